@@ -1,0 +1,39 @@
+# Everything runs in a virtual environment in the tree; a laptop and CI use the same commands.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+
+.PHONY: demo test lint schemas bench lock clean
+.DEFAULT_GOAL := test
+
+$(STAMP): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("mtlsctl needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(STAMP) ## the main job on the embedded store, step by step
+	@$(BIN)/python examples/demo.py
+
+test: $(STAMP) ## every test
+	@$(BIN)/python -m pytest -n auto
+
+lint: $(STAMP) ## style, types, and that generated files are fresh
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+schemas: $(STAMP) ## write the JSON Schemas again
+	@$(BIN)/mtlsctl schema --all schemas
+
+bench: $(STAMP) ## medians, and ratios to a bare interpreter of the same run
+	@$(BIN)/python tests/bench.py
+
+lock: $(STAMP) ## pin the development environment again, with hashes
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
+	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

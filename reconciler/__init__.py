@@ -1,0 +1,1 @@
+"""mtlsctl: declarative mutual-TLS client certificates for Cloudflare Workers."""
