@@ -1,0 +1,225 @@
+"""The one error family, and what a finding looks like.
+
+Core and edges raise `ReconcilerError`s; only the CLI catches them. A finding that does not stop the run is a
+`Diagnostic`. Neither may ever carry key material.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+
+class ExitCode(IntEnum):
+    """What the process ends with; fixed, pipelines depend on it."""
+
+    OK = 0
+    FAILED = 1
+    CHANGES = 2
+    BLOCKED = 3
+    STALE_PLAN = 4
+    PARTIAL = 5
+    LOCKED = 6
+    USAGE = 64
+    INTERRUPTED = 130
+
+
+_PRECEDENCE = (
+    ExitCode.INTERRUPTED,
+    ExitCode.LOCKED,
+    ExitCode.STALE_PLAN,
+    ExitCode.PARTIAL,
+    ExitCode.FAILED,
+    ExitCode.BLOCKED,
+    ExitCode.CHANGES,
+)
+
+
+def strongest(codes: Iterable[ExitCode]) -> ExitCode:
+    """The code that wins where several hold; OK where none does."""
+    held = set(codes)
+    return next((code for code in _PRECEDENCE if code in held), ExitCode.OK)
+
+
+class Severity(StrEnum):
+    """How much a finding matters: only errors change the exit code."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """A key or value inside a file, by its path of keys and indexes; turned into a `Place` only when reported.
+
+    `path` is relative to the folder of mtls.toml, with `/`. `at_key` asks for the place of the last key, not of its
+    value. Where the last keys do not exist, the place of the longest existing part stands.
+    """
+
+    path: str
+    keys: tuple[str | int, ...] = ()
+    at_key: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something is, for a person: line and column count from 1, columns in characters."""
+
+    path: str
+    line: int | None = None
+    column: int | None = None
+
+    def __str__(self) -> str:
+        parts = (self.path, self.line, self.column)
+        return ":".join(str(part) for part in parts if part is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One finding: what is wrong, where, and what to do about it. `code` is stable.
+
+    `certificate` names the declared certificate that it is about, where it is about one alone.
+    """
+
+    severity: Severity
+    code: str
+    message: str
+    where: Pointer | Place | None = None
+    hint: str | None = None
+    certificate: str | None = None
+
+
+class ReconcilerError(Exception):
+    """Something a user can act on: `message` says what happened, `hint` what to do.
+
+    `code` is a stable word for JSON; `exit_code` is what the process ends with when this stops it.
+    """
+
+    code = "error"
+    exit_code = ExitCode.FAILED
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        where: Pointer | Place | None = None,
+        code: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.where = where
+        if code is not None:
+            self.code = code
+
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """The same as findings; more than one where a file has several problems."""
+        return (Diagnostic(Severity.ERROR, self.code, self.message, self.where, self.hint),)
+
+
+class InputError(ReconcilerError):
+    """A file says something that cannot be worked with; holds every problem found, not only the first."""
+
+    code = "invalid-input"
+
+    def __init__(self, problems: Iterable[Diagnostic]) -> None:
+        self.problems = tuple(problems)
+        errors = [problem for problem in self.problems if problem.severity is Severity.ERROR]
+        first = (errors or list(self.problems))[0]
+        super().__init__(first.message, hint=first.hint, where=first.where, code=first.code)
+
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        return self.problems
+
+
+class UsageError(ReconcilerError):
+    """The command line asks for something that does not exist or does not fit."""
+
+    code = "usage"
+    exit_code = ExitCode.USAGE
+
+
+class DeclinedError(ReconcilerError):
+    """A person answered no."""
+
+    code = "declined"
+
+
+class FileError(ReconcilerError):
+    """A file could not be read or written, or lies where it must not."""
+
+    code = "file"
+
+
+class FileChangedError(FileError):
+    """A file is not what it was when the run looked at it."""
+
+    code = "file-changed"
+
+
+class LockedError(ReconcilerError):
+    """Another run holds the lock of this checkout."""
+
+    code = "locked"
+    exit_code = ExitCode.LOCKED
+
+
+class EditRefused(ReconcilerError):
+    """A wrangler file can't be changed without touching what is not ours; the hint has the lines to paste."""
+
+    code = "edit-refused"
+
+
+class KeySourceError(ReconcilerError):
+    """A private key could not be had from where mtls.toml says it is."""
+
+    code = "key-unavailable"
+
+
+class CertificateError(InputError):
+    """A certificate or key file can't be used; one diagnostic for each problem."""
+
+    code = "bad-certificate"
+
+
+class StoreError(ReconcilerError):
+    """The certificate store could not be read or written."""
+
+    code = "store"
+
+
+class StoreRefused(StoreError):
+    """The store answered no. `number` is its own error code, as Cloudflare numbers them, 0 where it has none."""
+
+    code = "store-refused"
+
+    def __init__(self, message: str, *, number: int, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.number = number
+
+
+class AlreadyStored(StoreRefused):
+    """1471: the store holds this content, under whatever name."""
+
+    code = "already-stored"
+
+
+class EntryNotFound(StoreRefused):
+    """1472: no such entry, or it was deleted already."""
+
+    code = "entry-not-found"
+
+
+class EntryInUse(StoreRefused):
+    """The entry can't be deleted while something presents it."""
+
+    code = "entry-in-use"
+
+
+class QuotaReached(StoreRefused):
+    """The account holds as many entries of this sort as it may (1489 for CAs)."""
+
+    code = "quota-reached"

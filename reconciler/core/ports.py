@@ -1,0 +1,101 @@
+"""The ports: what the shell may ask of the world. Every effect passes one of these, so a test can stand at the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from reconciler.core.errors import Diagnostic
+from reconciler.core.model import Entry, EntryId, KeyReference, Listing, Sweep
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateKey:
+    """A private key in PEM, never shown. Hold it for as short a time as the work takes.
+
+    `findings` are what its source has to say about it, such as a file that others can read.
+    """
+
+    pem: bytes = field(repr=False)
+    findings: tuple[Diagnostic, ...] = ()
+
+    def __str__(self) -> str:
+        return "PrivateKey(hidden)"
+
+
+@dataclass(frozen=True, slots=True)
+class NewEntry:
+    """What is uploaded. `key` None only for a CA."""
+
+    name: str
+    ca: bool
+    certificates: str = field(repr=False)
+    key: PrivateKey | None = None
+
+
+class StoreReader(Protocol):
+    """The reading half of the certificate store, all that a plan holds."""
+
+    def list_entries(self) -> Listing:
+        """Every entry; StoreError rather than a part of them."""
+
+    def get(self, entry_id: EntryId) -> Entry | None:
+        """The entry, or None where there is none; StoreError where that can't be told."""
+
+
+class Store(StoreReader, Protocol):
+    """The whole store. Entries can't be changed."""
+
+    def upload(self, new: NewEntry) -> Entry:
+        """The entry as stored. AlreadyStored, QuotaReached, or StoreRefused where the store says no."""
+
+    def delete(self, entry_id: EntryId) -> None:
+        """Gone afterwards. EntryNotFound, EntryInUse, or StoreRefused where the store says no."""
+
+
+class KeySource(Protocol):
+    """A place private keys come from."""
+
+    def open(self, reference: KeyReference) -> PrivateKey:
+        """The key; KeySourceError where it can't be had. Called only where a key is needed."""
+
+
+class FileReader(Protocol):
+    """The reading half of the project's tree. Paths are relative to the folder of mtls.toml, with `/`.
+
+    Only regular files inside the tree (its git root, or the folder of mtls.toml), links resolved, never below `.git`.
+    """
+
+    def read(self, path: str, *, limit: int) -> bytes:
+        """The whole file; FileError where it is missing, larger than `limit` bytes, no regular file, or outside."""
+
+    def identity(self, path: str) -> str:
+        """The file's real path relative to the tree's root, so that two names of one file compare equal."""
+
+    def sweep(self, ids: Iterable[EntryId]) -> Sweep:
+        """Which wrangler files of the whole tree contain the text of these ids."""
+
+
+class Files(FileReader, Protocol):
+    """The whole tree."""
+
+    def replace(self, path: str, *, old: bytes, new: bytes) -> None:
+        """Put `new` where `old` is, atomically; FileChangedError where the file is not `old` any more.
+
+        Mode and symbolic links stay as they are.
+        """
+
+    def tidy(self) -> None:
+        """Remove what a killed run left behind beside files that this run may replace."""
+
+
+class Clock(Protocol):
+    """The time."""
+
+    def now(self) -> datetime:
+        """Aware, UTC."""
+
+
+Sources = Mapping[str, KeySource]

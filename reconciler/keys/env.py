@@ -1,0 +1,59 @@
+"""Private keys in environment variables: `private_key = { env = "NAME" }`, as CI systems hand out secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from reconciler.core.errors import KeySourceError
+from reconciler.core.key_shapes import KeySourceKind
+from reconciler.core.model import KeyReference
+from reconciler.core.ports import PrivateKey
+from reconciler.keys.registration import Registration
+
+
+class EnvironmentKey(BaseModel):
+    """A private key in an environment variable."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    env: Annotated[
+        str,
+        Field(
+            pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+            max_length=255,
+            description="Name of the environment variable that holds the PEM text of the key.",
+        ),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentKeySource:
+    """Looks keys up in the variables it is given; these are never shown."""
+
+    environment: Mapping[str, str] = field(repr=False)
+
+    def open(self, reference: KeyReference) -> PrivateKey:
+        """The key of the variable. KeySourceError where it is unset or empty; the value is in no message."""
+        name = reference.options["env"]
+        value = self.environment.get(name)
+        if value is None:
+            hint = f'in a shell: export {name}="$(cat KEY)"; in CI: pass the secret to the step that runs mtlsctl'
+            raise KeySourceError(f"the environment variable {name} is not set", hint=hint)
+        if not value.strip():
+            hint = "CI systems pass an empty value where a secret does not exist or is withheld, as from forks"
+            raise KeySourceError(f"the environment variable {name} is empty", hint=hint)
+        return PrivateKey(_with_line_ends(value).encode("utf-8", errors="surrogateescape"))
+
+
+def _with_line_ends(value: str) -> str:
+    # Many CI systems keep a variable on one line, so people write the line ends of a PEM as \n, as in JSON.
+    if "\n" in value.strip():
+        return value
+    return value.replace("\\r", "").replace("\\n", "\n")
+
+
+SOURCE = Registration(KeySourceKind("env", EnvironmentKey), lambda context: EnvironmentKeySource(context.environment))

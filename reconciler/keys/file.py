@@ -1,0 +1,62 @@
+"""Private keys in files: `private_key = "certs/x.key"` or `{ file = "certs/x.key" }`.
+
+Where a key file may lie, and that it is a regular file of a sane size, is the business of the port that reads it.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from reconciler.core.errors import Diagnostic, FileError, KeySourceError, Place, Severity
+from reconciler.core.key_shapes import MAX_KEY_BYTES, KeyFiles, KeySourceKind
+from reconciler.core.model import KeyReference
+from reconciler.core.ports import PrivateKey
+from reconciler.keys.registration import Registration
+
+
+class FileKey(BaseModel):
+    """A private key in a file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=4096,
+            description="Path of the key file, relative to the folder of mtls.toml; "
+            "outside of the tree only below folders named in MTLSCTL_KEY_DIRS.",
+        ),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class FileKeySource:
+    """Reads keys through the port it is given."""
+
+    files: KeyFiles
+
+    def open(self, reference: KeyReference) -> PrivateKey:
+        """The key, with the finding `key-readable` where others may read its file too.
+
+        KeySourceError where the port can't read it.
+        """
+        path = reference.options["file"]
+        try:
+            found = self.files.read_key(path, limit=MAX_KEY_BYTES)
+        except FileError as error:
+            hint = error.hint or 'put the key file there, or name another source: private_key = { env = "NAME" }'
+            raise KeySourceError(error.message, hint=hint, where=error.where or Place(path)) from error
+        return PrivateKey(found.data, (_readable(path),) if found.readable_by_others else ())
+
+
+def _readable(path: str) -> Diagnostic:
+    message = "this private key can be read by its group or by everyone on this machine"
+    return Diagnostic(Severity.WARNING, "key-readable", message, Place(path), f"chmod 600 {shlex.quote(path)}")
+
+
+SOURCE = Registration(KeySourceKind("file", FileKey, bare=True), lambda context: FileKeySource(context.files))
