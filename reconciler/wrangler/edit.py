@@ -1,0 +1,145 @@
+"""Changing one binding of a wrangler file, and nothing else.
+
+A format says where to cut; here the cut is made and proved: the bytes are read anew by a parser that knows nothing of
+the cut and must mean exactly what was wanted, an addition may only insert, a replacement may only touch the one
+string, a removal may only take away. What can't be proved is refused, with the lines to paste by hand.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+from reconciler.core.errors import EditRefused, InputError, Pointer
+from reconciler.core.model import FoundBinding
+from reconciler.syntax.text import split_bom
+from reconciler.wrangler.formats import MAX_BYTES, Format, format_of
+from reconciler.wrangler.read import environment_table, read_values
+from reconciler.wrangler.splices import (
+    KEY,
+    Edit,
+    RemoveBinding,
+    SetBinding,
+    Splice,
+    apply_splices,
+    environment_path,
+)
+
+__all__ = ["Edit", "RemoveBinding", "SetBinding", "edit_wrangler"]
+
+Values = dict[str, object]
+
+
+def edit_wrangler(path: str, data: bytes, edits: Sequence[Edit]) -> bytes:
+    """The file with all edits done, in their order; the same object where nothing is to be done.
+
+    Setting what is not there and then removing it gives the bytes back as they were. EditRefused where an environment
+    is not in the file, or where the edit can't be proved to leave everything else alone; InputError for a file that
+    `read_wrangler` does not read.
+    """
+    layout = format_of(path)
+    for edit in edits:
+        data = _edit(layout, path, data, edit)
+    return data
+
+
+def _edit(layout: Format, path: str, data: bytes, edit: Edit) -> bytes:
+    values = layout.load(path, data, max_bytes=MAX_BYTES)
+    environment = read_values(path, values).environments.get(edit.environment)
+    if environment is None:
+        raise _no_environment(path, edit)
+    found = environment.find(edit.binding)
+    if _is_done(found, edit):
+        return data
+    bom, text = split_bom(data.decode())
+    try:
+        splices = _splices(layout, text, edit, found)
+        new = (bom + apply_splices(text, splices)).encode()
+        proved = _touches_only(layout, text, splices, edit, found) and _means(layout, path, new, values, edit)
+    except (ValueError, InputError) as error:
+        raise _refused(layout, path, edit) from error
+    if not proved:
+        raise _refused(layout, path, edit)
+    return new
+
+
+def _is_done(found: FoundBinding | None, edit: Edit) -> bool:
+    match edit:
+        case SetBinding():
+            return found is not None and found.certificate_id == edit.certificate_id
+        case RemoveBinding():
+            return found is None
+
+
+def _splices(layout: Format, text: str, edit: Edit, found: FoundBinding | None) -> Sequence[Splice]:
+    if isinstance(edit, RemoveBinding):
+        return layout.remove(text, edit.environment, found.index) if found is not None else ()
+    if found is None:
+        return layout.add(text, edit.environment, edit.binding, edit.certificate_id)
+    return layout.replace(text, edit.environment, found.index, edit.certificate_id)
+
+
+def _touches_only(layout: Format, text: str, splices: Sequence[Splice], edit: Edit, found: FoundBinding | None) -> bool:
+    """Whether the cuts are of the kind that the edit allows."""
+    if isinstance(edit, RemoveBinding):
+        # A header may shrink from that of the entry to that of the environment, which would be gone without it.
+        return all(len(splice.text) < splice.end - splice.start for splice in splices)
+    if found is None:
+        return all(splice.start == splice.end for splice in splices)
+    literals = [layout.string_value(text[splice.start : splice.end]) for splice in splices]
+    return literals == [found.certificate_id]
+
+
+def _means(layout: Format, path: str, new: bytes, before: Values, edit: Edit) -> bool:
+    """Whether the new bytes mean what the old ones did, with the edit done and nothing else."""
+    after = layout.load(path, new, max_bytes=MAX_BYTES)
+    wanted = copy.deepcopy(before)
+    table = environment_table(wanted, edit.environment)
+    if table is None:
+        return False
+    table[KEY] = _edited(table.get(KEY), edit)
+    made = environment_table(after, edit.environment)
+    if made is not None and not table[KEY]:
+        made.setdefault(KEY, [])
+    return _same(after, wanted)
+
+
+def _edited(value: object, edit: Edit) -> list[object]:
+    entries: list[object] = value if isinstance(value, list) else []
+    same = [isinstance(entry, dict) and entry.get("binding") == edit.binding for entry in entries]
+    if isinstance(edit, RemoveBinding):
+        return [entry for entry, gone in zip(entries, same, strict=True) if not gone]
+    for entry, wanted in zip(entries, same, strict=True):
+        if wanted and isinstance(entry, dict):
+            entry["certificate_id"] = edit.certificate_id
+    return entries if any(same) else [*entries, {"binding": edit.binding, "certificate_id": edit.certificate_id}]
+
+
+def _same(left: object, right: object) -> bool:
+    """Equal, and of the same types all through: 1 is not true, and not-a-number is itself."""
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(_same(left[key], right[key]) for key in left)
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(_same, left, right))
+    return type(left) is type(right) and (left == right or repr(left) == repr(right))
+
+
+def _no_environment(path: str, edit: Edit) -> EditRefused:
+    return EditRefused(
+        f"{path} has no environment {edit.environment}",
+        hint="add the environment to the file first, or take it out of mtls.toml: environments are never created here",
+        where=Pointer(path, ("env",)),
+    )
+
+
+def _refused(layout: Format, path: str, edit: Edit) -> EditRefused:
+    where = Pointer(path, (*environment_path(edit.environment), KEY))
+    place = "the top level" if edit.environment is None else f"the environment {edit.environment}"
+    match edit:
+        case SetBinding():
+            lines = layout.snippet(edit.environment, edit.binding, edit.certificate_id)
+            hint = f"write it by hand, as these lines would:\n{lines}"
+        case RemoveBinding():
+            hint = f"take the entry of {edit.binding} out of {KEY} by hand"
+    message = f"the binding {edit.binding} in {place} can't be changed without touching something else"
+    return EditRefused(message, hint=hint, where=where)

@@ -1,0 +1,65 @@
+"""The formats a wrangler file may have, by suffix. A new one is a module with these functions and one line below."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Protocol
+
+from reconciler.core.errors import Diagnostic, InputError, Place, Severity
+from reconciler.core.model import EnvironmentName
+from reconciler.wrangler import toml
+from reconciler.wrangler.splices import Splice
+
+MAX_BYTES = 256_000
+
+
+class Format(Protocol):
+    """What a format knows. Texts and offsets are without byte order mark; ValueError where a layout has no place."""
+
+    def load(self, path: str, data: bytes, *, max_bytes: int) -> dict[str, object]:
+        """The file as plain values; InputError `wrangler-syntax` with its place for what can't be read."""
+
+    def string_value(self, literal: str) -> str | None:
+        """What one string as written means; None where this is not exactly one string."""
+
+    def snippet(self, environment: EnvironmentName, binding: str, certificate_id: str) -> str:
+        """The lines that a person would paste for this binding."""
+
+    def add(self, text: str, environment: EnvironmentName, binding: str, certificate_id: str) -> Sequence[Splice]:
+        """Insertions that put a new binding into an environment that is there."""
+
+    def replace(self, text: str, environment: EnvironmentName, index: int, certificate_id: str) -> Sequence[Splice]:
+        """One splice, over exactly the string that is the id of this entry."""
+
+    def remove(self, text: str, environment: EnvironmentName, index: int) -> Sequence[Splice]:
+        """Cuts that take this entry out and leave the environment."""
+
+
+_FORMATS: Mapping[str, Format] = {
+    ".toml": toml,
+}
+
+
+def format_of(path: str) -> Format:
+    """The format of a file by its suffix; InputError `wrangler-format` for one that is not known."""
+    found = _FORMATS.get(PurePosixPath(path).suffix.lower())
+    if found is None:
+        known = ", ".join(f"wrangler{suffix}" for suffix in _FORMATS)
+        raise InputError(
+            [
+                Diagnostic(
+                    Severity.ERROR,
+                    "wrangler-format",
+                    f"{path} is no wrangler file that this version can read",
+                    Place(path),
+                    f"point `config` at a file of this kind: {known}",
+                )
+            ]
+        )
+    return found
+
+
+def load(path: str, data: bytes) -> dict[str, object]:
+    """A wrangler file of any known format as plain values; InputError where it can't be read."""
+    return format_of(path).load(path, data, max_bytes=MAX_BYTES)

@@ -1,0 +1,113 @@
+"""What a wrangler file says about certificates, from its plain values; the same for every format. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from reconciler.core.errors import Diagnostic, InputError, Pointer, Severity
+from reconciler.core.model import EnvironmentName, FoundBinding, WranglerEnvironment, WranglerFile
+from reconciler.wrangler.formats import load
+from reconciler.wrangler.splices import KEY, environment_path
+from reconciler.wrangler.taken import taken_names
+
+Keys = tuple[str | int, ...]
+
+
+def read_wrangler(path: str, data: bytes) -> WranglerFile:
+    """The bindings of every environment of a wrangler file; the top level is the environment None.
+
+    An empty `certificate_id` is a place held free and is found as such. `account_id` is the environment's own, else
+    the top level's, as wrangler inherits it; nothing else is inherited. InputError with every problem of the file:
+    `wrangler-format`, `wrangler-syntax`, `wrangler-environment`, `wrangler-bindings`, `wrangler-binding-name`,
+    `wrangler-certificate-id`, `wrangler-duplicate-binding`.
+    """
+    return read_values(path, load(path, data))
+
+
+def read_values(path: str, values: Mapping[str, object]) -> WranglerFile:
+    """As `read_wrangler`, from the values of the file."""
+    problems: list[Diagnostic] = []
+    environments = {
+        name: WranglerEnvironment(
+            name=name,
+            bindings=tuple(_bindings(path, name, table.get(KEY), problems)),
+            taken=taken_names(table, values),
+            account_id=_text(table.get("account_id")) or _text(values.get("account_id")),
+        )
+        for name, table in _environments(path, values, problems)
+    }
+    if problems:
+        raise InputError(problems)
+    return WranglerFile(path, environments, _text(values.get("name")))
+
+
+def environment_table(values: Mapping[str, object], environment: EnvironmentName) -> dict[str, object] | None:
+    """The table of an environment, None where the file has no such environment."""
+    table: object = values
+    for key in environment_path(environment):
+        table = table.get(key) if isinstance(table, dict) else None
+    return table if isinstance(table, dict) else None
+
+
+def _environments(
+    path: str, values: Mapping[str, object], problems: list[Diagnostic]
+) -> Iterator[tuple[EnvironmentName, Mapping[str, object]]]:
+    yield None, values
+    tables = values.get("env", {})
+    if not isinstance(tables, dict):
+        problems.append(_problem("wrangler-environment", "env should be a table", path, ("env",)))
+        return
+    for name, table in tables.items():
+        if isinstance(table, dict):
+            yield name, table
+        else:
+            message = f"env.{name} should be a table"
+            problems.append(_problem("wrangler-environment", message, path, ("env", name)))
+
+
+def _bindings(
+    path: str, environment: EnvironmentName, value: object, problems: list[Diagnostic]
+) -> Iterator[FoundBinding]:
+    keys: Keys = (*environment_path(environment), KEY)
+    if value is None:
+        return
+    if not isinstance(value, list):
+        problems.append(_problem("wrangler-bindings", f"{KEY} should be an array of tables", path, keys))
+        return
+    seen: set[str] = set()
+    for index, entry in enumerate(value):
+        found = list(_entry_problems(path, (*keys, index), entry))
+        problems += found
+        if found or not isinstance(entry, dict):
+            continue
+        binding = str(entry["binding"])
+        if binding in seen:
+            message = f"the binding {binding} is there twice in one environment"
+            hint = "keep one of them"
+            where = (*keys, index, "binding")
+            problems.append(_problem("wrangler-duplicate-binding", message, path, where, hint))
+        seen.add(binding)
+        yield FoundBinding(binding, str(entry["certificate_id"]), index)
+
+
+def _entry_problems(path: str, keys: Keys, entry: object) -> Iterator[Diagnostic]:
+    if not isinstance(entry, dict):
+        yield _problem("wrangler-bindings", f"each entry of {KEY} should be a table", path, keys)
+        return
+    name = entry.get("binding")
+    if not isinstance(name, str) or not name:
+        message = f"an entry of {KEY} should have a `binding` that is a string and not empty"
+        yield _problem("wrangler-binding-name", message, path, (*keys, "binding"))
+    if not isinstance(entry.get("certificate_id"), str):
+        message = f"an entry of {KEY} should have a `certificate_id` that is a string"
+        hint = 'write `certificate_id = ""` where the id is not known yet'
+        yield _problem("wrangler-certificate-id", message, path, (*keys, "certificate_id"), hint)
+
+
+def _problem(code: str, message: str, path: str, keys: Keys, hint: str = "write it as wrangler reads it") -> Diagnostic:
+    return Diagnostic(Severity.ERROR, code, message, Pointer(path, keys), hint)
+
+
+def _text(value: object) -> str | None:
+    """A string that is there and not empty."""
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,60 @@
+"""What may be asked of a wrangler file, and the only way in which its text is ever changed: cut here, put that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from reconciler.core.model import EnvironmentName
+
+KEY = "mtls_certificates"
+
+
+@dataclass(frozen=True, slots=True)
+class SetBinding:
+    """The binding is there, with this id: added, or the text of its id replaced."""
+
+    environment: EnvironmentName
+    binding: str
+    certificate_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveBinding:
+    """The binding is not there."""
+
+    environment: EnvironmentName
+    binding: str
+
+
+Edit = SetBinding | RemoveBinding
+
+
+@dataclass(frozen=True, slots=True)
+class Splice:
+    """Text from `start` to `end` becomes `text`; an insertion where both are equal."""
+
+    start: int
+    end: int
+    text: str = ""
+
+
+class NoPlaceError(ValueError):
+    """The layout has no place for this edit."""
+
+
+def apply_splices(text: str, splices: Iterable[Splice]) -> str:
+    """The text with all splices done; offsets are those of the text given. NoPlaceError where two overlap."""
+    parts: list[str] = []
+    position = 0
+    for splice in sorted(splices, key=lambda splice: splice.start):
+        if not position <= splice.start <= splice.end <= len(text):
+            raise NoPlaceError("splices overlap")
+        parts += (text[position : splice.start], splice.text)
+        position = splice.end
+    return "".join((*parts, text[position:]))
+
+
+def environment_path(environment: EnvironmentName) -> tuple[str, ...]:
+    """The keys of an environment's table; none for the top level."""
+    return () if environment is None else ("env", environment)

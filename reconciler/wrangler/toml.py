@@ -1,0 +1,171 @@
+"""wrangler.toml: plain values from its bytes, and the splices that add, change or take away one binding.
+
+Every layout TOML has for an array of tables is followed as found: inline on one line or many, `[[...]]`, dotted keys,
+inside an inline `env`. Says only where to cut; whether the outcome means what was wanted is proved elsewhere.
+"""
+
+from __future__ import annotations
+
+import tomli
+
+from reconciler.core.model import EnvironmentName
+from reconciler.syntax.toml import Key, Node, Tree, read_tree
+from reconciler.syntax.toml_read import load_toml
+from reconciler.syntax.toml_spans import Section, Value
+from reconciler.wrangler import toml_lists, toml_sections
+from reconciler.wrangler.splices import KEY, NoPlaceError, Splice, environment_path
+from reconciler.wrangler.toml_style import EntryStyle, indent_of, quotes_of, style_of, write_key, write_string
+
+
+def load(path: str, data: bytes, *, max_bytes: int) -> dict[str, object]:
+    """The file as plain values; InputError with the place of a syntax error."""
+    return load_toml(path, data, max_bytes=max_bytes, code="wrangler-syntax")
+
+
+def string_value(literal: str) -> str | None:
+    """What one TOML string as written means; None where this is not exactly one string."""
+    try:
+        values: list[object] = tomli.loads(f"values = [{literal}]")["values"]
+    except ValueError:
+        return None
+    match values:
+        case [str(value)] if literal[-1] == literal[0] and literal[0] in "\"'":
+            return value
+    return None
+
+
+def snippet(environment: EnvironmentName, binding: str, certificate_id: str) -> str:
+    """The lines that a person would paste for this binding."""
+    return "\n".join(_section_lines(_header(environment), EntryStyle(), binding, certificate_id))
+
+
+def add(text: str, environment: EnvironmentName, binding: str, certificate_id: str) -> list[Splice]:
+    """Put a new binding behind the last of its environment, or as the first."""
+    tree = read_tree(text)
+    path = (*environment_path(environment), KEY)
+    found = tree.find(path)
+    if found is not None and found.value is not None:
+        style = _style_of_last(text, found.value)
+        return toml_lists.append(text, found.value, style.inline(binding, certificate_id))
+    if found is not None and found.elements:
+        return [_append_section(tree, (*path, len(found.elements) - 1), found.elements[-1], binding, certificate_id)]
+    holder = _inline_holder(tree, path)
+    if holder is not None:
+        depth, table = holder
+        key = ".".join(write_key(part) for part in path[depth:])
+        # The blanks inside the brackets are what `remove` knows a key of ours by.
+        item = f"{key} = [ {EntryStyle().inline(binding, certificate_id)} ]"
+        return toml_lists.append(text, table, item)
+    lines = _section_lines(_header(environment), EntryStyle(), binding, certificate_id)
+    return [toml_sections.insert_after(tree, _last_section_of(tree, environment), lines)]
+
+
+def replace(text: str, environment: EnvironmentName, index: int, certificate_id: str) -> list[Splice]:
+    """Put another id into the quotes of an entry that is there."""
+    tree = read_tree(text)
+    found = tree.find((*environment_path(environment), KEY, index, "certificate_id"))
+    if found is None or found.value is None or found.value.kind != "string":
+        raise NoPlaceError("the id is no string")
+    span = found.value
+    return [Splice(span.start, span.end, write_string(certificate_id, quotes_of(text[span.start : span.end])))]
+
+
+def remove(text: str, environment: EnvironmentName, index: int) -> list[Splice]:
+    """Take an entry out. The environment stays, and an inline array too, unless `add` would write its key again."""
+    tree = read_tree(text)
+    path = (*environment_path(environment), KEY)
+    found = tree.find(path)
+    if found is None:
+        raise NoPlaceError("there is no such array")
+    if found.value is None:
+        if len(found.elements) == 1 and _only_this_makes(tree, path):
+            return toml_sections.replace_section(tree, (*path, index), _environment_header(tree, found.elements[0]))
+        return toml_sections.remove_sections(tree, (*path, index))
+    holder = _inline_holder(tree, path)
+    if holder is not None and _is_ours(text, found.value) and not _only_this_makes(tree, path):
+        place = next((i for i, pair in enumerate(holder[1].pairs) if pair is found.pair), None)
+        if place is not None:
+            return toml_lists.remove(text, holder[1], place)
+    return toml_lists.remove(text, found.value, index)
+
+
+def _style_of_last(text: str, array: Value) -> EntryStyle:
+    if not array.items or array.items[-1].kind != "table":
+        return EntryStyle()
+    return style_of(text, array.items[-1].pairs, array.items[-1])
+
+
+def _append_section(tree: Tree, path: tuple[Key, ...], node: Node, binding: str, certificate_id: str) -> Splice:
+    """A section as the last one of the array is written, with its header's own text."""
+    text, section = tree.text, node.section
+    if section is None or section.header is None:
+        raise NoPlaceError("the array has no header")
+    header = indent_of(text, section.header.start) + text[section.header.start : section.header.end]
+    style = style_of(text, section.pairs)
+    indent = indent_of(text, section.pairs[0].start) if section.pairs else ""
+    lines = [header, *(indent + pair for pair in style.pairs(binding, certificate_id))]
+    last = toml_sections.sections_below(tree, path)[-1]
+    return toml_sections.insert_after(tree, last, lines, tight=toml_sections.is_tight(tree, section.header))
+
+
+def _section_lines(header: str, style: EntryStyle, binding: str, certificate_id: str) -> list[str]:
+    return [header, *style.pairs(binding, certificate_id)]
+
+
+def _header(environment: EnvironmentName) -> str:
+    return f"[[{'.'.join(write_key(part) for part in (*environment_path(environment), KEY))}]]"
+
+
+def _inline_holder(tree: Tree, path: tuple[str, ...]) -> tuple[int, Value] | None:
+    """The innermost inline table above a path, with its depth; None where headers can reach the path."""
+    holder: tuple[int, Value] | None = None
+    for depth, node in tree.walk(path[:-1]):
+        if node is not None and node.value is not None and node.value.kind == "table":
+            holder = depth, node.value
+    return holder
+
+
+def _last_section_of(tree: Tree, environment: EnvironmentName) -> int:
+    """The section behind which a first `[[...]]` of an environment belongs: its last, wherever that stands.
+
+    Of the top level the last that is in no environment, so that it comes before them; in a file that has nothing but
+    environments it comes last, where no comment at the top can be torn from what it is about.
+    """
+    path = environment_path(environment)
+    if path:
+        indexes = [i for i, section in enumerate(tree.sections) if _concerns(section, tree.paths[i], path)]
+    else:
+        indexes = [i for i, found in enumerate(tree.paths) if found[:1] != ("env",)]
+        if indexes == [0] and not tree.sections[0].pairs:
+            indexes = []
+    return indexes[-1] if indexes else len(tree.sections) - 1
+
+
+def _concerns(section: Section, path: tuple[Key, ...], environment: tuple[str, ...]) -> bool:
+    """Whether a section, or a dotted key in it, says something of an environment."""
+    if path[: len(environment)] == environment:
+        return True
+    if path != environment[: len(path)]:
+        return False
+    rest = environment[len(path) :]
+    return any(tuple(part.name for part in pair.keys[: len(rest)]) == rest for pair in section.pairs)
+
+
+def _is_ours(text: str, array: Value) -> bool:
+    """Whether an array is written as `add` writes a new key: one element, one blank on either side."""
+    inner = text[array.start + 1 : array.end - 1]
+    return len(array.items) == 1 and inner == f" {text[array.items[0].start : array.items[0].end]} "
+
+
+def _only_this_makes(tree: Tree, path: tuple[str, ...]) -> bool:
+    """Whether the environment would be gone with its `mtls_certificates`."""
+    table = tree.find(path[:-1])
+    return len(path) > 1 and table is not None and not table.value and not table.section and len(table.children) == 1
+
+
+def _environment_header(tree: Tree, element: Node) -> str:
+    """`[env.X]`, spelled as in the header of an array of tables below it."""
+    header = element.section.header if element.section is not None else None
+    if header is None:
+        raise NoPlaceError("the array has no header")
+    return f"[{tree.text[header.keys[0].start : header.keys[-2].end]}]"

@@ -1,0 +1,114 @@
+"""Adding to and taking from an array of tables, `[[mtls_certificates]]`, by whole lines.
+
+A new section comes behind the last line of its neighbour, before the comment block that stands directly above the
+next header: that block is the next header's. One empty line is put before it unless the neighbours stand tight.
+Taking a section away is the inverse, to the byte: its lines from the header to the last pair go, with what comments
+they hold, and the empty line before it where one follows as well. Comments above the header stay.
+"""
+
+from __future__ import annotations
+
+from reconciler.syntax.text import line_end, line_start
+from reconciler.syntax.toml import Key, Tree
+from reconciler.syntax.toml_spans import Header
+from reconciler.wrangler.splices import Splice
+from reconciler.wrangler.toml_style import newline_near
+
+
+def insert_after(tree: Tree, index: int, lines: list[str], *, tight: bool = False) -> Splice:
+    """Put a section of these lines behind the section of this index."""
+    text = tree.text
+    at = _anchor(tree, index)
+    newline = newline_near(text, at)
+    closed = at == 0 or text[at - 1] == "\n"
+    block = newline.join(lines) + (newline if closed else "")
+    follows_blank = at == len(text) or _is_blank(text, at)
+    if at and follows_blank and not tight:
+        block = newline + block
+    return Splice(at, at, block if closed else newline + block)
+
+
+def is_tight(tree: Tree, header: Header) -> bool:
+    """Whether a header stands directly below a line of another section."""
+    start = line_start(tree.text, header.start)
+    previous = tree.text[line_start(tree.text, start - 1) : start].strip() if start else ""
+    return bool(previous) and not previous.startswith("#")
+
+
+def remove_sections(tree: Tree, path: tuple[Key, ...]) -> list[Splice]:
+    """Take out every section at or below a path."""
+    text = tree.text
+    ranges: list[tuple[int, int]] = []
+    for index in sections_below(tree, path):
+        start, end = _lines_of(tree, index)
+        if start and (end == len(text) or _is_blank(text, end)):
+            before = line_start(text, start - 1)
+            start = before if _is_blank(text, before) else start
+        if ranges and ranges[-1][1] == start:
+            start = ranges.pop()[0]
+        ranges.append((start, end))
+    return _without_newline_left(text, ranges)
+
+
+def replace_section(tree: Tree, path: tuple[Key, ...], header: str) -> list[Splice]:
+    """Take out every section at or below a path, but leave another header where the first stood."""
+    first, *_ = sections_below(tree, path)
+    old = tree.sections[first].header
+    if old is None:
+        return []
+    start, end = line_end(tree.text, old.start), _lines_of(tree, first)[1]
+    others = [Splice(*_lines_of(tree, index)) for index in sections_below(tree, path) if index != first]
+    kept = _without_newline_left(tree.text, [(start, end)]) if start < end else []
+    return [Splice(old.start, old.end, header), *kept, *others]
+
+
+def sections_below(tree: Tree, path: tuple[Key, ...]) -> list[int]:
+    """The indexes of the sections at or below a path, in the order of the text."""
+    return [index for index, found in enumerate(tree.paths) if found[: len(path)] == path and found]
+
+
+def _anchor(tree: Tree, index: int) -> int:
+    """Where a section with the comments that belong to it ends: behind the newline of its last line."""
+    text = tree.text
+    first = _lines_of(tree, index)[1]
+    end = line_start(text, tree.region_end(index))
+    if index + 1 == len(tree.sections):
+        end = len(text)
+    else:
+        while end > first and text.startswith("#", _first_sign(text, line_start(text, end - 1))):
+            end = line_start(text, end - 1)
+    while end > first and _is_blank(text, line_start(text, end - 1)):
+        end = line_start(text, end - 1)
+    return end
+
+
+def _lines_of(tree: Tree, index: int) -> tuple[int, int]:
+    """From the line of a section's header to behind the line of its last pair."""
+    section = tree.sections[index]
+    start = line_start(tree.text, section.header.start) if section.header else 0
+    ends = [section.header.end] if section.header else []
+    ends += [section.pairs[-1].end] if section.pairs else []
+    return start, line_end(tree.text, ends[-1]) if ends else 0
+
+
+def _without_newline_left(text: str, ranges: list[tuple[int, int]]) -> list[Splice]:
+    """The ranges as cuts. Where the last of them takes an end without newline, the text ends so afterwards too."""
+    if ranges and ranges[-1][1] == len(text) and not text.endswith("\n"):
+        start, end = ranges.pop()
+        for newline in ("\r\n", "\n"):
+            if text.endswith(newline, 0, start):
+                start -= len(newline)
+                break
+        ranges.append((start, end))
+    return [Splice(start, end) for start, end in ranges]
+
+
+def _first_sign(text: str, start: int) -> int:
+    while text.startswith((" ", "\t"), start):
+        start += 1
+    return start
+
+
+def _is_blank(text: str, start: int) -> bool:
+    """Whether the line that begins here holds nothing; the end of the text is no line."""
+    return start < len(text) and not text[start : line_end(text, start)].strip(" \t\r\n")
