@@ -1,0 +1,19 @@
+"""What a rule about one value says when the value breaks it."""
+
+from __future__ import annotations
+
+from reconciler.desired.codes import Code
+
+
+class Refused(ValueError):
+    """A value breaks a rule. `says` goes after the value's name: "must be ..."; it quotes nothing secret.
+
+    `of_key`: the rule is about the key, not about its value. Never leaves this room: it becomes a diagnostic.
+    """
+
+    def __init__(self, code: Code, says: str, *, hint: str | None = None, of_key: bool = False) -> None:
+        super().__init__(says)
+        self.code = code
+        self.says = says
+        self.hint = hint
+        self.of_key = of_key

@@ -1,0 +1,158 @@
+"""The rules between several values of mtls.toml: references, duplicates, what excludes what.
+
+They read the file as TOML gives it, not the shapes: so a table that is bad in one key is still checked in the others,
+and a reference to a bad certificate is no unknown one. What has the wrong type is skipped here and reported there.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+from itertools import islice
+
+from reconciler.core.errors import Severity
+from reconciler.core.model import EnvironmentName, StoreKind
+from reconciler.desired.codes import Code
+from reconciler.desired.findings import Findings, Raw, tables, texts
+from reconciler.desired.rules import ENTRY_ID_PATTERN
+from reconciler.desired.wording import Keys, Suggestions, listed, named, quoted, quoted_value, table
+
+_MOST_LISTED = 5
+
+
+def add_relations(raw: Raw, findings: Findings) -> None:
+    """Every broken rule as a finding."""
+    _check_stacks(raw, findings)
+    _check_store(raw, findings)
+    _check_cas(raw, findings)
+    _check_supersedes(raw, findings)
+    _check_references(raw, findings)
+    _check_environments(raw, findings)
+
+
+def _check_stacks(raw: Raw, findings: Findings) -> None:
+    stack = raw.get("stack")
+    for index, name in texts(raw, "former_stacks"):
+        if name == stack:
+            says = f"`former_stacks` names {quoted_value(name)}, which is the present stack"
+            findings.add(Code.FORMER_STACK_IS_STACK, ("former_stacks", index), says, hint="take it out of the list")
+    _check_unique(raw, "former_stacks", ("former_stacks",), findings)
+
+
+def _check_unique(raw: Raw, key: str, keys: Keys, findings: Findings) -> None:
+    seen: set[str] = set()
+    for index, text in texts(raw, key):
+        if _same(text) in seen:
+            says = f"{named(keys)} names {quoted_value(text)} twice"
+            findings.add(Code.DUPLICATE_VALUE, (*keys, index), says, hint="take one of them out")
+        seen.add(_same(text))
+
+
+def _same(text: str) -> str:
+    """Ids are the same in upper and lower case; names are not."""
+    return text.lower() if re.fullmatch(ENTRY_ID_PATTERN, text) else text
+
+
+def _check_store(raw: Raw, findings: Findings) -> None:
+    store = raw.get("store")
+    if isinstance(store, dict) and "account_id" in store and store.get("kind", StoreKind.LOCAL) == StoreKind.LOCAL:
+        findings.add(
+            Code.ACCOUNT_ID_UNUSED,
+            ("store", "account_id"),
+            "`account_id` in `[store]` has no effect: the embedded store has no account",
+            hint='for the account\'s store write kind = "cloudflare"',
+            at_key=True,
+            severity=Severity.WARNING,
+        )
+
+
+def _check_cas(raw: Raw, findings: Findings) -> None:
+    for name, certificate in tables(raw, "certificates"):
+        if certificate.get("ca") is not True:
+            continue
+        for key, why in (("private_key", "a CA is stored without its key"), ("verify", "a CA is never presented")):
+            if key in certificate:
+                keys = ("certificates", name, key)
+                says = f"{named(keys)} does not go with `ca = true`: {why}"
+                findings.add(Code.NOT_FOR_CA, keys, says, hint=f"take out `{key}` or `ca`", at_key=True)
+
+
+def _check_supersedes(raw: Raw, findings: Findings) -> None:
+    declared = {name for name, _ in tables(raw, "certificates")}
+    successors: dict[str, str] = {}
+    for name, certificate in tables(raw, "certificates"):
+        keys = ("certificates", name, "supersedes")
+        _check_unique(certificate, "supersedes", keys, findings)
+        for index, text in texts(certificate, "supersedes"):
+            other = successors.setdefault(_same(text), name)
+            if text in declared:
+                whose = "itself" if text == name else f"{quoted_value(text)}, which is declared in this file"
+                says = f"{quoted(name)} can't supersede {whose}"
+                hint = "entries under its own mark are superseded anyway; an entry of that name goes by its id"
+                findings.add(Code.SUPERSEDES_DECLARED, (*keys, index), says, hint=hint)
+            elif other != name:
+                says = f"{quoted(other)} and {quoted(name)} both supersede {quoted_value(text)}"
+                findings.add(Code.SUPERSEDED_TWICE, (*keys, index), says, hint="an entry has one successor")
+
+
+def _environments(worker: Raw, keys: Keys) -> Iterator[tuple[EnvironmentName, Keys, Raw]]:
+    """The environments of a worker with the paths of their tables; the tables hold `bindings`."""
+    if "bindings" in worker:
+        yield None, (*keys, "bindings"), worker
+    for name, environment in tables(worker, "env"):
+        yield name, (*keys, "env", name), environment
+
+
+def _check_references(raw: Raw, findings: Findings) -> None:
+    declared = raw.get("certificates", {})
+    if not isinstance(declared, dict):
+        return
+    cas = {name for name, certificate in tables(raw, "certificates") if certificate.get("ca") is True}
+    suggestions = Suggestions()
+    for label, worker in tables(raw, "workers"):
+        for name, _, holder in _environments(worker, ("workers", label)):
+            path: Keys = ("workers", label, "bindings") if name is None else ("workers", label, "env", name, "bindings")
+            bindings = holder.get("bindings")
+            for binding, target in bindings.items() if isinstance(bindings, dict) else ():
+                keys = (*path, binding)
+                if not isinstance(target, str):
+                    continue
+                if target not in declared:
+                    says = (
+                        f"{named(keys)} refers to {quoted_value(target)}, and no certificate of that name is declared"
+                    )
+                    hint = _reference_hint(target, declared, suggestions)
+                    findings.add(Code.UNKNOWN_CERTIFICATE, keys, says, hint=hint)
+                elif target in cas:
+                    says = f"{named(keys)} refers to {quoted_value(target)}, which has `ca = true`"
+                    findings.add(Code.CA_BOUND, keys, says, hint="a Worker presents a leaf certificate, never a CA")
+
+
+def _reference_hint(target: str, declared: Raw, suggestions: Suggestions) -> str:
+    if re.fullmatch(ENTRY_ID_PATTERN, target):
+        return f'for an entry that is managed elsewhere write {{ id = "{target}" }}'
+    meant = suggestions.did_you_mean(target, list(declared))
+    if meant is not None:
+        return meant
+    if not declared:
+        return "declare it: `[certificates.NAME]` with `certificate` and `private_key`"
+    more = ", ..." if len(declared) > _MOST_LISTED else ""
+    return f"declared are {listed(islice(declared, _MOST_LISTED))}{more}"
+
+
+def _check_environments(raw: Raw, findings: Findings) -> None:
+    """The same file is told by its path as written, `.` and `..` resolved; links are for the shell to see."""
+    seen: dict[tuple[str, EnvironmentName], Keys] = {}
+    for label, worker in tables(raw, "workers"):
+        config = worker.get("config")
+        if not isinstance(config, str):
+            continue
+        for name, keys, _ in _environments(worker, ("workers", label)):
+            file = posixpath.normpath(config)
+            other = seen.setdefault((file, name), keys)
+            if other != keys:
+                what = "the top level" if name is None else f"the environment {quoted(name)}"
+                says = f"{table(other)} and {table(keys)} both declare {what} of {quoted_value(file)}"
+                hint = "put the bindings of both into one table"
+                findings.add(Code.ENVIRONMENT_DECLARED_TWICE, keys, says, hint=hint, at_key=True)

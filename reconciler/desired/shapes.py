@@ -1,0 +1,233 @@
+"""The shapes of the tables of mtls.toml, one model each: what the parser accepts and what the JSON Schema shows.
+
+Values stay as written; `build` makes the core's values of them. Rules between several keys are in `relations`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from reconciler.core.model import StoreKind
+from reconciler.desired import rules
+from reconciler.desired.durations import DURATION_PATTERN, RENEW_BEFORE_PATTERN, parse_duration, parse_renew_before
+from reconciler.desired.unions import KeyValue, TargetValue
+
+
+def _duration(text: str) -> str:
+    parse_duration(text)
+    return text
+
+
+def _renew_before(text: str) -> str:
+    parse_renew_before(text)
+    return text
+
+
+Duration = Annotated[str, AfterValidator(_duration), Field(json_schema_extra={"pattern": DURATION_PATTERN})]
+RenewBeforeText = Annotated[
+    str, AfterValidator(_renew_before), Field(json_schema_extra={"pattern": RENEW_BEFORE_PATTERN})
+]
+Stack = Annotated[
+    str, AfterValidator(rules.name_rule("stack name", 32)), Field(json_schema_extra={"pattern": rules.STACK_PATTERN})
+]
+CertificateKey = Annotated[str, AfterValidator(rules.name_rule("certificate name", 48, of_key=True))]
+WorkerKey = Annotated[str, AfterValidator(rules.name_rule("worker label", 48, of_key=True))]
+EnvironmentKey = Annotated[str, AfterValidator(rules.check_environment_name)]
+BindingKey = Annotated[str, AfterValidator(rules.check_binding_name)]
+Superseded = Annotated[str, AfterValidator(rules.check_superseded), Field(json_schema_extra={"minLength": 1})]
+
+
+AccountId = Annotated[
+    str, AfterValidator(rules.check_account_id), Field(json_schema_extra={"pattern": rules.ACCOUNT_ID_PATTERN})
+]
+Url = Annotated[str, AfterValidator(rules.check_url), Field(json_schema_extra={"pattern": rules.URL_PATTERN})]
+Text = Annotated[str, AfterValidator(rules.check_text), Field(json_schema_extra={"minLength": 1, "maxLength": 100})]
+StoreKindText = Annotated[
+    str, AfterValidator(rules.check_store_kind), Field(json_schema_extra={"enum": [kind.value for kind in StoreKind]})
+]
+CertificatePath = Annotated[
+    str,
+    AfterValidator(rules.check_certificate_path),
+    Field(json_schema_extra={"pattern": rules.CERTIFICATE_PATH_PATTERN}),
+]
+ConfigPath = Annotated[
+    str, AfterValidator(rules.check_config_path), Field(json_schema_extra={"pattern": rules.CONFIG_PATH_PATTERN})
+]
+Version = Annotated[int, AfterValidator(rules.check_version), Field(json_schema_extra={"const": rules.VERSION})]
+
+
+class Table(BaseModel):
+    """What all tables share: no unknown keys, no conversion of types."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class StoreTable(Table):
+    """Which certificate store the file talks to."""
+
+    kind: StoreKindText = Field(
+        default=StoreKind.LOCAL.value,
+        description='"local" is embedded, .mtlsctl/store.db beside this file; "cloudflare" is a real account.',
+        examples=["local", "cloudflare"],
+    )
+    account_id: AccountId | None = Field(
+        default=None,
+        description="The Cloudflare account; without it CLOUDFLARE_ACCOUNT_ID. The token comes from "
+        "CLOUDFLARE_API_TOKEN only.",
+        examples=["023e105f4ecef8ad9ca31a8372d0c353"],
+    )
+    limit: int = Field(
+        default=1000,
+        ge=1,
+        description="How many leaf certificates the account may hold; raise it where Cloudflare raised it.",
+        examples=[1000],
+    )
+
+
+class PolicyTable(Table):
+    """When certificates fall due, and how carefully entries are retired."""
+
+    renew_before: RenewBeforeText | None = Field(
+        default=None,
+        description="How long before its end a certificate is due: a duration, or a share of its lifetime. Without "
+        "it the smaller of 30 days and a third of the lifetime.",
+        examples=["30d", "33%"],
+    )
+    grace: Duration = Field(
+        default="7d",
+        description="A superseded or orphaned entry stays at least this long.",
+        examples=["7d", "12h", "1d12h", "0s"],
+    )
+    prune: bool = Field(
+        default=False,
+        description="true: entries of ours are retired when their certificate leaves this file.",
+        examples=[False],
+    )
+    max_deletes: int = Field(
+        default=10,
+        ge=0,
+        description="How many entries one apply may retire; of more, the rest waits until --allow-deletes N.",
+        examples=[10],
+    )
+
+
+class CertificateTable(Table):
+    """One certificate that the store is to hold."""
+
+    certificate: CertificatePath = Field(
+        description="The PEM file, leaf first, then its intermediates: relative to the folder of this file, with /.",
+        examples=["certs/billing.pem"],
+    )
+    private_key: KeyValue | None = Field(
+        default=None,
+        description="Where the private key is, never the key itself: a path, or a table that names one key source. "
+        "Needed only when the certificate is to be uploaded.",
+        examples=["certs/billing.key", {"env": "BILLING_KEY"}],
+    )
+    ca: bool = Field(
+        default=False,
+        description="true: a CA for API Shield, Access or Hyperdrive; it has no key here and is never bound.",
+        examples=[True],
+    )
+    verify: Url | None = Field(
+        default=None,
+        description="A URL of the origin that enforces mutual TLS; `mtlsctl verify` proves the handshake there.",
+        examples=["https://billing.example:8443/health"],
+    )
+    supersedes: list[Superseded] = Field(
+        default_factory=list,
+        description="Entries handed over to this certificate: ids (or names) of foreign entries, or former names of "
+        "this certificate.",
+        examples=[["2458ce5a-0c35-4c7f-82c7-8e9487d3ff60"]],
+        json_schema_extra={"uniqueItems": True},
+    )
+    renew_before: RenewBeforeText | None = Field(
+        default=None,
+        description="Over the policy's: how long before its end this certificate is due.",
+        examples=["30d", "33%"],
+    )
+    grace: Duration | None = Field(
+        default=None,
+        description="Over the policy's: how long a superseded entry of this certificate stays.",
+        examples=["1h"],
+    )
+    owner: Text | None = Field(
+        default=None, description="Who answers for it; shown in reports.", examples=["team-payments"]
+    )
+
+
+Bindings = dict[BindingKey, TargetValue]
+
+
+class EnvironmentTable(Table):
+    """One environment of a wrangler file. Without bindings it declares that there are none."""
+
+    bindings: Bindings = Field(
+        default_factory=dict,
+        description="What each binding of this environment presents: the name of a certificate, or { id = ... }.",
+        examples=[{"BILLING": "billing-staging"}],
+        json_schema_extra={"propertyNames": {"pattern": rules.BINDING_PATTERN}},
+    )
+
+
+class WorkerTable(Table):
+    """One Worker, by the wrangler file that configures it."""
+
+    config: ConfigPath = Field(
+        description="The wrangler file (.toml, .json or .jsonc), or its folder: relative to the folder of this file, "
+        "with /.",
+        examples=["workers/checkout/wrangler.toml"],
+    )
+    exclusive: bool = Field(
+        default=True,
+        description="false: another stack binds in this file too, so nothing is unbound here.",
+        examples=[False],
+    )
+    bindings: Bindings | None = Field(
+        default=None,
+        description="The bindings of the top-level environment: the name of a certificate, or { id = ... }.",
+        examples=[{"BILLING": "billing"}],
+        json_schema_extra={"propertyNames": {"pattern": rules.BINDING_PATTERN}},
+    )
+    env: dict[EnvironmentKey, EnvironmentTable] = Field(
+        default_factory=dict,
+        description="The other environments, by name. wrangler does not inherit mtls_certificates: each says its own.",
+        examples=[{"staging": {"bindings": {"BILLING": "billing-staging"}}}],
+        json_schema_extra={"propertyNames": {"minLength": 1, "maxLength": 100}},
+    )
+
+
+class Document(Table):
+    """The whole of mtls.toml: which certificates exist, and which binding of which Worker presents which of them."""
+
+    version: Version = Field(description="The version of this format.", examples=[rules.VERSION])
+    stack: Stack = Field(
+        description="The owner mark on everything that this file uploads: a-z, 0-9 and -, at most 32.",
+        examples=["payments"],
+    )
+    former_stacks: list[Stack] = Field(
+        default_factory=list,
+        description="Earlier names of this stack: their marks count as ours for certificates declared here.",
+        examples=[["billing"]],
+        json_schema_extra={"uniqueItems": True},
+    )
+    store: StoreTable = Field(
+        default_factory=StoreTable, description="The certificate store.", examples=[{"kind": "local"}]
+    )
+    policy: PolicyTable = Field(
+        default_factory=PolicyTable, description="Policy; all optional.", examples=[{"grace": "7d"}]
+    )
+    certificates: dict[CertificateKey, CertificateTable] = Field(
+        default_factory=dict,
+        description="The certificates, by name: a-z, 0-9 and -, at most 48.",
+        examples=[{"billing": {"certificate": "certs/billing.pem", "private_key": {"env": "BILLING_KEY"}}}],
+        json_schema_extra={"propertyNames": {"pattern": rules.NAME_PATTERN}},
+    )
+    workers: dict[WorkerKey, WorkerTable] = Field(
+        default_factory=dict,
+        description="The Workers, by a label of ours; the real name is the wrangler file's.",
+        examples=[{"checkout": {"config": "wrangler.toml", "bindings": {"BILLING": "billing"}}}],
+        json_schema_extra={"propertyNames": {"pattern": rules.NAME_PATTERN}},
+    )

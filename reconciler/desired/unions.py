@@ -1,0 +1,139 @@
+"""The two values of mtls.toml that are a text or a table: `private_key`, and the target of a binding.
+
+Pydantic's own unions would report every alternative; these choose one by what stands there, and report that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, cast
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationError,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+from pydantic_core.core_schema import (
+    ValidationInfo,
+    no_info_plain_validator_function,
+    with_info_plain_validator_function,
+)
+
+from reconciler.core.key_shapes import KeySourceKind
+from reconciler.core.model import ByCertificate, ById, CertificateName, EntryId, KeyReference
+from reconciler.desired import rules
+from reconciler.desired.codes import Code
+from reconciler.desired.refused import Refused
+from reconciler.desired.wording import Suggestions, listed, looks_like_key, type_of
+
+Kinds = Mapping[str, KeySourceKind]
+"""The registered key sources by name; what pydantic is handed as its context."""
+
+
+class EntryReference(BaseModel):
+    """An entry that is managed elsewhere, by its id."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    id: Annotated[
+        str, AfterValidator(rules.check_entry_id), Field(json_schema_extra={"pattern": rules.ENTRY_ID_PATTERN})
+    ] = Field(
+        description="The id of an entry that is managed elsewhere: a UUID.",
+        examples=["9d7d1c39-55a1-4a5c-9a5f-0d5b1d0f6f11"],
+    )
+
+
+def read_target(value: object) -> ByCertificate | ById:
+    """What a binding presents; whether that certificate is declared is checked with the other references."""
+    if isinstance(value, str):
+        return ByCertificate(CertificateName(value))
+    if isinstance(value, dict):
+        # Ids are compared as the store writes them.
+        return ById(EntryId(EntryReference.model_validate(value).id.lower()))
+    says = f'must be the name of a certificate or `{{ id = "..." }}`, not {type_of(value)}'
+    raise Refused(Code.WRONG_TYPE, says)
+
+
+def read_key(value: object, info: ValidationInfo) -> KeyReference:
+    """Where a private key is. Neither a text nor a table is ever quoted: it may be the key."""
+    kinds = cast(Kinds, info.context)
+    if isinstance(value, str):
+        return _read_bare(value, kinds)
+    if not isinstance(value, dict):
+        raise Refused(Code.WRONG_TYPE, f"must be a path or a table that names one key source, not {type_of(value)}")
+    if any(isinstance(text, str) and looks_like_key(text) for text in value.values()):
+        raise Refused(Code.PRIVATE_KEY_IN_FILE, rules.KEY_IN_FILE, hint=rules.KEY_IN_FILE_HINT)
+    kind = _chosen(value, kinds)
+    path = value[kind.name]
+    if kind.bare and isinstance(path, str):
+        rules.check_key_path(path)
+    return _reference(kind, value)
+
+
+def _read_bare(text: str, kinds: Kinds) -> KeyReference:
+    kind = next((kind for kind in kinds.values() if kind.bare), None)
+    if kind is None:
+        raise Refused(Code.WRONG_TYPE, "must be a table that names one key source, not text")
+    rules.check_key_path(text)
+    try:
+        return _reference(kind, {kind.name: text})
+    except ValidationError:
+        raise Refused(Code.BAD_PATH, "must be the path of a private key file") from None
+
+
+def _reference(kind: KeySourceKind, table: Mapping[str, object]) -> KeyReference:
+    options = kind.shape.model_validate(table).model_dump(exclude_none=True)
+    return KeyReference(kind.name, {option: str(value) for option, value in options.items()})
+
+
+def _chosen(table: Mapping[str, object], kinds: Kinds) -> KeySourceKind:
+    """The one source that the table names."""
+    named = [name for name in kinds if name in table]
+    if len(named) == 1:
+        return kinds[named[0]]
+    if named:
+        raise Refused(Code.BAD_KEY_SOURCE, f"must name one key source, not {len(named)}: {listed(named)}")
+    suggestions = Suggestions()
+    hints = (suggestions.did_you_mean(key, list(kinds)) for key in table)
+    raise Refused(
+        Code.BAD_KEY_SOURCE, f"must name one key source of {listed(kinds)}", hint=next(filter(None, hints), None)
+    )
+
+
+class _TargetForm:
+    """Ties `read_target` and its schema together."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_plain_validator_function(read_target)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        name = {
+            "type": "string",
+            "pattern": rules.NAME_PATTERN,
+            "description": "The name of a certificate of this file.",
+        }
+        return {"anyOf": [name, handler(EntryReference.__pydantic_core_schema__)]}
+
+
+class _KeyForm:
+    """Ties `read_key` to its field; the schema depends on the registered sources, so `schema` fills it in."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return with_info_plain_validator_function(read_key)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {}
+
+
+TargetValue = Annotated[ByCertificate | ById, _TargetForm]
+KeyValue = Annotated[KeyReference, _KeyForm]

@@ -1,0 +1,133 @@
+"""What the tests of mtls.toml share: key sources to hand in, good files, and the table of bad ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from reconciler.core.errors import Diagnostic, InputError
+from reconciler.core.key_shapes import KeySourceKind
+from reconciler.desired import parse_declaration
+
+HEAD = 'version = 1\nstack = "payments"\n'
+CERTIFICATE = '[certificates.billing]\ncertificate = "billing.pem"\n'
+WORKER = '[workers.site]\nconfig = "wrangler.toml"\n'
+
+EXAMPLE = """\
+#:schema ./schemas/mtls.schema.json
+version = 1
+stack = "payments"                      # the owner mark on everything this file uploads
+former_stacks = []
+
+[store]
+kind = "local"
+
+[policy]
+grace = "7d"
+prune = false
+max_deletes = 10
+
+[certificates.billing]
+certificate = "certs/billing.pem"
+private_key = { env = "BILLING_KEY" }
+verify = "https://billing.example:8443/health"
+supersedes = ["2458ce5a-0c35-4c7f-82c7-8e9487d3ff60"]
+grace = "1h"
+owner = "team-payments"
+
+[certificates.billing-staging]
+certificate = "certs/billing-staging.pem"
+private_key = "certs/billing-staging.key"
+renew_before = "33%"
+
+[certificates.partner-ca]
+certificate = "certs/partner-ca.pem"
+ca = true
+
+[workers.checkout]
+config = "workers/checkout/wrangler.toml"
+
+[workers.checkout.bindings]
+BILLING = "billing"
+LEDGER = { id = "9d7d1c39-55a1-4a5c-9a5f-0d5b1d0f6f11" }
+
+[workers.checkout.env.staging.bindings]
+BILLING = "billing-staging"
+"""
+
+GOOD = {
+    "the example": EXAMPLE,
+    "the smallest": HEAD,
+    "windows line ends": HEAD.replace("\n", "\r\n"),
+    "a real account": HEAD
+    + '[store]\nkind = "cloudflare"\naccount_id = "023e105f4ecef8ad9ca31a8372d0c353"\nlimit = 2000\n',
+    "every path": HEAD + '[certificates.a]\ncertificate = "../certs/a b.pem"\nprivate_key = "/run/keys/a.key"\n'
+    '[workers.a]\nconfig = "."\n[workers.b]\nconfig = "my.site/"\n[workers.c]\nconfig = "c/wrangler.jsonc"\n',
+    "javascript names": HEAD + '[certificates.a]\ncertificate = "a.pem"\n[workers.w]\nconfig = "w"\n'
+    '[workers.w.bindings]\n"$_1" = "a"\n"ключ" = "a"\nclass = "a"\n',
+    "toml 1.1": HEAD + '[certificates]\na = {\n  certificate = "a.pem",\n  private_key = { env = "A", },\n}\n',
+}
+
+
+def _variable(text: str) -> str:
+    if not text.isidentifier():
+        raise ValueError("must be the name of a variable")
+    return text
+
+
+class FileShape(BaseModel):
+    """A path."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    file: str = Field(min_length=1)
+
+
+class EnvShape(BaseModel):
+    """A variable's name, with one rule of its own."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    env: Annotated[str, AfterValidator(_variable), Field(json_schema_extra={"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"})]
+
+
+KINDS = (KeySourceKind("file", FileShape, bare=True), KeySourceKind("env", EnvShape))
+
+
+def problems(data: str | bytes) -> tuple[Diagnostic, ...]:
+    """Everything that is wrong with a file."""
+    with pytest.raises(InputError) as caught:
+        parse_declaration(data.encode() if isinstance(data, str) else data, "mtls.toml", KINDS)
+    return caught.value.diagnostics()
+
+
+@dataclass(frozen=True, slots=True)
+class BadFile:
+    """One row of the table: a file, and all that is said about it."""
+
+    name: str
+    text: str
+    code: str
+    at: str
+    message: str
+    hint: str | None
+    parser_only: bool
+
+
+def _bad_file(block: str) -> BadFile:
+    title, _, rest = block.partition("\n")
+    name, *flags = title.split(" | ")
+    text, said, *words = rest.strip("\n").split("\n>>> ")
+    code, _, at = said.partition(" at ")
+    head = "" if "whole" in flags else HEAD
+    return BadFile(name, f"{head}{text}\n", code, at, words[0], words[1] if words[1:] else None, "parser only" in flags)
+
+
+BAD = [
+    _bad_file(block)
+    for block in Path(__file__).with_name("desired_bad.txt").read_text(encoding="utf-8").split("\n=== ")[1:]
+]
