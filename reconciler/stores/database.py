@@ -1,0 +1,212 @@
+"""The file under the embedded store: found, judged, opened, locked, and its errors put into words.
+
+Knows SQLite and nothing about certificates. A file that comes with a checkout may be anybody's work, so nothing is
+opened through a link, and only a database with exactly this schema is used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import stat
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+from reconciler.core.errors import FileError
+from reconciler.private.folder import create_file, make_folder, stands
+from reconciler.stores.database_errors import STORE_FILE, damaged, in_words, store_error
+
+APPLICATION_ID = 0x6D746C73
+"""`mtls` in ASCII: what `file` and `sqlite3` show, and how the store knows its own file."""
+
+VERSION = 1
+
+SCHEMA = (
+    """CREATE TABLE entries (
+  id TEXT NOT NULL PRIMARY KEY,
+  digest TEXT NOT NULL,
+  type TEXT NOT NULL,
+  name TEXT NOT NULL,
+  ca INTEGER NOT NULL,
+  certificates TEXT NOT NULL,
+  issuer TEXT NOT NULL,
+  serial_number TEXT NOT NULL,
+  signature TEXT NOT NULL,
+  expires_on TEXT NOT NULL,
+  uploaded_on TEXT NOT NULL
+)""",
+    "CREATE UNIQUE INDEX entries_by_digest ON entries (digest)",
+    "CREATE UNIQUE INDEX entries_by_uploaded_on ON entries (uploaded_on)",
+    """CREATE TRIGGER entries_stay BEFORE UPDATE ON entries
+BEGIN
+  SELECT RAISE(ABORT, 'an entry can not be changed');
+END""",
+)
+
+_JOURNAL_MAGIC = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
+
+
+class ReadableDatabase(Protocol):
+    """Where the rows are. A connection lives as long as the `with`; every error leaves it as a StoreError."""
+
+    def reading(self) -> contextlib.AbstractContextManager[sqlite3.Connection | None]:
+        """A connection that can't write, None where nothing was ever stored. Creates nothing."""
+
+
+class Database(ReadableDatabase, Protocol):
+    """The same, and writable."""
+
+    def writing(self) -> contextlib.AbstractContextManager[sqlite3.Connection]:
+        """A connection inside of a transaction that no other writer shares; kept at the end, undone by an exception."""
+
+
+class MemoryDatabase:
+    """A database that lives as long as this object, for tests and simulations. For one thread."""
+
+    def __init__(self) -> None:
+        self._connection = sqlite3.connect(":memory:", isolation_level=None)
+        weakref.finalize(self, self._connection.close)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection | None]:
+        """As `Database`."""
+        with in_words():
+            yield self._connection if _is_store(self._connection) else None
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """As `Database`."""
+        with in_words(), _transaction(self._connection):
+            yield self._connection
+
+
+class FileDatabase:
+    """`.mtlsctl/store.db` below `root`, shared by any number of processes. Holds nothing open between two uses.
+
+    The rollback journal (and not write-ahead logging) keeps it one file that can be copied, and lets a reader work on
+    a read-only file system. `timeout_s` is how long to wait for another process.
+    """
+
+    def __init__(self, root: Path, *, timeout_s: float = 10.0) -> None:
+        self._path = root.absolute() / STORE_FILE
+        self._folder = self._path.parent
+        self._timeout_s = timeout_s
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection | None]:
+        """As `Database`. What a killed writer left half done is undone first, which any reader of SQLite must do."""
+        with in_words():
+            if not self._exists():
+                yield None
+                return
+            with self._connect("ro") as connection:
+                yield connection if self._recovered(connection) else None
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """As `Database`. Creates the folder, which ignores itself in git, and the file, for this user alone."""
+        with in_words():
+            if not self._exists():
+                self._create()
+            with self._connect("rw") as connection:
+                connection.execute("PRAGMA journal_mode = DELETE")
+                connection.execute("PRAGMA synchronous = FULL")
+                with _transaction(connection):
+                    yield connection
+
+    def _exists(self) -> bool:
+        """Whether there is a file, found to be fit for opening; StoreError where something else is in its place."""
+        if not _is_kind(self._folder, stat.S_ISDIR) or not _is_kind(self._path, stat.S_ISREG):
+            return False
+        # The database itself may only be opened by SQLite: closing it elsewhere in this process would drop its locks.
+        journal = self._path.with_name(f"{self._path.name}-journal")
+        if _is_kind(journal, stat.S_ISREG) and _names_another_file(journal):
+            raise damaged("has a journal that another program wrote")
+        return True
+
+    def _create(self) -> None:
+        with _refusals():
+            make_folder(self._folder.parent)
+        create_file(self._path, b"", 0o600)
+        self._exists()
+
+    @contextlib.contextmanager
+    def _connect(self, mode: str) -> Iterator[sqlite3.Connection]:
+        uri = f"{self._path.as_uri()}?mode={mode}"
+        opened = sqlite3.connect(uri, uri=True, timeout=self._timeout_s, isolation_level=None)
+        with contextlib.closing(opened) as connection:
+            connection.execute("PRAGMA trusted_schema = OFF")
+            yield connection
+
+    def _recovered(self, reader: sqlite3.Connection) -> bool:
+        """As `_is_store`, after undoing what a killed writer left; a read-only connection may not do that itself."""
+        try:
+            return _is_store(reader)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
+                raise
+        with self._connect("rw") as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        return _is_store(reader)
+
+
+@contextlib.contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if not _is_store(connection):
+            for statement in (*SCHEMA, f"PRAGMA application_id = {APPLICATION_ID}", f"PRAGMA user_version = {VERSION}"):
+                connection.execute(statement)
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.rollback()
+        raise
+
+
+def _is_store(connection: sqlite3.Connection) -> bool:
+    """True for a store of this version, False for an empty file, StoreError for anything else."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    query = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite~_%' ESCAPE '~'"
+    found = {sql for (sql,) in connection.execute(query)}
+    if not found and (application, version) == (0, 0):
+        return False
+    if application == APPLICATION_ID and version > VERSION:
+        newer = f"was written by a newer mtlsctl (format {version}; this one knows {VERSION})"
+        raise store_error("store-newer", newer, "update mtlsctl on this machine")
+    if application != APPLICATION_ID or version != VERSION or found != set(SCHEMA):
+        raise damaged("is a database, but not one that mtlsctl wrote")
+    return True
+
+
+def _is_kind(path: Path, kind: Callable[[int], bool]) -> bool:
+    """False where nothing is; StoreError for a link or anything else that is not of this kind."""
+    with _refusals():
+        return stands(path, kind)
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except FileError as error:
+        raise damaged(f"can't be used: {error.message}") from error
+
+
+def _names_another_file(journal: Path) -> bool:
+    """Whether undoing this journal would make SQLite look into, or delete, a file that the journal names.
+
+    Transactions over several databases have such journals (https://www.sqlite.org/fileformat2.html, section 3); this
+    store never writes one, so it came with the checkout.
+    """
+    try:
+        with journal.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - len(_JOURNAL_MAGIC)))
+            return size > len(_JOURNAL_MAGIC) and file.read() == _JOURNAL_MAGIC
+    except FileNotFoundError:
+        return False  # its writer has just finished

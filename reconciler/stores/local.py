@@ -1,0 +1,276 @@
+"""The embedded store: a certificate store in one file beside mtls.toml, for working without an account.
+
+It answers as Cloudflare's API does, its refusals included, so that a plan which works here works there. Private keys
+are checked and forgotten: none is ever written. It must not decide what should be stored.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+
+from reconciler.core.certificates import Bundle, parse_stored, rfc3339, stored_fields
+from reconciler.core.errors import AlreadyStored, EntryNotFound, QuotaReached, StoreRefused
+from reconciler.core.identifiers import EMBEDDED_PREFIX
+from reconciler.core.key_pairs import check_pair
+from reconciler.core.model import CA_LIMIT, Entry, EntryId, Listing, StoreSettings
+from reconciler.core.ownership import CUSTOM
+from reconciler.core.pem import find_blocks
+from reconciler.core.ports import Clock, NewEntry, Store, StoreReader
+from reconciler.stores.database import Database, FileDatabase, MemoryDatabase, ReadableDatabase
+from reconciler.stores.database_errors import damaged
+
+_COLUMNS = "id, name, ca, certificates, type, issuer, serial_number, signature, expires_on, uploaded_on"
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def new_id() -> str:
+    """A random id that no account has: UUID version 4, its first group replaced by the embedded store's mark."""
+    from uuid import uuid4
+
+    return EMBEDDED_PREFIX + str(uuid4()).partition("-")[2]
+
+
+def open_reader(settings: StoreSettings, *, root: Path, clock: Clock) -> StoreReader:  # noqa: ARG001 - as StoreRoom
+    """The reading half over `.mtlsctl/store.db` below `root`; a missing file is an empty store and stays missing."""
+    return LocalReader(FileDatabase(root))
+
+
+def open_store(settings: StoreSettings, *, root: Path, clock: Clock) -> Store:
+    """The whole store over `.mtlsctl/store.db` below `root`, created with its folder at the first write."""
+    return LocalStore(FileDatabase(root), clock=clock, limit=settings.limit)
+
+
+def open_in_memory(settings: StoreSettings, *, clock: Clock, ids: Callable[[], str] = new_id) -> LocalStore:
+    """The same store without a file; it is gone with the object."""
+    return LocalStore(MemoryDatabase(), clock=clock, limit=settings.limit, ids=ids)
+
+
+class LocalReader:
+    """The port `StoreReader` over a database, of which it needs the reading half only."""
+
+    def __init__(self, database: ReadableDatabase) -> None:
+        self._database = database
+
+    def list_entries(self) -> Listing:
+        """Every entry, the oldest first. Always stable: it is one look at one file."""
+        with self._database.reading() as connection:
+            if connection is None:
+                return Listing(())
+            rows = connection.execute(f"SELECT {_COLUMNS} FROM entries ORDER BY uploaded_on").fetchall()  # noqa: S608
+        return Listing(tuple(_entry(row) for row in rows))
+
+    def get(self, entry_id: EntryId) -> Entry | None:
+        """The entry with exactly this id, or None."""
+        with self._database.reading() as connection:
+            return _find(connection, entry_id) if connection is not None else None
+
+
+class LocalStore(LocalReader):
+    """The port `Store` over a database. `limit` is the leaf quota; `ids` gives a new id at each call.
+
+    `uploaded_on` is the clock's time, but never the same as or before that of an entry that is there: where the clock
+    stands still or went back, a microsecond after the latest. So the order of uploads is always the order of these
+    times, which retiring depends on; a time that a wrong clock put into the future moves those after it along.
+    """
+
+    def __init__(self, database: Database, *, clock: Clock, limit: int = 1000, ids: Callable[[], str] = new_id) -> None:
+        super().__init__(database)
+        self._writable = database
+        self._clock = clock
+        self._limit = limit
+        self._ids = ids
+
+    def upload(self, new: NewEntry) -> Entry:
+        """The entry as stored; the key is compared with the certificate and forgotten.
+
+        StoreRefused for what is no certificate, a CA that is none, a leaf without its key; AlreadyStored (1471) where
+        any entry has the same certificates; QuotaReached (1489 for CAs).
+        """
+        bundle = _accept(new.certificates)
+        if not _is_storable(new.name):
+            raise _refused("name is no text", "give it a name of letters, digits, dots and hyphens")
+        if new.ca:
+            _demand_ca(bundle)
+        _demand_pair(bundle, new)
+        return self._insert(bundle, name=new.name, ca=new.ca, type_=CUSTOM)
+
+    def seed(self, *, type_: str, name: str, ca: bool, certificates: str) -> Entry:
+        """Put in what no upload can: an entry of Gateway's or Access's, outside of every quota. Not in the port."""
+        return self._insert(_accept(certificates), name=name, ca=ca, type_=type_)
+
+    def delete(self, entry_id: EntryId) -> None:
+        """Gone afterwards. EntryNotFound (1472); StoreRefused for an entry that is managed by Gateway or Access."""
+        if self.get(entry_id) is None:
+            raise _not_found()
+        with self._writable.writing() as connection:
+            entry = _find(connection, entry_id)
+            if entry is None:
+                raise _not_found()
+            if entry.type != CUSTOM:
+                raise _refused(
+                    "Unauthorized", f"the entry is {entry.type}; only Cloudflare's own service can delete it"
+                )
+            connection.execute("DELETE FROM entries WHERE id = ?", (entry_id,))
+
+    def _insert(self, bundle: Bundle, *, name: str, ca: bool, type_: str) -> Entry:
+        fields = stored_fields(bundle)
+        with self._writable.writing() as connection:
+            if connection.execute("SELECT 1 FROM entries WHERE digest = ?", (bundle.digest,)).fetchone():
+                raise _already_stored()
+            if type_ == CUSTOM:
+                self._demand_room(connection, ca)
+            entry = Entry(
+                id=EntryId(self._ids()),
+                name=name,
+                ca=ca,
+                certificates=bundle.pem().rstrip("\n"),
+                type=type_,
+                issuer=fields.issuer,
+                serial_number=fields.serial_number,
+                signature=fields.signature,
+                expires_on=fields.expires_on.replace(microsecond=0),
+                uploaded_on=self._next_time(connection),
+            )
+            _write(connection, entry, bundle.digest)
+        return entry
+
+    def _demand_room(self, connection: sqlite3.Connection, ca: bool) -> None:
+        counting = "SELECT count(*) FROM entries WHERE type = ? AND ca = ?"
+        (count,) = connection.execute(counting, (CUSTOM, ca)).fetchone()
+        if ca and count >= CA_LIMIT:
+            hint = f"an account holds {CA_LIMIT} CAs; delete one that nothing uses"
+            raise QuotaReached("Hit maximum CA cert allocation.", number=1489, hint=hint)
+        if not ca and count >= self._limit:
+            # Cloudflare's number and words for this are not published.
+            hint = (
+                f"the store holds {self._limit} certificates; raise `limit` in [store] where the account may hold more"
+            )
+            raise QuotaReached("Hit maximum cert allocation.", number=0, hint=hint)
+
+    def _next_time(self, connection: sqlite3.Connection) -> datetime:
+        now = self._clock.now().astimezone(UTC)
+        (latest,) = connection.execute("SELECT max(uploaded_on) FROM entries").fetchone()
+        return now if latest is None else max(now, _time(latest) + _MICROSECOND)
+
+
+def _accept(certificates: str) -> Bundle:
+    """The certificates of an upload, where there is nothing else in it."""
+    blocks = find_blocks(certificates)
+    only_certificates = all(block.is_certificate and block.fault is None for block in blocks)
+    # Anything else may be a key: it must reach neither the file nor the parser's cache.
+    bundle = parse_stored(certificates) if blocks and only_certificates else None
+    if bundle is None:
+        raise _refused("Unable to parse certificate", "send certificates in PEM and nothing else; the key goes apart")
+    return bundle
+
+
+def _demand_ca(bundle: Bundle) -> None:
+    for certificate in bundle.certificates:
+        try:
+            constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
+        except (x509.ExtensionNotFound, ValueError):
+            constraints = None
+        if constraints is None or not constraints.ca:
+            raise _refused(
+                "certificate is not a CA", "with ca = true, every certificate needs basic constraints CA:TRUE"
+            )
+
+
+def _demand_pair(bundle: Bundle, new: NewEntry) -> None:
+    if new.key is None:
+        if not new.ca:
+            raise _refused("private_key is missing", "a certificate that a Worker presents is uploaded with its key")
+        return
+    problems = check_pair(bundle, new.key.pem, where=None)
+    if problems:
+        raise _refused(problems[0].message, problems[0].hint)
+
+
+def _find(connection: sqlite3.Connection, entry_id: EntryId) -> Entry | None:
+    if not _is_storable(entry_id):
+        return None
+    row = connection.execute(f"SELECT {_COLUMNS} FROM entries WHERE id = ?", (entry_id,)).fetchone()  # noqa: S608
+    return _entry(row) if row else None
+
+
+def _is_storable(text: str) -> bool:
+    """False for half of a surrogate pair, which JSON can say and no database text can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _write(connection: sqlite3.Connection, entry: Entry, digest: str) -> None:
+    values = (
+        entry.id,
+        entry.name,
+        entry.ca,
+        entry.certificates,
+        entry.type,
+        entry.issuer,
+        entry.serial_number,
+        entry.signature,
+        rfc3339(entry.expires_on) if entry.expires_on else "",
+        _text_of(entry.uploaded_on) if entry.uploaded_on else "",
+        digest,
+    )
+    marks = ", ".join("?" * len(values))
+    connection.execute(f"INSERT INTO entries ({_COLUMNS}, digest) VALUES ({marks})", values)  # noqa: S608
+
+
+def _entry(row: tuple[object, ...]) -> Entry:
+    """The entry of a row, in the order of `_COLUMNS`; StoreError where the row is not as `_write` wrote it."""
+    id_, name, ca, certificates, type_, issuer, serial, signature, expires_on, uploaded_on = row
+    return Entry(
+        id=EntryId(_text(id_)),
+        name=_text(name),
+        ca=bool(ca),
+        certificates=_text(certificates),
+        type=_text(type_),
+        issuer=_text(issuer),
+        serial_number=_text(serial),
+        signature=_text(signature),
+        expires_on=_time(expires_on),
+        uploaded_on=_time(uploaded_on),
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise damaged("has an entry with a value that is no text")
+    return value
+
+
+def _time(value: object) -> datetime:
+    try:
+        return datetime.fromisoformat(_text(value)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise damaged("has an entry with a time that is none") from error
+
+
+def _text_of(time: datetime) -> str:
+    """RFC 3339 with microseconds, as the API; always of the same length, so that its order is the order of times."""
+    return time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def _refused(message: str, hint: str | None) -> StoreRefused:
+    # The numbers that Cloudflare gives these refusals are not known.
+    return StoreRefused(message, number=0, hint=hint)
+
+
+def _already_stored() -> AlreadyStored:
+    hint = "the store takes the same certificates once, under whatever name; plan again to adopt that entry"
+    return AlreadyStored("Certificate already exists", number=1471, hint=hint)
+
+
+def _not_found() -> EntryNotFound:
+    return EntryNotFound(
+        "Certificate not found", number=1472, hint="it was deleted already, or never was in this store"
+    )

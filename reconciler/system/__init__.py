@@ -1,0 +1,1 @@
+"""The edge to the machine: files, git, the clock. Each effect is thin and decides nothing about certificates."""

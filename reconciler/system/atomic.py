@@ -1,0 +1,108 @@
+"""The one way a file is written: beside its place, synced, then put there in one step. Never half a file."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from pathlib import Path
+
+from reconciler.core.errors import FileError, Place, Pointer
+
+# A folder can't be synced on every file system; then the rename is as durable as that file system makes it.
+_CANNOT_SYNC_FOLDERS = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EBADF})
+
+_HINTS = {
+    errno.ENOSPC: "free some space on its disk, then run again",
+    errno.EDQUOT: "your disk quota is used up; free some space, then run again",
+    errno.EACCES: "its folder must be writable: a file is replaced by writing a new one beside it",
+    errno.EPERM: "its folder must be writable: a file is replaced by writing a new one beside it",
+    errno.EROFS: "its file system is read-only; run from a writable checkout",
+    errno.EBUSY: "the file itself is a mount; mount its folder instead, so that it can be replaced",
+    errno.ENOENT: "create its folder first",
+    errno.ENOTDIR: "create its folder first",
+}
+
+
+def write_atomic(path: Path, data: bytes, mode: int = 0o644, *, where: Pointer | Place | None = None) -> None:
+    """Make `data` the whole content of `path`: afterwards the file is the old one or the new one, never a part.
+
+    `mode` is the most that the file gets: a new one less the umask, an existing one never more than it had; its owner
+    is kept where the system lets us. Where `path` is a symbolic link it stays one and its target is replaced. A hard
+    link is cut loose. FileError (at `where`, or at `path`) where it can't be written or is no regular file; then the
+    old content stands and nothing else is left behind. (Only where a disk fails in the very last step, syncing the
+    folder, the new content stands already.)
+    """
+    where = where or Place(str(path))
+    try:
+        before = _stat(path)
+        if before is not None and not stat.S_ISREG(before.st_mode):
+            raise FileError(
+                f"{where.path!r} is no regular file",
+                hint="name a regular file; to write into a pipe or a device, use standard output",
+                where=where,
+                code="file-not-regular",
+            )
+        _replace(Path(os.path.realpath(path)), data, mode, before)
+    except (OSError, ValueError) as error:
+        raise _failure(error, where) from error
+
+
+def is_leftover(name: str, of: str) -> bool:
+    """Whether `name` is what a killed `write_atomic` leaves beside the file named `of`."""
+    prefix, suffix = f".{of}.mtlsctl-", ".tmp"
+    middle = name.removeprefix(prefix).removesuffix(suffix)
+    return name == f"{prefix}{middle}{suffix}" and len(middle) == 8 and set(middle) <= set("0123456789abcdef")
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+
+
+def _replace(target: Path, data: bytes, mode: int, before: os.stat_result | None) -> None:
+    temporary = target.with_name(f".{target.name}.mtlsctl-{os.urandom(4).hex()}.tmp")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(temporary, flags, mode if before is None else 0o600 & mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            if before is not None:
+                _keep_attributes(descriptor, mode, before)
+            file.flush()
+            os.fsync(descriptor)
+        temporary.replace(target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    _sync_folder(target.parent)
+
+
+def _keep_attributes(descriptor: int, mode: int, before: os.stat_result) -> None:
+    # Only root may give a file away; for anyone else the owner is the one that runs this, as with most editors.
+    with contextlib.suppress(OSError):
+        os.fchown(descriptor, before.st_uid, before.st_gid)
+    os.fchmod(descriptor, mode & stat.S_IMODE(before.st_mode))
+
+
+def _sync_folder(folder: Path) -> None:
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC_FOLDERS:
+            raise
+
+
+def _failure(error: OSError | ValueError, where: Pointer | Place) -> FileError:
+    number = error.errno if isinstance(error, OSError) else None
+    reason = os.strerror(number) if number else "no file can have this name"
+    hint = _HINTS.get(number or 0, "make sure that the file and its folder can be written")
+    return FileError(f"{where.path!r} could not be written: {reason}", hint=hint, where=where, code="file-unwritable")

@@ -1,0 +1,154 @@
+"""Where a path really leads, and whether it may be followed there; and reading what is at its end without hanging.
+
+What mtls.toml and the tree say may come from a stranger's pull request, so a path is resolved and judged before
+anything is opened, and what is opened must turn out to be a regular file.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from reconciler.core.errors import FileError, Place
+
+# HFS+ ignores these in names, so `.g\u200cit` is `.git` there; NTFS knows it as `git~1` too. As git's own utf8.c does.
+_IGNORED = dict.fromkeys((*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF))
+# What looks like a file there is the kernel's word. Not /dev: its devices are no regular files, and /dev/shm has some.
+_PSEUDO = (Path("/proc"), Path("/sys"))
+_NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
+_NOT_REGULAR = frozenset({errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.EOPNOTSUPP})
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The folder of mtls.toml and the root that no path may leave; both absolute, links resolved."""
+
+    folder: Path
+    root: Path
+
+    def resolve(self, path: str) -> Path:
+        """The real place of `path`, which may not exist. FileError where it leaves the tree or enters `.git`."""
+        if Path(path).is_absolute():
+            raise outside(path, "paths in mtls.toml are relative to its folder")
+        if self._climbs_out(path):
+            raise outside(path, f"stay below {str(self.root)!r}, the root of this tree")
+        real = real_path(self.folder / path, path)
+        if not real.is_relative_to(self.root):
+            raise outside(path, f"it leads to a place that is not below {str(self.root)!r}, the root of this tree")
+        refuse_hidden(real, self.root, path)
+        return real
+
+    def relative(self, real: Path) -> str:
+        """`real` as paths are written here: relative to the folder of mtls.toml, with `/`; always printable."""
+        return os.fsencode(os.path.relpath(real, self.folder)).decode(errors="backslashreplace")
+
+    def _climbs_out(self, path: str) -> bool:
+        """Whether some `..` steps over the root, even to come back: that would tell what lies out there."""
+        depth = len(self.folder.relative_to(self.root).parts)
+        for part in Path(path).parts:
+            depth += -1 if part == ".." else 1
+            if depth < 0:
+                return True
+        return False
+
+
+def real_path(place: Path, path: str) -> Path:
+    """`place` with every link resolved as far as it exists. FileError where no file can have this name."""
+    try:
+        return Path(os.path.realpath(place))
+    except (OSError, ValueError) as error:
+        raise _missing(path) from error
+
+
+def refuse_hidden(real: Path, base: Path, path: str) -> None:
+    """FileError where `real`, which is below `base`, is git's own or a pseudo file of the system."""
+    if any(_is_git(part) for part in real.relative_to(base).parts):
+        raise FileError(
+            f"{path!r} is inside of .git",
+            hint="keep the file in the working tree; nothing of git's own is read or changed",
+            where=Place(path),
+            code="file-in-git",
+        )
+    if any(real.is_relative_to(pseudo) for pseudo in _PSEUDO):
+        raise not_regular(path)
+
+
+def open_regular(real: Path, path: str) -> int:
+    """A descriptor for reading, of a regular file for sure. FileError else; never waits for a pipe or a device."""
+    # O_NONBLOCK: a FIFO without a writer would block here. O_NOFOLLOW: the links were resolved and judged before.
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
+    try:
+        descriptor = os.open(real, flags)
+    except (OSError, ValueError) as error:
+        raise _unopened(path, error) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise not_regular(path)
+    return descriptor
+
+
+def read_regular(real: Path, path: str, *, limit: int) -> tuple[bytes, os.stat_result]:
+    """The whole file and its facts. FileError where it is missing, no regular file, or larger than `limit` bytes."""
+    descriptor = open_regular(real, path)
+    try:
+        with os.fdopen(descriptor, "rb", buffering=0) as file:
+            facts = os.fstat(descriptor)
+            data = _read_at_most(file.read, limit + 1)
+    except OSError as error:
+        raise _unopened(path, error) from error
+    if len(data) > limit:
+        raise FileError(
+            f"{path!r} is larger than {limit:,} bytes",
+            hint="this is more than such a file may have; is it the right one?",
+            where=Place(path),
+            code="file-too-large",
+        )
+    return data, facts
+
+
+def outside(path: str, hint: str) -> FileError:
+    """The error for a path that leaves the tree."""
+    return FileError(f"{path!r} is outside of this tree", hint=hint, where=Place(path), code="file-outside")
+
+
+def not_regular(path: str) -> FileError:
+    """The error for a folder, pipe, socket, device or a circle of links."""
+    hint = "name a regular file; folders, pipes, sockets, devices and circles of links are not read"
+    return FileError(f"{path!r} is no regular file", hint=hint, where=Place(path), code="file-not-regular")
+
+
+def contains(bases: Iterable[Path], real: Path) -> Path | None:
+    """The first of `bases` that `real` is below."""
+    return next((base for base in bases if real.is_relative_to(base)), None)
+
+
+def _is_git(part: str) -> bool:
+    return part.translate(_IGNORED).casefold() in {".git", "git~1"}
+
+
+def _read_at_most(read: Callable[[int], bytes], size: int) -> bytes:
+    # The size that fstat tells is no promise: a file can grow, and some file systems say 0. So count what comes.
+    parts: list[bytes] = []
+    while size > 0 and (part := read(min(size, 1 << 20))):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def _missing(path: str) -> FileError:
+    hint = "check the spelling; paths are relative to the folder of mtls.toml"
+    return FileError(f"{path!r} does not exist", hint=hint, where=Place(path), code="file-missing")
+
+
+def _unopened(path: str, error: OSError | ValueError) -> FileError:
+    if isinstance(error, ValueError) or error.errno in _NOT_THERE:
+        return _missing(path)
+    if error.errno in _NOT_REGULAR:
+        return not_regular(path)
+    reason = os.strerror(error.errno) if error.errno else "it can't be read"
+    hint = "make sure that the user who runs this may read the file and enter its folders"
+    return FileError(f"{path!r} could not be read: {reason}", hint=hint, where=Place(path), code="file-unreadable")

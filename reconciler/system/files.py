@@ -1,0 +1,116 @@
+"""The project's tree: the only way from a path in mtls.toml to a file's bytes, and back.
+
+Nothing outside of the tree is read or written, except private keys below the folders that the operator named. This
+room does not know what the bytes mean.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from reconciler.core.errors import FileChangedError, FileError, Place
+from reconciler.core.key_shapes import KeyFile
+from reconciler.core.model import EntryId, Sweep
+from reconciler.system.atomic import is_leftover, write_atomic
+from reconciler.system.confine import Tree, contains, outside, read_regular, real_path, refuse_hidden
+from reconciler.system.git import git_root
+from reconciler.system.sweep import sweep_tree
+
+
+class ProjectFiles:
+    """The ports `Files` and `KeyFiles` over the tree around `folder`, which is the folder of mtls.toml.
+
+    The root of the tree is the git root of `folder`, or `folder` outside of git. `key_dirs` has the folders, absolute
+    and joined like PATH, below which a private key may lie outside of the tree; relative ones do not count.
+    """
+
+    def __init__(self, folder: Path, *, key_dirs: str = "") -> None:
+        real = Path(os.path.realpath(folder))
+        self._tree = Tree(folder=real, root=git_root(real) or real)
+        named = [Path(name) for name in key_dirs.split(os.pathsep)]
+        self._key_dirs = tuple(Path(os.path.realpath(place)) for place in named if place.is_absolute())
+        self._seen: set[Path] = set()
+
+    @property
+    def root(self) -> Path:
+        """The root of the tree, absolute, links resolved."""
+        return self._tree.root
+
+    def read(self, path: str, *, limit: int) -> bytes:
+        """The whole file. FileError with the code file-missing, file-outside, file-in-git, file-not-regular,
+        file-too-large (more than `limit` bytes) or file-unreadable.
+        """
+        real = self._tree.resolve(path)
+        data, _ = read_regular(real, path, limit=limit)
+        self._seen.add(real)
+        return data
+
+    def identity(self, path: str) -> str:
+        """The real path relative to the root, with `/`, whether the file exists or not; FileError outside."""
+        return self._tree.resolve(path).relative_to(self._tree.root).as_posix()
+
+    def sweep(self, ids: Iterable[EntryId]) -> Sweep:
+        """Which wrangler files below the root contain the text of these ids; see `sweep_tree`."""
+        return sweep_tree(self._tree, ids)
+
+    def read_key(self, path: str, *, limit: int) -> KeyFile:
+        """A private key file, in the tree or below a folder that the operator named; FileError as `read`.
+
+        Unlike other paths this one may be absolute.
+        """
+        real = real_path(self._tree.folder / path, path)
+        base = contains((self._tree.root, *self._key_dirs), real)
+        if base is None:
+            raise outside(path, "keep it in the tree, or name its folder, absolute, in MTLSCTL_KEY_DIRS")
+        refuse_hidden(real, base, path)
+        data, facts = read_regular(real, path, limit=limit)
+        return KeyFile(data, readable_by_others=bool(facts.st_mode & (stat.S_IRGRP | stat.S_IROTH)))
+
+    def replace(self, path: str, *, old: bytes, new: bytes) -> None:
+        """Make `new` the content of the file, in one step, if it is still `old`; mode, owner and links stay.
+
+        FileChangedError where it is anything else by now, or gone; FileError where it can't be read or written, or is
+        marked read-only. Another program that writes between the last look and the replacement loses its change.
+        """
+        real = self._tree.resolve(path)
+        facts = self._expect(real, path, old)
+        if not facts.st_mode & 0o222 or not os.access(real, os.W_OK):
+            raise FileError(
+                f"{path!r} is read-only",
+                hint=f"allow this user to write it (chmod u+w), then run again: {path}",
+                where=Place(path),
+                code="file-unwritable",
+            )
+        self._seen.add(real)
+        write_atomic(real, new, stat.S_IMODE(facts.st_mode), where=Place(path))
+
+    def tidy(self) -> None:
+        """Remove the temporary files that a killed run left beside the files read or replaced so far.
+
+        Call it while holding the lock of the checkout. What can't be removed stays; it does no harm.
+        """
+        for folder in sorted({real.parent for real in self._seen}):
+            targets = [real.name for real in self._seen if real.parent == folder]
+            with contextlib.suppress(OSError), os.scandir(folder) as listing:
+                for entry in list(listing):
+                    if entry.is_file(follow_symlinks=False) and any(is_leftover(entry.name, of) for of in targets):
+                        (folder / entry.name).unlink()
+
+    def _expect(self, real: Path, path: str, old: bytes) -> os.stat_result:
+        """The facts of the file whose content is `old`."""
+        changed = FileChangedError(
+            f"{path!r} is not what it was when this run read it",
+            hint="somebody else changed it meanwhile; run again to plan from what it says now",
+            where=Place(path),
+        )
+        try:
+            data, facts = read_regular(real, path, limit=len(old))
+        except FileError as error:
+            raise changed if error.code in {"file-missing", "file-too-large"} else error from error
+        if data != old:
+            raise changed
+        return facts

@@ -1,0 +1,72 @@
+"""What git knows of this tree: where it begins, and which files it tracks. Changes nothing, asks no server."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+_TIMEOUT_S = 30
+
+
+def git_root(folder: Path) -> Path | None:
+    """The nearest of `folder` and its parents that has a `.git`, links resolved; None outside of any repository.
+
+    A `.git` file counts like a folder: worktrees and submodules have one. Runs no command.
+    """
+    start = Path(os.path.realpath(folder))
+    return next((place for place in (start, *start.parents) if os.path.lexists(place / ".git")), None)
+
+
+def tracked(paths: Iterable[Path]) -> set[Path] | None:
+    """Those of `paths` whose file git has in its index, links resolved; None where that can't be told.
+
+    It can't be told where git is missing, does not answer in 30 seconds, or refuses (a folder that is no repository,
+    or one of another owner).
+    """
+    found: set[Path] = set()
+    for root, real in _by_root(paths).items():
+        if root is None:
+            return None
+        names = _ls_files(root, sorted({path.relative_to(root).as_posix() for path in real.values()}))
+        if names is None:
+            return None
+        found |= {given for given, path in real.items() if path.relative_to(root).as_posix() in names}
+    return found
+
+
+def _by_root(paths: Iterable[Path]) -> Mapping[Path | None, Mapping[Path, Path]]:
+    """The paths as given and resolved, for each repository; under None those outside of any."""
+    groups: dict[Path | None, dict[Path, Path]] = {}
+    for given in paths:
+        real = Path(os.path.realpath(given))
+        groups.setdefault(git_root(real.parent), {})[given] = real
+    return groups
+
+
+def _ls_files(root: Path, names: Sequence[str]) -> set[str] | None:
+    """Those of `names`, relative to `root`, that are in the index of the repository at `root`."""
+    import subprocess
+
+    # Literal, because a file may be called `*.key`. No file watcher: its hook is a command of the repository's.
+    options = ("--literal-pathspecs", "-c", "core.fsmonitor=false")
+    try:
+        done = subprocess.run(  # noqa: S603 - a fixed command by argv, no shell; the names stand behind `--`
+            ["git", *options, "ls-files", "-z", "--", *names],  # noqa: S607 - whichever git the user works with
+            cwd=root,
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+    if done.returncode != 0:
+        return None
+    return {os.fsdecode(name) for name in done.stdout.split(b"\0") if name}
+
+
+def _environment() -> dict[str, str]:
+    """This process's environment without git's own: inside of a hook it names the hook's repository and index."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}

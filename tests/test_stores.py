@@ -1,0 +1,88 @@
+"""Every store against the contract; then the registry, and the embedded store's ids and times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from reconciler.core.errors import StoreError
+from reconciler.core.identifiers import IdKind, kind_of_id
+from reconciler.core.model import Entry, StoreKind, StoreSettings
+from reconciler.stores import open_reader, open_store
+from reconciler.stores.local import open_in_memory
+from tests.embedded import SETTINGS, in_memory, on_disk
+from tests.store_contract import LEAVES, SetClock, StoreContract, Subject, leaf
+
+STORES: Mapping[str, Callable[[Path, SetClock], Subject]] = {
+    "embedded on disk": on_disk,
+    "embedded in memory": in_memory,
+}
+
+
+class TestContract(StoreContract):
+    """Each store, each rule."""
+
+    @pytest.fixture(params=STORES)
+    def subject(self, request: pytest.FixtureRequest, tmp_path: Path) -> Subject:
+        return STORES[request.param](tmp_path, SetClock())
+
+
+# --- the registry ----------------------------------------------------------------------------------------------------
+
+
+def test_a_store_that_this_version_lacks_is_said(tmp_path: Path) -> None:
+    """Both openers say so, with what works all the same."""
+    settings = StoreSettings(kind=StoreKind.CLOUDFLARE)
+    for opener in (open_reader, open_store):
+        with pytest.raises(StoreError, match="cloudflare") as caught:
+            opener(settings, root=tmp_path, clock=SetClock())
+        assert "plan --offline" in (caught.value.hint or "")
+
+
+def test_what_the_store_wrote_the_reader_reads(tmp_path: Path) -> None:
+    """Two objects, two connections, one file."""
+    entry = open_store(SETTINGS, root=tmp_path, clock=SetClock()).upload(leaf(LEAVES[0]))
+    reader = open_reader(SETTINGS, root=tmp_path, clock=SetClock())
+    assert reader.list_entries().entries == (entry,)
+    assert reader.get(entry.id) == entry
+    assert not hasattr(reader, "upload")
+
+
+# --- ids and times ---------------------------------------------------------------------------------------------------
+
+
+def test_ids_are_the_embedded_stores() -> None:
+    """A real account's id can never be mistaken for one."""
+    entry = open_in_memory(SETTINGS, clock=SetClock()).upload(leaf(LEAVES[0]))
+    assert kind_of_id(entry.id) is IdKind.EMBEDDED
+    assert entry.id[14] == "4"
+
+
+def test_uploads_are_ordered_whatever_the_clock_does() -> None:
+    """Where it stands still or goes back, a microsecond after the latest: who came first decides what is retired."""
+    clock = SetClock()
+    start, step = clock.time, timedelta(microseconds=1)
+    store = open_in_memory(StoreSettings(), clock=clock)
+    times = []
+    for number, now in enumerate((start, start, start - timedelta(days=400), start + timedelta(hours=1))):
+        clock.time = now
+        times.append(store.upload(leaf(LEAVES[number])).uploaded_on)
+    assert times == [start, start + step, start + 2 * step, start + timedelta(hours=1)]
+    assert [entry.uploaded_on for entry in store.list_entries().entries] == times
+
+
+def test_a_run_can_be_replayed() -> None:
+    """The same clock and ids give the same entries, to the last field."""
+
+    def play() -> tuple[Entry, ...]:
+        numbers = count()
+        store = open_in_memory(SETTINGS, clock=SetClock(), ids=lambda: f"10ca1000-{next(numbers)}")
+        store.delete(store.upload(leaf(LEAVES[0])).id)
+        store.upload(leaf(LEAVES[1]))
+        return store.list_entries().entries
+
+    assert play() == play()

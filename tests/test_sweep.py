@@ -1,0 +1,116 @@
+"""The sweep: which wrangler files of the tree still name an id."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from reconciler.core.model import EntryId
+from reconciler.system.files import ProjectFiles
+from tests.trees import Hostile, link, make_tree, write
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    return make_tree(tmp_path)
+
+
+@pytest.fixture
+def files(tree: Path) -> ProjectFiles:
+    return ProjectFiles(tree)
+
+
+ID = EntryId("10ca1000-4f6a-4c7f-82c7-8e9487d3ff60")
+OTHER_ID = EntryId("2458ce5a-0c35-4c7f-82c7-8e9487d3ff60")
+
+
+def test_the_sweep_finds_ids_in_the_whole_tree(tree: Path, files: ProjectFiles) -> None:
+    """Anywhere below the root, in any wrangler file, in any case of letters, in a comment too."""
+    for name in ("Wrangler.JSONC", "dist/wrangler.json", "../other/wrangler.prod.toml"):
+        write(name, f"# {ID.upper()}".encode())(tree)
+    write("wrangler-old.toml", OTHER_ID.encode())(tree)
+    sweep = files.sweep([ID, OTHER_ID, EntryId("10ca1000-0000-4000-8000-000000000000")])
+    assert sweep.complete
+    assert sweep.mentions == {
+        ID: ("../other/wrangler.prod.toml", "Wrangler.JSONC", "dist/wrangler.json"),
+        OTHER_ID: ("wrangler-old.toml",),
+    }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [".git/wrangler.toml", "node_modules/x/wrangler.toml", "my-wrangler.toml", "wrangler.yaml", "wrangler.toml.bak"],
+)
+def test_the_sweep_leaves_other_files_out(tree: Path, files: ProjectFiles, name: str) -> None:
+    """What wrangler would not read, and the folders of git and of packages, say nothing about what is in use."""
+    write(name, ID.encode())(tree)
+    sweep = files.sweep([ID])
+    assert (sweep.mentions, sweep.complete) == ({}, True)
+
+
+def test_the_sweep_enters_no_linked_folder(tmp_path: Path, tree: Path, files: ProjectFiles) -> None:
+    """A circle of folders ends, and what is outside stays outside."""
+    write("elsewhere/wrangler.toml", ID.encode())(tmp_path)
+    (tree / "circle").symlink_to("..")
+    (tree / "out").symlink_to("../../elsewhere")
+    sweep = files.sweep([ID])
+    assert (sweep.mentions, sweep.complete) == ({}, True)
+
+
+def test_the_sweep_reads_a_linked_file(tree: Path, files: ProjectFiles) -> None:
+    """A wrangler file may be a link to a file of the tree with any name."""
+    write("base.toml", ID.encode())(tree)
+    (tree / "wrangler.toml").symlink_to("base.toml")
+    assert files.sweep([ID]).mentions == {ID: ("wrangler.toml",)}
+
+
+UNSEEN = (
+    Hostile("a dangling link", "wrangler.toml", "", link("wrangler.toml", "no-such-file")),
+    Hostile("a link out", "wrangler.toml", "", link("wrangler.toml", "../../outside.pem")),
+    Hostile("a link to a folder", "wrangler.toml", "", link("wrangler.toml", "workers")),
+    Hostile("a pipe", "wrangler.toml", "", lambda folder: os.mkfifo(folder / "wrangler.toml")),
+    Hostile("too large", "wrangler.toml", "", write("wrangler.toml", b" " * 1_000_001)),
+)
+
+
+@pytest.mark.parametrize("case", UNSEEN, ids=lambda case: case.id)
+def test_what_the_sweep_cannot_see_makes_it_incomplete(tree: Path, files: ProjectFiles, case: Hostile) -> None:
+    """One file that can't be looked at is one that may name the id."""
+    write("dist/wrangler.json", ID.encode())(tree)
+    case.make(tree)
+    sweep = files.sweep([ID])
+    assert not sweep.complete
+    assert sweep.mentions == {ID: ("dist/wrangler.json",)}
+
+
+def test_a_folder_that_cannot_be_listed_makes_the_sweep_incomplete(
+    tree: Path, files: ProjectFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have a wrangler file in it."""
+    real = os.scandir
+
+    def refuse(path: Path) -> object:
+        if path.name == "checkout":
+            raise PermissionError(errno.EACCES, "no")
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert not files.sweep([ID]).complete
+
+
+def test_a_sweep_for_nothing_looks_at_nothing(files: ProjectFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing is to be retired, the tree is not walked."""
+    monkeypatch.setattr(os, "scandir", None)
+    assert files.sweep([]).complete
+
+
+def test_a_name_that_is_no_utf8_can_be_printed(tree: Path, files: ProjectFiles) -> None:
+    """Linux takes any bytes as a name; a report must not fail over them."""
+    try:
+        (tree / os.fsdecode(b"wrangler-\xff.toml")).write_text(ID)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 only")
+    assert files.sweep([ID]).mentions == {ID: ("wrangler-\\xff.toml",)}
