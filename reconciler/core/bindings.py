@@ -1,0 +1,384 @@
+"""What differs between the declared bindings and the wrangler files (rules 3, 6 and 7 of the reconciler)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from reconciler.core.differences import certificate_differences
+from reconciler.core.errors import Diagnostic, Pointer, Severity
+from reconciler.core.identifiers import is_of_other_store, is_placeholder
+from reconciler.core.inventory import Inventory
+from reconciler.core.model import (
+    Action,
+    Actual,
+    BindingChange,
+    BindingName,
+    ByCertificate,
+    ById,
+    CertificateName,
+    DeclaredBinding,
+    DeclaredWorker,
+    Desired,
+    Difference,
+    Entry,
+    EntryId,
+    EnvironmentName,
+    FoundBinding,
+    Reason,
+    Unknown,
+    WranglerEnvironment,
+    WranglerFile,
+)
+
+
+@dataclass(slots=True)
+class BindingDiff:
+    """What `diff_bindings` found; filled while it walks, read afterwards."""
+
+    changes: list[BindingChange] = field(default_factory=list)
+    unknown: list[Unknown] = field(default_factory=list)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """One environment of one Worker, declared and found."""
+
+    worker: DeclaredWorker
+    file: WranglerFile
+    environment: EnvironmentName
+    found: WranglerEnvironment
+
+    @property
+    def text(self) -> str:
+        """The place in words, for a message."""
+        return f"{self.worker.config} ({environment_text(self.environment)})"
+
+    def declared_at(self, desired: Desired, binding: str | None = None) -> Pointer:
+        """Where mtls.toml declares it."""
+        where: tuple[str | int, ...] = ("workers", self.worker.label)
+        where += ("bindings",) if self.environment is None else ("env", self.environment, "bindings")
+        return Pointer(desired.declaration.path, where + ((binding,) if binding else ()), at_key=binding is not None)
+
+    def found_at(self, found: FoundBinding) -> Pointer:
+        """Where the wrangler file has it."""
+        where: tuple[str | int, ...] = () if self.environment is None else ("env", self.environment)
+        return Pointer(self.file.path, (*where, "mtls_certificates", found.index, "certificate_id"))
+
+
+def environment_text(environment: EnvironmentName) -> str:
+    """An environment in words."""
+    return "top level" if environment is None else f"env {environment}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """What a binding shall present. `id` None: known once `digest` is uploaded."""
+
+    id: EntryId | None
+    certificate: CertificateName | None = None
+    digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """A binding as found, beside what is known of its id."""
+
+    found_id: str
+    entry: Entry | None
+    owner: CertificateName | None
+    certificate: CertificateName | None
+    placeholder: bool
+
+
+def _placeholder(pair: _Pair) -> Reason | None:
+    return Reason.PLACEHOLDER_ID if pair.placeholder else None
+
+
+def _unknown_id(pair: _Pair) -> Reason | None:
+    return Reason.UNKNOWN_ID if not pair.placeholder and pair.entry is None else None
+
+
+def _content_changed(pair: _Pair) -> Reason | None:
+    return Reason.CONTENT_CHANGED if pair.entry and pair.owner and pair.owner == pair.certificate else None
+
+
+def _wrong_id(pair: _Pair) -> Reason | None:
+    return Reason.WRONG_ID if pair.entry and (pair.owner is None or pair.owner != pair.certificate) else None
+
+
+REBIND_CHECKS: tuple[Callable[[_Pair], Reason | None], ...] = (_placeholder, _unknown_id, _content_changed, _wrong_id)
+
+
+class _BindingDiffer:
+    """Walks every declared Worker once; one instance per diff."""
+
+    def __init__(self, desired: Desired, actual: Actual, inventory: Inventory | None, blocked: frozenset[str]) -> None:
+        self.desired, self.actual, self.inventory, self.blocked = desired, actual, inventory, blocked
+        self.store = desired.declaration.store.kind
+        self.out = BindingDiff()
+        self.declared: dict[str, set[EnvironmentName]] = defaultdict(set)
+        for worker, file in self._workers():
+            self.declared[file.path].update(worker.environments)
+
+    def _workers(self) -> Iterator[tuple[DeclaredWorker, WranglerFile]]:
+        for label, worker in sorted(self.desired.declaration.workers.items()):
+            if label in self.actual.files:
+                yield worker, self.actual.files[label]
+
+    def run(self) -> BindingDiff:
+        seen: set[str] = set()
+        for worker, file in self._workers():
+            planned = len(self.out.changes)
+            for environment, bindings in worker.environments.items():
+                self._diff_environment(worker, file, environment, bindings)
+            self._guard_other_store(worker, file, planned)
+            if file.path not in seen:
+                seen.add(file.path)
+                self._look_at_undeclared(worker, file)
+        return self.out
+
+    # --- declared -----------------------------------------------------------------------------------------------
+
+    def _diff_environment(
+        self,
+        worker: DeclaredWorker,
+        file: WranglerFile,
+        environment: EnvironmentName,
+        bindings: tuple[DeclaredBinding, ...],
+    ) -> None:
+        found = file.environments.get(environment)
+        if found is None:
+            self._report_missing_environment(worker, file, environment)
+            return
+        site = _Site(worker, file, environment, found)
+        for declared in bindings:
+            self._diff_binding(site, declared)
+        names = {declared.binding for declared in bindings}
+        for there in found.bindings:
+            if BindingName(there.binding) not in names:
+                self._unbind(site, there)
+
+    def _diff_binding(self, site: _Site, declared: DeclaredBinding) -> None:
+        found = site.found.find(declared.binding)
+        if found is None and declared.binding in site.found.taken:
+            self._report_taken(site, declared.binding)
+            return
+        target = self._target(site, declared)
+        if target is None or (found is not None and found.certificate_id == target.id):
+            return
+        unsure = self.inventory is None and target.id is None
+        if unsure and found is not None and not is_placeholder(found.certificate_id, self.store):
+            self._say_unknown(site, declared, target)
+            return
+        reasons, differences = self._reasons(found, target)
+        self.out.changes.append(
+            BindingChange(
+                action=Action.BIND if found is None else Action.REBIND,
+                worker=site.worker.label,
+                config=site.file.path,
+                environment=site.environment,
+                binding=declared.binding,
+                reasons=reasons,
+                certificate=target.certificate,
+                digest=target.digest,
+                before=None if found is None else found.certificate_id,
+                after=target.id,
+                differences=differences,
+            )
+        )
+
+    def _reasons(
+        self, found: FoundBinding | None, target: _Target
+    ) -> tuple[tuple[Reason, ...], tuple[Difference, ...]]:
+        if found is None:
+            return (Reason.MISSING,), ()
+        entry = self._entry(found.certificate_id)
+        pair = _Pair(
+            found_id=found.certificate_id,
+            entry=entry,
+            owner=self.inventory.owned.get(entry.id) if self.inventory and entry else None,
+            certificate=target.certificate,
+            placeholder=is_placeholder(found.certificate_id, self.store),
+        )
+        reasons = tuple(reason for check in REBIND_CHECKS if (reason := check(pair)) is not None)
+        old = entry.bundle if entry else None
+        new = self.desired.bundles.get(target.certificate) if target.certificate else None
+        return reasons, certificate_differences(old, new) if old and new and old != new else ()
+
+    def _entry(self, text: str) -> Entry | None:
+        """The entry of an id: from the list, or from the one question that was asked for it (rule 6)."""
+        listed = self.inventory.entries.get(EntryId(text)) if self.inventory else None
+        return listed or self.actual.asked.get(EntryId(text))
+
+    def _target(self, site: _Site, declared: DeclaredBinding) -> _Target | None:
+        """What the binding shall present; None where an error stands in the way."""
+        if isinstance(declared.target, ByCertificate):
+            name = declared.target.certificate
+            if name in self.blocked or name not in self.desired.bundles:
+                return None
+            current = self.inventory.current.get(name) if self.inventory else None
+            return _Target(current.id if current else None, name, self.desired.bundles[name].digest)
+        return self._target_by_id(site, declared.binding, declared.target)
+
+    def _target_by_id(self, site: _Site, binding: BindingName, target: ById) -> _Target | None:
+        pointer = site.declared_at(self.desired, binding)
+        found = site.found.find(binding)
+        if self.inventory is None or (found and found.certificate_id == target.id and self._foreign(target.id)):
+            return _Target(target.id)
+        if self._foreign(target.id):
+            message = f"{binding} shall have the id {target.id} of a real account, but the store is the embedded one"
+            hint = 'set `kind = "cloudflare"` in `[store]`, or bind an id that begins with 10ca1000-'
+            self.out.diagnostics.append(Diagnostic(Severity.ERROR, "account-id-declared", message, pointer, hint))
+            return None
+        entry = self._entry(target.id)
+        if entry is None:
+            message = f"{binding} shall have the id {target.id}, which the store does not know"
+            hint = "look the id up where that entry is managed; it may have been rotated or deleted there"
+            self.out.diagnostics.append(Diagnostic(Severity.ERROR, "unknown-entry", message, pointer, hint))
+            return None
+        if entry.ca:
+            message = f"{binding} shall have the id {target.id}, which is a CA; a Worker can't present one"
+            hint = "bind the id of a leaf certificate"
+            self.out.diagnostics.append(Diagnostic(Severity.ERROR, "binding-to-ca", message, pointer, hint))
+            return None
+        return _Target(target.id)
+
+    def _foreign(self, text: str) -> bool:
+        return is_of_other_store(text, self.store)
+
+    # --- undeclared ---------------------------------------------------------------------------------------------
+
+    def _unbind(self, site: _Site, there: FoundBinding) -> None:
+        """An undeclared binding of ours in a declared environment goes, unless another stack binds here too."""
+        owner = self._owner(there)
+        if owner is None:
+            return
+        if not site.worker.exclusive:
+            self._report_undeclared(site.file, there, site.environment, owner)
+            return
+        self.out.changes.append(
+            BindingChange(
+                action=Action.UNBIND,
+                worker=site.worker.label,
+                config=site.file.path,
+                environment=site.environment,
+                binding=BindingName(there.binding),
+                reasons=(Reason.REMOVED,),
+                certificate=owner,
+                before=there.certificate_id,
+            )
+        )
+
+    def _owner(self, there: FoundBinding) -> CertificateName | None:
+        return self.inventory.owned.get(EntryId(there.certificate_id)) if self.inventory else None
+
+    def _look_at_undeclared(self, worker: DeclaredWorker, file: WranglerFile) -> None:
+        """Environments that the file has and no Worker with this file declares."""
+        declared = self.declared[file.path]
+        top = file.environments.get(None)
+        at_top = bool(top and top.bindings) or any(
+            other.environments.get(None) for other, its_file in self._workers() if its_file.path == file.path
+        )
+        for environment, there in file.environments.items():
+            if environment in declared:
+                continue
+            for found in there.bindings:
+                owner = self._owner(found)
+                if owner is not None:
+                    self._report_undeclared(file, found, environment, owner)
+            if environment is not None and at_top:
+                self._report_undeclared_environment(worker, file, environment)
+
+    # --- findings -----------------------------------------------------------------------------------------------
+
+    def _guard_other_store(self, worker: DeclaredWorker, file: WranglerFile, planned: int) -> None:
+        """Rule 7: the embedded store changes nothing in a file that has a real account's id."""
+        if len(self.out.changes) == planned:
+            return
+        for environment, there in file.environments.items():
+            for found in there.bindings:
+                if self._foreign(found.certificate_id):
+                    del self.out.changes[planned:]
+                    pointer = _Site(worker, file, environment, there).found_at(found)
+                    message = (
+                        f"{file.path} has the id {found.certificate_id} of a real account;"
+                        " the embedded store changes nothing in such a file"
+                    )
+                    hint = 'set `kind = "cloudflare"` in `[store]`, or put a placeholder in the place of that id'
+                    self.out.diagnostics.append(
+                        Diagnostic(Severity.ERROR, "account-id-in-file", message, pointer, hint)
+                    )
+                    return
+
+    def _report_missing_environment(self, worker: DeclaredWorker, file: WranglerFile, name: EnvironmentName) -> None:
+        known = [other for other in file.environments if other is not None]
+        near = get_close_matches(name or "", known, n=1)
+        hint = (
+            f"did you mean `{near[0]}`?" if near else f"add [env.{name}] to {file.path} first; it is never created here"
+        )
+        message = f"{file.path} has no environment {name!r}"
+        pointer = Pointer(self.desired.declaration.path, ("workers", worker.label, "env", name or ""), at_key=True)
+        self.out.diagnostics.append(Diagnostic(Severity.ERROR, "unknown-environment", message, pointer, hint))
+
+    def _report_taken(self, site: _Site, binding: BindingName) -> None:
+        kind = site.found.taken[binding]
+        message = f"{binding} is already a binding of another kind in {site.text}: {kind}"
+        hint = "wrangler refuses a name that stands twice; choose another"
+        pointer = site.declared_at(self.desired, binding)
+        self.out.diagnostics.append(Diagnostic(Severity.ERROR, "binding-name-taken", message, pointer, hint))
+
+    def _report_undeclared(
+        self, file: WranglerFile, found: FoundBinding, environment: EnvironmentName, owner: CertificateName
+    ) -> None:
+        where: tuple[str | int, ...] = () if environment is None else ("env", environment)
+        table = "bindings" if environment is None else f"env.{environment}.bindings"
+        message = (
+            f"{found.binding} in {file.path} ({environment_text(environment)}) presents an entry of {owner!r}"
+            " and is not declared; it is left alone"
+        )
+        hint = f"declare it in the Worker's `{table}`, or remove it from {file.path}"
+        pointer = Pointer(file.path, (*where, "mtls_certificates", found.index))
+        self.out.diagnostics.append(Diagnostic(Severity.WARNING, "undeclared-binding", message, pointer, hint))
+
+    def _report_undeclared_environment(self, worker: DeclaredWorker, file: WranglerFile, environment: str) -> None:
+        message = f"{file.path} has the environment {environment!r}, for which nothing is declared"
+        hint = (
+            "wrangler does not inherit mtls_certificates: declare its bindings in"
+            f" `[workers.{worker.label}.env.{environment}.bindings]`; an empty table says that it has none"
+        )
+        pointer = Pointer(self.desired.declaration.path, ("workers", worker.label))
+        self.out.diagnostics.append(Diagnostic(Severity.WARNING, "undeclared-environment", message, pointer, hint))
+
+    def _say_unknown(self, site: _Site, declared: DeclaredBinding, target: _Target) -> None:
+        message = "only the store knows whether this id is the current one"
+        self.out.unknown.append(
+            Unknown(target.certificate, site.worker.label, site.environment, declared.binding, message)
+        )
+
+
+def diff_bindings(
+    desired: Desired, actual: Actual, inventory: Inventory | None, blocked: frozenset[str]
+) -> BindingDiff:
+    """The binding changes, in no order yet. `inventory` None: offline. `blocked`: certificates that can't be bound."""
+    return _BindingDiffer(desired, actual, inventory, blocked).run()
+
+
+def pending_certificates(desired: Desired, actual: Actual, current: Mapping[CertificateName, Entry]) -> set[str]:
+    """Certificates of which some declared binding does not name the current entry, for whatever reason."""
+    pending: set[str] = set()
+    for worker in desired.declaration.workers.values():
+        file = actual.files.get(worker.label)
+        for environment, bindings in worker.environments.items():
+            there = file.environments.get(environment) if file else None
+            for binding in bindings:
+                if not isinstance(binding.target, ByCertificate):
+                    continue
+                entry = current.get(binding.target.certificate)
+                found = there.find(binding.binding) if there else None
+                if entry is None or found is None or found.certificate_id != entry.id:
+                    pending.add(binding.target.certificate)
+    return pending

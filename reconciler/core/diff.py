@@ -1,0 +1,194 @@
+"""(Desired, Actual, now) -> Changes: everything that differs, with what stands in the way. No order, no limits yet."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from reconciler.core.bindings import diff_bindings
+from reconciler.core.differences import certificate_differences
+from reconciler.core.errors import Diagnostic, Pointer, Severity
+from reconciler.core.inventory import Inventory, take_inventory
+from reconciler.core.model import (
+    Actual,
+    Adopted,
+    BindingChange,
+    CertificateName,
+    Desired,
+    Entry,
+    EntryId,
+    Reason,
+    Retire,
+    Unknown,
+    Upload,
+    Waiting,
+)
+from reconciler.core.ownership import is_ours, mark_name, read_mark
+from reconciler.core.policy import renew_before_of, renewal_start
+from reconciler.core.preflight import check_dates, check_for_upload
+from reconciler.core.retire import diff_retires, ids_to_sweep
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What differs between desired and actual, and what was noticed on the way."""
+
+    uploads: tuple[Upload, ...]
+    bindings: tuple[BindingChange, ...]
+    retires: tuple[Retire, ...]
+    adopted: tuple[Adopted, ...]
+    waiting: tuple[Waiting, ...]
+    unknown: tuple[Unknown, ...]
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def find_sweep_ids(desired: Desired, actual: Actual, now: datetime) -> tuple[EntryId, ...]:
+    """The ids for which the tree has to be looked through before `make_changes` can call a retire safe."""
+    if actual.listing is None:
+        return ()
+    inventory = take_inventory(desired, actual.listing, actual.files)
+    return ids_to_sweep(desired, actual, inventory, now)
+
+
+def make_changes(desired: Desired, actual: Actual, now: datetime) -> Changes:
+    """Every rule of the reconciler, applied once. With `actual.listing` None only what files can tell."""
+    diagnostics: list[Diagnostic] = list(_same_content_twice(desired))
+    inventory = None if actual.listing is None else take_inventory(desired, actual.listing, actual.files)
+    blocked = {problem.certificate for problem in diagnostics if problem.certificate}
+    uploads: list[Upload] = []
+    if inventory is not None:
+        diagnostics.extend(inventory.diagnostics)
+        blocked |= inventory.refused
+        found, problems = _diff_uploads(desired, inventory, frozenset(blocked), now)
+        uploads.extend(found)
+        diagnostics.extend(problems)
+        blocked |= {problem.certificate for problem in problems if problem.certificate and is_error(problem)}
+    diagnostics.extend(_stored_dates(desired, inventory, now))
+    bindings = diff_bindings(desired, actual, inventory, frozenset(blocked))
+    retires, waiting = diff_retires(desired, actual, inventory, now) if inventory else ([], [])
+    return Changes(
+        uploads=tuple(uploads),
+        bindings=tuple(bindings.changes),
+        retires=tuple(retires),
+        adopted=_adopted(desired, inventory),
+        waiting=tuple(waiting),
+        unknown=(*_unknown_certificates(desired, inventory), *bindings.unknown),
+        diagnostics=(*diagnostics, *bindings.diagnostics),
+    )
+
+
+def is_error(problem: Diagnostic) -> bool:
+    """Whether a finding stands in the way of what it is about."""
+    return problem.severity is Severity.ERROR
+
+
+# --- uploads --------------------------------------------------------------------------------------------------------
+
+
+def _groups(desired: Desired) -> dict[str, list[CertificateName]]:
+    """Declared certificates by content: those with the same content share one entry."""
+    groups: dict[str, list[CertificateName]] = defaultdict(list)
+    for name in sorted(desired.bundles):
+        groups[desired.bundles[name].digest].append(name)
+    return groups
+
+
+def _same_content_twice(desired: Desired) -> list[Diagnostic]:
+    """One content can't be a CA and a leaf: the store holds it once."""
+    found: list[Diagnostic] = []
+    for names in _groups(desired).values():
+        kinds = {desired.declaration.certificates[name].ca for name in names}
+        if len(kinds) > 1:
+            for name in names:
+                message = f"{' and '.join(names)} have the same content, but only one of them says `ca = true`"
+                pointer = Pointer(desired.declaration.path, ("certificates", name))
+                hint = "the store holds one content once; make them agree"
+                found.append(Diagnostic(Severity.ERROR, "same-content", message, pointer, hint, name))
+    return found
+
+
+def _diff_uploads(
+    desired: Desired, inventory: Inventory, blocked: frozenset[str], now: datetime
+) -> tuple[list[Upload], list[Diagnostic]]:
+    uploads: list[Upload] = []
+    problems: list[Diagnostic] = []
+    for digest, names in _groups(desired).items():
+        if any(name in inventory.current or name in blocked for name in names):
+            continue
+        found = _check_upload(desired, names, now)
+        problems.extend(found)
+        if not any(is_error(problem) for problem in found):
+            uploads.append(_upload(desired, inventory, digest, names))
+    return uploads, problems
+
+
+def _check_upload(desired: Desired, names: list[CertificateName], now: datetime) -> list[Diagnostic]:
+    """The full checks, once a content; each finding is said of every certificate that shares it."""
+    first = desired.declaration.certificates[names[0]]
+    found = list(check_for_upload(desired.bundles[names[0]], ca=first.ca, path=first.path, now=now))
+    keys = [name for name in names if desired.declaration.certificates[name].key is not None]
+    if not first.ca and not keys:
+        message = f"{names[0]!r} is not in the store and has no `private_key`, so it can't be uploaded"
+        pointer = Pointer(desired.declaration.path, ("certificates", names[0]))
+        hint = 'add `private_key = { env = "NAME" }` or the path of a key file'
+        found.append(Diagnostic(Severity.ERROR, "key-missing", message, pointer, hint))
+    return [replace(problem, certificate=name) for problem in found for name in names]
+
+
+def _upload(desired: Desired, inventory: Inventory, digest: str, names: list[CertificateName]) -> Upload:
+    previous = _previous(inventory, names)
+    bundle = desired.bundles[names[0]]
+    old = previous.bundle if previous else None
+    return Upload(
+        certificate=names[0],
+        digest=digest,
+        name=mark_name(desired.declaration.stack, names[0], digest),
+        reasons=(Reason.CONTENT_CHANGED if previous else Reason.MISSING,),
+        differences=certificate_differences(old, bundle) if old else (),
+        shared_with=tuple(names[1:]),
+    )
+
+
+def _previous(inventory: Inventory, names: list[CertificateName]) -> Entry | None:
+    """The newest entry that these certificates leave behind."""
+    left = [leaving.entry for leaving in inventory.leaving if leaving.certificate in names]
+    timed = [(entry.uploaded_on, entry.id, entry) for entry in left if entry.uploaded_on is not None]
+    return max(timed)[2] if timed else (left[0] if left else None)
+
+
+# --- what is there --------------------------------------------------------------------------------------------------
+
+
+def _adopted(desired: Desired, inventory: Inventory | None) -> tuple[Adopted, ...]:
+    if inventory is None:
+        return ()
+    return tuple(
+        Adopted(name, entry, is_ours(read_mark(entry), desired.declaration))
+        for name, entry in sorted(inventory.current.items())
+    )
+
+
+def _stored_dates(desired: Desired, inventory: Inventory | None, now: datetime) -> list[Diagnostic]:
+    """Dates of what is stored already (all that is declared, when offline), and renewals that are due."""
+    found: list[Diagnostic] = []
+    for name in sorted(desired.bundles):
+        if inventory is not None and name not in inventory.current:
+            continue
+        bundle, declared = desired.bundles[name], desired.declaration.certificates[name]
+        dates = check_dates(bundle, path=declared.path, now=now)
+        found.extend(replace(problem, certificate=name) for problem in dates)
+        due = renewal_start(bundle, renew_before_of(desired.declaration, name))
+        if not dates and due <= now:
+            message = f"{name!r} is due for renewal since {due:%Y-%m-%d}: it ends on {bundle.ends:%Y-%m-%d %H:%M} UTC"
+            pointer = Pointer(desired.declaration.path, ("certificates", name, "certificate"))
+            hint = f"get a new certificate, replace {declared.path}, and run `mtlsctl apply`"
+            found.append(Diagnostic(Severity.WARNING, "renewal-due", message, pointer, hint, name))
+    return found
+
+
+def _unknown_certificates(desired: Desired, inventory: Inventory | None) -> tuple[Unknown, ...]:
+    if inventory is not None:
+        return ()
+    message = "only the store knows whether this content is there"
+    return tuple(Unknown(name, None, None, None, message) for name in sorted(desired.bundles))

@@ -1,0 +1,261 @@
+"""The store's entries, sorted by what they are to this declaration: wanted, superseded, orphaned, or none of ours."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from reconciler.core.errors import Diagnostic, Pointer, Severity
+from reconciler.core.identifiers import IdKind, kind_of_id
+from reconciler.core.model import (
+    ByCertificate,
+    CertificateName,
+    Declaration,
+    Desired,
+    Entry,
+    EntryId,
+    Listing,
+    Reason,
+    WorkerLabel,
+    WranglerFile,
+)
+from reconciler.core.ownership import CUSTOM, is_other_stacks, is_ours, read_mark
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """An entry that is ours and no longer wanted. `successor` is what its certificate declares now, if stored."""
+
+    entry: Entry
+    certificate: CertificateName
+    reason: Reason
+    successor: Entry | None
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """`current`: declared certificates that are stored. `refused`: those whose entry can't be used. `owned`: the
+    certificate for which an entry is ours, by mark or handed over; wanted or not."""
+
+    entries: Mapping[EntryId, Entry]
+    current: Mapping[CertificateName, Entry]
+    refused: frozenset[CertificateName]
+    leaving: tuple[Leaving, ...]
+    owned: Mapping[EntryId, CertificateName]
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def take_inventory(desired: Desired, listing: Listing, files: Mapping[WorkerLabel, WranglerFile]) -> Inventory:
+    """Rules 1, 2 and 4 of the reconciler: who is wanted, adopted, superseded, newer, orphaned."""
+    declaration = desired.declaration
+    problems: list[Diagnostic] = []
+    current, refused = _find_wanted(desired, listing.entries, _bound_ids(declaration, files), problems)
+    owned = _find_owned(declaration, listing.entries, problems)
+    wanted_digests = {bundle.digest for bundle in desired.bundles.values()}
+    leaving: list[Leaving] = []
+    for entry in listing.entries:
+        certificate = owned.get(entry.id)
+        if certificate is None or entry.bundle is None or entry.bundle.digest in wanted_digests:
+            continue
+        if certificate not in declaration.certificates:
+            leaving.append(Leaving(entry, certificate, Reason.ORPHANED, None))
+            continue
+        if certificate not in desired.bundles:
+            continue  # its file is bad, so this entry may be the very one that is declared
+        successor = current.get(certificate)
+        if successor is not None and not _is_older(entry, successor):
+            problems.append(_newer_entry(declaration, entry, certificate, successor))
+            continue
+        leaving.append(Leaving(entry, certificate, Reason.SUPERSEDED, successor))
+    return Inventory(
+        entries={entry.id: entry for entry in listing.entries},
+        current=current,
+        refused=refused,
+        leaving=tuple(leaving),
+        owned=owned,
+        diagnostics=tuple(problems),
+    )
+
+
+def _is_older(entry: Entry, successor: Entry) -> bool:
+    """Unknown times are doubts, and a doubt keeps the entry."""
+    if entry.uploaded_on is None or successor.uploaded_on is None:
+        return False
+    return entry.uploaded_on < successor.uploaded_on
+
+
+def _newer_entry(declaration: Declaration, entry: Entry, certificate: CertificateName, current: Entry) -> Diagnostic:
+    return Diagnostic(
+        Severity.WARNING,
+        "newer-entry",
+        f"the store has a newer entry for {certificate!r}, {entry.id} ({entry.name!r}), uploaded after the declared one"
+        f" ({current.id}); it is kept",
+        Pointer(declaration.path, ("certificates", certificate, "certificate")),
+        "a newer checkout may have uploaded it: update this one; or, after a revert, keep it for the way forward,"
+        f" or remove it with `mtlsctl retire {entry.id} --now`",
+        certificate,
+    )
+
+
+# --- wanted ---------------------------------------------------------------------------------------------------------
+
+
+def _bound_ids(declaration: Declaration, files: Mapping[WorkerLabel, WranglerFile]) -> set[str]:
+    """Ids that stand at a declared binding of a declared certificate."""
+    found: set[str] = set()
+    for worker in declaration.workers.values():
+        file = files.get(worker.label)
+        for environment, bindings in worker.environments.items():
+            there = file.environments.get(environment) if file else None
+            for binding in bindings:
+                at = there.find(binding.binding) if there and isinstance(binding.target, ByCertificate) else None
+                if at is not None:
+                    found.add(at.certificate_id)
+    return found
+
+
+def _find_wanted(
+    desired: Desired, entries: Iterable[Entry], bound: set[str], problems: list[Diagnostic]
+) -> tuple[dict[CertificateName, Entry], frozenset[CertificateName]]:
+    by_content: dict[str, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        if entry.bundle is not None:
+            by_content[entry.bundle.digest].append(entry)
+    current: dict[CertificateName, Entry] = {}
+    refused: set[CertificateName] = set()
+    for name, bundle in desired.bundles.items():
+        same = by_content.get(bundle.digest, [])
+        doubts = {entry.id: _why_not(desired.declaration, name, entry) for entry in same}
+        good = [entry for entry in same if doubts[entry.id] is None]
+        if good:
+            current[name] = min(good, key=lambda entry: _preference(desired.declaration, entry, bound))
+            if current[name].bundle != bundle:
+                problems.append(_order_differs(desired.declaration, name, current[name]))
+        elif same:
+            refused.add(name)
+            problems.extend(doubt for doubt in (doubts[same[0].id],) if doubt is not None)
+    return current, frozenset(refused)
+
+
+def _preference(declaration: Declaration, entry: Entry, bound: set[str]) -> tuple[bool, bool, datetime, str]:
+    """Of several entries with one content: the bound one, then the marked, then the oldest, then by id."""
+    marked = is_ours(read_mark(entry), declaration)
+    return entry.id not in bound, not marked, entry.uploaded_on or _NEVER, entry.id
+
+
+def _why_not(declaration: Declaration, name: CertificateName, entry: Entry) -> Diagnostic | None:
+    """Why an entry of the right content still can't serve; entries can't be changed, so each is an error."""
+    pointer = Pointer(declaration.path, ("certificates", name))
+    declared = declaration.certificates[name]
+    mark = read_mark(entry)
+
+    def refuse(code: str, message: str, hint: str) -> Diagnostic:
+        return Diagnostic(Severity.ERROR, code, message, pointer, hint, name)
+
+    if entry.type != CUSTOM:
+        return refuse(
+            "entry-managed",
+            f"the store has the content of {name!r} as {entry.id}, managed by Cloudflare (type {entry.type!r})",
+            "that entry belongs to Gateway or Access and can't be bound; declare another certificate",
+        )
+    if entry.ca != declared.ca:
+        kind = "a CA" if entry.ca else "a leaf certificate"
+        return refuse(
+            "entry-ca-differs",
+            f"the store has the content of {name!r} as {entry.id}, uploaded as {kind}; that can't be changed",
+            f"set `ca = {str(entry.ca).lower()}`, or delete that entry where it was made and run again",
+        )
+    if is_other_stacks(mark, declaration):
+        stack = mark.stack if mark else ""
+        return refuse(
+            "entry-of-other-stack",
+            f"the store has the content of {name!r} as {entry.id}, which belongs to the stack {stack!r}",
+            f'bind it with `{{ id = "{entry.id}" }}`, or, if this stack was called {stack!r} before, add that name to'
+            " `former_stacks`",
+        )
+    return None
+
+
+def _order_differs(declaration: Declaration, name: CertificateName, entry: Entry) -> Diagnostic:
+    return Diagnostic(
+        Severity.WARNING,
+        "chain-order",
+        f"the store holds the certificates of {name!r} ({entry.id}) in another order than the file",
+        Pointer(declaration.path, ("certificates", name, "certificate")),
+        "the leaf must come first for the handshake; if the stored order is wrong, upload a renewed certificate",
+        name,
+    )
+
+
+# --- ours -----------------------------------------------------------------------------------------------------------
+
+
+def _find_owned(
+    declaration: Declaration, entries: tuple[Entry, ...], problems: list[Diagnostic]
+) -> dict[EntryId, CertificateName]:
+    former = _former_names(declaration)
+    owned: dict[EntryId, CertificateName] = {}
+    for entry in entries:
+        mark = read_mark(entry)
+        if mark is None:
+            continue
+        if is_ours(mark, declaration):
+            owned[entry.id] = former.get(mark.certificate, mark.certificate)
+        elif mark.stack in declaration.former_stacks and mark.certificate in former:
+            owned[entry.id] = former[mark.certificate]
+    for name, item, index in _superseded_items(declaration):
+        for entry in _handed_over(declaration, entries, name, item, index, problems):
+            owned.setdefault(entry.id, name)
+    return owned
+
+
+def _superseded_items(declaration: Declaration) -> Iterator[tuple[CertificateName, str, int]]:
+    for name, certificate in declaration.certificates.items():
+        for index, item in enumerate(certificate.supersedes):
+            yield name, item, index
+
+
+def _former_names(declaration: Declaration) -> dict[CertificateName, CertificateName]:
+    """Former names of declared certificates, to the names they have now. No declared name is among them."""
+    items = _superseded_items(declaration)
+    return {CertificateName(item): name for name, item, _ in items if kind_of_id(item) is IdKind.PLACEHOLDER}
+
+
+def _handed_over(
+    declaration: Declaration,
+    entries: tuple[Entry, ...],
+    name: CertificateName,
+    item: str,
+    index: int,
+    problems: list[Diagnostic],
+) -> tuple[Entry, ...]:
+    """The foreign entry that an item of `supersedes` hands over; nothing where it is gone already, or in doubt."""
+    by_id = kind_of_id(item) is not IdKind.PLACEHOLDER
+    found = [entry for entry in entries if (entry.id == item if by_id else entry.name == item)]
+    found = [entry for entry in found if not is_ours(read_mark(entry), declaration)]
+    pointer = Pointer(declaration.path, ("certificates", name, "supersedes", index))
+    if len(found) > 1:
+        ids = ", ".join(sorted(entry.id for entry in found))
+        message = f"{item!r} in `supersedes` of {name!r} names {len(found)} entries of the store"
+        hint = f"names are not unique there; give the id instead: {ids}"
+        problems.append(Diagnostic(Severity.ERROR, "supersedes-ambiguous", message, pointer, hint, name))
+        return ()
+    for entry in found:
+        mark = read_mark(entry)
+        refusal = None
+        if is_other_stacks(mark, declaration):
+            refusal = f"belongs to the stack {mark.stack!r}" if mark else None
+        elif entry.type != CUSTOM:
+            refusal = f"is managed by Cloudflare (type {entry.type!r})"
+        elif entry.ca != declaration.certificates[name].ca:
+            refusal = "is a CA" if entry.ca else "is no CA"
+        if refusal is not None:
+            message = f"{item!r} in `supersedes` of {name!r} {refusal}; it is left alone"
+            hint = "remove it from `supersedes`"
+            problems.append(Diagnostic(Severity.WARNING, "supersedes-refused", message, pointer, hint, name))
+            return ()
+    return tuple(found)

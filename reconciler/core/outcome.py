@@ -1,0 +1,76 @@
+"""What became of a plan: every change of it, done or not, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from reconciler.core.errors import Diagnostic, ExitCode, Severity, strongest
+from reconciler.core.model import Change, EntryId, Waiting
+from reconciler.core.plan import Plan, exit_code_of
+
+
+class Status(StrEnum):
+    """How one change ended."""
+
+    DONE = "done"
+    FAILED = "failed"
+    NOT_STARTED = "not-started"
+    WAITING = "waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One change and how it ended. `entry`: the id that it made or bound. `note`: why it was not started, or how."""
+
+    change: Change
+    status: Status
+    entry: EntryId | None = None
+    problem: Diagnostic | None = None
+    note: str | None = None
+    waiting: Waiting | None = None
+    blocked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A run that was carried out. `findings` came up while applying, such as a key file that others can read."""
+
+    plan: Plan
+    steps: tuple[Step, ...]
+    findings: tuple[Diagnostic, ...] = ()
+    interrupted: bool = False
+
+    def of(self, status: Status) -> tuple[Step, ...]:
+        """The steps that ended so, in order."""
+        return tuple(step for step in self.steps if step.status is status)
+
+    @property
+    def waiting(self) -> tuple[Waiting, ...]:
+        """What the plan knew to be waiting, and retires that turned out to be."""
+        return (*self.plan.waiting, *(step.waiting for step in self.steps if step.waiting is not None))
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Partly done is 5; nothing done is 1, or 3 where only guard rails stood in the way."""
+        codes: list[ExitCode] = [exit_code_of((*self.plan.diagnostics, *self.findings))]
+        if self.interrupted:
+            codes.append(ExitCode.INTERRUPTED)
+        if any(step.blocked for step in self.steps):
+            codes.append(ExitCode.BLOCKED)
+        if self.of(Status.FAILED):
+            codes.append(ExitCode.FAILED)
+        if ExitCode.FAILED in codes and self.of(Status.DONE):
+            codes.append(ExitCode.PARTIAL)
+        return strongest(codes)
+
+    @property
+    def problems(self) -> tuple[Diagnostic, ...]:
+        """Every finding of the run: the plan's, those met while applying, and each step's own."""
+        own = tuple(step.problem for step in self.steps if step.problem is not None)
+        return (*self.plan.diagnostics, *self.findings, *own)
+
+    @property
+    def errors(self) -> int:
+        """How many errors there were."""
+        return sum(problem.severity is Severity.ERROR for problem in self.problems)

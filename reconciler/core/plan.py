@@ -1,0 +1,265 @@
+"""Changes -> Plan: order, limits, quota, due dates, digest. A plan is public: nothing in it is secret."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from fnmatch import fnmatchcase
+from typing import assert_never
+
+from reconciler.core.diff import Changes, is_error
+from reconciler.core.errors import Diagnostic, ExitCode, Pointer, Severity, strongest
+from reconciler.core.model import (
+    CA_LIMIT,
+    Action,
+    Adopted,
+    BindingChange,
+    CertificateName,
+    Change,
+    Desired,
+    Listing,
+    Retire,
+    StoreSettings,
+    Unknown,
+    Upload,
+    Waiting,
+)
+from reconciler.core.ownership import CUSTOM
+from reconciler.core.policy import renew_before_of, renewal_start
+from reconciler.core.retire import hold_back
+
+GUARD_RAILS = frozenset({"account-id-declared", "account-id-in-file", "quota"})
+"""Codes of errors that are a guard rail doing its work, not invalid input: exit 3."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaCount:
+    """Entries of one sort: allowed, now, at the most while applying, and afterwards."""
+
+    limit: int
+    now: int
+    peak: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """The account's certificate quota; custom entries only."""
+
+    leaf: QuotaCount
+    ca: QuotaCount
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """When a declared certificate falls due, and when its chain ends."""
+
+    certificate: CertificateName
+    not_after: datetime
+    renew_from: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What `apply` would do, in order, and what a person needs to judge it.
+
+    `partial`: the names of `--only`. `at`: a moment other than now; such a plan is for looking. `quota` None: offline.
+    """
+
+    stack: str
+    store: StoreSettings
+    changes: tuple[Change, ...]
+    adopted: tuple[Adopted, ...]
+    waiting: tuple[Waiting, ...]
+    unknown: tuple[Unknown, ...]
+    due: tuple[Due, ...]
+    diagnostics: tuple[Diagnostic, ...]
+    quota: Quota | None
+    made: datetime
+    offline: bool = False
+    at: bool = False
+    partial: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """`sha256:...` over the changes as two plans are compared; see `change_key`."""
+        keys = sorted(json.dumps(change_key(change), sort_keys=True) for change in self.changes)
+        return "sha256:" + hashlib.sha256("\n".join(keys).encode()).hexdigest()
+
+    @property
+    def summary(self) -> dict[Action, int]:
+        """How many changes of each action, all actions named."""
+        return {action: sum(change.action is action for change in self.changes) for action in Action}
+
+
+def change_key(change: Change) -> dict[str, str]:
+    """What makes two changes the same: action, content, file, environment, binding and the id before.
+
+    Times, foreign entries, other bytes of files and absolute paths do not matter. A binding to an id that is managed
+    elsewhere has no content of ours, so the id itself stands for it.
+    """
+    parts: dict[str, str | None]
+    match change:
+        case Upload():
+            parts = {"digest": change.digest}
+        case BindingChange():
+            parts = {
+                "digest": change.digest,
+                "id": change.after if change.digest is None else None,
+                "config": change.config,
+                "environment": change.environment,
+                "binding": change.binding,
+                "before": change.before,
+            }
+        case Retire():
+            parts = {"digest": change.digest, "before": change.entry.id}
+        case _:
+            assert_never(change)
+    return {"action": str(change.action)} | {key: value for key, value in parts.items() if value is not None}
+
+
+def make_plan(
+    changes: Changes,
+    desired: Desired,
+    listing: Listing | None,
+    *,
+    now: datetime,
+    allow_deletes: int | None = None,
+    only: tuple[str, ...] = (),
+    at: bool = False,
+) -> Plan:
+    """The plan for one run. `only`: names or globs of certificates; nothing else is planned then."""
+    if only:
+        changes = _restrict(changes, only)
+    uploads, bindings, quota_problems = _within_quota(changes, desired, listing)
+    retires, held_back = _within_limit(changes.retires, desired, allow_deletes)
+    ordered: tuple[Change, ...] = (
+        *sorted(uploads, key=lambda upload: upload.certificate),
+        *sorted(bindings, key=_binding_order),
+        *retires,
+    )
+    return Plan(
+        stack=desired.declaration.stack,
+        store=desired.declaration.store,
+        changes=ordered,
+        adopted=changes.adopted,
+        waiting=tuple(sorted((*changes.waiting, *held_back), key=lambda wait: (wait.entry.name, wait.entry.id))),
+        unknown=changes.unknown,
+        due=_due_dates(desired, only),
+        diagnostics=(*changes.diagnostics, *quota_problems),
+        quota=None if listing is None else _count_quota(desired, listing, uploads, retires),
+        made=now,
+        offline=listing is None,
+        at=at,
+        partial=only,
+    )
+
+
+def _binding_order(change: BindingChange) -> tuple[str, str, str]:
+    return change.config, change.environment or "", change.binding
+
+
+def exit_code_of(diagnostics: Iterable[Diagnostic]) -> ExitCode:
+    """What errors among findings end a run with: warnings and waiting entries are no failure."""
+    errors = [problem for problem in diagnostics if is_error(problem)]
+    return strongest(ExitCode.BLOCKED if problem.code in GUARD_RAILS else ExitCode.FAILED for problem in errors)
+
+
+# --- --only ---------------------------------------------------------------------------------------------------------
+
+
+def match_names(desired: Desired, patterns: tuple[str, ...]) -> dict[str, tuple[CertificateName, ...]]:
+    """The declared certificates that each pattern names."""
+    names = tuple(sorted(desired.declaration.certificates))
+    return {pattern: tuple(name for name in names if fnmatchcase(name, pattern)) for pattern in patterns}
+
+
+def _restrict(changes: Changes, only: tuple[str, ...]) -> Changes:
+    def chosen(name: str | None) -> bool:
+        return name is not None and any(fnmatchcase(name, pattern) for pattern in only)
+
+    return replace(
+        changes,
+        uploads=tuple(up for up in changes.uploads if any(map(chosen, (up.certificate, *up.shared_with)))),
+        bindings=tuple(change for change in changes.bindings if chosen(change.certificate)),
+        retires=tuple(retire for retire in changes.retires if chosen(retire.certificate)),
+        adopted=tuple(adopted for adopted in changes.adopted if chosen(adopted.certificate)),
+        waiting=tuple(wait for wait in changes.waiting if chosen(wait.certificate)),
+        unknown=tuple(unknown for unknown in changes.unknown if chosen(unknown.certificate)),
+        diagnostics=tuple(p for p in changes.diagnostics if p.certificate is None or chosen(p.certificate)),
+    )
+
+
+# --- limits ---------------------------------------------------------------------------------------------------------
+
+
+def _within_limit(
+    retires: Iterable[Retire], desired: Desired, allow_deletes: int | None
+) -> tuple[list[Retire], list[Waiting]]:
+    """The oldest go first; of more than the limit, the rest waits."""
+    allowed = desired.declaration.policy.max_deletes if allow_deletes is None else allow_deletes
+    ordered = sorted(retires, key=lambda retire: (str(retire.entry.uploaded_on), retire.entry.id))
+    return ordered[:allowed], [hold_back(retire, allowed) for retire in ordered[allowed:]]
+
+
+def _counts(listing: Listing) -> Mapping[bool, int]:
+    custom = [entry for entry in listing.entries if entry.type == CUSTOM]
+    return {True: sum(entry.ca for entry in custom), False: sum(not entry.ca for entry in custom)}
+
+
+def _limits(desired: Desired) -> Mapping[bool, int]:
+    return {True: CA_LIMIT, False: desired.declaration.store.limit}
+
+
+def _within_quota(
+    changes: Changes, desired: Desired, listing: Listing | None
+) -> tuple[list[Upload], list[BindingChange], list[Diagnostic]]:
+    """Uploads that fit the account; what does not fit is blocked, with its bindings, and said."""
+    if listing is None:
+        return [], list(changes.bindings), []
+    room = {ca: _limits(desired)[ca] - count for ca, count in _counts(listing).items()}
+    fitting: list[Upload] = []
+    problems: list[Diagnostic] = []
+    for upload in sorted(changes.uploads, key=lambda upload: upload.certificate):
+        ca = desired.declaration.certificates[upload.certificate].ca
+        if room[ca] > 0:
+            room[ca] -= 1
+            fitting.append(upload)
+        else:
+            problems.append(_over_quota(desired, upload, ca))
+    out = {upload.digest for upload in changes.uploads} - {upload.digest for upload in fitting}
+    return fitting, [change for change in changes.bindings if change.digest not in out], problems
+
+
+def _over_quota(desired: Desired, upload: Upload, ca: bool) -> Diagnostic:
+    limit = _limits(desired)[ca]
+    kind = "CA certificates" if ca else "certificates"
+    hint = "retire entries that nothing uses" + ("" if ca else ", or raise `limit` in `[store]` where Cloudflare did")
+    message = f"{upload.certificate!r} does not fit into the account: its quota of {limit} {kind} is reached"
+    pointer = Pointer(desired.declaration.path, ("certificates", upload.certificate))
+    return Diagnostic(Severity.ERROR, "quota", message, pointer, hint, upload.certificate)
+
+
+def _count_quota(desired: Desired, listing: Listing, uploads: list[Upload], retires: list[Retire]) -> Quota:
+    counts, limits = _counts(listing), _limits(desired)
+
+    def count(ca: bool) -> QuotaCount:
+        more = sum(desired.declaration.certificates[upload.certificate].ca is ca for upload in uploads)
+        fewer = sum(retire.entry.ca is ca for retire in retires)
+        peak = counts[ca] + more
+        return QuotaCount(limit=limits[ca], now=counts[ca], peak=peak, after=peak - fewer)
+
+    return Quota(leaf=count(False), ca=count(True))
+
+
+def _due_dates(desired: Desired, only: tuple[str, ...]) -> tuple[Due, ...]:
+    """Every declared certificate that could be read, the most urgent first."""
+    found = [
+        Due(name, bundle.ends, renewal_start(bundle, renew_before_of(desired.declaration, name)))
+        for name, bundle in desired.bundles.items()
+        if not only or any(fnmatchcase(name, pattern) for pattern in only)
+    ]
+    return tuple(sorted(found, key=lambda due: (due.renew_from, due.certificate)))

@@ -1,0 +1,182 @@
+"""Whether an entry may be deleted (rule 5 of the reconciler). Every doubt keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from reconciler.core.bindings import pending_certificates
+from reconciler.core.inventory import Inventory, Leaving
+from reconciler.core.model import (
+    Actual,
+    ById,
+    Condition,
+    Desired,
+    EntryId,
+    Reason,
+    Retire,
+    Waiting,
+)
+from reconciler.core.policy import grace_end, grace_of
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """What the conditions look at, gathered once."""
+
+    desired: Desired
+    actual: Actual
+    now: datetime
+    pending: frozenset[str]
+    bound: frozenset[str]
+    declared_ids: frozenset[str]
+    unread: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    detail: str
+    until: datetime | None = None
+
+
+def _prune_off(leaving: Leaving, scene: _Scene) -> _Wait | None:
+    if leaving.reason is not Reason.ORPHANED or scene.desired.declaration.policy.prune:
+        return None
+    return _Wait("its certificate left mtls.toml; `prune = true` in `[policy]` would retire it")
+
+
+def _successor_missing(leaving: Leaving, _: _Scene) -> _Wait | None:
+    if leaving.reason is not Reason.SUPERSEDED or leaving.successor is not None:
+        return None
+    return _Wait("its successor is not stored yet")
+
+
+def _content_unknown(_: Leaving, scene: _Scene) -> _Wait | None:
+    if not scene.unread:
+        return None
+    return _Wait(f"the certificate file of {', '.join(scene.unread)} could not be read, and might declare it")
+
+
+def _declared_by_id(leaving: Leaving, scene: _Scene) -> _Wait | None:
+    return _Wait("a binding in mtls.toml names it by id") if leaving.entry.id in scene.declared_ids else None
+
+
+def _bindings_pending(leaving: Leaving, scene: _Scene) -> _Wait | None:
+    return (
+        _Wait("some declared binding does not name its successor yet") if leaving.certificate in scene.pending else None
+    )
+
+
+def _bound_in_file(leaving: Leaving, scene: _Scene) -> _Wait | None:
+    return _Wait("a wrangler file had its id when this run began") if leaving.entry.id in scene.bound else None
+
+
+def _grace(leaving: Leaving, scene: _Scene) -> _Wait | None:
+    declaration = scene.desired.declaration
+    declared = declaration.certificates.get(leaving.certificate)
+    uploads = [entry.uploaded_on for entry in (leaving.entry, leaving.successor) if entry is not None]
+    known = tuple(time for time in uploads if time is not None)
+    if len(known) < len(uploads):
+        return _Wait("the store does not say when it was uploaded, so its grace can't be counted")
+    end = grace_end(known, grace_of(declaration.policy, declared.grace if declared else None))
+    return _Wait("its grace is not over", end) if scene.now < end else None
+
+
+def _listing_unstable(_: Leaving, scene: _Scene) -> _Wait | None:
+    listing = scene.actual.listing
+    return None if listing and listing.stable else _Wait("the store's list moved while it was read")
+
+
+def _named_in_file(leaving: Leaving, scene: _Scene) -> _Wait | None:
+    mentions = scene.actual.sweep.mentions.get(leaving.entry.id, ()) if scene.actual.sweep else ()
+    return _Wait(f"its id stands in {', '.join(mentions)}") if mentions else None
+
+
+def _unchecked(_: Leaving, scene: _Scene) -> _Wait | None:
+    if scene.actual.sweep is not None and scene.actual.sweep.complete:
+        return None
+    return _Wait("some wrangler file of this tree could not be looked at")
+
+
+Check = Callable[[Leaving, _Scene], _Wait | None]
+
+WITHOUT_SWEEP: tuple[tuple[Condition, Check], ...] = (
+    (Condition.PRUNE_OFF, _prune_off),
+    (Condition.SUCCESSOR_MISSING, _successor_missing),
+    (Condition.CONTENT_UNKNOWN, _content_unknown),
+    (Condition.DECLARED_BY_ID, _declared_by_id),
+    (Condition.BINDINGS_PENDING, _bindings_pending),
+    (Condition.BOUND_IN_FILE, _bound_in_file),
+    (Condition.GRACE, _grace),
+    (Condition.LISTING_UNSTABLE, _listing_unstable),
+)
+CONDITIONS = (*WITHOUT_SWEEP, (Condition.NAMED_IN_FILE, _named_in_file), (Condition.UNCHECKED, _unchecked))
+
+
+def _scene(desired: Desired, actual: Actual, inventory: Inventory, now: datetime) -> _Scene:
+    declaration = desired.declaration
+    targets = (
+        binding.target
+        for worker in declaration.workers.values()
+        for bindings in worker.environments.values()
+        for binding in bindings
+    )
+    return _Scene(
+        desired=desired,
+        actual=actual,
+        now=now,
+        pending=frozenset(pending_certificates(desired, actual, inventory.current)),
+        bound=frozenset(
+            found.certificate_id
+            for file in actual.files.values()
+            for environment in file.environments.values()
+            for found in environment.bindings
+        ),
+        declared_ids=frozenset(target.id for target in targets if isinstance(target, ById)),
+        unread=tuple(sorted(name for name in declaration.certificates if name not in desired.bundles)),
+    )
+
+
+def _first_wait(leaving: Leaving, scene: _Scene, conditions: tuple[tuple[Condition, Check], ...]) -> Waiting | None:
+    for condition, check in conditions:
+        wait = check(leaving, scene)
+        if wait is not None:
+            return Waiting(leaving.entry, leaving.certificate, condition, wait.detail, wait.until)
+    return None
+
+
+def ids_to_sweep(desired: Desired, actual: Actual, inventory: Inventory, now: datetime) -> tuple[EntryId, ...]:
+    """Entries that could go if only no file of the tree names them: the tree is walked for these alone."""
+    scene = _scene(desired, actual, inventory, now)
+    return tuple(
+        leaving.entry.id for leaving in inventory.leaving if _first_wait(leaving, scene, WITHOUT_SWEEP) is None
+    )
+
+
+def diff_retires(
+    desired: Desired, actual: Actual, inventory: Inventory, now: datetime
+) -> tuple[list[Retire], list[Waiting]]:
+    """What is safe to retire, and what waits for the first condition that does not hold."""
+    scene = _scene(desired, actual, inventory, now)
+    retires: list[Retire] = []
+    waiting: list[Waiting] = []
+    for leaving in inventory.leaving:
+        wait = _first_wait(leaving, scene, CONDITIONS)
+        bundle = leaving.entry.bundle
+        if wait is not None:
+            waiting.append(wait)
+        elif bundle is not None:
+            retires.append(Retire(leaving.entry, leaving.certificate, bundle.digest, (leaving.reason,)))
+    return retires, waiting
+
+
+def hold_back(retire: Retire, allowed: int) -> Waiting:
+    """A retire over the limit of one run."""
+    detail = f"a run retires at most {allowed}; allow more with `--allow-deletes N`"
+    return Waiting(retire.entry, retire.certificate, Condition.MAX_DELETES, detail)
+
+
+def keep(retire: Retire, condition: Condition, detail: str) -> Waiting:
+    """A retire that turned out unsafe just before the delete."""
+    return Waiting(retire.entry, retire.certificate, condition, detail)
