@@ -1,0 +1,210 @@
+"""What every command shares: the global options, the streams, and the one place where errors become text."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TextIO, TypeVar, get_type_hints
+
+import typer
+
+if TYPE_CHECKING:
+    from reconciler.app import Project
+    from reconciler.core.errors import Diagnostic, ReconcilerError
+    from reconciler.documents.base import Document
+    from reconciler.outputs.style import Style
+
+
+class Format(StrEnum):
+    """How a result is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class Colour(StrEnum):
+    """When colour is used; `auto` is on a terminal, unless NO_COLOR is set."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        from reconciler.version import __version__
+
+        typer.echo(f"mtlsctl {__version__}")
+        raise typer.Exit
+
+
+GROUP = "Global options"
+FileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--file",
+        "-f",
+        metavar="FILE",
+        help="The desired state; without it mtls.toml here or in a parent folder, up to the git root.",
+        rich_help_panel=GROUP,
+    ),
+]
+ColourOption = Annotated[
+    Colour | None, typer.Option("--color", help="When to use colour (default: auto).", rich_help_panel=GROUP)
+]
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", help="Say on stderr what is being done.", rich_help_panel=GROUP)
+]
+VersionOption = Annotated[
+    bool,
+    typer.Option("--version", help="Show the version.", is_eager=True, callback=_print_version, rich_help_panel=GROUP),
+]
+FormatOption = Annotated[Format, typer.Option("--format", help="Text for people, or JSON.")]
+OutOption = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the same to a file, atomically.")]
+
+
+def say(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Print; whether there is colour in it was decided by the `Style` that made it."""
+    typer.echo(text, err=err, nl=nl, color=True)
+
+
+class Session:
+    """One run of one command."""
+
+    def __init__(self, file: Path | None, colour: Colour | None, verbose: bool) -> None:
+        self.file, self.colour, self.verbose = file, colour or Colour.AUTO, verbose
+        self.format = Format.TEXT
+        self.project: Project | None = None
+
+    def style(self, stream: TextIO) -> Style:
+        """Colour for a stream, or none."""
+        from reconciler.outputs.style import Style
+
+        auto = stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+        return Style(auto if self.colour is Colour.AUTO else self.colour is Colour.ALWAYS)
+
+    def open_project(self) -> Project:
+        """The project that this run is about."""
+        from reconciler.app import open_project
+
+        self.project = open_project(self.file, cwd=Path.cwd(), environ=os.environ)
+        self.log(f"desired state: {self.project.folder / self.project.name}")
+        return self.project
+
+    def log(self, text: str) -> None:
+        """A line for `--verbose`."""
+        if self.verbose:
+            from reconciler.outputs.escape import printable
+
+            say(f"mtlsctl: {printable(text)}", err=True)
+
+    def findings(self, diagnostics: tuple[Diagnostic, ...], style: Style) -> str:
+        """Findings as text, with places that lead from the working directory."""
+        from reconciler.documents.base import Resolve
+        from reconciler.outputs.findings import render_findings
+
+        project = self.project
+        folder = os.path.relpath(project.folder) if project else ""
+        resolve: Resolve = project.place if project else lambda _: None
+        return render_findings(diagnostics, resolve, style, folder=folder)
+
+    def emit(self, text: str, out: Path | None = None) -> None:
+        """A result: to stdout, and to a file where one is asked for."""
+        say(text, nl=False)
+        if out is not None:
+            self.write(out, text)
+
+    def write(self, out: Path, text: str) -> None:
+        """A file that the user named, replaced atomically."""
+        from reconciler.core.errors import Place
+        from reconciler.system.atomic import write_atomic
+
+        write_atomic(out, text.encode(), where=Place(str(out)))
+
+    def emit_document(self, document: Document, out: Path | None = None) -> None:
+        """A JSON document."""
+        from reconciler.documents.base import to_json
+
+        self.emit(to_json(document), out)
+
+    def report(self, error: ReconcilerError) -> None:
+        """An error that stopped the run: blocks on stderr, and the document on stdout where JSON was asked for."""
+        from reconciler.core.errors import ExitCode
+
+        diagnostics = error.diagnostics()
+        say(self.findings(diagnostics, self.style(sys.stderr)), err=True)
+        if self.format is Format.JSON and error.exit_code is not ExitCode.USAGE:
+            from reconciler.documents.diagnostics import diagnostics_document
+
+            self.emit_document(
+                diagnostics_document(diagnostics, self.project.place if self.project else lambda _: None)
+            )
+
+
+R = TypeVar("R")
+
+
+def command(app: typer.Typer, *, name: str | None = None, example: str) -> Callable[[Callable[..., None]], None]:
+    """Register a function as a command that also takes the global options, and turns errors into blocks of text.
+
+    The function's first parameter is the `Session`. `example` closes its help.
+    """
+
+    def register(function: Callable[..., None]) -> None:
+        hints = get_type_hints(function, include_extras=True)
+        own = [
+            parameter.replace(annotation=hints[parameter.name])
+            for parameter in list(inspect.signature(function).parameters.values())[1:]
+        ]
+        shared = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+            for name, annotation, default in (
+                ("file", FileOption, None),
+                ("colour", ColourOption, None),
+                ("verbose", VerboseOption, False),
+                ("version", VersionOption, False),
+            )
+        ]
+        context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+
+        @functools.wraps(function)
+        def run(**arguments: object) -> None:
+            session = _session(arguments)
+            from reconciler.core.errors import ReconcilerError
+
+            try:
+                function(session, **arguments)
+            except ReconcilerError as error:
+                session.report(error)
+                raise typer.Exit(error.exit_code) from error
+
+        keyword_only = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+        parameters = [context, *keyword_only, *shared]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        del run.__wrapped__
+        app.command(name, help=inspect.cleandoc(function.__doc__ or ""), epilog=f"Example: {example}")(run)
+
+    return register
+
+
+def _session(arguments: dict[str, object]) -> Session:
+    """The session from the global options, those after the command winning over those before it."""
+    context = arguments.pop("ctx")
+    arguments.pop("version")
+    file, colour, verbose = (arguments.pop(name) for name in ("file", "colour", "verbose"))
+    told = getattr(context, "obj", None)
+    before = told if isinstance(told, dict) else {}
+    session = Session(
+        file=file if isinstance(file, Path) else before.get("file"),
+        colour=colour if isinstance(colour, Colour) else before.get("colour"),
+        verbose=bool(verbose or before.get("verbose")),
+    )
+    wanted = arguments.get("output_format")
+    session.format = wanted if isinstance(wanted, Format) else Format.TEXT
+    return session

@@ -1,0 +1,53 @@
+"""`mtlsctl.outcome/1`: what became of an apply, for the next step of a pipeline."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from reconciler.core.outcome import Outcome, Status, Step
+from reconciler.documents.base import DiagnosticPart, Document, Resolve, diagnostic_part
+from reconciler.documents.plan import ChangePart, WaitingPart, change_part, waiting_part
+
+
+class StepPart(Document):
+    """One change and how it ended. `entry` is the id that it made, bound or deleted."""
+
+    change: ChangePart
+    entry: str | None = None
+    note: str | None = None
+    problem: DiagnosticPart | None = None
+
+
+class OutcomeDocument(Document):
+    """What was done, what failed, what was not started, what waits. `plan_digest` names the plan."""
+
+    format: Literal["mtlsctl.outcome/1"] = "mtlsctl.outcome/1"
+    stack: str
+    plan_digest: str
+    interrupted: bool
+    exit_code: int
+    done: tuple[StepPart, ...]
+    failed: tuple[StepPart, ...]
+    not_started: tuple[StepPart, ...]
+    waiting: tuple[WaitingPart, ...]
+    diagnostics: tuple[DiagnosticPart, ...]
+
+
+def outcome_document(outcome: Outcome, resolve: Resolve) -> OutcomeDocument:
+    """An outcome as its document."""
+
+    def part(step: Step) -> StepPart:
+        problem = diagnostic_part(step.problem, resolve) if step.problem else None
+        return StepPart(change=change_part(step.change), entry=step.entry, note=step.note, problem=problem)
+
+    return OutcomeDocument(
+        stack=outcome.plan.stack,
+        plan_digest=outcome.plan.digest,
+        interrupted=outcome.interrupted,
+        exit_code=outcome.exit_code,
+        done=tuple(map(part, outcome.of(Status.DONE))),
+        failed=tuple(map(part, outcome.of(Status.FAILED))),
+        not_started=tuple(map(part, outcome.of(Status.NOT_STARTED))),
+        waiting=tuple(map(waiting_part, outcome.waiting)),
+        diagnostics=tuple(diagnostic_part(problem, resolve) for problem in outcome.problems),
+    )

@@ -1,0 +1,231 @@
+"""`mtlsctl.plan/1`: the plan as a document, for review, for pipelines, and to be read back."""
+
+from __future__ import annotations
+
+from typing import Literal, assert_never
+
+from reconciler.core.model import Action, BindingChange, Change, Condition, Phase, Reason, Retire, StoreKind, Upload
+from reconciler.core.model import Waiting as WaitingEntry
+from reconciler.core.plan import Plan, Quota
+from reconciler.documents.base import DiagnosticPart, Document, Resolve, UtcTime, diagnostic_part
+
+
+class StorePart(Document):
+    """Which store the plan is for."""
+
+    kind: StoreKind
+    account_id: str | None = None
+
+
+class DifferencePart(Document):
+    """One attribute of a certificate that changes; a side without it leaves its key out."""
+
+    attribute: str
+    before: str | None = None
+    after: str | None = None
+
+
+class ChangePart(Document):
+    """One change. `environment` is left out for the top level, `after` while the id is not known yet."""
+
+    action: Action
+    phase: Phase
+    reasons: tuple[Reason, ...]
+    certificate: str | None = None
+    content_digest: str | None = None
+    name: str | None = None
+    shared_with: tuple[str, ...] | None = None
+    worker: str | None = None
+    config: str | None = None
+    environment: str | None = None
+    binding: str | None = None
+    before: str | None = None
+    after: str | None = None
+    differences: tuple[DifferencePart, ...] | None = None
+
+
+class AdoptedPart(Document):
+    """A declared certificate that is stored already. `ours`: under a mark of this stack."""
+
+    certificate: str
+    entry: str
+    name: str
+    ours: bool
+
+
+class WaitingPart(Document):
+    """An entry that will be retired, and what it waits for."""
+
+    entry: str
+    name: str
+    certificate: str
+    condition: Condition
+    detail: str
+    until: UtcTime | None = None
+
+
+class UnknownPart(Document):
+    """What an offline plan can't say."""
+
+    certificate: str | None = None
+    worker: str | None = None
+    environment: str | None = None
+    binding: str | None = None
+    message: str
+
+
+class CountPart(Document):
+    """Entries of one sort: allowed, now, at the most while applying, afterwards."""
+
+    limit: int
+    now: int
+    peak: int
+    after: int
+
+
+class QuotaPart(Document):
+    """The account's certificate quota."""
+
+    leaf: CountPart
+    ca: CountPart
+
+
+class DuePart(Document):
+    """When a certificate ends and when its renewal starts."""
+
+    certificate: str
+    not_after: UtcTime
+    renew_from: UtcTime
+
+
+class PlanDocument(Document):
+    """What `mtlsctl apply` would do, in order. `digest` is over `changes` as two plans are compared."""
+
+    format: Literal["mtlsctl.plan/1"] = "mtlsctl.plan/1"
+    stack: str
+    store: StorePart
+    made: UtcTime
+    digest: str
+    offline: bool = False
+    at: bool = False
+    partial: tuple[str, ...] | None = None
+    changes: tuple[ChangePart, ...]
+    adopted: tuple[AdoptedPart, ...]
+    waiting: tuple[WaitingPart, ...]
+    unknown: tuple[UnknownPart, ...] | None = None
+    summary: dict[Action, int]
+    quota: QuotaPart | None = None
+    due: tuple[DuePart, ...]
+    diagnostics: tuple[DiagnosticPart, ...]
+
+
+def plan_document(plan: Plan, resolve: Resolve) -> PlanDocument:
+    """A plan as its document."""
+    return PlanDocument(
+        stack=plan.stack,
+        store=StorePart(kind=plan.store.kind, account_id=plan.store.account_id),
+        made=plan.made,
+        digest=plan.digest,
+        offline=plan.offline,
+        at=plan.at,
+        partial=plan.partial or None,
+        changes=tuple(change_part(change) for change in plan.changes),
+        adopted=tuple(
+            AdoptedPart(certificate=item.certificate, entry=item.entry.id, name=item.entry.name, ours=item.ours)
+            for item in plan.adopted
+        ),
+        waiting=tuple(waiting_part(item) for item in plan.waiting),
+        unknown=_unknown(plan),
+        summary=plan.summary,
+        quota=_quota(plan.quota),
+        due=tuple(
+            DuePart(certificate=due.certificate, not_after=due.not_after, renew_from=due.renew_from) for due in plan.due
+        ),
+        diagnostics=tuple(diagnostic_part(problem, resolve) for problem in plan.diagnostics),
+    )
+
+
+def change_part(change: Change) -> ChangePart:
+    """One change as its part of a document."""
+    match change:
+        case Upload():
+            return ChangePart(
+                action=change.action,
+                phase=change.phase,
+                reasons=change.reasons,
+                certificate=change.certificate,
+                content_digest=change.digest,
+                name=change.name,
+                shared_with=change.shared_with or None,
+                differences=_differences(change),
+            )
+        case BindingChange():
+            return ChangePart(
+                action=change.action,
+                phase=change.phase,
+                reasons=change.reasons,
+                certificate=change.certificate,
+                content_digest=change.digest,
+                worker=change.worker,
+                config=change.config,
+                environment=change.environment,
+                binding=change.binding,
+                before=change.before,
+                after=change.after,
+                differences=_differences(change),
+            )
+        case Retire():
+            return ChangePart(
+                action=change.action,
+                phase=change.phase,
+                reasons=change.reasons,
+                certificate=change.certificate,
+                content_digest=change.digest,
+                name=change.entry.name,
+                before=change.entry.id,
+            )
+        case _:
+            assert_never(change)
+
+
+def waiting_part(waiting: WaitingEntry) -> WaitingPart:
+    """One waiting entry as its part of a document."""
+    return WaitingPart(
+        entry=waiting.entry.id,
+        name=waiting.entry.name,
+        certificate=waiting.certificate,
+        condition=waiting.condition,
+        detail=waiting.detail,
+        until=waiting.until,
+    )
+
+
+def _differences(change: Upload | BindingChange) -> tuple[DifferencePart, ...] | None:
+    parts = tuple(
+        DifferencePart(attribute=item.attribute, before=item.before, after=item.after) for item in change.differences
+    )
+    return parts or None
+
+
+def _unknown(plan: Plan) -> tuple[UnknownPart, ...] | None:
+    parts = tuple(
+        UnknownPart(
+            certificate=item.certificate,
+            worker=item.worker,
+            environment=item.environment,
+            binding=item.binding,
+            message=item.message,
+        )
+        for item in plan.unknown
+    )
+    return parts if plan.offline else None
+
+
+def _quota(quota: Quota | None) -> QuotaPart | None:
+    if quota is None:
+        return None
+    leaf, ca = (
+        CountPart(limit=count.limit, now=count.now, peak=count.peak, after=count.after)
+        for count in (quota.leaf, quota.ca)
+    )
+    return QuotaPart(leaf=leaf, ca=ca)

@@ -1,0 +1,29 @@
+"""The JSON Schemas of every document, by the name of the file in `schemas/`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from reconciler.core.key_shapes import KeySourceKind
+from reconciler.desired.schema import declaration_schema
+from reconciler.documents.base import Document
+from reconciler.documents.diagnostics import DiagnosticsDocument
+from reconciler.documents.outcome import OutcomeDocument
+from reconciler.documents.plan import PlanDocument
+
+DECLARATION_SCHEMA = "mtls.schema.json"
+_DRAFT = "https://json-schema.org/draft/2020-12/schema"
+_DOCUMENTS: Mapping[str, type[Document]] = {
+    "plan.schema.json": PlanDocument,
+    "outcome.schema.json": OutcomeDocument,
+    "diagnostics.schema.json": DiagnosticsDocument,
+}
+
+
+def all_schemas(kinds: Sequence[KeySourceKind]) -> Mapping[str, str]:
+    """File name to text: the schema of mtls.toml, and one for each document that the tool writes."""
+    schemas: dict[str, dict[str, object]] = {DECLARATION_SCHEMA: declaration_schema(kinds)}
+    for name, document in _DOCUMENTS.items():
+        schemas[name] = {"$schema": _DRAFT} | document.model_json_schema(mode="serialization")
+    return {name: json.dumps(schema, indent=2) + "\n" for name, schema in schemas.items()}

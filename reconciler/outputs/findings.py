@@ -1,0 +1,46 @@
+"""Findings as blocks of text: what happened, where, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from posixpath import join, normpath
+
+from reconciler.core.errors import Diagnostic, Severity
+from reconciler.documents.base import Resolve
+from reconciler.outputs.escape import printable
+from reconciler.outputs.style import Style
+
+
+def render_finding(diagnostic: Diagnostic, resolve: Resolve, style: Style, *, folder: str = "") -> str:
+    """One block. `folder` leads from the working directory to the folder of mtls.toml, so that places can be opened.
+
+    A hint of several lines, such as lines to paste, stands behind a bar: no line of it can start anything.
+    """
+    label = f"{diagnostic.severity}[{diagnostic.code}]"
+    paint = {Severity.ERROR: style.bad, Severity.WARNING: style.warn, Severity.INFO: style.dim}[diagnostic.severity]
+    lines = [f"{paint(label)}: {printable(diagnostic.message)}"]
+    place = resolve(diagnostic.where)
+    if place is not None:
+        path = normpath(join(folder, place.path)) if folder else place.path
+        where = ":".join(str(part) for part in (printable(path), place.line, place.column) if part is not None)
+        lines.append(f"  at {where}")
+    if diagnostic.hint:
+        first, *rest = diagnostic.hint.splitlines()
+        lines.append(f"  hint: {printable(first)}")
+        lines.extend(f"    | {printable(line)}" for line in rest)
+    return "\n".join(lines)
+
+
+def render_findings(diagnostics: Iterable[Diagnostic], resolve: Resolve, style: Style, *, folder: str = "") -> str:
+    """All blocks, errors last, so that they stand nearest to the prompt; equal ones once."""
+    order = [Severity.INFO, Severity.WARNING, Severity.ERROR]
+    unique = dict.fromkeys(diagnostics)
+    ordered = sorted(unique, key=lambda diagnostic: order.index(diagnostic.severity))
+    return "\n".join(render_finding(diagnostic, resolve, style, folder=folder) for diagnostic in ordered)
+
+
+def count_findings(diagnostics: Iterable[Diagnostic]) -> str:
+    """`2 errors, 1 warning`; empty where there is neither."""
+    unique = dict.fromkeys(diagnostics)
+    counts = {word: sum(item.severity is word for item in unique) for word in (Severity.ERROR, Severity.WARNING)}
+    return ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for word, count in counts.items() if count)

@@ -1,0 +1,43 @@
+"""An outcome as text: what was done, what was not, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reconciler.core.outcome import Outcome, Status, Step
+from reconciler.outputs.escape import printable
+from reconciler.outputs.plan import describe, waiting_lines
+from reconciler.outputs.style import Style
+
+
+def render_outcome(outcome: Outcome, style: Style) -> str:
+    """The whole outcome without its findings, which `render_findings` shows."""
+    return "\n".join(_lines(outcome, style)) + "\n"
+
+
+def step_line(step: Step, style: Style) -> str:
+    """One change and how it ended."""
+    sign, paint = {
+        Status.DONE: ("ok", style.good),
+        Status.FAILED: ("FAILED", style.bad),
+        Status.NOT_STARTED: ("not started", style.change),
+        Status.WAITING: ("waiting", style.change),
+    }[step.status]
+    text = f"  {paint(sign)}: {step.change.action} {describe(step.change)}"
+    if step.status is Status.DONE and step.entry is not None:
+        text += f" -> {printable(step.entry)}"
+    return f"{text} ({printable(step.note)})" if step.note else text
+
+
+def _lines(outcome: Outcome, style: Style) -> Iterator[str]:
+    yield style.bold(f"Applied to the stack {printable(outcome.plan.stack)}")
+    for step in outcome.steps:
+        if step.status is not Status.WAITING:
+            yield step_line(step, style)
+    yield from waiting_lines(outcome.waiting, style)
+    counts = [f"{len(outcome.of(status))} {status.replace('-', ' ')}" for status in Status if outcome.of(status)]
+    yield ""
+    summary = ", ".join(counts) or "Nothing to do"
+    if outcome.interrupted:
+        summary += "; interrupted: run `mtlsctl apply` again, it finishes the job"
+    yield (style.good if not outcome.of(Status.FAILED) and not outcome.interrupted else style.bad)(summary + ".")

@@ -1,0 +1,79 @@
+"""Everything that can be said without the store: the files, the certificates, the keys that are at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from reconciler import keys
+from reconciler.app import Project
+from reconciler.core.bindings import diff_bindings
+from reconciler.core.errors import Diagnostic, KeySourceError, Pointer, ReconcilerError, Severity
+from reconciler.core.key_pairs import check_pair
+from reconciler.core.key_shapes import KeyContext
+from reconciler.core.model import Actual, DeclaredCertificate, Desired
+from reconciler.core.ports import Sources
+from reconciler.core.preflight import check_for_upload
+from reconciler.observe import load_certificates, load_declaration, load_wrangler
+from reconciler.system.git import tracked
+
+
+def validate(project: Project) -> tuple[Diagnostic, ...]:
+    """Every finding, in the order of the file. Opens keys where they are at hand; one that is not is no error here."""
+    declaration, warnings = load_declaration(project.files, project.name, keys.KINDS, project.sources)
+    desired, blocked = load_certificates(declaration, project.files)
+    found: list[Diagnostic] = [*warnings, *blocked]
+    sources = keys.open_sources(KeyContext(files=project.files, environment=project.environ))
+    now = project.clock.now()
+    for name, bundle in desired.bundles.items():
+        declared = declaration.certificates[name]
+        problems = check_for_upload(bundle, ca=declared.ca, path=declared.path, now=now)
+        found.extend(replace(problem, certificate=name) for problem in problems)
+        found.extend(replace(problem, certificate=name) for problem in _check_key(desired, declared, sources))
+    found.extend(_tracked_keys(project, desired))
+    try:
+        files = load_wrangler(declaration, project.files, project.sources)
+    except ReconcilerError as error:
+        found.extend(error.diagnostics())
+    else:
+        offline = Actual(files=files, listing=None)
+        found.extend(diff_bindings(desired, offline, None, frozenset()).diagnostics)
+    return tuple(dict.fromkeys(found))
+
+
+def _check_key(desired: Desired, declared: DeclaredCertificate, sources: Sources) -> Iterator[Diagnostic]:
+    """The pair, where the key is at hand; a checkout of a pipeline often has none."""
+    if declared.key is None:
+        return
+    where = Pointer(desired.declaration.path, ("certificates", declared.name, "private_key"))
+    try:
+        key = sources[declared.key.source].open(declared.key)
+    except KeySourceError as error:
+        message = f"the key of {declared.name!r} is not at hand, so the pair was not checked: {error.message}"
+        yield Diagnostic(Severity.INFO, "key-not-checked", message, where, error.hint)
+    except ReconcilerError as error:
+        yield from error.diagnostics()
+    else:
+        yield from key.findings
+        yield from check_pair(desired.bundles[declared.name], key.pem, where=where)
+
+
+def _tracked_keys(project: Project, desired: Desired) -> Iterator[Diagnostic]:
+    """Private keys that git tracks: who can read the repository has them."""
+    declared = {
+        certificate.name: project.folder / certificate.key.options["file"]
+        for certificate in desired.declaration.certificates.values()
+        if certificate.key is not None and certificate.key.source == "file"
+    }
+    known = tracked(declared.values()) if declared else set()
+    for name, path in declared.items():
+        if known is not None and path in known:
+            yield Diagnostic(
+                Severity.ERROR,
+                "key-in-git",
+                f"git tracks the private key of {name!r}",
+                Pointer(desired.declaration.path, ("certificates", name, "private_key")),
+                "take it out (git rm --cached FILE), have the certificate reissued with a new key, and keep that key in"
+                " a secret of the pipeline",
+                name,
+            )
