@@ -1,7 +1,8 @@
 """Make throw-away client certificates for the examples: `python examples/throwaway.py FOLDER NAME...`
 
-Writes NAME.pem and NAME.key into FOLDER, issued by a throw-away CA that stays in FOLDER/throwaway-ca.*, so that a
-second run with the same name gives a renewed certificate of the same CA. Never use these for anything real.
+Writes NAME.pem (the certificate, then its intermediate) and NAME.key into FOLDER. The throw-away CA stays there too,
+as throwaway-ca.pem and throwaway-issuer.*, so that a second run with the same name gives a renewed certificate of the
+same CA. Never use these for anything real.
 """
 
 from __future__ import annotations
@@ -21,61 +22,55 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-CA_NAME = "throwaway-ca"
+ROOT, ISSUER = "throwaway-ca", "throwaway-issuer"
+
+Key = ec.EllipticCurvePrivateKey
 
 
 def make(folder: Path, name: str, days: int = 365) -> None:
-    """A client certificate and its key, signed by the CA of the folder, which is made where there is none."""
+    """A client certificate and its key, from the CA of the folder, which is made where there is none."""
     folder.mkdir(parents=True, exist_ok=True)
-    issuer, issuer_key = _load_ca(folder) or _make_ca(folder)
+    issuer, issuer_key = _load_issuer(folder) or _make_issuer(folder)
     key = ec.generate_private_key(ec.SECP256R1())
     usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
-    certificate = (
-        _builder(_name(name), issuer.subject, key, days)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(usage, critical=False)
-        .sign(issuer_key, hashes.SHA256())
-    )
-    _write(folder, name, certificate, key)
+    builder = _builder(name, issuer.subject, key, days, ca=False).add_extension(usage, critical=False)
+    leaf = builder.sign(issuer_key, hashes.SHA256())
+    (folder / f"{name}.pem").write_bytes(_pem(leaf) + _pem(issuer))
+    _write_key(folder / f"{name}.key", key)
 
 
-def _make_ca(folder: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    certificate = _self_signed("Throw-away CA", key)
-    _write(folder, CA_NAME, certificate, key)
-    return certificate, key
+def _make_issuer(folder: Path) -> tuple[x509.Certificate, Key]:
+    """A root, of which the key is forgotten, and the intermediate that issues."""
+    root_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    subject = _name("Throw-away Root CA")
+    root = _builder("Throw-away Root CA", subject, root_key, 3650, ca=True).sign(root_key, hashes.SHA256())
+    issuer = _builder("Throw-away Issuing CA", subject, key, 3650, ca=True).sign(root_key, hashes.SHA256())
+    (folder / f"{ROOT}.pem").write_bytes(_pem(root))
+    (folder / f"{ISSUER}.pem").write_bytes(_pem(issuer))
+    _write_key(folder / f"{ISSUER}.key", key)
+    return issuer, key
 
 
-def _load_ca(folder: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None:
-    if not (folder / f"{CA_NAME}.key").exists():
+def _load_issuer(folder: Path) -> tuple[x509.Certificate, Key] | None:
+    if not (folder / f"{ISSUER}.key").exists():
         return None
-    key = load_pem_private_key((folder / f"{CA_NAME}.key").read_bytes(), None)
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise SystemExit(f"{folder / CA_NAME}.key is not of this script")
-    return x509.load_pem_x509_certificate((folder / f"{CA_NAME}.pem").read_bytes()), key
+    key = load_pem_private_key((folder / f"{ISSUER}.key").read_bytes(), None)
+    if not isinstance(key, Key):
+        raise SystemExit(f"{folder / ISSUER}.key is not of this script")
+    return x509.load_pem_x509_certificate((folder / f"{ISSUER}.pem").read_bytes()), key
 
 
-def _self_signed(name: str, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-    constraints = x509.BasicConstraints(ca=True, path_length=None)
-    return (
-        _builder(_name(name), _name(name), key, 3650)
-        .add_extension(constraints, critical=True)
-        .sign(key, hashes.SHA256())
-    )
-
-
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, days: int
-) -> x509.CertificateBuilder:
+def _builder(name: str, issuer: x509.Name, key: Key, days: int, *, ca: bool) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()
-        .subject_name(subject)
+        .subject_name(_name(name))
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(minutes=5))
         .not_valid_after(now + timedelta(days=days))
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
     )
 
 
@@ -83,11 +78,13 @@ def _name(common_name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
-def _write(folder: Path, name: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
-    (folder / f"{name}.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
-    private = folder / f"{name}.key"
-    private.touch(mode=0o600)
-    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(Encoding.PEM)
+
+
+def _write_key(path: Path, key: Key) -> None:
+    path.touch(mode=0o600)
+    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
 def main() -> None:

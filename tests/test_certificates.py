@@ -313,7 +313,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str, str]] = {
         "the file is base64 without its BEGIN and END lines, not a PEM certificate",
     ),
     "plain text": (
-        lambda: b"TODO: put the certificate here\n",
+        lambda: b"put the certificate here\n",
         "certificate-not-pem",
         "the file is text without any PEM block, not a PEM certificate",
     ),

@@ -523,7 +523,7 @@ def test_what_the_library_warns_of_is_a_finding() -> None:
     """A country of more than two letters is read without a word on stderr, and reported once, as a warning."""
     with pytest.warns(UserWarning, match="length"):
         country = x509.NameAttribute(NameOID.COUNTRY_NAME, "Germany", _validate=False)
-        made = MIDDLE.issue(x509.Name([country])).chain_pem
+    made = MIDDLE.issue(x509.Name([country])).chain_pem
     checked = parse_file(made, "x.pem")
     found = upload_findings(checked)
     assert [(one.severity, one.code) for one in found] == [(WARNING, "library-warning")]

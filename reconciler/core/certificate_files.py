@@ -30,7 +30,7 @@ MAX_CERTIFICATE_BYTES = 36_000
 """One block may be this long; a leaf with hundreds of names stays below."""
 
 MAX_CHAIN_BYTES = 95_000
-"""A whole certificate file may be this long; who reads it must allow a little more, to let this room say so."""
+"""A whole certificate file may be this long; nobody needs to read more of it."""
 
 MAX_CHAIN_LENGTH = 10
 

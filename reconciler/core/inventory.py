@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 
 from reconciler.core.errors import Diagnostic, Pointer, Severity
 from reconciler.core.identifiers import IdKind, kind_of_id
@@ -145,6 +146,32 @@ def _preference(declaration: Declaration, entry: Entry, bound: set[str]) -> tupl
     """Of several entries with one content: the bound one, then the marked, then the oldest, then by id."""
     marked = is_ours(read_mark(entry), declaration)
     return entry.id not in bound, not marked, entry.uploaded_on or _NEVER, entry.id
+
+
+class Preference(StrEnum):
+    """What makes an entry the current one of its content; where there is only one, that."""
+
+    ONLY = "only"
+    BOUND = "bound"
+    MARKED = "marked"
+    OLDEST = "oldest"
+    FIRST_ID = "first-id"
+
+
+def preference_of(
+    desired: Desired, listing: Listing, files: Mapping[WorkerLabel, WranglerFile], name: CertificateName, current: Entry
+) -> Preference:
+    """By what the `current` entry of a declared certificate won over the others with the same content."""
+    digest = desired.bundles[name].digest
+    others = (entry for entry in listing.entries if entry.bundle and entry.bundle.digest == digest)
+    usable = [entry for entry in others if entry.id != current.id and not _why_not(desired.declaration, name, entry)]
+    if not usable:
+        return Preference.ONLY
+    bound = _bound_ids(desired.declaration, files)
+    mine = _preference(desired.declaration, current, bound)
+    next_best = min(_preference(desired.declaration, entry, bound) for entry in usable)
+    ranks = (Preference.BOUND, Preference.MARKED, Preference.OLDEST, Preference.FIRST_ID)
+    return next(rank for rank, own, other in zip(ranks, mine, next_best, strict=True) if own != other)
 
 
 def _why_not(declaration: Declaration, name: CertificateName, entry: Entry) -> Diagnostic | None:

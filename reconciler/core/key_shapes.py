@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 MAX_KEY_BYTES = 13_000
-"""A private key file or variable may be this long; RSA 16384 in PKCS#8 is 12,700 bytes of PEM."""
+"""A private key file or variable may be this long; RSA 16384 in PKCS#8 is some 12,600 bytes of PEM."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from reconciler.core.bindings import pending_certificates
 from reconciler.core.inventory import Inventory, Leaving
@@ -46,10 +46,10 @@ def _prune_off(leaving: Leaving, scene: _Scene) -> _Wait | None:
     return _Wait("its certificate left mtls.toml; `prune = true` in `[policy]` would retire it")
 
 
-def _successor_missing(leaving: Leaving, _: _Scene) -> _Wait | None:
+def _successor_missing(leaving: Leaving, scene: _Scene) -> _Wait | None:
     if leaving.reason is not Reason.SUPERSEDED or leaving.successor is not None:
         return None
-    return _Wait("its successor is not stored yet")
+    return _Wait(f"it is kept until its successor is stored, and for a grace of {_days(_grace_time(leaving, scene))}")
 
 
 def _content_unknown(_: Leaving, scene: _Scene) -> _Wait | None:
@@ -73,14 +73,23 @@ def _bound_in_file(leaving: Leaving, scene: _Scene) -> _Wait | None:
 
 
 def _grace(leaving: Leaving, scene: _Scene) -> _Wait | None:
-    declaration = scene.desired.declaration
-    declared = declaration.certificates.get(leaving.certificate)
     uploads = [entry.uploaded_on for entry in (leaving.entry, leaving.successor) if entry is not None]
     known = tuple(time for time in uploads if time is not None)
     if len(known) < len(uploads):
         return _Wait("the store does not say when it was uploaded, so its grace can't be counted")
-    end = grace_end(known, grace_of(declaration.policy, declared.grace if declared else None))
+    end = grace_end(known, _grace_time(leaving, scene))
     return _Wait("its grace is not over", end) if scene.now < end else None
+
+
+def _grace_time(leaving: Leaving, scene: _Scene) -> timedelta:
+    declaration = scene.desired.declaration
+    declared = declaration.certificates.get(leaving.certificate)
+    return grace_of(declaration.policy, declared.grace if declared else None)
+
+
+def _days(time: timedelta) -> str:
+    """A duration in words: `7 days`, or `1:00:00` below a day."""
+    return str(time).removesuffix(", 0:00:00")
 
 
 def _listing_unstable(_: Leaving, scene: _Scene) -> _Wait | None:
@@ -152,6 +161,36 @@ def ids_to_sweep(desired: Desired, actual: Actual, inventory: Inventory, now: da
     return tuple(
         leaving.entry.id for leaving in inventory.leaving if _first_wait(leaving, scene, WITHOUT_SWEEP) is None
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One condition of one retire, for a person. `detail` and `until` say why it does not hold.
+
+    `holds` None: not looked at, because the tree is searched only once everything else holds.
+    """
+
+    condition: Condition
+    holds: bool | None
+    detail: str | None = None
+    until: datetime | None = None
+
+
+def judge_retire(
+    leaving: Leaving, desired: Desired, actual: Actual, inventory: Inventory, now: datetime
+) -> tuple[Judged, ...]:
+    """Every condition of one leaving entry, in the order in which they are shown; none is left out after the first."""
+    scene = _scene(desired, actual, inventory, now)
+    searched = _first_wait(leaving, scene, WITHOUT_SWEEP) is None
+    without = {condition for condition, _ in WITHOUT_SWEEP}
+    judged: list[Judged] = []
+    for condition, check in CONDITIONS:
+        if condition not in without and not searched:
+            judged.append(Judged(condition, None))
+            continue
+        wait = check(leaving, scene)
+        judged.append(Judged(condition, True) if wait is None else Judged(condition, False, wait.detail, wait.until))
+    return tuple(judged)
 
 
 def diff_retires(

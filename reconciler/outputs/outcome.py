@@ -34,10 +34,13 @@ def _lines(outcome: Outcome, style: Style) -> Iterator[str]:
     for step in outcome.steps:
         if step.status is not Status.WAITING:
             yield step_line(step, style)
-    yield from waiting_lines(outcome.waiting, style)
+    held = tuple(step.waiting for step in outcome.steps if step.waiting is not None)
+    yield from waiting_lines(held, style)
     counts = [f"{len(outcome.of(status))} {status.replace('-', ' ')}" for status in Status if outcome.of(status)]
     yield ""
     summary = ", ".join(counts) or "Nothing to do"
+    if outcome.plan.waiting:
+        summary += f"; {len(outcome.plan.waiting)} kept until safe to retire, see `mtlsctl plan`"
     if outcome.interrupted:
         summary += "; interrupted: run `mtlsctl apply` again, it finishes the job"
     yield (style.good if not outcome.of(Status.FAILED) and not outcome.interrupted else style.bad)(summary + ".")

@@ -1,0 +1,117 @@
+"""No key is ever in anything the tool writes or shows: a canary key is planted and everything is searched."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from tests.cli import MTLS, Project, Result, make_project
+from tests.pki import Issued
+from tests.worlds import issued
+
+WINDOW = 20
+SECRET = slice(48, 91)
+"""Where the private number stands in the base64 of a P-256 key; before it is the same for all, after it is public."""
+
+
+def windows(key: Issued) -> set[str]:
+    """Every run of 20 characters of a key's secret, wherever its lines break."""
+    body = "".join(line for line in key.key_pem.decode().splitlines() if not line.startswith("-"))
+    secret = body[SECRET]
+    return {secret[start : start + WINDOW] for start in range(len(secret) - WINDOW + 1)}
+
+
+def search(project: Project, results: list[Result], numbers: tuple[int, ...], allowed: tuple[str, ...]) -> None:
+    """Fail where any window of a key is in an output, or in a file that is not the key's own."""
+    canaries = set().union(*(windows(issued(number)) for number in numbers))
+    texts = {f"output {index}": result.out + result.err for index, result in enumerate(results)}
+    for path in project.folder.rglob("*"):
+        if path.is_file() and path.relative_to(project.folder).as_posix() not in allowed:
+            texts[str(path)] = path.read_bytes().decode("latin-1")
+    for where, text in texts.items():
+        flat = text.replace("\\n", "").replace("\n", "").replace("\r", "")
+        found = next((window for window in canaries if window in flat or window in text), None)
+        assert found is None, f"a part of a private key is in {where}"
+
+
+EVERYTHING = (
+    ["validate"],
+    ["plan"],
+    ["plan", "--format", "json", "--out", "plan.json"],
+    ["apply", "--yes", "--verbose", "--format", "json", "--out", "outcome.json"],
+    ["plan", "--offline"],
+)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return make_project(tmp_path)
+
+
+def test_canaries_are_found_where_they_are(project: Project) -> None:
+    """The search itself can fail: a leaked key is seen."""
+    project.write("leak.txt", issued(1).key_pem)
+    with pytest.raises(AssertionError, match=r"leak\.txt"):
+        search(project, [], (1,), ())
+
+
+def test_keys_in_the_environment_reach_no_output_and_no_file(project: Project) -> None:
+    """A first apply and a rotation, every command, every format."""
+    results = [project.run(*arguments) for arguments in EVERYTHING]
+    project.certificate("billing", 2)
+    results += [project.run(*arguments) for arguments in EVERYTHING]
+    assert [result.code for result in results] == [0] * len(results)
+    search(project, results, (1, 2), ())
+
+
+def test_keys_in_files_reach_nothing_but_those_files(project: Project) -> None:
+    """The store's file among what is searched, and the temporary files that are gone."""
+    project.write("mtls.toml", MTLS.replace('{ env = "BILLING_KEY" }', '"certs/billing.key"'))
+    project.environ.clear()
+    project.write("certs/billing.key", issued(1).key_pem).chmod(0o600)
+    results = [project.run(*arguments) for arguments in EVERYTHING]
+    assert (project.folder / ".mtlsctl/store.db").exists()
+    search(project, results, (1,), ("certs/billing.key",))
+
+
+KEY = issued(1).key_pem.decode()
+ONE_LINE = KEY.replace("\n", "\\n")
+
+MISTAKES = {
+    "the key stands in mtls.toml": {"mtls.toml": MTLS.replace('{ env = "BILLING_KEY" }', f'"""{KEY}"""')},
+    "the key is the name of a variable": {"mtls.toml": MTLS.replace('"BILLING_KEY"', f'"{ONE_LINE}"')},
+    "the key is an unknown key of mtls.toml": {"mtls.toml": MTLS + f'[policy]\n"{ONE_LINE}" = 1\n'},
+    "the key is a stray line of mtls.toml": {"mtls.toml": MTLS + KEY},
+    "the key is the certificate": {"certs/billing.pem": KEY},
+    "the key stands beside the certificate": {"certs/billing.pem": issued(1).certificate_pem.decode() + KEY},
+    "the key is cut short": {"certs/billing.pem": KEY[:150]},
+    "the key is an id of the wrangler file": {
+        "wrangler.toml": f'[[mtls_certificates]]\nbinding = "B"\ncertificate_id = """{KEY}"""\nx = \n'
+    },
+    "the key is a stray line of the wrangler file": {"wrangler.toml": KEY},
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_key_in_the_wrong_place_is_never_quoted(project: Project, mistake: str) -> None:
+    """What people paste by mistake is named, not shown."""
+    files = MISTAKES[mistake]
+    for path, text in files.items():
+        project.write(path, text)
+    results = [
+        project.run(*command, "--format", form)
+        for command, form in itertools.product((["validate"], ["plan"], ["apply", "--yes"]), ("text", "json"))
+    ]
+    assert all(result.code in (1, 5) for result in results)
+    search(project, results, (1,), tuple(files))
+
+
+@pytest.mark.parametrize("text", [KEY[:120], KEY.replace("E", "F"), KEY + KEY, KEY.replace("PRIVATE", "PUBLIC")])
+def test_a_broken_key_is_never_quoted(project: Project, text: str) -> None:
+    """Truncated, garbled, twice, mislabelled."""
+    project.environ["BILLING_KEY"] = text
+    results = [project.run(*command) for command in (["validate"], ["apply", "--yes"])]
+    assert [result.code for result in results] == [1, 1]
+    search(project, results, (1,), ())
