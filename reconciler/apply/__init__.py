@@ -1,0 +1,46 @@
+"""Walks a plan by phase: create, bind, retire. Every effect passes a port; each precondition is looked at again first.
+
+A step that fails stops what depends on it and nothing else. Whatever moment this is stopped at, the next run finds out
+from the store and the files what is left to do; nothing here resumes from memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reconciler.apply.bindings import bind_all
+from reconciler.apply.retires import retire_all
+from reconciler.apply.run import Observer, Run, World
+from reconciler.apply.uploads import check_keys, upload_all
+from reconciler.core.model import Change, Desired, Phase
+from reconciler.core.outcome import Outcome, Status, Step
+from reconciler.core.plan import Plan
+
+__all__ = ["ALL_PHASES", "Observer", "World", "apply_plan"]
+
+ALL_PHASES = tuple(Phase)
+_WALK = ((Phase.UPLOAD, check_keys), (Phase.UPLOAD, upload_all), (Phase.BIND, bind_all), (Phase.RETIRE, retire_all))
+
+
+def apply_plan(plan: Plan, desired: Desired, world: World, phases: Sequence[Phase] = ALL_PHASES) -> Outcome:
+    """Carry out a plan made in this run, in the given phases. Never raises for what a step met; see `Outcome`."""
+    run = Run(plan, desired, world, phases)
+    interrupted = False
+    try:
+        for phase, carry_out in _WALK:
+            if phase in phases:
+                carry_out(run)
+    except KeyboardInterrupt:
+        interrupted = True
+    steps = (run.steps.get(index) or _not_ended(run, index, change) for index, change in enumerate(plan.changes))
+    return Outcome(plan, tuple(steps), tuple(run.findings), interrupted)
+
+
+def _not_ended(run: Run, index: int, change: Change) -> Step:
+    if change.phase not in run.phases:
+        note = f"the phase {change.phase} was not asked for"
+    elif index in run.under_way:
+        note = "it was under way when the run was interrupted; the next run looks at what is there"
+    else:
+        note = "the run was interrupted"
+    return Step(change, Status.NOT_STARTED, note=note)

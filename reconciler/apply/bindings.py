@@ -1,0 +1,82 @@
+"""The second phase: file by file, all changes of a wrangler file are one replacement of it."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from reconciler.apply.run import Run
+from reconciler.core.errors import FileChangedError, Pointer, ReconcilerError
+from reconciler.core.model import Action, BindingChange, EntryId, Phase
+from reconciler.core.outcome import Status, Step
+from reconciler.wrangler.edit import Edit, RemoveBinding, SetBinding, edit_wrangler
+from reconciler.wrangler.formats import MAX_BYTES
+from reconciler.wrangler.read import read_wrangler
+
+
+def bind_all(run: Run) -> None:
+    """Bind, rebind and unbind what is known to be stored."""
+    changes = [(index, change) for index, change in run.of(Phase.BIND) if isinstance(change, BindingChange)]
+    for path, group in groupby(changes, key=lambda item: item[1].config):
+        _bind_file(run, path, list(group))
+
+
+def _bind_file(run: Run, path: str, group: list[tuple[int, BindingChange]]) -> None:
+    ready: list[tuple[int, BindingChange, Edit]] = []
+    for index, change in group:
+        edit = _as_edit(run, change)
+        if edit is None:
+            run.steps[index] = _blocked_step(run, change)
+        elif run.start(index):
+            ready.append((index, change, edit))
+    if not ready:
+        return
+    try:
+        data = run.world.files.read(path, limit=MAX_BYTES)
+        stale = _stale(path, data, [change for _, change, _ in ready])
+        edited = edit_wrangler(path, data, [edit for _, change, edit in ready if change not in stale])
+        if edited != data:
+            run.world.files.replace(path, old=data, new=edited)
+    except ReconcilerError as error:
+        for index, _, _ in ready:
+            run.end(index, run.failure(index, error))
+        return
+    for index, change, edit in ready:
+        if change in stale:
+            run.end(index, run.failure(index, _changed_meanwhile(change)))
+        else:
+            entry = EntryId(edit.certificate_id) if isinstance(edit, SetBinding) else None
+            run.end(index, Step(change, Status.DONE, entry=entry))
+
+
+def _as_edit(run: Run, change: BindingChange) -> Edit | None:
+    """The edit of the file; None where the id is not known, for its upload did not happen."""
+    if change.action is Action.UNBIND:
+        return RemoveBinding(change.environment, change.binding)
+    entry = change.after or run.uploaded.get(change.digest or "")
+    return None if entry is None else SetBinding(change.environment, change.binding, entry)
+
+
+def _blocked_step(run: Run, change: BindingChange) -> Step:
+    asked = Phase.UPLOAD in run.phases
+    note = f"the upload of {change.certificate!r} failed" if asked else "its upload is in a phase not asked for"
+    return Step(change, Status.NOT_STARTED, note=note, blocked=not asked)
+
+
+def _stale(path: str, data: bytes, changes: list[BindingChange]) -> list[BindingChange]:
+    """The changes whose binding is not any more what the plan saw."""
+    file = read_wrangler(path, data)
+
+    def now(change: BindingChange) -> str | None:
+        environment = file.environments.get(change.environment)
+        found = environment.find(change.binding) if environment else None
+        return found.certificate_id if found else None
+
+    return [change for change in changes if now(change) != change.before]
+
+
+def _changed_meanwhile(change: BindingChange) -> FileChangedError:
+    return FileChangedError(
+        f"{change.binding} in {change.config} changed while this run was under way",
+        hint="run `mtlsctl plan` again",
+        where=Pointer(change.config, () if change.environment is None else ("env", change.environment)),
+    )

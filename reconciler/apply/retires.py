@@ -1,0 +1,51 @@
+"""The last phase: look through the tree again for what is about to go, then delete entry by entry."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from reconciler.apply.run import Run
+from reconciler.core.errors import EntryInUse, EntryNotFound
+from reconciler.core.model import Condition, Phase, Retire, Sweep
+from reconciler.core.outcome import Status, Step
+from reconciler.core.ports import Store
+from reconciler.core.retire import keep
+
+
+def retire_all(run: Run) -> None:
+    """Delete what is still as the plan saw it, and still named by no file."""
+    retires = [(index, change) for index, change in run.of(Phase.RETIRE) if isinstance(change, Retire)]
+    if not retires:
+        return
+    sweep = run.world.files.sweep([retire.entry.id for _, retire in retires])
+    for index, retire in retires:
+        run.attempt(index, partial(_retire, run.world.store, retire, sweep))
+
+
+def _retire(store: Store, retire: Retire, sweep: Sweep) -> Step:
+    entry_id = retire.entry.id
+
+    def wait(condition: Condition, detail: str) -> Step:
+        return Step(retire, Status.WAITING, entry=entry_id, waiting=keep(retire, condition, detail))
+
+    if not sweep.complete:
+        return wait(Condition.UNCHECKED, "some wrangler file of this tree could not be looked at")
+    if entry_id in sweep.mentions:
+        return wait(Condition.NAMED_IN_FILE, f"its id stands in {', '.join(sweep.mentions[entry_id])}")
+    try:
+        found = store.get(entry_id)
+        if found is None:
+            return Step(retire, Status.DONE, entry=entry_id, note="it was gone already")
+        if (found.name, found.ca, found.type, found.bundle) != (
+            retire.entry.name,
+            retire.entry.ca,
+            retire.entry.type,
+            retire.entry.bundle,
+        ):
+            return wait(Condition.CHANGED_MEANWHILE, "the entry is not what the plan saw")
+        store.delete(entry_id)
+    except EntryNotFound:
+        return Step(retire, Status.DONE, entry=entry_id, note="it was gone already")
+    except EntryInUse as error:
+        return wait(Condition.IN_USE, f"the store says: {error.message}")
+    return Step(retire, Status.DONE, entry=entry_id)

@@ -1,0 +1,86 @@
+"""One run of apply: what it may touch, how far it is, and the one way in which a step is tried."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from reconciler.core.errors import Diagnostic, ReconcilerError, Severity
+from reconciler.core.model import Change, Desired, EntryId, Phase
+from reconciler.core.outcome import Status, Step
+from reconciler.core.plan import Plan
+from reconciler.core.ports import Files, Sources, Store
+
+
+class Observer(Protocol):
+    """Whoever wants to know how it goes: a terminal, a journal."""
+
+    def started(self, change: Change) -> None:
+        """Called just before the first effect of a change. A ReconcilerError from here fails the step."""
+
+    def finished(self, step: Step) -> None:
+        """Called once for every change that was started, however it ended. A ReconcilerError becomes a finding."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything that `apply` may touch."""
+
+    store: Store
+    files: Files
+    keys: Sources
+    observer: Observer
+
+
+@dataclass(slots=True)
+class Run:
+    """One run's progress: steps by their place in the plan, and the ids that uploads gave."""
+
+    plan: Plan
+    desired: Desired
+    world: World
+    phases: Sequence[Phase]
+    steps: dict[int, Step] = field(default_factory=dict)
+    under_way: set[int] = field(default_factory=set)
+    uploaded: dict[str, EntryId] = field(default_factory=dict)
+    findings: list[Diagnostic] = field(default_factory=list)
+
+    def of(self, phase: Phase) -> Iterator[tuple[int, Change]]:
+        """The changes of a phase that have not ended yet, with their places."""
+        for index, change in enumerate(self.plan.changes):
+            if change.phase is phase and index not in self.steps:
+                yield index, change
+
+    def attempt(self, index: int, effect: Callable[[], Step]) -> None:
+        """Try one change: said before, said after, and an error fails it alone."""
+        if self.start(index):
+            try:
+                step = effect()
+            except ReconcilerError as error:
+                step = self.failure(index, error)
+            self.end(index, step)
+
+    def start(self, index: int) -> bool:
+        """Say that a change begins; False, and the change has failed, where that could not be said."""
+        self.under_way.add(index)
+        try:
+            self.world.observer.started(self.plan.changes[index])
+        except ReconcilerError as error:
+            self.steps[index] = self.failure(index, error)
+            return False
+        return True
+
+    def end(self, index: int, step: Step) -> None:
+        """Say how a change ended."""
+        self.steps[index] = step
+        try:
+            self.world.observer.finished(step)
+        except ReconcilerError as error:
+            self.findings.extend(replace(found, severity=Severity.WARNING) for found in error.diagnostics())
+
+    def failure(self, index: int, error: ReconcilerError) -> Step:
+        """The step of a change that an error stopped."""
+        change = self.plan.changes[index]
+        problem = next(found for found in error.diagnostics() if found.severity is Severity.ERROR)
+        return Step(change, Status.FAILED, problem=replace(problem, certificate=change.certificate))

@@ -1,0 +1,80 @@
+"""The first phase: every key is looked at before anything changes, then what is missing is uploaded."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from reconciler.apply.run import Run
+from reconciler.core.errors import AlreadyStored, InputError, Pointer, ReconcilerError, Severity, StoreError
+from reconciler.core.key_pairs import check_pair, only_key
+from reconciler.core.model import Entry, Phase, Upload
+from reconciler.core.outcome import Status, Step
+from reconciler.core.ownership import CUSTOM
+from reconciler.core.ports import NewEntry, PrivateKey, Store
+
+
+def check_keys(run: Run) -> None:
+    """Open every key that will be needed; a bad one fails its own upload alone."""
+    for index, change in run.of(Phase.UPLOAD):
+        if not isinstance(change, Upload):
+            continue
+        try:
+            key = _open_key(run, change)
+        except ReconcilerError as error:
+            if run.start(index):
+                run.end(index, run.failure(index, error))
+        else:
+            run.findings.extend(key.findings if key else ())
+
+
+def upload_all(run: Run) -> None:
+    """Upload what is left after the keys were looked at."""
+    for index, change in list(run.of(Phase.UPLOAD)):
+        if isinstance(change, Upload):
+            run.attempt(index, partial(_upload, run, change))
+
+
+def _open_key(run: Run, upload: Upload) -> PrivateKey | None:
+    """The key of an upload, its pair proved and nothing beside it; None for a CA."""
+    certificates = run.desired.declaration.certificates
+    for name in (upload.certificate, *upload.shared_with):
+        reference = certificates[name].key
+        if reference is None:
+            continue
+        key = run.world.keys[reference.source].open(reference)
+        where = Pointer(run.desired.declaration.path, ("certificates", name, "private_key"))
+        problems = check_pair(run.desired.bundles[name], key.pem, where=where)
+        if any(found.severity is Severity.ERROR for found in problems):
+            raise InputError(problems)
+        return PrivateKey(only_key(key.pem), (*key.findings, *problems))
+    return None
+
+
+def _upload(run: Run, upload: Upload) -> Step:
+    bundle = run.desired.bundles[upload.certificate]
+    ca = run.desired.declaration.certificates[upload.certificate].ca
+    note = None
+    try:
+        entry = run.world.store.upload(NewEntry(upload.name, ca, bundle.pem(), _open_key(run, upload)))
+    except AlreadyStored:
+        entry = _find_content(run.world.store, upload, ca=ca)
+        note = "the store had this content already"
+    if entry.bundle is None or entry.bundle.digest != upload.digest:
+        raise StoreError(
+            f"the store says {entry.id} is {upload.certificate!r}, but gives another content back",
+            hint="nothing was bound to it; run `mtlsctl plan` and look at the entry",
+        )
+    run.uploaded[upload.digest] = entry.id
+    return Step(upload, Status.DONE, entry=entry.id, note=note)
+
+
+def _find_content(store: Store, upload: Upload, *, ca: bool) -> Entry:
+    """The entry that stood in the way of an upload: another run's, or our own of which the reply was lost."""
+    for entry in store.list_entries().entries:
+        same = entry.bundle is not None and entry.bundle.digest == upload.digest
+        if same and entry.ca is ca and entry.type == CUSTOM:
+            return entry
+    raise StoreError(
+        f"the store refuses {upload.certificate!r} as stored already, but does not list its content",
+        hint="its list may lag behind: run `mtlsctl apply` again in a minute",
+    )
