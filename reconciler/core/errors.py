@@ -142,6 +142,20 @@ class UsageError(ReconcilerError):
     exit_code = ExitCode.USAGE
 
 
+class StalePlanError(ReconcilerError):
+    """What was approved is not what is found now."""
+
+    code = "stale-plan"
+    exit_code = ExitCode.STALE_PLAN
+
+
+class GuardError(ReconcilerError):
+    """A guard rail stands in the way of everything that was asked for."""
+
+    code = "blocked"
+    exit_code = ExitCode.BLOCKED
+
+
 class DeclinedError(ReconcilerError):
     """A person answered no."""
 

@@ -61,4 +61,5 @@ def to_json(document: Document) -> str:
 
     ASCII, so that no control or direction character of somebody's name can act on the terminal that shows it.
     """
-    return document.model_dump_json(indent=2, exclude_none=True, ensure_ascii=True) + "\n"
+    text = document.model_dump_json(indent=2, exclude_none=True, ensure_ascii=True)
+    return text.replace("\x7f", "\\u007f") + "\n"

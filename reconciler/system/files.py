@@ -21,6 +21,11 @@ from reconciler.system.git import git_root
 from reconciler.system.sweep import sweep_tree
 
 
+def read_named(path: Path, *, limit: int) -> bytes:
+    """A file that the user names on the command line, wherever it is; FileError as `ProjectFiles.read`."""
+    return read_regular(Path(os.path.realpath(path)), str(path), limit=limit)[0]
+
+
 class ProjectFiles:
     """The ports `Files` and `KeyFiles` over the tree around `folder`, which is the folder of mtls.toml.
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import subprocess
 
 _TIMEOUT_S = 30
 
@@ -44,15 +48,32 @@ def _by_root(paths: Iterable[Path]) -> Mapping[Path | None, Mapping[Path, Path]]
     return groups
 
 
+def ignored(path: Path) -> bool | None:
+    """Whether git ignores `path`, which need not exist; None where that can't be told, as with `tracked`."""
+    real = Path(os.path.realpath(path))
+    root = git_root(real.parent)
+    done = _git(root, "check-ignore", "--quiet", "--", real.relative_to(root).as_posix()) if root else None
+    return None if done is None or done.returncode not in (0, 1) else done.returncode == 0
+
+
 def _ls_files(root: Path, names: Sequence[str]) -> set[str] | None:
     """Those of `names`, relative to `root`, that are in the index of the repository at `root`."""
+    # Literal, because a file may be called `*.key`.
+    done = _git(root, "--literal-pathspecs", "ls-files", "-z", "--", *names)
+    if done is None or done.returncode != 0:
+        return None
+    return {os.fsdecode(name) for name in done.stdout.split(b"\0") if name}
+
+
+def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[bytes] | None:
+    """What git answers in the repository at `root`; None where it did not run to its end."""
     import subprocess
 
-    # Literal, because a file may be called `*.key`. No file watcher: its hook is a command of the repository's.
-    options = ("--literal-pathspecs", "-c", "core.fsmonitor=false")
+    # No file watcher: its hook is a command of the repository's.
+    options = ("-c", "core.fsmonitor=false")
     try:
-        done = subprocess.run(  # noqa: S603 - a fixed command by argv, no shell; the names stand behind `--`
-            ["git", *options, "ls-files", "-z", "--", *names],  # noqa: S607 - whichever git the user works with
+        return subprocess.run(  # noqa: S603 - a fixed command by argv, no shell; the names stand behind `--`
+            ["git", *options, *arguments],  # noqa: S607 - whichever git the user works with
             cwd=root,
             env=_environment(),
             stdin=subprocess.DEVNULL,
@@ -62,9 +83,6 @@ def _ls_files(root: Path, names: Sequence[str]) -> set[str] | None:
         )
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
-    if done.returncode != 0:
-        return None
-    return {os.fsdecode(name) for name in done.stdout.split(b"\0") if name}
 
 
 def _environment() -> dict[str, str]:

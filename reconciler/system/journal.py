@@ -1,0 +1,179 @@
+"""The journal: what a run does, written down as it happens, so that a killed run leaves a trace of where it was.
+
+Nothing ever resumes from it; the store and the files are what the next run looks at. It holds public facts only, and
+whoever writes holds the lock of the checkout.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from reconciler.core.errors import Diagnostic, FileError, Severity
+from reconciler.core.model import Change
+from reconciler.core.outcome import Step
+from reconciler.core.ports import Clock
+from reconciler.documents.journal import (
+    Event,
+    JournalRead,
+    RunFinished,
+    RunStarted,
+    StepStarted,
+    finished_event,
+    read_events,
+    summary_of,
+    to_line,
+)
+from reconciler.private.folder import FOLDER, open_file, unusable
+from reconciler.version import __version__
+
+NAME = "journal.jsonl"
+OLDER = "journal.1.jsonl"
+MAX_BYTES = 5_000_000
+"""A journal larger than this becomes the older one when the next run begins; so a run is never cut in two."""
+
+_READ_AT_MOST = 6_000_000
+
+
+class Lines(Protocol):
+    """Where the lines of a journal go; FileError where they can't."""
+
+    def rotate(self) -> None:
+        """Begin a new journal where this one is too large."""
+
+    def append(self, line: bytes) -> None:
+        """One whole line, kept when this returns, whatever happens next."""
+
+
+class JournalFile:
+    """The port `Lines` over `.mtlsctl/journal.jsonl` beside mtls.toml. Nothing stays open between two lines."""
+
+    def __init__(self, folder: Path, *, max_bytes: int = MAX_BYTES) -> None:
+        self._folder = folder
+        self._max_bytes = max_bytes
+
+    def rotate(self) -> None:
+        """As `Lines`; one older journal is kept."""
+        try:
+            try:
+                descriptor = open_file(self._folder, NAME, os.O_RDONLY)
+            except FileNotFoundError:
+                return
+            try:
+                size = os.fstat(descriptor).st_size
+            finally:
+                os.close(descriptor)
+            if size > self._max_bytes:
+                place = self._folder / FOLDER
+                (place / NAME).replace(place / OLDER)
+        except OSError as error:
+            raise unusable(NAME, error) from error
+
+    def append(self, line: bytes) -> None:
+        """As `Lines`; what a killed run left half written becomes a line of its own."""
+        try:
+            descriptor = open_file(self._folder, NAME, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+            try:
+                size = os.fstat(descriptor).st_size
+                if size and os.pread(descriptor, 1, size - 1) != b"\n":
+                    line = b"\n" + line
+                while line:  # one write, but where the disk is nearly full; then the next one says so
+                    line = line[os.write(descriptor, line) :]
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise unusable(NAME, error) from error
+
+
+class Journal:
+    """One run's journal, and an observer of its steps: `begin`, then the steps, then `end`.
+
+    What can't be written beforehand is not done: `begin` and `started` raise FileError. What is done is done, so
+    `finished` and `end` raise nothing; that their lines are missing stands in `findings`.
+    """
+
+    def __init__(self, lines: Lines, *, clock: Clock, new_run: Callable[[], str] = lambda: os.urandom(6).hex()) -> None:
+        self._lines = lines
+        self._clock = clock
+        self._run = new_run()
+        self._missing: list[FileError] = []
+
+    @property
+    def findings(self) -> tuple[Diagnostic, ...]:
+        """A warning where lines are missing."""
+        if not self._missing:
+            return ()
+        first, count = self._missing[0], len(self._missing)
+        lines = "a line is" if count == 1 else f"{count} lines are"
+        message = f"{lines} missing in the journal, nothing else: {first.message}"
+        return (Diagnostic(Severity.WARNING, "journal-incomplete", message, first.where, first.hint),)
+
+    def begin(self, *, command: str, stack: str, plan_digest: str) -> None:
+        """Write that the run starts, before it changes anything. FileError where that can't be written."""
+        self._lines.rotate()
+        self._write(
+            RunStarted(
+                run=self._run,
+                time=self._clock.now(),
+                command=command,
+                version=__version__,
+                stack=stack,
+                plan_digest=plan_digest,
+                pid=os.getpid(),
+            )
+        )
+
+    def started(self, change: Change) -> None:
+        """Write that a change comes next. FileError where that can't be written: then it must not be made."""
+        self._write(StepStarted(run=self._run, time=self._clock.now(), change=summary_of(change)))
+
+    def finished(self, step: Step) -> None:
+        """Write how a change ended."""
+        self._write_after(finished_event(step, run=self._run, time=self._clock.now()))
+
+    def end(self, *, exit_code: int, interrupted: bool) -> None:
+        """Write that the run ended by itself. A run without this line was killed."""
+        self._write_after(
+            RunFinished(run=self._run, time=self._clock.now(), exit_code=exit_code, interrupted=interrupted)
+        )
+
+    def _write(self, event: Event) -> None:
+        self._lines.append(to_line(event))
+
+    def _write_after(self, event: Event) -> None:
+        try:
+            self._write(event)
+        except FileError as error:
+            self._missing.append(error)
+
+
+def read_journal(folder: Path) -> JournalRead:
+    """What the journals beside mtls.toml say, oldest first; nothing where there are none. FileError for a link.
+
+    Of a file that is larger than this tool leaves one, only the end is read.
+    """
+    newer, identity = _read_tail(folder, NAME)
+    older, older_identity = _read_tail(folder, OLDER)
+    if identity is not None and identity == older_identity:
+        older = b""  # a run that begins just now has moved it between the two looks
+    return read_events(older.rstrip(b"\n") + b"\n" + newer)
+
+
+def _read_tail(folder: Path, name: str) -> tuple[bytes, tuple[int, int] | None]:
+    """The last bytes of a file, from the start of a line, and which file it is."""
+    try:
+        try:
+            descriptor = open_file(folder, name, os.O_RDONLY)
+        except FileNotFoundError:
+            return b"", None
+        with os.fdopen(descriptor, "rb") as file:
+            facts = os.fstat(descriptor)
+            skipped = max(0, facts.st_size - _READ_AT_MOST)
+            file.seek(skipped)
+            data = file.read(_READ_AT_MOST)
+    except OSError as error:
+        raise unusable(name, error) from error
+    return data.split(b"\n", 1)[-1] if skipped else data, (facts.st_dev, facts.st_ino)
