@@ -2,51 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 
-from reconciler import keys, stores
+from reconciler import keys
 from reconciler.apply import ALL_PHASES, Observer, World, apply_plan
+from reconciler.configs import load_configs
+from reconciler.core.approval import approve, demand_appliable
 from reconciler.core.diff import find_sweep_ids, make_changes
-from reconciler.core.errors import InputError, Place, Pointer, UsageError
+from reconciler.core.errors import InputError, UsageError
 from reconciler.core.key_shapes import KeyContext
-from reconciler.core.model import Actual, Desired, Phase
-from reconciler.core.outcome import Outcome
-from reconciler.core.plan import Plan, make_plan, match_names
-from reconciler.core.ports import Clock
-from reconciler.observe import load_certificates, load_declaration, load_wrangler, observe
-from reconciler.syntax.places import resolve
-from reconciler.system.clock import SystemClock
-from reconciler.system.discover import FILE_NAME, find_file
-from reconciler.system.files import ProjectFiles
+from reconciler.core.model import Actual, Change, Desired, Phase
+from reconciler.core.outcome import Outcome, Step
+from reconciler.core.plan import Plan, make_plan, match_names, only_retires
+from reconciler.observe import load_certificates, load_declaration, observe
+from reconciler.project import Project
+from reconciler.system.journal import Journal
 
-KEY_DIRS = "MTLSCTL_KEY_DIRS"
-
-
-@dataclass(slots=True)
-class Project:
-    """One mtls.toml and the tree around it, for one run. `sources` keeps what was read, to find places in."""
-
-    folder: Path
-    name: str
-    environ: Mapping[str, str] = field(repr=False)
-    files: ProjectFiles
-    clock: Clock
-    sources: dict[str, bytes] = field(default_factory=dict, repr=False)
-
-    def place(self, where: Pointer | Place | None) -> Place | None:
-        """Where a finding is: file, line, column."""
-        if not isinstance(where, Pointer):
-            return where
-        data = self.sources.get(where.path)
-        if data is None:
-            return Place(where.path)
-        if where.path != self.name:
-            return resolve(where, data)
-        # Whatever `--file` is called, it is read as FILE_NAME is.
-        return replace(resolve(replace(where, path=FILE_NAME), data), path=self.name)
+_ANY_NUMBER = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,48 +34,42 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class PlanRequest:
-    """What the command line asks of a plan. `at`: another moment than now, for looking."""
+    """What the command line asks of a plan. `at`: another moment than now, for looking.
+
+    `retire`: only the retires of this certificate or id; `skip_grace`: their grace is skipped, and nothing else.
+    """
 
     only: tuple[str, ...] = ()
     at: datetime | None = None
     offline: bool = False
     allow_deletes: int | None = None
-
-
-def open_project(file: Path | None, *, cwd: Path, environ: Mapping[str, str], clock: Clock | None = None) -> Project:
-    """The project of `--file`, else of the nearest mtls.toml; UsageError where there is none."""
-    path = cwd / file if file is not None else find_file(cwd)
-    if path is None:
-        raise UsageError(
-            f"there is no {FILE_NAME} here or in a parent folder up to the git root",
-            hint="go to the folder that has it, or name it with `--file`",
-        )
-    if file is not None and not path.exists():
-        raise UsageError(f"{file} does not exist", hint="`--file` names an mtls.toml; is the path right?")
-    files = ProjectFiles(path.parent, key_dirs=environ.get(KEY_DIRS, ""))
-    return Project(path.parent, path.name, environ, files, clock or SystemClock())
+    retire: str | None = None
+    skip_grace: bool = False
 
 
 def plan(project: Project, request: PlanRequest) -> Planned:
     """The plan of this moment. Holds the reading half of the store, opens no key, runs no command, writes nothing."""
-    declaration, warnings = load_declaration(project.files, project.name, keys.KINDS, project.sources)
+    declaration, warnings = load_declaration(
+        project.files, project.name, keys.KINDS, project.sources, project.environ
+    )
     desired, blocked = load_certificates(declaration, project.files)
     try:
-        wrangler_files = load_wrangler(declaration, project.files, project.sources)
+        configs, noticed = load_configs(declaration, project.files, project.sources)
     except InputError as error:
         raise InputError((*warnings, *blocked, *error.problems)) from error
     if request.only:
         _demand_matches(desired, request.only)
     now = request.at or project.clock.now()
-    reader = (
-        None if request.offline else stores.open_reader(declaration.store, root=project.folder, clock=project.clock)
-    )
-    actual = observe(desired, wrangler_files, reader)
-    ids = find_sweep_ids(desired, actual, now)
+    reader = None if request.offline else project.stores.open_reader(declaration.store)
+    actual = observe(desired, configs, reader)
+    without_grace = request.retire if request.skip_grace else None
+    ids = find_sweep_ids(desired, actual, now, without_grace)
     if ids:
         actual = replace(actual, sweep=project.files.sweep(ids))
-    changes = make_changes(desired, actual, now)
-    changes = replace(changes, diagnostics=(*warnings, *blocked, *changes.diagnostics))
+    changes = make_changes(desired, actual, now, without_grace)
+    changes = replace(changes, diagnostics=(*warnings, *blocked, *noticed, *changes.diagnostics))
+    if request.retire is not None:
+        changes = only_retires(changes, request.retire)
     made = make_plan(
         changes,
         desired,
@@ -114,18 +82,51 @@ def plan(project: Project, request: PlanRequest) -> Planned:
     return Planned(made, desired, actual)
 
 
-def apply(project: Project, planned: Planned, observer: Observer, phases: Sequence[Phase] = ALL_PHASES) -> Outcome:
-    """Carry out a plan that was made in this run."""
-    declaration = planned.desired.declaration
-    context = KeyContext(files=project.files, environment=project.environ)
+def plan_approved(project: Project, saved: Plan) -> Planned:
+    """The plan of this moment as far as a saved one allows it; StalePlanError where it goes beyond."""
+    demand_appliable(saved)
+    planned = plan(project, PlanRequest(only=saved.partial, allow_deletes=_ANY_NUMBER))
+    return replace(planned, plan=approve(planned.plan, saved))
+
+
+def apply(
+    project: Project,
+    planned: Planned,
+    observer: Observer,
+    phases: Sequence[Phase] = ALL_PHASES,
+    *,
+    command: str = "apply",
+) -> Outcome:
+    """Carry out a plan that was made in this run, under the lock of the checkout, and write the journal."""
+    made = planned.plan
     project.files.tidy()
+    journal = Journal(project.lines, clock=project.clock)
+    journal.begin(command=command, stack=made.stack, plan_digest=made.digest)
     world = World(
-        store=stores.open_store(declaration.store, root=project.folder, clock=project.clock),
+        store=project.stores.open_store(made.store),
         files=project.files,
-        keys=keys.open_sources(context),
-        observer=observer,
+        keys=keys.open_sources(KeyContext(files=project.files, environment=project.environ)),
+        observer=_Both(journal, observer),
     )
-    return apply_plan(planned.plan, planned.desired, world, phases)
+    outcome = apply_plan(made, planned.desired, world, phases)
+    journal.end(exit_code=outcome.exit_code, interrupted=outcome.interrupted)
+    return replace(outcome, findings=(*outcome.findings, *journal.findings))
+
+
+@dataclass(frozen=True, slots=True)
+class _Both:
+    """The journal, and whoever else watches."""
+
+    journal: Journal
+    other: Observer
+
+    def started(self, change: Change) -> None:
+        self.journal.started(change)
+        self.other.started(change)
+
+    def finished(self, step: Step) -> None:
+        self.journal.finished(step)
+        self.other.finished(step)
 
 
 def _demand_matches(desired: Desired, only: tuple[str, ...]) -> None:

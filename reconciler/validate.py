@@ -6,21 +6,24 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from reconciler import keys
-from reconciler.app import Project
+from reconciler.configs import load_configs
 from reconciler.core.bindings import diff_bindings
 from reconciler.core.errors import Diagnostic, KeySourceError, Pointer, ReconcilerError, Severity
 from reconciler.core.key_pairs import check_pair
 from reconciler.core.key_shapes import KeyContext
-from reconciler.core.model import Actual, DeclaredCertificate, Desired
+from reconciler.core.model import Actual, Declaration, DeclaredCertificate, Desired
 from reconciler.core.ports import Sources
 from reconciler.core.preflight import check_for_upload
-from reconciler.observe import load_certificates, load_declaration, load_wrangler
+from reconciler.observe import load_certificates, load_declaration
+from reconciler.project import Project
 from reconciler.system.git import tracked
 
 
 def validate(project: Project) -> tuple[Diagnostic, ...]:
     """Every finding, in the order of the file. Opens keys where they are at hand; one that is not is no error here."""
-    declaration, warnings = load_declaration(project.files, project.name, keys.KINDS, project.sources)
+    declaration, warnings = load_declaration(
+        project.files, project.name, keys.KINDS, project.sources, project.environ
+    )
     desired, blocked = load_certificates(declaration, project.files)
     found: list[Diagnostic] = [*warnings, *blocked]
     sources = keys.open_sources(KeyContext(files=project.files, environment=project.environ))
@@ -30,12 +33,13 @@ def validate(project: Project) -> tuple[Diagnostic, ...]:
         problems = check_for_upload(bundle, ca=declared.ca, path=declared.path, now=now)
         found.extend(replace(problem, certificate=name) for problem in problems)
         found.extend(replace(problem, certificate=name) for problem in _check_key(desired, declared, sources))
-    found.extend(_tracked_keys(project, desired))
+    found.extend(tracked_keys(project, declaration))
     try:
-        files = load_wrangler(declaration, project.files, project.sources)
+        files, noticed = load_configs(declaration, project.files, project.sources)
     except ReconcilerError as error:
         found.extend(error.diagnostics())
     else:
+        found.extend(noticed)
         offline = Actual(files=files, listing=None)
         found.extend(diff_bindings(desired, offline, None, frozenset()).diagnostics)
     return tuple(dict.fromkeys(found))
@@ -58,11 +62,11 @@ def _check_key(desired: Desired, declared: DeclaredCertificate, sources: Sources
         yield from check_pair(desired.bundles[declared.name], key.pem, where=where)
 
 
-def _tracked_keys(project: Project, desired: Desired) -> Iterator[Diagnostic]:
+def tracked_keys(project: Project, declaration: Declaration) -> Iterator[Diagnostic]:
     """Private keys that git tracks: who can read the repository has them."""
     declared = {
         certificate.name: project.folder / certificate.key.options["file"]
-        for certificate in desired.declaration.certificates.values()
+        for certificate in declaration.certificates.values()
         if certificate.key is not None and certificate.key.source == "file"
     }
     known = tracked(declared.values()) if declared else set()
@@ -72,7 +76,7 @@ def _tracked_keys(project: Project, desired: Desired) -> Iterator[Diagnostic]:
                 Severity.ERROR,
                 "key-in-git",
                 f"git tracks the private key of {name!r}",
-                Pointer(desired.declaration.path, ("certificates", name, "private_key")),
+                Pointer(declaration.path, ("certificates", name, "private_key")),
                 "take it out (git rm --cached FILE), have the certificate reissued with a new key, and keep that key in"
                 " a secret of the pipeline",
                 name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import PurePosixPath
 
 from reconciler.core.errors import FileChangedError, FileError
 from reconciler.core.model import EntryId, KeyReference, Sweep
@@ -38,6 +39,15 @@ class MemoryFiles:
 
     def identity(self, path: str) -> str:
         return path
+
+    def files_in(self, folder: str) -> frozenset[str] | None:
+        inside = [PurePosixPath(path) for path in self.tree if PurePosixPath(folder) in PurePosixPath(path).parents]
+        direct = frozenset(path.name for path in inside if path.parent == PurePosixPath(folder))
+        return direct if inside or folder == "." else None
+
+    def folders_up(self, path: str) -> tuple[str, ...]:
+        parts = PurePosixPath(path)
+        return tuple(str(folder) for folder in (parts, *parts.parents))
 
     def sweep(self, ids: Iterable[EntryId]) -> Sweep:
         named = {one: tuple(path for path, data in self.tree.items() if one.encode() in data) for one in ids}

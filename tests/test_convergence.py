@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler.apply import World, apply_plan
+from reconciler.configs import load_configs
 from reconciler.core.diff import find_sweep_ids, make_changes
 from reconciler.core.model import (
     Change,
@@ -33,7 +34,7 @@ from reconciler.core.outcome import Outcome, Status, Step
 from reconciler.core.ownership import mark_name
 from reconciler.core.plan import Plan, make_plan
 from reconciler.core.ports import NewEntry, PrivateKey
-from reconciler.observe import load_wrangler, observe
+from reconciler.observe import observe
 from reconciler.stores.local import LocalStore, open_in_memory
 from reconciler.wrangler.read import read_wrangler
 from tests.memory import MemoryClock, MemoryFiles, MemoryKeys
@@ -94,7 +95,7 @@ class Universe:
     uploads: list[str] = field(default_factory=list)
 
     def plan(self) -> Plan:
-        files = load_wrangler(self.desired.declaration, self.files, {})
+        files, _ = load_configs(self.desired.declaration, self.files, {})
         seen = observe(self.desired, files, self.store)
         ids = find_sweep_ids(self.desired, seen, self.clock.now())
         seen = replace(seen, sweep=self.files.sweep(ids)) if ids else seen
@@ -163,6 +164,12 @@ class _Gated:
 
     def identity(self, path: str) -> str:
         return self.universe.files.identity(path)
+
+    def files_in(self, folder: str) -> frozenset[str] | None:
+        return self.universe.files.files_in(folder)
+
+    def folders_up(self, path: str) -> tuple[str, ...]:
+        return self.universe.files.folders_up(path)
 
     def sweep(self, ids: Iterable[EntryId]) -> Sweep:
         return self.universe.files.sweep(ids)

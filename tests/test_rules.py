@@ -7,7 +7,18 @@ from datetime import timedelta
 
 import pytest
 
-from reconciler.core.model import Actual, Desired, EntryId, Policy, StoreKind, Sweep, WranglerFile
+from reconciler.core.model import (
+    Actual,
+    Built,
+    Desired,
+    EntryId,
+    FoundBinding,
+    Policy,
+    StoreKind,
+    StoreSettings,
+    Sweep,
+    WranglerFile,
+)
 from tests.pki import NOW
 from tests.worlds import (
     CONFIG,
@@ -562,7 +573,94 @@ IDS = [
     ),
 ]
 
-ROWS = [*WANTED, *BOUND, *LEAVING, *SAFE, *IDS]
+ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
+STORED = [entry(1, 1, "@billing")]
+IN_PLACE = file({None: {"BILLING": uid(1)}, "preview": {}, "staging": {}})
+
+
+def of_account(found: WranglerFile, account: str) -> WranglerFile:
+    """The same file with an account id in every environment."""
+    environments = {name: replace(there, account_id=account) for name, there in found.environments.items()}
+    return replace(found, environments=environments)
+
+
+def in_account(wanted: Desired) -> Desired:
+    """The same on the Cloudflare store of ACCOUNT."""
+    store = StoreSettings(StoreKind.CLOUDFLARE, ACCOUNT)
+    return replace(wanted, declaration=replace(wanted.declaration, store=store))
+
+
+AROUND = [
+    Row(
+        "a declared environment of another account is an error, and nothing is bound in it",
+        in_account(desired({"billing": 1}, [BILLING])),
+        actual([replace(STORED[0], id=EntryId(REAL_ID))], {"checkout": of_account(file({}), "f" * 32)}),
+        findings=["account-differs"],
+        adopted=[REAL_ID],
+    ),
+    Row(
+        "an undeclared environment of another account is nobody's business",
+        in_account(desired({"billing": 1}, [worker("checkout", {"staging": {}})])),
+        actual([replace(STORED[0], id=EntryId(REAL_ID))], {"checkout": of_account(file({"staging": {}}), ACCOUNT)}),
+        adopted=[REAL_ID],
+    ),
+    Row(
+        "the embedded store has no account to compare",
+        desired({"billing": 1}, [BILLING]),
+        actual(STORED, {"checkout": of_account(file({None: {"BILLING": uid(1)}}), ACCOUNT)}),
+        adopted=[uid(1)],
+    ),
+    Row(
+        "a Pages project takes preview and production only",
+        desired({"billing": 1}, [worker("checkout", {None: {"BILLING": "billing"}, "preview": {}, "staging": {}})]),
+        actual(STORED, {"checkout": replace(IN_PLACE, pages=True)}),
+        findings=["pages-environment"],
+        adopted=[uid(1)],
+    ),
+    Row(
+        "previews are said to be out of reach while the top level has bindings",
+        desired({"billing": 1}, [BILLING]),
+        actual(STORED, {"checkout": replace(file({None: {"BILLING": uid(1)}}), previews=())}),
+        findings=["previews-unmanaged"],
+        adopted=[uid(1)],
+    ),
+    Row(
+        "an entry that previews name is kept",
+        desired({"billing": 2}, [BILLING]),
+        actual(
+            OLD_AND_NEW,
+            {"checkout": replace(file({None: {"BILLING": uid(2)}}), previews=(FoundBinding("X", uid(1), 0),))},
+        ),
+        waiting=["billing bound-in-file"],
+        findings=["previews-unmanaged"],
+        adopted=[uid(2)],
+    ),
+    Row(
+        "a build that has the ids needs no word",
+        desired({"billing": 1}, [BILLING]),
+        actual(
+            STORED,
+            {
+                "checkout": replace(
+                    file({None: {"BILLING": uid(1)}}), built=Built("dist/w.json", frozenset({("BILLING", uid(1))}))
+                )
+            },
+        ),
+        adopted=[uid(1)],
+    ),
+    Row(
+        "a build that lacks the ids has to be made again",
+        desired({"billing": 1}, [BILLING]),
+        actual(
+            STORED,
+            {"checkout": replace(file({None: {"BILLING": uid(1)}}), built=Built("dist/w.json", frozenset()))},
+        ),
+        findings=["rebuild-needed"],
+        adopted=[uid(1)],
+    ),
+]
+
+ROWS = [*AROUND, *WANTED, *BOUND, *LEAVING, *SAFE, *IDS]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.rule for row in ROWS])
@@ -689,3 +787,18 @@ def test_the_order_is_create_bind_retire_and_stable_inside() -> None:
     assert [change.split()[1] for change in shown(plan)] == ["a", "b", "A", "Z", "R", "Q"]
     assert {change.config for change in plan.changes[2:4]} == {"a/wrangler.toml"}  # type: ignore[union-attr]
     assert {change.config for change in plan.changes[4:]} == {CONFIG}  # type: ignore[union-attr]
+
+
+def test_an_undeclared_environment_gets_the_lines_to_add() -> None:
+    """What the top level binds, as a table to paste; names that need quotes have them."""
+    wanted = desired({"billing": 1}, [worker("checkout", {None: {"BILLING": "billing", "L": f"id:{uid(9)}"}})])
+    there = actual(None, {"checkout": file({None: {}, "my env": {}})})
+    hint = next(
+        problem.hint for problem in plan_of(wanted, there).diagnostics if problem.code == "undeclared-environment"
+    )
+    assert hint is not None
+    assert hint.splitlines()[1:] == [
+        '[workers.checkout.env."my env".bindings]',
+        'BILLING = "billing"',
+        f'L = {{ id = "{uid(9)}" }}',
+    ]

@@ -42,7 +42,7 @@ def validate(session: Session, output_format: FormatOption = Format.TEXT, out: O
 
 def schema(
     session: Session,
-    name: Annotated[str, typer.Argument(help="mtls, plan, outcome or diagnostics.")] = "mtls",
+    name: Annotated[str, typer.Argument(help="mtls, or a document: plan, outcome, status, ...")] = "mtls",
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write it to a file instead.")] = None,
     all_into: Annotated[
         Path | None, typer.Option("--all", metavar="FOLDER", help="Write every schema into a folder.")

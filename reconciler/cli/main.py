@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import typer
 
-from reconciler.cli import files, planning
+from reconciler.cli import applying, daily, files, history, planning
 from reconciler.cli.session import ColourOption, FileOption, VerboseOption, VersionOption
 
 _USAGE = 64
@@ -39,7 +39,10 @@ def _root(
 
 
 planning.register(app)
+applying.register(app)
+daily.register(app)
 files.register(app)
+history.register(app)
 
 
 def _message(error: typer.exceptions.TyperException) -> str:

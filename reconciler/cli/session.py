@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Annotated, TextIO, TypeVar, get_type_hints
 import typer
 
 if TYPE_CHECKING:
-    from reconciler.app import Project
     from reconciler.core.errors import Diagnostic, ReconcilerError
     from reconciler.documents.base import Document
     from reconciler.outputs.style import Style
+    from reconciler.project import Project
 
 
 class Format(StrEnum):
@@ -90,7 +90,7 @@ class Session:
 
     def open_project(self) -> Project:
         """The project that this run is about."""
-        from reconciler.app import open_project
+        from reconciler.project import open_project
 
         self.project = open_project(self.file, cwd=Path.cwd(), environ=os.environ)
         self.log(f"desired state: {self.project.folder / self.project.name}")
@@ -105,12 +105,13 @@ class Session:
 
     def findings(self, diagnostics: tuple[Diagnostic, ...], style: Style) -> str:
         """Findings as text, with places that lead from the working directory."""
+        from reconciler.core.errors import Place
         from reconciler.documents.base import Resolve
         from reconciler.outputs.findings import render_findings
 
         project = self.project
         folder = os.path.relpath(project.folder) if project else ""
-        resolve: Resolve = project.place if project else lambda _: None
+        resolve: Resolve = project.place if project else lambda where: where if isinstance(where, Place) else None
         return render_findings(diagnostics, resolve, style, folder=folder)
 
     def emit(self, text: str, out: Path | None = None) -> None:

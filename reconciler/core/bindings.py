@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 
+from reconciler.core import binding_findings as findings
+from reconciler.core.binding_findings import Site
 from reconciler.core.differences import certificate_differences
-from reconciler.core.errors import Diagnostic, Pointer, Severity
+from reconciler.core.errors import Diagnostic
 from reconciler.core.identifiers import is_of_other_store, is_placeholder
 from reconciler.core.inventory import Inventory
 from reconciler.core.model import (
@@ -28,8 +29,8 @@ from reconciler.core.model import (
     EnvironmentName,
     FoundBinding,
     Reason,
+    StoreKind,
     Unknown,
-    WranglerEnvironment,
     WranglerFile,
 )
 
@@ -41,37 +42,6 @@ class BindingDiff:
     changes: list[BindingChange] = field(default_factory=list)
     unknown: list[Unknown] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class _Site:
-    """One environment of one Worker, declared and found."""
-
-    worker: DeclaredWorker
-    file: WranglerFile
-    environment: EnvironmentName
-    found: WranglerEnvironment
-
-    @property
-    def text(self) -> str:
-        """The place in words, for a message."""
-        return f"{self.worker.config} ({environment_text(self.environment)})"
-
-    def declared_at(self, desired: Desired, binding: str | None = None) -> Pointer:
-        """Where mtls.toml declares it."""
-        where: tuple[str | int, ...] = ("workers", self.worker.label)
-        where += ("bindings",) if self.environment is None else ("env", self.environment, "bindings")
-        return Pointer(desired.declaration.path, where + ((binding,) if binding else ()), at_key=binding is not None)
-
-    def found_at(self, found: FoundBinding) -> Pointer:
-        """Where the wrangler file has it."""
-        where: tuple[str | int, ...] = () if self.environment is None else ("env", self.environment)
-        return Pointer(self.file.path, (*where, "mtls_certificates", found.index, "certificate_id"))
-
-
-def environment_text(environment: EnvironmentName) -> str:
-    """An environment in words."""
-    return "top level" if environment is None else f"env {environment}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +109,7 @@ class _BindingDiffer:
             if file.path not in seen:
                 seen.add(file.path)
                 self._look_at_undeclared(worker, file)
+                self._look_around(file, planned)
         return self.out
 
     # --- declared -----------------------------------------------------------------------------------------------
@@ -152,9 +123,14 @@ class _BindingDiffer:
     ) -> None:
         found = file.environments.get(environment)
         if found is None:
-            self._report_missing_environment(worker, file, environment)
+            missing = findings.unknown_environment(self.desired.declaration, worker, file, environment)
+            self.out.diagnostics.append(missing)
             return
-        site = _Site(worker, file, environment, found)
+        site = Site(self.desired.declaration, worker, file, environment, found)
+        in_the_way = self._misplaced(site)
+        if in_the_way is not None:
+            self.out.diagnostics.append(in_the_way)
+            return
         for declared in bindings:
             self._diff_binding(site, declared)
         names = {declared.binding for declared in bindings}
@@ -162,10 +138,20 @@ class _BindingDiffer:
             if BindingName(there.binding) not in names:
                 self._unbind(site, there)
 
-    def _diff_binding(self, site: _Site, declared: DeclaredBinding) -> None:
+    def _misplaced(self, site: Site) -> Diagnostic | None:
+        """Why nothing can be bound in an environment that is there."""
+        account = self.desired.declaration.store.account_id
+        theirs = site.found.account_id
+        if self.store is StoreKind.CLOUDFLARE and account and theirs and account != theirs:
+            return findings.account_differs(site, account)
+        if site.file.pages and site.environment not in (None, *findings.PAGES_ENVIRONMENTS):
+            return findings.pages_environment(site)
+        return None
+
+    def _diff_binding(self, site: Site, declared: DeclaredBinding) -> None:
         found = site.found.find(declared.binding)
         if found is None and declared.binding in site.found.taken:
-            self._report_taken(site, declared.binding)
+            self.out.diagnostics.append(findings.binding_name_taken(site, declared.binding))
             return
         target = self._target(site, declared)
         if target is None or (found is not None and found.certificate_id == target.id):
@@ -214,7 +200,7 @@ class _BindingDiffer:
         listed = self.inventory.entries.get(EntryId(text)) if self.inventory else None
         return listed or self.actual.asked.get(EntryId(text))
 
-    def _target(self, site: _Site, declared: DeclaredBinding) -> _Target | None:
+    def _target(self, site: Site, declared: DeclaredBinding) -> _Target | None:
         """What the binding shall present; None where an error stands in the way."""
         if isinstance(declared.target, ByCertificate):
             name = declared.target.certificate
@@ -224,41 +210,34 @@ class _BindingDiffer:
             return _Target(current.id if current else None, name, self.desired.bundles[name].digest)
         return self._target_by_id(site, declared.binding, declared.target)
 
-    def _target_by_id(self, site: _Site, binding: BindingName, target: ById) -> _Target | None:
-        pointer = site.declared_at(self.desired, binding)
+    def _target_by_id(self, site: Site, binding: BindingName, target: ById) -> _Target | None:
         found = site.found.find(binding)
         if self.inventory is None or (found and found.certificate_id == target.id and self._foreign(target.id)):
             return _Target(target.id)
-        if self._foreign(target.id):
-            message = f"{binding} shall have the id {target.id} of a real account, but the store is the embedded one"
-            hint = 'set `kind = "cloudflare"` in `[store]`, or bind an id that begins with 10ca1000-'
-            self.out.diagnostics.append(Diagnostic(Severity.ERROR, "account-id-declared", message, pointer, hint))
-            return None
         entry = self._entry(target.id)
-        if entry is None:
-            message = f"{binding} shall have the id {target.id}, which the store does not know"
-            hint = "look the id up where that entry is managed; it may have been rotated or deleted there"
-            self.out.diagnostics.append(Diagnostic(Severity.ERROR, "unknown-entry", message, pointer, hint))
-            return None
-        if entry.ca:
-            message = f"{binding} shall have the id {target.id}, which is a CA; a Worker can't present one"
-            hint = "bind the id of a leaf certificate"
-            self.out.diagnostics.append(Diagnostic(Severity.ERROR, "binding-to-ca", message, pointer, hint))
-            return None
-        return _Target(target.id)
+        if self._foreign(target.id):
+            self.out.diagnostics.append(findings.account_id_declared(site, binding, target.id))
+        elif entry is None:
+            self.out.diagnostics.append(findings.unknown_entry(site, binding, target.id))
+        elif entry.ca:
+            self.out.diagnostics.append(findings.binding_to_ca(site, binding, target.id))
+        else:
+            return _Target(target.id)
+        return None
 
     def _foreign(self, text: str) -> bool:
         return is_of_other_store(text, self.store)
 
     # --- undeclared ---------------------------------------------------------------------------------------------
 
-    def _unbind(self, site: _Site, there: FoundBinding) -> None:
+    def _unbind(self, site: Site, there: FoundBinding) -> None:
         """An undeclared binding of ours in a declared environment goes, unless another stack binds here too."""
         owner = self._owner(there)
         if owner is None:
             return
         if not site.worker.exclusive:
-            self._report_undeclared(site.file, there, site.environment, owner)
+            found = findings.undeclared_binding(site.file, there, site.environment, owner)
+            self.out.diagnostics.append(found)
             return
         self.out.changes.append(
             BindingChange(
@@ -280,20 +259,21 @@ class _BindingDiffer:
         """Environments that the file has and no Worker with this file declares."""
         declared = self.declared[file.path]
         top = file.environments.get(None)
-        at_top = bool(top and top.bindings) or any(
-            other.environments.get(None) for other, its_file in self._workers() if its_file.path == file.path
-        )
+        at_top = bool(top and top.bindings) or self._declares_top_level(file)
         for environment, there in file.environments.items():
             if environment in declared:
                 continue
             for found in there.bindings:
                 owner = self._owner(found)
                 if owner is not None:
-                    self._report_undeclared(file, found, environment, owner)
+                    self.out.diagnostics.append(findings.undeclared_binding(file, found, environment, owner))
             if environment is not None and at_top:
-                self._report_undeclared_environment(worker, file, environment)
+                declaration = self.desired.declaration
+                self.out.diagnostics.append(findings.undeclared_environment(declaration, worker, file, environment))
 
-    # --- findings -----------------------------------------------------------------------------------------------
+    def _declares_top_level(self, file: WranglerFile) -> bool:
+        """Whether some Worker with this file declares a binding at its top level."""
+        return any(other.environments.get(None) for other, its in self._workers() if its.path == file.path)
 
     def _guard_other_store(self, worker: DeclaredWorker, file: WranglerFile, planned: int) -> None:
         """Rule 7: the embedded store changes nothing in a file that has a real account's id."""
@@ -303,57 +283,23 @@ class _BindingDiffer:
             for found in there.bindings:
                 if self._foreign(found.certificate_id):
                     del self.out.changes[planned:]
-                    pointer = _Site(worker, file, environment, there).found_at(found)
-                    message = (
-                        f"{file.path} has the id {found.certificate_id} of a real account;"
-                        " the embedded store changes nothing in such a file"
-                    )
-                    hint = 'set `kind = "cloudflare"` in `[store]`, or put a placeholder in the place of that id'
-                    self.out.diagnostics.append(
-                        Diagnostic(Severity.ERROR, "account-id-in-file", message, pointer, hint)
-                    )
+                    site = Site(self.desired.declaration, worker, file, environment, there)
+                    self.out.diagnostics.append(findings.account_id_in_file(site, found))
                     return
 
-    def _report_missing_environment(self, worker: DeclaredWorker, file: WranglerFile, name: EnvironmentName) -> None:
-        known = [other for other in file.environments if other is not None]
-        near = get_close_matches(name or "", known, n=1)
-        hint = (
-            f"did you mean `{near[0]}`?" if near else f"add [env.{name}] to {file.path} first; it is never created here"
-        )
-        message = f"{file.path} has no environment {name!r}"
-        pointer = Pointer(self.desired.declaration.path, ("workers", worker.label, "env", name or ""), at_key=True)
-        self.out.diagnostics.append(Diagnostic(Severity.ERROR, "unknown-environment", message, pointer, hint))
+    def _look_around(self, file: WranglerFile, planned: int) -> None:
+        """What wrangler would deploy besides, or instead."""
+        if file.previews is not None and (file.previews or self._declares_top_level(file)):
+            self.out.diagnostics.append(findings.previews_unmanaged(file))
+        if file.built is not None:
+            states = (
+                frozenset((found.binding, found.certificate_id) for found in environment.bindings)
+                for environment in file.environments.values()
+            )
+            if len(self.out.changes) > planned or file.built.bindings not in states:
+                self.out.diagnostics.append(findings.rebuild_needed(file, file.built.path))
 
-    def _report_taken(self, site: _Site, binding: BindingName) -> None:
-        kind = site.found.taken[binding]
-        message = f"{binding} is already a binding of another kind in {site.text}: {kind}"
-        hint = "wrangler refuses a name that stands twice; choose another"
-        pointer = site.declared_at(self.desired, binding)
-        self.out.diagnostics.append(Diagnostic(Severity.ERROR, "binding-name-taken", message, pointer, hint))
-
-    def _report_undeclared(
-        self, file: WranglerFile, found: FoundBinding, environment: EnvironmentName, owner: CertificateName
-    ) -> None:
-        where: tuple[str | int, ...] = () if environment is None else ("env", environment)
-        table = "bindings" if environment is None else f"env.{environment}.bindings"
-        message = (
-            f"{found.binding} in {file.path} ({environment_text(environment)}) presents an entry of {owner!r}"
-            " and is not declared; it is left alone"
-        )
-        hint = f"declare it in the Worker's `{table}`, or remove it from {file.path}"
-        pointer = Pointer(file.path, (*where, "mtls_certificates", found.index))
-        self.out.diagnostics.append(Diagnostic(Severity.WARNING, "undeclared-binding", message, pointer, hint))
-
-    def _report_undeclared_environment(self, worker: DeclaredWorker, file: WranglerFile, environment: str) -> None:
-        message = f"{file.path} has the environment {environment!r}, for which nothing is declared"
-        hint = (
-            "wrangler does not inherit mtls_certificates: declare its bindings in"
-            f" `[workers.{worker.label}.env.{environment}.bindings]`; an empty table says that it has none"
-        )
-        pointer = Pointer(self.desired.declaration.path, ("workers", worker.label))
-        self.out.diagnostics.append(Diagnostic(Severity.WARNING, "undeclared-environment", message, pointer, hint))
-
-    def _say_unknown(self, site: _Site, declared: DeclaredBinding, target: _Target) -> None:
+    def _say_unknown(self, site: Site, declared: DeclaredBinding, target: _Target) -> None:
         message = "only the store knows whether this id is the current one"
         self.out.unknown.append(
             Unknown(target.certificate, site.worker.label, site.environment, declared.binding, message)

@@ -43,16 +43,21 @@ class Changes:
     diagnostics: tuple[Diagnostic, ...]
 
 
-def find_sweep_ids(desired: Desired, actual: Actual, now: datetime) -> tuple[EntryId, ...]:
+def find_sweep_ids(
+    desired: Desired, actual: Actual, now: datetime, without_grace: str | None = None
+) -> tuple[EntryId, ...]:
     """The ids for which the tree has to be looked through before `make_changes` can call a retire safe."""
     if actual.listing is None:
         return ()
     inventory = take_inventory(desired, actual.listing, actual.files)
-    return ids_to_sweep(desired, actual, inventory, now)
+    return ids_to_sweep(desired, actual, inventory, now, without_grace)
 
 
-def make_changes(desired: Desired, actual: Actual, now: datetime) -> Changes:
-    """Every rule of the reconciler, applied once. With `actual.listing` None only what files can tell."""
+def make_changes(desired: Desired, actual: Actual, now: datetime, without_grace: str | None = None) -> Changes:
+    """Every rule of the reconciler, applied once. With `actual.listing` None only what files can tell.
+
+    `without_grace`: the certificate or id of which a person wants the grace skipped, and nothing else.
+    """
     diagnostics: list[Diagnostic] = list(_same_content_twice(desired))
     inventory = None if actual.listing is None else take_inventory(desired, actual.listing, actual.files)
     blocked = {problem.certificate for problem in diagnostics if problem.certificate}
@@ -66,7 +71,7 @@ def make_changes(desired: Desired, actual: Actual, now: datetime) -> Changes:
         blocked |= {problem.certificate for problem in problems if problem.certificate and is_error(problem)}
     diagnostics.extend(_stored_dates(desired, inventory, now))
     bindings = diff_bindings(desired, actual, inventory, frozenset(blocked))
-    retires, waiting = diff_retires(desired, actual, inventory, now) if inventory else ([], [])
+    retires, waiting = diff_retires(desired, actual, inventory, now, without_grace) if inventory else ([], [])
     return Changes(
         uploads=tuple(uploads),
         bindings=tuple(bindings.changes),

@@ -96,8 +96,8 @@ def _newer_entry(declaration: Declaration, entry: Entry, certificate: Certificat
         f"the store has a newer entry for {certificate!r}, {entry.id} ({entry.name!r}), uploaded after the declared one"
         f" ({current.id}); it is kept",
         Pointer(declaration.path, ("certificates", certificate, "certificate")),
-        "a newer checkout may have uploaded it: update this one; or, after a revert, keep it for the way forward,"
-        f" or remove it with `mtlsctl retire {entry.id} --now`",
+        "a newer checkout may have uploaded it: update this one; after a revert it is the way forward; it is retired"
+        " once a certificate that was uploaded after it is declared",
         certificate,
     )
 

@@ -192,12 +192,27 @@ class WranglerEnvironment:
 
 
 @dataclass(frozen=True, slots=True)
+class Built:
+    """What a build tool made of a wrangler file, and wrangler deploys instead: its path and bindings by id."""
+
+    path: str
+    bindings: frozenset[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
 class WranglerFile:
-    """A wrangler file, read. `path` is as `Pointer.path`; `worker_name` is the top level's `name`."""
+    """A wrangler file, read. `path` is as `Pointer.path`; `worker_name` is the top level's `name`.
+
+    `previews` are the bindings of Worker Previews, which are read and never written. `pages`: a Pages project.
+    `built`: what a redirect leads wrangler to.
+    """
 
     path: str
     environments: Mapping[EnvironmentName, WranglerEnvironment]
     worker_name: str | None = None
+    previews: tuple[FoundBinding, ...] | None = None
+    pages: bool = False
+    built: Built | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +348,7 @@ class Condition(StrEnum):
     MAX_DELETES = "max-deletes"
     IN_USE = "in-use"
     CHANGED_MEANWHILE = "changed-meanwhile"
+    NOT_IN_PLAN = "not-in-plan"
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,12 @@ class Outcome:
     findings: tuple[Diagnostic, ...] = ()
     interrupted: bool = False
 
+    @classmethod
+    def of_nothing(cls, plan: Plan) -> Outcome:
+        """The outcome of a run in which nothing was to be done in the phases asked for."""
+        steps = (Step(change, Status.NOT_STARTED, note="its phase was not asked for") for change in plan.changes)
+        return cls(plan, tuple(steps))
+
     def of(self, status: Status) -> tuple[Step, ...]:
         """The steps that ended so, in order."""
         return tuple(step for step in self.steps if step.status is status)

@@ -29,7 +29,7 @@ from reconciler.core.model import (
 )
 from reconciler.core.ownership import CUSTOM
 from reconciler.core.policy import renew_before_of, renewal_start
-from reconciler.core.retire import hold_back
+from reconciler.core.retire import hold_back, is_meant
 
 GUARD_RAILS = frozenset({"account-id-declared", "account-id-in-file", "quota"})
 """Codes of errors that are a guard rail doing its work, not invalid input: exit 3."""
@@ -190,6 +190,17 @@ def _restrict(changes: Changes, only: tuple[str, ...]) -> Changes:
         waiting=tuple(wait for wait in changes.waiting if chosen(wait.certificate)),
         unknown=tuple(unknown for unknown in changes.unknown if chosen(unknown.certificate)),
         diagnostics=tuple(p for p in changes.diagnostics if p.certificate is None or chosen(p.certificate)),
+    )
+
+
+def only_retires(changes: Changes, target: str) -> Changes:
+    """Of all changes only the retires that `retire NAME|ID` is about, and what of it waits."""
+    return replace(
+        changes,
+        uploads=(),
+        bindings=(),
+        retires=tuple(retire for retire in changes.retires if is_meant(retire.entry, retire.certificate, target)),
+        waiting=tuple(wait for wait in changes.waiting if is_meant(wait.entry, wait.certificate, target)),
     )
 
 

@@ -74,6 +74,12 @@ class FileReader(Protocol):
     def identity(self, path: str) -> str:
         """The file's real path relative to the tree's root, so that two names of one file compare equal."""
 
+    def files_in(self, folder: str) -> frozenset[str] | None:
+        """The names of the regular files directly in a folder of the tree; None where no such folder can be read."""
+
+    def folders_up(self, path: str) -> tuple[str, ...]:
+        """A folder and its parents up to the root of the tree, nearest first, each as paths are written here."""
+
     def sweep(self, ids: Iterable[EntryId]) -> Sweep:
         """Which wrangler files of the whole tree contain the text of these ids."""
 

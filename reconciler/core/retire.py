@@ -11,8 +11,10 @@ from reconciler.core.inventory import Inventory, Leaving
 from reconciler.core.model import (
     Actual,
     ById,
+    CertificateName,
     Condition,
     Desired,
+    Entry,
     EntryId,
     Reason,
     Retire,
@@ -32,6 +34,7 @@ class _Scene:
     bound: frozenset[str]
     declared_ids: frozenset[str]
     unread: tuple[str, ...]
+    without_grace: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +76,19 @@ def _bound_in_file(leaving: Leaving, scene: _Scene) -> _Wait | None:
 
 
 def _grace(leaving: Leaving, scene: _Scene) -> _Wait | None:
+    if scene.without_grace is not None and is_meant(leaving.entry, leaving.certificate, scene.without_grace):
+        return None
     uploads = [entry.uploaded_on for entry in (leaving.entry, leaving.successor) if entry is not None]
     known = tuple(time for time in uploads if time is not None)
     if len(known) < len(uploads):
         return _Wait("the store does not say when it was uploaded, so its grace can't be counted")
     end = grace_end(known, _grace_time(leaving, scene))
     return _Wait("its grace is not over", end) if scene.now < end else None
+
+
+def is_meant(entry: Entry, certificate: CertificateName, target: str) -> bool:
+    """Whether `retire NAME|ID` is about this entry."""
+    return target in (entry.id, certificate)
 
 
 def _grace_time(leaving: Leaving, scene: _Scene) -> timedelta:
@@ -123,7 +133,7 @@ WITHOUT_SWEEP: tuple[tuple[Condition, Check], ...] = (
 CONDITIONS = (*WITHOUT_SWEEP, (Condition.NAMED_IN_FILE, _named_in_file), (Condition.UNCHECKED, _unchecked))
 
 
-def _scene(desired: Desired, actual: Actual, inventory: Inventory, now: datetime) -> _Scene:
+def _scene(desired: Desired, actual: Actual, inventory: Inventory, now: datetime, without_grace: str | None) -> _Scene:
     declaration = desired.declaration
     targets = (
         binding.target
@@ -139,11 +149,12 @@ def _scene(desired: Desired, actual: Actual, inventory: Inventory, now: datetime
         bound=frozenset(
             found.certificate_id
             for file in actual.files.values()
-            for environment in file.environments.values()
-            for found in environment.bindings
+            for bindings in (*(there.bindings for there in file.environments.values()), file.previews or ())
+            for found in bindings
         ),
         declared_ids=frozenset(target.id for target in targets if isinstance(target, ById)),
         unread=tuple(sorted(name for name in declaration.certificates if name not in desired.bundles)),
+        without_grace=without_grace,
     )
 
 
@@ -155,9 +166,11 @@ def _first_wait(leaving: Leaving, scene: _Scene, conditions: tuple[tuple[Conditi
     return None
 
 
-def ids_to_sweep(desired: Desired, actual: Actual, inventory: Inventory, now: datetime) -> tuple[EntryId, ...]:
+def ids_to_sweep(
+    desired: Desired, actual: Actual, inventory: Inventory, now: datetime, without_grace: str | None = None
+) -> tuple[EntryId, ...]:
     """Entries that could go if only no file of the tree names them: the tree is walked for these alone."""
-    scene = _scene(desired, actual, inventory, now)
+    scene = _scene(desired, actual, inventory, now, without_grace)
     return tuple(
         leaving.entry.id for leaving in inventory.leaving if _first_wait(leaving, scene, WITHOUT_SWEEP) is None
     )
@@ -180,7 +193,7 @@ def judge_retire(
     leaving: Leaving, desired: Desired, actual: Actual, inventory: Inventory, now: datetime
 ) -> tuple[Judged, ...]:
     """Every condition of one leaving entry, in the order in which they are shown; none is left out after the first."""
-    scene = _scene(desired, actual, inventory, now)
+    scene = _scene(desired, actual, inventory, now, None)
     searched = _first_wait(leaving, scene, WITHOUT_SWEEP) is None
     without = {condition for condition, _ in WITHOUT_SWEEP}
     judged: list[Judged] = []
@@ -194,10 +207,13 @@ def judge_retire(
 
 
 def diff_retires(
-    desired: Desired, actual: Actual, inventory: Inventory, now: datetime
+    desired: Desired, actual: Actual, inventory: Inventory, now: datetime, without_grace: str | None = None
 ) -> tuple[list[Retire], list[Waiting]]:
-    """What is safe to retire, and what waits for the first condition that does not hold."""
-    scene = _scene(desired, actual, inventory, now)
+    """What is safe to retire, and what waits for the first condition that does not hold.
+
+    `without_grace`: the certificate or id of which a person wants the grace skipped, and nothing else.
+    """
+    scene = _scene(desired, actual, inventory, now, without_grace)
     retires: list[Retire] = []
     waiting: list[Waiting] = []
     for leaving in inventory.leaving:

@@ -25,7 +25,7 @@ UtcTime = Annotated[datetime, PlainSerializer(time_text, return_type=str)]
 class Document(BaseModel):
     """One JSON document or a part of one. Unknown keys are refused, so that reading back is as strict as writing."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class DiagnosticPart(Document):

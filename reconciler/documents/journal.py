@@ -38,7 +38,7 @@ EventTime = Annotated[UtcTime, AwareDatetime, AfterValidator(_in_utc)]
 class JournalPart(BaseModel):
     """A part of an event. Keys that a later version adds are passed over."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
 
 class ChangeSummary(JournalPart):
@@ -108,7 +108,9 @@ class RunFinished(_Event):
 
 Event = RunStarted | StepStarted | StepFinished | RunFinished
 
-_EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
+_EVENT: TypeAdapter[Event] = TypeAdapter(
+    Annotated[Event, Field(discriminator="event")], config=ConfigDict(defer_build=True)
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ class ChangePart(Document):
     binding: str | None = None
     before: str | None = None
     after: str | None = None
+    uploaded_on: UtcTime | None = None
     differences: tuple[DifferencePart, ...] | None = None
 
 
@@ -183,6 +184,7 @@ def change_part(change: Change) -> ChangePart:
                 content_digest=change.digest,
                 name=change.entry.name,
                 before=change.entry.id,
+                uploaded_on=change.entry.uploaded_on,
             )
         case _:
             assert_never(change)

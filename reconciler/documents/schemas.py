@@ -9,8 +9,12 @@ from reconciler.core.key_shapes import KeySourceKind
 from reconciler.desired.schema import declaration_schema
 from reconciler.documents.base import Document
 from reconciler.documents.diagnostics import DiagnosticsDocument
+from reconciler.documents.explain import ExplainDocument
+from reconciler.documents.history import HistoryDocument
 from reconciler.documents.outcome import OutcomeDocument
+from reconciler.documents.output import OutputDocument
 from reconciler.documents.plan import PlanDocument
+from reconciler.documents.status import StatusDocument
 
 DECLARATION_SCHEMA = "mtls.schema.json"
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -18,6 +22,10 @@ _DOCUMENTS: Mapping[str, type[Document]] = {
     "plan.schema.json": PlanDocument,
     "outcome.schema.json": OutcomeDocument,
     "diagnostics.schema.json": DiagnosticsDocument,
+    "status.schema.json": StatusDocument,
+    "explain.schema.json": ExplainDocument,
+    "output.schema.json": OutputDocument,
+    "history.schema.json": HistoryDocument,
 }
 
 

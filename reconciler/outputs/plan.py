@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import assert_never
 
-from reconciler.core.bindings import environment_text
+from reconciler.core.binding_findings import environment_text
 from reconciler.core.model import (
     Action,
     BindingChange,

@@ -11,6 +11,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from reconciler.core.errors import FileError, Place
@@ -19,6 +20,7 @@ from reconciler.core.errors import FileError, Place
 _IGNORED = dict.fromkeys((*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF))
 # What looks like a file there is the kernel's word. Not /dev: its devices are no regular files, and /dev/shm has some.
 _PSEUDO = (Path("/proc"), Path("/sys"))
+_GIT = frozenset({".git", "git~1"})
 _NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
 _NOT_REGULAR = frozenset({errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.EOPNOTSUPP})
 
@@ -32,12 +34,12 @@ class Tree:
 
     def resolve(self, path: str) -> Path:
         """The real place of `path`, which may not exist. FileError where it leaves the tree or enters `.git`."""
-        if Path(path).is_absolute():
+        if os.path.isabs(path):
             raise outside(path, "paths in mtls.toml are relative to its folder")
         if self._climbs_out(path):
             raise outside(path, f"stay below {str(self.root)!r}, the root of this tree")
         real = real_path(self.folder / path, path)
-        if not real.is_relative_to(self.root):
+        if not is_below(real, self.root):
             raise outside(path, f"it leads to a place that is not below {str(self.root)!r}, the root of this tree")
         refuse_hidden(real, self.root, path)
         return real
@@ -48,12 +50,20 @@ class Tree:
 
     def _climbs_out(self, path: str) -> bool:
         """Whether some `..` steps over the root, even to come back: that would tell what lies out there."""
-        depth = len(self.folder.relative_to(self.root).parts)
-        for part in Path(path).parts:
-            depth += -1 if part == ".." else 1
+        depth = len(self.folder.parts) - len(self.root.parts)
+        for part in path.split("/"):
+            if part not in ("", "."):
+                depth += -1 if part == ".." else 1
             if depth < 0:
                 return True
         return False
+
+
+def is_below(real: Path, base: Path) -> bool:
+    """Whether `real` is `base` or inside of it; both absolute, links resolved. A plan asks thousands of times."""
+    # As Path.is_relative_to, in a tenth of its time.
+    inside, outer = str(real), str(base)
+    return inside == outer or inside.startswith(outer if outer.endswith("/") else f"{outer}/")
 
 
 def real_path(place: Path, path: str) -> Path:
@@ -66,14 +76,14 @@ def real_path(place: Path, path: str) -> Path:
 
 def refuse_hidden(real: Path, base: Path, path: str) -> None:
     """FileError where `real`, which is below `base`, is git's own or a pseudo file of the system."""
-    if any(_is_git(part) for part in real.relative_to(base).parts):
+    if any(_is_git(part) for part in real.parts[len(base.parts) :]):
         raise FileError(
             f"{path!r} is inside of .git",
             hint="keep the file in the working tree; nothing of git's own is read or changed",
             where=Place(path),
             code="file-in-git",
         )
-    if any(real.is_relative_to(pseudo) for pseudo in _PSEUDO):
+    if any(is_below(real, pseudo) for pseudo in _PSEUDO):
         raise not_regular(path)
 
 
@@ -95,11 +105,12 @@ def read_regular(real: Path, path: str, *, limit: int) -> tuple[bytes, os.stat_r
     """The whole file and its facts. FileError where it is missing, no regular file, or larger than `limit` bytes."""
     descriptor = open_regular(real, path)
     try:
-        with os.fdopen(descriptor, "rb", buffering=0) as file:
-            facts = os.fstat(descriptor)
-            data = _read_at_most(file.read, limit + 1)
+        facts = os.fstat(descriptor)
+        data = _read_at_most(partial(os.read, descriptor), limit + 1)
     except OSError as error:
         raise _unopened(path, error) from error
+    finally:
+        os.close(descriptor)
     if len(data) > limit:
         raise FileError(
             f"{path!r} is larger than {limit:,} bytes",
@@ -123,11 +134,11 @@ def not_regular(path: str) -> FileError:
 
 def contains(bases: Iterable[Path], real: Path) -> Path | None:
     """The first of `bases` that `real` is below."""
-    return next((base for base in bases if real.is_relative_to(base)), None)
+    return next((base for base in bases if is_below(real, base)), None)
 
 
 def _is_git(part: str) -> bool:
-    return part.translate(_IGNORED).casefold() in {".git", "git~1"}
+    return (part if part.isascii() else part.translate(_IGNORED)).casefold() in _GIT
 
 
 def _read_at_most(read: Callable[[int], bytes], size: int) -> bytes:

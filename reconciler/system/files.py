@@ -58,6 +58,20 @@ class ProjectFiles:
         """The real path relative to the root, with `/`, whether the file exists or not; FileError outside."""
         return self._tree.resolve(path).relative_to(self._tree.root).as_posix()
 
+    def files_in(self, folder: str) -> frozenset[str] | None:
+        """The names of the regular files directly in a folder of the tree; None where no such folder can be read."""
+        try:
+            with os.scandir(self._tree.resolve(folder)) as listing:
+                return frozenset(entry.name for entry in listing if entry.is_file())
+        except (FileError, OSError):
+            return None
+
+    def folders_up(self, path: str) -> tuple[str, ...]:
+        """A folder and its parents up to the root of the tree, nearest first, links resolved."""
+        real = self._tree.resolve(path)
+        inside = (place for place in (real, *real.parents) if place.is_relative_to(self._tree.root))
+        return tuple(self._tree.relative(place) for place in inside)
+
     def sweep(self, ids: Iterable[EntryId]) -> Sweep:
         """Which wrangler files below the root contain the text of these ids; see `sweep_tree`."""
         return sweep_tree(self._tree, ids)

@@ -36,7 +36,7 @@ _Plain = Annotated[str, Field(pattern=r"^[\x20-\x7e]{1,255}$")]
 class _Owner(BaseModel):
     """Who holds the lock, for others to show; one line of JSON."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     pid: Annotated[int, Field(ge=0, le=2**31)]
     host: _Plain

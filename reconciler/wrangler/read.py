@@ -30,15 +30,23 @@ def read_values(path: str, values: Mapping[str, object]) -> WranglerFile:
     environments = {
         name: WranglerEnvironment(
             name=name,
-            bindings=tuple(_bindings(path, name, table.get(KEY), problems)),
+            bindings=tuple(_bindings(path, environment_path(name), table.get(KEY), problems)),
             taken=taken_names(table, values),
             account_id=_text(table.get("account_id")) or _text(values.get("account_id")),
         )
         for name, table in _environments(path, values, problems)
     }
+    previews = values.get("previews")
+    found = tuple(_bindings(path, ("previews",), previews.get(KEY), problems)) if isinstance(previews, dict) else None
     if problems:
         raise InputError(problems)
-    return WranglerFile(path, environments, _text(values.get("name")))
+    return WranglerFile(
+        path=path,
+        environments=environments,
+        worker_name=_text(values.get("name")),
+        previews=found,
+        pages="pages_build_output_dir" in values,
+    )
 
 
 def environment_table(values: Mapping[str, object], environment: EnvironmentName) -> dict[str, object] | None:
@@ -65,10 +73,8 @@ def _environments(
             problems.append(_problem("wrangler-environment", message, path, ("env", name)))
 
 
-def _bindings(
-    path: str, environment: EnvironmentName, value: object, problems: list[Diagnostic]
-) -> Iterator[FoundBinding]:
-    keys: Keys = (*environment_path(environment), KEY)
+def _bindings(path: str, table: tuple[str, ...], value: object, problems: list[Diagnostic]) -> Iterator[FoundBinding]:
+    keys: Keys = (*table, KEY)
     if value is None:
         return
     if not isinstance(value, list):

@@ -1,0 +1,229 @@
+"""`apply` and `retire`: what changes something, under the lock of the checkout."""
+
+from __future__ import annotations
+
+import re
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reconciler.cli.planning import AllowDeletesOption, OnlyOption, plan_text, read_saved
+from reconciler.cli.session import Format, FormatOption, OutOption, Session, command, say
+
+if TYPE_CHECKING:
+    from reconciler.app import Planned
+    from reconciler.core.model import Change, Phase
+    from reconciler.core.outcome import Outcome, Step
+    from reconciler.core.plan import Plan
+    from reconciler.project import Project
+
+
+class PhaseName(StrEnum):
+    """The phases of `--phase`."""
+
+    UPLOAD = "upload"
+    BIND = "bind"
+    RETIRE = "retire"
+
+
+def _seconds(text: str) -> float:
+    """`30s`, `5m`, `1h`, or plain seconds."""
+    found = re.fullmatch(r"(\d{1,6})([smh]?)", text)
+    if found is None:
+        raise typer.BadParameter(f"{text!r} is no time to wait: write 30s, 5m or 1h")
+    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
+
+
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+LockTimeoutOption = Annotated[
+    str,
+    typer.Option("--lock-timeout", metavar="TIME", help="How long to wait for another run, as 30s or 5m."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    command(app, example="mtlsctl apply plan.json --lock-timeout 5m")(apply)
+    command(app, example="mtlsctl retire billing --now")(retire)
+
+
+def apply(
+    session: Session,
+    saved: Annotated[Path | None, typer.Argument(metavar="[PLAN]", help="A plan saved by `plan --out`.")] = None,
+    output_format: FormatOption = Format.TEXT,  # noqa: ARG001 - the session has it
+    out: OutOption = None,
+    yes: YesOption = False,
+    phase: Annotated[list[PhaseName] | None, typer.Option("--phase", help="Only this phase; repeatable.")] = None,
+    only: OnlyOption = None,
+    allow_deletes: AllowDeletesOption = None,
+    digest: Annotated[
+        str | None, typer.Option("--digest", metavar="D", help="Only if the plan found has this digest.")
+    ] = None,
+    lock_timeout: LockTimeoutOption = "0s",
+) -> None:
+    """Upload, bind and retire what `plan` shows.
+
+    Uploads what is missing, writes the ids into the wrangler files, and retires what nothing uses any
+    more. Shows the plan and asks before it changes anything. Running it again is always safe.
+
+    With a saved PLAN it plans anew, and runs only if every change that it finds is in PLAN.
+    """
+    from reconciler.app import PlanRequest, plan_approved
+    from reconciler.app import plan as make
+    from reconciler.core.approval import demand_digest
+    from reconciler.core.errors import UsageError
+    from reconciler.core.model import Phase
+
+    if saved is not None and (only or allow_deletes is not None):
+        raise UsageError(
+            "a saved plan says itself what it is about", hint="give `--only` and `--allow-deletes` to `mtlsctl plan`"
+        )
+    project = session.open_project()
+    approved = read_saved(saved) if saved is not None else None
+    with project.lock(command="apply", timeout_s=_seconds(lock_timeout), waiting=_say_waiting):
+        request = PlanRequest(only=tuple(only or ()), allow_deletes=allow_deletes)
+        planned = plan_approved(project, approved) if approved is not None else make(project, request)
+        if digest is not None:
+            demand_digest(planned.plan, digest)
+        phases = tuple(Phase(name) for name in phase) if phase else tuple(Phase)
+        _carry_out(session, project, planned, phases, "apply", yes=yes or approved is not None, out=out)
+
+
+def retire(
+    session: Session,
+    name: Annotated[str, typer.Argument(metavar="NAME|ID", help="A certificate, or the id of an entry.")],
+    now: Annotated[bool, typer.Option("--now", help="Skip the grace (a leaked key), and nothing else.")] = False,
+    output_format: FormatOption = Format.TEXT,  # noqa: ARG001 - the session has it
+    out: OutOption = None,
+    yes: YesOption = False,
+    allow_deletes: AllowDeletesOption = None,
+    lock_timeout: LockTimeoutOption = "0s",
+) -> None:
+    """Delete the old entries of one certificate.
+
+    Only superseded or orphaned entries, and only when every condition but the grace holds: a leaked key is one for
+    which a successor is bound everywhere. `mtlsctl explain NAME` says which conditions do not hold yet.
+    """
+    from reconciler.app import PlanRequest
+    from reconciler.app import plan as make
+    from reconciler.core.model import Phase
+
+    project = session.open_project()
+    with project.lock(command="retire", timeout_s=_seconds(lock_timeout), waiting=_say_waiting):
+        request = PlanRequest(retire=name, skip_grace=now, allow_deletes=allow_deletes)
+        planned = make(project, request)
+        _demand_retirable(planned, name, now=now)
+        _carry_out(session, project, planned, (Phase.RETIRE,), "retire", yes=yes, out=out)
+
+
+def _demand_retirable(planned: Planned, name: str, *, now: bool) -> None:
+    """Say why nothing can go, where nothing can."""
+    from reconciler.core.errors import GuardError, UsageError
+    from reconciler.core.model import Condition
+
+    if planned.plan.changes:
+        return
+    waiting = planned.plan.waiting
+    if waiting:
+        first = waiting[0]
+        until = f" (until {first.until:%Y-%m-%d %H:%M} UTC)" if first.until else ""
+        only_grace = first.condition is Condition.GRACE and not now
+        hint = f"`mtlsctl explain {first.certificate}` lists every condition"
+        raise GuardError(
+            f"{first.entry.id} of {first.certificate!r} can't be retired yet: {first.detail}{until}",
+            hint=f"`mtlsctl retire {name} --now` skips the grace, and nothing else" if only_grace else hint,
+        )
+    known = name in planned.desired.declaration.certificates
+    listing = planned.actual.listing
+    known = known or any(name == entry.id for entry in (listing.entries if listing else ()))
+    if not known:
+        raise UsageError(
+            f"{name!r} is neither a declared certificate nor an id of the store", hint="see `mtlsctl status`"
+        )
+    raise GuardError(
+        f"{name!r} has no superseded or orphaned entry: there is nothing to retire",
+        hint="an entry that is declared, foreign or newer than the declared one is never retired",
+    )
+
+
+def _carry_out(
+    session: Session,
+    project: Project,
+    planned: Planned,
+    phases: tuple[Phase, ...],
+    name: str,
+    *,
+    yes: bool,
+    out: Path | None,
+) -> None:
+    """Show, ask, do, tell; ends the command."""
+    from reconciler.app import apply as carry_out
+    from reconciler.core.outcome import Outcome
+
+    text = session.format is Format.TEXT
+    made = planned.plan
+    if text:
+        say(plan_text(session, made), nl=False)
+    if any(change.phase in phases for change in made.changes):
+        _confirm(made, yes)
+        outcome = carry_out(project, planned, _Progress(session), phases, command=name)
+    else:
+        outcome = Outcome.of_nothing(made)
+    if not text or outcome.steps:
+        _show_outcome(session, project, outcome, out)
+    raise typer.Exit(outcome.exit_code)
+
+
+def _say_waiting(line: str) -> None:
+    say(line, err=True)
+
+
+def _confirm(made: Plan, yes: bool) -> None:
+    """A person's yes, or `--yes`; without a terminal nothing is changed on a guess."""
+    from reconciler.core.errors import DeclinedError, UsageError
+
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(
+            f"{len(made.changes)} changes are pending and there is no terminal to ask at; nothing was changed",
+            hint="review `mtlsctl plan`, then run it again with `--yes`",
+        )
+    if not typer.confirm("\nApply these changes?", err=True):
+        raise DeclinedError("declined; nothing was changed")
+
+
+def _show_outcome(session: Session, project: Project, outcome: Outcome, out: Path | None) -> None:
+    from reconciler.documents.outcome import outcome_document
+    from reconciler.outputs.outcome import render_outcome
+
+    if session.format is Format.JSON:
+        session.emit_document(outcome_document(outcome, project.place), out)
+        return
+    style = session.style(sys.stdout)
+    problems = (*outcome.findings, *(step.problem for step in outcome.steps if step.problem is not None))
+    findings = f"\n{session.findings(problems, style)}\n" if problems else ""
+    session.emit(f"{findings}\n{render_outcome(outcome, style)}", out)
+
+
+class _Progress:
+    """Steps on stderr while they happen, where a person watches."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.watched = sys.stderr.isatty() or session.verbose
+
+    def started(self, change: Change) -> None:
+        if self.watched:
+            from reconciler.outputs.plan import describe
+
+            say(f"  ... {change.action} {describe(change)}", err=True)
+
+    def finished(self, step: Step) -> None:
+        if self.watched:
+            from reconciler.outputs.outcome import step_line
+
+            say(step_line(step, self.session.style(sys.stderr)), err=True)

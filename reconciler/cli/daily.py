@@ -1,0 +1,127 @@
+"""`status`, `explain`, `output` and `doctor`: what people ask every day."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reconciler.cli.session import Format, FormatOption, OutOption, Session, command
+
+if TYPE_CHECKING:
+    from reconciler.app import Planned
+    from reconciler.core.errors import Diagnostic
+    from reconciler.project import Project
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    command(app, example="mtlsctl status --format json")(status)
+    command(app, example="mtlsctl explain billing")(explain)
+    command(app, example="mtlsctl output billing")(output)
+    command(app, example="mtlsctl doctor")(doctor)
+
+
+def status(session: Session, output_format: FormatOption = Format.TEXT, out: OutOption = None) -> None:
+    """Show what is due, bound and waiting.
+
+    Every declared certificate, the most urgent first: its entry, its end, its owner, where it is bound and where not
+    yet, what waits and until when. What needs attention comes last. Opens no private key and changes nothing.
+    """
+    from reconciler.core.plan import exit_code_of
+    from reconciler.core.status import make_status
+    from reconciler.documents.status import status_document
+    from reconciler.outputs.status import render_status
+
+    project = session.open_project()
+    planned = _look(project)
+    found = make_status(planned.plan, planned.desired, planned.actual.files)
+    if output_format is Format.JSON:
+        session.emit_document(status_document(found, project.place), out)
+    else:
+        style = session.style(sys.stdout)
+        findings = session.findings(_worth(found.diagnostics), style)
+        session.emit(render_status(found, style, findings=findings), out)
+    raise typer.Exit(exit_code_of(found.diagnostics))
+
+
+def explain(
+    session: Session,
+    name: Annotated[str, typer.Argument(help="A certificate, a binding, a Worker's label, or an entry's id.")],
+    output_format: FormatOption = Format.TEXT,
+) -> None:
+    """Say why something is planned, or not.
+
+    Which entry a certificate has and why that one, what would happen to each binding, and each condition that an old
+    entry still waits for. Opens no private key and changes nothing.
+    """
+    from reconciler.core.explain import explain as explain_name
+    from reconciler.documents.explain import explain_document
+    from reconciler.outputs.explain import render_explanation
+
+    project = session.open_project()
+    planned = _look(project)
+    found = explain_name(name, planned.plan, planned.desired, planned.actual)
+    if output_format is Format.JSON:
+        session.emit_document(explain_document(found, project.place))
+    else:
+        style = session.style(sys.stdout)
+        session.emit(render_explanation(found, style, findings=session.findings(found.diagnostics, style)))
+
+
+def output(
+    session: Session,
+    name: Annotated[str, typer.Argument(help="A declared certificate.")],
+    output_format: FormatOption = Format.TEXT,
+) -> None:
+    """Print the id of a certificate's entry.
+
+    Alone on a line, for a pipeline, Terraform or Hyperdrive. Exit 1 where the certificate is not stored yet.
+    """
+    from reconciler.core.current import find_current
+    from reconciler.documents.output import output_document
+    from reconciler.outputs.escape import printable
+
+    planned = _look(session.open_project())
+    current = find_current(name, planned.plan, planned.desired)
+    if output_format is Format.JSON:
+        session.emit_document(output_document(current))
+    else:
+        session.emit(f"{printable(current.entry.id)}\n")
+
+
+def doctor(session: Session, output_format: FormatOption = Format.TEXT) -> None:
+    """Check this machine and checkout.
+
+    Versions, files and their permissions, the embedded store, private keys, the environment and what killed runs
+    left behind; each finding with its cure. Works without an mtls.toml too. Changes nothing, asks no server.
+    """
+    from reconciler.core.plan import exit_code_of
+    from reconciler.doctor import examine
+    from reconciler.documents.diagnostics import diagnostics_document
+    from reconciler.outputs.doctor import render_checkup
+
+    found = examine(session.open_project, environ=os.environ, file_named=session.file is not None)
+    if output_format is Format.JSON:
+        project = session.project
+        session.emit_document(diagnostics_document(found, project.place if project else lambda _: None))
+    else:
+        style = session.style(sys.stdout)
+        session.emit(render_checkup(found, style, findings=session.findings(_worth(found), style)))
+    raise typer.Exit(exit_code_of(found))
+
+
+def _look(project: Project) -> Planned:
+    """One look at everything: the plan, with what it was made from."""
+    from reconciler.app import PlanRequest, plan
+
+    return plan(project, PlanRequest())
+
+
+def _worth(diagnostics: tuple[Diagnostic, ...]) -> tuple[Diagnostic, ...]:
+    """Those that somebody should act on."""
+    from reconciler.core.errors import Severity
+
+    return tuple(problem for problem in diagnostics if problem.severity is not Severity.INFO)

@@ -1,0 +1,140 @@
+"""Reading a saved plan back. What stands in it is shown and compared, never executed on its word."""
+
+from __future__ import annotations
+
+from typing import cast, get_args
+
+from pydantic import ValidationError
+
+from reconciler.core.errors import Diagnostic, InputError, Place, Severity, StalePlanError
+from reconciler.core.model import (
+    Action,
+    Adopted,
+    BindingChange,
+    BindingName,
+    CertificateName,
+    Change,
+    Difference,
+    Entry,
+    EntryId,
+    Retire,
+    StoreSettings,
+    Unknown,
+    Upload,
+    Waiting,
+    WorkerLabel,
+)
+from reconciler.core.plan import Due, Plan, Quota, QuotaCount
+from reconciler.documents.plan import ChangePart, CountPart, PlanDocument, QuotaPart
+
+MAX_BYTES = 20_000_000
+"""A saved plan may be this long: a thousand certificates with all their bindings are a tenth of it."""
+
+_FORMAT = get_args(PlanDocument.model_fields["format"].annotation)[0]
+
+
+def read_plan(data: bytes, path: str) -> Plan:
+    """A saved plan. InputError where it is none; StalePlanError where it is not as it was saved."""
+    try:
+        document = PlanDocument.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the document"
+        message = f"{path} is not a saved plan that this version reads: {where}: {first['msg']}"
+        hint = f"a saved plan is what `mtlsctl plan --out FILE` writes, format {_FORMAT}"
+        raise InputError([Diagnostic(Severity.ERROR, "plan-file", message, Place(path), hint)]) from None
+    plan = _plan(document)
+    if plan.digest != document.digest:
+        raise StalePlanError(
+            f"{path} was changed after it was saved: its changes do not have its digest",
+            hint="make a new plan and have it approved",
+            where=Place(path),
+        )
+    return plan
+
+
+def _plan(document: PlanDocument) -> Plan:
+    store = StoreSettings(document.store.kind, document.store.account_id)
+    return Plan(
+        stack=document.stack,
+        store=store,
+        changes=tuple(_change(part) for part in document.changes),
+        adopted=tuple(
+            Adopted(CertificateName(part.certificate), Entry(EntryId(part.entry), part.name), part.ours)
+            for part in document.adopted
+        ),
+        waiting=tuple(
+            Waiting(
+                Entry(EntryId(part.entry), part.name),
+                CertificateName(part.certificate),
+                part.condition,
+                part.detail,
+                part.until,
+            )
+            for part in document.waiting
+        ),
+        unknown=tuple(
+            Unknown(
+                CertificateName(part.certificate) if part.certificate else None,
+                WorkerLabel(part.worker) if part.worker else None,
+                part.environment,
+                BindingName(part.binding) if part.binding else None,
+                part.message,
+            )
+            for part in document.unknown or ()
+        ),
+        due=tuple(Due(CertificateName(part.certificate), part.not_after, part.renew_from) for part in document.due),
+        diagnostics=tuple(
+            Diagnostic(
+                part.severity,
+                part.code,
+                part.message,
+                Place(part.path, part.line, part.column) if part.path is not None else None,
+                part.hint,
+                part.certificate,
+            )
+            for part in document.diagnostics
+        ),
+        quota=_quota(document.quota),
+        made=document.made,
+        offline=document.offline,
+        at=document.at,
+        partial=document.partial or (),
+    )
+
+
+def _change(part: ChangePart) -> Change:
+    certificate = CertificateName(part.certificate or "")
+    differences = tuple(Difference(one.attribute, one.before, one.after) for one in part.differences or ())
+    if part.action is Action.UPLOAD:
+        return Upload(
+            certificate=certificate,
+            digest=part.content_digest or "",
+            name=part.name or "",
+            reasons=part.reasons,
+            differences=differences,
+            shared_with=cast(tuple[CertificateName, ...], part.shared_with or ()),
+        )
+    if part.action is Action.RETIRE:
+        entry = Entry(EntryId(part.before or ""), part.name or "", uploaded_on=part.uploaded_on)
+        return Retire(entry, certificate, part.content_digest or "", part.reasons)
+    return BindingChange(
+        action=part.action,
+        worker=WorkerLabel(part.worker or ""),
+        config=part.config or "",
+        environment=part.environment,
+        binding=BindingName(part.binding or ""),
+        reasons=part.reasons,
+        certificate=certificate or None,
+        digest=part.content_digest,
+        before=part.before,
+        after=EntryId(part.after) if part.after is not None else None,
+        differences=differences,
+    )
+
+
+def _quota(part: QuotaPart | None) -> Quota | None:
+    def count(one: CountPart) -> QuotaCount:
+        return QuotaCount(one.limit, one.now, one.peak, one.after)
+
+    return None if part is None else Quota(count(part.leaf), count(part.ca))

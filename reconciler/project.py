@@ -1,0 +1,127 @@
+"""One project for one run: its mtls.toml, and the only ways to everything that a run may touch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+from reconciler import stores
+from reconciler.core.errors import Place, Pointer, UsageError
+from reconciler.core.key_shapes import KeyFiles
+from reconciler.core.model import StoreSettings
+from reconciler.core.ports import Clock, Files, Store, StoreReader
+from reconciler.syntax.places import resolve
+from reconciler.system.clock import SystemClock
+from reconciler.system.discover import FILE_NAME, find_file
+from reconciler.system.files import ProjectFiles
+from reconciler.system.journal import JournalFile, Lines
+from reconciler.system.lock import checkout_lock
+
+KEY_DIRS = "MTLSCTL_KEY_DIRS"
+
+
+class Tree(Files, KeyFiles, Protocol):
+    """The project's files, private keys among them."""
+
+    @property
+    def root(self) -> Path:
+        """The root of the tree, absolute, links resolved."""
+
+
+class Stores(Protocol):
+    """The way to the store that mtls.toml names."""
+
+    def open_reader(self, settings: StoreSettings) -> StoreReader:
+        """The reading half; creates nothing."""
+
+    def open_store(self, settings: StoreSettings) -> Store:
+        """The whole store."""
+
+
+class Lock(Protocol):
+    """The lock of the checkout."""
+
+    def __call__(
+        self, *, command: str, timeout_s: float, waiting: Callable[[str], None]
+    ) -> AbstractContextManager[None]:
+        """Held as long as the `with` lasts; LockedError where another run has it for longer than `timeout_s`."""
+
+
+@dataclass(slots=True)
+class Project:
+    """Everything that a run may touch passes through here. `sources` keeps what was read, to find places in."""
+
+    folder: Path
+    name: str
+    environ: Mapping[str, str] = field(repr=False)
+    files: Tree
+    stores: Stores
+    lines: Lines
+    lock: Lock
+    clock: Clock
+    sources: dict[str, bytes] = field(default_factory=dict, repr=False)
+
+    def place(self, where: Pointer | Place | None) -> Place | None:
+        """Where a finding is: file, line, column."""
+        if not isinstance(where, Pointer):
+            return where
+        data = self.sources.get(where.path)
+        if data is None:
+            return Place(where.path)
+        if where.path != self.name:
+            return resolve(where, data)
+        # Whatever `--file` is called, it is read as FILE_NAME is.
+        return replace(resolve(replace(where, path=FILE_NAME), data), path=self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stores:
+    """The real stores, beside one mtls.toml."""
+
+    folder: Path
+    clock: Clock
+
+    def open_reader(self, settings: StoreSettings) -> StoreReader:
+        return stores.open_reader(settings, root=self.folder, clock=self.clock)
+
+    def open_store(self, settings: StoreSettings) -> Store:
+        return stores.open_store(settings, root=self.folder, clock=self.clock)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lock:
+    """The real lock, beside one mtls.toml."""
+
+    folder: Path
+    clock: Clock
+
+    def __call__(
+        self, *, command: str, timeout_s: float, waiting: Callable[[str], None]
+    ) -> AbstractContextManager[None]:
+        return checkout_lock(self.folder, command=command, clock=self.clock, timeout_s=timeout_s, waiting=waiting)
+
+
+def open_project(file: Path | None, *, cwd: Path, environ: Mapping[str, str]) -> Project:
+    """The project of `--file`, else of the nearest mtls.toml; UsageError where there is none."""
+    path = cwd / file if file is not None else find_file(cwd)
+    if path is None:
+        raise UsageError(
+            f"there is no {FILE_NAME} here or in a parent folder up to the git root",
+            hint="go to the folder that has it, or name it with `--file`",
+        )
+    if file is not None and not path.exists():
+        raise UsageError(f"{file} does not exist", hint="`--file` names an mtls.toml; is the path right?")
+    folder, clock = path.parent, SystemClock()
+    return Project(
+        folder=folder,
+        name=path.name,
+        environ=environ,
+        files=ProjectFiles(folder, key_dirs=environ.get(KEY_DIRS, "")),
+        stores=_Stores(folder, clock),
+        lines=JournalFile(folder),
+        lock=_Lock(folder, clock),
+        clock=clock,
+    )
