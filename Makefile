@@ -18,6 +18,7 @@ demo: $(STAMP) ## the main job on the embedded store, step by step
 	@$(BIN)/python examples/demo.py
 
 test: $(STAMP) ## every test
+	@tests/node/setup
 	@$(BIN)/python -m pytest -n auto
 
 lint: $(STAMP) ## style, types, and that generated files are fresh
@@ -36,4 +37,4 @@ lock: $(STAMP) ## pin the development environment again, with hashes
 	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements-dev.lock
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist tests/node/node_modules

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from reconciler import keys
-from reconciler.apply import ALL_PHASES, Observer, World, apply_plan
 from reconciler.configs import load_configs
 from reconciler.core.approval import approve, demand_appliable
-from reconciler.core.diff import find_sweep_ids, make_changes
+from reconciler.core.diff import find_sweep_ids, make_changes, take_stock
 from reconciler.core.errors import InputError, UsageError
 from reconciler.core.key_shapes import KeyContext
 from reconciler.core.model import Actual, Change, Desired, Phase
-from reconciler.core.outcome import Outcome, Step
 from reconciler.core.plan import Plan, make_plan, match_names, only_retires
 from reconciler.observe import load_certificates, load_declaration, observe
 from reconciler.project import Project
-from reconciler.system.journal import Journal
+
+if TYPE_CHECKING:  # what only `apply` needs is imported by it: a plan, a status or an explanation comes sooner
+    from reconciler.apply import Observer
+    from reconciler.core.outcome import Outcome, Step
+    from reconciler.system.journal import Journal
 
 _ANY_NUMBER = 10**9
 
@@ -63,10 +66,11 @@ def plan(project: Project, request: PlanRequest) -> Planned:
     reader = None if request.offline else project.stores.open_reader(declaration.store)
     actual = observe(desired, configs, reader)
     without_grace = request.retire if request.skip_grace else None
-    ids = find_sweep_ids(desired, actual, now, without_grace)
+    stock = take_stock(desired, actual)
+    ids = find_sweep_ids(desired, actual, now, without_grace, stock=stock)
     if ids:
         actual = replace(actual, sweep=project.files.sweep(ids))
-    changes = make_changes(desired, actual, now, without_grace)
+    changes = make_changes(desired, actual, now, without_grace, stock=stock)
     changes = replace(changes, diagnostics=(*warnings, *blocked, *noticed, *changes.diagnostics))
     if request.retire is not None:
         changes = only_retires(changes, request.retire)
@@ -93,11 +97,14 @@ def apply(
     project: Project,
     planned: Planned,
     observer: Observer,
-    phases: Sequence[Phase] = ALL_PHASES,
+    phases: Sequence[Phase] = tuple(Phase),
     *,
     command: str = "apply",
 ) -> Outcome:
     """Carry out a plan that was made in this run, under the lock of the checkout, and write the journal."""
+    from reconciler.apply import World, apply_plan
+    from reconciler.system.journal import Journal
+
     made = planned.plan
     project.files.tidy()
     journal = Journal(project.lines, clock=project.clock)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from reconciler import stores
 from reconciler.core.errors import Place, Pointer, UsageError
@@ -17,8 +17,9 @@ from reconciler.syntax.places import resolve
 from reconciler.system.clock import SystemClock
 from reconciler.system.discover import FILE_NAME, find_file
 from reconciler.system.files import ProjectFiles
-from reconciler.system.journal import JournalFile, Lines
-from reconciler.system.lock import checkout_lock
+
+if TYPE_CHECKING:
+    from reconciler.system.journal import Lines
 
 KEY_DIRS = "MTLSCTL_KEY_DIRS"
 
@@ -93,7 +94,7 @@ class _Stores:
 
 @dataclass(frozen=True, slots=True)
 class _Lock:
-    """The real lock, beside one mtls.toml."""
+    """The real lock, beside one mtls.toml; imported only where something is to be locked."""
 
     folder: Path
     clock: Clock
@@ -101,7 +102,27 @@ class _Lock:
     def __call__(
         self, *, command: str, timeout_s: float, waiting: Callable[[str], None]
     ) -> AbstractContextManager[None]:
+        from reconciler.system.lock import checkout_lock
+
         return checkout_lock(self.folder, command=command, clock=self.clock, timeout_s=timeout_s, waiting=waiting)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """The real journal, beside one mtls.toml; imported only where something is to be written."""
+
+    folder: Path
+
+    def rotate(self) -> None:
+        self._file().rotate()
+
+    def append(self, line: bytes) -> None:
+        self._file().append(line)
+
+    def _file(self) -> Lines:
+        from reconciler.system.journal import JournalFile
+
+        return JournalFile(self.folder)
 
 
 def open_project(file: Path | None, *, cwd: Path, environ: Mapping[str, str]) -> Project:
@@ -121,7 +142,7 @@ def open_project(file: Path | None, *, cwd: Path, environ: Mapping[str, str]) ->
         environ=environ,
         files=ProjectFiles(folder, key_dirs=environ.get(KEY_DIRS, "")),
         stores=_Stores(folder, clock),
-        lines=JournalFile(folder),
+        lines=_Lines(folder),
         lock=_Lock(folder, clock),
         clock=clock,
     )

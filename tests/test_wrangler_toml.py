@@ -466,7 +466,7 @@ V2 = 1
     assert (found.path, found.worker_name) == (PATH, "shop")
     assert list(found.environments) == [None, "staging", "production"]
     top, staging, production = found.environments.values()
-    assert top.bindings == (FoundBinding("A", "1", 0), FoundBinding("B", "", 1))
+    assert top.bindings == (FoundBinding("A", "1", 0), FoundBinding("B", "", 1, remote=True))
     assert top.taken == {
         "V": "vars",
         "DO": "durable_objects",

@@ -24,7 +24,7 @@ Case = tuple[Form, str]
 def read_all(cases: Iterable[Case]) -> list[dict[str, object]]:
     """What wrangler's own readers say of each text: {"value": ...} or {"error": ...}; one process for all."""
     lines = "".join(json.dumps({"format": form, "text": text}) + "\n" for form, text in cases)
-    command = [_node(), "readers.mjs"]
+    command = [find_node(), "readers.mjs"]
     done = subprocess.run(command, cwd=NODE_FOLDER, input=lines.encode(), capture_output=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr.decode()
     answers: list[dict[str, object]] = [json.loads(line) for line in done.stdout.decode().split("\n") if line]
@@ -42,7 +42,7 @@ def uploaded_bindings(config: Path, environment: str | None) -> dict[str, str]:
     arguments = ["deploy", "--dry-run", "--outfile", str(target), "-c", config.name, f"--env={environment or ''}"]
     quiet = {"CI": "true", "WRANGLER_SEND_METRICS": "false", "WRANGLER_LOG_PATH": str(folder / "logs")}
     variables = {"PATH": os.defpath, "HOME": str(folder), **quiet}
-    command = [_node(), str(wrangler), *arguments]
+    command = [find_node(), str(wrangler), *arguments]
     done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, check=False, timeout=60)
     assert done.returncode == 0, (done.stdout + done.stderr).decode()
     head, _, rest = target.read_bytes().partition(b'name="metadata"\r\n\r\n')
@@ -54,8 +54,8 @@ def uploaded_bindings(config: Path, environment: str | None) -> dict[str, str]:
     return bindings
 
 
-def _node() -> str:
-    """The pinned Node, which runs where the machine has an older one or none."""
+def find_node() -> str:
+    """The pinned Node, which runs where the machine has an older one or none; the test ends here without it."""
     if not (MODULES / ".installed.json").is_file():
         _give_up("wrangler and its readers are not installed: run tests/node/setup")
     found = next(MODULES.glob("node-*/bin/node"), None)

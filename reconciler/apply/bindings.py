@@ -53,7 +53,7 @@ def _as_edit(run: Run, change: BindingChange) -> Edit | None:
     if change.action is Action.UNBIND:
         return RemoveBinding(change.environment, change.binding)
     entry = change.after or run.uploaded.get(change.digest or "")
-    return None if entry is None else SetBinding(change.environment, change.binding, entry)
+    return None if entry is None else SetBinding(change.environment, change.binding, entry, change.remote)
 
 
 def _blocked_step(run: Run, change: BindingChange) -> Step:

@@ -9,8 +9,8 @@ from reconciler.core.errors import AlreadyStored, InputError, Pointer, Reconcile
 from reconciler.core.key_pairs import check_pair, only_key
 from reconciler.core.model import Entry, Phase, Upload
 from reconciler.core.outcome import Status, Step
-from reconciler.core.ownership import CUSTOM
-from reconciler.core.ports import NewEntry, PrivateKey, Store
+from reconciler.core.ownership import CUSTOM, is_other_stacks, read_mark
+from reconciler.core.ports import NewEntry, PrivateKey
 
 
 def check_keys(run: Run) -> None:
@@ -57,7 +57,7 @@ def _upload(run: Run, upload: Upload) -> Step:
     try:
         entry = run.world.store.upload(NewEntry(upload.name, ca, bundle.pem(), _open_key(run, upload)))
     except AlreadyStored:
-        entry = _find_content(run.world.store, upload, ca=ca)
+        entry = _find_content(run, upload, ca=ca)
         note = "the store had this content already"
     if entry.bundle is None or entry.bundle.digest != upload.digest:
         raise StoreError(
@@ -68,10 +68,15 @@ def _upload(run: Run, upload: Upload) -> Step:
     return Step(upload, Status.DONE, entry=entry.id, note=note)
 
 
-def _find_content(store: Store, upload: Upload, *, ca: bool) -> Entry:
+def _find_content(run: Run, upload: Upload, *, ca: bool) -> Entry:
     """The entry that stood in the way of an upload: another run's, or our own of which the reply was lost."""
-    for entry in store.list_entries().entries:
+    for entry in run.world.store.list_entries().entries:
         same = entry.bundle is not None and entry.bundle.digest == upload.digest
+        if same and is_other_stacks(read_mark(entry), run.desired.declaration):
+            raise StoreError(
+                f"another stack has just uploaded the content of {upload.certificate!r}, as {entry.id} ({entry.name!r})",
+                hint="run `mtlsctl plan`, which tells what can be done",
+            )
         if same and entry.ca is ca and entry.type == CUSTOM:
             return entry
     raise StoreError(

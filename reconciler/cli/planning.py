@@ -60,13 +60,12 @@ def plan(
     moment = at.replace(tzinfo=UTC) if at else None
     request = PlanRequest(only=tuple(only or ()), at=moment, offline=offline, allow_deletes=allow_deletes)
     made = make(project, request).plan
-    document = plan_document(made, project.place)
     if output_format is Format.JSON:
-        session.emit_document(document)
+        session.emit_document(plan_document(made, project.place))
     else:
         session.emit(plan_text(session, made))
     if out is not None:
-        session.write(out, to_json(document))
+        session.write(out, to_json(plan_document(made, project.place)))
     codes = [exit_code_of(made.diagnostics)]
     if detailed_exitcode and made.changes:
         codes.append(ExitCode.CHANGES)

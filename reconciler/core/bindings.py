@@ -83,6 +83,11 @@ def _wrong_id(pair: _Pair) -> Reason | None:
 REBIND_CHECKS: tuple[Callable[[_Pair], Reason | None], ...] = (_placeholder, _unknown_id, _content_changed, _wrong_id)
 
 
+def _is_as_wanted(found: FoundBinding, declared: DeclaredBinding) -> bool:
+    """Whether `remote` is as declared, or not declared."""
+    return declared.remote is None or found.remote is declared.remote
+
+
 class _BindingDiffer:
     """Walks every declared Worker once; one instance per diff."""
 
@@ -154,13 +159,17 @@ class _BindingDiffer:
             self.out.diagnostics.append(findings.binding_name_taken(site, declared.binding))
             return
         target = self._target(site, declared)
-        if target is None or (found is not None and found.certificate_id == target.id):
+        if target is None or (
+            found is not None and found.certificate_id == target.id and _is_as_wanted(found, declared)
+        ):
             return
         unsure = self.inventory is None and target.id is None
         if unsure and found is not None and not is_placeholder(found.certificate_id, self.store):
             self._say_unknown(site, declared, target)
             return
         reasons, differences = self._reasons(found, target)
+        if found is not None and not _is_as_wanted(found, declared):
+            reasons = (*reasons, Reason.REMOTE_DIFFERS)
         self.out.changes.append(
             BindingChange(
                 action=Action.BIND if found is None else Action.REBIND,
@@ -173,6 +182,7 @@ class _BindingDiffer:
                 digest=target.digest,
                 before=None if found is None else found.certificate_id,
                 after=target.id,
+                remote=declared.remote,
                 differences=differences,
             )
         )
@@ -182,6 +192,8 @@ class _BindingDiffer:
     ) -> tuple[tuple[Reason, ...], tuple[Difference, ...]]:
         if found is None:
             return (Reason.MISSING,), ()
+        if found.certificate_id == target.id:
+            return (), ()
         entry = self._entry(found.certificate_id)
         pair = _Pair(
             found_id=found.certificate_id,

@@ -56,18 +56,29 @@ def parse_file(data: bytes, path: str) -> Bundle:
     problems = [*file.unfit_blocks(), *file.beyond_caps(len(data)), *file.torn_text()]
     if any(problem.code in _TOO_LARGE for problem in problems):
         raise CertificateError(problems)
-    ders, lines = [], []
-    for block in file.whole_certificates():
-        der = decode(block.body)
-        found = file.unreadable(block, der)
-        if der is None or found is not None:
-            problems.extend([found] if found else [])
-        else:
-            ders.append(der)
-            lines.append(position(text, block.start)[0])
-    if problems:
+    whole = [(block, decode(block.body)) for block in file.whole_certificates()]
+    lines = tuple(position(text, block.start)[0] for block, _ in whole)
+    bundle = _bundle([der for _, der in whole], lines)
+    if bundle is None:
+        problems.extend(found for block, der in whole if (found := file.unreadable(block, der)) is not None)
+    if problems or bundle is None:
         raise CertificateError(sorted(problems, key=_line_of))
-    return Bundle(tuple(ders), tuple(lines))
+    return bundle
+
+
+def _bundle(ders: list[bytes | None], lines: tuple[int, ...]) -> Bundle | None:
+    """The certificates, None where one of them can't be read."""
+    read = tuple(der for der in ders if der)
+    if not read or len(read) != len(ders):
+        return None
+    try:
+        with quiet():
+            bundle = Bundle(read, lines)
+            for certificate in bundle.certificates:
+                _ = certificate.subject, certificate.issuer  # parsed only now; whoever has a bundle may rely on them
+    except MALFORMED:
+        return None
+    return bundle
 
 
 _TOO_LARGE = ("certificate-too-large", "chain-too-large", "chain-too-long")
@@ -194,13 +205,7 @@ class _File:
         where = self.at(block.start)
         if der is None or not der:
             return self._not_base64(block, where)
-        try:
-            leaf = Bundle((der,)).leaf
-            with quiet():
-                _ = leaf.subject, leaf.issuer  # parsed only now; whoever has a bundle from a file may rely on them
-        except MALFORMED:
-            return _no_certificate(der, where)
-        return None
+        return _no_certificate(der, where) if _bundle([der], ()) is None else None
 
     def _not_base64(self, block: Block, where: Place) -> Diagnostic:
         odd = stranger(block.body)

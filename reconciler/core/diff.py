@@ -43,23 +43,39 @@ class Changes:
     diagnostics: tuple[Diagnostic, ...]
 
 
+def take_stock(desired: Desired, actual: Actual) -> Inventory | None:
+    """The store's entries by what they are to this declaration; None offline. The sweep does not matter to it."""
+    return None if actual.listing is None else take_inventory(desired, actual.listing, actual.files)
+
+
 def find_sweep_ids(
-    desired: Desired, actual: Actual, now: datetime, without_grace: str | None = None
+    desired: Desired,
+    actual: Actual,
+    now: datetime,
+    without_grace: str | None = None,
+    *,
+    stock: Inventory | None = None,
 ) -> tuple[EntryId, ...]:
     """The ids for which the tree has to be looked through before `make_changes` can call a retire safe."""
-    if actual.listing is None:
-        return ()
-    inventory = take_inventory(desired, actual.listing, actual.files)
-    return ids_to_sweep(desired, actual, inventory, now, without_grace)
+    inventory = stock or take_stock(desired, actual)
+    return () if inventory is None else ids_to_sweep(desired, actual, inventory, now, without_grace)
 
 
-def make_changes(desired: Desired, actual: Actual, now: datetime, without_grace: str | None = None) -> Changes:
+def make_changes(
+    desired: Desired,
+    actual: Actual,
+    now: datetime,
+    without_grace: str | None = None,
+    *,
+    stock: Inventory | None = None,
+) -> Changes:
     """Every rule of the reconciler, applied once. With `actual.listing` None only what files can tell.
 
-    `without_grace`: the certificate or id of which a person wants the grace skipped, and nothing else.
+    `without_grace`: the certificate or id of which a person wants the grace skipped, and nothing else. `stock`: where
+    it was taken already.
     """
     diagnostics: list[Diagnostic] = list(_same_content_twice(desired))
-    inventory = None if actual.listing is None else take_inventory(desired, actual.listing, actual.files)
+    inventory = stock or take_stock(desired, actual)
     blocked = {problem.certificate for problem in diagnostics if problem.certificate}
     uploads: list[Upload] = []
     if inventory is not None:

@@ -218,6 +218,8 @@ def _reason_clause(reason: Reason, change: BindingChange) -> str:
             return f"{had}, an entry with another content of {subject}"
         case Reason.WRONG_ID:
             return f"{had}, which is no entry of {subject}"
+        case Reason.REMOTE_DIFFERS:
+            return "its `remote` is not as mtls.toml declares it"
         case Reason.REMOVED:
             return f"mtls.toml does not declare it, and its entry is one of {subject}"
         case _:

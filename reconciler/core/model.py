@@ -99,10 +99,11 @@ class ById:
 
 @dataclass(frozen=True, slots=True)
 class DeclaredBinding:
-    """One line of a bindings table."""
+    """One line of a bindings table. `remote`, for local development, is left as found where it is not declared."""
 
     binding: BindingName
     target: ByCertificate | ById
+    remote: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +176,7 @@ class FoundBinding:
     binding: str
     certificate_id: str
     index: int
+    remote: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +267,7 @@ class Reason(StrEnum):
     PLACEHOLDER_ID = "placeholder-id"
     UNKNOWN_ID = "unknown-id"
     WRONG_ID = "wrong-id"
+    REMOTE_DIFFERS = "remote-differs"
     REMOVED = "removed"
     SUPERSEDED = "superseded"
     ORPHANED = "orphaned"
@@ -299,6 +302,7 @@ class BindingChange:
     """Add, change or remove one entry of `mtls_certificates`.
 
     `before` and `after` are ids; `after` None in a bind or rebind: the id is known once `digest` is uploaded.
+    `remote` None: not declared, so it stays as it is.
     """
 
     action: Action
@@ -311,6 +315,7 @@ class BindingChange:
     digest: str | None = None
     before: str | None = None
     after: EntryId | None = None
+    remote: bool | None = None
     differences: tuple[Difference, ...] = ()
 
     phase = Phase.BIND

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 
 from reconciler.core.model import (
     BindingName,
-    ByCertificate,
-    ById,
     CertificateName,
     Declaration,
     DeclaredBinding,
@@ -24,6 +22,7 @@ from reconciler.core.model import (
 from reconciler.desired.durations import parse_duration, parse_renew_before
 from reconciler.desired.rules import ENTRY_ID_PATTERN
 from reconciler.desired.shapes import CertificateTable, Document, PolicyTable, StoreTable, WorkerTable
+from reconciler.desired.unions import BoundTo
 
 
 def build_declaration(document: Document, path: str) -> Declaration:
@@ -82,5 +81,5 @@ def _worker(label: WorkerLabel, table: WorkerTable) -> DeclaredWorker:
     return DeclaredWorker(label=label, config=table.config, exclusive=table.exclusive, environments=environments)
 
 
-def _bindings(table: Mapping[str, ByCertificate | ById]) -> tuple[DeclaredBinding, ...]:
-    return tuple(DeclaredBinding(BindingName(name), target) for name, target in table.items())
+def _bindings(table: Mapping[str, BoundTo]) -> tuple[DeclaredBinding, ...]:
+    return tuple(DeclaredBinding(BindingName(name), bound.target, bound.remote) for name, bound in table.items())

@@ -15,7 +15,7 @@ from reconciler.desired.codes import Code
 from reconciler.desired.findings import Findings, Raw, value_at
 from reconciler.desired.refused import Refused
 from reconciler.desired.shapes import CertificateTable, Document, EnvironmentTable, PolicyTable, StoreTable, WorkerTable
-from reconciler.desired.unions import EntryReference, Kinds
+from reconciler.desired.unions import Kinds, reference_shape
 from reconciler.desired.wording import Keys, Suggestions, named, quoted, table, type_of
 
 _EXPECTED = {
@@ -146,7 +146,8 @@ class _Misfits:
             case ("workers", _, "env", _):
                 return EnvironmentTable
             case (*_, "bindings", _):
-                return EntryReference
+                held = value_at(self.raw, keys)
+                return reference_shape(held if isinstance(held, dict) else {})
             case _:
                 return None
 

@@ -116,6 +116,8 @@ def _check_references(raw: Raw, findings: Findings) -> None:
             bindings = holder.get("bindings")
             for binding, target in bindings.items() if isinstance(bindings, dict) else ():
                 keys = (*path, binding)
+                if isinstance(target, dict) and "id" not in target:
+                    target, keys = target.get("certificate"), (*keys, "certificate")
                 if not isinstance(target, str):
                     continue
                 if target not in declared:

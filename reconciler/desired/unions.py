@@ -6,6 +6,7 @@ Pydantic's own unions would report every alternative; these choose one by what s
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, cast
 
 from pydantic import (
@@ -36,6 +37,33 @@ Kinds = Mapping[str, KeySourceKind]
 """The registered key sources by name; what pydantic is handed as its context."""
 
 
+_REMOTE = Field(
+    default=None,
+    description="For local development: true sends the calls of `wrangler dev` through the deployed certificate. "
+    "Without it the wrangler file's own setting stays.",
+    examples=[True],
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BoundTo:
+    """What a binding presents, and its `remote` where that is declared."""
+
+    target: ByCertificate | ById
+    remote: bool | None = None
+
+
+class CertificateReference(BaseModel):
+    """A certificate of this file, by its name, with settings of the binding."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    certificate: Annotated[str, Field(json_schema_extra={"pattern": rules.NAME_PATTERN})] = Field(
+        description="The name of a certificate of this file.", examples=["billing"]
+    )
+    remote: bool | None = _REMOTE
+
+
 class EntryReference(BaseModel):
     """An entry that is managed elsewhere, by its id."""
 
@@ -47,15 +75,24 @@ class EntryReference(BaseModel):
         description="The id of an entry that is managed elsewhere: a UUID.",
         examples=["9d7d1c39-55a1-4a5c-9a5f-0d5b1d0f6f11"],
     )
+    remote: bool | None = _REMOTE
 
 
-def read_target(value: object) -> ByCertificate | ById:
+def reference_shape(value: Mapping[str, object]) -> type[CertificateReference | EntryReference]:
+    """The shape of a binding's table, told by what it names."""
+    return CertificateReference if "certificate" in value and "id" not in value else EntryReference
+
+
+def read_target(value: object) -> BoundTo:
     """What a binding presents; whether that certificate is declared is checked with the other references."""
     if isinstance(value, str):
-        return ByCertificate(CertificateName(value))
+        return BoundTo(ByCertificate(CertificateName(value)))
     if isinstance(value, dict):
+        found = reference_shape(value).model_validate(value)
+        if isinstance(found, CertificateReference):
+            return BoundTo(ByCertificate(CertificateName(found.certificate)), found.remote)
         # Ids are compared as the store writes them.
-        return ById(EntryId(EntryReference.model_validate(value).id.lower()))
+        return BoundTo(ById(EntryId(found.id.lower())), found.remote)
     says = f'must be the name of a certificate or `{{ id = "..." }}`, not {type_of(value)}'
     raise Refused(Code.WRONG_TYPE, says)
 
@@ -120,7 +157,8 @@ class _TargetForm:
             "pattern": rules.NAME_PATTERN,
             "description": "The name of a certificate of this file.",
         }
-        return {"anyOf": [name, handler(EntryReference.__pydantic_core_schema__)]}
+        tables = (CertificateReference, EntryReference)
+        return {"anyOf": [name, *(handler(table.__pydantic_core_schema__) for table in tables)]}
 
 
 class _KeyForm:
@@ -135,5 +173,5 @@ class _KeyForm:
         return {}
 
 
-TargetValue = Annotated[ByCertificate | ById, _TargetForm]
+TargetValue = Annotated[BoundTo, _TargetForm]
 KeyValue = Annotated[KeyReference, _KeyForm]

@@ -41,6 +41,7 @@ class ChangePart(Document):
     binding: str | None = None
     before: str | None = None
     after: str | None = None
+    remote: bool | None = None
     uploaded_on: UtcTime | None = None
     differences: tuple[DifferencePart, ...] | None = None
 
@@ -173,6 +174,7 @@ def change_part(change: Change) -> ChangePart:
                 binding=change.binding,
                 before=change.before,
                 after=change.after,
+                remote=change.remote,
                 differences=_differences(change),
             )
         case Retire():

@@ -129,6 +129,7 @@ def _change(part: ChangePart) -> Change:
         digest=part.content_digest,
         before=part.before,
         after=EntryId(part.after) if part.after is not None else None,
+        remote=part.remote,
         differences=differences,
     )
 

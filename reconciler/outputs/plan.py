@@ -78,6 +78,8 @@ def change_lines(change: Change, style: Style) -> Iterator[str]:
                 yield f"            id: {before} -> {printable(change.after or _AFTER_UPLOAD)}"
             else:
                 yield f"            id: {printable(change.before or '')} -> none"
+            if change.remote is not None:
+                yield f"            remote: {str(change.remote).lower()}"
             if change.after is not None:
                 yield from _difference_lines(change.differences)
         case Retire():

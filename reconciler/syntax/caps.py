@@ -13,7 +13,8 @@ MAX_PARTS = 32
 MAX_NESTING = 32
 
 # Strings and comments may hold any sign, so each is one token. One that is not closed runs on to where a parser would
-# give up. All repeats are possessive: no text makes the look go back.
+# give up. All repeats are possessive: no text makes the look go back. A line break takes the plain lines behind it
+# along, for they change nothing: most of a file are lines that say `key = "text"`.
 _TOKENS = re.compile(
     r"""
       "{3}(?:[^"\\]|\\.|"(?!""))*+(?:"{3,5}|\Z)
@@ -21,7 +22,8 @@ _TOKENS = re.compile(
     | "(?:[^"\\\n]|\\.)*+"?
     | '[^'\n]*+'?
     | \#[^\n]*+
-    | [.\[\]{}=,\n]
+    | \n(?:[ \t]*+[A-Za-z0-9_-]++[ \t]*+=[ \t]*+(?:"[^"\\\n]*+"|'[^'\n]*+'|[a-z0-9]++)[ \t\r]*+(?:\n|\Z))*+
+    | [.\[\]{}=,]
     """,
     re.VERBOSE | re.DOTALL,
 )

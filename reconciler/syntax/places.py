@@ -6,17 +6,26 @@ from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 
 from reconciler.core.errors import Place, Pointer
-from reconciler.syntax import toml
 
 Locate = Callable[[str, tuple[str | int, ...], bool], tuple[int, int]]
 
 
 def _locate_toml(text: str, keys: tuple[str | int, ...], at_key: bool) -> tuple[int, int]:
+    from reconciler.syntax import toml
+
     return toml.locate(text, keys, at_key=at_key)
+
+
+def _locate_jsonc(text: str, keys: tuple[str | int, ...], at_key: bool) -> tuple[int, int]:
+    from reconciler.syntax import jsonc
+
+    return jsonc.locate(text, keys, at_key=at_key)
 
 
 _LOCATE: Mapping[str, Locate] = {
     ".toml": _locate_toml,
+    ".json": _locate_jsonc,
+    ".jsonc": _locate_jsonc,
 }
 
 

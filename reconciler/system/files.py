@@ -16,7 +16,7 @@ from reconciler.core.errors import FileChangedError, FileError, Place
 from reconciler.core.key_shapes import KeyFile
 from reconciler.core.model import EntryId, Sweep
 from reconciler.system.atomic import is_leftover, write_atomic
-from reconciler.system.confine import Tree, contains, outside, read_regular, real_path, refuse_hidden
+from reconciler.system.confine import Tree, contains, is_below, outside, read_regular, real_path, refuse_hidden
 from reconciler.system.git import git_root
 from reconciler.system.sweep import sweep_tree
 
@@ -56,7 +56,8 @@ class ProjectFiles:
 
     def identity(self, path: str) -> str:
         """The real path relative to the root, with `/`, whether the file exists or not; FileError outside."""
-        return self._tree.resolve(path).relative_to(self._tree.root).as_posix()
+        root = self._tree.root
+        return "/".join(self._tree.resolve(path).parts[len(root.parts) :]) or "."
 
     def files_in(self, folder: str) -> frozenset[str] | None:
         """The names of the regular files directly in a folder of the tree; None where no such folder can be read."""
@@ -69,7 +70,7 @@ class ProjectFiles:
     def folders_up(self, path: str) -> tuple[str, ...]:
         """A folder and its parents up to the root of the tree, nearest first, links resolved."""
         real = self._tree.resolve(path)
-        inside = (place for place in (real, *real.parents) if place.is_relative_to(self._tree.root))
+        inside = (place for place in (real, *real.parents) if is_below(place, self._tree.root))
         return tuple(self._tree.relative(place) for place in inside)
 
     def sweep(self, ids: Iterable[EntryId]) -> Sweep:

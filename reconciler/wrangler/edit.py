@@ -20,6 +20,7 @@ from reconciler.wrangler.splices import (
     Edit,
     RemoveBinding,
     SetBinding,
+    SetRemote,
     Splice,
     apply_splices,
     environment_path,
@@ -28,6 +29,8 @@ from reconciler.wrangler.splices import (
 __all__ = ["Edit", "RemoveBinding", "SetBinding", "edit_wrangler"]
 
 Values = dict[str, object]
+
+_LITERALS = ("true", "false")
 
 
 def edit_wrangler(path: str, data: bytes, edits: Sequence[Edit]) -> bytes:
@@ -40,6 +43,8 @@ def edit_wrangler(path: str, data: bytes, edits: Sequence[Edit]) -> bytes:
     layout = format_of(path)
     for edit in edits:
         data = _edit(layout, path, data, edit)
+        if isinstance(edit, SetBinding) and edit.remote is not None:
+            data = _edit(layout, path, data, SetRemote(edit.environment, edit.binding, edit.remote))
     return data
 
 
@@ -67,6 +72,8 @@ def _is_done(found: FoundBinding | None, edit: Edit) -> bool:
     match edit:
         case SetBinding():
             return found is not None and found.certificate_id == edit.certificate_id
+        case SetRemote():
+            return found is None or found.remote is edit.remote
         case RemoveBinding():
             return found is None
 
@@ -74,6 +81,8 @@ def _is_done(found: FoundBinding | None, edit: Edit) -> bool:
 def _splices(layout: Format, text: str, edit: Edit, found: FoundBinding | None) -> Sequence[Splice]:
     if isinstance(edit, RemoveBinding):
         return layout.remove(text, edit.environment, found.index) if found is not None else ()
+    if isinstance(edit, SetRemote):
+        return layout.set_remote(text, edit.environment, found.index, edit.remote) if found is not None else ()
     if found is None:
         return layout.add(text, edit.environment, edit.binding, edit.certificate_id)
     return layout.replace(text, edit.environment, found.index, edit.certificate_id)
@@ -84,6 +93,8 @@ def _touches_only(layout: Format, text: str, splices: Sequence[Splice], edit: Ed
     if isinstance(edit, RemoveBinding):
         # A header may shrink from that of the entry to that of the environment, which would be gone without it.
         return all(len(splice.text) < splice.end - splice.start for splice in splices)
+    if isinstance(edit, SetRemote):
+        return all(splice.start == splice.end or text[splice.start : splice.end] in _LITERALS for splice in splices)
     if found is None:
         return all(splice.start == splice.end for splice in splices)
     literals = [layout.string_value(text[splice.start : splice.end]) for splice in splices]
@@ -111,7 +122,9 @@ def _edited(value: object, edit: Edit) -> list[object]:
         return [entry for entry, gone in zip(entries, same, strict=True) if not gone]
     for entry, wanted in zip(entries, same, strict=True):
         if wanted and isinstance(entry, dict):
-            entry["certificate_id"] = edit.certificate_id
+            entry |= {"remote": edit.remote} if isinstance(edit, SetRemote) else {"certificate_id": edit.certificate_id}
+    if isinstance(edit, SetRemote):
+        return entries
     return entries if any(same) else [*entries, {"binding": edit.binding, "certificate_id": edit.certificate_id}]
 
 
@@ -139,6 +152,8 @@ def _refused(layout: Format, path: str, edit: Edit) -> EditRefused:
         case SetBinding():
             lines = layout.snippet(edit.environment, edit.binding, edit.certificate_id)
             hint = f"write it by hand, as these lines would:\n{lines}"
+        case SetRemote():
+            hint = f"set `remote` of {edit.binding} to {str(edit.remote).lower()} by hand"
         case RemoveBinding():
             hint = f"take the entry of {edit.binding} out of {KEY} by hand"
     message = f"the binding {edit.binding} in {place} can't be changed without touching something else"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import PurePosixPath
-from typing import Protocol
+from typing import Protocol, cast
 
 from reconciler.core.errors import Diagnostic, InputError, Place, Severity
 from reconciler.core.model import EnvironmentName
-from reconciler.wrangler import toml
 from reconciler.wrangler.splices import Splice
 
 MAX_BYTES = 256_000
@@ -32,13 +32,19 @@ class Format(Protocol):
     def replace(self, text: str, environment: EnvironmentName, index: int, certificate_id: str) -> Sequence[Splice]:
         """One splice, over exactly the string that is the id of this entry."""
 
+    def set_remote(self, text: str, environment: EnvironmentName, index: int, remote: bool) -> Sequence[Splice]:
+        """The `remote` of an entry: one splice over its literal, or insertions that put it in."""
+
     def remove(self, text: str, environment: EnvironmentName, index: int) -> Sequence[Splice]:
         """Cuts that take this entry out and leave the environment."""
 
 
-_FORMATS: Mapping[str, Format] = {
-    ".toml": toml,
+_FORMATS: Mapping[str, str] = {
+    ".toml": "reconciler.wrangler.toml",
+    ".json": "reconciler.wrangler.jsonc",
+    ".jsonc": "reconciler.wrangler.jsonc",
 }
+"""The module of each, imported only where a file is of its format."""
 
 
 def format_of(path: str) -> Format:
@@ -51,13 +57,13 @@ def format_of(path: str) -> Format:
                 Diagnostic(
                     Severity.ERROR,
                     "wrangler-format",
-                    f"{path} is no wrangler file that this version can read",
+                    f"{path} is no wrangler file",
                     Place(path),
                     f"point `config` at a file of this kind: {known}",
                 )
             ]
         )
-    return found
+    return cast(Format, import_module(found))
 
 
 def load(path: str, data: bytes) -> dict[str, object]:

@@ -30,14 +30,14 @@ def read_values(path: str, values: Mapping[str, object]) -> WranglerFile:
     environments = {
         name: WranglerEnvironment(
             name=name,
-            bindings=tuple(_bindings(path, environment_path(name), table.get(KEY), problems)),
+            bindings=tuple(_bindings(path, environment_path(name), table.get(KEY, []), problems)),
             taken=taken_names(table, values),
             account_id=_text(table.get("account_id")) or _text(values.get("account_id")),
         )
         for name, table in _environments(path, values, problems)
     }
     previews = values.get("previews")
-    found = tuple(_bindings(path, ("previews",), previews.get(KEY), problems)) if isinstance(previews, dict) else None
+    found = tuple(_bindings(path, ("previews",), previews.get(KEY, []), problems)) if isinstance(previews, dict) else None
     if problems:
         raise InputError(problems)
     return WranglerFile(
@@ -75,8 +75,6 @@ def _environments(
 
 def _bindings(path: str, table: tuple[str, ...], value: object, problems: list[Diagnostic]) -> Iterator[FoundBinding]:
     keys: Keys = (*table, KEY)
-    if value is None:
-        return
     if not isinstance(value, list):
         problems.append(_problem("wrangler-bindings", f"{KEY} should be an array of tables", path, keys))
         return
@@ -93,7 +91,7 @@ def _bindings(path: str, table: tuple[str, ...], value: object, problems: list[D
             where = (*keys, index, "binding")
             problems.append(_problem("wrangler-duplicate-binding", message, path, where, hint))
         seen.add(binding)
-        yield FoundBinding(binding, str(entry["certificate_id"]), index)
+        yield FoundBinding(binding, str(entry["certificate_id"]), index, entry.get("remote") is True)
 
 
 def _entry_problems(path: str, keys: Keys, entry: object) -> Iterator[Diagnostic]:

@@ -12,11 +12,21 @@ KEY = "mtls_certificates"
 
 @dataclass(frozen=True, slots=True)
 class SetBinding:
-    """The binding is there, with this id: added, or the text of its id replaced."""
+    """The binding is there, with this id: added, or the text of its id replaced; then `remote`, where it is given."""
 
     environment: EnvironmentName
     binding: str
     certificate_id: str
+    remote: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetRemote:
+    """The binding, which is there, has this `remote`: added, or its literal replaced."""
+
+    environment: EnvironmentName
+    binding: str
+    remote: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +37,7 @@ class RemoveBinding:
     binding: str
 
 
-Edit = SetBinding | RemoveBinding
+Edit = SetBinding | SetRemote | RemoveBinding
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,21 @@ from __future__ import annotations
 import tomli
 
 from reconciler.core.model import EnvironmentName
+from reconciler.syntax.text import line_end
 from reconciler.syntax.toml import Key, Node, Tree, read_tree
 from reconciler.syntax.toml_read import load_toml
 from reconciler.syntax.toml_spans import Section, Value
 from reconciler.wrangler import toml_lists, toml_sections
 from reconciler.wrangler.splices import KEY, NoPlaceError, Splice, environment_path
-from reconciler.wrangler.toml_style import EntryStyle, indent_of, quotes_of, style_of, write_key, write_string
+from reconciler.wrangler.toml_style import (
+    EntryStyle,
+    indent_of,
+    newline_near,
+    quotes_of,
+    style_of,
+    write_key,
+    write_string,
+)
 
 
 def load(path: str, data: bytes, *, max_bytes: int) -> dict[str, object]:
@@ -68,6 +77,25 @@ def replace(text: str, environment: EnvironmentName, index: int, certificate_id:
         raise NoPlaceError("the id is no string")
     span = found.value
     return [Splice(span.start, span.end, write_string(certificate_id, quotes_of(text[span.start : span.end])))]
+
+
+def set_remote(text: str, environment: EnvironmentName, index: int, remote: bool) -> list[Splice]:
+    """Put another `remote` in the place of an entry's, or add it behind its last pair."""
+    tree = read_tree(text)
+    path: tuple[Key, ...] = (*environment_path(environment), KEY, index)
+    literal = "true" if remote else "false"
+    found = tree.find((*path, "remote"))
+    if found is not None and found.value is not None:
+        return [Splice(found.value.start, found.value.end, literal)]
+    entry = tree.find(path)
+    if entry is not None and entry.value is not None:
+        return toml_lists.append(text, entry.value, f"remote = {literal}")
+    if entry is None or entry.section is None or not entry.section.pairs:
+        raise NoPlaceError("the entry has no lines of its own")
+    last = entry.section.pairs[-1]
+    end, newline = line_end(text, last.end), newline_near(text, last.end)
+    line = f"{indent_of(text, last.start)}remote = {literal}"
+    return [Splice(end, end, line + newline if text[end - 1] == "\n" else newline + line)]
 
 
 def remove(text: str, environment: EnvironmentName, index: int) -> list[Splice]:

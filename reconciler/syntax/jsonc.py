@@ -1,0 +1,239 @@
+"""Where everything stands in a JSON text with comments and trailing commas, and what it says.
+
+Accepts what wrangler's reader accepts (Microsoft's jsonc-parser, trailing commas allowed, for .json and .jsonc alike),
+but for texts that would not mean one thing to everybody: those with a key twice in one object, the key `__proto__`,
+half a surrogate pair, or more than 200 levels. Must not change text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from reconciler.syntax.text import line_and_column, split_bom
+
+MAX_NESTING = 200
+MAX_DIGITS = 4000
+"""Longer numbers are read as floats, as JavaScript reads all; Python refuses integers of some more digits."""
+
+Kind = Literal["object", "array", "string", "number", "word"]
+Scalar = str | int | float | bool | None
+
+
+class JsoncError(ValueError):
+    """The text is no JSON, or none that is read here: what is wrong, at which offset, and what to do about it."""
+
+    def __init__(self, message: str, offset: int, hint: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.offset = offset
+        self.hint = hint
+
+
+@dataclass(slots=True)
+class Key:
+    """The key of a member. The span holds its quotes."""
+
+    name: str
+    start: int
+    end: int
+
+
+@dataclass(slots=True)
+class Node:
+    """One value, its quotes or brackets included. `value` is for scalars, `key` for members of an object."""
+
+    kind: Kind
+    start: int
+    end: int
+    key: Key | None = None
+    value: Scalar = None
+    children: list[Node] = field(default_factory=list)
+
+    @property
+    def first(self) -> int:
+        """Where it begins, its key included."""
+        return self.start if self.key is None else self.key.start
+
+    def child(self, key: str | int) -> Node | None:
+        """The element of an array or the member of an object, or None."""
+        if isinstance(key, int):
+            return self.children[key] if self.kind == "array" and 0 <= key < len(self.children) else None
+        return next((node for node in self.children if node.key is not None and node.key.name == key), None)
+
+    def find(self, keys: Iterable[str | int]) -> Node | None:
+        """The node at a path, or None."""
+        node: Node | None = self
+        for key in keys:
+            node = node.child(key) if node is not None else None
+        return node
+
+    def plain(self) -> object:
+        """The value as plain dicts, lists and scalars."""
+        match self.kind:
+            case "object":
+                return {node.key.name: node.plain() for node in self.children if node.key is not None}
+            case "array":
+                return [node.plain() for node in self.children]
+        return self.value
+
+
+# All repeats are possessive: no text makes a match go back.
+_TRIVIA = re.compile(r"(?:[ \t\r\n]++|//[^\r\n]*+|/\*(?:[^*]++|\*(?!/))*+\*/)*+")
+_STRING_BODY = re.compile(r'"(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4}))*+')
+_NUMBER = re.compile(r"-?+(?:0|[1-9][0-9]*+)(?P<fraction>(?:\.[0-9]++)?+(?:[eE][+-]?+[0-9]++)?+)")
+_WORD = re.compile(r"true|false|null")
+_WORDS = {"true": True, "false": False, "null": None}
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_CLOSING: dict[Kind, str] = {"object": "}", "array": "]"}
+_CORRECT = "correct the line"
+
+
+def parse(text: str) -> Node:
+    """The one value of a text without byte order mark. JsoncError with its place for what can't be read.
+
+    Takes linear time and no recursion.
+    """
+    stack: list[Node] = []
+    key: Key | None = None
+    position = skip_trivia(text, 0)
+    while True:
+        node = _read_value(text, position, key)
+        done: Node | None = node
+        position = node.end
+        if node.kind in _CLOSING:
+            if len(stack) == MAX_NESTING:
+                message = f"has values nested more than {MAX_NESTING} deep"
+                raise JsoncError(message, node.start, "write it with fewer levels")
+            stack.append(node)
+            position = skip_trivia(text, position)
+            done = None
+        position, done = _close_finished(text, position, stack, done)
+        if done is not None:
+            if position < len(text):
+                raise _unexpected(text, position, "nothing may follow the last bracket")
+            return done
+        key = None
+        if stack[-1].kind == "object":
+            key = _read_key(text, position)
+            position = skip_trivia(text, key.end)
+            if not text.startswith(":", position):
+                raise _unexpected(text, position, "a colon is missing behind a key")
+            position = skip_trivia(text, position + 1)
+
+
+def locate(text: str, keys: tuple[str | int, ...], *, at_key: bool) -> tuple[int, int]:
+    """Line and column, from 1 and in characters, of the value at a path, or of its key.
+
+    Where the last keys do not exist, the place of the longest existing part. JsoncError for what can't be read.
+    """
+    _, text = split_bom(text)
+    node, found = parse(text), 0
+    for key in keys:
+        child = node.child(key)
+        if child is None:
+            break
+        node, found = child, found + 1
+    return line_and_column(text, node.first if at_key and found == len(keys) else node.start)
+
+
+def skip_trivia(text: str, position: int) -> int:
+    """The first offset from here on that is no blank, newline or comment."""
+    if position < len(text) and text[position] not in " \t\r\n/":
+        return position
+    found = _TRIVIA.match(text, position)
+    return found.end() if found else position
+
+
+def _close_finished(text: str, position: int, stack: list[Node], done: Node | None) -> tuple[int, Node | None]:
+    """Hand a finished value to what holds it, and close what ends here; the value at last if nothing is open."""
+    while True:
+        if done is not None:
+            position = skip_trivia(text, position)
+            if not stack:
+                return position, done
+            stack[-1].children.append(done)
+        closing = _CLOSING[stack[-1].kind]
+        sign = text[position : position + 1]
+        if done is not None:
+            if sign == ",":
+                position = skip_trivia(text, position + 1)
+                sign = text[position : position + 1]
+            elif sign != closing:
+                raise _unexpected(text, position, f"a comma or {closing} is missing")
+        if sign != closing:
+            return position, None
+        position += 1
+        done = stack.pop()
+        done.end = position
+        if closing == "}":
+            _check_keys(done)
+
+
+def _read_value(text: str, start: int, key: Key | None) -> Node:
+    """A scalar, or a container of which only the opening bracket is read."""
+    sign = text[start : start + 1]
+    if sign == '"':
+        value, end = _read_string(text, start)
+        return Node("string", start, end, key, value)
+    if sign == "{" or sign == "[":
+        return Node("object" if sign == "{" else "array", start, start + 1, key)
+    number = _NUMBER.match(text, start)
+    if number is not None:
+        digits = number.group()
+        whole = not number["fraction"] and len(digits) <= MAX_DIGITS
+        return Node("number", start, number.end(), key, int(digits) if whole else float(digits))
+    word = _WORD.match(text, start)
+    if word is not None:
+        return Node("word", start, word.end(), key, _WORDS[word.group()])
+    raise _unexpected(text, start, "a value is missing")
+
+
+def _read_key(text: str, start: int) -> Key:
+    if not text.startswith('"', start):
+        raise _unexpected(text, start, "a key is missing, or is not in double quotes")
+    name, end = _read_string(text, start)
+    return Key(name, start, end)
+
+
+def _read_string(text: str, start: int) -> tuple[str, int]:
+    """What a string means, and where it ends."""
+    body = _STRING_BODY.match(text, start)
+    end = body.end() if body is not None else start
+    if not text.startswith('"', end):
+        if text.startswith("\\", end):
+            raise JsoncError("there is no such escape in a string", end, "write a backslash itself as \\\\")
+        if end == len(text) or text[end] in "\r\n":
+            raise JsoncError("a string is not closed on its line", start, "close it with a double quote")
+        raise JsoncError("a control character stands in a string", end, f"write it as \\u{ord(text[end]):04x}")
+    raw = text[start : end + 1]
+    if "\\" not in raw:
+        return raw[1:-1], end + 1
+    value = str(json.loads(raw))
+    if _SURROGATE.search(value):
+        raise JsoncError("a string has half a surrogate pair", start, "write both halves, or the character itself")
+    return value, end + 1
+
+
+def _check_keys(node: Node) -> None:
+    names: set[str] = set()
+    for key in (child.key for child in node.children if child.key is not None):
+        if key.name in names:
+            message = f"the key {json.dumps(key.name)} is there twice in one object"
+            raise JsoncError(message, key.start, "keep one of them: readers differ in which one they take")
+        if key.name == "__proto__":
+            message = "the key __proto__ means something else to wrangler's reader"
+            raise JsoncError(message, key.start, "give it another name")
+        names.add(key.name)
+
+
+def _unexpected(text: str, position: int, message: str) -> JsoncError:
+    """The error for what can't stand here, or for the comment or the end that it really is."""
+    if position >= len(text):
+        return JsoncError(f"{message}: the file ends here", position, "complete the file")
+    if text.startswith("/*", position):
+        return JsoncError("a comment is not closed", position, "close it with */")
+    return JsoncError(message, position, _CORRECT)

@@ -1,0 +1,189 @@
+"""Adding to and taking from what stands between brackets: JSON arrays and objects, on one line or many.
+
+Adding follows the layout of what is there last: on its line or on a line of its own, with or without a comma behind
+the last. Taking away is its inverse, to the byte, and so each kind of empty bracket is filled in a way of its own.
+Comments inside an element, and behind it where it has its lines to itself, go with it; every other comment stays.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from reconciler.syntax.jsonc import Node, skip_trivia
+from reconciler.wrangler.jsonc_style import Line, has_trailing_comma, line_at
+from reconciler.wrangler.splices import Splice
+
+_COMMENT = r"(?://[^\r\n]*+|/\*(?:[^*]++|\*(?!/))*+\*/)"
+_BLOCKS = re.compile(r"(?:[ \t]*+/\*(?:[^*]++|\*(?!/))*+\*/)*+")
+_REST_OF_LINE = re.compile(rf"(?:[ \t]++|{_COMMENT})*+(?=[\r\n])")
+_COMMENTS = re.compile(_COMMENT)
+_COMMA = re.compile(r"[ \t]*,([ \t]*)")
+_BLANKS = " \t"
+_SPACE = " \t\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Where one more element goes, and what has to stand around it.
+
+    `own_line` says whether it begins a line; `line` is the line that it will begin, or the one that it is put on.
+    """
+
+    at: int
+    line: Line
+    own_line: bool
+    prefix: str = ""
+    suffix: str = ""
+    comma: int | None = None
+    """Where the element before it gets its comma."""
+
+    def put(self, item: str) -> list[Splice]:
+        """The insertions that put this element there."""
+        comma = [] if self.comma is None else [Splice(self.comma, self.comma, ",")]
+        return [*comma, Splice(self.at, self.at, f"{self.prefix}{item}{self.suffix}")]
+
+
+@dataclass(frozen=True, slots=True)
+class _Spot:
+    """One element and what is around it on its line."""
+
+    start: int
+    end: int
+    comma: int | None
+    lead: int | None
+    """Where the newline before it begins, if only blanks are between."""
+    line_end: int | None
+    """Where its line's newline begins, if only blanks and comments are between."""
+
+    @property
+    def after(self) -> int:
+        """Behind it and its comma."""
+        return self.end if self.comma is None else self.comma + 1
+
+
+def find_room(text: str, root: Node, box: Node) -> Room:
+    """Where one more element of an array, or member of an object, goes: behind the last."""
+    if not box.children:
+        return _room_in_empty(text, root, box)
+    last = _spot(text, box.children[-1])
+    line = line_at(text, last.start, root)
+    remark = last.line_end is not None and _COMMENTS.search(text, last.after, last.line_end) is not None
+    suffix = "" if last.comma is None else ","
+    own_line = last.lead is not None or remark
+    if last.lead is None and remark:
+        line = line.deeper()
+    if own_line and last.line_end is not None:
+        comma = last.end if last.comma is None else None
+        return Room(last.line_end, line, own_line=True, prefix=line.begin(), suffix=suffix, comma=comma)
+    # Blocks of comment that stand behind the last one on its line stay behind it, and the comma comes behind them.
+    blocks = _BLOCKS.match(text, last.after)
+    at = blocks.end() if blocks else last.after
+    gap = line.begin() if own_line else _gap(text, box)
+    return Room(at, line, own_line, prefix=gap if suffix else f",{gap}", suffix=suffix)
+
+
+def remove(text: str, box: Node, index: int) -> list[Splice]:
+    """Take one element or member out."""
+    spot = _spot(text, box.children[index])
+    if len(box.children) == 1:
+        return [_remove_only(text, box, spot)]
+    last = index == len(box.children) - 1
+    before = _spot(text, box.children[index - 1]) if index else None
+    comma = before.comma if before is not None and last and spot.comma is None else None
+    splices = [] if comma is None else [Splice(comma, comma + 1)]
+    if spot.lead is not None and spot.line_end is not None:
+        return [*splices, Splice(spot.lead, spot.line_end)]
+    if not last and spot.line_end is None:
+        return [Splice(spot.start, _skip_blanks(text, spot.after))]
+    start = _before(text, spot.start, _BLANKS)
+    if last and before is not None:
+        wide = _before(text, spot.start, _SPACE)
+        start = start if _ends_in_line_comment(text[before.after : wide]) else wide
+    return [*splices, Splice(start, spot.after)]
+
+
+def is_alone(text: str, box: Node) -> bool:
+    """Whether a box holds one element, a blank or newline behind its opening bracket, and no comment around it."""
+    if len(box.children) != 1:
+        return False
+    before = text[box.start + 1 : box.children[0].first]
+    after = text[box.children[0].end : box.end - 1]
+    return bool(before) and not before.strip(_SPACE) and not after.strip(_SPACE + ",")
+
+
+def _room_in_empty(text: str, root: Node, box: Node) -> Room:
+    start, inner = box.start + 1, text[box.start + 1 : box.end - 1]
+    line = line_at(text, box.start, root)
+    suffix = "," if has_trailing_comma(text, root) else ""
+    comments = list(_COMMENTS.finditer(text, start, box.end - 1))
+    if comments:
+        rest = _REST_OF_LINE.match(text, comments[-1].end())
+        if rest is None:
+            return Room(comments[-1].end(), line, own_line=False, prefix=" ")
+        first_line = not re.search(r"[\r\n]", text[start : comments[-1].start()])
+        line = line.deeper() if first_line else line_at(text, comments[-1].start(), root)
+        return Room(rest.end(), line, own_line=True, prefix=line.begin(), suffix=suffix)
+    if box.kind == "object" and not inner and _may_unfold(text, box):
+        return Room(start, line.deeper(), own_line=True, prefix=line.begin(1), suffix=line.begin())
+    rest = _REST_OF_LINE.match(text, start, box.end - 1) if box.kind == "object" else None
+    if rest is not None:
+        # The comma tells it, when it is taken out again, from what was put between {}.
+        return Room(rest.end(), line.deeper(), own_line=True, prefix=line.begin(1), suffix=",")
+    return Room(start, line, own_line=False)
+
+
+def _may_unfold(text: str, box: Node) -> bool:
+    """Whether an object begins on a line of its own, with its key, so that it may become many lines."""
+    before = _before(text, box.first, _BLANKS)
+    return not before or text[before - 1] in "\r\n"
+
+
+def _remove_only(text: str, box: Node, spot: _Spot) -> Splice:
+    inside = Splice(box.start + 1, box.end - 1)
+    if spot.lead is not None and spot.line_end is not None:
+        around = text[inside.start : spot.start] + text[spot.end : inside.end]
+        return Splice(spot.lead, spot.line_end) if around.strip(_SPACE) else inside
+    start = _before(text, spot.start, _BLANKS)
+    if text[start - 1] == "/":
+        return Splice(start, spot.after)
+    return Splice(spot.start, _skip_blanks(text, spot.after) if start < spot.start else spot.after)
+
+
+def _spot(text: str, node: Node) -> _Spot:
+    comma = skip_trivia(text, node.end)
+    found = comma if text.startswith(",", comma) else None
+    rest = _REST_OF_LINE.match(text, node.end if found is None else found + 1)
+    before = _before(text, node.first, _BLANKS)
+    lead = None
+    if before and text[before - 1] in "\r\n":
+        lead = before - (2 if text.endswith("\r\n", 0, before) else 1)
+    return _Spot(node.first, node.end, found, lead, rest.end() if rest else None)
+
+
+def _gap(text: str, box: Node) -> str:
+    """What stands between the comma and the last element, if there are two on a line; else one blank, or none."""
+    if len(box.children) > 1:
+        between = _COMMA.fullmatch(text, box.children[-2].end, box.children[-1].first)
+        return between[1] if between else " "
+    only = box.children[0]
+    if only.key is not None:
+        return "" if text[only.key.end : only.start] == ":" else " "
+    return _gap(text, only) if only.kind == "object" and only.children else " "
+
+
+def _before(text: str, position: int, signs: str) -> int:
+    while position and text[position - 1] in signs:
+        position -= 1
+    return position
+
+
+def _skip_blanks(text: str, position: int) -> int:
+    while text.startswith((" ", "\t"), position):
+        position += 1
+    return position
+
+
+def _ends_in_line_comment(trivia: str) -> bool:
+    comments = _COMMENTS.findall(trivia)
+    return bool(comments) and comments[-1].startswith("//") and trivia.endswith(comments[-1])
