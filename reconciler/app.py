@@ -52,9 +52,7 @@ class PlanRequest:
 
 def plan(project: Project, request: PlanRequest) -> Planned:
     """The plan of this moment. Holds the reading half of the store, opens no key, runs no command, writes nothing."""
-    declaration, warnings = load_declaration(
-        project.files, project.name, keys.KINDS, project.sources, project.environ
-    )
+    declaration, warnings = load_declaration(project.files, project.name, keys.KINDS, project.sources, project.environ)
     desired, blocked = load_certificates(declaration, project.files)
     try:
         configs, noticed = load_configs(declaration, project.files, project.sources)

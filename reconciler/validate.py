@@ -21,9 +21,7 @@ from reconciler.system.git import tracked
 
 def validate(project: Project) -> tuple[Diagnostic, ...]:
     """Every finding, in the order of the file. Opens keys where they are at hand; one that is not is no error here."""
-    declaration, warnings = load_declaration(
-        project.files, project.name, keys.KINDS, project.sources, project.environ
-    )
+    declaration, warnings = load_declaration(project.files, project.name, keys.KINDS, project.sources, project.environ)
     desired, blocked = load_certificates(declaration, project.files)
     found: list[Diagnostic] = [*warnings, *blocked]
     sources = keys.open_sources(KeyContext(files=project.files, environment=project.environ))

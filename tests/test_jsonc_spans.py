@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.core.errors import InputError, Place, Pointer
+from reconciler.core.errors import Place, Pointer
 from reconciler.syntax import jsonc_read
 from reconciler.syntax.jsonc import JsoncError, Node, locate, parse
-from reconciler.syntax.jsonc_read import load_jsonc
+from reconciler.syntax.jsonc_read import load
 from reconciler.syntax.places import resolve
+from reconciler.syntax.reading import UnreadableError
 from tests.json_judge import read_json
 from tests.strategies_jsonc import mutated, wrangler_files, wrangler_jsonc
 
@@ -147,7 +148,7 @@ def test_values_are_read_as_wrangler_reads_them(text: str, value: object) -> Non
 def test_long_integers_are_read_as_javascript_reads_them() -> None:
     """Python has a limit on digits; no file runs into it."""
     assert parse("[" + "1" * 5000 + "]").plain() == [float("inf")]
-    assert load_jsonc("f", b'{"a": ' + b"1" * 5000 + b"}", max_bytes=10_000, code="c") == {"a": float("inf")}
+    assert load("f", b'{"a": ' + b"1" * 5000 + b"}", max_bytes=10_000) == {"a": float("inf")}
 
 
 REFUSED: list[tuple[bytes, Place, str]] = [
@@ -183,17 +184,17 @@ REFUSED: list[tuple[bytes, Place, str]] = [
     (b'{"a":' * 201, Place("f", 1, 1001), "more than 200 deep"),
     (b"[1]", Place("f", 1, 1), "should hold an object"),
     (b'{"a": "\xff"}', Place("f", 1, 8), "UTF-8"),
-    (b"\xff\xfe{\x00}\x00", Place("f", 1, 1), "UTF-8"),
-    (b" " * 10_001, Place("f"), "larger than 10,000 bytes"),
+    (b"\xff\xfe{\x00}\x00", Place("f", 1, 1), "UTF-16"),
+    (b" " * 10_001, Place("f"), "larger than 10 kB"),
 ]
 
 
 @pytest.mark.parametrize(("data", "where", "words"), REFUSED)
 def test_a_file_that_is_no_json_is_one_error_with_its_place(data: bytes, where: Place, words: str) -> None:
     """Whatever is wrong with the bytes, it is one diagnostic of the caller's code, with a hint."""
-    with pytest.raises(InputError) as caught:
-        load_jsonc("f", data, max_bytes=10_000, code="some-code")
-    (problem,) = caught.value.problems
+    with pytest.raises(UnreadableError) as caught:
+        load("f", data, max_bytes=10_000)
+    (problem,) = caught.value.as_error("some-code").problems
     assert words in problem.message
     assert (problem.code, problem.where) == ("some-code", where)
     assert problem.hint
@@ -203,8 +204,8 @@ def test_a_file_that_is_no_json_is_one_error_with_its_place(data: bytes, where: 
 def test_a_file_about_which_two_readers_differ_is_refused(monkeypatch: pytest.MonkeyPatch, other: object) -> None:
     """A fault in either of them stops the run; it never edits a file."""
     monkeypatch.setattr(jsonc_read, "_read_plainly", lambda _: other)
-    with pytest.raises(InputError, match="two readers differ"):
-        load_jsonc("f", b'{"a": 1}', max_bytes=100, code="c")
+    with pytest.raises(UnreadableError, match="two readers differ"):
+        load("f", b'{"a": 1}', max_bytes=100)
 
 
 HOSTILE = {
@@ -233,15 +234,15 @@ HOSTILE = {
 def test_hostile_files_cost_neither_time_nor_memory(text: str) -> None:
     """Read or refused, within a second of CPU and some megabytes."""
     begin = time.process_time()
-    with contextlib.suppress(InputError):
-        load_jsonc("f", text.encode(), max_bytes=256_000, code="c")
+    with contextlib.suppress(UnreadableError):
+        load("f", text.encode(), max_bytes=256_000)
     assert time.process_time() - begin < 1
 
 
 def test_many_elements_cost_little_memory() -> None:
     """A tree of 30,000 nodes is some megabytes, so that of the largest file some tens."""
     tracemalloc.start()
-    load_jsonc("f", b'{"a": [' + b"1," * 30_000 + b"]}", max_bytes=256_000, code="c")
+    load("f", b'{"a": [' + b"1," * 30_000 + b"]}", max_bytes=256_000)
     assert tracemalloc.get_traced_memory()[1] < 15_000_000
     tracemalloc.stop()
 

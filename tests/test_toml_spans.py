@@ -10,12 +10,13 @@ import tomli
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.core.errors import InputError, Place, Pointer
+from reconciler.core.errors import Place, Pointer
 from reconciler.syntax.caps import check_caps
 from reconciler.syntax.places import resolve
+from reconciler.syntax.reading import UnreadableError
 from reconciler.syntax.text import line_and_column
 from reconciler.syntax.toml import Key, Tree, locate, read_tree
-from reconciler.syntax.toml_read import load_toml
+from reconciler.syntax.toml_read import load
 from reconciler.syntax.toml_spans import ScanError, scan
 from tests.strategies_toml import COMMENTS, wrangler_files
 
@@ -210,8 +211,8 @@ def test_a_key_of_thousands_of_parts_costs_neither_time_nor_memory() -> None:
     """The caps are looked at before the parser sees the text."""
     data = (".".join("a" * 20_000) + " = 1").encode()
     tracemalloc.start()
-    with pytest.raises(InputError, match="more than 32 parts"):
-        load_toml("mtls.toml", data, max_bytes=1_000_000, code="syntax")
+    with pytest.raises(UnreadableError, match="more than 32 parts"):
+        load("mtls.toml", data, max_bytes=1_000_000)
     assert tracemalloc.get_traced_memory()[1] < 5_000_000
     tracemalloc.stop()
 
@@ -219,19 +220,19 @@ def test_a_key_of_thousands_of_parts_costs_neither_time_nor_memory() -> None:
 @pytest.mark.parametrize(
     ("data", "where", "words"),
     [
-        (b"a = 1\nb = \n", Place("f.toml", 2, 5), "invalid value"),
-        (b"\xef\xbb\xbfa = ", Place("f.toml", 1, 5), "invalid value"),
+        (b"a = 1\nb = \n", Place("f.toml", 2, 5), "there is no valid value here"),
+        (b"\xef\xbb\xbfa = ", Place("f.toml", 1, 5), "there is no valid value here"),
         (b"a = 1\r\nb = '\xff'", Place("f.toml", 2, 6), "UTF-8"),
-        (b"a = 1\na = 2", Place("f.toml", 2, 6), "overwrite"),
-        (b"a = " + b"1" * 5000, Place("f.toml"), "can't be read"),
-        (b"#" * 10_001, Place("f.toml"), "larger than 10,000 bytes"),
+        (b"a = 1\na = 2", Place("f.toml", 2, 6), "a second time"),
+        (b"a = " + b"1" * 5000, Place("f.toml", 1, 5), "too many digits"),
+        (b"#" * 10_001, Place("f.toml"), "larger than 10 kB"),
     ],
 )
 def test_a_file_that_is_no_toml_is_one_error_with_its_place(data: bytes, where: Place, words: str) -> None:
     """Whatever is wrong with the bytes, it is one diagnostic of the caller's code, with a hint."""
-    with pytest.raises(InputError, match=words) as caught:
-        load_toml("f.toml", data, max_bytes=10_000, code="some-code")
-    (problem,) = caught.value.problems
+    with pytest.raises(UnreadableError, match=words) as caught:
+        load("f.toml", data, max_bytes=10_000)
+    (problem,) = caught.value.as_error("some-code").problems
     assert (problem.code, problem.where) == ("some-code", where)
     assert problem.hint
 

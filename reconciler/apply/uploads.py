@@ -74,7 +74,7 @@ def _find_content(run: Run, upload: Upload, *, ca: bool) -> Entry:
         same = entry.bundle is not None and entry.bundle.digest == upload.digest
         if same and is_other_stacks(read_mark(entry), run.desired.declaration):
             raise StoreError(
-                f"another stack has just uploaded the content of {upload.certificate!r}, as {entry.id} ({entry.name!r})",
+                f"another stack has just uploaded the content of {upload.certificate!r} as {entry.id} ({entry.name!r})",
                 hint="run `mtlsctl plan`, which tells what can be done",
             )
         if same and entry.ca is ca and entry.type == CUSTOM:

@@ -16,7 +16,7 @@ from reconciler.cli.session import ColourOption, FileOption, VerboseOption, Vers
 
 _USAGE = 64
 _INTERRUPTED = 130
-_COLLECT_AFTER = 100_000
+_COLLECT_AFTER = 300_000
 """Objects. A run is short and leaves few circles; looking for them at Python's pace took a tenth of a plan's time."""
 
 app = typer.Typer(

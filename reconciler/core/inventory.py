@@ -133,13 +133,17 @@ def _find_wanted(
         doubts = {entry.id: _why_not(desired.declaration, name, entry) for entry in same}
         good = [entry for entry in same if doubts[entry.id] is None]
         if good:
-            current[name] = min(good, key=lambda entry: _preference(desired.declaration, entry, bound))
+            current[name] = good[0] if len(good) == 1 else _preferred(desired.declaration, good, bound)
             if current[name].bundle != bundle:
                 problems.append(_order_differs(desired.declaration, name, current[name]))
         elif same:
             refused.add(name)
             problems.extend(doubt for doubt in (doubts[same[0].id],) if doubt is not None)
     return current, frozenset(refused)
+
+
+def _preferred(declaration: Declaration, entries: list[Entry], bound: set[str]) -> Entry:
+    return min(entries, key=lambda entry: _preference(declaration, entry, bound))
 
 
 def _preference(declaration: Declaration, entry: Entry, bound: set[str]) -> tuple[bool, bool, datetime, str]:

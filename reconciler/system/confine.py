@@ -47,10 +47,10 @@ class Tree:
     def relative(self, real: Path) -> str:
         """`real` as paths are written here: relative to the folder of mtls.toml, with `/`; always printable."""
         inside, folder = str(real), str(self.folder)
-        if folder != "/" and inside.startswith(f"{folder}/"):
-            text = inside[len(folder) + 1 :]  # most are; relpath takes ten times as long
-        else:
-            text = os.path.relpath(inside, folder)
+        if inside == folder:
+            return "."
+        below = folder != "/" and inside.startswith(f"{folder}/")  # most are, and relpath takes ten times as long
+        text = inside[len(folder) + 1 :] if below else os.path.relpath(inside, folder)
         return text if text.isascii() else os.fsencode(text).decode(errors="backslashreplace")
 
     def _follow(self, path: str) -> Path:
@@ -122,7 +122,7 @@ def read_regular(real: Path, path: str, *, limit: int) -> tuple[bytes, os.stat_r
     descriptor = open_regular(real, path)
     try:
         facts = os.fstat(descriptor)
-        data = _read_at_most(partial(os.read, descriptor), limit + 1)
+        data = _read_at_most(partial(os.read, descriptor), limit + 1, expected=facts.st_size)
     except OSError as error:
         raise _unopened(path, error) from error
     finally:
@@ -166,10 +166,10 @@ def _is_git(part: str) -> bool:
     return (part if part.isascii() else part.translate(_IGNORED)).casefold() in _GIT
 
 
-def _read_at_most(read: Callable[[int], bytes], size: int) -> bytes:
+def _read_at_most(read: Callable[[int], bytes], size: int, *, expected: int) -> bytes:
     # The size that fstat tells is no promise: a file can grow, and some file systems say 0. So count what comes.
     parts: list[bytes] = []
-    while size > 0 and (part := read(min(size, 1 << 20))):
+    while size > 0 and (part := read(min(size, max(expected + 1, 1 << 14), 1 << 20))):
         parts.append(part)
         size -= len(part)
     return b"".join(parts)

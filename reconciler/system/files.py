@@ -16,7 +16,7 @@ from reconciler.core.errors import FileChangedError, FileError, Place
 from reconciler.core.key_shapes import KeyFile
 from reconciler.core.model import EntryId, Sweep
 from reconciler.system.atomic import is_leftover, write_atomic
-from reconciler.system.confine import Tree, contains, is_below, outside, read_regular, real_path, refuse_hidden
+from reconciler.system.confine import Tree, contains, outside, read_regular, real_path, refuse_hidden
 from reconciler.system.git import git_root
 from reconciler.system.sweep import sweep_tree
 
@@ -70,8 +70,8 @@ class ProjectFiles:
     def folders_up(self, path: str) -> tuple[str, ...]:
         """A folder and its parents up to the root of the tree, nearest first, links resolved."""
         real = self._tree.resolve(path)
-        inside = (place for place in (real, *real.parents) if is_below(place, self._tree.root))
-        return tuple(self._tree.relative(place) for place in inside)
+        depth = len(real.parts) - len(self._tree.root.parts)
+        return tuple(self._tree.relative(place) for place in (real, *real.parents[:depth]))
 
     def sweep(self, ids: Iterable[EntryId]) -> Sweep:
         """Which wrangler files below the root contain the text of these ids; see `sweep_tree`."""

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from reconciler.core.errors import EditRefused, InputError, Pointer
 from reconciler.core.model import FoundBinding
 from reconciler.syntax.text import split_bom
-from reconciler.wrangler.formats import MAX_BYTES, Format, format_of
+from reconciler.wrangler.formats import Format, format_of, load
 from reconciler.wrangler.read import environment_table, read_values
 from reconciler.wrangler.splices import (
     KEY,
@@ -49,7 +49,7 @@ def edit_wrangler(path: str, data: bytes, edits: Sequence[Edit]) -> bytes:
 
 
 def _edit(layout: Format, path: str, data: bytes, edit: Edit) -> bytes:
-    values = layout.load(path, data, max_bytes=MAX_BYTES)
+    values = load(path, data)
     environment = read_values(path, values).environments.get(edit.environment)
     if environment is None:
         raise _no_environment(path, edit)
@@ -60,7 +60,7 @@ def _edit(layout: Format, path: str, data: bytes, edit: Edit) -> bytes:
     try:
         splices = _splices(layout, text, edit, found)
         new = (bom + apply_splices(text, splices)).encode()
-        proved = _touches_only(layout, text, splices, edit, found) and _means(layout, path, new, values, edit)
+        proved = _touches_only(layout, text, splices, edit, found) and _means(path, new, values, edit)
     except (ValueError, InputError) as error:
         raise _refused(layout, path, edit) from error
     if not proved:
@@ -101,9 +101,9 @@ def _touches_only(layout: Format, text: str, splices: Sequence[Splice], edit: Ed
     return literals == [found.certificate_id]
 
 
-def _means(layout: Format, path: str, new: bytes, before: Values, edit: Edit) -> bool:
+def _means(path: str, new: bytes, before: Values, edit: Edit) -> bool:
     """Whether the new bytes mean what the old ones did, with the edit done and nothing else."""
-    after = layout.load(path, new, max_bytes=MAX_BYTES)
+    after = load(path, new)
     wanted = copy.deepcopy(before)
     table = environment_table(wanted, edit.environment)
     if table is None:

@@ -1,4 +1,7 @@
-"""The formats a wrangler file may have, by suffix. A new one is a module with these functions and one line below."""
+"""The formats a wrangler file may have, by suffix. A new one is a reader, a module with these functions, and its lines.
+
+Both are imported only where a file is of their format, and what edits only where something is to be edited.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,14 @@ from typing import Protocol, cast
 
 from reconciler.core.errors import Diagnostic, InputError, Place, Severity
 from reconciler.core.model import EnvironmentName
+from reconciler.syntax.reading import UnreadableError
 from reconciler.wrangler.splices import Splice
 
 MAX_BYTES = 256_000
 
 
 class Format(Protocol):
-    """What a format knows. Texts and offsets are without byte order mark; ValueError where a layout has no place."""
-
-    def load(self, path: str, data: bytes, *, max_bytes: int) -> dict[str, object]:
-        """The file as plain values; InputError `wrangler-syntax` with its place for what can't be read."""
+    """How a format is edited. Texts and offsets are without byte order mark; ValueError where a layout has no place."""
 
     def string_value(self, literal: str) -> str | None:
         """What one string as written means; None where this is not exactly one string."""
@@ -39,18 +40,39 @@ class Format(Protocol):
         """Cuts that take this entry out and leave the environment."""
 
 
-_FORMATS: Mapping[str, str] = {
-    ".toml": "reconciler.wrangler.toml",
-    ".json": "reconciler.wrangler.jsonc",
-    ".jsonc": "reconciler.wrangler.jsonc",
+class Reader(Protocol):
+    """How a format is read."""
+
+    def load(self, path: str, data: bytes, *, max_bytes: int) -> dict[str, object]:
+        """The file as plain values; UnreadableError with its place for what can't be read."""
+
+
+_JSONC = ("reconciler.wrangler.jsonc", "reconciler.syntax.jsonc_read")
+_FORMATS: Mapping[str, tuple[str, str]] = {
+    ".toml": ("reconciler.wrangler.toml", "reconciler.syntax.toml_read"),
+    ".json": _JSONC,
+    ".jsonc": _JSONC,
 }
-"""The module of each, imported only where a file is of its format."""
+"""The modules that edit and read a format, imported when a file of it is there."""
 
 
 def format_of(path: str) -> Format:
-    """The format of a file by its suffix; InputError `wrangler-format` for one that is not known."""
-    found = _FORMATS.get(PurePosixPath(path).suffix.lower())
-    if found is None:
+    """How a file is edited, by its suffix; InputError `wrangler-format` for one that is not known."""
+    return cast(Format, import_module(_modules(path)[0]))
+
+
+def load(path: str, data: bytes) -> dict[str, object]:
+    """A wrangler file of any known format as plain values; InputError where it can't be read."""
+    reader = cast(Reader, import_module(_modules(path)[1]))
+    try:
+        return reader.load(path, data, max_bytes=MAX_BYTES)
+    except UnreadableError as error:
+        raise error.as_error("wrangler-syntax") from error
+
+
+def _modules(path: str) -> tuple[str, str]:
+    suffix = PurePosixPath(path).suffix.lower()
+    if suffix not in _FORMATS:
         known = ", ".join(f"wrangler{suffix}" for suffix in _FORMATS)
         raise InputError(
             [
@@ -63,9 +85,4 @@ def format_of(path: str) -> Format:
                 )
             ]
         )
-    return cast(Format, import_module(found))
-
-
-def load(path: str, data: bytes) -> dict[str, object]:
-    """A wrangler file of any known format as plain values; InputError where it can't be read."""
-    return format_of(path).load(path, data, max_bytes=MAX_BYTES)
+    return _FORMATS[suffix]

@@ -1,4 +1,4 @@
-"""wrangler.json and wrangler.jsonc: plain values from their bytes, and the splices that change one binding.
+"""wrangler.json and wrangler.jsonc: the splices that change one binding.
 
 wrangler reads both by one reader, so both may have comments and trailing commas. A first binding brings its key along,
 as the last member of its environment. The key goes with the last binding where the array looks as it is written here:
@@ -13,7 +13,6 @@ import json
 
 from reconciler.core.model import EnvironmentName
 from reconciler.syntax.jsonc import JsoncError, Node, parse
-from reconciler.syntax.jsonc_read import load_jsonc
 from reconciler.wrangler import jsonc_lists
 from reconciler.wrangler.jsonc_style import (
     EntryStyle,
@@ -25,11 +24,6 @@ from reconciler.wrangler.jsonc_style import (
     write_string,
 )
 from reconciler.wrangler.splices import KEY, NoPlaceError, Splice, environment_path
-
-
-def load(path: str, data: bytes, *, max_bytes: int) -> dict[str, object]:
-    """The file as plain values; InputError with the place of a syntax error."""
-    return load_jsonc(path, data, max_bytes=max_bytes, code="wrangler-syntax")
 
 
 def string_value(literal: str) -> str | None:

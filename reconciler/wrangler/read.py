@@ -37,7 +37,9 @@ def read_values(path: str, values: Mapping[str, object]) -> WranglerFile:
         for name, table in _environments(path, values, problems)
     }
     previews = values.get("previews")
-    found = tuple(_bindings(path, ("previews",), previews.get(KEY, []), problems)) if isinstance(previews, dict) else None
+    found = (
+        tuple(_bindings(path, ("previews",), previews.get(KEY, []), problems)) if isinstance(previews, dict) else None
+    )
     if problems:
         raise InputError(problems)
     return WranglerFile(

@@ -1,4 +1,4 @@
-"""wrangler.toml: plain values from its bytes, and the splices that add, change or take away one binding.
+"""wrangler.toml: the splices that add, change or take away one binding.
 
 Every layout TOML has for an array of tables is followed as found: inline on one line or many, `[[...]]`, dotted keys,
 inside an inline `env`. Says only where to cut; whether the outcome means what was wanted is proved elsewhere.
@@ -11,7 +11,6 @@ import tomli
 from reconciler.core.model import EnvironmentName
 from reconciler.syntax.text import line_end
 from reconciler.syntax.toml import Key, Node, Tree, read_tree
-from reconciler.syntax.toml_read import load_toml
 from reconciler.syntax.toml_spans import Section, Value
 from reconciler.wrangler import toml_lists, toml_sections
 from reconciler.wrangler.splices import KEY, NoPlaceError, Splice, environment_path
@@ -24,11 +23,6 @@ from reconciler.wrangler.toml_style import (
     write_key,
     write_string,
 )
-
-
-def load(path: str, data: bytes, *, max_bytes: int) -> dict[str, object]:
-    """The file as plain values; InputError with the place of a syntax error."""
-    return load_toml(path, data, max_bytes=max_bytes, code="wrangler-syntax")
 
 
 def string_value(literal: str) -> str | None:
