@@ -7,9 +7,11 @@ from datetime import timedelta
 
 import pytest
 
+from reconciler.core.certificates import parse_stored
 from reconciler.core.model import (
     Actual,
     Built,
+    CertificateName,
     Desired,
     EntryId,
     FoundBinding,
@@ -19,7 +21,7 @@ from reconciler.core.model import (
     Sweep,
     WranglerFile,
 )
-from tests.pki import NOW
+from tests.pki import NOW, make_ca
 from tests.worlds import (
     CONFIG,
     REAL_ID,
@@ -514,6 +516,12 @@ IDS = [
         findings=["binding-to-ca"],
     ),
     Row(
+        "6: offline another id than the declared one is wrong, not unknown: nobody was asked",
+        desired({}, [worker("checkout", {None: {"LEDGER": f"id:{uid(9)}"}})]),
+        actual(None, {"checkout": file({None: {"LEDGER": uid(8)}})}),
+        ["rebind LEDGER wrong-id"],
+    ),
+    Row(
         "7: the embedded store changes nothing in a file with a real account's id",
         desired({"billing": 1}, [BILLING]),
         actual([entry(1, 1, "@billing")], {"checkout": file({None: {"BILLING": REAL_ID}})}),
@@ -671,6 +679,19 @@ def test_a_rule_gives_exactly_these_changes_waits_and_findings(row: Row) -> None
     assert waits(plan) == row.waiting
     assert sorted(codes(plan)) == sorted(row.findings)
     assert [item.entry.id for item in plan.adopted] == row.adopted
+
+
+def test_a_leaf_that_is_stored_with_another_chain_is_a_warning() -> None:
+    """Another content digest, so it is uploaded; the store may see it otherwise."""
+    ca = make_ca("Chain Root").issue_ca("Chain Issuer")
+    leaf = ca.issue("leaf")
+    alone, chained = parse_stored(leaf.certificate_pem.decode()), parse_stored(leaf.chain_pem.decode())
+    assert alone is not None
+    assert chained is not None
+    wanted = replace(desired({"billing": 1}), bundles={CertificateName("billing"): chained})
+    plan = plan_of(wanted, actual([replace(entry(1, 1, "by hand"), certificates=alone.pem())]))
+    assert shown(plan) == ["upload billing missing"]
+    assert "same-leaf" in codes(plan)
 
 
 def test_an_old_job_run_again_deletes_nothing_that_a_newer_checkout_uploaded() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from reconciler.core import binding_findings as findings
@@ -33,6 +33,7 @@ from reconciler.core.model import (
     Unknown,
     WranglerFile,
 )
+from reconciler.core.rebind import Pair, is_remote_as_wanted, rebind_reasons
 
 
 @dataclass(slots=True)
@@ -51,41 +52,6 @@ class _Target:
     id: EntryId | None
     certificate: CertificateName | None = None
     digest: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Pair:
-    """A binding as found, beside what is known of its id."""
-
-    found_id: str
-    entry: Entry | None
-    owner: CertificateName | None
-    certificate: CertificateName | None
-    placeholder: bool
-
-
-def _placeholder(pair: _Pair) -> Reason | None:
-    return Reason.PLACEHOLDER_ID if pair.placeholder else None
-
-
-def _unknown_id(pair: _Pair) -> Reason | None:
-    return Reason.UNKNOWN_ID if not pair.placeholder and pair.entry is None else None
-
-
-def _content_changed(pair: _Pair) -> Reason | None:
-    return Reason.CONTENT_CHANGED if pair.entry and pair.owner and pair.owner == pair.certificate else None
-
-
-def _wrong_id(pair: _Pair) -> Reason | None:
-    return Reason.WRONG_ID if pair.entry and (pair.owner is None or pair.owner != pair.certificate) else None
-
-
-REBIND_CHECKS: tuple[Callable[[_Pair], Reason | None], ...] = (_placeholder, _unknown_id, _content_changed, _wrong_id)
-
-
-def _is_as_wanted(found: FoundBinding, declared: DeclaredBinding) -> bool:
-    """Whether `remote` is as declared, or not declared."""
-    return declared.remote is None or found.remote is declared.remote
 
 
 class _BindingDiffer:
@@ -160,7 +126,7 @@ class _BindingDiffer:
             return
         target = self._target(site, declared)
         if target is None or (
-            found is not None and found.certificate_id == target.id and _is_as_wanted(found, declared)
+            found is not None and found.certificate_id == target.id and is_remote_as_wanted(found, declared)
         ):
             return
         unsure = self.inventory is None and target.id is None
@@ -168,7 +134,7 @@ class _BindingDiffer:
             self._say_unknown(site, declared, target)
             return
         reasons, differences = self._reasons(found, target)
-        if found is not None and not _is_as_wanted(found, declared):
+        if found is not None and not is_remote_as_wanted(found, declared):
             reasons = (*reasons, Reason.REMOTE_DIFFERS)
         self.out.changes.append(
             BindingChange(
@@ -195,17 +161,16 @@ class _BindingDiffer:
         if found.certificate_id == target.id:
             return (), ()
         entry = self._entry(found.certificate_id)
-        pair = _Pair(
-            found_id=found.certificate_id,
+        pair = Pair(
             entry=entry,
             owner=self.inventory.owned.get(entry.id) if self.inventory and entry else None,
             certificate=target.certificate,
             placeholder=is_placeholder(found.certificate_id, self.store),
+            asked=self.inventory is not None,
         )
-        reasons = tuple(reason for check in REBIND_CHECKS if (reason := check(pair)) is not None)
         old = entry.bundle if entry else None
         new = self.desired.bundles.get(target.certificate) if target.certificate else None
-        return reasons, certificate_differences(old, new) if old and new and old != new else ()
+        return rebind_reasons(pair), certificate_differences(old, new) if old and new and old != new else ()
 
     def _entry(self, text: str) -> Entry | None:
         """The entry of an id: from the list, or from the one question that was asked for it (rule 6)."""

@@ -137,7 +137,7 @@ def _diff_uploads(
     for digest, names in _groups(desired).items():
         if any(name in inventory.current or name in blocked for name in names):
             continue
-        found = _check_upload(desired, names, now)
+        found = [*_check_upload(desired, names, now), *_same_leaf(desired, inventory, names)]
         problems.extend(found)
         if not any(is_error(problem) for problem in found):
             uploads.append(_upload(desired, inventory, digest, names))
@@ -155,6 +155,19 @@ def _check_upload(desired: Desired, names: list[CertificateName], now: datetime)
         hint = 'add `private_key = { env = "NAME" }` or the path of a key file'
         found.append(Diagnostic(Severity.ERROR, "key-missing", message, pointer, hint))
     return [replace(problem, certificate=name) for problem in found for name in names]
+
+
+def _same_leaf(desired: Desired, inventory: Inventory, names: list[CertificateName]) -> list[Diagnostic]:
+    """A stored entry with this leaf and another chain: to the store it may be the same certificate."""
+    leaf = desired.bundles[names[0]].fingerprint
+    same = [entry for entry in inventory.entries.values() if entry.bundle and entry.bundle.fingerprint == leaf]
+    message = "the store has the leaf of {!r} already, with another chain, as {}"
+    hint = "the store may refuse it as stored already; give the chain that is stored, or a renewed certificate"
+    pointer = Pointer(desired.declaration.path, ("certificates", names[0], "certificate"))
+    return [
+        Diagnostic(Severity.WARNING, "same-leaf", message.format(names[0], entry.id), pointer, hint, names[0])
+        for entry in same
+    ]
 
 
 def _upload(desired: Desired, inventory: Inventory, digest: str, names: list[CertificateName]) -> Upload:
