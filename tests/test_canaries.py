@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from pathlib import Path
 
 import pytest
@@ -40,9 +41,24 @@ EVERYTHING = (
     ["validate"],
     ["plan"],
     ["plan", "--format", "json", "--out", "plan.json"],
+    ["show", "plan.json"],
+    ["explain", "billing"],
     ["apply", "--yes", "--verbose", "--format", "json", "--out", "outcome.json"],
     ["plan", "--offline"],
+    ["status"],
+    ["status", "--format", "json"],
+    ["explain", "BILLING", "--format", "json"],
+    ["output", "billing", "--format", "json"],
+    ["doctor"],
+    ["history", "--format", "json"],
 )
+
+
+SECOND = """
+[certificates.second]
+certificate = "certs/second.pem"
+private_key = "certs/second.key"
+"""
 
 
 @pytest.fixture
@@ -115,3 +131,19 @@ def test_a_broken_key_is_never_quoted(project: Project, text: str) -> None:
     results = [project.run(*command) for command in (["validate"], ["apply", "--yes"])]
     assert [result.code for result in results] == [1, 1]
     search(project, results, (1,), ())
+
+
+def test_no_child_sees_a_key_in_its_environment_or_arguments(project: Project) -> None:
+    """git, the only program that is ever started, writes down here what it is given."""
+    (project.folder / ".git").mkdir()
+    project.write("mtls.toml", MTLS + SECOND)
+    project.write("certs/second.pem", issued(2).certificate_pem)
+    project.write("certs/second.key", issued(2).key_pem).chmod(0o600)
+    seen = project.folder / "seen.txt"
+    fake = f'#!/bin/sh\nenv >> "{seen}"\nprintf "%s " "$@" >> "{seen}"\nexit 1\n'
+    project.write("bin/git", fake).chmod(0o700)
+    project.environ["PATH"] = f"{project.folder / 'bin'}:{os.environ['PATH']}"
+    results = [project.run(*arguments) for arguments in EVERYTHING]
+    assert "ls-files" in seen.read_text()
+    assert "BILLING_KEY" not in seen.read_text()
+    search(project, results, (1, 2), ("certs/second.key",))

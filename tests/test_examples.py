@@ -104,7 +104,7 @@ def test_the_workers_call_their_bindings(tmp_path: Path) -> None:
     assert "await env.MY_CERT.fetch(" in quickstart
 
 
-@pytest.mark.parametrize("name", ["quickstart", "many-workers", "rotation"])
+@pytest.mark.parametrize("name", ["quickstart", "many-workers", "rotation", "monorepo"])
 def test_an_example_holds_no_generated_file(name: str) -> None:
     """Certificates and keys are made, never kept."""
     command = ["git", "ls-files", "--", f"examples/{name}"]

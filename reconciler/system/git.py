@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import subprocess
 
 _TIMEOUT_S = 30
+_PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "XDG_CONFIG_HOME", "LANG", "LC_ALL")
 
 
 def git_root(folder: Path) -> Path | None:
@@ -86,5 +87,8 @@ def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[bytes] | No
 
 
 def _environment() -> dict[str, str]:
-    """This process's environment without git's own: inside of a hook it names the hook's repository and index."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    """What git needs of this process's environment, which may hold private keys and tokens, and nothing else.
+
+    Not git's own variables either: inside of a hook they name the hook's repository and index.
+    """
+    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
