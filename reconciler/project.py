@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,7 +14,8 @@ from reconciler.core.errors import Place, Pointer, UsageError
 from reconciler.core.key_shapes import KeyFiles
 from reconciler.core.model import StoreSettings
 from reconciler.core.ports import Clock, Files, Store, StoreReader
-from reconciler.syntax.places import resolve
+from reconciler.stores.surroundings import Surroundings
+from reconciler.syntax.places import Places
 from reconciler.system.clock import SystemClock
 from reconciler.system.discover import FILE_NAME, find_file
 from reconciler.system.files import ProjectFiles
@@ -64,6 +66,7 @@ class Project:
     lock: Lock
     clock: Clock
     sources: dict[str, bytes] = field(default_factory=dict, repr=False)
+    _places: dict[str, Places] = field(default_factory=dict, init=False, repr=False)
 
     def place(self, where: Pointer | Place | None) -> Place | None:
         """Where a finding is: file, line, column."""
@@ -72,10 +75,12 @@ class Project:
         data = self.sources.get(where.path)
         if data is None:
             return Place(where.path)
-        if where.path != self.name:
-            return resolve(where, data)
-        # Whatever `--file` is called, it is read as FILE_NAME is.
-        return replace(resolve(replace(where, path=FILE_NAME), data), path=self.name)
+        places = self._places.get(where.path)
+        if places is None or places.data is not data:
+            # Whatever `--file` is called, it is read as FILE_NAME is.
+            places = Places(FILE_NAME if where.path == self.name else where.path, data)
+            self._places[where.path] = places
+        return places.find(where)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +89,13 @@ class _Stores:
 
     folder: Path
     clock: Clock
+    around: Surroundings
 
     def open_reader(self, settings: StoreSettings) -> StoreReader:
-        return stores.open_reader(settings, root=self.folder, clock=self.clock)
+        return stores.open_reader(settings, root=self.folder, clock=self.clock, around=self.around)
 
     def open_store(self, settings: StoreSettings) -> Store:
-        return stores.open_store(settings, root=self.folder, clock=self.clock)
+        return stores.open_store(settings, root=self.folder, clock=self.clock, around=self.around)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,15 +139,15 @@ def open_project(file: Path | None, *, cwd: Path, environ: Mapping[str, str]) ->
             f"there is no {FILE_NAME} here or in a parent folder up to the git root",
             hint="go to the folder that has it, or name it with `--file`",
         )
-    if file is not None and not path.exists():
+    if file is not None and not os.path.lexists(path):
         raise UsageError(f"{file} does not exist", hint="`--file` names an mtls.toml; is the path right?")
     folder, clock = path.parent, SystemClock()
     return Project(
         folder=folder,
         name=path.name,
         environ=environ,
-        files=ProjectFiles(folder, key_dirs=environ.get(KEY_DIRS, "")),
-        stores=_Stores(folder, clock),
+        files=ProjectFiles(folder, key_dirs=environ.get(KEY_DIRS, ""), name=path.name),
+        stores=_Stores(folder, clock, Surroundings(environ)),
         lines=_Lines(folder),
         lock=_Lock(folder, clock),
         clock=clock,

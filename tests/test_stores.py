@@ -14,12 +14,14 @@ from reconciler.core.identifiers import IdKind, kind_of_id
 from reconciler.core.model import Entry, StoreKind, StoreSettings
 from reconciler.stores import open_reader, open_store
 from reconciler.stores.local import open_in_memory
+from tests.cloudflare_server import on_cloudflare
 from tests.embedded import SETTINGS, in_memory, on_disk
 from tests.store_contract import LEAVES, SetClock, StoreContract, Subject, leaf
 
 STORES: Mapping[str, Callable[[Path, SetClock], Subject]] = {
     "embedded on disk": on_disk,
     "embedded in memory": in_memory,
+    "cloudflare": on_cloudflare,
 }
 
 
@@ -34,11 +36,11 @@ class TestContract(StoreContract):
 # --- the registry ----------------------------------------------------------------------------------------------------
 
 
-def test_a_store_that_this_version_lacks_is_said(tmp_path: Path) -> None:
-    """Both openers say so, with what works all the same."""
+def test_a_store_that_can_not_be_opened_is_said(tmp_path: Path) -> None:
+    """Both openers say what is missing, with what works all the same."""
     settings = StoreSettings(kind=StoreKind.CLOUDFLARE)
     for opener in (open_reader, open_store):
-        with pytest.raises(StoreError, match="cloudflare") as caught:
+        with pytest.raises(StoreError, match="which account") as caught:
             opener(settings, root=tmp_path, clock=SetClock())
         assert "plan --offline" in (caught.value.hint or "")
 

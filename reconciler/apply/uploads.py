@@ -41,8 +41,12 @@ def _open_key(run: Run, upload: Upload) -> PrivateKey | None:
         reference = certificates[name].key
         if reference is None:
             continue
-        key = run.world.keys[reference.source].open(reference)
         where = Pointer(run.desired.declaration.path, ("certificates", name, "private_key"))
+        try:
+            key = run.world.keys[reference.source].open(reference)
+        except ReconcilerError as error:
+            error.where = error.where or where
+            raise
         problems = check_pair(run.desired.bundles[name], key.pem, where=where)
         if any(found.severity is Severity.ERROR for found in problems):
             raise InputError(problems)
@@ -70,7 +74,8 @@ def _upload(run: Run, upload: Upload) -> Step:
 
 def _find_content(run: Run, upload: Upload, *, ca: bool) -> Entry:
     """The entry that stood in the way of an upload: another run's, or our own of which the reply was lost."""
-    for entry in run.world.store.list_entries().entries:
+    entries = run.world.store.list_entries().entries
+    for entry in entries:
         same = entry.bundle is not None and entry.bundle.digest == upload.digest
         if same and is_other_stacks(read_mark(entry), run.desired.declaration):
             raise StoreError(
@@ -79,7 +84,10 @@ def _find_content(run: Run, upload: Upload, *, ca: bool) -> Entry:
             )
         if same and entry.ca is ca and entry.type == CUSTOM:
             return entry
+    leaf = run.desired.bundles[upload.certificate].fingerprint
+    kin = [entry for entry in entries if entry.bundle is not None and entry.bundle.fingerprint == leaf]
+    named = "; of the same leaf it lists " + ", ".join(f"{entry.id} ({entry.name!r})" for entry in kin) if kin else ""
     raise StoreError(
-        f"the store refuses {upload.certificate!r} as stored already, but does not list its content",
+        f"the store refuses {upload.certificate!r} as stored already, but does not list its content{named}",
         hint="its list may lag behind: run `mtlsctl apply` again in a minute",
     )

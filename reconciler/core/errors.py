@@ -6,7 +6,7 @@ Core and edges raise `ReconcilerError`s; only the CLI catches them. A finding th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
@@ -89,6 +89,20 @@ class Diagnostic:
     where: Pointer | Place | None = None
     hint: str | None = None
     certificate: str | None = None
+
+
+MAX_FINDINGS = 200
+"""Of one file more are only counted: nobody reads them, and a file can be made to have a hundred thousand."""
+
+
+def shorten(found: Sequence[Diagnostic], where: Pointer | Place) -> tuple[Diagnostic, ...]:
+    """The first of many findings, and one that says how many more there are; an error where an error is among them."""
+    rest = found[MAX_FINDINGS:]
+    if not rest:
+        return tuple(found)
+    severity = Severity.ERROR if any(one.severity is Severity.ERROR for one in rest) else Severity.WARNING
+    message, hint = f"{len(rest):,} more findings are not shown", "correct these first, then run again"
+    return (*found[:MAX_FINDINGS], Diagnostic(severity, "too-many-findings", message, where, hint))
 
 
 class ReconcilerError(Exception):
@@ -237,3 +251,9 @@ class QuotaReached(StoreRefused):
     """The account holds as many entries of this sort as it may (1489 for CAs)."""
 
     code = "quota-reached"
+
+
+class UnknownStoreError(StoreRefused):
+    """The store answered with an error that nobody here knows: nothing more may be changed in this run."""
+
+    code = "store-unknown-error"

@@ -46,6 +46,9 @@ BEGIN
 END""",
 )
 
+_MAX_ROW_BYTES = 2_000_000
+"""A row of ours has at most a hundred kilobytes; SQLite would read a gigabyte."""
+
 _JOURNAL_MAGIC = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
 
 
@@ -139,6 +142,7 @@ class FileDatabase:
         opened = sqlite3.connect(uri, uri=True, timeout=self._timeout_s, isolation_level=None)
         with contextlib.closing(opened) as connection:
             connection.execute("PRAGMA trusted_schema = OFF")
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_ROW_BYTES)
             yield connection
 
     def _recovered(self, reader: sqlite3.Connection) -> bool:

@@ -23,6 +23,7 @@ from reconciler.core.pem import find_blocks
 from reconciler.core.ports import Clock, NewEntry, Store, StoreReader
 from reconciler.stores.database import Database, FileDatabase, MemoryDatabase, ReadableDatabase
 from reconciler.stores.database_errors import damaged
+from reconciler.stores.surroundings import Surroundings
 
 _COLUMNS = "id, name, ca, certificates, type, issuer, serial_number, signature, expires_on, uploaded_on"
 _MICROSECOND = timedelta(microseconds=1)
@@ -35,12 +36,12 @@ def new_id() -> str:
     return EMBEDDED_PREFIX + str(uuid4()).partition("-")[2]
 
 
-def open_reader(settings: StoreSettings, *, root: Path, clock: Clock) -> StoreReader:  # noqa: ARG001 - as StoreRoom
+def open_reader(settings: StoreSettings, *, root: Path, clock: Clock, around: Surroundings) -> StoreReader:  # noqa: ARG001 - as StoreRoom
     """The reading half over `.mtlsctl/store.db` below `root`; a missing file is an empty store and stays missing."""
     return LocalReader(FileDatabase(root))
 
 
-def open_store(settings: StoreSettings, *, root: Path, clock: Clock) -> Store:
+def open_store(settings: StoreSettings, *, root: Path, clock: Clock, around: Surroundings) -> Store:  # noqa: ARG001
     """The whole store over `.mtlsctl/store.db` below `root`, created with its folder at the first write."""
     return LocalStore(FileDatabase(root), clock=clock, limit=settings.limit)
 

@@ -2,40 +2,65 @@
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 
 from reconciler.core.errors import Place, Pointer
+from reconciler.syntax.text import split_bom
 
-Locate = Callable[[str, tuple[str | int, ...], bool], tuple[int, int]]
+FindOffset = Callable[[tuple[str | int, ...], bool], int]
 
 
-def _locate_toml(text: str, keys: tuple[str | int, ...], at_key: bool) -> tuple[int, int]:
+def _in_toml(text: str) -> FindOffset:
     from reconciler.syntax import toml
 
-    return toml.locate(text, keys, at_key=at_key)
+    tree = toml.read_tree(text)
+    return lambda keys, at_key: toml.find_offset(tree, keys, at_key=at_key)
 
 
-def _locate_jsonc(text: str, keys: tuple[str | int, ...], at_key: bool) -> tuple[int, int]:
+def _in_jsonc(text: str) -> FindOffset:
     from reconciler.syntax import jsonc
 
-    return jsonc.locate(text, keys, at_key=at_key)
+    root = jsonc.parse(text)
+    return lambda keys, at_key: jsonc.find_offset(root, keys, at_key=at_key)
 
 
-_LOCATE: Mapping[str, Locate] = {
-    ".toml": _locate_toml,
-    ".json": _locate_jsonc,
-    ".jsonc": _locate_jsonc,
+_FORMATS: Mapping[str, Callable[[str], FindOffset]] = {
+    ".toml": _in_toml,
+    ".json": _in_jsonc,
+    ".jsonc": _in_jsonc,
 }
 
 
+class Places:
+    """The places in one file. It is looked through at once, so a thousand findings cost little more than one."""
+
+    def __init__(self, path: str, data: bytes) -> None:
+        """`path` tells the format by its suffix."""
+        self.data = data
+        self._find: FindOffset | None = None
+        self._line_ends: list[int] = []
+        read = _FORMATS.get(PurePosixPath(path).suffix.lower())
+        if read is not None:
+            try:
+                _, text = split_bom(data.decode())
+                self._find = read(text)
+            except ValueError:
+                return
+            self._line_ends = [found.start() for found in re.finditer("\n", text)]
+
+    def find(self, pointer: Pointer) -> Place:
+        """The place of a pointer; the path alone where the bytes can't be read as its format."""
+        if self._find is None:
+            return Place(pointer.path)
+        offset = self._find(pointer.keys, pointer.at_key)
+        line = bisect_left(self._line_ends, offset)
+        before = self._line_ends[line - 1] if line else -1
+        return Place(pointer.path, line + 1, offset - before)
+
+
 def resolve(pointer: Pointer, data: bytes) -> Place:
-    """The place of a pointer in the bytes of its file; the path alone where the bytes can't be read as its format."""
-    locate = _LOCATE.get(PurePosixPath(pointer.path).suffix.lower())
-    if locate is None:
-        return Place(pointer.path)
-    try:
-        line, column = locate(data.decode(), pointer.keys, pointer.at_key)
-    except ValueError:
-        return Place(pointer.path)
-    return Place(pointer.path, line, column)
+    """The place of one pointer in the bytes of its file, as `Places` finds it."""
+    return Places(pointer.path, data).find(pointer)

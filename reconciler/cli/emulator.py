@@ -1,0 +1,155 @@
+"""`emulator`: Cloudflare's API on this machine, to rehearse with."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reconciler.cli.session import Session, command, say
+
+if TYPE_CHECKING:
+    from reconciler.emulator.limits import Limiter
+    from reconciler.emulator.state import State
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_TOKEN = "EMULATOR_TOKEN"  # noqa: S105 - the name of a variable
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    command(app, example="mtlsctl emulator --list-lag 5 --faults seed:7")(emulator)
+
+
+def emulator(
+    session: Session,
+    port: Annotated[int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="0 takes a free one.")] = 8787,
+    host: Annotated[
+        str, typer.Option("--host", metavar="ADDRESS", help="Where to listen; others than you reach it, if you say so.")
+    ] = "127.0.0.1",
+    account: Annotated[
+        str | None, typer.Option("--account", metavar="ID", help="The account's id, 32 hexadecimal digits.")
+    ] = None,
+    latency: Annotated[
+        float, typer.Option("--latency", metavar="MS", min=0, help="Milliseconds before each reply.")
+    ] = 0.0,
+    rate_limit: Annotated[
+        str,
+        typer.Option("--rate-limit", metavar="N/Ws", help='Requests in a window, then as long a block; or "off".'),
+    ] = "1200/300s",
+    list_lag: Annotated[
+        float, typer.Option("--list-lag", metavar="S", min=0, help="Seconds until an upload is listed.")
+    ] = 0.0,
+    binding_lag: Annotated[
+        float, typer.Option("--binding-lag", metavar="S", min=0, help="Seconds until a Worker may bind an upload.")
+    ] = 0.0,
+    in_use_lag: Annotated[
+        float, typer.Option("--in-use-lag", metavar="S", min=0, help="Seconds that a certificate stays in use.")
+    ] = 0.0,
+    leaf_limit: Annotated[
+        int, typer.Option("--leaf-limit", metavar="N", min=0, help="How many leaf certificates the account holds.")
+    ] = 1000,
+    faults: Annotated[
+        str | None,
+        typer.Option("--faults", metavar="FILE|seed:N", help="Things that go wrong: a JSON file, or any by a seed."),
+    ] = None,
+    store: Annotated[
+        Path | None, typer.Option("--store", metavar="FOLDER", help="Keep everything there; otherwise in memory.")
+    ] = None,
+) -> None:
+    """Answer as Cloudflare's API does for certificates and Workers, until Ctrl-C: no account, no network, no risk.
+
+    mtlsctl, wrangler and Cloudflare's SDKs work against it. Any token is good, or only the one in EMULATOR_TOKEN
+    where that is set. While it runs, /_emulator/ sets lags, limits, faults and tokens, for programs on this machine.
+    """
+    from reconciler.core.errors import ReconcilerError
+
+    try:
+        from reconciler.emulator.server import base_url, listen, serve
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in ("uvicorn", "h11"):
+            raise
+        hint = "install it: pip install 'mtlsctl[emulator]'"
+        raise ReconcilerError("the emulator needs uvicorn, which is not installed", hint=hint, code="extra") from error
+
+    state = _state(account, store)
+    settings = {"latency_s": latency / 1000, "list_lag_s": list_lag, "binding_lag_s": binding_lag}
+    state.settings.change({**settings, "in_use_lag_s": in_use_lag, "leaf_limit": leaf_limit})
+    state.limiter = _limiter(rate_limit)
+    if faults is not None:
+        _schedule(state, faults)
+    with listen(host, port) as listening:
+        _greet(session, base_url(listening), next(iter(state.accounts)), host)
+        serve(
+            state,
+            listening,
+            on_reply=lambda request, reply: session.log(f"{request.method} {request.path} {reply.status}"),
+        )
+
+
+def _greet(session: Session, url: str, account: str, host: str) -> None:
+    known = bool(os.environ.get(_TOKEN))
+    token = f'"${_TOKEN}"' if known else "anything"
+    session.emit(
+        f"export CLOUDFLARE_API_BASE_URL={url}\n"
+        f"export CLOUDFLARE_ACCOUNT_ID={account}\n"
+        f"export CLOUDFLARE_API_TOKEN={token}\n"
+    )
+    if host not in _LOOPBACK:
+        who = "who knows the token" if known else "at all"
+        say(f"WARNING: listening on {host}, so anyone {who} who reaches this machine can use the emulator", err=True)
+        say("  hint: put nothing into it that is worth something; without --host it listens on 127.0.0.1", err=True)
+    say("the emulator is running; Ctrl-C ends it", err=True)
+
+
+def _state(account: str | None, store: Path | None) -> State:
+    from reconciler.core.errors import UsageError
+    from reconciler.emulator.access import Token
+    from reconciler.emulator.state import ACCOUNT_ID, new_state
+    from reconciler.system.clock import SystemClock
+
+    account = account or os.environ.get("CLOUDFLARE_ACCOUNT_ID") or ACCOUNT_ID
+    if not re.fullmatch(r"[0-9a-f]{32}", account):
+        raise UsageError(f"{account!r} is no account id", hint="an account id has 32 hexadecimal digits in lower case")
+    state = new_state(SystemClock(), account_id=account, folder=store)
+    token = os.environ.get(_TOKEN)
+    if token:
+        state.access.tokens[token] = Token()
+    return state
+
+
+def _limiter(text: str) -> Limiter:
+    from reconciler.core.errors import UsageError
+    from reconciler.emulator.limits import Limiter, RateLimit
+
+    if text == "off":
+        return Limiter(None)
+    found = re.fullmatch(r"([1-9]\d{0,8})/([1-9]\d{0,5})s?", text)
+    if found is None:
+        raise UsageError(
+            f"--rate-limit {text!r} is no limit", hint='write 120/6s for 120 requests in 6 seconds, or "off"'
+        )
+    window_s = float(found[2])
+    return Limiter(RateLimit(int(found[1]), window_s, window_s))
+
+
+def _schedule(state: State, text: str) -> None:
+    import json
+
+    from reconciler.core.errors import FileError, UsageError
+    from reconciler.emulator.faults import read_faults
+
+    found = re.fullmatch(r"seed:(\d{1,18})", text)
+    if found:
+        state.faults.seed(int(found[1]))
+        return
+    try:
+        state.faults.add(*read_faults(json.loads(Path(text).read_bytes())))
+    except OSError as error:
+        raise FileError(f"can't read {text!r}: {error.strerror}", hint="name a JSON file, or write seed:N") from error
+    except ValueError as error:
+        hint = 'a list such as [{"kind": "lost-reply", "method": "POST", "path": "/mtls_certificates"}]'
+        raise UsageError(f"{text}: {error}", hint=hint) from error

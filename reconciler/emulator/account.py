@@ -1,0 +1,195 @@
+"""One account: its certificates in the embedded store, and everything that can hold one of them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from reconciler.core.errors import FileError
+from reconciler.core.model import Entry, EntryId
+from reconciler.core.ports import Clock
+from reconciler.emulator.settings import Settings
+from reconciler.emulator.wire import Json
+from reconciler.stores.database import Database, FileDatabase, MemoryDatabase
+from reconciler.stores.local import LocalStore
+from reconciler.system.atomic import write_atomic
+
+_FILE = "emulator.json"
+
+
+class SharedMemory(MemoryDatabase):
+    """A database in memory for several threads, one at a time, which the emulator's lock sees to."""
+
+    def __init__(self) -> None:
+        self._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        weakref.finalize(self, self._connection.close)
+
+
+@dataclass(slots=True)
+class Worker:
+    """A Worker. Versions and deployments are kept as the API shows them, the oldest first."""
+
+    name: str
+    tag: str
+    created_on: str
+    modified_on: str
+    last_deployed_from: str = "api"
+    tags: list[str] = field(default_factory=list)
+    versions: list[Json] = field(default_factory=list)
+    deployments: list[Json] = field(default_factory=list)
+    script_settings: Json = field(default_factory=dict)
+    subdomain: bool = True
+
+    def version(self, version_id: str) -> Json | None:
+        """The version of this id."""
+        return next((version for version in self.versions if version["id"] == version_id), None)
+
+    def deployed(self) -> list[Json]:
+        """The versions that serve traffic: one, or two of a gradual deployment."""
+        if not self.deployments:
+            return []
+        shares = self.deployments[-1]["versions"]
+        assert isinstance(shares, list)  # noqa: S101 - as it was made
+        return [version for share in shares if (version := self.version(share["version_id"])) is not None]
+
+
+@dataclass(slots=True)
+class Holders:
+    """What a certificate can be in use by: Workers, Hyperdrive configs, and the hostnames of zones."""
+
+    workers: dict[str, Worker] = field(default_factory=dict)
+    hyperdrive: dict[str, Json] = field(default_factory=dict)
+    hostnames: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    """Zone to certificate id to hostnames; the id "" is Cloudflare's own CA."""
+    pages: dict[str, Json] = field(default_factory=dict)
+
+
+class Account:
+    """The certificates and their holders. `folder` None: in memory."""
+
+    def __init__(
+        self,
+        account_id: str,
+        *,
+        settings: Settings,
+        clock: Clock,
+        ids: Callable[[], str],
+        folder: Path | None = None,
+    ) -> None:
+        self.id = account_id
+        self._settings = settings
+        self._clock = clock
+        self._ids = ids
+        self._database: Database = SharedMemory() if folder is None else FileDatabase(folder)
+        self._file = None if folder is None else folder / _FILE
+        self.holders = _read(self._file) if self._file is not None and self._file.exists() else Holders()
+        self._kept = b""
+        self._entries: dict[str, Entry] | None = None
+        self.uploaded: dict[str, datetime] = {}
+        self.released: dict[str, datetime] = {}
+        self.deleted: set[str] = set()
+
+    @property
+    def store(self) -> LocalStore:
+        """The embedded store under this account, with the quota as it is now and ids as Cloudflare's."""
+        return LocalStore(self._database, clock=self._clock, limit=self._settings.leaf_limit, ids=self._ids)
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Every entry, the oldest first."""
+        return tuple(self._by_id().values())
+
+    def get(self, entry_id: str) -> Entry | None:
+        """The entry of this id."""
+        return self._by_id().get(entry_id)
+
+    def added(self, entry: Entry) -> None:
+        """Note an upload, from which the lags are counted."""
+        self._by_id()[entry.id] = entry
+        self.uploaded[entry.id] = self._clock.now()
+
+    def delete(self, entry_id: str) -> None:
+        """Delete an entry, whatever holds it."""
+        self.store.delete(EntryId(entry_id))
+        self._by_id().pop(entry_id, None)
+        self.deleted.add(entry_id)
+
+    def _by_id(self) -> dict[str, Entry]:
+        """The entries as the store has them, read once: a later upload is a later entry, so the order stays right."""
+        if self._entries is None:
+            self._entries = {entry.id: entry for entry in self.store.list_entries().entries}
+        return self._entries
+
+    def is_recent(self, entry_id: str, lag_s: float) -> bool:
+        """Whether an entry was uploaded less than `lag_s` seconds ago."""
+        return _within(self.uploaded.get(entry_id), lag_s, self._clock.now())
+
+    def uses(self) -> Iterator[tuple[str, str, str]]:
+        """Every use of a certificate: its id, the service that uses it, and the name of the user there."""
+        for worker in self.holders.workers.values():
+            every = self._settings.held_by == "every-version"
+            for version in worker.versions if every else worker.deployed():
+                yield from ((used, "workers", worker.name) for used in certificates_of(version))
+        for config in self.holders.hyperdrive.values():
+            mtls = config.get("mtls")
+            if isinstance(mtls, dict):
+                used_ids = (mtls.get("mtls_certificate_id"), mtls.get("ca_certificate_id"))
+                yield from ((str(used), "hyperdrive", str(config["name"])) for used in used_ids if used)
+        for by_id in self.holders.hostnames.values():
+            yield from ((used, "api_gateway", name) for used, names in by_id.items() if used for name in names)
+        for project in self.holders.pages.values():
+            yield from ((used, "pages", str(project["name"])) for used in certificates_of(project))
+
+    def held(self) -> set[str]:
+        """The ids of all certificates that something uses."""
+        return {used for used, _, _ in self.uses()}
+
+    def is_held(self, entry_id: str) -> bool:
+        """Whether something uses an entry, or did so until less than the in-use lag ago."""
+        lag = self._settings.in_use_lag_s
+        return entry_id in self.held() or _within(self.released.get(entry_id), lag, self._clock.now())
+
+    def release(self, before: set[str]) -> None:
+        """Note what is held no more, of what was held before a change; and keep the change."""
+        now = self._clock.now()
+        after = self.held()
+        self.released.update(dict.fromkeys(before - after, now))
+        for used in after:
+            self.released.pop(used, None)
+        if self._file is not None:
+            self._keep(self._file)
+
+    def _keep(self, file: Path) -> None:
+        data = json.dumps(asdict(self.holders)).encode()
+        if data != self._kept:
+            write_atomic(file, data, mode=0o600)
+            self._kept = data
+
+
+def certificates_of(version: Json) -> list[str]:
+    """The ids that the mTLS bindings of a version name."""
+    resources = version.get("resources")
+    bindings = resources.get("bindings") if isinstance(resources, dict) else None
+    return [
+        str(binding.get("certificate_id"))
+        for binding in (bindings if isinstance(bindings, list) else [])
+        if binding.get("type") == "mtls_certificate"
+    ]
+
+
+def _within(since: datetime | None, lag_s: float, now: datetime) -> bool:
+    return since is not None and now < since + timedelta(seconds=lag_s)
+
+
+def _read(file: Path) -> Holders:
+    try:
+        value = json.loads(file.read_bytes())
+        workers = {name: Worker(**worker) for name, worker in value.pop("workers").items()}
+        return Holders(workers=workers, **value)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        hint = "an emulator with --store wrote it; remove its folder to begin anew"
+        raise FileError(f"can't read {str(file)!r}: {error}", hint=hint) from error

@@ -1,0 +1,144 @@
+"""The five endpoints of `/accounts/{account}/mtls_certificates`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from reconciler.core.certificates import rfc3339
+from reconciler.core.errors import StoreRefused
+from reconciler.core.model import Entry
+from reconciler.core.ownership import CUSTOM
+from reconciler.core.ports import NewEntry, PrivateKey
+from reconciler.emulator.call import Ask
+from reconciler.emulator.envelope import (
+    certificate_deleted,
+    certificate_in_use,
+    certificate_not_found,
+    from_store,
+    invalid,
+    managed_certificate,
+    success,
+)
+from reconciler.emulator.faults import FaultKind
+from reconciler.emulator.wire import Json, Reply
+
+
+def list_certificates(ask: Ask) -> Reply:
+    """One page of the entries that the filters let through, with the counts of all."""
+    account, settings, fault = ask.account, ask.state.settings, ask.fault
+    kind = fault.kind if fault else None
+    entries = [entry for entry in account.entries() if not account.is_recent(entry.id, settings.list_lag_s)]
+    if fault is not None and kind is FaultKind.LIST_LAG:
+        entries = entries[: -fault.count]
+    entries = [entry for entry in entries if _passes(entry, ask)]
+    total = len(entries)
+    page = 1 if kind is FaultKind.IGNORED_PAGE else _number(ask, "page", 1)
+    per_page = min(_number(ask, "per_page", settings.per_page), settings.most_per_page)
+    begin = (page - 1) * per_page
+    if kind is FaultKind.SHIFTED_PAGES and page > 1:
+        begin += 1  # as if an entry of an earlier page had gone since that page was read
+    shown = entries[begin : begin + per_page]
+    if kind is FaultKind.WRONG_TOTAL:
+        total += 1
+    info: Json = {
+        "page": page,
+        "per_page": per_page,
+        "count": len(shown),
+        "total_count": total,
+        "total_pages": -(-total // per_page),
+    }
+    return success([certificate_object(entry) for entry in shown], result_info=info)
+
+
+def upload_certificate(ask: Ask) -> Reply:
+    """Store certificates, with the key checked and forgotten."""
+    new = _new_entry(ask.body())
+    try:
+        entry = ask.account.store.upload(new)
+    except StoreRefused as error:
+        raise from_store(error) from error
+    ask.account.added(entry)
+    shown = certificate_object(entry)
+    return success({**shown, "updated_at": shown["uploaded_on"]})
+
+
+def get_certificate(ask: Ask) -> Reply:
+    """One entry, as soon as it is uploaded."""
+    return success(certificate_object(_entry(ask)))
+
+
+def delete_certificate(ask: Ask) -> Reply:
+    """Delete what is ours to delete and in nobody's use; the reply is the entry as it was."""
+    account, settings = ask.account, ask.state.settings
+    if settings.already_deleted and ask.names["id"] in account.deleted:
+        raise certificate_deleted()
+    entry = _entry(ask)
+    if entry.type != CUSTOM:
+        raise managed_certificate()
+    if account.is_held(entry.id) or (ask.fault is not None and ask.fault.kind is FaultKind.IN_USE):
+        raise certificate_in_use()
+    account.delete(entry.id)
+    return success(certificate_object(entry))
+
+
+def list_associations(ask: Ask) -> Reply:
+    """The services that use an entry, without saying which of their parts does. The names of services are a guess."""
+    entry = _entry(ask)
+    services = sorted({service for used, service, _ in ask.account.uses() if used == entry.id})
+    return success([{"service": service, "status": "active"} for service in services])
+
+
+def certificate_object(entry: Entry) -> Json:
+    """An entry as the API shows it; there is no key to show."""
+    return {
+        "id": entry.id,
+        "name": entry.name,
+        "ca": entry.ca,
+        "certificates": entry.certificates,
+        "issuer": entry.issuer,
+        "serial_number": entry.serial_number,
+        "signature": entry.signature,
+        "expires_on": rfc3339(entry.expires_on) if entry.expires_on else None,
+        "uploaded_on": _with_microseconds(entry.uploaded_on) if entry.uploaded_on else None,
+        "type": entry.type,
+    }
+
+
+def _entry(ask: Ask) -> Entry:
+    entry = ask.account.get(ask.names["id"])
+    if entry is None:
+        raise certificate_not_found()
+    return entry
+
+
+def _new_entry(body: Json) -> NewEntry:
+    ca, certificates = body.get("ca"), body.get("certificates")
+    name, key = body.get("name") or "", body.get("private_key") or None
+    if not isinstance(ca, bool):
+        raise invalid("ca must be true or false")
+    if not isinstance(certificates, str) or not isinstance(name, str) or not isinstance(key, str | None):
+        raise invalid("certificates, name and private_key must be strings")
+    pem = None if key is None else PrivateKey(key.encode(errors="replace"))
+    return NewEntry(name=name, ca=ca, certificates=certificates, key=pem)
+
+
+def _passes(entry: Entry, ask: Ask) -> bool:
+    """Whether an entry passes `type`, `ca` and `name`; a filter that is not given, or empty, lets all through."""
+    request, settings = ask.request, ask.state.settings
+    types, ca, name = request.first("type"), request.first("ca"), request.first("name")
+    if types and entry.type not in types.split(","):
+        return False
+    if ca in ("true", "false") and entry.ca != (ca == "true"):
+        return False
+    if not name:
+        return True
+    return name in entry.name if settings.name_filter == "substring" else name == entry.name
+
+
+def _number(ask: Ask, name: str, default: int) -> int:
+    text = ask.request.first(name) or ""
+    return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) < 10 else default
+
+
+def _with_microseconds(time: datetime) -> str:
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,225 @@
+"""`/_emulator/...`: setting lags, limits, faults and tokens, and looking inside. For callers on this machine only."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from dataclasses import asdict
+
+from reconciler.core.errors import StoreError
+from reconciler.emulator.access import ALL, Token, permissions_named
+from reconciler.emulator.account import Account, Worker
+from reconciler.emulator.envelope import ApiError, failure, no_route
+from reconciler.emulator.faults import read_faults
+from reconciler.emulator.limits import Limiter, RateLimit
+from reconciler.emulator.state import State
+from reconciler.emulator.wire import Json, Reply, Request, json_reply
+
+CONTROL = "/_emulator/"
+
+
+def control(state: State, request: Request) -> Reply:
+    """The reply to a request below `/_emulator/`: 200 and JSON, 403 for strangers, 400 with what does not fit."""
+    # A page in a browser on this machine is a stranger too, and browsers say where a page comes from.
+    if not _is_here(request.client) or "origin" in request.headers:
+        return json_reply(403, {"error": "the control endpoint is for programs on the emulator's own machine"})
+    handler = _HANDLERS.get((request.method, request.path.removeprefix(CONTROL)))
+    if handler is None:
+        return failure(no_route(request.path))
+    try:
+        body = request.json() if request.body else {}
+        return json_reply(200, handler(state, body))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return json_reply(400, {"error": f"{type(error).__name__}: {error}"})
+    except (StoreError, ApiError) as error:
+        return json_reply(400, {"error": error.message})
+
+
+def _show(state: State, _: object) -> Json:
+    return {
+        "settings": asdict(state.settings),
+        "rate_limit": asdict(state.limiter.limit) if state.limiter.limit else None,
+        "tokens": len(state.access.tokens),
+        "faults": [asdict(fault) for fault in state.faults.pending],
+        "happened": [list(event) for event in state.faults.happened],
+        "accounts": {account.id: _show_account(account) for account in state.accounts.values()},
+    }
+
+
+def _show_account(account: Account) -> Json:
+    uses: dict[str, list[str]] = {}
+    for used, service, name in account.uses():
+        uses.setdefault(used, []).append(f"{service}:{name}")
+    return {
+        "certificates": [
+            {"id": entry.id, "name": entry.name, "ca": entry.ca, "type": entry.type, "users": uses.get(entry.id, [])}
+            for entry in account.entries()
+        ],
+        "workers": {
+            worker.name: {
+                "versions": [version["id"] for version in worker.versions],
+                "deployed": [version["id"] for version in worker.deployed()],
+            }
+            for worker in account.holders.workers.values()
+        },
+        "hyperdrive": list(account.holders.hyperdrive),
+    }
+
+
+def _set(state: State, body: object) -> Json:
+    state.settings.change(body)
+    return asdict(state.settings)
+
+
+def _limit(state: State, body: object) -> Json:
+    """{"quota", "window_s", "block_s", "headers", "per_second"}; {} takes the limits away."""
+    given = _object(body)
+    per_second = given.pop("per_second", None)
+    told = given.pop("headers", "honest")
+    if told not in ("honest", "absent", "generous"):
+        raise ValueError("headers is honest, absent or generous")
+    numbers = {str(name): _number(value) for name, value in given.items()}
+    limit = None
+    if numbers:
+        window_s = numbers.get("window_s", 300.0)
+        limit = RateLimit(int(numbers["quota"]), window_s, numbers.get("block_s", window_s))
+    burst = None if per_second is None else RateLimit(int(_number(per_second)), window_s=1.0, block_s=1.0)
+    state.limiter, state.burst = Limiter(limit, told=told), Limiter(burst)
+    return {"rate_limit": asdict(limit) if limit else None, "per_second": burst.quota if burst else None}
+
+
+def _add_faults(state: State, body: object) -> Json:
+    """A list of faults, or {"seed": 1, "rate": 0.1, "most": 50}."""
+    if isinstance(body, dict):
+        rate, most = _number(body.get("rate", 0.1)), int(_number(body.get("most", 1000)))
+        state.faults.seed(int(_number(body["seed"])), rate=rate, most=most)
+        return {"seed": body["seed"]}
+    faults = read_faults(body)
+    state.faults.add(*faults)
+    return {"added": len(faults)}
+
+
+def _clear_faults(state: State, _: object) -> Json:
+    state.faults.clear()
+    return {}
+
+
+def _add_token(state: State, body: object) -> Json:
+    """{"token", "permissions": [...], "accounts": [...], "active", "account_owned"}; then only known ones are good."""
+    given = _object(body)
+    accounts = given.get("accounts")
+    names = given.get("permissions")
+    state.access.tokens[str(given["token"])] = Token(
+        permissions=ALL if names is None else permissions_named(_list(names)),
+        accounts=None if accounts is None else frozenset(str(account) for account in _list(accounts)),
+        active=given.get("active", True) is True,
+        account_owned=given.get("account_owned", False) is True,
+    )
+    return {"tokens": len(state.access.tokens)}
+
+
+def _add_account(state: State, body: object) -> Json:
+    account_id = str(_object(body)["account"])
+    if len(account_id) != 32 or set(account_id) - set("0123456789abcdef"):
+        raise ValueError("an account id has 32 hexadecimal digits in lower case")
+    return {"account": state.add_account(account_id).id}
+
+
+def _seed_managed(state: State, body: object) -> Json:
+    """{"type": "gateway_managed", "name", "certificates", "account"}."""
+    given = _object(body)
+    texts = {name: str(given[name]) for name in ("name", "certificates")}
+    entry = state.seed_managed(type_=str(given["type"]), account_id=_account(state, given).id, **texts)
+    return {"id": entry.id}
+
+
+def _bind(state: State, body: object) -> Json:
+    """{"worker", "bindings": {name: certificate id}, "account"}: a Worker with exactly these, at once."""
+    given = _object(body)
+    account, name = _account(state, given), str(given["worker"])
+    bindings = _object(given["bindings"])
+    before, now = account.held(), state.clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    worker = account.holders.workers.setdefault(name, Worker(name, state.ids(), created_on=now, modified_on=now))
+    shown = [{"type": "mtls_certificate", "name": key, "certificate_id": value} for key, value in bindings.items()]
+    version: Json = {
+        "id": state.ids(),
+        "number": len(worker.versions) + 1,
+        "metadata": {"created_on": now, "modified_on": now, "source": "api", "hasPreview": False},
+        "annotations": {"workers/triggered_by": "upload"},
+        "resources": {"bindings": shown, "script": {}, "script_runtime": {}},
+    }
+    worker.versions.append(version)
+    share: Json = {"version_id": version["id"], "percentage": 100}
+    worker.deployments.append({"id": state.ids(), "source": "api", "created_on": now, "versions": [share]})
+    account.release(before)
+    return {"worker": name, "version": version["id"]}
+
+
+def _unbind(state: State, body: object) -> Json:
+    """{"worker", "account"}: the Worker is deleted."""
+    given = _object(body)
+    account = _account(state, given)
+    before = account.held()
+    account.holders.workers.pop(str(given["worker"]), None)
+    account.release(before)
+    return {}
+
+
+def _calls(state: State, _: object) -> Json:
+    return {"calls": [asdict(call) for call in state.calls]}
+
+
+def _forget_calls(state: State, _: object) -> Json:
+    state.calls.clear()
+    return {}
+
+
+_HANDLERS: dict[tuple[str, str], Callable[[State, object], Json]] = {
+    ("GET", "state"): _show,
+    ("PATCH", "settings"): _set,
+    ("PUT", "rate-limit"): _limit,
+    ("POST", "faults"): _add_faults,
+    ("DELETE", "faults"): _clear_faults,
+    ("POST", "tokens"): _add_token,
+    ("POST", "accounts"): _add_account,
+    ("POST", "managed"): _seed_managed,
+    ("POST", "bind"): _bind,
+    ("POST", "unbind"): _unbind,
+    ("GET", "calls"): _calls,
+    ("DELETE", "calls"): _forget_calls,
+}
+
+
+def _is_here(client: str) -> bool:
+    try:
+        address = ipaddress.ip_address(client)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return address.is_loopback or (mapped is not None and mapped.is_loopback)
+
+
+def _account(state: State, given: Json) -> Account:
+    return state.account(str(given.get("account") or next(iter(state.accounts))))
+
+
+def _object(value: object) -> Json:
+    match value:
+        case dict():
+            return dict(value)
+        case _:
+            raise ValueError("the body must be a JSON object")
+
+
+def _list(value: object) -> list[object]:
+    match value:
+        case list():
+            return value
+        case _:
+            raise ValueError("a list is expected")
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+        raise ValueError(f"{value!r} is no number from 0")
+    return float(value)

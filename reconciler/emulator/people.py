@@ -1,0 +1,66 @@
+"""Who the token is and which accounts it may see, as wrangler asks before it does anything else."""
+
+from __future__ import annotations
+
+from reconciler.emulator.call import Ask
+from reconciler.emulator.envelope import ApiError, success
+from reconciler.emulator.versions import AUTHOR
+from reconciler.emulator.wire import Json, Reply
+
+
+def verify_token(ask: Ask) -> Reply:
+    """`/user/tokens/verify`, for tokens of a user; one that an account owns is unknown there."""
+    if ask.token.account_owned:
+        raise ApiError(401, 1000, "Invalid API Token")
+    return success({"id": "token", "status": "active"})
+
+
+def verify_account_token(ask: Ask) -> Reply:
+    """The same below `/accounts/{account}`, for tokens of an account."""
+    if not ask.token.account_owned:
+        raise ApiError(401, 1000, "Invalid API Token")
+    return success({"id": "token", "status": "active"})
+
+
+def get_user(ask: Ask) -> Reply:  # noqa: ARG001 - a handler like all others
+    """The user."""
+    return success({"id": "user", "email": AUTHOR})
+
+
+def list_accounts(ask: Ask) -> Reply:
+    """The accounts that the token may see; a token that an account owns can't ask."""
+    if ask.token.account_owned:
+        raise ApiError(400, 1001, "This endpoint does not support account owned tokens")
+    return _page(ask, _accounts(ask))
+
+
+def list_memberships(ask: Ask) -> Reply:
+    """The same as memberships of the user."""
+    return _page(ask, [{"id": f"membership-{account['id']}", "account": account} for account in _accounts(ask)])
+
+
+def get_account(ask: Ask) -> Reply:
+    """One account."""
+    return success(_account(ask.account.id))
+
+
+def _accounts(ask: Ask) -> list[Json]:
+    allowed = ask.token.accounts
+    return [_account(account_id) for account_id in ask.state.accounts if allowed is None or account_id in allowed]
+
+
+def _account(account_id: str) -> Json:
+    return {"id": account_id, "name": f"Emulated account {account_id[:8]}"}
+
+
+def _page(ask: Ask, items: list[Json]) -> Reply:
+    first = ask.request.first("page") in (None, "1")
+    shown, count = items if first else [], len(items)
+    info: Json = {
+        "page": 1 if first else 2,
+        "per_page": 50,
+        "count": len(shown),
+        "total_count": count,
+        "total_pages": 1,
+    }
+    return success(shown, result_info=info)

@@ -1,0 +1,123 @@
+"""The table of all paths: method, path, handler, and the permission that it takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from reconciler.emulator import certificates, deployments, holders, people, versions, workers
+from reconciler.emulator.access import Permission
+from reconciler.emulator.call import Ask
+from reconciler.emulator.wire import Reply
+
+PREFIX = "/client/v4"
+
+Handler = Callable[[Ask], Reply]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One line of the table. `permission` None: any token may."""
+
+    method: str
+    pattern: re.Pattern[str]
+    handler: Handler
+    permission: Permission | None
+
+
+def find_route(method: str, path: str) -> tuple[Route, dict[str, str]] | None:
+    """The route of a request, with the variable parts of its path."""
+    for route in ROUTES:
+        if route.method == method and (found := route.pattern.fullmatch(path)):
+            return route, found.groupdict()
+    return None
+
+
+def _routes() -> Iterator[Route]:
+    for line, handler in _TABLE.items():
+        method, path, *needed = line.split(maxsplit=2)
+        account = "/accounts/{account}"
+        full = path.replace("~", account)
+        pattern = re.compile(PREFIX + re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", full))
+        yield Route(method, pattern, handler, _NEEDED[needed[0]] if needed else None)
+
+
+_NEEDED = {
+    "ssl:read": Permission.CERTIFICATES_READ,
+    "ssl:write": Permission.CERTIFICATES_WRITE,
+    "zone:read": Permission.ZONE_CERTIFICATES_READ,
+    "zone:write": Permission.ZONE_CERTIFICATES_WRITE,
+    "workers:read": Permission.WORKERS_READ,
+    "workers:write": Permission.WORKERS_WRITE,
+    "hyperdrive:read": Permission.HYPERDRIVE_READ,
+    "hyperdrive:write": Permission.HYPERDRIVE_WRITE,
+    "pages:read": Permission.PAGES_READ,
+    "pages:write": Permission.PAGES_WRITE,
+}
+
+_CERTIFICATE = "~/mtls_certificates"
+_SCRIPT = "~/workers/scripts/{worker}"
+_SERVICE = "~/workers/services/{worker}"
+_CONFIG = "~/hyperdrive/configs"
+_PROJECT = "~/pages/projects/{project}"
+_HOSTNAMES = "/zones/{zone}/certificate_authorities/hostname_associations"
+
+_TABLE: dict[str, Handler] = {
+    f"GET {_CERTIFICATE} ssl:read": certificates.list_certificates,
+    f"POST {_CERTIFICATE} ssl:write": certificates.upload_certificate,
+    f"GET {_CERTIFICATE}/{{id}} ssl:read": certificates.get_certificate,
+    f"DELETE {_CERTIFICATE}/{{id}} ssl:write": certificates.delete_certificate,
+    f"GET {_CERTIFICATE}/{{id}}/associations ssl:read": certificates.list_associations,
+    "GET ~/workers/scripts workers:read": workers.list_scripts,
+    f"PUT {_SCRIPT} workers:write": workers.put_script,
+    f"DELETE {_SCRIPT} workers:write": workers.delete_script,
+    f"GET {_SCRIPT}/settings workers:read": workers.get_settings,
+    f"PATCH {_SCRIPT}/settings workers:write": workers.patch_settings,
+    f"GET {_SCRIPT}/script-settings workers:read": workers.get_settings,
+    f"PATCH {_SCRIPT}/script-settings workers:write": workers.patch_script_settings,
+    f"GET {_SCRIPT}/secrets workers:read": workers.list_secrets,
+    f"GET {_SCRIPT}/schedules workers:read": workers.list_schedules,
+    f"GET {_SCRIPT}/subdomain workers:read": workers.get_script_subdomain,
+    f"POST {_SCRIPT}/subdomain workers:write": workers.set_script_subdomain,
+    f"GET {_SCRIPT}/versions workers:read": versions.list_versions,
+    f"POST {_SCRIPT}/versions workers:write": versions.upload_version,
+    f"GET {_SCRIPT}/versions/{{version}} workers:read": versions.get_version,
+    f"GET {_SCRIPT}/deployments workers:read": deployments.list_deployments,
+    f"POST {_SCRIPT}/deployments workers:write": deployments.create_deployment,
+    f"GET {_SCRIPT}/deployments/{{deployment}} workers:read": deployments.get_deployment,
+    f"GET {_SERVICE} workers:read": workers.get_service,
+    f"DELETE {_SERVICE} workers:write": workers.delete_script,
+    f"GET {_SERVICE}/environments/{{environment}} workers:read": workers.get_service_environment,
+    f"GET {_SERVICE}/environments/{{environment}}/bindings workers:read": workers.list_service_bindings,
+    f"GET {_SERVICE}/environments/{{environment}}/subdomain workers:read": workers.get_service_subdomain,
+    f"GET {_SERVICE}/environments/{{environment}}/routes workers:read": workers.list_nothing,
+    "GET ~/workers/domains/records workers:read": workers.list_nothing,
+    "GET ~/workers/durable_objects/namespaces workers:read": workers.list_nothing,
+    "GET ~/storage/kv/namespaces workers:read": workers.list_nothing,
+    "GET ~/workers/workers workers:read": workers.list_workers,
+    "GET ~/workers/workers/{worker} workers:read": workers.get_worker,
+    "GET ~/workers/subdomain workers:read": workers.get_account_subdomain,
+    f"GET {_CONFIG} hyperdrive:read": holders.list_configs,
+    f"POST {_CONFIG} hyperdrive:write": holders.create_config,
+    f"GET {_CONFIG}/{{config}} hyperdrive:read": holders.get_config,
+    f"PUT {_CONFIG}/{{config}} hyperdrive:write": holders.change_config,
+    f"PATCH {_CONFIG}/{{config}} hyperdrive:write": holders.change_config,
+    f"DELETE {_CONFIG}/{{config}} hyperdrive:write": holders.delete_config,
+    f"GET {_HOSTNAMES} zone:read": holders.get_hostnames,
+    f"PUT {_HOSTNAMES} zone:write": holders.put_hostnames,
+    f"GET {_PROJECT} pages:read": holders.get_project,
+    f"GET {_PROJECT}/upload-token pages:read": holders.get_upload_token,
+    f"POST {_PROJECT}/deployments pages:write": holders.deploy_project,
+    f"GET {_PROJECT}/deployments/{{deployment}} pages:read": holders.get_project_deployment,
+    "POST /pages/assets/check-missing": holders.check_missing,
+    "POST /pages/assets/upsert-hashes": holders.upsert_hashes,
+    "GET /user": people.get_user,
+    "GET /user/tokens/verify": people.verify_token,
+    "GET ~/tokens/verify": people.verify_account_token,
+    "GET /accounts": people.list_accounts,
+    "GET /memberships": people.list_memberships,
+    "GET ~": people.get_account,
+}
+
+ROUTES = tuple(_routes())

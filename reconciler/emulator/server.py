@@ -1,0 +1,164 @@
+"""The emulator over HTTP: uvicorn, in a thread for tests or in the foreground for the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+import threading
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from reconciler.core.errors import ReconcilerError
+from reconciler.emulator.app import answer
+from reconciler.emulator.routes import PREFIX
+from reconciler.emulator.state import State
+from reconciler.emulator.wire import Delivery, Reply, Request
+
+OnReply = Callable[[Request, Reply], None]
+
+_Message = MutableMapping[str, Any]
+_Receive = Callable[[], Awaitable[_Message]]
+_Send = Callable[[_Message], Awaitable[None]]
+
+_MOST_BODY = 64 * 1024 * 1024
+_NO_LINGER = struct.pack("ii", 1, 0)
+
+
+class AddressError(ReconcilerError):
+    """The server can't listen where it was told to."""
+
+    code = "address"
+
+
+@contextlib.contextmanager
+def running(state: State) -> Iterator[str]:
+    """The base URL of a server over this state, on a free port of the loopback, for as long as the `with` lasts."""
+    with contextlib.closing(listen("127.0.0.1", 0)) as listening:
+        server = _server(state, None)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        try:
+            yield base_url(listening)  # who connects before the server has begun waits in the socket's queue
+        finally:
+            server.should_exit = server.force_exit = True
+            thread.join()
+
+
+def serve(state: State, listening: socket.socket, *, on_reply: OnReply | None = None) -> None:
+    """Answer until a signal ends it; that signal is raised again afterwards."""
+    _server(state, on_reply).run(sockets=[listening])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one. AddressError where that can't be had."""
+    try:
+        return socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=128
+        )
+    except (OSError, OverflowError, UnicodeError) as error:
+        hint = "choose another one with --port, or 0 for a free one"
+        raise AddressError(f"can't listen on {host} port {port}: {error}", hint=hint) from error
+
+
+def base_url(listening: socket.socket) -> str:
+    """What goes into CLOUDFLARE_API_BASE_URL."""
+    host, port = listening.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}{PREFIX}"
+
+
+def _server(state: State, on_reply: OnReply | None) -> uvicorn.Server:
+    transports: dict[tuple[str, int], asyncio.Transport] = {}
+
+    class Protocol(H11Protocol):
+        """Remembers its transport, for ASGI has no word for breaking a connection."""
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            # asyncio does it only for sockets that say they are TCP, and ours does not; 40 ms a reply without it.
+            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self.client is not None:
+                transports[self.client] = transport
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            if self.client is not None:
+                transports.pop(self.client, None)
+            super().connection_lost(exc)
+
+    async def app(scope: _Message, receive: _Receive, send: _Send) -> None:
+        request = await _read(scope, receive)
+        if request is None:
+            return await _send(Reply(413, b""), send)
+        reply = answer(state, request)
+        if on_reply is not None:
+            on_reply(request, reply)
+        if reply.delay_s:
+            await asyncio.sleep(reply.delay_s)
+        if reply.delivery is Delivery.WHOLE:
+            return await _send(reply, send)
+        return await _break(reply, transports.get(scope["client"]), receive, send)
+
+    config = uvicorn.Config(
+        app,
+        http=Protocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=60,
+        timeout_graceful_shutdown=1,
+    )
+    return uvicorn.Server(config)
+
+
+async def _read(scope: _Message, receive: _Receive) -> Request | None:
+    """The whole request; None where its body is too large."""
+    body = bytearray()
+    more = True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > _MOST_BODY:
+            return None
+    query = parse_qsl(scope["query_string"].decode(errors="replace"), keep_blank_values=True)
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    client = scope["client"][0] if scope["client"] else ""
+    return Request(scope["method"], scope["path"], tuple(query), headers, bytes(body), client)
+
+
+async def _send(reply: Reply, send: _Send) -> None:
+    await _start(reply, send)
+    await send({"type": "http.response.body", "body": reply.body})
+
+
+async def _start(reply: Reply, send: _Send) -> None:
+    headers = {**reply.headers, "content-length": str(len(reply.body))}
+    told = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": reply.status, "headers": told})
+
+
+async def _break(reply: Reply, transport: asyncio.Transport | None, receive: _Receive, send: _Send) -> None:
+    """Everything but a whole reply; ends when the connection has ended, else uvicorn would answer with 500."""
+    if transport is not None:
+        match reply.delivery:
+            case Delivery.RESET:
+                connection = transport.get_extra_info("socket")
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+                transport.abort()
+            case Delivery.CLOSED:
+                transport.abort()
+            case Delivery.CUT:
+                await _start(reply, send)
+                half = reply.body[: len(reply.body) // 2]
+                await send({"type": "http.response.body", "body": half, "more_body": True})
+                transport.close()
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,108 @@
+"""Everything that the emulator knows, handed its clock and its ids; the lock is for whoever serves it from threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+from reconciler.core.errors import FileError
+from reconciler.core.model import Entry
+from reconciler.core.ports import Clock
+from reconciler.emulator.access import Access
+from reconciler.emulator.account import Account
+from reconciler.emulator.envelope import other_account
+from reconciler.emulator.faults import Faults
+from reconciler.emulator.limits import Limiter
+from reconciler.emulator.settings import Settings
+
+ACCOUNT_ID = "0123456789abcdef0123456789abcdef"
+"""The account that is there when nobody asks for another."""
+
+_LOGGED = 100_000
+
+
+def new_id() -> str:
+    """An id as Cloudflare gives them: a random UUID."""
+    return str(uuid4())
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request that was answered, for tests that count. `status` is what was answered, also where it got lost."""
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...]
+    status: int
+    fault: str | None = None
+
+
+@dataclass
+class State:
+    """Accounts and tokens, settings, limits and faults. `folder` is where accounts are kept; None: in memory.
+
+    `limiter` counts by token, `burst` by address: Cloudflare's is 200 in a second, which one client on the loopback
+    passes without meaning to, so there is none at first.
+    """
+
+    clock: Clock
+    ids: Callable[[], str] = new_id
+    folder: Path | None = None
+    settings: Settings = field(default_factory=Settings)
+    access: Access = field(default_factory=Access)
+    limiter: Limiter = field(default_factory=Limiter)
+    burst: Limiter = field(default_factory=lambda: Limiter(None))
+    faults: Faults = field(default_factory=Faults)
+    accounts: dict[str, Account] = field(default_factory=dict)
+    calls: list[Call] = field(default_factory=list)
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+
+    def add_account(self, account_id: str = ACCOUNT_ID) -> Account:
+        """An account, the same one where it is there already; read from the folder where it was kept."""
+        with self.lock:
+            if account_id not in self.accounts:
+                folder = None if self.folder is None else self.folder / account_id
+                if folder is not None:
+                    _make(folder)
+                self.accounts[account_id] = Account(
+                    account_id, settings=self.settings, clock=self.clock, ids=self.ids, folder=folder
+                )
+            return self.accounts[account_id]
+
+    def account(self, account_id: str = ACCOUNT_ID) -> Account:
+        """The account of this id; ApiError where it is not there."""
+        found = self.accounts.get(account_id)
+        if found is None:
+            raise other_account()
+        return found
+
+    def seed_managed(self, *, type_: str, name: str, certificates: str, account_id: str = ACCOUNT_ID) -> Entry:
+        """Put a CA of Gateway's or Access's into an account, as no upload can."""
+        with self.lock:
+            account = self.account(account_id)
+            entry = account.store.seed(type_=type_, name=name, ca=True, certificates=certificates)
+            account.added(entry)
+            return entry
+
+    def record(self, call: Call) -> None:
+        """Remember a call, the newest hundred thousand of them."""
+        self.calls.append(call)
+        del self.calls[:-_LOGGED]
+
+
+def new_state(clock: Clock, *, account_id: str = ACCOUNT_ID, folder: Path | None = None) -> State:
+    """A state with one account and Cloudflare's own limits, without faults, where any token may everything."""
+    state = State(clock, folder=folder)
+    state.add_account(account_id)
+    return state
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        hint = "name a folder that can be written, or one that can be made"
+        raise FileError(f"can't make the folder {str(folder)!r}: {error.strerror}", hint=hint) from error

@@ -1,0 +1,236 @@
+"""Speaks HTTP with Cloudflare's API: one call at a time, inside the rate limit, whoever waits for it.
+
+Gives the envelope of a success and raises for everything else; knows nothing of certificates, and makes no call again
+but one that the rate limit refused. It must never show the token or what was sent.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import httpx
+
+from reconciler.core.errors import StoreError
+from reconciler.stores.cloudflare.access import BASE_URL, Access
+from reconciler.stores.cloudflare.errors import NoAnswer, Operation, UnusableReply, refusal
+from reconciler.stores.cloudflare.http import (
+    AGAIN,
+    DEFAULT_BOUNDS,
+    Bounds,
+    Reply,
+    no_json,
+    open_http,
+    redirected,
+    torn,
+    unreachable,
+)
+from reconciler.stores.cloudflare.rate import Budget, read_allowance, read_retry_after
+from reconciler.stores.cloudflare.secrets import Secrets
+from reconciler.stores.cloudflare.wire import Envelope, parse_envelope
+
+_TOLD_FROM_S = 1.0
+_TOO_MANY = 429
+_SERVER_ERROR = 500
+_BUSY = 503
+_STATUS = "see www.cloudflarestatus.com, then run again: it finds out what is there and goes on"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call. `path` is below the base URL; `body` is JSON that may have a key, of which `secret` is the text."""
+
+    operation: Operation
+    method: str
+    path: str
+    query: Mapping[str, str | int] = field(default_factory=dict)
+    body: bytes | None = field(default=None, repr=False)
+    secret: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Time:
+    """The clocks, and how to wait. `sleep` None: as long as is asked for, or until the client is closed."""
+
+    now: Callable[[], datetime]
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] | None = None
+
+
+class Client:
+    """The API for one account; safe to be used by several threads. `calls` is how many calls were made."""
+
+    def __init__(
+        self,
+        access: Access,
+        time: Time,
+        *,
+        bounds: Bounds = DEFAULT_BOUNDS,
+        tell: Callable[[str], None] = lambda _: None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self.calls = 0
+        self._access = access
+        self._time = time
+        self._bounds = bounds
+        self._tell = tell
+        self._secrets = Secrets((access.token,))
+        self._budget = Budget()
+        self._turn = threading.Condition()
+        self._closed = threading.Event()
+        self._deadline: float | None = None
+        self._waited_s = 0.0
+        self._waited_to = 0.0
+        self._http = open_http(access, bounds, transport)
+        weakref.finalize(self, self._http.close)
+
+    def close(self) -> None:
+        """Let go of the connections; whoever waits for a turn gives up."""
+        self._closed.set()
+        with self._turn:
+            self._turn.notify_all()
+        self._http.close()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; StoreError where the client was closed meanwhile, or the run's time would be over."""
+        if self._deadline is not None and self._time.monotonic() + seconds > self._deadline:
+            raise self._out_of_time()
+        if self._time.sleep is not None:
+            self._time.sleep(seconds)
+        elif self._closed.wait(seconds):
+            raise _was_closed()
+
+    def send(self, call: Call) -> Envelope:
+        """The envelope of a success.
+
+        StoreRefused where Cloudflare says no, NoAnswer where it can't be told what it says, StoreError where the rate
+        limit or the run's time leave no way. A 429 is waited for, for nothing was done.
+        """
+        while True:
+            begun = self._take_turn()
+            reply: Reply | None = None
+            try:
+                reply = self._exchange(call)
+            finally:
+                self._end_turn(begun, reply)
+            if reply.status != _TOO_MANY:
+                return self._judge(call, reply)
+
+    # --- the limit ----------------------------------------------------------------------------------------------------
+
+    def _take_turn(self) -> float:
+        """The moment at which a call may begin, taken for this one."""
+        while True:
+            with self._turn:
+                if self._closed.is_set():
+                    raise _was_closed()
+                now = self._time.monotonic()
+                self._deadline = now + self._bounds.run_s if self._deadline is None else self._deadline
+                if now > self._deadline:
+                    raise self._out_of_time()
+                pause = self._budget.delay(now)
+                if pause is None:
+                    self._turn.wait()
+                    continue
+                if pause <= 0:
+                    self._budget.begin(now)
+                    self.calls += 1
+                    return now
+                self._count_wait(now, pause)
+            self.sleep(pause)
+
+    def _end_turn(self, begun: float, reply: Reply | None) -> None:
+        with self._turn:
+            now = self._time.monotonic()
+            self._budget.end(begun, now, read_allowance(reply.headers) if reply is not None else None)
+            if reply is not None:
+                self._heed(now, reply)
+            self._turn.notify_all()
+
+    def _heed(self, now: float, reply: Reply) -> None:
+        """Hold every call back that a reply asks to be held back."""
+        retry_after_s = read_retry_after(reply.headers, self._time.now())
+        if reply.status == _TOO_MANY or (reply.status == _BUSY and retry_after_s is not None):
+            self._budget.refuse(now, retry_after_s)
+        else:
+            self._budget.accept()
+
+    def _count_wait(self, now: float, pause: float) -> None:
+        """Waits of several threads for the same moment count once; StoreError where they are too long in all."""
+        until = now + pause
+        more = until - max(now, self._waited_to)
+        if more <= 0:
+            return
+        if self._waited_s + more > self._bounds.max_wait_s:
+            raise StoreError(
+                f"Cloudflare's rate limit asks to wait for {pause:.0f} s, longer than this run may",
+                hint="allow 1,200 calls in five minutes, dashboards included, some rest; then run again, which goes on",
+                code="rate-limited",
+            )
+        self._waited_s += more
+        self._waited_to = until
+        if pause >= _TOLD_FROM_S:
+            self._tell(f"waiting {pause:.0f} s for Cloudflare's rate limit")
+
+    # --- one exchange -------------------------------------------------------------------------------------------------
+
+    def _exchange(self, call: Call) -> Reply:
+        headers = {"content-type": "application/json"} if call.body is not None else {}
+        url = self._access.base_url + call.path
+        try:
+            with self._http.stream(
+                call.method, url, params=dict(call.query) or None, content=call.body, headers=headers
+            ) as response:
+                return Reply(response.status_code, response.headers, self._read(response))
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
+            raise unreachable(error, self._bounds, self._secrets) from error
+        except (httpx.TransportError, httpx.DecodingError) as error:
+            raise torn(error, self._bounds) from error
+
+    def _read(self, response: httpx.Response) -> bytes:
+        """The body, as long as it is of a sane size and comes in time."""
+        ends = self._time.monotonic() + self._bounds.call_s
+        body = bytearray()
+        for chunk in response.iter_bytes():
+            body += chunk
+            if len(body) > self._bounds.body_bytes:
+                raise UnusableReply(
+                    f"Cloudflare's reply is larger than {self._bounds.body_bytes // 1_000_000} MB",
+                    hint=f"is something else between here and Cloudflare? {BASE_URL} and the proxies lead there",
+                    lasting=True,
+                )
+            if self._time.monotonic() > ends:
+                raise NoAnswer(f"Cloudflare's reply did not end within {self._bounds.call_s:.0f} s", hint=AGAIN)
+        return bytes(body)
+
+    def _judge(self, call: Call, reply: Reply) -> Envelope:
+        """The envelope of a success; raises what any other reply means."""
+        secrets = self._secrets.with_(call.secret) if call.secret else self._secrets
+        if 300 <= reply.status < 400:
+            raise redirected(reply)
+        envelope = parse_envelope(reply.body)
+        troubles = envelope.errors if envelope is not None else []
+        if reply.status >= _SERVER_ERROR:
+            said = "; ".join(f"{trouble.code or ''} {secrets.show(trouble.message)}".strip() for trouble in troubles)
+            raise NoAnswer(f"Cloudflare failed with HTTP {reply.status}{': ' * bool(said)}{said}", hint=_STATUS)
+        if envelope is None:
+            raise no_json(reply)
+        if not envelope.success or reply.status >= 400:
+            has_global_key = self._access.has_global_key
+            raise refusal(call.operation, reply.status, troubles, secrets, has_global_key=has_global_key)
+        return envelope
+
+    def _out_of_time(self) -> StoreError:
+        return StoreError(
+            f"the run takes longer than the {self._bounds.run_s:.0f} s that it may",
+            hint="what is done is done; run again, which goes on from there",
+            code="store-timeout",
+        )
+
+
+def _was_closed() -> StoreError:
+    return StoreError("the connection to Cloudflare was closed", hint=AGAIN, code="store-closed")

@@ -1,0 +1,88 @@
+"""The reading half of the store: the list and single entries."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from reconciler.core.errors import EntryNotFound
+from reconciler.core.model import Entry, EntryId, Listing
+from reconciler.stores.cloudflare.client import Call, Client
+from reconciler.stores.cloudflare.errors import Operation, UnusableReply
+from reconciler.stores.cloudflare.http import CONNECTIONS
+from reconciler.stores.cloudflare.listing import PER_PAGE, Page, Pages, read_list
+from reconciler.stores.cloudflare.retries import send_patiently
+from reconciler.stores.cloudflare.wire import Envelope, ResultInfo, parse_entries, parse_entry
+
+_ID_FORM = re.compile(r"[0-9A-Za-z_-]{1,128}")
+_REPORT = "run again; if it stays so, the API has changed, and mtlsctl must learn it"
+
+
+class CloudflareReader:
+    """The port `StoreReader` over the API."""
+
+    def __init__(self, client: Client, path: str, random: Callable[[], float]) -> None:
+        self._client = client
+        self._path = path
+        self._random = random
+
+    @property
+    def calls(self) -> int:
+        """How many calls were made."""
+        return self._client.calls
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._client.close()
+
+    def list_entries(self) -> Listing:
+        """Every entry of the account, Gateway's and Access's too, with their type; pages after the first side by side.
+
+        Not stable where the list moved at each of four looks; StoreError where it has fewer entries than it counts.
+        """
+        return read_list(self._page, self._pages)
+
+    def get(self, entry_id: EntryId) -> Entry | None:
+        """The entry with this id, or None. What can't be an id is not asked for: it would lead to another path."""
+        if not is_askable(entry_id):
+            return None
+        try:
+            envelope = self._send(Call(Operation.GET, "GET", f"{self._path}/{entry_id}"))
+        except EntryNotFound:
+            return None
+        return entry_of(envelope)
+
+    def _page(self, number: int) -> Page:
+        query = {"page": number, "per_page": PER_PAGE}
+        envelope = self._send(Call(Operation.LIST, "GET", self._path, query))
+        entries = parse_entries(envelope.result)
+        if entries is None:
+            raise UnusableReply(f"page {number} of Cloudflare's list is not a list of certificates", hint=_REPORT)
+        return Page(number, entries, envelope.result_info or ResultInfo())
+
+    def _pages(self, numbers: Sequence[int]) -> Pages:
+        threads = ThreadPoolExecutor(max_workers=min(len(numbers), CONNECTIONS))
+        try:
+            return list(threads.map(self._page, numbers))
+        except KeyboardInterrupt:
+            self._client.close()  # else whoever waits for the rate limit would be waited for
+            raise
+        finally:
+            threads.shutdown(cancel_futures=True)
+
+    def _send(self, call: Call) -> Envelope:
+        return send_patiently(self._client, call, self._random)
+
+
+def is_askable(entry_id: EntryId) -> bool:
+    """Whether an id can stand in a path; any other one leads elsewhere, an empty one to the list."""
+    return _ID_FORM.fullmatch(entry_id) is not None
+
+
+def entry_of(envelope: Envelope) -> Entry:
+    """The entry that a reply has; UnusableReply where it has none."""
+    entry = parse_entry(envelope.result)
+    if entry is None:
+        raise UnusableReply("Cloudflare's reply has no certificate with an id", hint=_REPORT)
+    return entry

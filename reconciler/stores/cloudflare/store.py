@@ -1,0 +1,169 @@
+"""The certificate store of a Cloudflare account, behind the same ports as the embedded one.
+
+It decides nothing about what should be stored; it makes sure that what it says of the account is true, and that a
+call whose answer was lost is neither forgotten nor made twice.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from reconciler.core.certificates import Bundle
+from reconciler.core.errors import AlreadyStored, EntryInUse, EntryNotFound, StoreError, UnknownStoreError
+from reconciler.core.model import Entry, EntryId, Listing
+from reconciler.core.ports import NewEntry
+from reconciler.stores.cloudflare.client import Call, Client
+from reconciler.stores.cloudflare.errors import NoAnswer, Operation, PermissionLacking, WrongAccount
+from reconciler.stores.cloudflare.reader import CloudflareReader, entry_of, is_askable
+from reconciler.stores.cloudflare.retries import backoff_s
+from reconciler.stores.cloudflare.sending import accept, demand_as_sent, demand_same, upload_call
+
+LAG_PAUSES_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+"""A minute in all: so long may the list lag behind an upload. Each look costs a call for every 50 entries."""
+IN_USE_PATIENCE_S = 60.0
+"""How long "in use" may linger after the last user is gone: for all deletes of a run together, not for each."""
+
+_T = TypeVar("_T")
+_STOPPERS = (UnknownStoreError, PermissionLacking, WrongAccount)
+
+
+class CloudflareStore(CloudflareReader):
+    """The port `Store` over the API; its methods may be called by several threads.
+
+    Lists lag behind uploads. The list of this object always has what was uploaded and lacks what was deleted through
+    it, and waits for what Cloudflare said is stored, up to a minute.
+    """
+
+    def __init__(self, client: Client, path: str, random: Callable[[], float]) -> None:
+        super().__init__(client, path, random)
+        self._lock = threading.Lock()
+        self._uploaded: dict[EntryId, Entry] = {}
+        self._deleted: set[EntryId] = set()
+        self._expected: set[str] = set()
+        self._in_use_left_s = IN_USE_PATIENCE_S
+        self._stopped_by: StoreError | None = None
+
+    def list_entries(self) -> Listing:
+        """As the reader's, with this object's own changes."""
+        listing = self._list_now()
+        for pause in LAG_PAUSES_S:
+            if not self._missing(listing):
+                break
+            self._client.sleep(pause)
+            listing = self._list_now()
+        with self._lock:
+            self._expected.clear()
+        return listing
+
+    def upload(self, new: NewEntry) -> Entry:
+        """The entry as stored, compared with what was sent.
+
+        StoreRefused for what is no certificate, before anything is sent; AlreadyStored (1471), after which the list
+        shows that entry as soon as Cloudflare's does. An upload without an answer is looked for before it is repeated.
+        """
+        bundle = accept(new)
+        try:
+            entry = self._change(lambda: self._upload(new, bundle))
+        except AlreadyStored:
+            with self._lock:
+                self._expected.add(bundle.digest)
+            raise
+        with self._lock:
+            self._uploaded[entry.id] = entry
+            self._deleted.discard(entry.id)
+        return entry
+
+    def delete(self, entry_id: EntryId) -> None:
+        """Gone afterwards. EntryNotFound (1472), EntryInUse after a while of asking, StoreRefused for managed ones."""
+        if not is_askable(entry_id):
+            raise EntryNotFound("the account has no such certificate", number=1472, hint="this can't be an id")
+        self._change(lambda: self._delete(entry_id))
+        with self._lock:
+            self._deleted.add(entry_id)
+            self._uploaded.pop(entry_id, None)
+
+    # --- the list -----------------------------------------------------------------------------------------------------
+
+    def _list_now(self) -> Listing:
+        with self._lock:
+            uploaded = dict(self._uploaded)
+        listing = super().list_entries()
+        with self._lock:
+            gone = set(self._deleted)
+        listed = tuple(entry for entry in listing.entries if entry.id not in gone)
+        known = {entry.id for entry in listed} | gone
+        unlisted = tuple(entry for entry in uploaded.values() if entry.id not in known)
+        return Listing((*listed, *unlisted), stable=listing.stable)
+
+    def _missing(self, listing: Listing) -> set[str]:
+        """The contents that Cloudflare said are stored, and the list lacks."""
+        with self._lock:
+            expected = set(self._expected)
+        return expected - {entry.bundle.digest for entry in listing.entries if entry.bundle} if expected else set()
+
+    # --- changes ------------------------------------------------------------------------------------------------------
+
+    def _change(self, effect: Callable[[], _T]) -> _T:
+        """Change something; nothing more after an answer that nobody knows, or that would be the same each time."""
+        if self._stopped_by is not None:
+            raise StoreError(
+                f"not tried, for an earlier answer stopped this run: {self._stopped_by.message}",
+                hint=self._stopped_by.hint,
+                code=self._stopped_by.code,
+            )
+        try:
+            return effect()
+        except _STOPPERS as error:
+            self._stopped_by = error
+            raise
+
+    def _upload(self, new: NewEntry, bundle: Bundle) -> Entry:
+        call = upload_call(self._path, new)
+        for attempt in (1, 2):
+            try:
+                return self._check(new, bundle, entry_of(self._send(call)))
+            except NoAnswer as error:
+                if error.lasting or not error.sent:
+                    raise
+                lost = error
+            self._client.sleep(backoff_s(attempt, self._random()))
+            found = self._find(bundle)
+            if found is not None:
+                return demand_same(new, found)
+        raise StoreError(
+            f"whether {new.name!r} was uploaded can't be told: {lost.message}",
+            hint="run again: if it is there, it is found by its content and not uploaded twice",
+            code=lost.code,
+        ) from lost
+
+    def _find(self, bundle: Bundle) -> Entry | None:
+        entries = super().list_entries().entries
+        return next((entry for entry in entries if entry.bundle and entry.bundle.digest == bundle.digest), None)
+
+    def _check(self, new: NewEntry, bundle: Bundle, entry: Entry) -> Entry:
+        """The entry of a reply, compared; one that shows nothing of its content is read by its id."""
+        return demand_as_sent(new, bundle, entry if entry.certificates else self.get(entry.id) or entry)
+
+    def _delete(self, entry_id: EntryId) -> None:
+        attempt = 0
+        while True:
+            try:
+                self._send(Call(Operation.DELETE, "DELETE", f"{self._path}/{entry_id}"))
+            except EntryInUse:
+                attempt += 1
+                if not self._wait_for_users(attempt):
+                    raise
+            else:
+                return
+
+    def _wait_for_users(self, attempt: int) -> bool:
+        """Wait a little for a use that may be gone already; False where this run has waited long enough."""
+        pause = min(2 * backoff_s(attempt, self._random()), 15.0)
+        with self._lock:
+            if pause > self._in_use_left_s:
+                return False
+            self._in_use_left_s -= pause
+        self._client.sleep(pause)
+        return True
