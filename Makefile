@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: demo test lint schemas bench lock clean
+.PHONY: demo test lint schemas bench soak lock clean
 .DEFAULT_GOAL := test
 
 $(STAMP): requirements-dev.lock pyproject.toml
@@ -31,6 +31,9 @@ schemas: $(STAMP) ## write the JSON Schemas again
 
 bench: $(STAMP) ## medians, and ratios to a bare interpreter of the same run
 	@$(BIN)/python tests/bench.py
+
+soak: $(STAMP) ## the simulation with new seeds, for MINUTES (10)
+	@$(BIN)/python -m tests.simulation --minutes $(or $(MINUTES),10)
 
 lock: $(STAMP) ## pin the development environment again, with hashes
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'

@@ -1,0 +1,1 @@
+"""The deterministic simulation: whole runs over a world in memory, with a fault at any effect, judged from outside."""

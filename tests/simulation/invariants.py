@@ -1,0 +1,254 @@
+"""What must hold after every run, however it ended, judged by code that shares nothing with the tool.
+
+Each rule gives the sentences of what it found wrong; nothing where all is well.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tests.simulation.facts import (
+    Binding,
+    Declared,
+    bound,
+    declared,
+    digest,
+    ends,
+    foreign_lines,
+    foreign_values,
+    has_environment,
+    masked,
+    parses,
+    values,
+)
+from tests.simulation.ownership import owner, usable, wanted, why_kept
+from tests.simulation.pool import leaks
+from tests.simulation.record import Replaced, Row, Run, Snapshot
+
+Rule = Callable[[Run, Declared], Iterator[str]]
+
+_TEMPORARY = re.compile(r"(?:.*/)?\.[^/]+\.mtlsctl-[0-9a-f]{8}\.tmp")
+DECLARATION = "mtls.toml"
+
+
+def violations(run: Run) -> list[str]:
+    """Every sentence of every rule."""
+    means = declared(run.before.tree[DECLARATION])
+    return [f"{rule.__name__}: {found}" for rule in RULES for found in rule(run, means)]
+
+
+def every_error_is_foreseen(run: Run, _: Declared) -> Iterator[str]:
+    """No exception that is none of the tool's own."""
+    if run.bug is not None:
+        yield run.bug
+
+
+def one_entry_per_content(run: Run, _: Declared) -> Iterator[str]:
+    """The store has each content once."""
+    counts = Counter(digest(row.pem) for row in run.after.rows.values())
+    yield from (f"{content[:12]} is stored {count} times" for content, count in counts.items() if count > 1)
+
+
+def entries_change_only_as_said(run: Run, _: Declared) -> Iterator[str]:
+    """Nothing appears, vanishes or changes in the store but what the tool was seen to do."""
+    made = {upload.id for upload in run.did.uploads} | run.did.touched
+    gone = {deleted.id for deleted in run.did.deletions} | run.did.touched
+    before, after = run.before.rows, run.after.rows
+    yield from (f"{entry} vanished" for entry in before.keys() - after.keys() - gone)
+    yield from (f"{entry} appeared" for entry in after.keys() - before.keys() - made)
+    yield from (f"{entry} changed" for entry in before.keys() & after.keys() if before[entry] != after[entry])
+
+
+def only_what_is_safe_is_deleted(run: Run, means: Declared) -> Iterator[str]:
+    """Every delete was right at its moment, and there were not too many."""
+    if len(run.did.deletions) > means.max_deletes:
+        yield f"{len(run.did.deletions)} deletes, {means.max_deletes} are allowed"
+    for gone in run.did.deletions:
+        yield from (f"{gone.id} was deleted, but {why}" for why in why_kept(means, run, gone))
+
+
+def only_what_is_missing_is_uploaded(run: Run, means: Declared) -> Iterator[str]:
+    """Nothing is sent twice, nothing that is there, and each under its mark."""
+    contents = wanted(means, run.before.tree)
+    there = {digest(row.pem) for row in run.before.rows.values()}
+    for pem, count in Counter(run.did.asked_for).items():
+        if count > 1:
+            yield f"an upload of {digest(pem)[:12]} was asked for {count} times"
+        if digest(pem) in there:
+            yield f"{digest(pem)[:12]} was uploaded and was there already"
+    for upload in run.did.uploads:
+        content = digest(upload.pem)
+        names = {f"{means.stack}.{name}.{content[:12]}" for name, its in contents.items() if its == content}
+        if upload.name not in names:
+            yield f"{upload.name!r} was uploaded for {content[:12]}, expected one of {sorted(names)}"
+
+
+def files_change_only_where_they_may(run: Run, means: Declared) -> Iterator[str]:
+    """Only declared wrangler files change, and they parse if they did before."""
+    replaced = {change.path for change in run.did.replacements} | run.did.edited
+    before, after = run.before.tree, run.after.tree
+    for path in before.keys() | after.keys():
+        old, new = before.get(path), after.get(path)
+        if old == new:
+            continue
+        if not _TEMPORARY.fullmatch(path) and path not in replaced:
+            yield f"{path} changed"
+        if path in means.paths and (new is None or (parses(path, old or b"") and not parses(path, new))):
+            yield f"{path} does not parse any more"
+    yield from (f"{change.path} is not declared" for change in run.did.replacements if change.path not in means.paths)
+
+
+def nothing_but_our_bindings_changes(run: Run, means: Declared) -> Iterator[str]:
+    """In a wrangler file only declared bindings, and ours that are declared no more."""
+    for change in run.did.replacements:
+        path, old, new = change.path, change.old, change.new
+        if not parses(path, new):
+            yield f"{path} was written broken"
+            continue
+        if foreign_values(path, old) != foreign_values(path, new):
+            yield f"{path}: something else changed"
+        if foreign_lines(old) != foreign_lines(new):
+            yield f"{path}: a comment changed"
+        was, now = bound(path, old), bound(path, new)
+        if was.keys() == now.keys() and masked(old) != masked(new):
+            yield f"{path}: bytes beside the ids changed"
+        for place in was.keys() | now.keys():
+            if was.get(place) != now.get(place):
+                yield from _binding_change(run, means, change, place, was.get(place), now.get(place))
+
+
+def _binding_change(
+    run: Run, means: Declared, change: Replaced, place: tuple[str, str], was: str | None, now: str | None
+) -> Iterator[str]:
+    environment, name = place
+    text = f"{change.path} {environment} {name}"
+    if bound(change.path, run.did.planned_from[change.path]).get(place) != was:
+        yield f"{text} was changed by somebody else meanwhile, and overwritten"
+    wants = _declared_at(means, change.path, place)
+    if wants is not None:
+        yield from _bound_wrong(run, means, change, wants, now)
+    elif now is not None:
+        yield f"{text} is not declared, and was set"
+    elif (change.path, environment) not in means.tables:
+        yield f"{text} was removed from an environment that is not declared"
+    else:
+        row = run.before.rows.get(was or "")
+        if row is None or owner(means, run.before.rows, row) is None:
+            yield f"{text} was removed and is somebody else's"
+
+
+def _declared_at(means: Declared, path: str, place: tuple[str, str]) -> Binding | None:
+    return next((one for one in means.bindings if one.path == path and (one.environment, one.name) == place), None)
+
+
+def _bound_wrong(run: Run, means: Declared, change: Replaced, wants: Binding, now: str | None) -> Iterator[str]:
+    """`now` was written where `wants` is declared."""
+    text = f"{wants.path} {wants.environment} {wants.name}"
+    row: Row | None = change.rows.get(now or "") or run.before.rows.get(now or "")
+    if now is None:
+        yield f"{text} was removed, and is declared"
+    elif row is None:
+        yield f"{text} was bound to {now}, which the store does not have"
+    elif wants.target.startswith("id:"):
+        if wants.target != f"id:{now}":
+            yield f"{text} was bound to {now}, not to {wants.target}"
+    elif digest(row.pem) != wanted(means, run.before.tree)[wants.target]:
+        yield f"{text} was bound to {now}, which is not {wants.target}"
+    elif not usable(means, wants.target, row):
+        yield f"{text} was bound to {now}, which can't serve"
+
+
+def the_journal_is_true(run: Run, _: Declared) -> Iterator[str]:
+    """It only grows; each step that ended had begun; each effect was told before."""
+    old, new = run.before.journal, run.after.journal
+    if not new.startswith(old):
+        yield "old lines changed"
+    events = list(_events(new[len(old) :]))
+    torn = sum(event is None for event in events)
+    if torn > (1 if run.torn else 0):
+        yield f"{torn} lines are torn"
+    started: list[str] = []
+    for event in filter(None, events):
+        change = json.dumps(event.get("change"))
+        if event["event"] == "step-started":
+            started.append(change)
+        elif event["event"] == "step-finished" and change not in started:
+            yield f"a step finished that had not started: {change}"
+    begun = "\n".join(started)
+    yield from (f"the upload of {it.id} is not told" for it in run.did.uploads if digest(it.pem) not in begun)
+    yield from (f"the change of {it.path} is not told" for it in run.did.replacements if f'"{it.path}"' not in begun)
+    yield from (f"the delete of {it.id} is not told" for it in run.did.deletions if it.id not in begun)
+
+
+def _events(data: bytes) -> Iterator[dict[str, Any] | None]:
+    """Each line that was added; None for a torn one."""
+    for line in data.split(b"\n"):
+        if line:
+            try:
+                yield json.loads(line)
+            except ValueError:
+                yield None
+
+
+def no_key_is_told(run: Run, _: Declared) -> Iterator[str]:
+    """No 20 characters of a key's secret in anything that is written or said."""
+    if leaks(run.texts):
+        yield "a part of a private key is in an output, an error or the journal"
+    if leaks(change.new.decode() for change in run.did.replacements):
+        yield "a part of a private key is in a file"
+
+
+RULES: tuple[Rule, ...] = (
+    every_error_is_foreseen,
+    one_entry_per_content,
+    entries_change_only_as_said,
+    only_what_is_safe_is_deleted,
+    only_what_is_missing_is_uploaded,
+    files_change_only_where_they_may,
+    nothing_but_our_bindings_changes,
+    the_journal_is_true,
+    no_key_is_told,
+)
+
+
+def unfinished(run: Run) -> list[str]:
+    """What a last, quiet run left undone: bindings that are not as declared, and temporary files."""
+    means = declared(run.after.tree[DECLARATION])
+    return [*_not_bound(run, means, run.after), *_leftovers(means, run.after)]
+
+
+def _not_bound(run: Run, means: Declared, world: Snapshot) -> Iterator[str]:
+    contents = wanted(means, world.tree)
+    for binding in means.bindings:
+        content = contents.get(binding.target)
+        path, data = binding.path, world.tree[binding.path]
+        if not content or not has_environment(path, data, binding.environment) or _is_taken(binding, data):
+            continue
+        same = [row for row in world.rows.values() if digest(row.pem) == content]
+        if any(not usable(means, binding.target, row) for row in same):
+            continue  # stored in a way that can't serve: an error that only people can mend
+        pem = world.tree[means.certificates[binding.target]["certificate"]].decode()
+        if not same and run.now > ends(pem):
+            continue
+        found = bound(path, data).get((binding.environment, binding.name))
+        if found not in {row.id for row in same}:
+            yield f"{path} {binding.environment} {binding.name} names {found}, which is not {binding.target}"
+
+
+def _is_taken(binding: Binding, data: bytes) -> bool:
+    found = values(binding.path, data)
+    table = found["env"][binding.environment] if binding.environment else found
+    return any(entry["binding"] == binding.name for entry in table.get("kv_namespaces", ()))
+
+
+def _leftovers(means: Declared, world: Snapshot) -> Iterator[str]:
+    for path in world.tree:
+        folder, _, name = path.rpartition("/")
+        for target in means.paths if _TEMPORARY.fullmatch(path) else ():
+            its_folder, _, its_name = target.rpartition("/")
+            if folder == its_folder and name.startswith(f".{its_name}.mtlsctl-"):
+                yield f"{path} was left behind"

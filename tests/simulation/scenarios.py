@@ -1,0 +1,131 @@
+"""Worlds that are ready for one run with much to do; the tests disturb that run at each of its effects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from functools import cache
+
+from tests.simulation.pool import CAS, CHAINED
+from tests.simulation.spec import FORMER_STACK, TOP, Certificate, Spec, Worker
+from tests.simulation.world import World, mark_of
+from tests.simulation.wrangler_texts import STYLES, Style
+
+_TABLES, _, _INLINE, _JSONC = STYLES
+PLACEHOLDER = "<CERTIFICATE_ID>"
+
+
+def scenario(name: str) -> World:
+    """A new world, the same each time."""
+    return _template(name).copy()
+
+
+@cache
+def _template(name: str) -> World:
+    return SCENARIOS[name]()
+
+
+def _base() -> World:
+    """Three certificates, bound in files of three styles; nothing stored yet."""
+    world = World()
+    spec = world.main.spec = Spec(grace_days=0, prune=True)
+    spec.certificates = {"alpha": Certificate(0), "beta": Certificate(1, key="file"), "gamma": Certificate(CHAINED)}
+    _worker(world, "one", _TABLES, {TOP: {"A": "alpha"}, "staging": {"B": "beta"}})
+    _worker(world, "two", _INLINE, {TOP: {"A": "alpha", "C": "gamma"}})
+    _worker(world, "three", _JSONC, {TOP: {"B": "beta"}, "production": {"C": "gamma"}})
+    world.main.save()
+    return world
+
+
+def _worker(world: World, label: str, style: Style, tables: dict[str, dict[str, str]]) -> None:
+    path = f"workers/{label}/{style.path}"
+    bound = {environment: dict.fromkeys(table, PLACEHOLDER) for environment, table in tables.items()}
+    world.main.tree[path] = style.render(label, bound)
+    world.main.spec.workers[label] = Worker(path, tables)
+
+
+def _settled() -> World:
+    """The same, applied a month ago."""
+    world = _base()
+    world.clock.time -= timedelta(days=30)
+    world.run(world.main)
+    world.clock.time += timedelta(days=30)
+    return world
+
+
+def first_run() -> World:
+    """Everything is to be uploaded, beside entries of others, and a CA."""
+    world = _base()
+    world.put(30, "by-hand")
+    world.manage(31)
+    world.main.spec.certificates["root"] = Certificate(CAS[0], key="", ca=True)
+    world.main.save()
+    return world
+
+
+def rotation() -> World:
+    """Two of three are rotated, a binding is added, one removed."""
+    world = _settled()
+    spec = world.main.spec
+    spec.certificates["alpha"].content, spec.certificates["beta"].content = 2, 3
+    spec.workers["one"].tables[TOP]["C"] = "gamma"
+    del spec.workers["two"].tables[TOP]["C"]
+    world.main.save()
+    return world
+
+
+def retirement() -> World:
+    """Rotated and bound already: the old entries are to go, two at a time."""
+    world = _settled()
+    spec = world.main.spec
+    for name, number in (("alpha", 2), ("beta", 3), ("gamma", 4)):
+        spec.certificates[name].content = number
+    spec.max_deletes = 2
+    world.main.save()
+    world.run(world.main)
+    world.put(5, mark_of("payments", "gone", 5))
+    return world
+
+
+def renaming() -> World:
+    """A certificate has a new name and content, another left; entries of others are handed over."""
+    world = _settled()
+    spec = world.main.spec
+    world.put(7, "by-hand")
+    world.put(5, mark_of(FORMER_STACK, "beta", 5))
+    spec.former_stacks = (FORMER_STACK,)
+    spec.certificates["omega"] = spec.certificates.pop("alpha")
+    spec.certificates["omega"].content = 4
+    spec.certificates["omega"].supersedes = ("alpha", "by-hand")
+    for worker in spec.workers.values():
+        for table in worker.tables.values():
+            for binding, target in list(table.items()):
+                if target == "alpha":
+                    table[binding] = "omega"
+                elif target == "gamma":
+                    del table[binding]
+    del spec.certificates["gamma"]
+    world.main.save()
+    return world
+
+
+def reverted() -> World:
+    """Back to contents that are stored: nothing to upload, much to bind."""
+    world = _settled()
+    spec = world.main.spec
+    spec.certificates["alpha"].content = 2
+    world.main.save()
+    world.run(world.main)
+    spec.certificates["alpha"].content = 0
+    world.main.environ.clear()
+    world.main.save()
+    return world
+
+
+SCENARIOS: Mapping[str, Callable[[], World]] = {
+    "first-run": first_run,
+    "rotation": rotation,
+    "retirement": retirement,
+    "renaming": renaming,
+    "reverted": reverted,
+}

@@ -1,0 +1,266 @@
+"""A world in memory: one store, a clock, checkouts; and runs of the tool, as the command line does them."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from reconciler import app
+from reconciler.core.errors import ReconcilerError
+from reconciler.core.model import Change, EntryId, StoreSettings
+from reconciler.core.outcome import Outcome, Step
+from reconciler.core.ports import NewEntry, PrivateKey
+from reconciler.documents.base import to_json
+from reconciler.documents.diagnostics import diagnostics_document
+from reconciler.documents.outcome import outcome_document
+from reconciler.documents.plan import plan_document
+from reconciler.project import Project
+from reconciler.stores.local import open_in_memory
+from tests.memory import MemoryClock
+from tests.simulation.facts import digest
+from tests.simulation.gate import Crash, Fault, Gate, Mode, Seen
+from tests.simulation.invariants import DECLARATION
+from tests.simulation.pool import CAS, LEAVES, NOW, content
+from tests.simulation.ports import GatedEnvironment, GatedFiles, GatedLines, GatedLock, GatedStores
+from tests.simulation.record import Recorder, Row, Run, Snapshot
+from tests.simulation.spec import OTHER_STACK, STACK, Spec, certificate_path, key_path, key_variable
+
+_ROWS = "SELECT id, name, type, ca, certificates, uploaded_on FROM entries"
+_ID = re.compile(rb'("?certificate_id"?\s*[=:]\s*")[^"]*(")')
+DAMAGED = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+
+
+@dataclass
+class Checkout:
+    """One copy of the tree on some machine: what it declares, its files, its keys, its journal."""
+
+    spec: Spec
+    tree: dict[str, bytes] = field(default_factory=dict, repr=False)
+    environ: dict[str, str] = field(default_factory=dict, repr=False)
+    journal: bytearray = field(default_factory=bytearray)
+
+    def save(self) -> None:
+        """Write mtls.toml, and every certificate and key as the declaration has them."""
+        self.tree[DECLARATION] = self.spec.render()
+        for name, certificate in self.spec.certificates.items():
+            number = certificate.content
+            self.tree[certificate_path(name)] = content(number).pem.encode() if number is not None else DAMAGED
+        self.hand_out_keys()
+
+    def hand_out_keys(self) -> None:
+        """Put the right key where each certificate's key is declared to be."""
+        for name, certificate in self.spec.certificates.items():
+            if certificate.content is not None and not certificate.ca:
+                key = content(certificate.content).key
+                self.environ[key_variable(name)] = key
+                self.tree[key_path(name)] = key.encode()
+
+    def copy(self) -> Checkout:
+        """Another checkout of the same state, with a journal of its own."""
+        return Checkout(self.spec.copy(), dict(self.tree), dict(self.environ))
+
+    @property
+    def wranglers(self) -> list[str]:
+        """The wrangler files that it declares."""
+        return [worker.config for worker in self.spec.workers.values()]
+
+
+class World:
+    """One store and one clock for everybody."""
+
+    def __init__(self) -> None:
+        self.clock = MemoryClock(NOW)
+        self._numbers: Iterator[int] = iter(range(1, 1_000_000))
+        self.store = open_in_memory(StoreSettings(), clock=self.clock, ids=self._new_id)
+        self.main = Checkout(Spec())
+        self.history: list[Checkout] = []
+
+    def _new_id(self) -> str:
+        return f"10ca1000-0000-4000-8000-{next(self._numbers):012x}"
+
+    def rows(self) -> dict[str, Row]:
+        """What the store's table has, read past the tool."""
+        with self.store._database.reading() as connection:
+            return {row[0]: Row(*row) for row in connection.execute(_ROWS)} if connection else {}
+
+    def put(self, number: int, name: str) -> None:
+        """Somebody uploads a content under a name; nothing where the store has it."""
+        if digest(content(number).pem) not in {digest(row.pem) for row in self.rows().values()}:
+            ca = number in CAS
+            key = None if ca else PrivateKey(content(number).key.encode())
+            self.store.upload(NewEntry(name, ca, content(number).pem, key))
+
+    def copy(self) -> World:
+        """The same world again, to try another fault in."""
+        again = World()
+        again.clock.time = self.clock.time
+        again.main = self.main.copy()
+        again.main.journal = bytearray(self.main.journal)
+        with self.store._database.reading(), again.store._database.reading():
+            self.store._database._connection.backup(again.store._database._connection)  # type: ignore[attr-defined]
+        again._numbers = iter(range(max((int(row[-12:], 16) for row in self.rows()), default=0) + 1, 1_000_000))
+        return again
+
+    def manage(self, number: int) -> None:
+        """Gateway makes an entry of its own; nothing where the store has the content."""
+        with suppress(ReconcilerError):
+            self.store.seed(type_="gateway_managed", name="Gateway", ca=False, certificates=content(number).pem)
+
+    def take(self, entry: str) -> None:
+        """Somebody deletes an entry, where that is possible."""
+        with suppress(ReconcilerError):
+            self.store.delete(EntryId(entry))
+
+    # --- a run ------------------------------------------------------------------------------------------------------
+
+    def run(self, checkout: Checkout, fault: Fault | None = None, *, apply: bool = True) -> Result:
+        """`mtlsctl apply --yes` (or `plan`) in a checkout, with at most one fault; never raises what the run raised."""
+        recorder = Recorder(self.rows, lambda: checkout.tree)
+        gate = Gate(fault)
+        gate.meddle = _Meddler(self, checkout, recorder).meddle
+        project = self._project(checkout, gate, recorder)
+        before = Snapshot(self.rows(), dict(checkout.tree), bytes(checkout.journal))
+        told = _Told()
+        try:
+            _command(project, told, apply=apply)
+        except Crash:
+            told.ended = "crashed"
+        except KeyboardInterrupt:
+            told.ended = "interrupted"
+        except ReconcilerError as error:
+            told.error(error, project)
+        except Exception:  # noqa: BLE001 - a bug, which the judges report
+            told.bug = traceback.format_exc()
+        after = Snapshot(self.rows(), dict(checkout.tree), bytes(checkout.journal))
+        told.texts.append(after.journal[len(before.journal) :].decode())
+        run = Run(
+            now=self.clock.time,
+            before=before,
+            after=after,
+            did=recorder,
+            texts=tuple(told.texts),
+            bug=told.bug,
+            torn=fault is not None and fault.mode in (Mode.FAIL, Mode.CRASH_HALF),
+            ended=told.ended,
+        )
+        return Result(run, told.changes, told.outcome, gate.seen, gate.met)
+
+    def _project(self, checkout: Checkout, gate: Gate, recorder: Recorder) -> Project:
+        return Project(
+            folder=Path("/simulated"),
+            name=DECLARATION,
+            environ=GatedEnvironment(checkout.environ, gate),
+            files=GatedFiles(checkout.tree, gate=gate, recorder=recorder),
+            stores=GatedStores(self.store, gate, recorder),
+            lines=GatedLines(checkout.journal, gate),
+            lock=GatedLock(gate),
+            clock=self.clock,
+        )
+
+
+@dataclass(frozen=True)
+class Result:
+    """A run, for the judges; and what the story goes on from. `changes` None: it did not come to a plan."""
+
+    run: Run
+    changes: tuple[Change, ...] | None
+    outcome: Outcome | None
+    seen: list[Seen]
+    met: str | None
+
+
+@dataclass
+class _Told:
+    """What a run said, in every form, for the search for keys."""
+
+    texts: list[str] = field(default_factory=list)
+    changes: tuple[Change, ...] | None = None
+    outcome: Outcome | None = None
+    ended: str = "nothing to do"
+    bug: str | None = None
+
+    def error(self, error: ReconcilerError, project: Project) -> None:
+        """An error that stopped the run: every text of it and of its causes, and its document."""
+        self.ended = f"stopped: {error.message}"
+        current: BaseException | None = error
+        while current is not None:
+            self.texts += [str(current), repr(current), repr(vars(current))]
+            current = current.__cause__ or current.__context__
+        self.texts.append(to_json(diagnostics_document(error.diagnostics(), project.place)))
+
+
+def _command(project: Project, told: _Told, *, apply: bool) -> None:
+    """As `mtlsctl apply --yes`: under the lock, plan, carry out where there is something to do, tidy up where not."""
+    with project.lock(command="apply", timeout_s=0, waiting=lambda _: None):
+        planned = app.plan(project, app.PlanRequest())
+        told.changes = planned.plan.changes
+        told.texts.append(to_json(plan_document(planned.plan, project.place)))
+        if not apply:
+            return
+        if not planned.plan.changes:
+            project.files.tidy()
+        else:
+            told.outcome = app.apply(project, planned, _Silent())
+            told.ended = f"ended with {told.outcome.exit_code}"
+            told.texts.append(to_json(outcome_document(told.outcome, project.place)))
+
+
+class _Silent:
+    """Watches and says nothing."""
+
+    def started(self, change: Change) -> None:
+        pass
+
+    def finished(self, step: Step) -> None:
+        pass
+
+
+MEDDLERS = 3
+BY_HAND = "<BY_HAND>"
+
+
+@dataclass(frozen=True)
+class _Meddler:
+    """Somebody else, who is faster by one effect."""
+
+    world: World
+    checkout: Checkout
+    recorder: Recorder
+
+    def meddle(self, name: str, subject: str, which: int) -> None:
+        """Change just what the effect is about: take its upload away, delete its entry, edit its file."""
+        before = self.world.rows()
+        if name == "store.upload":
+            self._upload(subject, which)
+        elif name in ("store.delete", "store.get") and subject in before:
+            self.world.take(subject)
+        elif name in ("file.read", "file.replace") and subject in self.checkout.wranglers:
+            data = self.checkout.tree[subject]
+            self.checkout.tree[subject] = with_ids(data, BY_HAND) if which else data + comment(subject, "by hand")
+            self.recorder.edited.add(subject)
+        self.recorder.touched |= before.keys() ^ self.world.rows().keys()
+
+    def _upload(self, pem: str, which: int) -> None:
+        """The same content, as another checkout, a person, or another stack would put it there."""
+        number = next(number for number in (*LEAVES, *CAS) if digest(content(number).pem) == digest(pem))
+        name = (mark_of(STACK, "alpha", number), "by-hand", mark_of(OTHER_STACK, "alpha", number))[which % MEDDLERS]
+        self.world.put(number, name)
+
+
+def mark_of(stack: str, name: str, number: int) -> str:
+    """The mark of a content."""
+    return f"{stack}.{name}.{digest(content(number).pem)[:12]}"
+
+
+def with_ids(data: bytes, new: str, count: int = 0) -> bytes:
+    """A wrangler file in which every id, or the first `count`, is another."""
+    return _ID.sub(rb"\g<1>" + new.encode() + rb"\2", data, count=count)
+
+
+def comment(path: str, text: str) -> bytes:
+    """A line that a person adds to a wrangler file."""
+    return f"{'//' if path.endswith('.jsonc') else '#'} foreign: {text}\n".encode()

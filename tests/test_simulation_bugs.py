@@ -1,0 +1,182 @@
+"""The simulation can fail: each bug that is planted in the tool is caught soon, and by the rule meant for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import product
+from typing import Any
+
+import pytest
+
+from reconciler.apply import bindings, retires, uploads
+from reconciler.core import inventory, plan, retire
+from reconciler.core.errors import Diagnostic, KeySourceError, Severity
+from reconciler.core.key_pairs import check_pair
+from reconciler.core.model import Condition, EntryId, Sweep
+from reconciler.keys.env import EnvironmentKeySource
+from reconciler.system.journal import Journal
+from reconciler.wrangler.edit import SetBinding, edit_wrangler
+from tests.simulation.gate import Fault, Mode
+from tests.simulation.ports import GatedFiles
+from tests.simulation.story import MEDDLERS, Broken, Story
+
+SEEDS = 600
+
+Patch = pytest.MonkeyPatch
+
+
+def skip_the_look_before_binding(patch: Patch) -> None:
+    patch.setattr(bindings, "_stale", lambda *_: [])
+
+
+def delete_without_grace(patch: Patch) -> None:
+    def no_grace(times: tuple[datetime, ...], _grace: timedelta) -> datetime:
+        return min(times)
+
+    patch.setattr(retire, "grace_end", no_grace)
+
+
+def count_grace_from_the_upload_alone(patch: Patch) -> None:
+    patch.setattr(retire, "grace_end", lambda times, grace: times[0] + grace)
+
+
+def delete_what_files_name(patch: Patch) -> None:
+    skipped = {Condition.BOUND_IN_FILE, Condition.NAMED_IN_FILE, Condition.BINDINGS_PENDING}
+    for name in ("WITHOUT_SWEEP", "CONDITIONS"):
+        patch.setattr(retire, name, tuple(item for item in getattr(retire, name) if item[0] not in skipped))
+    patch.setattr(GatedFiles, "sweep", lambda *_: Sweep())
+
+
+def delete_newer_entries(patch: Patch) -> None:
+    patch.setattr(inventory, "_is_older", lambda *_: True)
+
+
+def delete_entries_of_others(patch: Patch) -> None:
+    patch.setattr(inventory, "is_ours", lambda mark, _: mark is not None)
+
+
+def forget_max_deletes(patch: Patch) -> None:
+    patch.setattr(plan, "_within_limit", lambda retires, *_: (list(retires), []))
+
+
+def bind_before_the_upload(patch: Patch) -> None:
+    original = bindings._as_edit
+
+    def as_edit(*arguments: Any) -> object:
+        change = arguments[1]
+        soon = SetBinding(change.environment, change.binding, EntryId("10ca1000-0000-4000-8000-0000000000ff"))
+        return original(*arguments) or soon
+
+    patch.setattr(bindings, "_as_edit", as_edit)
+
+
+def bind_what_another_stack_uploaded(patch: Patch) -> None:
+    patch.setattr(uploads, "is_other_stacks", lambda *_: False)
+
+
+def upload_twice(patch: Patch) -> None:
+    original = uploads._upload
+
+    def twice(*arguments: Any) -> object:
+        original(*arguments)
+        return original(*arguments)
+
+    patch.setattr(uploads, "_upload", twice)
+
+
+def upload_what_is_stored(patch: Patch) -> None:
+    patch.setattr(inventory, "_find_wanted", lambda *_: ({}, frozenset()))
+
+
+def lose_comments(patch: Patch) -> None:
+    def edit(path: str, data: bytes, edits: Any) -> bytes:
+        return edit_wrangler(path, data, edits).replace(b"# foreign: the end", b"")
+
+    patch.setattr("reconciler.apply.bindings.edit_wrangler", edit)
+
+
+def tell_the_key_in_an_error(patch: Patch) -> None:
+    original = EnvironmentKeySource.open
+
+    def open_(self: EnvironmentKeySource, reference: Any) -> object:
+        key = original(self, reference)
+        if len(key.pem) < 200:
+            raise KeySourceError(f"this is no key: {key.pem!r}")
+        return key
+
+    patch.setattr(EnvironmentKeySource, "open", open_)
+
+
+def tell_the_key_in_a_finding(patch: Patch) -> None:
+    def check(bundle: Any, key: bytes, *, where: Any) -> tuple[Diagnostic, ...]:
+        quoted = Diagnostic(Severity.WARNING, "x", f"looked at {key[60:].decode()}", where)
+        return (*check_pair(bundle, key, where=where), quoted)
+
+    patch.setattr("reconciler.apply.uploads.check_pair", check)
+
+
+def start_without_telling(patch: Patch) -> None:
+    patch.setattr(Journal, "started", lambda *_: None)
+
+
+def leave_temporary_files(patch: Patch) -> None:
+    patch.setattr(GatedFiles, "tidy", lambda *_: None)
+
+
+def forget_that_others_upload_too(patch: Patch) -> None:
+    def find(*_: object) -> None:
+        raise KeyError
+
+    patch.setattr(uploads, "_find_content", find)
+
+
+def never_retire(patch: Patch) -> None:
+    patch.setattr(retires, "_retire", lambda *_, **__: (_ for _ in ()).throw(KeySourceError("no")))
+
+
+PLANTED: tuple[tuple[Callable[[Patch], None], str], ...] = (
+    (skip_the_look_before_binding, "was changed by somebody else meanwhile"),
+    (delete_without_grace, "its grace is not over"),
+    (count_grace_from_the_upload_alone, "its grace is not over"),
+    (delete_what_files_name, "named it"),
+    (delete_newer_entries, "it is newer than what is declared"),
+    (delete_entries_of_others, "it belongs to somebody else"),
+    (forget_max_deletes, "deletes, "),
+    (bind_before_the_upload, "which the store does not have"),
+    (bind_what_another_stack_uploaded, "which can't serve"),
+    (upload_twice, "was asked for 2 times"),
+    (upload_what_is_stored, "was there already"),
+    (lose_comments, "a comment changed"),
+    (tell_the_key_in_an_error, "a part of a private key"),
+    (tell_the_key_in_a_finding, "a part of a private key"),
+    (start_without_telling, "is not told"),
+    (leave_temporary_files, "was left behind"),
+    (forget_that_others_upload_too, "every_error_is_foreseen"),
+    (never_retire, "not finished after"),
+)
+
+
+def plays() -> Iterator[Callable[[], int]]:
+    """Stories, some disturbed first runs, then more stories."""
+    yield from (Story(seed).play for seed in range(10))
+    for kind, mode, which in product(("store.upload", "key.open", "file.replace"), Mode, range(MEDDLERS)):
+        yield partial(Story().play_scenario, "first-run", Fault(1, mode, which, kind))
+    yield from (Story(seed).play for seed in range(10, SEEDS))
+
+
+@pytest.mark.parametrize(("plant", "sentence"), PLANTED, ids=[plant.__name__ for plant, _ in PLANTED])
+def test_a_planted_bug_is_caught(plant: Callable[[Patch], None], sentence: str, monkeypatch: Patch) -> None:
+    """It is played on until a promise is broken by it; the sentence says which, and the command how to see it."""
+    plant(monkeypatch)
+    for play in plays():
+        told = ""
+        try:
+            play()
+        except Broken as error:
+            told = str(error)
+        if sentence in told:
+            assert "replay: python -m tests.simulation --" in told
+            return
+    pytest.fail("nobody noticed")
