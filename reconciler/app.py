@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from reconciler import keys
 from reconciler.configs import load_configs
 from reconciler.core.approval import approve, demand_appliable
 from reconciler.core.diff import find_sweep_ids, make_changes, take_stock
-from reconciler.core.errors import InputError, UsageError
+from reconciler.core.errors import InputError, StalePlanError, UsageError
 from reconciler.core.key_shapes import KeyContext
-from reconciler.core.model import Actual, Change, Desired, Phase
+from reconciler.core.model import Actual, Change, Desired, EntryId, Phase, Retire
+from reconciler.core.names import suggest
 from reconciler.core.plan import Plan, make_plan, match_names, only_retires
 from reconciler.observe import load_certificates, load_declaration, observe
 from reconciler.project import Project
@@ -24,6 +26,8 @@ if TYPE_CHECKING:  # what only `apply` needs is imported by it: a plan, a status
     from reconciler.system.journal import Journal
 
 _ANY_NUMBER = 10**9
+_LONGEST_PATTERN = 200
+"""Of `--only`, and of what a saved plan says was its. A name has 48 characters; to match a long glob can take hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,7 @@ class Planned:
     plan: Plan
     desired: Desired
     actual: Actual
+    request: PlanRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +86,17 @@ def plan(project: Project, request: PlanRequest) -> Planned:
         only=request.only,
         at=request.at is not None,
     )
-    return Planned(made, desired, actual)
+    return Planned(made, desired, actual, request)
 
 
 def plan_approved(project: Project, saved: Plan) -> Planned:
     """The plan of this moment as far as a saved one allows it; StalePlanError where it goes beyond."""
     demand_appliable(saved)
-    planned = plan(project, PlanRequest(only=saved.partial, allow_deletes=_ANY_NUMBER))
+    try:
+        planned = plan(project, PlanRequest(only=saved.partial, allow_deletes=_ANY_NUMBER))
+    except UsageError as error:
+        message = f"the saved plan is of certificates that are not declared any more: {error.message}"
+        raise StalePlanError(message, hint="make a new plan and have it approved") from error
     return replace(planned, plan=approve(planned.plan, saved))
 
 
@@ -112,10 +121,17 @@ def apply(
         files=project.files,
         keys=keys.open_sources(KeyContext(files=project.files, environment=project.environ)),
         observer=_Both(journal, observer),
+        still_safe=partial(_retirable, project, planned.request),
     )
     outcome = apply_plan(made, planned.desired, world, phases)
     journal.end(exit_code=outcome.exit_code, interrupted=outcome.interrupted)
     return replace(outcome, findings=(*outcome.findings, *journal.findings))
+
+
+def _retirable(project: Project, request: PlanRequest) -> frozenset[EntryId]:
+    """What a plan of this moment would retire: while a person thought about the plan, git may have been at work."""
+    again = plan(replace(project, sources={}), replace(request, allow_deletes=_ANY_NUMBER)).plan
+    return frozenset(change.entry.id for change in again.changes if isinstance(change, Retire))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +151,12 @@ class _Both:
 
 
 def _demand_matches(desired: Desired, only: tuple[str, ...]) -> None:
+    long = next((pattern for pattern in only if len(pattern) > _LONGEST_PATTERN), None)
+    if long is not None:
+        raise UsageError(
+            f"`--only {long[:20]}...` is longer than any name", hint=f"give at most {_LONGEST_PATTERN} characters"
+        )
     for pattern, names in match_names(desired, only).items():
         if not names:
-            known = ", ".join(sorted(desired.declaration.certificates)) or "none"
-            raise UsageError(f"`--only {pattern}` names no declared certificate", hint=f"declared are: {known}")
+            hint = suggest(pattern, desired.declaration.certificates)
+            raise UsageError(f"`--only {pattern}` names no declared certificate", hint=hint)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass, field, replace
-from posixpath import basename, dirname, join
+from posixpath import basename, dirname, join, normpath
 
 from reconciler.core.errors import Diagnostic, FileError, InputError, Pointer, ReconcilerError, Severity
 from reconciler.core.model import (
@@ -77,13 +77,17 @@ class _Finder:
 
     def _follow_redirect(self, file: WranglerFile, folder: str, *, beside: bool) -> WranglerFile:
         """What wrangler deploys instead of a file; an error where the declared file is itself what was built."""
-        redirect = join(folder, REDIRECT)
+        redirect = normpath(join(folder, REDIRECT))
         if basename(redirect) not in (self.files_in(dirname(redirect)) or ()):
             return file
-        target = redirect_target(redirect, self.files.read(redirect, limit=_MAX_REDIRECT))
+        try:
+            target = redirect_target(redirect, self.files.read(redirect, limit=_MAX_REDIRECT))
+            same = target is not None and self.files.identity(target) == self.files.identity(file.path)
+        except FileError:
+            return file  # too large, or out of the tree: nothing that wrangler or a build tool of this tree wrote
         if target is None:
             return file
-        if self.files.identity(target) == self.files.identity(file.path):
+        if same:
             message = f"{file.path} is made by a build (see {redirect}); the next build overwrites it"
             hint = "name the file that the build reads in `config`, then build again"
             raise InputError([Diagnostic(Severity.ERROR, "config-generated", message, Pointer(file.path), hint)])

@@ -8,8 +8,8 @@ from dataclasses import replace
 from reconciler.configs import Sources
 from reconciler.core.certificate_files import MAX_CHAIN_BYTES, parse_file
 from reconciler.core.certificates import Bundle
-from reconciler.core.errors import Diagnostic, ReconcilerError
-from reconciler.core.identifiers import is_of_other_store, is_placeholder
+from reconciler.core.errors import Diagnostic, Pointer, ReconcilerError
+from reconciler.core.identifiers import is_askable
 from reconciler.core.key_shapes import KeySourceKind
 from reconciler.core.model import (
     Actual,
@@ -46,18 +46,28 @@ def load_declaration(
 
 
 def load_certificates(declaration: Declaration, files: FileReader) -> tuple[Desired, tuple[Diagnostic, ...]]:
-    """Every declared certificate file, each read once. A bad one blocks its certificate alone."""
+    """Every declared certificate file, each read once. A bad one blocks its certificate alone.
+
+    What is wrong with a file is said in full of the first certificate that names it, of the others once.
+    """
     bundles: dict[CertificateName, Bundle] = {}
     problems: list[Diagnostic] = []
     read: dict[str, Bundle | ReconcilerError] = {}
+    first: dict[str, CertificateName] = {}
     for name, declared in declaration.certificates.items():
         if declared.path not in read:
+            first[declared.path] = name
             read[declared.path] = _load_bundle(files, declared.path)
         found = read[declared.path]
         if isinstance(found, Bundle):
             bundles[name] = found
         else:
-            problems.extend(replace(problem, certificate=name) for problem in found.diagnostics())
+            said = found.diagnostics() if name == first[declared.path] else found.diagnostics()[:1]
+            named = Pointer(declaration.path, ("certificates", name, "certificate"))
+            for problem in said:
+                # A file that is not there has no line; the line that names it has.
+                where = named if problem.code.startswith("file-") else problem.where
+                problems.append(replace(problem, certificate=name, where=where))
     return Desired(declaration, bundles), tuple(problems)
 
 
@@ -87,13 +97,12 @@ def _named_ids(desired: Desired, files: dict[WorkerLabel, WranglerFile]) -> Iter
     """Every id of this kind of store that the declared wrangler files or mtls.toml name."""
     kind = desired.declaration.store.kind
 
-    def could_be_ours(text: str) -> bool:
-        return not is_placeholder(text, kind) and not is_of_other_store(text, kind)
-
     for file in files.values():
         for environment in file.environments.values():
-            yield from (found.certificate_id for found in environment.bindings if could_be_ours(found.certificate_id))
+            yield from (
+                found.certificate_id for found in environment.bindings if is_askable(found.certificate_id, kind)
+            )
     for worker in desired.declaration.workers.values():
         for bindings in worker.environments.values():
             targets = (binding.target for binding in bindings)
-            yield from (target.id for target in targets if isinstance(target, ById) and could_be_ours(target.id))
+            yield from (target.id for target in targets if isinstance(target, ById) and is_askable(target.id, kind))

@@ -6,8 +6,9 @@ import contextlib
 import io
 import json
 import os
+import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -97,12 +98,24 @@ def run(folder: Path, environ: Mapping[str, str], *arguments: str) -> Result:
         mock.patch.object(sys, "argv", ["mtlsctl", *arguments]),
         mock.patch.object(sys, "stdin", io.StringIO()),
         contextlib.chdir(folder),
+        _signals_kept(),
     ):
         try:
             main()
         except SystemExit as ended:
             code = ended.code
     return Result(code if isinstance(code, int) else 0, out.getvalue(), err.getvalue())
+
+
+@contextlib.contextmanager
+def _signals_kept() -> Iterator[None]:
+    """A run ends its process, so it leaves signals as it needs them; here the process goes on."""
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
 
 
 def make_project(folder: Path, mtls: str = MTLS, wrangler: str = WRANGLER) -> Project:

@@ -106,6 +106,12 @@ MISTAKES = {
     "the key is an id of the wrangler file": {
         "wrangler.toml": f'[[mtls_certificates]]\nbinding = "B"\ncertificate_id = """{KEY}"""\nx = \n'
     },
+    "the key is a whole id of the wrangler file": {
+        "wrangler.toml": f'[[mtls_certificates]]\nbinding = "BILLING"\ncertificate_id = """{KEY}"""\n'
+    },
+    "the key is an id of the wrangler file on one line": {
+        "wrangler.toml": f'[[mtls_certificates]]\nbinding = "B"\ncertificate_id = "{ONE_LINE.split("-----")[2]}"\n'
+    },
     "the key is a stray line of the wrangler file": {"wrangler.toml": KEY},
 }
 

@@ -237,14 +237,17 @@ def test_offline_reads_files_only(applied: Project) -> None:
     assert "? BILLING of checkout (top level): only the store knows" in result.out
 
 
-def test_offline_works_for_a_store_that_this_version_lacks(project: Project) -> None:
-    """The Cloudflare store is not needed to check files."""
+def test_offline_works_without_an_account(project: Project) -> None:
+    """Neither account nor token are needed to check files; what is missing for the rest is said before any call."""
     project.write("mtls.toml", MTLS + '[store]\nkind = "cloudflare"\n')
     assert project.run("plan", "--offline").code == 0
     assert project.run("validate").code == 0
-    online = project.run("plan")
-    assert online.code == 1
-    assert "plan --offline" in online.err
+    for code in ("account-missing", "token-missing"):
+        online = project.run("plan")
+        assert online.code == 1
+        assert code in online.err
+        assert "plan --offline" in online.err
+        project.environ["CLOUDFLARE_ACCOUNT_ID"] = "0" * 32
 
 
 def test_at_looks_into_the_future(applied: Project) -> None:
@@ -401,3 +404,72 @@ def test_at_a_terminal_no_changes_nothing_and_ends_with_1(project: Project) -> N
     assert code == 1
     assert b"declined" in seen
     assert project.read("wrangler.toml") == WRANGLER
+
+
+def test_end_of_input_at_the_question_is_a_no(project: Project) -> None:
+    """Ctrl-D declines; it is no interrupt."""
+    code, seen = _at_terminal(project, b"\x04")
+    assert code == 1
+    assert b"declined" in seen
+
+
+def _shell(project: Project, line: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """A line of shell in the project, where `mtlsctl` is this one."""
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parent.parent)}
+    script = f'mtlsctl() {{ "{sys.executable}" -m reconciler "$@"; }}; {line}'
+    return subprocess.run(
+        ["sh", "-c", script],
+        cwd=project.folder,
+        env=environment | project.environ | environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "said"),
+    [
+        ("mtlsctl plan >&-", 0, ""),
+        ("mtlsctl apply <&-", 64, "--yes"),
+        ("mtlsctl plan 2>&-", 0, ""),
+        ("mtlsctl plan >/dev/full", 1, "could not be written"),
+        ("mkdir gone; cd gone; rmdir ../gone; mtlsctl plan", 64, "working directory"),
+        ("mtlsctl apply --yes --verbose 2>/dev/full", 0, ""),
+    ],
+)
+def test_odd_streams_and_folders_are_no_bugs(project: Project, line: str, code: int, said: str) -> None:
+    """Closed, full or gone: a sentence and a code, never a bug report."""
+    done = _shell(project, line)
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr
+    assert "error[bug]" not in done.stderr
+
+
+def test_a_stream_that_can_not_hold_a_sign_is_no_bug(project: Project) -> None:
+    """An owner's snowman on an ASCII stream stops nothing."""
+    owned = 'certificate = "certs/billing.pem"\nowner = "\u2603"'
+    project.write("mtls.toml", MTLS.replace('certificate = "certs/billing.pem"', owned))
+    done = _shell(project, "mtlsctl status", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert "owner" in done.stdout
+
+
+def test_a_missing_certificate_file_is_shown_where_it_is_named(project: Project) -> None:
+    """Not in the file that is not there."""
+    (project.folder / "certs/billing.pem").unlink()
+    assert "at mtls.toml:5:15" in project.run("plan").out
+
+
+def test_a_file_written_by_out_has_no_colours(project: Project) -> None:
+    """They are for the terminal."""
+    result = project.run("status", "--color", "always", "--out", "status.txt")
+    assert "\x1b[" in result.out
+    assert "\x1b" not in project.read("status.txt")
+
+
+def test_without_a_command_the_help_is_shown(project: Project) -> None:
+    """Not an error."""
+    result = project.run()
+    assert result.code == 0
+    assert "Commands:" in result.out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.core.errors import Diagnostic, InputError, Place, Pointer, Severity
+from reconciler.core.errors import MAX_FINDINGS, Diagnostic, InputError, Place, Pointer, Severity
 from reconciler.desired import Code, parse_declaration
 from reconciler.syntax.places import resolve
 from tests.desired_files import BAD, CERTIFICATE, HEAD, KINDS, WORKER, BadFile, problems
@@ -157,8 +157,18 @@ def test_a_number_too_large_to_print_is_refused() -> None:
     assert codes("version = 1\nstack = 0x" + "f" * 6000 + "\n") == ["wrong-type"]
 
 
+def test_of_many_findings_the_first_are_shown_and_the_rest_counted() -> None:
+    """Nobody reads ten thousand; what is left out is still an error."""
+    found = problems(HEAD + "".join(f"[k{number}]\n" for number in range(MAX_FINDINGS + 7)))
+    assert [problem.message for problem in found[-2:]] == [
+        f"unknown key `k{MAX_FINDINGS - 1}` at the top level",
+        "7 more findings are not shown",
+    ]
+    assert (found[-1].code, found[-1].severity) == ("too-many-findings", Severity.ERROR)
+
+
 def test_every_code_is_described_and_tested() -> None:
     """The list of codes is what users look up."""
-    elsewhere = {Code.NOT_UTF8, Code.TOO_LARGE, Code.TOO_DEEP, Code.ACCOUNT_ID_UNUSED}
+    elsewhere = {Code.NOT_UTF8, Code.TOO_LARGE, Code.TOO_DEEP, Code.TOO_MANY, Code.ACCOUNT_ID_UNUSED}
     assert {bad.code for bad in BAD} | {code.value for code in elsewhere} == {code.value for code in Code}
     assert all(code.description.endswith(".") for code in Code)

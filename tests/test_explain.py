@@ -223,7 +223,7 @@ BINDINGS = [
         "no room in the account",
         actual([entry(5, 5, "other")], {"checkout": file({None: {"BILLING": REAL_ID}})}),
         None,
-        "'billing' does not fit into the account: its quota of 1 certificates is reached",
+        "'billing' does not fit into the account: the quota for certificates, 1, is reached",
         desired({"billing": 1}, [BILLING], store=StoreKind.CLOUDFLARE, limit=1),
     ),
 ]
@@ -299,7 +299,7 @@ def test_every_condition_is_judged_and_none_is_left_out_after_the_first() -> Non
     ("sweep", "condition"),
     [
         (Sweep(mentions={uid(2): ("other/wrangler.toml",)}), Condition.NAMED_IN_FILE),
-        (Sweep(complete=False), Condition.UNCHECKED),
+        (Sweep(unread=("other/wrangler.json",)), Condition.UNCHECKED),
         (None, Condition.UNCHECKED),
     ],
     ids=["named elsewhere", "not everything was seen", "not searched"],
@@ -385,7 +385,7 @@ def test_conditions_say_holds_or_why_not_and_until_when(project: Project) -> Non
     assert "holds          its successor is stored" in result.out
     assert "does not hold  its grace is over\n" in result.out
     assert "because its grace is not over, until 20" in result.out
-    assert "not looked at  no wrangler file of this tree contains its id" in result.out
+    assert "not looked at  no other file of this tree that may configure a Worker has its id" in result.out
     assert "key         not needed: this content is stored already" in result.out
 
 

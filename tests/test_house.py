@@ -24,6 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "system": {"core", "documents", "private"},
     "keys": {"core"},
     "stores": {"core", "private"},
+    "emulator": {"core", "stores", "system"},
 }
 PURE = {"core", "syntax", "wrangler", "desired", "documents", "outputs"}
 EFFECTS = {"os", "socket", "subprocess", "sqlite3", "httpx", "tempfile", "shutil", "logging", "random", "secrets"}

@@ -7,7 +7,22 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.app import PlanRequest, apply, plan
+from reconciler.core.model import Condition
+from reconciler.core.outcome import Status
+from reconciler.project import open_project
 from tests.cli import MTLS, Project, make_project
+
+
+class Nobody:
+    """Watches nothing."""
+
+    def started(self, change: object) -> None:
+        pass
+
+    def finished(self, step: object) -> None:
+        pass
+
 
 ID = re.compile(r"10ca1000-[0-9a-f-]{27}")
 
@@ -90,6 +105,20 @@ def test_an_orphan_needs_prune_still(rotated: Project) -> None:
     result = rotated.run("retire", "billing", "--now", "--yes")
     assert result.code == 3
     assert "prune" in result.err
+
+
+def test_what_changed_while_the_plan_was_looked_at_keeps_an_entry(
+    rotated: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old certificate is declared again between the plan and the delete: it stays."""
+    monkeypatch.chdir(rotated.folder)
+    project = open_project(None, cwd=rotated.folder, environ={})
+    planned = plan(project, PlanRequest(retire="billing", skip_grace=True))
+    assert len(planned.plan.changes) == 1
+    rotated.certificate("billing", 1)
+    outcome = apply(project, planned, Nobody())
+    assert [wait.condition for wait in outcome.waiting] == [Condition.CHANGED_MEANWHILE]
+    assert len(outcome.of(Status.DONE)) == 0
 
 
 def test_an_unknown_name_is_wrong_use(rotated: Project) -> None:

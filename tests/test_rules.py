@@ -21,6 +21,7 @@ from reconciler.core.model import (
     Sweep,
     WranglerFile,
 )
+from reconciler.core.ownership import mark_name
 from tests.pki import NOW, make_ca
 from tests.worlds import (
     CONFIG,
@@ -191,6 +192,13 @@ BOUND = [
         adopted=[uid(1)],
     ),
     Row(
+        "3: an undeclared binding of an adopted entry is not ours by its mark: it stays and is said",
+        desired({"billing": 1}, [worker("checkout", {None: {}})]),
+        actual([entry(1, 1, "made by hand")], bound(1)),
+        findings=["undeclared-binding"],
+        adopted=[uid(1)],
+    ),
+    Row(
         "3: a binding of ours in an environment that nothing declares is a finding and stays",
         desired({"billing": 1}, [BILLING]),
         actual([entry(1, 1, "@billing")], {"checkout": file({None: {"BILLING": uid(1)}, "staging": {"B": uid(1)}})}),
@@ -308,9 +316,10 @@ LEAVING = [
         adopted=[uid(2)],
     ),
     Row(
-        "4: a handed-over id that is gone already is nothing to talk about",
+        "4: a handed-over id that is gone already is said, and no more",
         desired({"billing": 2}, [BILLING], declared=[certificate("billing", supersedes=(uid(1),))]),
         actual([entry(2, 2, "@billing", age=8)], bound(2)),
+        findings=["supersedes-nothing"],
         adopted=[uid(2)],
     ),
     Row(
@@ -369,6 +378,7 @@ LEAVING = [
     ),
 ]
 
+LIVE_IDS = ("2458ce5a-0000-4000-8000-000000000001", "2458ce5a-0000-4000-8000-000000000002")
 OLD_AND_NEW = [entry(1, 1, "@billing", age=30), entry(2, 2, "@billing", age=8)]
 
 SAFE = [
@@ -426,7 +436,7 @@ SAFE = [
     Row(
         "5: a tree that could not be looked through keeps it",
         desired({"billing": 2}, [BILLING]),
-        actual(OLD_AND_NEW, bound(2), sweep=Sweep(complete=False)),
+        actual(OLD_AND_NEW, bound(2), sweep=Sweep(unread=("other/wrangler.json",))),
         waiting=["billing unchecked"],
         adopted=[uid(2)],
     ),
@@ -471,6 +481,16 @@ SAFE = [
         actual(OLD_AND_NEW, bound(2), stable=False),
         waiting=["billing listing-unstable"],
         adopted=[uid(2)],
+    ),
+    Row(
+        "5: what live Workers present can't be seen, so in an account nothing is retired",
+        desired({"billing": 2}, [BILLING], store=StoreKind.CLOUDFLARE),
+        actual(
+            [replace(OLD_AND_NEW[0], id=EntryId(LIVE_IDS[0])), replace(OLD_AND_NEW[1], id=EntryId(LIVE_IDS[1]))],
+            {"checkout": file({None: {"BILLING": LIVE_IDS[1]}})},
+        ),
+        waiting=["billing live-unchecked"],
+        adopted=[LIVE_IDS[1]],
     ),
     Row(
         "5: of more than max_deletes the rest waits, the oldest go first",
@@ -533,6 +553,25 @@ IDS = [
         desired({"billing": 1}, [BILLING]),
         actual([entry(1, 1, "@billing")], {"checkout": file({"live": {"X": REAL_ID}})}),
         findings=["account-id-in-file", "undeclared-environment"],
+        adopted=[uid(1)],
+    ),
+    Row(
+        "7: not even beside one in previews, which is never written",
+        desired({"billing": 1}, [BILLING]),
+        actual(
+            [entry(1, 1, "@billing")],
+            {"checkout": replace(file({}), previews=(FoundBinding("X", REAL_ID, 0),))},
+        ),
+        findings=["account-id-in-file", "previews-unmanaged"],
+        adopted=[uid(1)],
+    ),
+    Row(
+        "7: a real account's id with blanks, in capitals or without dashes is no placeholder",
+        desired({"billing": 1}, [BILLING]),
+        actual(
+            [entry(1, 1, "@billing")], {"checkout": file({None: {"BILLING": f" {REAL_ID.upper().replace('-', '')} "}})}
+        ),
+        findings=["account-id-in-file"],
         adopted=[uid(1)],
     ),
     Row(
@@ -743,6 +782,24 @@ def test_allow_deletes_lets_more_go_and_fewer() -> None:
     there = actual([*old, entry(2, 2, "@billing", age=8)], bound(2))
     wanted = desired({"billing": 2}, [BILLING], policy=Policy(max_deletes=1))
     assert [len(plan_of(wanted, there, allow_deletes=n).changes) for n in (0, 2, 9)] == [0, 2, 3]
+
+
+def test_an_orphan_whose_shared_content_was_just_rotated_keeps_its_grace() -> None:
+    """Its mark names a certificate that is gone; another one with the same content presented it until now."""
+    issuer = make_ca("Shared")
+    old, new = (issuer.issue("shared client") for _ in range(2))
+    entries = [
+        replace(entry(1, 1), name="", certificates=old.certificate_pem.decode()),
+        replace(entry(2, 2, age=0.1), name="", certificates=new.certificate_pem.decode()),
+    ]
+    marks = ("gone", "billing")
+    entries = [
+        replace(one, name=mark_name("payments", CertificateName(mark), one.bundle.digest if one.bundle else ""))
+        for one, mark in zip(entries, marks, strict=True)
+    ]
+    wanted = replace(desired({"billing": 2}, [BILLING], policy=PRUNE), bundles={CertificateName("billing"): new.bundle})
+    plan = plan_of(wanted, actual(entries, bound(2)))
+    assert waits(plan) == ["gone grace"]
 
 
 def test_waiting_for_grace_says_until_when() -> None:

@@ -54,7 +54,7 @@ def test_a_change_that_the_plan_does_not_have_makes_it_stale_and_changes_nothing
     project.certificate("ledger", 3)
     result = project.run("apply", "plan.json")
     assert result.code == 4
-    assert "not in the saved plan" in result.err
+    assert "goes beyond the saved one: upload ledger" in result.err
     assert stored(project) == []
     assert project.read("wrangler.toml") == WRANGLER
 
@@ -169,6 +169,23 @@ def test_a_partial_plan_applies_that_part_alone(project: Project) -> None:
     project.run("plan", "--only", "ledger", "--out", "part.json")
     assert project.run("apply", "part.json").code == 0
     assert stored(project) == ["ledger"]
+
+
+def test_a_partial_plan_of_a_certificate_that_is_gone_is_stale(project: Project) -> None:
+    """Nobody typed that name now, so it is no wrong use: exit 4."""
+    project.run("plan", "--only", "ledger", "--out", "part.json")
+    project.write("mtls.toml", MTLS)
+    assert project.run("apply", "part.json").code == 4
+
+
+def test_an_approval_covers_a_declared_remote(project: Project) -> None:
+    """Another `remote` is another change."""
+    project.write(
+        "mtls.toml", TWO.replace('BILLING = "billing"', 'BILLING = { certificate = "billing", remote = true }')
+    )
+    result = project.run("apply", "plan.json")
+    assert result.code == 4
+    assert project.read("wrangler.toml") == WRANGLER
 
 
 def test_only_and_a_saved_plan_together_are_wrong_use(project: Project) -> None:

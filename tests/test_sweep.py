@@ -28,7 +28,7 @@ OTHER_ID = EntryId("2458ce5a-0c35-4c7f-82c7-8e9487d3ff60")
 
 
 def test_the_sweep_finds_ids_in_the_whole_tree(tree: Path, files: ProjectFiles) -> None:
-    """Anywhere below the root, in any wrangler file, in any case of letters, in a comment too."""
+    """Anywhere below the root, in any file that may configure a Worker, in any case of letters, in a comment too."""
     for name in ("Wrangler.JSONC", "dist/wrangler.json", "../other/wrangler.prod.toml"):
         write(name, f"# {ID.upper()}".encode())(tree)
     write("wrangler-old.toml", OTHER_ID.encode())(tree)
@@ -42,13 +42,41 @@ def test_the_sweep_finds_ids_in_the_whole_tree(tree: Path, files: ProjectFiles) 
 
 @pytest.mark.parametrize(
     "name",
-    [".git/wrangler.toml", "node_modules/x/wrangler.toml", "my-wrangler.toml", "wrangler.yaml", "wrangler.toml.bak"],
+    [".git/wrangler.toml", "node_modules/x/wrangler.toml", "mtls.toml", "wrangler.yaml", "wrangler.toml.bak"],
 )
 def test_the_sweep_leaves_other_files_out(tree: Path, files: ProjectFiles, name: str) -> None:
     """What wrangler would not read, and the folders of git and of packages, say nothing about what is in use."""
     write(name, ID.encode())(tree)
     sweep = files.sweep([ID])
     assert (sweep.mentions, sweep.complete) == ({}, True)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ops/odd.toml", "dist/worker.json", "prod.wrangler.toml", "b.toml", "cloudflare.config.ts", "a/mtls.toml"],
+)
+def test_the_sweep_finds_ids_in_files_of_other_names(tree: Path, files: ProjectFiles, name: str) -> None:
+    """wrangler takes any with `-c`, a build writes its own, and another mtls.toml may bind by id."""
+    write(name, ID.encode())(tree)
+    assert files.sweep([ID]).mentions == {ID: (name,)}
+
+
+def test_the_sweep_finds_an_id_behind_escapes(tree: Path, files: ProjectFiles) -> None:
+    """JSON can write any sign of it as an escape."""
+    write("wrangler.json", ID.replace("-", "\\u002d", 1).encode())(tree)
+    assert files.sweep([ID]).mentions == {ID: ("wrangler.json",)}
+
+
+def test_the_sweep_leaves_out_what_this_tool_writes(tree: Path, files: ProjectFiles) -> None:
+    """A saved plan names what it retires."""
+    write("plan.json", b'{\n  "format": "mtlsctl.plan/1",\n  "x": "' + ID.encode() + b'"}')(tree)
+    assert files.sweep([ID]).mentions == {}
+
+
+def test_a_large_data_file_is_no_doubt(tree: Path, files: ProjectFiles) -> None:
+    """Only a file that is wrangler's by its name has to be looked at."""
+    write("data.json", b" " * 1_000_001)(tree)
+    assert files.sweep([ID]).complete
 
 
 def test_the_sweep_enters_no_linked_folder(tmp_path: Path, tree: Path, files: ProjectFiles) -> None:
@@ -64,7 +92,7 @@ def test_the_sweep_reads_a_linked_file(tree: Path, files: ProjectFiles) -> None:
     """A wrangler file may be a link to a file of the tree with any name."""
     write("base.toml", ID.encode())(tree)
     (tree / "wrangler.toml").symlink_to("base.toml")
-    assert files.sweep([ID]).mentions == {ID: ("wrangler.toml",)}
+    assert files.sweep([ID]).mentions == {ID: ("base.toml", "wrangler.toml")}
 
 
 UNSEEN = (

@@ -502,7 +502,7 @@ def test_every_problem_of_a_file_is_reported_with_its_place() -> None:
     { "binding": "A", "certificate_id": 1 },
     { "binding": "B", "certificate_id": "1" }, { "binding": "B", "certificate_id": "2" },
   ],
-  "env": { "broken": 1, "s": { "mtls_certificates": "x" } }
+  "env": { "ignored": 1, "s": { "mtls_certificates": "x" } }
 }"""
     with pytest.raises(InputError) as caught:
         read_wrangler(PATH, text.encode())
@@ -514,10 +514,9 @@ def test_every_problem_of_a_file_is_reported_with_its_place() -> None:
     assert sorted(found, key=str) == [
         ("wrangler-binding-name", 3, 8),
         ("wrangler-bindings", 3, 5),
-        ("wrangler-bindings", 7, 53),
+        ("wrangler-bindings", 7, 54),
         ("wrangler-certificate-id", 4, 41),
         ("wrangler-duplicate-binding", 5, 61),
-        ("wrangler-environment", 7, 22),
     ]
 
 

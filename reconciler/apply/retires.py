@@ -5,31 +5,40 @@ from __future__ import annotations
 from functools import partial
 
 from reconciler.apply.run import Run
-from reconciler.core.errors import EntryInUse, EntryNotFound
+from reconciler.core.errors import EntryInUse, EntryNotFound, ReconcilerError
 from reconciler.core.model import Condition, Phase, Retire, Sweep
 from reconciler.core.outcome import Status, Step
 from reconciler.core.ports import Store
-from reconciler.core.retire import keep
+from reconciler.core.retire import keep, unread_text
 
 
 def retire_all(run: Run) -> None:
-    """Delete what is still as the plan saw it, and still named by no file."""
+    """Delete what a plan of this moment would still retire, is as the plan saw it, and is named by no file."""
     retires = [(index, change) for index, change in run.of(Phase.RETIRE) if isinstance(change, Retire)]
     if not retires:
         return
-    sweep = run.world.files.sweep([retire.entry.id for _, retire in retires])
+    try:
+        safe = run.world.still_safe() if run.world.still_safe else [retire.entry.id for _, retire in retires]
+        sweep = run.world.files.sweep([retire.entry.id for _, retire in retires])
+    except ReconcilerError as error:
+        for index, _ in retires:
+            if run.start(index):
+                run.end(index, run.failure(index, error))
+        return
     for index, retire in retires:
-        run.attempt(index, partial(_retire, run.world.store, retire, sweep))
+        run.attempt(index, partial(_retire, run.world.store, retire, sweep, is_safe=retire.entry.id in safe))
 
 
-def _retire(store: Store, retire: Retire, sweep: Sweep) -> Step:
+def _retire(store: Store, retire: Retire, sweep: Sweep, *, is_safe: bool) -> Step:
     entry_id = retire.entry.id
 
     def wait(condition: Condition, detail: str) -> Step:
         return Step(retire, Status.WAITING, entry=entry_id, waiting=keep(retire, condition, detail))
 
+    if not is_safe:
+        return wait(Condition.CHANGED_MEANWHILE, "a plan of this moment would not retire it any more")
     if not sweep.complete:
-        return wait(Condition.UNCHECKED, "some wrangler file of this tree could not be looked at")
+        return wait(Condition.UNCHECKED, unread_text(sweep))
     if entry_id in sweep.mentions:
         return wait(Condition.NAMED_IN_FILE, f"its id stands in {', '.join(sweep.mentions[entry_id])}")
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -31,6 +31,8 @@ class World:
     files: Files
     keys: Sources
     observer: Observer
+    still_safe: Callable[[], Container[EntryId]] | None = None
+    """Which entries a plan of this very moment would retire; None: the plan was made just now."""
 
 
 @dataclass(slots=True)

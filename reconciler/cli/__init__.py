@@ -1,5 +1,23 @@
 """The command line: parse, call the app, print, exit. Decides nothing; imports only typer and stdlib at the top."""
 
-from reconciler.cli.main import main
+from __future__ import annotations
 
-__all__ = ["main"]
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with its code. Signals are caught before anything slow is imported."""
+    try:
+        signal.signal(signal.SIGTERM, _interrupt)
+        from reconciler.cli.root import run
+
+        run()
+    except KeyboardInterrupt:
+        sys.exit(130)

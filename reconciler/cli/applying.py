@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,13 +12,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reconciler.cli.planning import AllowDeletesOption, OnlyOption, plan_text, read_saved
-from reconciler.cli.session import Format, FormatOption, OutOption, Session, command, say
+from reconciler.cli.session import Format, FormatOption, Session, command, say
 
 if TYPE_CHECKING:
     from reconciler.app import Planned
     from reconciler.core.model import Change, Phase
     from reconciler.core.outcome import Outcome, Step
-    from reconciler.core.plan import Plan
     from reconciler.project import Project
 
 
@@ -37,6 +37,9 @@ def _seconds(text: str) -> float:
     return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
 
 
+OutcomeOutOption = Annotated[
+    Path | None, typer.Option("--out", metavar="FILE", help="Write the outcome to a file too, atomically.")
+]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 LockTimeoutOption = Annotated[
     str,
@@ -52,9 +55,9 @@ def register(app: typer.Typer) -> None:
 
 def apply(
     session: Session,
-    saved: Annotated[Path | None, typer.Argument(metavar="[PLAN]", help="A plan saved by `plan --out`.")] = None,
+    saved: Annotated[Path | None, typer.Argument(metavar="PLAN", help="A plan saved by `plan --out`.")] = None,
     output_format: FormatOption = Format.TEXT,  # noqa: ARG001 - the session has it
-    out: OutOption = None,
+    out: OutcomeOutOption = None,
     yes: YesOption = False,
     phase: Annotated[list[PhaseName] | None, typer.Option("--phase", help="Only this phase; repeatable.")] = None,
     only: OnlyOption = None,
@@ -97,7 +100,7 @@ def retire(
     name: Annotated[str, typer.Argument(metavar="NAME|ID", help="A certificate, or the id of an entry.")],
     now: Annotated[bool, typer.Option("--now", help="Skip the grace (a leaked key), and nothing else.")] = False,
     output_format: FormatOption = Format.TEXT,  # noqa: ARG001 - the session has it
-    out: OutOption = None,
+    out: OutcomeOutOption = None,
     yes: YesOption = False,
     allow_deletes: AllowDeletesOption = None,
     lock_timeout: LockTimeoutOption = "0s",
@@ -165,23 +168,27 @@ def _carry_out(
 
     text = session.format is Format.TEXT
     made = planned.plan
-    if text:
-        say(plan_text(session, made), nl=False)
-    if any(change.phase in phases for change in made.changes):
-        _confirm(made, yes)
+    pending = any(change.phase in phases for change in made.changes)
+    if text or (pending and not yes):
+        say(plan_text(session, made), nl=False, err=not text)
+    if pending:
+        _confirm(yes)
         outcome = carry_out(project, planned, _Progress(session), phases, command=name)
     else:
+        project.files.tidy()  # a killed run may have left something, and somebody else have finished its job
         outcome = Outcome.of_nothing(made)
-    if not text or outcome.steps:
+    if not text or outcome.steps or out is not None:
         _show_outcome(session, project, outcome, out)
     raise typer.Exit(outcome.exit_code)
 
 
 def _say_waiting(line: str) -> None:
-    say(line, err=True)
+    from reconciler.outputs.escape import printable
+
+    say(printable(line), err=True)
 
 
-def _confirm(made: Plan, yes: bool) -> None:
+def _confirm(yes: bool) -> None:
     """A person's yes, or `--yes`; without a terminal nothing is changed on a guess."""
     from reconciler.core.errors import DeclinedError, UsageError
 
@@ -189,10 +196,11 @@ def _confirm(made: Plan, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise UsageError(
-            f"{len(made.changes)} changes are pending and there is no terminal to ask at; nothing was changed",
+            "changes are pending and there is no terminal to ask at; nothing was changed",
             hint="review `mtlsctl plan`, then run it again with `--yes`",
         )
-    if not typer.confirm("\nApply these changes?", err=True):
+    say("\nApply these changes? [y/N]: ", err=True, nl=False)
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise DeclinedError("declined; nothing was changed")
 
 
@@ -217,13 +225,16 @@ class _Progress:
         self.watched = sys.stderr.isatty() or session.verbose
 
     def started(self, change: Change) -> None:
-        if self.watched:
-            from reconciler.outputs.plan import describe
+        from reconciler.outputs.plan import describe
 
-            say(f"  ... {change.action} {describe(change)}", err=True)
+        self._tell(lambda: f"  ... {change.action} {describe(change)}")
 
     def finished(self, step: Step) -> None:
-        if self.watched:
-            from reconciler.outputs.outcome import step_line
+        from reconciler.outputs.outcome import step_line
 
-            say(step_line(step, self.session.style(sys.stderr)), err=True)
+        self._tell(lambda: step_line(step, self.session.style(sys.stderr)))
+
+    def _tell(self, text: Callable[[], str]) -> None:
+        """A line for who watches."""
+        if self.watched:
+            say(text(), err=True)

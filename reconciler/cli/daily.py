@@ -51,6 +51,7 @@ def explain(
     session: Session,
     name: Annotated[str, typer.Argument(help="A certificate, a binding, a Worker's label, or an entry's id.")],
     output_format: FormatOption = Format.TEXT,
+    out: OutOption = None,
 ) -> None:
     """Say why something is planned, or not.
 
@@ -65,16 +66,17 @@ def explain(
     planned = _look(project)
     found = explain_name(name, planned.plan, planned.desired, planned.actual)
     if output_format is Format.JSON:
-        session.emit_document(explain_document(found, project.place))
+        session.emit_document(explain_document(found, project.place), out)
     else:
         style = session.style(sys.stdout)
-        session.emit(render_explanation(found, style, findings=session.findings(found.diagnostics, style)))
+        session.emit(render_explanation(found, style, findings=session.findings(found.diagnostics, style)), out)
 
 
 def output(
     session: Session,
     name: Annotated[str, typer.Argument(help="A declared certificate.")],
     output_format: FormatOption = Format.TEXT,
+    out: OutOption = None,
 ) -> None:
     """Print the id of a certificate's entry.
 
@@ -87,12 +89,12 @@ def output(
     planned = _look(session.open_project())
     current = find_current(name, planned.plan, planned.desired)
     if output_format is Format.JSON:
-        session.emit_document(output_document(current))
+        session.emit_document(output_document(current), out)
     else:
-        session.emit(f"{printable(current.entry.id)}\n")
+        session.emit(f"{printable(current.entry.id)}\n", out)
 
 
-def doctor(session: Session, output_format: FormatOption = Format.TEXT) -> None:
+def doctor(session: Session, output_format: FormatOption = Format.TEXT, out: OutOption = None) -> None:
     """Check this machine and checkout.
 
     Versions, files and their permissions, the embedded store, private keys, the environment and what killed runs
@@ -106,10 +108,10 @@ def doctor(session: Session, output_format: FormatOption = Format.TEXT) -> None:
     found = examine(session.open_project, environ=os.environ, file_named=session.file is not None)
     if output_format is Format.JSON:
         project = session.project
-        session.emit_document(diagnostics_document(found, project.place if project else lambda _: None))
+        session.emit_document(diagnostics_document(found, project.place if project else lambda _: None), out)
     else:
         style = session.style(sys.stdout)
-        session.emit(render_checkup(found, style, findings=session.findings(_worth(found), style)))
+        session.emit(render_checkup(found, style, findings=session.findings(_worth(found), style)), out)
     raise typer.Exit(exit_code_of(found))
 
 

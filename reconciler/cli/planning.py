@@ -22,7 +22,12 @@ AllowDeletesOption = Annotated[
 ]
 AtOption = Annotated[
     datetime | None,
-    typer.Option("--at", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"], help="Plan as of this moment (UTC), to look."),
+    typer.Option(
+        "--at",
+        metavar="DATE",
+        formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"],
+        help="Plan as of this moment (UTC), to look.",
+    ),
 ]
 PlanOutOption = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Save the plan, for `apply FILE`.")]
 
@@ -60,12 +65,12 @@ def plan(
     moment = at.replace(tzinfo=UTC) if at else None
     request = PlanRequest(only=tuple(only or ()), at=moment, offline=offline, allow_deletes=allow_deletes)
     made = make(project, request).plan
+    if out is not None:
+        session.write(out, to_json(plan_document(made, project.place)))
     if output_format is Format.JSON:
         session.emit_document(plan_document(made, project.place))
     else:
         session.emit(plan_text(session, made))
-    if out is not None:
-        session.write(out, to_json(plan_document(made, project.place)))
     codes = [exit_code_of(made.diagnostics)]
     if detailed_exitcode and made.changes:
         codes.append(ExitCode.CHANGES)

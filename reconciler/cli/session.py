@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable
 from enum import StrEnum
@@ -43,6 +45,9 @@ def _print_version(value: bool) -> None:
         raise typer.Exit
 
 
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+"""The colours of `Style`: for a terminal, never for a file."""
+
 GROUP = "Global options"
 FileOption = Annotated[
     Path | None,
@@ -69,8 +74,12 @@ OutOption = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="W
 
 
 def say(text: str, *, err: bool = False, nl: bool = True) -> None:
-    """Print; whether there is colour in it was decided by the `Style` that made it."""
-    typer.echo(text, err=err, nl=nl, color=True)
+    """Print; whether there is colour in it was decided by the `Style` that made it.
+
+    That stderr can't be written is no reason to stop: there is nobody to be told.
+    """
+    with contextlib.suppress(OSError) if err else contextlib.nullcontext():
+        typer.echo(text, err=err, nl=nl, color=True)
 
 
 class Session:
@@ -92,7 +101,7 @@ class Session:
         """The project that this run is about."""
         from reconciler.project import open_project
 
-        self.project = open_project(self.file, cwd=Path.cwd(), environ=os.environ)
+        self.project = open_project(self.file, cwd=_working_folder(), environ=os.environ)
         self.log(f"desired state: {self.project.folder / self.project.name}")
         return self.project
 
@@ -116,9 +125,9 @@ class Session:
 
     def emit(self, text: str, out: Path | None = None) -> None:
         """A result: to stdout, and to a file where one is asked for."""
-        say(text, nl=False)
         if out is not None:
-            self.write(out, text)
+            self.write(out, _ANSI.sub("", text))
+        say(text, nl=False)
 
     def write(self, out: Path, text: str) -> None:
         """A file that the user named, replaced atomically."""
@@ -145,6 +154,15 @@ class Session:
             self.emit_document(
                 diagnostics_document(diagnostics, self.project.place if self.project else lambda _: None)
             )
+
+
+def _working_folder() -> Path:
+    from reconciler.core.errors import UsageError
+
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise UsageError("the working directory does not exist any more", hint="go to another folder") from error
 
 
 R = TypeVar("R")

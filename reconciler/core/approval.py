@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import assert_never
 
+from reconciler.core.binding_findings import environment_text
 from reconciler.core.errors import ReconcilerError, StalePlanError
-from reconciler.core.model import Change, Condition, Retire, Waiting
-from reconciler.core.plan import Plan, change_key
+from reconciler.core.model import BindingChange, Change, Condition, Retire, Upload, Waiting
+from reconciler.core.plan import Plan, Quota, change_key
 from reconciler.core.retire import keep
 
 _SHOWN = 3
@@ -53,10 +55,18 @@ def approve(found: Plan, saved: Plan) -> Plan:
             beyond.append(change)
     if beyond:
         raise StalePlanError(
-            f"{len(beyond)} changes found now are not in the saved plan: {_shortly(beyond)}; nothing was changed",
+            f"the plan found now goes beyond the saved one: {_shortly(beyond)}; nothing was changed",
             hint="the world changed since the plan was saved: make a new one and have it approved",
         )
-    return replace(found, changes=tuple(changes), waiting=(*found.waiting, *held))
+    quota = found.quota and _without_retires(found.quota, held)
+    return replace(found, changes=tuple(changes), waiting=(*found.waiting, *held), quota=quota)
+
+
+def _without_retires(quota: Quota, held: list[Waiting]) -> Quota:
+    """The quota where these entries stay."""
+    cas = sum(wait.entry.ca for wait in held)
+    leaf = replace(quota.leaf, after=quota.leaf.after + len(held) - cas)
+    return Quota(leaf, replace(quota.ca, after=quota.ca.after + cas))
 
 
 def _demand_same_target(found: Plan, saved: Plan) -> None:
@@ -71,11 +81,24 @@ def _demand_same_target(found: Plan, saved: Plan) -> None:
         )
 
 
+def _name(change: Change) -> str:
+    match change:
+        case Upload():
+            return f"upload {change.certificate}"
+        case BindingChange():
+            place = f"{change.config} ({environment_text(change.environment)})"
+            return f"{change.action} {change.binding} in {place}"
+        case Retire():
+            return f"retire {change.entry.id} of {change.certificate}"
+        case _:
+            assert_never(change)
+
+
 def _key(change: Change) -> str:
     return json.dumps(change_key(change), sort_keys=True)
 
 
 def _shortly(changes: list[Change]) -> str:
-    texts = [" ".join(change_key(change).values()) for change in changes[:_SHOWN]]
+    texts = [_name(change) for change in changes[:_SHOWN]]
     more = f", and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
     return "; ".join(texts) + more

@@ -20,6 +20,9 @@ from reconciler.core.model import (
     WranglerFile,
 )
 
+_MOST_COMPARED = 30
+"""Environments of one file: ten thousand names, each compared with as many, would take minutes."""
+
 PAGES_ENVIRONMENTS = ("preview", "production")
 """The only environments that wrangler takes in the file of a Pages project."""
 
@@ -50,11 +53,6 @@ class Site:
         where += ("bindings",) if self.environment is None else ("env", self.environment, "bindings")
         return Pointer(self.declaration.path, where + ((binding,) if binding else ()), at_key=binding is not None)
 
-    def found_at(self, found: FoundBinding) -> Pointer:
-        """Where the wrangler file has it."""
-        where: tuple[str | int, ...] = () if self.environment is None else ("env", self.environment)
-        return Pointer(self.file.path, (*where, "mtls_certificates", found.index, "certificate_id"))
-
 
 def account_id_declared(site: Site, binding: BindingName, text: str) -> Diagnostic:
     """Rule 7: the embedded store does not bind a real account's id."""
@@ -63,14 +61,15 @@ def account_id_declared(site: Site, binding: BindingName, text: str) -> Diagnost
     return Diagnostic(Severity.ERROR, "account-id-declared", message, site.declared_at(binding), hint)
 
 
-def account_id_in_file(site: Site, found: FoundBinding) -> Diagnostic:
+def account_id_in_file(file: WranglerFile, keys: tuple[str | int, ...], found: FoundBinding) -> Diagnostic:
     """Rule 7: the embedded store changes nothing in a file with a real account's id."""
     message = (
-        f"{site.file.path} has the id {found.certificate_id} of a real account;"
+        f"{file.path} has the id {found.certificate_id} of a real account;"
         " the embedded store changes nothing in such a file"
     )
     hint = 'set `kind = "cloudflare"` in `[store]`, or put a placeholder in the place of that id'
-    return Diagnostic(Severity.ERROR, "account-id-in-file", message, site.found_at(found), hint)
+    pointer = Pointer(file.path, (*keys, "mtls_certificates", found.index, "certificate_id"))
+    return Diagnostic(Severity.ERROR, "account-id-in-file", message, pointer, hint)
 
 
 def account_differs(site: Site, account_id: str) -> Diagnostic:
@@ -107,7 +106,7 @@ def unknown_environment(
 ) -> Diagnostic:
     """An environment is never created here: a misspelt one would become a Worker of its own."""
     known = [other for other in file.environments if other is not None]
-    near = get_close_matches(name or "", known, n=1)
+    near = get_close_matches(name or "", known, n=1) if len(known) <= _MOST_COMPARED else []
     hint = f"did you mean `{near[0]}`?" if near else f"add [env.{name}] to {file.path} first; it is never created here"
     message = f"{file.path} has no environment {name!r}"
     pointer = Pointer(declaration.path, ("workers", worker.label, "env", name or ""), at_key=True)
@@ -155,7 +154,8 @@ def previews_unmanaged(file: WranglerFile) -> Diagnostic:
     """`previews` has bindings of its own, which are not inherited either."""
     message = f"{file.path} has `previews`, whose mtls_certificates are not written by mtlsctl"
     hint = "write the ids that a preview needs there by hand: `mtlsctl output NAME`; an entry named there is kept"
-    return Diagnostic(Severity.WARNING, "previews-unmanaged", message, Pointer(file.path, ("previews",)), hint)
+    severity = Severity.WARNING if file.previews else Severity.INFO
+    return Diagnostic(severity, "previews-unmanaged", message, Pointer(file.path, ("previews",)), hint)
 
 
 def rebuild_needed(file: WranglerFile, built: str) -> Diagnostic:

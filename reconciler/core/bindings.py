@@ -61,6 +61,8 @@ class _BindingDiffer:
         self.desired, self.actual, self.inventory, self.blocked = desired, actual, inventory, blocked
         self.store = desired.declaration.store.kind
         self.out = BindingDiff()
+        current = self.inventory.current if self.inventory else {}
+        self.adopted: dict[str, CertificateName] = {entry.id: name for name, entry in current.items()}
         self.declared: dict[str, set[EnvironmentName]] = defaultdict(set)
         for worker, file in self._workers():
             self.declared[file.path].update(worker.environments)
@@ -76,7 +78,7 @@ class _BindingDiffer:
             planned = len(self.out.changes)
             for environment, bindings in worker.environments.items():
                 self._diff_environment(worker, file, environment, bindings)
-            self._guard_other_store(worker, file, planned)
+            self._guard_other_store(file, planned)
             if file.path not in seen:
                 seen.add(file.path)
                 self._look_at_undeclared(worker, file)
@@ -208,9 +210,16 @@ class _BindingDiffer:
     # --- undeclared ---------------------------------------------------------------------------------------------
 
     def _unbind(self, site: Site, there: FoundBinding) -> None:
-        """An undeclared binding of ours in a declared environment goes, unless another stack binds here too."""
+        """An undeclared binding of ours in a declared environment goes, unless another stack binds here too.
+
+        One of an adopted entry is not ours by its mark: it stays, and is said.
+        """
         owner = self._owner(there)
         if owner is None:
+            adopted = self.adopted.get(there.certificate_id)
+            if adopted is not None:
+                found = findings.undeclared_binding(site.file, there, site.environment, adopted)
+                self.out.diagnostics.append(found)
             return
         if not site.worker.exclusive:
             found = findings.undeclared_binding(site.file, there, site.environment, owner)
@@ -252,16 +261,15 @@ class _BindingDiffer:
         """Whether some Worker with this file declares a binding at its top level."""
         return any(other.environments.get(None) for other, its in self._workers() if its.path == file.path)
 
-    def _guard_other_store(self, worker: DeclaredWorker, file: WranglerFile, planned: int) -> None:
+    def _guard_other_store(self, file: WranglerFile, planned: int) -> None:
         """Rule 7: the embedded store changes nothing in a file that has a real account's id."""
         if len(self.out.changes) == planned:
             return
-        for environment, there in file.environments.items():
-            for found in there.bindings:
+        for keys, bindings in _binding_tables(file):
+            for found in bindings:
                 if self._foreign(found.certificate_id):
                     del self.out.changes[planned:]
-                    site = Site(self.desired.declaration, worker, file, environment, there)
-                    self.out.diagnostics.append(findings.account_id_in_file(site, found))
+                    self.out.diagnostics.append(findings.account_id_in_file(file, keys, found))
                     return
 
     def _look_around(self, file: WranglerFile, planned: int) -> None:
@@ -281,6 +289,13 @@ class _BindingDiffer:
         self.out.unknown.append(
             Unknown(target.certificate, site.worker.label, site.environment, declared.binding, message)
         )
+
+
+def _binding_tables(file: WranglerFile) -> Iterator[tuple[tuple[str | int, ...], tuple[FoundBinding, ...]]]:
+    """Every `mtls_certificates` of a file with the keys that lead to it; `previews` too, which is never written."""
+    for environment, there in file.environments.items():
+        yield (() if environment is None else ("env", environment)), there.bindings
+    yield ("previews",), file.previews or ()
 
 
 def diff_bindings(

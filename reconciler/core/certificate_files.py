@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from reconciler.core.certificates import MALFORMED, Bundle, quiet
-from reconciler.core.errors import CertificateError, Diagnostic, Place, Severity
+from reconciler.core.errors import CertificateError, Diagnostic, Place, Severity, shorten
 from reconciler.core.pem import (
     Block,
     Fault,
@@ -55,14 +55,14 @@ def parse_file(data: bytes, path: str) -> Bundle:
     file = _File(path, text, find_blocks(text))
     problems = [*file.unfit_blocks(), *file.beyond_caps(len(data)), *file.torn_text()]
     if any(problem.code in _TOO_LARGE for problem in problems):
-        raise CertificateError(problems)
+        raise CertificateError(shorten(problems, Place(path)))
     whole = [(block, decode(block.body)) for block in file.whole_certificates()]
     lines = tuple(position(text, block.start)[0] for block, _ in whole)
     bundle = _bundle([der for _, der in whole], lines)
     if bundle is None:
         problems.extend(found for block, der in whole if (found := file.unreadable(block, der)) is not None)
     if problems or bundle is None:
-        raise CertificateError(sorted(problems, key=_line_of))
+        raise CertificateError(shorten(sorted(problems, key=_line_of), Place(path)))
     return bundle
 
 
@@ -166,9 +166,11 @@ class _File:
             message = "the file is a private key, not a certificate"
             hint = "are `certificate` and `private_key` swapped?"
             yield _problem("certificate-is-private-key", message, self.at(keys[0].start), hint)
+        begun = sum(one.is_certificate and one.fault is not Fault.NO_BEGIN for one in self.blocks)
+        counted = f"{begun} begin in this file, {sum(1 for _ in self.whole_certificates())} of them whole"
         for block in self.blocks:
             if block.is_certificate and block.fault is not None:
-                yield self._torn(block)
+                yield self._torn(block, counted)
             elif not block.is_certificate and not block.is_private_key and not (keys and _is_key_part(block)):
                 yield self._other(block)
 
@@ -222,11 +224,9 @@ class _File:
             message = "the certificate is damaged: its base64 does not come out even, some of it is missing"
         return _problem("certificate-garbled", message, where, _COPY_AGAIN)
 
-    def _torn(self, block: Block) -> Diagnostic:
-        begun = sum(one.is_certificate and one.fault is not Fault.NO_BEGIN for one in self.blocks)
-        whole = sum(1 for _ in self.whole_certificates())
+    def _torn(self, block: Block, counted: str) -> Diagnostic:
         lacks = "BEGIN" if block.fault is Fault.NO_BEGIN else "END"
-        message = f"this certificate has no {lacks} line: {begun} begin in this file, {whole} of them whole"
+        message = f"this certificate has no {lacks} line: {counted}"
         return _problem("certificate-truncated", message, self.at(block.start), _COPY_AGAIN)
 
     def _other(self, block: Block) -> Diagnostic:

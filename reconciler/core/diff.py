@@ -29,6 +29,8 @@ from reconciler.core.policy import renew_before_of, renewal_start
 from reconciler.core.preflight import check_dates, check_for_upload
 from reconciler.core.retire import diff_retires, ids_to_sweep
 
+_MOST_NAMED = 5
+
 
 @dataclass(frozen=True, slots=True)
 class Changes:
@@ -122,11 +124,16 @@ def _same_content_twice(desired: Desired) -> list[Diagnostic]:
         kinds = {desired.declaration.certificates[name].ca for name in names}
         if len(kinds) > 1:
             for name in names:
-                message = f"{' and '.join(names)} have the same content, but only one of them says `ca = true`"
+                message = f"{_together(names)} have the same content, but not all of them say `ca = true`"
                 pointer = Pointer(desired.declaration.path, ("certificates", name))
                 hint = "the store holds one content once; make them agree"
                 found.append(Diagnostic(Severity.ERROR, "same-content", message, pointer, hint, name))
     return found
+
+
+def _together(names: list[CertificateName]) -> str:
+    more = len(names) - _MOST_NAMED
+    return " and ".join((*names[:_MOST_NAMED], f"{more:,} more") if more > 0 else names)
 
 
 def _diff_uploads(

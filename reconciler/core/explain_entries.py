@@ -44,7 +44,8 @@ REQUIREMENTS = {
     Condition.BOUND_IN_FILE: "no declared wrangler file has its id",
     Condition.GRACE: "its grace is over",
     Condition.LISTING_UNSTABLE: "the store's list held still while it was read",
-    Condition.NAMED_IN_FILE: "no wrangler file of this tree contains its id",
+    Condition.LIVE_UNCHECKED: "nothing live presents it",
+    Condition.NAMED_IN_FILE: "no other file of this tree that may configure a Worker has its id",
     Condition.UNCHECKED: "every wrangler file of this tree could be looked at",
     Condition.MAX_DELETES: "no more are retired in one run than `max_deletes` allows",
 }

@@ -29,7 +29,8 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """An entry that is ours and no longer wanted. `successor` is what its certificate declares now, if stored."""
+    """An entry that is ours and no longer wanted. `successor` is what its certificate declares now, if stored; of an
+    orphan, what was uploaded later for the same subject."""
 
     entry: Entry
     certificate: CertificateName
@@ -63,7 +64,7 @@ def take_inventory(desired: Desired, listing: Listing, files: Mapping[WorkerLabe
         if certificate is None or entry.bundle is None or entry.bundle.digest in wanted_digests:
             continue
         if certificate not in declaration.certificates:
-            leaving.append(Leaving(entry, certificate, Reason.ORPHANED, None))
+            leaving.append(Leaving(entry, certificate, Reason.ORPHANED, _renewal_of(entry, listing.entries, owned)))
             continue
         if certificate not in desired.bundles:
             continue  # its file is bad, so this entry may be the very one that is declared
@@ -80,6 +81,22 @@ def take_inventory(desired: Desired, listing: Listing, files: Mapping[WorkerLabe
         owned=owned,
         diagnostics=tuple(problems),
     )
+
+
+def _renewal_of(entry: Entry, entries: Iterable[Entry], owned: Mapping[EntryId, CertificateName]) -> Entry | None:
+    """The newest entry of ours that was uploaded later for the same subject.
+
+    An orphan's content may have been shared with a certificate that is still declared, and was rotated since: the mark
+    names only one of them. Its grace then counts from that rotation.
+    """
+    subject = entry.bundle.facts().subject if entry.bundle else None
+    later = [
+        (other.uploaded_on, other.id, other)
+        for other in entries
+        if other.id in owned and other.uploaded_on is not None and _is_older(entry, other)
+        if other.bundle is not None and other.bundle.facts().subject == subject
+    ]
+    return max(later)[2] if later else None
 
 
 def _is_older(entry: Entry, successor: Entry) -> bool:
@@ -238,10 +255,27 @@ def _find_owned(
             owned[entry.id] = former.get(mark.certificate, mark.certificate)
         elif mark.stack in declaration.former_stacks and mark.certificate in former:
             owned[entry.id] = former[mark.certificate]
+    marked = {mark.certificate for entry in entries if (mark := read_mark(entry)) is not None}
     for name, item, index in _superseded_items(declaration):
-        for entry in _handed_over(declaration, entries, name, item, index, problems):
+        handed_over = _handed_over(declaration, entries, name, item, index, problems)
+        for entry in handed_over:
             owned.setdefault(entry.id, name)
+        named = any(item in (entry.id, entry.name) for entry in entries)
+        if not named and CertificateName(item) not in marked:
+            problems.append(_superseded_nothing(declaration, name, item, index))
     return owned
+
+
+def _superseded_nothing(declaration: Declaration, name: CertificateName, item: str, index: int) -> Diagnostic:
+    """It is gone, as it should be in the end, or misspelt: said, and no more."""
+    return Diagnostic(
+        Severity.INFO,
+        "supersedes-nothing",
+        f"{item!r} in `supersedes` of {name!r} is in the store under no id and no name",
+        Pointer(declaration.path, ("certificates", name, "supersedes", index)),
+        "it was retired, and can be taken out; or it is misspelt",
+        name,
+    )
 
 
 def _superseded_items(declaration: Declaration) -> Iterator[tuple[CertificateName, str, int]]:

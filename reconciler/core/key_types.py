@@ -17,6 +17,9 @@ from reconciler.core.errors import Diagnostic, Severity
 MIN_RSA_BITS = 2048
 """OpenSSL's security level 2, the default of most origins, takes no RSA key below."""
 
+MAX_RSA_BITS = 8192
+"""Go's crypto/tls, and so many origins and proxies, takes no RSA key above since CVE-2023-29409."""
+
 CA_SIGNATURES = frozenset(
     {
         Signature.RSA_WITH_SHA1,
@@ -40,7 +43,10 @@ def refused_key(key: object) -> str | None:
     """Why no origin or store takes a key of this kind, public or private; None where some do."""
     match key:
         case rsa.RSAPublicKey() | rsa.RSAPrivateKey():
-            return f"origins refuse RSA keys below {MIN_RSA_BITS} bits" if key.key_size < MIN_RSA_BITS else None
+            if MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS:
+                return None
+            beyond = f"below {MIN_RSA_BITS}" if key.key_size < MIN_RSA_BITS else f"above {MAX_RSA_BITS}"
+            return f"origins refuse RSA keys {beyond} bits"
         case ec.EllipticCurvePublicKey() | ec.EllipticCurvePrivateKey():
             return None if isinstance(key.curve, _CURVES) else "TLS clients use the curves P-256 and P-384"
         case ed25519.Ed25519PublicKey() | ed25519.Ed25519PrivateKey():

@@ -96,7 +96,7 @@ class Plan:
 
 
 def change_key(change: Change) -> dict[str, str]:
-    """What makes two changes the same: action, content, file, environment, binding and the id before.
+    """What makes two changes the same: action, content, file, environment, binding, the id before, a declared remote.
 
     Times, foreign entries, other bytes of files and absolute paths do not matter. A binding to an id that is managed
     elsewhere has no content of ours, so the id itself stands for it.
@@ -113,6 +113,7 @@ def change_key(change: Change) -> dict[str, str]:
                 "environment": change.environment,
                 "binding": change.binding,
                 "before": change.before,
+                "remote": None if change.remote is None else str(change.remote).lower(),
             }
         case Retire():
             parts = {"digest": change.digest, "before": change.entry.id}
@@ -249,7 +250,7 @@ def _over_quota(desired: Desired, upload: Upload, ca: bool) -> Diagnostic:
     limit = _limits(desired)[ca]
     kind = "CA certificates" if ca else "certificates"
     hint = "retire entries that nothing uses" + ("" if ca else ", or raise `limit` in `[store]` where Cloudflare did")
-    message = f"{upload.certificate!r} does not fit into the account: its quota of {limit} {kind} is reached"
+    message = f"{upload.certificate!r} does not fit into the account: the quota for {kind}, {limit}, is reached"
     pointer = Pointer(desired.declaration.path, ("certificates", upload.certificate))
     return Diagnostic(Severity.ERROR, "quota", message, pointer, hint, upload.certificate)
 

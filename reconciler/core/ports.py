@@ -81,7 +81,7 @@ class FileReader(Protocol):
         """A folder and its parents up to the root of the tree, nearest first, each as paths are written here."""
 
     def sweep(self, ids: Iterable[EntryId]) -> Sweep:
-        """Which wrangler files of the whole tree contain the text of these ids."""
+        """Which files of the whole tree, beside this mtls.toml, may configure a Worker and name these ids."""
 
 
 class Files(FileReader, Protocol):

@@ -18,6 +18,8 @@ from reconciler.core.model import (
     EntryId,
     Reason,
     Retire,
+    StoreKind,
+    Sweep,
     Waiting,
 )
 from reconciler.core.policy import grace_end, grace_of
@@ -98,8 +100,10 @@ def _grace_time(leaving: Leaving, scene: _Scene) -> timedelta:
 
 
 def _days(time: timedelta) -> str:
-    """A duration in words: `7 days`, or `1:00:00` below a day."""
-    return str(time).removesuffix(", 0:00:00")
+    """A duration as it is written in mtls.toml: `7d`, `1h30m`, `0s`."""
+    seconds = int(time.total_seconds())
+    parts = ((seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s"))
+    return "".join(f"{count}{unit}" for count, unit in parts if count) or "0s"
 
 
 def _listing_unstable(_: Leaving, scene: _Scene) -> _Wait | None:
@@ -113,9 +117,16 @@ def _named_in_file(leaving: Leaving, scene: _Scene) -> _Wait | None:
 
 
 def _unchecked(_: Leaving, scene: _Scene) -> _Wait | None:
-    if scene.actual.sweep is not None and scene.actual.sweep.complete:
+    if scene.actual.sweep is None:
+        return _Wait("the tree was not looked through")
+    return _Wait(unread_text(scene.actual.sweep)) if scene.actual.sweep.unread else None
+
+
+def _live_unchecked(_: Leaving, scene: _Scene) -> _Wait | None:
+    """What no Worker can present needs no look at live Workers; the embedded store's ids are of that sort."""
+    if scene.desired.declaration.store.kind is StoreKind.LOCAL:
         return None
-    return _Wait("some wrangler file of this tree could not be looked at")
+    return _Wait("this version can't see what live Workers present; delete it by hand once nothing does")
 
 
 Check = Callable[[Leaving, _Scene], _Wait | None]
@@ -129,6 +140,7 @@ WITHOUT_SWEEP: tuple[tuple[Condition, Check], ...] = (
     (Condition.BOUND_IN_FILE, _bound_in_file),
     (Condition.GRACE, _grace),
     (Condition.LISTING_UNSTABLE, _listing_unstable),
+    (Condition.LIVE_UNCHECKED, _live_unchecked),
 )
 CONDITIONS = (*WITHOUT_SWEEP, (Condition.NAMED_IN_FILE, _named_in_file), (Condition.UNCHECKED, _unchecked))
 
@@ -224,6 +236,12 @@ def diff_retires(
         elif bundle is not None:
             retires.append(Retire(leaving.entry, leaving.certificate, bundle.digest, (leaving.reason,)))
     return retires, waiting
+
+
+def unread_text(sweep: Sweep) -> str:
+    """Why an entry is kept where some file could not be looked at."""
+    first, *others = sweep.unread
+    return f"{first}{f' and {len(others)} more' if others else ''} could not be looked at, and might name it"
 
 
 def hold_back(retire: Retire, allowed: int) -> Waiting:

@@ -22,9 +22,10 @@ class Code(StrEnum):
 
     # the file as a whole
     TOO_LARGE = "too-large", "The file is larger than 1 MB."
-    TOO_DEEP = "too-deep", "A key of more than 32 parts, or values nested more than 32 deep."
+    TOO_DEEP = "too-deep", "A key of more than 32 parts, values nested more than 32 deep, or more than 30,000 of them."
     NOT_UTF8 = "not-utf8", "The file is not UTF-8 text."
     TOML_SYNTAX = "toml-syntax", "The file is no valid TOML; only the first such error can be told."
+    TOO_MANY = "too-many-findings", "The file has more findings than are shown; the rest is only counted."
     UNSUPPORTED_VERSION = "unsupported-version", "The file's `version` is one that this mtlsctl does not know."
     PRIVATE_KEY_IN_FILE = "private-key-in-file", "A private key itself stands in the file, where only its place may."
 
@@ -44,7 +45,7 @@ class Code(StrEnum):
     BAD_URL = "bad-url", "A value that is no https:// URL, or one with a user name or password in it."
     BAD_BINDING_NAME = "bad-binding-name", "A binding name that is no JavaScript identifier."
     BAD_ENTRY_ID = "bad-entry-id", "A value that is no certificate id, which is a UUID with dashes."
-    BAD_VALUE = "bad-value", "A value that its key source does not take."
+    BAD_VALUE = "bad-value", "A value that its key source, or its binding, does not take."
     BAD_KEY_SOURCE = "bad-key-source", "A private_key that does not name exactly one known key source."
 
     # between values

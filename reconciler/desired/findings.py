@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from reconciler.core.errors import Diagnostic, Pointer, Severity
+from reconciler.core.errors import Diagnostic, Pointer, Severity, shorten
 from reconciler.desired.codes import Code
 from reconciler.desired.rules import KEY_IN_FILE, KEY_IN_FILE_HINT
 from reconciler.desired.wording import Keys, holds_private_key, named
@@ -99,4 +99,5 @@ class Findings:
                 keys = keys[:-1]
             return ranks[keys]
 
-        return tuple(found for _, found in sorted(self._found, key=lambda item: rank(item[0])))
+        found = [found for _, found in sorted(self._found, key=lambda item: rank(item[0]))]
+        return shorten(found, Pointer(self._path))

@@ -88,6 +88,9 @@ def read_target(value: object) -> BoundTo:
     if isinstance(value, str):
         return BoundTo(ByCertificate(CertificateName(value)))
     if isinstance(value, dict):
+        if "certificate" in value and "id" in value:
+            hint = "`certificate` for one of this file, `id` for an entry that is managed elsewhere"
+            raise Refused(Code.BAD_VALUE, "must name either a `certificate` or an `id`, not both", hint=hint)
         found = reference_shape(value).model_validate(value)
         if isinstance(found, CertificateReference):
             return BoundTo(ByCertificate(CertificateName(found.certificate)), found.remote)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer
+from pydantic import AwareDatetime, BaseModel, ConfigDict, FailFast, PlainSerializer
+from pydantic_core import PydanticSerializationError
 
 from reconciler.core.errors import Diagnostic, Place, Pointer, Severity
+
+_COMMAND = re.compile(r"##(?=\w*\[)")
 
 Resolve = Callable[[Pointer | Place | None], Place | None]
 """Turns where a finding is into file, line and column; the shell has the files, this room does not."""
@@ -19,7 +24,17 @@ def time_text(time: datetime) -> str:
     return time.isoformat().replace("+00:00", "Z")
 
 
-UtcTime = Annotated[datetime, PlainSerializer(time_text, return_type=str)]
+UtcTime = Annotated[AwareDatetime, PlainSerializer(time_text, return_type=str)]
+
+
+class _FailFast(FailFast):
+    """Pydantic's own can't stand in a union, for it has no hash."""
+
+    __hash__ = object.__hash__
+
+
+FIRST_MISTAKE = _FailFast()
+"""Marks a list that is read up to its first mistake: one may be made to have a million."""
 
 
 class Document(BaseModel):
@@ -59,7 +74,11 @@ def diagnostic_part(diagnostic: Diagnostic, resolve: Resolve) -> DiagnosticPart:
 def to_json(document: Document) -> str:
     """The text of a document: two spaces, one final newline, absent keys left out, ASCII only.
 
-    ASCII, so that no control or direction character of somebody's name can act on the terminal that shows it.
+    ASCII, so that no control or direction character of somebody's name can act on the terminal that shows it. And no
+    `##[` or `##vso[`, which CI runners obey wherever it stands in a line; `::` can't begin a line of JSON.
     """
-    text = document.model_dump_json(indent=2, exclude_none=True, ensure_ascii=True)
-    return text.replace("\x7f", "\\u007f") + "\n"
+    try:
+        text = document.model_dump_json(indent=2, exclude_none=True, ensure_ascii=True)
+    except PydanticSerializationError:  # a byte of an argument or a file's name that is no UTF-8
+        text = json.dumps(document.model_dump(mode="json", exclude_none=True), indent=2)
+    return _COMMAND.sub("#\\\\u0023", text).replace("\x7f", "\\u007f") + "\n"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, assert_never
+from typing import Annotated, Literal, assert_never
 
 from reconciler.core.model import Action, BindingChange, Change, Condition, Phase, Reason, Retire, StoreKind, Upload
 from reconciler.core.model import Waiting as WaitingEntry
 from reconciler.core.plan import Plan, Quota
-from reconciler.documents.base import DiagnosticPart, Document, Resolve, UtcTime, diagnostic_part
+from reconciler.documents.base import FIRST_MISTAKE, DiagnosticPart, Document, Resolve, UtcTime, diagnostic_part
 
 
 class StorePart(Document):
@@ -111,14 +111,14 @@ class PlanDocument(Document):
     offline: bool = False
     at: bool = False
     partial: tuple[str, ...] | None = None
-    changes: tuple[ChangePart, ...]
-    adopted: tuple[AdoptedPart, ...]
-    waiting: tuple[WaitingPart, ...]
-    unknown: tuple[UnknownPart, ...] | None = None
+    changes: Annotated[tuple[ChangePart, ...], FIRST_MISTAKE]
+    adopted: Annotated[tuple[AdoptedPart, ...], FIRST_MISTAKE]
+    waiting: Annotated[tuple[WaitingPart, ...], FIRST_MISTAKE]
+    unknown: Annotated[tuple[UnknownPart, ...], FIRST_MISTAKE] | None = None
     summary: dict[Action, int]
     quota: QuotaPart | None = None
-    due: tuple[DuePart, ...]
-    diagnostics: tuple[DiagnosticPart, ...]
+    due: Annotated[tuple[DuePart, ...], FIRST_MISTAKE]
+    diagnostics: Annotated[tuple[DiagnosticPart, ...], FIRST_MISTAKE]
 
 
 def plan_document(plan: Plan, resolve: Resolve) -> PlanDocument:

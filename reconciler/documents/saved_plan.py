@@ -27,22 +27,27 @@ from reconciler.core.model import (
 from reconciler.core.plan import Due, Plan, Quota, QuotaCount
 from reconciler.documents.plan import ChangePart, CountPart, PlanDocument, QuotaPart
 
-MAX_BYTES = 20_000_000
+MAX_BYTES = 10_000_000
 """A saved plan may be this long: a thousand certificates with all their bindings are a tenth of it."""
 
+_MAX_COMMAS = 250_000
+"""Values that a plan may have, about: that of 2,000 certificates with their bindings has 45,000 commas. A plan that was
+made to have a million mistakes would take a gigabyte to be refused."""
+
+_LONGEST_SHOWN = 200
 _FORMAT = get_args(PlanDocument.model_fields["format"].annotation)[0]
 
 
 def read_plan(data: bytes, path: str) -> Plan:
     """A saved plan. InputError where it is none; StalePlanError where it is not as it was saved."""
+    if data.count(b",") > _MAX_COMMAS:
+        raise _no_plan(path, "it has more values than a plan")
     try:
         document = PlanDocument.model_validate_json(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the document"
-        message = f"{path} is not a saved plan that this version reads: {where}: {first['msg']}"
-        hint = f"a saved plan is what `mtlsctl plan --out FILE` writes, format {_FORMAT}"
-        raise InputError([Diagnostic(Severity.ERROR, "plan-file", message, Place(path), hint)]) from None
+        where = ".".join(str(part) for part in first["loc"])[:_LONGEST_SHOWN] or "the document"
+        raise _no_plan(path, f"{where}: {first['msg']}") from None
     plan = _plan(document)
     if plan.digest != document.digest:
         raise StalePlanError(
@@ -51,6 +56,12 @@ def read_plan(data: bytes, path: str) -> Plan:
             where=Place(path),
         )
     return plan
+
+
+def _no_plan(path: str, why: str) -> InputError:
+    message = f"{path} is not a saved plan that this version reads: {why}"
+    hint = f"a saved plan is what `mtlsctl plan --out FILE` writes, format {_FORMAT}"
+    return InputError([Diagnostic(Severity.ERROR, "plan-file", message, Place(path), hint)])
 
 
 def _plan(document: PlanDocument) -> Plan:

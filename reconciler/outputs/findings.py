@@ -16,7 +16,7 @@ def render_finding(diagnostic: Diagnostic, resolve: Resolve, style: Style, *, fo
 
     A hint of several lines, such as lines to paste, stands behind a bar: no line of it can start anything.
     """
-    label = f"{diagnostic.severity}[{diagnostic.code}]"
+    label = f"{diagnostic.severity}[{printable(diagnostic.code)}]"
     paint = {Severity.ERROR: style.bad, Severity.WARNING: style.warn, Severity.INFO: style.dim}[diagnostic.severity]
     lines = [f"{paint(label)}: {printable(diagnostic.message)}"]
     place = resolve(diagnostic.where)

@@ -42,5 +42,5 @@ def _lines(outcome: Outcome, style: Style) -> Iterator[str]:
     if outcome.plan.waiting:
         summary += f"; {len(outcome.plan.waiting)} kept until safe to retire, see `mtlsctl plan`"
     if outcome.interrupted:
-        summary += "; interrupted: run `mtlsctl apply` again, it finishes the job"
+        summary += "; interrupted: it is safe to run `mtlsctl apply` again, which finishes the job"
     yield (style.good if not outcome.of(Status.FAILED) and not outcome.interrupted else style.bad)(summary + ".")

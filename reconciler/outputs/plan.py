@@ -105,7 +105,7 @@ def describe(change: Change) -> str:
 
 def _difference_lines(differences: tuple[Difference, ...]) -> Iterator[str]:
     for item in differences:
-        attribute = item.attribute.replace("_", " ")
+        attribute = printable(item.attribute.replace("_", " "))
         before, after = (printable(side) if side is not None else "none" for side in (item.before, item.after))
         yield f"            {attribute}: {before} -> {after}"
 
@@ -170,8 +170,10 @@ def _summary_line(plan: Plan, style: Style) -> str:
     if plan.waiting:
         parts.append(f"{len(plan.waiting)} waiting")
     if plan.quota is not None:
-        leaf = plan.quota.leaf
+        leaf, ca = plan.quota.leaf, plan.quota.ca
         parts.append(f"quota {leaf.now} -> {leaf.after} of {leaf.limit}")
+        if ca.peak:
+            parts.append(f"CAs {ca.now} -> {ca.after} of {ca.limit}")
     return (style.good if not plan.changes else style.bold)("; ".join(parts) + ".")
 
 

@@ -11,10 +11,13 @@ from dataclasses import dataclass
 
 MAX_PARTS = 32
 MAX_NESTING = 32
+MAX_MARKS = 30_000
+"""Signs that a key, a value, a header or a line makes. A declaration of 1,000 certificates has 8,000 of them; a
+parser, and whoever reports what is wrong, needs up to a kilobyte and 20 microseconds for each."""
 
 # Strings and comments may hold any sign, so each is one token. One that is not closed runs on to where a parser would
 # give up. All repeats are possessive: no text makes the look go back. A line break takes the plain lines behind it
-# along, for they change nothing: most of a file are lines that say `key = "text"`.
+# and the empty ones along, for they change nothing: most of a file are lines that say `key = "text"`.
 _TOKENS = re.compile(
     r"""
       "{3}(?:[^"\\]|\\.|"(?!""))*+(?:"{3,5}|\Z)
@@ -22,11 +25,16 @@ _TOKENS = re.compile(
     | "(?:[^"\\\n]|\\.)*+"?
     | '[^'\n]*+'?
     | \#[^\n]*+
-    | \n(?:[ \t]*+[A-Za-z0-9_-]++[ \t]*+=[ \t]*+(?:"[^"\\\n]*+"|'[^'\n]*+'|[a-z0-9]++)[ \t\r]*+(?:\n|\Z))*+
+    | \n(?:
+        [ \t]*+[A-Za-z0-9_-]++[ \t]*+=[ \t]*+(?:"[^"\\\n]*+"|'[^'\n]*+'|[a-z0-9]++)[ \t\r]*+(?:\n|\Z)
+        | [ \t\r]*+\n
+      )*+
     | [.\[\]{}=,]
     """,
     re.VERBOSE | re.DOTALL,
 )
+
+_MARKS = frozenset("\n.[{=,")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +45,24 @@ class Excess:
     offset: int
 
 
-def check_caps(text: str, *, max_parts: int = MAX_PARTS, max_nesting: int = MAX_NESTING) -> Excess | None:
-    """The first place where a key has too many parts or values lie too deep in each other; None where all is well.
+def check_caps(
+    text: str, *, max_parts: int = MAX_PARTS, max_nesting: int = MAX_NESTING, max_marks: int = MAX_MARKS
+) -> Excess | None:
+    """The first place where a key has too many parts, values lie too deep in each other, or there are too many of
+    either; None where all is well.
 
     Nesting counts brackets; key parts and brackets together may be as many as both caps allow, so that dotted keys
     inside inline tables can't build a value much deeper than either.
     """
-    key = dots = enclosing = 0
+    key = dots = enclosing = marks = 0
     outer: list[int] = []
     for token in _TOKENS.finditer(text):
-        match token.group()[0]:
+        sign = token.group()[0]
+        if sign in _MARKS:
+            marks += token.group().count("=") if sign == "\n" else 1
+            if marks > max_marks:
+                return Excess(f"has more than {max_marks:,} keys and values", token.start())
+        match sign:
             case ".":
                 dots += 1
                 if dots >= max_parts:

@@ -131,13 +131,18 @@ def locate(text: str, keys: tuple[str | int, ...], *, at_key: bool) -> tuple[int
     Where the last keys do not exist, the place of the longest existing part. JsoncError for what can't be read.
     """
     _, text = split_bom(text)
-    node, found = parse(text), 0
+    return line_and_column(text, find_offset(parse(text), keys, at_key=at_key))
+
+
+def find_offset(root: Node, keys: tuple[str | int, ...], *, at_key: bool) -> int:
+    """As `locate`, in nodes that are there: the offset, which counts from behind a byte order mark."""
+    node, found = root, 0
     for key in keys:
         child = node.child(key)
         if child is None:
             break
         node, found = child, found + 1
-    return line_and_column(text, node.first if at_key and found == len(keys) else node.start)
+    return node.first if at_key and found == len(keys) else node.start
 
 
 def skip_trivia(text: str, position: int) -> int:

@@ -112,12 +112,17 @@ def locate(text: str, keys: tuple[Key, ...], *, at_key: bool) -> tuple[int, int]
     the place of the longest existing part. ScanError for what is no TOML.
     """
     tree = read_tree(text)
+    return line_and_column(tree.text, find_offset(tree, keys, at_key=at_key))
+
+
+def find_offset(tree: Tree, keys: tuple[Key, ...], *, at_key: bool) -> int:
+    """As `locate`, in a tree that is there: the offset, which counts from behind a byte order mark."""
     offset = 0
     for depth, node in tree.walk(keys):
         if node is not None:
             wanted = at_key and depth == len(keys) and node.key is not None
             offset = node.key.start if wanted and node.key is not None else node.start
-    return line_and_column(tree.text, offset)
+    return offset
 
 
 def _open_table(root: Node, section: Section, header: Header) -> tuple[Node, tuple[Key, ...]]:

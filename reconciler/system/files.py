@@ -17,12 +17,15 @@ from reconciler.core.key_shapes import KeyFile
 from reconciler.core.model import EntryId, Sweep
 from reconciler.system.atomic import is_leftover, write_atomic
 from reconciler.system.confine import Tree, contains, outside, read_regular, real_path, refuse_hidden
+from reconciler.system.discover import FILE_NAME
 from reconciler.system.git import git_root
 from reconciler.system.sweep import sweep_tree
 
 
 def read_named(path: Path, *, limit: int) -> bytes:
     """A file that the user names on the command line, wherever it is; FileError as `ProjectFiles.read`."""
+    if not os.path.lexists(path):
+        raise FileError(f"{str(path)!r} does not exist", hint="is the path right?", code="file-missing")
     return read_regular(Path(os.path.realpath(path)), str(path), limit=limit)[0]
 
 
@@ -30,14 +33,16 @@ class ProjectFiles:
     """The ports `Files` and `KeyFiles` over the tree around `folder`, which is the folder of mtls.toml.
 
     The root of the tree is the git root of `folder`, or `folder` outside of git. `key_dirs` has the folders, absolute
-    and joined like PATH, below which a private key may lie outside of the tree; relative ones do not count.
+    and joined like PATH, below which a private key may lie outside of the tree; relative ones do not count. `name` is
+    what mtls.toml is called.
     """
 
-    def __init__(self, folder: Path, *, key_dirs: str = "") -> None:
+    def __init__(self, folder: Path, *, key_dirs: str = "", name: str = FILE_NAME) -> None:
         real = Path(os.path.realpath(folder))
         self._tree = Tree(folder=real, root=git_root(real) or real)
         named = [Path(name) for name in key_dirs.split(os.pathsep)]
         self._key_dirs = tuple(Path(os.path.realpath(place)) for place in named if place.is_absolute())
+        self._name = name
         self._seen: set[Path] = set()
 
     @property
@@ -74,8 +79,8 @@ class ProjectFiles:
         return tuple(self._tree.relative(place) for place in (real, *real.parents[:depth]))
 
     def sweep(self, ids: Iterable[EntryId]) -> Sweep:
-        """Which wrangler files below the root contain the text of these ids; see `sweep_tree`."""
-        return sweep_tree(self._tree, ids)
+        """Which files below the root name these ids; see `sweep_tree`."""
+        return sweep_tree(self._tree, ids, leave_out=self._name)
 
     def read_key(self, path: str, *, limit: int) -> KeyFile:
         """A private key file, in the tree or below a folder that the operator named; FileError as `read`.

@@ -7,6 +7,7 @@ incomplete answer keeps every entry.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -16,35 +17,41 @@ from reconciler.system.confine import Tree, read_regular, real_path
 
 _LIMIT = 1_000_000
 _SUFFIXES = (".toml", ".json", ".jsonc")
-_SKIPPED = frozenset({".git", "node_modules"})
+_SKIPPED = frozenset({".git", "node_modules", ".mtlsctl"})
+_OURS = re.compile(rb'\A\s*\{\s*"format": "mtlsctl\.')
+"""How every document begins that this tool writes: a saved plan names what it retires, and deploys nothing."""
 
 
-def sweep_tree(tree: Tree, ids: Iterable[EntryId]) -> Sweep:
-    """Which wrangler files below the root contain these ids, in any case of letters, anywhere in their text.
+def sweep_tree(tree: Tree, ids: Iterable[EntryId], *, leave_out: str) -> Sweep:
+    """Which configuration files below the root name these ids, in any case of letters, anywhere in their text.
 
-    A wrangler file is one whose name begins with `wrangler` and ends in .toml, .json or .jsonc. Folders that are
-    links are not entered; `.git` and `node_modules` are left out. Files are named relative to the folder of
-    mtls.toml, sorted. Not `complete` where a file or folder could not be read, a file is larger than 1 MB, no regular
-    file, or a link that leads nowhere or out of the tree.
+    Any .toml, .json or .jsonc file may be one, for wrangler takes a file of any name with `-c`, a build writes its own,
+    and another mtls.toml may bind by id; so may a `cloudflare.config` in code. `leave_out` is the mtls.toml of this
+    run, whose own ids are declared. In a text with escapes the last group of an id is enough. Folders that are links
+    are not entered; `.git`, `node_modules` and what this tool writes are left out. Files are named relative to the
+    folder of mtls.toml, sorted. Unread is a folder that can't be listed, and a `wrangler*` file that can't be read, is
+    larger than 1 MB, no regular file, or a link that leads nowhere or out of the tree.
     """
     needles = {entry_id: entry_id.lower().encode(errors="surrogatepass") for entry_id in ids}
     if not needles:
         return Sweep()
     found: dict[EntryId, list[str]] = {}
-    complete = True
-    for place in _wrangler_files(tree.root):
-        text = _text_of(tree, place) if place is not None else None
-        if place is None or text is None:
-            complete = False
+    unread: list[str] = []
+    for place, is_listed in _wrangler_files(tree.root):
+        if tree.relative(place) == leave_out:
+            continue
+        text = _text_of(tree, place) if is_listed else None
+        if text is None:
+            unread.append(tree.relative(place))
             continue
         for entry_id, needle in needles.items():
-            if needle in text:
+            if needle in text or (b"\\u" in text and needle.rpartition(b"-")[2] in text):
                 found.setdefault(entry_id, []).append(tree.relative(place))
-    return Sweep({entry_id: tuple(sorted(places)) for entry_id, places in found.items()}, complete)
+    return Sweep({entry_id: tuple(sorted(places)) for entry_id, places in found.items()}, tuple(sorted(unread)))
 
 
-def _wrangler_files(root: Path) -> Iterator[Path | None]:
-    """Every wrangler file below `root`; None for each folder that can't be listed."""
+def _wrangler_files(root: Path) -> Iterator[tuple[Path, bool]]:
+    """Every wrangler file below `root`, with True; with False each folder that can't be listed."""
     folders = [root]
     while folders:
         folder = folders.pop()
@@ -52,14 +59,14 @@ def _wrangler_files(root: Path) -> Iterator[Path | None]:
             with os.scandir(folder) as listing:
                 entries = list(listing)
         except OSError:
-            yield None
+            yield folder, False
             continue
         for entry in entries:
             if _is_folder(entry):
                 if entry.name not in _SKIPPED:
                     folders.append(folder / entry.name)
-            elif _is_wrangler(entry.name):
-                yield folder / entry.name
+            elif _may_configure(entry.name):
+                yield folder / entry.name, True
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -69,15 +76,23 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _is_wrangler(name: str) -> bool:
-    return name.lower().startswith("wrangler") and name.lower().endswith(_SUFFIXES)
+def _may_configure(name: str) -> bool:
+    return name.lower().endswith(_SUFFIXES) or name.lower().startswith("cloudflare.config.")
 
 
 def _text_of(tree: Tree, place: Path) -> bytes | None:
-    """The file in lower case, None where it can't be looked at."""
+    """The file in lower case, empty where it can't be a configuration, None where it can't be looked at."""
     name = str(place)
     try:
         real = real_path(place, name)
-        return read_regular(real, name, limit=_LIMIT)[0].lower() if real.is_relative_to(tree.root) else None
+        if not real.is_relative_to(tree.root):
+            return None if _is_wrangler(place.name) else b""
+        text = read_regular(real, name, limit=_LIMIT)[0]
     except FileError:
-        return None
+        return None if _is_wrangler(place.name) else b""
+    return b"" if _OURS.match(text) else text.lower()
+
+
+def _is_wrangler(name: str) -> bool:
+    """Whether a file is wrangler's by its name: then what can't be looked at is a doubt. Data files are often large."""
+    return name.lower().startswith("wrangler") and name.lower().endswith(_SUFFIXES)

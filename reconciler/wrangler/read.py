@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from reconciler.core.errors import Diagnostic, InputError, Pointer, Severity
+from reconciler.core.errors import Diagnostic, InputError, Place, Pointer, Severity, shorten
 from reconciler.core.model import EnvironmentName, FoundBinding, WranglerEnvironment, WranglerFile
 from reconciler.wrangler.formats import load
 from reconciler.wrangler.splices import KEY, environment_path
@@ -12,12 +12,16 @@ from reconciler.wrangler.taken import taken_names
 
 Keys = tuple[str | int, ...]
 
+_LONGEST = 100
+"""Ids have 36 characters; what is longer may be anything, a key among it, and is never shown."""
+
 
 def read_wrangler(path: str, data: bytes) -> WranglerFile:
     """The bindings of every environment of a wrangler file; the top level is the environment None.
 
     An empty `certificate_id` is a place held free and is found as such. `account_id` is the environment's own, else
-    the top level's, as wrangler inherits it; nothing else is inherited. InputError with every problem of the file:
+    the top level's, as wrangler inherits it; nothing else is inherited. What stands below `env` and is no table is no
+    environment: wrangler reads such files too. InputError with every problem of the file:
     `wrangler-format`, `wrangler-syntax`, `wrangler-environment`, `wrangler-bindings`, `wrangler-binding-name`,
     `wrangler-certificate-id`, `wrangler-duplicate-binding`.
     """
@@ -41,7 +45,7 @@ def read_values(path: str, values: Mapping[str, object]) -> WranglerFile:
         tuple(_bindings(path, ("previews",), previews.get(KEY, []), problems)) if isinstance(previews, dict) else None
     )
     if problems:
-        raise InputError(problems)
+        raise InputError(shorten(problems, Place(path)))
     return WranglerFile(
         path=path,
         environments=environments,
@@ -63,16 +67,11 @@ def _environments(
     path: str, values: Mapping[str, object], problems: list[Diagnostic]
 ) -> Iterator[tuple[EnvironmentName, Mapping[str, object]]]:
     yield None, values
-    tables = values.get("env", {})
-    if not isinstance(tables, dict):
+    tables = values.get("env")
+    if isinstance(tables, dict):
+        yield from ((name, table) for name, table in tables.items() if isinstance(table, dict))
+    elif tables is not None:
         problems.append(_problem("wrangler-environment", "env should be a table", path, ("env",)))
-        return
-    for name, table in tables.items():
-        if isinstance(table, dict):
-            yield name, table
-        else:
-            message = f"env.{name} should be a table"
-            problems.append(_problem("wrangler-environment", message, path, ("env", name)))
 
 
 def _bindings(path: str, table: tuple[str, ...], value: object, problems: list[Diagnostic]) -> Iterator[FoundBinding]:
@@ -100,13 +99,20 @@ def _entry_problems(path: str, keys: Keys, entry: object) -> Iterator[Diagnostic
     if not isinstance(entry, dict):
         yield _problem("wrangler-bindings", f"each entry of {KEY} should be a table", path, keys)
         return
+    for key in ("binding", "certificate_id"):
+        text = entry.get(key)
+        if isinstance(text, str) and ("PRIVATE KEY" in text or len(text) > _LONGEST):
+            message = f"`{key}` holds {'a private key' if 'PRIVATE KEY' in text else 'far more than a name or an id'}"
+            hint = "put the id of the certificate there; a key that stood in a file is not secret any more: replace it"
+            yield _problem("wrangler-no-id", message, path, (*keys, key), hint)
+            return
     name = entry.get("binding")
     if not isinstance(name, str) or not name:
         message = f"an entry of {KEY} should have a `binding` that is a string and not empty"
         yield _problem("wrangler-binding-name", message, path, (*keys, "binding"))
     if not isinstance(entry.get("certificate_id"), str):
         message = f"an entry of {KEY} should have a `certificate_id` that is a string"
-        hint = 'write `certificate_id = ""` where the id is not known yet'
+        hint = "leave an empty string where the id is not known yet"
         yield _problem("wrangler-certificate-id", message, path, (*keys, "certificate_id"), hint)
 
 

@@ -119,6 +119,7 @@ class Condition(StrEnum):
     GRACE = "grace"
     LISTING_UNSTABLE = "listing-unstable"
     UNCHECKED = "unchecked"
+    LIVE_UNCHECKED = "live-unchecked"
     MAX_DELETES = "max-deletes"
     IN_USE = "in-use"
     CHANGED_MEANWHILE = "changed-meanwhile"

@@ -89,10 +89,15 @@ class WranglerFile:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """Which files name an id, from one look through the tree; not `complete`: some file could not be looked at."""
+    """Which files name an id, from one look through the tree; `unread` could not be looked at."""
 
     mentions: Mapping[EntryId, tuple[str, ...]] = field(default_factory=dict)
-    complete: bool = True
+    unread: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything was looked at."""
+        return not self.unread
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import gc
+import io
 import os
 import signal
 import sys
-from types import FrameType
+from pathlib import Path
 from typing import NoReturn
 
 import typer
 
-from reconciler.cli import applying, daily, files, history, planning
+from reconciler.cli import applying, daily, emulator, files, history, planning
 from reconciler.cli.session import ColourOption, FileOption, VerboseOption, VersionOption
 
 _USAGE = 64
 _INTERRUPTED = 130
 _COLLECT_AFTER = 300_000
-"""Objects. A run is short and leaves few circles; looking for them at Python's pace took a tenth of a plan's time."""
+"""Objects. A run is short and leaves few circles; looking for them at Python's pace took a fifth of a plan's time."""
 
 app = typer.Typer(
     name="mtlsctl",
     add_completion=False,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -46,25 +48,23 @@ applying.register(app)
 daily.register(app)
 files.register(app)
 history.register(app)
+emulator.register(app)
 
 
 def _message(error: typer.exceptions.TyperException) -> str:
     from reconciler.outputs.escape import printable
 
     told = getattr(error, "format_message", None)
-    return printable(str(told() if callable(told) else error))
+    return printable(str(told() if callable(told) else error)).replace("Value error, ", "")
 
 
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
-def main() -> NoReturn:
+def run() -> NoReturn:
     """Run the command line and exit with its code; nothing ever ends in a traceback."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    _mend_streams()
     gc.set_threshold(_COLLECT_AFTER)
+    atexit.register(gc.freeze)  # nothing is looked for on the way out
     try:
-        code = app(standalone_mode=False)
+        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
         sys.stdout.flush()
     except typer.exceptions.TyperException as error:
         typer.echo(f"error[usage]: {_message(error)}", err=True)
@@ -74,10 +74,46 @@ def main() -> NoReturn:
         typer.echo("interrupted; it is safe to run again", err=True)
         code = _INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read us has gone: nothing to say
+        _close_stdout()  # whoever read us has gone: nothing to say
         code = 1
+    except OSError as error:
+        code = _report_stream(error)
     except Exception as error:  # noqa: BLE001 - the last resort: a bug is reported as one
         from reconciler.cli.bugs import report_bug
 
         code = report_bug(error)
+    try:
+        sys.stderr.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+    for caught in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(caught, signal.SIG_IGN)  # what is left is to end
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _mend_streams() -> None:
+    """Whatever started us may have closed a stream, or said an encoding that can't hold every sign."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - as long as the process
+        elif mode == "w" and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _close_stdout() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _report_stream(error: OSError) -> int:
+    """What was printed could not be written, such as on a full disk; anything else of the system is a bug of ours."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _close_stdout()
+        with contextlib.suppress(OSError):
+            typer.echo(f"error[output]: the output could not be written: {error.strerror}", err=True)
+        return 1
+    from reconciler.cli.bugs import report_bug
+
+    return report_bug(error)
