@@ -94,6 +94,7 @@ def test_keys_in_files_reach_nothing_but_those_files(project: Project) -> None:
 
 KEY = issued(1).key_pem.decode()
 ONE_LINE = KEY.replace("\n", "\\n")
+BODY = "".join(KEY.splitlines()[1:-1])
 
 MISTAKES = {
     "the key stands in mtls.toml": {"mtls.toml": MTLS.replace('{ env = "BILLING_KEY" }', f'"""{KEY}"""')},
@@ -111,6 +112,17 @@ MISTAKES = {
     },
     "the key is an id of the wrangler file on one line": {
         "wrangler.toml": f'[[mtls_certificates]]\nbinding = "B"\ncertificate_id = "{ONE_LINE.split("-----")[2]}"\n'
+    },
+    "the key is the name of an environment": {"wrangler.toml": f'[env."{ONE_LINE}"]\nname = "x"\n'},
+    "the key's lines are the name of an environment": {
+        "wrangler.toml": f'[env."{ONE_LINE.split("-----")[2]}"]\nname = "x"\n'
+    },
+    "the key's lines are an unknown key": {"mtls.toml": MTLS + f'[policy]\n"{BODY}" = 1\n'},
+    "the key's lines are the name of a certificate": {
+        "mtls.toml": MTLS + f'[certificates."{BODY}"]\ncertificate = "x"\n'
+    },
+    "the key's lines are superseded": {
+        "mtls.toml": MTLS.replace("private_key", f'supersedes = ["{BODY}"]\nprivate_key', 1)
     },
     "the key is a stray line of the wrangler file": {"wrangler.toml": KEY},
 }

@@ -473,3 +473,23 @@ def test_without_a_command_the_help_is_shown(project: Project) -> None:
     result = project.run()
     assert result.code == 0
     assert "Commands:" in result.out
+
+
+@pytest.mark.parametrize(
+    "out", ["mtls.toml", "wrangler.toml", "certs/billing.pem", "certs/new.key", ".mtlsctl/store.db", ".git/config"]
+)
+def test_out_never_overwrites_what_is_worked_with(project: Project, out: str) -> None:
+    """A slip of the pen costs no key, no configuration and no store."""
+    before = {path: path.read_bytes() for path in project.folder.rglob("*") if path.is_file()}
+    for command in (["plan"], ["status"], ["validate"]):
+        result = project.run(*command, "--out", out)
+        assert result.code == 1
+        assert "error[out-refused]" in result.err
+    assert {path: path.read_bytes() for path in project.folder.rglob("*") if path.is_file()} == before
+
+
+def test_a_full_disk_is_no_bug_where_output_is_not_buffered(project: Project) -> None:
+    """As in most container images."""
+    done = _shell(project, "mtlsctl plan >/dev/full", PYTHONUNBUFFERED="1")
+    assert done.returncode == 1
+    assert "error[output]" in done.stderr

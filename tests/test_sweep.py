@@ -74,9 +74,35 @@ def test_the_sweep_leaves_out_what_this_tool_writes(tree: Path, files: ProjectFi
 
 
 def test_a_large_data_file_is_no_doubt(tree: Path, files: ProjectFiles) -> None:
-    """Only a file that is wrangler's by its name has to be looked at."""
-    write("data.json", b" " * 1_000_001)(tree)
+    """Only a file that is wrangler's by its name has to be looked at then."""
+    write("data.json", b" " * 20_000_001)(tree)
     assert files.sweep([ID]).complete
+
+
+def test_a_file_of_another_name_that_leads_out_of_the_tree_is_a_doubt(tree: Path, files: ProjectFiles) -> None:
+    """wrangler would follow it."""
+    (tree / "prod.toml").symlink_to("../../outside.toml")
+    (tree.parent.parent / "outside.toml").write_text(ID)
+    assert files.sweep([ID]).unread == ("prod.toml",)
+
+
+@pytest.mark.parametrize(
+    "text", ['{"format":"mtlsctl.plan/1","x":"%s"}', '{"a": "%s", "format" : "mtlsctl.outcome/1"}']
+)
+def test_what_this_tool_writes_is_known_in_any_layout(tree: Path, files: ProjectFiles, text: str) -> None:
+    """Other tools lay it out anew; but a file that is wrangler's by its name is never left out."""
+    write("plan.json", (text % ID).encode())(tree)
+    assert files.sweep([ID]).mentions == {}
+    write("wrangler.json", (text % ID).encode())(tree)
+    assert files.sweep([ID]).mentions == {ID: ("wrangler.json",)}
+
+
+def test_this_mtls_toml_is_left_out_through_a_link_too(tree: Path, files: ProjectFiles) -> None:
+    """Its own ids are declared."""
+    write("conf/prod.toml", ID.encode())(tree)
+    (tree / "mtls.toml").unlink(missing_ok=True)
+    (tree / "mtls.toml").symlink_to("conf/prod.toml")
+    assert files.sweep([ID]).mentions == {}
 
 
 def test_the_sweep_enters_no_linked_folder(tmp_path: Path, tree: Path, files: ProjectFiles) -> None:
@@ -100,7 +126,7 @@ UNSEEN = (
     Hostile("a link out", "wrangler.toml", "", link("wrangler.toml", "../../outside.pem")),
     Hostile("a link to a folder", "wrangler.toml", "", link("wrangler.toml", "workers")),
     Hostile("a pipe", "wrangler.toml", "", lambda folder: os.mkfifo(folder / "wrangler.toml")),
-    Hostile("too large", "wrangler.toml", "", write("wrangler.toml", b" " * 1_000_001)),
+    Hostile("too large", "wrangler.toml", "", write("wrangler.toml", b" " * 20_000_001)),
 )
 
 

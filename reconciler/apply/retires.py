@@ -18,8 +18,9 @@ def retire_all(run: Run) -> None:
     if not retires:
         return
     try:
-        safe = run.world.still_safe() if run.world.still_safe else [retire.entry.id for _, retire in retires]
-        sweep = run.world.files.sweep([retire.entry.id for _, retire in retires])
+        ids = [retire.entry.id for _, retire in retires]
+        # A plan of this moment has looked through the tree itself.
+        safe, sweep = (run.world.still_safe(), Sweep()) if run.world.still_safe else (ids, run.world.files.sweep(ids))
     except ReconcilerError as error:
         for index, _ in retires:
             if run.start(index):

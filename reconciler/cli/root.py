@@ -106,14 +106,9 @@ def _close_stdout() -> None:
 
 
 def _report_stream(error: OSError) -> int:
-    """What was printed could not be written, such as on a full disk; anything else of the system is a bug of ours."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        _close_stdout()
-        with contextlib.suppress(OSError):
-            typer.echo(f"error[output]: the output could not be written: {error.strerror}", err=True)
-        return 1
-    from reconciler.cli.bugs import report_bug
-
-    return report_bug(error)
+    """What was printed could not be written, such as on a full disk: every other error of the system has its words."""
+    _close_stdout()
+    with contextlib.suppress(OSError):
+        typer.echo(f"error[output]: the output could not be written: {error.strerror}", err=True)
+        typer.echo("  hint: what was done is done; `mtlsctl history` tells", err=True)
+    return 1

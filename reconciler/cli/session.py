@@ -48,6 +48,9 @@ def _print_version(value: bool) -> None:
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 """The colours of `Style`: for a terminal, never for a file."""
 
+_PRECIOUS = frozenset({".pem", ".key", ".crt", ".cer", ".toml", ".jsonc", ".db"})
+"""No report is called so; what is, is somebody's certificate, key, configuration or store."""
+
 GROUP = "Global options"
 FileOption = Annotated[
     Path | None,
@@ -131,10 +134,25 @@ class Session:
 
     def write(self, out: Path, text: str) -> None:
         """A file that the user named, replaced atomically."""
-        from reconciler.core.errors import Place
+        from reconciler.core.errors import FileError, Place
         from reconciler.system.atomic import write_atomic
 
+        if self._is_precious(out):
+            raise FileError(
+                f"`--out {out}` would overwrite what mtlsctl or git works with",
+                hint="name a file for the report, such as report.json",
+                where=Place(str(out)),
+                code="out-refused",
+            )
         write_atomic(out, text.encode(), where=Place(str(out)))
+
+    def _is_precious(self, out: Path) -> bool:
+        """Whether a file is an input of this run, a certificate or key, or below `.git` or `.mtlsctl`."""
+        real = Path(os.path.realpath(out))
+        sources = [self.project.folder / name for name in self.project.sources] if self.project else []
+        inputs = {Path(os.path.realpath(source)) for source in sources}
+        hidden = {part.lower() for part in real.parts} & {".git", ".mtlsctl"}
+        return bool(hidden) or real in inputs or real.suffix.lower() in _PRECIOUS
 
     def emit_document(self, document: Document, out: Path | None = None) -> None:
         """A JSON document."""

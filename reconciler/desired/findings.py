@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from reconciler.core.errors import Diagnostic, Pointer, Severity, shorten
 from reconciler.desired.codes import Code
-from reconciler.desired.rules import KEY_IN_FILE, KEY_IN_FILE_HINT
+from reconciler.desired.rules import KEY_IN_FILE, KEY_IN_FILE_HINT, NAME_PATTERN
 from reconciler.desired.wording import Keys, holds_private_key, named
 
 Raw = Mapping[str, object]
@@ -73,7 +74,8 @@ class Findings:
         if keys in self._leaks:
             return
         owner = keys[1] if len(keys) > 1 and keys[0] == "certificates" else None
-        certificate = owner if isinstance(owner, str) else None
+        # Only what is a name: anything else may be a pasted key, which is never shown.
+        certificate = owner if isinstance(owner, str) and re.fullmatch(NAME_PATTERN, owner) else None
         where = Pointer(self._path, keys, at_key=at_key)
         self._found.append((keys, Diagnostic(severity, code.value, message, where, hint, certificate)))
 

@@ -133,8 +133,8 @@ def check_text(text: str) -> str:
 
 
 def check_superseded(text: str) -> str:
-    """An id, or a name in the store, which may be nearly anything."""
-    if text and text.isprintable() and not text.isspace():
+    """An id, or a name in the store, which may be nearly anything but as long as a key."""
+    if 0 < len(text) <= _LONGEST_TEXT and text.isprintable() and not text.isspace():
         return text
     raise Refused(Code.BAD_TEXT, "must be an id or a name, on one line and not empty")
 

@@ -36,7 +36,9 @@ CertificateKey = Annotated[str, AfterValidator(rules.name_rule("certificate name
 WorkerKey = Annotated[str, AfterValidator(rules.name_rule("worker label", 48, of_key=True))]
 EnvironmentKey = Annotated[str, AfterValidator(rules.check_environment_name)]
 BindingKey = Annotated[str, AfterValidator(rules.check_binding_name)]
-Superseded = Annotated[str, AfterValidator(rules.check_superseded), Field(json_schema_extra={"minLength": 1})]
+Superseded = Annotated[
+    str, AfterValidator(rules.check_superseded), Field(json_schema_extra={"minLength": 1, "maxLength": 100})
+]
 
 
 AccountId = Annotated[

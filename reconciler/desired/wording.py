@@ -15,6 +15,7 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 # Key material and API tokens are long runs of base64; the names that people choose have dashes, dots and slashes.
 _TOKEN = re.compile(r"[A-Za-z0-9+=_]{36,}")
 _BASE64_KEY = re.compile(r"\s*MI[A-Za-z0-9+/=\s]{60,}")
+_LONG_RUN = re.compile(r"[A-Za-z0-9+/=]{60,}")
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _HIDDEN = "`(not shown)`"
 _ARMOURED_KEY = re.compile(r"PRIVATE KEY(?: BLOCK)?-----")
@@ -33,7 +34,7 @@ def looks_like_key(text: str) -> bool:
 
 def quoted(text: str) -> str:
     """A key in backticks, cut to one short line; what may be a pasted private key is not shown at all."""
-    if "-----" in text or "PRIVATE KEY" in text:
+    if "-----" in text or "PRIVATE KEY" in text or _LONG_RUN.search(text):
         return _HIDDEN
     cut = text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
     return "`" + "".join(sign if sign.isprintable() else f"\\u{ord(sign):04X}" for sign in cut) + "`"

@@ -15,11 +15,11 @@ from reconciler.core.errors import FileError
 from reconciler.core.model import EntryId, Sweep
 from reconciler.system.confine import Tree, read_regular, real_path
 
-_LIMIT = 1_000_000
+_LIMIT = 20_000_000
 _SUFFIXES = (".toml", ".json", ".jsonc")
 _SKIPPED = frozenset({".git", "node_modules", ".mtlsctl"})
-_OURS = re.compile(rb'\A\s*\{\s*"format": "mtlsctl\.')
-"""How every document begins that this tool writes: a saved plan names what it retires, and deploys nothing."""
+_OURS = re.compile(rb'"format"\s*:\s*"mtlsctl\.[a-z]+/[0-9]')
+"""What every document says that this tool writes: a saved plan names what it retires, and deploys nothing."""
 
 
 def sweep_tree(tree: Tree, ids: Iterable[EntryId], *, leave_out: str) -> Sweep:
@@ -29,16 +29,17 @@ def sweep_tree(tree: Tree, ids: Iterable[EntryId], *, leave_out: str) -> Sweep:
     and another mtls.toml may bind by id; so may a `cloudflare.config` in code. `leave_out` is the mtls.toml of this
     run, whose own ids are declared. In a text with escapes the last group of an id is enough. Folders that are links
     are not entered; `.git`, `node_modules` and what this tool writes are left out. Files are named relative to the
-    folder of mtls.toml, sorted. Unread is a folder that can't be listed, and a `wrangler*` file that can't be read, is
-    larger than 1 MB, no regular file, or a link that leads nowhere or out of the tree.
+    folder of mtls.toml, sorted. Unread is what can't be listed or read, or is a link out of the tree;
+    and a `wrangler*` file that is no regular file, a link to nowhere, or larger than 20 MB.
     """
     needles = {entry_id: entry_id.lower().encode(errors="surrogatepass") for entry_id in ids}
     if not needles:
         return Sweep()
     found: dict[EntryId, list[str]] = {}
     unread: list[str] = []
+    own = tree.folder / leave_out
     for place, is_listed in _wrangler_files(tree.root):
-        if tree.relative(place) == leave_out:
+        if _is_same(place, own):
             continue
         text = _text_of(tree, place) if is_listed else None
         if text is None:
@@ -69,6 +70,14 @@ def _wrangler_files(root: Path) -> Iterator[tuple[Path, bool]]:
                 yield folder / entry.name, True
 
 
+def _is_same(place: Path, own: Path) -> bool:
+    """Whether both are one file, through whatever links."""
+    try:
+        return place.samefile(own)
+    except OSError:
+        return False
+
+
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir(follow_symlinks=False)
@@ -86,11 +95,14 @@ def _text_of(tree: Tree, place: Path) -> bytes | None:
     try:
         real = real_path(place, name)
         if not real.is_relative_to(tree.root):
-            return None if _is_wrangler(place.name) else b""
+            return None
         text = read_regular(real, name, limit=_LIMIT)[0]
-    except FileError:
-        return None if _is_wrangler(place.name) else b""
-    return b"" if _OURS.match(text) else text.lower()
+    except FileError as error:
+        # What is not there names nothing, and what is so large is data; unless it is wrangler's by its name.
+        harmless = error.code in {"file-missing", "file-too-large", "file-not-regular"}
+        return b"" if harmless and not _is_wrangler(place.name) else None
+    ours = not _is_wrangler(place.name) and _OURS.search(text) is not None
+    return b"" if ours else text.lower()
 
 
 def _is_wrangler(name: str) -> bool:

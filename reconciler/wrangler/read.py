@@ -69,7 +69,12 @@ def _environments(
     yield None, values
     tables = values.get("env")
     if isinstance(tables, dict):
-        yield from ((name, table) for name, table in tables.items() if isinstance(table, dict))
+        for name, table in tables.items():
+            if len(name) > _LONGEST or "PRIVATE KEY" in name:
+                message = "an environment has a private key, or something far too long, for a name; it is not shown"
+                problems.append(_problem("wrangler-no-id", message, path, ("env",), "give it a name"))
+            elif isinstance(table, dict):
+                yield name, table
     elif tables is not None:
         problems.append(_problem("wrangler-environment", "env should be a table", path, ("env",)))
 
