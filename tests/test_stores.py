@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
@@ -12,16 +14,41 @@ import pytest
 from reconciler.core.errors import StoreError
 from reconciler.core.identifiers import IdKind, kind_of_id
 from reconciler.core.model import Entry, StoreKind, StoreSettings
+from reconciler.emulator.server import running
+from reconciler.emulator.state import ACCOUNT_ID
 from reconciler.stores import open_reader, open_store
+from reconciler.stores.cloudflare.access import Access
+from reconciler.stores.cloudflare.client import Client, Time
+from reconciler.stores.cloudflare.store import CloudflareStore
 from reconciler.stores.local import open_in_memory
 from tests.cloudflare_server import on_cloudflare
 from tests.embedded import SETTINGS, in_memory, on_disk
-from tests.store_contract import LEAVES, SetClock, StoreContract, Subject, leaf
+from tests.emulated import TOKEN, make_state
+from tests.store_contract import LEAF_LIMIT, LEAVES, SetClock, StoreContract, Subject, leaf
 
-STORES: Mapping[str, Callable[[Path, SetClock], Subject]] = {
+
+@contextlib.contextmanager
+def on_emulator(_: Path, clock: SetClock) -> Iterator[Subject]:
+    """The Cloudflare store as it is, over a socket of the loopback."""
+    state = make_state(clock)
+    state.settings.change({"leaf_limit": LEAF_LIMIT})
+    with running(state) as base_url:
+        access = Access(base_url, ACCOUNT_ID, TOKEN, is_loopback=True)
+        client = Client(access, Time(now=clock.now, sleep=lambda _: None))
+
+        def manage(certificates: str) -> Entry:
+            return state.seed_managed(type_="gateway_managed", name="Gateway", certificates=certificates)
+
+        with contextlib.closing(client):
+            yield Subject(CloudflareStore(client, access.certificates_path, lambda: 0.5), clock, manage)
+
+
+Stage = Callable[[Path, SetClock], Subject | AbstractContextManager[Subject]]
+STORES: Mapping[str, Stage] = {
     "embedded on disk": on_disk,
     "embedded in memory": in_memory,
     "cloudflare": on_cloudflare,
+    "cloudflare over HTTP to the emulator": on_emulator,
 }
 
 
@@ -29,8 +56,13 @@ class TestContract(StoreContract):
     """Each store, each rule."""
 
     @pytest.fixture(params=STORES)
-    def subject(self, request: pytest.FixtureRequest, tmp_path: Path) -> Subject:
-        return STORES[request.param](tmp_path, SetClock())
+    def subject(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
+        made = STORES[request.param](tmp_path, SetClock())
+        if isinstance(made, Subject):
+            yield made
+        else:
+            with made as subject:
+                yield subject
 
 
 # --- the registry ----------------------------------------------------------------------------------------------------
