@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from reconciler.apply import bindings, retires, uploads
-from reconciler.core import inventory, plan, retire
+from reconciler.core import handover, inventory, plan, retire
 from reconciler.core.errors import Diagnostic, KeySourceError, Severity
 from reconciler.core.key_pairs import check_pair
 from reconciler.core.model import Condition, EntryId, Sweep
@@ -54,7 +54,7 @@ def delete_newer_entries(patch: Patch) -> None:
 
 
 def delete_entries_of_others(patch: Patch) -> None:
-    patch.setattr(inventory, "is_ours", lambda mark, _: mark is not None)
+    patch.setattr(handover, "is_ours", lambda mark, _: mark is not None)
 
 
 def forget_max_deletes(patch: Patch) -> None:
