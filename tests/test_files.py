@@ -36,7 +36,7 @@ HOSTILE = (
     Hostile("empty", "", "file-not-regular"),
     Hostile("absolute", "/etc/hosts", "file-outside"),
     Hostile("up and out", "../../outside.pem", "file-outside"),
-    Hostile("out and back in", "../../repo/shared.pem", "file-outside"),
+    Hostile("out and back in", "../../repo/common.pem", "file-outside"),
     Hostile("down, then up and out", "workers/../../../outside.pem", "file-outside"),
     Hostile("a link out", "link.pem", "file-outside", link("link.pem", "../../outside.pem")),
     Hostile("an absolute link out", "link.pem", "file-outside", link("link.pem", "/etc/hosts")),
@@ -99,7 +99,7 @@ def test_the_system_is_refused_where_the_tree_is_everything(path: str) -> None:
     assert caught.value.code in {"file-not-regular", "file-missing"}
 
 
-@pytest.mark.parametrize("path", [CONFIG, "../shared.pem", "workers/../../shared.pem", "link.toml", "a\nb.pem"])
+@pytest.mark.parametrize("path", [CONFIG, "../common.pem", "workers/../../common.pem", "link.toml", "a\nb.pem"])
 def test_a_file_of_the_tree_is_read(tree: Path, files: ProjectFiles, path: str) -> None:
     """`..` and links are fine while they stay inside of the root; so is any name that a file can have."""
     (tree / "link.toml").symlink_to(CONFIG)

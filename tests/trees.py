@@ -18,7 +18,7 @@ def make_tree(parent: Path) -> Path:
     (folder / "workers/checkout").mkdir(parents=True)
     (root / ".git").mkdir()
     (root / ".git/config").write_text("secret")
-    (root / "shared.pem").write_text("shared")
+    (root / "common.pem").write_text("shared")
     (folder / CONFIG).write_text("name = 'checkout'\n")
     (parent / "outside.pem").write_text("outside")
     return folder
