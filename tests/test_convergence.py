@@ -25,6 +25,7 @@ from reconciler.core.model import (
     KeyReference,
     Listing,
     Policy,
+    Retire,
     StoreSettings,
     Sweep,
     Upload,
@@ -106,8 +107,12 @@ class Universe:
         plan = self.plan()
         keys = MemoryKeys({name: issued(number).key_pem for name, number in KEYS.items()})
         gated = _Gated(self, gate or Gate())
-        world = World(store=gated, files=gated, keys={"env": keys}, observer=Watch())
+        world = World(store=gated, files=gated, keys={"env": keys}, observer=Watch(), still_safe=self.still_safe)
         return apply_plan(plan, self.desired, world)
+
+    def still_safe(self) -> set[EntryId]:
+        """What a plan of this moment would retire."""
+        return {change.entry.id for change in self.plan().changes if isinstance(change, Retire)}
 
     def entries(self) -> tuple[Entry, ...]:
         return self.store.list_entries().entries

@@ -121,6 +121,15 @@ def test_what_changed_while_the_plan_was_looked_at_keeps_an_entry(
     assert len(outcome.of(Status.DONE)) == 0
 
 
+def test_an_entry_that_somebody_else_retired_meanwhile_is_done(rotated: Project) -> None:
+    """Gone is what was wanted; it does not wait for anything."""
+    project = open_project(None, cwd=rotated.folder, environ={})
+    planned = plan(project, PlanRequest(retire="billing", skip_grace=True))
+    rotated.run("retire", "billing", "--now", "--yes")
+    outcome = apply(project, planned, Nobody())
+    assert [(step.status, step.note) for step in outcome.steps] == [(Status.DONE, "it was gone already")]
+
+
 def test_an_unknown_name_is_wrong_use(rotated: Project) -> None:
     """64."""
     assert rotated.run("retire", "biling", "--now", "--yes").code == 64

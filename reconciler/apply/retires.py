@@ -1,4 +1,4 @@
-"""The last phase: look through the tree again for what is about to go, then delete entry by entry."""
+"""The last phase: the plan is made once more, then what it would still retire is deleted, entry by entry."""
 
 from __future__ import annotations
 
@@ -6,46 +6,40 @@ from functools import partial
 
 from reconciler.apply.run import Run
 from reconciler.core.errors import EntryInUse, EntryNotFound, ReconcilerError
-from reconciler.core.model import Condition, Phase, Retire, Sweep
+from reconciler.core.model import Condition, Phase, Retire
 from reconciler.core.outcome import Status, Step
 from reconciler.core.ports import Store
-from reconciler.core.retire import keep, unread_text
+from reconciler.core.retire import keep
 
 
 def retire_all(run: Run) -> None:
-    """Delete what a plan of this moment would still retire, is as the plan saw it, and is named by no file."""
+    """Delete what a plan of this moment would still retire, and is as the plan of this run saw it."""
     retires = [(index, change) for index, change in run.of(Phase.RETIRE) if isinstance(change, Retire)]
     if not retires:
         return
     try:
-        ids = [retire.entry.id for _, retire in retires]
-        # A plan of this moment has looked through the tree itself.
-        safe, sweep = (run.world.still_safe(), Sweep()) if run.world.still_safe else (ids, run.world.files.sweep(ids))
+        safe = run.world.still_safe()
     except ReconcilerError as error:
         for index, _ in retires:
             if run.start(index):
                 run.end(index, run.failure(index, error))
         return
     for index, retire in retires:
-        run.attempt(index, partial(_retire, run.world.store, retire, sweep, is_safe=retire.entry.id in safe))
+        run.attempt(index, partial(_retire, run.world.store, retire, is_safe=retire.entry.id in safe))
 
 
-def _retire(store: Store, retire: Retire, sweep: Sweep, *, is_safe: bool) -> Step:
+def _retire(store: Store, retire: Retire, *, is_safe: bool) -> Step:
     entry_id = retire.entry.id
 
     def wait(condition: Condition, detail: str) -> Step:
         return Step(retire, Status.WAITING, entry=entry_id, waiting=keep(retire, condition, detail))
 
-    if not is_safe:
-        return wait(Condition.CHANGED_MEANWHILE, "a plan of this moment would not retire it any more")
-    if not sweep.complete:
-        return wait(Condition.UNCHECKED, unread_text(sweep))
-    if entry_id in sweep.mentions:
-        return wait(Condition.NAMED_IN_FILE, f"its id stands in {', '.join(sweep.mentions[entry_id])}")
     try:
         found = store.get(entry_id)
         if found is None:
             return Step(retire, Status.DONE, entry=entry_id, note="it was gone already")
+        if not is_safe:
+            return wait(Condition.CHANGED_MEANWHILE, "a plan of this moment would not retire it any more")
         if (found.name, found.ca, found.type, found.bundle) != (
             retire.entry.name,
             retire.entry.ca,

@@ -31,8 +31,8 @@ class World:
     files: Files
     keys: Sources
     observer: Observer
-    still_safe: Callable[[], Container[EntryId]] | None = None
-    """Which entries a plan of this very moment would retire; None: the plan was made just now."""
+    still_safe: Callable[[], Container[EntryId]]
+    """Which entries a plan of this very moment would retire, the whole tree looked through again."""
 
 
 @dataclass(slots=True)

@@ -18,6 +18,38 @@ if TYPE_CHECKING:
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _TOKEN = "EMULATOR_TOKEN"  # noqa: S105 - the name of a variable
 
+PortOption = Annotated[int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="0 takes a free one.")]
+HostOption = Annotated[
+    str, typer.Option("--host", metavar="ADDRESS", help="Where to listen; others than you reach it, if you say so.")
+]
+AccountOption = Annotated[
+    str | None, typer.Option("--account", metavar="ID", help="The account's id, 32 hexadecimal digits.")
+]
+LatencyOption = Annotated[float, typer.Option("--latency", metavar="MS", min=0, help="Milliseconds before each reply.")]
+RateLimitOption = Annotated[
+    str,
+    typer.Option("--rate-limit", metavar="N/Ws", help='Requests in a window, then as long a block; or "off".'),
+]
+ListLagOption = Annotated[
+    float, typer.Option("--list-lag", metavar="S", min=0, help="Seconds until an upload is listed.")
+]
+BindingLagOption = Annotated[
+    float, typer.Option("--binding-lag", metavar="S", min=0, help="Seconds until a Worker may bind an upload.")
+]
+InUseLagOption = Annotated[
+    float, typer.Option("--in-use-lag", metavar="S", min=0, help="Seconds that a certificate stays in use.")
+]
+LeafLimitOption = Annotated[
+    int, typer.Option("--leaf-limit", metavar="N", min=0, help="How many leaf certificates the account holds.")
+]
+FaultsOption = Annotated[
+    str | None,
+    typer.Option("--faults", metavar="FILE|seed:N", help="Things that go wrong: a JSON file, or any by a seed."),
+]
+StoreOption = Annotated[
+    Path | None, typer.Option("--store", metavar="FOLDER", help="Keep everything there; otherwise in memory.")
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
@@ -26,39 +58,17 @@ def register(app: typer.Typer) -> None:
 
 def emulator(
     session: Session,
-    port: Annotated[int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="0 takes a free one.")] = 8787,
-    host: Annotated[
-        str, typer.Option("--host", metavar="ADDRESS", help="Where to listen; others than you reach it, if you say so.")
-    ] = "127.0.0.1",
-    account: Annotated[
-        str | None, typer.Option("--account", metavar="ID", help="The account's id, 32 hexadecimal digits.")
-    ] = None,
-    latency: Annotated[
-        float, typer.Option("--latency", metavar="MS", min=0, help="Milliseconds before each reply.")
-    ] = 0.0,
-    rate_limit: Annotated[
-        str,
-        typer.Option("--rate-limit", metavar="N/Ws", help='Requests in a window, then as long a block; or "off".'),
-    ] = "1200/300s",
-    list_lag: Annotated[
-        float, typer.Option("--list-lag", metavar="S", min=0, help="Seconds until an upload is listed.")
-    ] = 0.0,
-    binding_lag: Annotated[
-        float, typer.Option("--binding-lag", metavar="S", min=0, help="Seconds until a Worker may bind an upload.")
-    ] = 0.0,
-    in_use_lag: Annotated[
-        float, typer.Option("--in-use-lag", metavar="S", min=0, help="Seconds that a certificate stays in use.")
-    ] = 0.0,
-    leaf_limit: Annotated[
-        int, typer.Option("--leaf-limit", metavar="N", min=0, help="How many leaf certificates the account holds.")
-    ] = 1000,
-    faults: Annotated[
-        str | None,
-        typer.Option("--faults", metavar="FILE|seed:N", help="Things that go wrong: a JSON file, or any by a seed."),
-    ] = None,
-    store: Annotated[
-        Path | None, typer.Option("--store", metavar="FOLDER", help="Keep everything there; otherwise in memory.")
-    ] = None,
+    port: PortOption = 8787,
+    host: HostOption = "127.0.0.1",
+    account: AccountOption = None,
+    latency: LatencyOption = 0.0,
+    rate_limit: RateLimitOption = "1200/300s",
+    list_lag: ListLagOption = 0.0,
+    binding_lag: BindingLagOption = 0.0,
+    in_use_lag: InUseLagOption = 0.0,
+    leaf_limit: LeafLimitOption = 1000,
+    faults: FaultsOption = None,
+    store: StoreOption = None,
 ) -> None:
     """Answer as Cloudflare's API does for certificates and Workers, until Ctrl-C: no account, no network, no risk.
 
