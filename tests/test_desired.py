@@ -94,11 +94,11 @@ def test_all_settings_are_read() -> None:
     account = "023e105f4ecef8ad9ca31a8372d0c353"
     declaration = parse(
         HEAD + f'former_stacks = ["old"]\n[store]\nkind = "cloudflare"\naccount_id = "{account}"\nlimit = 2000\n'
-        '[policy]\nrenew_before = "45d"\ngrace = "0s"\nprune = true\nmax_deletes = 0\n'
+        '[policy]\nrenew_before = "45d"\ngrace = "0s"\nprune = true\nmax_deletes = 0\nrollback_versions = 3\n'
     )
     assert declaration.former_stacks == ("old",)
     assert declaration.store == StoreSettings(StoreKind.CLOUDFLARE, account, 2000)
-    assert declaration.policy == Policy(RenewBefore(timedelta(days=45)), timedelta(0), True, 0)
+    assert declaration.policy == Policy(RenewBefore(timedelta(days=45)), timedelta(0), True, 0, 3)
 
 
 @pytest.mark.parametrize(
@@ -124,6 +124,14 @@ def test_only_tables_that_stand_in_the_file_are_declared() -> None:
     assert parse(HEAD + WORKER + "[workers.site.bindings]\n").workers[worker].environments == {None: ()}
     others = parse(HEAD + WORKER + "[workers.site.env.a]\n[workers.site.env.b.bindings]\n")
     assert others.workers[worker].environments == {"a": (), "b": ()}
+
+
+def test_an_environment_that_is_not_live_is_said_once_or_each_by_each() -> None:
+    """A Worker's word holds for all of its environments, unless one has its own."""
+    text = f"{HEAD}{WORKER}deployed = false\n[workers.site.env.a]\n[workers.site.env.b]\ndeployed = true\n"
+    assert parse(text).workers[WorkerLabel("site")].undeployed == {None, "a"}
+    text = f"{HEAD}{WORKER}[workers.site.env.a]\ndeployed = false\n[workers.site.env.b]\n"
+    assert parse(text).workers[WorkerLabel("site")].undeployed == {"a"}
 
 
 def test_labels_may_share_a_file_with_different_environments() -> None:

@@ -20,6 +20,7 @@ from reconciler.core.model import (
     DeclaredBinding,
     DeclaredCertificate,
     DeclaredWorker,
+    Deployer,
     EntryId,
     EnvironmentName,
     KeyReference,
@@ -134,6 +135,24 @@ def declared_certificates(draw: st.DrawFn, name: str, foreign: st.SearchStrategy
 
 
 @st.composite
+def declared_workers(
+    draw: st.DrawFn,
+    label: str,
+    tables: st.SearchStrategy[dict[EnvironmentName, tuple[DeclaredBinding, ...]]],
+) -> DeclaredWorker:
+    """One Worker; that none is live may be said of any of its environments, and always of the top level."""
+    environments = draw(tables)
+    return DeclaredWorker(
+        WorkerLabel(label),
+        f"{label}/wrangler.toml",
+        draw(st.booleans()),
+        environments,
+        draw(st.frozensets(st.sampled_from([None, *environments]))),
+        draw(st.none() | st.just(Deployer.WRANGLER)),
+    )
+
+
+@st.composite
 def declarations(draw: st.DrawFn) -> Declaration:
     """Any declaration that breaks no rule."""
     stack, *former = draw(st.lists(NAMES, min_size=1, max_size=3, unique=True))
@@ -151,16 +170,13 @@ def declarations(draw: st.DrawFn) -> Declaration:
     )
     environment = cast("st.SearchStrategy[EnvironmentName]", st.none() | st.sampled_from(["staging", "my.env", "прод"]))
     workers = {
-        WorkerLabel(label): DeclaredWorker(
-            WorkerLabel(label),
-            f"{label}/wrangler.toml",
-            draw(st.booleans()),
-            draw(st.dictionaries(environment, bindings, max_size=3)),
-        )
+        WorkerLabel(label): draw(declared_workers(label, st.dictionaries(environment, bindings, max_size=3)))
         for label in draw(st.lists(NAMES, max_size=3, unique=True))
     }
     store = StoreSettings(StoreKind.CLOUDFLARE, draw(st.none() | st.just("0" * 32)), draw(st.integers(1, 5000)))
-    policy = Policy(draw(RENEWALS), draw(DURATIONS), draw(st.booleans()), draw(st.integers(0, 100)))
+    policy = Policy(
+        draw(RENEWALS), draw(DURATIONS), draw(st.booleans()), draw(st.integers(0, 100)), draw(st.integers(0, 9))
+    )
     return Declaration("mtls.toml", stack, tuple(former), store, policy, certificates, workers)
 
 
@@ -213,8 +229,14 @@ def written_worker(worker: DeclaredWorker) -> dict[str, object]:
         {
             "config": worker.config,
             "exclusive": worker.exclusive,
+            "deployed": None not in worker.undeployed,
+            "deploy": worker.deploy,
             "bindings": bindings.get(None),
-            "env": {name: {"bindings": table} for name, table in bindings.items() if name is not None},
+            "env": {
+                name: {"deployed": name not in worker.undeployed, "bindings": table}
+                for name, table in bindings.items()
+                if name is not None
+            },
         }
     )
 
@@ -234,6 +256,7 @@ def written(declaration: Declaration) -> str:
                     "grace": duration(policy.grace),
                     "prune": policy.prune,
                     "max_deletes": policy.max_deletes,
+                    "rollback_versions": policy.rollback_versions,
                 }
             ),
             "certificates": {name: written_certificate(item) for name, item in declaration.certificates.items()},

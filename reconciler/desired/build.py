@@ -12,6 +12,7 @@ from reconciler.core.model import (
     DeclaredBinding,
     DeclaredCertificate,
     DeclaredWorker,
+    Deployer,
     EnvironmentName,
     Policy,
     RenewBefore,
@@ -51,6 +52,7 @@ def _policy(table: PolicyTable) -> Policy:
         grace=parse_duration(table.grace),
         prune=table.prune,
         max_deletes=table.max_deletes,
+        rollback_versions=table.rollback_versions,
     )
 
 
@@ -78,7 +80,17 @@ def _worker(label: WorkerLabel, table: WorkerTable) -> DeclaredWorker:
         environments[None] = _bindings(table.bindings)
     for name, environment in table.env.items():
         environments[name] = _bindings(environment.bindings)
-    return DeclaredWorker(label=label, config=table.config, exclusive=table.exclusive, environments=environments)
+    deployed = {None: table.deployed} | {
+        name: table.deployed if one.deployed is None else one.deployed for name, one in table.env.items()
+    }
+    return DeclaredWorker(
+        label=label,
+        config=table.config,
+        exclusive=table.exclusive,
+        environments=environments,
+        undeployed=frozenset(name for name, is_deployed in deployed.items() if not is_deployed),
+        deploy=None if table.deploy is None else Deployer(table.deploy),
+    )
 
 
 def _bindings(table: Mapping[str, BoundTo]) -> tuple[DeclaredBinding, ...]:

@@ -115,6 +115,8 @@ class _Misfits:
             self.findings.add(Code.WRONG_TYPE, keys, says, hint=_type_hint(keys, value))
         elif error["type"] == "greater_than_equal":
             self.findings.add(Code.OUT_OF_RANGE, keys, f"{named(keys)} must be {context['ge']} or more")
+        elif error["type"] == "less_than_equal":
+            self.findings.add(Code.OUT_OF_RANGE, keys, f"{named(keys)} must be {context['le']} or less")
         else:
             self._unfit(keys, cause)
 

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from reconciler.core.model import StoreKind
+from reconciler.core.model import Deployer, StoreKind
 from reconciler.desired.codes import Code
 from reconciler.desired.refused import Refused
 from reconciler.desired.wording import Suggestions, listed, looks_like_key, quoted_value
@@ -100,7 +100,16 @@ def _continues_identifier(sign: str) -> bool:
 
 def check_store_kind(text: str) -> str:
     """One of the stores there are."""
-    known = [kind.value for kind in StoreKind]
+    return check_known(text, [kind.value for kind in StoreKind])
+
+
+def check_deployer(text: str) -> str:
+    """One of the ways to deploy there are."""
+    return check_known(text, [one.value for one in Deployer])
+
+
+def check_known(text: str, known: list[str]) -> str:
+    """One of a closed list."""
     if text in known:
         return text
     raise Refused(Code.UNKNOWN_VALUE, f"must be one of {listed(known)}", hint=Suggestions().did_you_mean(text, known))

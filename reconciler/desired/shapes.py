@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from reconciler.core.model import StoreKind
+from reconciler.core.model import Deployer, StoreKind
 from reconciler.desired import rules
 from reconciler.desired.durations import DURATION_PATTERN, RENEW_BEFORE_PATTERN, parse_duration, parse_renew_before
 from reconciler.desired.unions import KeyValue, TargetValue
@@ -56,6 +56,9 @@ CertificatePath = Annotated[
 ]
 ConfigPath = Annotated[
     str, AfterValidator(rules.check_config_path), Field(json_schema_extra={"pattern": rules.CONFIG_PATH_PATTERN})
+]
+DeployerText = Annotated[
+    str, AfterValidator(rules.check_deployer), Field(json_schema_extra={"enum": [one.value for one in Deployer]})
 ]
 Version = Annotated[int, AfterValidator(rules.check_version), Field(json_schema_extra={"const": rules.VERSION})]
 
@@ -113,6 +116,14 @@ class PolicyTable(Table):
         description="How many entries one apply may retire; of more, the rest waits until --allow-deletes N.",
         examples=[10],
     )
+    rollback_versions: int = Field(
+        default=1,
+        ge=0,
+        le=100,
+        description="How many deployments of a Worker before the newest stay possible to roll back to: what their "
+        "versions present is kept.",
+        examples=[1],
+    )
 
 
 class CertificateTable(Table):
@@ -166,6 +177,12 @@ Bindings = dict[BindingKey, TargetValue]
 class EnvironmentTable(Table):
     """One environment of a wrangler file. Without bindings it declares that there are none."""
 
+    deployed: bool | None = Field(
+        default=None,
+        description="Over the Worker's: false where no Worker of this environment is live.",
+        examples=[False],
+    )
+
     bindings: Bindings = Field(
         default_factory=dict,
         description="What each binding of this environment presents: the name of a certificate, or { id = ... }.",
@@ -186,6 +203,17 @@ class WorkerTable(Table):
         default=True,
         description="false: another stack binds in this file too, so nothing is unbound here.",
         examples=[False],
+    )
+    deployed: bool = Field(
+        default=True,
+        description="false: no Worker of this file is live yet, so no old entry waits for one to be found.",
+        examples=[False],
+    )
+    deploy: DeployerText | None = Field(
+        default=None,
+        description='"wrangler": apply runs the project\'s own wrangler where what serves presents another id than the '
+        "file names. Without it somebody else deploys, unless apply is given --deploy.",
+        examples=["wrangler"],
     )
     bindings: Bindings | None = Field(
         default=None,

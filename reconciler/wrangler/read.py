@@ -37,6 +37,7 @@ def read_values(path: str, values: Mapping[str, object]) -> WranglerFile:
             bindings=tuple(_bindings(path, environment_path(name), table.get(KEY, []), problems)),
             taken=taken_names(table, values),
             account_id=_text(table.get("account_id")) or _text(values.get("account_id")),
+            script=_script(name, table, values),
         )
         for name, table in _environments(path, values, problems)
     }
@@ -123,6 +124,14 @@ def _entry_problems(path: str, keys: Keys, entry: object) -> Iterator[Diagnostic
 
 def _problem(code: str, message: str, path: str, keys: Keys, hint: str = "write it as wrangler reads it") -> Diagnostic:
     return Diagnostic(Severity.ERROR, code, message, Pointer(path, keys), hint)
+
+
+def _script(environment: EnvironmentName, table: Mapping[str, object], values: Mapping[str, object]) -> str | None:
+    """The Worker's real name: an environment's own, else `NAME-ENVIRONMENT`; a Pages project has one for all."""
+    name = _text(values.get("name"))
+    if environment is None or "pages_build_output_dir" in values:
+        return name
+    return _text(table.get("name")) or (f"{name}-{environment}" if name else None)
 
 
 def _text(value: object) -> str | None:

@@ -18,6 +18,12 @@ class StoreKind(StrEnum):
     CLOUDFLARE = "cloudflare"
 
 
+class Deployer(StrEnum):
+    """What puts a changed wrangler file into service."""
+
+    WRANGLER = "wrangler"
+
+
 CA_LIMIT = 5
 """Custom CA certificates that an account may hold, shared with API Shield and Gateway (Cloudflare's error 1489)."""
 
@@ -41,12 +47,16 @@ class RenewBefore:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """`[policy]`, with the defaults of the format. `renew_before` None: the smaller of 30 days and a third."""
+    """`[policy]`, with the defaults of the format. `renew_before` None: the smaller of 30 days and a third.
+
+    `rollback_versions`: how many deployments before the newest somebody may go back to, so that what they present stays.
+    """
 
     renew_before: RenewBefore | None = None
     grace: timedelta = timedelta(days=7)
     prune: bool = False
     max_deletes: int = 10
+    rollback_versions: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +107,17 @@ class DeclaredBinding:
 
 @dataclass(frozen=True, slots=True)
 class DeclaredWorker:
-    """One `[workers.LABEL]`. `environments` has exactly the tables that stand in the file, empty ones too."""
+    """One `[workers.LABEL]`. `environments` has exactly the tables that stand in the file, empty ones too.
+
+    `undeployed`: environments of which it is said that no Worker of theirs is live. `deploy` None: somebody else does.
+    """
 
     label: WorkerLabel
     config: str
     exclusive: bool = True
     environments: Mapping[EnvironmentName, tuple[DeclaredBinding, ...]] = field(default_factory=dict)
+    undeployed: frozenset[EnvironmentName] = frozenset()
+    deploy: Deployer | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,12 +51,16 @@ class FoundBinding:
 
 @dataclass(frozen=True, slots=True)
 class WranglerEnvironment:
-    """What one environment of a wrangler file says. `taken` maps the names of its other bindings to their kind."""
+    """What one environment of a wrangler file says. `taken` maps the names of its other bindings to their kind.
+
+    `script`: the real name of its Worker, None where the file gives none.
+    """
 
     name: EnvironmentName
     bindings: tuple[FoundBinding, ...] = ()
     taken: Mapping[str, str] = field(default_factory=dict)
     account_id: str | None = None
+    script: str | None = None
 
     def find(self, binding: str) -> FoundBinding | None:
         """The binding of this name, if it is there."""
