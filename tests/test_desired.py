@@ -17,7 +17,9 @@ from reconciler.core.model import (
     DeclaredCertificate,
     DeclaredWorker,
     EntryId,
+    Gate,
     KeyReference,
+    Origin,
     Policy,
     RenewBefore,
     StoreKind,
@@ -25,7 +27,7 @@ from reconciler.core.model import (
     WorkerLabel,
 )
 from reconciler.desired import Code, parse_declaration
-from tests.desired_files import EXAMPLE, GOOD, HEAD, KINDS, WORKER
+from tests.desired_files import CERTIFICATE, EXAMPLE, GOOD, HEAD, KINDS, WORKER
 
 
 def parse(text: str) -> Declaration:
@@ -41,7 +43,7 @@ def test_the_example_means_what_it_says() -> None:
         CertificateName("billing"),
         "certs/billing.pem",
         KeyReference("env", {"env": "BILLING_KEY"}),
-        verify="https://billing.example:8443/health",
+        verify=Origin("https://billing.example:8443/health"),
         supersedes=("2458ce5a-0c35-4c7f-82c7-8e9487d3ff60",),
         grace=timedelta(hours=1),
         owner="team-payments",
@@ -145,6 +147,42 @@ def test_ids_are_read_in_lower_case() -> None:
     text = HEAD + WORKER + '[workers.site.bindings]\nA = { id = "9D7D1C39-55A1-4A5C-9A5F-0D5B1D0F6F11" }\n'
     (bound,) = parse(text).workers[WorkerLabel("site")].environments[None]
     assert bound.target == ById(EntryId("9d7d1c39-55a1-4a5c-9a5f-0d5b1d0f6f11"))
+
+
+def test_an_origin_is_a_url_or_a_table() -> None:
+    """The table has what the probe needs beyond the address."""
+    table = '{ url = "https://a.example/", ca = "roots.pem", client_ca = "clients.pem", expect_status = 204 }'
+    read = [
+        parse(f"{HEAD}{CERTIFICATE}verify = {text}\n").certificates[CertificateName("billing")].verify
+        for text in ('"https://a.example/"', '{ url = "https://a.example/" }', table)
+    ]
+    plain = Origin("https://a.example/")
+    assert read == [plain, plain, Origin("https://a.example/", "roots.pem", "clients.pem", 204)]
+
+
+@pytest.mark.parametrize(
+    ("text", "gates"),
+    [
+        ('"upload"', {Gate.UPLOAD}),
+        ('["retire"]', {Gate.RETIRE}),
+        ('["upload", "retire"]', {Gate.UPLOAD, Gate.RETIRE}),
+        ("[]", set()),
+    ],
+)
+def test_gates_are_a_word_or_a_list(text: str, gates: set[Gate]) -> None:
+    """In the policy, and over it on a certificate."""
+    line = f"verify_before = {text}\n"
+    declaration = parse(f'{HEAD}{CERTIFICATE}verify = "https://a.example/"\n{line}[policy]\n{line}')
+    assert declaration.policy.verify_before == frozenset(gates)
+    assert declaration.certificates[CertificateName("billing")].verify_before == frozenset(gates)
+
+
+def test_a_certificate_without_an_origin_can_leave_the_gate_of_the_policy() -> None:
+    """By saying so, with an empty list; a CA need not, for it is never presented."""
+    text = f'{HEAD}[policy]\nverify_before = "upload"\n{CERTIFICATE}verify_before = []\n[certificates.ca]\n'
+    parsed = parse(f'{text}certificate = "ca.pem"\nca = true\n')
+    assert parsed.certificates[CertificateName("billing")].verify_before == frozenset()
+    assert parsed.certificates[CertificateName("ca")].verify_before is None
 
 
 @pytest.mark.parametrize("kind", ["", 'kind = "local"\n'])

@@ -101,6 +101,10 @@ def test_a_finding_names_its_certificate() -> None:
         "[certificates.a]\ncertificate = ",
         "[certificates.a]\nprivate_key = ",
         "[certificates.a]\nverify = ",
+        "[certificates.a]\nverify.url = ",
+        "[certificates.a]\nverify.ca = ",
+        "[certificates.a]\nverify_before = ",
+        "[certificates.a]\nverify_before = [1, ",
         "[certificates.a]\nsupersedes = [1, ",
         "[certificates.a]\nprivate_key.env = ",
         "[workers.w]\nconfig = ",
@@ -120,6 +124,7 @@ def test_a_pasted_secret_is_never_shown(before: str, secret: str) -> None:
 def test_a_verify_on_a_ca_is_no_setting() -> None:
     """A CA is never presented, so there is no handshake to prove."""
     assert codes(HEAD + CERTIFICATE + 'ca = true\nverify = "https://a.example/"\n') == ["not-for-ca"]
+    assert codes(HEAD + CERTIFICATE + "ca = true\nverify_before = []\n") == ["not-for-ca"]
 
 
 def test_a_newer_file_is_told_as_such_alone() -> None:

@@ -23,7 +23,9 @@ from reconciler.core.model import (
     Deployer,
     EntryId,
     EnvironmentName,
+    Gate,
     KeyReference,
+    Origin,
     Policy,
     RenewBefore,
     StoreKind,
@@ -57,7 +59,7 @@ KEYS = st.sampled_from(
     [
         *("version", "stack", "store", "policy", "certificates", "workers", "kind", "grace", "billing", "certificate"),
         *("private_key", "ca", "supersedes", "config", "bindings", "env", "id", "BILLING", "file", "[key]"),
-        *("__proto__", "a.b"),
+        *("__proto__", "a.b", "verify", "verify_before", "url", "expect_status"),
     ]
 ) | st.text(max_size=3)
 VALUES = st.recursive(
@@ -114,6 +116,14 @@ PATHS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
 KEY_REFERENCES = st.builds(lambda name: KeyReference("env", {"env": name}), st.sampled_from(["A", "_b1"])) | st.builds(
     lambda path: KeyReference("file", {"file": path}), PATHS
 )
+GATES = st.frozensets(st.sampled_from(Gate))
+ORIGINS = st.builds(
+    Origin,
+    st.sampled_from(["https://a.example:8443/health?x=1", "https://[::1]/"]),
+    st.none() | PATHS,
+    st.none() | PATHS,
+    st.none() | st.integers(200, 599),
+)
 OWNERS = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=20)
 
 
@@ -121,12 +131,14 @@ OWNERS = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size
 def declared_certificates(draw: st.DrawFn, name: str, foreign: st.SearchStrategy[str]) -> DeclaredCertificate:
     """One certificate that breaks no rule."""
     ca = draw(st.booleans())
+    verify = None if ca else draw(st.none() | ORIGINS)
     return DeclaredCertificate(
         CertificateName(name),
         draw(PATHS),
         key=None if ca else draw(st.none() | KEY_REFERENCES),
         ca=ca,
-        verify=None if ca else draw(st.none() | st.just("https://a.example:8443/health?x=1")),
+        verify=verify,
+        verify_before=None if ca else draw(st.none() | GATES) if verify else frozenset(),
         supersedes=tuple(draw(st.lists(foreign, max_size=2, unique=True))),
         renew_before=draw(RENEWALS),
         grace=draw(st.none() | DURATIONS),
@@ -175,7 +187,12 @@ def declarations(draw: st.DrawFn) -> Declaration:
     }
     store = StoreSettings(StoreKind.CLOUDFLARE, draw(st.none() | st.just("0" * 32)), draw(st.integers(1, 5000)))
     policy = Policy(
-        draw(RENEWALS), draw(DURATIONS), draw(st.booleans()), draw(st.integers(0, 100)), draw(st.integers(0, 9))
+        draw(RENEWALS),
+        draw(DURATIONS),
+        draw(st.booleans()),
+        draw(st.integers(0, 100)),
+        draw(st.integers(0, 9)),
+        draw(GATES),
     )
     return Declaration("mtls.toml", stack, tuple(former), store, policy, certificates, workers)
 
@@ -197,6 +214,22 @@ def present(table: dict[str, object]) -> dict[str, object]:
     return {key: value for key, value in table.items() if value is not None}
 
 
+def written_origin(origin: Origin | None) -> object:
+    """A text where that says it all."""
+    if origin is None or origin == Origin(origin.url):
+        return origin and origin.url
+    paths: dict[str, object] = {"ca": origin.ca, "client_ca": origin.client_ca}
+    return present({"url": origin.url, **paths, "expect_status": origin.expect_status})
+
+
+def gates(value: frozenset[Gate] | None) -> object:
+    """One word, or a list."""
+    if value is None:
+        return None
+    words = sorted(gate.value for gate in value)
+    return words[0] if len(words) == 1 else words
+
+
 def written_certificate(certificate: DeclaredCertificate) -> dict[str, object]:
     """Its table."""
     key = certificate.key
@@ -205,7 +238,8 @@ def written_certificate(certificate: DeclaredCertificate) -> dict[str, object]:
             "certificate": certificate.path,
             "private_key": None if key is None else key.options["file"] if key.source == "file" else dict(key.options),
             "ca": certificate.ca,
-            "verify": certificate.verify,
+            "verify": written_origin(certificate.verify),
+            "verify_before": gates(certificate.verify_before),
             "supersedes": list(certificate.supersedes),
             "renew_before": renew_before(certificate.renew_before),
             "grace": None if certificate.grace is None else duration(certificate.grace),
@@ -257,6 +291,7 @@ def written(declaration: Declaration) -> str:
                     "prune": policy.prune,
                     "max_deletes": policy.max_deletes,
                     "rollback_versions": policy.rollback_versions,
+                    "verify_before": gates(policy.verify_before),
                 }
             ),
             "certificates": {name: written_certificate(item) for name, item in declaration.certificates.items()},

@@ -53,6 +53,7 @@ def _policy(table: PolicyTable) -> Policy:
         prune=table.prune,
         max_deletes=table.max_deletes,
         rollback_versions=table.rollback_versions,
+        verify_before=table.verify_before or frozenset(),
     )
 
 
@@ -67,6 +68,7 @@ def _certificate(name: CertificateName, table: CertificateTable) -> DeclaredCert
         key=table.private_key,
         ca=table.ca,
         verify=table.verify,
+        verify_before=table.verify_before,
         supersedes=tuple(text.lower() if re.fullmatch(ENTRY_ID_PATTERN, text) else text for text in table.supersedes),
         renew_before=_renew_before(table.renew_before),
         grace=None if table.grace is None else parse_duration(table.grace),

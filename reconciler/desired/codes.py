@@ -54,6 +54,10 @@ class Code(StrEnum):
     SUPERSEDES_DECLARED = "supersedes-declared", "A certificate that supersedes itself or another declared one by name."
     SUPERSEDED_TWICE = "superseded-twice", "Two certificates that hand over the same entry."
     NOT_FOR_CA = "not-for-ca", "A key that has no meaning for a certificate with `ca = true`."
+    VERIFY_MISSING = (
+        "verify-missing",
+        "A certificate that is to be proved before a step, without `verify` that says where.",
+    )
     UNKNOWN_CERTIFICATE = "unknown-certificate", "A binding to a certificate that is not declared."
     CA_BOUND = "ca-bound", "A binding to a certificate with `ca = true`; a Worker can only present a leaf."
     ENVIRONMENT_DECLARED_TWICE = (

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from reconciler.desired.codes import Code
 from reconciler.desired.findings import Findings, Raw, value_at
+from reconciler.desired.proofs import OriginTable
 from reconciler.desired.refused import Refused
 from reconciler.desired.shapes import CertificateTable, Document, EnvironmentTable, PolicyTable, StoreTable, WorkerTable
 from reconciler.desired.unions import Kinds, reference_shape
@@ -143,6 +144,8 @@ class _Misfits:
                 held = value_at(self.raw, keys)
                 names = held if isinstance(held, dict) else ()
                 return next((kind.shape for name, kind in self.kinds.items() if name in names), None)
+            case ("certificates", _, "verify"):
+                return OriginTable
             case ("workers", _):
                 return WorkerTable
             case ("workers", _, "env", _):

@@ -19,6 +19,11 @@ from reconciler.desired.rules import ENTRY_ID_PATTERN
 from reconciler.desired.wording import Keys, Suggestions, listed, named, quoted, quoted_value, table
 
 _MOST_LISTED = 5
+_NOT_FOR_CA = (
+    ("private_key", "a CA is stored without its key"),
+    ("verify", "a CA is never presented"),
+    ("verify_before", "a CA is never presented"),
+)
 
 
 def add_relations(raw: Raw, findings: Findings) -> None:
@@ -26,6 +31,7 @@ def add_relations(raw: Raw, findings: Findings) -> None:
     _check_stacks(raw, findings)
     _check_store(raw, findings)
     _check_cas(raw, findings)
+    _check_gates(raw, findings)
     _check_supersedes(raw, findings)
     _check_references(raw, findings)
     _check_environments(raw, findings)
@@ -71,11 +77,27 @@ def _check_cas(raw: Raw, findings: Findings) -> None:
     for name, certificate in tables(raw, "certificates"):
         if certificate.get("ca") is not True:
             continue
-        for key, why in (("private_key", "a CA is stored without its key"), ("verify", "a CA is never presented")):
+        for key, why in _NOT_FOR_CA:
             if key in certificate:
                 keys = ("certificates", name, key)
                 says = f"{named(keys)} does not go with `ca = true`: {why}"
                 findings.add(Code.NOT_FOR_CA, keys, says, hint=f"take out `{key}` or `ca`", at_key=True)
+
+
+def _check_gates(raw: Raw, findings: Findings) -> None:
+    """A gate that can't be kept is an error here, not a step that is left out later."""
+    policy = raw.get("policy")
+    of_all = policy.get("verify_before") if isinstance(policy, dict) else None
+    for name, certificate in tables(raw, "certificates"):
+        if "verify" in certificate or certificate.get("ca") is True:
+            continue
+        own = "verify_before" in certificate
+        if certificate["verify_before"] if own else of_all:
+            keys: Keys = ("certificates", name, "verify_before") if own else ("certificates", name)
+            who = named(keys) if own else "`verify_before` in `[policy]`"
+            says = f"{who} asks for a proof of {quoted(name)}, which has no `verify` that says where"
+            hint = 'add verify = "https://..."' + ("" if own else ", or verify_before = [] for this one")
+            findings.add(Code.VERIFY_MISSING, keys, says, hint=hint, at_key=True)
 
 
 def _check_supersedes(raw: Raw, findings: Findings) -> None:

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from reconciler.core.model import Deployer, StoreKind
 from reconciler.desired import rules
 from reconciler.desired.durations import DURATION_PATTERN, RENEW_BEFORE_PATTERN, parse_duration, parse_renew_before
+from reconciler.desired.proofs import GatesValue, OriginValue
 from reconciler.desired.unions import KeyValue, TargetValue
 
 
@@ -44,7 +45,6 @@ Superseded = Annotated[
 AccountId = Annotated[
     str, AfterValidator(rules.check_account_id), Field(json_schema_extra={"pattern": rules.ACCOUNT_ID_PATTERN})
 ]
-Url = Annotated[str, AfterValidator(rules.check_url), Field(json_schema_extra={"pattern": rules.URL_PATTERN})]
 Text = Annotated[str, AfterValidator(rules.check_text), Field(json_schema_extra={"minLength": 1, "maxLength": 100})]
 StoreKindText = Annotated[
     str, AfterValidator(rules.check_store_kind), Field(json_schema_extra={"enum": [kind.value for kind in StoreKind]})
@@ -124,6 +124,12 @@ class PolicyTable(Table):
         "versions present is kept.",
         examples=[1],
     )
+    verify_before: GatesValue | None = Field(
+        default=None,
+        description="Every certificate is proved at the origin of its `verify` before it is uploaded, before its old "
+        "entry is retired, or both. Without it nothing is proved unasked.",
+        examples=["upload", ["upload", "retire"]],
+    )
 
 
 class CertificateTable(Table):
@@ -144,10 +150,19 @@ class CertificateTable(Table):
         description="true: a CA for API Shield, Access or Hyperdrive; it has no key here and is never bound.",
         examples=[True],
     )
-    verify: Url | None = Field(
+    verify: OriginValue | None = Field(
         default=None,
-        description="A URL of the origin that enforces mutual TLS; `mtlsctl verify` proves the handshake there.",
-        examples=["https://billing.example:8443/health"],
+        description="The origin that enforces mutual TLS: its URL, or a table; `mtlsctl verify` proves the handshake "
+        "there.",
+        examples=[
+            "https://billing.example:8443/health",
+            {"url": "https://billing.example:8443/health", "ca": "certs/origin-root.pem", "expect_status": 204},
+        ],
+    )
+    verify_before: GatesValue | None = Field(
+        default=None,
+        description="Over the policy's: before what this certificate is proved; [] is before nothing.",
+        examples=["upload", ["upload", "retire"], []],
     )
     supersedes: list[Superseded] = Field(
         default_factory=list,

@@ -24,6 +24,13 @@ class Deployer(StrEnum):
     WRANGLER = "wrangler"
 
 
+class Gate(StrEnum):
+    """Before what a certificate has to be proved at its origin."""
+
+    UPLOAD = "upload"
+    RETIRE = "retire"
+
+
 CA_LIMIT = 5
 """Custom CA certificates that an account may hold, shared with API Shield and Gateway (Cloudflare's error 1489)."""
 
@@ -49,7 +56,7 @@ class RenewBefore:
 class Policy:
     """`[policy]`, with the defaults of the format. `renew_before` None: the smaller of 30 days and a third.
 
-    `rollback_versions`: how many deployments before the newest somebody may go back to, so that what they present stays.
+    `rollback_versions`: how many deployments before the newest one may go back to, so that what they present stays.
     """
 
     renew_before: RenewBefore | None = None
@@ -57,6 +64,7 @@ class Policy:
     prune: bool = False
     max_deletes: int = 10
     rollback_versions: int = 1
+    verify_before: frozenset[Gate] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +76,33 @@ class KeyReference:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """An origin that enforces mutual TLS: where the handshake is proved. Paths are as written.
+
+    `ca`: file of the roots that its own certificate is checked by; None: those of this machine. `client_ca`: file of
+    the CAs that it trusts clients by, where that is known. `expect_status`: the HTTP status that an accepted client
+    gets; None: any but 400, 401, 403 and those of a fault.
+    """
+
+    url: str
+    ca: str | None = None
+    client_ca: str | None = None
+    expect_status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DeclaredCertificate:
-    """One `[certificates.NAME]`. `path` is as written, relative to the folder of mtls.toml."""
+    """One `[certificates.NAME]`. `path` is as written, relative to the folder of mtls.toml.
+
+    `verify_before` None: as the policy says.
+    """
 
     name: CertificateName
     path: str
     key: KeyReference | None = None
     ca: bool = False
-    verify: str | None = None
+    verify: Origin | None = None
+    verify_before: frozenset[Gate] | None = None
     supersedes: tuple[str, ...] = ()
     renew_before: RenewBefore | None = None
     grace: timedelta | None = None

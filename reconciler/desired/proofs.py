@@ -1,0 +1,116 @@
+"""What mtls.toml says of proving a certificate: where (`verify`), and before what (`verify_before`).
+
+Both may be a text or something larger. Pydantic's own unions would report every alternative; these choose one by what
+stands there, and report that.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+from pydantic_core.core_schema import no_info_plain_validator_function
+
+from reconciler.core.model import Gate, Origin
+from reconciler.desired import rules
+from reconciler.desired.codes import Code
+from reconciler.desired.refused import Refused
+from reconciler.desired.wording import listed, quoted, type_of
+
+GATES = [gate.value for gate in Gate]
+
+_Url = Annotated[str, AfterValidator(rules.check_url), Field(json_schema_extra={"pattern": rules.URL_PATTERN})]
+_CaPath = Annotated[
+    str,
+    AfterValidator(rules.check_certificate_path),
+    Field(json_schema_extra={"pattern": rules.CERTIFICATE_PATH_PATTERN}),
+]
+
+
+class OriginTable(BaseModel):
+    """An origin that enforces mutual TLS."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    url: _Url = Field(
+        description="The URL that is asked for; a GET of it must be harmless.",
+        examples=["https://billing.example:8443/health"],
+    )
+    ca: _CaPath | None = Field(
+        default=None,
+        description="The roots that the origin's own certificate is checked by, a PEM file; without it those of this "
+        "machine.",
+        examples=["certs/origin-root.pem"],
+    )
+    client_ca: _CaPath | None = Field(
+        default=None,
+        description="The CAs that the origin trusts clients by, a PEM file: the chain must lead to one of them.",
+        examples=["certs/client-root.pem"],
+    )
+    expect_status: int | None = Field(
+        default=None,
+        ge=200,
+        le=599,
+        description="The HTTP status that an accepted client gets; without it any but 400, 401, 403 and 500 to 599.",
+        examples=[204],
+    )
+
+
+def read_origin(value: object) -> Origin:
+    """Where a certificate is proved."""
+    if isinstance(value, str):
+        return Origin(rules.check_url(value))
+    if isinstance(value, dict):
+        table = OriginTable.model_validate(value)
+        return Origin(table.url, table.ca, table.client_ca, table.expect_status)
+    raise Refused(Code.WRONG_TYPE, f"must be a URL or a table with `url`, not {type_of(value)}")
+
+
+def read_gates(value: object) -> frozenset[Gate]:
+    """Before what a certificate has to be proved: one word, or a list of them; an empty list says before nothing."""
+    words = [value] if isinstance(value, str) else value
+    if not isinstance(words, list):
+        raise Refused(Code.WRONG_TYPE, f"must be one of {listed(GATES)}, or a list of them, not {type_of(value)}")
+    known = [_word(word) for word in words]
+    twice = next((word for word in known if known.count(word) > 1), None)
+    if twice is not None:
+        raise Refused(Code.DUPLICATE_VALUE, f"names {quoted(twice)} twice", hint="take one of them out")
+    return frozenset(map(Gate, known))
+
+
+def _word(word: object) -> str:
+    if not isinstance(word, str):
+        raise Refused(Code.WRONG_TYPE, f"must have text in its list, not {type_of(word)}")
+    return rules.check_known(word, GATES)
+
+
+class _OriginForm:
+    """Ties `read_origin` and its schema together."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_plain_validator_function(read_origin)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        url = {"type": "string", "pattern": rules.URL_PATTERN, "description": "The URL that is asked for."}
+        return {"anyOf": [url, handler(OriginTable.__pydantic_core_schema__)]}
+
+
+class _GatesForm:
+    """Ties `read_gates` and its schema together."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_plain_validator_function(read_gates)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        word = {"type": "string", "enum": GATES}
+        return {"anyOf": [word, {"type": "array", "items": word, "uniqueItems": True}]}
+
+
+OriginValue = Annotated[Origin, _OriginForm]
+GatesValue = Annotated[frozenset[Gate], _GatesForm]
