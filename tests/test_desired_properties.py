@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import cast
 
 import tomlkit
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler.core.errors import InputError, Pointer
@@ -300,7 +300,7 @@ def written(declaration: Declaration) -> str:
     )
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no fault
 @given(declarations())
 def test_what_is_written_is_read_back(declaration: Declaration) -> None:
     """A valid declaration, written as TOML, parses to itself."""
