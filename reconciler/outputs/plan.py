@@ -26,6 +26,7 @@ SIGNS = {
     Action.BIND: "+",
     Action.REBIND: "~",
     Action.UNBIND: "-",
+    Action.VERIFY: "*",
     Action.RETIRE: "-",
 }
 _AFTER_UPLOAD = "(known after the upload)"
@@ -64,7 +65,7 @@ def _lines(plan: Plan, style: Style) -> Iterator[str]:
 
 def change_lines(change: Change, style: Style) -> Iterator[str]:
     """One change: a line with sign, action, subject and reason; below it what differs."""
-    paint = {"+": style.good, "~": style.change, "-": style.bad}[SIGNS[change.action]]
+    paint = {"+": style.good, "~": style.change, "-": style.bad, "*": style.bold}[SIGNS[change.action]]
     head = paint(f"  {SIGNS[change.action]} {change.action:<7}")
     yield f"{head} {describe(change)}  {style.dim('(' + ', '.join(change.reasons) + ')')}"
     match change:

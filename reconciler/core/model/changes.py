@@ -17,14 +17,16 @@ class Action(StrEnum):
     BIND = "bind"
     REBIND = "rebind"
     UNBIND = "unbind"
+    VERIFY = "verify"
     RETIRE = "retire"
 
 
 class Phase(StrEnum):
-    """The only order there is: create, bind, then retire."""
+    """The only order there is: create, bind, prove, then retire."""
 
     UPLOAD = "upload"
     BIND = "bind"
+    VERIFY = "verify"
     RETIRE = "retire"
 
 
