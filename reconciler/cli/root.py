@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import typer
 
-from reconciler.cli import applying, daily, emulator, files, history, planning
+from reconciler.cli import applying, daily, drift, emulator, files, history, planning
 from reconciler.cli.session import ColourOption, FileOption, VerboseOption, VersionOption
 
 _USAGE = 64
@@ -46,6 +46,7 @@ def _root(
 planning.register(app)
 applying.register(app)
 daily.register(app)
+drift.register(app)
 files.register(app)
 history.register(app)
 emulator.register(app)

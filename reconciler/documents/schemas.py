@@ -9,6 +9,7 @@ from reconciler.core.key_shapes import KeySourceKind
 from reconciler.desired.schema import declaration_schema
 from reconciler.documents.base import Document
 from reconciler.documents.diagnostics import DiagnosticsDocument
+from reconciler.documents.drift import DriftDocument
 from reconciler.documents.explain import ExplainDocument
 from reconciler.documents.history import HistoryDocument
 from reconciler.documents.outcome import OutcomeDocument
@@ -26,6 +27,7 @@ _DOCUMENTS: Mapping[str, type[Document]] = {
     "explain.schema.json": ExplainDocument,
     "output.schema.json": OutputDocument,
     "history.schema.json": HistoryDocument,
+    "drift.schema.json": DriftDocument,
 }
 
 

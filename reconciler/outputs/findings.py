@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from posixpath import join, normpath
 
-from reconciler.core.errors import Diagnostic, Severity
+from reconciler.core.errors import Diagnostic, Place, Pointer, Severity
 from reconciler.documents.base import Resolve
 from reconciler.outputs.escape import printable
 from reconciler.outputs.style import Style
@@ -18,17 +18,23 @@ def render_finding(diagnostic: Diagnostic, resolve: Resolve, style: Style, *, fo
     """
     label = f"{diagnostic.severity}[{printable(diagnostic.code)}]"
     paint = {Severity.ERROR: style.bad, Severity.WARNING: style.warn, Severity.INFO: style.dim}[diagnostic.severity]
-    lines = [f"{paint(label)}: {printable(diagnostic.message)}"]
-    place = resolve(diagnostic.where)
+    head = f"{paint(label)}: {printable(diagnostic.message)}"
+    return "\n".join((head, *place_lines(diagnostic.where, diagnostic.hint, resolve, folder=folder)))
+
+
+def place_lines(
+    where: Pointer | Place | None, hint: str | None, resolve: Resolve, *, folder: str = ""
+) -> Iterator[str]:
+    """The lines below what happened: where, and what to do."""
+    place = resolve(where)
     if place is not None:
         path = normpath(join(folder, place.path)) if folder else place.path
-        where = ":".join(str(part) for part in (printable(path), place.line, place.column) if part is not None)
-        lines.append(f"  at {where}")
-    if diagnostic.hint:
-        first, *rest = diagnostic.hint.splitlines()
-        lines.append(f"  hint: {printable(first)}")
-        lines.extend(f"    | {printable(line)}" for line in rest)
-    return "\n".join(lines)
+        shown = ":".join(str(part) for part in (printable(path), place.line, place.column) if part is not None)
+        yield f"  at {shown}"
+    if hint:
+        first, *rest = hint.splitlines()
+        yield f"  hint: {printable(first)}"
+        yield from (f"    | {printable(line)}" for line in rest)
 
 
 def render_findings(diagnostics: Iterable[Diagnostic], resolve: Resolve, style: Style, *, folder: str = "") -> str:
