@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from reconciler import keys
 from reconciler.configs import load_configs
 from reconciler.core.approval import approve, demand_appliable
-from reconciler.core.diff import find_sweep_ids, make_changes, take_stock
+from reconciler.core.diff import make_changes, take_stock
 from reconciler.core.errors import InputError, StalePlanError, UsageError
 from reconciler.core.key_shapes import KeyContext
 from reconciler.core.model import Actual, Change, Desired, EntryId, Phase, Retire
 from reconciler.core.names import suggest
 from reconciler.core.plan import Plan, make_plan, match_names, only_retires
-from reconciler.observe import load_certificates, load_declaration, observe
+from reconciler.observe import Close, load_certificates, load_declaration, look_closer, observe
 from reconciler.project import Project
 
 if TYPE_CHECKING:  # what only `apply` needs is imported by it: a plan, a status or an explanation comes sooner
@@ -42,7 +42,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class PlanRequest:
-    """What the command line asks of a plan. `at`: another moment than now, for looking.
+    """What the command line asks of a plan. `at`: another moment than now, for looking. `live`: what serves as well.
 
     `retire`: only the retires of this certificate or id; `skip_grace`: their grace is skipped, and nothing else.
     """
@@ -51,6 +51,7 @@ class PlanRequest:
     at: datetime | None = None
     offline: bool = False
     allow_deletes: int | None = None
+    live: bool = False
     retire: str | None = None
     skip_grace: bool = False
 
@@ -70,9 +71,8 @@ def plan(project: Project, request: PlanRequest) -> Planned:
     actual = observe(desired, configs, reader)
     without_grace = request.retire if request.skip_grace else None
     stock = take_stock(desired, actual)
-    ids = find_sweep_ids(desired, actual, now, without_grace, stock=stock)
-    if ids:
-        actual = replace(actual, sweep=project.files.sweep(ids))
+    close = Close(project.files, reader.live() if reader else None, now, without_grace, live=request.live)
+    actual = look_closer(desired, actual, stock, close)
     changes = make_changes(desired, actual, now, without_grace, stock=stock)
     changes = replace(changes, diagnostics=(*warnings, *blocked, *noticed, *changes.diagnostics))
     if request.retire is not None:

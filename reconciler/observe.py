@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from reconciler.configs import Sources
 from reconciler.core.certificate_files import MAX_CHAIN_BYTES, parse_file
 from reconciler.core.certificates import Bundle
+from reconciler.core.diff import find_entries_to_look_after, find_sweep_ids
 from reconciler.core.errors import Diagnostic, Pointer, ReconcilerError
 from reconciler.core.identifiers import is_askable
+from reconciler.core.inventory import Inventory
 from reconciler.core.key_shapes import KeySourceKind
+from reconciler.core.live import targets_of
 from reconciler.core.model import (
     Actual,
     ById,
@@ -19,11 +23,12 @@ from reconciler.core.model import (
     Desired,
     Entry,
     EntryId,
+    LiveQuestion,
     StoreKind,
     WorkerLabel,
     WranglerFile,
 )
-from reconciler.core.ports import FileReader, StoreReader
+from reconciler.core.ports import FileReader, LiveReader, StoreReader
 from reconciler.desired.parse import parse_declaration
 from reconciler.desired.reading import MAX_BYTES as MAX_DECLARATION
 
@@ -91,6 +96,33 @@ def observe(
     named = [EntryId(text) for text in _named_ids(desired, files) if text not in known]
     asked: dict[EntryId, Entry | None] = {entry_id: reader.get(entry_id) for entry_id in dict.fromkeys(named)}
     return Actual(files=files, listing=listing, asked=asked)
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """How to look closer: through the whole tree, and at what is live. `live`: also where nothing may be retired."""
+
+    files: FileReader
+    reader: LiveReader | None
+    now: datetime
+    without_grace: str | None = None
+    live: bool = False
+
+
+def look_closer(desired: Desired, actual: Actual, stock: Inventory | None, close: Close) -> Actual:
+    """`Actual` with what costs more: the tree is searched only for entries that nothing else keeps, and live Workers
+    are asked only for those that the tree does not keep either, or where somebody wants to know."""
+    ids = find_sweep_ids(desired, actual, close.now, close.without_grace, stock=stock)
+    if ids:
+        actual = replace(actual, sweep=close.files.sweep(ids))
+    if close.reader is None:
+        return actual
+    retiring = find_entries_to_look_after(desired, actual, close.now, close.without_grace, stock=stock) if ids else ()
+    if not retiring and not close.live:
+        return actual
+    targets = targets_of(desired, actual.files)
+    question = LiveQuestion(targets, retiring, desired.declaration.policy.rollback_versions)
+    return replace(actual, live=close.reader.look(question))
 
 
 def _named_ids(desired: Desired, files: dict[WorkerLabel, WranglerFile]) -> Iterator[str]:

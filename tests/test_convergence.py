@@ -158,6 +158,9 @@ class _Gated:
     def get(self, entry_id: EntryId) -> Entry | None:
         return self.universe.store.get(entry_id)
 
+    def live(self) -> None:
+        return self.universe.store.live()
+
     def list_entries(self) -> Listing:
         return self.universe.store.list_entries()
 

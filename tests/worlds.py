@@ -25,6 +25,7 @@ from reconciler.core.model import (
     FoundBinding,
     KeyReference,
     Listing,
+    Live,
     Policy,
     StoreKind,
     StoreSettings,
@@ -117,10 +118,11 @@ def worker(
     *,
     config: str = CONFIG,
     exclusive: bool = True,
+    **more: object,
 ) -> DeclaredWorker:
     """A declared Worker."""
     environments = {name: bindings(table) for name, table in (tables or {}).items()}
-    return DeclaredWorker(WorkerLabel(label), config, exclusive, environments)
+    return DeclaredWorker(WorkerLabel(label), config, exclusive, environments, **more)  # type: ignore[arg-type]
 
 
 def desired(
@@ -154,6 +156,7 @@ def file(
     *,
     path: str = CONFIG,
     taken: Mapping[EnvironmentName, Mapping[str, str]] | None = None,
+    script: str | None = None,
 ) -> WranglerFile:
     """A wrangler file: for each environment the ids by binding."""
     all_tables: dict[EnvironmentName, Mapping[str, str]] = {None: {}, **tables}
@@ -162,6 +165,7 @@ def file(
             name,
             tuple(FoundBinding(binding, text, index) for index, (binding, text) in enumerate(table.items())),
             (taken or {}).get(name, {}),
+            script=script if script is None or name is None else f"{script}-{name}",
         )
         for name, table in all_tables.items()
     }
@@ -175,11 +179,12 @@ def actual(
     asked: Mapping[EntryId, Entry | None] | None = None,
     sweep: Sweep | None = Sweep(),  # noqa: B008 - a value, never changed
     stable: bool = True,
+    live: Live | None = None,
 ) -> Actual:
     """What is there; `entries` None is offline."""
     listing = None if entries is None else Listing(tuple(entries), stable)
     labelled = {WorkerLabel(label): found for label, found in (files or {}).items()}
-    return Actual(files=labelled, listing=listing, asked=asked or {}, sweep=sweep)
+    return Actual(files=labelled, listing=listing, asked=asked or {}, sweep=sweep, live=live)
 
 
 def plan_of(wanted: Desired, there: Actual, *, now: datetime = NOW, **options: object) -> Plan:

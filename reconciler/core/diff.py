@@ -10,6 +10,7 @@ from reconciler.core.bindings import diff_bindings
 from reconciler.core.differences import certificate_differences
 from reconciler.core.errors import Diagnostic, Pointer, Severity
 from reconciler.core.inventory import Inventory, take_inventory
+from reconciler.core.live import LiveBinding, compare_live
 from reconciler.core.model import (
     Actual,
     Adopted,
@@ -27,7 +28,7 @@ from reconciler.core.model import (
 from reconciler.core.ownership import is_ours, mark_name, read_mark
 from reconciler.core.policy import renew_before_of, renewal_start
 from reconciler.core.preflight import check_dates, check_for_upload
-from reconciler.core.retire import diff_retires, ids_to_sweep
+from reconciler.core.retire import diff_retires, entries_to_look_after, ids_to_sweep
 
 _MOST_NAMED = 5
 
@@ -43,6 +44,7 @@ class Changes:
     waiting: tuple[Waiting, ...]
     unknown: tuple[Unknown, ...]
     diagnostics: tuple[Diagnostic, ...]
+    live: tuple[LiveBinding, ...] = ()
 
 
 def take_stock(desired: Desired, actual: Actual) -> Inventory | None:
@@ -61,6 +63,20 @@ def find_sweep_ids(
     """The ids for which the tree has to be looked through before `make_changes` can call a retire safe."""
     inventory = stock or take_stock(desired, actual)
     return () if inventory is None else ids_to_sweep(desired, actual, inventory, now, without_grace)
+
+
+def find_entries_to_look_after(
+    desired: Desired,
+    actual: Actual,
+    now: datetime,
+    without_grace: str | None = None,
+    *,
+    stock: Inventory | None = None,
+) -> tuple[Entry, ...]:
+    """The entries for which what is live has to be looked at, the tree looked through, before `make_changes` can call
+    a retire safe."""
+    inventory = stock or take_stock(desired, actual)
+    return () if inventory is None else entries_to_look_after(desired, actual, inventory, now, without_grace)
 
 
 def make_changes(
@@ -98,6 +114,7 @@ def make_changes(
         waiting=tuple(waiting),
         unknown=(*_unknown_certificates(desired, inventory), *bindings.unknown),
         diagnostics=(*diagnostics, *bindings.diagnostics),
+        live=compare_live(desired, actual, inventory),
     )
 
 

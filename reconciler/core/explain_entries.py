@@ -44,9 +44,13 @@ REQUIREMENTS = {
     Condition.BOUND_IN_FILE: "no declared wrangler file has its id",
     Condition.GRACE: "its grace is over",
     Condition.LISTING_UNSTABLE: "the store's list held still while it was read",
-    Condition.LIVE_UNCHECKED: "nothing live presents it",
     Condition.NAMED_IN_FILE: "no other file of this tree that may configure a Worker has its id",
     Condition.UNCHECKED: "every wrangler file of this tree could be looked at",
+    Condition.PRESENTED_LIVE: "no serving version of a Worker presents it",
+    Condition.ROLLBACK_REACH: "no version that one may roll back to presents it (`rollback_versions`)",
+    Condition.USED_ELSEWHERE: "no Hyperdrive configuration, hostname or other service uses it",
+    Condition.LIVE_UNCHECKED: "everything that may present it could be looked at",
+    Condition.NOT_DEPLOYED: "every declared Worker that binds its certificate is found live",
     Condition.MAX_DELETES: "no more are retired in one run than `max_deletes` allows",
 }
 """What must be true before an entry is retired, by the condition that it else waits for."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from reconciler.core.errors import Diagnostic
-from reconciler.core.model import Entry, EntryId, KeyReference, Listing, Sweep
+from reconciler.core.model import Entry, EntryId, KeyReference, Listing, Live, LiveQuestion, Sweep
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,18 @@ class NewEntry:
     key: PrivateKey | None = None
 
 
+class LiveReader(Protocol):
+    """What really presents certificates."""
+
+    def look(self, question: LiveQuestion) -> Live:
+        """What was asked about. What can't be told is no error but a doubt: see `Live.unread`."""
+
+
 class StoreReader(Protocol):
     """The reading half of the certificate store, all that a plan holds."""
+
+    def live(self) -> LiveReader | None:
+        """The way to whatever presents entries of this store; None where nothing can, as for the embedded store."""
 
     def list_entries(self) -> Listing:
         """Every entry; StoreError rather than a part of them."""

@@ -18,11 +18,11 @@ from reconciler.core.model import (
     EntryId,
     Reason,
     Retire,
-    StoreKind,
     Sweep,
     Waiting,
 )
 from reconciler.core.policy import grace_end, grace_of
+from reconciler.core.retire_live import LIVE_CHECKS, LiveCheck, can_be_live
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +122,6 @@ def _unchecked(_: Leaving, scene: _Scene) -> _Wait | None:
     return _Wait(unread_text(scene.actual.sweep)) if scene.actual.sweep.unread else None
 
 
-def _live_unchecked(_: Leaving, scene: _Scene) -> _Wait | None:
-    """What no Worker can present needs no look at live Workers; the embedded store's ids are of that sort."""
-    if scene.desired.declaration.store.kind is StoreKind.LOCAL:
-        return None
-    return _Wait("this version can't see what live Workers present; delete it by hand once nothing does")
-
-
 Check = Callable[[Leaving, _Scene], _Wait | None]
 
 WITHOUT_SWEEP: tuple[tuple[Condition, Check], ...] = (
@@ -140,9 +133,19 @@ WITHOUT_SWEEP: tuple[tuple[Condition, Check], ...] = (
     (Condition.BOUND_IN_FILE, _bound_in_file),
     (Condition.GRACE, _grace),
     (Condition.LISTING_UNSTABLE, _listing_unstable),
-    (Condition.LIVE_UNCHECKED, _live_unchecked),
 )
-CONDITIONS = (*WITHOUT_SWEEP, (Condition.NAMED_IN_FILE, _named_in_file), (Condition.UNCHECKED, _unchecked))
+WITHOUT_LIVE = (*WITHOUT_SWEEP, (Condition.NAMED_IN_FILE, _named_in_file), (Condition.UNCHECKED, _unchecked))
+
+
+def _live(check: LiveCheck) -> Check:
+    def wait(leaving: Leaving, scene: _Scene) -> _Wait | None:
+        detail = check(leaving, scene.desired, scene.actual)
+        return None if detail is None else _Wait(detail)
+
+    return wait
+
+
+CONDITIONS = (*WITHOUT_LIVE, *((condition, _live(check)) for condition, check in LIVE_CHECKS))
 
 
 def _scene(desired: Desired, actual: Actual, inventory: Inventory, now: datetime, without_grace: str | None) -> _Scene:
@@ -188,11 +191,21 @@ def ids_to_sweep(
     )
 
 
+def entries_to_look_after(
+    desired: Desired, actual: Actual, inventory: Inventory, now: datetime, without_grace: str | None = None
+) -> tuple[Entry, ...]:
+    """Entries that could go if only nothing live uses them: live Workers are asked for these alone."""
+    if not can_be_live(desired):
+        return ()
+    scene = _scene(desired, actual, inventory, now, without_grace)
+    return tuple(leaving.entry for leaving in inventory.leaving if _first_wait(leaving, scene, WITHOUT_LIVE) is None)
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
     """One condition of one retire, for a person. `detail` and `until` say why it does not hold.
 
-    `holds` None: not looked at, because the tree is searched only once everything else holds.
+    `holds` None: not looked at, because the tree, and after it what is live, is searched only once all else holds.
     """
 
     condition: Condition
@@ -206,11 +219,14 @@ def judge_retire(
 ) -> tuple[Judged, ...]:
     """Every condition of one leaving entry, in the order in which they are shown; none is left out after the first."""
     scene = _scene(desired, actual, inventory, now, None)
-    searched = _first_wait(leaving, scene, WITHOUT_SWEEP) is None
-    without = {condition for condition, _ in WITHOUT_SWEEP}
+    looked_at = {condition for condition, _ in WITHOUT_SWEEP}
+    if _first_wait(leaving, scene, WITHOUT_SWEEP) is None:
+        looked_at |= {condition for condition, _ in WITHOUT_LIVE}
+    if not can_be_live(desired) or _first_wait(leaving, scene, WITHOUT_LIVE) is None:
+        looked_at |= {condition for condition, _ in LIVE_CHECKS}
     judged: list[Judged] = []
     for condition, check in CONDITIONS:
-        if condition not in without and not searched:
+        if condition not in looked_at:
             judged.append(Judged(condition, None))
             continue
         wait = check(leaving, scene)

@@ -24,6 +24,8 @@ class Permission(StrEnum):
     WORKERS_WRITE = "Workers Scripts Write"
     HYPERDRIVE_READ = "Hyperdrive Read"
     HYPERDRIVE_WRITE = "Hyperdrive Write"
+    ZONE_READ = "Zone Read"
+    ZONE_WRITE = "Zone Write"
     PAGES_READ = "Pages Read"
     PAGES_WRITE = "Pages Write"
 

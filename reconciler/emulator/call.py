@@ -32,6 +32,11 @@ class Ask:
         """The body as a JSON object; ApiError where it is none."""
         return as_object(self._json())
 
+    def number(self, name: str, default: int) -> int:
+        """A number of the query from 1 up, the default where it is none."""
+        text = self.request.first(name) or ""
+        return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) < 10 else default
+
     def form_json(self, name: str) -> Json:
         """A part of a multipart body as a JSON object; ApiError where it is missing or none."""
         import json

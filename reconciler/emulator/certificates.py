@@ -32,8 +32,8 @@ def list_certificates(ask: Ask) -> Reply:
         entries = entries[: -fault.count]
     entries = [entry for entry in entries if _passes(entry, ask)]
     total = len(entries)
-    page = 1 if kind is FaultKind.IGNORED_PAGE else _number(ask, "page", 1)
-    per_page = min(_number(ask, "per_page", settings.per_page), settings.most_per_page)
+    page = 1 if kind is FaultKind.IGNORED_PAGE else ask.number("page", 1)
+    per_page = min(ask.number("per_page", settings.per_page), settings.most_per_page)
     begin = (page - 1) * per_page
     if kind is FaultKind.SHIFTED_PAGES and page > 1:
         begin += 1  # as if an entry of an earlier page had gone since that page was read
@@ -133,11 +133,6 @@ def _passes(entry: Entry, ask: Ask) -> bool:
     if not name:
         return True
     return name in entry.name if settings.name_filter == "substring" else name == entry.name
-
-
-def _number(ask: Ask, name: str, default: int) -> int:
-    text = ask.request.first(name) or ""
-    return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) < 10 else default
 
 
 def _with_microseconds(time: datetime) -> str:

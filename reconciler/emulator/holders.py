@@ -41,6 +41,23 @@ def delete_config(ask: Ask) -> Reply:
     return success(None)
 
 
+def list_zones(ask: Ask) -> Reply:
+    """Every zone that a hostname was ever associated in; there are no others here. Page by page."""
+    account = next(iter(ask.state.accounts.values()))
+    wanted = ask.request.first("account.id")
+    zones = sorted(account.holders.hostnames) if wanted in (None, account.id) else []
+    page, per_page = ask.number("page", 1), ask.number("per_page", 20)
+    shown = zones[(page - 1) * per_page : page * per_page]
+    info: Json = {
+        "page": page,
+        "per_page": per_page,
+        "count": len(shown),
+        "total_count": len(zones),
+        "total_pages": -(-len(zones) // per_page),
+    }
+    return success([{"id": zone, "name": zone, "account": {"id": account.id}} for zone in shown], result_info=info)
+
+
 def get_hostnames(ask: Ask) -> Reply:
     """The hostnames of a zone that a CA stands for; without an id those of Cloudflare's own CA."""
     owner = _owner_of_zone(ask)
@@ -86,7 +103,11 @@ def deploy_project(ask: Ask) -> Reply:
     branch = parts.get("branch", b"").decode(errors="replace")
     bundle = parts.get("_worker.bundle")
     if bundle is not None:
-        project["resources"] = {"bindings": _bundle_bindings(ask, bundle)}
+        found = _bundle_bindings(ask, bundle)
+        project["resources"] = {"bindings": found}
+        presented: Json = {str(one["name"]): {"certificate_id": one["certificate_id"]} for one in found}
+        sides: Json = {"production": {}, "preview": {}, **as_object(project.get("deployment_configs"))}
+        project["deployment_configs"] = {**sides, _environment(project, branch): {"mtls_certificates": presented}}
     ask.account.holders.pages[str(project["name"])] = project
     return success({**_deployment(ask, ask.state.ids()), "environment": _environment(project, branch), "aliases": None})
 

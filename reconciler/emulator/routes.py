@@ -52,6 +52,7 @@ _NEEDED = {
     "workers:write": Permission.WORKERS_WRITE,
     "hyperdrive:read": Permission.HYPERDRIVE_READ,
     "hyperdrive:write": Permission.HYPERDRIVE_WRITE,
+    "zones:read": Permission.ZONE_READ,
     "pages:read": Permission.PAGES_READ,
     "pages:write": Permission.PAGES_WRITE,
 }
@@ -104,6 +105,7 @@ _TABLE: dict[str, Handler] = {
     f"PUT {_CONFIG}/{{config}} hyperdrive:write": holders.change_config,
     f"PATCH {_CONFIG}/{{config}} hyperdrive:write": holders.change_config,
     f"DELETE {_CONFIG}/{{config}} hyperdrive:write": holders.delete_config,
+    "GET /zones zones:read": holders.list_zones,
     f"GET {_HOSTNAMES} zone:read": holders.get_hostnames,
     f"PUT {_HOSTNAMES} zone:write": holders.put_hostnames,
     f"GET {_PROJECT} pages:read": holders.get_project,

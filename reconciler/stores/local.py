@@ -65,6 +65,9 @@ class LocalReader:
             rows = connection.execute(f"SELECT {_COLUMNS} FROM entries ORDER BY uploaded_on").fetchall()  # noqa: S608
         return Listing(tuple(_entry(row) for row in rows))
 
+    def live(self) -> None:
+        """Nothing: no Worker can present what only a file of this machine holds."""
+
     def get(self, entry_id: EntryId) -> Entry | None:
         """The entry with exactly this id, or None."""
         with self._database.reading() as connection:

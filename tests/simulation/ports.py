@@ -104,6 +104,9 @@ class GatedReader:
     def list_entries(self) -> Listing:
         return self.gate.passes("store.list", "", self.store.list_entries, fails=failures.store_reading())
 
+    def live(self) -> None:
+        return self.store.live()
+
     def get(self, entry_id: EntryId) -> Entry | None:
         return self.gate.passes("store.get", entry_id, lambda: self.store.get(entry_id), fails=failures.store_reading())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reconciler.core.model.actual import Actual
 from reconciler.core.model.changes import (
     Action,
     Adopted,
@@ -35,7 +36,6 @@ from reconciler.core.model.declared import (
     StoreSettings,
 )
 from reconciler.core.model.found import (
-    Actual,
     Built,
     Entry,
     FoundBinding,
@@ -44,6 +44,7 @@ from reconciler.core.model.found import (
     WranglerEnvironment,
     WranglerFile,
 )
+from reconciler.core.model.live import Live, LiveQuestion, LiveVersion, LiveWorker
 from reconciler.core.model.words import (
     BindingName,
     CertificateName,
@@ -79,6 +80,10 @@ __all__ = [
     "Gate",
     "KeyReference",
     "Listing",
+    "Live",
+    "LiveQuestion",
+    "LiveVersion",
+    "LiveWorker",
     "Origin",
     "Phase",
     "Policy",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from reconciler.core.certificates import Bundle, parse_stored
-from reconciler.core.model.words import EntryId, EnvironmentName, WorkerLabel
+from reconciler.core.model.words import EntryId, EnvironmentName
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +102,3 @@ class Sweep:
     def complete(self) -> bool:
         """Whether everything was looked at."""
         return not self.unread
-
-
-@dataclass(frozen=True, slots=True)
-class Actual:
-    """Everything a plan looks at. `listing` None: an offline plan, the store was not asked.
-
-    `asked` has the answers for ids that a file names and the list lacks. `sweep` None: nothing was to be retired.
-    """
-
-    files: Mapping[WorkerLabel, WranglerFile]
-    listing: Listing | None
-    asked: Mapping[EntryId, Entry | None] = field(default_factory=dict)
-    sweep: Sweep | None = None

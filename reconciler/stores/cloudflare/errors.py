@@ -30,6 +30,11 @@ class Operation(Enum):
 
     LIST = "list the certificates"
     GET = "read a certificate"
+    WORKERS = "read what Workers present"
+    PAGES = "read what Pages projects present"
+    HYPERDRIVE = "read the Hyperdrive configurations"
+    ZONES = "list the zones"
+    HOSTNAMES = "read the hostnames of a CA"
     UPLOAD = "upload a certificate"
     DELETE = "delete a certificate"
 
@@ -37,6 +42,12 @@ class Operation(Enum):
     def is_change(self) -> bool:
         """Whether the store is another one afterwards."""
         return self in {Operation.UPLOAD, Operation.DELETE}
+
+
+class WorkerNotFound(StoreRefused):
+    """The account has no such Worker, version or Pages project."""
+
+    code = "worker-not-found"
 
 
 class PermissionLacking(StoreRefused):
@@ -73,13 +84,32 @@ class UnusableReply(NoAnswer):
 
 READ_PERMISSION = "Account: SSL and Certificates Read"
 WRITE_PERMISSION = "Account: SSL and Certificates Write"
-_DASHBOARD = {READ_PERMISSION: "Read", WRITE_PERMISSION: "Edit"}
+_PERMISSIONS = {
+    Operation.UPLOAD: WRITE_PERMISSION,
+    Operation.DELETE: WRITE_PERMISSION,
+    Operation.WORKERS: "Workers Scripts Read",
+    Operation.PAGES: "Pages Read",
+    Operation.HYPERDRIVE: "Hyperdrive Read",
+    Operation.ZONES: "Zone Read",
+    Operation.HOSTNAMES: "SSL and Certificates Read",
+}
+_DASHBOARD = {
+    READ_PERMISSION: "Account > Account: SSL and Certificates > Read",
+    WRITE_PERMISSION: "Account > Account: SSL and Certificates > Edit",
+    "Workers Scripts Read": "Account > Workers Scripts > Read",
+    "Pages Read": "Account > Cloudflare Pages > Read",
+    "Hyperdrive Read": "Account > Hyperdrive > Read",
+    "Zone Read": "Zone > Zone > Read",
+    "SSL and Certificates Read": "Zone > SSL and Certificates > Read",
+}
+"""Where a permission is found in the dashboard, by its name in the API."""
 
 _Kind = type[StoreRefused]
 _ANY = frozenset(Operation)
 _BY_ID = frozenset({Operation.GET, Operation.DELETE})
 _UPLOAD = frozenset({Operation.UPLOAD})
 _DELETE = frozenset({Operation.DELETE})
+_LIVE = frozenset({Operation.WORKERS, Operation.PAGES})
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +134,8 @@ def _numbers(*numbers: int) -> frozenset[int]:
 
 
 _PERMISSION_HINT = (
-    "give the token the permission `{permission}` (in the dashboard: Account > Account: SSL and Certificates > "
-    "{level}) for this account; where it has that, the role of the user who owns it lacks SSL rights"
+    "give the token the permission `{permission}` (in the dashboard: {dashboard}) for this account; where it has that, "
+    "the role of the user who owns it lacks the right"
 )
 _TOKEN_HINT = f"is the token in {TOKEN} complete, active and not expired? It needs `{{permission}}` for this account"
 _ACCOUNT_HINT = f"is `account_id` in `[store]` (or {ACCOUNT}) right, and the token scoped to it with `{{permission}}`?"
@@ -142,6 +172,13 @@ _RULES = (
         fragments=("certificate not found", "already deleted"),
         statuses=_numbers(404),
         operations=_BY_ID,
+    ),
+    _Rule(
+        WorkerNotFound,
+        "the account has no such Worker",
+        "is its name in the wrangler file the one that it was deployed under, and this its account?",
+        numbers=_numbers(10007, 10090, 10092, 8000007),
+        operations=_LIVE,
     ),
     _Rule(
         EntryInUse,
@@ -229,8 +266,8 @@ def refusal(
     if rule is None:
         hint = "nothing more was changed in this run; look the code up at developers.cloudflare.com, then run again"
         return UnknownStoreError(f"Cloudflare refuses to {operation.value}: {said}", number=number, hint=hint)
-    permission = WRITE_PERMISSION if operation.is_change else READ_PERMISSION
-    hint = rule.hint.format(permission=permission, level=_DASHBOARD[permission])
+    permission = _PERMISSIONS.get(operation, READ_PERMISSION)
+    hint = rule.hint.format(permission=permission, dashboard=_DASHBOARD[permission])
     if has_global_key and rule.kind is PermissionLacking:
         hint += f" ({GLOBAL_KEY} is set too; mtlsctl uses the token alone)"
     return rule.kind(f"{rule.message.format(operation=operation.value)}: {said}", number=number, hint=hint)

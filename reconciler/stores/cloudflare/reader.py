@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from reconciler.core.errors import EntryNotFound
 from reconciler.core.model import Entry, EntryId, Listing
 from reconciler.stores.cloudflare.client import Call, Client
 from reconciler.stores.cloudflare.errors import Operation, UnusableReply
-from reconciler.stores.cloudflare.http import CONNECTIONS
 from reconciler.stores.cloudflare.listing import PER_PAGE, Page, Pages, read_list
+from reconciler.stores.cloudflare.live import CloudflareLive
 from reconciler.stores.cloudflare.retries import send_patiently
+from reconciler.stores.cloudflare.together import side_by_side
 from reconciler.stores.cloudflare.wire import Envelope, ResultInfo, parse_entries, parse_entry
 
 _ID_FORM = re.compile(r"[0-9A-Za-z_-]{1,128}")
@@ -26,6 +26,7 @@ class CloudflareReader:
         self._client = client
         self._path = path
         self._random = random
+        self._live: CloudflareLive | None = None
 
     @property
     def calls(self) -> int:
@@ -53,6 +54,13 @@ class CloudflareReader:
             return None
         return entry_of(envelope)
 
+    def live(self) -> CloudflareLive:
+        """What Workers and other services present of this account; shares connections and the rate limit."""
+        if self._live is None:
+            account_id = self._path.split("/")[2]
+            self._live = CloudflareLive(self._client, account_id, self._random)
+        return self._live
+
     def _page(self, number: int) -> Page:
         query = {"page": number, "per_page": PER_PAGE}
         envelope = self._send(Call(Operation.LIST, "GET", self._path, query))
@@ -62,14 +70,7 @@ class CloudflareReader:
         return Page(number, entries, envelope.result_info or ResultInfo())
 
     def _pages(self, numbers: Sequence[int]) -> Pages:
-        threads = ThreadPoolExecutor(max_workers=min(len(numbers), CONNECTIONS))
-        try:
-            return list(threads.map(self._page, numbers))
-        except KeyboardInterrupt:
-            self._client.close()  # else whoever waits for the rate limit would be waited for
-            raise
-        finally:
-            threads.shutdown(cancel_futures=True)
+        return side_by_side(self._client, self._page, numbers)
 
     def _send(self, call: Call) -> Envelope:
         return send_patiently(self._client, call, self._random)

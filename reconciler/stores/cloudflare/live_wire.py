@@ -1,0 +1,141 @@
+"""The JSON of Workers and of all else that uses certificates, parsed at the door.
+
+What a decision rests on must be there: a reply without it is unusable, and never means "nothing".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+
+from reconciler.core.model import EntryId
+
+_CONFIG = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+MTLS = "mtls_certificate"
+
+
+class _Body(BaseModel):
+    model_config = _CONFIG
+
+
+def _list_or_empty(value: object) -> object:
+    return [] if value is None else value
+
+
+def _text_or_empty(value: object) -> object:
+    return "" if value is None else value
+
+
+class ShareBody(_Body):
+    """A version's part of the traffic."""
+
+    version_id: Annotated[str, Field(min_length=1)]
+    percentage: float
+
+
+class DeploymentBody(_Body):
+    """One deployment: one version, or two that share the traffic."""
+
+    created_on: Annotated[str, BeforeValidator(_text_or_empty)] = ""
+    versions: list[ShareBody]
+
+
+class DeploymentsBody(_Body):
+    """The deployments of a Worker, the newest first."""
+
+    deployments: Annotated[list[DeploymentBody], BeforeValidator(_list_or_empty)]
+
+
+class BindingBody(_Body):
+    """One binding of any kind."""
+
+    type: str
+    name: Annotated[str, BeforeValidator(_text_or_empty)] = ""
+    certificate_id: Annotated[str, BeforeValidator(_text_or_empty)] = ""
+
+
+class ResourcesBody(_Body):
+    """What a version uses."""
+
+    bindings: Annotated[list[BindingBody], BeforeValidator(_list_or_empty)] = []
+
+
+class VersionBody(_Body):
+    """One version. `resources` must be there: a version without would look as if it presented nothing."""
+
+    resources: ResourcesBody
+
+
+class SettingsBody(_Body):
+    """The settings of a Worker's latest version."""
+
+    bindings: Annotated[list[BindingBody], BeforeValidator(_list_or_empty)]
+
+
+class NamedBody(_Body):
+    """Something that has an id, and perhaps a name."""
+
+    id: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, BeforeValidator(_text_or_empty)] = ""
+
+
+class MtlsBody(_Body):
+    """The certificates of a Hyperdrive configuration."""
+
+    mtls_certificate_id: Annotated[str, BeforeValidator(_text_or_empty)] = ""
+    ca_certificate_id: Annotated[str, BeforeValidator(_text_or_empty)] = ""
+
+
+class HyperdriveBody(NamedBody):
+    """A Hyperdrive configuration."""
+
+    mtls: MtlsBody | None = None
+
+
+class HostnamesBody(_Body):
+    """The hostnames of a zone that a CA is for."""
+
+    hostnames: Annotated[list[str], BeforeValidator(_list_or_empty)]
+
+
+class AssociationBody(_Body):
+    """A service that uses a certificate."""
+
+    service: Annotated[str, BeforeValidator(_text_or_empty)] = ""
+    status: Annotated[str, BeforeValidator(_text_or_empty)] = ""
+
+
+class PagesCertificateBody(_Body):
+    """A binding of a Pages project."""
+
+    certificate_id: str
+
+
+class PagesSideBody(_Body):
+    """One side, preview or production, of a Pages project."""
+
+    mtls_certificates: dict[str, PagesCertificateBody] | None = None
+
+
+class PagesBody(_Body):
+    """A Pages project, with what its next deployments are configured to present."""
+
+    deployment_configs: dict[str, PagesSideBody]
+
+
+_T = TypeVar("_T")
+
+
+def parse(kind: type[_T], result: object) -> _T | None:
+    """A result as what it should be, or None where it is something else."""
+    try:
+        return TypeAdapter(kind).validate_python(result)
+    except ValidationError:
+        return None
+
+
+def certificates_in(bindings: Sequence[BindingBody]) -> Mapping[str, EntryId]:
+    """The mTLS bindings among them: ids by name."""
+    return {one.name: EntryId(one.certificate_id) for one in bindings if one.type == MTLS}

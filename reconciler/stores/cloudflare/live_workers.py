@@ -1,0 +1,133 @@
+"""What the versions of Workers, and Pages projects, present. One or two calls for each: its deployments, and each
+version that serves; a version never changes, so it is read once in a run."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+from urllib.parse import quote
+
+from reconciler.core.live import PAGES
+from reconciler.core.model import EntryId, LiveVersion, LiveWorker
+from reconciler.stores.cloudflare.client import Call
+from reconciler.stores.cloudflare.errors import Operation, UnusableReply, WorkerNotFound
+from reconciler.stores.cloudflare.live_wire import (
+    DeploymentBody,
+    DeploymentsBody,
+    NamedBody,
+    PagesBody,
+    SettingsBody,
+    VersionBody,
+    certificates_in,
+    parse,
+)
+from reconciler.stores.cloudflare.wire import Envelope
+
+_SHOWN = 10
+"""Deployments that Cloudflare certainly lists; of fewer there are no more."""
+_T = TypeVar("_T")
+
+
+class LiveWorkers:
+    """Reads Workers; may be used by several threads."""
+
+    def __init__(self, send: Callable[[Call], Envelope], account_path: str) -> None:
+        self._send = send
+        self._account = account_path
+        self._lock = threading.Lock()
+        self._versions: dict[tuple[str, str], LiveVersion] = {}
+
+    def names(self) -> tuple[str, ...]:
+        """The name of every Worker of the account. StoreError where the list is short of what it counts."""
+        envelope = self._send(Call(Operation.WORKERS, "GET", f"{self._account}/workers/scripts"))
+        found = demand(list[NamedBody], envelope, "the list of Workers")
+        demand_whole(envelope, len(found), "Workers")
+        return tuple(one.id for one in found)
+
+    def read(self, target: str, *, earlier: int) -> LiveWorker | None:
+        """A Worker or one side of a Pages project; None where there is none. `earlier`: so many deployments back."""
+        try:
+            return self._pages(target) if target.startswith(PAGES) else self._worker(target, earlier)
+        except WorkerNotFound:
+            return None
+
+    def _worker(self, script: str, earlier: int) -> LiveWorker:
+        deployments = self._deployments(script)
+        if not deployments:
+            return LiveWorker(script, (self._latest(script),))
+        shares = {share.version_id: share.percentage for share in deployments[0].versions}
+        versions = [self._version(script, version, share) for version, share in shares.items()]
+        before = [share.version_id for one in deployments[1 : 1 + earlier] for share in one.versions]
+        for version in dict.fromkeys(before):
+            if version not in shares:
+                versions.extend(self._earlier(script, version))
+        if earlier >= len(deployments) >= _SHOWN:
+            raise UnusableReply(
+                f"only the newest {len(deployments)} deployments of {script} are listed",
+                hint="lower `rollback_versions` in `[policy]`",
+            )
+        return LiveWorker(script, tuple(versions))
+
+    def _deployments(self, script: str) -> list[DeploymentBody]:
+        envelope = self._send(Call(Operation.WORKERS, "GET", f"{self._script(script)}/deployments"))
+        body = demand(DeploymentsBody, envelope, f"the list of deployments of {script}")
+        if any(not one.versions for one in body.deployments[:1]):
+            raise UnusableReply(f"the newest deployment of {script} names no version", hint=REPORT)
+        # The newest is said to be first; equal times keep that order.
+        return sorted(body.deployments, key=lambda one: one.created_on, reverse=True)
+
+    def _version(self, script: str, version: str, share: float | None) -> LiveVersion:
+        with self._lock:
+            known = self._versions.get((script, version))
+        if known is None:
+            path = f"{self._script(script)}/versions/{quote(version, safe='')}"
+            envelope = self._send(Call(Operation.WORKERS, "GET", path))
+            body = demand(VersionBody, envelope, f"version {version} of {script}")
+            known = LiveVersion(version, certificates_in(body.resources.bindings))
+            with self._lock:
+                self._versions[script, version] = known
+        return LiveVersion(version, known.bindings, share)
+
+    def _earlier(self, script: str, version: str) -> Sequence[LiveVersion]:
+        """A version that one may go back to; nothing where it is not kept any more."""
+        try:
+            return (self._version(script, version, None),)
+        except WorkerNotFound:
+            return ()
+
+    def _latest(self, script: str) -> LiveVersion:
+        """Where nothing was ever deployed, the latest upload is all there is to present."""
+        envelope = self._send(Call(Operation.WORKERS, "GET", f"{self._script(script)}/settings"))
+        body = demand(SettingsBody, envelope, f"the settings of {script}")
+        return LiveVersion("latest", certificates_in(body.bindings))
+
+    def _script(self, script: str) -> str:
+        return f"{self._account}/workers/scripts/{quote(script, safe='')}"
+
+    def _pages(self, target: str) -> LiveWorker:
+        project, _, side = target.removeprefix(PAGES).rpartition("/")
+        path = f"{self._account}/pages/projects/{quote(project, safe='')}"
+        body = demand(PagesBody, self._send(Call(Operation.PAGES, "GET", path)), f"the Pages project {project}")
+        there = body.deployment_configs.get(side)
+        found = there.mtls_certificates if there and there.mtls_certificates else {}
+        bindings = {name: EntryId(one.certificate_id) for name, one in found.items()}
+        return LiveWorker(target, (LiveVersion(side, bindings, 100.0),))
+
+
+REPORT = "run again; if it stays so, the API has changed, and mtlsctl must learn it"
+
+
+def demand(kind: type[_T], envelope: Envelope, what: str) -> _T:
+    """The result as what it should be; UnusableReply where it is something else."""
+    found = parse(kind, envelope.result)
+    if found is None:
+        raise UnusableReply(f"{what} is not what Cloudflare documents", hint=REPORT)
+    return found
+
+
+def demand_whole(envelope: Envelope, count: int, what: str) -> None:
+    """UnusableReply where a list has fewer than the server counts."""
+    total = envelope.result_info.total_count if envelope.result_info else None
+    if total is not None and count < total:
+        raise UnusableReply(f"Cloudflare counts {total} {what}, but lists {count}", hint=REPORT)
