@@ -24,12 +24,29 @@ def register(app: typer.Typer) -> None:
     command(app, example="mtlsctl doctor")(doctor)
 
 
-def status(session: Session, output_format: FormatOption = Format.TEXT, out: OutOption = None) -> None:
+OrphansOption = Annotated[
+    bool, typer.Option("--orphans", help="What does not belong together in store and wrangler files instead.")
+]
+
+
+def status(
+    session: Session,
+    output_format: FormatOption = Format.TEXT,
+    out: OutOption = None,
+    orphans: OrphansOption = False,
+) -> None:
     """Show what is due, bound and waiting.
 
     Every declared certificate, the most urgent first: its entry, its end, its owner, where it is bound and where not
     yet, what waits and until when. What needs attention comes last. Opens no private key and changes nothing.
+
+    With `--orphans` instead: entries that nothing refers to, ids that lead nowhere or to what is not ours, keys in
+    several certificates, what has expired and is still bound; each with the line or the command that mends it.
     """
+    if orphans:
+        from reconciler.cli.takeover import show_orphans
+
+        show_orphans(session, out)
     from reconciler.core.plan import exit_code_of
     from reconciler.core.status import make_status
     from reconciler.documents.status import status_document

@@ -32,6 +32,11 @@ def environment_text(environment: EnvironmentName) -> str:
     return "top level" if environment is None else f"env {environment}"
 
 
+def bindings_table(label: str, environment: EnvironmentName) -> str:
+    """The header of the table in mtls.toml that declares the bindings of an environment."""
+    return f"[workers.{label}{'' if environment is None else f'.env.{toml_key(environment)}'}.bindings]"
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """One environment of one Worker, declared and found."""
@@ -140,8 +145,10 @@ def undeclared_environment(
 ) -> Diagnostic:
     """Rule 3: wrangler deploys such an environment without any certificate, and says so in a warning only."""
     message = f"{file.path} has the environment {environment!r}, for which nothing is declared"
-    table = f"[workers.{worker.label}.env.{_toml_key(environment)}.bindings]"
-    lines = [table, *(_binding_line(binding) for binding in worker.environments.get(None, ()))]
+    lines = [
+        bindings_table(worker.label, environment),
+        *(_binding_line(binding) for binding in worker.environments.get(None, ())),
+    ]
     hint = (
         "wrangler does not inherit mtls_certificates; add these lines to mtls.toml (the table alone says that it has"
         " none):\n" + "\n".join(lines)
@@ -165,7 +172,8 @@ def rebuild_needed(file: WranglerFile, built: str) -> Diagnostic:
     return Diagnostic(Severity.WARNING, "rebuild-needed", message, Pointer(file.path), hint)
 
 
-def _toml_key(name: str) -> str:
+def toml_key(name: str) -> str:
+    """A key of TOML that means this name."""
     bare = name.isascii() and name.replace("-", "").replace("_", "").isalnum()
     return name if bare else '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
@@ -176,4 +184,4 @@ def _binding_line(declared: DeclaredBinding) -> str:
             value = f'"{certificate}"'
         case ById(entry):
             value = f'{{ id = "{entry}" }}'
-    return f"{_toml_key(declared.binding)} = {value}"
+    return f"{toml_key(declared.binding)} = {value}"

@@ -182,6 +182,14 @@ def public_key_of(certificate: x509.Certificate) -> CertificatePublicKeyTypes | 
         return None
 
 
+def key_digest(certificate: x509.Certificate) -> str | None:
+    """SHA-256 of the public key, by which two certificates for one private key are told; None as `public_key_of`."""
+    key = public_key_of(certificate)
+    if key is None:
+        return None
+    return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+
+
 def key_kind(key: object) -> str:
     """A public or private key in a word or two: `EC P-256`, `RSA 2048`, `Ed25519`."""
     match key:
@@ -223,11 +231,10 @@ def _text_of(read: Callable[[], x509.Name], short_names: Mapping[x509.ObjectIden
 
 
 def _key_text(certificate: x509.Certificate) -> str:
-    key = public_key_of(certificate)
-    if key is None:
+    key, digest = public_key_of(certificate), key_digest(certificate)
+    if key is None or digest is None:
         return f"unknown ({certificate.public_key_algorithm_oid.dotted_string})"
-    public = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return f"{key_kind(key)}, SPKI {hashlib.sha256(public).hexdigest()[:16]}"
+    return f"{key_kind(key)}, SPKI {digest[:16]}"
 
 
 def _alternative_names(certificate: x509.Certificate) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from reconciler.documents.diagnostics import DiagnosticsDocument
 from reconciler.documents.drift import DriftDocument
 from reconciler.documents.explain import ExplainDocument
 from reconciler.documents.history import HistoryDocument
+from reconciler.documents.orphans import OrphansDocument
 from reconciler.documents.outcome import OutcomeDocument
 from reconciler.documents.output import OutputDocument
 from reconciler.documents.plan import PlanDocument
@@ -28,6 +29,7 @@ _DOCUMENTS: Mapping[str, type[Document]] = {
     "output.schema.json": OutputDocument,
     "history.schema.json": HistoryDocument,
     "drift.schema.json": DriftDocument,
+    "orphans.schema.json": OrphansDocument,
 }
 
 
