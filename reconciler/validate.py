@@ -14,6 +14,7 @@ from reconciler.core.key_shapes import KeyContext
 from reconciler.core.model import Actual, Declaration, DeclaredCertificate, Desired
 from reconciler.core.ports import Sources
 from reconciler.core.preflight import check_for_upload
+from reconciler.core.renewals import find_always_due
 from reconciler.observe import load_certificates, load_declaration
 from reconciler.project import Project
 from reconciler.system.git import tracked
@@ -30,6 +31,8 @@ def validate(project: Project) -> tuple[Diagnostic, ...]:
         declared = declaration.certificates[name]
         problems = check_for_upload(bundle, ca=declared.ca, path=declared.path, now=now)
         found.extend(replace(problem, certificate=name) for problem in problems)
+        always_due = find_always_due(desired, name)
+        found.extend([always_due] if always_due is not None else [])
         found.extend(replace(problem, certificate=name) for problem in _check_key(desired, declared, sources))
     found.extend(tracked_keys(project, declaration))
     try:

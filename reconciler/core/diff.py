@@ -26,8 +26,8 @@ from reconciler.core.model import (
     Waiting,
 )
 from reconciler.core.ownership import is_ours, mark_name, read_mark
-from reconciler.core.policy import renew_before_of, renewal_start
 from reconciler.core.preflight import check_dates, check_for_upload
+from reconciler.core.renewals import find_always_due, find_due
 from reconciler.core.retire import diff_retires, entries_to_look_after, ids_to_sweep
 
 _MOST_NAMED = 5
@@ -104,6 +104,7 @@ def make_changes(
         diagnostics.extend(problems)
         blocked |= {problem.certificate for problem in problems if problem.certificate and is_error(problem)}
     diagnostics.extend(_stored_dates(desired, inventory, now))
+    diagnostics.extend(problem for name in sorted(desired.bundles) if (problem := find_always_due(desired, name)))
     bindings = diff_bindings(desired, actual, inventory, frozenset(blocked))
     retires, waiting = diff_retires(desired, actual, inventory, now, without_grace) if inventory else ([], [])
     return Changes(
@@ -236,12 +237,8 @@ def _stored_dates(desired: Desired, inventory: Inventory | None, now: datetime) 
         bundle, declared = desired.bundles[name], desired.declaration.certificates[name]
         dates = check_dates(bundle, path=declared.path, now=now)
         found.extend(replace(problem, certificate=name) for problem in dates)
-        due = renewal_start(bundle, renew_before_of(desired.declaration, name))
-        if not dates and due <= now:
-            message = f"{name!r} is due for renewal since {due:%Y-%m-%d}: it ends on {bundle.ends:%Y-%m-%d %H:%M} UTC"
-            pointer = Pointer(desired.declaration.path, ("certificates", name, "certificate"))
-            hint = f"get a new certificate, replace {declared.path}, and run `mtlsctl apply`"
-            found.append(Diagnostic(Severity.WARNING, "renewal-due", message, pointer, hint, name))
+        due = None if dates else find_due(desired, name, now)
+        found.extend([due] if due is not None else [])
     return found
 
 

@@ -19,7 +19,8 @@ from reconciler.core.model import (
     WranglerFile,
 )
 from reconciler.core.model import Reason as ChangeReason
-from reconciler.core.plan import Due, Plan
+from reconciler.core.plan import Plan
+from reconciler.core.renewals import Due
 
 _WHY_THAT_ONE = {
     Preference.ONLY: "the only entry with this content",

@@ -28,7 +28,7 @@ from reconciler.core.model import (
     Waiting,
 )
 from reconciler.core.ownership import CUSTOM
-from reconciler.core.policy import renew_before_of, renewal_start
+from reconciler.core.renewals import Due, count_renewals, due_dates
 from reconciler.core.retire import hold_back, is_meant
 
 GUARD_RAILS = frozenset({"account-id-declared", "account-id-in-file", "quota"})
@@ -37,12 +37,16 @@ GUARD_RAILS = frozenset({"account-id-declared", "account-id-in-file", "quota"})
 
 @dataclass(frozen=True, slots=True)
 class QuotaCount:
-    """Entries of one sort: allowed, now, at the most while applying, and afterwards."""
+    """Entries of one sort: allowed, now, at the most while applying, and afterwards.
+
+    `renewals`: how many more the renewals that are due by then will need, until the old entries are retired.
+    """
 
     limit: int
     now: int
     peak: int
     after: int
+    renewals: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +55,6 @@ class Quota:
 
     leaf: QuotaCount
     ca: QuotaCount
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """When a declared certificate falls due, and when its chain ends."""
-
-    certificate: CertificateName
-    not_after: datetime
-    renew_from: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +132,7 @@ def make_plan(
         changes = _restrict(changes, only)
     uploads, bindings, quota_problems = _within_quota(changes, desired, listing)
     retires, held_back = _within_limit(changes.retires, desired, allow_deletes)
+    due = due_dates(desired, _chosen(desired, only))
     ordered: tuple[Change, ...] = (
         *sorted(uploads, key=lambda upload: upload.certificate),
         *sorted(bindings, key=_binding_order),
@@ -149,9 +145,9 @@ def make_plan(
         adopted=changes.adopted,
         waiting=tuple(sorted((*changes.waiting, *held_back), key=lambda wait: (wait.entry.name, wait.entry.id))),
         unknown=changes.unknown,
-        due=_due_dates(desired, only),
+        due=due,
         diagnostics=(*changes.diagnostics, *quota_problems),
-        quota=None if listing is None else _count_quota(desired, listing, uploads, retires),
+        quota=None if listing is None else _count_quota(desired, listing, uploads, retires, due, now),
         made=now,
         offline=listing is None,
         at=at,
@@ -176,6 +172,12 @@ def match_names(desired: Desired, patterns: tuple[str, ...]) -> dict[str, tuple[
     """The declared certificates that each pattern names."""
     names = tuple(sorted(desired.declaration.certificates))
     return {pattern: tuple(name for name in names if fnmatchcase(name, pattern)) for pattern in patterns}
+
+
+def _chosen(desired: Desired, only: tuple[str, ...]) -> Iterable[CertificateName]:
+    """The declared certificates that the plan is about."""
+    names = desired.declaration.certificates
+    return [name for name in names if not only or any(fnmatchcase(name, pattern) for pattern in only)]
 
 
 def _restrict(changes: Changes, only: tuple[str, ...]) -> Changes:
@@ -255,23 +257,20 @@ def _over_quota(desired: Desired, upload: Upload, ca: bool) -> Diagnostic:
     return Diagnostic(Severity.ERROR, "quota", message, pointer, hint, upload.certificate)
 
 
-def _count_quota(desired: Desired, listing: Listing, uploads: list[Upload], retires: list[Retire]) -> Quota:
-    counts, limits = _counts(listing), _limits(desired)
+def _count_quota(
+    desired: Desired,
+    listing: Listing,
+    uploads: list[Upload],
+    retires: list[Retire],
+    due: tuple[Due, ...],
+    now: datetime,
+) -> Quota:
+    counts, limits, renewals = _counts(listing), _limits(desired), count_renewals(desired, due, now)
 
     def count(ca: bool) -> QuotaCount:
         more = sum(desired.declaration.certificates[upload.certificate].ca is ca for upload in uploads)
         fewer = sum(retire.entry.ca is ca for retire in retires)
         peak = counts[ca] + more
-        return QuotaCount(limit=limits[ca], now=counts[ca], peak=peak, after=peak - fewer)
+        return QuotaCount(limits[ca], now=counts[ca], peak=peak, after=peak - fewer, renewals=renewals[ca])
 
     return Quota(leaf=count(False), ca=count(True))
-
-
-def _due_dates(desired: Desired, only: tuple[str, ...]) -> tuple[Due, ...]:
-    """Every declared certificate that could be read, the most urgent first."""
-    found = [
-        Due(name, bundle.ends, renewal_start(bundle, renew_before_of(desired.declaration, name)))
-        for name, bundle in desired.bundles.items()
-        if not only or any(fnmatchcase(name, pattern) for pattern in only)
-    ]
-    return tuple(sorted(found, key=lambda due: (due.renew_from, due.certificate)))

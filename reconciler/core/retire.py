@@ -21,7 +21,7 @@ from reconciler.core.model import (
     Sweep,
     Waiting,
 )
-from reconciler.core.policy import grace_end, grace_of
+from reconciler.core.policy import duration_text, grace_end, grace_of
 from reconciler.core.retire_live import LIVE_CHECKS, LiveCheck, can_be_live
 
 
@@ -54,7 +54,9 @@ def _prune_off(leaving: Leaving, scene: _Scene) -> _Wait | None:
 def _successor_missing(leaving: Leaving, scene: _Scene) -> _Wait | None:
     if leaving.reason is not Reason.SUPERSEDED or leaving.successor is not None:
         return None
-    return _Wait(f"it is kept until its successor is stored, and for a grace of {_days(_grace_time(leaving, scene))}")
+    return _Wait(
+        f"it is kept until its successor is stored, and for a grace of {duration_text(_grace_time(leaving, scene))}"
+    )
 
 
 def _content_unknown(_: Leaving, scene: _Scene) -> _Wait | None:
@@ -97,13 +99,6 @@ def _grace_time(leaving: Leaving, scene: _Scene) -> timedelta:
     declaration = scene.desired.declaration
     declared = declaration.certificates.get(leaving.certificate)
     return grace_of(declaration.policy, declared.grace if declared else None)
-
-
-def _days(time: timedelta) -> str:
-    """A duration as it is written in mtls.toml: `7d`, `1h30m`, `0s`."""
-    seconds = int(time.total_seconds())
-    parts = ((seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s"))
-    return "".join(f"{count}{unit}" for count, unit in parts if count) or "0s"
 
 
 def _listing_unstable(_: Leaving, scene: _Scene) -> _Wait | None:

@@ -25,7 +25,8 @@ from reconciler.core.model import (
     WorkerLabel,
     WranglerFile,
 )
-from reconciler.core.plan import Due, Plan
+from reconciler.core.plan import Plan
+from reconciler.core.renewals import Due
 
 Files = Mapping[WorkerLabel, WranglerFile]
 
@@ -123,9 +124,9 @@ def make_status(plan: Plan, desired: Desired, files: Files) -> Status:
 def _urgency(due: Due | None, now: datetime) -> Urgency:
     if due is None:
         return Urgency.UNREADABLE
-    if due.not_after < now:
+    if due.has_expired(now):
         return Urgency.EXPIRED
-    return Urgency.DUE if due.renew_from <= now else Urgency.LATER
+    return Urgency.DUE if due.is_due(now) else Urgency.LATER
 
 
 def _order(status: CertificateStatus) -> tuple[int, str, str]:

@@ -77,12 +77,16 @@ class UnknownPart(Document):
 
 
 class CountPart(Document):
-    """Entries of one sort: allowed, now, at the most while applying, afterwards."""
+    """Entries of one sort: allowed, now, at the most while applying, afterwards.
+
+    `renewals`: how many more the renewals that are due at `made` need, until the old entries are retired.
+    """
 
     limit: int
     now: int
     peak: int
     after: int
+    renewals: int = 0
 
 
 class QuotaPart(Document):
@@ -229,7 +233,7 @@ def _quota(quota: Quota | None) -> QuotaPart | None:
     if quota is None:
         return None
     leaf, ca = (
-        CountPart(limit=count.limit, now=count.now, peak=count.peak, after=count.after)
+        CountPart(limit=count.limit, now=count.now, peak=count.peak, after=count.after, renewals=count.renewals)
         for count in (quota.leaf, quota.ca)
     )
     return QuotaPart(leaf=leaf, ca=ca)

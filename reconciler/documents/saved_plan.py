@@ -24,7 +24,8 @@ from reconciler.core.model import (
     Waiting,
     WorkerLabel,
 )
-from reconciler.core.plan import Due, Plan, Quota, QuotaCount
+from reconciler.core.plan import Plan, Quota, QuotaCount
+from reconciler.core.renewals import Due
 from reconciler.documents.plan import ChangePart, CountPart, PlanDocument, QuotaPart
 
 MAX_BYTES = 10_000_000
@@ -147,6 +148,6 @@ def _change(part: ChangePart) -> Change:
 
 def _quota(part: QuotaPart | None) -> Quota | None:
     def count(one: CountPart) -> QuotaCount:
-        return QuotaCount(one.limit, one.now, one.peak, one.after)
+        return QuotaCount(one.limit, one.now, one.peak, one.after, one.renewals)
 
     return None if part is None else Quota(count(part.leaf), count(part.ca))

@@ -18,6 +18,7 @@ from reconciler.core.model import (
     Waiting,
 )
 from reconciler.core.plan import Plan
+from reconciler.outputs.due import due_lines
 from reconciler.outputs.escape import printable
 from reconciler.outputs.style import Style
 
@@ -58,7 +59,7 @@ def _lines(plan: Plan, style: Style) -> Iterator[str]:
     yield from _unknown_lines(plan, style)
     yield from _adopted_lines(plan, style)
     yield from waiting_lines(plan.waiting, style)
-    yield from _due_lines(plan, style)
+    yield from due_lines(plan, style)
     yield ""
     yield _summary_line(plan, style)
 
@@ -149,18 +150,6 @@ def waiting_lines(waiting: tuple[Waiting, ...], style: Style) -> Iterator[str]:
         yield style.dim(f"            ({item.condition}; {printable(item.entry.name) or 'no name'})")
     if len(waiting) > _MAX_LISTED:
         yield f"  . and {len(waiting) - _MAX_LISTED} more; see --format json"
-
-
-def _due_lines(plan: Plan, style: Style) -> Iterator[str]:
-    due = [item for item in plan.due if item.renew_from <= plan.made]
-    if not due:
-        return
-    yield ""
-    yield style.bold("due for renewal:")
-    for item in due[:_MAX_LISTED]:
-        yield style.warn(f"  ! {printable(item.certificate)} ends on {item.not_after:%Y-%m-%d %H:%M} UTC")
-    if len(due) > _MAX_LISTED:
-        yield f"  ! and {len(due) - _MAX_LISTED} more; see --format json"
 
 
 def _summary_line(plan: Plan, style: Style) -> str:
