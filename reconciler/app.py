@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from reconciler import keys
 from reconciler.configs import load_configs
 from reconciler.core.approval import approve, demand_appliable
+from reconciler.core.deploys import NOBODY, Wanted
 from reconciler.core.diff import make_changes, take_stock
 from reconciler.core.errors import InputError, StalePlanError, UsageError
 from reconciler.core.key_shapes import KeyContext
-from reconciler.core.model import Actual, Change, Desired, EntryId, Phase, Retire
+from reconciler.core.model import Actual, Change, Declaration, Deploy, Desired, EntryId, Phase, Retire, StoreKind
 from reconciler.core.names import suggest
 from reconciler.core.plan import Plan, make_plan, match_names, only_retires
 from reconciler.observe import Close, load_certificates, load_declaration, look_closer, observe
@@ -22,6 +23,7 @@ from reconciler.project import Project
 
 if TYPE_CHECKING:  # what only `apply` needs is imported by it: a plan, a status or an explanation comes sooner
     from reconciler.apply import Observer
+    from reconciler.core.left import ToDeploy
     from reconciler.core.outcome import Outcome, Step
     from reconciler.system.journal import Journal
 
@@ -42,7 +44,8 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class PlanRequest:
-    """What the command line asks of a plan. `at`: another moment than now, for looking. `live`: what serves as well.
+    """What the command line asks of a plan. `at`: another moment than now, for looking. `live`: what serves as well;
+    `deploy`: which Workers are deployed where that differs.
 
     `retire`: only the retires of this certificate or id; `skip_grace`: their grace is skipped, and nothing else.
     """
@@ -52,6 +55,7 @@ class PlanRequest:
     offline: bool = False
     allow_deletes: int | None = None
     live: bool = False
+    deploy: Wanted = NOBODY
     retire: str | None = None
     skip_grace: bool = False
 
@@ -71,9 +75,11 @@ def plan(project: Project, request: PlanRequest) -> Planned:
     actual = observe(desired, configs, reader)
     without_grace = request.retire if request.skip_grace else None
     stock = take_stock(desired, actual)
-    close = Close(project.files, reader.live() if reader else None, now, without_grace, live=request.live)
+    close = Close(project.files, reader.live() if reader else None, now, without_grace, request.live, request.deploy)
+    if request.live and close.reader is None:
+        _demand_account(declaration, request)
     actual = look_closer(desired, actual, stock, close)
-    changes = make_changes(desired, actual, now, without_grace, stock=stock)
+    changes = make_changes(desired, actual, now, without_grace, stock=stock, deploy=request.deploy)
     changes = replace(changes, diagnostics=(*warnings, *blocked, *noticed, *changes.diagnostics))
     if request.retire is not None:
         changes = only_retires(changes, request.retire)
@@ -85,15 +91,18 @@ def plan(project: Project, request: PlanRequest) -> Planned:
         allow_deletes=request.allow_deletes,
         only=request.only,
         at=request.at is not None,
+        show_live=request.live,
     )
     return Planned(made, desired, actual, request)
 
 
-def plan_approved(project: Project, saved: Plan) -> Planned:
+def plan_approved(project: Project, saved: Plan, deploy: Wanted = NOBODY) -> Planned:
     """The plan of this moment as far as a saved one allows it; StalePlanError where it goes beyond."""
     demand_appliable(saved)
     try:
-        planned = plan(project, PlanRequest(only=saved.partial, allow_deletes=_ANY_NUMBER))
+        deployed = frozenset(change.worker for change in saved.changes if isinstance(change, Deploy))
+        wanted = replace(deploy, workers=deployed)
+        planned = plan(project, PlanRequest(only=saved.partial, allow_deletes=_ANY_NUMBER, deploy=wanted))
     except UsageError as error:
         message = f"the saved plan is of certificates that are not declared any more: {error.message}"
         raise StalePlanError(message, hint="make a new plan and have it approved") from error
@@ -107,6 +116,7 @@ def apply(
     phases: Sequence[Phase] = tuple(Phase),
     *,
     command: str = "apply",
+    waves: Sequence[int | None] = (None,),
 ) -> Outcome:
     """Carry out a plan that was made in this run, under the lock of the checkout, and write the journal."""
     from reconciler.apply import World, apply_plan
@@ -122,16 +132,34 @@ def apply(
         keys=keys.open_sources(KeyContext(files=project.files, environment=project.environ)),
         observer=_Both(journal, observer),
         still_safe=partial(_retirable, project, planned.request),
+        roller=partial(project.rollers.open, planned.desired.declaration),
+        waves=waves,
     )
     outcome = apply_plan(made, planned.desired, world, phases)
     journal.end(exit_code=outcome.exit_code, interrupted=outcome.interrupted)
     return replace(outcome, findings=(*outcome.findings, *journal.findings))
 
 
+def left_to_deploy(planned: Planned, outcome: Outcome) -> tuple[ToDeploy, ...]:
+    """What somebody else has to deploy after this run."""
+    from reconciler.core.left import find_left
+
+    return find_left(outcome.steps, planned.plan.live or (), planned.plan.store, planned.actual.files)
+
+
 def _retirable(project: Project, request: PlanRequest) -> frozenset[EntryId]:
     """What a plan of this moment would retire: while a person thought about the plan, git may have been at work."""
-    again = plan(replace(project, sources={}), replace(request, allow_deletes=_ANY_NUMBER)).plan
+    request = replace(request, allow_deletes=_ANY_NUMBER, live=False, deploy=NOBODY)
+    again = plan(replace(project, sources={}), request).plan
     return frozenset(change.entry.id for change in again.changes if isinstance(change, Retire))
+
+
+def _demand_account(declaration: Declaration, request: PlanRequest) -> None:
+    if request.offline:
+        raise UsageError("`--live` asks the account, and `--offline` asks nobody", hint="take one of them")
+    if declaration.store.kind is StoreKind.LOCAL:
+        message = "`--live` asks what serves in an account; the embedded store has no live Workers"
+        raise UsageError(message, hint='see kind = "cloudflare" in `[store]`; `mtlsctl emulator` is an account to try')
 
 
 @dataclass(frozen=True, slots=True)

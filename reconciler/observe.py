@@ -9,6 +9,7 @@ from datetime import datetime
 from reconciler.configs import Sources
 from reconciler.core.certificate_files import MAX_CHAIN_BYTES, parse_file
 from reconciler.core.certificates import Bundle
+from reconciler.core.deploys import NOBODY, Wanted
 from reconciler.core.diff import find_entries_to_look_after, find_sweep_ids
 from reconciler.core.errors import Diagnostic, Pointer, ReconcilerError
 from reconciler.core.identifiers import is_askable
@@ -100,13 +101,15 @@ def observe(
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """How to look closer: through the whole tree, and at what is live. `live`: also where nothing may be retired."""
+    """How to look closer: through the whole tree, and at what is live: of everything declared where `live` is asked
+    for or something may be retired, and of what may have to be deployed."""
 
     files: FileReader
     reader: LiveReader | None
     now: datetime
     without_grace: str | None = None
     live: bool = False
+    deploy: Wanted = NOBODY
 
 
 def look_closer(desired: Desired, actual: Actual, stock: Inventory | None, close: Close) -> Actual:
@@ -118,9 +121,10 @@ def look_closer(desired: Desired, actual: Actual, stock: Inventory | None, close
     if close.reader is None:
         return actual
     retiring = find_entries_to_look_after(desired, actual, close.now, close.without_grace, stock=stock) if ids else ()
-    if not retiring and not close.live:
+    everything = bool(retiring) or close.live
+    targets = targets_of(desired, actual.files) if everything else close.deploy.targets(desired, actual)
+    if not targets and not retiring:
         return actual
-    targets = targets_of(desired, actual.files)
     question = LiveQuestion(targets, retiring, desired.declaration.policy.rollback_versions)
     return replace(actual, live=close.reader.look(question))
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 from reconciler import stores
 from reconciler.core.errors import Place, Pointer, UsageError
 from reconciler.core.key_shapes import KeyFiles
-from reconciler.core.model import StoreSettings
-from reconciler.core.ports import Clock, Files, Store, StoreReader
+from reconciler.core.model import Declaration, StoreSettings
+from reconciler.core.ports import Clock, Files, Roller, Store, StoreReader
 from reconciler.stores.surroundings import Surroundings
 from reconciler.syntax.places import Places
 from reconciler.system.clock import SystemClock
@@ -44,6 +44,13 @@ class Stores(Protocol):
         """The whole store."""
 
 
+class Rollers(Protocol):
+    """The way to put wrangler files into service."""
+
+    def open(self, declaration: Declaration) -> Roller:
+        """What deploys into the account of mtls.toml; runs nothing yet."""
+
+
 class Lock(Protocol):
     """The lock of the checkout."""
 
@@ -65,6 +72,7 @@ class Project:
     lines: Lines
     lock: Lock
     clock: Clock
+    rollers: Rollers
     sources: dict[str, bytes] = field(default_factory=dict, repr=False)
     _places: dict[str, Places] = field(default_factory=dict, init=False, repr=False)
 
@@ -96,6 +104,23 @@ class _Stores:
 
     def open_store(self, settings: StoreSettings) -> Store:
         return stores.open_store(settings, root=self.folder, clock=self.clock, around=self.around)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rollers:
+    """The project's own wrangler; imported only where something is to be deployed."""
+
+    files: ProjectFiles
+    folder: Path
+    environ: Mapping[str, str] = field(repr=False)
+
+    def open(self, declaration: Declaration) -> Roller:
+        from reconciler.runtime.deploying import WranglerRoller
+
+        references = [certificate.key for certificate in declaration.certificates.values() if certificate.key]
+        secret = frozenset(name for key in references for name in key.options.values() if name in self.environ)
+        account_id = declaration.store.account_id
+        return WranglerRoller(self.folder, self.files.root, self.environ, withheld=secret, account_id=account_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +167,15 @@ def open_project(file: Path | None, *, cwd: Path, environ: Mapping[str, str]) ->
     if file is not None and not os.path.lexists(path):
         raise UsageError(f"{file} does not exist", hint="`--file` names an mtls.toml; is the path right?")
     folder, clock = path.parent, SystemClock()
+    files = ProjectFiles(folder, key_dirs=environ.get(KEY_DIRS, ""), name=path.name)
     return Project(
         folder=folder,
         name=path.name,
         environ=environ,
-        files=ProjectFiles(folder, key_dirs=environ.get(KEY_DIRS, ""), name=path.name),
+        files=files,
         stores=_Stores(folder, clock, Surroundings(environ)),
         lines=_Lines(folder),
         lock=_Lock(folder, clock),
         clock=clock,
+        rollers=_Rollers(files, folder, environ),
     )

@@ -8,9 +8,23 @@ from datetime import datetime
 from pathlib import PurePosixPath
 
 from reconciler.core.errors import FileChangedError, FileError
-from reconciler.core.model import EntryId, KeyReference, Sweep
+from reconciler.core.model import Declaration, EntryId, EnvironmentName, KeyReference, Sweep
 from reconciler.core.ports import PrivateKey
 from tests.pki import NOW
+
+
+class NoRoller:
+    """Deploys nothing, and is surprised to be asked."""
+
+    def deploy(self, config: str, environment: EnvironmentName) -> str | None:
+        raise AssertionError(f"nobody wanted {config} ({environment}) deployed")
+
+
+class NoRollers:
+    """The way to `NoRoller`."""
+
+    def open(self, declaration: Declaration) -> NoRoller:
+        return NoRoller()
 
 
 @dataclass

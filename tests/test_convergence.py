@@ -38,7 +38,7 @@ from reconciler.core.ports import NewEntry, PrivateKey
 from reconciler.observe import observe
 from reconciler.stores.local import LocalStore, open_in_memory
 from reconciler.wrangler.read import read_wrangler
-from tests.memory import MemoryClock, MemoryFiles, MemoryKeys
+from tests.memory import MemoryClock, MemoryFiles, MemoryKeys, NoRoller
 from tests.pki import NOW
 from tests.worlds import bundle, certificate, issued, pem, worker
 
@@ -107,7 +107,9 @@ class Universe:
         plan = self.plan()
         keys = MemoryKeys({name: issued(number).key_pem for name, number in KEYS.items()})
         gated = _Gated(self, gate or Gate())
-        world = World(store=gated, files=gated, keys={"env": keys}, observer=Watch(), still_safe=self.still_safe)
+        world = World(
+            store=gated, files=gated, keys={"env": keys}, observer=Watch(), still_safe=self.still_safe, roller=NoRoller
+        )
         return apply_plan(plan, self.desired, world)
 
     def still_safe(self) -> set[EntryId]:

@@ -15,7 +15,7 @@ from reconciler.core.diff import find_sweep_ids
 from reconciler.core.drift import Drift, DriftFinding, State, Subject, key_of
 from reconciler.core.drift_look import make_drift
 from reconciler.core.errors import Diagnostic, ExitCode, Severity
-from reconciler.core.model import BindingChange, DeclaredWorker, Entry, EnvironmentName, Upload
+from reconciler.core.model import BindingChange, DeclaredWorker, Entry, EnvironmentName, Retire, Upload
 from reconciler.core.plan import Plan
 from reconciler.emulator.server import running
 from reconciler.emulator.state import ACCOUNT_ID, new_state
@@ -289,7 +289,7 @@ def covers(drift: Drift, plan: Plan) -> bool:
         elif isinstance(change, BindingChange):
             environment = "top-level" if change.environment is None else f"env/{change.environment}"
             wanted.add(key_of(Subject.BINDING, change.config, environment, change.binding))
-        else:
+        elif isinstance(change, Retire):
             wanted.add(key_of(Subject.ENTRY, change.entry.id))
     return wanted <= told
 

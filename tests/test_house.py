@@ -25,6 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "keys": {"core"},
     "stores": {"core", "private"},
     "emulator": {"core", "stores", "system"},
+    "runtime": {"core"},
 }
 PURE = {"core", "syntax", "wrangler", "desired", "documents", "outputs"}
 EFFECTS = {"os", "socket", "subprocess", "sqlite3", "httpx", "tempfile", "shutil", "logging", "random", "secrets"}

@@ -1,4 +1,4 @@
-"""Walks a plan by phase: create, bind, retire. Every effect passes a port; each precondition is looked at again first.
+"""Walks a plan by phase: create, bind, deploy, retire. Every effect passes a port; each condition is looked at again.
 
 A step that fails stops what depends on it and nothing else. Whatever moment this is stopped at, the next run finds out
 from the store and the files what is left to do; nothing here resumes from memory.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reconciler.apply.bindings import bind_all
+from reconciler.apply.deploys import deploy_all
 from reconciler.apply.retires import retire_all
 from reconciler.apply.run import Observer, Run, World
 from reconciler.apply.uploads import check_keys, upload_all
@@ -19,7 +20,13 @@ from reconciler.core.plan import Plan
 __all__ = ["ALL_PHASES", "Observer", "World", "apply_plan"]
 
 ALL_PHASES = tuple(Phase)
-_WALK = ((Phase.UPLOAD, check_keys), (Phase.UPLOAD, upload_all), (Phase.BIND, bind_all), (Phase.RETIRE, retire_all))
+_WALK = (
+    (Phase.UPLOAD, check_keys),
+    (Phase.UPLOAD, upload_all),
+    (Phase.BIND, bind_all),
+    (Phase.DEPLOY, deploy_all),
+    (Phase.RETIRE, retire_all),
+)
 
 
 def apply_plan(plan: Plan, desired: Desired, world: World, phases: Sequence[Phase] = ALL_PHASES) -> Outcome:

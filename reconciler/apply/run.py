@@ -10,7 +10,7 @@ from reconciler.core.errors import Diagnostic, ReconcilerError, Severity
 from reconciler.core.model import Change, Desired, EntryId, Phase
 from reconciler.core.outcome import Status, Step
 from reconciler.core.plan import Plan
-from reconciler.core.ports import Files, Sources, Store
+from reconciler.core.ports import Files, Roller, Sources, Store
 
 
 class Observer(Protocol):
@@ -33,6 +33,9 @@ class World:
     observer: Observer
     still_safe: Callable[[], Container[EntryId]]
     """Which entries a plan of this very moment would retire, the whole tree looked through again."""
+    roller: Callable[[], Roller]
+    waves: Sequence[int | None] = (None,)
+    """How many Workers are deployed at a time; None: all that are left."""
 
 
 @dataclass(slots=True)

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reconciler.cli.planning import AllowDeletesOption, OnlyOption, plan_text, read_saved
+from reconciler.cli.planning import AllowDeletesOption, DeployOption, OnlyOption, OverSplitOption, plan_text, read_saved
 from reconciler.cli.session import Format, FormatOption, Session, command, say
 
 if TYPE_CHECKING:
     from reconciler.app import Planned
+    from reconciler.core.left import ToDeploy
     from reconciler.core.model import Change, Phase
     from reconciler.core.outcome import Outcome, Step
     from reconciler.project import Project
@@ -26,6 +27,7 @@ class PhaseName(StrEnum):
 
     UPLOAD = "upload"
     BIND = "bind"
+    DEPLOY = "deploy"
     RETIRE = "retire"
 
 
@@ -35,6 +37,14 @@ def _seconds(text: str) -> float:
     if found is None:
         raise typer.BadParameter(f"{text!r} is no time to wait: write 30s, 5m or 1h")
     return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
+
+
+def _waves(text: str) -> tuple[int | None, ...]:
+    """`1,5,all`: sizes, None for all that are left."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part == "all" or re.fullmatch(r"[1-9]\d{0,4}", part) for part in parts) or "all" in parts[:-1]:
+        raise typer.BadParameter(f"{text!r} are no waves: write 1,5,all")
+    return tuple(None if part == "all" else int(part) for part in parts)
 
 
 OutcomeOutOption = Annotated[
@@ -65,18 +75,25 @@ def apply(
     digest: Annotated[
         str | None, typer.Option("--digest", metavar="D", help="Only if the plan found has this digest.")
     ] = None,
+    deploy: DeployOption = False,
+    wave: Annotated[
+        str,
+        typer.Option("--wave", metavar="N,N,all", help="Deploy so many Workers first, then so many, ..."),
+    ] = "all",
+    over_split: OverSplitOption = False,
     lock_timeout: LockTimeoutOption = "0s",
 ) -> None:
     """Upload, bind and retire what `plan` shows.
 
-    Uploads what is missing, writes the ids into the wrangler files, and retires what nothing uses any
-    more. Shows the plan and asks before it changes anything. Running it again is always safe.
+    Uploads what is missing, writes the ids into the wrangler files, deploys where that is asked for, and retires what
+    nothing uses any more. Shows the plan and asks before it changes anything. Running it again is always safe.
 
     With a saved PLAN it plans anew, and runs only if every change that it finds is in PLAN.
     """
     from reconciler.app import PlanRequest, plan_approved
     from reconciler.app import plan as make
     from reconciler.core.approval import demand_digest
+    from reconciler.core.deploys import Wanted
     from reconciler.core.errors import UsageError
     from reconciler.core.model import Phase
 
@@ -84,15 +101,17 @@ def apply(
         raise UsageError(
             "a saved plan says itself what it is about", hint="give `--only` and `--allow-deletes` to `mtlsctl plan`"
         )
+    waves = _waves(wave)
+    wanted = Wanted(everybody=deploy, over_split=over_split)
     project = session.open_project()
     approved = read_saved(saved) if saved is not None else None
     with project.lock(command="apply", timeout_s=_seconds(lock_timeout), waiting=_say_waiting):
-        request = PlanRequest(only=tuple(only or ()), allow_deletes=allow_deletes)
-        planned = plan_approved(project, approved) if approved is not None else make(project, request)
+        request = PlanRequest(only=tuple(only or ()), allow_deletes=allow_deletes, deploy=wanted)
+        planned = plan_approved(project, approved, wanted) if approved is not None else make(project, request)
         if digest is not None:
             demand_digest(planned.plan, digest)
         phases = tuple(Phase(name) for name in phase) if phase else tuple(Phase)
-        _carry_out(session, project, planned, phases, "apply", yes=yes or approved is not None, out=out)
+        _carry_out(session, project, planned, phases, "apply", yes=yes or approved is not None, out=out, waves=waves)
 
 
 def retire(
@@ -161,9 +180,11 @@ def _carry_out(
     *,
     yes: bool,
     out: Path | None,
+    waves: tuple[int | None, ...] = (None,),
 ) -> None:
     """Show, ask, do, tell; ends the command."""
     from reconciler.app import apply as carry_out
+    from reconciler.app import left_to_deploy
     from reconciler.core.outcome import Outcome
 
     text = session.format is Format.TEXT
@@ -173,12 +194,12 @@ def _carry_out(
         say(plan_text(session, made), nl=False, err=not text)
     if pending:
         _confirm(yes)
-        outcome = carry_out(project, planned, _Progress(session), phases, command=name)
+        outcome = carry_out(project, planned, _Progress(session), phases, command=name, waves=waves)
     else:
         project.files.tidy()  # a killed run may have left something, and somebody else have finished its job
         outcome = Outcome.of_nothing(made)
     if not text or outcome.steps or out is not None:
-        _show_outcome(session, project, outcome, out)
+        _show_outcome(session, project, outcome, left_to_deploy(planned, outcome), out)
     raise typer.Exit(outcome.exit_code)
 
 
@@ -204,17 +225,19 @@ def _confirm(yes: bool) -> None:
         raise DeclinedError("declined; nothing was changed")
 
 
-def _show_outcome(session: Session, project: Project, outcome: Outcome, out: Path | None) -> None:
+def _show_outcome(
+    session: Session, project: Project, outcome: Outcome, to_deploy: tuple[ToDeploy, ...], out: Path | None
+) -> None:
     from reconciler.documents.outcome import outcome_document
     from reconciler.outputs.outcome import render_outcome
 
     if session.format is Format.JSON:
-        session.emit_document(outcome_document(outcome, project.place), out)
+        session.emit_document(outcome_document(outcome, project.place, to_deploy), out)
         return
     style = session.style(sys.stdout)
     problems = (*outcome.findings, *(step.problem for step in outcome.steps if step.problem is not None))
     findings = f"\n{session.findings(problems, style)}\n" if problems else ""
-    session.emit(f"{findings}\n{render_outcome(outcome, style)}", out)
+    session.emit(f"{findings}\n{render_outcome(outcome, style, to_deploy)}", out)
 
 
 class _Progress:

@@ -29,6 +29,13 @@ AtOption = Annotated[
         help="Plan as of this moment (UTC), to look.",
     ),
 ]
+LiveOption = Annotated[bool, typer.Option("--live", help="Show what serving Worker versions present as well.")]
+DeployOption = Annotated[
+    bool, typer.Option("--deploy", help="Deploy by wrangler what serves another id than its file names.")
+]
+OverSplitOption = Annotated[
+    bool, typer.Option("--over-split", help="Deploy even where a gradual deployment is under way, which ends it.")
+]
 PlanOutOption = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Save the plan, for `apply FILE`.")]
 
 
@@ -47,6 +54,9 @@ def plan(
     at: AtOption = None,
     offline: Annotated[bool, typer.Option("--offline", help="Read files only; the store is not asked.")] = False,
     allow_deletes: AllowDeletesOption = None,
+    live: LiveOption = False,
+    deploy: DeployOption = False,
+    over_split: OverSplitOption = False,
 ) -> None:
     """Show what `apply` would do, and why.
 
@@ -56,6 +66,7 @@ def plan(
 
     from reconciler.app import PlanRequest
     from reconciler.app import plan as make
+    from reconciler.core.deploys import Wanted
     from reconciler.core.errors import ExitCode, strongest
     from reconciler.core.plan import exit_code_of
     from reconciler.documents.base import to_json
@@ -63,7 +74,14 @@ def plan(
 
     project = session.open_project()
     moment = at.replace(tzinfo=UTC) if at else None
-    request = PlanRequest(only=tuple(only or ()), at=moment, offline=offline, allow_deletes=allow_deletes)
+    request = PlanRequest(
+        only=tuple(only or ()),
+        at=moment,
+        offline=offline,
+        allow_deletes=allow_deletes,
+        live=live,
+        deploy=Wanted(everybody=deploy, over_split=over_split),
+    )
     made = make(project, request).plan
     if out is not None:
         session.write(out, to_json(plan_document(made, project.place)))

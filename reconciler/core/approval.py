@@ -8,7 +8,7 @@ from typing import assert_never
 
 from reconciler.core.binding_findings import environment_text
 from reconciler.core.errors import ReconcilerError, StalePlanError
-from reconciler.core.model import BindingChange, Change, Condition, Retire, Upload, Waiting
+from reconciler.core.model import BindingChange, Change, Condition, Deploy, Retire, Upload, Waiting
 from reconciler.core.plan import Plan, Quota, change_key
 from reconciler.core.retire import keep
 
@@ -88,6 +88,8 @@ def _name(change: Change) -> str:
         case BindingChange():
             place = f"{change.config} ({environment_text(change.environment)})"
             return f"{change.action} {change.binding} in {place}"
+        case Deploy():
+            return f"deploy {change.config} ({environment_text(change.environment)})"
         case Retire():
             return f"retire {change.entry.id} of {change.certificate}"
         case _:

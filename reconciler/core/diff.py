@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reconciler.core.bindings import diff_bindings
+from reconciler.core.deploys import NOBODY, Wanted, diff_deploys
 from reconciler.core.differences import certificate_differences
 from reconciler.core.errors import Diagnostic, Pointer, Severity
 from reconciler.core.inventory import Inventory, take_inventory
@@ -16,6 +17,7 @@ from reconciler.core.model import (
     Adopted,
     BindingChange,
     CertificateName,
+    Deploy,
     Desired,
     Entry,
     EntryId,
@@ -44,6 +46,7 @@ class Changes:
     waiting: tuple[Waiting, ...]
     unknown: tuple[Unknown, ...]
     diagnostics: tuple[Diagnostic, ...]
+    deploys: tuple[Deploy, ...] = ()
     live: tuple[LiveBinding, ...] = ()
 
 
@@ -86,6 +89,7 @@ def make_changes(
     without_grace: str | None = None,
     *,
     stock: Inventory | None = None,
+    deploy: Wanted = NOBODY,
 ) -> Changes:
     """Every rule of the reconciler, applied once. With `actual.listing` None only what files can tell.
 
@@ -106,6 +110,7 @@ def make_changes(
     diagnostics.extend(_stored_dates(desired, inventory, now))
     diagnostics.extend(problem for name in sorted(desired.bundles) if (problem := find_always_due(desired, name)))
     bindings = diff_bindings(desired, actual, inventory, frozenset(blocked))
+    deploys = diff_deploys(desired, actual, inventory, bindings.changes, deploy)
     retires, waiting = diff_retires(desired, actual, inventory, now, without_grace) if inventory else ([], [])
     return Changes(
         uploads=tuple(uploads),
@@ -114,7 +119,8 @@ def make_changes(
         adopted=_adopted(desired, inventory),
         waiting=tuple(waiting),
         unknown=(*_unknown_certificates(desired, inventory), *bindings.unknown),
-        diagnostics=(*diagnostics, *bindings.diagnostics),
+        diagnostics=(*diagnostics, *bindings.diagnostics, *deploys.diagnostics),
+        deploys=tuple(deploys.changes),
         live=compare_live(desired, actual, inventory),
     )
 

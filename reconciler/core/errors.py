@@ -188,6 +188,12 @@ class FileChangedError(FileError):
     code = "file-changed"
 
 
+class DeployError(ReconcilerError):
+    """A Worker could not be put into service."""
+
+    code = "deploy"
+
+
 class LockedError(ReconcilerError):
     """Another run holds the lock of this checkout."""
 

@@ -12,6 +12,7 @@ from typing import assert_never
 
 from reconciler.core.diff import Changes, is_error
 from reconciler.core.errors import Diagnostic, ExitCode, Pointer, Severity, strongest
+from reconciler.core.live import LiveBinding
 from reconciler.core.model import (
     CA_LIMIT,
     Action,
@@ -19,6 +20,7 @@ from reconciler.core.model import (
     BindingChange,
     CertificateName,
     Change,
+    Deploy,
     Desired,
     Listing,
     Retire,
@@ -31,7 +33,7 @@ from reconciler.core.ownership import CUSTOM
 from reconciler.core.renewals import Due, count_renewals, due_dates
 from reconciler.core.retire import hold_back, is_meant
 
-GUARD_RAILS = frozenset({"account-id-declared", "account-id-in-file", "quota"})
+GUARD_RAILS = frozenset({"account-id-declared", "account-id-in-file", "gradual-deployment", "quota"})
 """Codes of errors that are a guard rail doing its work, not invalid input: exit 3."""
 
 
@@ -62,6 +64,7 @@ class Plan:
     """What `apply` would do, in order, and what a person needs to judge it.
 
     `partial`: the names of `--only`. `at`: a moment other than now; such a plan is for looking. `quota` None: offline.
+    `live` None: nobody asked what serves.
     """
 
     stack: str
@@ -77,6 +80,7 @@ class Plan:
     offline: bool = False
     at: bool = False
     partial: tuple[str, ...] = ()
+    live: tuple[LiveBinding, ...] | None = None
 
     @property
     def digest(self) -> str:
@@ -110,6 +114,13 @@ def change_key(change: Change) -> dict[str, str]:
                 "before": change.before,
                 "remote": None if change.remote is None else str(change.remote).lower(),
             }
+        case Deploy():
+            presents = [[one.binding, one.digest or one.id] for one in change.bindings]
+            parts = {
+                "config": change.config,
+                "environment": change.environment,
+                "presents": json.dumps(sorted(presents, key=str)),
+            }
         case Retire():
             parts = {"digest": change.digest, "before": change.entry.id}
         case _:
@@ -126,6 +137,7 @@ def make_plan(
     allow_deletes: int | None = None,
     only: tuple[str, ...] = (),
     at: bool = False,
+    show_live: bool = False,
 ) -> Plan:
     """The plan for one run. `only`: names or globs of certificates; nothing else is planned then."""
     if only:
@@ -136,6 +148,7 @@ def make_plan(
     ordered: tuple[Change, ...] = (
         *sorted(uploads, key=lambda upload: upload.certificate),
         *sorted(bindings, key=_binding_order),
+        *_deployable(changes.deploys, uploads),
         *retires,
     )
     return Plan(
@@ -152,7 +165,15 @@ def make_plan(
         offline=listing is None,
         at=at,
         partial=only,
+        live=changes.live if show_live else None,
     )
+
+
+def _deployable(deploys: Iterable[Deploy], uploads: Iterable[Upload]) -> list[Deploy]:
+    """Deploys of which every id is known, or will be."""
+    known = {upload.digest for upload in uploads}
+    ready = (one for one in deploys if all(b.id is not None or b.digest in {None, *known} for b in one.bindings))
+    return sorted(ready, key=lambda one: (one.config, one.environment or ""))
 
 
 def _binding_order(change: BindingChange) -> tuple[str, str, str]:
@@ -188,6 +209,8 @@ def _restrict(changes: Changes, only: tuple[str, ...]) -> Changes:
         changes,
         uploads=tuple(up for up in changes.uploads if any(map(chosen, (up.certificate, *up.shared_with)))),
         bindings=tuple(change for change in changes.bindings if chosen(change.certificate)),
+        deploys=tuple(one for one in changes.deploys if any(chosen(binding.certificate) for binding in one.bindings)),
+        live=tuple(row for row in changes.live if chosen(row.certificate)),
         retires=tuple(retire for retire in changes.retires if chosen(retire.certificate)),
         adopted=tuple(adopted for adopted in changes.adopted if chosen(adopted.certificate)),
         waiting=tuple(wait for wait in changes.waiting if chosen(wait.certificate)),
@@ -202,6 +225,7 @@ def only_retires(changes: Changes, target: str) -> Changes:
         changes,
         uploads=(),
         bindings=(),
+        deploys=(),
         retires=tuple(retire for retire in changes.retires if is_meant(retire.entry, retire.certificate, target)),
         waiting=tuple(wait for wait in changes.waiting if is_meant(wait.entry, wait.certificate, target)),
     )

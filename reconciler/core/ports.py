@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from reconciler.core.errors import Diagnostic
-from reconciler.core.model import Entry, EntryId, KeyReference, Listing, Live, LiveQuestion, Sweep
+from reconciler.core.model import Entry, EntryId, EnvironmentName, KeyReference, Listing, Live, LiveQuestion, Sweep
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +105,16 @@ class Files(FileReader, Protocol):
 
     def tidy(self) -> None:
         """Remove what a killed run left behind beside files that this run may replace."""
+
+
+class Roller(Protocol):
+    """Puts a wrangler file into service. Calls may be made side by side."""
+
+    def deploy(self, config: str, environment: EnvironmentName) -> str | None:
+        """The id of the version that is deployed, None where it is not told. DeployError where it failed.
+
+        `config` is a path as in `FileReader`. KeyboardInterrupt ends what is under way.
+        """
 
 
 class Clock(Protocol):

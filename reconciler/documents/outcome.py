@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from reconciler.core.left import ToDeploy
 from reconciler.core.outcome import Outcome, Status, Step
 from reconciler.documents.base import DiagnosticPart, Document, Resolve, diagnostic_part
 from reconciler.documents.plan import ChangePart, WaitingPart, change_part, waiting_part
@@ -18,6 +19,16 @@ class StepPart(Document):
     problem: DiagnosticPart | None = None
 
 
+class DeployPart(Document):
+    """What somebody has to deploy. `command` is an argv, to be run in the folder of mtls.toml."""
+
+    worker: str
+    config: str
+    environment: str | None = None
+    script: str | None = None
+    command: tuple[str, ...]
+
+
 class OutcomeDocument(Document):
     """What was done, what failed, what was not started, what waits. `plan_digest` names the plan."""
 
@@ -30,10 +41,11 @@ class OutcomeDocument(Document):
     failed: tuple[StepPart, ...]
     not_started: tuple[StepPart, ...]
     waiting: tuple[WaitingPart, ...]
+    to_deploy: tuple[DeployPart, ...] = ()
     diagnostics: tuple[DiagnosticPart, ...]
 
 
-def outcome_document(outcome: Outcome, resolve: Resolve) -> OutcomeDocument:
+def outcome_document(outcome: Outcome, resolve: Resolve, to_deploy: tuple[ToDeploy, ...] = ()) -> OutcomeDocument:
     """An outcome as its document."""
 
     def part(step: Step) -> StepPart:
@@ -49,5 +61,16 @@ def outcome_document(outcome: Outcome, resolve: Resolve) -> OutcomeDocument:
         failed=tuple(map(part, outcome.of(Status.FAILED))),
         not_started=tuple(map(part, outcome.of(Status.NOT_STARTED))),
         waiting=tuple(map(waiting_part, outcome.waiting)),
+        to_deploy=tuple(_deploy_part(one) for one in to_deploy),
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in outcome.problems),
+    )
+
+
+def _deploy_part(one: ToDeploy) -> DeployPart:
+    return DeployPart(
+        worker=one.worker,
+        config=one.config,
+        environment=one.environment,
+        script=one.script,
+        command=one.command,
     )

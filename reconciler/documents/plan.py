@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, assert_never
 
-from reconciler.core.model import Action, BindingChange, Change, Condition, Phase, Reason, Retire, StoreKind, Upload
+from reconciler.core.live import LiveBinding, LiveState
+from reconciler.core.model import (
+    Action,
+    BindingChange,
+    Change,
+    Condition,
+    Deploy,
+    Phase,
+    Reason,
+    Retire,
+    StoreKind,
+    ToPresent,
+    Upload,
+)
 from reconciler.core.model import Waiting as WaitingEntry
 from reconciler.core.plan import Plan, Quota
 from reconciler.documents.base import FIRST_MISTAKE, DiagnosticPart, Document, Resolve, UtcTime, diagnostic_part
@@ -25,6 +38,16 @@ class DifferencePart(Document):
     after: str | None = None
 
 
+class PresentPart(Document):
+    """What one binding presents after a deploy; `live` is what each serving version presents now, null for nothing."""
+
+    binding: str
+    certificate: str | None = None
+    content_digest: str | None = None
+    id: str | None = None
+    live: tuple[str | None, ...]
+
+
 class ChangePart(Document):
     """One change. `environment` is left out for the top level, `after` while the id is not known yet."""
 
@@ -43,6 +66,9 @@ class ChangePart(Document):
     after: str | None = None
     remote: bool | None = None
     uploaded_on: UtcTime | None = None
+    script: str | None = None
+    serving: tuple[str, ...] | None = None
+    presents: tuple[PresentPart, ...] | None = None
     differences: tuple[DifferencePart, ...] | None = None
 
 
@@ -104,6 +130,30 @@ class DuePart(Document):
     renew_from: UtcTime
 
 
+class PresentedPart(Document):
+    """What one serving version presents; without `id` it has no such binding. `share` in percent."""
+
+    version: str
+    share: float
+    id: str | None = None
+
+
+class LivePart(Document):
+    """One binding, from three sides: what mtls.toml wants, what the wrangler file names, what serves."""
+
+    worker: str
+    config: str
+    environment: str | None = None
+    script: str | None = None
+    binding: str
+    state: LiveState
+    certificate: str | None = None
+    desired: str | None = None
+    file: str | None = None
+    live: tuple[PresentedPart, ...]
+    detail: str | None = None
+
+
 class PlanDocument(Document):
     """What `mtlsctl apply` would do, in order. `digest` is over `changes` as two plans are compared."""
 
@@ -122,6 +172,7 @@ class PlanDocument(Document):
     summary: dict[Action, int]
     quota: QuotaPart | None = None
     due: Annotated[tuple[DuePart, ...], FIRST_MISTAKE]
+    live: Annotated[tuple[LivePart, ...], FIRST_MISTAKE] | None = None
     diagnostics: Annotated[tuple[DiagnosticPart, ...], FIRST_MISTAKE]
 
 
@@ -147,7 +198,25 @@ def plan_document(plan: Plan, resolve: Resolve) -> PlanDocument:
         due=tuple(
             DuePart(certificate=due.certificate, not_after=due.not_after, renew_from=due.renew_from) for due in plan.due
         ),
+        live=None if plan.live is None else tuple(live_part(row) for row in plan.live),
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in plan.diagnostics),
+    )
+
+
+def live_part(row: LiveBinding) -> LivePart:
+    """One binding as its part of a document."""
+    return LivePart(
+        worker=row.worker,
+        config=row.config,
+        environment=row.environment,
+        script=row.script,
+        binding=row.binding,
+        state=row.state,
+        certificate=row.certificate,
+        desired=row.desired,
+        file=row.file,
+        live=tuple(PresentedPart(version=one.version, share=one.share, id=one.id) for one in row.live),
+        detail=row.detail,
     )
 
 
@@ -181,6 +250,18 @@ def change_part(change: Change) -> ChangePart:
                 remote=change.remote,
                 differences=_differences(change),
             )
+        case Deploy():
+            return ChangePart(
+                action=change.action,
+                phase=change.phase,
+                reasons=change.reasons,
+                worker=change.worker,
+                config=change.config,
+                environment=change.environment,
+                script=change.script,
+                serving=change.serving,
+                presents=tuple(_present_part(one) for one in change.bindings),
+            )
         case Retire():
             return ChangePart(
                 action=change.action,
@@ -194,6 +275,12 @@ def change_part(change: Change) -> ChangePart:
             )
         case _:
             assert_never(change)
+
+
+def _present_part(one: ToPresent) -> PresentPart:
+    return PresentPart(
+        binding=one.binding, certificate=one.certificate, content_digest=one.digest, id=one.id, live=one.live
+    )
 
 
 def waiting_part(waiting: WaitingEntry) -> WaitingPart:

@@ -7,6 +7,7 @@ from typing import cast, get_args
 from pydantic import ValidationError
 
 from reconciler.core.errors import Diagnostic, InputError, Place, Severity, StalePlanError
+from reconciler.core.live import LiveBinding, Presented
 from reconciler.core.model import (
     Action,
     Adopted,
@@ -14,11 +15,13 @@ from reconciler.core.model import (
     BindingName,
     CertificateName,
     Change,
+    Deploy,
     Difference,
     Entry,
     EntryId,
     Retire,
     StoreSettings,
+    ToPresent,
     Unknown,
     Upload,
     Waiting,
@@ -26,7 +29,7 @@ from reconciler.core.model import (
 )
 from reconciler.core.plan import Plan, Quota, QuotaCount
 from reconciler.core.renewals import Due
-from reconciler.documents.plan import ChangePart, CountPart, PlanDocument, QuotaPart
+from reconciler.documents.plan import ChangePart, CountPart, LivePart, PlanDocument, QuotaPart
 
 MAX_BYTES = 10_000_000
 """A saved plan may be this long: a thousand certificates with all their bindings are a tenth of it."""
@@ -112,6 +115,7 @@ def _plan(document: PlanDocument) -> Plan:
         offline=document.offline,
         at=document.at,
         partial=document.partial or (),
+        live=None if document.live is None else tuple(_live(part) for part in document.live),
     )
 
 
@@ -127,6 +131,8 @@ def _change(part: ChangePart) -> Change:
             differences=differences,
             shared_with=cast(tuple[CertificateName, ...], part.shared_with or ()),
         )
+    if part.action is Action.DEPLOY:
+        return _deploy(part)
     if part.action is Action.RETIRE:
         entry = Entry(EntryId(part.before or ""), part.name or "", uploaded_on=part.uploaded_on)
         return Retire(entry, certificate, part.content_digest or "", part.reasons)
@@ -143,6 +149,43 @@ def _change(part: ChangePart) -> Change:
         after=EntryId(part.after) if part.after is not None else None,
         remote=part.remote,
         differences=differences,
+    )
+
+
+def _deploy(part: ChangePart) -> Deploy:
+    return Deploy(
+        worker=WorkerLabel(part.worker or ""),
+        config=part.config or "",
+        environment=part.environment,
+        script=part.script or "",
+        reasons=part.reasons,
+        bindings=tuple(
+            ToPresent(
+                one.binding,
+                EntryId(one.id) if one.id is not None else None,
+                one.content_digest,
+                CertificateName(one.certificate) if one.certificate is not None else None,
+                tuple(EntryId(live) if live is not None else None for live in one.live),
+            )
+            for one in part.presents or ()
+        ),
+        serving=part.serving or (),
+    )
+
+
+def _live(part: LivePart) -> LiveBinding:
+    return LiveBinding(
+        worker=WorkerLabel(part.worker),
+        config=part.config,
+        environment=part.environment,
+        script=part.script,
+        binding=part.binding,
+        state=part.state,
+        certificate=CertificateName(part.certificate) if part.certificate is not None else None,
+        desired=EntryId(part.desired) if part.desired is not None else None,
+        file=part.file,
+        live=tuple(Presented(one.version, one.share, EntryId(one.id) if one.id else None) for one in part.live),
+        detail=part.detail,
     )
 
 

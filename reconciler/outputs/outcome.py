@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
+from reconciler.core.left import ToDeploy
 from reconciler.core.outcome import Outcome, Status, Step
 from reconciler.outputs.escape import printable
 from reconciler.outputs.plan import describe, waiting_lines
 from reconciler.outputs.style import Style
 
 
-def render_outcome(outcome: Outcome, style: Style) -> str:
+def render_outcome(outcome: Outcome, style: Style, to_deploy: tuple[ToDeploy, ...] = ()) -> str:
     """The whole outcome without its findings, which `render_findings` shows."""
-    return "\n".join(_lines(outcome, style)) + "\n"
+    return "\n".join(_lines(outcome, style, to_deploy)) + "\n"
 
 
 def step_line(step: Step, style: Style) -> str:
@@ -29,13 +31,14 @@ def step_line(step: Step, style: Style) -> str:
     return f"{text} ({printable(step.note)})" if step.note else text
 
 
-def _lines(outcome: Outcome, style: Style) -> Iterator[str]:
+def _lines(outcome: Outcome, style: Style, to_deploy: tuple[ToDeploy, ...]) -> Iterator[str]:
     yield style.bold(f"Applied to the stack {printable(outcome.plan.stack)}")
     for step in outcome.steps:
         if step.status is not Status.WAITING:
             yield step_line(step, style)
     held = tuple(step.waiting for step in outcome.steps if step.waiting is not None)
     yield from waiting_lines(held, style)
+    yield from _to_deploy_lines(to_deploy, style)
     counts = [f"{len(outcome.of(status))} {status.replace('-', ' ')}" for status in Status if outcome.of(status)]
     yield ""
     summary = ", ".join(counts) or "Nothing to do"
@@ -44,3 +47,13 @@ def _lines(outcome: Outcome, style: Style) -> Iterator[str]:
     if outcome.interrupted:
         summary += "; interrupted: it is safe to run `mtlsctl apply` again, which finishes the job"
     yield (style.good if not outcome.of(Status.FAILED) and not outcome.interrupted else style.bad)(summary + ".")
+
+
+def _to_deploy_lines(to_deploy: tuple[ToDeploy, ...], style: Style) -> Iterator[str]:
+    """What is written and does not serve yet."""
+    if not to_deploy:
+        return
+    yield ""
+    yield style.bold("to deploy (the files are written; what serves is unchanged until then):")
+    for one in to_deploy:
+        yield f"  {printable(shlex.join(one.command))}"

@@ -10,6 +10,7 @@ from reconciler.core.model import (
     Action,
     BindingChange,
     Change,
+    Deploy,
     Difference,
     Phase,
     Retire,
@@ -20,6 +21,7 @@ from reconciler.core.model import (
 from reconciler.core.plan import Plan
 from reconciler.outputs.due import due_lines
 from reconciler.outputs.escape import printable
+from reconciler.outputs.live import deploy_lines, live_lines
 from reconciler.outputs.style import Style
 
 SIGNS = {
@@ -27,6 +29,7 @@ SIGNS = {
     Action.BIND: "+",
     Action.REBIND: "~",
     Action.UNBIND: "-",
+    Action.DEPLOY: "^",
     Action.VERIFY: "*",
     Action.RETIRE: "-",
 }
@@ -59,6 +62,7 @@ def _lines(plan: Plan, style: Style) -> Iterator[str]:
     yield from _unknown_lines(plan, style)
     yield from _adopted_lines(plan, style)
     yield from waiting_lines(plan.waiting, style)
+    yield from live_lines(plan.live, style)
     yield from due_lines(plan, style)
     yield ""
     yield _summary_line(plan, style)
@@ -66,8 +70,9 @@ def _lines(plan: Plan, style: Style) -> Iterator[str]:
 
 def change_lines(change: Change, style: Style) -> Iterator[str]:
     """One change: a line with sign, action, subject and reason; below it what differs."""
-    paint = {"+": style.good, "~": style.change, "-": style.bad, "*": style.bold}[SIGNS[change.action]]
-    head = paint(f"  {SIGNS[change.action]} {change.action:<7}")
+    sign = SIGNS[change.action]
+    paint = {"+": style.good, "~": style.change, "-": style.bad, "*": style.bold, "^": style.change}[sign]
+    head = paint(f"  {sign} {change.action:<7}")
     yield f"{head} {describe(change)}  {style.dim('(' + ', '.join(change.reasons) + ')')}"
     match change:
         case Upload():
@@ -84,6 +89,8 @@ def change_lines(change: Change, style: Style) -> Iterator[str]:
                 yield f"            remote: {str(change.remote).lower()}"
             if change.after is not None:
                 yield from _difference_lines(change.differences)
+        case Deploy():
+            yield from deploy_lines(change)
         case Retire():
             yield f"            {printable(change.entry.name)}, uploaded {_day(change.entry.uploaded_on)}"
         case _:
@@ -99,6 +106,9 @@ def describe(change: Change) -> str:
             where = f"{printable(change.binding)} in {printable(change.config)}"
             where += f" ({printable(environment_text(change.environment))})"
             return f"{where} = {printable(change.certificate)}" if change.certificate else where
+        case Deploy():
+            where = f"{printable(change.config)} ({printable(environment_text(change.environment))})"
+            return f"{where} as {printable(change.script)}"
         case Retire():
             return f"{printable(change.entry.id)} of {printable(change.certificate)}"
         case _:

@@ -20,7 +20,7 @@ from reconciler.documents.outcome import outcome_document
 from reconciler.documents.plan import plan_document
 from reconciler.project import Project
 from reconciler.stores.local import open_in_memory
-from tests.memory import MemoryClock
+from tests.memory import MemoryClock, NoRollers
 from tests.simulation.facts import digest
 from tests.simulation.gate import Crash, Fault, Gate, Mode, Seen
 from tests.simulation.invariants import DECLARATION
@@ -159,6 +159,7 @@ class World:
             lines=GatedLines(checkout.journal, gate),
             lock=GatedLock(gate),
             clock=self.clock,
+            rollers=NoRollers(),
         )
 
 

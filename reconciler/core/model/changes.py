@@ -17,15 +17,17 @@ class Action(StrEnum):
     BIND = "bind"
     REBIND = "rebind"
     UNBIND = "unbind"
+    DEPLOY = "deploy"
     VERIFY = "verify"
     RETIRE = "retire"
 
 
 class Phase(StrEnum):
-    """The only order there is: create, bind, prove, then retire."""
+    """The only order there is: create, bind, put into service, prove, then retire."""
 
     UPLOAD = "upload"
     BIND = "bind"
+    DEPLOY = "deploy"
     VERIFY = "verify"
     RETIRE = "retire"
 
@@ -40,6 +42,7 @@ class Reason(StrEnum):
     WRONG_ID = "wrong-id"
     REMOTE_DIFFERS = "remote-differs"
     REMOVED = "removed"
+    LIVE_DIFFERS = "live-differs"
     SUPERSEDED = "superseded"
     ORPHANED = "orphaned"
 
@@ -93,6 +96,46 @@ class BindingChange:
 
 
 @dataclass(frozen=True, slots=True)
+class ToPresent:
+    """What one binding of a Worker presents after a deploy; `live` is what each serving version presents now.
+
+    `id` None: known once `digest` is uploaded; where there is no digest either it is not bound any more.
+    """
+
+    binding: str
+    id: EntryId | None
+    digest: str | None = None
+    certificate: CertificateName | None = None
+    live: tuple[EntryId | None, ...] = ()
+
+    @property
+    def differs(self) -> bool:
+        """Whether some serving version presents something else; what is not uploaded yet none can present."""
+        pending = self.id is None and self.digest is not None
+        return pending or any(live != self.id for live in self.live)
+
+
+@dataclass(frozen=True, slots=True)
+class Deploy:
+    """Hand one environment of a wrangler file to wrangler, for what serves presents other ids than the file names.
+
+    `script` is the Worker's real name, `serving` the ids of the versions that serve now, `bindings` all that are ours.
+    """
+
+    worker: WorkerLabel
+    config: str
+    environment: EnvironmentName
+    script: str
+    reasons: tuple[Reason, ...]
+    bindings: tuple[ToPresent, ...]
+    serving: tuple[str, ...] = ()
+
+    action = Action.DEPLOY
+    phase = Phase.DEPLOY
+    certificate = None
+
+
+@dataclass(frozen=True, slots=True)
 class Retire:
     """Delete one entry. `entry` is what was seen, compared again just before the delete."""
 
@@ -105,7 +148,7 @@ class Retire:
     phase = Phase.RETIRE
 
 
-Change = Upload | BindingChange | Retire
+Change = Upload | BindingChange | Deploy | Retire
 
 
 class Condition(StrEnum):

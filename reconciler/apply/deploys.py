@@ -1,0 +1,122 @@
+"""The third phase: Workers whose serving versions present other ids than their file names are deployed, in waves.
+
+After each wave what serves is looked at again; the next one begins only where all of it is as it should be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from reconciler.apply.run import Run
+from reconciler.core.errors import DeployError, ReconcilerError
+from reconciler.core.model import BindingChange, Deploy, EntryId, Live, LiveQuestion, Phase
+from reconciler.core.outcome import Status, Step
+
+SIDE_BY_SIDE = 4
+"""Each is a Node process that bundles a Worker."""
+
+_Deployed = str | ReconcilerError | None
+
+
+def deploy_all(run: Run) -> None:
+    """Deploy what is ready, wave by wave, and stop at the first wave in which something failed."""
+    ready = [(index, change) for index, change in run.of(Phase.DEPLOY) if isinstance(change, Deploy)]
+    ready = [(index, change) for index, change in ready if _is_written(run, index, change)]
+    for wave in in_waves(ready, run.world.waves):
+        _deploy_wave(run, wave)
+        if any(run.steps[index].status is Status.FAILED for index, _ in wave):
+            _leave(run, ready, "a deploy before it failed")
+            return
+    _leave(run, ready, "its wave was not asked for")
+
+
+def in_waves(
+    ready: Sequence[tuple[int, Deploy]], sizes: Sequence[int | None]
+) -> Iterator[Sequence[tuple[int, Deploy]]]:
+    """The deploys in waves of these sizes; None is all that is left."""
+    begin = 0
+    for size in sizes:
+        end = len(ready) if size is None else begin + size
+        if ready[begin:end]:
+            yield ready[begin:end]
+        begin = end
+
+
+def _is_written(run: Run, index: int, deploy: Deploy) -> bool:
+    """Whether the file says what is to be deployed; where it does not, the deploy is not started."""
+    changes = [
+        run.steps.get(place)
+        for place, change in enumerate(run.plan.changes)
+        if isinstance(change, BindingChange)
+        and (change.config, change.environment) == (deploy.config, deploy.environment)
+    ]
+    if all(step is not None and step.status is Status.DONE for step in changes):
+        return True
+    asked = Phase.BIND in run.phases
+    note = "a change of its file was not made" if asked else "its file is changed in a phase not asked for"
+    run.steps[index] = Step(deploy, Status.NOT_STARTED, note=note, blocked=not asked)
+    return False
+
+
+def _leave(run: Run, ready: Sequence[tuple[int, Deploy]], note: str) -> None:
+    for index, change in ready:
+        if index not in run.steps:
+            run.steps[index] = Step(change, Status.NOT_STARTED, note=note)
+
+
+def _deploy_wave(run: Run, wave: Sequence[tuple[int, Deploy]]) -> None:
+    """One wave side by side; journal and terminal are told by this thread alone."""
+    begun = [(index, change) for index, change in wave if run.start(index)]
+    threads = ThreadPoolExecutor(max_workers=SIDE_BY_SIDE)
+    try:
+        versions = list(threads.map(lambda item: _deploy(run, item[1]), begun))
+    finally:
+        threads.shutdown(cancel_futures=True)
+    live = _look(run, [change for _, change in begun])
+    for (index, change), version in zip(begun, versions, strict=True):
+        run.end(index, _ended(run, index, change, version, live))
+
+
+def _deploy(run: Run, deploy: Deploy) -> _Deployed:
+    try:
+        return run.world.roller().deploy(deploy.config, deploy.environment)
+    except ReconcilerError as error:
+        return error
+
+
+def _look(run: Run, deploys: Sequence[Deploy]) -> Live | None:
+    reader = run.world.store.live()
+    return reader.look(LiveQuestion(tuple(one.script for one in deploys))) if reader is not None else None
+
+
+def _ended(run: Run, index: int, deploy: Deploy, version: _Deployed, live: Live | None) -> Step:
+    """Done only where what serves is what the file names."""
+    if isinstance(version, ReconcilerError):
+        return run.failure(index, version)
+    problem = _not_serving(run, deploy, version, live)
+    if problem is not None:
+        return run.failure(index, problem)
+    return Step(deploy, Status.DONE, note=f"version {version}" if version else None)
+
+
+def _not_serving(run: Run, deploy: Deploy, version: str | None, live: Live | None) -> DeployError | None:
+    found = live.workers.get(deploy.script) if live else None
+    if live is None or found is None:
+        why = live.unread.get(deploy.script, "it is not found") if live else "nothing tells what serves"
+        return DeployError(
+            f"wrangler deployed {deploy.script}, but what serves can't be looked at: {why}",
+            hint="run `mtlsctl plan --live`",
+        )
+    wanted = {one.binding: one.id or run.uploaded.get(one.digest or "") for one in deploy.bindings}
+    for serving in found.serving:
+        for binding, entry_id in wanted.items():
+            presents: EntryId | None = serving.bindings.get(binding)
+            if presents != entry_id:
+                of = f" (wrangler says {version})" if version and version != serving.id else ""
+                return DeployError(
+                    f"wrangler deployed {deploy.script}, but version {serving.id}, which serves{of}, presents"
+                    f" {presents or 'nothing'} as {binding}",
+                    hint="run again: it looks at what serves; `wrangler deployments list` shows who deployed last",
+                )
+    return None

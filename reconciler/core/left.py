@@ -1,0 +1,67 @@
+"""What a run leaves for somebody else to deploy: exactly the environments whose file says what does not serve yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from reconciler.core.live import LiveBinding, LiveState, target_of
+from reconciler.core.model import (
+    BindingChange,
+    Deploy,
+    EnvironmentName,
+    StoreKind,
+    StoreSettings,
+    WorkerLabel,
+    WranglerFile,
+)
+from reconciler.core.outcome import Status, Step
+
+
+@dataclass(frozen=True, slots=True)
+class ToDeploy:
+    """One environment of a wrangler file. `script`: its Worker's real name, where the file gives one."""
+
+    worker: WorkerLabel
+    config: str
+    environment: EnvironmentName
+    script: str | None
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """What deploys it, from the folder of mtls.toml."""
+        return ("wrangler", "deploy", "--config", self.config, f"--env={self.environment or ''}")
+
+
+def find_left(
+    steps: Iterable[Step],
+    live: Iterable[LiveBinding],
+    store: StoreSettings,
+    files: Mapping[WorkerLabel, WranglerFile],
+) -> tuple[ToDeploy, ...]:
+    """What this run changed in files and did not deploy, and what was left before it as far as it looked.
+
+    Nothing for the embedded store, whose ids no Worker can present.
+    """
+    if store.kind is StoreKind.LOCAL:
+        return ()
+    left: dict[tuple[str, EnvironmentName], WorkerLabel] = {}
+    deployed: set[tuple[str, EnvironmentName]] = set()
+    for step in steps:
+        change = step.change
+        if isinstance(change, Deploy) and step.status is Status.DONE:
+            deployed.add((change.config, change.environment))
+        elif isinstance(change, Deploy) or (isinstance(change, BindingChange) and step.status is Status.DONE):
+            left.setdefault((change.config, change.environment), change.worker)
+    for row in live:
+        if row.state is LiveState.NEEDS_DEPLOY:
+            left.setdefault((row.config, row.environment), row.worker)
+    return tuple(
+        ToDeploy(worker, config, environment, _script(files.get(worker), environment))
+        for (config, environment), worker in sorted(left.items(), key=lambda item: (item[0][0], item[0][1] or ""))
+        if (config, environment) not in deployed
+    )
+
+
+def _script(file: WranglerFile | None, environment: EnvironmentName) -> str | None:
+    return target_of(file, environment) if file is not None and environment in file.environments else None

@@ -1,0 +1,91 @@
+"""Finds wrangler and workerd: those that the operator names, else the project's own, else those of the path."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from reconciler.core.errors import ReconcilerError
+
+WORKERD = "MTLSCTL_WORKERD"
+WRANGLER = "MTLSCTL_WRANGLER"
+
+_MODULES = (
+    "node_modules",
+    "node_modules/.pnpm/node_modules",
+    *(f"node_modules/{name}/node_modules" for name in ("wrangler", "miniflare")),
+)
+_MACHINES = {"x86_64": "64", "amd64": "64", "arm64": "arm64", "aarch64": "arm64"}
+
+
+class MissingProgram(ReconcilerError):
+    """A program that is needed is not there."""
+
+    code = "program-missing"
+
+
+def find_workerd(folder: Path, root: Path, environ: Mapping[str, str]) -> Path | None:
+    """The binary of workerd; None where there is none. MissingProgram where the one that is named can't be run.
+
+    `folder` and its parents up to `root` are looked through. What npm calls `workerd` may be a script that starts the
+    binary without what it inherits, so only a binary will do.
+    """
+    own = f"@cloudflare/workerd-{sys.platform}-{_MACHINES.get(platform.machine().lower(), 'unknown')}/bin/workerd"
+    installed = (
+        place / modules / name
+        for place in _up(folder, root)
+        for modules in _MODULES
+        for name in (own, "workerd/bin/workerd")
+    )
+    return _named(WORKERD, environ) or next((path for path in installed if _is_binary(path)), None) or _on_path(environ)
+
+
+def find_wrangler(folder: Path, root: Path, environ: Mapping[str, str]) -> Path | None:
+    """The command of wrangler; None where there is none. MissingProgram as `find_workerd`."""
+    installed = (place / "node_modules/.bin/wrangler" for place in _up(folder, root))
+    found = _named(WRANGLER, environ) or next(filter(_is_executable, installed), None)
+    if found is None:
+        on_path = shutil.which("wrangler", path=environ.get("PATH", os.defpath))
+        found = Path(on_path) if on_path else None
+    return found
+
+
+def _up(folder: Path, root: Path) -> Iterator[Path]:
+    """The folder and its parents up to the root of the tree, links resolved."""
+    real = Path(os.path.realpath(folder))
+    for place in (real, *real.parents):
+        yield place
+        if place == root:
+            return
+
+
+def _named(variable: str, environ: Mapping[str, str]) -> Path | None:
+    text = environ.get(variable)
+    if not text:
+        return None
+    path = Path(text)
+    if not path.is_absolute() or not _is_executable(path):
+        hint = "name an absolute path of a file that this user may run, or unset it"
+        raise MissingProgram(f"{variable} is {text!r}, and there is no such program", hint=hint)
+    return path
+
+
+def _on_path(environ: Mapping[str, str]) -> Path | None:
+    found = shutil.which("workerd", path=environ.get("PATH", os.defpath))
+    return Path(found) if found and _is_binary(Path(found)) else None
+
+
+def _is_executable(path: Path) -> bool:
+    return path.is_file() and os.access(path, os.X_OK)
+
+
+def _is_binary(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return _is_executable(path) and file.read(2) != b"#!"
+    except OSError:
+        return False

@@ -1,0 +1,161 @@
+"""`apply --deploy` with the real wrangler against the emulator: decided by what serves, never by what a run wrote."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reconciler.emulator.server import running
+from reconciler.emulator.state import ACCOUNT_ID, new_state
+from reconciler.system.clock import SystemClock
+from tests.cli import Project
+from tests.emulated import TOKEN
+from tests.store_contract import LEAVES
+from tests.test_emulator_wrangler import Bench
+from tests.wrangler_readers import MODULES, find_node
+
+MTLS = """\
+version = 1
+stack = "payments"
+store = { kind = "cloudflare" }
+policy = { grace = "0s", rollback_versions = 0 }
+
+[certificates.billing]
+certificate = "certs/billing.pem"
+private_key = { env = "BILLING_KEY" }
+
+[workers.tiny]
+config = "wrangler.toml"
+
+[workers.tiny.bindings]
+MY_CERT = "billing"
+"""
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    find_node()
+    state = new_state(SystemClock())
+    with running(state) as url:
+        yield Bench(tmp_path, url, state)
+
+
+@pytest.fixture
+def project(bench: Bench) -> Project:
+    """A Worker that is bound, deployed, and then rotated in mtls.toml."""
+    made = Project(
+        bench.folder,
+        {
+            "CLOUDFLARE_API_BASE_URL": bench.url,
+            "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID,
+            "CLOUDFLARE_API_TOKEN": TOKEN,
+            "MTLSCTL_WRANGLER": str(MODULES / ".bin" / "wrangler"),
+            "PATH": os.pathsep.join((str(Path(find_node()).parent), os.defpath)),
+        },
+    )
+    bench.bind("")
+    made.write("mtls.toml", MTLS)
+    renew(made, 0)
+    assert made.run("apply", "--yes").code == 0
+    bench.passes("deploy")
+    renew(made, 1)
+    return made
+
+
+def renew(project: Project, number: int) -> None:
+    """Put a certificate and its key into mtls.toml's place."""
+    project.write("certs/billing.pem", LEAVES[number].certificate_pem)
+    project.environ["BILLING_KEY"] = LEAVES[number].key_pem.decode()
+
+
+def file_id(project: Project) -> str:
+    """The id that the wrangler file names."""
+    return project.read("wrangler.toml").partition('certificate_id = "')[2][:36]
+
+
+def test_a_rotation_is_deployed_and_then_retired(bench: Bench, project: Project) -> None:
+    """One run uploads, binds and deploys; what it left behind goes in the next, and the third has nothing to do."""
+    (old,) = bench.serving()
+    planned = project.run("plan", "--deploy", "--format", "json").json
+    assert [change["action"] for change in planned["changes"]] == ["upload", "rebind", "deploy"]
+    done = project.run("apply", "--yes", "--deploy", "--format", "json")
+    assert done.code == 0, done.out + done.err
+    assert [step["change"]["action"] for step in done.json["done"]] == ["upload", "rebind", "deploy"]
+    assert done.json["to_deploy"] == []
+    assert bench.serving() == {file_id(project)} != {old}
+    again = project.run("apply", "--yes", "--deploy", "--format", "json")
+    assert [step["change"]["before"] for step in again.json["done"]] == [old]
+    assert project.run("plan", "--deploy", "--detailed-exitcode").code == 0
+    assert "PRIVATE KEY" not in done.out + done.err
+
+
+def test_a_killed_run_is_finished_by_the_next(bench: Bench, project: Project) -> None:
+    """The file is written, nothing is deployed: the next run sees it by what serves."""
+    result = project.run("apply", "--yes", "--format", "json")
+    assert result.json["to_deploy"] == [
+        {
+            "worker": "tiny",
+            "config": "wrangler.toml",
+            "script": "tiny",
+            "command": ["wrangler", "deploy", "--config", "wrangler.toml", "--env="],
+        }
+    ]
+    assert bench.serving() != {file_id(project)}
+    assert "1 still to deploy: wrangler.toml (top level)" in project.run("plan", "--live").out
+    done = project.run("apply", "--yes", "--deploy", "--format", "json")
+    assert [step["change"]["action"] for step in done.json["done"]] == ["deploy"]
+    assert bench.serving() == {file_id(project)}
+
+
+def test_a_worker_that_declares_it_is_deployed_without_being_asked(bench: Bench, project: Project) -> None:
+    """`deploy = "wrangler"`."""
+    project.write(
+        "mtls.toml", MTLS.replace('config = "wrangler.toml"', 'config = "wrangler.toml"\ndeploy = "wrangler"')
+    )
+    assert project.run("apply", "--yes").code == 0
+    assert bench.serving() == {file_id(project)}
+
+
+def test_what_wrangler_says_is_told_when_it_fails(bench: Bench, project: Project) -> None:
+    """Its own last words, no key; the file stays written, and the run is partly done."""
+    project.write("index.js", "export default {\n")
+    result = project.run("apply", "--yes", "--deploy")
+    assert result.code == 5
+    assert "wrangler could not deploy wrangler.toml" in result.out
+    assert "Build failed with 1 error: / Expected identifier but found end of file" in result.out
+    assert "wrangler deploy --config wrangler.toml --env=" in result.out
+    assert bench.serving() != {file_id(project)}
+
+
+def test_a_gradual_deployment_is_not_ended_without_a_word(bench: Bench, project: Project) -> None:
+    """Two versions share the traffic: blocked, unless told."""
+    bench.passes("versions", "upload")
+    newest = [str(version["id"]) for version in bench.worker.versions][-2:]
+    bench.passes("versions", "deploy", f"{newest[0]}@90", f"{newest[1]}@10", "--yes")
+    result = project.run("apply", "--yes", "--deploy")
+    assert result.code == 3
+    assert "gradual-deployment" in result.out
+    assert "--over-split" in result.out
+    assert len(bench.worker.deployed()) == 2
+    assert project.run("apply", "--yes", "--deploy").code == 3
+    assert project.run("apply", "--yes", "--deploy", "--over-split").code == 0
+    assert bench.serving() == {file_id(project)}
+
+
+def test_a_saved_plan_carries_its_deploys(bench: Bench, project: Project) -> None:
+    """Approved with `--deploy`, it is deployed by `apply PLAN`; also where the upload happened meanwhile."""
+    assert project.run("plan", "--deploy", "--out", "plan.json").code == 0
+    assert project.run("apply", "--yes", "--phase", "upload", "--phase", "bind").code == 0
+    done = project.run("apply", "plan.json", "--format", "json")
+    assert done.code == 0, done.out + done.err
+    assert [step["change"]["action"] for step in done.json["done"]] == ["deploy"]
+    assert bench.serving() == {file_id(project)}
+
+
+def test_a_deploy_that_was_not_approved_is_stale(bench: Bench, project: Project) -> None:
+    """A plan without deploys does not allow one."""
+    assert project.run("plan", "--out", "plan.json").code == 0
+    assert project.run("apply", "plan.json", "--deploy").code == 4
