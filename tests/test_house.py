@@ -25,9 +25,10 @@ ALLOWED: dict[str, set[str]] = {
     "keys": {"core"},
     "stores": {"core", "private"},
     "emulator": {"core", "stores", "system"},
-    "runtime": {"core"},
+    "workerd": {"core"},
+    "runtime": {"core", "workerd"},
 }
-PURE = {"core", "syntax", "wrangler", "desired", "documents", "outputs"}
+PURE = {"core", "syntax", "wrangler", "workerd", "desired", "documents", "outputs"}
 EFFECTS = {"os", "socket", "subprocess", "sqlite3", "httpx", "tempfile", "shutil", "logging", "random", "secrets"}
 
 

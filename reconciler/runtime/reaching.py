@@ -1,0 +1,60 @@
+"""Makes a call to an origin from a real Worker, through a binding that presents a certificate."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from reconciler.core.reach import Call, Reach, Reached
+from reconciler.runtime.find import find_workerd
+from reconciler.runtime.workerd import NotStarted, listen, serving
+from reconciler.workerd.reaching import judge, reaching_config, refused
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRuntime:
+    """workerd on this machine, as it is found from a folder of the project. Calls may be made side by side."""
+
+    folder: Path
+    root: Path
+    environ: Mapping[str, str] = field(repr=False)
+    timeout_s: float = 10.0
+
+    def call(self, call: Call) -> Reach:
+        """What became of the call; one that says nothing of the certificate is made once more.
+
+        An old workerd keeps connections that an origin has closed already, and some origins close without a word.
+        """
+        workerd = find_workerd(self.folder, self.root, self.environ)
+        if workerd is None:
+            return Reach(
+                Reached.NOT_RUN, "there is no workerd on this machine; wrangler brings one, or npm install workerd"
+            )
+        reach = self._call(workerd, call)
+        return self._call(workerd, call) if reach.reached is Reached.INCONCLUSIVE else reach
+
+    def _call(self, workerd: Path, call: Call) -> Reach:
+        config = reaching_config(call, timeout_s=self.timeout_s)
+        lines: list[str] = []
+        answer = b""
+        try:
+            with (
+                listen(0) as listening,
+                serving(workerd, config, listening, environ=self.environ, on_out=lambda _: None, on_err=lines.append),
+            ):
+                answer = self._ask(listening.getsockname()[1])
+        except NotStarted as error:
+            return refused(error.lines)
+        return judge(answer, lines)  # all of its lines are here now that it has ended
+
+    def _ask(self, port: int) -> bytes:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=self.timeout_s + 10)
+        try:
+            connection.request("GET", "/")
+            return connection.getresponse().read()
+        except (OSError, http.client.HTTPException):
+            return b""
+        finally:
+            connection.close()

@@ -1,0 +1,129 @@
+"""Runs workerd with a configuration that no file of any name ever holds, for private keys stand in it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+from reconciler.core.errors import ReconcilerError
+from reconciler.runtime.children import Child, OnLine, RuntimeFailure, environment, running
+from reconciler.workerd.config import SOCKET, Config
+
+_START_S = 60.0
+"""workerd compiles the Worker before it says that it is ready. A big one takes a second."""
+_MOST_LINES = 12
+
+
+class AddressError(ReconcilerError):
+    """The port can't be had."""
+
+    code = "address"
+
+
+class NotStarted(RuntimeFailure):
+    """workerd ended before it listened; `lines` is what it printed."""
+
+    code = "dev-not-started"
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        told = "\n".join([line for line in lines if line.strip()][:_MOST_LINES])
+        super().__init__("workerd does not take this Worker", hint=f"what it said:\n{told or '(nothing)'}")
+        self.lines = tuple(lines)
+
+
+def listen(port: int) -> socket.socket:
+    """A listening socket on the loopback, 0 taking a free port: whoever reaches it uses the certificates."""
+    try:
+        return socket.create_server(("127.0.0.1", port), backlog=128)
+    except (OSError, OverflowError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "no such port"
+        hint = "choose another one with --port, or 0 for a free one"
+        raise AddressError(f"can't listen on 127.0.0.1 port {port}: {reason}", hint=hint) from error
+
+
+def newest_date(workerd: Path, environ: Mapping[str, str]) -> str | None:
+    """The newest compatibility date that this workerd surely knows, such as 2026-11-17; None where it does not say."""
+    told: list[str] = []
+    with running(
+        [str(workerd), "--version"], environ=environment(environ), on_out=told.append, on_err=told.append
+    ) as it:
+        it.wait()
+    found = re.search(r"\d{4}-\d{2}-\d{2}", " ".join(told))
+    return found[0] if found else None
+
+
+@contextlib.contextmanager
+def serving(
+    workerd: Path,
+    config: Config,
+    listening: socket.socket,
+    *,
+    environ: Mapping[str, str],
+    on_out: OnLine,
+    on_err: OnLine,
+) -> Iterator[Child]:
+    """workerd on this socket, ready to answer. NotStarted where it does not take the configuration."""
+    ear = _Ear(on_err)
+    with contextlib.ExitStack() as stack:
+        described = stack.enter_context(_nameless(config))
+        heard, ready = os.pipe()
+        signs = stack.enter_context(os.fdopen(heard, "rb", buffering=0))
+        with os.fdopen(ready, "wb", buffering=0):
+            passed = (described.fileno(), listening.fileno(), ready)
+            options = [f"--socket-fd={SOCKET}={listening.fileno()}", f"--control-fd={ready}"]
+            command = [str(workerd), "serve", *options, f"/dev/fd/{described.fileno()}"]
+            kept = running(command, environ=environment(environ), on_out=on_out, on_err=ear.hear, passed=passed)
+            child = stack.enter_context(kept)
+        described.close()
+        _wait_until_ready(signs, child, ear)
+        yield child
+
+
+class _Ear:
+    """Keeps what workerd says until it is ready, for then it says why it does not start; afterwards passes it on."""
+
+    def __init__(self, on_err: OnLine) -> None:
+        self._on_err = on_err
+        self._lock = threading.Lock()
+        self.lines: list[str] | None = []
+
+    def hear(self, line: str) -> None:
+        with self._lock:
+            if self.lines is not None:
+                self.lines.append(line)
+                return
+        self._on_err(line)
+
+    def pass_on(self) -> None:
+        with self._lock:
+            lines, self.lines = self.lines or [], None
+        for line in lines:
+            self._on_err(line)
+
+
+def _wait_until_ready(signs: IO[bytes], child: Child, ear: _Ear) -> None:
+    """workerd writes a line into this pipe when it listens; where it ends before, the pipe does too."""
+    if not select.select([signs], [], [], _START_S)[0]:
+        raise RuntimeFailure(f"workerd was not ready after {_START_S:.0f} seconds", hint="is this machine very busy?")
+    if not signs.readline():
+        child.wait()
+        raise NotStarted(ear.lines or ())
+    ear.pass_on()
+
+
+def _nameless(config: Config) -> IO[bytes]:
+    """The text in a file without a name, in memory where that can be: nothing stays of it, even after a kill."""
+    in_memory = hasattr(os, "memfd_create")
+    file: IO[bytes] = os.fdopen(os.memfd_create("workerd"), "w+b") if in_memory else tempfile.TemporaryFile()  # noqa: SIM115
+    file.write(config.text.encode())
+    file.flush()
+    file.seek(0)  # a system may share the position among all who open it
+    return file

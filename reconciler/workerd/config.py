@@ -1,0 +1,132 @@
+"""Writes workerd's configuration, in the text form of Cap'n Proto: a Worker, and services that present certificates.
+
+Each service is of the kind `network`: as with the real binding, a call goes to the host of its URL, whatever that is,
+and presents the certificate there. (The kind `external` would send every call to one address.) The text holds private
+keys in clear, for workerd takes them so.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from reconciler.core.ports import PrivateKey
+from reconciler.workerd.form import Module, ModuleKind
+
+SOCKET = "http"
+"""The name of the socket that the Worker listens on; its address is given on the command line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a binding presents: PEM of the chain, its key, and of further CAs that an origin's certificate may be of."""
+
+    certificates: str = field(repr=False)
+    key: PrivateKey
+    trusted: tuple[str, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A variable: text as it is, everything else as JSON."""
+
+    value: object = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ServedWorker:
+    """All that workerd is told. `bindings` are pairs of name and what is served, each name once."""
+
+    modules: Sequence[Module]
+    bindings: Sequence[tuple[str, Identity | Variable]]
+    compatibility_date: str
+    compatibility_flags: Sequence[str] = ()
+    script: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The text, hidden: private keys stand in it."""
+
+    text: str = field(repr=False)
+
+
+def write_config(worker: ServedWorker) -> Config:
+    """The configuration of a Worker on one socket."""
+    identities = [(name, served) for name, served in worker.bindings if isinstance(served, Identity)]
+    services = [_worker(worker), *(_network(_service(name), identity) for name, identity in identities), _INTERNET]
+    socket = f'(name = "{SOCKET}", http = (), service = "main")'
+    head = 'using Workerd = import "/workerd/workerd.capnp";\n\nconst config :Workerd.Config = '
+    return Config(f"{head}(services = {_list(services)}, sockets = [{socket}]);\n")
+
+
+_EVERYWHERE = 'allow = ["public", "private"]'
+"""Origins of a developer are often on this machine or in a private network. workerd's own default is "public" alone."""
+
+_INTERNET = f'(name = "internet", network = ({_EVERYWHERE}, tlsOptions = (trustBrowserCas = true)))'
+"""What a plain `fetch()` reaches."""
+
+
+def _worker(worker: ServedWorker) -> str:
+    parts = [
+        _code(worker),
+        f"compatibilityDate = {literal(worker.compatibility_date)}",
+        f"compatibilityFlags = {_list(map(literal, worker.compatibility_flags))}",
+        f"bindings = {_list(_bindings(worker.bindings))}",
+    ]
+    return f'(name = "main", worker = ({", ".join(parts)}))'
+
+
+def _code(worker: ServedWorker) -> str:
+    if worker.script:
+        return f"serviceWorkerScript = {_text(worker.modules[0].data)}"
+    return f"modules = {_list(map(_module, worker.modules))}"
+
+
+def _module(module: Module) -> str:
+    binary = module.kind in (ModuleKind.DATA, ModuleKind.WASM)
+    content = f'0x"{module.data.hex()}"' if binary else _text(module.data)
+    return f"(name = {literal(module.name)}, {module.kind} = {content})"
+
+
+def _bindings(bindings: Iterable[tuple[str, Identity | Variable]]) -> Iterator[str]:
+    for name, served in bindings:
+        match served:
+            case Identity():
+                value = f"service = {literal(_service(name))}"
+            case Variable(str(text)):
+                value = f"text = {literal(text)}"
+            case Variable(other):
+                value = f"json = {literal(json.dumps(other))}"
+        yield f"(name = {literal(name)}, {value})"
+
+
+def _network(name: str, identity: Identity) -> str:
+    pair = f"privateKey = {_text(identity.key.pem)}, certificateChain = {literal(identity.certificates)}"
+    trusted = _list(map(literal, identity.trusted))
+    options = f"keypair = ({pair}), trustBrowserCas = true, trustedCertificates = {trusted}"
+    return f"(name = {literal(name)}, network = ({_EVERYWHERE}, tlsOptions = ({options})))"
+
+
+def _service(binding: str) -> str:
+    """workerd's name for the service of a binding, which stands in its messages."""
+    return f"certificate of {binding}"
+
+
+def _list(items: Iterable[str]) -> str:
+    return f"[{', '.join(items)}]"
+
+
+def _text(data: bytes) -> str:
+    return literal(data.decode("utf-8", "replace"))
+
+
+_UNPRINTABLE = re.compile(r'[\x00-\x1f"\\\x7f]')
+
+
+def literal(text: str) -> str:
+    """A text as Cap'n Proto reads it: a surrogate that stands alone, which UTF-8 has no bytes for, becomes `?`."""
+    whole = text.encode("utf-8", "replace").decode()
+    return '"' + _UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", whole) + '"'

@@ -1,0 +1,91 @@
+"""The Worker that makes one call through its binding, and what its answer and workerd's lines mean together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+from reconciler.core.reach import Call, Reach, Reached
+from reconciler.workerd.config import Config, Identity, ServedWorker, Variable, write_config
+from reconciler.workerd.form import Module, ModuleKind
+from reconciler.workerd.said import find_failure
+
+_DATE = "2024-09-23"
+"""Old enough for any workerd that is still in use, and nothing here depends on a later one."""
+
+_WORKER = b"""\
+export default {
+  async fetch(request, env) {
+    try {
+      const signal = AbortSignal.timeout(env.TIMEOUT_MS);
+      const reply = await env.MY_CERT.fetch(env.URL, { redirect: "manual", signal });
+      const { value } = reply.body ? await reply.body.getReader().read() : {};
+      const body = new TextDecoder().decode((value ?? new Uint8Array()).subarray(0, 4096));
+      return Response.json({ status: reply.status, body, proxied: reply.headers.has("cf-ray") });
+    } catch (error) {
+      return Response.json({ error: String(error), name: error.name });
+    }
+  }
+}
+"""
+
+
+def reaching_config(call: Call, *, timeout_s: float) -> Config:
+    """A Worker that makes this call whenever it is asked anything, and answers with what came of it."""
+    identity = Identity(call.certificates, call.key, tuple(call.trusted))
+    bindings: list[tuple[str, Identity | Variable]] = [
+        ("MY_CERT", identity),
+        ("URL", Variable(call.url)),
+        ("TIMEOUT_MS", Variable(round(timeout_s * 1000))),
+    ]
+    return write_config(ServedWorker([Module("main.js", ModuleKind.ES, _WORKER)], bindings, _DATE))
+
+
+def refused(lines: Sequence[str]) -> Reach:
+    """What it means that workerd did not start, by what it printed."""
+    failure = find_failure(lines)
+    if failure is not None and failure.reached is Reached.UNUSABLE:
+        return Reach(failure.reached, failure.detail)
+    return Reach(Reached.INCONCLUSIVE, f"workerd did not start: {_first(lines)}")
+
+
+def judge(answer: bytes, lines: Sequence[str]) -> Reach:
+    """What became of a call, by the Worker's answer and what workerd printed."""
+    try:
+        told = json.loads(answer)
+    except (ValueError, RecursionError):
+        told = None
+    if not isinstance(told, dict):
+        return Reach(Reached.INCONCLUSIVE, f"workerd gave no answer that can be read: {_first(lines)}")
+    if isinstance(told.get("status"), int):
+        reach = _judge_reply(told["status"], str(told.get("body", "")))
+        return replace(reach, proxied=told.get("proxied") is True)
+    failure = find_failure(lines)
+    if failure is not None:
+        return Reach(failure.reached, failure.detail, alert=failure.alert)
+    if told.get("name") == "TimeoutError":
+        return Reach(Reached.UNREACHABLE, "the origin did not answer in time")
+    if "Network connection lost" in str(told.get("error")):
+        # So looks a port that nobody listens at, and an origin that refuses a certificate without a word, as Node does.
+        return Reach(Reached.INCONCLUSIVE, "the connection was refused, or closed without a word")
+    return Reach(Reached.INCONCLUSIVE, f"the call failed: {str(told.get('error'))[:200]}")
+
+
+_NGINX = (
+    ("No required SSL certificate was sent", Reached.NOT_SENT, "the origin says that it got no certificate"),
+    ("The SSL certificate error", Reached.REJECTED, "the origin does not take the certificate; its log says why"),
+)
+"""nginx finishes the handshake and answers 400 with one of these pages."""
+
+
+def _judge_reply(status: int, body: str) -> Reach:
+    if status == 400:
+        for words, reached, detail in _NGINX:
+            if words in body:
+                return Reach(reached, detail, status)
+    return Reach(Reached.ANSWERED, f"the origin answered {status}", status)
+
+
+def _first(lines: Sequence[str]) -> str:
+    return next((line[:200] for line in lines if line), "it printed nothing")

@@ -1,0 +1,78 @@
+"""What workerd's stderr says of a TLS connection that failed: the Worker itself gets only "internal error".
+
+The lines are those of workerd 2025-09 (BoringSSL) and of 2026-11 (rustls). What is not known here is nobody's fault.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from reconciler.core.reach import Reached
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a connection failed, or why workerd does not take a pair."""
+
+    reached: Reached
+    detail: str
+    alert: str | None = None
+
+
+_ALERT = re.compile(r"received fatal alert: (?P<rustls>[A-Za-z]+)|_ALERT_(?P<boring>[A-Z_]+)")
+_ALERTS: Mapping[str, tuple[Reached, str]] = {
+    "unknown_ca": (Reached.REJECTED, "it does not trust the issuer, or the chain lacks an intermediate"),
+    "certificate_expired": (Reached.REJECTED, "it takes the certificate for expired"),
+    "certificate_revoked": (Reached.REJECTED, "it takes the certificate for revoked"),
+    "certificate_unknown": (Reached.REJECTED, "it does not take the certificate"),
+    "bad_certificate": (Reached.REJECTED, "it does not take the certificate; is it valid already?"),
+    "unsupported_certificate": (Reached.REJECTED, "the certificate is not one for clients"),
+    "access_denied": (Reached.REJECTED, "it does not let this client in"),
+    "decrypt_error": (Reached.REJECTED, "the signature of the key does not fit the certificate"),
+    "certificate_required": (Reached.NOT_SENT, "it got no certificate"),
+    "handshake_failure": (Reached.REJECTED, "it got no certificate, or there is no algorithm that both sides know"),
+}
+"""RFC 8446 section 6.2. Which alert a server sends is its own choice."""
+
+_UNTRUSTED = (
+    re.compile(r"invalid peer certificate: (?P<reason>.+)"),
+    re.compile(r"TLS peer's certificate is not trusted; reason = (?P<reason>.+)"),
+)
+_UNREACHABLE = re.compile(
+    r"failed to lookup address|DNS lookup failed|Connection refused|connect\(\).*(?:refused|reach)"
+)
+_UNUSABLE = re.compile(
+    r"TLS configuration: (?P<rustls>.+)"
+    r"|(?P<boring>(?:PEM routines|Cipher functions|X\.509 [a-z ]+):OPENSSL_internal:\w+)"
+)
+_LONGEST = 200
+
+
+def find_failure(lines: Iterable[str]) -> Failure | None:
+    """The first failure that these lines of workerd's stderr tell of."""
+    return next((failure for line in lines if (failure := read_failure(line)) is not None), None)
+
+
+def read_failure(line: str) -> Failure | None:
+    """What one line tells; None where it is of something else."""
+    if alert := _ALERT.search(line):
+        return _alert(alert)
+    for pattern in _UNTRUSTED:
+        if found := pattern.search(line):
+            reason = found["reason"][:_LONGEST]
+            return Failure(Reached.SERVER_UNTRUSTED, f"the origin's own certificate is not trusted here: {reason}")
+    if found := _UNUSABLE.search(line):
+        reason = (found["rustls"] or found["boring"])[:_LONGEST]
+        return Failure(Reached.UNUSABLE, f"the runtime does not take certificate and key: {reason}")
+    if _UNREACHABLE.search(line):
+        return Failure(Reached.UNREACHABLE, "the origin's name does not resolve, or nothing answers there")
+    return None
+
+
+def _alert(found: re.Match[str]) -> Failure:
+    camel = found["rustls"]
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", camel).lower() if camel else found["boring"].lower()
+    reached, meaning = _ALERTS.get(words, (Reached.INCONCLUSIVE, "that says nothing of the certificate"))
+    return Failure(reached, f"the origin ended the handshake with {words}: {meaning}", words)
