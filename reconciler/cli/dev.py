@@ -1,0 +1,92 @@
+"""`dev`: a declared Worker on this machine, with the real certificates."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reconciler.cli.session import Session, command, say
+
+if TYPE_CHECKING:
+    from reconciler.core.errors import Diagnostic
+    from reconciler.dev import Running
+
+WorkerArgument = Annotated[str, typer.Argument(help="A Worker's label in mtls.toml.")]
+EnvironmentOption = Annotated[
+    str | None, typer.Option("--env", "-e", metavar="NAME", help="Its environment; without it the top level.")
+]
+PortOption = Annotated[
+    int, typer.Option("--port", "-p", metavar="PORT", min=0, max=65535, help="On 127.0.0.1; 0 takes a free one.")
+]
+WithoutOption = Annotated[
+    bool, typer.Option("--without-unserved", help="Run it without the bindings that can't be served here.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this file."""
+    command(app, example="mtlsctl dev checkout --env staging --port 8788")(dev)
+
+
+def dev(
+    session: Session,
+    worker: WorkerArgument,
+    environment: EnvironmentOption = None,
+    port: PortOption = 8788,
+    without_unserved: WithoutOption = False,
+) -> None:
+    """Run a Worker on this machine, its mTLS bindings presenting the real certificates, until Ctrl-C.
+
+    The project's own wrangler makes the Worker and workerd, the runtime of Workers, runs it; neither gets a token, and
+    no store is asked. Variables are served too. Every other binding (KV, R2, secrets, ...) is named and refused, or
+    missing with --without-unserved. Private keys are handed to workerd in memory: no file has them.
+    """
+    from reconciler.dev import DevRequest, run_dev
+
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))  # closing the terminal ends it in order, too
+    request = DevRequest(worker, environment or None, port, without_unserved)
+    run_dev(session.open_project(), request, _Terminal(session))
+
+
+class _Terminal:
+    """Tells a person at a terminal."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.log = session.log
+
+    def findings(self, found: tuple[Diagnostic, ...]) -> None:
+        if found:
+            say(self._session.findings(found, self._session.style(sys.stderr)), err=True)
+
+    def ready(self, running: Running) -> None:
+        from reconciler.core.binding_findings import environment_text
+        from reconciler.outputs.dev import render_running
+
+        presented = [(one.binding, one.certificate, one.ends) for one in running.presented]
+        where = environment_text(running.environment)
+        style = self._session.style(sys.stdout)
+        self._session.emit(render_running(running.worker, where, running.url, presented, style))
+        sys.stdout.flush()
+        say("Ctrl-C ends it. Whoever reaches this port calls with these certificates.", err=True)
+
+    def out(self, line: str) -> None:
+        from reconciler.outputs.dev import render_line
+
+        with contextlib.suppress(OSError):  # nobody reads it any more, and the Worker runs on
+            say(render_line(line))
+            sys.stdout.flush()
+
+    def err(self, line: str) -> None:
+        from reconciler.outputs.dev import render_line
+        from reconciler.workerd.said import read_failure
+
+        if line.startswith("stack: "):
+            return  # addresses in workerd
+        failure = read_failure(line)
+        say(render_line(line if failure is None else f"a call failed: {failure.detail}"), err=True)

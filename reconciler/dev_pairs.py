@@ -1,0 +1,95 @@
+"""The pairs that a Worker's bindings present, opened to be used on this machine and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from reconciler.core.binding_findings import Site
+from reconciler.core.certificate_files import MAX_CHAIN_BYTES, parse_file
+from reconciler.core.certificates import Bundle
+from reconciler.core.errors import Diagnostic, InputError, KeySourceError, Pointer, Severity
+from reconciler.core.key_pairs import check_pair, only_key
+from reconciler.core.model import ById, CertificateName, DeclaredCertificate, Desired, KeyReference
+from reconciler.core.pem import encode
+from reconciler.core.ports import FileReader, PrivateKey, Sources
+from reconciler.core.preflight import check_for_upload
+from reconciler.workerd.choosing import unserved_by_id, unserved_without_key
+from reconciler.workerd.config import Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """A binding that works, the certificate that it presents, and until when that is valid."""
+
+    binding: str
+    certificate: str
+    ends: datetime
+
+
+@dataclass(slots=True)
+class Pairs:
+    """What is found while the pairs are opened. `refused` has the bindings that can't be served, each with the reason;
+    `notes` is what a person may want to know of the others.
+    """
+
+    site: Site
+    desired: Desired
+    files: FileReader
+    keys: Sources = field(repr=False)
+    now: datetime
+    refused: dict[str, Diagnostic] = field(default_factory=dict)
+    notes: list[Diagnostic] = field(default_factory=list)
+    presented: list[Presented] = field(default_factory=list)
+
+    def open_all(self) -> dict[str, Identity]:
+        """What each declared binding presents, those left out that are refused. InputError for a pair that is none."""
+        found: dict[str, Identity] = {}
+        opened: dict[CertificateName, Identity | Diagnostic] = {}
+        for binding in self.site.worker.environments.get(self.site.environment, ()):
+            if isinstance(binding.target, ById):
+                self.refused[binding.binding] = unserved_by_id(self.site, binding.binding)
+                continue
+            name = binding.target.certificate
+            if name not in opened:
+                opened[name] = self._open(binding.binding, self.desired.declaration.certificates[name])
+            identity = opened[name]
+            if isinstance(identity, Identity):
+                found[binding.binding] = identity
+                self.presented.append(Presented(binding.binding, name, self.desired.bundles[name].ends))
+            else:
+                self.refused[binding.binding] = identity
+        return found
+
+    def _open(self, binding: str, declared: DeclaredCertificate) -> Identity | Diagnostic:
+        if declared.key is None:
+            return unserved_without_key(self.site, binding, declared.name)
+        where = Pointer(self.desired.declaration.path, ("certificates", declared.name, "private_key"))
+        bundle = self.desired.bundles[declared.name]
+        try:
+            key = self._open_key(declared.key, bundle, where)
+        except KeySourceError as error:
+            message = f"{binding} presents {declared.name!r}, whose key is not at hand: {error.message}"
+            return Diagnostic(Severity.ERROR, error.code, message, where, error.hint, declared.name)
+        found = check_for_upload(bundle, ca=False, path=declared.path, now=self.now)
+        # Here it is the origin that decides: an expired certificate may be just what somebody wants to try.
+        grave = (problem for problem in found if problem.severity is Severity.ERROR)
+        self.notes.extend(replace(problem, severity=Severity.WARNING) for problem in grave)
+        return Identity(bundle.pem(), key, self._trusted(declared))
+
+    def _open_key(self, reference: KeyReference, bundle: Bundle, where: Pointer) -> PrivateKey:
+        """The key with nothing beside it. An old workerd starts with a key that does not belong, and sends nothing."""
+        key = self.keys[reference.source].open(reference)
+        problems = check_pair(bundle, key.pem, where=where)
+        if any(found.severity is Severity.ERROR for found in problems):
+            raise InputError(problems)
+        self.notes.extend((*key.findings, *problems))
+        return PrivateKey(only_key(key.pem))
+
+    def _trusted(self, declared: DeclaredCertificate) -> tuple[str, ...]:
+        """The roots of the origin that `verify` names; those of this machine are trusted anyway."""
+        path = declared.verify.ca if declared.verify is not None else None
+        if path is None:
+            return ()
+        roots = parse_file(self.files.read(path, limit=MAX_CHAIN_BYTES), path)
+        return tuple(encode("CERTIFICATE", der) for der in roots.ders)

@@ -1,0 +1,74 @@
+"""Has a project's own wrangler make the upload form of a Worker, without a login and without uploading anything."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from reconciler.core.errors import FileError
+from reconciler.core.model import EnvironmentName
+from reconciler.runtime.children import OnLine, RuntimeFailure, environment, running, undisturbed
+
+_NODE = ("NODE_PATH", "NODE_OPTIONS", "NODE_EXTRA_CA_CERTS", "NVM_DIR", "VOLTA_HOME", "ASDF_DIR", "ASDF_DATA_DIR")
+"""What Node and the managers of its versions look at; a shim that npm put there may be one of theirs."""
+_QUIET = {"CI": "true", "NO_COLOR": "1", "WRANGLER_SEND_METRICS": "false", "WRANGLER_SEND_ERROR_REPORTS": "false"}
+_MOST = 200 * 1024 * 1024
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_MOST_LINES = 12
+
+
+class BundleFailed(RuntimeFailure):
+    """wrangler could not make the Worker."""
+
+    code = "dev-bundle"
+
+
+def bundle(
+    wrangler: Path, config: Path, name: EnvironmentName, *, environ: Mapping[str, str], on_line: OnLine
+) -> bytes:
+    """The upload form of an environment of a wrangler file, made by a dry run in the file's folder.
+
+    Everything but what wrangler itself keeps in `.wrangler` goes into a private folder that is gone afterwards.
+    """
+    told: list[str] = []
+
+    def hear(line: str) -> None:
+        told.append(_COLOUR.sub("", line).rstrip())
+        on_line(told[-1])
+
+    folder = Path(tempfile.mkdtemp(prefix="mtlsctl-dev-"))  # 0700
+    try:
+        form = folder / "form"
+        options = ["--dry-run", "--outfile", str(form), "--config", str(config), f"--env={name or ''}"]
+        variables = {**environment(environ, *_NODE), **_QUIET, "WRANGLER_LOG_PATH": str(folder / "logs")}
+        command = [str(wrangler), "deploy", *options]
+        with running(command, environ=variables, on_out=hear, on_err=hear, cwd=config.parent) as child:
+            code = child.wait()
+        if code != 0 or not form.is_file():
+            raise BundleFailed("wrangler could not make this Worker", hint=f"{_hint(code)}\n{_worth(told)}")
+        return _read(form)
+    finally:
+        with undisturbed():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _read(form: Path) -> bytes:
+    size = form.stat().st_size
+    if size > _MOST:
+        raise FileError(f"what wrangler made has {size:,} bytes, more than a Worker may have", code="dev-bundle")
+    return form.read_bytes()
+
+
+def _worth(lines: list[str]) -> str:
+    """The lines that say what went wrong: from the first error on."""
+    start = next((number for number, line in enumerate(lines) if "ERROR" in line), 0)
+    worth = [line for line in lines[start:] if line.strip() and "Logs were written" not in line]
+    return "\n".join(worth[:_MOST_LINES]) or "(nothing)"
+
+
+def _hint(code: int) -> str:
+    needs = "wrangler needs Node on the path; " if code == 127 else ""
+    return f"{needs}`wrangler deploy --dry-run` tells the same. What it said:"
