@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import re
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from reconciler.core.errors import FileError
 from reconciler.core.model import EnvironmentName
-from reconciler.runtime.children import OnLine, RuntimeFailure, environment, running, undisturbed
+from reconciler.runtime.children import OnLine, RuntimeFailure, environment, running
+from reconciler.runtime.wrangler import QUIET, plain, private_folder
 
 _NODE = ("NODE_PATH", "NODE_OPTIONS", "NODE_EXTRA_CA_CERTS", "NVM_DIR", "VOLTA_HOME", "ASDF_DIR", "ASDF_DATA_DIR")
 """What Node and the managers of its versions look at; a shim that npm put there may be one of theirs."""
-_QUIET = {"CI": "true", "NO_COLOR": "1", "WRANGLER_SEND_METRICS": "false", "WRANGLER_SEND_ERROR_REPORTS": "false"}
 _MOST = 200 * 1024 * 1024
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _MOST_LINES = 12
 
 
@@ -36,23 +32,19 @@ def bundle(
     told: list[str] = []
 
     def hear(line: str) -> None:
-        told.append(_COLOUR.sub("", line).rstrip())
+        told.append(plain(line))
         on_line(told[-1])
 
-    folder = Path(tempfile.mkdtemp(prefix="mtlsctl-dev-"))  # 0700
-    try:
+    with private_folder("dev") as folder:
         form = folder / "form"
         options = ["--dry-run", "--outfile", str(form), "--config", str(config), f"--env={name or ''}"]
-        variables = {**environment(environ, *_NODE), **_QUIET, "WRANGLER_LOG_PATH": str(folder / "logs")}
+        variables = {**environment(environ, *_NODE), **QUIET, "WRANGLER_LOG_PATH": str(folder / "logs")}
         command = [str(wrangler), "deploy", *options]
         with running(command, environ=variables, on_out=hear, on_err=hear, cwd=config.parent) as child:
             code = child.wait()
         if code != 0 or not form.is_file():
             raise BundleFailed("wrangler could not make this Worker", hint=f"{_hint(code)}\n{_worth(told)}")
         return _read(form)
-    finally:
-        with undisturbed():
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _read(form: Path) -> bytes:

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from reconciler.core.errors import DeployError
 from reconciler.core.model import EnvironmentName
-from reconciler.runtime.children import running, undisturbed
+from reconciler.runtime.children import running
 from reconciler.runtime.find import find_wrangler
+from reconciler.runtime.wrangler import QUIET, plain, private_folder
 
 _NOT_FOR_WRANGLER = ("CLOUDFLARE_API_KEY", "CLOUDFLARE_EMAIL", "CF_API_KEY", "CF_EMAIL", "CLOUDFLARE_ENV")
 """A global key would win over the token (wrangler 4), and an environment over the one that is asked for."""
-_QUIET = {"CI": "true", "NO_COLOR": "1", "WRANGLER_SEND_METRICS": "false", "WRANGLER_SEND_ERROR_REPORTS": "false"}
-_COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _KEPT_LINES = 400
 _SHOWN_LINES = 4
 _MOST_OUTPUT = 1_000_000
@@ -45,12 +40,12 @@ class WranglerRoller:
                 hint="`npm install --save-dev wrangler` beside it, or set MTLSCTL_WRANGLER",
             )
         command = [str(wrangler), "deploy", "--config", str(path), f"--env={environment or ''}"]
-        with _private_folder() as private:
+        with private_folder("deploy") as private:
             told = private / "output.ndjson"
             lines: list[str] = []
 
             def hear(line: str) -> None:
-                lines.append(_COLOUR.sub("", line).rstrip())
+                lines.append(plain(line))
                 del lines[:-_KEPT_LINES]
 
             variables = {**self._environment(), "WRANGLER_OUTPUT_FILE_PATH": str(told)}
@@ -68,17 +63,7 @@ class WranglerRoller:
             if name not in self.withheld and name not in _NOT_FOR_WRANGLER and "PRIVATE KEY-----" not in value
         }
         account = {"CLOUDFLARE_ACCOUNT_ID": self.account_id} if self.account_id else {}
-        return {**kept, **account, **_QUIET}
-
-
-@contextmanager
-def _private_folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="mtlsctl-deploy-"))  # 0700
-    try:
-        yield folder
-    finally:
-        with undisturbed():
-            shutil.rmtree(folder, ignore_errors=True)
+        return {**kept, **account, **QUIET}
 
 
 def _version(told: Path) -> str | None:

@@ -1,0 +1,32 @@
+"""What every run of wrangler has in common: it asks nothing, reports nothing home, and works in a private folder."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from reconciler.runtime.children import undisturbed
+
+QUIET = {"CI": "true", "NO_COLOR": "1", "WRANGLER_SEND_METRICS": "false", "WRANGLER_SEND_ERROR_REPORTS": "false"}
+
+_COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def plain(line: str) -> str:
+    """A line of its output without colours, which it uses for errors even where it is told not to."""
+    return _COLOUR.sub("", line).rstrip()
+
+
+@contextmanager
+def private_folder(name: str) -> Iterator[Path]:
+    """A folder that this user alone can look into, gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix=f"mtlsctl-{name}-"))  # 0700
+    try:
+        yield folder
+    finally:
+        with undisturbed():
+            shutil.rmtree(folder, ignore_errors=True)
