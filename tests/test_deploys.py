@@ -10,6 +10,8 @@ import pytest
 from reconciler.apply.deploys import in_waves
 from reconciler.core.deploys import NOBODY, Wanted
 from reconciler.core.diff import make_changes
+from reconciler.core.drift_live import join_live
+from reconciler.core.drift_look import make_drift
 from reconciler.core.left import find_left
 from reconciler.core.live import LiveState, compare_live, target_of
 from reconciler.core.model import (
@@ -216,3 +218,53 @@ def test_what_is_left_to_deploy_is_what_was_written_and_not_deployed() -> None:
     ]
     assert find_left(failed, (), StoreSettings(), files) == ()
     assert find_left(unwritten, (), cloudflare, files) == ()
+
+
+@pytest.mark.parametrize(
+    ("live", "found", "told"),
+    [
+        (serves({"BILLING": NEW.id}), {"BILLING": NEW.id}, []),
+        (
+            serves({"BILLING": OLD.id}),
+            {"BILLING": NEW.id},
+            [("changed", "live:workers/checkout/wrangler.toml:top-level:BILLING")],
+        ),
+        (serves({}), {"BILLING": NEW.id}, [("missing", "live:workers/checkout/wrangler.toml:top-level:BILLING")]),
+        (
+            Live(workers={"shop": None}),
+            {"BILLING": NEW.id},
+            [("missing", "live:workers/checkout/wrangler.toml:top-level:BILLING")],
+        ),
+        (
+            serves({"BILLING": NEW.id, "GONE": OLD.id}),
+            {"BILLING": NEW.id},
+            [("unexpected", "live:workers/checkout/wrangler.toml:top-level:GONE")],
+        ),
+        (serves({"BILLING": NEW.id, "THEIRS": real(9)}), {"BILLING": NEW.id}, []),
+        (
+            serves({"BILLING": NEW.id}, {"BILLING": OLD.id}),
+            {"BILLING": NEW.id},
+            [("changed", "live:workers/checkout/wrangler.toml:top-level:BILLING")],
+        ),
+    ],
+    ids=["in sync", "another id", "no binding", "no Worker", "an undeclared one of ours", "a foreign one", "gradual"],
+)
+def test_drift_of_what_serves_is_named_and_nothing_else(
+    live: Live, found: Mapping[str, str], told: Sequence[tuple[str, str]]
+) -> None:
+    """With stable keys; what is not ours is nobody's drift."""
+    wanted = desired({"billing": 1}, [worker(tables={None: {"BILLING": "billing"}})], store=StoreKind.CLOUDFLARE)
+    there = actual([NEW, OLD], {"checkout": named(found)}, live=live)
+    plan = make_plan(make_changes(wanted, there, NOW), wanted, there.listing, now=NOW, show_live=True)
+    drift = join_live(make_drift(plan, wanted, there), plan, wanted, there)
+    assert [(one.state, one.key) for one in drift.findings if one.subject == "live"] == told
+
+
+def test_what_serves_and_could_not_be_looked_at_is_no_drift_but_an_error() -> None:
+    """Exit 1, with the reason."""
+    wanted = desired({"billing": 1}, [worker(tables={None: {"BILLING": "billing"}})], store=StoreKind.CLOUDFLARE)
+    there = actual([NEW], {"checkout": named({"BILLING": NEW.id})}, live=Live(unread={"shop": "no right"}))
+    plan = make_plan(make_changes(wanted, there, NOW), wanted, there.listing, now=NOW, show_live=True)
+    drift = join_live(make_drift(plan, wanted, there), plan, wanted, there)
+    assert drift.exit_code == 1
+    assert "no right" in drift.diagnostics[-1].message

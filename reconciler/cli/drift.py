@@ -7,6 +7,7 @@ import sys
 
 import typer
 
+from reconciler.cli.planning import LiveOption
 from reconciler.cli.session import Format, FormatOption, OutOption, Session, command
 
 
@@ -15,22 +16,27 @@ def register(app: typer.Typer) -> None:
     command(app, example="mtlsctl drift --format json --out drift.json")(drift)
 
 
-def drift(session: Session, output_format: FormatOption = Format.TEXT, out: OutOption = None) -> None:
+def drift(
+    session: Session, output_format: FormatOption = Format.TEXT, out: OutOption = None, live: LiveOption = False
+) -> None:
     """Show what is not as declared; exit 2 where anything is.
 
     Certificates, bindings and entries that changed, are missing, or are there without being declared: in the store, in
-    the wrangler files, in the certificate files. Each has a key that stays the same from run to run. Looks at what a
-    plan looks at, opens no private key and changes nothing.
+    the wrangler files, in the certificate files; with `--live` in what serves too. Each has a key that stays the same
+    from run to run. Looks at what a plan looks at, opens no private key and changes nothing.
     """
     from reconciler.app import PlanRequest, plan
+    from reconciler.core.drift_live import join_live
     from reconciler.core.drift_look import make_drift
     from reconciler.core.errors import Severity
     from reconciler.documents.drift import drift_document
     from reconciler.outputs.drift import render_drift
 
     project = session.open_project()
-    planned = plan(project, PlanRequest())
+    planned = plan(project, PlanRequest(live=live))
     found = make_drift(planned.plan, planned.desired, planned.actual)
+    if live:
+        found = join_live(found, planned.plan, planned.desired, planned.actual)
     if output_format is Format.JSON:
         session.emit_document(drift_document(found, project.place), out)
     else:

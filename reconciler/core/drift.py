@@ -33,6 +33,7 @@ class Subject(StrEnum):
     ENTRY = "entry"
     ENVIRONMENT = "environment"
     BINDING = "binding"
+    LIVE = "live"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,10 @@ class Drift:
     def joined(self, findings: Iterable[DriftFinding], *, in_sync: int = 0) -> Drift:
         """The same with findings, and things in sync, that were looked for elsewhere."""
         return replace(self, findings=in_order((*self.findings, *findings)), in_sync=self.in_sync + in_sync)
+
+    def told(self, diagnostics: Iterable[Diagnostic]) -> Drift:
+        """The same with what else stood in the way of looking."""
+        return replace(self, diagnostics=(*self.diagnostics, *diagnostics))
 
 
 def in_order(findings: Iterable[DriftFinding]) -> tuple[DriftFinding, ...]:

@@ -30,7 +30,12 @@ class ToDeploy:
     @property
     def command(self) -> tuple[str, ...]:
         """What deploys it, from the folder of mtls.toml."""
-        return ("wrangler", "deploy", "--config", self.config, f"--env={self.environment or ''}")
+        return deploy_command(self.config, self.environment)
+
+
+def deploy_command(config: str, environment: EnvironmentName) -> tuple[str, ...]:
+    """What deploys one environment of a wrangler file; an empty `--env` is the top level, said so."""
+    return ("wrangler", "deploy", "--config", config, f"--env={environment or ''}")
 
 
 def find_left(
