@@ -67,6 +67,7 @@ class FakeCloudflare:
     calls: list[str] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     in_use: dict[EntryId, int] = field(default_factory=dict)
+    services: dict[EntryId, tuple[str, ...]] = field(default_factory=dict)
     hidden: dict[EntryId, int] = field(default_factory=dict)
     faults: dict[str, list[Fault]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -98,6 +99,8 @@ class FakeCloudflare:
                 return self._upload(request)
             if not entry_id:
                 return self._list(request)
+            if entry_id.endswith("/associations"):
+                return self._associations(EntryId(entry_id.removesuffix("/associations")))
             return self._delete(entry_id) if request.method == "DELETE" else self._get(entry_id)
         except StoreRefused as error:
             return _from_store(error)
@@ -120,6 +123,11 @@ class FakeCloudflare:
     def _get(self, entry_id: EntryId) -> httpx.Response:
         entry = self.store.get(entry_id)
         return success(shown(entry)) if entry else refuse(404, 1472, "Certificate not found")
+
+    def _associations(self, entry_id: EntryId) -> httpx.Response:
+        if self.store.get(entry_id) is None:
+            return refuse(404, 1472, "Certificate not found")
+        return success([{"service": name, "status": "pending_deployment"} for name in self.services.get(entry_id, ())])
 
     def _upload(self, request: httpx.Request) -> httpx.Response:
         body = json.loads(request.content)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from reconciler.apply.run import Run
-from reconciler.core.errors import EntryInUse, EntryNotFound, ReconcilerError
+from reconciler.apply.together import Effect, attempt_all
+from reconciler.core.errors import EntryInUse, EntryNotFound, ReconcilerError, UseUnknown
 from reconciler.core.model import Condition, Phase, Retire
 from reconciler.core.outcome import Status, Step
 from reconciler.core.ports import Store
@@ -24,8 +26,12 @@ def retire_all(run: Run) -> None:
             if run.start(index):
                 run.end(index, run.failure(index, error))
         return
-    for index, retire in retires:
-        run.attempt(index, partial(_retire, run.world.store, retire, is_safe=retire.entry.id in safe))
+    attempt_all(run, [(index, _prepare(run, retire, is_safe=retire.entry.id in safe)) for index, retire in retires])
+
+
+def _prepare(run: Run, retire: Retire, *, is_safe: bool) -> Callable[[], Effect]:
+    """Nothing is to be prepared: both calls of a retire are the store's."""
+    return lambda: partial(_retire, run.world.store, retire, is_safe=is_safe)
 
 
 def _retire(store: Store, retire: Retire, *, is_safe: bool) -> Step:
@@ -52,4 +58,6 @@ def _retire(store: Store, retire: Retire, *, is_safe: bool) -> Step:
         return Step(retire, Status.DONE, entry=entry_id, note="it was gone already")
     except EntryInUse as error:
         return wait(Condition.IN_USE, f"the store says: {error.message}")
+    except UseUnknown as error:
+        return wait(Condition.LIVE_UNCHECKED, error.message)
     return Step(retire, Status.DONE, entry=entry_id)

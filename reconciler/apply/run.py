@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from reconciler.core.errors import Diagnostic, ReconcilerError, Severity
-from reconciler.core.model import Change, Desired, EntryId, Phase
+from reconciler.core.model import Change, Desired, EntryId, Phase, Upload
 from reconciler.core.outcome import Status, Step
 from reconciler.core.plan import Plan
 from reconciler.core.ports import Files, Roller, Sources, Store
@@ -79,6 +79,8 @@ class Run:
     def end(self, index: int, step: Step) -> None:
         """Say how a change ended."""
         self.steps[index] = step
+        if isinstance(step.change, Upload) and step.status is Status.DONE and step.entry is not None:
+            self.uploaded[step.change.digest] = step.entry
         try:
             self.world.observer.finished(step)
         except ReconcilerError as error:

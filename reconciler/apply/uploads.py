@@ -1,10 +1,14 @@
-"""The first phase: every key is looked at before anything changes, then what is missing is uploaded."""
+"""The first phase: every key is looked at before anything changes, then what is missing is uploaded.
+
+A key is opened twice and held neither time: to look at it, and for as long as its upload takes.
+"""
 
 from __future__ import annotations
 
 from functools import partial
 
 from reconciler.apply.run import Run
+from reconciler.apply.together import Effect, attempt_all
 from reconciler.core.errors import AlreadyStored, InputError, Pointer, ReconcilerError, Severity, StoreError
 from reconciler.core.key_pairs import check_pair, only_key
 from reconciler.core.model import Entry, Phase, Upload
@@ -29,9 +33,8 @@ def check_keys(run: Run) -> None:
 
 def upload_all(run: Run) -> None:
     """Upload what is left after the keys were looked at."""
-    for index, change in list(run.of(Phase.UPLOAD)):
-        if isinstance(change, Upload):
-            run.attempt(index, partial(_upload, run, change))
+    uploads = [(index, change) for index, change in run.of(Phase.UPLOAD) if isinstance(change, Upload)]
+    attempt_all(run, [(index, partial(_prepare, run, upload)) for index, upload in uploads])
 
 
 def _open_key(run: Run, upload: Upload) -> PrivateKey | None:
@@ -54,36 +57,45 @@ def _open_key(run: Run, upload: Upload) -> PrivateKey | None:
     return None
 
 
-def _upload(run: Run, upload: Upload) -> Step:
+def _prepare(run: Run, upload: Upload) -> Effect:
     bundle = run.desired.bundles[upload.certificate]
     ca = run.desired.declaration.certificates[upload.certificate].ca
+    return partial(_upload, run, upload, NewEntry(upload.name, ca, bundle.pem(), _open_key(run, upload)))
+
+
+def _upload(run: Run, upload: Upload, new: NewEntry) -> Step:
     note = None
     try:
-        entry = run.world.store.upload(NewEntry(upload.name, ca, bundle.pem(), _open_key(run, upload)))
-    except AlreadyStored:
-        entry = _find_content(run, upload, ca=ca)
+        entry = run.world.store.upload(new)
+    except AlreadyStored as refused:
+        entry = _find_content(run, upload, refused, ca=new.ca)
         note = "the store had this content already"
     if entry.bundle is None or entry.bundle.digest != upload.digest:
         raise StoreError(
             f"the store says {entry.id} is {upload.certificate!r}, but gives another content back",
             hint="nothing was bound to it; run `mtlsctl plan` and look at the entry",
         )
-    run.uploaded[upload.digest] = entry.id
     return Step(upload, Status.DONE, entry=entry.id, note=note)
 
 
-def _find_content(run: Run, upload: Upload, *, ca: bool) -> Entry:
+def _find_content(run: Run, upload: Upload, refused: AlreadyStored, *, ca: bool) -> Entry:
     """The entry that stood in the way of an upload: another run's, or our own of which the reply was lost."""
-    entries = run.world.store.list_entries().entries
-    for entry in entries:
-        same = entry.bundle is not None and entry.bundle.digest == upload.digest
-        if same and is_other_stacks(read_mark(entry), run.desired.declaration):
+    entries = (refused.entry,) if refused.entry is not None else run.world.store.list_entries().entries
+    same = [entry for entry in entries if entry.bundle is not None and entry.bundle.digest == upload.digest]
+    for entry in same:
+        if is_other_stacks(read_mark(entry), run.desired.declaration):
             raise StoreError(
                 f"another stack has just uploaded the content of {upload.certificate!r} as {entry.id} ({entry.name!r})",
                 hint="run `mtlsctl plan`, which tells what can be done",
             )
-        if same and entry.ca is ca and entry.type == CUSTOM:
+        if entry.ca is ca and entry.type == CUSTOM:
             return entry
+    if same:
+        kind = f"{same[0].type} {'CA' if same[0].ca else 'leaf'}"
+        raise StoreError(
+            f"the store has the content of {upload.certificate!r} as {same[0].id}, a {kind}, which can't serve",
+            hint="run `mtlsctl plan`, which tells what can be done",
+        )
     leaf = run.desired.bundles[upload.certificate].fingerprint
     kin = [entry for entry in entries if entry.bundle is not None and entry.bundle.fingerprint == leaf]
     named = "; of the same leaf it lists " + ", ".join(f"{entry.id} ({entry.name!r})" for entry in kin) if kin else ""

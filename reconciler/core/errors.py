@@ -9,6 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reconciler.core.model import Entry
 
 
 class ExitCode(IntEnum):
@@ -236,9 +240,13 @@ class StoreRefused(StoreError):
 
 
 class AlreadyStored(StoreRefused):
-    """1471: the store holds this content, under whatever name."""
+    """1471: the store holds this content, under whatever name. `entry`: the one that has it, where it is found."""
 
     code = "already-stored"
+
+    def __init__(self, message: str, *, number: int, hint: str | None = None, entry: Entry | None = None) -> None:
+        super().__init__(message, number=number, hint=hint)
+        self.entry = entry
 
 
 class EntryNotFound(StoreRefused):
@@ -251,6 +259,18 @@ class EntryInUse(StoreRefused):
     """The entry can't be deleted while something presents it."""
 
     code = "entry-in-use"
+
+
+class UseUnknown(StoreError):
+    """Whether something presents an entry can't be told, so it is kept."""
+
+    code = "use-unknown"
+
+
+class StoreClosed(StoreError):
+    """The run was interrupted before this call began, or while it waited."""
+
+    code = "store-closed"
 
 
 class QuotaReached(StoreRefused):

@@ -58,11 +58,19 @@ class StoreReader(Protocol):
 class Store(StoreReader, Protocol):
     """The whole store. Entries can't be changed."""
 
+    @property
+    def at_once(self) -> int:
+        """How many calls it takes at once, each from a thread of its own; 1: one at a time, from one thread alone."""
+
     def upload(self, new: NewEntry) -> Entry:
         """The entry as stored. AlreadyStored, QuotaReached, or StoreRefused where the store says no."""
 
     def delete(self, entry_id: EntryId) -> None:
-        """Gone afterwards. EntryNotFound, EntryInUse, or StoreRefused where the store says no."""
+        """Gone afterwards. EntryNotFound, EntryInUse, UseUnknown where it can't be told whether something presents it,
+        or StoreRefused where the store says no."""
+
+    def give_up(self) -> None:
+        """Begin nothing more: whoever waits, and whoever comes, meets StoreClosed. What is under way may end."""
 
 
 class KeySource(Protocol):

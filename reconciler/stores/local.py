@@ -89,6 +89,14 @@ class LocalStore(LocalReader):
         self._limit = limit
         self._ids = ids
 
+    @property
+    def at_once(self) -> int:
+        """One: writes to a file wait for each other anyway, and a connection belongs to its thread."""
+        return 1
+
+    def give_up(self) -> None:
+        """Nothing: no call waits for anybody."""
+
     def upload(self, new: NewEntry) -> Entry:
         """The entry as stored; the key is compared with the certificate and forgotten.
 

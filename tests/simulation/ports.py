@@ -117,6 +117,13 @@ class GatedStore(GatedReader):
 
     recorder: Recorder
 
+    @property
+    def at_once(self) -> int:
+        return self.store.at_once
+
+    def give_up(self) -> None:
+        self.store.give_up()
+
     def upload(self, new: NewEntry) -> Entry:
         self.recorder.asked(new.certificates)
 

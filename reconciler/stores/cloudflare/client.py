@@ -15,7 +15,7 @@ from datetime import datetime
 
 import httpx
 
-from reconciler.core.errors import StoreError
+from reconciler.core.errors import StoreClosed, StoreError
 from reconciler.stores.cloudflare.access import BASE_URL, Access
 from reconciler.stores.cloudflare.errors import NoAnswer, Operation, UnusableReply, refusal
 from reconciler.stores.cloudflare.http import (
@@ -88,15 +88,19 @@ class Client:
         self._http = open_http(access, bounds, transport)
         weakref.finalize(self, self._http.close)
 
-    def close(self) -> None:
-        """Let go of the connections; whoever waits for a turn gives up."""
+    def give_up(self) -> None:
+        """Begin no call any more; whoever waits for a turn gives up. What is on its way may end."""
         self._closed.set()
         with self._turn:
             self._turn.notify_all()
+
+    def close(self) -> None:
+        """Give up, and let go of the connections."""
+        self.give_up()
         self._http.close()
 
     def sleep(self, seconds: float) -> None:
-        """Wait; StoreError where the client was closed meanwhile, or the run's time would be over."""
+        """Wait; StoreClosed where the client gave up meanwhile, StoreError where the run's time would be over."""
         if self._deadline is not None and self._time.monotonic() + seconds > self._deadline:
             raise self._out_of_time()
         if self._time.sleep is not None:
@@ -232,5 +236,5 @@ class Client:
         )
 
 
-def _was_closed() -> StoreError:
-    return StoreError("the connection to Cloudflare was closed", hint=AGAIN, code="store-closed")
+def _was_closed() -> StoreClosed:
+    return StoreClosed("the run was interrupted before this call could be made", hint=AGAIN)

@@ -30,7 +30,8 @@ class CloudflareLive:
 
     def __init__(self, client: Client, account_id: str, random: Callable[[], float]) -> None:
         self._client = client
-        self._random = random
+        # No bound method: a circle would keep the connections open until somebody looks for circles.
+        self._send: Callable[[Call], Envelope] = lambda call: send_patiently(client, call, random)
         self._account_id = account_id
         self._account = f"/accounts/{account_id}"
         self._workers = LiveWorkers(self._send, self._account)
@@ -123,17 +124,15 @@ class CloudflareLive:
         return [one for users in found for one in users]
 
     def _associations_of(self, entry_id: EntryId) -> Users:
+        return [(entry_id, service) for service in self.services_of(entry_id)]
+
+    def services_of(self, entry_id: EntryId) -> tuple[str, ...]:
+        """The services that use an entry, in words; nothing says which part of a service does. StoreError where that
+        can't be told, EntryNotFound where there is no such entry."""
         path = f"{self._account}/mtls_certificates/{quote(entry_id, safe='')}/associations"
         envelope = self._send(Call(Operation.GET, "GET", path))
         found = demand(list[AssociationBody], envelope, f"the list of what uses {entry_id}")
-        return [
-            (entry_id, f"the service {one.service or 'without a name'} ({one.status or 'active'})") for one in found
-        ]
-
-    # --- asking -------------------------------------------------------------------------------------------------------
-
-    def _send(self, call: Call) -> Envelope:
-        return send_patiently(self._client, call, self._random)
+        return tuple(f"the service {one.service or 'without a name'} ({one.status or 'active'})" for one in found)
 
     @staticmethod
     def _try(what: str, ask: Callable[[], Sequence[_T]], unread: dict[str, str]) -> Sequence[_T]:

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from reconciler.core.errors import EntryNotFound
 from reconciler.core.model import Entry, EntryId, Listing
 from reconciler.stores.cloudflare.client import Call, Client
 from reconciler.stores.cloudflare.errors import Operation, UnusableReply
-from reconciler.stores.cloudflare.listing import PER_PAGE, Page, Pages, read_list
+from reconciler.stores.cloudflare.lists import REPORT, Lists
 from reconciler.stores.cloudflare.live import CloudflareLive
 from reconciler.stores.cloudflare.retries import send_patiently
-from reconciler.stores.cloudflare.together import side_by_side
-from reconciler.stores.cloudflare.wire import Envelope, ResultInfo, parse_entries, parse_entry
+from reconciler.stores.cloudflare.wire import Envelope, parse_entry
 
 _ID_FORM = re.compile(r"[0-9A-Za-z_-]{1,128}")
-_REPORT = "run again; if it stays so, the API has changed, and mtlsctl must learn it"
 
 
 class CloudflareReader:
     """The port `StoreReader` over the API."""
 
-    def __init__(self, client: Client, path: str, random: Callable[[], float]) -> None:
+    def __init__(self, client: Client, path: str, random: Callable[[], float], *, lists: Lists | None = None) -> None:
         self._client = client
         self._path = path
         self._random = random
+        self._lists = lists or Lists(client, path, random)
         self._live: CloudflareLive | None = None
 
     @property
@@ -42,7 +41,7 @@ class CloudflareReader:
 
         Not stable where the list moved at each of four looks; StoreError where it has fewer entries than it counts.
         """
-        return read_list(self._page, self._pages)
+        return self._lists.new()
 
     def get(self, entry_id: EntryId) -> Entry | None:
         """The entry with this id, or None. What can't be an id is not asked for: it would lead to another path."""
@@ -61,17 +60,6 @@ class CloudflareReader:
             self._live = CloudflareLive(self._client, account_id, self._random)
         return self._live
 
-    def _page(self, number: int) -> Page:
-        query = {"page": number, "per_page": PER_PAGE}
-        envelope = self._send(Call(Operation.LIST, "GET", self._path, query))
-        entries = parse_entries(envelope.result)
-        if entries is None:
-            raise UnusableReply(f"page {number} of Cloudflare's list is not a list of certificates", hint=_REPORT)
-        return Page(number, entries, envelope.result_info or ResultInfo())
-
-    def _pages(self, numbers: Sequence[int]) -> Pages:
-        return side_by_side(self._client, self._page, numbers)
-
     def _send(self, call: Call) -> Envelope:
         return send_patiently(self._client, call, self._random)
 
@@ -85,5 +73,5 @@ def entry_of(envelope: Envelope) -> Entry:
     """The entry that a reply has; UnusableReply where it has none."""
     entry = parse_entry(envelope.result)
     if entry is None:
-        raise UnusableReply("Cloudflare's reply has no certificate with an id", hint=_REPORT)
+        raise UnusableReply("Cloudflare's reply has no certificate with an id", hint=REPORT)
     return entry

@@ -7,15 +7,25 @@ call whose answer was lost is neither forgotten nor made twice.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from reconciler.core.certificates import Bundle
-from reconciler.core.errors import AlreadyStored, EntryInUse, EntryNotFound, StoreError, UnknownStoreError
+from reconciler.core.errors import (
+    AlreadyStored,
+    EntryInUse,
+    EntryNotFound,
+    StoreClosed,
+    StoreError,
+    UnknownStoreError,
+    UseUnknown,
+)
 from reconciler.core.model import Entry, EntryId, Listing
 from reconciler.core.ports import NewEntry
 from reconciler.stores.cloudflare.client import Call, Client
 from reconciler.stores.cloudflare.errors import NoAnswer, Operation, PermissionLacking, WrongAccount
+from reconciler.stores.cloudflare.http import CONNECTIONS
+from reconciler.stores.cloudflare.lists import Lists
 from reconciler.stores.cloudflare.reader import CloudflareReader, entry_of, is_askable
 from reconciler.stores.cloudflare.retries import backoff_s
 from reconciler.stores.cloudflare.sending import accept, demand_as_sent, demand_same, upload_call
@@ -26,67 +36,35 @@ IN_USE_PATIENCE_S = 60.0
 """How long "in use" may linger after the last user is gone: for all deletes of a run together, not for each."""
 
 _T = TypeVar("_T")
-_STOPPERS = (UnknownStoreError, PermissionLacking, WrongAccount)
+_STOPPERS = (UnknownStoreError, PermissionLacking, WrongAccount, NoAnswer)
 
 
 class CloudflareStore(CloudflareReader):
     """The port `Store` over the API; its methods may be called by several threads.
 
-    Lists lag behind uploads. The list of this object always has what was uploaded and lacks what was deleted through
-    it, and waits for what Cloudflare said is stored, up to a minute.
+    Lists lag behind uploads: the list of this object always has what was uploaded, and lacks what was deleted, through
+    it.
     """
 
-    def __init__(self, client: Client, path: str, random: Callable[[], float]) -> None:
-        super().__init__(client, path, random)
+    def __init__(self, client: Client, path: str, random: Callable[[], float], *, lists: Lists | None = None) -> None:
+        super().__init__(client, path, random, lists=lists)
         self._lock = threading.Lock()
         self._uploaded: dict[EntryId, Entry] = {}
         self._deleted: set[EntryId] = set()
-        self._expected: set[str] = set()
         self._in_use_left_s = IN_USE_PATIENCE_S
         self._stopped_by: StoreError | None = None
 
+    @property
+    def at_once(self) -> int:
+        """As many as there are connections."""
+        return CONNECTIONS
+
+    def give_up(self) -> None:
+        """As the port."""
+        self._client.give_up()
+
     def list_entries(self) -> Listing:
         """As the reader's, with this object's own changes."""
-        listing = self._list_now()
-        for pause in LAG_PAUSES_S:
-            if not self._missing(listing):
-                break
-            self._client.sleep(pause)
-            listing = self._list_now()
-        with self._lock:
-            self._expected.clear()
-        return listing
-
-    def upload(self, new: NewEntry) -> Entry:
-        """The entry as stored, compared with what was sent.
-
-        StoreRefused for what is no certificate, before anything is sent; AlreadyStored (1471), after which the list
-        shows that entry as soon as Cloudflare's does. An upload without an answer is looked for before it is repeated.
-        """
-        bundle = accept(new)
-        try:
-            entry = self._change(lambda: self._upload(new, bundle))
-        except AlreadyStored:
-            with self._lock:
-                self._expected.add(bundle.digest)
-            raise
-        with self._lock:
-            self._uploaded[entry.id] = entry
-            self._deleted.discard(entry.id)
-        return entry
-
-    def delete(self, entry_id: EntryId) -> None:
-        """Gone afterwards. EntryNotFound (1472), EntryInUse after a while of asking, StoreRefused for managed ones."""
-        if not is_askable(entry_id):
-            raise EntryNotFound("the account has no such certificate", number=1472, hint="this can't be an id")
-        self._change(lambda: self._delete(entry_id))
-        with self._lock:
-            self._deleted.add(entry_id)
-            self._uploaded.pop(entry_id, None)
-
-    # --- the list -----------------------------------------------------------------------------------------------------
-
-    def _list_now(self) -> Listing:
         with self._lock:
             uploaded = dict(self._uploaded)
         listing = super().list_entries()
@@ -97,27 +75,54 @@ class CloudflareStore(CloudflareReader):
         unlisted = tuple(entry for entry in uploaded.values() if entry.id not in known)
         return Listing((*listed, *unlisted), stable=listing.stable)
 
-    def _missing(self, listing: Listing) -> set[str]:
-        """The contents that Cloudflare said are stored, and the list lacks."""
+    def upload(self, new: NewEntry) -> Entry:
+        """The entry as stored, compared with what was sent.
+
+        StoreRefused for what is no certificate, before anything is sent; AlreadyStored (1471) with the entry that is
+        in the way, once the list shows it. An upload without an answer is looked for before it is repeated.
+        """
+        bundle = accept(new)
+        try:
+            entry = self._change(lambda: self._upload(new, bundle))
+        except AlreadyStored as refused:
+            refused.entry = refused.entry or self._find_stored(bundle)
+            raise
         with self._lock:
-            expected = set(self._expected)
-        return expected - {entry.bundle.digest for entry in listing.entries if entry.bundle} if expected else set()
+            self._uploaded[entry.id] = entry
+            self._deleted.discard(entry.id)
+        return entry
+
+    def delete(self, entry_id: EntryId) -> None:
+        """Gone afterwards. EntryNotFound (1472), StoreRefused for managed ones.
+
+        EntryInUse where a service uses it, or Cloudflare says so after a while of asking; UseUnknown where that can't
+        be told.
+        """
+        if not is_askable(entry_id):
+            raise EntryNotFound("the account has no such certificate", number=1472, hint="this can't be an id")
+        self._change(lambda: self._delete(entry_id))
+        with self._lock:
+            self._deleted.add(entry_id)
+            self._uploaded.pop(entry_id, None)
 
     # --- changes ------------------------------------------------------------------------------------------------------
 
     def _change(self, effect: Callable[[], _T]) -> _T:
-        """Change something; nothing more after an answer that nobody knows, or that would be the same each time."""
-        if self._stopped_by is not None:
+        """Change something; nothing more after an answer that would be the same each time, or that nobody knows."""
+        stopped = self._stopped_by
+        if stopped is not None:
             raise StoreError(
-                f"not tried, for an earlier answer stopped this run: {self._stopped_by.message}",
-                hint=self._stopped_by.hint,
-                code=self._stopped_by.code,
+                f"not tried, for an earlier answer stopped this run: {stopped.message}",
+                hint=stopped.hint,
+                code=stopped.code,
             )
         try:
             return effect()
         except _STOPPERS as error:
-            self._stopped_by = error
+            self._stopped_by = self._stopped_by or error
             raise
+
+    # --- uploads ------------------------------------------------------------------------------------------------------
 
     def _upload(self, new: NewEntry, bundle: Bundle) -> Entry:
         call = upload_call(self._path, new)
@@ -129,7 +134,7 @@ class CloudflareStore(CloudflareReader):
                     raise
                 lost = error
             self._client.sleep(backoff_s(attempt, self._random()))
-            found = self._find(bundle)
+            found = _with_content(self._lists.new().entries, bundle)
             if found is not None:
                 return demand_same(new, found)
         raise StoreError(
@@ -138,15 +143,26 @@ class CloudflareStore(CloudflareReader):
             code=lost.code,
         ) from lost
 
-    def _find(self, bundle: Bundle) -> Entry | None:
-        entries = super().list_entries().entries
-        return next((entry for entry in entries if entry.bundle and entry.bundle.digest == bundle.digest), None)
-
     def _check(self, new: NewEntry, bundle: Bundle, entry: Entry) -> Entry:
         """The entry of a reply, compared; one that shows nothing of its content is read by its id."""
         return demand_as_sent(new, bundle, entry if entry.certificates else self.get(entry.id) or entry)
 
+    def _find_stored(self, bundle: Bundle) -> Entry | None:
+        """What Cloudflare says is stored already, as soon as a list shows it; None where none does for a minute."""
+        last = self._lists.last
+        found = _with_content(last.entries, bundle) if last is not None else None
+        for pause in (0.0, *LAG_PAUSES_S):
+            if found is not None:
+                break
+            if pause:
+                self._client.sleep(pause)
+            found = _with_content(self._lists.new().entries, bundle)
+        return found
+
+    # --- deletes ------------------------------------------------------------------------------------------------------
+
     def _delete(self, entry_id: EntryId) -> None:
+        self._demand_unused(entry_id)
         attempt = 0
         while True:
             try:
@@ -158,6 +174,19 @@ class CloudflareStore(CloudflareReader):
             else:
                 return
 
+    def _demand_unused(self, entry_id: EntryId) -> None:
+        """Services name what they use; that Cloudflare refuses to delete it is not written down anywhere."""
+        try:
+            services = self.live().services_of(entry_id)
+        except (EntryNotFound, StoreClosed):
+            raise
+        except StoreError as error:
+            message = f"what uses {entry_id} can't be told, so it is kept: {error.message}"
+            raise UseUnknown(message, hint=error.hint) from error
+        if services:
+            hint = "let go of it there; hostnames and Hyperdrive configurations may use it, as Workers do"
+            raise EntryInUse(f"{', '.join(services)} uses it", number=0, hint=hint)
+
     def _wait_for_users(self, attempt: int) -> bool:
         """Wait a little for a use that may be gone already; False where this run has waited long enough."""
         pause = min(2 * backoff_s(attempt, self._random()), 15.0)
@@ -167,3 +196,7 @@ class CloudflareStore(CloudflareReader):
             self._in_use_left_s -= pause
         self._client.sleep(pause)
         return True
+
+
+def _with_content(entries: Iterable[Entry], bundle: Bundle) -> Entry | None:
+    return next((entry for entry in entries if entry.bundle and entry.bundle.digest == bundle.digest), None)

@@ -1,0 +1,440 @@
+"""Changes side by side: counted by the calls that are under way at once, never by time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+import httpx
+import pytest
+
+from reconciler.apply import World, apply_plan, together
+from reconciler.core.errors import KeySourceError
+from reconciler.core.model import (
+    Change,
+    Condition,
+    Entry,
+    EntryId,
+    KeyReference,
+    Policy,
+    StoreKind,
+)
+from reconciler.core.outcome import Outcome, Status, Step
+from reconciler.core.plan import Plan
+from reconciler.core.ports import NewEntry, PrivateKey, Store
+from reconciler.stores.cloudflare.client import Client
+from reconciler.stores.cloudflare.store import CloudflareStore
+from reconciler.stores.local import open_in_memory
+from tests.cloudflare_server import (
+    ACCESS,
+    FakeCloudflare,
+    limited,
+    make_client,
+    make_server,
+    make_store,
+    refusing,
+)
+from tests.memory import MemoryClock, MemoryFiles, NoRoller
+from tests.store_contract import SetClock
+from tests.test_retire_live import GONE
+from tests.worlds import actual, certificate, desired, issued, plan_of
+
+AT_ONCE = 10
+PATIENCE_S = 20.0
+"""For a test that is wrong: one that is right never waits."""
+COUNT = 1 + 2 * AT_ONCE
+NAMES = [f"c{number:02}" for number in range(1, COUNT + 1)]
+WANTED = desired(
+    {name: number for number, name in enumerate(NAMES, start=1)},
+    declared=[certificate(name, key=KeyReference("env", {"env": name})) for name in NAMES],
+    store=StoreKind.CLOUDFLARE,
+)
+Meet = Callable[[httpx.Request], None]
+
+
+def uploads() -> Plan:
+    """A plan that uploads every certificate."""
+    return plan_of(WANTED, actual(()))
+
+
+@dataclass
+class Meter:
+    """How many calls of a method are under way at once. `meet` is called in the midst of each."""
+
+    server: FakeCloudflare
+    method: str = "POST"
+    meet: Meet = lambda _: None
+    under_way: int = 0
+    most: int = 0
+    order: list[int] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def handle(self, request: httpx.Request) -> httpx.Response:
+        counted = request.method == self.method
+        with self.lock:
+            self.under_way += counted
+            self.most = max(self.most, self.under_way)
+            if counted:
+                self.order.append(self.under_way)
+        if counted:
+            self.meet(request)
+        response = self.server.handle(request)
+        with self.lock:
+            self.under_way -= counted
+        return response
+
+
+@dataclass
+class Keys:
+    """The keys of all certificates; counts how many there are at once, and who opens them."""
+
+    opened_by: set[int] = field(default_factory=set)
+    broken: frozenset[str] = frozenset()
+
+    def open(self, reference: KeyReference) -> PrivateKey:
+        self.opened_by.add(threading.get_ident())
+        name = reference.options["env"]
+        if name in self.broken:
+            raise KeySourceError("no such key")
+        return PrivateKey(issued(NAMES.index(name) + 1).key_pem)
+
+
+@dataclass
+class Watch:
+    """Whoever watches: what began and ended, in which thread. `on_start` is called with the number of the start."""
+
+    on_start: Callable[[int], None] = lambda _: None
+    started_changes: list[Change] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    threads: set[int] = field(default_factory=set)
+
+    def started(self, change: Change) -> None:
+        self.threads.add(threading.get_ident())
+        self.started_changes.append(change)
+        self.on_start(len(self.started_changes))
+
+    def finished(self, step: Step) -> None:
+        self.threads.add(threading.get_ident())
+        self.steps.append(step)
+
+
+def carry_out(
+    plan: Plan,
+    store: Store,
+    watch: Watch | None = None,
+    *,
+    keys: Keys | None = None,
+    safe: Iterable[EntryId] = (),
+) -> Outcome:
+    world = World(
+        store=store,
+        files=MemoryFiles(),
+        keys={"env": keys or Keys()},
+        observer=watch or Watch(),
+        still_safe=lambda: frozenset(safe),
+        roller=NoRoller,
+    )
+    return apply_plan(plan, WANTED, world)
+
+
+def statuses(outcome: Outcome) -> dict[Status, int]:
+    return {status: len(outcome.of(status)) for status in Status if outcome.of(status)}
+
+
+def metered(server: FakeCloudflare, meter: Meter) -> CloudflareStore:
+    return CloudflareStore(make_client(meter.handle), ACCESS.certificates_path, lambda: 0.5)
+
+
+# --- side by side -----------------------------------------------------------------------------------------------------
+
+
+def test_the_first_upload_goes_alone_and_then_ten_at_once() -> None:
+    """Never more than there are connections; each of two barriers opens only to ten calls at the same moment."""
+    server = make_server()
+    meter = Meter(server)
+    barrier = threading.Barrier(AT_ONCE)
+
+    def meet(_: httpx.Request) -> None:
+        if len(meter.order) > 1:
+            barrier.wait(PATIENCE_S)
+
+    meter.meet = meet
+    outcome = carry_out(uploads(), metered(server, meter))
+    assert statuses(outcome) == {Status.DONE: COUNT}
+    assert (meter.order[0], meter.order[1], meter.most) == (1, 1, AT_ONCE)
+    assert len(server.store.list_entries().entries) == COUNT
+
+
+def test_uploads_are_told_as_they_begin_and_end_by_one_thread() -> None:
+    """The journal is written there too; the keys are opened there, one after the other."""
+    watch, keys = Watch(), Keys()
+    outcome = carry_out(uploads(), make_store(make_server()), watch, keys=keys)
+    assert watch.threads == keys.opened_by == {threading.get_ident()}
+    assert len(watch.started_changes) == len(watch.steps) == COUNT
+    assert {step.entry for step in watch.steps} == {step.entry for step in outcome.steps}
+
+
+def test_no_more_changes_have_begun_than_are_under_way() -> None:
+    """A change that waits for its turn is not said to have begun, and its key is not open."""
+    server, watch = make_server(), Watch()
+    meter, seen = Meter(server), list[int]()
+    barrier = threading.Barrier(AT_ONCE, lambda: seen.append(len(watch.started_changes) - len(watch.steps)))
+
+    def meet(_: httpx.Request) -> None:
+        if len(meter.order) > 1:
+            barrier.wait(PATIENCE_S)
+
+    meter.meet = meet
+    carry_out(uploads(), metered(server, meter), watch)
+    assert len(seen) == 2
+    assert max(seen) <= AT_ONCE
+
+
+@pytest.mark.parametrize(
+    "fault", [refusing(403, 10000, "Authentication error"), refusing(400, 4711, "Tuesdays only")], ids=["403", "4711"]
+)
+def test_what_would_be_refused_each_time_is_asked_for_once(fault: Callable[..., httpx.Response]) -> None:
+    """A missing permission, or an answer that nobody knows, costs one call and not one for each certificate."""
+    server = make_server()
+    server.fail("POST", *[fault] * COUNT)
+    outcome = carry_out(uploads(), make_store(server))
+    assert statuses(outcome) == {Status.FAILED: COUNT}
+    assert [call.split()[0] for call in server.calls] == ["POST"]
+
+
+def test_a_server_that_is_away_is_tried_for_once() -> None:
+    """Five attempts, and not five for each certificate."""
+
+    def away(_: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("[Errno 111] Connection refused")
+
+    client = make_client(away)
+    outcome = carry_out(uploads(), CloudflareStore(client, ACCESS.certificates_path, lambda: 0.5))
+    assert statuses(outcome) == {Status.FAILED: COUNT}
+    assert client.calls == 5
+
+
+def test_the_first_go_alone_until_one_is_done() -> None:
+    """One that is refused for itself says nothing of the others."""
+    server = make_server()
+    server.fail("POST", *[refusing(400, 1400, "unable to parse certificate")] * 3)
+    meter = Meter(server)
+    outcome = carry_out(uploads(), metered(server, meter), keys=Keys(broken=frozenset({NAMES[0]})))
+    assert statuses(outcome) == {Status.FAILED: 4, Status.DONE: COUNT - 4}
+    assert meter.order[:5] == [1, 1, 1, 1, 1]
+
+
+def test_a_stop_in_the_midst_lets_no_more_go_out_than_are_under_way() -> None:
+    """What was sent at that moment gets its own answer; nothing else is sent."""
+    server = make_server()
+    meter = Meter(server)
+    barrier = threading.Barrier(AT_ONCE)
+
+    def meet(_: httpx.Request) -> None:
+        if len(meter.order) > 1:
+            barrier.wait(PATIENCE_S)
+
+    def revoked(request: httpx.Request, respond: Callable[[], httpx.Response]) -> httpx.Response:
+        return refusing(403, 10000, "Authentication error")(request, respond)
+
+    meter.meet = meet
+    server.fail("POST", lambda _, respond: respond(), *[revoked] * COUNT)
+    outcome = carry_out(uploads(), metered(server, meter))
+    assert statuses(outcome) == {Status.DONE: 1, Status.FAILED: COUNT - 1}
+    assert len(meter.order) == 1 + AT_ONCE
+
+
+def test_the_embedded_store_is_used_by_one_thread_alone() -> None:
+    """As it says."""
+    threads: set[int] = set()
+    store = open_in_memory(WANTED.declaration.store, clock=SetClock())
+
+    class Watched:
+        at_once = store.at_once
+        give_up, list_entries, get, delete, live = (
+            store.give_up,
+            store.list_entries,
+            store.get,
+            store.delete,
+            store.live,
+        )
+
+        def upload(self, new: NewEntry) -> Entry:
+            threads.add(threading.get_ident())
+            return store.upload(new)
+
+    assert statuses(carry_out(uploads(), Watched())) == {Status.DONE: COUNT}
+    assert threads == {threading.get_ident()}
+
+
+def test_an_error_that_nobody_foresaw_is_raised_where_it_is_seen() -> None:
+    """As a bug, and not lost with its thread; what was done is known to the journal."""
+    server, watch = make_server(), Watch()
+    store = make_store(server)
+
+    class Broken:
+        at_once = store.at_once
+        give_up, list_entries, get, delete, live = (
+            store.give_up,
+            store.list_entries,
+            store.get,
+            store.delete,
+            store.live,
+        )
+
+        def upload(self, new: NewEntry) -> Entry:
+            if NAMES[4] in new.name:
+                raise ZeroDivisionError
+            return store.upload(new)
+
+    with pytest.raises(ZeroDivisionError):
+        carry_out(uploads(), Broken(), watch)
+    assert len(watch.steps) == len(server.store.list_entries().entries)
+
+
+# --- interrupts -------------------------------------------------------------------------------------------------------
+
+
+def interrupt_at(number: int, before: Callable[[], object]) -> Watch:
+    """Ctrl-C as the number-th change begins, `before` just before it."""
+
+    def on_start(count: int) -> None:
+        if count == number:
+            before()
+            raise KeyboardInterrupt
+
+    return Watch(on_start)
+
+
+def test_an_interrupt_lets_end_what_is_on_its_way_and_tells_it() -> None:
+    """Five calls are sent and not answered; they are done, and the run knows it. Nothing else begins."""
+    server, interrupted = make_server(), threading.Event()
+    all_sent = threading.Barrier(6)
+    meter = Meter(server)
+
+    def meet(_: httpx.Request) -> None:
+        if len(meter.order) > 1:
+            all_sent.wait(PATIENCE_S)
+            interrupted.wait(PATIENCE_S)
+
+    def before() -> None:
+        all_sent.wait(PATIENCE_S)
+        interrupted.set()
+
+    meter.meet = meet
+    outcome = carry_out(uploads(), metered(server, meter), interrupt_at(7, before))
+    assert outcome.interrupted
+    assert statuses(outcome) == {Status.DONE: 6, Status.NOT_STARTED: COUNT - 6}
+    assert {step.entry for step in outcome.of(Status.DONE)} == {e.id for e in server.store.list_entries().entries}
+    assert len(meter.order) == 6
+
+
+def test_what_does_not_end_in_time_is_told_as_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the next run can tell whether it was done; a thread that hangs keeps nobody."""
+    monkeypatch.setattr(together, "PATIENCE_S", 0.0)
+    server, over = make_server(), threading.Event()
+    sent = threading.Barrier(2)
+    meter = Meter(server)
+
+    def meet(_: httpx.Request) -> None:
+        if len(meter.order) > 1:
+            sent.wait(PATIENCE_S)
+            over.wait(PATIENCE_S)
+
+    meter.meet = meet
+    outcome = carry_out(uploads(), metered(server, meter), interrupt_at(3, lambda: sent.wait(PATIENCE_S)))
+    over.set()
+    assert statuses(outcome) == {Status.DONE: 1, Status.NOT_STARTED: COUNT - 1}
+    notes = [step.note or "" for step in outcome.of(Status.NOT_STARTED)]
+    assert ["under way" in note for note in notes] == [True, True, *[False] * (COUNT - 3)]
+
+
+def test_who_waits_for_the_rate_limit_gives_up_at_once() -> None:
+    """Nothing was sent for it, so it is no failure."""
+    server, waiting = make_server(), threading.Event()
+    server.fail("POST", lambda _, respond: respond(), limited("300"))
+    real = make_client(server.handle)
+    client = Client(
+        ACCESS,
+        replace(real._time, sleep=None),
+        tell=lambda _: waiting.set(),
+        transport=httpx.MockTransport(server.handle),
+    )
+    store = CloudflareStore(client, ACCESS.certificates_path, lambda: 0.5)
+    outcome = carry_out(uploads(), store, interrupt_at(3, lambda: waiting.wait(PATIENCE_S)))
+    assert statuses(outcome) == {Status.DONE: 1, Status.NOT_STARTED: COUNT - 1}
+    assert len(server.calls) == 2
+
+
+# --- retires ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Old:
+    """An account whose entries are all to go."""
+
+    server: FakeCloudflare = field(default_factory=make_server)
+    entries: list[Entry] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for number in range(1, COUNT + 1):
+            pem, key = issued(number).certificate_pem.decode(), PrivateKey(issued(number).key_pem)
+            digest = issued(number).bundle.digest
+            self.entries.append(self.server.store.upload(NewEntry(f"payments.gone.{digest[:12]}", False, pem, key)))
+
+    @property
+    def ids(self) -> list[EntryId]:
+        return [entry.id for entry in self.entries]
+
+    def plan(self) -> Plan:
+        wanted = desired({}, policy=Policy(prune=True, max_deletes=100), store=StoreKind.CLOUDFLARE)
+        world = actual(self.entries, live=replace(GONE, workers={}))
+        later = MemoryClock().time.replace(year=2030)
+        return plan_of(wanted, world, now=later)
+
+
+def test_retires_go_side_by_side_each_read_and_looked_after_first() -> None:
+    """The first alone, then ten at once: read, asked who uses it, deleted."""
+    old = Old()
+    meter = Meter(old.server, "DELETE")
+    barrier = threading.Barrier(AT_ONCE)
+
+    def meet(_: httpx.Request) -> None:
+        if len(meter.order) > 1:
+            barrier.wait(PATIENCE_S)
+
+    meter.meet = meet
+    outcome = carry_out(old.plan(), metered(old.server, meter), safe=old.ids)
+    assert statuses(outcome) == {Status.DONE: COUNT}
+    assert meter.most == AT_ONCE
+    for entry_id in old.ids:
+        own = [call.replace(ACCESS.certificates_path, "") for call in old.server.calls if entry_id in call]
+        assert own == [
+            f"GET /client/v4/{entry_id}",
+            f"GET /client/v4/{entry_id}/associations",
+            f"DELETE /client/v4/{entry_id}",
+        ]
+
+
+@pytest.mark.parametrize(
+    ("fail", "condition", "said"),
+    [
+        ([], Condition.IN_USE, "the service gateway (pending_deployment) uses it"),
+        ([lambda _, respond: respond(), refusing(403, 10000, "no")], Condition.LIVE_UNCHECKED, "so it is kept"),
+    ],
+    ids=["used", "not told"],
+)
+def test_what_is_used_or_may_be_used_is_kept(
+    fail: list[Callable[..., httpx.Response]], condition: Condition, said: str
+) -> None:
+    """No DELETE is sent; it waits, which is no failure."""
+    old = Old()
+    old.server.services[old.ids[0]] = ("gateway",)
+    old.server.fail("GET", *fail)
+    outcome = carry_out(old.plan(), make_store(old.server), safe=old.ids)
+    assert (outcome.waiting[0].condition, outcome.waiting[0].entry.id) == (condition, old.ids[0])
+    assert said in outcome.waiting[0].detail
+    assert statuses(outcome) == {Status.DONE: COUNT - 1, Status.WAITING: 1}
+    assert outcome.exit_code == 0
+    assert not any(call.startswith("DELETE") and old.ids[0] in call for call in old.server.calls)
