@@ -19,6 +19,8 @@ if __name__ == "__main__":  # started as a file, Python looks for `tests` beside
     sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tests.bench_project import BenchProject
+from tests.cli import MTLS, make_project
+from tests.hostile_files import JSON_FILES, MTLS_FILES
 from tests.measured import CLI, Measured, measure
 
 PEAK_AIM_MB = 100.0
@@ -91,14 +93,20 @@ class Bench:
         self.taken: list[tuple[str, float, float, float | None, float | None]] = []
 
     def take(
-        self, name: str, once: Callable[[], Measured], aim: float | None = None, peak_aim_mb: float | None = None
+        self,
+        name: str,
+        once: Callable[[], Measured],
+        aim: float | None = None,
+        peak_aim_mb: float | None = None,
+        *,
+        code: int = 0,
     ) -> float:
-        """Measure one row; the median of its CPU time in seconds."""
+        """Measure one row; the median of its CPU time in seconds. RuntimeError where a run ends with another code."""
         results: list[Measured] = []
         for _ in range(self.runs):
             self.bare_s.append(measure([sys.executable, "-c", "pass"], folder=self.folder).cpu_s)
             result = once()
-            if result.code != 0:
+            if result.code != code:
                 raise RuntimeError(f"{name} ended with {result.code}: {result.err.decode()}")
             results.append(result)
         cpu_s = statistics.median(result.cpu_s for result in results)
@@ -119,6 +127,7 @@ def run_bench(folder: Path, sizes: Sizes, runs: int) -> Report:
         bench.take(" ".join(arguments), lambda given=arguments: measure([*CLI, *given], folder=folder), aim)  # type: ignore[misc]
     small, middle, large = _plans(bench, sizes)
     _rotation(bench, sizes)
+    _hostile(bench)
     return bench.report((large - middle) / max(2 * (middle - small), 1e-9))
 
 
@@ -140,6 +149,26 @@ def _rotation(bench: Bench, sizes: Sizes) -> None:
         return project.run("apply", "--yes")
 
     bench.take(f"rotation: {sizes.rotated:,} certificates, bound in {sizes.files:,} files", rotate, 100)
+
+
+def _hostile(bench: Bench) -> None:
+    """The costliest of the files that nobody wrote in good faith."""
+    costly = {
+        "20,000 bindings to nothing": {"mtls.toml": MTLS_FILES["20,000 bindings to nothing"]()},
+        "85,000 empty entries": {
+            "mtls.toml": MTLS.replace("wrangler.toml", "wrangler.jsonc"),
+            "wrangler.jsonc": JSON_FILES["empty entries"](),
+        },
+    }
+    for number, (name, files) in enumerate(costly.items()):
+        project = make_project(bench.folder / f"hostile-{number}")
+        for path, content in files.items():
+            project.write(path, content)
+
+        def refuse(folder: Path = project.folder) -> Measured:
+            return measure([*CLI, "plan"], folder=folder)
+
+        bench.take(f"refusing {name}", refuse, 100, code=1)
 
 
 def _prepare(project: BenchProject) -> None:

@@ -47,6 +47,8 @@ def test_one_tiny_round_measures_every_row(tmp_path: Path) -> None:
         "apply --help",
         *["no-op plan"] * 3,
         "rotation",
+        "refusing 20,000 bindings to nothing",
+        "refusing 85,000 empty entries",
     ]
     assert all(row["cpu_ms"] > 0 and row["peak_mb"] > 1 for row in rows)
     assert all(row["name"] in report.to_text() for row in rows)

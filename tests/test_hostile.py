@@ -1,4 +1,4 @@
-"""Hostile files through the real command line: it ends by itself, soon, small, in a documented code, and harmlessly.
+"""Hostile files through the real command line: it ends by itself, with little work, in a documented code, harmlessly.
 
 How a file is read is tested where it is read; here is only what every reader promises.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli import MTLS, Project, make_project
-from tests.hostile import check_run, check_texts, find_harm
+from tests.hostile import MAX_CALLS, check_run, check_texts, find_harm
 from tests.hostile_files import (
     CERTIFICATE_FILES,
     JSON_FILES,
@@ -22,7 +22,7 @@ from tests.hostile_files import (
     large_rsa,
     large_rsa_pem,
 )
-from tests.measured import CLI, HangingError, Measured, measure
+from tests.measured import HangingError, Measured, measure, measure_counted
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def project(tmp_path: Path) -> Project:
 
 def run(project: Project, *arguments: str, **environ: str) -> Measured:
     """`mtlsctl ARGUMENTS` as a process of its own."""
-    return measure([*CLI, *arguments], folder=project.folder, environ={**project.environ, **environ})
+    return measure_counted(arguments, folder=project.folder, environ={**project.environ, **environ})
 
 
 def test_harm_is_seen() -> None:
@@ -54,31 +54,32 @@ def test_what_hangs_and_what_costs_is_seen(tmp_path: Path) -> None:
     """The measure can fail: a process that waits is ended, and memory is the child's own."""
     with pytest.raises(HangingError):
         measure(["/bin/sh", "-c", "sleep 60"], folder=tmp_path, timeout_s=0.2)
-    small = measure([*CLI, "--version"], folder=tmp_path)
+    small = measure_counted(["--version"], folder=tmp_path)
     assert 5 < small.peak_mb < 60
-    assert 0 < small.cpu_s < 10
+    assert small.calls is not None
+    assert 10_000 < small.calls < MAX_CALLS
 
 
 @pytest.mark.parametrize("name", MTLS_FILES)
 def test_a_hostile_mtls_toml_costs_little(project: Project, name: str) -> None:
     """Caps and counts before anything is made of it; what is wrong is told in text and in JSON."""
-    project.write("mtls.toml", MTLS_FILES[name]())
-    check_run(run(project, "plan", "--format", "json"))
+    given = project.write("mtls.toml", MTLS_FILES[name]())
+    check_run(run(project, "plan", "--format", "json"), given=given.stat().st_size)
 
 
 @pytest.mark.parametrize("name", WRANGLER_FILES)
 def test_a_hostile_wrangler_toml_costs_little(project: Project, name: str) -> None:
     """The same caps, at a quarter of the size."""
-    project.write("wrangler.toml", WRANGLER_FILES[name]())
-    check_run(run(project, "plan", "--format", "json"))
+    given = project.write("wrangler.toml", WRANGLER_FILES[name]())
+    check_run(run(project, "plan", "--format", "json"), given=given.stat().st_size)
 
 
 @pytest.mark.parametrize("name", JSON_FILES)
 def test_a_hostile_wrangler_jsonc_costs_little(project: Project, name: str) -> None:
     """JSON has its own reader and its own bombs."""
     project.write("mtls.toml", MTLS.replace("wrangler.toml", "wrangler.jsonc"))
-    project.write("wrangler.jsonc", JSON_FILES[name]())
-    check_run(run(project, "plan", "--format", "json"))
+    given = project.write("wrangler.jsonc", JSON_FILES[name]())
+    check_run(run(project, "plan", "--format", "json"), given=given.stat().st_size)
 
 
 def declare(names: list[str], *, key: str) -> str:
@@ -93,13 +94,13 @@ def declare(names: list[str], *, key: str) -> str:
 def test_hostile_certificates_cost_little_all_together(project: Project) -> None:
     """Each is refused alone and by name; the good one beside them is planned."""
     names = [*CERTIFICATE_FILES, "good"]
+    given = 0
     for number, name in enumerate(names[:-1]):
-        content = CERTIFICATE_FILES[name]()
-        project.write(f"certs/c{number}.pem", content)
+        given += project.write(f"certs/c{number}.pem", CERTIFICATE_FILES[name]()).stat().st_size
     project.write(f"certs/c{len(names) - 1}.pem", project.read("certs/billing.pem"))
     project.write("mtls.toml", declare(names, key="K"))
     result = run(project, "plan")
-    check_run(result, codes=frozenset({1}))
+    check_run(result, codes=frozenset({1}), given=given)
     out = result.out.decode()
     assert f"+ upload  c{len(names) - 1} as" in out
     assert "1 to upload" in out
@@ -110,9 +111,9 @@ def test_one_hostile_certificate_named_thousands_of_times_is_told_in_full_once(p
     """Two hundred findings for each of four thousand names would be half a gigabyte."""
     project.write("certs/bad.pem", CERTIFICATE_FILES["only beginnings"]())
     names = "".join(f"[certificates.c{number}]\ncertificate='certs/bad.pem'\n" for number in range(4000))
-    project.write("mtls.toml", f"version = 1\nstack = 'a'\n{names}")
+    given = project.write("mtls.toml", f"version = 1\nstack = 'a'\n{names}")
     result = run(project, "plan", "--format", "json")
-    check_run(result, codes=frozenset({1}))
+    check_run(result, codes=frozenset({1}), given=given.stat().st_size)
     assert len(result.out) < 3_000_000
 
 
@@ -122,9 +123,9 @@ def test_one_content_as_leaf_and_ca_is_told_shortly(project: Project) -> None:
         f"[certificates.c{number}]\ncertificate='certs/billing.pem'\nca={str(number % 2 == 0).lower()}\n"
         for number in range(3000)
     )
-    project.write("mtls.toml", f"version = 1\nstack = 'a'\n{names}")
+    given = project.write("mtls.toml", f"version = 1\nstack = 'a'\n{names}")
     result = run(project, "plan", "--format", "json")
-    check_run(result, codes=frozenset({1}))
+    check_run(result, codes=frozenset({1}), given=given.stat().st_size)
     assert len(result.out) < 3_000_000
 
 

@@ -19,7 +19,7 @@ from reconciler.stores.local import LocalStore
 from reconciler.system.clock import SystemClock
 from tests.cli import MTLS, WRANGLER, Project, Result, make_project
 from tests.hostile import DOCUMENTED, FEW, LONG, check_run, check_texts
-from tests.measured import CLI, measure
+from tests.measured import CLI, measure, measure_counted
 from tests.worlds import issued
 
 FORMATS = ((), ("--format", "json"))
@@ -99,10 +99,10 @@ HARMLESS = {"100,000 adopted", "100,000 findings", "a long name", "a NUL", "the 
 @pytest.mark.parametrize("name", PLANS)
 def test_a_hostile_plan_costs_little_and_executes_nothing(project: Project, plan: Json, name: str) -> None:
     """Shown or refused; what it says is never done on its word."""
-    project.write("plan.json", PLANS[name](plan))
+    given = project.write("plan.json", PLANS[name](plan)).stat().st_size
     for command in (["show", "plan.json"], ["apply", "plan.json", "--phase", "retire"]):
-        result = measure([*CLI, *command], folder=project.folder, environ=project.environ)
-        check_run(result, codes=frozenset({0, 1, 3, 4} if name in HARMLESS else {1, 4}))
+        result = measure_counted(command, folder=project.folder, environ=project.environ)
+        check_run(result, codes=frozenset({0, 1, 3, 4} if name in HARMLESS else {1, 4}), given=given)
     assert project.read("wrangler.toml") == WRANGLER
     assert not (project.folder / ".mtlsctl/store.db").exists()
 
@@ -259,8 +259,8 @@ def test_a_name_in_the_journal_is_shown_and_does_nothing(project: Project, name:
 def test_a_hostile_journal_costs_little(project: Project, data: bytes) -> None:
     """Read leniently, and never believed."""
     project.write(".mtlsctl/journal.jsonl", data)
-    result = measure([*CLI, "history"], folder=project.folder, environ=project.environ)
-    check_run(result, codes=frozenset({0}))
+    result = measure_counted(["history"], folder=project.folder, environ=project.environ)
+    check_run(result, codes=frozenset({0}), given=len(data))
 
 
 @pytest.mark.parametrize("name", [*FEW.values(), "##[error]injected"], ids=[*FEW, "a command in ASCII"])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
+import sys
 import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -18,7 +20,9 @@ from reconciler.syntax.jsonc import JsoncError, Node, locate, parse
 from reconciler.syntax.jsonc_read import load
 from reconciler.syntax.places import resolve
 from reconciler.syntax.reading import UnreadableError
+from tests.counted import count_calls, growth
 from tests.json_judge import read_json
+from tests.measured import measure
 from tests.strategies_jsonc import mutated, wrangler_files, wrangler_jsonc
 
 Keys = tuple[str | int, ...]
@@ -208,35 +212,59 @@ def test_a_file_about_which_two_readers_differ_is_refused(monkeypatch: pytest.Mo
         load("f", b'{"a": 1}', max_bytes=100)
 
 
-HOSTILE = {
-    "deep arrays": "[" * 256_000,
-    "deep objects": '{"a":' * 51_000,
-    "many elements": '{"a": [' + "1," * 127_000 + "]}",
-    "many objects": '{"a": [' + "{}," * 85_000 + "]}",
-    "many keys": "{" + ",".join(f'"{number}":1' for number in range(25_000)) + "}",
-    "one string": '{"a": "' + "x" * 255_000 + '"}',
-    "one string of escapes": '{"a": "' + "\\n" * 127_000 + '"}',
-    "backslashes": '{"a": "' + "\\" * 255_000,
-    "quotes": '"' * 256_000,
-    "one number": '{"a": ' + "9" * 255_000 + "}",
-    "comments that are not closed": "/* " * 85_000,
-    "comments": "{" + "/**/" * 63_000 + "}",
-    "line comments": "//\n" * 85_000 + "{}",
-    "slashes": "{" + "/" * 255_000,
-    "commas": '{"a": [1' + "," * 255_000,
-    "commas with blanks": '{"a": [1' + ", " * 127_000 + "]}",
-    "blanks": "{" + " \t\r\n" * 63_000 + "}",
-    "null bytes": "\x00" * 256_000,
+STEPS: dict[str, Callable[[int], str]] = {
+    "deep arrays": lambda size: "[" * size,
+    "deep objects": lambda size: '{"a":' * (size // 5),
+    "many elements": lambda size: '{"a": [' + "1," * (size // 2) + "]}",
+    "many objects": lambda size: '{"a": [' + "{}," * (size // 3) + "]}",
+    "many keys": lambda size: "{" + ",".join(f'"{number:06}":1' for number in range(size // 11)) + "}",
+    "comments": lambda size: "{" + "/**/" * (size // 4) + "}",
+    "line comments": lambda size: "//\n" * (size // 3) + "{}",
+    "comments that are not closed": lambda size: '{"a": 1' + "/* " * (size // 3),
+    "commas": lambda size: '{"a": [1' + "," * size,
+    "commas with blanks": lambda size: '{"a": [' + "1, " * (size // 3) + "]}",
 }
+"""Hostile texts of a given size that are read in many steps."""
+LOOKS: dict[str, Callable[[int], str]] = {
+    "one string": lambda size: '{"a": "' + "x" * size + '"}',
+    "one string of escapes": lambda size: '{"a": "' + "\\n" * (size // 2) + '"}',
+    "backslashes": lambda size: '{"a": "' + "\\" * size,
+    "quotes": lambda size: '"' * size,
+    "one number": lambda size: '{"a": ' + "9" * size + "}",
+    "one comment": lambda size: '{"a": 1 /*' + " *" * (size // 2) + "/}",
+    "one comment that is not closed": lambda size: '{"a": 1 /*' + "/*" * (size // 2),
+    "one line comment": lambda size: '{"a": 1 //' + "/" * size + "\n}",
+    "slashes": lambda size: "{" + "/" * size,
+    "blanks": lambda size: '{"a": [1,' + " \t\r\n" * (size // 4) + "]}",
+    "null bytes": lambda size: "\x00" * size,
+}
+"""And those in which one look must take in almost all of the text."""
 
 
-@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_hostile_files_cost_neither_time_nor_memory(text: str) -> None:
-    """Read or refused, within a second of CPU and some megabytes."""
-    begin = time.process_time()
-    with contextlib.suppress(UnreadableError):
-        load("f", text.encode(), max_bytes=256_000)
-    assert time.process_time() - begin < 1
+def read_or_refuse(text: str) -> Callable[[], None]:
+    def read() -> None:
+        with contextlib.suppress(UnreadableError):
+            load("f", text.encode(), max_bytes=len(text))
+
+    return read
+
+
+@pytest.mark.parametrize("make", [*STEPS.values(), *LOOKS.values()], ids=[*STEPS, *LOOKS])
+def test_a_hostile_file_takes_no_more_steps_than_it_has_signs(make: Callable[[int], str]) -> None:
+    """Read or refused, twice the text costs twice the steps; and a sign takes some of them, not dozens."""
+    assert growth(lambda size: read_or_refuse(make(size)), 4_000) < 2.2
+    assert count_calls(read_or_refuse(make(4_000))) < 10 * 4_000
+
+
+def look_at_much() -> None:
+    for make in LOOKS.values():
+        read_or_refuse(make(4_000_000))()
+
+
+def test_a_hostile_file_is_looked_at_once() -> None:
+    """Fifteen times the largest file: it would take hours if a pattern looked at each sign once more for each sign."""
+    program = f"from {__name__} import look_at_much; look_at_much()"
+    assert measure([sys.executable, "-c", program], folder=Path(__file__).parents[1]).code == 0
 
 
 def test_many_elements_cost_little_memory() -> None:

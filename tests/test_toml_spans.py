@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import time
+import contextlib
+import sys
 import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import tomli
@@ -18,6 +21,8 @@ from reconciler.syntax.text import line_and_column
 from reconciler.syntax.toml import Key, Tree, locate, read_tree
 from reconciler.syntax.toml_read import load
 from reconciler.syntax.toml_spans import ScanError, scan
+from tests.counted import count_calls, growth
+from tests.measured import measure
 from tests.strategies_toml import COMMENTS, wrangler_files
 
 TEXT = """\
@@ -158,15 +163,60 @@ def test_deep_values_cost_no_recursion() -> None:
     assert len(scan("a = " + "[" * depth + "]" * depth)[0].pairs) == 1
 
 
-def test_scanning_takes_linear_time() -> None:
-    """A megabyte of any sort is scanned in seconds."""
-    begin = time.perf_counter()
-    for piece in ("a.b.c = 1.5 # x\n", "[a.b]\n", "[[a]]\n", "\n", "#\n", "'", '"""\\"', "[1,", "{a={"):
-        try:
-            scan(piece * (300_000 // len(piece)))
-        except ScanError:
-            continue
-    assert time.perf_counter() - begin < 15
+def read_or_refuse(text: str) -> Callable[[], None]:
+    """The caps, then where everything stands."""
+
+    def read() -> None:
+        check_caps(text)
+        with contextlib.suppress(ScanError):
+            scan(text)
+
+    return read
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda size: "a.b.c = 1.5 # x\n" * (size // 16),
+        lambda size: "[a.b]\n" * (size // 6),
+        lambda size: "[[a]]\n" * (size // 6),
+        lambda size: "a = [" + "1," * (size // 2) + "]",
+        lambda size: "a = [" + "[]," * (size // 3) + "]",
+        lambda size: "a = " + "[1," * (size // 3),
+        lambda size: "a = " + "{a=" * (size // 3) + "1" + "}" * (size // 3),
+        lambda size: "a" + ".a" * (size // 2) + " = 1",
+    ],
+)
+def test_a_hostile_text_takes_no_more_steps_than_it_has_signs(make: Callable[[int], str]) -> None:
+    """Twice the text costs twice the steps; and a sign takes some of them, not dozens."""
+    assert growth(lambda size: read_or_refuse(make(size)), 6_000) < 2.2
+    assert count_calls(read_or_refuse(make(6_000))) < 15 * 6_000
+
+
+def look_at_much() -> None:
+    """Texts in which one look must take in almost all, four times as large as mtls.toml may be."""
+    size = 4_000_000
+    for text in (
+        "\n" * size,
+        "#" * size,
+        " \t" * (size // 2) + "= 1",
+        "a" * size,
+        "a = 1" + " \t" * (size // 2),
+        "a = " + "1" * size,
+        "a = '" + "x" * size,
+        'a = "' + '\\"' * (size // 2),
+        'a = """' + '\\"' * (size // 2),
+        "a = '''" + "'\n" * (size // 2),
+        '"' + "\\" * size,
+        "a = {" + "\n" * size + "}",
+    ):
+        read_or_refuse(text)()
+
+
+def test_a_hostile_text_is_looked_at_once() -> None:
+    """It would take hours if a pattern looked at each sign once more for each sign."""
+    program = f"from {__name__} import look_at_much; look_at_much()"
+    assert measure([sys.executable, "-c", program], folder=Path(__file__).parents[1]).code == 0
 
 
 @pytest.mark.parametrize(
