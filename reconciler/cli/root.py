@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import typer
 
-from reconciler.cli import applying, daily, dev, drift, emulator, files, history, planning
+from reconciler.cli import applying, daily, dev, drift, emulator, files, forecast, history, planning
 from reconciler.cli.session import ColourOption, FileOption, VerboseOption, VersionOption
 
 _USAGE = 64
@@ -47,6 +47,7 @@ planning.register(app)
 applying.register(app)
 daily.register(app)
 drift.register(app)
+forecast.register(app)
 files.register(app)
 history.register(app)
 emulator.register(app)

@@ -11,6 +11,7 @@ from reconciler.documents.base import Document
 from reconciler.documents.diagnostics import DiagnosticsDocument
 from reconciler.documents.drift import DriftDocument
 from reconciler.documents.explain import ExplainDocument
+from reconciler.documents.forecast import ForecastDocument
 from reconciler.documents.history import HistoryDocument
 from reconciler.documents.orphans import OrphansDocument
 from reconciler.documents.outcome import OutcomeDocument
@@ -29,6 +30,7 @@ _DOCUMENTS: Mapping[str, type[Document]] = {
     "output.schema.json": OutputDocument,
     "history.schema.json": HistoryDocument,
     "drift.schema.json": DriftDocument,
+    "forecast.schema.json": ForecastDocument,
     "orphans.schema.json": OrphansDocument,
 }
 
