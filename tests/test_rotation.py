@@ -1,0 +1,189 @@
+"""A rotation from end to end under load: a Worker on real workerd, an nginx that enforces mTLS, no failed request."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from reconciler.core.ports import PrivateKey
+from reconciler.core.reach import Call, Reached
+from reconciler.emulator.server import running
+from reconciler.emulator.state import ACCOUNT_ID, new_state
+from reconciler.runtime.reaching import LocalRuntime
+from reconciler.system.clock import SystemClock
+from tests.cli import Project, Result
+from tests.edge import Edge, Load, Switch
+from tests.emulated import TOKEN
+from tests.nginx import nginx
+from tests.origins import client, server_ca
+from tests.runtime_programs import install_wrangler, workerd
+from tests.test_emulator_wrangler import Bench
+from tests.wrangler_readers import find_node
+
+MTLS = """\
+version = 1
+stack = "payments"
+store = { kind = "cloudflare" }
+policy = { grace = "0s", rollback_versions = 0 }
+
+[certificates.billing]
+certificate = "certs/billing.pem"
+private_key = { env = "BILLING_KEY" }
+
+[workers.checkout]
+config = "wrangler.toml"
+
+[workers.checkout.bindings]
+MY_CERT = "billing"
+"""
+
+WRANGLER = """\
+name = "checkout"
+main = "index.js"
+compatibility_date = "2026-11-01"
+mtls_certificates = [{{ binding = "MY_CERT", certificate_id = "<CERTIFICATE_ID>" }}]  # written by mtlsctl
+
+[vars]
+ORIGIN = "{origin}"
+"""
+
+WORKER = """\
+export default {
+  async fetch(request, env) {
+    return await env.MY_CERT.fetch(env.ORIGIN);
+  }
+};
+"""
+
+
+@dataclass
+class Rotation:
+    """Everything that takes part."""
+
+    project: Project
+    bench: Bench
+    edge: Edge
+    load: Load
+    origin: str
+
+    def renew(self, name: str) -> None:
+        """A new certificate and key lie where mtls.toml says."""
+        self.project.write("certs/billing.pem", client(name).chain_pem)
+        self.project.environ["BILLING_KEY"] = client(name).key_pem.decode()
+
+    def mtlsctl(self, *arguments: str) -> Result:
+        """`mtlsctl`, which succeeds."""
+        result = self.project.run(*arguments)
+        assert result.code == 0, result.out + result.err
+        return result
+
+    def deploy(self) -> None:
+        """`wrangler deploy`, and the edge rolls out what is deployed."""
+        self.bench.passes("deploy")
+        self.edge.roll_out()
+
+    @property
+    def stored(self) -> list[str]:
+        """The fingerprints of the entries in the account."""
+        entries = self.bench.state.account().entries()
+        return [entry.bundle.fingerprint for entry in entries if entry.bundle is not None]
+
+
+@pytest.fixture
+def rotation(tmp_path: Path) -> Iterator[Rotation]:
+    """A project that was applied and deployed, and serves; under load."""
+    find_node()
+    workerd()
+    folder = tmp_path / "project"
+    folder.mkdir()
+    install_wrangler(folder)
+    state = new_state(SystemClock())
+    with contextlib.ExitStack() as stack:
+        origin = stack.enter_context(nginx(tmp_path))
+        url = stack.enter_context(running(state))
+        switch = stack.enter_context(Switch().running())
+        environ = {"CLOUDFLARE_API_BASE_URL": url, "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID, "CLOUDFLARE_API_TOKEN": TOKEN}
+        project = Project(folder, environ)
+        for path, text in {
+            "mtls.toml": MTLS,
+            "wrangler.toml": WRANGLER.format(origin=origin),
+            "index.js": WORKER,
+        }.items():
+            project.write(path, text)
+        pairs = {client(name).bundle.fingerprint: client(name) for name in ("old", "new")}
+        trusted = (server_ca().certificate_pem.decode(),)
+        edge = Edge(state.account(), folder / "wrangler.toml", switch, pairs, trusted)
+        stack.callback(edge.close)
+        made = Rotation(project, Bench(folder, url, state), edge, Load(switch.port), origin)
+        made.renew("old")
+        made.mtlsctl("apply", "--yes")
+        made.deploy()
+        stack.enter_context(made.load.running())
+        yield made
+
+
+class Late:
+    """A request of which the second half comes later."""
+
+    def __init__(self, port: int) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        self._connection.connect()
+        self._connection.send(b"GET / HTTP/1.1\r\n")
+
+    def finish(self) -> tuple[int, str]:
+        """Its answer."""
+        with contextlib.closing(self._connection), http.client.HTTPResponse(self._connection.sock) as reply:
+            self._connection.send(b"Host: localhost\r\nConnection: close\r\n\r\n")
+            reply.begin()
+            return reply.status, reply.read().decode()
+
+
+OLD, NEW = (200, "SUCCESS CN=old"), (200, "SUCCESS CN=new")
+
+
+def test_a_rotation_under_load_fails_no_request(rotation: Rotation) -> None:
+    """Proved, uploaded, bound, deployed, retired, each while requests go on; nginx takes every one of them."""
+    old, new = (client(name).bundle.fingerprint for name in ("old", "new"))
+    assert set(rotation.load.next(20)) == {OLD}
+
+    # The origin takes the new pair before anything changes.
+    rotation.renew("new")
+    runtime = LocalRuntime(rotation.project.folder, rotation.project.folder, {"MTLSCTL_WORKERD": str(workerd())})
+    pair = client("new").chain_pem.decode(), PrivateKey(client("new").key_pem)
+    assert runtime.call(Call(rotation.origin, *pair, rotation.edge.trusted)).reached is Reached.ANSWERED
+
+    # Uploaded and bound in the file: the old one serves on, and nothing may take it away.
+    rotation.mtlsctl("apply", "--yes")
+    assert rotation.stored == [old, new]
+    assert set(rotation.load.next(20)) == {OLD}
+    waiting = rotation.mtlsctl("plan", "--format", "json").json["waiting"]
+    assert [wait["condition"] for wait in waiting] == ["presented-live"]
+    rotation.mtlsctl("apply", "--yes")
+    assert rotation.stored == [old, new]
+
+    # Deployed: the new one serves. A request that was under way is answered by the old one.
+    late, before = Late(rotation.load.port), rotation.edge.port
+    rotation.load.next(1)  # who asked after it has been served, so the switch has it
+    with ThreadPoolExecutor(1) as deploying:
+        deployed = deploying.submit(rotation.deploy)
+        rotation.edge.switch.wait_for_draining(before)
+        assert late.finish() == OLD
+        deployed.result()
+    assert set(rotation.load.next(20)) == {NEW}
+
+    # The old one is not needed any more.
+    rotation.mtlsctl("apply", "--yes")
+    assert rotation.stored == [new]
+    assert set(rotation.load.next(20)) == {NEW}
+
+    # Nothing is left to do, and not one request has failed.
+    assert rotation.project.run("plan", "--detailed-exitcode").code == 0
+    answers = rotation.load.answers
+    assert set(answers) == {OLD, NEW}
+    assert len(answers) < rotation.load.most
