@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from posixpath import dirname, join
 from typing import NoReturn, Protocol
 
 from reconciler import keys
 from reconciler.configs import load_configs
 from reconciler.core.binding_findings import Site
-from reconciler.core.errors import Diagnostic, InputError, Pointer, Severity, UsageError
+from reconciler.core.errors import Diagnostic, InputError, Place, Pointer, Severity, UsageError
 from reconciler.core.key_shapes import KeyContext
 from reconciler.core.model import (
     ByCertificate,
@@ -106,7 +107,8 @@ def _look(project: Project, request: DevRequest, watcher: Watcher) -> _Run:
     file = files[label]
     found = file.environments.get(request.environment)
     if found is None:
-        hint = suggest(str(request.environment), (name for name in file.environments if name is not None))
+        names = [name for name in file.environments if name is not None]
+        hint = suggest(str(request.environment), names) if names else "it has none at all; leave `--env` out"
         raise UsageError(f"{file.path} has no environment {request.environment!r}", hint=hint)
     if file.pages:
         hint = "Pages has a runtime of its own; put the calls into a Worker to try them here"
@@ -180,21 +182,26 @@ class _Run:
         identities = pairs.open_all()
         chosen = choose(self.site, built, identities, pairs.refused)
         date, capped = _cap(built.compatibility_date, newest, now, self.site.file)
-        notes = (*self.noticed, *pairs.notes, *capped, *self._assets())
+        notes = (*self.noticed, *pairs.notes, *capped, *self._left_out())
         if chosen.unserved and not self.request.without_unserved:
             raise InputError((*notes, *chosen.unserved))
         self.watcher.findings((*notes, *map(_absent, chosen.unserved)))
         worker = ServedWorker(built.modules, chosen.bindings, date, built.compatibility_flags, built.script)
         return worker, tuple(pairs.presented)
 
-    def _assets(self) -> Iterator[Diagnostic]:
-        """Static files stand before a deployed Worker, and in no binding unless one is asked for."""
+    def _left_out(self) -> Iterator[Diagnostic]:
+        """What belongs to a Worker and is in no list of bindings: static files stand before it, secrets beside it."""
         path = self.site.file.path
         values = load(path, self.project.sources[path])
         table = environment_table(values, self.request.environment) or {}
         if "assets" in values or "assets" in table:
             message = f"{path} has static assets, which are not served here: every request goes to the Worker"
             yield Diagnostic(Severity.WARNING, "dev-assets", message, Pointer(path, ("assets",), at_key=True))
+        beside = self.project.files.files_in(dirname(path) or ".") or frozenset()
+        for name in sorted(beside & {".dev.vars", f".dev.vars.{self.request.environment}"}):
+            message = f"{join(dirname(path), name)} is not read: the secrets in it are not served here"
+            hint = "what the Worker needs of it to run here can stand in `vars` of an environment for that"
+            yield Diagnostic(Severity.WARNING, "dev-secrets", message, Place(join(dirname(path), name)), hint)
 
 
 def _absent(problem: Diagnostic) -> Diagnostic:

@@ -283,17 +283,24 @@ def test_what_workerd_says_of_a_worker_that_does_not_start_is_shown(project: Pro
 
 
 def test_what_does_not_keep_a_worker_from_running_is_said(project: Project) -> None:
-    """A date that this workerd does not know, static assets, a certificate that has expired: the origin decides."""
+    """An unknown date, static assets, secrets in a file, a certificate that has expired: the origin decides."""
     old = client_ca().issue("old", key=client("billing").key, not_before=BEGIN, not_after=TODAY - timedelta(days=1))
     project.write("certs/billing.pem", old.chain_pem)
     project.write("apps/checkout/public/index.html", "x")
+    project.write("apps/checkout/.dev.vars", "API_KEY=canary")
     text = project.read("apps/checkout/wrangler.toml").replace("2026-11-01", "2999-01-01")
     project.write("apps/checkout/wrangler.toml", f'{text}\n[assets]\ndirectory = "public"\n')
     with dev(project) as worker:
         assert worker.get("/")[0] == 200
         _, _, err = worker.end()
-    assert sorted(re.findall(r"warning\[(.+)\]", err)) == ["certificate-expired", "dev-assets", "dev-date-capped"]
+    assert sorted(re.findall(r"warning\[(.+)\]", err)) == [
+        "certificate-expired",
+        "dev-assets",
+        "dev-date-capped",
+        "dev-secrets",
+    ]
     assert "says 2999-01-01" in err
+    assert "canary" not in err
 
 
 @pytest.mark.parametrize(

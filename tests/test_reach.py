@@ -97,6 +97,7 @@ def test_a_pair_that_is_none_never_gets_to_the_origin(kind: str) -> None:
         assert running.seen == []
     assert reach.reached is Reached.UNUSABLE
     assert "does not take certificate and key" in reach.detail
+    assert not any(line in reach.detail for line in key.decode().splitlines())
 
 
 def test_an_origin_whose_own_certificate_is_strange_is_not_talked_to() -> None:
