@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,12 +19,23 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
-    command(app, example="mtlsctl status --format json")(status)
+    command(app, example="mtlsctl status --format prometheus --out /var/lib/node_exporter/mtlsctl.prom")(status)
     command(app, example="mtlsctl explain billing")(explain)
     command(app, example="mtlsctl output billing")(output)
     command(app, example="mtlsctl doctor")(doctor)
 
 
+class StatusFormat(StrEnum):
+    """How a status is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    PROMETHEUS = "prometheus"
+
+
+StatusFormatOption = Annotated[
+    StatusFormat, typer.Option("--format", help="Text for people, JSON, or metrics for node-exporter's textfiles.")
+]
 OrphansOption = Annotated[
     bool, typer.Option("--orphans", help="What does not belong together in store and wrangler files instead.")
 ]
@@ -31,7 +43,7 @@ OrphansOption = Annotated[
 
 def status(
     session: Session,
-    output_format: FormatOption = Format.TEXT,
+    output_format: StatusFormatOption = StatusFormat.TEXT,
     out: OutOption = None,
     orphans: OrphansOption = False,
 ) -> None:
@@ -46,7 +58,7 @@ def status(
     if orphans:
         from reconciler.cli.takeover import show_orphans
 
-        show_orphans(session, out)
+        show_orphans(session, out, metrics=output_format is StatusFormat.PROMETHEUS)
     from reconciler.core.plan import exit_code_of
     from reconciler.core.status import make_status
     from reconciler.documents.status import status_document
@@ -55,13 +67,24 @@ def status(
     project = session.open_project()
     planned = _look(project)
     found = make_status(planned.plan, planned.desired, planned.actual.files)
-    if output_format is Format.JSON:
+    if output_format is StatusFormat.JSON:
         session.emit_document(status_document(found, project.place), out)
+    elif output_format is StatusFormat.PROMETHEUS:
+        session.emit(_metrics_text(planned), out)
     else:
         style = session.style(sys.stdout)
         findings = session.findings(_worth(found.diagnostics), style)
         session.emit(render_status(found, style, findings=findings), out)
     raise typer.Exit(exit_code_of(found.diagnostics))
+
+
+def _metrics_text(planned: Planned) -> str:
+    """What is looked at, as metrics."""
+    from reconciler.core.metrics import make_metrics
+    from reconciler.outputs.prometheus import render_metrics
+    from reconciler.version import __version__
+
+    return render_metrics(make_metrics(planned.plan, planned.desired, planned.actual, __version__))
 
 
 def explain(

@@ -243,5 +243,5 @@ def _session(arguments: dict[str, object]) -> Session:
         verbose=bool(verbose or before.get("verbose")),
     )
     wanted = arguments.get("output_format")
-    session.format = wanted if isinstance(wanted, Format) else Format.TEXT
+    session.format = Format.JSON if wanted == Format.JSON else Format.TEXT
     return session

@@ -12,15 +12,18 @@ import typer
 from reconciler.cli.session import Format, Session
 
 
-def show_orphans(session: Session, out: Path | None) -> NoReturn:
-    """What of store and wrangler files does not belong together; ends the command."""
+def show_orphans(session: Session, out: Path | None, *, metrics: bool = False) -> NoReturn:
+    """What of store and wrangler files does not belong together; ends the command. There are no `metrics` of it."""
     from reconciler.app import PlanRequest, plan
-    from reconciler.core.errors import Severity
+    from reconciler.core.errors import Severity, UsageError
     from reconciler.core.orphans import find_orphans, unreferenced
     from reconciler.core.plan import exit_code_of
     from reconciler.documents.orphans import orphans_document
     from reconciler.outputs.orphans import render_orphans
 
+    if metrics:
+        message = "`status --orphans` has no metrics"
+        raise UsageError(message, hint="leave out one of `--orphans` and `--format prometheus`")
     project = session.open_project()
     planned = plan(project, PlanRequest())
     sweep = project.files.sweep(unreferenced(planned.desired, planned.actual))
