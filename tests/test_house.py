@@ -23,6 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "private": {"core"},
     "system": {"core", "documents", "private"},
     "keys": {"core"},
+    "probe": {"core"},
     "stores": {"core", "private"},
     "emulator": {"core", "stores", "system"},
     "workerd": {"core"},

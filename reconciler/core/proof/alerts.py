@@ -1,0 +1,56 @@
+"""The alerts of TLS by number, and which of them are about a client's certificate (RFC 8446 section 6.2)."""
+
+from __future__ import annotations
+
+ALERTS = {
+    0: "close_notify",
+    10: "unexpected_message",
+    20: "bad_record_mac",
+    22: "record_overflow",
+    40: "handshake_failure",
+    42: "bad_certificate",
+    43: "unsupported_certificate",
+    44: "certificate_revoked",
+    45: "certificate_expired",
+    46: "certificate_unknown",
+    47: "illegal_parameter",
+    48: "unknown_ca",
+    49: "access_denied",
+    50: "decode_error",
+    51: "decrypt_error",
+    70: "protocol_version",
+    71: "insufficient_security",
+    80: "internal_error",
+    86: "inappropriate_fallback",
+    90: "user_canceled",
+    100: "no_renegotiation",
+    109: "missing_extension",
+    110: "unsupported_extension",
+    112: "unrecognized_name",
+    113: "bad_certificate_status_response",
+    115: "unknown_psk_identity",
+    116: "certificate_required",
+    120: "no_application_protocol",
+}
+
+ABOUT_THE_CERTIFICATE = frozenset(
+    {
+        "bad_certificate",
+        "unsupported_certificate",
+        "certificate_revoked",
+        "certificate_expired",
+        "certificate_unknown",
+        "unknown_ca",
+        "access_denied",
+    }
+)
+"""Alerts that a server sends because of the certificate it was shown. Which one is the server's choice, not the truth:
+Go says bad_certificate for everything."""
+
+WITHOUT_A_REASON = frozenset({"certificate_required", "handshake_failure"})
+"""What a server says that got no certificate, and what some say of one that they do not like."""
+
+
+def alert_name(number: int) -> str:
+    """The name, or the number of one that nobody has named."""
+    return ALERTS.get(number, f"alert {number}")

@@ -1,0 +1,97 @@
+"""From a URL to a connected socket. No proxy of the environment is asked."""
+
+from __future__ import annotations
+
+import queue
+import socket
+import threading
+import time
+from dataclasses import dataclass
+from urllib.parse import quote, urlsplit
+
+_HTTPS = 443
+_PATH_SIGNS = "/:@!$&'()*+,;=~%-._?"
+_MOST_ADDRESSES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """The parts of a URL: the host as TLS is to check it, and what HTTP needs. The fragment is for browsers."""
+
+    host: str
+    port: int
+    authority: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One of a host's addresses, resolved, so that all connections go to the same."""
+
+    family: int
+    place: tuple[object, ...]
+
+
+class NotReached(Exception):
+    """No connection: the words say why."""
+
+
+def read_url(url: str) -> Address:
+    """The parts of a URL that was checked already; NotReached where its host is no name at all."""
+    parts = urlsplit(url)
+    try:
+        host = (parts.hostname or "").encode("idna").decode("ascii")
+    except UnicodeError as error:
+        raise NotReached("the host of the URL is no name") from error
+    shown = f"[{host}]" if ":" in host else host
+    port = parts.port or _HTTPS
+    path = quote(parts.path or "/", safe=_PATH_SIGNS) + (
+        f"?{quote(parts.query, safe=_PATH_SIGNS)}" if parts.query else ""
+    )
+    return Address(host, port, shown if port == _HTTPS else f"{shown}:{port}", path)
+
+
+def resolve(address: Address, timeout_s: float) -> tuple[Endpoint, ...]:
+    """The first few addresses of a host, one at least; NotReached where it has none, or nobody said so in time."""
+    answers: queue.SimpleQueue[list[Endpoint] | OSError] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+            answers.put([Endpoint(family, tuple(place)) for family, _, _, _, place in found])
+        except (OSError, UnicodeError) as error:
+            answers.put(error if isinstance(error, OSError) else OSError(str(error)))
+
+    # The system's resolver knows no timeout; whoever waits too long goes on without it.
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        answer = answers.get(timeout=timeout_s)
+    except queue.Empty:
+        raise NotReached(f"the name {address.host} was not resolved in {timeout_s:g} seconds") from None
+    if isinstance(answer, OSError):
+        raise NotReached(f"the name {address.host} does not resolve: {reason_of(answer)}") from answer
+    if not answer:
+        raise NotReached(f"the name {address.host} has no address")
+    return tuple(dict.fromkeys(answer))[:_MOST_ADDRESSES]
+
+
+def connect(endpoint: Endpoint, timeout_s: float) -> tuple[socket.socket, float]:
+    """A connected socket, and how many seconds it took; NotReached where that failed."""
+    began = time.monotonic()
+    connection = socket.socket(endpoint.family, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(timeout_s)
+        connection.connect(endpoint.place)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except OSError as error:
+        connection.close()
+        where = ":".join(str(part) for part in endpoint.place[:2])
+        raise NotReached(f"no connection to {where}: {reason_of(error)}") from error
+    return connection, time.monotonic() - began
+
+
+def reason_of(error: OSError) -> str:
+    """The system's words, without numbers and prefixes."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return (error.strerror or str(error)).split("] ")[-1][:200]

@@ -1,0 +1,178 @@
+"""One connection, watched: handshake, a pause in which the origin may object, a request, the head of the answer."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import select
+import ssl
+import time
+from dataclasses import dataclass, replace
+
+from reconciler.core.proof.observations import End, Moment, Observation, Shown
+from reconciler.probe.address import Address, Endpoint, NotReached, connect, reason_of
+from reconciler.probe.answers import MAX_BODY, MAX_HEAD, Answer, read_answer
+from reconciler.probe.watch import Watch
+
+_ALERT_IN_REASON = re.compile(r"ALERT_([A-Z_]+)$")
+_JUDGES_AFTERWARDS = "TLSv1.3"
+_MIN_PAUSE_S = 0.1
+_PAUSE_ROUNDS = 3
+_PAGE_STATUS = range(400, 500)
+_PIECE = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """In seconds: for a name to be resolved and a connection to be made, for the handshake, and for the answer."""
+
+    connect_s: float = 5
+    handshake_s: float = 8
+    answer_s: float = 8
+    body_s: float = 2
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One connection and what is seen of it."""
+
+    shown: Shown
+    address: Address
+    context: ssl.SSLContext
+    watch: Watch
+    timeouts: Timeouts
+
+    def run(self, endpoint: Endpoint, request: bytes) -> Observation:
+        """Make the connection; whatever happens is what was seen."""
+        try:
+            connection, took_s = connect(endpoint, self.timeouts.connect_s)
+        except NotReached as error:
+            return self._seen(End.UNREACHABLE, str(error), Moment.BEFORE)
+        connection.settimeout(self.timeouts.handshake_s)
+        with contextlib.closing(
+            self.context.wrap_socket(connection, server_hostname=self.address.host, do_handshake_on_connect=False)
+        ) as tls:
+            try:
+                tls.do_handshake()
+            except OSError as error:
+                return self._broken(error, Moment.DURING)
+            self.watch.handshake_done = True
+            version = tls.version()
+            pause_s = max(_MIN_PAUSE_S, _PAUSE_ROUNDS * took_s) if version == _JUDGES_AFTERWARDS else 0
+            return replace(self._ask(tls, request, pause_s), tls_version=version)
+
+    def _ask(self, tls: ssl.SSLSocket, request: bytes, pause_s: float) -> Observation:
+        try:
+            data = self._listen(tls, pause_s)
+            self._send(tls, request)
+            answer = self._read(tls, data)
+        except OSError as error:
+            return self._broken(error, Moment.AFTER)
+        except ValueError as error:
+            return self._seen(End.NO_HTTP, str(error), Moment.AFTER)
+        return self._seen(End.ANSWERED, "", Moment.AFTER, answer)
+
+    def _listen(self, tls: ssl.SSLSocket, pause_s: float) -> bytes:
+        """Wait whether the origin objects: a request on the way to a connection that it has closed loses what it said.
+
+        A ticket says that it is content.
+        """
+        end = time.monotonic() + pause_s
+        tls.setblocking(False)
+        while not self.watch.ticket and (left := end - time.monotonic()) > 0:
+            if not tls.pending() and not select.select([tls], [], [], left)[0]:
+                break
+            try:
+                if data := tls.recv(_PIECE):
+                    return data
+            except ssl.SSLWantReadError:
+                continue
+            raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "closed right after the handshake")
+        return b""
+
+    def _send(self, tls: ssl.SSLSocket, request: bytes) -> None:
+        tls.settimeout(self.timeouts.answer_s)
+        try:
+            tls.sendall(request)
+        except OSError:
+            tls.recv(_PIECE)  # what the origin said before it closed may still be there to read
+            raise
+
+    def _read(self, tls: ssl.SSLSocket, data: bytes) -> Answer:
+        end = time.monotonic() + self.timeouts.answer_s
+        while (answer := read_answer(data)) is None:
+            if len(data) > MAX_HEAD:
+                raise ValueError("its head does not end")
+            piece = self._receive(tls, end)
+            if not piece:
+                raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "closed before an answer came")
+            data += piece
+        if answer.status in _PAGE_STATUS:
+            return Answer(answer.status, answer.cf_ray, self._read_body(tls, answer.body))
+        return answer
+
+    def _read_body(self, tls: ssl.SSLSocket, body: bytes) -> bytes:
+        """What comes of a body in a short time; it is only looked at for words."""
+        end = time.monotonic() + self.timeouts.body_s
+        with contextlib.suppress(OSError):
+            while len(body) < MAX_BODY and (piece := self._receive(tls, end)):
+                body += piece
+        return body[:MAX_BODY]
+
+    def _receive(self, tls: ssl.SSLSocket, end: float) -> bytes:
+        left = end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        tls.settimeout(left)
+        return tls.recv(_PIECE)
+
+    def _broken(self, error: OSError, moment: Moment) -> Observation:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return self._seen(End.UNTRUSTED, error.verify_message, moment)
+        alert = self.watch.alert or (None if self.watch.observable else _alert_of(error))
+        if alert is not None:
+            return self._seen(End.ALERT, alert, moment, alert=alert)
+        if isinstance(error, TimeoutError):
+            return self._seen(End.SILENT, "no answer in time", moment)
+        if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError | ConnectionError):
+            return self._seen(End.CLOSED, "it closed the connection", moment)
+        if isinstance(error, ssl.SSLError):
+            return self._seen(End.NO_TLS, _words(error), moment)
+        return self._seen(End.CLOSED, reason_of(error), moment)
+
+    def _seen(
+        self,
+        end: End,
+        detail: str,
+        moment: Moment,
+        answer: Answer | None = None,
+        *,
+        alert: str | None = None,
+    ) -> Observation:
+        watch = self.watch
+        return Observation(
+            shown=self.shown,
+            end=end,
+            detail=detail,
+            moment=moment,
+            observable=watch.observable,
+            request=watch.request,
+            asked_late=watch.asked_late,
+            sent=watch.sent,
+            presented=watch.presented,
+            alert=alert,
+            status=answer.status if answer else None,
+            page=answer.page if answer else None,
+            cf_ray=answer.cf_ray if answer else False,
+        )
+
+
+def _alert_of(error: Exception) -> str | None:
+    """The alert's name in the library's reason, `TLSV1_ALERT_UNKNOWN_CA`, where messages can't be watched."""
+    found = _ALERT_IN_REASON.search(getattr(error, "reason", None) or "")
+    return found[1].lower() if found else None
+
+
+def _words(error: ssl.SSLError) -> str:
+    """The library's reason as words."""
+    return (error.reason or "the TLS library gives no reason").replace("_", " ").lower()

@@ -1,0 +1,82 @@
+"""The connections that a proof needs: with our certificate, with none, with a throw-away one, and where it may tell
+more with ours once again, allowing to be asked late.
+"""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass, field
+
+from reconciler.core.ports import Clock
+from reconciler.core.proof.observations import End, Moment, Observation, Seen, Shown
+from reconciler.core.proof.ports import Pair, Target
+from reconciler.core.proof.rules import is_worth_comparing, may_be_asked_late
+from reconciler.probe.address import Address, Endpoint, NotReached, read_url, resolve
+from reconciler.probe.contexts import make_context
+from reconciler.probe.exchange import Exchange, Timeouts
+from reconciler.probe.throwaway import make_throwaway
+from reconciler.probe.watch import Watch
+from reconciler.version import __version__
+
+
+@dataclass(frozen=True, slots=True)
+class OriginProber:
+    """The port `Prober` over real connections."""
+
+    clock: Clock
+    timeouts: Timeouts = field(default_factory=Timeouts)
+
+    def probe(self, target: Target, pair: Pair) -> Seen:
+        """What the origin does. Nothing is sent where its own certificate is not trusted."""
+        try:
+            address = read_url(target.url)
+            endpoints = resolve(address, self.timeouts.connect_s)
+        except NotReached as error:
+            return Seen(Observation(Shown.OURS, End.UNREACHABLE, str(error), Moment.BEFORE), chain=pair.bundle.ders)
+        for endpoint in endpoints:
+            # All go to the first that takes a connection, or they could not be compared.
+            way = _Way(target, address, endpoint, self.timeouts)
+            ours = way.go(Shown.OURS, pair)
+            if ours.end is not End.UNREACHABLE:
+                break
+        none = throw_away = late = None
+        if is_worth_comparing(ours):
+            none = way.go(Shown.NONE, None)
+            throw_away = way.go(Shown.THROW_AWAY, make_throwaway(pair.bundle, self.clock.now()))
+        if may_be_asked_late(ours, target.expect):
+            late = way.go(Shown.OURS, pair, late=True)
+        return Seen(ours, none, throw_away, late, target.expect, pair.bundle.ders)
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """The way to one origin."""
+
+    target: Target
+    address: Address
+    endpoint: Endpoint
+    timeouts: Timeouts
+
+    def go(self, shown: Shown, pair: Pair | None, *, late: bool = False) -> Observation:
+        """One connection; once more where it was closed, which need not have to do with certificates."""
+        seen = self._once(shown, pair, late=late)
+        return self._once(shown, pair, late=late) if seen.end is End.CLOSED else seen
+
+    def _once(self, shown: Shown, pair: Pair | None, *, late: bool) -> Observation:
+        watch = Watch()
+        try:
+            context = make_context(self.target, pair, watch, late=late)
+        except ssl.SSLError as error:
+            reason = (error.reason or "it gives no reason").replace("_", " ").lower()
+            return Observation(shown, End.LOCAL, reason, Moment.BEFORE)
+        return Exchange(shown, self.address, context, watch, self.timeouts).run(self.endpoint, self._request())
+
+    def _request(self) -> bytes:
+        lines = (
+            f"GET {self.address.path} HTTP/1.1",
+            f"Host: {self.address.authority}",
+            f"User-Agent: mtlsctl/{__version__}",
+            "Accept: */*",
+            "Connection: close",
+        )
+        return "\r\n".join((*lines, "", "")).encode("ascii")

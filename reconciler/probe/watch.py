@@ -1,0 +1,75 @@
+"""Watches the messages of a TLS handshake, where this Python lets us.
+
+The standard library has no public way to see that a server asks for a certificate. What it has is private, and may go
+with any version: then nothing is observed, and that is said; nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import Protocol
+
+from reconciler.core.proof.alerts import alert_name
+from reconciler.core.proof.requests import CertificateRequest, read_certificates, read_request
+
+_CALLBACK = "_msg_callback"
+
+_ALERT_RECORD = 21
+_HANDSHAKE_RECORD = 22
+_FATAL = 2
+
+_NEW_SESSION_TICKET = 4
+_CERTIFICATE = 11
+_CERTIFICATE_REQUEST = 13
+_CERTIFICATE_VERIFY = 15
+
+
+class _Callback(Protocol):
+    def __call__(
+        self, connection: object, direction: str, version: int, content: int, message: int, data: bytes
+    ) -> None: ...
+
+
+class Watch:
+    """What went over one connection so far. A message that counts as late comes after `handshake_done` was set."""
+
+    def __init__(self) -> None:
+        self.observable = False
+        self.handshake_done = False
+        self.request: CertificateRequest | None = None
+        self.asked_late = False
+        self.sent = False
+        self.presented: tuple[bytes, ...] = ()
+        self.ticket = False
+        self.alert: str | None = None
+
+    def attach(self, context: ssl.SSLContext) -> None:
+        """Watch the one connection that will be made with this context."""
+        if hasattr(type(context), _CALLBACK):
+            setattr(context, _CALLBACK, self._saw)
+            self.observable = True
+
+    def _saw(self, connection: object, direction: str, version: int, content: int, message: int, data: bytes) -> None:
+        """Called by the TLS library for every message and alert, in clear."""
+        del connection, message
+        reading = direction == "read"
+        if content == _ALERT_RECORD and len(data) == 2 and reading:
+            level, number = data
+            # Under TLS 1.3 the level means nothing: every alert but these two ends the connection.
+            if level == _FATAL or alert_name(number) not in {"close_notify", "user_canceled", "no_renegotiation"}:
+                self.alert = self.alert or alert_name(number)
+        elif content == _HANDSHAKE_RECORD and data:
+            self._saw_handshake(data, version, reading=reading)
+
+    def _saw_handshake(self, data: bytes, version: int, *, reading: bool) -> None:
+        kind = data[0]
+        if reading and kind == _CERTIFICATE_REQUEST and self.handshake_done:
+            self.asked_late = True
+        elif reading and kind == _CERTIFICATE_REQUEST:
+            self.request = read_request(data, version)
+        elif reading and kind == _NEW_SESSION_TICKET:
+            self.ticket = True
+        elif not reading and kind == _CERTIFICATE:
+            self.presented = read_certificates(data, version)
+        elif not reading and kind == _CERTIFICATE_VERIFY:
+            self.sent = True
