@@ -19,6 +19,7 @@ demo: $(STAMP) ## the main job on the embedded store, step by step
 
 test: $(STAMP) ## every test
 	@tests/node/setup
+	@tests/servers/setup
 	@$(BIN)/python -m pytest -n auto
 
 lint: $(STAMP) ## style, types, and that generated files are fresh

@@ -25,8 +25,13 @@ def server_context(folder: Path, verify: ssl.VerifyMode, version: ssl.TLSVersion
 
 
 @contextlib.contextmanager
-def serve(context: ssl.SSLContext | None, answer: bytes | None = ANSWER) -> Iterator[int]:
-    """The port of a server; `context` None: it speaks no TLS. `answer` None: it closes instead, once it was asked."""
+def serve(
+    context: ssl.SSLContext | None, answer: bytes | None = ANSWER, requests: list[bytes] | None = None
+) -> Iterator[int]:
+    """The port of a server; `context` None: it speaks no TLS. `answer` None: it closes instead, once it was asked.
+
+    `requests` gets what each connection sent.
+    """
     listener = listening_socket()
     listener.setblocking(True)
     ended = threading.Event()
@@ -39,6 +44,10 @@ def serve(context: ssl.SSLContext | None, answer: bytes | None = ANSWER) -> Iter
                 received = b""
                 while b"\r\n\r\n" not in received and (piece := tls.recv(4096)):
                     received += piece
+                    if context is None:
+                        break  # whatever came is no request
+                if requests is not None:
+                    requests.append(received)
                 if answer is not None and received:
                     tls.sendall(answer)
 

@@ -34,13 +34,9 @@ _Rule = Callable[[Seen], _Found]
 
 
 def judge(seen: Seen) -> Judgement:
-    """The verdict."""
-    for name, rule in RULES:
-        found = rule(seen)
-        if found is not None:
-            verdict, why, hint = found
-            return Judgement(verdict, name, why, hint)
-    return Judgement(Verdict.INCONCLUSIVE, "no-rule", "what was seen fits no rule")
+    """The verdict; the rules leave nothing out."""
+    name, (verdict, why, hint) = next((name, found) for name, rule in RULES if (found := rule(seen)) is not None)
+    return Judgement(verdict, name, why, hint)
 
 
 def is_worth_comparing(ours: Observation) -> bool:
