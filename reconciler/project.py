@@ -166,6 +166,11 @@ def open_project(file: Path | None, *, cwd: Path, environ: Mapping[str, str]) ->
         )
     if file is not None and not os.path.lexists(path):
         raise UsageError(f"{file} does not exist", hint="`--file` names an mtls.toml; is the path right?")
+    return project_at(path, environ=environ)
+
+
+def project_at(path: Path, *, environ: Mapping[str, str]) -> Project:
+    """The project of this mtls.toml, an absolute path, which need not be there yet."""
     folder, clock = path.parent, SystemClock()
     files = ProjectFiles(folder, key_dirs=environ.get(KEY_DIRS, ""), name=path.name)
     return Project(

@@ -19,6 +19,7 @@ ALLOWED: dict[str, set[str]] = {
     "desired": {"core", "syntax"},
     "documents": {"core", "desired"},
     "outputs": {"core", "documents"},
+    "takeover": {"core", "syntax", "wrangler", "desired", "outputs"},
     "apply": {"core", "wrangler"},
     "private": {"core"},
     "system": {"core", "documents", "private"},
@@ -29,7 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "workerd": {"core"},
     "runtime": {"core", "workerd"},
 }
-PURE = {"core", "syntax", "wrangler", "workerd", "desired", "documents", "outputs"}
+PURE = {"core", "syntax", "wrangler", "workerd", "desired", "documents", "outputs", "takeover"}
 EFFECTS = {"os", "socket", "subprocess", "sqlite3", "httpx", "tempfile", "shutil", "logging", "random", "secrets"}
 
 
@@ -93,7 +94,7 @@ def test_only_the_command_line_imports_typer_and_at_its_top_nothing_else_that_is
             assert "typer" not in names, path
 
 
-HEAVY = ("cryptography", "deepdiff", "httpx", "rich", "sqlite3", "tomli")
+HEAVY = ("cryptography", "deepdiff", "httpx", "rich", "sqlite3", "tomli", "tomlkit")
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from reconciler.core.model import (
     EnvironmentName,
     FoundBinding,
     StoreKind,
+    StoreSettings,
     Sweep,
     WranglerFile,
 )
@@ -59,6 +60,17 @@ def in_file(tables: Table, *, label: str = "checkout") -> dict[str, WranglerFile
 def codes(orphans: Orphans) -> list[str]:
     """The codes of the findings."""
     return [orphan.finding.code for orphan in orphans.findings]
+
+
+def test_an_environment_of_another_account_is_none_of_this_store() -> None:
+    """Its ids are not asked for here."""
+    found = file({None: {"BILLING": uid(1)}, "other": {"BILLING": uid(77)}})
+    other = replace(found.environments["other"], account_id="f" * 32)
+    there = actual([OURS], {"checkout": replace(found, environments={**found.environments, "other": other})})
+    wanted = desired({"billing": 1}, [BILLING])
+    assert codes(look(wanted, there)) == ["entry-missing"]
+    here = replace(wanted.declaration, store=StoreSettings(account_id="a" * 32))
+    assert codes(look(replace(wanted, declaration=here), there)) == []
 
 
 @dataclass(frozen=True)
@@ -186,6 +198,13 @@ ROWS = [
         [],
         asked={uid(1): OURS},
         workers=(worker("checkout", {None: {"BILLING": f"id:{uid(1)}"}}),),
+    ),
+    Row(
+        "the id of a CA, which no Worker can present",
+        [OURS, entry(5, 5, "ca", ca=True)],
+        {None: {"BILLING": uid(1), "MORE": uid(5)}},
+        ["entry-is-ca"],
+        'MORE = "NAME"',
     ),
     # referenced and foreign
     Row(

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import typer
 
-from reconciler.cli import applying, daily, dev, drift, emulator, files, forecast, history, planning
+from reconciler.cli import applying, daily, dev, drift, emulator, files, forecast, history, planning, takeover
 from reconciler.cli.session import ColourOption, FileOption, VerboseOption, VersionOption
 
 _USAGE = 64
@@ -50,6 +50,7 @@ drift.register(app)
 forecast.register(app)
 files.register(app)
 history.register(app)
+takeover.register(app)
 emulator.register(app)
 dev.register(app)
 

@@ -108,6 +108,19 @@ class Session:
         self.log(f"desired state: {self.project.folder / self.project.name}")
         return self.project
 
+    def new_project(self) -> Project:
+        """The project of an mtls.toml that is to be made, here or at `--file`; it may be there."""
+        from reconciler.core.errors import UsageError
+        from reconciler.project import project_at
+        from reconciler.system.discover import FILE_NAME
+
+        path = _working_folder() / (self.file or FILE_NAME)
+        if not path.parent.is_dir():
+            raise UsageError(f"the folder of {self.file} does not exist", hint="create it first")
+        self.project = project_at(path, environ=os.environ)
+        self.log(f"desired state: {path}")
+        return self.project
+
     def log(self, text: str) -> None:
         """A line for `--verbose`."""
         if self.verbose:

@@ -1,15 +1,210 @@
-"""Taking over what is there: `status --orphans`."""
+"""`init`, `export` and `status --orphans`: taking over what is there."""
 
 from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from reconciler.cli.session import Format, Session
+from reconciler.cli.session import Format, FormatOption, OutOption, Session, command, say
+
+if TYPE_CHECKING:
+    from reconciler.adopt_settings import InitRequest
+    from reconciler.project import Project
+
+
+class StoreName(StrEnum):
+    """The stores of `--store`."""
+
+    LOCAL = "local"
+    CLOUDFLARE = "cloudflare"
+
+
+class ExportFormat(StrEnum):
+    """How `export` prints."""
+
+    TOML = "toml"
+    JSON = "json"
+
+
+StackOption = Annotated[
+    str | None, typer.Option("--stack", metavar="NAME", help="The stack's name (default: from that of the folder).")
+]
+StoreOption = Annotated[
+    StoreName | None,
+    typer.Option("--store", help="Which store (default: the account's where there is a token, else the embedded one)."),
+]
+AccountOption = Annotated[
+    str | None, typer.Option("--account", metavar="ID", help="The Cloudflare account (default: CLOUDFLARE_ACCOUNT_ID).")
+]
+FromOption = Annotated[
+    Path | None,
+    typer.Option("--from", metavar="FOLDER", help="Take over the wrangler files and certificates below this folder."),
+]
+SaveOption = Annotated[
+    str | None,
+    typer.Option("--certificates", metavar="FOLDER", help="Write certificates that only the store has into a folder."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    command(app, example="mtlsctl init --from .")(init)
+    command(app, example="mtlsctl export --certificates certs > mtls.toml")(export)
+
+
+def init(
+    session: Session,
+    below: FromOption = None,
+    update: Annotated[
+        bool, typer.Option("--update", help="Add what is new to the mtls.toml that is there; every line of it stays.")
+    ] = False,
+    stack: StackOption = None,
+    same_stack: Annotated[
+        bool, typer.Option("--same-stack", help="The store has entries of this stack already, and they are ours.")
+    ] = False,
+    store: StoreOption = None,
+    account: AccountOption = None,
+    certificates: SaveOption = None,
+    output_format: FormatOption = Format.TEXT,
+    out: OutOption = None,
+) -> None:
+    """Make an mtls.toml, of what is there.
+
+    With `--from` it finds the wrangler files below a folder, reads the store, and declares what it finds: each entry in
+    use, matched to a certificate file of the tree by content, or bound by its id. What can't be declared becomes a
+    comment with its reason. Uploads nothing, changes no wrangler file, and opens no private key.
+
+    Asks for the stack and the store where there is a terminal. An mtls.toml that is there is never overwritten.
+    """
+    from reconciler import adopt
+    from reconciler.adopt_settings import InitRequest
+    from reconciler.core.errors import UsageError
+    from reconciler.core.model import StoreKind
+    from reconciler.documents.adoption import init_document
+    from reconciler.outputs.adoption import render_adoption
+
+    request = InitRequest(stack, same_stack, StoreKind(store) if store else None, account, below, certificates)
+    _demand_folder(certificates)
+    if update:
+        if stack or store or account or same_stack:
+            hint = "change them in mtls.toml by hand; `--update` only adds"
+            raise UsageError("with `--update`, mtls.toml says which stack and store it is for", hint=hint)
+        done = adopt.update(session.open_project(), request)
+    else:
+        project = session.new_project()
+        adopt.demand_free(project)
+        done = adopt.init(project, _asked(project, request))
+    project = session.project or session.new_project()
+    if output_format is Format.JSON:
+        session.emit_document(init_document(done, project.place), out)
+    else:
+        style = session.style(sys.stdout)
+        session.emit(render_adoption(done, style, findings=session.findings(done.findings, style)), out)
+
+
+def export(
+    session: Session,
+    output_format: Annotated[ExportFormat, typer.Option("--format", help="An mtls.toml, or JSON.")] = ExportFormat.TOML,
+    out: OutOption = None,
+    stack: StackOption = None,
+    store: StoreOption = None,
+    account: AccountOption = None,
+    certificates: SaveOption = None,
+) -> None:
+    """Print what the store holds, as an mtls.toml.
+
+    From the account alone: a certificate for each entry, none of the Workers. Stack and store are those of mtls.toml
+    where there is one. `--certificates` writes the certificates, which are public, beside it; nothing is overwritten.
+    """
+    from reconciler import adopt
+    from reconciler.adopt_settings import InitRequest
+    from reconciler.core.model import StoreKind
+    from reconciler.documents.export import export_document
+    from reconciler.takeover.write import EXPORTED, write_declaration
+
+    if output_format is ExportFormat.JSON:
+        session.format = Format.JSON
+    _demand_folder(certificates)
+    request = InitRequest(stack, kind=StoreKind(store) if store else None, account=account)
+    project = _project_here(session)
+    proposal = adopt.export(project, request, certificates or "certs")
+    if certificates is not None:
+        for path in adopt.save_all(proposal, Path.cwd()):
+            session.log(f"wrote {path}")
+    if output_format is ExportFormat.JSON:
+        session.emit_document(export_document(proposal), out)
+    else:
+        session.emit(write_declaration(proposal, about=EXPORTED), out)
+
+
+def _project_here(session: Session) -> Project:
+    """The project of the mtls.toml that is there, else of none."""
+    from reconciler.system.discover import find_file
+
+    return session.open_project() if session.file or find_file(Path.cwd()) else session.new_project()
+
+
+def _demand_folder(certificates: str | None) -> None:
+    """Refuse a folder for certificates that mtls.toml could not name."""
+    from reconciler.core.errors import UsageError
+    from reconciler.desired.refused import accepts
+    from reconciler.desired.rules import check_certificate_path
+
+    if certificates is not None and not accepts(check_certificate_path, f"{certificates}/name.pem"):
+        hint = "a folder inside of this tree, relative and written with /, such as certs"
+        raise UsageError(f"`--certificates {certificates}` can't hold the certificates of an mtls.toml", hint=hint)
+
+
+# --- questions ------------------------------------------------------------------------------------------------------
+
+
+def _asked(project: Project, request: InitRequest) -> InitRequest:
+    """What was not given on the command line, asked for where there is a terminal to ask at."""
+    from reconciler.adopt_settings import choose_stack, choose_store
+    from reconciler.core.model import StoreKind
+
+    if not sys.stdin.isatty() or not sys.stderr.isatty():
+        return request
+    if request.stack is None:
+        _explain("A stack is the owner mark on everything that is uploaded from this mtls.toml, such as a team's name.")
+        request = replace(request, stack=_ask("Name of the stack", choose_stack(project, request)))
+        choose_stack(project, request)
+    if request.kind is None and request.account is None:
+        _explain(
+            "The store is a Cloudflare account's, or the embedded one, a file in this folder, to try and rehearse."
+        )
+        suggested = choose_store(project, request, ()).kind
+        kind = _ask("Store: local or cloudflare", suggested, known=tuple(StoreKind))
+        request = replace(request, kind=StoreKind(kind))
+    return request
+
+
+def _explain(text: str) -> None:
+    say(f"\n{text}", err=True)
+
+
+def _ask(question: str, default: str, *, known: tuple[str, ...] = ()) -> str:
+    """An answer, the default for an empty one. Of `known` answers one; DeclinedError at the end of the input."""
+    from reconciler.core.errors import DeclinedError
+
+    while True:
+        say(f"{question} [{default}]: ", err=True, nl=False)
+        line = sys.stdin.readline()
+        if not line:
+            raise DeclinedError("no answer; nothing was written")
+        answer = line.strip() or default
+        if not known or answer in known:
+            return answer
+        _explain(f"Please answer {' or '.join(known)}.")
+
+
+# --- orphans --------------------------------------------------------------------------------------------------------
 
 
 def show_orphans(session: Session, out: Path | None, *, metrics: bool = False) -> NoReturn:

@@ -79,6 +79,13 @@ def placeholder(use: Use) -> Orphan:
     return Orphan(finding, spots=(_spot(use),))
 
 
+def is_ca(use: Use, entry: Entry) -> Orphan:
+    """The id of an entry that no Worker can present."""
+    message = f"{use.text} has {_told(entry)}, which is a CA; a Worker can't present one"
+    finding = Diagnostic(Severity.WARNING, "entry-is-ca", message, use.pointer, _line_for(use, None))
+    return Orphan(finding, (entry.id,), (_spot(use),))
+
+
 def of_other_store(use: Use) -> Orphan:
     """The embedded store can't know the ids of an account."""
     message = f"{use.text} has {use.found.certificate_id}, the id of a real account, and the store is the embedded one"
@@ -220,7 +227,8 @@ def _is_older(entry: Entry, other: Entry) -> bool:
 
 
 def _take_over(entry: Entry) -> str:
-    return f"to have mtlsctl keep it, put its certificate into the tree and declare it: `mtlsctl export` has {entry.id}"
+    line = f'supersedes = ["{entry.id}"]'
+    return f"to have it renewed here, declare its certificate, which `mtlsctl export` has, with {line}"
 
 
 def _told(entry: Entry) -> str:

@@ -28,6 +28,7 @@ ORDER = (
     "entry-missing",
     "id-of-other-store",
     "placeholder-left",
+    "entry-is-ca",
     "entry-expired",
     "key-shared",
     "undeclared-binding",
@@ -120,7 +121,9 @@ class _Look:
     def _use(self, use: Use) -> Iterator[Orphan]:
         text, kind = use.found.certificate_id, self.plan.store.kind
         entry = self._entry(text)
-        if entry is not None:
+        if entry is not None and entry.ca:
+            yield say.is_ca(use, entry)
+        elif entry is not None:
             self.by_entry[entry.id].append(use)
             if use.declared is None and entry.id in self.names:
                 yield say.undeclared(use, self.names[entry.id])

@@ -51,7 +51,10 @@ class Use:
 
 
 def find_uses(desired: Desired, actual: Actual) -> tuple[Use, ...]:
-    """Every binding of every declared wrangler file, each file once, in the order of their paths."""
+    """Every binding of every declared wrangler file, each file once, in the order of their paths.
+
+    Environments of another account are left out: their ids mean nothing to this store.
+    """
     return tuple(sorted(_uses(desired, actual), key=lambda use: (use.file.path, use.table, use.found.index)))
 
 
@@ -67,7 +70,7 @@ def ids_by_id(desired: Desired) -> frozenset[str]:
 
 
 def _uses(desired: Desired, actual: Actual) -> Iterator[Use]:
-    workers = desired.declaration.workers
+    workers, account = desired.declaration.workers, desired.declaration.store.account_id
     by_file: dict[str, list[DeclaredWorker]] = {}
     for label, file in sorted(actual.files.items()):
         by_file.setdefault(file.path, []).append(workers[label])
@@ -75,6 +78,8 @@ def _uses(desired: Desired, actual: Actual) -> Iterator[Use]:
     for path, declaring in by_file.items():
         file = files[path]
         for environment, there in file.environments.items():
+            if account and there.account_id and there.account_id != account:
+                continue
             owner = next((one for one in declaring if environment in one.environments), declaring[0])
             known = {one.binding: one for one in owner.environments.get(environment, ())}
             table = () if environment is None else ("env", environment)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from reconciler.desired.codes import Code
 
 
@@ -17,3 +19,12 @@ class Refused(ValueError):
         self.says = says
         self.hint = hint
         self.of_key = of_key
+
+
+def accepts(rule: Callable[[str], str], text: str) -> bool:
+    """Whether a rule about one value takes a text, for those who would write it."""
+    try:
+        rule(text)
+    except Refused:
+        return False
+    return True

@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 
 from reconciler.core.key_shapes import KeySourceKind
 from reconciler.desired.schema import declaration_schema
+from reconciler.documents.adoption import InitDocument
 from reconciler.documents.base import Document
 from reconciler.documents.diagnostics import DiagnosticsDocument
 from reconciler.documents.drift import DriftDocument
 from reconciler.documents.explain import ExplainDocument
+from reconciler.documents.export import ExportDocument
 from reconciler.documents.forecast import ForecastDocument
 from reconciler.documents.history import HistoryDocument
 from reconciler.documents.orphans import OrphansDocument
@@ -32,6 +34,8 @@ _DOCUMENTS: Mapping[str, type[Document]] = {
     "drift.schema.json": DriftDocument,
     "forecast.schema.json": ForecastDocument,
     "orphans.schema.json": OrphansDocument,
+    "init.schema.json": InitDocument,
+    "export.schema.json": ExportDocument,
 }
 
 

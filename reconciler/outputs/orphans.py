@@ -16,6 +16,7 @@ _HEADS = {
     "entry-missing": "referenced, and not in the store:",
     "id-of-other-store": "referenced, and of another store:",
     "placeholder-left": "placeholders:",
+    "entry-is-ca": "bound, and a CA:",
     "entry-expired": "expired, and still bound:",
     "key-shared": "one key in several certificates:",
     "undeclared-binding": "ours, and bound without being declared:",

@@ -49,6 +49,32 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o644, *, where: Pointer |
         raise _failure(error, where) from error
 
 
+def create_atomic(path: Path, data: bytes, *, where: Pointer | Place | None = None) -> None:
+    """A new file with its folders, whole or not at all; never over one that is there.
+
+    FileError, with the code file-exists where something is in its place, be it a link to nowhere.
+    """
+    where = where or Place(str(path))
+    temporary = path.with_name(f".{path.name}.mtlsctl-{os.urandom(4).hex()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(descriptor)
+            os.link(temporary, path)  # unlike a rename it never replaces
+        finally:
+            temporary.unlink()
+        _sync_folder(path.parent)
+    except FileExistsError as error:
+        hint = "move it away, or give another name"
+        raise FileError(f"{where.path!r} is there already", hint=hint, where=where, code="file-exists") from error
+    except (OSError, ValueError) as error:
+        raise _failure(error, where) from error
+
+
 def is_leftover(name: str, of: str) -> bool:
     """Whether `name` is what a killed `write_atomic` leaves beside the file named `of`."""
     prefix, suffix = f".{of}.mtlsctl-", ".tmp"

@@ -57,6 +57,21 @@ def ignored(path: Path) -> bool | None:
     return None if done is None or done.returncode not in (0, 1) else done.returncode == 0
 
 
+def ignored_among(paths: Iterable[Path]) -> set[Path]:
+    """Those of `paths` that git ignores and does not track; none where that can't be told, as outside of git."""
+    found: set[Path] = set()
+    for root, real in _by_root(paths).items():
+        if root is None:
+            continue
+        names = {given: os.fsencode(path.relative_to(root).as_posix()) for given, path in real.items()}
+        asked = b"".join(name + b"\0" for name in sorted(set(names.values())))
+        done = _git(root, "check-ignore", "-z", "--stdin", stdin=asked)
+        if done is not None and done.returncode == 0:
+            told = set(done.stdout.split(b"\0"))
+            found |= {given for given, name in names.items() if name in told}
+    return found
+
+
 def _ls_files(root: Path, names: Sequence[str]) -> set[str] | None:
     """Those of `names`, relative to `root`, that are in the index of the repository at `root`."""
     # Literal, because a file may be called `*.key`.
@@ -66,7 +81,7 @@ def _ls_files(root: Path, names: Sequence[str]) -> set[str] | None:
     return {os.fsdecode(name) for name in done.stdout.split(b"\0") if name}
 
 
-def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[bytes] | None:
+def _git(root: Path, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes] | None:
     """What git answers in the repository at `root`; None where it did not run to its end."""
     import subprocess
 
@@ -77,7 +92,7 @@ def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[bytes] | No
             ["git", *options, *arguments],  # noqa: S607 - whichever git the user works with
             cwd=root,
             env=_environment(),
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             capture_output=True,
             timeout=_TIMEOUT_S,
             check=False,

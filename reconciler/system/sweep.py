@@ -6,18 +6,17 @@ incomplete answer keeps every entry.
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from reconciler.core.errors import FileError
 from reconciler.core.model import EntryId, Sweep
 from reconciler.system.confine import Tree, read_regular, real_path
+from reconciler.system.walk import walk
 
 _LIMIT = 20_000_000
 _SUFFIXES = (".toml", ".json", ".jsonc")
-_SKIPPED = frozenset({".git", "node_modules", ".mtlsctl"})
 _OURS = re.compile(rb'"format"\s*:\s*"mtlsctl\.[a-z]+/[0-9]')
 """What every document says that this tool writes: a saved plan names what it retires, and deploys nothing."""
 
@@ -38,7 +37,7 @@ def sweep_tree(tree: Tree, ids: Iterable[EntryId], *, leave_out: str) -> Sweep:
     found: dict[EntryId, list[str]] = {}
     unread: list[str] = []
     own = tree.folder / leave_out
-    for place, is_listed in _wrangler_files(tree.root):
+    for place, is_listed in walk(tree.root, _may_configure):
         if _is_same(place, own):
             continue
         text = _text_of(tree, place) if is_listed else None
@@ -51,36 +50,10 @@ def sweep_tree(tree: Tree, ids: Iterable[EntryId], *, leave_out: str) -> Sweep:
     return Sweep({entry_id: tuple(sorted(places)) for entry_id, places in found.items()}, tuple(sorted(unread)))
 
 
-def _wrangler_files(root: Path) -> Iterator[tuple[Path, bool]]:
-    """Every wrangler file below `root`, with True; with False each folder that can't be listed."""
-    folders = [root]
-    while folders:
-        folder = folders.pop()
-        try:
-            with os.scandir(folder) as listing:
-                entries = list(listing)
-        except OSError:
-            yield folder, False
-            continue
-        for entry in entries:
-            if _is_folder(entry):
-                if entry.name not in _SKIPPED:
-                    folders.append(folder / entry.name)
-            elif _may_configure(entry.name):
-                yield folder / entry.name, True
-
-
 def _is_same(place: Path, own: Path) -> bool:
     """Whether both are one file, through whatever links."""
     try:
         return place.samefile(own)
-    except OSError:
-        return False
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir(follow_symlinks=False)
     except OSError:
         return False
 

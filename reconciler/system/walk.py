@@ -1,0 +1,37 @@
+"""Going through the tree for files by their names. Reads nothing but names, and enters no folder that is a link."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+SKIPPED = frozenset({".git", "node_modules", ".mtlsctl"})
+
+
+def walk(
+    root: Path, wanted: Callable[[str], bool], *, skipped: frozenset[str] = SKIPPED
+) -> Iterator[tuple[Path, bool]]:
+    """Every file below `root` whose name is wanted, with True; with False each folder that can't be listed."""
+    folders = [root]
+    while folders:
+        folder = folders.pop()
+        try:
+            with os.scandir(folder) as listing:
+                entries = list(listing)
+        except OSError:
+            yield folder, False
+            continue
+        for entry in entries:
+            if _is_folder(entry):
+                if entry.name not in skipped:
+                    folders.append(folder / entry.name)
+            elif wanted(entry.name):
+                yield folder / entry.name, True
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError:
+        return False

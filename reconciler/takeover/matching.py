@@ -1,0 +1,177 @@
+"""Which entries in use become certificates, each matched to a file of the tree by content; which stay bound by id."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+
+from reconciler.core.errors import Diagnostic, Severity
+from reconciler.core.model import ByCertificate, ById, CertificateName, Entry, EntryId
+from reconciler.core.model.proposed import FoundCertificate, ProposedCertificate, Suggestion
+from reconciler.core.ownership import is_other_stacks, is_ours, read_mark
+from reconciler.core.preflight import check_for_upload
+from reconciler.desired.refused import accepts
+from reconciler.desired.rules import check_certificate_path
+from reconciler.takeover import findings as say
+from reconciler.takeover.names import Names, common_name
+from reconciler.takeover.scene import Scene
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
+_BY_DATE = frozenset({"certificate-expired", "intermediate-expired", "dates-reversed"})
+_FALLBACK = "certificate"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a binding of one entry declares, and what a person should know of it."""
+
+    to: ByCertificate | ById
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """`targets`: for each entry in use that can be bound."""
+
+    targets: Mapping[EntryId, Target]
+    certificates: tuple[ProposedCertificate, ...]
+    suggestions: tuple[Suggestion, ...]
+    findings: tuple[Diagnostic, ...]
+
+
+def match(scene: Scene) -> Matched:
+    """Every entry that a binding presents, and every CA of which the tree has the file."""
+    return _Matcher(scene).run()
+
+
+class _Matcher:
+    """Goes through the entries once; one instance per match."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.declaration = scene.desired.declaration
+        self.names = Names(self.declaration.certificates)
+        self.targets: dict[EntryId, Target] = {}
+        self.findings: list[Diagnostic] = []
+        self.uses = Counter(site.entry.id for site in scene.sites if site.entry is not None)
+
+    def run(self) -> Matched:
+        current = {entry.id: name for name, entry in sorted(self.scene.stock.current.items(), reverse=True)}
+        chosen: dict[str, list[Entry]] = defaultdict(list)
+        for entry_id in self.uses:
+            entry = self.scene.entries[entry_id]
+            if entry.ca:
+                continue  # a Worker can't present it
+            if entry_id in current:
+                self.targets[entry_id] = Target(ByCertificate(current[entry_id]))
+            elif entry.bundle is None or self._file_of(entry) is None or not self.scene.can_be_ours(entry):
+                self._by_id(entry)
+            else:
+                chosen[entry.bundle.digest].append(entry)
+        mains = [self._main(entries) for entries in chosen.values()]
+        certificates = self._named((*mains, *self._authorities(current, set(chosen))))
+        suggestions = tuple(self._suggest(certificates))
+        return Matched(self.targets, certificates, suggestions, tuple(self.findings))
+
+    # --- files --------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _files(self) -> Mapping[str, FoundCertificate]:
+        """The file of each content: of several the one with the shortest path, so that a copy is no surprise."""
+        found: dict[str, FoundCertificate] = {}
+        for file in sorted(self.scene.certificates, key=lambda file: (len(file.path), file.path)):
+            if not file.ignored and accepts(check_certificate_path, file.path):
+                found.setdefault(file.bundle.digest, file)
+        return found
+
+    def _file_of(self, entry: Entry) -> FoundCertificate | None:
+        return self._files.get(entry.bundle.digest) if entry.bundle is not None else None
+
+    # --- entries ------------------------------------------------------------------------------------------------
+
+    def _main(self, entries: list[Entry]) -> Entry:
+        """Of several with one content that which a plan takes for the current one; the others stay bound by id."""
+        main = min(entries, key=self._preference)
+        for other in entries:
+            if other is not main:
+                self.targets[other.id] = Target(ById(other.id), f"the same certificate as {main.id}")
+        return main
+
+    def _preference(self, entry: Entry) -> tuple[bool, datetime, str]:
+        return not is_ours(read_mark(entry), self.declaration), entry.uploaded_on or _NEVER, entry.id
+
+    def _by_id(self, entry: Entry) -> None:
+        mark = read_mark(entry)
+        self.targets[entry.id] = Target(ById(entry.id), self._why_by_id(entry))
+        if mark is None or not is_other_stacks(mark, self.declaration):
+            self.findings.extend(say.by_id(entry, self.uses[entry.id], self.scene.certificates))
+
+    def _why_by_id(self, entry: Entry) -> str:
+        mark = read_mark(entry)
+        called = f"{entry.name!r}" if entry.name else "no name"
+        ends = f", ends {entry.bundle.ends:%Y-%m-%d}" if entry.bundle is not None else ""
+        if mark is not None and is_other_stacks(mark, self.declaration):
+            return f"of the stack {mark.stack!r}{ends}"
+        if self._file_of(entry) is None:
+            return f"{called}{ends}; no file of this tree has its certificate"
+        return f"{called}{ends}; managed elsewhere"
+
+    def _authorities(self, current: Mapping[EntryId, CertificateName], seen: set[str]) -> Iterator[Entry]:
+        """CAs are used by others than Workers, so any of which the tree has the file is taken for one in use.
+
+        `seen`: contents that are declared as leaves; one content can't be both.
+        """
+        for entry in sorted(self.scene.listing.entries, key=self._preference):
+            if entry.ca and entry.id not in current and self._file_of(entry) and self.scene.can_be_ours(entry):
+                digest = entry.bundle.digest if entry.bundle else ""
+                if digest not in seen:
+                    seen.add(digest)
+                    yield entry
+
+    # --- names --------------------------------------------------------------------------------------------------
+
+    def _named(self, entries: Iterable[Entry]) -> tuple[ProposedCertificate, ...]:
+        """The certificates by name. Of several entries under one name the one uploaded last gets it as it is."""
+        proposed: list[ProposedCertificate] = []
+        for entry in sorted(entries, key=lambda one: (str(one.uploaded_on), one.id), reverse=True):
+            file = self._file_of(entry)
+            if file is None:
+                continue
+            mark = read_mark(entry)
+            ours = mark is not None and is_ours(mark, self.declaration)
+            wished = mark.certificate if mark is not None and ours else entry.name
+            name = CertificateName(self.names.give(wished, *_wishes(file), fallback=_FALLBACK))
+            if not entry.ca:
+                self.targets[entry.id] = Target(ByCertificate(name))
+            supersedes = () if ours else (entry.id,)
+            uses = self.uses[entry.id]
+            proposed.append(ProposedCertificate(name, file.path, entry, entry.ca, supersedes, file.key, uses))
+        return tuple(sorted(proposed, key=lambda one: one.name))
+
+    def _suggest(self, certificates: tuple[ProposedCertificate, ...]) -> Iterator[Suggestion]:
+        """Files that are fit to be presented and are declared nowhere: stored and not in use, or not stored."""
+        stored = {entry.bundle.digest: entry for entry in self.scene.listing.entries if entry.bundle is not None}
+        done = {one.entry.bundle.digest for one in certificates if one.entry.bundle is not None}
+        done |= {bundle.digest for bundle in self.scene.desired.bundles.values()}
+        for file in sorted(self._files.values(), key=lambda file: file.path):
+            entry = stored.get(file.bundle.digest)
+            if file.bundle.digest in done or (entry is not None and (entry.id in self.uses or entry.ca)):
+                continue
+            if self._is_fit(file):
+                why = f"stored as {entry.id}; nothing here binds it" if entry is not None else "not stored yet"
+                name = CertificateName(self.names.give(entry.name if entry else "", *_wishes(file), fallback=_FALLBACK))
+                yield Suggestion(name, file.path, file.key, why)
+
+    def _is_fit(self, file: FoundCertificate) -> bool:
+        """Whether it could be uploaded as a client certificate, were it not for its dates."""
+        found = check_for_upload(file.bundle, ca=False, path=file.path, now=self.scene.now)
+        return not any(one.severity is Severity.ERROR and one.code not in _BY_DATE for one in found)
+
+
+def _wishes(file: FoundCertificate) -> tuple[str, ...]:
+    """Names for a certificate, from its file: what the file is called, then what the certificate is."""
+    stem = file.path.rsplit("/", 1)[-1].partition(".")[0]
+    return stem, common_name(file.bundle)

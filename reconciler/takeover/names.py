@@ -1,0 +1,55 @@
+"""Names made fit: what people and stores call things, as mtls.toml takes names; each given out once."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from itertools import count
+
+from cryptography.x509.oid import NameOID
+
+from reconciler.core.certificates import MALFORMED, Bundle, quiet
+
+STACK_LENGTH = 32
+NAME_LENGTH = 48
+_FALLBACK_STACK = "main"
+
+
+def fit_name(text: str, longest: int = NAME_LENGTH) -> str:
+    """Of `a-z`, `0-9` and `-`, as near to the text as may be; empty where nothing of it is left."""
+    plain = unicodedata.normalize("NFKD", text)
+    plain = "".join(sign for sign in plain if not unicodedata.combining(sign))
+    return re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:longest].rstrip("-")
+
+
+def default_stack(folder: str) -> str:
+    """A stack's name from that of its folder."""
+    return fit_name(folder, STACK_LENGTH) or _FALLBACK_STACK
+
+
+def common_name(bundle: Bundle) -> str:
+    """The common name of a leaf, empty where it has none or it can't be read."""
+    try:
+        with quiet():
+            found = bundle.leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    except MALFORMED:
+        return ""
+    return str(found[0].value) if found else ""
+
+
+class Names:
+    """Gives out names, none of them twice."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = set(taken)
+
+    def give(self, *wishes: str, fallback: str) -> str:
+        """The first wish of which something fit is left, with a number where that is taken."""
+        base = next((name for wish in wishes if (name := fit_name(wish))), fallback)
+        for number in count(1):
+            name = base if number == 1 else f"{base[: NAME_LENGTH - len(str(number)) - 1].rstrip('-')}-{number}"
+            if name not in self._taken:
+                self._taken.add(name)
+                return name
+        raise AssertionError("there is always a next number")

@@ -1,0 +1,142 @@
+"""What was found, and what each binding of a wrangler file leads to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+
+from reconciler.core.binding_findings import PAGES_ENVIRONMENTS, environment_text
+from reconciler.core.errors import Diagnostic, Pointer, Severity
+from reconciler.core.identifiers import is_askable
+from reconciler.core.inventory import Inventory, take_inventory
+from reconciler.core.model import (
+    DeclaredWorker,
+    Desired,
+    Entry,
+    EntryId,
+    EnvironmentName,
+    FoundBinding,
+    Listing,
+    StoreKind,
+    WorkerLabel,
+    WranglerEnvironment,
+    WranglerFile,
+)
+from reconciler.core.model.proposed import FoundCertificate
+from reconciler.core.ownership import CUSTOM, is_other_stacks, read_mark
+from reconciler.desired.refused import accepts
+from reconciler.desired.rules import check_environment_name
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One binding of one environment. `entry` None: the store does not know the id, or it is none."""
+
+    file: WranglerFile
+    environment: EnvironmentName
+    found: FoundBinding
+    entry: Entry | None
+
+    @property
+    def text(self) -> str:
+        """The place in words."""
+        return f"{self.found.binding} in {self.file.path} ({environment_text(self.environment)})"
+
+    @property
+    def pointer(self) -> Pointer:
+        """Where it stands."""
+        table = () if self.environment is None else ("env", self.environment)
+        return Pointer(self.file.path, (*table, "mtls_certificates", self.found.index))
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything that a proposal is made from.
+
+    `desired` is what is declared already: for a new file nothing but stack and store. `declared`: the wrangler files of
+    its Workers, which are among `configs`, too.
+    """
+
+    desired: Desired
+    listing: Listing
+    asked: Mapping[EntryId, Entry | None]
+    configs: tuple[WranglerFile, ...]
+    certificates: tuple[FoundCertificate, ...]
+    now: datetime
+    declared: Mapping[WorkerLabel, WranglerFile] = field(default_factory=dict)
+
+    @cached_property
+    def entries(self) -> Mapping[EntryId, Entry]:
+        """Every entry that is known, those that the list lacks and the store knows, too."""
+        asked = {entry.id: entry for entry in self.asked.values() if entry is not None}
+        return {**asked, **{entry.id: entry for entry in self.listing.entries}}
+
+    @cached_property
+    def stock(self) -> Inventory:
+        """The entries by what they are to what is declared already."""
+        return take_inventory(self.desired, self.listing, self.declared)
+
+    @cached_property
+    def sites(self) -> tuple[Site, ...]:
+        """Every binding that could be declared and is not, in the order of the files."""
+        return tuple(
+            Site(file, name, found, self._entry_of(found))
+            for file in self.configs
+            for name, environment in file.environments.items()
+            if self.why_not(file, environment) is None
+            for found in environment.bindings
+            if not self.is_declared(file, name, found.binding)
+        )
+
+    def _entry_of(self, found: FoundBinding) -> Entry | None:
+        """The entry of an id that is written as ids are: anything else can't be bound by mtls.toml."""
+        text = found.certificate_id
+        askable = is_askable(text, self.desired.declaration.store.kind)
+        return self.entries.get(EntryId(text)) if askable else None
+
+    def workers_of(self, file: WranglerFile) -> tuple[DeclaredWorker, ...]:
+        """The Workers that declare a file already, the first by label first."""
+        workers = self.desired.declaration.workers
+        return tuple(workers[label] for label, one in sorted(self.declared.items()) if one.path == file.path)
+
+    def declaring(self, file: WranglerFile, environment: EnvironmentName) -> DeclaredWorker | None:
+        """The Worker that declares an environment already."""
+        return next((one for one in self.workers_of(file) if environment in one.environments), None)
+
+    def is_declared(self, file: WranglerFile, environment: EnvironmentName, binding: str) -> bool:
+        """Whether a binding is declared already."""
+        worker = self.declaring(file, environment)
+        return worker is not None and any(one.binding == binding for one in worker.environments[environment])
+
+    def can_be_ours(self, entry: Entry) -> bool:
+        """Whether a certificate with its content can be declared here, and would have just this entry."""
+        declared = {bundle.digest for bundle in self.desired.bundles.values()}
+        if entry.bundle is None or entry.bundle.digest in declared or entry.type != CUSTOM:
+            return False
+        listed = entry.id in self.stock.entries  # what the list lacks is not adopted by the next plan
+        return listed and not is_other_stacks(read_mark(entry), self.desired.declaration)
+
+    def why_not(self, file: WranglerFile, environment: WranglerEnvironment) -> str | None:
+        """Why nothing of an environment can be declared; None where it can."""
+        store = self.desired.declaration.store
+        theirs = environment.account_id
+        if store.kind is StoreKind.CLOUDFLARE and store.account_id and theirs and theirs != store.account_id:
+            return f"it is of the account {theirs}, not of {store.account_id}"
+        if file.pages and environment.name not in (None, *PAGES_ENVIRONMENTS):
+            return "wrangler takes no such environment in the file of a Pages project"
+        if environment.name is not None and not accepts(check_environment_name, environment.name):
+            return "its name can't stand in mtls.toml"
+        return None
+
+    def left_out(self) -> Iterator[Diagnostic]:
+        """Environments with bindings of which nothing can be declared."""
+        for file in self.configs:
+            for environment in file.environments.values():
+                why = self.why_not(file, environment)
+                if why is not None and environment.bindings:
+                    where = () if environment.name is None else ("env", environment.name)
+                    message = f"{file.path} ({environment_text(environment.name)}) is left out: {why}"
+                    hint = "what it binds stays as it is; an account has an mtls.toml of its own"
+                    yield Diagnostic(Severity.WARNING, "left-out", message, Pointer(file.path, where), hint)

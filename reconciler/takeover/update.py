@@ -1,0 +1,205 @@
+"""Adding to an mtls.toml that is there: whole new lines between those that stand, every one of which stays as it is.
+
+Each addition is proved alone: the text, read anew, must mean what it meant and the addition, nothing else. What can't
+be added so, such as to a table in braces, is left to a person, with the lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import tomli
+
+from reconciler.core.binding_findings import bindings_table, environment_text
+from reconciler.core.errors import Diagnostic, Pointer, Severity
+from reconciler.core.model import ByCertificate, CertificateName, Declaration, EnvironmentName, WorkerLabel
+from reconciler.core.model.proposed import Proposal, ProposedBinding, ProposedEnvironment, ProposedWorker
+from reconciler.syntax.text import line_end, split_bom
+from reconciler.syntax.toml import Key, Tree, read_tree
+from reconciler.takeover.write import binding_line, write_tables
+from reconciler.wrangler.splices import NoPlaceError, Splice, apply_splices
+from reconciler.wrangler.toml_style import indent_of, newline_near
+
+Values = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """Lines to add. `table`: they go below the last line of this table; without it, behind what is at `behind`.
+
+    `makes`: the certificate that they declare; `needs`: those that they refer to.
+    """
+
+    what: str
+    lines: tuple[str, ...]
+    values: Values
+    table: tuple[Key, ...] | None = None
+    behind: tuple[tuple[Key, ...], ...] = ()
+    makes: CertificateName | None = None
+    needs: frozenset[CertificateName] = frozenset()
+
+
+def only_new(proposal: Proposal) -> Proposal:
+    """Of a proposal what an update adds: what is declared; comments for what can't be would be added every time."""
+    workers = []
+    for worker in proposal.workers:
+        if not worker.known:
+            workers.append(worker)
+            continue
+        environments = tuple(
+            ProposedEnvironment(one.name, tuple(binding for binding in one.bindings if binding.target is not None))
+            for one in worker.environments
+            if one.is_declared
+        )
+        if environments:
+            workers.append(ProposedWorker(worker.label, worker.config, environments, worker.exclusive, known=True))
+    return Proposal(proposal.stack, proposal.store, proposal.certificates, tuple(workers))
+
+
+def update_declaration(text: str, declaration: Declaration, proposal: Proposal) -> tuple[str, tuple[Diagnostic, ...]]:
+    """The text with everything of the proposal that could be added, and findings for what could not."""
+    bom, body = split_bom(text)
+    findings: list[Diagnostic] = []
+    failed: set[CertificateName] = set()
+    for addition in _additions(declaration, proposal):
+        added = None if addition.needs & failed else _add(body, addition)
+        if added is None:
+            findings.append(_by_hand(declaration.path, addition))
+            failed |= {addition.makes} if addition.makes is not None else set()
+        else:
+            body = added
+    return bom + body, tuple(findings)
+
+
+def _additions(declaration: Declaration, proposal: Proposal) -> Iterator[Addition]:
+    """The certificates first, for bindings refer to them."""
+    for certificate in proposal.certificates:
+        alone = Proposal(proposal.stack, proposal.store, certificates=(certificate,))
+        added = _of_tables(f"the certificate {certificate.name!r}", alone)
+        behind: tuple[tuple[Key, ...], ...] = (("certificates",), ("policy",), ("store",))
+        yield replace(added, behind=behind, makes=certificate.name)
+    for worker in proposal.workers:
+        if not worker.known:
+            alone = Proposal(proposal.stack, proposal.store, workers=(worker,))
+            needs = frozenset().union(*map(_needs, worker.environments))
+            yield replace(_of_tables(f"the Worker {worker.label!r}", alone), behind=(("workers",),), needs=needs)
+            continue
+        for environment in worker.environments:
+            if environment.name not in declaration.workers[worker.label].environments:
+                yield _of_environment(worker, environment)
+                continue
+            for binding in environment.bindings:
+                added = _of_binding(worker, environment.name, binding)
+                yield replace(added, needs=_needs(ProposedEnvironment(environment.name, (binding,))))
+
+
+def _needs(environment: ProposedEnvironment) -> frozenset[CertificateName]:
+    targets = (binding.target for binding in environment.bindings)
+    return frozenset(target.certificate for target in targets if isinstance(target, ByCertificate))
+
+
+def _of_tables(what: str, alone: Proposal) -> Addition:
+    text = write_tables(alone).strip("\n")
+    return Addition(what, tuple(text.split("\n")), tomli.loads(text))
+
+
+def _of_environment(worker: ProposedWorker, environment: ProposedEnvironment) -> Addition:
+    lines = (bindings_table(worker.label, environment.name), *map(binding_line, environment.bindings))
+    what = f"the bindings of {worker.label!r} ({environment_text(environment.name)})"
+    behind: tuple[tuple[Key, ...], ...] = (("workers", worker.label), ("workers",))
+    return Addition(what, lines, tomli.loads("\n".join(lines)), behind=behind, needs=_needs(environment))
+
+
+def _of_binding(worker: ProposedWorker, environment: EnvironmentName, binding: ProposedBinding) -> Addition:
+    line = binding_line(binding)
+    values = tomli.loads(f"{bindings_table(worker.label, environment)}\n{line}")
+    what = f"{binding.binding} of {worker.label!r} ({environment_text(environment)})"
+    return Addition(what, (line,), values, table=_table_path(worker.label, environment))
+
+
+def _table_path(label: WorkerLabel, environment: EnvironmentName) -> tuple[Key, ...]:
+    return ("workers", label, *(() if environment is None else ("env", environment)), "bindings")
+
+
+# --- one addition ---------------------------------------------------------------------------------------------------
+
+
+def _add(text: str, addition: Addition) -> str | None:
+    """The text with it; None where its layout has no place for it, or the result would mean anything else."""
+    tree = read_tree(text)
+    splice = _below(tree, addition) if addition.table is not None else _behind(tree, addition)
+    if splice is None:
+        return None
+    try:
+        added = apply_splices(text, [splice])
+        proved = tomli.loads(added) == _merged(tomli.loads(text), addition.values)
+    except (NoPlaceError, tomli.TOMLDecodeError):
+        return None
+    return added if proved else None
+
+
+def _below(tree: Tree, addition: Addition) -> Splice | None:
+    """As the last line of a table that has a header of its own."""
+    node = tree.find(addition.table or ())
+    if node is None or node.section is None or node.section.header is None:
+        return None
+    pairs = node.section.pairs
+    last = pairs[-1].end if pairs else node.section.header.end
+    indent = indent_of(tree.text, pairs[-1].start) if pairs else ""
+    at, newline = line_end(tree.text, last), newline_near(tree.text, last)
+    block = newline.join(indent + line for line in addition.lines)
+    return Splice(at, at, block + newline if tree.text[at - 1] == "\n" else newline + block)
+
+
+def _behind(tree: Tree, addition: Addition) -> Splice:
+    """As a table of its own, behind its like, with an empty line between."""
+    for path in addition.behind:
+        like = [index for index, found in enumerate(tree.paths) if found[: len(path)] == path]
+        if like:
+            return _after_section(tree, like[-1], addition.lines)
+    return _after_section(tree, len(tree.sections) - 1, addition.lines)
+
+
+def _after_section(tree: Tree, index: int, lines: tuple[str, ...]) -> Splice:
+    """Behind the last line of a section and the comments that stand directly below it.
+
+    Comments behind an empty line, or directly above the next header, are the next one's.
+    """
+    text, section = tree.text, tree.sections[index]
+    last = section.pairs[-1].end if section.pairs else section.header.end if section.header else 0
+    at = end = line_end(text, last) if section.pairs or section.header else 0
+    while _is_comment(text, end):
+        end = line_end(text, end)
+    at = end if end == len(text) or _is_blank(text, end) else at
+    newline = newline_near(text, at)
+    block = newline.join(lines)
+    if at and text[at - 1] != "\n":
+        return Splice(at, at, newline * 2 + block)
+    after = "" if at == len(text) or _is_blank(text, at) else newline
+    return Splice(at, at, (newline if at else "") + block + newline + after)
+
+
+def _is_comment(text: str, start: int) -> bool:
+    return text[start : line_end(text, start)].lstrip(" \t").startswith("#")
+
+
+def _is_blank(text: str, start: int) -> bool:
+    return start < len(text) and not text[start : line_end(text, start)].strip()
+
+
+def _merged(values: Values, more: Values) -> Values:
+    """Both, where neither has what the other has."""
+    merged = dict(values)
+    for key, value in more.items():
+        there = merged.get(key)
+        merged[key] = _merged(there, value) if isinstance(there, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _by_hand(path: str, addition: Addition) -> Diagnostic:
+    table = addition.table
+    header = (bindings_table(str(table[1]), None if len(table) == 3 else str(table[3])),) if table is not None else ()
+    message = f"{addition.what} can't be added to {path} without changing a line that is there"
+    hint = "add it by hand:\n" + "\n".join((*header, *addition.lines))
+    return Diagnostic(Severity.WARNING, "update-by-hand", message, Pointer(path, table or ()), hint)

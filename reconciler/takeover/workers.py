@@ -1,0 +1,141 @@
+"""The Workers of a proposal: a table for each wrangler file with bindings, and what can't be declared as comments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+
+from reconciler.core.errors import Diagnostic
+from reconciler.core.identifiers import is_of_other_store, is_placeholder
+from reconciler.core.model import (
+    BindingName,
+    ByCertificate,
+    ById,
+    CertificateName,
+    EnvironmentName,
+    WorkerLabel,
+    WranglerFile,
+)
+from reconciler.core.model.proposed import ProposedBinding, ProposedEnvironment, ProposedWorker
+from reconciler.desired.refused import accepts
+from reconciler.desired.rules import check_binding_name, check_config_path
+from reconciler.takeover import findings as say
+from reconciler.takeover.matching import Matched
+from reconciler.takeover.names import Names, fit_name
+from reconciler.takeover.scene import Scene, Site
+
+_FALLBACK = "worker"
+_ALIKE = 0.85
+_LONGEST_SHOWN = 60
+
+
+def propose_workers(scene: Scene, matched: Matched) -> tuple[tuple[ProposedWorker, ...], tuple[Diagnostic, ...]]:
+    """A table for each file that has something to declare, and what is to be said of it."""
+    proposer = _Proposer(scene, matched)
+    return tuple(proposer.workers()), tuple(proposer.findings)
+
+
+class _Proposer:
+    """Goes through the files once; one instance per proposal."""
+
+    def __init__(self, scene: Scene, matched: Matched) -> None:
+        self.scene, self.matched = scene, matched
+        self.kind = scene.desired.declaration.store.kind
+        self.labels = Names(scene.desired.declaration.workers)
+        self.findings: list[Diagnostic] = []
+        self.names = {*scene.desired.declaration.certificates, *(one.name for one in matched.certificates)}
+        self.names |= {one.name for one in matched.suggestions}
+        self.ids = {str(entry.id): entry.id for entry in scene.entries.values() if not entry.ca}
+
+    def workers(self) -> Iterator[ProposedWorker]:
+        sites: dict[str, list[Site]] = {}
+        for site in self.scene.sites:
+            sites.setdefault(site.file.path, []).append(site)
+        for file in sorted(self.scene.configs, key=lambda file: file.path):
+            known = self.scene.workers_of(file)
+            if file.path not in sites:
+                continue
+            if not known and not accepts(check_config_path, file.path):
+                self.findings.append(say.unusable_path(file.path))
+                continue
+            odd = [site for site in sites[file.path] if not accepts(check_binding_name, site.found.binding)]
+            self.findings.extend(map(say.undeclarable, odd))
+            good = [site for site in sites[file.path] if site not in odd]
+            environments = tuple(self._environments(file, good))
+            # A binding of an entry that may be ours, and that can't be declared, would be unbound as one that is gone.
+            left = [site for site in sites[file.path] if site.entry is not None and (site in odd or site.entry.ca)]
+            if environments or not known:
+                yield self._worker(file, environments, exclusive=not left)
+
+    def _worker(
+        self, file: WranglerFile, environments: tuple[ProposedEnvironment, ...], *, exclusive: bool
+    ) -> ProposedWorker:
+        known = self.scene.workers_of(file)
+        if known:
+            return ProposedWorker(known[0].label, file.path, environments, known=True)
+        folder = file.path.rpartition("/")[0].rpartition("/")[2]
+        label = WorkerLabel(self.labels.give(file.worker_name or "", folder, fallback=_FALLBACK))
+        return ProposedWorker(label, file.path, environments, exclusive)
+
+    # --- environments -------------------------------------------------------------------------------------------
+
+    def _environments(self, file: WranglerFile, sites: Sequence[Site]) -> Iterator[ProposedEnvironment]:
+        top = file.environments[None].bindings if None in file.environments else ()
+        names = [found.binding for found in top if accepts(check_binding_name, found.binding)]
+        new = not self.scene.workers_of(file)
+        at_top: dict[str, ProposedBinding] = {}
+        for environment in file.environments.values():
+            mine = [site for site in sites if site.environment == environment.name]
+            bindings = tuple(self._binding(site) for site in mine)
+            if environment.name is None:
+                at_top = {binding.binding: binding for binding in bindings}
+            if bindings:
+                yield ProposedEnvironment(environment.name, bindings)
+            if environment.name is None or not names or self.scene.why_not(file, environment) is not None or not new:
+                continue
+            if not environment.bindings:
+                yield self._forgotten(environment.name, [at_top[name] for name in names if name in at_top])
+            missing = [name for name in names if environment.find(name) is None]
+            if environment.bindings and missing:
+                self.findings.append(say.lacks(file, environment.name, missing))
+
+    def _forgotten(self, environment: EnvironmentName, top: Sequence[ProposedBinding]) -> ProposedEnvironment:
+        """An environment without bindings, where the top level has some: the plan warns of it until it is declared."""
+        lines = tuple(ProposedBinding(one.binding, None, guess=one.target or one.guess) for one in top)
+        remark = "has none of these; wrangler does not inherit them. The table alone would say that it needs none:"
+        return ProposedEnvironment(environment, lines, remark)
+
+    # --- bindings -----------------------------------------------------------------------------------------------
+
+    def _binding(self, site: Site) -> ProposedBinding:
+        name = BindingName(site.found.binding)
+        target = self.matched.targets.get(site.entry.id) if site.entry is not None else None
+        if target is not None:
+            return ProposedBinding(name, target.to, target.remark)
+        remark, guess = self._doubt(site)
+        return ProposedBinding(name, None, remark, guess)
+
+    def _doubt(self, site: Site) -> tuple[str, ByCertificate | ById | None]:
+        """Why a binding can't be declared, and what may be meant."""
+        text = site.found.certificate_id
+        shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+        if site.entry is not None:
+            return f"{shown} is a CA, which a Worker can't present", None
+        if is_placeholder(text, self.kind):
+            return f"a placeholder stands there: {shown!r}", self._by_name(site)
+        if is_of_other_store(text, self.kind):
+            return f"{shown} is the id of a real account, and the store is the embedded one", None
+        return f"the store does not have {shown}", self._alike(text)
+
+    def _by_name(self, site: Site) -> ByCertificate | None:
+        """The certificate that is called as the binding is."""
+        wish = fit_name(site.found.binding)
+        return ByCertificate(CertificateName(wish)) if wish in self.names else None
+
+    def _alike(self, text: str) -> ByCertificate | ById | None:
+        """What is declared for the entry whose id is most like this one."""
+        near = get_close_matches(text.strip().lower(), self.ids, n=1, cutoff=_ALIKE)
+        if not near:
+            return None
+        target = self.matched.targets.get(self.ids[near[0]])
+        return target.to if target is not None else ById(self.ids[near[0]])
