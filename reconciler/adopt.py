@@ -161,6 +161,14 @@ class _Remembered:
     def open_store(self, _: StoreSettings) -> Store:
         raise AssertionError("taking over what is there changes no store")
 
+    @property
+    def calls(self) -> int | None:
+        return self.inner.calls
+
+    @property
+    def lag_s(self) -> float:
+        return self.inner.lag_s
+
     def live(self) -> LiveReader | None:
         return self.inner.live()
 

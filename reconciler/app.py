@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
 from reconciler import keys
 from reconciler.configs import load_configs
 from reconciler.core.approval import approve, demand_appliable
+from reconciler.core.calls import Calls, expect_calls
 from reconciler.core.deploys import NOBODY, Wanted
 from reconciler.core.diff import make_changes, take_stock
 from reconciler.core.errors import InputError, StalePlanError, UsageError
 from reconciler.core.key_shapes import KeyContext
-from reconciler.core.model import Actual, Change, Declaration, Deploy, Desired, EntryId, Phase, Retire, StoreKind
+from reconciler.core.model import (
+    Actual,
+    Change,
+    Declaration,
+    Deploy,
+    Desired,
+    EntryId,
+    Listing,
+    Phase,
+    Retire,
+    StoreKind,
+)
 from reconciler.core.names import suggest
 from reconciler.core.plan import Plan, make_plan, match_names, only_retires
 from reconciler.observe import Close, load_certificates, load_declaration, look_closer, observe
@@ -60,8 +72,11 @@ class PlanRequest:
     skip_grace: bool = False
 
 
-def plan(project: Project, request: PlanRequest) -> Planned:
-    """The plan of this moment. Holds the reading half of the store, opens no key, runs no command, writes nothing."""
+def plan(project: Project, request: PlanRequest, listing: Listing | None = None) -> Planned:
+    """The plan of this moment. Holds the reading half of the store, opens no key, runs no command, writes nothing.
+
+    `listing`: one that will do, so that the store is not listed anew.
+    """
     declaration, warnings = load_declaration(project.files, project.name, keys.KINDS, project.sources, project.environ)
     desired, blocked = load_certificates(declaration, project.files)
     try:
@@ -72,12 +87,13 @@ def plan(project: Project, request: PlanRequest) -> Planned:
         _demand_matches(desired, request.only)
     now = request.at or project.clock.now()
     reader = None if request.offline else project.stores.open_reader(declaration.store)
-    actual = observe(desired, configs, reader)
+    actual = observe(desired, configs, reader, listing)
     without_grace = request.retire if request.skip_grace else None
     stock = take_stock(desired, actual)
     close = Close(project.files, reader.live() if reader else None, now, without_grace, request.live, request.deploy)
     if request.live and close.reader is None:
         _demand_account(declaration, request)
+    before = reader.calls if reader else None
     actual = look_closer(desired, actual, stock, close)
     changes = make_changes(desired, actual, now, without_grace, stock=stock, deploy=request.deploy)
     changes = replace(changes, diagnostics=(*warnings, *blocked, *noticed, *changes.diagnostics))
@@ -93,7 +109,14 @@ def plan(project: Project, request: PlanRequest) -> Planned:
         at=request.at is not None,
         show_live=request.live,
     )
+    if reader is not None and before is not None:
+        made = replace(made, calls=_count_calls(made, actual, before, reader.calls or 0))
     return Planned(made, desired, actual, request)
+
+
+def _count_calls(made: Plan, actual: Actual, before: int, calls: int) -> Calls:
+    entries = len(actual.listing.entries) if actual.listing else 0
+    return expect_calls(made.changes, made=calls, looked=calls - before, entries=entries)
 
 
 def plan_approved(project: Project, saved: Plan, deploy: Wanted = NOBODY) -> Planned:
@@ -131,7 +154,7 @@ def apply(
         files=project.files,
         keys=keys.open_sources(KeyContext(files=project.files, environment=project.environ)),
         observer=_Both(journal, observer),
-        still_safe=partial(_retirable, project, planned.request),
+        still_safe=partial(_retirable, project, planned),
         roller=partial(project.rollers.open, planned.desired.declaration),
         waves=waves,
     )
@@ -147,10 +170,17 @@ def left_to_deploy(planned: Planned, outcome: Outcome) -> tuple[ToDeploy, ...]:
     return find_left(outcome.steps, planned.plan.live or (), planned.plan.store, planned.actual.files)
 
 
-def _retirable(project: Project, request: PlanRequest) -> frozenset[EntryId]:
-    """What a plan of this moment would retire: while a person thought about the plan, git may have been at work."""
-    request = replace(request, allow_deletes=_ANY_NUMBER, live=False, deploy=NOBODY)
-    again = plan(replace(project, sources={}), request).plan
+def _retirable(project: Project, planned: Planned, uploaded: bool) -> frozenset[EntryId]:
+    """What a plan of this moment would retire: while a person thought about the plan, git may have been at work.
+
+    The list of this run serves again while it is younger than lists lag, and this run has uploaded nothing since: a new
+    one would not know more. The entries that go are read by their ids anyhow, each just before its delete.
+    """
+    request = replace(planned.request, allow_deletes=_ANY_NUMBER, live=False, deploy=NOBODY)
+    lag = timedelta(seconds=project.stores.open_reader(planned.plan.store).lag_s)
+    is_fresh = not uploaded and project.clock.now() - planned.plan.made < lag
+    listing = planned.actual.listing if is_fresh else None
+    again = plan(replace(project, sources={}), request, listing).plan
     return frozenset(change.entry.id for change in again.changes if isinstance(change, Retire))
 
 

@@ -24,6 +24,7 @@ from reconciler.core.model import (
     Desired,
     Entry,
     EntryId,
+    Listing,
     LiveQuestion,
     StoreKind,
     WorkerLabel,
@@ -88,11 +89,15 @@ def observe(
     desired: Desired,
     files: dict[WorkerLabel, WranglerFile],
     reader: StoreReader | None,
+    listing: Listing | None = None,
 ) -> Actual:
-    """What is there. `reader` None: offline. Ids that files name and the list lacks are asked for once (rule 6)."""
+    """What is there. `reader` None: offline. Ids that files name and the list lacks are asked for once (rule 6).
+
+    `listing`: one that will do, so that the store is not listed anew.
+    """
     if reader is None:
         return Actual(files=files, listing=None)
-    listing = reader.list_entries()
+    listing = listing or reader.list_entries()
     known = {entry.id for entry in listing.entries}
     named = [EntryId(text) for text in _named_ids(desired, files) if text not in known]
     asked: dict[EntryId, Entry | None] = {entry_id: reader.get(entry_id) for entry_id in dict.fromkeys(named)}

@@ -98,12 +98,20 @@ class _Stores:
     folder: Path
     clock: Clock
     around: Surroundings
+    connections: dict[StoreSettings, stores.Connection] = field(default_factory=dict)
 
     def open_reader(self, settings: StoreSettings) -> StoreReader:
-        return stores.open_reader(settings, root=self.folder, clock=self.clock, around=self.around)
+        return self._connect(settings).reader()
 
     def open_store(self, settings: StoreSettings) -> Store:
-        return stores.open_store(settings, root=self.folder, clock=self.clock, around=self.around)
+        return self._connect(settings).store()
+
+    def _connect(self, settings: StoreSettings) -> stores.Connection:
+        """The same for all of a run, which has one rate limit and one patience."""
+        if settings not in self.connections:
+            made = stores.connect(settings, root=self.folder, clock=self.clock, around=self.around)
+            self.connections[settings] = made
+        return self.connections[settings]
 
 
 @dataclass(frozen=True, slots=True)

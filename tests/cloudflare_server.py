@@ -7,9 +7,7 @@ sleeping moves.
 from __future__ import annotations
 
 import json
-import sqlite3
 import threading
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -225,20 +223,12 @@ def torn(_: httpx.Request, respond: Respond) -> httpx.Response:
     return httpx.Response(200, content=content[: len(content) // 2])
 
 
-class _SharedDatabase(MemoryDatabase):
-    """For several threads, of which the server's lock lets in one at a time."""
-
-    def __init__(self) -> None:
-        self._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        weakref.finalize(self, self._connection.close)
-
-
 # --- the store --------------------------------------------------------------------------------------------------------
 
 
 def make_server(clock: SetClock | None = None, *, limit: int = 1000) -> FakeCloudflare:
     return FakeCloudflare(
-        LocalStore(_SharedDatabase(), clock=clock or SetClock(), limit=limit, ids=lambda: str(uuid4()))
+        LocalStore(MemoryDatabase(), clock=clock or SetClock(), limit=limit, ids=lambda: str(uuid4()))
     )
 
 

@@ -23,7 +23,8 @@ from reconciler.core.errors import (
 from reconciler.core.model import CertificateName, Declaration, Desired, Entry, EntryId, Listing, Reason, Upload
 from reconciler.core.ports import NewEntry, PrivateKey
 from reconciler.stores.cloudflare.errors import NoAnswer, PermissionLacking
-from reconciler.stores.cloudflare.store import IN_USE_PATIENCE_S, LAG_PAUSES_S
+from reconciler.stores.cloudflare.lists import LAG_PAUSES_S
+from reconciler.stores.cloudflare.store import IN_USE_PATIENCE_S
 from tests.cloudflare_server import (
     FakeTime,
     Fault,

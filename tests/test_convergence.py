@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from reconciler.apply import World, apply_plan
 from reconciler.configs import load_configs
 from reconciler.core.diff import find_sweep_ids, make_changes
+from reconciler.core.errors import Diagnostic
 from reconciler.core.model import (
     Change,
     Condition,
@@ -112,7 +113,7 @@ class Universe:
         )
         return apply_plan(plan, self.desired, world)
 
-    def still_safe(self) -> set[EntryId]:
+    def still_safe(self, _uploaded: bool) -> set[EntryId]:
         """What a plan of this moment would retire."""
         return {change.entry.id for change in self.plan().changes if isinstance(change, Retire)}
 
@@ -145,6 +146,11 @@ class _Gated:
     gate: Gate
 
     at_once = 1
+    calls = None
+    lag_s = 0.0
+
+    def look_back(self) -> tuple[Diagnostic, ...]:
+        return self.universe.store.look_back()
 
     def give_up(self) -> None:
         """Nobody waits here."""

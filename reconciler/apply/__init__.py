@@ -37,6 +37,7 @@ def apply_plan(plan: Plan, desired: Desired, world: World, phases: Sequence[Phas
         for phase, carry_out in _WALK:
             if phase in phases:
                 carry_out(run)
+        run.findings.extend(world.store.look_back())
     except KeyboardInterrupt:
         interrupted = True
     steps = (run.steps.get(index) or _not_ended(run, index, change) for index, change in enumerate(plan.changes))

@@ -20,7 +20,7 @@ def retire_all(run: Run) -> None:
     if not retires:
         return
     try:
-        safe = run.world.still_safe()
+        safe = run.world.still_safe(bool(run.uploaded))
     except ReconcilerError as error:
         for index, _ in retires:
             if run.start(index):

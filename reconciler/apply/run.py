@@ -31,8 +31,9 @@ class World:
     files: Files
     keys: Sources
     observer: Observer
-    still_safe: Callable[[], Container[EntryId]]
-    """Which entries a plan of this very moment would retire, the whole tree looked through again."""
+    still_safe: Callable[[bool], Container[EntryId]]
+    """Which entries a plan of this very moment would retire, the whole tree looked through again; told whether this run
+    has uploaded something."""
     roller: Callable[[], Roller]
     waves: Sequence[int | None] = (None,)
     """How many Workers are deployed at a time; None: all that are left."""

@@ -10,6 +10,7 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import assert_never
 
+from reconciler.core.calls import Calls
 from reconciler.core.diff import Changes, is_error
 from reconciler.core.errors import Diagnostic, ExitCode, Pointer, Severity, strongest
 from reconciler.core.live import LiveBinding
@@ -64,7 +65,7 @@ class Plan:
     """What `apply` would do, in order, and what a person needs to judge it.
 
     `partial`: the names of `--only`. `at`: a moment other than now; such a plan is for looking. `quota` None: offline.
-    `live` None: nobody asked what serves.
+    `live` None: nobody asked what serves. `calls` None: no server was asked.
     """
 
     stack: str
@@ -81,6 +82,7 @@ class Plan:
     at: bool = False
     partial: tuple[str, ...] = ()
     live: tuple[LiveBinding, ...] | None = None
+    calls: Calls | None = None
 
     @property
     def digest(self) -> str:

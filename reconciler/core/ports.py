@@ -45,6 +45,14 @@ class LiveReader(Protocol):
 class StoreReader(Protocol):
     """The reading half of the certificate store, all that a plan holds."""
 
+    @property
+    def calls(self) -> int | None:
+        """How many calls this run has made to a server; None where there is none."""
+
+    @property
+    def lag_s(self) -> float:
+        """For so many seconds a list may not show what happened: a list no older than that is as good as a new one."""
+
     def live(self) -> LiveReader | None:
         """The way to whatever presents entries of this store; None where nothing can, as for the embedded store."""
 
@@ -68,6 +76,9 @@ class Store(StoreReader, Protocol):
     def delete(self, entry_id: EntryId) -> None:
         """Gone afterwards. EntryNotFound, EntryInUse, UseUnknown where it can't be told whether something presents it,
         or StoreRefused where the store says no."""
+
+    def look_back(self) -> tuple[Diagnostic, ...]:
+        """After all changes: what the store shows otherwise than it said. Findings, never an error."""
 
     def give_up(self) -> None:
         """Begin nothing more: whoever waits, and whoever comes, meets StoreClosed. What is under way may end."""

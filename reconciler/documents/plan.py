@@ -122,6 +122,13 @@ class QuotaPart(Document):
     ca: CountPart
 
 
+class CallsPart(Document):
+    """Calls to the store's server: `made` for this plan, and what `apply` makes in all, planning included."""
+
+    made: int
+    apply: int
+
+
 class DuePart(Document):
     """When a certificate ends and when its renewal starts."""
 
@@ -171,6 +178,7 @@ class PlanDocument(Document):
     unknown: Annotated[tuple[UnknownPart, ...], FIRST_MISTAKE] | None = None
     summary: dict[Action, int]
     quota: QuotaPart | None = None
+    calls: CallsPart | None = None
     due: Annotated[tuple[DuePart, ...], FIRST_MISTAKE]
     live: Annotated[tuple[LivePart, ...], FIRST_MISTAKE] | None = None
     diagnostics: Annotated[tuple[DiagnosticPart, ...], FIRST_MISTAKE]
@@ -195,6 +203,7 @@ def plan_document(plan: Plan, resolve: Resolve) -> PlanDocument:
         unknown=_unknown(plan),
         summary=plan.summary,
         quota=_quota(plan.quota),
+        calls=CallsPart(made=plan.calls.made, apply=plan.calls.apply) if plan.calls else None,
         due=tuple(
             DuePart(certificate=due.certificate, not_after=due.not_after, renew_from=due.renew_from) for due in plan.due
         ),

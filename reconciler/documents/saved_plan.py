@@ -6,6 +6,7 @@ from typing import cast, get_args
 
 from pydantic import ValidationError
 
+from reconciler.core.calls import Calls
 from reconciler.core.errors import Diagnostic, InputError, Place, Severity, StalePlanError
 from reconciler.core.live import LiveBinding, Presented
 from reconciler.core.model import (
@@ -111,6 +112,7 @@ def _plan(document: PlanDocument) -> Plan:
             for part in document.diagnostics
         ),
         quota=_quota(document.quota),
+        calls=Calls(document.calls.made, document.calls.apply) if document.calls else None,
         made=document.made,
         offline=document.offline,
         at=document.at,

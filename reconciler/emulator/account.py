@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -20,14 +18,6 @@ from reconciler.stores.local import LocalStore
 from reconciler.system.atomic import write_atomic
 
 _FILE = "emulator.json"
-
-
-class SharedMemory(MemoryDatabase):
-    """A database in memory for several threads, one at a time, which the emulator's lock sees to."""
-
-    def __init__(self) -> None:
-        self._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        weakref.finalize(self, self._connection.close)
 
 
 @dataclass(slots=True)
@@ -85,7 +75,7 @@ class Account:
         self._settings = settings
         self._clock = clock
         self._ids = ids
-        self._database: Database = SharedMemory() if folder is None else FileDatabase(folder)
+        self._database: Database = MemoryDatabase() if folder is None else FileDatabase(folder)
         self._file = None if folder is None else folder / _FILE
         self.holders = _read(self._file) if self._file is not None and self._file.exists() else Holders()
         self._kept = b""

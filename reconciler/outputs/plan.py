@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import assert_never
 
 from reconciler.core.binding_findings import environment_text
+from reconciler.core.calls import Calls
 from reconciler.core.model import (
     Action,
     BindingChange,
@@ -66,6 +67,8 @@ def _lines(plan: Plan, style: Style) -> Iterator[str]:
     yield from due_lines(plan, style)
     yield ""
     yield _summary_line(plan, style)
+    if plan.calls is not None:
+        yield style.dim(_calls_line(plan.calls))
 
 
 def change_lines(change: Change, style: Style) -> Iterator[str]:
@@ -175,6 +178,11 @@ def _summary_line(plan: Plan, style: Style) -> str:
         if ca.peak:
             parts.append(f"CAs {ca.now} -> {ca.after} of {ca.limit}")
     return (style.good if not plan.changes else style.bold)("; ".join(parts) + ".")
+
+
+def _calls_line(calls: Calls) -> str:
+    made = f"{calls.made:,} call{'' if calls.made == 1 else 's'} to Cloudflare made"
+    return f"{made}; `mtlsctl apply` makes {calls.apply:,} in all."
 
 
 def _day(time: object) -> str:

@@ -1,8 +1,8 @@
 """The certificate stores, by the kind that mtls.toml names. A new one is a new file or
 package and a line in `_ROOMS`.
 
-A store's file has `open_reader` and `open_store`, as `StoreRoom` says, and is imported only when it is asked for. It
-must not import another edge, and must keep the contract of tests/store_contract.py.
+A store's file has `connect`, as `StoreRoom` says, and is imported only when it is asked for. It must not import another
+edge, and must keep the contract of tests/store_contract.py.
 """
 
 from __future__ import annotations
@@ -16,17 +16,24 @@ from reconciler.core.model import StoreKind, StoreSettings
 from reconciler.core.ports import Clock, Store, StoreReader
 from reconciler.stores.surroundings import Surroundings
 
-__all__ = ["StoreRoom", "Surroundings", "open_reader", "open_store"]
+__all__ = ["Connection", "StoreRoom", "Surroundings", "connect", "open_reader", "open_store"]
+
+
+class Connection(Protocol):
+    """One store for one run: all that it gives shares connections, limits and what was read."""
+
+    def reader(self) -> StoreReader:
+        """The reading half, which can't change the store."""
+
+    def store(self) -> Store:
+        """The whole store."""
 
 
 class StoreRoom(Protocol):
     """What the file of a store offers."""
 
-    def open_reader(self, settings: StoreSettings, *, root: Path, clock: Clock, around: Surroundings) -> StoreReader:
-        """The reading half, which can't change the store."""
-
-    def open_store(self, settings: StoreSettings, *, root: Path, clock: Clock, around: Surroundings) -> Store:
-        """The whole store."""
+    def connect(self, settings: StoreSettings, *, root: Path, clock: Clock, around: Surroundings) -> Connection:
+        """The way to the store; asks and creates nothing yet."""
 
 
 _ROOMS: Mapping[StoreKind, str] = {
@@ -36,18 +43,20 @@ _ROOMS: Mapping[StoreKind, str] = {
 _NOTHING = Surroundings()
 
 
-def open_reader(settings: StoreSettings, *, root: Path, clock: Clock, around: Surroundings = _NOTHING) -> StoreReader:
-    """The reading half of the store that `settings` names; `root` is the folder of mtls.toml.
+def connect(settings: StoreSettings, *, root: Path, clock: Clock, around: Surroundings = _NOTHING) -> Connection:
+    """The store that `settings` names, for one run; `root` is the folder of mtls.toml.
 
-    StoreError where the store can't be opened. Creates and changes nothing.
+    StoreError where it can't be reached as things stand. Creates and asks nothing.
     """
-    return _room(settings.kind).open_reader(settings, root=root, clock=clock, around=around)
+    room = cast(StoreRoom, import_module(_ROOMS[settings.kind]))
+    return room.connect(settings, root=root, clock=clock, around=around)
+
+
+def open_reader(settings: StoreSettings, *, root: Path, clock: Clock, around: Surroundings = _NOTHING) -> StoreReader:
+    """The reading half, for whoever needs nothing else."""
+    return connect(settings, root=root, clock=clock, around=around).reader()
 
 
 def open_store(settings: StoreSettings, *, root: Path, clock: Clock, around: Surroundings = _NOTHING) -> Store:
-    """The whole store that `settings` names; otherwise as `open_reader`. Creates nothing before the first write."""
-    return _room(settings.kind).open_store(settings, root=root, clock=clock, around=around)
-
-
-def _room(kind: StoreKind) -> StoreRoom:
-    return cast(StoreRoom, import_module(_ROOMS[kind]))
+    """The whole store, for whoever needs nothing else. Creates nothing before the first write."""
+    return connect(settings, root=root, clock=clock, around=around).store()

@@ -67,10 +67,13 @@ class Database(ReadableDatabase, Protocol):
 
 
 class MemoryDatabase:
-    """A database that lives as long as this object, for tests and simulations. For one thread."""
+    """A database that lives as long as this object, for tests, simulations and the emulator. For one thread at a time.
+
+    Whichever it is: what nobody holds any more is closed by the thread that happens to look for such things.
+    """
 
     def __init__(self) -> None:
-        self._connection = sqlite3.connect(":memory:", isolation_level=None)
+        self._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         weakref.finalize(self, self._connection.close)
 
     @contextlib.contextmanager

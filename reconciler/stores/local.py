@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
 
 from reconciler.core.certificates import Bundle, parse_stored, rfc3339, stored_fields
-from reconciler.core.errors import AlreadyStored, EntryNotFound, QuotaReached, StoreRefused
+from reconciler.core.errors import AlreadyStored, Diagnostic, EntryNotFound, QuotaReached, StoreRefused
 from reconciler.core.identifiers import EMBEDDED_PREFIX
 from reconciler.core.key_pairs import check_pair
 from reconciler.core.model import CA_LIMIT, Entry, EntryId, Listing, StoreSettings
 from reconciler.core.ownership import CUSTOM
 from reconciler.core.pem import find_blocks
-from reconciler.core.ports import Clock, NewEntry, Store, StoreReader
+from reconciler.core.ports import Clock, NewEntry
 from reconciler.stores.database import Database, FileDatabase, MemoryDatabase, ReadableDatabase
 from reconciler.stores.database_errors import damaged
 from reconciler.stores.surroundings import Surroundings
@@ -36,14 +37,26 @@ def new_id() -> str:
     return EMBEDDED_PREFIX + str(uuid4()).partition("-")[2]
 
 
-def open_reader(settings: StoreSettings, *, root: Path, clock: Clock, around: Surroundings) -> StoreReader:  # noqa: ARG001 - as StoreRoom
-    """The reading half over `.mtlsctl/store.db` below `root`; a missing file is an empty store and stays missing."""
-    return LocalReader(FileDatabase(root))
+def connect(settings: StoreSettings, *, root: Path, clock: Clock, around: Surroundings) -> LocalConnection:  # noqa: ARG001 - as StoreRoom
+    """The store in `.mtlsctl/store.db` below `root`."""
+    return LocalConnection(root, clock, settings.limit)
 
 
-def open_store(settings: StoreSettings, *, root: Path, clock: Clock, around: Surroundings) -> Store:  # noqa: ARG001
-    """The whole store over `.mtlsctl/store.db` below `root`, created with its folder at the first write."""
-    return LocalStore(FileDatabase(root), clock=clock, limit=settings.limit)
+@dataclass(frozen=True, slots=True)
+class LocalConnection:
+    """The file beside one mtls.toml."""
+
+    root: Path
+    clock: Clock
+    limit: int
+
+    def reader(self) -> LocalReader:
+        """The reading half; a missing file is an empty store and stays missing."""
+        return LocalReader(FileDatabase(self.root))
+
+    def store(self) -> LocalStore:
+        """The whole store; the file and its folder are created at the first write."""
+        return LocalStore(FileDatabase(self.root), clock=self.clock, limit=self.limit)
 
 
 def open_in_memory(settings: StoreSettings, *, clock: Clock, ids: Callable[[], str] = new_id) -> LocalStore:
@@ -56,6 +69,15 @@ class LocalReader:
 
     def __init__(self, database: ReadableDatabase) -> None:
         self._database = database
+
+    @property
+    def calls(self) -> None:
+        """No server is asked."""
+
+    @property
+    def lag_s(self) -> float:
+        """None: a list is one look at one file."""
+        return 0.0
 
     def list_entries(self) -> Listing:
         """Every entry, the oldest first. Always stable: it is one look at one file."""
@@ -96,6 +118,10 @@ class LocalStore(LocalReader):
 
     def give_up(self) -> None:
         """Nothing: no call waits for anybody."""
+
+    def look_back(self) -> tuple[Diagnostic, ...]:
+        """Nothing: what was written is what is there."""
+        return ()
 
     def upload(self, new: NewEntry) -> Entry:
         """The entry as stored; the key is compared with the certificate and forgotten.

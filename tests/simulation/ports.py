@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from posixpath import basename, dirname, join
 
+from reconciler.core.errors import Diagnostic
 from reconciler.core.key_shapes import KeyFile
 from reconciler.core.model import Entry, EntryId, Listing, StoreSettings, Sweep
 from reconciler.core.ports import NewEntry, Store, StoreReader
@@ -101,6 +102,14 @@ class GatedReader:
     store: LocalStore
     gate: Gate
 
+    @property
+    def calls(self) -> int | None:
+        return self.store.calls
+
+    @property
+    def lag_s(self) -> float:
+        return self.store.lag_s
+
     def list_entries(self) -> Listing:
         return self.gate.passes("store.list", "", self.store.list_entries, fails=failures.store_reading())
 
@@ -123,6 +132,9 @@ class GatedStore(GatedReader):
 
     def give_up(self) -> None:
         self.store.give_up()
+
+    def look_back(self) -> tuple[Diagnostic, ...]:
+        return self.store.look_back()
 
     def upload(self, new: NewEntry) -> Entry:
         self.recorder.asked(new.certificates)

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
-from typing import TypeVar
 
 from reconciler.core.model import StoreSettings
-from reconciler.core.ports import Clock, Store, StoreReader
+from reconciler.core.ports import Clock
 from reconciler.stores.cloudflare.access import find_access
 from reconciler.stores.cloudflare.client import Client, Time
 from reconciler.stores.cloudflare.http import Bounds
@@ -20,21 +19,26 @@ from reconciler.stores.cloudflare.store import CloudflareStore
 from reconciler.stores.surroundings import Surroundings
 
 
-def open_reader(settings: StoreSettings, *, root: Path, clock: Clock, around: Surroundings) -> StoreReader:  # noqa: ARG001 - as StoreRoom
-    """The reading half. StoreError for a bad token, account or address; makes no call."""
-    return _open(CloudflareReader, settings, clock, around)
-
-
-def open_store(settings: StoreSettings, *, root: Path, clock: Clock, around: Surroundings) -> Store:  # noqa: ARG001
-    """The whole store; otherwise as `open_reader`."""
-    return _open(CloudflareStore, settings, clock, around)
-
-
-_R = TypeVar("_R", bound=CloudflareReader)
-
-
-def _open(kind: type[_R], settings: StoreSettings, clock: Clock, around: Surroundings) -> _R:
+def connect(settings: StoreSettings, *, root: Path, clock: Clock, around: Surroundings) -> CloudflareConnection:  # noqa: ARG001 - as StoreRoom
+    """The way to one account. StoreError for a bad token, account or address; makes no call."""
     access = find_access(settings, around.environ)
-    bounds = Bounds(max_wait_s=around.max_wait_s)
-    client = Client(access, Time(now=clock.now), bounds=bounds, tell=around.tell)
-    return kind(client, access.certificates_path, random.random)
+    client = Client(access, Time(now=clock.now), bounds=Bounds(max_wait_s=around.max_wait_s), tell=around.tell)
+    return CloudflareConnection(client, access.certificates_path)
+
+
+class CloudflareConnection:
+    """One account for one run: one client, so one rate limit, one patience, and each version of a Worker read once."""
+
+    def __init__(self, client: Client, path: str) -> None:
+        self._client = client
+        self._path = path
+        self._reader = CloudflareReader(client, path, random.random)
+
+    def reader(self) -> CloudflareReader:
+        """The reading half."""
+        return self._reader
+
+    def store(self) -> CloudflareStore:
+        """The whole store. The time that a run may take begins anew: a person may have thought about the plan."""
+        self._client.begin_anew()
+        return CloudflareStore(self._client, self._path, random.random, lists=self._reader.lists)

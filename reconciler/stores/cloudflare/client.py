@@ -88,6 +88,10 @@ class Client:
         self._http = open_http(access, bounds, transport)
         weakref.finalize(self, self._http.close)
 
+    def begin_anew(self) -> None:
+        """The time of the run begins with the next call."""
+        self._deadline = None
+
     def give_up(self) -> None:
         """Begin no call any more; whoever waits for a turn gives up. What is on its way may end."""
         self._closed.set()

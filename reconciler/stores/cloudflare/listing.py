@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from reconciler.core.calls import PER_PAGE
 from reconciler.core.errors import StoreError
 from reconciler.core.model import Entry, EntryId, Listing
 from reconciler.stores.cloudflare.wire import ResultInfo
 
-PER_PAGE = 50
-"""The default of the API's own example; a larger one may be refused or ignored."""
 REREADS = 3
 MAX_PAGES = 2000
 

@@ -6,14 +6,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
+from reconciler.core.calls import PER_PAGE
 from reconciler.core.model import Listing
 from reconciler.stores.cloudflare.client import Call, Client
 from reconciler.stores.cloudflare.errors import Operation, UnusableReply
-from reconciler.stores.cloudflare.listing import PER_PAGE, Page, Pages, read_list
+from reconciler.stores.cloudflare.listing import Page, Pages, read_list
 from reconciler.stores.cloudflare.retries import send_patiently
 from reconciler.stores.cloudflare.together import side_by_side
 from reconciler.stores.cloudflare.wire import ResultInfo, parse_entries
 
+LAG_PAUSES_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+"""A minute in all: so long may the list lag behind an upload. Each look costs a call for every 50 entries."""
 REPORT = "run again; if it stays so, the API has changed, and mtlsctl must learn it"
 
 

@@ -9,7 +9,7 @@ from reconciler.core.errors import EntryNotFound
 from reconciler.core.model import Entry, EntryId, Listing
 from reconciler.stores.cloudflare.client import Call, Client
 from reconciler.stores.cloudflare.errors import Operation, UnusableReply
-from reconciler.stores.cloudflare.lists import REPORT, Lists
+from reconciler.stores.cloudflare.lists import LAG_PAUSES_S, REPORT, Lists
 from reconciler.stores.cloudflare.live import CloudflareLive
 from reconciler.stores.cloudflare.retries import send_patiently
 from reconciler.stores.cloudflare.wire import Envelope, parse_entry
@@ -24,13 +24,18 @@ class CloudflareReader:
         self._client = client
         self._path = path
         self._random = random
-        self._lists = lists or Lists(client, path, random)
+        self.lists = lists or Lists(client, path, random)
         self._live: CloudflareLive | None = None
 
     @property
     def calls(self) -> int:
-        """How many calls were made."""
+        """How many calls were made, by whatever shares the client."""
         return self._client.calls
+
+    @property
+    def lag_s(self) -> float:
+        """As long as an upload is waited for to be listed."""
+        return sum(LAG_PAUSES_S)
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -41,7 +46,7 @@ class CloudflareReader:
 
         Not stable where the list moved at each of four looks; StoreError where it has fewer entries than it counts.
         """
-        return self._lists.new()
+        return self.lists.new()
 
     def get(self, entry_id: EntryId) -> Entry | None:
         """The entry with this id, or None. What can't be an id is not asked for: it would lead to another path."""

@@ -13,6 +13,7 @@ from typing import TypeVar
 from reconciler.core.certificates import Bundle
 from reconciler.core.errors import (
     AlreadyStored,
+    Diagnostic,
     EntryInUse,
     EntryNotFound,
     StoreClosed,
@@ -25,13 +26,12 @@ from reconciler.core.ports import NewEntry
 from reconciler.stores.cloudflare.client import Call, Client
 from reconciler.stores.cloudflare.errors import NoAnswer, Operation, PermissionLacking, WrongAccount
 from reconciler.stores.cloudflare.http import CONNECTIONS
-from reconciler.stores.cloudflare.lists import Lists
+from reconciler.stores.cloudflare.lists import LAG_PAUSES_S, Lists
+from reconciler.stores.cloudflare.look_back import compare, unlisted
 from reconciler.stores.cloudflare.reader import CloudflareReader, entry_of, is_askable
 from reconciler.stores.cloudflare.retries import backoff_s
 from reconciler.stores.cloudflare.sending import accept, demand_as_sent, demand_same, upload_call
 
-LAG_PAUSES_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-"""A minute in all: so long may the list lag behind an upload. Each look costs a call for every 50 entries."""
 IN_USE_PATIENCE_S = 60.0
 """How long "in use" may linger after the last user is gone: for all deletes of a run together, not for each."""
 
@@ -51,6 +51,7 @@ class CloudflareStore(CloudflareReader):
         self._lock = threading.Lock()
         self._uploaded: dict[EntryId, Entry] = {}
         self._deleted: set[EntryId] = set()
+        self._after_uploads = 0
         self._in_use_left_s = IN_USE_PATIENCE_S
         self._stopped_by: StoreError | None = None
 
@@ -90,6 +91,7 @@ class CloudflareStore(CloudflareReader):
         with self._lock:
             self._uploaded[entry.id] = entry
             self._deleted.discard(entry.id)
+            self._after_uploads = self.lists.mark()
         return entry
 
     def delete(self, entry_id: EntryId) -> None:
@@ -104,6 +106,21 @@ class CloudflareStore(CloudflareReader):
         with self._lock:
             self._deleted.add(entry_id)
             self._uploaded.pop(entry_id, None)
+
+    def look_back(self) -> tuple[Diagnostic, ...]:
+        """What the list shows of this object's uploads otherwise than the replies said; see look_back.py.
+
+        One list, and none where one was read after the last upload, as before a retire.
+        """
+        uploaded = tuple(self._uploaded.values())
+        if not uploaded or self._stopped_by is not None:
+            return ()
+        try:
+            return tuple(compare(uploaded, self.lists.since(self._after_uploads), self.get))
+        except StoreClosed:
+            return ()
+        except StoreError as error:
+            return (unlisted(error),)
 
     # --- changes ------------------------------------------------------------------------------------------------------
 
@@ -134,7 +151,7 @@ class CloudflareStore(CloudflareReader):
                     raise
                 lost = error
             self._client.sleep(backoff_s(attempt, self._random()))
-            found = _with_content(self._lists.new().entries, bundle)
+            found = _with_content(self.lists.new().entries, bundle)
             if found is not None:
                 return demand_same(new, found)
         raise StoreError(
@@ -149,14 +166,14 @@ class CloudflareStore(CloudflareReader):
 
     def _find_stored(self, bundle: Bundle) -> Entry | None:
         """What Cloudflare says is stored already, as soon as a list shows it; None where none does for a minute."""
-        last = self._lists.last
+        last = self.lists.last
         found = _with_content(last.entries, bundle) if last is not None else None
         for pause in (0.0, *LAG_PAUSES_S):
             if found is not None:
                 break
             if pause:
                 self._client.sleep(pause)
-            found = _with_content(self._lists.new().entries, bundle)
+            found = _with_content(self.lists.new().entries, bundle)
         return found
 
     # --- deletes ------------------------------------------------------------------------------------------------------
