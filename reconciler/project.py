@@ -164,7 +164,9 @@ class _Lines:
         return JournalFile(self.folder)
 
 
-def open_project(file: Path | None, *, cwd: Path, environ: Mapping[str, str]) -> Project:
+def open_project(
+    file: Path | None, *, cwd: Path, environ: Mapping[str, str], around: Surroundings | None = None
+) -> Project:
     """The project of `--file`, else of the nearest mtls.toml; UsageError where there is none."""
     path = cwd / file if file is not None else find_file(cwd)
     if path is None:
@@ -174,10 +176,10 @@ def open_project(file: Path | None, *, cwd: Path, environ: Mapping[str, str]) ->
         )
     if file is not None and not os.path.lexists(path):
         raise UsageError(f"{file} does not exist", hint="`--file` names an mtls.toml; is the path right?")
-    return project_at(path, environ=environ)
+    return project_at(path, environ=environ, around=around)
 
 
-def project_at(path: Path, *, environ: Mapping[str, str]) -> Project:
+def project_at(path: Path, *, environ: Mapping[str, str], around: Surroundings | None = None) -> Project:
     """The project of this mtls.toml, an absolute path, which need not be there yet."""
     folder, clock = path.parent, SystemClock()
     files = ProjectFiles(folder, key_dirs=environ.get(KEY_DIRS, ""), name=path.name)
@@ -186,7 +188,7 @@ def project_at(path: Path, *, environ: Mapping[str, str]) -> Project:
         name=path.name,
         environ=environ,
         files=files,
-        stores=_Stores(folder, clock, Surroundings(environ)),
+        stores=_Stores(folder, clock, around or Surroundings(environ)),
         lines=_Lines(folder),
         lock=_Lock(folder, clock),
         clock=clock,

@@ -194,7 +194,10 @@ def test_retry_after_is_obeyed_in_full_and_said() -> None:
     client = make_client(server.handle, time, tell=told.append)
     assert client.send(LIST).result == []
     assert time.sleeps == [287.0, 2.0]
-    assert told == ["waiting 287 s for Cloudflare's rate limit", "waiting 2 s for Cloudflare's rate limit"]
+    assert told == [
+        "waiting 287 s for Cloudflare's rate limit, until 12:21:27 UTC",
+        "waiting 2 s for Cloudflare's rate limit, until 12:21:29 UTC",
+    ]
     assert client.calls == 3
 
 
@@ -214,6 +217,7 @@ def test_a_run_waits_no_longer_than_it_may() -> None:
     with pytest.raises(StoreError, match="wait for 301 s") as caught:
         client.send(LIST)
     assert caught.value.code == "rate-limited"
+    assert "`--max-wait 16m`" in (caught.value.hint or "")
     assert client.calls == 3
     with pytest.raises(StoreError, match="longer than this run may"):
         client.send(LIST)

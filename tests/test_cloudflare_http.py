@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
@@ -17,10 +19,21 @@ import trustme
 from reconciler.core.errors import StoreError
 from reconciler.core.model import StoreKind, StoreSettings
 from reconciler.stores import Surroundings, open_reader
+from reconciler.stores.cloudflare.client import Time
 from reconciler.stores.cloudflare.errors import NoAnswer
 from reconciler.stores.cloudflare.reader import CloudflareReader
 from tests.cli import MTLS, Project, make_project
-from tests.cloudflare_server import ACCOUNT, TOKEN, FakeCloudflare, answer, lost, make_server, refusing
+from tests.cloudflare_server import (
+    ACCOUNT,
+    TOKEN,
+    FakeCloudflare,
+    FakeTime,
+    answer,
+    limited,
+    lost,
+    make_server,
+    refusing,
+)
 from tests.store_contract import SetClock
 from tests.test_canaries import search
 from tests.test_house import ROOT, imported
@@ -87,6 +100,18 @@ def test_only_this_store_speaks_http() -> None:
     assert importing == {("stores", "cloudflare")}
 
 
+@pytest.fixture
+def company(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """A server's context whose CA is named by SSL_CERT_FILE."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    bundle = tmp_path / "company.pem"
+    authority.cert_pem.write_to_path(bundle)
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    return context
+
+
 def test_a_server_must_prove_who_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On this machine too. A company's own CA is named by SSL_CERT_FILE; nothing switches the check off."""
     authority = trustme.CA()
@@ -123,6 +148,78 @@ def test_a_redirect_is_not_followed() -> None:
         with pytest.raises(StoreError, match="redirects to 127"):
             reader.list_entries()
     assert other.calls == []
+
+
+@dataclass
+class Tunnel:
+    """A proxy that leads to wherever it is asked to, and keeps what it was asked; or refuses with `status`."""
+
+    status: int = 200
+    asked: list[bytes] = field(default_factory=list)
+
+    def serve(self, connection: socket.socket) -> None:
+        with connection, connection.makefile("rb") as lines:
+            request = b"".join(iter(lines.readline, b"\r\n"))
+            self.asked.append(request)
+            connection.sendall(b"HTTP/1.1 %d x\r\n\r\n" % self.status)
+            if self.status != 200:
+                return
+            host, port = request.split()[1].decode().split(":")
+            with socket.create_connection((host, int(port))) as onward:
+                back = threading.Thread(target=_pump, args=(onward, connection))
+                back.start()
+                _pump(connection, onward)
+                back.join()
+
+
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    """Everything from one to the other, until the one has ended."""
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+
+
+@contextlib.contextmanager
+def tunneling(tunnel: Tunnel) -> Iterator[str]:
+    """The address of the proxy."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    threading.Thread(target=tunnel.serve, args=(listening.accept()[0],), daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        yield f"http://user:canary@127.0.0.1:{listening.getsockname()[1]}"
+
+
+def test_a_company_proxy_is_used_and_sees_no_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, company: ssl.SSLContext
+) -> None:
+    """HTTPS_PROXY leads to the server; the call itself is inside of TLS."""
+    tunnel = Tunnel()
+    with serving(make_server(), company) as base_url, tunneling(tunnel) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        with contextlib.closing(reader_of(base_url)) as reader:
+            assert reader.list_entries().entries == ()
+        host = base_url.removeprefix("https://").partition("/")[0]
+    (asked,) = tunnel.asked
+    assert asked.startswith(f"CONNECT {host} HTTP/1.1".encode())
+    assert TOKEN.encode() not in asked
+
+
+def test_a_proxy_that_refuses_is_said_and_its_address_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, company: ssl.SSLContext
+) -> None:
+    """It may have a password."""
+    with serving(make_server(), company) as base_url, tunneling(Tunnel(407)) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        monkeypatch.setattr("reconciler.stores.cloudflare.Time", lambda now: replace(Time(now), sleep=lambda _: None))
+        with contextlib.closing(reader_of(base_url)) as reader, pytest.raises(NoAnswer, match="proxy") as caught:
+            reader.list_entries()
+    assert "HTTPS_PROXY" in (caught.value.hint or "")
+    assert "canary" not in f"{caught.value.message}{caught.value.hint}"
 
 
 # --- whole runs -------------------------------------------------------------------------------------------------------
@@ -184,3 +281,61 @@ def test_an_unknown_answer_is_shown_unchanged_and_shows_no_secret(project: Proje
     search(project, results, (1,), ())
     for text in (*(result.out + result.err for result in results), project.read("outcome.json")):
         assert TOKEN not in text
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> FakeTime:
+    """The clock of every client; only waiting moves it."""
+    fake = FakeTime()
+    clocks = Time(now=fake.now, monotonic=fake.monotonic, sleep=fake.sleep)
+    monkeypatch.setattr("reconciler.stores.cloudflare.Time", lambda **_: clocks)
+    return fake
+
+
+def test_a_429_fails_no_run_that_may_wait(project: Project, server: FakeCloudflare, time: FakeTime) -> None:
+    """Whichever call it meets; each wait is told on stderr, and stdout stays a document."""
+    server.fail("GET", limited("287"))
+    server.fail("POST", limited("300"))
+    result = project.run("apply", "--yes", "--format", "json")
+    assert result.code == 0
+    assert time.sleeps == [287.0, 300.0]
+    assert "waiting 287 s for Cloudflare's rate limit, until 12:21:27 UTC" in result.err
+    assert result.json["exit_code"] == 0
+
+
+@pytest.mark.parametrize("command", ["plan", "status", "drift", "forecast", "apply"])
+def test_a_run_waits_no_longer_than_max_wait(
+    project: Project, server: FakeCloudflare, time: FakeTime, command: str
+) -> None:
+    """It says how much would be enough, and makes no call more."""
+    server.fail("GET", limited("287"))
+    result = project.run(command, "--max-wait", "4m")
+    assert result.code == 1
+    assert "error[rate-limited]" in result.err
+    assert "`--max-wait 5m`" in result.err
+    assert (time.sleeps, len(server.calls)) == ([], 1)
+
+
+def test_max_wait_is_for_the_whole_run(project: Project, server: FakeCloudflare, time: FakeTime) -> None:
+    """The plan has waited already, so the upload may not."""
+    server.fail("GET", limited("200"))
+    server.fail("POST", limited("200"))
+    result = project.run("apply", "--yes", "--max-wait", "5m")
+    assert result.code == 1
+    assert "error[rate-limited]" in result.out
+    assert time.sleeps == [200.0]
+
+
+def test_a_time_that_is_none_is_wrong_use(project: Project) -> None:
+    """With an example of one."""
+    result = project.run("plan", "--max-wait", "soon")
+    assert (result.code, "write 30s, 5m or 1h" in result.err) == (64, True)
+
+
+def test_a_global_key_beside_the_token_is_said_once(project: Project) -> None:
+    """wrangler would use it, and may so be in another account."""
+    project.environ["CLOUDFLARE_API_KEY"] = "canary-key"
+    result = project.run("apply", "--yes")
+    assert result.code == 0
+    assert result.err.count("CLOUDFLARE_API_KEY is set, too: mtlsctl uses the token alone") == 1
+    assert "canary-key" not in result.out + result.err

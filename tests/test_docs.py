@@ -29,7 +29,8 @@ GUIDE = (ROOT / "docs/guide.md").read_text()
 FINDINGS = (ROOT / "docs/findings.md").read_text()
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*/README.md")])
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-GLOBAL_OPTIONS = {"--file", "-f", "--color", "--verbose", "--version"}
+GLOBAL_OPTIONS = {"--file", "-f", "--color", "--verbose", "--version", "--max-wait"}
+"""Those of every command, and of every command that asks the store."""
 
 ids = pytest.mark.parametrize
 

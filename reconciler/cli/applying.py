@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reconciler.cli.planning import AllowDeletesOption, DeployOption, OnlyOption, OverSplitOption, plan_text, read_saved
-from reconciler.cli.session import Format, FormatOption, Session, command, say
+from reconciler.cli.session import Format, FormatOption, Session, command, say, seconds, tell
 
 if TYPE_CHECKING:
     from reconciler.app import Planned
     from reconciler.core.left import ToDeploy
     from reconciler.core.model import Change, Phase
     from reconciler.core.outcome import Outcome, Step
+    from reconciler.core.plan import Plan
     from reconciler.project import Project
 
 
@@ -29,14 +30,6 @@ class PhaseName(StrEnum):
     BIND = "bind"
     DEPLOY = "deploy"
     RETIRE = "retire"
-
-
-def _seconds(text: str) -> float:
-    """`30s`, `5m`, `1h`, or plain seconds."""
-    found = re.fullmatch(r"(\d{1,6})([smh]?)", text)
-    if found is None:
-        raise typer.BadParameter(f"{text!r} is no time to wait: write 30s, 5m or 1h")
-    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
 
 
 def _waves(text: str) -> tuple[int | None, ...]:
@@ -59,8 +52,8 @@ LockTimeoutOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
-    command(app, example="mtlsctl apply plan.json --lock-timeout 5m")(apply)
-    command(app, example="mtlsctl retire billing --now")(retire)
+    command(app, example="mtlsctl apply plan.json --lock-timeout 5m", asks=True)(apply)
+    command(app, example="mtlsctl retire billing --now", asks=True)(retire)
 
 
 def apply(
@@ -105,7 +98,7 @@ def apply(
     wanted = Wanted(everybody=deploy, over_split=over_split)
     project = session.open_project()
     approved = read_saved(saved) if saved is not None else None
-    with project.lock(command="apply", timeout_s=_seconds(lock_timeout), waiting=_say_waiting):
+    with project.lock(command="apply", timeout_s=seconds(lock_timeout), waiting=tell):
         request = PlanRequest(only=tuple(only or ()), allow_deletes=allow_deletes, deploy=wanted)
         planned = plan_approved(project, approved, wanted) if approved is not None else make(project, request)
         if digest is not None:
@@ -134,7 +127,7 @@ def retire(
     from reconciler.core.model import Phase
 
     project = session.open_project()
-    with project.lock(command="retire", timeout_s=_seconds(lock_timeout), waiting=_say_waiting):
+    with project.lock(command="retire", timeout_s=seconds(lock_timeout), waiting=tell):
         request = PlanRequest(retire=name, skip_grace=now, allow_deletes=allow_deletes)
         planned = make(project, request)
         _demand_retirable(planned, name, now=now)
@@ -194,19 +187,13 @@ def _carry_out(
         say(plan_text(session, made), nl=False, err=not text)
     if pending:
         _confirm(yes)
-        outcome = carry_out(project, planned, _Progress(session), phases, command=name, waves=waves)
+        outcome = carry_out(project, planned, _Progress(session, made, phases), phases, command=name, waves=waves)
     else:
         project.files.tidy()  # a killed run may have left something, and somebody else have finished its job
         outcome = Outcome.of_nothing(made)
     if not text or outcome.steps or out is not None:
         _show_outcome(session, project, outcome, left_to_deploy(planned, outcome), out)
     raise typer.Exit(outcome.exit_code)
-
-
-def _say_waiting(line: str) -> None:
-    from reconciler.outputs.escape import printable
-
-    say(printable(line), err=True)
 
 
 def _confirm(yes: bool) -> None:
@@ -241,11 +228,13 @@ def _show_outcome(
 
 
 class _Progress:
-    """Steps on stderr while they happen, where a person watches."""
+    """Steps on stderr while they happen, where a person watches; several may be under way at once."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, made: Plan, phases: tuple[Phase, ...]) -> None:
         self.session = session
         self.watched = sys.stderr.isatty() or session.verbose
+        self.total = sum(change.phase in phases for change in made.changes)
+        self.ended = 0
 
     def started(self, change: Change) -> None:
         from reconciler.outputs.plan import describe
@@ -255,7 +244,9 @@ class _Progress:
     def finished(self, step: Step) -> None:
         from reconciler.outputs.outcome import step_line
 
-        self._tell(lambda: step_line(step, self.session.style(sys.stderr)))
+        self.ended += 1
+        count = f" [{self.ended}/{self.total}]"
+        self._tell(lambda: step_line(step, self.session.style(sys.stderr)) + count)
 
     def _tell(self, text: Callable[[], str]) -> None:
         """A line for who watches."""

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
-    command(app, example="mtlsctl status --format prometheus --out /var/lib/node_exporter/mtlsctl.prom")(status)
-    command(app, example="mtlsctl explain billing")(explain)
-    command(app, example="mtlsctl output billing")(output)
+    command(app, example="mtlsctl status --format prometheus --out /var/lib/node_exporter/mtlsctl.prom", asks=True)(
+        status
+    )
+    command(app, example="mtlsctl explain billing", asks=True)(explain)
+    command(app, example="mtlsctl output billing", asks=True)(output)
     command(app, example="mtlsctl doctor")(doctor)
 
 

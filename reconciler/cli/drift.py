@@ -13,7 +13,7 @@ from reconciler.cli.session import Format, FormatOption, OutOption, Session, com
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
-    command(app, example="mtlsctl drift --format json --out drift.json")(drift)
+    command(app, example="mtlsctl drift --format json --out drift.json", asks=True)(drift)
 
 
 def drift(

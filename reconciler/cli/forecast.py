@@ -14,7 +14,7 @@ DaysOption = Annotated[int, typer.Option("--days", metavar="N", min=1, max=3650,
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
-    command(app, example="mtlsctl forecast --days 120")(forecast)
+    command(app, example="mtlsctl forecast --days 120", asks=True)(forecast)
 
 
 def forecast(

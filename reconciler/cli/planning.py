@@ -41,7 +41,7 @@ PlanOutOption = Annotated[Path | None, typer.Option("--out", metavar="FILE", hel
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
-    command(app, example="mtlsctl plan --detailed-exitcode --out plan.json")(plan)
+    command(app, example="mtlsctl plan --detailed-exitcode --out plan.json", asks=True)(plan)
     command(app, example="mtlsctl show plan.json")(show)
 
 

@@ -52,6 +52,9 @@ _PRECIOUS = frozenset({".pem", ".key", ".crt", ".cer", ".toml", ".jsonc", ".db"}
 """No report is called so; what is, is somebody's certificate, key, configuration or store."""
 
 GROUP = "Global options"
+DEFAULT_MAX_WAIT = "15m"
+"""Cloudflare's rate limit refuses everything for five minutes once it is passed, whoever passed it."""
+
 FileOption = Annotated[
     Path | None,
     typer.Option(
@@ -72,6 +75,10 @@ VersionOption = Annotated[
     bool,
     typer.Option("--version", help="Show the version.", is_eager=True, callback=_print_version, rich_help_panel=GROUP),
 ]
+MaxWaitOption = Annotated[
+    str,
+    typer.Option("--max-wait", metavar="TIME", help="How long to wait for Cloudflare's rate limit, as 30s or 15m."),
+]
 FormatOption = Annotated[Format, typer.Option("--format", help="Text for people, or JSON.")]
 OutOption = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the same to a file, atomically.")]
 
@@ -85,11 +92,27 @@ def say(text: str, *, err: bool = False, nl: bool = True) -> None:
         typer.echo(text, err=err, nl=nl, color=True)
 
 
-class Session:
-    """One run of one command."""
+def tell(line: str) -> None:
+    """A line for whoever wonders what a run waits for; on stderr, whether or not a person watches."""
+    from reconciler.outputs.escape import printable
 
-    def __init__(self, file: Path | None, colour: Colour | None, verbose: bool) -> None:
+    say(printable(line), err=True)
+
+
+def seconds(text: str) -> float:
+    """`30s`, `5m`, `1h`, or plain seconds."""
+    found = re.fullmatch(r"(\d{1,6})([smh]?)", text)
+    if found is None:
+        raise typer.BadParameter(f"{text!r} is no time to wait: write 30s, 5m or 1h")
+    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
+
+
+class Session:
+    """One run of one command. `max_wait_s`: how long it may wait for a server's rate limit in all."""
+
+    def __init__(self, file: Path | None, colour: Colour | None, verbose: bool, max_wait_s: float = 0.0) -> None:
         self.file, self.colour, self.verbose = file, colour or Colour.AUTO, verbose
+        self.max_wait_s = max_wait_s
         self.format = Format.TEXT
         self.project: Project | None = None
 
@@ -103,8 +126,10 @@ class Session:
     def open_project(self) -> Project:
         """The project that this run is about."""
         from reconciler.project import open_project
+        from reconciler.stores.surroundings import Surroundings
 
-        self.project = open_project(self.file, cwd=_working_folder(), environ=os.environ)
+        around = Surroundings(os.environ, self.max_wait_s, tell)
+        self.project = open_project(self.file, cwd=_working_folder(), environ=os.environ, around=around)
         self.log(f"desired state: {self.project.folder / self.project.name}")
         return self.project
 
@@ -112,12 +137,14 @@ class Session:
         """The project of an mtls.toml that is to be made, here or at `--file`; it may be there."""
         from reconciler.core.errors import UsageError
         from reconciler.project import project_at
+        from reconciler.stores.surroundings import Surroundings
         from reconciler.system.discover import FILE_NAME
 
         path = _working_folder() / (self.file or FILE_NAME)
         if not path.parent.is_dir():
             raise UsageError(f"the folder of {self.file} does not exist", hint="create it first")
-        self.project = project_at(path, environ=os.environ)
+        around = Surroundings(os.environ, self.max_wait_s, tell)
+        self.project = project_at(path, environ=os.environ, around=around)
         self.log(f"desired state: {path}")
         return self.project
 
@@ -199,10 +226,13 @@ def _working_folder() -> Path:
 R = TypeVar("R")
 
 
-def command(app: typer.Typer, *, name: str | None = None, example: str) -> Callable[[Callable[..., None]], None]:
+def command(
+    app: typer.Typer, *, name: str | None = None, example: str, asks: bool = False
+) -> Callable[[Callable[..., None]], None]:
     """Register a function as a command that also takes the global options, and turns errors into blocks of text.
 
-    The function's first parameter is the `Session`. `example` closes its help.
+    The function's first parameter is the `Session`. `example` closes its help. `asks`: it asks the store, and
+    may have to wait.
     """
 
     def register(function: Callable[..., None]) -> None:
@@ -218,6 +248,7 @@ def command(app: typer.Typer, *, name: str | None = None, example: str) -> Calla
                 ("colour", ColourOption, None),
                 ("verbose", VerboseOption, False),
                 ("version", VersionOption, False),
+                *((("max_wait", MaxWaitOption, DEFAULT_MAX_WAIT),) if asks else ()),
             )
         ]
         context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
@@ -254,6 +285,7 @@ def _session(arguments: dict[str, object]) -> Session:
         file=file if isinstance(file, Path) else before.get("file"),
         colour=colour if isinstance(colour, Colour) else before.get("colour"),
         verbose=bool(verbose or before.get("verbose")),
+        max_wait_s=seconds(str(arguments.pop("max_wait", DEFAULT_MAX_WAIT))),
     )
     wanted = arguments.get("output_format")
     session.format = Format.JSON if wanted == Format.JSON else Format.TEXT

@@ -54,8 +54,8 @@ SaveOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
-    command(app, example="mtlsctl init --from .")(init)
-    command(app, example="mtlsctl export --certificates certs > mtls.toml")(export)
+    command(app, example="mtlsctl init --from .", asks=True)(init)
+    command(app, example="mtlsctl export --certificates certs > mtls.toml", asks=True)(export)
 
 
 def init(

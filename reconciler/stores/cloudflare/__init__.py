@@ -11,9 +11,9 @@ from pathlib import Path
 
 from reconciler.core.model import StoreSettings
 from reconciler.core.ports import Clock
-from reconciler.stores.cloudflare.access import find_access
+from reconciler.stores.cloudflare.access import GLOBAL_KEY, find_access
 from reconciler.stores.cloudflare.client import Client, Time
-from reconciler.stores.cloudflare.http import Bounds
+from reconciler.stores.cloudflare.http import DEFAULT_BOUNDS, Bounds
 from reconciler.stores.cloudflare.reader import CloudflareReader
 from reconciler.stores.cloudflare.store import CloudflareStore
 from reconciler.stores.surroundings import Surroundings
@@ -22,7 +22,10 @@ from reconciler.stores.surroundings import Surroundings
 def connect(settings: StoreSettings, *, root: Path, clock: Clock, around: Surroundings) -> CloudflareConnection:  # noqa: ARG001 - as StoreRoom
     """The way to one account. StoreError for a bad token, account or address; makes no call."""
     access = find_access(settings, around.environ)
-    client = Client(access, Time(now=clock.now), bounds=Bounds(max_wait_s=around.max_wait_s), tell=around.tell)
+    if access.has_global_key:
+        around.tell(f"{GLOBAL_KEY} is set, too: mtlsctl uses the token alone, and wrangler would use that key")
+    bounds = Bounds(max_wait_s=around.max_wait_s, run_s=DEFAULT_BOUNDS.run_s + around.max_wait_s)
+    client = Client(access, Time(now=clock.now), bounds=bounds, tell=around.tell)
     return CloudflareConnection(client, access.certificates_path)
 
 

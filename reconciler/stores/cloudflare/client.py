@@ -6,12 +6,13 @@ but one that the rate limit refused. It must never show the token or what was se
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import httpx
 
@@ -174,15 +175,18 @@ class Client:
         if more <= 0:
             return
         if self._waited_s + more > self._bounds.max_wait_s:
+            enough = math.ceil((self._waited_s + more) / 60)
             raise StoreError(
                 f"Cloudflare's rate limit asks to wait for {pause:.0f} s, longer than this run may",
-                hint="allow 1,200 calls in five minutes, dashboards included, some rest; then run again, which goes on",
+                hint=f"`--max-wait {enough}m` allows it, or run again later, which goes on; the limit is 1,200 calls in"
+                " five minutes, dashboards included",
                 code="rate-limited",
             )
         self._waited_s += more
         self._waited_to = until
         if pause >= _TOLD_FROM_S:
-            self._tell(f"waiting {pause:.0f} s for Cloudflare's rate limit")
+            over = self._time.now() + timedelta(seconds=pause)
+            self._tell(f"waiting {pause:.0f} s for Cloudflare's rate limit, until {over:%H:%M:%S} UTC")
 
     # --- one exchange -------------------------------------------------------------------------------------------------
 
