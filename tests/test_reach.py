@@ -14,6 +14,7 @@ import pytest
 from reconciler.core.ports import PrivateKey
 from reconciler.core.reach import Call, Reach, Reached
 from reconciler.runtime.reaching import LocalRuntime
+from tests.nginx import nginx
 from tests.origins import BEGIN, END, TODAY, client, client_ca, origin, server_ca
 from tests.pki import SERVER_AUTH, Issued, make_ca
 from tests.runtime_programs import workerd
@@ -79,6 +80,15 @@ def test_an_origin_that_refuses_is_told_with_its_alert(fault: Fault, version: ss
         reach = call(running.url, fault.shown)
     assert (reach.reached, reach.alert, reach.status) == (fault.reached, fault.alert, None)
     assert fault.alert in reach.detail
+
+
+def test_an_nginx_that_refuses_says_so_in_its_page(tmp_path: Path) -> None:
+    """It finishes the handshake first, and answers 400."""
+    stranger = make_ca("Stranger", not_before=BEGIN, not_after=END).issue("x", not_before=BEGIN, not_after=END)
+    with nginx(tmp_path) as url:
+        assert call(url, client("right")).reached is Reached.ANSWERED
+        reach = call(url, stranger)
+    assert (reach.reached, reach.status, reach.alert) == (Reached.REJECTED, 400, None)
 
 
 def test_an_intermediate_goes_along() -> None:
