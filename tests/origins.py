@@ -1,7 +1,4 @@
-"""TLS servers that ask for client certificates, on the loopback, with a CA and a certificate of their own.
-
-Certificates here are valid around the real time, for real programs look at the clock.
-"""
+"""An origin that remembers which clients it saw; clients that it and the servers of `tests/servers` accept."""
 
 from __future__ import annotations
 
@@ -21,22 +18,22 @@ from typing import Any
 
 from cryptography import x509
 
-from tests.pki import SERVER_AUTH, Authority, Issued, make_ca
+from tests.pki import SERVER_AUTH, Authority, Issued
+from tests.servers.certificates import pki
 
 TODAY = datetime.now(UTC)
 BEGIN, END = TODAY - timedelta(days=2), TODAY + timedelta(days=40)
+"""Real programs look at the clock."""
 
 
-@cache
 def server_ca() -> Authority:
     """Whose certificate the origins have."""
-    return make_ca("Origin Root", not_before=BEGIN, not_after=END)
+    return pki().server_root
 
 
-@cache
 def client_ca() -> Authority:
     """The root that the origins trust clients by."""
-    return make_ca("Client Root", not_before=BEGIN, not_after=END)
+    return pki().client_root
 
 
 @cache

@@ -14,10 +14,11 @@ import pytest
 from reconciler.core.ports import PrivateKey
 from reconciler.core.reach import Call, Reach, Reached
 from reconciler.runtime.reaching import LocalRuntime
-from tests.nginx import nginx
 from tests.origins import BEGIN, END, TODAY, client, client_ca, origin, server_ca
 from tests.pki import SERVER_AUTH, Issued, make_ca
 from tests.runtime_programs import workerd
+from tests.servers.certificates import pki
+from tests.servers.programs import nginx
 
 DAY = timedelta(days=1)
 
@@ -85,7 +86,9 @@ def test_an_origin_that_refuses_is_told_with_its_alert(fault: Fault, version: ss
 def test_an_nginx_that_refuses_says_so_in_its_page(tmp_path: Path) -> None:
     """It finishes the handshake first, and answers 400."""
     stranger = make_ca("Stranger", not_before=BEGIN, not_after=END).issue("x", not_before=BEGIN, not_after=END)
-    with nginx(tmp_path) as url:
+    pki().write(tmp_path)
+    with nginx(tmp_path, "on") as port:
+        url = f"https://localhost:{port}/"
         assert call(url, client("right")).reached is Reached.ANSWERED
         reach = call(url, stranger)
     assert (reach.reached, reach.status, reach.alert) == (Reached.REJECTED, 400, None)

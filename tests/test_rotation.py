@@ -20,9 +20,10 @@ from reconciler.system.clock import SystemClock
 from tests.cli import Project, Result
 from tests.edge import Edge, Load, Switch
 from tests.emulated import TOKEN
-from tests.nginx import nginx
 from tests.origins import client, server_ca
 from tests.runtime_programs import install_wrangler, workerd
+from tests.servers.certificates import pki
+from tests.servers.programs import nginx
 from tests.test_emulator_wrangler import Bench
 from tests.wrangler_readers import find_node
 
@@ -105,7 +106,10 @@ def rotation(tmp_path: Path) -> Iterator[Rotation]:
     install_wrangler(folder)
     state = new_state(SystemClock())
     with contextlib.ExitStack() as stack:
-        origin = stack.enter_context(nginx(tmp_path))
+        pki().write(tmp_path)
+        # Nobody reads its stderr while so many connections come and go.
+        port = stack.enter_context(nginx(tmp_path, "on", more="error_log nginx.log warn;"))
+        origin = f"https://localhost:{port}/health"
         url = stack.enter_context(running(state))
         switch = stack.enter_context(Switch().running())
         environ = {"CLOUDFLARE_API_BASE_URL": url, "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID, "CLOUDFLARE_API_TOKEN": TOKEN}
