@@ -29,7 +29,7 @@ from reconciler.core.model import (
 )
 from reconciler.core.ownership import is_ours, mark_name, read_mark
 from reconciler.core.preflight import check_dates, check_for_upload
-from reconciler.core.renewals import find_always_due, find_due
+from reconciler.core.renewals import find_always_due, find_due, find_going_back
 from reconciler.core.retire import diff_retires, entries_to_look_after, ids_to_sweep
 
 _MOST_NAMED = 5
@@ -169,7 +169,8 @@ def _diff_uploads(
         if any(name in inventory.current or name in blocked for name in names):
             continue
         found = [*_check_upload(desired, names, now), *_same_leaf(desired, inventory, names)]
-        problems.extend(found)
+        older = find_going_back(desired, names, _previous(inventory, names))
+        problems.extend(found if older is None else [*found, older])
         if not any(is_error(problem) for problem in found):
             uploads.append(_upload(desired, inventory, digest, names))
     return uploads, problems

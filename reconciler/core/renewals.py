@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.core.errors import Diagnostic, Pointer, Severity
-from reconciler.core.model import CertificateName, Desired
+from reconciler.core.model import CertificateName, Desired, Entry
 from reconciler.core.policy import duration_text, lifetime_of, renew_before_of, renewal_lead, renewal_start
 
 
@@ -77,3 +77,26 @@ def find_always_due(desired: Desired, name: CertificateName) -> Diagnostic | Non
     pointer = Pointer(declaration.path, ("certificates", name, "renew_before") if own else ("policy", "renew_before"))
     hint = 'give less, or a share of the lifetime, such as `renew_before = "33%"`'
     return Diagnostic(Severity.WARNING, "renew-before-too-long", message, pointer, hint, name)
+
+
+def find_going_back(desired: Desired, names: Sequence[CertificateName], previous: Entry | None) -> Diagnostic | None:
+    """That what is to be uploaded is older than the stored entry it takes the place of: a revert, or an old branch.
+
+    A revert is to need no upload, so this is said before somebody looks for a key in an emergency.
+    """
+    old = previous.bundle if previous is not None else None
+    bundle, declared = desired.bundles[names[0]], desired.declaration.certificates[names[0]]
+    if previous is None or old is None or bundle.not_before >= old.not_before:
+        return None
+    needs = "" if declared.ca else ", with its own private key"
+    message = (
+        f"{names[0]!r} goes back to a certificate of {bundle.not_before:%Y-%m-%d %H:%M} UTC that the store does not"
+        f" hold (any more), from one of {old.not_before:%Y-%m-%d %H:%M} UTC, {previous.id}: it has to be"
+        f" uploaded{needs}"
+    )
+    hint = (
+        "after a revert: put the old key back for one run, or go forward, by reverting the revert or with a new"
+        " certificate; what is bound stays bound until then"
+    )
+    pointer = Pointer(desired.declaration.path, ("certificates", names[0], "certificate"))
+    return Diagnostic(Severity.WARNING, "previous-entry-gone", message, pointer, hint, names[0])
