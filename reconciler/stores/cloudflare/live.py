@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 from urllib.parse import quote
 
 from reconciler.core.errors import ReconcilerError
 from reconciler.core.model import Entry, EntryId, Live, LiveQuestion, LiveWorker
 from reconciler.stores.cloudflare.client import Call, Client
-from reconciler.stores.cloudflare.errors import Operation
+from reconciler.stores.cloudflare.errors import Operation, UnusableReply
 from reconciler.stores.cloudflare.live_wire import AssociationBody, HostnamesBody, HyperdriveBody, NamedBody
-from reconciler.stores.cloudflare.live_workers import LiveWorkers, demand, demand_whole
+from reconciler.stores.cloudflare.live_workers import REPORT, LiveWorkers, demand, demand_whole
 from reconciler.stores.cloudflare.retries import send_patiently
 from reconciler.stores.cloudflare.together import side_by_side
 from reconciler.stores.cloudflare.wire import Envelope
@@ -108,16 +108,22 @@ class CloudflareLive:
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         return [(ca, f"the hostnames {', '.join(names[:_NAMED])}{more}")] if names else []
 
-    def _zones(self) -> Iterator[NamedBody]:
-        """The zones of the account that the token sees, page by page."""
+    def _zones(self) -> list[NamedBody]:
+        """The zones of the account that the token sees, page by page. UnusableReply where some may be missing."""
+        found: dict[str, NamedBody] = {}
         for page in range(1, _MOST_ZONE_PAGES + 1):
             query: dict[str, str | int] = {"account.id": self._account_id, "page": page, "per_page": _ZONES_PER_PAGE}
             envelope = self._send(Call(Operation.ZONES, "GET", "/zones", query))
             zones = demand(list[NamedBody], envelope, "the list of zones")
-            yield from zones
+            fresh = {zone.id: zone for zone in zones if zone.id not in found}
+            found |= fresh
             last = envelope.result_info.total_pages if envelope.result_info else None
             if not zones or (page >= last if last is not None else len(zones) < _ZONES_PER_PAGE):
-                return
+                demand_whole(envelope, len(found), "zones")
+                return list(found.values())
+            if not fresh:
+                raise UnusableReply("the list of zones does not go on after its first page", hint=REPORT)
+        raise UnusableReply(f"the account has more than {len(found)} zones", hint="its CAs are retired by hand")
 
     def _associations(self, entries: Sequence[EntryId]) -> Users:
         found = side_by_side(self._client, self._associations_of, entries)

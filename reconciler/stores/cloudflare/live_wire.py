@@ -8,9 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from reconciler.core.model import EntryId
+from reconciler.stores.cloudflare.wire import Moment
 
 _CONFIG = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 MTLS = "mtls_certificate"
@@ -32,13 +42,14 @@ class ShareBody(_Body):
     """A version's part of the traffic."""
 
     version_id: Annotated[str, Field(min_length=1)]
-    percentage: float
+    percentage: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 
 
 class DeploymentBody(_Body):
     """One deployment: one version, or two that share the traffic."""
 
-    created_on: Annotated[str, BeforeValidator(_text_or_empty)] = ""
+    id: Annotated[str, BeforeValidator(_text_or_empty)] = ""
+    created_on: Moment = None
     versions: list[ShareBody]
 
 
@@ -55,11 +66,27 @@ class BindingBody(_Body):
     name: Annotated[str, BeforeValidator(_text_or_empty)] = ""
     certificate_id: Annotated[str, BeforeValidator(_text_or_empty)] = ""
 
+    @model_validator(mode="after")
+    def _tells_what_it_presents(self) -> BindingBody:
+        if self.type == MTLS and not (self.name and self.certificate_id):
+            raise ValueError("an mTLS binding has a name and a certificate")
+        return self
+
+
+def _named_once(bindings: list[BindingBody]) -> list[BindingBody]:
+    names = [one.name for one in bindings if one.type == MTLS]
+    if len(set(names)) < len(names):
+        raise ValueError("two mTLS bindings have one name")
+    return bindings
+
+
+Bindings = Annotated[list[BindingBody], BeforeValidator(_list_or_empty), AfterValidator(_named_once)]
+
 
 class ResourcesBody(_Body):
     """What a version uses."""
 
-    bindings: Annotated[list[BindingBody], BeforeValidator(_list_or_empty)] = []
+    bindings: Bindings = []
 
 
 class VersionBody(_Body):
@@ -71,7 +98,7 @@ class VersionBody(_Body):
 class SettingsBody(_Body):
     """The settings of a Worker's latest version."""
 
-    bindings: Annotated[list[BindingBody], BeforeValidator(_list_or_empty)]
+    bindings: Bindings
 
 
 class NamedBody(_Body):

@@ -26,6 +26,8 @@ from reconciler.stores.cloudflare.wire import Envelope
 
 _SHOWN = 10
 """Deployments that Cloudflare certainly lists; of fewer there are no more."""
+_ROUNDING = 1.0
+"""Percent."""
 _T = TypeVar("_T")
 
 
@@ -57,7 +59,7 @@ class LiveWorkers:
         if not deployments:
             return LiveWorker(script, (self._latest(script),))
         shares = {share.version_id: share.percentage for share in deployments[0].versions}
-        versions = [self._version(script, version, share) for version, share in shares.items()]
+        versions = [self._serving(script, version, share) for version, share in shares.items()]
         before = [share.version_id for one in deployments[1 : 1 + earlier] for share in one.versions]
         for version in dict.fromkeys(before):
             if version not in shares:
@@ -72,10 +74,21 @@ class LiveWorkers:
     def _deployments(self, script: str) -> list[DeploymentBody]:
         envelope = self._send(Call(Operation.WORKERS, "GET", f"{self._script(script)}/deployments"))
         body = demand(DeploymentsBody, envelope, f"the list of deployments of {script}")
-        if any(not one.versions for one in body.deployments[:1]):
-            raise UnusableReply(f"the newest deployment of {script} names no version", hint=REPORT)
-        # The newest is said to be first; equal times keep that order.
-        return sorted(body.deployments, key=lambda one: one.created_on, reverse=True)
+        deployments = _newest_first(body.deployments)
+        if deployments and abs(sum(share.percentage for share in deployments[0].versions) - 100) > _ROUNDING:
+            what = f"the shares of the newest deployment of {script} are not all of its traffic"
+            raise UnusableReply(what, hint=REPORT)
+        return deployments
+
+    def _serving(self, script: str, version: str, share: float) -> LiveVersion:
+        """A version that is known to serve: where it can't be found there is a doubt, and no Worker less."""
+        try:
+            return self._version(script, version, share)
+        except WorkerNotFound as error:
+            what = f"version {version} of {script} serves, but is not found: {error.message}"
+            raise UnusableReply(
+                what, hint="run again: the Worker may have been deployed or deleted meanwhile"
+            ) from error
 
     def _version(self, script: str, version: str, share: float | None) -> LiveVersion:
         with self._lock:
@@ -113,6 +126,18 @@ class LiveWorkers:
         found = there.mtls_certificates if there and there.mtls_certificates else {}
         bindings = {name: EntryId(one.certificate_id) for name, one in found.items()}
         return LiveWorker(target, (LiveVersion(side, bindings, 100.0),))
+
+
+def _newest_first(found: Sequence[DeploymentBody]) -> list[DeploymentBody]:
+    """Deployments by their times, each once. Where one has no time, as they are listed: the newest is said to be
+    first, which equal times keep too."""
+    known = {one.id or str(place): one for place, one in reversed(list(enumerate(found)))}
+    distinct = list(reversed(known.values()))
+    times = [one.created_on for one in distinct if one.created_on is not None]
+    if len(times) < len(distinct):
+        return distinct
+    order = sorted(range(len(distinct)), key=lambda place: times[place], reverse=True)
+    return [distinct[place] for place in order]
 
 
 REPORT = "run again; if it stays so, the API has changed, and mtlsctl must learn it"

@@ -48,7 +48,8 @@ def _list_or_empty(value: object) -> object:
 
 
 _Text = Annotated[str, BeforeValidator(_or_empty)]
-_Time = Annotated[Annotated[datetime, AfterValidator(_in_utc)] | None, WrapValidator(_or_none)]
+Moment = Annotated[Annotated[datetime, AfterValidator(_in_utc)] | None, WrapValidator(_or_none)]
+"""A time in UTC; None where it is missing or can't be read."""
 _Count = Annotated[Annotated[int, Field(ge=0)] | None, WrapValidator(_or_none)]
 
 
@@ -65,8 +66,8 @@ class CertificateBody(BaseModel):
     issuer: _Text = ""
     serial_number: _Text = ""
     signature: _Text = ""
-    expires_on: _Time = None
-    uploaded_on: _Time = None
+    expires_on: Moment = None
+    uploaded_on: Moment = None
 
     def entry(self) -> Entry:
         """The same in the house's words. A missing `type` is `custom`."""
