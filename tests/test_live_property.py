@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from reconciler.core import retire
 from reconciler.core.model import Condition
+from reconciler.stores.cloudflare.store import CloudflareStore
 from tests.live_world import CONTENTS, WORKERS, World, bound, days, every_id
 
 NAMES = st.sampled_from(["billing", "ledger"])
@@ -138,9 +139,12 @@ def run_until_retired(world: World) -> None:
     ids=["what serves", "what one may go back to"],
 )
 def test_a_gate_that_forgets_what_is_live_is_caught(forgotten: set[Condition], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The judge can fail. What serves is kept twice: the associations of Cloudflare name its service as well."""
+    """The judge can fail. What serves is kept thrice: the associations of Cloudflare name its service as well, and the
+    store asks for them once more just before it deletes."""
     checks = tuple((condition, check) for condition, check in retire.CONDITIONS if condition not in forgotten)
     monkeypatch.setattr(retire, "CONDITIONS", checks)
+    if Condition.USED_ELSEWHERE in forgotten:
+        monkeypatch.setattr(CloudflareStore, "_demand_unused", lambda _store, _entry_id: None)
     world = World()
     run_until_retired(world)
     if Condition.ROLLBACK_REACH in forgotten:
