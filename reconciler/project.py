@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from reconciler import stores
 from reconciler.core.errors import Place, Pointer, UsageError
 from reconciler.core.key_shapes import KeyFiles
-from reconciler.core.model import Declaration, StoreSettings
+from reconciler.core.model import Declaration, EnvironmentName, StoreSettings
 from reconciler.core.ports import Clock, Files, Roller, Store, StoreReader
 from reconciler.stores.surroundings import Surroundings
 from reconciler.syntax.places import Places
@@ -21,6 +21,8 @@ from reconciler.system.discover import FILE_NAME, find_file
 from reconciler.system.files import ProjectFiles
 
 if TYPE_CHECKING:
+    from reconciler.core.proof.ports import Prober
+    from reconciler.core.reach import Runtime
     from reconciler.system.journal import Lines
 
 KEY_DIRS = "MTLSCTL_KEY_DIRS"
@@ -51,6 +53,19 @@ class Rollers(Protocol):
         """What deploys into the account of mtls.toml; runs nothing yet."""
 
 
+class Provers(Protocol):
+    """The ways to prove that certificates work."""
+
+    def prober(self) -> Prober:
+        """Origins, as they are seen from this machine."""
+
+    def runtime(self) -> Runtime:
+        """A real Worker on this machine."""
+
+    def dry_run(self, config: str, environment: EnvironmentName, on_line: Callable[[str], None]) -> bytes | None:
+        """What the project's own wrangler would upload of a wrangler file; None where there is no wrangler."""
+
+
 class Lock(Protocol):
     """The lock of the checkout."""
 
@@ -73,6 +88,7 @@ class Project:
     lock: Lock
     clock: Clock
     rollers: Rollers
+    provers: Provers
     sources: dict[str, bytes] = field(default_factory=dict, repr=False)
     _places: dict[str, Places] = field(default_factory=dict, init=False, repr=False)
 
@@ -129,6 +145,36 @@ class _Rollers:
         secret = frozenset(name for key in references for name in key.options.values() if name in self.environ)
         account_id = declaration.store.account_id
         return WranglerRoller(self.folder, self.files.root, self.environ, withheld=secret, account_id=account_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Provers:
+    """Real connections, the project's own wrangler and workerd; imported only where something is to be proved."""
+
+    files: ProjectFiles
+    folder: Path
+    environ: Mapping[str, str] = field(repr=False)
+    clock: Clock
+
+    def prober(self) -> Prober:
+        from reconciler.probe import OriginProber
+
+        return OriginProber(self.clock)
+
+    def runtime(self) -> Runtime:
+        from reconciler.runtime.reaching import LocalRuntime
+
+        return LocalRuntime(self.folder, self.files.root, self.environ)
+
+    def dry_run(self, config: str, environment: EnvironmentName, on_line: Callable[[str], None]) -> bytes | None:
+        from reconciler.runtime.bundling import bundle
+        from reconciler.runtime.find import find_wrangler
+
+        path = self.folder / config
+        wrangler = find_wrangler(path.parent, self.files.root, self.environ)
+        if wrangler is None:
+            return None
+        return bundle(wrangler, path, environment, environ=self.environ, on_line=on_line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,4 +239,5 @@ def project_at(path: Path, *, environ: Mapping[str, str], around: Surroundings |
         lock=_Lock(folder, clock),
         clock=clock,
         rollers=_Rollers(files, folder, environ),
+        provers=_Provers(files, folder, environ, clock),
     )

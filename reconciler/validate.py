@@ -18,6 +18,7 @@ from reconciler.core.renewals import find_always_due
 from reconciler.observe import load_certificates, load_declaration
 from reconciler.project import Project
 from reconciler.system.git import tracked
+from reconciler.verify_files import check_cas
 
 
 def validate(project: Project) -> tuple[Diagnostic, ...]:
@@ -34,6 +35,9 @@ def validate(project: Project) -> tuple[Diagnostic, ...]:
         always_due = find_always_due(desired, name)
         found.extend([always_due] if always_due is not None else [])
         found.extend(replace(problem, certificate=name) for problem in _check_key(desired, declared, sources))
+        if declared.verify is not None:
+            cas = check_cas(declared.path, declared.verify, bundle, project.files, now)
+            found.extend(replace(problem, certificate=name) for problem in cas)
     found.extend(tracked_keys(project, declaration))
     try:
         files, noticed = load_configs(declaration, project.files, project.sources)

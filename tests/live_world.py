@@ -29,6 +29,7 @@ from reconciler.stores.cloudflare.store import CloudflareStore
 from reconciler.wrangler.formats import MAX_BYTES
 from reconciler.wrangler.read import read_wrangler
 from tests.emulated import TOKEN, DirectTransport, client_of, make_state
+from tests.memory import NoProvers
 from tests.simulation.gate import Crash, Gate
 from tests.simulation.ports import GatedFiles, GatedLines, GatedLock
 from tests.store_contract import SetClock
@@ -159,6 +160,7 @@ class World:
             lock=GatedLock(gate),
             clock=self.clock,
             rollers=_Rollers(self, files),
+            provers=NoProvers(),
         )
 
 

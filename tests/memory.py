@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import PurePosixPath
+from typing import NoReturn
 
 from reconciler.core.errors import FileChangedError, FileError
 from reconciler.core.model import Declaration, EntryId, EnvironmentName, KeyReference, Sweep
@@ -25,6 +26,19 @@ class NoRollers:
 
     def open(self, declaration: Declaration) -> NoRoller:
         return NoRoller()
+
+
+class NoProvers:
+    """The ways to prove, where nothing is to be proved."""
+
+    def prober(self) -> NoReturn:
+        raise AssertionError("nothing is to be proved here")
+
+    def runtime(self) -> NoReturn:
+        raise AssertionError("nothing is to be run here")
+
+    def dry_run(self, config: str, environment: EnvironmentName, on_line: Callable[[str], None]) -> NoReturn:
+        raise AssertionError("nothing is to be made here")
 
 
 @dataclass

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from tests.cli import MTLS, Project, Result, make_project
+from tests.origins import origin, server_ca
 from tests.pki import Issued
 from tests.worlds import issued
 
@@ -51,6 +53,8 @@ EVERYTHING = (
     ["output", "billing", "--format", "json"],
     ["doctor"],
     ["history", "--format", "json"],
+    ["verify", "--verbose"],
+    ["verify", "--format", "json"],
 )
 
 
@@ -90,6 +94,25 @@ def test_keys_in_files_reach_nothing_but_those_files(project: Project) -> None:
     results = [project.run(*arguments) for arguments in EVERYTHING]
     assert (project.folder / ".mtlsctl/store.db").exists()
     search(project, results, (1,), ("certs/billing.key",))
+
+
+@pytest.mark.parametrize("in_memory", [True, False], ids=["file in memory", "file in a folder"])
+def test_a_proof_leaves_the_key_nowhere(project: Project, in_memory: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The TLS library takes files only; whatever it was given is gone, and the origin's answer quotes no key."""
+    temporary = project.folder / "tmp"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    if not in_memory:
+        monkeypatch.delattr(os, "memfd_create", raising=False)
+    with origin() as running:
+        url = f'{{ url = "{running.url}", ca = "roots.pem" }}'
+        project.write("mtls.toml", MTLS.replace("private_key", f"verify = {url}\nprivate_key"))
+        project.write("roots.pem", server_ca().certificate_pem)
+        commands = (["verify", "--verbose"], ["verify", "--format", "json", "--out", "proofs.json"])
+        results = [project.run(*arguments) for arguments in commands]
+    assert ["origin    rejected" in result.out or '"rejected"' in result.out for result in results] == [True, True]
+    assert list(temporary.iterdir()) == []
+    search(project, results, (1,), ())
 
 
 KEY = issued(1).key_pem.decode()

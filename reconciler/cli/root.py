@@ -14,7 +14,19 @@ from typing import NoReturn
 
 import typer
 
-from reconciler.cli import applying, daily, dev, drift, emulator, files, forecast, history, planning, takeover
+from reconciler.cli import (
+    applying,
+    daily,
+    dev,
+    drift,
+    emulator,
+    files,
+    forecast,
+    history,
+    planning,
+    takeover,
+    verifying,
+)
 from reconciler.cli.session import ColourOption, FileOption, VerboseOption, VersionOption
 
 _USAGE = 64
@@ -52,6 +64,7 @@ files.register(app)
 history.register(app)
 takeover.register(app)
 emulator.register(app)
+verifying.register(app)
 dev.register(app)
 
 

@@ -20,6 +20,7 @@ from reconciler.documents.outcome import OutcomeDocument
 from reconciler.documents.output import OutputDocument
 from reconciler.documents.plan import PlanDocument
 from reconciler.documents.status import StatusDocument
+from reconciler.documents.verify import VerifyDocument
 
 DECLARATION_SCHEMA = "mtls.schema.json"
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -31,6 +32,7 @@ _DOCUMENTS: Mapping[str, type[Document]] = {
     "explain.schema.json": ExplainDocument,
     "output.schema.json": OutputDocument,
     "history.schema.json": HistoryDocument,
+    "verify.schema.json": VerifyDocument,
     "drift.schema.json": DriftDocument,
     "forecast.schema.json": ForecastDocument,
     "orphans.schema.json": OrphansDocument,

@@ -98,6 +98,17 @@ def read_form(form: bytes) -> BuiltWorker:
     )
 
 
+def read_certificate_ids(form: bytes) -> dict[str, str]:
+    """The certificate that each mTLS binding in a form presents, name to id; FormError where nothing can be read."""
+    bindings = _metadata(dict(_parts(form)).get("metadata")).get("bindings")
+    found = (entry for entry in (bindings if isinstance(bindings, list) else ()) if isinstance(entry, dict))
+    return {
+        str(entry.get("name", "")): str(entry.get("certificate_id", ""))
+        for entry in found
+        if entry.get("type") == "mtls_certificate"
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class _Part:
     content_type: str

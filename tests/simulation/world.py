@@ -20,7 +20,7 @@ from reconciler.documents.outcome import outcome_document
 from reconciler.documents.plan import plan_document
 from reconciler.project import Project
 from reconciler.stores.local import open_in_memory
-from tests.memory import MemoryClock, NoRollers
+from tests.memory import MemoryClock, NoProvers, NoRollers
 from tests.simulation.facts import digest
 from tests.simulation.gate import Crash, Fault, Gate, Mode, Seen
 from tests.simulation.invariants import DECLARATION
@@ -160,6 +160,7 @@ class World:
             lock=GatedLock(gate),
             clock=self.clock,
             rollers=NoRollers(),
+            provers=NoProvers(),
         )
 
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from reconciler.core.certificates import Bundle
+from reconciler.core.model import Origin
 from reconciler.core.ports import PrivateKey
 from reconciler.core.proof.observations import Seen
+from reconciler.core.proof.proofs import Proof
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +40,10 @@ class Prober(Protocol):
 
         Raises nothing for what an origin or the network does: that is what was seen.
         """
+
+
+class OriginProver(Protocol):
+    """A proof at a declared origin."""
+
+    def prove(self, origin: Origin, pair: Pair) -> Proof:
+        """The proof; ReconcilerError where a file that `origin` names can't be used."""

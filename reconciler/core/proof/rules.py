@@ -7,26 +7,16 @@ certificate, then what it does with others.
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum, auto
 
 from reconciler.core.certificates import Bundle
 from reconciler.core.chains import is_self_issued
 from reconciler.core.proof.alerts import ABOUT_THE_CERTIFICATE, WITHOUT_A_REASON
 from reconciler.core.proof.observations import End, Moment, Observation, Page, Seen
+from reconciler.core.proof.reactions import FAULTS, REFUSALS, Reaction, asked, asked_nothing, differs, reaction
 from reconciler.core.proof.verdicts import Judgement, Verdict
 from reconciler.core.proof.words import HINTS, REJECTIONS
 
-_REFUSALS = frozenset({400, 401, 403})
-_FAULTS = range(500, 600)
 _PROXY_FAULT = 520
-
-
-class _Reaction(Enum):
-    """What an origin did with a client, as far as that can be told."""
-
-    OK = auto()
-    REFUSED = auto()
-    UNCLEAR = auto()
 
 
 _Found = tuple[Verdict, str, str | None] | None
@@ -47,37 +37,8 @@ def is_worth_comparing(ours: Observation) -> bool:
 def may_be_asked_late(ours: Observation, expect: int | None) -> bool:
     """Whether one more connection should allow what no Worker can do: to be asked after the handshake."""
     broke_off = ours.moment is Moment.AFTER and ours.end in {End.ALERT, End.CLOSED, End.SILENT}
-    refused = ours.end is End.ANSWERED and _reaction(ours, expect) is _Reaction.REFUSED
-    return _asked(ours) is False and (broke_off or refused)
-
-
-def _reaction(seen: Observation | None, expect: int | None) -> _Reaction:
-    if seen is None:
-        return _Reaction.UNCLEAR
-    if seen.end in {End.ALERT, End.CLOSED}:
-        return _Reaction.REFUSED
-    if seen.end is not End.ANSWERED or seen.status is None:
-        return _Reaction.UNCLEAR
-    if seen.page is not None:
-        return _Reaction.REFUSED
-    if seen.status == expect:
-        return _Reaction.OK
-    if seen.status in _FAULTS:
-        return _Reaction.UNCLEAR
-    return _Reaction.OK if expect is None and seen.status not in _REFUSALS else _Reaction.REFUSED
-
-
-def _asked(seen: Observation | None) -> bool | None:
-    """Whether a certificate was asked for during the handshake; None where that could not be watched."""
-    if seen is None or not seen.observable:
-        return None
-    return seen.request is not None
-
-
-def _asked_nothing(seen: Observation | None) -> bool:
-    """Whether the handshake came to its end and no certificate was asked for."""
-    done = seen is not None and (seen.end in {End.ANSWERED, End.NO_HTTP} or seen.moment is Moment.AFTER)
-    return done and _asked(seen) is False
+    refused = ours.end is End.ANSWERED and reaction(ours, expect) is Reaction.REFUSED
+    return asked(ours) is False and (broke_off or refused)
 
 
 # --- what keeps a proof from being made -------------------------------------------------------------------------------
@@ -85,7 +46,7 @@ def _asked_nothing(seen: Observation | None) -> bool:
 
 def _too_late(seen: Seen) -> _Found:
     late = any(one is not None and one.asked_late for one in (seen.ours, seen.late))
-    if _asked(seen.ours) is not False or not late:
+    if asked(seen.ours) is not False or not late:
         return None
     why = "it asks for a certificate only after the handshake, when a Worker can't give one any more"
     return Verdict.REQUESTED_TOO_LATE, why, HINTS["late"]
@@ -136,7 +97,7 @@ def _page_rejected(seen: Seen) -> _Found:
 
 def _not_sent(seen: Seen) -> _Found:
     ours = seen.ours
-    if not _asked(ours) or ours.sent or ours.end not in {End.ALERT, End.ANSWERED}:
+    if not asked(ours) or ours.sent or ours.end not in {End.ALERT, End.ANSWERED}:
         return None
     why = "it asked for a certificate, and ours was not sent: none of the signatures that it takes fits the key"
     return Verdict.NOT_SENT, why, HINTS["signatures"]
@@ -158,23 +119,23 @@ def _more_sent(seen: Seen) -> _Found:
 
 def _alert(seen: Seen) -> _Found:
     ours = seen.ours
-    if ours.end is not End.ALERT or ours.alert not in ABOUT_THE_CERTIFICATE or _asked(ours) is False:
+    if ours.end is not End.ALERT or ours.alert not in ABOUT_THE_CERTIFICATE or asked(ours) is False:
         return None
     return Verdict.REJECTED, REJECTIONS[ours.alert], HINTS.get(ours.alert, HINTS["log"])
 
 
 def _alert_without_a_reason(seen: Seen) -> _Found:
     ours = seen.ours
-    if ours.end is not End.ALERT or ours.alert not in WITHOUT_A_REASON or _asked(ours) is False:
+    if ours.end is not End.ALERT or ours.alert not in WITHOUT_A_REASON or asked(ours) is False:
         return None
-    if not ours.sent and not _differs(seen):
+    if not ours.sent and not differs(seen):
         return None
     return Verdict.REJECTED, f"it refuses this certificate without a reason ({ours.alert})", HINTS["log"]
 
 
 def _alert_by_comparison(seen: Seen) -> _Found:
     ours = seen.ours
-    if ours.end is not End.ALERT or _asked(ours) is False or not _differs(seen):
+    if ours.end is not End.ALERT or asked(ours) is False or not differs(seen):
         return None
     return Verdict.REJECTED, f"it breaks off with {ours.alert}, and only when shown this certificate", HINTS["log"]
 
@@ -186,7 +147,7 @@ def _alert_to_all(seen: Seen) -> _Found:
 
 
 def _closed_on_ours(seen: Seen) -> _Found:
-    if seen.ours.end is not End.CLOSED or _asked(seen.ours) is False or not _differs(seen):
+    if seen.ours.end is not End.CLOSED or asked(seen.ours) is False or not differs(seen):
         return None
     return Verdict.REJECTED, "it closes the connection without a word when shown this certificate", HINTS["log"]
 
@@ -195,12 +156,6 @@ def _closed_on_all(seen: Seen) -> _Found:
     if seen.ours.end is not End.CLOSED:
         return None
     return Verdict.INCONCLUSIVE, f"it closes the connection, whatever it is shown: {seen.ours.detail}", HINTS["reach"]
-
-
-def _differs(seen: Seen) -> bool:
-    """Whether it did something else with a client that showed another certificate, or none."""
-    others = [other for other in (seen.none, seen.throw_away) if other is not None]
-    return any((other.end, other.alert) != (seen.ours.end, seen.ours.alert) for other in others)
 
 
 # --- what it answered -------------------------------------------------------------------------------------------------
@@ -219,27 +174,27 @@ def _proxied_zone(seen: Seen) -> _Found:
 
 
 def _origin_fault(seen: Seen) -> _Found:
-    if seen.ours.status not in _FAULTS or seen.ours.status == seen.expect:
+    if seen.ours.status not in FAULTS or seen.ours.status == seen.expect:
         return None
     return Verdict.INCONCLUSIVE, f"it was reached, and answers with a fault, {seen.ours.status}", HINTS["fault"]
 
 
 def _not_requested(seen: Seen) -> _Found:
-    if not _asked_nothing(seen.ours) or not _asked_nothing(seen.none):
+    if not asked_nothing(seen.ours) or not asked_nothing(seen.none):
         return None
     why = "it does not ask clients for a certificate, so this proves nothing about ours"
     return Verdict.NOT_REQUESTED, why, HINTS["not-requested"]
 
 
 def _asked_sometimes(seen: Seen) -> _Found:
-    if _asked(seen.ours) is not False and not (_asked(seen.ours) and _asked_nothing(seen.none)):
+    if asked(seen.ours) is not False and not (asked(seen.ours) and asked_nothing(seen.none)):
         return None
     return Verdict.INCONCLUSIVE, "it asks for a certificate on some connections only", HINTS["backends"]
 
 
 def _application_refuses(seen: Seen) -> _Found:
     status = seen.ours.status
-    if status not in _REFUSALS or status == seen.expect:
+    if status not in REFUSALS or status == seen.expect:
         return None
     why = f"the TLS handshake succeeds, and then the application refuses with {status}"
     return Verdict.INCONCLUSIVE, why, HINTS["application"]
@@ -257,8 +212,8 @@ def _unexpected_status(seen: Seen) -> _Found:
 
 def _not_comparable(seen: Seen) -> _Found:
     for other, who in ((seen.none, "without a certificate"), (seen.throw_away, "with an unknown certificate")):
-        unsent = other is seen.throw_away and other is not None and _asked(other) and not other.sent
-        if unsent or _reaction(other, seen.expect) is _Reaction.UNCLEAR:
+        unsent = other is seen.throw_away and other is not None and asked(other) and not other.sent
+        if unsent or reaction(other, seen.expect) is Reaction.UNCLEAR:
             what = "not made" if other is None or unsent else _told(other)
             return (
                 Verdict.INCONCLUSIVE,
@@ -272,9 +227,9 @@ def _told(seen: Observation) -> str:
     return f"it got {seen.status}" if seen.status is not None else seen.detail or seen.end
 
 
-def _by(none: _Reaction, unknown: _Reaction, verdict: Verdict, why: str, hint: str | None = None) -> _Rule:
+def _by(none: Reaction, unknown: Reaction, verdict: Verdict, why: str, hint: str | None = None) -> _Rule:
     def rule(seen: Seen) -> _Found:
-        reactions = _reaction(seen.none, seen.expect), _reaction(seen.throw_away, seen.expect)
+        reactions = reaction(seen.none, seen.expect), reaction(seen.throw_away, seen.expect)
         return (verdict, why, hint) if reactions == (none, unknown) else None
 
     return rule
@@ -282,7 +237,7 @@ def _by(none: _Reaction, unknown: _Reaction, verdict: Verdict, why: str, hint: s
 
 def _not_observable(seen: Seen) -> _Found:
     both = (seen.none, seen.throw_away)
-    if seen.ours.observable or any(_reaction(one, seen.expect) is not _Reaction.OK for one in both):
+    if seen.ours.observable or any(reaction(one, seen.expect) is not Reaction.OK for one in both):
         return None
     why = "every client passes, and whether it asks for a certificate can't be observed with this Python"
     return Verdict.INCONCLUSIVE, why, HINTS["python"]
@@ -318,8 +273,8 @@ RULES: tuple[tuple[str, _Rule], ...] = (
     ("unexpected-status", _unexpected_status),
     ("not-comparable", _not_comparable),
     ("not-observable", _not_observable),
-    ("accepted", _by(_Reaction.REFUSED, _Reaction.REFUSED, Verdict.ACCEPTED, _ACCEPTED)),
-    ("optional", _by(_Reaction.OK, _Reaction.REFUSED, Verdict.OPTIONAL, _OPTIONAL, HINTS["require"])),
-    ("presence-only", _by(_Reaction.REFUSED, _Reaction.OK, Verdict.PRESENCE_ONLY, _PRESENCE, HINTS["require"])),
-    ("not-verified", _by(_Reaction.OK, _Reaction.OK, Verdict.NOT_VERIFIED, _NOT_VERIFIED, HINTS["require"])),
+    ("accepted", _by(Reaction.REFUSED, Reaction.REFUSED, Verdict.ACCEPTED, _ACCEPTED)),
+    ("optional", _by(Reaction.OK, Reaction.REFUSED, Verdict.OPTIONAL, _OPTIONAL, HINTS["require"])),
+    ("presence-only", _by(Reaction.REFUSED, Reaction.OK, Verdict.PRESENCE_ONLY, _PRESENCE, HINTS["require"])),
+    ("not-verified", _by(Reaction.OK, Reaction.OK, Verdict.NOT_VERIFIED, _NOT_VERIFIED, HINTS["require"])),
 )

@@ -1,0 +1,58 @@
+"""One proof at an origin, and what a person should know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from reconciler.core.certificates import Bundle
+from reconciler.core.errors import Diagnostic, Pointer, Severity
+from reconciler.core.model import CertificateName
+from reconciler.core.proof.observations import Seen
+from reconciler.core.proof.requests import names_issuer
+from reconciler.core.proof.verdicts import Judgement, Standing, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What came of one probe of an origin."""
+
+    url: str
+    seen: Seen
+    judgement: Judgement
+
+    @property
+    def standing(self) -> Standing:
+        """What it is worth."""
+        return self.judgement.verdict.standing
+
+    @property
+    def note(self) -> str:
+        """The verdict in a word or two: `rejected (unknown_ca)`."""
+        alert = self.seen.ours.alert if self.judgement.verdict is Verdict.REJECTED else None
+        return f"{self.judgement.verdict} ({alert})" if alert else str(self.judgement.verdict)
+
+
+def proof_warnings(name: CertificateName, proof: Proof, bundle: Bundle, where: Pointer) -> Iterator[Diagnostic]:
+    """What of a proof that succeeded somebody should look at."""
+    judgement, request = proof.judgement, proof.seen.ours.request
+    if proof.standing is Standing.PROVED and not judgement.verdict.is_full:
+        message = f"{name!r} passes at {proof.url}, which proves little ({judgement.verdict}): {judgement.why}"
+        yield Diagnostic(Severity.WARNING, "verify-weak", message, where, judgement.hint, name)
+    if request is not None and request.authorities and not names_issuer(request, bundle):
+        count = len(request.authorities)
+        message = f"no issuer of {name!r} is among the CAs ({count}) that {proof.url} names as those it trusts"
+        hint = "origins may trust more than they name; but some clients choose no certificate then"
+        yield Diagnostic(Severity.WARNING, "issuer-not-named", message, where, hint, name)
+
+
+def proof_problem(name: CertificateName, proof: Proof, where: Pointer) -> Diagnostic | None:
+    """Why a step that needs this proof can't be taken; None where it can."""
+    judgement = proof.judgement
+    if proof.standing is Standing.PROVED:
+        return None
+    if proof.standing is Standing.REFUTED:
+        message = f"{proof.url} does not accept {name!r}: {proof.note}: {judgement.why}"
+        return Diagnostic(Severity.ERROR, "verify-refuted", message, where, judgement.hint, name)
+    message = f"{name!r} could not be proved at {proof.url}: {proof.note}: {judgement.why}"
+    return Diagnostic(Severity.ERROR, "verify-inconclusive", message, where, judgement.hint, name)
