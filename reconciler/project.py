@@ -218,7 +218,7 @@ def open_project(
     if path is None:
         raise UsageError(
             f"there is no {FILE_NAME} here or in a parent folder up to the git root",
-            hint="go to the folder that has it, or name it with `--file`",
+            hint="go to its folder, or name it with `--file`; `mtlsctl init --from .` makes one of what is here",
         )
     if file is not None and not os.path.lexists(path):
         raise UsageError(f"{file} does not exist", hint="`--file` names an mtls.toml; is the path right?")

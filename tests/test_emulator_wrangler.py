@@ -31,6 +31,7 @@ class Bench:
     folder: Path
     url: str
     state: State
+    account: str = ACCOUNT_ID
 
     def wrangler(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run wrangler with nothing of this machine but Node."""
@@ -43,7 +44,7 @@ class Bench:
             "WRANGLER_SEND_METRICS": "false",
             "WRANGLER_LOG_PATH": str(self.folder / "logs"),
             "CLOUDFLARE_API_BASE_URL": self.url,
-            "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID,
+            "CLOUDFLARE_ACCOUNT_ID": self.account,
             "CLOUDFLARE_API_TOKEN": TOKEN,
         }
         return subprocess.run(

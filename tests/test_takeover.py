@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from reconciler import keys
 from reconciler.core.errors import Severity
 from reconciler.core.model import Entry, EntryId, Policy, StoreKind, StoreSettings, WranglerFile
-from reconciler.core.model.proposed import Proposal
+from reconciler.core.model.proposed import FoundCertificate, Proposal
 from reconciler.desired.parse import parse_declaration
 from reconciler.desired.refused import accepts
 from reconciler.desired.rules import check_binding_name, check_environment_name, name_rule
 from reconciler.takeover.names import NAME_LENGTH, STACK_LENGTH, Names, default_stack, fit_name
+from reconciler.takeover.propose import propose
 from reconciler.takeover.write import EXAMPLE, EXPORTED, HEAD, POLICY, write_declaration
+from tests.pki import make_ca
 from tests.takeover_worlds import Tables, Taken, World, in_account, take_over
 from tests.worlds import REAL_ID, STACK, entry, file, uid
 
@@ -139,7 +141,7 @@ def test_an_entry_without_a_file_is_bound_by_its_id() -> None:
     taken = take([entry(1, 1, "billing")], {None: {"BILLING": uid(1)}})
     assert "certificates" not in taken.values
     assert taken.values["workers"]["checkout"]["bindings"] == {"BILLING": {"id": uid(1)}}
-    assert re.search(r"BILLING = \{ id = .* # 'billing', ends 2027-10-24; no file of this tree has", taken.text)
+    assert re.search(r"BILLING = \{ id = .* # 'billing', ends 2027-10-24; no file here has its certificate", taken.text)
     assert unchanged(taken)
 
 
@@ -171,7 +173,20 @@ def test_a_file_that_git_ignores_is_not_declared() -> None:
     """Another checkout would not have it. It is said."""
     taken = take([entry(1, 1, "x")], {None: {"A": uid(1)}}, {"c.pem": 1}, ignored=frozenset({"c.pem"}))
     assert taken.values["workers"]["checkout"]["bindings"] == {"A": {"id": uid(1)}}
+    assert "git ignores its file, c.pem" in taken.text
     assert taken.codes() == ["ignored-by-git"]
+
+
+def test_a_file_with_another_chain_is_named_and_not_suggested() -> None:
+    """To the store it may be the same certificate."""
+    chained = make_ca("Root").issue_ca("Between").issue("chained")
+    leaf = replace(entry(1, 1, "x"), certificates=chained.certificate_pem.decode())
+    scene = World([leaf], [config({None: {"A": uid(1)}})]).scene()
+    scene = replace(scene, certificates=(FoundCertificate("c.pem", chained.bundle),))
+    proposal, findings = propose(scene)
+    assert [finding.code for finding in findings] == ["chain-differs"]
+    assert (proposal.certificates, proposal.suggestions) == ((), ())
+    assert "c.pem has another chain" in write_declaration(proposal)
 
 
 def test_a_ca_of_which_the_file_is_there_is_declared_as_one() -> None:
@@ -232,8 +247,11 @@ def test_what_can_not_be_declared_is_a_comment_with_its_reason_and_what_may_be_m
 
 def test_a_placeholder_is_guessed_by_the_name_of_its_binding() -> None:
     """`MY_CERT` and `my-cert`."""
-    taken = take([entry(1, 1, "my cert")], {None: {"A": uid(1), "MY_CERT": "TODO"}}, {"c.pem": 1})
+    entries = [entry(1, 1, "my cert"), entry(2, 2, "Other")]
+    tables: Tables = {None: {"A": uid(1), "B": uid(2), "MY_CERT": "TODO", "OTHER": "TODO"}}
+    taken = take(entries, tables, {"c.pem": 1})
     assert '# MY_CERT = "my-cert" # a placeholder' in taken.text
+    assert f'# OTHER = {{ id = "{uid(2)}" }} # a placeholder' in taken.text
 
 
 def test_an_environment_of_which_nothing_can_be_declared_stays_a_comment() -> None:
@@ -246,8 +264,10 @@ def test_an_environment_of_which_nothing_can_be_declared_stays_a_comment() -> No
 def test_a_forgotten_environment_is_pointed_out_with_the_lines_of_the_top_level() -> None:
     """wrangler would deploy it without any certificate; so the plan warns until somebody decides."""
     taken = take([entry(1, 1, "x")], {None: {"A": uid(1)}, "staging": {}}, {"c.pem": 1})
-    assert "# [workers.checkout.env.staging.bindings] # has none of these;" in taken.text
-    assert '# A = "x"\n' in taken.text
+    assert (
+        "# staging has no bindings, and wrangler does not inherit these. The table alone: it needs none.\n"
+        '# [workers.checkout.env.staging.bindings]\n# A = "x"\n'
+    ) in taken.text
     assert [problem.code for problem in taken.plan.diagnostics if "environment" in problem.code] == [
         "undeclared-environment"
     ]

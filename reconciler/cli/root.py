@@ -55,6 +55,7 @@ def _root(
     ctx.obj = {"file": file, "colour": colour, "verbose": verbose}
 
 
+takeover.register(app)
 planning.register(app)
 applying.register(app)
 daily.register(app)
@@ -62,7 +63,6 @@ drift.register(app)
 forecast.register(app)
 files.register(app)
 history.register(app)
-takeover.register(app)
 emulator.register(app)
 verifying.register(app)
 dev.register(app)

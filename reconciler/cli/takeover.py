@@ -74,7 +74,7 @@ def init(
     output_format: FormatOption = Format.TEXT,
     out: OutOption = None,
 ) -> None:
-    """Make an mtls.toml, of what is there.
+    """Make an mtls.toml of what is there.
 
     With `--from` it finds the wrangler files below a folder, reads the store, and declares what it finds: each entry in
     use, matched to a certificate file of the tree by content, or bound by its id. What can't be declared becomes a
@@ -117,7 +117,7 @@ def export(
     account: AccountOption = None,
     certificates: SaveOption = None,
 ) -> None:
-    """Print what the store holds, as an mtls.toml.
+    """Print what the store holds as an mtls.toml.
 
     From the account alone: a certificate for each entry, none of the Workers. Stack and store are those of mtls.toml
     where there is one. `--certificates` writes the certificates, which are public, beside it; nothing is overwritten.

@@ -126,9 +126,14 @@ def pages_environment(site: Site) -> Diagnostic:
 
 
 def undeclared_binding(
-    file: WranglerFile, found: FoundBinding, environment: EnvironmentName, owner: CertificateName
+    file: WranglerFile,
+    found: FoundBinding,
+    environment: EnvironmentName,
+    owner: CertificateName,
+    *,
+    ca: bool = False,
 ) -> Diagnostic:
-    """Rule 3: a binding of ours where nothing declares it."""
+    """Rule 3: a binding of ours where nothing declares it. `ca`: nothing could, for it presents a CA."""
     where: tuple[str | int, ...] = () if environment is None else ("env", environment)
     table = "bindings" if environment is None else f"env.{environment}.bindings"
     message = (
@@ -136,6 +141,8 @@ def undeclared_binding(
         " and is not declared; it is left alone"
     )
     hint = f"declare it in the Worker's `{table}`, or remove it from {file.path}"
+    if ca:
+        hint = f"a Worker can't present a CA: put the id of a leaf there, or remove it from {file.path}"
     pointer = Pointer(file.path, (*where, "mtls_certificates", found.index))
     return Diagnostic(Severity.WARNING, "undeclared-binding", message, pointer, hint)
 

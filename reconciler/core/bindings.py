@@ -218,12 +218,10 @@ class _BindingDiffer:
         if owner is None:
             adopted = self.adopted.get(there.certificate_id)
             if adopted is not None:
-                found = findings.undeclared_binding(site.file, there, site.environment, adopted)
-                self.out.diagnostics.append(found)
+                self._say_undeclared(site.file, there, site.environment, adopted)
             return
         if not site.worker.exclusive:
-            found = findings.undeclared_binding(site.file, there, site.environment, owner)
-            self.out.diagnostics.append(found)
+            self._say_undeclared(site.file, there, site.environment, owner)
             return
         self.out.changes.append(
             BindingChange(
@@ -237,6 +235,14 @@ class _BindingDiffer:
                 before=there.certificate_id,
             )
         )
+
+    def _say_undeclared(
+        self, file: WranglerFile, there: FoundBinding, environment: EnvironmentName, owner: CertificateName
+    ) -> None:
+        declared = self.desired.declaration.certificates.get(owner)
+        is_ca = declared is not None and declared.ca
+        found = findings.undeclared_binding(file, there, environment, owner, ca=is_ca)
+        self.out.diagnostics.append(found)
 
     def _owner(self, there: FoundBinding) -> CertificateName | None:
         return self.inventory.owned.get(EntryId(there.certificate_id)) if self.inventory else None
@@ -252,7 +258,7 @@ class _BindingDiffer:
             for found in there.bindings:
                 owner = self._owner(found)
                 if owner is not None:
-                    self.out.diagnostics.append(findings.undeclared_binding(file, found, environment, owner))
+                    self._say_undeclared(file, found, environment, owner)
             if environment is not None and at_top:
                 declaration = self.desired.declaration
                 self.out.diagnostics.append(findings.undeclared_environment(declaration, worker, file, environment))

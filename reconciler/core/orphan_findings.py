@@ -26,7 +26,7 @@ from reconciler.core.uses import Use
 _ALIKE = 0.85
 """Two random ids agree in less than half of their characters; one that was copied badly, in nearly all."""
 
-_MOST_NAMED = 5
+_MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)

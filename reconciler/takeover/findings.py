@@ -25,12 +25,12 @@ def by_id(entry: Entry, uses: int, files: Iterable[FoundCertificate]) -> Iterato
     if same and all(file.ignored for file in same):
         path = same[0].path
         message = f"{path} has the certificate of {told}, but git ignores it: other checkouts would not have it"
-        hint = f"a certificate is public: git add -f {shlex.quote(path)}, then run `mtlsctl init --update`"
+        hint = f"a certificate is public: git add -f {shlex.quote(path)}; then declare it, and bind it by its name"
         yield Diagnostic(Severity.WARNING, "ignored-by-git", message, Place(path), hint)
     elif alike and not same:
         path = alike[0].path
         message = f"{path} has the leaf of {told}, but another chain; so that is bound by its id"
-        hint = f"put the chain that is stored into {path}: `mtlsctl export --format json` has it; or renew"
+        hint = f"bind it by its name once it is renewed; or put into {path} what is stored: `mtlsctl export` has it"
         yield Diagnostic(Severity.WARNING, "chain-differs", message, Place(path), hint)
 
 

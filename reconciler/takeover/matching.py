@@ -115,9 +115,18 @@ class _Matcher:
         ends = f", ends {entry.bundle.ends:%Y-%m-%d}" if entry.bundle is not None else ""
         if mark is not None and is_other_stacks(mark, self.declaration):
             return f"of the stack {mark.stack!r}{ends}"
-        if self._file_of(entry) is None:
-            return f"{called}{ends}; no file of this tree has its certificate"
-        return f"{called}{ends}; managed elsewhere"
+        return f"{called}{ends}; {self._about_file(entry)}"
+
+    def _about_file(self, entry: Entry) -> str:
+        """Why the certificate of an entry is not declared."""
+        if self._file_of(entry) is not None:
+            return "managed elsewhere"
+        same = (file for file in self.scene.certificates if entry.bundle and file.bundle.digest == entry.bundle.digest)
+        ignored = next((file.path for file in same if file.ignored), None)
+        if ignored is not None:
+            return f"git ignores its file, {ignored}"
+        alike = next((file.path for file in self.scene.certificates if _is_alike(file, entry)), None)
+        return "no file here has its certificate" if alike is None else f"{alike} has another chain"
 
     def _authorities(self, current: Mapping[EntryId, CertificateName], seen: set[str]) -> Iterator[Entry]:
         """CAs are used by others than Workers, so any of which the tree has the file is taken for one in use.
@@ -158,6 +167,8 @@ class _Matcher:
         done |= {bundle.digest for bundle in self.scene.desired.bundles.values()}
         for file in sorted(self._files.values(), key=lambda file: file.path):
             entry = stored.get(file.bundle.digest)
+            if entry is None and any(_is_alike(file, one) for one in self.scene.listing.entries):
+                continue  # the store may take it for one that it has
             if file.bundle.digest in done or (entry is not None and (entry.id in self.uses or entry.ca)):
                 continue
             if self._is_fit(file):
@@ -169,6 +180,11 @@ class _Matcher:
         """Whether it could be uploaded as a client certificate, were it not for its dates."""
         found = check_for_upload(file.bundle, ca=False, path=file.path, now=self.scene.now)
         return not any(one.severity is Severity.ERROR and one.code not in _BY_DATE for one in found)
+
+
+def _is_alike(file: FoundCertificate, entry: Entry) -> bool:
+    """Whether a file has the leaf of an entry, be it with another chain."""
+    return entry.bundle is not None and file.bundle.fingerprint == entry.bundle.fingerprint
 
 
 def _wishes(file: FoundCertificate) -> tuple[str, ...]:

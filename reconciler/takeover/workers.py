@@ -11,7 +11,6 @@ from reconciler.core.model import (
     BindingName,
     ByCertificate,
     ById,
-    CertificateName,
     EnvironmentName,
     WorkerLabel,
     WranglerFile,
@@ -43,9 +42,15 @@ class _Proposer:
         self.kind = scene.desired.declaration.store.kind
         self.labels = Names(scene.desired.declaration.workers)
         self.findings: list[Diagnostic] = []
-        self.names = {*scene.desired.declaration.certificates, *(one.name for one in matched.certificates)}
-        self.names |= {one.name for one in matched.suggestions}
+        self.by_name = self._names()
         self.ids = {str(entry.id): entry.id for entry in scene.entries.values() if not entry.ca}
+
+    def _names(self) -> dict[str, ByCertificate | ById]:
+        """What a binding of this name may be meant to present: a certificate, or an entry that is bound by its id."""
+        by_id = {fit_name(self.scene.entries[one].name): found.to for one, found in self.matched.targets.items()}
+        declared = (*self.scene.desired.declaration.certificates, *(one.name for one in self.matched.certificates))
+        names = (*(one.name for one in self.matched.suggestions), *declared)
+        return {**by_id, **{name: ByCertificate(name) for name in names}}
 
     def workers(self) -> Iterator[ProposedWorker]:
         sites: dict[str, list[Site]] = {}
@@ -102,7 +107,7 @@ class _Proposer:
     def _forgotten(self, environment: EnvironmentName, top: Sequence[ProposedBinding]) -> ProposedEnvironment:
         """An environment without bindings, where the top level has some: the plan warns of it until it is declared."""
         lines = tuple(ProposedBinding(one.binding, None, guess=one.target or one.guess) for one in top)
-        remark = "has none of these; wrangler does not inherit them. The table alone would say that it needs none:"
+        remark = f"{environment} has no bindings, and wrangler does not inherit these. The table alone: it needs none."
         return ProposedEnvironment(environment, lines, remark)
 
     # --- bindings -----------------------------------------------------------------------------------------------
@@ -122,15 +127,10 @@ class _Proposer:
         if site.entry is not None:
             return f"{shown} is a CA, which a Worker can't present", None
         if is_placeholder(text, self.kind):
-            return f"a placeholder stands there: {shown!r}", self._by_name(site)
+            return f"a placeholder stands there: {shown!r}", self.by_name.get(fit_name(site.found.binding))
         if is_of_other_store(text, self.kind):
             return f"{shown} is the id of a real account, and the store is the embedded one", None
         return f"the store does not have {shown}", self._alike(text)
-
-    def _by_name(self, site: Site) -> ByCertificate | None:
-        """The certificate that is called as the binding is."""
-        wish = fit_name(site.found.binding)
-        return ByCertificate(CertificateName(wish)) if wish in self.names else None
 
     def _alike(self, text: str) -> ByCertificate | ById | None:
         """What is declared for the entry whose id is most like this one."""

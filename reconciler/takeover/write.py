@@ -224,8 +224,9 @@ def _bindings(environment: ProposedEnvironment) -> Table:
 
 def undeclared_lines(worker: ProposedWorker, environment: ProposedEnvironment) -> Iterator[str]:
     """A table of which nothing can be declared, without the # before each line; an empty line at its end."""
-    header = bindings_table(worker.label, environment.name)
-    yield f"{header} # {environment.remark}" if environment.remark else header
+    if environment.remark:
+        yield environment.remark
+    yield bindings_table(worker.label, environment.name)
     yield from (_doubtful_line(binding) for binding in environment.bindings)
     yield ""
 
