@@ -197,10 +197,12 @@ class _Rollers:
     def open(self, _declaration: Declaration) -> _Rollers:
         return self
 
-    def deploy(self, config: str, environment: EnvironmentName) -> str | None:
+    def give_up(self) -> None: ...
+
+    def deploy(self, config: str, environment: EnvironmentName, script: str) -> str | None:
         found = read_wrangler(config, self.files.read(config, limit=MAX_BYTES)).environments[environment]
         ids = {binding.binding: binding.certificate_id for binding in found.bindings}
-        reply = self.world.deploy(str(found.script), ids)
+        reply = self.world.deploy(script, ids)
         if reply.status_code != 200:
             raise DeployError(reply.text)
         return str(reply.json()["result"]["deploymentId"])

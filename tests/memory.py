@@ -17,8 +17,10 @@ from tests.pki import NOW
 class NoRoller:
     """Deploys nothing, and is surprised to be asked."""
 
-    def deploy(self, config: str, environment: EnvironmentName) -> str | None:
-        raise AssertionError(f"nobody wanted {config} ({environment}) deployed")
+    def deploy(self, config: str, environment: EnvironmentName, script: str) -> str | None:
+        raise AssertionError(f"nobody wanted {config} ({environment}) deployed as {script}")
+
+    def give_up(self) -> None: ...
 
 
 class NoRollers:

@@ -12,8 +12,8 @@ from reconciler.core.errors import (
     StoreRefused,
     UnknownStoreError,
 )
+from reconciler.core.secrets import HIDDEN, Secrets
 from reconciler.stores.cloudflare.errors import Operation, PermissionLacking, WrongAccount, refusal
-from reconciler.stores.cloudflare.secrets import HIDDEN, Secrets
 from reconciler.stores.cloudflare.wire import Trouble
 from tests.cloudflare_server import TOKEN
 from tests.store_contract import LEAVES

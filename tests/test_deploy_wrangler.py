@@ -159,3 +159,24 @@ def test_a_deploy_that_was_not_approved_is_stale(bench: Bench, project: Project)
     """A plan without deploys does not allow one."""
     assert project.run("plan", "--out", "plan.json").code == 0
     assert project.run("apply", "plan.json", "--deploy").code == 4
+
+
+def test_whatever_the_worker_is_called_elsewhere_the_declared_one_is_deployed(bench: Bench, project: Project) -> None:
+    """A CI system may have another name for it, in the environment or in an `.env` file that wrangler reads."""
+    project.environ["WRANGLER_CI_OVERRIDE_NAME"] = "another"
+    assert project.run("apply", "--yes", "--deploy").code == 0
+    del project.environ["WRANGLER_CI_OVERRIDE_NAME"]
+    project.write(".env", "WRANGLER_CI_OVERRIDE_NAME=another\nCLOUDFLARE_ENV=staging\n")
+    renew(project, 2)
+    assert project.run("apply", "--yes", "--deploy").code == 0
+    assert bench.serving() == {file_id(project)}
+    assert set(bench.state.account().holders.workers) == {"tiny"}
+
+
+def test_wrangler_that_ends_well_and_deploys_nothing_is_found_out(bench: Bench, project: Project) -> None:
+    """What serves counts, whatever anybody says."""
+    project.environ["MTLSCTL_WRANGLER"] = "/bin/true"
+    result = project.run("apply", "--yes", "--deploy")
+    assert result.code == 5
+    assert "wrangler ended well, but version" in result.out
+    assert "not " + file_id(project) in result.out

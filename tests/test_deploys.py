@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from threading import Event
 
 import pytest
 
+from reconciler.apply import World, apply_plan
 from reconciler.apply.deploys import in_waves
 from reconciler.core.deploys import NOBODY, Wanted
 from reconciler.core.diff import make_changes
 from reconciler.core.drift_live import join_live
 from reconciler.core.drift_look import make_drift
+from reconciler.core.errors import DeployError
 from reconciler.core.left import find_left
 from reconciler.core.live import LiveState, compare_live, target_of
 from reconciler.core.model import (
     Built,
+    Change,
+    Deploy,
     Deployer,
     EntryId,
+    EnvironmentName,
     Live,
     LiveVersion,
     LiveWorker,
@@ -28,6 +34,8 @@ from reconciler.core.model import (
 )
 from reconciler.core.outcome import Status, Step
 from reconciler.core.plan import Plan, make_plan
+from reconciler.stores.local import open_in_memory
+from tests.memory import MemoryClock, MemoryFiles
 from tests.pki import NOW
 from tests.test_retire_live import NEW, OLD, real
 from tests.worlds import actual, desired, file, worker
@@ -201,6 +209,54 @@ def test_waves_are_as_large_as_they_are_asked_for(sizes: tuple[int | None, ...],
     (deploy,) = [one for one in plan_of(Row("", serves({}))).changes if one.action == "deploy"]
     ready = [(number, deploy) for number in range(5)]
     assert [len(wave) for wave in in_waves(ready, sizes)] == waves  # type: ignore[arg-type]
+
+
+@dataclass
+class Interrupted:
+    """A roller whose first deploy meets Ctrl-C while the second is under way."""
+
+    begun: Event = field(default_factory=Event)
+    over: Event = field(default_factory=Event)
+    waited: bool = False
+
+    def deploy(self, config: str, environment: EnvironmentName, script: str) -> str | None:
+        if script == "first":
+            self.begun.wait(60)
+            raise KeyboardInterrupt
+        self.begun.set()
+        self.waited = self.over.wait(60)
+        raise DeployError("ended")
+
+    def give_up(self) -> None:
+        self.over.set()
+
+
+def test_an_interrupt_ends_what_is_being_deployed() -> None:
+    """Else a wrangler that hangs would be waited for, and a second Ctrl-C needed."""
+    plan = plan_of(Row("", serves({"BILLING": OLD.id})))
+    (deploy,) = [change for change in plan.changes if isinstance(change, Deploy)]
+    both = tuple(replace(deploy, script=script) for script in ("first", "second"))
+    roller = Interrupted()
+    world = World(
+        store=open_in_memory(StoreSettings(), clock=MemoryClock()),
+        files=MemoryFiles(),
+        keys={},
+        observer=Nobody(),
+        still_safe=lambda _: frozenset(),
+        roller=lambda: roller,
+    )
+    outcome = apply_plan(replace(plan, changes=both), desired({}), world)
+    assert outcome.interrupted
+    assert roller.waited
+    assert [step.status for step in outcome.steps] == [Status.NOT_STARTED, Status.NOT_STARTED]
+
+
+class Nobody:
+    """An observer that sees nothing."""
+
+    def started(self, change: Change) -> None: ...
+
+    def finished(self, step: Step) -> None: ...
 
 
 def test_what_is_left_to_deploy_is_what_was_written_and_not_deployed() -> None:

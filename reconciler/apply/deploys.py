@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from reconciler.apply.run import Run
 from reconciler.core.errors import DeployError, ReconcilerError
-from reconciler.core.model import BindingChange, Deploy, EntryId, Live, LiveQuestion, Phase
+from reconciler.core.model import BindingChange, Deploy, EntryId, Live, LiveQuestion, LiveVersion, Phase
 from reconciler.core.outcome import Status, Step
+from reconciler.core.ports import Roller
 
 SIDE_BY_SIDE = 4
 """Each is a Node process that bundles a Worker."""
@@ -68,9 +69,13 @@ def _leave(run: Run, ready: Sequence[tuple[int, Deploy]], note: str) -> None:
 def _deploy_wave(run: Run, wave: Sequence[tuple[int, Deploy]]) -> None:
     """One wave side by side; journal and terminal are told by this thread alone."""
     begun = [(index, change) for index, change in wave if run.start(index)]
+    roller = run.world.roller()
     threads = ThreadPoolExecutor(max_workers=SIDE_BY_SIDE)
     try:
-        versions = list(threads.map(lambda item: _deploy(run, item[1]), begun))
+        versions = list(threads.map(lambda item: _deploy(roller, item[1]), begun))
+    except BaseException:
+        roller.give_up()  # an interrupt: else whatever wrangler still does would be waited for
+        raise
     finally:
         threads.shutdown(cancel_futures=True)
     live = _look(run, [change for _, change in begun])
@@ -78,9 +83,9 @@ def _deploy_wave(run: Run, wave: Sequence[tuple[int, Deploy]]) -> None:
         run.end(index, _ended(run, index, change, version, live))
 
 
-def _deploy(run: Run, deploy: Deploy) -> _Deployed:
+def _deploy(roller: Roller, deploy: Deploy) -> _Deployed:
     try:
-        return run.world.roller().deploy(deploy.config, deploy.environment)
+        return roller.deploy(deploy.config, deploy.environment, deploy.script)
     except ReconcilerError as error:
         return error
 
@@ -94,29 +99,30 @@ def _ended(run: Run, index: int, deploy: Deploy, version: _Deployed, live: Live 
     """Done only where what serves is what the file names."""
     if isinstance(version, ReconcilerError):
         return run.failure(index, version)
-    problem = _not_serving(run, deploy, version, live)
+    found = live.workers.get(deploy.script) if live else None
+    serving = found.serving if found else ()
+    if not serving:
+        why = live.unread.get(deploy.script, "nothing of it is found to serve") if live else "nothing tells what serves"
+        message = f"wrangler ended well, but what serves of {deploy.script} can't be looked at: {why}"
+        return run.failure(index, DeployError(message, hint="run `mtlsctl plan --live`"))
+    problem = _not_serving(run, deploy, version, serving)
     if problem is not None:
         return run.failure(index, problem)
-    return Step(deploy, Status.DONE, note=f"version {version}" if version else None)
+    served = " and ".join(one.id for one in serving)
+    told = f"; wrangler says {version}" if version and version not in {one.id for one in serving} else ""
+    return Step(deploy, Status.DONE, note=f"version {served} serves{told}")
 
 
-def _not_serving(run: Run, deploy: Deploy, version: str | None, live: Live | None) -> DeployError | None:
-    found = live.workers.get(deploy.script) if live else None
-    if live is None or found is None:
-        why = live.unread.get(deploy.script, "it is not found") if live else "nothing tells what serves"
-        return DeployError(
-            f"wrangler deployed {deploy.script}, but what serves can't be looked at: {why}",
-            hint="run `mtlsctl plan --live`",
-        )
+def _not_serving(run: Run, deploy: Deploy, version: str | None, serving: Sequence[LiveVersion]) -> DeployError | None:
     wanted = {one.binding: one.id or run.uploaded.get(one.digest or "") for one in deploy.bindings}
-    for serving in found.serving:
+    for one in serving:
         for binding, entry_id in wanted.items():
-            presents: EntryId | None = serving.bindings.get(binding)
+            presents: EntryId | None = one.bindings.get(binding)
             if presents != entry_id:
-                of = f" (wrangler says {version})" if version and version != serving.id else ""
+                told = f"wrangler says that it deployed {version}" if version else "wrangler ended well"
                 return DeployError(
-                    f"wrangler deployed {deploy.script}, but version {serving.id}, which serves{of}, presents"
-                    f" {presents or 'nothing'} as {binding}",
+                    f"{told}, but version {one.id} of {deploy.script}, which serves, presents"
+                    f" {presents or 'nothing'} as {binding}, not {entry_id or 'nothing'}",
                     hint="run again: it looks at what serves; `wrangler deployments list` shows who deployed last",
                 )
     return None

@@ -129,11 +129,14 @@ class Files(FileReader, Protocol):
 class Roller(Protocol):
     """Puts a wrangler file into service. Calls may be made side by side."""
 
-    def deploy(self, config: str, environment: EnvironmentName) -> str | None:
+    def deploy(self, config: str, environment: EnvironmentName, script: str) -> str | None:
         """The id of the version that is deployed, None where it is not told. DeployError where it failed.
 
-        `config` is a path as in `FileReader`. KeyboardInterrupt ends what is under way.
+        `config` is a path as in `FileReader`; `script` the real name of the Worker, and nothing else is deployed.
         """
+
+    def give_up(self) -> None:
+        """End what is under way, in any thread; nothing begins any more."""
 
 
 class Clock(Protocol):

@@ -52,19 +52,29 @@ class Child:
         for reader in self._readers:
             reader.start()
 
-    def wait(self) -> int:
-        """Its exit code, once it has ended, whatever it has started too, and every line was handed over."""
-        code = self._process.wait()
+    def wait(self, timeout_s: float | None = None) -> int:
+        """Its exit code, once it has ended, whatever it has started too, and every line was handed over.
+
+        TimeoutError where it has not ended by then; it still runs.
+        """
+        try:
+            code = self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired as error:
+            raise TimeoutError from error
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)  # somebody may have killed the keeper
         for reader in self._readers:
             reader.join(_PATIENCE_S)
         return code
 
-    def stop(self) -> None:
-        """End it and whatever it has started."""
+    def ask_to_end(self) -> None:
+        """Have it and whatever it has started ended, within seconds; may be called by any thread, and again."""
         if self._process.stdin is not None:
             self._process.stdin.close()  # the keeper's sign
+
+    def stop(self) -> None:
+        """End it and whatever it has started."""
+        self.ask_to_end()
         self.wait()
 
 

@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import base64
+import binascii
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from reconciler.core.errors import DeployError
 from reconciler.core.model import EnvironmentName
-from reconciler.runtime.children import running
+from reconciler.core.secrets import Secrets
+from reconciler.runtime.children import Child, OnLine, running
 from reconciler.runtime.find import find_wrangler
+from reconciler.runtime.told import deployed_version, is_unseen, last_words
 from reconciler.runtime.wrangler import QUIET, plain, private_folder
 
-_NOT_FOR_WRANGLER = ("CLOUDFLARE_API_KEY", "CLOUDFLARE_EMAIL", "CF_API_KEY", "CF_EMAIL", "CLOUDFLARE_ENV")
-"""A global key would win over the token (wrangler 4), and an environment over the one that is asked for."""
+_GLOBAL_KEYS = ("CLOUDFLARE_API_KEY", "CF_API_KEY")
+_NOT_FOR_WRANGLER = (
+    *_GLOBAL_KEYS,
+    *("CLOUDFLARE_EMAIL", "CF_EMAIL"),
+    *("CLOUDFLARE_ENV", "WRANGLER_CI_MATCH_TAG", "WRANGLER_OUTPUT_FILE_DIRECTORY"),
+)
+"""A global key would win over the token (wrangler 4), an environment over the one that is asked for; a CI system's tag
+is that of one Worker alone, and each of ours is told by its name."""
+_SECRET = ("CLOUDFLARE_API_TOKEN", "CF_API_TOKEN", "CLOUDFLARE_ACCESS_CLIENT_SECRET", *_GLOBAL_KEYS)
 _KEPT_LINES = 400
-_SHOWN_LINES = 4
-_MOST_OUTPUT = 1_000_000
+_PEM, _PEM_IN_BASE64 = "PRIVATE KEY-----", "LS0tLS1CRUdJTi"
+
+LONGEST_S = 1800.0
+"""A build may take long; what takes longer hangs."""
+LAG_PAUSES_S = (2.0, 4.0, 8.0, 10.0)
+"""Between attempts, while Workers have not seen an upload yet: with the attempts themselves more than 20 seconds."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class WranglerRoller:
     """The port `Roller`. `withheld`: variables that hold private keys, which no build needs to see."""
 
@@ -29,8 +45,13 @@ class WranglerRoller:
     environ: Mapping[str, str] = field(repr=False)
     withheld: frozenset[str]
     account_id: str | None
+    longest_s: float = LONGEST_S
+    pauses_s: tuple[float, ...] = LAG_PAUSES_S
+    _over: threading.Event = field(default_factory=threading.Event, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _children: set[Child] = field(default_factory=set, init=False)
 
-    def deploy(self, config: str, environment: EnvironmentName) -> str | None:
+    def deploy(self, config: str, environment: EnvironmentName, script: str) -> str | None:
         """The version that `wrangler deploy` says it deployed; DeployError with its own last words where it failed."""
         path = self.folder / config
         wrangler = find_wrangler(path.parent, self.root, self.environ)
@@ -40,58 +61,93 @@ class WranglerRoller:
                 hint="`npm install --save-dev wrangler` beside it, or set MTLSCTL_WRANGLER",
             )
         command = [str(wrangler), "deploy", "--config", str(path), f"--env={environment or ''}"]
-        with private_folder("deploy") as private:
-            told = private / "output.ndjson"
-            lines: list[str] = []
+        for pause in (*self.pauses_s, None):
+            with private_folder("deploy") as private:
+                told = private / "output.ndjson"
+                variables = {**self._environment(script), "WRANGLER_OUTPUT_FILE_PATH": str(told)}
+                code, lines = self._run(command, variables, path.parent, config)
+                if code == 0:
+                    return deployed_version(told)
+            unseen = is_unseen(lines)
+            if not unseen or pause is None or self._over.wait(pause):
+                break
+        words = last_words(lines, self._secrets())
+        raise DeployError(f"wrangler could not deploy {config}: {words}", hint=_hint(code, unseen=unseen))
 
-            def hear(line: str) -> None:
-                lines.append(plain(line))
-                del lines[:-_KEPT_LINES]
+    def give_up(self) -> None:
+        """As the port."""
+        self._over.set()
+        with self._lock:
+            for child in self._children:
+                child.ask_to_end()
 
-            variables = {**self._environment(), "WRANGLER_OUTPUT_FILE_PATH": str(told)}
-            with running(command, environ=variables, on_out=hear, on_err=hear, cwd=path.parent) as child:
-                code = child.wait()
-            if code != 0:
-                raise DeployError(f"wrangler could not deploy {config}: {_worth(lines)}", hint=_hint(code))
-            return _version(told)
+    def _run(
+        self, command: list[str], variables: Mapping[str, str], folder: Path, config: str
+    ) -> tuple[int, list[str]]:
+        """Its exit code and the last that it printed; DeployError where it does not end."""
+        lines: list[str] = []
 
-    def _environment(self) -> dict[str, str]:
-        """Everything that the build may need, but no private key, and no other way into the account than the token."""
+        def hear(line: str) -> None:
+            lines.append(plain(line))
+            del lines[:-_KEPT_LINES]
+
+        with self._running(command, variables, folder, hear) as child:
+            try:
+                return child.wait(self.longest_s), lines
+            except TimeoutError as error:
+                words = last_words(lines, self._secrets())
+                raise DeployError(
+                    f"wrangler did not end within {self.longest_s:.0f} s, so it was ended; {config} may be deployed or"
+                    f" not: {words}",
+                    hint="run `mtlsctl apply` again: it looks at what serves",
+                ) from error
+
+    @contextmanager
+    def _running(self, command: list[str], variables: Mapping[str, str], folder: Path, hear: OnLine) -> Iterator[Child]:
+        """A child that `give_up` knows."""
+        with running(command, environ=variables, on_out=hear, on_err=hear, cwd=folder) as child:
+            with self._lock:
+                self._children.add(child)
+            try:
+                if self._over.is_set():
+                    child.ask_to_end()
+                yield child
+            finally:
+                with self._lock:
+                    self._children.discard(child)
+
+    def _environment(self, script: str) -> dict[str, str]:
+        """Everything that the build may need, but no private key, and no other way into the account than the token.
+
+        Whatever a CI system or an `.env` file calls the Worker, it is the one that was decided on.
+        """
         kept = {
             name: value
             for name, value in self.environ.items()
-            if name not in self.withheld and name not in _NOT_FOR_WRANGLER and "PRIVATE KEY-----" not in value
+            if name not in self.withheld and name not in _NOT_FOR_WRANGLER and not _has_key(value)
         }
         account = {"CLOUDFLARE_ACCOUNT_ID": self.account_id} if self.account_id else {}
-        return {**kept, **account, **QUIET}
+        return {**kept, **account, **QUIET, "WRANGLER_CI_OVERRIDE_NAME": script}
+
+    def _secrets(self) -> Secrets:
+        names = (*_SECRET, *self.withheld)
+        return Secrets(tuple(value for name in names if (value := self.environ.get(name, "").strip())))
 
 
-def _version(told: Path) -> str | None:
-    """The version that wrangler's output file names; None where it has none, as of an older wrangler."""
+def _has_key(value: str) -> bool:
+    """Whether a variable holds a private key in PEM, or that in base64."""
+    if _PEM in value:
+        return True
+    _, found, rest = value.partition(_PEM_IN_BASE64)
     try:
-        with told.open("rb") as file:
-            lines = file.read(_MOST_OUTPUT).splitlines()
-    except OSError:
-        return None
-    for line in reversed(lines):
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(event, dict) and event.get("type") == "deploy" and isinstance(event.get("version_id"), str):
-            return str(event["version_id"])
-    return None
+        return bool(found) and _PEM.encode() in base64.b64decode((found + rest)[:64])
+    except binascii.Error:
+        return True  # it begins as a PEM and is none that can be told
 
 
-def _worth(lines: list[str]) -> str:
-    """What went wrong, in one line: from the first error on, else the last that it said."""
-    spoken = [line.strip() for line in lines if line.strip() and "Logs were written" not in line]
-    start = next((number for number, line in enumerate(spoken) if "ERROR" in line), max(len(spoken) - _SHOWN_LINES, 0))
-    worth = (line.replace("\u2718 ", "").replace("[ERROR] ", "") for line in spoken[start : start + _SHOWN_LINES])
-    return " / ".join(worth) or "it printed nothing"
-
-
-def _hint(code: int) -> str:
+def _hint(code: int, *, unseen: bool) -> str:
     if code == 127:
         return "wrangler needs Node on the path"
+    if unseen:
+        return "an upload may take a moment to reach Workers: run `mtlsctl apply` again, which deploys what is left"
     return "the message is wrangler's own; mend it, then run `mtlsctl apply` again, which deploys what is left"

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 import httpx
 
 from reconciler.core.errors import StoreClosed, StoreError
+from reconciler.core.secrets import Secrets
 from reconciler.stores.cloudflare.access import BASE_URL, Access
 from reconciler.stores.cloudflare.errors import NoAnswer, Operation, UnusableReply, refusal
 from reconciler.stores.cloudflare.http import (
@@ -31,7 +32,6 @@ from reconciler.stores.cloudflare.http import (
     unreachable,
 )
 from reconciler.stores.cloudflare.rate import Budget, read_allowance, read_retry_after
-from reconciler.stores.cloudflare.secrets import Secrets
 from reconciler.stores.cloudflare.wire import Envelope, parse_envelope
 
 _TOLD_FROM_S = 1.0

@@ -20,8 +20,8 @@ from reconciler.core.errors import (
     UnknownStoreError,
 )
 from reconciler.core.model import CA_LIMIT
+from reconciler.core.secrets import Secrets
 from reconciler.stores.cloudflare.access import ACCOUNT, GLOBAL_KEY, TOKEN
-from reconciler.stores.cloudflare.secrets import Secrets
 from reconciler.stores.cloudflare.wire import Trouble
 
 

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 import httpx
 
 from reconciler.core.errors import StoreError
+from reconciler.core.secrets import Secrets
 from reconciler.stores.cloudflare.access import BASE_URL, Access
 from reconciler.stores.cloudflare.errors import NoAnswer, UnusableReply
-from reconciler.stores.cloudflare.secrets import Secrets
 from reconciler.version import __version__
 
 CONNECTIONS = 10

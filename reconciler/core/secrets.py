@@ -1,11 +1,11 @@
-"""What must never be shown, and how a text of the server is kept from quoting it."""
+"""What must never be shown, and how a text of others, such as a server's, is kept from quoting it."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
 
-HIDDEN = "(its text is not shown, for it quotes what was sent)"
+HIDDEN = "(its text is not shown, for it quotes a secret)"
 
 _WINDOW = 12
 """So many characters in a row of a secret are a part of it, fewer are chance."""
@@ -16,7 +16,7 @@ _GAPS = re.compile(r"\s|\\[nrt]|[\\\"']")
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """The secrets of one call."""
+    """The secrets of one call, or of one program that is run."""
 
     values: tuple[str, ...] = field(default=(), repr=False)
 
@@ -25,7 +25,7 @@ class Secrets:
         return Secrets((*self.values, value))
 
     def show(self, text: str) -> str:
-        """A server's text, unchanged as long as it is of a sane length and has no part of a secret."""
+        """A text, unchanged as long as it is of a sane length and has no part of a secret."""
         flat = _flatten(text)
         for value in self.values:
             secret = _flatten(value)
