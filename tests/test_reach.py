@@ -121,6 +121,19 @@ def test_an_origin_whose_own_certificate_is_strange_is_not_talked_to() -> None:
     assert reach.reached is Reached.SERVER_UNTRUSTED
 
 
+def test_roots_that_are_given_count_instead_of_those_of_this_machine(tmp_path: Path) -> None:
+    """As in every other proof. `SSL_CERT_FILE` names what this machine trusts."""
+    roots = tmp_path / "roots.pem"
+    roots.write_bytes(server_ca().certificate_pem)
+    environ = {"MTLSCTL_WORKERD": str(workerd()), "SSL_CERT_FILE": str(roots)}
+    runtime, shown = LocalRuntime(tmp_path, tmp_path, environ), client("right")
+    pair = shown.chain_pem.decode(), PrivateKey(shown.key_pem)
+    with origin() as running:
+        assert runtime.call(Call(running.url, *pair)).reached is Reached.ANSWERED
+        others = (client_ca().certificate_pem.decode(),)
+        assert runtime.call(Call(running.url, *pair, others)).reached is Reached.SERVER_UNTRUSTED
+
+
 def test_an_origin_is_checked_by_the_host_of_the_url() -> None:
     """As the real binding does, and by no other name."""
     with origin(names=("localhost",)) as running:

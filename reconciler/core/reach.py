@@ -45,9 +45,9 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call to make: a certificate chain in PEM with its key, to a URL whose host may have a certificate of `trusted`.
+    """A call to make: a certificate chain in PEM with its key, to a URL.
 
-    `trusted` are PEM texts, beside the roots of this machine.
+    `trusted` are PEM texts of the roots that the origin's own certificate is checked by; none: those of this machine.
     """
 
     url: str

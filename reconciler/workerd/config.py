@@ -21,11 +21,16 @@ SOCKET = "http"
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a binding presents: PEM of the chain, its key, and of further CAs that an origin's certificate may be of."""
+    """What a binding presents: PEM of the chain, and its key.
+
+    `trusted` is PEM of CAs that an origin's own certificate may be of, beside the roots of this machine; `only_these`:
+    instead of those.
+    """
 
     certificates: str = field(repr=False)
     key: PrivateKey
     trusted: tuple[str, ...] = field(default=(), repr=False)
+    only_these: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +111,8 @@ def _bindings(bindings: Iterable[tuple[str, Identity | Variable]]) -> Iterator[s
 def _network(name: str, identity: Identity) -> str:
     pair = f"privateKey = {_text(identity.key.pem)}, certificateChain = {literal(identity.certificates)}"
     trusted = _list(map(literal, identity.trusted))
-    options = f"keypair = ({pair}), trustBrowserCas = true, trustedCertificates = {trusted}"
+    machine = "false" if identity.only_these else "true"
+    options = f"keypair = ({pair}), trustBrowserCas = {machine}, trustedCertificates = {trusted}"
     return f"(name = {literal(name)}, network = ({_EVERYWHERE}, tlsOptions = ({options})))"
 
 

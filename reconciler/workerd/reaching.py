@@ -33,7 +33,7 @@ export default {
 
 def reaching_config(call: Call, *, timeout_s: float) -> Config:
     """A Worker that makes this call whenever it is asked anything, and answers with what came of it."""
-    identity = Identity(call.certificates, call.key, tuple(call.trusted))
+    identity = Identity(call.certificates, call.key, tuple(call.trusted), only_these=bool(call.trusted))
     bindings: list[tuple[str, Identity | Variable]] = [
         ("MY_CERT", identity),
         ("URL", Variable(call.url)),
