@@ -1,7 +1,7 @@
-"""Looks at everything around a run that can be wrong: machine, environment, checkout, embedded store, private keys.
+"""Looks at everything around a run that can be wrong: machine, environment, checkout, store, private keys, token.
 
-Each check is named and gives findings; what is well is said too. One that fails hides no other. Changes nothing, asks
-no server, and no finding ever has the value of a variable that may be a secret.
+Each check is named and gives findings; what is well is said too. One that fails hides no other. Changes nothing, and no
+finding ever has the value of a variable that may be a secret.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from reconciler import keys
 from reconciler.core.errors import Diagnostic, ReconcilerError, Severity
 from reconciler.core.model import Declaration, StoreKind
+from reconciler.doctor_account import check_account
 from reconciler.doctor_files import CHECKS as CHECKOUT_CHECKS
 from reconciler.doctor_files import cure, well
 from reconciler.observe import load_declaration
@@ -37,9 +38,11 @@ Variables = Mapping[str, str]
 
 
 def examine(
-    open_project: Callable[[], Project], *, environ: Variables, file_named: bool = False
+    open_project: Callable[[], Project], *, environ: Variables, file_named: bool = False, offline: bool = False
 ) -> tuple[Diagnostic, ...]:
     """Every finding in the order of the checks; those of severity info say what is well, or was left out.
+
+    `offline`: no server is asked.
 
     `open_project` may raise ReconcilerError: then what needs a project is left out. That is an error only where the
     command line named a file (`file_named`).
@@ -55,7 +58,7 @@ def examine(
         found.extend(warnings)
     except ReconcilerError as error:
         found.extend(error.diagnostics() if project or file_named else _no_project(error))
-    for name, check in _checks(project, declaration, environ):
+    for name, check in _checks(project, declaration, environ, offline=offline):
         found.extend(run_check(name, check))
     return tuple(dict.fromkeys(found))
 
@@ -80,7 +83,7 @@ def _no_project(error: ReconcilerError) -> Iterator[Diagnostic]:
 
 
 def _checks(
-    project: Project | None, declaration: Declaration | None, environ: Variables
+    project: Project | None, declaration: Declaration | None, environ: Variables, *, offline: bool
 ) -> Iterator[tuple[str, Callable[[], Iterable[Diagnostic]]]]:
     for name, machine_check in MACHINE_CHECKS:
         yield name, partial(machine_check, environ, declaration)
@@ -88,6 +91,8 @@ def _checks(
         yield "desired-state", partial(_desired_state, project)
         for name, checkout_check in CHECKOUT_CHECKS:
             yield name, partial(checkout_check, project, declaration)
+        if not offline:
+            yield "account", partial(check_account, project, declaration)
 
 
 # --- the machine ----------------------------------------------------------------------------------------------------
@@ -146,7 +151,7 @@ def _token(environ: Variables, declaration: Declaration | None) -> Iterator[Diag
         yield well("token", f"{_TOKEN} is not set, and nothing here needs it")
     else:
         problem = _token_problem(token)
-        yield problem or well("token", f"{_TOKEN} is set; its value is not shown, and no server was asked about it")
+        yield problem or well("token", f"{_TOKEN} is set; its value is not shown")
 
 
 def _token_problem(token: str) -> Diagnostic | None:

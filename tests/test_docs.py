@@ -70,7 +70,13 @@ def fenced(page: Path, language: str) -> Iterator[str]:
 # --- codes ----------------------------------------------------------------------------------------------------------
 
 DOCTOR_CHECKS = tuple(
-    name for name, _ in (*reconciler.doctor.MACHINE_CHECKS, *reconciler.doctor_files.CHECKS, ("desired-state", None))
+    name
+    for name, _ in (
+        *reconciler.doctor.MACHINE_CHECKS,
+        *reconciler.doctor_files.CHECKS,
+        ("desired-state", None),
+        ("account", None),
+    )
 )
 FILLS = {"word": ("certificate", "intermediate"), "name": DOCTOR_CHECKS}
 """What the variables in codes such as f"{word}-expired" can be."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -14,9 +14,14 @@ import pytest
 from reconciler.core.errors import Diagnostic, FileError, Severity, StoreError
 from reconciler.doctor import MACHINE_CHECKS, run_check
 from reconciler.doctor_files import CHECKS
+from reconciler.emulator.access import Permission, Token
+from reconciler.emulator.routes import PREFIX
+from reconciler.emulator.server import running
+from reconciler.emulator.state import ACCOUNT_ID, State
 from reconciler.system.git import ignored
 from reconciler.version import __version__
 from tests.cli import MTLS, WRANGLER, Project, Result, make_project, run
+from tests.emulated import client_of, make_state
 from tests.test_canaries import search
 from tests.worlds import issued
 
@@ -45,9 +50,9 @@ def codes(result: Result) -> dict[str, str]:
     return {str(item["code"]): str(item["severity"]) for item in found}
 
 
-def problems(project: Project) -> set[str]:
+def problems(project: Project, *more: str) -> set[str]:
     """The codes of what is not well."""
-    found = codes(project.run("doctor", "--format", "json"))
+    found = codes(project.run("doctor", "--format", "json", *more))
     return {code for code, severity in found.items() if severity != "info"}
 
 
@@ -85,7 +90,7 @@ def test_without_an_mtls_toml_the_machine_is_looked_at_all_the_same(tmp_path: Pa
     assert result.code == 0
     assert "there is no mtls.toml here" in result.out
     assert "only the machine and the environment were checked" in result.out
-    assert "hint: go to the folder that has it" in result.out
+    assert "hint: go to its folder" in result.out
     assert "packages" in result.out
 
 
@@ -157,7 +162,113 @@ def test_the_cloudflare_store_needs_a_token(project: Project) -> None:
     assert "warning[token-missing]" in result.out
     assert "SSL and Certificates" in result.out
     project.environ["CLOUDFLARE_API_TOKEN"] = TOKEN
-    assert problems(project) == set()
+    assert problems(project, "--offline") == set()
+
+
+# --- the account ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def state() -> State:
+    """The state of the emulated account that `account` asks; a CA is declared there."""
+    return make_state()
+
+
+@pytest.fixture
+def account(project: Project, state: State) -> Iterator[Project]:
+    project.write("mtls.toml", CLOUDFLARE + '[certificates.root]\ncertificate = "certs/billing.pem"\nca = true\n')
+    with running(state) as url:
+        project.environ |= {
+            "CLOUDFLARE_API_BASE_URL": url,
+            "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID,
+            "CLOUDFLARE_API_TOKEN": TOKEN,
+        }
+        yield project
+
+
+def rights(project: Project) -> dict[str, str]:
+    """Each permission, and whether the token has it, as `doctor` says."""
+    found = project.run("doctor", "--format", "json").json["diagnostics"]
+    told = [item["message"].split(";")[0] for item in found if item["code"] == "token-rights"]
+    return dict(line.rsplit(": ", 1) for line in told)
+
+
+def test_each_permission_is_told_with_what_needs_it_and_whether_the_token_has_it(
+    account: Project, state: State
+) -> None:
+    """Reading tells; whether it may write is not guessed. Nothing is changed by asking."""
+    state.access.tokens[TOKEN] = Token(frozenset(Permission))
+    api = f"http://emulator{PREFIX}/zones/zone1/certificate_authorities/hostname_associations"
+    client_of(state, token=TOKEN).put(api, json={"hostnames": ["a.example"]})
+    state.calls.clear()
+    assert rights(account) == {
+        "Account: SSL and Certificates Read": "held",
+        "Account: SSL and Certificates Write": "not known",
+        "Workers Scripts Read": "held",
+        "Hyperdrive Read": "held",
+        "Zone Read": "held",
+        "SSL and Certificates Read": "held",
+    }
+    assert {call.method for call in state.calls} == {"GET"}
+    assert account.run("doctor").code == 0
+
+
+@pytest.mark.parametrize(
+    ("held", "lacking"),
+    [
+        ({Permission.WORKERS_WRITE, Permission.HYPERDRIVE_READ, Permission.ZONE_READ}, "SSL and Certificates Read"),
+        ({Permission.CERTIFICATES_READ, Permission.HYPERDRIVE_READ, Permission.ZONE_READ}, "Workers Scripts Read"),
+        ({Permission.CERTIFICATES_WRITE, Permission.WORKERS_READ, Permission.ZONE_READ}, "Hyperdrive Read"),
+        ({Permission.CERTIFICATES_READ, Permission.WORKERS_READ, Permission.HYPERDRIVE_READ}, "Zone Read"),
+    ],
+    ids=["certificates", "Workers", "Hyperdrive", "zones"],
+)
+def test_a_permission_that_the_token_lacks_is_a_warning_that_names_it(
+    account: Project, state: State, held: set[Permission], lacking: str
+) -> None:
+    """The others are told all the same."""
+    state.access.tokens[TOKEN] = Token(frozenset(held))
+    found = account.run("doctor", "--format", "json").json["diagnostics"]
+    (lacks,) = [item for item in found if item["severity"] != "info"]
+    assert lacks["code"] == "token-lacks"
+    assert f"`{lacking}`" in lacks["hint"] or f"`Account: {lacking}`" in lacks["hint"]
+
+
+@pytest.mark.parametrize(
+    ("token", "code", "calls"),
+    [
+        (Token(active=False), "token-unknown", 2),
+        (None, "token-unknown", 2),
+        (Token(accounts=frozenset({"f" * 32})), "store-permission", 2),
+        (Token(account_owned=True), None, 6),
+    ],
+    ids=["inactive", "unknown", "of another account", "owned by an account"],
+)
+def test_a_token_that_is_none_ends_the_questions(
+    account: Project, state: State, token: Token | None, code: str | None, calls: int
+) -> None:
+    """What is the same for every call is told once; a token that an account owns is verified where that is done."""
+    state.access.tokens = {"another": Token()} | ({TOKEN: token} if token else {})
+    assert problems(account) == ({code} if code else set())
+    assert len(state.calls) >= calls
+    assert TOKEN not in account.run("doctor").out
+
+
+def test_an_account_that_does_not_answer_is_a_warning(account: Project) -> None:
+    """Files can be planned without it; with `--offline` nobody is asked."""
+    account.environ["CLOUDFLARE_API_BASE_URL"] = "http://127.0.0.1:1"
+    assert problems(account) == {"store-unreachable"}
+    assert account.run("doctor").code == 0
+    assert problems(account, "--offline") == set()
+    del account.environ["CLOUDFLARE_ACCOUNT_ID"]
+    assert problems(account) == {"account-missing"}
+
+
+def test_a_pages_project_needs_one_permission_more(account: Project, state: State) -> None:
+    """And only then it is asked for."""
+    assert "Pages Read" not in rights(account)
+    account.write("wrangler.toml", 'name = "site"\npages_build_output_dir = "dist"\n')
+    assert rights(account)["Pages Read"] == "held"
 
 
 def test_key_folders_must_be_absolute_and_there(project: Project, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -136,18 +136,24 @@ def output(
         session.emit(f"{printable(current.entry.id)}\n", out)
 
 
-def doctor(session: Session, output_format: FormatOption = Format.TEXT, out: OutOption = None) -> None:
+def doctor(
+    session: Session,
+    output_format: FormatOption = Format.TEXT,
+    out: OutOption = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Ask no server.")] = False,
+) -> None:
     """Check this machine and checkout.
 
     Versions, files and their permissions, the embedded store, private keys, the environment and what killed runs
-    left behind; each finding with its cure. Works without an mtls.toml too. Changes nothing, asks no server.
+    left behind; each finding with its cure. With an account, which permission each command needs and which the token
+    has, as far as reading tells. Works without an mtls.toml too. Changes nothing.
     """
     from reconciler.core.plan import exit_code_of
     from reconciler.doctor import examine
     from reconciler.documents.diagnostics import diagnostics_document
     from reconciler.outputs.doctor import render_checkup
 
-    found = examine(session.open_project, environ=os.environ, file_named=session.file is not None)
+    found = examine(session.open_project, environ=os.environ, file_named=session.file is not None, offline=offline)
     if output_format is Format.JSON:
         project = session.project
         session.emit_document(diagnostics_document(found, project.place if project else lambda _: None), out)

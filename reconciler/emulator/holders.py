@@ -76,6 +76,11 @@ def put_hostnames(ask: Ask) -> Reply:
     return success({"hostnames": hostnames})
 
 
+def list_projects(ask: Ask) -> Reply:
+    """Every Pages project that was deployed."""
+    return success(list(ask.account.holders.pages.values()))
+
+
 def get_project(ask: Ask) -> Reply:
     """A Pages project; every name is one, so that a deploy needs no preparation."""
     return success(_project(ask))

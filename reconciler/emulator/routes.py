@@ -108,6 +108,7 @@ _TABLE: dict[str, Handler] = {
     "GET /zones zones:read": holders.list_zones,
     f"GET {_HOSTNAMES} zone:read": holders.get_hostnames,
     f"PUT {_HOSTNAMES} zone:write": holders.put_hostnames,
+    "GET ~/pages/projects pages:read": holders.list_projects,
     f"GET {_PROJECT} pages:read": holders.get_project,
     f"GET {_PROJECT}/upload-token pages:read": holders.get_upload_token,
     f"POST {_PROJECT}/deployments pages:write": holders.deploy_project,

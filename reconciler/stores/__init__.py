@@ -7,11 +7,12 @@ edge, and must keep the contract of tests/store_contract.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
+from reconciler.core.errors import Diagnostic
 from reconciler.core.model import StoreKind, StoreSettings
 from reconciler.core.ports import Clock, Store, StoreReader
 from reconciler.stores.surroundings import Surroundings
@@ -27,6 +28,12 @@ class Connection(Protocol):
 
     def store(self) -> Store:
         """The whole store."""
+
+    def examine(self, *, cas: bool, pages: bool) -> Iterable[Diagnostic]:
+        """Which right each command needs, and which we have, as far as it can be told without changing anything.
+
+        `cas`, `pages`: whether CAs, or bindings of Pages projects, are declared.
+        """
 
 
 class StoreRoom(Protocol):

@@ -58,6 +58,10 @@ class LocalConnection:
         """The whole store; the file and its folder are created at the first write."""
         return LocalStore(FileDatabase(self.root), clock=self.clock, limit=self.limit)
 
+    def examine(self, *, cas: bool, pages: bool) -> tuple[Diagnostic, ...]:  # noqa: ARG002 - as Connection
+        """Nothing: who can write the file may do everything."""
+        return ()
+
 
 def open_in_memory(settings: StoreSettings, *, clock: Clock, ids: Callable[[], str] = new_id) -> LocalStore:
     """The same store without a file; it is gone with the object."""

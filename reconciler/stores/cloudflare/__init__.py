@@ -7,14 +7,17 @@ wire.py parses; store.py is the port. Only this package may import httpx.
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
+from reconciler.core.errors import Diagnostic
 from reconciler.core.model import StoreSettings
 from reconciler.core.ports import Clock
-from reconciler.stores.cloudflare.access import GLOBAL_KEY, find_access
+from reconciler.stores.cloudflare.access import GLOBAL_KEY, Access, find_access
 from reconciler.stores.cloudflare.client import Client, Time
 from reconciler.stores.cloudflare.http import DEFAULT_BOUNDS, Bounds
 from reconciler.stores.cloudflare.reader import CloudflareReader
+from reconciler.stores.cloudflare.rights import examine
 from reconciler.stores.cloudflare.store import CloudflareStore
 from reconciler.stores.surroundings import Surroundings
 
@@ -26,16 +29,16 @@ def connect(settings: StoreSettings, *, root: Path, clock: Clock, around: Surrou
         around.tell(f"{GLOBAL_KEY} is set, too: mtlsctl uses the token alone, and wrangler would use that key")
     bounds = Bounds(max_wait_s=around.max_wait_s, run_s=DEFAULT_BOUNDS.run_s + around.max_wait_s)
     client = Client(access, Time(now=clock.now), bounds=bounds, tell=around.tell)
-    return CloudflareConnection(client, access.certificates_path)
+    return CloudflareConnection(client, access)
 
 
 class CloudflareConnection:
     """One account for one run: one client, so one rate limit, one patience, and each version of a Worker read once."""
 
-    def __init__(self, client: Client, path: str) -> None:
+    def __init__(self, client: Client, access: Access) -> None:
         self._client = client
-        self._path = path
-        self._reader = CloudflareReader(client, path, random.random)
+        self._access = access
+        self._reader = CloudflareReader(client, access.certificates_path, random.random)
 
     def reader(self) -> CloudflareReader:
         """The reading half."""
@@ -44,4 +47,8 @@ class CloudflareConnection:
     def store(self) -> CloudflareStore:
         """The whole store. The time that a run may take begins anew: a person may have thought about the plan."""
         self._client.begin_anew()
-        return CloudflareStore(self._client, self._path, random.random, lists=self._reader.lists)
+        return CloudflareStore(self._client, self._access.certificates_path, random.random, lists=self._reader.lists)
+
+    def examine(self, *, cas: bool, pages: bool) -> Iterator[Diagnostic]:
+        """As `Connection`."""
+        return examine(self._client, self._access, cas=cas, pages=pages)

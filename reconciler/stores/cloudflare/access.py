@@ -43,6 +43,11 @@ class Access:
     has_global_key: bool = False
 
     @property
+    def host(self) -> str:
+        """Where the API is, for a person."""
+        return urlsplit(self.base_url).netloc
+
+    @property
     def certificates_path(self) -> str:
         """The list's path below `base_url`; an entry's is this, a slash and its id."""
         return f"/accounts/{self.account_id}/mtls_certificates"

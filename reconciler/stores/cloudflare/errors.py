@@ -28,6 +28,7 @@ from reconciler.stores.cloudflare.wire import Trouble
 class Operation(Enum):
     """What was asked for."""
 
+    VERIFY = "be verified"
     LIST = "list the certificates"
     GET = "read a certificate"
     WORKERS = "read what Workers present"
@@ -227,6 +228,13 @@ _RULES = (
     _Rule(PermissionLacking, "Cloudflare does not know the token", _TOKEN_HINT, numbers=_numbers(9106)),
     _Rule(
         PermissionLacking,
+        "Cloudflare does not know the token",
+        _TOKEN_HINT,
+        numbers=_numbers(1000),
+        fragments=("invalid api token",),
+    ),
+    _Rule(
+        PermissionLacking,
         "the token is not valid",
         _TOKEN_HINT,
         numbers=_numbers(9109),
@@ -254,6 +262,11 @@ _RULES = (
 )
 
 
+def permission_of(operation: Operation) -> str:
+    """The permission that a call needs, by its name in Cloudflare's API."""
+    return _PERMISSIONS.get(operation, READ_PERMISSION)
+
+
 def refusal(
     operation: Operation, status: int, troubles: Iterable[Trouble], secrets: Secrets, *, has_global_key: bool = False
 ) -> StoreRefused:
@@ -266,7 +279,7 @@ def refusal(
     if rule is None:
         hint = "nothing more was changed in this run; look the code up at developers.cloudflare.com, then run again"
         return UnknownStoreError(f"Cloudflare refuses to {operation.value}: {said}", number=number, hint=hint)
-    permission = _PERMISSIONS.get(operation, READ_PERMISSION)
+    permission = permission_of(operation)
     hint = rule.hint.format(permission=permission, dashboard=_DASHBOARD[permission])
     if has_global_key and rule.kind is PermissionLacking:
         hint += f" ({GLOBAL_KEY} is set too; mtlsctl uses the token alone)"

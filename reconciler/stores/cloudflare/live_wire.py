@@ -6,6 +6,7 @@ What a decision rests on must be there: a reply without it is unusable, and neve
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, TypeVar
 
 from pydantic import (
@@ -132,6 +133,13 @@ class AssociationBody(_Body):
 
     service: Annotated[str, BeforeValidator(_text_or_empty)] = ""
     status: Annotated[str, BeforeValidator(_text_or_empty)] = ""
+
+
+class TokenBody(_Body):
+    """What Cloudflare says of the token that asks."""
+
+    status: str
+    expires_on: datetime | None = None
 
 
 class PagesCertificateBody(_Body):

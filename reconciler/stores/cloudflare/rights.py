@@ -1,0 +1,123 @@
+"""What the token may do, as far as harmless reads tell.
+
+A token's permissions can be listed only with a right to do so, which nobody gives to the token of a pipeline. So one
+call of each kind that reads is made. Whether it may write nobody can tell without writing: that is said to be unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from reconciler.core.errors import Diagnostic, Severity, StoreError, StoreRefused
+from reconciler.stores.cloudflare.access import TOKEN, Access
+from reconciler.stores.cloudflare.client import Call, Client
+from reconciler.stores.cloudflare.errors import Operation, PermissionLacking, WrongAccount, permission_of
+from reconciler.stores.cloudflare.live_wire import NamedBody, TokenBody, parse
+
+_OF_AN_ACCOUNT = "cfat_"  # Cloudflare's token formats of 2026
+_OTHER_ACCOUNT = 9109
+_FEW: Mapping[str, str | int] = {"page": 1, "per_page": 5}
+_LIVE = "to see what serves: `--live`, `--deploy`, and before an entry is retired"
+_RETIRE = "before an entry is retired"
+_CA = "before a CA is retired"
+
+
+@dataclass(frozen=True, slots=True)
+class _Need:
+    """What a permission is for. `path` is read to find out; without one it is not known, and `hint` says why."""
+
+    operation: Operation
+    purpose: str
+    path: str = ""
+    query: Mapping[str, str | int] = field(default_factory=dict)
+    hint: str = ""
+
+
+def examine(client: Client, access: Access, *, cas: bool, pages: bool) -> Iterator[Diagnostic]:
+    """Whether Cloudflare knows the token; then each permission, what needs it, and whether the token has it.
+
+    `cas` and `pages`: whether such are declared, which need more. Each call is made once. Findings, never an error.
+    """
+    try:
+        verified = _verify(client, access)
+        yield verified
+        if verified.severity is Severity.INFO:
+            for need in _needs(client, access, cas=cas, pages=pages):
+                yield _ask(client, need)
+    except StoreError as error:
+        yield _warning(error.code, f"the account could not be asked: {error.message}", error.hint)
+
+
+def _needs(client: Client, access: Access, *, cas: bool, pages: bool) -> Iterator[_Need]:
+    account = f"/accounts/{access.account_id}"
+    write = "nothing is written to find out; the first upload of a run goes alone, and stops it where it is refused"
+    yield _Need(Operation.LIST, "for every command that asks the store", access.certificates_path, _FEW)
+    yield _Need(Operation.UPLOAD, "for `apply` and `retire`", hint=write)
+    yield _Need(Operation.WORKERS, _LIVE, f"{account}/workers/scripts")
+    yield _Need(Operation.HYPERDRIVE, _RETIRE, f"{account}/hyperdrive/configs")
+    if pages:
+        yield _Need(Operation.PAGES, "to see what Pages projects serve", f"{account}/pages/projects")
+    if cas:
+        zones = {"account.id": access.account_id, **_FEW}
+        yield _Need(Operation.ZONES, _CA, "/zones", zones)
+        zone = _some_zone(client, zones)
+        path = f"/zones/{zone}/certificate_authorities/hostname_associations" if zone else ""
+        yield _Need(Operation.HOSTNAMES, _CA, path, hint="the token sees no zone to ask about")
+
+
+def _some_zone(client: Client, query: Mapping[str, str | int]) -> str | None:
+    try:
+        zones = parse(list[NamedBody], client.send(Call(Operation.ZONES, "GET", "/zones", query)).result)
+    except StoreRefused:
+        return None
+    return zones[0].id if zones and zones[0].id.isalnum() else None
+
+
+def _verify(client: Client, access: Access) -> Diagnostic:
+    """A user's token and an account's are verified at different places; older ones do not show which they are."""
+    paths = ["/user/tokens/verify", f"/accounts/{access.account_id}/tokens/verify"]
+    if access.token.startswith(_OF_AN_ACCOUNT):
+        paths.reverse()
+    refused: StoreRefused | None = None
+    for path in paths:
+        try:
+            found = parse(TokenBody, client.send(Call(Operation.VERIFY, "GET", path)).result)
+        except StoreRefused as error:
+            refused = refused or error
+            continue
+        status = found.status if found else "in an unknown state"
+        until = f", until {found.expires_on:%Y-%m-%d}" if found and found.expires_on else ""
+        if status != "active":
+            hint = f"make a new token, and set {TOKEN}"
+            return _warning("token-inactive", f"Cloudflare says that the token is {status}{until}", hint)
+        return _note("account", f"{access.host} knows the token, which is active{until}; account {access.account_id}")
+    return _warning("token-unknown", refused.message if refused else "", refused.hint if refused else None)
+
+
+def _ask(client: Client, need: _Need) -> Diagnostic:
+    """One permission: held, lacking, or not known. WrongAccount, and PermissionLacking for a token of another account,
+    where every other answer would be the same."""
+    permission = permission_of(need.operation)
+    unknown = f"{permission}: not known; needed {need.purpose}"
+    if not need.path:
+        return _note("token-rights", unknown, need.hint)
+    try:
+        client.send(Call(need.operation, "GET", need.path, need.query))
+    except WrongAccount:
+        raise
+    except PermissionLacking as error:
+        if error.number == _OTHER_ACCOUNT:
+            raise
+        return _warning("token-lacks", f"{error.message}; needed {need.purpose}", error.hint)
+    except StoreRefused as error:
+        return _note("token-rights", unknown, error.message)
+    return _note("token-rights", f"{permission}: held; needed {need.purpose}")
+
+
+def _note(code: str, message: str, hint: str | None = None) -> Diagnostic:
+    return Diagnostic(Severity.INFO, code, message, None, hint)
+
+
+def _warning(code: str, message: str, hint: str | None) -> Diagnostic:
+    return Diagnostic(Severity.WARNING, code, message, None, hint)
