@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from reconciler.adopt_settings import InitRequest, choose_stack, choose_store, d
 from reconciler.configs import load_configs
 from reconciler.core.adoption import Adoption
 from reconciler.core.certificates import parse_stored
-from reconciler.core.errors import Diagnostic, FileError, Place
+from reconciler.core.errors import Diagnostic, FileError, Place, Severity
 from reconciler.core.identifiers import is_askable
 from reconciler.core.model import (
     Declaration,
@@ -33,6 +34,7 @@ from reconciler.private.folder import FOLDER, make_folder
 from reconciler.project import Project
 from reconciler.survey import Survey, survey
 from reconciler.system.atomic import create_atomic
+from reconciler.system.discover import find_file
 from reconciler.takeover.everything import certificate_files, propose_everything
 from reconciler.takeover.names import Names, common_name
 from reconciler.takeover.propose import propose
@@ -74,7 +76,18 @@ def init(project: Project, request: InitRequest) -> Adoption:
     written = [*_save(project, scene, proposal), *_write_around(project)]
     create_atomic(project.folder / project.name, text.encode(), where=Place(project.name))
     written.insert(0, project.name)
-    return _adoption(project, reader, proposal, (*found.findings, *about), written, searched=request.below is not None)
+    findings = (*_above(project), *found.findings, *about)
+    return _adoption(project, reader, proposal, findings, written, searched=request.below is not None)
+
+
+def _above(project: Project) -> Iterator[Diagnostic]:
+    """Another mtls.toml in a parent folder, which commands run here took until now."""
+    above = find_file(project.folder.parent) if project.folder != project.files.root else None
+    if above is not None:
+        name = os.path.relpath(above, project.folder)
+        message = f"{name} is there already; commands that are run in this folder take the new one from now on"
+        hint = f"`mtlsctl --file {name}` takes the other; two files must not declare the same environment"
+        yield Diagnostic(Severity.INFO, "file-above", message, Place(name), hint)
 
 
 def update(project: Project, request: InitRequest) -> Adoption:

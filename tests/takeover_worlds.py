@@ -23,6 +23,7 @@ from reconciler.core.model import (
     Retire,
     StoreKind,
     StoreSettings,
+    Sweep,
     WorkerLabel,
     WranglerFile,
 )
@@ -122,7 +123,8 @@ class Taken:
     @property
     def actual(self) -> Actual:
         """What a plan of it looks at."""
-        return Actual(files=self.declared, listing=Listing(tuple(self.world.entries)), asked=self.world.asked)
+        listing = Listing(tuple(self.world.entries))
+        return Actual(files=self.declared, listing=listing, asked=self.world.asked, sweep=Sweep())
 
     @cached_property
     def plan(self) -> Plan:

@@ -222,6 +222,17 @@ def test_what_the_embedded_store_has_is_taken_over_again(project: Project) -> No
     assert list(tomli.loads(project.read("mtls.toml"))["certificates"]) == ["billing"]
 
 
+def test_an_mtls_toml_in_a_parent_folder_is_noted(project: Project) -> None:
+    """From now on the new one is taken here."""
+    git(project.folder, "init", "-q")
+    project.run("init")
+    (project.folder / "apps/shop").mkdir(parents=True)
+    result = project.run("init", "--stack", "other", folder="apps/shop")
+    assert result.code == 0
+    assert "info[file-above]: ../../mtls.toml is there already" in result.out
+    assert "file-above" not in project.run("init", "--file", "second.toml").out
+
+
 # --- an account -----------------------------------------------------------------------------------------------------
 
 
@@ -394,6 +405,31 @@ def test_a_file_that_can_not_be_read_is_left_out_and_the_others_are_taken(accoun
     assert configs_of(account) == ["a/wrangler.toml"]
     (found,) = [one for one in report["findings"] if one["code"] == "left-out"]
     assert (found["path"], found["line"]) == ("b/wrangler.toml", 1)
+
+
+def test_a_name_that_is_no_text_is_left_out(account: Account) -> None:
+    """mtls.toml could not have it."""
+    one = bound_in(account, "a/wrangler.toml")
+    odd = os.fsencode(account.project.folder) + b"/\xff"
+    os.mkdir(odd)  # noqa: PTH102 - no Path has these bytes for sure
+    Path(os.fsdecode(odd), "wrangler.toml").write_text(wrangler(A=one))
+    report = account.report()
+    assert configs_of(account) == ["a/wrangler.toml"]
+    (found,) = [one for one in report["findings"] if one["code"] == "left-out"]
+    assert "its name is no UTF-8" in found["message"]
+
+
+def test_a_key_that_was_pasted_for_an_id_is_never_quoted(account: Account) -> None:
+    """Nor one that became the name of an environment, or of a binding; the files are left out and said."""
+    key = issued(1).key_pem.decode()
+    line = "".join(key.splitlines()[1:-1])
+    project = account.project
+    project.write("a/wrangler.toml", wrangler(A=key.replace("\n", "\\n")))
+    project.write("b/wrangler.toml", wrangler(A=UNKNOWN) + f'[env."{line}"]\nname = "x"\n')
+    project.write("c/wrangler.toml", wrangler(**{line: UNKNOWN}))
+    results = [account.init(), project.run("init", "--update", "--format", "json"), project.run("status", "--orphans")]
+    assert results[0].out.count("warning[left-out]") == 3
+    search(project, results, (1,), tuple(f"{name}/wrangler.toml" for name in "abc"))
 
 
 def test_only_what_is_below_the_folder_of_from_is_taken(account: Account) -> None:
@@ -608,17 +644,19 @@ def test_at_a_terminal_it_asks_little_and_explains_itself(project: Project) -> N
     """Stack and store; an empty answer is the default."""
     code, seen = at_a_terminal(project.folder, "payments\n\n")
     assert code == 0
-    assert "A stack is the owner mark on everything that is uploaded" in seen
+    assert "A stack is the owner mark on all that is uploaded" in seen
     assert "Name of the stack [shop-app]: " in seen
     assert "Store: local or cloudflare [local]: " in seen
     assert tomli.loads(project.read("mtls.toml"))["stack"] == "payments"
 
 
 def test_an_answer_that_is_none_is_asked_for_again(project: Project) -> None:
-    """Where only some will do."""
-    code, seen = at_a_terminal(project.folder, "\nsqlite\nlocal\n")
+    """A stack that can't be one, a store that there is not."""
+    code, seen = at_a_terminal(project.folder, "My Team\nteam\nsqlite\nlocal\n")
     assert code == 0
-    assert "Please answer local or cloudflare." in seen
+    assert "'My Team' can't be the name of a stack" in seen
+    assert "please answer local or cloudflare" in seen
+    assert tomli.loads(project.read("mtls.toml"))["stack"] == "team"
 
 
 def test_what_the_command_line_says_is_not_asked(project: Project) -> None:

@@ -192,6 +192,13 @@ ROWS = [
         '[workers.checkout.env."my env".bindings]\nMORE = "NAME"',
     ),
     Row(
+        "a placeholder of a binding that is called as a certificate is",
+        [OURS],
+        {None: {"BILLING": uid(1)}, "staging": {"BILLING": "TODO"}},
+        ["placeholder-left"],
+        '[workers.checkout.env.staging.bindings]\nBILLING = "billing"',
+    ),
+    Row(
         "an id that the list lacks and the store knows is no finding",
         [],
         BOUND,

@@ -10,12 +10,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler import keys
+from reconciler.core.adoption import Adoption
 from reconciler.core.errors import Severity
-from reconciler.core.model import Entry, EntryId, Policy, StoreKind, StoreSettings, WranglerFile
+from reconciler.core.model import Action, Entry, EntryId, Policy, StoreKind, StoreSettings, WranglerFile
 from reconciler.core.model.proposed import FoundCertificate, Proposal
 from reconciler.desired.parse import parse_declaration
 from reconciler.desired.refused import accepts
 from reconciler.desired.rules import check_binding_name, check_environment_name, name_rule
+from reconciler.documents.adoption import init_document
+from reconciler.outputs.adoption import render_adoption
+from reconciler.outputs.style import PLAIN
 from reconciler.takeover.names import NAME_LENGTH, STACK_LENGTH, Names, default_stack, fit_name
 from reconciler.takeover.propose import propose
 from reconciler.takeover.write import EXAMPLE, EXPORTED, HEAD, POLICY, write_declaration
@@ -505,3 +509,26 @@ def test_taking_over_twice_adds_nothing(world: World) -> None:
     again = taken.updated(world)
     assert again.text == taken.text
     assert "update-by-hand" not in again.codes()
+
+
+# --- the report -----------------------------------------------------------------------------------------------------
+
+
+def test_changes_of_the_plan_are_announced() -> None:
+    """A stack that is taken up again may have an old entry that is due to go."""
+    entries = [entry(1, 1, "@billing", age=60), entry(2, 2, "@billing", age=30)]
+    taken = take(entries, {None: {"BILLING": uid(2)}}, {"new.pem": 2})
+    assert [str(change.action) for change in taken.plan.changes] == ["retire"]
+    done = Adoption("mtls.toml", False, True, STACK, StoreSettings(), ("mtls.toml",), taken.proposal, (), taken.plan)
+    text = render_adoption(done, PLAIN)
+    assert f"`mtlsctl plan` has 1 change:\n  - retire  {uid(1)} of billing  (superseded)" in text
+    assert init_document(done, lambda _: None).pending[Action.RETIRE] == 1
+
+
+def test_hostile_names_are_text_in_the_report() -> None:
+    """Paths and stacks are shown as one line."""
+    done = take([entry(1, 1, "x")], {None: {"A": uid(1)}}, {"c.pem": 1})
+    report = Adoption("\x1b[2J", False, True, "\u202e", StoreSettings(), ("a\nb",), done.proposal, (), done.plan)
+    text = render_adoption(report, PLAIN)
+    assert not {"\x1b", "\u202e"} & set(text)
+    assert "a\\x0ab" in text

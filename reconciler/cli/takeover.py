@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -167,31 +168,39 @@ def _demand_folder(certificates: str | None) -> None:
 def _asked(project: Project, request: InitRequest) -> InitRequest:
     """What was not given on the command line, asked for where there is a terminal to ask at."""
     from reconciler.adopt_settings import choose_stack, choose_store
+    from reconciler.core.errors import UsageError
     from reconciler.core.model import StoreKind
+
+    def why_no_stack(answer: str) -> str | None:
+        try:
+            choose_stack(project, replace(request, stack=answer))
+        except UsageError as error:
+            return error.message
+        return None
+
+    def why_no_store(answer: str) -> str | None:
+        kinds = [kind.value for kind in StoreKind]
+        return None if answer in kinds else f"please answer {' or '.join(kinds)}"
 
     if not sys.stdin.isatty() or not sys.stderr.isatty():
         return request
     if request.stack is None:
-        _explain("A stack is the owner mark on everything that is uploaded from this mtls.toml, such as a team's name.")
-        request = replace(request, stack=_ask("Name of the stack", choose_stack(project, request)))
-        choose_stack(project, request)
+        say("\nA stack is the owner mark on all that is uploaded from this mtls.toml, such as a team's name.", err=True)
+        request = replace(request, stack=_ask("Name of the stack", choose_stack(project, request), why_no_stack))
     if request.kind is None and request.account is None:
-        _explain(
-            "The store is a Cloudflare account's, or the embedded one, a file in this folder, to try and rehearse."
+        say(
+            "\nThe store is a Cloudflare account's, or an embedded one in this folder, to try and to rehearse.",
+            err=True,
         )
         suggested = choose_store(project, request, ()).kind
-        kind = _ask("Store: local or cloudflare", suggested, known=tuple(StoreKind))
-        request = replace(request, kind=StoreKind(kind))
+        request = replace(request, kind=StoreKind(_ask("Store: local or cloudflare", suggested, why_no_store)))
     return request
 
 
-def _explain(text: str) -> None:
-    say(f"\n{text}", err=True)
-
-
-def _ask(question: str, default: str, *, known: tuple[str, ...] = ()) -> str:
-    """An answer, the default for an empty one. Of `known` answers one; DeclinedError at the end of the input."""
+def _ask(question: str, default: str, why_not: Callable[[str], str | None]) -> str:
+    """An answer that will do, the default for an empty one; DeclinedError at the end of the input."""
     from reconciler.core.errors import DeclinedError
+    from reconciler.outputs.escape import printable
 
     while True:
         say(f"{question} [{default}]: ", err=True, nl=False)
@@ -199,9 +208,10 @@ def _ask(question: str, default: str, *, known: tuple[str, ...] = ()) -> str:
         if not line:
             raise DeclinedError("no answer; nothing was written")
         answer = line.strip() or default
-        if not known or answer in known:
+        why = why_not(answer)
+        if why is None:
             return answer
-        _explain(f"Please answer {' or '.join(known)}.")
+        say(printable(why), err=True)
 
 
 # --- orphans --------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
@@ -72,10 +72,12 @@ def _meant(text: str, entries: Sequence[Entry]) -> Entry | None:
     return by_id[EntryId(near[0])] if near else None
 
 
-def placeholder(use: Use) -> Orphan:
-    """Nothing that could be an id of this store stands there."""
+def placeholder(use: Use, declared: Container[str]) -> Orphan:
+    """Nothing that could be an id of this store stands there. A certificate that is called so may be meant."""
     message = f"{use.text} has the placeholder {use.found.certificate_id!r}"
-    finding = Diagnostic(Severity.WARNING, "placeholder-left", message, use.pointer, _line_for(use, None))
+    name = use.found.binding.lower().replace("_", "-")
+    hint = _line_for(use, f'"{name}"' if name in declared else None)
+    finding = Diagnostic(Severity.WARNING, "placeholder-left", message, use.pointer, hint)
     return Orphan(finding, spots=(_spot(use),))
 
 

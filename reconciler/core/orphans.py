@@ -128,7 +128,7 @@ class _Look:
             if use.declared is None and entry.id in self.names:
                 yield say.undeclared(use, self.names[entry.id])
         elif is_placeholder(text, kind):
-            yield say.placeholder(use)
+            yield say.placeholder(use, self.desired.declaration.certificates)
         elif is_of_other_store(text, kind):
             yield say.of_other_store(use)
         else:
