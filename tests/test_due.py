@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -108,6 +109,19 @@ def test_the_finding_of_a_renewal_follows_the_first_end_in_the_chain() -> None:
     found = find_due(wanted, name, NOW + 70 * DAY)
     assert found is not None
     assert (found.code, f"{NOW + 100 * DAY:%Y-%m-%d}" in found.message) == ("renewal-due", True)
+
+
+def test_a_root_that_has_ended_in_the_file_is_due_and_no_expired_chain() -> None:
+    """Origins use their own copy of it, which has most probably ended too: it is told, as what it is."""
+    old = make_ca("Old root", not_before=NOW - YEAR, not_after=NOW - DAY)
+    chain = Bundle((old.issue("client").der, old.der))
+    wanted = desired({"billing": 1})
+    (name,) = wanted.bundles
+    wanted = replace(wanted, bundles={name: chain})
+    there = actual([replace(entry(1, 1, "@billing"), certificates=chain.pem())])
+    dates = [one for one in plan_of(wanted, there).diagnostics if one.code in {"renewal-due", "certificate-expired"}]
+    assert [one.code for one in dates] == ["renewal-due"]
+    assert f"it ended on {NOW - DAY:%Y-%m-%d}" in dates[0].message
 
 
 @pytest.mark.parametrize(

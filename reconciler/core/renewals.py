@@ -52,12 +52,13 @@ def count_renewals(desired: Desired, due: Iterable[Due], now: datetime) -> Mappi
 
 
 def find_due(desired: Desired, name: CertificateName, now: datetime) -> Diagnostic | None:
-    """That a certificate which is valid still is to be renewed now."""
+    """That a certificate of which nothing worse is to be said has to be renewed now."""
     bundle, declared = desired.bundles[name], desired.declaration.certificates[name]
     due = renewal_start(bundle, renew_before_of(desired.declaration, name))
     if now < due or find_always_due(desired, name) is not None:
         return None
-    message = f"{name!r} is due for renewal since {due:%Y-%m-%d}: it ends on {bundle.ends:%Y-%m-%d %H:%M} UTC"
+    ends = "ended" if bundle.ends < now else "ends"  # a root in the file may have, and that alone is no error
+    message = f"{name!r} is due for renewal since {due:%Y-%m-%d}: it {ends} on {bundle.ends:%Y-%m-%d %H:%M} UTC"
     pointer = Pointer(desired.declaration.path, ("certificates", name, "certificate"))
     hint = f"get a new certificate, replace {declared.path}, and run `mtlsctl apply`"
     return Diagnostic(Severity.WARNING, "renewal-due", message, pointer, hint, name)
