@@ -123,8 +123,9 @@ def plan_approved(project: Project, saved: Plan, deploy: Wanted = NOBODY) -> Pla
     """The plan of this moment as far as a saved one allows it; StalePlanError where it goes beyond."""
     demand_appliable(saved)
     try:
-        deployed = frozenset(change.worker for change in saved.changes if isinstance(change, Deploy))
-        wanted = replace(deploy, workers=deployed)
+        deploys = [change for change in saved.changes if isinstance(change, Deploy)]
+        split = frozenset(change.script for change in deploys if len(change.serving) > 1)
+        wanted = replace(deploy, workers=frozenset(change.worker for change in deploys), split=split)
         planned = plan(project, PlanRequest(only=saved.partial, allow_deletes=_ANY_NUMBER, deploy=wanted))
     except UsageError as error:
         message = f"the saved plan is of certificates that are not declared any more: {error.message}"

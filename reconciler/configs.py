@@ -99,8 +99,8 @@ class _Finder:
             file = read_wrangler(target, self.files.read(target, limit=MAX_BYTES))
         except ReconcilerError:
             return Built(target, frozenset())
-        top = file.environments[None].bindings
-        return Built(target, frozenset((found.binding, found.certificate_id) for found in top))
+        top = file.environments[None]
+        return Built(target, frozenset((found.binding, found.certificate_id) for found in top.bindings), top.script)
 
 
 def load_configs(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -180,3 +181,52 @@ def test_wrangler_that_ends_well_and_deploys_nothing_is_found_out(bench: Bench, 
     assert result.code == 5
     assert "wrangler ended well, but version" in result.out
     assert "not " + file_id(project) in result.out
+
+
+def test_what_a_build_made_is_what_is_deployed(bench: Bench, project: Project) -> None:
+    """`--config` leads wrangler past its redirect, so the built file is named itself, and only once it has the ids."""
+    assert project.run("apply", "--yes").code == 0
+    built = {"name": "tiny", "main": "built.js", "compatibility_date": "2026-01-01"}
+    project.write("dist/built.js", "export default { fetch: () => new Response('built') };\n")
+    project.write(".wrangler/deploy/config.json", '{"configPath": "../../dist/wrangler.json"}')
+    project.write("dist/wrangler.json", json.dumps(built))
+    result = project.run("apply", "--yes", "--deploy")
+    assert result.code == 1
+    assert "build-needed" in result.out
+    binding = {"binding": "MY_CERT", "certificate_id": file_id(project)}
+    project.write("dist/wrangler.json", json.dumps(built | {"mtls_certificates": [binding]}))
+    planned = project.run("plan", "--deploy", "--out", "plan.json")
+    assert "wrangler.toml (top level), built as dist/wrangler.json, as tiny" in planned.out
+    project.write("index.js", "this is no program\n")  # who deployed it would fail
+    result = project.run("apply", "plan.json")
+    assert result.code == 0, result.out + result.err
+    assert bench.serving() == {file_id(project)}
+
+
+def test_a_file_of_another_account_is_not_deployed(bench: Bench, project: Project) -> None:
+    """wrangler would follow the file: what serves was looked at in another account."""
+    assert project.run("apply", "--yes").code == 0
+    bench.state.add_account("f" * 32)
+    project.write("wrangler.toml", f'account_id = "{"f" * 32}"\n' + project.read("wrangler.toml"))
+    before = len(bench.worker.deployments)
+    result = project.run("apply", "--yes", "--deploy")
+    assert result.code == 1
+    assert "account-differs" in result.out
+    assert "deploy  wrangler.toml" not in result.out
+    assert len(bench.worker.deployments) == before
+    assert bench.state.account("f" * 32).holders.workers == {}
+
+
+def test_an_approved_plan_may_end_the_gradual_deployment_that_it_saw(bench: Bench, project: Project) -> None:
+    """And no other: one that began after it was saved is not ended by it."""
+    bench.passes("versions", "upload")
+    old, new = (str(version["id"]) for version in bench.worker.versions[-2:])
+    assert project.run("plan", "--deploy", "--out", "before.json").code == 0
+    bench.passes("versions", "deploy", f"{old}@90", f"{new}@10", "--yes")
+    result = project.run("apply", "before.json")
+    assert "gradual-deployment" in result.out
+    assert len(bench.worker.deployed()) == 2
+    assert project.run("plan", "--deploy", "--over-split", "--out", "over.json").code == 0
+    assert project.run("apply", "before.json", "--over-split").code == 4
+    assert project.run("apply", "over.json").code == 0
+    assert bench.serving() == {file_id(project)}

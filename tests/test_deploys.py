@@ -49,6 +49,12 @@ def named(bindings: Mapping[str, str], script: str | None = "shop") -> WranglerF
     return replace(made, environments={None: replace(made.environments[None], script=script)}, worker_name=script)
 
 
+def of_account(account_id: str) -> WranglerFile:
+    """A wrangler file that says its account."""
+    made = named({"BILLING": NEW.id})
+    return replace(made, environments={None: replace(made.environments[None], account_id=account_id)})
+
+
 def serves(*versions: Mapping[str, EntryId]) -> Live:
     """What the Worker serves: one version, or two that share the traffic."""
     share = 100 / max(len(versions), 1)
@@ -70,6 +76,7 @@ class Row:
     content: int = 1
     undeployed: bool = False
     declared: Mapping[str, str] = field(default_factory=lambda: {"BILLING": "billing"})
+    more: Mapping[EnvironmentName, Mapping[str, str]] = field(default_factory=dict)
 
 
 ROWS = [
@@ -112,14 +119,46 @@ ROWS = [
     Row(
         "a build has the new id",
         serves({"BILLING": OLD.id}),
-        replace(named({"BILLING": NEW.id}), built=Built("dist/w.json", frozenset({("BILLING", str(NEW.id))}))),
+        replace(named({"BILLING": NEW.id}), built=Built("dist/w.json", frozenset({("BILLING", str(NEW.id))}), "shop")),
         deploys=1,
     ),
     Row(
         "a build still has the old id",
         serves({"BILLING": OLD.id}),
-        replace(named({"BILLING": NEW.id}), built=Built("dist/w.json", frozenset({("BILLING", str(OLD.id))}))),
+        replace(named({"BILLING": NEW.id}), built=Built("dist/w.json", frozenset({("BILLING", str(OLD.id))}), "shop")),
         findings=["build-needed", "redirected"],
+    ),
+    Row(
+        "a build is of another Worker, as of another environment",
+        serves({"BILLING": OLD.id}),
+        replace(
+            named({"BILLING": NEW.id}), built=Built("dist/w.json", frozenset({("BILLING", str(NEW.id))}), "shop-x")
+        ),
+        findings=["build-needed", "redirected"],
+    ),
+    Row(
+        "a build still has a binding that is to go",
+        serves({"BILLING": NEW.id, "GONE": OLD.id}),
+        replace(
+            named({"BILLING": NEW.id}),
+            built=Built("dist/w.json", frozenset({("BILLING", str(NEW.id)), ("GONE", str(OLD.id))}), "shop"),
+        ),
+        findings=["build-needed", "redirected"],
+    ),
+    Row("the file is of another account", serves({"BILLING": OLD.id}), of_account("f" * 32)),
+    Row("the file says the account of the store", serves({"BILLING": OLD.id}), of_account("a" * 32), deploys=1),
+    Row(
+        "two environments are one Worker",
+        serves({"BILLING": OLD.id}),
+        replace(
+            named({"BILLING": NEW.id}),
+            environments={
+                None: replace(file({None: {"BILLING": NEW.id}}).environments[None], script="shop"),
+                "x": replace(file({"x": {"BILLING": NEW.id}}).environments["x"], script="shop"),
+            },
+        ),
+        more={"x": {"BILLING": "billing"}},
+        findings=["deploy-ambiguous", "deploy-ambiguous"],
     ),
     Row("an undeclared binding of ours still serves", serves({"BILLING": NEW.id, "GONE": OLD.id}), deploys=1),
     Row(
@@ -132,11 +171,13 @@ ROWS = [
 
 def plan_of(row: Row) -> Plan:
     declared = worker(
-        tables={None: row.declared},
+        tables={None: row.declared, **row.more},
         undeployed=frozenset({None}) if row.undeployed else frozenset(),
         deploy=Deployer.WRANGLER if row.declares else None,
     )
-    wanted = desired({"billing": row.content}, [declared], store=StoreKind.CLOUDFLARE)
+    found = desired({"billing": row.content}, [declared], store=StoreKind.CLOUDFLARE)
+    account = replace(found.declaration.store, account_id="a" * 32)
+    wanted = replace(found, declaration=replace(found.declaration, store=account))
     there = actual([NEW, OLD], {"checkout": row.found}, live=row.live)
     changes = make_changes(wanted, there, NOW, deploy=row.wanted)
     return make_plan(changes, wanted, there.listing, now=NOW)
@@ -148,9 +189,14 @@ def test_a_deploy_is_planned_only_where_what_serves_differs(row: Row) -> None:
     plan = plan_of(row)
     assert len([change for change in plan.changes if change.action == "deploy"]) == row.deploys
     said = {problem.code for problem in plan.diagnostics if problem.certificate is None}
-    assert said & {"gradual-deployment", "not-live", "live-unread", "deploy-unsupported", "build-needed"} == set(
-        row.findings
-    ) - {"redirected"}
+    assert said & {
+        "gradual-deployment",
+        "not-live",
+        "live-unread",
+        "deploy-unsupported",
+        "build-needed",
+        "deploy-ambiguous",
+    } == set(row.findings) - {"redirected"}
 
 
 def test_a_deploy_keeps_its_key_when_its_upload_is_done() -> None:

@@ -85,6 +85,8 @@ def _deploy_wave(run: Run, wave: Sequence[tuple[int, Deploy]]) -> None:
 
 def _deploy(roller: Roller, deploy: Deploy) -> _Deployed:
     try:
+        if deploy.built is not None:  # made for this one environment; it has no others
+            return roller.deploy(deploy.built, None, deploy.script)
         return roller.deploy(deploy.config, deploy.environment, deploy.script)
     except ReconcilerError as error:
         return error

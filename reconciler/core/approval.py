@@ -38,10 +38,12 @@ def demand_digest(found: Plan, digest: str) -> None:
 def approve(found: Plan, saved: Plan) -> Plan:
     """The plan found now, where every change of it is in the saved one; StalePlanError where one is not.
 
-    Changes that were done meanwhile may be missing. What was waiting when the plan was saved stays waiting.
+    Changes that were done meanwhile may be missing, and a gradual deployment may have ended. What was waiting when
+    the plan was saved stays waiting.
     """
     _demand_same_target(found, saved)
     allowed = {_key(change) for change in saved.changes}
+    allowed |= {_key(replace(change, serving=())) for change in saved.changes if isinstance(change, Deploy)}
     waited = {waiting.entry.id for waiting in saved.waiting}
     changes: list[Change] = []
     held: list[Waiting] = []

@@ -12,6 +12,7 @@ from reconciler.core.differences import certificate_differences
 from reconciler.core.errors import Diagnostic
 from reconciler.core.identifiers import is_of_other_store, is_placeholder
 from reconciler.core.inventory import Inventory
+from reconciler.core.live import is_elsewhere
 from reconciler.core.model import (
     Action,
     Actual,
@@ -29,7 +30,6 @@ from reconciler.core.model import (
     EnvironmentName,
     FoundBinding,
     Reason,
-    StoreKind,
     Unknown,
     WranglerFile,
 )
@@ -113,10 +113,9 @@ class _BindingDiffer:
 
     def _misplaced(self, site: Site) -> Diagnostic | None:
         """Why nothing can be bound in an environment that is there."""
-        account = self.desired.declaration.store.account_id
-        theirs = site.found.account_id
-        if self.store is StoreKind.CLOUDFLARE and account and theirs and account != theirs:
-            return findings.account_differs(site, account)
+        store = self.desired.declaration.store
+        if is_elsewhere(store, site.found):
+            return findings.account_differs(site, str(store.account_id))
         if site.file.pages and site.environment not in (None, *findings.PAGES_ENVIRONMENTS):
             return findings.pages_environment(site)
         return None

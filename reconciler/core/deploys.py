@@ -5,18 +5,20 @@ Decided by what is live, never by what a run wrote, so that the next run finishe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reconciler.core.binding_findings import environment_text
 from reconciler.core.errors import Diagnostic, Pointer, Severity
 from reconciler.core.identifiers import is_placeholder
 from reconciler.core.inventory import Inventory
-from reconciler.core.live import declared_environments, target_of
+from reconciler.core.live import declared_environments, is_elsewhere, target_of
 from reconciler.core.model import (
     Action,
     Actual,
     BindingChange,
+    Built,
     ByCertificate,
     DeclaredWorker,
     Deploy,
@@ -34,12 +36,14 @@ from reconciler.core.model import (
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """Who is deployed: everybody (`--deploy`), or the Workers that declare it. `over_split`: also over a gradual
-    deployment that is under way. `nobody`: deploys are not what this run is about. `workers`: these as well."""
+    deployment that is under way. `nobody`: deploys are not what this run is about. `workers`: these as well, and those
+    of `split` (real names) over a gradual deployment, for that was approved."""
 
     everybody: bool = False
     over_split: bool = False
     nobody: bool = False
     workers: frozenset[WorkerLabel] = frozenset()
+    split: frozenset[str] = frozenset()
 
     def includes(self, worker: DeclaredWorker) -> bool:
         """Whether this Worker is ours to deploy."""
@@ -77,11 +81,22 @@ def diff_deploys(
     out = DeployDiff()
     if actual.live is None or inventory is None:
         return out
+    names = _places_by_name(desired, actual)
     for worker, environment, file in declared_environments(desired, actual.files):
-        if wanted.includes(worker):
+        if wanted.includes(worker) and not is_elsewhere(desired.declaration.store, file.environments[environment]):
             mine = [one for one in bindings if (one.config, one.environment) == (file.path, environment)]
-            _Place(desired, actual, inventory, worker, environment, file, mine).diff(out, wanted)
+            _Place(desired, actual, inventory, worker, environment, file, mine, names).diff(out, wanted)
     return out
+
+
+def _places_by_name(desired: Desired, actual: Actual) -> Mapping[str, Sequence[str]]:
+    """Which environments of which files are a Worker, by its real name; each wants to be all of it."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for _, environment, file in declared_environments(desired, actual.files):
+        target = target_of(file, environment)
+        if target is not None and not is_elsewhere(desired.declaration.store, file.environments[environment]):
+            names[target].append(f"{file.path} ({environment_text(environment)})")
+    return names
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +110,7 @@ class _Place:
     environment: EnvironmentName
     file: WranglerFile
     changes: Sequence[BindingChange]
+    names: Mapping[str, Sequence[str]]
 
     def diff(self, out: DeployDiff, wanted: Wanted) -> None:
         target = target_of(self.file, self.environment)
@@ -119,7 +135,7 @@ class _Place:
         bindings = tuple(self._to_present(serving))
         if not any(one.differs for one in bindings):
             return
-        problem = self._in_the_way(bindings, serving, wanted)
+        problem = self._in_the_way(target, bindings, serving, wanted)
         if problem is not None:
             out.diagnostics.append(problem)
             return
@@ -132,30 +148,39 @@ class _Place:
                 reasons=(Reason.LIVE_DIFFERS,),
                 bindings=bindings,
                 serving=tuple(version.id for version in serving),
+                built=self.file.built.path if self.file.built else None,
             )
         )
 
     def _in_the_way(
-        self, bindings: Sequence[ToPresent], serving: Sequence[LiveVersion], wanted: Wanted
+        self, target: str, bindings: Sequence[ToPresent], serving: Sequence[LiveVersion], wanted: Wanted
     ) -> Diagnostic | None:
         store = self.desired.declaration.store.kind
         free = next((one.binding for one in bindings if one.id is not None and is_placeholder(one.id, store)), None)
         if free is not None:
             why = f"{free} still has a placeholder for an id"
             return self._say("deploy-blocked", Severity.ERROR, why, "see what stands in the way of that binding")
-        if len(serving) > 1 and not wanted.over_split:
+        if len(self.names[target]) > 1:
+            why = f"{' and '.join(self.names[target])} are one Worker, {target}; each deploy would undo the other's"
+            hint = "give each a name of its own, or declare the one that is to serve"
+            return self._say("deploy-ambiguous", Severity.ERROR, why, hint)
+        if len(serving) > 1 and not wanted.over_split and target not in wanted.split:
             why = "a gradual deployment is under way, which a deploy would end"
             hint = "finish it with `wrangler versions deploy`, or deploy over it with `--over-split`"
             return self._say("gradual-deployment", Severity.ERROR, why, hint)
+        return self._build_needed(target, bindings)
+
+    def _build_needed(self, target: str, bindings: Sequence[ToPresent]) -> Diagnostic | None:
         built = self.file.built
-        if built is not None and self.environment is None and not self._is_built(bindings):
+        if built is None:
+            return None
+        if built.script != target:
+            why = f"wrangler deploys {built.path}, which a build made for {built.script or 'a Worker without a name'}"
+            return self._say("build-needed", Severity.ERROR, why, f"build it for {target}, then apply again")
+        if not all(_has(built, one) for one in bindings):
             why = f"wrangler deploys {built.path}, which a build made and which names other ids"
             return self._say("build-needed", Severity.ERROR, why, "build again, then apply again")
         return None
-
-    def _is_built(self, bindings: Sequence[ToPresent]) -> bool:
-        there = self.file.built.bindings if self.file.built else frozenset()
-        return all((one.binding, one.id) in there for one in bindings if one.id is not None or one.digest is not None)
 
     def _serving(self, target: str) -> tuple[LiveVersion, ...]:
         found = self.actual.live.workers.get(target) if self.actual.live else None
@@ -198,3 +223,10 @@ class _Place:
         where = Pointer(self.file.path, () if self.environment is None else ("env", self.environment))
         message = f"{self.file.path} ({environment_text(self.environment)}) can't be deployed: {why}"
         return Diagnostic(severity, code, message, where, hint)
+
+
+def _has(built: Built, one: ToPresent) -> bool:
+    """Whether a built file says of a binding what is to be presented."""
+    if one.id is None and one.digest is None:
+        return all(binding != one.binding for binding, _ in built.bindings)
+    return (one.binding, one.id) in built.bindings

@@ -26,7 +26,7 @@ def join_live(drift: Drift, plan: Plan, desired: Desired, actual: Actual) -> Dri
     stock = take_stock(desired, actual)
     owned = stock.owned if stock else {}
     rows = [row for row in plan.live or () if _is_ours(row, frozenset(owned))]
-    findings = tuple(_findings(rows, desired))
+    findings = tuple(_findings(rows, desired, actual))
     in_sync = sum(row.state is LiveState.IN_SYNC for row in rows)
     unread = tuple(dict.fromkeys(_unread(row) for row in rows if row.state is LiveState.UNKNOWN))
     joined = drift.joined(findings, in_sync=in_sync)
@@ -39,7 +39,7 @@ def _is_ours(row: LiveBinding, owned: frozenset[EntryId]) -> bool:
     return declared or any(one.id in owned for one in row.live)
 
 
-def _findings(rows: list[LiveBinding], desired: Desired) -> Iterator[DriftFinding]:
+def _findings(rows: list[LiveBinding], desired: Desired, actual: Actual) -> Iterator[DriftFinding]:
     for row in rows:
         state = _STATES.get(row.state)
         undeployed = desired.declaration.workers[row.worker].undeployed
@@ -49,12 +49,13 @@ def _findings(rows: list[LiveBinding], desired: Desired) -> Iterator[DriftFindin
             state = State.UNEXPECTED
         elif row.state is LiveState.NEEDS_DEPLOY and all(one.id is None for one in row.live):
             state = State.MISSING
-        yield _finding(row, state)
+        built = actual.files[row.worker].built
+        yield _finding(row, state, built.path if built else None)
 
 
-def _finding(row: LiveBinding, state: State) -> DriftFinding:
+def _finding(row: LiveBinding, state: State, built: str | None) -> DriftFinding:
     serves = " and ".join(f"{one.id or 'nothing'} ({one.share:g} %)" for one in row.live) or row.detail or "nothing"
-    command = shlex.join(deploy_command(row.config, row.environment))
+    command = shlex.join(deploy_command(row.config, row.environment, built))
     split = row.state is LiveState.SPLIT
     return DriftFinding(
         state=state,

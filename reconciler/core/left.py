@@ -26,15 +26,21 @@ class ToDeploy:
     config: str
     environment: EnvironmentName
     script: str | None
+    built: str | None = None
 
     @property
     def command(self) -> tuple[str, ...]:
         """What deploys it, from the folder of mtls.toml."""
-        return deploy_command(self.config, self.environment)
+        return deploy_command(self.config, self.environment, self.built)
 
 
-def deploy_command(config: str, environment: EnvironmentName) -> tuple[str, ...]:
-    """What deploys one environment of a wrangler file; an empty `--env` is the top level, said so."""
+def deploy_command(config: str, environment: EnvironmentName, built: str | None = None) -> tuple[str, ...]:
+    """What deploys one environment of a wrangler file; an empty `--env` is the top level, said so.
+
+    `built`: what a build made of the file for one environment; named itself, for `--config` leads past any redirect.
+    """
+    if built is not None:
+        return ("wrangler", "deploy", "--config", built, "--env=")
     return ("wrangler", "deploy", "--config", config, f"--env={environment or ''}")
 
 
@@ -62,7 +68,7 @@ def find_left(
         if row.state is LiveState.NEEDS_DEPLOY:
             left.setdefault((row.config, row.environment), row.worker)
     return tuple(
-        ToDeploy(worker, config, environment, _script(files.get(worker), environment))
+        ToDeploy(worker, config, environment, _script(files.get(worker), environment), _built(files.get(worker)))
         for (config, environment), worker in sorted(left.items(), key=lambda item: (item[0][0], item[0][1] or ""))
         if (config, environment) not in deployed
     )
@@ -70,3 +76,7 @@ def find_left(
 
 def _script(file: WranglerFile | None, environment: EnvironmentName) -> str | None:
     return target_of(file, environment) if file is not None and environment in file.environments else None
+
+
+def _built(file: WranglerFile | None) -> str | None:
+    return file.built.path if file is not None and file.built is not None else None

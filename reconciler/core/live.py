@@ -18,7 +18,10 @@ from reconciler.core.model import (
     EnvironmentName,
     Live,
     LiveVersion,
+    StoreKind,
+    StoreSettings,
     WorkerLabel,
+    WranglerEnvironment,
     WranglerFile,
 )
 
@@ -77,6 +80,12 @@ def target_of(file: WranglerFile, environment: EnvironmentName) -> str | None:
     return f"{PAGES}{script}/{'preview' if environment == 'preview' else 'production'}"
 
 
+def is_elsewhere(store: StoreSettings, found: WranglerEnvironment) -> bool:
+    """Whether an environment is of another account than the store: its ids mean nothing here, nor its Worker's name."""
+    ours = store.account_id if store.kind is StoreKind.CLOUDFLARE else None
+    return ours is not None and found.account_id not in (None, ours)
+
+
 def targets_of(desired: Desired, files: Mapping[WorkerLabel, WranglerFile]) -> tuple[str, ...]:
     """Everything declared that can be live, each once."""
     found = (target_of(file, environment) for _, environment, file in declared_environments(desired, files))
@@ -100,7 +109,7 @@ def compare_live(desired: Desired, actual: Actual, inventory: Inventory | None) 
         return ()
     rows: list[LiveBinding] = []
     for worker, environment, file in declared_environments(desired, actual.files):
-        seen = _Seen(worker, environment, file, actual.live, inventory)
+        seen = _Seen(worker, environment, file, actual.live, inventory, desired.declaration.store)
         rows.extend(seen.row(name) for name in seen.names())
     return tuple(rows)
 
@@ -114,6 +123,7 @@ class _Seen:
     file: WranglerFile
     live: Live
     inventory: Inventory | None
+    store: StoreSettings
 
     def names(self) -> tuple[str, ...]:
         """Declared ones first, then the file's, then those that are only live."""
@@ -145,11 +155,15 @@ class _Seen:
 
     def _serving(self) -> tuple[LiveVersion, ...]:
         target = target_of(self.file, self.environment)
+        if is_elsewhere(self.store, self.file.environments[self.environment]):
+            return ()
         found = self.live.workers.get(target) if target is not None else None
         return found.serving if found else ()
 
     def _state(self, file_id: str | None, live: tuple[Presented, ...]) -> tuple[LiveState, str | None]:
         target = target_of(self.file, self.environment)
+        if is_elsewhere(self.store, self.file.environments[self.environment]):
+            return LiveState.UNKNOWN, "it is of another account than the store"
         if target is None:
             return LiveState.UNKNOWN, "the wrangler file gives the Worker no name"
         if target in self.live.unread:

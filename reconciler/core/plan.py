@@ -100,7 +100,7 @@ def change_key(change: Change) -> dict[str, str]:
     """What makes two changes the same: action, content, file, environment, binding, the id before, a declared remote.
 
     Times, foreign entries, other bytes of files and absolute paths do not matter. A binding to an id that is managed
-    elsewhere has no content of ours, so the id itself stands for it.
+    elsewhere has no content of ours, so the id itself stands for it. To end a gradual deployment is more than a deploy.
     """
     parts: dict[str, str | None]
     match change:
@@ -122,6 +122,7 @@ def change_key(change: Change) -> dict[str, str]:
                 "config": change.config,
                 "environment": change.environment,
                 "presents": json.dumps(sorted(presents, key=str)),
+                "over": "a gradual deployment" if len(change.serving) > 1 else None,
             }
         case Retire():
             parts = {"digest": change.digest, "before": change.entry.id}

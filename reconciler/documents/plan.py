@@ -67,6 +67,7 @@ class ChangePart(Document):
     remote: bool | None = None
     uploaded_on: UtcTime | None = None
     script: str | None = None
+    built: str | None = None
     serving: tuple[str, ...] | None = None
     presents: tuple[PresentPart, ...] | None = None
     differences: tuple[DifferencePart, ...] | None = None
@@ -268,6 +269,7 @@ def change_part(change: Change) -> ChangePart:
                 config=change.config,
                 environment=change.environment,
                 script=change.script,
+                built=change.built,
                 serving=change.serving,
                 presents=tuple(_present_part(one) for one in change.bindings),
             )

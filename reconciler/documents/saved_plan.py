@@ -172,6 +172,7 @@ def _deploy(part: ChangePart) -> Deploy:
             for one in part.presents or ()
         ),
         serving=part.serving or (),
+        built=part.built,
     )
 
 

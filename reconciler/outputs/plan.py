@@ -111,7 +111,8 @@ def describe(change: Change) -> str:
             return f"{where} = {printable(change.certificate)}" if change.certificate else where
         case Deploy():
             where = f"{printable(change.config)} ({printable(environment_text(change.environment))})"
-            return f"{where} as {printable(change.script)}"
+            built = f", built as {printable(change.built)}," if change.built is not None else ""
+            return f"{where}{built} as {printable(change.script)}"
         case Retire():
             return f"{printable(change.entry.id)} of {printable(change.certificate)}"
         case _:

@@ -120,6 +120,7 @@ class Deploy:
     """Hand one environment of a wrangler file to wrangler, for what serves presents other ids than the file names.
 
     `script` is the Worker's real name, `serving` the ids of the versions that serve now, `bindings` all that are ours.
+    `built`: what a build made of the file, and is deployed instead.
     """
 
     worker: WorkerLabel
@@ -129,6 +130,7 @@ class Deploy:
     reasons: tuple[Reason, ...]
     bindings: tuple[ToPresent, ...]
     serving: tuple[str, ...] = ()
+    built: str | None = None
 
     action = Action.DEPLOY
     phase = Phase.DEPLOY

@@ -69,10 +69,12 @@ class WranglerEnvironment:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What a build tool made of a wrangler file, and wrangler deploys instead: its path and bindings by id."""
+    """What a build tool made of a wrangler file, and wrangler deploys instead: its path, bindings by id, and the real
+    name of its Worker. It was made for one environment and has none itself."""
 
     path: str
     bindings: frozenset[tuple[str, str]]
+    script: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
