@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from reconciler.core.errors import FileError
 from reconciler.core.model import EnvironmentName
 from reconciler.runtime.children import OnLine, RuntimeFailure, environment, running
 from reconciler.runtime.wrangler import QUIET, plain, private_folder
@@ -14,6 +13,10 @@ _NODE = ("NODE_PATH", "NODE_OPTIONS", "NODE_EXTRA_CA_CERTS", "NVM_DIR", "VOLTA_H
 """What Node and the managers of its versions look at; a shim that npm put there may be one of theirs."""
 _MOST = 200 * 1024 * 1024
 _MOST_LINES = 12
+_KEPT_LINES = 400
+_LONGEST_LINE = 400
+LONGEST_S = 1800.0
+"""A build may take long; what takes longer hangs."""
 
 
 class BundleFailed(RuntimeFailure):
@@ -23,7 +26,13 @@ class BundleFailed(RuntimeFailure):
 
 
 def bundle(
-    wrangler: Path, config: Path, name: EnvironmentName, *, environ: Mapping[str, str], on_line: OnLine
+    wrangler: Path,
+    config: Path,
+    name: EnvironmentName,
+    *,
+    environ: Mapping[str, str],
+    on_line: OnLine,
+    longest_s: float = LONGEST_S,
 ) -> bytes:
     """The upload form of an environment of a wrangler file, made by a dry run in the file's folder.
 
@@ -32,8 +41,9 @@ def bundle(
     told: list[str] = []
 
     def hear(line: str) -> None:
-        told.append(plain(line))
+        told.append(plain(line)[:_LONGEST_LINE])
         on_line(told[-1])
+        del told[:-_KEPT_LINES]
 
     with private_folder("dev") as folder:
         form = folder / "form"
@@ -41,17 +51,23 @@ def bundle(
         variables = {**environment(environ, *_NODE), **QUIET, "WRANGLER_LOG_PATH": str(folder / "logs")}
         command = [str(wrangler), "deploy", *options]
         with running(command, environ=variables, on_out=hear, on_err=hear, cwd=config.parent) as child:
-            code = child.wait()
+            try:
+                code = child.wait(longest_s)
+            except TimeoutError as error:
+                message = f"wrangler did not end within {longest_s:.0f} s, so it was ended"
+                raise BundleFailed(message, hint=f"what it said:\n{_worth(told)}") from error
         if code != 0 or not form.is_file():
             raise BundleFailed("wrangler could not make this Worker", hint=f"{_hint(code)}\n{_worth(told)}")
         return _read(form)
 
 
 def _read(form: Path) -> bytes:
-    size = form.stat().st_size
-    if size > _MOST:
-        raise FileError(f"what wrangler made has {size:,} bytes, more than a Worker may have", code="dev-bundle")
-    return form.read_bytes()
+    with form.open("rb") as file:
+        data = file.read(_MOST + 1)
+    if len(data) > _MOST:
+        message = f"what wrangler made has more than {_MOST:,} bytes, far more than a Worker may have"
+        raise BundleFailed(message, hint="is something bundled into it that does not belong there?")
+    return data
 
 
 def _worth(lines: list[str]) -> str:
