@@ -144,6 +144,7 @@ def apply(
 ) -> Outcome:
     """Carry out a plan that was made in this run, under the lock of the checkout, and write the journal."""
     from reconciler.apply import World, apply_plan
+    from reconciler.proving import Proving
     from reconciler.system.journal import Journal
 
     made = planned.plan
@@ -157,6 +158,7 @@ def apply(
         observer=_Both(journal, observer),
         still_safe=partial(_retirable, project, planned),
         roller=partial(project.rollers.open, planned.desired.declaration),
+        prover=Proving(project.files, project.provers.prober),
         waves=waves,
     )
     outcome = apply_plan(made, planned.desired, world, phases)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from reconciler.core.certificate_files import MAX_CHAIN_BYTES, parse_file
@@ -16,14 +17,14 @@ from reconciler.core.proof.trust import roots_of
 
 @dataclass(frozen=True, slots=True)
 class Proving:
-    """The port `OriginProver` over the files of a project."""
+    """The port `OriginProver` over the files of a project; `prober` is asked for only where it is needed."""
 
     files: FileReader
-    prober: Prober
+    prober: Callable[[], Prober]
 
     def prove(self, origin: Origin, pair: Pair) -> Proof:
         """The proof; ReconcilerError where the file of `ca` can't be used."""
-        seen = self.prober.probe(Target(origin.url, load_roots(self.files, origin), origin.expect_status), pair)
+        seen = self.prober().probe(Target(origin.url, load_roots(self.files, origin), origin.expect_status), pair)
         return Proof(origin.url, seen, judge(seen))
 
 

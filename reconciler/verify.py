@@ -227,7 +227,7 @@ class _One:
         return self._origin(origin, opened.key) if level is Level.ORIGIN else self._runtime(origin, opened.key, roots)
 
     def _origin(self, origin: Origin, key: PrivateKey) -> LevelResult:
-        proof = Proving(self.run.project.files, self.run.project.provers.prober()).prove(origin, Pair(self.bundle, key))
+        proof = Proving(self.run.project.files, self.run.project.provers.prober).prove(origin, Pair(self.bundle, key))
         judged = proof.judgement
         findings = tuple(proof_warnings(self.declared.name, proof, self.bundle, self.where))
         return LevelResult(

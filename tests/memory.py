@@ -9,8 +9,9 @@ from pathlib import PurePosixPath
 from typing import NoReturn
 
 from reconciler.core.errors import FileChangedError, FileError
-from reconciler.core.model import Declaration, EntryId, EnvironmentName, KeyReference, Sweep
+from reconciler.core.model import Declaration, EntryId, EnvironmentName, KeyReference, Origin, Sweep
 from reconciler.core.ports import PrivateKey
+from reconciler.core.proof.ports import Pair
 from tests.pki import NOW
 
 
@@ -28,6 +29,13 @@ class NoRollers:
 
     def open(self, declaration: Declaration) -> NoRoller:
         return NoRoller()
+
+
+class NoProver:
+    """Proves nothing, and is surprised to be asked."""
+
+    def prove(self, origin: Origin, pair: Pair) -> NoReturn:
+        raise AssertionError(f"nobody wanted anything proved at {origin.url}")
 
 
 class NoProvers:

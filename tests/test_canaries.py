@@ -21,7 +21,12 @@ SECRET = slice(48, 91)
 
 def windows(key: Issued) -> set[str]:
     """Every run of 20 characters of a key's secret, wherever its lines break."""
-    body = "".join(line for line in key.key_pem.decode().splitlines() if not line.startswith("-"))
+    return windows_of(key.key_pem)
+
+
+def windows_of(pem: bytes) -> set[str]:
+    """The same of a key in PEM."""
+    body = "".join(line for line in pem.decode().splitlines() if not line.startswith("-"))
     secret = body[SECRET]
     return {secret[start : start + WINDOW] for start in range(len(secret) - WINDOW + 1)}
 

@@ -39,7 +39,7 @@ from reconciler.core.ports import NewEntry, PrivateKey
 from reconciler.observe import observe
 from reconciler.stores.local import LocalStore, open_in_memory
 from reconciler.wrangler.read import read_wrangler
-from tests.memory import MemoryClock, MemoryFiles, MemoryKeys, NoRoller
+from tests.memory import MemoryClock, MemoryFiles, MemoryKeys, NoProver, NoRoller
 from tests.pki import NOW
 from tests.worlds import bundle, certificate, issued, pem, worker
 
@@ -109,7 +109,13 @@ class Universe:
         keys = MemoryKeys({name: issued(number).key_pem for name, number in KEYS.items()})
         gated = _Gated(self, gate or Gate())
         world = World(
-            store=gated, files=gated, keys={"env": keys}, observer=Watch(), still_safe=self.still_safe, roller=NoRoller
+            store=gated,
+            files=gated,
+            keys={"env": keys},
+            observer=Watch(),
+            still_safe=self.still_safe,
+            roller=NoRoller,
+            prover=NoProver(),
         )
         return apply_plan(plan, self.desired, world)
 

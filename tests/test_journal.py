@@ -28,7 +28,7 @@ from reconciler.core.outcome import Status, Step
 from reconciler.documents.journal import RunFinished, RunStarted, StepFinished, StepStarted
 from reconciler.stores.local import open_in_memory
 from reconciler.system.journal import Journal, JournalFile, read_journal
-from tests.memory import MemoryClock, MemoryFiles, MemoryKeys, NoRoller
+from tests.memory import MemoryClock, MemoryFiles, MemoryKeys, NoProver, NoRoller
 from tests.worlds import CONFIG, actual, desired, entry, file, issued, plan_of, uid, worker
 
 PLAN_DIGEST = "sha256:" + "ab" * 32
@@ -138,6 +138,7 @@ def test_a_real_run_leaves_no_key_in_the_journal(tmp_path: Path, key: int) -> No
         observer=written,
         still_safe=lambda _: frozenset(),
         roller=NoRoller,
+        prover=NoProver(),
     )
     outcome = apply_plan(plan, wanted, world)
     written.end(exit_code=outcome.exit_code, interrupted=outcome.interrupted)

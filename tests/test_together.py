@@ -36,7 +36,7 @@ from tests.cloudflare_server import (
     make_store,
     refusing,
 )
-from tests.memory import MemoryClock, MemoryFiles, NoRoller
+from tests.memory import MemoryClock, MemoryFiles, NoProver, NoRoller
 from tests.store_contract import SetClock
 from tests.test_retire_live import GONE
 from tests.worlds import actual, certificate, desired, issued, plan_of
@@ -175,6 +175,7 @@ def carry_out(
         observer=watch or Watch(),
         still_safe=lambda _: frozenset(safe),
         roller=NoRoller,
+        prover=NoProver(),
     )
     return apply_plan(plan, WANTED, world)
 

@@ -6,7 +6,7 @@ from itertools import groupby
 
 from reconciler.apply.run import Run
 from reconciler.core.errors import FileChangedError, Pointer, ReconcilerError
-from reconciler.core.model import Action, BindingChange, EntryId, Phase
+from reconciler.core.model import Action, BindingChange, Change, EntryId, Phase, Upload
 from reconciler.core.outcome import Status, Step
 from reconciler.wrangler.edit import Edit, RemoveBinding, SetBinding, edit_wrangler
 from reconciler.wrangler.formats import MAX_BYTES
@@ -58,8 +58,18 @@ def _as_edit(run: Run, change: BindingChange) -> Edit | None:
 
 def _blocked_step(run: Run, change: BindingChange) -> Step:
     asked = Phase.UPLOAD in run.phases
-    note = f"the upload of {change.certificate!r} failed" if asked else "its upload is in a phase not asked for"
+    what = "failed" if _upload_failed(run, change) else "was not made"
+    note = f"the upload of {change.certificate!r} {what}" if asked else "its upload is in a phase not asked for"
     return Step(change, Status.NOT_STARTED, note=note, blocked=not asked)
+
+
+def _upload_failed(run: Run, change: BindingChange) -> bool:
+    steps = (run.steps.get(index) for index, other in enumerate(run.plan.changes) if _uploads(other, change))
+    return any(step is not None and step.status is Status.FAILED for step in steps)
+
+
+def _uploads(other: Change, change: BindingChange) -> bool:
+    return isinstance(other, Upload) and other.digest == change.digest
 
 
 def _stale(path: str, data: bytes, changes: list[BindingChange]) -> list[BindingChange]:

@@ -11,6 +11,7 @@ from reconciler.core.model import Change, Desired, EntryId, Phase, Upload
 from reconciler.core.outcome import Status, Step
 from reconciler.core.plan import Plan
 from reconciler.core.ports import Files, Roller, Sources, Store
+from reconciler.core.proof.ports import OriginProver
 
 
 class Observer(Protocol):
@@ -35,6 +36,7 @@ class World:
     """Which entries a plan of this very moment would retire, the whole tree looked through again; told whether this run
     has uploaded something."""
     roller: Callable[[], Roller]
+    prover: OriginProver
     waves: Sequence[int | None] = (None,)
     """How many Workers are deployed at a time; None: all that are left."""
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from functools import partial
 
+from reconciler.apply.keys import open_key
 from reconciler.apply.run import Run
 from reconciler.apply.together import Effect, attempt_all
-from reconciler.core.errors import AlreadyStored, InputError, Pointer, ReconcilerError, Severity, StoreError
-from reconciler.core.key_pairs import check_pair, only_key
+from reconciler.core.errors import AlreadyStored, ReconcilerError, StoreError
 from reconciler.core.model import Entry, Phase, Upload
 from reconciler.core.outcome import Status, Step
 from reconciler.core.ownership import CUSTOM, is_other_stacks, read_mark
@@ -38,23 +38,8 @@ def upload_all(run: Run) -> None:
 
 
 def _open_key(run: Run, upload: Upload) -> PrivateKey | None:
-    """The key of an upload, its pair proved and nothing beside it; None for a CA."""
-    certificates = run.desired.declaration.certificates
-    for name in (upload.certificate, *upload.shared_with):
-        reference = certificates[name].key
-        if reference is None:
-            continue
-        where = Pointer(run.desired.declaration.path, ("certificates", name, "private_key"))
-        try:
-            key = run.world.keys[reference.source].open(reference)
-        except ReconcilerError as error:
-            error.where = error.where or where
-            raise
-        problems = check_pair(run.desired.bundles[name], key.pem, where=where)
-        if any(found.severity is Severity.ERROR for found in problems):
-            raise InputError(problems)
-        return PrivateKey(only_key(key.pem), (*key.findings, *problems))
-    return None
+    """The key of an upload; None for a CA."""
+    return open_key(run, (upload.certificate, *upload.shared_with))
 
 
 def _prepare(run: Run, upload: Upload) -> Effect:

@@ -29,6 +29,7 @@ class PhaseName(StrEnum):
     UPLOAD = "upload"
     BIND = "bind"
     DEPLOY = "deploy"
+    VERIFY = "verify"
     RETIRE = "retire"
 
 

@@ -8,7 +8,8 @@ from typing import assert_never
 
 from reconciler.core.binding_findings import environment_text
 from reconciler.core.errors import ReconcilerError, StalePlanError
-from reconciler.core.model import BindingChange, Change, Condition, Deploy, Retire, Upload, Waiting
+from reconciler.core.gates import guards
+from reconciler.core.model import BindingChange, Change, Condition, Deploy, Retire, Upload, Verify, Waiting
 from reconciler.core.plan import Plan, Quota, change_key
 from reconciler.core.retire import keep
 
@@ -48,7 +49,11 @@ def approve(found: Plan, saved: Plan) -> Plan:
     changes: list[Change] = []
     held: list[Waiting] = []
     beyond: list[Change] = []
+    _demand_same_gates(found, saved)
+    approved = [change for change in found.changes if _key(change) in allowed]
     for change in found.changes:
+        if isinstance(change, Verify) and not any(guards(change, other) for other in approved):
+            continue  # what it stands before is held
         if _key(change) in allowed:
             changes.append(change)
         elif isinstance(change, Retire) and change.entry.id in waited:
@@ -62,6 +67,18 @@ def approve(found: Plan, saved: Plan) -> Plan:
         )
     quota = found.quota and _without_retires(found.quota, held)
     return replace(found, changes=tuple(changes), waiting=(*found.waiting, *held), quota=quota)
+
+
+def _demand_same_gates(found: Plan, saved: Plan) -> None:
+    """What was approved with a proof before it is not done without: the gate may have left mtls.toml meanwhile."""
+    proofs = {_key(change) for change in found.changes}
+    lost = [one for one in saved.changes if isinstance(one, Verify) and _key(one) not in proofs]
+    for proof in lost:
+        if any(guards(proof, change) for change in found.changes):
+            raise StalePlanError(
+                f"the saved plan has a proof that the plan found now lacks: {_name(proof)}; nothing was changed",
+                hint="somebody changed `verify` or `verify_before` since: make a new plan and have it approved",
+            )
 
 
 def _without_retires(quota: Quota, held: list[Waiting]) -> Quota:
@@ -92,6 +109,8 @@ def _name(change: Change) -> str:
             return f"{change.action} {change.binding} in {place}"
         case Deploy():
             return f"deploy {change.config} ({environment_text(change.environment)})"
+        case Verify():
+            return f"verify {change.certificate} at {change.origin} before the {change.before}"
         case Retire():
             return f"retire {change.entry.id} of {change.certificate}"
         case _:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from reconciler.core.gates import has_gate
 from reconciler.core.inventory import Inventory, Leaving
 from reconciler.core.model import (
     Actual,
@@ -13,6 +14,7 @@ from reconciler.core.model import (
     Desired,
     Entry,
     EntryId,
+    Gate,
     Reason,
     Retire,
 )
@@ -51,6 +53,7 @@ REQUIREMENTS = {
     Condition.USED_ELSEWHERE: "no Hyperdrive configuration, hostname or other service uses it",
     Condition.LIVE_UNCHECKED: "everything that may present it could be looked at",
     Condition.NOT_DEPLOYED: "every declared Worker that binds its certificate is found live",
+    Condition.UNPROVED: "its successor is proved at its origin, as `verify_before` says (at `mtlsctl apply`)",
     Condition.MAX_DELETES: "no more are retired in one run than `max_deletes` allows",
 }
 """What must be true before an entry is retired, by the condition that it else waits for."""
@@ -122,6 +125,8 @@ def _tell_leaving(leaving: Leaving, plan: Plan, desired: Desired, actual: Actual
     retired = any(isinstance(change, Retire) and change.entry.id == leaving.entry.id for change in plan.changes)
     if waiting is not None and waiting.condition is Condition.MAX_DELETES:
         conditions = (*conditions, Judged(waiting.condition, False, waiting.detail, waiting.until))
+    if has_gate(desired.declaration, leaving.certificate, Gate.RETIRE):
+        conditions = (*conditions, Judged(Condition.UNPROVED, None))
     return EntryStory(
         id=leaving.entry.id,
         entry=leaving.entry,

@@ -6,17 +6,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from reconciler.core.errors import Diagnostic, ExitCode, Severity, strongest
-from reconciler.core.model import Change, EntryId, Waiting
+from reconciler.core.model import Action, Change, EntryId, Waiting
 from reconciler.core.plan import Plan, exit_code_of
 
 
 class Status(StrEnum):
-    """How one change ended."""
+    """How one change ended. `unproved` is a proof that neither succeeded nor failed."""
 
     DONE = "done"
     FAILED = "failed"
     NOT_STARTED = "not-started"
     WAITING = "waiting"
+    UNPROVED = "unproved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,8 @@ class Outcome:
             codes.append(ExitCode.BLOCKED)
         if self.of(Status.FAILED):
             codes.append(ExitCode.FAILED)
-        if ExitCode.FAILED in codes and self.of(Status.DONE):
+        # A proof changes nothing, so a run in which only proofs succeeded is not done in part.
+        if ExitCode.FAILED in codes and any(step.change.action is not Action.VERIFY for step in self.of(Status.DONE)):
             codes.append(ExitCode.PARTIAL)
         return strongest(codes)
 

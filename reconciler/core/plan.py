@@ -13,6 +13,7 @@ from typing import assert_never
 from reconciler.core.calls import Calls
 from reconciler.core.diff import Changes, is_error
 from reconciler.core.errors import Diagnostic, ExitCode, Pointer, Severity, strongest
+from reconciler.core.gates import proofs_for
 from reconciler.core.live import LiveBinding
 from reconciler.core.model import (
     CA_LIMIT,
@@ -23,18 +24,22 @@ from reconciler.core.model import (
     Change,
     Deploy,
     Desired,
+    Gate,
     Listing,
     Retire,
     StoreSettings,
     Unknown,
     Upload,
+    Verify,
     Waiting,
 )
 from reconciler.core.ownership import CUSTOM
 from reconciler.core.renewals import Due, count_renewals, due_dates
 from reconciler.core.retire import hold_back, is_meant
 
-GUARD_RAILS = frozenset({"account-id-declared", "account-id-in-file", "gradual-deployment", "quota"})
+GUARD_RAILS = frozenset(
+    {"account-id-declared", "account-id-in-file", "gradual-deployment", "quota", "verify-inconclusive"}
+)
 """Codes of errors that are a guard rail doing its work, not invalid input: exit 3."""
 
 
@@ -97,7 +102,8 @@ class Plan:
 
 
 def change_key(change: Change) -> dict[str, str]:
-    """What makes two changes the same: action, content, file, environment, binding, the id before, a declared remote.
+    """What makes two changes the same: action, content, file, environment, binding, the id before, a declared remote;
+    of a proof where it is made, and before what.
 
     Times, foreign entries, other bytes of files and absolute paths do not matter. A binding to an id that is managed
     elsewhere has no content of ours, so the id itself stands for it. To end a gradual deployment is more than a deploy.
@@ -124,6 +130,8 @@ def change_key(change: Change) -> dict[str, str]:
                 "presents": json.dumps(sorted(presents, key=str)),
                 "over": "a gradual deployment" if len(change.serving) > 1 else None,
             }
+        case Verify():
+            parts = {"digest": change.digest, "origin": change.origin, "before": str(change.before)}
         case Retire():
             parts = {"digest": change.digest, "before": change.entry.id}
         case _:
@@ -149,9 +157,11 @@ def make_plan(
     retires, held_back = _within_limit(changes.retires, desired, allow_deletes)
     due = due_dates(desired, _chosen(desired, only))
     ordered: tuple[Change, ...] = (
+        *proofs_for(desired, uploads, Gate.UPLOAD),
         *sorted(uploads, key=lambda upload: upload.certificate),
         *sorted(bindings, key=_binding_order),
         *_deployable(changes.deploys, uploads),
+        *proofs_for(desired, retires, Gate.RETIRE),
         *retires,
     )
     return Plan(

@@ -39,6 +39,7 @@ class StepEnd(StrEnum):
     FAILED = "failed"
     NOT_STARTED = "not-started"
     WAITING = "waiting"
+    UNPROVED = "unproved"
     UNFINISHED = "unfinished"
 
 

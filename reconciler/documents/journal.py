@@ -54,6 +54,7 @@ class ChangeSummary(JournalPart):
     binding: str | None = None
     before: str | None = None
     after: str | None = None
+    origin: str | None = None
 
 
 class ProblemSummary(JournalPart):
@@ -136,6 +137,7 @@ def summary_of(change: Change) -> ChangeSummary:
         binding=part.binding,
         before=part.before,
         after=part.after,
+        origin=part.origin,
     )
 
 

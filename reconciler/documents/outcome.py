@@ -30,7 +30,10 @@ class DeployPart(Document):
 
 
 class OutcomeDocument(Document):
-    """What was done, what failed, what was not started, what waits. `plan_digest` names the plan."""
+    """What was done, what failed, what was not started, what waits. `plan_digest` names the plan.
+
+    `unproved`: proofs that neither succeeded nor failed.
+    """
 
     format: Literal["mtlsctl.outcome/1"] = "mtlsctl.outcome/1"
     stack: str
@@ -40,6 +43,7 @@ class OutcomeDocument(Document):
     done: tuple[StepPart, ...]
     failed: tuple[StepPart, ...]
     not_started: tuple[StepPart, ...]
+    unproved: tuple[StepPart, ...] = ()
     waiting: tuple[WaitingPart, ...]
     to_deploy: tuple[DeployPart, ...] = ()
     diagnostics: tuple[DiagnosticPart, ...]
@@ -60,6 +64,7 @@ def outcome_document(outcome: Outcome, resolve: Resolve, to_deploy: tuple[ToDepl
         done=tuple(map(part, outcome.of(Status.DONE))),
         failed=tuple(map(part, outcome.of(Status.FAILED))),
         not_started=tuple(map(part, outcome.of(Status.NOT_STARTED))),
+        unproved=tuple(map(part, outcome.of(Status.UNPROVED))),
         waiting=tuple(map(waiting_part, outcome.waiting)),
         to_deploy=tuple(_deploy_part(one) for one in to_deploy),
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in outcome.problems),

@@ -17,6 +17,7 @@ from reconciler.core.model import (
     StoreKind,
     ToPresent,
     Upload,
+    Verify,
 )
 from reconciler.core.model import Waiting as WaitingEntry
 from reconciler.core.plan import Plan, Quota
@@ -70,6 +71,7 @@ class ChangePart(Document):
     built: str | None = None
     serving: tuple[str, ...] | None = None
     presents: tuple[PresentPart, ...] | None = None
+    origin: str | None = None
     differences: tuple[DifferencePart, ...] | None = None
 
 
@@ -272,6 +274,15 @@ def change_part(change: Change) -> ChangePart:
                 built=change.built,
                 serving=change.serving,
                 presents=tuple(_present_part(one) for one in change.bindings),
+            )
+        case Verify():
+            return ChangePart(
+                action=change.action,
+                phase=change.phase,
+                reasons=change.reasons,
+                certificate=change.certificate,
+                content_digest=change.digest,
+                origin=change.origin,
             )
         case Retire():
             return ChangePart(

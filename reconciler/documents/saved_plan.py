@@ -20,11 +20,14 @@ from reconciler.core.model import (
     Difference,
     Entry,
     EntryId,
+    Gate,
+    Reason,
     Retire,
     StoreSettings,
     ToPresent,
     Unknown,
     Upload,
+    Verify,
     Waiting,
     WorkerLabel,
 )
@@ -135,6 +138,9 @@ def _change(part: ChangePart) -> Change:
         )
     if part.action is Action.DEPLOY:
         return _deploy(part)
+    if part.action is Action.VERIFY:
+        gate = Gate.UPLOAD if part.reasons == (Reason.BEFORE_UPLOAD,) else Gate.RETIRE
+        return Verify(certificate, part.content_digest or "", part.origin or "", gate)
     if part.action is Action.RETIRE:
         entry = Entry(EntryId(part.before or ""), part.name or "", uploaded_on=part.uploaded_on)
         return Retire(entry, certificate, part.content_digest or "", part.reasons)

@@ -59,6 +59,7 @@ def _step_line(step: HistoryStep, style: Style) -> str:
         StepEnd.FAILED: ("FAILED", style.bad),
         StepEnd.NOT_STARTED: ("not started", style.change),
         StepEnd.WAITING: ("waiting", style.change),
+        StepEnd.UNPROVED: ("not proved", style.change),
         StepEnd.UNFINISHED: ("started, end unknown", style.bad),
     }[step.status]
     text = f"  {paint(sign)}: {step.change.action} {_describe(step.change)}"
@@ -72,6 +73,8 @@ def _step_line(step: HistoryStep, style: Style) -> str:
 def _describe(change: ChangeSummary) -> str:
     """A change's subject in one phrase, as far as the journal has it."""
     certificate = printable(change.certificate or "")
+    if change.origin is not None:
+        return f"{certificate} at {printable(change.origin)}"
     if change.binding is None:
         return f"{printable(change.before)} of {certificate}" if change.before else certificate
     where = f"{printable(change.binding)} in {printable(change.config or '')}"

@@ -24,6 +24,7 @@ def step_line(step: Step, style: Style) -> str:
         Status.FAILED: ("FAILED", style.bad),
         Status.NOT_STARTED: ("not started", style.change),
         Status.WAITING: ("waiting", style.change),
+        Status.UNPROVED: ("not proved", style.change),
     }[step.status]
     text = f"  {paint(sign)}: {step.change.action} {describe(step.change)}"
     if step.status is Status.DONE and step.entry is not None:

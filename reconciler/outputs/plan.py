@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
 from typing import assert_never
 
 from reconciler.core.binding_findings import environment_text
@@ -13,10 +14,11 @@ from reconciler.core.model import (
     Change,
     Deploy,
     Difference,
-    Phase,
+    Gate,
     Retire,
     StoreKind,
     Upload,
+    Verify,
     Waiting,
 )
 from reconciler.core.plan import Plan
@@ -53,13 +55,11 @@ def _lines(plan: Plan, style: Style) -> Iterator[str]:
         yield style.warn(f"AS OF {plan.made:%Y-%m-%d %H:%M} UTC: for looking only, it can't be applied")
     if plan.offline:
         yield style.warn("OFFLINE: the store was not asked; what only it knows is marked `?`")
-    for phase in Phase:
-        changes = [change for change in plan.changes if change.phase is phase]
-        if changes:
-            yield ""
-            yield style.bold(f"{phase}:")
-            for change in changes:
-                yield from change_lines(change, style)
+    for phase, changes in groupby(plan.changes, key=lambda change: change.phase):
+        yield ""
+        yield style.bold(f"{phase}:")
+        for change in changes:
+            yield from change_lines(change, style)
     yield from _unknown_lines(plan, style)
     yield from _adopted_lines(plan, style)
     yield from waiting_lines(plan.waiting, style)
@@ -94,6 +94,9 @@ def change_lines(change: Change, style: Style) -> Iterator[str]:
                 yield from _difference_lines(change.differences)
         case Deploy():
             yield from deploy_lines(change)
+        case Verify():
+            what = "upload" if change.before is Gate.UPLOAD else "retire of its old entries"
+            yield f"            sends requests there; without this proof its {what} is not made"
         case Retire():
             yield f"            {printable(change.entry.name)}, uploaded {_day(change.entry.uploaded_on)}"
         case _:
@@ -113,6 +116,8 @@ def describe(change: Change) -> str:
             where = f"{printable(change.config)} ({printable(environment_text(change.environment))})"
             built = f", built as {printable(change.built)}," if change.built is not None else ""
             return f"{where}{built} as {printable(change.script)}"
+        case Verify():
+            return f"{printable(change.certificate)} at {printable(change.origin)}"
         case Retire():
             return f"{printable(change.entry.id)} of {printable(change.certificate)}"
         case _:

@@ -33,11 +33,15 @@ class Client:
 
 @dataclass(frozen=True)
 class Pki:
-    """`server_root` issued the server's certificate, `client_root` is what the server trusts clients by."""
+    """`server_root` issued the server's certificate, `client_root` is what the server trusts clients by.
+
+    `other_root` issued those of the wrong CA.
+    """
 
     server_root: Authority
     server: Issued
     client_root: Authority
+    other_root: Authority
     clients: dict[str, Client]
 
     def write(self, folder: Path) -> None:
@@ -58,7 +62,8 @@ def pki() -> Pki:
     server = server_root.issue("localhost", eku=(SERVER_AUTH,), san=local, **times)
     root = make_ca("Client Root", **times)
     between = root.issue_ca("Client Intermediate", **times)
-    other = make_ca("Other Root", **times).issue_ca("Other Intermediate", **times)
+    other_root = make_ca("Other Root", **times)
+    other = other_root.issue_ca("Other Intermediate", **times)
     right = between.issue("right", **times)
     old = Times(not_before=now - 20 * DAY, not_after=now - 10 * DAY)
     new = Times(not_before=now + 10 * DAY, not_after=now + 20 * DAY)
@@ -72,4 +77,4 @@ def pki() -> Pki:
     table = {name: Client(issued.chain_pem, issued.key_pem) for name, issued in clients.items()}
     table["missing intermediate"] = Client(right.certificate_pem, right.key_pem)
     table["mismatched key"] = Client(right.chain_pem, clients["expired"].key_pem)
-    return Pki(server_root, server, root, table)
+    return Pki(server_root, server, root, other_root, table)

@@ -17,6 +17,7 @@ from reconciler.core.model.changes import (
     ToPresent,
     Unknown,
     Upload,
+    Verify,
     Waiting,
 )
 from reconciler.core.model.declared import (
@@ -99,6 +100,7 @@ __all__ = [
     "ToPresent",
     "Unknown",
     "Upload",
+    "Verify",
     "Waiting",
     "WorkerLabel",
     "WranglerEnvironment",

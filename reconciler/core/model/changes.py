@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from reconciler.core.model.declared import Gate
 from reconciler.core.model.found import Entry
 from reconciler.core.model.words import BindingName, CertificateName, EntryId, EnvironmentName, WorkerLabel
 
@@ -43,6 +44,8 @@ class Reason(StrEnum):
     REMOTE_DIFFERS = "remote-differs"
     REMOVED = "removed"
     LIVE_DIFFERS = "live-differs"
+    BEFORE_UPLOAD = "before-upload"
+    BEFORE_RETIRE = "before-retire"
     SUPERSEDED = "superseded"
     ORPHANED = "orphaned"
 
@@ -138,6 +141,28 @@ class Deploy:
 
 
 @dataclass(frozen=True, slots=True)
+class Verify:
+    """Prove a certificate at its origin, and do what comes after it only if that succeeds.
+
+    `digest` is the content that is proved. `before` an upload it is not stored yet; before a retire it is the current
+    one that is proved, not what is to go.
+    """
+
+    certificate: CertificateName
+    digest: str
+    origin: str
+    before: Gate
+
+    action = Action.VERIFY
+    phase = Phase.VERIFY
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """What it is for."""
+        return (Reason.BEFORE_UPLOAD if self.before is Gate.UPLOAD else Reason.BEFORE_RETIRE,)
+
+
+@dataclass(frozen=True, slots=True)
 class Retire:
     """Delete one entry. `entry` is what was seen, compared again just before the delete."""
 
@@ -150,7 +175,7 @@ class Retire:
     phase = Phase.RETIRE
 
 
-Change = Upload | BindingChange | Deploy | Retire
+Change = Upload | BindingChange | Deploy | Verify | Retire
 
 
 class Condition(StrEnum):
@@ -173,6 +198,7 @@ class Condition(StrEnum):
     USED_ELSEWHERE = "used-elsewhere"
     MAX_DELETES = "max-deletes"
     IN_USE = "in-use"
+    UNPROVED = "unproved"
     CHANGED_MEANWHILE = "changed-meanwhile"
     NOT_IN_PLAN = "not-in-plan"
 

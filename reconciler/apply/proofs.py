@@ -1,0 +1,147 @@
+"""Proofs at origins before something else is done. What is not proved is not done, and the rest goes on.
+
+Before an upload every doubt stops it: nothing has changed yet, and the old certificate serves. Before a retire every
+doubt keeps the old entry, which is no failure; only an origin that refuses the current certificate is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from reconciler.apply.keys import open_key
+from reconciler.apply.run import Run
+from reconciler.core.errors import Pointer, ReconcilerError, Severity
+from reconciler.core.gates import guards, needs_proof
+from reconciler.core.model import CertificateName, Change, Condition, Gate, Phase, Retire, Upload, Verify
+from reconciler.core.outcome import Status, Step
+from reconciler.core.proof.ports import Pair
+from reconciler.core.proof.proofs import Proof, proof_problem, proof_warnings
+from reconciler.core.proof.verdicts import Standing
+from reconciler.core.retire import keep
+
+SIDE_BY_SIDE = 8
+"""Origins that are asked at once; each key is held as long as that takes."""
+
+
+def prove_before_uploads(run: Run) -> None:
+    """Prove what is to be uploaded, and start no upload that is not proved."""
+    _prove_all(run, Gate.UPLOAD)
+    uploads = [(index, change) for index, change in run.of(Phase.UPLOAD) if isinstance(change, Upload)]
+    for index, upload in uploads if Phase.UPLOAD in run.phases else ():
+        why = _not_proved(run, upload)
+        if why is not None:
+            run.steps[index] = Step(upload, Status.NOT_STARTED, note=f"it is not proved: {why}")
+
+
+def prove_before_retires(run: Run) -> None:
+    """Prove what is current, and keep the old entries of what is not proved."""
+    _prove_all(run, Gate.RETIRE)
+    retires = [(index, change) for index, change in run.of(Phase.RETIRE) if isinstance(change, Retire)]
+    for index, retire in retires if Phase.RETIRE in run.phases else ():
+        why = _not_proved(run, retire)
+        if why is not None and run.start(index):
+            detail = f"the current certificate of {retire.certificate!r} is not proved: {why}"
+            waiting = keep(retire, Condition.UNPROVED, detail)
+            run.end(index, Step(retire, Status.WAITING, entry=retire.entry.id, waiting=waiting))
+
+
+def _prove_all(run: Run, gate: Gate) -> None:
+    """Every proof of a gate, some side by side. Keys are opened in this thread, and the journal told by it."""
+    ready: list[tuple[int, Verify]] = []
+    for index, change in run.of(Phase.VERIFY):
+        if isinstance(change, Verify) and change.before is gate:
+            if any(_has_failed(run, place) for place, other in enumerate(run.plan.changes) if guards(change, other)):
+                run.steps[index] = Step(change, Status.NOT_STARTED, note="its key can't be used")
+            else:
+                ready.append((index, change))
+    for begin in range(0, len(ready), SIDE_BY_SIDE):
+        _prove_some(run, ready[begin : begin + SIDE_BY_SIDE])
+
+
+def _prove_some(run: Run, proofs: Sequence[tuple[int, Verify]]) -> None:
+    begun = [(index, verify, _pair(run, verify)) for index, verify in proofs if run.start(index)]
+    pool = ThreadPoolExecutor(max_workers=SIDE_BY_SIDE)
+    try:
+        made = list(pool.map(lambda item: _probe(run, item[1], item[2]), begun))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    for (index, verify, _), result in zip(begun, made, strict=True):
+        match result:
+            case Step():
+                run.end(index, result)
+            case ReconcilerError():
+                run.end(index, run.failure(index, result))
+            case Proof():
+                run.end(index, _step(run, verify, result))
+
+
+def _has_failed(run: Run, index: int) -> bool:
+    step = run.steps.get(index)
+    return step is not None and step.status is Status.FAILED
+
+
+def _not_proved(run: Run, change: Change) -> str | None:
+    """Why a change that needs proofs can't be made; None where it can. A proof that the plan lacks is none."""
+    needed = needs_proof(run.desired, change)
+    proofs = [
+        (other, run.steps.get(index))
+        for index, other in enumerate(run.plan.changes)
+        if isinstance(other, Verify) and guards(other, change)
+    ]
+    for name in sorted(needed):
+        found = next((item for item in proofs if item[0].certificate == name), None)
+        if found is None:
+            return f"nobody proved {name!r}"
+        proof, step = found
+        if step is None or step.status is not Status.DONE:
+            return f"{proof.origin}: {(step.note if step else None) or 'the proof could not be made'}"
+    return None
+
+
+def _pair(run: Run, verify: Verify) -> Pair | Step | ReconcilerError:
+    """What is to be shown to the origin. Without a key an upload fails; an old entry is only kept."""
+    try:
+        key = open_key(run, _sharing(run, verify))
+    except ReconcilerError as error:
+        return error if verify.before is Gate.UPLOAD else _open(verify, f"its key is not at hand: {error.message}")
+    if key is None:
+        return _open(verify, "mtls.toml names no `private_key` for it")
+    run.findings.extend(key.findings)
+    return Pair(run.desired.bundles[verify.certificate], key)
+
+
+def _probe(run: Run, verify: Verify, pair: Pair | Step | ReconcilerError) -> Proof | Step | ReconcilerError:
+    """The proof, in another thread."""
+    origin = run.desired.declaration.certificates[verify.certificate].verify
+    if not isinstance(pair, Pair) or origin is None:
+        return pair if not isinstance(pair, Pair) else _open(verify, "mtls.toml has no `verify` for it")
+    try:
+        return run.world.prover.prove(origin, pair)
+    except ReconcilerError as error:
+        return error
+
+
+def _sharing(run: Run, verify: Verify) -> list[CertificateName]:
+    """The certificate, and those of the same content, one of which may name the key."""
+    bundles = run.desired.bundles
+    others = [name for name, bundle in bundles.items() if bundle.digest == verify.digest]
+    return sorted(others, key=lambda name: name != verify.certificate)
+
+
+def _open(verify: Verify, note: str) -> Step:
+    return Step(verify, Status.UNPROVED, note=note, blocked=verify.before is Gate.UPLOAD)
+
+
+def _step(run: Run, verify: Verify, proof: Proof) -> Step:
+    where = Pointer(run.desired.declaration.path, ("certificates", verify.certificate, "verify"))
+    run.findings.extend(proof_warnings(verify.certificate, proof, run.desired.bundles[verify.certificate], where))
+    problem = proof_problem(verify.certificate, proof, where)
+    if problem is None:
+        return Step(verify, Status.DONE, note=proof.note)
+    if proof.standing is Standing.REFUTED:
+        return Step(verify, Status.FAILED, problem=problem, note=proof.note)
+    stops = verify.before is Gate.UPLOAD
+    told = problem if stops else replace(problem, severity=Severity.WARNING)
+    return Step(verify, Status.UNPROVED, problem=told, note=proof.note, blocked=stops)
