@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from reconciler import keys
+from reconciler.apply.aside import side_by_side
 from reconciler.configs import load_configs
 from reconciler.core.certificates import Bundle
 from reconciler.core.diff import take_stock
@@ -69,11 +69,7 @@ def verify(project: Project, request: VerifyRequest, log: Callable[[str], None])
     chosen = _choose(desired, request.names)
     run = _Run(project, desired, request, blocked, log)
     run.prepare(chosen)
-    pool = ThreadPoolExecutor(max_workers=SIDE_BY_SIDE)
-    try:
-        proofs = tuple(pool.map(run.prove, chosen))
-    finally:
-        pool.shutdown(cancel_futures=True)
+    proofs = tuple(side_by_side(run.prove, chosen, SIDE_BY_SIDE))
     return Verification(
         stack=declaration.stack,
         made=project.clock.now(),
@@ -123,16 +119,13 @@ class _Run:
             return
         self.files, noticed = load_configs(self.desired.declaration, self.project.files, self.project.sources)
         self.notes.extend(noticed)
-        places = {
+        places = dict.fromkeys(
             (deployed_path(file, environment), environment)
             for name in chosen
             for _, file, environment, _ in places_of(name, self.desired.declaration, self.files)
-        }
-        pool = ThreadPoolExecutor(max_workers=SIDE_BY_SIDE)
-        try:
-            self.built.update(zip(places, pool.map(self._dry_run, places), strict=True))
-        finally:
-            pool.shutdown(cancel_futures=True)
+        )
+        made = side_by_side(self._dry_run, list(places), SIDE_BY_SIDE)
+        self.built.update(zip(places, made, strict=True))
         if not self.request.offline:
             self.entries = self._stored()
 

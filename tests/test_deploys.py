@@ -35,7 +35,7 @@ from reconciler.core.model import (
 from reconciler.core.outcome import Status, Step
 from reconciler.core.plan import Plan, make_plan
 from reconciler.stores.local import open_in_memory
-from tests.memory import MemoryClock, MemoryFiles
+from tests.memory import MemoryClock, MemoryFiles, NoProver
 from tests.pki import NOW
 from tests.test_retire_live import NEW, OLD, real
 from tests.worlds import actual, desired, file, worker
@@ -290,6 +290,7 @@ def test_an_interrupt_ends_what_is_being_deployed() -> None:
         observer=Nobody(),
         still_safe=lambda _: frozenset(),
         roller=lambda: roller,
+        prover=NoProver(),
     )
     outcome = apply_plan(replace(plan, changes=both), desired({}), world)
     assert outcome.interrupted

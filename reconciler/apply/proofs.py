@@ -7,9 +7,9 @@ doubt keeps the old entry, which is no failure; only an origin that refuses the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+from reconciler.apply.aside import side_by_side
 from reconciler.apply.keys import open_key
 from reconciler.apply.run import Run
 from reconciler.core.errors import Pointer, ReconcilerError, Severity
@@ -62,11 +62,7 @@ def _prove_all(run: Run, gate: Gate) -> None:
 
 def _prove_some(run: Run, proofs: Sequence[tuple[int, Verify]]) -> None:
     begun = [(index, verify, _pair(run, verify)) for index, verify in proofs if run.start(index)]
-    pool = ThreadPoolExecutor(max_workers=SIDE_BY_SIDE)
-    try:
-        made = list(pool.map(lambda item: _probe(run, item[1], item[2]), begun))
-    finally:
-        pool.shutdown(cancel_futures=True)
+    made = side_by_side(lambda item: _probe(run, item[1], item[2]), begun, SIDE_BY_SIDE)
     for (index, verify, _), result in zip(begun, made, strict=True):
         match result:
             case Step():

@@ -27,9 +27,9 @@ class Timeouts:
     """In seconds: for a name to be resolved and a connection to be made, for the handshake, and for the answer."""
 
     connect_s: float = 5
-    handshake_s: float = 8
+    handshake_s: float = 5
     answer_s: float = 8
-    body_s: float = 2
+    body_s: float = 1
 
 
 @dataclass(slots=True)
