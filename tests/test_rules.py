@@ -6,8 +6,10 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
+from cryptography import x509
 
-from reconciler.core.certificates import parse_stored
+from reconciler.core import inventory
+from reconciler.core.certificates import parse_stored, subject_text
 from reconciler.core.model import (
     Actual,
     Built,
@@ -800,6 +802,20 @@ def test_an_orphan_whose_shared_content_was_just_rotated_keeps_its_grace() -> No
     wanted = replace(desired({"billing": 2}, [BILLING], policy=PRUNE), bundles={CertificateName("billing"): new.bundle})
     plan = plan_of(wanted, actual(entries, bound(2)))
     assert waits(plan) == ["gone grace"]
+
+
+def test_orphans_are_compared_with_what_came_later_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stack that drops all of its certificates must not cost the square of their number."""
+    read: list[object] = []
+
+    def counted(leaf: x509.Certificate) -> str:
+        read.append(leaf)
+        return subject_text(leaf)
+
+    monkeypatch.setattr(inventory, "subject_text", counted)
+    entries = [entry(number, number % 9, f"@gone-{number}") for number in range(1, 60)]
+    assert len(plan_of(desired({}), actual(entries)).waiting) == len(entries)
+    assert len(read) <= 4 * len(entries)  # for each look at the store, as an entry and as what may renew another
 
 
 def test_waiting_for_grace_says_until_when() -> None:

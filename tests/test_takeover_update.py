@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from reconciler import keys
 from reconciler.core.model import Desired
 from reconciler.desired.parse import parse_declaration
+from reconciler.takeover import update
 from reconciler.takeover.propose import propose
 from reconciler.takeover.update import only_new, update_declaration
 from tests.takeover_worlds import Taken, World, lines_survive, take_over
@@ -182,6 +183,22 @@ def test_what_needs_a_certificate_that_could_not_be_added_is_not_added_either() 
     assert list(done.values["certificates"]) == ["billing"]
     assert list(done.values["workers"]) == ["checkout"]
     assert done.values["workers"]["checkout"]["env"]["staging"]["bindings"] == {"BILLING": "billing"}
+
+
+def test_many_additions_are_tried_together_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each trial reads the whole text, so two hundred new Workers must not take two hundred."""
+    tried: list[object] = []
+    add = update._add
+
+    def counted(text: str, addition: update.Addition) -> str | None:
+        tried.append(addition)
+        return add(text, addition)
+
+    monkeypatch.setattr(update, "_add", counted)
+    configs = [config({None: {"LEDGER": uid(2)}}, path=f"apps/{number}/wrangler.toml") for number in range(200)]
+    done = updated(BY_HAND, ONE, *configs)
+    assert len(done.values["workers"]) == 201
+    assert len(tried) == 2  # the certificate, and all Workers
 
 
 def test_what_can_not_be_declared_is_not_added_as_a_comment_again_and_again() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from reconciler.core.certificates import subject_text
 from reconciler.core.errors import Diagnostic, Pointer, Severity
 from reconciler.core.handover import find_owned
 from reconciler.core.model import (
@@ -59,12 +60,14 @@ def take_inventory(desired: Desired, listing: Listing, files: Mapping[WorkerLabe
     owned = find_owned(declaration, listing.entries, problems)
     wanted_digests = {bundle.digest for bundle in desired.bundles.values()}
     leaving: list[Leaving] = []
+    newest: dict[str, Entry] | None = None
     for entry in listing.entries:
         certificate = owned.get(entry.id)
         if certificate is None or entry.bundle is None or entry.bundle.digest in wanted_digests:
             continue
         if certificate not in declaration.certificates:
-            leaving.append(Leaving(entry, certificate, Reason.ORPHANED, _renewal_of(entry, listing.entries, owned)))
+            newest = _newest_by_subject(listing.entries, owned) if newest is None else newest
+            leaving.append(Leaving(entry, certificate, Reason.ORPHANED, _renewal_of(entry, newest)))
             continue
         if certificate not in desired.bundles:
             continue  # its file is bad, so this entry may be the very one that is declared
@@ -83,20 +86,21 @@ def take_inventory(desired: Desired, listing: Listing, files: Mapping[WorkerLabe
     )
 
 
-def _renewal_of(entry: Entry, entries: Iterable[Entry], owned: Mapping[EntryId, CertificateName]) -> Entry | None:
+def _newest_by_subject(entries: Iterable[Entry], owned: Mapping[EntryId, CertificateName]) -> dict[str, Entry]:
+    """For each subject the entry of ours that was uploaded last; worked out once, and only where there are orphans."""
+    timed = [(one.uploaded_on, one.id, one) for one in entries if one.id in owned and one.uploaded_on is not None]
+    in_order = (one for _, _, one in sorted(timed, key=lambda item: item[:2]))
+    return {subject_text(one.bundle.leaf): one for one in in_order if one.bundle is not None}
+
+
+def _renewal_of(entry: Entry, newest: Mapping[str, Entry]) -> Entry | None:
     """The newest entry of ours that was uploaded later for the same subject.
 
     An orphan's content may have been shared with a certificate that is still declared, and was rotated since: the mark
     names only one of them. Its grace then counts from that rotation.
     """
-    subject = entry.bundle.facts().subject if entry.bundle else None
-    later = [
-        (other.uploaded_on, other.id, other)
-        for other in entries
-        if other.id in owned and other.uploaded_on is not None and _is_older(entry, other)
-        if other.bundle is not None and other.bundle.facts().subject == subject
-    ]
-    return max(later)[2] if later else None
+    later = newest.get(subject_text(entry.bundle.leaf)) if entry.bundle else None
+    return later if later is not None and _is_older(entry, later) else None
 
 
 def _is_older(entry: Entry, successor: Entry) -> bool:

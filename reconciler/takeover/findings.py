@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from reconciler.core.binding_findings import environment_text
 from reconciler.core.errors import Diagnostic, Place, Pointer, Severity
@@ -16,12 +16,10 @@ from reconciler.takeover.scene import Site
 _MOST_NAMED = 5
 
 
-def by_id(entry: Entry, uses: int, files: Iterable[FoundCertificate]) -> Iterator[Diagnostic]:
-    """Why an entry in use is bound by its id, where a file of the tree nearly has its content."""
+def by_id(entry: Entry, uses: int, alike: Sequence[FoundCertificate]) -> Iterator[Diagnostic]:
+    """Why an entry in use is bound by its id, where files of the tree have its leaf (`alike`), and yet will not do."""
     told = f"{entry.id} ({entry.name or 'no name'}), bound {uses} time{'' if uses == 1 else 's'}"
-    bundle = entry.bundle
-    same = [file for file in files if bundle is not None and file.bundle.digest == bundle.digest]
-    alike = [file for file in files if bundle is not None and file.bundle.fingerprint == bundle.fingerprint]
+    same = [file for file in alike if entry.bundle is not None and file.bundle.digest == entry.bundle.digest]
     if same and all(file.ignored for file in same):
         path = same[0].path
         message = f"{path} has the certificate of {told}, but git ignores it: other checkouts would not have it"

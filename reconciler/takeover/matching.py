@@ -107,7 +107,7 @@ class _Matcher:
         mark = read_mark(entry)
         self.targets[entry.id] = Target(ById(entry.id), self._why_by_id(entry))
         if mark is None or not is_other_stacks(mark, self.declaration):
-            self.findings.extend(say.by_id(entry, self.uses[entry.id], self.scene.certificates))
+            self.findings.extend(say.by_id(entry, self.uses[entry.id], self._alike(entry)))
 
     def _why_by_id(self, entry: Entry) -> str:
         mark = read_mark(entry)
@@ -121,12 +121,24 @@ class _Matcher:
         """Why the certificate of an entry is not declared."""
         if self._file_of(entry) is not None:
             return "managed elsewhere"
-        same = (file for file in self.scene.certificates if entry.bundle and file.bundle.digest == entry.bundle.digest)
-        ignored = next((file.path for file in same if file.ignored), None)
-        if ignored is not None:
-            return f"git ignores its file, {ignored}"
-        alike = next((file.path for file in self.scene.certificates if _is_alike(file, entry)), None)
-        return "no file here has its certificate" if alike is None else f"{alike} has another chain"
+        alike = self._alike(entry)
+        if not alike:
+            return "no file here has its certificate"
+        ignored = next(
+            (file.path for file in alike if entry.bundle and file.bundle.digest == entry.bundle.digest), None
+        )
+        return f"git ignores its file, {ignored}" if ignored is not None else f"{alike[0].path} has another chain"
+
+    def _alike(self, entry: Entry) -> list[FoundCertificate]:
+        """The files with the leaf of an entry, be it with another chain."""
+        return self._by_leaf.get(entry.bundle.fingerprint, []) if entry.bundle is not None else []
+
+    @cached_property
+    def _by_leaf(self) -> Mapping[str, list[FoundCertificate]]:
+        found: dict[str, list[FoundCertificate]] = defaultdict(list)
+        for file in self.scene.certificates:
+            found[file.bundle.fingerprint].append(file)
+        return found
 
     def _authorities(self, current: Mapping[EntryId, CertificateName], seen: set[str]) -> Iterator[Entry]:
         """CAs are used by others than Workers, so any of which the tree has the file is taken for one in use.
@@ -163,11 +175,12 @@ class _Matcher:
     def _suggest(self, certificates: tuple[ProposedCertificate, ...]) -> Iterator[Suggestion]:
         """Files that are fit to be presented and are declared nowhere: stored and not in use, or not stored."""
         stored = {entry.bundle.digest: entry for entry in self.scene.listing.entries if entry.bundle is not None}
+        leaves = {entry.bundle.fingerprint for entry in stored.values() if entry.bundle is not None}
         done = {one.entry.bundle.digest for one in certificates if one.entry.bundle is not None}
         done |= {bundle.digest for bundle in self.scene.desired.bundles.values()}
         for file in sorted(self._files.values(), key=lambda file: file.path):
             entry = stored.get(file.bundle.digest)
-            if entry is None and any(_is_alike(file, one) for one in self.scene.listing.entries):
+            if entry is None and file.bundle.fingerprint in leaves:
                 continue  # the store may take it for one that it has
             if file.bundle.digest in done or (entry is not None and (entry.id in self.uses or entry.ca)):
                 continue
@@ -180,11 +193,6 @@ class _Matcher:
         """Whether it could be uploaded as a client certificate, were it not for its dates."""
         found = check_for_upload(file.bundle, ca=False, path=file.path, now=self.scene.now)
         return not any(one.severity is Severity.ERROR and one.code not in _BY_DATE for one in found)
-
-
-def _is_alike(file: FoundCertificate, entry: Entry) -> bool:
-    """Whether a file has the leaf of an entry, be it with another chain."""
-    return entry.bundle is not None and file.bundle.fingerprint == entry.bundle.fingerprint
 
 
 def _wishes(file: FoundCertificate) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -98,8 +99,14 @@ class Scene:
 
     def workers_of(self, file: WranglerFile) -> tuple[DeclaredWorker, ...]:
         """The Workers that declare a file already, the first by label first."""
-        workers = self.desired.declaration.workers
-        return tuple(workers[label] for label, one in sorted(self.declared.items()) if one.path == file.path)
+        return tuple(self._by_path.get(file.path, ()))
+
+    @cached_property
+    def _by_path(self) -> Mapping[str, list[DeclaredWorker]]:
+        workers: dict[str, list[DeclaredWorker]] = defaultdict(list)
+        for label, file in sorted(self.declared.items()):
+            workers[file.path].append(self.desired.declaration.workers[label])
+        return workers
 
     def declaring(self, file: WranglerFile, environment: EnvironmentName) -> DeclaredWorker | None:
         """The Worker that declares an environment already."""
@@ -112,11 +119,14 @@ class Scene:
 
     def can_be_ours(self, entry: Entry) -> bool:
         """Whether a certificate with its content can be declared here, and would have just this entry."""
-        declared = {bundle.digest for bundle in self.desired.bundles.values()}
-        if entry.bundle is None or entry.bundle.digest in declared or entry.type != CUSTOM:
+        if entry.bundle is None or entry.bundle.digest in self._declared_contents or entry.type != CUSTOM:
             return False
         listed = entry.id in self.stock.entries  # what the list lacks is not adopted by the next plan
         return listed and not is_other_stacks(read_mark(entry), self.desired.declaration)
+
+    @cached_property
+    def _declared_contents(self) -> frozenset[str]:
+        return frozenset(bundle.digest for bundle in self.desired.bundles.values())
 
     def why_not(self, file: WranglerFile, environment: WranglerEnvironment) -> str | None:
         """Why nothing of an environment can be declared; None where it can."""

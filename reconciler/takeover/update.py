@@ -6,7 +6,7 @@ be added so, such as to a table in braces, is left to a person, with the lines.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import tomli
@@ -62,14 +62,42 @@ def update_declaration(text: str, declaration: Declaration, proposal: Proposal) 
     bom, body = split_bom(text)
     findings: list[Diagnostic] = []
     failed: set[CertificateName] = set()
-    for addition in _additions(declaration, proposal):
-        added = None if addition.needs & failed else _add(body, addition)
-        if added is None:
-            findings.append(_by_hand(declaration.path, addition))
-            failed |= {addition.makes} if addition.makes is not None else set()
-        else:
-            body = added
+    for group in _groups(_additions(declaration, proposal)):
+        together = _add(body, _together(group)) if len(group) > 1 and not failed else None
+        if together is not None:
+            body = together
+            continue
+        for addition in group:
+            added = None if addition.needs & failed else _add(body, addition)
+            if added is None:
+                findings.append(_by_hand(declaration.path, addition))
+                failed |= {addition.makes} if addition.makes is not None else set()
+            else:
+                body = added
     return bom + body, tuple(findings)
+
+
+def _groups(additions: Iterable[Addition]) -> Iterator[list[Addition]]:
+    """Additions for one place, which are tried together first: each trial reads the whole text."""
+    group: list[Addition] = []
+    for addition in additions:
+        if group and (addition.table, addition.behind) != (group[0].table, group[0].behind):
+            yield group
+            group = []
+        group.append(addition)
+    if group:
+        yield group
+
+
+def _together(group: list[Addition]) -> Addition:
+    """All of them as one; tables with an empty line between."""
+    between = () if group[0].table is not None else ("",)
+    lines: tuple[str, ...] = ()
+    values: Values = {}
+    for addition in group:
+        lines = (*lines, *(between if lines else ()), *addition.lines)
+        values = _merged(values, addition.values)
+    return replace(group[0], lines=lines, values=values)
 
 
 def _additions(declaration: Declaration, proposal: Proposal) -> Iterator[Addition]:
