@@ -160,6 +160,7 @@ def apply(
         roller=partial(project.rollers.open, planned.desired.declaration),
         prover=Proving(project.files, project.provers.prober),
         waves=waves,
+        settle=journal.settle,
     )
     outcome = apply_plan(made, planned.desired, world, phases)
     journal.end(exit_code=outcome.exit_code, interrupted=outcome.interrupted)

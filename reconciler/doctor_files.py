@@ -23,7 +23,7 @@ from reconciler.project import Project
 from reconciler.stores.database import FileDatabase
 from reconciler.stores.database_errors import STORE_FILE, damaged
 from reconciler.stores.local import LocalReader
-from reconciler.system.atomic import is_leftover
+from reconciler.system.atomic import leftover_of
 from reconciler.system.git import git_root, ignored, tracked
 from reconciler.validate import tracked_keys
 
@@ -140,7 +140,7 @@ def _leftovers(project: Project, declaration: Declaration | None) -> Iterator[Di
     for folder in dict.fromkeys(path.parent for path in targets):
         names = {path.name for path in targets if path.parent == folder}
         for path in sorted(folder.iterdir()):
-            if any(is_leftover(path.name, of) for of in names):
+            if leftover_of(path.name) in names:
                 count += 1
                 hint = "the next `mtlsctl apply` removes it; it is safe to remove it now"
                 yield cure("leftover", "a killed run left this behind", hint, place=_named(project, path))

@@ -204,6 +204,9 @@ class _Lines:
     def append(self, line: bytes) -> None:
         self._file().append(line)
 
+    def sync(self) -> None:
+        self._file().sync()
+
     def _file(self) -> Lines:
         from reconciler.system.journal import JournalFile
 

@@ -96,6 +96,9 @@ class NoLines:
     def append(self, line: bytes) -> None:
         raise AssertionError("a plan writes no journal")
 
+    def sync(self) -> None:
+        raise AssertionError("a plan writes no journal")
+
 
 def no_lock(*, command: str, timeout_s: float, waiting: Callable[[str], None]) -> AbstractContextManager[None]:
     raise AssertionError("a plan takes no lock")

@@ -114,13 +114,18 @@ def test_each_step_is_written_as_it_starts_and_as_it_ends(tmp_path: Path) -> Non
     ]
 
 
-def test_each_event_is_synced_before_the_next_thing_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file has the line by then, whole."""
+def test_what_begins_is_synced_before_it_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file has the lines by then, whole: of the run, of steps that begin together, and in the end of all."""
     seen: list[bytes] = []
     monkeypatch.setattr(os, "fsync", lambda _: seen.append(file_of(tmp_path).read_bytes()))
     written = begin(journal(tmp_path))
     written.started(UPLOAD)
-    assert [data.count(b"\n") for data in seen] == [1, 2]
+    written.started(REBIND)
+    assert [data.count(b"\n") for data in seen] == [1]
+    written.settle()
+    written.finished(Step(UPLOAD, Status.DONE, entry=uid(2)))
+    written.end(exit_code=0, interrupted=False)
+    assert [data.count(b"\n") for data in seen] == [1, 3, 5]
     assert all(data.endswith(b"\n") for data in seen)
 
 

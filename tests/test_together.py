@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 import httpx
 import pytest
 
 from reconciler.apply import World, apply_plan, together
-from reconciler.core.errors import Diagnostic, KeySourceError
+from reconciler.core.errors import Diagnostic, FileError, KeySourceError
 from reconciler.core.model import (
     Change,
     Condition,
@@ -51,7 +52,8 @@ WANTED = desired(
     declared=[certificate(name, key=KeyReference("env", {"env": name})) for name in NAMES],
     store=StoreKind.CLOUDFLARE,
 )
-Meet = Callable[[httpx.Request], None]
+Meet = Callable[[int], None]
+"""Called in the midst of a call, with its number: 1 is the first."""
 
 
 def uploads() -> Plan:
@@ -61,7 +63,7 @@ def uploads() -> Plan:
 
 @dataclass
 class Meter:
-    """How many calls of a method are under way at once. `meet` is called in the midst of each."""
+    """How many calls of a method are under way at once; `order` has it for each as it comes."""
 
     server: FakeCloudflare
     method: str = "POST"
@@ -78,8 +80,9 @@ class Meter:
             self.most = max(self.most, self.under_way)
             if counted:
                 self.order.append(self.under_way)
+            number = len(self.order)
         if counted:
-            self.meet(request)
+            self.meet(number)
         response = self.server.handle(request)
         with self.lock:
             self.under_way -= counted
@@ -167,6 +170,7 @@ def carry_out(
     *,
     keys: Keys | None = None,
     safe: Iterable[EntryId] = (),
+    settle: Callable[[], None] = lambda: None,
 ) -> Outcome:
     world = World(
         store=store,
@@ -176,6 +180,7 @@ def carry_out(
         still_safe=lambda _: frozenset(safe),
         roller=NoRoller,
         prover=NoProver(),
+        settle=settle,
     )
     return apply_plan(plan, WANTED, world)
 
@@ -197,8 +202,8 @@ def test_the_first_upload_goes_alone_and_then_ten_at_once() -> None:
     meter = Meter(server)
     barrier = threading.Barrier(AT_ONCE)
 
-    def meet(_: httpx.Request) -> None:
-        if len(meter.order) > 1:
+    def meet(number: int) -> None:
+        if number > 1:
             barrier.wait(PATIENCE_S)
 
     meter.meet = meet
@@ -223,8 +228,8 @@ def test_no_more_changes_have_begun_than_are_under_way() -> None:
     meter, seen = Meter(server), list[int]()
     barrier = threading.Barrier(AT_ONCE, lambda: seen.append(len(watch.started_changes) - len(watch.steps)))
 
-    def meet(_: httpx.Request) -> None:
-        if len(meter.order) > 1:
+    def meet(number: int) -> None:
+        if number > 1:
             barrier.wait(PATIENCE_S)
 
     meter.meet = meet
@@ -273,8 +278,8 @@ def test_a_stop_in_the_midst_lets_no_more_go_out_than_are_under_way() -> None:
     meter = Meter(server)
     barrier = threading.Barrier(AT_ONCE)
 
-    def meet(_: httpx.Request) -> None:
-        if len(meter.order) > 1:
+    def meet(number: int) -> None:
+        if number > 1:
             barrier.wait(PATIENCE_S)
 
     def revoked(request: httpx.Request, respond: Callable[[], httpx.Response]) -> httpx.Response:
@@ -319,6 +324,9 @@ def test_an_error_that_nobody_foresaw_is_raised_where_it_is_seen() -> None:
 
 # --- interrupts -------------------------------------------------------------------------------------------------------
 
+SECOND_BATCH = 1 + AT_ONCE + 1
+"""The number of the change that begins when one of the first ten has ended."""
+
 
 def interrupt_at(number: int, before: Callable[[], object]) -> Watch:
     """Ctrl-C as the number-th change begins, `before` just before it."""
@@ -332,13 +340,13 @@ def interrupt_at(number: int, before: Callable[[], object]) -> Watch:
 
 
 def test_an_interrupt_lets_end_what_is_on_its_way_and_tells_it() -> None:
-    """Five calls are sent and not answered; they are done, and the run knows it. Nothing else begins."""
+    """Nine calls are sent and not answered; they are done, and the run knows it. Nothing else begins."""
     server, interrupted = make_server(), threading.Event()
-    all_sent = threading.Barrier(6)
+    all_sent = threading.Barrier(AT_ONCE)
     meter = Meter(server)
 
-    def meet(_: httpx.Request) -> None:
-        if len(meter.order) > 1:
+    def meet(number: int) -> None:
+        if number > 2:
             all_sent.wait(PATIENCE_S)
             interrupted.wait(PATIENCE_S)
 
@@ -347,48 +355,89 @@ def test_an_interrupt_lets_end_what_is_on_its_way_and_tells_it() -> None:
         interrupted.set()
 
     meter.meet = meet
-    outcome = carry_out(uploads(), metered(server, meter), interrupt_at(7, before))
+    outcome = carry_out(uploads(), metered(server, meter), interrupt_at(SECOND_BATCH, before))
     assert outcome.interrupted
-    assert statuses(outcome) == {Status.DONE: 6, Status.NOT_STARTED: COUNT - 6}
+    assert statuses(outcome) == {Status.DONE: 1 + AT_ONCE, Status.NOT_STARTED: COUNT - 1 - AT_ONCE}
     assert {step.entry for step in outcome.of(Status.DONE)} == {e.id for e in server.store.list_entries().entries}
-    assert len(meter.order) == 6
+    assert len(meter.order) == 1 + AT_ONCE
 
 
 def test_what_does_not_end_in_time_is_told_as_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the next run can tell whether it was done; a thread that hangs keeps nobody."""
     monkeypatch.setattr(together, "PATIENCE_S", 0.0)
     server, over = make_server(), threading.Event()
-    sent = threading.Barrier(2)
+    all_sent = threading.Barrier(AT_ONCE)
     meter = Meter(server)
 
-    def meet(_: httpx.Request) -> None:
-        if len(meter.order) > 1:
-            sent.wait(PATIENCE_S)
+    def meet(number: int) -> None:
+        if number > 2:
+            all_sent.wait(PATIENCE_S)
             over.wait(PATIENCE_S)
 
     meter.meet = meet
-    outcome = carry_out(uploads(), metered(server, meter), interrupt_at(3, lambda: sent.wait(PATIENCE_S)))
+    watch = interrupt_at(SECOND_BATCH, lambda: all_sent.wait(PATIENCE_S))
+    outcome = carry_out(uploads(), metered(server, meter), watch)
     over.set()
-    assert statuses(outcome) == {Status.DONE: 1, Status.NOT_STARTED: COUNT - 1}
+    assert statuses(outcome) == {Status.DONE: 2, Status.NOT_STARTED: COUNT - 2}
     notes = [step.note or "" for step in outcome.of(Status.NOT_STARTED)]
-    assert ["under way" in note for note in notes] == [True, True, *[False] * (COUNT - 3)]
+    assert sum("under way" in note for note in notes) == len(watch.started_changes) - 2
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C as a person presses it, even where the tests run in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_who_waits_for_the_rate_limit_gives_up_at_once() -> None:
-    """Nothing was sent for it, so it is no failure."""
-    server, waiting = make_server(), threading.Event()
-    server.fail("POST", lambda _, respond: respond(), limited("300"))
+    """Nothing was done for it, so it is no failure; the run itself only waits for its calls when Ctrl-C comes."""
+    server, waiting = make_server(), threading.Lock()
+    server.fail("POST", lambda _, respond: respond(), *[limited("300")] * AT_ONCE)
+
+    def tell(_: str) -> None:
+        if waiting.acquire(blocking=False):
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
     real = make_client(server.handle)
-    client = Client(
-        ACCESS,
-        replace(real._time, sleep=None),
-        tell=lambda _: waiting.set(),
-        transport=httpx.MockTransport(server.handle),
-    )
-    store = CloudflareStore(client, ACCESS.certificates_path, lambda: 0.5)
-    outcome = carry_out(uploads(), store, interrupt_at(3, lambda: waiting.wait(PATIENCE_S)))
+    time = replace(real._time, sleep=None)
+    client = Client(ACCESS, time, tell=tell, transport=httpx.MockTransport(server.handle))
+    outcome = carry_out(uploads(), CloudflareStore(client, ACCESS.certificates_path, lambda: 0.5))
+    assert outcome.interrupted
     assert statuses(outcome) == {Status.DONE: 1, Status.NOT_STARTED: COUNT - 1}
-    assert len(server.calls) == 2
+    assert len(server.calls) <= 1 + AT_ONCE
+
+
+# --- telling first ----------------------------------------------------------------------------------------------------
+
+
+def test_what_was_told_is_made_sure_of_before_anything_is_done() -> None:
+    """Once for all that begin together, not once for each: to wait for a disk takes longer than an upload."""
+    server, watch = make_server(), Watch()
+    told: list[tuple[int, int]] = []
+
+    def settle() -> None:
+        told.append((len(watch.started_changes), sum(call.startswith("POST") for call in server.calls)))
+
+    carry_out(uploads(), make_store(server), watch, settle=settle)
+    assert told[0] == (1, 0)
+    assert all(begun > sent for begun, sent in told)
+    assert len(told) < COUNT
+
+
+def test_what_can_not_be_made_sure_of_is_not_done() -> None:
+    """As on a full disk: no call is made, and each change says why."""
+    server, watch = make_server(), Watch()
+
+    def settle() -> None:
+        raise FileError("the disk is full")
+
+    outcome = carry_out(uploads(), make_store(server), watch, settle=settle)
+    assert statuses(outcome) == {Status.FAILED: COUNT}
+    assert server.calls == []
+    assert len(watch.steps) == COUNT
 
 
 # --- retires ----------------------------------------------------------------------------------------------------------
@@ -424,8 +473,8 @@ def test_retires_go_side_by_side_each_read_and_looked_after_first() -> None:
     meter = Meter(old.server, "DELETE")
     barrier = threading.Barrier(AT_ONCE)
 
-    def meet(_: httpx.Request) -> None:
-        if len(meter.order) > 1:
+    def meet(number: int) -> None:
+        if number > 1:
             barrier.wait(PATIENCE_S)
 
     meter.meet = meet

@@ -21,13 +21,14 @@ def bind_all(run: Run) -> None:
 
 
 def _bind_file(run: Run, path: str, group: list[tuple[int, BindingChange]]) -> None:
-    ready: list[tuple[int, BindingChange, Edit]] = []
+    edits: dict[int, tuple[BindingChange, Edit]] = {}
     for index, change in group:
         edit = _as_edit(run, change)
         if edit is None:
             run.steps[index] = _blocked_step(run, change)
-        elif run.start(index):
-            ready.append((index, change, edit))
+        else:
+            edits[index] = (change, edit)
+    ready = [(index, *edits[index]) for index in run.start_all(edits)]
     if not ready:
         return
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -18,10 +18,14 @@ class Observer(Protocol):
     """Whoever wants to know how it goes: a terminal, a journal."""
 
     def started(self, change: Change) -> None:
-        """Called just before the first effect of a change. A ReconcilerError from here fails the step."""
+        """Called before the first effect of a change. A ReconcilerError from here fails the step."""
 
     def finished(self, step: Step) -> None:
         """Called once for every change that was started, however it ended. A ReconcilerError becomes a finding."""
+
+
+def _nothing() -> None:
+    """Nobody has to make sure of anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,9 @@ class World:
     prover: OriginProver
     waves: Sequence[int | None] = (None,)
     """How many Workers are deployed at a time; None: all that are left."""
+    settle: Callable[[], None] = _nothing
+    """Makes sure of what the observer was told of changes that begin, before their first effect. A ReconcilerError from
+    here fails them."""
 
 
 @dataclass(slots=True)
@@ -71,13 +78,27 @@ class Run:
 
     def start(self, index: int) -> bool:
         """Say that a change begins; False, and the change has failed, where that could not be said."""
-        self.under_way.add(index)
+        return bool(self.start_all((index,)))
+
+    def start_all(self, indexes: Iterable[int]) -> list[int]:
+        """Say that changes begin together; those of which it could be said, the others have failed."""
+        begun: list[int] = []
+        for index in indexes:
+            self.under_way.add(index)
+            try:
+                self.world.observer.started(self.plan.changes[index])
+            except ReconcilerError as error:
+                self.steps[index] = self.failure(index, error)
+            else:
+                begun.append(index)
         try:
-            self.world.observer.started(self.plan.changes[index])
+            if begun:
+                self.world.settle()
         except ReconcilerError as error:
-            self.steps[index] = self.failure(index, error)
-            return False
-        return True
+            for index in begun:
+                self.end(index, self.failure(index, error))
+            return []
+        return begun
 
     def end(self, index: int, step: Step) -> None:
         """Say how a change ended."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
+from itertools import islice
 from queue import Empty, SimpleQueue
 from threading import Thread
 
@@ -53,13 +55,12 @@ class _Together:
     def attempt_all(self, changes: Iterator[tuple[int, Prepare]]) -> None:
         """Every change; what ends this early lets go on what is under way, so that it can be told how it ended."""
         try:
-            for index, prepare in changes:
-                while len(self._under_way) >= self._run.world.store.at_once:
-                    self._take(self._ended.get())
-                if self._run.start(index):
-                    self._begin(index, prepare)
+            while batch := dict(islice(changes, self._run.world.store.at_once - len(self._under_way))):
+                for index in self._run.start_all(batch):
+                    self._begin(index, batch[index])
+                self._take_ended()
             while self._under_way:
-                self._take(self._ended.get())
+                self._take_ended()
         except BaseException:
             self._let_end()
             raise
@@ -85,13 +86,20 @@ class _Together:
             self._results[index] = error
         self._ended.put(index)
 
-    def _take(self, index: int) -> None:
-        """Tell how a change ended."""
-        result = self._results[index]
-        if isinstance(result, BaseException):
-            raise result
-        self._run.end(index, result)
-        self._under_way.discard(index)
+    def _take_ended(self) -> None:
+        """Wait until a change ends, where one is under way; tell of it, and of all others that have ended by then."""
+        if not self._under_way:
+            return
+        ended = [self._ended.get()]
+        with suppress(Empty):
+            while True:
+                ended.append(self._ended.get_nowait())
+        for index in ended:
+            result = self._results[index]
+            if isinstance(result, BaseException):
+                raise result
+            self._run.end(index, result)
+            self._under_way.discard(index)
 
     def _let_end(self) -> None:
         """Nothing begins any more, what waits gives up, and what is on its way may end, but for a second interrupt."""

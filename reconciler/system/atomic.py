@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from reconciler.core.errors import FileError, Place, Pointer
 # A folder can't be synced on every file system; then the rename is as durable as that file system makes it.
 _CANNOT_SYNC_FOLDERS = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EBADF})
 
+_LEFTOVER = re.compile(r"\.(.+)\.mtlsctl-[0-9a-f]{8}\.tmp", re.DOTALL)
 _HINTS = {
     errno.ENOSPC: "free some space on its disk, then run again",
     errno.EDQUOT: "your disk quota is used up; free some space, then run again",
@@ -75,11 +77,15 @@ def create_atomic(path: Path, data: bytes, *, where: Pointer | Place | None = No
         raise _failure(error, where) from error
 
 
+def leftover_of(name: str) -> str | None:
+    """The name of the file beside which a killed `write_atomic` left `name`; None where nothing left that."""
+    found = _LEFTOVER.fullmatch(name)
+    return found[1] if found else None
+
+
 def is_leftover(name: str, of: str) -> bool:
     """Whether `name` is what a killed `write_atomic` leaves beside the file named `of`."""
-    prefix, suffix = f".{of}.mtlsctl-", ".tmp"
-    middle = name.removeprefix(prefix).removesuffix(suffix)
-    return name == f"{prefix}{middle}{suffix}" and len(middle) == 8 and set(middle) <= set("0123456789abcdef")
+    return leftover_of(name) == of
 
 
 def _stat(path: Path) -> os.stat_result | None:

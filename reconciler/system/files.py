@@ -15,7 +15,7 @@ from pathlib import Path
 from reconciler.core.errors import FileChangedError, FileError, Place
 from reconciler.core.key_shapes import KeyFile
 from reconciler.core.model import EntryId, Sweep
-from reconciler.system.atomic import is_leftover, write_atomic
+from reconciler.system.atomic import leftover_of, write_atomic
 from reconciler.system.confine import Tree, contains, outside, read_regular, real_path, refuse_hidden
 from reconciler.system.discover import FILE_NAME
 from reconciler.system.git import git_root
@@ -118,11 +118,13 @@ class ProjectFiles:
 
         Call it while holding the lock of the checkout. What can't be removed stays; it does no harm.
         """
-        for folder in sorted({real.parent for real in self._seen}):
-            targets = [real.name for real in self._seen if real.parent == folder]
+        targets: dict[Path, set[str]] = {}
+        for real in self._seen:
+            targets.setdefault(real.parent, set()).add(real.name)
+        for folder, names in sorted(targets.items()):
             with contextlib.suppress(OSError), os.scandir(folder) as listing:
                 for entry in list(listing):
-                    if entry.is_file(follow_symlinks=False) and any(is_leftover(entry.name, of) for of in targets):
+                    if leftover_of(entry.name) in names and entry.is_file(follow_symlinks=False):
                         (folder / entry.name).unlink()
 
     def _expect(self, real: Path, path: str, old: bytes) -> os.stat_result:

@@ -44,7 +44,10 @@ class Lines(Protocol):
         """Begin a new journal where this one is too large."""
 
     def append(self, line: bytes) -> None:
-        """One whole line, kept when this returns, whatever happens next."""
+        """One whole line, kept when this returns, if no more than this process dies next."""
+
+    def sync(self) -> None:
+        """Every line so far is kept when this returns, whatever happens next."""
 
 
 class JournalFile:
@@ -81,6 +84,16 @@ class JournalFile:
                     line = b"\n" + line
                 while line:  # one write, but where the disk is nearly full; then the next one says so
                     line = line[os.write(descriptor, line) :]
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise unusable(NAME, error) from error
+
+    def sync(self) -> None:
+        """As `Lines`."""
+        try:
+            descriptor = open_file(self._folder, NAME, os.O_RDWR)
+            try:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
@@ -91,8 +104,11 @@ class JournalFile:
 class Journal:
     """One run's journal, and an observer of its steps: `begin`, then the steps, then `end`.
 
-    What can't be written beforehand is not done: `begin` and `started` raise FileError. What is done is done, so
-    `finished` and `end` raise nothing; that their lines are missing stands in `findings`.
+    What can't be written beforehand is not done: `begin`, `started` and `settle` raise FileError. What is done is done,
+    so `finished` and `end` raise nothing; that their lines are missing stands in `findings`.
+
+    Only `settle` makes sure of what `started` wrote, for steps that begin together at once: to wait for the disk twice
+    for every step would take longer than the steps.
     """
 
     def __init__(self, lines: Lines, *, clock: Clock, new_run: Callable[[], str] = lambda: os.urandom(6).hex()) -> None:
@@ -125,10 +141,15 @@ class Journal:
                 pid=os.getpid(),
             )
         )
+        self._lines.sync()
 
     def started(self, change: Change) -> None:
         """Write that a change comes next. FileError where that can't be written: then it must not be made."""
         self._write(StepStarted(run=self._run, time=self._clock.now(), change=summary_of(change)))
+
+    def settle(self) -> None:
+        """Make sure of what was written. FileError where that can't be: then nothing that it says may be done."""
+        self._lines.sync()
 
     def finished(self, step: Step) -> None:
         """Write how a change ended."""
@@ -146,6 +167,8 @@ class Journal:
     def _write_after(self, event: Event) -> None:
         try:
             self._write(event)
+            if isinstance(event, RunFinished):
+                self._lines.sync()
         except FileError as error:
             self._missing.append(error)
 

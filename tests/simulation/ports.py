@@ -212,6 +212,9 @@ class GatedLines:
             half=lambda: write(line[: len(line) // 2]),
         )
 
+    def sync(self) -> None:
+        self.gate.passes("journal.sync", "", lambda: None, fails=failures.private("journal.jsonl"))
+
 
 @dataclass
 class GatedLock:
