@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from reconciler import keys
 from reconciler.apply.aside import side_by_side
@@ -35,7 +35,7 @@ from reconciler.core.proof.levels import (
     skip,
 )
 from reconciler.core.proof.ports import Pair
-from reconciler.core.proof.proofs import proof_warnings
+from reconciler.core.proof.proofs import proof_warnings, proxied_warning
 from reconciler.core.proof.runtime import judge_reach
 from reconciler.core.proof.verdicts import Standing, Verdict
 from reconciler.core.reach import Call, Reached
@@ -230,8 +230,10 @@ class _One:
     def _runtime(self, origin: Origin, key: PrivateKey, roots: Bundle | None) -> LevelResult:
         call = Call(origin.url, self.bundle.pem(), key, () if roots is None else (roots.pem(),))
         try:
-            return judge_reach(self.run.project.provers.runtime().call(call), origin.expect_status)
+            reach = self.run.project.provers.runtime().call(call)
         except MissingProgram as error:
             return skip(Level.RUNTIME, Skip.NO_PROGRAM, error.message, error.hint)
         except ReconcilerError as error:
             return LevelResult(Level.RUNTIME, Standing.INCONCLUSIVE, Reached.INCONCLUSIVE, error.message, error.hint)
+        findings = (proxied_warning(self.declared.name, origin.url, self.where),) if reach.proxied else ()
+        return replace(judge_reach(reach, origin.expect_status), findings=findings)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reconciler.apply import ALL_PHASES, World, apply_plan
 from reconciler.core.approval import approve
 from reconciler.core.errors import ExitCode, FileError, KeySourceError, Severity, StalePlanError
+from reconciler.core.explain import explain
 from reconciler.core.explain_entries import REQUIREMENTS
 from reconciler.core.model import (
     CertificateName,
@@ -28,18 +31,19 @@ from reconciler.core.model import (
     Upload,
     Verify,
 )
-from reconciler.core.outcome import Outcome, Step
+from reconciler.core.outcome import Outcome, Status, Step
 from reconciler.core.ownership import mark_name
 from reconciler.core.plan import Plan
 from reconciler.core.ports import NewEntry, PrivateKey
 from reconciler.core.proof.observations import End, Observation, Seen, Shown
 from reconciler.core.proof.ports import Pair
 from reconciler.core.proof.proofs import Proof
-from reconciler.core.proof.verdicts import Judgement, Verdict
+from reconciler.core.proof.verdicts import Judgement, Standing, Verdict
 from reconciler.core.retire import keep
 from reconciler.documents.base import to_json
 from reconciler.documents.plan import plan_document
 from reconciler.documents.saved_plan import read_plan
+from reconciler.outputs.explain import render_explanation
 from reconciler.outputs.plan import render_plan
 from reconciler.outputs.style import PLAIN
 from reconciler.stores.local import open_in_memory
@@ -223,7 +227,7 @@ def test_what_was_done_meanwhile_needs_no_proof_any_more() -> None:
 class Prover:
     """Gives the verdicts it is told, and remembers where it was asked."""
 
-    verdicts: dict[str, Verdict | FileError]
+    verdicts: Mapping[str, Verdict | FileError]
     asked: list[str] = field(default_factory=list)
 
     def prove(self, origin: Origin, pair: Pair) -> Proof:
@@ -526,6 +530,78 @@ def test_no_plan_gets_around_a_gate() -> None:
     assert ended(bench.apply(want, plan=bare)) == {"upload billing": "not-started"}
 
 
-def test_the_condition_is_told_by_explain() -> None:
-    """Every condition that an entry can wait for before it goes has its words."""
-    assert "proved at its origin" in REQUIREMENTS[Condition.UNPROVED]
+# --- explained ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "proved", "key"),
+    [
+        (
+            RETIRE,
+            "proved      at https://billing.example/health, before each retire",
+            "needed: the proof before the retire",
+        ),
+        (
+            frozenset(),
+            "proved      at https://billing.example/health, when asked for",
+            "not needed: this content is stored",
+        ),
+    ],
+    ids=["a gate", "none"],
+)
+def test_explain_tells_where_and_before_what_a_certificate_is_proved(
+    before: frozenset[Gate], proved: str, key: str
+) -> None:
+    """And that the key is needed for it; of an entry, that its successor has to be proved."""
+    bench = rotated_bench(Prover({}))
+    want = wanted(keyed("billing", 1, before=before))
+    plan = bench.plan(want)
+    files = {"checkout": read_wrangler(CONFIG, bench.files.tree[CONFIG])}
+    there = actual(bench.store.list_entries().entries, files)
+    text = render_explanation(explain("billing", plan, want, there), PLAIN)
+    assert proved in text
+    assert key in text
+    assert (REQUIREMENTS[Condition.UNPROVED] in text) is bool(before)
+
+
+# --- anything -------------------------------------------------------------------------------------------------------
+
+NAMES = ("alpha", "beta", "gamma")
+
+
+@st.composite
+def stories(draw: st.DrawFn) -> tuple[Desired, dict[str, Verdict], tuple[str, ...], tuple[Phase, ...]]:
+    """Certificates that share contents or not, with gates or not; verdicts, missing keys, phases."""
+    contents = {name: draw(st.sampled_from([1, 2])) for name in NAMES}
+    declared = [
+        keyed(name, contents[name], before=draw(st.sampled_from([frozenset(), UPLOAD, BOTH])), url=f"https://{name}/")
+        for name in NAMES
+    ]
+    verdicts = {f"https://{name}/": draw(st.sampled_from(Verdict)) for name in NAMES}
+    missing = draw(st.lists(st.sampled_from([f"{name.upper()}_{contents[name]}" for name in NAMES]), unique=True))
+    phases = draw(st.lists(st.sampled_from(Phase), unique=True, min_size=1))
+    return wanted(*declared, contents=contents), verdicts, tuple(missing), tuple(phases)
+
+
+@given(stories())
+def test_nothing_that_a_gate_guards_is_uploaded_without_its_proofs(
+    story: tuple[Desired, dict[str, Verdict], tuple[str, ...], tuple[Phase, ...]],
+) -> None:
+    """Whatever else happens; nobody is asked of whom no gate is declared; and once all accept, a run ends it."""
+    want, verdicts, missing, phases = story
+    bench = Bench(Prover(dict(verdicts)), Keys(*missing))
+    outcome = bench.apply(want, phases)
+    stored = bench.stored()
+    for name, declared in want.declaration.certificates.items():
+        is_gated = Gate.UPLOAD in (declared.verify_before or ())
+        content = next(str(number) for number in (1, 2) if bundle(number) == want.bundles[name])
+        proved = verdicts[f"https://{name}/"].standing is Standing.PROVED
+        assert content not in stored or not is_gated or proved
+        assert is_gated or f"https://{name}/" not in bench.prover.asked
+    assert (Phase.UPLOAD in phases) or not stored
+    assert outcome.exit_code is not ExitCode.OK or not outcome.of(Status.FAILED)
+
+    bench.prover.verdicts = dict.fromkeys(verdicts, Verdict.ACCEPTED)
+    bench.keys = Keys()
+    bench.apply(want)
+    assert bench.plan(want).changes == ()

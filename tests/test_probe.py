@@ -15,11 +15,14 @@ import pytest
 
 from reconciler.core.certificate_files import parse_file
 from reconciler.core.certificates import Bundle
+from reconciler.core.errors import Pointer
+from reconciler.core.model import CertificateName
 from reconciler.core.ports import PrivateKey
 from reconciler.core.proof.observations import End, Moment, Page, Shown
 from reconciler.core.proof.ports import Pair
+from reconciler.core.proof.proofs import Proof, proof_warnings
 from reconciler.core.proof.rules import judge
-from reconciler.probe import address, keyfile, watch
+from reconciler.probe import address, exchange, keyfile, watch
 from reconciler.probe.answers import Answer, read_answer
 from reconciler.probe.throwaway import make_throwaway
 from tests.origins import origin, server_ca
@@ -106,6 +109,22 @@ def test_a_lost_alert_is_no_matter_of_luck(folder: Path) -> None:
     with enforcing(folder) as port:
         alerts = [probe(port, "wrong CA").ours.alert for _ in range(25)]
     assert set(alerts) == {"unknown_ca"}
+
+
+def test_the_request_waits_for_the_objection_of_the_origin(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it comes, nothing is sent to a connection that the origin has closed."""
+    sent: list[str] = []
+    send = exchange.Exchange._send
+
+    def watched(self: exchange.Exchange, tls: ssl.SSLSocket, request: bytes) -> None:
+        sent.append(self.shown)
+        send(self, tls, request)
+
+    monkeypatch.setattr(exchange, "_MIN_PAUSE_S", 30)  # it ends with what the origin says: a ticket, or an alert
+    monkeypatch.setattr(exchange.Exchange, "_send", watched)
+    with enforcing(folder) as port:
+        assert [told(probe(port)), told(probe(port, "wrong CA"))] == ["accepted", "rejected unknown_ca"]
+    assert sent == [Shown.OURS]
 
 
 def test_nobody_listens() -> None:
@@ -230,6 +249,11 @@ def test_cloudflare_before_the_origin_is_noticed(folder: Path) -> None:
     with enforcing(folder, b"HTTP/1.1 520 X\r\nServer: x\r\nCF-RAY: 8a-FRA\r\n\r\n") as port:
         seen = probe(port)
     assert (seen.ours.cf_ray, judge(seen).rule) == (True, "proxied-zone")
+    with enforcing(folder, b"HTTP/1.1 200 OK\r\nCF-RAY: 8a-FRA\r\n\r\n") as port:
+        seen = probe(port)
+    proof, where = Proof("https://a.example/", seen, judge(seen)), Pointer("mtls.toml")
+    found = proof_warnings(CertificateName("billing"), proof, pair_of(pki().clients["right"]).bundle, where)
+    assert (told(seen), [problem.code for problem in found]) == ("accepted", ["origin-proxied"])
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from reconciler.core.gates import has_gate
 from reconciler.core.inventory import Preference, preference_of
 from reconciler.core.model import (
     Action,
@@ -13,8 +14,10 @@ from reconciler.core.model import (
     DeclaredCertificate,
     Desired,
     Entry,
+    Gate,
     Listing,
     Upload,
+    Verify,
     WorkerLabel,
     WranglerFile,
 )
@@ -55,6 +58,8 @@ class CertificateStory:
     key_needed: bool
     key_why: str
     shared_with: tuple[CertificateName, ...]
+    origin: str | None = None
+    proved_before: tuple[Gate, ...] = ()
 
 
 def tell_certificate(
@@ -70,6 +75,7 @@ def tell_certificate(
     adopted = next((item for item in plan.adopted if item.certificate == name), None)
     chosen = preference_of(desired, listing, files, name, adopted.entry) if adopted and bundle else None
     upload = _upload_of(name, plan)
+    proof = next((one for one in plan.changes if isinstance(one, Verify) and one.certificate == name), None)
     same = (other for other, content in desired.bundles.items() if bundle and content.digest == bundle.digest)
     what, why = _clauses(name, plan, upload, adopted, chosen)
     return CertificateStory(
@@ -86,9 +92,11 @@ def tell_certificate(
         action=upload.action if upload else None,
         what=what,
         why=why,
-        key_needed=upload is not None and declared.key is not None,
-        key_why=_key_clause(declared, upload, stored=adopted is not None),
+        key_needed=(upload is not None or proof is not None) and declared.key is not None,
+        key_why=_key_clause(declared, upload, proof, stored=adopted is not None),
         shared_with=tuple(other for other in same if other != name),
+        origin=declared.verify.url if declared.verify else None,
+        proved_before=tuple(gate for gate in Gate if has_gate(desired.declaration, name, gate)),
     )
 
 
@@ -119,12 +127,14 @@ def _held_back(name: CertificateName, plan: Plan) -> str:
     return "; ".join(errors) or "something about a certificate with the same content is wrong"
 
 
-def _key_clause(declared: DeclaredCertificate, upload: Upload | None, *, stored: bool) -> str:
+def _key_clause(declared: DeclaredCertificate, upload: Upload | None, proof: Verify | None, *, stored: bool) -> str:
     if declared.key is None:
         return "a CA has none" if declared.ca else "mtls.toml names none"
     source = f"{declared.key.source} {declared.key.options.get(declared.key.source, '')}".rstrip()
     if upload is not None:
         return f"the upload sends it, from {source}"
+    if proof is not None:
+        return f"the proof before the {proof.before} needs it, from {source}"
     if stored:
         return "this content is stored already, and binding needs no key"
     return "nothing would be uploaded"

@@ -9,7 +9,7 @@ from reconciler.core.explain_bindings import BindingStory
 from reconciler.core.explain_certificates import CertificateStory
 from reconciler.core.explain_entries import REQUIREMENTS, EntryStory, Role
 from reconciler.core.inventory import Preference
-from reconciler.core.model import Action, Condition
+from reconciler.core.model import Action, Condition, Gate
 from reconciler.core.retire import Judged
 from reconciler.documents.base import DiagnosticPart, Document, Resolve, UtcTime, diagnostic_part
 
@@ -35,6 +35,8 @@ class CertificateStoryPart(Document):
     key_needed: bool
     key_why: str
     shared_with: tuple[str, ...] | None = None
+    origin: str | None = None
+    proved_before: tuple[Gate, ...] | None = None
 
 
 class BindingStoryPart(Document):
@@ -119,6 +121,8 @@ def _certificate(story: CertificateStory) -> CertificateStoryPart:
         key_needed=story.key_needed,
         key_why=story.key_why,
         shared_with=story.shared_with or None,
+        origin=story.origin,
+        proved_before=story.proved_before or None,
     )
 
 

@@ -79,6 +79,9 @@ def _certificate_lines(story: CertificateStory, style: Style) -> Iterator[str]:
         yield _ROW.format("its name", printable(story.entry.name) or "none")
     if story.shared_with:
         yield _ROW.format("shared with", ", ".join(map(printable, story.shared_with)))
+    if story.origin:
+        before = f", before each {' and '.join(story.proved_before)}" if story.proved_before else ", when asked for"
+        yield _ROW.format("proved", f"at {printable(story.origin)}{before}")
     needed = "needed" if story.key_needed else "not needed"
     yield _ROW.format("key", f"{needed}: {printable(story.key_why)}")
 

@@ -11,6 +11,7 @@ from reconciler.core.model import CertificateName
 from reconciler.core.proof.observations import Seen
 from reconciler.core.proof.requests import names_issuer
 from reconciler.core.proof.verdicts import Judgement, Standing, Verdict
+from reconciler.core.proof.words import HINTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +40,19 @@ def proof_warnings(name: CertificateName, proof: Proof, bundle: Bundle, where: P
     if proof.standing is Standing.PROVED and not judgement.verdict.is_full:
         message = f"{name!r} passes at {proof.url}, which proves little ({judgement.verdict}): {judgement.why}"
         yield Diagnostic(Severity.WARNING, "verify-weak", message, where, judgement.hint, name)
+    if proof.seen.ours.cf_ray:
+        yield proxied_warning(name, proof.url, where)
     if request is not None and request.authorities and not names_issuer(request, bundle):
         count = len(request.authorities)
         message = f"no issuer of {name!r} is among the CAs ({count}) that {proof.url} names as those it trusts"
         hint = "origins may trust more than they name; but some clients choose no certificate then"
         yield Diagnostic(Severity.WARNING, "issuer-not-named", message, where, hint, name)
+
+
+def proxied_warning(name: CertificateName, url: str, where: Pointer) -> Diagnostic:
+    """Cloudflare stands before the origin: what this machine gets, a deployed Worker may not."""
+    message = f"{url} answers through Cloudflare's proxy, which refuses Workers that present {name!r} there (520)"
+    return Diagnostic(Severity.WARNING, "origin-proxied", message, where, HINTS["proxied"], name)
 
 
 def proof_problem(name: CertificateName, proof: Proof, where: Pointer) -> Diagnostic | None:

@@ -130,7 +130,7 @@ def _alert_without_a_reason(seen: Seen) -> _Found:
         return None
     if not ours.sent and not differs(seen):
         return None
-    return Verdict.REJECTED, f"it refuses this certificate without a reason ({ours.alert})", HINTS["log"]
+    return Verdict.REJECTED, "it refuses this certificate without a reason", HINTS["log"]
 
 
 def _alert_by_comparison(seen: Seen) -> _Found:

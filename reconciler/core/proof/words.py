@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 REJECTIONS = {
-    "bad_certificate": "it rejects this certificate (bad_certificate), which some servers say of every fault",
-    "unsupported_certificate": "it rejects this certificate as not meant for TLS clients (unsupported_certificate)",
-    "certificate_revoked": "it rejects this certificate as revoked (certificate_revoked)",
-    "certificate_expired": "it rejects this certificate as expired (certificate_expired)",
-    "certificate_unknown": "it rejects this certificate without a reason (certificate_unknown)",
-    "unknown_ca": "it does not know the CA of this certificate, or an intermediate is missing (unknown_ca)",
-    "access_denied": "it knows this certificate and denies it access (access_denied)",
+    "bad_certificate": "it calls this certificate bad, as some servers do for every fault",
+    "unsupported_certificate": "it rejects this certificate as not meant for TLS clients",
+    "certificate_revoked": "it rejects this certificate as revoked",
+    "certificate_expired": "it rejects this certificate as expired",
+    "certificate_unknown": "it rejects this certificate without a reason",
+    "unknown_ca": "it does not know the CA of this certificate, or an intermediate is missing",
+    "access_denied": "it knows this certificate and denies it access",
 }
 
 HINTS = {
