@@ -10,7 +10,8 @@ from reconciler.core.binding_findings import environment_text
 from reconciler.core.errors import ReconcilerError, StalePlanError
 from reconciler.core.gates import guards
 from reconciler.core.model import BindingChange, Change, Condition, Deploy, Retire, Upload, Verify, Waiting
-from reconciler.core.plan import Plan, Quota, change_key
+from reconciler.core.plan import Plan, change_key
+from reconciler.core.quota import Quota
 from reconciler.core.retire import keep
 
 _SHOWN = 3

@@ -21,7 +21,8 @@ from reconciler.core.forecast_entries import (
     make_timeline,
 )
 from reconciler.core.model import Actual, CertificateName, Desired, Entry, StoreSettings
-from reconciler.core.plan import Plan, Quota, QuotaCount
+from reconciler.core.plan import Plan
+from reconciler.core.quota import Quota, QuotaCount
 from reconciler.core.renewals import Due
 from reconciler.core.status import BoundAt, CertificateStatus, Standing, Urgency, make_status
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -12,11 +12,10 @@ from typing import assert_never
 
 from reconciler.core.calls import Calls
 from reconciler.core.diff import Changes, is_error
-from reconciler.core.errors import Diagnostic, ExitCode, Pointer, Severity, strongest
+from reconciler.core.errors import Diagnostic, ExitCode, strongest
 from reconciler.core.gates import proofs_for
 from reconciler.core.live import LiveBinding
 from reconciler.core.model import (
-    CA_LIMIT,
     Action,
     Adopted,
     BindingChange,
@@ -33,36 +32,14 @@ from reconciler.core.model import (
     Verify,
     Waiting,
 )
-from reconciler.core.ownership import CUSTOM
-from reconciler.core.renewals import Due, count_renewals, due_dates
+from reconciler.core.quota import Quota, count_quota, within_quota
+from reconciler.core.renewals import Due, due_dates
 from reconciler.core.retire import hold_back, is_meant
 
 GUARD_RAILS = frozenset(
     {"account-id-declared", "account-id-in-file", "gradual-deployment", "quota", "verify-inconclusive"}
 )
 """Codes of errors that are a guard rail doing its work, not invalid input: exit 3."""
-
-
-@dataclass(frozen=True, slots=True)
-class QuotaCount:
-    """Entries of one sort: allowed, now, at the most while applying, and afterwards.
-
-    `renewals`: how many more the renewals that are due by then will need, until the old entries are retired.
-    """
-
-    limit: int
-    now: int
-    peak: int
-    after: int
-    renewals: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Quota:
-    """The account's certificate quota; custom entries only."""
-
-    leaf: QuotaCount
-    ca: QuotaCount
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +130,7 @@ def make_plan(
     """The plan for one run. `only`: names or globs of certificates; nothing else is planned then."""
     if only:
         changes = _restrict(changes, only)
-    uploads, bindings, quota_problems = _within_quota(changes, desired, listing)
+    uploads, bindings, quota_problems = within_quota(changes.uploads, changes.bindings, desired, listing)
     retires, held_back = _within_limit(changes.retires, desired, allow_deletes)
     due = due_dates(desired, _chosen(desired, only))
     ordered: tuple[Change, ...] = (
@@ -173,7 +150,7 @@ def make_plan(
         unknown=changes.unknown,
         due=due,
         diagnostics=(*changes.diagnostics, *quota_problems),
-        quota=None if listing is None else _count_quota(desired, listing, uploads, retires, due, now),
+        quota=None if listing is None else count_quota(desired, listing, uploads, retires, due, now),
         made=now,
         offline=listing is None,
         at=at,
@@ -254,60 +231,3 @@ def _within_limit(
     allowed = desired.declaration.policy.max_deletes if allow_deletes is None else allow_deletes
     ordered = sorted(retires, key=lambda retire: (str(retire.entry.uploaded_on), retire.entry.id))
     return ordered[:allowed], [hold_back(retire, allowed) for retire in ordered[allowed:]]
-
-
-def _counts(listing: Listing) -> Mapping[bool, int]:
-    custom = [entry for entry in listing.entries if entry.type == CUSTOM]
-    return {True: sum(entry.ca for entry in custom), False: sum(not entry.ca for entry in custom)}
-
-
-def _limits(desired: Desired) -> Mapping[bool, int]:
-    return {True: CA_LIMIT, False: desired.declaration.store.limit}
-
-
-def _within_quota(
-    changes: Changes, desired: Desired, listing: Listing | None
-) -> tuple[list[Upload], list[BindingChange], list[Diagnostic]]:
-    """Uploads that fit the account; what does not fit is blocked, with its bindings, and said."""
-    if listing is None:
-        return [], list(changes.bindings), []
-    room = {ca: _limits(desired)[ca] - count for ca, count in _counts(listing).items()}
-    fitting: list[Upload] = []
-    problems: list[Diagnostic] = []
-    for upload in sorted(changes.uploads, key=lambda upload: upload.certificate):
-        ca = desired.declaration.certificates[upload.certificate].ca
-        if room[ca] > 0:
-            room[ca] -= 1
-            fitting.append(upload)
-        else:
-            problems.append(_over_quota(desired, upload, ca))
-    out = {upload.digest for upload in changes.uploads} - {upload.digest for upload in fitting}
-    return fitting, [change for change in changes.bindings if change.digest not in out], problems
-
-
-def _over_quota(desired: Desired, upload: Upload, ca: bool) -> Diagnostic:
-    limit = _limits(desired)[ca]
-    kind = "CA certificates" if ca else "certificates"
-    hint = "retire entries that nothing uses" + ("" if ca else ", or raise `limit` in `[store]` where Cloudflare did")
-    message = f"{upload.certificate!r} does not fit into the account: the quota for {kind}, {limit}, is reached"
-    pointer = Pointer(desired.declaration.path, ("certificates", upload.certificate))
-    return Diagnostic(Severity.ERROR, "quota", message, pointer, hint, upload.certificate)
-
-
-def _count_quota(
-    desired: Desired,
-    listing: Listing,
-    uploads: list[Upload],
-    retires: list[Retire],
-    due: tuple[Due, ...],
-    now: datetime,
-) -> Quota:
-    counts, limits, renewals = _counts(listing), _limits(desired), count_renewals(desired, due, now)
-
-    def count(ca: bool) -> QuotaCount:
-        more = sum(desired.declaration.certificates[upload.certificate].ca is ca for upload in uploads)
-        fewer = sum(retire.entry.ca is ca for retire in retires)
-        peak = counts[ca] + more
-        return QuotaCount(limits[ca], now=counts[ca], peak=peak, after=peak - fewer, renewals=renewals[ca])
-
-    return Quota(leaf=count(False), ca=count(True))

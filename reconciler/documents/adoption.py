@@ -7,7 +7,8 @@ from typing import Literal
 from reconciler.core.adoption import AdoptedBinding, Adoption
 from reconciler.core.model import Action, ByCertificate, ById
 from reconciler.documents.base import DiagnosticPart, Document, Resolve, diagnostic_part
-from reconciler.documents.plan import ChangePart, StorePart, change_part
+from reconciler.documents.changes import ChangePart, change_part
+from reconciler.documents.plan import StorePart
 
 
 class TakenCertificatePart(Document):

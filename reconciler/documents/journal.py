@@ -17,7 +17,7 @@ from reconciler.core.errors import Diagnostic
 from reconciler.core.model import Action, Change, Phase
 from reconciler.core.outcome import Status, Step
 from reconciler.documents.base import UtcTime
-from reconciler.documents.plan import change_part
+from reconciler.documents.changes import change_part
 
 MAX_LINE = 64_000
 """Bytes of a line that are looked at; ours have some hundred."""

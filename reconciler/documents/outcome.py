@@ -7,7 +7,8 @@ from typing import Literal
 from reconciler.core.left import ToDeploy
 from reconciler.core.outcome import Outcome, Status, Step
 from reconciler.documents.base import DiagnosticPart, Document, Resolve, diagnostic_part
-from reconciler.documents.plan import ChangePart, WaitingPart, change_part, waiting_part
+from reconciler.documents.changes import ChangePart, change_part
+from reconciler.documents.plan import WaitingPart, waiting_part
 
 
 class StepPart(Document):

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, assert_never
+from typing import Annotated, Literal
 
 from reconciler.core.live import LiveBinding, LiveState
-from reconciler.core.model import (
-    Action,
-    BindingChange,
-    Change,
-    Condition,
-    Deploy,
-    Phase,
-    Reason,
-    Retire,
-    StoreKind,
-    ToPresent,
-    Upload,
-    Verify,
-)
+from reconciler.core.model import Action, Condition, StoreKind
 from reconciler.core.model import Waiting as WaitingEntry
-from reconciler.core.plan import Plan, Quota
+from reconciler.core.plan import Plan
+from reconciler.core.quota import Quota
 from reconciler.documents.base import FIRST_MISTAKE, DiagnosticPart, Document, Resolve, UtcTime, diagnostic_part
+from reconciler.documents.changes import ChangePart, change_part
 
 
 class StorePart(Document):
@@ -29,50 +18,6 @@ class StorePart(Document):
 
     kind: StoreKind
     account_id: str | None = None
-
-
-class DifferencePart(Document):
-    """One attribute of a certificate that changes; a side without it leaves its key out."""
-
-    attribute: str
-    before: str | None = None
-    after: str | None = None
-
-
-class PresentPart(Document):
-    """What one binding presents after a deploy; `live` is what each serving version presents now, null for nothing."""
-
-    binding: str
-    certificate: str | None = None
-    content_digest: str | None = None
-    id: str | None = None
-    live: tuple[str | None, ...]
-
-
-class ChangePart(Document):
-    """One change. `environment` is left out for the top level, `after` while the id is not known yet."""
-
-    action: Action
-    phase: Phase
-    reasons: tuple[Reason, ...]
-    certificate: str | None = None
-    content_digest: str | None = None
-    name: str | None = None
-    shared_with: tuple[str, ...] | None = None
-    worker: str | None = None
-    config: str | None = None
-    environment: str | None = None
-    binding: str | None = None
-    before: str | None = None
-    after: str | None = None
-    remote: bool | None = None
-    uploaded_on: UtcTime | None = None
-    script: str | None = None
-    built: str | None = None
-    serving: tuple[str, ...] | None = None
-    presents: tuple[PresentPart, ...] | None = None
-    origin: str | None = None
-    differences: tuple[DifferencePart, ...] | None = None
 
 
 class AdoptedPart(Document):
@@ -232,79 +177,6 @@ def live_part(row: LiveBinding) -> LivePart:
     )
 
 
-def change_part(change: Change) -> ChangePart:
-    """One change as its part of a document."""
-    match change:
-        case Upload():
-            return ChangePart(
-                action=change.action,
-                phase=change.phase,
-                reasons=change.reasons,
-                certificate=change.certificate,
-                content_digest=change.digest,
-                name=change.name,
-                shared_with=change.shared_with or None,
-                differences=_differences(change),
-            )
-        case BindingChange():
-            return ChangePart(
-                action=change.action,
-                phase=change.phase,
-                reasons=change.reasons,
-                certificate=change.certificate,
-                content_digest=change.digest,
-                worker=change.worker,
-                config=change.config,
-                environment=change.environment,
-                binding=change.binding,
-                before=change.before,
-                after=change.after,
-                remote=change.remote,
-                differences=_differences(change),
-            )
-        case Deploy():
-            return ChangePart(
-                action=change.action,
-                phase=change.phase,
-                reasons=change.reasons,
-                worker=change.worker,
-                config=change.config,
-                environment=change.environment,
-                script=change.script,
-                built=change.built,
-                serving=change.serving,
-                presents=tuple(_present_part(one) for one in change.bindings),
-            )
-        case Verify():
-            return ChangePart(
-                action=change.action,
-                phase=change.phase,
-                reasons=change.reasons,
-                certificate=change.certificate,
-                content_digest=change.digest,
-                origin=change.origin,
-            )
-        case Retire():
-            return ChangePart(
-                action=change.action,
-                phase=change.phase,
-                reasons=change.reasons,
-                certificate=change.certificate,
-                content_digest=change.digest,
-                name=change.entry.name,
-                before=change.entry.id,
-                uploaded_on=change.entry.uploaded_on,
-            )
-        case _:
-            assert_never(change)
-
-
-def _present_part(one: ToPresent) -> PresentPart:
-    return PresentPart(
-        binding=one.binding, certificate=one.certificate, content_digest=one.digest, id=one.id, live=one.live
-    )
-
-
 def waiting_part(waiting: WaitingEntry) -> WaitingPart:
     """One waiting entry as its part of a document."""
     return WaitingPart(
@@ -315,13 +187,6 @@ def waiting_part(waiting: WaitingEntry) -> WaitingPart:
         detail=waiting.detail,
         until=waiting.until,
     )
-
-
-def _differences(change: Upload | BindingChange) -> tuple[DifferencePart, ...] | None:
-    parts = tuple(
-        DifferencePart(attribute=item.attribute, before=item.before, after=item.after) for item in change.differences
-    )
-    return parts or None
 
 
 def _unknown(plan: Plan) -> tuple[UnknownPart, ...] | None:

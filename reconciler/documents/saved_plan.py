@@ -31,9 +31,11 @@ from reconciler.core.model import (
     Waiting,
     WorkerLabel,
 )
-from reconciler.core.plan import Plan, Quota, QuotaCount
+from reconciler.core.plan import Plan
+from reconciler.core.quota import Quota, QuotaCount
 from reconciler.core.renewals import Due
-from reconciler.documents.plan import ChangePart, CountPart, LivePart, PlanDocument, QuotaPart
+from reconciler.documents.changes import ChangePart
+from reconciler.documents.plan import CountPart, LivePart, PlanDocument, QuotaPart
 
 MAX_BYTES = 10_000_000
 """A saved plan may be this long: a thousand certificates with all their bindings are a tenth of it."""

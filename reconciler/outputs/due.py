@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reconciler.core.plan import Plan, QuotaCount
+from reconciler.core.plan import Plan
+from reconciler.core.quota import QuotaCount
 from reconciler.core.renewals import Due
 from reconciler.outputs.escape import printable
 from reconciler.outputs.style import Style
