@@ -16,6 +16,7 @@ from reconciler.core.deploys import NOBODY, Wanted
 from reconciler.core.diff import make_changes, take_stock
 from reconciler.core.errors import InputError, StalePlanError, UsageError
 from reconciler.core.key_shapes import KeyContext
+from reconciler.core.live import compare_live, count_versions
 from reconciler.core.model import (
     Actual,
     Change,
@@ -91,8 +92,9 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
     without_grace = request.retire if request.skip_grace else None
     stock = take_stock(desired, actual)
     close = Close(project.files, reader.live() if reader else None, now, without_grace, request.live, request.deploy)
-    if request.live and close.reader is None:
-        _demand_account(declaration, request)
+    asked = "--live" if request.live else "--deploy" if request.deploy.everybody else None
+    if asked is not None and close.reader is None:
+        _demand_account(declaration, request, asked)
     before = reader.calls if reader else None
     actual = look_closer(desired, actual, stock, close)
     changes = make_changes(desired, actual, now, without_grace, stock=stock, deploy=request.deploy)
@@ -116,7 +118,8 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
 
 def _count_calls(made: Plan, actual: Actual, before: int, calls: int) -> Calls:
     entries = len(actual.listing.entries) if actual.listing else 0
-    return expect_calls(made.changes, made=calls, looked=calls - before, entries=entries)
+    again = calls - before - (count_versions(actual.live) if actual.live else 0)
+    return expect_calls(made.changes, made=calls, again=again, entries=entries)
 
 
 def plan_approved(project: Project, saved: Plan, deploy: Wanted = NOBODY) -> Planned:
@@ -171,7 +174,8 @@ def left_to_deploy(planned: Planned, outcome: Outcome) -> tuple[ToDeploy, ...]:
     """What somebody else has to deploy after this run."""
     from reconciler.core.left import find_left
 
-    return find_left(outcome.steps, planned.plan.live or (), planned.plan.store, planned.actual.files)
+    live = compare_live(planned.desired, planned.actual, None)
+    return find_left(outcome.steps, live, planned.plan.store, planned.actual.files)
 
 
 def _retirable(project: Project, planned: Planned, uploaded: bool) -> frozenset[EntryId]:
@@ -188,11 +192,11 @@ def _retirable(project: Project, planned: Planned, uploaded: bool) -> frozenset[
     return frozenset(change.entry.id for change in again.changes if isinstance(change, Retire))
 
 
-def _demand_account(declaration: Declaration, request: PlanRequest) -> None:
+def _demand_account(declaration: Declaration, request: PlanRequest, asked: str) -> None:
     if request.offline:
-        raise UsageError("`--live` asks the account, and `--offline` asks nobody", hint="take one of them")
+        raise UsageError(f"`{asked}` asks the account, and `--offline` asks nobody", hint="take one of them")
     if declaration.store.kind is StoreKind.LOCAL:
-        message = "`--live` asks what serves in an account; the embedded store has no live Workers"
+        message = f"`{asked}` asks what serves in an account; the embedded store has no live Workers"
         raise UsageError(message, hint='see kind = "cloudflare" in `[store]`; `mtlsctl emulator` is an account to try')
 
 

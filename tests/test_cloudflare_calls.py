@@ -185,7 +185,7 @@ def test_the_journal_has_each_upload_as_it_began_and_ended(account: Account) -> 
 def test_the_pages_of_a_list(entries: int, pages: int) -> None:
     """Fifty entries each; an empty list has one, too."""
     assert count_pages(entries) == pages
-    assert expect_calls((), made=pages, looked=0, entries=entries) == Calls(pages, pages)
+    assert expect_calls((), made=pages, again=0, entries=entries) == Calls(pages, pages)
 
 
 # --- the look at the end ----------------------------------------------------------------------------------------------

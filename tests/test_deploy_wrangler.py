@@ -87,7 +87,10 @@ def test_a_rotation_is_deployed_and_then_retired(bench: Bench, project: Project)
     assert [step["change"]["action"] for step in done.json["done"]] == ["upload", "rebind", "deploy"]
     assert done.json["to_deploy"] == []
     assert bench.serving() == {file_id(project)} != {old}
+    calls = project.run("plan", "--deploy", "--format", "json").json["calls"]["apply"]
+    bench.state.calls.clear()
     again = project.run("apply", "--yes", "--deploy", "--format", "json")
+    assert len(bench.state.calls) == calls
     assert [step["change"]["before"] for step in again.json["done"]] == [old]
     assert project.run("plan", "--deploy", "--detailed-exitcode").code == 0
     assert "PRIVATE KEY" not in done.out + done.err
@@ -106,6 +109,11 @@ def test_a_killed_run_is_finished_by_the_next(bench: Bench, project: Project) ->
     ]
     assert bench.serving() != {file_id(project)}
     assert "1 still to deploy: wrangler.toml (top level)" in project.run("plan", "--live").out
+    (project.folder / "src").mkdir()
+    # It has nothing to change, but looks what the old entry waits for, and so can say what is left.
+    again = project.run("apply", "--yes", "--file", "../mtls.toml", folder="src")
+    assert "No changes" in again.out
+    assert "\n  wrangler deploy --config ../wrangler.toml --env=\n" in again.out
     done = project.run("apply", "--yes", "--deploy", "--format", "json")
     assert [step["change"]["action"] for step in done.json["done"]] == ["deploy"]
     assert bench.serving() == {file_id(project)}

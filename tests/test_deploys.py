@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from threading import Event
 
 import pytest
@@ -35,6 +36,7 @@ from reconciler.core.model import (
 from reconciler.core.outcome import Status, Step
 from reconciler.core.plan import Plan, make_plan
 from reconciler.stores.local import open_in_memory
+from tests.cli import WRANGLER, make_project
 from tests.memory import MemoryClock, MemoryFiles, NoProver
 from tests.pki import NOW
 from tests.test_retire_live import NEW, OLD, real
@@ -314,13 +316,24 @@ def test_what_is_left_to_deploy_is_what_was_written_and_not_deployed() -> None:
     files: dict[WorkerLabel, WranglerFile] = {}
     done = [Step(rebind, Status.DONE), Step(deploy, Status.DONE)]
     failed = [Step(rebind, Status.DONE), Step(deploy, Status.FAILED)]
-    unwritten = [Step(rebind, Status.FAILED)]
+    unwritten = [Step(rebind, Status.FAILED), Step(deploy, Status.NOT_STARTED)]
     assert find_left(done, (), cloudflare, files) == ()
     assert [one.command for one in find_left(failed, (), cloudflare, files)] == [
         ("wrangler", "deploy", "--config", "workers/checkout/wrangler.toml", "--env=")
     ]
     assert find_left(failed, (), StoreSettings(), files) == ()
     assert find_left(unwritten, (), cloudflare, files) == ()
+
+
+@pytest.mark.parametrize("arguments", [["plan", "--deploy"], ["apply", "--yes", "--deploy"]], ids=" ".join)
+def test_to_deploy_from_the_embedded_store_is_no_wish_that_is_passed_over(arguments: list[str], tmp_path: Path) -> None:
+    """Nothing can be live of it; who asks is told, and nothing is changed."""
+    project = make_project(tmp_path)
+    result = project.run(*arguments)
+    assert result.code == 64
+    assert "`--deploy` asks what serves in an account" in result.err
+    assert project.read("wrangler.toml") == WRANGLER
+    assert project.run("plan", "--deploy", "--offline").code == 64
 
 
 @pytest.mark.parametrize(

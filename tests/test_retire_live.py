@@ -183,8 +183,8 @@ def test_what_is_live_says_who_presents_it() -> None:
 def test_an_unread_worker_says_why() -> None:
     """The missing permission is in the words."""
     plan = Gate("x", None, replace(GONE, unread={"other": "no right (give it)", "b": "?"})).plan()
-    assert (
-        "other could not be looked at, and might present it (and 1 more): no right (give it)" in plan.waiting[0].detail
+    assert plan.waiting[0].detail == (
+        "whether anything uses it is not known: other could not be looked at (and 1 more): no right (give it)"
     )
 
 

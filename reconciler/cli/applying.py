@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -192,8 +193,9 @@ def _carry_out(
     else:
         project.files.tidy()  # a killed run may have left something, and somebody else have finished its job
         outcome = Outcome.of_nothing(made)
-    if not text or outcome.steps or out is not None:
-        _show_outcome(session, project, outcome, left_to_deploy(planned, outcome), out)
+    left = left_to_deploy(planned, outcome)
+    if not text or outcome.steps or left or out is not None:
+        _show_outcome(session, project, outcome, left, out)
     raise typer.Exit(outcome.exit_code)
 
 
@@ -225,7 +227,9 @@ def _show_outcome(
     style = session.style(sys.stdout)
     problems = (*outcome.findings, *(step.problem for step in outcome.steps if step.problem is not None))
     findings = f"\n{session.findings(problems, style)}\n" if problems else ""
-    session.emit(f"{findings}\n{render_outcome(outcome, style, to_deploy)}", out)
+    session.emit(
+        f"{findings}\n{render_outcome(outcome, style, to_deploy, folder=os.path.relpath(project.folder))}", out
+    )
 
 
 class _Progress:

@@ -24,8 +24,8 @@ class Calls:
     apply: int
 
 
-def expect_calls(changes: Iterable[Change], *, made: int, looked: int, entries: int) -> Calls:
-    """The calls of a plan over so many `entries`, of which `looked` were for what is live.
+def expect_calls(changes: Iterable[Change], *, made: int, again: int, entries: int) -> Calls:
+    """The calls of a plan over so many `entries`. `again`: what a second look at what is live costs.
 
     Uploads are looked for in one list at the end. Before something is retired what is live is looked at again.
     """
@@ -37,7 +37,7 @@ def expect_calls(changes: Iterable[Change], *, made: int, looked: int, entries: 
     if uploads:
         more += count_pages(entries + uploads)
     if retires:
-        more += looked
+        more += again
     return Calls(made, made + more)
 
 

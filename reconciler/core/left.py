@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from posixpath import join, normpath
 
 from reconciler.core.live import LiveBinding, LiveState, target_of
 from reconciler.core.model import (
@@ -33,6 +34,13 @@ class ToDeploy:
         """What deploys it, from the folder of mtls.toml."""
         return deploy_command(self.config, self.environment, self.built)
 
+    def command_from(self, folder: str) -> tuple[str, ...]:
+        """The same from elsewhere; `folder` leads from there to the folder of mtls.toml."""
+        config, built = (
+            normpath(join(folder, path)) if path is not None else None for path in (self.config, self.built)
+        )
+        return deploy_command(config or self.config, self.environment, built)
+
 
 def deploy_command(config: str, environment: EnvironmentName, built: str | None = None) -> tuple[str, ...]:
     """What deploys one environment of a wrangler file; an empty `--env` is the top level, said so.
@@ -58,10 +66,19 @@ def find_left(
         return ()
     left: dict[tuple[str, EnvironmentName], WorkerLabel] = {}
     deployed: set[tuple[str, EnvironmentName]] = set()
+    steps = tuple(steps)
+    changes = ((step.change, step.status) for step in steps)
+    unwritten = {
+        (change.config, change.environment)
+        for change, status in changes
+        if isinstance(change, BindingChange) and status is not Status.DONE
+    }
     for step in steps:
         change = step.change
         if isinstance(change, Deploy) and step.status is Status.DONE:
             deployed.add((change.config, change.environment))
+        elif isinstance(change, Deploy) and (change.config, change.environment) in unwritten:
+            continue  # its file does not say yet what is to serve
         elif isinstance(change, Deploy) or (isinstance(change, BindingChange) and step.status is Status.DONE):
             left.setdefault((change.config, change.environment), change.worker)
     for row in live:

@@ -86,6 +86,12 @@ def is_elsewhere(store: StoreSettings, found: WranglerEnvironment) -> bool:
     return ours is not None and found.account_id not in (None, ours)
 
 
+def count_versions(live: Live) -> int:
+    """The versions that were read: they never change, so another look of the same run reads none of them."""
+    workers = (worker for target, worker in live.workers.items() if not target.startswith(PAGES))
+    return sum(len(worker.versions) for worker in workers if worker is not None)
+
+
 def targets_of(desired: Desired, files: Mapping[WorkerLabel, WranglerFile]) -> tuple[str, ...]:
     """Everything declared that can be live, each once."""
     found = (target_of(file, environment) for _, environment, file in declared_environments(desired, files))

@@ -41,7 +41,7 @@ def _unchecked(_: Leaving, desired: Desired, actual: Actual) -> str | None:
     if live.unread:
         subject, reason = next(iter(live.unread.items()))
         more = f" (and {len(live.unread) - 1} more)" if len(live.unread) > 1 else ""
-        return f"{subject} could not be looked at, and might present it{more}: {reason}"
+        return f"whether anything uses it is not known: {subject} could not be looked at{more}: {reason}"
     return None if live.whole else "not everything that may present it was looked at"
 
 

@@ -12,9 +12,9 @@ from reconciler.outputs.plan import describe, waiting_lines
 from reconciler.outputs.style import Style
 
 
-def render_outcome(outcome: Outcome, style: Style, to_deploy: tuple[ToDeploy, ...] = ()) -> str:
-    """The whole outcome without its findings, which `render_findings` shows."""
-    return "\n".join(_lines(outcome, style, to_deploy)) + "\n"
+def render_outcome(outcome: Outcome, style: Style, to_deploy: tuple[ToDeploy, ...] = (), *, folder: str = "") -> str:
+    """The whole outcome without its findings, which `render_findings` shows. `folder` as there."""
+    return "\n".join(_lines(outcome, style, to_deploy, folder)) + "\n"
 
 
 def step_line(step: Step, style: Style) -> str:
@@ -32,14 +32,14 @@ def step_line(step: Step, style: Style) -> str:
     return f"{text} ({printable(step.note)})" if step.note else text
 
 
-def _lines(outcome: Outcome, style: Style, to_deploy: tuple[ToDeploy, ...]) -> Iterator[str]:
+def _lines(outcome: Outcome, style: Style, to_deploy: tuple[ToDeploy, ...], folder: str) -> Iterator[str]:
     yield style.bold(f"Applied to the stack {printable(outcome.plan.stack)}")
     for step in outcome.steps:
         if step.status is not Status.WAITING:
             yield step_line(step, style)
     held = tuple(step.waiting for step in outcome.steps if step.waiting is not None)
     yield from waiting_lines(held, style)
-    yield from _to_deploy_lines(to_deploy, style)
+    yield from _to_deploy_lines(to_deploy, style, folder)
     counts = [f"{len(outcome.of(status))} {status.replace('-', ' ')}" for status in Status if outcome.of(status)]
     yield ""
     summary = ", ".join(counts) or "Nothing to do"
@@ -50,11 +50,11 @@ def _lines(outcome: Outcome, style: Style, to_deploy: tuple[ToDeploy, ...]) -> I
     yield (style.good if not outcome.of(Status.FAILED) and not outcome.interrupted else style.bad)(summary + ".")
 
 
-def _to_deploy_lines(to_deploy: tuple[ToDeploy, ...], style: Style) -> Iterator[str]:
+def _to_deploy_lines(to_deploy: tuple[ToDeploy, ...], style: Style, folder: str) -> Iterator[str]:
     """What is written and does not serve yet."""
     if not to_deploy:
         return
     yield ""
     yield style.bold("to deploy (the files are written; what serves is unchanged until then):")
     for one in to_deploy:
-        yield f"  {printable(shlex.join(one.command))}"
+        yield f"  {printable(shlex.join(one.command_from(folder)))}"
