@@ -89,6 +89,11 @@ class Client:
         self._http = open_http(access, bounds, transport)
         weakref.finalize(self, self._http.close)
 
+    @property
+    def at_once(self) -> int:
+        """So many calls are made at once."""
+        return self._bounds.connections
+
     def begin_anew(self) -> None:
         """The time of the run begins with the next call."""
         self._deadline = None

@@ -25,7 +25,10 @@ _TRUST = "name your company's CA bundle by SSL_CERT_FILE; the check itself can't
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much and how long: seconds to connect, between two bytes, for a call and for a run; bytes of a body."""
+    """How much and how long: seconds to connect, between two bytes, for a call and for a run; bytes of a body.
+
+    `connections`: so many calls at once; with 1 nothing is ever called from another thread.
+    """
 
     connect_s: float = 10.0
     read_s: float = 30.0
@@ -33,6 +36,7 @@ class Bounds:
     run_s: float = 3600.0
     max_wait_s: float = 900.0
     body_bytes: int = 20_000_000
+    connections: int = CONNECTIONS
 
 
 DEFAULT_BOUNDS = Bounds()
@@ -53,7 +57,7 @@ def open_http(access: Access, bounds: Bounds, transport: httpx.BaseTransport | N
         return httpx.Client(
             headers={"authorization": f"Bearer {access.token}", "user-agent": f"mtlsctl/{__version__}"},
             timeout=httpx.Timeout(bounds.read_s, connect=bounds.connect_s, pool=bounds.call_s),
-            limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
+            limits=httpx.Limits(max_connections=bounds.connections, max_keepalive_connections=bounds.connections),
             follow_redirects=False,
             trust_env=not (access.is_loopback and urlsplit(access.base_url).scheme == "http"),
             transport=transport,

@@ -25,7 +25,6 @@ from reconciler.core.model import Entry, EntryId, Listing
 from reconciler.core.ports import NewEntry
 from reconciler.stores.cloudflare.client import Call, Client
 from reconciler.stores.cloudflare.errors import NoAnswer, Operation, PermissionLacking, WrongAccount
-from reconciler.stores.cloudflare.http import CONNECTIONS
 from reconciler.stores.cloudflare.lists import LAG_PAUSES_S, Lists
 from reconciler.stores.cloudflare.look_back import compare, unlisted
 from reconciler.stores.cloudflare.reader import CloudflareReader, entry_of, is_askable
@@ -58,7 +57,7 @@ class CloudflareStore(CloudflareReader):
     @property
     def at_once(self) -> int:
         """As many as there are connections."""
-        return CONNECTIONS
+        return self._client.at_once
 
     def give_up(self) -> None:
         """As the port."""

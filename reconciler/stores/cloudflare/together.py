@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from reconciler.stores.cloudflare.client import Client
-from reconciler.stores.cloudflare.http import CONNECTIONS
 
 _A = TypeVar("_A")
 _R = TypeVar("_R")
@@ -15,9 +14,10 @@ _R = TypeVar("_R")
 
 def side_by_side(client: Client, function: Callable[[_A], _R], items: Sequence[_A]) -> list[_R]:
     """`function` of each item, in order; the first error of any. An interrupt closes the client and ends the waits."""
-    if not items:
-        return []
-    threads = ThreadPoolExecutor(max_workers=min(len(items), CONNECTIONS))
+    at_once = min(len(items), client.at_once)
+    if at_once < 2:
+        return [function(item) for item in items]
+    threads = ThreadPoolExecutor(max_workers=at_once)
     try:
         return list(threads.map(function, items))
     except KeyboardInterrupt:
