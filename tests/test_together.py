@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from reconciler.apply import World, apply_plan, together
-from reconciler.core.errors import Diagnostic, FileError, KeySourceError
+from reconciler.core.errors import Diagnostic, FileError, KeySourceError, StoreClosed, StoreError
 from reconciler.core.model import (
     Change,
     Condition,
@@ -35,7 +35,9 @@ from tests.cloudflare_server import (
     make_client,
     make_server,
     make_store,
+    refuse,
     refusing,
+    success,
 )
 from tests.memory import MemoryClock, MemoryFiles, NoProver, NoRoller
 from tests.store_contract import SetClock
@@ -322,6 +324,50 @@ def test_an_error_that_nobody_foresaw_is_raised_where_it_is_seen() -> None:
     assert len(watch.steps) == len(server.store.list_entries().entries)
 
 
+# --- lists ------------------------------------------------------------------------------------------------------------
+
+LONG = 21
+"""Pages of a list: one, and then two times ten."""
+
+
+def long_list(meet: Meet, fails: frozenset[int] = frozenset()) -> tuple[CloudflareStore, list[int]]:
+    """A store whose list has LONG pages, and the pages that were asked for. `meet` is called in the midst of each."""
+    asked: list[int] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        page = int(request.url.params["page"])
+        asked.append(page)
+        meet(page)
+        if page in fails:
+            return refuse(403, 10000, "Authentication error")
+        info = {"page": page, "per_page": 50, "total_count": LONG * 50, "total_pages": LONG}
+        return success([{"id": f"{page}-{number}"} for number in range(50)], result_info=info)
+
+    return CloudflareStore(make_client(handle), ACCESS.certificates_path, lambda: 0.5), asked
+
+
+def _wait(barrier: threading.Barrier, page: int) -> None:
+    if page > 1:
+        barrier.wait(PATIENCE_S)
+
+
+def test_pages_after_the_first_are_read_ten_at_once() -> None:
+    """Each of two barriers opens only to ten pages at the same moment."""
+    barrier = threading.Barrier(AT_ONCE)
+    store, asked = long_list(lambda page: _wait(barrier, page))
+    assert len(store.list_entries().entries) == LONG * 50
+    assert sorted(asked) == list(range(1, LONG + 1))
+
+
+def test_a_page_that_is_refused_ends_the_list() -> None:
+    """What is under way is waited for; no other page is asked for."""
+    barrier = threading.Barrier(AT_ONCE)
+    store, asked = long_list(lambda page: _wait(barrier, page), frozenset(range(2, LONG + 1)))
+    with pytest.raises(StoreError, match="10000"):
+        store.list_entries()
+    assert len(asked) == 1 + AT_ONCE
+
+
 # --- interrupts -------------------------------------------------------------------------------------------------------
 
 SECOND_BATCH = 1 + AT_ONCE + 1
@@ -399,7 +445,7 @@ def test_who_waits_for_the_rate_limit_gives_up_at_once() -> None:
 
     def tell(_: str) -> None:
         if waiting.acquire(blocking=False):
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            interrupt_main()
 
     real = make_client(server.handle)
     time = replace(real._time, sleep=None)
@@ -408,6 +454,30 @@ def test_who_waits_for_the_rate_limit_gives_up_at_once() -> None:
     assert outcome.interrupted
     assert statuses(outcome) == {Status.DONE: 1, Status.NOT_STARTED: COUNT - 1}
     assert len(server.calls) <= 1 + AT_ONCE
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_a_list_that_hangs_keeps_nobody_from_ending() -> None:
+    """Ten pages are asked for and never come; Ctrl-C is raised at once, and nothing more begins."""
+    over, all_sent = threading.Event(), threading.Barrier(AT_ONCE, interrupt_main)
+
+    def meet(page: int) -> None:
+        if page > 1:
+            all_sent.wait(PATIENCE_S)
+            over.wait(PATIENCE_S)
+
+    store, asked = long_list(meet)
+    with pytest.raises(KeyboardInterrupt):
+        store.list_entries()
+    over.set()
+    assert len(asked) == 1 + AT_ONCE
+    with pytest.raises(StoreClosed):
+        store.get(EntryId("some-id"))
+
+
+def interrupt_main() -> None:
+    """Ctrl-C, from another thread."""
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
 # --- telling first ----------------------------------------------------------------------------------------------------
