@@ -6,14 +6,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from reconciler.core.binding_findings import Site
-from reconciler.core.certificate_files import MAX_CHAIN_BYTES, parse_file
-from reconciler.core.certificates import Bundle
-from reconciler.core.errors import Diagnostic, InputError, KeySourceError, Pointer, Severity
-from reconciler.core.key_pairs import check_pair, only_key
-from reconciler.core.model import ById, CertificateName, DeclaredCertificate, Desired, KeyReference
-from reconciler.core.pem import encode
-from reconciler.core.ports import FileReader, PrivateKey, Sources
+from reconciler.core.errors import Diagnostic, InputError, Pointer, Severity
+from reconciler.core.model import ById, CertificateName, DeclaredCertificate, Desired
+from reconciler.core.ports import FileReader, Sources
 from reconciler.core.preflight import check_for_upload
+from reconciler.proving import load_roots
+from reconciler.verify_files import open_key
 from reconciler.workerd.choosing import unserved_by_id, unserved_without_key
 from reconciler.workerd.config import Identity
 
@@ -66,30 +64,15 @@ class Pairs:
             return unserved_without_key(self.site, binding, declared.name)
         where = Pointer(self.desired.declaration.path, ("certificates", declared.name, "private_key"))
         bundle = self.desired.bundles[declared.name]
-        try:
-            key = self._open_key(declared.key, bundle, where)
-        except KeySourceError as error:
-            message = f"{binding} presents {declared.name!r}, whose key is not at hand: {error.message}"
-            return Diagnostic(Severity.ERROR, error.code, message, where, error.hint, declared.name)
+        opened = open_key(declared, bundle, self.keys, where)
+        if opened.wrong:  # an old workerd starts with a key that does not belong, and presents nothing
+            raise InputError(opened.wrong)
+        if opened.key is None:
+            message = f"{binding} presents {declared.name!r}, whose key is not at hand: {opened.missing}"
+            return Diagnostic(Severity.ERROR, "key-unavailable", message, where, opened.hint, declared.name)
         found = check_for_upload(bundle, ca=False, path=declared.path, now=self.now)
         # Here it is the origin that decides: an expired certificate may be just what somebody wants to try.
         grave = (problem for problem in found if problem.severity is Severity.ERROR)
-        self.notes.extend(replace(problem, severity=Severity.WARNING) for problem in grave)
-        return Identity(bundle.pem(), key, self._trusted(declared))
-
-    def _open_key(self, reference: KeyReference, bundle: Bundle, where: Pointer) -> PrivateKey:
-        """The key with nothing beside it. An old workerd starts with a key that does not belong, and sends nothing."""
-        key = self.keys[reference.source].open(reference)
-        problems = check_pair(bundle, key.pem, where=where)
-        if any(found.severity is Severity.ERROR for found in problems):
-            raise InputError(problems)
-        self.notes.extend((*key.findings, *problems))
-        return PrivateKey(only_key(key.pem))
-
-    def _trusted(self, declared: DeclaredCertificate) -> tuple[str, ...]:
-        """The roots of the origin that `verify` names; those of this machine are trusted anyway."""
-        path = declared.verify.ca if declared.verify is not None else None
-        if path is None:
-            return ()
-        roots = parse_file(self.files.read(path, limit=MAX_CHAIN_BYTES), path)
-        return tuple(encode("CERTIFICATE", der) for der in roots.ders)
+        self.notes.extend((*opened.findings, *(replace(problem, severity=Severity.WARNING) for problem in grave)))
+        roots = load_roots(self.files, declared.verify) if declared.verify is not None else None
+        return Identity(bundle.pem(), opened.key, (roots.pem(),) if roots is not None else ())

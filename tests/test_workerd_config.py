@@ -127,6 +127,15 @@ def test_a_surrogate_that_stands_alone_does_not_stop_a_run() -> None:
     assert literal("a\ud800b") == '"a?b"'
 
 
+def test_each_root_is_a_text_of_its_own() -> None:
+    """An older workerd reads only the first certificate of a text."""
+    roots = tuple(issued(number).certificate_pem.decode() for number in (2, 3, 4))
+    pair = issued(1)
+    identity = Identity(pair.chain_pem.decode(), PrivateKey(pair.key_pem), ("".join(roots[:2]), roots[2]))
+    written = write_config(worker(bindings=[("A", identity)])).text
+    assert f"trustedCertificates = [{', '.join(map(literal, roots))}]" in written
+
+
 def test_a_configuration_never_shows_its_keys() -> None:
     """Neither in a message nor in a traceback."""
     pair = issued(1)

@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from reconciler.core.certificates import parse_stored
+from reconciler.core.pem import encode
 from reconciler.core.ports import PrivateKey
 from reconciler.workerd.form import Module, ModuleKind
 
@@ -110,10 +112,16 @@ def _bindings(bindings: Iterable[tuple[str, Identity | Variable]]) -> Iterator[s
 
 def _network(name: str, identity: Identity) -> str:
     pair = f"privateKey = {_text(identity.key.pem)}, certificateChain = {literal(identity.certificates)}"
-    trusted = _list(map(literal, identity.trusted))
+    trusted = _list(literal(one) for text in identity.trusted for one in _each(text))
     machine = "false" if identity.only_these else "true"
     options = f"keypair = ({pair}), trustBrowserCas = {machine}, trustedCertificates = {trusted}"
     return f"(name = {literal(name)}, network = ({_EVERYWHERE}, tlsOptions = ({options})))"
+
+
+def _each(text: str) -> Iterator[str]:
+    """The certificates of a PEM text, each in one of its own: workerd 2025-09 reads only the first of a text."""
+    bundle = parse_stored(text)
+    yield from (encode("CERTIFICATE", der) for der in bundle.ders) if bundle is not None else (text,)
 
 
 def _service(binding: str) -> str:
