@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,8 +59,8 @@ class Provers(Protocol):
     def prober(self) -> Prober:
         """Origins, as they are seen from this machine."""
 
-    def runtime(self) -> Runtime:
-        """A real Worker on this machine."""
+    def runtime(self, near: Iterable[str]) -> Runtime:
+        """A real Worker on this machine; its runtime is looked for beside these paths, then beside mtls.toml."""
 
     def dry_run(self, config: str, environment: EnvironmentName, on_line: Callable[[str], None]) -> bytes | None:
         """What the project's own wrangler would upload of a wrangler file; None where there is no wrangler."""
@@ -161,10 +161,11 @@ class _Provers:
 
         return OriginProber(self.clock)
 
-    def runtime(self) -> Runtime:
+    def runtime(self, near: Iterable[str]) -> Runtime:
         from reconciler.runtime.reaching import LocalRuntime
 
-        return LocalRuntime(self.folder, self.files.root, self.environ)
+        places = [self.folder / path for path in near]
+        return LocalRuntime((*places, self.folder), self.files.root, self.environ)
 
     def dry_run(self, config: str, environment: EnvironmentName, on_line: Callable[[str], None]) -> bytes | None:
         from reconciler.runtime.bundling import bundle

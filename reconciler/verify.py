@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from reconciler import keys
@@ -13,6 +13,7 @@ from reconciler.core.diff import take_stock
 from reconciler.core.errors import Diagnostic, Pointer, ReconcilerError, UsageError
 from reconciler.core.key_shapes import KeyContext
 from reconciler.core.model import (
+    ByCertificate,
     CertificateName,
     DeclaredCertificate,
     Desired,
@@ -230,10 +231,17 @@ class _One:
     def _runtime(self, origin: Origin, key: PrivateKey, roots: Bundle | None) -> LevelResult:
         call = Call(origin.url, self.bundle.pem(), key, () if roots is None else (roots.pem(),))
         try:
-            reach = self.run.project.provers.runtime().call(call)
+            reach = self.run.project.provers.runtime(self._configs()).call(call)
         except MissingProgram as error:
             return skip(Level.RUNTIME, Skip.NO_PROGRAM, error.message, error.hint)
         except ReconcilerError as error:
             return LevelResult(Level.RUNTIME, Standing.INCONCLUSIVE, Reached.INCONCLUSIVE, error.message, error.hint)
         findings = (proxied_warning(self.declared.name, origin.url, self.where),) if reach.proxied else ()
         return replace(judge_reach(reach, origin.expect_status), findings=findings)
+
+    def _configs(self) -> Iterator[str]:
+        """The wrangler files, or their folders, of the Workers that bind this certificate."""
+        for worker in self.run.desired.declaration.workers.values():
+            bindings = (binding for table in worker.environments.values() for binding in table)
+            if any(binding.target == ByCertificate(self.declared.name) for binding in bindings):
+                yield worker.config

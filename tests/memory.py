@@ -44,7 +44,7 @@ class NoProvers:
     def prober(self) -> NoReturn:
         raise AssertionError("nothing is to be proved here")
 
-    def runtime(self) -> NoReturn:
+    def runtime(self, near: Iterable[str]) -> NoReturn:
         raise AssertionError("nothing is to be run here")
 
     def dry_run(self, config: str, environment: EnvironmentName, on_line: Callable[[str], None]) -> NoReturn:

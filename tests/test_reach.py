@@ -16,7 +16,7 @@ from reconciler.core.reach import Call, Reach, Reached
 from reconciler.runtime.reaching import LocalRuntime
 from tests.origins import BEGIN, END, TODAY, client, client_ca, origin, server_ca
 from tests.pki import SERVER_AUTH, Issued, make_ca
-from tests.runtime_programs import workerd
+from tests.runtime_programs import install_wrangler, workerd
 from tests.servers.certificates import pki
 from tests.servers.programs import nginx
 
@@ -25,7 +25,7 @@ DAY = timedelta(days=1)
 
 def call(url: str, shown: Issued, *, key: bytes | None = None, trust: bool = True, timeout_s: float = 10.0) -> Reach:
     """What became of a call that presents this pair."""
-    runtime = LocalRuntime(Path("/"), Path("/"), {"MTLSCTL_WORKERD": str(workerd())}, timeout_s)
+    runtime = LocalRuntime([Path("/")], Path("/"), {"MTLSCTL_WORKERD": str(workerd())}, timeout_s)
     trusted = (server_ca().certificate_pem.decode(),) if trust else ()
     return runtime.call(Call(url, shown.chain_pem.decode(), PrivateKey(key or shown.key_pem), trusted))
 
@@ -126,7 +126,7 @@ def test_roots_that_are_given_count_instead_of_those_of_this_machine(tmp_path: P
     roots = tmp_path / "roots.pem"
     roots.write_bytes(server_ca().certificate_pem)
     environ = {"MTLSCTL_WORKERD": str(workerd()), "SSL_CERT_FILE": str(roots)}
-    runtime, shown = LocalRuntime(tmp_path, tmp_path, environ), client("right")
+    runtime, shown = LocalRuntime([tmp_path], tmp_path, environ), client("right")
     pair = shown.chain_pem.decode(), PrivateKey(shown.key_pem)
     with origin() as running:
         assert runtime.call(Call(running.url, *pair)).reached is Reached.ANSWERED
@@ -174,9 +174,28 @@ def test_an_answer_through_cloudflares_proxy_is_noticed() -> None:
         assert call(running.url, client("right")).proxied
 
 
+def test_workerd_is_looked_for_in_every_place(tmp_path: Path) -> None:
+    """Where each Worker has packages of its own, there is none beside mtls.toml."""
+    folders = [tmp_path / name for name in ("a", "b")]
+    for folder in folders:
+        folder.mkdir()
+    install_wrangler(folders[1])
+    runtime, shown = LocalRuntime(folders, tmp_path, {"PATH": ""}), client("right")
+    with origin() as running:
+        reach = runtime.call(
+            Call(
+                running.url,
+                shown.chain_pem.decode(),
+                PrivateKey(shown.key_pem),
+                (server_ca().certificate_pem.decode(),),
+            )
+        )
+    assert reach.reached is Reached.ANSWERED
+
+
 def test_without_workerd_nothing_is_said_to_be_proved(tmp_path: Path) -> None:
     """A level that was not run says so."""
-    reach = LocalRuntime(tmp_path, tmp_path, {"PATH": str(tmp_path)}).call(
+    reach = LocalRuntime([tmp_path], tmp_path, {"PATH": str(tmp_path)}).call(
         Call("https://localhost/", client("right").chain_pem.decode(), PrivateKey(client("right").key_pem))
     )
     assert reach.reached is Reached.NOT_RUN

@@ -158,7 +158,7 @@ def test_a_rotation_under_load_fails_no_request(rotation: Rotation) -> None:
 
     # The origin takes the new pair before anything changes.
     rotation.renew("new")
-    runtime = LocalRuntime(rotation.project.folder, rotation.project.folder, {"MTLSCTL_WORKERD": str(workerd())})
+    runtime = LocalRuntime([rotation.project.folder], rotation.project.folder, {"MTLSCTL_WORKERD": str(workerd())})
     pair = client("new").chain_pem.decode(), PrivateKey(client("new").key_pem)
     assert runtime.call(Call(rotation.origin, *pair, rotation.edge.trusted)).reached is Reached.ANSWERED
 

@@ -36,6 +36,18 @@ def test_the_nearest_package_up_to_the_root_is_taken(tmp_path: Path) -> None:
     assert (find_workerd(worker, root, {"PATH": ""}), find_wrangler(worker, root, {"PATH": ""})) == near
 
 
+def test_nothing_outside_of_the_tree_is_run(tmp_path: Path) -> None:
+    """A path in mtls.toml, or a link, may lead out of it."""
+    root, outside = tmp_path / "repo", tmp_path / "outside"
+    root.mkdir()
+    program(outside / f"node_modules/{OWN}/bin/workerd")
+    program(outside / "node_modules/.bin/wrangler", SCRIPT)
+    (root / "link").symlink_to(outside)
+    for place in (outside, root / "../outside", root / "link"):
+        assert find_workerd(place, root, {"PATH": ""}) is None
+        assert find_wrangler(place, root, {"PATH": ""}) is None
+
+
 @pytest.mark.parametrize(
     "modules",
     [

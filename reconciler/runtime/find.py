@@ -55,12 +55,9 @@ def find_wrangler(folder: Path, root: Path, environ: Mapping[str, str]) -> Path 
 
 
 def _up(folder: Path, root: Path) -> Iterator[Path]:
-    """The folder and its parents up to the root of the tree, links resolved."""
+    """The folder and its parents up to the root of the tree, links resolved; nothing for one outside of it."""
     real = Path(os.path.realpath(folder))
-    for place in (real, *real.parents):
-        yield place
-        if place == root:
-            return
+    yield from (place for place in (real, *real.parents) if place.is_relative_to(root))
 
 
 def _named(variable: str, environ: Mapping[str, str]) -> Path | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import http.client
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,9 +15,12 @@ from reconciler.workerd.reaching import judge, reaching_config, refused
 
 @dataclass(frozen=True, slots=True)
 class LocalRuntime:
-    """workerd on this machine, as it is found from a folder of the project. Calls may be made side by side."""
+    """workerd on this machine, as it is found from the first of these places that leads to one, upwards to `root`.
 
-    folder: Path
+    Calls may be made side by side.
+    """
+
+    places: Sequence[Path]
     root: Path
     environ: Mapping[str, str] = field(repr=False)
     timeout_s: float = 10.0
@@ -27,7 +30,8 @@ class LocalRuntime:
 
         An old workerd keeps connections that an origin has closed already, and some origins close without a word.
         """
-        workerd = find_workerd(self.folder, self.root, self.environ)
+        found = (find_workerd(place, self.root, self.environ) for place in self.places)
+        workerd = next(filter(None, found), None)
         if workerd is None:
             return Reach(
                 Reached.NOT_RUN, "there is no workerd on this machine; wrangler brings one, or npm install workerd"
