@@ -282,6 +282,29 @@ def test_a_chain_that_the_tls_library_completes_is_no_proof(folder: Path) -> Non
     assert (seen.ours.status, judge(seen).rule, told(seen)) == (200, "more-sent", "inconclusive")
 
 
+@pytest.mark.parametrize(
+    ("version", "level", "number", "alert"),
+    [
+        (0x0303, 2, 48, "unknown_ca"),
+        (0x0303, 1, 112, None),  # a warning of an Apache that does not know the name
+        (0x0303, 1, 0, None),
+        (0x0304, 2, 116, "certificate_required"),
+        (0x0304, 1, 42, "bad_certificate"),
+        (0x0304, 1, 0, None),
+        (0x0304, 1, 90, None),
+        (0x0304, 2, 200, "alert 200"),
+    ],
+)
+def test_an_alert_counts_where_it_ends_the_connection(version: int, level: int, number: int, alert: str | None) -> None:
+    """Before TLS 1.3 there are warnings; what we say ourselves does not count."""
+    seen = watch.Watch()
+    seen._saw(None, "read", version, 21, number, bytes((level, number)))
+    assert seen.alert == alert
+    own = watch.Watch()
+    own._saw(None, "write", version, 21, number, bytes((level, number)))
+    assert own.alert is None
+
+
 # --- answers --------------------------------------------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ import ssl
 from typing import Protocol
 
 from reconciler.core.proof.alerts import alert_name
-from reconciler.core.proof.requests import CertificateRequest, read_certificates, read_request
+from reconciler.core.proof.requests import TLS_1_3, CertificateRequest, read_certificates, read_request
 
 _CALLBACK = "_msg_callback"
 
@@ -55,8 +55,11 @@ class Watch:
         reading = direction == "read"
         if content == _ALERT_RECORD and len(data) == 2 and reading:
             level, number = data
-            # Under TLS 1.3 the level means nothing: every alert but these two ends the connection.
-            if level == _FATAL or alert_name(number) not in {"close_notify", "user_canceled", "no_renegotiation"}:
+            # From TLS 1.3 on the level means nothing: every alert but these two ends the connection (RFC 8446, 6).
+            ends = (
+                alert_name(number) not in {"close_notify", "user_canceled"} if version >= TLS_1_3 else level == _FATAL
+            )
+            if ends:
                 self.alert = self.alert or alert_name(number)
         elif content == _HANDSHAKE_RECORD and data:
             self._saw_handshake(data, version, reading=reading)
