@@ -114,7 +114,7 @@ def tell_the_key_in_a_finding(patch: Patch) -> None:
         quoted = Diagnostic(Severity.WARNING, "x", f"looked at {key[60:].decode()}", where)
         return (*check_pair(bundle, key, where=where), quoted)
 
-    patch.setattr("reconciler.apply.uploads.check_pair", check)
+    patch.setattr("reconciler.apply.keys.check_pair", check)
 
 
 def start_without_telling(patch: Patch) -> None:
