@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -156,7 +156,7 @@ def _scene(
         for one in environment.bindings
         if one.certificate_id not in known and is_askable(one.certificate_id, kind)
     }
-    asked: dict[EntryId, Entry | None] = {entry_id: reader.get(entry_id) for entry_id in sorted(named)}
+    asked = reader.get_all(sorted(named))
     return Scene(desired, listing, asked, found.configs, found.certificates, project.clock.now(), declared)
 
 
@@ -191,9 +191,12 @@ class _Remembered:
         return self.listing
 
     def get(self, entry_id: EntryId) -> Entry | None:
-        if entry_id not in self.answers:
-            self.answers[entry_id] = self.inner.get(entry_id)
-        return self.answers[entry_id]
+        return self.get_all((entry_id,))[entry_id]
+
+    def get_all(self, ids: Iterable[EntryId]) -> dict[EntryId, Entry | None]:
+        wanted = tuple(ids)
+        self.answers |= self.inner.get_all(entry_id for entry_id in wanted if entry_id not in self.answers)
+        return {entry_id: self.answers[entry_id] for entry_id in wanted}
 
 
 # --- writing --------------------------------------------------------------------------------------------------------

@@ -22,7 +22,6 @@ from reconciler.core.model import (
     CertificateName,
     Declaration,
     Desired,
-    Entry,
     EntryId,
     Listing,
     LiveQuestion,
@@ -100,8 +99,7 @@ def observe(
     listing = listing or reader.list_entries()
     known = {entry.id for entry in listing.entries}
     named = [EntryId(text) for text in _named_ids(desired, files) if text not in known]
-    asked: dict[EntryId, Entry | None] = {entry_id: reader.get(entry_id) for entry_id in dict.fromkeys(named)}
-    return Actual(files=files, listing=listing, asked=asked)
+    return Actual(files=files, listing=listing, asked=reader.get_all(dict.fromkeys(named)))
 
 
 @dataclass(frozen=True, slots=True)

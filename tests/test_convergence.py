@@ -177,6 +177,9 @@ class _Gated:
     def get(self, entry_id: EntryId) -> Entry | None:
         return self.universe.store.get(entry_id)
 
+    def get_all(self, ids: Iterable[EntryId]) -> dict[EntryId, Entry | None]:
+        return self.universe.store.get_all(ids)
+
     def live(self) -> None:
         return self.universe.store.live()
 

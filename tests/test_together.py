@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import httpx
@@ -40,7 +40,7 @@ from tests.cloudflare_server import (
     success,
 )
 from tests.memory import MemoryClock, MemoryFiles, NoProver, NoRoller
-from tests.store_contract import SetClock
+from tests.store_contract import LEAVES, SetClock, leaf
 from tests.test_retire_live import GONE
 from tests.worlds import actual, certificate, desired, issued, plan_of
 
@@ -54,7 +54,7 @@ WANTED = desired(
     declared=[certificate(name, key=KeyReference("env", {"env": name})) for name in NAMES],
     store=StoreKind.CLOUDFLARE,
 )
-Meet = Callable[[int], None]
+Meet = Callable[[int], object]
 """Called in the midst of a call, with its number: 1 is the first."""
 
 
@@ -151,6 +151,9 @@ class Through:
 
     def get(self, entry_id: EntryId) -> Entry | None:
         return self.store.get(entry_id)
+
+    def get_all(self, ids: Iterable[EntryId]) -> Mapping[EntryId, Entry | None]:
+        return self.store.get_all(ids)
 
     def upload(self, new: NewEntry) -> Entry:
         return self.store.upload(new)
@@ -344,6 +347,18 @@ def long_list(meet: Meet, fails: frozenset[int] = frozenset()) -> tuple[Cloudfla
         return success([{"id": f"{page}-{number}"} for number in range(50)], result_info=info)
 
     return CloudflareStore(make_client(handle), ACCESS.certificates_path, lambda: 0.5), asked
+
+
+def test_ids_that_the_list_lacks_are_asked_for_ten_at_once() -> None:
+    """Each once: six hundred unknown ids of a monorepo are a matter of seconds."""
+    server = make_server()
+    meter, barrier = Meter(server, "GET"), threading.Barrier(AT_ONCE)
+    meter.meet = lambda _: barrier.wait(PATIENCE_S)
+    entry = server.store.upload(leaf(LEAVES[0]))
+    ids = [EntryId(f"id-{number}") for number in range(2 * AT_ONCE - 1)]
+    found = metered(server, meter).get_all([entry.id, *ids, *ids])
+    assert found == {entry.id: entry, **dict.fromkeys(ids)}
+    assert (meter.most, len(meter.order)) == (AT_ONCE, 2 * AT_ONCE)
 
 
 def _wait(barrier: threading.Barrier, page: int) -> None:

@@ -62,6 +62,9 @@ class StoreReader(Protocol):
     def get(self, entry_id: EntryId) -> Entry | None:
         """The entry, or None where there is none; StoreError where that can't be told."""
 
+    def get_all(self, ids: Iterable[EntryId]) -> Mapping[EntryId, Entry | None]:
+        """The same of several, each asked for once; side by side where the store takes that."""
+
 
 class Store(StoreReader, Protocol):
     """The whole store. Entries can't be changed."""

@@ -7,7 +7,7 @@ are checked and forgotten: none is ever written. It must not decide what should 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -98,6 +98,10 @@ class LocalReader:
         """The entry with exactly this id, or None."""
         with self._database.reading() as connection:
             return _find(connection, entry_id) if connection is not None else None
+
+    def get_all(self, ids: Iterable[EntryId]) -> dict[EntryId, Entry | None]:
+        """As the port."""
+        return {entry_id: self.get(entry_id) for entry_id in ids}
 
 
 class LocalStore(LocalReader):

@@ -119,6 +119,9 @@ class GatedReader:
     def get(self, entry_id: EntryId) -> Entry | None:
         return self.gate.passes("store.get", entry_id, lambda: self.store.get(entry_id), fails=failures.store_reading())
 
+    def get_all(self, ids: Iterable[EntryId]) -> dict[EntryId, Entry | None]:
+        return {entry_id: self.get(entry_id) for entry_id in ids}
+
 
 @dataclass
 class GatedStore(GatedReader):

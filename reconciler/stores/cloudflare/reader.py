@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from reconciler.core.errors import EntryNotFound
 from reconciler.core.model import Entry, EntryId, Listing
@@ -12,6 +12,7 @@ from reconciler.stores.cloudflare.errors import Operation, UnusableReply
 from reconciler.stores.cloudflare.lists import LAG_PAUSES_S, REPORT, Lists
 from reconciler.stores.cloudflare.live import CloudflareLive
 from reconciler.stores.cloudflare.retries import send_patiently
+from reconciler.stores.cloudflare.together import side_by_side
 from reconciler.stores.cloudflare.wire import Envelope, parse_entry
 
 _ID_FORM = re.compile(r"[0-9A-Za-z_-]{1,128}")
@@ -57,6 +58,11 @@ class CloudflareReader:
         except EntryNotFound:
             return None
         return entry_of(envelope)
+
+    def get_all(self, ids: Iterable[EntryId]) -> dict[EntryId, Entry | None]:
+        """As the port; as many side by side as there are connections."""
+        asked = tuple(dict.fromkeys(ids))
+        return dict(zip(asked, side_by_side(self._client, self.get, asked), strict=True))
 
     def live(self) -> CloudflareLive:
         """What Workers and other services present of this account; shares connections and the rate limit."""
