@@ -18,6 +18,7 @@ from pathlib import Path
 if __name__ == "__main__":  # started as a file, Python looks for `tests` beside it
     sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from tests.bench_account import AccountSizes, measure_account, rows_as_json, rows_as_text
 from tests.bench_project import BenchProject
 from tests.cli import MTLS, make_project
 from tests.hostile_files import JSON_FILES, MTLS_FILES
@@ -187,7 +188,11 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         report = run_bench(Path(folder), Sizes(), options.runs)
-    sys.stdout.write((report.to_json() if options.json else report.to_text()) + "\n")
+        rows = measure_account(Path(folder), AccountSizes())
+    if options.json:
+        sys.stdout.write(json.dumps({**json.loads(report.to_json()), "account": rows_as_json(rows)}, indent=2) + "\n")
+    else:
+        sys.stdout.write(f"{report.to_text()}\n\n{rows_as_text(rows)}\n")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ All leaves share one key, so that a thousand are made in a second; the tool can'
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,13 +30,19 @@ _SETTINGS = WRANGLER[:_FIRST_BINDING] + (
 
 @dataclass(frozen=True)
 class BenchProject:
-    """A project in a folder. Each Worker has its own wrangler file, and its share of the bindings."""
+    """A project in a folder. Each Worker has its own wrangler file, and its share of the bindings.
+
+    `store` and `policy` are lines of those tables; with an account no Worker is live.
+    """
 
     folder: Path
     certificates: int
     workers: int
     bindings: int
     key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()), repr=False)
+    store: tuple[str, ...] = ()
+    policy: tuple[str, ...] = ()
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def write(self) -> None:
         """Everything but the store; no id is known yet."""
@@ -57,7 +64,7 @@ class BenchProject:
     def run(self, *arguments: str, timeout_s: float = 300.0) -> Measured:
         """`mtlsctl ARGUMENTS` here."""
         key = self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-        environ = {KEY_VARIABLE: key, "HOME": str(self.folder)}
+        environ = {KEY_VARIABLE: key, "HOME": str(self.folder), **self.environ}
         return measure([*CLI, *arguments], folder=self.folder, environ=environ, timeout_s=timeout_s)
 
     def _bound(self, worker: int) -> list[str]:
@@ -67,12 +74,14 @@ class BenchProject:
 
     def _declaration(self) -> str:
         lines = ["version = 1", 'stack = "bench"', "[store]", f"limit = {2 * self.certificates + 1000}"]
+        lines += [*self.store, "[policy]", *self.policy]
         for number in range(self.certificates):
             name = _name(number)
             lines += [f"[certificates.{name}]", f'certificate = "certs/{name}.pem"']
             lines.append(f'private_key = {{ env = "{KEY_VARIABLE}" }}')
         for number in range(self.workers):
             lines += [f"[workers.w{number:04}]", f'config = "workers/w{number:04}/wrangler.toml"']
+            lines += ["deployed = false"] if self.store else []
             lines.append(f"[workers.w{number:04}.bindings]")
             lines += [f'{name.upper()} = "{name}"' for name in self._bound(number)]
         return "\n".join(lines) + "\n"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench import Bench, Report, Row, Sizes, run_bench
+from tests.bench_account import AccountSizes, measure_account, rows_as_text
 from tests.bench_project import BenchProject
 from tests.cli import run
 from tests.measured import CLI, measure
@@ -74,3 +75,16 @@ def test_a_command_that_fails_is_no_figure(tmp_path: Path) -> None:
     bench = Bench(tmp_path, runs=1)
     with pytest.raises(RuntimeError, match="ended with 64"):
         bench.take("broken", lambda: measure([*CLI, "plan"], folder=tmp_path))
+
+
+def test_the_account_is_asked_as_often_as_it_must_be_and_no_more(tmp_path: Path) -> None:
+    """Calls are counted, not timed: a page for 50 entries, one call for an upload, none for a certificate."""
+    sizes = AccountSizes(held=60, workers=2, uploaded=3, rotated=4, files=4, tight=2)
+    first, idle, rotation, retired, tight = measure_account(tmp_path, sizes)
+    assert first.calls <= 1 + 3 + 1
+    assert idle.calls == 2
+    assert rotation.calls <= 1 + 4 + 1
+    assert retired.calls <= 1 + 2 * 4
+    assert retired.in_use > 0
+    assert all(row.refused == 0 for row in (first, idle, rotation, retired, tight))
+    assert all(row.name in rows_as_text((first, idle)) for row in (first, idle))
