@@ -20,7 +20,7 @@ demo: $(STAMP) ## the main job on the embedded store, step by step
 test: $(STAMP) ## every test
 	@tests/node/setup
 	@tests/servers/setup
-	@$(BIN)/python -m pytest -n auto
+	@$(BIN)/python -m pytest -n auto --dist loadgroup
 
 lint: $(STAMP) ## style, types, and that generated files are fresh
 	@$(BIN)/ruff check .

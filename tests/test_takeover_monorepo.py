@@ -31,6 +31,8 @@ from tests.test_examples import EXAMPLES
 from tests.test_monorepo import DECLARED, FILES, Bindings, bound, values_of
 from tests.wrangler_readers import find_node
 
+pytestmark = pytest.mark.xdist_group("takeover-monorepo")  # its world takes a minute of wrangler: one worker has it
+
 ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
 """The account that one of the wrangler files names; wrangler obeys it before any variable."""
 
