@@ -105,23 +105,35 @@ class Edge:
     lines: list[str] = field(default_factory=list)
     port: int = 0
     _running: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    _ready: int = 0
+    _next: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def roll_out(self) -> None:
-        """Start the version that is deployed now; once it is ready the switch turns, the old one drains and ends."""
+        """Serve the version that is deployed now."""
+        self.start()
+        self.turn()
+
+    def start(self) -> None:
+        """Make that version ready, beside the one that serves."""
         with contextlib.ExitStack() as starting:
             listening = starting.enter_context(listen(0))
             config = write_config(self._deployed())
             hear = self.lines.append
             starting.enter_context(serving(workerd(), config, listening, environ={}, on_out=hear, on_err=hear))
-            port, before = listening.getsockname()[1], self.port
-            self.switch.point_to(port)
-            old, self._running, self.port = self._running, starting.pop_all(), port
+            self._ready, self._next = listening.getsockname()[1], starting.pop_all()
+
+    def turn(self) -> None:
+        """Turn the switch to it; the one before drains, and ends."""
+        before, old = self.port, self._running
+        self.port, self._running = self._ready, self._next
+        self.switch.point_to(self.port)
         self.switch.drain(before)
         old.close()
 
     def close(self) -> None:
         """End what runs."""
         self._running.close()
+        self._next.close()
 
     def _deployed(self) -> ServedWorker:
         """The one version that serves: its code as wrangler makes it, its bindings as the account has them."""

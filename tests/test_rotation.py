@@ -11,17 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.ports import PrivateKey
-from reconciler.core.reach import Call, Reached
 from reconciler.emulator.server import running
 from reconciler.emulator.state import ACCOUNT_ID, new_state
-from reconciler.runtime.reaching import LocalRuntime
 from reconciler.system.clock import SystemClock
 from tests.cli import Project, Result
 from tests.edge import Edge, Load, Switch
 from tests.emulated import TOKEN
-from tests.origins import client, server_ca
-from tests.runtime_programs import install_wrangler, workerd
+from tests.origins import BEGIN, END, client, server_ca
+from tests.pki import Issued, make_ca
+from tests.runtime_programs import install_wrangler, node_path, workerd
 from tests.servers.certificates import pki
 from tests.servers.programs import nginx
 from tests.test_emulator_wrangler import Bench
@@ -31,11 +29,12 @@ MTLS = """\
 version = 1
 stack = "payments"
 store = { kind = "cloudflare" }
-policy = { grace = "0s", rollback_versions = 0 }
+policy = { grace = "0s", rollback_versions = 0, verify_before = ["upload", "retire"] }
 
 [certificates.billing]
 certificate = "certs/billing.pem"
 private_key = { env = "BILLING_KEY" }
+verify = { url = "ORIGIN", ca = "certs/origin.pem" }
 
 [workers.checkout]
 config = "wrangler.toml"
@@ -73,10 +72,10 @@ class Rotation:
     load: Load
     origin: str
 
-    def renew(self, name: str) -> None:
+    def renew(self, issued: Issued) -> None:
         """A new certificate and key lie where mtls.toml says."""
-        self.project.write("certs/billing.pem", client(name).chain_pem)
-        self.project.environ["BILLING_KEY"] = client(name).key_pem.decode()
+        self.project.write("certs/billing.pem", issued.chain_pem)
+        self.project.environ["BILLING_KEY"] = issued.key_pem.decode()
 
     def mtlsctl(self, *arguments: str) -> Result:
         """`mtlsctl`, which succeeds."""
@@ -113,9 +112,10 @@ def rotation(tmp_path: Path) -> Iterator[Rotation]:
         url = stack.enter_context(running(state))
         switch = stack.enter_context(Switch().running())
         environ = {"CLOUDFLARE_API_BASE_URL": url, "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID, "CLOUDFLARE_API_TOKEN": TOKEN}
-        project = Project(folder, environ)
+        project = Project(folder, {"PATH": node_path(), **environ})
+        project.write("certs/origin.pem", server_ca().certificate_pem)
         for path, text in {
-            "mtls.toml": MTLS,
+            "mtls.toml": MTLS.replace("ORIGIN", origin),
             "wrangler.toml": WRANGLER.format(origin=origin),
             "index.js": WORKER,
         }.items():
@@ -125,7 +125,7 @@ def rotation(tmp_path: Path) -> Iterator[Rotation]:
         edge = Edge(state.account(), folder / "wrangler.toml", switch, pairs, trusted)
         stack.callback(edge.close)
         made = Rotation(project, Bench(folder, url, state), edge, Load(switch.port), origin)
-        made.renew("old")
+        made.renew(client("old"))
         made.mtlsctl("apply", "--yes")
         made.deploy()
         stack.enter_context(made.load.running())
@@ -156,11 +156,18 @@ def test_a_rotation_under_load_fails_no_request(rotation: Rotation) -> None:
     old, new = (client(name).bundle.fingerprint for name in ("old", "new"))
     assert set(rotation.load.next(20)) == {OLD}
 
-    # The origin takes the new pair before anything changes.
-    rotation.renew("new")
-    runtime = LocalRuntime([rotation.project.folder], rotation.project.folder, {"MTLSCTL_WORKERD": str(workerd())})
-    pair = client("new").chain_pem.decode(), PrivateKey(client("new").key_pem)
-    assert runtime.call(Call(rotation.origin, *pair, rotation.edge.trusted)).reached is Reached.ANSWERED
+    # An issuer that the origin does not know yet stops the rotation before anything has changed.
+    stranger = make_ca("Stranger", not_before=BEGIN, not_after=END).issue("new", not_before=BEGIN, not_after=END)
+    rotation.renew(stranger)
+    assert rotation.project.run("apply", "--yes").code == 1
+    assert rotation.stored == [old]
+
+    # The origin takes the new pair, as seen from here and from a real Worker.
+    rotation.renew(client("new"))
+    (proof,) = rotation.mtlsctl("verify", "billing", "--format", "json").json["certificates"]
+    verdicts = {level["level"]: level["verdict"] for level in proof["levels"]}
+    assert (verdicts["files"], verdicts["origin"], verdicts["runtime"]) == ("in-order", "accepted", "answered")
+    assert rotation.stored == [old]
 
     # Uploaded and bound in the file: the old one serves on, and nothing may take it away.
     rotation.mtlsctl("apply", "--yes")
@@ -171,14 +178,16 @@ def test_a_rotation_under_load_fails_no_request(rotation: Rotation) -> None:
     rotation.mtlsctl("apply", "--yes")
     assert rotation.stored == [old, new]
 
-    # Deployed: the new one serves. A request that was under way is answered by the old one.
+    # Deployed: the new one serves. A request that is under way when the switch turns is answered by the old one.
+    rotation.bench.passes("deploy")
+    rotation.edge.start()
     late, before = Late(rotation.load.port), rotation.edge.port
     rotation.load.next(1)  # who asked after it has been served, so the switch has it
-    with ThreadPoolExecutor(1) as deploying:
-        deployed = deploying.submit(rotation.deploy)
+    with ThreadPoolExecutor(1) as turning:
+        turned = turning.submit(rotation.edge.turn)
         rotation.edge.switch.wait_for_draining(before)
         assert late.finish() == OLD
-        deployed.result()
+        turned.result()
     assert set(rotation.load.next(20)) == {NEW}
 
     # The old one is not needed any more.
