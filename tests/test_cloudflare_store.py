@@ -24,14 +24,16 @@ from reconciler.core.model import CertificateName, Declaration, Desired, Entry, 
 from reconciler.core.ports import NewEntry, PrivateKey
 from reconciler.stores.cloudflare.errors import NoAnswer, PermissionLacking
 from reconciler.stores.cloudflare.lists import LAG_PAUSES_S
-from reconciler.stores.cloudflare.store import IN_USE_PATIENCE_S
+from reconciler.stores.cloudflare.store import IN_USE_PATIENCE_S, CloudflareStore
 from tests.cloudflare_server import (
+    ACCESS,
     FakeTime,
     Fault,
     Respond,
     answer,
     limited,
     lost,
+    make_client,
     make_server,
     make_store,
     refusing,
@@ -175,6 +177,24 @@ def test_1471_waits_until_the_list_shows_the_content() -> None:
         store.upload(leaf(LEAVES[0]))
     assert caught.value.entry == entry
     assert tuple(time.sleeps) == LAG_PAUSES_S[:3]
+
+
+def test_long_waits_are_told() -> None:
+    """For a list that lags, a use that lingers, a server that is away; nobody has to guess what a run does."""
+    server, time, told = make_server(), FakeTime(), list[str]()
+    store = CloudflareStore(make_client(server.handle, time, tell=told.append), ACCESS.certificates_path, lambda: 0.5)
+    entry = server.store.upload(leaf(LEAVES[0], name="by hand"))
+    server.hidden[entry.id] = 1
+    with pytest.raises(AlreadyStored):
+        store.upload(leaf(LEAVES[0]))
+    server.in_use[entry.id] = 1
+    server.fail("GET", *[answer(502)] * 3)
+    store.delete(entry.id)
+    assert [line.split(":")[0] for line in told] == ["waiting 1 s", "waiting 1 s", "waiting 2 s", "waiting 1 s"]
+    assert "does not show yet what it says is stored, 'payments.billing'" in told[0]
+    assert "failed with HTTP 502" in told[1]
+    assert entry.id in told[3]
+    assert "while in use" in told[3]
 
 
 def test_1471_is_not_looked_for_twice() -> None:

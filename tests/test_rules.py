@@ -627,9 +627,11 @@ STORED = [entry(1, 1, "@billing")]
 IN_PLACE = file({None: {"BILLING": uid(1)}, "preview": {}, "staging": {}})
 
 
-def of_account(found: WranglerFile, account: str) -> WranglerFile:
-    """The same file with an account id in every environment."""
+def of_account(found: WranglerFile, account: str, top_level: str | None = None) -> WranglerFile:
+    """The same file with an account id in every environment; `top_level`: another one there."""
     environments = {name: replace(there, account_id=account) for name, there in found.environments.items()}
+    if top_level is not None:
+        environments[None] = replace(environments[None], account_id=top_level)
     return replace(found, environments=environments)
 
 
@@ -650,7 +652,10 @@ AROUND = [
     Row(
         "an undeclared environment of another account is nobody's business",
         in_account(desired({"billing": 1}, [worker("checkout", {"staging": {}})])),
-        actual([replace(STORED[0], id=EntryId(REAL_ID))], {"checkout": of_account(file({"staging": {}}), ACCOUNT)}),
+        actual(
+            [replace(STORED[0], id=EntryId(REAL_ID))],
+            {"checkout": of_account(file({"staging": {}}), ACCOUNT, top_level="f" * 32)},
+        ),
         adopted=[REAL_ID],
     ),
     Row(

@@ -118,6 +118,12 @@ class Client:
         elif self._closed.wait(seconds):
             raise _was_closed()
 
+    def wait(self, seconds: float, why: str) -> None:
+        """The same, told where it is long enough to be wondered at."""
+        if seconds >= _TOLD_FROM_S:
+            self._tell(f"waiting {seconds:.0f} s: {why}")
+        self.sleep(seconds)
+
     def send(self, call: Call) -> Envelope:
         """The envelope of a success.
 

@@ -33,7 +33,8 @@ def send_patiently(client: Client, call: Call, random: Callable[[], float]) -> E
             if error.lasting or not repeatable or attempt == ATTEMPTS:
                 raise
             unsure = unsure or error.sent
-        client.sleep(backoff_s(attempt, random()))
+            why = f"{error.message}; then once more"
+        client.wait(backoff_s(attempt, random()), why)
     raise AssertionError  # count() does not end
 
 

@@ -85,7 +85,7 @@ class CloudflareStore(CloudflareReader):
         try:
             entry = self._change(lambda: self._upload(new, bundle))
         except AlreadyStored as refused:
-            refused.entry = refused.entry or self._find_stored(bundle)
+            refused.entry = refused.entry or self._find_stored(bundle, new.name)
             raise
         with self._lock:
             self._uploaded[entry.id] = entry
@@ -163,7 +163,7 @@ class CloudflareStore(CloudflareReader):
         """The entry of a reply, compared; one that shows nothing of its content is read by its id."""
         return demand_as_sent(new, bundle, entry if entry.certificates else self.get(entry.id) or entry)
 
-    def _find_stored(self, bundle: Bundle) -> Entry | None:
+    def _find_stored(self, bundle: Bundle, name: str) -> Entry | None:
         """What Cloudflare says is stored already, as soon as a list shows it; None where none does for a minute."""
         last = self.lists.last
         found = _with_content(last.entries, bundle) if last is not None else None
@@ -171,7 +171,7 @@ class CloudflareStore(CloudflareReader):
             if found is not None:
                 break
             if pause:
-                self._client.sleep(pause)
+                self._client.wait(pause, f"Cloudflare's list does not show yet what it says is stored, {name!r}")
             found = _with_content(self.lists.new().entries, bundle)
         return found
 
@@ -183,9 +183,9 @@ class CloudflareStore(CloudflareReader):
         while True:
             try:
                 self._send(Call(Operation.DELETE, "DELETE", f"{self._path}/{entry_id}"))
-            except EntryInUse:
+            except EntryInUse as error:
                 attempt += 1
-                if not self._wait_for_users(attempt):
+                if not self._wait_for_users(attempt, entry_id, error.message):
                     raise
             else:
                 return
@@ -203,14 +203,14 @@ class CloudflareStore(CloudflareReader):
             hint = "let go of it there; hostnames and Hyperdrive configurations may use it, as Workers do"
             raise EntryInUse(f"{', '.join(services)} uses it", number=0, hint=hint)
 
-    def _wait_for_users(self, attempt: int) -> bool:
+    def _wait_for_users(self, attempt: int, entry_id: EntryId, why: str) -> bool:
         """Wait a little for a use that may be gone already; False where this run has waited long enough."""
         pause = min(2 * backoff_s(attempt, self._random()), 15.0)
         with self._lock:
             if pause > self._in_use_left_s:
                 return False
             self._in_use_left_s -= pause
-        self._client.sleep(pause)
+        self._client.wait(pause, f"{entry_id}: {why}")
         return True
 
 
