@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 
 import httpx
 
+from reconciler.core.ports import Clock
 from reconciler.emulator.app import answer
 from reconciler.emulator.limits import Limiter
 from reconciler.emulator.routes import PREFIX
@@ -58,17 +59,17 @@ class _Half(httpx.SyncByteStream):
         raise httpx.RemoteProtocolError("peer closed connection without sending complete message body")
 
 
-def numbered_ids() -> Callable[[], str]:
+def numbered_ids(first: int = 1) -> Callable[[], str]:
     """Ids that are the same in every run: 00000001-0000-4000-8000-000000000000, ..."""
-    numbers = count(1)
+    numbers = count(first)
     return lambda: f"{next(numbers):08x}-0000-4000-8000-000000000000"
 
 
-def make_state(clock: SetClock | None = None) -> State:
+def make_state(clock: Clock | None = None, *, first_id: int = 1) -> State:
     """An emulator with one account, a clock that stands still, ids that repeat, and no limit of requests."""
     state = new_state(clock or SetClock())
     state.limiter = Limiter(None)
-    state.ids = numbered_ids()
+    state.ids = numbered_ids(first_id)
     state.accounts.clear()
     state.add_account()
     return state

@@ -11,12 +11,13 @@ import time
 
 from tests.simulation.gate import Fault, Mode
 from tests.simulation.scenarios import SCENARIOS
-from tests.simulation.story import Broken, Story
+from tests.simulation.story import WHERE, Broken, Story
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description="Play the simulation.")
     parser.add_argument("--seed", type=int, help="tell this story step by step")
+    parser.add_argument("--where", choices=WHERE, help="what certificates are kept in; of many seeds else all in turn")
     parser.add_argument("--scenario", choices=SCENARIOS, help="tell this scenario, with --fault")
     parser.add_argument("--fault", default="fail:1000:0:", help="MODE:AT:VARIANT:KIND")
     parser.add_argument(
@@ -40,17 +41,19 @@ def main() -> int:
     """0 where every promise was kept."""
     arguments = _arguments()
     begin = time.monotonic()
+    wheres = [arguments.where] if arguments.where else list(WHERE)
     runs, seed = 0, arguments.first
     try:
         if arguments.seed is not None:
-            runs = Story(arguments.seed, _say).play()
+            runs = Story(arguments.seed, _say, wheres[0]).play()
             seed += 1
         elif arguments.scenario is not None:
             mode, at, which, kind = arguments.fault.split(":")
-            runs = Story(tell=_say).play_scenario(arguments.scenario, Fault(int(at), Mode(mode), int(which), kind))
+            fault = Fault(int(at), Mode(mode), int(which), kind)
+            runs = Story(tell=_say, where=wheres[0]).play_scenario(arguments.scenario, fault)
         else:
             while seed < arguments.first + arguments.seeds and time.monotonic() < begin + 60 * arguments.minutes:
-                runs += Story(seed).play()
+                runs += Story(seed, where=wheres[seed % len(wheres)]).play()
                 seed += 1
     except Broken as error:
         _say(str(error))

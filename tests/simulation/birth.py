@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
 
 from tests.simulation.pool import CAS, FOREIGN, LEAVES, NOW
 from tests.simulation.spec import FORMER_STACK, OTHER_STACK, STACK, TOP, Certificate, Spec, Worker
-from tests.simulation.world import World, mark_of
-from tests.simulation.wrangler_texts import STYLES
+from tests.simulation.stock import EmbeddedStock
+from tests.simulation.world import MakeStock, World, mark_of
+from tests.simulation.wrangler_texts import STYLES, Style
 
 NAMES = ("alpha", "beta", "gamma", "delta")
 LABELS = ("one", "two", "three")
@@ -18,25 +21,73 @@ UNKNOWN = "10ca1000-0000-4000-8000-ffffffffffff"
 PLACEHOLDER = "<CERTIFICATE_ID>"
 
 
-def new_world(random: Random) -> World:
+@dataclass(frozen=True)
+class Size:
+    """How much there is at most."""
+
+    certificates: int = len(NAMES)
+    entries: int = 6
+    workers: int = len(LABELS)
+
+
+def new_world(random: Random, stock: MakeStock = EmbeddedStock, size: Size = Size()) -> World:
     """A world that nobody has run the tool in for a while."""
-    world = World()
-    world.main.spec = _spec(random)
-    _fill_store(world, random)
-    for label in random.sample(LABELS, random.randint(1, len(LABELS))):
+    world = World(stock, begins=NOW - timedelta(days=25))
+    world.main.spec = _spec(random, size)
+    world.main.spec.account = world.stock.account
+    _fill_store(world, random, size)
+    for label in random.sample(LABELS, random.randint(1, size.workers)):
         add_worker(world, label, random)
     world.main.save()
+    world.deploy()
     return world
 
 
-def _spec(random: Random) -> Spec:
-    names = random.sample(NAMES, random.randint(1, len(NAMES)))
+def new_ripe_world(random: Random, stock: MakeStock, size: Size) -> World:
+    """A world in which entries are to go: everything was rotated some days ago, and perhaps deployed then or now."""
+    world = World(stock, begins=NOW - timedelta(days=25))
+    spec = world.main.spec = Spec(grace_days=0, prune=True, rollback=random.choice((0, 1)), account=world.stock.account)
+    spec.max_deletes = random.choice((1, 10, 10))
+    names = random.sample(NAMES, random.randint(1, size.certificates))
+    numbers = random.sample(LEAVES[:-1], 2 * len(names) + 1)
+    style, bound = random.choice(STYLES), names[: random.choice((1, 2, 2))]
+    world.put(numbers[0], mark_of(STACK, "gone", numbers[0]))
+    _rotate(world, dict(zip(names, numbers[1:], strict=False)), bound, style)
+    world.deploy()
+    if random.random() < 0.2:
+        world.stock.deploy({"by-hand": {"ANY": random.choice(list(world.rows()))}})
+    _rotate(world, dict(zip(names, reversed(numbers), strict=False)), bound, style)
+    for pause in (NOW - world.clock.time, timedelta()):
+        for _ in range(random.choice((0, 1, 2))):
+            world.deploy()
+        world.pass_time(pause)
+    return world
+
+
+def _rotate(world: World, contents: Mapping[str, int], bound: Sequence[str], style: Style) -> None:
+    """New contents for these certificates are uploaded, and some of them bound in the file of one Worker."""
+    spec, path = world.main.spec, f"workers/one/{style.path}"
+    ids: dict[str, str] = {}
+    for name, number in contents.items():
+        world.pass_time(timedelta(days=2))
+        spec.certificates[name] = Certificate(number)
+        world.put(number, mark_of(STACK, name, number))
+        ids[name] = list(world.rows())[-1]
+    bindings = dict(zip(BINDINGS, bound, strict=False))
+    world.main.tree[path] = style.render("one", {TOP: {binding: ids[name] for binding, name in bindings.items()}})
+    spec.workers["one"] = Worker(path, {TOP: bindings})
+    world.main.save()
+
+
+def _spec(random: Random, size: Size) -> Spec:
+    names = random.sample(NAMES, random.randint(1, size.certificates))
     spec = Spec(
         certificates={name: new_certificate(random) for name in names},
         former_stacks=(FORMER_STACK,) if random.random() < 0.3 else (),
         grace_days=random.choice((0, 0, 0, 3, 7)),
         prune=random.random() < 0.6,
         max_deletes=random.choice((0, 1, 2, 10, 10)),
+        rollback=random.choice((0, 1)),
     )
     if random.random() < 0.2:
         spec.certificates["root"] = Certificate(random.choice(CAS), key="", ca=True)
@@ -49,12 +100,11 @@ def new_certificate(random: Random) -> Certificate:
     return Certificate(random.choice(LEAVES), random.choice(("env", "env", "file")), grace_hours=own)
 
 
-def _fill_store(world: World, random: Random) -> None:
+def _fill_store(world: World, random: Random, size: Size) -> None:
     """Entries of every sort, uploaded in the weeks before."""
-    world.clock.time = NOW - timedelta(days=25)
-    numbers = random.sample((*LEAVES, *FOREIGN, *CAS), random.randint(0, 6))
+    numbers = random.sample((*LEAVES, *FOREIGN, *CAS), random.randint(0, size.entries))
     for number in numbers:
-        world.clock.time += timedelta(days=random.randint(0, 4), seconds=random.randint(0, 9))
+        world.pass_time(timedelta(days=random.randint(0, 4), seconds=random.randint(0, 9)))
         sort = random.random()
         if sort < 0.6 and number not in FOREIGN:
             stack = FORMER_STACK if sort < 0.08 else STACK
@@ -65,7 +115,7 @@ def _fill_store(world: World, random: Random) -> None:
             world.manage(number)
         else:
             world.put(number, f"by-hand-{number}")
-    world.clock.time = NOW
+    world.pass_time(NOW - world.clock.time)
     foreign = [row for row in world.rows().values() if row.name.startswith("by-hand") and not row.ca]
     if foreign and random.random() < 0.5:
         certificate = random.choice([one for one in world.main.spec.certificates.values() if not one.ca])

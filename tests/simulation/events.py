@@ -138,7 +138,7 @@ def edit(world: World, random: Random) -> None:
 def move_clock(world: World, random: Random) -> None:
     """Time passes; now and then a clock was wrong and is set back."""
     hours = random.choice((1, 23, 24, 72, 168, 240, -24))
-    world.clock.time += timedelta(hours=hours, seconds=random.randrange(60))
+    world.pass_time(timedelta(hours=hours, seconds=random.randrange(60)))
 
 
 def upload(world: World, random: Random) -> None:
@@ -180,6 +180,18 @@ def mend_now(world: World, _random: Random) -> None:
     mend(world)
 
 
+def deploy(world: World, _random: Random) -> None:
+    """Every Worker is deployed with what its file names."""
+    world.deploy()
+
+
+def deploy_by_hand(world: World, random: Random) -> None:
+    """Somebody deploys a Worker that no file knows, with whatever is stored."""
+    leaves = [row.id for row in world.rows().values() if not row.ca]
+    if leaves:
+        world.stock.deploy({random.choice(("by-hand", "one")): {"ANY": random.choice(leaves)}})
+
+
 EVENTS: tuple[tuple[str, Event], ...] = tuple(
     (event.__name__, event)
     for event in (
@@ -187,3 +199,4 @@ EVENTS: tuple[tuple[str, Event], ...] = tuple(
         *(move_clock,) * 3, upload, delete, lose_key, damage, repair, mend_now,
     )
 )  # fmt: skip
+ACCOUNT_EVENTS = (*EVENTS, *((event.__name__, event) for event in (*(deploy,) * 6, deploy_by_hand)))

@@ -90,6 +90,16 @@ def bound(path: str, data: bytes) -> dict[tuple[str, str], str]:
     }
 
 
+def deployed(path: str, data: bytes) -> dict[str, dict[str, str]]:
+    """The Workers that a file makes, by their names, with their bindings."""
+    found = values(path, data)
+    names = {"": found["name"], **{name: f"{found['name']}-{name}" for name in found.get("env", {})}}
+    workers: dict[str, dict[str, str]] = {worker: {} for worker in names.values()}
+    for (environment, binding), entry in bound(path, data).items():
+        workers[names[environment]][binding] = entry
+    return workers
+
+
 def has_environment(path: str, data: bytes, name: str) -> bool:
     """Whether the file has it."""
     return not name or name in values(path, data).get("env", {})
@@ -141,6 +151,7 @@ class Declared:
     grace: timedelta
     prune: bool
     max_deletes: int
+    rollback: int
     certificates: dict[str, dict[str, Any]]
     bindings: tuple[Binding, ...]
     tables: frozenset[tuple[str, str]] = field(default_factory=frozenset)
@@ -177,6 +188,7 @@ def declared(data: bytes) -> Declared:
         grace=_duration(found["policy"]["grace"]),
         prune=found["policy"]["prune"],
         max_deletes=found["policy"]["max_deletes"],
+        rollback=found["policy"]["rollback_versions"],
         certificates=found.get("certificates", {}),
         bindings=tuple(bindings),
         tables=frozenset(tables),

@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from tests.emulated import TOKEN
+from tests.simulation.calls import no_upload_is_repeated_blindly, nothing_is_let_go_that_is_live
 from tests.simulation.facts import (
     Binding,
     Declared,
@@ -74,7 +76,7 @@ def only_what_is_safe_is_deleted(run: Run, means: Declared) -> Iterator[str]:
 def only_what_is_missing_is_uploaded(run: Run, means: Declared) -> Iterator[str]:
     """Nothing is sent twice, nothing that is there, and each under its mark."""
     contents = wanted(means, run.before.tree)
-    there = {digest(row.pem) for row in run.before.rows.values()}
+    there = {digest(row.pem) for row in run.before.rows.values() if row.id not in run.did.hidden}
     for pem, count in Counter(run.did.asked_for).items():
         if count > 1:
             yield f"an upload of {digest(pem)[:12]} was asked for {count} times"
@@ -194,8 +196,24 @@ def _events(data: bytes) -> Iterator[dict[str, Any] | None]:
                 yield None
 
 
-def no_key_is_told(run: Run, _: Declared) -> Iterator[str]:
-    """No 20 characters of a key's secret in anything that is written or said."""
+def what_is_told_as_done_is_done(run: Run, _: Declared) -> Iterator[str]:
+    """An upload has its entry, with the content; a retire has left none."""
+    for event in filter(None, _events(run.after.journal[len(run.before.journal) :])):
+        entry = event.get("entry", "")
+        if event["event"] != "step-finished" or event["status"] != "done" or entry in run.did.touched:
+            continue
+        row = run.after.rows.get(entry)
+        match event["change"]["action"]:
+            case "upload" if row is None or digest(row.pem) != event["change"]["content_digest"]:
+                yield f"the upload of {entry} is told as done"
+            case "retire" if row is not None:
+                yield f"the retire of {entry} is told as done"
+
+
+def no_secret_is_told(run: Run, _: Declared) -> Iterator[str]:
+    """No 20 characters of a key's secret, and no token, in anything that is written or said."""
+    if any(TOKEN in text for text in run.texts):
+        yield "the token is in an output, an error or the journal"
     if leaks(run.texts):
         yield "a part of a private key is in an output, an error or the journal"
     if leaks(change.new.decode() for change in run.did.replacements):
@@ -208,17 +226,29 @@ RULES: tuple[Rule, ...] = (
     entries_change_only_as_said,
     only_what_is_safe_is_deleted,
     only_what_is_missing_is_uploaded,
+    no_upload_is_repeated_blindly,
+    nothing_is_let_go_that_is_live,
     files_change_only_where_they_may,
     nothing_but_our_bindings_changes,
     the_journal_is_true,
-    no_key_is_told,
+    what_is_told_as_done_is_done,
+    no_secret_is_told,
 )
 
 
 def unfinished(run: Run) -> list[str]:
     """What a last, quiet run left undone: bindings that are not as declared, and temporary files."""
     means = declared(run.after.tree[DECLARATION])
-    return [*_not_bound(run, means, run.after), *_leftovers(means, run.after)]
+    return [*_not_stored(run, means), *_not_bound(run, means, run.after), *_leftovers(means, run.after)]
+
+
+def _not_stored(run: Run, means: Declared) -> Iterator[str]:
+    """Each declared content is stored, once."""
+    stored = Counter(digest(row.pem) for row in run.after.rows.values())
+    for name, content in wanted(means, run.after.tree).items():
+        pem = run.after.tree[means.certificates[name]["certificate"]].decode()
+        if content and stored[content] != 1 and run.now <= ends(pem):
+            yield f"{name} is stored {stored[content]} times"
 
 
 def _not_bound(run: Run, means: Declared, world: Snapshot) -> Iterator[str]:

@@ -53,6 +53,19 @@ class Uploaded(NamedTuple):
     pem: str
 
 
+class Sent(NamedTuple):
+    """A call to an account. `clear`: its answer leaves no doubt of whether it was carried out. `met`: a fault.
+
+    `back`: of a delete, how many deployments ago something presented the entry; 0: it was in use, None: nothing did.
+    """
+
+    name: str
+    subject: str
+    clear: bool
+    back: int | None
+    met: str
+
+
 class Snapshot(NamedTuple):
     """The world between two moments."""
 
@@ -85,6 +98,10 @@ class Recorder:
     """Each file as the run read it first."""
     edited: set[str] = field(default_factory=set)
     """Files that somebody else changed meanwhile."""
+    hidden: set[str] = field(default_factory=set)
+    """Entries that some list lacked."""
+    sent: list[Sent] = field(default_factory=list)
+    """The calls to an account, in their order."""
 
     _before: Deleted | None = None
 

@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 
-from tests.simulation.pool import CAS, CHAINED
+from tests.simulation.pool import CAS, CHAINED, NOW
 from tests.simulation.spec import FORMER_STACK, TOP, Certificate, Spec, Worker
-from tests.simulation.world import World, mark_of
+from tests.simulation.stock import EmbeddedStock
+from tests.simulation.world import MakeStock, World, mark_of
 from tests.simulation.wrangler_texts import STYLES, Style
 
 _TABLES, _, _INLINE, _JSONC = STYLES
 PLACEHOLDER = "<CERTIFICATE_ID>"
 
 
-def scenario(name: str) -> World:
+def scenario(name: str, stock: MakeStock = EmbeddedStock) -> World:
     """A new world, the same each time."""
-    return _template(name).copy()
+    return _template(name, stock).copy()
 
 
 @cache
-def _template(name: str) -> World:
-    return SCENARIOS[name]()
+def _template(name: str, stock: MakeStock) -> World:
+    return SCENARIOS[name](stock)
 
 
-def _base() -> World:
+def _base(stock: MakeStock, begins: datetime = NOW) -> World:
     """Three certificates, bound in files of three styles; nothing stored yet."""
-    world = World()
-    spec = world.main.spec = Spec(grace_days=0, prune=True)
+    world = World(stock, begins=begins)
+    spec = world.main.spec = Spec(grace_days=0, prune=True, rollback=0, account=world.stock.account)
     spec.certificates = {"alpha": Certificate(0), "beta": Certificate(1, key="file"), "gamma": Certificate(CHAINED)}
     _worker(world, "one", _TABLES, {TOP: {"A": "alpha"}, "staging": {"B": "beta"}})
     _worker(world, "two", _INLINE, {TOP: {"A": "alpha", "C": "gamma"}})
@@ -44,18 +45,18 @@ def _worker(world: World, label: str, style: Style, tables: dict[str, dict[str, 
     world.main.spec.workers[label] = Worker(path, tables)
 
 
-def _settled() -> World:
-    """The same, applied a month ago."""
-    world = _base()
-    world.clock.time -= timedelta(days=30)
+def _settled(stock: MakeStock) -> World:
+    """The same, applied and deployed a month ago."""
+    world = _base(stock, NOW - timedelta(days=30))
     world.run(world.main)
-    world.clock.time += timedelta(days=30)
+    world.deploy()
+    world.pass_time(timedelta(days=30))
     return world
 
 
-def first_run() -> World:
+def first_run(stock: MakeStock) -> World:
     """Everything is to be uploaded, beside entries of others, and a CA."""
-    world = _base()
+    world = _base(stock)
     world.put(30, "by-hand")
     world.manage(31)
     world.main.spec.certificates["root"] = Certificate(CAS[0], key="", ca=True)
@@ -63,9 +64,9 @@ def first_run() -> World:
     return world
 
 
-def rotation() -> World:
+def rotation(stock: MakeStock) -> World:
     """Two of three are rotated, a binding is added, one removed."""
-    world = _settled()
+    world = _settled(stock)
     spec = world.main.spec
     spec.certificates["alpha"].content, spec.certificates["beta"].content = 2, 3
     spec.workers["one"].tables[TOP]["C"] = "gamma"
@@ -74,22 +75,24 @@ def rotation() -> World:
     return world
 
 
-def retirement() -> World:
+def retirement(stock: MakeStock) -> World:
     """Rotated and bound already: the old entries are to go, two at a time."""
-    world = _settled()
+    world = _settled(stock)
     spec = world.main.spec
     for name, number in (("alpha", 2), ("beta", 3), ("gamma", 4)):
         spec.certificates[name].content = number
     spec.max_deletes = 2
     world.main.save()
     world.run(world.main)
+    world.deploy()
     world.put(5, mark_of("payments", "gone", 5))
+    world.pass_time(timedelta(minutes=1))
     return world
 
 
-def renaming() -> World:
+def renaming(stock: MakeStock) -> World:
     """A certificate has a new name and content, another left; entries of others are handed over."""
-    world = _settled()
+    world = _settled(stock)
     spec = world.main.spec
     world.put(7, "by-hand")
     world.put(5, mark_of(FORMER_STACK, "beta", 5))
@@ -109,9 +112,9 @@ def renaming() -> World:
     return world
 
 
-def reverted() -> World:
+def reverted(stock: MakeStock) -> World:
     """Back to contents that are stored: nothing to upload, much to bind."""
-    world = _settled()
+    world = _settled(stock)
     spec = world.main.spec
     spec.certificates["alpha"].content = 2
     world.main.save()
@@ -122,7 +125,7 @@ def reverted() -> World:
     return world
 
 
-SCENARIOS: Mapping[str, Callable[[], World]] = {
+SCENARIOS: Mapping[str, Callable[[MakeStock], World]] = {
     "first-run": first_run,
     "rotation": rotation,
     "retirement": retirement,

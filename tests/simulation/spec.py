@@ -42,6 +42,8 @@ class Spec:
     grace_days: int = 7
     prune: bool = False
     max_deletes: int = 10
+    rollback: int = 1
+    account: str | None = None
 
     def copy(self) -> Spec:
         """The same, apart from this one."""
@@ -67,8 +69,10 @@ class Spec:
     def _lines(self) -> Iterator[str]:
         former = ", ".join(f'"{stack}"' for stack in self.former_stacks)
         yield f'version = 1\nstack = "{STACK}"\nformer_stacks = [{former}]\n'
+        if self.account is not None:
+            yield f'[store]\nkind = "cloudflare"\naccount_id = "{self.account}"\n'
         yield f'[policy]\ngrace = "{self.grace_days}d"\nprune = {str(self.prune).lower()}'
-        yield f"max_deletes = {self.max_deletes}\n"
+        yield f"max_deletes = {self.max_deletes}\nrollback_versions = {self.rollback}\n"
         for name, certificate in self.certificates.items():
             yield from _certificate_lines(name, certificate)
         for label, worker in self.workers.items():

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
 from math import ceil
 from random import Random
 
-from tests.simulation.birth import new_world
-from tests.simulation.events import EVENTS, mend
+from tests.simulation.account import AccountStock
+from tests.simulation.birth import Size, new_ripe_world, new_world
+from tests.simulation.events import ACCOUNT_EVENTS, EVENTS, Event, mend
 from tests.simulation.facts import declared
 from tests.simulation.gate import Fault, Mode
 from tests.simulation.invariants import DECLARATION, unfinished, violations
 from tests.simulation.ownership import owner
 from tests.simulation.scenarios import scenario
-from tests.simulation.world import MEDDLERS, Checkout, Result, World
+from tests.simulation.stock import EmbeddedStock
+from tests.simulation.world import MEDDLERS, Checkout, MakeStock, Result, World
 
 _MODES = (
     *Mode,
@@ -27,6 +31,34 @@ _MODES = (
     Mode.MEDDLE,
 )
 _LASTING = ("store.upload", "store.delete", "file.replace", "journal.append", "key.open")
+_PAUSE = timedelta(minutes=10)
+"""After it every list of an account shows what it has, and nothing is in use that nothing uses."""
+
+
+@dataclass(frozen=True)
+class Where:
+    """What certificates are kept in, and what stories of it are like.
+
+    `lengths`: how many events one may have; `runs`: how many runs come after each; `ripe`: how many of the stories
+    begin when entries are to go.
+    """
+
+    stock: MakeStock
+    events: tuple[tuple[str, Event], ...]
+    lengths: tuple[int, ...]
+    runs: tuple[int, ...]
+    ripe: float
+    size: Size
+
+
+_SMALL = Size(certificates=2, entries=3, workers=1)
+WHERE: Mapping[str, Where] = {
+    "embedded": Where(EmbeddedStock, EVENTS, (2, 3, 4, 5, 6, 7), (1, 1, 2), 0.0, Size()),
+    "account": Where(AccountStock, ACCOUNT_EVENTS, (0, 0, 0, 1), (1,), 0.15, _SMALL),
+    "busy-account": Where(partial(AccountStock, at_once=10), ACCOUNT_EVENTS, (0, 0, 0, 1), (1,), 0.15, _SMALL),
+}
+"""The embedded store; an account with one call after the other, so that a seed tells the same story each time; and one
+with ten calls at once, where it need not."""
 
 
 class Broken(AssertionError):
@@ -39,22 +71,28 @@ class Story:
 
     seed: int = 0
     tell: Callable[[str], None] = lambda _: None
+    where: str = "embedded"
     runs: int = 0
+    deletions: int = 0
+    met: set[str] = field(default_factory=set)
+    """What went wrong in some run: the kind of a fault on the way to an account, or the mode of one at the gate."""
     longest: int = 40
     """About how many effects the next run has, for the choice of where it goes wrong."""
     replay: str = ""
 
     def __post_init__(self) -> None:
-        self.replay = self.replay or f"--seed {self.seed}"
+        self.replay = self.replay or f"--where {self.where} --seed {self.seed}"
 
     def play(self) -> int:
         """The whole story; how many runs it had. Broken, with the command that replays it, where a promise was."""
         random = Random(self.seed)  # noqa: S311 - a seed must replay
-        world = new_world(random)
+        where = WHERE[self.where]
+        birth = new_ripe_world if random.random() < where.ripe else new_world
+        world = birth(random, where.stock, where.size)
         self.tell(f"mtls.toml:\n{world.main.spec.render().decode()}")
         self._disturbed_run(world, world.main, random)
-        for _ in range(random.randint(2, 7)):
-            name, event = random.choice(EVENTS)
+        for _ in range(random.choice(where.lengths)):
+            name, event = random.choice(where.events)
             self.tell(f"event: {name}")
             world.history.append(world.main.copy())
             event(world, random)
@@ -62,7 +100,7 @@ class Story:
             if random.random() < 0.15:
                 checkout = random.choice(world.history).copy()
                 self.tell("an older checkout runs:")
-            for _ in range(random.choice((1, 1, 2))):
+            for _ in range(random.choice(where.runs)):
                 self._disturbed_run(world, checkout, random)
         mend(world)
         self._finish(world)
@@ -70,13 +108,15 @@ class Story:
 
     def play_scenario(self, name: str, fault: Fault) -> int:
         """One run with this fault in a world that is ready, and the quiet end; how many runs it had."""
-        self.replay = f"--scenario {name} --fault {fault.mode}:{fault.at}:{fault.which}:{fault.kind}"
-        world = scenario(name)
+        told = f"{fault.mode}:{fault.at}:{fault.which}:{fault.kind}"
+        self.replay = f"--where {self.where} --scenario {name} --fault {told}"
+        world = scenario(name, WHERE[self.where].stock)
         self._run(world, world.main, fault)
         self._finish(world)
         return self.runs
 
     def _disturbed_run(self, world: World, checkout: Checkout, random: Random) -> None:
+        world.stock.stir(random)
         self.longest = len(self._run(world, checkout, self._fault(random)).seen) + 12
 
     def _fault(self, random: Random) -> Fault | None:
@@ -91,6 +131,9 @@ class Story:
     def _run(self, world: World, checkout: Checkout, fault: Fault | None = None) -> Result:
         result = world.run(checkout, fault)
         self.runs += 1
+        self.deletions += len(result.run.did.deletions)
+        self.met |= {sent.met for sent in result.run.did.sent if sent.met}
+        self.met |= {fault.mode} if fault is not None and result.met else set()
         self.tell(_sentence(result))
         found = violations(result.run)
         if found:
@@ -99,13 +142,20 @@ class Story:
 
     def _finish(self, world: World) -> None:
         """Quiet runs until nothing is left to do, and no more of them than the rules need."""
+        world.stock.calm()
+        if world.stock.account is not None:
+            result = self._run(world, world.main)
+            if not result.changes and not result.waiting:
+                return self._demand_finished(result)
+            _let_settle(world)
         most = 1 + _retiring_runs(world)
         for _ in range(most + 1):
             result = self._run(world, world.main)
             if not result.changes:
-                break
-        else:
-            raise self._broken([f"not finished after {most} quiet runs: {result.changes}"])
+                return self._demand_finished(result)
+        raise self._broken([f"not finished after {most} quiet runs: {result.changes}"])
+
+    def _demand_finished(self, result: Result) -> None:
         left = unfinished(result.run)
         if left:
             raise self._broken(left)
@@ -113,6 +163,13 @@ class Story:
     def _broken(self, found: list[str]) -> Broken:
         lines = "\n".join(f"  {sentence}" for sentence in found)
         return Broken(f"a promise was broken:\n{lines}\nreplay: python -m tests.simulation {self.replay}")
+
+
+def _let_settle(world: World) -> None:
+    """What the files name is deployed, twice, so that going back leads nowhere else; and time passes."""
+    world.deploy()
+    world.deploy()
+    world.pass_time(_PAUSE)
 
 
 def _retiring_runs(world: World) -> int:
@@ -134,8 +191,9 @@ def _sentence(result: Result) -> str:
         *(f"replaced {change.path}" for change in did.replacements),
         *(f"deleted {gone.rows[gone.id].name} ({gone.id[-4:]})" for gone in did.deletions),
     ]
+    done += [f"{sent.name} met {sent.met}" for sent in did.sent if sent.met]
     fault = f", {result.met}" if result.met else ""
     return f"run: {result.run.ended}{fault}; {len(result.seen)} effects; {', '.join(done) or 'changed nothing'}"
 
 
-__all__ = ["MEDDLERS", "Broken", "Story"]
+__all__ = ["MEDDLERS", "WHERE", "Broken", "Story"]

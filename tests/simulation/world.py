@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from reconciler import app
 from reconciler.core.errors import ReconcilerError
-from reconciler.core.model import Change, EntryId, StoreSettings
+from reconciler.core.model import Change
 from reconciler.core.outcome import Outcome, Step
 from reconciler.core.ports import NewEntry, PrivateKey
 from reconciler.documents.base import to_json
@@ -19,17 +19,17 @@ from reconciler.documents.diagnostics import diagnostics_document
 from reconciler.documents.outcome import outcome_document
 from reconciler.documents.plan import plan_document
 from reconciler.project import Project
-from reconciler.stores.local import open_in_memory
 from tests.memory import MemoryClock, NoProvers, NoRollers
-from tests.simulation.facts import digest
+from tests.simulation.facts import deployed, digest, parses
 from tests.simulation.gate import Crash, Fault, Gate, Mode, Seen
 from tests.simulation.invariants import DECLARATION
 from tests.simulation.pool import CAS, LEAVES, NOW, content
-from tests.simulation.ports import GatedEnvironment, GatedFiles, GatedLines, GatedLock, GatedStores
+from tests.simulation.ports import GatedEnvironment, GatedFiles, GatedLines, GatedLock
 from tests.simulation.record import Recorder, Row, Run, Snapshot
 from tests.simulation.spec import OTHER_STACK, STACK, Spec, certificate_path, key_path, key_variable
+from tests.simulation.stock import EmbeddedStock, Stock
 
-_ROWS = "SELECT id, name, type, ca, certificates, uploaded_on FROM entries"
+MakeStock = Callable[[MemoryClock], Stock]
 _ID = re.compile(rb'("?certificate_id"?\s*[=:]\s*")[^"]*(")')
 DAMAGED = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 
@@ -72,48 +72,50 @@ class Checkout:
 class World:
     """One store and one clock for everybody."""
 
-    def __init__(self) -> None:
-        self.clock = MemoryClock(NOW)
-        self._numbers: Iterator[int] = iter(range(1, 1_000_000))
-        self.store = open_in_memory(StoreSettings(), clock=self.clock, ids=self._new_id)
-        self.main = Checkout(Spec())
+    def __init__(self, stock: MakeStock = EmbeddedStock, *, begins: datetime = NOW) -> None:
+        self.clock = MemoryClock(begins)
+        self.stock = stock(self.clock)
+        self.main = Checkout(Spec(account=self.stock.account))
         self.history: list[Checkout] = []
 
-    def _new_id(self) -> str:
-        return f"10ca1000-0000-4000-8000-{next(self._numbers):012x}"
-
     def rows(self) -> dict[str, Row]:
-        """What the store's table has, read past the tool."""
-        with self.store._database.reading() as connection:
-            return {row[0]: Row(*row) for row in connection.execute(_ROWS)} if connection else {}
+        """What is stored, read past the tool."""
+        return self.stock.rows()
 
     def put(self, number: int, name: str) -> None:
         """Somebody uploads a content under a name; nothing where the store has it."""
         if digest(content(number).pem) not in {digest(row.pem) for row in self.rows().values()}:
             ca = number in CAS
             key = None if ca else PrivateKey(content(number).key.encode())
-            self.store.upload(NewEntry(name, ca, content(number).pem, key))
+            self.stock.put(NewEntry(name, ca, content(number).pem, key))
 
     def copy(self) -> World:
         """The same world again, to try another fault in."""
-        again = World()
+        again = World(self.stock.copy)
         again.clock.time = self.clock.time
         again.main = self.main.copy()
         again.main.journal = bytearray(self.main.journal)
-        with self.store._database.reading(), again.store._database.reading():
-            self.store._database._connection.backup(again.store._database._connection)  # type: ignore[attr-defined]
-        again._numbers = iter(range(max((int(row[-12:], 16) for row in self.rows()), default=0) + 1, 1_000_000))
         return again
 
     def manage(self, number: int) -> None:
         """Gateway makes an entry of its own; nothing where the store has the content."""
-        with suppress(ReconcilerError):
-            self.store.seed(type_="gateway_managed", name="Gateway", ca=False, certificates=content(number).pem)
+        self.stock.manage(content(number).pem)
 
     def take(self, entry: str) -> None:
         """Somebody deletes an entry, where that is possible."""
-        with suppress(ReconcilerError):
-            self.store.delete(EntryId(entry))
+        self.stock.take(entry)
+
+    def deploy(self) -> None:
+        """Somebody deploys every Worker whose file can be read, as far as the store has what it names."""
+        for path in self.main.wranglers:
+            data = self.main.tree[path]
+            if parses(path, data):
+                self.stock.deploy(deployed(path, data))
+
+    def pass_time(self, time: timedelta) -> None:
+        """Time passes; or, where it is negative, the clock of this side is set back."""
+        self.clock.time += time
+        self.stock.pass_time(time)
 
     # --- a run ------------------------------------------------------------------------------------------------------
 
@@ -122,9 +124,9 @@ class World:
         recorder = Recorder(self.rows, lambda: checkout.tree)
         gate = Gate(fault)
         gate.meddle = _Meddler(self, checkout, recorder).meddle
-        project = self._project(checkout, gate, recorder)
-        before = Snapshot(self.rows(), dict(checkout.tree), bytes(checkout.journal))
         told = _Told()
+        project = self._project(checkout, gate, recorder, told.texts.append)
+        before = Snapshot(self.rows(), dict(checkout.tree), bytes(checkout.journal))
         try:
             _command(project, told, apply=apply)
         except Crash:
@@ -147,15 +149,15 @@ class World:
             torn=fault is not None and fault.mode in (Mode.FAIL, Mode.CRASH_HALF),
             ended=told.ended,
         )
-        return Result(run, told.changes, told.outcome, gate.seen, gate.met)
+        return Result(run, told.changes, told.waiting, told.outcome, gate.seen, gate.met)
 
-    def _project(self, checkout: Checkout, gate: Gate, recorder: Recorder) -> Project:
+    def _project(self, checkout: Checkout, gate: Gate, recorder: Recorder, tell: Callable[[str], None]) -> Project:
         return Project(
             folder=Path("/simulated"),
             name=DECLARATION,
             environ=GatedEnvironment(checkout.environ, gate),
             files=GatedFiles(checkout.tree, gate=gate, recorder=recorder),
-            stores=GatedStores(self.store, gate, recorder),
+            stores=self.stock.stores(gate, recorder, tell),
             lines=GatedLines(checkout.journal, gate),
             lock=GatedLock(gate),
             clock=self.clock,
@@ -170,6 +172,7 @@ class Result:
 
     run: Run
     changes: tuple[Change, ...] | None
+    waiting: int
     outcome: Outcome | None
     seen: list[Seen]
     met: str | None
@@ -181,6 +184,7 @@ class _Told:
 
     texts: list[str] = field(default_factory=list)
     changes: tuple[Change, ...] | None = None
+    waiting: int = 0
     outcome: Outcome | None = None
     ended: str = "nothing to do"
     bug: str | None = None
@@ -199,7 +203,7 @@ def _command(project: Project, told: _Told, *, apply: bool) -> None:
     """As `mtlsctl apply --yes`: under the lock, plan, carry out where there is something to do, tidy up where not."""
     with project.lock(command="apply", timeout_s=0, waiting=lambda _: None):
         planned = app.plan(project, app.PlanRequest())
-        told.changes = planned.plan.changes
+        told.changes, told.waiting = planned.plan.changes, len(planned.plan.waiting)
         told.texts.append(to_json(plan_document(planned.plan, project.place)))
         if not apply:
             return

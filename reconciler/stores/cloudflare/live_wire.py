@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, TypeVar
+from typing import Annotated, TypeVar, cast
 
 from pydantic import (
     AfterValidator,
@@ -166,9 +166,19 @@ _T = TypeVar("_T")
 def parse(kind: type[_T], result: object) -> _T | None:
     """A result as what it should be, or None where it is something else."""
     try:
-        return TypeAdapter(kind).validate_python(result)
+        return _adapter(kind).validate_python(result)
     except ValidationError:
         return None
+
+
+_ADAPTERS: dict[object, object] = {}
+
+
+def _adapter(kind: type[_T]) -> TypeAdapter[_T]:
+    """Made once for each kind: to make one takes longer than to use it many times."""
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return cast(TypeAdapter[_T], _ADAPTERS[kind])
 
 
 def certificates_in(bindings: Sequence[BindingBody]) -> Mapping[str, EntryId]:

@@ -1,0 +1,109 @@
+"""What is stored, for everybody in a world: read past the tool, changed by others, and handed to the tool at a gate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from datetime import timedelta
+from random import Random
+from typing import Protocol
+
+from reconciler.core.errors import ReconcilerError
+from reconciler.core.model import EntryId, StoreSettings
+from reconciler.core.ports import NewEntry
+from reconciler.project import Stores
+from reconciler.stores.local import open_in_memory
+from tests.memory import MemoryClock
+from tests.simulation.gate import Gate
+from tests.simulation.ports import GatedStores
+from tests.simulation.record import Recorder, Row
+
+_ROWS = "SELECT id, name, type, ca, certificates, uploaded_on FROM entries"
+
+
+class Stock(Protocol):
+    """The stored certificates of a world, and what presents them."""
+
+    @property
+    def account(self) -> str | None:
+        """The account that mtls.toml names; None for the embedded store."""
+
+    def copy(self, clock: MemoryClock) -> Stock:
+        """The same again, apart from this one."""
+
+    def rows(self) -> dict[str, Row]:
+        """Every entry, read past the tool."""
+
+    def put(self, new: NewEntry) -> None:
+        """Somebody uploads."""
+
+    def manage(self, certificates: str) -> None:
+        """Gateway makes an entry of its own."""
+
+    def take(self, entry: str) -> None:
+        """Somebody deletes an entry, where that is possible."""
+
+    def deploy(self, workers: Mapping[str, Mapping[str, str]]) -> None:
+        """Somebody deploys Workers, each with exactly these bindings, where that is possible."""
+
+    def pass_time(self, time: timedelta) -> None:
+        """Time passes; a clock on this side of the world may be set back, one on the other never is."""
+
+    def stir(self, random: Random) -> None:
+        """From now on things go wrong on the way to the store."""
+
+    def calm(self) -> None:
+        """From now on they don't."""
+
+    def stores(self, gate: Gate, recorder: Recorder, tell: Callable[[str], None]) -> Stores:
+        """The way of one run to the store."""
+
+
+class EmbeddedStock:
+    """The embedded store, in memory. Nothing can present its entries, and nothing is on the way to it."""
+
+    account: str | None = None
+
+    def __init__(self, clock: MemoryClock) -> None:
+        self._numbers: Iterator[int] = iter(range(1, 1_000_000))
+        self._store = open_in_memory(StoreSettings(), clock=clock, ids=self._new_id)
+
+    def _new_id(self) -> str:
+        return f"10ca1000-0000-4000-8000-{next(self._numbers):012x}"
+
+    def copy(self, clock: MemoryClock) -> EmbeddedStock:
+        again = EmbeddedStock(clock)
+        with self._store._database.reading(), again._store._database.reading():
+            self._store._database._connection.backup(again._store._database._connection)  # type: ignore[attr-defined]
+        again._numbers = iter(range(max((int(row[-12:], 16) for row in self.rows()), default=0) + 1, 1_000_000))
+        return again
+
+    def rows(self) -> dict[str, Row]:
+        with self._store._database.reading() as connection:
+            return {row[0]: Row(*row) for row in connection.execute(_ROWS)} if connection else {}
+
+    def put(self, new: NewEntry) -> None:
+        self._store.upload(new)
+
+    def manage(self, certificates: str) -> None:
+        with suppress(ReconcilerError):
+            self._store.seed(type_="gateway_managed", name="Gateway", ca=False, certificates=certificates)
+
+    def take(self, entry: str) -> None:
+        with suppress(ReconcilerError):
+            self._store.delete(EntryId(entry))
+
+    def deploy(self, workers: Mapping[str, Mapping[str, str]]) -> None:
+        pass
+
+    def pass_time(self, time: timedelta) -> None:
+        pass
+
+    def stir(self, random: Random) -> None:
+        pass
+
+    def calm(self) -> None:
+        pass
+
+    def stores(self, gate: Gate, recorder: Recorder, tell: Callable[[str], None]) -> Stores:
+        return GatedStores(self._store, gate, recorder)
