@@ -32,6 +32,7 @@ from reconciler.runtime.bundling import bundle
 from reconciler.runtime.children import Child, RuntimeFailure
 from reconciler.runtime.find import WORKERD, WRANGLER, MissingProgram, find_workerd, find_wrangler
 from reconciler.runtime.workerd import listen, newest_date, serving
+from reconciler.verify_files import deployed_path
 from reconciler.workerd.choosing import choose
 from reconciler.workerd.config import ServedWorker, write_config
 from reconciler.workerd.form import BuiltWorker, read_form
@@ -149,10 +150,7 @@ class _Run:
 
     @property
     def _deployed(self) -> Path:
-        """The file that wrangler would deploy: what a build tool made, where one did."""
-        file = self.site.file
-        path = file.built.path if file.built is not None and self.request.environment is None else file.path
-        return self.project.folder / path
+        return self.project.folder / deployed_path(self.site.file, self.request.environment)
 
     def _find(self, find: Callable[[Path, Path, Mapping[str, str]], Path | None], variable: str) -> Path:
         name = variable.partition("_")[2].lower()

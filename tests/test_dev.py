@@ -177,6 +177,17 @@ def test_variables_are_served_and_nothing_of_this_machines_environment(project: 
     assert not {"BILLING_KEY", "CLOUDFLARE_API_TOKEN", "PATH"} & set(seen)
 
 
+def test_what_a_build_tool_made_is_run_where_wrangler_would_deploy_it(project: Project) -> None:
+    """The file that a redirect leads to, which has the code; the declared one has the bindings."""
+    project.write("apps/checkout/.wrangler/deploy/config.json", '{"configPath": "../../dist/wrangler.json"}')
+    made = {"name": "checkout", "main": "index.js", "compatibility_date": "2026-11-01", "no_bundle": True}
+    project.write("apps/checkout/dist/wrangler.json", json.dumps(made))
+    source = 'export default { fetch: async (request, env) => new Response("built: " + Object.keys(env)) };'
+    project.write("apps/checkout/dist/index.js", source)
+    with dev(project) as worker:
+        assert worker.get("/")[1] == b"built: BILLING"
+
+
 def test_an_origin_that_refuses_is_explained_on_stderr(project: Project) -> None:
     """The Worker gets "internal error" alone, as it does when deployed."""
     project.write("certs/billing.pem", server_ca().issue("x", key=client("billing").key).chain_pem)
