@@ -163,6 +163,8 @@ def plays() -> Iterator[Callable[[], int]]:
     yield from (Story(seed).play for seed in range(10))
     for kind, mode, which in product(("store.upload", "key.open", "file.replace"), Mode, range(MEDDLERS)):
         yield partial(Story().play_scenario, "first-run", Fault(1, mode, which, kind))
+    for at, which in product(range(1, 13), range(2)):  # a file changes between the plan and its replacement
+        yield partial(Story().play_scenario, "first-run", Fault(at, Mode.MEDDLE, which, "file.read"))
     yield from (Story(seed).play for seed in range(10, SEEDS))
 
 
