@@ -108,7 +108,7 @@ def test_a_plan_lists_pages_and_nothing_else(account: Account) -> None:
     for command in ("plan", "apply", "status"):
         assert account.run(command).code == 0
         assert account.calls == {"list": PAGES}
-    assert "2 calls to Cloudflare made; `mtlsctl apply` makes 2 in all." in account.run("plan").out
+    assert "\n2 calls to Cloudflare made.\n" in account.run("plan").out
 
 
 def test_a_retire_lists_once_and_reads_and_deletes_each(account: Account) -> None:
@@ -165,7 +165,7 @@ def test_a_saved_plan_keeps_what_it_said_of_calls(account: Account) -> None:
     """`show` tells it, and the digest knows nothing of it."""
     account.declare(1)
     account.run("plan", "--out", "plan.json")
-    assert "1 call to Cloudflare made; `mtlsctl apply` makes 3 in all." in account.run("show", "plan.json").out
+    assert "1 call to Cloudflare made; 3 in all once this is applied." in account.run("show", "plan.json").out
     assert said(account.run("show", "plan.json", "--format", "json")) == (1, 3)
     assert account.run("apply", "plan.json").code == 0
 

@@ -18,6 +18,7 @@ from reconciler.core.errors import (
     EntryNotFound,
     StoreError,
     StoreRefused,
+    StoreStopped,
     UnknownStoreError,
 )
 from reconciler.core.model import CertificateName, Declaration, Desired, Entry, EntryId, Listing, Reason, Upload
@@ -335,9 +336,8 @@ def test_an_answer_that_would_be_the_same_each_time_stops_all_changes(fault: Fau
     entry = server.store.upload(leaf(LEAVES[2]))
     before = len(server.calls)
     for change in (lambda: store.upload(leaf(LEAVES[1])), lambda: store.delete(entry.id)):
-        with pytest.raises(StoreError, match="not tried, for an earlier answer stopped this run") as caught:
+        with pytest.raises(StoreStopped, match="not tried, for an earlier answer stopped this run"):
             change()
-        assert caught.value.code == kind.code
     assert len(server.calls) == before
     assert store.list_entries().entries == (entry,)
 

@@ -26,6 +26,7 @@ from reconciler.core.outcome import Outcome, Status, Step
 from reconciler.core.plan import Plan
 from reconciler.core.ports import LiveReader, NewEntry, PrivateKey, Store
 from reconciler.stores.cloudflare.client import Client
+from reconciler.stores.cloudflare.http import DEFAULT_BOUNDS
 from reconciler.stores.cloudflare.store import CloudflareStore
 from reconciler.stores.local import open_in_memory
 from tests.cloudflare_server import (
@@ -250,9 +251,15 @@ def test_what_would_be_refused_each_time_is_asked_for_once(fault: Callable[..., 
     """A missing permission, or an answer that nobody knows, costs one call and not one for each certificate."""
     server = make_server()
     server.fail("POST", *[fault] * COUNT)
-    outcome = carry_out(uploads(), make_store(server))
-    assert statuses(outcome) == {Status.FAILED: COUNT}
+    watch = Watch()
+    outcome = carry_out(uploads(), make_store(server), watch)
+    assert statuses(outcome) == {Status.FAILED: 1, Status.NOT_STARTED: COUNT - 1}
     assert [call.split()[0] for call in server.calls] == ["POST"]
+    assert {step.note for step in outcome.of(Status.NOT_STARTED)} == {
+        "not tried, for an earlier answer of the store stopped this run"
+    }
+    assert outcome.exit_code == 1
+    assert len(watch.steps) == 2
 
 
 def test_a_server_that_is_away_is_tried_for_once() -> None:
@@ -263,8 +270,20 @@ def test_a_server_that_is_away_is_tried_for_once() -> None:
 
     client = make_client(away)
     outcome = carry_out(uploads(), CloudflareStore(client, ACCESS.certificates_path, lambda: 0.5))
-    assert statuses(outcome) == {Status.FAILED: COUNT}
+    assert statuses(outcome) == {Status.FAILED: 1, Status.NOT_STARTED: COUNT - 1}
     assert client.calls == 5
+
+
+def test_a_limit_that_may_not_be_waited_for_is_met_once() -> None:
+    """Not by each of a thousand uploads in turn."""
+    server = make_server()
+    server.fail("POST", lambda _, respond: respond(), *[limited("300")] * COUNT)
+    client = make_client(server.handle, bounds=replace(DEFAULT_BOUNDS, max_wait_s=60, connections=1))
+    outcome = carry_out(uploads(), CloudflareStore(client, ACCESS.certificates_path, lambda: 0.5))
+    assert statuses(outcome) == {Status.DONE: 1, Status.FAILED: 1, Status.NOT_STARTED: COUNT - 2}
+    assert outcome.of(Status.FAILED)[0].problem is not None
+    assert len(server.calls) == 2
+    assert outcome.exit_code == 5
 
 
 def test_the_first_go_alone_until_one_is_done() -> None:
@@ -293,7 +312,7 @@ def test_a_stop_in_the_midst_lets_no_more_go_out_than_are_under_way() -> None:
     meter.meet = meet
     server.fail("POST", lambda _, respond: respond(), *[revoked] * COUNT)
     outcome = carry_out(uploads(), metered(server, meter))
-    assert statuses(outcome) == {Status.DONE: 1, Status.FAILED: COUNT - 1}
+    assert statuses(outcome) == {Status.DONE: 1, Status.FAILED: AT_ONCE, Status.NOT_STARTED: COUNT - 1 - AT_ONCE}
     assert len(meter.order) == 1 + AT_ONCE
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from reconciler.core.errors import Diagnostic, ReconcilerError, Severity
+from reconciler.core.errors import Diagnostic, ReconcilerError, Severity, StoreStopped
 from reconciler.core.model import Change, Desired, EntryId, Phase, Upload
 from reconciler.core.outcome import Status, Step
 from reconciler.core.plan import Plan
@@ -22,6 +22,9 @@ class Observer(Protocol):
 
     def finished(self, step: Step) -> None:
         """Called once for every change that was started, however it ended. A ReconcilerError becomes a finding."""
+
+
+_NOT_TRIED = "not tried, for an earlier answer of the store stopped this run"
 
 
 def _nothing() -> None:
@@ -60,6 +63,8 @@ class Run:
     under_way: set[int] = field(default_factory=set)
     uploaded: dict[str, EntryId] = field(default_factory=dict)
     findings: list[Diagnostic] = field(default_factory=list)
+    stopped: bool = False
+    """The store takes no change any more."""
 
     def of(self, phase: Phase) -> Iterator[tuple[int, Change]]:
         """The changes of a phase that have not ended yet, with their places."""
@@ -110,8 +115,15 @@ class Run:
         except ReconcilerError as error:
             self.findings.extend(replace(found, severity=Severity.WARNING) for found in error.diagnostics())
 
+    def leave(self, index: int) -> None:
+        """Leave a change that the store would not take any more."""
+        self.steps[index] = Step(self.plan.changes[index], Status.NOT_STARTED, note=_NOT_TRIED)
+
     def failure(self, index: int, error: ReconcilerError) -> Step:
-        """The step of a change that an error stopped."""
+        """The step of a change that an error stopped; one that was not even tried has not failed."""
         change = self.plan.changes[index]
+        if isinstance(error, StoreStopped):
+            self.stopped = True
+            return Step(change, Status.NOT_STARTED, note=_NOT_TRIED)
         problem = next(found for found in error.diagnostics() if found.severity is Severity.ERROR)
         return Step(change, Status.FAILED, problem=replace(problem, certificate=change.certificate))

@@ -33,6 +33,9 @@ def attempt_all(run: Run, changes: Iterable[tuple[int, Prepare]]) -> None:
     """
     left = iter(changes)
     for index, prepare in left:
+        if run.stopped:
+            run.leave(index)
+            continue
         run.attempt(index, partial(_carry_out, prepare))
         step = run.steps.get(index)
         if run.world.store.at_once > 1 and step is not None and step.status is Status.DONE:
@@ -53,9 +56,10 @@ class _Together:
         self._ended: SimpleQueue[int] = SimpleQueue()
 
     def attempt_all(self, changes: Iterator[tuple[int, Prepare]]) -> None:
-        """Every change; what ends this early lets go on what is under way, so that it can be told how it ended."""
+        """Every change, or those until the store takes no more. What ends this early lets go on what is under way, so
+        that it can be told how it ended."""
         try:
-            while batch := dict(islice(changes, self._run.world.store.at_once - len(self._under_way))):
+            while not self._run.stopped and (batch := self._next(changes)):
                 for index in self._run.start_all(batch):
                     self._begin(index, batch[index])
                 self._take_ended()
@@ -64,6 +68,10 @@ class _Together:
         except BaseException:
             self._let_end()
             raise
+
+    def _next(self, changes: Iterator[tuple[int, Prepare]]) -> dict[int, Prepare]:
+        """As many as there is room for beside those under way."""
+        return dict(islice(changes, self._run.world.store.at_once - len(self._under_way)))
 
     def _begin(self, index: int, prepare: Prepare) -> None:
         try:

@@ -267,6 +267,12 @@ class UseUnknown(StoreError):
     code = "use-unknown"
 
 
+class StoreStopped(StoreError):
+    """Not tried: an earlier answer of the store stopped every change of this run."""
+
+    code = "store-stopped"
+
+
 class StoreClosed(StoreError):
     """The run was interrupted before this call began, or while it waited."""
 

@@ -188,7 +188,7 @@ def _summary_line(plan: Plan, style: Style) -> str:
 
 def _calls_line(calls: Calls) -> str:
     made = f"{calls.made:,} call{'' if calls.made == 1 else 's'} to Cloudflare made"
-    return f"{made}; `mtlsctl apply` makes {calls.apply:,} in all."
+    return f"{made}." if calls.apply == calls.made else f"{made}; {calls.apply:,} in all once this is applied."
 
 
 def _day(time: object) -> str:

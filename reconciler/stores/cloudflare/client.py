@@ -18,10 +18,10 @@ from urllib.parse import urlencode
 
 import httpx
 
-from reconciler.core.errors import StoreClosed, StoreError
+from reconciler.core.errors import StoreClosed
 from reconciler.core.secrets import Secrets
 from reconciler.stores.cloudflare.access import BASE_URL, Access
-from reconciler.stores.cloudflare.errors import NoAnswer, Operation, UnusableReply, refusal
+from reconciler.stores.cloudflare.errors import Exhausted, NoAnswer, Operation, UnusableReply, refusal
 from reconciler.stores.cloudflare.http import (
     AGAIN,
     DEFAULT_BOUNDS,
@@ -112,7 +112,7 @@ class Client:
         self._http.close()
 
     def sleep(self, seconds: float) -> None:
-        """Wait; StoreClosed where the client gave up meanwhile, StoreError where the run's time would be over."""
+        """Wait; StoreClosed where the client gave up meanwhile, Exhausted where the run's time would be over."""
         if self._deadline is not None and self._time.monotonic() + seconds > self._deadline:
             raise self._out_of_time()
         if self._time.sleep is not None:
@@ -129,7 +129,7 @@ class Client:
     def send(self, call: Call) -> Envelope:
         """The envelope of a success.
 
-        StoreRefused where Cloudflare says no, NoAnswer where it can't be told what it says, StoreError where the rate
+        StoreRefused where Cloudflare says no, NoAnswer where it can't be told what it says, Exhausted where the rate
         limit or the run's time leave no way. A 429 is waited for, for nothing was done.
         """
         while True:
@@ -182,14 +182,14 @@ class Client:
             self._budget.accept()
 
     def _count_wait(self, now: float, pause: float) -> None:
-        """Waits of several threads for the same moment count once; StoreError where they are too long in all."""
+        """Waits of several threads for the same moment count once; Exhausted where they are too long in all."""
         until = now + pause
         more = until - max(now, self._waited_to)
         if more <= 0:
             return
         if self._waited_s + more > self._bounds.max_wait_s:
             enough = math.ceil((self._waited_s + more) / 60)
-            raise StoreError(
+            raise Exhausted(
                 f"Cloudflare's rate limit asks to wait for {pause:.0f} s, longer than this run may",
                 hint=f"`--max-wait {enough}m` allows it, or run again later, which goes on; the limit is 1,200 calls in"
                 " five minutes, dashboards included",
@@ -248,8 +248,8 @@ class Client:
             raise refusal(call.operation, reply.status, troubles, secrets, has_global_key=has_global_key)
         return envelope
 
-    def _out_of_time(self) -> StoreError:
-        return StoreError(
+    def _out_of_time(self) -> Exhausted:
+        return Exhausted(
             f"the run takes longer than the {self._bounds.run_s:.0f} s that it may",
             hint="what is done is done; run again, which goes on from there",
             code="store-timeout",

@@ -77,6 +77,10 @@ class NoAnswer(StoreError):
         self.lasting = lasting
 
 
+class Exhausted(StoreError):
+    """The run may wait, or take, no longer: no call that has to wait can be made any more."""
+
+
 class UnusableReply(NoAnswer):
     """The server answered something that is not the API's JSON."""
 

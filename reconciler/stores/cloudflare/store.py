@@ -18,13 +18,14 @@ from reconciler.core.errors import (
     EntryNotFound,
     StoreClosed,
     StoreError,
+    StoreStopped,
     UnknownStoreError,
     UseUnknown,
 )
 from reconciler.core.model import Entry, EntryId, Listing
 from reconciler.core.ports import NewEntry
 from reconciler.stores.cloudflare.client import Call, Client
-from reconciler.stores.cloudflare.errors import NoAnswer, Operation, PermissionLacking, WrongAccount
+from reconciler.stores.cloudflare.errors import Exhausted, NoAnswer, Operation, PermissionLacking, WrongAccount
 from reconciler.stores.cloudflare.lists import LAG_PAUSES_S, Lists
 from reconciler.stores.cloudflare.look_back import compare, unlisted
 from reconciler.stores.cloudflare.reader import CloudflareReader, entry_of, is_askable
@@ -35,7 +36,7 @@ IN_USE_PATIENCE_S = 60.0
 """How long "in use" may linger after the last user is gone: for all deletes of a run together, not for each."""
 
 _T = TypeVar("_T")
-_STOPPERS = (UnknownStoreError, PermissionLacking, WrongAccount, NoAnswer)
+_STOPPERS = (UnknownStoreError, PermissionLacking, WrongAccount, NoAnswer, Exhausted)
 
 
 class CloudflareStore(CloudflareReader):
@@ -127,11 +128,8 @@ class CloudflareStore(CloudflareReader):
         """Change something; nothing more after an answer that would be the same each time, or that nobody knows."""
         stopped = self._stopped_by
         if stopped is not None:
-            raise StoreError(
-                f"not tried, for an earlier answer stopped this run: {stopped.message}",
-                hint=stopped.hint,
-                code=stopped.code,
-            )
+            message = f"not tried, for an earlier answer stopped this run: {stopped.message}"
+            raise StoreStopped(message, hint=stopped.hint)
         try:
             return effect()
         except _STOPPERS as error:
