@@ -15,7 +15,9 @@ from typing import ClassVar
 import httpx
 import pytest
 import trustme
+import typer
 
+from reconciler.cli.root import app
 from reconciler.core.errors import StoreError
 from reconciler.core.model import StoreKind, StoreSettings
 from reconciler.stores import Surroundings, open_reader
@@ -314,6 +316,14 @@ def test_a_run_waits_no_longer_than_max_wait(
     assert "error[rate-limited]" in result.err
     assert "`--max-wait 5m`" in result.err
     assert (time.sleeps, len(server.calls)) == ([], 1)
+
+
+def test_every_command_that_asks_the_store_can_be_told_how_long_to_wait() -> None:
+    """And no other: what asks nobody never waits."""
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    silent = {"doctor", "dev", "emulator", "history", "schema", "show", "validate"}
+    waiting = {name for name, command in commands.items() if "max_wait" in {each.name for each in command.params}}
+    assert waiting == set(commands) - silent
 
 
 def test_max_wait_is_for_the_whole_run(project: Project, server: FakeCloudflare, time: FakeTime) -> None:

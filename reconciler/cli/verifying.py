@@ -25,7 +25,7 @@ class LevelName(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add the command of this file."""
-    command(app, example="mtlsctl verify billing --level origin")(verify)
+    command(app, example="mtlsctl verify billing --level origin", asks=True)(verify)
 
 
 def verify(
