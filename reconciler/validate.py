@@ -46,7 +46,8 @@ def validate(project: Project) -> tuple[Diagnostic, ...]:
     else:
         found.extend(noticed)
         offline = Actual(files=files, listing=None)
-        found.extend(diff_bindings(desired, offline, None, frozenset()).diagnostics)
+        held = frozenset(one.certificate for one in found if one.certificate and one.severity is Severity.ERROR)
+        found.extend(diff_bindings(desired, offline, None, held, now).diagnostics)
     return tuple(dict.fromkeys(found))
 
 

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.core.errors import ExitCode
 from reconciler.core.model import CertificateName, StoreSettings
+from reconciler.core.plan import exit_code_of
 from reconciler.core.ports import Store
 from reconciler.emulator.server import running
 from reconciler.emulator.state import ACCOUNT_ID, State
@@ -332,8 +334,8 @@ def test_a_new_certificate_is_the_other_way_forward(site: Site) -> None:
 # --- the rules of it ------------------------------------------------------------------------------------------------
 
 
-def test_going_back_to_what_has_expired_meanwhile_is_done_and_told_loudly() -> None:
-    """Origins refuse it; but it was asked for, and whoever asked may know better."""
+def test_going_back_to_what_has_expired_meanwhile_is_refused() -> None:
+    """Every origin refuses it, so what is bound stays bound (rule 10)."""
     past = ROOT.issue("client", not_before=NOW - 90 * DAY, not_after=NOW - DAY)
     wanted = desired({"billing": 1}, [worker("checkout", {None: {"BILLING": "billing"}})])
     wanted = replace(wanted, bundles={CertificateName("billing"): past.bundle})
@@ -341,8 +343,9 @@ def test_going_back_to_what_has_expired_meanwhile_is_done_and_told_loudly() -> N
     previous = replace(previous, certificates=past.certificate_pem.decode())
     there = actual([previous, entry(2, 2, "@billing", age=2)], {"checkout": file({None: {"BILLING": uid(2)}})})
     plan = plan_of(wanted, there)
-    assert shown(plan) == ["rebind BILLING content-changed"]
+    assert shown(plan) == []
     assert set(codes(plan)) == {"certificate-expired", "newer-entry"}
+    assert exit_code_of(plan.diagnostics) is ExitCode.FAILED
 
 
 @pytest.mark.parametrize(

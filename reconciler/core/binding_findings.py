@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from difflib import get_close_matches
 
+from reconciler.core.certificates import rfc3339
 from reconciler.core.errors import Diagnostic, Pointer, Severity
 from reconciler.core.model import (
     BindingName,
@@ -97,6 +99,16 @@ def binding_to_ca(site: Site, binding: BindingName, text: str) -> Diagnostic:
     return Diagnostic(
         Severity.ERROR, "binding-to-ca", message, site.declared_at(binding), "bind the id of a leaf certificate"
     )
+
+
+def target_expired(
+    site: Site, binding: BindingName, target: str, ended: datetime, certificate: CertificateName | None
+) -> Diagnostic:
+    """Rule 10: no binding moves to a certificate that every origin refuses."""
+    message = f"{binding} in {site.text} is not changed: {target} expired on {rfc3339(ended)}"
+    hint = "replace the certificate file with a valid certificate" if certificate else "declare the ID of a valid one"
+    where = site.declared_at(binding)
+    return Diagnostic(Severity.ERROR, "certificate-expired", message, where, hint, certificate)
 
 
 def binding_name_taken(site: Site, binding: BindingName) -> Diagnostic:

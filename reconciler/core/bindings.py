@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from reconciler.core import binding_findings as findings
 from reconciler.core.binding_findings import Site
+from reconciler.core.chains import Window, window_of
 from reconciler.core.differences import certificate_differences
 from reconciler.core.errors import Diagnostic
 from reconciler.core.identifiers import is_of_other_store, is_placeholder
@@ -57,8 +59,16 @@ class _Target:
 class _BindingDiffer:
     """Walks every declared Worker once; one instance per diff."""
 
-    def __init__(self, desired: Desired, actual: Actual, inventory: Inventory | None, blocked: frozenset[str]) -> None:
+    def __init__(
+        self,
+        desired: Desired,
+        actual: Actual,
+        inventory: Inventory | None,
+        blocked: frozenset[str],
+        now: datetime,
+    ) -> None:
         self.desired, self.actual, self.inventory, self.blocked = desired, actual, inventory, blocked
+        self.now = now
         self.store = desired.declaration.store.kind
         self.out = BindingDiff()
         current = self.inventory.current if self.inventory else {}
@@ -134,6 +144,11 @@ class _BindingDiffer:
         if unsure and found is not None and not is_placeholder(found.certificate_id, self.store):
             self._say_unknown(site, declared, target)
             return
+        if found is None or found.certificate_id != target.id:
+            expired = self._expired(site, declared, target)
+            if expired is not None:
+                self.out.diagnostics.append(expired)
+                return
         reasons, differences = self._reasons(found, target)
         if found is not None and not is_remote_as_wanted(found, declared):
             reasons = (*reasons, Reason.REMOTE_DIFFERS)
@@ -153,6 +168,19 @@ class _BindingDiffer:
                 differences=differences,
             )
         )
+
+    def _expired(self, site: Site, declared: DeclaredBinding, target: _Target) -> Diagnostic | None:
+        """Rule 10: an id never moves to a certificate that has ended, whatever is bound now."""
+        name = target.certificate
+        if name is not None:
+            window = window_of(self.desired.bundles[name])
+        else:
+            entry = self._entry(target.id) if target.id else None
+            window = entry.window if entry else Window(None, None)
+        if window.ends is None or not window.has_ended(self.now):
+            return None
+        text = f"the certificate {name!r}" if name is not None else str(target.id)
+        return findings.target_expired(site, declared.binding, text, window.ends, name)
 
     def _reasons(
         self, found: FoundBinding | None, target: _Target
@@ -304,10 +332,10 @@ def _binding_tables(file: WranglerFile) -> Iterator[tuple[tuple[str | int, ...],
 
 
 def diff_bindings(
-    desired: Desired, actual: Actual, inventory: Inventory | None, blocked: frozenset[str]
+    desired: Desired, actual: Actual, inventory: Inventory | None, blocked: frozenset[str], now: datetime
 ) -> BindingDiff:
     """The binding changes, in no order yet. `inventory` None: offline. `blocked`: certificates that can't be bound."""
-    return _BindingDiffer(desired, actual, inventory, blocked).run()
+    return _BindingDiffer(desired, actual, inventory, blocked, now).run()
 
 
 def pending_certificates(desired: Desired, actual: Actual, current: Mapping[CertificateName, Entry]) -> set[str]:

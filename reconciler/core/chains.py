@@ -8,13 +8,48 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.hashes import MD5, SHA1
 
-from reconciler.core.certificates import Bundle, issuer_text, subject_text
+from reconciler.core.certificates import Bundle, issuer_text, quiet, subject_text
 from reconciler.core.errors import Diagnostic, Place, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """When a chain is valid, both ends included, aware UTC. None: unknown."""
+
+    begins: datetime | None
+    ends: datetime | None
+
+    def contains(self, now: datetime) -> bool:
+        """Whether the chain is known to be valid now."""
+        return self.begins is not None and self.ends is not None and self.begins <= now <= self.ends
+
+    def has_ended(self, now: datetime) -> bool:
+        """Whether the chain is known to have ended."""
+        return self.ends is not None and self.ends < now
+
+
+@lru_cache(maxsize=4096)
+def window_of(bundle: Bundle, *, ca: bool = False) -> Window:
+    """The latest begin and the earliest end over the leaf and its intermediates; of CAs, over every certificate.
+
+    Roots, duplicates and strays don't count: origins use their own copies (RFC 5280 section 6.1).
+    """
+    counted = bundle.certificates
+    if not ca and len(counted) > 1:
+        with quiet():
+            chain = make_chain(bundle, "")
+        counted = tuple(bundle.certificates[index] for index in (chain.leaf, *chain.issuers))
+    return Window(
+        max(certificate.not_valid_before_utc for certificate in counted),
+        min(certificate.not_valid_after_utc for certificate in counted),
+    )
 
 
 @dataclass(frozen=True, slots=True)

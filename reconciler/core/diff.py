@@ -109,7 +109,7 @@ def make_changes(
         blocked |= {problem.certificate for problem in problems if problem.certificate and is_error(problem)}
     diagnostics.extend(_stored_dates(desired, inventory, now))
     diagnostics.extend(problem for name in sorted(desired.bundles) if (problem := find_always_due(desired, name)))
-    bindings = diff_bindings(desired, actual, inventory, frozenset(blocked))
+    bindings = diff_bindings(desired, actual, inventory, frozenset(blocked), now)
     deploys = diff_deploys(desired, actual, inventory, bindings.changes, deploy)
     retires, waiting = diff_retires(desired, actual, inventory, now, without_grace) if inventory else ([], [])
     return Changes(

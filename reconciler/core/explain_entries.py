@@ -40,6 +40,7 @@ class Role(StrEnum):
 REQUIREMENTS = {
     Condition.PRUNE_OFF: "it is superseded, or orphaned with `prune = true`",
     Condition.SUCCESSOR_MISSING: "its successor is stored",
+    Condition.SUCCESSOR_NOT_VALID: "its successor is valid, or it has ended itself",
     Condition.CONTENT_UNKNOWN: "every declared certificate file can be read",
     Condition.DECLARED_BY_ID: "no binding in mtls.toml names it by id",
     Condition.BINDINGS_PENDING: "every declared binding of its certificate names the current entry",

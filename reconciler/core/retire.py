@@ -59,6 +59,18 @@ def _successor_missing(leaving: Leaving, scene: _Scene) -> _Wait | None:
     )
 
 
+def _successor_not_valid(leaving: Leaving, scene: _Scene) -> _Wait | None:
+    """Rule 11: the last certificate that works is kept, unless it does not work any more either."""
+    if leaving.successor is None or leaving.entry.window.has_ended(scene.now):
+        return None
+    window = leaving.successor.window
+    if window.contains(scene.now):
+        return None
+    if window.has_ended(scene.now) or window.begins is None:
+        return _Wait(f"its successor {leaving.successor.id} is not valid")
+    return _Wait(f"its successor {leaving.successor.id} is not valid yet", window.begins)
+
+
 def _content_unknown(_: Leaving, scene: _Scene) -> _Wait | None:
     if not scene.unread:
         return None
@@ -122,6 +134,7 @@ Check = Callable[[Leaving, _Scene], _Wait | None]
 WITHOUT_SWEEP: tuple[tuple[Condition, Check], ...] = (
     (Condition.PRUNE_OFF, _prune_off),
     (Condition.SUCCESSOR_MISSING, _successor_missing),
+    (Condition.SUCCESSOR_NOT_VALID, _successor_not_valid),
     (Condition.CONTENT_UNKNOWN, _content_unknown),
     (Condition.DECLARED_BY_ID, _declared_by_id),
     (Condition.BINDINGS_PENDING, _bindings_pending),

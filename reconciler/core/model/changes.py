@@ -183,6 +183,7 @@ class Condition(StrEnum):
 
     PRUNE_OFF = "prune-off"
     SUCCESSOR_MISSING = "successor-missing"
+    SUCCESSOR_NOT_VALID = "successor-not-valid"
     CONTENT_UNKNOWN = "content-unknown"
     DECLARED_BY_ID = "declared-by-id"
     BINDINGS_PENDING = "bindings-pending"

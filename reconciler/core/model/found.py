@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from reconciler.core.certificates import Bundle, parse_stored
+from reconciler.core.chains import Window, window_of
 from reconciler.core.model.words import EntryId, EnvironmentName
 
 
@@ -29,6 +30,12 @@ class Entry:
     def bundle(self) -> Bundle | None:
         """The certificates, or None where the store gave text that is none. The same PEM is parsed once a run."""
         return parse_stored(self.certificates)
+
+    @property
+    def window(self) -> Window:
+        """When it is valid; where its certificates can't be read, only the end that the store lists is known."""
+        bundle = self.bundle
+        return Window(None, self.expires_on) if bundle is None else window_of(bundle, ca=self.ca)
 
 
 @dataclass(frozen=True, slots=True)
