@@ -12,7 +12,8 @@ from reconciler.adopt_settings import InitRequest, choose_stack, choose_store, d
 from reconciler.configs import load_configs
 from reconciler.core.adoption import Adoption
 from reconciler.core.certificates import parse_stored
-from reconciler.core.errors import Diagnostic, FileError, Place, Severity
+from reconciler.core.diagnostics import Diagnostic, Place, Severity
+from reconciler.core.errors import FileError
 from reconciler.core.identifiers import is_askable
 from reconciler.core.model import (
     Declaration,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reconciler.core.errors import GuardError, StoreError, UsageError
+from reconciler.core.errors import GuardError, UsageError
 from reconciler.core.identifiers import IdKind, kind_of_id
 from reconciler.core.model import Listing, StoreKind, StoreSettings, WranglerFile
+from reconciler.core.model.errors import StoreError
 from reconciler.core.ownership import read_mark
 from reconciler.core.ports import StoreReader
 from reconciler.desired.refused import accepts

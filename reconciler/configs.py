@@ -6,7 +6,8 @@ from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass, field, replace
 from posixpath import basename, dirname, join, normpath
 
-from reconciler.core.errors import Diagnostic, FileError, InputError, Pointer, ReconcilerError, Severity
+from reconciler.core.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.core.errors import FileError, InputError, ReconcilerError
 from reconciler.core.model import (
     Built,
     Declaration,

@@ -13,7 +13,8 @@ from typing import NoReturn, Protocol
 from reconciler import keys
 from reconciler.configs import load_configs
 from reconciler.core.binding_findings import Site
-from reconciler.core.errors import Diagnostic, InputError, Place, Pointer, Severity, UsageError
+from reconciler.core.diagnostics import Diagnostic, Place, Pointer, Severity
+from reconciler.core.errors import InputError, UsageError
 from reconciler.core.key_shapes import KeyContext
 from reconciler.core.model import (
     ByCertificate,

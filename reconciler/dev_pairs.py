@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from reconciler.core.binding_findings import Site
-from reconciler.core.errors import Diagnostic, InputError, Pointer, Severity
+from reconciler.core.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.core.errors import InputError
 from reconciler.core.model import ById, CertificateName, DeclaredCertificate, Desired
 from reconciler.core.ports import FileReader, Sources
 from reconciler.core.preflight import check_for_upload

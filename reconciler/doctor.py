@@ -16,7 +16,8 @@ from importlib import metadata
 from pathlib import Path
 
 from reconciler import keys
-from reconciler.core.errors import Diagnostic, ReconcilerError, Severity
+from reconciler.core.diagnostics import Diagnostic, Severity
+from reconciler.core.errors import ReconcilerError
 from reconciler.core.model import Declaration, StoreKind
 from reconciler.doctor_account import check_account
 from reconciler.doctor_files import CHECKS as CHECKOUT_CHECKS

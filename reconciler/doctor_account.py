@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 from reconciler import stores
 from reconciler.configs import load_configs
-from reconciler.core.errors import Diagnostic, ReconcilerError, Severity, StoreError
+from reconciler.core.diagnostics import Diagnostic, Severity
+from reconciler.core.errors import ReconcilerError
 from reconciler.core.model import Declaration, StoreKind
+from reconciler.core.model.errors import StoreError
 from reconciler.project import Project
 from reconciler.stores.surroundings import Surroundings
 

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from reconciler import keys
 from reconciler.configs import load_configs
-from reconciler.core.errors import Diagnostic, KeySourceError, Place, ReconcilerError, Severity
+from reconciler.core.diagnostics import Diagnostic, Place, Severity
+from reconciler.core.errors import KeySourceError, ReconcilerError
 from reconciler.core.key_shapes import KeyContext
 from reconciler.core.model import Declaration, StoreKind
 from reconciler.private.folder import FOLDER

@@ -10,8 +10,9 @@ from reconciler.configs import Sources
 from reconciler.core.certificate_files import MAX_CHAIN_BYTES, parse_file
 from reconciler.core.certificates import Bundle
 from reconciler.core.deploys import NOBODY, Wanted
+from reconciler.core.diagnostics import Diagnostic, Pointer
 from reconciler.core.diff import find_entries_to_look_after, find_sweep_ids
-from reconciler.core.errors import Diagnostic, Pointer, ReconcilerError
+from reconciler.core.errors import ReconcilerError
 from reconciler.core.identifiers import is_askable
 from reconciler.core.inventory import Inventory
 from reconciler.core.key_shapes import KeySourceKind

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from reconciler import stores
-from reconciler.core.errors import Place, Pointer, UsageError
+from reconciler.core.diagnostics import Place, Pointer
+from reconciler.core.errors import UsageError
 from reconciler.core.key_shapes import KeyFiles
 from reconciler.core.model import Declaration, EnvironmentName, StoreSettings
 from reconciler.core.ports import Clock, Files, Roller, Store, StoreReader

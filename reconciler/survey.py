@@ -10,7 +10,8 @@ from posixpath import basename, dirname, join, normpath
 
 from reconciler.configs import load_configs
 from reconciler.core.certificate_files import MAX_CHAIN_BYTES, parse_file
-from reconciler.core.errors import Diagnostic, FileError, InputError, Place, ReconcilerError, Severity, UsageError
+from reconciler.core.diagnostics import Diagnostic, Place, Severity
+from reconciler.core.errors import FileError, InputError, ReconcilerError, UsageError
 from reconciler.core.model import Declaration, DeclaredWorker, WorkerLabel, WranglerFile
 from reconciler.core.model.proposed import FoundCertificate
 from reconciler.project import Project

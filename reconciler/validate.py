@@ -8,7 +8,8 @@ from dataclasses import replace
 from reconciler import keys
 from reconciler.configs import load_configs
 from reconciler.core.bindings import diff_bindings
-from reconciler.core.errors import Diagnostic, KeySourceError, Pointer, ReconcilerError, Severity
+from reconciler.core.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.core.errors import KeySourceError, ReconcilerError
 from reconciler.core.key_pairs import check_pair
 from reconciler.core.key_shapes import KeyContext
 from reconciler.core.model import Actual, Declaration, DeclaredCertificate, Desired

@@ -9,8 +9,9 @@ from reconciler import keys
 from reconciler.apply.aside import side_by_side
 from reconciler.configs import load_configs
 from reconciler.core.certificates import Bundle
+from reconciler.core.diagnostics import Diagnostic, Pointer
 from reconciler.core.diff import take_stock
-from reconciler.core.errors import Diagnostic, Pointer, ReconcilerError, UsageError
+from reconciler.core.errors import ReconcilerError, UsageError
 from reconciler.core.key_shapes import KeyContext
 from reconciler.core.model import (
     ByCertificate,

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from reconciler.core.binding_findings import environment_text
 from reconciler.core.certificates import Bundle
-from reconciler.core.errors import Diagnostic, Pointer, ReconcilerError, Severity
+from reconciler.core.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.core.errors import ReconcilerError
 from reconciler.core.identifiers import is_placeholder
 from reconciler.core.key_pairs import check_pair, only_key
 from reconciler.core.model import (
@@ -23,6 +23,7 @@ from reconciler.core.model import (
     WorkerLabel,
     WranglerFile,
 )
+from reconciler.core.model.words import environment_text
 from reconciler.core.ports import FileReader, PrivateKey, Sources
 from reconciler.core.preflight import check_for_upload
 from reconciler.core.proof.levels import DryRun, Level, LevelResult, Skip, skip

@@ -17,8 +17,8 @@ from uuid import uuid4
 import httpx
 
 from reconciler.core.certificates import rfc3339
-from reconciler.core.errors import AlreadyStored, EntryNotFound, QuotaReached, StoreRefused
 from reconciler.core.model import Entry, EntryId
+from reconciler.core.model.errors import AlreadyStored, EntryNotFound, QuotaReached, StoreRefused
 from reconciler.core.ports import NewEntry, PrivateKey
 from reconciler.stores.cloudflare.access import Access
 from reconciler.stores.cloudflare.client import Client, Time

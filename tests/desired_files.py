@@ -9,7 +9,8 @@ from typing import Annotated
 import pytest
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from reconciler.core.errors import Diagnostic, InputError
+from reconciler.core.diagnostics import Diagnostic
+from reconciler.core.errors import InputError
 from reconciler.core.key_shapes import KeySourceKind
 from reconciler.desired import parse_declaration
 

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from reconciler.core.certificates import parse_stored
-from reconciler.core.errors import AlreadyStored, EntryNotFound, QuotaReached, StoreRefused
 from reconciler.core.model import Entry, EntryId
+from reconciler.core.model.errors import AlreadyStored, EntryNotFound, QuotaReached, StoreRefused
 from reconciler.core.ports import NewEntry, PrivateKey, Store
 from tests.pki import NOW, Issued, make_ca
 

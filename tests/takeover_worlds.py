@@ -10,8 +10,8 @@ from typing import Any
 import tomli
 
 from reconciler import keys
+from reconciler.core.diagnostics import Diagnostic, Severity
 from reconciler.core.diff import make_changes
-from reconciler.core.errors import Diagnostic, Severity
 from reconciler.core.identifiers import is_askable
 from reconciler.core.model import (
     Actual,

@@ -19,7 +19,8 @@ from cryptography.x509.oid import NameOID
 
 from reconciler.core.certificate_files import MAX_CERTIFICATE_BYTES, MAX_CHAIN_BYTES, parse_file
 from reconciler.core.certificates import Bundle, parse_stored, stored_fields
-from reconciler.core.errors import CertificateError, Diagnostic, Place, Severity
+from reconciler.core.diagnostics import Diagnostic, Place, Severity
+from reconciler.core.errors import CertificateError
 from reconciler.core.pem import Kind, recognise
 from tests.pki import END, NOW, SERVER_AUTH, by_openssl, make_ca, patch, to_pem
 

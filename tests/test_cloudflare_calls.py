@@ -13,7 +13,7 @@ import pytest
 
 from reconciler import app
 from reconciler.core.calls import Calls, count_pages, expect_calls
-from reconciler.core.errors import Severity
+from reconciler.core.diagnostics import Severity
 from reconciler.core.model import EntryId
 from reconciler.core.outcome import Status
 from reconciler.emulator.server import running

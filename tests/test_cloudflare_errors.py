@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.core.errors import (
+from reconciler.core.model.errors import (
     AlreadyStored,
     EntryInUse,
     EntryNotFound,

@@ -12,7 +12,8 @@ import pytest
 
 from reconciler.apply.run import Run
 from reconciler.apply.uploads import _find_content
-from reconciler.core.errors import (
+from reconciler.core.model import CertificateName, Declaration, Desired, Entry, EntryId, Listing, Reason, Upload
+from reconciler.core.model.errors import (
     AlreadyStored,
     EntryInUse,
     EntryNotFound,
@@ -21,7 +22,6 @@ from reconciler.core.errors import (
     StoreStopped,
     UnknownStoreError,
 )
-from reconciler.core.model import CertificateName, Declaration, Desired, Entry, EntryId, Listing, Reason, Upload
 from reconciler.core.ports import NewEntry, PrivateKey
 from reconciler.stores.cloudflare.errors import NoAnswer, PermissionLacking
 from reconciler.stores.cloudflare.lists import LAG_PAUSES_S

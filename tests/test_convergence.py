@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from reconciler.apply import World, apply_plan
 from reconciler.configs import load_configs
+from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.diff import find_sweep_ids, make_changes
-from reconciler.core.errors import Diagnostic
 from reconciler.core.model import (
     Change,
     Condition,

@@ -10,7 +10,8 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from reconciler.core.certificates import Bundle, parse_stored
-from reconciler.core.errors import ExitCode, Severity
+from reconciler.core.diagnostics import Severity
+from reconciler.core.errors import ExitCode
 from reconciler.core.model import CertificateName, Desired, Entry, Listing, Policy
 from reconciler.core.ownership import mark_name
 from reconciler.core.pem import encode

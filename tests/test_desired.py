@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from reconciler.core.errors import Severity
+from reconciler.core.diagnostics import Severity
 from reconciler.core.model import (
     BindingName,
     ByCertificate,

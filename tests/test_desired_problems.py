@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.core.errors import MAX_FINDINGS, Diagnostic, InputError, Place, Pointer, Severity
+from reconciler.core.diagnostics import MAX_FINDINGS, Diagnostic, Place, Pointer, Severity
+from reconciler.core.errors import InputError
 from reconciler.desired import Code, parse_declaration
 from reconciler.syntax.places import resolve
 from tests.desired_files import BAD, CERTIFICATE, HEAD, KINDS, WORKER, BadFile, problems

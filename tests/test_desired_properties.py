@@ -10,7 +10,8 @@ import tomlkit
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reconciler.core.errors import InputError, Pointer
+from reconciler.core.diagnostics import Pointer
+from reconciler.core.errors import InputError
 from reconciler.core.model import (
     BindingName,
     ByCertificate,

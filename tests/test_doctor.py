@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.errors import Diagnostic, FileError, Severity, StoreError
+from reconciler.core.diagnostics import Diagnostic, Severity
+from reconciler.core.errors import FileError
+from reconciler.core.model.errors import StoreError
 from reconciler.doctor import MACHINE_CHECKS, run_check
 from reconciler.doctor_files import CHECKS
 from reconciler.emulator.access import Permission, Token

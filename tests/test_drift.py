@@ -11,10 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from reconciler.configs import load_configs
+from reconciler.core.diagnostics import Diagnostic, Severity
 from reconciler.core.diff import find_sweep_ids
 from reconciler.core.drift import Drift, DriftFinding, State, Subject, key_of
 from reconciler.core.drift_look import make_drift
-from reconciler.core.errors import Diagnostic, ExitCode, Severity
+from reconciler.core.errors import ExitCode
 from reconciler.core.model import BindingChange, DeclaredWorker, Entry, EnvironmentName, Retire, Upload
 from reconciler.core.plan import Plan
 from reconciler.emulator.server import running

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from reconciler.apply import ALL_PHASES, World, apply_plan
 from reconciler.core.approval import approve
-from reconciler.core.errors import ExitCode, FileError, KeySourceError, Severity, StalePlanError
+from reconciler.core.diagnostics import Severity
+from reconciler.core.errors import ExitCode, FileError, KeySourceError, StalePlanError
 from reconciler.core.explain import explain
 from reconciler.core.explain_entries import REQUIREMENTS
 from reconciler.core.model import (

@@ -12,7 +12,7 @@ import pytest
 import typer
 
 from reconciler.cli import history as cli
-from reconciler.core.errors import Diagnostic, Severity
+from reconciler.core.diagnostics import Diagnostic, Severity
 from reconciler.core.model import (
     Action,
     BindingChange,

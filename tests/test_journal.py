@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.apply import World, apply_plan
-from reconciler.core.errors import Diagnostic, FileError, Severity
+from reconciler.core.diagnostics import Diagnostic, Severity
+from reconciler.core.errors import FileError
 from reconciler.core.model import (
     Action,
     BindingChange,

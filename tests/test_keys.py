@@ -19,10 +19,12 @@ from pydantic import BaseModel, ValidationError
 
 from reconciler.core.certificate_files import parse_file
 from reconciler.core.certificates import Bundle
-from reconciler.core.errors import CertificateError, Diagnostic, FileError, KeySourceError, Place, Severity
+from reconciler.core.diagnostics import Diagnostic, Place, Severity
+from reconciler.core.errors import CertificateError, FileError, KeySourceError
 from reconciler.core.key_pairs import check_pair, only_key
-from reconciler.core.key_shapes import MAX_KEY_BYTES, KeyContext, KeyFile
+from reconciler.core.key_shapes import KeyContext, KeyFile
 from reconciler.core.model import KeyReference
+from reconciler.core.pem import MAX_KEY_BYTES
 from reconciler.core.ports import PrivateKey
 from reconciler.keys import KINDS, SOURCES, open_sources
 from tests.pki import make_ca, rsa_pss_by_openssl, to_pem

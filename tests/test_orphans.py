@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.errors import Pointer
+from reconciler.core.diagnostics import Pointer
 from reconciler.core.model import (
     Actual,
     DeclaredWorker,

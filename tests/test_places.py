@@ -7,7 +7,7 @@ from unittest import mock
 
 import pytest
 
-from reconciler.core.errors import Place, Pointer
+from reconciler.core.diagnostics import Place, Pointer
 from reconciler.project import open_project
 from reconciler.syntax import jsonc, toml
 from reconciler.syntax.places import Places, resolve

@@ -14,7 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from reconciler.core.certificate_files import parse_file
 from reconciler.core.certificates import Bundle
-from reconciler.core.errors import Diagnostic, Place, Severity
+from reconciler.core.diagnostics import Diagnostic, Place, Severity
 from reconciler.core.preflight import check_dates, check_for_upload
 from tests.pki import DAY, END, NOW, SERVER_AUTH, Issued, by_openssl, make_ca, patch, rsa_pss_by_openssl
 

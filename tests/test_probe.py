@@ -15,7 +15,7 @@ import pytest
 
 from reconciler.core.certificate_files import parse_file
 from reconciler.core.certificates import Bundle
-from reconciler.core.errors import Pointer
+from reconciler.core.diagnostics import Pointer
 from reconciler.core.model import CertificateName
 from reconciler.core.ports import PrivateKey
 from reconciler.core.proof.observations import End, Moment, Page, Shown

@@ -12,7 +12,8 @@ import pytest
 
 from reconciler.apply import bindings, retires, uploads
 from reconciler.core import handover, inventory, plan, retire
-from reconciler.core.errors import Diagnostic, KeySourceError, Severity
+from reconciler.core.diagnostics import Diagnostic, Severity
+from reconciler.core.errors import KeySourceError
 from reconciler.core.key_pairs import check_pair
 from reconciler.core.model import Condition, EntryId, Sweep
 from reconciler.keys.env import EnvironmentKeySource

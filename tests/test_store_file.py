@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.errors import StoreError, StoreRefused
+from reconciler.core.model.errors import StoreError, StoreRefused
 from reconciler.core.ports import NewEntry
 from reconciler.stores import open_reader, open_store
 from reconciler.stores.database import APPLICATION_ID, FileDatabase, MemoryDatabase

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.errors import AlreadyStored, StoreError
+from reconciler.core.model.errors import AlreadyStored, StoreError
 from reconciler.stores import open_reader
 from reconciler.stores.database import FileDatabase
 from tests.embedded import SETTINGS, on_disk, store_file

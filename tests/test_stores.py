@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.errors import StoreError
 from reconciler.core.identifiers import IdKind, kind_of_id
 from reconciler.core.model import Entry, StoreKind, StoreSettings
+from reconciler.core.model.errors import StoreError
 from reconciler.emulator.server import running
 from reconciler.emulator.state import ACCOUNT_ID
 from reconciler.stores import open_reader, open_store

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from reconciler import keys
 from reconciler.core.adoption import Adoption
-from reconciler.core.errors import Severity
+from reconciler.core.diagnostics import Severity
 from reconciler.core.model import Action, Entry, EntryId, Policy, StoreKind, StoreSettings, WranglerFile
 from reconciler.core.model.proposed import FoundCertificate, Proposal
 from reconciler.desired.parse import parse_declaration

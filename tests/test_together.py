@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from reconciler.apply import World, apply_plan, together
-from reconciler.core.errors import Diagnostic, FileError, KeySourceError, StoreClosed, StoreError
+from reconciler.core.diagnostics import Diagnostic
+from reconciler.core.errors import FileError, KeySourceError
 from reconciler.core.model import (
     Change,
     Condition,
@@ -22,6 +23,7 @@ from reconciler.core.model import (
     Policy,
     StoreKind,
 )
+from reconciler.core.model.errors import StoreClosed, StoreError
 from reconciler.core.outcome import Outcome, Status, Step
 from reconciler.core.plan import Plan
 from reconciler.core.ports import LiveReader, NewEntry, PrivateKey, Store

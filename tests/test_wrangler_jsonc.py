@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.core.errors import EditRefused, InputError, Place, Pointer
+from reconciler.core.diagnostics import Place, Pointer
+from reconciler.core.errors import EditRefused, InputError
 from reconciler.core.model import FoundBinding
 from reconciler.syntax.places import resolve
 from reconciler.wrangler import jsonc

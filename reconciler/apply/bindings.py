@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import groupby
 
 from reconciler.apply.run import Run
-from reconciler.core.errors import FileChangedError, Pointer, ReconcilerError
+from reconciler.core.diagnostics import Pointer
+from reconciler.core.errors import FileChangedError, ReconcilerError
 from reconciler.core.model import Action, BindingChange, Change, EntryId, Phase, Upload
 from reconciler.core.outcome import Status, Step
 from reconciler.wrangler.edit import Edit, RemoveBinding, SetBinding, edit_wrangler

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from reconciler.apply.run import Run
-from reconciler.core.errors import InputError, Pointer, ReconcilerError, Severity
+from reconciler.core.diagnostics import Pointer, Severity
+from reconciler.core.errors import InputError, ReconcilerError
 from reconciler.core.key_pairs import check_pair, only_key
 from reconciler.core.model import CertificateName
 from reconciler.core.ports import PrivateKey

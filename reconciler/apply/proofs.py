@@ -12,7 +12,8 @@ from dataclasses import replace
 from reconciler.apply.aside import side_by_side
 from reconciler.apply.keys import open_key
 from reconciler.apply.run import Run
-from reconciler.core.errors import Pointer, ReconcilerError, Severity
+from reconciler.core.diagnostics import Pointer, Severity
+from reconciler.core.errors import ReconcilerError
 from reconciler.core.gates import guards, needs_proof
 from reconciler.core.model import CertificateName, Change, Condition, Gate, Phase, Retire, Upload, Verify
 from reconciler.core.outcome import Status, Step

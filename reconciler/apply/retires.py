@@ -7,8 +7,9 @@ from functools import partial
 
 from reconciler.apply.run import Run
 from reconciler.apply.together import Effect, attempt_all
-from reconciler.core.errors import EntryInUse, EntryNotFound, ReconcilerError, UseUnknown
+from reconciler.core.errors import ReconcilerError
 from reconciler.core.model import Condition, Phase, Retire
+from reconciler.core.model.errors import EntryInUse, EntryNotFound, UseUnknown
 from reconciler.core.outcome import Status, Step
 from reconciler.core.ports import Store
 from reconciler.core.retire import keep

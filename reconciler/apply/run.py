@@ -6,8 +6,10 @@ from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from reconciler.core.errors import Diagnostic, ReconcilerError, Severity, StoreStopped
+from reconciler.core.diagnostics import Diagnostic, Severity
+from reconciler.core.errors import ReconcilerError
 from reconciler.core.model import Change, Desired, EntryId, Phase, Upload
+from reconciler.core.model.errors import StoreStopped
 from reconciler.core.outcome import Status, Step
 from reconciler.core.plan import Plan
 from reconciler.core.ports import Files, Roller, Sources, Store

@@ -15,7 +15,8 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 
 from reconciler.apply.run import Run
-from reconciler.core.errors import ReconcilerError, StoreClosed
+from reconciler.core.errors import ReconcilerError
+from reconciler.core.model.errors import StoreClosed
 from reconciler.core.outcome import Status, Step
 
 PATIENCE_S = 10.0

@@ -13,7 +13,7 @@ from reconciler.cli.session import Format, FormatOption, OutOption, Session, com
 
 if TYPE_CHECKING:
     from reconciler.app import Planned
-    from reconciler.core.errors import Diagnostic
+    from reconciler.core.diagnostics import Diagnostic
     from reconciler.project import Project
 
 
@@ -172,6 +172,6 @@ def _look(project: Project) -> Planned:
 
 def _worth(diagnostics: tuple[Diagnostic, ...]) -> tuple[Diagnostic, ...]:
     """Those that somebody should act on."""
-    from reconciler.core.errors import Severity
+    from reconciler.core.diagnostics import Severity
 
     return tuple(problem for problem in diagnostics if problem.severity is not Severity.INFO)

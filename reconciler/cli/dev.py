@@ -12,7 +12,7 @@ import typer
 from reconciler.cli.session import Session, command, say
 
 if TYPE_CHECKING:
-    from reconciler.core.errors import Diagnostic
+    from reconciler.core.diagnostics import Diagnostic
     from reconciler.dev import Running
 
 WorkerArgument = Annotated[str, typer.Argument(help="A Worker's label in mtls.toml.")]
@@ -65,7 +65,7 @@ class _Terminal:
             say(self._session.findings(found, self._session.style(sys.stderr)), err=True)
 
     def ready(self, running: Running) -> None:
-        from reconciler.core.binding_findings import environment_text
+        from reconciler.core.model.words import environment_text
         from reconciler.outputs.dev import render_running
 
         presented = [(one.binding, one.certificate, one.ends) for one in running.presented]

@@ -26,9 +26,9 @@ def drift(
     from run to run. Looks at what a plan looks at, opens no private key and changes nothing.
     """
     from reconciler.app import PlanRequest, plan
+    from reconciler.core.diagnostics import Severity
     from reconciler.core.drift_live import join_live
     from reconciler.core.drift_look import make_drift
-    from reconciler.core.errors import Severity
     from reconciler.documents.drift import drift_document
     from reconciler.outputs.drift import render_drift
 

@@ -31,7 +31,7 @@ def forecast(
     on is said. Looks at what a plan looks at, opens no private key and changes nothing.
     """
     from reconciler.app import PlanRequest, plan
-    from reconciler.core.errors import Severity
+    from reconciler.core.diagnostics import Severity
     from reconciler.core.forecast import make_forecast
     from reconciler.core.plan import exit_code_of
     from reconciler.documents.forecast import forecast_document

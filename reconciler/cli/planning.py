@@ -105,7 +105,7 @@ def show(
 
     Nothing but that file is read: neither mtls.toml nor the store.
     """
-    from reconciler.core.errors import Place
+    from reconciler.core.diagnostics import Place
     from reconciler.documents.plan import plan_document
 
     made = read_saved(saved)

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Annotated, TextIO, TypeVar, get_type_hints
 import typer
 
 if TYPE_CHECKING:
-    from reconciler.core.errors import Diagnostic, ReconcilerError
+    from reconciler.core.diagnostics import Diagnostic
+    from reconciler.core.errors import ReconcilerError
     from reconciler.documents.base import Document
     from reconciler.outputs.style import Style
     from reconciler.project import Project
@@ -157,7 +158,7 @@ class Session:
 
     def findings(self, diagnostics: tuple[Diagnostic, ...], style: Style) -> str:
         """Findings as text, with places that lead from the working directory."""
-        from reconciler.core.errors import Place
+        from reconciler.core.diagnostics import Place
         from reconciler.documents.base import Resolve
         from reconciler.outputs.findings import render_findings
 
@@ -174,7 +175,8 @@ class Session:
 
     def write(self, out: Path, text: str) -> None:
         """A file that the user named, replaced atomically."""
-        from reconciler.core.errors import FileError, Place
+        from reconciler.core.diagnostics import Place
+        from reconciler.core.errors import FileError
         from reconciler.system.atomic import write_atomic
 
         if self._is_precious(out):

@@ -220,7 +220,8 @@ def _ask(question: str, default: str, why_not: Callable[[str], str | None]) -> s
 def show_orphans(session: Session, out: Path | None, *, metrics: bool = False) -> NoReturn:
     """What of store and wrangler files does not belong together; ends the command. There are no `metrics` of it."""
     from reconciler.app import PlanRequest, plan
-    from reconciler.core.errors import Severity, UsageError
+    from reconciler.core.diagnostics import Severity
+    from reconciler.core.errors import UsageError
     from reconciler.core.orphans import find_orphans, unreferenced
     from reconciler.core.plan import exit_code_of
     from reconciler.documents.orphans import orphans_document

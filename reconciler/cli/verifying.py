@@ -73,7 +73,7 @@ def verify(
 
 def _findings(session: Session, found: Verification) -> str:
     """What somebody should act on, notes left out."""
-    from reconciler.core.errors import Severity
+    from reconciler.core.diagnostics import Severity
 
     told = [
         *found.diagnostics,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from reconciler.core.errors import Diagnostic
+from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.model import BindingName, ByCertificate, ById, EnvironmentName, StoreSettings, WorkerLabel
 from reconciler.core.model.proposed import Proposal
 from reconciler.core.plan import Plan

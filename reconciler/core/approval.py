@@ -6,10 +6,10 @@ import json
 from dataclasses import replace
 from typing import assert_never
 
-from reconciler.core.binding_findings import environment_text
 from reconciler.core.errors import ReconcilerError, StalePlanError
 from reconciler.core.gates import guards
 from reconciler.core.model import BindingChange, Change, Condition, Deploy, Retire, Upload, Verify, Waiting
+from reconciler.core.model.words import environment_text
 from reconciler.core.plan import Plan, change_key
 from reconciler.core.quota import Quota
 from reconciler.core.retire import keep

@@ -7,7 +7,7 @@ from datetime import datetime
 from difflib import get_close_matches
 
 from reconciler.core.certificates import rfc3339
-from reconciler.core.errors import Diagnostic, Pointer, Severity
+from reconciler.core.diagnostics import Diagnostic, Pointer, Severity
 from reconciler.core.model import (
     BindingName,
     ByCertificate,
@@ -21,17 +21,13 @@ from reconciler.core.model import (
     WranglerEnvironment,
     WranglerFile,
 )
+from reconciler.core.model.words import environment_text
 
 _MOST_COMPARED = 30
 """Environments of one file: ten thousand names, each compared with as many, would take minutes."""
 
 PAGES_ENVIRONMENTS = ("preview", "production")
 """The only environments that wrangler takes in the file of a Pages project."""
-
-
-def environment_text(environment: EnvironmentName) -> str:
-    """An environment in words."""
-    return "top level" if environment is None else f"env {environment}"
 
 
 def bindings_table(label: str, environment: EnvironmentName) -> str:

@@ -10,8 +10,8 @@ from datetime import datetime
 from reconciler.core import binding_findings as findings
 from reconciler.core.binding_findings import Site
 from reconciler.core.chains import Window, window_of
+from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.differences import certificate_differences
-from reconciler.core.errors import Diagnostic
 from reconciler.core.identifiers import is_of_other_store, is_placeholder
 from reconciler.core.inventory import Inventory
 from reconciler.core.live import is_elsewhere

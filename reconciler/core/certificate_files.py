@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from reconciler.core.certificates import MALFORMED, Bundle, quiet
-from reconciler.core.errors import CertificateError, Diagnostic, Place, Severity, shorten
+from reconciler.core.diagnostics import Diagnostic, Place, Severity, shorten
+from reconciler.core.errors import CertificateError
 from reconciler.core.pem import (
     Block,
     Fault,

@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.hashes import MD5, SHA1
 
 from reconciler.core.certificates import Bundle, issuer_text, quiet, subject_text
-from reconciler.core.errors import Diagnostic, Place, Severity
+from reconciler.core.diagnostics import Diagnostic, Place, Severity
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from reconciler.core.diagnostics import Diagnostic, Pointer, Severity
 from reconciler.core.diff import is_error
-from reconciler.core.errors import Diagnostic, InputError, Pointer, Severity, UsageError
+from reconciler.core.errors import InputError, UsageError
 from reconciler.core.model import CertificateName, Desired, Entry
 from reconciler.core.names import suggest
 from reconciler.core.plan import Plan

@@ -9,8 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from reconciler.core.binding_findings import environment_text
-from reconciler.core.errors import Diagnostic, Pointer, Severity
+from reconciler.core.diagnostics import Diagnostic, Pointer, Severity
 from reconciler.core.identifiers import is_placeholder
 from reconciler.core.inventory import Inventory
 from reconciler.core.live import declared_environments, is_elsewhere, target_of
@@ -31,6 +30,7 @@ from reconciler.core.model import (
     WorkerLabel,
     WranglerFile,
 )
+from reconciler.core.model.words import environment_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from reconciler.core.bindings import diff_bindings
 from reconciler.core.deploys import NOBODY, Wanted, diff_deploys
+from reconciler.core.diagnostics import Diagnostic, Pointer, Severity
 from reconciler.core.differences import certificate_differences
-from reconciler.core.errors import Diagnostic, Pointer, Severity
 from reconciler.core.inventory import Inventory, take_inventory
 from reconciler.core.live import LiveBinding, compare_live
 from reconciler.core.model import (

@@ -12,7 +12,8 @@ from datetime import datetime
 from enum import StrEnum
 from urllib.parse import quote
 
-from reconciler.core.errors import Diagnostic, ExitCode, Pointer, strongest
+from reconciler.core.diagnostics import Diagnostic, Pointer
+from reconciler.core.errors import ExitCode, strongest
 from reconciler.core.model import BindingName, CertificateName, EnvironmentName, Reason, StoreSettings, WorkerLabel
 from reconciler.core.plan import exit_code_of
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from reconciler.core.binding_findings import Site, environment_text
+from reconciler.core.binding_findings import Site
+from reconciler.core.diagnostics import Diagnostic, Pointer
 from reconciler.core.drift import DriftFinding, State, Subject, environment_part, key_of
-from reconciler.core.errors import Diagnostic, Pointer
 from reconciler.core.model import (
     BindingName,
     ByCertificate,
@@ -24,6 +24,7 @@ from reconciler.core.model import (
     Retire,
     WranglerFile,
 )
+from reconciler.core.model.words import environment_text
 
 _APPLY = "`mtlsctl apply` mends it"
 

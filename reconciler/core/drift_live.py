@@ -5,13 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from reconciler.core.binding_findings import environment_text
+from reconciler.core.diagnostics import Diagnostic, Pointer, Severity
 from reconciler.core.diff import take_stock
 from reconciler.core.drift import Drift, DriftFinding, State, Subject, environment_part, key_of
-from reconciler.core.errors import Diagnostic, Pointer, Severity
 from reconciler.core.left import deploy_command
 from reconciler.core.live import LiveBinding, LiveState
 from reconciler.core.model import Actual, BindingName, Desired, EntryId
+from reconciler.core.model.words import environment_text
 from reconciler.core.plan import Plan
 
 _STATES = {

@@ -9,9 +9,9 @@ from functools import cached_property
 
 from reconciler.core import drift_findings as say
 from reconciler.core.binding_findings import Site
+from reconciler.core.diagnostics import Diagnostic, Pointer
 from reconciler.core.diff import is_error, take_stock
 from reconciler.core.drift import Drift, DriftFinding, in_order
-from reconciler.core.errors import Diagnostic, Pointer
 from reconciler.core.identifiers import is_askable
 from reconciler.core.inventory import Inventory
 from reconciler.core.model import (

@@ -1,4 +1,4 @@
-"""The one error family, and what a finding looks like.
+"""The one error family.
 
 Core and edges raise `ReconcilerError`s; only the CLI catches them. A finding that does not stop the run is a
 `Diagnostic`. Neither may ever carry key material.
@@ -6,13 +6,10 @@ Core and edges raise `ReconcilerError`s; only the CLI catches them. A finding th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from enum import IntEnum
 
-if TYPE_CHECKING:
-    from reconciler.core.model import Entry
+from reconciler.core.diagnostics import Diagnostic, Place, Pointer, Severity
 
 
 class ExitCode(IntEnum):
@@ -44,69 +41,6 @@ def strongest(codes: Iterable[ExitCode]) -> ExitCode:
     """The code that wins where several hold; OK where none does."""
     held = set(codes)
     return next((code for code in _PRECEDENCE if code in held), ExitCode.OK)
-
-
-class Severity(StrEnum):
-    """How much a finding matters: only errors change the exit code."""
-
-    ERROR = "error"
-    WARNING = "warning"
-    INFO = "info"
-
-
-@dataclass(frozen=True, slots=True)
-class Pointer:
-    """A key or value inside a file, by its path of keys and indexes; turned into a `Place` only when reported.
-
-    `path` is relative to the folder of mtls.toml, with `/`. `at_key` asks for the place of the last key, not of its
-    value. Where the last keys do not exist, the place of the longest existing part stands.
-    """
-
-    path: str
-    keys: tuple[str | int, ...] = ()
-    at_key: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where something is, for a person: line and column count from 1, columns in characters."""
-
-    path: str
-    line: int | None = None
-    column: int | None = None
-
-    def __str__(self) -> str:
-        parts = (self.path, self.line, self.column)
-        return ":".join(str(part) for part in parts if part is not None)
-
-
-@dataclass(frozen=True, slots=True)
-class Diagnostic:
-    """One finding: what is wrong, where, and what to do about it. `code` is stable.
-
-    `certificate` names the declared certificate that it is about, where it is about one alone.
-    """
-
-    severity: Severity
-    code: str
-    message: str
-    where: Pointer | Place | None = None
-    hint: str | None = None
-    certificate: str | None = None
-
-
-MAX_FINDINGS = 200
-"""Of one file more are only counted: nobody reads them, and a file can be made to have a hundred thousand."""
-
-
-def shorten(found: Sequence[Diagnostic], where: Pointer | Place) -> tuple[Diagnostic, ...]:
-    """The first of many findings, and one that says how many more there are; an error where an error is among them."""
-    rest = found[MAX_FINDINGS:]
-    if not rest:
-        return tuple(found)
-    severity = Severity.ERROR if any(one.severity is Severity.ERROR for one in rest) else Severity.WARNING
-    message, hint = f"{len(rest):,} more findings are not shown", "correct these first, then run again"
-    return (*found[:MAX_FINDINGS], Diagnostic(severity, "too-many-findings", message, where, hint))
 
 
 class ReconcilerError(Exception):
@@ -221,71 +155,3 @@ class CertificateError(InputError):
     """A certificate or key file can't be used; one diagnostic for each problem."""
 
     code = "bad-certificate"
-
-
-class StoreError(ReconcilerError):
-    """The certificate store could not be read or written."""
-
-    code = "store"
-
-
-class StoreRefused(StoreError):
-    """The store answered no. `number` is its own error code, as Cloudflare numbers them, 0 where it has none."""
-
-    code = "store-refused"
-
-    def __init__(self, message: str, *, number: int, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
-        self.number = number
-
-
-class AlreadyStored(StoreRefused):
-    """1471: the store holds this content, under whatever name. `entry`: the one that has it, where it is found."""
-
-    code = "already-stored"
-
-    def __init__(self, message: str, *, number: int, hint: str | None = None, entry: Entry | None = None) -> None:
-        super().__init__(message, number=number, hint=hint)
-        self.entry = entry
-
-
-class EntryNotFound(StoreRefused):
-    """1472: no such entry, or it was deleted already."""
-
-    code = "entry-not-found"
-
-
-class EntryInUse(StoreRefused):
-    """The entry can't be deleted while something presents it."""
-
-    code = "entry-in-use"
-
-
-class UseUnknown(StoreError):
-    """Whether something presents an entry can't be told, so it is kept."""
-
-    code = "use-unknown"
-
-
-class StoreStopped(StoreError):
-    """Not tried: an earlier answer of the store stopped every change of this run."""
-
-    code = "store-stopped"
-
-
-class StoreClosed(StoreError):
-    """The run was interrupted before this call began, or while it waited."""
-
-    code = "store-closed"
-
-
-class QuotaReached(StoreRefused):
-    """The account holds as many entries of this sort as it may (1489 for CAs)."""
-
-    code = "quota-reached"
-
-
-class UnknownStoreError(StoreRefused):
-    """The store answered with an error that nobody here knows: nothing more may be changed in this run."""
-
-    code = "store-unknown-error"

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reconciler.core.errors import Diagnostic, Severity, UsageError
+from reconciler.core.diagnostics import Diagnostic, Severity
+from reconciler.core.errors import UsageError
 from reconciler.core.explain_bindings import BindingStory, tell_bindings
 from reconciler.core.explain_certificates import CertificateStory, tell_certificate
 from reconciler.core.explain_entries import EntryStory, Role, tell_entry

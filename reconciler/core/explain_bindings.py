@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from reconciler.core.diagnostics import Diagnostic, Pointer
 from reconciler.core.diff import is_error
-from reconciler.core.errors import Diagnostic, Pointer
 from reconciler.core.model import (
     Action,
     Actual,

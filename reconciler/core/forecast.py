@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from reconciler.core.diagnostics import Diagnostic, Pointer, Severity
 from reconciler.core.diff import take_stock
-from reconciler.core.errors import Diagnostic, Pointer, Severity
 from reconciler.core.forecast_entries import (
     MAX_STEPS,
     Content,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reconciler.core.errors import Diagnostic, Pointer, Severity
+from reconciler.core.diagnostics import Diagnostic, Pointer, Severity
 from reconciler.core.identifiers import IdKind, kind_of_id
 from reconciler.core.model import CertificateName, Declaration, Entry, EntryId
 from reconciler.core.ownership import CUSTOM, is_other_stacks, is_ours, read_mark

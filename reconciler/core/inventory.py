@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from reconciler.core.certificates import subject_text
-from reconciler.core.errors import Diagnostic, Pointer, Severity
+from reconciler.core.diagnostics import Diagnostic, Pointer, Severity
 from reconciler.core.handover import find_owned
 from reconciler.core.model import (
     ByCertificate,

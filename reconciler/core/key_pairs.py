@@ -15,10 +15,20 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from reconciler.core.certificates import Bundle, key_kind, public_key_of, subject_text
-from reconciler.core.errors import CertificateError, Diagnostic, Place, Pointer, Severity
-from reconciler.core.key_shapes import MAX_KEY_BYTES
+from reconciler.core.diagnostics import Diagnostic, Place, Pointer, Severity
+from reconciler.core.errors import CertificateError
 from reconciler.core.key_types import NEW_KEY_HINT, refused_key
-from reconciler.core.pem import Block, Kind, decode, decode_text, encode, find_blocks, near_marker, recognise
+from reconciler.core.pem import (
+    MAX_KEY_BYTES,
+    Block,
+    Kind,
+    decode,
+    decode_text,
+    encode,
+    find_blocks,
+    near_marker,
+    recognise,
+)
 
 _Where = Place | Pointer | None
 

@@ -12,9 +12,6 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-MAX_KEY_BYTES = 13_000
-"""A private key file or variable may be this long; RSA 16384 in PKCS#8 is some 12,600 bytes of PEM."""
-
 
 @dataclass(frozen=True, slots=True)
 class KeySourceKind:

@@ -12,7 +12,7 @@ from cryptography.x509.oid import SignatureAlgorithmOID as Signature
 
 from reconciler.core.certificates import key_kind, public_key_of
 from reconciler.core.chains import Chain, is_self_issued, weak_hash
-from reconciler.core.errors import Diagnostic, Severity
+from reconciler.core.diagnostics import Diagnostic, Severity
 
 MIN_RSA_BITS = 2048
 """OpenSSL's security level 2, the default of most origins, takes no RSA key below."""

@@ -24,9 +24,7 @@ from reconciler.core.model import (
     WranglerEnvironment,
     WranglerFile,
 )
-
-PAGES = "pages/"
-"""What the target of a Pages project begins with, which no Worker's name can."""
+from reconciler.core.model.live import PAGES
 
 
 class LiveState(StrEnum):

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from reconciler.core.diagnostics import Severity
 from reconciler.core.diff import take_stock
-from reconciler.core.errors import Severity
 from reconciler.core.model import (
     Action,
     Actual,

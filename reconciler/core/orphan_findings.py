@@ -8,7 +8,7 @@ from datetime import datetime
 from difflib import get_close_matches
 
 from reconciler.core.binding_findings import toml_key, undeclared_binding
-from reconciler.core.errors import Diagnostic, Pointer, Severity
+from reconciler.core.diagnostics import Diagnostic, Pointer, Severity
 from reconciler.core.inventory import Inventory
 from reconciler.core.model import (
     ByCertificate,

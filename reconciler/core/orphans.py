@@ -14,8 +14,8 @@ from functools import cached_property
 
 from reconciler.core import orphan_findings as say
 from reconciler.core.certificates import key_digest
+from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.diff import take_stock
-from reconciler.core.errors import Diagnostic
 from reconciler.core.identifiers import is_askable, is_of_other_store, is_placeholder
 from reconciler.core.inventory import Inventory
 from reconciler.core.model import Actual, CertificateName, Desired, Entry, EntryId, Reason, StoreSettings, Sweep

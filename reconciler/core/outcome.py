@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reconciler.core.errors import Diagnostic, ExitCode, Severity, strongest
+from reconciler.core.diagnostics import Diagnostic, Severity
+from reconciler.core.errors import ExitCode, strongest
 from reconciler.core.model import Action, Change, EntryId, Waiting
 from reconciler.core.plan import Plan, exit_code_of
 

@@ -19,6 +19,9 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_der_public_key
 
+MAX_KEY_BYTES = 13_000
+"""A private key file or variable may be this long; RSA 16384 in PKCS#8 is some 12,600 bytes of PEM."""
+
 CERTIFICATE_LABELS = ("CERTIFICATE", "X509 CERTIFICATE")
 """RFC 7468 section 5.1 asks readers to take the second, older label too."""
 

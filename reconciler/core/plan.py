@@ -11,8 +11,9 @@ from fnmatch import fnmatchcase
 from typing import assert_never
 
 from reconciler.core.calls import Calls
+from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.diff import Changes, is_error
-from reconciler.core.errors import Diagnostic, ExitCode, strongest
+from reconciler.core.errors import ExitCode, strongest
 from reconciler.core.gates import proofs_for
 from reconciler.core.live import LiveBinding
 from reconciler.core.model import (

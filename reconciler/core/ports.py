@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from reconciler.core.errors import Diagnostic
+from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.model import Entry, EntryId, EnvironmentName, KeyReference, Listing, Live, LiveQuestion, Sweep
 
 

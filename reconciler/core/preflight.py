@@ -14,7 +14,7 @@ from cryptography import x509
 
 from reconciler.core.certificates import Bundle, quiet, rfc3339, serial_of
 from reconciler.core.chains import Chain, duplicates, make_chain, order, signatures, weak_links
-from reconciler.core.errors import Diagnostic, Severity
+from reconciler.core.diagnostics import Diagnostic, Severity
 from reconciler.core.key_types import ca_keys, ca_signatures, known_signature, leaf_keys
 from reconciler.core.usages import (
     all_are_cas,

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from reconciler.core.errors import Diagnostic, Pointer, Severity
+from reconciler.core.diagnostics import Diagnostic, Pointer, Severity
 from reconciler.core.model import CA_LIMIT, BindingChange, Desired, Listing, Retire, Upload
 from reconciler.core.ownership import CUSTOM
 from reconciler.core.renewals import Due, count_renewals

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from reconciler.core.errors import Diagnostic, Pointer, Severity
+from reconciler.core.diagnostics import Diagnostic, Pointer, Severity
 from reconciler.core.model import CertificateName, Desired, Entry
 from reconciler.core.policy import duration_text, lifetime_of, renew_before_of, renewal_lead, renewal_start
 

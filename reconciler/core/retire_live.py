@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from reconciler.core.binding_findings import environment_text
 from reconciler.core.inventory import Leaving
 from reconciler.core.live import declared_environments, target_of
 from reconciler.core.model import (
@@ -23,6 +22,7 @@ from reconciler.core.model import (
     StoreKind,
     WranglerFile,
 )
+from reconciler.core.model.words import environment_text
 
 LiveCheck = Callable[[Leaving, Desired, Actual], str | None]
 

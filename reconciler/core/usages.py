@@ -10,7 +10,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID as Usage
 
 from reconciler.core.certificates import MALFORMED
 from reconciler.core.chains import Chain, is_self_issued
-from reconciler.core.errors import Diagnostic, Severity
+from reconciler.core.diagnostics import Diagnostic, Severity
 
 _E = TypeVar("_E", bound=x509.ExtensionType)
 _CLIENT = frozenset({Usage.CLIENT_AUTH, Usage.ANY_EXTENDED_KEY_USAGE})

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from reconciler.core.binding_findings import bindings_table, environment_text
-from reconciler.core.errors import Pointer
+from reconciler.core.binding_findings import bindings_table
+from reconciler.core.diagnostics import Pointer
 from reconciler.core.model import (
     Actual,
     ById,
@@ -17,6 +17,7 @@ from reconciler.core.model import (
     FoundBinding,
     WranglerFile,
 )
+from reconciler.core.model.words import environment_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from reconciler.core.errors import Diagnostic, Pointer, Severity, shorten
+from reconciler.core.diagnostics import Diagnostic, Pointer, Severity, shorten
 from reconciler.desired.codes import Code
 from reconciler.desired.rules import KEY_IN_FILE, KEY_IN_FILE_HINT, NAME_PATTERN
 from reconciler.desired.wording import Keys, holds_private_key, named

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from reconciler.core.errors import Diagnostic, InputError, Severity
+from reconciler.core.diagnostics import Diagnostic, Severity
+from reconciler.core.errors import InputError
 from reconciler.core.key_shapes import KeySourceKind
 from reconciler.core.model import Declaration
 from reconciler.desired.build import build_declaration

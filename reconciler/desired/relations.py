@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 
-from reconciler.core.errors import Severity
+from reconciler.core.diagnostics import Severity
 from reconciler.core.model import EnvironmentName, StoreKind
 from reconciler.desired.codes import Code
 from reconciler.desired.findings import Findings, Raw, tables, texts

@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, BaseModel, ConfigDict, FailFast, PlainSerializer
 from pydantic_core import PydanticSerializationError
 
-from reconciler.core.errors import Diagnostic, Place, Pointer, Severity
+from reconciler.core.diagnostics import Diagnostic, Place, Pointer, Severity
 
 _COMMAND = re.compile(r"##(?=\w*\[)")
 

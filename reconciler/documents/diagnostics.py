@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from reconciler.core.errors import Diagnostic, Severity
+from reconciler.core.diagnostics import Diagnostic, Severity
 from reconciler.documents.base import DiagnosticPart, Document, Resolve, diagnostic_part
 
 

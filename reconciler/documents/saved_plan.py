@@ -7,7 +7,8 @@ from typing import cast, get_args
 from pydantic import ValidationError
 
 from reconciler.core.calls import Calls
-from reconciler.core.errors import Diagnostic, InputError, Place, Severity, StalePlanError
+from reconciler.core.diagnostics import Diagnostic, Place, Severity
+from reconciler.core.errors import InputError, StalePlanError
 from reconciler.core.live import LiveBinding, Presented
 from reconciler.core.model import (
     Action,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from reconciler.core.errors import StoreError
+from reconciler.core.model.errors import StoreError
 from reconciler.emulator.access import credential, demand, is_malformed
 from reconciler.emulator.call import Ask
 from reconciler.emulator.control import CONTROL, control

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from reconciler.core.certificates import rfc3339
-from reconciler.core.errors import StoreRefused
 from reconciler.core.model import Entry
+from reconciler.core.model.errors import StoreRefused
 from reconciler.core.ownership import CUSTOM
 from reconciler.core.ports import NewEntry, PrivateKey
 from reconciler.emulator.call import Ask

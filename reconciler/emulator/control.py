@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Callable
 from dataclasses import asdict
 
-from reconciler.core.errors import StoreError
+from reconciler.core.model.errors import StoreError
 from reconciler.emulator.access import ALL, Token, permissions_named
 from reconciler.emulator.account import Account, Worker
 from reconciler.emulator.envelope import ApiError, failure, no_route

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reconciler.core.errors import AlreadyStored, EntryNotFound, QuotaReached, StoreRefused
+from reconciler.core.model.errors import AlreadyStored, EntryNotFound, QuotaReached, StoreRefused
 from reconciler.emulator.wire import Json, Reply, json_reply
 
 UNPUBLISHED = 1400

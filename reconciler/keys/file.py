@@ -11,9 +11,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from reconciler.core.errors import Diagnostic, FileError, KeySourceError, Place, Severity
-from reconciler.core.key_shapes import MAX_KEY_BYTES, KeyFiles, KeySourceKind
+from reconciler.core.diagnostics import Diagnostic, Place, Severity
+from reconciler.core.errors import FileError, KeySourceError
+from reconciler.core.key_shapes import KeyFiles, KeySourceKind
 from reconciler.core.model import KeyReference
+from reconciler.core.pem import MAX_KEY_BYTES
 from reconciler.core.ports import PrivateKey
 from reconciler.keys.registration import Registration
 

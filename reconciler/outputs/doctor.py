@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from reconciler.core.errors import Diagnostic, Severity
+from reconciler.core.diagnostics import Diagnostic, Severity
 from reconciler.outputs.escape import printable
 from reconciler.outputs.findings import count_findings
 from reconciler.outputs.style import Style

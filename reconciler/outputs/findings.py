@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from posixpath import join, normpath
 
-from reconciler.core.errors import Diagnostic, Place, Pointer, Severity
+from reconciler.core.diagnostics import Diagnostic, Place, Pointer, Severity
 from reconciler.documents.base import Resolve
 from reconciler.outputs.escape import printable
 from reconciler.outputs.style import Style

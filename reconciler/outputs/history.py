@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reconciler.core.binding_findings import environment_text
+from reconciler.core.model.words import environment_text
 from reconciler.documents.history import HistoryDocument, HistoryRun, HistoryStep, RunEnd, StepEnd
 from reconciler.documents.journal import ChangeSummary
 from reconciler.outputs.escape import printable

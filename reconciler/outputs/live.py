@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from reconciler.core.binding_findings import environment_text
 from reconciler.core.live import LiveBinding, LiveState
 from reconciler.core.model import Deploy
+from reconciler.core.model.words import environment_text
 from reconciler.outputs.escape import printable
 from reconciler.outputs.style import Style
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import assert_never
 
-from reconciler.core.binding_findings import environment_text
 from reconciler.core.calls import Calls
 from reconciler.core.model import (
     Action,
@@ -21,6 +20,7 @@ from reconciler.core.model import (
     Verify,
     Waiting,
 )
+from reconciler.core.model.words import environment_text
 from reconciler.core.plan import Plan
 from reconciler.outputs.due import due_lines
 from reconciler.outputs.escape import printable

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
-from reconciler.core.binding_findings import environment_text
 from reconciler.core.model import StoreKind, Waiting
+from reconciler.core.model.words import environment_text
 from reconciler.core.status import BoundAt, CertificateStatus, Standing, Status, Urgency
 from reconciler.outputs.escape import printable
 from reconciler.outputs.style import Style

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from reconciler.core.binding_findings import environment_text
+from reconciler.core.model.words import environment_text
 from reconciler.core.proof.levels import CertificateProof, LevelResult, Verification
 from reconciler.core.proof.observations import End, Moment, Observation, Seen
 from reconciler.core.proof.requests import authority_texts

@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
-from reconciler.core.errors import Diagnostic
+from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.model import StoreKind, StoreSettings
 from reconciler.core.ports import Clock, Store, StoreReader
 from reconciler.stores.surroundings import Surroundings

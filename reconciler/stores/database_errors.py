@@ -7,7 +7,8 @@ import os
 import sqlite3
 from collections.abc import Iterator
 
-from reconciler.core.errors import Place, StoreError
+from reconciler.core.diagnostics import Place
+from reconciler.core.model.errors import StoreError
 
 STORE_FILE = ".mtlsctl/store.db"
 """The file as users know it, relative to the folder of mtls.toml."""

@@ -15,10 +15,11 @@ from pathlib import Path
 from cryptography import x509
 
 from reconciler.core.certificates import Bundle, parse_stored, rfc3339, stored_fields
-from reconciler.core.errors import AlreadyStored, Diagnostic, EntryNotFound, QuotaReached, StoreRefused
+from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.identifiers import EMBEDDED_PREFIX
 from reconciler.core.key_pairs import check_pair
 from reconciler.core.model import CA_LIMIT, Entry, EntryId, Listing, StoreSettings
+from reconciler.core.model.errors import AlreadyStored, EntryNotFound, QuotaReached, StoreRefused
 from reconciler.core.ownership import CUSTOM
 from reconciler.core.pem import find_blocks
 from reconciler.core.ports import Clock, NewEntry

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from enum import Enum
 
-from reconciler.core.errors import Diagnostic, InputError, Place, Severity
+from reconciler.core.diagnostics import Diagnostic, Place, Severity
+from reconciler.core.errors import InputError
 from reconciler.syntax.text import line_and_column, split_bom
 
 

@@ -12,7 +12,8 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from reconciler.core.errors import FileChangedError, FileError, Place
+from reconciler.core.diagnostics import Place
+from reconciler.core.errors import FileChangedError, FileError
 from reconciler.core.key_shapes import KeyFile
 from reconciler.core.model import EntryId, Sweep
 from reconciler.system.atomic import leftover_of, write_atomic

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from reconciler.core.errors import Diagnostic, FileError, Severity
+from reconciler.core.diagnostics import Diagnostic, Severity
+from reconciler.core.errors import FileError
 from reconciler.core.model import Change
 from reconciler.core.outcome import Step
 from reconciler.core.ports import Clock

@@ -19,7 +19,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from reconciler.core.errors import FileError, LockedError, Place
+from reconciler.core.diagnostics import Place
+from reconciler.core.errors import FileError, LockedError
 from reconciler.core.ports import Clock
 from reconciler.documents.base import time_text
 from reconciler.private.folder import FOLDER, open_file, unusable

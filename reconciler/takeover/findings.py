@@ -6,10 +6,10 @@ import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from reconciler.core.binding_findings import environment_text
-from reconciler.core.errors import Diagnostic, Place, Pointer, Severity
+from reconciler.core.diagnostics import Diagnostic, Place, Pointer, Severity
 from reconciler.core.model import Entry, EnvironmentName, Listing, WranglerFile
 from reconciler.core.model.proposed import FoundCertificate
+from reconciler.core.model.words import environment_text
 from reconciler.core.ownership import CUSTOM
 from reconciler.takeover.scene import Site
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 
-from reconciler.core.errors import Diagnostic, Severity
+from reconciler.core.diagnostics import Diagnostic, Severity
 from reconciler.core.model import ByCertificate, ById, CertificateName, Entry, EntryId
 from reconciler.core.model.proposed import FoundCertificate, ProposedCertificate, Suggestion
 from reconciler.core.ownership import is_other_stacks, is_ours, read_mark

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.core.errors import Diagnostic
+from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.model.proposed import Proposal
 from reconciler.takeover import findings as say
 from reconciler.takeover.matching import match

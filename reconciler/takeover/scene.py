@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
-from reconciler.core.binding_findings import PAGES_ENVIRONMENTS, environment_text
-from reconciler.core.errors import Diagnostic, Pointer, Severity
+from reconciler.core.binding_findings import PAGES_ENVIRONMENTS
+from reconciler.core.diagnostics import Diagnostic, Pointer, Severity
 from reconciler.core.identifiers import is_askable
 from reconciler.core.inventory import Inventory, take_inventory
 from reconciler.core.model import (
@@ -26,6 +26,7 @@ from reconciler.core.model import (
     WranglerFile,
 )
 from reconciler.core.model.proposed import FoundCertificate
+from reconciler.core.model.words import environment_text
 from reconciler.core.ownership import CUSTOM, is_other_stacks, read_mark
 from reconciler.desired.refused import accepts
 from reconciler.desired.rules import check_environment_name

@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 
 import tomli
 
-from reconciler.core.binding_findings import bindings_table, environment_text
-from reconciler.core.errors import Diagnostic, Pointer, Severity
+from reconciler.core.binding_findings import bindings_table
+from reconciler.core.diagnostics import Diagnostic, Pointer, Severity
 from reconciler.core.model import ByCertificate, CertificateName, Declaration, EnvironmentName, WorkerLabel
 from reconciler.core.model.proposed import Proposal, ProposedBinding, ProposedEnvironment, ProposedWorker
+from reconciler.core.model.words import environment_text
 from reconciler.syntax.text import line_end, split_bom
 from reconciler.syntax.toml import Key, Tree, read_tree
 from reconciler.takeover.write import binding_line, write_tables

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from reconciler.core.binding_findings import Site
-from reconciler.core.errors import Diagnostic, Pointer, Severity
+from reconciler.core.diagnostics import Diagnostic, Pointer, Severity
 from reconciler.workerd.config import Identity, Variable
 from reconciler.workerd.form import BuiltBinding, BuiltWorker
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 
-from reconciler.core.errors import EditRefused, InputError, Pointer
+from reconciler.core.diagnostics import Pointer
+from reconciler.core.errors import EditRefused, InputError
 from reconciler.core.model import FoundBinding
 from reconciler.syntax.text import split_bom
 from reconciler.wrangler.formats import Format, format_of, load

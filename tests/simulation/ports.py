@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from posixpath import basename, dirname, join
 
-from reconciler.core.errors import Diagnostic
+from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.key_shapes import KeyFile
 from reconciler.core.model import Entry, EntryId, Listing, StoreSettings, Sweep
 from reconciler.core.ports import NewEntry, Store, StoreReader

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from reconciler.core.model.found import Entry
 from reconciler.core.model.words import EntryId
 
+PAGES = "pages/"
+"""What the target of a Pages project begins with, which no Worker's name can."""
+
 
 @dataclass(frozen=True, slots=True)
 class LiveVersion:

@@ -11,3 +11,8 @@ BindingName = NewType("BindingName", str)
 
 EnvironmentName = str | None
 """None is the top level of a wrangler file."""
+
+
+def environment_text(environment: EnvironmentName) -> str:
+    """An environment in words."""
+    return "top level" if environment is None else f"env {environment}"

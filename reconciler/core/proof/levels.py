@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from reconciler.core.errors import Diagnostic, ExitCode, strongest
+from reconciler.core.diagnostics import Diagnostic
+from reconciler.core.errors import ExitCode, strongest
 from reconciler.core.model import CertificateName, Origin
 from reconciler.core.proof.observations import Seen
 from reconciler.core.proof.verdicts import EXIT_CODES, Standing

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from reconciler.core.certificates import Bundle
-from reconciler.core.errors import Diagnostic, Pointer, Severity
+from reconciler.core.diagnostics import Diagnostic, Pointer, Severity
 from reconciler.core.model import CertificateName
 from reconciler.core.proof.observations import Seen
 from reconciler.core.proof.requests import names_issuer

@@ -10,7 +10,8 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
 from reconciler.core.certificates import Bundle, issuer_text, quiet, rfc3339, subject_text
 from reconciler.core.chains import is_self_issued, make_chain
-from reconciler.core.errors import Diagnostic, InputError, Place, Severity
+from reconciler.core.diagnostics import Diagnostic, Place, Severity
+from reconciler.core.errors import InputError
 
 
 def roots_of(bundle: Bundle, path: str) -> Bundle:

@@ -10,7 +10,7 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-from reconciler.core.errors import Diagnostic
+from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.model import StoreSettings
 from reconciler.core.ports import Clock
 from reconciler.stores.cloudflare.access import GLOBAL_KEY, Access, find_access

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 
 import httpx
 
-from reconciler.core.errors import StoreClosed
+from reconciler.core.model.errors import StoreClosed
 from reconciler.core.secrets import Secrets
 from reconciler.stores.cloudflare.access import BASE_URL, Access
 from reconciler.stores.cloudflare.errors import Exhausted, NoAnswer, Operation, UnusableReply, refusal

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
-from reconciler.core.errors import (
+from reconciler.core.model import CA_LIMIT
+from reconciler.core.model.errors import (
     AlreadyStored,
     EntryInUse,
     EntryNotFound,
@@ -19,7 +20,6 @@ from reconciler.core.errors import (
     StoreRefused,
     UnknownStoreError,
 )
-from reconciler.core.model import CA_LIMIT
 from reconciler.core.secrets import Secrets
 from reconciler.stores.cloudflare.access import ACCOUNT, GLOBAL_KEY, TOKEN
 from reconciler.stores.cloudflare.wire import Trouble

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from reconciler.core.errors import StoreError
+from reconciler.core.model.errors import StoreError
 from reconciler.core.secrets import Secrets
 from reconciler.stores.cloudflare.access import BASE_URL, Access
 from reconciler.stores.cloudflare.errors import NoAnswer, UnusableReply

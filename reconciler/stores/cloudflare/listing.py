@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from reconciler.core.calls import PER_PAGE
-from reconciler.core.errors import StoreError
 from reconciler.core.model import Entry, EntryId, Listing
+from reconciler.core.model.errors import StoreError
 from reconciler.stores.cloudflare.wire import ResultInfo
 
 REREADS = 3

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
-from reconciler.core.errors import Diagnostic, Severity, StoreError
+from reconciler.core.diagnostics import Diagnostic, Severity
 from reconciler.core.model import Entry, EntryId, Listing
+from reconciler.core.model.errors import StoreError
 
 _MOST_ASKED = 3
 """So many that the list lacks are asked for by id. Where there are more, the list lags; that is its habit."""

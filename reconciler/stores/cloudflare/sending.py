@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from reconciler.core.certificates import Bundle, parse_stored
-from reconciler.core.errors import AlreadyStored, StoreError, StoreRefused
 from reconciler.core.model import Entry
+from reconciler.core.model.errors import AlreadyStored, StoreError, StoreRefused
 from reconciler.core.pem import find_blocks
 from reconciler.core.ports import NewEntry
 from reconciler.stores.cloudflare.client import Call

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from reconciler.core.certificates import Bundle
-from reconciler.core.errors import (
+from reconciler.core.diagnostics import Diagnostic
+from reconciler.core.model import Entry, EntryId, Listing
+from reconciler.core.model.errors import (
     AlreadyStored,
-    Diagnostic,
     EntryInUse,
     EntryNotFound,
     StoreClosed,
@@ -22,7 +23,6 @@ from reconciler.core.errors import (
     UnknownStoreError,
     UseUnknown,
 )
-from reconciler.core.model import Entry, EntryId, Listing
 from reconciler.core.ports import NewEntry
 from reconciler.stores.cloudflare.client import Call, Client
 from reconciler.stores.cloudflare.errors import Exhausted, NoAnswer, Operation, PermissionLacking, WrongAccount
