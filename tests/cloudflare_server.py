@@ -16,16 +16,16 @@ from uuid import uuid4
 
 import httpx
 
-from reconciler.core.certificates import rfc3339
-from reconciler.core.model import Entry, EntryId
-from reconciler.core.model.errors import AlreadyStored, EntryNotFound, QuotaReached, StoreRefused
-from reconciler.core.ports import NewEntry, PrivateKey
+from reconciler.model import Entry, EntryId
+from reconciler.model.errors import AlreadyStored, EntryNotFound, QuotaReached, StoreRefused
+from reconciler.model.ports import NewEntry, PrivateKey
 from reconciler.stores.cloudflare.access import Access
 from reconciler.stores.cloudflare.client import Client, Time
 from reconciler.stores.cloudflare.http import DEFAULT_BOUNDS, Bounds
 from reconciler.stores.cloudflare.store import CloudflareStore
 from reconciler.stores.database import MemoryDatabase
 from reconciler.stores.local import LocalStore
+from reconciler.x509.certificates import rfc3339
 from tests.pki import NOW
 from tests.store_contract import LEAF_LIMIT, SetClock, Subject
 

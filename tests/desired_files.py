@@ -9,10 +9,10 @@ from typing import Annotated
 import pytest
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from reconciler.core.diagnostics import Diagnostic
-from reconciler.core.errors import InputError
-from reconciler.core.key_shapes import KeySourceKind
 from reconciler.desired import parse_declaration
+from reconciler.findings.diagnostics import Diagnostic
+from reconciler.findings.errors import InputError
+from reconciler.model.keys import KeySourceKind
 
 HEAD = 'version = 1\nstack = "payments"\n'
 CERTIFICATE = '[certificates.billing]\ncertificate = "billing.pem"\n'

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reconciler.core.certificates import parse_stored
-from reconciler.core.ports import PrivateKey
 from reconciler.emulator.account import Account
+from reconciler.model.ports import PrivateKey
 from reconciler.runtime.bundling import bundle
 from reconciler.runtime.workerd import listen, serving
 from reconciler.workerd.config import Identity, ServedWorker, Variable, write_config
 from reconciler.workerd.form import read_form
+from reconciler.x509.certificates import parse_stored
 from tests.pki import Issued
 from tests.runtime_programs import node_path, workerd
 from tests.wrangler_readers import MODULES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reconciler.core.model import Entry, StoreSettings
+from reconciler.model import Entry, StoreSettings
 from reconciler.stores.database import FileDatabase
 from reconciler.stores.local import LocalStore, open_in_memory
 from tests.store_contract import LEAF_LIMIT, LEAVES, SetClock, Subject, leaf

@@ -8,12 +8,12 @@ from urllib.parse import parse_qsl
 
 import httpx
 
-from reconciler.core.ports import Clock
 from reconciler.emulator.app import answer
 from reconciler.emulator.limits import Limiter
 from reconciler.emulator.routes import PREFIX
 from reconciler.emulator.state import ACCOUNT_ID, State, new_state
 from reconciler.emulator.wire import Delivery, Request
+from reconciler.model.ports import Clock
 from tests.store_contract import SetClock
 
 TOKEN = "a-token-of-the-tests"

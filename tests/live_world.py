@@ -12,16 +12,16 @@ from pathlib import Path
 
 import httpx
 
-from reconciler.app import Planned, PlanRequest, apply, plan
-from reconciler.core.deploys import Wanted
-from reconciler.core.errors import DeployError, ReconcilerError
-from reconciler.core.model import Change, Declaration, EnvironmentName, StoreSettings
-from reconciler.core.outcome import Outcome, Step
-from reconciler.core.ports import Store, StoreReader
 from reconciler.emulator.account import Worker, certificates_of
 from reconciler.emulator.routes import PREFIX
 from reconciler.emulator.state import ACCOUNT_ID, State
-from reconciler.project import Project
+from reconciler.findings.errors import DeployError, ReconcilerError
+from reconciler.model import Change, Declaration, EnvironmentName, StoreSettings
+from reconciler.model.ports import Store, StoreReader
+from reconciler.plan.deploys import Wanted
+from reconciler.plan.outcome import Outcome, Step
+from reconciler.runs.plan import Planned, PlanRequest, apply, plan
+from reconciler.runs.project import Project
 from reconciler.stores.cloudflare.access import Access
 from reconciler.stores.cloudflare.client import Client, Time
 from reconciler.stores.cloudflare.reader import CloudflareReader

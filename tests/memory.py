@@ -8,10 +8,10 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import NoReturn
 
-from reconciler.core.errors import FileChangedError, FileError
-from reconciler.core.model import Declaration, EntryId, EnvironmentName, KeyReference, Origin, Sweep
-from reconciler.core.ports import PrivateKey
-from reconciler.core.proof.ports import Pair
+from reconciler.findings.errors import FileChangedError, FileError
+from reconciler.model import Declaration, EntryId, EnvironmentName, KeyReference, Origin, Sweep
+from reconciler.model.ports import PrivateKey
+from reconciler.proof.ports import Pair
 from tests.pki import NOW
 
 

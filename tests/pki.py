@@ -27,8 +27,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from reconciler.core.certificates import Bundle
-from reconciler.core.pem import encode
+from reconciler.x509.certificates import Bundle
+from reconciler.x509.pem import encode
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 """The time that the tests hand in."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reconciler.core.certificate_files import parse_file
-from reconciler.core.certificates import Bundle
-from reconciler.core.ports import PrivateKey
-from reconciler.core.proof.observations import Seen
-from reconciler.core.proof.ports import Pair, Target
-from reconciler.core.proof.rules import judge
+from reconciler.model.ports import PrivateKey
 from reconciler.probe import OriginProber
 from reconciler.probe.exchange import Timeouts
+from reconciler.proof.observations import Seen
+from reconciler.proof.ports import Pair, Target
+from reconciler.proof.rules import judge
 from reconciler.system.clock import SystemClock
+from reconciler.x509.certificates import Bundle
+from reconciler.x509.files import parse_file
 from tests.servers.certificates import Client, pki
 
 QUICK = Timeouts(connect_s=5, handshake_s=0.2, answer_s=0.2, body_s=0.2)

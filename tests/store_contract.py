@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from reconciler.core.certificates import parse_stored
-from reconciler.core.model import Entry, EntryId
-from reconciler.core.model.errors import AlreadyStored, EntryNotFound, QuotaReached, StoreRefused
-from reconciler.core.ports import NewEntry, PrivateKey, Store
+from reconciler.model import Entry, EntryId
+from reconciler.model.errors import AlreadyStored, EntryNotFound, QuotaReached, StoreRefused
+from reconciler.model.ports import NewEntry, PrivateKey, Store
+from reconciler.x509.certificates import parse_stored
 from tests.pki import NOW, Issued, make_ca
 
 LEAF_LIMIT = 3

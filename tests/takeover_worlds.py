@@ -10,10 +10,9 @@ from typing import Any
 import tomli
 
 from reconciler import keys
-from reconciler.core.diagnostics import Diagnostic, Severity
-from reconciler.core.diff import make_changes
-from reconciler.core.identifiers import is_askable
-from reconciler.core.model import (
+from reconciler.desired.parse import parse_declaration
+from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.model import (
     Actual,
     Declaration,
     Desired,
@@ -27,10 +26,11 @@ from reconciler.core.model import (
     WorkerLabel,
     WranglerFile,
 )
-from reconciler.core.model.proposed import FoundCertificate, Proposal
-from reconciler.core.plan import Plan, make_plan
-from reconciler.desired.parse import parse_declaration
+from reconciler.model.identifiers import is_askable
+from reconciler.plan.diff import make_changes
+from reconciler.plan.plan import Plan, make_plan
 from reconciler.takeover.propose import propose
+from reconciler.takeover.proposed import FoundCertificate, Proposal
 from reconciler.takeover.scene import Scene
 from reconciler.takeover.update import only_new, update_declaration
 from reconciler.takeover.write import write_declaration

@@ -8,7 +8,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.core.proof.requests import (
+from reconciler.proof.requests import (
     CertificateRequest,
     algorithm_names,
     authority_texts,

@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, pkcs7, pkcs12
 from cryptography.x509.oid import NameOID
 
-from reconciler.core.certificate_files import MAX_CERTIFICATE_BYTES, MAX_CHAIN_BYTES, parse_file
-from reconciler.core.certificates import Bundle, parse_stored, stored_fields
-from reconciler.core.diagnostics import Diagnostic, Place, Severity
-from reconciler.core.errors import CertificateError
-from reconciler.core.pem import Kind, recognise
+from reconciler.findings.diagnostics import Diagnostic, Place, Severity
+from reconciler.findings.errors import CertificateError
+from reconciler.x509.certificates import Bundle, parse_stored, stored_fields
+from reconciler.x509.files import MAX_CERTIFICATE_BYTES, MAX_CHAIN_BYTES, parse_file
+from reconciler.x509.pem import Kind, recognise
 from tests.pki import END, NOW, SERVER_AUTH, by_openssl, make_ca, patch, to_pem
 
 ROOT = make_ca("Root")

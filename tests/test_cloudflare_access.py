@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.model import StoreKind, StoreSettings
-from reconciler.core.model.errors import StoreError
+from reconciler.model import StoreKind, StoreSettings
+from reconciler.model.errors import StoreError
 from reconciler.stores import Surroundings, open_reader, open_store
 from reconciler.stores.cloudflare.access import find_access
 from reconciler.stores.cloudflare.store import CloudflareStore

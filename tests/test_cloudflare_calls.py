@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from reconciler import app
-from reconciler.core.calls import Calls, count_pages, expect_calls
-from reconciler.core.diagnostics import Severity
-from reconciler.core.model import EntryId
-from reconciler.core.outcome import Status
 from reconciler.emulator.server import running
 from reconciler.emulator.state import ACCOUNT_ID, State
-from reconciler.project import open_project
+from reconciler.findings.diagnostics import Severity
+from reconciler.model import EntryId
+from reconciler.model.calls import Calls, count_pages, expect_calls
+from reconciler.plan.outcome import Status
+from reconciler.runs import plan as app
+from reconciler.runs.project import open_project
 from reconciler.stores.cloudflare.look_back import compare
 from reconciler.system.clock import SystemClock
 from tests.cli import Project, Result

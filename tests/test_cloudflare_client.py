@@ -10,8 +10,8 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from reconciler.core.errors import ReconcilerError
-from reconciler.core.model.errors import StoreError, UnknownStoreError
+from reconciler.findings.errors import ReconcilerError
+from reconciler.model.errors import StoreError, UnknownStoreError
 from reconciler.stores.cloudflare.client import Call, Client
 from reconciler.stores.cloudflare.errors import NoAnswer, Operation, UnusableReply
 from reconciler.stores.cloudflare.http import DEFAULT_BOUNDS

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.core.model.errors import (
+from reconciler.findings.secrets import HIDDEN, Secrets
+from reconciler.model.errors import (
     AlreadyStored,
     EntryInUse,
     EntryNotFound,
@@ -12,7 +13,6 @@ from reconciler.core.model.errors import (
     StoreRefused,
     UnknownStoreError,
 )
-from reconciler.core.secrets import HIDDEN, Secrets
 from reconciler.stores.cloudflare.errors import Operation, PermissionLacking, WrongAccount, refusal
 from reconciler.stores.cloudflare.wire import Trouble
 from tests.cloudflare_server import TOKEN

@@ -18,8 +18,8 @@ import trustme
 import typer
 
 from reconciler.cli.root import app
-from reconciler.core.model import StoreKind, StoreSettings
-from reconciler.core.model.errors import StoreError
+from reconciler.model import StoreKind, StoreSettings
+from reconciler.model.errors import StoreError
 from reconciler.stores import Surroundings, open_reader
 from reconciler.stores.cloudflare.client import Time
 from reconciler.stores.cloudflare.errors import NoAnswer

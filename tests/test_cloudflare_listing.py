@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import httpx
 import pytest
 
-from reconciler.core.calls import PER_PAGE
-from reconciler.core.model import Entry, EntryId, Listing
-from reconciler.core.model.errors import StoreError, StoreRefused
+from reconciler.model import Entry, EntryId, Listing
+from reconciler.model.calls import PER_PAGE
+from reconciler.model.errors import StoreError, StoreRefused
 from reconciler.stores.cloudflare.listing import Page, Pages, read_list
 from reconciler.stores.cloudflare.wire import ResultInfo, parse_entries, parse_entry, parse_envelope
 from tests.cloudflare_server import ACCOUNT, Fault, Respond, answer, make_server, make_store, success

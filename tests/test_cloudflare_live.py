@@ -5,10 +5,10 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from reconciler.core.model import Entry, EntryId, Live, LiveQuestion
 from reconciler.emulator.access import Permission, Token
 from reconciler.emulator.routes import PREFIX
 from reconciler.emulator.state import ACCOUNT_ID, State
+from reconciler.model import Entry, EntryId, Live, LiveQuestion
 from reconciler.stores.cloudflare.access import Access
 from reconciler.stores.cloudflare.client import Client, Time
 from reconciler.stores.cloudflare.reader import CloudflareReader

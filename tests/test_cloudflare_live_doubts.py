@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from reconciler.core.model import Entry, EntryId, Live, LiveQuestion
 from reconciler.emulator.routes import PREFIX
 from reconciler.emulator.state import ACCOUNT_ID, State
+from reconciler.model import Entry, EntryId, Live, LiveQuestion
 from reconciler.stores.cloudflare.access import Access
 from reconciler.stores.cloudflare.client import Client, Time
 from reconciler.stores.cloudflare.reader import CloudflareReader

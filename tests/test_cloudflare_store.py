@@ -12,8 +12,8 @@ import pytest
 
 from reconciler.apply.run import Run
 from reconciler.apply.uploads import _find_content
-from reconciler.core.model import CertificateName, Declaration, Desired, Entry, EntryId, Listing, Reason, Upload
-from reconciler.core.model.errors import (
+from reconciler.model import CertificateName, Declaration, Desired, Entry, EntryId, Listing, Reason, Upload
+from reconciler.model.errors import (
     AlreadyStored,
     EntryInUse,
     EntryNotFound,
@@ -22,7 +22,7 @@ from reconciler.core.model.errors import (
     StoreStopped,
     UnknownStoreError,
 )
-from reconciler.core.ports import NewEntry, PrivateKey
+from reconciler.model.ports import NewEntry, PrivateKey
 from reconciler.stores.cloudflare.errors import NoAnswer, PermissionLacking
 from reconciler.stores.cloudflare.lists import LAG_PAUSES_S
 from reconciler.stores.cloudflare.store import IN_USE_PATIENCE_S, CloudflareStore

@@ -12,10 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler.apply import World, apply_plan
-from reconciler.configs import load_configs
-from reconciler.core.diagnostics import Diagnostic
-from reconciler.core.diff import find_sweep_ids, make_changes
-from reconciler.core.model import (
+from reconciler.findings.diagnostics import Diagnostic
+from reconciler.model import (
     Change,
     Condition,
     Declaration,
@@ -32,11 +30,13 @@ from reconciler.core.model import (
     Upload,
     WorkerLabel,
 )
-from reconciler.core.outcome import Outcome, Status, Step
-from reconciler.core.ownership import mark_name
-from reconciler.core.plan import Plan, make_plan
-from reconciler.core.ports import NewEntry, PrivateKey
-from reconciler.observe import observe
+from reconciler.model.ownership import mark_name
+from reconciler.model.ports import NewEntry, PrivateKey
+from reconciler.plan.diff import find_sweep_ids, make_changes
+from reconciler.plan.outcome import Outcome, Status, Step
+from reconciler.plan.plan import Plan, make_plan
+from reconciler.runs.configs import load_configs
+from reconciler.runs.look import observe
 from reconciler.stores.local import LocalStore, open_in_memory
 from reconciler.wrangler.read import read_wrangler
 from tests.memory import MemoryClock, MemoryFiles, MemoryKeys, NoProver, NoRoller

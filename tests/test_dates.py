@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from reconciler.core.certificates import Bundle, parse_stored
-from reconciler.core.diagnostics import Severity
-from reconciler.core.errors import ExitCode
-from reconciler.core.model import CertificateName, Desired, Entry, Listing, Policy
-from reconciler.core.ownership import mark_name
-from reconciler.core.pem import encode
-from reconciler.core.plan import exit_code_of
+from reconciler.findings.diagnostics import Severity
+from reconciler.findings.errors import ExitCode
+from reconciler.model import CertificateName, Desired, Entry, Listing, Policy
+from reconciler.model.ownership import mark_name
+from reconciler.plan.plan import exit_code_of
+from reconciler.x509.certificates import Bundle, parse_stored
+from reconciler.x509.pem import encode
 from tests.pki import BEGIN, END, NOW, make_ca
 from tests.worlds import (
     STACK,

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.errors import DeployError
-from reconciler.core.secrets import HIDDEN
+from reconciler.findings.errors import DeployError
+from reconciler.findings.secrets import HIDDEN
 from reconciler.runtime.deploying import WranglerRoller
 from tests.store_contract import LEAVES
 

@@ -11,14 +11,8 @@ import pytest
 
 from reconciler.apply import World, apply_plan
 from reconciler.apply.deploys import in_waves
-from reconciler.core.deploys import NOBODY, Wanted
-from reconciler.core.diff import make_changes
-from reconciler.core.drift_live import join_live
-from reconciler.core.drift_look import make_drift
-from reconciler.core.errors import DeployError
-from reconciler.core.left import find_left
-from reconciler.core.live import LiveState, compare_live, target_of
-from reconciler.core.model import (
+from reconciler.findings.errors import DeployError
+from reconciler.model import (
     Built,
     Change,
     Deploy,
@@ -33,8 +27,14 @@ from reconciler.core.model import (
     WorkerLabel,
     WranglerFile,
 )
-from reconciler.core.outcome import Status, Step
-from reconciler.core.plan import Plan, make_plan
+from reconciler.plan.deploys import NOBODY, Wanted
+from reconciler.plan.diff import make_changes
+from reconciler.plan.live import LiveState, compare_live, target_of
+from reconciler.plan.outcome import Status, Step
+from reconciler.plan.plan import Plan, make_plan
+from reconciler.reports.drift_live import join_live
+from reconciler.reports.drift_look import make_drift
+from reconciler.reports.left import find_left
 from reconciler.stores.local import open_in_memory
 from tests.cli import WRANGLER, make_project
 from tests.memory import MemoryClock, MemoryFiles, NoProver
@@ -205,7 +205,7 @@ def test_a_deploy_keeps_its_key_when_its_upload_is_done() -> None:
     """A saved plan still allows what is left of it."""
     before = plan_of(Row("", serves({"BILLING": OLD.id}), named({"BILLING": OLD.id})))
     after = plan_of(Row("", serves({"BILLING": OLD.id})))
-    from reconciler.core.plan import change_key
+    from reconciler.plan.plan import change_key
 
     assert [change_key(change) for change in before.changes if change.action == "deploy"] == [
         change_key(change) for change in after.changes if change.action == "deploy"

@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from reconciler.core.diagnostics import Severity
-from reconciler.core.model import (
+from reconciler.desired import Code, parse_declaration
+from reconciler.findings.diagnostics import Severity
+from reconciler.model import (
     BindingName,
     ByCertificate,
     ById,
@@ -26,7 +27,6 @@ from reconciler.core.model import (
     StoreSettings,
     WorkerLabel,
 )
-from reconciler.desired import Code, parse_declaration
 from tests.desired_files import CERTIFICATE, EXAMPLE, GOOD, HEAD, KINDS, WORKER
 
 

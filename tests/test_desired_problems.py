@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.core.diagnostics import MAX_FINDINGS, Diagnostic, Place, Pointer, Severity
-from reconciler.core.errors import InputError
 from reconciler.desired import Code, parse_declaration
+from reconciler.findings.diagnostics import MAX_FINDINGS, Diagnostic, Place, Pointer, Severity
+from reconciler.findings.errors import InputError
 from reconciler.syntax.places import resolve
 from tests.desired_files import BAD, CERTIFICATE, HEAD, KINDS, WORKER, BadFile, problems
 

@@ -10,9 +10,10 @@ import tomlkit
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reconciler.core.diagnostics import Pointer
-from reconciler.core.errors import InputError
-from reconciler.core.model import (
+from reconciler.desired import parse_declaration
+from reconciler.findings.diagnostics import Pointer
+from reconciler.findings.errors import InputError
+from reconciler.model import (
     BindingName,
     ByCertificate,
     ById,
@@ -33,7 +34,6 @@ from reconciler.core.model import (
     StoreSettings,
     WorkerLabel,
 )
-from reconciler.desired import parse_declaration
 from reconciler.syntax.places import resolve
 from tests.desired_files import EXAMPLE, KINDS
 

@@ -15,14 +15,14 @@ import pytest
 import typer
 from pydantic import BaseModel
 
-import reconciler.doctor
-import reconciler.doctor_files
+import reconciler.runs.doctor.checks
+import reconciler.runs.doctor.files
 from reconciler.cli.root import app
-from reconciler.core.errors import ExitCode
-from reconciler.core.model import Action, Condition, Reason
 from reconciler.desired import shapes
 from reconciler.desired.codes import Code
-from reconciler.documents.schemas import all_schemas
+from reconciler.findings.errors import ExitCode
+from reconciler.model import Action, Condition, Reason
+from reconciler.views.json.schemas import all_schemas
 
 ROOT = Path(__file__).parent.parent
 GUIDE = (ROOT / "docs/guide.md").read_text()
@@ -72,8 +72,8 @@ def fenced(page: Path, language: str) -> Iterator[str]:
 DOCTOR_CHECKS = tuple(
     name
     for name, _ in (
-        *reconciler.doctor.MACHINE_CHECKS,
-        *reconciler.doctor_files.CHECKS,
+        *reconciler.runs.doctor.checks.MACHINE_CHECKS,
+        *reconciler.runs.doctor.files.CHECKS,
         ("desired-state", None),
         ("account", None),
     )

@@ -10,20 +10,20 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from reconciler.configs import load_configs
-from reconciler.core.diagnostics import Diagnostic, Severity
-from reconciler.core.diff import find_sweep_ids
-from reconciler.core.drift import Drift, DriftFinding, State, Subject, key_of
-from reconciler.core.drift_look import make_drift
-from reconciler.core.errors import ExitCode
-from reconciler.core.model import BindingChange, DeclaredWorker, Entry, EnvironmentName, Retire, Upload
-from reconciler.core.plan import Plan
 from reconciler.emulator.server import running
 from reconciler.emulator.state import ACCOUNT_ID, new_state
-from reconciler.observe import observe
-from reconciler.outputs.drift import render_drift
-from reconciler.outputs.style import PLAIN
+from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.findings.errors import ExitCode
+from reconciler.model import BindingChange, DeclaredWorker, Entry, EnvironmentName, Retire, Upload
+from reconciler.plan.diff import find_sweep_ids
+from reconciler.plan.plan import Plan
+from reconciler.reports.drift import Drift, DriftFinding, State, Subject, key_of
+from reconciler.reports.drift_look import make_drift
+from reconciler.runs.configs import load_configs
+from reconciler.runs.look import observe
 from reconciler.system.clock import SystemClock
+from reconciler.views.text.drift import render_drift
+from reconciler.views.text.style import PLAIN
 from tests.cli import MTLS, WRANGLER, Project, make_project
 from tests.emulated import TOKEN
 from tests.pki import NOW

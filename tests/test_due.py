@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.certificates import Bundle
-from reconciler.core.model import Declaration, Desired, Policy, RenewBefore
-from reconciler.core.plan import Plan
-from reconciler.core.policy import renewal_start
-from reconciler.core.renewals import find_always_due, find_due
-from reconciler.outputs.plan import render_plan
-from reconciler.outputs.style import PLAIN
+from reconciler.model import Declaration, Desired, Policy, RenewBefore
+from reconciler.plan.plan import Plan
+from reconciler.plan.policy import renewal_start
+from reconciler.plan.renewals import find_always_due, find_due
+from reconciler.views.text.plan import render_plan
+from reconciler.views.text.style import PLAIN
+from reconciler.x509.certificates import Bundle
 from tests.cli import MTLS, Project, make_project
 from tests.pki import DAY, END, NOW, Issued, make_ca, patch
 from tests.worlds import actual, certificate, desired, entry, plan_of

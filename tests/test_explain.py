@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.errors import UsageError
-from reconciler.core.explain import Explanation, Subject, explain
-from reconciler.core.explain_entries import REQUIREMENTS, Role
-from reconciler.core.inventory import Preference
-from reconciler.core.model import Action, Actual, Condition, Desired, Entry, KeyReference, Policy, StoreKind, Sweep
-from reconciler.core.retire import CONDITIONS
-from reconciler.outputs.explain import render_explanation
-from reconciler.outputs.style import PLAIN
+from reconciler.findings.errors import UsageError
+from reconciler.model import Action, Actual, Condition, Desired, Entry, KeyReference, Policy, StoreKind, Sweep
+from reconciler.plan.inventory import Preference
+from reconciler.plan.retire import CONDITIONS
+from reconciler.reports.explain import Explanation, Subject, explain
+from reconciler.reports.explain_entries import REQUIREMENTS, Role
+from reconciler.views.text.explain import render_explanation
+from reconciler.views.text.style import PLAIN
 from tests.cli import Project, make_project
 from tests.pki import NOW
 from tests.test_canaries import search

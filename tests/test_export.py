@@ -11,11 +11,11 @@ import tomli
 from jsonschema import Draft202012Validator
 
 from reconciler import keys
-from reconciler.core.certificates import parse_stored
 from reconciler.desired.parse import parse_declaration
 from reconciler.emulator.server import running
 from reconciler.emulator.state import ACCOUNT_ID, new_state
 from reconciler.system.clock import SystemClock
+from reconciler.x509.certificates import parse_stored
 from tests.test_init import _CA, LEAVES, Account
 from tests.test_schemas import SCHEMAS
 from tests.worlds import issued

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.errors import FileError
+from reconciler.findings.errors import FileError
 from reconciler.system.files import ProjectFiles
 from tests.trees import CONFIG, Hostile, bind_socket, leftovers, link, make_tree, write
 

@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from reconciler.core import forecast_entries
-from reconciler.core.certificates import Bundle
-from reconciler.core.forecast import Forecast, make_forecast
-from reconciler.core.forecast_entries import Event
-from reconciler.core.model import Actual, CertificateName, DeclaredCertificate, Desired, Entry, Policy, RenewBefore
-from reconciler.core.ownership import mark_name
-from reconciler.core.status import Urgency
-from reconciler.outputs.forecast import render_forecast
-from reconciler.outputs.style import PLAIN
+from reconciler.model import Actual, CertificateName, DeclaredCertificate, Desired, Entry, Policy, RenewBefore
+from reconciler.model.ownership import mark_name
+from reconciler.reports import forecast_entries
+from reconciler.reports.forecast import Forecast, make_forecast
+from reconciler.reports.forecast_entries import Event
+from reconciler.reports.status import Urgency
+from reconciler.views.text.forecast import render_forecast
+from reconciler.views.text.style import PLAIN
+from reconciler.x509.certificates import Bundle
 from tests.cli import MTLS, Project, make_project
 from tests.pki import DAY, NOW, make_ca
 from tests.test_frugal import Counted, CountedFiles, CountedStores, NoLines, no_lock
@@ -422,19 +422,19 @@ def test_days_that_are_none_are_wrong_use(project: Project, days: str) -> None:
 
 def test_a_forecast_asks_the_store_for_no_more_than_a_plan(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """One look: the same reads, and no write, no key, no journal, no lock."""
-    import reconciler.project
+    import reconciler.runs.project
 
     project.run("apply", "--yes")
-    opened = reconciler.project.open_project
+    opened = reconciler.runs.project.open_project
     looks: list[Counted] = []
 
-    def counting(*arguments: Any, **named: Any) -> reconciler.project.Project:
+    def counting(*arguments: Any, **named: Any) -> reconciler.runs.project.Project:
         counted, real = Counted(), opened(*arguments, **named)
         looks.append(counted)
         files, stores = CountedFiles(real.files, counted), CountedStores(real.stores, counted)
         return replace(real, files=files, stores=stores, lines=NoLines(), lock=no_lock)
 
-    monkeypatch.setattr(reconciler.project, "open_project", counting)
+    monkeypatch.setattr(reconciler.runs.project, "open_project", counting)
     assert [project.run(*command).code for command in (("plan",), ("forecast",), ("forecast", "--offline"))] == [0] * 3
     plan, online, offline = looks
     assert (online, online.readers, online.writes, online.keys) == (plan, 1, 0, 0)

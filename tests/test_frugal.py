@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from reconciler import app
-from reconciler.core.key_shapes import KeyFile
-from reconciler.core.model import Action, EntryId, StoreSettings, Sweep
-from reconciler.core.ports import Store, StoreReader
-from reconciler.project import Stores, Tree, open_project
+from reconciler.model import Action, EntryId, StoreSettings, Sweep
+from reconciler.model.keys import KeyFile
+from reconciler.model.ports import Store, StoreReader
+from reconciler.runs import plan as app
+from reconciler.runs.project import Stores, Tree, open_project
 from tests.bench_project import KEY_VARIABLE, BenchProject
 
 

@@ -11,12 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.apply import ALL_PHASES, World, apply_plan
-from reconciler.core.approval import approve
-from reconciler.core.diagnostics import Severity
-from reconciler.core.errors import ExitCode, FileError, KeySourceError, StalePlanError
-from reconciler.core.explain import explain
-from reconciler.core.explain_entries import REQUIREMENTS
-from reconciler.core.model import (
+from reconciler.findings.diagnostics import Severity
+from reconciler.findings.errors import ExitCode, FileError, KeySourceError, StalePlanError
+from reconciler.model import (
     CertificateName,
     Change,
     Condition,
@@ -32,22 +29,25 @@ from reconciler.core.model import (
     Upload,
     Verify,
 )
-from reconciler.core.outcome import Outcome, Status, Step
-from reconciler.core.ownership import mark_name
-from reconciler.core.plan import Plan
-from reconciler.core.ports import NewEntry, PrivateKey
-from reconciler.core.proof.observations import End, Observation, Seen, Shown
-from reconciler.core.proof.ports import Pair
-from reconciler.core.proof.proofs import Proof
-from reconciler.core.proof.verdicts import Judgement, Standing, Verdict
-from reconciler.core.retire import keep
-from reconciler.documents.base import to_json
-from reconciler.documents.plan import plan_document
-from reconciler.documents.saved_plan import read_plan
-from reconciler.outputs.explain import render_explanation
-from reconciler.outputs.plan import render_plan
-from reconciler.outputs.style import PLAIN
+from reconciler.model.ownership import mark_name
+from reconciler.model.ports import NewEntry, PrivateKey
+from reconciler.plan.approval import approve
+from reconciler.plan.outcome import Outcome, Status, Step
+from reconciler.plan.plan import Plan
+from reconciler.plan.retire import keep
+from reconciler.proof.observations import End, Observation, Seen, Shown
+from reconciler.proof.ports import Pair
+from reconciler.proof.proofs import Proof
+from reconciler.proof.verdicts import Judgement, Standing, Verdict
+from reconciler.records.base import to_json
+from reconciler.records.plan import plan_document
+from reconciler.records.saved_plan import read_plan
+from reconciler.reports.explain import explain
+from reconciler.reports.explain_entries import REQUIREMENTS
 from reconciler.stores.local import open_in_memory
+from reconciler.views.text.explain import render_explanation
+from reconciler.views.text.plan import render_plan
+from reconciler.views.text.style import PLAIN
 from reconciler.wrangler.read import read_wrangler
 from tests.memory import MemoryClock, MemoryFiles, NoRoller
 from tests.worlds import CONFIG, actual, bundle, certificate, desired, entry, file, issued, plan_of, uid, worker

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.errors import ExitCode
-from reconciler.core.model import CertificateName, StoreSettings
-from reconciler.core.plan import exit_code_of
-from reconciler.core.ports import Store
 from reconciler.emulator.server import running
 from reconciler.emulator.state import ACCOUNT_ID, State
+from reconciler.findings.errors import ExitCode
+from reconciler.model import CertificateName, StoreSettings
+from reconciler.model.ports import Store
+from reconciler.plan.plan import exit_code_of
 from reconciler.stores import open_store
 from reconciler.system.clock import SystemClock
 from tests.cli import Project, Result

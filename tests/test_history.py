@@ -12,23 +12,14 @@ import pytest
 import typer
 
 from reconciler.cli import history as cli
-from reconciler.core.diagnostics import Diagnostic, Severity
-from reconciler.core.model import (
-    Action,
-    BindingChange,
-    BindingName,
-    CertificateName,
-    Change,
-    Reason,
-    Upload,
-    WorkerLabel,
-)
-from reconciler.core.outcome import Status, Step
-from reconciler.documents.history import HistoryDocument, RunEnd, history_document
-from reconciler.documents.schemas import all_schemas
-from reconciler.outputs.history import render_history
-from reconciler.outputs.style import PLAIN, Style
+from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.model import Action, BindingChange, BindingName, CertificateName, Change, Reason, Upload, WorkerLabel
+from reconciler.plan.outcome import Status, Step
+from reconciler.records.history import HistoryDocument, RunEnd, history_document
 from reconciler.system.journal import Journal, JournalFile, read_journal
+from reconciler.views.json.schemas import all_schemas
+from reconciler.views.text.history import render_history
+from reconciler.views.text.style import PLAIN, Style
 from tests.memory import MemoryClock
 from tests.worlds import uid
 
@@ -213,7 +204,7 @@ def test_no_name_acts_on_a_terminal_or_a_pipeline(past: Past, style: Style) -> N
 def test_json_is_ascii_and_fits_its_schema(past: Past) -> None:
     """So nothing in it acts either, and other programs can rely on it."""
     from reconciler import keys
-    from reconciler.documents.base import to_json
+    from reconciler.records.base import to_json
 
     hostile(past)
     past.run(exit_code=None)

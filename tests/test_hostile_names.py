@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from reconciler.outputs.escape import printable
+from reconciler.findings.escape import printable
 from tests.cli import MTLS, WRANGLER, Project, Result, make_project
 from tests.hostile import DOCUMENTED, FEW, LONG, NAMES, check_texts
 from tests.pki import BEGIN, END

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.model import StoreSettings
-from reconciler.core.plan import Plan
-from reconciler.documents.saved_plan import read_plan
+from reconciler.model import StoreSettings
+from reconciler.plan.plan import Plan
+from reconciler.records.saved_plan import read_plan
 from reconciler.stores.database import SCHEMA, FileDatabase
 from reconciler.stores.local import LocalStore
 from reconciler.system.clock import SystemClock

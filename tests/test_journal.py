@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.apply import World, apply_plan
-from reconciler.core.diagnostics import Diagnostic, Severity
-from reconciler.core.errors import FileError
-from reconciler.core.model import (
+from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.findings.errors import FileError
+from reconciler.model import (
     Action,
     BindingChange,
     BindingName,
@@ -25,8 +25,8 @@ from reconciler.core.model import (
     Upload,
     WorkerLabel,
 )
-from reconciler.core.outcome import Status, Step
-from reconciler.documents.journal import RunFinished, RunStarted, StepFinished, StepStarted
+from reconciler.plan.outcome import Status, Step
+from reconciler.records.journal import RunFinished, RunStarted, StepFinished, StepStarted
 from reconciler.stores.local import open_in_memory
 from reconciler.system.journal import Journal, JournalFile, read_journal
 from tests.memory import MemoryClock, MemoryFiles, MemoryKeys, NoProver, NoRoller

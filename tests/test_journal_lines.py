@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.documents.journal import read_events
+from reconciler.records.journal import read_events
 
 GOOD = (
     b'{"format":"mtlsctl.journal/1","run":"r","time":"2026-11-23T12:00:00Z","event":"run-finished",'

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.core.diagnostics import Place, Pointer
+from reconciler.findings.diagnostics import Place, Pointer
 from reconciler.syntax import jsonc_read
 from reconciler.syntax.jsonc import JsoncError, Node, locate, parse
 from reconciler.syntax.jsonc_read import load

@@ -17,16 +17,16 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from pydantic import BaseModel, ValidationError
 
-from reconciler.core.certificate_files import parse_file
-from reconciler.core.certificates import Bundle
-from reconciler.core.diagnostics import Diagnostic, Place, Severity
-from reconciler.core.errors import CertificateError, FileError, KeySourceError
-from reconciler.core.key_pairs import check_pair, only_key
-from reconciler.core.key_shapes import KeyContext, KeyFile
-from reconciler.core.model import KeyReference
-from reconciler.core.pem import MAX_KEY_BYTES
-from reconciler.core.ports import PrivateKey
+from reconciler.findings.diagnostics import Diagnostic, Place, Severity
+from reconciler.findings.errors import CertificateError, FileError, KeySourceError
 from reconciler.keys import KINDS, SOURCES, open_sources
+from reconciler.model import KeyReference
+from reconciler.model.keys import KeyContext, KeyFile
+from reconciler.model.ports import PrivateKey
+from reconciler.x509.certificates import Bundle
+from reconciler.x509.files import parse_file
+from reconciler.x509.key_pairs import check_pair, only_key
+from reconciler.x509.pem import MAX_KEY_BYTES
 from tests.pki import make_ca, rsa_pss_by_openssl, to_pem
 
 ROOT = make_ca("Root")

@@ -7,8 +7,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from reconciler.core import retire
-from reconciler.core.model import Condition
+from reconciler.model import Condition
+from reconciler.plan import retire
 from reconciler.stores.cloudflare.store import CloudflareStore
 from tests.live_world import CONTENTS, WORKERS, World, bound, days, every_id
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.errors import ExitCode, FileError, LockedError
+from reconciler.findings.errors import ExitCode, FileError, LockedError
 from reconciler.system.lock import checkout_lock
 from tests.memory import MemoryClock
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.diagnostics import Pointer
-from reconciler.core.model import (
+from reconciler.findings.diagnostics import Pointer
+from reconciler.model import (
     Actual,
     DeclaredWorker,
     Desired,
@@ -23,9 +23,9 @@ from reconciler.core.model import (
     Sweep,
     WranglerFile,
 )
-from reconciler.core.orphans import ORDER, Orphans, find_orphans, unreferenced
-from reconciler.outputs.orphans import _HEADS, render_orphans
-from reconciler.outputs.style import PLAIN
+from reconciler.reports.orphans import ORDER, Orphans, find_orphans, unreferenced
+from reconciler.views.text.orphans import _HEADS, render_orphans
+from reconciler.views.text.style import PLAIN
 from tests.cli import MTLS, Project, make_project
 from tests.pki import END, NOW, make_ca, make_key
 from tests.test_canaries import search

@@ -7,8 +7,8 @@ from unittest import mock
 
 import pytest
 
-from reconciler.core.diagnostics import Place, Pointer
-from reconciler.project import open_project
+from reconciler.findings.diagnostics import Place, Pointer
+from reconciler.runs.project import open_project
 from reconciler.syntax import jsonc, toml
 from reconciler.syntax.places import Places, resolve
 

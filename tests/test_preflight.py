@@ -12,10 +12,10 @@ from cryptography import x509
 from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from reconciler.core.certificate_files import parse_file
-from reconciler.core.certificates import Bundle
-from reconciler.core.diagnostics import Diagnostic, Place, Severity
-from reconciler.core.preflight import check_dates, check_for_upload
+from reconciler.findings.diagnostics import Diagnostic, Place, Severity
+from reconciler.x509.certificates import Bundle
+from reconciler.x509.files import parse_file
+from reconciler.x509.preflight import check_dates, check_for_upload
 from tests.pki import DAY, END, NOW, SERVER_AUTH, Issued, by_openssl, make_ca, patch, rsa_pss_by_openssl
 
 ROOT = make_ca("Root")

@@ -13,18 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.certificate_files import parse_file
-from reconciler.core.certificates import Bundle
-from reconciler.core.diagnostics import Pointer
-from reconciler.core.model import CertificateName
-from reconciler.core.ports import PrivateKey
-from reconciler.core.proof.observations import End, Moment, Page, Shown
-from reconciler.core.proof.ports import Pair
-from reconciler.core.proof.proofs import Proof, proof_warnings
-from reconciler.core.proof.rules import judge
+from reconciler.findings.diagnostics import Pointer
+from reconciler.model import CertificateName
+from reconciler.model.ports import PrivateKey
 from reconciler.probe import address, exchange, keyfile, watch
 from reconciler.probe.answers import Answer, read_answer
 from reconciler.probe.throwaway import make_throwaway
+from reconciler.proof.observations import End, Moment, Page, Shown
+from reconciler.proof.ports import Pair
+from reconciler.proof.proofs import Proof, proof_warnings
+from reconciler.proof.rules import judge
+from reconciler.x509.certificates import Bundle
+from reconciler.x509.files import parse_file
 from tests.origins import origin, server_ca
 from tests.pki import NOW, make_ca, make_key
 from tests.proving import QUICK, folder_with_files, pair_of, probe, told

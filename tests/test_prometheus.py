@@ -12,12 +12,12 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from reconciler.core.metrics import make_metrics
-from reconciler.core.model import Action, Actual, Condition, Desired, Entry, Policy, StoreKind, StoreSettings
-from reconciler.core.status import Standing
-from reconciler.outputs.escape import printable
-from reconciler.outputs.prometheus import render_metrics
+from reconciler.findings.escape import printable
+from reconciler.model import Action, Actual, Condition, Desired, Entry, Policy, StoreKind, StoreSettings
+from reconciler.reports.metrics import make_metrics
+from reconciler.reports.status import Standing
 from reconciler.system.atomic import is_leftover
+from reconciler.views.prometheus.metrics import render_metrics
 from tests.cli import MTLS, Project, make_project
 from tests.pki import DAY, END, NOW, make_ca
 from tests.test_canaries import search

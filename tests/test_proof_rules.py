@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.core.errors import ExitCode
-from reconciler.core.proof.alerts import ABOUT_THE_CERTIFICATE, ALERTS
-from reconciler.core.proof.observations import End, Moment, Observation, Page, Seen, Shown
-from reconciler.core.proof.requests import CertificateRequest
-from reconciler.core.proof.rules import RULES, is_worth_comparing, judge, may_be_asked_late
-from reconciler.core.proof.verdicts import EXIT_CODES, Standing, Verdict
-from reconciler.core.proof.words import REJECTIONS
+from reconciler.findings.errors import ExitCode
+from reconciler.proof.alerts import ABOUT_THE_CERTIFICATE, ALERTS
+from reconciler.proof.observations import End, Moment, Observation, Page, Seen, Shown
+from reconciler.proof.requests import CertificateRequest
+from reconciler.proof.rules import RULES, is_worth_comparing, judge, may_be_asked_late
+from reconciler.proof.verdicts import EXIT_CODES, Standing, Verdict
+from reconciler.proof.words import REJECTIONS
 from tests.pki import make_ca
 
 ASKED = CertificateRequest()

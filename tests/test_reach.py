@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.ports import PrivateKey
-from reconciler.core.reach import Call, Reach, Reached
+from reconciler.model.ports import PrivateKey
+from reconciler.proof.reach import Call, Reach, Reached
 from reconciler.runtime.reaching import LocalRuntime
 from tests.origins import BEGIN, END, TODAY, client, client_ca, origin, server_ca
 from tests.pki import SERVER_AUTH, Issued, make_ca

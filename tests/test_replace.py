@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.errors import FileChangedError, FileError
+from reconciler.findings.errors import FileChangedError, FileError
 from reconciler.system.atomic import write_atomic
 from reconciler.system.files import ProjectFiles
 from tests.trees import CONFIG, leftovers, make_tree

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.app import PlanRequest, apply, plan
-from reconciler.core.model import Condition
-from reconciler.core.outcome import Status
-from reconciler.project import open_project
+from reconciler.model import Condition
+from reconciler.plan.outcome import Status
+from reconciler.runs.plan import PlanRequest, apply, plan
+from reconciler.runs.project import open_project
 from tests.cli import MTLS, Project, make_project
 
 

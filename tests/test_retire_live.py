@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from reconciler.core.model import (
+from reconciler.model import (
     Actual,
     CertificateName,
     Condition,
@@ -21,7 +21,7 @@ from reconciler.core.model import (
     Sweep,
     WranglerFile,
 )
-from reconciler.core.plan import Plan
+from reconciler.plan.plan import Plan
 from tests.worlds import actual, certificate, desired, entry, file, plan_of, waits, worker
 
 GRACE = timedelta(days=7)
@@ -169,7 +169,7 @@ def test_one_condition_alone_keeps_an_entry(gate: Gate) -> None:
 
 def test_every_condition_of_the_live_world_has_a_row() -> None:
     """None is without a test."""
-    from reconciler.core.retire_live import LIVE_CHECKS
+    from reconciler.plan.retire_live import LIVE_CHECKS
 
     assert {condition for condition, _ in LIVE_CHECKS} <= {gate.condition for gate in GATES}
 

@@ -8,9 +8,7 @@ from datetime import timedelta
 import pytest
 from cryptography import x509
 
-from reconciler.core import inventory
-from reconciler.core.certificates import parse_stored, subject_text
-from reconciler.core.model import (
+from reconciler.model import (
     Actual,
     Built,
     CertificateName,
@@ -23,7 +21,9 @@ from reconciler.core.model import (
     Sweep,
     WranglerFile,
 )
-from reconciler.core.ownership import mark_name
+from reconciler.model.ownership import mark_name
+from reconciler.plan import inventory
+from reconciler.x509.certificates import parse_stored, subject_text
 from tests.pki import NOW, make_ca
 from tests.worlds import (
     CONFIG,

@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from reconciler import keys
-from reconciler.documents.schemas import DECLARATION_SCHEMA, all_schemas
+from reconciler.views.json.schemas import DECLARATION_SCHEMA, all_schemas
 from tests.cli import MTLS, Project, make_project
 
 SCHEMAS = Path(__file__).parent.parent / "schemas"

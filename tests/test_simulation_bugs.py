@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from reconciler.apply import bindings, retires, uploads
-from reconciler.core import handover, inventory, plan, retire
-from reconciler.core.diagnostics import Diagnostic, Severity
-from reconciler.core.errors import KeySourceError
-from reconciler.core.key_pairs import check_pair
-from reconciler.core.model import Condition, EntryId, Sweep
+from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.findings.errors import KeySourceError
 from reconciler.keys.env import EnvironmentKeySource
+from reconciler.model import Condition, EntryId, Sweep
+from reconciler.plan import handover, inventory, plan, retire
 from reconciler.system.journal import Journal
 from reconciler.wrangler.edit import SetBinding, edit_wrangler
+from reconciler.x509.key_pairs import check_pair
 from tests.simulation.gate import Fault, Mode
 from tests.simulation.ports import GatedFiles
 from tests.simulation.story import MEDDLERS, Broken, Story

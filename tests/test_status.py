@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.model import Actual, Desired, RenewBefore
-from reconciler.core.status import CertificateStatus, Standing, Status, Urgency, make_status
-from reconciler.outputs.status import distance_text, render_status
-from reconciler.outputs.style import PLAIN
+from reconciler.model import Actual, Desired, RenewBefore
+from reconciler.reports.status import CertificateStatus, Standing, Status, Urgency, make_status
+from reconciler.views.text.status import distance_text, render_status
+from reconciler.views.text.style import PLAIN
 from tests.cli import MTLS, Project, make_project
 from tests.pki import END, NOW
 from tests.test_canaries import search

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.model.errors import StoreError, StoreRefused
-from reconciler.core.ports import NewEntry
+from reconciler.model.errors import StoreError, StoreRefused
+from reconciler.model.ports import NewEntry
 from reconciler.stores import open_reader, open_store
 from reconciler.stores.database import APPLICATION_ID, FileDatabase, MemoryDatabase
 from reconciler.stores.local import LocalStore

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.model.errors import AlreadyStored, StoreError
+from reconciler.model.errors import AlreadyStored, StoreError
 from reconciler.stores import open_reader
 from reconciler.stores.database import FileDatabase
 from tests.embedded import SETTINGS, on_disk, store_file
@@ -22,9 +22,9 @@ REPOSITORY = Path(__file__).parent.parent
 CHILD = """
 import sys
 from pathlib import Path
-from reconciler.core.errors import AlreadyStored
-from reconciler.core.model import StoreSettings
-from reconciler.core.ports import NewEntry, PrivateKey
+from reconciler.findings.errors import AlreadyStored
+from reconciler.model import StoreSettings
+from reconciler.model.ports import NewEntry, PrivateKey
 from reconciler.stores.database import FileDatabase
 from reconciler.stores.local import LocalStore, new_id
 from reconciler.system.clock import SystemClock

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.identifiers import IdKind, kind_of_id
-from reconciler.core.model import Entry, StoreKind, StoreSettings
-from reconciler.core.model.errors import StoreError
 from reconciler.emulator.server import running
 from reconciler.emulator.state import ACCOUNT_ID
+from reconciler.model import Entry, StoreKind, StoreSettings
+from reconciler.model.errors import StoreError
+from reconciler.model.identifiers import IdKind, kind_of_id
 from reconciler.stores import open_reader, open_store
 from reconciler.stores.cloudflare.access import Access
 from reconciler.stores.cloudflare.client import Client, Time

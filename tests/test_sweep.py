@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.model import EntryId
+from reconciler.model import EntryId
 from reconciler.system.files import ProjectFiles
 from tests.trees import Hostile, link, make_tree, write
 

@@ -10,19 +10,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler import keys
-from reconciler.core.adoption import Adoption
-from reconciler.core.diagnostics import Severity
-from reconciler.core.model import Action, Entry, EntryId, Policy, StoreKind, StoreSettings, WranglerFile
-from reconciler.core.model.proposed import FoundCertificate, Proposal
 from reconciler.desired.parse import parse_declaration
 from reconciler.desired.refused import accepts
 from reconciler.desired.rules import check_binding_name, check_environment_name, name_rule
-from reconciler.documents.adoption import init_document
-from reconciler.outputs.adoption import render_adoption
-from reconciler.outputs.style import PLAIN
+from reconciler.findings.diagnostics import Severity
+from reconciler.model import Action, Entry, EntryId, Policy, StoreKind, StoreSettings, WranglerFile
+from reconciler.takeover.adoption import Adoption
 from reconciler.takeover.names import NAME_LENGTH, STACK_LENGTH, Names, default_stack, fit_name
 from reconciler.takeover.propose import propose
+from reconciler.takeover.proposed import FoundCertificate, Proposal
 from reconciler.takeover.write import EXAMPLE, EXPORTED, HEAD, POLICY, write_declaration
+from reconciler.views.json.adoption import init_document
+from reconciler.views.text.adoption import render_adoption
+from reconciler.views.text.style import PLAIN
 from tests.pki import make_ca
 from tests.takeover_worlds import Tables, Taken, World, in_account, take_over
 from tests.worlds import REAL_ID, STACK, entry, file, uid

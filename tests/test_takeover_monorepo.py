@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 import tomli
 
-from reconciler.core.certificates import parse_stored
 from reconciler.emulator.server import running
 from reconciler.emulator.state import State, new_state
 from reconciler.system.clock import SystemClock
 from reconciler.wrangler.edit import RemoveBinding, SetBinding, edit_wrangler
+from reconciler.x509.certificates import parse_stored
 from tests.cli import Project, Result
 from tests.emulated import TOKEN
 from tests.pki import Issued, make_ca, make_key

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler import keys
-from reconciler.core.model import Desired
 from reconciler.desired.parse import parse_declaration
+from reconciler.model import Desired
 from reconciler.takeover import update
 from reconciler.takeover.propose import propose
 from reconciler.takeover.update import only_new, update_declaration

@@ -11,22 +11,13 @@ import httpx
 import pytest
 
 from reconciler.apply import World, apply_plan, together
-from reconciler.core.diagnostics import Diagnostic
-from reconciler.core.errors import FileError, KeySourceError
-from reconciler.core.model import (
-    Change,
-    Condition,
-    Entry,
-    EntryId,
-    KeyReference,
-    Listing,
-    Policy,
-    StoreKind,
-)
-from reconciler.core.model.errors import StoreClosed, StoreError
-from reconciler.core.outcome import Outcome, Status, Step
-from reconciler.core.plan import Plan
-from reconciler.core.ports import LiveReader, NewEntry, PrivateKey, Store
+from reconciler.findings.diagnostics import Diagnostic
+from reconciler.findings.errors import FileError, KeySourceError
+from reconciler.model import Change, Condition, Entry, EntryId, KeyReference, Listing, Policy, StoreKind
+from reconciler.model.errors import StoreClosed, StoreError
+from reconciler.model.ports import LiveReader, NewEntry, PrivateKey, Store
+from reconciler.plan.outcome import Outcome, Status, Step
+from reconciler.plan.plan import Plan
 from reconciler.stores.cloudflare.client import Client
 from reconciler.stores.cloudflare.http import DEFAULT_BOUNDS
 from reconciler.stores.cloudflare.store import CloudflareStore

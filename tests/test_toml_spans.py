@@ -13,7 +13,7 @@ import tomli
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.core.diagnostics import Place, Pointer
+from reconciler.findings.diagnostics import Place, Pointer
 from reconciler.syntax.caps import check_caps
 from reconciler.syntax.places import resolve
 from reconciler.syntax.reading import UnreadableError

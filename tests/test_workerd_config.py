@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.core.ports import PrivateKey
+from reconciler.model.ports import PrivateKey
 from reconciler.runtime.workerd import NotStarted, listen, newest_date, serving
 from reconciler.workerd.config import Identity, ServedWorker, Variable, literal, write_config
 from reconciler.workerd.form import Module, ModuleKind

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from reconciler.core.reach import Reached
+from reconciler.proof.reach import Reached
 from reconciler.workerd.reaching import judge, refused
 from reconciler.workerd.said import find_failure, read_failure
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.core.diagnostics import Place, Pointer
-from reconciler.core.errors import EditRefused, InputError
-from reconciler.core.model import FoundBinding
+from reconciler.findings.diagnostics import Place, Pointer
+from reconciler.findings.errors import EditRefused, InputError
+from reconciler.model import FoundBinding
 from reconciler.syntax.places import resolve
 from reconciler.wrangler import jsonc
 from reconciler.wrangler.edit import Edit, RemoveBinding, SetBinding, edit_wrangler

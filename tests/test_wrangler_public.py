@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.core.errors import EditRefused
+from reconciler.findings.errors import EditRefused
 from reconciler.wrangler.edit import RemoveBinding, SetBinding, edit_wrangler
 from reconciler.wrangler.read import read_wrangler
 

@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from reconciler.core.errors import InputError
+from reconciler.findings.errors import InputError
 from reconciler.wrangler.edit import Edit, RemoveBinding, SetBinding, edit_wrangler
 from reconciler.wrangler.formats import load
 from reconciler.wrangler.read import environment_table, read_wrangler

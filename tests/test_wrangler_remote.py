@@ -8,7 +8,7 @@ from random import Random
 import pytest
 import tomli
 
-from reconciler.core.errors import EditRefused
+from reconciler.findings.errors import EditRefused
 from reconciler.wrangler.edit import SetBinding, edit_wrangler
 from reconciler.wrangler.read import read_wrangler
 from tests.cli import MTLS, Project, make_project

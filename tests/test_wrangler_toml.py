@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tomlkit.exceptions import TOMLKitError
 
-from reconciler.core.diagnostics import Place, Pointer
-from reconciler.core.errors import EditRefused, InputError
-from reconciler.core.model import FoundBinding
+from reconciler.findings.diagnostics import Place, Pointer
+from reconciler.findings.errors import EditRefused, InputError
+from reconciler.model import FoundBinding
 from reconciler.syntax.places import resolve
 from reconciler.wrangler import toml
 from reconciler.wrangler.edit import Edit, RemoveBinding, SetBinding, edit_wrangler

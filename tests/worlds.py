@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 
-from reconciler.core.certificates import Bundle, parse_stored
-from reconciler.core.diff import make_changes
-from reconciler.core.model import (
+from reconciler.model import (
     Actual,
     BindingName,
     ByCertificate,
@@ -34,8 +32,10 @@ from reconciler.core.model import (
     WranglerEnvironment,
     WranglerFile,
 )
-from reconciler.core.ownership import mark_name
-from reconciler.core.plan import Plan, make_plan
+from reconciler.model.ownership import mark_name
+from reconciler.plan.diff import make_changes
+from reconciler.plan.plan import Plan, make_plan
+from reconciler.x509.certificates import Bundle, parse_stored
 from tests.pki import NOW, Authority, Issued, make_ca
 
 STACK = "payments"

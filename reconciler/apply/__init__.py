@@ -14,9 +14,9 @@ from reconciler.apply.proofs import prove_before_retires, prove_before_uploads
 from reconciler.apply.retires import retire_all
 from reconciler.apply.run import Observer, Run, World
 from reconciler.apply.uploads import check_keys, upload_all
-from reconciler.core.model import Change, Desired, Phase, Verify
-from reconciler.core.outcome import Outcome, Status, Step
-from reconciler.core.plan import Plan
+from reconciler.model import Change, Desired, Phase, Verify
+from reconciler.plan.outcome import Outcome, Status, Step
+from reconciler.plan.plan import Plan
 
 __all__ = ["ALL_PHASES", "Observer", "World", "apply_plan"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import groupby
 
 from reconciler.apply.run import Run
-from reconciler.core.diagnostics import Pointer
-from reconciler.core.errors import FileChangedError, ReconcilerError
-from reconciler.core.model import Action, BindingChange, Change, EntryId, Phase, Upload
-from reconciler.core.outcome import Status, Step
+from reconciler.findings.diagnostics import Pointer
+from reconciler.findings.errors import FileChangedError, ReconcilerError
+from reconciler.model import Action, BindingChange, Change, EntryId, Phase, Upload
+from reconciler.plan.outcome import Status, Step
 from reconciler.wrangler.edit import Edit, RemoveBinding, SetBinding, edit_wrangler
 from reconciler.wrangler.formats import MAX_BYTES
 from reconciler.wrangler.read import read_wrangler

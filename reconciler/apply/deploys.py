@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from reconciler.apply.run import Run
-from reconciler.core.errors import DeployError, ReconcilerError
-from reconciler.core.model import BindingChange, Deploy, EntryId, Live, LiveQuestion, LiveVersion, Phase
-from reconciler.core.outcome import Status, Step
-from reconciler.core.ports import Roller
+from reconciler.findings.errors import DeployError, ReconcilerError
+from reconciler.model import BindingChange, Deploy, EntryId, Live, LiveQuestion, LiveVersion, Phase
+from reconciler.model.ports import Roller
+from reconciler.plan.outcome import Status, Step
 
 SIDE_BY_SIDE = 4
 """Each is a Node process that bundles a Worker."""

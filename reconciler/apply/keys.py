@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from reconciler.apply.run import Run
-from reconciler.core.diagnostics import Pointer, Severity
-from reconciler.core.errors import InputError, ReconcilerError
-from reconciler.core.key_pairs import check_pair, only_key
-from reconciler.core.model import CertificateName
-from reconciler.core.ports import PrivateKey
+from reconciler.findings.diagnostics import Pointer, Severity
+from reconciler.findings.errors import InputError, ReconcilerError
+from reconciler.model import CertificateName
+from reconciler.model.ports import PrivateKey
+from reconciler.x509.key_pairs import check_pair, only_key
 
 
 def open_key(run: Run, names: Iterable[CertificateName]) -> PrivateKey | None:

@@ -12,15 +12,15 @@ from dataclasses import replace
 from reconciler.apply.aside import side_by_side
 from reconciler.apply.keys import open_key
 from reconciler.apply.run import Run
-from reconciler.core.diagnostics import Pointer, Severity
-from reconciler.core.errors import ReconcilerError
-from reconciler.core.gates import guards, needs_proof
-from reconciler.core.model import CertificateName, Change, Condition, Gate, Phase, Retire, Upload, Verify
-from reconciler.core.outcome import Status, Step
-from reconciler.core.proof.ports import Pair
-from reconciler.core.proof.proofs import Proof, proof_problem, proof_warnings
-from reconciler.core.proof.verdicts import Standing
-from reconciler.core.retire import keep
+from reconciler.findings.diagnostics import Pointer, Severity
+from reconciler.findings.errors import ReconcilerError
+from reconciler.model import CertificateName, Change, Condition, Gate, Phase, Retire, Upload, Verify
+from reconciler.plan.gates import guards, needs_proof
+from reconciler.plan.outcome import Status, Step
+from reconciler.plan.retire import keep
+from reconciler.proof.ports import Pair
+from reconciler.proof.proofs import Proof, proof_problem, proof_warnings
+from reconciler.proof.verdicts import Standing
 
 SIDE_BY_SIDE = 8
 """Origins that are asked at once; each key is held as long as that takes."""

@@ -7,12 +7,12 @@ from functools import partial
 
 from reconciler.apply.run import Run
 from reconciler.apply.together import Effect, attempt_all
-from reconciler.core.errors import ReconcilerError
-from reconciler.core.model import Condition, Phase, Retire
-from reconciler.core.model.errors import EntryInUse, EntryNotFound, UseUnknown
-from reconciler.core.outcome import Status, Step
-from reconciler.core.ports import Store
-from reconciler.core.retire import keep
+from reconciler.findings.errors import ReconcilerError
+from reconciler.model import Condition, Phase, Retire
+from reconciler.model.errors import EntryInUse, EntryNotFound, UseUnknown
+from reconciler.model.ports import Store
+from reconciler.plan.outcome import Status, Step
+from reconciler.plan.retire import keep
 
 
 def retire_all(run: Run) -> None:

@@ -6,14 +6,14 @@ from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from reconciler.core.diagnostics import Diagnostic, Severity
-from reconciler.core.errors import ReconcilerError
-from reconciler.core.model import Change, Desired, EntryId, Phase, Upload
-from reconciler.core.model.errors import StoreStopped
-from reconciler.core.outcome import Status, Step
-from reconciler.core.plan import Plan
-from reconciler.core.ports import Files, Roller, Sources, Store
-from reconciler.core.proof.ports import OriginProver
+from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.findings.errors import ReconcilerError
+from reconciler.model import Change, Desired, EntryId, Phase, Upload
+from reconciler.model.errors import StoreStopped
+from reconciler.model.ports import Files, Roller, Sources, Store
+from reconciler.plan.outcome import Status, Step
+from reconciler.plan.plan import Plan
+from reconciler.proof.ports import OriginProver
 
 
 class Observer(Protocol):

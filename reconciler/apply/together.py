@@ -15,9 +15,9 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 
 from reconciler.apply.run import Run
-from reconciler.core.errors import ReconcilerError
-from reconciler.core.model.errors import StoreClosed
-from reconciler.core.outcome import Status, Step
+from reconciler.findings.errors import ReconcilerError
+from reconciler.model.errors import StoreClosed
+from reconciler.plan.outcome import Status, Step
 
 PATIENCE_S = 10.0
 """So long an interrupted run lets calls end that are on their way: only they can tell whether something was changed."""

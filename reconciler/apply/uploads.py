@@ -10,12 +10,12 @@ from functools import partial
 from reconciler.apply.keys import open_key
 from reconciler.apply.run import Run
 from reconciler.apply.together import Effect, attempt_all
-from reconciler.core.errors import ReconcilerError
-from reconciler.core.model import Entry, Phase, Upload
-from reconciler.core.model.errors import AlreadyStored, StoreError
-from reconciler.core.outcome import Status, Step
-from reconciler.core.ownership import CUSTOM, is_other_stacks, read_mark
-from reconciler.core.ports import NewEntry, PrivateKey
+from reconciler.findings.errors import ReconcilerError
+from reconciler.model import Entry, Phase, Upload
+from reconciler.model.errors import AlreadyStored, StoreError
+from reconciler.model.ownership import CUSTOM, is_other_stacks, read_mark
+from reconciler.model.ports import NewEntry, PrivateKey
+from reconciler.plan.outcome import Status, Step
 
 
 def check_keys(run: Run) -> None:

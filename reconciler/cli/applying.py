@@ -16,12 +16,12 @@ from reconciler.cli.planning import AllowDeletesOption, DeployOption, OnlyOption
 from reconciler.cli.session import Format, FormatOption, Session, command, say, seconds, tell
 
 if TYPE_CHECKING:
-    from reconciler.app import Planned
-    from reconciler.core.left import ToDeploy
-    from reconciler.core.model import Change, Phase
-    from reconciler.core.outcome import Outcome, Step
-    from reconciler.core.plan import Plan
-    from reconciler.project import Project
+    from reconciler.model import Change, Phase
+    from reconciler.plan.outcome import Outcome, Step
+    from reconciler.plan.plan import Plan
+    from reconciler.reports.left import ToDeploy
+    from reconciler.runs.plan import Planned
+    from reconciler.runs.project import Project
 
 
 class PhaseName(StrEnum):
@@ -85,12 +85,12 @@ def apply(
 
     With a saved PLAN it plans anew, and runs only if every change that it finds is in PLAN.
     """
-    from reconciler.app import PlanRequest, plan_approved
-    from reconciler.app import plan as make
-    from reconciler.core.approval import demand_digest
-    from reconciler.core.deploys import Wanted
-    from reconciler.core.errors import UsageError
-    from reconciler.core.model import Phase
+    from reconciler.findings.errors import UsageError
+    from reconciler.model import Phase
+    from reconciler.plan.approval import demand_digest
+    from reconciler.plan.deploys import Wanted
+    from reconciler.runs.plan import PlanRequest, plan_approved
+    from reconciler.runs.plan import plan as make
 
     if saved is not None and (only or allow_deletes is not None):
         raise UsageError(
@@ -124,9 +124,9 @@ def retire(
     Only superseded or orphaned entries, and only when every condition but the grace holds: a leaked key is one for
     which a successor is bound everywhere. `mtlsctl explain NAME` says which conditions do not hold yet.
     """
-    from reconciler.app import PlanRequest
-    from reconciler.app import plan as make
-    from reconciler.core.model import Phase
+    from reconciler.model import Phase
+    from reconciler.runs.plan import PlanRequest
+    from reconciler.runs.plan import plan as make
 
     project = session.open_project()
     with project.lock(command="retire", timeout_s=seconds(lock_timeout), waiting=tell):
@@ -138,8 +138,8 @@ def retire(
 
 def _demand_retirable(planned: Planned, name: str, *, now: bool) -> None:
     """Say why nothing can go, where nothing can."""
-    from reconciler.core.errors import GuardError, UsageError
-    from reconciler.core.model import Condition
+    from reconciler.findings.errors import GuardError, UsageError
+    from reconciler.model import Condition
 
     if planned.plan.changes:
         return
@@ -178,9 +178,9 @@ def _carry_out(
     waves: tuple[int | None, ...] = (None,),
 ) -> None:
     """Show, ask, do, tell; ends the command."""
-    from reconciler.app import apply as carry_out
-    from reconciler.app import left_to_deploy
-    from reconciler.core.outcome import Outcome
+    from reconciler.plan.outcome import Outcome
+    from reconciler.runs.plan import apply as carry_out
+    from reconciler.runs.plan import left_to_deploy
 
     text = session.format is Format.TEXT
     made = planned.plan
@@ -201,7 +201,7 @@ def _carry_out(
 
 def _confirm(yes: bool) -> None:
     """A person's yes, or `--yes`; without a terminal nothing is changed on a guess."""
-    from reconciler.core.errors import DeclinedError, UsageError
+    from reconciler.findings.errors import DeclinedError, UsageError
 
     if yes:
         return
@@ -218,8 +218,8 @@ def _confirm(yes: bool) -> None:
 def _show_outcome(
     session: Session, project: Project, outcome: Outcome, to_deploy: tuple[ToDeploy, ...], out: Path | None
 ) -> None:
-    from reconciler.documents.outcome import outcome_document
-    from reconciler.outputs.outcome import render_outcome
+    from reconciler.views.json.outcome import outcome_document
+    from reconciler.views.text.outcome import render_outcome
 
     if session.format is Format.JSON:
         session.emit_document(outcome_document(outcome, project.place, to_deploy), out)
@@ -242,12 +242,12 @@ class _Progress:
         self.ended = 0
 
     def started(self, change: Change) -> None:
-        from reconciler.outputs.plan import describe
+        from reconciler.views.text.plan import describe
 
         self._tell(lambda: f"  ... {change.action} {describe(change)}")
 
     def finished(self, step: Step) -> None:
-        from reconciler.outputs.outcome import step_line
+        from reconciler.views.text.outcome import step_line
 
         self.ended += 1
         count = f" [{self.ended}/{self.total}]"

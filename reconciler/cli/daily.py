@@ -12,9 +12,9 @@ import typer
 from reconciler.cli.session import Format, FormatOption, OutOption, Session, command
 
 if TYPE_CHECKING:
-    from reconciler.app import Planned
-    from reconciler.core.diagnostics import Diagnostic
-    from reconciler.project import Project
+    from reconciler.findings.diagnostics import Diagnostic
+    from reconciler.runs.plan import Planned
+    from reconciler.runs.project import Project
 
 
 def register(app: typer.Typer) -> None:
@@ -61,10 +61,10 @@ def status(
         from reconciler.cli.takeover import show_orphans
 
         show_orphans(session, out, metrics=output_format is StatusFormat.PROMETHEUS)
-    from reconciler.core.plan import exit_code_of
-    from reconciler.core.status import make_status
-    from reconciler.documents.status import status_document
-    from reconciler.outputs.status import render_status
+    from reconciler.plan.plan import exit_code_of
+    from reconciler.reports.status import make_status
+    from reconciler.views.json.status import status_document
+    from reconciler.views.text.status import render_status
 
     project = session.open_project()
     planned = _look(project)
@@ -82,9 +82,9 @@ def status(
 
 def _metrics_text(planned: Planned) -> str:
     """What is looked at, as metrics."""
-    from reconciler.core.metrics import make_metrics
-    from reconciler.outputs.prometheus import render_metrics
+    from reconciler.reports.metrics import make_metrics
     from reconciler.version import __version__
+    from reconciler.views.prometheus.metrics import render_metrics
 
     return render_metrics(make_metrics(planned.plan, planned.desired, planned.actual, __version__))
 
@@ -100,9 +100,9 @@ def explain(
     Which entry a certificate has and why that one, what would happen to each binding, and each condition that an old
     entry still waits for. Opens no private key and changes nothing.
     """
-    from reconciler.core.explain import explain as explain_name
-    from reconciler.documents.explain import explain_document
-    from reconciler.outputs.explain import render_explanation
+    from reconciler.reports.explain import explain as explain_name
+    from reconciler.views.json.explain import explain_document
+    from reconciler.views.text.explain import render_explanation
 
     project = session.open_project()
     planned = _look(project)
@@ -124,9 +124,9 @@ def output(
 
     Alone on a line, for a pipeline, Terraform or Hyperdrive. Exit 1 where the certificate is not stored yet.
     """
-    from reconciler.core.current import find_current
-    from reconciler.documents.output import output_document
-    from reconciler.outputs.escape import printable
+    from reconciler.findings.escape import printable
+    from reconciler.reports.current import find_current
+    from reconciler.views.json.output import output_document
 
     planned = _look(session.open_project())
     current = find_current(name, planned.plan, planned.desired)
@@ -148,10 +148,10 @@ def doctor(
     left behind; each finding with its cure. With an account, which permission each command needs and which the token
     has, as far as reading tells. Works without an mtls.toml too. Changes nothing.
     """
-    from reconciler.core.plan import exit_code_of
-    from reconciler.doctor import examine
-    from reconciler.documents.diagnostics import diagnostics_document
-    from reconciler.outputs.doctor import render_checkup
+    from reconciler.plan.plan import exit_code_of
+    from reconciler.runs.doctor.checks import examine
+    from reconciler.views.json.diagnostics import diagnostics_document
+    from reconciler.views.text.doctor import render_checkup
 
     found = examine(session.open_project, environ=os.environ, file_named=session.file is not None, offline=offline)
     if output_format is Format.JSON:
@@ -165,13 +165,13 @@ def doctor(
 
 def _look(project: Project) -> Planned:
     """One look at everything: the plan, with what it was made from."""
-    from reconciler.app import PlanRequest, plan
+    from reconciler.runs.plan import PlanRequest, plan
 
     return plan(project, PlanRequest())
 
 
 def _worth(diagnostics: tuple[Diagnostic, ...]) -> tuple[Diagnostic, ...]:
     """Those that somebody should act on."""
-    from reconciler.core.diagnostics import Severity
+    from reconciler.findings.diagnostics import Severity
 
     return tuple(problem for problem in diagnostics if problem.severity is not Severity.INFO)

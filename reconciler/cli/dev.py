@@ -12,8 +12,8 @@ import typer
 from reconciler.cli.session import Session, command, say
 
 if TYPE_CHECKING:
-    from reconciler.core.diagnostics import Diagnostic
-    from reconciler.dev import Running
+    from reconciler.findings.diagnostics import Diagnostic
+    from reconciler.runs.dev.run import Running
 
 WorkerArgument = Annotated[str, typer.Argument(help="A Worker's label in mtls.toml.")]
 EnvironmentOption = Annotated[
@@ -45,7 +45,7 @@ def dev(
     no store is asked. Variables are served too. Every other binding (KV, R2, secrets, ...) is named and refused, or
     missing with --without-unserved. Private keys are handed to workerd in memory: no file has them.
     """
-    from reconciler.dev import DevRequest, run_dev
+    from reconciler.runs.dev.run import DevRequest, run_dev
 
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))  # closing the terminal ends it in order, too
@@ -65,8 +65,8 @@ class _Terminal:
             say(self._session.findings(found, self._session.style(sys.stderr)), err=True)
 
     def ready(self, running: Running) -> None:
-        from reconciler.core.model.words import environment_text
-        from reconciler.outputs.dev import render_running
+        from reconciler.model.words import environment_text
+        from reconciler.views.text.dev import render_running
 
         presented = [(one.binding, one.certificate, one.ends) for one in running.presented]
         where = environment_text(running.environment)
@@ -76,14 +76,14 @@ class _Terminal:
         say("Ctrl-C ends it. Whoever reaches this port calls with these certificates.", err=True)
 
     def out(self, line: str) -> None:
-        from reconciler.outputs.dev import render_line
+        from reconciler.views.text.dev import render_line
 
         with contextlib.suppress(OSError):  # nobody reads it any more, and the Worker runs on
             say(render_line(line))
             sys.stdout.flush()
 
     def err(self, line: str) -> None:
-        from reconciler.outputs.dev import render_line
+        from reconciler.views.text.dev import render_line
         from reconciler.workerd.said import read_failure
 
         if line.startswith("stack: "):

@@ -25,12 +25,12 @@ def drift(
     the wrangler files, in the certificate files; with `--live` in what serves too. Each has a key that stays the same
     from run to run. Looks at what a plan looks at, opens no private key and changes nothing.
     """
-    from reconciler.app import PlanRequest, plan
-    from reconciler.core.diagnostics import Severity
-    from reconciler.core.drift_live import join_live
-    from reconciler.core.drift_look import make_drift
-    from reconciler.documents.drift import drift_document
-    from reconciler.outputs.drift import render_drift
+    from reconciler.findings.diagnostics import Severity
+    from reconciler.reports.drift_live import join_live
+    from reconciler.reports.drift_look import make_drift
+    from reconciler.runs.plan import PlanRequest, plan
+    from reconciler.views.json.drift import drift_document
+    from reconciler.views.text.drift import render_drift
 
     project = session.open_project()
     planned = plan(project, PlanRequest(live=live))

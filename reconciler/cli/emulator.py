@@ -75,7 +75,7 @@ def emulator(
     mtlsctl, wrangler and Cloudflare's SDKs work against it. Any token is good, or only the one in EMULATOR_TOKEN
     where that is set. While it runs, /_emulator/ sets lags, limits, faults and tokens, for programs on this machine.
     """
-    from reconciler.core.errors import ReconcilerError
+    from reconciler.findings.errors import ReconcilerError
 
     try:
         from reconciler.emulator.server import base_url, listen, serve
@@ -116,9 +116,9 @@ def _greet(session: Session, url: str, account: str, host: str) -> None:
 
 
 def _state(account: str | None, store: Path | None) -> State:
-    from reconciler.core.errors import UsageError
     from reconciler.emulator.access import Token
     from reconciler.emulator.state import ACCOUNT_ID, new_state
+    from reconciler.findings.errors import UsageError
     from reconciler.system.clock import SystemClock
 
     account = account or os.environ.get("CLOUDFLARE_ACCOUNT_ID") or ACCOUNT_ID
@@ -132,8 +132,8 @@ def _state(account: str | None, store: Path | None) -> State:
 
 
 def _limiter(text: str) -> Limiter:
-    from reconciler.core.errors import UsageError
     from reconciler.emulator.limits import Limiter, RateLimit
+    from reconciler.findings.errors import UsageError
 
     if text == "off":
         return Limiter(None)
@@ -149,8 +149,8 @@ def _limiter(text: str) -> Limiter:
 def _schedule(state: State, text: str) -> None:
     import json
 
-    from reconciler.core.errors import FileError, UsageError
     from reconciler.emulator.faults import read_faults
+    from reconciler.findings.errors import FileError, UsageError
 
     found = re.fullmatch(r"seed:(\d{1,18})", text)
     if found:

@@ -22,10 +22,10 @@ def validate(session: Session, output_format: FormatOption = Format.TEXT, out: O
 
     Looks at mtls.toml, the certificates, the keys that are at hand and their pairs, and the wrangler files.
     """
-    from reconciler.core.plan import exit_code_of
-    from reconciler.documents.diagnostics import diagnostics_document
-    from reconciler.outputs.findings import count_findings
-    from reconciler.validate import validate as check
+    from reconciler.plan.plan import exit_code_of
+    from reconciler.runs.validate import validate as check
+    from reconciler.views.json.diagnostics import diagnostics_document
+    from reconciler.views.text.findings import count_findings
 
     project = session.open_project()
     found = check(project)
@@ -53,8 +53,8 @@ def schema(
     That of mtls.toml makes editors complete and check the file; the others are of the documents that are written.
     """
     from reconciler import keys
-    from reconciler.core.errors import UsageError
-    from reconciler.documents.schemas import all_schemas
+    from reconciler.findings.errors import UsageError
+    from reconciler.views.json.schemas import all_schemas
 
     schemas = all_schemas(keys.KINDS)
     if all_into is not None:

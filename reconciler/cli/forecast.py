@@ -30,12 +30,12 @@ def forecast(
     one until that is retired: so also how many entries the account will hold, and when they do not fit. What this rests
     on is said. Looks at what a plan looks at, opens no private key and changes nothing.
     """
-    from reconciler.app import PlanRequest, plan
-    from reconciler.core.diagnostics import Severity
-    from reconciler.core.forecast import make_forecast
-    from reconciler.core.plan import exit_code_of
-    from reconciler.documents.forecast import forecast_document
-    from reconciler.outputs.forecast import render_forecast
+    from reconciler.findings.diagnostics import Severity
+    from reconciler.plan.plan import exit_code_of
+    from reconciler.reports.forecast import make_forecast
+    from reconciler.runs.plan import PlanRequest, plan
+    from reconciler.views.json.forecast import forecast_document
+    from reconciler.views.text.forecast import render_forecast
 
     project = session.open_project()
     planned = plan(project, PlanRequest(offline=offline))

@@ -25,9 +25,9 @@ def history(
 
     A run that was killed stands here as one that never ended. The store is not asked.
     """
-    from reconciler.documents.history import history_document
-    from reconciler.outputs.history import render_history
+    from reconciler.records.history import history_document
     from reconciler.system.journal import read_journal
+    from reconciler.views.text.history import render_history
 
     document = history_document(read_journal(session.open_project().folder), limit=limit)
     if output_format is Format.JSON:

@@ -12,7 +12,7 @@ import typer
 from reconciler.cli.session import Format, FormatOption, OutOption, Session, command
 
 if TYPE_CHECKING:
-    from reconciler.core.plan import Plan
+    from reconciler.plan.plan import Plan
 
 OnlyOption = Annotated[
     list[str] | None, typer.Option("--only", metavar="NAME", help="This certificate alone; a glob, and repeatable.")
@@ -64,13 +64,13 @@ def plan(
     """
     from datetime import UTC
 
-    from reconciler.app import PlanRequest
-    from reconciler.app import plan as make
-    from reconciler.core.deploys import Wanted
-    from reconciler.core.errors import ExitCode, strongest
-    from reconciler.core.plan import exit_code_of
-    from reconciler.documents.base import to_json
-    from reconciler.documents.plan import plan_document
+    from reconciler.findings.errors import ExitCode, strongest
+    from reconciler.plan.deploys import Wanted
+    from reconciler.plan.plan import exit_code_of
+    from reconciler.records.base import to_json
+    from reconciler.records.plan import plan_document
+    from reconciler.runs.plan import PlanRequest
+    from reconciler.runs.plan import plan as make
 
     project = session.open_project()
     moment = at.replace(tzinfo=UTC) if at else None
@@ -105,8 +105,8 @@ def show(
 
     Nothing but that file is read: neither mtls.toml nor the store.
     """
-    from reconciler.core.diagnostics import Place
-    from reconciler.documents.plan import plan_document
+    from reconciler.findings.diagnostics import Place
+    from reconciler.records.plan import plan_document
 
     made = read_saved(saved)
     if output_format is Format.JSON:
@@ -117,7 +117,7 @@ def show(
 
 def read_saved(path: Path) -> Plan:
     """A saved plan of the user's; ReconcilerError where it is none."""
-    from reconciler.documents.saved_plan import MAX_BYTES, read_plan
+    from reconciler.records.saved_plan import MAX_BYTES, read_plan
     from reconciler.system.files import read_named
 
     return read_plan(read_named(path, limit=MAX_BYTES), str(path))
@@ -125,8 +125,8 @@ def read_saved(path: Path) -> Plan:
 
 def plan_text(session: Session, made: Plan) -> str:
     """A plan with its findings, for people."""
-    from reconciler.outputs.findings import count_findings
-    from reconciler.outputs.plan import render_plan
+    from reconciler.views.text.findings import count_findings
+    from reconciler.views.text.plan import render_plan
 
     style = session.style(sys.stdout)
     text = render_plan(made, style)

@@ -69,7 +69,7 @@ dev.register(app)
 
 
 def _message(error: typer.exceptions.TyperException) -> str:
-    from reconciler.outputs.escape import printable
+    from reconciler.findings.escape import printable
 
     told = getattr(error, "format_message", None)
     return printable(str(told() if callable(told) else error)).replace("Value error, ", "")

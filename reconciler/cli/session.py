@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Annotated, TextIO, TypeVar, get_type_hints
 import typer
 
 if TYPE_CHECKING:
-    from reconciler.core.diagnostics import Diagnostic
-    from reconciler.core.errors import ReconcilerError
-    from reconciler.documents.base import Document
-    from reconciler.outputs.style import Style
-    from reconciler.project import Project
+    from reconciler.findings.diagnostics import Diagnostic
+    from reconciler.findings.errors import ReconcilerError
+    from reconciler.records.base import Document
+    from reconciler.runs.project import Project
+    from reconciler.views.text.style import Style
 
 
 class Format(StrEnum):
@@ -95,7 +95,7 @@ def say(text: str, *, err: bool = False, nl: bool = True) -> None:
 
 def tell(line: str) -> None:
     """A line for whoever wonders what a run waits for; on stderr, whether or not a person watches."""
-    from reconciler.outputs.escape import printable
+    from reconciler.findings.escape import printable
 
     say(printable(line), err=True)
 
@@ -119,14 +119,14 @@ class Session:
 
     def style(self, stream: TextIO) -> Style:
         """Colour for a stream, or none."""
-        from reconciler.outputs.style import Style
+        from reconciler.views.text.style import Style
 
         auto = stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
         return Style(auto if self.colour is Colour.AUTO else self.colour is Colour.ALWAYS)
 
     def open_project(self) -> Project:
         """The project that this run is about."""
-        from reconciler.project import open_project
+        from reconciler.runs.project import open_project
         from reconciler.stores.surroundings import Surroundings
 
         around = Surroundings(os.environ, self.max_wait_s, tell)
@@ -136,8 +136,8 @@ class Session:
 
     def new_project(self) -> Project:
         """The project of an mtls.toml that is to be made, here or at `--file`; it may be there."""
-        from reconciler.core.errors import UsageError
-        from reconciler.project import project_at
+        from reconciler.findings.errors import UsageError
+        from reconciler.runs.project import project_at
         from reconciler.stores.surroundings import Surroundings
         from reconciler.system.discover import FILE_NAME
 
@@ -152,15 +152,15 @@ class Session:
     def log(self, text: str) -> None:
         """A line for `--verbose`."""
         if self.verbose:
-            from reconciler.outputs.escape import printable
+            from reconciler.findings.escape import printable
 
             say(f"mtlsctl: {printable(text)}", err=True)
 
     def findings(self, diagnostics: tuple[Diagnostic, ...], style: Style) -> str:
         """Findings as text, with places that lead from the working directory."""
-        from reconciler.core.diagnostics import Place
-        from reconciler.documents.base import Resolve
-        from reconciler.outputs.findings import render_findings
+        from reconciler.findings.diagnostics import Place
+        from reconciler.records.base import Resolve
+        from reconciler.views.text.findings import render_findings
 
         project = self.project
         folder = os.path.relpath(project.folder) if project else ""
@@ -175,8 +175,8 @@ class Session:
 
     def write(self, out: Path, text: str) -> None:
         """A file that the user named, replaced atomically."""
-        from reconciler.core.diagnostics import Place
-        from reconciler.core.errors import FileError
+        from reconciler.findings.diagnostics import Place
+        from reconciler.findings.errors import FileError
         from reconciler.system.atomic import write_atomic
 
         if self._is_precious(out):
@@ -198,18 +198,18 @@ class Session:
 
     def emit_document(self, document: Document, out: Path | None = None) -> None:
         """A JSON document."""
-        from reconciler.documents.base import to_json
+        from reconciler.records.base import to_json
 
         self.emit(to_json(document), out)
 
     def report(self, error: ReconcilerError) -> None:
         """An error that stopped the run: blocks on stderr, and the document on stdout where JSON was asked for."""
-        from reconciler.core.errors import ExitCode
+        from reconciler.findings.errors import ExitCode
 
         diagnostics = error.diagnostics()
         say(self.findings(diagnostics, self.style(sys.stderr)), err=True)
         if self.format is Format.JSON and error.exit_code is not ExitCode.USAGE:
-            from reconciler.documents.diagnostics import diagnostics_document
+            from reconciler.views.json.diagnostics import diagnostics_document
 
             self.emit_document(
                 diagnostics_document(diagnostics, self.project.place if self.project else lambda _: None)
@@ -217,7 +217,7 @@ class Session:
 
 
 def _working_folder() -> Path:
-    from reconciler.core.errors import UsageError
+    from reconciler.findings.errors import UsageError
 
     try:
         return Path.cwd()
@@ -258,7 +258,7 @@ def command(
         @functools.wraps(function)
         def run(**arguments: object) -> None:
             session = _session(arguments)
-            from reconciler.core.errors import ReconcilerError
+            from reconciler.findings.errors import ReconcilerError
 
             try:
                 function(session, **arguments)

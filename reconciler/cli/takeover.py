@@ -15,8 +15,8 @@ import typer
 from reconciler.cli.session import Format, FormatOption, OutOption, Session, command, say
 
 if TYPE_CHECKING:
-    from reconciler.adopt_settings import InitRequest
-    from reconciler.project import Project
+    from reconciler.runs.init.settings import InitRequest
+    from reconciler.runs.project import Project
 
 
 class StoreName(StrEnum):
@@ -83,12 +83,12 @@ def init(
 
     Asks for the stack and the store where there is a terminal. An mtls.toml that is there is never overwritten.
     """
-    from reconciler import adopt
-    from reconciler.adopt_settings import InitRequest
-    from reconciler.core.errors import UsageError
-    from reconciler.core.model import StoreKind
-    from reconciler.documents.adoption import init_document
-    from reconciler.outputs.adoption import render_adoption
+    from reconciler.findings.errors import UsageError
+    from reconciler.model import StoreKind
+    from reconciler.runs.init import adopt
+    from reconciler.runs.init.settings import InitRequest
+    from reconciler.views.json.adoption import init_document
+    from reconciler.views.text.adoption import render_adoption
 
     request = InitRequest(stack, same_stack, StoreKind(store) if store else None, account, below, certificates)
     _demand_folder(certificates)
@@ -123,11 +123,11 @@ def export(
     From the account alone: a certificate for each entry, none of the Workers. Stack and store are those of mtls.toml
     where there is one. `--certificates` writes the certificates, which are public, beside it; nothing is overwritten.
     """
-    from reconciler import adopt
-    from reconciler.adopt_settings import InitRequest
-    from reconciler.core.model import StoreKind
-    from reconciler.documents.export import export_document
+    from reconciler.model import StoreKind
+    from reconciler.runs.init import adopt
+    from reconciler.runs.init.settings import InitRequest
     from reconciler.takeover.write import EXPORTED, write_declaration
+    from reconciler.views.json.export import export_document
 
     if output_format is ExportFormat.JSON:
         session.format = Format.JSON
@@ -153,9 +153,9 @@ def _project_here(session: Session) -> Project:
 
 def _demand_folder(certificates: str | None) -> None:
     """Refuse a folder for certificates that mtls.toml could not name."""
-    from reconciler.core.errors import UsageError
     from reconciler.desired.refused import accepts
     from reconciler.desired.rules import check_certificate_path
+    from reconciler.findings.errors import UsageError
 
     if certificates is not None and not accepts(check_certificate_path, f"{certificates}/name.pem"):
         hint = "a folder inside of this tree, relative and written with /, such as certs"
@@ -167,9 +167,9 @@ def _demand_folder(certificates: str | None) -> None:
 
 def _asked(project: Project, request: InitRequest) -> InitRequest:
     """What was not given on the command line, asked for where there is a terminal to ask at."""
-    from reconciler.adopt_settings import choose_stack, choose_store
-    from reconciler.core.errors import UsageError
-    from reconciler.core.model import StoreKind
+    from reconciler.findings.errors import UsageError
+    from reconciler.model import StoreKind
+    from reconciler.runs.init.settings import choose_stack, choose_store
 
     def why_no_stack(answer: str) -> str | None:
         try:
@@ -199,8 +199,8 @@ def _asked(project: Project, request: InitRequest) -> InitRequest:
 
 def _ask(question: str, default: str, why_not: Callable[[str], str | None]) -> str:
     """An answer that will do, the default for an empty one; DeclinedError at the end of the input."""
-    from reconciler.core.errors import DeclinedError
-    from reconciler.outputs.escape import printable
+    from reconciler.findings.errors import DeclinedError
+    from reconciler.findings.escape import printable
 
     while True:
         say(f"{question} [{default}]: ", err=True, nl=False)
@@ -219,13 +219,13 @@ def _ask(question: str, default: str, why_not: Callable[[str], str | None]) -> s
 
 def show_orphans(session: Session, out: Path | None, *, metrics: bool = False) -> NoReturn:
     """What of store and wrangler files does not belong together; ends the command. There are no `metrics` of it."""
-    from reconciler.app import PlanRequest, plan
-    from reconciler.core.diagnostics import Severity
-    from reconciler.core.errors import UsageError
-    from reconciler.core.orphans import find_orphans, unreferenced
-    from reconciler.core.plan import exit_code_of
-    from reconciler.documents.orphans import orphans_document
-    from reconciler.outputs.orphans import render_orphans
+    from reconciler.findings.diagnostics import Severity
+    from reconciler.findings.errors import UsageError
+    from reconciler.plan.plan import exit_code_of
+    from reconciler.reports.orphans import find_orphans, unreferenced
+    from reconciler.runs.plan import PlanRequest, plan
+    from reconciler.views.json.orphans import orphans_document
+    from reconciler.views.text.orphans import render_orphans
 
     if metrics:
         message = "`status --orphans` has no metrics"

@@ -11,7 +11,7 @@ import typer
 from reconciler.cli.session import Format, FormatOption, OutOption, Session, command
 
 if TYPE_CHECKING:
-    from reconciler.core.proof.levels import Verification
+    from reconciler.proof.levels import Verification
 
 
 class LevelName(StrEnum):
@@ -49,12 +49,12 @@ def verify(
     It sends requests to production: a GET of the declared URL, a few times. Exit 0: proved. 1: refuted. 3: open. A
     level that can't be run says so and proves nothing; one that lacks the key, or that --level names, is open.
     """
-    from reconciler.core.errors import UsageError
-    from reconciler.core.proof.levels import OFFLINE, Level
-    from reconciler.documents.verify import verify_document
-    from reconciler.outputs.verify import render_verification
-    from reconciler.verify import VerifyRequest
-    from reconciler.verify import verify as prove
+    from reconciler.findings.errors import UsageError
+    from reconciler.proof.levels import OFFLINE, Level
+    from reconciler.runs.verify.levels import VerifyRequest
+    from reconciler.runs.verify.levels import verify as prove
+    from reconciler.views.json.verify import verify_document
+    from reconciler.views.text.verify import render_verification
 
     levels = frozenset(Level(one) for one in level) if level else None
     if offline and levels and levels - OFFLINE:
@@ -73,7 +73,7 @@ def verify(
 
 def _findings(session: Session, found: Verification) -> str:
     """What somebody should act on, notes left out."""
-    from reconciler.core.diagnostics import Severity
+    from reconciler.findings.diagnostics import Severity
 
     told = [
         *found.diagnostics,

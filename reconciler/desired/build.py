@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from reconciler.core.model import (
+from reconciler.desired.durations import parse_duration, parse_renew_before
+from reconciler.desired.rules import ENTRY_ID_PATTERN
+from reconciler.desired.shapes import CertificateTable, Document, PolicyTable, StoreTable, WorkerTable
+from reconciler.desired.unions import BoundTo
+from reconciler.model import (
     BindingName,
     CertificateName,
     Declaration,
@@ -20,10 +24,6 @@ from reconciler.core.model import (
     StoreSettings,
     WorkerLabel,
 )
-from reconciler.desired.durations import parse_duration, parse_renew_before
-from reconciler.desired.rules import ENTRY_ID_PATTERN
-from reconciler.desired.shapes import CertificateTable, Document, PolicyTable, StoreTable, WorkerTable
-from reconciler.desired.unions import BoundTo
 
 
 def build_declaration(document: Document, path: str) -> Declaration:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-from reconciler.core.model import RenewBefore
 from reconciler.desired.codes import Code
 from reconciler.desired.refused import Refused
+from reconciler.model import RenewBefore
 
 DURATION_PATTERN = "^(?:[0-9]{1,10}[wdhms])+$"
 RENEW_BEFORE_PATTERN = "^(?:(?:[0-9]{1,10}[wdhms])+|[1-9][0-9]?%)$"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from reconciler.core.diagnostics import Diagnostic, Pointer, Severity, shorten
 from reconciler.desired.codes import Code
 from reconciler.desired.rules import KEY_IN_FILE, KEY_IN_FILE_HINT, NAME_PATTERN
 from reconciler.desired.wording import Keys, holds_private_key, named
+from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity, shorten
 
 Raw = Mapping[str, object]
 """A table of the file as TOML gives it."""

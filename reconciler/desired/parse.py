@@ -6,10 +6,6 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from reconciler.core.diagnostics import Diagnostic, Severity
-from reconciler.core.errors import InputError
-from reconciler.core.key_shapes import KeySourceKind
-from reconciler.core.model import Declaration
 from reconciler.desired.build import build_declaration
 from reconciler.desired.codes import Code
 from reconciler.desired.findings import Findings, Raw
@@ -18,6 +14,10 @@ from reconciler.desired.reading import read_document
 from reconciler.desired.relations import add_relations
 from reconciler.desired.rules import VERSION
 from reconciler.desired.shapes import Document
+from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.findings.errors import InputError
+from reconciler.model import Declaration
+from reconciler.model.keys import KeySourceKind
 
 
 def parse_declaration(

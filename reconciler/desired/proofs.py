@@ -13,11 +13,11 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_plain_validator_function
 
-from reconciler.core.model import Gate, Origin
 from reconciler.desired import rules
 from reconciler.desired.codes import Code
 from reconciler.desired.refused import Refused
 from reconciler.desired.wording import listed, quoted, type_of
+from reconciler.model import Gate, Origin
 
 GATES = [gate.value for gate in Gate]
 

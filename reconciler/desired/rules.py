@@ -10,10 +10,10 @@ import unicodedata
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from reconciler.core.model import Deployer, StoreKind
 from reconciler.desired.codes import Code
 from reconciler.desired.refused import Refused
 from reconciler.desired.wording import Suggestions, listed, looks_like_key, quoted_value
+from reconciler.model import Deployer, StoreKind
 
 VERSION = 1
 """The version of the format that this room reads."""

@@ -16,8 +16,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from reconciler.core.key_shapes import KeySourceKind
 from reconciler.desired.shapes import Document
+from reconciler.model.keys import KeySourceKind
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
 TITLE = "mtls.toml"

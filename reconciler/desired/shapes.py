@@ -9,11 +9,11 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from reconciler.core.model import Deployer, StoreKind
 from reconciler.desired import rules
 from reconciler.desired.durations import DURATION_PATTERN, RENEW_BEFORE_PATTERN, parse_duration, parse_renew_before
 from reconciler.desired.proofs import GatesValue, OriginValue
 from reconciler.desired.unions import KeyValue, TargetValue
+from reconciler.model import Deployer, StoreKind
 
 
 def _duration(text: str) -> str:

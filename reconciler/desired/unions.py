@@ -26,12 +26,12 @@ from pydantic_core.core_schema import (
     with_info_plain_validator_function,
 )
 
-from reconciler.core.key_shapes import KeySourceKind
-from reconciler.core.model import ByCertificate, ById, CertificateName, EntryId, KeyReference
 from reconciler.desired import rules
 from reconciler.desired.codes import Code
 from reconciler.desired.refused import Refused
 from reconciler.desired.wording import Suggestions, listed, looks_like_key, type_of
+from reconciler.model import ByCertificate, ById, CertificateName, EntryId, KeyReference
+from reconciler.model.keys import KeySourceKind
 
 Kinds = Mapping[str, KeySourceKind]
 """The registered key sources by name; what pydantic is handed as its context."""

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from reconciler.core.errors import FileError
-from reconciler.core.model import Entry, EntryId
-from reconciler.core.ports import Clock
 from reconciler.emulator.settings import Settings
 from reconciler.emulator.wire import Json
+from reconciler.findings.errors import FileError
+from reconciler.model import Entry, EntryId
+from reconciler.model.ports import Clock
 from reconciler.stores.database import Database, FileDatabase, MemoryDatabase
 from reconciler.stores.local import LocalStore
 from reconciler.system.atomic import write_atomic

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from reconciler.core.model.errors import StoreError
 from reconciler.emulator.access import credential, demand, is_malformed
 from reconciler.emulator.call import Ask
 from reconciler.emulator.control import CONTROL, control
@@ -15,6 +14,7 @@ from reconciler.emulator.limits import retry_after
 from reconciler.emulator.routes import find_route
 from reconciler.emulator.state import Call, State
 from reconciler.emulator.wire import Reply, Request
+from reconciler.model.errors import StoreError
 
 _ACCOUNT_ID = re.compile(r"[0-9a-f]{32}")
 

@@ -4,11 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from reconciler.core.certificates import rfc3339
-from reconciler.core.model import Entry
-from reconciler.core.model.errors import StoreRefused
-from reconciler.core.ownership import CUSTOM
-from reconciler.core.ports import NewEntry, PrivateKey
 from reconciler.emulator.call import Ask
 from reconciler.emulator.envelope import (
     certificate_deleted,
@@ -21,6 +16,11 @@ from reconciler.emulator.envelope import (
 )
 from reconciler.emulator.faults import FaultKind
 from reconciler.emulator.wire import Json, Reply
+from reconciler.model import Entry
+from reconciler.model.errors import StoreRefused
+from reconciler.model.ownership import CUSTOM
+from reconciler.model.ports import NewEntry, PrivateKey
+from reconciler.x509.certificates import rfc3339
 
 
 def list_certificates(ask: Ask) -> Reply:

@@ -6,7 +6,6 @@ import ipaddress
 from collections.abc import Callable
 from dataclasses import asdict
 
-from reconciler.core.model.errors import StoreError
 from reconciler.emulator.access import ALL, Token, permissions_named
 from reconciler.emulator.account import Account, Worker
 from reconciler.emulator.envelope import ApiError, failure, no_route
@@ -14,6 +13,7 @@ from reconciler.emulator.faults import read_faults
 from reconciler.emulator.limits import Limiter, RateLimit
 from reconciler.emulator.state import State
 from reconciler.emulator.wire import Json, Reply, Request, json_reply
+from reconciler.model.errors import StoreError
 
 CONTROL = "/_emulator/"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reconciler.core.model.errors import AlreadyStored, EntryNotFound, QuotaReached, StoreRefused
 from reconciler.emulator.wire import Json, Reply, json_reply
+from reconciler.model.errors import AlreadyStored, EntryNotFound, QuotaReached, StoreRefused
 
 UNPUBLISHED = 1400
 """Stands for codes that exist and are not published; a client must go by the message, as with the real API."""

@@ -14,11 +14,11 @@ from urllib.parse import parse_qsl
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from reconciler.core.errors import ReconcilerError
 from reconciler.emulator.app import answer
 from reconciler.emulator.routes import PREFIX
 from reconciler.emulator.state import State
 from reconciler.emulator.wire import Delivery, Reply, Request
+from reconciler.findings.errors import ReconcilerError
 
 OnReply = Callable[[Request, Reply], None]
 

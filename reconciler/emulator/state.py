@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
-from reconciler.core.errors import FileError
-from reconciler.core.model import Entry
-from reconciler.core.ports import Clock
 from reconciler.emulator.access import Access
 from reconciler.emulator.account import Account
 from reconciler.emulator.envelope import other_account
 from reconciler.emulator.faults import Faults
 from reconciler.emulator.limits import Limiter
 from reconciler.emulator.settings import Settings
+from reconciler.findings.errors import FileError
+from reconciler.model import Entry
+from reconciler.model.ports import Clock
 
 ACCOUNT_ID = "0123456789abcdef0123456789abcdef"
 """The account that is there when nobody asks for another."""

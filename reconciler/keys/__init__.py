@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reconciler.core.key_shapes import KeyContext, KeySourceKind
-from reconciler.core.ports import KeySource
 from reconciler.keys import env, file
 from reconciler.keys.registration import Registration
+from reconciler.model.keys import KeyContext, KeySourceKind
+from reconciler.model.ports import KeySource
 
 SOURCES: tuple[Registration, ...] = (
     file.SOURCE,

@@ -8,11 +8,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from reconciler.core.errors import KeySourceError
-from reconciler.core.key_shapes import KeySourceKind
-from reconciler.core.model import KeyReference
-from reconciler.core.ports import PrivateKey
+from reconciler.findings.errors import KeySourceError
 from reconciler.keys.registration import Registration
+from reconciler.model import KeyReference
+from reconciler.model.keys import KeySourceKind
+from reconciler.model.ports import PrivateKey
 
 
 class EnvironmentKey(BaseModel):

@@ -11,13 +11,13 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from reconciler.core.diagnostics import Diagnostic, Place, Severity
-from reconciler.core.errors import FileError, KeySourceError
-from reconciler.core.key_shapes import KeyFiles, KeySourceKind
-from reconciler.core.model import KeyReference
-from reconciler.core.pem import MAX_KEY_BYTES
-from reconciler.core.ports import PrivateKey
+from reconciler.findings.diagnostics import Diagnostic, Place, Severity
+from reconciler.findings.errors import FileError, KeySourceError
 from reconciler.keys.registration import Registration
+from reconciler.model import KeyReference
+from reconciler.model.keys import KeyFiles, KeySourceKind
+from reconciler.model.ports import PrivateKey
+from reconciler.x509.pem import MAX_KEY_BYTES
 
 
 class FileKey(BaseModel):

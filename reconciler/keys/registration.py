@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from reconciler.core.key_shapes import KeyContext, KeySourceKind
-from reconciler.core.ports import KeySource
+from reconciler.model.keys import KeyContext, KeySourceKind
+from reconciler.model.ports import KeySource
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from reconciler.core.diagnostics import Place
-from reconciler.core.errors import FileError
+from reconciler.findings.diagnostics import Place
+from reconciler.findings.errors import FileError
 
 FOLDER = ".mtlsctl"
 """Its name, beside mtls.toml."""

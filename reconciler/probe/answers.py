@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from reconciler.core.proof.observations import Page
+from reconciler.proof.observations import Page
 
 MAX_HEAD = 65_536
 MAX_BODY = 16_384

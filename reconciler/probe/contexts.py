@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ssl
 
-from reconciler.core.proof.ports import Pair, Target
 from reconciler.probe.keyfile import load_pair
 from reconciler.probe.watch import Watch
+from reconciler.proof.ports import Pair, Target
 
 
 def make_context(target: Target, pair: Pair | None, watch: Watch, *, late: bool = False) -> ssl.SSLContext:

@@ -9,10 +9,10 @@ import ssl
 import time
 from dataclasses import dataclass, replace
 
-from reconciler.core.proof.observations import End, Moment, Observation, Shown
 from reconciler.probe.address import Address, Endpoint, NotReached, connect, reason_of
 from reconciler.probe.answers import MAX_BODY, MAX_HEAD, Answer, read_answer
 from reconciler.probe.watch import Watch
+from reconciler.proof.observations import End, Moment, Observation, Shown
 
 _ALERT_IN_REASON = re.compile(r"ALERT_([A-Z_]+)$")
 _JUDGES_AFTERWARDS = "TLSv1.3"

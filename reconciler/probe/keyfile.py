@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from reconciler.core.proof.ports import Pair
+from reconciler.proof.ports import Pair
 
 _NAME = "pair.pem"
 

@@ -7,15 +7,15 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass, field
 
-from reconciler.core.ports import Clock
-from reconciler.core.proof.observations import End, Moment, Observation, Seen, Shown
-from reconciler.core.proof.ports import Pair, Target
-from reconciler.core.proof.rules import is_worth_comparing, may_be_asked_late
+from reconciler.model.ports import Clock
 from reconciler.probe.address import Address, Endpoint, NotReached, read_url, resolve
 from reconciler.probe.contexts import make_context
 from reconciler.probe.exchange import Exchange, Timeouts
 from reconciler.probe.throwaway import make_throwaway
 from reconciler.probe.watch import Watch
+from reconciler.proof.observations import End, Moment, Observation, Seen, Shown
+from reconciler.proof.ports import Pair, Target
+from reconciler.proof.rules import is_worth_comparing, may_be_asked_late
 from reconciler.version import __version__
 
 

@@ -10,9 +10,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from reconciler.core.certificates import Bundle, public_key_of
-from reconciler.core.ports import PrivateKey
-from reconciler.core.proof.ports import Pair
+from reconciler.model.ports import PrivateKey
+from reconciler.proof.ports import Pair
+from reconciler.x509.certificates import Bundle, public_key_of
 
 _NAME = "mtlsctl throw-away certificate"
 _DAY = timedelta(days=1)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import ssl
 from typing import Protocol
 
-from reconciler.core.proof.alerts import alert_name
-from reconciler.core.proof.requests import TLS_1_3, CertificateRequest, read_certificates, read_request
+from reconciler.proof.alerts import alert_name
+from reconciler.proof.requests import TLS_1_3, CertificateRequest, read_certificates, read_request
 
 _CALLBACK = "_msg_callback"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from reconciler.core.model import EnvironmentName
+from reconciler.model import EnvironmentName
 from reconciler.runtime.children import OnLine, RuntimeFailure, environment, running
 from reconciler.runtime.wrangler import QUIET, plain, private_folder
 

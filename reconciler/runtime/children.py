@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from reconciler.core.errors import ReconcilerError
+from reconciler.findings.errors import ReconcilerError
 
 OnLine = Callable[[str], None]
 

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reconciler.core.errors import DeployError
-from reconciler.core.model import EnvironmentName
-from reconciler.core.secrets import Secrets
+from reconciler.findings.errors import DeployError
+from reconciler.findings.secrets import Secrets
+from reconciler.model import EnvironmentName
 from reconciler.runtime.children import Child, OnLine, running
 from reconciler.runtime.find import find_wrangler
 from reconciler.runtime.told import deployed_version, is_unseen, last_words

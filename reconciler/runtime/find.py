@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from reconciler.core.errors import ReconcilerError
+from reconciler.findings.errors import ReconcilerError
 
 WORKERD = "MTLSCTL_WORKERD"
 WRANGLER = "MTLSCTL_WRANGLER"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reconciler.core.reach import Call, Reach, Reached
+from reconciler.proof.reach import Call, Reach, Reached
 from reconciler.runtime.find import find_workerd
 from reconciler.runtime.workerd import NotStarted, listen, serving
 from reconciler.workerd.reaching import judge, reaching_config, refused

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from reconciler.core.secrets import Secrets
+from reconciler.findings.secrets import Secrets
 
 _MOST_OUTPUT = 1_000_000
 _SHOWN_LINES = 4

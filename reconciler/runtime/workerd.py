@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from reconciler.core.errors import ReconcilerError
+from reconciler.findings.errors import ReconcilerError
 from reconciler.runtime.children import Child, OnLine, RuntimeFailure, environment, running
 from reconciler.workerd.config import SOCKET, Config
 

@@ -12,9 +12,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
-from reconciler.core.diagnostics import Diagnostic
-from reconciler.core.model import StoreKind, StoreSettings
-from reconciler.core.ports import Clock, Store, StoreReader
+from reconciler.findings.diagnostics import Diagnostic
+from reconciler.model import StoreKind, StoreSettings
+from reconciler.model.ports import Clock, Store, StoreReader
 from reconciler.stores.surroundings import Surroundings
 
 __all__ = ["Connection", "StoreRoom", "Surroundings", "connect", "open_reader", "open_store"]

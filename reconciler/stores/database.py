@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from reconciler.core.errors import FileError
+from reconciler.findings.errors import FileError
 from reconciler.private.folder import create_file, make_folder, stands
 from reconciler.stores.database_errors import STORE_FILE, damaged, in_words, store_error
 

@@ -7,8 +7,8 @@ import os
 import sqlite3
 from collections.abc import Iterator
 
-from reconciler.core.diagnostics import Place
-from reconciler.core.model.errors import StoreError
+from reconciler.findings.diagnostics import Place
+from reconciler.model.errors import StoreError
 
 STORE_FILE = ".mtlsctl/store.db"
 """The file as users know it, relative to the folder of mtls.toml."""

@@ -14,18 +14,18 @@ from pathlib import Path
 
 from cryptography import x509
 
-from reconciler.core.certificates import Bundle, parse_stored, rfc3339, stored_fields
-from reconciler.core.diagnostics import Diagnostic
-from reconciler.core.identifiers import EMBEDDED_PREFIX
-from reconciler.core.key_pairs import check_pair
-from reconciler.core.model import CA_LIMIT, Entry, EntryId, Listing, StoreSettings
-from reconciler.core.model.errors import AlreadyStored, EntryNotFound, QuotaReached, StoreRefused
-from reconciler.core.ownership import CUSTOM
-from reconciler.core.pem import find_blocks
-from reconciler.core.ports import Clock, NewEntry
+from reconciler.findings.diagnostics import Diagnostic
+from reconciler.model import CA_LIMIT, Entry, EntryId, Listing, StoreSettings
+from reconciler.model.errors import AlreadyStored, EntryNotFound, QuotaReached, StoreRefused
+from reconciler.model.identifiers import EMBEDDED_PREFIX
+from reconciler.model.ownership import CUSTOM
+from reconciler.model.ports import Clock, NewEntry
 from reconciler.stores.database import Database, FileDatabase, MemoryDatabase, ReadableDatabase
 from reconciler.stores.database_errors import damaged
 from reconciler.stores.surroundings import Surroundings
+from reconciler.x509.certificates import Bundle, parse_stored, rfc3339, stored_fields
+from reconciler.x509.key_pairs import check_pair
+from reconciler.x509.pem import find_blocks
 
 _COLUMNS = "id, name, ca, certificates, type, issuer, serial_number, signature, expires_on, uploaded_on"
 _MICROSECOND = timedelta(microseconds=1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 
-from reconciler.core.diagnostics import Place
+from reconciler.findings.diagnostics import Place
 from reconciler.syntax.jsonc import MAX_DIGITS, JsoncError, parse
 from reconciler.syntax.reading import Fault, UnreadableError, read_text
 from reconciler.syntax.text import line_and_column

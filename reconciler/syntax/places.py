@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 
-from reconciler.core.diagnostics import Place, Pointer
+from reconciler.findings.diagnostics import Place, Pointer
 from reconciler.syntax.text import split_bom
 
 FindOffset = Callable[[tuple[str | int, ...], bool], int]

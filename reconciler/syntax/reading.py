@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from enum import Enum
 
-from reconciler.core.diagnostics import Diagnostic, Place, Severity
-from reconciler.core.errors import InputError
+from reconciler.findings.diagnostics import Diagnostic, Place, Severity
+from reconciler.findings.errors import InputError
 from reconciler.syntax.text import line_and_column, split_bom
 
 

@@ -6,7 +6,7 @@ import re
 
 import tomli
 
-from reconciler.core.diagnostics import Place
+from reconciler.findings.diagnostics import Place
 from reconciler.syntax.caps import check_caps
 from reconciler.syntax.reading import Fault, UnreadableError, read_text
 from reconciler.syntax.text import line_and_column

@@ -9,8 +9,8 @@ import re
 import stat
 from pathlib import Path
 
-from reconciler.core.diagnostics import Place, Pointer
-from reconciler.core.errors import FileError
+from reconciler.findings.diagnostics import Place, Pointer
+from reconciler.findings.errors import FileError
 
 # A folder can't be synced on every file system; then the rename is as durable as that file system makes it.
 _CANNOT_SYNC_FOLDERS = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EBADF})

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from reconciler.core.diagnostics import Place
-from reconciler.core.errors import FileError
+from reconciler.findings.diagnostics import Place
+from reconciler.findings.errors import FileError
 
 # HFS+ ignores these in names, so `.g\u200cit` is `.git` there; NTFS knows it as `git~1` too. As git's own utf8.c does.
 _IGNORED = dict.fromkeys((*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF))

@@ -12,10 +12,10 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from reconciler.core.diagnostics import Place
-from reconciler.core.errors import FileChangedError, FileError
-from reconciler.core.key_shapes import KeyFile
-from reconciler.core.model import EntryId, Sweep
+from reconciler.findings.diagnostics import Place
+from reconciler.findings.errors import FileChangedError, FileError
+from reconciler.model import EntryId, Sweep
+from reconciler.model.keys import KeyFile
 from reconciler.system.atomic import leftover_of, write_atomic
 from reconciler.system.confine import Tree, contains, outside, read_regular, real_path, refuse_hidden
 from reconciler.system.discover import FILE_NAME

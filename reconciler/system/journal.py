@@ -11,12 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from reconciler.core.diagnostics import Diagnostic, Severity
-from reconciler.core.errors import FileError
-from reconciler.core.model import Change
-from reconciler.core.outcome import Step
-from reconciler.core.ports import Clock
-from reconciler.documents.journal import (
+from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.findings.errors import FileError
+from reconciler.model import Change
+from reconciler.model.ports import Clock
+from reconciler.plan.outcome import Step
+from reconciler.private.folder import FOLDER, open_file, unusable
+from reconciler.records.journal import (
     Event,
     JournalRead,
     RunFinished,
@@ -27,7 +28,6 @@ from reconciler.documents.journal import (
     summary_of,
     to_line,
 )
-from reconciler.private.folder import FOLDER, open_file, unusable
 from reconciler.version import __version__
 
 NAME = "journal.jsonl"

@@ -19,11 +19,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from reconciler.core.diagnostics import Place
-from reconciler.core.errors import FileError, LockedError
-from reconciler.core.ports import Clock
-from reconciler.documents.base import time_text
+from reconciler.findings.diagnostics import Place
+from reconciler.findings.errors import FileError, LockedError
+from reconciler.model.ports import Clock
 from reconciler.private.folder import FOLDER, open_file, unusable
+from reconciler.records.base import time_text
 
 _NAME = "lock"
 _POLL_S = 0.1

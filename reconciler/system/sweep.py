@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from reconciler.core.errors import FileError
-from reconciler.core.model import EntryId, Sweep
+from reconciler.findings.errors import FileError
+from reconciler.model import EntryId, Sweep
 from reconciler.system.confine import Tree, read_regular, real_path
 from reconciler.system.walk import walk
 

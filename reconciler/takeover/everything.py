@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from reconciler.core.model import CertificateName, Entry, Listing, StoreSettings
-from reconciler.core.model.proposed import Proposal, ProposedCertificate
-from reconciler.core.ownership import CUSTOM, read_mark
+from reconciler.model import CertificateName, Entry, Listing, StoreSettings
+from reconciler.model.ownership import CUSTOM, read_mark
 from reconciler.takeover.names import Names, common_name
+from reconciler.takeover.proposed import Proposal, ProposedCertificate
 
 _FALLBACK = "certificate"
 

@@ -6,11 +6,11 @@ import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from reconciler.core.diagnostics import Diagnostic, Place, Pointer, Severity
-from reconciler.core.model import Entry, EnvironmentName, Listing, WranglerFile
-from reconciler.core.model.proposed import FoundCertificate
-from reconciler.core.model.words import environment_text
-from reconciler.core.ownership import CUSTOM
+from reconciler.findings.diagnostics import Diagnostic, Place, Pointer, Severity
+from reconciler.model import Entry, EnvironmentName, Listing, WranglerFile
+from reconciler.model.ownership import CUSTOM
+from reconciler.model.words import environment_text
+from reconciler.takeover.proposed import FoundCertificate
 from reconciler.takeover.scene import Site
 
 _MOST_NAMED = 5

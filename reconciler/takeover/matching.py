@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 
-from reconciler.core.diagnostics import Diagnostic, Severity
-from reconciler.core.model import ByCertificate, ById, CertificateName, Entry, EntryId
-from reconciler.core.model.proposed import FoundCertificate, ProposedCertificate, Suggestion
-from reconciler.core.ownership import is_other_stacks, is_ours, read_mark
-from reconciler.core.preflight import check_for_upload
 from reconciler.desired.refused import accepts
 from reconciler.desired.rules import check_certificate_path
+from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.model import ByCertificate, ById, CertificateName, Entry, EntryId
+from reconciler.model.ownership import is_other_stacks, is_ours, read_mark
 from reconciler.takeover import findings as say
 from reconciler.takeover.names import Names, common_name
+from reconciler.takeover.proposed import FoundCertificate, ProposedCertificate, Suggestion
 from reconciler.takeover.scene import Scene
+from reconciler.x509.preflight import check_for_upload
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _BY_DATE = frozenset({"certificate-expired", "intermediate-expired", "dates-reversed"})

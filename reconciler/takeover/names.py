@@ -9,7 +9,7 @@ from itertools import count
 
 from cryptography.x509.oid import NameOID
 
-from reconciler.core.certificates import MALFORMED, Bundle, quiet
+from reconciler.x509.certificates import MALFORMED, Bundle, quiet
 
 STACK_LENGTH = 32
 NAME_LENGTH = 48

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from reconciler.core.diagnostics import Diagnostic
-from reconciler.core.model.proposed import Proposal
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.takeover import findings as say
 from reconciler.takeover.matching import match
+from reconciler.takeover.proposed import Proposal
 from reconciler.takeover.scene import Scene
 from reconciler.takeover.workers import propose_workers
 

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
-from reconciler.core.binding_findings import PAGES_ENVIRONMENTS
-from reconciler.core.diagnostics import Diagnostic, Pointer, Severity
-from reconciler.core.identifiers import is_askable
-from reconciler.core.inventory import Inventory, take_inventory
-from reconciler.core.model import (
+from reconciler.desired.refused import accepts
+from reconciler.desired.rules import check_environment_name
+from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.model import (
     DeclaredWorker,
     Desired,
     Entry,
@@ -25,11 +24,12 @@ from reconciler.core.model import (
     WranglerEnvironment,
     WranglerFile,
 )
-from reconciler.core.model.proposed import FoundCertificate
-from reconciler.core.model.words import environment_text
-from reconciler.core.ownership import CUSTOM, is_other_stacks, read_mark
-from reconciler.desired.refused import accepts
-from reconciler.desired.rules import check_environment_name
+from reconciler.model.identifiers import is_askable
+from reconciler.model.ownership import CUSTOM, is_other_stacks, read_mark
+from reconciler.model.words import environment_text
+from reconciler.plan.binding_findings import PAGES_ENVIRONMENTS
+from reconciler.plan.inventory import Inventory, take_inventory
+from reconciler.takeover.proposed import FoundCertificate
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 
 import tomli
 
-from reconciler.core.binding_findings import bindings_table
-from reconciler.core.diagnostics import Diagnostic, Pointer, Severity
-from reconciler.core.model import ByCertificate, CertificateName, Declaration, EnvironmentName, WorkerLabel
-from reconciler.core.model.proposed import Proposal, ProposedBinding, ProposedEnvironment, ProposedWorker
-from reconciler.core.model.words import environment_text
+from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.model import ByCertificate, CertificateName, Declaration, EnvironmentName, WorkerLabel
+from reconciler.model.words import environment_text
+from reconciler.plan.binding_findings import bindings_table
 from reconciler.syntax.text import line_end, split_bom
 from reconciler.syntax.toml import Key, Tree, read_tree
+from reconciler.takeover.proposed import Proposal, ProposedBinding, ProposedEnvironment, ProposedWorker
 from reconciler.takeover.write import binding_line, write_tables
 from reconciler.wrangler.splices import NoPlaceError, Splice, apply_splices
 from reconciler.wrangler.toml_style import indent_of, newline_near

@@ -5,22 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 
-from reconciler.core.diagnostics import Diagnostic
-from reconciler.core.identifiers import is_of_other_store, is_placeholder
-from reconciler.core.model import (
-    BindingName,
-    ByCertificate,
-    ById,
-    EnvironmentName,
-    WorkerLabel,
-    WranglerFile,
-)
-from reconciler.core.model.proposed import ProposedBinding, ProposedEnvironment, ProposedWorker
 from reconciler.desired.refused import accepts
 from reconciler.desired.rules import check_binding_name, check_config_path
+from reconciler.findings.diagnostics import Diagnostic
+from reconciler.model import BindingName, ByCertificate, ById, EnvironmentName, WorkerLabel, WranglerFile
+from reconciler.model.identifiers import is_of_other_store, is_placeholder
 from reconciler.takeover import findings as say
 from reconciler.takeover.matching import Matched
 from reconciler.takeover.names import Names, fit_name
+from reconciler.takeover.proposed import ProposedBinding, ProposedEnvironment, ProposedWorker
 from reconciler.takeover.scene import Scene, Site
 
 _FALLBACK = "worker"

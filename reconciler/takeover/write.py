@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator
 import tomlkit
 from tomlkit.items import Comment, Item, Table
 
-from reconciler.core.binding_findings import bindings_table, toml_key
-from reconciler.core.model import ByCertificate, ById, CertificateName, StoreKind, StoreSettings
-from reconciler.core.model.proposed import (
+from reconciler.findings.escape import printable
+from reconciler.model import ByCertificate, ById, CertificateName, StoreKind, StoreSettings
+from reconciler.plan.binding_findings import bindings_table, toml_key
+from reconciler.takeover.proposed import (
     Proposal,
     ProposedBinding,
     ProposedCertificate,
@@ -18,7 +19,6 @@ from reconciler.core.model.proposed import (
     ProposedWorker,
     Suggestion,
 )
-from reconciler.outputs.escape import printable
 
 SCHEMA_LINE = "#:schema ./schemas/mtls.schema.json"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from reconciler.core.binding_findings import Site
-from reconciler.core.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.plan.binding_findings import Site
 from reconciler.workerd.config import Identity, Variable
 from reconciler.workerd.form import BuiltBinding, BuiltWorker
 

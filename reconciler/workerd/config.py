@@ -12,10 +12,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from reconciler.core.certificates import parse_stored
-from reconciler.core.pem import encode
-from reconciler.core.ports import PrivateKey
+from reconciler.model.ports import PrivateKey
 from reconciler.workerd.form import Module, ModuleKind
+from reconciler.x509.certificates import parse_stored
+from reconciler.x509.pem import encode
 
 SOCKET = "http"
 """The name of the socket that the Worker listens on; its address is given on the command line."""

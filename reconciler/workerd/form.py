@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from posixpath import normpath
 
-from reconciler.core.errors import ReconcilerError
+from reconciler.findings.errors import ReconcilerError
 
 
 class ModuleKind(StrEnum):

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
-from reconciler.core.reach import Call, Reach, Reached
+from reconciler.proof.reach import Call, Reach, Reached
 from reconciler.workerd.config import Config, Identity, ServedWorker, Variable, write_config
 from reconciler.workerd.form import Module, ModuleKind
 from reconciler.workerd.said import find_failure

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from reconciler.core.reach import Reached
+from reconciler.proof.reach import Reached
 
 
 @dataclass(frozen=True, slots=True)

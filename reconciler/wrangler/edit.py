@@ -10,9 +10,9 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 
-from reconciler.core.diagnostics import Pointer
-from reconciler.core.errors import EditRefused, InputError
-from reconciler.core.model import FoundBinding
+from reconciler.findings.diagnostics import Pointer
+from reconciler.findings.errors import EditRefused, InputError
+from reconciler.model import FoundBinding
 from reconciler.syntax.text import split_bom
 from reconciler.wrangler.formats import Format, format_of, load
 from reconciler.wrangler.read import environment_table, read_values

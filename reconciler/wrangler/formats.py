@@ -10,9 +10,9 @@ from importlib import import_module
 from pathlib import PurePosixPath
 from typing import Protocol, cast
 
-from reconciler.core.diagnostics import Diagnostic, Place, Severity
-from reconciler.core.errors import InputError
-from reconciler.core.model import EnvironmentName
+from reconciler.findings.diagnostics import Diagnostic, Place, Severity
+from reconciler.findings.errors import InputError
+from reconciler.model import EnvironmentName
 from reconciler.syntax.reading import UnreadableError
 from reconciler.wrangler.splices import Splice
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 
-from reconciler.core.model import EnvironmentName
+from reconciler.model import EnvironmentName
 from reconciler.syntax.jsonc import JsoncError, Node, parse
 from reconciler.wrangler import jsonc_lists
 from reconciler.wrangler.jsonc_style import (

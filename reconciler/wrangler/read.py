@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from reconciler.core.diagnostics import Diagnostic, Place, Pointer, Severity, shorten
-from reconciler.core.errors import InputError
-from reconciler.core.model import EnvironmentName, FoundBinding, WranglerEnvironment, WranglerFile
+from reconciler.findings.diagnostics import Diagnostic, Place, Pointer, Severity, shorten
+from reconciler.findings.errors import InputError
+from reconciler.model import EnvironmentName, FoundBinding, WranglerEnvironment, WranglerFile
 from reconciler.wrangler.formats import load
 from reconciler.wrangler.splices import KEY, environment_path
 from reconciler.wrangler.taken import taken_names

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from reconciler.core.model import EnvironmentName
+from reconciler.model import EnvironmentName
 
 KEY = "mtls_certificates"
 

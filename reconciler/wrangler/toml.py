@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomli
 
-from reconciler.core.model import EnvironmentName
+from reconciler.model import EnvironmentName
 from reconciler.syntax.text import line_end
 from reconciler.syntax.toml import Key, Node, Tree, read_tree
 from reconciler.syntax.toml_spans import Section, Value

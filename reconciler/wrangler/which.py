@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from posixpath import basename, dirname, join, normpath
 
-from reconciler.core.diagnostics import Diagnostic, Place, Severity
+from reconciler.findings.diagnostics import Diagnostic, Place, Severity
 
 NAMES = ("wrangler.json", "wrangler.jsonc", "wrangler.toml")
 """In the order of wrangler's search: each name in every folder up to the root before the next name (wrangler 4.164)."""

@@ -18,9 +18,6 @@ from threading import RLock
 
 import httpx
 
-from reconciler.core.errors import ReconcilerError
-from reconciler.core.model import Entry, StoreSettings
-from reconciler.core.ports import NewEntry, Store, StoreReader
 from reconciler.emulator.account import Account, certificates_of
 from reconciler.emulator.app import answer
 from reconciler.emulator.faults import ON_LISTS, Fault, FaultKind
@@ -28,7 +25,10 @@ from reconciler.emulator.limits import Limiter, RateLimit
 from reconciler.emulator.routes import PREFIX
 from reconciler.emulator.state import ACCOUNT_ID
 from reconciler.emulator.wire import Request
-from reconciler.project import Stores
+from reconciler.findings.errors import ReconcilerError
+from reconciler.model import Entry, StoreSettings
+from reconciler.model.ports import NewEntry, Store, StoreReader
+from reconciler.runs.project import Stores
 from reconciler.stores.cloudflare.access import BASE_URL, find_access
 from reconciler.stores.cloudflare.access import TOKEN as TOKEN_VARIABLE
 from reconciler.stores.cloudflare.client import Client, Time

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from functools import cache, partial
 from typing import NoReturn
 
-from reconciler.core.diagnostics import Place
-from reconciler.core.errors import FileError, LockedError
-from reconciler.core.model.errors import EntryInUse, QuotaReached
+from reconciler.findings.diagnostics import Place
+from reconciler.findings.errors import FileError, LockedError
+from reconciler.model.errors import EntryInUse, QuotaReached
 from reconciler.private.folder import unusable
 from reconciler.stores.database_errors import in_words
 from reconciler.system.atomic import _failure as unwritten

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from posixpath import basename, dirname, join
 
-from reconciler.core.diagnostics import Diagnostic
-from reconciler.core.key_shapes import KeyFile
-from reconciler.core.model import Entry, EntryId, Listing, StoreSettings, Sweep
-from reconciler.core.ports import NewEntry, Store, StoreReader
+from reconciler.findings.diagnostics import Diagnostic
+from reconciler.model import Entry, EntryId, Listing, StoreSettings, Sweep
+from reconciler.model.keys import KeyFile
+from reconciler.model.ports import NewEntry, Store, StoreReader
 from reconciler.stores.local import LocalStore
 from reconciler.system.atomic import is_leftover
 from tests.memory import MemoryFiles

@@ -8,10 +8,10 @@ from datetime import timedelta
 from random import Random
 from typing import Protocol
 
-from reconciler.core.errors import ReconcilerError
-from reconciler.core.model import EntryId, StoreSettings
-from reconciler.core.ports import NewEntry
-from reconciler.project import Stores
+from reconciler.findings.errors import ReconcilerError
+from reconciler.model import EntryId, StoreSettings
+from reconciler.model.ports import NewEntry
+from reconciler.runs.project import Stores
 from reconciler.stores.local import open_in_memory
 from tests.memory import MemoryClock
 from tests.simulation.gate import Gate

@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from reconciler import app
-from reconciler.core.errors import ReconcilerError
-from reconciler.core.model import Change
-from reconciler.core.outcome import Outcome, Step
-from reconciler.core.ports import NewEntry, PrivateKey
-from reconciler.documents.base import to_json
-from reconciler.documents.diagnostics import diagnostics_document
-from reconciler.documents.outcome import outcome_document
-from reconciler.documents.plan import plan_document
-from reconciler.project import Project
+from reconciler.findings.errors import ReconcilerError
+from reconciler.model import Change
+from reconciler.model.ports import NewEntry, PrivateKey
+from reconciler.plan.outcome import Outcome, Step
+from reconciler.records.base import to_json
+from reconciler.records.plan import plan_document
+from reconciler.runs import plan as app
+from reconciler.runs.project import Project
+from reconciler.views.json.diagnostics import diagnostics_document
+from reconciler.views.json.outcome import outcome_document
 from tests.memory import MemoryClock, NoProvers, NoRollers
 from tests.simulation.facts import deployed, digest, parses
 from tests.simulation.gate import Crash, Fault, Gate, Mode, Seen

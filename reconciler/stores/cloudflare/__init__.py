@@ -10,9 +10,9 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-from reconciler.core.diagnostics import Diagnostic
-from reconciler.core.model import StoreSettings
-from reconciler.core.ports import Clock
+from reconciler.findings.diagnostics import Diagnostic
+from reconciler.model import StoreSettings
+from reconciler.model.ports import Clock
 from reconciler.stores.cloudflare.access import GLOBAL_KEY, Access, find_access
 from reconciler.stores.cloudflare.client import Client, Time
 from reconciler.stores.cloudflare.http import DEFAULT_BOUNDS, Bounds

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
-from reconciler.core.model import StoreSettings
-from reconciler.core.model.errors import StoreError
+from reconciler.model import StoreSettings
+from reconciler.model.errors import StoreError
 
 BASE_URL = "CLOUDFLARE_API_BASE_URL"
 REGION = "CLOUDFLARE_COMPLIANCE_REGION"

@@ -18,8 +18,8 @@ from urllib.parse import urlencode
 
 import httpx
 
-from reconciler.core.model.errors import StoreClosed
-from reconciler.core.secrets import Secrets
+from reconciler.findings.secrets import Secrets
+from reconciler.model.errors import StoreClosed
 from reconciler.stores.cloudflare.access import BASE_URL, Access
 from reconciler.stores.cloudflare.errors import Exhausted, NoAnswer, Operation, UnusableReply, refusal
 from reconciler.stores.cloudflare.http import (

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
-from reconciler.core.model import CA_LIMIT
-from reconciler.core.model.errors import (
+from reconciler.findings.secrets import Secrets
+from reconciler.model import CA_LIMIT
+from reconciler.model.errors import (
     AlreadyStored,
     EntryInUse,
     EntryNotFound,
@@ -20,7 +21,6 @@ from reconciler.core.model.errors import (
     StoreRefused,
     UnknownStoreError,
 )
-from reconciler.core.secrets import Secrets
 from reconciler.stores.cloudflare.access import ACCOUNT, GLOBAL_KEY, TOKEN
 from reconciler.stores.cloudflare.wire import Trouble
 

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from reconciler.core.model.errors import StoreError
-from reconciler.core.secrets import Secrets
+from reconciler.findings.secrets import Secrets
+from reconciler.model.errors import StoreError
 from reconciler.stores.cloudflare.access import BASE_URL, Access
 from reconciler.stores.cloudflare.errors import NoAnswer, UnusableReply
 from reconciler.version import __version__

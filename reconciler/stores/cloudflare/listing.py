@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from reconciler.core.calls import PER_PAGE
-from reconciler.core.model import Entry, EntryId, Listing
-from reconciler.core.model.errors import StoreError
+from reconciler.model import Entry, EntryId, Listing
+from reconciler.model.calls import PER_PAGE
+from reconciler.model.errors import StoreError
 from reconciler.stores.cloudflare.wire import ResultInfo
 
 REREADS = 3

@@ -6,8 +6,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
-from reconciler.core.calls import PER_PAGE
-from reconciler.core.model import Listing
+from reconciler.model import Listing
+from reconciler.model.calls import PER_PAGE
 from reconciler.stores.cloudflare.client import Call, Client
 from reconciler.stores.cloudflare.errors import Operation, UnusableReply
 from reconciler.stores.cloudflare.listing import Page, Pages, read_list

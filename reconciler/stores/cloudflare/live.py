@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 from urllib.parse import quote
 
-from reconciler.core.errors import ReconcilerError
-from reconciler.core.model import Entry, EntryId, Live, LiveQuestion, LiveWorker
+from reconciler.findings.errors import ReconcilerError
+from reconciler.model import Entry, EntryId, Live, LiveQuestion, LiveWorker
 from reconciler.stores.cloudflare.client import Call, Client
 from reconciler.stores.cloudflare.errors import Operation, UnusableReply
 from reconciler.stores.cloudflare.live_wire import AssociationBody, HostnamesBody, HyperdriveBody, NamedBody

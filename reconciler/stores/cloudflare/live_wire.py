@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from reconciler.core.model import EntryId
+from reconciler.model import EntryId
 from reconciler.stores.cloudflare.wire import Moment
 
 _CONFIG = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)

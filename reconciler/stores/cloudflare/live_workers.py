@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 from urllib.parse import quote
 
-from reconciler.core.model import EntryId, LiveVersion, LiveWorker
-from reconciler.core.model.live import PAGES
+from reconciler.model import EntryId, LiveVersion, LiveWorker
+from reconciler.model.live import PAGES
 from reconciler.stores.cloudflare.client import Call
 from reconciler.stores.cloudflare.errors import Operation, UnusableReply, WorkerNotFound
 from reconciler.stores.cloudflare.live_wire import (

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
-from reconciler.core.diagnostics import Diagnostic, Severity
-from reconciler.core.model import Entry, EntryId, Listing
-from reconciler.core.model.errors import StoreError
+from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.model import Entry, EntryId, Listing
+from reconciler.model.errors import StoreError
 
 _MOST_ASKED = 3
 """So many that the list lacks are asked for by id. Where there are more, the list lags; that is its habit."""

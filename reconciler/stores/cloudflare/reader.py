@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from reconciler.core.model import Entry, EntryId, Listing
-from reconciler.core.model.errors import EntryNotFound
+from reconciler.model import Entry, EntryId, Listing
+from reconciler.model.errors import EntryNotFound
 from reconciler.stores.cloudflare.client import Call, Client
 from reconciler.stores.cloudflare.errors import Operation, UnusableReply
 from reconciler.stores.cloudflare.lists import LAG_PAUSES_S, REPORT, Lists

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import count
 
-from reconciler.core.model.errors import EntryNotFound
+from reconciler.model.errors import EntryNotFound
 from reconciler.stores.cloudflare.client import Call, Client
 from reconciler.stores.cloudflare.errors import NoAnswer, Operation
 from reconciler.stores.cloudflare.wire import Envelope

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from reconciler.core.diagnostics import Diagnostic, Severity
-from reconciler.core.model.errors import StoreError, StoreRefused
+from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.model.errors import StoreError, StoreRefused
 from reconciler.stores.cloudflare.access import TOKEN, Access
 from reconciler.stores.cloudflare.client import Call, Client
 from reconciler.stores.cloudflare.errors import Operation, PermissionLacking, WrongAccount, permission_of

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 
-from reconciler.core.certificates import Bundle, parse_stored
-from reconciler.core.model import Entry
-from reconciler.core.model.errors import AlreadyStored, StoreError, StoreRefused
-from reconciler.core.pem import find_blocks
-from reconciler.core.ports import NewEntry
+from reconciler.model import Entry
+from reconciler.model.errors import AlreadyStored, StoreError, StoreRefused
+from reconciler.model.ports import NewEntry
 from reconciler.stores.cloudflare.client import Call
 from reconciler.stores.cloudflare.errors import Operation
+from reconciler.x509.certificates import Bundle, parse_stored
+from reconciler.x509.pem import find_blocks
 
 
 def upload_call(path: str, new: NewEntry) -> Call:

@@ -10,10 +10,9 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from reconciler.core.certificates import Bundle
-from reconciler.core.diagnostics import Diagnostic
-from reconciler.core.model import Entry, EntryId, Listing
-from reconciler.core.model.errors import (
+from reconciler.findings.diagnostics import Diagnostic
+from reconciler.model import Entry, EntryId, Listing
+from reconciler.model.errors import (
     AlreadyStored,
     EntryInUse,
     EntryNotFound,
@@ -23,7 +22,7 @@ from reconciler.core.model.errors import (
     UnknownStoreError,
     UseUnknown,
 )
-from reconciler.core.ports import NewEntry
+from reconciler.model.ports import NewEntry
 from reconciler.stores.cloudflare.client import Call, Client
 from reconciler.stores.cloudflare.errors import Exhausted, NoAnswer, Operation, PermissionLacking, WrongAccount
 from reconciler.stores.cloudflare.lists import LAG_PAUSES_S, Lists
@@ -31,6 +30,7 @@ from reconciler.stores.cloudflare.look_back import compare, unlisted
 from reconciler.stores.cloudflare.reader import CloudflareReader, entry_of, is_askable
 from reconciler.stores.cloudflare.retries import backoff_s
 from reconciler.stores.cloudflare.sending import accept, demand_as_sent, demand_same, upload_call
+from reconciler.x509.certificates import Bundle
 
 IN_USE_PATIENCE_S = 60.0
 """How long "in use" may linger after the last user is gone: for all deletes of a run together, not for each."""

@@ -20,8 +20,8 @@ from pydantic import (
     WrapValidator,
 )
 
-from reconciler.core.model import Entry, EntryId
-from reconciler.core.ownership import CUSTOM
+from reconciler.model import Entry, EntryId
+from reconciler.model.ownership import CUSTOM
 
 _CONFIG = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 

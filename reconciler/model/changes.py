@@ -1,0 +1,235 @@
+"""What changes, what waits, and why; the lists of actions, reasons and conditions are closed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from reconciler.model.declared import Gate
+from reconciler.model.found import Entry
+from reconciler.model.words import BindingName, CertificateName, EntryId, EnvironmentName, WorkerLabel
+
+
+class Action(StrEnum):
+    """What a change does."""
+
+    UPLOAD = "upload"
+    BIND = "bind"
+    REBIND = "rebind"
+    UNBIND = "unbind"
+    DEPLOY = "deploy"
+    VERIFY = "verify"
+    RETIRE = "retire"
+
+
+class Phase(StrEnum):
+    """The only order there is: create, bind, put into service, prove, then retire."""
+
+    UPLOAD = "upload"
+    BIND = "bind"
+    DEPLOY = "deploy"
+    VERIFY = "verify"
+    RETIRE = "retire"
+
+
+class Reason(StrEnum):
+    """Why a change is planned; closed and stable."""
+
+    MISSING = "missing"
+    CONTENT_CHANGED = "content-changed"
+    PLACEHOLDER_ID = "placeholder-id"
+    UNKNOWN_ID = "unknown-id"
+    WRONG_ID = "wrong-id"
+    REMOTE_DIFFERS = "remote-differs"
+    REMOVED = "removed"
+    LIVE_DIFFERS = "live-differs"
+    BEFORE_UPLOAD = "before-upload"
+    BEFORE_RETIRE = "before-retire"
+    SUPERSEDED = "superseded"
+    ORPHANED = "orphaned"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One attribute of a certificate that the new one has otherwise; None: the side has no such thing."""
+
+    attribute: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """Put a declared certificate into the store. `name` is the mark it gets; `shared_with` declare the same content."""
+
+    certificate: CertificateName
+    digest: str
+    name: str
+    reasons: tuple[Reason, ...]
+    differences: tuple[Difference, ...] = ()
+    shared_with: tuple[CertificateName, ...] = ()
+
+    action = Action.UPLOAD
+    phase = Phase.UPLOAD
+
+
+@dataclass(frozen=True, slots=True)
+class BindingChange:
+    """Add, change or remove one entry of `mtls_certificates`.
+
+    `before` and `after` are ids; `after` None in a bind or rebind: the id is known once `digest` is uploaded.
+    `remote` None: not declared, so it stays as it is.
+    """
+
+    action: Action
+    worker: WorkerLabel
+    config: str
+    environment: EnvironmentName
+    binding: BindingName
+    reasons: tuple[Reason, ...]
+    certificate: CertificateName | None = None
+    digest: str | None = None
+    before: str | None = None
+    after: EntryId | None = None
+    remote: bool | None = None
+    differences: tuple[Difference, ...] = ()
+
+    phase = Phase.BIND
+
+
+@dataclass(frozen=True, slots=True)
+class ToPresent:
+    """What one binding of a Worker presents after a deploy; `live` is what each serving version presents now.
+
+    `id` None: known once `digest` is uploaded; where there is no digest either it is not bound any more.
+    """
+
+    binding: str
+    id: EntryId | None
+    digest: str | None = None
+    certificate: CertificateName | None = None
+    live: tuple[EntryId | None, ...] = ()
+
+    @property
+    def differs(self) -> bool:
+        """Whether some serving version presents something else; what is not uploaded yet none can present."""
+        pending = self.id is None and self.digest is not None
+        return pending or any(live != self.id for live in self.live)
+
+
+@dataclass(frozen=True, slots=True)
+class Deploy:
+    """Hand one environment of a wrangler file to wrangler, for what serves presents other ids than the file names.
+
+    `script` is the Worker's real name, `serving` the ids of the versions that serve now, `bindings` all that are ours.
+    `built`: what a build made of the file, and is deployed instead.
+    """
+
+    worker: WorkerLabel
+    config: str
+    environment: EnvironmentName
+    script: str
+    reasons: tuple[Reason, ...]
+    bindings: tuple[ToPresent, ...]
+    serving: tuple[str, ...] = ()
+    built: str | None = None
+
+    action = Action.DEPLOY
+    phase = Phase.DEPLOY
+    certificate = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """Prove a certificate at its origin, and do what comes after it only if that succeeds.
+
+    `digest` is the content that is proved. `before` an upload it is not stored yet; before a retire it is the current
+    one that is proved, not what is to go.
+    """
+
+    certificate: CertificateName
+    digest: str
+    origin: str
+    before: Gate
+
+    action = Action.VERIFY
+    phase = Phase.VERIFY
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """What it is for."""
+        return (Reason.BEFORE_UPLOAD if self.before is Gate.UPLOAD else Reason.BEFORE_RETIRE,)
+
+
+@dataclass(frozen=True, slots=True)
+class Retire:
+    """Delete one entry. `entry` is what was seen, compared again just before the delete."""
+
+    entry: Entry
+    certificate: CertificateName
+    digest: str
+    reasons: tuple[Reason, ...]
+
+    action = Action.RETIRE
+    phase = Phase.RETIRE
+
+
+Change = Upload | BindingChange | Deploy | Verify | Retire
+
+
+class Condition(StrEnum):
+    """What a retire waits for; closed and stable, in the order in which it is shown."""
+
+    PRUNE_OFF = "prune-off"
+    SUCCESSOR_MISSING = "successor-missing"
+    SUCCESSOR_NOT_VALID = "successor-not-valid"
+    CONTENT_UNKNOWN = "content-unknown"
+    DECLARED_BY_ID = "declared-by-id"
+    BINDINGS_PENDING = "bindings-pending"
+    BOUND_IN_FILE = "bound-in-file"
+    NAMED_IN_FILE = "named-in-file"
+    GRACE = "grace"
+    LISTING_UNSTABLE = "listing-unstable"
+    UNCHECKED = "unchecked"
+    LIVE_UNCHECKED = "live-unchecked"
+    NOT_DEPLOYED = "not-deployed"
+    PRESENTED_LIVE = "presented-live"
+    ROLLBACK_REACH = "rollback-reach"
+    USED_ELSEWHERE = "used-elsewhere"
+    MAX_DELETES = "max-deletes"
+    IN_USE = "in-use"
+    UNPROVED = "unproved"
+    CHANGED_MEANWHILE = "changed-meanwhile"
+    NOT_IN_PLAN = "not-in-plan"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An entry that will go, and what for. `until` only where a time is known; `detail` is for a person."""
+
+    entry: Entry
+    certificate: CertificateName
+    condition: Condition
+    detail: str
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """A declared certificate that the store has already. `ours`: under a mark of this stack."""
+
+    certificate: CertificateName
+    entry: Entry
+    ours: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """What an offline plan can't say, because only the store knows."""
+
+    certificate: CertificateName | None
+    worker: WorkerLabel | None
+    environment: EnvironmentName
+    binding: BindingName | None
+    message: str

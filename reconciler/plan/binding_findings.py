@@ -1,0 +1,202 @@
+"""What is said about bindings and the files they stand in: each finding with its place and what to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from difflib import get_close_matches
+
+from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.model import (
+    BindingName,
+    ByCertificate,
+    ById,
+    CertificateName,
+    Declaration,
+    DeclaredBinding,
+    DeclaredWorker,
+    EnvironmentName,
+    FoundBinding,
+    WranglerEnvironment,
+    WranglerFile,
+)
+from reconciler.model.words import environment_text
+from reconciler.x509.certificates import rfc3339
+
+_MOST_COMPARED = 30
+"""Environments of one file: ten thousand names, each compared with as many, would take minutes."""
+
+PAGES_ENVIRONMENTS = ("preview", "production")
+"""The only environments that wrangler takes in the file of a Pages project."""
+
+
+def bindings_table(label: str, environment: EnvironmentName) -> str:
+    """The header of the table in mtls.toml that declares the bindings of an environment."""
+    return f"[workers.{label}{'' if environment is None else f'.env.{toml_key(environment)}'}.bindings]"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One environment of one Worker, declared and found."""
+
+    declaration: Declaration
+    worker: DeclaredWorker
+    file: WranglerFile
+    environment: EnvironmentName
+    found: WranglerEnvironment
+
+    @property
+    def text(self) -> str:
+        """The place in words, for a message."""
+        return f"{self.file.path} ({environment_text(self.environment)})"
+
+    def declared_at(self, binding: str | None = None) -> Pointer:
+        """Where mtls.toml declares it."""
+        where: tuple[str | int, ...] = ("workers", self.worker.label)
+        where += ("bindings",) if self.environment is None else ("env", self.environment, "bindings")
+        return Pointer(self.declaration.path, where + ((binding,) if binding else ()), at_key=binding is not None)
+
+
+def account_id_declared(site: Site, binding: BindingName, text: str) -> Diagnostic:
+    """Rule 7: the embedded store does not bind a real account's id."""
+    message = f"{binding} shall have the id {text} of a real account, but the store is the embedded one"
+    hint = 'set `kind = "cloudflare"` in `[store]`, or bind an id that begins with 10ca1000-'
+    return Diagnostic(Severity.ERROR, "account-id-declared", message, site.declared_at(binding), hint)
+
+
+def account_id_in_file(file: WranglerFile, keys: tuple[str | int, ...], found: FoundBinding) -> Diagnostic:
+    """Rule 7: the embedded store changes nothing in a file with a real account's id."""
+    message = (
+        f"{file.path} has the id {found.certificate_id} of a real account;"
+        " the embedded store changes nothing in such a file"
+    )
+    hint = 'set `kind = "cloudflare"` in `[store]`, or put a placeholder in the place of that id'
+    pointer = Pointer(file.path, (*keys, "mtls_certificates", found.index, "certificate_id"))
+    return Diagnostic(Severity.ERROR, "account-id-in-file", message, pointer, hint)
+
+
+def account_differs(site: Site, account_id: str) -> Diagnostic:
+    """Ids are per account: one of another account's means nothing there."""
+    message = f"{site.text} is of the account {site.found.account_id}, but the store is that of {account_id}"
+    hint = "declare that environment in an mtls.toml of its own, with its account in `[store]`"
+    return Diagnostic(Severity.ERROR, "account-differs", message, site.declared_at(), hint)
+
+
+def unknown_entry(site: Site, binding: BindingName, text: str) -> Diagnostic:
+    """Rule 6: a declared id that the store was asked for and does not know."""
+    message = f"{binding} shall have the id {text}, which the store does not know"
+    hint = "look the id up where that entry is managed; it may have been rotated or deleted there"
+    return Diagnostic(Severity.ERROR, "unknown-entry", message, site.declared_at(binding), hint)
+
+
+def binding_to_ca(site: Site, binding: BindingName, text: str) -> Diagnostic:
+    """A Worker presents leaf certificates only."""
+    message = f"{binding} shall have the id {text}, which is a CA; a Worker can't present one"
+    return Diagnostic(
+        Severity.ERROR, "binding-to-ca", message, site.declared_at(binding), "bind the id of a leaf certificate"
+    )
+
+
+def target_expired(
+    site: Site, binding: BindingName, target: str, ended: datetime, certificate: CertificateName | None
+) -> Diagnostic:
+    """Rule 10: no binding moves to a certificate that every origin refuses."""
+    message = f"{binding} in {site.text} is not changed: {target} expired on {rfc3339(ended)}"
+    hint = "replace the certificate file with a valid certificate" if certificate else "declare the ID of a valid one"
+    where = site.declared_at(binding)
+    return Diagnostic(Severity.ERROR, "certificate-expired", message, where, hint, certificate)
+
+
+def binding_name_taken(site: Site, binding: BindingName) -> Diagnostic:
+    """wrangler refuses a name that stands twice among the bindings of one environment."""
+    message = f"{binding} is already a binding of another kind in {site.text}: {site.found.taken[binding]}"
+    hint = "wrangler refuses a name that stands twice; choose another"
+    return Diagnostic(Severity.ERROR, "binding-name-taken", message, site.declared_at(binding), hint)
+
+
+def unknown_environment(
+    declaration: Declaration, worker: DeclaredWorker, file: WranglerFile, name: EnvironmentName
+) -> Diagnostic:
+    """An environment is never created here: a misspelt one would become a Worker of its own."""
+    known = [other for other in file.environments if other is not None]
+    near = get_close_matches(name or "", known, n=1) if len(known) <= _MOST_COMPARED else []
+    hint = f"did you mean `{near[0]}`?" if near else f"add [env.{name}] to {file.path} first; it is never created here"
+    message = f"{file.path} has no environment {name!r}"
+    pointer = Pointer(declaration.path, ("workers", worker.label, "env", name or ""), at_key=True)
+    return Diagnostic(Severity.ERROR, "unknown-environment", message, pointer, hint)
+
+
+def pages_environment(site: Site) -> Diagnostic:
+    """A Pages project has two environments, and wrangler stops at any other."""
+    message = f"{site.file.path} is of a Pages project, where wrangler takes no environment {site.environment!r}"
+    hint = f"Pages has only {' and '.join(PAGES_ENVIRONMENTS)}"
+    return Diagnostic(Severity.ERROR, "pages-environment", message, site.declared_at(), hint)
+
+
+def undeclared_binding(
+    file: WranglerFile,
+    found: FoundBinding,
+    environment: EnvironmentName,
+    owner: CertificateName,
+    *,
+    ca: bool = False,
+) -> Diagnostic:
+    """Rule 3: a binding of ours where nothing declares it. `ca`: nothing could, for it presents a CA."""
+    where: tuple[str | int, ...] = () if environment is None else ("env", environment)
+    table = "bindings" if environment is None else f"env.{environment}.bindings"
+    message = (
+        f"{found.binding} in {file.path} ({environment_text(environment)}) presents an entry of {owner!r}"
+        " and is not declared; it is left alone"
+    )
+    hint = f"declare it in the Worker's `{table}`, or remove it from {file.path}"
+    if ca:
+        hint = f"a Worker can't present a CA: put the id of a leaf there, or remove it from {file.path}"
+    pointer = Pointer(file.path, (*where, "mtls_certificates", found.index))
+    return Diagnostic(Severity.WARNING, "undeclared-binding", message, pointer, hint)
+
+
+def undeclared_environment(
+    declaration: Declaration, worker: DeclaredWorker, file: WranglerFile, environment: str
+) -> Diagnostic:
+    """Rule 3: wrangler deploys such an environment without any certificate, and says so in a warning only."""
+    message = f"{file.path} has the environment {environment!r}, for which nothing is declared"
+    lines = [
+        bindings_table(worker.label, environment),
+        *(_binding_line(binding) for binding in worker.environments.get(None, ())),
+    ]
+    hint = (
+        "wrangler does not inherit mtls_certificates; add these lines to mtls.toml (the table alone says that it has"
+        " none):\n" + "\n".join(lines)
+    )
+    pointer = Pointer(declaration.path, ("workers", worker.label))
+    return Diagnostic(Severity.WARNING, "undeclared-environment", message, pointer, hint)
+
+
+def previews_unmanaged(file: WranglerFile) -> Diagnostic:
+    """`previews` has bindings of its own, which are not inherited either."""
+    message = f"{file.path} has `previews`, whose mtls_certificates are not written by mtlsctl"
+    hint = "write the ids that a preview needs there by hand: `mtlsctl output NAME`; an entry named there is kept"
+    severity = Severity.WARNING if file.previews else Severity.INFO
+    return Diagnostic(severity, "previews-unmanaged", message, Pointer(file.path, ("previews",)), hint)
+
+
+def rebuild_needed(file: WranglerFile, built: str) -> Diagnostic:
+    """wrangler deploys what a build made of the file."""
+    message = f"wrangler deploys {built}, which a build makes of {file.path}; it does not have these ids"
+    hint = "build again after `mtlsctl apply`, before you deploy"
+    return Diagnostic(Severity.WARNING, "rebuild-needed", message, Pointer(file.path), hint)
+
+
+def toml_key(name: str) -> str:
+    """A key of TOML that means this name."""
+    bare = name.isascii() and name.replace("-", "").replace("_", "").isalnum()
+    return name if bare else '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _binding_line(declared: DeclaredBinding) -> str:
+    match declared.target:
+        case ByCertificate(certificate):
+            value = f'"{certificate}"'
+        case ById(entry):
+            value = f'{{ id = "{entry}" }}'
+    return f"{toml_key(declared.binding)} = {value}"

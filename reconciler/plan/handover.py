@@ -1,0 +1,95 @@
+"""Which entries of the store are ours: by their mark, by a former name, or handed over in `supersedes`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.model import CertificateName, Declaration, Entry, EntryId
+from reconciler.model.identifiers import IdKind, kind_of_id
+from reconciler.model.ownership import CUSTOM, is_other_stacks, is_ours, read_mark
+
+
+def find_owned(
+    declaration: Declaration, entries: tuple[Entry, ...], problems: list[Diagnostic]
+) -> dict[EntryId, CertificateName]:
+    """Every entry that is ours, with the declared or former certificate that it is of; what is in doubt is said."""
+    former = _former_names(declaration)
+    owned: dict[EntryId, CertificateName] = {}
+    for entry in entries:
+        mark = read_mark(entry)
+        if mark is None:
+            continue
+        if is_ours(mark, declaration):
+            owned[entry.id] = former.get(mark.certificate, mark.certificate)
+        elif mark.stack in declaration.former_stacks and mark.certificate in former:
+            owned[entry.id] = former[mark.certificate]
+    marked = {mark.certificate for entry in entries if (mark := read_mark(entry)) is not None}
+    for name, item, index in _superseded_items(declaration):
+        handed_over = _handed_over(declaration, entries, name, item, index, problems)
+        for entry in handed_over:
+            owned.setdefault(entry.id, name)
+        named = any(item in (entry.id, entry.name) for entry in entries)
+        if not named and CertificateName(item) not in marked:
+            problems.append(_superseded_nothing(declaration, name, item, index))
+    return owned
+
+
+def _superseded_nothing(declaration: Declaration, name: CertificateName, item: str, index: int) -> Diagnostic:
+    """It is gone, as it should be in the end, or misspelt: said, and no more."""
+    return Diagnostic(
+        Severity.INFO,
+        "supersedes-nothing",
+        f"{item!r} in `supersedes` of {name!r} is in the store under no id and no name",
+        Pointer(declaration.path, ("certificates", name, "supersedes", index)),
+        "it was retired, and can be taken out; or it is misspelt",
+        name,
+    )
+
+
+def _superseded_items(declaration: Declaration) -> Iterator[tuple[CertificateName, str, int]]:
+    for name, certificate in declaration.certificates.items():
+        for index, item in enumerate(certificate.supersedes):
+            yield name, item, index
+
+
+def _former_names(declaration: Declaration) -> dict[CertificateName, CertificateName]:
+    """Former names of declared certificates, to the names they have now. No declared name is among them."""
+    items = _superseded_items(declaration)
+    return {CertificateName(item): name for name, item, _ in items if kind_of_id(item) is IdKind.PLACEHOLDER}
+
+
+def _handed_over(
+    declaration: Declaration,
+    entries: tuple[Entry, ...],
+    name: CertificateName,
+    item: str,
+    index: int,
+    problems: list[Diagnostic],
+) -> tuple[Entry, ...]:
+    """The foreign entry that an item of `supersedes` hands over; nothing where it is gone already, or in doubt."""
+    by_id = kind_of_id(item) is not IdKind.PLACEHOLDER
+    found = [entry for entry in entries if (entry.id == item if by_id else entry.name == item)]
+    found = [entry for entry in found if not is_ours(read_mark(entry), declaration)]
+    pointer = Pointer(declaration.path, ("certificates", name, "supersedes", index))
+    if len(found) > 1:
+        ids = ", ".join(sorted(entry.id for entry in found))
+        message = f"{item!r} in `supersedes` of {name!r} names {len(found)} entries of the store"
+        hint = f"names are not unique there; give the id instead: {ids}"
+        problems.append(Diagnostic(Severity.ERROR, "supersedes-ambiguous", message, pointer, hint, name))
+        return ()
+    for entry in found:
+        mark = read_mark(entry)
+        refusal = None
+        if is_other_stacks(mark, declaration):
+            refusal = f"belongs to the stack {mark.stack!r}" if mark else None
+        elif entry.type != CUSTOM:
+            refusal = f"is managed by Cloudflare (type {entry.type!r})"
+        elif entry.ca != declaration.certificates[name].ca:
+            refusal = "is a CA" if entry.ca else "is no CA"
+        if refusal is not None:
+            message = f"{item!r} in `supersedes` of {name!r} {refusal}; it is left alone"
+            hint = "remove it from `supersedes`"
+            problems.append(Diagnostic(Severity.WARNING, "supersedes-refused", message, pointer, hint, name))
+            return ()
+    return tuple(found)

@@ -1,0 +1,243 @@
+"""The store's entries, sorted by what they are to this declaration: wanted, superseded, orphaned, or none of ours."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.model import (
+    ByCertificate,
+    CertificateName,
+    Declaration,
+    Desired,
+    Entry,
+    EntryId,
+    Listing,
+    Reason,
+    WorkerLabel,
+    WranglerFile,
+)
+from reconciler.model.ownership import CUSTOM, is_other_stacks, is_ours, read_mark
+from reconciler.plan.handover import find_owned
+from reconciler.x509.certificates import subject_text
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """An entry that is ours and no longer wanted. `successor` is what its certificate declares now, if stored; of an
+    orphan, what was uploaded later for the same subject."""
+
+    entry: Entry
+    certificate: CertificateName
+    reason: Reason
+    successor: Entry | None
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """`current`: declared certificates that are stored. `refused`: those whose entry can't be used. `owned`: the
+    certificate for which an entry is ours, by mark or handed over; wanted or not."""
+
+    entries: Mapping[EntryId, Entry]
+    current: Mapping[CertificateName, Entry]
+    refused: frozenset[CertificateName]
+    leaving: tuple[Leaving, ...]
+    owned: Mapping[EntryId, CertificateName]
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def take_inventory(desired: Desired, listing: Listing, files: Mapping[WorkerLabel, WranglerFile]) -> Inventory:
+    """Rules 1, 2 and 4 of the reconciler: who is wanted, adopted, superseded, newer, orphaned."""
+    declaration = desired.declaration
+    problems: list[Diagnostic] = []
+    current, refused = _find_wanted(desired, listing.entries, _bound_ids(declaration, files), problems)
+    owned = find_owned(declaration, listing.entries, problems)
+    wanted_digests = {bundle.digest for bundle in desired.bundles.values()}
+    leaving: list[Leaving] = []
+    newest: dict[str, Entry] | None = None
+    for entry in listing.entries:
+        certificate = owned.get(entry.id)
+        if certificate is None or entry.bundle is None or entry.bundle.digest in wanted_digests:
+            continue
+        if certificate not in declaration.certificates:
+            newest = _newest_by_subject(listing.entries, owned) if newest is None else newest
+            leaving.append(Leaving(entry, certificate, Reason.ORPHANED, _renewal_of(entry, newest)))
+            continue
+        if certificate not in desired.bundles:
+            continue  # its file is bad, so this entry may be the very one that is declared
+        successor = current.get(certificate)
+        if successor is not None and not _is_older(entry, successor):
+            problems.append(_newer_entry(declaration, entry, certificate, successor))
+            continue
+        leaving.append(Leaving(entry, certificate, Reason.SUPERSEDED, successor))
+    return Inventory(
+        entries={entry.id: entry for entry in listing.entries},
+        current=current,
+        refused=refused,
+        leaving=tuple(leaving),
+        owned=owned,
+        diagnostics=tuple(problems),
+    )
+
+
+def _newest_by_subject(entries: Iterable[Entry], owned: Mapping[EntryId, CertificateName]) -> dict[str, Entry]:
+    """For each subject the entry of ours that was uploaded last; worked out once, and only where there are orphans."""
+    timed = [(one.uploaded_on, one.id, one) for one in entries if one.id in owned and one.uploaded_on is not None]
+    in_order = (one for _, _, one in sorted(timed, key=lambda item: item[:2]))
+    return {subject_text(one.bundle.leaf): one for one in in_order if one.bundle is not None}
+
+
+def _renewal_of(entry: Entry, newest: Mapping[str, Entry]) -> Entry | None:
+    """The newest entry of ours that was uploaded later for the same subject.
+
+    An orphan's content may have been shared with a certificate that is still declared, and was rotated since: the mark
+    names only one of them. Its grace then counts from that rotation.
+    """
+    later = newest.get(subject_text(entry.bundle.leaf)) if entry.bundle else None
+    return later if later is not None and _is_older(entry, later) else None
+
+
+def _is_older(entry: Entry, successor: Entry) -> bool:
+    """Unknown times are doubts, and a doubt keeps the entry."""
+    if entry.uploaded_on is None or successor.uploaded_on is None:
+        return False
+    return entry.uploaded_on < successor.uploaded_on
+
+
+def _newer_entry(declaration: Declaration, entry: Entry, certificate: CertificateName, current: Entry) -> Diagnostic:
+    return Diagnostic(
+        Severity.WARNING,
+        "newer-entry",
+        f"the store has a newer entry for {certificate!r}, {entry.id} ({entry.name!r}), uploaded after the declared one"
+        f" ({current.id}); it is kept",
+        Pointer(declaration.path, ("certificates", certificate, "certificate")),
+        "a newer checkout may have uploaded it: update this one; after a revert it is the way forward; it is retired"
+        " once a certificate that was uploaded after it is declared",
+        certificate,
+    )
+
+
+# --- wanted ---------------------------------------------------------------------------------------------------------
+
+
+def _bound_ids(declaration: Declaration, files: Mapping[WorkerLabel, WranglerFile]) -> set[str]:
+    """Ids that stand at a declared binding of a declared certificate."""
+    found: set[str] = set()
+    for worker in declaration.workers.values():
+        file = files.get(worker.label)
+        for environment, bindings in worker.environments.items():
+            there = file.environments.get(environment) if file else None
+            for binding in bindings:
+                at = there.find(binding.binding) if there and isinstance(binding.target, ByCertificate) else None
+                if at is not None:
+                    found.add(at.certificate_id)
+    return found
+
+
+def _find_wanted(
+    desired: Desired, entries: Iterable[Entry], bound: set[str], problems: list[Diagnostic]
+) -> tuple[dict[CertificateName, Entry], frozenset[CertificateName]]:
+    by_content: dict[str, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        if entry.bundle is not None:
+            by_content[entry.bundle.digest].append(entry)
+    current: dict[CertificateName, Entry] = {}
+    refused: set[CertificateName] = set()
+    for name, bundle in desired.bundles.items():
+        same = by_content.get(bundle.digest, [])
+        doubts = {entry.id: _why_not(desired.declaration, name, entry) for entry in same}
+        good = [entry for entry in same if doubts[entry.id] is None]
+        if good:
+            current[name] = good[0] if len(good) == 1 else _preferred(desired.declaration, good, bound)
+            if current[name].bundle != bundle:
+                problems.append(_order_differs(desired.declaration, name, current[name]))
+        elif same:
+            refused.add(name)
+            problems.extend(doubt for doubt in (doubts[same[0].id],) if doubt is not None)
+    return current, frozenset(refused)
+
+
+def _preferred(declaration: Declaration, entries: list[Entry], bound: set[str]) -> Entry:
+    return min(entries, key=lambda entry: _preference(declaration, entry, bound))
+
+
+def _preference(declaration: Declaration, entry: Entry, bound: set[str]) -> tuple[bool, bool, datetime, str]:
+    """Of several entries with one content: the bound one, then the marked, then the oldest, then by id."""
+    marked = is_ours(read_mark(entry), declaration)
+    return entry.id not in bound, not marked, entry.uploaded_on or _NEVER, entry.id
+
+
+class Preference(StrEnum):
+    """What makes an entry the current one of its content; where there is only one, that."""
+
+    ONLY = "only"
+    BOUND = "bound"
+    MARKED = "marked"
+    OLDEST = "oldest"
+    FIRST_ID = "first-id"
+
+
+def preference_of(
+    desired: Desired, listing: Listing, files: Mapping[WorkerLabel, WranglerFile], name: CertificateName, current: Entry
+) -> Preference:
+    """By what the `current` entry of a declared certificate won over the others with the same content."""
+    digest = desired.bundles[name].digest
+    others = (entry for entry in listing.entries if entry.bundle and entry.bundle.digest == digest)
+    usable = [entry for entry in others if entry.id != current.id and not _why_not(desired.declaration, name, entry)]
+    if not usable:
+        return Preference.ONLY
+    bound = _bound_ids(desired.declaration, files)
+    mine = _preference(desired.declaration, current, bound)
+    next_best = min(_preference(desired.declaration, entry, bound) for entry in usable)
+    ranks = (Preference.BOUND, Preference.MARKED, Preference.OLDEST, Preference.FIRST_ID)
+    return next(rank for rank, own, other in zip(ranks, mine, next_best, strict=True) if own != other)
+
+
+def _why_not(declaration: Declaration, name: CertificateName, entry: Entry) -> Diagnostic | None:
+    """Why an entry of the right content still can't serve; entries can't be changed, so each is an error."""
+    pointer = Pointer(declaration.path, ("certificates", name))
+    declared = declaration.certificates[name]
+    mark = read_mark(entry)
+
+    def refuse(code: str, message: str, hint: str) -> Diagnostic:
+        return Diagnostic(Severity.ERROR, code, message, pointer, hint, name)
+
+    if entry.type != CUSTOM:
+        return refuse(
+            "entry-managed",
+            f"the store has the content of {name!r} as {entry.id}, managed by Cloudflare (type {entry.type!r})",
+            "that entry belongs to Gateway or Access and can't be bound; declare another certificate",
+        )
+    if entry.ca != declared.ca:
+        kind = "a CA" if entry.ca else "a leaf certificate"
+        return refuse(
+            "entry-ca-differs",
+            f"the store has the content of {name!r} as {entry.id}, uploaded as {kind}; that can't be changed",
+            f"set `ca = {str(entry.ca).lower()}`, or delete that entry where it was made and run again",
+        )
+    if is_other_stacks(mark, declaration):
+        stack = mark.stack if mark else ""
+        return refuse(
+            "entry-of-other-stack",
+            f"the store has the content of {name!r} as {entry.id}, which belongs to the stack {stack!r}",
+            f'bind it with `{{ id = "{entry.id}" }}`, or, if this stack was called {stack!r} before, add that name to'
+            " `former_stacks`",
+        )
+    return None
+
+
+def _order_differs(declaration: Declaration, name: CertificateName, entry: Entry) -> Diagnostic:
+    return Diagnostic(
+        Severity.WARNING,
+        "chain-order",
+        f"the store holds the certificates of {name!r} ({entry.id}) in another order than the file",
+        Pointer(declaration.path, ("certificates", name, "certificate")),
+        "the leaf must come first for the handshake; if the stored order is wrong, upload a renewed certificate",
+        name,
+    )

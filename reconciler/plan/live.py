@@ -1,0 +1,188 @@
+"""Desired, file and live, side by side: who presents which certificate right now, and what still needs a deploy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from reconciler.model import (
+    Actual,
+    ByCertificate,
+    ById,
+    CertificateName,
+    DeclaredWorker,
+    Desired,
+    EntryId,
+    EnvironmentName,
+    Live,
+    LiveVersion,
+    StoreKind,
+    StoreSettings,
+    WorkerLabel,
+    WranglerEnvironment,
+    WranglerFile,
+)
+from reconciler.model.live import PAGES
+from reconciler.plan.inventory import Inventory
+
+
+class LiveState(StrEnum):
+    """How what serves stands to what the wrangler file names."""
+
+    IN_SYNC = "in-sync"
+    NEEDS_DEPLOY = "needs-deploy"
+    SPLIT = "split"
+    NOT_DEPLOYED = "not-deployed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """What one serving version presents; `id` None: it has no such binding. `share` in percent."""
+
+    version: str
+    share: float
+    id: EntryId | None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveBinding:
+    """One binding of one Worker and environment. `desired` None: not declared, or not stored yet.
+
+    `file` None: the file has no such binding. `detail` says why the state is unknown.
+    """
+
+    worker: WorkerLabel
+    config: str
+    environment: EnvironmentName
+    script: str | None
+    binding: str
+    state: LiveState
+    certificate: CertificateName | None = None
+    desired: EntryId | None = None
+    file: str | None = None
+    live: tuple[Presented, ...] = ()
+    detail: str | None = None
+
+
+def target_of(file: WranglerFile, environment: EnvironmentName) -> str | None:
+    """What stands for the Worker of an environment in `Live.workers`; None where the file gives it no name.
+
+    A Pages project has two sides: its preview, and production, which is the top level's too.
+    """
+    there = file.environments.get(environment)
+    script = there.script if there else None
+    if script is None or not file.pages:
+        return script
+    return f"{PAGES}{script}/{'preview' if environment == 'preview' else 'production'}"
+
+
+def is_elsewhere(store: StoreSettings, found: WranglerEnvironment) -> bool:
+    """Whether an environment is of another account than the store: its ids mean nothing here, nor its Worker's name."""
+    ours = store.account_id if store.kind is StoreKind.CLOUDFLARE else None
+    return ours is not None and found.account_id not in (None, ours)
+
+
+def count_versions(live: Live) -> int:
+    """The versions that were read: they never change, so another look of the same run reads none of them."""
+    workers = (worker for target, worker in live.workers.items() if not target.startswith(PAGES))
+    return sum(len(worker.versions) for worker in workers if worker is not None)
+
+
+def targets_of(desired: Desired, files: Mapping[WorkerLabel, WranglerFile]) -> tuple[str, ...]:
+    """Everything declared that can be live, each once."""
+    found = (target_of(file, environment) for _, environment, file in declared_environments(desired, files))
+    return tuple(dict.fromkeys(target for target in found if target is not None))
+
+
+def declared_environments(
+    desired: Desired, files: Mapping[WorkerLabel, WranglerFile]
+) -> Iterator[tuple[DeclaredWorker, EnvironmentName, WranglerFile]]:
+    """Every declared environment whose file was read and has it."""
+    for label, worker in sorted(desired.declaration.workers.items()):
+        file = files.get(label)
+        for environment in worker.environments:
+            if file is not None and environment in file.environments:
+                yield worker, environment, file
+
+
+def compare_live(desired: Desired, actual: Actual, inventory: Inventory | None) -> tuple[LiveBinding, ...]:
+    """A row for each binding that a declared environment declares, has in its file, or presents. () unless asked."""
+    if actual.live is None:
+        return ()
+    rows: list[LiveBinding] = []
+    for worker, environment, file in declared_environments(desired, actual.files):
+        seen = _Seen(worker, environment, file, actual.live, inventory, desired.declaration.store)
+        rows.extend(seen.row(name) for name in seen.names())
+    return tuple(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One environment, from all three sides."""
+
+    worker: DeclaredWorker
+    environment: EnvironmentName
+    file: WranglerFile
+    live: Live
+    inventory: Inventory | None
+    store: StoreSettings
+
+    def names(self) -> tuple[str, ...]:
+        """Declared ones first, then the file's, then those that are only live."""
+        declared = [str(binding.binding) for binding in self.worker.environments[self.environment]]
+        there = [found.binding for found in self.file.environments[self.environment].bindings]
+        live = [name for version in self._serving() for name in sorted(version.bindings)]
+        return tuple(dict.fromkeys((*declared, *there, *live)))
+
+    def row(self, name: str) -> LiveBinding:
+        declared = next((one for one in self.worker.environments[self.environment] if one.binding == name), None)
+        there = self.file.environments[self.environment]
+        found = there.find(name)
+        live = tuple(Presented(one.id, one.share or 0.0, one.bindings.get(name)) for one in self._serving())
+        state, detail = self._state(found.certificate_id if found else None, live)
+        certificate, wanted = self._wanted(declared.target if declared else None)
+        return LiveBinding(
+            worker=self.worker.label,
+            config=self.file.path,
+            environment=self.environment,
+            script=there.script,
+            binding=name,
+            state=state,
+            certificate=certificate,
+            desired=wanted,
+            file=found.certificate_id if found else None,
+            live=live,
+            detail=detail,
+        )
+
+    def _serving(self) -> tuple[LiveVersion, ...]:
+        target = target_of(self.file, self.environment)
+        if is_elsewhere(self.store, self.file.environments[self.environment]):
+            return ()
+        found = self.live.workers.get(target) if target is not None else None
+        return found.serving if found else ()
+
+    def _state(self, file_id: str | None, live: tuple[Presented, ...]) -> tuple[LiveState, str | None]:
+        target = target_of(self.file, self.environment)
+        if is_elsewhere(self.store, self.file.environments[self.environment]):
+            return LiveState.UNKNOWN, "it is of another account than the store"
+        if target is None:
+            return LiveState.UNKNOWN, "the wrangler file gives the Worker no name"
+        if target in self.live.unread:
+            return LiveState.UNKNOWN, self.live.unread[target]
+        if not live:
+            found = self.live.workers.get(target)
+            return LiveState.NOT_DEPLOYED, "nothing of it is deployed" if found else "the account has no such Worker"
+        same = [one.id == file_id for one in live]
+        if all(same):
+            return LiveState.IN_SYNC, None
+        return LiveState.SPLIT if any(same) else LiveState.NEEDS_DEPLOY, None
+
+    def _wanted(self, target: ByCertificate | ById | None) -> tuple[CertificateName | None, EntryId | None]:
+        """The certificate and the entry that a binding is declared to present."""
+        if not isinstance(target, ByCertificate):
+            return None, target.id if target else None
+        entry = self.inventory.current.get(target.certificate) if self.inventory else None
+        return target.certificate, entry.id if entry else None

@@ -1,0 +1,91 @@
+"""Whether uploads fit into the account, and how its quota stands before, while and after a plan is applied."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.model import CA_LIMIT, BindingChange, Desired, Listing, Retire, Upload
+from reconciler.model.ownership import CUSTOM
+from reconciler.plan.renewals import Due, count_renewals
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaCount:
+    """Entries of one sort: allowed, now, at the most while applying, and afterwards.
+
+    `renewals`: how many more the renewals that are due by then will need, until the old entries are retired.
+    """
+
+    limit: int
+    now: int
+    peak: int
+    after: int
+    renewals: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """The account's certificate quota; custom entries only."""
+
+    leaf: QuotaCount
+    ca: QuotaCount
+
+
+def _counts(listing: Listing) -> Mapping[bool, int]:
+    custom = [entry for entry in listing.entries if entry.type == CUSTOM]
+    return {True: sum(entry.ca for entry in custom), False: sum(not entry.ca for entry in custom)}
+
+
+def _limits(desired: Desired) -> Mapping[bool, int]:
+    return {True: CA_LIMIT, False: desired.declaration.store.limit}
+
+
+def within_quota(
+    uploads: Collection[Upload], bindings: Collection[BindingChange], desired: Desired, listing: Listing | None
+) -> tuple[list[Upload], list[BindingChange], list[Diagnostic]]:
+    """Uploads that fit the account; what does not fit is blocked, with its bindings, and said."""
+    if listing is None:
+        return [], list(bindings), []
+    room = {ca: _limits(desired)[ca] - count for ca, count in _counts(listing).items()}
+    fitting: list[Upload] = []
+    problems: list[Diagnostic] = []
+    for upload in sorted(uploads, key=lambda upload: upload.certificate):
+        ca = desired.declaration.certificates[upload.certificate].ca
+        if room[ca] > 0:
+            room[ca] -= 1
+            fitting.append(upload)
+        else:
+            problems.append(_over_quota(desired, upload, ca))
+    out = {upload.digest for upload in uploads} - {upload.digest for upload in fitting}
+    return fitting, [change for change in bindings if change.digest not in out], problems
+
+
+def _over_quota(desired: Desired, upload: Upload, ca: bool) -> Diagnostic:
+    limit = _limits(desired)[ca]
+    kind = "CA certificates" if ca else "certificates"
+    hint = "retire entries that nothing uses" + ("" if ca else ", or raise `limit` in `[store]` where Cloudflare did")
+    message = f"{upload.certificate!r} does not fit into the account: the quota for {kind}, {limit}, is reached"
+    pointer = Pointer(desired.declaration.path, ("certificates", upload.certificate))
+    return Diagnostic(Severity.ERROR, "quota", message, pointer, hint, upload.certificate)
+
+
+def count_quota(
+    desired: Desired,
+    listing: Listing,
+    uploads: list[Upload],
+    retires: list[Retire],
+    due: tuple[Due, ...],
+    now: datetime,
+) -> Quota:
+    counts, limits, renewals = _counts(listing), _limits(desired), count_renewals(desired, due, now)
+
+    def count(ca: bool) -> QuotaCount:
+        more = sum(desired.declaration.certificates[upload.certificate].ca is ca for upload in uploads)
+        fewer = sum(retire.entry.ca is ca for retire in retires)
+        peak = counts[ca] + more
+        return QuotaCount(limits[ca], now=counts[ca], peak=peak, after=peak - fewer, renewals=renewals[ca])
+
+    return Quota(leaf=count(False), ca=count(True))

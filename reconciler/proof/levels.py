@@ -1,0 +1,106 @@
+"""The levels of proof, and what came of each for one certificate. What was not run says so, and proves nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from reconciler.findings.diagnostics import Diagnostic
+from reconciler.findings.errors import ExitCode, strongest
+from reconciler.model import CertificateName, Origin
+from reconciler.proof.observations import Seen
+from reconciler.proof.reach import Reach
+from reconciler.proof.verdicts import EXIT_CODES, Standing
+
+
+class Level(StrEnum):
+    """From the files alone to a real Worker; each proves what the one before can't."""
+
+    FILES = "files"
+    WRANGLER = "wrangler"
+    ORIGIN = "origin"
+    RUNTIME = "runtime"
+
+
+OFFLINE = frozenset({Level.FILES, Level.WRANGLER})
+"""Levels that send nothing to anybody."""
+
+
+class Skip(StrEnum):
+    """Why a level was not run."""
+
+    NOT_DECLARED = "not-declared"
+    NO_PROGRAM = "no-program"
+    NO_KEY = "no-key"
+    NO_CERTIFICATE = "no-certificate"
+    NOT_STORED = "not-stored"
+    NO_ORIGIN_CA = "no-origin-ca"
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """What wrangler would deploy for one binding. `wanted`: the id that it should be, None where nobody can tell."""
+
+    worker: str
+    config: str
+    environment: str | None
+    binding: str
+    found: str | None
+    wanted: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LevelResult:
+    """What came of one level. `verdict` is a stable word; of `seen`, `reach` and `dry_runs` each level has its own."""
+
+    level: Level
+    standing: Standing
+    verdict: str
+    why: str
+    hint: str | None = None
+    findings: tuple[Diagnostic, ...] = ()
+    skipped: Skip | None = None
+    seen: Seen | None = None
+    reach: Reach | None = None
+    dry_runs: tuple[DryRun, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateProof:
+    """All levels of one certificate that were asked for. `fingerprint` None: its file could not be read."""
+
+    certificate: CertificateName
+    fingerprint: str | None
+    not_after: datetime | None
+    origin: Origin | None
+    levels: tuple[LevelResult, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """One run. `demanded`: levels that were asked for by name, so that not to run them is no small thing."""
+
+    stack: str
+    made: datetime
+    demanded: frozenset[Level]
+    certificates: tuple[CertificateProof, ...]
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """1 where something is refuted, 3 where something that should be proved is not."""
+        return strongest(self._code(result) for proof in self.certificates for result in proof.levels)
+
+    def is_missing(self, result: LevelResult) -> bool:
+        """Whether a level was not run that somebody counts on: it was asked for by name, or its proof lacks a key."""
+        neutral = {Skip.NOT_DECLARED, Skip.NO_PROGRAM, Skip.NOT_STORED}
+        return result.skipped is not None and (result.level in self.demanded or result.skipped not in neutral)
+
+    def _code(self, result: LevelResult) -> ExitCode:
+        return ExitCode.BLOCKED if self.is_missing(result) else EXIT_CODES[result.standing]
+
+
+def skip(level: Level, reason: Skip, why: str, hint: str | None = None) -> LevelResult:
+    """A level that was not run."""
+    return LevelResult(level, Standing.SKIPPED, "skipped", why, hint, skipped=reason)

@@ -1,0 +1,67 @@
+"""One proof at an origin, and what a person should know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.model import CertificateName
+from reconciler.proof.observations import Seen
+from reconciler.proof.requests import names_issuer
+from reconciler.proof.verdicts import Judgement, Standing, Verdict
+from reconciler.proof.words import HINTS
+from reconciler.x509.certificates import Bundle
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What came of one probe of an origin."""
+
+    url: str
+    seen: Seen
+    judgement: Judgement
+
+    @property
+    def standing(self) -> Standing:
+        """What it is worth."""
+        return self.judgement.verdict.standing
+
+    @property
+    def note(self) -> str:
+        """The verdict in a word or two: `rejected (unknown_ca)`."""
+        alert = self.seen.ours.alert if self.judgement.verdict is Verdict.REJECTED else None
+        return f"{self.judgement.verdict} ({alert})" if alert else str(self.judgement.verdict)
+
+
+def proof_warnings(name: CertificateName, proof: Proof, bundle: Bundle, where: Pointer) -> Iterator[Diagnostic]:
+    """What of a proof that succeeded somebody should look at."""
+    judgement, request = proof.judgement, proof.seen.ours.request
+    if proof.standing is Standing.PROVED and not judgement.verdict.is_full:
+        message = f"{name!r} passes at {proof.url}, which proves little ({judgement.verdict}): {judgement.why}"
+        yield Diagnostic(Severity.WARNING, "verify-weak", message, where, judgement.hint, name)
+    if proof.seen.ours.cf_ray:
+        yield proxied_warning(name, proof.url, where)
+    if request is not None and request.authorities and not names_issuer(request, bundle):
+        count = len(request.authorities)
+        message = f"no issuer of {name!r} is among the CAs ({count}) that {proof.url} names as those it trusts"
+        hint = "origins may trust more than they name; but some clients choose no certificate then"
+        yield Diagnostic(Severity.WARNING, "issuer-not-named", message, where, hint, name)
+
+
+def proxied_warning(name: CertificateName, url: str, where: Pointer) -> Diagnostic:
+    """Cloudflare stands before the origin: what this machine gets, a deployed Worker may not."""
+    message = f"{url} answers through Cloudflare's proxy, which refuses Workers that present {name!r} there (520)"
+    return Diagnostic(Severity.WARNING, "origin-proxied", message, where, HINTS["proxied"], name)
+
+
+def proof_problem(name: CertificateName, proof: Proof, where: Pointer) -> Diagnostic | None:
+    """Why a step that needs this proof can't be taken; None where it can."""
+    judgement = proof.judgement
+    if proof.standing is Standing.PROVED:
+        return None
+    if proof.standing is Standing.REFUTED:
+        message = f"{proof.url} does not accept {name!r}: {proof.note}: {judgement.why}"
+        return Diagnostic(Severity.ERROR, "verify-refuted", message, where, judgement.hint, name)
+    message = f"{name!r} could not be proved at {proof.url}: {proof.note}: {judgement.why}"
+    return Diagnostic(Severity.ERROR, "verify-inconclusive", message, where, judgement.hint, name)

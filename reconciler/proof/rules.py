@@ -1,0 +1,280 @@
+"""From what was seen to a verdict: a list of named rules, of which the first that fits decides.
+
+The order is part of the meaning: what keeps a proof from being made comes first, then what the origin did with our
+certificate, then what it does with others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from reconciler.proof.alerts import ABOUT_THE_CERTIFICATE, WITHOUT_A_REASON
+from reconciler.proof.observations import End, Moment, Observation, Page, Seen
+from reconciler.proof.reactions import FAULTS, REFUSALS, Reaction, asked, asked_nothing, differs, reaction
+from reconciler.proof.verdicts import Judgement, Verdict
+from reconciler.proof.words import HINTS, REJECTIONS
+from reconciler.x509.certificates import Bundle
+from reconciler.x509.chains import is_self_issued
+
+_PROXY_FAULT = 520
+
+
+_Found = tuple[Verdict, str, str | None] | None
+_Rule = Callable[[Seen], _Found]
+
+
+def judge(seen: Seen) -> Judgement:
+    """The verdict; the rules leave nothing out."""
+    name, (verdict, why, hint) = next((name, found) for name, rule in RULES if (found := rule(seen)) is not None)
+    return Judgement(verdict, name, why, hint)
+
+
+def is_worth_comparing(ours: Observation) -> bool:
+    """Whether the other connections could tell more: where the origin was reached and our side did its part."""
+    return ours.end not in {End.UNREACHABLE, End.SILENT, End.UNTRUSTED, End.NO_TLS, End.LOCAL}
+
+
+def may_be_asked_late(ours: Observation, expect: int | None) -> bool:
+    """Whether one more connection should allow what no Worker can do: to be asked after the handshake."""
+    broke_off = ours.moment is Moment.AFTER and ours.end in {End.ALERT, End.CLOSED, End.SILENT}
+    refused = ours.end is End.ANSWERED and reaction(ours, expect) is Reaction.REFUSED
+    return asked(ours) is False and (broke_off or refused)
+
+
+# --- what keeps a proof from being made -------------------------------------------------------------------------------
+
+
+def _too_late(seen: Seen) -> _Found:
+    late = any(one is not None and one.asked_late for one in (seen.ours, seen.late))
+    if asked(seen.ours) is not False or not late:
+        return None
+    why = "it asks for a certificate only after the handshake, when a Worker can't give one any more"
+    return Verdict.REQUESTED_TOO_LATE, why, HINTS["late"]
+
+
+def _unreachable(seen: Seen) -> _Found:
+    if seen.ours.end is End.UNREACHABLE:
+        return Verdict.UNREACHABLE, f"it could not be reached: {seen.ours.detail}", HINTS["reach"]
+    if seen.ours.end is End.SILENT:
+        return Verdict.UNREACHABLE, f"it was reached and gave no answer: {seen.ours.detail}", HINTS["reach"]
+    return None
+
+
+def _server_untrusted(seen: Seen) -> _Found:
+    if seen.ours.end is not End.UNTRUSTED:
+        return None
+    return Verdict.SERVER_UNTRUSTED, f"its own certificate is not trusted: {seen.ours.detail}", HINTS["origin-ca"]
+
+
+def _no_tls(seen: Seen) -> _Found:
+    if seen.ours.end is not End.NO_TLS:
+        return None
+    return Verdict.INCONCLUSIVE, f"the TLS handshake failed: {seen.ours.detail}", HINTS["tls"]
+
+
+def _local_fault(seen: Seen) -> _Found:
+    if seen.ours.end is not End.LOCAL:
+        return None
+    why = f"the TLS library of this machine does not take this pair: {seen.ours.detail}"
+    return Verdict.NOT_SENT, why, HINTS["pair"]
+
+
+# --- what it did with our certificate ---------------------------------------------------------------------------------
+
+
+def _page_not_sent(seen: Seen) -> _Found:
+    if seen.ours.page is not Page.NO_CERTIFICATE:
+        return None
+    return Verdict.NOT_SENT, "it answers that no certificate was sent (a page of nginx)", HINTS["in-between"]
+
+
+def _page_rejected(seen: Seen) -> _Found:
+    if seen.ours.page is not Page.CERTIFICATE_ERROR:
+        return None
+    why = "it does not accept this certificate (a page of nginx, which has the reason in its error log only)"
+    return Verdict.REJECTED, why, HINTS["log"]
+
+
+def _not_sent(seen: Seen) -> _Found:
+    ours = seen.ours
+    if not asked(ours) or ours.sent or ours.end not in {End.ALERT, End.ANSWERED}:
+        return None
+    why = "it asked for a certificate, and ours was not sent: none of the signatures that it takes fits the key"
+    return Verdict.NOT_SENT, why, HINTS["signatures"]
+
+
+def _more_sent(seen: Seen) -> _Found:
+    """A TLS library may complete a chain from what it knows, which Cloudflare would not. A root more does not matter:
+    the origin trusts it already, or does not.
+    """
+    beyond = tuple(der for der in seen.ours.presented if der not in seen.chain)
+    extra = [one for one in Bundle(beyond).certificates if not is_self_issued(one)] if beyond else []
+    if not seen.ours.sent or not extra:
+        return None
+    why = (
+        f"the TLS library of this machine sent {len(extra)} more certificates than the file has, so this proves nothing"
+    )
+    return Verdict.INCONCLUSIVE, why, HINTS["origin-ca-roots"]
+
+
+def _alert(seen: Seen) -> _Found:
+    ours = seen.ours
+    if ours.end is not End.ALERT or ours.alert not in ABOUT_THE_CERTIFICATE or asked(ours) is False:
+        return None
+    return Verdict.REJECTED, REJECTIONS[ours.alert], HINTS.get(ours.alert, HINTS["log"])
+
+
+def _alert_without_a_reason(seen: Seen) -> _Found:
+    ours = seen.ours
+    if ours.end is not End.ALERT or ours.alert not in WITHOUT_A_REASON or asked(ours) is False:
+        return None
+    if not ours.sent and not differs(seen):
+        return None
+    return Verdict.REJECTED, "it refuses this certificate without a reason", HINTS["log"]
+
+
+def _alert_by_comparison(seen: Seen) -> _Found:
+    ours = seen.ours
+    if ours.end is not End.ALERT or asked(ours) is False or not differs(seen):
+        return None
+    return Verdict.REJECTED, f"it breaks off with {ours.alert}, and only when shown this certificate", HINTS["log"]
+
+
+def _alert_to_all(seen: Seen) -> _Found:
+    if seen.ours.end is not End.ALERT:
+        return None
+    return Verdict.INCONCLUSIVE, f"it breaks off with {seen.ours.alert}, whatever it is shown", HINTS["tls"]
+
+
+def _closed_on_ours(seen: Seen) -> _Found:
+    if seen.ours.end is not End.CLOSED or asked(seen.ours) is False or not differs(seen):
+        return None
+    return Verdict.REJECTED, "it closes the connection without a word when shown this certificate", HINTS["log"]
+
+
+def _closed_on_all(seen: Seen) -> _Found:
+    if seen.ours.end is not End.CLOSED:
+        return None
+    return Verdict.INCONCLUSIVE, f"it closes the connection, whatever it is shown: {seen.ours.detail}", HINTS["reach"]
+
+
+# --- what it answered -------------------------------------------------------------------------------------------------
+
+
+def _no_http(seen: Seen) -> _Found:
+    if seen.ours.end is not End.NO_HTTP:
+        return None
+    return Verdict.INCONCLUSIVE, f"what it answers is no HTTP: {seen.ours.detail}", HINTS["url"]
+
+
+def _proxied_zone(seen: Seen) -> _Found:
+    if seen.ours.status != _PROXY_FAULT or not seen.ours.cf_ray or seen.ours.status == seen.expect:
+        return None
+    return Verdict.INCONCLUSIVE, "Cloudflare, which stands before the origin, answers 520", HINTS["proxied"]
+
+
+def _origin_fault(seen: Seen) -> _Found:
+    if seen.ours.status not in FAULTS or seen.ours.status == seen.expect:
+        return None
+    return Verdict.INCONCLUSIVE, f"it was reached, and answers with a fault, {seen.ours.status}", HINTS["fault"]
+
+
+def _not_requested(seen: Seen) -> _Found:
+    if not asked_nothing(seen.ours) or not asked_nothing(seen.none):
+        return None
+    why = "it does not ask clients for a certificate, so this proves nothing about ours"
+    return Verdict.NOT_REQUESTED, why, HINTS["not-requested"]
+
+
+def _asked_sometimes(seen: Seen) -> _Found:
+    if asked(seen.ours) is not False and not (asked(seen.ours) and asked_nothing(seen.none)):
+        return None
+    return Verdict.INCONCLUSIVE, "it asks for a certificate on some connections only", HINTS["backends"]
+
+
+def _application_refuses(seen: Seen) -> _Found:
+    status = seen.ours.status
+    if status not in REFUSALS or status == seen.expect:
+        return None
+    why = f"the TLS handshake succeeds, and then the application refuses with {status}"
+    return Verdict.INCONCLUSIVE, why, HINTS["application"]
+
+
+def _unexpected_status(seen: Seen) -> _Found:
+    if seen.expect is None or seen.ours.status == seen.expect:
+        return None
+    why = f"the TLS handshake succeeds, and then it answers {seen.ours.status} instead of {seen.expect}"
+    return Verdict.INCONCLUSIVE, why, HINTS["url"]
+
+
+# --- what it does with others -----------------------------------------------------------------------------------------
+
+
+def _not_comparable(seen: Seen) -> _Found:
+    for other, who in ((seen.none, "without a certificate"), (seen.throw_away, "with an unknown certificate")):
+        unsent = other is seen.throw_away and other is not None and asked(other) and not other.sent
+        if unsent or reaction(other, seen.expect) is Reaction.UNCLEAR:
+            what = "not made" if other is None or unsent else _told(other)
+            return (
+                Verdict.INCONCLUSIVE,
+                f"ours passes, but the connection {who} can't be compared: {what}",
+                HINTS["again"],
+            )
+    return None
+
+
+def _told(seen: Observation) -> str:
+    return f"it got {seen.status}" if seen.status is not None else seen.detail or seen.end
+
+
+def _by(none: Reaction, unknown: Reaction, verdict: Verdict, why: str, hint: str | None = None) -> _Rule:
+    def rule(seen: Seen) -> _Found:
+        reactions = reaction(seen.none, seen.expect), reaction(seen.throw_away, seen.expect)
+        return (verdict, why, hint) if reactions == (none, unknown) else None
+
+    return rule
+
+
+def _not_observable(seen: Seen) -> _Found:
+    both = (seen.none, seen.throw_away)
+    if seen.ours.observable or any(reaction(one, seen.expect) is not Reaction.OK for one in both):
+        return None
+    why = "every client passes, and whether it asks for a certificate can't be observed with this Python"
+    return Verdict.INCONCLUSIVE, why, HINTS["python"]
+
+
+_ACCEPTED = "it accepts this certificate, and refuses a client without one and one with an unknown one"
+_OPTIONAL = "it accepts this certificate and refuses an unknown one, but lets clients without one pass"
+_PRESENCE = "it refuses a client without a certificate, but lets any certificate pass, an unknown one too"
+_NOT_VERIFIED = "it asks for a certificate, but lets any client pass; the application may still look at it"
+
+RULES: tuple[tuple[str, _Rule], ...] = (
+    ("too-late", _too_late),
+    ("unreachable", _unreachable),
+    ("server-untrusted", _server_untrusted),
+    ("no-tls", _no_tls),
+    ("local-fault", _local_fault),
+    ("page-not-sent", _page_not_sent),
+    ("page-rejected", _page_rejected),
+    ("not-sent", _not_sent),
+    ("more-sent", _more_sent),
+    ("alert", _alert),
+    ("alert-without-a-reason", _alert_without_a_reason),
+    ("alert-by-comparison", _alert_by_comparison),
+    ("alert-to-all", _alert_to_all),
+    ("closed-on-ours", _closed_on_ours),
+    ("closed-on-all", _closed_on_all),
+    ("no-http", _no_http),
+    ("proxied-zone", _proxied_zone),
+    ("origin-fault", _origin_fault),
+    ("not-requested", _not_requested),
+    ("asked-sometimes", _asked_sometimes),
+    ("application-refuses", _application_refuses),
+    ("unexpected-status", _unexpected_status),
+    ("not-comparable", _not_comparable),
+    ("not-observable", _not_observable),
+    ("accepted", _by(Reaction.REFUSED, Reaction.REFUSED, Verdict.ACCEPTED, _ACCEPTED)),
+    ("optional", _by(Reaction.OK, Reaction.REFUSED, Verdict.OPTIONAL, _OPTIONAL, HINTS["require"])),
+    ("presence-only", _by(Reaction.REFUSED, Reaction.OK, Verdict.PRESENCE_ONLY, _PRESENCE, HINTS["require"])),
+    ("not-verified", _by(Reaction.OK, Reaction.OK, Verdict.NOT_VERIFIED, _NOT_VERIFIED, HINTS["require"])),
+)

@@ -1,0 +1,37 @@
+"""What a call of a real Worker proves."""
+
+from __future__ import annotations
+
+from reconciler.proof.levels import Level, LevelResult, Skip, skip
+from reconciler.proof.reach import Reach, Reached
+from reconciler.proof.reactions import FAULTS, REFUSALS
+from reconciler.proof.verdicts import Standing
+from reconciler.proof.words import HINTS
+
+_STANDINGS = {
+    Reached.ANSWERED: Standing.PROVED,
+    Reached.REJECTED: Standing.REFUTED,
+    Reached.NOT_SENT: Standing.REFUTED,
+    Reached.UNUSABLE: Standing.REFUTED,
+    Reached.SERVER_UNTRUSTED: Standing.INCONCLUSIVE,
+    Reached.UNREACHABLE: Standing.INCONCLUSIVE,
+    Reached.INCONCLUSIVE: Standing.INCONCLUSIVE,
+}
+
+
+def judge_reach(reach: Reach, expect: int | None) -> LevelResult:
+    """The level of a call. An answer proves something only where it is one that accepted clients get."""
+    if reach.reached is Reached.NOT_RUN:
+        return skip(Level.RUNTIME, Skip.NO_PROGRAM, reach.detail)
+    standing, verdict, hint = _STANDINGS[reach.reached], str(reach.reached), None
+    if reach.reached is Reached.ANSWERED and not _is_good(reach.status, expect):
+        standing, verdict, hint = Standing.INCONCLUSIVE, str(Reached.INCONCLUSIVE), HINTS["application"]
+    if reach.proxied:
+        hint = HINTS["proxied"]
+    return LevelResult(Level.RUNTIME, standing, verdict, reach.detail, hint, reach=reach)
+
+
+def _is_good(status: int | None, expect: int | None) -> bool:
+    if expect is not None or status is None:
+        return status == expect
+    return status not in REFUSALS and status not in FAULTS

@@ -1,0 +1,75 @@
+"""The verdicts on a certificate at an origin: stable words, how each stands, and what a person is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from reconciler.findings.errors import ExitCode
+
+
+class Standing(StrEnum):
+    """What a verdict is worth. `skipped`: nothing was done, so nothing is proved."""
+
+    PROVED = "proved"
+    REFUTED = "refuted"
+    INCONCLUSIVE = "inconclusive"
+    SKIPPED = "skipped"
+
+
+class Verdict(StrEnum):
+    """What came of a proof; closed and stable."""
+
+    ACCEPTED = "accepted"
+    OPTIONAL = "optional"
+    PRESENCE_ONLY = "presence-only"
+    NOT_VERIFIED = "not-verified"
+    NOT_REQUESTED = "not-requested"
+    REJECTED = "rejected"
+    NOT_SENT = "not-sent"
+    REQUESTED_TOO_LATE = "requested-too-late"
+    SERVER_UNTRUSTED = "server-untrusted"
+    UNREACHABLE = "unreachable"
+    INCONCLUSIVE = "inconclusive"
+
+    @property
+    def standing(self) -> Standing:
+        """What it is worth."""
+        return _STANDINGS[self]
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the origin accepts this certificate and no other: the only full proof."""
+        return self is Verdict.ACCEPTED
+
+
+_STANDINGS = {
+    Verdict.ACCEPTED: Standing.PROVED,
+    Verdict.OPTIONAL: Standing.PROVED,
+    Verdict.PRESENCE_ONLY: Standing.PROVED,
+    Verdict.NOT_VERIFIED: Standing.PROVED,
+    Verdict.NOT_REQUESTED: Standing.REFUTED,
+    Verdict.REJECTED: Standing.REFUTED,
+    Verdict.NOT_SENT: Standing.REFUTED,
+    Verdict.REQUESTED_TOO_LATE: Standing.REFUTED,
+    Verdict.SERVER_UNTRUSTED: Standing.INCONCLUSIVE,
+    Verdict.UNREACHABLE: Standing.INCONCLUSIVE,
+    Verdict.INCONCLUSIVE: Standing.INCONCLUSIVE,
+}
+
+EXIT_CODES = {
+    Standing.PROVED: ExitCode.OK,
+    Standing.REFUTED: ExitCode.FAILED,
+    Standing.INCONCLUSIVE: ExitCode.BLOCKED,
+    Standing.SKIPPED: ExitCode.OK,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict with the name of the rule that gave it, why, and what to do where there is something to do."""
+
+    verdict: Verdict
+    rule: str
+    why: str
+    hint: str | None = None

@@ -1,0 +1,84 @@
+"""What every JSON document has in common: strict shapes, absent keys left out, times in UTC, places resolved."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, FailFast, PlainSerializer
+from pydantic_core import PydanticSerializationError
+
+from reconciler.findings.diagnostics import Diagnostic, Place, Pointer, Severity
+
+_COMMAND = re.compile(r"##(?=\w*\[)")
+
+Resolve = Callable[[Pointer | Place | None], Place | None]
+"""Turns where a finding is into file, line and column; the shell has the files, this room does not."""
+
+
+def time_text(time: datetime) -> str:
+    """RFC 3339 in UTC, `2027-02-01T00:00:00Z`."""
+    return time.isoformat().replace("+00:00", "Z")
+
+
+UtcTime = Annotated[AwareDatetime, PlainSerializer(time_text, return_type=str)]
+
+
+class _FailFast(FailFast):
+    """Pydantic's own can't stand in a union, for it has no hash."""
+
+    __hash__ = object.__hash__
+
+
+FIRST_MISTAKE = _FailFast()
+"""Marks a list that is read up to its first mistake: one may be made to have a million."""
+
+
+class Document(BaseModel):
+    """One JSON document or a part of one. Unknown keys are refused, so that reading back is as strict as writing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+
+class DiagnosticPart(Document):
+    """One finding. `line` and `column` count from 1."""
+
+    severity: Severity
+    code: str
+    message: str
+    path: str | None = None
+    line: int | None = None
+    column: int | None = None
+    hint: str | None = None
+    certificate: str | None = None
+
+
+def diagnostic_part(diagnostic: Diagnostic, resolve: Resolve) -> DiagnosticPart:
+    """A finding with its place."""
+    place = resolve(diagnostic.where)
+    return DiagnosticPart(
+        severity=diagnostic.severity,
+        code=diagnostic.code,
+        message=diagnostic.message,
+        path=place.path if place else None,
+        line=place.line if place else None,
+        column=place.column if place else None,
+        hint=diagnostic.hint,
+        certificate=diagnostic.certificate,
+    )
+
+
+def to_json(document: Document) -> str:
+    """The text of a document: two spaces, one final newline, absent keys left out, ASCII only.
+
+    ASCII, so that no control or direction character of somebody's name can act on the terminal that shows it. And no
+    `##[` or `##vso[`, which CI runners obey wherever it stands in a line; `::` can't begin a line of JSON.
+    """
+    try:
+        text = document.model_dump_json(indent=2, exclude_none=True, ensure_ascii=True)
+    except PydanticSerializationError:  # a byte of an argument or a file's name that is no UTF-8
+        text = json.dumps(document.model_dump(mode="json", exclude_none=True), indent=2)
+    return _COMMAND.sub("#\\\\u0023", text).replace("\x7f", "\\u007f") + "\n"

@@ -1,0 +1,152 @@
+"""Changes as parts of documents: in a plan, an outcome, a journal and an adoption."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from reconciler.model import Action, BindingChange, Change, Deploy, Phase, Reason, Retire, ToPresent, Upload, Verify
+from reconciler.records.base import Document, UtcTime
+
+
+class DifferencePart(Document):
+    """One attribute of a certificate that changes; a side without it leaves its key out."""
+
+    attribute: str
+    before: str | None = None
+    after: str | None = None
+
+
+class PresentPart(Document):
+    """What one binding presents after a deploy; `live` is what each serving version presents now, null for nothing."""
+
+    binding: str
+    certificate: str | None = None
+    content_digest: str | None = None
+    id: str | None = None
+    live: tuple[str | None, ...]
+
+
+class ChangePart(Document):
+    """One change. `environment` is left out for the top level, `after` while the id is not known yet."""
+
+    action: Action
+    phase: Phase
+    reasons: tuple[Reason, ...]
+    certificate: str | None = None
+    content_digest: str | None = None
+    name: str | None = None
+    shared_with: tuple[str, ...] | None = None
+    worker: str | None = None
+    config: str | None = None
+    environment: str | None = None
+    binding: str | None = None
+    before: str | None = None
+    after: str | None = None
+    remote: bool | None = None
+    uploaded_on: UtcTime | None = None
+    script: str | None = None
+    built: str | None = None
+    serving: tuple[str, ...] | None = None
+    presents: tuple[PresentPart, ...] | None = None
+    origin: str | None = None
+    differences: tuple[DifferencePart, ...] | None = None
+
+
+def change_part(change: Change) -> ChangePart:
+    """One change as its part of a document."""
+    match change:
+        case Upload():
+            return _upload_part(change)
+        case BindingChange():
+            return _binding_part(change)
+        case Deploy():
+            return _deploy_part(change)
+        case Verify():
+            return _verify_part(change)
+        case Retire():
+            return _retire_part(change)
+        case _:
+            assert_never(change)
+
+
+def _upload_part(change: Upload) -> ChangePart:
+    return ChangePart(
+        action=change.action,
+        phase=change.phase,
+        reasons=change.reasons,
+        certificate=change.certificate,
+        content_digest=change.digest,
+        name=change.name,
+        shared_with=change.shared_with or None,
+        differences=_differences(change),
+    )
+
+
+def _binding_part(change: BindingChange) -> ChangePart:
+    return ChangePart(
+        action=change.action,
+        phase=change.phase,
+        reasons=change.reasons,
+        certificate=change.certificate,
+        content_digest=change.digest,
+        worker=change.worker,
+        config=change.config,
+        environment=change.environment,
+        binding=change.binding,
+        before=change.before,
+        after=change.after,
+        remote=change.remote,
+        differences=_differences(change),
+    )
+
+
+def _deploy_part(change: Deploy) -> ChangePart:
+    return ChangePart(
+        action=change.action,
+        phase=change.phase,
+        reasons=change.reasons,
+        worker=change.worker,
+        config=change.config,
+        environment=change.environment,
+        script=change.script,
+        built=change.built,
+        serving=change.serving,
+        presents=tuple(_present_part(one) for one in change.bindings),
+    )
+
+
+def _verify_part(change: Verify) -> ChangePart:
+    return ChangePart(
+        action=change.action,
+        phase=change.phase,
+        reasons=change.reasons,
+        certificate=change.certificate,
+        content_digest=change.digest,
+        origin=change.origin,
+    )
+
+
+def _retire_part(change: Retire) -> ChangePart:
+    return ChangePart(
+        action=change.action,
+        phase=change.phase,
+        reasons=change.reasons,
+        certificate=change.certificate,
+        content_digest=change.digest,
+        name=change.entry.name,
+        before=change.entry.id,
+        uploaded_on=change.entry.uploaded_on,
+    )
+
+
+def _present_part(one: ToPresent) -> PresentPart:
+    return PresentPart(
+        binding=one.binding, certificate=one.certificate, content_digest=one.digest, id=one.id, live=one.live
+    )
+
+
+def _differences(change: Upload | BindingChange) -> tuple[DifferencePart, ...] | None:
+    parts = tuple(
+        DifferencePart(attribute=item.attribute, before=item.before, after=item.after) for item in change.differences
+    )
+    return parts or None

@@ -1,0 +1,171 @@
+"""`mtlsctl.history/1`: the runs of this checkout, from its journal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal, assert_never
+
+from reconciler.findings.errors import ExitCode
+from reconciler.records.base import Document, UtcTime
+from reconciler.records.journal import (
+    ChangeSummary,
+    Event,
+    JournalRead,
+    ProblemSummary,
+    RunFinished,
+    RunStarted,
+    StepFinished,
+    StepStarted,
+)
+
+
+class RunEnd(StrEnum):
+    """How a run ended; `unfinished`: its end was never written, for it was killed or is still running."""
+
+    DONE = "done"
+    PARTIAL = "partial"
+    BLOCKED = "blocked"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    UNFINISHED = "unfinished"
+
+
+class StepEnd(StrEnum):
+    """How a step ended; `unfinished`: it was started, and what became of it the next plan found out."""
+
+    DONE = "done"
+    FAILED = "failed"
+    NOT_STARTED = "not-started"
+    WAITING = "waiting"
+    UNPROVED = "unproved"
+    UNFINISHED = "unfinished"
+
+
+class HistoryStep(Document):
+    """One change that was started, and how it ended."""
+
+    change: ChangeSummary
+    status: StepEnd
+    entry: str | None = None
+    note: str | None = None
+    problem: ProblemSummary | None = None
+
+
+class HistoryRun(Document):
+    """One run. `finished` and `exit_code` are left out while its end is not known."""
+
+    run: str
+    command: str
+    version: str
+    stack: str
+    plan_digest: str
+    pid: int
+    started: UtcTime
+    finished: UtcTime | None = None
+    ended: RunEnd
+    exit_code: int | None = None
+    steps: tuple[HistoryStep, ...]
+
+
+class HistoryDocument(Document):
+    """Runs, newest first. `more`: older runs that the journal has and this leaves out.
+
+    `torn` and `unknown` count lines of the journal that could not be used: cut off where a run was killed, or written
+    by another version.
+    """
+
+    format: Literal["mtlsctl.history/1"] = "mtlsctl.history/1"
+    runs: tuple[HistoryRun, ...]
+    more: int
+    torn: int
+    unknown: int
+
+
+@dataclass(slots=True)
+class _Run:
+    """The events of one run so far; steps in the order in which they were started."""
+
+    started: RunStarted
+    finished: RunFinished | None = None
+    steps: list[tuple[ChangeSummary, StepFinished | None]] = field(default_factory=list)
+    open: dict[ChangeSummary, int] = field(default_factory=dict)
+
+    def start(self, change: ChangeSummary) -> None:
+        self.open[change] = len(self.steps)
+        self.steps.append((change, None))
+
+    def finish(self, event: StepFinished) -> None:
+        index = self.open.pop(event.change, None)
+        if index is None:
+            self.steps.append((event.change, event))
+        else:
+            self.steps[index] = (event.change, event)
+
+
+def history_document(journal: JournalRead, *, limit: int) -> HistoryDocument:
+    """The newest `limit` runs of a journal."""
+    runs = _group(journal.events)
+    shown = runs[-limit:] if limit > 0 else []
+    return HistoryDocument(
+        runs=tuple(_run(run) for run in reversed(shown)),
+        more=len(runs) - len(shown),
+        torn=journal.torn,
+        unknown=journal.unknown,
+    )
+
+
+def _group(events: Iterable[Event]) -> list[_Run]:
+    """Runs in the order of their first lines; the clock may have been set back. Steps of no known run are left out."""
+    runs: list[_Run] = []
+    latest: dict[str, _Run] = {}
+    for event in events:
+        if isinstance(event, RunStarted):
+            latest[event.run] = _Run(event)
+            runs.append(latest[event.run])
+        elif (run := latest.get(event.run)) is not None:
+            match event:
+                case StepStarted():
+                    run.start(event.change)
+                case StepFinished():
+                    run.finish(event)
+                case RunFinished():
+                    run.finished = event
+                case _:
+                    assert_never(event)
+    return runs
+
+
+def _run(run: _Run) -> HistoryRun:
+    started, finished = run.started, run.finished
+    return HistoryRun(
+        run=started.run,
+        command=started.command,
+        version=started.version,
+        stack=started.stack,
+        plan_digest=started.plan_digest,
+        pid=started.pid,
+        started=started.time,
+        finished=finished.time if finished is not None else None,
+        ended=_run_end(finished),
+        exit_code=finished.exit_code if finished is not None else None,
+        steps=tuple(_step(change, event) for change, event in run.steps),
+    )
+
+
+def _run_end(finished: RunFinished | None) -> RunEnd:
+    if finished is None:
+        return RunEnd.UNFINISHED
+    if finished.interrupted:
+        return RunEnd.INTERRUPTED
+    known = {ExitCode.OK: RunEnd.DONE, ExitCode.PARTIAL: RunEnd.PARTIAL, ExitCode.BLOCKED: RunEnd.BLOCKED}
+    return {int(code): end for code, end in known.items()}.get(finished.exit_code, RunEnd.FAILED)
+
+
+def _step(change: ChangeSummary, event: StepFinished | None) -> HistoryStep:
+    if event is None:
+        return HistoryStep(change=change, status=StepEnd.UNFINISHED)
+    return HistoryStep(
+        change=change, status=StepEnd(event.status.value), entry=event.entry, note=event.note, problem=event.problem
+    )

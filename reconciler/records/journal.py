@@ -1,0 +1,183 @@
+"""`mtlsctl.journal/1`: what a run did, one event a line, written as it happens and read back. Public facts only.
+
+Nothing resumes from a journal; it is for people. So reading is lenient: a line that a killed run tore, or that a later
+version wrote, is counted and left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from io import BytesIO
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from reconciler.findings.diagnostics import Diagnostic
+from reconciler.model import Action, Change, Phase
+from reconciler.plan.outcome import Status, Step
+from reconciler.records.base import UtcTime
+from reconciler.records.changes import change_part
+
+MAX_LINE = 64_000
+"""Bytes of a line that are looked at; ours have some hundred."""
+
+_MAX_MESSAGE = 1000
+_START = b'{"format":"mtlsctl.journal/'
+
+
+def _in_utc(time: datetime) -> datetime:
+    if time.utcoffset() != timedelta(0):
+        raise ValueError("times are in UTC")
+    return time
+
+
+EventTime = Annotated[UtcTime, AwareDatetime, AfterValidator(_in_utc)]
+
+
+class JournalPart(BaseModel):
+    """A part of an event. Keys that a later version adds are passed over."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
+
+
+class ChangeSummary(JournalPart):
+    """Which change: as in a plan, without the reasons. The same in both events of a step."""
+
+    action: Action
+    phase: Phase
+    certificate: str | None = None
+    content_digest: str | None = None
+    worker: str | None = None
+    config: str | None = None
+    environment: str | None = None
+    binding: str | None = None
+    before: str | None = None
+    after: str | None = None
+    origin: str | None = None
+
+
+class ProblemSummary(JournalPart):
+    """Why a step failed."""
+
+    code: str
+    message: str
+
+
+class _Event(JournalPart):
+    format: Literal["mtlsctl.journal/1"] = "mtlsctl.journal/1"
+    run: str
+    time: EventTime
+
+
+class RunStarted(_Event):
+    """A run is about to change something. `plan_digest` names its plan."""
+
+    event: Literal["run-started"] = "run-started"
+    command: str
+    version: str
+    stack: str
+    plan_digest: str
+    pid: Annotated[int, Field(ge=0, le=2**31)]
+
+
+class StepStarted(_Event):
+    """The first effect of a change comes next."""
+
+    event: Literal["step-started"] = "step-started"
+    change: ChangeSummary
+
+
+class StepFinished(_Event):
+    """How a change ended. `entry` is the id that it made, bound or deleted; `note` says how, or what it waits for."""
+
+    event: Literal["step-finished"] = "step-finished"
+    change: ChangeSummary
+    status: Status
+    entry: str | None = None
+    note: str | None = None
+    problem: ProblemSummary | None = None
+
+
+class RunFinished(_Event):
+    """The run ended by itself, with this exit code."""
+
+    event: Literal["run-finished"] = "run-finished"
+    exit_code: Annotated[int, Field(ge=0, le=255)]
+    interrupted: bool
+
+
+Event = RunStarted | StepStarted | StepFinished | RunFinished
+
+_EVENT: TypeAdapter[Event] = TypeAdapter(
+    Annotated[Event, Field(discriminator="event")], config=ConfigDict(defer_build=True)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class JournalRead:
+    """Events in the order in which they were written; and lines left out: torn ones, and those of other versions."""
+
+    events: tuple[Event, ...]
+    torn: int = 0
+    unknown: int = 0
+
+
+def summary_of(change: Change) -> ChangeSummary:
+    """A change as both of its events name it."""
+    part = change_part(change)
+    return ChangeSummary(
+        action=part.action,
+        phase=part.phase,
+        certificate=part.certificate,
+        content_digest=part.content_digest,
+        worker=part.worker,
+        config=part.config,
+        environment=part.environment,
+        binding=part.binding,
+        before=part.before,
+        after=part.after,
+        origin=part.origin,
+    )
+
+
+def finished_event(step: Step, *, run: str, time: datetime) -> StepFinished:
+    """The end of a step as its event."""
+    note = step.waiting.detail if step.waiting is not None else step.note
+    return StepFinished(
+        run=run,
+        time=time,
+        change=summary_of(step.change),
+        status=step.status,
+        entry=step.entry,
+        note=note,
+        problem=_problem(step.problem) if step.problem is not None else None,
+    )
+
+
+def to_line(event: Event) -> bytes:
+    """One line of visible ASCII: nothing in somebody's name can act on a terminal that shows the file itself."""
+    text = event.model_dump_json(exclude_none=True, ensure_ascii=True)
+    return text.replace("\x7f", "\\u007f").encode() + b"\n"  # the one control character that JSON leaves as it is
+
+
+def read_events(data: bytes) -> JournalRead:
+    """What a journal's bytes say, whatever they are. Raises nothing."""
+    events: list[Event] = []
+    torn = unknown = 0
+    for line in BytesIO(data):
+        if not line.startswith(_START):
+            torn += line != b"\n"
+            continue
+        try:
+            events.append(_EVENT.validate_json(line[:MAX_LINE]))
+        except ValidationError as error:
+            if error.errors(include_url=False, include_context=False, include_input=False)[0]["type"] == "json_invalid":
+                torn += 1
+            else:
+                unknown += 1
+    return JournalRead(tuple(events), torn, unknown)
+
+
+def _problem(problem: Diagnostic) -> ProblemSummary:
+    return ProblemSummary(code=problem.code, message=problem.message[:_MAX_MESSAGE])

@@ -1,0 +1,213 @@
+"""`mtlsctl.plan/1`: the plan as a document, for review, for pipelines, and to be read back."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from reconciler.model import Action, Condition, StoreKind
+from reconciler.model import Waiting as WaitingEntry
+from reconciler.plan.live import LiveBinding, LiveState
+from reconciler.plan.plan import Plan
+from reconciler.plan.quota import Quota
+from reconciler.records.base import FIRST_MISTAKE, DiagnosticPart, Document, Resolve, UtcTime, diagnostic_part
+from reconciler.records.changes import ChangePart, change_part
+
+
+class StorePart(Document):
+    """Which store the plan is for."""
+
+    kind: StoreKind
+    account_id: str | None = None
+
+
+class AdoptedPart(Document):
+    """A declared certificate that is stored already. `ours`: under a mark of this stack."""
+
+    certificate: str
+    entry: str
+    name: str
+    ours: bool
+
+
+class WaitingPart(Document):
+    """An entry that will be retired, and what it waits for."""
+
+    entry: str
+    name: str
+    certificate: str
+    condition: Condition
+    detail: str
+    until: UtcTime | None = None
+
+
+class UnknownPart(Document):
+    """What an offline plan can't say."""
+
+    certificate: str | None = None
+    worker: str | None = None
+    environment: str | None = None
+    binding: str | None = None
+    message: str
+
+
+class CountPart(Document):
+    """Entries of one sort: allowed, now, at the most while applying, afterwards.
+
+    `renewals`: how many more the renewals that are due at `made` need, until the old entries are retired.
+    """
+
+    limit: int
+    now: int
+    peak: int
+    after: int
+    renewals: int = 0
+
+
+class QuotaPart(Document):
+    """The account's certificate quota."""
+
+    leaf: CountPart
+    ca: CountPart
+
+
+class CallsPart(Document):
+    """Calls to the store's server: `made` for this plan, and what `apply` makes in all, planning included."""
+
+    made: int
+    apply: int
+
+
+class DuePart(Document):
+    """When a certificate ends and when its renewal starts."""
+
+    certificate: str
+    not_after: UtcTime
+    renew_from: UtcTime
+
+
+class PresentedPart(Document):
+    """What one serving version presents; without `id` it has no such binding. `share` in percent."""
+
+    version: str
+    share: float
+    id: str | None = None
+
+
+class LivePart(Document):
+    """One binding, from three sides: what mtls.toml wants, what the wrangler file names, what serves."""
+
+    worker: str
+    config: str
+    environment: str | None = None
+    script: str | None = None
+    binding: str
+    state: LiveState
+    certificate: str | None = None
+    desired: str | None = None
+    file: str | None = None
+    live: tuple[PresentedPart, ...]
+    detail: str | None = None
+
+
+class PlanDocument(Document):
+    """What `mtlsctl apply` would do, in order. `digest` is over `changes` as two plans are compared."""
+
+    format: Literal["mtlsctl.plan/1"] = "mtlsctl.plan/1"
+    stack: str
+    store: StorePart
+    made: UtcTime
+    digest: str
+    offline: bool = False
+    at: bool = False
+    partial: tuple[str, ...] | None = None
+    changes: Annotated[tuple[ChangePart, ...], FIRST_MISTAKE]
+    adopted: Annotated[tuple[AdoptedPart, ...], FIRST_MISTAKE]
+    waiting: Annotated[tuple[WaitingPart, ...], FIRST_MISTAKE]
+    unknown: Annotated[tuple[UnknownPart, ...], FIRST_MISTAKE] | None = None
+    summary: dict[Action, int]
+    quota: QuotaPart | None = None
+    calls: CallsPart | None = None
+    due: Annotated[tuple[DuePart, ...], FIRST_MISTAKE]
+    live: Annotated[tuple[LivePart, ...], FIRST_MISTAKE] | None = None
+    diagnostics: Annotated[tuple[DiagnosticPart, ...], FIRST_MISTAKE]
+
+
+def plan_document(plan: Plan, resolve: Resolve) -> PlanDocument:
+    """A plan as its document."""
+    return PlanDocument(
+        stack=plan.stack,
+        store=StorePart(kind=plan.store.kind, account_id=plan.store.account_id),
+        made=plan.made,
+        digest=plan.digest,
+        offline=plan.offline,
+        at=plan.at,
+        partial=plan.partial or None,
+        changes=tuple(change_part(change) for change in plan.changes),
+        adopted=tuple(
+            AdoptedPart(certificate=item.certificate, entry=item.entry.id, name=item.entry.name, ours=item.ours)
+            for item in plan.adopted
+        ),
+        waiting=tuple(waiting_part(item) for item in plan.waiting),
+        unknown=_unknown(plan),
+        summary=plan.summary,
+        quota=_quota(plan.quota),
+        calls=CallsPart(made=plan.calls.made, apply=plan.calls.apply) if plan.calls else None,
+        due=tuple(
+            DuePart(certificate=due.certificate, not_after=due.not_after, renew_from=due.renew_from) for due in plan.due
+        ),
+        live=None if plan.live is None else tuple(live_part(row) for row in plan.live),
+        diagnostics=tuple(diagnostic_part(problem, resolve) for problem in plan.diagnostics),
+    )
+
+
+def live_part(row: LiveBinding) -> LivePart:
+    """One binding as its part of a document."""
+    return LivePart(
+        worker=row.worker,
+        config=row.config,
+        environment=row.environment,
+        script=row.script,
+        binding=row.binding,
+        state=row.state,
+        certificate=row.certificate,
+        desired=row.desired,
+        file=row.file,
+        live=tuple(PresentedPart(version=one.version, share=one.share, id=one.id) for one in row.live),
+        detail=row.detail,
+    )
+
+
+def waiting_part(waiting: WaitingEntry) -> WaitingPart:
+    """One waiting entry as its part of a document."""
+    return WaitingPart(
+        entry=waiting.entry.id,
+        name=waiting.entry.name,
+        certificate=waiting.certificate,
+        condition=waiting.condition,
+        detail=waiting.detail,
+        until=waiting.until,
+    )
+
+
+def _unknown(plan: Plan) -> tuple[UnknownPart, ...] | None:
+    parts = tuple(
+        UnknownPart(
+            certificate=item.certificate,
+            worker=item.worker,
+            environment=item.environment,
+            binding=item.binding,
+            message=item.message,
+        )
+        for item in plan.unknown
+    )
+    return parts if plan.offline else None
+
+
+def _quota(quota: Quota | None) -> QuotaPart | None:
+    if quota is None:
+        return None
+    leaf, ca = (
+        CountPart(limit=count.limit, now=count.now, peak=count.peak, after=count.after, renewals=count.renewals)
+        for count in (quota.leaf, quota.ca)
+    )
+    return QuotaPart(leaf=leaf, ca=ca)

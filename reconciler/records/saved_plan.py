@@ -1,0 +1,208 @@
+"""Reading a saved plan back. What stands in it is shown and compared, never executed on its word."""
+
+from __future__ import annotations
+
+from typing import cast, get_args
+
+from pydantic import ValidationError
+
+from reconciler.findings.diagnostics import Diagnostic, Place, Severity
+from reconciler.findings.errors import InputError, StalePlanError
+from reconciler.model import (
+    Action,
+    Adopted,
+    BindingChange,
+    BindingName,
+    CertificateName,
+    Change,
+    Deploy,
+    Difference,
+    Entry,
+    EntryId,
+    Gate,
+    Reason,
+    Retire,
+    StoreSettings,
+    ToPresent,
+    Unknown,
+    Upload,
+    Verify,
+    Waiting,
+    WorkerLabel,
+)
+from reconciler.model.calls import Calls
+from reconciler.plan.live import LiveBinding, Presented
+from reconciler.plan.plan import Plan
+from reconciler.plan.quota import Quota, QuotaCount
+from reconciler.plan.renewals import Due
+from reconciler.records.changes import ChangePart
+from reconciler.records.plan import CountPart, LivePart, PlanDocument, QuotaPart
+
+MAX_BYTES = 10_000_000
+"""A saved plan may be this long: a thousand certificates with all their bindings are a tenth of it."""
+
+_MAX_COMMAS = 250_000
+"""Values that a plan may have, about: that of 2,000 certificates with their bindings has 45,000 commas. A plan that was
+made to have a million mistakes would take a gigabyte to be refused."""
+
+_LONGEST_SHOWN = 200
+_FORMAT = get_args(PlanDocument.model_fields["format"].annotation)[0]
+
+
+def read_plan(data: bytes, path: str) -> Plan:
+    """A saved plan. InputError where it is none; StalePlanError where it is not as it was saved."""
+    if data.count(b",") > _MAX_COMMAS:
+        raise _no_plan(path, "it has more values than a plan")
+    try:
+        document = PlanDocument.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])[:_LONGEST_SHOWN] or "the document"
+        raise _no_plan(path, f"{where}: {first['msg']}") from None
+    plan = _plan(document)
+    if plan.digest != document.digest:
+        raise StalePlanError(
+            f"{path} was changed after it was saved: its changes do not have its digest",
+            hint="make a new plan and have it approved",
+            where=Place(path),
+        )
+    return plan
+
+
+def _no_plan(path: str, why: str) -> InputError:
+    message = f"{path} is not a saved plan that this version reads: {why}"
+    hint = f"a saved plan is what `mtlsctl plan --out FILE` writes, format {_FORMAT}"
+    return InputError([Diagnostic(Severity.ERROR, "plan-file", message, Place(path), hint)])
+
+
+def _plan(document: PlanDocument) -> Plan:
+    store = StoreSettings(document.store.kind, document.store.account_id)
+    return Plan(
+        stack=document.stack,
+        store=store,
+        changes=tuple(_change(part) for part in document.changes),
+        adopted=tuple(
+            Adopted(CertificateName(part.certificate), Entry(EntryId(part.entry), part.name), part.ours)
+            for part in document.adopted
+        ),
+        waiting=tuple(
+            Waiting(
+                Entry(EntryId(part.entry), part.name),
+                CertificateName(part.certificate),
+                part.condition,
+                part.detail,
+                part.until,
+            )
+            for part in document.waiting
+        ),
+        unknown=tuple(
+            Unknown(
+                CertificateName(part.certificate) if part.certificate else None,
+                WorkerLabel(part.worker) if part.worker else None,
+                part.environment,
+                BindingName(part.binding) if part.binding else None,
+                part.message,
+            )
+            for part in document.unknown or ()
+        ),
+        due=tuple(Due(CertificateName(part.certificate), part.not_after, part.renew_from) for part in document.due),
+        diagnostics=tuple(
+            Diagnostic(
+                part.severity,
+                part.code,
+                part.message,
+                Place(part.path, part.line, part.column) if part.path is not None else None,
+                part.hint,
+                part.certificate,
+            )
+            for part in document.diagnostics
+        ),
+        quota=_quota(document.quota),
+        calls=Calls(document.calls.made, document.calls.apply) if document.calls else None,
+        made=document.made,
+        offline=document.offline,
+        at=document.at,
+        partial=document.partial or (),
+        live=None if document.live is None else tuple(_live(part) for part in document.live),
+    )
+
+
+def _change(part: ChangePart) -> Change:
+    certificate = CertificateName(part.certificate or "")
+    differences = tuple(Difference(one.attribute, one.before, one.after) for one in part.differences or ())
+    if part.action is Action.UPLOAD:
+        return Upload(
+            certificate=certificate,
+            digest=part.content_digest or "",
+            name=part.name or "",
+            reasons=part.reasons,
+            differences=differences,
+            shared_with=cast(tuple[CertificateName, ...], part.shared_with or ()),
+        )
+    if part.action is Action.DEPLOY:
+        return _deploy(part)
+    if part.action is Action.VERIFY:
+        gate = Gate.UPLOAD if part.reasons == (Reason.BEFORE_UPLOAD,) else Gate.RETIRE
+        return Verify(certificate, part.content_digest or "", part.origin or "", gate)
+    if part.action is Action.RETIRE:
+        entry = Entry(EntryId(part.before or ""), part.name or "", uploaded_on=part.uploaded_on)
+        return Retire(entry, certificate, part.content_digest or "", part.reasons)
+    return BindingChange(
+        action=part.action,
+        worker=WorkerLabel(part.worker or ""),
+        config=part.config or "",
+        environment=part.environment,
+        binding=BindingName(part.binding or ""),
+        reasons=part.reasons,
+        certificate=certificate or None,
+        digest=part.content_digest,
+        before=part.before,
+        after=EntryId(part.after) if part.after is not None else None,
+        remote=part.remote,
+        differences=differences,
+    )
+
+
+def _deploy(part: ChangePart) -> Deploy:
+    return Deploy(
+        worker=WorkerLabel(part.worker or ""),
+        config=part.config or "",
+        environment=part.environment,
+        script=part.script or "",
+        reasons=part.reasons,
+        bindings=tuple(
+            ToPresent(
+                one.binding,
+                EntryId(one.id) if one.id is not None else None,
+                one.content_digest,
+                CertificateName(one.certificate) if one.certificate is not None else None,
+                tuple(EntryId(live) if live is not None else None for live in one.live),
+            )
+            for one in part.presents or ()
+        ),
+        serving=part.serving or (),
+        built=part.built,
+    )
+
+
+def _live(part: LivePart) -> LiveBinding:
+    return LiveBinding(
+        worker=WorkerLabel(part.worker),
+        config=part.config,
+        environment=part.environment,
+        script=part.script,
+        binding=part.binding,
+        state=part.state,
+        certificate=CertificateName(part.certificate) if part.certificate is not None else None,
+        desired=EntryId(part.desired) if part.desired is not None else None,
+        file=part.file,
+        live=tuple(Presented(one.version, one.share, EntryId(one.id) if one.id else None) for one in part.live),
+        detail=part.detail,
+    )
+
+
+def _quota(part: QuotaPart | None) -> Quota | None:
+    def count(one: CountPart) -> QuotaCount:
+        return QuotaCount(one.limit, one.now, one.peak, one.after, one.renewals)
+
+    return None if part is None else Quota(count(part.leaf), count(part.ca))

@@ -1,0 +1,81 @@
+"""Drift of what serves: bindings of which serving versions present another id than their wrangler file names."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.model import Actual, BindingName, Desired, EntryId
+from reconciler.model.words import environment_text
+from reconciler.plan.diff import take_stock
+from reconciler.plan.live import LiveBinding, LiveState
+from reconciler.plan.plan import Plan
+from reconciler.reports.drift import Drift, DriftFinding, State, Subject, environment_part, key_of
+from reconciler.reports.left import deploy_command
+
+_STATES = {
+    LiveState.NEEDS_DEPLOY: State.CHANGED,
+    LiveState.SPLIT: State.CHANGED,
+    LiveState.NOT_DEPLOYED: State.MISSING,
+}
+
+
+def join_live(drift: Drift, plan: Plan, desired: Desired, actual: Actual) -> Drift:
+    """The drift with that of what serves, of a plan that looked at it. What could not be looked at is an error."""
+    stock = take_stock(desired, actual)
+    owned = stock.owned if stock else {}
+    rows = [row for row in plan.live or () if _is_ours(row, frozenset(owned))]
+    findings = tuple(_findings(rows, desired, actual))
+    in_sync = sum(row.state is LiveState.IN_SYNC for row in rows)
+    unread = tuple(dict.fromkeys(_unread(row) for row in rows if row.state is LiveState.UNKNOWN))
+    joined = drift.joined(findings, in_sync=in_sync)
+    return joined.told(unread)
+
+
+def _is_ours(row: LiveBinding, owned: frozenset[EntryId]) -> bool:
+    """Declared, or presenting an entry of ours that nothing declares."""
+    declared = row.certificate is not None or row.desired is not None
+    return declared or any(one.id in owned for one in row.live)
+
+
+def _findings(rows: list[LiveBinding], desired: Desired, actual: Actual) -> Iterator[DriftFinding]:
+    for row in rows:
+        state = _STATES.get(row.state)
+        undeployed = desired.declaration.workers[row.worker].undeployed
+        if state is None or (row.state is LiveState.NOT_DEPLOYED and row.environment in undeployed):
+            continue
+        if row.state is LiveState.NEEDS_DEPLOY and row.file is None:
+            state = State.UNEXPECTED
+        elif row.state is LiveState.NEEDS_DEPLOY and all(one.id is None for one in row.live):
+            state = State.MISSING
+        built = actual.files[row.worker].built
+        yield _finding(row, state, built.path if built else None)
+
+
+def _finding(row: LiveBinding, state: State, built: str | None) -> DriftFinding:
+    serves = " and ".join(f"{one.id or 'nothing'} ({one.share:g} %)" for one in row.live) or row.detail or "nothing"
+    command = shlex.join(deploy_command(row.config, row.environment, built))
+    split = row.state is LiveState.SPLIT
+    return DriftFinding(
+        state=state,
+        subject=Subject.LIVE,
+        key=key_of(Subject.LIVE, row.config, environment_part(row.environment), row.binding),
+        message=f"{row.binding} of {row.script or row.config}: what serves presents {serves};"
+        f" {row.config} ({environment_text(row.environment)}) names {row.file or 'nothing'}",
+        hint="a gradual deployment is under way: finish it" if split else f"deploy it: `{command}`",
+        where=Pointer(row.config, () if row.environment is None else ("env", row.environment)),
+        certificate=row.certificate,
+        worker=row.worker,
+        config=row.config,
+        environment=row.environment,
+        binding=BindingName(row.binding),
+        expected=row.file,
+        found=next((one.id for one in row.live if one.id is not None and one.id != row.file), None),
+    )
+
+
+def _unread(row: LiveBinding) -> Diagnostic:
+    message = f"what serves of {row.config} ({environment_text(row.environment)}) is not known: {row.detail}"
+    where = Pointer(row.config, () if row.environment is None else ("env", row.environment))
+    return Diagnostic(Severity.ERROR, "live-unread", message, where)

@@ -1,0 +1,209 @@
+"""What falls due when, and whether the renewals fit into the account.
+
+Told from a plan and what it was made from, so nothing more is asked. What is supposed is part of the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.model import Actual, CertificateName, Desired, Entry, StoreSettings
+from reconciler.plan.diff import take_stock
+from reconciler.plan.plan import Plan
+from reconciler.plan.quota import Quota, QuotaCount
+from reconciler.plan.renewals import Due
+from reconciler.reports.forecast_entries import MAX_STEPS, Content, Event, Step, Timeline, group_contents, make_timeline
+from reconciler.reports.status import BoundAt, CertificateStatus, Standing, Urgency, make_status
+
+
+@dataclass(frozen=True, slots=True)
+class DueItem:
+    """One line of the calendar. `again`: it is of a successor, supposed to last as long as the present one."""
+
+    certificate: CertificateName
+    urgency: Urgency
+    renew_from: datetime
+    not_after: datetime
+    owner: str | None
+    entry: Entry | None
+    places: tuple[BoundAt, ...]
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """The quota of one sort over time. `over`: the first step that does not fit any more."""
+
+    limit: int
+    now: int
+    peak: int
+    peak_at: datetime
+    end: int
+    over: Step | None
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """The calendar from `made` to `until`, the most urgent first. `leaf` and `ca` None: offline, nothing was counted.
+
+    `later`: how many certificates fall due after `until`, `upcoming` the first of them. `unreadable`: nobody knows.
+    """
+
+    stack: str
+    store: StoreSettings
+    made: datetime
+    until: datetime
+    calendar: tuple[DueItem, ...]
+    later: int
+    upcoming: DueItem | None
+    unreadable: tuple[CertificateName, ...]
+    steps: tuple[Step, ...]
+    leaf: Outlook | None
+    ca: Outlook | None
+    assumptions: tuple[str, ...]
+    findings: tuple[Diagnostic, ...]
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def make_forecast(plan: Plan, desired: Desired, actual: Actual, days: int) -> Forecast:
+    """The forecast that a plan of everything allows. Of an offline one it has no quota."""
+    stock = take_stock(desired, actual)
+    contents = group_contents(desired, plan, stock)
+    counts = _counts(plan.quota)
+    timeline = make_timeline(desired, plan, contents, counts, plan.made + timedelta(days=days))
+    known = [_item(one, one.due) for one in make_status(plan, desired, actual.files).certificates if one.due]
+    soon = [item for item in known if item.renew_from <= timeline.until]
+    later = [item for item in known if item.renew_from > timeline.until]
+    again = _successors({item.certificate: item for item in known}, contents, timeline.steps)
+    outlooks = _outlooks(plan.quota, plan.made, timeline.steps)
+    return Forecast(
+        stack=plan.stack,
+        store=plan.store,
+        made=plan.made,
+        until=timeline.until,
+        calendar=tuple(sorted((*soon, *again), key=_order)),
+        later=len(later),
+        upcoming=min(later, key=_order, default=None),
+        unreadable=tuple(sorted(name for name in desired.declaration.certificates if name not in desired.bundles)),
+        steps=() if plan.quota is None else timeline.steps,
+        leaf=outlooks.get(False),
+        ca=outlooks.get(True),
+        assumptions=_assumptions(contents, timeline, offline=plan.quota is None),
+        findings=(*_cut(desired, timeline), *_over(desired, outlooks)),
+        diagnostics=plan.diagnostics,
+    )
+
+
+def _counts(quota: Quota | None) -> Mapping[bool, int]:
+    return {False: 0, True: 0} if quota is None else {False: quota.leaf.now, True: quota.ca.now}
+
+
+def _order(item: DueItem) -> tuple[datetime, bool, str]:
+    return item.renew_from, item.again, item.certificate
+
+
+def _item(status: CertificateStatus, due: Due) -> DueItem:
+    """A declared certificate with the places in which its renewal has to arrive."""
+    return DueItem(
+        certificate=status.certificate,
+        urgency=status.urgency,
+        renew_from=due.renew_from,
+        not_after=due.not_after,
+        owner=status.owner,
+        entry=status.entry,
+        places=tuple(place for place in status.places if _presents(place, status.entry)),
+    )
+
+
+def _presents(place: BoundAt, entry: Entry | None) -> bool:
+    """Declared, or the present entry without being declared; an older entry somewhere is no matter of a renewal."""
+    return place.standing is not Standing.UNDECLARED or (entry is not None and place.found == entry.id)
+
+
+def _successors(
+    known: Mapping[CertificateName, DueItem], contents: Iterable[Content], steps: Iterable[Step]
+) -> Iterator[DueItem]:
+    """The renewals of what the renewals before have brought."""
+    by_name = {content.names[0]: content for content in contents}
+    for step in steps:
+        if step.event is Event.RENEWAL and step.again:
+            content = by_name[step.certificate]
+            ends = step.at - (content.cycle or timedelta(0)) + content.lifetime
+            for name in content.names:
+                item = known[name]
+                yield DueItem(name, Urgency.LATER, step.at, ends, item.owner, None, item.places, again=True)
+
+
+def _outlooks(quota: Quota | None, made: datetime, steps: tuple[Step, ...]) -> dict[bool, Outlook]:
+    if quota is None:
+        return {}
+    return {
+        ca: _outlook(count, made, [step for step in steps if step.ca is ca])
+        for ca, count in ((False, quota.leaf), (True, quota.ca))
+    }
+
+
+def _outlook(count: QuotaCount, made: datetime, steps: list[Step]) -> Outlook:
+    highest = max(steps, key=lambda step: step.entries, default=None)
+    rises = highest is not None and highest.entries > count.now
+    return Outlook(
+        limit=count.limit,
+        now=count.now,
+        peak=highest.entries if highest is not None and rises else count.now,
+        peak_at=highest.at if highest is not None and rises else made,
+        end=steps[-1].entries if steps else count.now,
+        over=next((step for step in steps if step.entries > count.limit and step.event is not Event.RETIRE), None),
+    )
+
+
+# --- what is said ---------------------------------------------------------------------------------------------------
+
+
+def _assumptions(contents: tuple[Content, ...], timeline: Timeline, *, offline: bool) -> tuple[str, ...]:
+    """What the forecast supposes, in words; the first is of dates, the rest of the number of entries."""
+    told = ["a renewed certificate is valid as long as the present one, from the moment at which that falls due"]
+    if offline:
+        return tuple(told)
+    told += [
+        "each renewal is uploaded when it falls due, and what is overdue now: one entry more for each content",
+        "`mtlsctl apply` runs, and each Worker is deployed, while the grace lasts; the old entry goes when it is over",
+        "nobody else uploads or deletes, and no certificate is added to mtls.toml or taken out",
+    ]
+    if timeline.stay:
+        entries = "1 waiting entry stays" if timeline.stay == 1 else f"{timeline.stay} waiting entries stay"
+        told.append(f"{entries} to the end, for what is waited for is no matter of time")
+    renewed = {step.certificate for step in timeline.steps if step.event is Event.RENEWAL and not step.again}
+    foreign = sum(content.foreign and content.names[0] in renewed for content in contents)
+    if foreign:
+        entries = (
+            "1 old entry that is not ours stays" if foreign == 1 else f"{foreign} old entries that are not ours stay"
+        )
+        told.append(f"{entries} to the end: `supersedes` would hand over")
+    return tuple(told)
+
+
+def _cut(desired: Desired, timeline: Timeline) -> Iterator[Diagnostic]:
+    if timeline.cut:
+        message = (
+            f"the forecast ends on {timeline.until:%Y-%m-%d}, for more than {MAX_STEPS:,} uploads and retires come"
+        )
+        pointer = Pointer(desired.declaration.path, ("certificates",))
+        yield Diagnostic(Severity.WARNING, "forecast-cut", message, pointer, "ask for fewer days with `--days`")
+
+
+def _over(desired: Desired, outlooks: Mapping[bool, Outlook]) -> Iterator[Diagnostic]:
+    for ca, outlook in outlooks.items():
+        step = outlook.over
+        if step is not None:
+            kind = "CA certificates" if ca else "certificates"
+            message = (
+                f"{step.certificate!r} will not fit into the account on {step.at:%Y-%m-%d}: by then it would hold"
+                f" {step.entries} {kind}, and {outlook.limit} are allowed; at the most {outlook.peak} are needed"
+            )
+            hint = "spread the renewals with `renew_before`, shorten `grace`, retire what nothing uses"
+            hint += "" if ca else ", or have Cloudflare raise the quota, and `limit` in `[store]` with it"
+            pointer = Pointer(desired.declaration.path, ("certificates", step.certificate))
+            yield Diagnostic(Severity.WARNING, "forecast-quota", message, pointer, hint, step.certificate)

@@ -1,0 +1,202 @@
+"""How many entries the account will hold: a timeline from now on, by a model that its reader is told of.
+
+Each renewal is one entry more from the moment it falls due; the old one goes when its grace is over, if it is ours.
+Pure arithmetic over dates; asks nobody.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from reconciler.model import CertificateName, Condition, Desired, Retire, Upload, Waiting
+from reconciler.plan.inventory import Inventory
+from reconciler.plan.plan import Plan
+from reconciler.plan.policy import grace_of, lifetime_of, renew_before_of, renewal_lead
+
+MAX_STEPS = 10_000
+"""After so many the forecast ends: a certificate of an hour would have its own line for each hour of ten years."""
+
+
+class Event(StrEnum):
+    """What changes the number of entries."""
+
+    UPLOAD = "upload"
+    RENEWAL = "renewal"
+    RETIRE = "retire"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One entry more or less. `entries`: how many of its sort there are then. `again`: of a successor, supposed."""
+
+    at: datetime
+    event: Event
+    certificate: CertificateName
+    ca: bool
+    entries: int
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What is renewed as one: the declared certificates that share it.
+
+    `cycle`: from one renewal to the next, None where there is no telling. `retires`: it has an entry of ours, which its
+    renewal supersedes. `foreign`: its entry is somebody else's, and stays.
+    """
+
+    names: tuple[CertificateName, ...]
+    ca: bool
+    renew_from: datetime
+    lifetime: timedelta
+    cycle: timedelta | None
+    grace: timedelta
+    retires: bool
+    foreign: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """The steps in their order, uploads before retires. `until`: where it ends, sooner than asked if `cut`."""
+
+    until: datetime
+    steps: tuple[Step, ...]
+    cut: bool = False
+    stay: int = 0
+
+
+def group_contents(desired: Desired, plan: Plan, stock: Inventory | None) -> tuple[Content, ...]:
+    """Every declared content that could be read. What is uploaded now will be ours."""
+    declaration = desired.declaration
+    current = stock.current.values() if stock else ()
+    owned = stock.owned if stock else {}
+    stored = {entry.bundle.digest: entry.id in owned for entry in current if entry.bundle is not None}
+    mine = {digest for digest, ours in stored.items() if ours}
+    mine |= {change.digest for change in plan.changes if isinstance(change, Upload)}
+    due = {item.certificate: item for item in plan.due}
+    groups: dict[str, list[CertificateName]] = {}
+    for name in sorted(due):
+        groups.setdefault(desired.bundles[name].digest, []).append(name)
+    contents: list[Content] = []
+    for digest, names in groups.items():
+        bundle, certificates = desired.bundles[names[0]], [declaration.certificates[name] for name in names]
+        lifetime = lifetime_of(bundle)
+        cycle = lifetime - max(renewal_lead(bundle, renew_before_of(declaration, name)) for name in names)
+        contents.append(
+            Content(
+                names=tuple(names),
+                ca=certificates[0].ca,
+                renew_from=min(due[name].renew_from for name in names),
+                lifetime=lifetime,
+                cycle=cycle if cycle > timedelta(0) else None,
+                grace=max(grace_of(declaration.policy, one.grace) for one in certificates),
+                retires=digest in mine,
+                foreign=digest in stored and digest not in mine,
+            )
+        )
+    return tuple(contents)
+
+
+def make_timeline(
+    desired: Desired, plan: Plan, contents: Iterable[Content], now: Mapping[bool, int], until: datetime
+) -> Timeline:
+    """The number of entries from `plan.made` to `until`. `now`: those that the account has, of CAs (True) and leaves.
+
+    Without a count, as offline, `entries` of the steps are differences.
+    """
+    run = _Run(until, dict(now))
+    for change in plan.changes:
+        if isinstance(change, Upload):
+            run.add(
+                plan.made, Event.UPLOAD, change.certificate, desired.declaration.certificates[change.certificate].ca
+            )
+        elif isinstance(change, Retire):
+            run.add(plan.made, Event.RETIRE, change.certificate, change.entry.ca)
+    stay = 0
+    for wait in plan.waiting:
+        at = _leaves(wait, desired, plan)
+        if at is None:
+            stay += 1
+        else:
+            run.add(at, Event.RETIRE, wait.certificate, wait.entry.ca)
+    for content in contents:
+        run.renew(content, max(content.renew_from, plan.made))
+    steps = tuple(run.walk())
+    return Timeline(run.until, steps, run.cut, stay)
+
+
+def _leaves(wait: Waiting, desired: Desired, plan: Plan) -> datetime | None:
+    """When what waits will go, as far as that is a matter of time; a doubt counts it to the end."""
+    match wait.condition:
+        case Condition.GRACE if wait.until is not None:
+            return max(wait.until, plan.made)
+        case Condition.MAX_DELETES:
+            return plan.made
+        case Condition.SUCCESSOR_MISSING if not _is_uploaded(wait.certificate, plan):
+            return None
+        case Condition.SUCCESSOR_MISSING | Condition.BINDINGS_PENDING:  # an apply of now ends both
+            declared = desired.declaration.certificates.get(wait.certificate)
+            return plan.made + grace_of(desired.declaration.policy, declared.grace if declared else None)
+        case _:
+            return None
+
+
+def _is_uploaded(name: CertificateName, plan: Plan) -> bool:
+    uploads = (change for change in plan.changes if isinstance(change, Upload))
+    return any(name in (upload.certificate, *upload.shared_with) for upload in uploads)
+
+
+@dataclass(order=True, slots=True)
+class _Due:
+    """One thing to happen. Ordered by time; of one moment what adds comes first, so that the peak is not hidden."""
+
+    at: datetime
+    removes: bool
+    name: CertificateName
+    event: Event = field(compare=False)
+    ca: bool = field(compare=False)
+    content: Content | None = field(compare=False, default=None)
+    again: bool = field(compare=False, default=False)
+
+
+class _Run:
+    """Walks from one event to the next; a renewal brings about the retire of the old entry, and the next renewal."""
+
+    def __init__(self, until: datetime, counts: dict[bool, int]) -> None:
+        self.until, self.cut = until, False
+        self._counts = counts
+        self._heap: list[_Due] = []
+
+    def add(self, at: datetime, event: Event, name: CertificateName, ca: bool) -> None:
+        self._push(_Due(at, event is Event.RETIRE, name, event, ca))
+
+    def renew(self, content: Content, at: datetime, *, again: bool = False) -> None:
+        self._push(_Due(at, False, content.names[0], Event.RENEWAL, content.ca, content, again))
+
+    def _push(self, due: _Due) -> None:
+        if due.at <= self.until:
+            heapq.heappush(self._heap, due)
+
+    def walk(self) -> Iterator[Step]:
+        made = 0
+        while self._heap:
+            due = heapq.heappop(self._heap)
+            if made == MAX_STEPS:
+                self.until, self.cut = due.at, True
+                return
+            made += 1
+            self._counts[due.ca] += -1 if due.removes else 1
+            yield Step(due.at, due.event, due.name, due.ca, self._counts[due.ca], due.again)
+            if due.content is not None:
+                self._follow(due.content, due.at, due.again)
+
+    def _follow(self, content: Content, at: datetime, again: bool) -> None:
+        left = self.until - at
+        if (content.retires or again) and content.grace <= left:
+            self.add(at + content.grace, Event.RETIRE, content.names[0], content.ca)
+        if content.cycle is not None and content.cycle <= left:
+            self.renew(content, at + content.cycle, again=True)

@@ -1,0 +1,91 @@
+"""What a run leaves for somebody else to deploy: exactly the environments whose file says what does not serve yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from posixpath import join, normpath
+
+from reconciler.model import BindingChange, Deploy, EnvironmentName, StoreKind, StoreSettings, WorkerLabel, WranglerFile
+from reconciler.plan.live import LiveBinding, LiveState, target_of
+from reconciler.plan.outcome import Status, Step
+
+
+@dataclass(frozen=True, slots=True)
+class ToDeploy:
+    """One environment of a wrangler file. `script`: its Worker's real name, where the file gives one."""
+
+    worker: WorkerLabel
+    config: str
+    environment: EnvironmentName
+    script: str | None
+    built: str | None = None
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """What deploys it, from the folder of mtls.toml."""
+        return deploy_command(self.config, self.environment, self.built)
+
+    def command_from(self, folder: str) -> tuple[str, ...]:
+        """The same from elsewhere; `folder` leads from there to the folder of mtls.toml."""
+        config, built = (
+            normpath(join(folder, path)) if path is not None else None for path in (self.config, self.built)
+        )
+        return deploy_command(config or self.config, self.environment, built)
+
+
+def deploy_command(config: str, environment: EnvironmentName, built: str | None = None) -> tuple[str, ...]:
+    """What deploys one environment of a wrangler file; an empty `--env` is the top level, said so.
+
+    `built`: what a build made of the file for one environment; named itself, for `--config` leads past any redirect.
+    """
+    if built is not None:
+        return ("wrangler", "deploy", "--config", built, "--env=")
+    return ("wrangler", "deploy", "--config", config, f"--env={environment or ''}")
+
+
+def find_left(
+    steps: Iterable[Step],
+    live: Iterable[LiveBinding],
+    store: StoreSettings,
+    files: Mapping[WorkerLabel, WranglerFile],
+) -> tuple[ToDeploy, ...]:
+    """What this run changed in files and did not deploy, and what was left before it as far as it looked.
+
+    Nothing for the embedded store, whose ids no Worker can present.
+    """
+    if store.kind is StoreKind.LOCAL:
+        return ()
+    left: dict[tuple[str, EnvironmentName], WorkerLabel] = {}
+    deployed: set[tuple[str, EnvironmentName]] = set()
+    steps = tuple(steps)
+    changes = ((step.change, step.status) for step in steps)
+    unwritten = {
+        (change.config, change.environment)
+        for change, status in changes
+        if isinstance(change, BindingChange) and status is not Status.DONE
+    }
+    for step in steps:
+        change = step.change
+        if isinstance(change, Deploy) and step.status is Status.DONE:
+            deployed.add((change.config, change.environment))
+        elif isinstance(change, Deploy) and (change.config, change.environment) in unwritten:
+            continue  # its file does not say yet what is to serve
+        elif isinstance(change, Deploy) or (isinstance(change, BindingChange) and step.status is Status.DONE):
+            left.setdefault((change.config, change.environment), change.worker)
+    for row in live:
+        if row.state is LiveState.NEEDS_DEPLOY:
+            left.setdefault((row.config, row.environment), row.worker)
+    return tuple(
+        ToDeploy(worker, config, environment, _script(files.get(worker), environment), _built(files.get(worker)))
+        for (config, environment), worker in sorted(left.items(), key=lambda item: (item[0][0], item[0][1] or ""))
+        if (config, environment) not in deployed
+    )
+
+
+def _script(file: WranglerFile | None, environment: EnvironmentName) -> str | None:
+    return target_of(file, environment) if file is not None and environment in file.environments else None
+
+
+def _built(file: WranglerFile | None) -> str | None:
+    return file.built.path if file is not None and file.built is not None else None

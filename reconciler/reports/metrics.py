@@ -1,0 +1,194 @@
+"""A status as numbers, for a monitoring system: what to watch, each with labels that lead to whoever has to act.
+
+Sums up what a status and its plan have; decides nothing anew. Labels are facts; `outputs/prometheus` escapes them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from reconciler.findings.diagnostics import Severity
+from reconciler.model import Action, Actual, ByCertificate, CertificateName, Condition, Desired, Entry, EntryId
+from reconciler.plan.diff import take_stock
+from reconciler.plan.plan import Plan
+from reconciler.plan.uses import Use, find_uses
+from reconciler.reports.status import CertificateStatus, Standing, Status, make_status
+
+Labels = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One value with its labels, in the order in which they are shown."""
+
+    labels: Labels
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric, a gauge: its name without the prefix, what it means in one line, its samples."""
+
+    name: str
+    help: str
+    samples: tuple[Sample, ...]
+
+
+def make_metrics(plan: Plan, desired: Desired, actual: Actual, version: str) -> tuple[Family, ...]:
+    """Every metric. A closed list has a sample for each of its words, so that none appears out of nothing."""
+    status = make_status(plan, desired, actual.files)
+    common: Labels = (("stack", status.stack),)
+    if status.store.account_id is not None:
+        common += (("account", status.store.account_id),)
+    ends = _bound_ends(desired, actual)
+    return (
+        *_certificate_families(status, common),
+        *_bound_families(status, common, ends),
+        *_run_families(status, plan, common, version),
+    )
+
+
+def _labels_of(one: CertificateStatus, common: Labels) -> Labels:
+    return (*common, ("certificate", one.certificate), ("owner", one.owner or ""))
+
+
+def _family(name: str, meaning: str, samples: Iterable[tuple[Labels, float]]) -> Family:
+    return Family(name, meaning, tuple(Sample(labels, value) for labels, value in samples))
+
+
+def _certificate_families(status: Status, common: Labels) -> Iterator[Family]:
+    """What is declared. A file that can't be used has no dates, and says so."""
+    labelled = [(_labels_of(one, common), one) for one in status.certificates]
+    yield _family(
+        "certificate_not_after_timestamp_seconds",
+        "When the declared certificate ends: the first end in its chain.",
+        ((labels, one.due.not_after.timestamp()) for labels, one in labelled if one.due),
+    )
+    yield _family(
+        "certificate_renew_from_timestamp_seconds",
+        "When the renewal of the declared certificate falls due.",
+        ((labels, one.due.renew_from.timestamp()) for labels, one in labelled if one.due),
+    )
+    yield _family(
+        "certificate_usable",
+        "Whether the declared certificate file could be read: 1, or 0 where nobody knows its dates.",
+        ((labels, one.due is not None) for labels, one in labelled),
+    )
+    yield _family(
+        "certificate_stored",
+        "Whether the store holds the declared certificate: 1 or 0.",
+        ((labels, one.entry is not None) for labels, one in labelled),
+    )
+    yield _family(
+        "certificate_info",
+        "The entry that the declared certificate has in the store, empty where it has none; always 1.",
+        (((*labels, ("entry", one.entry.id if one.entry else "")), 1) for labels, one in labelled),
+    )
+
+
+def _bound_families(
+    status: Status, common: Labels, ends: Mapping[CertificateName | None, tuple[datetime, ...]]
+) -> Iterator[Family]:
+    """What wrangler files name, which after a renewal is still the old entry until `apply` was run."""
+    labelled = [(_labels_of(one, common), one) for one in status.certificates]
+    yield _family(
+        "certificate_bindings",
+        "Bindings of the certificate by how they stand in the wrangler files.",
+        (
+            ((*labels, ("standing", standing)), sum(place.standing is standing for place in one.places))
+            for labels, one in labelled
+            for standing in Standing
+        ),
+    )
+    yield _family(
+        "certificate_bound_not_after_timestamp_seconds",
+        "When the first of the entries ends that wrangler files name for the certificate.",
+        ((labels, min(ends[one.certificate]).timestamp()) for labels, one in labelled if ends.get(one.certificate)),
+    )
+    nobodys = (*common, ("certificate", ""), ("owner", ""))
+    counted = [*((labels, one.certificate) for labels, one in labelled), (nobodys, None)]
+    yield _family(
+        "certificate_expired_bindings",
+        "Bindings in wrangler files with an entry that has expired; without a certificate: of none that is declared.",
+        ((labels, sum(end < status.made for end in ends.get(name, ()))) for labels, name in counted),
+    )
+
+
+def _run_families(status: Status, plan: Plan, common: Labels, version: str) -> Iterator[Family]:
+    """What is of the stack as a whole."""
+    yield _family(
+        "pending_changes",
+        "Changes that mtlsctl apply would make, by action.",
+        (((*common, ("action", action)), status.changes.get(action, 0)) for action in Action),
+    )
+    yield _family(
+        "waiting_entries",
+        "Old entries that are kept until it is safe to retire them, by the condition that they wait for.",
+        (
+            ((*common, ("condition", condition)), sum(wait.condition is condition for wait in plan.waiting))
+            for condition in Condition
+        ),
+    )
+    yield _family(
+        "findings",
+        "Findings of this look, by severity.",
+        (
+            ((*common, ("severity", severity)), sum(one.severity is severity for one in status.diagnostics))
+            for severity in Severity
+        ),
+    )
+    counts = [("leaf", plan.quota.leaf), ("ca", plan.quota.ca)] if plan.quota else []
+    yield _family(
+        "store_entries",
+        "Custom certificates that the account holds, by kind.",
+        (((*common, ("kind", kind)), count.now) for kind, count in counts),
+    )
+    yield _family(
+        "store_entries_limit",
+        "Custom certificates that the account may hold, by kind.",
+        (((*common, ("kind", kind)), count.limit) for kind, count in counts),
+    )
+    yield _family(
+        "last_run_timestamp_seconds",
+        "When this was written: old numbers are no numbers.",
+        ((common, status.made.timestamp()),),
+    )
+    yield _family(
+        "build_info", "The version of mtlsctl that wrote this; always 1.", (((*common, ("version", version)), 1),)
+    )
+
+
+# --- what is bound --------------------------------------------------------------------------------------------------
+
+
+def _bound_ends(desired: Desired, actual: Actual) -> dict[CertificateName | None, tuple[datetime, ...]]:
+    """For each certificate the ends of the entries that its bindings have; under None those of nobody declared here."""
+    stock = take_stock(desired, actual)
+    if stock is None:
+        return {}
+    names: dict[EntryId, CertificateName] = {**stock.owned, **{entry.id: name for name, entry in stock.current.items()}}
+    found: dict[CertificateName | None, list[datetime]] = defaultdict(list)
+    for use in find_uses(desired, actual):
+        entry_id = EntryId(use.found.certificate_id)
+        entry = stock.entries.get(entry_id) or actual.asked.get(entry_id)
+        end = _end_of(entry)
+        if end is not None:
+            name = _certificate_of(use, names)
+            found[name if name in desired.declaration.certificates else None].append(end)
+    return {name: tuple(ends) for name, ends in found.items()}
+
+
+def _certificate_of(use: Use, names: Mapping[EntryId, CertificateName]) -> CertificateName | None:
+    """Whose binding it is: as declared, else of whom its entry is."""
+    if use.declared is not None and isinstance(use.declared.target, ByCertificate):
+        return use.declared.target.certificate
+    return names.get(EntryId(use.found.certificate_id))
+
+
+def _end_of(entry: Entry | None) -> datetime | None:
+    if entry is None:
+        return None
+    return entry.bundle.ends if entry.bundle is not None else entry.expires_on

@@ -1,0 +1,146 @@
+"""Finds and reads the wrangler files that mtls.toml declares, as wrangler would find them, each once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+from dataclasses import dataclass, field, replace
+from posixpath import basename, dirname, join, normpath
+
+from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.findings.errors import FileError, InputError, ReconcilerError
+from reconciler.model import Built, Declaration, DeclaredWorker, EnvironmentName, WorkerLabel, WranglerFile
+from reconciler.model.ports import FileReader
+from reconciler.wrangler.formats import MAX_BYTES
+from reconciler.wrangler.read import read_wrangler
+from reconciler.wrangler.which import REDIRECT, findings_beside, redirect_target, search
+
+Sources = MutableMapping[str, bytes]
+"""Text files that were read, by path: places in them are looked up only for what is reported."""
+
+_MAX_REDIRECT = 10_000
+
+
+@dataclass(slots=True)
+class _Finder:
+    """One look through all declared Workers; folders are listed once."""
+
+    declaration: Declaration
+    files: FileReader
+    sources: Sources
+    problems: list[Diagnostic] = field(default_factory=list)
+    folders: dict[str, frozenset[str] | None] = field(default_factory=dict)
+    read: dict[str, WranglerFile | None] = field(default_factory=dict)
+
+    def files_in(self, folder: str) -> frozenset[str] | None:
+        if folder not in self.folders:
+            self.folders[folder] = self.files.files_in(folder)
+        return self.folders[folder]
+
+    def find(self, worker: DeclaredWorker) -> WranglerFile | None:
+        """The wrangler file of a Worker; None where that failed before, for another label."""
+        path = self._path(worker)
+        identity = self.files.identity(path)
+        if identity not in self.read:
+            self.read[identity] = None
+            self.read[identity] = self._read(path)
+        return self.read[identity]
+
+    def _path(self, worker: DeclaredWorker) -> str:
+        """`config`, or what wrangler's search finds where `config` is a folder."""
+        if worker.config.endswith((".toml", ".json", ".jsonc")) and self.files_in(worker.config) is None:
+            return worker.config
+        if self.files_in(worker.config) is None:
+            return worker.config
+        found = search(self.files.folders_up(worker.config), self.files_in)
+        if found is None:
+            raise FileError(
+                f"wrangler finds no configuration in {worker.config} or above",
+                hint="name the wrangler file in `config`",
+                code="file-missing",
+            )
+        return found
+
+    def _read(self, path: str) -> WranglerFile:
+        self.sources[path] = data = self.files.read(path, limit=MAX_BYTES)
+        file = read_wrangler(path, data)
+        folders = self.files.folders_up(dirname(path) or ".")
+        self.problems.extend(findings_beside(path, folders, self.files_in))
+        for folder in folders:
+            file = self._follow_redirect(file, folder, beside=folder == folders[0])
+        return file
+
+    def _follow_redirect(self, file: WranglerFile, folder: str, *, beside: bool) -> WranglerFile:
+        """What wrangler deploys instead of a file; an error where the declared file is itself what was built."""
+        redirect = normpath(join(folder, REDIRECT))
+        if basename(redirect) not in (self.files_in(dirname(redirect)) or ()):
+            return file
+        try:
+            target = redirect_target(redirect, self.files.read(redirect, limit=_MAX_REDIRECT))
+            same = target is not None and self.files.identity(target) == self.files.identity(file.path)
+        except FileError:
+            return file  # too large, or out of the tree: nothing that wrangler or a build tool of this tree wrote
+        if target is None:
+            return file
+        if same:
+            message = f"{file.path} is made by a build (see {redirect}); the next build overwrites it"
+            hint = "name the file that the build reads in `config`, then build again"
+            raise InputError([Diagnostic(Severity.ERROR, "config-generated", message, Pointer(file.path), hint)])
+        return replace(file, built=self._built(target)) if beside else file
+
+    def _built(self, target: str) -> Built:
+        """What stands in the built file; nothing where it is not there, or can't be read."""
+        try:
+            file = read_wrangler(target, self.files.read(target, limit=MAX_BYTES))
+        except ReconcilerError:
+            return Built(target, frozenset())
+        top = file.environments[None]
+        return Built(target, frozenset((found.binding, found.certificate_id) for found in top.bindings), top.script)
+
+
+def load_configs(
+    declaration: Declaration, files: FileReader, sources: Sources
+) -> tuple[dict[WorkerLabel, WranglerFile], tuple[Diagnostic, ...]]:
+    """Every declared wrangler file with warnings; InputError with what is wrong in all of them.
+
+    Two labels that lead to one file, by whatever path or link, share one `WranglerFile`.
+    """
+    finder = _Finder(declaration, files, sources)
+    loaded: dict[WorkerLabel, WranglerFile] = {}
+    for label, worker in sorted(declaration.workers.items()):
+        try:
+            file = finder.find(worker)
+        except ReconcilerError as error:
+            finder.problems.extend(_at_declaration(declaration, label, found) for found in error.diagnostics())
+        else:
+            if file is not None:
+                loaded[label] = file
+    problems = (*finder.problems, *_declared_twice(declaration, loaded))
+    if any(problem.severity is Severity.ERROR for problem in problems):
+        raise InputError(problems)
+    return loaded, problems
+
+
+def _at_declaration(declaration: Declaration, label: WorkerLabel, problem: Diagnostic) -> Diagnostic:
+    """A problem without a line, such as a missing file, is shown where mtls.toml names the file."""
+    if not problem.code.startswith("file"):
+        return problem
+    return replace(problem, where=Pointer(declaration.path, ("workers", label, "config")))
+
+
+def _declared_twice(declaration: Declaration, files: dict[WorkerLabel, WranglerFile]) -> Iterator[Diagnostic]:
+    """The same file under two paths; the same path twice was found when mtls.toml was read."""
+    first: dict[tuple[str, EnvironmentName], DeclaredWorker] = {}
+    for label, file in files.items():
+        worker = declaration.workers[label]
+        for environment in worker.environments:
+            other = first.setdefault((file.path, environment), worker)
+            if other.label != label and other.config != worker.config:
+                where = "its top level" if environment is None else f"its environment {environment!r}"
+                yield Diagnostic(
+                    Severity.ERROR,
+                    "environment-declared-twice",
+                    f"{worker.config} and {other.config} are one file, and both {label!r} and {other.label!r}"
+                    f" declare {where}",
+                    Pointer(declaration.path, ("workers", label, "config")),
+                    "declare an environment of a file once",
+                )

@@ -1,0 +1,220 @@
+"""Runs a declared Worker on this machine: its mTLS bindings present the real certificates, with the keys at hand."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from posixpath import dirname, join
+from typing import NoReturn, Protocol
+
+from reconciler import keys
+from reconciler.findings.diagnostics import Diagnostic, Place, Pointer, Severity
+from reconciler.findings.errors import InputError, UsageError
+from reconciler.findings.suggest import suggest
+from reconciler.model import (
+    ByCertificate,
+    CertificateName,
+    DeclaredWorker,
+    Desired,
+    EnvironmentName,
+    WorkerLabel,
+    WranglerFile,
+)
+from reconciler.model.keys import KeyContext
+from reconciler.plan.binding_findings import Site
+from reconciler.runs.configs import load_configs
+from reconciler.runs.dev.pairs import Pairs, Presented
+from reconciler.runs.look import load_certificates, load_declaration
+from reconciler.runs.project import Project
+from reconciler.runs.verify.files import deployed_path
+from reconciler.runtime.bundling import bundle
+from reconciler.runtime.children import Child, RuntimeFailure
+from reconciler.runtime.find import WORKERD, WRANGLER, MissingProgram, find_workerd, find_wrangler
+from reconciler.runtime.workerd import listen, newest_date, serving
+from reconciler.workerd.choosing import choose
+from reconciler.workerd.config import ServedWorker, write_config
+from reconciler.workerd.form import BuiltWorker, read_form
+from reconciler.wrangler.formats import load
+from reconciler.wrangler.read import environment_table
+
+
+@dataclass(frozen=True, slots=True)
+class DevRequest:
+    """What the command line asks for. `without_unserved`: run without the bindings that can't be served."""
+
+    worker: str
+    environment: EnvironmentName = None
+    port: int = 0
+    without_unserved: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A Worker that is ready."""
+
+    worker: str
+    environment: EnvironmentName
+    url: str
+    presented: tuple[Presented, ...]
+
+
+class Watcher(Protocol):
+    """Who is told what happens. `out` and `err` have the lines of the Worker and of workerd, from other threads."""
+
+    def log(self, text: str) -> None:
+        """What is being done."""
+
+    def findings(self, found: tuple[Diagnostic, ...]) -> None:
+        """What does not keep the Worker from running."""
+
+    def ready(self, running: Running) -> None:
+        """It answers."""
+
+    def out(self, line: str) -> None:
+        """A line of its stdout."""
+
+    def err(self, line: str) -> None:
+        """A line of its stderr."""
+
+
+def run_dev(project: Project, request: DevRequest, watcher: Watcher) -> NoReturn:
+    """Run the Worker until something ends it; what that is leaves as an exception. Nothing of it stays."""
+    run = _look(project, request, watcher)
+    with contextlib.ExitStack() as stack:
+        child, ready = run.start(stack)
+        watcher.ready(ready)
+        code = child.wait()
+    hint = "what it printed last may say why; run it again"
+    raise RuntimeFailure(f"workerd ended by itself, with exit code {code}", hint=hint, code="dev-ended")
+
+
+def _look(project: Project, request: DevRequest, watcher: Watcher) -> _Run:
+    """The Worker as it is declared and found, with the certificates of its bindings; of nothing else is read more."""
+    declaration, warnings = load_declaration(project.files, project.name, keys.KINDS, project.sources, project.environ)
+    label = WorkerLabel(request.worker)
+    worker = declaration.workers.get(label)
+    if worker is None:
+        hint = suggest(request.worker, declaration.workers)
+        raise UsageError(f"no Worker is declared as {request.worker!r}", hint=hint)
+    bound = _bound(worker, request.environment)
+    certificates = {name: declaration.certificates[name] for name in bound}
+    declaration = replace(declaration, workers={label: worker}, certificates=certificates)
+    files, noticed = load_configs(declaration, project.files, project.sources)
+    desired, blocked = load_certificates(declaration, project.files)
+    if blocked:
+        raise InputError(blocked)
+    file = files[label]
+    found = file.environments.get(request.environment)
+    if found is None:
+        names = [name for name in file.environments if name is not None]
+        hint = suggest(str(request.environment), names) if names else "it has none at all; leave `--env` out"
+        raise UsageError(f"{file.path} has no environment {request.environment!r}", hint=hint)
+    if file.pages:
+        hint = "Pages has a runtime of its own; put the calls into a Worker to try them here"
+        problem = Diagnostic(
+            Severity.ERROR, "dev-pages", f"{file.path} is of a Pages project", Pointer(file.path), hint
+        )
+        raise InputError([problem])
+    site = Site(declaration, worker, file, request.environment, found)
+    return _Run(project, request, watcher, site, desired, (*warnings, *noticed))
+
+
+def _bound(worker: DeclaredWorker, environment: EnvironmentName) -> list[CertificateName]:
+    targets = (binding.target for binding in worker.environments.get(environment, ()))
+    return [target.certificate for target in targets if isinstance(target, ByCertificate)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    project: Project
+    request: DevRequest
+    watcher: Watcher
+    site: Site
+    desired: Desired
+    noticed: tuple[Diagnostic, ...]
+
+    def start(self, stack: contextlib.ExitStack) -> tuple[Child, Running]:
+        """workerd with the Worker, as long as `stack` lasts. The keys are in no frame of ours once it runs."""
+        environ, watcher = self.project.environ, self.watcher
+        wrangler, workerd = self._find(find_wrangler, WRANGLER), self._find(find_workerd, WORKERD)
+        listening = stack.enter_context(listen(self.request.port))
+        served, presented = self._choose(self._build(wrangler), newest_date(workerd, environ))
+        kept = serving(
+            workerd, write_config(served), listening, environ=environ, on_out=watcher.out, on_err=watcher.err
+        )
+        child = stack.enter_context(kept)
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        return child, Running(self.request.worker, self.request.environment, url, presented)
+
+    @property
+    def _deployed(self) -> Path:
+        return self.project.folder / deployed_path(self.site.file, self.request.environment)
+
+    def _find(self, find: Callable[[Path, Path, Mapping[str, str]], Path | None], variable: str) -> Path:
+        name = variable.partition("_")[2].lower()
+        found = find(self._deployed.parent, self.project.files.root, self.project.environ)
+        if found is None:
+            hint = f"`npm install wrangler` beside the Worker brings wrangler and workerd; or name it in {variable}"
+            raise MissingProgram(
+                f"there is no {name} beside {self.site.file.path} or above, nor on the path", hint=hint
+            )
+        self.watcher.log(f"{name}: {found}")
+        return found
+
+    def _build(self, wrangler: Path) -> BuiltWorker:
+        """The Worker as wrangler would upload it."""
+
+        def hear(line: str) -> None:
+            self.watcher.log(f"wrangler says: {line}")
+
+        made = bundle(wrangler, self._deployed, self.request.environment, environ=self.project.environ, on_line=hear)
+        return read_form(made)
+
+    def _choose(self, built: BuiltWorker, newest: str | None) -> tuple[ServedWorker, tuple[Presented, ...]]:
+        """What workerd is told. InputError with all that can't be served, unless that may be missing."""
+        now = self.project.clock.now()
+        sources = keys.open_sources(KeyContext(files=self.project.files, environment=self.project.environ))
+        pairs = Pairs(self.site, self.desired, self.project.files, sources, now)
+        identities = pairs.open_all()
+        chosen = choose(self.site, built, identities, pairs.refused)
+        date, capped = _cap(built.compatibility_date, newest, now, self.site.file)
+        notes = (*self.noticed, *pairs.notes, *capped, *self._left_out())
+        if chosen.unserved and not self.request.without_unserved:
+            raise InputError((*notes, *chosen.unserved))
+        self.watcher.findings((*notes, *map(_absent, chosen.unserved)))
+        worker = ServedWorker(built.modules, chosen.bindings, date, built.compatibility_flags, built.script)
+        return worker, tuple(pairs.presented)
+
+    def _left_out(self) -> Iterator[Diagnostic]:
+        """What belongs to a Worker and is in no list of bindings: static files stand before it, secrets beside it."""
+        path = self.site.file.path
+        values = load(path, self.project.sources[path])
+        table = environment_table(values, self.request.environment) or {}
+        if "assets" in values or "assets" in table:
+            message = f"{path} has static assets, which are not served here: every request goes to the Worker"
+            yield Diagnostic(Severity.WARNING, "dev-assets", message, Pointer(path, ("assets",), at_key=True))
+        beside = self.project.files.files_in(dirname(path) or ".") or frozenset()
+        for name in sorted(beside & {".dev.vars", f".dev.vars.{self.request.environment}"}):
+            message = f"{join(dirname(path), name)} is not read: the secrets in it are not served here"
+            hint = "what the Worker needs of it to run here can stand in `vars` of an environment for that"
+            yield Diagnostic(Severity.WARNING, "dev-secrets", message, Place(join(dirname(path), name)), hint)
+
+
+def _absent(problem: Diagnostic) -> Diagnostic:
+    """The same where a binding may be missing."""
+    message = f"{problem.message}; the Worker runs without it"
+    return replace(problem, severity=Severity.WARNING, message=message, hint=None)
+
+
+def _cap(wanted: str, newest: str | None, now: datetime, file: WranglerFile) -> tuple[str, tuple[Diagnostic, ...]]:
+    """The compatibility date that this workerd takes. One that it does not know keeps it from starting."""
+    limits = [date for date in (newest, f"{now:%Y-%m-%d}") if date is not None]
+    if wanted <= min(limits):
+        return wanted, ()
+    message = f"this workerd knows compatibility dates up to {min(limits)}, and {file.path} says {wanted}"
+    hint = "update wrangler, which brings workerd; until then the Worker runs here with the older date"
+    where = Pointer(file.path, ("compatibility_date",))
+    return min(limits), (Diagnostic(Severity.WARNING, "dev-date-capped", message, where, hint),)

@@ -1,0 +1,213 @@
+"""Looks at everything around a run that can be wrong: machine, environment, checkout, store, private keys, token.
+
+Each check is named and gives findings; what is well is said too. One that fails hides no other. Changes nothing, and no
+finding ever has the value of a variable that may be a secret.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+
+from reconciler import keys
+from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.findings.errors import ReconcilerError
+from reconciler.model import Declaration, StoreKind
+from reconciler.runs.doctor.account import check_account
+from reconciler.runs.doctor.files import CHECKS as CHECKOUT_CHECKS
+from reconciler.runs.doctor.files import cure, well
+from reconciler.runs.look import load_declaration
+from reconciler.runs.project import KEY_DIRS, Project
+from reconciler.system.git import git_root
+from reconciler.version import __version__
+
+_TOKEN = "CLOUDFLARE_API_TOKEN"  # noqa: S105 - the name of the variable, as the next
+_LEGACY_TOKEN = "CF_API_TOKEN"  # noqa: S105
+_GLOBAL_KEY = ("CLOUDFLARE_API_KEY", "CLOUDFLARE_EMAIL", "CF_API_KEY", "CF_EMAIL")
+_TOKEN_FORM = re.compile(r"[A-Za-z0-9_-]+")
+_GLOBAL_KEY_PREFIX = "cfk_"
+_REQUIREMENT = re.compile(r"[A-Za-z0-9._-]+")
+_OLDEST_PYTHON = (3, 11)
+
+Variables = Mapping[str, str]
+
+
+def examine(
+    open_project: Callable[[], Project], *, environ: Variables, file_named: bool = False, offline: bool = False
+) -> tuple[Diagnostic, ...]:
+    """Every finding in the order of the checks; those of severity info say what is well, or was left out.
+
+    `offline`: no server is asked.
+
+    `open_project` may raise ReconcilerError: then what needs a project is left out. That is an error only where the
+    command line named a file (`file_named`).
+    """
+    found: list[Diagnostic] = []
+    project: Project | None = None
+    declaration: Declaration | None = None
+    try:
+        project = open_project()
+        declaration, warnings = load_declaration(
+            project.files, project.name, keys.KINDS, project.sources, project.environ
+        )
+        found.extend(warnings)
+    except ReconcilerError as error:
+        found.extend(error.diagnostics() if project or file_named else _no_project(error))
+    for name, check in _checks(project, declaration, environ, offline=offline):
+        found.extend(run_check(name, check))
+    return tuple(dict.fromkeys(found))
+
+
+def run_check(name: str, check: Callable[[], Iterable[Diagnostic]]) -> tuple[Diagnostic, ...]:
+    """The findings of one check; whatever goes wrong in it is one too."""
+    try:
+        return tuple(check())
+    except ReconcilerError as error:
+        return error.diagnostics()
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else "it can't be looked at"
+        return (cure(f"{name}-unreadable", f"{name} could not be checked: {reason}", "look at its permissions"),)
+    except Exception as error:  # noqa: BLE001 - the other checks go on; the message may quote a secret, the type can't
+        message = f"{name} could not be checked: mtlsctl met something unexpected ({type(error).__name__})"
+        return (Diagnostic(Severity.ERROR, "check-failed", message, None, "please report this as a bug of mtlsctl"),)
+
+
+def _no_project(error: ReconcilerError) -> Iterator[Diagnostic]:
+    message = f"{error.message}; so only the machine and the environment were checked"
+    yield Diagnostic(Severity.INFO, "desired-state", message, None, error.hint)
+
+
+def _checks(
+    project: Project | None, declaration: Declaration | None, environ: Variables, *, offline: bool
+) -> Iterator[tuple[str, Callable[[], Iterable[Diagnostic]]]]:
+    for name, machine_check in MACHINE_CHECKS:
+        yield name, partial(machine_check, environ, declaration)
+    if project is not None:
+        yield "desired-state", partial(_desired_state, project)
+        for name, checkout_check in CHECKOUT_CHECKS:
+            yield name, partial(checkout_check, project, declaration)
+        if not offline:
+            yield "account", partial(check_account, project, declaration)
+
+
+# --- the machine ----------------------------------------------------------------------------------------------------
+
+
+def _python(_: Variables, __: Declaration | None) -> Iterator[Diagnostic]:
+    version = platform.python_version()
+    if sys.version_info < _OLDEST_PYTHON:
+        yield Diagnostic(
+            Severity.ERROR, "python-old", f"this is Python {version}", None, "mtlsctl needs Python 3.11 or newer"
+        )
+    else:
+        yield well("mtlsctl", f"{__version__}, on Python {version} ({sys.platform})")
+
+
+def _packages(_: Variables, __: Declaration | None) -> Iterator[Diagnostic]:
+    """The packages that mtlsctl says it needs; those of optional extras are nobody's loss."""
+    try:
+        required = metadata.requires("mtlsctl") or []
+    except metadata.PackageNotFoundError:
+        hint = "install it with `pip install mtlsctl` to have its packages checked"
+        yield Diagnostic(Severity.INFO, "packages", "mtlsctl runs from a folder, not installed", None, hint)
+        return
+    present: list[str] = []
+    for requirement in required:
+        name = _REQUIREMENT.match(requirement)
+        if name is None or "extra ==" in requirement:
+            continue
+        try:
+            present.append(f"{name.group()} {metadata.version(name.group())}")
+        except metadata.PackageNotFoundError:
+            hint = "install mtlsctl again: pip install --force-reinstall mtlsctl"
+            message = f"the package {name.group()} is missing"
+            yield Diagnostic(Severity.ERROR, "package-missing", message, None, hint)
+    yield well("packages", ", ".join(present))
+
+
+# --- the environment ------------------------------------------------------------------------------------------------
+
+
+def _token(environ: Variables, declaration: Declaration | None) -> Iterator[Diagnostic]:
+    """Whether there is a token, and whether it can be one; never what it is."""
+    token = environ.get(_TOKEN)
+    needed = declaration is not None and declaration.store.kind is StoreKind.CLOUDFLARE
+    if token is None and _LEGACY_TOKEN in environ:
+        message = f"{_TOKEN} is not set, only its old name {_LEGACY_TOKEN}, which mtlsctl does not read"
+        yield cure("token-old-name", message, f"set {_TOKEN} instead")
+    elif token is None and needed:
+        message = f"{_TOKEN} is not set, so the Cloudflare store can't be asked"
+        hint = (
+            "create a token with `Account: SSL and Certificates` (Read to plan, Edit to apply) and pass it to the step"
+            " that runs mtlsctl; `mtlsctl plan --offline` needs none"
+        )
+        yield cure("token-missing", message, hint)
+    elif token is None:
+        yield well("token", f"{_TOKEN} is not set, and nothing here needs it")
+    else:
+        problem = _token_problem(token)
+        yield problem or well("token", f"{_TOKEN} is set; its value is not shown")
+
+
+def _token_problem(token: str) -> Diagnostic | None:
+    if not token.strip():
+        hint = "CI systems pass an empty value where a secret does not exist or is withheld, as from forks"
+        return cure("token-empty", f"{_TOKEN} is set, but empty", hint)
+    if any(character.isspace() for character in token):
+        hint = "set it again without spaces and line ends; they often come from a file or from copying"
+        return cure("token-white-space", f"{_TOKEN} has white space in it", hint)
+    if not _TOKEN_FORM.fullmatch(token):
+        hint = "set it again, without quotes; a token has letters, digits, - and _ only"
+        return cure("token-malformed", f"{_TOKEN} has characters that no token has", hint)
+    if token.startswith(_GLOBAL_KEY_PREFIX):
+        hint = "create a token with `Account: SSL and Certificates`; a global key may do everything"
+        return cure("token-is-key", f"{_TOKEN} has a global API key, not a token", hint)
+    return None
+
+
+def _global_key(environ: Variables, _: Declaration | None) -> Iterator[Diagnostic]:
+    """wrangler, unlike mtlsctl, prefers key and e-mail to a token (4.164.0)."""
+    present = [name for name in _GLOBAL_KEY if name in environ]
+    if present:
+        message = f"{' and '.join(present)} {'is' if len(present) == 1 else 'are'} set: a global API key"
+        message += ", which wrangler prefers to the token; mtlsctl uses the token alone"
+        hint = f"unset {' '.join(present)}, so that both act as the same token, with its few permissions"
+        yield cure("global-key", message, hint)
+
+
+def _key_folders(environ: Variables, _: Declaration | None) -> Iterator[Diagnostic]:
+    """The folders outside of the tree where private keys may lie."""
+    named = [name for name in environ.get(KEY_DIRS, "").split(os.pathsep) if name]
+    good = 0
+    for name in named:
+        folder = Path(name)
+        if not folder.is_absolute():
+            yield cure("key-folder-relative", f"{KEY_DIRS} has {name!r}, which does not count", "name it absolutely")
+        elif not folder.is_dir():
+            message = f"{KEY_DIRS} has {name!r}, where no folder is"
+            yield cure("key-folder-missing", message, f"create it, or take it out of {KEY_DIRS}")
+        else:
+            good += 1
+    if named and good == len(named):
+        yield well("key-folders", f"{KEY_DIRS} has {good} folder{'' if good == 1 else 's'}, all there")
+
+
+def _desired_state(project: Project) -> Iterator[Diagnostic]:
+    root = git_root(project.folder)
+    where = f"in the git repository {root}" if root else "outside of any git repository"
+    yield well("desired-state", f"{project.folder / project.name}, {where}")
+
+
+MACHINE_CHECKS: tuple[tuple[str, Callable[[Variables, Declaration | None], Iterable[Diagnostic]]], ...] = (
+    ("python", _python),
+    ("packages", _packages),
+    ("token", _token),
+    ("global-key", _global_key),
+    ("key-folders", _key_folders),
+)

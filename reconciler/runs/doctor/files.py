@@ -1,0 +1,193 @@
+"""The checks of `doctor` that look at a checkout: its files, the embedded store, private keys, what killed runs left.
+
+Read-only, except that the store's own reader undoes what a killed write left half done, as any reader of it must.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sqlite3
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from reconciler import keys
+from reconciler.findings.diagnostics import Diagnostic, Place, Severity
+from reconciler.findings.errors import KeySourceError, ReconcilerError
+from reconciler.model import Declaration, StoreKind
+from reconciler.model.keys import KeyContext
+from reconciler.private.folder import FOLDER
+from reconciler.runs.configs import load_configs
+from reconciler.runs.project import Project
+from reconciler.runs.validate import tracked_keys
+from reconciler.stores.database import FileDatabase
+from reconciler.stores.database_errors import STORE_FILE, damaged
+from reconciler.stores.local import LocalReader
+from reconciler.system.atomic import leftover_of
+from reconciler.system.git import git_root, ignored, tracked
+
+_IGNORE_FILE = ".gitignore"
+_TIMEOUT_S = 2.0
+
+
+def well(name: str, message: str) -> Diagnostic:
+    """What a check found to be in order."""
+    return Diagnostic(Severity.INFO, name, message)
+
+
+def cure(code: str, message: str, hint: str, *, place: str | None = None) -> Diagnostic:
+    """A warning with what to do; `place` is relative to the folder of mtls.toml."""
+    return Diagnostic(Severity.WARNING, code, message, Place(place) if place else None, hint)
+
+
+def _writable(project: Project, declaration: Declaration | None) -> Iterator[Diagnostic]:
+    """A file is replaced by writing a new one beside it, so its folder counts as much as the file."""
+    refused = 0
+    for place in (project.folder, *dict.fromkeys(path.parent for path in _wrangler_files(project, declaration))):
+        if not os.access(place, os.W_OK | os.X_OK):
+            refused += 1
+            hint = "`mtlsctl plan` works; for `mtlsctl apply` let this user write here"
+            yield cure("folder-read-only", "this folder can't be written", hint, place=_named(project, place))
+    for path in _wrangler_files(project, declaration):
+        if path.exists() and not os.access(path, os.W_OK):
+            refused += 1
+            hint = f"chmod u+w {shlex.quote(_named(project, path))}"
+            yield cure("file-read-only", "this file can't be written", hint, place=_named(project, path))
+    if not refused:
+        yield well("writable", "the folder of mtls.toml and the wrangler files can be written")
+
+
+def _permissions(project: Project, _: Declaration | None) -> Iterator[Diagnostic]:
+    """`.mtlsctl` and what is in it belong to one user: 0700 and 0600."""
+    folder = project.folder / FOLDER
+    if not stat.S_ISDIR(_mode(folder)):
+        yield well("permissions", f"there is no folder {FOLDER} yet; the first `mtlsctl apply` makes it")
+        return
+    open_to_others = [folder] if _mode(folder) & 0o077 else []
+    with os.scandir(folder) as listing:
+        for entry in sorted(listing, key=lambda one: one.name):
+            path = folder / entry.name
+            if entry.name != _IGNORE_FILE and stat.S_ISREG(_mode(path)) and _mode(path) & 0o077:
+                open_to_others.append(path)
+    for path in open_to_others:
+        wanted = 0o700 if path == folder else 0o600
+        name = _named(project, path)
+        message = f"its permissions are {stat.S_IMODE(_mode(path)):04o}, open to other users of this machine"
+        yield cure("open-to-others", message, f"chmod {wanted:o} {shlex.quote(name)}", place=name)
+    if not open_to_others:
+        yield well("permissions", f"{FOLDER} is closed to other users of this machine")
+
+
+def _ignored(project: Project, _: Declaration | None) -> Iterator[Diagnostic]:
+    """The store and the journal of a checkout are its own; in a commit they would be everybody's."""
+    folder, store = project.folder / FOLDER, project.folder / STORE_FILE
+    if git_root(project.folder) is None or not stat.S_ISDIR(_mode(folder)):
+        return
+    if tracked([store]):
+        hint = f"git rm --cached {shlex.quote(STORE_FILE)}"
+        yield cure("store-in-git", "git tracks the embedded store of this checkout", hint, place=STORE_FILE)
+        return
+    answer = ignored(store)
+    if answer is None:
+        yield Diagnostic(Severity.INFO, "git", f"git does not tell whether it ignores {FOLDER}", None, "is git there?")
+    elif answer:
+        yield well("git", f"git ignores {FOLDER}")
+    else:
+        hint = f"printf '*\\n' > {FOLDER}/{_IGNORE_FILE}"
+        yield cure("folder-not-ignored", f"git does not ignore {FOLDER}", hint, place=FOLDER)
+
+
+def _database(project: Project, declaration: Declaration | None) -> Iterator[Diagnostic]:
+    """The embedded store opens, is whole, and every entry in it can be read. StoreError else."""
+    database = FileDatabase(project.folder, timeout_s=_TIMEOUT_S)
+    with database.reading() as connection:
+        rows = connection.execute("PRAGMA quick_check").fetchall() if connection else None
+    version = f"SQLite {sqlite3.sqlite_version}"
+    if rows is None:
+        other = declaration is not None and declaration.store.kind is not StoreKind.LOCAL
+        yield well("store", f"{version}; " + ("the embedded store is not used" if other else f"no {STORE_FILE} yet"))
+        return
+    if rows != [("ok",)]:
+        raise damaged(f"does not pass SQLite's quick_check: {len(rows)} problem{'' if len(rows) == 1 else 's'}")
+    count = len(LocalReader(database).list_entries().entries)
+    yield well("store", f"{version}; {STORE_FILE} is whole, with {count} {'entry' if count == 1 else 'entries'}")
+
+
+def _keys(project: Project, declaration: Declaration | None) -> Iterator[Diagnostic]:
+    """Private key files that git tracks, or that others can read."""
+    if declaration is None:
+        return
+    source = keys.open_sources(KeyContext(files=project.files, environment=project.environ))["file"]
+    found: list[Diagnostic] = list(tracked_keys(project, declaration))
+    declared = {name: one.key for name, one in declaration.certificates.items() if one.key and one.key.source == "file"}
+    for name, key in declared.items():
+        try:
+            found.extend(source.open(key).findings)
+        except KeySourceError as error:
+            message = f"the key of {name!r} is not at hand: {error.message}"
+            found.append(Diagnostic(Severity.INFO, "key-not-at-hand", message, error.where, error.hint))
+    yield from found
+    if declared and not found:
+        count = f"{len(declared)} private key file{'' if len(declared) == 1 else 's'}"
+        yield well("keys", f"{count}, read by this user alone and not in git")
+
+
+def _leftovers(project: Project, declaration: Declaration | None) -> Iterator[Diagnostic]:
+    """Temporary files that a killed run left beside what it was replacing."""
+    targets = (*_wrangler_files(project, declaration), Path(os.path.realpath(project.folder / project.name)))
+    count = 0
+    for folder in dict.fromkeys(path.parent for path in targets):
+        names = {path.name for path in targets if path.parent == folder}
+        for path in sorted(folder.iterdir()):
+            if leftover_of(path.name) in names:
+                count += 1
+                hint = "the next `mtlsctl apply` removes it; it is safe to remove it now"
+                yield cure("leftover", "a killed run left this behind", hint, place=_named(project, path))
+    if not count:
+        yield well("leftovers", "no killed run left anything beside the wrangler files")
+
+
+def _wrangler_files(project: Project, declaration: Declaration | None) -> tuple[Path, ...]:
+    """The real places of the declared wrangler files; one that may not be followed is `validate`'s to report."""
+    found: list[Path] = []
+    if declaration is None:
+        return ()
+    for label, worker in declaration.workers.items():
+        try:
+            project.files.identity(worker.config)
+            path = Path(os.path.realpath(project.folder / worker.config))
+            if path.is_dir():
+                alone = replace(declaration, workers={label: worker})
+                (file,) = load_configs(alone, project.files, {})[0].values()
+                path = Path(os.path.realpath(project.folder / file.path))
+        except ReconcilerError:
+            continue
+        if path.parent.is_dir():
+            found.append(path)
+    return tuple(dict.fromkeys(found))
+
+
+def _mode(path: Path) -> int:
+    """The mode of what is there, links not followed; 0 where nothing is."""
+    try:
+        return path.lstat().st_mode
+    except FileNotFoundError:
+        return 0
+
+
+def _named(project: Project, path: Path) -> str:
+    """A path as findings have it: relative to the folder of mtls.toml, with `/`."""
+    relative = os.path.relpath(os.path.realpath(path.parent), os.path.realpath(project.folder))
+    return (Path(relative) / path.name).as_posix() if path != project.folder else "."
+
+
+CHECKS: tuple[tuple[str, Callable[[Project, Declaration | None], Iterable[Diagnostic]]], ...] = (
+    ("writable", _writable),
+    ("permissions", _permissions),
+    ("git", _ignored),
+    ("store", _database),
+    ("keys", _keys),
+    ("leftovers", _leftovers),
+)

@@ -1,0 +1,266 @@
+"""Wires `init` and `export`: look, propose, write; then make the plan of what was written, and say what it shows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from reconciler import keys
+from reconciler.desired.parse import parse_declaration
+from reconciler.findings.diagnostics import Diagnostic, Place, Severity
+from reconciler.findings.errors import FileError
+from reconciler.model import Declaration, Desired, Entry, EntryId, Listing, StoreSettings, WorkerLabel, WranglerFile
+from reconciler.model.identifiers import is_askable
+from reconciler.model.ports import LiveReader, Store, StoreReader
+from reconciler.private.folder import FOLDER, make_folder
+from reconciler.reports.orphans import find_orphans, unreferenced
+from reconciler.runs import plan as app
+from reconciler.runs.configs import load_configs
+from reconciler.runs.init.settings import InitRequest, choose_stack, choose_store, demand_new, open_reader, writable
+from reconciler.runs.init.survey import Survey, survey
+from reconciler.runs.look import load_certificates, load_declaration
+from reconciler.runs.project import Project
+from reconciler.system.atomic import create_atomic
+from reconciler.system.discover import find_file
+from reconciler.takeover.adoption import Adoption
+from reconciler.takeover.everything import certificate_files, propose_everything
+from reconciler.takeover.names import Names, common_name
+from reconciler.takeover.propose import propose
+from reconciler.takeover.proposed import FoundCertificate, Proposal
+from reconciler.takeover.scene import Scene
+from reconciler.takeover.update import only_new, update_declaration
+from reconciler.takeover.write import write_declaration
+from reconciler.views.json.schemas import DECLARATION_SCHEMA, all_schemas
+from reconciler.x509.certificates import parse_stored
+
+SCHEMA = "schemas/mtls.schema.json"
+"""Beside mtls.toml; its first line names it."""
+
+
+def demand_free(project: Project) -> None:
+    """FileError where an mtls.toml is there already."""
+    path = project.folder / project.name
+    if path.is_symlink() or path.exists():
+        raise FileError(
+            f"{project.name} is there already, and is never overwritten",
+            hint="`mtlsctl init --update` adds what is new to it and keeps every line",
+            where=Place(project.name),
+            code="file-exists",
+        )
+
+
+def init(project: Project, request: InitRequest) -> Adoption:
+    """A new mtls.toml. FileError where one is there; GuardError where its stack is somebody else's already."""
+    demand_free(project)
+    found = survey(project, request.below, {}) if request.below is not None else Survey((), (), ())
+    stack, store = choose_stack(project, request), choose_store(project, request, found.configs)
+    reader = _Remembered(open_reader(project, request, store))
+    listing = reader.list_entries()
+    if not request.same_stack:
+        demand_new(stack, listing)
+    bare = Desired(Declaration(project.name, stack, store=store), {})
+    scene = _scene(project, bare, found, reader, {})
+    scene = replace(scene, certificates=(*scene.certificates, *_to_save(scene, request.save)))
+    proposal, about = propose(scene)
+    text = write_declaration(replace(proposal, store=writable(store)))
+    parse_declaration(text.encode(), project.name, keys.KINDS)  # what it would refuse is not written
+    written = [*_save(project, scene, proposal), *_write_around(project)]
+    create_atomic(project.folder / project.name, text.encode(), where=Place(project.name))
+    written.insert(0, project.name)
+    findings = (*_above(project), *found.findings, *about)
+    return _adoption(project, reader, proposal, findings, written, searched=request.below is not None)
+
+
+def _above(project: Project) -> Iterator[Diagnostic]:
+    """Another mtls.toml in a parent folder, which commands run here took until now."""
+    above = find_file(project.folder.parent) if project.folder != project.files.root else None
+    if above is not None:
+        name = os.path.relpath(above, project.folder)
+        message = f"{name} is there already; commands that are run in this folder take the new one from now on"
+        hint = f"`mtlsctl --file {name}` takes the other; two files must not declare the same environment"
+        yield Diagnostic(Severity.INFO, "file-above", message, Place(name), hint)
+
+
+def update(project: Project, request: InitRequest) -> Adoption:
+    """What is new in the tree and the store, added to the mtls.toml that is there."""
+    declaration, _ = load_declaration(project.files, project.name, keys.KINDS, project.sources, project.environ)
+    data = project.sources[project.name]
+    desired, _ = load_certificates(declaration, project.files)
+    declared, _ = load_configs(declaration, project.files, project.sources)
+    found = survey(project, request.below or project.folder, declared)
+    reader = _Remembered(project.stores.open_reader(declaration.store))
+    scene = _scene(project, desired, found, reader, declared)
+    scene = replace(scene, certificates=(*scene.certificates, *_to_save(scene, request.save)))
+    proposal, about = propose(scene)
+    proposal = only_new(proposal)
+    text, by_hand = update_declaration(data.decode(), declaration, proposal)
+    written: list[str] = []
+    if text.encode() != data:
+        parse_declaration(text.encode(), project.name, keys.KINDS)
+        written = _save(project, scene, proposal)
+        project.files.replace(project.name, old=data, new=text.encode())
+        written.insert(0, project.name)
+    findings = (*found.findings, *about, *by_hand)
+    return _adoption(project, reader, proposal, findings, written, searched=True, updated=True)
+
+
+def export(project: Project, request: InitRequest, folder: str) -> Proposal:
+    """Everything that the store holds, as a proposal whose certificate files are in `folder`.
+
+    Stack and store are those of mtls.toml, where there is one and the request does not say otherwise.
+    """
+    stack, store = choose_stack(project, request), choose_store(project, request, ())
+    if (project.folder / project.name).is_file():
+        declaration, _ = load_declaration(project.files, project.name, keys.KINDS, project.sources, project.environ)
+        stack = request.stack or declaration.stack
+        store = declaration.store if request.kind is None and request.account is None else store
+    listing = project.stores.open_reader(store).list_entries()
+    return propose_everything(listing, stack, writable(store), folder)
+
+
+def save_all(proposal: Proposal, folder: Path) -> Iterator[str]:
+    """Write the certificates of a proposal below a folder. One that is there already with this content stays."""
+    for path, pem in certificate_files(proposal.certificates):
+        target = folder / path
+        if not target.is_file() or parse_stored(target.read_text(errors="replace")) != parse_stored(pem):
+            create_atomic(target, pem.encode(), where=Place(path))
+            yield path
+
+
+# --- looking --------------------------------------------------------------------------------------------------------
+
+
+def _scene(
+    project: Project,
+    desired: Desired,
+    found: Survey,
+    reader: StoreReader,
+    declared: dict[WorkerLabel, WranglerFile],
+) -> Scene:
+    listing = reader.list_entries()
+    known = {entry.id for entry in listing.entries}
+    kind = desired.declaration.store.kind
+    named = {
+        EntryId(one.certificate_id)
+        for file in found.configs
+        for environment in file.environments.values()
+        for one in environment.bindings
+        if one.certificate_id not in known and is_askable(one.certificate_id, kind)
+    }
+    asked = reader.get_all(sorted(named))
+    return Scene(desired, listing, asked, found.configs, found.certificates, project.clock.now(), declared)
+
+
+@dataclass
+class _Remembered:
+    """The reading half of a store, asked once for each thing: proposal and plan look at the same moment."""
+
+    inner: StoreReader
+    listing: Listing | None = None
+    answers: dict[EntryId, Entry | None] = field(default_factory=dict)
+
+    def open_reader(self, _: StoreSettings) -> StoreReader:
+        return self
+
+    def open_store(self, _: StoreSettings) -> Store:
+        raise AssertionError("taking over what is there changes no store")
+
+    @property
+    def calls(self) -> int | None:
+        return self.inner.calls
+
+    @property
+    def lag_s(self) -> float:
+        return self.inner.lag_s
+
+    def live(self) -> LiveReader | None:
+        return self.inner.live()
+
+    def list_entries(self) -> Listing:
+        if self.listing is None:
+            self.listing = self.inner.list_entries()
+        return self.listing
+
+    def get(self, entry_id: EntryId) -> Entry | None:
+        return self.get_all((entry_id,))[entry_id]
+
+    def get_all(self, ids: Iterable[EntryId]) -> dict[EntryId, Entry | None]:
+        wanted = tuple(ids)
+        self.answers |= self.inner.get_all(entry_id for entry_id in wanted if entry_id not in self.answers)
+        return {entry_id: self.answers[entry_id] for entry_id in wanted}
+
+
+# --- writing --------------------------------------------------------------------------------------------------------
+
+
+def _to_save(scene: Scene, folder: str | None) -> Iterator[FoundCertificate]:
+    """Files to be written for entries in use of which the tree has none."""
+    if folder is None:
+        return
+    there = {file.bundle.digest for file in scene.certificates if not file.ignored}
+    names = Names(path.rpartition("/")[2].removesuffix(".pem") for path in (file.path for file in scene.certificates))
+    used = {site.entry.id: site.entry for site in scene.sites if site.entry is not None and not site.entry.ca}
+    for _, entry in sorted(used.items()):
+        if entry.bundle is not None and entry.bundle.digest not in there and scene.can_be_ours(entry):
+            there.add(entry.bundle.digest)
+            name = names.give(entry.name, common_name(entry.bundle), fallback="certificate")
+            yield FoundCertificate(f"{folder}/{name}.pem", entry.bundle, new=True)
+
+
+def _save(project: Project, scene: Scene, proposal: Proposal) -> list[str]:
+    """Write the certificates that the proposal refers to and the tree lacks."""
+    new = {file.path: file for file in scene.certificates if file.new}
+    saved = [certificate.path for certificate in proposal.certificates if certificate.path in new]
+    for path in saved:
+        create_atomic(_inside(project, path), new[path].bundle.pem().encode(), where=Place(path))
+    return saved
+
+
+def _write_around(project: Project) -> Iterator[str]:
+    """The schema beside the file, for editors; and `.mtlsctl/`, which ignores itself in git."""
+    text = all_schemas(keys.KINDS)[DECLARATION_SCHEMA].encode()
+    path = _inside(project, SCHEMA)
+    if not path.is_symlink() and not path.exists():
+        create_atomic(path, text, where=Place(SCHEMA))
+        yield SCHEMA
+    make_folder(project.folder)
+    yield f"{FOLDER}/"
+
+
+def _inside(project: Project, path: str) -> Path:
+    """Where a path of mtls.toml leads; FileError where that is not in this tree."""
+    project.files.identity(path)
+    return project.folder / path
+
+
+# --- what the plan of it shows --------------------------------------------------------------------------------------
+
+
+def _adoption(
+    project: Project,
+    reader: _Remembered,
+    proposal: Proposal,
+    findings: tuple[Diagnostic, ...],
+    written: list[str],
+    *,
+    searched: bool,
+    updated: bool = False,
+) -> Adoption:
+    """What was done, with the plan of what stands there now: nothing in it shall come as a surprise."""
+    planned = app.plan(replace(project, stores=reader), app.PlanRequest())
+    sweep = project.files.sweep(unreferenced(planned.desired, planned.actual))
+    orphans = find_orphans(planned.plan, planned.desired, planned.actual, sweep)
+    told = (*findings, *planned.plan.diagnostics, *(orphan.finding for orphan in orphans.findings))
+    return Adoption(
+        file=project.name,
+        updated=updated,
+        searched=searched,
+        stack=planned.plan.stack,
+        store=planned.plan.store,
+        written=tuple(written),
+        proposal=proposal,
+        findings=tuple(dict.fromkeys(told)),
+        plan=planned.plan,
+    )

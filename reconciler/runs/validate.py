@@ -1,0 +1,90 @@
+"""Everything that can be said without the store: the files, the certificates, the keys that are at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from reconciler import keys
+from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.findings.errors import KeySourceError, ReconcilerError
+from reconciler.model import Actual, Declaration, DeclaredCertificate, Desired
+from reconciler.model.keys import KeyContext
+from reconciler.model.ports import Sources
+from reconciler.plan.bindings import diff_bindings
+from reconciler.plan.renewals import find_always_due
+from reconciler.runs.configs import load_configs
+from reconciler.runs.look import load_certificates, load_declaration
+from reconciler.runs.project import Project
+from reconciler.runs.verify.files import check_cas
+from reconciler.system.git import tracked
+from reconciler.x509.key_pairs import check_pair
+from reconciler.x509.preflight import check_for_upload
+
+
+def validate(project: Project) -> tuple[Diagnostic, ...]:
+    """Every finding, in the order of the file. Opens keys where they are at hand; one that is not is no error here."""
+    declaration, warnings = load_declaration(project.files, project.name, keys.KINDS, project.sources, project.environ)
+    desired, blocked = load_certificates(declaration, project.files)
+    found: list[Diagnostic] = [*warnings, *blocked]
+    sources = keys.open_sources(KeyContext(files=project.files, environment=project.environ))
+    now = project.clock.now()
+    for name, bundle in desired.bundles.items():
+        declared = declaration.certificates[name]
+        problems = check_for_upload(bundle, ca=declared.ca, path=declared.path, now=now)
+        found.extend(replace(problem, certificate=name) for problem in problems)
+        always_due = find_always_due(desired, name)
+        found.extend([always_due] if always_due is not None else [])
+        found.extend(replace(problem, certificate=name) for problem in _check_key(desired, declared, sources))
+        if declared.verify is not None:
+            cas = check_cas(declared.path, declared.verify, bundle, project.files, now)
+            found.extend(replace(problem, certificate=name) for problem in cas)
+    found.extend(tracked_keys(project, declaration))
+    try:
+        files, noticed = load_configs(declaration, project.files, project.sources)
+    except ReconcilerError as error:
+        found.extend(error.diagnostics())
+    else:
+        found.extend(noticed)
+        offline = Actual(files=files, listing=None)
+        held = frozenset(one.certificate for one in found if one.certificate and one.severity is Severity.ERROR)
+        found.extend(diff_bindings(desired, offline, None, held, now).diagnostics)
+    return tuple(dict.fromkeys(found))
+
+
+def _check_key(desired: Desired, declared: DeclaredCertificate, sources: Sources) -> Iterator[Diagnostic]:
+    """The pair, where the key is at hand; a checkout of a pipeline often has none."""
+    if declared.key is None:
+        return
+    where = Pointer(desired.declaration.path, ("certificates", declared.name, "private_key"))
+    try:
+        key = sources[declared.key.source].open(declared.key)
+    except KeySourceError as error:
+        message = f"the key of {declared.name!r} is not at hand, so the pair was not checked: {error.message}"
+        yield Diagnostic(Severity.INFO, "key-not-checked", message, where, error.hint)
+    except ReconcilerError as error:
+        yield from error.diagnostics()
+    else:
+        yield from key.findings
+        yield from check_pair(desired.bundles[declared.name], key.pem, where=where)
+
+
+def tracked_keys(project: Project, declaration: Declaration) -> Iterator[Diagnostic]:
+    """Private keys that git tracks: who can read the repository has them."""
+    declared = {
+        certificate.name: project.folder / certificate.key.options["file"]
+        for certificate in declaration.certificates.values()
+        if certificate.key is not None and certificate.key.source == "file"
+    }
+    known = tracked(declared.values()) if declared else set()
+    for name, path in declared.items():
+        if known is not None and path in known:
+            yield Diagnostic(
+                Severity.ERROR,
+                "key-in-git",
+                f"git tracks the private key of {name!r}",
+                Pointer(declaration.path, ("certificates", name, "private_key")),
+                "take it out (git rm --cached FILE), have the certificate reissued with a new key, and keep that key in"
+                " a secret of the pipeline",
+                name,
+            )

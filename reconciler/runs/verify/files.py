@@ -1,0 +1,165 @@
+"""The first two levels of `verify`: what files say, and what wrangler would deploy. Nothing is sent to anybody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.findings.errors import ReconcilerError
+from reconciler.model import (
+    ByCertificate,
+    CertificateName,
+    Declaration,
+    DeclaredCertificate,
+    EntryId,
+    EnvironmentName,
+    Origin,
+    StoreKind,
+    WorkerLabel,
+    WranglerFile,
+)
+from reconciler.model.identifiers import is_placeholder
+from reconciler.model.ports import FileReader, PrivateKey, Sources
+from reconciler.model.words import environment_text
+from reconciler.proof.levels import DryRun, Level, LevelResult, Skip, skip
+from reconciler.proof.trust import check_trust
+from reconciler.proof.verdicts import Standing
+from reconciler.runs.proving import load_cas, load_roots
+from reconciler.x509.certificates import Bundle
+from reconciler.x509.key_pairs import check_pair, only_key
+from reconciler.x509.preflight import check_for_upload
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedKey:
+    """The key of a certificate, ready to be used; or why there is none. `wrong`: what makes the pair unusable."""
+
+    key: PrivateKey | None = None
+    missing: str = ""
+    hint: str | None = None
+    wrong: tuple[Diagnostic, ...] = ()
+    findings: tuple[Diagnostic, ...] = ()
+
+
+def open_key(declared: DeclaredCertificate, bundle: Bundle, sources: Sources, where: Pointer) -> OpenedKey:
+    """The key, its pair proved. That it is not at hand is no error: a checkout of a pipeline often has none."""
+    if declared.key is None:
+        return OpenedKey(missing="mtls.toml names no `private_key` for it")
+    try:
+        opened = sources[declared.key.source].open(declared.key)
+    except ReconcilerError as error:
+        return OpenedKey(missing=error.message, hint=error.hint)
+    wrong = check_pair(bundle, opened.pem, where=where)
+    if wrong:
+        return OpenedKey(wrong=wrong, findings=opened.findings)
+    return OpenedKey(PrivateKey(only_key(opened.pem)), findings=opened.findings)
+
+
+def check_files(
+    declared: DeclaredCertificate, bundle: Bundle, opened: OpenedKey, files: FileReader, now: datetime
+) -> LevelResult:
+    """Whether the files are a usable identity of a client, and lead to the CA that the origin is said to trust."""
+    found = [*check_for_upload(bundle, ca=False, path=declared.path, now=now), *opened.findings, *opened.wrong]
+    if declared.verify is not None:
+        found += check_cas(declared.path, declared.verify, bundle, files, now)
+    findings = tuple(replace(problem, certificate=declared.name) for problem in found)
+    errors = [problem for problem in findings if problem.severity is Severity.ERROR]
+    if errors:
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        return LevelResult(Level.FILES, Standing.REFUTED, "faulty", errors[0].message + more, findings=findings)
+    why = "the files are a usable identity of a client"
+    if opened.key is None:
+        why = f"the certificate is a usable one; its key was not looked at: {opened.missing}"
+    elif declared.verify is not None and declared.verify.client_ca is not None:
+        why += f", and lead to a CA of {declared.verify.client_ca}"
+    return LevelResult(Level.FILES, Standing.PROVED, "in-order", why, findings=findings)
+
+
+def check_cas(path: str, origin: Origin, bundle: Bundle, files: FileReader, now: datetime) -> Iterator[Diagnostic]:
+    """What is wrong with the files of CAs that an origin names, and with the way from the chain to them."""
+    try:
+        load_roots(files, origin)
+    except ReconcilerError as error:
+        yield from error.diagnostics()
+    if origin.client_ca is None:
+        return
+    try:
+        trusted = load_cas(files, origin.client_ca)
+    except ReconcilerError as error:
+        yield from error.diagnostics()
+    else:
+        yield from check_trust(bundle, trusted, path=path, trusted_path=origin.client_ca, now=now)
+
+
+# --- what wrangler would deploy -------------------------------------------------------------------------------------
+
+Build = Mapping[tuple[str, EnvironmentName], dict[str, str] | ReconcilerError | None]
+"""The ids by binding that wrangler would deploy; an error where it could not say, None where there is no wrangler."""
+
+
+def places_of(
+    name: CertificateName, declaration: Declaration, files: Mapping[WorkerLabel, WranglerFile]
+) -> Iterator[tuple[WorkerLabel, WranglerFile, EnvironmentName, str]]:
+    """Every declared binding of a certificate that wrangler can be asked about."""
+    for label, worker in declaration.workers.items():
+        file = files.get(label)
+        for environment, bindings in worker.environments.items() if file is not None and not file.pages else ():
+            for binding in bindings:
+                if binding.target == ByCertificate(name) and file is not None and environment in file.environments:
+                    yield label, file, environment, binding.binding
+
+
+def deployed_path(file: WranglerFile, environment: EnvironmentName) -> str:
+    """The file that wrangler would deploy: what a build tool made, where one did."""
+    return file.built.path if file.built is not None and environment is None else file.path
+
+
+def check_wrangler(
+    name: CertificateName,
+    declaration: Declaration,
+    files: Mapping[WorkerLabel, WranglerFile],
+    built: Build,
+    entries: Mapping[CertificateName, EntryId] | None,
+) -> LevelResult:
+    """Whether wrangler would deploy the ids that it should. `entries`: by certificate, None: the store was not asked;
+    then the ids that the wrangler files name must do.
+    """
+    entry = entries.get(name) if entries is not None else None
+    if entries is not None and entry is None:
+        return skip(Level.WRANGLER, Skip.NOT_STORED, "it is not in the store yet, so no id can be right")
+    runs: list[DryRun] = []
+    for label, file, environment, binding in places_of(name, declaration, files):
+        path = deployed_path(file, environment)
+        ids = built[path, environment]
+        if ids is None:
+            bring = "`npm install wrangler` beside the Worker brings it; or name it in MTLSCTL_WRANGLER"
+            return skip(Level.WRANGLER, Skip.NO_PROGRAM, f"there is no wrangler beside {path}", bring)
+        if isinstance(ids, ReconcilerError):
+            return LevelResult(Level.WRANGLER, Standing.INCONCLUSIVE, "inconclusive", ids.message, ids.hint)
+        there = file.environments[environment].find(binding)
+        wanted = entry or (there.certificate_id if there else None)
+        runs.append(DryRun(label, path, environment, binding, ids.get(binding), wanted))
+    if not runs:
+        return skip(Level.WRANGLER, Skip.NOT_DECLARED, "no declared Worker binds it")
+    problems = [problem for run in runs if (problem := _problem_of(run, declaration.store.kind)) is not None]
+    if problems:
+        verdict, why, cure = problems[0]
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        return LevelResult(Level.WRANGLER, Standing.REFUTED, verdict, why + more, cure, dry_runs=tuple(runs))
+    asked = "the id of its entry" if entry else "the id that the wrangler file names"
+    why = f"wrangler would deploy {asked}, in {len(runs)} binding{'s' if len(runs) > 1 else ''}"
+    return LevelResult(Level.WRANGLER, Standing.PROVED, "same-ids", why, dry_runs=tuple(runs))
+
+
+def _problem_of(run: DryRun, store: StoreKind) -> tuple[str, str, str | None] | None:
+    where = f"{run.binding} in {run.config} ({environment_text(run.environment)})"
+    if run.found is None:
+        return "absent", f"wrangler would deploy without {where}", "run `mtlsctl apply`, which binds it"
+    if is_placeholder(run.found, store):
+        return "not-bound", f"wrangler would deploy a placeholder as {where}: {run.found!r}", "run `mtlsctl apply`"
+    if run.found != run.wanted:
+        why = f"wrangler would deploy {run.found} as {where}, not {run.wanted}"
+        return "other-ids", why, "run `mtlsctl plan`, which says what differs"
+    return None

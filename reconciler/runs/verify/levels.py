@@ -1,0 +1,240 @@
+"""Proves declared certificates level by level: the files, what wrangler deploys, the origin, and a real Worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from reconciler import keys
+from reconciler.apply.aside import side_by_side
+from reconciler.findings.diagnostics import Diagnostic, Pointer
+from reconciler.findings.errors import ReconcilerError, UsageError
+from reconciler.findings.suggest import suggest
+from reconciler.model import (
+    ByCertificate,
+    CertificateName,
+    DeclaredCertificate,
+    Desired,
+    EntryId,
+    EnvironmentName,
+    Origin,
+    WorkerLabel,
+    WranglerFile,
+)
+from reconciler.model.keys import KeyContext
+from reconciler.model.ports import PrivateKey, Sources
+from reconciler.plan.diff import take_stock
+from reconciler.plan.plan import match_names
+from reconciler.proof.levels import OFFLINE, CertificateProof, Level, LevelResult, Skip, Verification, skip
+from reconciler.proof.ports import Pair
+from reconciler.proof.proofs import proof_warnings, proxied_warning
+from reconciler.proof.reach import Call, Reached
+from reconciler.proof.runtime import judge_reach
+from reconciler.proof.verdicts import Standing, Verdict
+from reconciler.runs.configs import load_configs
+from reconciler.runs.look import load_certificates, load_declaration, observe
+from reconciler.runs.project import Project
+from reconciler.runs.proving import Proving, load_roots
+from reconciler.runs.verify.files import OpenedKey, check_files, check_wrangler, deployed_path, open_key, places_of
+from reconciler.runtime.find import MissingProgram
+from reconciler.workerd.form import read_certificate_ids
+from reconciler.x509.certificates import Bundle
+
+SIDE_BY_SIDE = 4
+"""Certificates, and runs of wrangler: each of these is a Node process that bundles a Worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyRequest:
+    """What the command line asks for. `levels` None: all that there are, those that send something not when `offline`.
+
+    `offline`: no store is asked either.
+    """
+
+    names: tuple[str, ...] = ()
+    levels: frozenset[Level] | None = None
+    offline: bool = False
+
+
+def verify(project: Project, request: VerifyRequest, log: Callable[[str], None]) -> Verification:
+    """Every level that was asked for of every certificate that was. Sends requests to the declared origins of these."""
+    declaration, warnings = load_declaration(project.files, project.name, keys.KINDS, project.sources, project.environ)
+    desired, blocked = load_certificates(declaration, project.files)
+    chosen = _choose(desired, request.names)
+    run = _Run(project, desired, request, blocked, log)
+    run.prepare(chosen)
+    proofs = tuple(side_by_side(run.prove, chosen, SIDE_BY_SIDE))
+    return Verification(
+        stack=declaration.stack,
+        made=project.clock.now(),
+        demanded=request.levels or frozenset(),
+        certificates=proofs,
+        diagnostics=(*warnings, *run.notes),
+    )
+
+
+def _choose(desired: Desired, patterns: tuple[str, ...]) -> list[CertificateName]:
+    """The certificates that the names or globs mean; without any, all that are presented to anybody."""
+    certificates = desired.declaration.certificates
+    if not patterns:
+        return [name for name, declared in certificates.items() if not declared.ca]
+    chosen: dict[CertificateName, None] = {}
+    for pattern, names in match_names(desired, patterns).items():
+        if not names:
+            raise UsageError(f"{pattern!r} names no declared certificate", hint=suggest(pattern, certificates))
+        leaves = [name for name in names if not certificates[name].ca]
+        if not leaves:
+            raise UsageError(f"{names[0]!r} is a CA, which is never presented", hint="name a client certificate")
+        chosen |= dict.fromkeys(leaves)
+    return list(chosen)
+
+
+@dataclass(slots=True)
+class _Run:
+    """What all certificates of a run share."""
+
+    project: Project
+    desired: Desired
+    request: VerifyRequest
+    blocked: tuple[Diagnostic, ...]
+    log: Callable[[str], None]
+    files: Mapping[WorkerLabel, WranglerFile] = field(default_factory=dict)
+    built: dict[tuple[str, EnvironmentName], dict[str, str] | ReconcilerError | None] = field(default_factory=dict)
+    entries: Mapping[CertificateName, EntryId] | None = None
+    notes: list[Diagnostic] = field(default_factory=list)
+
+    def has(self, level: Level) -> bool:
+        """Whether a level was asked for."""
+        return level in (self.request.levels or (OFFLINE if self.request.offline else Level))
+
+    def prepare(self, chosen: Iterable[CertificateName]) -> None:
+        """What wrangler would deploy of every file that binds one of these, each asked once."""
+        if not self.has(Level.WRANGLER):
+            return
+        self.files, noticed = load_configs(self.desired.declaration, self.project.files, self.project.sources)
+        self.notes.extend(noticed)
+        places = dict.fromkeys(
+            (deployed_path(file, environment), environment)
+            for name in chosen
+            for _, file, environment, _ in places_of(name, self.desired.declaration, self.files)
+        )
+        made = side_by_side(self._dry_run, list(places), SIDE_BY_SIDE)
+        self.built.update(zip(places, made, strict=True))
+        if not self.request.offline:
+            self.entries = self._stored()
+
+    def _dry_run(self, place: tuple[str, EnvironmentName]) -> dict[str, str] | ReconcilerError | None:
+        try:
+            form = self.project.provers.dry_run(*place, lambda line: self.log(f"wrangler says: {line}"))
+            return None if form is None else read_certificate_ids(form)
+        except ReconcilerError as error:
+            return error
+
+    def _stored(self) -> Mapping[CertificateName, EntryId] | None:
+        """The entries of the declared certificates; None where the store can't be asked."""
+        try:
+            reader = self.project.stores.open_reader(self.desired.declaration.store)
+            stock = take_stock(self.desired, observe(self.desired, dict(self.files), reader))
+        except ReconcilerError as error:
+            self.log(f"the store was not asked: {error.message}")
+            return None
+        return {name: entry.id for name, entry in stock.current.items()} if stock else None
+
+    def prove(self, name: CertificateName) -> CertificateProof:
+        """All levels of one certificate."""
+        declared, bundle = self.desired.declaration.certificates[name], self.desired.bundles.get(name)
+        self.log(f"proving {name}")
+        if bundle is None:
+            return CertificateProof(name, None, None, declared.verify, tuple(self._without_certificate(name)))
+        sources = keys.open_sources(KeyContext(files=self.project.files, environment=self.project.environ))
+        one = _One(self, declared, bundle, sources)
+        levels = tuple(one.level(level) for level in Level if self.has(level))
+        return CertificateProof(name, bundle.fingerprint, bundle.ends, declared.verify, levels)
+
+    def _without_certificate(self, name: CertificateName) -> Iterable[LevelResult]:
+        findings = tuple(problem for problem in self.blocked if problem.certificate == name)
+        for level in Level:
+            if level is Level.FILES:
+                yield LevelResult(level, Standing.REFUTED, "faulty", findings[0].message, findings[0].hint, findings)
+            elif self.has(level):
+                yield skip(level, Skip.NO_CERTIFICATE, "its certificate file could not be read")
+
+
+@dataclass(slots=True)
+class _One:
+    """One certificate. Its key is opened once, and forgotten with this."""
+
+    run: _Run
+    declared: DeclaredCertificate
+    bundle: Bundle
+    sources: Sources = field(repr=False)
+    _opened: OpenedKey | None = field(default=None, init=False, repr=False)
+
+    @property
+    def where(self) -> Pointer:
+        """Where mtls.toml declares the origin."""
+        return Pointer(self.run.desired.declaration.path, ("certificates", self.declared.name, "verify"))
+
+    @property
+    def opened(self) -> OpenedKey:
+        """Its key, or why there is none."""
+        if self._opened is None:
+            where = Pointer(self.run.desired.declaration.path, ("certificates", self.declared.name, "private_key"))
+            self._opened = open_key(self.declared, self.bundle, self.sources, where)
+        return self._opened
+
+    def level(self, level: Level) -> LevelResult:
+        """What comes of one level."""
+        files = self.run.project.files
+        match level:
+            case Level.FILES:
+                return check_files(self.declared, self.bundle, self.opened, files, self.run.project.clock.now())
+            case Level.WRANGLER:
+                name = self.declared.name
+                return check_wrangler(
+                    name, self.run.desired.declaration, self.run.files, self.run.built, self.run.entries
+                )
+            case Level.ORIGIN | Level.RUNTIME:
+                return self._with_key(level)
+
+    def _with_key(self, level: Level) -> LevelResult:
+        """A level that talks to the origin, or why it can't."""
+        origin, opened = self.declared.verify, self.opened
+        if origin is None:
+            return skip(level, Skip.NOT_DECLARED, "mtls.toml has no `verify` for it")
+        if opened.wrong:
+            verdict = Verdict.NOT_SENT if level is Level.ORIGIN else Reached.UNUSABLE
+            return LevelResult(level, Standing.REFUTED, verdict, opened.wrong[0].message, opened.wrong[0].hint)
+        if opened.key is None:
+            return skip(level, Skip.NO_KEY, f"its key is not at hand: {opened.missing}", opened.hint)
+        try:
+            roots = load_roots(self.run.project.files, origin)
+        except ReconcilerError as error:
+            return skip(level, Skip.NO_ORIGIN_CA, error.message, error.hint)
+        return self._origin(origin, opened.key) if level is Level.ORIGIN else self._runtime(origin, opened.key, roots)
+
+    def _origin(self, origin: Origin, key: PrivateKey) -> LevelResult:
+        proof = Proving(self.run.project.files, self.run.project.provers.prober).prove(origin, Pair(self.bundle, key))
+        judged = proof.judgement
+        findings = tuple(proof_warnings(self.declared.name, proof, self.bundle, self.where))
+        return LevelResult(
+            Level.ORIGIN, proof.standing, judged.verdict, judged.why, judged.hint, findings, seen=proof.seen
+        )
+
+    def _runtime(self, origin: Origin, key: PrivateKey, roots: Bundle | None) -> LevelResult:
+        call = Call(origin.url, self.bundle.pem(), key, () if roots is None else (roots.pem(),))
+        try:
+            reach = self.run.project.provers.runtime(self._configs()).call(call)
+        except MissingProgram as error:
+            return skip(Level.RUNTIME, Skip.NO_PROGRAM, error.message, error.hint)
+        except ReconcilerError as error:
+            return LevelResult(Level.RUNTIME, Standing.INCONCLUSIVE, Reached.INCONCLUSIVE, error.message, error.hint)
+        findings = (proxied_warning(self.declared.name, origin.url, self.where),) if reach.proxied else ()
+        return replace(judge_reach(reach, origin.expect_status), findings=findings)
+
+    def _configs(self) -> Iterator[str]:
+        """The wrangler files, or their folders, of the Workers that bind this certificate."""
+        for worker in self.run.desired.declaration.workers.values():
+            bindings = (binding for table in worker.environments.values() for binding in table)
+            if any(binding.target == ByCertificate(self.declared.name) for binding in bindings):
+                yield worker.config

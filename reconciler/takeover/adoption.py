@@ -1,0 +1,53 @@
+"""What `init` did, and what the plan of its result shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from reconciler.findings.diagnostics import Diagnostic
+from reconciler.model import BindingName, ByCertificate, ById, EnvironmentName, StoreSettings, WorkerLabel
+from reconciler.plan.plan import Plan
+from reconciler.takeover.proposed import Proposal
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptedBinding:
+    """One binding that is declared now."""
+
+    worker: WorkerLabel
+    config: str
+    environment: EnvironmentName
+    binding: BindingName
+    target: ByCertificate | ById
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """`file` was written, or (`updated`) added to; `written` has every file that is new or changed.
+
+    `proposal`: what was added. `findings`: everything that a person should know, that of the plan too. `searched`: the
+    tree was looked through.
+    """
+
+    file: str
+    updated: bool
+    searched: bool
+    stack: str
+    store: StoreSettings
+    written: tuple[str, ...]
+    proposal: Proposal
+    findings: tuple[Diagnostic, ...]
+    plan: Plan
+
+    @property
+    def bindings(self) -> tuple[AdoptedBinding, ...]:
+        """Every binding that was added, in the order of the file."""
+        return tuple(self._bindings())
+
+    def _bindings(self) -> Iterator[AdoptedBinding]:
+        for worker in self.proposal.workers:
+            for environment in worker.environments:
+                for one in environment.bindings:
+                    if one.target is not None:
+                        yield AdoptedBinding(worker.label, worker.config, environment.name, one.binding, one.target)

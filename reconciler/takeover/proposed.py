@@ -1,0 +1,105 @@
+"""What `init` and `export` propose to declare, of what is there already."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.model.declared import ByCertificate, ById, StoreSettings
+from reconciler.model.found import Entry
+from reconciler.model.words import BindingName, CertificateName, EntryId, EnvironmentName, WorkerLabel
+from reconciler.x509.certificates import Bundle
+
+
+@dataclass(frozen=True, slots=True)
+class FoundCertificate:
+    """A certificate file of the tree. `key`: a file beside it that is called like its private key, never opened.
+
+    `ignored`: git ignores it, so that no other checkout would have it. `new`: it is not there yet, and to be written.
+    """
+
+    path: str
+    bundle: Bundle
+    key: str | None = None
+    ignored: bool = False
+    new: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ProposedCertificate:
+    """One `[certificates.NAME]` for an entry that is stored already.
+
+    `uses`: how many bindings present it; None: nobody looked.
+    """
+
+    name: CertificateName
+    path: str
+    entry: Entry
+    ca: bool = False
+    supersedes: tuple[EntryId, ...] = ()
+    key: str | None = None
+    uses: int | None = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ProposedBinding:
+    """One line of a bindings table. `target` None: nothing can be declared yet, so the line is a comment.
+
+    `remark` is for a person, and stands behind the line. `guess`: what the comment would declare.
+    """
+
+    binding: BindingName
+    target: ByCertificate | ById | None
+    remark: str = ""
+    guess: ByCertificate | ById | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProposedEnvironment:
+    """One bindings table. Without any target it stays a comment, for declared it would say that there are none."""
+
+    name: EnvironmentName
+    bindings: tuple[ProposedBinding, ...]
+    remark: str = ""
+
+    @property
+    def is_declared(self) -> bool:
+        """Whether there is anything to declare."""
+        return any(binding.target is not None for binding in self.bindings)
+
+
+@dataclass(frozen=True, slots=True)
+class ProposedWorker:
+    """One `[workers.LABEL]`. `known`: it is declared already, and only environments or bindings are new."""
+
+    label: WorkerLabel
+    config: str
+    environments: tuple[ProposedEnvironment, ...] = ()
+    exclusive: bool = True
+    known: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A certificate file that could be declared, as a comment: no entry in use has its content."""
+
+    name: CertificateName
+    path: str
+    key: str | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What to declare, in the order in which it is written. `others`: what can't be declared, in words."""
+
+    stack: str
+    store: StoreSettings
+    certificates: tuple[ProposedCertificate, ...] = ()
+    workers: tuple[ProposedWorker, ...] = ()
+    suggestions: tuple[Suggestion, ...] = ()
+    others: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is to be declared."""
+        return not self.certificates and not self.workers

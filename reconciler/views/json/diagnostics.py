@@ -1,0 +1,23 @@
+"""`mtlsctl.diagnostics/1`: findings alone, from `validate` and from every run that input stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.records.base import DiagnosticPart, Document, Resolve, diagnostic_part
+
+
+class DiagnosticsDocument(Document):
+    """`valid`: there is no error among the findings."""
+
+    format: Literal["mtlsctl.diagnostics/1"] = "mtlsctl.diagnostics/1"
+    valid: bool
+    diagnostics: tuple[DiagnosticPart, ...]
+
+
+def diagnostics_document(diagnostics: Iterable[Diagnostic], resolve: Resolve) -> DiagnosticsDocument:
+    """Findings as their document."""
+    parts = tuple(diagnostic_part(diagnostic, resolve) for diagnostic in diagnostics)
+    return DiagnosticsDocument(valid=all(part.severity is not Severity.ERROR for part in parts), diagnostics=parts)

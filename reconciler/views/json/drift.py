@@ -1,0 +1,84 @@
+"""`mtlsctl.drift/1`: what is not as declared, for a scheduler that acts on it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from reconciler.model import Reason
+from reconciler.records.base import DiagnosticPart, Document, Resolve, UtcTime, diagnostic_part
+from reconciler.records.plan import StorePart
+from reconciler.reports.drift import Drift, DriftFinding, State, Subject
+
+
+class DriftPart(Document):
+    """One thing that is not as declared.
+
+    `key` is the same in every run and checkout: a key that was not there before is new, one that is gone is mended.
+    `expected` and `found` are ids; of a certificate, content digests. `environment` is left out for the top level.
+    `follows`: keys of bindings that are mended with it, and have no finding of their own.
+    """
+
+    key: str
+    state: State
+    subject: Subject
+    message: str
+    hint: str
+    certificate: str | None = None
+    worker: str | None = None
+    config: str | None = None
+    environment: str | None = None
+    binding: str | None = None
+    expected: str | None = None
+    found: str | None = None
+    reasons: tuple[Reason, ...]
+    follows: tuple[str, ...]
+    path: str | None = None
+    line: int | None = None
+    column: int | None = None
+
+
+class DriftDocument(Document):
+    """The drift of one moment. `summary` counts every state; without findings all is in sync."""
+
+    format: Literal["mtlsctl.drift/1"] = "mtlsctl.drift/1"
+    stack: str
+    store: StorePart
+    made: UtcTime
+    summary: dict[State, int]
+    findings: tuple[DriftPart, ...]
+    diagnostics: tuple[DiagnosticPart, ...]
+
+
+def drift_document(drift: Drift, resolve: Resolve) -> DriftDocument:
+    """A drift as its document."""
+    return DriftDocument(
+        stack=drift.stack,
+        store=StorePart(kind=drift.store.kind, account_id=drift.store.account_id),
+        made=drift.made,
+        summary=drift.summary,
+        findings=tuple(_finding(finding, resolve) for finding in drift.findings),
+        diagnostics=tuple(diagnostic_part(problem, resolve) for problem in drift.diagnostics),
+    )
+
+
+def _finding(finding: DriftFinding, resolve: Resolve) -> DriftPart:
+    place = resolve(finding.where)
+    return DriftPart(
+        key=finding.key,
+        state=finding.state,
+        subject=finding.subject,
+        message=finding.message,
+        hint=finding.hint,
+        certificate=finding.certificate,
+        worker=finding.worker,
+        config=finding.config,
+        environment=finding.environment,
+        binding=finding.binding,
+        expected=finding.expected,
+        found=finding.found,
+        reasons=finding.reasons,
+        follows=finding.follows,
+        path=place.path if place else None,
+        line=place.line if place else None,
+        column=place.column if place else None,
+    )

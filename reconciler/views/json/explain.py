@@ -1,0 +1,164 @@
+"""`mtlsctl.explain/1`: why something is planned or not. The sentences are for people; everything else is stable."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from reconciler.model import Action, Condition, Gate
+from reconciler.plan.inventory import Preference
+from reconciler.plan.retire import Judged
+from reconciler.records.base import DiagnosticPart, Document, Resolve, UtcTime, diagnostic_part
+from reconciler.reports.explain import Explanation, Subject
+from reconciler.reports.explain_bindings import BindingStory
+from reconciler.reports.explain_certificates import CertificateStory
+from reconciler.reports.explain_entries import REQUIREMENTS, EntryStory, Role
+
+
+class CertificateStoryPart(Document):
+    """One declared certificate: its content, its entry, and why that one (`chosen`). `ours`: under our mark."""
+
+    certificate: str
+    path: str
+    ca: bool
+    owner: str | None = None
+    content_digest: str | None = None
+    fingerprint: str | None = None
+    not_after: UtcTime | None = None
+    renew_from: UtcTime | None = None
+    entry: str | None = None
+    name: str | None = None
+    ours: bool
+    chosen: Preference | None = None
+    action: Action | None = None
+    what: str
+    why: str
+    key_needed: bool
+    key_why: str
+    shared_with: tuple[str, ...] | None = None
+    origin: str | None = None
+    proved_before: tuple[Gate, ...] | None = None
+
+
+class BindingStoryPart(Document):
+    """One binding. `found` and `wanted` are ids; `action` is left out where nothing would happen."""
+
+    worker: str
+    config: str
+    environment: str | None = None
+    binding: str
+    declared: bool
+    certificate: str | None = None
+    found: str | None = None
+    wanted: str | None = None
+    action: Action | None = None
+    what: str
+    why: str
+
+
+class ConditionPart(Document):
+    """What must hold before an entry is retired. `holds` is left out where it was not looked at."""
+
+    condition: Condition
+    requirement: str
+    holds: bool | None = None
+    detail: str | None = None
+    until: UtcTime | None = None
+
+
+class EntryStoryPart(Document):
+    """One entry of the store. `conditions` only where it is to leave."""
+
+    entry: str
+    name: str | None = None
+    role: Role
+    certificate: str | None = None
+    what: str
+    why: str
+    conditions: tuple[ConditionPart, ...] | None = None
+
+
+class ExplainDocument(Document):
+    """Everything that has the name, with what follows from it."""
+
+    format: Literal["mtlsctl.explain/1"] = "mtlsctl.explain/1"
+    name: str
+    subjects: tuple[Subject, ...]
+    certificates: tuple[CertificateStoryPart, ...]
+    bindings: tuple[BindingStoryPart, ...]
+    entries: tuple[EntryStoryPart, ...]
+    diagnostics: tuple[DiagnosticPart, ...]
+
+
+def explain_document(explanation: Explanation, resolve: Resolve) -> ExplainDocument:
+    """An explanation as its document."""
+    return ExplainDocument(
+        name=explanation.name,
+        subjects=explanation.subjects,
+        certificates=tuple(map(_certificate, explanation.certificates)),
+        bindings=tuple(map(_binding, explanation.bindings)),
+        entries=tuple(map(_entry, explanation.entries)),
+        diagnostics=tuple(diagnostic_part(problem, resolve) for problem in explanation.diagnostics),
+    )
+
+
+def _certificate(story: CertificateStory) -> CertificateStoryPart:
+    return CertificateStoryPart(
+        certificate=story.name,
+        path=story.path,
+        ca=story.ca,
+        owner=story.owner,
+        content_digest=story.digest,
+        fingerprint=story.fingerprint,
+        not_after=story.due.not_after if story.due else None,
+        renew_from=story.due.renew_from if story.due else None,
+        entry=story.entry.id if story.entry else None,
+        name=story.entry.name if story.entry else None,
+        ours=story.ours,
+        chosen=story.chosen,
+        action=story.action,
+        what=story.what,
+        why=story.why,
+        key_needed=story.key_needed,
+        key_why=story.key_why,
+        shared_with=story.shared_with or None,
+        origin=story.origin,
+        proved_before=story.proved_before or None,
+    )
+
+
+def _binding(story: BindingStory) -> BindingStoryPart:
+    return BindingStoryPart(
+        worker=story.worker,
+        config=story.config,
+        environment=story.environment,
+        binding=story.binding,
+        declared=story.declared is not None,
+        certificate=story.certificate,
+        found=story.found,
+        wanted=story.wanted,
+        action=story.action,
+        what=story.what,
+        why=story.why,
+    )
+
+
+def _entry(story: EntryStory) -> EntryStoryPart:
+    return EntryStoryPart(
+        entry=story.id,
+        name=story.entry.name if story.entry else None,
+        role=story.role,
+        certificate=story.certificate,
+        what=story.what,
+        why=story.why,
+        conditions=tuple(map(_condition, story.conditions)) or None,
+    )
+
+
+def _condition(judged: Judged) -> ConditionPart:
+    return ConditionPart(
+        condition=judged.condition,
+        requirement=REQUIREMENTS[judged.condition],
+        holds=judged.holds,
+        detail=judged.detail,
+        until=judged.until,
+    )

@@ -1,0 +1,144 @@
+"""`mtlsctl.forecast/1`: what falls due when, and the entries that it needs, for a calendar or a capacity plan."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from reconciler.records.base import DiagnosticPart, Document, Resolve, UtcTime, diagnostic_part
+from reconciler.records.plan import StorePart
+from reconciler.reports.forecast import DueItem, Forecast, Outlook
+from reconciler.reports.forecast_entries import Event, Step
+from reconciler.reports.status import Urgency
+
+
+class BoundPart(Document):
+    """Where a renewal has to arrive. `environment` is left out for the top level."""
+
+    worker: str
+    config: str
+    environment: str | None = None
+    binding: str
+
+
+class DueItemPart(Document):
+    """One line of the calendar. `urgency` is that of `made`.
+
+    `again`: it is of a successor that is supposed to be as the present one is. Without `entry` it is not stored.
+    """
+
+    certificate: str
+    urgency: Urgency
+    renew_from: UtcTime
+    not_after: UtcTime
+    again: bool
+    owner: str | None = None
+    entry: str | None = None
+    places: tuple[BoundPart, ...]
+
+
+class StepPart(Document):
+    """One entry more (`upload`, `renewal`) or less (`retire`). `entries`: how many of its sort there are then."""
+
+    at: UtcTime
+    event: Event
+    certificate: str
+    ca: bool
+    entries: int
+    again: bool
+
+
+class OutlookPart(Document):
+    """The quota of one sort over time. `over_from`: when it does not suffice any more."""
+
+    limit: int
+    now: int
+    peak: int
+    peak_at: UtcTime
+    end: int
+    over_from: UtcTime | None = None
+
+
+class QuotasPart(Document):
+    """The account's certificate quota."""
+
+    leaf: OutlookPart
+    ca: OutlookPart
+
+
+class ForecastDocument(Document):
+    """From `made` to `until`, what falls due first. `later`: certificates that fall due after it.
+
+    `unreadable`: certificates whose file can't be used. Without `quota` the store was not asked. `assumptions`: what
+    the numbers rest on, in words.
+    """
+
+    format: Literal["mtlsctl.forecast/1"] = "mtlsctl.forecast/1"
+    stack: str
+    store: StorePart
+    made: UtcTime
+    until: UtcTime
+    offline: bool
+    calendar: tuple[DueItemPart, ...]
+    later: int
+    unreadable: tuple[str, ...]
+    quota: QuotasPart | None = None
+    steps: tuple[StepPart, ...]
+    assumptions: tuple[str, ...]
+    diagnostics: tuple[DiagnosticPart, ...]
+
+
+def forecast_document(forecast: Forecast, resolve: Resolve) -> ForecastDocument:
+    """A forecast as its document."""
+    leaf, ca = forecast.leaf, forecast.ca
+    return ForecastDocument(
+        stack=forecast.stack,
+        store=StorePart(kind=forecast.store.kind, account_id=forecast.store.account_id),
+        made=forecast.made,
+        until=forecast.until,
+        offline=leaf is None,
+        calendar=tuple(map(_item, forecast.calendar)),
+        later=forecast.later,
+        unreadable=forecast.unreadable,
+        quota=QuotasPart(leaf=_outlook(leaf), ca=_outlook(ca)) if leaf is not None and ca is not None else None,
+        steps=tuple(map(_step, forecast.steps)),
+        assumptions=forecast.assumptions,
+        diagnostics=tuple(diagnostic_part(problem, resolve) for problem in (*forecast.findings, *forecast.diagnostics)),
+    )
+
+
+def _item(item: DueItem) -> DueItemPart:
+    return DueItemPart(
+        certificate=item.certificate,
+        urgency=item.urgency,
+        renew_from=item.renew_from,
+        not_after=item.not_after,
+        again=item.again,
+        owner=item.owner,
+        entry=item.entry.id if item.entry else None,
+        places=tuple(
+            BoundPart(worker=place.worker, config=place.config, environment=place.environment, binding=place.binding)
+            for place in item.places
+        ),
+    )
+
+
+def _step(step: Step) -> StepPart:
+    return StepPart(
+        at=step.at,
+        event=step.event,
+        certificate=step.certificate,
+        ca=step.ca,
+        entries=step.entries,
+        again=step.again,
+    )
+
+
+def _outlook(outlook: Outlook) -> OutlookPart:
+    return OutlookPart(
+        limit=outlook.limit,
+        now=outlook.now,
+        peak=outlook.peak,
+        peak_at=outlook.peak_at,
+        end=outlook.end,
+        over_from=outlook.over.at if outlook.over else None,
+    )

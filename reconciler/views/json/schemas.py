@@ -1,0 +1,49 @@
+"""The JSON Schemas of every document, by the name of the file in `schemas/`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from reconciler.desired.schema import declaration_schema
+from reconciler.model.keys import KeySourceKind
+from reconciler.records.base import Document
+from reconciler.records.history import HistoryDocument
+from reconciler.records.plan import PlanDocument
+from reconciler.views.json.adoption import InitDocument
+from reconciler.views.json.diagnostics import DiagnosticsDocument
+from reconciler.views.json.drift import DriftDocument
+from reconciler.views.json.explain import ExplainDocument
+from reconciler.views.json.export import ExportDocument
+from reconciler.views.json.forecast import ForecastDocument
+from reconciler.views.json.orphans import OrphansDocument
+from reconciler.views.json.outcome import OutcomeDocument
+from reconciler.views.json.output import OutputDocument
+from reconciler.views.json.status import StatusDocument
+from reconciler.views.json.verify import VerifyDocument
+
+DECLARATION_SCHEMA = "mtls.schema.json"
+_DRAFT = "https://json-schema.org/draft/2020-12/schema"
+_DOCUMENTS: Mapping[str, type[Document]] = {
+    "plan.schema.json": PlanDocument,
+    "outcome.schema.json": OutcomeDocument,
+    "diagnostics.schema.json": DiagnosticsDocument,
+    "status.schema.json": StatusDocument,
+    "explain.schema.json": ExplainDocument,
+    "output.schema.json": OutputDocument,
+    "history.schema.json": HistoryDocument,
+    "verify.schema.json": VerifyDocument,
+    "drift.schema.json": DriftDocument,
+    "forecast.schema.json": ForecastDocument,
+    "orphans.schema.json": OrphansDocument,
+    "init.schema.json": InitDocument,
+    "export.schema.json": ExportDocument,
+}
+
+
+def all_schemas(kinds: Sequence[KeySourceKind]) -> Mapping[str, str]:
+    """File name to text: the schema of mtls.toml, and one for each document that the tool writes."""
+    schemas: dict[str, dict[str, object]] = {DECLARATION_SCHEMA: declaration_schema(kinds)}
+    for name, document in _DOCUMENTS.items():
+        schemas[name] = {"$schema": _DRAFT} | document.model_json_schema(mode="serialization")
+    return {name: json.dumps(schema, indent=2) + "\n" for name, schema in schemas.items()}

@@ -1,0 +1,86 @@
+"""`mtlsctl.status/1`: where every certificate stands, for a dashboard or a scheduler."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from reconciler.model import Action
+from reconciler.records.base import DiagnosticPart, Document, Resolve, UtcTime, diagnostic_part
+from reconciler.records.plan import StorePart, WaitingPart, waiting_part
+from reconciler.reports.status import BoundAt, CertificateStatus, Standing, Status, Urgency
+
+
+class PlacePart(Document):
+    """Where a certificate is, or should be, bound. `found`: the id that the file has there."""
+
+    worker: str
+    config: str
+    environment: str | None = None
+    binding: str
+    standing: Standing
+    found: str | None = None
+
+
+class CertificatePart(Document):
+    """One declared certificate. Without `entry` it is not stored; without times its file could not be read."""
+
+    certificate: str
+    urgency: Urgency
+    entry: str | None = None
+    name: str | None = None
+    not_after: UtcTime | None = None
+    renew_from: UtcTime | None = None
+    owner: str | None = None
+    places: tuple[PlacePart, ...]
+    waiting: tuple[WaitingPart, ...]
+
+
+class StatusDocument(Document):
+    """The most urgent certificate first. `pending`: how many changes of each action `mtlsctl apply` would make."""
+
+    format: Literal["mtlsctl.status/1"] = "mtlsctl.status/1"
+    stack: str
+    store: StorePart
+    made: UtcTime
+    certificates: tuple[CertificatePart, ...]
+    orphaned: tuple[WaitingPart, ...]
+    pending: dict[Action, int]
+    diagnostics: tuple[DiagnosticPart, ...]
+
+
+def status_document(status: Status, resolve: Resolve) -> StatusDocument:
+    """A status as its document."""
+    return StatusDocument(
+        stack=status.stack,
+        store=StorePart(kind=status.store.kind, account_id=status.store.account_id),
+        made=status.made,
+        certificates=tuple(map(_certificate, status.certificates)),
+        orphaned=tuple(map(waiting_part, status.orphaned)),
+        pending=dict(status.changes),
+        diagnostics=tuple(diagnostic_part(problem, resolve) for problem in status.diagnostics),
+    )
+
+
+def _certificate(status: CertificateStatus) -> CertificatePart:
+    return CertificatePart(
+        certificate=status.certificate,
+        urgency=status.urgency,
+        entry=status.entry.id if status.entry else None,
+        name=status.entry.name if status.entry else None,
+        not_after=status.due.not_after if status.due else None,
+        renew_from=status.due.renew_from if status.due else None,
+        owner=status.owner,
+        places=tuple(map(_place, status.places)),
+        waiting=tuple(map(waiting_part, status.waiting)),
+    )
+
+
+def _place(place: BoundAt) -> PlacePart:
+    return PlacePart(
+        worker=place.worker,
+        config=place.config,
+        environment=place.environment,
+        binding=place.binding,
+        standing=place.standing,
+        found=place.found,
+    )

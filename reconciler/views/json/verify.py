@@ -1,0 +1,191 @@
+"""`mtlsctl.verify/1`: what was proved of each certificate, level by level."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from reconciler.proof.levels import CertificateProof, DryRun, Level, LevelResult, Skip, Verification
+from reconciler.proof.observations import End, Moment, Observation, Page, Seen, Shown
+from reconciler.proof.reach import Reach
+from reconciler.proof.requests import algorithm_names, authority_texts
+from reconciler.proof.verdicts import Standing
+from reconciler.records.base import DiagnosticPart, Document, Resolve, UtcTime, diagnostic_part
+
+MAX_AUTHORITIES = 20
+"""Names of CAs that are written down; an origin may send thousands."""
+
+
+class RequestPart(Document):
+    """What the origin asked for. `authorities`: the first CAs that it names, of `authorities_total`."""
+
+    authorities: tuple[str, ...]
+    authorities_total: int
+    signature_algorithms: tuple[str, ...]
+
+
+class ConnectionPart(Document):
+    """One connection. `late`: it allowed to be asked after the handshake.
+
+    Where the messages of the handshake could not be watched, `observable` is false, and `requested` and `sent` are left
+    out. `sent` counts the certificates that went out with the proof that we have the key.
+    """
+
+    shown: Shown
+    late: bool
+    end: End
+    moment: Moment | None = None
+    tls_version: str | None = None
+    observable: bool
+    requested: bool | None = None
+    request: RequestPart | None = None
+    requested_late: bool
+    sent: int | None = None
+    alert: str | None = None
+    status: int | None = None
+    page: Page | None = None
+    cf_ray: bool
+    detail: str | None = None
+
+
+class DryRunPart(Document):
+    """What wrangler would deploy for one binding; without `found` nothing."""
+
+    worker: str
+    config: str
+    environment: str | None = None
+    binding: str
+    found: str | None = None
+    wanted: str | None = None
+
+
+class CallPart(Document):
+    """One call of a real Worker. `proxied`: Cloudflare stands before the origin."""
+
+    reached: str
+    status: int | None = None
+    alert: str | None = None
+    proxied: bool
+
+
+class LevelPart(Document):
+    """One level. `skipped` says why it was not run; then it proves nothing."""
+
+    level: Level
+    standing: Standing
+    verdict: str
+    why: str
+    hint: str | None = None
+    skipped: Skip | None = None
+    connections: tuple[ConnectionPart, ...] | None = None
+    dry_runs: tuple[DryRunPart, ...] | None = None
+    call: CallPart | None = None
+    diagnostics: tuple[DiagnosticPart, ...]
+
+
+class ProofPart(Document):
+    """One certificate. Without `fingerprint` its file could not be read; without `origin` there is no `verify`."""
+
+    certificate: str
+    fingerprint: str | None = None
+    not_after: UtcTime | None = None
+    origin: str | None = None
+    levels: tuple[LevelPart, ...]
+
+
+class VerifyDocument(Document):
+    """`demanded`: levels that were asked for by name. `exit_code` is that of the command."""
+
+    format: Literal["mtlsctl.verify/1"] = "mtlsctl.verify/1"
+    stack: str
+    made: UtcTime
+    demanded: tuple[Level, ...]
+    exit_code: int
+    certificates: tuple[ProofPart, ...]
+    diagnostics: tuple[DiagnosticPart, ...]
+
+
+def verify_document(verification: Verification, resolve: Resolve) -> VerifyDocument:
+    """A verification as its document."""
+    return VerifyDocument(
+        stack=verification.stack,
+        made=verification.made,
+        demanded=tuple(level for level in Level if level in verification.demanded),
+        exit_code=verification.exit_code,
+        certificates=tuple(_proof(proof, resolve) for proof in verification.certificates),
+        diagnostics=tuple(diagnostic_part(problem, resolve) for problem in verification.diagnostics),
+    )
+
+
+def _proof(proof: CertificateProof, resolve: Resolve) -> ProofPart:
+    return ProofPart(
+        certificate=proof.certificate,
+        fingerprint=proof.fingerprint,
+        not_after=proof.not_after,
+        origin=proof.origin.url if proof.origin else None,
+        levels=tuple(_level(result, resolve) for result in proof.levels),
+    )
+
+
+def _level(result: LevelResult, resolve: Resolve) -> LevelPart:
+    return LevelPart(
+        level=result.level,
+        standing=result.standing,
+        verdict=result.verdict,
+        why=result.why,
+        hint=result.hint,
+        skipped=result.skipped,
+        connections=_connections(result.seen) if result.seen else None,
+        dry_runs=tuple(map(_dry_run, result.dry_runs)) or None,
+        call=_call(result.reach) if result.reach else None,
+        diagnostics=tuple(diagnostic_part(problem, resolve) for problem in result.findings),
+    )
+
+
+def _connections(seen: Seen) -> tuple[ConnectionPart, ...]:
+    made = ((seen.ours, False), (seen.none, False), (seen.throw_away, False), (seen.late, True))
+    return tuple(_connection(one, late) for one, late in made if one is not None)
+
+
+def _connection(seen: Observation, late: bool) -> ConnectionPart:
+    return ConnectionPart(
+        shown=seen.shown,
+        late=late,
+        end=seen.end,
+        moment=seen.moment,
+        tls_version=seen.tls_version,
+        observable=seen.observable,
+        requested=seen.request is not None if seen.observable else None,
+        request=_request(seen),
+        requested_late=seen.asked_late,
+        sent=(len(seen.presented) if seen.sent else 0) if seen.observable else None,
+        alert=seen.alert,
+        status=seen.status,
+        page=seen.page,
+        cf_ray=seen.cf_ray,
+        detail=seen.detail or None,
+    )
+
+
+def _request(seen: Observation) -> RequestPart | None:
+    if seen.request is None:
+        return None
+    return RequestPart(
+        authorities=authority_texts(seen.request)[:MAX_AUTHORITIES],
+        authorities_total=len(seen.request.authorities),
+        signature_algorithms=algorithm_names(seen.request.algorithms)[:MAX_AUTHORITIES],
+    )
+
+
+def _dry_run(run: DryRun) -> DryRunPart:
+    return DryRunPart(
+        worker=run.worker,
+        config=run.config,
+        environment=run.environment,
+        binding=run.binding,
+        found=run.found,
+        wanted=run.wanted,
+    )
+
+
+def _call(reach: Reach) -> CallPart:
+    return CallPart(reached=reach.reached, status=reach.status, alert=reach.alert, proxied=reach.proxied)

@@ -1,0 +1,37 @@
+"""Metrics as Prometheus reads them, in the text format 0.0.4; also what node-exporter's textfile collector takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from reconciler.findings.escape import printable
+from reconciler.reports.metrics import Family, Sample
+
+PREFIX = "mtlsctl_"
+
+
+def render_metrics(families: Iterable[Family]) -> str:
+    """Every family with its help, its type, and its samples; it ends with a newline, as the format demands."""
+    return "".join(f"{line}\n" for family in families for line in _lines(family))
+
+
+def _lines(family: Family) -> Iterator[str]:
+    name = f"{PREFIX}{family.name}"
+    yield f"# HELP {name} {family.help}"
+    yield f"# TYPE {name} gauge"
+    yield from (_line(name, sample) for sample in family.samples)
+
+
+def _line(name: str, sample: Sample) -> str:
+    labels = ",".join(f'{label}="{_escaped(value)}"' for label, value in sample.labels)
+    return f"{name}{{{labels}}} {_number(sample.value)}"
+
+
+def _escaped(value: str) -> str:
+    """One line of visible characters, as everywhere; then as the format writes a backslash and a quotation mark."""
+    return printable(value).replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _number(value: float) -> str:
+    """Whole numbers as such; times have fractions where a share of a lifetime was taken."""
+    return str(int(value)) if value == int(value) else repr(float(value))

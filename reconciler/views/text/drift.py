@@ -1,0 +1,48 @@
+"""Drift as text: what is missing, what changed, what nobody declares; each with what mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reconciler.findings.escape import printable
+from reconciler.model import StoreKind
+from reconciler.records.base import Resolve
+from reconciler.reports.drift import Drift, DriftFinding, State
+from reconciler.views.text.findings import place_lines
+from reconciler.views.text.status import time_text
+from reconciler.views.text.style import Style
+
+_SIGNS = {State.MISSING: "-", State.CHANGED: "~", State.UNEXPECTED: "+"}
+
+
+def render_drift(drift: Drift, resolve: Resolve, style: Style, *, folder: str = "", findings: str = "") -> str:
+    """The whole drift. `folder` and `findings` as in `render_status`: the plan's own, as `render_findings` has them."""
+    return "\n".join(_lines(drift, resolve, style, folder, findings)) + "\n"
+
+
+def _lines(drift: Drift, resolve: Resolve, style: Style, folder: str, findings: str) -> Iterator[str]:
+    store = "the embedded store" if drift.store.kind is StoreKind.LOCAL else "the Cloudflare store"
+    yield style.bold(f"Drift of the stack {printable(drift.stack)} on {store}, {time_text(drift.made)}")
+    for state in _SIGNS:
+        chosen = [finding for finding in drift.findings if finding.state is state]
+        if chosen:
+            yield ""
+            yield style.bold(f"{state}:")
+            for finding in chosen:
+                yield from _finding_lines(finding, resolve, style, folder)
+    if findings:
+        yield ""
+        yield findings
+    yield ""
+    counts = ", ".join(f"{count} {state}" for state, count in drift.summary.items() if state in _SIGNS and count)
+    in_sync = f"{drift.summary[State.IN_SYNC]} in sync"
+    yield style.warn(f"Drift: {counts}; {in_sync}.") if counts else style.good(f"No drift; {in_sync}.")
+
+
+def _finding_lines(finding: DriftFinding, resolve: Resolve, style: Style, folder: str) -> Iterator[str]:
+    paint = style.change if finding.state is State.CHANGED else style.bad
+    yield f"{paint(f'  {_SIGNS[finding.state]} {finding.subject}')}: {printable(finding.message)}"
+    yield from (f"    {line}" for line in place_lines(finding.where, finding.hint, resolve, folder=folder))
+    if finding.follows:
+        count = len(finding.follows)
+        yield f"      {count} {'binding follows' if count == 1 else 'bindings follow'} it"

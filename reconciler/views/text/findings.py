@@ -1,0 +1,52 @@
+"""Findings as blocks of text: what happened, where, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from posixpath import join, normpath
+
+from reconciler.findings.diagnostics import Diagnostic, Place, Pointer, Severity
+from reconciler.findings.escape import printable
+from reconciler.records.base import Resolve
+from reconciler.views.text.style import Style
+
+
+def render_finding(diagnostic: Diagnostic, resolve: Resolve, style: Style, *, folder: str = "") -> str:
+    """One block. `folder` leads from the working directory to the folder of mtls.toml, so that places can be opened.
+
+    A hint of several lines, such as lines to paste, stands behind a bar: no line of it can start anything.
+    """
+    label = f"{diagnostic.severity}[{printable(diagnostic.code)}]"
+    paint = {Severity.ERROR: style.bad, Severity.WARNING: style.warn, Severity.INFO: style.dim}[diagnostic.severity]
+    head = f"{paint(label)}: {printable(diagnostic.message)}"
+    return "\n".join((head, *place_lines(diagnostic.where, diagnostic.hint, resolve, folder=folder)))
+
+
+def place_lines(
+    where: Pointer | Place | None, hint: str | None, resolve: Resolve, *, folder: str = ""
+) -> Iterator[str]:
+    """The lines below what happened: where, and what to do."""
+    place = resolve(where)
+    if place is not None:
+        path = normpath(join(folder, place.path)) if folder else place.path
+        shown = ":".join(str(part) for part in (printable(path), place.line, place.column) if part is not None)
+        yield f"  at {shown}"
+    if hint:
+        first, *rest = hint.splitlines()
+        yield f"  hint: {printable(first)}"
+        yield from (f"    | {printable(line)}" for line in rest)
+
+
+def render_findings(diagnostics: Iterable[Diagnostic], resolve: Resolve, style: Style, *, folder: str = "") -> str:
+    """All blocks, errors last, so that they stand nearest to the prompt; equal ones once."""
+    order = [Severity.INFO, Severity.WARNING, Severity.ERROR]
+    unique = dict.fromkeys(diagnostics)
+    ordered = sorted(unique, key=lambda diagnostic: order.index(diagnostic.severity))
+    return "\n".join(render_finding(diagnostic, resolve, style, folder=folder) for diagnostic in ordered)
+
+
+def count_findings(diagnostics: Iterable[Diagnostic]) -> str:
+    """`2 errors, 1 warning`; empty where there is neither."""
+    unique = dict.fromkeys(diagnostics)
+    counts = {word: sum(item.severity is word for item in unique) for word in (Severity.ERROR, Severity.WARNING)}
+    return ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for word, count in counts.items() if count)

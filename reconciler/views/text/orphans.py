@@ -1,0 +1,52 @@
+"""What of store and wrangler files does not belong together, as text: by kind, each with what mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reconciler.findings.escape import printable
+from reconciler.model import StoreKind
+from reconciler.records.base import Resolve
+from reconciler.reports.orphans import ORDER, Orphans
+from reconciler.views.text.findings import place_lines
+from reconciler.views.text.status import time_text
+from reconciler.views.text.style import Style
+
+_HEADS = {
+    "entry-missing": "referenced, and not in the store:",
+    "id-of-other-store": "referenced, and of another store:",
+    "placeholder-left": "placeholders:",
+    "entry-is-ca": "bound, and a CA:",
+    "entry-expired": "expired, and still bound:",
+    "key-shared": "one key in several certificates:",
+    "undeclared-binding": "ours, and bound without being declared:",
+    "newer-entry": "newer than what is declared:",
+    "entry-foreign": "referenced, and not ours:",
+    "entry-unreferenced": "in the store, and not referenced:",
+}
+
+
+def render_orphans(orphans: Orphans, resolve: Resolve, style: Style, *, folder: str = "", findings: str = "") -> str:
+    """Everything. `findings`: what a plan says beside, as `render_findings` shows it."""
+    return "\n".join(_lines(orphans, resolve, style, folder, findings)) + "\n"
+
+
+def _lines(orphans: Orphans, resolve: Resolve, style: Style, folder: str, findings: str) -> Iterator[str]:
+    store = "the embedded store" if orphans.store.kind is StoreKind.LOCAL else "the Cloudflare store"
+    stack = printable(orphans.stack)
+    yield style.bold(f"What does not belong together: the stack {stack} on {store}, {time_text(orphans.made)}")
+    for code in ORDER:
+        chosen = [orphan for orphan in orphans.findings if orphan.finding.code == code]
+        if chosen:
+            yield ""
+            yield style.bold(_HEADS[code])
+            for orphan in chosen:
+                finding = orphan.finding
+                yield f"  . {printable(finding.message)}"
+                yield from (f"    {line}" for line in place_lines(finding.where, finding.hint, resolve, folder=folder))
+    if findings:
+        yield ""
+        yield findings
+    yield ""
+    count = len(orphans.findings)
+    yield style.warn(f"{count} finding{'' if count == 1 else 's'}.") if count else style.good("Nothing is orphaned.")

@@ -1,0 +1,195 @@
+"""A plan as text: a person sees at a glance what happens, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from typing import assert_never
+
+from reconciler.findings.escape import printable
+from reconciler.model import (
+    Action,
+    BindingChange,
+    Change,
+    Deploy,
+    Difference,
+    Gate,
+    Retire,
+    StoreKind,
+    Upload,
+    Verify,
+    Waiting,
+)
+from reconciler.model.calls import Calls
+from reconciler.model.words import environment_text
+from reconciler.plan.plan import Plan
+from reconciler.views.text.due import due_lines
+from reconciler.views.text.live import deploy_lines, live_lines
+from reconciler.views.text.style import Style
+
+SIGNS = {
+    Action.UPLOAD: "+",
+    Action.BIND: "+",
+    Action.REBIND: "~",
+    Action.UNBIND: "-",
+    Action.DEPLOY: "^",
+    Action.VERIFY: "*",
+    Action.RETIRE: "-",
+}
+_AFTER_UPLOAD = "(known after the upload)"
+_MAX_LISTED = 20
+
+
+def render_plan(plan: Plan, style: Style) -> str:
+    """The whole plan without its findings, which `render_findings` shows."""
+    return "\n".join(_lines(plan, style)) + "\n"
+
+
+def _lines(plan: Plan, style: Style) -> Iterator[str]:
+    store = "the embedded store" if plan.store.kind is StoreKind.LOCAL else "the Cloudflare store"
+    yield style.bold(f"Plan for the stack {printable(plan.stack)} on {store}")
+    if plan.partial:
+        names = ", ".join(map(printable, plan.partial))
+        yield style.warn(f"PARTIAL: only {names}; everything else is left out")
+    if plan.at:
+        yield style.warn(f"AS OF {plan.made:%Y-%m-%d %H:%M} UTC: for looking only, it can't be applied")
+    if plan.offline:
+        yield style.warn("OFFLINE: the store was not asked; what only it knows is marked `?`")
+    for phase, changes in groupby(plan.changes, key=lambda change: change.phase):
+        yield ""
+        yield style.bold(f"{phase}:")
+        for change in changes:
+            yield from change_lines(change, style)
+    yield from _unknown_lines(plan, style)
+    yield from _adopted_lines(plan, style)
+    yield from waiting_lines(plan.waiting, style)
+    yield from live_lines(plan.live, style)
+    yield from due_lines(plan, style)
+    yield ""
+    yield _summary_line(plan, style)
+    if plan.calls is not None:
+        yield style.dim(_calls_line(plan.calls))
+
+
+def change_lines(change: Change, style: Style) -> Iterator[str]:
+    """One change: a line with sign, action, subject and reason; below it what differs."""
+    sign = SIGNS[change.action]
+    paint = {"+": style.good, "~": style.change, "-": style.bad, "*": style.bold, "^": style.change}[sign]
+    head = paint(f"  {sign} {change.action:<7}")
+    yield f"{head} {describe(change)}  {style.dim('(' + ', '.join(change.reasons) + ')')}"
+    match change:
+        case Upload():
+            if change.shared_with:
+                yield f"            the same content as {', '.join(map(printable, change.shared_with))}"
+            yield from _difference_lines(change.differences)
+        case BindingChange():
+            if change.action is not Action.UNBIND:
+                before = "none" if change.before is None else printable(change.before) or '""'
+                yield f"            id: {before} -> {printable(change.after or _AFTER_UPLOAD)}"
+            else:
+                yield f"            id: {printable(change.before or '')} -> none"
+            if change.remote is not None:
+                yield f"            remote: {str(change.remote).lower()}"
+            if change.after is not None:
+                yield from _difference_lines(change.differences)
+        case Deploy():
+            yield from deploy_lines(change)
+        case Verify():
+            what = "upload" if change.before is Gate.UPLOAD else "retire of its old entries"
+            yield f"            sends requests there; without this proof its {what} is not made"
+        case Retire():
+            yield f"            {printable(change.entry.name)}, uploaded {_day(change.entry.uploaded_on)}"
+        case _:
+            assert_never(change)
+
+
+def describe(change: Change) -> str:
+    """A change's subject in one phrase."""
+    match change:
+        case Upload():
+            return f"{printable(change.certificate)} as {printable(change.name)}"
+        case BindingChange():
+            where = f"{printable(change.binding)} in {printable(change.config)}"
+            where += f" ({printable(environment_text(change.environment))})"
+            return f"{where} = {printable(change.certificate)}" if change.certificate else where
+        case Deploy():
+            where = f"{printable(change.config)} ({printable(environment_text(change.environment))})"
+            built = f", built as {printable(change.built)}," if change.built is not None else ""
+            return f"{where}{built} as {printable(change.script)}"
+        case Verify():
+            return f"{printable(change.certificate)} at {printable(change.origin)}"
+        case Retire():
+            return f"{printable(change.entry.id)} of {printable(change.certificate)}"
+        case _:
+            assert_never(change)
+
+
+def _difference_lines(differences: tuple[Difference, ...]) -> Iterator[str]:
+    for item in differences:
+        attribute = printable(item.attribute.replace("_", " "))
+        before, after = (printable(side) if side is not None else "none" for side in (item.before, item.after))
+        yield f"            {attribute}: {before} -> {after}"
+
+
+def _unknown_lines(plan: Plan, style: Style) -> Iterator[str]:
+    if not plan.unknown:
+        return
+    yield ""
+    yield style.bold("not known offline:")
+    for item in plan.unknown:
+        subject = printable(item.certificate or "")
+        if item.binding is not None:
+            subject = f"{item.binding} of {item.worker} ({environment_text(item.environment)})"
+        yield f"  ? {printable(subject)}: {printable(item.message)}"
+
+
+def _adopted_lines(plan: Plan, style: Style) -> Iterator[str]:
+    """Entries under foreign names are worth a line; those under our own mark only a number."""
+    foreign = [item for item in plan.adopted if not item.ours]
+    if not foreign:
+        return
+    yield ""
+    yield style.bold("adopted (stored already under another name, nothing to do):")
+    for item in foreign[:_MAX_LISTED]:
+        name = printable(item.entry.name) or "no name"
+        yield f"  = {printable(item.certificate)} is {printable(item.entry.id)} ({name})"
+    if len(foreign) > _MAX_LISTED:
+        yield f"  = and {len(foreign) - _MAX_LISTED} more; see --format json"
+
+
+def waiting_lines(waiting: tuple[Waiting, ...], style: Style) -> Iterator[str]:
+    """What is not safe yet: no change and no failure."""
+    if not waiting:
+        return
+    yield ""
+    yield style.bold("waiting (kept until it is safe to retire):")
+    for item in waiting[:_MAX_LISTED]:
+        until = f", until {item.until:%Y-%m-%d %H:%M} UTC" if item.until else ""
+        yield f"  . {printable(item.entry.id)} of {printable(item.certificate)}: {printable(item.detail)}{until}"
+        yield style.dim(f"            ({item.condition}; {printable(item.entry.name) or 'no name'})")
+    if len(waiting) > _MAX_LISTED:
+        yield f"  . and {len(waiting) - _MAX_LISTED} more; see --format json"
+
+
+def _summary_line(plan: Plan, style: Style) -> str:
+    counts = ", ".join(f"{count} to {action}" for action, count in plan.summary.items() if count)
+    if not counts and plan.unknown:
+        counts = "No change that the files alone could tell"
+    parts = [counts or "No changes", f"{len(plan.adopted)} in place"]
+    if plan.waiting:
+        parts.append(f"{len(plan.waiting)} waiting")
+    if plan.quota is not None:
+        leaf, ca = plan.quota.leaf, plan.quota.ca
+        parts.append(f"quota {leaf.now} -> {leaf.after} of {leaf.limit}")
+        if ca.peak:
+            parts.append(f"CAs {ca.now} -> {ca.after} of {ca.limit}")
+    return (style.good if not plan.changes else style.bold)("; ".join(parts) + ".")
+
+
+def _calls_line(calls: Calls) -> str:
+    made = f"{calls.made:,} call{'' if calls.made == 1 else 's'} to Cloudflare made"
+    return f"{made}." if calls.apply == calls.made else f"{made}; {calls.apply:,} in all once this is applied."
+
+
+def _day(time: object) -> str:
+    return f"{time:%Y-%m-%d}" if time is not None else "at an unknown time"

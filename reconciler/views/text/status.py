@@ -1,0 +1,126 @@
+"""A status as text: what is urgent first, what a person should do last, nearest to the prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+
+from reconciler.findings.escape import printable
+from reconciler.model import StoreKind, Waiting
+from reconciler.model.words import environment_text
+from reconciler.reports.status import BoundAt, CertificateStatus, Standing, Status, Urgency
+from reconciler.views.text.style import Style
+
+_HEADS = {
+    Urgency.EXPIRED: "expired:",
+    Urgency.DUE: "due for renewal:",
+    Urgency.UNREADABLE: "with a file that can't be used:",
+    Urgency.LATER: "not due yet:",
+}
+_SIGNS = {Urgency.EXPIRED: "x", Urgency.DUE: "!", Urgency.UNREADABLE: "?", Urgency.LATER: "="}
+_ROW = "      {:<9} {}"
+
+
+def render_status(status: Status, style: Style, *, findings: str = "") -> str:
+    """The whole status. `findings`: those that need attention, as `render_findings` shows them."""
+    return "\n".join(_lines(status, style, findings)) + "\n"
+
+
+def time_text(time: datetime) -> str:
+    """A moment for a person, to the minute."""
+    return f"{time:%Y-%m-%d %H:%M} UTC"
+
+
+def distance_text(time: datetime, now: datetime) -> str:
+    """How far a moment is from another: `in 30 days`, `5 hours ago`; whole units, rounded down."""
+    away = abs(time - now)
+    count, unit = (away.days, "day") if away >= timedelta(days=2) else (int(away.total_seconds() // 3600), "hour")
+    text = f"{count} {unit}{'' if count == 1 else 's'}" if count else "less than an hour"
+    return f"in {text}" if time >= now else f"{text} ago"
+
+
+def place_text(binding: str, config: str, environment: str | None) -> str:
+    """A binding's place in one phrase."""
+    return f"{printable(binding)} in {printable(config)} ({printable(environment_text(environment))})"
+
+
+def _lines(status: Status, style: Style, findings: str) -> Iterator[str]:
+    store = "the embedded store" if status.store.kind is StoreKind.LOCAL else "the Cloudflare store"
+    yield style.bold(f"Status of the stack {printable(status.stack)} on {store}, {time_text(status.made)}")
+    if not status.certificates:
+        yield ""
+        yield "No certificate is declared."
+    width = max((len(printable(item.certificate)) for item in status.certificates), default=0)
+    for urgency in Urgency:
+        chosen = [item for item in status.certificates if item.urgency is urgency]
+        if chosen:
+            yield ""
+            yield style.bold(_HEADS[urgency])
+            for item in chosen:
+                yield from _certificate_lines(item, status.made, width, style)
+    if status.orphaned:
+        yield ""
+        yield style.bold("of certificates that are no longer declared:")
+        for wait in status.orphaned:
+            yield f"  . {printable(wait.certificate)}: {_waiting_text(wait)}"
+    yield ""
+    yield from _attention_lines(status, style, findings)
+
+
+def _certificate_lines(item: CertificateStatus, now: datetime, width: int, style: Style) -> Iterator[str]:
+    paint = _paint(item.urgency, style)
+    head = paint(f"  {_SIGNS[item.urgency]} {printable(item.certificate):<{width}}")
+    yield f"{head}  {_when(item, now)}"
+    entry = printable(item.entry.id) if item.entry else style.warn("not stored")
+    yield _ROW.format("entry", entry)
+    if item.owner:
+        yield _ROW.format("owner", printable(item.owner))
+    for place in item.places:
+        yield _place_line(place, item, style)
+    for wait in item.waiting:
+        yield _ROW.format("waiting", _waiting_text(wait))
+
+
+def _paint(urgency: Urgency, style: Style) -> Callable[[str], str]:
+    painters = {Urgency.EXPIRED: style.bad, Urgency.DUE: style.warn, Urgency.UNREADABLE: style.bad}
+    return painters.get(urgency, style.good)
+
+
+def _when(item: CertificateStatus, now: datetime) -> str:
+    if item.due is None:
+        return "its end is not known"
+    ended = item.urgency is Urgency.EXPIRED
+    text = f"{'ended' if ended else 'ends'} {time_text(item.due.not_after)} ({distance_text(item.due.not_after, now)})"
+    return f"{text}, due {'since' if item.due.renew_from <= now else 'from'} {item.due.renew_from:%Y-%m-%d}"
+
+
+def _place_line(place: BoundAt, item: CertificateStatus, style: Style) -> str:
+    where = place_text(place.binding, place.config, place.environment)
+    found = printable(place.found or "an empty id")
+    match place.standing:
+        case Standing.IN_PLACE:
+            return _ROW.format("bound", where)
+        case Standing.UNDECLARED:
+            old = "" if item.entry and place.found == item.entry.id else f"an older entry, {found}, and "
+            return _ROW.format("bound", f"{where}: {style.warn(f'{old}mtls.toml does not declare it')}")
+        case Standing.MISSING:
+            return _ROW.format("not bound", f"{where}: {style.warn('the file has no such binding')}")
+        case Standing.OTHER_ID:
+            return _ROW.format("not bound", f"{where}: {style.warn(f'it has {found}')}")
+
+
+def _waiting_text(wait: Waiting) -> str:
+    until = f", until {time_text(wait.until)}" if wait.until else ""
+    return f"{printable(wait.entry.id)}: {printable(wait.detail)}{until}"
+
+
+def _attention_lines(status: Status, style: Style, findings: str) -> Iterator[str]:
+    counts = ", ".join(f"{count} to {action}" for action, count in status.changes.items() if count)
+    if not counts and not findings:
+        yield style.good("Nothing needs attention.")
+        return
+    yield style.bold("needs attention:")
+    if findings:
+        yield findings
+    if counts:
+        yield style.bold(f"Changes are pending ({counts}); see `mtlsctl plan`, then run `mtlsctl apply`.")

@@ -1,0 +1,296 @@
+"""X.509: certificates as values, and what they say.
+
+Knows the bytes of certificates and how people and stores write them down. It must not judge them, do I/O, look at the
+time, or import the model: the model is made of these values.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import SignatureAlgorithmOID as Signature
+
+from reconciler.x509.pem import decode, encode, find_blocks
+
+MALFORMED = (ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+"""What the library raises on first access to a malformed name or extension of a certificate that it has loaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateFacts:
+    """What a person compares: all text, so that two of them can be laid side by side."""
+
+    subject: str
+    subject_alternative_names: tuple[str, ...]
+    issuer: str
+    serial_number: str
+    not_before: str
+    not_after: str
+    key: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFields:
+    """What a store derives from a leaf and shows beside it, spelled as Cloudflare's API spells it.
+
+    `serial_number` is decimal; `signature` is a constant of Go's crypto/x509; `expires_on` is aware UTC.
+    """
+
+    issuer: str
+    serial_number: str
+    signature: str
+    expires_on: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """One or more certificates in the order given, leaf first; equal where their DERs are.
+
+    ValueError where `ders` is empty or one of them is no certificate. `digest` is the content digest, `fingerprint`
+    the leaf's SHA-256, both 64 hex digits. `lines` says where each begins in the file it came from, counted from 1;
+    empty where there was no file.
+    """
+
+    ders: tuple[bytes, ...] = field(repr=False)
+    lines: tuple[int, ...] = field(default=(), compare=False, repr=False)
+    digest: str = field(init=False, compare=False)
+    fingerprint: str = field(init=False, compare=False)
+    certificates: tuple[x509.Certificate, ...] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.ders:
+            raise ValueError("a bundle has at least one certificate")
+        set_field = object.__setattr__
+        set_field(self, "certificates", _load(self.ders))
+        set_field(self, "digest", hashlib.sha256(b"".join(sorted(set(self.ders)))).hexdigest())
+        set_field(self, "fingerprint", hashlib.sha256(self.ders[0]).hexdigest())
+
+    @property
+    def leaf(self) -> x509.Certificate:
+        """The first certificate, the one that the key belongs to."""
+        return self.certificates[0]
+
+    @property
+    def not_before(self) -> datetime:
+        """From when the leaf is valid, aware UTC."""
+        return self.leaf.not_valid_before_utc
+
+    @property
+    def not_after(self) -> datetime:
+        """Until when the leaf is valid, aware UTC, itself included (RFC 5280 section 4.1.2.5)."""
+        return self.leaf.not_valid_after_utc
+
+    @property
+    def ends(self) -> datetime:
+        """The earliest end of any certificate of the chain: from then on the chain is refused."""
+        return min(certificate.not_valid_after_utc for certificate in self.certificates)
+
+    def pem(self) -> str:
+        """The certificates and nothing else, in one canonical text; the order is kept."""
+        return "".join(encode("CERTIFICATE", der) for der in self.ders)
+
+    def facts(self) -> CertificateFacts:
+        """What the leaf says; worked out anew at each call, so ask only where a person will look."""
+        leaf = self.leaf
+        return CertificateFacts(
+            subject=subject_text(leaf),
+            subject_alternative_names=_alternative_names(leaf),
+            issuer=issuer_text(leaf),
+            serial_number=str(serial_of(leaf)),
+            not_before=rfc3339(leaf.not_valid_before_utc),
+            not_after=rfc3339(leaf.not_valid_after_utc),
+            key=_key_text(leaf),
+            fingerprint=self.fingerprint,
+        )
+
+
+@lru_cache(maxsize=4096)
+def parse_stored(pem: str) -> Bundle | None:
+    """The certificates of a text that a store gave back, None where it has none or one of them can't be read.
+
+    Cached, for it is a pure function of public text and a store's whole list is looked at again and again. 4,096 is
+    four times the usual quota.
+    """
+    ders = [decode(block.body) for block in find_blocks(pem) if block.is_certificate]
+    read = tuple(der for der in ders if der)
+    if not read or len(read) != len(ders):
+        return None
+    try:
+        return Bundle(read)
+    except ValueError:
+        return None
+
+
+def stored_fields(bundle: Bundle) -> StoredFields:
+    """What Cloudflare shows beside this certificate."""
+    leaf = bundle.leaf
+    return StoredFields(
+        issuer=_text_of(lambda: leaf.issuer, {}),
+        serial_number=str(serial_of(leaf)),
+        signature=_signature_name(leaf),
+        expires_on=leaf.not_valid_after_utc,
+    )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence for the library, which warns of odd names and serials; `preflight` alone turns that into findings."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def serial_of(certificate: x509.Certificate) -> int:
+    """The serial number, zero and negative ones too."""
+    with quiet():
+        return certificate.serial_number
+
+
+def subject_text(certificate: x509.Certificate) -> str:
+    """The subject as RFC 4514 writes it, most specific part first; `(empty)`, or `(unreadable)` where malformed."""
+    return _text_of(lambda: certificate.subject) or "(empty)"
+
+
+def issuer_text(certificate: x509.Certificate) -> str:
+    """The issuer, written as `subject_text`."""
+    return _text_of(lambda: certificate.issuer) or "(empty)"
+
+
+def rfc3339(time: datetime) -> str:
+    """An aware time in UTC with whole seconds, `2026-11-23T12:00:00Z`."""
+    return time.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+
+
+def public_key_of(certificate: x509.Certificate) -> CertificatePublicKeyTypes | None:
+    """The public key, None where it is of a kind or a shape that the library does not know."""
+    try:
+        return certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        return None
+
+
+def key_digest(certificate: x509.Certificate) -> str | None:
+    """SHA-256 of the public key, by which two certificates for one private key are told; None as `public_key_of`."""
+    key = public_key_of(certificate)
+    if key is None:
+        return None
+    return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+
+
+def key_kind(key: object) -> str:
+    """A public or private key in a word or two: `EC P-256`, `RSA 2048`, `Ed25519`."""
+    match key:
+        case rsa.RSAPublicKey() | rsa.RSAPrivateKey():
+            return f"RSA {key.key_size}"
+        case dsa.DSAPublicKey() | dsa.DSAPrivateKey():
+            return f"DSA {key.key_size}"
+        case ec.EllipticCurvePublicKey() | ec.EllipticCurvePrivateKey():
+            return f"EC {_CURVES.get(key.curve.name, key.curve.name)}"
+        case ed25519.Ed25519PublicKey() | ed25519.Ed25519PrivateKey():
+            return "Ed25519"
+        case ed448.Ed448PublicKey() | ed448.Ed448PrivateKey():
+            return "Ed448"
+        case _:
+            return type(key).__name__.removesuffix("Key").removesuffix("Public").removesuffix("Private")
+
+
+_UNREADABLE = "(unreadable)"
+_MAIL: Mapping[x509.ObjectIdentifier, str] = {NameOID.EMAIL_ADDRESS: "emailAddress"}
+_CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
+
+
+def _load(ders: Iterable[bytes]) -> tuple[x509.Certificate, ...]:
+    # The library warns of serial numbers that are not positive as soon as it loads one.
+    with quiet():
+        try:
+            return tuple(x509.load_der_x509_certificate(der) for der in ders)
+        except x509.InvalidVersion as error:  # no ValueError in this library
+            raise ValueError("not an X.509 certificate of version 1 to 3") from error
+
+
+def _text_of(read: Callable[[], x509.Name], short_names: Mapping[x509.ObjectIdentifier, str] = _MAIL) -> str:
+    # Names are parsed on first access, and doing so early would double the time for a store's whole list.
+    try:
+        with quiet():
+            return read().rfc4514_string(short_names)
+    except MALFORMED:
+        return _UNREADABLE
+
+
+def _key_text(certificate: x509.Certificate) -> str:
+    key, digest = public_key_of(certificate), key_digest(certificate)
+    if key is None or digest is None:
+        return f"unknown ({certificate.public_key_algorithm_oid.dotted_string})"
+    return f"{key_kind(key)}, SPKI {digest[:16]}"
+
+
+def _alternative_names(certificate: x509.Certificate) -> tuple[str, ...]:
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    except MALFORMED:
+        return (_UNREADABLE,)
+    return tuple(_general_name(name) for name in names)
+
+
+def _general_name(name: x509.GeneralName) -> str:
+    match name:
+        case x509.DNSName():
+            return f"DNS:{name.value}"
+        case x509.UniformResourceIdentifier():
+            return f"URI:{name.value}"
+        case x509.IPAddress():
+            return f"IP:{name.value}"
+        case x509.RFC822Name():
+            return f"email:{name.value}"
+        case x509.DirectoryName():
+            return f"DirName:{name.value.rfc4514_string(_MAIL)}"
+        case x509.RegisteredID():
+            return f"RID:{name.value.dotted_string}"
+        case x509.OtherName():
+            return f"otherName:{name.type_id.dotted_string}"
+        case _:
+            return type(name).__name__
+
+
+def _signature_name(certificate: x509.Certificate) -> str:
+    oid = certificate.signature_algorithm_oid
+    if oid == Signature.RSASSA_PSS:
+        try:
+            hash_name = certificate.signature_hash_algorithm
+        except UnsupportedAlgorithm:
+            hash_name = None
+        return f"{hash_name.name.upper()}WithRSAPSS" if hash_name else _UNKNOWN_SIGNATURE
+    return _SIGNATURES.get(oid, _UNKNOWN_SIGNATURE)
+
+
+_UNKNOWN_SIGNATURE = "Unknown Signature"  # as cloudflare/cfssl: helpers/helpers.go, SignatureString
+
+_SIGNATURES = {
+    Signature.RSA_WITH_MD5: "MD5WithRSA",
+    Signature.RSA_WITH_SHA1: "SHA1WithRSA",
+    Signature.RSA_WITH_SHA256: "SHA256WithRSA",
+    Signature.RSA_WITH_SHA384: "SHA384WithRSA",
+    Signature.RSA_WITH_SHA512: "SHA512WithRSA",
+    Signature.DSA_WITH_SHA1: "DSAWithSHA1",
+    Signature.DSA_WITH_SHA256: "DSAWithSHA256",
+    Signature.ECDSA_WITH_SHA1: "ECDSAWithSHA1",
+    Signature.ECDSA_WITH_SHA256: "ECDSAWithSHA256",
+    Signature.ECDSA_WITH_SHA384: "ECDSAWithSHA384",
+    Signature.ECDSA_WITH_SHA512: "ECDSAWithSHA512",
+    Signature.ED25519: "PureEd25519",
+}

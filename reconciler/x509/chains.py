@@ -1,0 +1,231 @@
+"""How the certificates of a chain hang together: who issued whom, by name and by signature.
+
+Proves the links inside a bundle and nothing about an origin: without the origin's own root, a chain that ends in any
+root looks the same (RFC 5280 section 6 needs a trust anchor). It must not ask what a certificate may be used for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.hashes import MD5, SHA1
+
+from reconciler.findings.diagnostics import Diagnostic, Place, Severity
+from reconciler.x509.certificates import Bundle, issuer_text, quiet, subject_text
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """When a chain is valid, both ends included, aware UTC. None: unknown."""
+
+    begins: datetime | None
+    ends: datetime | None
+
+    def contains(self, now: datetime) -> bool:
+        """Whether the chain is known to be valid now."""
+        return self.begins is not None and self.ends is not None and self.begins <= now <= self.ends
+
+    def has_ended(self, now: datetime) -> bool:
+        """Whether the chain is known to have ended."""
+        return self.ends is not None and self.ends < now
+
+
+@lru_cache(maxsize=4096)
+def window_of(bundle: Bundle, *, ca: bool = False) -> Window:
+    """The latest begin and the earliest end over the leaf and its intermediates; of CAs, over every certificate.
+
+    Roots, duplicates and strays don't count: origins use their own copies (RFC 5280 section 6.1).
+    """
+    counted = bundle.certificates
+    if not ca and len(counted) > 1:
+        with quiet():
+            chain = make_chain(bundle, "")
+        counted = tuple(bundle.certificates[index] for index in (chain.leaf, *chain.issuers))
+    return Window(
+        max(certificate.not_valid_before_utc for certificate in counted),
+        min(certificate.not_valid_after_utc for certificate in counted),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A bundle with the path in it: indexes into the bundle, the leaf's first, as far as issuers are found by name.
+
+    The leaf is at 0 unless the file has it elsewhere: `order` reports that, all other checks look at the real one.
+    """
+
+    bundle: Bundle
+    path_name: str
+    path: tuple[int, ...]
+
+    @property
+    def leaf(self) -> int:
+        """Which certificate is the leaf."""
+        return self.path[0]
+
+    @property
+    def issuers(self) -> tuple[int, ...]:
+        """The intermediates on the path: what an origin must accept beside the leaf; a root is not among them."""
+        return tuple(index for index in self.path[1:] if not is_self_issued(self.bundle.certificates[index]))
+
+    def place(self, index: int) -> Place:
+        """Where the certificate begins, as far as that is known."""
+        lines = self.bundle.lines
+        return Place(self.path_name, lines[index] if index < len(lines) else None)
+
+    def describe(self, index: int) -> str:
+        """The certificate in words, for a sentence."""
+        count, subject = len(self.bundle.ders), subject_text(self.bundle.certificates[index])
+        place = "the certificate" if count == 1 else f"certificate {index + 1} of {count}"
+        return f"{place} ({subject})"
+
+    def finding(self, severity: Severity, code: str, message: str, index: int, hint: str) -> Diagnostic:
+        """A finding about one certificate, at its line."""
+        return Diagnostic(severity, code, message, self.place(index), hint)
+
+
+def make_chain(bundle: Bundle, path: str) -> Chain:
+    """The bundle with the path from its leaf upwards. `path` is the file's name."""
+    return Chain(bundle, path, _follow(bundle.certificates, _find_leaf(bundle.certificates)))
+
+
+def is_self_issued(certificate: x509.Certificate) -> bool:
+    """Whether subject and issuer are the same name: a root, or a leaf that signed itself (RFC 5280 section 3.2)."""
+    return certificate.subject == certificate.issuer
+
+
+def weak_hash(certificate: x509.Certificate) -> str | None:
+    """`SHA-1` or `MD5` where the signature rests on it, else None."""
+    try:
+        algorithm = certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        return None
+    if isinstance(algorithm, SHA1):
+        return "SHA-1"
+    return "MD5" if isinstance(algorithm, MD5) else None
+
+
+def duplicates(chain: Chain) -> Iterator[Diagnostic]:
+    """The same certificate twice: harmless for origins, but nobody meant it."""
+    ders = chain.bundle.ders
+    for index, der in enumerate(ders):
+        if der in ders[:index]:
+            message = f"{chain.describe(index)} is in the file already, as certificate {ders.index(der) + 1}"
+            yield chain.finding(Severity.WARNING, "chain-duplicate", message, index, "remove one of the two")
+
+
+def order(chain: Chain) -> Iterator[Diagnostic]:
+    """Leaf first, each certificate issued by the next, and nothing else beside them."""
+    if chain.leaf != 0:
+        message = f"{chain.describe(0)} is an issuer, but the certificate of the key must come first"
+        hint = f"put {chain.describe(chain.leaf)} first, then its intermediates, each before the one that issued it"
+        yield chain.finding(Severity.ERROR, "chain-order", message, 0, hint)
+        return
+    if list(chain.path) != sorted(chain.path):
+        steps = ", ".join(str(index + 1) for index in chain.path)
+        index = next(at for at, before in zip(chain.path[1:], chain.path, strict=False) if at < before)
+        message = f"{chain.describe(index)} stands before a certificate that it issued"
+        hint = f"write them in the order in which each is issued by the next: {steps}"
+        yield chain.finding(Severity.ERROR, "chain-order", message, index, hint)
+    yield from _beside_the_path(chain)
+
+
+def signatures(chain: Chain) -> Iterator[Diagnostic]:
+    """Every link of the path, proved by the issuer's key. A link that rests on SHA-1 or MD5 is said by `weak_links`."""
+    certificates = chain.bundle.certificates
+    for lower, upper in zip(chain.path, chain.path[1:], strict=False):
+        child, issuer = certificates[lower], certificates[upper]
+        if weak_hash(child) is None:
+            yield from _link(chain, lower, upper, child, issuer)
+
+
+def weak_links(chain: Chain) -> Iterator[Diagnostic]:
+    """SHA-1 and MD5 on the leaf and its intermediates; nobody looks at a root's signature (OpenSSL level 1 and up)."""
+    for index in (chain.leaf, *chain.issuers):
+        if weak := weak_hash(chain.bundle.certificates[index]):
+            message = f"{chain.describe(index)} is signed with {weak}, which origins refuse"
+            hint = "let the CA issue it anew, with SHA-256"
+            yield chain.finding(Severity.ERROR, "weak-signature", message, index, hint)
+
+
+def _follow(certificates: tuple[x509.Certificate, ...], leaf: int) -> tuple[int, ...]:
+    path = [leaf]
+    while not is_self_issued(certificates[path[-1]]):
+        wanted = certificates[path[-1]].issuer
+        used = {certificates[index] for index in path}
+        found = [
+            index
+            for index, certificate in enumerate(certificates)
+            if certificate.subject == wanted and certificate not in used
+        ]
+        if not found:
+            break
+        # Several of one name: a cross-signed or renewed CA. The one with the right key is meant, else the next one.
+        proved = [index for index in found if _is_proved(certificates[path[-1]], certificates[index])]
+        path.append((proved or found)[0])
+    return tuple(path)
+
+
+def _is_proved(child: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        child.verify_directly_issued_by(issuer)
+    except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def _find_leaf(certificates: tuple[x509.Certificate, ...]) -> int:
+    """0, or where the first certificate issued others, the only one that issued none of them."""
+    issuers = {certificate.issuer for certificate in certificates if not is_self_issued(certificate)}
+    if certificates[0].subject not in issuers:
+        return 0
+    leaves = [index for index, certificate in enumerate(certificates) if certificate.subject not in issuers]
+    return leaves[0] if len({certificates[index] for index in leaves}) == 1 else 0
+
+
+def _beside_the_path(chain: Chain) -> Iterator[Diagnostic]:
+    certificates, path = chain.bundle.certificates, chain.path
+    on_path = {certificates[index] for index in path}
+    extras = [index for index, certificate in enumerate(certificates) if certificate not in on_path]
+    top = path[-1]
+    if path == (0,) and not is_self_issued(certificates[0]):
+        issuer = issuer_text(certificates[0])
+        if extras:
+            message = f"{chain.describe(0)} was issued by {issuer}, but {chain.describe(extras[0])} comes next"
+            hint = f"put the certificate of {issuer} after it"
+            yield chain.finding(Severity.ERROR, "chain-broken", message, extras[0], hint)
+            return
+        message = f"{chain.describe(0)} comes without its issuer {issuer}"
+        hint = "this works only where the origin trusts that issuer directly; else put the intermediates after the leaf"
+        yield chain.finding(Severity.WARNING, "chain-incomplete", message, 0, hint)
+    if top and is_self_issued(certificates[top]):
+        message = f"{chain.describe(top)} is a root, which an origin has already and ignores here"
+        yield chain.finding(Severity.WARNING, "chain-has-root", message, top, "remove it from the file")
+    for index in extras:
+        message = f"{chain.describe(index)} has nothing to do with the chain of the leaf"
+        yield chain.finding(Severity.WARNING, "chain-unrelated", message, index, "remove it from the file")
+
+
+def _link(
+    chain: Chain, lower: int, upper: int, child: x509.Certificate, issuer: x509.Certificate
+) -> Iterator[Diagnostic]:
+    pair = f"{chain.describe(lower)} was not signed by the key of {chain.describe(upper)}"
+    if child.issuer.public_bytes() != issuer.subject.public_bytes():
+        message = f"{chain.describe(lower)} writes the name of its issuer in other bytes than {chain.describe(upper)}"
+        hint = "some origins compare names byte by byte and refuse this: let the CA issue it anew"
+        yield chain.finding(Severity.WARNING, "chain-name-encoding", message, lower, hint)
+        return
+    try:
+        child.verify_directly_issued_by(issuer)
+    except InvalidSignature:
+        hint = "it has the right name and another key: look for the issuer's certificate that was in use at the time"
+        yield chain.finding(Severity.ERROR, "chain-signature", f"{pair}, though the names fit", upper, hint)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        message = f"the signature on {chain.describe(lower)} is of a kind that can't be checked here"
+        hint = "make sure that the origin knows this signature algorithm"
+        yield chain.finding(Severity.WARNING, "signature-unknown", message, lower, hint)

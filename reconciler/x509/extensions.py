@@ -1,0 +1,103 @@
+"""What the extensions of a certificate allow it to be used for, by RFC 5280 section 4.2.1 as origins enforce it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeVar
+
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID as Usage
+
+from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.x509.certificates import MALFORMED
+from reconciler.x509.chains import Chain, is_self_issued
+
+_E = TypeVar("_E", bound=x509.ExtensionType)
+_CLIENT = frozenset({Usage.CLIENT_AUTH, Usage.ANY_EXTENDED_KEY_USAGE})
+_USAGE_NAMES = {
+    Usage.SERVER_AUTH: "serverAuth",
+    Usage.CODE_SIGNING: "codeSigning",
+    Usage.EMAIL_PROTECTION: "emailProtection",
+    Usage.TIME_STAMPING: "timeStamping",
+    Usage.OCSP_SIGNING: "OCSPSigning",
+}
+_REISSUE = "let the CA issue it anew as a TLS client certificate"
+
+
+def readable(chain: Chain) -> Iterator[Diagnostic]:
+    """Extensions that can't be read: a Go program, as the store is, refuses the whole certificate for them."""
+    for index, certificate in enumerate(chain.bundle.certificates):
+        try:
+            _ = certificate.extensions
+        except MALFORMED:
+            message = f"{chain.describe(index)} has an extension that can't be read, or the same one twice"
+            yield chain.finding(Severity.ERROR, "extension-unreadable", message, index, "let the CA issue it anew")
+
+
+def client_usage(chain: Chain) -> Iterator[Diagnostic]:
+    """extendedKeyUsage, where present, must allow clientAuth; on intermediates too, which bound what is below them."""
+    for index in (chain.leaf, *chain.issuers):
+        usages = _extension(chain.bundle.certificates[index], x509.ExtendedKeyUsage)
+        if usages is not None and not _CLIENT & set(usages):
+            names = ", ".join(_USAGE_NAMES.get(usage, usage.dotted_string) for usage in usages)
+            message = f"{chain.describe(index)} may not be used by a TLS client: its extendedKeyUsage is {names}"
+            hint = f"{_REISSUE}, with extendedKeyUsage clientAuth"
+            yield chain.finding(Severity.ERROR, "usage-without-client-auth", message, index, hint)
+
+
+def signing_usage(chain: Chain) -> Iterator[Diagnostic]:
+    """keyUsage of the leaf, where present, must allow digitalSignature: the handshake is signed with its key."""
+    usage = _extension(chain.bundle.certificates[chain.leaf], x509.KeyUsage)
+    if usage is not None and not usage.digital_signature:
+        message = f"{chain.describe(chain.leaf)} may not sign a handshake: its keyUsage lacks digitalSignature"
+        hint = f"{_REISSUE}, with keyUsage digitalSignature"
+        yield chain.finding(Severity.ERROR, "usage-without-digital-signature", message, chain.leaf, hint)
+
+
+def leaf_is_no_ca(chain: Chain) -> Iterator[Diagnostic]:
+    """A CA is no client certificate; most origins refuse it as one."""
+    leaf = chain.bundle.certificates[chain.leaf]
+    if _is_ca(leaf):
+        message = f"{chain.describe(chain.leaf)} is a CA, not a client certificate (basicConstraints CA:TRUE)"
+        hint = (
+            "make it with -addext basicConstraints=critical,CA:FALSE, which `openssl req -x509` does not by itself"
+            if is_self_issued(leaf)
+            else "name the client certificate's file; a CA that is to be uploaded as one says `ca = true`"
+        )
+        yield chain.finding(Severity.ERROR, "leaf-is-ca", message, chain.leaf, hint)
+
+
+def issuers_are_cas(chain: Chain) -> Iterator[Diagnostic]:
+    """Every intermediate must be allowed to sign certificates (RFC 5280 section 6.1.4 k and n)."""
+    for index in chain.issuers:
+        certificate = chain.bundle.certificates[index]
+        usage = _extension(certificate, x509.KeyUsage)
+        hint = "look for the right intermediate at the CA: origins refuse a chain through this one"
+        if not _is_ca(certificate):
+            message = f"{chain.describe(index)} stands as an issuer, but is no CA"
+            yield chain.finding(Severity.ERROR, "intermediate-not-ca", message, index, hint)
+        elif usage is not None and not usage.key_cert_sign:
+            message = f"{chain.describe(index)} stands as an issuer, but its keyUsage lacks keyCertSign"
+            yield chain.finding(Severity.ERROR, "intermediate-not-ca", message, index, hint)
+
+
+def all_are_cas(chain: Chain) -> Iterator[Diagnostic]:
+    """With `ca = true` the store takes certificates with basicConstraints CA:TRUE and no others."""
+    for index, certificate in enumerate(chain.bundle.certificates):
+        if not _is_ca(certificate):
+            message = f"{chain.describe(index)} is declared as a CA, but is none (basicConstraints CA:TRUE is missing)"
+            hint = "name the CA's own file; for a client certificate leave `ca` out and name its `private_key`"
+            yield chain.finding(Severity.ERROR, "ca-is-leaf", message, index, hint)
+
+
+def _is_ca(certificate: x509.Certificate) -> bool:
+    constraints = _extension(certificate, x509.BasicConstraints)
+    return constraints is not None and constraints.ca
+
+
+def _extension(certificate: x509.Certificate, kind: type[_E]) -> _E | None:
+    """The extension, None where it is absent or where `readable` has reported the certificate."""
+    try:
+        return certificate.extensions.get_extension_for_class(kind).value
+    except (x509.ExtensionNotFound, *MALFORMED):
+        return None

@@ -1,0 +1,112 @@
+"""Which keys and signature algorithms origins and stores take. Looks at kinds and sizes only, proves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509.oid import PublicKeyAlgorithmOID
+from cryptography.x509.oid import SignatureAlgorithmOID as Signature
+
+from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.x509.certificates import key_kind, public_key_of
+from reconciler.x509.chains import Chain, is_self_issued, weak_hash
+
+MIN_RSA_BITS = 2048
+"""OpenSSL's security level 2, the default of most origins, takes no RSA key below."""
+
+MAX_RSA_BITS = 8192
+"""Go's crypto/tls, and so many origins and proxies, takes no RSA key above since CVE-2023-29409."""
+
+CA_SIGNATURES = frozenset(
+    {
+        Signature.RSA_WITH_SHA1,
+        Signature.RSA_WITH_SHA256,
+        Signature.RSA_WITH_SHA384,
+        Signature.RSA_WITH_SHA512,
+        Signature.ECDSA_WITH_SHA1,
+        Signature.ECDSA_WITH_SHA256,
+        Signature.ECDSA_WITH_SHA384,
+        Signature.ECDSA_WITH_SHA512,
+    }
+)
+"""What Cloudflare documents for uploaded CAs: SHA-1 and SHA-2 with RSA or ECDSA; no Ed25519, no RSA-PSS."""
+
+NEW_KEY_HINT = "make a new key (EC P-256 or RSA 2048) and let the CA issue a certificate for it"
+
+_CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
+
+
+def refused_key(key: object) -> str | None:
+    """Why no origin or store takes a key of this kind, public or private; None where some do."""
+    match key:
+        case rsa.RSAPublicKey() | rsa.RSAPrivateKey():
+            if MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS:
+                return None
+            beyond = f"below {MIN_RSA_BITS}" if key.key_size < MIN_RSA_BITS else f"above {MAX_RSA_BITS}"
+            return f"origins refuse RSA keys {beyond} bits"
+        case ec.EllipticCurvePublicKey() | ec.EllipticCurvePrivateKey():
+            return None if isinstance(key.curve, _CURVES) else "TLS clients use the curves P-256 and P-384"
+        case ed25519.Ed25519PublicKey() | ed25519.Ed25519PrivateKey():
+            return None
+        case _:
+            return "TLS clients use RSA or EC keys"
+
+
+def leaf_keys(chain: Chain) -> Iterator[Diagnostic]:
+    """The keys of the leaf and its intermediates: origins refuse a chain with a weak key anywhere below the root."""
+    return _keys(chain, (chain.leaf, *chain.issuers))
+
+
+def ca_keys(chain: Chain) -> Iterator[Diagnostic]:
+    """The keys of all certificates."""
+    return _keys(chain, range(len(chain.bundle.ders)))
+
+
+def known_signature(chain: Chain) -> Iterator[Diagnostic]:
+    """A signature algorithm on the leaf that the library has never heard of."""
+    try:
+        _ = chain.bundle.certificates[chain.leaf].signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        message = f"{chain.describe(chain.leaf)} is signed with an unknown algorithm"
+        hint = "make sure that the origin knows this signature algorithm"
+        yield chain.finding(Severity.WARNING, "signature-unknown", message, chain.leaf, hint)
+
+
+def ca_signatures(chain: Chain) -> Iterator[Diagnostic]:
+    """The signature algorithms of CAs, roots too: the store looks at them all."""
+    for index, certificate in enumerate(chain.bundle.certificates):
+        if certificate.signature_algorithm_oid not in CA_SIGNATURES:
+            message = f"{chain.describe(index)} is signed with an algorithm that is not taken for CAs"
+            hint = "Cloudflare takes RSA (PKCS#1) and ECDSA, each with SHA-1 or SHA-2"
+            yield chain.finding(Severity.ERROR, "ca-signature-algorithm", message, index, hint)
+        elif (weak := weak_hash(certificate)) and not is_self_issued(certificate):
+            message = f"{chain.describe(index)} is signed with {weak}, which many programs refuse"
+            hint = "let its issuer sign it anew, with SHA-256"
+            yield chain.finding(Severity.WARNING, "weak-signature", message, index, hint)
+
+
+def _keys(chain: Chain, indexes: Iterable[int]) -> Iterator[Diagnostic]:
+    for index in indexes:
+        certificate, who = chain.bundle.certificates[index], chain.describe(index)
+        key = public_key_of(certificate)
+        if key is None:
+            oid = certificate.public_key_algorithm_oid.dotted_string
+            message = f"{who} has a key of an unknown kind ({oid})"
+            yield chain.finding(Severity.ERROR, "key-type-refused", message, index, NEW_KEY_HINT)
+        elif why := refused_key(key):
+            message = f"{who} has a key of the kind {key_kind(key)}: {why}"
+            yield chain.finding(Severity.ERROR, "key-type-refused", message, index, NEW_KEY_HINT)
+        elif rare := _rare_kind(certificate, key):
+            message = f"{who} has a key of the kind {rare}, which not every store and origin takes"
+            hint = "EC P-256 and RSA 2048 are taken everywhere"
+            yield chain.finding(Severity.WARNING, "key-type-rare", message, index, hint)
+
+
+def _rare_kind(certificate: x509.Certificate, key: object) -> str | None:
+    if certificate.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS:
+        return key_kind(key).replace("RSA", "RSA-PSS")
+    is_p521 = isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP521R1)
+    return key_kind(key) if is_p521 or isinstance(key, ed25519.Ed25519PublicKey) else None

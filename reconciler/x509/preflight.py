@@ -1,0 +1,131 @@
+"""Whether certificates are fit to be presented to an origin, or to be CAs, told before anything leaves the machine.
+
+A list of named checks; the order of the list is the order shown. Handed the time, and never a key: `key_pairs` has
+those. It must not refuse what only an origin can decide, such as whether it trusts the chain's root.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+
+from cryptography import x509
+
+from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.x509.certificates import Bundle, quiet, rfc3339, serial_of
+from reconciler.x509.chains import Chain, duplicates, make_chain, order, signatures, weak_links
+from reconciler.x509.extensions import (
+    all_are_cas,
+    client_usage,
+    issuers_are_cas,
+    leaf_is_no_ca,
+    readable,
+    signing_usage,
+)
+from reconciler.x509.key_types import ca_keys, ca_signatures, known_signature, leaf_keys
+
+MAX_SERIAL_BITS = 159
+"""20 octets with a sign bit (RFC 5280 section 4.1.2.2)."""
+
+_Check = Callable[[Chain], Iterable[Diagnostic]]
+
+
+def check_dates(bundle: Bundle, *, path: str, now: datetime) -> tuple[Diagnostic, ...]:
+    """What has expired, or is not valid yet, of a certificate that is stored and may be bound: warnings only.
+
+    The store holds it whether or not; what is left to do is to renew it. `now` is aware UTC.
+    """
+    if all(one.not_valid_before_utc <= now <= one.not_valid_after_utc for one in bundle.certificates):
+        return ()
+    with quiet():
+        chain = make_chain(bundle, path)
+    hint = f"origins refuse it: put a new certificate into {path} and run `mtlsctl apply`"
+    return tuple(_dates(chain, (chain.leaf, *chain.issuers), now, Severity.WARNING, hint))
+
+
+def check_for_upload(bundle: Bundle, *, ca: bool, path: str, now: datetime) -> tuple[Diagnostic, ...]:
+    """Everything that speaks against an upload, errors and warnings. `ca`: each certificate is a CA of its own.
+
+    `path` is the file's name, `now` aware UTC. What the library warns of becomes a finding too.
+    """
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", UserWarning)  # of which the library's deprecations are a kind
+        chain = make_chain(Bundle(bundle.ders, bundle.lines), path)  # anew, for it warns at the first look only
+        found = [*(_ca_dates if ca else _leaf_dates)(chain, now)]
+        for check in CA_CHECKS if ca else LEAF_CHECKS:
+            found.extend(check(chain))
+    return (*found, *_said_by_library(chain, said))
+
+
+def oddities(chain: Chain) -> Iterator[Diagnostic]:
+    """Serial numbers and versions that RFC 5280 does not allow and that some programs refuse."""
+    for index, certificate in enumerate(chain.bundle.certificates):
+        who, serial = chain.describe(index), serial_of(certificate)
+        hint = "some programs refuse it: let the CA issue it anew"
+        if serial <= 0 or serial.bit_length() > MAX_SERIAL_BITS:
+            what = "longer than 20 bytes" if serial > 0 else "zero" if serial == 0 else "negative"
+            message = f"{who} has a serial number that is {what} (RFC 5280 section 4.1.2.2)"
+            yield chain.finding(Severity.WARNING, "serial-odd", message, index, hint)
+        if certificate.version is not x509.Version.v3:
+            message = f"{who} is an X.509 certificate of version 1, without any extension"
+            yield chain.finding(Severity.WARNING, "version-odd", message, index, hint)
+
+
+_ALL_CHECKS: tuple[_Check, ...] = (readable, oddities, duplicates)
+LEAF_CHECKS: tuple[_Check, ...] = (
+    *_ALL_CHECKS,
+    leaf_keys,
+    weak_links,  # before the signatures: SHA-1 can't be checked here, and would look like a broken link
+    known_signature,
+    order,
+    signatures,
+    leaf_is_no_ca,
+    issuers_are_cas,
+    client_usage,
+    signing_usage,
+)
+CA_CHECKS: tuple[_Check, ...] = (*_ALL_CHECKS, all_are_cas, ca_keys, ca_signatures)
+
+
+def _leaf_dates(chain: Chain, now: datetime) -> Iterator[Diagnostic]:
+    hint = "every origin refuses it: get a new certificate from the CA"
+    yield from _dates(chain, (chain.leaf, *chain.issuers), now, Severity.ERROR, hint)
+    leaf_end = chain.bundle.certificates[chain.leaf].not_valid_after_utc
+    for index in chain.issuers:
+        end = chain.bundle.certificates[index].not_valid_after_utc
+        if now <= end < leaf_end:
+            message = f"{chain.describe(index)} ends on {rfc3339(end)}, before the leaf that rests on it"
+            hint = "the chain is refused from then on: plan the renewal by that date, or get a newer intermediate"
+            yield chain.finding(Severity.WARNING, "intermediate-ends-first", message, index, hint)
+
+
+def _ca_dates(chain: Chain, now: datetime) -> Iterator[Diagnostic]:
+    hint = "take it out of the file, or put its successor there"
+    return _dates(chain, range(len(chain.bundle.ders)), now, Severity.ERROR, hint)
+
+
+def _dates(chain: Chain, indexes: Iterable[int], now: datetime, severity: Severity, hint: str) -> Iterator[Diagnostic]:
+    for index in indexes:
+        certificate = chain.bundle.certificates[index]
+        word = "intermediate" if index in chain.issuers else "certificate"
+        begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        if begin > end:
+            message = f"{chain.describe(index)} ends before it begins, so it is never valid"
+            yield chain.finding(severity, "dates-reversed", message, index, "let the CA issue it anew")
+        elif now > end:
+            message = f"{chain.describe(index)} has EXPIRED: it ended on {rfc3339(end)}, {(now - end).days} days ago"
+            yield chain.finding(severity, f"{word}-expired", message, index, hint)
+        elif now < begin:
+            message = f"{chain.describe(index)} is not valid before {rfc3339(begin)}"
+            soon = "origins refuse it until then; is the clock of this machine right?"
+            yield chain.finding(Severity.WARNING, f"{word}-not-yet-valid", message, index, soon)
+
+
+def _said_by_library(chain: Chain, said: Sequence[warnings.WarningMessage]) -> Iterator[Diagnostic]:
+    """What the X.509 library warned of, once each; it does not say of which certificate."""
+    ours = [warning for warning in said if issubclass(warning.category, UserWarning)]
+    for text in dict.fromkeys(str(warning.message) for warning in ours):
+        hint = "later versions may refuse such a certificate: let the CA issue it anew"
+        message = f"the X.509 library warns: {text}"
+        yield chain.finding(Severity.WARNING, "library-warning", message, chain.leaf, hint)
