@@ -20,7 +20,8 @@ from reconciler.model import Change, Declaration, EnvironmentName, StoreSettings
 from reconciler.model.ports import Store, StoreReader
 from reconciler.plan.deploys import Wanted
 from reconciler.plan.outcome import Outcome, Step
-from reconciler.runs.plan import Planned, PlanRequest, apply, plan
+from reconciler.runs.apply import apply
+from reconciler.runs.plan import Planned, PlanRequest, plan
 from reconciler.runs.project import Project
 from reconciler.stores.cloudflare.access import Access
 from reconciler.stores.cloudflare.client import Client, Time

@@ -17,7 +17,8 @@ from reconciler.findings.diagnostics import Severity
 from reconciler.model import EntryId
 from reconciler.model.calls import Calls, count_pages, expect_calls
 from reconciler.plan.outcome import Status
-from reconciler.runs import plan as app
+from reconciler.runs.apply import apply
+from reconciler.runs.plan import PlanRequest, plan
 from reconciler.runs.project import open_project
 from reconciler.stores.cloudflare.look_back import compare
 from reconciler.system.clock import SystemClock
@@ -146,9 +147,9 @@ def test_a_list_serves_the_last_look_for_as_long_as_lists_lag(account: Account, 
     real = open_project(None, cwd=account.project.folder, environ=account.project.environ)
     project = replace(real, clock=clock)
     account.state.calls.clear()
-    planned = app.plan(project, app.PlanRequest())
+    planned = plan(project, PlanRequest())
     clock.time += timedelta(seconds=thought_s)
-    outcome = app.apply(project, planned, Nobody())
+    outcome = apply(project, planned, Nobody())
     assert len(outcome.of(Status.DONE)) == 2
     assert account.calls["list"] == lists
 

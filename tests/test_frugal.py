@@ -13,7 +13,7 @@ import pytest
 from reconciler.model import Action, EntryId, StoreSettings, Sweep
 from reconciler.model.keys import KeyFile
 from reconciler.model.ports import Store, StoreReader
-from reconciler.runs import plan as app
+from reconciler.runs import plan as run
 from reconciler.runs.project import Stores, Tree, open_project
 from tests.bench_project import KEY_VARIABLE, BenchProject
 
@@ -131,7 +131,7 @@ def everything(folder: Path) -> dict[str, tuple[bytes, int]]:
     return {str(path): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
 
 
-def plan(folder: Path) -> tuple[app.Planned, Counted]:
+def plan(folder: Path) -> tuple[run.Planned, Counted]:
     """A plan there, and what went through the ports."""
     counted = Counted()
     environ = Environment({KEY_VARIABLE: "a key"})
@@ -143,7 +143,7 @@ def plan(folder: Path) -> tuple[app.Planned, Counted]:
         lines=NoLines(),
         lock=no_lock,
     )
-    return app.plan(project, app.PlanRequest()), counted
+    return run.plan(project, run.PlanRequest()), counted
 
 
 def test_a_plan_reads_each_file_once(folder: Path) -> None:

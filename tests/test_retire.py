@@ -9,7 +9,8 @@ import pytest
 
 from reconciler.model import Condition
 from reconciler.plan.outcome import Status
-from reconciler.runs.plan import PlanRequest, apply, plan
+from reconciler.runs.apply import apply
+from reconciler.runs.plan import PlanRequest, plan
 from reconciler.runs.project import open_project
 from tests.cli import MTLS, Project, make_project
 

@@ -179,8 +179,8 @@ def _carry_out(
 ) -> None:
     """Show, ask, do, tell; ends the command."""
     from reconciler.plan.outcome import Outcome
-    from reconciler.runs.plan import apply as carry_out
-    from reconciler.runs.plan import left_to_deploy
+    from reconciler.runs.apply import apply as carry_out
+    from reconciler.runs.apply import left_to_deploy
 
     text = session.format is Format.TEXT
     made = planned.plan

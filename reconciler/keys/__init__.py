@@ -1,7 +1,7 @@
 """Where private keys come from. A new source is one new file and one line in `SOURCES`.
 
 Each source has a name, a shape in mtls.toml and an opener. A source opens a key only when asked for it, never shows
-it, and does not judge it: `core/key_pairs.py` does.
+it, and does not judge it: `x509/key_pairs.py` does.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A status as numbers, for a monitoring system: what to watch, each with labels that lead to whoever has to act.
 
-Sums up what a status and its plan have; decides nothing anew. Labels are facts; `outputs/prometheus` escapes them.
+Sums up what a status and its plan have; decides nothing anew. Labels are facts; `views/prometheus` escapes them.
 """
 
 from __future__ import annotations

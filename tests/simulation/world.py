@@ -15,7 +15,8 @@ from reconciler.model.ports import NewEntry, PrivateKey
 from reconciler.plan.outcome import Outcome, Step
 from reconciler.records.base import to_json
 from reconciler.records.plan import plan_document
-from reconciler.runs import plan as app
+from reconciler.runs.apply import apply as carry_out
+from reconciler.runs.plan import PlanRequest, plan
 from reconciler.runs.project import Project
 from reconciler.views.json.diagnostics import diagnostics_document
 from reconciler.views.json.outcome import outcome_document
@@ -202,7 +203,7 @@ class _Told:
 def _command(project: Project, told: _Told, *, apply: bool) -> None:
     """As `mtlsctl apply --yes`: under the lock, plan, carry out where there is something to do, tidy up where not."""
     with project.lock(command="apply", timeout_s=0, waiting=lambda _: None):
-        planned = app.plan(project, app.PlanRequest())
+        planned = plan(project, PlanRequest())
         told.changes, told.waiting = planned.plan.changes, len(planned.plan.waiting)
         told.texts.append(to_json(plan_document(planned.plan, project.place)))
         if not apply:
@@ -210,7 +211,7 @@ def _command(project: Project, told: _Told, *, apply: bool) -> None:
         if not planned.plan.changes:
             project.files.tidy()
         else:
-            told.outcome = app.apply(project, planned, _Silent())
+            told.outcome = carry_out(project, planned, _Silent())
             told.ended = f"ended with {told.outcome.exit_code}"
             told.texts.append(to_json(outcome_document(told.outcome, project.place)))
 

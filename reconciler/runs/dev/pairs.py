@@ -10,9 +10,9 @@ from reconciler.findings.errors import InputError
 from reconciler.model import ById, CertificateName, DeclaredCertificate, Desired
 from reconciler.model.ports import FileReader, Sources
 from reconciler.plan.binding_findings import Site
+from reconciler.runs.dev.choosing import unserved_by_id, unserved_without_key
 from reconciler.runs.proving import load_roots
 from reconciler.runs.verify.files import open_key
-from reconciler.workerd.choosing import unserved_by_id, unserved_without_key
 from reconciler.workerd.config import Identity
 from reconciler.x509.preflight import check_for_upload
 

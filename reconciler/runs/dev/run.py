@@ -26,6 +26,7 @@ from reconciler.model import (
 from reconciler.model.keys import KeyContext
 from reconciler.plan.binding_findings import Site
 from reconciler.runs.configs import load_configs
+from reconciler.runs.dev.choosing import choose
 from reconciler.runs.dev.pairs import Pairs, Presented
 from reconciler.runs.look import load_certificates, load_declaration
 from reconciler.runs.project import Project
@@ -34,7 +35,6 @@ from reconciler.runtime.bundling import bundle
 from reconciler.runtime.children import Child, RuntimeFailure
 from reconciler.runtime.find import WORKERD, WRANGLER, MissingProgram, find_workerd, find_wrangler
 from reconciler.runtime.workerd import listen, newest_date, serving
-from reconciler.workerd.choosing import choose
 from reconciler.workerd.config import ServedWorker, write_config
 from reconciler.workerd.form import BuiltWorker, read_form
 from reconciler.wrangler.formats import load

@@ -16,11 +16,11 @@ from reconciler.model.identifiers import is_askable
 from reconciler.model.ports import LiveReader, Store, StoreReader
 from reconciler.private.folder import FOLDER, make_folder
 from reconciler.reports.orphans import find_orphans, unreferenced
-from reconciler.runs import plan as app
 from reconciler.runs.configs import load_configs
 from reconciler.runs.init.settings import InitRequest, choose_stack, choose_store, demand_new, open_reader, writable
 from reconciler.runs.init.survey import Survey, survey
 from reconciler.runs.look import load_certificates, load_declaration
+from reconciler.runs.plan import PlanRequest, plan
 from reconciler.runs.project import Project
 from reconciler.system.atomic import create_atomic
 from reconciler.system.discover import find_file
@@ -249,7 +249,7 @@ def _adoption(
     updated: bool = False,
 ) -> Adoption:
     """What was done, with the plan of what stands there now: nothing in it shall come as a surprise."""
-    planned = app.plan(replace(project, stores=reader), app.PlanRequest())
+    planned = plan(replace(project, stores=reader), PlanRequest())
     sweep = project.files.sweep(unreferenced(planned.desired, planned.actual))
     orphans = find_orphans(planned.plan, planned.desired, planned.actual, sweep)
     told = (*findings, *planned.plan.diagnostics, *(orphan.finding for orphan in orphans.findings))

@@ -1,0 +1,87 @@
+"""Carries out a plan: wires the ports, keeps the journal, and plans again before anything is retired."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
+
+from reconciler import keys
+from reconciler.apply import Observer, World, apply_plan
+from reconciler.model import Change, EntryId, Phase, Retire
+from reconciler.model.keys import KeyContext
+from reconciler.plan.deploys import NOBODY
+from reconciler.plan.live import compare_live
+from reconciler.plan.outcome import Outcome, Step
+from reconciler.reports.left import ToDeploy, find_left
+from reconciler.runs.plan import ANY_NUMBER, Planned, plan
+from reconciler.runs.project import Project
+from reconciler.runs.proving import Proving
+from reconciler.system.journal import Journal
+
+
+def apply(
+    project: Project,
+    planned: Planned,
+    observer: Observer,
+    phases: Sequence[Phase] = tuple(Phase),
+    *,
+    command: str = "apply",
+    waves: Sequence[int | None] = (None,),
+) -> Outcome:
+    """Carry out a plan that was made in this run, under the lock of the checkout, and write the journal."""
+    made = planned.plan
+    project.files.tidy()
+    journal = Journal(project.lines, clock=project.clock)
+    journal.begin(command=command, stack=made.stack, plan_digest=made.digest)
+    world = World(
+        store=project.stores.open_store(made.store),
+        files=project.files,
+        keys=keys.open_sources(KeyContext(files=project.files, environment=project.environ)),
+        observer=_Both(journal, observer),
+        still_safe=partial(_retirable, project, planned),
+        roller=partial(project.rollers.open, planned.desired.declaration),
+        prover=Proving(project.files, project.provers.prober),
+        waves=waves,
+        settle=journal.settle,
+    )
+    outcome = apply_plan(made, planned.desired, world, phases)
+    journal.end(exit_code=outcome.exit_code, interrupted=outcome.interrupted)
+    return replace(outcome, findings=(*outcome.findings, *journal.findings))
+
+
+def left_to_deploy(planned: Planned, outcome: Outcome) -> tuple[ToDeploy, ...]:
+    """What somebody else has to deploy after this run."""
+    live = compare_live(planned.desired, planned.actual, None)
+    return find_left(outcome.steps, live, planned.plan.store, planned.actual.files)
+
+
+def _retirable(project: Project, planned: Planned, uploaded: bool) -> frozenset[EntryId]:
+    """What a plan of this moment would retire: while a person thought about the plan, git may have been at work.
+
+    The list of this run serves again while it is younger than lists lag, and this run has uploaded nothing since: a new
+    one would not know more. The entries that go are read by their ids anyhow, each just before its delete.
+    """
+    request = replace(planned.request, allow_deletes=ANY_NUMBER, live=False, deploy=NOBODY)
+    lag = timedelta(seconds=project.stores.open_reader(planned.plan.store).lag_s)
+    is_fresh = not uploaded and project.clock.now() - planned.plan.made < lag
+    listing = planned.actual.listing if is_fresh else None
+    again = plan(replace(project, sources={}), request, listing).plan
+    return frozenset(change.entry.id for change in again.changes if isinstance(change, Retire))
+
+
+@dataclass(frozen=True, slots=True)
+class _Both:
+    """The journal, and whoever else watches."""
+
+    journal: Journal
+    other: Observer
+
+    def started(self, change: Change) -> None:
+        self.journal.started(change)
+        self.other.started(change)
+
+    def finished(self, step: Step) -> None:
+        self.journal.finished(step)
+        self.other.finished(step)
