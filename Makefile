@@ -31,7 +31,7 @@ schemas: $(STAMP) ## write the JSON Schemas again
 	@$(BIN)/mtlsctl schema --all schemas
 
 bench: $(STAMP) ## medians, and ratios to a bare interpreter of the same run
-	@$(BIN)/python tests/bench.py
+	@$(BIN)/python -m tests.bench.run
 
 soak: $(STAMP) ## the simulation with new seeds, for MINUTES (10)
 	@$(BIN)/python -m tests.simulation --minutes $(or $(MINUTES),10)

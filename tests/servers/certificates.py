@@ -11,7 +11,7 @@ from typing import TypedDict
 
 from cryptography import x509
 
-from tests.pki import SERVER_AUTH, Authority, Issued, make_ca
+from tests.support.pki import SERVER_AUTH, Authority, Issued, make_ca
 
 DAY = timedelta(days=1)
 

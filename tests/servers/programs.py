@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.servers import find_program, listening_socket, port_of, process, read_until
-from tests.wrangler_readers import find_node
+from tests.support.wrangler_readers import find_node
 
 _NGINX = """\
 daemon off; worker_processes 1; pid nginx.pid; error_log stderr info;

@@ -36,12 +36,12 @@ from reconciler.stores.cloudflare.http import Bounds
 from reconciler.stores.cloudflare.reader import CloudflareReader
 from reconciler.stores.cloudflare.store import CloudflareStore
 from reconciler.stores.database import MemoryDatabase
-from tests.emulated import TOKEN, DirectTransport, make_state
-from tests.memory import MemoryClock
 from tests.simulation.gate import Gate
 from tests.simulation.pool import NOW
 from tests.simulation.record import Recorder, Row, Sent
 from tests.simulation.weather import Weather, faults_at
+from tests.support.emulated import TOKEN, DirectTransport, make_state
+from tests.support.memory import MemoryClock
 
 _CERTIFICATES = f"{PREFIX}/accounts/{ACCOUNT_ID}/mtls_certificates"
 _TIMEOUT_S = 30.0

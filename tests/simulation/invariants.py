@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tests.emulated import TOKEN
 from tests.simulation.calls import no_upload_is_repeated_blindly, nothing_is_let_go_that_is_live
 from tests.simulation.facts import (
     Binding,
@@ -30,6 +29,7 @@ from tests.simulation.facts import (
 from tests.simulation.ownership import owner, usable, wanted, why_kept
 from tests.simulation.pool import leaks
 from tests.simulation.record import Replaced, Row, Run, Snapshot
+from tests.support.emulated import TOKEN
 
 Rule = Callable[[Run, Declared], Iterator[str]]
 

@@ -14,10 +14,10 @@ from reconciler.model.keys import KeyFile
 from reconciler.model.ports import NewEntry, Store, StoreReader
 from reconciler.stores.local import LocalStore
 from reconciler.system.atomic import is_leftover
-from tests.memory import MemoryFiles
 from tests.simulation import failures
 from tests.simulation.gate import Gate, T
 from tests.simulation.record import Recorder
+from tests.support.memory import MemoryFiles
 
 
 @dataclass

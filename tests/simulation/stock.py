@@ -13,10 +13,10 @@ from reconciler.model import EntryId, StoreSettings
 from reconciler.model.ports import NewEntry
 from reconciler.runs.project import Stores
 from reconciler.stores.local import open_in_memory
-from tests.memory import MemoryClock
 from tests.simulation.gate import Gate
 from tests.simulation.ports import GatedStores
 from tests.simulation.record import Recorder, Row
+from tests.support.memory import MemoryClock
 
 _ROWS = "SELECT id, name, type, ca, certificates, uploaded_on FROM entries"
 

@@ -20,7 +20,6 @@ from reconciler.runs.plan import PlanRequest, plan
 from reconciler.runs.project import Project
 from reconciler.views.json.diagnostics import diagnostics_document
 from reconciler.views.json.outcome import outcome_document
-from tests.memory import MemoryClock, NoProvers, NoRollers
 from tests.simulation.facts import deployed, digest, parses
 from tests.simulation.gate import Crash, Fault, Gate, Mode, Seen
 from tests.simulation.invariants import DECLARATION
@@ -29,6 +28,7 @@ from tests.simulation.ports import GatedEnvironment, GatedFiles, GatedLines, Gat
 from tests.simulation.record import Recorder, Row, Run, Snapshot
 from tests.simulation.spec import OTHER_STACK, STACK, Spec, certificate_path, key_path, key_variable
 from tests.simulation.stock import EmbeddedStock, Stock
+from tests.support.memory import MemoryClock, NoProvers, NoRollers
 
 MakeStock = Callable[[MemoryClock], Stock]
 _ID = re.compile(rb'("?certificate_id"?\s*[=:]\s*")[^"]*(")')

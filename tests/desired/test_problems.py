@@ -1,0 +1,180 @@
+"""What is said about a bad mtls.toml: everything at once, at its place, and never a secret."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.desired import Code, parse_declaration
+from reconciler.findings.diagnostics import MAX_FINDINGS, Diagnostic, Place, Pointer, Severity
+from reconciler.findings.errors import InputError
+from reconciler.syntax.places import resolve
+from tests.support.desired_files import BAD, CERTIFICATE, HEAD, KINDS, WORKER, BadFile, problems
+
+
+def place(problem: Diagnostic, text: str) -> Place:
+    """Where a person is sent."""
+    assert problem.where is not None
+    return resolve(problem.where, text.encode()) if isinstance(problem.where, Pointer) else problem.where
+
+
+def codes(data: str | bytes) -> list[str]:
+    """The codes alone, in order."""
+    return [problem.code for problem in problems(data)]
+
+
+@pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.name)
+def test_a_bad_file_is_told_in_full(bad: BadFile) -> None:
+    """One problem: its code, place, message and hint."""
+    (problem,) = problems(bad.text)
+    assert (problem.severity, problem.code, problem.message, problem.hint) == (
+        Severity.ERROR,
+        bad.code,
+        bad.message,
+        bad.hint,
+    )
+    assert str(place(problem, bad.text)) == f"mtls.toml:{bad.at}"
+
+
+def test_every_problem_is_told_at_once_in_the_order_of_the_file() -> None:
+    """One bad table hides nothing of the others, and the findings read from top to bottom."""
+    text = (
+        HEAD + '[policy]\ngrace = "soon"\n'
+        '[certificates.a]\ncertificate = "/a.pem"\nowner = ""\n'
+        '[certificates.b]\ncertificate = "b.pem"\nca = true\nprivate_key = { envy = "K" }\nverify = 1\n'
+        '[workers.site]\nconfig = "wrangler.ts"\nexclusive = "no"\n'
+        '[workers.site.bindings]\nA = "a"\nB = "b"\nC = "c"\n"1" = "a"\n'
+    )
+    found = problems(text)
+    assert [problem.code for problem in found] == [
+        "bad-duration",
+        "bad-path",
+        "bad-text",
+        "bad-key-source",
+        "not-for-ca",
+        "wrong-type",
+        "not-for-ca",
+        "bad-path",
+        "wrong-type",
+        "ca-bound",
+        "unknown-certificate",
+        "bad-binding-name",
+    ]
+    lines = [place(problem, text).line for problem in found]
+    assert lines == sorted(lines, key=lambda line: line or 0)
+
+
+@pytest.mark.parametrize(
+    "certificate", ['[certificates.billing]\nowner = "x"\n', "[certificates]\nbilling = 1\n"], ids=["keys", "type"]
+)
+def test_a_bad_certificate_is_no_unknown_one(certificate: str) -> None:
+    """A binding may refer to what is declared badly; that is one problem, not two."""
+    assert "unknown-certificate" not in codes(HEAD + certificate + WORKER + '[workers.site.bindings]\nA = "billing"\n')
+
+
+def test_bindings_are_not_judged_where_certificates_is_no_table() -> None:
+    """Nothing can be said about references then."""
+    text = HEAD + "certificates = 1\n" + WORKER + '[workers.site.bindings]\nA = "billing"\n'
+    assert codes(text) == ["wrong-type"]
+
+
+def test_warnings_come_along_with_the_errors() -> None:
+    """An account id without its store is told beside what stops the run, and does not lead."""
+    text = HEAD + '[store]\naccount_id = "023e105f4ecef8ad9ca31a8372d0c353"\nlimit = 0\n'
+    assert codes(text) == ["account-id-unused", "out-of-range"]
+
+
+def test_a_finding_names_its_certificate() -> None:
+    """So that reports can group by certificate."""
+    (problem,) = problems(HEAD + CERTIFICATE + "ca = 1\n")
+    assert problem.certificate == "billing"
+
+
+@pytest.mark.parametrize(
+    "secret", ["MIGH" + "AgEA" * 30, "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY"]
+)
+@pytest.mark.parametrize(
+    "before",
+    [
+        "stack = ",
+        "[store]\nkind = ",
+        "[store]\naccount_id = ",
+        "[policy]\ngrace = ",
+        "[certificates.a]\ncertificate = ",
+        "[certificates.a]\nprivate_key = ",
+        "[certificates.a]\nverify = ",
+        "[certificates.a]\nverify.url = ",
+        "[certificates.a]\nverify.ca = ",
+        "[certificates.a]\nverify_before = ",
+        "[certificates.a]\nverify_before = [1, ",
+        "[certificates.a]\nsupersedes = [1, ",
+        "[certificates.a]\nprivate_key.env = ",
+        "[workers.w]\nconfig = ",
+        "[workers.w.bindings]\nA = ",
+        "",
+    ],
+)
+def test_a_pasted_secret_is_never_shown(before: str, secret: str) -> None:
+    """Whatever is wrong with a value, the finding does not repeat a key or a token."""
+    written = '"' + secret.replace("\n", "\\n") + '"'
+    body = before + written + ("]" if "[1," in before else "" if before else " = 1") + "\n"
+    for problem in problems("version = 1\n" + body):
+        shown = f"{problem.message} {problem.hint}"
+        assert not any(line in shown for line in secret.splitlines())
+
+
+def test_a_verify_on_a_ca_is_no_setting() -> None:
+    """A CA is never presented, so there is no handshake to prove."""
+    assert codes(HEAD + CERTIFICATE + 'ca = true\nverify = "https://a.example/"\n') == ["not-for-ca"]
+    assert codes(HEAD + CERTIFICATE + "ca = true\nverify_before = []\n") == ["not-for-ca"]
+
+
+def test_a_newer_file_is_told_as_such_alone() -> None:
+    """Its other keys may be right in the newer format."""
+    assert codes("version = 2\nunheard = 1\n") == ["unsupported-version"]
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "at"),
+    [
+        (b'version = 1\n# \xc3\xa9 \xff\nstack = "a"\n', "not-utf8", "2:5"),
+        ("version = 1".encode("utf-16"), "not-utf8", "1:1"),
+        (b"#" * 1_000_001, "too-large", ""),
+        (b"a = " + b"[" * 33, "too-deep", "1:37"),
+        (b".".join([b"a"] * 33) + b" = 1", "too-deep", "1:64"),
+        (b"version = " + b"1" * 5000, "toml-syntax", "1:11"),
+    ],
+    ids=["latin-1", "utf-16", "too-large", "too-deep", "too-many-parts", "too-many-digits"],
+)
+def test_what_can_not_be_read_is_refused_with_its_place(data: bytes, code: str, at: str) -> None:
+    """Limits and encoding are checked before anything is made of the file."""
+    (problem,) = problems(data)
+    assert (problem.code, str(problem.where)) == (code, "mtls.toml" + (f":{at}" if at else ""))
+
+
+def test_a_text_table_needs_a_bare_source() -> None:
+    """Without a source for plain paths, only tables say where a key is."""
+    with pytest.raises(InputError) as caught:
+        parse_declaration((HEAD + CERTIFICATE + 'private_key = "k"\n').encode(), "mtls.toml", KINDS[1:])
+    assert caught.value.code == "wrong-type"
+
+
+def test_a_number_too_large_to_print_is_refused() -> None:
+    """Hexadecimal numbers have no limit of digits when read, but one when shown."""
+    assert codes("version = 1\nstack = 0x" + "f" * 6000 + "\n") == ["wrong-type"]
+
+
+def test_of_many_findings_the_first_are_shown_and_the_rest_counted() -> None:
+    """Nobody reads ten thousand; what is left out is still an error."""
+    found = problems(HEAD + "".join(f"[k{number}]\n" for number in range(MAX_FINDINGS + 7)))
+    assert [problem.message for problem in found[-2:]] == [
+        f"unknown key `k{MAX_FINDINGS - 1}` at the top level",
+        "7 more findings are not shown",
+    ]
+    assert (found[-1].code, found[-1].severity) == ("too-many-findings", Severity.ERROR)
+
+
+def test_every_code_is_described_and_tested() -> None:
+    """The list of codes is what users look up."""
+    elsewhere = {Code.NOT_UTF8, Code.TOO_LARGE, Code.TOO_DEEP, Code.TOO_MANY, Code.ACCOUNT_ID_UNUSED}
+    assert {bad.code for bad in BAD} | {code.value for code in elsewhere} == {code.value for code in Code}
+    assert all(code.description.endswith(".") for code in Code)

@@ -1,0 +1,308 @@
+"""Reading mtls.toml holds for any bytes, and gives back any declaration that was written."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import timedelta
+from typing import cast
+
+import tomlkit
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from reconciler.desired import parse_declaration
+from reconciler.findings.diagnostics import Pointer
+from reconciler.findings.errors import InputError
+from reconciler.model import (
+    BindingName,
+    ByCertificate,
+    ById,
+    CertificateName,
+    Declaration,
+    DeclaredBinding,
+    DeclaredCertificate,
+    DeclaredWorker,
+    Deployer,
+    EntryId,
+    EnvironmentName,
+    Gate,
+    KeyReference,
+    Origin,
+    Policy,
+    RenewBefore,
+    StoreKind,
+    StoreSettings,
+    WorkerLabel,
+)
+from reconciler.syntax.places import resolve
+from tests.support.desired_files import EXAMPLE, KINDS
+
+# --- anything -------------------------------------------------------------------------------------------------------
+
+PIECES = [
+    *EXAMPLE.replace("=", " = ").split(),
+    "\n",
+    "\n",
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    ".",
+    '""',
+    '"',
+    "'",
+    "\ufeff",
+    "\0",
+    "1e9",
+]
+KEYS = st.sampled_from(
+    [
+        *("version", "stack", "store", "policy", "certificates", "workers", "kind", "grace", "billing", "certificate"),
+        *("private_key", "ca", "supersedes", "config", "bindings", "env", "id", "BILLING", "file", "[key]"),
+        *("__proto__", "a.b", "verify", "verify_before", "url", "expect_status"),
+    ]
+) | st.text(max_size=3)
+VALUES = st.recursive(
+    st.sampled_from(["billing", "7d", "a.pem", "wrangler.toml", "local", "{x}", "33%"])
+    | st.text(max_size=5)
+    | st.integers()
+    | st.booleans()
+    | st.floats(allow_nan=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=25,
+)
+
+
+def read(data: bytes) -> None:
+    """Reads, and looks up every place that is pointed at."""
+    try:
+        parse_declaration(data, "mtls.toml", KINDS)
+    except InputError as error:
+        for problem in error.problems:
+            if isinstance(problem.where, Pointer):
+                resolve(problem.where, data)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_read_or_refused(data: bytes) -> None:
+    """Nothing but InputError comes out."""
+    read(data)
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=60))
+def test_any_pieces_of_a_file_are_read_or_refused(pieces: list[str]) -> None:
+    """Nothing but InputError comes out, nearer to the format."""
+    read(" ".join(pieces).encode())
+
+
+@given(st.dictionaries(KEYS, VALUES, max_size=6))
+def test_any_toml_is_read_or_refused(document: dict[str, object]) -> None:
+    """Nothing but InputError comes out of values at unexpected places."""
+    with contextlib.suppress(UnicodeEncodeError):
+        read(tomlkit.dumps(document).encode())
+
+
+# --- round trip -----------------------------------------------------------------------------------------------------
+
+NAMES = st.from_regex(r"[a-z0-9][a-z0-9-]{0,8}", fullmatch=True)
+DURATIONS = st.integers(0, 36_500 * 86_400).map(lambda seconds: timedelta(seconds=seconds))
+RENEWALS = (
+    st.none()
+    | st.builds(RenewBefore, duration=DURATIONS)
+    | st.builds(RenewBefore, share=st.integers(1, 99).map(lambda percent: percent / 100))
+)
+IDS = st.uuids().map(lambda number: EntryId(str(number)))
+PATHS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
+KEY_REFERENCES = st.builds(lambda name: KeyReference("env", {"env": name}), st.sampled_from(["A", "_b1"])) | st.builds(
+    lambda path: KeyReference("file", {"file": path}), PATHS
+)
+GATES = st.frozensets(st.sampled_from(Gate))
+ORIGINS = st.builds(
+    Origin,
+    st.sampled_from(["https://a.example:8443/health?x=1", "https://[::1]/"]),
+    st.none() | PATHS,
+    st.none() | PATHS,
+    st.none() | st.integers(200, 599),
+)
+OWNERS = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=20)
+
+
+@st.composite
+def declared_certificates(draw: st.DrawFn, name: str, foreign: st.SearchStrategy[str]) -> DeclaredCertificate:
+    """One certificate that breaks no rule."""
+    ca = draw(st.booleans())
+    verify = None if ca else draw(st.none() | ORIGINS)
+    return DeclaredCertificate(
+        CertificateName(name),
+        draw(PATHS),
+        key=None if ca else draw(st.none() | KEY_REFERENCES),
+        ca=ca,
+        verify=verify,
+        verify_before=None if ca else draw(st.none() | GATES) if verify else frozenset(),
+        supersedes=tuple(draw(st.lists(foreign, max_size=2, unique=True))),
+        renew_before=draw(RENEWALS),
+        grace=draw(st.none() | DURATIONS),
+        owner=draw(st.none() | OWNERS),
+    )
+
+
+@st.composite
+def declared_workers(
+    draw: st.DrawFn,
+    label: str,
+    tables: st.SearchStrategy[dict[EnvironmentName, tuple[DeclaredBinding, ...]]],
+) -> DeclaredWorker:
+    """One Worker; that none is live may be said of any of its environments, and always of the top level."""
+    environments = draw(tables)
+    return DeclaredWorker(
+        WorkerLabel(label),
+        f"{label}/wrangler.toml",
+        draw(st.booleans()),
+        environments,
+        draw(st.frozensets(st.sampled_from([None, *environments]))),
+        draw(st.none() | st.just(Deployer.WRANGLER)),
+    )
+
+
+@st.composite
+def declarations(draw: st.DrawFn) -> Declaration:
+    """Any declaration that breaks no rule."""
+    stack, *former = draw(st.lists(NAMES, min_size=1, max_size=3, unique=True))
+    # An id and a name of its own for each certificate: an entry has one successor.
+    certificates = {
+        CertificateName(name): draw(declared_certificates(name, st.sampled_from([str(draw(IDS)), f"{name}.old"])))
+        for name in draw(st.lists(NAMES, max_size=4, unique=True))
+    }
+    leaves = [name for name, certificate in certificates.items() if not certificate.ca]
+    target: st.SearchStrategy[ByCertificate | ById] = st.builds(ById, IDS)
+    if leaves:
+        target |= st.builds(ByCertificate, st.sampled_from(leaves))
+    bindings = st.dictionaries(st.sampled_from(["A", "$b", "ключ_1"]), target, max_size=3).map(
+        lambda table: tuple(DeclaredBinding(BindingName(name), bound) for name, bound in table.items())
+    )
+    environment = cast("st.SearchStrategy[EnvironmentName]", st.none() | st.sampled_from(["staging", "my.env", "прод"]))
+    workers = {
+        WorkerLabel(label): draw(declared_workers(label, st.dictionaries(environment, bindings, max_size=3)))
+        for label in draw(st.lists(NAMES, max_size=3, unique=True))
+    }
+    store = StoreSettings(StoreKind.CLOUDFLARE, draw(st.none() | st.just("0" * 32)), draw(st.integers(1, 5000)))
+    policy = Policy(
+        draw(RENEWALS),
+        draw(DURATIONS),
+        draw(st.booleans()),
+        draw(st.integers(0, 100)),
+        draw(st.integers(0, 9)),
+        draw(GATES),
+    )
+    return Declaration("mtls.toml", stack, tuple(former), store, policy, certificates, workers)
+
+
+def duration(value: timedelta) -> str:
+    """In seconds."""
+    return f"{int(value.total_seconds())}s"
+
+
+def renew_before(value: RenewBefore | None) -> str | None:
+    """As the format writes it."""
+    if value is None:
+        return None
+    return duration(value.duration) if value.duration is not None else f"{round((value.share or 0) * 100)}%"
+
+
+def present(table: dict[str, object]) -> dict[str, object]:
+    """The table without what is absent."""
+    return {key: value for key, value in table.items() if value is not None}
+
+
+def written_origin(origin: Origin | None) -> object:
+    """A text where that says it all."""
+    if origin is None or origin == Origin(origin.url):
+        return origin and origin.url
+    paths: dict[str, object] = {"ca": origin.ca, "client_ca": origin.client_ca}
+    return present({"url": origin.url, **paths, "expect_status": origin.expect_status})
+
+
+def gates(value: frozenset[Gate] | None) -> object:
+    """One word, or a list."""
+    if value is None:
+        return None
+    words = sorted(gate.value for gate in value)
+    return words[0] if len(words) == 1 else words
+
+
+def written_certificate(certificate: DeclaredCertificate) -> dict[str, object]:
+    """Its table."""
+    key = certificate.key
+    return present(
+        {
+            "certificate": certificate.path,
+            "private_key": None if key is None else key.options["file"] if key.source == "file" else dict(key.options),
+            "ca": certificate.ca,
+            "verify": written_origin(certificate.verify),
+            "verify_before": gates(certificate.verify_before),
+            "supersedes": list(certificate.supersedes),
+            "renew_before": renew_before(certificate.renew_before),
+            "grace": None if certificate.grace is None else duration(certificate.grace),
+            "owner": certificate.owner,
+        }
+    )
+
+
+def written_target(target: ByCertificate | ById) -> object:
+    """Inline, because a table of its own would go behind the texts, and the order of bindings counts."""
+    return tomlkit.inline_table().append("id", target.id) if isinstance(target, ById) else target.certificate
+
+
+def written_worker(worker: DeclaredWorker) -> dict[str, object]:
+    """Its table."""
+    bindings = {
+        name: {bound.binding: written_target(bound.target) for bound in bound_here}
+        for name, bound_here in worker.environments.items()
+    }
+    return present(
+        {
+            "config": worker.config,
+            "exclusive": worker.exclusive,
+            "deployed": None not in worker.undeployed,
+            "deploy": worker.deploy,
+            "bindings": bindings.get(None),
+            "env": {
+                name: {"deployed": name not in worker.undeployed, "bindings": table}
+                for name, table in bindings.items()
+                if name is not None
+            },
+        }
+    )
+
+
+def written(declaration: Declaration) -> str:
+    """The declaration as TOML."""
+    store, policy = declaration.store, declaration.policy
+    return tomlkit.dumps(
+        {
+            "version": 1,
+            "stack": declaration.stack,
+            "former_stacks": list(declaration.former_stacks),
+            "store": present({"kind": store.kind.value, "account_id": store.account_id, "limit": store.limit}),
+            "policy": present(
+                {
+                    "renew_before": renew_before(policy.renew_before),
+                    "grace": duration(policy.grace),
+                    "prune": policy.prune,
+                    "max_deletes": policy.max_deletes,
+                    "rollback_versions": policy.rollback_versions,
+                    "verify_before": gates(policy.verify_before),
+                }
+            ),
+            "certificates": {name: written_certificate(item) for name, item in declaration.certificates.items()},
+            "workers": {label: written_worker(item) for label, item in declaration.workers.items()},
+        }
+    )
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no fault
+@given(declarations())
+def test_what_is_written_is_read_back(declaration: Declaration) -> None:
+    """A valid declaration, written as TOML, parses to itself."""
+    assert parse_declaration(written(declaration).encode(), "mtls.toml", KINDS) == (declaration, ())

@@ -1,0 +1,252 @@
+"""Who may ask the emulator, how often, and who may steer it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from reconciler.emulator.access import Permission, Token
+from reconciler.emulator.app import answer
+from reconciler.emulator.limits import Limiter, RateLimit
+from reconciler.emulator.state import ACCOUNT_ID, State
+from reconciler.emulator.wire import Request
+from tests.emulator.test_certificates import PATH, control, error_of
+from tests.support.emulated import TOKEN, client_of, make_state
+from tests.support.pki import make_ca
+from tests.support.store_contract import SetClock, pem
+
+OTHER_ACCOUNT = "f" * 32
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock()
+
+
+@pytest.fixture
+def state(clock: SetClock) -> State:
+    return make_state(clock)
+
+
+def get(state: State, headers: Mapping[str, str], path: str = PATH) -> httpx.Response:
+    with client_of(state, token=None) as client:
+        return client.get(path, headers=headers)
+
+
+def test_any_token_is_good_until_one_is_known(state: State) -> None:
+    """And a global key with its e-mail, too."""
+    key = {"x-auth-key": "key", "x-auth-email": "dev@example.com"}
+    assert get(state, {"authorization": "Bearer whatever"}).status_code == 200
+    assert get(state, key).status_code == 200
+    state.access.tokens[TOKEN] = Token()
+    assert get(state, {"authorization": f"Bearer {TOKEN}"}).status_code == 200
+    assert get(state, {"authorization": f"Bearer {TOKEN}", **key}).status_code == 401
+
+
+READ = frozenset({Permission.CERTIFICATES_READ})
+
+
+@pytest.mark.parametrize(
+    ("token", "method", "path", "refused"),
+    [
+        (None, "GET", PATH, (401, 9106, "Authentication failed")),
+        (Token(active=False), "GET", PATH, (401, 9109, "Invalid access token")),
+        (Token(accounts=frozenset()), "GET", PATH, (403, 9109, "Unauthorized to access requested resource")),
+        (Token(READ), "POST", PATH, (403, 10000, "Authentication error")),
+        (Token(READ), "DELETE", f"{PATH}/x", (403, 10000, "Authentication error")),
+        (Token(READ), "GET", "/workers/scripts", (403, 10000, "Authentication error")),
+        (Token(frozenset()), "GET", PATH, (403, 10000, "Authentication error")),
+    ],
+    ids=["unknown", "inactive", "other account", "upload", "delete", "workers", "list"],
+)
+def test_a_token_must_have_what_the_call_takes(
+    state: State, token: Token | None, method: str, path: str, refused: tuple[int, int, str]
+) -> None:
+    """401 and 403 with Cloudflare's codes."""
+    state.access.tokens["another"] = Token()
+    if token is not None:
+        state.access.tokens[TOKEN] = token
+    assert error_of(client_of(state).request(method, path)) == refused
+
+
+def test_writing_includes_reading(state: State) -> None:
+    """As in the documentation: any one of both for a read."""
+    state.access.tokens[TOKEN] = Token(frozenset({Permission.CERTIFICATES_WRITE}))
+    assert client_of(state).get(PATH).status_code == 200
+
+
+@pytest.mark.parametrize("header", ["Bearer", "Bearer ", "Bearer a b", "Basic x", "Bearer a\n"])
+def test_a_malformed_header_has_a_chain_of_errors(state: State, header: str) -> None:
+    """400, 6003 with 6111, as for a token that was pasted with its newline."""
+    reply = answer(state, Request("GET", "/client/v4/user", headers={"authorization": header}))
+    assert reply.status == 400
+    assert b"6003" in reply.body
+    assert b"6111" in reply.body
+
+
+def test_no_credentials_are_refused(state: State) -> None:
+    """9106."""
+    assert error_of(get(state, {}))[:2] == (401, 9106)
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/accounts/short/mtls_certificates", "/accounts", ""])
+def test_what_is_not_there_has_no_route(state: State, path: str) -> None:
+    """404, 7003: no such path below the API, a path outside of it, or an account id that is none."""
+    base = "http://emulator/client/v4" if path != "/accounts" else "http://emulator"
+    assert error_of(client_of(state).get(base + path))[:2] == (404, 7003)
+
+
+def test_an_account_that_is_not_there_is_not_ours(state: State) -> None:
+    """403, 9109."""
+    url = f"http://emulator/client/v4/accounts/{OTHER_ACCOUNT}{PATH}"
+    assert error_of(client_of(state).get(url))[:2] == (403, 9109)
+    state.add_account(OTHER_ACCOUNT)
+    assert client_of(state).get(url).json()["result"] == []
+
+
+def test_a_token_that_an_account_owns_can_not_list_accounts(state: State) -> None:
+    """400, 1001; and it is verified elsewhere."""
+    root = "http://emulator/client/v4"
+    api = client_of(state)
+    assert [account["id"] for account in api.get(f"{root}/accounts").json()["result"]] == [ACCOUNT_ID]
+    assert api.get(f"{root}/user/tokens/verify").json()["result"]["status"] == "active"
+    assert api.get("/tokens/verify").status_code == 401
+    state.access.tokens[TOKEN] = Token(account_owned=True)
+    assert error_of(api.get(f"{root}/accounts"))[:2] == (400, 1001)
+    assert api.get(f"{root}/user/tokens/verify").status_code == 401
+    assert api.get("/tokens/verify").status_code == 200
+
+
+# --- how often -------------------------------------------------------------------------------------------------------
+
+
+def test_every_reply_says_how_many_requests_are_left(state: State, clock: SetClock) -> None:
+    """Refusals too; and the window begins anew after its time."""
+    state.limiter = Limiter(RateLimit(quota=3, window_s=6, block_s=300))
+    api = client_of(state)
+    assert api.get(PATH).headers["ratelimit"] == '"default";r=2;t=6'
+    clock.time += timedelta(seconds=2.5)
+    refused = api.get(f"{PATH}/unknown")
+    assert refused.status_code == 404
+    assert refused.headers["ratelimit"] == '"default";r=1;t=4'
+    assert refused.headers["ratelimit-policy"] == '"default";q=3;w=6'
+    clock.time += timedelta(seconds=3.5)
+    assert api.get(PATH).headers["ratelimit"] == '"default";r=2;t=6'
+
+
+def test_one_request_too_many_blocks_everything_for_a_while(state: State, clock: SetClock) -> None:
+    """429 with Retry-After, which does not begin anew with each refused request."""
+    state.limiter = Limiter(RateLimit(quota=2, window_s=10, block_s=300))
+    api = client_of(state)
+    assert [api.get(PATH).status_code for _ in range(2)] == [200, 200]
+    blocked = api.get(PATH)
+    assert error_of(blocked)[:2] == (429, 971)
+    assert blocked.headers["retry-after"] == "300"
+    clock.time += timedelta(seconds=299.5)
+    assert api.get(PATH).headers["retry-after"] == "1"
+    assert client_of(state, token="somebody-else").get(PATH).status_code == 200
+    clock.time += timedelta(seconds=0.5)
+    assert api.get(PATH).status_code == 200
+
+
+def test_the_limit_is_cloudflares_unless_told_otherwise() -> None:
+    """1,200 in five minutes, a block of five minutes."""
+    assert Limiter().limit == RateLimit(1200, 300, 300)
+
+
+def test_an_address_can_be_limited_by_the_second(state: State, clock: SetClock) -> None:
+    """Whatever its tokens; it may go on in the next one."""
+    control(state, "PUT", "rate-limit", {"per_second": 2})
+    statuses = [client_of(state, token=token).get(PATH).status_code for token in ("a", "b", "c")]
+    assert statuses == [200, 200, 429]
+    clock.time += timedelta(seconds=1)
+    assert client_of(state).get(PATH).status_code == 200
+
+
+def test_the_headers_can_be_missing_or_too_generous(state: State) -> None:
+    """A client must not depend on them."""
+    state.limiter = Limiter(RateLimit(quota=5), told="absent")
+    assert "ratelimit" not in client_of(state).get(PATH).headers
+    state.limiter = Limiter(RateLimit(quota=5), told="generous")
+    assert client_of(state).get(PATH).headers["ratelimit"].startswith('"default";r=40;')
+
+
+# --- the control endpoint --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("client", ["192.0.2.7", "2001:db8::1", "", "testclient"])
+def test_only_this_machine_may_steer(state: State, client: str) -> None:
+    """403 for everybody else, also where the server listens for them."""
+    assert answer(state, Request("GET", "/_emulator/state", client=client)).status == 403
+
+
+@pytest.mark.parametrize("client", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
+def test_this_machine_may_steer(state: State, client: str) -> None:
+    """But no page in a browser on it."""
+    assert answer(state, Request("GET", "/_emulator/state", client=client)).status == 200
+    page = Request("GET", "/_emulator/state", headers={"origin": "https://example.com"}, client=client)
+    assert answer(state, page).status == 403
+
+
+def test_lags_limits_and_tokens_can_be_set_from_outside(state: State) -> None:
+    """And looked at; tokens are counted and never shown."""
+    assert control(state, "PATCH", "settings", {"list_lag_s": 2.5, "leaf_limit": 7}).json()["leaf_limit"] == 7
+    assert control(state, "PUT", "rate-limit", {"quota": 10, "window_s": 6}).status_code == 200
+    names = ["Account: SSL and Certificates Read"]
+    control(state, "POST", "tokens", {"token": "sesame", "permissions": names, "accounts": [ACCOUNT_ID]})
+    control(state, "POST", "accounts", {"account": OTHER_ACCOUNT})
+    shown = control(state, "GET", "state")
+    assert shown.json()["settings"]["list_lag_s"] == 2.5
+    assert shown.json()["rate_limit"] == {"quota": 10, "window_s": 6.0, "block_s": 6.0}
+    assert set(shown.json()["accounts"]) == {ACCOUNT_ID, OTHER_ACCOUNT}
+    assert (shown.json()["tokens"], "sesame" in shown.text) == (1, False)
+    assert client_of(state, token="sesame").get(PATH).status_code == 200
+    assert client_of(state, token="sesame").post(PATH).status_code == 403
+
+
+def test_managed_entries_and_workers_can_be_put_in_from_outside(state: State) -> None:
+    """And every call is written down until it is forgotten."""
+    given = {"type": "gateway_managed", "name": "Gateway", "certificates": pem(make_ca("Gateway"))}
+    entry_id = control(state, "POST", "managed", given).json()["id"]
+    control(state, "POST", "bind", {"worker": "shop", "bindings": {"A": entry_id}})
+    client_of(state).get(PATH, params={"page": 2})
+    account = control(state, "GET", "state").json()["accounts"][ACCOUNT_ID]
+    assert account["certificates"][0]["users"] == ["workers:shop"]
+    assert list(account["workers"]) == ["shop"]
+    (call,) = control(state, "GET", "calls").json()["calls"]
+    assert (call["method"], call["query"], call["status"]) == ("GET", [["page", "2"]], 200)
+    control(state, "DELETE", "calls")
+    assert control(state, "GET", "calls").json()["calls"] == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "given"),
+    [
+        ("PATCH", "settings", {"list_lag": 1}),
+        ("PATCH", "settings", {"list_lag_s": -1}),
+        ("PATCH", "settings", {"leaf_limit": 1.5}),
+        ("PATCH", "settings", {"held_by": "nobody"}),
+        ("PATCH", "settings", {"already_deleted": 1}),
+        ("PATCH", "settings", [1]),
+        ("PUT", "rate-limit", {"window_s": 1}),
+        ("PUT", "rate-limit", {"headers": "wrong"}),
+        ("POST", "tokens", {"permissions": []}),
+        ("POST", "tokens", {"token": "t", "permissions": ["Everything"]}),
+        ("POST", "accounts", {"account": "../escape"}),
+        ("POST", "managed", {"type": "gateway_managed", "name": "x", "certificates": "none"}),
+        ("POST", "bind", {"worker": "shop", "bindings": {}, "account": OTHER_ACCOUNT}),
+        ("POST", "faults", [{"kind": "surprise"}]),
+        ("POST", "faults", [{"kind": "slow", "seconds": "1"}]),
+        ("POST", "faults", "all"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_words(state: State, method: str, path: str, given: object) -> None:
+    """400, and nothing changes."""
+    before = control(state, "GET", "state").json()
+    reply = control(state, method, path, given)
+    assert reply.status_code == 400
+    assert reply.json()["error"]
+    assert control(state, "GET", "state").json() == before

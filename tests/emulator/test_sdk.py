@@ -1,0 +1,66 @@
+"""Cloudflare's own Python SDK works against the emulator, over HTTP and unchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cloudflare
+import pytest
+
+from reconciler.emulator.server import running
+from reconciler.emulator.state import ACCOUNT_ID
+from tests.support.emulated import TOKEN, make_state
+from tests.support.store_contract import CAS, LEAVES, pem
+
+
+@pytest.fixture
+def sdk() -> Iterator[cloudflare.Cloudflare]:
+    with running(make_state()) as url, cloudflare.Cloudflare(api_token=TOKEN, base_url=url, max_retries=0) as client:
+        yield client
+
+
+def create(sdk: cloudflare.Cloudflare, number: int, name: str) -> str:
+    made = sdk.mtls_certificates.create(
+        account_id=ACCOUNT_ID,
+        ca=False,
+        certificates=pem(LEAVES[number]),
+        private_key=LEAVES[number].key_pem.decode(),
+        name=name,
+    )
+    assert made is not None
+    assert made.id is not None
+    assert made.updated_at is not None
+    return made.id
+
+
+def test_the_sdk_creates_lists_gets_and_deletes(sdk: cloudflare.Cloudflare) -> None:
+    """With every field as its models have them."""
+    first, second = create(sdk, 0, "one"), create(sdk, 1, "two")
+    authority = sdk.mtls_certificates.create(account_id=ACCOUNT_ID, ca=True, certificates=pem(CAS[0]))
+    assert authority is not None
+    listed = list(sdk.mtls_certificates.list(account_id=ACCOUNT_ID))
+    assert [(entry.id, entry.name, entry.ca) for entry in listed] == [
+        (first, "one", False),
+        (second, "two", False),
+        (authority.id, "", True),
+    ]
+    got = sdk.mtls_certificates.get(first, account_id=ACCOUNT_ID)
+    assert got is not None
+    assert got.serial_number == str(LEAVES[0].certificate.serial_number)
+    assert got.expires_on == LEAVES[0].certificate.not_valid_after_utc
+    assert list(sdk.mtls_certificates.associations.get(first, account_id=ACCOUNT_ID)) == []
+    deleted = sdk.mtls_certificates.delete(first, account_id=ACCOUNT_ID)
+    assert deleted is not None
+    assert deleted.id == first
+    assert [entry.id for entry in sdk.mtls_certificates.list(account_id=ACCOUNT_ID)] == [second, authority.id]
+
+
+def test_the_sdk_understands_refusals(sdk: cloudflare.Cloudflare) -> None:
+    """As errors with their status and code."""
+    create(sdk, 0, "one")
+    with pytest.raises(cloudflare.BadRequestError) as again:
+        create(sdk, 0, "other")
+    assert again.value.errors[0].code == 1471
+    with pytest.raises(cloudflare.NotFoundError) as missing:
+        sdk.mtls_certificates.get("2458ce5a-0c35-4c7f-82c7-8e9487d3ff60", account_id=ACCOUNT_ID)
+    assert missing.value.errors[0].code == 1472

@@ -1,0 +1,475 @@
+"""Private keys: where they come from, whether they are fit, and that nothing of them is ever said."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from pydantic import BaseModel, ValidationError
+
+from reconciler.findings.diagnostics import Diagnostic, Place, Severity
+from reconciler.findings.errors import CertificateError, FileError, KeySourceError
+from reconciler.keys import KINDS, SOURCES, open_sources
+from reconciler.model import KeyReference
+from reconciler.model.keys import KeyContext, KeyFile
+from reconciler.model.ports import PrivateKey
+from reconciler.x509.certificates import Bundle
+from reconciler.x509.files import parse_file
+from reconciler.x509.key_pairs import check_pair, only_key
+from reconciler.x509.pem import MAX_KEY_BYTES
+from tests.support.pki import make_ca, rsa_pss_by_openssl, to_pem
+
+ROOT = make_ca("Root")
+MIDDLE = ROOT.issue_ca("Intermediate")
+LEAF = MIDDLE.issue("client")
+RSA_LEAF = ROOT.issue("client", key="rsa2048")
+WHERE = Place("keys/x.key")
+PARAMETERS = to_pem("EC PARAMETERS", bytes.fromhex("06082a8648ce3d030107"))
+
+
+def plain(key: x25519.X25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
+    """A key as PKCS#8."""
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+# --- pairs that fit -------------------------------------------------------------------------------------------------
+
+PAIRS: dict[str, Callable[[], tuple[Bundle, bytes]]] = {
+    "PKCS#8 EC": lambda: (LEAF.bundle, LEAF.key_pem),
+    "PKCS#8 RSA": lambda: (RSA_LEAF.bundle, RSA_LEAF.key_pem),
+    "PKCS#8 Ed25519": lambda: (lambda leaf: (leaf.bundle, leaf.key_pem))(ROOT.issue(key="ed25519")),
+    "P-521": lambda: (lambda leaf: (leaf.bundle, leaf.traditional_key_pem))(ROOT.issue(key="ec521")),
+    "PKCS#1": lambda: (RSA_LEAF.bundle, RSA_LEAF.traditional_key_pem),
+    "SEC1": lambda: (LEAF.bundle, LEAF.traditional_key_pem),
+    "EC parameters, then the key": lambda: (LEAF.bundle, PARAMETERS + LEAF.traditional_key_pem),
+    "the certificate beside it": lambda: (LEAF.bundle, LEAF.certificate_pem + LEAF.key_pem + ROOT.certificate_pem),
+    "byte-order mark": lambda: (LEAF.bundle, b"\xef\xbb\xbf" + LEAF.key_pem),
+    "windows line ends": lambda: (LEAF.bundle, LEAF.key_pem.replace(b"\n", b"\r\n")),
+    "indentation": lambda: (LEAF.bundle, LEAF.key_pem.replace(b"\n", b"\n    ")),
+    "all on one line": lambda: (LEAF.bundle, LEAF.key_pem.replace(b"\n", b" ")),
+    "bag attributes": lambda: (LEAF.bundle, b"Key Attributes: <No Attributes>\n" + LEAF.key_pem),
+    "no newline at the end": lambda: (LEAF.bundle, LEAF.key_pem.strip()),
+}
+
+
+@pytest.mark.parametrize("make", PAIRS.values(), ids=PAIRS.keys())
+def test_a_pair_that_fits_has_no_finding(make: Callable[[], tuple[Bundle, bytes]]) -> None:
+    """Every form in which tools write keys is taken."""
+    bundle, key = make()
+    assert check_pair(bundle, key, where=WHERE) == ()
+
+
+@pytest.mark.parametrize("make", PAIRS.values(), ids=PAIRS.keys())
+def test_only_the_key_is_sent(make: Callable[[], tuple[Bundle, bytes]]) -> None:
+    """What is left of a key file is one strict block, the same key, with nothing beside it."""
+    bundle, key = make()
+    alone = only_key(key)
+    assert alone.count(b"-----BEGIN ") == 1
+    assert b"\r" not in alone
+    assert alone.endswith(b"PRIVATE KEY-----\n")
+    assert check_pair(bundle, alone, where=None) == ()
+    load_pem_private_key(alone, None)
+
+
+def test_a_pair_bound_to_rsa_pss_fits(tmp_path: Path) -> None:
+    """A key of the kind RSA-PSS proves its pair too."""
+    bundle, key = rsa_pss_by_openssl(tmp_path)
+    assert check_pair(bundle, key, where=WHERE) == ()
+
+
+# --- pairs that do not ----------------------------------------------------------------------------------------------
+
+
+RSA_PARTS = ("d", "p", "q", "dmp1", "dmq1", "iqmp")
+
+
+def damaged_rsa(**parts: int) -> bytes:
+    """The RSA leaf's key as PKCS#1 with some numbers replaced, the public ones kept; the library writes no such key."""
+    assert isinstance(RSA_LEAF.key, rsa.RSAPrivateKey)
+    numbers = RSA_LEAF.key.private_numbers()
+    public = numbers.public_numbers
+    values = (0, public.n, public.e, *(parts.get(name, getattr(numbers, name)) for name in RSA_PARTS))
+    return to_pem("RSA PRIVATE KEY", _tlv(0x30, b"".join(_tlv(2, _signed(value)) for value in values)))
+
+
+def _signed(value: int) -> bytes:
+    return value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True)
+
+
+def _tlv(tag: int, content: bytes) -> bytes:
+    size = len(content)
+    octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    length = bytes([size]) if size < 0x80 else bytes([0x80 + len(octets)]) + octets
+    return bytes([tag]) + length + content
+
+
+KEY = LEAF.key_pem
+Row = tuple[Callable[[], bytes], str, str]
+BAD: dict[str, Row] = {
+    "empty": (lambda: b"", "key-empty", "the private key is empty"),
+    "white space": (lambda: b"\r\n ", "key-empty", "the private key is empty"),
+    "encrypted PKCS#8": (
+        LEAF.encrypted_key_pem,
+        "key-encrypted",
+        "the private key is encrypted, and the store needs it in clear",
+    ),
+    "encrypted by the headers of RFC 1421": (
+        lambda: LEAF.encrypted_key_pem(traditional=True),
+        "key-encrypted",
+        "the private key is encrypted, and the store needs it in clear",
+    ),
+    "encrypted PKCS#8 in DER": (
+        lambda: base64.b64decode(b"".join(LEAF.encrypted_key_pem().splitlines()[1:-1])),
+        "key-encrypted",
+        "the private key is encrypted, and the store needs it in clear",
+    ),
+    "a certificate": (
+        lambda: LEAF.certificate_pem,
+        "key-is-certificate",
+        "what stands for the private key is a certificate, not a private key",
+    ),
+    "a public key": (
+        lambda: LEAF.public_key_pem,
+        "key-is-public",
+        "what stands for the private key is a public key, not the private one",
+    ),
+    "a signing request": (
+        lambda: LEAF.request_pem,
+        "key-is-request",
+        "what stands for the private key is a certificate signing request (CSR), not a private key",
+    ),
+    "DH parameters": (
+        lambda: to_pem("DH PARAMETERS", b"\x30\x00"),
+        "key-not-pem",
+        "what stands for the private key is a PEM block of another kind, not a private key",
+    ),
+    "two keys": (lambda: KEY + ROOT.key_pem, "key-several", "2 private keys are here, one is needed"),
+    "no END": (lambda: KEY[:-30], "key-truncated", "the private key is cut off: its END line is missing"),
+    "no BEGIN": (
+        lambda: KEY.split(b"\n", 1)[1],
+        "key-truncated",
+        "the private key is cut off: its BEGIN line is missing",
+    ),
+    "four dashes": (
+        lambda: KEY.replace(b"-----", b"----"),
+        "key-garbled",
+        "the BEGIN or END line of the private key is damaged",
+    ),
+    "a character that is no base64": (
+        lambda: KEY.replace(b"M", b"*", 1),
+        "key-garbled",
+        "the private key is damaged: its base64 does not decode",
+    ),
+    "nothing in the block": (
+        lambda: to_pem("PRIVATE KEY", b""),
+        "key-garbled",
+        "the private key is damaged: its base64 does not decode",
+    ),
+    "half of its bytes": (
+        lambda: to_pem("PRIVATE KEY", LEAF.key_der[:60]),
+        "key-garbled",
+        "the base64 is whole, but what it holds is no usable private key",
+    ),
+    "a certificate labelled as a key": (
+        lambda: to_pem("PRIVATE KEY", LEAF.der),
+        "key-garbled",
+        "the base64 is whole, but what it holds is no usable private key",
+    ),
+    "DER": (
+        lambda: LEAF.key_der,
+        "key-not-pem",
+        "what stands for the private key is a private key in binary DER form, not a private key in PEM",
+    ),
+    "UTF-16": (
+        lambda: KEY.decode().encode("utf-16"),
+        "key-not-pem",
+        "what stands for the private key is text in UTF-16, not in UTF-8",
+    ),
+    "base64 of a PEM": (
+        lambda: base64.b64encode(KEY),
+        "key-not-pem",
+        "what stands for the private key is a PEM text that was encoded in base64 once more, not a private key in PEM",
+    ),
+    "JSON": (
+        lambda: b'{"key": "x"}',
+        "key-not-pem",
+        "what stands for the private key is JSON, not a private key in PEM",
+    ),
+    "the path of a key": (
+        lambda: b"/run/secrets/billing.key",
+        "key-not-pem",
+        "what stands for the private key is text without any PEM block, not a private key in PEM",
+    ),
+    "an OpenSSH key": (
+        lambda: to_pem("OPENSSH PRIVATE KEY", b"openssh-key-v1\0"),
+        "key-not-pem",
+        "the private key is in OpenSSH's own format, which TLS does not use",
+    ),
+    "too large": (
+        lambda: KEY + b"#" * MAX_KEY_BYTES,
+        "key-too-large",
+        f"one may have {MAX_KEY_BYTES:,}",
+    ),
+    "RSA 1024": (
+        lambda: make_ca(key="rsa1024").key_pem,
+        "key-type-refused",
+        "the private key is of the kind RSA 1024: origins refuse RSA keys below 2048 bits",
+    ),
+    "DSA": (
+        lambda: make_ca(key="dsa1024").key_pem,
+        "key-type-refused",
+        "the private key is of the kind DSA 1024: TLS clients use RSA or EC keys",
+    ),
+    "secp256k1": (
+        lambda: make_ca(key="secp256k1").key_pem,
+        "key-type-refused",
+        "the private key is of the kind EC secp256k1: TLS clients use the curves P-256 and P-384",
+    ),
+    "a key that cannot sign": (
+        lambda: plain(x25519.X25519PrivateKey.generate()),
+        "key-type-refused",
+        "the private key is of the kind X25519: TLS clients use RSA or EC keys",
+    ),
+    "the key of nobody here": (
+        lambda: ROOT.key_pem,
+        "key-mismatch",
+        "the private key does not belong to the certificate (CN=client)",
+    ),
+    "a key of another kind": (
+        lambda: RSA_LEAF.key_pem,
+        "key-mismatch",
+        "the private key does not belong to the certificate (CN=client)",
+    ),
+    "the key of the intermediate": (
+        lambda: MIDDLE.key_pem,
+        "key-of-other-certificate",
+        "the private key belongs to certificate 2 of 2 (CN=Intermediate), not to the first one (CN=client)",
+    ),
+}
+
+
+def assert_refused(found: tuple[Diagnostic, ...], code: str, message: str) -> None:
+    """One error, at the place that was handed in, with a hint."""
+    assert [(one.severity, one.code, one.where) for one in found] == [(Severity.ERROR, code, WHERE)]
+    assert message in found[0].message
+    assert found[0].hint
+
+
+@pytest.mark.parametrize(("make", "code", "message"), BAD.values(), ids=BAD.keys())
+def test_a_key_that_does_not_fit_is_said_by_what_it_is(make: Callable[[], bytes], code: str, message: str) -> None:
+    """Every wrong key is one error that says what it really is."""
+    assert_refused(check_pair(LEAF.bundle, make(), where=WHERE), code, message)
+
+
+def test_the_leaf_must_be_first_in_the_file_of_its_key() -> None:
+    """A chain with the intermediate first does not fit the leaf's key, and the message says which one does."""
+    turned = Bundle(LEAF.bundle.ders[::-1])
+    message = "the private key belongs to certificate 2 of 2 (CN=client), not to the first one (CN=Intermediate)"
+    assert_refused(check_pair(turned, KEY, where=WHERE), "key-of-other-certificate", message)
+
+
+def test_a_key_with_the_right_public_half_alone_is_no_pair() -> None:
+    """The proof is a signature, so a private half of another key is noticed."""
+    other = rsa.generate_private_key(65537, 2048).private_numbers()
+    key = damaged_rsa(**{part: getattr(other, part) for part in ("d", "dmp1", "dmq1")})
+    message = "but can't sign for it: its private half is damaged"
+    assert_refused(check_pair(RSA_LEAF.bundle, key, where=WHERE), "key-garbled", message)
+
+
+@pytest.mark.parametrize("part", RSA_PARTS)
+@pytest.mark.parametrize("value", [-1, 0, 1, 2, 2**64 + 1, 2**2048, 2**4000 + 1])
+def test_damaged_numbers_of_an_rsa_key_are_harmless(part: str, value: int) -> None:
+    """No value in the private half makes the check crash or hang; what is refused is said to be damaged."""
+    found = check_pair(RSA_LEAF.bundle, damaged_rsa(**{part: value}), where=WHERE)
+    assert {one.code for one in found} <= {"key-garbled"}
+
+
+def test_only_key_refuses_what_has_no_key() -> None:
+    """There is nothing to send of a file without a usable key block."""
+    with pytest.raises(CertificateError) as refused:
+        only_key(LEAF.certificate_pem)
+    assert refused.value.code == "key-is-certificate"
+
+
+# --- nothing of a key is ever said ----------------------------------------------------------------------------------
+
+
+def windows(data: bytes) -> set[str]:
+    """Every run of 20 characters of the key's base64, with and without its line ends."""
+    text = data.decode("latin-1")
+    joined = "".join(line for line in text.splitlines() if not line.startswith("-----"))
+    return {form[at : at + 20] for form in (joined, joined.upper()) for at in range(max(len(form) - 19, 0))}
+
+
+def test_no_finding_holds_a_part_of_a_key() -> None:
+    """Whatever is wrong with a key or with a certificate file that has one, no text of it comes back."""
+    secret = windows(KEY) | windows(LEAF.traditional_key_pem) | windows(RSA_LEAF.key_pem) | windows(ROOT.key_pem)
+    keys = [make() for make, _, _ in BAD.values()]
+    broken = [KEY[:cut] for cut in range(20, len(KEY), 7)] + [
+        KEY.replace(KEY[at : at + 1], b"*") for at in range(30, 90)
+    ]
+    said: list[Diagnostic] = []
+    for data in (*keys, *broken):
+        said += check_pair(LEAF.bundle, data, where=WHERE)
+        for form in (data, LEAF.certificate_pem + data, data.replace(b"PRIVATE KEY", b"CERTIFICATE")):
+            try:
+                parse_file(form, "x.pem")
+            except CertificateError as error:
+                said += error.diagnostics()
+    text = "\n".join(f"{one.message}\n{one.hint}\n{one!r}" for one in said)
+    assert len(said) > 200
+    assert [part for part in secret if part in text or part in text.upper()] == []
+
+
+# --- sources --------------------------------------------------------------------------------------------------------
+
+
+class FakeKeyFiles:
+    """The port to key files, over a dictionary."""
+
+    def __init__(self, files: Mapping[str, KeyFile] = {}) -> None:
+        self.files = files
+        self.limits: list[int] = []
+
+    def read_key(self, path: str, *, limit: int) -> KeyFile:
+        """The file, or FileError with its own words."""
+        self.limits.append(limit)
+        if path not in self.files:
+            raise FileError(f"{path!r} does not exist", code="file-missing", where=Place(path))
+        return self.files[path]
+
+
+def open_key(
+    source: str, value: str, *, files: FakeKeyFiles | None = None, environment: Mapping[str, str] | None = None
+) -> PrivateKey:
+    """What a source hands out for `{ source = value }`."""
+    context = KeyContext(files or FakeKeyFiles(), environment or {})
+    return open_sources(context)[source].open(KeyReference(source, {source: value}))
+
+
+def test_every_source_is_registered_with_its_shape() -> None:
+    """The parser and the run know the same sources, each with one required key of its own name."""
+    assert [kind.name for kind in KINDS] == ["file", "env"]
+    assert [kind.name for kind in KINDS if kind.bare] == ["file"]
+    assert len(KINDS) == len(SOURCES)
+    for kind in KINDS:
+        assert [name for name, field in kind.shape.model_fields.items() if field.is_required()] == [kind.name]
+
+
+@pytest.mark.parametrize(
+    ("source", "table"),
+    [
+        ("env", {"env": "BILLING_KEY"}),
+        ("env", {"env": "_x9"}),
+        ("file", {"file": "certs/x.key"}),
+    ],
+)
+def test_a_shape_takes_its_own_key(source: str, table: dict[str, str]) -> None:
+    """The table that mtls.toml has becomes the options of the reference."""
+    assert shape_of(source).model_validate(table).model_dump() == table
+
+
+@pytest.mark.parametrize(
+    ("source", "table"),
+    [
+        ("env", {}),
+        ("env", {"env": ""}),
+        ("env", {"env": "9X"}),
+        ("env", {"env": "A-B"}),
+        ("env", {"env": "A\n"}),
+        ("env", {"env": 5}),
+        ("env", {"env": "A", "file": "x"}),
+        ("file", {"file": ""}),
+        ("file", {"file": "x", "mode": "0600"}),
+    ],
+)
+def test_a_shape_refuses_everything_else(source: str, table: dict[str, object]) -> None:
+    """Missing, empty, malformed and extra keys are errors of the file."""
+    with pytest.raises(ValidationError):
+        shape_of(source).model_validate(table)
+
+
+def shape_of(source: str) -> type[BaseModel]:
+    """The shape of one source."""
+    return next(kind.shape for kind in KINDS if kind.name == source)
+
+
+def test_a_key_in_a_variable_is_handed_out() -> None:
+    """The value of the variable is the key."""
+    assert open_key("env", "BILLING_KEY", environment={"BILLING_KEY": KEY.decode()}).pem == KEY
+
+
+@pytest.mark.parametrize("newline", ["\\n", "\\r\\n"])
+def test_line_ends_as_two_characters_are_understood(newline: str) -> None:
+    """CI variables often hold a PEM on one line with the two characters \\n for a line end."""
+    key = open_key("env", "K", environment={"K": KEY.decode().replace("\n", newline)})
+    assert check_pair(LEAF.bundle, key.pem, where=None) == ()
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({}, "the environment variable BILLING_KEY is not set"),
+        ({"BILLING_KEY": ""}, "the environment variable BILLING_KEY is empty"),
+        ({"BILLING_KEY": " \n"}, "the environment variable BILLING_KEY is empty"),
+    ],
+)
+def test_a_variable_without_a_key_is_an_error_with_a_hint(environment: dict[str, str], message: str) -> None:
+    """An unset and an empty variable are told apart, for they have different causes."""
+    with pytest.raises(KeySourceError, match=message) as refused:
+        open_key("env", "BILLING_KEY", environment=environment)
+    assert refused.value.hint
+
+
+def test_bytes_that_are_no_text_pass_through_a_variable() -> None:
+    """A variable holds bytes on POSIX; what is no UTF-8 fails later, as no key, and not here."""
+    value = os.fsdecode(b"\xff\xfeK")
+    assert open_key("env", "K", environment={"K": value}).pem == b"\xff\xfeK"
+
+
+def test_a_key_file_is_read_with_its_limit() -> None:
+    """The port is told how long a key may be, and what it read is the key."""
+    files = FakeKeyFiles({"certs/x.key": KeyFile(KEY)})
+    assert open_key("file", "certs/x.key", files=files) == PrivateKey(KEY)
+    assert files.limits == [MAX_KEY_BYTES]
+
+
+def test_a_key_file_that_others_can_read_is_a_warning() -> None:
+    """The key is used, and the finding says how to close the file."""
+    files = FakeKeyFiles({"my keys/x.key": KeyFile(KEY, readable_by_others=True)})
+    (finding,) = open_key("file", "my keys/x.key", files=files).findings
+    assert (finding.severity, finding.code, finding.where) == (
+        Severity.WARNING,
+        "key-readable",
+        Place("my keys/x.key"),
+    )
+    assert finding.hint == "chmod 600 'my keys/x.key'"
+
+
+def test_a_missing_key_file_is_an_error_with_a_hint() -> None:
+    """What the port says becomes an error of the key source, with its place and its cause."""
+    with pytest.raises(KeySourceError, match=r"'certs/x\.key' does not exist") as refused:
+        open_key("file", "certs/x.key")
+    assert refused.value.hint
+    assert refused.value.where == Place("certs/x.key")
+    assert isinstance(refused.value.__cause__, FileError)
+
+
+def test_nothing_that_holds_a_key_shows_it() -> None:
+    """Keys, key files, and the context with its environment have no secret in their repr."""
+    secret = KEY.decode()
+    context = KeyContext(FakeKeyFiles(), {"K": secret})
+    held = (context, KeyFile(KEY), PrivateKey(KEY), open_sources(context)["env"])
+    shown = "".join(f"{one!r}{one}" for one in held)
+    assert [part for part in windows(KEY) if part in shown] == []
+    assert "BEGIN" not in shown

@@ -1,0 +1,386 @@
+"""Which Workers are deployed: a table of what serves against what the file names, each row one rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from reconciler.apply import World, apply_plan
+from reconciler.apply.deploys import in_waves
+from reconciler.findings.errors import DeployError
+from reconciler.model import (
+    Built,
+    Change,
+    Deploy,
+    Deployer,
+    EntryId,
+    EnvironmentName,
+    Live,
+    LiveVersion,
+    LiveWorker,
+    StoreKind,
+    StoreSettings,
+    WorkerLabel,
+    WranglerFile,
+)
+from reconciler.plan.deploys import NOBODY, Wanted
+from reconciler.plan.diff import make_changes
+from reconciler.plan.live import LiveState, compare_live, target_of
+from reconciler.plan.outcome import Status, Step
+from reconciler.plan.plan import Plan, make_plan
+from reconciler.reports.drift_live import join_live
+from reconciler.reports.drift_look import make_drift
+from reconciler.reports.left import find_left
+from reconciler.stores.local import open_in_memory
+from tests.plan.test_retire_live import NEW, OLD, real
+from tests.support.cli import WRANGLER, make_project
+from tests.support.memory import MemoryClock, MemoryFiles, NoProver
+from tests.support.pki import NOW
+from tests.support.worlds import actual, desired, file, worker
+
+ASKED = Wanted(everybody=True)
+
+
+def named(bindings: Mapping[str, str], script: str | None = "shop") -> WranglerFile:
+    """A wrangler file with a Worker's name."""
+    made = file({None: bindings})
+    return replace(made, environments={None: replace(made.environments[None], script=script)}, worker_name=script)
+
+
+def of_account(account_id: str) -> WranglerFile:
+    """A wrangler file that says its account."""
+    made = named({"BILLING": NEW.id})
+    return replace(made, environments={None: replace(made.environments[None], account_id=account_id)})
+
+
+def serves(*versions: Mapping[str, EntryId]) -> Live:
+    """What the Worker serves: one version, or two that share the traffic."""
+    share = 100 / max(len(versions), 1)
+    found = tuple(LiveVersion(f"v{number}", table, share) for number, table in enumerate(versions, 1))
+    return Live(workers={"shop": LiveWorker("shop", found)})
+
+
+@dataclass(frozen=True)
+class Row:
+    """A declared Worker, its file, what serves; and what is planned."""
+
+    name: str
+    live: Live | None
+    found: WranglerFile = field(default_factory=lambda: named({"BILLING": NEW.id}))
+    deploys: int = 0
+    findings: Sequence[str] = ()
+    wanted: Wanted = ASKED
+    declares: bool = False
+    content: int = 1
+    undeployed: bool = False
+    declared: Mapping[str, str] = field(default_factory=lambda: {"BILLING": "billing"})
+    more: Mapping[EnvironmentName, Mapping[str, str]] = field(default_factory=dict)
+
+
+ROWS = [
+    Row("what serves is what the file names", serves({"BILLING": NEW.id})),
+    Row("another id serves", serves({"BILLING": OLD.id}), deploys=1),
+    Row("the binding is not live yet", serves({}), deploys=1),
+    Row("the file changes in this run", serves({"BILLING": OLD.id}), named({"BILLING": OLD.id}), deploys=1),
+    Row("the upload is still to come", serves({"BILLING": NEW.id}), deploys=1, content=3),
+    Row("nobody asked", serves({"BILLING": OLD.id}), wanted=Wanted()),
+    Row("the Worker declares it", serves({"BILLING": OLD.id}), wanted=Wanted(), declares=True, deploys=1),
+    Row("deploys are not what the run is about", serves({"BILLING": OLD.id}), wanted=NOBODY, declares=True),
+    Row("what serves was not looked at", None),
+    Row(
+        "two versions share the traffic",
+        serves({"BILLING": OLD.id}, {"BILLING": NEW.id}),
+        findings=["gradual-deployment"],
+    ),
+    Row("two versions share it, and both serve what the file names", serves({"BILLING": NEW.id}, {"BILLING": NEW.id})),
+    Row(
+        "two versions share it, and that is no matter",
+        serves({"BILLING": OLD.id}, {"BILLING": NEW.id}),
+        wanted=Wanted(everybody=True, over_split=True),
+        deploys=1,
+    ),
+    Row("the account has no such Worker", Live(workers={"shop": None}), findings=["not-live"]),
+    Row("it is said not to be live", Live(workers={"shop": None}), undeployed=True),
+    Row("what serves could not be looked at", Live(unread={"shop": "no right"}), findings=["live-unread"]),
+    Row(
+        "the file gives its Worker no name",
+        serves({"BILLING": OLD.id}),
+        named({"BILLING": NEW.id}, None),
+        findings=["deploy-unsupported"],
+    ),
+    Row(
+        "a Pages project",
+        serves({"BILLING": OLD.id}),
+        replace(named({"BILLING": NEW.id}), pages=True),
+        findings=["deploy-unsupported"],
+    ),
+    Row(
+        "a build has the new id",
+        serves({"BILLING": OLD.id}),
+        replace(named({"BILLING": NEW.id}), built=Built("dist/w.json", frozenset({("BILLING", str(NEW.id))}), "shop")),
+        deploys=1,
+    ),
+    Row(
+        "a build still has the old id",
+        serves({"BILLING": OLD.id}),
+        replace(named({"BILLING": NEW.id}), built=Built("dist/w.json", frozenset({("BILLING", str(OLD.id))}), "shop")),
+        findings=["build-needed", "redirected"],
+    ),
+    Row(
+        "a build is of another Worker, as of another environment",
+        serves({"BILLING": OLD.id}),
+        replace(
+            named({"BILLING": NEW.id}), built=Built("dist/w.json", frozenset({("BILLING", str(NEW.id))}), "shop-x")
+        ),
+        findings=["build-needed", "redirected"],
+    ),
+    Row(
+        "a build still has a binding that is to go",
+        serves({"BILLING": NEW.id, "GONE": OLD.id}),
+        replace(
+            named({"BILLING": NEW.id}),
+            built=Built("dist/w.json", frozenset({("BILLING", str(NEW.id)), ("GONE", str(OLD.id))}), "shop"),
+        ),
+        findings=["build-needed", "redirected"],
+    ),
+    Row("the file is of another account", serves({"BILLING": OLD.id}), of_account("f" * 32)),
+    Row("the file says the account of the store", serves({"BILLING": OLD.id}), of_account("a" * 32), deploys=1),
+    Row(
+        "two environments are one Worker",
+        serves({"BILLING": OLD.id}),
+        replace(
+            named({"BILLING": NEW.id}),
+            environments={
+                None: replace(file({None: {"BILLING": NEW.id}}).environments[None], script="shop"),
+                "x": replace(file({"x": {"BILLING": NEW.id}}).environments["x"], script="shop"),
+            },
+        ),
+        more={"x": {"BILLING": "billing"}},
+        findings=["deploy-ambiguous", "deploy-ambiguous"],
+    ),
+    Row("an undeclared binding of ours still serves", serves({"BILLING": NEW.id, "GONE": OLD.id}), deploys=1),
+    Row(
+        "an undeclared binding of somebody else serves something else",
+        serves({"BILLING": NEW.id, "THEIRS": real(9)}),
+        named({"BILLING": NEW.id, "THEIRS": real(8)}),
+    ),
+]
+
+
+def plan_of(row: Row) -> Plan:
+    declared = worker(
+        tables={None: row.declared, **row.more},
+        undeployed=frozenset({None}) if row.undeployed else frozenset(),
+        deploy=Deployer.WRANGLER if row.declares else None,
+    )
+    found = desired({"billing": row.content}, [declared], store=StoreKind.CLOUDFLARE)
+    account = replace(found.declaration.store, account_id="a" * 32)
+    wanted = replace(found, declaration=replace(found.declaration, store=account))
+    there = actual([NEW, OLD], {"checkout": row.found}, live=row.live)
+    changes = make_changes(wanted, there, NOW, deploy=row.wanted)
+    return make_plan(changes, wanted, there.listing, now=NOW)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_a_deploy_is_planned_only_where_what_serves_differs(row: Row) -> None:
+    """Decided by live truth alone."""
+    plan = plan_of(row)
+    assert len([change for change in plan.changes if change.action == "deploy"]) == row.deploys
+    said = {problem.code for problem in plan.diagnostics if problem.certificate is None}
+    assert said & {
+        "gradual-deployment",
+        "not-live",
+        "live-unread",
+        "deploy-unsupported",
+        "build-needed",
+        "deploy-ambiguous",
+    } == set(row.findings) - {"redirected"}
+
+
+def test_a_deploy_keeps_its_key_when_its_upload_is_done() -> None:
+    """A saved plan still allows what is left of it."""
+    before = plan_of(Row("", serves({"BILLING": OLD.id}), named({"BILLING": OLD.id})))
+    after = plan_of(Row("", serves({"BILLING": OLD.id})))
+    from reconciler.plan.plan import change_key
+
+    assert [change_key(change) for change in before.changes if change.action == "deploy"] == [
+        change_key(change) for change in after.changes if change.action == "deploy"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("live", "state"),
+    [
+        (serves({"BILLING": NEW.id}), LiveState.IN_SYNC),
+        (serves({"BILLING": OLD.id}), LiveState.NEEDS_DEPLOY),
+        (serves({}), LiveState.NEEDS_DEPLOY),
+        (serves({"BILLING": OLD.id}, {"BILLING": NEW.id}), LiveState.SPLIT),
+        (serves({"BILLING": NEW.id}, {"BILLING": NEW.id}), LiveState.IN_SYNC),
+        (Live(workers={"shop": None}), LiveState.NOT_DEPLOYED),
+        (serves(), LiveState.NOT_DEPLOYED),
+        (Live(unread={"shop": "no right"}), LiveState.UNKNOWN),
+    ],
+)
+def test_file_and_live_are_told_apart(live: Live, state: LiveState) -> None:
+    """One word for each way in which they can stand to each other."""
+    wanted = desired({"billing": 1}, [worker(tables={None: {"BILLING": "billing"}})], store=StoreKind.CLOUDFLARE)
+    there = actual([NEW, OLD], {"checkout": named({"BILLING": NEW.id})}, live=live)
+    (row,) = compare_live(wanted, there, None)
+    assert (row.state, row.file, row.script) == (state, NEW.id, "shop")
+
+
+def test_the_sides_of_a_pages_project_are_two_targets() -> None:
+    """Production is the top level's too."""
+    made = replace(file({None: {}, "preview": {}, "production": {}}), pages=True)
+    found = replace(made, environments={name: replace(one, script="site") for name, one in made.environments.items()})
+    assert target_of(found, None) == target_of(found, "production") == "pages/site/production"
+    assert target_of(found, "preview") == "pages/site/preview"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "waves"),
+    [
+        ((None,), [5]),
+        ((1, None), [1, 4]),
+        ((1, 2), [1, 2]),
+        ((1, 2, None), [1, 2, 2]),
+        ((9,), [5]),
+        ((2, 2, 2, None), [2, 2, 1]),
+    ],
+)
+def test_waves_are_as_large_as_they_are_asked_for(sizes: tuple[int | None, ...], waves: list[int]) -> None:
+    """What is left over without `all` is not deployed."""
+    (deploy,) = [one for one in plan_of(Row("", serves({}))).changes if one.action == "deploy"]
+    ready = [(number, deploy) for number in range(5)]
+    assert [len(wave) for wave in in_waves(ready, sizes)] == waves  # type: ignore[arg-type]
+
+
+@dataclass
+class Interrupted:
+    """A roller whose first deploy meets Ctrl-C while the second is under way."""
+
+    begun: Event = field(default_factory=Event)
+    over: Event = field(default_factory=Event)
+    waited: bool = False
+
+    def deploy(self, config: str, environment: EnvironmentName, script: str) -> str | None:
+        if script == "first":
+            self.begun.wait(60)
+            raise KeyboardInterrupt
+        self.begun.set()
+        self.waited = self.over.wait(60)
+        raise DeployError("ended")
+
+    def give_up(self) -> None:
+        self.over.set()
+
+
+def test_an_interrupt_ends_what_is_being_deployed() -> None:
+    """Else a wrangler that hangs would be waited for, and a second Ctrl-C needed."""
+    plan = plan_of(Row("", serves({"BILLING": OLD.id})))
+    (deploy,) = [change for change in plan.changes if isinstance(change, Deploy)]
+    both = tuple(replace(deploy, script=script) for script in ("first", "second"))
+    roller = Interrupted()
+    world = World(
+        store=open_in_memory(StoreSettings(), clock=MemoryClock()),
+        files=MemoryFiles(),
+        keys={},
+        observer=Nobody(),
+        still_safe=lambda _: frozenset(),
+        roller=lambda: roller,
+        prover=NoProver(),
+    )
+    outcome = apply_plan(replace(plan, changes=both), desired({}), world)
+    assert outcome.interrupted
+    assert roller.waited
+    assert [step.status for step in outcome.steps] == [Status.NOT_STARTED, Status.NOT_STARTED]
+
+
+class Nobody:
+    """An observer that sees nothing."""
+
+    def started(self, change: Change) -> None: ...
+
+    def finished(self, step: Step) -> None: ...
+
+
+def test_what_is_left_to_deploy_is_what_was_written_and_not_deployed() -> None:
+    """Bound in this run, or left behind by an earlier one as far as it was looked at; nothing of the embedded store."""
+    plan = plan_of(Row("", serves({"BILLING": OLD.id}), named({"BILLING": OLD.id})))
+    rebind, deploy = plan.changes
+    cloudflare = StoreSettings(StoreKind.CLOUDFLARE)
+    files: dict[WorkerLabel, WranglerFile] = {}
+    done = [Step(rebind, Status.DONE), Step(deploy, Status.DONE)]
+    failed = [Step(rebind, Status.DONE), Step(deploy, Status.FAILED)]
+    unwritten = [Step(rebind, Status.FAILED), Step(deploy, Status.NOT_STARTED)]
+    assert find_left(done, (), cloudflare, files) == ()
+    assert [one.command for one in find_left(failed, (), cloudflare, files)] == [
+        ("wrangler", "deploy", "--config", "workers/checkout/wrangler.toml", "--env=")
+    ]
+    assert find_left(failed, (), StoreSettings(), files) == ()
+    assert find_left(unwritten, (), cloudflare, files) == ()
+
+
+@pytest.mark.parametrize("arguments", [["plan", "--deploy"], ["apply", "--yes", "--deploy"]], ids=" ".join)
+def test_to_deploy_from_the_embedded_store_is_no_wish_that_is_passed_over(arguments: list[str], tmp_path: Path) -> None:
+    """Nothing can be live of it; who asks is told, and nothing is changed."""
+    project = make_project(tmp_path)
+    result = project.run(*arguments)
+    assert result.code == 64
+    assert "`--deploy` asks what serves in an account" in result.err
+    assert project.read("wrangler.toml") == WRANGLER
+    assert project.run("plan", "--deploy", "--offline").code == 64
+
+
+@pytest.mark.parametrize(
+    ("live", "found", "told"),
+    [
+        (serves({"BILLING": NEW.id}), {"BILLING": NEW.id}, []),
+        (
+            serves({"BILLING": OLD.id}),
+            {"BILLING": NEW.id},
+            [("changed", "live:workers/checkout/wrangler.toml:top-level:BILLING")],
+        ),
+        (serves({}), {"BILLING": NEW.id}, [("missing", "live:workers/checkout/wrangler.toml:top-level:BILLING")]),
+        (
+            Live(workers={"shop": None}),
+            {"BILLING": NEW.id},
+            [("missing", "live:workers/checkout/wrangler.toml:top-level:BILLING")],
+        ),
+        (
+            serves({"BILLING": NEW.id, "GONE": OLD.id}),
+            {"BILLING": NEW.id},
+            [("unexpected", "live:workers/checkout/wrangler.toml:top-level:GONE")],
+        ),
+        (serves({"BILLING": NEW.id, "THEIRS": real(9)}), {"BILLING": NEW.id}, []),
+        (
+            serves({"BILLING": NEW.id}, {"BILLING": OLD.id}),
+            {"BILLING": NEW.id},
+            [("changed", "live:workers/checkout/wrangler.toml:top-level:BILLING")],
+        ),
+    ],
+    ids=["in sync", "another id", "no binding", "no Worker", "an undeclared one of ours", "a foreign one", "gradual"],
+)
+def test_drift_of_what_serves_is_named_and_nothing_else(
+    live: Live, found: Mapping[str, str], told: Sequence[tuple[str, str]]
+) -> None:
+    """With stable keys; what is not ours is nobody's drift."""
+    wanted = desired({"billing": 1}, [worker(tables={None: {"BILLING": "billing"}})], store=StoreKind.CLOUDFLARE)
+    there = actual([NEW, OLD], {"checkout": named(found)}, live=live)
+    plan = make_plan(make_changes(wanted, there, NOW), wanted, there.listing, now=NOW, show_live=True)
+    drift = join_live(make_drift(plan, wanted, there), plan, wanted, there)
+    assert [(one.state, one.key) for one in drift.findings if one.subject == "live"] == told
+
+
+def test_what_serves_and_could_not_be_looked_at_is_no_drift_but_an_error() -> None:
+    """Exit 1, with the reason."""
+    wanted = desired({"billing": 1}, [worker(tables={None: {"BILLING": "billing"}})], store=StoreKind.CLOUDFLARE)
+    there = actual([NEW], {"checkout": named({"BILLING": NEW.id})}, live=Live(unread={"shop": "no right"}))
+    plan = make_plan(make_changes(wanted, there, NOW), wanted, there.listing, now=NOW, show_live=True)
+    drift = join_live(make_drift(plan, wanted, there), plan, wanted, there)
+    assert drift.exit_code == 1
+    assert "no right" in drift.diagnostics[-1].message

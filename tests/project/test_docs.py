@@ -1,0 +1,412 @@
+"""The documentation is true: it has every code, word, command, option and key, and no other; links lead somewhere."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from pydantic import BaseModel
+
+import reconciler.runs.doctor.checks
+import reconciler.runs.doctor.files
+from reconciler.cli.root import app
+from reconciler.desired import shapes
+from reconciler.desired.codes import Code
+from reconciler.findings.errors import ExitCode
+from reconciler.model import Action, Condition, Reason
+from reconciler.views.json.schemas import all_schemas
+from tests.support.paths import REPOSITORY
+
+ROOT = REPOSITORY
+GUIDE = (ROOT / "docs/guide.md").read_text()
+FINDINGS = (ROOT / "docs/findings.md").read_text()
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*/README.md")])
+COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+GLOBAL_OPTIONS = {"--file", "-f", "--color", "--verbose", "--version", "--max-wait"}
+"""Those of every command, and of every command that asks the store."""
+
+ids = pytest.mark.parametrize
+
+
+def section(text: str, heading: str) -> str:
+    """What stands below a heading, up to the next one of its level or above."""
+    level = len(heading) - len(heading.lstrip("#"))
+    _, found, rest = f"\n{text}".partition(f"\n{heading}\n")
+    assert found, f"there is no heading {heading!r}"
+    return re.split(rf"(?m)^#{{1,{level}}} ", _without_fences(rest))[0]
+
+
+def _without_fences(text: str) -> str:
+    """The text without the lines of fenced blocks: a `# comment` there is no heading."""
+    return re.sub(r"(?ms)^```.*?^```$", "", text)
+
+
+def first_cells(text: str) -> Iterator[str]:
+    """The first cell of each row of the tables in a text, without head and rule."""
+    lines = text.splitlines()
+    for number, line in enumerate(lines):
+        is_head = number + 1 < len(lines) and lines[number + 1].startswith("|--")
+        if line.startswith("|") and not line.startswith("|--") and not is_head:
+            yield re.split(r"(?<!\\)\|", line)[1]
+
+
+def words_of(text: str) -> list[str]:
+    """The words in backticks in the first cells of a text's tables."""
+    return [word for cell in first_cells(text) for word in re.findall(r"`([^`]+)`", cell)]
+
+
+def fenced(page: Path, language: str) -> Iterator[str]:
+    """The blocks of one language."""
+    yield from re.findall(rf"(?ms)^```{language}\n(.*?)^```$", page.read_text())
+
+
+# --- codes ----------------------------------------------------------------------------------------------------------
+
+DOCTOR_CHECKS = tuple(
+    name
+    for name, _ in (
+        *reconciler.runs.doctor.checks.MACHINE_CHECKS,
+        *reconciler.runs.doctor.files.CHECKS,
+        ("desired-state", None),
+        ("account", None),
+    )
+)
+FILLS = {"word": ("certificate", "intermediate"), "name": DOCTOR_CHECKS}
+"""What the variables in codes such as f"{word}-expired" can be."""
+
+CODE_FORM = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file of the package, parsed."""
+
+    path: Path
+    tree: ast.Module
+
+
+SOURCES = tuple(Source(path, ast.parse(path.read_text())) for path in sorted((ROOT / "reconciler").rglob("*.py")))
+
+
+def parameters(node: ast.AST) -> list[str]:
+    """The names of what a function, or the constructor of a dataclass, is given, in order; `self` left out."""
+    if isinstance(node, ast.FunctionDef):
+        arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+        return [argument.arg for argument in arguments if argument.arg != "self"]
+    if isinstance(node, ast.ClassDef):
+        fields = (line.target for line in node.body if isinstance(line, ast.AnnAssign))
+        return [target.id for target in fields if isinstance(target, ast.Name)]
+    return []
+
+
+def called(call: ast.Call) -> str:
+    """The last part of what is called."""
+    function = call.func
+    return function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
+
+
+def code_arguments(tree: ast.AST, takers: dict[str, set[tuple[int, str]]]) -> Iterator[ast.expr]:
+    """What stands where one of `takers` takes a code."""
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        for index, name in takers.get(called(call), ()):
+            yield from (keyword.value for keyword in call.keywords if keyword.arg == name)
+            if index < len(call.args):
+                yield call.args[index]
+            yield from (argument for argument in call.args if isinstance(argument, ast.Starred))
+        # Errors are told apart by their class, and take their finer code by keyword.
+        yield from (keyword.value for keyword in call.keywords if keyword.arg == "code")
+
+
+def find_takers() -> dict[str, set[tuple[int, str]]]:
+    """Everything that takes a code: `Diagnostic`, and whatever hands a parameter of its own on as one."""
+    takers: dict[str, set[tuple[int, str]]] = {"Diagnostic": {(1, "code")}}
+    definitions = [
+        node for source in SOURCES for node in ast.walk(source.tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)
+    ]
+    for node in definitions:
+        names = parameters(node)
+        if isinstance(node, ast.ClassDef) and "code" in names and node.name.startswith("_"):
+            takers.setdefault(node.name, set()).add((names.index("code"), "code"))
+    while True:
+        before = sum(map(len, takers.values()))
+        for node in definitions:
+            if not isinstance(node, ast.FunctionDef) or node.name == "__init__":
+                continue
+            names = parameters(node)
+            for argument in code_arguments(node, takers):
+                base = argument.value if isinstance(argument, ast.Attribute) else argument
+                if isinstance(base, ast.Name) and base.id in names:
+                    takers.setdefault(node.name, set()).add((names.index(base.id), base.id))
+        if sum(map(len, takers.values())) == before:
+            return takers
+
+
+def texts_of(argument: ast.expr) -> Iterator[str]:
+    """The codes that an argument can be, as far as it says so itself."""
+    match argument:
+        case ast.Constant(value=str(text)):
+            yield text
+        case ast.IfExp(body=body, orelse=other):
+            yield from texts_of(body)
+            yield from texts_of(other)
+        case ast.JoinedStr(values=[ast.FormattedValue(value=ast.Name(id=name)), ast.Constant(value=str(rest))]):
+            assert name in FILLS, f"what can {name} be in a code that ends with {rest!r}? Say so in FILLS"
+            yield from (f"{word}{rest}" for word in FILLS[name])
+        case ast.JoinedStr():
+            pytest.fail(f"a code is put together in a way that this test does not know: {ast.unparse(argument)}")
+        case _:
+            return
+
+
+def rows_of_codes(tree: ast.AST) -> Iterator[str]:
+    """The codes of tables in a source: tuples of three texts, code, message and hint."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Tuple) and len(node.elts) == 3:
+            head = node.elts[0]
+            text = head.value if isinstance(head, ast.Constant) else None
+            if isinstance(text, str) and CODE_FORM.fullmatch(text):
+                yield text
+
+
+def class_codes(tree: ast.AST) -> Iterator[str]:
+    """`code = "..."` in the body of a class."""
+    for node in (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)):
+        for line in node.body:
+            if isinstance(line, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "code" for t in line.targets):
+                yield from texts_of(line.value)
+
+
+def codes_in_source() -> dict[str, str]:
+    """Every code that the package can print, and the file that has it."""
+    takers = find_takers()
+    found: dict[str, str] = {code.value: "desired/codes.py" for code in Code} | {"bug": "cli/bugs.py"}
+    for source in SOURCES:
+        arguments = list(code_arguments(source.tree, takers))
+        texts = [text for argument in arguments for text in texts_of(argument)] + list(class_codes(source.tree))
+        if any(isinstance(argument, ast.Name | ast.Starred) for argument in arguments):
+            texts += rows_of_codes(source.tree)
+        found |= dict.fromkeys(texts, source.path.name)
+    return found
+
+
+def test_the_code_collector_sees_every_way_in_which_codes_are_written() -> None:
+    """Each is written in another way; if one is missing, the collector has gone blind."""
+    ways = {
+        "wrong-type": "a member of Code",
+        "stale-plan": "an attribute of an error's class",
+        "plan-for-looking": "by keyword of an error",
+        "quota": "an argument of Diagnostic",
+        "certificate-garbled": "an argument of a helper",
+        "entry-managed": "an argument of a helper inside of a function",
+        "chain-broken": "an argument of a method",
+        "key-encrypted": "an argument of a private class",
+        "key-is-public": "a row of a table",
+        "store-full": "a row of a table that is unpacked",
+        "intermediate-expired": "put together",
+        "writable-unreadable": "put together from a check's name",
+        "wrangler-syntax": "an argument of a helper in another room",
+        "leftovers": "what doctor says is well",
+    }
+    found = codes_in_source()
+    assert {code: way for code, way in ways.items() if code not in found} == {}
+
+
+def test_every_code_that_can_be_printed_is_in_the_table_of_findings() -> None:
+    """With its meaning and its cure."""
+    told = set(words_of(FINDINGS))
+    assert {code: file for code, file in codes_in_source().items() if code not in told} == {}
+
+
+def test_the_table_of_findings_has_no_code_that_nothing_prints() -> None:
+    """A code that was renamed leaves no ghost behind."""
+    known = codes_in_source()
+    assert [code for code in words_of(FINDINGS) if code not in known] == []
+
+
+def test_the_table_of_findings_tells_each_code_once_in_a_subject() -> None:
+    """`store` is an error and a check of doctor; nothing else stands twice."""
+    words = words_of(FINDINGS)
+    assert {word for word in words if words.count(word) > 1} == {"store"}
+
+
+def test_every_row_of_findings_says_how_bad_it_is_what_it_means_and_what_to_do() -> None:
+    """Four cells, none of them empty."""
+    rows = [line for line in FINDINGS.splitlines() if line.startswith("| `")]
+    for row in rows:
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]]
+        assert len(cells) == 4, row
+        assert all(cells), row
+        assert re.fullmatch(r"[EWI]( [EWI])*", cells[1]), row
+
+
+# --- closed lists ---------------------------------------------------------------------------------------------------
+
+
+@ids(
+    ("heading", "words"),
+    [("### Actions", Action), ("### Reasons", Reason), ("### Waiting", Condition)],
+    ids=["actions", "reasons", "conditions"],
+)
+def test_a_closed_list_stands_in_the_guide_whole_and_without_others(heading: str, words: type[StrEnum]) -> None:
+    """Pipelines read these words."""
+    assert sorted(words_of(section(GUIDE, heading))) == sorted(word.value for word in words)
+
+
+def test_the_guide_tells_every_exit_code() -> None:
+    """And no other."""
+    told = [int(cell) for cell in first_cells(section(GUIDE, "## 5. Exit codes"))]
+    assert told == sorted(ExitCode)
+
+
+def test_the_guide_names_every_document_and_its_command() -> None:
+    """The formats of the schemas."""
+    documents = {name.removesuffix(".schema.json") for name in all_schemas([])} - {"mtls"}
+    assert set(words_of(section(GUIDE, "## 6. JSON"))) == {f"mtlsctl.{name}/1" for name in documents}
+
+
+@ids(
+    ("table", "head"),
+    [
+        (shapes.Document, "Top level:"),
+        (shapes.StoreTable, "`[store]`:"),
+        (shapes.PolicyTable, "`[policy]`:"),
+        (shapes.CertificateTable, "`[certificates.NAME]`:"),
+        (shapes.WorkerTable, "`[workers.LABEL]`:"),
+    ],
+    ids=lambda value: value.__name__ if isinstance(value, type) else "",
+)
+def test_the_guide_has_every_key_of_mtls_toml_with_its_default(table: type[BaseModel], head: str) -> None:
+    """In the order of the format."""
+    _, _, rest = section(GUIDE, "### Keys").partition(f"{head}\n\n")
+    rows = [re.split(r"(?<!\\)\|", line) for line in rest.partition("\n\n")[0].splitlines()[2:]]
+    assert [row[1].strip(" `") for row in rows] == list(table.model_fields)
+    for row, field in zip(rows, table.model_fields.values(), strict=True):
+        default = row[3].strip(" `")
+        if field.is_required():
+            assert default == "needed", row
+        elif isinstance(field.default, bool):
+            assert default == str(field.default).lower(), row
+        elif isinstance(field.default, str | int):
+            assert default.strip('"') == str(field.default), row
+
+
+# --- the command line -----------------------------------------------------------------------------------------------
+
+
+def options_of(command: Any) -> set[str]:
+    """The options of a command as they are written."""
+    return {option for parameter in command.params for option in parameter.opts if option.startswith("-")}
+
+
+@ids("name", sorted(COMMANDS))
+def test_the_guide_has_each_command_with_each_of_its_options(name: str) -> None:
+    """In the command's own section."""
+    told = section(GUIDE, f"### `{name}`")
+    missing = {option for option in options_of(COMMANDS[name]) - GLOBAL_OPTIONS if f"`{option}" not in told}
+    assert missing == set()
+
+
+@ids("name", sorted(COMMANDS))
+def test_a_section_of_a_command_names_no_option_that_it_lacks(name: str) -> None:
+    """Options of other commands stand in code that names the command."""
+    told = re.findall(r"`(--?[a-z][a-z-]*)", section(GUIDE, f"### `{name}`"))
+    assert set(told) - options_of(COMMANDS[name]) == set()
+
+
+@ids("name", sorted(COMMANDS))
+def test_each_command_has_an_example(name: str) -> None:
+    """A line to copy."""
+    _, _, rest = GUIDE.partition(f"### `{name}`\n")
+    block = re.search(r"(?ms)^```sh\n(.*?)^```$", rest.partition("\n### ")[0])
+    assert block is not None
+    assert f"mtlsctl {name}" in block[1]
+
+
+def test_the_guide_has_no_section_of_a_command_that_is_gone() -> None:
+    """Headings in backticks are commands."""
+    assert sorted(re.findall(r"(?m)^### `(.+)`$", GUIDE)) == sorted(COMMANDS)
+
+
+def test_the_guide_tells_the_global_options() -> None:
+    """Once, for all commands."""
+    told = " ".join(first_cells(section(GUIDE, "## 4. Commands")))
+    assert {option for option in (*GLOBAL_OPTIONS, "--help", "-h") if f"`{option}" not in told} == set()
+
+
+def command_lines(page: Path) -> Iterator[str]:
+    """Every line of a page's shell blocks, and every step of its pipelines, that runs mtlsctl."""
+    lines = [line for block in fenced(page, "sh") for line in block.replace("\\\n", " ").splitlines()]
+    lines += [found for block in fenced(page, "yaml") for found in re.findall(r"run: (.+)", block)]
+    yield from (line for line in lines if "mtlsctl" in shlex.split(line, comments=True))
+
+
+def arguments_of(line: str) -> list[str]:
+    """What mtlsctl is given in a line of shell."""
+    words = shlex.split(line, comments=True)
+    after = words[words.index("mtlsctl") + 1 :]
+    end = next((index for index, word in enumerate(after) if word in {"|", ">", "&&", "||", ";"}), len(after))
+    return after[:end]
+
+
+LINES = [(page, line) for page in PAGES for line in command_lines(page)]
+
+
+@ids(("page", "line"), LINES, ids=[f"{page.parent.name}/{page.name}: {line}" for page, line in LINES])
+def test_a_command_line_in_the_documentation_is_one(page: Path, line: str) -> None:
+    """Its command is known, its options and their values are taken, and nothing is missing."""
+    root: Any = typer.main.get_command(app)
+    name, *rest = arguments_of(line)
+    assert name in COMMANDS, f"{page.name} has the unknown command {name}"
+    context = root.make_context("mtlsctl", [name, *rest])
+    try:
+        COMMANDS[name].make_context(name, rest, parent=context)
+    except typer.exceptions.TyperException as error:
+        pytest.fail(f"{page.name} has {line!r}: {error}")
+
+
+def test_command_lines_are_found_in_every_sort_of_block() -> None:
+    """Else the test before this one would have nothing to say."""
+    assert len([line for page, line in LINES if page.name == "guide.md"]) > len(COMMANDS)
+    assert "mtlsctl apply plan.json --lock-timeout 5m" in [line for _, line in LINES]
+
+
+# --- links ----------------------------------------------------------------------------------------------------------
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that a page's headings get: lower case, dashes for spaces, no other punctuation."""
+    headings: Iterable[str] = re.findall(r"(?m)^#+ (.+)$", _without_fences(page.read_text()))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def links(page: Path) -> Iterator[str]:
+    """The targets of a page's links that lead into this tree."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", _without_fences(page.read_text())):
+        if "://" not in target and not target.startswith("mailto:"):
+            yield target
+
+
+@ids("page", PAGES, ids=lambda page: f"{page.parent.name}/{page.name}")
+def test_a_relative_link_leads_to_a_file_and_a_heading(page: Path) -> None:
+    """A file that was moved takes its links along."""
+    for target in links(page):
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.is_relative_to(ROOT), target
+        assert file.exists(), target
+        if anchor:
+            assert anchor in anchors(file), target
+
+
+def test_the_readme_leads_to_the_guide_and_the_guide_to_the_findings() -> None:
+    """Nobody has to know where to look."""
+    assert "docs/guide.md" in set(links(ROOT / "README.md"))
+    assert "findings.md" in set(links(ROOT / "docs/guide.md"))

@@ -1,0 +1,170 @@
+"""The house: imports point downward only, what is pure does no I/O, and the command line starts light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import REPOSITORY
+
+ROOT = REPOSITORY / "reconciler"
+
+ROOMS: dict[str, set[str]] = {
+    "cli": {
+        *(
+            "runs",
+            "views",
+            "records",
+            "reports",
+            "takeover",
+            "plan",
+            "proof",
+            "model",
+            "findings",
+            "desired",
+            "workerd",
+        ),
+        *("emulator", "keys", "stores", "system"),
+    },
+    "runs": {
+        *("apply", "views", "reports", "takeover", "plan", "proof", "model", "x509", "findings", "desired", "wrangler"),
+        *("syntax", "workerd", "stores", "keys", "system", "probe", "runtime", "private"),
+    },
+    "apply": {"plan", "proof", "model", "x509", "findings", "wrangler"},
+    "emulator": {"stores", "system", "model", "x509", "findings"},  # answers with the local store, at a socket
+    "stores": {"private", "model", "x509", "findings"},
+    "keys": {"model", "x509", "findings"},
+    "system": {"private", "records", "plan", "model", "findings"},  # the journal writes down the steps of an outcome
+    "probe": {"proof", "model", "x509"},
+    "runtime": {"workerd", "proof", "model", "findings"},
+    "private": {"findings"},
+    "views": {"records", "reports", "takeover", "plan", "proof", "model", "findings", "desired"},
+    "records": {"plan", "model", "findings"},
+    "reports": {"plan", "model", "x509", "findings"},
+    "takeover": {"plan", "model", "x509", "findings", "desired", "wrangler", "syntax"},
+    "plan": {"model", "x509", "findings"},
+    "workerd": {"proof", "model", "x509", "findings"},
+    "proof": {"model", "x509", "findings"},
+    "desired": {"model", "findings", "syntax"},
+    "wrangler": {"model", "findings", "syntax"},
+    "model": {"x509", "findings"},
+    "x509": {"findings"},
+    "syntax": {"findings"},
+    "findings": set(),
+}
+"""What each room may import, from the top of the house to its ground: a room never imports one above it."""
+LOOSE = {"__init__", "__main__", "version"}
+"""The only modules outside of a room; every room may ask for the version."""
+PURE = {
+    *("views", "records", "reports", "takeover", "plan", "proof", "model", "x509", "findings"),
+    *("desired", "wrangler", "syntax", "workerd"),
+}
+EFFECTS = {"os", "socket", "subprocess", "sqlite3", "httpx", "tempfile", "shutil", "logging", "random", "secrets"}
+
+
+def modules(room: str) -> Iterator[Path]:
+    """The files of a room."""
+    return (ROOT / room).rglob("*.py")
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Every module that a file imports, inside of functions too."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module == "reconciler":
+            yield from (f"reconciler.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, path  # a relative import would hide its room
+            yield node.module or ""
+
+
+def room_of(module: str) -> str | None:
+    """The room of a module of ours, None for everybody else's."""
+    parts = module.split(".")
+    return parts[1] if parts[0] == "reconciler" and len(parts) > 1 else None
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_rooms_below_it(room: str) -> None:
+    """Edges do not import each other; what is pure imports nothing but what is pure."""
+    below = list(ROOMS)[list(ROOMS).index(room) + 1 :]
+    assert ROOMS[room] <= set(below)
+    for path in modules(room):
+        rooms = {name for module in imported(path) if (name := room_of(module)) is not None}
+        assert rooms - {room, "version"} <= ROOMS[room], path
+
+
+def test_every_arrow_that_a_room_may_have_is_there() -> None:
+    """The table is what the house is, not what it might become."""
+    for room, allowed in ROOMS.items():
+        found = {room_of(module) for path in modules(room) for module in imported(path)}
+        assert allowed <= found, room
+
+
+def test_what_is_pure_imports_only_what_is_pure() -> None:
+    """So that nothing pure reaches an effect by a detour."""
+    for room in PURE:
+        assert ROOMS[room] <= PURE, room
+
+
+@pytest.mark.parametrize("room", sorted(PURE))
+def test_a_pure_room_does_no_io_and_never_asks_for_the_time(room: str) -> None:
+    """No module with effects, no open(), no now()."""
+    for path in modules(room):
+        assert not {module.split(".")[0] for module in imported(path)} & EFFECTS, path
+        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        names = {getattr(call.func, "id", getattr(call.func, "attr", "")) for call in calls}
+        assert not names & {"open", "now", "today", "utcnow", "getenv", "input", "print"}, path
+
+
+def test_every_module_is_in_a_room() -> None:
+    """A new room says what it may import."""
+    assert {path.name for path in ROOT.iterdir() if (path / "__init__.py").exists()} == set(ROOMS)
+    assert {path.stem for path in ROOT.glob("*.py")} == LOOSE
+
+
+def test_only_the_command_line_imports_typer_and_at_its_top_nothing_else_that_is_slow() -> None:
+    """Beside the standard library; everything else is imported by the command that needs it."""
+    for path in ROOT.rglob("*.py"):
+        top = ast.parse(path.read_text()).body
+        names = {
+            module.split(".")[0]
+            for node in top
+            if isinstance(node, (ast.Import, ast.ImportFrom))
+            for module in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names])
+        }
+        if path.parent.name == "cli":
+            assert names - sys.stdlib_module_names <= {"typer", "reconciler"}, path
+        else:
+            assert "typer" not in names, path
+
+
+HEAVY = ("cryptography", "deepdiff", "httpx", "rich", "sqlite3", "tomli", "tomlkit")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "heavy"),
+    [
+        (["--version"], (*HEAVY, "pydantic")),
+        (["--help"], (*HEAVY, "pydantic")),
+        (["plan", "--help"], HEAVY),  # typer itself takes pydantic for the types of some options
+        (["apply", "--help"], HEAVY),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_help_and_version_import_nothing_heavy(arguments: list[str], heavy: tuple[str, ...]) -> None:
+    """What a shell prompt or a completion asks for comes at once."""
+    code = (
+        "import sys; from reconciler.cli import main\n"
+        f"sys.argv = ['mtlsctl', *{arguments!r}]\n"
+        "try: main()\n"
+        f"except SystemExit: print('HEAVY', sorted({set(heavy)!r} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "HEAVY []"

@@ -1,0 +1,259 @@
+"""The pipelines of the examples: well-formed, careful with secrets, and each line of mtlsctl in them works."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+
+from reconciler.cli.root import app
+from reconciler.emulator.access import Permission, Token
+from reconciler.emulator.server import running
+from reconciler.emulator.state import ACCOUNT_ID, State
+from tests.project.test_docs import COMMANDS, arguments_of
+from tests.support.cli import WRANGLER, Project, make_project
+from tests.support.emulated import make_state
+from tests.support.paths import REPOSITORY
+from tests.support.store_contract import SetClock
+
+EXAMPLE = REPOSITORY / "examples/pipelines"
+WORKFLOWS: dict[str, dict[Any, Any]] = {
+    path.name: yaml.safe_load(path.read_text()) for path in sorted(EXAMPLE.glob("*.yml"))
+}
+ids = pytest.mark.parametrize
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of a job, with everything that its environment has."""
+
+    workflow: str
+    job: str
+    text: str
+    environ: dict[str, str]
+
+    @property
+    def lines(self) -> list[str]:
+        """Its lines that run mtlsctl."""
+        return [line for line in self.text.splitlines() if re.match(r"\s*mtlsctl ", line)]
+
+
+def steps() -> Iterator[Step]:
+    """Every step that runs something."""
+    for workflow, content in WORKFLOWS.items():
+        for job, body in content["jobs"].items():
+            shared = {**content.get("env", {}), **body.get("env", {})}
+            for step in body["steps"]:
+                assert ("run" in step) != ("uses" in step), step
+                if "run" in step:
+                    yield Step(workflow, job, step["run"], {**shared, **step.get("env", {})})
+
+
+STEPS = tuple(steps())
+LINES = [(step, line) for step in STEPS for line in step.lines]
+
+
+def given(line: str) -> list[str]:
+    """What mtlsctl is given in a line."""
+    words = arguments_of(line)
+    return words[: words.index(">>")] if ">>" in words else words
+
+
+def test_there_are_three_workflows_with_every_command_that_a_pipeline_needs() -> None:
+    """Else the tests below would have nothing to say."""
+    assert list(WORKFLOWS) == ["apply.yml", "review.yml", "watch.yml"]
+    assert {arguments_of(line)[0] for _, line in LINES} == {
+        "validate",
+        "plan",
+        "show",
+        "apply",
+        "status",
+        "forecast",
+        "drift",
+    }
+
+
+@ids(("step", "line"), LINES, ids=[f"{step.workflow}: {line.strip()}" for step, line in LINES])
+def test_each_line_of_mtlsctl_is_one_that_it_takes(step: Step, line: str) -> None:
+    """Commands, options and their values, as this version has them."""
+    root: Any = typer.main.get_command(app)
+    name, *rest = given(line)
+    assert name in COMMANDS, step
+    context = root.make_context("mtlsctl", [name, *rest])
+    COMMANDS[name].make_context(name, rest, parent=context)
+
+
+def test_jobs_and_outputs_that_are_referred_to_are_there() -> None:
+    """`needs`, and what is asked of it."""
+    for content in WORKFLOWS.values():
+        jobs = content["jobs"]
+        for body in jobs.values():
+            needs = [body["needs"]] if "needs" in body else []
+            assert set(needs) <= jobs.keys()
+            for needed, output in re.findall(r"needs\.([a-z]+)\.outputs\.([a-z]+)", str(body)):
+                assert needed in needs
+                source = jobs[needed]["outputs"][output]
+                (step,) = re.findall(r"steps\.([a-z]+)\.outputs", source)
+                (writes,) = [one["run"] for one in jobs[needed]["steps"] if one.get("id") == step]
+                assert f"{output}=" in writes
+
+
+def test_what_is_written_in_one_step_is_what_another_reads() -> None:
+    """The plan goes from job to job as an artifact, by the same name."""
+    jobs = WORKFLOWS["apply.yml"]["jobs"]
+    (up,) = [step["with"] for step in jobs["plan"]["steps"] if "upload-artifact" in step.get("uses", "")]
+    (down,) = [step["with"] for step in jobs["apply"]["steps"] if "download-artifact" in step.get("uses", "")]
+    assert up["name"] == down["name"]
+    (plan,) = [line for step, line in LINES if step.job == "plan" and step.workflow == "apply.yml"]
+    (apply,) = [line for step, line in LINES if step.job == "apply"]
+    assert shlex.split(plan)[-2:] == ["--out", up["path"]]
+    assert shlex.split(apply)[2] == up["path"]
+
+
+# --- secrets --------------------------------------------------------------------------------------------------------
+
+
+def test_keys_and_the_writing_token_are_in_the_one_step_that_applies() -> None:
+    """Behind the approval, and in the environment of no other command."""
+    for step in STEPS:
+        secrets = set(re.findall(r"secrets\.([A-Z_]+)", " ".join(map(str, step.environ.values()))))
+        if any(line.strip().startswith("mtlsctl apply") for line in step.lines):
+            assert secrets == {"CLOUDFLARE_TOKEN_WRITE", "BILLING_KEY"}
+            assert WORKFLOWS[step.workflow]["jobs"][step.job]["environment"] == "production"
+        else:
+            assert secrets <= {"CLOUDFLARE_TOKEN_READ"}
+    for content in WORKFLOWS.values():
+        assert "secrets" not in str({key: value for key, value in content.items() if key != "jobs"})
+
+
+def test_what_a_fork_may_start_has_no_secret() -> None:
+    """Of a pull request only the job that asks whose it is has one; none runs with the rights of the base branch."""
+    for name, content in WORKFLOWS.items():
+        triggers = content[True]  # YAML 1.1 reads `on` so
+        assert "pull_request_target" not in triggers
+        assert content["permissions"] == {"contents": "read"}
+        for job, body in content["jobs"].items():
+            if "pull_request" in triggers and "secrets." in str(body):
+                assert body["if"] == "github.event.pull_request.head.repo.full_name == github.repository", (name, job)
+
+
+def test_only_the_job_that_commits_may_write_to_the_repository() -> None:
+    """The others leave no token in their checkout either."""
+    for content in WORKFLOWS.values():
+        for job, body in content["jobs"].items():
+            (checkout,) = [step for step in body["steps"] if step.get("uses", "").startswith("actions/checkout@")]
+            if job == "apply":
+                assert body["permissions"] == {"contents": "write"}
+            else:
+                assert "permissions" not in body
+                assert checkout["with"] == {"persist-credentials": False}
+
+
+# --- as a run -------------------------------------------------------------------------------------------------------
+
+MTLS = f"""\
+version = 1
+stack = "payments"
+policy.grace = "0s"
+
+[store]
+kind = "cloudflare"
+account_id = "{ACCOUNT_ID}"
+
+[certificates.billing]
+certificate = "certs/billing.pem"
+private_key = {{ env = "BILLING_KEY" }}
+
+[workers.checkout]
+config = "wrangler.toml"
+deployed = false
+
+[workers.checkout.bindings]
+BILLING = "billing"
+"""
+
+PERMISSIONS = {
+    name: frozenset(map(Permission, re.findall(r"`([A-Z][^`_]+)`", line)))
+    for line in (EXAMPLE / "README.md").read_text().splitlines()
+    for name in re.findall(r"^\| `(CLOUDFLARE_TOKEN_[A-Z]+)` \|", line)
+}
+"""What the README says that each token needs."""
+
+
+@pytest.fixture
+def state() -> State:
+    """An emulator that knows the two tokens of the README, and no other."""
+    made = make_state(SetClock())
+    for name, permissions in PERMISSIONS.items():
+        made.access.tokens[name] = Token(permissions)
+    return made
+
+
+@pytest.fixture
+def project(state: State, tmp_path: Path) -> Iterator[Project]:
+    """A project of that account."""
+    made = make_project(tmp_path, MTLS, WRANGLER)
+    with running(state) as url:
+        made.environ["CLOUDFLARE_API_BASE_URL"] = url
+        yield made
+
+
+def run_workflow(project: Project, workflow: str) -> list[int]:
+    """Its lines of mtlsctl in their order, each with what its step's environment has; the exit codes."""
+    codes: list[int] = []
+    key, environ = project.environ["BILLING_KEY"], dict(project.environ)
+    for step, line in LINES:
+        if step.workflow != workflow:
+            continue
+        project.environ = {"CLOUDFLARE_API_BASE_URL": environ["CLOUDFLARE_API_BASE_URL"]}
+        for name, value in step.environ.items():
+            for secret in re.findall(r"secrets\.([A-Z_]+)", value):
+                project.environ[name] = key if secret == "BILLING_KEY" else secret
+        result = project.run(*given(line))
+        codes.append(result.code)
+        assert "error[" not in result.out + result.err, result
+    project.environ = environ
+    return codes
+
+
+def test_the_workflows_do_what_they_say_with_the_permissions_of_the_readme(project: Project) -> None:
+    """Review, apply, watch; the tokens may what the README says, and not more."""
+    assert {name: len(permissions) for name, permissions in PERMISSIONS.items()} == {
+        "CLOUDFLARE_TOKEN_READ": 3,
+        "CLOUDFLARE_TOKEN_WRITE": 3,
+    }
+    assert set(run_workflow(project, "review.yml")) == {0}
+    before = project.read("wrangler.toml")
+    assert run_workflow(project, "apply.yml") == [0, 0]
+    assert project.read("wrangler.toml") != before
+    assert set(run_workflow(project, "watch.yml")) == {0}
+    assert "mtlsctl_certificate_stored" in project.read("mtlsctl.prom")
+    assert run_workflow(project, "apply.yml") == [0, 0]
+    assert '"changes": []' in project.read("plan.json")
+
+
+def test_a_renewal_goes_through_and_the_daily_run_retires_the_old_entry(project: Project, state: State) -> None:
+    """With tokens that may what the README says; one permission less, and it stays."""
+    run_workflow(project, "apply.yml")
+    state.clock.time += timedelta(days=1)  # type: ignore[attr-defined]
+    project.certificate("billing", 2)
+    for permissions, left in ((PERMISSIONS["CLOUDFLARE_TOKEN_READ"] - {Permission.HYPERDRIVE_READ}, 2), (None, 1)):
+        state.access.tokens["CLOUDFLARE_TOKEN_READ"] = Token(permissions or PERMISSIONS["CLOUDFLARE_TOKEN_READ"])
+        assert run_workflow(project, "apply.yml") == [0, 0]
+        assert run_workflow(project, "apply.yml") == [0, 0]
+        assert len(state.account().store.list_entries().entries) == left
+
+
+def test_drift_fails_the_watch(project: Project) -> None:
+    """With 2, after everything else was told."""
+    run_workflow(project, "apply.yml")
+    project.write("wrangler.toml", WRANGLER)
+    assert run_workflow(project, "watch.yml") == [0, 0, 2]

@@ -1,0 +1,250 @@
+"""The history: what a journal's lines say, grouped into runs, as text for a terminal and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import jsonschema
+import pytest
+import typer
+
+from reconciler.cli import history as cli
+from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.model import Action, BindingChange, BindingName, CertificateName, Change, Reason, Upload, WorkerLabel
+from reconciler.plan.outcome import Status, Step
+from reconciler.records.history import HistoryDocument, RunEnd, history_document
+from reconciler.system.journal import Journal, JournalFile, read_journal
+from reconciler.views.json.schemas import all_schemas
+from reconciler.views.text.history import render_history
+from reconciler.views.text.style import PLAIN, Style
+from tests.support.memory import MemoryClock
+from tests.support.worlds import uid
+
+HOSTILE = "\x1b[2J\n::error::x\u202e\u2066\x9b\r\t\x7f\u2028"
+UPLOAD = Upload(CertificateName("billing"), "12" * 32, "payments.billing.121212121212", (Reason.MISSING,))
+
+
+def bind(name: str = "BILLING", config: str = "workers/checkout/wrangler.toml") -> BindingChange:
+    return BindingChange(
+        Action.BIND,
+        WorkerLabel("checkout"),
+        config,
+        None,
+        BindingName(name),
+        (Reason.MISSING,),
+        CertificateName("billing"),
+    )
+
+
+class Past:
+    """Runs that a checkout has seen, an hour apart."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock = MemoryClock()
+        self.count = 0
+
+    def run(
+        self, *steps: Step | Change, exit_code: int | None = 0, interrupted: bool = False, stack: str = "payments"
+    ) -> None:
+        """A run with these steps; a bare change is one that never ended, and so is a run without an exit code."""
+        self.count += 1
+        journal = Journal(JournalFile(self.folder), clock=self.clock, new_run=lambda: f"run-{self.count}")
+        journal.begin(command="apply", stack=stack, plan_digest="sha256:00")
+        for step in steps:
+            journal.started(step.change if isinstance(step, Step) else step)
+            if isinstance(step, Step):
+                journal.finished(step)
+        if exit_code is not None:
+            journal.end(exit_code=exit_code, interrupted=interrupted)
+        self.clock.time += timedelta(hours=1)
+
+    def document(self, limit: int = 20) -> HistoryDocument:
+        return history_document(read_journal(self.folder), limit=limit)
+
+    def text(self, limit: int = 20) -> str:
+        return render_history(self.document(limit), PLAIN)
+
+
+@pytest.fixture
+def past(tmp_path: Path) -> Past:
+    return Past(tmp_path)
+
+
+# --- in words --------------------------------------------------------------------------------------------------------
+
+
+def test_runs_are_shown_newest_first_with_what_they_did(past: Past) -> None:
+    """When, what, how each step ended, and how the run did."""
+    problem = Diagnostic(Severity.ERROR, "file-changed", "it changed meanwhile")
+    past.run(Step(UPLOAD, Status.DONE, entry=uid(1)), Step(bind(), Status.FAILED, problem=problem), exit_code=5)
+    past.run(Step(bind(), Status.DONE, entry=uid(1)))
+    place = "BILLING in workers/checkout/wrangler.toml (top level) = billing"
+    assert past.text() == (
+        f"2026-11-23 13:00:00 UTC  apply payments  done\n"
+        f"  ok: bind {place} -> {uid(1)}\n"
+        f"2026-11-23 12:00:00 UTC  apply payments  failed in part (exit 5)\n"
+        f"  ok: upload billing -> {uid(1)}\n"
+        f"  FAILED: bind {place}: it changed meanwhile [file-changed]\n"
+    )
+
+
+def test_a_killed_run_is_shown_as_one(past: Past) -> None:
+    """With the step that was under way, and what to do about it: nothing special."""
+    past.run(Step(UPLOAD, Status.DONE, entry=uid(1)), bind(), exit_code=None)
+    head, upload, step = past.text().splitlines()
+    assert "never ended: killed, or still running as pid" in head
+    assert "the next apply finishes the job" in head
+    assert upload.startswith("  ok: upload")
+    assert step.startswith("  started, end unknown: bind BILLING")
+    (run,) = past.document().runs
+    assert (run.ended, run.finished, run.exit_code) == (RunEnd.UNFINISHED, None, None)
+
+
+def test_a_run_killed_inside_of_a_line_is_shown_too(past: Past) -> None:
+    """The torn line is mentioned, and harms no other run."""
+    past.run(bind(), exit_code=None)
+    place = past.folder / ".mtlsctl/journal.jsonl"
+    place.write_bytes(place.read_bytes()[:-20])
+    past.run(Step(bind(), Status.DONE))
+    assert [run.ended for run in past.document().runs] == [RunEnd.DONE, RunEnd.UNFINISHED]
+    assert past.text().endswith("  no step was started\n1 line of the journal cut off, where a run was killed\n")
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "interrupted", "ended", "words"),
+    [
+        (0, False, RunEnd.DONE, "  done"),
+        (1, False, RunEnd.FAILED, "failed (exit 1)"),
+        (3, False, RunEnd.BLOCKED, "blocked (exit 3)"),
+        (5, False, RunEnd.PARTIAL, "failed in part (exit 5)"),
+        (130, True, RunEnd.INTERRUPTED, "interrupted (exit 130)"),
+    ],
+)
+def test_how_a_run_ended(past: Past, exit_code: int, interrupted: bool, ended: RunEnd, words: str) -> None:
+    """As its exit code says."""
+    past.run(exit_code=exit_code, interrupted=interrupted)
+    assert past.document().runs[0].ended is ended
+    assert past.text().splitlines()[0].endswith(words)
+
+
+def test_the_newest_are_shown_and_the_others_counted(past: Past) -> None:
+    """Nothing is left out silently."""
+    for _ in range(3):
+        past.run()
+    document = past.document(limit=1)
+    assert ([run.run for run in document.runs], document.more) == (["run-3"], 2)
+    assert past.text(limit=1).endswith("and 2 older runs; see --limit\n")
+
+
+def test_a_run_of_many_steps_is_cut_short(past: Past) -> None:
+    """In text; JSON has them all."""
+    past.run(*(Step(bind(f"B{number}"), Status.DONE) for number in range(25)))
+    assert "  and 5 more steps; see --format json\n" in past.text()
+    assert len(past.document().runs[0].steps) == 25
+
+
+def test_without_a_run_there_is_a_sentence(past: Past) -> None:
+    """Not an empty answer."""
+    assert past.text() == "No runs yet: `mtlsctl apply` writes down what it does.\n"
+
+
+def test_the_clock_may_be_set_back(past: Past) -> None:
+    """The order is that of the lines."""
+    past.run()
+    past.clock.time -= timedelta(days=2)
+    past.run()
+    assert [run.run for run in past.document().runs] == ["run-2", "run-1"]
+
+
+def test_steps_of_a_run_whose_begin_is_lost_are_left_out(past: Past) -> None:
+    """Nothing can be said of them."""
+    past.run(Step(bind(), Status.DONE))
+    place = past.folder / ".mtlsctl/journal.jsonl"
+    place.write_bytes(b"".join(place.read_bytes().splitlines(keepends=True)[1:]))
+    past.run()
+    assert [run.run for run in past.document().runs] == ["run-2"]
+
+
+# --- what others named ------------------------------------------------------------------------------------------------
+
+
+def hostile(past: Past) -> None:
+    problem = Diagnostic(Severity.ERROR, HOSTILE, HOSTILE)
+    change = BindingChange(
+        Action.REBIND,
+        WorkerLabel(HOSTILE),
+        HOSTILE,
+        HOSTILE,
+        BindingName(HOSTILE),
+        (),
+        CertificateName(HOSTILE),
+        before=HOSTILE,
+    )
+    past.run(Step(change, Status.FAILED, problem=problem, note=HOSTILE), bind("::error::"), stack=HOSTILE)
+
+
+@pytest.mark.parametrize("style", [PLAIN, Style(colour=True)], ids=["plain", "coloured"])
+def test_no_name_acts_on_a_terminal_or_a_pipeline(past: Past, style: Style) -> None:
+    """Every line is ours from its first character, and every character of others is visible."""
+    hostile(past)
+    text = render_history(past.document(), style)
+    lines = text.splitlines()
+    assert len(lines) == text.count("\n") == 3
+    for line in lines:
+        assert not line.lstrip().startswith("::")
+        for code in ("1", "2", "31", "32", "33", "33;1", "0"):
+            line = line.replace(f"\x1b[{code}m", "") if style.colour else line
+        assert line.isprintable()
+
+
+def test_json_is_ascii_and_fits_its_schema(past: Past) -> None:
+    """So nothing in it acts either, and other programs can rely on it."""
+    from reconciler import keys
+    from reconciler.records.base import to_json
+
+    hostile(past)
+    past.run(exit_code=None)
+    text = to_json(past.document())
+    assert text.isascii()
+    assert not any(character < " " for character in text.replace("\n", ""))
+    schema = json.loads(all_schemas(keys.KINDS)["history.schema.json"])
+    jsonschema.Draft202012Validator(schema).validate(json.loads(text))
+
+
+# --- the command -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run(past: Past, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """`history` alone, in the folder of the project; gives what it prints."""
+    app = typer.Typer(rich_markup_mode=None)
+    app.callback()(lambda: None)
+    cli.register(app)
+    (past.folder / "mtls.toml").write_text("not even TOML")
+    monkeypatch.chdir(past.folder)
+
+    def run(*arguments: str) -> str:
+        app(["history", *arguments], standalone_mode=False)
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_the_command_prints_text(past: Past, run: Callable[..., str]) -> None:
+    """Whatever mtls.toml says by now: the past is past."""
+    past.run(Step(bind(), Status.DONE))
+    assert run() == past.text()
+
+
+def test_the_command_prints_json_and_writes_it(past: Past, run: Callable[..., str]) -> None:
+    """The same to both."""
+    past.run(Step(bind(), Status.DONE))
+    past.run()
+    out = run("--format", "json", "--limit", "1", "--out", "history.json")
+    document = json.loads(out)
+    assert (document["format"], len(document["runs"]), document["more"]) == ("mtlsctl.history/1", 1, 1)
+    assert (past.folder / "history.json").read_text() == out

@@ -1,0 +1,237 @@
+"""Saved plans: an approval that is compared, never an order that is executed on its word."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.cli import MTLS, WRANGLER, Project, make_project
+
+SECOND = """
+[certificates.ledger]
+certificate = "certs/ledger.pem"
+private_key = { env = "LEDGER_KEY" }
+"""
+TWO = MTLS.replace("[workers.checkout]", SECOND + "\n[workers.checkout]") + 'LEDGER = "ledger"\n'
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """Two certificates, two bindings, and their plan saved as plan.json."""
+    project = make_project(tmp_path, TWO)
+    project.certificate("ledger", 2)
+    assert project.run("plan", "--out", "plan.json").code == 0
+    return project
+
+
+def stored(project: Project) -> list[str]:
+    """The certificates that are in place."""
+    return [item["certificate"] for item in project.run("plan", "--format", "json").json["adopted"]]
+
+
+def test_a_saved_plan_is_applied_without_asking(project: Project) -> None:
+    """The plan was reviewed; no `--yes` is needed."""
+    result = project.run("apply", "plan.json")
+    assert result.code == 0
+    assert "4 done." in result.out
+    assert project.run("plan", "--detailed-exitcode").code == 0
+
+
+def test_a_retried_job_goes_on_with_the_same_plan(project: Project) -> None:
+    """What was done meanwhile may be missing from what is found now."""
+    project.run("apply", "plan.json", "--phase", "upload")
+    assert project.run("apply", "plan.json").code == 0
+    again = project.run("apply", "plan.json")
+    assert (again.code, "No changes" in again.out) == (0, True)
+
+
+def test_a_change_that_the_plan_does_not_have_makes_it_stale_and_changes_nothing(project: Project) -> None:
+    """The certificate was replaced after the review: exit 4."""
+    project.certificate("ledger", 3)
+    result = project.run("apply", "plan.json")
+    assert result.code == 4
+    assert "goes beyond the saved one: upload ledger" in result.err
+    assert stored(project) == []
+    assert project.read("wrangler.toml") == WRANGLER
+
+
+def test_a_file_edited_after_the_review_makes_it_stale(project: Project) -> None:
+    """The id before is part of what was approved."""
+    project.write("wrangler.toml", WRANGLER.replace("<CERTIFICATE_ID>", "something else"))
+    assert project.run("apply", "plan.json").code == 4
+
+
+def test_foreign_entries_other_bytes_and_times_do_not_make_it_stale(project: Project, tmp_path: Path) -> None:
+    """Only the compared parts count."""
+    project.write("wrangler.toml", "# a comment\n" + WRANGLER)
+    other = make_project(tmp_path / "other", MTLS.replace("payments", "shop"))
+    other.certificate("billing", 7)
+    (project.folder / ".mtlsctl").mkdir(mode=0o700)
+    assert other.run("apply", "--yes").code == 0
+    (other.folder / ".mtlsctl/store.db").rename(project.folder / ".mtlsctl/store.db")
+    assert project.run("apply", "plan.json").code == 0
+
+
+def test_what_was_waiting_in_the_plan_stays_waiting(project: Project) -> None:
+    """Its grace may be over by now; nobody approved its end."""
+    project.run("apply", "plan.json")
+    project.certificate("billing", 4)
+    project.run("apply", "--yes")
+    project.run("plan", "--out", "waiting.json")
+    project.write("mtls.toml", TWO + '[policy]\ngrace = "0s"\n')
+    assert project.run("plan", "--format", "json").json["summary"]["retire"] == 1
+    result = project.run("apply", "waiting.json", "--format", "json")
+    assert result.code == 0
+    assert result.json["done"] == []
+    assert [item["condition"] for item in result.json["waiting"]] == ["not-in-plan"]
+
+
+def test_approved_retires_are_carried_out_whatever_else_could_go_by_now(project: Project) -> None:
+    """A plan made with `--allow-deletes` brings its own number."""
+    project.run("apply", "plan.json")
+    for number in (4, 5):
+        project.certificate("billing", number)
+        project.run("apply", "--yes")
+    project.write("mtls.toml", TWO + '[policy]\ngrace = "0s"\nmax_deletes = 0\n')
+    assert project.run("plan", "--allow-deletes", "2", "--out", "deletes.json").code == 0
+    done = project.run("apply", "deletes.json", "--format", "json").json["done"]
+    assert [step["change"]["action"] for step in done] == ["retire", "retire"]
+
+
+def _tamper(edit: Callable[[dict[str, Any]], object]) -> Callable[[str], str]:
+    def apply_to(text: str) -> str:
+        document = json.loads(text)
+        edit(document)
+        return json.dumps(document)
+
+    return apply_to
+
+
+TAMPERED: dict[str, tuple[Callable[[str], str], int, str]] = {
+    "a change is removed": (_tamper(lambda plan: plan["changes"].pop()), 4, "changed after it was saved"),
+    "a binding is renamed": (
+        _tamper(lambda plan: plan["changes"][-1].update(binding="EVIL")),
+        4,
+        "changed after it was saved",
+    ),
+    "the digest is another": (_tamper(lambda plan: plan.update(digest="sha256:0")), 4, "changed after it was saved"),
+    "another stack": (_tamper(lambda plan: plan.update(stack="other")), 4, "for the stack 'other'"),
+    "another store": (_tamper(lambda plan: plan["store"].update(kind="cloudflare")), 4, "cloudflare store"),
+    "an unknown key": (_tamper(lambda plan: plan.update(evil=1)), 1, "not a saved plan"),
+    "another format": (_tamper(lambda plan: plan.update(format="mtlsctl.plan/2")), 1, "not a saved plan"),
+    "an action that does not exist": (_tamper(lambda plan: plan["changes"][0].update(action="rm")), 1, "not a saved"),
+    "half of it": (lambda text: text[: len(text) // 2], 1, "not a saved plan"),
+    "nothing": (lambda _: "", 1, "not a saved plan"),
+    "an array": (lambda _: "[]", 1, "not a saved plan"),
+    "far too deep": (lambda _: "[" * 100_000, 1, "not a saved plan"),
+}
+
+
+@pytest.mark.parametrize("how", TAMPERED)
+def test_a_tampered_plan_executes_nothing(project: Project, how: str) -> None:
+    """Whatever was done to it, nothing of it runs."""
+    tamper, code, said = TAMPERED[how]
+    project.write("plan.json", tamper(project.read("plan.json")))
+    result = project.run("apply", "plan.json")
+    assert result.code == code
+    assert said in result.err
+    assert stored(project) == []
+    assert project.read("wrangler.toml") == WRANGLER
+
+
+def test_a_plan_that_was_forged_whole_is_still_only_compared(project: Project) -> None:
+    """With a right digest for changes of its own invention: what is found now is not among them."""
+    project.run("plan", "--only", "ledger", "--out", "other.json")
+    forged = json.loads(project.read("other.json"))
+    del forged["partial"]
+    project.write("forged.json", json.dumps(forged))
+    result = project.run("apply", "forged.json")
+    assert result.code == 4
+    assert stored(project) == []
+
+
+@pytest.mark.parametrize("option", [["--offline"], ["--at", "2030-01-01"]], ids=" ".join)
+def test_a_plan_for_looking_can_not_be_applied(project: Project, option: list[str]) -> None:
+    """It says which option made it so."""
+    project.run("plan", *option, "--out", "look.json")
+    result = project.run("apply", "look.json")
+    assert result.code == 1
+    assert option[0] in result.err
+    assert stored(project) == []
+
+
+def test_a_partial_plan_applies_that_part_alone(project: Project) -> None:
+    """`--only` is remembered in the plan."""
+    project.run("plan", "--only", "ledger", "--out", "part.json")
+    assert project.run("apply", "part.json").code == 0
+    assert stored(project) == ["ledger"]
+
+
+def test_a_partial_plan_of_a_certificate_that_is_gone_is_stale(project: Project) -> None:
+    """Nobody typed that name now, so it is no wrong use: exit 4."""
+    project.run("plan", "--only", "ledger", "--out", "part.json")
+    project.write("mtls.toml", MTLS)
+    assert project.run("apply", "part.json").code == 4
+
+
+def test_an_approval_covers_a_declared_remote(project: Project) -> None:
+    """Another `remote` is another change."""
+    project.write(
+        "mtls.toml", TWO.replace('BILLING = "billing"', 'BILLING = { certificate = "billing", remote = true }')
+    )
+    result = project.run("apply", "plan.json")
+    assert result.code == 4
+    assert project.read("wrangler.toml") == WRANGLER
+
+
+def test_only_and_a_saved_plan_together_are_wrong_use(project: Project) -> None:
+    """The plan says itself what it is about."""
+    assert project.run("apply", "plan.json", "--only", "ledger").code == 64
+
+
+def test_digest_demands_exactly_that_plan(project: Project) -> None:
+    """A pipeline that passes a digest instead of a file."""
+    digest = json.loads(project.read("plan.json"))["digest"]
+    wrong = project.run("apply", "--yes", "--digest", "sha256:" + "0" * 64)
+    assert (wrong.code, stored(project)) == (4, [])
+    assert project.run("apply", "--yes", "--digest", digest).code == 0
+    assert project.run("apply", "--yes", "--digest", digest).code == 4
+
+
+def test_show_prints_what_plan_printed_and_reads_nothing_else(project: Project, tmp_path: Path) -> None:
+    """Text and JSON, far away from the project."""
+    text = project.run("plan").out
+    saved = project.read("plan.json")
+    away = Project(tmp_path / "away")
+    away.write("plan.json", saved)
+    shown = away.run("show", "plan.json")
+    assert shown.code == 0
+    assert shown.out.startswith(text)
+    assert f"digest: {json.loads(saved)['digest']}" in shown.out
+    assert away.run("show", "plan.json", "--format", "json").out == saved
+
+
+def test_show_of_a_rotation_with_waiting_entries_says_the_same(project: Project) -> None:
+    """Differences, retires, waiting entries and due dates survive being saved."""
+    project.run("apply", "plan.json")
+    project.certificate("billing", 4)
+    project.run("apply", "--yes")
+    project.certificate("ledger", 5)
+    project.write(
+        "mtls.toml", TWO.replace('certificate = "certs/billing.pem"', 'certificate = "certs/billing.pem"\ngrace = "0s"')
+    )
+    printed = project.run("plan", "--out", "plan.json").out
+    assert "retire" in printed
+    assert "waiting" in printed
+    assert project.run("show", "plan.json").out.startswith(printed)
+
+
+def test_a_plan_file_that_is_not_there_is_named(project: Project) -> None:
+    """Exit 1, with the path."""
+    result = project.run("apply", "nope.json")
+    assert result.code == 1
+    assert "nope.json" in result.err

@@ -1,0 +1,169 @@
+"""Which wrangler file is meant: wrangler's search, files that would be taken instead, redirects, code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from reconciler.wrangler.read import read_wrangler
+from tests.support.cli import MTLS, WRANGLER, Project, make_project
+
+JSONC = """\
+{
+  // the Worker
+  "name": "checkout",
+  "mtls_certificates": [{ "binding": "BILLING", "certificate_id": "" }],
+}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A project whose git root is the folder, its Worker in a folder of its own."""
+    project = make_project(tmp_path, MTLS.replace('"wrangler.toml"', '"workers/checkout"'))
+    (tmp_path / "wrangler.toml").unlink()
+    (tmp_path / ".git").mkdir()
+    project.write("workers/checkout/wrangler.toml", WRANGLER)
+    return project
+
+
+def changed(project: Project) -> list[str]:
+    """The files that a plan would change."""
+    return sorted({change["config"] for change in project.run("plan", "--format", "json").json["changes"][1:]})
+
+
+def codes(project: Project) -> list[str]:
+    """What a plan has to say."""
+    found = project.run("plan", "--format", "json").json["diagnostics"]
+    return [problem["code"] for problem in found if problem["code"] != "chain-incomplete"]
+
+
+def test_a_folder_means_the_file_that_wrangler_finds_there(project: Project) -> None:
+    """Found, planned, written."""
+    assert changed(project) == ["workers/checkout/wrangler.toml"]
+    assert project.run("apply", "--yes").code == 0
+    assert "10ca1000-" in project.read("workers/checkout/wrangler.toml")
+
+
+def test_in_one_folder_json_comes_before_jsonc_before_toml(project: Project) -> None:
+    """As wrangler searches."""
+    project.write("workers/checkout/wrangler.jsonc", JSONC)
+    assert changed(project) == ["workers/checkout/wrangler.jsonc"]
+    project.write("workers/checkout/wrangler.json", JSONC)
+    assert changed(project) == ["workers/checkout/wrangler.json"]
+
+
+def test_a_wrangler_json_in_a_folder_above_comes_before_a_toml_here(project: Project) -> None:
+    """wrangler searches each name all the way up before the next name."""
+    project.write("wrangler.json", JSONC)
+    assert changed(project) == ["wrangler.json"]
+
+
+def test_the_search_ends_at_the_git_root(project: Project) -> None:
+    """What lies above is another project's."""
+    nested = Project(project.folder / "nested", project.environ)
+    nested.write("mtls.toml", project.read("mtls.toml"))
+    nested.write("certs/billing.pem", project.read("certs/billing.pem"))
+    nested.write("workers/checkout/src/index.js", "")
+    (nested.folder / ".git").mkdir()
+    project.write("wrangler.toml", WRANGLER)
+    result = nested.run("plan")
+    assert result.code == 1
+    assert "wrangler finds no configuration in workers/checkout or above" in result.err
+    assert "mtls.toml:9:" in result.err
+
+
+def test_a_file_that_wrangler_would_take_instead_is_a_finding(project: Project) -> None:
+    """The named file is edited all the same."""
+    project.write("mtls.toml", MTLS.replace('"wrangler.toml"', '"workers/checkout/wrangler.toml"'))
+    assert codes(project) == []
+    project.write("wrangler.jsonc", JSONC)
+    assert codes(project) == ["config-shadowed"]
+    assert "takes wrangler.jsonc instead" in project.run("plan").out
+    assert changed(project) == ["workers/checkout/wrangler.toml"]
+
+
+def test_a_file_of_another_name_is_shadowed_by_nothing(project: Project) -> None:
+    """It is only ever used with `-c`."""
+    project.write("mtls.toml", MTLS.replace('"wrangler.toml"', '"workers/checkout/wrangler.live.toml"'))
+    project.write("workers/checkout/wrangler.live.toml", WRANGLER)
+    project.write("wrangler.json", JSONC)
+    assert codes(project) == []
+
+
+def test_a_configuration_in_code_is_said_to_be_out_of_reach(project: Project) -> None:
+    """Not ignored."""
+    project.write("workers/checkout/cloudflare.config.ts", "export default {}")
+    assert codes(project) == ["config-in-code"]
+
+
+def redirect(project: Project, target: str, text: str) -> None:
+    """What a build tool leaves."""
+    project.write("workers/checkout/.wrangler/deploy/config.json", json.dumps({"configPath": f"../../{target}"}))
+    project.write(f"workers/checkout/{target}", text)
+
+
+def test_a_redirect_edits_the_users_file_and_asks_for_a_rebuild(project: Project) -> None:
+    """Until the build has the id."""
+    redirect(project, "dist/wrangler.json", '{"name": "checkout"}')
+    assert codes(project) == ["rebuild-needed"]
+    assert project.run("apply", "--yes").code == 0
+    assert project.read("workers/checkout/dist/wrangler.json") == '{"name": "checkout"}'
+    assert codes(project) == ["rebuild-needed"]
+    file = read_wrangler("x.toml", (project.folder / "workers/checkout/wrangler.toml").read_bytes())
+    (found,) = file.environments[None].bindings
+    built = {"mtls_certificates": [{"binding": found.binding, "certificate_id": found.certificate_id}]}
+    redirect(project, "dist/wrangler.json", json.dumps(built))
+    assert codes(project) == []
+
+
+def test_a_file_that_a_build_made_is_refused(project: Project) -> None:
+    """The next build would overwrite it."""
+    redirect(project, "dist/wrangler.json", JSONC)
+    project.write("mtls.toml", MTLS.replace('"wrangler.toml"', '"workers/checkout/dist/wrangler.json"'))
+    result = project.run("plan")
+    assert result.code == 1
+    assert "config-generated" in result.err
+    assert "name the file that the build reads" in result.err
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"configPath": 1}', "[" * 9000, '{"configPath": "../../nope.json"}'])
+def test_a_redirect_that_leads_nowhere_stops_nothing(project: Project, text: str) -> None:
+    """It is a build tool's file; at most a rebuild is asked for."""
+    project.write("workers/checkout/.wrangler/deploy/config.json", text)
+    assert set(codes(project)) <= {"rebuild-needed"}
+
+
+def test_one_file_by_two_paths_can_not_declare_an_environment_twice(project: Project) -> None:
+    """Through a folder, through a link: one file."""
+    (project.folder / "alias").symlink_to("workers/checkout")
+    again = '\n[workers.again]\nconfig = "alias/wrangler.toml"\n[workers.again.bindings]\nBILLING = "billing"\n'
+    project.write("mtls.toml", project.read("mtls.toml") + again)
+    result = project.run("plan")
+    assert result.code == 1
+    assert "environment-declared-twice" in result.err
+
+
+def test_the_account_of_the_environment_is_compared_with_each_declared_one(project: Project) -> None:
+    """The file beats the variable, so an environment of another account can't take these ids."""
+    mtls = project.read("mtls.toml") + '[store]\nkind = "cloudflare"\n'
+    project.write("mtls.toml", mtls)
+    project.write("workers/checkout/wrangler.toml", f'account_id = "{"f" * 32}"\n' + WRANGLER)
+    project.environ["CLOUDFLARE_ACCOUNT_ID"] = "0" * 32
+    result = project.run("plan", "--offline")
+    assert result.code == 1
+    assert "account-differs" in result.out
+
+
+def test_previews_and_pages_are_read_from_every_format() -> None:
+    """The same facts, whatever the format."""
+    text = (
+        b'{"previews": {"mtls_certificates": [{"binding": "A", "certificate_id": "1"}]}, "pages_build_output_dir": "x"}'
+    )
+    toml = b'pages_build_output_dir = "x"\n[[previews.mtls_certificates]]\nbinding = "A"\ncertificate_id = "1"\n'
+    for path, data in (("wrangler.jsonc", text), ("wrangler.toml", toml)):
+        file = read_wrangler(path, data)
+        assert file.pages
+        assert [found.certificate_id for found in file.previews or ()] == ["1"]

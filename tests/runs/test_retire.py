@@ -1,0 +1,156 @@
+"""`mtlsctl retire`: a leaked key's old entry goes now; nothing but the grace is skipped."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from reconciler.model import Condition
+from reconciler.plan.outcome import Status
+from reconciler.runs.apply import apply
+from reconciler.runs.plan import PlanRequest, plan
+from reconciler.runs.project import open_project
+from tests.support.cli import MTLS, Project, make_project
+
+
+class Nobody:
+    """Watches nothing."""
+
+    def started(self, change: object) -> None:
+        pass
+
+    def finished(self, step: object) -> None:
+        pass
+
+
+ID = re.compile(r"10ca1000-[0-9a-f-]{27}")
+
+
+@pytest.fixture
+def rotated(tmp_path: Path) -> Project:
+    """A rotated certificate, its old entry waiting for its grace."""
+    project = make_project(tmp_path)
+    project.run("apply", "--yes")
+    project.certificate("billing", 2)
+    assert project.run("apply", "--yes").code == 0
+    return project
+
+
+def waiting(project: Project) -> list[dict[str, str]]:
+    """What waits."""
+    found: list[dict[str, str]] = project.run("plan", "--format", "json").json["waiting"]
+    return found
+
+
+def test_now_skips_the_grace(rotated: Project) -> None:
+    """The old entry is gone, the current one and its binding stay."""
+    bound = rotated.read("wrangler.toml")
+    result = rotated.run("retire", "billing", "--now", "--yes")
+    assert result.code == 0
+    assert waiting(rotated) == []
+    assert rotated.read("wrangler.toml") == bound
+    assert rotated.run("plan", "--detailed-exitcode").code == 0
+
+
+def test_an_entry_is_named_by_its_id_too(rotated: Project) -> None:
+    """One of several old entries."""
+    (old,) = waiting(rotated)
+    assert rotated.run("retire", old["entry"], "--now", "--yes").code == 0
+    assert waiting(rotated) == []
+
+
+def test_without_now_the_grace_holds_and_the_hint_names_now(rotated: Project) -> None:
+    """Blocked: exit 3."""
+    result = rotated.run("retire", "billing", "--yes")
+    assert result.code == 3
+    assert "its grace is not over" in result.err
+    assert "--now" in result.err
+    assert len(waiting(rotated)) == 1
+
+
+def test_now_skips_nothing_else_a_binding_that_is_still_there_keeps_it(rotated: Project) -> None:
+    """The old id stands in a file again: kept, whoever asks."""
+    (old,) = waiting(rotated)
+    current = ID.findall(rotated.read("wrangler.toml"))[0]
+    rotated.write("wrangler.toml", rotated.read("wrangler.toml").replace(current, old["entry"]))
+    result = rotated.run("retire", "billing", "--now", "--yes")
+    assert result.code == 3
+    assert "binding" in result.err
+    assert len(waiting(rotated)) == 1
+
+
+def test_now_skips_nothing_else_another_file_that_names_it_keeps_it(rotated: Project) -> None:
+    """A wrangler file that nothing declares."""
+    (old,) = waiting(rotated)
+    rotated.write("apps/other/wrangler.jsonc", f'{{ "x": "{old["entry"]}" }}')
+    result = rotated.run("retire", "billing", "--now", "--yes")
+    assert result.code == 3
+    assert "apps/other/wrangler.jsonc" in result.err
+
+
+def test_the_current_entry_is_never_retired(rotated: Project) -> None:
+    """By name there is nothing else, by id it is refused."""
+    current = ID.findall(rotated.read("wrangler.toml"))[0]
+    rotated.run("retire", "billing", "--now", "--yes")
+    for name in ("billing", current):
+        result = rotated.run("retire", name, "--now", "--yes")
+        assert result.code == 3
+        assert "nothing to retire" in result.err
+
+
+def test_an_orphan_needs_prune_still(rotated: Project) -> None:
+    """`--now` is about the grace alone."""
+    rotated.write("mtls.toml", 'version = 1\nstack = "payments"\n')
+    result = rotated.run("retire", "billing", "--now", "--yes")
+    assert result.code == 3
+    assert "prune" in result.err
+
+
+def test_what_changed_while_the_plan_was_looked_at_keeps_an_entry(
+    rotated: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old certificate is declared again between the plan and the delete: it stays."""
+    monkeypatch.chdir(rotated.folder)
+    project = open_project(None, cwd=rotated.folder, environ={})
+    planned = plan(project, PlanRequest(retire="billing", skip_grace=True))
+    assert len(planned.plan.changes) == 1
+    rotated.certificate("billing", 1)
+    outcome = apply(project, planned, Nobody())
+    assert [wait.condition for wait in outcome.waiting] == [Condition.CHANGED_MEANWHILE]
+    assert len(outcome.of(Status.DONE)) == 0
+
+
+def test_an_entry_that_somebody_else_retired_meanwhile_is_done(rotated: Project) -> None:
+    """Gone is what was wanted; it does not wait for anything."""
+    project = open_project(None, cwd=rotated.folder, environ={})
+    planned = plan(project, PlanRequest(retire="billing", skip_grace=True))
+    rotated.run("retire", "billing", "--now", "--yes")
+    outcome = apply(project, planned, Nobody())
+    assert [(step.status, step.note) for step in outcome.steps] == [(Status.DONE, "it was gone already")]
+
+
+def test_an_unknown_name_is_wrong_use(rotated: Project) -> None:
+    """64."""
+    assert rotated.run("retire", "biling", "--now", "--yes").code == 64
+
+
+def test_without_a_terminal_it_wants_yes(rotated: Project) -> None:
+    """Like apply."""
+    assert rotated.run("retire", "billing", "--now").code == 64
+    assert len(waiting(rotated)) == 1
+
+
+def test_max_deletes_holds(rotated: Project) -> None:
+    """And `--allow-deletes` is there."""
+    rotated.write("mtls.toml", MTLS + "[policy]\nmax_deletes = 0\n")
+    assert rotated.run("retire", "billing", "--now", "--yes").code == 3
+    assert rotated.run("retire", "billing", "--now", "--yes", "--allow-deletes", "1").code == 0
+
+
+def test_the_journal_names_the_command(rotated: Project) -> None:
+    """History tells a retire from an apply."""
+    rotated.run("retire", "billing", "--now", "--yes")
+    runs = rotated.run("history", "--format", "json").json["runs"]
+    assert [run["command"] for run in runs] == ["retire", "apply", "apply"]

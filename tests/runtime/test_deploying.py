@@ -1,0 +1,188 @@
+"""Running wrangler for a deploy, with a script in its place that does what it should not: nothing hangs or leaks."""
+
+from __future__ import annotations
+
+import base64
+import os
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from reconciler.findings.errors import DeployError
+from reconciler.findings.secrets import HIDDEN
+from reconciler.runtime.deploying import WranglerRoller
+from tests.support.store_contract import LEAVES
+
+TOKEN = "cfut_0123456789abcdefghijklmnopqrstuvwxyz"
+KEY = LEAVES[0].key_pem.decode()
+
+
+@dataclass
+class Site:
+    """A folder with a script in wrangler's place."""
+
+    folder: Path
+    environ: dict[str, str] = field(default_factory=dict)
+
+    def roller(self, script: str, *, longest_s: float = 60.0, pauses_s: tuple[float, ...] = ()) -> WranglerRoller:
+        path = self.folder / "wrangler.sh"
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o700)
+        environ = {"PATH": os.defpath, "MTLSCTL_WRANGLER": str(path), "CLOUDFLARE_API_TOKEN": TOKEN, **self.environ}
+        withheld = frozenset({"BILLING_KEY"})
+        return WranglerRoller(self.folder, self.folder, environ, withheld, "a" * 32, longest_s, pauses_s)
+
+    def deploy(self, script: str, **more: float) -> str | None:
+        return self.roller(script, **more).deploy("wrangler.toml", None, "shop")  # type: ignore[arg-type]
+
+    def fails(self, script: str, **more: float) -> DeployError:
+        with pytest.raises(DeployError) as caught:
+            self.deploy(script, **more)
+        return caught.value
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    return Site(tmp_path)
+
+
+def test_the_version_is_read_from_the_output_file(site: Site) -> None:
+    """Its last event of a deploy counts; lines that are none do not matter."""
+    told = '{"type":"deploy","version_id":"%s"}'
+    lines = [told % "v1", told % "v2", "{", "[1]", '{"type":"deploy","version_id":7}', '{"type":"deploy"}']
+    assert site.deploy("\n".join(f"echo '{line}' >> $WRANGLER_OUTPUT_FILE_PATH" for line in lines)) == "v2"
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        ":",
+        "head -c 900000 /dev/zero | tr '\\0' '[' > $WRANGLER_OUTPUT_FILE_PATH",
+        "head -c 5000000 /dev/zero > $WRANGLER_OUTPUT_FILE_PATH",
+        "mkdir $WRANGLER_OUTPUT_FILE_PATH",
+        "head -c 5000000 /dev/zero | tr '\\0' 'x'",
+    ],
+    ids=["nothing", "endless nesting", "5 MB of nothing", "a folder", "5 MB on one line"],
+)
+def test_an_output_that_is_no_output_tells_no_version(site: Site, script: str) -> None:
+    """And is no error: what serves is looked at anyway."""
+    assert site.deploy(script) is None
+
+
+def test_a_program_that_hangs_is_ended(site: Site) -> None:
+    """With all that it has started; what it said last is told."""
+    error = site.fails("echo building for ever; sleep 600 & wait", longest_s=0.5)
+    assert "did not end within" in error.message
+
+
+def test_giving_up_ends_what_is_under_way_in_any_thread(site: Site) -> None:
+    """Whoever interrupts a run does not wait for wrangler; nothing of it is left."""
+    fifo = site.folder / "fifo"
+    os.mkfifo(fifo)
+    roller = site.roller(f"exec 5>{fifo}; echo begun >&5; sleep 600 & wait")
+    ended: list[DeployError] = []
+
+    def deploy() -> None:
+        try:
+            roller.deploy("wrangler.toml", None, "shop")
+        except DeployError as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=deploy, daemon=True)
+    thread.start()
+    with fifo.open() as pipe:  # ends when the last process that holds it has ended
+        assert pipe.readline() == "begun\n"
+        roller.give_up()
+        assert pipe.read() == ""
+    thread.join(60)
+    assert len(ended) == 1
+    assert list((site.folder / "tmp").iterdir()) == []
+
+
+def test_nothing_begins_after_giving_up(site: Site) -> None:
+    """What waited in a queue ends at once."""
+    roller = site.roller("sleep 600 & wait")
+    roller.give_up()
+    with pytest.raises(DeployError):
+        roller.deploy("wrangler.toml", None, "shop")
+
+
+def test_a_secret_in_its_words_is_not_quoted(site: Site) -> None:
+    """Neither the token nor a key that the build got hold of, nor a part of either."""
+    site.environ["BILLING_KEY"] = KEY
+    (site.folder / "key.pem").write_text(KEY)
+    leaks = ("echo token $CLOUDFLARE_API_TOKEN", "tail -n 2 key.pem", f"echo '{TOKEN[5:25]}'")
+    error = site.fails("; ".join(("echo '[ERROR] Build failed'", *leaks, "exit 1")))
+    assert error.message.count(HIDDEN) >= 2
+    assert "Build failed" in error.message
+    assert TOKEN[5:25] not in error.message
+    assert not any(line in error.message for line in KEY.splitlines())
+
+
+def test_its_words_are_cut_to_what_one_reads(site: Site) -> None:
+    """A bundler may print a whole module as one line."""
+    error = site.fails("echo '[ERROR] Build failed'; head -c 300000 /dev/zero | tr '\\0' 'x'; exit 1")
+    assert "Build failed" in error.message
+    assert len(error.message) < 2000
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("BILLING_KEY", "declared"),
+        ("OTHER", KEY),
+        ("OTHER", KEY.replace("\n", "\\n")),
+        ("OTHER", base64.b64encode(KEY.encode()).decode()),
+        ("CLOUDFLARE_API_KEY", "global"),
+        ("CF_EMAIL", "a@example.com"),
+        ("CLOUDFLARE_ENV", "staging"),
+        ("WRANGLER_CI_MATCH_TAG", "tag"),
+        ("WRANGLER_OUTPUT_FILE_DIRECTORY", "somewhere"),
+    ],
+)
+def test_what_is_no_business_of_a_build_is_withheld(site: Site, name: str, value: str) -> None:
+    """Private keys under whatever name, other ways into the account, and what would lead to another Worker."""
+    site.environ[name] = value
+    assert site.deploy(f'test -z "${{{name}+set}}"') is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CERTIFICATE", LEAVES[0].certificate_pem.decode()),
+        ("CERTIFICATE", base64.b64encode(LEAVES[0].certificate_pem).decode()),
+        ("NODE_OPTIONS", "--max-old-space-size=1"),
+    ],
+)
+def test_what_a_build_may_need_is_passed_on(site: Site, name: str, value: str) -> None:
+    """Everything else."""
+    site.environ[name] = value
+    assert site.deploy(f'test -n "${{{name}+set}}"') is None
+
+
+def test_whatever_a_ci_system_calls_the_worker_the_one_that_was_decided_on_is_deployed(site: Site) -> None:
+    """Workers Builds would have wrangler deploy under the name of the Worker that the repository is connected to."""
+    site.environ["WRANGLER_CI_OVERRIDE_NAME"] = "another"
+    assert site.deploy('test "$WRANGLER_CI_OVERRIDE_NAME" = shop') is None
+
+
+def test_an_upload_that_workers_have_not_seen_yet_is_waited_for(site: Site) -> None:
+    """100143 a moment after an upload is a lag; the third attempt meets it no more."""
+    count = site.folder / "count"
+    script = f"echo x >> {count}; test $(wc -l < {count}) -ge 3 || {{ echo 'not found. [code: 100143]'; exit 1; }}"
+    assert site.deploy(script, pauses_s=(0.0, 0.0, 0.0)) is None  # type: ignore[arg-type]
+
+
+def test_what_workers_never_see_fails_and_says_so(site: Site) -> None:
+    """After the last pause; any other error is told at once."""
+    count = site.folder / "count"
+    error = site.fails(f"echo x >> {count}; echo 'not found. [code: 100143]'; exit 1", pauses_s=(0.0,))  # type: ignore[arg-type]
+    assert "100143" in error.message
+    assert "a moment" in str(error.hint)
+    assert count.read_text() == "x\nx\n"
+    site.fails(f"echo x >> {count}; exit 1", pauses_s=(0.0,))  # type: ignore[arg-type]
+    assert count.read_text() == "x\nx\nx\n"

@@ -1,0 +1,257 @@
+"""How many calls whole runs make against an account, to the last one, and what the plan says of it beforehand."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from reconciler.emulator.server import running
+from reconciler.emulator.state import ACCOUNT_ID, State
+from reconciler.findings.diagnostics import Severity
+from reconciler.model import EntryId
+from reconciler.model.calls import Calls, count_pages, expect_calls
+from reconciler.plan.outcome import Status
+from reconciler.runs.apply import apply
+from reconciler.runs.plan import PlanRequest, plan
+from reconciler.runs.project import open_project
+from reconciler.stores.cloudflare.look_back import compare
+from reconciler.system.clock import SystemClock
+from tests.runs.test_retire import Nobody
+from tests.support.cli import Project, Result
+from tests.support.cloudflare_server import answer, make_server, make_store
+from tests.support.emulated import TOKEN, make_state
+from tests.support.memory import MemoryClock
+from tests.support.store_contract import LEAVES, leaf
+
+COUNT = 60
+PAGES = 2
+"""Of so many certificates."""
+CERTIFICATES = "/mtls_certificates"
+
+
+@dataclass
+class Account:
+    """A project on an emulated account that counts what it is asked."""
+
+    project: Project
+    state: State
+
+    def run(self, *arguments: str) -> Result:
+        """A run, counted alone."""
+        self.state.calls.clear()
+        return self.project.run(*arguments)
+
+    @property
+    def calls(self) -> Counter[str]:
+        """Of the last run: `list`, `associations`, `live`, else the method."""
+        return Counter(map(self._kind, self.state.calls))
+
+    @staticmethod
+    def _kind(call: object) -> str:
+        path, method = getattr(call, "path", ""), getattr(call, "method", "")
+        if CERTIFICATES not in path:
+            return "live"
+        if path.endswith(CERTIFICATES) and method == "GET":
+            return "list"
+        return "associations" if path.endswith("/associations") else str(method)
+
+    def declare(self, count: int, *, first: int = 1, policy: str = "") -> None:
+        """So many certificates; the number-th has the content of the `first` + number-th leaf."""
+        lines = [f'version = 1\nstack = "payments"\n[store]\nkind = "cloudflare"\n[policy]\n{policy}']
+        for number in range(count):
+            name = f"c{number:03}"
+            self.project.certificate(name, first + number)
+            lines.append(f'[certificates.{name}]\ncertificate = "certs/{name}.pem"')
+            lines.append(f'private_key = {{ env = "{name.upper()}_KEY" }}')
+        self.project.write("mtls.toml", "\n".join(lines) + "\n")
+
+
+@pytest.fixture
+def account(tmp_path: Path) -> Iterator[Account]:
+    state = make_state()
+    state.clock = SystemClock()
+    with running(state) as url:
+        environ = {
+            "CLOUDFLARE_API_BASE_URL": url,
+            "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID,
+            "CLOUDFLARE_API_TOKEN": TOKEN,
+        }
+        yield Account(Project(tmp_path, environ), state)
+
+
+def said(result: Result) -> tuple[int, int]:
+    """What a plan says of its calls."""
+    calls = result.json["calls"]
+    return calls["made"], calls["apply"]
+
+
+# --- whole runs -------------------------------------------------------------------------------------------------------
+
+
+def test_a_first_apply_makes_one_call_each_and_looks_once_at_the_end(account: Account) -> None:
+    """One page of an empty list, an upload each, the pages at the end; the plan says so to the call."""
+    account.declare(COUNT)
+    assert said(account.run("plan", "--format", "json")) == (1, 1 + COUNT + PAGES)
+    assert account.run("apply", "--yes").code == 0
+    assert account.calls == {"list": 1 + PAGES, "POST": COUNT}
+
+
+def test_a_plan_lists_pages_and_nothing_else(account: Account) -> None:
+    """And so does an apply that has nothing to do."""
+    account.declare(COUNT)
+    account.run("apply", "--yes")
+    for command in ("plan", "apply", "status"):
+        assert account.run(command).code == 0
+        assert account.calls == {"list": PAGES}
+    assert "\n2 calls to Cloudflare made.\n" in account.run("plan").out
+
+
+def test_a_retire_lists_once_and_reads_and_deletes_each(account: Account) -> None:
+    """The plan is made once more before the first delete, from a list that is younger than lists lag; and what was
+    deleted is not looked for afterwards. Beside that only what is in use is asked for."""
+    account.declare(COUNT)
+    account.run("apply", "--yes")
+    account.declare(0, policy='prune = true\ngrace = "0s"\nmax_deletes = 100\n')
+    made, expected = said(account.run("plan", "--format", "json"))
+    assert account.run("apply", "--yes").code == 0
+    calls = account.calls
+    assert (calls["list"], calls["GET"], calls["DELETE"]) == (PAGES, COUNT, COUNT)
+    assert made < sum(calls.values()) <= expected
+    assert account.state.account().entries() == ()
+
+
+def test_uploads_and_retires_in_one_run_list_once_more_and_not_twice(account: Account) -> None:
+    """The list before the retires is the look at the end, too: it was read after the last upload."""
+    account.declare(COUNT)
+    account.run("apply", "--yes")
+    account.declare(2, first=COUNT + 1, policy='prune = true\ngrace = "0s"\nmax_deletes = 100\n')
+    assert account.run("apply", "--yes").code == 0
+    assert account.calls["list"] == 2 * PAGES
+    assert account.calls["POST"] == 2
+    assert account.calls["DELETE"] == COUNT - 2
+
+
+@pytest.mark.parametrize(("thought_s", "lists"), [(59, 1), (61, 2)])
+def test_a_list_serves_the_last_look_for_as_long_as_lists_lag(account: Account, thought_s: int, lists: int) -> None:
+    """A person who thinks for longer has the store listed anew."""
+    account.declare(2)
+    account.run("apply", "--yes")
+    account.declare(0, policy='prune = true\ngrace = "0s"\n')
+    clock = MemoryClock(SystemClock().now())
+    real = open_project(None, cwd=account.project.folder, environ=account.project.environ)
+    project = replace(real, clock=clock)
+    account.state.calls.clear()
+    planned = plan(project, PlanRequest())
+    clock.time += timedelta(seconds=thought_s)
+    outcome = apply(project, planned, Nobody())
+    assert len(outcome.of(Status.DONE)) == 2
+    assert account.calls["list"] == lists
+
+
+def test_the_embedded_store_says_nothing_of_calls(tmp_path: Path) -> None:
+    """There is no server."""
+    project = Project(tmp_path)
+    project.write("mtls.toml", 'version = 1\nstack = "payments"\n')
+    assert "calls" not in project.run("plan").out
+    assert "calls" not in project.run("plan", "--format", "json").json
+
+
+def test_a_saved_plan_keeps_what_it_said_of_calls(account: Account) -> None:
+    """`show` tells it, and the digest knows nothing of it."""
+    account.declare(1)
+    account.run("plan", "--out", "plan.json")
+    assert "1 call to Cloudflare made; 3 in all once this is applied." in account.run("show", "plan.json").out
+    assert said(account.run("show", "plan.json", "--format", "json")) == (1, 3)
+    assert account.run("apply", "plan.json").code == 0
+
+
+def test_the_journal_has_each_upload_as_it_began_and_ended(account: Account) -> None:
+    """Though ten went side by side."""
+    account.declare(COUNT)
+    account.run("apply", "--yes")
+    (run,) = account.run("history", "--format", "json").json["runs"]
+    assert len(run["steps"]) == COUNT
+    events = [json.loads(line)["event"] for line in account.project.read(".mtlsctl/journal.jsonl").splitlines()]
+    counts = Counter(events)
+    assert sorted(counts.values()) == [1, 1, COUNT, COUNT]
+
+
+@pytest.mark.parametrize(("entries", "pages"), [(0, 1), (1, 1), (50, 1), (51, 2), (1000, 20)], ids=str)
+def test_the_pages_of_a_list(entries: int, pages: int) -> None:
+    """Fifty entries each; an empty list has one, too."""
+    assert count_pages(entries) == pages
+    assert expect_calls((), made=pages, again=0, entries=entries) == Calls(pages, pages)
+
+
+# --- the look at the end ----------------------------------------------------------------------------------------------
+
+
+def test_a_list_that_lags_is_expected_and_told_once(account: Account) -> None:
+    """A note, no warning; three are asked for by their ids, and the next plan wants nothing."""
+    account.declare(COUNT)
+    account.state.settings.change({"list_lag_s": 3600})
+    result = account.run("apply", "--yes", "--format", "json")
+    assert result.code == 0
+    assert account.calls == {"list": 2, "POST": COUNT, "GET": 3}
+    (found,) = [item for item in result.json["diagnostics"] if item["code"] == "list-lags"]
+    assert (found["severity"], found["message"].split()[0]) == ("info", str(COUNT))
+
+
+def test_an_upload_that_somebody_deleted_is_a_warning() -> None:
+    """It is neither listed nor there by its id."""
+    server = make_server()
+    store = make_store(server)
+    entry = store.upload(leaf(LEAVES[0]))
+    server.store.delete(entry.id)
+    (found,) = store.look_back()
+    assert (found.code, found.severity) == ("upload-gone", Severity.WARNING)
+    assert entry.id in found.message
+
+
+@pytest.mark.parametrize("change", [{"name": "other"}, {"ca": True}, {"type": "gateway_managed"}, {"certificates": ""}])
+def test_an_upload_that_is_listed_otherwise_is_a_warning(change: dict[str, object]) -> None:
+    """Name, kind and content are as the reply said, or it is told."""
+    server = make_server()
+    entry = make_store(server).upload(leaf(LEAVES[0]))
+    listing = replace(server.store.list_entries(), entries=(replace(entry, **change),))  # type: ignore[arg-type]
+    (found,) = compare([entry], listing, lambda _: None)
+    assert (found.code, found.severity) == ("upload-listed-otherwise", Severity.WARNING)
+
+
+def test_a_content_that_two_entries_have_is_a_warning() -> None:
+    """Cloudflare refuses that, and who knows for how long at the same moment."""
+    server = make_server()
+    entry = make_store(server).upload(leaf(LEAVES[0]))
+    other = replace(entry, id=EntryId("another-id"), name="of another run")
+    listing = replace(server.store.list_entries(), entries=(entry, other))
+    (found,) = compare([entry], listing, lambda _: None)
+    assert found.code == "content-twice"
+    assert other.id in found.message
+
+
+def test_a_list_that_can_not_be_read_at_the_end_fails_nothing() -> None:
+    """What was done is done; a warning says what was not looked at."""
+    server = make_server()
+    store = make_store(server)
+    store.upload(leaf(LEAVES[0]))
+    server.fail("GET", *[answer(502)] * 5)
+    (found,) = store.look_back()
+    assert (found.code, found.severity) == ("uploads-unseen", Severity.WARNING)
+
+
+def test_what_changed_nothing_looks_at_nothing() -> None:
+    """Nor after deletes, whose replies say that all is gone."""
+    server = make_server()
+    store = make_store(server)
+    assert store.look_back() == ()
+    entry = server.store.upload(leaf(LEAVES[0]))
+    store.delete(entry.id)
+    before = len(server.calls)
+    assert store.look_back() == ()
+    assert len(server.calls) == before

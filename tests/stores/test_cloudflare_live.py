@@ -1,0 +1,205 @@
+"""What live Workers, and others that use certificates, present: read from the emulated account, never from a mock."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from reconciler.emulator.access import Permission, Token
+from reconciler.emulator.routes import PREFIX
+from reconciler.emulator.state import ACCOUNT_ID, State
+from reconciler.model import Entry, EntryId, Live, LiveQuestion
+from reconciler.stores.cloudflare.access import Access
+from reconciler.stores.cloudflare.client import Client, Time
+from reconciler.stores.cloudflare.reader import CloudflareReader
+from tests.emulator.test_certificates import upload
+from tests.emulator.test_workers import certificate, deploy, multipart, post_version, put
+from tests.support.emulated import TOKEN, DirectTransport, client_of, make_state
+from tests.support.store_contract import LEAVES, SetClock
+
+
+@pytest.fixture
+def state() -> State:
+    return make_state(SetClock())
+
+
+@pytest.fixture
+def api(state: State) -> httpx.Client:
+    return client_of(state)
+
+
+@pytest.fixture
+def ids(api: httpx.Client) -> list[EntryId]:
+    """Three certificates of the account."""
+    return [EntryId(upload(api, leaf)["id"]) for leaf in LEAVES[:3]]
+
+
+def reader_of(state: State) -> CloudflareReader:
+    access = Access(f"http://127.0.0.1{PREFIX}", ACCOUNT_ID, TOKEN, is_loopback=True)
+    clock = SetClock()
+    client = Client(access, Time(now=clock.now, sleep=lambda _: None), transport=DirectTransport(state))
+    return CloudflareReader(client, access.certificates_path, lambda: 0.5)
+
+
+def look(state: State, *targets: str, retiring: tuple[EntryId, ...] = (), back: int = 1, ca: bool = False) -> Live:
+    entries = tuple(Entry(entry_id, ca=ca) for entry_id in retiring)
+    return reader_of(state).live().look(LiveQuestion(targets, entries, back))
+
+
+def presents(live: Live, script: str) -> list[tuple[float | None, dict[str, EntryId]]]:
+    worker = live.workers[script]
+    assert worker is not None
+    return [(version.share, dict(version.bindings)) for version in worker.versions]
+
+
+def test_the_serving_version_counts_and_not_the_latest_upload(
+    state: State, api: httpx.Client, ids: list[EntryId]
+) -> None:
+    """`settings` would show what was uploaded last; traffic meets what is deployed."""
+    put(api, certificate(ids[0]))
+    post_version(api, certificate(ids[1]))
+    assert presents(look(state, "shop"), "shop") == [(100, {"MY_CERT": ids[0]})]
+
+
+def test_both_versions_of_a_gradual_deployment_serve(state: State, api: httpx.Client, ids: list[EntryId]) -> None:
+    """Each with its share."""
+    put(api, certificate(ids[0]))
+    old = api.get("/workers/scripts/shop/deployments").json()["result"]["deployments"][0]["versions"][0]["version_id"]
+    new = post_version(api, certificate(ids[1]))
+    deploy(api, **{old: 90, new: 10})
+    assert sorted(presents(look(state, "shop"), "shop")) == [(10, {"MY_CERT": ids[1]}), (90, {"MY_CERT": ids[0]})]
+
+
+@pytest.mark.parametrize(("back", "seen"), [(0, {2}), (1, {1, 2}), (2, {0, 1, 2})])
+def test_earlier_deployments_are_looked_at_as_far_as_one_may_go_back(
+    state: State, api: httpx.Client, ids: list[EntryId], back: int, seen: set[int]
+) -> None:
+    """And only where something may be retired."""
+    for entry_id in ids:
+        put(api, certificate(entry_id))
+    live = look(state, "shop", retiring=(EntryId("0" * 36),), back=back)
+    assert {ids.index(bindings["MY_CERT"]) for _, bindings in presents(live, "shop")} == seen
+    assert [share for share, _ in presents(live, "shop")] == [100, *[None] * back]
+    assert len(presents(look(state, "shop", back=back), "shop")) == 1
+
+
+def test_a_worker_that_is_not_there_is_known_not_to_be_there(state: State) -> None:
+    """None, and no doubt."""
+    live = look(state, "nobody")
+    assert live.workers == {"nobody": None}
+    assert live.unread == {}
+
+
+def test_only_declared_workers_are_asked_about_unless_something_may_be_retired(
+    state: State, api: httpx.Client, ids: list[EntryId]
+) -> None:
+    """Two calls for one Worker; for a retire every Worker of the account."""
+    put(api, certificate(ids[0]))
+    before = len(state.calls)
+    assert look(state, "nobody").workers == {"nobody": None}
+    assert len(state.calls) - before == 1
+    assert not look(state, "shop").whole
+    assert len(state.calls) - before == 3
+    live = look(state, "nobody", retiring=(ids[1],))
+    assert live.whole
+    assert set(live.workers) == {"nobody", "shop"}
+
+
+def test_a_version_is_read_once_in_a_run(state: State, api: httpx.Client, ids: list[EntryId]) -> None:
+    """It never changes; the second look asks for deployments alone."""
+    put(api, certificate(ids[0]))
+    live = reader_of(state).live()
+    live.look(LiveQuestion(("shop",)))
+    before = len(state.calls)
+    assert live.look(LiveQuestion(("shop",))).workers["shop"] is not None
+    assert len(state.calls) - before == 1
+
+
+@pytest.mark.parametrize(
+    ("missing", "unread", "says"),
+    [
+        (Permission.WORKERS_READ, "shop", "Workers Scripts Read"),
+        (Permission.WORKERS_READ, "the list of Workers", "Workers Scripts Read"),
+        (Permission.HYPERDRIVE_READ, "the list of Hyperdrive configurations", "Hyperdrive Read"),
+        (Permission.ZONE_READ, "the hostname associations", "Zone Read"),
+    ],
+)
+def test_a_missing_permission_is_a_doubt_that_names_it(
+    state: State, api: httpx.Client, ids: list[EntryId], missing: Permission, unread: str, says: str
+) -> None:
+    """Never "nothing presents it"."""
+    put(api, certificate(ids[0]))
+    both = {missing, Permission(missing.replace("Read", "Write"))}
+    state.access.tokens[TOKEN] = Token(frozenset(Permission) - both)
+    live = look(state, "shop", retiring=(ids[1],), ca=True)
+    assert says in live.unread[unread]
+
+
+def test_hyperdrive_configurations_are_users(state: State, api: httpx.Client, ids: list[EntryId]) -> None:
+    """Of leaves and of CAs, by the names of the configurations."""
+    api.post("/hyperdrive/configs", json={"name": "db", "origin": {}, "mtls": {"mtls_certificate_id": ids[0]}})
+    assert look(state, retiring=(ids[0], ids[1])).users == {ids[0]: ("the Hyperdrive configuration db",)}
+
+
+def test_hostnames_of_a_ca_are_users(state: State, api: httpx.Client, ids: list[EntryId]) -> None:
+    """Zone by zone, and only asked for CAs."""
+    url = f"http://emulator{PREFIX}/zones/zone-1/certificate_authorities/hostname_associations"
+    api.put(url, json={"mtls_certificate_id": ids[0], "hostnames": ["a.example", "b.example"]})
+    assert look(state, retiring=(ids[0],), ca=True).users == {ids[0]: ("the hostnames a.example, b.example",)}
+    before = len(state.calls)
+    look(state, retiring=(ids[1],))
+    assert not any("/zones" in call.path for call in list(state.calls)[before:])
+
+
+def test_a_service_that_only_the_associations_name_is_a_user(
+    state: State, api: httpx.Client, ids: list[EntryId]
+) -> None:
+    """Nothing says which part of it; that it does is enough."""
+    put(api, certificate(ids[0]))
+    assert look(state, retiring=(ids[0],)).users == {ids[0]: ("the service workers (active)",)}
+
+
+def test_a_worker_that_was_never_deployed_presents_its_latest_upload(
+    state: State, api: httpx.Client, ids: list[EntryId]
+) -> None:
+    """There is nothing else to go by, and a doubt keeps."""
+    put(api, certificate(ids[0]))
+    next(iter(state.accounts.values())).holders.workers["shop"].deployments.clear()
+    assert presents(look(state, "shop"), "shop") == [(None, {"MY_CERT": ids[0]})]
+
+
+def test_a_reply_without_bindings_is_a_doubt_and_not_an_empty_worker(
+    state: State, api: httpx.Client, ids: list[EntryId]
+) -> None:
+    """Half a version looks as if it presented nothing."""
+    put(api, certificate(ids[0]))
+    worker = next(iter(state.accounts.values())).holders.workers["shop"]
+    del worker.versions[0]["resources"]
+    live = look(state, "shop")
+    assert "shop" in live.unread
+    assert live.workers == {}
+
+
+def test_more_deployments_than_are_listed_are_a_doubt(state: State, api: httpx.Client, ids: list[EntryId]) -> None:
+    """Ten are certain to be listed; who may go back further can't see what is there."""
+    for number in range(10):
+        put(api, certificate(ids[number % 2]))
+    assert look(state, "shop", retiring=(ids[2],), back=9).unread == {}
+    assert "rollback_versions" in look(state, "shop", retiring=(ids[2],), back=10).unread["shop"]
+
+
+def test_the_two_sides_of_a_pages_project_are_told_apart(state: State, api: httpx.Client, ids: list[EntryId]) -> None:
+    """Production is the top level's too."""
+    projects = next(iter(state.accounts.values())).holders.pages
+    sides = {"production": {"mtls_certificates": {"A": {"certificate_id": ids[0]}}}, "preview": {}}
+    projects["site"] = {"name": "site", "production_branch": "main", "deployment_configs": sides}
+    live = look(state, "pages/site/production", "pages/site/preview")
+    assert presents(live, "pages/site/production") == [(100, {"A": ids[0]})]
+    assert presents(live, "pages/site/preview") == [(100, {})]
+
+
+def test_bindings_of_other_kinds_are_left_out(state: State, api: httpx.Client, ids: list[EntryId]) -> None:
+    """Secrets, buckets and the rest are nobody's business here."""
+    files = multipart([certificate(ids[0]), {"type": "secret_text", "name": "S", "text": "canary"}])
+    api.put("/workers/scripts/shop", files=files)
+    assert presents(look(state, "shop"), "shop") == [(100, {"MY_CERT": ids[0]})]

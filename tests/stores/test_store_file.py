@@ -1,0 +1,264 @@
+"""The file of the embedded store: where it is, what it holds, and what is no store."""
+
+from __future__ import annotations
+
+import resource
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+from reconciler.model.errors import StoreError, StoreRefused
+from reconciler.model.ports import NewEntry
+from reconciler.stores import open_reader, open_store
+from reconciler.stores.database import APPLICATION_ID, FileDatabase, MemoryDatabase
+from reconciler.stores.local import LocalStore
+from tests.support.embedded import SETTINGS, on_disk, store_file
+from tests.support.store_contract import LEAVES, UNKNOWN, SetClock, leaf, pem
+
+# --- the file --------------------------------------------------------------------------------------------------------
+
+
+def test_reading_creates_nothing(tmp_path: Path) -> None:
+    """Neither half creates a file before there is something to keep; nor does what is refused."""
+    reader = open_reader(SETTINGS, root=tmp_path, clock=SetClock())
+    store = open_store(SETTINGS, root=tmp_path, clock=SetClock())
+    assert reader.list_entries() == store.list_entries()
+    assert reader.get(UNKNOWN) is None
+    with pytest.raises(StoreRefused):
+        store.delete(UNKNOWN)
+    with pytest.raises(StoreRefused):
+        store.upload(NewEntry("x", ca=False, certificates=pem(LEAVES[0])))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_store_is_for_this_user_and_not_for_git(tmp_path: Path) -> None:
+    """Its folder ignores itself; and one file is left, that can be copied."""
+    on_disk(tmp_path, SetClock()).store.upload(leaf(LEAVES[0]))
+    folder = tmp_path / ".mtlsctl"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE((folder / "store.db").stat().st_mode) == 0o600
+    assert (folder / ".gitignore").read_text() == "*\n"
+    assert sorted(place.name for place in folder.iterdir()) == [".gitignore", "store.db"]
+
+
+def test_a_folder_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
+    """Others keep files in it too."""
+    folder = tmp_path / ".mtlsctl"
+    folder.mkdir(mode=0o755)
+    (folder / ".gitignore").write_text("# mine\n")
+    on_disk(tmp_path, SetClock()).store.upload(leaf(LEAVES[0]))
+    assert (folder / ".gitignore").read_text() == "# mine\n"
+
+
+def test_keys_are_never_in_the_file(tmp_path: Path) -> None:
+    """Not one line of one, stored or refused, in any file of the folder."""
+    store = on_disk(tmp_path, SetClock()).store
+    store.upload(leaf(LEAVES[0]))
+    both = pem(LEAVES[1]) + LEAVES[1].key_pem.decode()
+    with pytest.raises(StoreRefused):
+        store.upload(NewEntry("x", ca=False, certificates=both, key=leaf(LEAVES[1]).key))
+    content = b"".join(place.read_bytes() for place in (tmp_path / ".mtlsctl").iterdir())
+    for issued in LEAVES[:2]:
+        assert not any(line in content for line in issued.key_pem.splitlines())
+
+
+@pytest.mark.parametrize("name", ["a b", "50%", "what?mode=rwc", "a#b", "ü", "%2e%2e", "a'b"])
+def test_any_folder_will_do(tmp_path: Path, name: str) -> None:
+    """SQLite is given the path as a URI; no sign in a folder's name may change what it means."""
+    root = tmp_path / name
+    root.mkdir()
+    entry = on_disk(root, SetClock()).store.upload(leaf(LEAVES[0]))
+    assert on_disk(root, SetClock()).store.get(entry.id) == entry
+    assert [place.name for place in tmp_path.iterdir()] == [name]
+
+
+def test_entries_cannot_be_changed(tmp_path: Path) -> None:
+    """The file itself refuses it."""
+    on_disk(tmp_path, SetClock()).store.upload(leaf(LEAVES[0]))
+    with sql(tmp_path) as connection, pytest.raises(sqlite3.IntegrityError, match="can not be changed"):
+        connection.execute("UPDATE entries SET name = 'other'")
+
+
+# --- files that are no stores ----------------------------------------------------------------------------------------
+
+
+class sql:  # noqa: N801 - reads as a word in a with
+    """The store's file opened with plain SQLite, kept and closed at the end."""
+
+    def __init__(self, root: Path) -> None:
+        (root / ".mtlsctl").mkdir(exist_ok=True)
+        self._connection = sqlite3.connect(root / ".mtlsctl/store.db")
+
+    def __enter__(self) -> sqlite3.Connection:
+        return self._connection
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.commit()
+        self._connection.close()
+
+
+def refused(root: Path) -> StoreError:
+    """The one error that reading, looking up, uploading and deleting all end with."""
+    store = LocalStore(FileDatabase(root, timeout_s=0.05), clock=SetClock())
+    errors = []
+    for use in (
+        store.list_entries,
+        lambda: store.get(UNKNOWN),
+        lambda: store.upload(leaf(LEAVES[1])),
+        lambda: store.delete(UNKNOWN),
+    ):
+        with pytest.raises(StoreError) as caught:
+            use()
+        errors.append(caught.value)
+    assert {error.code for error in errors} == {errors[0].code}
+    assert errors[0].hint
+    assert errors[0].where
+    return errors[0]
+
+
+def test_a_newer_store_is_left_alone(tmp_path: Path) -> None:
+    """The hint is to update, not to repair."""
+    store_file(tmp_path)
+    with sql(tmp_path) as connection:
+        connection.execute("PRAGMA user_version = 2")
+    error = refused(tmp_path)
+    assert (error.code, "newer" in error.message) == ("store-newer", True)
+
+
+def test_a_file_that_is_no_database_is_damaged(tmp_path: Path) -> None:
+    """Whatever is in it, it is not overwritten."""
+    place = store_file(tmp_path)
+    place.write_bytes(b"-----BEGIN something else-----\n" * 100)
+    before = place.read_bytes()
+    assert refused(tmp_path).code == "store-damaged"
+    assert place.read_bytes() == before
+
+
+def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
+    """No table is added to it."""
+    with sql(tmp_path) as connection:
+        connection.execute("CREATE TABLE theirs (x)")
+    assert refused(tmp_path).code == "store-damaged"
+
+
+@pytest.mark.parametrize(
+    "statement", ["CREATE TRIGGER x AFTER INSERT ON entries BEGIN SELECT 1; END", "DROP INDEX entries_by_digest"]
+)
+def test_a_changed_schema_is_not_trusted(tmp_path: Path, statement: str) -> None:
+    """The rules are in the schema: a file with others may come from anyone."""
+    store_file(tmp_path)
+    with sql(tmp_path) as connection:
+        connection.execute(statement)
+    assert refused(tmp_path).code == "store-damaged"
+
+
+@pytest.mark.parametrize("value", ["X'00'", "'yesterday'", "CAST(X'ff' AS TEXT)", "'9999-99-99T00:00:00Z'"])
+def test_a_row_that_makes_no_sense_is_damage(tmp_path: Path, value: str) -> None:
+    """It is said, not passed on and not left out of the list."""
+    store = on_disk(tmp_path, SetClock()).store
+    store.upload(leaf(LEAVES[0]))
+    with sql(tmp_path) as connection:
+        connection.execute(
+            f"INSERT INTO entries SELECT id || 1, 'x', type, name, ca, '', '', '', '', {value}, '9' FROM entries"  # noqa: S608
+        )
+    with pytest.raises(StoreError) as caught:
+        store.list_entries()
+    assert caught.value.code == "store-damaged"
+
+
+def test_torn_pages_are_damage(tmp_path: Path) -> None:
+    """Half a file is noticed at the latest when it is read."""
+    place = store_file(tmp_path)
+    place.write_bytes(place.read_bytes()[:4096] + b"\xff" * 8192)
+    with pytest.raises(StoreError) as caught:
+        on_disk(tmp_path, SetClock()).store.list_entries()
+    assert caught.value.code == "store-damaged"
+
+
+@pytest.mark.parametrize("name", [".mtlsctl", ".mtlsctl/store.db", ".mtlsctl/store.db-journal"])
+def test_links_are_not_followed(tmp_path: Path, name: str) -> None:
+    """A checkout may bring a link to anywhere."""
+    root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
+    for folder in (root, elsewhere):
+        folder.mkdir()
+        store_file(folder)
+    target = elsewhere / name
+    if name.endswith("journal"):
+        target.write_text("x")
+    place = root / name
+    if place.is_dir():
+        place.rename(root / "aside")
+    place.unlink(missing_ok=True)
+    place.symlink_to(target)
+    assert refused(root).code == "store-damaged"
+
+
+def test_a_journal_that_names_a_file_is_not_played_back(tmp_path: Path) -> None:
+    """SQLite would look into the file that it names, and may delete it."""
+    place = store_file(tmp_path)
+    journal = place.with_name("store.db-journal")
+    journal.write_bytes(b"x" * 600 + b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7")
+    assert refused(tmp_path).code == "store-damaged"
+    assert journal.exists()
+
+
+def test_a_store_in_use_says_so(tmp_path: Path) -> None:
+    """After the timeout; nothing is half done."""
+    place = store_file(tmp_path)
+    holder = sqlite3.connect(place, isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    store = LocalStore(FileDatabase(tmp_path, timeout_s=0.01), clock=SetClock())
+    for use in (store.list_entries, lambda: store.upload(leaf(LEAVES[1]))):
+        with pytest.raises(StoreError) as caught:
+            use()
+        assert caught.value.code == "store-locked"
+    holder.execute("ROLLBACK")
+    holder.close()
+    store.upload(leaf(LEAVES[1]))
+
+
+def test_a_full_disk_says_so_and_keeps_the_store(tmp_path: Path) -> None:
+    """Here the system's limit for the size of files; afterwards everything works as before."""
+    store = on_disk(tmp_path, SetClock()).store
+    entry = store.upload(leaf(LEAVES[0]))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, hard))
+    try:
+        with pytest.raises(StoreError) as caught:
+            store.upload(leaf(LEAVES[1]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.code in {"store-full", "store-io"}
+    assert store.list_entries().entries == (entry,)
+    store.upload(leaf(LEAVES[1]))
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a folder that nobody can write to")
+def test_a_folder_that_cannot_be_made_says_so() -> None:
+    """The first upload is where it shows; /proc takes no folders, not even from root."""
+    with pytest.raises(StoreError, match="can't be used"):
+        LocalStore(FileDatabase(Path("/proc")), clock=SetClock()).upload(leaf(LEAVES[0]))
+
+
+def test_an_exception_undoes_the_transaction() -> None:
+    """Nothing of a write that did not come to its end is kept."""
+    database = MemoryDatabase()
+    with pytest.raises(KeyboardInterrupt), database.writing():
+        raise KeyboardInterrupt
+    with database.reading() as connection:
+        assert connection is None
+
+
+def test_an_empty_file_is_an_empty_store(tmp_path: Path) -> None:
+    """A process may be killed between creating the file and writing to it."""
+    (tmp_path / ".mtlsctl").mkdir()
+    (tmp_path / ".mtlsctl/store.db").touch()
+    assert on_disk(tmp_path, SetClock()).store.list_entries().entries == ()
+
+
+def test_the_file_names_its_program(tmp_path: Path) -> None:
+    """`file store.db` shows the application id, which other databases do not have by chance."""
+    place = store_file(tmp_path)
+    assert place.read_bytes()[68:72] == APPLICATION_ID.to_bytes(4, "big")

@@ -1,0 +1,82 @@
+"""The emulator for tests: over HTTP by `reconciler.emulator.server.running`, or as here, without any socket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from urllib.parse import parse_qsl
+
+import httpx
+
+from reconciler.emulator.app import answer
+from reconciler.emulator.limits import Limiter
+from reconciler.emulator.routes import PREFIX
+from reconciler.emulator.state import ACCOUNT_ID, State, new_state
+from reconciler.emulator.wire import Delivery, Request
+from reconciler.model.ports import Clock
+from tests.support.store_contract import SetClock
+
+TOKEN = "a-token-of-the-tests"
+HEADERS = {"authorization": f"Bearer {TOKEN}"}
+
+
+class DirectTransport(httpx.BaseTransport):
+    """Hands each request of an httpx client to the emulator. Delays go to `wait`, which may set a clock forward.
+
+    Faults look to the client as they would over a socket; one that never answers is a timeout at once.
+    """
+
+    def __init__(self, state: State, *, wait: Callable[[float], None] = lambda _: None) -> None:
+        self._state = state
+        self._wait = wait
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        query = parse_qsl(request.url.query.decode(), keep_blank_values=True)
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        asked = Request(request.method, request.url.path, tuple(query), headers, request.read())
+        reply = answer(self._state, asked)
+        self._wait(reply.delay_s)
+        match reply.delivery:
+            case Delivery.WHOLE:
+                return httpx.Response(reply.status, headers=dict(reply.headers), content=reply.body)
+            case Delivery.CUT:
+                told = {**reply.headers, "content-length": str(len(reply.body))}
+                return httpx.Response(reply.status, headers=told, stream=_Half(reply.body))
+            case Delivery.CLOSED:
+                raise httpx.RemoteProtocolError("Server disconnected without sending a response.", request=request)
+            case Delivery.RESET:
+                raise httpx.ReadError("Connection reset by peer", request=request)
+            case Delivery.HANGING:
+                raise httpx.ReadTimeout("timed out", request=request)
+
+
+class _Half(httpx.SyncByteStream):
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._body[: len(self._body) // 2]
+        raise httpx.RemoteProtocolError("peer closed connection without sending complete message body")
+
+
+def numbered_ids(first: int = 1) -> Callable[[], str]:
+    """Ids that are the same in every run: 00000001-0000-4000-8000-000000000000, ..."""
+    numbers = count(first)
+    return lambda: f"{next(numbers):08x}-0000-4000-8000-000000000000"
+
+
+def make_state(clock: Clock | None = None, *, first_id: int = 1) -> State:
+    """An emulator with one account, a clock that stands still, ids that repeat, and no limit of requests."""
+    state = new_state(clock or SetClock())
+    state.limiter = Limiter(None)
+    state.ids = numbered_ids(first_id)
+    state.accounts.clear()
+    state.add_account()
+    return state
+
+
+def client_of(state: State, *, token: str | None = TOKEN) -> httpx.Client:
+    """A client of the account, whose paths begin below it, such as `/mtls_certificates`."""
+    headers = {"authorization": f"Bearer {token}"} if token else {}
+    url = f"http://emulator{PREFIX}/accounts/{ACCOUNT_ID}"
+    return httpx.Client(transport=DirectTransport(state), base_url=url, headers=headers)

@@ -1,0 +1,113 @@
+"""A tree of files and a clock in memory, behind the same ports as the real ones, so that a run costs a millisecond."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import NoReturn
+
+from reconciler.findings.errors import FileChangedError, FileError
+from reconciler.model import Declaration, EntryId, EnvironmentName, KeyReference, Origin, Sweep
+from reconciler.model.ports import PrivateKey
+from reconciler.proof.ports import Pair
+from tests.support.pki import NOW
+
+
+class NoRoller:
+    """Deploys nothing, and is surprised to be asked."""
+
+    def deploy(self, config: str, environment: EnvironmentName, script: str) -> str | None:
+        raise AssertionError(f"nobody wanted {config} ({environment}) deployed as {script}")
+
+    def give_up(self) -> None: ...
+
+
+class NoRollers:
+    """The way to `NoRoller`."""
+
+    def open(self, declaration: Declaration) -> NoRoller:
+        return NoRoller()
+
+
+class NoProver:
+    """Proves nothing, and is surprised to be asked."""
+
+    def prove(self, origin: Origin, pair: Pair) -> NoReturn:
+        raise AssertionError(f"nobody wanted anything proved at {origin.url}")
+
+
+class NoProvers:
+    """The ways to prove, where nothing is to be proved."""
+
+    def prober(self) -> NoReturn:
+        raise AssertionError("nothing is to be proved here")
+
+    def runtime(self, near: Iterable[str]) -> NoReturn:
+        raise AssertionError("nothing is to be run here")
+
+    def dry_run(self, config: str, environment: EnvironmentName, on_line: Callable[[str], None]) -> NoReturn:
+        raise AssertionError("nothing is to be made here")
+
+
+@dataclass
+class MemoryClock:
+    """A clock that a test moves."""
+
+    time: datetime = NOW
+
+    def now(self) -> datetime:
+        return self.time
+
+
+@dataclass
+class MemoryFiles:
+    """The port `Files` over a mapping."""
+
+    tree: dict[str, bytes] = field(default_factory=dict)
+    writes: int = 0
+
+    def read(self, path: str, *, limit: int) -> bytes:
+        if path not in self.tree:
+            raise FileError(f"{path} does not exist", code="file-missing")
+        if len(self.tree[path]) > limit:
+            raise FileError(f"{path} is too large", code="file-too-large")
+        return self.tree[path]
+
+    def identity(self, path: str) -> str:
+        return path
+
+    def files_in(self, folder: str) -> frozenset[str] | None:
+        inside = [PurePosixPath(path) for path in self.tree if PurePosixPath(folder) in PurePosixPath(path).parents]
+        direct = frozenset(path.name for path in inside if path.parent == PurePosixPath(folder))
+        return direct if inside or folder == "." else None
+
+    def folders_up(self, path: str) -> tuple[str, ...]:
+        parts = PurePosixPath(path)
+        return tuple(str(folder) for folder in (parts, *parts.parents))
+
+    def sweep(self, ids: Iterable[EntryId]) -> Sweep:
+        named = {one: tuple(path for path, data in self.tree.items() if one.encode() in data) for one in ids}
+        return Sweep({one: paths for one, paths in named.items() if paths})
+
+    def replace(self, path: str, *, old: bytes, new: bytes) -> None:
+        if self.tree.get(path) != old:
+            raise FileChangedError(f"{path} changed")
+        self.writes += 1
+        self.tree[path] = new
+
+    def tidy(self) -> None:
+        pass
+
+
+@dataclass
+class MemoryKeys:
+    """A key source that has its keys by the name of an environment variable."""
+
+    keys: Mapping[str, bytes]
+    opened: int = 0
+
+    def open(self, reference: KeyReference) -> PrivateKey:
+        self.opened += 1
+        return PrivateKey(self.keys[reference.options["env"]])

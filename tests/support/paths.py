@@ -1,0 +1,8 @@
+"""Where the repository is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[2]
+"""Its root."""

@@ -1,0 +1,307 @@
+"""The journal: what stands in it, whom it is for, and what becomes of it when a run is killed or a disk is full."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reconciler.apply import World, apply_plan
+from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.findings.errors import FileError
+from reconciler.model import (
+    Action,
+    BindingChange,
+    BindingName,
+    CertificateName,
+    Reason,
+    Retire,
+    StoreSettings,
+    Upload,
+    WorkerLabel,
+)
+from reconciler.plan.outcome import Status, Step
+from reconciler.records.journal import RunFinished, RunStarted, StepFinished, StepStarted
+from reconciler.stores.local import open_in_memory
+from reconciler.system.journal import Journal, JournalFile, read_journal
+from tests.support.memory import MemoryClock, MemoryFiles, MemoryKeys, NoProver, NoRoller
+from tests.support.worlds import CONFIG, actual, desired, entry, file, issued, plan_of, uid, worker
+
+PLAN_DIGEST = "sha256:" + "ab" * 32
+UPLOAD = Upload(CertificateName("billing"), "12" * 32, "payments.billing.121212121212", (Reason.MISSING,))
+REBIND = BindingChange(
+    Action.REBIND,
+    WorkerLabel("checkout"),
+    "workers/checkout/wrangler.toml",
+    "staging",
+    BindingName("BILLING"),
+    (Reason.CONTENT_CHANGED,),
+    certificate=CertificateName("billing"),
+    digest="12" * 32,
+    before=uid(1),
+)
+RETIRE = Retire(entry(1, 1), CertificateName("billing"), "34" * 32, (Reason.SUPERSEDED,))
+
+
+def journal(folder: Path, *, max_bytes: int = 5_000_000, run: str = "0123456789ab") -> Journal:
+    return Journal(JournalFile(folder, max_bytes=max_bytes), clock=MemoryClock(), new_run=lambda: run)
+
+
+def begin(written: Journal, command: str = "apply") -> Journal:
+    written.begin(command=command, stack="payments", plan_digest=PLAN_DIGEST)
+    return written
+
+
+def file_of(folder: Path) -> Path:
+    return folder / ".mtlsctl/journal.jsonl"
+
+
+def lines(folder: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in file_of(folder).read_text().splitlines()]
+
+
+# --- what is written -------------------------------------------------------------------------------------------------
+
+
+def test_each_step_is_written_as_it_starts_and_as_it_ends(tmp_path: Path) -> None:
+    """In order, with what names the change, and what became of it."""
+    written = begin(journal(tmp_path))
+    problem = Diagnostic(Severity.ERROR, "file-changed", "it changed")
+    for step in (
+        Step(UPLOAD, Status.DONE, entry=uid(2)),
+        Step(REBIND, Status.FAILED, problem=problem),
+        Step(RETIRE, Status.DONE, entry=uid(1), note="it was gone already"),
+    ):
+        written.started(step.change)
+        written.finished(step)
+    written.end(exit_code=5, interrupted=False)
+    head = {"format": "mtlsctl.journal/1", "run": "0123456789ab", "time": "2026-11-23T12:00:00Z"}
+    upload = {"action": "upload", "phase": "upload", "certificate": "billing", "content_digest": "12" * 32}
+    rebind = {
+        "action": "rebind",
+        "phase": "bind",
+        "certificate": "billing",
+        "content_digest": "12" * 32,
+        "worker": "checkout",
+        "config": "workers/checkout/wrangler.toml",
+        "environment": "staging",
+        "binding": "BILLING",
+        "before": uid(1),
+    }
+    retire = {
+        "action": "retire",
+        "phase": "retire",
+        "certificate": "billing",
+        "content_digest": "34" * 32,
+        "before": uid(1),
+    }
+    run = {"command": "apply", "version": "0.1.0", "stack": "payments", "plan_digest": PLAN_DIGEST, "pid": os.getpid()}
+    failed = {"code": "file-changed", "message": "it changed"}
+    gone = "it was gone already"
+    assert lines(tmp_path) == [
+        head | {"event": "run-started"} | run,
+        head | {"event": "step-started", "change": upload},
+        head | {"event": "step-finished", "change": upload, "status": "done", "entry": uid(2)},
+        head | {"event": "step-started", "change": rebind},
+        head | {"event": "step-finished", "change": rebind, "status": "failed", "problem": failed},
+        head | {"event": "step-started", "change": retire},
+        head | {"event": "step-finished", "change": retire, "status": "done", "entry": uid(1), "note": gone},
+        head | {"event": "run-finished", "exit_code": 5, "interrupted": False},
+    ]
+
+
+def test_what_begins_is_synced_before_it_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file has the lines by then, whole: of the run, of steps that begin together, and in the end of all."""
+    seen: list[bytes] = []
+    monkeypatch.setattr(os, "fsync", lambda _: seen.append(file_of(tmp_path).read_bytes()))
+    written = begin(journal(tmp_path))
+    written.started(UPLOAD)
+    written.started(REBIND)
+    assert [data.count(b"\n") for data in seen] == [1]
+    written.settle()
+    written.finished(Step(UPLOAD, Status.DONE, entry=uid(2)))
+    written.end(exit_code=0, interrupted=False)
+    assert [data.count(b"\n") for data in seen] == [1, 3, 5]
+    assert all(data.endswith(b"\n") for data in seen)
+
+
+@pytest.mark.parametrize("key", [1, 2], ids=["its key", "the key of another certificate"])
+def test_a_real_run_leaves_no_key_in_the_journal(tmp_path: Path, key: int) -> None:
+    """Not any 20 characters of one; whether the run succeeds or fails over it."""
+    wanted = desired({"billing": 1}, [worker(tables={None: {"BILLING": "billing"}})])
+    plan = plan_of(wanted, actual(files={"checkout": file({None: {"BILLING": "<CERTIFICATE_ID>"}})}))
+    text = '[[mtls_certificates]]\nbinding = "BILLING"\ncertificate_id = "<CERTIFICATE_ID>"\n'
+    written = begin(journal(tmp_path))
+    world = World(
+        store=open_in_memory(StoreSettings(), clock=MemoryClock()),
+        files=MemoryFiles({CONFIG: text.encode()}),
+        keys={"env": MemoryKeys({"KEY": issued(key).key_pem})},
+        observer=written,
+        still_safe=lambda _: frozenset(),
+        roller=NoRoller,
+        prover=NoProver(),
+    )
+    outcome = apply_plan(plan, wanted, world)
+    written.end(exit_code=outcome.exit_code, interrupted=outcome.interrupted)
+    ended = [event.status for event in read_journal(tmp_path).events if isinstance(event, StepFinished)]
+    assert ended == ([Status.DONE, Status.DONE] if key == 1 else [Status.FAILED])
+    found = file_of(tmp_path).read_text()
+    secret = "".join(issued(key).key_pem.decode().splitlines()[1:-1])
+    assert not any(secret[at : at + 20] in found for at in range(len(secret) - 20))
+    assert "PRIVATE" not in found
+
+
+def test_it_is_for_this_user_and_not_for_git(tmp_path: Path) -> None:
+    """As everything in that folder."""
+    begin(journal(tmp_path))
+    assert stat.S_IMODE((tmp_path / ".mtlsctl").stat().st_mode) == 0o700
+    assert stat.S_IMODE(file_of(tmp_path).stat().st_mode) == 0o600
+    assert (tmp_path / ".mtlsctl/.gitignore").read_text() == "*\n"
+
+
+def test_hostile_names_are_escaped_in_the_file(tmp_path: Path) -> None:
+    """Somebody will `cat` it; and one event stays one line."""
+    begin(journal(tmp_path), "a\x1b[2J\n::error::\u202e\x7fb")
+    data = file_of(tmp_path).read_bytes()
+    assert data.isascii()
+    assert data.decode().removesuffix("\n").isprintable()
+    (event,) = read_journal(tmp_path).events
+    assert isinstance(event, RunStarted)
+    assert event.command == "a\x1b[2J\n::error::\u202e\x7fb"
+
+
+# --- killed runs, full disks -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cut", [1, 40, 0.5], ids=["its newline", "some of its end", "half of it"])
+def test_a_torn_line_is_ended_and_the_next_run_is_whole(tmp_path: Path, cut: float) -> None:
+    """Only the line that the killed run was writing is lost, and that only if it was cut before its end."""
+    begin(journal(tmp_path, run="first")).started(UPLOAD)
+    data = file_of(tmp_path).read_bytes()
+    last = len(data.splitlines(keepends=True)[-1])
+    file_of(tmp_path).write_bytes(data[: -int(cut * last if cut < 1 else cut)])
+    before = read_journal(tmp_path)
+    begin(journal(tmp_path, run="second"))
+    after = read_journal(tmp_path)
+    assert [event.run for event in after.events] == ["first"] * (2 if cut == 1 else 1) + ["second"]
+    assert (after.torn, after.unknown) == (before.torn, 0) == (0 if cut == 1 else 1, 0)
+
+
+def test_nothing_is_done_when_the_run_cannot_be_written_down(tmp_path: Path) -> None:
+    """A folder that can't be made: the run stops before its first change, and says why."""
+    with pytest.raises(FileError) as caught:
+        begin(journal(tmp_path / "missing"))
+    assert str(caught.value.where) == ".mtlsctl/journal.jsonl"
+    assert caught.value.hint
+
+
+def test_a_full_disk_stops_the_next_step_and_keeps_what_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step whose start can't be written must not be made; one that was made is reported, with a warning."""
+    written = begin(journal(tmp_path))
+    written.started(UPLOAD)
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", _full_disk(os.write, room=30))
+        written.finished(Step(UPLOAD, Status.DONE, entry=uid(2)))
+        with pytest.raises(FileError, match="No space left") as caught:
+            written.started(REBIND)
+    assert caught.value.hint == "free some space on its disk, then run again"
+    written.end(exit_code=5, interrupted=False)
+    (warning,) = written.findings
+    assert (warning.severity, warning.code) == (Severity.WARNING, "journal-incomplete")
+    read = read_journal(tmp_path)
+    assert [type(event) for event in read.events] == [RunStarted, StepStarted, RunFinished]
+    assert read.torn == 1
+
+
+def _full_disk(write: Callable[[int, bytes], int], *, room: int) -> Callable[[int, bytes], int]:
+    """A disk with room for some bytes more, that takes a part before it says that it is full."""
+    left = room
+
+    def full(descriptor: int, data: bytes) -> int:
+        nonlocal left
+        if not left:
+            raise OSError(errno.ENOSPC, "full")
+        done = write(descriptor, data[:left])
+        left -= done
+        return done
+
+    return full
+
+
+@pytest.mark.parametrize("name", [".mtlsctl", ".mtlsctl/journal.jsonl"])
+def test_links_are_not_followed(tmp_path: Path, name: str) -> None:
+    """A checkout may bring a link to anywhere: nothing is read from there and nothing written."""
+    root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
+    root.mkdir()
+    (elsewhere / ".mtlsctl").mkdir(parents=True)
+    file_of(elsewhere).write_text("theirs")
+    if name != ".mtlsctl":
+        (root / ".mtlsctl").mkdir()
+    (root / name).symlink_to(elsewhere / name)
+    for use in (lambda: begin(journal(root)), lambda: read_journal(root)):
+        with pytest.raises(FileError, match="link"):
+            use()
+    assert file_of(elsewhere).read_text() == "theirs"
+
+
+def test_a_pipe_does_not_make_it_hang(tmp_path: Path) -> None:
+    """Only a regular file is a journal."""
+    (tmp_path / ".mtlsctl").mkdir()
+    os.mkfifo(file_of(tmp_path))
+    for use in (lambda: begin(journal(tmp_path)), lambda: read_journal(tmp_path)):
+        with pytest.raises(FileError, match="not the kind of file"):
+            use()
+
+
+# --- how much is kept ------------------------------------------------------------------------------------------------
+
+
+def test_a_large_journal_becomes_the_older_one(tmp_path: Path) -> None:
+    """When a run begins, never inside of one; one older journal is kept, and read first."""
+    for run in ("one", "two", "three"):
+        written = begin(journal(tmp_path, max_bytes=10, run=run))
+        written.started(UPLOAD)
+    assert sorted(place.name for place in (tmp_path / ".mtlsctl").iterdir()) == [
+        ".gitignore",
+        "journal.1.jsonl",
+        "journal.jsonl",
+    ]
+    assert [event.run for event in read_journal(tmp_path).events] == ["two", "two", "three", "three"]
+
+
+def test_a_small_journal_stays(tmp_path: Path) -> None:
+    """All its runs in one file."""
+    for run in ("one", "two"):
+        begin(journal(tmp_path, run=run))
+    assert [event.run for event in read_journal(tmp_path).events] == ["one", "two"]
+    assert not file_of(tmp_path).with_name("journal.1.jsonl").exists()
+
+
+def test_a_journal_that_moves_while_it_is_read_is_read_once(tmp_path: Path) -> None:
+    """Both names may lead to one file for a reader that is just between them."""
+    begin(journal(tmp_path))
+    os.link(file_of(tmp_path), file_of(tmp_path).with_name("journal.1.jsonl"))
+    assert len(read_journal(tmp_path).events) == 1
+
+
+def test_of_a_huge_file_only_the_end_is_read(tmp_path: Path) -> None:
+    """From the start of a line; it came with the checkout, for this tool leaves none so large."""
+    (tmp_path / ".mtlsctl").mkdir()
+    with file_of(tmp_path).open("wb") as huge:
+        huge.truncate(1 << 33)
+    begin(journal(tmp_path, max_bytes=1 << 34))
+    read = read_journal(tmp_path)
+    assert len(read.events) == 1
+
+
+def test_reading_creates_nothing(tmp_path: Path) -> None:
+    """There is no history before the first run."""
+    assert read_journal(tmp_path).events == ()
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,225 @@
+"""Writing: atomic replacement, files written elsewhere, and tidying up after a killed run."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reconciler.findings.errors import FileChangedError, FileError
+from reconciler.system.atomic import write_atomic
+from reconciler.system.files import ProjectFiles
+from tests.support.trees import CONFIG, leftovers, make_tree
+
+LIMIT = 1000
+OLD, NEW = b"id = 1\r\n", b"id = 2\r\n\xff\n"
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    return make_tree(tmp_path)
+
+
+@pytest.fixture
+def files(tree: Path) -> ProjectFiles:
+    return ProjectFiles(tree)
+
+
+def test_replacing_keeps_bytes_and_mode(tree: Path, files: ProjectFiles) -> None:
+    """Every byte is as given, line ends too, and the mode is the one that the file had."""
+    (tree / CONFIG).write_bytes(OLD)
+    (tree / CONFIG).chmod(0o664)
+    files.replace(CONFIG, old=OLD, new=NEW)
+    assert (tree / CONFIG).read_bytes() == NEW
+    assert stat.S_IMODE((tree / CONFIG).stat().st_mode) == 0o664
+    assert leftovers(tree) == []
+
+
+def test_replacing_through_a_link_keeps_the_link(tree: Path, files: ProjectFiles) -> None:
+    """The file behind a link is replaced, beside itself; the link stays a link."""
+    (tree / CONFIG).write_bytes(OLD)
+    (tree / "link.toml").symlink_to(CONFIG)
+    files.replace("link.toml", old=OLD, new=NEW)
+    assert (tree / "link.toml").is_symlink()
+    assert (tree / CONFIG).read_bytes() == NEW
+
+
+@pytest.mark.parametrize("meanwhile", [b"", OLD + b"# more", OLD[:-1], NEW, None], ids=repr)
+def test_a_file_that_changed_is_not_replaced(tree: Path, files: ProjectFiles, meanwhile: bytes | None) -> None:
+    """Whatever somebody else wrote meanwhile, longer, shorter or nothing, stays."""
+    place = tree / CONFIG
+    if meanwhile is None:
+        place.unlink()
+    else:
+        place.write_bytes(meanwhile)
+    with pytest.raises(FileChangedError):
+        files.replace(CONFIG, old=OLD, new=NEW)
+    assert (place.read_bytes() if place.exists() else None) == meanwhile
+
+
+def test_a_read_only_file_is_not_replaced(tree: Path, files: ProjectFiles) -> None:
+    """Its folder would let us, but somebody marked it, so even root asks first."""
+    (tree / CONFIG).write_bytes(OLD)
+    (tree / CONFIG).chmod(0o444)
+    with pytest.raises(FileError, match="read-only") as caught:
+        files.replace(CONFIG, old=OLD, new=NEW)
+    assert caught.value.code == "file-unwritable"
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace", "fchmod"])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EROFS])
+def test_a_failed_replacement_leaves_the_old_file(
+    tree: Path, files: ProjectFiles, monkeypatch: pytest.MonkeyPatch, step: str, number: int
+) -> None:
+    """Whichever step fails, the old content stands, no temporary file is left, and a hint says what to do."""
+    (tree / CONFIG).write_bytes(OLD)
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, step, fail)
+    with pytest.raises(FileError) as caught:
+        files.replace(CONFIG, old=OLD, new=NEW)
+    monkeypatch.undo()
+    assert caught.value.code == "file-unwritable"
+    assert caught.value.hint
+    assert (tree / CONFIG).read_bytes() == OLD
+    assert leftovers(tree) == []
+
+
+def test_a_disk_that_takes_only_a_part_leaves_the_old_file(tree: Path, files: ProjectFiles) -> None:
+    """A write that stops half way, here at the system's limit for the size of files, is none."""
+    (tree / CONFIG).write_bytes(OLD)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(FileError):
+            files.replace(CONFIG, old=OLD, new=b"x" * 100_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (tree / CONFIG).read_bytes() == OLD
+    assert leftovers(tree) == []
+
+
+def test_an_interrupt_leaves_the_old_file(tree: Path, files: ProjectFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C between writing and replacing is cleaned up as well."""
+    (tree / CONFIG).write_bytes(OLD)
+
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        files.replace(CONFIG, old=OLD, new=NEW)
+    monkeypatch.undo()
+    assert (tree / CONFIG).read_bytes() == OLD
+    assert leftovers(tree) == []
+
+
+def test_a_folder_that_cannot_be_synced_does_not_matter(
+    tree: Path, files: ProjectFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some file systems sync no folders; the file is replaced all the same."""
+    (tree / CONFIG).write_bytes(OLD)
+    real = os.fsync
+
+    def refuse_folders(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "no")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse_folders)
+    files.replace(CONFIG, old=OLD, new=NEW)
+    assert (tree / CONFIG).read_bytes() == NEW
+
+
+# --- writing elsewhere -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def umask() -> Iterator[None]:
+    before = os.umask(0o027)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("umask")
+@pytest.mark.parametrize(
+    ("existing", "mode", "after"),
+    [(None, 0o644, 0o640), (None, 0o600, 0o600), (0o600, 0o644, 0o600), (0o644, 0o600, 0o600), (0o644, 0o644, 0o644)],
+)
+def test_mode_is_the_most_a_file_gets(tmp_path: Path, existing: int | None, mode: int, after: int) -> None:
+    """A new file gets the mode less the umask; an existing one never more than it had."""
+    target = tmp_path / "plan.json"
+    if existing is not None:
+        target.write_bytes(b"old")
+        target.chmod(existing)
+    write_atomic(target, b"new", mode)
+    assert (target.read_bytes(), stat.S_IMODE(target.stat().st_mode)) == (b"new", after)
+
+
+def test_a_device_is_not_replaced(tmp_path: Path) -> None:
+    """`--out /dev/null` as root must not put a file in its place; here a pipe stands for it."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    for name in ("pipe", "link"):
+        with pytest.raises(FileError) as caught:
+            write_atomic(tmp_path / name, b"x")
+        assert caught.value.code == "file-not-regular"
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
+@pytest.mark.parametrize("name", ["no/such/folder/plan.json", "a\0b", "x" * 250])
+def test_an_impossible_place_is_an_error(tmp_path: Path, name: str) -> None:
+    """No folder, or no name that a file can have: said, not raised through."""
+    with pytest.raises(FileError) as caught:
+        write_atomic(tmp_path / name, b"x")
+    assert caught.value.code == "file-unwritable"
+
+
+# --- tidying ---------------------------------------------------------------------------------------------------------
+
+
+def test_tidy_removes_only_what_a_killed_run_left(tree: Path, files: ProjectFiles) -> None:
+    """Our temporaries of files that were handed to us go; all else stays, however close its name."""
+    folder = (tree / CONFIG).parent
+    ours = folder / ".wrangler.toml.mtlsctl-0123abcd.tmp"
+    others = (
+        ".wrangler.toml.mtlsctl-0123abcg.tmp",
+        ".wrangler.toml.mtlsctl-0123abcd0.tmp",
+        ".wrangler.toml.mtlsctl-.tmp",
+        ".wrangler.toml.tmp",
+        ".other.toml.mtlsctl-0123abcd.tmp",
+        "wrangler.toml.mtlsctl-0123abcd.tmp",
+    )
+    for name in (ours.name, *others):
+        (folder / name).write_text("x")
+    (folder / ".wrangler.toml.mtlsctl-00000000.tmp").symlink_to("wrangler.toml")
+    (folder / ".wrangler.toml.mtlsctl-11111111.tmp").mkdir()
+    (tree / ".mtls.toml.mtlsctl-0123abcd.tmp").write_text("x")
+
+    files.tidy()
+    assert ours.exists()
+    files.read(CONFIG, limit=LIMIT)
+    files.tidy()
+    assert not ours.exists()
+    assert all((folder / name).exists() for name in others)
+    assert (folder / ".wrangler.toml.mtlsctl-00000000.tmp").is_symlink()
+    assert (folder / ".wrangler.toml.mtlsctl-11111111.tmp").is_dir()
+    assert (tree / ".mtls.toml.mtlsctl-0123abcd.tmp").exists()
+
+
+def test_tidy_finds_what_a_kill_leaves(tree: Path, files: ProjectFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name that a replacement gives its temporary file is one that tidy knows."""
+    (tree / CONFIG).write_bytes(OLD)
+    monkeypatch.setattr(Path, "replace", lambda *_: None)  # as if killed before the last step
+    files.replace(CONFIG, old=OLD, new=NEW)
+    monkeypatch.undo()
+    assert len(leftovers(tree)) == 1
+    files.tidy()
+    assert leftovers(tree) == []

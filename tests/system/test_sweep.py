@@ -1,0 +1,170 @@
+"""The sweep: which wrangler files of the tree still name an id."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from reconciler.model import EntryId
+from reconciler.system.files import ProjectFiles
+from tests.support.trees import Hostile, link, make_tree, write
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    return make_tree(tmp_path)
+
+
+@pytest.fixture
+def files(tree: Path) -> ProjectFiles:
+    return ProjectFiles(tree)
+
+
+ID = EntryId("10ca1000-4f6a-4c7f-82c7-8e9487d3ff60")
+OTHER_ID = EntryId("2458ce5a-0c35-4c7f-82c7-8e9487d3ff60")
+
+
+def test_the_sweep_finds_ids_in_the_whole_tree(tree: Path, files: ProjectFiles) -> None:
+    """Anywhere below the root, in any file that may configure a Worker, in any case of letters, in a comment too."""
+    for name in ("Wrangler.JSONC", "dist/wrangler.json", "../other/wrangler.prod.toml"):
+        write(name, f"# {ID.upper()}".encode())(tree)
+    write("wrangler-old.toml", OTHER_ID.encode())(tree)
+    sweep = files.sweep([ID, OTHER_ID, EntryId("10ca1000-0000-4000-8000-000000000000")])
+    assert sweep.complete
+    assert sweep.mentions == {
+        ID: ("../other/wrangler.prod.toml", "Wrangler.JSONC", "dist/wrangler.json"),
+        OTHER_ID: ("wrangler-old.toml",),
+    }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [".git/wrangler.toml", "node_modules/x/wrangler.toml", "mtls.toml", "wrangler.yaml", "wrangler.toml.bak"],
+)
+def test_the_sweep_leaves_other_files_out(tree: Path, files: ProjectFiles, name: str) -> None:
+    """What wrangler would not read, and the folders of git and of packages, say nothing about what is in use."""
+    write(name, ID.encode())(tree)
+    sweep = files.sweep([ID])
+    assert (sweep.mentions, sweep.complete) == ({}, True)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ops/odd.toml", "dist/worker.json", "prod.wrangler.toml", "b.toml", "cloudflare.config.ts", "a/mtls.toml"],
+)
+def test_the_sweep_finds_ids_in_files_of_other_names(tree: Path, files: ProjectFiles, name: str) -> None:
+    """wrangler takes any with `-c`, a build writes its own, and another mtls.toml may bind by id."""
+    write(name, ID.encode())(tree)
+    assert files.sweep([ID]).mentions == {ID: (name,)}
+
+
+def test_the_sweep_finds_an_id_behind_escapes(tree: Path, files: ProjectFiles) -> None:
+    """JSON can write any sign of it as an escape."""
+    write("wrangler.json", ID.replace("-", "\\u002d", 1).encode())(tree)
+    assert files.sweep([ID]).mentions == {ID: ("wrangler.json",)}
+
+
+def test_the_sweep_leaves_out_what_this_tool_writes(tree: Path, files: ProjectFiles) -> None:
+    """A saved plan names what it retires."""
+    write("plan.json", b'{\n  "format": "mtlsctl.plan/1",\n  "x": "' + ID.encode() + b'"}')(tree)
+    assert files.sweep([ID]).mentions == {}
+
+
+def test_a_large_data_file_is_no_doubt(tree: Path, files: ProjectFiles) -> None:
+    """Only a file that is wrangler's by its name has to be looked at then."""
+    write("data.json", b" " * 20_000_001)(tree)
+    assert files.sweep([ID]).complete
+
+
+def test_a_file_of_another_name_that_leads_out_of_the_tree_is_a_doubt(tree: Path, files: ProjectFiles) -> None:
+    """wrangler would follow it."""
+    (tree / "prod.toml").symlink_to("../../outside.toml")
+    (tree.parent.parent / "outside.toml").write_text(ID)
+    assert files.sweep([ID]).unread == ("prod.toml",)
+
+
+@pytest.mark.parametrize(
+    "text", ['{"format":"mtlsctl.plan/1","x":"%s"}', '{"a": "%s", "format" : "mtlsctl.outcome/1"}']
+)
+def test_what_this_tool_writes_is_known_in_any_layout(tree: Path, files: ProjectFiles, text: str) -> None:
+    """Other tools lay it out anew; but a file that is wrangler's by its name is never left out."""
+    write("plan.json", (text % ID).encode())(tree)
+    assert files.sweep([ID]).mentions == {}
+    write("wrangler.json", (text % ID).encode())(tree)
+    assert files.sweep([ID]).mentions == {ID: ("wrangler.json",)}
+
+
+def test_this_mtls_toml_is_left_out_through_a_link_too(tree: Path, files: ProjectFiles) -> None:
+    """Its own ids are declared."""
+    write("conf/prod.toml", ID.encode())(tree)
+    (tree / "mtls.toml").unlink(missing_ok=True)
+    (tree / "mtls.toml").symlink_to("conf/prod.toml")
+    assert files.sweep([ID]).mentions == {}
+
+
+def test_the_sweep_enters_no_linked_folder(tmp_path: Path, tree: Path, files: ProjectFiles) -> None:
+    """A circle of folders ends, and what is outside stays outside."""
+    write("elsewhere/wrangler.toml", ID.encode())(tmp_path)
+    (tree / "circle").symlink_to("..")
+    (tree / "out").symlink_to("../../elsewhere")
+    sweep = files.sweep([ID])
+    assert (sweep.mentions, sweep.complete) == ({}, True)
+
+
+def test_the_sweep_reads_a_linked_file(tree: Path, files: ProjectFiles) -> None:
+    """A wrangler file may be a link to a file of the tree with any name."""
+    write("base.toml", ID.encode())(tree)
+    (tree / "wrangler.toml").symlink_to("base.toml")
+    assert files.sweep([ID]).mentions == {ID: ("base.toml", "wrangler.toml")}
+
+
+UNSEEN = (
+    Hostile("a dangling link", "wrangler.toml", "", link("wrangler.toml", "no-such-file")),
+    Hostile("a link out", "wrangler.toml", "", link("wrangler.toml", "../../outside.pem")),
+    Hostile("a link to a folder", "wrangler.toml", "", link("wrangler.toml", "workers")),
+    Hostile("a pipe", "wrangler.toml", "", lambda folder: os.mkfifo(folder / "wrangler.toml")),
+    Hostile("too large", "wrangler.toml", "", write("wrangler.toml", b" " * 20_000_001)),
+)
+
+
+@pytest.mark.parametrize("case", UNSEEN, ids=lambda case: case.id)
+def test_what_the_sweep_cannot_see_makes_it_incomplete(tree: Path, files: ProjectFiles, case: Hostile) -> None:
+    """One file that can't be looked at is one that may name the id."""
+    write("dist/wrangler.json", ID.encode())(tree)
+    case.make(tree)
+    sweep = files.sweep([ID])
+    assert not sweep.complete
+    assert sweep.mentions == {ID: ("dist/wrangler.json",)}
+
+
+def test_a_folder_that_cannot_be_listed_makes_the_sweep_incomplete(
+    tree: Path, files: ProjectFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have a wrangler file in it."""
+    real = os.scandir
+
+    def refuse(path: Path) -> object:
+        if path.name == "checkout":
+            raise PermissionError(errno.EACCES, "no")
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert not files.sweep([ID]).complete
+
+
+def test_a_sweep_for_nothing_looks_at_nothing(files: ProjectFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing is to be retired, the tree is not walked."""
+    monkeypatch.setattr(os, "scandir", None)
+    assert files.sweep([]).complete
+
+
+def test_a_name_that_is_no_utf8_can_be_printed(tree: Path, files: ProjectFiles) -> None:
+    """Linux takes any bytes as a name; a report must not fail over them."""
+    try:
+        (tree / os.fsdecode(b"wrangler-\xff.toml")).write_text(ID)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 only")
+    assert files.sweep([ID]).mentions == {ID: ("wrangler-\\xff.toml",)}

@@ -1,0 +1,177 @@
+"""What we write, wrangler reads as it was meant: its own readers over thousands of cases, and wrangler itself."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from reconciler.findings.errors import InputError
+from reconciler.wrangler.edit import Edit, RemoveBinding, SetBinding, edit_wrangler
+from reconciler.wrangler.formats import load
+from reconciler.wrangler.read import environment_table, read_wrangler
+from tests.support import strategies_jsonc, strategies_toml
+from tests.support.wrangler_readers import Case, Form, find_node, read_all, uploaded_bindings
+
+Make = Callable[[Random], bytes]
+
+STRICTER = ("half a surrogate pair", "is there twice", "should hold an object")
+"""What we refuse and wrangler's readers do not, as far as the cases have it, by words of the message."""
+
+
+@pytest.fixture(autouse=True)
+def _wrangler() -> None:
+    find_node()
+
+
+@pytest.mark.parametrize(
+    ("form", "make", "bindings"),
+    [
+        ("jsonc", strategies_jsonc.wrangler_jsonc, strategies_jsonc.BINDINGS),
+        ("toml", strategies_toml.wrangler_toml, strategies_toml.BINDINGS),
+    ],
+)
+def test_wrangler_reads_what_we_write_as_we_mean_it(form: Form, make: Make, bindings: Sequence[str]) -> None:
+    """Every file before and after an edit, by wrangler's reader: all of its values, and the binding as it was set."""
+    path = f"wrangler.{form}"
+    texts: list[bytes] = []
+    wanted: list[tuple[Edit, bytes]] = []
+    for seed in range(2000):
+        rng = Random(seed)  # noqa: S311
+        data = make(rng)
+        edit = _any_edit(rng, path, data, bindings)
+        after = edit_wrangler(path, data, [edit])
+        texts += (data, after)
+        wanted.append((edit, after))
+    answers = read_all([(form, data.decode()) for data in texts])
+    assert len(answers) == len(texts)
+    for data, answer in zip(texts, answers, strict=True):
+        assert _as_json(answer.get("value")) == _as_json(load(path, data)), data.decode()
+    for (edit, after), answer in zip(wanted, answers[1::2], strict=True):
+        values = answer["value"]
+        assert isinstance(values, dict)
+        table = environment_table(values, edit.environment)
+        assert table is not None, after.decode()
+        entries = table.get("mtls_certificates", [])
+        assert isinstance(entries, list)
+        ids = [entry["certificate_id"] for entry in entries if entry["binding"] == edit.binding]
+        assert ids == ([edit.certificate_id] if isinstance(edit, SetBinding) else []), after.decode()
+
+
+@pytest.mark.parametrize(
+    ("form", "make"), [("jsonc", strategies_jsonc.wrangler_jsonc), ("toml", strategies_toml.wrangler_toml)]
+)
+def test_wrangler_refuses_what_we_refuse_and_reads_the_rest_alike(form: Form, make: Make) -> None:
+    """Over files with a few signs changed, most of which can't be read any more."""
+    texts = list(_mutations(make, 4000))
+    cases: list[Case] = [(form, text) for text in texts]
+    refused = 0
+    for text, answer in zip(texts, read_all(cases), strict=True):
+        try:
+            value = load(f"wrangler.{form}", text.encode())
+        except InputError as error:
+            refused += 1
+            stricter = any(words in error.message for words in STRICTER)
+            assert "error" in answer or stricter, text
+        else:
+            assert _as_json(answer.get("value")) == _as_json(value), text
+    assert 1000 < refused < 3000
+
+
+def _any_edit(rng: Random, path: str, data: bytes, bindings: Sequence[str]) -> Edit:
+    environment = rng.choice(list(read_wrangler(path, data).environments))
+    name = rng.choice((*bindings, "NEW"))
+    if rng.random() < 0.3:
+        return RemoveBinding(environment, name)
+    return SetBinding(environment, name, rng.choice(("id-1", 'ü😀"\\', "//")))
+
+
+def _mutations(make: Make, count: int) -> Iterator[str]:
+    for seed in range(count):
+        rng = Random(seed)  # noqa: S311
+        yield strategies_jsonc.mutated(rng, make(rng))
+
+
+def _as_json(value: object) -> object:
+    """The value as JavaScript writes it to JSON, with one kind of newline: readers of TOML may keep CRLF or not."""
+    if isinstance(value, dict):
+        return {key: _as_json(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_as_json(inner) for inner in value]
+    if isinstance(value, str):
+        return value.replace("\r\n", "\n")
+    if isinstance(value, datetime.datetime):
+        return value.isoformat(timespec="milliseconds")
+    return value.isoformat() if isinstance(value, datetime.date) else value
+
+
+# --- wrangler itself -------------------------------------------------------------------------------------------------
+
+HEAD = '"name": "shop", "main": "index.js", "compatibility_date": "2026-01-01"'
+
+FILES = {
+    "sections/wrangler.toml": """# shop
+name = "shop"
+main = "index.js"
+compatibility_date = "2026-01-01"
+
+[[mtls_certificates]]
+binding = "OLD"
+certificate_id = "old"
+
+[env.staging] # tested here
+vars = { X = "1" }
+
+# live
+[env.production]
+mtls_certificates = [
+  { binding = "LEDGER", certificate_id = "old" } # was by hand
+]
+""",
+    "inline/wrangler.toml": """name = "shop"
+main = "index.js"
+compatibility_date = "2026-01-01"
+mtls_certificates = []
+env.staging.vars.X = "1"
+env.production = { vars = { X = "2" } }
+""".replace("\n", "\r\n"),
+    "plain/wrangler.json": f'{{{HEAD},"env":{{"staging":{{}},"production":{{"mtls_certificates":[]}}}}}}',
+    "commented/wrangler.jsonc": f"""\ufeff{{
+\t// shop
+\t{HEAD}, /* fixed */
+\t"mtls_certificates": [ // ours
+\t\t{{ "certificate_id": "old", "binding": "OLD", "remote": true }}, // the first
+\t],
+\t"env": {{
+\t\t"staging": {{
+\t\t\t// nothing yet
+\t\t}},
+\t\t"production": {{ "vars": {{ "X": "\\u0031" }}, }},
+\t}},
+}}""",
+}
+
+DECLARED: dict[str | None, dict[str, str]] = {
+    None: {"BILLING": "2458ce5a-0c35-4c7f-82c7-8e9487d3ff60", "LEDGER": "id-2"},
+    "staging": {"BILLING": "id-3"},
+    "production": {"LEDGER": "id-4", "BILLING": "id-5", "THIRD": "id-6"},
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_wrangler_would_upload_exactly_the_declared_bindings(tmp_path: Path, name: str) -> None:
+    """By the metadata of a dry run, for the top level and each environment."""
+    edits: list[Edit] = [RemoveBinding(None, "OLD")]
+    edits += [
+        SetBinding(environment, binding, certificate_id)
+        for environment, bindings in DECLARED.items()
+        for binding, certificate_id in bindings.items()
+    ]
+    config = tmp_path / name
+    config.parent.mkdir()
+    config.write_bytes(edit_wrangler(name, FILES[name].encode(), edits))
+    (config.parent / "index.js").write_text("export default { fetch: () => new Response() };\n")
+    assert {environment: uploaded_bindings(config, environment) for environment in DECLARED} == DECLARED
