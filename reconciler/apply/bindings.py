@@ -17,7 +17,7 @@ from reconciler.wrangler.read import read_wrangler
 def bind_all(run: Run) -> None:
     """Bind, rebind and unbind what is known to be stored."""
     changes = [(index, change) for index, change in run.of(Phase.BIND) if isinstance(change, BindingChange)]
-    for path, group in groupby(changes, key=lambda item: item[1].config):
+    for path, group in groupby(changes, key=lambda item: item[1].at.config):
         _bind_file(run, path, list(group))
 
 
@@ -53,9 +53,9 @@ def _bind_file(run: Run, path: str, group: list[tuple[int, BindingChange]]) -> N
 def _as_edit(run: Run, change: BindingChange) -> Edit | None:
     """The edit of the file; None where the id is not known, for its upload did not happen."""
     if change.action is Action.UNBIND:
-        return RemoveBinding(change.environment, change.binding)
+        return RemoveBinding(change.at.environment, change.at.binding)
     entry = change.after or run.uploaded.get(change.digest or "")
-    return None if entry is None else SetBinding(change.environment, change.binding, entry, change.remote)
+    return None if entry is None else SetBinding(change.at.environment, change.at.binding, entry, change.remote)
 
 
 def _blocked_step(run: Run, change: BindingChange) -> Step:
@@ -79,8 +79,8 @@ def _stale(path: str, data: bytes, changes: list[BindingChange]) -> list[Binding
     file = read_wrangler(path, data)
 
     def now(change: BindingChange) -> str | None:
-        environment = file.environments.get(change.environment)
-        found = environment.find(change.binding) if environment else None
+        environment = file.environments.get(change.at.environment)
+        found = environment.find(change.at.binding) if environment else None
         return found.certificate_id if found else None
 
     return [change for change in changes if now(change) != change.before]
@@ -88,7 +88,7 @@ def _stale(path: str, data: bytes, changes: list[BindingChange]) -> list[Binding
 
 def _changed_meanwhile(change: BindingChange) -> FileChangedError:
     return FileChangedError(
-        f"{change.binding} in {change.config} changed while this run was under way",
+        f"{change.at.binding} in {change.at.config} changed while this run was under way",
         hint="run `mtlsctl plan` again",
-        where=Pointer(change.config, () if change.environment is None else ("env", change.environment)),
+        where=Pointer(change.at.config, () if change.at.environment is None else ("env", change.at.environment)),
     )

@@ -50,7 +50,7 @@ def _is_written(run: Run, index: int, deploy: Deploy) -> bool:
         run.steps.get(place)
         for place, change in enumerate(run.plan.changes)
         if isinstance(change, BindingChange)
-        and (change.config, change.environment) == (deploy.config, deploy.environment)
+        and (change.at.config, change.at.environment) == (deploy.at.config, deploy.at.environment)
     ]
     if all(step is not None and step.status is Status.DONE for step in changes):
         return True
@@ -87,7 +87,7 @@ def _deploy(roller: Roller, deploy: Deploy) -> _Deployed:
     try:
         if deploy.built is not None:  # made for this one environment; it has no others
             return roller.deploy(deploy.built, None, deploy.script)
-        return roller.deploy(deploy.config, deploy.environment, deploy.script)
+        return roller.deploy(deploy.at.config, deploy.at.environment, deploy.script)
     except ReconcilerError as error:
         return error
 

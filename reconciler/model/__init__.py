@@ -40,13 +40,23 @@ from reconciler.model.declared import (
 )
 from reconciler.model.found import Built, Entry, FoundBinding, Listing, Sweep, WranglerEnvironment, WranglerFile
 from reconciler.model.live import Live, LiveQuestion, LiveVersion, LiveWorker
-from reconciler.model.words import BindingName, CertificateName, EntryId, EnvironmentName, WorkerLabel
+from reconciler.model.words import (
+    BindingAddress,
+    BindingName,
+    CertificateName,
+    EntryId,
+    EnvironmentName,
+    SiteAddress,
+    WorkerLabel,
+    environment_text,
+)
 
 __all__ = [
     "CA_LIMIT",
     "Action",
     "Actual",
     "Adopted",
+    "BindingAddress",
     "BindingChange",
     "BindingName",
     "Built",
@@ -80,6 +90,7 @@ __all__ = [
     "Reason",
     "RenewBefore",
     "Retire",
+    "SiteAddress",
     "StoreKind",
     "StoreSettings",
     "Sweep",
@@ -91,4 +102,5 @@ __all__ = [
     "WorkerLabel",
     "WranglerEnvironment",
     "WranglerFile",
+    "environment_text",
 ]

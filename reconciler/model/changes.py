@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from reconciler.model.declared import Gate
 from reconciler.model.found import Entry
-from reconciler.model.words import BindingName, CertificateName, EntryId, EnvironmentName, WorkerLabel
+from reconciler.model.words import BindingAddress, CertificateName, EntryId, SiteAddress
 
 
 class Action(StrEnum):
@@ -83,10 +83,7 @@ class BindingChange:
     """
 
     action: Action
-    worker: WorkerLabel
-    config: str
-    environment: EnvironmentName
-    binding: BindingName
+    at: BindingAddress
     reasons: tuple[Reason, ...]
     certificate: CertificateName | None = None
     digest: str | None = None
@@ -126,9 +123,7 @@ class Deploy:
     `built`: what a build made of the file, and is deployed instead.
     """
 
-    worker: WorkerLabel
-    config: str
-    environment: EnvironmentName
+    at: SiteAddress
     script: str
     reasons: tuple[Reason, ...]
     bindings: tuple[ToPresent, ...]
@@ -229,7 +224,5 @@ class Unknown:
     """What an offline plan can't say, because only the store knows."""
 
     certificate: CertificateName | None
-    worker: WorkerLabel | None
-    environment: EnvironmentName
-    binding: BindingName | None
+    at: BindingAddress | None
     message: str

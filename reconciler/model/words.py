@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NewType
 
 CertificateName = NewType("CertificateName", str)
@@ -16,3 +17,29 @@ EnvironmentName = str | None
 def environment_text(environment: EnvironmentName) -> str:
     """An environment in words."""
     return "top level" if environment is None else f"env {environment}"
+
+
+@dataclass(frozen=True, slots=True)
+class SiteAddress:
+    """One environment of one wrangler file. `config`: its path from the folder of mtls.toml, with `/`."""
+
+    worker: WorkerLabel
+    config: str
+    environment: EnvironmentName
+
+    @property
+    def text(self) -> str:
+        """`workers/checkout/wrangler.toml (env staging)`, for a sentence."""
+        return f"{self.config} ({environment_text(self.environment)})"
+
+
+@dataclass(frozen=True, slots=True)
+class BindingAddress(SiteAddress):
+    """One binding of one environment of one wrangler file."""
+
+    binding: BindingName
+
+    @property
+    def site(self) -> SiteAddress:
+        """The environment that it is in."""
+        return SiteAddress(self.worker, self.config, self.environment)

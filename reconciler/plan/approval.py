@@ -106,10 +106,10 @@ def _name(change: Change) -> str:
         case Upload():
             return f"upload {change.certificate}"
         case BindingChange():
-            place = f"{change.config} ({environment_text(change.environment)})"
-            return f"{change.action} {change.binding} in {place}"
+            place = f"{change.at.config} ({environment_text(change.at.environment)})"
+            return f"{change.action} {change.at.binding} in {place}"
         case Deploy():
-            return f"deploy {change.config} ({environment_text(change.environment)})"
+            return f"deploy {change.at.config} ({environment_text(change.at.environment)})"
         case Verify():
             return f"verify {change.certificate} at {change.origin} before the {change.before}"
         case Retire():

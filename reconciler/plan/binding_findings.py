@@ -8,6 +8,7 @@ from difflib import get_close_matches
 
 from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
 from reconciler.model import (
+    BindingAddress,
     BindingName,
     ByCertificate,
     ById,
@@ -48,7 +49,11 @@ class Site:
     @property
     def text(self) -> str:
         """The place in words, for a message."""
-        return f"{self.file.path} ({environment_text(self.environment)})"
+        return self.address("").site.text
+
+    def address(self, binding: str) -> BindingAddress:
+        """Where one of its bindings is."""
+        return BindingAddress(self.worker.label, self.file.path, self.environment, BindingName(binding))
 
     def declared_at(self, binding: str | None = None) -> Pointer:
         """Where mtls.toml declares it."""

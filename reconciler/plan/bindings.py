@@ -155,10 +155,7 @@ class _BindingDiffer:
         self.out.changes.append(
             BindingChange(
                 action=Action.BIND if found is None else Action.REBIND,
-                worker=site.worker.label,
-                config=site.file.path,
-                environment=site.environment,
-                binding=declared.binding,
+                at=site.address(declared.binding),
                 reasons=reasons,
                 certificate=target.certificate,
                 digest=target.digest,
@@ -253,10 +250,7 @@ class _BindingDiffer:
         self.out.changes.append(
             BindingChange(
                 action=Action.UNBIND,
-                worker=site.worker.label,
-                config=site.file.path,
-                environment=site.environment,
-                binding=BindingName(there.binding),
+                at=site.address(there.binding),
                 reasons=(Reason.REMOVED,),
                 certificate=owner,
                 before=there.certificate_id,
@@ -319,9 +313,7 @@ class _BindingDiffer:
 
     def _say_unknown(self, site: Site, declared: DeclaredBinding, target: _Target) -> None:
         message = "only the store knows whether this id is the current one"
-        self.out.unknown.append(
-            Unknown(target.certificate, site.worker.label, site.environment, declared.binding, message)
-        )
+        self.out.unknown.append(Unknown(target.certificate, site.address(declared.binding), message))
 
 
 def _binding_tables(file: WranglerFile) -> Iterator[tuple[tuple[str | int, ...], tuple[FoundBinding, ...]]]:

@@ -23,6 +23,7 @@ from reconciler.model import (
     EnvironmentName,
     LiveVersion,
     Reason,
+    SiteAddress,
     ToPresent,
     WorkerLabel,
     WranglerFile,
@@ -84,7 +85,7 @@ def diff_deploys(
     names = _places_by_name(desired, actual)
     for worker, environment, file in declared_environments(desired, actual.files):
         if wanted.includes(worker) and not is_elsewhere(desired.declaration.store, file.environments[environment]):
-            mine = [one for one in bindings if (one.config, one.environment) == (file.path, environment)]
+            mine = [one for one in bindings if (one.at.config, one.at.environment) == (file.path, environment)]
             _Place(desired, actual, inventory, worker, environment, file, mine, names).diff(out, wanted)
     return out
 
@@ -141,9 +142,7 @@ class _Place:
             return
         out.changes.append(
             Deploy(
-                worker=self.worker.label,
-                config=self.file.path,
-                environment=self.environment,
+                at=SiteAddress(self.worker.label, self.file.path, self.environment),
                 script=target,
                 reasons=(Reason.LIVE_DIFFERS,),
                 bindings=bindings,
@@ -214,9 +213,9 @@ class _Place:
         after: dict[str, EntryId | None] = {found.binding: EntryId(found.certificate_id) for found in there}
         for change in self.changes:
             if change.action is Action.UNBIND:
-                after.pop(change.binding, None)
+                after.pop(change.at.binding, None)
             else:
-                after[change.binding] = change.after
+                after[change.at.binding] = change.after
         return after
 
     def _say(self, code: str, severity: Severity, why: str, hint: str | None) -> Diagnostic:

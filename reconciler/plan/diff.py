@@ -253,4 +253,4 @@ def _unknown_certificates(desired: Desired, inventory: Inventory | None) -> tupl
     if inventory is not None:
         return ()
     message = "only the store knows whether this content is there"
-    return tuple(Unknown(name, None, None, None, message) for name in sorted(desired.bundles))
+    return tuple(Unknown(name, None, message) for name in sorted(desired.bundles))

@@ -8,6 +8,8 @@ from enum import StrEnum
 
 from reconciler.model import (
     Actual,
+    BindingAddress,
+    BindingName,
     ByCertificate,
     ById,
     CertificateName,
@@ -53,11 +55,8 @@ class LiveBinding:
     `file` None: the file has no such binding. `detail` says why the state is unknown.
     """
 
-    worker: WorkerLabel
-    config: str
-    environment: EnvironmentName
+    at: BindingAddress
     script: str | None
-    binding: str
     state: LiveState
     certificate: CertificateName | None = None
     desired: EntryId | None = None
@@ -144,11 +143,8 @@ class _Seen:
         state, detail = self._state(found.certificate_id if found else None, live)
         certificate, wanted = self._wanted(declared.target if declared else None)
         return LiveBinding(
-            worker=self.worker.label,
-            config=self.file.path,
-            environment=self.environment,
+            at=BindingAddress(self.worker.label, self.file.path, self.environment, BindingName(name)),
             script=there.script,
-            binding=name,
             state=state,
             certificate=certificate,
             desired=wanted,

@@ -94,17 +94,17 @@ def change_key(change: Change) -> dict[str, str]:
             parts = {
                 "digest": change.digest,
                 "id": change.after if change.digest is None else None,
-                "config": change.config,
-                "environment": change.environment,
-                "binding": change.binding,
+                "config": change.at.config,
+                "environment": change.at.environment,
+                "binding": change.at.binding,
                 "before": change.before,
                 "remote": None if change.remote is None else str(change.remote).lower(),
             }
         case Deploy():
             presents = [[one.binding, one.digest or one.id] for one in change.bindings]
             parts = {
-                "config": change.config,
-                "environment": change.environment,
+                "config": change.at.config,
+                "environment": change.at.environment,
                 "presents": json.dumps(sorted(presents, key=str)),
                 "over": "a gradual deployment" if len(change.serving) > 1 else None,
             }
@@ -164,11 +164,11 @@ def _deployable(deploys: Iterable[Deploy], uploads: Iterable[Upload]) -> list[De
     """Deploys of which every id is known, or will be."""
     known = {upload.digest for upload in uploads}
     ready = (one for one in deploys if all(b.id is not None or b.digest in {None, *known} for b in one.bindings))
-    return sorted(ready, key=lambda one: (one.config, one.environment or ""))
+    return sorted(ready, key=lambda one: (one.at.config, one.at.environment or ""))
 
 
 def _binding_order(change: BindingChange) -> tuple[str, str, str]:
-    return change.config, change.environment or "", change.binding
+    return change.at.config, change.at.environment or "", change.at.binding
 
 
 def exit_code_of(diagnostics: Iterable[Diagnostic]) -> ExitCode:

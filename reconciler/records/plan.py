@@ -163,11 +163,11 @@ def plan_document(plan: Plan, resolve: Resolve) -> PlanDocument:
 def live_part(row: LiveBinding) -> LivePart:
     """One binding as its part of a document."""
     return LivePart(
-        worker=row.worker,
-        config=row.config,
-        environment=row.environment,
+        worker=row.at.worker,
+        config=row.at.config,
+        environment=row.at.environment,
         script=row.script,
-        binding=row.binding,
+        binding=row.at.binding,
         state=row.state,
         certificate=row.certificate,
         desired=row.desired,
@@ -193,9 +193,9 @@ def _unknown(plan: Plan) -> tuple[UnknownPart, ...] | None:
     parts = tuple(
         UnknownPart(
             certificate=item.certificate,
-            worker=item.worker,
-            environment=item.environment,
-            binding=item.binding,
+            worker=item.at.worker if item.at else None,
+            environment=item.at.environment if item.at else None,
+            binding=item.at.binding if item.at else None,
             message=item.message,
         )
         for item in plan.unknown

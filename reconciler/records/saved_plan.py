@@ -11,6 +11,7 @@ from reconciler.findings.errors import InputError, StalePlanError
 from reconciler.model import (
     Action,
     Adopted,
+    BindingAddress,
     BindingChange,
     BindingName,
     CertificateName,
@@ -22,6 +23,7 @@ from reconciler.model import (
     Gate,
     Reason,
     Retire,
+    SiteAddress,
     StoreSettings,
     ToPresent,
     Unknown,
@@ -98,9 +100,9 @@ def _plan(document: PlanDocument) -> Plan:
         unknown=tuple(
             Unknown(
                 CertificateName(part.certificate) if part.certificate else None,
-                WorkerLabel(part.worker) if part.worker else None,
-                part.environment,
-                BindingName(part.binding) if part.binding else None,
+                BindingAddress(WorkerLabel(part.worker or ""), "", part.environment, BindingName(part.binding))
+                if part.binding
+                else None,
                 part.message,
             )
             for part in document.unknown or ()
@@ -149,10 +151,9 @@ def _change(part: ChangePart) -> Change:
         return Retire(entry, certificate, part.content_digest or "", part.reasons)
     return BindingChange(
         action=part.action,
-        worker=WorkerLabel(part.worker or ""),
-        config=part.config or "",
-        environment=part.environment,
-        binding=BindingName(part.binding or ""),
+        at=BindingAddress(
+            WorkerLabel(part.worker or ""), part.config or "", part.environment, BindingName(part.binding or "")
+        ),
         reasons=part.reasons,
         certificate=certificate or None,
         digest=part.content_digest,
@@ -165,9 +166,7 @@ def _change(part: ChangePart) -> Change:
 
 def _deploy(part: ChangePart) -> Deploy:
     return Deploy(
-        worker=WorkerLabel(part.worker or ""),
-        config=part.config or "",
-        environment=part.environment,
+        at=SiteAddress(WorkerLabel(part.worker or ""), part.config or "", part.environment),
         script=part.script or "",
         reasons=part.reasons,
         bindings=tuple(
@@ -187,11 +186,8 @@ def _deploy(part: ChangePart) -> Deploy:
 
 def _live(part: LivePart) -> LiveBinding:
     return LiveBinding(
-        worker=WorkerLabel(part.worker),
-        config=part.config,
-        environment=part.environment,
+        at=BindingAddress(WorkerLabel(part.worker), part.config, part.environment, BindingName(part.binding)),
         script=part.script,
-        binding=part.binding,
         state=part.state,
         certificate=CertificateName(part.certificate) if part.certificate is not None else None,
         desired=EntryId(part.desired) if part.desired is not None else None,

@@ -14,7 +14,14 @@ from urllib.parse import quote
 
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import ExitCode, strongest
-from reconciler.model import BindingName, CertificateName, EnvironmentName, Reason, StoreSettings, WorkerLabel
+from reconciler.model import (
+    BindingAddress,
+    CertificateName,
+    EnvironmentName,
+    Reason,
+    SiteAddress,
+    StoreSettings,
+)
 from reconciler.plan.plan import exit_code_of
 
 
@@ -52,10 +59,7 @@ class DriftFinding:
     hint: str
     where: Pointer | None = None
     certificate: CertificateName | None = None
-    worker: WorkerLabel | None = None
-    config: str | None = None
-    environment: EnvironmentName = None
-    binding: BindingName | None = None
+    at: SiteAddress | BindingAddress | None = None
     expected: str | None = None
     found: str | None = None
     reasons: tuple[Reason, ...] = ()

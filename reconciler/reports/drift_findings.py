@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import (
+    BindingAddress,
     BindingName,
     ByCertificate,
     CertificateName,
@@ -20,6 +21,7 @@ from reconciler.model import (
     FoundBinding,
     Reason,
     Retire,
+    SiteAddress,
     WranglerFile,
 )
 from reconciler.model.words import environment_text
@@ -165,9 +167,7 @@ def environment_missing(
         message=f"{file.path} does not have the environment {environment!r}",
         hint=f"put it back into {file.path}, or take it out of mtls.toml",
         where=Pointer(declaration.path, ("workers", worker.label, "env", environment or ""), at_key=True),
-        worker=worker.label,
-        config=file.path,
-        environment=environment,
+        at=SiteAddress(worker.label, file.path, environment),
         follows=tuple(sorted(_binding_key(file, environment, declared.binding) for declared in bindings)),
     )
 
@@ -184,10 +184,7 @@ def binding_missing(site: Site, declared: DeclaredBinding, expected: EntryId | N
         hint=f"give one of the two another name, in mtls.toml or in {site.file.path}" if taken else _APPLY,
         where=site.declared_at(declared.binding),
         certificate=certificate_of(declared) or None,
-        worker=site.worker.label,
-        config=site.file.path,
-        environment=site.environment,
-        binding=declared.binding,
+        at=site.address(declared.binding),
         expected=expected,
         reasons=(Reason.MISSING,),
     )
@@ -210,10 +207,7 @@ def binding_changed(
         hint=_APPLY,
         where=site.declared_at(declared.binding),
         certificate=name or None,
-        worker=site.worker.label,
-        config=site.file.path,
-        environment=site.environment,
-        binding=declared.binding,
+        at=site.address(declared.binding),
         expected=expected,
         found=found.certificate_id,
         reasons=reasons,
@@ -242,10 +236,7 @@ def binding_undeclared(
         hint=f'declare it for {worker.label}: {found.binding} = "{owner}"; {undo}',
         where=Pointer(file.path, (*table, "mtls_certificates", found.index)),
         certificate=owner,
-        worker=worker.label,
-        config=file.path,
-        environment=environment,
-        binding=BindingName(found.binding),
+        at=BindingAddress(worker.label, file.path, environment, BindingName(found.binding)),
         found=found.certificate_id,
         reasons=reasons,
     )

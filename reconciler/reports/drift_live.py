@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 
 from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
-from reconciler.model import Actual, BindingName, Desired, EntryId
+from reconciler.model import Actual, Desired, EntryId
 from reconciler.model.words import environment_text
 from reconciler.plan.diff import take_stock
 from reconciler.plan.live import LiveBinding, LiveState
@@ -42,40 +42,37 @@ def _is_ours(row: LiveBinding, owned: frozenset[EntryId]) -> bool:
 def _findings(rows: list[LiveBinding], desired: Desired, actual: Actual) -> Iterator[DriftFinding]:
     for row in rows:
         state = _STATES.get(row.state)
-        undeployed = desired.declaration.workers[row.worker].undeployed
-        if state is None or (row.state is LiveState.NOT_DEPLOYED and row.environment in undeployed):
+        undeployed = desired.declaration.workers[row.at.worker].undeployed
+        if state is None or (row.state is LiveState.NOT_DEPLOYED and row.at.environment in undeployed):
             continue
         if row.state is LiveState.NEEDS_DEPLOY and row.file is None:
             state = State.UNEXPECTED
         elif row.state is LiveState.NEEDS_DEPLOY and all(one.id is None for one in row.live):
             state = State.MISSING
-        built = actual.files[row.worker].built
+        built = actual.files[row.at.worker].built
         yield _finding(row, state, built.path if built else None)
 
 
 def _finding(row: LiveBinding, state: State, built: str | None) -> DriftFinding:
     serves = " and ".join(f"{one.id or 'nothing'} ({one.share:g} %)" for one in row.live) or row.detail or "nothing"
-    command = shlex.join(deploy_command(row.config, row.environment, built))
+    command = shlex.join(deploy_command(row.at.config, row.at.environment, built))
     split = row.state is LiveState.SPLIT
     return DriftFinding(
         state=state,
         subject=Subject.LIVE,
-        key=key_of(Subject.LIVE, row.config, environment_part(row.environment), row.binding),
-        message=f"{row.binding} of {row.script or row.config}: what serves presents {serves};"
-        f" {row.config} ({environment_text(row.environment)}) names {row.file or 'nothing'}",
+        key=key_of(Subject.LIVE, row.at.config, environment_part(row.at.environment), row.at.binding),
+        message=f"{row.at.binding} of {row.script or row.at.config}: what serves presents {serves};"
+        f" {row.at.config} ({environment_text(row.at.environment)}) names {row.file or 'nothing'}",
         hint="a gradual deployment is under way: finish it" if split else f"deploy it: `{command}`",
-        where=Pointer(row.config, () if row.environment is None else ("env", row.environment)),
+        where=Pointer(row.at.config, () if row.at.environment is None else ("env", row.at.environment)),
         certificate=row.certificate,
-        worker=row.worker,
-        config=row.config,
-        environment=row.environment,
-        binding=BindingName(row.binding),
+        at=row.at,
         expected=row.file,
         found=next((one.id for one in row.live if one.id is not None and one.id != row.file), None),
     )
 
 
 def _unread(row: LiveBinding) -> Diagnostic:
-    message = f"what serves of {row.config} ({environment_text(row.environment)}) is not known: {row.detail}"
-    where = Pointer(row.config, () if row.environment is None else ("env", row.environment))
+    message = f"what serves of {row.at.config} ({environment_text(row.at.environment)}) is not known: {row.detail}"
+    where = Pointer(row.at.config, () if row.at.environment is None else ("env", row.at.environment))
     return Diagnostic(Severity.ERROR, "live-unread", message, where)

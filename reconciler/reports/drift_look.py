@@ -80,7 +80,7 @@ class _Look:
     def changes(self) -> dict[tuple[str, EnvironmentName, str], BindingChange]:
         """What the plan would do to bindings, by their place."""
         changes = (change for change in self.plan.changes if isinstance(change, BindingChange))
-        return {(change.config, change.environment, change.binding): change for change in changes}
+        return {(change.at.config, change.at.environment, change.at.binding): change for change in changes}
 
     def _entry(self, text: str) -> Entry | None:
         return self.stock.entries.get(EntryId(text)) or self.actual.asked.get(EntryId(text))

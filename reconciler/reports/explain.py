@@ -79,7 +79,7 @@ def _subjects(
     known_ids = {*inventory.entries, *actual.asked, *(story.found for story in stories), *_wanted_ids(stories)}
     holds = {
         Subject.CERTIFICATE: name in declaration.certificates,
-        Subject.BINDING: any(story.binding == name for story in stories),
+        Subject.BINDING: any(story.at.binding == name for story in stories),
         Subject.WORKER: name in declaration.workers,
         Subject.ENTRY: name in known_ids,
     }
@@ -92,7 +92,7 @@ def _wanted_ids(stories: Iterable[BindingStory]) -> set[EntryId]:
 
 def _known_names(desired: Desired, inventory: Inventory, stories: Iterable[BindingStory]) -> set[str]:
     declaration = desired.declaration
-    names: set[str] = {*declaration.certificates, *declaration.workers, *(story.binding for story in stories)}
+    names: set[str] = {*declaration.certificates, *declaration.workers, *(story.at.binding for story in stories)}
     return names | set(inventory.entries)
 
 
@@ -101,8 +101,8 @@ def _is_about(name: str, story: BindingStory, subjects: tuple[Subject, ...], inv
     owner = inventory.owned.get(EntryId(story.found)) if story.found and not story.declared else None
     asked: dict[Subject, bool] = {
         Subject.CERTIFICATE: name in (story.certificate, owner),
-        Subject.BINDING: story.binding == name,
-        Subject.WORKER: story.worker == name,
+        Subject.BINDING: story.at.binding == name,
+        Subject.WORKER: story.at.worker == name,
         Subject.ENTRY: name in (story.found, story.wanted),
     }
     return any(asked[subject] for subject in subjects)
@@ -130,7 +130,7 @@ def _certificates(
     if Subject.CERTIFICATE in subjects:
         names.append(CertificateName(name))
     if Subject.BINDING in subjects:
-        names.extend(story.certificate for story in bindings if story.binding == name and story.certificate)
+        names.extend(story.certificate for story in bindings if story.at.binding == name and story.certificate)
     if Subject.ENTRY in subjects:
         names.extend(certificate for certificate, entry in inventory.current.items() if entry.id == name)
     return tuple(found for found in dict.fromkeys(names) if found in desired.declaration.certificates)

@@ -9,7 +9,9 @@ from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import (
     Action,
     Actual,
+    BindingAddress,
     BindingChange,
+    BindingName,
     ByCertificate,
     ById,
     CertificateName,
@@ -32,10 +34,7 @@ class BindingStory:
     `action` None: nothing would happen. `what` and `why` are one clause each. `problems` stand in the way.
     """
 
-    worker: WorkerLabel
-    config: str
-    environment: EnvironmentName
-    binding: str
+    at: BindingAddress
     declared: ByCertificate | ById | None
     found: str | None
     wanted: EntryId | None
@@ -63,7 +62,7 @@ class _Teller:
         self.plan, self.desired, self.actual = plan, desired, actual
         self.current = {item.certificate: item.entry for item in plan.adopted}
         found = [change for change in plan.changes if isinstance(change, BindingChange)]
-        self.changes = {(change.config, change.environment, str(change.binding)): change for change in found}
+        self.changes = {(change.at.config, change.at.environment, str(change.at.binding)): change for change in found}
         self.sites: set[tuple[str, EnvironmentName, str]] = set()
 
     def declared(self) -> Iterator[BindingStory]:
@@ -91,10 +90,7 @@ class _Teller:
             problems = tuple(self._problems(worker, config, environment, binding))
             what, why = "nothing is planned", "; ".join(problem.message for problem in problems) or self._fallback()
         return BindingStory(
-            worker=worker.label,
-            config=config,
-            environment=environment,
-            binding=binding.binding,
+            at=BindingAddress(worker.label, config, environment, binding.binding),
             declared=binding.target,
             found=found,
             wanted=wanted,
@@ -172,10 +168,7 @@ class _Teller:
         else:
             what, why = "nothing is planned", f"mtls.toml does not declare it, and {found} is no entry of this stack"
         return BindingStory(
-            worker=label,
-            config=config,
-            environment=environment,
-            binding=binding,
+            at=BindingAddress(label, config, environment, BindingName(binding)),
             declared=None,
             found=found,
             wanted=None,
@@ -205,11 +198,11 @@ def change_clauses(change: BindingChange) -> tuple[str, str]:
 
 
 def _reason_clause(reason: Reason, change: BindingChange) -> str:
-    had = f"{change.config} has {change.before or 'an empty id'} there"
+    had = f"{change.at.config} has {change.before or 'an empty id'} there"
     subject = change.certificate or "what mtls.toml declares"
     match reason:
         case Reason.MISSING:
-            return f"{change.config} has no such binding there"
+            return f"{change.at.config} has no such binding there"
         case Reason.PLACEHOLDER_ID:
             return f"{had}, which is a placeholder"
         case Reason.UNKNOWN_ID:

@@ -6,7 +6,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from posixpath import join, normpath
 
-from reconciler.model import BindingChange, Deploy, EnvironmentName, StoreKind, StoreSettings, WorkerLabel, WranglerFile
+from reconciler.model import (
+    BindingChange,
+    Deploy,
+    EnvironmentName,
+    SiteAddress,
+    StoreKind,
+    StoreSettings,
+    WorkerLabel,
+    WranglerFile,
+)
 from reconciler.plan.live import LiveBinding, LiveState, target_of
 from reconciler.plan.outcome import Status, Step
 
@@ -15,23 +24,21 @@ from reconciler.plan.outcome import Status, Step
 class ToDeploy:
     """One environment of a wrangler file. `script`: its Worker's real name, where the file gives one."""
 
-    worker: WorkerLabel
-    config: str
-    environment: EnvironmentName
+    at: SiteAddress
     script: str | None
     built: str | None = None
 
     @property
     def command(self) -> tuple[str, ...]:
         """What deploys it, from the folder of mtls.toml."""
-        return deploy_command(self.config, self.environment, self.built)
+        return deploy_command(self.at.config, self.at.environment, self.built)
 
     def command_from(self, folder: str) -> tuple[str, ...]:
         """The same from elsewhere; `folder` leads from there to the folder of mtls.toml."""
         config, built = (
-            normpath(join(folder, path)) if path is not None else None for path in (self.config, self.built)
+            normpath(join(folder, path)) if path is not None else None for path in (self.at.config, self.built)
         )
-        return deploy_command(config or self.config, self.environment, built)
+        return deploy_command(config or self.at.config, self.at.environment, built)
 
 
 def deploy_command(config: str, environment: EnvironmentName, built: str | None = None) -> tuple[str, ...]:
@@ -61,23 +68,25 @@ def find_left(
     steps = tuple(steps)
     changes = ((step.change, step.status) for step in steps)
     unwritten = {
-        (change.config, change.environment)
+        (change.at.config, change.at.environment)
         for change, status in changes
         if isinstance(change, BindingChange) and status is not Status.DONE
     }
     for step in steps:
         change = step.change
         if isinstance(change, Deploy) and step.status is Status.DONE:
-            deployed.add((change.config, change.environment))
-        elif isinstance(change, Deploy) and (change.config, change.environment) in unwritten:
+            deployed.add((change.at.config, change.at.environment))
+        elif isinstance(change, Deploy) and (change.at.config, change.at.environment) in unwritten:
             continue  # its file does not say yet what is to serve
         elif isinstance(change, Deploy) or (isinstance(change, BindingChange) and step.status is Status.DONE):
-            left.setdefault((change.config, change.environment), change.worker)
+            left.setdefault((change.at.config, change.at.environment), change.at.worker)
     for row in live:
         if row.state is LiveState.NEEDS_DEPLOY:
-            left.setdefault((row.config, row.environment), row.worker)
+            left.setdefault((row.at.config, row.at.environment), row.at.worker)
     return tuple(
-        ToDeploy(worker, config, environment, _script(files.get(worker), environment), _built(files.get(worker)))
+        ToDeploy(
+            SiteAddress(worker, config, environment), _script(files.get(worker), environment), _built(files.get(worker))
+        )
         for (config, environment), worker in sorted(left.items(), key=lambda item: (item[0][0], item[0][1] or ""))
         if (config, environment) not in deployed
     )

@@ -14,6 +14,8 @@ from enum import StrEnum
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import (
     Action,
+    BindingAddress,
+    BindingName,
     ByCertificate,
     ById,
     CertificateName,
@@ -56,10 +58,7 @@ class Standing(StrEnum):
 class BoundAt:
     """One binding of one environment. `found` is the id that the file has there, None where it has none."""
 
-    worker: WorkerLabel
-    config: str
-    environment: EnvironmentName
-    binding: str
+    at: BindingAddress
     standing: Standing
     found: str | None
 
@@ -138,14 +137,11 @@ def _order(status: CertificateStatus) -> tuple[int, str, str]:
 class _Site:
     """One binding of one environment, declared or found."""
 
-    worker: WorkerLabel
-    config: str
-    environment: EnvironmentName
-    binding: str
+    at: BindingAddress
     found: str | None
 
     def with_standing(self, standing: Standing) -> BoundAt:
-        return BoundAt(self.worker, self.config, self.environment, self.binding, standing, self.found)
+        return BoundAt(self.at, standing, self.found)
 
 
 class _Sites:
@@ -161,14 +157,15 @@ class _Sites:
             for environment, bindings in worker.environments.items():
                 for one in bindings:
                     found = _found(file, environment, one.binding)
-                    self._by_target[one.target].append(_Site(label, config, environment, one.binding, found))
+                    at = BindingAddress(label, config, environment, one.binding)
+                    self._by_target[one.target].append(_Site(at, found))
                     declared.add((config, environment, one.binding))
         for label, file in _each_once(files):
             for environment, there in file.environments.items():
-                for at in there.bindings:
-                    if (file.path, environment, at.binding) not in declared:
-                        site = _Site(label, file.path, environment, at.binding, at.certificate_id)
-                        self._undeclared[at.certificate_id].append(site)
+                for one_found in there.bindings:
+                    if (file.path, environment, one_found.binding) not in declared:
+                        at = BindingAddress(label, file.path, environment, BindingName(one_found.binding))
+                        self._undeclared[one_found.certificate_id].append(_Site(at, one_found.certificate_id))
 
     def places(self, name: CertificateName, entry: Entry | None, waiting: Iterable[Waiting]) -> Iterator[BoundAt]:
         """Where it is declared, by its name or by the id of its entry; then where that, or one that waits, is found."""

@@ -107,7 +107,7 @@ def plan_approved(project: Project, saved: Plan, deploy: Wanted = NOBODY) -> Pla
     try:
         deploys = [change for change in saved.changes if isinstance(change, Deploy)]
         split = frozenset(change.script for change in deploys if len(change.serving) > 1)
-        wanted = replace(deploy, workers=frozenset(change.worker for change in deploys), split=split)
+        wanted = replace(deploy, workers=frozenset(change.at.worker for change in deploys), split=split)
         planned = plan(project, PlanRequest(only=saved.partial, allow_deletes=ANY_NUMBER, deploy=wanted))
     except UsageError as error:
         message = f"the saved plan is of certificates that are not declared any more: {error.message}"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from reconciler.findings.diagnostics import Diagnostic
-from reconciler.model import BindingName, ByCertificate, ById, EnvironmentName, StoreSettings, WorkerLabel
+from reconciler.model import BindingAddress, ByCertificate, ById, StoreSettings
 from reconciler.plan.plan import Plan
 from reconciler.takeover.proposed import Proposal
 
@@ -15,10 +15,7 @@ from reconciler.takeover.proposed import Proposal
 class AdoptedBinding:
     """One binding that is declared now."""
 
-    worker: WorkerLabel
-    config: str
-    environment: EnvironmentName
-    binding: BindingName
+    at: BindingAddress
     target: ByCertificate | ById
 
 
@@ -50,4 +47,5 @@ class Adoption:
             for environment in worker.environments:
                 for one in environment.bindings:
                     if one.target is not None:
-                        yield AdoptedBinding(worker.label, worker.config, environment.name, one.binding, one.target)
+                        at = BindingAddress(worker.label, worker.config, environment.name, one.binding)
+                        yield AdoptedBinding(at, one.target)

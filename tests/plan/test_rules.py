@@ -843,7 +843,7 @@ def test_an_offline_plan_says_what_files_can_tell_and_marks_the_rest() -> None:
     wanted = desired({"a": 1}, [worker("checkout", {None: {"A": "a", "B": "a", "C": "a"}})])
     plan = plan_of(wanted, actual(None, {"checkout": file({None: {"B": "<ID>", "C": uid(1)}})}))
     assert shown(plan) == ["bind A missing", "rebind B placeholder-id"]
-    assert [(item.certificate, item.binding) for item in plan.unknown] == [("a", None), ("a", "C")]
+    assert [(item.certificate, item.at and item.at.binding) for item in plan.unknown] == [("a", None), ("a", "C")]
     assert plan.quota is None
 
 
@@ -884,8 +884,8 @@ def test_the_order_is_create_bind_retire_and_stable_inside() -> None:
     files = {"z": file({}, path="a/wrangler.toml"), "a": file({"x": {}})}
     plan = plan_of(desired({"b": 2, "a": 1}, workers), actual([], files))
     assert [change.split()[1] for change in shown(plan)] == ["a", "b", "A", "Z", "R", "Q"]
-    assert {change.config for change in plan.changes[2:4]} == {"a/wrangler.toml"}  # type: ignore[union-attr]
-    assert {change.config for change in plan.changes[4:]} == {CONFIG}  # type: ignore[union-attr]
+    assert {change.at.config for change in plan.changes[2:4]} == {"a/wrangler.toml"}  # type: ignore[union-attr]
+    assert {change.at.config for change in plan.changes[4:]} == {CONFIG}  # type: ignore[union-attr]
 
 
 def test_an_undeclared_environment_gets_the_lines_to_add() -> None:

@@ -13,7 +13,17 @@ import typer
 
 from reconciler.cli import history as cli
 from reconciler.findings.diagnostics import Diagnostic, Severity
-from reconciler.model import Action, BindingChange, BindingName, CertificateName, Change, Reason, Upload, WorkerLabel
+from reconciler.model import (
+    Action,
+    BindingAddress,
+    BindingChange,
+    BindingName,
+    CertificateName,
+    Change,
+    Reason,
+    Upload,
+    WorkerLabel,
+)
 from reconciler.plan.outcome import Status, Step
 from reconciler.records.history import HistoryDocument, RunEnd, history_document
 from reconciler.system.journal import Journal, JournalFile, read_journal
@@ -30,10 +40,7 @@ UPLOAD = Upload(CertificateName("billing"), "12" * 32, "payments.billing.1212121
 def bind(name: str = "BILLING", config: str = "workers/checkout/wrangler.toml") -> BindingChange:
     return BindingChange(
         Action.BIND,
-        WorkerLabel("checkout"),
-        config,
-        None,
-        BindingName(name),
+        BindingAddress(WorkerLabel("checkout"), config, None, BindingName(name)),
         (Reason.MISSING,),
         CertificateName("billing"),
     )
@@ -176,10 +183,7 @@ def hostile(past: Past) -> None:
     problem = Diagnostic(Severity.ERROR, HOSTILE, HOSTILE)
     change = BindingChange(
         Action.REBIND,
-        WorkerLabel(HOSTILE),
-        HOSTILE,
-        HOSTILE,
-        BindingName(HOSTILE),
+        BindingAddress(WorkerLabel(HOSTILE), HOSTILE, HOSTILE, BindingName(HOSTILE)),
         (),
         CertificateName(HOSTILE),
         before=HOSTILE,

@@ -288,8 +288,8 @@ def covers(drift: Drift, plan: Plan) -> bool:
         if isinstance(change, Upload):
             wanted |= {f"certificate:{name}" for name in (change.certificate, *change.shared_with)}
         elif isinstance(change, BindingChange):
-            environment = "top-level" if change.environment is None else f"env/{change.environment}"
-            wanted.add(key_of(Subject.BINDING, change.config, environment, change.binding))
+            environment = "top-level" if change.at.environment is None else f"env/{change.at.environment}"
+            wanted.add(key_of(Subject.BINDING, change.at.config, environment, change.at.binding))
         elif isinstance(change, Retire):
             wanted.add(key_of(Subject.ENTRY, change.entry.id))
     return wanted <= told

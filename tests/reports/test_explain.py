@@ -241,7 +241,7 @@ def test_the_errors_of_one_binding_are_not_told_of_another() -> None:
     workers = [worker("checkout", {None: {"BILLING": "billing"}, "prod": {"OTHER": "billing"}})]
     there = actual([entry(1, 1, "@billing")], {"checkout": file({None: {"BILLING": uid(1)}})})
     told = tell("checkout", desired({"billing": 1}, workers), there)
-    assert [(story.binding, len(story.problems)) for story in told.bindings] == [("BILLING", 0), ("OTHER", 1)]
+    assert [(story.at.binding, len(story.problems)) for story in told.bindings] == [("BILLING", 0), ("OTHER", 1)]
     assert told.certificates == ()
 
 

@@ -166,7 +166,7 @@ def test_each_line_says_whose_it_is_and_where_a_renewal_has_to_arrive() -> None:
     found_file = file({None: {"BILLING": uid(1), "MORE": uid(1), "OLD": uid(100)}, "staging": {}})
     (item,) = forecast(wanted, replace(there, files={declared.label: found_file})).calendar
     assert (item.owner, item.entry and item.entry.id) == ("team-payments", uid(1))
-    assert [place.binding for place in item.places] == ["BILLING", "MORE"]
+    assert [place.at.binding for place in item.places] == ["BILLING", "MORE"]
 
 
 def test_a_file_that_can_not_be_used_is_named_and_not_dated() -> None:

@@ -91,7 +91,7 @@ def test_a_missing_environment_is_a_binding_that_is_missing() -> None:
     wanted = desired({"billing": 1}, [worker("checkout", {"prod": {"BILLING": "billing"}})])
     there = actual([entry(1, 1, "@billing")], {"checkout": file({})})
     (place,) = only(status_of(wanted, there)).places
-    assert (place.environment, place.standing) == ("prod", Standing.MISSING)
+    assert (place.at.environment, place.standing) == ("prod", Standing.MISSING)
 
 
 def test_places_that_nobody_declares_are_named_too() -> None:
@@ -100,7 +100,7 @@ def test_places_that_nobody_declares_are_named_too() -> None:
     workers = [BILLING, worker("twin", {"staging": {}})]
     there = actual([entry(1, 1, "@billing"), entry(2, 2, "@billing", age=60)], {"checkout": found, "twin": found})
     places = only(status_of(desired({"billing": 1}, workers), there)).places
-    assert [(place.binding, place.standing) for place in places] == [
+    assert [(place.at.binding, place.standing) for place in places] == [
         ("BILLING", Standing.IN_PLACE),
         ("MORE", Standing.UNDECLARED),
         ("OLD", Standing.UNDECLARED),

@@ -67,7 +67,7 @@ def bind_before_the_upload(patch: Patch) -> None:
 
     def as_edit(*arguments: Any) -> object:
         change = arguments[1]
-        soon = SetBinding(change.environment, change.binding, EntryId("10ca1000-0000-4000-8000-0000000000ff"))
+        soon = SetBinding(change.at.environment, change.at.binding, EntryId("10ca1000-0000-4000-8000-0000000000ff"))
         return original(*arguments) or soon
 
     patch.setattr(bindings, "_as_edit", as_edit)

@@ -8,6 +8,7 @@ from functools import cache
 
 from reconciler.model import (
     Actual,
+    BindingAddress,
     BindingName,
     ByCertificate,
     ById,
@@ -197,7 +198,8 @@ def shown(plan: Plan) -> list[str]:
     """The changes of a plan in short: `rebind BILLING content-changed`."""
     lines = []
     for change in plan.changes:
-        subject = getattr(change, "binding", None) or getattr(change, "certificate", None)
+        at = getattr(change, "at", None)
+        subject = at.binding if isinstance(at, BindingAddress) else getattr(change, "certificate", None)
         lines.append(f"{change.action} {subject} {','.join(change.reasons)}")
     return lines
 

@@ -16,6 +16,7 @@ from reconciler.findings.diagnostics import Diagnostic, Severity
 from reconciler.findings.errors import FileError
 from reconciler.model import (
     Action,
+    BindingAddress,
     BindingChange,
     BindingName,
     CertificateName,
@@ -36,10 +37,7 @@ PLAN_DIGEST = "sha256:" + "ab" * 32
 UPLOAD = Upload(CertificateName("billing"), "12" * 32, "payments.billing.121212121212", (Reason.MISSING,))
 REBIND = BindingChange(
     Action.REBIND,
-    WorkerLabel("checkout"),
-    "workers/checkout/wrangler.toml",
-    "staging",
-    BindingName("BILLING"),
+    BindingAddress(WorkerLabel("checkout"), "workers/checkout/wrangler.toml", "staging", BindingName("BILLING")),
     (Reason.CONTENT_CHANGED,),
     certificate=CertificateName("billing"),
     digest="12" * 32,

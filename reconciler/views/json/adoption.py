@@ -72,10 +72,10 @@ def init_document(adoption: Adoption, resolve: Resolve) -> InitDocument:
 def _binding(binding: AdoptedBinding) -> TakenBindingPart:
     target = binding.target
     return TakenBindingPart(
-        worker=binding.worker,
-        config=binding.config,
-        environment=binding.environment,
-        binding=binding.binding,
+        worker=binding.at.worker,
+        config=binding.at.config,
+        environment=binding.at.environment,
+        binding=binding.at.binding,
         certificate=target.certificate if isinstance(target, ByCertificate) else None,
         entry=target.id if isinstance(target, ById) else None,
     )

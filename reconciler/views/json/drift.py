@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from reconciler.model import Reason
+from reconciler.model import BindingAddress, Reason
 from reconciler.records.base import DiagnosticPart, Document, Resolve, UtcTime, diagnostic_part
 from reconciler.records.plan import StorePart
 from reconciler.reports.drift import Drift, DriftFinding, State, Subject
@@ -70,10 +70,10 @@ def _finding(finding: DriftFinding, resolve: Resolve) -> DriftPart:
         message=finding.message,
         hint=finding.hint,
         certificate=finding.certificate,
-        worker=finding.worker,
-        config=finding.config,
-        environment=finding.environment,
-        binding=finding.binding,
+        worker=finding.at.worker if finding.at else None,
+        config=finding.at.config if finding.at else None,
+        environment=finding.at.environment if finding.at else None,
+        binding=finding.at.binding if isinstance(finding.at, BindingAddress) else None,
         expected=finding.expected,
         found=finding.found,
         reasons=finding.reasons,

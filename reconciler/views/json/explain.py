@@ -128,10 +128,10 @@ def _certificate(story: CertificateStory) -> CertificateStoryPart:
 
 def _binding(story: BindingStory) -> BindingStoryPart:
     return BindingStoryPart(
-        worker=story.worker,
-        config=story.config,
-        environment=story.environment,
-        binding=story.binding,
+        worker=story.at.worker,
+        config=story.at.config,
+        environment=story.at.environment,
+        binding=story.at.binding,
         declared=story.declared is not None,
         certificate=story.certificate,
         found=story.found,

@@ -116,7 +116,12 @@ def _item(item: DueItem) -> DueItemPart:
         owner=item.owner,
         entry=item.entry.id if item.entry else None,
         places=tuple(
-            BoundPart(worker=place.worker, config=place.config, environment=place.environment, binding=place.binding)
+            BoundPart(
+                worker=place.at.worker,
+                config=place.at.config,
+                environment=place.at.environment,
+                binding=place.at.binding,
+            )
             for place in item.places
         ),
     )

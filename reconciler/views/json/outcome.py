@@ -74,9 +74,9 @@ def outcome_document(outcome: Outcome, resolve: Resolve, to_deploy: tuple[ToDepl
 
 def _deploy_part(one: ToDeploy) -> DeployPart:
     return DeployPart(
-        worker=one.worker,
-        config=one.config,
-        environment=one.environment,
+        worker=one.at.worker,
+        config=one.at.config,
+        environment=one.at.environment,
         script=one.script,
         command=one.command,
     )

@@ -77,10 +77,10 @@ def _certificate(status: CertificateStatus) -> CertificatePart:
 
 def _place(place: BoundAt) -> PlacePart:
     return PlacePart(
-        worker=place.worker,
-        config=place.config,
-        environment=place.environment,
-        binding=place.binding,
+        worker=place.at.worker,
+        config=place.at.config,
+        environment=place.at.environment,
+        binding=place.at.binding,
         standing=place.standing,
         found=place.found,
     )

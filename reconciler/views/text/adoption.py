@@ -44,7 +44,7 @@ def _taken(adoption: Adoption) -> Iterator[str]:
         yield f"{_count(certificates, 'certificate')}, each found in this tree by the content of its entry"
     by_id = {one.target.id for one in adoption.bindings if isinstance(one.target, ById)}
     if adoption.bindings:
-        workers = len({one.worker for one in adoption.bindings})
+        workers = len({one.at.worker for one in adoption.bindings})
         yield f"{_count(len(adoption.bindings), 'binding')} of {_count(workers, 'Worker')}"
     if by_id:
         yield f"{_count(len(by_id), 'entry', 'entries')} bound by {'its id' if len(by_id) == 1 else 'their ids'}"

@@ -89,7 +89,7 @@ def _certificate_lines(story: CertificateStory, style: Style) -> Iterator[str]:
 def _binding_lines(story: BindingStory, style: Style) -> Iterator[str]:
     nothing = "=" if story.found is not None and story.found == story.wanted else "."
     sign = SIGNS[story.action] if story.action else "!" if story.problems else nothing
-    yield _head(sign, place_text(story.binding, story.config, story.environment), story.what, style)
+    yield _head(sign, place_text(story.at.binding, story.at.config, story.at.environment), story.what, style)
     yield f"      because {printable(story.why)}"
 
 

@@ -97,7 +97,7 @@ def _item_lines(item: DueItem, width: int, style: Style) -> Iterator[str]:
     if item.owner:
         yield _ROW.format("owner", printable(item.owner))
     for place in item.places:
-        yield _ROW.format("bound", place_text(place.binding, place.config, place.environment))
+        yield _ROW.format("bound", place_text(place.at.binding, place.at.config, place.at.environment))
 
 
 # --- entries --------------------------------------------------------------------------------------------------------

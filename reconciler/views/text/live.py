@@ -36,14 +36,14 @@ def live_lines(rows: Sequence[LiveBinding] | None, style: Style) -> Iterator[str
         yield "  no declared binding"
     for row in rows:
         yield from _row_lines(row, style)
-    deploys = dict.fromkeys((row.config, row.environment) for row in rows if row.state is LiveState.NEEDS_DEPLOY)
+    deploys = dict.fromkeys((row.at.config, row.at.environment) for row in rows if row.state is LiveState.NEEDS_DEPLOY)
     if deploys:
         yield style.change(f"  {len(deploys)} still to deploy: " + "; ".join(_place(*one) for one in deploys))
 
 
 def _row_lines(row: LiveBinding, style: Style) -> Iterator[str]:
     paint = style.good if row.state is LiveState.IN_SYNC else style.change
-    subject = f"{printable(row.binding)} in {_place(row.config, row.environment)}"
+    subject = f"{printable(row.at.binding)} in {_place(row.at.config, row.at.environment)}"
     name = f" = {printable(row.certificate)}" if row.certificate else ""
     said = f"{_WORDS[row.state]}{f': {printable(row.detail)}' if row.detail else ''}"
     yield f"{paint(f'  {_SIGNS[row.state]}')} {subject}{name}  {style.dim(f'({said})')}"

@@ -109,11 +109,11 @@ def describe(change: Change) -> str:
         case Upload():
             return f"{printable(change.certificate)} as {printable(change.name)}"
         case BindingChange():
-            where = f"{printable(change.binding)} in {printable(change.config)}"
-            where += f" ({printable(environment_text(change.environment))})"
+            where = f"{printable(change.at.binding)} in {printable(change.at.config)}"
+            where += f" ({printable(environment_text(change.at.environment))})"
             return f"{where} = {printable(change.certificate)}" if change.certificate else where
         case Deploy():
-            where = f"{printable(change.config)} ({printable(environment_text(change.environment))})"
+            where = f"{printable(change.at.config)} ({printable(environment_text(change.at.environment))})"
             built = f", built as {printable(change.built)}," if change.built is not None else ""
             return f"{where}{built} as {printable(change.script)}"
         case Verify():
@@ -138,8 +138,8 @@ def _unknown_lines(plan: Plan, style: Style) -> Iterator[str]:
     yield style.bold("not known offline:")
     for item in plan.unknown:
         subject = printable(item.certificate or "")
-        if item.binding is not None:
-            subject = f"{item.binding} of {item.worker} ({environment_text(item.environment)})"
+        if item.at is not None:
+            subject = f"{item.at.binding} of {item.at.worker} ({environment_text(item.at.environment)})"
         yield f"  ? {printable(subject)}: {printable(item.message)}"
 
 

@@ -95,7 +95,7 @@ def _when(item: CertificateStatus, now: datetime) -> str:
 
 
 def _place_line(place: BoundAt, item: CertificateStatus, style: Style) -> str:
-    where = place_text(place.binding, place.config, place.environment)
+    where = place_text(place.at.binding, place.at.config, place.at.environment)
     found = printable(place.found or "an empty id")
     match place.standing:
         case Standing.IN_PLACE:
