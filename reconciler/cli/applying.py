@@ -88,7 +88,7 @@ def apply(
     from reconciler.findings.errors import UsageError
     from reconciler.model import Phase
     from reconciler.plan.approval import demand_digest
-    from reconciler.plan.deploys import Wanted
+    from reconciler.plan.live import DeployChoice
     from reconciler.runs.plan import PlanRequest, plan_approved
     from reconciler.runs.plan import plan as make
 
@@ -97,7 +97,7 @@ def apply(
             "a saved plan says itself what it is about", hint="give `--only` and `--allow-deletes` to `mtlsctl plan`"
         )
     waves = _waves(wave)
-    wanted = Wanted(everybody=deploy, over_split=over_split)
+    wanted = DeployChoice(everybody=deploy, over_split=over_split)
     project = session.open_project()
     approved = read_saved(saved) if saved is not None else None
     with project.lock(command="apply", timeout_s=seconds(lock_timeout), waiting=tell):

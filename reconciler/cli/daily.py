@@ -68,7 +68,7 @@ def status(
 
     project = session.open_project()
     planned = _look(project)
-    found = make_status(planned.plan, planned.desired, planned.actual.files)
+    found = make_status(planned.plan)
     if output_format is StatusFormat.JSON:
         session.emit_document(status_document(found, project.place), out)
     elif output_format is StatusFormat.PROMETHEUS:
@@ -86,7 +86,7 @@ def _metrics_text(planned: Planned) -> str:
     from reconciler.version import __version__
     from reconciler.views.prometheus.metrics import render_metrics
 
-    return render_metrics(make_metrics(planned.plan, planned.desired, planned.actual, __version__))
+    return render_metrics(make_metrics(planned.plan, __version__))
 
 
 def explain(
@@ -106,7 +106,7 @@ def explain(
 
     project = session.open_project()
     planned = _look(project)
-    found = explain_name(name, planned.plan, planned.desired, planned.actual)
+    found = explain_name(name, planned.plan)
     if output_format is Format.JSON:
         session.emit_document(explain_document(found, project.place), out)
     else:
@@ -129,7 +129,7 @@ def output(
     from reconciler.views.json.output import output_document
 
     planned = _look(session.open_project())
-    current = find_current(name, planned.plan, planned.desired)
+    current = find_current(name, planned.plan)
     if output_format is Format.JSON:
         session.emit_document(output_document(current), out)
     else:

@@ -34,9 +34,9 @@ def drift(
 
     project = session.open_project()
     planned = plan(project, PlanRequest(live=live))
-    found = make_drift(planned.plan, planned.desired, planned.actual)
+    found = make_drift(planned.plan)
     if live:
-        found = join_live(found, planned.plan, planned.desired, planned.actual)
+        found = join_live(found, planned.plan)
     if output_format is Format.JSON:
         session.emit_document(drift_document(found, project.place), out)
     else:

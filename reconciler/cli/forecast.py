@@ -39,7 +39,7 @@ def forecast(
 
     project = session.open_project()
     planned = plan(project, PlanRequest(offline=offline))
-    found = make_forecast(planned.plan, planned.desired, planned.actual, days)
+    found = make_forecast(planned.plan, days)
     if output_format is Format.JSON:
         session.emit_document(forecast_document(found, project.place), out)
     else:

@@ -12,7 +12,7 @@ import typer
 from reconciler.cli.session import Format, FormatOption, OutOption, Session, command
 
 if TYPE_CHECKING:
-    from reconciler.plan.plan import Plan
+    from reconciler.plan.plan import PlanFacts, SavedPlan
 
 OnlyOption = Annotated[
     list[str] | None, typer.Option("--only", metavar="NAME", help="This certificate alone; a glob, and repeatable.")
@@ -65,7 +65,7 @@ def plan(
     from datetime import UTC
 
     from reconciler.findings.errors import ExitCode, strongest
-    from reconciler.plan.deploys import Wanted
+    from reconciler.plan.live import DeployChoice
     from reconciler.plan.plan import exit_code_of
     from reconciler.records.base import to_json
     from reconciler.records.plan import plan_document
@@ -80,7 +80,7 @@ def plan(
         offline=offline,
         allow_deletes=allow_deletes,
         live=live,
-        deploy=Wanted(everybody=deploy, over_split=over_split),
+        deploy=DeployChoice(everybody=deploy, over_split=over_split),
     )
     made = make(project, request).plan
     if out is not None:
@@ -115,7 +115,7 @@ def show(
         session.emit(f"{plan_text(session, made)}digest: {made.digest}\n", out)
 
 
-def read_saved(path: Path) -> Plan:
+def read_saved(path: Path) -> SavedPlan:
     """A saved plan of the user's; ReconcilerError where it is none."""
     from reconciler.records.saved_plan import MAX_BYTES, read_plan
     from reconciler.system.files import read_named
@@ -123,7 +123,7 @@ def read_saved(path: Path) -> Plan:
     return read_plan(read_named(path, limit=MAX_BYTES), str(path))
 
 
-def plan_text(session: Session, made: Plan) -> str:
+def plan_text(session: Session, made: PlanFacts) -> str:
     """A plan with its findings, for people."""
     from reconciler.views.text.findings import count_findings
     from reconciler.views.text.plan import render_plan

@@ -232,8 +232,8 @@ def show_orphans(session: Session, out: Path | None, *, metrics: bool = False) -
         raise UsageError(message, hint="leave out one of `--orphans` and `--format prometheus`")
     project = session.open_project()
     planned = plan(project, PlanRequest())
-    sweep = project.files.sweep(unreferenced(planned.desired, planned.actual))
-    found = find_orphans(planned.plan, planned.desired, planned.actual, sweep)
+    sweep = project.files.sweep(unreferenced(planned.plan))
+    found = find_orphans(planned.plan, sweep)
     if session.format is Format.JSON:
         session.emit_document(orphans_document(found, project.place), out)
     else:

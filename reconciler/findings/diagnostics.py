@@ -55,6 +55,11 @@ class Diagnostic:
     hint: str | None = None
     certificate: str | None = None
 
+    @property
+    def is_error(self) -> bool:
+        """Whether it stands in the way of what it is about."""
+        return self.severity is Severity.ERROR
+
 
 MAX_FINDINGS = 200
 """Of one file more are only counted: nobody reads them, and a file can be made to have a hundred thousand."""

@@ -7,17 +7,17 @@ from dataclasses import replace
 from typing import assert_never
 
 from reconciler.findings.errors import ReconcilerError, StalePlanError
-from reconciler.model import BindingChange, Change, Condition, Deploy, Retire, Upload, Verify, Waiting
+from reconciler.model import BindingChange, Change, Condition, Deploy, Retire, Upload, Verify
 from reconciler.model.words import environment_text
+from reconciler.plan.assess import limit_retires
+from reconciler.plan.assessment import Waits
 from reconciler.plan.gates import guards
-from reconciler.plan.plan import Plan, change_key
-from reconciler.plan.quota import Quota
-from reconciler.plan.retire import keep
+from reconciler.plan.plan import Plan, PlanFacts, change_key, draw_plan
 
 _SHOWN = 3
 
 
-def demand_appliable(saved: Plan) -> None:
+def demand_appliable(saved: PlanFacts) -> None:
     """ReconcilerError where a saved plan was made for looking only."""
     if saved.offline or saved.at:
         how = "--offline" if saved.offline else "--at"
@@ -37,7 +37,7 @@ def demand_digest(found: Plan, digest: str) -> None:
         )
 
 
-def approve(found: Plan, saved: Plan) -> Plan:
+def approve(found: Plan, saved: PlanFacts) -> Plan:
     """The plan found now, where every change of it is in the saved one; StalePlanError where one is not.
 
     Changes that were done meanwhile may be missing, and a gradual deployment may have ended. What was waiting when
@@ -47,30 +47,27 @@ def approve(found: Plan, saved: Plan) -> Plan:
     allowed = {_key(change) for change in saved.changes}
     allowed |= {_key(replace(change, serving=())) for change in saved.changes if isinstance(change, Deploy)}
     waited = {waiting.entry.id for waiting in saved.waiting}
-    changes: list[Change] = []
-    held: list[Waiting] = []
-    beyond: list[Change] = []
     _demand_same_gates(found, saved)
-    approved = [change for change in found.changes if _key(change) in allowed]
-    for change in found.changes:
-        if isinstance(change, Verify) and not any(guards(change, other) for other in approved):
-            continue  # what it stands before is held
-        if _key(change) in allowed:
-            changes.append(change)
-        elif isinstance(change, Retire) and change.entry.id in waited:
-            held.append(keep(change, Condition.NOT_IN_PLAN, "it was waiting when the plan was saved"))
-        else:
-            beyond.append(change)
+
+    def waits(retire: Retire) -> Waits | None:
+        is_held = _key(retire) not in allowed and retire.entry.id in waited
+        return Waits(retire, Condition.NOT_IN_PLAN) if is_held else None
+
+    held = limit_retires(found.assessment, waits)
+    approved = draw_plan(held, found.selection, at=found.at, show_live=found.live is not None)
+    beyond = [change for change in approved.changes if _key(change) not in allowed]
+    # A proof that nothing approved needs is of a change that is beyond the saved plan, and is not told twice.
+    changes = [change for change in approved.changes if _key(change) in allowed]
+    beyond = [one for one in beyond if not isinstance(one, Verify) or any(guards(one, other) for other in changes)]
     if beyond:
         raise StalePlanError(
             f"the plan found now goes beyond the saved one: {_shortly(beyond)}; nothing was changed",
             hint="the world changed since the plan was saved: make a new one and have it approved",
         )
-    quota = found.quota and _without_retires(found.quota, held)
-    return replace(found, changes=tuple(changes), waiting=(*found.waiting, *held), quota=quota)
+    return replace(approved, calls=found.calls)
 
 
-def _demand_same_gates(found: Plan, saved: Plan) -> None:
+def _demand_same_gates(found: Plan, saved: PlanFacts) -> None:
     """What was approved with a proof before it is not done without: the gate may have left mtls.toml meanwhile."""
     proofs = {_key(change) for change in found.changes}
     lost = [one for one in saved.changes if isinstance(one, Verify) and _key(one) not in proofs]
@@ -82,14 +79,7 @@ def _demand_same_gates(found: Plan, saved: Plan) -> None:
             )
 
 
-def _without_retires(quota: Quota, held: list[Waiting]) -> Quota:
-    """The quota where these entries stay."""
-    cas = sum(wait.entry.ca for wait in held)
-    leaf = replace(quota.leaf, after=quota.leaf.after + len(held) - cas)
-    return Quota(leaf, replace(quota.ca, after=quota.ca.after + cas))
-
-
-def _demand_same_target(found: Plan, saved: Plan) -> None:
+def _demand_same_target(found: Plan, saved: PlanFacts) -> None:
     ours = (found.stack, found.store.kind, found.store.account_id)
     theirs = (saved.stack, saved.store.kind, saved.store.account_id)
     if ours != theirs:

@@ -21,7 +21,6 @@ from reconciler.model import (
     WranglerEnvironment,
     WranglerFile,
 )
-from reconciler.model.words import environment_text
 from reconciler.x509.certificates import rfc3339
 
 _MOST_COMPARED = 30
@@ -119,15 +118,14 @@ def binding_name_taken(site: Site, binding: BindingName) -> Diagnostic:
     return Diagnostic(Severity.ERROR, "binding-name-taken", message, site.declared_at(binding), hint)
 
 
-def unknown_environment(
-    declaration: Declaration, worker: DeclaredWorker, file: WranglerFile, name: EnvironmentName
-) -> Diagnostic:
+def unknown_environment(site: Site) -> Diagnostic:
     """An environment is never created here: a misspelt one would become a Worker of its own."""
+    name, file = site.environment, site.file
     known = [other for other in file.environments if other is not None]
     near = get_close_matches(name or "", known, n=1) if len(known) <= _MOST_COMPARED else []
     hint = f"did you mean `{near[0]}`?" if near else f"add [env.{name}] to {file.path} first; it is never created here"
     message = f"{file.path} has no environment {name!r}"
-    pointer = Pointer(declaration.path, ("workers", worker.label, "env", name or ""), at_key=True)
+    pointer = Pointer(site.declaration.path, ("workers", site.worker.label, "env", name or ""), at_key=True)
     return Diagnostic(Severity.ERROR, "unknown-environment", message, pointer, hint)
 
 
@@ -138,25 +136,15 @@ def pages_environment(site: Site) -> Diagnostic:
     return Diagnostic(Severity.ERROR, "pages-environment", message, site.declared_at(), hint)
 
 
-def undeclared_binding(
-    file: WranglerFile,
-    found: FoundBinding,
-    environment: EnvironmentName,
-    owner: CertificateName,
-    *,
-    ca: bool = False,
-) -> Diagnostic:
+def undeclared_binding(at: BindingAddress, index: int, owner: CertificateName, *, ca: bool = False) -> Diagnostic:
     """Rule 3: a binding of ours where nothing declares it. `ca`: nothing could, for it presents a CA."""
-    where: tuple[str | int, ...] = () if environment is None else ("env", environment)
-    table = "bindings" if environment is None else f"env.{environment}.bindings"
-    message = (
-        f"{found.binding} in {file.path} ({environment_text(environment)}) presents an entry of {owner!r}"
-        " and is not declared; it is left alone"
-    )
-    hint = f"declare it in the Worker's `{table}`, or remove it from {file.path}"
+    where: tuple[str | int, ...] = () if at.environment is None else ("env", at.environment)
+    table = "bindings" if at.environment is None else f"env.{at.environment}.bindings"
+    message = f"{at.binding} in {at.site.text} presents an entry of {owner!r} and is not declared; it is left alone"
+    hint = f"declare it in the Worker's `{table}`, or remove it from {at.config}"
     if ca:
-        hint = f"a Worker can't present a CA: put the id of a leaf there, or remove it from {file.path}"
-    pointer = Pointer(file.path, (*where, "mtls_certificates", found.index))
+        hint = f"a Worker can't present a CA: put the id of a leaf there, or remove it from {at.config}"
+    pointer = Pointer(at.config, (*where, "mtls_certificates", index))
     return Diagnostic(Severity.WARNING, "undeclared-binding", message, pointer, hint)
 
 

@@ -1,19 +1,20 @@
-"""What differs between the declared bindings and the wrangler files (rules 3, 6 and 7 of the reconciler)."""
+"""What becomes of each binding, declared or found: the one walk over mtls.toml and the wrangler files (rules 3, 6, 7
+and 10 of the reconciler)."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import (
     Action,
     Actual,
+    BindingAddress,
     BindingChange,
     BindingName,
-    ByCertificate,
     ById,
     CertificateName,
     DeclaredBinding,
@@ -25,103 +26,141 @@ from reconciler.model import (
     EnvironmentName,
     FoundBinding,
     Reason,
-    Unknown,
+    SiteAddress,
+    WranglerEnvironment,
     WranglerFile,
 )
 from reconciler.model.identifiers import is_of_other_store, is_placeholder
 from reconciler.plan import binding_findings as findings
+from reconciler.plan.assessment import (
+    BindingRow,
+    CertificateRow,
+    Held,
+    Kept,
+    Need,
+    Pending,
+    Unseen,
+    UpToDate,
+    Verdict,
+)
 from reconciler.plan.binding_findings import Site
 from reconciler.plan.differences import certificate_differences
-from reconciler.plan.inventory import Inventory
+from reconciler.plan.inventory import Inventory, Role, Roles
 from reconciler.plan.live import is_elsewhere
 from reconciler.plan.rebind import Pair, is_remote_as_wanted, rebind_reasons
 from reconciler.x509.chains import Window, window_of
 
 
-@dataclass(slots=True)
-class BindingDiff:
-    """What `diff_bindings` found; filled while it walks, read afterwards."""
+@dataclass(frozen=True, slots=True)
+class JudgedBindings:
+    """Every binding, the previews, and what was found on the way. `sites`: what holds all of an environment."""
 
-    changes: list[BindingChange] = field(default_factory=list)
-    unknown: list[Unknown] = field(default_factory=list)
-    diagnostics: list[Diagnostic] = field(default_factory=list)
+    rows: tuple[BindingRow, ...]
+    previews: tuple[BindingRow, ...]
+    sites: Mapping[SiteAddress, Diagnostic]
+    findings: tuple[Diagnostic, ...]
+
+
+def judge_bindings(
+    desired: Desired,
+    actual: Actual,
+    inventory: Inventory | None,
+    roles: Roles,
+    certificates: Mapping[CertificateName, CertificateRow],
+    now: datetime,
+) -> JudgedBindings:
+    """A row for each binding that is declared, and for every other one in a declared wrangler file; in the order of
+    labels, then of mtls.toml, then of the file. `inventory` None: offline."""
+    return _Judge(desired, actual, inventory, roles, certificates, now).run()
 
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """What a binding shall present. `id` None: known once `digest` is uploaded."""
+    """What a binding should use. `id` None: known once `digest` is uploaded."""
 
     id: EntryId | None
     certificate: CertificateName | None = None
     digest: str | None = None
 
 
-class _BindingDiffer:
-    """Walks every declared Worker once; one instance per diff."""
+class _Judge:
+    """Walks every declared Worker once; one instance per assessment."""
 
     def __init__(
         self,
         desired: Desired,
         actual: Actual,
         inventory: Inventory | None,
-        blocked: frozenset[str],
+        roles: Roles,
+        certificates: Mapping[CertificateName, CertificateRow],
         now: datetime,
     ) -> None:
-        self.desired, self.actual, self.inventory, self.blocked = desired, actual, inventory, blocked
-        self.now = now
-        self.store = desired.declaration.store.kind
-        self.out = BindingDiff()
-        current = self.inventory.current if self.inventory else {}
+        self.desired, self.actual, self.inventory = desired, actual, inventory
+        self.roles, self.certificates, self.now = roles, certificates, now
+        self.store, self.account = desired.declaration.store.kind, desired.declaration.store.account_id
+        self.rows: list[BindingRow] = []
+        self.previews: list[BindingRow] = []
+        self.sites: dict[SiteAddress, Diagnostic] = {}
+        self.findings: list[Diagnostic] = []
+        current = inventory.current if inventory else {}
         self.adopted: dict[str, CertificateName] = {entry.id: name for name, entry in current.items()}
         self.declared: dict[str, set[EnvironmentName]] = defaultdict(set)
         for worker, file in self._workers():
-            self.declared[file.path].update(worker.environments)
+            if file is not None:
+                self.declared[file.path].update(worker.environments)
 
-    def _workers(self) -> Iterator[tuple[DeclaredWorker, WranglerFile]]:
+    def _workers(self) -> Iterator[tuple[DeclaredWorker, WranglerFile | None]]:
         for label, worker in sorted(self.desired.declaration.workers.items()):
-            if label in self.actual.files:
-                yield worker, self.actual.files[label]
+            yield worker, self.actual.files.get(label)
 
-    def run(self) -> BindingDiff:
+    def run(self) -> JudgedBindings:
         seen: set[str] = set()
         for worker, file in self._workers():
-            planned = len(self.out.changes)
+            if file is None:
+                self.rows.extend(self._unread(worker))
+                continue
+            begin = len(self.rows)
             for environment, bindings in worker.environments.items():
-                self._diff_environment(worker, file, environment, bindings)
-            self._guard_other_store(file, planned)
+                self._judge_environment(worker, file, environment, bindings)
+            self._guard_other_store(file, begin)
             if file.path not in seen:
                 seen.add(file.path)
-                self._look_at_undeclared(worker, file)
-                self._look_around(file, planned)
-        return self.out
+                planned = any(isinstance(row.verdict, Pending) for row in self.rows[begin:])
+                self._judge_undeclared(worker, file)
+                self._look_around(file, planned=planned)
+        return JudgedBindings(tuple(self.rows), tuple(self.previews), self.sites, tuple(self.findings))
 
     # --- declared -----------------------------------------------------------------------------------------------
 
-    def _diff_environment(
+    def _unread(self, worker: DeclaredWorker) -> Iterator[BindingRow]:
+        """Bindings of a Worker whose wrangler file was not read."""
+        for environment, bindings in worker.environments.items():
+            for declared in bindings:
+                at = BindingAddress(worker.label, worker.config, environment, declared.binding)
+                yield BindingRow(at, _table(environment), declared, None, None, None, None, Unseen(Need.FILE))
+
+    def _judge_environment(
         self,
         worker: DeclaredWorker,
         file: WranglerFile,
         environment: EnvironmentName,
         bindings: tuple[DeclaredBinding, ...],
     ) -> None:
-        found = file.environments.get(environment)
-        if found is None:
-            missing = findings.unknown_environment(self.desired.declaration, worker, file, environment)
-            self.out.diagnostics.append(missing)
-            return
-        site = Site(self.desired.declaration, worker, file, environment, found)
-        in_the_way = self._misplaced(site)
-        if in_the_way is not None:
-            self.out.diagnostics.append(in_the_way)
-            return
+        there = file.environments.get(environment)
+        site = Site(self.desired.declaration, worker, file, environment, there or WranglerEnvironment(environment))
+        problem = self._in_the_way(site) if there is not None else findings.unknown_environment(site)
+        if problem is not None:
+            self.sites[SiteAddress(worker.label, file.path, environment)] = problem
+            self.findings.append(problem)
         for declared in bindings:
-            self._diff_binding(site, declared)
+            verdict, wanted = self._judge_binding(site, declared, problem)
+            self.rows.append(self._row(site, declared.binding, declared, wanted, verdict))
         names = {declared.binding for declared in bindings}
-        for there in found.bindings:
-            if BindingName(there.binding) not in names:
-                self._unbind(site, there)
+        for found in site.found.bindings:
+            if BindingName(found.binding) not in names:
+                self.rows.append(self._unbind(site, found, problem))
 
-    def _misplaced(self, site: Site) -> Diagnostic | None:
+    def _in_the_way(self, site: Site) -> Diagnostic | None:
         """Why nothing can be bound in an environment that is there."""
         store = self.desired.declaration.store
         if is_elsewhere(store, site.found):
@@ -130,40 +169,81 @@ class _BindingDiffer:
             return findings.pages_environment(site)
         return None
 
-    def _diff_binding(self, site: Site, declared: DeclaredBinding) -> None:
+    def _row(
+        self,
+        site: Site,
+        binding: str,
+        declared: DeclaredBinding | None,
+        wanted: EntryId | None,
+        verdict: Verdict,
+        found: tuple[Diagnostic, ...] = (),
+    ) -> BindingRow:
+        at, there = site.address(binding), site.found.find(binding)
+        return BindingRow(
+            at=at,
+            table=_table(site.environment),
+            declared=declared,
+            found=there,
+            entry=self._entry(there.certificate_id) if there else None,
+            owner=self._owner(there, site.environment, site.file) if there else None,
+            wanted=wanted,
+            verdict=verdict,
+            elsewhere=self.account is not None and site.found.account_id not in (None, self.account),
+            findings=found,
+        )
+
+    def _judge_binding(
+        self, site: Site, declared: DeclaredBinding, problem: Diagnostic | None
+    ) -> tuple[Verdict, EntryId | None]:
+        """The verdict of a declared binding, and the id that it should have."""
+        found, target = site.found.find(declared.binding), self._target(site, declared)
+        wanted = target.id if isinstance(target, _Target) else self._declared_id(declared)
+        if found is None and declared.binding in site.found.taken and problem is None:
+            return self._hold(findings.binding_name_taken(site, declared.binding)), wanted
+        is_in_place = found is not None and found.certificate_id == wanted and is_remote_as_wanted(found, declared)
+        if is_in_place:  # whatever is wrong elsewhere, here is nothing to change
+            if problem is None and isinstance(target, Diagnostic):
+                self.findings.append(target)
+            return UpToDate(), wanted
+        if problem is not None:
+            return Held((problem,)), wanted
+        if not isinstance(target, _Target):
+            return (self._hold(target) if isinstance(target, Diagnostic) else target), wanted
+        return self._compare(site, declared, target), wanted
+
+    def _compare(self, site: Site, declared: DeclaredBinding, target: _Target) -> Verdict:
+        """What is found against what should be there, where they differ."""
         found = site.found.find(declared.binding)
-        if found is None and declared.binding in site.found.taken:
-            self.out.diagnostics.append(findings.binding_name_taken(site, declared.binding))
-            return
-        target = self._target(site, declared)
-        if target is None or (
-            found is not None and found.certificate_id == target.id and is_remote_as_wanted(found, declared)
-        ):
-            return
+        change = self._change(site, declared, found, target)
         unsure = self.inventory is None and target.id is None
         if unsure and found is not None and not is_placeholder(found.certificate_id, self.store):
-            self._say_unknown(site, declared, target)
-            return
+            return Unseen(Need.STORE, change)
         if found is None or found.certificate_id != target.id:
             expired = self._expired(site, declared, target)
             if expired is not None:
-                self.out.diagnostics.append(expired)
-                return
+                return self._hold(expired, change)
+        return Pending(change)
+
+    def _hold(self, problem: Diagnostic, change: BindingChange | None = None) -> Held:
+        self.findings.append(problem)
+        return Held((problem,), change)
+
+    def _change(
+        self, site: Site, declared: DeclaredBinding, found: FoundBinding | None, target: _Target
+    ) -> BindingChange:
         reasons, differences = self._reasons(found, target)
         if found is not None and not is_remote_as_wanted(found, declared):
             reasons = (*reasons, Reason.REMOTE_DIFFERS)
-        self.out.changes.append(
-            BindingChange(
-                action=Action.BIND if found is None else Action.REBIND,
-                at=site.address(declared.binding),
-                reasons=reasons,
-                certificate=target.certificate,
-                digest=target.digest,
-                before=None if found is None else found.certificate_id,
-                after=target.id,
-                remote=declared.remote,
-                differences=differences,
-            )
+        return BindingChange(
+            action=Action.BIND if found is None else Action.REBIND,
+            at=site.address(declared.binding),
+            reasons=reasons,
+            certificate=target.certificate,
+            digest=target.digest,
+            before=None if found is None else found.certificate_id,
+            after=target.id,
+            remote=declared.remote,
+            differences=differences,
         )
 
     def _expired(self, site: Site, declared: DeclaredBinding, target: _Target) -> Diagnostic | None:
@@ -203,145 +283,148 @@ class _BindingDiffer:
         listed = self.inventory.entries.get(EntryId(text)) if self.inventory else None
         return listed or self.actual.asked.get(EntryId(text))
 
-    def _target(self, site: Site, declared: DeclaredBinding) -> _Target | None:
-        """What the binding shall present; None where an error stands in the way."""
-        if isinstance(declared.target, ByCertificate):
-            name = declared.target.certificate
-            if name in self.blocked or name not in self.desired.bundles:
-                return None
-            current = self.inventory.current.get(name) if self.inventory else None
-            return _Target(current.id if current else None, name, self.desired.bundles[name].digest)
-        return self._target_by_id(site, declared.binding, declared.target)
+    def _declared_id(self, declared: DeclaredBinding) -> EntryId | None:
+        """The id that a binding should have though something stands in its way."""
+        if isinstance(declared.target, ById):
+            return declared.target.id
+        row = self.certificates.get(declared.target.certificate)
+        return row.entry.id if row is not None and row.entry is not None else None
 
-    def _target_by_id(self, site: Site, binding: BindingName, target: ById) -> _Target | None:
+    def _target(self, site: Site, declared: DeclaredBinding) -> _Target | Held | Unseen | Diagnostic:
+        """What the binding should use; else what holds its certificate, or what is wrong with its id."""
+        if isinstance(declared.target, ById):
+            return self._target_by_id(site, declared.binding, declared.target)
+        row = self.certificates.get(declared.target.certificate)
+        if row is None:
+            return Unseen(Need.FILE)
+        if isinstance(row.verdict, Held):
+            return Held(row.verdict.by)
+        if row.bundle is None:
+            return Unseen(Need.FILE)
+        return _Target(row.entry.id if row.entry else None, row.name, row.bundle.digest)
+
+    def _target_by_id(self, site: Site, binding: BindingName, target: ById) -> _Target | Diagnostic:
         found = site.found.find(binding)
         if self.inventory is None or (found and found.certificate_id == target.id and self._foreign(target.id)):
             return _Target(target.id)
         entry = self._entry(target.id)
         if self._foreign(target.id):
-            self.out.diagnostics.append(findings.account_id_declared(site, binding, target.id))
-        elif entry is None:
-            self.out.diagnostics.append(findings.unknown_entry(site, binding, target.id))
-        elif entry.ca:
-            self.out.diagnostics.append(findings.binding_to_ca(site, binding, target.id))
-        else:
-            return _Target(target.id)
-        return None
+            return findings.account_id_declared(site, binding, target.id)
+        if entry is None:
+            return findings.unknown_entry(site, binding, target.id)
+        return findings.binding_to_ca(site, binding, target.id) if entry.ca else _Target(target.id)
 
     def _foreign(self, text: str) -> bool:
         return is_of_other_store(text, self.store)
 
     # --- undeclared ---------------------------------------------------------------------------------------------
 
-    def _unbind(self, site: Site, there: FoundBinding) -> None:
+    def _unbind(self, site: Site, found: FoundBinding, problem: Diagnostic | None) -> BindingRow:
         """An undeclared binding of ours in a declared environment goes, unless another stack binds here too.
 
-        One of an adopted entry is not ours by its mark: it stays, and is said.
+        One of an adopted entry is not ours by its mark: it stays, and is reported.
         """
-        owner = self._owner(there)
-        if owner is None:
-            adopted = self.adopted.get(there.certificate_id)
-            if adopted is not None:
-                self._say_undeclared(site.file, there, site.environment, adopted)
-            return
-        if not site.worker.exclusive:
-            self._say_undeclared(site.file, there, site.environment, owner)
-            return
-        self.out.changes.append(
-            BindingChange(
-                action=Action.UNBIND,
-                at=site.address(there.binding),
-                reasons=(Reason.REMOVED,),
-                certificate=owner,
-                before=there.certificate_id,
-            )
+        owner = self.inventory.owned.get(EntryId(found.certificate_id)) if self.inventory else None
+        adopted = self.adopted.get(found.certificate_id)
+        if problem is not None or (owner is None and adopted is None):
+            return self._row(site, found.binding, None, None, self._kept(found, owner))
+        if owner is None or not site.worker.exclusive:
+            said = self._undeclared(site, found, owner or adopted)
+            return self._row(site, found.binding, None, None, self._kept(found, owner or adopted), said)
+        change = BindingChange(
+            action=Action.UNBIND,
+            at=site.address(found.binding),
+            reasons=(Reason.REMOVED,),
+            certificate=owner,
+            before=found.certificate_id,
         )
+        return self._row(site, found.binding, None, None, Pending(change))
 
-    def _say_undeclared(
-        self, file: WranglerFile, there: FoundBinding, environment: EnvironmentName, owner: CertificateName
-    ) -> None:
+    def _kept(self, found: FoundBinding, owner: CertificateName | None) -> Kept:
+        """What a binding has that nothing declares, and that stays."""
+        role, of = self.roles.get(EntryId(found.certificate_id), (Role.UNKNOWN, None))
+        return Kept(role, owner or of)
+
+    def _undeclared(self, site: Site, found: FoundBinding, owner: CertificateName | None) -> tuple[Diagnostic, ...]:
+        if owner is None:
+            return ()
         declared = self.desired.declaration.certificates.get(owner)
         is_ca = declared is not None and declared.ca
-        found = findings.undeclared_binding(file, there, environment, owner, ca=is_ca)
-        self.out.diagnostics.append(found)
+        problem = findings.undeclared_binding(site.address(found.binding), found.index, owner, ca=is_ca)
+        self.findings.append(problem)
+        return (problem,)
 
-    def _owner(self, there: FoundBinding) -> CertificateName | None:
-        return self.inventory.owned.get(EntryId(there.certificate_id)) if self.inventory else None
+    def _owner(self, found: FoundBinding, environment: EnvironmentName, file: WranglerFile) -> CertificateName | None:
+        """Whose entry a binding has: by mark or handed over; in a declared environment also by content alone."""
+        entry_id = EntryId(found.certificate_id)
+        owned = self.inventory.owned.get(entry_id) if self.inventory else None
+        is_declared = environment in self.declared[file.path]
+        return owned or (self.adopted.get(entry_id) if is_declared else None)
 
-    def _look_at_undeclared(self, worker: DeclaredWorker, file: WranglerFile) -> None:
+    def _judge_undeclared(self, worker: DeclaredWorker, file: WranglerFile) -> None:
         """Environments that the file has and no Worker with this file declares."""
-        declared = self.declared[file.path]
         top = file.environments.get(None)
         at_top = bool(top and top.bindings) or self._declares_top_level(file)
         for environment, there in file.environments.items():
-            if environment in declared:
+            if environment in self.declared[file.path]:
                 continue
+            site = Site(self.desired.declaration, worker, file, environment, there)
             for found in there.bindings:
-                owner = self._owner(found)
-                if owner is not None:
-                    self._say_undeclared(file, found, environment, owner)
+                owner = self.inventory.owned.get(EntryId(found.certificate_id)) if self.inventory else None
+                said = self._undeclared(site, found, owner)
+                self.rows.append(self._row(site, found.binding, None, None, self._kept(found, owner), said))
             if environment is not None and at_top:
                 declaration = self.desired.declaration
-                self.out.diagnostics.append(findings.undeclared_environment(declaration, worker, file, environment))
+                self.findings.append(findings.undeclared_environment(declaration, worker, file, environment))
+        for found in file.previews or ():
+            at = BindingAddress(worker.label, file.path, None, BindingName(found.binding))
+            entry = self._entry(found.certificate_id)
+            owner = self.inventory.owned.get(EntryId(found.certificate_id)) if self.inventory else None
+            kept = self._kept(found, owner)
+            self.previews.append(BindingRow(at, ("previews",), None, found, entry, owner, None, kept))
 
     def _declares_top_level(self, file: WranglerFile) -> bool:
         """Whether some Worker with this file declares a binding at its top level."""
-        return any(other.environments.get(None) for other, its in self._workers() if its.path == file.path)
+        return any(other.environments.get(None) for other, its in self._workers() if its and its.path == file.path)
 
-    def _guard_other_store(self, file: WranglerFile, planned: int) -> None:
-        """Rule 7: the embedded store changes nothing in a file that has a real account's id."""
-        if len(self.out.changes) == planned:
+    def _guard_other_store(self, file: WranglerFile, begin: int) -> None:
+        """Rule 7: the local store changes nothing in a file that has a real account's id."""
+        pending = [at for at in range(begin, len(self.rows)) if isinstance(self.rows[at].verdict, Pending)]
+        if not pending:
             return
-        for keys, bindings in _binding_tables(file):
-            for found in bindings:
-                if self._foreign(found.certificate_id):
-                    del self.out.changes[planned:]
-                    self.out.diagnostics.append(findings.account_id_in_file(file, keys, found))
-                    return
+        for keys, found in _ids_of(file):
+            if self._foreign(found.certificate_id):
+                problem = findings.account_id_in_file(file, keys, found)
+                self.findings.append(problem)
+                for at in pending:
+                    row = self.rows[at]
+                    self.rows[at] = replace(row, verdict=hold(row.verdict, problem))
+                return
 
-    def _look_around(self, file: WranglerFile, planned: int) -> None:
+    def _look_around(self, file: WranglerFile, *, planned: bool) -> None:
         """What wrangler would deploy besides, or instead."""
         if file.previews is not None and (file.previews or self._declares_top_level(file)):
-            self.out.diagnostics.append(findings.previews_unmanaged(file))
+            self.findings.append(findings.previews_unmanaged(file))
         if file.built is not None:
             states = (
                 frozenset((found.binding, found.certificate_id) for found in environment.bindings)
                 for environment in file.environments.values()
             )
-            if len(self.out.changes) > planned or file.built.bindings not in states:
-                self.out.diagnostics.append(findings.rebuild_needed(file, file.built.path))
-
-    def _say_unknown(self, site: Site, declared: DeclaredBinding, target: _Target) -> None:
-        message = "only the store knows whether this id is the current one"
-        self.out.unknown.append(Unknown(target.certificate, site.address(declared.binding), message))
+            if planned or file.built.bindings not in states:
+                self.findings.append(findings.rebuild_needed(file, file.built.path))
 
 
-def _binding_tables(file: WranglerFile) -> Iterator[tuple[tuple[str | int, ...], tuple[FoundBinding, ...]]]:
-    """Every `mtls_certificates` of a file with the keys that lead to it; `previews` too, which is never written."""
+def hold(verdict: Verdict, *by: Diagnostic) -> Held:
+    """The verdict of something that would be done, and that these findings hold."""
+    return Held(by, verdict.change if isinstance(verdict, Pending) else None)
+
+
+def _table(environment: EnvironmentName) -> tuple[str, ...]:
+    return () if environment is None else ("env", environment)
+
+
+def _ids_of(file: WranglerFile) -> Iterator[tuple[tuple[str | int, ...], FoundBinding]]:
+    """Every binding of a file with the keys that lead to its list; `previews` too, which is never written."""
     for environment, there in file.environments.items():
-        yield (() if environment is None else ("env", environment)), there.bindings
-    yield ("previews",), file.previews or ()
-
-
-def diff_bindings(
-    desired: Desired, actual: Actual, inventory: Inventory | None, blocked: frozenset[str], now: datetime
-) -> BindingDiff:
-    """The binding changes, in no order yet. `inventory` None: offline. `blocked`: certificates that can't be bound."""
-    return _BindingDiffer(desired, actual, inventory, blocked, now).run()
-
-
-def pending_certificates(desired: Desired, actual: Actual, current: Mapping[CertificateName, Entry]) -> set[str]:
-    """Certificates of which some declared binding does not name the current entry, for whatever reason."""
-    pending: set[str] = set()
-    for worker in desired.declaration.workers.values():
-        file = actual.files.get(worker.label)
-        for environment, bindings in worker.environments.items():
-            there = file.environments.get(environment) if file else None
-            for binding in bindings:
-                if not isinstance(binding.target, ByCertificate):
-                    continue
-                entry = current.get(binding.target.certificate)
-                found = there.find(binding.binding) if there else None
-                if entry is None or found is None or found.certificate_id != entry.id:
-                    pending.add(binding.target.certificate)
-    return pending
+        yield from ((_table(environment), found) for found in there.bindings)
+    yield from ((("previews",), found) for found in file.previews or ())

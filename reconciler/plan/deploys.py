@@ -6,8 +6,8 @@ Decided by what is live, never by what a run wrote, so that the next run finishe
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
 from reconciler.model import (
@@ -16,6 +16,7 @@ from reconciler.model import (
     BindingChange,
     Built,
     ByCertificate,
+    Condition,
     DeclaredWorker,
     Deploy,
     Desired,
@@ -25,69 +26,61 @@ from reconciler.model import (
     Reason,
     SiteAddress,
     ToPresent,
-    WorkerLabel,
     WranglerFile,
 )
 from reconciler.model.identifiers import is_placeholder
 from reconciler.model.words import environment_text
+from reconciler.plan.assessment import BindingRow, Held, Need, Pending, SiteRow, Unseen, UpToDate, Verdict, Waits
 from reconciler.plan.inventory import Inventory
-from reconciler.plan.live import declared_environments, is_elsewhere, target_of
+from reconciler.plan.live import DeployChoice, compare_live, declared_environments, is_elsewhere, target_of
+from reconciler.plan.retire_live import can_be_live
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Who is deployed: everybody (`--deploy`), or the Workers that declare it. `over_split`: also over a gradual
-    deployment that is under way. `nobody`: deploys are not what this run is about. `workers`: these as well, and those
-    of `split` (real names) over a gradual deployment, for that was approved."""
-
-    everybody: bool = False
-    over_split: bool = False
-    nobody: bool = False
-    workers: frozenset[WorkerLabel] = frozenset()
-    split: frozenset[str] = frozenset()
-
-    def includes(self, worker: DeclaredWorker) -> bool:
-        """Whether this Worker is ours to deploy."""
-        return not self.nobody and (self.everybody or worker.deploy is not None or worker.label in self.workers)
-
-    def targets(self, desired: Desired, actual: Actual) -> tuple[str, ...]:
-        """What has to be looked at to decide."""
-        found = (
-            target_of(file, environment)
-            for worker, environment, file in declared_environments(desired, actual.files)
-            if self.includes(worker) and not file.pages
-        )
-        return tuple(dict.fromkeys(target for target in found if target is not None))
-
-
-NOBODY = Wanted(nobody=True)
-
-
-@dataclass(slots=True)
-class DeployDiff:
-    """What `diff_deploys` found."""
-
-    changes: list[Deploy] = field(default_factory=list)
-    diagnostics: list[Diagnostic] = field(default_factory=list)
-
-
-def diff_deploys(
+def judge_sites(
     desired: Desired,
     actual: Actual,
     inventory: Inventory | None,
-    bindings: Sequence[BindingChange],
-    wanted: Wanted,
-) -> DeployDiff:
-    """Every deploy that is due once `bindings` are made. Nothing where what is live was not looked at."""
-    out = DeployDiff()
-    if actual.live is None or inventory is None:
-        return out
+    bindings: Iterable[BindingRow],
+    held: Mapping[SiteAddress, Held],
+    choice: DeployChoice,
+) -> tuple[tuple[SiteRow, ...], tuple[Diagnostic, ...]]:
+    """A row for each declared environment, and what was found on the way.
+
+    Every deploy that is due once the pending bindings are written; none where nobody looked at what is live. `held`:
+    environments in which nothing can be bound.
+    """
+    rows: list[SiteRow] = []
+    found: list[Diagnostic] = []
     names = _places_by_name(desired, actual)
-    for worker, environment, file in declared_environments(desired, actual.files):
-        if wanted.includes(worker) and not is_elsewhere(desired.declaration.store, file.environments[environment]):
-            mine = [one for one in bindings if (one.at.config, one.at.environment) == (file.path, environment)]
-            _Place(desired, actual, inventory, worker, environment, file, mine, names).diff(out, wanted)
-    return out
+    live = compare_live(desired, actual, inventory)
+    pending = _pending_by_site(bindings)
+    for label, worker in sorted(desired.declaration.workers.items()):
+        file = actual.files.get(label)
+        for environment in worker.environments:
+            at = SiteAddress(label, file.path if file else worker.config, environment)
+            there = file.environments.get(environment) if file else None
+            verdict: Verdict = UpToDate()
+            if at in held:
+                verdict = held[at]
+            elif file is None or there is None:
+                verdict = Unseen(Need.FILE)
+            elif inventory is None:
+                verdict = Unseen(Need.STORE)
+            else:
+                site = _Site(desired, actual, inventory, worker, environment, file, pending.get(at, ()), names)
+                said: list[Diagnostic] = []
+                verdict = site.judge(choice, said) if choice.includes(worker) else site.judge_left()
+                found.extend(said)
+            rows.append(SiteRow(at, worker, file if there else None, live.get(at, ()), verdict))
+    return tuple(rows), tuple(found)
+
+
+def _pending_by_site(rows: Iterable[BindingRow]) -> Mapping[SiteAddress, Sequence[BindingChange]]:
+    changes: dict[SiteAddress, list[BindingChange]] = defaultdict(list)
+    for row in rows:
+        if isinstance(row.verdict, Pending) and isinstance(row.verdict.change, BindingChange):
+            changes[row.at.site].append(row.verdict.change)
+    return changes
 
 
 def _places_by_name(desired: Desired, actual: Actual) -> Mapping[str, Sequence[str]]:
@@ -101,7 +94,7 @@ def _places_by_name(desired: Desired, actual: Actual) -> Mapping[str, Sequence[s
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _Site:
     """One environment of one Worker."""
 
     desired: Desired
@@ -113,46 +106,69 @@ class _Place:
     changes: Sequence[BindingChange]
     names: Mapping[str, Sequence[str]]
 
-    def diff(self, out: DeployDiff, wanted: Wanted) -> None:
-        target = target_of(self.file, self.environment)
-        live = self.actual.live
-        if live is None or self.environment in self.worker.undeployed:
-            return
+    def judge_left(self) -> Verdict:
+        """What somebody else has to deploy: it waits for that, and is no change of ours."""
+        target, live = target_of(self.file, self.environment), self.actual.live
+        if self._is_never_live:
+            return UpToDate()
+        if live is None or target is None or target in live.unread:
+            return Unseen(Need.LIVE)
+        change = self._change(target)
+        return UpToDate() if change is None else Waits(change, Condition.NOT_DEPLOYED)
+
+    def judge(self, choice: DeployChoice, said: list[Diagnostic]) -> Verdict:
+        """What becomes of it; findings are added to `said`."""
+        target, live = target_of(self.file, self.environment), self.actual.live
+        if self._is_never_live:
+            return UpToDate()
+        if live is None:
+            return Unseen(Need.LIVE)
         if self.file.pages or target is None:
             why = "a Pages project is not deployed by `wrangler deploy`" if self.file.pages else "it has no name there"
-            out.diagnostics.append(self._say("deploy-unsupported", Severity.ERROR, why, "deploy it by hand"))
-        elif target in live.unread:
-            out.diagnostics.append(
-                self._say("live-unread", Severity.ERROR, f"what serves is not known: {live.unread[target]}", None)
-            )
-        elif live.workers.get(target) is None or not self._serving(target):
+            said.append(self._say("deploy-unsupported", Severity.ERROR, why, "deploy it by hand"))
+            return Held(tuple(said))
+        if target in live.unread:
+            why = f"what serves is not known: {live.unread[target]}"
+            said.append(self._say("live-unread", Severity.ERROR, why, None))
+            return Held(tuple(said))
+        if live.workers.get(target) is None or not self._serving(target):
             hint = "deploy it once by hand; from then on it is found, or say `deployed = false`"
-            out.diagnostics.append(self._say("not-live", Severity.WARNING, "nothing of it serves yet", hint))
-        else:
-            self._decide(target, out, wanted)
+            said.append(self._say("not-live", Severity.WARNING, "nothing of it serves yet", hint))
+            return UpToDate()
+        change = self._change(target)
+        if change is None:
+            return UpToDate()
+        problem = self._in_the_way(target, change.bindings, self._serving(target), choice)
+        if problem is None:
+            return Pending(change)
+        said.append(problem)
+        return Held((problem,), change)
 
-    def _decide(self, target: str, out: DeployDiff, wanted: Wanted) -> None:
+    @property
+    def _is_never_live(self) -> bool:
+        """Whether nothing of it can be live in this account."""
+        store = self.desired.declaration.store
+        if not can_be_live(self.desired) or self.environment in self.worker.undeployed:
+            return True
+        return is_elsewhere(store, self.file.environments[self.environment])
+
+    def _change(self, target: str) -> Deploy | None:
+        """The deploy of what the file names once this plan is applied; None where that is live, or nothing is."""
         serving = self._serving(target)
         bindings = tuple(self._to_present(serving))
-        if not any(one.differs for one in bindings):
-            return
-        problem = self._in_the_way(target, bindings, serving, wanted)
-        if problem is not None:
-            out.diagnostics.append(problem)
-            return
-        out.changes.append(
-            Deploy(
-                at=SiteAddress(self.worker.label, self.file.path, self.environment),
-                script=target,
-                reasons=(Reason.LIVE_DIFFERS,),
-                bindings=bindings,
-                serving=tuple(version.id for version in serving),
-                built=self.file.built.path if self.file.built else None,
-            )
+        if not serving or not any(one.differs for one in bindings):
+            return None
+        return Deploy(
+            at=SiteAddress(self.worker.label, self.file.path, self.environment),
+            script=target,
+            reasons=(Reason.LIVE_DIFFERS,),
+            bindings=bindings,
+            serving=tuple(version.id for version in serving),
+            built=self.file.built.path if self.file.built else None,
         )
 
     def _in_the_way(
-        self, target: str, bindings: Sequence[ToPresent], serving: Sequence[LiveVersion], wanted: Wanted
+        self, target: str, bindings: Sequence[ToPresent], serving: Sequence[LiveVersion], choice: DeployChoice
     ) -> Diagnostic | None:
         store = self.desired.declaration.store.kind
         free = next((one.binding for one in bindings if one.id is not None and is_placeholder(one.id, store)), None)
@@ -163,7 +179,7 @@ class _Place:
             why = f"{' and '.join(self.names[target])} are one Worker, {target}; each deploy would undo the other's"
             hint = "give each a name of its own, or declare the one that is to serve"
             return self._say("deploy-ambiguous", Severity.ERROR, why, hint)
-        if len(serving) > 1 and not wanted.over_split and target not in wanted.split:
+        if len(serving) > 1 and not choice.over_split and target not in choice.split:
             why = "a gradual deployment is under way, which a deploy would end"
             hint = "finish it with `wrangler versions deploy`, or deploy over it with `--over-split`"
             return self._say("gradual-deployment", Severity.ERROR, why, hint)

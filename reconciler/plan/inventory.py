@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
 from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
 from reconciler.model import (
+    Actual,
     ByCertificate,
     CertificateName,
     Declaration,
@@ -28,6 +29,20 @@ from reconciler.x509.certificates import subject_text
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
+class Role(StrEnum):
+    """What an entry is to this declaration; the words of the reconciler's rules."""
+
+    CURRENT = "current"
+    SUPERSEDED = "superseded"
+    ORPHANED = "orphaned"
+    NEWER = "newer"
+    DUPLICATE = "duplicate"
+    UNDECIDED = "undecided"
+    OTHER_STACK = "other-stack"
+    FOREIGN = "foreign"
+    UNKNOWN = "unknown"
+
+
 @dataclass(frozen=True, slots=True)
 class Leaving:
     """An entry that is ours and no longer wanted. `successor` is what its certificate declares now, if stored; of an
@@ -41,12 +56,14 @@ class Leaving:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """`current`: declared certificates that are stored. `refused`: those whose entry can't be used. `owned`: the
-    certificate for which an entry is ours, by mark or handed over; wanted or not."""
+    """`current`: declared certificates that are stored. `refused`: those whose entry can't be used, and why.
+
+    `owned`: the certificate for which an entry is ours, by mark or handed over; wanted or not.
+    """
 
     entries: Mapping[EntryId, Entry]
     current: Mapping[CertificateName, Entry]
-    refused: frozenset[CertificateName]
+    refused: Mapping[CertificateName, Diagnostic]
     leaving: tuple[Leaving, ...]
     owned: Mapping[EntryId, CertificateName]
     diagnostics: tuple[Diagnostic, ...]
@@ -84,6 +101,33 @@ def take_inventory(desired: Desired, listing: Listing, files: Mapping[WorkerLabe
         owned=owned,
         diagnostics=tuple(problems),
     )
+
+
+RoleOf = Callable[[Entry], tuple[Role, CertificateName | None]]
+Roles = Mapping[EntryId, tuple[Role, CertificateName | None]]
+"""What each entry is, and of which declared or former certificate."""
+
+
+def role_finder(desired: Desired, inventory: Inventory) -> RoleOf:
+    """What tells what an entry is, and of which declared or former certificate."""
+    current = {entry.id: name for name, entry in reversed(list(inventory.current.items()))}
+    wanted = {bundle.digest: name for name, bundle in sorted(desired.bundles.items(), reverse=True)}
+    leaving = {one.entry.id: one for one in inventory.leaving}
+
+    def role(entry: Entry) -> tuple[Role, CertificateName | None]:
+        if entry.id in leaving:
+            one = leaving[entry.id]
+            return (Role.SUPERSEDED if one.reason is Reason.SUPERSEDED else Role.ORPHANED), one.certificate
+        if entry.id in current:
+            return Role.CURRENT, current[entry.id]
+        if entry.bundle is not None and entry.bundle.digest in wanted:
+            return Role.DUPLICATE, wanted[entry.bundle.digest]
+        owner = inventory.owned.get(entry.id)
+        if owner is not None:
+            return (Role.NEWER if owner in desired.bundles else Role.UNDECIDED), owner
+        return (Role.OTHER_STACK if is_other_stacks(read_mark(entry), desired.declaration) else Role.FOREIGN), None
+
+    return role
 
 
 def _newest_by_subject(entries: Iterable[Entry], owned: Mapping[EntryId, CertificateName]) -> dict[str, Entry]:
@@ -142,13 +186,13 @@ def _bound_ids(declaration: Declaration, files: Mapping[WorkerLabel, WranglerFil
 
 def _find_wanted(
     desired: Desired, entries: Iterable[Entry], bound: set[str], problems: list[Diagnostic]
-) -> tuple[dict[CertificateName, Entry], frozenset[CertificateName]]:
+) -> tuple[dict[CertificateName, Entry], dict[CertificateName, Diagnostic]]:
     by_content: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
         if entry.bundle is not None:
             by_content[entry.bundle.digest].append(entry)
     current: dict[CertificateName, Entry] = {}
-    refused: set[CertificateName] = set()
+    refused: dict[CertificateName, Diagnostic] = {}
     for name, bundle in desired.bundles.items():
         same = by_content.get(bundle.digest, [])
         doubts = {entry.id: _why_not(desired.declaration, name, entry) for entry in same}
@@ -158,9 +202,9 @@ def _find_wanted(
             if current[name].bundle != bundle:
                 problems.append(_order_differs(desired.declaration, name, current[name]))
         elif same:
-            refused.add(name)
-            problems.extend(doubt for doubt in (doubts[same[0].id],) if doubt is not None)
-    return current, frozenset(refused)
+            refused[name] = next(doubt for doubt in doubts.values() if doubt is not None)
+            problems.append(refused[name])
+    return current, refused
 
 
 def _preferred(declaration: Declaration, entries: list[Entry], bound: set[str]) -> Entry:
@@ -183,16 +227,15 @@ class Preference(StrEnum):
     FIRST_ID = "first-id"
 
 
-def preference_of(
-    desired: Desired, listing: Listing, files: Mapping[WorkerLabel, WranglerFile], name: CertificateName, current: Entry
-) -> Preference:
+def preference_of(desired: Desired, actual: Actual, name: CertificateName, current: Entry) -> Preference:
     """By what the `current` entry of a declared certificate won over the others with the same content."""
     digest = desired.bundles[name].digest
-    others = (entry for entry in listing.entries if entry.bundle and entry.bundle.digest == digest)
+    entries = actual.listing.entries if actual.listing else ()
+    others = (entry for entry in entries if entry.bundle and entry.bundle.digest == digest)
     usable = [entry for entry in others if entry.id != current.id and not _why_not(desired.declaration, name, entry)]
     if not usable:
         return Preference.ONLY
-    bound = _bound_ids(desired.declaration, files)
+    bound = _bound_ids(desired.declaration, actual.files)
     mine = _preference(desired.declaration, current, bound)
     next_best = min(_preference(desired.declaration, entry, bound) for entry in usable)
     ranks = (Preference.BOUND, Preference.MARKED, Preference.OLDEST, Preference.FIRST_ID)

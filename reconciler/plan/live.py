@@ -19,6 +19,7 @@ from reconciler.model import (
     EnvironmentName,
     Live,
     LiveVersion,
+    SiteAddress,
     StoreKind,
     StoreSettings,
     WorkerLabel,
@@ -106,15 +107,49 @@ def declared_environments(
                 yield worker, environment, file
 
 
-def compare_live(desired: Desired, actual: Actual, inventory: Inventory | None) -> tuple[LiveBinding, ...]:
-    """A row for each binding that a declared environment declares, has in its file, or presents. () unless asked."""
+@dataclass(frozen=True, slots=True)
+class DeployChoice:
+    """Who is deployed: everybody (`--deploy`), or the Workers that declare it. `over_split`: also over a gradual
+    deployment that is under way. `nobody`: deploys are not what this run is about. `workers`: these as well, and those
+    of `split` (real names) over a gradual deployment, for that was approved."""
+
+    everybody: bool = False
+    over_split: bool = False
+    nobody: bool = False
+    workers: frozenset[WorkerLabel] = frozenset()
+    split: frozenset[str] = frozenset()
+
+    def includes(self, worker: DeclaredWorker) -> bool:
+        """Whether this Worker is ours to deploy."""
+        return not self.nobody and (self.everybody or worker.deploy is not None or worker.label in self.workers)
+
+    def targets(self, desired: Desired, actual: Actual) -> tuple[str, ...]:
+        """What has to be looked at to decide."""
+        found = (
+            target_of(file, environment)
+            for worker, environment, file in declared_environments(desired, actual.files)
+            if self.includes(worker) and not file.pages
+        )
+        return tuple(dict.fromkeys(target for target in found if target is not None))
+
+
+NOBODY = DeployChoice(nobody=True)
+
+
+def compare_live(
+    desired: Desired, actual: Actual, inventory: Inventory | None
+) -> Mapping[SiteAddress, tuple[LiveBinding, ...]]:
+    """For each declared environment a row for each binding that it declares, has in its file, or uses live.
+
+    Nothing where nobody asked.
+    """
     if actual.live is None:
-        return ()
-    rows: list[LiveBinding] = []
+        return {}
+    found: dict[SiteAddress, tuple[LiveBinding, ...]] = {}
     for worker, environment, file in declared_environments(desired, actual.files):
         seen = _Seen(worker, environment, file, actual.live, inventory, desired.declaration.store)
-        rows.extend(seen.row(name) for name in seen.names())
-    return tuple(rows)
+        found[SiteAddress(worker.label, file.path, environment)] = tuple(seen.row(name) for name in seen.names())
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,14 @@
-"""Changes -> Plan: order, limits, quota, due dates, digest. A plan is public: nothing in it is secret."""
+"""Assessment -> Plan: what is selected, limits, order, due dates, digest. A plan is public: nothing in it is secret."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import ExitCode, strongest
@@ -18,10 +18,11 @@ from reconciler.model import (
     BindingChange,
     CertificateName,
     Change,
+    Condition,
     Deploy,
     Desired,
+    EntryId,
     Gate,
-    Listing,
     Retire,
     StoreSettings,
     Unknown,
@@ -30,12 +31,14 @@ from reconciler.model import (
     Waiting,
 )
 from reconciler.model.calls import Calls
-from reconciler.plan.diff import Changes, is_error
+from reconciler.plan.assess import limit_retires, limit_uploads, settle
+from reconciler.plan.assessment import Assessment, Need, Pending, Unseen, Waits
 from reconciler.plan.gates import proofs_for
 from reconciler.plan.live import LiveBinding
-from reconciler.plan.quota import Quota, count_quota, within_quota
-from reconciler.plan.renewals import Due, due_dates
-from reconciler.plan.retire import hold_back, is_meant
+from reconciler.plan.quota import Quota, count_quota
+from reconciler.plan.renewals import Due
+from reconciler.plan.retire import is_meant
+from reconciler.plan.wording import wait_text
 
 GUARD_RAILS = frozenset(
     {"account-id-declared", "account-id-in-file", "gradual-deployment", "quota", "verify-inconclusive"}
@@ -43,9 +46,9 @@ GUARD_RAILS = frozenset(
 """Codes of errors that are a guard rail doing its work, not invalid input: exit 3."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What `apply` would do, in order, and what a person needs to judge it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanFacts:
+    """What a plan says, in order, and what a person needs to judge it; of a saved plan, all that is left of it.
 
     `partial`: the names of `--only`. `at`: a moment other than now; such a plan is for looking. `quota` None: offline.
     `live` None: nobody asked what serves. `calls` None: no server was asked.
@@ -77,6 +80,54 @@ class Plan:
     def summary(self) -> dict[Action, int]:
         """How many changes of each action, all actions named."""
         return {action: sum(change.action is action for change in self.changes) for action in Action}
+
+
+@dataclass(frozen=True, slots=True)
+class SavedPlan(PlanFacts):
+    """A plan that was read back: it was judged then, and has no rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a plan is about. `only`: names or globs of certificates; () is all. `retire`: only the retires of this
+    certificate or id. A selection filters, and judges nothing."""
+
+    only: tuple[str, ...] = ()
+    retire: str | None = None
+
+    def names(self, name: CertificateName | str | None) -> bool:
+        """Whether a certificate is selected; with `only`, what is of no certificate is not."""
+        return not self.only or (name is not None and any(fnmatchcase(name, pattern) for pattern in self.only))
+
+    def includes(self, change: Change) -> bool:
+        """Whether a change is part of the plan."""
+        match change:
+            case Upload():
+                return self.retire is None and any(map(self.names, (change.certificate, *change.shared_with)))
+            case BindingChange():
+                return self.retire is None and self.names(change.certificate)
+            case Deploy():
+                return self.retire is None and (
+                    not self.only or any(self.names(one.certificate) for one in change.bindings)
+                )
+            case Verify():
+                return self.names(change.certificate)
+            case Retire():
+                is_about = self.retire is None or is_meant(change.entry, change.certificate, self.retire)
+                return is_about and self.names(change.certificate)
+            case _:
+                assert_never(change)
+
+
+ALL = Selection()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan(PlanFacts):
+    """What `apply` would do, with the rows that say why."""
+
+    assessment: Assessment
+    selection: Selection = ALL
 
 
 def change_key(change: Change) -> dict[str, str]:
@@ -118,50 +169,74 @@ def change_key(change: Change) -> dict[str, str]:
 
 
 def make_plan(
-    changes: Changes,
-    desired: Desired,
-    listing: Listing | None,
+    assessment: Assessment,
+    selection: Selection = ALL,
     *,
-    now: datetime,
     allow_deletes: int | None = None,
-    only: tuple[str, ...] = (),
     at: bool = False,
     show_live: bool = False,
 ) -> Plan:
-    """The plan for one run. `only`: names or globs of certificates; nothing else is planned then."""
-    if only:
-        changes = _restrict(changes, only)
-    uploads, bindings, quota_problems = within_quota(changes.uploads, changes.bindings, desired, listing)
-    retires, held_back = _within_limit(changes.retires, desired, allow_deletes)
-    due = due_dates(desired, _chosen(desired, only))
-    ordered: tuple[Change, ...] = (
+    """The plan for one run. `allow_deletes`: over the policy's `max_deletes`."""
+    judged = settle(assessment)
+    judged = limit_uploads(judged, _selected(judged, selection, Upload))
+    allowed = judged.desired.declaration.policy.max_deletes if allow_deletes is None else allow_deletes
+    judged = limit_retires(judged, _over_limit(_selected(judged, selection, Retire), allowed))
+    return draw_plan(judged, selection, at=at, show_live=show_live)
+
+
+def draw_plan(assessment: Assessment, selection: Selection, *, at: bool = False, show_live: bool = False) -> Plan:
+    """The plan of rows to which every limit was applied."""
+    desired, listing, now = assessment.desired, assessment.actual.listing, assessment.now
+    uploads = sorted(_selected(assessment, selection, Upload), key=lambda upload: upload.certificate)
+    retires = sorted(_selected(assessment, selection, Retire), key=_oldest_first)
+    due = sorted(
+        (row.due for row in assessment.certificates if row.due is not None and selection.names(row.name)),
+        key=lambda due: (due.renew_from, due.certificate),
+    )
+    changes: tuple[Change, ...] = (
         *proofs_for(desired, uploads, Gate.UPLOAD),
-        *sorted(uploads, key=lambda upload: upload.certificate),
-        *sorted(bindings, key=_binding_order),
-        *_deployable(changes.deploys, uploads),
+        *uploads,
+        *sorted(_selected(assessment, selection, BindingChange), key=_binding_order),
+        *_deployable(_selected(assessment, selection, Deploy), uploads),
         *proofs_for(desired, retires, Gate.RETIRE),
         *retires,
     )
     return Plan(
         stack=desired.declaration.stack,
         store=desired.declaration.store,
-        changes=ordered,
-        adopted=changes.adopted,
-        waiting=tuple(sorted((*changes.waiting, *held_back), key=lambda wait: (wait.entry.name, wait.entry.id))),
-        unknown=changes.unknown,
-        due=due,
-        diagnostics=(*changes.diagnostics, *quota_problems),
-        quota=None if listing is None else count_quota(desired, listing, uploads, retires, due, now),
+        changes=changes,
+        adopted=_adopted(assessment, selection),
+        waiting=_waiting(assessment, selection),
+        unknown=_unknown(assessment, selection),
+        due=tuple(due),
+        diagnostics=tuple(
+            problem
+            for problem in assessment.findings
+            if problem.certificate is None or selection.names(problem.certificate)
+        ),
+        quota=None if listing is None else count_quota(desired, listing, uploads, retires, tuple(due), now),
         made=now,
         offline=listing is None,
         at=at,
-        partial=only,
-        live=changes.live if show_live else None,
+        partial=selection.only,
+        live=_live(assessment, selection) if show_live else None,
+        assessment=assessment,
+        selection=selection,
     )
 
 
+_Change = TypeVar("_Change", Upload, BindingChange, Deploy, Retire)
+
+
+def _selected(assessment: Assessment, selection: Selection, kind: type[_Change]) -> list[_Change]:
+    """The pending changes of one kind that the plan is about, each once: the rows are their only source."""
+    pending = (row.verdict.change for row in assessment.rows if isinstance(row.verdict, Pending))
+    wanted = (change for change in pending if isinstance(change, kind) and selection.includes(change))
+    return list({id(change): change for change in wanted}.values())
+
+
 def _deployable(deploys: Iterable[Deploy], uploads: Iterable[Upload]) -> list[Deploy]:
-    """Deploys of which every id is known, or will be."""
+    """Deploys of which every id is known, or will be: of a part of the uploads, not all are."""
     known = {upload.digest for upload in uploads}
     ready = (one for one in deploys if all(b.id is not None or b.digest in {None, *known} for b in one.bindings))
     return sorted(ready, key=lambda one: (one.at.config, one.at.environment or ""))
@@ -171,64 +246,60 @@ def _binding_order(change: BindingChange) -> tuple[str, str, str]:
     return change.at.config, change.at.environment or "", change.at.binding
 
 
+def _oldest_first(retire: Retire) -> tuple[str, str]:
+    return str(retire.entry.uploaded_on), retire.entry.id
+
+
+def _over_limit(retires: Sequence[Retire], allowed: int) -> Callable[[Retire], Waits | None]:
+    """Of more than the limit, the oldest go first, and the rest waits."""
+    held: set[EntryId] = {retire.entry.id for retire in sorted(retires, key=_oldest_first)[allowed:]}
+
+    def waits(retire: Retire) -> Waits | None:
+        facts = {"allowed": str(allowed)}
+        return Waits(retire, Condition.MAX_DELETES, facts=facts) if retire.entry.id in held else None
+
+    return waits
+
+
+def _adopted(assessment: Assessment, selection: Selection) -> tuple[Adopted, ...]:
+    found = (Adopted(row.name, row.entry, row.ours) for row in assessment.certificates if row.entry is not None)
+    return tuple(sorted((one for one in found if selection.names(one.certificate)), key=lambda one: one.certificate))
+
+
+def _waiting(assessment: Assessment, selection: Selection) -> tuple[Waiting, ...]:
+    found: list[Waiting] = []
+    for row in assessment.entries:
+        wait = row.verdict
+        if isinstance(wait, Waits) and isinstance(wait.change, Retire) and selection.includes(wait.change):
+            detail = wait_text(wait.condition, wait.facts)
+            found.append(Waiting(row.entry, wait.change.certificate, wait.condition, detail, wait.until))
+    return tuple(sorted(found, key=lambda one: (one.entry.name, one.entry.id)))
+
+
+def _unknown(assessment: Assessment, selection: Selection) -> tuple[Unknown, ...]:
+    """What an offline plan can't say, because only the store knows."""
+    if assessment.inventory is not None:
+        return ()
+    names = sorted(row.name for row in assessment.certificates if row.bundle is not None)
+    found = [Unknown(name, None, "only the store knows whether this content is there") for name in names]
+    for row in assessment.bindings:
+        if isinstance(row.verdict, Unseen) and row.verdict.need is Need.STORE:
+            message = "only the store knows whether this id is the current one"
+            found.append(Unknown(row.certificate, row.at, message))
+    return tuple(one for one in found if selection.names(one.certificate))
+
+
+def _live(assessment: Assessment, selection: Selection) -> tuple[LiveBinding, ...]:
+    return tuple(row for row in assessment.live if selection.names(row.certificate))
+
+
 def exit_code_of(diagnostics: Iterable[Diagnostic]) -> ExitCode:
     """What errors among findings end a run with: warnings and waiting entries are no failure."""
-    errors = [problem for problem in diagnostics if is_error(problem)]
+    errors = [problem for problem in diagnostics if problem.is_error]
     return strongest(ExitCode.BLOCKED if problem.code in GUARD_RAILS else ExitCode.FAILED for problem in errors)
-
-
-# --- --only ---------------------------------------------------------------------------------------------------------
 
 
 def match_names(desired: Desired, patterns: tuple[str, ...]) -> dict[str, tuple[CertificateName, ...]]:
     """The declared certificates that each pattern names."""
     names = tuple(sorted(desired.declaration.certificates))
     return {pattern: tuple(name for name in names if fnmatchcase(name, pattern)) for pattern in patterns}
-
-
-def _chosen(desired: Desired, only: tuple[str, ...]) -> Iterable[CertificateName]:
-    """The declared certificates that the plan is about."""
-    names = desired.declaration.certificates
-    return [name for name in names if not only or any(fnmatchcase(name, pattern) for pattern in only)]
-
-
-def _restrict(changes: Changes, only: tuple[str, ...]) -> Changes:
-    def chosen(name: str | None) -> bool:
-        return name is not None and any(fnmatchcase(name, pattern) for pattern in only)
-
-    return replace(
-        changes,
-        uploads=tuple(up for up in changes.uploads if any(map(chosen, (up.certificate, *up.shared_with)))),
-        bindings=tuple(change for change in changes.bindings if chosen(change.certificate)),
-        deploys=tuple(one for one in changes.deploys if any(chosen(binding.certificate) for binding in one.bindings)),
-        live=tuple(row for row in changes.live if chosen(row.certificate)),
-        retires=tuple(retire for retire in changes.retires if chosen(retire.certificate)),
-        adopted=tuple(adopted for adopted in changes.adopted if chosen(adopted.certificate)),
-        waiting=tuple(wait for wait in changes.waiting if chosen(wait.certificate)),
-        unknown=tuple(unknown for unknown in changes.unknown if chosen(unknown.certificate)),
-        diagnostics=tuple(p for p in changes.diagnostics if p.certificate is None or chosen(p.certificate)),
-    )
-
-
-def only_retires(changes: Changes, target: str) -> Changes:
-    """Of all changes only the retires that `retire NAME|ID` is about, and what of it waits."""
-    return replace(
-        changes,
-        uploads=(),
-        bindings=(),
-        deploys=(),
-        retires=tuple(retire for retire in changes.retires if is_meant(retire.entry, retire.certificate, target)),
-        waiting=tuple(wait for wait in changes.waiting if is_meant(wait.entry, wait.certificate, target)),
-    )
-
-
-# --- limits ---------------------------------------------------------------------------------------------------------
-
-
-def _within_limit(
-    retires: Iterable[Retire], desired: Desired, allow_deletes: int | None
-) -> tuple[list[Retire], list[Waiting]]:
-    """The oldest go first; of more than the limit, the rest waits."""
-    allowed = desired.declaration.policy.max_deletes if allow_deletes is None else allow_deletes
-    ordered = sorted(retires, key=lambda retire: (str(retire.entry.uploaded_on), retire.entry.id))
-    return ordered[:allowed], [hold_back(retire, allowed) for retire in ordered[allowed:]]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
-from reconciler.model import CA_LIMIT, BindingChange, Desired, Listing, Retire, Upload
+from reconciler.model import CA_LIMIT, Desired, Listing, Retire, Upload
 from reconciler.model.ownership import CUSTOM
 from reconciler.plan.renewals import Due, count_renewals
 
@@ -43,24 +43,17 @@ def _limits(desired: Desired) -> Mapping[bool, int]:
     return {True: CA_LIMIT, False: desired.declaration.store.limit}
 
 
-def within_quota(
-    uploads: Collection[Upload], bindings: Collection[BindingChange], desired: Desired, listing: Listing | None
-) -> tuple[list[Upload], list[BindingChange], list[Diagnostic]]:
-    """Uploads that fit the account; what does not fit is blocked, with its bindings, and said."""
-    if listing is None:
-        return [], list(bindings), []
+def over_quota(uploads: Iterable[Upload], desired: Desired, listing: Listing) -> Mapping[str, Diagnostic]:
+    """By content digest the uploads that do not fit into the account, in the order of their names, and why."""
     room = {ca: _limits(desired)[ca] - count for ca, count in _counts(listing).items()}
-    fitting: list[Upload] = []
-    problems: list[Diagnostic] = []
+    over: dict[str, Diagnostic] = {}
     for upload in sorted(uploads, key=lambda upload: upload.certificate):
         ca = desired.declaration.certificates[upload.certificate].ca
         if room[ca] > 0:
             room[ca] -= 1
-            fitting.append(upload)
         else:
-            problems.append(_over_quota(desired, upload, ca))
-    out = {upload.digest for upload in uploads} - {upload.digest for upload in fitting}
-    return fitting, [change for change in bindings if change.digest not in out], problems
+            over[upload.digest] = _over_quota(desired, upload, ca)
+    return over
 
 
 def _over_quota(desired: Desired, upload: Upload, ca: bool) -> Diagnostic:
@@ -75,8 +68,8 @@ def _over_quota(desired: Desired, upload: Upload, ca: bool) -> Diagnostic:
 def count_quota(
     desired: Desired,
     listing: Listing,
-    uploads: list[Upload],
-    retires: list[Retire],
+    uploads: Sequence[Upload],
+    retires: Sequence[Retire],
     due: tuple[Due, ...],
     now: datetime,
 ) -> Quota:

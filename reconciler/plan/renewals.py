@@ -28,14 +28,10 @@ class Due:
         return self.not_after < now
 
 
-def due_dates(desired: Desired, names: Iterable[CertificateName]) -> tuple[Due, ...]:
-    """Of these certificates all whose file could be read, the most urgent first."""
-    bundles = ((name, desired.bundles[name]) for name in names if name in desired.bundles)
-    found = [
-        Due(name, bundle.ends, renewal_start(bundle, renew_before_of(desired.declaration, name)))
-        for name, bundle in bundles
-    ]
-    return tuple(sorted(found, key=lambda due: (due.renew_from, due.certificate)))
+def due_of(desired: Desired, name: CertificateName) -> Due:
+    """When a certificate whose file could be read falls due."""
+    bundle = desired.bundles[name]
+    return Due(name, bundle.ends, renewal_start(bundle, renew_before_of(desired.declaration, name)))
 
 
 def count_renewals(desired: Desired, due: Iterable[Due], now: datetime) -> Mapping[bool, int]:

@@ -1,135 +1,158 @@
-"""Whether an entry may be deleted (rule 5 of the reconciler). Every doubt keeps it."""
+"""Whether an entry may be deleted (rules 5 and 11 of the reconciler). Every doubt keeps it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from reconciler.model import (
     Actual,
+    ByCertificate,
     ById,
     CertificateName,
     Condition,
     Desired,
     Entry,
-    EntryId,
     Reason,
     Retire,
-    Sweep,
     Waiting,
 )
-from reconciler.plan.bindings import pending_certificates
-from reconciler.plan.inventory import Inventory, Leaving
+from reconciler.plan.assessment import Ask, BindingRow, EntryRow, Kept, Need, Pending, Unseen, Verdict, Waits
+from reconciler.plan.inventory import Inventory, Leaving, Roles
 from reconciler.plan.policy import duration_text, grace_end, grace_of
 from reconciler.plan.retire_live import LIVE_CHECKS, LiveCheck, can_be_live
+from reconciler.plan.wording import wait_text
 
 
 @dataclass(frozen=True, slots=True)
-class _Scene:
-    """What the conditions look at, gathered once."""
+class Scene:
+    """What the conditions look at, gathered once. `pending`: certificates of which some declared binding does not name
+    the current entry, for whatever reason."""
 
     desired: Desired
     actual: Actual
     now: datetime
-    pending: frozenset[str]
+    pending: frozenset[CertificateName]
     bound: frozenset[str]
     declared_ids: frozenset[str]
     unread: tuple[str, ...]
-    without_grace: str | None
+    skip_grace: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class _Wait:
-    detail: str
+    facts: Mapping[str, str] = field(default_factory=dict)
     until: datetime | None = None
 
 
-def _prune_off(leaving: Leaving, scene: _Scene) -> _Wait | None:
-    if leaving.reason is not Reason.ORPHANED or scene.desired.declaration.policy.prune:
-        return None
-    return _Wait("its certificate left mtls.toml; `prune = true` in `[policy]` would retire it")
-
-
-def _successor_missing(leaving: Leaving, scene: _Scene) -> _Wait | None:
-    if leaving.reason is not Reason.SUPERSEDED or leaving.successor is not None:
-        return None
-    return _Wait(
-        f"it is kept until its successor is stored, and for a grace of {duration_text(_grace_time(leaving, scene))}"
+def make_scene(desired: Desired, actual: Actual, bindings: Sequence[BindingRow], now: datetime, ask: Ask) -> Scene:
+    """The scene of a world whose bindings are judged. Grace and proofs count from `now`."""
+    declared = [row for row in bindings if row.declared is not None]
+    return Scene(
+        desired=desired,
+        actual=actual,
+        now=now,
+        pending=frozenset(
+            row.target.certificate
+            for row in declared
+            if isinstance(row.target, ByCertificate) and (row.wanted is None or row.found_id != row.wanted)
+        ),
+        bound=frozenset(
+            found.certificate_id
+            for file in actual.files.values()
+            for found in (
+                *(one for there in file.environments.values() for one in there.bindings),
+                *(file.previews or ()),
+            )
+        ),
+        declared_ids=frozenset(row.target.id for row in declared if isinstance(row.target, ById)),
+        unread=tuple(sorted(name for name in desired.declaration.certificates if name not in desired.bundles)),
+        skip_grace=ask.skip_grace,
     )
 
 
-def _successor_not_valid(leaving: Leaving, scene: _Scene) -> _Wait | None:
+def _prune_off(leaving: Leaving, scene: Scene) -> _Wait | None:
+    return _Wait() if leaving.reason is Reason.ORPHANED and not scene.desired.declaration.policy.prune else None
+
+
+def _successor_missing(leaving: Leaving, scene: Scene) -> _Wait | None:
+    if leaving.reason is not Reason.SUPERSEDED or leaving.successor is not None:
+        return None
+    return _Wait({"grace": duration_text(_grace_time(leaving, scene))})
+
+
+def _successor_not_valid(leaving: Leaving, scene: Scene) -> _Wait | None:
     """Rule 11: the last certificate that works is kept, unless it does not work any more either."""
     if leaving.successor is None or leaving.entry.window.has_ended(scene.now):
         return None
-    window = leaving.successor.window
+    window, facts = leaving.successor.window, {"successor": str(leaving.successor.id)}
     if window.contains(scene.now):
         return None
     if window.has_ended(scene.now) or window.begins is None:
-        return _Wait(f"its successor {leaving.successor.id} is not valid")
-    return _Wait(f"its successor {leaving.successor.id} is not valid yet", window.begins)
+        return _Wait(facts)
+    return _Wait({"case": "later", **facts}, window.begins)
 
 
-def _content_unknown(_: Leaving, scene: _Scene) -> _Wait | None:
-    if not scene.unread:
-        return None
-    return _Wait(f"the certificate file of {', '.join(scene.unread)} could not be read, and might declare it")
+def _content_unknown(_: Leaving, scene: Scene) -> _Wait | None:
+    return _Wait({"names": ", ".join(scene.unread)}) if scene.unread else None
 
 
-def _declared_by_id(leaving: Leaving, scene: _Scene) -> _Wait | None:
-    return _Wait("a binding in mtls.toml names it by id") if leaving.entry.id in scene.declared_ids else None
+def _declared_by_id(leaving: Leaving, scene: Scene) -> _Wait | None:
+    return _Wait() if leaving.entry.id in scene.declared_ids else None
 
 
-def _bindings_pending(leaving: Leaving, scene: _Scene) -> _Wait | None:
-    return (
-        _Wait("some declared binding does not name its successor yet") if leaving.certificate in scene.pending else None
-    )
+def _bindings_pending(leaving: Leaving, scene: Scene) -> _Wait | None:
+    return _Wait() if leaving.certificate in scene.pending else None
 
 
-def _bound_in_file(leaving: Leaving, scene: _Scene) -> _Wait | None:
-    return _Wait("a wrangler file had its id when this run began") if leaving.entry.id in scene.bound else None
+def _bound_in_file(leaving: Leaving, scene: Scene) -> _Wait | None:
+    return _Wait() if leaving.entry.id in scene.bound else None
 
 
-def _grace(leaving: Leaving, scene: _Scene) -> _Wait | None:
-    if scene.without_grace is not None and is_meant(leaving.entry, leaving.certificate, scene.without_grace):
+def _grace(leaving: Leaving, scene: Scene) -> _Wait | None:
+    if scene.skip_grace is not None and is_meant(leaving.entry, leaving.certificate, scene.skip_grace):
         return None
     uploads = [entry.uploaded_on for entry in (leaving.entry, leaving.successor) if entry is not None]
     known = tuple(time for time in uploads if time is not None)
     if len(known) < len(uploads):
-        return _Wait("the store does not say when it was uploaded, so its grace can't be counted")
+        return _Wait({"case": "no-time"})
     end = grace_end(known, _grace_time(leaving, scene))
-    return _Wait("its grace is not over", end) if scene.now < end else None
+    return _Wait(until=end) if scene.now < end else None
 
 
-def is_meant(entry: Entry, certificate: CertificateName, target: str) -> bool:
+def is_meant(entry: Entry, certificate: CertificateName | None, target: str) -> bool:
     """Whether `retire NAME|ID` is about this entry."""
     return target in (entry.id, certificate)
 
 
-def _grace_time(leaving: Leaving, scene: _Scene) -> timedelta:
+def _grace_time(leaving: Leaving, scene: Scene) -> timedelta:
     declaration = scene.desired.declaration
     declared = declaration.certificates.get(leaving.certificate)
     return grace_of(declaration.policy, declared.grace if declared else None)
 
 
-def _listing_unstable(_: Leaving, scene: _Scene) -> _Wait | None:
+def _listing_unstable(_: Leaving, scene: Scene) -> _Wait | None:
     listing = scene.actual.listing
-    return None if listing and listing.stable else _Wait("the store's list moved while it was read")
+    return None if listing and listing.stable else _Wait()
 
 
-def _named_in_file(leaving: Leaving, scene: _Scene) -> _Wait | None:
+def _named_in_file(leaving: Leaving, scene: Scene) -> _Wait | None:
     mentions = scene.actual.sweep.mentions.get(leaving.entry.id, ()) if scene.actual.sweep else ()
-    return _Wait(f"its id stands in {', '.join(mentions)}") if mentions else None
+    return _Wait({"files": ", ".join(mentions)}) if mentions else None
 
 
-def _unchecked(_: Leaving, scene: _Scene) -> _Wait | None:
-    if scene.actual.sweep is None:
-        return _Wait("the tree was not looked through")
-    return _Wait(unread_text(scene.actual.sweep)) if scene.actual.sweep.unread else None
+def _unchecked(_: Leaving, scene: Scene) -> _Wait | None:
+    sweep = scene.actual.sweep
+    if sweep is None:
+        return _Wait()
+    if not sweep.unread:
+        return None
+    more = len(sweep.unread) - 1
+    return _Wait({"case": "several" if more else "one", "file": sweep.unread[0], "more": str(more)})
 
 
-Check = Callable[[Leaving, _Scene], _Wait | None]
+Check = Callable[[Leaving, Scene], _Wait | None]
 
 WITHOUT_SWEEP: tuple[tuple[Condition, Check], ...] = (
     (Condition.PRUNE_OFF, _prune_off),
@@ -142,136 +165,115 @@ WITHOUT_SWEEP: tuple[tuple[Condition, Check], ...] = (
     (Condition.GRACE, _grace),
     (Condition.LISTING_UNSTABLE, _listing_unstable),
 )
-WITHOUT_LIVE = (*WITHOUT_SWEEP, (Condition.NAMED_IN_FILE, _named_in_file), (Condition.UNCHECKED, _unchecked))
+WITH_SWEEP: tuple[tuple[Condition, Check], ...] = (
+    (Condition.NAMED_IN_FILE, _named_in_file),
+    (Condition.UNCHECKED, _unchecked),
+)
 
 
 def _live(check: LiveCheck) -> Check:
-    def wait(leaving: Leaving, scene: _Scene) -> _Wait | None:
-        detail = check(leaving, scene.desired, scene.actual)
-        return None if detail is None else _Wait(detail)
+    def wait(leaving: Leaving, scene: Scene) -> _Wait | None:
+        facts = check(leaving, scene.desired, scene.actual)
+        return None if facts is None else _Wait(facts)
 
     return wait
 
 
-CONDITIONS = (*WITHOUT_LIVE, *((condition, _live(check)) for condition, check in LIVE_CHECKS))
+WITH_LIVE: tuple[tuple[Condition, Check], ...] = tuple((condition, _live(check)) for condition, check in LIVE_CHECKS)
+CONDITIONS = (*WITHOUT_SWEEP, *WITH_SWEEP, *WITH_LIVE)
+"""Every condition, in the order in which they are asked: each tier costs more than the one before."""
 
 
-def _scene(desired: Desired, actual: Actual, inventory: Inventory, now: datetime, without_grace: str | None) -> _Scene:
-    declaration = desired.declaration
-    targets = (
-        binding.target
-        for worker in declaration.workers.values()
-        for bindings in worker.environments.values()
-        for binding in bindings
-    )
-    return _Scene(
-        desired=desired,
-        actual=actual,
-        now=now,
-        pending=frozenset(pending_certificates(desired, actual, inventory.current)),
-        bound=frozenset(
-            found.certificate_id
-            for file in actual.files.values()
-            for bindings in (*(there.bindings for there in file.environments.values()), file.previews or ())
-            for found in bindings
-        ),
-        declared_ids=frozenset(target.id for target in targets if isinstance(target, ById)),
-        unread=tuple(sorted(name for name in declaration.certificates if name not in desired.bundles)),
-        without_grace=without_grace,
-    )
-
-
-def _first_wait(leaving: Leaving, scene: _Scene, conditions: tuple[tuple[Condition, Check], ...]) -> Waiting | None:
+def _first_wait(
+    leaving: Leaving, scene: Scene, conditions: tuple[tuple[Condition, Check], ...]
+) -> tuple[Condition, _Wait] | None:
     for condition, check in conditions:
         wait = check(leaving, scene)
         if wait is not None:
-            return Waiting(leaving.entry, leaving.certificate, condition, wait.detail, wait.until)
+            return condition, wait
     return None
 
 
-def ids_to_sweep(
-    desired: Desired, actual: Actual, inventory: Inventory, now: datetime, without_grace: str | None = None
-) -> tuple[EntryId, ...]:
-    """Entries that could go if only no file of the tree names them: the tree is walked for these alone."""
-    scene = _scene(desired, actual, inventory, now, without_grace)
-    return tuple(
-        leaving.entry.id for leaving in inventory.leaving if _first_wait(leaving, scene, WITHOUT_SWEEP) is None
+def _tiers(scene: Scene) -> tuple[tuple[tuple[tuple[Condition, Check], ...], Need | None], ...]:
+    """The conditions by what they cost, each with what has to be looked at before it, where nobody has yet."""
+    return (
+        (WITHOUT_SWEEP, None),
+        (WITH_SWEEP, Need.TREE if scene.actual.sweep is None else None),
+        (WITH_LIVE, Need.LIVE if scene.actual.live is None and can_be_live(scene.desired) else None),
     )
 
 
-def entries_to_look_after(
-    desired: Desired, actual: Actual, inventory: Inventory, now: datetime, without_grace: str | None = None
-) -> tuple[Entry, ...]:
-    """Entries that could go if only nothing live uses them: live Workers are asked for these alone."""
-    if not can_be_live(desired):
-        return ()
-    scene = _scene(desired, actual, inventory, now, without_grace)
-    return tuple(leaving.entry for leaving in inventory.leaving if _first_wait(leaving, scene, WITHOUT_LIVE) is None)
+def judge_leaving(leaving: Leaving, scene: Scene) -> Verdict:
+    """Pending, or the first condition that does not hold, or what has to be looked at before that is known."""
+    bundle = leaving.entry.bundle
+    assert bundle is not None  # noqa: S101 - the inventory lets nothing leave that it can't read
+    retire = Retire(leaving.entry, leaving.certificate, bundle.digest, (leaving.reason,))
+    for conditions, need in _tiers(scene):
+        if need is not None:
+            return Unseen(need, retire)
+        found = _first_wait(leaving, scene, conditions)
+        if found is not None:
+            condition, wait = found
+            return Waits(retire, condition, wait.until, wait.facts)
+    return Pending(retire)
+
+
+def judge_entries(inventory: Inventory, roles: Roles, scene: Scene) -> tuple[EntryRow, ...]:
+    """A row for each entry of the store, in the order of the list."""
+    rows: list[EntryRow] = []
+    leaving = {one.entry.id: one for one in inventory.leaving}
+    for entry in inventory.entries.values():
+        role, owner = roles[entry.id]
+        one = leaving.get(entry.id)
+        if one is None:
+            rows.append(EntryRow(entry, role, owner, Kept(role, owner)))
+        else:
+            rows.append(EntryRow(entry, role, owner, judge_leaving(one, scene), one.reason, one.successor))
+    return tuple(rows)
+
+
+# --- for a person ---------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One condition of one retire, for a person. `detail` and `until` say why it does not hold.
+    """One condition of one retire. `facts` and `until` say why it does not hold.
 
     `holds` None: not looked at, because the tree, and after it what is live, is searched only once all else holds.
     """
 
     condition: Condition
     holds: bool | None
-    detail: str | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
     until: datetime | None = None
 
+    @property
+    def detail(self) -> str | None:
+        """Why it does not hold, in words."""
+        return wait_text(self.condition, self.facts) if self.holds is False else None
 
-def judge_retire(
-    leaving: Leaving, desired: Desired, actual: Actual, inventory: Inventory, now: datetime
-) -> tuple[Judged, ...]:
+
+def conditions_of(row: EntryRow, scene: Scene) -> tuple[Judged, ...]:
     """Every condition of one leaving entry, in the order in which they are shown; none is left out after the first."""
-    scene = _scene(desired, actual, inventory, now, None)
-    looked_at = {condition for condition, _ in WITHOUT_SWEEP}
-    if _first_wait(leaving, scene, WITHOUT_SWEEP) is None:
-        looked_at |= {condition for condition, _ in WITHOUT_LIVE}
-    if not can_be_live(desired) or _first_wait(leaving, scene, WITHOUT_LIVE) is None:
-        looked_at |= {condition for condition, _ in LIVE_CHECKS}
+    leaving = leaving_of(row)
     judged: list[Judged] = []
-    for condition, check in CONDITIONS:
-        if condition not in looked_at:
-            judged.append(Judged(condition, None))
-            continue
-        wait = check(leaving, scene)
-        judged.append(Judged(condition, True) if wait is None else Judged(condition, False, wait.detail, wait.until))
+    all_hold = True
+    for conditions in (WITHOUT_SWEEP, WITH_SWEEP, WITH_LIVE):
+        # No live Worker can use an entry of a store without an account, whatever else keeps it.
+        is_looked_at = all_hold or (conditions is WITH_LIVE and not can_be_live(scene.desired))
+        for condition, check in conditions:
+            wait = check(leaving, scene) if is_looked_at else None
+            holds = wait is None if is_looked_at else None
+            judged.append(Judged(condition, holds, wait.facts if wait else {}, wait.until if wait else None))
+            all_hold = all_hold and holds is True
     return tuple(judged)
 
 
-def diff_retires(
-    desired: Desired, actual: Actual, inventory: Inventory, now: datetime, without_grace: str | None = None
-) -> tuple[list[Retire], list[Waiting]]:
-    """What is safe to retire, and what waits for the first condition that does not hold.
-
-    `without_grace`: the certificate or id of which a person wants the grace skipped, and nothing else.
-    """
-    scene = _scene(desired, actual, inventory, now, without_grace)
-    retires: list[Retire] = []
-    waiting: list[Waiting] = []
-    for leaving in inventory.leaving:
-        wait = _first_wait(leaving, scene, CONDITIONS)
-        bundle = leaving.entry.bundle
-        if wait is not None:
-            waiting.append(wait)
-        elif bundle is not None:
-            retires.append(Retire(leaving.entry, leaving.certificate, bundle.digest, (leaving.reason,)))
-    return retires, waiting
-
-
-def unread_text(sweep: Sweep) -> str:
-    """Why an entry is kept where some file could not be looked at."""
-    first, *others = sweep.unread
-    return f"{first}{f' and {len(others)} more' if others else ''} could not be looked at, and might name it"
-
-
-def hold_back(retire: Retire, allowed: int) -> Waiting:
-    """A retire over the limit of one run."""
-    detail = f"a run retires at most {allowed}; allow more with `--allow-deletes N`"
-    return Waiting(retire.entry, retire.certificate, Condition.MAX_DELETES, detail)
+def leaving_of(row: EntryRow) -> Leaving:
+    """What a row says of an entry that leaves; ValueError for one that stays."""
+    if row.reason is None or row.owner is None:
+        raise ValueError(f"{row.entry.id} does not leave")
+    return Leaving(row.entry, row.owner, row.reason, row.successor)
 
 
 def keep(retire: Retire, condition: Condition, detail: str) -> Waiting:

@@ -5,7 +5,7 @@ Asked only of an entry that nothing else keeps: each look costs calls to every W
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from reconciler.model import (
     Actual,
@@ -24,7 +24,9 @@ from reconciler.model.words import environment_text
 from reconciler.plan.inventory import Leaving
 from reconciler.plan.live import declared_environments, target_of
 
-LiveCheck = Callable[[Leaving, Desired, Actual], str | None]
+Facts = Mapping[str, str]
+LiveCheck = Callable[[Leaving, Desired, Actual], Facts | None]
+"""The facts of why a condition does not hold, None where it does."""
 
 
 def can_be_live(desired: Desired) -> bool:
@@ -32,20 +34,20 @@ def can_be_live(desired: Desired) -> bool:
     return desired.declaration.store.kind is not StoreKind.LOCAL
 
 
-def _unchecked(_: Leaving, desired: Desired, actual: Actual) -> str | None:
+def _unchecked(_: Leaving, desired: Desired, actual: Actual) -> Facts | None:
     if not can_be_live(desired):
         return None
     live = actual.live
     if live is None:
-        return "what live Workers present was not looked at"
+        return {}
     if live.unread:
         subject, reason = next(iter(live.unread.items()))
-        more = f" (and {len(live.unread) - 1} more)" if len(live.unread) > 1 else ""
-        return f"whether anything uses it is not known: {subject} could not be looked at{more}: {reason}"
-    return None if live.whole else "not everything that may present it was looked at"
+        more = len(live.unread) - 1
+        return {"case": "several" if more else "one", "subject": subject, "more": str(more), "reason": reason}
+    return None if live.whole else {"case": "part"}
 
 
-def _not_deployed(leaving: Leaving, desired: Desired, actual: Actual) -> str | None:
+def _not_deployed(leaving: Leaving, desired: Desired, actual: Actual) -> Facts | None:
     """A Worker that should be live and is not found may be live under another name, or in another account."""
     if actual.live is None:
         return None
@@ -53,11 +55,11 @@ def _not_deployed(leaving: Leaving, desired: Desired, actual: Actual) -> str | N
         if environment in worker.undeployed:
             continue
         target = target_of(file, environment)
-        where = f"{file.path} ({environment_text(environment)})"
+        site = f"{file.path} ({environment_text(environment)})"
         if target is None:
-            return f"{where} gives its Worker no name, so it can't be looked for"
+            return {"case": "no-name", "site": site}
         if actual.live.workers.get(target) is None:
-            return f"{target}, the Worker of {where}, is not found in the account (`deployed = false` if none is live)"
+            return {"script": target, "site": site}
     return None
 
 
@@ -71,17 +73,17 @@ def _binding(
             yield worker, environment, file
 
 
-def _presented(leaving: Leaving, _: Desired, actual: Actual) -> str | None:
+def _presented(leaving: Leaving, _: Desired, actual: Actual) -> Facts | None:
     for worker, version in _versions(actual.live):
         if version.share is not None and leaving.entry.id in version.bindings.values():
-            return f"{worker.script} serves with it: version {version.id} has {version.share:g} % of the traffic"
+            return {"script": worker.script, "version": version.id, "share": f"{version.share:g}"}
     return None
 
 
-def _rollback(leaving: Leaving, _: Desired, actual: Actual) -> str | None:
+def _rollback(leaving: Leaving, _: Desired, actual: Actual) -> Facts | None:
     for worker, version in _versions(actual.live):
         if version.share is None and leaving.entry.id in version.bindings.values():
-            return f"{worker.script} may be rolled back to version {version.id}, which presents it"
+            return {"script": worker.script, "version": version.id}
     return None
 
 
@@ -92,9 +94,9 @@ def _versions(live: Live | None) -> Iterator[tuple[LiveWorker, LiveVersion]]:
             yield worker, version
 
 
-def _used(leaving: Leaving, _: Desired, actual: Actual) -> str | None:
+def _used(leaving: Leaving, _: Desired, actual: Actual) -> Facts | None:
     users = actual.live.users.get(leaving.entry.id, ()) if actual.live else ()
-    return f"it is used by {', '.join(users)}" if users else None
+    return {"users": ", ".join(users)} if users else None
 
 
 LIVE_CHECKS: tuple[tuple[Condition, LiveCheck], ...] = (

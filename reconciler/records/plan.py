@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from reconciler.model import Action, Condition, StoreKind
 from reconciler.model import Waiting as WaitingEntry
 from reconciler.plan.live import LiveBinding, LiveState
-from reconciler.plan.plan import Plan
+from reconciler.plan.plan import PlanFacts
 from reconciler.plan.quota import Quota
 from reconciler.records.base import FIRST_MISTAKE, DiagnosticPart, Document, Resolve, UtcTime, diagnostic_part
 from reconciler.records.changes import ChangePart, change_part
@@ -132,7 +132,7 @@ class PlanDocument(Document):
     diagnostics: Annotated[tuple[DiagnosticPart, ...], FIRST_MISTAKE]
 
 
-def plan_document(plan: Plan, resolve: Resolve) -> PlanDocument:
+def plan_document(plan: PlanFacts, resolve: Resolve) -> PlanDocument:
     """A plan as its document."""
     return PlanDocument(
         stack=plan.stack,
@@ -189,7 +189,7 @@ def waiting_part(waiting: WaitingEntry) -> WaitingPart:
     )
 
 
-def _unknown(plan: Plan) -> tuple[UnknownPart, ...] | None:
+def _unknown(plan: PlanFacts) -> tuple[UnknownPart, ...] | None:
     parts = tuple(
         UnknownPart(
             certificate=item.certificate,

@@ -34,7 +34,7 @@ from reconciler.model import (
 )
 from reconciler.model.calls import Calls
 from reconciler.plan.live import LiveBinding, Presented
-from reconciler.plan.plan import Plan
+from reconciler.plan.plan import SavedPlan
 from reconciler.plan.quota import Quota, QuotaCount
 from reconciler.plan.renewals import Due
 from reconciler.records.changes import ChangePart
@@ -51,7 +51,7 @@ _LONGEST_SHOWN = 200
 _FORMAT = get_args(PlanDocument.model_fields["format"].annotation)[0]
 
 
-def read_plan(data: bytes, path: str) -> Plan:
+def read_plan(data: bytes, path: str) -> SavedPlan:
     """A saved plan. InputError where it is none; StalePlanError where it is not as it was saved."""
     if data.count(b",") > _MAX_COMMAS:
         raise _no_plan(path, "it has more values than a plan")
@@ -77,9 +77,9 @@ def _no_plan(path: str, why: str) -> InputError:
     return InputError([Diagnostic(Severity.ERROR, "plan-file", message, Place(path), hint)])
 
 
-def _plan(document: PlanDocument) -> Plan:
+def _plan(document: PlanDocument) -> SavedPlan:
     store = StoreSettings(document.store.kind, document.store.account_id)
-    return Plan(
+    return SavedPlan(
         stack=document.stack,
         store=store,
         changes=tuple(_change(part) for part in document.changes),

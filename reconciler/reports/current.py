@@ -9,7 +9,6 @@ from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
 from reconciler.findings.errors import InputError, UsageError
 from reconciler.findings.suggest import suggest
 from reconciler.model import CertificateName, Desired, Entry
-from reconciler.plan.diff import is_error
 from reconciler.plan.plan import Plan
 
 
@@ -24,10 +23,11 @@ class Current:
     not_after: datetime
 
 
-def find_current(name: str, plan: Plan, desired: Desired) -> Current:
+def find_current(name: str, plan: Plan) -> Current:
     """The current entry of a certificate. UsageError where none of this name is declared; InputError, with the errors
     that stand in the way, where it is not stored.
     """
+    desired = plan.assessment.desired
     declared = desired.declaration.certificates
     if name not in declared:
         message = f"{name!r} is no certificate of {desired.declaration.path}"
@@ -56,4 +56,4 @@ def _not_stored(name: CertificateName, plan: Plan, desired: Desired) -> Diagnost
 
 
 def _errors_of(name: str, plan: Plan) -> tuple[Diagnostic, ...]:
-    return tuple(problem for problem in plan.diagnostics if problem.certificate == name and is_error(problem))
+    return tuple(problem for problem in plan.diagnostics if problem.certificate == name and problem.is_error)

@@ -6,9 +6,9 @@ import shlex
 from collections.abc import Iterator
 
 from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
-from reconciler.model import Actual, Desired, EntryId
+from reconciler.model import EntryId
 from reconciler.model.words import environment_text
-from reconciler.plan.diff import take_stock
+from reconciler.plan.assessment import Assessment
 from reconciler.plan.live import LiveBinding, LiveState
 from reconciler.plan.plan import Plan
 from reconciler.reports.drift import Drift, DriftFinding, State, Subject, environment_part, key_of
@@ -21,16 +21,15 @@ _STATES = {
 }
 
 
-def join_live(drift: Drift, plan: Plan, desired: Desired, actual: Actual) -> Drift:
-    """The drift with that of what serves, of a plan that looked at it. What could not be looked at is an error."""
-    stock = take_stock(desired, actual)
-    owned = stock.owned if stock else {}
-    rows = [row for row in plan.live or () if _is_ours(row, frozenset(owned))]
-    findings = tuple(_findings(rows, desired, actual))
+def join_live(drift: Drift, plan: Plan) -> Drift:
+    """The drift with that of what is live, of a plan that looked at it. What could not be looked at is an error."""
+    inventory = plan.assessment.inventory
+    owned = frozenset(inventory.owned) if inventory is not None else frozenset()
+    rows = [row for row in plan.live or () if _is_ours(row, owned)]
+    findings = tuple(_findings(rows, plan.assessment))
     in_sync = sum(row.state is LiveState.IN_SYNC for row in rows)
     unread = tuple(dict.fromkeys(_unread(row) for row in rows if row.state is LiveState.UNKNOWN))
-    joined = drift.joined(findings, in_sync=in_sync)
-    return joined.told(unread)
+    return drift.joined(findings, in_sync=in_sync).told(unread)
 
 
 def _is_ours(row: LiveBinding, owned: frozenset[EntryId]) -> bool:
@@ -39,17 +38,17 @@ def _is_ours(row: LiveBinding, owned: frozenset[EntryId]) -> bool:
     return declared or any(one.id in owned for one in row.live)
 
 
-def _findings(rows: list[LiveBinding], desired: Desired, actual: Actual) -> Iterator[DriftFinding]:
+def _findings(rows: list[LiveBinding], assessment: Assessment) -> Iterator[DriftFinding]:
     for row in rows:
         state = _STATES.get(row.state)
-        undeployed = desired.declaration.workers[row.at.worker].undeployed
+        undeployed = assessment.desired.declaration.workers[row.at.worker].undeployed
         if state is None or (row.state is LiveState.NOT_DEPLOYED and row.at.environment in undeployed):
             continue
         if row.state is LiveState.NEEDS_DEPLOY and row.file is None:
             state = State.UNEXPECTED
         elif row.state is LiveState.NEEDS_DEPLOY and all(one.id is None for one in row.live):
             state = State.MISSING
-        built = actual.files[row.at.worker].built
+        built = assessment.actual.files[row.at.worker].built
         yield _finding(row, state, built.path if built else None)
 
 

@@ -1,64 +1,43 @@
-"""The one look that finds drift: through the certificates, the declared bindings, and what nothing declares."""
+"""The rows that are not as declared, told by what happened instead of by what to do; it judges nothing."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 
-from reconciler.findings.diagnostics import Diagnostic, Pointer
-from reconciler.model import (
-    Actual,
-    BindingChange,
-    BindingName,
-    ById,
-    CertificateName,
-    DeclaredBinding,
-    DeclaredWorker,
-    Desired,
-    Entry,
-    EntryId,
-    EnvironmentName,
-    FoundBinding,
-    Retire,
-    WranglerFile,
-)
+from reconciler.findings.diagnostics import Diagnostic
+from reconciler.model import CertificateName, EntryId, Retire, SiteAddress
 from reconciler.model.identifiers import is_askable
-from reconciler.plan.binding_findings import Site
-from reconciler.plan.diff import is_error, take_stock
-from reconciler.plan.inventory import Inventory
+from reconciler.plan.assessment import BindingRow, CertificateRow, Held, Pending, SiteRow, UpToDate
+from reconciler.plan.inventory import Role
 from reconciler.plan.plan import Plan
-from reconciler.plan.rebind import is_remote_as_wanted
 from reconciler.reports import drift_findings as say
 from reconciler.reports.drift import Drift, DriftFinding, in_order
 
 
-def make_drift(plan: Plan, desired: Desired, actual: Actual) -> Drift:
+def make_drift(plan: Plan) -> Drift:
     """The drift that a plan shows. The plan asked the store and looked at everything; ValueError for an offline one."""
-    stock = take_stock(desired, actual)
-    if stock is None:
+    if plan.offline:
         raise ValueError("an offline plan does not know what the store has")
-    return _Look(plan, desired, actual, stock).run()
+    return _Look(plan).run()
 
 
 @dataclass
 class _Look:
-    """Walks everything once; one instance per look."""
+    """Reads every row once; one instance per drift. `told`: findings that a finding of drift tells already."""
 
     plan: Plan
-    desired: Desired
-    actual: Actual
-    stock: Inventory
+    in_sync: int = 0
+    told: set[Diagnostic] = field(default_factory=set)
+    follows: dict[CertificateName, list[str]] = field(default_factory=lambda: defaultdict(list))
+    unknown: dict[EntryId, list[BindingRow]] = field(default_factory=lambda: defaultdict(list))
+    gone: set[CertificateName] = field(default_factory=set)
 
     def run(self) -> Drift:
-        self.in_sync = 0
-        self.told: set[Pointer] = set()
-        self.follows: dict[CertificateName, list[str]] = defaultdict(list)
-        self.unknown: dict[EntryId, list[tuple[Site, BindingName]]] = defaultdict(list)
-        self.gone: set[CertificateName] = set()
-        self.out_of_sync = self.desired.declaration.certificates.keys() - self.stock.current.keys()
-        found = [*self._bindings(), *self._undeclared(), *self._entries()]
+        self.assessment = self.plan.assessment
+        self.declaration = self.assessment.desired.declaration
+        found = [*self._sites(), *self._bindings(), *self._entries()]
         found += self._certificates()
         return Drift(
             stack=self.plan.stack,
@@ -70,161 +49,111 @@ class _Look:
         )
 
     def _is_told(self, problem: Diagnostic) -> bool:
-        """Whether a finding of drift tells the same, so that it needs not be said twice."""
-        if problem.code == "newer-entry":
-            return True
-        out_of_sync = problem.certificate is not None and CertificateName(problem.certificate) in self.out_of_sync
-        return out_of_sync or problem.where in self.told
-
-    @cached_property
-    def changes(self) -> dict[tuple[str, EnvironmentName, str], BindingChange]:
-        """What the plan would do to bindings, by their place."""
-        changes = (change for change in self.plan.changes if isinstance(change, BindingChange))
-        return {(change.at.config, change.at.environment, change.at.binding): change for change in changes}
-
-    def _entry(self, text: str) -> Entry | None:
-        return self.stock.entries.get(EntryId(text)) or self.actual.asked.get(EntryId(text))
-
-    def _workers(self) -> Iterator[tuple[DeclaredWorker, WranglerFile]]:
-        for label, worker in sorted(self.desired.declaration.workers.items()):
-            if label in self.actual.files:
-                yield worker, self.actual.files[label]
+        """Whether a finding of drift tells the same. An error is told only by a finding that is about nothing else."""
+        if problem.is_error:
+            return problem in self.told
+        row = self.assessment.by_name.get(CertificateName(problem.certificate or ""))
+        is_out_of_sync = row is not None and not isinstance(row.verdict, UpToDate)
+        return problem in self.told or problem.code == "newer-entry" or is_out_of_sync
 
     # --- certificates -------------------------------------------------------------------------------------------
 
     def _certificates(self) -> Iterator[DriftFinding]:
         """Come last: by then it is known which bindings follow each."""
-        for name in self.desired.declaration.certificates:
-            if name in self.stock.current:
+        for row in self.assessment.certificates:
+            if isinstance(row.verdict, UpToDate):
                 self.in_sync += 1
-                continue
-            finding = self._certificate(name)
-            yield replace(finding, follows=tuple(sorted(self.follows[name])))
+            else:
+                yield replace(self._certificate(row), follows=tuple(sorted(self.follows[row.name])))
 
-    def _certificate(self, name: CertificateName) -> DriftFinding:
-        problem = next((one for one in self.plan.diagnostics if one.certificate == name and is_error(one)), None)
-        if name not in self.desired.bundles:
-            return say.file_unusable(self.desired.declaration, name, problem)
-        older = [self.stock.entries[entry] for entry, owner in self.stock.owned.items() if owner == name]
-        if problem is not None and name in self.stock.refused:
-            return say.entry_unusable(self.desired, name, problem)
-        if older and name not in self.gone:
-            return say.content_changed(self.desired, name, _newest(older))
-        return say.content_missing(self.desired, name)
+    def _certificate(self, row: CertificateRow) -> DriftFinding:
+        by = row.verdict.by if isinstance(row.verdict, Held) else ()
+        if row.bundle is None:
+            self.told.update(by)
+            return say.file_unusable(self.declaration, row.name, by[0] if by else None)
+        inventory = self.assessment.inventory
+        if inventory is not None and row.name in inventory.refused:
+            self.told.update(by)
+            return say.entry_unusable(self.declaration, row, by[0])
+        owned = inventory.owned if inventory is not None else {}
+        older = [one.entry for one in self.assessment.entries if owned.get(one.entry.id) == row.name]
+        if older and row.name not in self.gone:
+            newest = max(older, key=lambda entry: (str(entry.uploaded_on), entry.id))
+            return say.content_changed(self.declaration, row, newest)
+        return say.content_missing(self.declaration, row)
 
-    # --- declared bindings --------------------------------------------------------------------------------------
+    # --- environments and bindings ------------------------------------------------------------------------------
+
+    def _sites(self) -> Iterator[DriftFinding]:
+        for row in self.assessment.sites:
+            if self._is_missing(row):
+                self.told.update(row.verdict.by if isinstance(row.verdict, Held) else ())
+                yield say.environment_missing(self.declaration, row)
+
+    def _is_missing(self, row: SiteRow) -> bool:
+        """Whether the wrangler file was read and lacks the environment."""
+        return row.file is None and isinstance(row.verdict, Held)
 
     def _bindings(self) -> Iterator[DriftFinding]:
-        for worker, file in self._workers():
-            for environment, bindings in worker.environments.items():
-                there = file.environments.get(environment)
-                if there is None:
-                    missing = say.environment_missing(self.desired.declaration, worker, file, environment)
-                    yield self._noted(missing)
-                    continue
-                site = Site(self.desired.declaration, worker, file, environment, there)
-                for declared in bindings:
-                    finding = self._binding(site, declared)
-                    if finding is not None:
-                        yield finding
-        for entry_id, sites in self.unknown.items():
-            yield say.entry_missing(entry_id, sites)
+        missing: set[SiteAddress] = {row.at for row in self.assessment.sites if row.file is None}
+        for row in self.assessment.bindings:
+            if row.declared is None:
+                yield from self._undeclared(row)
+            elif row.at.site not in missing:
+                yield from self._declared(row)
+        for entry_id, rows in self.unknown.items():
+            yield say.entry_missing(self.declaration, entry_id, rows)
 
-    def _binding(self, site: Site, declared: DeclaredBinding) -> DriftFinding | None:
-        """What is wrong with one binding; None where it is in sync, or follows a certificate that is not."""
-        found = site.found.find(declared.binding)
-        expected = self._expected(site, declared)
-        if found is None:
-            return self._noted(say.binding_missing(site, declared, expected))
-        if expected is None and self._follows(found, declared):
-            self.follows[say.certificate_of(declared)].append(say.binding_key(site, declared.binding))
-            return None
-        if found.certificate_id == expected and is_remote_as_wanted(found, declared):
+    def _declared(self, row: BindingRow) -> Iterator[DriftFinding]:
+        """What is wrong with one binding; nothing where it is in sync, or follows a certificate that is not."""
+        self._note_unknown(row)
+        if isinstance(row.verdict, UpToDate):
             self.in_sync += 1
-            return None
-        change = self.changes.get((site.file.path, site.environment, declared.binding))
-        reasons = change.reasons if change is not None else ()
-        return self._noted(say.binding_changed(site, declared, found, expected, reasons))
+        elif row.found is None:
+            if say.is_taken(row, self.assessment):
+                self.told.update(row.verdict.by if isinstance(row.verdict, Held) else ())
+            yield say.binding_missing(self.declaration, row, self.assessment)
+        elif row.wanted is None and row.certificate is not None and self._follows(row, row.certificate):
+            self.follows[row.certificate].append(say.binding_key(row.at))
+        else:
+            yield say.binding_changed(self.declaration, row)
 
-    def _expected(self, site: Site, declared: DeclaredBinding) -> EntryId | None:
-        """The id that a binding shall have; None where its certificate has no entry. Notes ids that nobody knows."""
-        if not isinstance(declared.target, ById):
-            entry = self.stock.current.get(declared.target.certificate)
-            return entry.id if entry is not None else None
-        wanted = declared.target.id
-        if self._entry(wanted) is None and is_askable(wanted, self.plan.store.kind):
-            self.unknown[wanted].append((site, declared.binding))
-            self.told.add(site.declared_at(declared.binding))
-        return wanted
+    def _note_unknown(self, row: BindingRow) -> None:
+        """One finding tells of an id that nobody knows, for all bindings that should have it."""
+        if row.certificate is not None or row.wanted is None or self.assessment.entry(row.wanted) is not None:
+            return
+        if not is_askable(row.wanted, self.plan.store.kind):
+            return
+        self.unknown[row.wanted].append(row)
+        where = say.declared_at(self.declaration, row.at)
+        self.told.update(one for one in self.plan.diagnostics if one.where == where)
 
-    def _follows(self, found: FoundBinding, declared: DeclaredBinding) -> bool:
-        """Whether a binding only waits for its certificate: it names an entry of it, or one that is gone.
-
-        An entry that is gone, and that a binding of this certificate names, was deleted in the store.
-        """
-        name = say.certificate_of(declared)
-        if name not in self.desired.bundles:
-            return True  # what it shall present can't be told
-        entry = self._entry(found.certificate_id)
-        if entry is not None:
-            return self.stock.owned.get(entry.id) == name
-        if not is_askable(found.certificate_id, self.plan.store.kind):
+    def _follows(self, row: BindingRow, name: CertificateName) -> bool:
+        """Whether a binding only waits for its certificate: it has an entry of it, or one that was deleted."""
+        if self.assessment.by_name[name].bundle is None:
+            return True  # what it should use is unknown
+        if row.entry is not None:
+            inventory = self.assessment.inventory
+            return inventory is not None and inventory.owned.get(row.entry.id) == name
+        if not is_askable(row.found_id or "", self.plan.store.kind):
             return False
         self.gone.add(name)
         return True
 
-    def _noted(self, finding: DriftFinding) -> DriftFinding:
-        """The finding; the error that the plan has for its place needs not be told again."""
-        if finding.where is not None:
-            self.told.add(finding.where)
-        return finding
+    def _undeclared(self, row: BindingRow) -> Iterator[DriftFinding]:
+        """A binding of ours that nothing declares; in a declared environment also one of an adopted entry."""
+        if row.owner is None or not self.declaration.workers[row.at.worker].exclusive:
+            return
+        self.told.update(row.findings)
+        yield say.binding_undeclared(row, row.owner)
 
-    # --- what nothing declares ----------------------------------------------------------------------------------
-
-    def _undeclared(self) -> Iterator[DriftFinding]:
-        """Bindings of ours: in a declared environment also those of adopted entries, as in a plan."""
-        adopted = {entry.id: name for name, entry in self.stock.current.items()}
-        declared = {
-            (file.path, environment): (worker, bindings)
-            for worker, file in self._workers()
-            for environment, bindings in worker.environments.items()
-        }
-        for worker, file in self._each_file():
-            for environment, there in file.environments.items():
-                owner, bindings = declared.get((file.path, environment), (worker, None))
-                names = {binding.binding for binding in bindings or ()}
-                for found in there.bindings:
-                    if found.binding in names or not owner.exclusive:
-                        continue
-                    entry_id = EntryId(found.certificate_id)
-                    whose = self.stock.owned.get(entry_id) or (adopted.get(entry_id) if bindings is not None else None)
-                    if whose is not None:
-                        change = self.changes.get((file.path, environment, BindingName(found.binding)))
-                        reasons = change.reasons if change is not None else ()
-                        yield self._noted(say.binding_undeclared(owner, file, environment, found, whose, reasons))
-
-    def _each_file(self) -> Iterator[tuple[DeclaredWorker, WranglerFile]]:
-        """Every file under the first of its labels."""
-        seen: set[str] = set()
-        for worker, file in self._workers():
-            if file.path not in seen:
-                seen.add(file.path)
-                yield worker, file
+    # --- entries ------------------------------------------------------------------------------------------------
 
     def _entries(self) -> Iterator[DriftFinding]:
-        """Entries of ours that somebody else uploaded later, and those that are safe to go and still there."""
-        wanted = {bundle.digest for bundle in self.desired.bundles.values()}
-        leaving = {one.entry.id for one in self.stock.leaving}
-        for entry_id, name in self.stock.owned.items():
-            entry = self.stock.entries[entry_id]
-            current = self.stock.current.get(name)
-            is_wanted = entry.bundle is not None and entry.bundle.digest in wanted
-            if current is not None and not is_wanted and entry_id not in leaving and name in self.desired.bundles:
-                yield say.entry_newer(self.desired.declaration, entry, name, current)
-        for change in self.plan.changes:
-            if isinstance(change, Retire):
-                yield say.entry_retirable(change)
-
-
-def _newest(entries: list[Entry]) -> Entry:
-    return max(entries, key=lambda entry: (str(entry.uploaded_on), entry.id))
+        """Entries of ours that somebody else uploaded later, and those that are safe to delete and still there."""
+        for row in self.assessment.entries:
+            current = self.assessment.by_name.get(row.owner) if row.owner is not None else None
+            if row.role is Role.NEWER and current is not None and current.entry is not None:
+                yield say.entry_newer(self.declaration, row.entry, current.name, current.entry)
+            elif isinstance(row.verdict, Pending) and isinstance(row.verdict.change, Retire):
+                yield say.entry_retirable(row.verdict.change)

@@ -5,19 +5,20 @@ A name may be that of several things at once, a certificate and a Worker for exa
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from reconciler.findings.diagnostics import Diagnostic, Severity
 from reconciler.findings.errors import UsageError
 from reconciler.findings.suggest import suggest
-from reconciler.model import Actual, CertificateName, Desired, EntryId, Listing
-from reconciler.plan.inventory import Inventory, take_inventory
+from reconciler.model import CertificateName, EntryId
+from reconciler.plan.assessment import Assessment
+from reconciler.plan.inventory import Role
 from reconciler.plan.plan import Plan
 from reconciler.reports.explain_bindings import BindingStory, tell_bindings
 from reconciler.reports.explain_certificates import CertificateStory, tell_certificate
-from reconciler.reports.explain_entries import EntryStory, Role, tell_entry
+from reconciler.reports.explain_entries import EntryStory, tell_entry
 
 
 class Subject(StrEnum):
@@ -41,25 +42,23 @@ class Explanation:
     diagnostics: tuple[Diagnostic, ...]
 
 
-def explain(name: str, plan: Plan, desired: Desired, actual: Actual) -> Explanation:
+def explain(name: str, plan: Plan) -> Explanation:
     """The explanation of a certificate, binding, Worker or entry id. UsageError where nothing has this name.
 
     The plan must have asked the store, and looked at everything.
     """
-    listing = actual.listing or Listing(())
-    inventory = take_inventory(desired, listing, actual.files)
-    stories = tell_bindings(plan, desired, actual)
-    subjects = _subjects(name, desired, actual, inventory, stories)
+    assessment = plan.assessment
+    stories = tell_bindings(assessment)
+    subjects = _subjects(name, assessment, stories)
     if not subjects:
-        known = _known_names(desired, inventory, stories)
-        message = f"{name!r} is no certificate, binding or Worker of {desired.declaration.path}, and no entry's id"
-        raise UsageError(message, hint=suggest(name, known))
-    bindings = tuple(story for story in stories if _is_about(name, story, subjects, inventory))
-    ids = _entry_ids(name, subjects, inventory)
-    entries = tuple(tell_entry(entry_id, plan, desired, actual, inventory) for entry_id in ids)
+        message = (
+            f"{name!r} is no certificate, binding or Worker of {assessment.desired.declaration.path}, and no entry's id"
+        )
+        raise UsageError(message, hint=suggest(name, _known_names(assessment, stories)))
+    bindings = tuple(story for story in stories if _is_about(name, story, subjects, assessment))
+    entries = tuple(tell_entry(entry_id, assessment) for entry_id in _entry_ids(name, subjects, assessment))
     certificates = tuple(
-        tell_certificate(certificate, plan, desired, listing, actual.files)
-        for certificate in _certificates(name, subjects, bindings, inventory, desired)
+        tell_certificate(certificate, plan) for certificate in _certificates(name, subjects, bindings, assessment)
     )
     return Explanation(
         name=name,
@@ -71,12 +70,10 @@ def explain(name: str, plan: Plan, desired: Desired, actual: Actual) -> Explanat
     )
 
 
-def _subjects(
-    name: str, desired: Desired, actual: Actual, inventory: Inventory, stories: Iterable[BindingStory]
-) -> tuple[Subject, ...]:
+def _subjects(name: str, assessment: Assessment, stories: Iterable[BindingStory]) -> tuple[Subject, ...]:
     """Everything that has this name. An id counts where the store knows it, or where some file has it."""
-    declaration = desired.declaration
-    known_ids = {*inventory.entries, *actual.asked, *(story.found for story in stories), *_wanted_ids(stories)}
+    declaration, asked = assessment.desired.declaration, assessment.actual.asked
+    known_ids = {*assessment.by_entry, *asked, *(story.found for story in stories), *_wanted_ids(stories)}
     holds = {
         Subject.CERTIFICATE: name in declaration.certificates,
         Subject.BINDING: any(story.at.binding == name for story in stories),
@@ -90,15 +87,20 @@ def _wanted_ids(stories: Iterable[BindingStory]) -> set[EntryId]:
     return {story.wanted for story in stories if story.wanted is not None}
 
 
-def _known_names(desired: Desired, inventory: Inventory, stories: Iterable[BindingStory]) -> set[str]:
-    declaration = desired.declaration
+def _known_names(assessment: Assessment, stories: Iterable[BindingStory]) -> set[str]:
+    declaration = assessment.desired.declaration
     names: set[str] = {*declaration.certificates, *declaration.workers, *(story.at.binding for story in stories)}
-    return names | set(inventory.entries)
+    return names | set(assessment.by_entry)
 
 
-def _is_about(name: str, story: BindingStory, subjects: tuple[Subject, ...], inventory: Inventory) -> bool:
-    """A binding that nobody declares is about the certificate whose entry it presents."""
-    owner = inventory.owned.get(EntryId(story.found)) if story.found and not story.declared else None
+def _owned(assessment: Assessment) -> Mapping[EntryId, CertificateName]:
+    return assessment.inventory.owned if assessment.inventory is not None else {}
+
+
+def _is_about(name: str, story: BindingStory, subjects: tuple[Subject, ...], assessment: Assessment) -> bool:
+    """A binding that nobody declares is about the certificate whose entry it uses."""
+    owned = _owned(assessment)
+    owner = owned.get(EntryId(story.found)) if story.found and not story.declared else None
     asked: dict[Subject, bool] = {
         Subject.CERTIFICATE: name in (story.certificate, owner),
         Subject.BINDING: story.at.binding == name,
@@ -108,32 +110,28 @@ def _is_about(name: str, story: BindingStory, subjects: tuple[Subject, ...], inv
     return any(asked[subject] for subject in subjects)
 
 
-def _entry_ids(name: str, subjects: tuple[Subject, ...], inventory: Inventory) -> tuple[EntryId, ...]:
+def _entry_ids(name: str, subjects: tuple[Subject, ...], assessment: Assessment) -> tuple[EntryId, ...]:
     """The entry that was asked for, and everything that a certificate that was asked for leaves behind or owns."""
     ids: list[EntryId] = [EntryId(name)] if Subject.ENTRY in subjects else []
     if Subject.CERTIFICATE in subjects:
-        current = inventory.current.get(CertificateName(name))
-        owned = (entry_id for entry_id, owner in inventory.owned.items() if owner == name)
+        current = assessment.by_name[CertificateName(name)].entry
+        owned = (entry_id for entry_id, owner in _owned(assessment).items() if owner == name)
         ids.extend(entry_id for entry_id in owned if current is None or entry_id != current.id)
     return tuple(dict.fromkeys(ids))
 
 
 def _certificates(
-    name: str,
-    subjects: tuple[Subject, ...],
-    bindings: tuple[BindingStory, ...],
-    inventory: Inventory,
-    desired: Desired,
+    name: str, subjects: tuple[Subject, ...], bindings: tuple[BindingStory, ...], assessment: Assessment
 ) -> tuple[CertificateName, ...]:
-    """The certificate that was asked for, those that a binding shall present, those whose current entry it is."""
+    """The certificate that was asked for, those that a binding should use, those whose current entry it is."""
     names: list[CertificateName] = []
     if Subject.CERTIFICATE in subjects:
         names.append(CertificateName(name))
     if Subject.BINDING in subjects:
         names.extend(story.certificate for story in bindings if story.at.binding == name and story.certificate)
     if Subject.ENTRY in subjects:
-        names.extend(certificate for certificate, entry in inventory.current.items() if entry.id == name)
-    return tuple(found for found in dict.fromkeys(names) if found in desired.declaration.certificates)
+        names.extend(row.name for row in assessment.certificates if row.entry is not None and row.entry.id == name)
+    return tuple(found for found in dict.fromkeys(names) if found in assessment.by_name)
 
 
 def _findings(

@@ -1,30 +1,25 @@
-"""Why a binding changes, stays, or is held back, in sentences. Repeats what a plan decided; decides nothing anew."""
+"""Why a binding changes, stays, or is held back, in sentences: a view of the rows, which decides nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import assert_never
 
-from reconciler.findings.diagnostics import Diagnostic, Pointer
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import (
     Action,
-    Actual,
     BindingAddress,
     BindingChange,
-    BindingName,
     ByCertificate,
     ById,
     CertificateName,
     DeclaredBinding,
-    DeclaredWorker,
-    Desired,
     EntryId,
-    EnvironmentName,
     Reason,
-    WorkerLabel,
 )
-from reconciler.plan.diff import is_error
-from reconciler.plan.plan import Plan
+from reconciler.plan.assessment import Assessment, BindingRow, Held, Kept, Need, Pending, Unseen, UpToDate, Waits
+from reconciler.plan.wording import wait_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,133 +44,62 @@ class BindingStory:
         return self.declared.certificate if isinstance(self.declared, ByCertificate) else None
 
 
-def tell_bindings(plan: Plan, desired: Desired, actual: Actual) -> tuple[BindingStory, ...]:
-    """Every binding that is declared, and every other one in the environments of declared wrangler files."""
-    teller = _Teller(plan, desired, actual)
-    return (*teller.declared(), *teller.undeclared())
+def tell_bindings(assessment: Assessment) -> tuple[BindingStory, ...]:
+    """Every binding that is declared, then every other one in the environments of declared wrangler files."""
+    declared = [row for row in assessment.bindings if row.declared is not None]
+    others = [row for row in assessment.bindings if row.declared is None]
+    return tuple(_tell(row) for row in (*declared, *sorted(others, key=lambda row: row.at.worker)))
 
 
-class _Teller:
-    """Looks things up in one plan."""
+def _tell(row: BindingRow) -> BindingStory:
+    verdict = row.verdict
+    change = verdict.change if isinstance(verdict, Pending) else None
+    what, why = _clauses(row)
+    return BindingStory(
+        at=row.at,
+        declared=row.target,
+        found=row.found_id,
+        wanted=row.wanted,
+        action=change.action if change is not None else None,
+        what=what,
+        why=why,
+        problems=verdict.by if isinstance(verdict, Held) else (),
+    )
 
-    def __init__(self, plan: Plan, desired: Desired, actual: Actual) -> None:
-        self.plan, self.desired, self.actual = plan, desired, actual
-        self.current = {item.certificate: item.entry for item in plan.adopted}
-        found = [change for change in plan.changes if isinstance(change, BindingChange)]
-        self.changes = {(change.at.config, change.at.environment, str(change.at.binding)): change for change in found}
-        self.sites: set[tuple[str, EnvironmentName, str]] = set()
 
-    def declared(self) -> Iterator[BindingStory]:
-        """In the order of labels, then of the file."""
-        for _, worker in sorted(self.desired.declaration.workers.items()):
-            for environment, bindings in worker.environments.items():
-                for binding in bindings:
-                    yield self._declared(worker, environment, binding)
+def _clauses(row: BindingRow) -> tuple[str, str]:
+    """What becomes of a binding, and why."""
+    match row.verdict:
+        case Pending(change) if isinstance(change, BindingChange):
+            return change_clauses(change)
+        case Pending(change):
+            return f"would be changed by {change.action}", " and ".join(change.reasons)
+        case UpToDate():
+            target = "" if row.declared is None else f", {_as_declared(row.declared)}"
+            return "in place", f"{row.at.config} has {row.found_id}{target}"
+        case Held(by):
+            return "nothing is planned", _messages(by)
+        case Waits(condition=condition, facts=facts):
+            return "nothing is planned", wait_text(condition, facts)
+        case Unseen(need):
+            return "nothing is planned", _UNSEEN[need]
+        case Kept():
+            why = f"mtls.toml does not declare it, and {row.found_id} is no entry of this stack"
+            return "nothing is planned", _messages(row.findings) or why
+        case _:
+            assert_never(row.verdict)
 
-    def _declared(self, worker: DeclaredWorker, environment: EnvironmentName, binding: DeclaredBinding) -> BindingStory:
-        file = self.actual.files.get(worker.label)
-        config = file.path if file else worker.config
-        self.sites.add((config, environment, binding.binding))
-        there = file.environments.get(environment) if file else None
-        at = there.find(binding.binding) if there else None
-        found = at.certificate_id if at else None
-        wanted = self._wanted(binding)
-        change = self.changes.get((config, environment, str(binding.binding)))
-        problems: tuple[Diagnostic, ...] = ()
-        if change is not None:
-            what, why = change_clauses(change)
-        elif wanted is not None and found == wanted:
-            what, why = "in place", f"{config} has {found}, {_as_declared(binding)}"
-        else:
-            problems = tuple(self._problems(worker, config, environment, binding))
-            what, why = "nothing is planned", "; ".join(problem.message for problem in problems) or self._fallback()
-        return BindingStory(
-            at=BindingAddress(worker.label, config, environment, binding.binding),
-            declared=binding.target,
-            found=found,
-            wanted=wanted,
-            action=change.action if change else None,
-            what=what,
-            why=why,
-            problems=problems,
-        )
 
-    def _wanted(self, binding: DeclaredBinding) -> EntryId | None:
-        match binding.target:
-            case ById(entry_id):
-                return entry_id
-            case ByCertificate(certificate):
-                entry = self.current.get(certificate)
-                return entry.id if entry else None
+_UNSEEN = {
+    Need.STORE: "only the store knows",
+    Need.FILE: "its file could not be read",
+    Need.TREE: "the tree was not looked through",
+    Need.LIVE: "live Workers were not looked at",
+}
 
-    def _fallback(self) -> str:
-        return "only the store knows" if self.plan.offline else "something else about this file or certificate is wrong"
 
-    def _problems(
-        self, worker: DeclaredWorker, config: str, environment: EnvironmentName, binding: DeclaredBinding
-    ) -> Iterator[Diagnostic]:
-        """The errors that hold this binding back: of its certificate, of its line, of its environment, of its file."""
-        top: tuple[str | int, ...] = ("workers", worker.label)
-        place = top if environment is None else (*top, "env", environment)
-        spots = [
-            Pointer(self.desired.declaration.path, keys) for keys in (place, (*place, "bindings", binding.binding))
-        ]
-        sharing = self._sharing(binding)
-        for problem in filter(is_error, self.plan.diagnostics):
-            where = problem.where
-            if problem.certificate is not None:
-                if problem.certificate in sharing:
-                    yield problem
-            elif isinstance(where, Pointer):
-                at_spot = replace(where, at_key=False) in spots
-                if at_spot or (where.path == config and problem.code == "account-id-in-file"):
-                    yield problem
-
-    def _sharing(self, binding: DeclaredBinding) -> frozenset[str]:
-        """The declared certificate and those with the same content, which share its upload and its errors."""
-        if not isinstance(binding.target, ByCertificate):
-            return frozenset()
-        bundles = self.desired.bundles
-        own = bundles.get(binding.target.certificate)
-        same = (name for name, bundle in bundles.items() if own is not None and bundle.digest == own.digest)
-        return frozenset((binding.target.certificate, *same))
-
-    def undeclared(self) -> Iterator[BindingStory]:
-        """What the files have besides; each file once, whatever labels lead to it. Call it after `declared`."""
-        seen: set[str] = set()
-        for label, file in sorted(self.actual.files.items()):
-            if file.path in seen:
-                continue
-            seen.add(file.path)
-            for environment, there in file.environments.items():
-                for found in there.bindings:
-                    site = (file.path, environment, found.binding)
-                    if site not in self.sites:
-                        yield self._undeclared(label, site, found.certificate_id, found.index)
-
-    def _undeclared(
-        self, label: WorkerLabel, site: tuple[str, EnvironmentName, str], found: str, index: int
-    ) -> BindingStory:
-        config, environment, binding = site
-        change = self.changes.get(site)
-        where = () if environment is None else ("env", environment)
-        pointer = Pointer(config, (*where, "mtls_certificates", index))
-        noticed = [problem for problem in self.plan.diagnostics if problem.where == pointer]
-        if change is not None:
-            what, why = change_clauses(change)
-        elif noticed:
-            what, why = "nothing is planned", "; ".join(problem.message for problem in noticed)
-        else:
-            what, why = "nothing is planned", f"mtls.toml does not declare it, and {found} is no entry of this stack"
-        return BindingStory(
-            at=BindingAddress(label, config, environment, BindingName(binding)),
-            declared=None,
-            found=found,
-            wanted=None,
-            action=change.action if change else None,
-            what=what,
-            why=why,
-        )
+def _messages(found: Iterable[Diagnostic]) -> str:
+    return "; ".join(dict.fromkeys(problem.message for problem in found))
 
 
 def _as_declared(binding: DeclaredBinding) -> str:

@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from reconciler.model import (
-    Action,
-    Adopted,
-    CertificateName,
-    DeclaredCertificate,
-    Desired,
-    Entry,
-    Gate,
-    Listing,
-    Upload,
-    Verify,
-    WorkerLabel,
-    WranglerFile,
-)
+from reconciler.model import Action, CertificateName, DeclaredCertificate, Entry, Gate, Upload, Verify
 from reconciler.model import Reason as ChangeReason
+from reconciler.plan.assessment import CertificateRow, Held, Pending
 from reconciler.plan.gates import has_gate
 from reconciler.plan.inventory import Preference, preference_of
 from reconciler.plan.plan import Plan
@@ -62,58 +49,48 @@ class CertificateStory:
     proved_before: tuple[Gate, ...] = ()
 
 
-def tell_certificate(
-    name: CertificateName,
-    plan: Plan,
-    desired: Desired,
-    listing: Listing,
-    files: Mapping[WorkerLabel, WranglerFile],
-) -> CertificateStory:
+def tell_certificate(name: CertificateName, plan: Plan) -> CertificateStory:
     """The story of one declared certificate; `name` must be declared."""
-    declared = desired.declaration.certificates[name]
-    bundle = desired.bundles.get(name)
-    adopted = next((item for item in plan.adopted if item.certificate == name), None)
-    chosen = preference_of(desired, listing, files, name, adopted.entry) if adopted and bundle else None
-    upload = _upload_of(name, plan)
+    assessment = plan.assessment
+    row = assessment.by_name[name]
+    upload = row.verdict.change if isinstance(row.verdict, Pending) else None
     proof = next((one for one in plan.changes if isinstance(one, Verify) and one.certificate == name), None)
-    same = (other for other, content in desired.bundles.items() if bundle and content.digest == bundle.digest)
-    what, why = _clauses(name, plan, upload, adopted, chosen)
+    chosen = preference_of(assessment.desired, assessment.actual, name, row.entry) if row.entry and row.bundle else None
+    what, why = _clauses(row, chosen)
     return CertificateStory(
         name=name,
-        path=declared.path,
-        ca=declared.ca,
-        owner=declared.owner,
-        digest=bundle.digest if bundle else None,
-        fingerprint=bundle.fingerprint if bundle else None,
-        due=next((due for due in plan.due if due.certificate == name), None),
-        entry=adopted.entry if adopted else None,
-        ours=adopted.ours if adopted else False,
+        path=row.declared.path,
+        ca=row.declared.ca,
+        owner=row.declared.owner,
+        digest=row.bundle.digest if row.bundle else None,
+        fingerprint=row.bundle.fingerprint if row.bundle else None,
+        due=row.due,
+        entry=row.entry,
+        ours=row.ours,
         chosen=chosen,
         action=upload.action if upload else None,
         what=what,
         why=why,
-        key_needed=(upload is not None or proof is not None) and declared.key is not None,
-        key_why=_key_clause(declared, upload, proof, stored=adopted is not None),
-        shared_with=tuple(other for other in same if other != name),
-        origin=declared.verify.url if declared.verify else None,
-        proved_before=tuple(gate for gate in Gate if has_gate(desired.declaration, name, gate)),
+        key_needed=(upload is not None or proof is not None) and row.declared.key is not None,
+        key_why=_key_clause(row.declared, upload is not None, proof, stored=row.entry is not None),
+        shared_with=row.shared_with,
+        origin=row.declared.verify.url if row.declared.verify else None,
+        proved_before=tuple(gate for gate in Gate if has_gate(assessment.desired.declaration, name, gate)),
     )
 
 
-def _clauses(
-    name: CertificateName, plan: Plan, upload: Upload | None, adopted: Adopted | None, chosen: Preference | None
-) -> tuple[str, str]:
+def _clauses(row: CertificateRow, chosen: Preference | None) -> tuple[str, str]:
     """What would become of the certificate, and why."""
-    if upload is not None:
-        return f"would be uploaded as {upload.name}", _upload_clause(upload)
-    if adopted is not None:
-        return "stored already: nothing to upload", f"{adopted.entry.id} is {_WHY_THAT_ONE[chosen or Preference.ONLY]}"
-    return "not stored, and no upload is planned", _held_back(name, plan)
-
-
-def _upload_of(name: CertificateName, plan: Plan) -> Upload | None:
-    uploads = (change for change in plan.changes if isinstance(change, Upload))
-    return next((upload for upload in uploads if name in (upload.certificate, *upload.shared_with)), None)
+    match row.verdict:
+        case Pending(change) if isinstance(change, Upload):
+            return f"would be uploaded as {change.name}", _upload_clause(change)
+        case _ if row.entry is not None:
+            clause = _WHY_THAT_ONE[chosen or Preference.ONLY]
+            return "stored already: nothing to upload", f"{row.entry.id} is {clause}"
+        case Held(by):
+            return "not stored, and no upload is planned", "; ".join(dict.fromkeys(one.message for one in by))
+        case _:
+            return "not stored, and no upload is planned", "its file could not be read"
 
 
 def _upload_clause(upload: Upload) -> str:
@@ -122,16 +99,11 @@ def _upload_clause(upload: Upload) -> str:
     return "the store has no entry with this content"
 
 
-def _held_back(name: CertificateName, plan: Plan) -> str:
-    errors = [problem.message for problem in plan.diagnostics if problem.certificate == name]
-    return "; ".join(errors) or "something about a certificate with the same content is wrong"
-
-
-def _key_clause(declared: DeclaredCertificate, upload: Upload | None, proof: Verify | None, *, stored: bool) -> str:
+def _key_clause(declared: DeclaredCertificate, uploaded: bool, proof: Verify | None, *, stored: bool) -> str:
     if declared.key is None:
         return "a CA has none" if declared.ca else "mtls.toml names none"
     source = f"{declared.key.source} {declared.key.options.get(declared.key.source, '')}".rstrip()
-    if upload is not None:
+    if uploaded:
         return f"the upload sends it, from {source}"
     if proof is not None:
         return f"the proof before the {proof.before} needs it, from {source}"

@@ -3,51 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-from reconciler.model import Actual, CertificateName, Condition, Desired, Entry, EntryId, Gate, Reason, Retire
-from reconciler.model.ownership import CUSTOM, is_other_stacks, read_mark
+from reconciler.model import CertificateName, Condition, Entry, EntryId, Gate, Reason
+from reconciler.model.ownership import CUSTOM, read_mark
+from reconciler.plan.assess import scene_of
+from reconciler.plan.assessment import Assessment, EntryRow, Pending, Waits
 from reconciler.plan.gates import has_gate
-from reconciler.plan.inventory import Inventory, Leaving
-from reconciler.plan.plan import Plan
-from reconciler.plan.retire import Judged, judge_retire
-
-
-class Role(StrEnum):
-    """What an entry is to this declaration; the words of the reconciler's rules."""
-
-    CURRENT = "current"
-    SUPERSEDED = "superseded"
-    ORPHANED = "orphaned"
-    NEWER = "newer"
-    DUPLICATE = "duplicate"
-    UNDECIDED = "undecided"
-    OTHER_STACK = "other-stack"
-    FOREIGN = "foreign"
-    UNKNOWN = "unknown"
-
-
-REQUIREMENTS = {
-    Condition.PRUNE_OFF: "it is superseded, or orphaned with `prune = true`",
-    Condition.SUCCESSOR_MISSING: "its successor is stored",
-    Condition.SUCCESSOR_NOT_VALID: "its successor is valid, or it has ended itself",
-    Condition.CONTENT_UNKNOWN: "every declared certificate file can be read",
-    Condition.DECLARED_BY_ID: "no binding in mtls.toml names it by id",
-    Condition.BINDINGS_PENDING: "every declared binding of its certificate names the current entry",
-    Condition.BOUND_IN_FILE: "no declared wrangler file has its id",
-    Condition.GRACE: "its grace is over",
-    Condition.LISTING_UNSTABLE: "the store's list held still while it was read",
-    Condition.NAMED_IN_FILE: "no other file of this tree that may configure a Worker has its id",
-    Condition.UNCHECKED: "every wrangler file of this tree could be looked at",
-    Condition.PRESENTED_LIVE: "no serving version of a Worker presents it",
-    Condition.ROLLBACK_REACH: "no version that one may roll back to presents it (`rollback_versions`)",
-    Condition.USED_ELSEWHERE: "no Hyperdrive configuration, hostname or other service uses it",
-    Condition.LIVE_UNCHECKED: "everything that may present it could be looked at",
-    Condition.NOT_DEPLOYED: "every declared Worker that binds its certificate is found live",
-    Condition.UNPROVED: "its successor is proved at its origin, as `verify_before` says (at `mtlsctl apply`)",
-    Condition.MAX_DELETES: "no more are retired in one run than `max_deletes` allows",
-}
-"""What must be true before an entry is retired, by the condition that it else waits for."""
+from reconciler.plan.inventory import Role, role_finder
+from reconciler.plan.retire import Judged, conditions_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,32 +26,22 @@ class EntryStory:
     conditions: tuple[Judged, ...] = ()
 
 
-def tell_entry(entry_id: EntryId, plan: Plan, desired: Desired, actual: Actual, inventory: Inventory) -> EntryStory:
+def tell_entry(entry_id: EntryId, assessment: Assessment) -> EntryStory:
     """The story of one id."""
-    entry = inventory.entries.get(entry_id) or actual.asked.get(entry_id)
+    row = assessment.by_entry.get(entry_id)
+    if row is not None and row.reason is not None:
+        return _tell_leaving(row, assessment)
+    entry = assessment.entry(entry_id)
     if entry is None:
         return EntryStory(entry_id, None, Role.UNKNOWN, None, "nothing is planned", "the store does not know this id")
-    leaving = next((one for one in inventory.leaving if one.entry.id == entry_id), None)
-    if leaving is not None:
-        return _tell_leaving(leaving, plan, desired, actual, inventory)
-    role, certificate = _role(entry, desired, inventory)
-    return EntryStory(entry_id, entry, role, certificate, "stays", _why_it_stays(role, entry, certificate))
+    role, owner = (row.role, row.owner) if row is not None else _role_of_unlisted(entry, assessment)
+    return EntryStory(entry_id, entry, role, owner, "stays", _why_it_stays(role, entry, owner))
 
 
-def _role(entry: Entry, desired: Desired, inventory: Inventory) -> tuple[Role, CertificateName | None]:
-    """What an entry that does not leave is; the order of the questions is that of the inventory."""
-    wanted = {bundle.digest: name for name, bundle in sorted(desired.bundles.items(), reverse=True)}
-    current = next((name for name, one in inventory.current.items() if one.id == entry.id), None)
-    if current is not None:
-        return Role.CURRENT, current
-    if entry.bundle is not None and entry.bundle.digest in wanted:
-        return Role.DUPLICATE, wanted[entry.bundle.digest]
-    owner = inventory.owned.get(entry.id)
-    if owner is not None:
-        return (Role.NEWER if owner in desired.bundles else Role.UNDECIDED), owner
-    if is_other_stacks(read_mark(entry), desired.declaration):
-        return Role.OTHER_STACK, None
-    return Role.FOREIGN, None
+def _role_of_unlisted(entry: Entry, assessment: Assessment) -> tuple[Role, CertificateName | None]:
+    """What an entry is that the list lacks, and that was asked for by its id."""
+    inventory = assessment.inventory
+    return role_finder(assessment.desired, inventory)(entry) if inventory is not None else (Role.FOREIGN, None)
 
 
 def _why_it_stays(role: Role, entry: Entry, certificate: CertificateName | None) -> str:
@@ -110,28 +63,26 @@ def _why_it_stays(role: Role, entry: Entry, certificate: CertificateName | None)
             return "it has no mark of this stack, so it is not ours"
 
 
-def _tell_leaving(leaving: Leaving, plan: Plan, desired: Desired, actual: Actual, inventory: Inventory) -> EntryStory:
-    conditions = judge_retire(leaving, desired, actual, inventory, plan.made)
-    waiting = next((wait for wait in plan.waiting if wait.entry.id == leaving.entry.id), None)
-    retired = any(isinstance(change, Retire) and change.entry.id == leaving.entry.id for change in plan.changes)
-    if waiting is not None and waiting.condition is Condition.MAX_DELETES:
-        conditions = (*conditions, Judged(waiting.condition, False, waiting.detail, waiting.until))
-    if has_gate(desired.declaration, leaving.certificate, Gate.RETIRE):
+def _tell_leaving(row: EntryRow, assessment: Assessment) -> EntryStory:
+    conditions = conditions_of(row, scene_of(assessment))
+    if isinstance(row.verdict, Waits) and row.verdict.condition is Condition.MAX_DELETES:
+        conditions = (*conditions, Judged(row.verdict.condition, False, row.verdict.facts, row.verdict.until))
+    if row.owner is not None and has_gate(assessment.desired.declaration, row.owner, Gate.RETIRE):
         conditions = (*conditions, Judged(Condition.UNPROVED, None))
     return EntryStory(
-        id=leaving.entry.id,
-        entry=leaving.entry,
-        role=Role.SUPERSEDED if leaving.reason is Reason.SUPERSEDED else Role.ORPHANED,
-        certificate=leaving.certificate,
-        what="would be retired" if retired else "waits to be retired",
-        why=_why_it_leaves(leaving),
+        id=row.entry.id,
+        entry=row.entry,
+        role=row.role,
+        certificate=row.owner,
+        what="would be retired" if isinstance(row.verdict, Pending) else "waits to be retired",
+        why=_why_it_leaves(row),
         conditions=conditions,
     )
 
 
-def _why_it_leaves(leaving: Leaving) -> str:
-    if leaving.reason is Reason.ORPHANED:
-        return f"its certificate {leaving.certificate} is no longer declared"
-    if leaving.successor is None:
-        return f"{leaving.certificate} declares another content, which is not stored yet"
-    return f"{leaving.certificate} has a newer entry, {leaving.successor.id}"
+def _why_it_leaves(row: EntryRow) -> str:
+    if row.reason is Reason.ORPHANED:
+        return f"its certificate {row.owner} is no longer declared"
+    if row.successor is None:
+        return f"{row.owner} declares another content, which is not stored yet"
+    return f"{row.owner} has a newer entry, {row.successor.id}"

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
-from reconciler.model import Actual, CertificateName, Desired, Entry, StoreSettings
-from reconciler.plan.diff import take_stock
+from reconciler.model import CertificateName, Desired, Entry, StoreSettings
 from reconciler.plan.plan import Plan
 from reconciler.plan.quota import Quota, QuotaCount
 from reconciler.plan.renewals import Due
@@ -68,13 +67,13 @@ class Forecast:
     diagnostics: tuple[Diagnostic, ...]
 
 
-def make_forecast(plan: Plan, desired: Desired, actual: Actual, days: int) -> Forecast:
+def make_forecast(plan: Plan, days: int) -> Forecast:
     """The forecast that a plan of everything allows. Of an offline one it has no quota."""
-    stock = take_stock(desired, actual)
-    contents = group_contents(desired, plan, stock)
+    desired = plan.assessment.desired
+    contents = group_contents(plan)
     counts = _counts(plan.quota)
-    timeline = make_timeline(desired, plan, contents, counts, plan.made + timedelta(days=days))
-    known = [_item(one, one.due) for one in make_status(plan, desired, actual.files).certificates if one.due]
+    timeline = make_timeline(plan, contents, counts, plan.made + timedelta(days=days))
+    known = [_item(one, one.due) for one in make_status(plan).certificates if one.due]
     soon = [item for item in known if item.renew_from <= timeline.until]
     later = [item for item in known if item.renew_from > timeline.until]
     again = _successors({item.certificate: item for item in known}, contents, timeline.steps)

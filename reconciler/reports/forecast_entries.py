@@ -13,9 +13,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from reconciler.model import CertificateName, Condition, Desired, Retire, Upload, Waiting
-from reconciler.plan.inventory import Inventory
+from reconciler.plan.assessment import CertificateRow
 from reconciler.plan.plan import Plan
 from reconciler.plan.policy import grace_of, lifetime_of, renew_before_of, renewal_lead
+from reconciler.x509.certificates import Bundle
 
 MAX_STEPS = 10_000
 """After so many the forecast ends: a certificate of an hour would have its own line for each hour of ten years."""
@@ -69,46 +70,43 @@ class Timeline:
     stay: int = 0
 
 
-def group_contents(desired: Desired, plan: Plan, stock: Inventory | None) -> tuple[Content, ...]:
+def group_contents(plan: Plan) -> tuple[Content, ...]:
     """Every declared content that could be read. What is uploaded now will be ours."""
-    declaration = desired.declaration
-    current = stock.current.values() if stock else ()
-    owned = stock.owned if stock else {}
-    stored = {entry.bundle.digest: entry.id in owned for entry in current if entry.bundle is not None}
-    mine = {digest for digest, ours in stored.items() if ours}
-    mine |= {change.digest for change in plan.changes if isinstance(change, Upload)}
-    due = {item.certificate: item for item in plan.due}
-    groups: dict[str, list[CertificateName]] = {}
-    for name in sorted(due):
-        groups.setdefault(desired.bundles[name].digest, []).append(name)
+    declaration, inventory = plan.assessment.desired.declaration, plan.assessment.inventory
+    ours = {change.digest for change in plan.changes if isinstance(change, Upload)}
+    groups: dict[Bundle, list[CertificateRow]] = {}
+    by_digest: dict[str, Bundle] = {}
+    for row in sorted(plan.assessment.certificates, key=lambda row: row.name):
+        if row.bundle is not None:
+            groups.setdefault(by_digest.setdefault(row.bundle.digest, row.bundle), []).append(row)
     contents: list[Content] = []
-    for digest, names in groups.items():
-        bundle, certificates = desired.bundles[names[0]], [declaration.certificates[name] for name in names]
+    for bundle, rows in groups.items():
+        names = tuple(row.name for row in rows)
         lifetime = lifetime_of(bundle)
         cycle = lifetime - max(renewal_lead(bundle, renew_before_of(declaration, name)) for name in names)
+        entry = next((row.entry for row in rows if row.entry is not None), None)
+        is_ours = bundle.digest in ours or bool(entry and inventory and entry.id in inventory.owned)
         contents.append(
             Content(
-                names=tuple(names),
-                ca=certificates[0].ca,
-                renew_from=min(due[name].renew_from for name in names),
+                names=names,
+                ca=rows[0].declared.ca,
+                renew_from=min(row.due.renew_from for row in rows if row.due is not None),
                 lifetime=lifetime,
                 cycle=cycle if cycle > timedelta(0) else None,
-                grace=max(grace_of(declaration.policy, one.grace) for one in certificates),
-                retires=digest in mine,
-                foreign=digest in stored and digest not in mine,
+                grace=max(grace_of(declaration.policy, row.declared.grace) for row in rows),
+                retires=is_ours,
+                foreign=entry is not None and not is_ours,
             )
         )
     return tuple(contents)
 
 
-def make_timeline(
-    desired: Desired, plan: Plan, contents: Iterable[Content], now: Mapping[bool, int], until: datetime
-) -> Timeline:
+def make_timeline(plan: Plan, contents: Iterable[Content], now: Mapping[bool, int], until: datetime) -> Timeline:
     """The number of entries from `plan.made` to `until`. `now`: those that the account has, of CAs (True) and leaves.
 
     Without a count, as offline, `entries` of the steps are differences.
     """
-    run = _Run(until, dict(now))
+    run, desired = _Run(until, dict(now)), plan.assessment.desired
     for change in plan.changes:
         if isinstance(change, Upload):
             run.add(

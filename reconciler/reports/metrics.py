@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.findings.diagnostics import Severity
-from reconciler.model import Action, Actual, ByCertificate, CertificateName, Condition, Desired, Entry, EntryId
-from reconciler.plan.diff import take_stock
+from reconciler.model import Action, CertificateName, Condition, Entry, EntryId
+from reconciler.plan.assessment import Assessment
 from reconciler.plan.plan import Plan
-from reconciler.plan.uses import Use, find_uses
 from reconciler.reports.status import CertificateStatus, Standing, Status, make_status
 
 Labels = tuple[tuple[str, str], ...]
@@ -37,13 +36,13 @@ class Family:
     samples: tuple[Sample, ...]
 
 
-def make_metrics(plan: Plan, desired: Desired, actual: Actual, version: str) -> tuple[Family, ...]:
+def make_metrics(plan: Plan, version: str) -> tuple[Family, ...]:
     """Every metric. A closed list has a sample for each of its words, so that none appears out of nothing."""
-    status = make_status(plan, desired, actual.files)
+    status = make_status(plan)
     common: Labels = (("stack", status.stack),)
     if status.store.account_id is not None:
         common += (("account", status.store.account_id),)
-    ends = _bound_ends(desired, actual)
+    ends = _bound_ends(plan.assessment)
     return (
         *_certificate_families(status, common),
         *_bound_families(status, common, ends),
@@ -164,28 +163,16 @@ def _run_families(status: Status, plan: Plan, common: Labels, version: str) -> I
 # --- what is bound --------------------------------------------------------------------------------------------------
 
 
-def _bound_ends(desired: Desired, actual: Actual) -> dict[CertificateName | None, tuple[datetime, ...]]:
+def _bound_ends(assessment: Assessment) -> dict[CertificateName | None, tuple[datetime, ...]]:
     """For each certificate the ends of the entries that its bindings have; under None those of nobody declared here."""
-    stock = take_stock(desired, actual)
-    if stock is None:
-        return {}
-    names: dict[EntryId, CertificateName] = {**stock.owned, **{entry.id: name for name, entry in stock.current.items()}}
     found: dict[CertificateName | None, list[datetime]] = defaultdict(list)
-    for use in find_uses(desired, actual):
-        entry_id = EntryId(use.found.certificate_id)
-        entry = stock.entries.get(entry_id) or actual.asked.get(entry_id)
-        end = _end_of(entry)
-        if end is not None:
-            name = _certificate_of(use, names)
-            found[name if name in desired.declaration.certificates else None].append(end)
+    for rows in assessment.uses.values():
+        for row in rows:
+            end = _end_of(row.entry)
+            if end is not None:
+                name = row.certificate or assessment.names.get(EntryId(row.found_id or ""))
+                found[name if name in assessment.by_name else None].append(end)
     return {name: tuple(ends) for name, ends in found.items()}
-
-
-def _certificate_of(use: Use, names: Mapping[EntryId, CertificateName]) -> CertificateName | None:
-    """Whose binding it is: as declared, else of whom its entry is."""
-    if use.declared is not None and isinstance(use.declared.target, ByCertificate):
-        return use.declared.target.certificate
-    return names.get(EntryId(use.found.certificate_id))
 
 
 def _end_of(entry: Entry | None) -> datetime | None:

@@ -9,19 +9,17 @@ from difflib import get_close_matches
 
 from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
 from reconciler.model import (
+    BindingAddress,
     ByCertificate,
     ById,
     CertificateName,
     Desired,
     Entry,
     EntryId,
-    EnvironmentName,
     Sweep,
-    WorkerLabel,
 )
-from reconciler.plan.binding_findings import toml_key, undeclared_binding
-from reconciler.plan.inventory import Inventory
-from reconciler.plan.uses import Use
+from reconciler.plan.assessment import BindingRow, CertificateRow
+from reconciler.plan.binding_findings import bindings_table, toml_key, undeclared_binding
 
 _ALIKE = 0.85
 """Two random ids agree in less than half of their characters; one that was copied badly, in nearly all."""
@@ -30,38 +28,30 @@ _MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Spot:
-    """A binding that a finding is about."""
-
-    worker: WorkerLabel
-    config: str
-    environment: EnvironmentName
-    binding: str
-
-
-@dataclass(frozen=True, slots=True)
 class Orphan:
     """One thing that does not belong. `entries`: the ids that it is about, as far as the store knows them."""
 
     finding: Diagnostic
     entries: tuple[EntryId, ...] = ()
-    spots: tuple[Spot, ...] = ()
+    spots: tuple[BindingAddress, ...] = ()
 
 
 # --- ids without an entry -------------------------------------------------------------------------------------------
 
 
-def missing(use: Use, *, asked: bool, entries: Sequence[Entry], names: Mapping[EntryId, CertificateName]) -> Orphan:
+def missing(
+    row: BindingRow, *, asked: bool, entries: Sequence[Entry], names: Mapping[EntryId, CertificateName]
+) -> Orphan:
     """An id that the store does not have, or that is not written as ids are."""
-    text = use.found.certificate_id
+    text = row.found_id or ""
     why = "which is not in the store" if asked else "which is not written as the store writes ids"
     meant = _meant(text, entries)
     near = f"did you mean {meant.id} ({meant.name or 'no name'})? " if meant is not None else ""
     name = names.get(meant.id) if meant is not None else None
-    hint = near + _line_for(use, f'"{name}"' if name else f'{{ id = "{meant.id}" }}' if meant else None)
-    message = f"{use.text} has {text}, {why}"
-    finding = Diagnostic(Severity.WARNING, "entry-missing", message, use.pointer, hint)
-    return Orphan(finding, spots=(_spot(use),))
+    hint = near + _line_for(row, f'"{name}"' if name else f'{{ id = "{meant.id}" }}' if meant else None)
+    message = f"{row.text} has {text}, {why}"
+    finding = Diagnostic(Severity.WARNING, "entry-missing", message, row.pointer, hint)
+    return Orphan(finding, spots=(row.at,))
 
 
 def _meant(text: str, entries: Sequence[Entry]) -> Entry | None:
@@ -72,63 +62,63 @@ def _meant(text: str, entries: Sequence[Entry]) -> Entry | None:
     return by_id[EntryId(near[0])] if near else None
 
 
-def placeholder(use: Use, declared: Container[str]) -> Orphan:
+def placeholder(row: BindingRow, declared: Container[str]) -> Orphan:
     """Nothing that could be an id of this store stands there. A certificate that is called so may be meant."""
-    message = f"{use.text} has the placeholder {use.found.certificate_id!r}"
-    name = use.found.binding.lower().replace("_", "-")
-    hint = _line_for(use, f'"{name}"' if name in declared else None)
-    finding = Diagnostic(Severity.WARNING, "placeholder-left", message, use.pointer, hint)
-    return Orphan(finding, spots=(_spot(use),))
+    message = f"{row.text} has the placeholder {row.found_id!r}"
+    name = row.at.binding.lower().replace("_", "-")
+    hint = _line_for(row, f'"{name}"' if name in declared else None)
+    finding = Diagnostic(Severity.WARNING, "placeholder-left", message, row.pointer, hint)
+    return Orphan(finding, spots=(row.at,))
 
 
-def is_ca(use: Use, entry: Entry) -> Orphan:
+def is_ca(row: BindingRow, entry: Entry) -> Orphan:
     """The id of an entry that no Worker can present."""
-    message = f"{use.text} has {_told(entry)}, which is a CA; a Worker can't present one"
-    finding = Diagnostic(Severity.WARNING, "entry-is-ca", message, use.pointer, _line_for(use, None))
-    return Orphan(finding, (entry.id,), (_spot(use),))
+    message = f"{row.text} has {_told(entry)}, which is a CA; a Worker can't present one"
+    finding = Diagnostic(Severity.WARNING, "entry-is-ca", message, row.pointer, _line_for(row, None))
+    return Orphan(finding, (entry.id,), (row.at,))
 
 
-def of_other_store(use: Use) -> Orphan:
+def of_other_store(row: BindingRow) -> Orphan:
     """The embedded store can't know the ids of an account."""
-    message = f"{use.text} has {use.found.certificate_id}, the id of a real account, and the store is the embedded one"
+    message = f"{row.text} has {row.found_id}, the id of a real account, and the store is the embedded one"
     hint = 'set `kind = "cloudflare"` in `[store]`; the embedded store changes nothing in such a file'
-    finding = Diagnostic(Severity.WARNING, "id-of-other-store", message, use.pointer, hint)
-    return Orphan(finding, spots=(_spot(use),))
+    finding = Diagnostic(Severity.WARNING, "id-of-other-store", message, row.pointer, hint)
+    return Orphan(finding, spots=(row.at,))
 
 
-def _line_for(use: Use, value: str | None) -> str:
+def _line_for(row: BindingRow, value: str | None) -> str:
     """What puts the right id there: `apply`, where the binding is declared; else the line that declares it."""
-    if use.table == ("previews",):
-        return f"write the id into {use.file.path} by hand: `mtlsctl output NAME`"
-    if use.declared is not None and not isinstance(use.declared.target, ById):
-        return f"`mtlsctl apply` writes the id of {use.declared.target.certificate!r}"
-    if use.declared is not None:
-        return f"put the right id into {use.bindings_table} of mtls.toml, then run `mtlsctl apply`"
-    line = toml_key(use.found.binding) + " = " + (value or '"NAME"')
-    return f"declare it, and run `mtlsctl apply`:\n{use.bindings_table}\n{line}"
+    if row.is_preview:
+        return f"write the id into {row.at.config} by hand: `mtlsctl output NAME`"
+    if row.declared is not None and not isinstance(row.declared.target, ById):
+        return f"`mtlsctl apply` writes the id of {row.declared.target.certificate!r}"
+    if row.declared is not None:
+        return f"put the right id into {_table(row)} of mtls.toml, then run `mtlsctl apply`"
+    line = toml_key(row.at.binding) + " = " + (value or '"NAME"')
+    return f"declare it, and run `mtlsctl apply`:\n{_table(row)}\n{line}"
 
 
 # --- entries that are used ------------------------------------------------------------------------------------------
 
 
 def expired(
-    desired: Desired, entry: Entry, ended: datetime, name: CertificateName | None, uses: Sequence[Use]
+    desired: Desired, entry: Entry, ended: datetime, name: CertificateName | None, rows: Sequence[BindingRow]
 ) -> Orphan:
     """Its chain has ended, and bindings still present it."""
     declared = desired.declaration.certificates.get(name) if name is not None else None
     renew = f"replace {declared.path} by a renewed certificate, then run `mtlsctl apply`" if declared else None
     mend = renew or f"renew it where it is managed; {_take_over(entry)}"
-    message = f"{_told(entry)} expired on {ended:%Y-%m-%d %H:%M} UTC, and {_places(uses)} still {_present(uses)} it"
-    finding = Diagnostic(Severity.WARNING, "entry-expired", message, uses[0].pointer, mend, name)
-    return Orphan(finding, (entry.id,), tuple(map(_spot, uses)))
+    message = f"{_told(entry)} expired on {ended:%Y-%m-%d %H:%M} UTC, and {_places(rows)} still {_present(rows)} it"
+    finding = Diagnostic(Severity.WARNING, "entry-expired", message, rows[0].pointer, mend, name)
+    return Orphan(finding, (entry.id,), tuple(row.at for row in rows))
 
 
 def foreign(
-    desired: Desired, entry: Entry, name: CertificateName | None, uses: Sequence[Use], stack: str | None
+    desired: Desired, entry: Entry, name: CertificateName | None, rows: Sequence[BindingRow], stack: str | None
 ) -> Orphan:
     """Bindings present an entry that this stack did not upload and was not handed."""
-    places = f"{_places(uses)} {_present(uses)} it"
-    pointer = uses[0].pointer
+    places = f"{_places(rows)} {_present(rows)} it"
+    pointer = rows[0].pointer
     if stack is not None:
         message = f"{_told(entry)} belongs to the stack {stack!r}, and {places}"
         hint = "that stack rotates it: its id here has to be changed then, too"
@@ -138,43 +128,43 @@ def foreign(
         pointer = Pointer(desired.declaration.path, ("certificates", name))
     else:
         message = f"{_told(entry)} is not ours, and {places}"
-        hint = _mend_use(entry, uses)
+        hint = _mend_use(entry, rows)
     finding = Diagnostic(Severity.INFO, "entry-foreign", message, pointer, hint, name)
-    return Orphan(finding, (entry.id,), tuple(map(_spot, uses)))
+    return Orphan(finding, (entry.id,), tuple(row.at for row in rows))
 
 
-def _mend_use(entry: Entry, uses: Sequence[Use]) -> str:
+def _mend_use(entry: Entry, rows: Sequence[BindingRow]) -> str:
     """What to do about uses of somebody else's entry: the undeclared ones first, for the others say what they mean."""
-    for use in uses:
-        if use.declared is None and use.table != ("previews",):
-            line = f'{toml_key(use.found.binding)} = {{ id = "{entry.id}" }}'
-            return f"declare it as managed elsewhere:\n{use.bindings_table}\n{line}"
-    for use in uses:
-        if use.declared is not None and isinstance(use.declared.target, ByCertificate):
-            return f"`mtlsctl apply` writes the id of {use.declared.target.certificate!r} there"
+    for row in rows:
+        if row.declared is None and not row.is_preview:
+            line = f'{toml_key(row.at.binding)} = {{ id = "{entry.id}" }}'
+            return f"declare it as managed elsewhere:\n{_table(row)}\n{line}"
+    for row in rows:
+        if row.declared is not None and isinstance(row.declared.target, ByCertificate):
+            return f"`mtlsctl apply` writes the id of {row.declared.target.certificate!r} there"
     return _take_over(entry)
 
 
-def shared_key(entries: Sequence[Entry], uses: Sequence[Use]) -> Orphan:
+def shared_key(entries: Sequence[Entry], rows: Sequence[BindingRow]) -> Orphan:
     """Whoever has the one key has all of them."""
     told = ", ".join(_told(entry) for entry in entries[:_MOST_NAMED])
     more = f" and {len(entries) - _MOST_NAMED} more" if len(entries) > _MOST_NAMED else ""
     message = f"one private key is used by {len(entries)} entries: {told}{more}"
     hint = "have all but one of them issued anew, each with a key of its own; a leak would cost all of them"
-    pointer = uses[0].pointer if uses else None
+    pointer = rows[0].pointer if rows else None
     finding = Diagnostic(Severity.WARNING, "key-shared", message, pointer, hint)
-    return Orphan(finding, tuple(entry.id for entry in entries), tuple(map(_spot, uses)))
+    return Orphan(finding, tuple(entry.id for entry in entries), tuple(row.at for row in rows))
 
 
-def undeclared(use: Use, owner: CertificateName) -> Orphan:
+def undeclared(row: BindingRow, owner: CertificateName) -> Orphan:
     """A binding of an entry of ours that mtls.toml does not declare."""
-    if use.table == ("previews",):
-        message = f"{use.text} presents an entry of {owner!r}; previews are not managed"
+    if row.is_preview:
+        message = f"{row.text} presents an entry of {owner!r}; previews are not managed"
         hint = f"keep its id right by hand: `mtlsctl output {owner}`"
-        finding = Diagnostic(Severity.WARNING, "undeclared-binding", message, use.pointer, hint, owner)
+        finding = Diagnostic(Severity.WARNING, "undeclared-binding", message, row.pointer, hint, owner)
     else:
-        finding = undeclared_binding(use.file, use.found, use.environment, owner)
-    return Orphan(finding, (EntryId(use.found.certificate_id),), (_spot(use),))
+        finding = undeclared_binding(row.at, row.index, owner)
+    return Orphan(finding, (EntryId(row.found_id or ""),), (row.at,))
 
 
 def newer(problem: Diagnostic) -> Orphan:
@@ -189,7 +179,7 @@ def unreferenced(
     desired: Desired,
     entry: Entry,
     name: CertificateName | None,
-    stock: Inventory,
+    certificates: Sequence[CertificateRow],
     sweep: Sweep,
 ) -> Orphan:
     """Nothing that mtls.toml declares names it."""
@@ -208,17 +198,17 @@ def unreferenced(
     else:
         unread = "" if sweep.complete else f", as far as it could be looked at ({sweep.unread[0]} could not)"
         message = f"nothing in this tree names {_told(entry)}{unread}"
-        hint = _mend_foreign(entry, stock)
+        hint = _mend_foreign(entry, certificates)
     finding = Diagnostic(Severity.INFO, "entry-unreferenced", message, None, hint)
     return Orphan(finding, (entry.id,))
 
 
-def _mend_foreign(entry: Entry, stock: Inventory) -> str:
+def _mend_foreign(entry: Entry, certificates: Sequence[CertificateRow]) -> str:
     """Delete it, or hand it over to the certificate that was uploaded later under the same name."""
     delete = f"wrangler mtls-certificate delete --id {entry.id}"
-    for name, current in sorted(stock.current.items()):
-        if entry.name and current.name == entry.name and _is_older(entry, current):
-            return f'hand it over, and it is retired:\n[certificates.{name}]\nsupersedes = ["{entry.id}"]'
+    for row in sorted(certificates, key=lambda row: row.name):
+        if row.entry and entry.name and row.entry.name == entry.name and _is_older(entry, row.entry):
+            return f'hand it over, and it is retired:\n[certificates.{row.name}]\nsupersedes = ["{entry.id}"]'
     return f"where nothing else uses it, such as Hyperdrive or another repository: {delete}"
 
 
@@ -237,15 +227,16 @@ def _told(entry: Entry) -> str:
     return f"{entry.id} ({entry.name or 'no name'})"
 
 
-def _places(uses: Iterable[Use]) -> str:
-    texts = [use.text for use in uses]
+def _places(rows: Iterable[BindingRow]) -> str:
+    texts = [row.text for row in rows]
     more = f" and {len(texts) - _MOST_NAMED} more" if len(texts) > _MOST_NAMED else ""
     return ", ".join(texts[:_MOST_NAMED]) + more
 
 
-def _present(uses: Sequence[Use]) -> str:
-    return "presents" if len(uses) == 1 else "present"
+def _present(rows: Sequence[BindingRow]) -> str:
+    return "presents" if len(rows) == 1 else "present"
 
 
-def _spot(use: Use) -> Spot:
-    return Spot(use.worker.label, use.file.path, use.environment, use.found.binding)
+def _table(row: BindingRow) -> str:
+    """The header of the table in mtls.toml that declares it, or would."""
+    return bindings_table(row.at.worker, row.at.environment)

@@ -10,16 +10,14 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
 
 from reconciler.findings.diagnostics import Diagnostic
-from reconciler.model import Actual, CertificateName, Desired, Entry, EntryId, Reason, StoreSettings, Sweep
+from reconciler.model import ById, Entry, EntryId, StoreSettings, Sweep
 from reconciler.model.identifiers import is_askable, is_of_other_store, is_placeholder
 from reconciler.model.ownership import CUSTOM, is_other_stacks, is_ours, read_mark
-from reconciler.plan.diff import take_stock
-from reconciler.plan.inventory import Inventory
+from reconciler.plan.assessment import Assessment, BindingRow, EntryRow, place_of
+from reconciler.plan.inventory import Role
 from reconciler.plan.plan import Plan
-from reconciler.plan.uses import Use, find_uses, ids_by_id
 from reconciler.reports import orphan_findings as say
 from reconciler.reports.orphan_findings import Orphan
 from reconciler.x509.certificates import key_digest
@@ -50,113 +48,104 @@ class Orphans:
     diagnostics: tuple[Diagnostic, ...]
 
 
-def unreferenced(desired: Desired, actual: Actual) -> tuple[EntryId, ...]:
+def unreferenced(plan: Plan) -> tuple[EntryId, ...]:
     """The ids for which the tree is to be looked through before `find_orphans`: nothing declared names them."""
-    stock = take_stock(desired, actual)
-    return () if stock is None else tuple(entry.id for entry in _without_use(desired, actual, stock))
+    return tuple(row.entry.id for row in _without_use(plan.assessment))
 
 
-def find_orphans(plan: Plan, desired: Desired, actual: Actual, sweep: Sweep) -> Orphans:
+def find_orphans(plan: Plan, sweep: Sweep) -> Orphans:
     """The findings of a plan that asked the store; ValueError for an offline one.
 
     `sweep`: which files of the tree name the ids of `unreferenced`.
     """
-    stock = take_stock(desired, actual)
-    if stock is None:
+    if plan.offline:
         raise ValueError("an offline plan does not know what the store has")
-    found = _Look(plan, desired, actual, stock, sweep).run()
+    found = _Look(plan.assessment, sweep).run()
     ranked = sorted(found, key=lambda orphan: ORDER.index(orphan.finding.code))
     codes = {orphan.finding.code for orphan in ranked}
     rest = tuple(problem for problem in plan.diagnostics if problem.code not in codes & {"newer-entry"})
     return Orphans(plan.stack, plan.store, plan.made, tuple(ranked), rest)
 
 
-def _without_use(desired: Desired, actual: Actual, stock: Inventory) -> Iterator[Entry]:
+def _without_use(assessment: Assessment) -> Iterator[EntryRow]:
     """Leaf entries that no declared file names and mtls.toml neither, but for those that wait to be retired.
 
-    Who uses a CA, and what other stacks use, does not stand in the files of this one.
+    Who uses a CA, and what other stacks use, is not in the files of this one.
     """
-    used = {use.found.certificate_id for use in find_uses(desired, actual)} | ids_by_id(desired)
-    waiting = {one.entry.id for one in stock.leaving if one.reason is Reason.SUPERSEDED}
-    for entry in stock.entries.values():
-        if entry.type != CUSTOM or entry.ca or entry.id in used or entry.id in waiting:
+    by_id = {row.target.id for row in assessment.bindings if isinstance(row.target, ById)}
+    for row in assessment.entries:
+        entry = row.entry
+        if entry.type != CUSTOM or entry.ca or entry.id in assessment.uses or entry.id in by_id:
             continue
-        if not is_other_stacks(read_mark(entry), desired.declaration):
-            yield entry
+        if row.role is not Role.SUPERSEDED and not is_other_stacks(read_mark(entry), assessment.desired.declaration):
+            yield row
 
 
 @dataclass
 class _Look:
-    """Walks everything once; one instance per look."""
+    """Reads every row once; one instance per report."""
 
-    plan: Plan
-    desired: Desired
-    actual: Actual
-    stock: Inventory
+    assessment: Assessment
     sweep: Sweep
-    by_entry: dict[EntryId, list[Use]] = field(default_factory=lambda: defaultdict(list))
+    by_entry: dict[EntryId, list[BindingRow]] = field(default_factory=lambda: defaultdict(list))
 
     def run(self) -> list[Orphan]:
-        found = [orphan for use in find_uses(self.desired, self.actual) for orphan in self._use(use)]
+        a = self.assessment
+        rows = sorted((row for rows in a.uses.values() for row in rows), key=place_of)
+        found = [orphan for row in rows for orphan in self._use(row)]
         found += self._used_entries()
         found += self._shared_keys()
-        found += [say.newer(one) for one in self.plan.diagnostics if one.code == "newer-entry"]
+        found += [say.newer(one) for one in a.findings if one.code == "newer-entry"]
         found += (
-            say.unreferenced(self.desired, entry, self.names.get(entry.id), self.stock, self.sweep)
-            for entry in _without_use(self.desired, self.actual, self.stock)
+            say.unreferenced(a.desired, row.entry, a.names.get(row.entry.id), a.certificates, self.sweep)
+            for row in _without_use(a)
         )
         return found
 
-    @cached_property
-    def names(self) -> dict[EntryId, CertificateName]:
-        """The declared certificate of each entry that is current or ours."""
-        current = {entry.id: name for name, entry in sorted(self.stock.current.items(), reverse=True)}
-        return {**self.stock.owned, **current}
-
-    def _entry(self, text: str) -> Entry | None:
-        return self.stock.entries.get(EntryId(text)) or self.actual.asked.get(EntryId(text))
-
     # --- from the files to the store ----------------------------------------------------------------------------
 
-    def _use(self, use: Use) -> Iterator[Orphan]:
-        text, kind = use.found.certificate_id, self.plan.store.kind
-        entry = self._entry(text)
+    def _use(self, row: BindingRow) -> Iterator[Orphan]:
+        a = self.assessment
+        text, kind, entry = row.found_id or "", a.desired.declaration.store.kind, row.entry
         if entry is not None and entry.ca:
-            yield say.is_ca(use, entry)
+            yield say.is_ca(row, entry)
         elif entry is not None:
-            self.by_entry[entry.id].append(use)
-            if use.declared is None and entry.id in self.names:
-                yield say.undeclared(use, self.names[entry.id])
+            self.by_entry[entry.id].append(row)
+            if row.declared is None and entry.id in a.names:
+                yield say.undeclared(row, a.names[entry.id])
         elif is_placeholder(text, kind):
-            yield say.placeholder(use, self.desired.declaration.certificates)
+            yield say.placeholder(row, a.by_name)
         elif is_of_other_store(text, kind):
-            yield say.of_other_store(use)
+            yield say.of_other_store(row)
         else:
-            asked = is_askable(text, kind)
-            yield say.missing(use, asked=asked, entries=tuple(self.stock.entries.values()), names=self.names)
+            entries = [one.entry for one in a.entries]
+            yield say.missing(row, asked=is_askable(text, kind), entries=entries, names=a.names)
 
     # --- entries that are used ----------------------------------------------------------------------------------
 
     def _used_entries(self) -> Iterator[Orphan]:
-        for entry_id, uses in self.by_entry.items():
-            entry, name = self._entry(entry_id), self.names.get(entry_id)
+        declaration = self.assessment.desired.declaration
+        for entry_id, rows in self.by_entry.items():
+            entry, name = self.assessment.entry(entry_id), self.assessment.names.get(entry_id)
             if entry is None:
                 continue
-            if entry.bundle is not None and entry.bundle.ends < self.plan.made:
-                yield say.expired(self.desired, entry, entry.bundle.ends, name, uses)
+            if entry.bundle is not None and entry.bundle.ends < self.assessment.now:
+                yield say.expired(self.assessment.desired, entry, entry.bundle.ends, name, rows)
             mark = read_mark(entry)  # one that the list lacks is owned by its mark alone
-            if entry_id not in self.stock.owned and not is_ours(mark, self.desired.declaration):
-                stack = mark.stack if mark and is_other_stacks(mark, self.desired.declaration) else None
-                yield say.foreign(self.desired, entry, name, uses, stack)
+            owned = self.assessment.inventory.owned if self.assessment.inventory is not None else {}
+            if entry_id not in owned and not is_ours(mark, declaration):
+                stack = mark.stack if mark and is_other_stacks(mark, declaration) else None
+                yield say.foreign(self.assessment.desired, entry, name, rows, stack)
 
     def _shared_keys(self) -> Iterator[Orphan]:
         """Leaf entries by their public key. Renewals of one certificate under one name are one certificate."""
         by_key: dict[str, dict[str, list[Entry]]] = defaultdict(lambda: defaultdict(list))
-        for entry in self.stock.entries.values():
+        for row in self.assessment.entries:
+            entry = row.entry
             digest = key_digest(entry.bundle.leaf) if entry.bundle and entry.type == CUSTOM and not entry.ca else None
             if digest is not None:
-                by_key[digest][self.names.get(entry.id) or entry.name or entry.id].append(entry)
+                by_key[digest][self.assessment.names.get(entry.id) or entry.name or entry.id].append(entry)
         for holders in by_key.values():
             if len(holders) > 1:
                 entries = [entry for held in holders.values() for entry in held]
-                yield say.shared_key(entries, [use for entry in entries for use in self.by_entry.get(entry.id, ())])
+                yield say.shared_key(entries, [row for entry in entries for row in self.by_entry.get(entry.id, ())])

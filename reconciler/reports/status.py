@@ -15,22 +15,16 @@ from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import (
     Action,
     BindingAddress,
-    BindingName,
     ByCertificate,
     ById,
     CertificateName,
-    Desired,
     Entry,
-    EnvironmentName,
     StoreSettings,
     Waiting,
-    WorkerLabel,
-    WranglerFile,
 )
+from reconciler.plan.assessment import Assessment, BindingRow, CertificateRow
 from reconciler.plan.plan import Plan
 from reconciler.plan.renewals import Due
-
-Files = Mapping[WorkerLabel, WranglerFile]
 
 
 class Urgency(StrEnum):
@@ -89,32 +83,30 @@ class Status:
     diagnostics: tuple[Diagnostic, ...]
 
 
-def make_status(plan: Plan, desired: Desired, files: Files) -> Status:
+def make_status(plan: Plan) -> Status:
     """The status of a plan that asked the store and looked at everything, not at some names alone."""
-    due = {item.certificate: item for item in plan.due}
-    current = {item.certificate: item.entry for item in plan.adopted}
     waiting: dict[CertificateName, list[Waiting]] = defaultdict(list)
     for wait in plan.waiting:
         waiting[wait.certificate].append(wait)
-    sites = _Sites(desired, files)
+    bindings = _Bindings(plan.assessment)
     certificates = [
         CertificateStatus(
-            certificate=name,
-            urgency=_urgency(due.get(name), plan.made),
-            entry=current.get(name),
-            due=due.get(name),
-            owner=certificate.owner,
-            places=tuple(sites.places(name, current.get(name), waiting.get(name, ()))),
-            waiting=tuple(waiting.get(name, ())),
+            certificate=row.name,
+            urgency=_urgency(row.due, plan.made),
+            entry=row.entry,
+            due=row.due,
+            owner=row.declared.owner,
+            places=tuple(bindings.of(row, waiting.get(row.name, ()))),
+            waiting=tuple(waiting.get(row.name, ())),
         )
-        for name, certificate in desired.declaration.certificates.items()
+        for row in plan.assessment.certificates
     ]
     return Status(
         stack=plan.stack,
         store=plan.store,
         made=plan.made,
         certificates=tuple(sorted(certificates, key=_order)),
-        orphaned=tuple(wait for wait in plan.waiting if wait.certificate not in desired.declaration.certificates),
+        orphaned=tuple(wait for wait in plan.waiting if wait.certificate not in plan.assessment.by_name),
         changes=plan.summary,
         diagnostics=plan.diagnostics,
     )
@@ -133,66 +125,31 @@ def _order(status: CertificateStatus) -> tuple[int, str, str]:
     return list(Urgency).index(status.urgency), renew_from, status.certificate
 
 
-@dataclass(frozen=True, slots=True)
-class _Site:
-    """One binding of one environment, declared or found."""
+class _Bindings:
+    """Every row, gathered once: declared ones by what they should use, the others by the id that they have."""
 
-    at: BindingAddress
-    found: str | None
+    def __init__(self, assessment: Assessment) -> None:
+        self._by_target: dict[ByCertificate | ById, list[BindingRow]] = defaultdict(list)
+        self._undeclared: dict[str, list[BindingRow]] = defaultdict(list)
+        for row in assessment.bindings:
+            if row.target is not None:
+                self._by_target[row.target].append(row)
+            elif row.found_id is not None:
+                self._undeclared[row.found_id].append(row)
 
-    def with_standing(self, standing: Standing) -> BoundAt:
-        return BoundAt(self.at, standing, self.found)
-
-
-class _Sites:
-    """Every binding, gathered once: declared ones by what they shall present, the others by the id that they have."""
-
-    def __init__(self, desired: Desired, files: Files) -> None:
-        self._by_target: dict[ByCertificate | ById, list[_Site]] = defaultdict(list)
-        self._undeclared: dict[str, list[_Site]] = defaultdict(list)
-        declared: set[tuple[str, EnvironmentName, str]] = set()
-        for label, worker in sorted(desired.declaration.workers.items()):
-            file = files.get(label)
-            config = file.path if file else worker.config
-            for environment, bindings in worker.environments.items():
-                for one in bindings:
-                    found = _found(file, environment, one.binding)
-                    at = BindingAddress(label, config, environment, one.binding)
-                    self._by_target[one.target].append(_Site(at, found))
-                    declared.add((config, environment, one.binding))
-        for label, file in _each_once(files):
-            for environment, there in file.environments.items():
-                for one_found in there.bindings:
-                    if (file.path, environment, one_found.binding) not in declared:
-                        at = BindingAddress(label, file.path, environment, BindingName(one_found.binding))
-                        self._undeclared[one_found.certificate_id].append(_Site(at, one_found.certificate_id))
-
-    def places(self, name: CertificateName, entry: Entry | None, waiting: Iterable[Waiting]) -> Iterator[BoundAt]:
+    def of(self, certificate: CertificateRow, waiting: Iterable[Waiting]) -> Iterator[BoundAt]:
         """Where it is declared, by its name or by the id of its entry; then where that, or one that waits, is found."""
-        targets = (ByCertificate(name), *(() if entry is None else (ById(entry.id),)))
+        entry = certificate.entry
+        targets = (ByCertificate(certificate.name), *(() if entry is None else (ById(entry.id),)))
         for target in targets:
-            for site in self._by_target.get(target, ()):
-                yield site.with_standing(_standing(site.found, entry))
+            for row in self._by_target.get(target, ()):
+                yield BoundAt(row.at, _standing(row, entry), row.found_id)
         for one in (entry, *(wait.entry for wait in waiting)):
-            for site in self._undeclared.get(one.id, ()) if one else ():
-                yield site.with_standing(Standing.UNDECLARED)
+            for row in self._undeclared.get(one.id, ()) if one else ():
+                yield BoundAt(row.at, Standing.UNDECLARED, row.found_id)
 
 
-def _each_once(files: Files) -> tuple[tuple[WorkerLabel, WranglerFile], ...]:
-    """Every file under the first of its labels."""
-    first: dict[str, tuple[WorkerLabel, WranglerFile]] = {}
-    for label, file in sorted(files.items()):
-        first.setdefault(file.path, (label, file))
-    return tuple(first.values())
-
-
-def _found(file: WranglerFile | None, environment: EnvironmentName, binding: str) -> str | None:
-    there = file.environments.get(environment) if file else None
-    found = there.find(binding) if there else None
-    return found.certificate_id if found else None
-
-
-def _standing(found: str | None, entry: Entry | None) -> Standing:
-    if found is None:
+def _standing(row: BindingRow, entry: Entry | None) -> Standing:
+    if row.found_id is None:
         return Standing.MISSING
-    return Standing.IN_PLACE if entry is not None and found == entry.id else Standing.OTHER_ID
+    return Standing.IN_PLACE if entry is not None and row.found_id == entry.id else Standing.OTHER_ID

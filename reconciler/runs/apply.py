@@ -11,8 +11,7 @@ from reconciler import keys
 from reconciler.apply import Observer, World, apply_plan
 from reconciler.model import Change, EntryId, Phase, Retire
 from reconciler.model.keys import KeyContext
-from reconciler.plan.deploys import NOBODY
-from reconciler.plan.live import compare_live
+from reconciler.plan.live import NOBODY
 from reconciler.plan.outcome import Outcome, Step
 from reconciler.reports.left import ToDeploy, find_left
 from reconciler.runs.plan import ANY_NUMBER, Planned, plan
@@ -53,8 +52,7 @@ def apply(
 
 def left_to_deploy(planned: Planned, outcome: Outcome) -> tuple[ToDeploy, ...]:
     """What somebody else has to deploy after this run."""
-    live = compare_live(planned.desired, planned.actual, None)
-    return find_left(outcome.steps, live, planned.plan.store, planned.actual.files)
+    return find_left(outcome.steps, planned.plan.assessment.live, planned.plan.store, planned.actual.files)
 
 
 def _retirable(project: Project, planned: Planned, uploaded: bool) -> frozenset[EntryId]:

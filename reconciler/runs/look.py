@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from reconciler.desired.parse import parse_declaration
 from reconciler.desired.reading import MAX_BYTES as MAX_DECLARATION
@@ -26,9 +25,8 @@ from reconciler.model import (
 from reconciler.model.identifiers import is_askable
 from reconciler.model.keys import KeySourceKind
 from reconciler.model.ports import FileReader, LiveReader, StoreReader
-from reconciler.plan.deploys import NOBODY, Wanted
-from reconciler.plan.diff import find_entries_to_look_after, find_sweep_ids
-from reconciler.plan.inventory import Inventory
+from reconciler.plan.assess import needs, see
+from reconciler.plan.assessment import Assessment
 from reconciler.plan.live import targets_of
 from reconciler.runs.configs import Sources
 from reconciler.x509.certificates import Bundle
@@ -104,33 +102,31 @@ def observe(
 
 
 @dataclass(frozen=True, slots=True)
-class Close:
-    """How to look closer: through the whole tree, and at what is live: of everything declared where `live` is asked
+class FurtherLook:
+    """How to look further: through the whole tree, and at what is live: of everything declared where `live` is asked
     for or something may be retired, and of what may have to be deployed."""
 
     files: FileReader
     reader: LiveReader | None
-    now: datetime
-    without_grace: str | None = None
     live: bool = False
-    deploy: Wanted = NOBODY
 
 
-def look_closer(desired: Desired, actual: Actual, stock: Inventory | None, close: Close) -> Actual:
-    """`Actual` with what costs more: the tree is searched only for entries that nothing else keeps, and live Workers
-    are asked only for those that the tree does not keep either, or where somebody wants to know."""
-    ids = find_sweep_ids(desired, actual, close.now, close.without_grace, stock=stock)
+def look_further(assessment: Assessment, look: FurtherLook) -> Assessment:
+    """The assessment with what costs more: the tree is searched only for entries that nothing else keeps, and live
+    Workers are asked only for those that the tree does not keep either, or where somebody wants to know."""
+    ids = needs(assessment).tree
     if ids:
-        actual = replace(actual, sweep=close.files.sweep(ids))
-    if close.reader is None:
-        return actual
-    retiring = find_entries_to_look_after(desired, actual, close.now, close.without_grace, stock=stock) if ids else ()
-    everything = bool(retiring) or close.live
-    targets = targets_of(desired, actual.files) if everything else close.deploy.targets(desired, actual)
+        assessment = see(assessment, sweep=look.files.sweep(ids))
+    if look.reader is None:
+        return assessment
+    retiring = needs(assessment).live
+    desired, actual = assessment.desired, assessment.actual
+    everything = bool(retiring) or look.live
+    targets = targets_of(desired, actual.files) if everything else assessment.ask.deploy.targets(desired, actual)
     if not targets and not retiring:
-        return actual
+        return assessment
     question = LiveQuestion(targets, retiring, desired.declaration.policy.rollback_versions)
-    return replace(actual, live=close.reader.look(question))
+    return see(assessment, live=look.reader.look(question))
 
 
 def _named_ids(desired: Desired, files: dict[WorkerLabel, WranglerFile]) -> Iterator[str]:

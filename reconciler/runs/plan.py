@@ -1,4 +1,4 @@
-"""Wires a run: load -> observe -> diff -> plan (-> apply). Knows every room and decides nothing."""
+"""Wires a plan: load -> observe -> judge -> look further -> plan. Knows every room and decides nothing."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from reconciler.findings.suggest import suggest
 from reconciler.model import Actual, Declaration, Deploy, Desired, Listing, StoreKind
 from reconciler.model.calls import Calls, expect_calls
 from reconciler.plan.approval import approve, demand_appliable
-from reconciler.plan.deploys import NOBODY, Wanted
-from reconciler.plan.diff import make_changes, take_stock
-from reconciler.plan.live import count_versions
-from reconciler.plan.plan import Plan, make_plan, match_names, only_retires
+from reconciler.plan.assess import judge
+from reconciler.plan.assessment import Ask
+from reconciler.plan.live import NOBODY, DeployChoice, count_versions
+from reconciler.plan.plan import Plan, SavedPlan, Selection, make_plan, match_names
 from reconciler.runs.configs import load_configs
-from reconciler.runs.look import Close, load_certificates, load_declaration, look_closer, observe
+from reconciler.runs.look import FurtherLook, load_certificates, load_declaration, look_further, observe
 from reconciler.runs.project import Project
 
 ANY_NUMBER = 10**9
@@ -29,9 +29,17 @@ class Planned:
     """A plan with what it was made from."""
 
     plan: Plan
-    desired: Desired
-    actual: Actual
     request: PlanRequest
+
+    @property
+    def desired(self) -> Desired:
+        """What mtls.toml declares."""
+        return self.plan.assessment.desired
+
+    @property
+    def actual(self) -> Actual:
+        """What is there."""
+        return self.plan.assessment.actual
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +55,7 @@ class PlanRequest:
     offline: bool = False
     allow_deletes: int | None = None
     live: bool = False
-    deploy: Wanted = NOBODY
+    deploy: DeployChoice = NOBODY
     retire: str | None = None
     skip_grace: bool = False
 
@@ -68,40 +76,33 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
     now = request.at or project.clock.now()
     reader = None if request.offline else project.stores.open_reader(declaration.store)
     actual = observe(desired, configs, reader, listing)
-    without_grace = request.retire if request.skip_grace else None
-    stock = take_stock(desired, actual)
-    close = Close(project.files, reader.live() if reader else None, now, without_grace, request.live, request.deploy)
+    look = FurtherLook(project.files, reader.live() if reader else None, request.live)
     asked = "--live" if request.live else "--deploy" if request.deploy.everybody else None
-    if asked is not None and close.reader is None:
+    if asked is not None and look.reader is None:
         _demand_account(declaration, request, asked)
     before = reader.calls if reader else None
-    actual = look_closer(desired, actual, stock, close)
-    changes = make_changes(desired, actual, now, without_grace, stock=stock, deploy=request.deploy)
-    changes = replace(changes, diagnostics=(*warnings, *blocked, *noticed, *changes.diagnostics))
-    if request.retire is not None:
-        changes = only_retires(changes, request.retire)
+    ask = Ask(request.retire if request.skip_grace else None, request.deploy)
+    assessment = look_further(judge(desired, actual, now, ask, (*warnings, *blocked, *noticed)), look)
     made = make_plan(
-        changes,
-        desired,
-        actual.listing,
-        now=now,
+        assessment,
+        Selection(request.only, request.retire),
         allow_deletes=request.allow_deletes,
-        only=request.only,
         at=request.at is not None,
         show_live=request.live,
     )
     if reader is not None and before is not None:
-        made = replace(made, calls=_count_calls(made, actual, before, reader.calls or 0))
-    return Planned(made, desired, actual, request)
+        made = replace(made, calls=_count_calls(made, before, reader.calls or 0))
+    return Planned(made, request)
 
 
-def _count_calls(made: Plan, actual: Actual, before: int, calls: int) -> Calls:
+def _count_calls(made: Plan, before: int, calls: int) -> Calls:
+    actual = made.assessment.actual
     entries = len(actual.listing.entries) if actual.listing else 0
     again = calls - before - (count_versions(actual.live) if actual.live else 0)
     return expect_calls(made.changes, made=calls, again=again, entries=entries)
 
 
-def plan_approved(project: Project, saved: Plan, deploy: Wanted = NOBODY) -> Planned:
+def plan_approved(project: Project, saved: SavedPlan, deploy: DeployChoice = NOBODY) -> Planned:
     """The plan of this moment as far as a saved one allows it; StalePlanError where it goes beyond."""
     demand_appliable(saved)
     try:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 
 from reconciler import keys
 from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
 from reconciler.findings.errors import KeySourceError, ReconcilerError
-from reconciler.model import Actual, Declaration, DeclaredCertificate, Desired
+from reconciler.model import Actual, CertificateName, Declaration, DeclaredCertificate, Desired
 from reconciler.model.keys import KeyContext
 from reconciler.model.ports import Sources
-from reconciler.plan.bindings import diff_bindings
+from reconciler.plan.assessment import CertificateRow, Held
+from reconciler.plan.bindings import judge_bindings
+from reconciler.plan.certificates import judge_certificates
 from reconciler.plan.renewals import find_always_due
 from reconciler.runs.configs import load_configs
 from reconciler.runs.look import load_certificates, load_declaration
@@ -46,10 +49,21 @@ def validate(project: Project) -> tuple[Diagnostic, ...]:
         found.extend(error.diagnostics())
     else:
         found.extend(noticed)
-        offline = Actual(files=files, listing=None)
-        held = frozenset(one.certificate for one in found if one.certificate and one.severity is Severity.ERROR)
-        found.extend(diff_bindings(desired, offline, None, held, now).diagnostics)
+        found.extend(_check_bindings(desired, Actual(files=files, listing=None), found, now))
     return tuple(dict.fromkeys(found))
+
+
+def _check_bindings(
+    desired: Desired, offline: Actual, found: list[Diagnostic], now: datetime
+) -> tuple[Diagnostic, ...]:
+    """What is wrong with bindings and files, as far as files can tell. What a certificate's own errors hold is not
+    reported again."""
+    rows, _ = judge_certificates(desired, None, now, found)
+    held: dict[CertificateName, CertificateRow] = {}
+    for row in rows:
+        errors = tuple(one for one in found if one.certificate == row.name and one.is_error)
+        held[row.name] = replace(row, verdict=Held(errors)) if errors else row
+    return judge_bindings(desired, offline, None, {}, held, now).findings
 
 
 def _check_key(desired: Desired, declared: DeclaredCertificate, sources: Sources) -> Iterator[Diagnostic]:

@@ -32,7 +32,7 @@ from reconciler.model import (
 )
 from reconciler.model.ownership import mark_name
 from reconciler.model.ports import NewEntry, PrivateKey
-from reconciler.plan.diff import find_sweep_ids, make_changes
+from reconciler.plan.assess import judge, needs, see
 from reconciler.plan.outcome import Outcome, Status, Step
 from reconciler.plan.plan import Plan, make_plan
 from reconciler.runs.configs import load_configs
@@ -99,10 +99,9 @@ class Universe:
     def plan(self) -> Plan:
         files, _ = load_configs(self.desired.declaration, self.files, {})
         seen = observe(self.desired, files, self.store)
-        ids = find_sweep_ids(self.desired, seen, self.clock.now())
-        seen = replace(seen, sweep=self.files.sweep(ids)) if ids else seen
-        changes = make_changes(self.desired, seen, self.clock.now())
-        return make_plan(changes, self.desired, seen.listing, now=self.clock.now())
+        assessment = judge(self.desired, seen, self.clock.now())
+        ids = needs(assessment).tree
+        return make_plan(see(assessment, sweep=self.files.sweep(ids)) if ids else assessment)
 
     def apply(self, gate: Gate | None = None) -> Outcome:
         plan = self.plan()

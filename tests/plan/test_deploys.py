@@ -27,9 +27,9 @@ from reconciler.model import (
     WorkerLabel,
     WranglerFile,
 )
-from reconciler.plan.deploys import NOBODY, Wanted
-from reconciler.plan.diff import make_changes
-from reconciler.plan.live import LiveState, compare_live, target_of
+from reconciler.plan.assess import judge
+from reconciler.plan.assessment import Ask
+from reconciler.plan.live import NOBODY, DeployChoice, LiveState, target_of
 from reconciler.plan.outcome import Status, Step
 from reconciler.plan.plan import Plan, make_plan
 from reconciler.reports.drift_live import join_live
@@ -42,7 +42,7 @@ from tests.support.memory import MemoryClock, MemoryFiles, NoProver
 from tests.support.pki import NOW
 from tests.support.worlds import actual, desired, file, worker
 
-ASKED = Wanted(everybody=True)
+ASKED = DeployChoice(everybody=True)
 
 
 def named(bindings: Mapping[str, str], script: str | None = "shop") -> WranglerFile:
@@ -73,7 +73,7 @@ class Row:
     found: WranglerFile = field(default_factory=lambda: named({"BILLING": NEW.id}))
     deploys: int = 0
     findings: Sequence[str] = ()
-    wanted: Wanted = ASKED
+    wanted: DeployChoice = ASKED
     declares: bool = False
     content: int = 1
     undeployed: bool = False
@@ -87,8 +87,8 @@ ROWS = [
     Row("the binding is not live yet", serves({}), deploys=1),
     Row("the file changes in this run", serves({"BILLING": OLD.id}), named({"BILLING": OLD.id}), deploys=1),
     Row("the upload is still to come", serves({"BILLING": NEW.id}), deploys=1, content=3),
-    Row("nobody asked", serves({"BILLING": OLD.id}), wanted=Wanted()),
-    Row("the Worker declares it", serves({"BILLING": OLD.id}), wanted=Wanted(), declares=True, deploys=1),
+    Row("nobody asked", serves({"BILLING": OLD.id}), wanted=DeployChoice()),
+    Row("the Worker declares it", serves({"BILLING": OLD.id}), wanted=DeployChoice(), declares=True, deploys=1),
     Row("deploys are not what the run is about", serves({"BILLING": OLD.id}), wanted=NOBODY, declares=True),
     Row("what serves was not looked at", None),
     Row(
@@ -100,7 +100,7 @@ ROWS = [
     Row(
         "two versions share it, and that is no matter",
         serves({"BILLING": OLD.id}, {"BILLING": NEW.id}),
-        wanted=Wanted(everybody=True, over_split=True),
+        wanted=DeployChoice(everybody=True, over_split=True),
         deploys=1,
     ),
     Row("the account has no such Worker", Live(workers={"shop": None}), findings=["not-live"]),
@@ -181,8 +181,7 @@ def plan_of(row: Row) -> Plan:
     account = replace(found.declaration.store, account_id="a" * 32)
     wanted = replace(found, declaration=replace(found.declaration, store=account))
     there = actual([NEW, OLD], {"checkout": row.found}, live=row.live)
-    changes = make_changes(wanted, there, NOW, deploy=row.wanted)
-    return make_plan(changes, wanted, there.listing, now=NOW)
+    return make_plan(judge(wanted, there, NOW, Ask(deploy=row.wanted)))
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
@@ -229,7 +228,7 @@ def test_file_and_live_are_told_apart(live: Live, state: LiveState) -> None:
     """One word for each way in which they can stand to each other."""
     wanted = desired({"billing": 1}, [worker(tables={None: {"BILLING": "billing"}})], store=StoreKind.CLOUDFLARE)
     there = actual([NEW, OLD], {"checkout": named({"BILLING": NEW.id})}, live=live)
-    (row,) = compare_live(wanted, there, None)
+    (row,) = judge(wanted, there, NOW).live
     assert (row.state, row.file, row.script) == (state, NEW.id, "shop")
 
 
@@ -371,8 +370,8 @@ def test_drift_of_what_serves_is_named_and_nothing_else(
     """With stable keys; what is not ours is nobody's drift."""
     wanted = desired({"billing": 1}, [worker(tables={None: {"BILLING": "billing"}})], store=StoreKind.CLOUDFLARE)
     there = actual([NEW, OLD], {"checkout": named(found)}, live=live)
-    plan = make_plan(make_changes(wanted, there, NOW), wanted, there.listing, now=NOW, show_live=True)
-    drift = join_live(make_drift(plan, wanted, there), plan, wanted, there)
+    plan = make_plan(judge(wanted, there, NOW), show_live=True)
+    drift = join_live(make_drift(plan), plan)
     assert [(one.state, one.key) for one in drift.findings if one.subject == "live"] == told
 
 
@@ -380,7 +379,7 @@ def test_what_serves_and_could_not_be_looked_at_is_no_drift_but_an_error() -> No
     """Exit 1, with the reason."""
     wanted = desired({"billing": 1}, [worker(tables={None: {"BILLING": "billing"}})], store=StoreKind.CLOUDFLARE)
     there = actual([NEW], {"checkout": named({"BILLING": NEW.id})}, live=Live(unread={"shop": "no right"}))
-    plan = make_plan(make_changes(wanted, there, NOW), wanted, there.listing, now=NOW, show_live=True)
-    drift = join_live(make_drift(plan, wanted, there), plan, wanted, there)
+    plan = make_plan(judge(wanted, there, NOW), show_live=True)
+    drift = join_live(make_drift(plan), plan)
     assert drift.exit_code == 1
     assert "no right" in drift.diagnostics[-1].message

@@ -35,6 +35,7 @@ from reconciler.plan.approval import approve
 from reconciler.plan.outcome import Outcome, Status, Step
 from reconciler.plan.plan import Plan
 from reconciler.plan.retire import keep
+from reconciler.plan.wording import REQUIREMENTS
 from reconciler.proof.observations import End, Observation, Seen, Shown
 from reconciler.proof.ports import Pair
 from reconciler.proof.proofs import Proof
@@ -43,7 +44,6 @@ from reconciler.records.base import to_json
 from reconciler.records.plan import plan_document
 from reconciler.records.saved_plan import read_plan
 from reconciler.reports.explain import explain
-from reconciler.reports.explain_entries import REQUIREMENTS
 from reconciler.stores.local import open_in_memory
 from reconciler.views.text.explain import render_explanation
 from reconciler.views.text.plan import render_plan
@@ -557,9 +557,7 @@ def test_explain_tells_where_and_before_what_a_certificate_is_proved(
     bench = rotated_bench(Prover({}))
     want = wanted(keyed("billing", 1, before=before))
     plan = bench.plan(want)
-    files = {"checkout": read_wrangler(CONFIG, bench.files.tree[CONFIG])}
-    there = actual(bench.store.list_entries().entries, files)
-    text = render_explanation(explain("billing", plan, want, there), PLAIN)
+    text = render_explanation(explain("billing", plan), PLAIN)
     assert proved in text
     assert key in text
     assert (REQUIREMENTS[Condition.UNPROVED] in text) is bool(before)

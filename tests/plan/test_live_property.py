@@ -141,8 +141,8 @@ def run_until_retired(world: World) -> None:
 def test_a_gate_that_forgets_what_is_live_is_caught(forgotten: set[Condition], monkeypatch: pytest.MonkeyPatch) -> None:
     """The judge can fail. What serves is kept thrice: the associations of Cloudflare name its service as well, and the
     store asks for them once more just before it deletes."""
-    checks = tuple((condition, check) for condition, check in retire.CONDITIONS if condition not in forgotten)
-    monkeypatch.setattr(retire, "CONDITIONS", checks)
+    checks = tuple((condition, check) for condition, check in retire.WITH_LIVE if condition not in forgotten)
+    monkeypatch.setattr(retire, "WITH_LIVE", checks)
     if Condition.USED_ELSEWHERE in forgotten:
         monkeypatch.setattr(CloudflareStore, "_demand_unused", lambda _store, _entry_id: None)
     world = World()

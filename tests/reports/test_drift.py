@@ -15,7 +15,7 @@ from reconciler.emulator.state import ACCOUNT_ID, new_state
 from reconciler.findings.diagnostics import Diagnostic, Severity
 from reconciler.findings.errors import ExitCode
 from reconciler.model import BindingChange, DeclaredWorker, Entry, EnvironmentName, Retire, Upload
-from reconciler.plan.diff import find_sweep_ids
+from reconciler.plan.assess import judge, needs
 from reconciler.plan.plan import Plan
 from reconciler.reports.drift import Drift, DriftFinding, State, Subject, key_of
 from reconciler.reports.drift_look import make_drift
@@ -65,7 +65,7 @@ class World:
         wanted = desired(self.contents, self.workers, declared=[ledger])
         files = {"shop": file(self.shop, path=SHOP), "books": file(self.books, path=BOOKS)}
         there = actual(self.entries, files)
-        return make_drift(plan_of(wanted, there), wanted, there)
+        return make_drift(plan_of(wanted, there))
 
     def store(self, *entries: Entry, without: tuple[int, ...] = ()) -> None:
         """Other entries beside those that stay."""
@@ -302,7 +302,7 @@ ONLINE = [row for row in ROWS if row.there.listing is not None]
 def test_whatever_a_plan_would_change_has_drifted(row: Row) -> None:
     """Every world of the reconciler's rules: a plan with changes is never in sync."""
     plan = plan_of(row.wanted, row.there)
-    assert covers(make_drift(plan, row.wanted, row.there), plan)
+    assert covers(make_drift(plan), plan)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -312,7 +312,7 @@ def test_in_random_worlds_drift_and_plan_agree(universe: Universe) -> None:
     files, _ = load_configs(universe.desired.declaration, universe.files, {})
     there = observe(universe.desired, files, universe.store)
     plan = plan_of(universe.desired, there)
-    drift = make_drift(plan, universe.desired, there)
+    drift = make_drift(plan)
     assert covers(drift, plan)
     mended = {finding.state for finding in drift.findings} <= {State.UNEXPECTED}
     if not plan.changes and not any(problem.severity is Severity.ERROR for problem in plan.diagnostics):
@@ -333,8 +333,8 @@ def test_a_retire_that_is_due_is_an_entry_that_nobody_expects() -> None:
     wanted = desired({"billing": 2}, [worker("checkout", {None: {"BILLING": "billing"}})])
     there = actual([old, new], {"checkout": file({None: {"BILLING": uid(2)}})})
     plan = plan_of(wanted, there)
-    assert find_sweep_ids(wanted, there, NOW) == (uid(1),)
-    assert shown(make_drift(plan, wanted, there)) == (f"unexpected entry:{uid(1)}",)
+    assert needs(judge(wanted, replace(there, sweep=None), NOW)).tree == (uid(1),)
+    assert shown(make_drift(plan)) == (f"unexpected entry:{uid(1)}",)
 
 
 def test_a_key_is_the_same_whatever_became_of_the_thing() -> None:
@@ -415,7 +415,7 @@ def test_a_changed_id_is_shown_with_its_place_and_what_mends_it(project: Project
     result = project.run("drift")
     assert result.code == 2
     assert f"  ~ binding: BILLING in wrangler.toml (top level) has '{uid(77)}'; declared is" in result.out
-    assert "      at mtls.toml:12:1\n      hint: `mtlsctl apply` mends it" in result.out
+    assert "      at mtls.toml:12:1\n      hint: `mtlsctl apply` fixes it" in result.out
     assert result.out.rstrip().endswith("Drift: 1 changed; 1 in sync.")
     assert project.run("apply", "--yes").code == 0
     assert project.run("drift").code == 0

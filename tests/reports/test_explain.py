@@ -10,10 +10,10 @@ import pytest
 
 from reconciler.findings.errors import UsageError
 from reconciler.model import Action, Actual, Condition, Desired, Entry, KeyReference, Policy, StoreKind, Sweep
-from reconciler.plan.inventory import Preference
+from reconciler.plan.inventory import Preference, Role
 from reconciler.plan.retire import CONDITIONS
+from reconciler.plan.wording import REQUIREMENTS
 from reconciler.reports.explain import Explanation, Subject, explain
-from reconciler.reports.explain_entries import REQUIREMENTS, Role
 from reconciler.views.text.explain import render_explanation
 from reconciler.views.text.style import PLAIN
 from tests.cli.test_canaries import search
@@ -46,7 +46,7 @@ def project(tmp_path: Path) -> Project:
 
 def tell(name: str, wanted: Desired, there: Actual) -> Explanation:
     """What there is to say of a name in a world."""
-    return explain(name, plan_of(wanted, there), wanted, there)
+    return explain(name, plan_of(wanted, there))
 
 
 def bound(**ids: str) -> Actual:

@@ -93,7 +93,7 @@ def _stored(number: int, name: str, content: Bundle, age: float, *, ca: bool = F
 
 def forecast(wanted: Desired, there: Actual, days: int = 120) -> Forecast:
     """The forecast of a world."""
-    return make_forecast(plan_of(wanted, there), wanted, there, days)
+    return make_forecast(plan_of(wanted, there), days)
 
 
 def calendar(found: Forecast) -> list[str]:

@@ -49,7 +49,7 @@ def same_key(number: int, name: str) -> Entry:
 
 def look(wanted: Desired, there: Actual, *, now: datetime = NOW, sweep: Sweep = Sweep()) -> Orphans:  # noqa: B008
     """What there is to find in a world."""
-    return find_orphans(plan_of(wanted, there, now=now), wanted, there, sweep)
+    return find_orphans(plan_of(wanted, there, now=now), sweep)
 
 
 def in_file(tables: Table, *, label: str = "checkout") -> dict[str, WranglerFile]:
@@ -324,7 +324,8 @@ def test_every_kind_of_finding_is_in_the_table_has_a_place_in_the_order_and_a_he
 def test_only_the_ids_of_unreferenced_entries_are_looked_for_in_the_tree() -> None:
     """A sweep reads every file; what is in use needs none."""
     there = actual([OURS, entry(2, 2, "old"), entry(3, 3, "@billing", age=60)], in_file(BOUND))
-    assert unreferenced(desired({"billing": 1}, [BILLING], declared=[HANDED]), there) == (uid(2),)
+    wanted = desired({"billing": 1}, [BILLING], declared=[HANDED])
+    assert unreferenced(plan_of(wanted, there)) == (uid(2),)
 
 
 def test_an_entry_that_another_file_names_is_said_with_that_file() -> None:

@@ -28,7 +28,7 @@ def project(tmp_path: Path) -> Project:
 
 def status_of(wanted: Desired, there: Actual, *, now: datetime = NOW) -> Status:
     """The status of a world."""
-    return make_status(plan_of(wanted, there, now=now), wanted, there.files)
+    return make_status(plan_of(wanted, there, now=now))
 
 
 def only(status: Status) -> CertificateStatus:
@@ -124,7 +124,7 @@ def test_what_waits_stands_with_its_certificate_and_orphans_apart() -> None:
     assert [wait.entry.id for wait in status.orphaned] == [uid(3)]
     text = render_status(status, PLAIN)
     assert f"waiting   {uid(2)}: its grace is not over, until 2026-11-29 12:00 UTC" in text
-    assert f". gone: {uid(3)}: its certificate left mtls.toml" in text
+    assert f". gone: {uid(3)}: its certificate was removed from mtls.toml" in text
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def count_grace_from_the_upload_alone(patch: Patch) -> None:
 
 def delete_what_files_name(patch: Patch) -> None:
     skipped = {Condition.BOUND_IN_FILE, Condition.NAMED_IN_FILE, Condition.BINDINGS_PENDING}
-    for name in ("WITHOUT_SWEEP", "CONDITIONS"):
+    for name in ("WITHOUT_SWEEP", "WITH_SWEEP"):
         patch.setattr(retire, name, tuple(item for item in getattr(retire, name) if item[0] not in skipped))
     patch.setattr(GatedFiles, "sweep", lambda *_: Sweep())
 
@@ -59,7 +59,7 @@ def delete_entries_of_others(patch: Patch) -> None:
 
 
 def forget_max_deletes(patch: Patch) -> None:
-    patch.setattr(plan, "_within_limit", lambda retires, *_: (list(retires), []))
+    patch.setattr(plan, "_over_limit", lambda *_: lambda _: None)
 
 
 def bind_before_the_upload(patch: Patch) -> None:
@@ -88,7 +88,7 @@ def upload_twice(patch: Patch) -> None:
 
 
 def upload_what_is_stored(patch: Patch) -> None:
-    patch.setattr(inventory, "_find_wanted", lambda *_: ({}, frozenset()))
+    patch.setattr(inventory, "_find_wanted", lambda *_: ({}, {}))
 
 
 def lose_comments(patch: Patch) -> None:

@@ -18,7 +18,7 @@ from reconciler.emulator.state import ACCOUNT_ID, State
 from reconciler.findings.errors import DeployError, ReconcilerError
 from reconciler.model import Change, Declaration, EnvironmentName, StoreSettings
 from reconciler.model.ports import Store, StoreReader
-from reconciler.plan.deploys import Wanted
+from reconciler.plan.live import DeployChoice
 from reconciler.plan.outcome import Outcome, Step
 from reconciler.runs.apply import apply
 from reconciler.runs.plan import Planned, PlanRequest, plan
@@ -142,7 +142,7 @@ class World:
         transport = _Watched(self, crash_at)
         project = self._project(tree, transport)
         try:
-            planned: Planned = plan(project, PlanRequest(deploy=Wanted(everybody=deploy)))
+            planned: Planned = plan(project, PlanRequest(deploy=DeployChoice(everybody=deploy)))
             return apply(project, planned, _Nobody())
         except (ReconcilerError, Crash):
             return None

@@ -27,7 +27,7 @@ from reconciler.model import (
     WranglerFile,
 )
 from reconciler.model.identifiers import is_askable
-from reconciler.plan.diff import make_changes
+from reconciler.plan.assess import judge
 from reconciler.plan.plan import Plan, make_plan
 from reconciler.takeover.propose import propose
 from reconciler.takeover.proposed import FoundCertificate, Proposal
@@ -129,8 +129,7 @@ class Taken:
     @cached_property
     def plan(self) -> Plan:
         """The plan of it."""
-        changes = make_changes(self.desired, self.actual, NOW)
-        return make_plan(changes, self.desired, self.actual.listing, now=NOW)
+        return make_plan(judge(self.desired, self.actual, NOW))
 
     @property
     def errors(self) -> list[Diagnostic]:

@@ -34,8 +34,8 @@ from reconciler.model import (
     WranglerFile,
 )
 from reconciler.model.ownership import mark_name
-from reconciler.plan.diff import make_changes
-from reconciler.plan.plan import Plan, make_plan
+from reconciler.plan.assess import judge
+from reconciler.plan.plan import Plan, Selection, make_plan
 from reconciler.x509.certificates import Bundle, parse_stored
 from tests.support.pki import NOW, Authority, Issued, make_ca
 
@@ -188,10 +188,11 @@ def actual(
     return Actual(files=labelled, listing=listing, asked=asked or {}, sweep=sweep, live=live)
 
 
-def plan_of(wanted: Desired, there: Actual, *, now: datetime = NOW, **options: object) -> Plan:
+def plan_of(
+    wanted: Desired, there: Actual, *, now: datetime = NOW, only: tuple[str, ...] = (), **options: object
+) -> Plan:
     """The plan for a world."""
-    changes = make_changes(wanted, there, now)
-    return make_plan(changes, wanted, there.listing, now=now, **options)  # type: ignore[arg-type]
+    return make_plan(judge(wanted, there, now), Selection(only), **options)  # type: ignore[arg-type]
 
 
 def shown(plan: Plan) -> list[str]:

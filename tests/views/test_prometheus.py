@@ -51,7 +51,7 @@ def read(text: str) -> Series:
 def metrics(wanted: Desired, there: Actual, days: float = 0) -> Series:
     """The metrics of a world, so many days after NOW."""
     plan = plan_of(wanted, there, now=NOW + days * DAY)
-    return read(render_metrics(make_metrics(plan, wanted, there, "1.2.3")))
+    return read(render_metrics(make_metrics(plan, "1.2.3")))
 
 
 def of(name: str, series: Series) -> dict[str, float]:
@@ -208,7 +208,7 @@ def test_what_others_wrote_stays_inside_of_its_label() -> None:
     wanted = desired({"billing": 1}, declared=[certificate("billing", owner=HOSTILE)])
     there = actual()
     plan = plan_of(wanted, there)
-    text = render_metrics(make_metrics(plan, wanted, there, "1"))
+    text = render_metrics(make_metrics(plan, "1"))
     assert of("certificate_usable", read(text)) == {f"certificate=billing,owner={printable(HOSTILE)}": 1}
     assert all(re.match(r"# (HELP|TYPE) mtlsctl_|mtlsctl_", line) for line in text.splitlines())
     assert text.endswith("\n")
@@ -290,7 +290,7 @@ def written() -> Mapping[str, set[str]]:
     """Every metric that `status` writes, with its labels."""
     wanted = desired({"billing": 1}, [BILLING])
     there = actual([entry(1, 1, "@billing")], {"checkout": file({None: {"BILLING": uid(1)}})})
-    text = render_metrics(make_metrics(plan_of(wanted, there), wanted, there, "1"))
+    text = render_metrics(make_metrics(plan_of(wanted, there), "1"))
     return {
         family.name: {label for sample in family.samples for label in sample.labels}
         for family in text_string_to_metric_families(text)

@@ -250,8 +250,8 @@ def _adoption(
 ) -> Adoption:
     """What was done, with the plan of what stands there now: nothing in it shall come as a surprise."""
     planned = plan(replace(project, stores=reader), PlanRequest())
-    sweep = project.files.sweep(unreferenced(planned.desired, planned.actual))
-    orphans = find_orphans(planned.plan, planned.desired, planned.actual, sweep)
+    sweep = project.files.sweep(unreferenced(planned.plan))
+    orphans = find_orphans(planned.plan, sweep)
     told = (*findings, *planned.plan.diagnostics, *(orphan.finding for orphan in orphans.findings))
     return Adoption(
         file=project.name,

@@ -23,7 +23,7 @@ from reconciler.model import (
 )
 from reconciler.model.keys import KeyContext
 from reconciler.model.ports import PrivateKey, Sources
-from reconciler.plan.diff import take_stock
+from reconciler.plan.assess import judge
 from reconciler.plan.plan import match_names
 from reconciler.proof.levels import OFFLINE, CertificateProof, Level, LevelResult, Skip, Verification, skip
 from reconciler.proof.ports import Pair
@@ -134,11 +134,11 @@ class _Run:
         """The entries of the declared certificates; None where the store can't be asked."""
         try:
             reader = self.project.stores.open_reader(self.desired.declaration.store)
-            stock = take_stock(self.desired, observe(self.desired, dict(self.files), reader))
+            assessment = judge(self.desired, observe(self.desired, dict(self.files), reader), self.project.clock.now())
         except ReconcilerError as error:
             self.log(f"the store was not asked: {error.message}")
             return None
-        return {name: entry.id for name, entry in stock.current.items()} if stock else None
+        return {row.name: row.entry.id for row in assessment.certificates if row.entry is not None}
 
     def prove(self, name: CertificateName) -> CertificateProof:
         """All levels of one certificate."""

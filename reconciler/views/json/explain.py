@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Literal
 
 from reconciler.model import Action, Condition, Gate
-from reconciler.plan.inventory import Preference
+from reconciler.plan.inventory import Preference, Role
 from reconciler.plan.retire import Judged
+from reconciler.plan.wording import REQUIREMENTS
 from reconciler.records.base import DiagnosticPart, Document, Resolve, UtcTime, diagnostic_part
 from reconciler.reports.explain import Explanation, Subject
 from reconciler.reports.explain_bindings import BindingStory
 from reconciler.reports.explain_certificates import CertificateStory
-from reconciler.reports.explain_entries import REQUIREMENTS, EntryStory, Role
+from reconciler.reports.explain_entries import EntryStory
 
 
 class CertificateStoryPart(Document):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reconciler.findings.escape import printable
-from reconciler.plan.plan import Plan
+from reconciler.plan.plan import PlanFacts
 from reconciler.plan.quota import QuotaCount
 from reconciler.plan.renewals import Due
 from reconciler.views.text.style import Style
@@ -13,7 +13,7 @@ from reconciler.views.text.style import Style
 _MAX_LISTED = 20
 
 
-def due_lines(plan: Plan, style: Style) -> Iterator[str]:
+def due_lines(plan: PlanFacts, style: Style) -> Iterator[str]:
     """Nothing where nothing is due, but for a plan as of another moment: that was asked for this."""
     by_then = " by then" if plan.at else ""
     expired = [item for item in plan.due if item.has_expired(plan.made)]

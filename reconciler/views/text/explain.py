@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reconciler.findings.escape import printable
+from reconciler.plan.inventory import Role
 from reconciler.plan.retire import Judged
+from reconciler.plan.wording import REQUIREMENTS
 from reconciler.reports.explain import Explanation, Subject
 from reconciler.reports.explain_bindings import BindingStory
 from reconciler.reports.explain_certificates import CertificateStory
-from reconciler.reports.explain_entries import REQUIREMENTS, EntryStory, Role
+from reconciler.reports.explain_entries import EntryStory
 from reconciler.views.text.plan import SIGNS
 from reconciler.views.text.status import place_text, time_text
 from reconciler.views.text.style import Style

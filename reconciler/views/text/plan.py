@@ -22,7 +22,7 @@ from reconciler.model import (
 )
 from reconciler.model.calls import Calls
 from reconciler.model.words import environment_text
-from reconciler.plan.plan import Plan
+from reconciler.plan.plan import PlanFacts
 from reconciler.views.text.due import due_lines
 from reconciler.views.text.live import deploy_lines, live_lines
 from reconciler.views.text.style import Style
@@ -40,12 +40,12 @@ _AFTER_UPLOAD = "(known after the upload)"
 _MAX_LISTED = 20
 
 
-def render_plan(plan: Plan, style: Style) -> str:
+def render_plan(plan: PlanFacts, style: Style) -> str:
     """The whole plan without its findings, which `render_findings` shows."""
     return "\n".join(_lines(plan, style)) + "\n"
 
 
-def _lines(plan: Plan, style: Style) -> Iterator[str]:
+def _lines(plan: PlanFacts, style: Style) -> Iterator[str]:
     store = "the embedded store" if plan.store.kind is StoreKind.LOCAL else "the Cloudflare store"
     yield style.bold(f"Plan for the stack {printable(plan.stack)} on {store}")
     if plan.partial:
@@ -131,7 +131,7 @@ def _difference_lines(differences: tuple[Difference, ...]) -> Iterator[str]:
         yield f"            {attribute}: {before} -> {after}"
 
 
-def _unknown_lines(plan: Plan, style: Style) -> Iterator[str]:
+def _unknown_lines(plan: PlanFacts, style: Style) -> Iterator[str]:
     if not plan.unknown:
         return
     yield ""
@@ -143,7 +143,7 @@ def _unknown_lines(plan: Plan, style: Style) -> Iterator[str]:
         yield f"  ? {printable(subject)}: {printable(item.message)}"
 
 
-def _adopted_lines(plan: Plan, style: Style) -> Iterator[str]:
+def _adopted_lines(plan: PlanFacts, style: Style) -> Iterator[str]:
     """Entries under foreign names are worth a line; those under our own mark only a number."""
     foreign = [item for item in plan.adopted if not item.ours]
     if not foreign:
@@ -171,7 +171,7 @@ def waiting_lines(waiting: tuple[Waiting, ...], style: Style) -> Iterator[str]:
         yield f"  . and {len(waiting) - _MAX_LISTED} more; see --format json"
 
 
-def _summary_line(plan: Plan, style: Style) -> str:
+def _summary_line(plan: PlanFacts, style: Style) -> str:
     counts = ", ".join(f"{count} to {action}" for action, count in plan.summary.items() if count)
     if not counts and plan.unknown:
         counts = "No change that the files alone could tell"

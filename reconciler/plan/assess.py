@@ -1,0 +1,180 @@
+"""(Desired, Actual, now) -> Assessment: every rule of the reconciler, applied once in a run.
+
+Looks that cost something fit in: `judge` says with `needs` what has to be looked at next, and `see` judges again only
+what was unseen. `limit` turns what would be done into what waits or is held, and does nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import datetime
+from typing import TypeVar
+
+from reconciler.findings.diagnostics import Diagnostic
+from reconciler.model import (
+    Actual,
+    BindingChange,
+    Change,
+    Condition,
+    Deploy,
+    Desired,
+    Live,
+    Retire,
+    Sweep,
+    Upload,
+)
+from reconciler.plan.assessment import (
+    ASK_NOTHING,
+    Ask,
+    Assessment,
+    BindingRow,
+    CertificateRow,
+    EntryRow,
+    Held,
+    Looks,
+    Need,
+    Pending,
+    SiteRow,
+    Unseen,
+    Waits,
+)
+from reconciler.plan.bindings import hold, judge_bindings
+from reconciler.plan.certificates import judge_certificates
+from reconciler.plan.deploys import judge_sites
+from reconciler.plan.inventory import Roles, role_finder, take_inventory
+from reconciler.plan.quota import over_quota
+from reconciler.plan.retire import Scene, judge_entries, judge_leaving, leaving_of, make_scene
+
+
+def judge(
+    desired: Desired, actual: Actual, now: datetime, ask: Ask = ASK_NOTHING, findings: Iterable[Diagnostic] = ()
+) -> Assessment:
+    """Every row. With `actual.listing` None, offline, only what files can tell.
+
+    `findings`: what was found while `desired` and the files were read; errors of a certificate hold it.
+    """
+    inventory = None if actual.listing is None else take_inventory(desired, actual.listing, actual.files)
+    role_of = role_finder(desired, inventory) if inventory else None
+    roles: Roles = {entry.id: role_of(entry) for entry in inventory.entries.values()} if inventory and role_of else {}
+    read = tuple(findings)
+    certificates, of_certificates = judge_certificates(desired, inventory, now, read)
+    bindings = judge_bindings(desired, actual, inventory, roles, {row.name: row for row in certificates}, now)
+    held = {at: Held((problem,)) for at, problem in bindings.sites.items()}
+    sites, of_sites = judge_sites(desired, actual, inventory, bindings.rows, held, ask.deploy)
+    scene = make_scene(desired, actual, bindings.rows, now, ask)
+    return Assessment(
+        desired=desired,
+        actual=actual,
+        now=now,
+        ask=ask,
+        inventory=inventory,
+        certificates=certificates,
+        sites=sites,
+        bindings=bindings.rows,
+        previews=bindings.previews,
+        entries=judge_entries(inventory, roles, scene) if inventory else (),
+        found=(*read, *of_certificates, *bindings.findings),
+        found_live=of_sites,
+    )
+
+
+def scene_of(assessment: Assessment) -> Scene:
+    """What the conditions of retires look at."""
+    a = assessment
+    return make_scene(a.desired, a.actual, a.bindings, a.now, a.ask)
+
+
+def needs(assessment: Assessment) -> Looks:
+    """What has to be looked at before every entry that is to leave can be judged; nothing where all is seen."""
+    unseen = [(row, row.verdict) for row in assessment.entries if isinstance(row.verdict, Unseen)]
+    return Looks(
+        tree=tuple(row.entry.id for row, verdict in unseen if verdict.need is Need.TREE),
+        live=tuple(row.entry for row, verdict in unseen if verdict.need is Need.LIVE),
+    )
+
+
+def see(assessment: Assessment, *, sweep: Sweep | None = None, live: Live | None = None) -> Assessment:
+    """The same after a look through the tree, or at what is live: only what was unseen, and the sites, are judged
+    again."""
+    a = assessment
+    actual = replace(a.actual, sweep=sweep or a.actual.sweep, live=live or a.actual.live)
+    seen = replace(a, actual=actual)
+    if live is not None:
+        held = {row.at: row.verdict for row in a.sites if isinstance(row.verdict, Held)}
+        sites, found = judge_sites(a.desired, actual, a.inventory, a.bindings, held, a.ask.deploy)
+        seen = replace(seen, sites=sites, found_live=found)
+    scene = scene_of(seen)
+
+    def again(row: EntryRow) -> EntryRow:
+        is_unseen = isinstance(row.verdict, Unseen)
+        return replace(row, verdict=judge_leaving(leaving_of(row), scene)) if is_unseen else row
+
+    return replace(seen, entries=tuple(map(again, a.entries)))
+
+
+# --- limits ---------------------------------------------------------------------------------------------------------
+
+
+def settle(assessment: Assessment) -> Assessment:
+    """The same where nobody looks any further: what is still unseen of an entry keeps it (rule 5)."""
+
+    def keep(row: EntryRow) -> EntryRow:
+        if not isinstance(row.verdict, Unseen) or row.verdict.change is None:
+            return row
+        condition = Condition.UNCHECKED if row.verdict.need is Need.TREE else Condition.LIVE_UNCHECKED
+        return replace(row, verdict=Waits(row.verdict.change, condition))
+
+    return replace(assessment, entries=tuple(map(keep, assessment.entries)))
+
+
+def limit_uploads(assessment: Assessment, uploads: Iterable[Upload]) -> Assessment:
+    """Of these uploads those that do not fit into the account are held, with all that needs them."""
+    a = assessment
+    if a.actual.listing is None:
+        return a
+    over = over_quota(uploads, a.desired, a.actual.listing)
+    if not over:
+        return a
+
+    def by(change: Change) -> Diagnostic | None:
+        match change:
+            case Upload() | BindingChange():
+                return over.get(change.digest or "")
+            case Deploy():
+                found = (over.get(one.digest or "") for one in change.bindings if one.id is None)
+                return next((problem for problem in found if problem is not None), None)
+            case _:
+                return None
+
+    return replace(
+        a,
+        certificates=_held(a.certificates, by),
+        bindings=_held(a.bindings, by),
+        sites=_held(a.sites, by),
+        limits=(*a.limits, *over.values()),
+    )
+
+
+_Row = TypeVar("_Row", CertificateRow, BindingRow, SiteRow)
+
+
+def _held(rows: Iterable[_Row], by: Callable[[Change], Diagnostic | None]) -> tuple[_Row, ...]:
+    """The rows, those whose change is held by a finding among them."""
+    held: list[_Row] = []
+    for row in rows:
+        problem = by(row.verdict.change) if isinstance(row.verdict, Pending) else None
+        held.append(row if problem is None else replace(row, verdict=hold(row.verdict, problem)))
+    return tuple(held)
+
+
+def limit_retires(assessment: Assessment, waits: Callable[[Retire], Waits | None]) -> Assessment:
+    """Of the entries that could go, those for which `waits` says so wait."""
+
+    def keep(row: EntryRow) -> EntryRow:
+        if not isinstance(row.verdict, Pending) or not isinstance(row.verdict.change, Retire):
+            return row
+        found = waits(row.verdict.change)
+        return row if found is None else replace(row, verdict=found)
+
+    return replace(assessment, entries=tuple(map(keep, assessment.entries)))

@@ -1,0 +1,173 @@
+"""Which declared certificates are stored, which are to be uploaded, and which are held (rules 1, 2 and 9)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.model import CertificateName, Desired, Entry, Reason, Upload
+from reconciler.model.ownership import is_ours, mark_name, read_mark
+from reconciler.plan.assessment import CertificateRow, Held, Need, Pending, Unseen, UpToDate, Verdict
+from reconciler.plan.differences import certificate_differences
+from reconciler.plan.inventory import Inventory
+from reconciler.plan.renewals import due_of, find_always_due, find_due, find_going_back
+from reconciler.x509.preflight import check_dates, check_for_upload
+
+_MOST_NAMED = 5
+
+
+def judge_certificates(
+    desired: Desired, inventory: Inventory | None, now: datetime, unusable: Sequence[Diagnostic]
+) -> tuple[tuple[CertificateRow, ...], tuple[Diagnostic, ...]]:
+    """A row for each declared certificate, in the order of mtls.toml, and what was found on the way.
+
+    `inventory` None: offline. `unusable`: what was found in the certificate files, errors among it.
+    """
+    judge = _Judge(desired, inventory, now)
+    return judge.rows(unusable), tuple(judge.findings)
+
+
+class _Judge:
+    """Judges by content: certificates with one content share one entry, one upload, and what holds it."""
+
+    def __init__(self, desired: Desired, inventory: Inventory | None, now: datetime) -> None:
+        self.desired, self.inventory, self.now = desired, inventory, now
+        self.groups = _groups(desired)
+        self.same = {digest: _same_content_twice(desired, names) for digest, names in self.groups.items()}
+        self.findings: list[Diagnostic] = [one for found in self.same.values() for one in found]
+        if inventory is not None:
+            self.findings.extend(inventory.diagnostics)
+
+    def rows(self, unusable: Sequence[Diagnostic]) -> tuple[CertificateRow, ...]:
+        """Every row. Dates of what is stored are found after all uploads, and come after them."""
+        verdicts = {
+            name: verdict
+            for digest, names in self.groups.items()
+            for name, verdict in self._judge(digest, names).items()
+        }
+        self.findings.extend(_stored_dates(self.desired, self.inventory, self.now))
+        found = (find_always_due(self.desired, name) for name in sorted(self.desired.bundles))
+        self.findings.extend(one for one in found if one is not None)
+        return tuple(self._row(name, verdicts.get(name), unusable) for name in self.desired.declaration.certificates)
+
+    def _row(self, name: CertificateName, verdict: Verdict | None, unusable: Sequence[Diagnostic]) -> CertificateRow:
+        bundle = self.desired.bundles.get(name)
+        entry = self.inventory.current.get(name) if self.inventory else None
+        if verdict is None:
+            errors = tuple(one for one in unusable if one.certificate == name and one.is_error)
+            verdict = Held(errors) if errors else Unseen(Need.FILE)
+        return CertificateRow(
+            declared=self.desired.declaration.certificates[name],
+            bundle=bundle,
+            entry=entry,
+            ours=entry is not None and is_ours(read_mark(entry), self.desired.declaration),
+            due=due_of(self.desired, name) if bundle is not None else None,
+            shared_with=tuple(other for other in self.groups[bundle.digest] if other != name) if bundle else (),
+            verdict=verdict,
+        )
+
+    def _judge(self, digest: str, names: list[CertificateName]) -> Mapping[CertificateName, Verdict]:
+        """The verdict of each certificate with this content."""
+        inventory = self.inventory
+        same = self.same.get(digest, ())
+        if same:
+            return dict.fromkeys(names, Held(same))
+        if inventory is None:
+            return dict.fromkeys(names, Unseen(Need.STORE))
+        refused = inventory.refused
+        if any(name in inventory.current or name in refused for name in names):
+            return {name: Held((refused[name],)) if name in refused else UpToDate() for name in names}
+        found = [*_check_upload(self.desired, names, self.now), *_same_leaf(self.desired, inventory, names)]
+        older = find_going_back(self.desired, names, _previous(inventory, names))
+        self.findings.extend(found if older is None else [*found, older])
+        errors = tuple(one for one in found if one.is_error)
+        upload = _upload(self.desired, inventory, digest, names)
+        return dict.fromkeys(names, Held(errors, upload) if errors else Pending(upload))
+
+
+def _groups(desired: Desired) -> dict[str, list[CertificateName]]:
+    """Declared certificates by content: those with the same content share one entry."""
+    groups: dict[str, list[CertificateName]] = defaultdict(list)
+    for name in sorted(desired.bundles):
+        groups[desired.bundles[name].digest].append(name)
+    return groups
+
+
+def _same_content_twice(desired: Desired, names: Sequence[CertificateName]) -> tuple[Diagnostic, ...]:
+    """One content can't be a CA and a leaf: the store holds it once."""
+    if len({desired.declaration.certificates[name].ca for name in names}) == 1:
+        return ()
+    message = f"{_together(names)} have the same content, but not all of them say `ca = true`"
+    hint = "the store holds one content once; make them agree"
+    path = desired.declaration.path
+    return tuple(
+        Diagnostic(Severity.ERROR, "same-content", message, Pointer(path, ("certificates", name)), hint, name)
+        for name in names
+    )
+
+
+def _together(names: Sequence[CertificateName]) -> str:
+    more = len(names) - _MOST_NAMED
+    return " and ".join((*names[:_MOST_NAMED], f"{more:,} more") if more > 0 else names)
+
+
+def _check_upload(desired: Desired, names: list[CertificateName], now: datetime) -> list[Diagnostic]:
+    """The full checks, once a content; each finding is said of every certificate that shares it."""
+    first = desired.declaration.certificates[names[0]]
+    found = list(check_for_upload(desired.bundles[names[0]], ca=first.ca, path=first.path, now=now))
+    keys = [name for name in names if desired.declaration.certificates[name].key is not None]
+    if not first.ca and not keys:
+        message = f"{names[0]!r} is not in the store and has no `private_key`, so it can't be uploaded"
+        pointer = Pointer(desired.declaration.path, ("certificates", names[0]))
+        hint = 'add `private_key = { env = "NAME" }` or the path of a key file'
+        found.append(Diagnostic(Severity.ERROR, "key-missing", message, pointer, hint))
+    return [replace(problem, certificate=name) for problem in found for name in names]
+
+
+def _same_leaf(desired: Desired, inventory: Inventory, names: list[CertificateName]) -> list[Diagnostic]:
+    """A stored entry with this leaf and another chain: to the store it may be the same certificate."""
+    leaf = desired.bundles[names[0]].fingerprint
+    same = [entry for entry in inventory.entries.values() if entry.bundle and entry.bundle.fingerprint == leaf]
+    message = "the store has the leaf of {!r} already, with another chain, as {}"
+    hint = "the store may refuse it as stored already; give the chain that is stored, or a renewed certificate"
+    pointer = Pointer(desired.declaration.path, ("certificates", names[0], "certificate"))
+    return [
+        Diagnostic(Severity.WARNING, "same-leaf", message.format(names[0], entry.id), pointer, hint, names[0])
+        for entry in same
+    ]
+
+
+def _upload(desired: Desired, inventory: Inventory, digest: str, names: list[CertificateName]) -> Upload:
+    previous = _previous(inventory, names)
+    bundle = desired.bundles[names[0]]
+    old = previous.bundle if previous else None
+    return Upload(
+        certificate=names[0],
+        digest=digest,
+        name=mark_name(desired.declaration.stack, names[0], digest),
+        reasons=(Reason.CONTENT_CHANGED if previous else Reason.MISSING,),
+        differences=certificate_differences(old, bundle) if old else (),
+        shared_with=tuple(names[1:]),
+    )
+
+
+def _previous(inventory: Inventory, names: list[CertificateName]) -> Entry | None:
+    """The newest entry that these certificates leave behind."""
+    left = [leaving.entry for leaving in inventory.leaving if leaving.certificate in names]
+    timed = [(entry.uploaded_on, entry.id, entry) for entry in left if entry.uploaded_on is not None]
+    return max(timed)[2] if timed else (left[0] if left else None)
+
+
+def _stored_dates(desired: Desired, inventory: Inventory | None, now: datetime) -> Iterator[Diagnostic]:
+    """Dates of what is stored already (all that is declared, when offline), and renewals that are due."""
+    for name in sorted(desired.bundles):
+        if inventory is not None and name not in inventory.current:
+            continue
+        bundle, declared = desired.bundles[name], desired.declaration.certificates[name]
+        dates = check_dates(bundle, path=declared.path, now=now)
+        yield from (replace(problem, certificate=name) for problem in dates)
+        due = None if dates else find_due(desired, name, now)
+        yield from [due] if due is not None else []
