@@ -172,6 +172,6 @@ def _look(project: Project) -> Planned:
 
 def _worth(diagnostics: tuple[Diagnostic, ...]) -> tuple[Diagnostic, ...]:
     """Those that somebody should act on."""
-    from reconciler.findings.diagnostics import Severity
+    from reconciler.findings.codes import Severity
 
     return tuple(problem for problem in diagnostics if problem.severity is not Severity.INFO)

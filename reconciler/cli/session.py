@@ -204,7 +204,7 @@ class Session:
 
     def report(self, error: ReconcilerError) -> None:
         """An error that stopped the run: blocks on stderr, and the document on stdout where JSON was asked for."""
-        from reconciler.findings.errors import ExitCode
+        from reconciler.findings.exits import ExitCode
 
         diagnostics = error.diagnostics()
         say(self.findings(diagnostics, self.style(sys.stderr)), err=True)

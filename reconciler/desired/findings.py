@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from reconciler.desired.codes import Code
 from reconciler.desired.rules import KEY_IN_FILE, KEY_IN_FILE_HINT, NAME_PATTERN
 from reconciler.desired.wording import Keys, holds_private_key, named
-from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity, shorten
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer, shorten
 
 Raw = Mapping[str, object]
 """A table of the file as TOML gives it."""

@@ -14,7 +14,8 @@ from reconciler.desired.reading import read_document
 from reconciler.desired.relations import add_relations
 from reconciler.desired.rules import VERSION
 from reconciler.desired.shapes import Document
-from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import InputError
 from reconciler.model import Declaration
 from reconciler.model.keys import KeySourceKind

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
-
-class Severity(StrEnum):
-    """How much a finding matters: only errors change the exit code."""
-
-    ERROR = "error"
-    WARNING = "warning"
-    INFO = "info"
+from reconciler.findings.codes import Severity
 
 
 @dataclass(frozen=True, slots=True)

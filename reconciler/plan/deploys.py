@@ -9,7 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import (
     Action,
     Actual,

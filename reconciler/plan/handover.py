@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import CertificateName, Declaration, Entry, EntryId
 from reconciler.model.identifiers import IdKind, kind_of_id
 from reconciler.model.ownership import CUSTOM, is_other_stacks, is_ours, read_mark

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import assert_never
 
 from reconciler.findings.diagnostics import Diagnostic
-from reconciler.findings.errors import ExitCode, strongest
+from reconciler.findings.exits import ExitCode, strongest
 from reconciler.model import (
     Action,
     Adopted,

@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import CA_LIMIT, BindingChange, Desired, Listing, Retire, Upload
 from reconciler.model.ownership import CUSTOM
 from reconciler.plan.renewals import Due, count_renewals

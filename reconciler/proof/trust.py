@@ -8,7 +8,8 @@ from datetime import datetime
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
-from reconciler.findings.diagnostics import Diagnostic, Place, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import InputError
 from reconciler.x509.certificates import Bundle, issuer_text, quiet, rfc3339, subject_text
 from reconciler.x509.chains import is_self_issued, make_chain

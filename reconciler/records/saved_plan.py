@@ -6,7 +6,8 @@ from typing import cast, get_args
 
 from pydantic import ValidationError
 
-from reconciler.findings.diagnostics import Diagnostic, Place, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import InputError, StalePlanError
 from reconciler.model import (
     Action,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import InputError, UsageError
 from reconciler.findings.suggest import suggest
 from reconciler.model import CertificateName, Desired, Entry

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from reconciler.findings.diagnostics import Severity
+from reconciler.findings.codes import Severity
 from reconciler.model import Action, Actual, ByCertificate, CertificateName, Condition, Desired, Entry, EntryId
 from reconciler.plan.diff import take_stock
 from reconciler.plan.plan import Plan

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
 
-from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import (
     ByCertificate,
     ById,

@@ -6,7 +6,8 @@ from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass, field, replace
 from posixpath import basename, dirname, join, normpath
 
-from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import FileError, InputError, ReconcilerError
 from reconciler.model import Built, Declaration, DeclaredWorker, EnvironmentName, WorkerLabel, WranglerFile
 from reconciler.model.ports import FileReader

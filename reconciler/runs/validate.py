@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from reconciler import keys
-from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import KeySourceError, ReconcilerError
 from reconciler.model import Actual, Declaration, DeclaredCertificate, Desired
 from reconciler.model.keys import KeyContext

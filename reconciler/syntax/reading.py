@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from enum import Enum
 
-from reconciler.findings.diagnostics import Diagnostic, Place, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import InputError
 from reconciler.syntax.text import line_and_column, split_bom
 

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import FileError
 from reconciler.model import Change
 from reconciler.model.ports import Clock

@@ -6,7 +6,8 @@ import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from reconciler.findings.diagnostics import Diagnostic, Place, Pointer, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.model import Entry, EnvironmentName, Listing, WranglerFile
 from reconciler.model.ownership import CUSTOM
 from reconciler.model.words import environment_text

@@ -10,7 +10,8 @@ from functools import cached_property
 
 from reconciler.desired.refused import accepts
 from reconciler.desired.rules import check_certificate_path
-from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import ByCertificate, ById, CertificateName, Entry, EntryId
 from reconciler.model.ownership import is_other_stacks, is_ours, read_mark
 from reconciler.takeover import findings as say

@@ -10,7 +10,8 @@ from functools import cached_property
 
 from reconciler.desired.refused import accepts
 from reconciler.desired.rules import check_environment_name
-from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import (
     DeclaredWorker,
     Desired,

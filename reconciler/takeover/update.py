@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 import tomli
 
-from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import ByCertificate, CertificateName, Declaration, EnvironmentName, WorkerLabel
 from reconciler.model.words import environment_text
 from reconciler.plan.binding_findings import bindings_table

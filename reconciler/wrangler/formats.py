@@ -10,7 +10,8 @@ from importlib import import_module
 from pathlib import PurePosixPath
 from typing import Protocol, cast
 
-from reconciler.findings.diagnostics import Diagnostic, Place, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import InputError
 from reconciler.model import EnvironmentName
 from reconciler.syntax.reading import UnreadableError

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from reconciler.findings.diagnostics import Diagnostic, Place, Pointer, Severity, shorten
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic, Place, Pointer, shorten
 from reconciler.findings.errors import InputError
 from reconciler.model import EnvironmentName, FoundBinding, WranglerEnvironment, WranglerFile
 from reconciler.wrangler.formats import load

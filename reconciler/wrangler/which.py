@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from posixpath import basename, dirname, join, normpath
 
-from reconciler.findings.diagnostics import Diagnostic, Place, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic, Place
 
 NAMES = ("wrangler.json", "wrangler.jsonc", "wrangler.toml")
 """In the order of wrangler's search: each name in every folder up to the root before the next name (wrangler 4.164)."""

@@ -10,7 +10,8 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from reconciler.findings.diagnostics import Diagnostic, Place, Severity, shorten
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic, Place, shorten
 from reconciler.findings.errors import CertificateError
 from reconciler.x509.certificates import MALFORMED, Bundle, quiet
 from reconciler.x509.pem import (

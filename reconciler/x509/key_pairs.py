@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from reconciler.findings.diagnostics import Diagnostic, Place, Pointer, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.errors import CertificateError
 from reconciler.x509.certificates import Bundle, key_kind, public_key_of, subject_text
 from reconciler.x509.key_types import NEW_KEY_HINT, refused_key

@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import PublicKeyAlgorithmOID
 from cryptography.x509.oid import SignatureAlgorithmOID as Signature
 
-from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.x509.certificates import key_kind, public_key_of
 from reconciler.x509.chains import Chain, is_self_issued, weak_hash
 

@@ -12,7 +12,8 @@ from datetime import datetime
 
 from cryptography import x509
 
-from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.x509.certificates import Bundle, quiet, rfc3339, serial_of
 from reconciler.x509.chains import Chain, duplicates, make_chain, order, signatures, weak_links
 from reconciler.x509.extensions import (

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from reconciler.desired import Code, parse_declaration
-from reconciler.findings.diagnostics import Severity
+from reconciler.findings.codes import Severity
 from reconciler.model import (
     BindingName,
     ByCertificate,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from reconciler.desired import Code, parse_declaration
-from reconciler.findings.diagnostics import MAX_FINDINGS, Diagnostic, Place, Pointer, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import MAX_FINDINGS, Diagnostic, Place, Pointer
 from reconciler.findings.errors import InputError
 from reconciler.syntax.places import resolve
 from tests.support.desired_files import BAD, CERTIFICATE, HEAD, KINDS, WORKER, BadFile, problems

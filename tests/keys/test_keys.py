@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from pydantic import BaseModel, ValidationError
 
-from reconciler.findings.diagnostics import Diagnostic, Place, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import CertificateError, FileError, KeySourceError
 from reconciler.keys import KINDS, SOURCES, open_sources
 from reconciler.model import KeyReference

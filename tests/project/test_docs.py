@@ -20,7 +20,7 @@ import reconciler.runs.doctor.files
 from reconciler.cli.root import app
 from reconciler.desired import shapes
 from reconciler.desired.codes import Code
-from reconciler.findings.errors import ExitCode
+from reconciler.findings.exits import ExitCode
 from reconciler.model import Action, Condition, Reason
 from reconciler.views.json.schemas import all_schemas
 from tests.support.paths import REPOSITORY

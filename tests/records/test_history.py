@@ -12,7 +12,8 @@ import pytest
 import typer
 
 from reconciler.cli import history as cli
-from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import Action, BindingChange, BindingName, CertificateName, Change, Reason, Upload, WorkerLabel
 from reconciler.plan.outcome import Status, Step
 from reconciler.records.history import HistoryDocument, RunEnd, history_document

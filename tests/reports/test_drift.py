@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 
 from reconciler.emulator.server import running
 from reconciler.emulator.state import ACCOUNT_ID, new_state
-from reconciler.findings.diagnostics import Diagnostic, Severity
-from reconciler.findings.errors import ExitCode
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic
+from reconciler.findings.exits import ExitCode
 from reconciler.model import BindingChange, DeclaredWorker, Entry, EnvironmentName, Retire, Upload
 from reconciler.plan.diff import find_sweep_ids
 from reconciler.plan.plan import Plan

@@ -15,7 +15,8 @@ from reconciler.emulator.access import Permission, Token
 from reconciler.emulator.routes import PREFIX
 from reconciler.emulator.server import running
 from reconciler.emulator.state import ACCOUNT_ID, State
-from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import FileError
 from reconciler.model.errors import StoreError
 from reconciler.runs.doctor.checks import MACHINE_CHECKS, run_check

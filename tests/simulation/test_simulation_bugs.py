@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from reconciler.apply import bindings, retires, uploads
-from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import KeySourceError
 from reconciler.keys.env import EnvironmentKeySource
 from reconciler.model import Condition, EntryId, Sweep

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.apply import World, apply_plan
-from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import FileError
 from reconciler.model import (
     Action,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.plan.binding_findings import Site
 from reconciler.workerd.config import Identity, Variable
 from reconciler.workerd.form import BuiltBinding, BuiltWorker

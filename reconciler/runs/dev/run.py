@@ -11,7 +11,8 @@ from posixpath import dirname, join
 from typing import NoReturn, Protocol
 
 from reconciler import keys
-from reconciler.findings.diagnostics import Diagnostic, Place, Pointer, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.errors import InputError, UsageError
 from reconciler.findings.suggest import suggest
 from reconciler.model import (

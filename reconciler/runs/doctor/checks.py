@@ -16,7 +16,8 @@ from importlib import metadata
 from pathlib import Path
 
 from reconciler import keys
-from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import ReconcilerError
 from reconciler.model import Declaration, StoreKind
 from reconciler.runs.doctor.account import check_account

@@ -14,7 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from reconciler import keys
-from reconciler.findings.diagnostics import Diagnostic, Place, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import KeySourceError, ReconcilerError
 from reconciler.model import Declaration, StoreKind
 from reconciler.model.keys import KeyContext

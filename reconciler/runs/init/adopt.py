@@ -9,7 +9,8 @@ from pathlib import Path
 
 from reconciler import keys
 from reconciler.desired.parse import parse_declaration
-from reconciler.findings.diagnostics import Diagnostic, Place, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import FileError
 from reconciler.model import Declaration, Desired, Entry, EntryId, Listing, StoreSettings, WorkerLabel, WranglerFile
 from reconciler.model.identifiers import is_askable

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from posixpath import basename, dirname, join, normpath
 
-from reconciler.findings.diagnostics import Diagnostic, Place, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import FileError, InputError, ReconcilerError, UsageError
 from reconciler.model import Declaration, DeclaredWorker, WorkerLabel, WranglerFile
 from reconciler.runs.configs import load_configs

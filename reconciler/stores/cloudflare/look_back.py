@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
-from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import Entry, EntryId, Listing
 from reconciler.model.errors import StoreError
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model.errors import StoreError, StoreRefused
 from reconciler.stores.cloudflare.access import TOKEN, Access
 from reconciler.stores.cloudflare.client import Call, Client
