@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping
 from dataclasses import dataclass, field, replace
 from posixpath import basename, dirname, join, normpath
 
@@ -111,7 +111,7 @@ def load_configs(
         try:
             file = finder.find(worker)
         except ReconcilerError as error:
-            finder.problems.extend(_at_declaration(declaration, label, found) for found in error.diagnostics())
+            finder.problems.extend(_at_declaration(declaration, label, error))
         else:
             if file is not None:
                 loaded[label] = file
@@ -121,11 +121,12 @@ def load_configs(
     return loaded, problems
 
 
-def _at_declaration(declaration: Declaration, label: WorkerLabel, problem: Diagnostic) -> Diagnostic:
-    """A problem without a line, such as a missing file, is shown where mtls.toml names the file."""
-    if not problem.code.startswith("file"):
-        return problem
-    return replace(problem, where=Pointer(declaration.path, ("workers", label, "config")))
+def _at_declaration(declaration: Declaration, label: WorkerLabel, error: ReconcilerError) -> Iterable[Diagnostic]:
+    """The findings of an error; those without a line, such as a missing file, where mtls.toml names the file."""
+    if not isinstance(error, FileError):
+        return error.diagnostics()
+    where = Pointer(declaration.path, ("workers", label, "config"))
+    return [replace(problem, where=where) for problem in error.diagnostics()]
 
 
 def _declared_twice(declaration: Declaration, files: dict[WorkerLabel, WranglerFile]) -> Iterator[Diagnostic]:

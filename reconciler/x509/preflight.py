@@ -109,18 +109,20 @@ def _ca_dates(chain: Chain, now: datetime) -> Iterator[Diagnostic]:
 def _dates(chain: Chain, indexes: Iterable[int], now: datetime, severity: Severity, hint: str) -> Iterator[Diagnostic]:
     for index in indexes:
         certificate = chain.bundle.certificates[index]
-        word = "intermediate" if index in chain.issuers else "certificate"
+        is_intermediate = index in chain.issuers
         begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         if begin > end:
             message = f"{chain.describe(index)} ends before it begins, so it is never valid"
             yield chain.finding(severity, "dates-reversed", message, index, "let the CA issue it anew")
         elif now > end:
             message = f"{chain.describe(index)} has EXPIRED: it ended on {rfc3339(end)}, {(now - end).days} days ago"
-            yield chain.finding(severity, f"{word}-expired", message, index, hint)
+            code = "intermediate-expired" if is_intermediate else "certificate-expired"
+            yield chain.finding(severity, code, message, index, hint)
         elif now < begin:
             message = f"{chain.describe(index)} is not valid before {rfc3339(begin)}"
             soon = "origins refuse it until then; is the clock of this machine right?"
-            yield chain.finding(Severity.WARNING, f"{word}-not-yet-valid", message, index, soon)
+            code = "intermediate-not-yet-valid" if is_intermediate else "certificate-not-yet-valid"
+            yield chain.finding(Severity.WARNING, code, message, index, soon)
 
 
 def _said_by_library(chain: Chain, said: Sequence[warnings.WarningMessage]) -> Iterator[Diagnostic]:

@@ -394,7 +394,7 @@ def test_a_worker_whose_config_is_a_folder_is_looked_at_too(project: Project) ->
     [
         (StoreError("no", code="store-damaged"), "store-damaged", Severity.ERROR),
         (FileError("no"), "file", Severity.ERROR),
-        (PermissionError(13, "the canary"), "thing-unreadable", Severity.WARNING),
+        (PermissionError(13, "the canary"), "keys-unreadable", Severity.WARNING),
         (RuntimeError("the canary"), "check-failed", Severity.ERROR),
     ],
     ids=["a store error", "a file error", "an error of the system", "a bug"],
@@ -405,7 +405,7 @@ def test_a_check_that_fails_is_a_finding(error: Exception, code: str, severity: 
     def check() -> tuple[Diagnostic, ...]:
         raise error
 
-    (found,) = run_check("thing", check)
+    (found,) = run_check("thing", "keys-unreadable", check)
     assert (found.code, found.severity) == (code, severity)
     assert "canary" not in found.message
 
@@ -422,7 +422,7 @@ def test_one_failing_check_hides_no_other(project: Project, monkeypatch: pytest.
 
 def test_checks_have_names_of_their_own() -> None:
     """A finding says which check it came from."""
-    names = [name for name, _ in (*MACHINE_CHECKS, *CHECKS)]
+    names = [name for name, _, _ in (*MACHINE_CHECKS, *CHECKS)]
     assert len(names) == len(set(names))
 
 

@@ -14,6 +14,8 @@ from reconciler.runs.configs import load_configs
 from reconciler.runs.project import Project
 from reconciler.stores.surroundings import Surroundings
 
+_TOKEN_CODES = frozenset({"token-missing", "token-white-space", "token-malformed", "token-is-key"})
+
 
 def check_account(project: Project, declaration: Declaration | None) -> Iterator[Diagnostic]:
     """Nothing where the store is embedded, or where the token, which has a check of its own, can be none.
@@ -26,7 +28,7 @@ def check_account(project: Project, declaration: Declaration | None) -> Iterator
     try:
         connection = stores.connect(declaration.store, root=project.folder, clock=project.clock, around=around)
     except StoreError as error:
-        if not error.code.startswith("token-"):
+        if error.code not in _TOKEN_CODES:
             yield Diagnostic(Severity.WARNING, error.code, error.message, None, error.hint)
         return
     cas = any(certificate.ca for certificate in declaration.certificates.values())

@@ -60,20 +60,20 @@ def examine(
         found.extend(warnings)
     except ReconcilerError as error:
         found.extend(error.diagnostics() if project or file_named else _no_project(error))
-    for name, check in _checks(project, declaration, environ, offline=offline):
-        found.extend(run_check(name, check))
+    for name, unreadable, check in _checks(project, declaration, environ, offline=offline):
+        found.extend(run_check(name, unreadable, check))
     return tuple(dict.fromkeys(found))
 
 
-def run_check(name: str, check: Callable[[], Iterable[Diagnostic]]) -> tuple[Diagnostic, ...]:
-    """The findings of one check; whatever goes wrong in it is one too."""
+def run_check(name: str, unreadable: str, check: Callable[[], Iterable[Diagnostic]]) -> tuple[Diagnostic, ...]:
+    """The findings of one check; whatever goes wrong in it is one too, `unreadable` where the system refuses."""
     try:
         return tuple(check())
     except ReconcilerError as error:
         return error.diagnostics()
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else "it can't be looked at"
-        return (cure(f"{name}-unreadable", f"{name} could not be checked: {reason}", "look at its permissions"),)
+        return (cure(unreadable, f"{name} could not be checked: {reason}", "look at its permissions"),)
     except Exception as error:  # noqa: BLE001 - the other checks go on; the message may quote a secret, the type can't
         message = f"{name} could not be checked: mtlsctl met something unexpected ({type(error).__name__})"
         return (Diagnostic(Severity.ERROR, "check-failed", message, None, "please report this as a bug of mtlsctl"),)
@@ -86,15 +86,15 @@ def _no_project(error: ReconcilerError) -> Iterator[Diagnostic]:
 
 def _checks(
     project: Project | None, declaration: Declaration | None, environ: Variables, *, offline: bool
-) -> Iterator[tuple[str, Callable[[], Iterable[Diagnostic]]]]:
-    for name, machine_check in MACHINE_CHECKS:
-        yield name, partial(machine_check, environ, declaration)
+) -> Iterator[tuple[str, str, Callable[[], Iterable[Diagnostic]]]]:
+    for name, unreadable, machine_check in MACHINE_CHECKS:
+        yield name, unreadable, partial(machine_check, environ, declaration)
     if project is not None:
-        yield "desired-state", partial(_desired_state, project)
-        for name, checkout_check in CHECKOUT_CHECKS:
-            yield name, partial(checkout_check, project, declaration)
+        yield "desired-state", "desired-state-unreadable", partial(_desired_state, project)
+        for name, unreadable, checkout_check in CHECKOUT_CHECKS:
+            yield name, unreadable, partial(checkout_check, project, declaration)
         if not offline:
-            yield "account", partial(check_account, project, declaration)
+            yield "account", "account-unreadable", partial(check_account, project, declaration)
 
 
 # --- the machine ----------------------------------------------------------------------------------------------------
@@ -205,10 +205,11 @@ def _desired_state(project: Project) -> Iterator[Diagnostic]:
     yield well("desired-state", f"{project.folder / project.name}, {where}")
 
 
-MACHINE_CHECKS: tuple[tuple[str, Callable[[Variables, Declaration | None], Iterable[Diagnostic]]], ...] = (
-    ("python", _python),
-    ("packages", _packages),
-    ("token", _token),
-    ("global-key", _global_key),
-    ("key-folders", _key_folders),
+MACHINE_CHECKS: tuple[tuple[str, str, Callable[[Variables, Declaration | None], Iterable[Diagnostic]]], ...] = (
+    ("python", "python-unreadable", _python),
+    ("packages", "packages-unreadable", _packages),
+    ("token", "token-unreadable", _token),
+    ("global-key", "global-key-unreadable", _global_key),
+    ("key-folders", "key-folders-unreadable", _key_folders),
 )
+"""Name, the code where the system refuses the check, and the check."""

@@ -33,9 +33,9 @@ _IGNORE_FILE = ".gitignore"
 _TIMEOUT_S = 2.0
 
 
-def well(name: str, message: str) -> Diagnostic:
+def well(code: str, message: str) -> Diagnostic:
     """What a check found to be in order."""
-    return Diagnostic(Severity.INFO, name, message)
+    return Diagnostic(Severity.INFO, code, message)
 
 
 def cure(code: str, message: str, hint: str, *, place: str | None = None) -> Diagnostic:
@@ -184,11 +184,12 @@ def _named(project: Project, path: Path) -> str:
     return (Path(relative) / path.name).as_posix() if path != project.folder else "."
 
 
-CHECKS: tuple[tuple[str, Callable[[Project, Declaration | None], Iterable[Diagnostic]]], ...] = (
-    ("writable", _writable),
-    ("permissions", _permissions),
-    ("git", _ignored),
-    ("store", _database),
-    ("keys", _keys),
-    ("leftovers", _leftovers),
+CHECKS: tuple[tuple[str, str, Callable[[Project, Declaration | None], Iterable[Diagnostic]]], ...] = (
+    ("writable", "writable-unreadable", _writable),
+    ("permissions", "permissions-unreadable", _permissions),
+    ("git", "git-unreadable", _ignored),
+    ("store", "store-unreadable", _database),
+    ("keys", "keys-unreadable", _keys),
+    ("leftovers", "leftovers-unreadable", _leftovers),
 )
+"""Name, the code where the system refuses the check, and the check."""
