@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from reconciler.findings.codes import Severity
+from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.exits import ExitCode
 
@@ -16,10 +16,11 @@ from reconciler.findings.exits import ExitCode
 class ReconcilerError(Exception):
     """Something a user can act on: `message` says what happened, `hint` what to do.
 
-    `code` is a stable word for JSON; `exit_code` is what the process ends with when this stops it.
+    `code` is that of the class where no finer one is given; `exit_code` is what the process ends with when this stops
+    it.
     """
 
-    code = "error"
+    code: Code
     exit_code = ExitCode.FAILED
 
     def __init__(
@@ -28,7 +29,7 @@ class ReconcilerError(Exception):
         *,
         hint: str | None = None,
         where: Pointer | Place | None = None,
-        code: str | None = None,
+        code: Code | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -43,9 +44,7 @@ class ReconcilerError(Exception):
 
 
 class InputError(ReconcilerError):
-    """A file says something that cannot be worked with; holds every problem found, not only the first."""
-
-    code = "invalid-input"
+    """A file says something that cannot be worked with; holds every problem found, and has the code of the first."""
 
     def __init__(self, problems: Iterable[Diagnostic]) -> None:
         self.problems = tuple(problems)
@@ -60,68 +59,66 @@ class InputError(ReconcilerError):
 class UsageError(ReconcilerError):
     """The command line asks for something that does not exist or does not fit."""
 
-    code = "usage"
+    code = Code.USAGE
     exit_code = ExitCode.USAGE
 
 
 class StalePlanError(ReconcilerError):
     """What was approved is not what is found now."""
 
-    code = "stale-plan"
+    code = Code.STALE_PLAN
     exit_code = ExitCode.STALE_PLAN
 
 
 class GuardError(ReconcilerError):
     """A guard rail stands in the way of everything that was asked for."""
 
-    code = "blocked"
+    code = Code.BLOCKED
     exit_code = ExitCode.BLOCKED
 
 
 class DeclinedError(ReconcilerError):
     """A person answered no."""
 
-    code = "declined"
+    code = Code.DECLINED
 
 
 class FileError(ReconcilerError):
     """A file could not be read or written, or lies where it must not."""
 
-    code = "file"
+    code = Code.FILE
 
 
 class FileChangedError(FileError):
     """A file is not what it was when the run looked at it."""
 
-    code = "file-changed"
+    code = Code.FILE_CHANGED
 
 
 class DeployError(ReconcilerError):
     """A Worker could not be put into service."""
 
-    code = "deploy"
+    code = Code.DEPLOY
 
 
 class LockedError(ReconcilerError):
     """Another run holds the lock of this checkout."""
 
-    code = "locked"
+    code = Code.LOCKED
     exit_code = ExitCode.LOCKED
 
 
 class EditRefused(ReconcilerError):
     """A wrangler file can't be changed without touching what is not ours; the hint has the lines to paste."""
 
-    code = "edit-refused"
+    code = Code.EDIT_REFUSED
 
 
 class KeySourceError(ReconcilerError):
     """A private key could not be had from where mtls.toml says it is."""
 
-    code = "key-unavailable"
+    code = Code.KEY_UNAVAILABLE
 
 
 class CertificateError(InputError):
     """A certificate or key file can't be used; one diagnostic for each problem."""
-
-    code = "bad-certificate"

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from reconciler.findings.codes import Severity
+from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import (
     Actual,
@@ -152,7 +152,7 @@ def _same_content_twice(desired: Desired) -> list[Diagnostic]:
                 message = f"{_together(names)} have the same content, but not all of them say `ca = true`"
                 pointer = Pointer(desired.declaration.path, ("certificates", name))
                 hint = "the store holds one content once; make them agree"
-                found.append(Diagnostic(Severity.ERROR, "same-content", message, pointer, hint, name))
+                found.append(Diagnostic(Severity.ERROR, Code.SAME_CONTENT, message, pointer, hint, name))
     return found
 
 
@@ -186,7 +186,7 @@ def _check_upload(desired: Desired, names: list[CertificateName], now: datetime)
         message = f"{names[0]!r} is not in the store and has no `private_key`, so it can't be uploaded"
         pointer = Pointer(desired.declaration.path, ("certificates", names[0]))
         hint = 'add `private_key = { env = "NAME" }` or the path of a key file'
-        found.append(Diagnostic(Severity.ERROR, "key-missing", message, pointer, hint))
+        found.append(Diagnostic(Severity.ERROR, Code.KEY_MISSING, message, pointer, hint))
     return [replace(problem, certificate=name) for problem in found for name in names]
 
 
@@ -198,7 +198,7 @@ def _same_leaf(desired: Desired, inventory: Inventory, names: list[CertificateNa
     hint = "the store may refuse it as stored already; give the chain that is stored, or a renewed certificate"
     pointer = Pointer(desired.declaration.path, ("certificates", names[0], "certificate"))
     return [
-        Diagnostic(Severity.WARNING, "same-leaf", message.format(names[0], entry.id), pointer, hint, names[0])
+        Diagnostic(Severity.WARNING, Code.SAME_LEAF, message.format(names[0], entry.id), pointer, hint, names[0])
         for entry in same
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from reconciler.findings.codes import Severity
+from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import Actual, BindingName, Desired, EntryId
 from reconciler.model.words import environment_text
@@ -79,4 +79,4 @@ def _finding(row: LiveBinding, state: State, built: str | None) -> DriftFinding:
 def _unread(row: LiveBinding) -> Diagnostic:
     message = f"what serves of {row.config} ({environment_text(row.environment)}) is not known: {row.detail}"
     where = Pointer(row.config, () if row.environment is None else ("env", row.environment))
-    return Diagnostic(Severity.ERROR, "live-unread", message, where)
+    return Diagnostic(Severity.ERROR, Code.LIVE_UNREAD, message, where)

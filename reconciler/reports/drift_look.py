@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import (
     Actual,
@@ -71,7 +72,7 @@ class _Look:
 
     def _is_told(self, problem: Diagnostic) -> bool:
         """Whether a finding of drift tells the same, so that it needs not be said twice."""
-        if problem.code == "newer-entry":
+        if problem.code == Code.NEWER_ENTRY:
             return True
         out_of_sync = problem.certificate is not None and CertificateName(problem.certificate) in self.out_of_sync
         return out_of_sync or problem.where in self.told

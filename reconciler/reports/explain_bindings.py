@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import (
     Action,
@@ -132,7 +133,7 @@ class _Teller:
                     yield problem
             elif isinstance(where, Pointer):
                 at_spot = replace(where, at_key=False) in spots
-                if at_spot or (where.path == config and problem.code == "account-id-in-file"):
+                if at_spot or (where.path == config and problem.code == Code.ACCOUNT_ID_IN_FILE):
                     yield problem
 
     def _sharing(self, binding: DeclaredBinding) -> frozenset[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
 
-from reconciler.findings.codes import Severity
+from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import (
     ByCertificate,
@@ -61,7 +61,7 @@ def missing(use: Use, *, asked: bool, entries: Sequence[Entry], names: Mapping[E
     name = names.get(meant.id) if meant is not None else None
     hint = near + _line_for(use, f'"{name}"' if name else f'{{ id = "{meant.id}" }}' if meant else None)
     message = f"{use.text} has {text}, {why}"
-    finding = Diagnostic(Severity.WARNING, "entry-missing", message, use.pointer, hint)
+    finding = Diagnostic(Severity.WARNING, Code.ENTRY_MISSING, message, use.pointer, hint)
     return Orphan(finding, spots=(_spot(use),))
 
 
@@ -78,14 +78,14 @@ def placeholder(use: Use, declared: Container[str]) -> Orphan:
     message = f"{use.text} has the placeholder {use.found.certificate_id!r}"
     name = use.found.binding.lower().replace("_", "-")
     hint = _line_for(use, f'"{name}"' if name in declared else None)
-    finding = Diagnostic(Severity.WARNING, "placeholder-left", message, use.pointer, hint)
+    finding = Diagnostic(Severity.WARNING, Code.PLACEHOLDER_LEFT, message, use.pointer, hint)
     return Orphan(finding, spots=(_spot(use),))
 
 
 def is_ca(use: Use, entry: Entry) -> Orphan:
     """The id of an entry that no Worker can present."""
     message = f"{use.text} has {_told(entry)}, which is a CA; a Worker can't present one"
-    finding = Diagnostic(Severity.WARNING, "entry-is-ca", message, use.pointer, _line_for(use, None))
+    finding = Diagnostic(Severity.WARNING, Code.ENTRY_IS_CA, message, use.pointer, _line_for(use, None))
     return Orphan(finding, (entry.id,), (_spot(use),))
 
 
@@ -93,7 +93,7 @@ def of_other_store(use: Use) -> Orphan:
     """The embedded store can't know the ids of an account."""
     message = f"{use.text} has {use.found.certificate_id}, the id of a real account, and the store is the embedded one"
     hint = 'set `kind = "cloudflare"` in `[store]`; the embedded store changes nothing in such a file'
-    finding = Diagnostic(Severity.WARNING, "id-of-other-store", message, use.pointer, hint)
+    finding = Diagnostic(Severity.WARNING, Code.ID_OF_OTHER_STORE, message, use.pointer, hint)
     return Orphan(finding, spots=(_spot(use),))
 
 
@@ -120,7 +120,7 @@ def expired(
     renew = f"replace {declared.path} by a renewed certificate, then run `mtlsctl apply`" if declared else None
     mend = renew or f"renew it where it is managed; {_take_over(entry)}"
     message = f"{_told(entry)} expired on {ended:%Y-%m-%d %H:%M} UTC, and {_places(uses)} still {_present(uses)} it"
-    finding = Diagnostic(Severity.WARNING, "entry-expired", message, uses[0].pointer, mend, name)
+    finding = Diagnostic(Severity.WARNING, Code.ENTRY_EXPIRED, message, uses[0].pointer, mend, name)
     return Orphan(finding, (entry.id,), tuple(map(_spot, uses)))
 
 
@@ -140,7 +140,7 @@ def foreign(
     else:
         message = f"{_told(entry)} is not ours, and {places}"
         hint = _mend_use(entry, uses)
-    finding = Diagnostic(Severity.INFO, "entry-foreign", message, pointer, hint, name)
+    finding = Diagnostic(Severity.INFO, Code.ENTRY_FOREIGN, message, pointer, hint, name)
     return Orphan(finding, (entry.id,), tuple(map(_spot, uses)))
 
 
@@ -163,7 +163,7 @@ def shared_key(entries: Sequence[Entry], uses: Sequence[Use]) -> Orphan:
     message = f"one private key is used by {len(entries)} entries: {told}{more}"
     hint = "have all but one of them issued anew, each with a key of its own; a leak would cost all of them"
     pointer = uses[0].pointer if uses else None
-    finding = Diagnostic(Severity.WARNING, "key-shared", message, pointer, hint)
+    finding = Diagnostic(Severity.WARNING, Code.KEY_SHARED, message, pointer, hint)
     return Orphan(finding, tuple(entry.id for entry in entries), tuple(map(_spot, uses)))
 
 
@@ -172,7 +172,7 @@ def undeclared(use: Use, owner: CertificateName) -> Orphan:
     if use.table == ("previews",):
         message = f"{use.text} presents an entry of {owner!r}; previews are not managed"
         hint = f"keep its id right by hand: `mtlsctl output {owner}`"
-        finding = Diagnostic(Severity.WARNING, "undeclared-binding", message, use.pointer, hint, owner)
+        finding = Diagnostic(Severity.WARNING, Code.UNDECLARED_BINDING, message, use.pointer, hint, owner)
     else:
         finding = undeclared_binding(use.file, use.found, use.environment, owner)
     return Orphan(finding, (EntryId(use.found.certificate_id),), (_spot(use),))
@@ -210,7 +210,7 @@ def unreferenced(
         unread = "" if sweep.complete else f", as far as it could be looked at ({sweep.unread[0]} could not)"
         message = f"nothing in this tree names {_told(entry)}{unread}"
         hint = _mend_foreign(entry, stock)
-    finding = Diagnostic(Severity.INFO, "entry-unreferenced", message, None, hint)
+    finding = Diagnostic(Severity.INFO, Code.ENTRY_UNREFERENCED, message, None, hint)
     return Orphan(finding, (entry.id,))
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
+from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import Actual, CertificateName, Desired, Entry, EntryId, Reason, StoreSettings, Sweep
 from reconciler.model.identifiers import is_askable, is_of_other_store, is_placeholder
@@ -25,16 +26,16 @@ from reconciler.reports.orphan_findings import Orphan
 from reconciler.x509.certificates import key_digest
 
 ORDER = (
-    "entry-missing",
-    "id-of-other-store",
-    "placeholder-left",
-    "entry-is-ca",
-    "entry-expired",
-    "key-shared",
-    "undeclared-binding",
-    "newer-entry",
-    "entry-foreign",
-    "entry-unreferenced",
+    Code.ENTRY_MISSING,
+    Code.ID_OF_OTHER_STORE,
+    Code.PLACEHOLDER_LEFT,
+    Code.ENTRY_IS_CA,
+    Code.ENTRY_EXPIRED,
+    Code.KEY_SHARED,
+    Code.UNDECLARED_BINDING,
+    Code.NEWER_ENTRY,
+    Code.ENTRY_FOREIGN,
+    Code.ENTRY_UNREFERENCED,
 )
 """The codes, in the order in which they are shown."""
 
@@ -67,7 +68,7 @@ def find_orphans(plan: Plan, desired: Desired, actual: Actual, sweep: Sweep) -> 
     found = _Look(plan, desired, actual, stock, sweep).run()
     ranked = sorted(found, key=lambda orphan: ORDER.index(orphan.finding.code))
     codes = {orphan.finding.code for orphan in ranked}
-    rest = tuple(problem for problem in plan.diagnostics if problem.code not in codes & {"newer-entry"})
+    rest = tuple(problem for problem in plan.diagnostics if problem.code not in codes & {Code.NEWER_ENTRY})
     return Orphans(plan.stack, plan.store, plan.made, tuple(ranked), rest)
 
 
@@ -100,7 +101,7 @@ class _Look:
         found = [orphan for use in find_uses(self.desired, self.actual) for orphan in self._use(use)]
         found += self._used_entries()
         found += self._shared_keys()
-        found += [say.newer(one) for one in self.plan.diagnostics if one.code == "newer-entry"]
+        found += [say.newer(one) for one in self.plan.diagnostics if one.code == Code.NEWER_ENTRY]
         found += (
             say.unreferenced(self.desired, entry, self.names.get(entry.id), self.stock, self.sweep)
             for entry in _without_use(self.desired, self.actual, self.stock)

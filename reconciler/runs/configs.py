@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, MutableMapping
 from dataclasses import dataclass, field, replace
 from posixpath import basename, dirname, join, normpath
 
-from reconciler.findings.codes import Severity
+from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import FileError, InputError, ReconcilerError
 from reconciler.model import Built, Declaration, DeclaredWorker, EnvironmentName, WorkerLabel, WranglerFile
@@ -57,7 +57,7 @@ class _Finder:
             raise FileError(
                 f"wrangler finds no configuration in {worker.config} or above",
                 hint="name the wrangler file in `config`",
-                code="file-missing",
+                code=Code.FILE_MISSING,
             )
         return found
 
@@ -85,7 +85,7 @@ class _Finder:
         if same:
             message = f"{file.path} is made by a build (see {redirect}); the next build overwrites it"
             hint = "name the file that the build reads in `config`, then build again"
-            raise InputError([Diagnostic(Severity.ERROR, "config-generated", message, Pointer(file.path), hint)])
+            raise InputError([Diagnostic(Severity.ERROR, Code.CONFIG_GENERATED, message, Pointer(file.path), hint)])
         return replace(file, built=self._built(target)) if beside else file
 
     def _built(self, target: str) -> Built:
@@ -140,7 +140,7 @@ def _declared_twice(declaration: Declaration, files: dict[WorkerLabel, WranglerF
                 where = "its top level" if environment is None else f"its environment {environment!r}"
                 yield Diagnostic(
                     Severity.ERROR,
-                    "environment-declared-twice",
+                    Code.ENVIRONMENT_DECLARED_TWICE,
                     f"{worker.config} and {other.config} are one file, and both {label!r} and {other.label!r}"
                     f" declare {where}",
                     Pointer(declaration.path, ("workers", label, "config")),

@@ -15,7 +15,7 @@ from reconciler.emulator.access import Permission, Token
 from reconciler.emulator.routes import PREFIX
 from reconciler.emulator.server import running
 from reconciler.emulator.state import ACCOUNT_ID, State
-from reconciler.findings.codes import Severity
+from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import FileError
 from reconciler.model.errors import StoreError
@@ -392,7 +392,7 @@ def test_a_worker_whose_config_is_a_folder_is_looked_at_too(project: Project) ->
 @pytest.mark.parametrize(
     ("error", "code", "severity"),
     [
-        (StoreError("no", code="store-damaged"), "store-damaged", Severity.ERROR),
+        (StoreError("no", code=Code.STORE_DAMAGED), "store-damaged", Severity.ERROR),
         (FileError("no"), "file", Severity.ERROR),
         (PermissionError(13, "the canary"), "keys-unreadable", Severity.WARNING),
         (RuntimeError("the canary"), "check-failed", Severity.ERROR),
@@ -405,7 +405,7 @@ def test_a_check_that_fails_is_a_finding(error: Exception, code: str, severity: 
     def check() -> tuple[Diagnostic, ...]:
         raise error
 
-    (found,) = run_check("thing", "keys-unreadable", check)
+    (found,) = run_check("thing", Code.KEYS_UNREADABLE, check)
     assert (found.code, found.severity) == (code, severity)
     assert "canary" not in found.message
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reconciler import stores
-from reconciler.findings.codes import Severity
+from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import ReconcilerError
 from reconciler.model import Declaration, StoreKind
@@ -14,7 +14,7 @@ from reconciler.runs.configs import load_configs
 from reconciler.runs.project import Project
 from reconciler.stores.surroundings import Surroundings
 
-_TOKEN_CODES = frozenset({"token-missing", "token-white-space", "token-malformed", "token-is-key"})
+_TOKEN_CODES = frozenset({Code.TOKEN_MISSING, Code.TOKEN_WHITE_SPACE, Code.TOKEN_MALFORMED, Code.TOKEN_IS_KEY})
 
 
 def check_account(project: Project, declaration: Declaration | None) -> Iterator[Diagnostic]:
