@@ -16,12 +16,10 @@ from reconciler.findings.exits import ExitCode
 class ReconcilerError(Exception):
     """Something a user can act on: `message` says what happened, `hint` what to do.
 
-    `code` is that of the class where no finer one is given; `exit_code` is what the process ends with when this stops
-    it.
+    `code` is that of the class where no finer one is given.
     """
 
     code: Code
-    exit_code = ExitCode.FAILED
 
     def __init__(
         self,
@@ -37,6 +35,11 @@ class ReconcilerError(Exception):
         self.where = where
         if code is not None:
             self.code = code
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the process ends with when this stops it."""
+        return self.code.exit_code
 
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """The same as findings; more than one where a file has several problems."""
@@ -60,21 +63,18 @@ class UsageError(ReconcilerError):
     """The command line asks for something that does not exist or does not fit."""
 
     code = Code.USAGE
-    exit_code = ExitCode.USAGE
 
 
 class StalePlanError(ReconcilerError):
     """What was approved is not what is found now."""
 
     code = Code.STALE_PLAN
-    exit_code = ExitCode.STALE_PLAN
 
 
 class GuardError(ReconcilerError):
     """A guard rail stands in the way of everything that was asked for."""
 
     code = Code.BLOCKED
-    exit_code = ExitCode.BLOCKED
 
 
 class DeclinedError(ReconcilerError):
@@ -105,7 +105,6 @@ class LockedError(ReconcilerError):
     """Another run holds the lock of this checkout."""
 
     code = Code.LOCKED
-    exit_code = ExitCode.LOCKED
 
 
 class EditRefused(ReconcilerError):

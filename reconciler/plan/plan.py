@@ -37,11 +37,6 @@ from reconciler.plan.quota import Quota, count_quota, within_quota
 from reconciler.plan.renewals import Due, due_dates
 from reconciler.plan.retire import hold_back, is_meant
 
-GUARD_RAILS = frozenset(
-    {"account-id-declared", "account-id-in-file", "gradual-deployment", "quota", "verify-inconclusive"}
-)
-"""Codes of errors that are a guard rail doing its work, not invalid input: exit 3."""
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -174,7 +169,9 @@ def _binding_order(change: BindingChange) -> tuple[str, str, str]:
 def exit_code_of(diagnostics: Iterable[Diagnostic]) -> ExitCode:
     """What errors among findings end a run with: warnings and waiting entries are no failure."""
     errors = [problem for problem in diagnostics if is_error(problem)]
-    return strongest(ExitCode.BLOCKED if problem.code in GUARD_RAILS else ExitCode.FAILED for problem in errors)
+    return strongest(
+        ExitCode.BLOCKED if problem.code.exit_code is ExitCode.BLOCKED else ExitCode.FAILED for problem in errors
+    )
 
 
 # --- --only ---------------------------------------------------------------------------------------------------------
