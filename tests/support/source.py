@@ -25,6 +25,12 @@ class Source:
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "Code":
                 yield Code[node.attr]
 
+    def enums(self) -> Iterator[ast.ClassDef]:
+        """Every closed list in it."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.ClassDef) and any("Enum" in ast.unparse(base) for base in node.bases):
+                yield node
+
 
 @cache
 def sources(room: str = "") -> tuple[Source, ...]:
