@@ -42,5 +42,5 @@ def test_a_code_says_how_bad_it_is_what_it_means_and_how_to_fix_it() -> None:
         "Error (exit 3). The account has no room for another certificate of this kind.\n\n"
         "**Fix:** Delete certificates that nothing uses"
     ) in PAGE
-    assert "### `previews-unmanaged`\n\nWarning or note. " in PAGE
-    assert "### `unknown-finding`\n\nError (exit 1), warning or note. " in PAGE
+    assert "### `previews-unmanaged`\n\nWarning or info. " in PAGE
+    assert "### `unknown-finding`\n\nError (exit 1), warning or info. " in PAGE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reconciler.findings.codes import Code, Severity
+from reconciler.findings.codes import Code
 from reconciler.findings.exits import ExitCode
 
 _HEAD = """\
@@ -39,11 +39,9 @@ _SECTIONS: dict[Code, tuple[str, str]] = {
     ),
     Code.USAGE: ("Commands and runs", ""),
     Code.DEV_UNSERVED: ("mtlsctl dev", "See also the [limits](../dev.md#limits) of `mtlsctl dev`."),
-    Code.MTLSCTL: ("mtlsctl doctor", "The notes are what is in order."),
+    Code.MTLSCTL: ("mtlsctl doctor", "A check that passes is an info."),
 }
 """The first code of each section, with its heading and introduction; the codes come in the order of the table."""
-
-_WORDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
 
 
 def findings_page() -> str:
@@ -71,7 +69,7 @@ def _lines() -> Iterator[str]:
 
 def _severities(code: Code) -> str:
     """`Error (exit 3) or warning`."""
-    words = [_WORDS[severity] for severity in code.severities]
+    words = [str(severity) for severity in code.severities]
     if code.exit_code is not ExitCode.OK:
         words[0] += f" (exit {code.exit_code})"
     *others, last = words
