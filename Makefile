@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: demo test lint schemas bench soak lock clean
+.PHONY: demo test lint schemas docs bench soak lock clean
 .DEFAULT_GOAL := test
 
 $(STAMP): requirements-dev.lock pyproject.toml
@@ -29,6 +29,9 @@ lint: $(STAMP) ## style, types, and that generated files are fresh
 
 schemas: $(STAMP) ## write the JSON Schemas again
 	@$(BIN)/mtlsctl schema --all schemas
+
+docs: $(STAMP) ## write the generated reference pages again
+	@$(BIN)/python -c 'from pathlib import Path; from reconciler.views.markdown.findings import findings_page; Path("docs/reference/findings.md").write_text(findings_page())'
 
 bench: $(STAMP) ## medians, and ratios to a bare interpreter of the same run
 	@$(BIN)/python -m tests.bench.run

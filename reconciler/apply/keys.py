@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from reconciler.apply.run import Run
-from reconciler.findings.diagnostics import Pointer, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Pointer
 from reconciler.findings.errors import InputError, ReconcilerError
 from reconciler.model import CertificateName
 from reconciler.model.ports import PrivateKey

@@ -12,7 +12,8 @@ from dataclasses import replace
 from reconciler.apply.aside import side_by_side
 from reconciler.apply.keys import open_key
 from reconciler.apply.run import Run
-from reconciler.findings.diagnostics import Pointer, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Pointer
 from reconciler.findings.errors import ReconcilerError
 from reconciler.model import CertificateName, Change, Condition, Gate, Phase, Retire, Upload, Verify
 from reconciler.plan.gates import guards, needs_proof

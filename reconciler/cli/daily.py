@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
     command(app, example="mtlsctl status --format prometheus --out /var/lib/node_exporter/mtlsctl.prom", asks=True)(
         status
     )
-    command(app, example="mtlsctl explain billing", asks=True)(explain)
+    command(app, example="mtlsctl explain billing, or mtlsctl explain renewal-due", asks=True)(explain)
     command(app, example="mtlsctl output billing", asks=True)(output)
     command(app, example="mtlsctl doctor")(doctor)
 
@@ -91,22 +91,45 @@ def _metrics_text(planned: Planned) -> str:
 
 def explain(
     session: Session,
-    name: Annotated[str, typer.Argument(help="A certificate, a binding, a Worker's label, or an entry's id.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|CODE",
+            help="A certificate, a binding, a Worker's label, the ID of an uploaded certificate, or a finding's code.",
+        ),
+    ],
     output_format: FormatOption = Format.TEXT,
     out: OutOption = None,
 ) -> None:
-    """Say why something is planned, or not.
+    """Say why something is planned, or not; or what a finding's code means.
 
     Which entry a certificate has and why that one, what would happen to each binding, and each condition that an old
     entry still waits for. Opens no private key and changes nothing.
+
+    For a code: its severities, its exit code, its meaning and its fix. No mtls.toml is needed for that; a name that
+    mtls.toml declares is explained instead.
     """
+    from reconciler.findings.errors import UsageError
     from reconciler.reports.explain import explain as explain_name
+    from reconciler.runs.explain import code_meant, suggest_code
+    from reconciler.views.json.codes import code_document
     from reconciler.views.json.explain import explain_document
+    from reconciler.views.text.codes import render_code
     from reconciler.views.text.explain import render_explanation
 
-    project = session.open_project()
-    planned = _look(project)
-    found = explain_name(name, planned.plan)
+    code = code_meant(name, session.open_project)
+    if code is not None:
+        if output_format is Format.JSON:
+            session.emit_document(code_document(code), out)
+        else:
+            session.emit(render_code(code, session.style(sys.stdout)), out)
+        return
+    try:
+        project = session.open_project()
+        planned = _look(project)
+        found = explain_name(name, planned.plan)
+    except UsageError as error:
+        raise suggest_code(error, name) from error
     if output_format is Format.JSON:
         session.emit_document(explain_document(found, project.place), out)
     else:
@@ -172,6 +195,6 @@ def _look(project: Project) -> Planned:
 
 def _worth(diagnostics: tuple[Diagnostic, ...]) -> tuple[Diagnostic, ...]:
     """Those that somebody should act on."""
-    from reconciler.findings.diagnostics import Severity
+    from reconciler.findings.codes import Severity
 
     return tuple(problem for problem in diagnostics if problem.severity is not Severity.INFO)

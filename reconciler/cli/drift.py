@@ -25,7 +25,7 @@ def drift(
     the wrangler files, in the certificate files; with `--live` in what serves too. Each has a key that stays the same
     from run to run. Looks at what a plan looks at, opens no private key and changes nothing.
     """
-    from reconciler.findings.diagnostics import Severity
+    from reconciler.findings.codes import Severity
     from reconciler.reports.drift_live import join_live
     from reconciler.reports.drift_look import make_drift
     from reconciler.runs.plan import PlanRequest, plan

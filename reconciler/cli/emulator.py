@@ -75,6 +75,7 @@ def emulator(
     mtlsctl, wrangler and Cloudflare's SDKs work against it. Any token is good, or only the one in EMULATOR_TOKEN
     where that is set. While it runs, /_emulator/ sets lags, limits, faults and tokens, for programs on this machine.
     """
+    from reconciler.findings.codes import Code
     from reconciler.findings.errors import ReconcilerError
 
     try:
@@ -83,7 +84,9 @@ def emulator(
         if error.name is None or error.name.partition(".")[0] not in ("uvicorn", "h11"):
             raise
         hint = "install it: pip install 'mtlsctl[emulator]'"
-        raise ReconcilerError("the emulator needs uvicorn, which is not installed", hint=hint, code="extra") from error
+        raise ReconcilerError(
+            "the emulator needs uvicorn, which is not installed", hint=hint, code=Code.EXTRA
+        ) from error
 
     state = _state(account, store)
     settings = {"latency_s": latency / 1000, "list_lag_s": list_lag, "binding_lag_s": binding_lag}

@@ -30,7 +30,7 @@ def forecast(
     one until that is retired: so also how many entries the account will hold, and when they do not fit. What this rests
     on is said. Looks at what a plan looks at, opens no private key and changes nothing.
     """
-    from reconciler.findings.diagnostics import Severity
+    from reconciler.findings.codes import Severity
     from reconciler.plan.plan import exit_code_of
     from reconciler.reports.forecast import make_forecast
     from reconciler.runs.plan import PlanRequest, plan

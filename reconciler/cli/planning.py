@@ -64,7 +64,7 @@ def plan(
     """
     from datetime import UTC
 
-    from reconciler.findings.errors import ExitCode, strongest
+    from reconciler.findings.exits import ExitCode, strongest
     from reconciler.plan.live import DeployChoice
     from reconciler.plan.plan import exit_code_of
     from reconciler.records.base import to_json

@@ -84,7 +84,9 @@ def run() -> NoReturn:
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
         sys.stdout.flush()
     except typer.exceptions.TyperException as error:
-        typer.echo(f"error[usage]: {_message(error)}", err=True)
+        from reconciler.findings.codes import Code
+
+        typer.echo(f"error[{Code.USAGE}]: {_message(error)}", err=True)
         typer.echo("  hint: `mtlsctl --help` and `mtlsctl COMMAND --help` say what there is", err=True)
         code = _USAGE
     except (KeyboardInterrupt, typer.Abort):
@@ -124,8 +126,10 @@ def _close_stdout() -> None:
 
 def _report_stream(error: OSError) -> int:
     """What was printed could not be written, such as on a full disk: every other error of the system has its words."""
+    from reconciler.findings.codes import Code
+
     _close_stdout()
     with contextlib.suppress(OSError):
-        typer.echo(f"error[output]: the output could not be written: {error.strerror}", err=True)
+        typer.echo(f"error[{Code.OUTPUT}]: the output could not be written: {error.strerror}", err=True)
         typer.echo("  hint: what was done is done; `mtlsctl history` tells", err=True)
     return 1

@@ -175,6 +175,7 @@ class Session:
 
     def write(self, out: Path, text: str) -> None:
         """A file that the user named, replaced atomically."""
+        from reconciler.findings.codes import Code
         from reconciler.findings.diagnostics import Place
         from reconciler.findings.errors import FileError
         from reconciler.system.atomic import write_atomic
@@ -184,7 +185,7 @@ class Session:
                 f"`--out {out}` would overwrite what mtlsctl or git works with",
                 hint="name a file for the report, such as report.json",
                 where=Place(str(out)),
-                code="out-refused",
+                code=Code.OUT_REFUSED,
             )
         write_atomic(out, text.encode(), where=Place(str(out)))
 
@@ -204,7 +205,7 @@ class Session:
 
     def report(self, error: ReconcilerError) -> None:
         """An error that stopped the run: blocks on stderr, and the document on stdout where JSON was asked for."""
-        from reconciler.findings.errors import ExitCode
+        from reconciler.findings.exits import ExitCode
 
         diagnostics = error.diagnostics()
         say(self.findings(diagnostics, self.style(sys.stderr)), err=True)

@@ -219,7 +219,7 @@ def _ask(question: str, default: str, why_not: Callable[[str], str | None]) -> s
 
 def show_orphans(session: Session, out: Path | None, *, metrics: bool = False) -> NoReturn:
     """What of store and wrangler files does not belong together; ends the command. There are no `metrics` of it."""
-    from reconciler.findings.diagnostics import Severity
+    from reconciler.findings.codes import Severity
     from reconciler.findings.errors import UsageError
     from reconciler.plan.plan import exit_code_of
     from reconciler.reports.orphans import find_orphans, unreferenced

@@ -73,7 +73,7 @@ def verify(
 
 def _findings(session: Session, found: Verification) -> str:
     """What somebody should act on, notes left out."""
-    from reconciler.findings.diagnostics import Severity
+    from reconciler.findings.codes import Severity
 
     told = [
         *found.diagnostics,

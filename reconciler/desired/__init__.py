@@ -6,7 +6,6 @@ shapes that it is handed.
 
 from __future__ import annotations
 
-from reconciler.desired.codes import Code
 from reconciler.desired.parse import parse_declaration
 
-__all__ = ["Code", "parse_declaration"]
+__all__ = ["parse_declaration"]

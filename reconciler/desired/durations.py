@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-from reconciler.desired.codes import Code
 from reconciler.desired.refused import Refused
+from reconciler.findings.codes import Code
 from reconciler.model import RenewBefore
 
 DURATION_PATTERN = "^(?:[0-9]{1,10}[wdhms])+$"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from reconciler.desired.codes import Code
 from reconciler.desired.rules import KEY_IN_FILE, KEY_IN_FILE_HINT, NAME_PATTERN
 from reconciler.desired.wording import Keys, holds_private_key, named
-from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity, shorten
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer, shorten
 
 Raw = Mapping[str, object]
 """A table of the file as TOML gives it."""
@@ -77,7 +77,7 @@ class Findings:
         # Only what is a name: anything else may be a pasted key, which is never shown.
         certificate = owner if isinstance(owner, str) and re.fullmatch(NAME_PATTERN, owner) else None
         where = Pointer(self._path, keys, at_key=at_key)
-        self._found.append((keys, Diagnostic(severity, code.value, message, where, hint, certificate)))
+        self._found.append((keys, Diagnostic(severity, code, message, where, hint, certificate)))
 
     def add_leaks(self, raw: Raw) -> None:
         """Private keys that stand in the file, wherever. Nothing else is said of those values: call this first."""

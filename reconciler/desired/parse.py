@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 
 from reconciler.desired.build import build_declaration
-from reconciler.desired.codes import Code
 from reconciler.desired.findings import Findings, Raw
 from reconciler.desired.misfits import add_misfits
 from reconciler.desired.reading import read_document
 from reconciler.desired.relations import add_relations
 from reconciler.desired.rules import VERSION
 from reconciler.desired.shapes import Document
-from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import InputError
 from reconciler.model import Declaration
 from reconciler.model.keys import KeySourceKind

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from reconciler.desired.codes import Code
 from reconciler.desired.findings import Raw
+from reconciler.findings.codes import Code
 from reconciler.syntax.reading import Fault, UnreadableError
 from reconciler.syntax.toml_read import load
 
@@ -22,4 +22,4 @@ def read_document(data: bytes, path: str) -> Raw:
     try:
         return load(path, data, max_bytes=MAX_BYTES)
     except UnreadableError as error:
-        raise error.as_error(_CODES[error.fault].value) from error
+        raise error.as_error(_CODES[error.fault]) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reconciler.desired.codes import Code
+from reconciler.findings.codes import Code
 
 
 class Refused(ValueError):

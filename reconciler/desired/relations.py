@@ -11,11 +11,10 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 
-from reconciler.desired.codes import Code
 from reconciler.desired.findings import Findings, Raw, tables, texts
 from reconciler.desired.rules import ENTRY_ID_PATTERN
 from reconciler.desired.wording import Keys, Suggestions, listed, named, quoted, quoted_value, table
-from reconciler.findings.diagnostics import Severity
+from reconciler.findings.codes import Code, Severity
 from reconciler.model import EnvironmentName, StoreKind
 
 _MOST_LISTED = 5

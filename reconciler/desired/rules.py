@@ -10,9 +10,9 @@ import unicodedata
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from reconciler.desired.codes import Code
 from reconciler.desired.refused import Refused
 from reconciler.desired.wording import Suggestions, listed, looks_like_key, quoted_value
+from reconciler.findings.codes import Code
 from reconciler.model import Deployer, StoreKind
 
 VERSION = 1

@@ -18,6 +18,7 @@ from reconciler.emulator.app import answer
 from reconciler.emulator.routes import PREFIX
 from reconciler.emulator.state import State
 from reconciler.emulator.wire import Delivery, Reply, Request
+from reconciler.findings.codes import Code
 from reconciler.findings.errors import ReconcilerError
 
 OnReply = Callable[[Request, Reply], None]
@@ -33,7 +34,7 @@ _NO_LINGER = struct.pack("ii", 1, 0)
 class AddressError(ReconcilerError):
     """The server can't listen where it was told to."""
 
-    code = "address"
+    code = Code.ADDRESS
 
 
 @contextlib.contextmanager

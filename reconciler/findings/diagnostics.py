@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
-
-class Severity(StrEnum):
-    """How much a finding matters: only errors change the exit code."""
-
-    ERROR = "error"
-    WARNING = "warning"
-    INFO = "info"
+from reconciler.findings.codes import Code, Severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +36,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One finding: what is wrong, where, and what to do about it. `code` is stable.
+    """One finding: what is wrong, where, and what to do about it.
 
     `certificate` names the declared certificate that it is about, where it is about one alone.
     """
 
     severity: Severity
-    code: str
+    code: Code
     message: str
     where: Pointer | Place | None = None
     hint: str | None = None
@@ -72,4 +65,4 @@ def shorten(found: Sequence[Diagnostic], where: Pointer | Place) -> tuple[Diagno
         return tuple(found)
     severity = Severity.ERROR if any(one.severity is Severity.ERROR for one in rest) else Severity.WARNING
     message, hint = f"{len(rest):,} more findings are not shown", "correct these first, then run again"
-    return (*found[:MAX_FINDINGS], Diagnostic(severity, "too-many-findings", message, where, hint))
+    return (*found[:MAX_FINDINGS], Diagnostic(severity, Code.TOO_MANY_FINDINGS, message, where, hint))

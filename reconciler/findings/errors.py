@@ -7,50 +7,19 @@ Core and edges raise `ReconcilerError`s; only the CLI catches them. A finding th
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import IntEnum
 
-from reconciler.findings.diagnostics import Diagnostic, Place, Pointer, Severity
-
-
-class ExitCode(IntEnum):
-    """What the process ends with; fixed, pipelines depend on it."""
-
-    OK = 0
-    FAILED = 1
-    CHANGES = 2
-    BLOCKED = 3
-    STALE_PLAN = 4
-    PARTIAL = 5
-    LOCKED = 6
-    USAGE = 64
-    INTERRUPTED = 130
-
-
-_PRECEDENCE = (
-    ExitCode.INTERRUPTED,
-    ExitCode.LOCKED,
-    ExitCode.STALE_PLAN,
-    ExitCode.PARTIAL,
-    ExitCode.FAILED,
-    ExitCode.BLOCKED,
-    ExitCode.CHANGES,
-)
-
-
-def strongest(codes: Iterable[ExitCode]) -> ExitCode:
-    """The code that wins where several hold; OK where none does."""
-    held = set(codes)
-    return next((code for code in _PRECEDENCE if code in held), ExitCode.OK)
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
+from reconciler.findings.exits import ExitCode
 
 
 class ReconcilerError(Exception):
     """Something a user can act on: `message` says what happened, `hint` what to do.
 
-    `code` is a stable word for JSON; `exit_code` is what the process ends with when this stops it.
+    `code` is that of the class where no finer one is given.
     """
 
-    code = "error"
-    exit_code = ExitCode.FAILED
+    code: Code
 
     def __init__(
         self,
@@ -58,7 +27,7 @@ class ReconcilerError(Exception):
         *,
         hint: str | None = None,
         where: Pointer | Place | None = None,
-        code: str | None = None,
+        code: Code | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -67,15 +36,18 @@ class ReconcilerError(Exception):
         if code is not None:
             self.code = code
 
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the process ends with when this stops it."""
+        return self.code.exit_code
+
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """The same as findings; more than one where a file has several problems."""
         return (Diagnostic(Severity.ERROR, self.code, self.message, self.where, self.hint),)
 
 
 class InputError(ReconcilerError):
-    """A file says something that cannot be worked with; holds every problem found, not only the first."""
-
-    code = "invalid-input"
+    """A file says something that cannot be worked with; holds every problem found, and has the code of the first."""
 
     def __init__(self, problems: Iterable[Diagnostic]) -> None:
         self.problems = tuple(problems)
@@ -90,68 +62,62 @@ class InputError(ReconcilerError):
 class UsageError(ReconcilerError):
     """The command line asks for something that does not exist or does not fit."""
 
-    code = "usage"
-    exit_code = ExitCode.USAGE
+    code = Code.USAGE
 
 
 class StalePlanError(ReconcilerError):
     """What was approved is not what is found now."""
 
-    code = "stale-plan"
-    exit_code = ExitCode.STALE_PLAN
+    code = Code.STALE_PLAN
 
 
 class GuardError(ReconcilerError):
     """A guard rail stands in the way of everything that was asked for."""
 
-    code = "blocked"
-    exit_code = ExitCode.BLOCKED
+    code = Code.BLOCKED
 
 
 class DeclinedError(ReconcilerError):
     """A person answered no."""
 
-    code = "declined"
+    code = Code.DECLINED
 
 
 class FileError(ReconcilerError):
     """A file could not be read or written, or lies where it must not."""
 
-    code = "file"
+    code = Code.FILE
 
 
 class FileChangedError(FileError):
     """A file is not what it was when the run looked at it."""
 
-    code = "file-changed"
+    code = Code.FILE_CHANGED
 
 
 class DeployError(ReconcilerError):
     """A Worker could not be put into service."""
 
-    code = "deploy"
+    code = Code.DEPLOY
 
 
 class LockedError(ReconcilerError):
     """Another run holds the lock of this checkout."""
 
-    code = "locked"
-    exit_code = ExitCode.LOCKED
+    code = Code.LOCKED
 
 
 class EditRefused(ReconcilerError):
     """A wrangler file can't be changed without touching what is not ours; the hint has the lines to paste."""
 
-    code = "edit-refused"
+    code = Code.EDIT_REFUSED
 
 
 class KeySourceError(ReconcilerError):
     """A private key could not be had from where mtls.toml says it is."""
 
-    code = "key-unavailable"
+    code = Code.KEY_UNAVAILABLE
 
 
 class CertificateError(InputError):
     """A certificate or key file can't be used; one diagnostic for each problem."""
-
-    code = "bad-certificate"

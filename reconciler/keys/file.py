@@ -11,7 +11,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from reconciler.findings.diagnostics import Diagnostic, Place, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import FileError, KeySourceError
 from reconciler.keys.registration import Registration
 from reconciler.model import KeyReference
@@ -58,7 +59,7 @@ class FileKeySource:
 
 def _readable(path: str) -> Diagnostic:
     message = "this private key can be read by its group or by everyone on this machine"
-    return Diagnostic(Severity.WARNING, "key-readable", message, Place(path), f"chmod 600 {shlex.quote(path)}")
+    return Diagnostic(Severity.WARNING, Code.KEY_READABLE, message, Place(path), f"chmod 600 {shlex.quote(path)}")
 
 
 SOURCE = Registration(KeySourceKind("file", FileKey, bare=True), lambda context: FileKeySource(context.files))

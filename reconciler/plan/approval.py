@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import assert_never
 
+from reconciler.findings.codes import Code
 from reconciler.findings.errors import ReconcilerError, StalePlanError
 from reconciler.model import BindingChange, Change, Condition, Deploy, Retire, Upload, Verify
 from reconciler.model.words import environment_text
@@ -24,7 +25,7 @@ def demand_appliable(saved: PlanFacts) -> None:
         raise ReconcilerError(
             f"the saved plan was made with `{how}`, for looking only; it can't be applied",
             hint="make a plan without it: `mtlsctl plan --out plan.json`",
-            code="plan-for-looking",
+            code=Code.PLAN_FOR_LOOKING,
         )
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
 
-from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import (
     BindingAddress,
     BindingName,
@@ -65,7 +66,7 @@ def account_id_declared(site: Site, binding: BindingName, text: str) -> Diagnost
     """Rule 7: the embedded store does not bind a real account's id."""
     message = f"{binding} shall have the id {text} of a real account, but the store is the embedded one"
     hint = 'set `kind = "cloudflare"` in `[store]`, or bind an id that begins with 10ca1000-'
-    return Diagnostic(Severity.ERROR, "account-id-declared", message, site.declared_at(binding), hint)
+    return Diagnostic(Severity.ERROR, Code.ACCOUNT_ID_DECLARED, message, site.declared_at(binding), hint)
 
 
 def account_id_in_file(file: WranglerFile, keys: tuple[str | int, ...], found: FoundBinding) -> Diagnostic:
@@ -76,28 +77,28 @@ def account_id_in_file(file: WranglerFile, keys: tuple[str | int, ...], found: F
     )
     hint = 'set `kind = "cloudflare"` in `[store]`, or put a placeholder in the place of that id'
     pointer = Pointer(file.path, (*keys, "mtls_certificates", found.index, "certificate_id"))
-    return Diagnostic(Severity.ERROR, "account-id-in-file", message, pointer, hint)
+    return Diagnostic(Severity.ERROR, Code.ACCOUNT_ID_IN_FILE, message, pointer, hint)
 
 
 def account_differs(site: Site, account_id: str) -> Diagnostic:
     """Ids are per account: one of another account's means nothing there."""
     message = f"{site.text} is of the account {site.found.account_id}, but the store is that of {account_id}"
     hint = "declare that environment in an mtls.toml of its own, with its account in `[store]`"
-    return Diagnostic(Severity.ERROR, "account-differs", message, site.declared_at(), hint)
+    return Diagnostic(Severity.ERROR, Code.ACCOUNT_DIFFERS, message, site.declared_at(), hint)
 
 
 def unknown_entry(site: Site, binding: BindingName, text: str) -> Diagnostic:
     """Rule 6: a declared id that the store was asked for and does not know."""
     message = f"{binding} shall have the id {text}, which the store does not know"
     hint = "look the id up where that entry is managed; it may have been rotated or deleted there"
-    return Diagnostic(Severity.ERROR, "unknown-entry", message, site.declared_at(binding), hint)
+    return Diagnostic(Severity.ERROR, Code.UNKNOWN_ENTRY, message, site.declared_at(binding), hint)
 
 
 def binding_to_ca(site: Site, binding: BindingName, text: str) -> Diagnostic:
     """A Worker presents leaf certificates only."""
     message = f"{binding} shall have the id {text}, which is a CA; a Worker can't present one"
     return Diagnostic(
-        Severity.ERROR, "binding-to-ca", message, site.declared_at(binding), "bind the id of a leaf certificate"
+        Severity.ERROR, Code.BINDING_TO_CA, message, site.declared_at(binding), "bind the id of a leaf certificate"
     )
 
 
@@ -108,14 +109,14 @@ def target_expired(
     message = f"{binding} in {site.text} is not changed: {target} expired on {rfc3339(ended)}"
     hint = "replace the certificate file with a valid certificate" if certificate else "declare the ID of a valid one"
     where = site.declared_at(binding)
-    return Diagnostic(Severity.ERROR, "certificate-expired", message, where, hint, certificate)
+    return Diagnostic(Severity.ERROR, Code.CERTIFICATE_EXPIRED, message, where, hint, certificate)
 
 
 def binding_name_taken(site: Site, binding: BindingName) -> Diagnostic:
     """wrangler refuses a name that stands twice among the bindings of one environment."""
     message = f"{binding} is already a binding of another kind in {site.text}: {site.found.taken[binding]}"
     hint = "wrangler refuses a name that stands twice; choose another"
-    return Diagnostic(Severity.ERROR, "binding-name-taken", message, site.declared_at(binding), hint)
+    return Diagnostic(Severity.ERROR, Code.BINDING_NAME_TAKEN, message, site.declared_at(binding), hint)
 
 
 def unknown_environment(site: Site) -> Diagnostic:
@@ -126,14 +127,14 @@ def unknown_environment(site: Site) -> Diagnostic:
     hint = f"did you mean `{near[0]}`?" if near else f"add [env.{name}] to {file.path} first; it is never created here"
     message = f"{file.path} has no environment {name!r}"
     pointer = Pointer(site.declaration.path, ("workers", site.worker.label, "env", name or ""), at_key=True)
-    return Diagnostic(Severity.ERROR, "unknown-environment", message, pointer, hint)
+    return Diagnostic(Severity.ERROR, Code.UNKNOWN_ENVIRONMENT, message, pointer, hint)
 
 
 def pages_environment(site: Site) -> Diagnostic:
     """A Pages project has two environments, and wrangler stops at any other."""
     message = f"{site.file.path} is of a Pages project, where wrangler takes no environment {site.environment!r}"
     hint = f"Pages has only {' and '.join(PAGES_ENVIRONMENTS)}"
-    return Diagnostic(Severity.ERROR, "pages-environment", message, site.declared_at(), hint)
+    return Diagnostic(Severity.ERROR, Code.PAGES_ENVIRONMENT, message, site.declared_at(), hint)
 
 
 def undeclared_binding(at: BindingAddress, index: int, owner: CertificateName, *, ca: bool = False) -> Diagnostic:
@@ -145,7 +146,7 @@ def undeclared_binding(at: BindingAddress, index: int, owner: CertificateName, *
     if ca:
         hint = f"a Worker can't present a CA: put the id of a leaf there, or remove it from {at.config}"
     pointer = Pointer(at.config, (*where, "mtls_certificates", index))
-    return Diagnostic(Severity.WARNING, "undeclared-binding", message, pointer, hint)
+    return Diagnostic(Severity.WARNING, Code.UNDECLARED_BINDING, message, pointer, hint)
 
 
 def undeclared_environment(
@@ -162,7 +163,7 @@ def undeclared_environment(
         " none):\n" + "\n".join(lines)
     )
     pointer = Pointer(declaration.path, ("workers", worker.label))
-    return Diagnostic(Severity.WARNING, "undeclared-environment", message, pointer, hint)
+    return Diagnostic(Severity.WARNING, Code.UNDECLARED_ENVIRONMENT, message, pointer, hint)
 
 
 def previews_unmanaged(file: WranglerFile) -> Diagnostic:
@@ -170,14 +171,14 @@ def previews_unmanaged(file: WranglerFile) -> Diagnostic:
     message = f"{file.path} has `previews`, whose mtls_certificates are not written by mtlsctl"
     hint = "write the ids that a preview needs there by hand: `mtlsctl output NAME`; an entry named there is kept"
     severity = Severity.WARNING if file.previews else Severity.INFO
-    return Diagnostic(severity, "previews-unmanaged", message, Pointer(file.path, ("previews",)), hint)
+    return Diagnostic(severity, Code.PREVIEWS_UNMANAGED, message, Pointer(file.path, ("previews",)), hint)
 
 
 def rebuild_needed(file: WranglerFile, built: str) -> Diagnostic:
     """wrangler deploys what a build made of the file."""
     message = f"wrangler deploys {built}, which a build makes of {file.path}; it does not have these ids"
     hint = "build again after `mtlsctl apply`, before you deploy"
-    return Diagnostic(Severity.WARNING, "rebuild-needed", message, Pointer(file.path), hint)
+    return Diagnostic(Severity.WARNING, Code.REBUILD_NEEDED, message, Pointer(file.path), hint)
 
 
 def toml_key(name: str) -> str:

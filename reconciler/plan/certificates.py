@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import CertificateName, Desired, Entry, Reason, Upload
 from reconciler.model.ownership import is_ours, mark_name, read_mark
 from reconciler.plan.assessment import CertificateRow, Held, Need, Pending, Unseen, UpToDate, Verdict
@@ -104,7 +105,7 @@ def _same_content_twice(desired: Desired, names: Sequence[CertificateName]) -> t
     hint = "the store holds one content once; make them agree"
     path = desired.declaration.path
     return tuple(
-        Diagnostic(Severity.ERROR, "same-content", message, Pointer(path, ("certificates", name)), hint, name)
+        Diagnostic(Severity.ERROR, Code.SAME_CONTENT, message, Pointer(path, ("certificates", name)), hint, name)
         for name in names
     )
 
@@ -123,7 +124,7 @@ def _check_upload(desired: Desired, names: list[CertificateName], now: datetime)
         message = f"{names[0]!r} is not in the store and has no `private_key`, so it can't be uploaded"
         pointer = Pointer(desired.declaration.path, ("certificates", names[0]))
         hint = 'add `private_key = { env = "NAME" }` or the path of a key file'
-        found.append(Diagnostic(Severity.ERROR, "key-missing", message, pointer, hint))
+        found.append(Diagnostic(Severity.ERROR, Code.KEY_MISSING, message, pointer, hint))
     return [replace(problem, certificate=name) for problem in found for name in names]
 
 
@@ -135,7 +136,7 @@ def _same_leaf(desired: Desired, inventory: Inventory, names: list[CertificateNa
     hint = "the store may refuse it as stored already; give the chain that is stored, or a renewed certificate"
     pointer = Pointer(desired.declaration.path, ("certificates", names[0], "certificate"))
     return [
-        Diagnostic(Severity.WARNING, "same-leaf", message.format(names[0], entry.id), pointer, hint, names[0])
+        Diagnostic(Severity.WARNING, Code.SAME_LEAF, message.format(names[0], entry.id), pointer, hint, names[0])
         for entry in same
     ]
 

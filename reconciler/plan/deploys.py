@@ -9,7 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import (
     Action,
     Actual,
@@ -125,15 +126,15 @@ class _Site:
             return Unseen(Need.LIVE)
         if self.file.pages or target is None:
             why = "a Pages project is not deployed by `wrangler deploy`" if self.file.pages else "it has no name there"
-            said.append(self._say("deploy-unsupported", Severity.ERROR, why, "deploy it by hand"))
+            said.append(self._say(Code.DEPLOY_UNSUPPORTED, Severity.ERROR, why, "deploy it by hand"))
             return Held(tuple(said))
         if target in live.unread:
             why = f"what serves is not known: {live.unread[target]}"
-            said.append(self._say("live-unread", Severity.ERROR, why, None))
+            said.append(self._say(Code.LIVE_UNREAD, Severity.ERROR, why, None))
             return Held(tuple(said))
         if live.workers.get(target) is None or not self._serving(target):
             hint = "deploy it once by hand; from then on it is found, or say `deployed = false`"
-            said.append(self._say("not-live", Severity.WARNING, "nothing of it serves yet", hint))
+            said.append(self._say(Code.NOT_LIVE, Severity.WARNING, "nothing of it serves yet", hint))
             return UpToDate()
         change = self._change(target)
         if change is None:
@@ -174,15 +175,15 @@ class _Site:
         free = next((one.binding for one in bindings if one.id is not None and is_placeholder(one.id, store)), None)
         if free is not None:
             why = f"{free} still has a placeholder for an id"
-            return self._say("deploy-blocked", Severity.ERROR, why, "see what stands in the way of that binding")
+            return self._say(Code.DEPLOY_BLOCKED, Severity.ERROR, why, "see what stands in the way of that binding")
         if len(self.names[target]) > 1:
             why = f"{' and '.join(self.names[target])} are one Worker, {target}; each deploy would undo the other's"
             hint = "give each a name of its own, or declare the one that is to serve"
-            return self._say("deploy-ambiguous", Severity.ERROR, why, hint)
+            return self._say(Code.DEPLOY_AMBIGUOUS, Severity.ERROR, why, hint)
         if len(serving) > 1 and not choice.over_split and target not in choice.split:
             why = "a gradual deployment is under way, which a deploy would end"
             hint = "finish it with `wrangler versions deploy`, or deploy over it with `--over-split`"
-            return self._say("gradual-deployment", Severity.ERROR, why, hint)
+            return self._say(Code.GRADUAL_DEPLOYMENT, Severity.ERROR, why, hint)
         return self._build_needed(target, bindings)
 
     def _build_needed(self, target: str, bindings: Sequence[ToPresent]) -> Diagnostic | None:
@@ -191,10 +192,10 @@ class _Site:
             return None
         if built.script != target:
             why = f"wrangler deploys {built.path}, which a build made for {built.script or 'a Worker without a name'}"
-            return self._say("build-needed", Severity.ERROR, why, f"build it for {target}, then apply again")
+            return self._say(Code.BUILD_NEEDED, Severity.ERROR, why, f"build it for {target}, then apply again")
         if not all(_has(built, one) for one in bindings):
             why = f"wrangler deploys {built.path}, which a build made and which names other ids"
-            return self._say("build-needed", Severity.ERROR, why, "build again, then apply again")
+            return self._say(Code.BUILD_NEEDED, Severity.ERROR, why, "build again, then apply again")
         return None
 
     def _serving(self, target: str) -> tuple[LiveVersion, ...]:
@@ -234,7 +235,7 @@ class _Site:
                 after[change.at.binding] = change.after
         return after
 
-    def _say(self, code: str, severity: Severity, why: str, hint: str | None) -> Diagnostic:
+    def _say(self, code: Code, severity: Severity, why: str, hint: str | None) -> Diagnostic:
         where = Pointer(self.file.path, () if self.environment is None else ("env", self.environment))
         message = f"{self.file.path} ({environment_text(self.environment)}) can't be deployed: {why}"
         return Diagnostic(severity, code, message, where, hint)

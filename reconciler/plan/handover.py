@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import CertificateName, Declaration, Entry, EntryId
 from reconciler.model.identifiers import IdKind, kind_of_id
 from reconciler.model.ownership import CUSTOM, is_other_stacks, is_ours, read_mark
@@ -39,7 +40,7 @@ def _superseded_nothing(declaration: Declaration, name: CertificateName, item: s
     """It is gone, as it should be in the end, or misspelt: said, and no more."""
     return Diagnostic(
         Severity.INFO,
-        "supersedes-nothing",
+        Code.SUPERSEDES_NOTHING,
         f"{item!r} in `supersedes` of {name!r} is in the store under no id and no name",
         Pointer(declaration.path, ("certificates", name, "supersedes", index)),
         "it was retired, and can be taken out; or it is misspelt",
@@ -76,7 +77,7 @@ def _handed_over(
         ids = ", ".join(sorted(entry.id for entry in found))
         message = f"{item!r} in `supersedes` of {name!r} names {len(found)} entries of the store"
         hint = f"names are not unique there; give the id instead: {ids}"
-        problems.append(Diagnostic(Severity.ERROR, "supersedes-ambiguous", message, pointer, hint, name))
+        problems.append(Diagnostic(Severity.ERROR, Code.SUPERSEDES_AMBIGUOUS, message, pointer, hint, name))
         return ()
     for entry in found:
         mark = read_mark(entry)
@@ -90,6 +91,6 @@ def _handed_over(
         if refusal is not None:
             message = f"{item!r} in `supersedes` of {name!r} {refusal}; it is left alone"
             hint = "remove it from `supersedes`"
-            problems.append(Diagnostic(Severity.WARNING, "supersedes-refused", message, pointer, hint, name))
+            problems.append(Diagnostic(Severity.WARNING, Code.SUPERSEDES_REFUSED, message, pointer, hint, name))
             return ()
     return tuple(found)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import (
     Actual,
     ByCertificate,
@@ -157,7 +158,7 @@ def _is_older(entry: Entry, successor: Entry) -> bool:
 def _newer_entry(declaration: Declaration, entry: Entry, certificate: CertificateName, current: Entry) -> Diagnostic:
     return Diagnostic(
         Severity.WARNING,
-        "newer-entry",
+        Code.NEWER_ENTRY,
         f"the store has a newer entry for {certificate!r}, {entry.id} ({entry.name!r}), uploaded after the declared one"
         f" ({current.id}); it is kept",
         Pointer(declaration.path, ("certificates", certificate, "certificate")),
@@ -248,26 +249,26 @@ def _why_not(declaration: Declaration, name: CertificateName, entry: Entry) -> D
     declared = declaration.certificates[name]
     mark = read_mark(entry)
 
-    def refuse(code: str, message: str, hint: str) -> Diagnostic:
+    def refuse(code: Code, message: str, hint: str) -> Diagnostic:
         return Diagnostic(Severity.ERROR, code, message, pointer, hint, name)
 
     if entry.type != CUSTOM:
         return refuse(
-            "entry-managed",
+            Code.ENTRY_MANAGED,
             f"the store has the content of {name!r} as {entry.id}, managed by Cloudflare (type {entry.type!r})",
             "that entry belongs to Gateway or Access and can't be bound; declare another certificate",
         )
     if entry.ca != declared.ca:
         kind = "a CA" if entry.ca else "a leaf certificate"
         return refuse(
-            "entry-ca-differs",
+            Code.ENTRY_CA_DIFFERS,
             f"the store has the content of {name!r} as {entry.id}, uploaded as {kind}; that can't be changed",
             f"set `ca = {str(entry.ca).lower()}`, or delete that entry where it was made and run again",
         )
     if is_other_stacks(mark, declaration):
         stack = mark.stack if mark else ""
         return refuse(
-            "entry-of-other-stack",
+            Code.ENTRY_OF_OTHER_STACK,
             f"the store has the content of {name!r} as {entry.id}, which belongs to the stack {stack!r}",
             f'bind it with `{{ id = "{entry.id}" }}`, or, if this stack was called {stack!r} before, add that name to'
             " `former_stacks`",
@@ -278,7 +279,7 @@ def _why_not(declaration: Declaration, name: CertificateName, entry: Entry) -> D
 def _order_differs(declaration: Declaration, name: CertificateName, entry: Entry) -> Diagnostic:
     return Diagnostic(
         Severity.WARNING,
-        "chain-order",
+        Code.CHAIN_ORDER,
         f"the store holds the certificates of {name!r} ({entry.id}) in another order than the file",
         Pointer(declaration.path, ("certificates", name, "certificate")),
         "the leaf must come first for the handshake; if the stored order is wrong, upload a renewed certificate",

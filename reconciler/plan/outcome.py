@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reconciler.findings.diagnostics import Diagnostic, Severity
-from reconciler.findings.errors import ExitCode, strongest
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic
+from reconciler.findings.exits import ExitCode, strongest
 from reconciler.model import Action, Change, EntryId, Waiting
 from reconciler.plan.plan import Plan, exit_code_of
 

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import TypeVar, assert_never
 
 from reconciler.findings.diagnostics import Diagnostic
-from reconciler.findings.errors import ExitCode, strongest
+from reconciler.findings.exits import ExitCode, strongest
 from reconciler.model import (
     Action,
     Adopted,
@@ -39,11 +39,6 @@ from reconciler.plan.quota import Quota, count_quota
 from reconciler.plan.renewals import Due
 from reconciler.plan.retire import is_meant
 from reconciler.plan.wording import wait_text
-
-GUARD_RAILS = frozenset(
-    {"account-id-declared", "account-id-in-file", "gradual-deployment", "quota", "verify-inconclusive"}
-)
-"""Codes of errors that are a guard rail doing its work, not invalid input: exit 3."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,7 +291,9 @@ def _live(assessment: Assessment, selection: Selection) -> tuple[LiveBinding, ..
 def exit_code_of(diagnostics: Iterable[Diagnostic]) -> ExitCode:
     """What errors among findings end a run with: warnings and waiting entries are no failure."""
     errors = [problem for problem in diagnostics if problem.is_error]
-    return strongest(ExitCode.BLOCKED if problem.code in GUARD_RAILS else ExitCode.FAILED for problem in errors)
+    return strongest(
+        ExitCode.BLOCKED if problem.code.exit_code is ExitCode.BLOCKED else ExitCode.FAILED for problem in errors
+    )
 
 
 def match_names(desired: Desired, patterns: tuple[str, ...]) -> dict[str, tuple[CertificateName, ...]]:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import CA_LIMIT, Desired, Listing, Retire, Upload
 from reconciler.model.ownership import CUSTOM
 from reconciler.plan.renewals import Due, count_renewals
@@ -62,7 +63,7 @@ def _over_quota(desired: Desired, upload: Upload, ca: bool) -> Diagnostic:
     hint = "retire entries that nothing uses" + ("" if ca else ", or raise `limit` in `[store]` where Cloudflare did")
     message = f"{upload.certificate!r} does not fit into the account: the quota for {kind}, {limit}, is reached"
     pointer = Pointer(desired.declaration.path, ("certificates", upload.certificate))
-    return Diagnostic(Severity.ERROR, "quota", message, pointer, hint, upload.certificate)
+    return Diagnostic(Severity.ERROR, Code.QUOTA, message, pointer, hint, upload.certificate)
 
 
 def count_quota(

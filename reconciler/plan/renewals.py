@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import CertificateName, Desired, Entry
 from reconciler.plan.policy import duration_text, lifetime_of, renew_before_of, renewal_lead, renewal_start
 
@@ -57,7 +58,7 @@ def find_due(desired: Desired, name: CertificateName, now: datetime) -> Diagnost
     message = f"{name!r} is due for renewal since {due:%Y-%m-%d}: it {ends} on {bundle.ends:%Y-%m-%d %H:%M} UTC"
     pointer = Pointer(desired.declaration.path, ("certificates", name, "certificate"))
     hint = f"get a new certificate, replace {declared.path}, and run `mtlsctl apply`"
-    return Diagnostic(Severity.WARNING, "renewal-due", message, pointer, hint, name)
+    return Diagnostic(Severity.WARNING, Code.RENEWAL_DUE, message, pointer, hint, name)
 
 
 def find_always_due(desired: Desired, name: CertificateName) -> Diagnostic | None:
@@ -73,7 +74,7 @@ def find_always_due(desired: Desired, name: CertificateName) -> Diagnostic | Non
     )
     pointer = Pointer(declaration.path, ("certificates", name, "renew_before") if own else ("policy", "renew_before"))
     hint = 'give less, or a share of the lifetime, such as `renew_before = "33%"`'
-    return Diagnostic(Severity.WARNING, "renew-before-too-long", message, pointer, hint, name)
+    return Diagnostic(Severity.WARNING, Code.RENEW_BEFORE_TOO_LONG, message, pointer, hint, name)
 
 
 def find_going_back(desired: Desired, names: Sequence[CertificateName], previous: Entry | None) -> Diagnostic | None:
@@ -96,4 +97,4 @@ def find_going_back(desired: Desired, names: Sequence[CertificateName], previous
         " certificate; what is bound stays bound until then"
     )
     pointer = Pointer(desired.declaration.path, ("certificates", names[0], "certificate"))
-    return Diagnostic(Severity.WARNING, "previous-entry-gone", message, pointer, hint, names[0])
+    return Diagnostic(Severity.WARNING, Code.PREVIOUS_ENTRY_GONE, message, pointer, hint, names[0])

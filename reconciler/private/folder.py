@@ -9,6 +9,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
+from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Place
 from reconciler.findings.errors import FileError
 
@@ -97,5 +98,5 @@ def _misplaced(name: str) -> FileError:
         f"{where} is a link, or not the kind of file that mtlsctl puts there",
         hint="move it away; mtlsctl makes it anew",
         where=where,
-        code="file-not-regular",
+        code=Code.FILE_NOT_REGULAR,
     )

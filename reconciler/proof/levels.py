@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from reconciler.findings.diagnostics import Diagnostic
-from reconciler.findings.errors import ExitCode, strongest
+from reconciler.findings.exits import ExitCode, strongest
 from reconciler.model import CertificateName, Origin
 from reconciler.proof.observations import Seen
 from reconciler.proof.reach import Reach

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import CertificateName
 from reconciler.proof.observations import Seen
 from reconciler.proof.requests import names_issuer
@@ -39,20 +40,20 @@ def proof_warnings(name: CertificateName, proof: Proof, bundle: Bundle, where: P
     judgement, request = proof.judgement, proof.seen.ours.request
     if proof.standing is Standing.PROVED and not judgement.verdict.is_full:
         message = f"{name!r} passes at {proof.url}, which proves little ({judgement.verdict}): {judgement.why}"
-        yield Diagnostic(Severity.WARNING, "verify-weak", message, where, judgement.hint, name)
+        yield Diagnostic(Severity.WARNING, Code.VERIFY_WEAK, message, where, judgement.hint, name)
     if proof.seen.ours.cf_ray:
         yield proxied_warning(name, proof.url, where)
     if request is not None and request.authorities and not names_issuer(request, bundle):
         count = len(request.authorities)
         message = f"no issuer of {name!r} is among the CAs ({count}) that {proof.url} names as those it trusts"
         hint = "origins may trust more than they name; but some clients choose no certificate then"
-        yield Diagnostic(Severity.WARNING, "issuer-not-named", message, where, hint, name)
+        yield Diagnostic(Severity.WARNING, Code.ISSUER_NOT_NAMED, message, where, hint, name)
 
 
 def proxied_warning(name: CertificateName, url: str, where: Pointer) -> Diagnostic:
     """Cloudflare stands before the origin: what this machine gets, a deployed Worker may not."""
     message = f"{url} answers through Cloudflare's proxy, which refuses Workers that present {name!r} there (520)"
-    return Diagnostic(Severity.WARNING, "origin-proxied", message, where, HINTS["proxied"], name)
+    return Diagnostic(Severity.WARNING, Code.ORIGIN_PROXIED, message, where, HINTS["proxied"], name)
 
 
 def proof_problem(name: CertificateName, proof: Proof, where: Pointer) -> Diagnostic | None:
@@ -62,6 +63,6 @@ def proof_problem(name: CertificateName, proof: Proof, where: Pointer) -> Diagno
         return None
     if proof.standing is Standing.REFUTED:
         message = f"{proof.url} does not accept {name!r}: {proof.note}: {judgement.why}"
-        return Diagnostic(Severity.ERROR, "verify-refuted", message, where, judgement.hint, name)
+        return Diagnostic(Severity.ERROR, Code.VERIFY_REFUTED, message, where, judgement.hint, name)
     message = f"{name!r} could not be proved at {proof.url}: {proof.note}: {judgement.why}"
-    return Diagnostic(Severity.ERROR, "verify-inconclusive", message, where, judgement.hint, name)
+    return Diagnostic(Severity.ERROR, Code.VERIFY_INCONCLUSIVE, message, where, judgement.hint, name)

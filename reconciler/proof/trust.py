@@ -8,7 +8,8 @@ from datetime import datetime
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
-from reconciler.findings.diagnostics import Diagnostic, Place, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import InputError
 from reconciler.x509.certificates import Bundle, issuer_text, quiet, rfc3339, subject_text
 from reconciler.x509.chains import is_self_issued, make_chain
@@ -24,7 +25,7 @@ def roots_of(bundle: Bundle, path: str) -> Bundle:
     if not ders:
         message = f"no certificate in {path} is a root: none is self-signed"
         hint = "give the root of the origin's own certificate; the origin sends its intermediates itself"
-        raise InputError([Diagnostic(Severity.ERROR, "origin-ca-without-root", message, Place(path), hint)])
+        raise InputError([Diagnostic(Severity.ERROR, Code.ORIGIN_CA_WITHOUT_ROOT, message, Place(path), hint)])
     return Bundle(ders)
 
 
@@ -46,13 +47,13 @@ def check_trust(
     if not is_self_issued(last):
         message = f"{trusted_path} has no root: {subject_text(last)} is an intermediate"
         hint = "many origins, those with OpenSSL among them, do not stop at an intermediate: give the root as well"
-        yield Diagnostic(Severity.WARNING, "client-ca-without-root", message, Place(trusted_path), hint)
+        yield Diagnostic(Severity.WARNING, Code.CLIENT_CA_WITHOUT_ROOT, message, Place(trusted_path), hint)
     for one in way if top in trusted.certificates else way[1:]:
         if not one.not_valid_before_utc <= now <= one.not_valid_after_utc:
             times = f"{rfc3339(one.not_valid_before_utc)} to {rfc3339(one.not_valid_after_utc)}"
             message = f"{subject_text(one)} in {trusted_path} is not valid now, but from {times}"
             hint = "an origin refuses every chain through it: look for its successor"
-            yield Diagnostic(Severity.ERROR, "client-ca-expired", message, Place(trusted_path), hint)
+            yield Diagnostic(Severity.ERROR, Code.CLIENT_CA_EXPIRED, message, Place(trusted_path), hint)
 
 
 def _not_trusted(top: x509.Certificate, bundle: Bundle, trusted: Bundle, path: str, trusted_path: str) -> Diagnostic:
@@ -60,7 +61,7 @@ def _not_trusted(top: x509.Certificate, bundle: Bundle, trusted: Bundle, path: s
     message = f"the chain of {path} ends at an issuer that is not in {trusted_path}: {issuer_text(top)}"
     hint = f"put the intermediates that lead to it behind the leaf, or is it of another CA? There are: {named}"
     return Diagnostic(
-        Severity.ERROR, "chain-not-trusted", message, Place(path, bundle.lines[0] if bundle.lines else None), hint
+        Severity.ERROR, Code.CHAIN_NOT_TRUSTED, message, Place(path, bundle.lines[0] if bundle.lines else None), hint
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reconciler.findings.errors import ExitCode
+from reconciler.findings.exits import ExitCode
 
 
 class Standing(StrEnum):

@@ -11,7 +11,8 @@ from typing import Annotated
 from pydantic import AwareDatetime, BaseModel, ConfigDict, FailFast, PlainSerializer
 from pydantic_core import PydanticSerializationError
 
-from reconciler.findings.diagnostics import Diagnostic, Place, Pointer, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 
 _COMMAND = re.compile(r"##(?=\w*\[)")
 

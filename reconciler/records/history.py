@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, assert_never
 
-from reconciler.findings.errors import ExitCode
+from reconciler.findings.exits import ExitCode
 from reconciler.records.base import Document, UtcTime
 from reconciler.records.journal import (
     ChangeSummary,

@@ -6,7 +6,8 @@ from typing import cast, get_args
 
 from pydantic import ValidationError
 
-from reconciler.findings.diagnostics import Diagnostic, Place, Severity
+from reconciler.findings.codes import Code, Severity, find_code
+from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import InputError, StalePlanError
 from reconciler.model import (
     Action,
@@ -37,6 +38,7 @@ from reconciler.plan.live import LiveBinding, Presented
 from reconciler.plan.plan import SavedPlan
 from reconciler.plan.quota import Quota, QuotaCount
 from reconciler.plan.renewals import Due
+from reconciler.records.base import DiagnosticPart
 from reconciler.records.changes import ChangePart
 from reconciler.records.plan import CountPart, LivePart, PlanDocument, QuotaPart
 
@@ -74,7 +76,7 @@ def read_plan(data: bytes, path: str) -> SavedPlan:
 def _no_plan(path: str, why: str) -> InputError:
     message = f"{path} is not a saved plan that this version reads: {why}"
     hint = f"a saved plan is what `mtlsctl plan --out FILE` writes, format {_FORMAT}"
-    return InputError([Diagnostic(Severity.ERROR, "plan-file", message, Place(path), hint)])
+    return InputError([Diagnostic(Severity.ERROR, Code.PLAN_FILE, message, Place(path), hint)])
 
 
 def _plan(document: PlanDocument) -> SavedPlan:
@@ -108,17 +110,7 @@ def _plan(document: PlanDocument) -> SavedPlan:
             for part in document.unknown or ()
         ),
         due=tuple(Due(CertificateName(part.certificate), part.not_after, part.renew_from) for part in document.due),
-        diagnostics=tuple(
-            Diagnostic(
-                part.severity,
-                part.code,
-                part.message,
-                Place(part.path, part.line, part.column) if part.path is not None else None,
-                part.hint,
-                part.certificate,
-            )
-            for part in document.diagnostics
-        ),
+        diagnostics=tuple(_finding(part) for part in document.diagnostics),
         quota=_quota(document.quota),
         calls=Calls(document.calls.made, document.calls.apply) if document.calls else None,
         made=document.made,
@@ -127,6 +119,14 @@ def _plan(document: PlanDocument) -> SavedPlan:
         partial=document.partial or (),
         live=None if document.live is None else tuple(_live(part) for part in document.live),
     )
+
+
+def _finding(part: DiagnosticPart) -> Diagnostic:
+    """A finding as it was saved; the code of one that another version made may not be known here."""
+    code = find_code(part.code)
+    message = part.message if code is not None else f"{part.code}: {part.message}"
+    where = Place(part.path, part.line, part.column) if part.path is not None else None
+    return Diagnostic(part.severity, code or Code.UNKNOWN_FINDING, message, where, part.hint, part.certificate)
 
 
 def _change(part: ChangePart) -> Change:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import InputError, UsageError
 from reconciler.findings.suggest import suggest
 from reconciler.model import CertificateName, Desired, Entry
@@ -43,7 +44,7 @@ def find_current(name: str, plan: Plan) -> Current:
 def _not_stored(name: CertificateName, plan: Plan, desired: Desired) -> Diagnostic:
     problem = Diagnostic(
         Severity.ERROR,
-        "not-stored",
+        Code.NOT_STORED,
         f"{name!r} is not in the store yet, so it has no id",
         Pointer(desired.declaration.path, ("certificates", name)),
         "run `mtlsctl apply`, which uploads it",

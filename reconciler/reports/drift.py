@@ -13,7 +13,7 @@ from enum import StrEnum
 from urllib.parse import quote
 
 from reconciler.findings.diagnostics import Diagnostic, Pointer
-from reconciler.findings.errors import ExitCode, strongest
+from reconciler.findings.exits import ExitCode, strongest
 from reconciler.model import (
     BindingAddress,
     CertificateName,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import (
     BindingAddress,
@@ -98,7 +99,7 @@ def content_missing(declaration: Declaration, row: CertificateRow) -> DriftFindi
 def file_unusable(declaration: Declaration, name: CertificateName, problem: Diagnostic | None) -> DriftFinding:
     """The certificate's file is gone, or is none any more."""
     path = declaration.certificates[name].path
-    gone = problem is not None and problem.code == "file-missing"
+    gone = problem is not None and problem.code == Code.FILE_MISSING
     told = f": {problem.message}" if problem is not None and not gone else ""
     return DriftFinding(
         state=State.MISSING if gone else State.CHANGED,

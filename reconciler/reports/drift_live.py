@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import EntryId
 from reconciler.model.words import environment_text
 from reconciler.plan.assessment import Assessment
@@ -74,4 +75,4 @@ def _finding(row: LiveBinding, state: State, built: str | None) -> DriftFinding:
 def _unread(row: LiveBinding) -> Diagnostic:
     message = f"what serves of {row.at.config} ({environment_text(row.at.environment)}) is not known: {row.detail}"
     where = Pointer(row.at.config, () if row.at.environment is None else ("env", row.at.environment))
-    return Diagnostic(Severity.ERROR, "live-unread", message, where)
+    return Diagnostic(Severity.ERROR, Code.LIVE_UNREAD, message, where)

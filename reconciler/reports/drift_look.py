@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import CertificateName, EntryId, Retire, SiteAddress
 from reconciler.model.identifiers import is_askable
@@ -54,7 +55,7 @@ class _Look:
             return problem in self.told
         row = self.assessment.by_name.get(CertificateName(problem.certificate or ""))
         is_out_of_sync = row is not None and not isinstance(row.verdict, UpToDate)
-        return problem in self.told or problem.code == "newer-entry" or is_out_of_sync
+        return problem in self.told or problem.code == Code.NEWER_ENTRY or is_out_of_sync
 
     # --- certificates -------------------------------------------------------------------------------------------
 

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import CertificateName, Desired, Entry, StoreSettings
 from reconciler.plan.plan import Plan
 from reconciler.plan.quota import Quota, QuotaCount
@@ -190,7 +191,7 @@ def _cut(desired: Desired, timeline: Timeline) -> Iterator[Diagnostic]:
             f"the forecast ends on {timeline.until:%Y-%m-%d}, for more than {MAX_STEPS:,} uploads and retires come"
         )
         pointer = Pointer(desired.declaration.path, ("certificates",))
-        yield Diagnostic(Severity.WARNING, "forecast-cut", message, pointer, "ask for fewer days with `--days`")
+        yield Diagnostic(Severity.WARNING, Code.FORECAST_CUT, message, pointer, "ask for fewer days with `--days`")
 
 
 def _over(desired: Desired, outlooks: Mapping[bool, Outlook]) -> Iterator[Diagnostic]:
@@ -205,4 +206,4 @@ def _over(desired: Desired, outlooks: Mapping[bool, Outlook]) -> Iterator[Diagno
             hint = "spread the renewals with `renew_before`, shorten `grace`, retire what nothing uses"
             hint += "" if ca else ", or have Cloudflare raise the quota, and `limit` in `[store]` with it"
             pointer = Pointer(desired.declaration.path, ("certificates", step.certificate))
-            yield Diagnostic(Severity.WARNING, "forecast-quota", message, pointer, hint, step.certificate)
+            yield Diagnostic(Severity.WARNING, Code.FORECAST_QUOTA, message, pointer, hint, step.certificate)

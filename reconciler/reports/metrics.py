@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from reconciler.findings.diagnostics import Severity
+from reconciler.findings.codes import Severity
 from reconciler.model import Action, CertificateName, Condition, Entry, EntryId
 from reconciler.plan.assessment import Assessment
 from reconciler.plan.plan import Plan

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
 
-from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import (
     BindingAddress,
     ByCertificate,
@@ -50,7 +51,7 @@ def missing(
     name = names.get(meant.id) if meant is not None else None
     hint = near + _line_for(row, f'"{name}"' if name else f'{{ id = "{meant.id}" }}' if meant else None)
     message = f"{row.text} has {text}, {why}"
-    finding = Diagnostic(Severity.WARNING, "entry-missing", message, row.pointer, hint)
+    finding = Diagnostic(Severity.WARNING, Code.ENTRY_MISSING, message, row.pointer, hint)
     return Orphan(finding, spots=(row.at,))
 
 
@@ -67,14 +68,14 @@ def placeholder(row: BindingRow, declared: Container[str]) -> Orphan:
     message = f"{row.text} has the placeholder {row.found_id!r}"
     name = row.at.binding.lower().replace("_", "-")
     hint = _line_for(row, f'"{name}"' if name in declared else None)
-    finding = Diagnostic(Severity.WARNING, "placeholder-left", message, row.pointer, hint)
+    finding = Diagnostic(Severity.WARNING, Code.PLACEHOLDER_LEFT, message, row.pointer, hint)
     return Orphan(finding, spots=(row.at,))
 
 
 def is_ca(row: BindingRow, entry: Entry) -> Orphan:
     """The id of an entry that no Worker can present."""
     message = f"{row.text} has {_told(entry)}, which is a CA; a Worker can't present one"
-    finding = Diagnostic(Severity.WARNING, "entry-is-ca", message, row.pointer, _line_for(row, None))
+    finding = Diagnostic(Severity.WARNING, Code.ENTRY_IS_CA, message, row.pointer, _line_for(row, None))
     return Orphan(finding, (entry.id,), (row.at,))
 
 
@@ -82,7 +83,7 @@ def of_other_store(row: BindingRow) -> Orphan:
     """The embedded store can't know the ids of an account."""
     message = f"{row.text} has {row.found_id}, the id of a real account, and the store is the embedded one"
     hint = 'set `kind = "cloudflare"` in `[store]`; the embedded store changes nothing in such a file'
-    finding = Diagnostic(Severity.WARNING, "id-of-other-store", message, row.pointer, hint)
+    finding = Diagnostic(Severity.WARNING, Code.ID_OF_OTHER_STORE, message, row.pointer, hint)
     return Orphan(finding, spots=(row.at,))
 
 
@@ -109,7 +110,7 @@ def expired(
     renew = f"replace {declared.path} by a renewed certificate, then run `mtlsctl apply`" if declared else None
     mend = renew or f"renew it where it is managed; {_take_over(entry)}"
     message = f"{_told(entry)} expired on {ended:%Y-%m-%d %H:%M} UTC, and {_places(rows)} still {_present(rows)} it"
-    finding = Diagnostic(Severity.WARNING, "entry-expired", message, rows[0].pointer, mend, name)
+    finding = Diagnostic(Severity.WARNING, Code.ENTRY_EXPIRED, message, rows[0].pointer, mend, name)
     return Orphan(finding, (entry.id,), tuple(row.at for row in rows))
 
 
@@ -129,7 +130,7 @@ def foreign(
     else:
         message = f"{_told(entry)} is not ours, and {places}"
         hint = _mend_use(entry, rows)
-    finding = Diagnostic(Severity.INFO, "entry-foreign", message, pointer, hint, name)
+    finding = Diagnostic(Severity.INFO, Code.ENTRY_FOREIGN, message, pointer, hint, name)
     return Orphan(finding, (entry.id,), tuple(row.at for row in rows))
 
 
@@ -152,7 +153,7 @@ def shared_key(entries: Sequence[Entry], rows: Sequence[BindingRow]) -> Orphan:
     message = f"one private key is used by {len(entries)} entries: {told}{more}"
     hint = "have all but one of them issued anew, each with a key of its own; a leak would cost all of them"
     pointer = rows[0].pointer if rows else None
-    finding = Diagnostic(Severity.WARNING, "key-shared", message, pointer, hint)
+    finding = Diagnostic(Severity.WARNING, Code.KEY_SHARED, message, pointer, hint)
     return Orphan(finding, tuple(entry.id for entry in entries), tuple(row.at for row in rows))
 
 
@@ -161,7 +162,7 @@ def undeclared(row: BindingRow, owner: CertificateName) -> Orphan:
     if row.is_preview:
         message = f"{row.text} presents an entry of {owner!r}; previews are not managed"
         hint = f"keep its id right by hand: `mtlsctl output {owner}`"
-        finding = Diagnostic(Severity.WARNING, "undeclared-binding", message, row.pointer, hint, owner)
+        finding = Diagnostic(Severity.WARNING, Code.UNDECLARED_BINDING, message, row.pointer, hint, owner)
     else:
         finding = undeclared_binding(row.at, row.index, owner)
     return Orphan(finding, (EntryId(row.found_id or ""),), (row.at,))
@@ -199,7 +200,7 @@ def unreferenced(
         unread = "" if sweep.complete else f", as far as it could be looked at ({sweep.unread[0]} could not)"
         message = f"nothing in this tree names {_told(entry)}{unread}"
         hint = _mend_foreign(entry, certificates)
-    finding = Diagnostic(Severity.INFO, "entry-unreferenced", message, None, hint)
+    finding = Diagnostic(Severity.INFO, Code.ENTRY_UNREFERENCED, message, None, hint)
     return Orphan(finding, (entry.id,))
 
 

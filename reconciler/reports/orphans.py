@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import ById, Entry, EntryId, StoreSettings, Sweep
 from reconciler.model.identifiers import is_askable, is_of_other_store, is_placeholder
@@ -23,16 +24,16 @@ from reconciler.reports.orphan_findings import Orphan
 from reconciler.x509.certificates import key_digest
 
 ORDER = (
-    "entry-missing",
-    "id-of-other-store",
-    "placeholder-left",
-    "entry-is-ca",
-    "entry-expired",
-    "key-shared",
-    "undeclared-binding",
-    "newer-entry",
-    "entry-foreign",
-    "entry-unreferenced",
+    Code.ENTRY_MISSING,
+    Code.ID_OF_OTHER_STORE,
+    Code.PLACEHOLDER_LEFT,
+    Code.ENTRY_IS_CA,
+    Code.ENTRY_EXPIRED,
+    Code.KEY_SHARED,
+    Code.UNDECLARED_BINDING,
+    Code.NEWER_ENTRY,
+    Code.ENTRY_FOREIGN,
+    Code.ENTRY_UNREFERENCED,
 )
 """The codes, in the order in which they are shown."""
 
@@ -63,7 +64,7 @@ def find_orphans(plan: Plan, sweep: Sweep) -> Orphans:
     found = _Look(plan.assessment, sweep).run()
     ranked = sorted(found, key=lambda orphan: ORDER.index(orphan.finding.code))
     codes = {orphan.finding.code for orphan in ranked}
-    rest = tuple(problem for problem in plan.diagnostics if problem.code not in codes & {"newer-entry"})
+    rest = tuple(problem for problem in plan.diagnostics if problem.code not in codes & {Code.NEWER_ENTRY})
     return Orphans(plan.stack, plan.store, plan.made, tuple(ranked), rest)
 
 
@@ -95,7 +96,7 @@ class _Look:
         found = [orphan for row in rows for orphan in self._use(row)]
         found += self._used_entries()
         found += self._shared_keys()
-        found += [say.newer(one) for one in a.findings if one.code == "newer-entry"]
+        found += [say.newer(one) for one in a.findings if one.code == Code.NEWER_ENTRY]
         found += (
             say.unreferenced(a.desired, row.entry, a.names.get(row.entry.id), a.certificates, self.sweep)
             for row in _without_use(a)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping
 from dataclasses import dataclass, field, replace
 from posixpath import basename, dirname, join, normpath
 
-from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import FileError, InputError, ReconcilerError
 from reconciler.model import Built, Declaration, DeclaredWorker, EnvironmentName, WorkerLabel, WranglerFile
 from reconciler.model.ports import FileReader
@@ -56,7 +57,7 @@ class _Finder:
             raise FileError(
                 f"wrangler finds no configuration in {worker.config} or above",
                 hint="name the wrangler file in `config`",
-                code="file-missing",
+                code=Code.FILE_MISSING,
             )
         return found
 
@@ -84,7 +85,7 @@ class _Finder:
         if same:
             message = f"{file.path} is made by a build (see {redirect}); the next build overwrites it"
             hint = "name the file that the build reads in `config`, then build again"
-            raise InputError([Diagnostic(Severity.ERROR, "config-generated", message, Pointer(file.path), hint)])
+            raise InputError([Diagnostic(Severity.ERROR, Code.CONFIG_GENERATED, message, Pointer(file.path), hint)])
         return replace(file, built=self._built(target)) if beside else file
 
     def _built(self, target: str) -> Built:
@@ -110,7 +111,7 @@ def load_configs(
         try:
             file = finder.find(worker)
         except ReconcilerError as error:
-            finder.problems.extend(_at_declaration(declaration, label, found) for found in error.diagnostics())
+            finder.problems.extend(_at_declaration(declaration, label, error))
         else:
             if file is not None:
                 loaded[label] = file
@@ -120,11 +121,12 @@ def load_configs(
     return loaded, problems
 
 
-def _at_declaration(declaration: Declaration, label: WorkerLabel, problem: Diagnostic) -> Diagnostic:
-    """A problem without a line, such as a missing file, is shown where mtls.toml names the file."""
-    if not problem.code.startswith("file"):
-        return problem
-    return replace(problem, where=Pointer(declaration.path, ("workers", label, "config")))
+def _at_declaration(declaration: Declaration, label: WorkerLabel, error: ReconcilerError) -> Iterable[Diagnostic]:
+    """The findings of an error; those without a line, such as a missing file, where mtls.toml names the file."""
+    if not isinstance(error, FileError):
+        return error.diagnostics()
+    where = Pointer(declaration.path, ("workers", label, "config"))
+    return [replace(problem, where=where) for problem in error.diagnostics()]
 
 
 def _declared_twice(declaration: Declaration, files: dict[WorkerLabel, WranglerFile]) -> Iterator[Diagnostic]:
@@ -138,7 +140,7 @@ def _declared_twice(declaration: Declaration, files: dict[WorkerLabel, WranglerF
                 where = "its top level" if environment is None else f"its environment {environment!r}"
                 yield Diagnostic(
                     Severity.ERROR,
-                    "environment-declared-twice",
+                    Code.ENVIRONMENT_DECLARED_TWICE,
                     f"{worker.config} and {other.config} are one file, and both {label!r} and {other.label!r}"
                     f" declare {where}",
                     Pointer(declaration.path, ("workers", label, "config")),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from reconciler.desired.parse import parse_declaration
 from reconciler.desired.reading import MAX_BYTES as MAX_DECLARATION
 from reconciler.findings.diagnostics import Diagnostic, Pointer
-from reconciler.findings.errors import ReconcilerError
+from reconciler.findings.errors import FileError, ReconcilerError
 from reconciler.model import (
     Actual,
     ById,
@@ -71,7 +71,7 @@ def load_certificates(declaration: Declaration, files: FileReader) -> tuple[Desi
             named = Pointer(declaration.path, ("certificates", name, "certificate"))
             for problem in said:
                 # A file that is not there has no line; the line that names it has.
-                where = named if problem.code.startswith("file-") else problem.where
+                where = named if isinstance(found, FileError) else problem.where
                 problems.append(replace(problem, certificate=name, where=where))
     return Desired(declaration, bundles), tuple(problems)
 

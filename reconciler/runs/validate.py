@@ -7,7 +7,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from reconciler import keys
-from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import KeySourceError, ReconcilerError
 from reconciler.model import Actual, CertificateName, Declaration, DeclaredCertificate, Desired
 from reconciler.model.keys import KeyContext
@@ -75,7 +76,7 @@ def _check_key(desired: Desired, declared: DeclaredCertificate, sources: Sources
         key = sources[declared.key.source].open(declared.key)
     except KeySourceError as error:
         message = f"the key of {declared.name!r} is not at hand, so the pair was not checked: {error.message}"
-        yield Diagnostic(Severity.INFO, "key-not-checked", message, where, error.hint)
+        yield Diagnostic(Severity.INFO, Code.KEY_NOT_CHECKED, message, where, error.hint)
     except ReconcilerError as error:
         yield from error.diagnostics()
     else:
@@ -95,7 +96,7 @@ def tracked_keys(project: Project, declaration: Declaration) -> Iterator[Diagnos
         if known is not None and path in known:
             yield Diagnostic(
                 Severity.ERROR,
-                "key-in-git",
+                Code.KEY_IN_GIT,
                 f"git tracks the private key of {name!r}",
                 Pointer(declaration.path, ("certificates", name, "private_key")),
                 "take it out (git rm --cached FILE), have the certificate reissued with a new key, and keep that key in"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from reconciler.findings.codes import Code
 from reconciler.model import EnvironmentName
 from reconciler.runtime.children import OnLine, RuntimeFailure, environment, running
 from reconciler.runtime.wrangler import QUIET, plain, private_folder
@@ -22,7 +23,7 @@ LONGEST_S = 1800.0
 class BundleFailed(RuntimeFailure):
     """wrangler could not make the Worker."""
 
-    code = "dev-bundle"
+    code = Code.DEV_BUNDLE
 
 
 def bundle(

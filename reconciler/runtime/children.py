@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from reconciler.findings.codes import Code
 from reconciler.findings.errors import ReconcilerError
 
 OnLine = Callable[[str], None]
@@ -32,7 +33,7 @@ _ENDING: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class RuntimeFailure(ReconcilerError):
     """A program that was needed could not be run, or failed."""
 
-    code = "runtime"
+    code = Code.RUNTIME
 
 
 def environment(environ: Mapping[str, str], *more: str) -> dict[str, str]:

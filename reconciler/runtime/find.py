@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from reconciler.findings.codes import Code
 from reconciler.findings.errors import ReconcilerError
 
 WORKERD = "MTLSCTL_WORKERD"
@@ -25,7 +26,7 @@ _MACHINES = {"x86_64": "64", "amd64": "64", "arm64": "arm64", "aarch64": "arm64"
 class MissingProgram(ReconcilerError):
     """A program that is needed is not there."""
 
-    code = "program-missing"
+    code = Code.PROGRAM_MISSING
 
 
 def find_workerd(folder: Path, root: Path, environ: Mapping[str, str]) -> Path | None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from reconciler.findings.codes import Code
 from reconciler.findings.errors import ReconcilerError
 from reconciler.runtime.children import Child, OnLine, RuntimeFailure, environment, running
 from reconciler.workerd.config import SOCKET, Config
@@ -25,13 +26,13 @@ _MOST_LINES = 12
 class AddressError(ReconcilerError):
     """The port can't be had."""
 
-    code = "address"
+    code = Code.ADDRESS
 
 
 class NotStarted(RuntimeFailure):
     """workerd ended before it listened; `lines` is what it printed."""
 
-    code = "dev-not-started"
+    code = Code.DEV_NOT_STARTED
 
     def __init__(self, lines: Sequence[str]) -> None:
         told = "\n".join([line for line in lines if line.strip()][:_MOST_LINES])

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
+from reconciler.findings.codes import Code
 from reconciler.findings.errors import FileError
 from reconciler.private.folder import create_file, make_folder, stands
 from reconciler.stores.database_errors import STORE_FILE, damaged, in_words, store_error
@@ -184,7 +185,7 @@ def _is_store(connection: sqlite3.Connection) -> bool:
         return False
     if application == APPLICATION_ID and version > VERSION:
         newer = f"was written by a newer mtlsctl (format {version}; this one knows {VERSION})"
-        raise store_error("store-newer", newer, "update mtlsctl on this machine")
+        raise store_error(Code.STORE_NEWER, newer, "update mtlsctl on this machine")
     if application != APPLICATION_ID or version != VERSION or found != set(SCHEMA):
         raise damaged("is a database, but not one that mtlsctl wrote")
     return True

@@ -7,6 +7,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 
+from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Place
 from reconciler.model.errors import StoreError
 
@@ -21,21 +22,21 @@ _DISK = "free some space on its disk, then run again: nothing was half stored"
 _ACCESS = f"make sure that this user may read and write {STORE_FILE} and its folder"
 
 # By primary result code, https://www.sqlite.org/rescode.html: stable code, what happened, what to do.
-_WORDS: dict[int, tuple[str, str, str]] = {
-    sqlite3.SQLITE_BUSY: ("store-locked", "is in use by another process", "run again when that one is done"),
-    sqlite3.SQLITE_LOCKED: ("store-locked", "is in use by another process", "run again when that one is done"),
-    sqlite3.SQLITE_FULL: ("store-full", "could not be written: its disk is full", _DISK),
-    sqlite3.SQLITE_IOERR: ("store-io", "could not be read or written: its disk reports an error", _ACCESS),
-    sqlite3.SQLITE_READONLY: ("store-read-only", "can't be written", _ACCESS),
-    sqlite3.SQLITE_PERM: ("store-read-only", "can't be opened", _ACCESS),
-    sqlite3.SQLITE_AUTH: ("store-read-only", "can't be opened", _ACCESS),
-    sqlite3.SQLITE_CANTOPEN: ("store-unreadable", "can't be opened", _ACCESS),
-    sqlite3.SQLITE_CORRUPT: ("store-damaged", "is damaged", _ASIDE),
-    sqlite3.SQLITE_NOTADB: ("store-damaged", "is no database", _ASIDE),
-    sqlite3.SQLITE_TOOBIG: ("store-damaged", "holds more in one place than can be read", _ASIDE),
+_WORDS: dict[int, tuple[Code, str, str]] = {
+    sqlite3.SQLITE_BUSY: (Code.STORE_LOCKED, "is in use by another process", "run again when that one is done"),
+    sqlite3.SQLITE_LOCKED: (Code.STORE_LOCKED, "is in use by another process", "run again when that one is done"),
+    sqlite3.SQLITE_FULL: (Code.STORE_FULL, "could not be written: its disk is full", _DISK),
+    sqlite3.SQLITE_IOERR: (Code.STORE_IO, "could not be read or written: its disk reports an error", _ACCESS),
+    sqlite3.SQLITE_READONLY: (Code.STORE_READ_ONLY, "can't be written", _ACCESS),
+    sqlite3.SQLITE_PERM: (Code.STORE_READ_ONLY, "can't be opened", _ACCESS),
+    sqlite3.SQLITE_AUTH: (Code.STORE_READ_ONLY, "can't be opened", _ACCESS),
+    sqlite3.SQLITE_CANTOPEN: (Code.STORE_UNREADABLE, "can't be opened", _ACCESS),
+    sqlite3.SQLITE_CORRUPT: (Code.STORE_DAMAGED, "is damaged", _ASIDE),
+    sqlite3.SQLITE_NOTADB: (Code.STORE_DAMAGED, "is no database", _ASIDE),
+    sqlite3.SQLITE_TOOBIG: (Code.STORE_DAMAGED, "holds more in one place than can be read", _ASIDE),
 }
 _UNFINISHED = (
-    "store-read-only",
+    Code.STORE_READ_ONLY,
     "has an unfinished write of a run that was killed, and can't be written here to undo it",
     f"run once as a user who may write {STORE_FILE} and its folder",
 )
@@ -50,17 +51,17 @@ def in_words() -> Iterator[None]:
         raise _from_sqlite(error) from error
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else "it can't be used"
-        raise store_error("store-unreadable", f"can't be used: {reason}", _ACCESS) from error
+        raise store_error(Code.STORE_UNREADABLE, f"can't be used: {reason}", _ACCESS) from error
 
 
-def store_error(code: str, what: str, hint: str) -> StoreError:
+def store_error(code: Code, what: str, hint: str) -> StoreError:
     """The error that says `what` of the embedded store's file."""
     return StoreError(f"the embedded store {STORE_FILE} {what}", hint=hint, where=Place(STORE_FILE), code=code)
 
 
 def damaged(what: str) -> StoreError:
     """The error for a file that is not as this store writes it."""
-    return store_error("store-damaged", what, _ASIDE)
+    return store_error(Code.STORE_DAMAGED, what, _ASIDE)
 
 
 def _from_sqlite(error: sqlite3.Error) -> StoreError:

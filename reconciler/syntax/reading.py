@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from enum import Enum
 
-from reconciler.findings.diagnostics import Diagnostic, Place, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import InputError
 from reconciler.syntax.text import line_and_column, split_bom
 
@@ -25,7 +26,7 @@ class UnreadableError(Exception):
         super().__init__(message)
         self.fault, self.message, self.where, self.hint = fault, message, where, hint
 
-    def as_error(self, code: str) -> InputError:
+    def as_error(self, code: Code) -> InputError:
         """The same as one finding."""
         return InputError([Diagnostic(Severity.ERROR, code, self.message, self.where, self.hint)])
 

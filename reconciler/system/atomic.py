@@ -9,6 +9,7 @@ import re
 import stat
 from pathlib import Path
 
+from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Place, Pointer
 from reconciler.findings.errors import FileError
 
@@ -45,7 +46,7 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o644, *, where: Pointer |
                 f"{where.path!r} is no regular file",
                 hint="name a regular file; to write into a pipe or a device, use standard output",
                 where=where,
-                code="file-not-regular",
+                code=Code.FILE_NOT_REGULAR,
             )
         _replace(Path(os.path.realpath(path)), data, mode, before)
     except (OSError, ValueError) as error:
@@ -73,7 +74,7 @@ def create_atomic(path: Path, data: bytes, *, where: Pointer | Place | None = No
         _sync_folder(path.parent)
     except FileExistsError as error:
         hint = "move it away, or give another name"
-        raise FileError(f"{where.path!r} is there already", hint=hint, where=where, code="file-exists") from error
+        raise FileError(f"{where.path!r} is there already", hint=hint, where=where, code=Code.FILE_EXISTS) from error
     except (OSError, ValueError) as error:
         raise _failure(error, where) from error
 
@@ -138,4 +139,6 @@ def _failure(error: OSError | ValueError, where: Pointer | Place) -> FileError:
     number = error.errno if isinstance(error, OSError) else None
     reason = os.strerror(number) if number else "no file can have this name"
     hint = _HINTS.get(number or 0, "make sure that the file and its folder can be written")
-    return FileError(f"{where.path!r} could not be written: {reason}", hint=hint, where=where, code="file-unwritable")
+    return FileError(
+        f"{where.path!r} could not be written: {reason}", hint=hint, where=where, code=Code.FILE_UNWRITABLE
+    )

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Place
 from reconciler.findings.errors import FileError
 
@@ -98,7 +99,7 @@ def refuse_hidden(real: Path, base: Path, path: str) -> None:
             f"{path!r} is inside of .git",
             hint="keep the file in the working tree; nothing of git's own is read or changed",
             where=Place(path),
-            code="file-in-git",
+            code=Code.FILE_IN_GIT,
         )
     if str(real).startswith(_PSEUDO):
         raise not_regular(path)
@@ -133,20 +134,20 @@ def read_regular(real: Path, path: str, *, limit: int) -> tuple[bytes, os.stat_r
             f"{path!r} is larger than {limit:,} bytes",
             hint="this is more than such a file may have; is it the right one?",
             where=Place(path),
-            code="file-too-large",
+            code=Code.FILE_TOO_LARGE,
         )
     return data, facts
 
 
 def outside(path: str, hint: str) -> FileError:
     """The error for a path that leaves the tree."""
-    return FileError(f"{path!r} is outside of this tree", hint=hint, where=Place(path), code="file-outside")
+    return FileError(f"{path!r} is outside of this tree", hint=hint, where=Place(path), code=Code.FILE_OUTSIDE)
 
 
 def not_regular(path: str) -> FileError:
     """The error for a folder, pipe, socket, device or a circle of links."""
     hint = "name a regular file; folders, pipes, sockets, devices and circles of links are not read"
-    return FileError(f"{path!r} is no regular file", hint=hint, where=Place(path), code="file-not-regular")
+    return FileError(f"{path!r} is no regular file", hint=hint, where=Place(path), code=Code.FILE_NOT_REGULAR)
 
 
 def contains(bases: Iterable[Path], real: Path) -> Path | None:
@@ -178,7 +179,7 @@ def _read_at_most(read: Callable[[int], bytes], size: int, *, expected: int) -> 
 
 def _missing(path: str) -> FileError:
     hint = "check the spelling; paths are relative to the folder of mtls.toml"
-    return FileError(f"{path!r} does not exist", hint=hint, where=Place(path), code="file-missing")
+    return FileError(f"{path!r} does not exist", hint=hint, where=Place(path), code=Code.FILE_MISSING)
 
 
 def _unopened(path: str, error: OSError | ValueError) -> FileError:
@@ -188,4 +189,4 @@ def _unopened(path: str, error: OSError | ValueError) -> FileError:
         return not_regular(path)
     reason = os.strerror(error.errno) if error.errno else "it can't be read"
     hint = "make sure that the user who runs this may read the file and enter its folders"
-    return FileError(f"{path!r} could not be read: {reason}", hint=hint, where=Place(path), code="file-unreadable")
+    return FileError(f"{path!r} could not be read: {reason}", hint=hint, where=Place(path), code=Code.FILE_UNREADABLE)

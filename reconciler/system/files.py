@@ -12,6 +12,7 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
+from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Place
 from reconciler.findings.errors import FileChangedError, FileError
 from reconciler.model import EntryId, Sweep
@@ -26,7 +27,7 @@ from reconciler.system.sweep import sweep_tree
 def read_named(path: Path, *, limit: int) -> bytes:
     """A file that the user names on the command line, wherever it is; FileError as `ProjectFiles.read`."""
     if not os.path.lexists(path):
-        raise FileError(f"{str(path)!r} does not exist", hint="is the path right?", code="file-missing")
+        raise FileError(f"{str(path)!r} does not exist", hint="is the path right?", code=Code.FILE_MISSING)
     return read_regular(Path(os.path.realpath(path)), str(path), limit=limit)[0]
 
 
@@ -109,7 +110,7 @@ class ProjectFiles:
                 f"{path!r} is read-only",
                 hint=f"allow this user to write it (chmod u+w), then run again: {path}",
                 where=Place(path),
-                code="file-unwritable",
+                code=Code.FILE_UNWRITABLE,
             )
         self._seen.add(real)
         write_atomic(real, new, stat.S_IMODE(facts.st_mode), where=Place(path))
@@ -138,7 +139,7 @@ class ProjectFiles:
         try:
             data, facts = read_regular(real, path, limit=len(old))
         except FileError as error:
-            raise changed if error.code in {"file-missing", "file-too-large"} else error from error
+            raise changed if error.code in {Code.FILE_MISSING, Code.FILE_TOO_LARGE} else error from error
         if data != old:
             raise changed
         return facts

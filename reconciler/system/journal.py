@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import FileError
 from reconciler.model import Change
 from reconciler.model.ports import Clock
@@ -126,7 +127,7 @@ class Journal:
         first, count = self._missing[0], len(self._missing)
         lines = "a line is" if count == 1 else f"{count} lines are"
         message = f"{lines} missing in the journal, nothing else: {first.message}"
-        return (Diagnostic(Severity.WARNING, "journal-incomplete", message, first.where, first.hint),)
+        return (Diagnostic(Severity.WARNING, Code.JOURNAL_INCOMPLETE, message, first.where, first.hint),)
 
     def begin(self, *, command: str, stack: str, plan_digest: str) -> None:
         """Write that the run starts, before it changes anything. FileError where that can't be written."""

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from reconciler.findings.codes import Code
 from reconciler.findings.errors import FileError
 from reconciler.model import EntryId, Sweep
 from reconciler.system.confine import Tree, read_regular, real_path
@@ -72,7 +73,7 @@ def _text_of(tree: Tree, place: Path) -> bytes | None:
         text = read_regular(real, name, limit=_LIMIT)[0]
     except FileError as error:
         # What is not there names nothing, and what is so large is data; unless it is wrangler's by its name.
-        harmless = error.code in {"file-missing", "file-too-large", "file-not-regular"}
+        harmless = error.code in {Code.FILE_MISSING, Code.FILE_TOO_LARGE, Code.FILE_NOT_REGULAR}
         return b"" if harmless and not _is_wrangler(place.name) else None
     ours = not _is_wrangler(place.name) and _OURS.search(text) is not None
     return b"" if ours else text.lower()

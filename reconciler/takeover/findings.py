@@ -6,7 +6,8 @@ import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from reconciler.findings.diagnostics import Diagnostic, Place, Pointer, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.model import Entry, EnvironmentName, Listing, WranglerFile
 from reconciler.model.ownership import CUSTOM
 from reconciler.model.words import environment_text
@@ -24,19 +25,19 @@ def by_id(entry: Entry, uses: int, alike: Sequence[FoundCertificate]) -> Iterato
         path = same[0].path
         message = f"{path} has the certificate of {told}, but git ignores it: other checkouts would not have it"
         hint = f"a certificate is public: git add -f {shlex.quote(path)}; then declare it, and bind it by its name"
-        yield Diagnostic(Severity.WARNING, "ignored-by-git", message, Place(path), hint)
+        yield Diagnostic(Severity.WARNING, Code.IGNORED_BY_GIT, message, Place(path), hint)
     elif alike and not same:
         path = alike[0].path
         message = f"{path} has the leaf of {told}, but another chain; so that is bound by its id"
         hint = f"bind it by its name once it is renewed; or put into {path} what is stored: `mtlsctl export` has it"
-        yield Diagnostic(Severity.WARNING, "chain-differs", message, Place(path), hint)
+        yield Diagnostic(Severity.WARNING, Code.CHAIN_DIFFERS, message, Place(path), hint)
 
 
 def undeclarable(site: Site) -> Diagnostic:
     """A binding whose name mtls.toml can't have."""
     message = f"{site.text} has a name that is no JavaScript identifier, so mtls.toml can't have it; it is left alone"
     hint = "give it a name such as MY_CERT in the wrangler file and in the code; until then its id is kept by hand"
-    return Diagnostic(Severity.WARNING, "binding-undeclarable", message, site.pointer, hint)
+    return Diagnostic(Severity.WARNING, Code.BINDING_UNDECLARABLE, message, site.pointer, hint)
 
 
 def lacks(file: WranglerFile, environment: EnvironmentName, missing: Iterable[str]) -> Diagnostic:
@@ -45,7 +46,7 @@ def lacks(file: WranglerFile, environment: EnvironmentName, missing: Iterable[st
     message = f"{file.path} ({environment_text(environment)}) has not all bindings of the top level: {names}"
     hint = "wrangler does not inherit mtls_certificates; if the code calls them there, declare them there"
     where = Pointer(file.path, ("env", environment or "", "mtls_certificates"))
-    return Diagnostic(Severity.INFO, "environment-lacks", message, where, hint)
+    return Diagnostic(Severity.INFO, Code.ENVIRONMENT_LACKS, message, where, hint)
 
 
 def name_twice(listing: Listing, used: Iterable[str]) -> Iterator[Diagnostic]:
@@ -61,11 +62,11 @@ def name_twice(listing: Listing, used: Iterable[str]) -> Iterator[Diagnostic]:
             more = f" and {len(entries) - _MOST_NAMED} more" if len(entries) > _MOST_NAMED else ""
             message = f"{len(entries)} entries are called {name!r}: {', '.join(told)}{more}"
             hint = "where the later one is the renewal of the earlier, move the bindings over to it in mtls.toml"
-            yield Diagnostic(Severity.WARNING, "name-twice", message, None, hint)
+            yield Diagnostic(Severity.WARNING, Code.NAME_TWICE, message, None, hint)
 
 
 def unusable_path(path: str) -> Diagnostic:
     """A wrangler file whose path can't be written into mtls.toml."""
     message = f"{path!r} is left out: such a path can't stand in mtls.toml"
     hint = "rename the folder or the file; paths there are on one line, with / and without \\"
-    return Diagnostic(Severity.WARNING, "left-out", message, None, hint)
+    return Diagnostic(Severity.WARNING, Code.LEFT_OUT, message, None, hint)

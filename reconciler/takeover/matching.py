@@ -10,7 +10,8 @@ from functools import cached_property
 
 from reconciler.desired.refused import accepts
 from reconciler.desired.rules import check_certificate_path
-from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import ByCertificate, ById, CertificateName, Entry, EntryId
 from reconciler.model.ownership import is_other_stacks, is_ours, read_mark
 from reconciler.takeover import findings as say
@@ -20,7 +21,7 @@ from reconciler.takeover.scene import Scene
 from reconciler.x509.preflight import check_for_upload
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
-_BY_DATE = frozenset({"certificate-expired", "intermediate-expired", "dates-reversed"})
+_BY_DATE = frozenset({Code.CERTIFICATE_EXPIRED, Code.INTERMEDIATE_EXPIRED, Code.DATES_REVERSED})
 _FALLBACK = "certificate"
 
 

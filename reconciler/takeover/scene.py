@@ -10,7 +10,8 @@ from functools import cached_property
 
 from reconciler.desired.refused import accepts
 from reconciler.desired.rules import check_environment_name
-from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import (
     DeclaredWorker,
     Desired,
@@ -150,4 +151,4 @@ class Scene:
                     where = () if environment.name is None else ("env", environment.name)
                     message = f"{file.path} ({environment_text(environment.name)}) is left out: {why}"
                     hint = "what it binds stays as it is; an account has an mtls.toml of its own"
-                    yield Diagnostic(Severity.WARNING, "left-out", message, Pointer(file.path, where), hint)
+                    yield Diagnostic(Severity.WARNING, Code.LEFT_OUT, message, Pointer(file.path, where), hint)

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 import tomli
 
-from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import ByCertificate, CertificateName, Declaration, EnvironmentName, WorkerLabel
 from reconciler.model.words import environment_text
 from reconciler.plan.binding_findings import bindings_table
@@ -231,4 +232,4 @@ def _by_hand(path: str, addition: Addition) -> Diagnostic:
     header = (bindings_table(str(table[1]), None if len(table) == 3 else str(table[3])),) if table is not None else ()
     message = f"{addition.what} can't be added to {path} without changing a line that is there"
     hint = "add it by hand:\n" + "\n".join((*header, *addition.lines))
-    return Diagnostic(Severity.WARNING, "update-by-hand", message, Pointer(path, table or ()), hint)
+    return Diagnostic(Severity.WARNING, Code.UPDATE_BY_HAND, message, Pointer(path, table or ()), hint)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from posixpath import normpath
 
+from reconciler.findings.codes import Code
 from reconciler.findings.errors import ReconcilerError
 
 
@@ -72,7 +73,7 @@ class BuiltWorker:
 class FormError(ReconcilerError):
     """wrangler made something of the Worker that can't be run here."""
 
-    code = "dev-bundle"
+    code = Code.DEV_BUNDLE
 
 
 def read_form(form: bytes) -> BuiltWorker:

@@ -10,7 +10,8 @@ from importlib import import_module
 from pathlib import PurePosixPath
 from typing import Protocol, cast
 
-from reconciler.findings.diagnostics import Diagnostic, Place, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import InputError
 from reconciler.model import EnvironmentName
 from reconciler.syntax.reading import UnreadableError
@@ -68,7 +69,7 @@ def load(path: str, data: bytes) -> dict[str, object]:
     try:
         return reader.load(path, data, max_bytes=MAX_BYTES)
     except UnreadableError as error:
-        raise error.as_error("wrangler-syntax") from error
+        raise error.as_error(Code.WRANGLER_SYNTAX) from error
 
 
 def _modules(path: str) -> tuple[str, str]:
@@ -79,7 +80,7 @@ def _modules(path: str) -> tuple[str, str]:
             [
                 Diagnostic(
                     Severity.ERROR,
-                    "wrangler-format",
+                    Code.WRANGLER_FORMAT,
                     f"{path} is no wrangler file",
                     Place(path),
                     f"point `config` at a file of this kind: {known}",

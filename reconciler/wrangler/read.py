@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from reconciler.findings.diagnostics import Diagnostic, Place, Pointer, Severity, shorten
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Place, Pointer, shorten
 from reconciler.findings.errors import InputError
 from reconciler.model import EnvironmentName, FoundBinding, WranglerEnvironment, WranglerFile
 from reconciler.wrangler.formats import load
@@ -74,17 +75,17 @@ def _environments(
         for name, table in tables.items():
             if len(name) > _LONGEST or "PRIVATE KEY" in name:
                 message = "an environment has a private key, or something far too long, for a name; it is not shown"
-                problems.append(_problem("wrangler-no-id", message, path, ("env",), "give it a name"))
+                problems.append(_problem(Code.WRANGLER_NO_ID, message, path, ("env",), "give it a name"))
             elif isinstance(table, dict):
                 yield name, table
     elif tables is not None:
-        problems.append(_problem("wrangler-environment", "env should be a table", path, ("env",)))
+        problems.append(_problem(Code.WRANGLER_ENVIRONMENT, "env should be a table", path, ("env",)))
 
 
 def _bindings(path: str, table: tuple[str, ...], value: object, problems: list[Diagnostic]) -> Iterator[FoundBinding]:
     keys: Keys = (*table, KEY)
     if not isinstance(value, list):
-        problems.append(_problem("wrangler-bindings", f"{KEY} should be an array of tables", path, keys))
+        problems.append(_problem(Code.WRANGLER_BINDINGS, f"{KEY} should be an array of tables", path, keys))
         return
     seen: set[str] = set()
     for index, entry in enumerate(value):
@@ -97,33 +98,35 @@ def _bindings(path: str, table: tuple[str, ...], value: object, problems: list[D
             message = f"the binding {binding} is there twice in one environment"
             hint = "keep one of them"
             where = (*keys, index, "binding")
-            problems.append(_problem("wrangler-duplicate-binding", message, path, where, hint))
+            problems.append(_problem(Code.WRANGLER_DUPLICATE_BINDING, message, path, where, hint))
         seen.add(binding)
         yield FoundBinding(binding, str(entry["certificate_id"]), index, entry.get("remote") is True)
 
 
 def _entry_problems(path: str, keys: Keys, entry: object) -> Iterator[Diagnostic]:
     if not isinstance(entry, dict):
-        yield _problem("wrangler-bindings", f"each entry of {KEY} should be a table", path, keys)
+        yield _problem(Code.WRANGLER_BINDINGS, f"each entry of {KEY} should be a table", path, keys)
         return
     for key in ("binding", "certificate_id"):
         text = entry.get(key)
         if isinstance(text, str) and ("PRIVATE KEY" in text or len(text) > _LONGEST):
             message = f"`{key}` holds {'a private key' if 'PRIVATE KEY' in text else 'far more than a name or an id'}"
             hint = "put the id of the certificate there; a key that stood in a file is not secret any more: replace it"
-            yield _problem("wrangler-no-id", message, path, (*keys, key), hint)
+            yield _problem(Code.WRANGLER_NO_ID, message, path, (*keys, key), hint)
             return
     name = entry.get("binding")
     if not isinstance(name, str) or not name:
         message = f"an entry of {KEY} should have a `binding` that is a string and not empty"
-        yield _problem("wrangler-binding-name", message, path, (*keys, "binding"))
+        yield _problem(Code.WRANGLER_BINDING_NAME, message, path, (*keys, "binding"))
     if not isinstance(entry.get("certificate_id"), str):
         message = f"an entry of {KEY} should have a `certificate_id` that is a string"
         hint = "leave an empty string where the id is not known yet"
-        yield _problem("wrangler-certificate-id", message, path, (*keys, "certificate_id"), hint)
+        yield _problem(Code.WRANGLER_CERTIFICATE_ID, message, path, (*keys, "certificate_id"), hint)
 
 
-def _problem(code: str, message: str, path: str, keys: Keys, hint: str = "write it as wrangler reads it") -> Diagnostic:
+def _problem(
+    code: Code, message: str, path: str, keys: Keys, hint: str = "write it as wrangler reads it"
+) -> Diagnostic:
     return Diagnostic(Severity.ERROR, code, message, Pointer(path, keys), hint)
 
 

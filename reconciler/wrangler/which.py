@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from posixpath import basename, dirname, join, normpath
 
-from reconciler.findings.diagnostics import Diagnostic, Place, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Place
 
 NAMES = ("wrangler.json", "wrangler.jsonc", "wrangler.toml")
 """In the order of wrangler's search: each name in every folder up to the root before the next name (wrangler 4.164)."""
@@ -36,7 +37,7 @@ def findings_beside(path: str, folders: Sequence[str], files_in: FilesIn) -> Ite
     if taken is not None and taken != normpath(path):
         yield Diagnostic(
             Severity.WARNING,
-            "config-shadowed",
+            Code.CONFIG_SHADOWED,
             f"wrangler, run beside {path} without `-c`, takes {taken} instead",
             Place(path),
             f"deploy with `wrangler deploy -c {basename(path)}`, or name {taken} in `config`",
@@ -45,7 +46,7 @@ def findings_beside(path: str, folders: Sequence[str], files_in: FilesIn) -> Ite
         code = normpath(join(folders[0], name))
         yield Diagnostic(
             Severity.WARNING,
-            "config-in-code",
+            Code.CONFIG_IN_CODE,
             f"{code} lies beside {path}: a configuration in code is out of mtlsctl's reach",
             Place(code),
             "where wrangler runs with `--experimental-new-config`, write the ids there by hand: `mtlsctl output NAME`",

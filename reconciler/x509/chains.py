@@ -15,7 +15,8 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.hashes import MD5, SHA1
 
-from reconciler.findings.diagnostics import Diagnostic, Place, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.x509.certificates import Bundle, issuer_text, quiet, subject_text
 
 
@@ -84,7 +85,7 @@ class Chain:
         place = "the certificate" if count == 1 else f"certificate {index + 1} of {count}"
         return f"{place} ({subject})"
 
-    def finding(self, severity: Severity, code: str, message: str, index: int, hint: str) -> Diagnostic:
+    def finding(self, severity: Severity, code: Code, message: str, index: int, hint: str) -> Diagnostic:
         """A finding about one certificate, at its line."""
         return Diagnostic(severity, code, message, self.place(index), hint)
 
@@ -116,7 +117,7 @@ def duplicates(chain: Chain) -> Iterator[Diagnostic]:
     for index, der in enumerate(ders):
         if der in ders[:index]:
             message = f"{chain.describe(index)} is in the file already, as certificate {ders.index(der) + 1}"
-            yield chain.finding(Severity.WARNING, "chain-duplicate", message, index, "remove one of the two")
+            yield chain.finding(Severity.WARNING, Code.CHAIN_DUPLICATE, message, index, "remove one of the two")
 
 
 def order(chain: Chain) -> Iterator[Diagnostic]:
@@ -124,14 +125,14 @@ def order(chain: Chain) -> Iterator[Diagnostic]:
     if chain.leaf != 0:
         message = f"{chain.describe(0)} is an issuer, but the certificate of the key must come first"
         hint = f"put {chain.describe(chain.leaf)} first, then its intermediates, each before the one that issued it"
-        yield chain.finding(Severity.ERROR, "chain-order", message, 0, hint)
+        yield chain.finding(Severity.ERROR, Code.CHAIN_ORDER, message, 0, hint)
         return
     if list(chain.path) != sorted(chain.path):
         steps = ", ".join(str(index + 1) for index in chain.path)
         index = next(at for at, before in zip(chain.path[1:], chain.path, strict=False) if at < before)
         message = f"{chain.describe(index)} stands before a certificate that it issued"
         hint = f"write them in the order in which each is issued by the next: {steps}"
-        yield chain.finding(Severity.ERROR, "chain-order", message, index, hint)
+        yield chain.finding(Severity.ERROR, Code.CHAIN_ORDER, message, index, hint)
     yield from _beside_the_path(chain)
 
 
@@ -150,7 +151,7 @@ def weak_links(chain: Chain) -> Iterator[Diagnostic]:
         if weak := weak_hash(chain.bundle.certificates[index]):
             message = f"{chain.describe(index)} is signed with {weak}, which origins refuse"
             hint = "let the CA issue it anew, with SHA-256"
-            yield chain.finding(Severity.ERROR, "weak-signature", message, index, hint)
+            yield chain.finding(Severity.ERROR, Code.WEAK_SIGNATURE, message, index, hint)
 
 
 def _follow(certificates: tuple[x509.Certificate, ...], leaf: int) -> tuple[int, ...]:
@@ -198,17 +199,17 @@ def _beside_the_path(chain: Chain) -> Iterator[Diagnostic]:
         if extras:
             message = f"{chain.describe(0)} was issued by {issuer}, but {chain.describe(extras[0])} comes next"
             hint = f"put the certificate of {issuer} after it"
-            yield chain.finding(Severity.ERROR, "chain-broken", message, extras[0], hint)
+            yield chain.finding(Severity.ERROR, Code.CHAIN_BROKEN, message, extras[0], hint)
             return
         message = f"{chain.describe(0)} comes without its issuer {issuer}"
         hint = "this works only where the origin trusts that issuer directly; else put the intermediates after the leaf"
-        yield chain.finding(Severity.WARNING, "chain-incomplete", message, 0, hint)
+        yield chain.finding(Severity.WARNING, Code.CHAIN_INCOMPLETE, message, 0, hint)
     if top and is_self_issued(certificates[top]):
         message = f"{chain.describe(top)} is a root, which an origin has already and ignores here"
-        yield chain.finding(Severity.WARNING, "chain-has-root", message, top, "remove it from the file")
+        yield chain.finding(Severity.WARNING, Code.CHAIN_HAS_ROOT, message, top, "remove it from the file")
     for index in extras:
         message = f"{chain.describe(index)} has nothing to do with the chain of the leaf"
-        yield chain.finding(Severity.WARNING, "chain-unrelated", message, index, "remove it from the file")
+        yield chain.finding(Severity.WARNING, Code.CHAIN_UNRELATED, message, index, "remove it from the file")
 
 
 def _link(
@@ -218,14 +219,14 @@ def _link(
     if child.issuer.public_bytes() != issuer.subject.public_bytes():
         message = f"{chain.describe(lower)} writes the name of its issuer in other bytes than {chain.describe(upper)}"
         hint = "some origins compare names byte by byte and refuse this: let the CA issue it anew"
-        yield chain.finding(Severity.WARNING, "chain-name-encoding", message, lower, hint)
+        yield chain.finding(Severity.WARNING, Code.CHAIN_NAME_ENCODING, message, lower, hint)
         return
     try:
         child.verify_directly_issued_by(issuer)
     except InvalidSignature:
         hint = "it has the right name and another key: look for the issuer's certificate that was in use at the time"
-        yield chain.finding(Severity.ERROR, "chain-signature", f"{pair}, though the names fit", upper, hint)
+        yield chain.finding(Severity.ERROR, Code.CHAIN_SIGNATURE, f"{pair}, though the names fit", upper, hint)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         message = f"the signature on {chain.describe(lower)} is of a kind that can't be checked here"
         hint = "make sure that the origin knows this signature algorithm"
-        yield chain.finding(Severity.WARNING, "signature-unknown", message, lower, hint)
+        yield chain.finding(Severity.WARNING, Code.SIGNATURE_UNKNOWN, message, lower, hint)

@@ -8,7 +8,8 @@ from typing import TypeVar
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID as Usage
 
-from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.x509.certificates import MALFORMED
 from reconciler.x509.chains import Chain, is_self_issued
 
@@ -31,7 +32,7 @@ def readable(chain: Chain) -> Iterator[Diagnostic]:
             _ = certificate.extensions
         except MALFORMED:
             message = f"{chain.describe(index)} has an extension that can't be read, or the same one twice"
-            yield chain.finding(Severity.ERROR, "extension-unreadable", message, index, "let the CA issue it anew")
+            yield chain.finding(Severity.ERROR, Code.EXTENSION_UNREADABLE, message, index, "let the CA issue it anew")
 
 
 def client_usage(chain: Chain) -> Iterator[Diagnostic]:
@@ -42,7 +43,7 @@ def client_usage(chain: Chain) -> Iterator[Diagnostic]:
             names = ", ".join(_USAGE_NAMES.get(usage, usage.dotted_string) for usage in usages)
             message = f"{chain.describe(index)} may not be used by a TLS client: its extendedKeyUsage is {names}"
             hint = f"{_REISSUE}, with extendedKeyUsage clientAuth"
-            yield chain.finding(Severity.ERROR, "usage-without-client-auth", message, index, hint)
+            yield chain.finding(Severity.ERROR, Code.USAGE_WITHOUT_CLIENT_AUTH, message, index, hint)
 
 
 def signing_usage(chain: Chain) -> Iterator[Diagnostic]:
@@ -51,7 +52,7 @@ def signing_usage(chain: Chain) -> Iterator[Diagnostic]:
     if usage is not None and not usage.digital_signature:
         message = f"{chain.describe(chain.leaf)} may not sign a handshake: its keyUsage lacks digitalSignature"
         hint = f"{_REISSUE}, with keyUsage digitalSignature"
-        yield chain.finding(Severity.ERROR, "usage-without-digital-signature", message, chain.leaf, hint)
+        yield chain.finding(Severity.ERROR, Code.USAGE_WITHOUT_DIGITAL_SIGNATURE, message, chain.leaf, hint)
 
 
 def leaf_is_no_ca(chain: Chain) -> Iterator[Diagnostic]:
@@ -64,7 +65,7 @@ def leaf_is_no_ca(chain: Chain) -> Iterator[Diagnostic]:
             if is_self_issued(leaf)
             else "name the client certificate's file; a CA that is to be uploaded as one says `ca = true`"
         )
-        yield chain.finding(Severity.ERROR, "leaf-is-ca", message, chain.leaf, hint)
+        yield chain.finding(Severity.ERROR, Code.LEAF_IS_CA, message, chain.leaf, hint)
 
 
 def issuers_are_cas(chain: Chain) -> Iterator[Diagnostic]:
@@ -75,10 +76,10 @@ def issuers_are_cas(chain: Chain) -> Iterator[Diagnostic]:
         hint = "look for the right intermediate at the CA: origins refuse a chain through this one"
         if not _is_ca(certificate):
             message = f"{chain.describe(index)} stands as an issuer, but is no CA"
-            yield chain.finding(Severity.ERROR, "intermediate-not-ca", message, index, hint)
+            yield chain.finding(Severity.ERROR, Code.INTERMEDIATE_NOT_CA, message, index, hint)
         elif usage is not None and not usage.key_cert_sign:
             message = f"{chain.describe(index)} stands as an issuer, but its keyUsage lacks keyCertSign"
-            yield chain.finding(Severity.ERROR, "intermediate-not-ca", message, index, hint)
+            yield chain.finding(Severity.ERROR, Code.INTERMEDIATE_NOT_CA, message, index, hint)
 
 
 def all_are_cas(chain: Chain) -> Iterator[Diagnostic]:
@@ -87,7 +88,7 @@ def all_are_cas(chain: Chain) -> Iterator[Diagnostic]:
         if not _is_ca(certificate):
             message = f"{chain.describe(index)} is declared as a CA, but is none (basicConstraints CA:TRUE is missing)"
             hint = "name the CA's own file; for a client certificate leave `ca` out and name its `private_key`"
-            yield chain.finding(Severity.ERROR, "ca-is-leaf", message, index, hint)
+            yield chain.finding(Severity.ERROR, Code.CA_IS_LEAF, message, index, hint)
 
 
 def _is_ca(certificate: x509.Certificate) -> bool:

@@ -10,7 +10,8 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from reconciler.findings.diagnostics import Diagnostic, Place, Severity, shorten
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Place, shorten
 from reconciler.findings.errors import CertificateError
 from reconciler.x509.certificates import MALFORMED, Bundle, quiet
 from reconciler.x509.pem import (
@@ -82,7 +83,7 @@ def _bundle(ders: list[bytes | None], lines: tuple[int, ...]) -> Bundle | None:
     return bundle
 
 
-_TOO_LARGE = ("certificate-too-large", "chain-too-large", "chain-too-long")
+_TOO_LARGE = (Code.CERTIFICATE_TOO_LARGE, Code.CHAIN_TOO_LARGE, Code.CHAIN_TOO_LONG)
 
 
 def _line_of(problem: Diagnostic) -> int:
@@ -93,13 +94,15 @@ def _not_pem(kind: Kind, path: str) -> Diagnostic:
     quoted = shlex.quote(path)
     if kind is Kind.EMPTY:
         hint = "put the PEM text of the certificate into it: the leaf first, then its intermediates"
-        return _problem("certificate-empty", "the certificate file is empty", Place(path), hint)
+        return _problem(Code.CERTIFICATE_EMPTY, "the certificate file is empty", Place(path), hint)
     if kind in (Kind.DER_KEY, Kind.DER_ENCRYPTED_KEY):
         hint = "are `certificate` and `private_key` swapped?"
-        return _problem("certificate-is-private-key", f"the file is {kind.value}, not a certificate", Place(path), hint)
+        return _problem(
+            Code.CERTIFICATE_IS_PRIVATE_KEY, f"the file is {kind.value}, not a certificate", Place(path), hint
+        )
     hint = _HINTS.get(kind, _BEGINS).format(path=quoted)
     what = kind.value if ", not " in kind.value else f"{kind.value}, not a PEM certificate"
-    return _problem("certificate-not-pem", f"the file is {what}", Place(path), hint)
+    return _problem(Code.CERTIFICATE_NOT_PEM, f"the file is {what}", Place(path), hint)
 
 
 _HINTS = {
@@ -162,11 +165,11 @@ class _File:
         if keys and any(block.is_certificate for block in self.blocks):
             for block in keys:
                 message = "a private key stands in the certificate file, which is public"
-                yield _problem("certificate-has-private-key", message, self.at(block.start), _MOVE_KEY)
+                yield _problem(Code.CERTIFICATE_HAS_PRIVATE_KEY, message, self.at(block.start), _MOVE_KEY)
         elif keys:
             message = "the file is a private key, not a certificate"
             hint = "are `certificate` and `private_key` swapped?"
-            yield _problem("certificate-is-private-key", message, self.at(keys[0].start), hint)
+            yield _problem(Code.CERTIFICATE_IS_PRIVATE_KEY, message, self.at(keys[0].start), hint)
         begun = sum(one.is_certificate and one.fault is not Fault.NO_BEGIN for one in self.blocks)
         counted = f"{begun} begin in this file, {sum(1 for _ in self.whole_certificates())} of them whole"
         for block in self.blocks:
@@ -181,14 +184,14 @@ class _File:
         hint = "keep the leaf and the intermediates that lead to its root, nothing else"
         if size > MAX_CHAIN_BYTES:
             message = f"the file has {size:,} bytes, a chain may have {MAX_CHAIN_BYTES:,}"
-            yield _problem("chain-too-large", message, Place(self.path), hint)
+            yield _problem(Code.CHAIN_TOO_LARGE, message, Place(self.path), hint)
         if count > MAX_CHAIN_LENGTH:
             message = f"the file has {count} certificates, a chain may have {MAX_CHAIN_LENGTH}"
-            yield _problem("chain-too-long", message, Place(self.path), hint)
+            yield _problem(Code.CHAIN_TOO_LONG, message, Place(self.path), hint)
         for block in self.whole_certificates():
             if len(block.body) > MAX_CERTIFICATE_BYTES:
                 message = f"this certificate has {len(block.body):,} bytes, one may have {MAX_CERTIFICATE_BYTES:,}"
-                yield _problem("certificate-too-large", message, self.at(block.start), hint)
+                yield _problem(Code.CERTIFICATE_TOO_LARGE, message, self.at(block.start), hint)
 
     def torn_text(self) -> Iterator[Diagnostic]:
         """Lines that something went wrong with between the CA and this file."""
@@ -196,12 +199,12 @@ class _File:
         if conflict >= 0:
             message = "the file has the marks of a git merge conflict"
             hint = "resolve it: keep one of the two certificates whole"
-            yield _problem("certificate-garbled", message, self.at(conflict), hint)
+            yield _problem(Code.CERTIFICATE_GARBLED, message, self.at(conflict), hint)
         near = near_marker(self.text)
         if near is not None:
             message = "this line is not quite a BEGIN or END line"
             hint = "it needs exactly five dashes on each side, as in -----BEGIN CERTIFICATE-----"
-            yield _problem("certificate-garbled", message, self.at(near), hint)
+            yield _problem(Code.CERTIFICATE_GARBLED, message, self.at(near), hint)
 
     def unreadable(self, block: Block, der: bytes | None) -> Diagnostic | None:
         """Why a block with both its lines is no certificate, None where it is one."""
@@ -215,27 +218,27 @@ class _File:
         if "\\n" in block.body:
             message = "the lines of the certificate end with the two characters \\n, not with line ends"
             hint = f"write it anew: printf '%b' \"$(cat {shlex.quote(self.path)})\" > certificate.pem"
-            return _problem("certificate-garbled", message, where, hint)
+            return _problem(Code.CERTIFICATE_GARBLED, message, where, hint)
         if odd is not None:
             message = "the certificate is damaged: base64 has no such character as the one here"
-            return _problem("certificate-garbled", message, self.at(block.body_start + odd), _COPY_AGAIN)
+            return _problem(Code.CERTIFICATE_GARBLED, message, self.at(block.body_start + odd), _COPY_AGAIN)
         if not block.body.strip():
             message = "nothing stands between the BEGIN and the END line of this certificate"
         else:
             message = "the certificate is damaged: its base64 does not come out even, some of it is missing"
-        return _problem("certificate-garbled", message, where, _COPY_AGAIN)
+        return _problem(Code.CERTIFICATE_GARBLED, message, where, _COPY_AGAIN)
 
     def _torn(self, block: Block, counted: str) -> Diagnostic:
         lacks = "BEGIN" if block.fault is Fault.NO_BEGIN else "END"
         message = f"this certificate has no {lacks} line: {counted}"
-        return _problem("certificate-truncated", message, self.at(block.start), _COPY_AGAIN)
+        return _problem(Code.CERTIFICATE_TRUNCATED, message, self.at(block.start), _COPY_AGAIN)
 
     def _other(self, block: Block) -> Diagnostic:
         label = _SAME_AS.get(block.label, block.label)
         fallback = ("of a kind that does not belong into a certificate file", "leave only CERTIFICATE blocks in it")
         what, hint = _OTHER_BLOCKS.get(label, fallback)
         hint = hint.format(path=shlex.quote(self.path))
-        return _problem("certificate-wrong-block", f"this block is {what}", self.at(block.start), hint)
+        return _problem(Code.CERTIFICATE_WRONG_BLOCK, f"this block is {what}", self.at(block.start), hint)
 
 
 def _is_key_part(block: Block) -> bool:
@@ -247,17 +250,17 @@ def _no_certificate(der: bytes, where: Place) -> Diagnostic:
     kind = recognise_der(der)
     if kind in (Kind.DER_KEY, Kind.DER_ENCRYPTED_KEY):
         message = "under the label CERTIFICATE stands a private key"
-        return _problem("certificate-has-private-key", message, where, _MOVE_KEY)
+        return _problem(Code.CERTIFICATE_HAS_PRIVATE_KEY, message, where, _MOVE_KEY)
     if kind is not None and kind is not Kind.DER_CERTIFICATE:
         what = kind.value.replace(" in binary DER form", "")
         message = f"under the label CERTIFICATE stands {what}"
-        return _problem("certificate-wrong-block", message, where, _BEGINS)
+        return _problem(Code.CERTIFICATE_WRONG_BLOCK, message, where, _BEGINS)
     length = _der_length(der)
     if length is not None and length > len(der):
         message = f"the certificate is cut off: {len(der)} of its {length} bytes are there"
     else:
         message = "the base64 is whole, but what it holds is no X.509 certificate"
-    return _problem("certificate-garbled", message, where, _COPY_AGAIN)
+    return _problem(Code.CERTIFICATE_GARBLED, message, where, _COPY_AGAIN)
 
 
 def _der_length(der: bytes) -> int | None:
@@ -270,5 +273,5 @@ def _der_length(der: bytes) -> int | None:
     return 2 + size + int.from_bytes(der[2 : 2 + size], "big") if 1 <= size <= 4 else None
 
 
-def _problem(code: str, message: str, where: Place, hint: str) -> Diagnostic:
+def _problem(code: Code, message: str, where: Place, hint: str) -> Diagnostic:
     return Diagnostic(Severity.ERROR, code, message, where, hint)

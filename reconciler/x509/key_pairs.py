@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from reconciler.findings.diagnostics import Diagnostic, Place, Pointer, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.errors import CertificateError
 from reconciler.x509.certificates import Bundle, key_kind, public_key_of, subject_text
 from reconciler.x509.key_types import NEW_KEY_HINT, refused_key
@@ -61,7 +62,7 @@ def only_key(key_pem: bytes) -> bytes:
 class _Refusal:
     """Why a key can't be used. Made of fixed words, sizes, kinds and names of certificates only."""
 
-    code: str
+    code: Code
     message: str
     hint: str
 
@@ -75,16 +76,16 @@ _COPY_AGAIN = "take the whole key again from where it was made"
 _MAKE_ANEW = "make the key anew as PKCS#8 PEM: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256"
 
 _ENCRYPTED = _Refusal(
-    "key-encrypted",
+    Code.KEY_ENCRYPTED,
     "the private key is encrypted, and the store needs it in clear",
     "decrypt it where secrets are kept, not in the tree (openssl pkey -in KEY), "
     'and read it from there: private_key = { env = "NAME" }',
 )
-_GARBLED = _Refusal("key-garbled", "the private key is damaged: its base64 does not decode", _COPY_AGAIN)
-_NO_KEY = _Refusal("key-garbled", "the base64 is whole, but what it holds is no usable private key", _COPY_AGAIN)
-_UNKNOWN_KIND = _Refusal("key-type-refused", "the private key is of an unknown kind", NEW_KEY_HINT)
+_GARBLED = _Refusal(Code.KEY_GARBLED, "the private key is damaged: its base64 does not decode", _COPY_AGAIN)
+_NO_KEY = _Refusal(Code.KEY_GARBLED, "the base64 is whole, but what it holds is no usable private key", _COPY_AGAIN)
+_UNKNOWN_KIND = _Refusal(Code.KEY_TYPE_REFUSED, "the private key is of an unknown kind", NEW_KEY_HINT)
 _HALF_WRONG = _Refusal(
-    "key-garbled",
+    Code.KEY_GARBLED,
     "the private key has the public half of the certificate, but can't sign for it: its private half is damaged",
     _COPY_AGAIN,
 )
@@ -100,9 +101,9 @@ _HINTS = {
     Kind.VAULT: "decrypt it in the step that runs mtlsctl, into an environment variable",
 }
 _OTHER_BLOCKS = {
-    "CERTIFICATE": ("key-is-certificate", "a certificate, not a private key", _SWAPPED),
-    "CERTIFICATE REQUEST": ("key-is-request", "a certificate signing request (CSR), not a private key", _BEGINS),
-    "PUBLIC KEY": ("key-is-public", "a public key, not the private one", "name the file of the private half"),
+    "CERTIFICATE": (Code.KEY_IS_CERTIFICATE, "a certificate, not a private key", _SWAPPED),
+    "CERTIFICATE REQUEST": (Code.KEY_IS_REQUEST, "a certificate signing request (CSR), not a private key", _BEGINS),
+    "PUBLIC KEY": (Code.KEY_IS_PUBLIC, "a public key, not the private one", "name the file of the private half"),
 }
 _SAME_AS = {
     "X509 CERTIFICATE": "CERTIFICATE",
@@ -117,7 +118,7 @@ def _find_key(data: bytes) -> Block | _Refusal:
     """The one whole, unencrypted private key block of a text."""
     if len(data) > MAX_KEY_BYTES:
         message = f"the private key has {len(data):,} bytes, one may have {MAX_KEY_BYTES:,}"
-        return _Refusal("key-too-large", message, "keep one key in it and nothing else")
+        return _Refusal(Code.KEY_TOO_LARGE, message, "keep one key in it and nothing else")
     text = decode_text(data)
     kind = text if isinstance(text, Kind) else recognise(data, text)
     if kind is not None or isinstance(text, Kind):
@@ -127,16 +128,20 @@ def _find_key(data: bytes) -> Block | _Refusal:
     if not keys:
         return _no_key_block(text, blocks)
     if len(keys) > 1:
-        return _Refusal("key-several", f"{len(keys)} private keys are here, one is needed", "keep the leaf's key alone")
+        return _Refusal(
+            Code.KEY_SEVERAL, f"{len(keys)} private keys are here, one is needed", "keep the leaf's key alone"
+        )
     return _whole(keys[0])
 
 
 def _whole(key: Block) -> Block | _Refusal:
     if key.fault is not None:
         message = f"the private key is cut off: its {key.fault.value.upper()} line is missing"
-        return _Refusal("key-truncated", message, _COPY_AGAIN)
+        return _Refusal(Code.KEY_TRUNCATED, message, _COPY_AGAIN)
     if key.label == "OPENSSH PRIVATE KEY":
-        return _Refusal("key-not-pem", "the private key is in OpenSSH's own format, which TLS does not use", _MAKE_ANEW)
+        return _Refusal(
+            Code.KEY_NOT_PEM, "the private key is in OpenSSH's own format, which TLS does not use", _MAKE_ANEW
+        )
     if key.label == "ENCRYPTED PRIVATE KEY" or "ENCRYPTED" in key.body[:200]:  # Proc-Type: 4,ENCRYPTED (RFC 1421)
         return _ENCRYPTED
     return key if decode(key.body) else _GARBLED
@@ -144,18 +149,18 @@ def _whole(key: Block) -> Block | _Refusal:
 
 def _not_pem(kind: Kind) -> _Refusal:
     if kind is Kind.EMPTY:
-        return _Refusal("key-empty", "the private key is empty", "put the PEM text of the key there")
+        return _Refusal(Code.KEY_EMPTY, "the private key is empty", "put the PEM text of the key there")
     if kind is Kind.DER_ENCRYPTED_KEY:
         return _ENCRYPTED
     what = kind.value if ", not " in kind.value else f"{kind.value}, not a private key in PEM"
-    return _Refusal("key-not-pem", f"what stands for the private key is {what}", _HINTS.get(kind, _BEGINS))
+    return _Refusal(Code.KEY_NOT_PEM, f"what stands for the private key is {what}", _HINTS.get(kind, _BEGINS))
 
 
 def _no_key_block(text: str, blocks: tuple[Block, ...]) -> _Refusal:
     if near_marker(text) is not None or not blocks:
         message = "the BEGIN or END line of the private key is damaged"
-        return _Refusal("key-garbled", message, f"it needs exactly five dashes on each side; {_BEGINS}")
-    fallback = ("key-not-pem", "a PEM block of another kind, not a private key", _BEGINS)
+        return _Refusal(Code.KEY_GARBLED, message, f"it needs exactly five dashes on each side; {_BEGINS}")
+    fallback = (Code.KEY_NOT_PEM, "a PEM block of another kind, not a private key", _BEGINS)
     label = _SAME_AS.get(blocks[0].label, blocks[0].label)
     code, what, hint = _OTHER_BLOCKS.get(label, fallback)
     return _Refusal(code, f"what stands for the private key is {what}", hint)
@@ -177,7 +182,7 @@ def _load(block: Block) -> PrivateKeyTypes | _Refusal:
 
 def _compare(bundle: Bundle, key: PrivateKeyTypes) -> _Refusal | None:
     if why := refused_key(key):
-        return _Refusal("key-type-refused", f"the private key is of the kind {key_kind(key)}: {why}", NEW_KEY_HINT)
+        return _Refusal(Code.KEY_TYPE_REFUSED, f"the private key is of the kind {key_kind(key)}: {why}", NEW_KEY_HINT)
     try:
         public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         owners = [index for index in range(len(bundle.ders)) if _public_der(bundle, index) == public]
@@ -198,10 +203,10 @@ def _other_owner(bundle: Bundle, owners: list[int]) -> _Refusal:
     if not owners:
         message = f"the private key does not belong to the certificate ({leaf})"
         hint = "find the key that the certificate was requested with; after a renewal both files change together"
-        return _Refusal("key-mismatch", message, hint)
+        return _Refusal(Code.KEY_MISMATCH, message, hint)
     owner = f"certificate {owners[0] + 1} of {len(bundle.ders)} ({subject_text(bundle.certificates[owners[0]])})"
     message = f"the private key belongs to {owner}, not to the first one ({leaf})"
-    return _Refusal("key-of-other-certificate", message, "the leaf, the certificate of the key, must come first")
+    return _Refusal(Code.KEY_OF_OTHER_CERTIFICATE, message, "the leaf, the certificate of the key, must come first")
 
 
 def _signs_for(bundle: Bundle, key: PrivateKeyTypes) -> bool:

@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import PublicKeyAlgorithmOID
 from cryptography.x509.oid import SignatureAlgorithmOID as Signature
 
-from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.x509.certificates import key_kind, public_key_of
 from reconciler.x509.chains import Chain, is_self_issued, weak_hash
 
@@ -72,7 +73,7 @@ def known_signature(chain: Chain) -> Iterator[Diagnostic]:
     except UnsupportedAlgorithm:
         message = f"{chain.describe(chain.leaf)} is signed with an unknown algorithm"
         hint = "make sure that the origin knows this signature algorithm"
-        yield chain.finding(Severity.WARNING, "signature-unknown", message, chain.leaf, hint)
+        yield chain.finding(Severity.WARNING, Code.SIGNATURE_UNKNOWN, message, chain.leaf, hint)
 
 
 def ca_signatures(chain: Chain) -> Iterator[Diagnostic]:
@@ -81,11 +82,11 @@ def ca_signatures(chain: Chain) -> Iterator[Diagnostic]:
         if certificate.signature_algorithm_oid not in CA_SIGNATURES:
             message = f"{chain.describe(index)} is signed with an algorithm that is not taken for CAs"
             hint = "Cloudflare takes RSA (PKCS#1) and ECDSA, each with SHA-1 or SHA-2"
-            yield chain.finding(Severity.ERROR, "ca-signature-algorithm", message, index, hint)
+            yield chain.finding(Severity.ERROR, Code.CA_SIGNATURE_ALGORITHM, message, index, hint)
         elif (weak := weak_hash(certificate)) and not is_self_issued(certificate):
             message = f"{chain.describe(index)} is signed with {weak}, which many programs refuse"
             hint = "let its issuer sign it anew, with SHA-256"
-            yield chain.finding(Severity.WARNING, "weak-signature", message, index, hint)
+            yield chain.finding(Severity.WARNING, Code.WEAK_SIGNATURE, message, index, hint)
 
 
 def _keys(chain: Chain, indexes: Iterable[int]) -> Iterator[Diagnostic]:
@@ -95,14 +96,14 @@ def _keys(chain: Chain, indexes: Iterable[int]) -> Iterator[Diagnostic]:
         if key is None:
             oid = certificate.public_key_algorithm_oid.dotted_string
             message = f"{who} has a key of an unknown kind ({oid})"
-            yield chain.finding(Severity.ERROR, "key-type-refused", message, index, NEW_KEY_HINT)
+            yield chain.finding(Severity.ERROR, Code.KEY_TYPE_REFUSED, message, index, NEW_KEY_HINT)
         elif why := refused_key(key):
             message = f"{who} has a key of the kind {key_kind(key)}: {why}"
-            yield chain.finding(Severity.ERROR, "key-type-refused", message, index, NEW_KEY_HINT)
+            yield chain.finding(Severity.ERROR, Code.KEY_TYPE_REFUSED, message, index, NEW_KEY_HINT)
         elif rare := _rare_kind(certificate, key):
             message = f"{who} has a key of the kind {rare}, which not every store and origin takes"
             hint = "EC P-256 and RSA 2048 are taken everywhere"
-            yield chain.finding(Severity.WARNING, "key-type-rare", message, index, hint)
+            yield chain.finding(Severity.WARNING, Code.KEY_TYPE_RARE, message, index, hint)
 
 
 def _rare_kind(certificate: x509.Certificate, key: object) -> str | None:

@@ -12,7 +12,8 @@ from datetime import datetime
 
 from cryptography import x509
 
-from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.x509.certificates import Bundle, quiet, rfc3339, serial_of
 from reconciler.x509.chains import Chain, duplicates, make_chain, order, signatures, weak_links
 from reconciler.x509.extensions import (
@@ -66,10 +67,10 @@ def oddities(chain: Chain) -> Iterator[Diagnostic]:
         if serial <= 0 or serial.bit_length() > MAX_SERIAL_BITS:
             what = "longer than 20 bytes" if serial > 0 else "zero" if serial == 0 else "negative"
             message = f"{who} has a serial number that is {what} (RFC 5280 section 4.1.2.2)"
-            yield chain.finding(Severity.WARNING, "serial-odd", message, index, hint)
+            yield chain.finding(Severity.WARNING, Code.SERIAL_ODD, message, index, hint)
         if certificate.version is not x509.Version.v3:
             message = f"{who} is an X.509 certificate of version 1, without any extension"
-            yield chain.finding(Severity.WARNING, "version-odd", message, index, hint)
+            yield chain.finding(Severity.WARNING, Code.VERSION_ODD, message, index, hint)
 
 
 _ALL_CHECKS: tuple[_Check, ...] = (readable, oddities, duplicates)
@@ -97,7 +98,7 @@ def _leaf_dates(chain: Chain, now: datetime) -> Iterator[Diagnostic]:
         if now <= end < leaf_end:
             message = f"{chain.describe(index)} ends on {rfc3339(end)}, before the leaf that rests on it"
             hint = "the chain is refused from then on: plan the renewal by that date, or get a newer intermediate"
-            yield chain.finding(Severity.WARNING, "intermediate-ends-first", message, index, hint)
+            yield chain.finding(Severity.WARNING, Code.INTERMEDIATE_ENDS_FIRST, message, index, hint)
 
 
 def _ca_dates(chain: Chain, now: datetime) -> Iterator[Diagnostic]:
@@ -108,18 +109,20 @@ def _ca_dates(chain: Chain, now: datetime) -> Iterator[Diagnostic]:
 def _dates(chain: Chain, indexes: Iterable[int], now: datetime, severity: Severity, hint: str) -> Iterator[Diagnostic]:
     for index in indexes:
         certificate = chain.bundle.certificates[index]
-        word = "intermediate" if index in chain.issuers else "certificate"
+        is_intermediate = index in chain.issuers
         begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         if begin > end:
             message = f"{chain.describe(index)} ends before it begins, so it is never valid"
-            yield chain.finding(severity, "dates-reversed", message, index, "let the CA issue it anew")
+            yield chain.finding(severity, Code.DATES_REVERSED, message, index, "let the CA issue it anew")
         elif now > end:
             message = f"{chain.describe(index)} has EXPIRED: it ended on {rfc3339(end)}, {(now - end).days} days ago"
-            yield chain.finding(severity, f"{word}-expired", message, index, hint)
+            code = Code.INTERMEDIATE_EXPIRED if is_intermediate else Code.CERTIFICATE_EXPIRED
+            yield chain.finding(severity, code, message, index, hint)
         elif now < begin:
             message = f"{chain.describe(index)} is not valid before {rfc3339(begin)}"
             soon = "origins refuse it until then; is the clock of this machine right?"
-            yield chain.finding(Severity.WARNING, f"{word}-not-yet-valid", message, index, soon)
+            code = Code.INTERMEDIATE_NOT_YET_VALID if is_intermediate else Code.CERTIFICATE_NOT_YET_VALID
+            yield chain.finding(Severity.WARNING, code, message, index, soon)
 
 
 def _said_by_library(chain: Chain, said: Sequence[warnings.WarningMessage]) -> Iterator[Diagnostic]:
@@ -128,4 +131,4 @@ def _said_by_library(chain: Chain, said: Sequence[warnings.WarningMessage]) -> I
     for text in dict.fromkeys(str(warning.message) for warning in ours):
         hint = "later versions may refuse such a certificate: let the CA issue it anew"
         message = f"the X.509 library warns: {text}"
-        yield chain.finding(Severity.WARNING, "library-warning", message, chain.leaf, hint)
+        yield chain.finding(Severity.WARNING, Code.LIBRARY_WARNING, message, chain.leaf, hint)

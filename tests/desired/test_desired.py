@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from reconciler.desired import Code, parse_declaration
-from reconciler.findings.diagnostics import Severity
+from reconciler.desired import parse_declaration
+from reconciler.findings.codes import Code, Severity
 from reconciler.model import (
     BindingName,
     ByCertificate,

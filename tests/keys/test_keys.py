@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from pydantic import BaseModel, ValidationError
 
-from reconciler.findings.diagnostics import Diagnostic, Place, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import CertificateError, FileError, KeySourceError
 from reconciler.keys import KINDS, SOURCES, open_sources
 from reconciler.model import KeyReference
@@ -345,7 +346,7 @@ class FakeKeyFiles:
         """The file, or FileError with its own words."""
         self.limits.append(limit)
         if path not in self.files:
-            raise FileError(f"{path!r} does not exist", code="file-missing", where=Place(path))
+            raise FileError(f"{path!r} does not exist", code=Code.FILE_MISSING, where=Place(path))
         return self.files[path]
 
 

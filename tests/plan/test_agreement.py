@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import InputError
 from reconciler.model import (
     BindingChange,
@@ -413,8 +414,6 @@ def raised_as_errors(path: Path) -> Iterator[str]:
             for argument in node.args if severities else ():
                 if isinstance(argument, ast.Attribute) and getattr(argument.value, "id", "") == "Code":
                     yield argument.attr.lower().replace("_", "-")
-                elif isinstance(argument, ast.Constant) and isinstance(argument.value, str):
-                    yield argument.value
                 elif (
                     isinstance(argument, ast.Constant) and isinstance(argument.value, str) and " " not in argument.value
                 ):

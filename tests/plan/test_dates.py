@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from reconciler.findings.diagnostics import Severity
-from reconciler.findings.errors import ExitCode
+from reconciler.findings.codes import Severity
+from reconciler.findings.exits import ExitCode
 from reconciler.model import CertificateName, Desired, Entry, Listing, Policy
 from reconciler.model.ownership import mark_name
 from reconciler.plan.plan import exit_code_of

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.apply import ALL_PHASES, World, apply_plan
-from reconciler.findings.diagnostics import Severity
-from reconciler.findings.errors import ExitCode, FileError, KeySourceError, StalePlanError
+from reconciler.findings.codes import Severity
+from reconciler.findings.errors import FileError, KeySourceError, StalePlanError
+from reconciler.findings.exits import ExitCode
 from reconciler.model import (
     CertificateName,
     Change,

@@ -1,12 +1,10 @@
-"""The documentation is true: it has every code, word, command, option and key, and no other; links lead somewhere."""
+"""The documentation is true: it has every word, command, option and key, and no other; links lead somewhere."""
 
 from __future__ import annotations
 
-import ast
 import re
 import shlex
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -15,20 +13,16 @@ import pytest
 import typer
 from pydantic import BaseModel
 
-import reconciler.runs.doctor.checks
-import reconciler.runs.doctor.files
 from reconciler.cli.root import app
 from reconciler.desired import shapes
-from reconciler.desired.codes import Code
-from reconciler.findings.errors import ExitCode
+from reconciler.findings.exits import ExitCode
 from reconciler.model import Action, Condition, Reason
 from reconciler.views.json.schemas import all_schemas
 from tests.support.paths import REPOSITORY
 
 ROOT = REPOSITORY
 GUIDE = (ROOT / "docs/guide.md").read_text()
-FINDINGS = (ROOT / "docs/findings.md").read_text()
-PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*/README.md")])
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*/README.md")])
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 GLOBAL_OPTIONS = {"--file", "-f", "--color", "--verbose", "--version", "--max-wait"}
 """Those of every command, and of every command that asks the store."""
@@ -66,185 +60,6 @@ def words_of(text: str) -> list[str]:
 def fenced(page: Path, language: str) -> Iterator[str]:
     """The blocks of one language."""
     yield from re.findall(rf"(?ms)^```{language}\n(.*?)^```$", page.read_text())
-
-
-# --- codes ----------------------------------------------------------------------------------------------------------
-
-DOCTOR_CHECKS = tuple(
-    name
-    for name, _ in (
-        *reconciler.runs.doctor.checks.MACHINE_CHECKS,
-        *reconciler.runs.doctor.files.CHECKS,
-        ("desired-state", None),
-        ("account", None),
-    )
-)
-FILLS = {"word": ("certificate", "intermediate"), "name": DOCTOR_CHECKS}
-"""What the variables in codes such as f"{word}-expired" can be."""
-
-CODE_FORM = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+")
-
-
-@dataclass(frozen=True)
-class Source:
-    """A file of the package, parsed."""
-
-    path: Path
-    tree: ast.Module
-
-
-SOURCES = tuple(Source(path, ast.parse(path.read_text())) for path in sorted((ROOT / "reconciler").rglob("*.py")))
-
-
-def parameters(node: ast.AST) -> list[str]:
-    """The names of what a function, or the constructor of a dataclass, is given, in order; `self` left out."""
-    if isinstance(node, ast.FunctionDef):
-        arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
-        return [argument.arg for argument in arguments if argument.arg != "self"]
-    if isinstance(node, ast.ClassDef):
-        fields = (line.target for line in node.body if isinstance(line, ast.AnnAssign))
-        return [target.id for target in fields if isinstance(target, ast.Name)]
-    return []
-
-
-def called(call: ast.Call) -> str:
-    """The last part of what is called."""
-    function = call.func
-    return function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
-
-
-def code_arguments(tree: ast.AST, takers: dict[str, set[tuple[int, str]]]) -> Iterator[ast.expr]:
-    """What stands where one of `takers` takes a code."""
-    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
-        for index, name in takers.get(called(call), ()):
-            yield from (keyword.value for keyword in call.keywords if keyword.arg == name)
-            if index < len(call.args):
-                yield call.args[index]
-            yield from (argument for argument in call.args if isinstance(argument, ast.Starred))
-        # Errors are told apart by their class, and take their finer code by keyword.
-        yield from (keyword.value for keyword in call.keywords if keyword.arg == "code")
-
-
-def find_takers() -> dict[str, set[tuple[int, str]]]:
-    """Everything that takes a code: `Diagnostic`, and whatever hands a parameter of its own on as one."""
-    takers: dict[str, set[tuple[int, str]]] = {"Diagnostic": {(1, "code")}}
-    definitions = [
-        node for source in SOURCES for node in ast.walk(source.tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)
-    ]
-    for node in definitions:
-        names = parameters(node)
-        if isinstance(node, ast.ClassDef) and "code" in names and node.name.startswith("_"):
-            takers.setdefault(node.name, set()).add((names.index("code"), "code"))
-    while True:
-        before = sum(map(len, takers.values()))
-        for node in definitions:
-            if not isinstance(node, ast.FunctionDef) or node.name == "__init__":
-                continue
-            names = parameters(node)
-            for argument in code_arguments(node, takers):
-                base = argument.value if isinstance(argument, ast.Attribute) else argument
-                if isinstance(base, ast.Name) and base.id in names:
-                    takers.setdefault(node.name, set()).add((names.index(base.id), base.id))
-        if sum(map(len, takers.values())) == before:
-            return takers
-
-
-def texts_of(argument: ast.expr) -> Iterator[str]:
-    """The codes that an argument can be, as far as it says so itself."""
-    match argument:
-        case ast.Constant(value=str(text)):
-            yield text
-        case ast.IfExp(body=body, orelse=other):
-            yield from texts_of(body)
-            yield from texts_of(other)
-        case ast.JoinedStr(values=[ast.FormattedValue(value=ast.Name(id=name)), ast.Constant(value=str(rest))]):
-            assert name in FILLS, f"what can {name} be in a code that ends with {rest!r}? Say so in FILLS"
-            yield from (f"{word}{rest}" for word in FILLS[name])
-        case ast.JoinedStr():
-            pytest.fail(f"a code is put together in a way that this test does not know: {ast.unparse(argument)}")
-        case _:
-            return
-
-
-def rows_of_codes(tree: ast.AST) -> Iterator[str]:
-    """The codes of tables in a source: tuples of three texts, code, message and hint."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Tuple) and len(node.elts) == 3:
-            head = node.elts[0]
-            text = head.value if isinstance(head, ast.Constant) else None
-            if isinstance(text, str) and CODE_FORM.fullmatch(text):
-                yield text
-
-
-def class_codes(tree: ast.AST) -> Iterator[str]:
-    """`code = "..."` in the body of a class."""
-    for node in (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)):
-        for line in node.body:
-            if isinstance(line, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "code" for t in line.targets):
-                yield from texts_of(line.value)
-
-
-def codes_in_source() -> dict[str, str]:
-    """Every code that the package can print, and the file that has it."""
-    takers = find_takers()
-    found: dict[str, str] = {code.value: "desired/codes.py" for code in Code} | {"bug": "cli/bugs.py"}
-    for source in SOURCES:
-        arguments = list(code_arguments(source.tree, takers))
-        texts = [text for argument in arguments for text in texts_of(argument)] + list(class_codes(source.tree))
-        if any(isinstance(argument, ast.Name | ast.Starred) for argument in arguments):
-            texts += rows_of_codes(source.tree)
-        found |= dict.fromkeys(texts, source.path.name)
-    return found
-
-
-def test_the_code_collector_sees_every_way_in_which_codes_are_written() -> None:
-    """Each is written in another way; if one is missing, the collector has gone blind."""
-    ways = {
-        "wrong-type": "a member of Code",
-        "stale-plan": "an attribute of an error's class",
-        "plan-for-looking": "by keyword of an error",
-        "quota": "an argument of Diagnostic",
-        "certificate-garbled": "an argument of a helper",
-        "entry-managed": "an argument of a helper inside of a function",
-        "chain-broken": "an argument of a method",
-        "key-encrypted": "an argument of a private class",
-        "key-is-public": "a row of a table",
-        "store-full": "a row of a table that is unpacked",
-        "intermediate-expired": "put together",
-        "writable-unreadable": "put together from a check's name",
-        "wrangler-syntax": "an argument of a helper in another room",
-        "leftovers": "what doctor says is well",
-    }
-    found = codes_in_source()
-    assert {code: way for code, way in ways.items() if code not in found} == {}
-
-
-def test_every_code_that_can_be_printed_is_in_the_table_of_findings() -> None:
-    """With its meaning and its cure."""
-    told = set(words_of(FINDINGS))
-    assert {code: file for code, file in codes_in_source().items() if code not in told} == {}
-
-
-def test_the_table_of_findings_has_no_code_that_nothing_prints() -> None:
-    """A code that was renamed leaves no ghost behind."""
-    known = codes_in_source()
-    assert [code for code in words_of(FINDINGS) if code not in known] == []
-
-
-def test_the_table_of_findings_tells_each_code_once_in_a_subject() -> None:
-    """`store` is an error and a check of doctor; nothing else stands twice."""
-    words = words_of(FINDINGS)
-    assert {word for word in words if words.count(word) > 1} == {"store"}
-
-
-def test_every_row_of_findings_says_how_bad_it_is_what_it_means_and_what_to_do() -> None:
-    """Four cells, none of them empty."""
-    rows = [line for line in FINDINGS.splitlines() if line.startswith("| `")]
-    for row in rows:
-        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]]
-        assert len(cells) == 4, row
-        assert all(cells), row
-        assert re.fullmatch(r"[EWI]( [EWI])*", cells[1]), row
 
 
 # --- closed lists ---------------------------------------------------------------------------------------------------
@@ -409,4 +224,4 @@ def test_a_relative_link_leads_to_a_file_and_a_heading(page: Path) -> None:
 def test_the_readme_leads_to_the_guide_and_the_guide_to_the_findings() -> None:
     """Nobody has to know where to look."""
     assert "docs/guide.md" in set(links(ROOT / "README.md"))
-    assert "findings.md" in set(links(ROOT / "docs/guide.md"))
+    assert "reference/findings.md" in set(links(ROOT / "docs/guide.md"))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.findings.errors import ExitCode
+from reconciler.findings.exits import ExitCode
 from reconciler.proof.alerts import ABOUT_THE_CERTIFICATE, ALERTS
 from reconciler.proof.observations import End, Moment, Observation, Page, Seen, Shown
 from reconciler.proof.requests import CertificateRequest

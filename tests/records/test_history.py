@@ -12,7 +12,8 @@ import pytest
 import typer
 
 from reconciler.cli import history as cli
-from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import (
     Action,
     BindingAddress,
@@ -86,7 +87,7 @@ def past(tmp_path: Path) -> Past:
 
 def test_runs_are_shown_newest_first_with_what_they_did(past: Past) -> None:
     """When, what, how each step ended, and how the run did."""
-    problem = Diagnostic(Severity.ERROR, "file-changed", "it changed meanwhile")
+    problem = Diagnostic(Severity.ERROR, Code.FILE_CHANGED, "it changed meanwhile")
     past.run(Step(UPLOAD, Status.DONE, entry=uid(1)), Step(bind(), Status.FAILED, problem=problem), exit_code=5)
     past.run(Step(bind(), Status.DONE, entry=uid(1)))
     place = "BILLING in workers/checkout/wrangler.toml (top level) = billing"
@@ -180,7 +181,7 @@ def test_steps_of_a_run_whose_begin_is_lost_are_left_out(past: Past) -> None:
 
 
 def hostile(past: Past) -> None:
-    problem = Diagnostic(Severity.ERROR, HOSTILE, HOSTILE)
+    problem = Diagnostic(Severity.ERROR, Code.FILE_CHANGED, HOSTILE)
     change = BindingChange(
         Action.REBIND,
         BindingAddress(WorkerLabel(HOSTILE), HOSTILE, HOSTILE, BindingName(HOSTILE)),
@@ -189,6 +190,10 @@ def hostile(past: Past) -> None:
         before=HOSTILE,
     )
     past.run(Step(change, Status.FAILED, problem=problem, note=HOSTILE), bind("::error::"), stack=HOSTILE)
+    journal = past.folder / ".mtlsctl/journal.jsonl"
+    written = journal.read_text()
+    assert '"code":"file-changed"' in written
+    journal.write_text(written.replace('"code":"file-changed"', f'"code":{json.dumps(HOSTILE)}'))
 
 
 @pytest.mark.parametrize("style", [PLAIN, Style(colour=True)], ids=["plain", "coloured"])

@@ -235,3 +235,17 @@ def test_a_plan_file_that_is_not_there_is_named(project: Project) -> None:
     result = project.run("apply", "nope.json")
     assert result.code == 1
     assert "nope.json" in result.err
+
+
+def test_a_finding_that_another_version_saved_is_shown_with_its_own_code(project: Project) -> None:
+    """Nothing of a plan that was approved is left out, whatever this version knows."""
+    document = json.loads(project.read("plan.json"))
+    document["diagnostics"] = [
+        {"severity": "warning", "code": "of-next-year", "message": "it rains"},
+        {"severity": "warning", "code": "renewal-due", "message": "it is due"},
+    ]
+    project.write("plan.json", json.dumps(document))
+    shown = project.run("show", "plan.json")
+    assert shown.code == 0
+    assert "warning[unknown-finding]: of-next-year: it rains" in shown.out
+    assert "warning[renewal-due]: it is due" in shown.out

@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 
 from reconciler.emulator.server import running
 from reconciler.emulator.state import ACCOUNT_ID, new_state
-from reconciler.findings.diagnostics import Diagnostic, Severity
-from reconciler.findings.errors import ExitCode
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic
+from reconciler.findings.exits import ExitCode
 from reconciler.model import BindingChange, DeclaredWorker, Entry, EnvironmentName, Retire, Upload
 from reconciler.plan.assess import judge, needs
 from reconciler.plan.plan import Plan
@@ -373,7 +374,7 @@ def test_an_error_that_no_finding_tells_of_means_that_not_all_was_looked_at() ->
     world.contents["billing"] = None
     drift = world.drift()
     assert (drift.diagnostics, drift.exit_code) == ((), ExitCode.CHANGES)
-    error = Diagnostic(Severity.ERROR, "listing-short", "a part of the list is missing")
+    error = Diagnostic(Severity.ERROR, Code.LISTING_SHORT, "a part of the list is missing")
     assert replace(drift, diagnostics=(error,)).exit_code is ExitCode.FAILED
 
 

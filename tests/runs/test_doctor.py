@@ -15,7 +15,8 @@ from reconciler.emulator.access import Permission, Token
 from reconciler.emulator.routes import PREFIX
 from reconciler.emulator.server import running
 from reconciler.emulator.state import ACCOUNT_ID, State
-from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import FileError
 from reconciler.model.errors import StoreError
 from reconciler.runs.doctor.checks import MACHINE_CHECKS, run_check
@@ -391,9 +392,9 @@ def test_a_worker_whose_config_is_a_folder_is_looked_at_too(project: Project) ->
 @pytest.mark.parametrize(
     ("error", "code", "severity"),
     [
-        (StoreError("no", code="store-damaged"), "store-damaged", Severity.ERROR),
+        (StoreError("no", code=Code.STORE_DAMAGED), "store-damaged", Severity.ERROR),
         (FileError("no"), "file", Severity.ERROR),
-        (PermissionError(13, "the canary"), "thing-unreadable", Severity.WARNING),
+        (PermissionError(13, "the canary"), "keys-unreadable", Severity.WARNING),
         (RuntimeError("the canary"), "check-failed", Severity.ERROR),
     ],
     ids=["a store error", "a file error", "an error of the system", "a bug"],
@@ -404,7 +405,7 @@ def test_a_check_that_fails_is_a_finding(error: Exception, code: str, severity: 
     def check() -> tuple[Diagnostic, ...]:
         raise error
 
-    (found,) = run_check("thing", check)
+    (found,) = run_check("thing", Code.KEYS_UNREADABLE, check)
     assert (found.code, found.severity) == (code, severity)
     assert "canary" not in found.message
 
@@ -421,7 +422,7 @@ def test_one_failing_check_hides_no_other(project: Project, monkeypatch: pytest.
 
 def test_checks_have_names_of_their_own() -> None:
     """A finding says which check it came from."""
-    names = [name for name, _ in (*MACHINE_CHECKS, *CHECKS)]
+    names = [name for name, _, _ in (*MACHINE_CHECKS, *CHECKS)]
     assert len(names) == len(set(names))
 
 

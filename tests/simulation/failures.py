@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import cache, partial
 from typing import NoReturn
 
+from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Place
 from reconciler.findings.errors import FileError, LockedError
 from reconciler.model.errors import EntryInUse, QuotaReached
@@ -79,7 +80,7 @@ def in_use() -> Failure:
 @cache
 def missing_key(path: str) -> Failure:
     """The key's file is not there."""
-    return _raise(partial(FileError, f"{path!r} does not exist", where=Place(path), code="file-missing"))
+    return _raise(partial(FileError, f"{path!r} does not exist", where=Place(path), code=Code.FILE_MISSING))
 
 
 def _unread(path: str, number: int) -> FileError:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from reconciler.apply import bindings, retires, uploads
-from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import KeySourceError
 from reconciler.keys.env import EnvironmentKeySource
 from reconciler.model import Condition, EntryId, Sweep
@@ -112,7 +113,7 @@ def tell_the_key_in_an_error(patch: Patch) -> None:
 
 def tell_the_key_in_a_finding(patch: Patch) -> None:
     def check(bundle: Any, key: bytes, *, where: Any) -> tuple[Diagnostic, ...]:
-        quoted = Diagnostic(Severity.WARNING, "x", f"looked at {key[60:].decode()}", where)
+        quoted = Diagnostic(Severity.WARNING, Code.LIBRARY_WARNING, f"looked at {key[60:].decode()}", where)
         return (*check_pair(bundle, key, where=where), quoted)
 
     patch.setattr("reconciler.apply.keys.check_pair", check)

@@ -13,7 +13,7 @@ import pytest
 
 from reconciler.emulator.server import running
 from reconciler.emulator.state import ACCOUNT_ID, State
-from reconciler.findings.diagnostics import Severity
+from reconciler.findings.codes import Severity
 from reconciler.model import EntryId
 from reconciler.model.calls import Calls, count_pages, expect_calls
 from reconciler.plan.outcome import Status

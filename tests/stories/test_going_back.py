@@ -15,7 +15,7 @@ import pytest
 
 from reconciler.emulator.server import running
 from reconciler.emulator.state import ACCOUNT_ID, State
-from reconciler.findings.errors import ExitCode
+from reconciler.findings.exits import ExitCode
 from reconciler.model import CertificateName, StoreSettings
 from reconciler.model.ports import Store
 from reconciler.plan.plan import exit_code_of

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import NoReturn
 
+from reconciler.findings.codes import Code
 from reconciler.findings.errors import FileChangedError, FileError
 from reconciler.model import Declaration, EntryId, EnvironmentName, KeyReference, Origin, Sweep
 from reconciler.model.ports import PrivateKey
@@ -70,9 +71,9 @@ class MemoryFiles:
 
     def read(self, path: str, *, limit: int) -> bytes:
         if path not in self.tree:
-            raise FileError(f"{path} does not exist", code="file-missing")
+            raise FileError(f"{path} does not exist", code=Code.FILE_MISSING)
         if len(self.tree[path]) > limit:
-            raise FileError(f"{path} is too large", code="file-too-large")
+            raise FileError(f"{path} is too large", code=Code.FILE_TOO_LARGE)
         return self.tree[path]
 
     def identity(self, path: str) -> str:

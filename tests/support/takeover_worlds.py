@@ -11,7 +11,8 @@ import tomli
 
 from reconciler import keys
 from reconciler.desired.parse import parse_declaration
-from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import (
     Actual,
     Declaration,

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Place, Pointer
 from reconciler.syntax import jsonc_read
 from reconciler.syntax.jsonc import JsoncError, Node, locate, parse
@@ -198,9 +199,9 @@ def test_a_file_that_is_no_json_is_one_error_with_its_place(data: bytes, where: 
     """Whatever is wrong with the bytes, it is one diagnostic of the caller's code, with a hint."""
     with pytest.raises(UnreadableError) as caught:
         load("f", data, max_bytes=10_000)
-    (problem,) = caught.value.as_error("some-code").problems
+    (problem,) = caught.value.as_error(Code.WRANGLER_SYNTAX).problems
     assert words in problem.message
-    assert (problem.code, problem.where) == ("some-code", where)
+    assert (problem.code, problem.where) == (Code.WRANGLER_SYNTAX, where)
     assert problem.hint
 
 

@@ -12,6 +12,7 @@ import tomli
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Place, Pointer
 from reconciler.syntax.caps import check_caps
 from reconciler.syntax.places import resolve
@@ -282,8 +283,8 @@ def test_a_file_that_is_no_toml_is_one_error_with_its_place(data: bytes, where: 
     """Whatever is wrong with the bytes, it is one diagnostic of the caller's code, with a hint."""
     with pytest.raises(UnreadableError, match=words) as caught:
         load("f.toml", data, max_bytes=10_000)
-    (problem,) = caught.value.as_error("some-code").problems
-    assert (problem.code, problem.where) == ("some-code", where)
+    (problem,) = caught.value.as_error(Code.WRANGLER_SYNTAX).problems
+    assert (problem.code, problem.where) == (Code.WRANGLER_SYNTAX, where)
     assert problem.hint
 
 

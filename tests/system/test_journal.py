@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.apply import World, apply_plan
-from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import FileError
 from reconciler.model import (
     Action,
@@ -69,7 +70,7 @@ def lines(folder: Path) -> list[dict[str, object]]:
 def test_each_step_is_written_as_it_starts_and_as_it_ends(tmp_path: Path) -> None:
     """In order, with what names the change, and what became of it."""
     written = begin(journal(tmp_path))
-    problem = Diagnostic(Severity.ERROR, "file-changed", "it changed")
+    problem = Diagnostic(Severity.ERROR, Code.FILE_CHANGED, "it changed")
     for step in (
         Step(UPLOAD, Status.DONE, entry=uid(2)),
         Step(REBIND, Status.FAILED, problem=problem),

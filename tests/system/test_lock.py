@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.findings.errors import ExitCode, FileError, LockedError
+from reconciler.findings.errors import FileError, LockedError
+from reconciler.findings.exits import ExitCode
 from reconciler.system.lock import checkout_lock
 from tests.support.memory import MemoryClock
 from tests.support.paths import REPOSITORY

@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, pkcs7, pkcs12
 from cryptography.x509.oid import NameOID
 
-from reconciler.findings.diagnostics import Diagnostic, Place, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import CertificateError
 from reconciler.x509.certificates import Bundle, parse_stored, stored_fields
 from reconciler.x509.files import MAX_CERTIFICATE_BYTES, MAX_CHAIN_BYTES, parse_file

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.plan.binding_findings import Site
 from reconciler.workerd.config import Identity, Variable
 from reconciler.workerd.form import BuiltBinding, BuiltWorker
@@ -44,7 +45,7 @@ def unserved_by_id(site: Site, binding: str) -> Diagnostic:
     """A binding to an entry that is managed elsewhere: a store never gives a key back."""
     message = f"{binding} presents an entry by its id, and its private key is nowhere to be had"
     hint = "declare its certificate with a `private_key`, and bind it by name"
-    return Diagnostic(Severity.ERROR, "dev-unserved", message, site.declared_at(binding), hint)
+    return Diagnostic(Severity.ERROR, Code.DEV_UNSERVED, message, site.declared_at(binding), hint)
 
 
 def unserved_without_key(site: Site, binding: str, certificate: str) -> Diagnostic:
@@ -52,7 +53,7 @@ def unserved_without_key(site: Site, binding: str, certificate: str) -> Diagnost
     message = f"{binding} presents {certificate!r}, which has no `private_key`"
     where = Pointer(site.declaration.path, ("certificates", certificate))
     hint = 'add `private_key = { env = "NAME" }` or the path of a key file'
-    return Diagnostic(Severity.ERROR, "dev-unserved", message, where, hint, certificate)
+    return Diagnostic(Severity.ERROR, Code.DEV_UNSERVED, message, where, hint, certificate)
 
 
 def _unserved(site: Site, binding: BuiltBinding) -> Diagnostic:
@@ -60,11 +61,11 @@ def _unserved(site: Site, binding: BuiltBinding) -> Diagnostic:
     if binding.kind == CERTIFICATE:
         message = f"{binding.name} presents a certificate, and mtls.toml does not declare it in {site.text}"
         hint = "declare it, so that it is known which certificate and key it presents"
-        return Diagnostic(Severity.ERROR, "dev-unserved", message, where, hint)
+        return Diagnostic(Severity.ERROR, Code.DEV_UNSERVED, message, where, hint)
     kind = "secret" if binding.kind in _SECRETS else binding.kind or "unknown"
     message = f"{binding.name} ({kind}) can't be served here"
     hint = "`--without-unserved` runs the Worker without it"
-    return Diagnostic(Severity.ERROR, "dev-unserved", message, where, hint)
+    return Diagnostic(Severity.ERROR, Code.DEV_UNSERVED, message, where, hint)
 
 
 def _place(site: Site, name: str) -> Pointer:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import InputError
 from reconciler.model import ById, CertificateName, DeclaredCertificate, Desired
 from reconciler.model.ports import FileReader, Sources
@@ -70,7 +71,7 @@ class Pairs:
             raise InputError(opened.wrong)
         if opened.key is None:
             message = f"{binding} presents {declared.name!r}, whose key is not at hand: {opened.missing}"
-            return Diagnostic(Severity.ERROR, "key-unavailable", message, where, opened.hint, declared.name)
+            return Diagnostic(Severity.ERROR, Code.KEY_UNAVAILABLE, message, where, opened.hint, declared.name)
         found = check_for_upload(bundle, ca=False, path=declared.path, now=self.now)
         # Here it is the origin that decides: an expired certificate may be just what somebody wants to try.
         grave = (problem for problem in found if problem.severity is Severity.ERROR)

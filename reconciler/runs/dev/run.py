@@ -11,7 +11,8 @@ from posixpath import dirname, join
 from typing import NoReturn, Protocol
 
 from reconciler import keys
-from reconciler.findings.diagnostics import Diagnostic, Place, Pointer, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.errors import InputError, UsageError
 from reconciler.findings.suggest import suggest
 from reconciler.model import (
@@ -88,7 +89,7 @@ def run_dev(project: Project, request: DevRequest, watcher: Watcher) -> NoReturn
         watcher.ready(ready)
         code = child.wait()
     hint = "what it printed last may say why; run it again"
-    raise RuntimeFailure(f"workerd ended by itself, with exit code {code}", hint=hint, code="dev-ended")
+    raise RuntimeFailure(f"workerd ended by itself, with exit code {code}", hint=hint, code=Code.DEV_ENDED)
 
 
 def _look(project: Project, request: DevRequest, watcher: Watcher) -> _Run:
@@ -115,7 +116,7 @@ def _look(project: Project, request: DevRequest, watcher: Watcher) -> _Run:
     if file.pages:
         hint = "Pages has a runtime of its own; put the calls into a Worker to try them here"
         problem = Diagnostic(
-            Severity.ERROR, "dev-pages", f"{file.path} is of a Pages project", Pointer(file.path), hint
+            Severity.ERROR, Code.DEV_PAGES, f"{file.path} is of a Pages project", Pointer(file.path), hint
         )
         raise InputError([problem])
     site = Site(declaration, worker, file, request.environment, found)
@@ -195,12 +196,12 @@ class _Run:
         table = environment_table(values, self.request.environment) or {}
         if "assets" in values or "assets" in table:
             message = f"{path} has static assets, which are not served here: every request goes to the Worker"
-            yield Diagnostic(Severity.WARNING, "dev-assets", message, Pointer(path, ("assets",), at_key=True))
+            yield Diagnostic(Severity.WARNING, Code.DEV_ASSETS, message, Pointer(path, ("assets",), at_key=True))
         beside = self.project.files.files_in(dirname(path) or ".") or frozenset()
         for name in sorted(beside & {".dev.vars", f".dev.vars.{self.request.environment}"}):
             message = f"{join(dirname(path), name)} is not read: the secrets in it are not served here"
             hint = "what the Worker needs of it to run here can stand in `vars` of an environment for that"
-            yield Diagnostic(Severity.WARNING, "dev-secrets", message, Place(join(dirname(path), name)), hint)
+            yield Diagnostic(Severity.WARNING, Code.DEV_SECRETS, message, Place(join(dirname(path), name)), hint)
 
 
 def _absent(problem: Diagnostic) -> Diagnostic:
@@ -217,4 +218,4 @@ def _cap(wanted: str, newest: str | None, now: datetime, file: WranglerFile) -> 
     message = f"this workerd knows compatibility dates up to {min(limits)}, and {file.path} says {wanted}"
     hint = "update wrangler, which brings workerd; until then the Worker runs here with the older date"
     where = Pointer(file.path, ("compatibility_date",))
-    return min(limits), (Diagnostic(Severity.WARNING, "dev-date-capped", message, where, hint),)
+    return min(limits), (Diagnostic(Severity.WARNING, Code.DEV_DATE_CAPPED, message, where, hint),)

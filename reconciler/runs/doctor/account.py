@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reconciler import stores
-from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import ReconcilerError
 from reconciler.model import Declaration, StoreKind
 from reconciler.model.errors import StoreError
 from reconciler.runs.configs import load_configs
 from reconciler.runs.project import Project
 from reconciler.stores.surroundings import Surroundings
+
+_TOKEN_CODES = frozenset({Code.TOKEN_MISSING, Code.TOKEN_WHITE_SPACE, Code.TOKEN_MALFORMED, Code.TOKEN_IS_KEY})
 
 
 def check_account(project: Project, declaration: Declaration | None) -> Iterator[Diagnostic]:
@@ -25,7 +28,7 @@ def check_account(project: Project, declaration: Declaration | None) -> Iterator
     try:
         connection = stores.connect(declaration.store, root=project.folder, clock=project.clock, around=around)
     except StoreError as error:
-        if not error.code.startswith("token-"):
+        if error.code not in _TOKEN_CODES:
             yield Diagnostic(Severity.WARNING, error.code, error.message, None, error.hint)
         return
     cas = any(certificate.ca for certificate in declaration.certificates.values())

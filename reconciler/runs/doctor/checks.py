@@ -16,7 +16,8 @@ from importlib import metadata
 from pathlib import Path
 
 from reconciler import keys
-from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import ReconcilerError
 from reconciler.model import Declaration, StoreKind
 from reconciler.runs.doctor.account import check_account
@@ -59,41 +60,41 @@ def examine(
         found.extend(warnings)
     except ReconcilerError as error:
         found.extend(error.diagnostics() if project or file_named else _no_project(error))
-    for name, check in _checks(project, declaration, environ, offline=offline):
-        found.extend(run_check(name, check))
+    for name, unreadable, check in _checks(project, declaration, environ, offline=offline):
+        found.extend(run_check(name, unreadable, check))
     return tuple(dict.fromkeys(found))
 
 
-def run_check(name: str, check: Callable[[], Iterable[Diagnostic]]) -> tuple[Diagnostic, ...]:
-    """The findings of one check; whatever goes wrong in it is one too."""
+def run_check(name: str, unreadable: Code, check: Callable[[], Iterable[Diagnostic]]) -> tuple[Diagnostic, ...]:
+    """The findings of one check; whatever goes wrong in it is one too, `unreadable` where the system refuses."""
     try:
         return tuple(check())
     except ReconcilerError as error:
         return error.diagnostics()
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else "it can't be looked at"
-        return (cure(f"{name}-unreadable", f"{name} could not be checked: {reason}", "look at its permissions"),)
+        return (cure(unreadable, f"{name} could not be checked: {reason}", "look at its permissions"),)
     except Exception as error:  # noqa: BLE001 - the other checks go on; the message may quote a secret, the type can't
         message = f"{name} could not be checked: mtlsctl met something unexpected ({type(error).__name__})"
-        return (Diagnostic(Severity.ERROR, "check-failed", message, None, "please report this as a bug of mtlsctl"),)
+        return (Diagnostic(Severity.ERROR, Code.CHECK_FAILED, message, None, "please report this as a bug of mtlsctl"),)
 
 
 def _no_project(error: ReconcilerError) -> Iterator[Diagnostic]:
     message = f"{error.message}; so only the machine and the environment were checked"
-    yield Diagnostic(Severity.INFO, "desired-state", message, None, error.hint)
+    yield Diagnostic(Severity.INFO, Code.DESIRED_STATE, message, None, error.hint)
 
 
 def _checks(
     project: Project | None, declaration: Declaration | None, environ: Variables, *, offline: bool
-) -> Iterator[tuple[str, Callable[[], Iterable[Diagnostic]]]]:
-    for name, machine_check in MACHINE_CHECKS:
-        yield name, partial(machine_check, environ, declaration)
+) -> Iterator[tuple[str, Code, Callable[[], Iterable[Diagnostic]]]]:
+    for name, unreadable, machine_check in MACHINE_CHECKS:
+        yield name, unreadable, partial(machine_check, environ, declaration)
     if project is not None:
-        yield "desired-state", partial(_desired_state, project)
-        for name, checkout_check in CHECKOUT_CHECKS:
-            yield name, partial(checkout_check, project, declaration)
+        yield "desired-state", Code.DESIRED_STATE_UNREADABLE, partial(_desired_state, project)
+        for name, unreadable, checkout_check in CHECKOUT_CHECKS:
+            yield name, unreadable, partial(checkout_check, project, declaration)
         if not offline:
-            yield "account", partial(check_account, project, declaration)
+            yield "account", Code.ACCOUNT_UNREADABLE, partial(check_account, project, declaration)
 
 
 # --- the machine ----------------------------------------------------------------------------------------------------
@@ -103,10 +104,10 @@ def _python(_: Variables, __: Declaration | None) -> Iterator[Diagnostic]:
     version = platform.python_version()
     if sys.version_info < _OLDEST_PYTHON:
         yield Diagnostic(
-            Severity.ERROR, "python-old", f"this is Python {version}", None, "mtlsctl needs Python 3.11 or newer"
+            Severity.ERROR, Code.PYTHON_OLD, f"this is Python {version}", None, "mtlsctl needs Python 3.11 or newer"
         )
     else:
-        yield well("mtlsctl", f"{__version__}, on Python {version} ({sys.platform})")
+        yield well(Code.MTLSCTL, f"{__version__}, on Python {version} ({sys.platform})")
 
 
 def _packages(_: Variables, __: Declaration | None) -> Iterator[Diagnostic]:
@@ -115,7 +116,7 @@ def _packages(_: Variables, __: Declaration | None) -> Iterator[Diagnostic]:
         required = metadata.requires("mtlsctl") or []
     except metadata.PackageNotFoundError:
         hint = "install it with `pip install mtlsctl` to have its packages checked"
-        yield Diagnostic(Severity.INFO, "packages", "mtlsctl runs from a folder, not installed", None, hint)
+        yield Diagnostic(Severity.INFO, Code.PACKAGES, "mtlsctl runs from a folder, not installed", None, hint)
         return
     present: list[str] = []
     for requirement in required:
@@ -127,8 +128,8 @@ def _packages(_: Variables, __: Declaration | None) -> Iterator[Diagnostic]:
         except metadata.PackageNotFoundError:
             hint = "install mtlsctl again: pip install --force-reinstall mtlsctl"
             message = f"the package {name.group()} is missing"
-            yield Diagnostic(Severity.ERROR, "package-missing", message, None, hint)
-    yield well("packages", ", ".join(present))
+            yield Diagnostic(Severity.ERROR, Code.PACKAGE_MISSING, message, None, hint)
+    yield well(Code.PACKAGES, ", ".join(present))
 
 
 # --- the environment ------------------------------------------------------------------------------------------------
@@ -140,34 +141,34 @@ def _token(environ: Variables, declaration: Declaration | None) -> Iterator[Diag
     needed = declaration is not None and declaration.store.kind is StoreKind.CLOUDFLARE
     if token is None and _LEGACY_TOKEN in environ:
         message = f"{_TOKEN} is not set, only its old name {_LEGACY_TOKEN}, which mtlsctl does not read"
-        yield cure("token-old-name", message, f"set {_TOKEN} instead")
+        yield cure(Code.TOKEN_OLD_NAME, message, f"set {_TOKEN} instead")
     elif token is None and needed:
         message = f"{_TOKEN} is not set, so the Cloudflare store can't be asked"
         hint = (
             "create a token with `Account: SSL and Certificates` (Read to plan, Edit to apply) and pass it to the step"
             " that runs mtlsctl; `mtlsctl plan --offline` needs none"
         )
-        yield cure("token-missing", message, hint)
+        yield cure(Code.TOKEN_MISSING, message, hint)
     elif token is None:
-        yield well("token", f"{_TOKEN} is not set, and nothing here needs it")
+        yield well(Code.TOKEN, f"{_TOKEN} is not set, and nothing here needs it")
     else:
         problem = _token_problem(token)
-        yield problem or well("token", f"{_TOKEN} is set; its value is not shown")
+        yield problem or well(Code.TOKEN, f"{_TOKEN} is set; its value is not shown")
 
 
 def _token_problem(token: str) -> Diagnostic | None:
     if not token.strip():
         hint = "CI systems pass an empty value where a secret does not exist or is withheld, as from forks"
-        return cure("token-empty", f"{_TOKEN} is set, but empty", hint)
+        return cure(Code.TOKEN_EMPTY, f"{_TOKEN} is set, but empty", hint)
     if any(character.isspace() for character in token):
         hint = "set it again without spaces and line ends; they often come from a file or from copying"
-        return cure("token-white-space", f"{_TOKEN} has white space in it", hint)
+        return cure(Code.TOKEN_WHITE_SPACE, f"{_TOKEN} has white space in it", hint)
     if not _TOKEN_FORM.fullmatch(token):
         hint = "set it again, without quotes; a token has letters, digits, - and _ only"
-        return cure("token-malformed", f"{_TOKEN} has characters that no token has", hint)
+        return cure(Code.TOKEN_MALFORMED, f"{_TOKEN} has characters that no token has", hint)
     if token.startswith(_GLOBAL_KEY_PREFIX):
         hint = "create a token with `Account: SSL and Certificates`; a global key may do everything"
-        return cure("token-is-key", f"{_TOKEN} has a global API key, not a token", hint)
+        return cure(Code.TOKEN_IS_KEY, f"{_TOKEN} has a global API key, not a token", hint)
     return None
 
 
@@ -178,7 +179,7 @@ def _global_key(environ: Variables, _: Declaration | None) -> Iterator[Diagnosti
         message = f"{' and '.join(present)} {'is' if len(present) == 1 else 'are'} set: a global API key"
         message += ", which wrangler prefers to the token; mtlsctl uses the token alone"
         hint = f"unset {' '.join(present)}, so that both act as the same token, with its few permissions"
-        yield cure("global-key", message, hint)
+        yield cure(Code.GLOBAL_KEY, message, hint)
 
 
 def _key_folders(environ: Variables, _: Declaration | None) -> Iterator[Diagnostic]:
@@ -188,26 +189,27 @@ def _key_folders(environ: Variables, _: Declaration | None) -> Iterator[Diagnost
     for name in named:
         folder = Path(name)
         if not folder.is_absolute():
-            yield cure("key-folder-relative", f"{KEY_DIRS} has {name!r}, which does not count", "name it absolutely")
+            yield cure(Code.KEY_FOLDER_RELATIVE, f"{KEY_DIRS} has {name!r}, which does not count", "name it absolutely")
         elif not folder.is_dir():
             message = f"{KEY_DIRS} has {name!r}, where no folder is"
-            yield cure("key-folder-missing", message, f"create it, or take it out of {KEY_DIRS}")
+            yield cure(Code.KEY_FOLDER_MISSING, message, f"create it, or take it out of {KEY_DIRS}")
         else:
             good += 1
     if named and good == len(named):
-        yield well("key-folders", f"{KEY_DIRS} has {good} folder{'' if good == 1 else 's'}, all there")
+        yield well(Code.KEY_FOLDERS, f"{KEY_DIRS} has {good} folder{'' if good == 1 else 's'}, all there")
 
 
 def _desired_state(project: Project) -> Iterator[Diagnostic]:
     root = git_root(project.folder)
     where = f"in the git repository {root}" if root else "outside of any git repository"
-    yield well("desired-state", f"{project.folder / project.name}, {where}")
+    yield well(Code.DESIRED_STATE, f"{project.folder / project.name}, {where}")
 
 
-MACHINE_CHECKS: tuple[tuple[str, Callable[[Variables, Declaration | None], Iterable[Diagnostic]]], ...] = (
-    ("python", _python),
-    ("packages", _packages),
-    ("token", _token),
-    ("global-key", _global_key),
-    ("key-folders", _key_folders),
+MACHINE_CHECKS: tuple[tuple[str, Code, Callable[[Variables, Declaration | None], Iterable[Diagnostic]]], ...] = (
+    ("python", Code.PYTHON_UNREADABLE, _python),
+    ("packages", Code.PACKAGES_UNREADABLE, _packages),
+    ("token", Code.TOKEN_UNREADABLE, _token),
+    ("global-key", Code.GLOBAL_KEY_UNREADABLE, _global_key),
+    ("key-folders", Code.KEY_FOLDERS_UNREADABLE, _key_folders),
 )
+"""Name, the code where the system refuses the check, and the check."""

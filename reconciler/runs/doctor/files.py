@@ -14,7 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from reconciler import keys
-from reconciler.findings.diagnostics import Diagnostic, Place, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import KeySourceError, ReconcilerError
 from reconciler.model import Declaration, StoreKind
 from reconciler.model.keys import KeyContext
@@ -32,12 +33,12 @@ _IGNORE_FILE = ".gitignore"
 _TIMEOUT_S = 2.0
 
 
-def well(name: str, message: str) -> Diagnostic:
+def well(code: Code, message: str) -> Diagnostic:
     """What a check found to be in order."""
-    return Diagnostic(Severity.INFO, name, message)
+    return Diagnostic(Severity.INFO, code, message)
 
 
-def cure(code: str, message: str, hint: str, *, place: str | None = None) -> Diagnostic:
+def cure(code: Code, message: str, hint: str, *, place: str | None = None) -> Diagnostic:
     """A warning with what to do; `place` is relative to the folder of mtls.toml."""
     return Diagnostic(Severity.WARNING, code, message, Place(place) if place else None, hint)
 
@@ -49,21 +50,21 @@ def _writable(project: Project, declaration: Declaration | None) -> Iterator[Dia
         if not os.access(place, os.W_OK | os.X_OK):
             refused += 1
             hint = "`mtlsctl plan` works; for `mtlsctl apply` let this user write here"
-            yield cure("folder-read-only", "this folder can't be written", hint, place=_named(project, place))
+            yield cure(Code.FOLDER_READ_ONLY, "this folder can't be written", hint, place=_named(project, place))
     for path in _wrangler_files(project, declaration):
         if path.exists() and not os.access(path, os.W_OK):
             refused += 1
             hint = f"chmod u+w {shlex.quote(_named(project, path))}"
-            yield cure("file-read-only", "this file can't be written", hint, place=_named(project, path))
+            yield cure(Code.FILE_READ_ONLY, "this file can't be written", hint, place=_named(project, path))
     if not refused:
-        yield well("writable", "the folder of mtls.toml and the wrangler files can be written")
+        yield well(Code.WRITABLE, "the folder of mtls.toml and the wrangler files can be written")
 
 
 def _permissions(project: Project, _: Declaration | None) -> Iterator[Diagnostic]:
     """`.mtlsctl` and what is in it belong to one user: 0700 and 0600."""
     folder = project.folder / FOLDER
     if not stat.S_ISDIR(_mode(folder)):
-        yield well("permissions", f"there is no folder {FOLDER} yet; the first `mtlsctl apply` makes it")
+        yield well(Code.PERMISSIONS, f"there is no folder {FOLDER} yet; the first `mtlsctl apply` makes it")
         return
     open_to_others = [folder] if _mode(folder) & 0o077 else []
     with os.scandir(folder) as listing:
@@ -75,9 +76,9 @@ def _permissions(project: Project, _: Declaration | None) -> Iterator[Diagnostic
         wanted = 0o700 if path == folder else 0o600
         name = _named(project, path)
         message = f"its permissions are {stat.S_IMODE(_mode(path)):04o}, open to other users of this machine"
-        yield cure("open-to-others", message, f"chmod {wanted:o} {shlex.quote(name)}", place=name)
+        yield cure(Code.OPEN_TO_OTHERS, message, f"chmod {wanted:o} {shlex.quote(name)}", place=name)
     if not open_to_others:
-        yield well("permissions", f"{FOLDER} is closed to other users of this machine")
+        yield well(Code.PERMISSIONS, f"{FOLDER} is closed to other users of this machine")
 
 
 def _ignored(project: Project, _: Declaration | None) -> Iterator[Diagnostic]:
@@ -87,16 +88,18 @@ def _ignored(project: Project, _: Declaration | None) -> Iterator[Diagnostic]:
         return
     if tracked([store]):
         hint = f"git rm --cached {shlex.quote(STORE_FILE)}"
-        yield cure("store-in-git", "git tracks the embedded store of this checkout", hint, place=STORE_FILE)
+        yield cure(Code.STORE_IN_GIT, "git tracks the embedded store of this checkout", hint, place=STORE_FILE)
         return
     answer = ignored(store)
     if answer is None:
-        yield Diagnostic(Severity.INFO, "git", f"git does not tell whether it ignores {FOLDER}", None, "is git there?")
+        yield Diagnostic(
+            Severity.INFO, Code.GIT, f"git does not tell whether it ignores {FOLDER}", None, "is git there?"
+        )
     elif answer:
-        yield well("git", f"git ignores {FOLDER}")
+        yield well(Code.GIT, f"git ignores {FOLDER}")
     else:
         hint = f"printf '*\\n' > {FOLDER}/{_IGNORE_FILE}"
-        yield cure("folder-not-ignored", f"git does not ignore {FOLDER}", hint, place=FOLDER)
+        yield cure(Code.FOLDER_NOT_IGNORED, f"git does not ignore {FOLDER}", hint, place=FOLDER)
 
 
 def _database(project: Project, declaration: Declaration | None) -> Iterator[Diagnostic]:
@@ -107,12 +110,12 @@ def _database(project: Project, declaration: Declaration | None) -> Iterator[Dia
     version = f"SQLite {sqlite3.sqlite_version}"
     if rows is None:
         other = declaration is not None and declaration.store.kind is not StoreKind.LOCAL
-        yield well("store", f"{version}; " + ("the embedded store is not used" if other else f"no {STORE_FILE} yet"))
+        yield well(Code.STORE, f"{version}; " + ("the embedded store is not used" if other else f"no {STORE_FILE} yet"))
         return
     if rows != [("ok",)]:
         raise damaged(f"does not pass SQLite's quick_check: {len(rows)} problem{'' if len(rows) == 1 else 's'}")
     count = len(LocalReader(database).list_entries().entries)
-    yield well("store", f"{version}; {STORE_FILE} is whole, with {count} {'entry' if count == 1 else 'entries'}")
+    yield well(Code.STORE, f"{version}; {STORE_FILE} is whole, with {count} {'entry' if count == 1 else 'entries'}")
 
 
 def _keys(project: Project, declaration: Declaration | None) -> Iterator[Diagnostic]:
@@ -127,11 +130,11 @@ def _keys(project: Project, declaration: Declaration | None) -> Iterator[Diagnos
             found.extend(source.open(key).findings)
         except KeySourceError as error:
             message = f"the key of {name!r} is not at hand: {error.message}"
-            found.append(Diagnostic(Severity.INFO, "key-not-at-hand", message, error.where, error.hint))
+            found.append(Diagnostic(Severity.INFO, Code.KEY_NOT_AT_HAND, message, error.where, error.hint))
     yield from found
     if declared and not found:
         count = f"{len(declared)} private key file{'' if len(declared) == 1 else 's'}"
-        yield well("keys", f"{count}, read by this user alone and not in git")
+        yield well(Code.KEYS, f"{count}, read by this user alone and not in git")
 
 
 def _leftovers(project: Project, declaration: Declaration | None) -> Iterator[Diagnostic]:
@@ -144,9 +147,9 @@ def _leftovers(project: Project, declaration: Declaration | None) -> Iterator[Di
             if leftover_of(path.name) in names:
                 count += 1
                 hint = "the next `mtlsctl apply` removes it; it is safe to remove it now"
-                yield cure("leftover", "a killed run left this behind", hint, place=_named(project, path))
+                yield cure(Code.LEFTOVER, "a killed run left this behind", hint, place=_named(project, path))
     if not count:
-        yield well("leftovers", "no killed run left anything beside the wrangler files")
+        yield well(Code.LEFTOVERS, "no killed run left anything beside the wrangler files")
 
 
 def _wrangler_files(project: Project, declaration: Declaration | None) -> tuple[Path, ...]:
@@ -183,11 +186,12 @@ def _named(project: Project, path: Path) -> str:
     return (Path(relative) / path.name).as_posix() if path != project.folder else "."
 
 
-CHECKS: tuple[tuple[str, Callable[[Project, Declaration | None], Iterable[Diagnostic]]], ...] = (
-    ("writable", _writable),
-    ("permissions", _permissions),
-    ("git", _ignored),
-    ("store", _database),
-    ("keys", _keys),
-    ("leftovers", _leftovers),
+CHECKS: tuple[tuple[str, Code, Callable[[Project, Declaration | None], Iterable[Diagnostic]]], ...] = (
+    ("writable", Code.WRITABLE_UNREADABLE, _writable),
+    ("permissions", Code.PERMISSIONS_UNREADABLE, _permissions),
+    ("git", Code.GIT_UNREADABLE, _ignored),
+    ("store", Code.STORE_UNREADABLE, _database),
+    ("keys", Code.KEYS_UNREADABLE, _keys),
+    ("leftovers", Code.LEFTOVERS_UNREADABLE, _leftovers),
 )
+"""Name, the code where the system refuses the check, and the check."""

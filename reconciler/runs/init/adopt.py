@@ -9,7 +9,8 @@ from pathlib import Path
 
 from reconciler import keys
 from reconciler.desired.parse import parse_declaration
-from reconciler.findings.diagnostics import Diagnostic, Place, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import FileError
 from reconciler.model import Declaration, Desired, Entry, EntryId, Listing, StoreSettings, WorkerLabel, WranglerFile
 from reconciler.model.identifiers import is_askable
@@ -47,7 +48,7 @@ def demand_free(project: Project) -> None:
             f"{project.name} is there already, and is never overwritten",
             hint="`mtlsctl init --update` adds what is new to it and keeps every line",
             where=Place(project.name),
-            code="file-exists",
+            code=Code.FILE_EXISTS,
         )
 
 
@@ -80,7 +81,7 @@ def _above(project: Project) -> Iterator[Diagnostic]:
         name = os.path.relpath(above, project.folder)
         message = f"{name} is there already; commands that are run in this folder take the new one from now on"
         hint = f"`mtlsctl --file {name}` takes the other; two files must not declare the same environment"
-        yield Diagnostic(Severity.INFO, "file-above", message, Place(name), hint)
+        yield Diagnostic(Severity.INFO, Code.FILE_ABOVE, message, Place(name), hint)
 
 
 def update(project: Project, request: InitRequest) -> Adoption:

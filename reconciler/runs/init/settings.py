@@ -7,6 +7,7 @@ from pathlib import Path
 
 from reconciler.desired.refused import accepts
 from reconciler.desired.rules import check_account_id, name_rule
+from reconciler.findings.codes import Code
 from reconciler.findings.errors import GuardError, UsageError
 from reconciler.model import Listing, StoreKind, StoreSettings, WranglerFile
 from reconciler.model.errors import StoreError
@@ -101,5 +102,5 @@ def demand_new(stack: str, listing: Listing) -> None:
         raise GuardError(
             f"the stack {stack!r} marks {count} of this store already, such as {marked[0].id} ({marked[0].name})",
             hint="give another name with `--stack`; or `--same-stack`, if it is this very one and its file was lost",
-            code="stack-taken",
+            code=Code.STACK_TAKEN,
         )

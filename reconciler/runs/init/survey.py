@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from posixpath import basename, dirname, join, normpath
 
-from reconciler.findings.diagnostics import Diagnostic, Place, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import FileError, InputError, ReconcilerError, UsageError
 from reconciler.model import Declaration, DeclaredWorker, WorkerLabel, WranglerFile
 from reconciler.runs.configs import load_configs
@@ -79,7 +80,7 @@ class _Surveyor:
                 name = os.path.relpath(place, self.project.folder)
                 message = f"{name!r} can't be listed, so what is in it is not taken over"
                 hint = "let this user read it, then run `mtlsctl init --update`"
-                self.findings.append(Diagnostic(Severity.WARNING, "left-out", message, Place(name), hint))
+                self.findings.append(Diagnostic(Severity.WARNING, Code.LEFT_OUT, message, Place(name), hint))
 
     def _named(self, place: Path) -> str | None:
         """A place as mtls.toml names it: relative to its folder, with /; None where the name is no text."""
@@ -88,7 +89,7 @@ class _Surveyor:
             name.encode()
         except UnicodeEncodeError:
             message = f"{name!r} is left out: its name is no UTF-8"
-            self.findings.append(Diagnostic(Severity.WARNING, "left-out", message, None, "rename it"))
+            self.findings.append(Diagnostic(Severity.WARNING, Code.LEFT_OUT, message, None, "rename it"))
             return None
         return name
 
@@ -122,7 +123,7 @@ class _Surveyor:
         if bound and basename(path) in NAMES and beside is not None and beside != normpath(path):
             message = f"{path} is left out: wrangler takes {beside}, which lies beside it"
             hint = f"remove {path} if it is not used any more; if it is deployed with `-c`, declare it by hand"
-            self.findings.append(Diagnostic(Severity.WARNING, "left-out", message, Place(path), hint))
+            self.findings.append(Diagnostic(Severity.WARNING, Code.LEFT_OUT, message, Place(path), hint))
             return None
         return file if bound else None
 
@@ -155,16 +156,16 @@ def _ignored(paths: list[str]) -> Iterator[Diagnostic]:
         count = f"{len(paths)} wrangler file{'' if len(paths) == 1 else 's'}"
         message = f"{count} that git ignores {'is' if len(paths) == 1 else 'are'} left out: {told}"
         hint = "a file that is made by a build is made again; declare what it is made from"
-        yield Diagnostic(Severity.INFO, "ignored-by-git", message, None, hint)
+        yield Diagnostic(Severity.INFO, Code.IGNORED_BY_GIT, message, None, hint)
 
 
 def _unusable(path: str, error: ReconcilerError) -> Iterator[Diagnostic]:
     """A wrangler file that can't be read. What a build made is nothing to say, nor what is only called like one."""
-    if error.code == "config-generated" or basename(path) not in NAMES:
+    if error.code == Code.CONFIG_GENERATED or basename(path) not in NAMES:
         return
     if isinstance(error, (InputError, FileError)):
         first = error.diagnostics()[0]
         message = f"{path} is left out: {first.message}"
-        yield Diagnostic(Severity.WARNING, "left-out", message, first.where or Place(path), first.hint)
+        yield Diagnostic(Severity.WARNING, Code.LEFT_OUT, message, first.where or Place(path), first.hint)
     else:
         raise error

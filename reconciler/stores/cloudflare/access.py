@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
+from reconciler.findings.codes import Code
 from reconciler.model import StoreSettings
 from reconciler.model.errors import StoreError
 
@@ -71,7 +72,7 @@ def _default_url(environ: Mapping[str, str]) -> str:
         raise StoreError(
             f"{REGION} is neither {' nor '.join(_HOSTS)}",
             hint=f"unset it, or set it to {' or '.join(_HOSTS)}",
-            code="compliance-region",
+            code=Code.COMPLIANCE_REGION,
         )
     return _HOSTS[region]
 
@@ -111,11 +112,11 @@ def _account(settings: StoreSettings) -> str:
         raise StoreError(
             "the Cloudflare store needs to know which account it is in",
             hint=f"set `account_id` in `[store]`, or {ACCOUNT}; {_OFFLINE}",
-            code="account-missing",
+            code=Code.ACCOUNT_MISSING,
         )
     if not _ACCOUNT_FORM.fullmatch(settings.account_id):
         hint = "it is the 32 hexadecimal digits of the account, as in the address of its dashboard"
-        raise StoreError("the account's id is none", hint=hint, code="account-malformed")
+        raise StoreError("the account's id is none", hint=hint, code=Code.ACCOUNT_MALFORMED)
     return settings.account_id
 
 
@@ -130,23 +131,23 @@ def _token(environ: Mapping[str, str]) -> str:
     return token
 
 
-def _token_problem(token: str) -> tuple[str, str, str] | None:
+def _token_problem(token: str) -> tuple[Code, str, str] | None:
     """Code, message and hint of what is wrong with a token. It is not repaired: other tools would read it as it is."""
     if not token.strip():
         hint = f"create a token with `Account: SSL and Certificates Read` (Write to apply) and set {TOKEN}; {_OFFLINE}"
-        return "token-missing", f"{TOKEN} is not set, so the Cloudflare store can't be asked", hint
+        return Code.TOKEN_MISSING, f"{TOKEN} is not set, so the Cloudflare store can't be asked", hint
     if any(character.isspace() for character in token):
         hint = "set it again without spaces and line ends; they often come from a file or from copying"
-        return "token-white-space", f"{TOKEN} has white space in it", hint
+        return Code.TOKEN_WHITE_SPACE, f"{TOKEN} has white space in it", hint
     if not _TOKEN_FORM.fullmatch(token):
         hint = "set it again, without quotes; a token has letters, digits, - and _ only"
-        return "token-malformed", f"{TOKEN} has characters that no token has", hint
+        return Code.TOKEN_MALFORMED, f"{TOKEN} has characters that no token has", hint
     if token.startswith(_GLOBAL_KEY_PREFIX):
         hint = "create a token with `Account: SSL and Certificates`; a global key may do everything"
-        return "token-is-key", f"{TOKEN} has a global API key, not a token", hint
+        return Code.TOKEN_IS_KEY, f"{TOKEN} has a global API key, not a token", hint
     return None
 
 
 def _bad_url(what: str, hint: str) -> StoreError:
     # The URL is not shown: it may have a password.
-    return StoreError(f"{BASE_URL} {what}", hint=hint, code="base-url")
+    return StoreError(f"{BASE_URL} {what}", hint=hint, code=Code.BASE_URL)

@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 
 import httpx
 
+from reconciler.findings.codes import Code
 from reconciler.findings.secrets import Secrets
 from reconciler.model.errors import StoreClosed
 from reconciler.stores.cloudflare.access import BASE_URL, Access
@@ -193,7 +194,7 @@ class Client:
                 f"Cloudflare's rate limit asks to wait for {pause:.0f} s, longer than this run may",
                 hint=f"`--max-wait {enough}m` allows it, or run again later, which goes on; the limit is 1,200 calls in"
                 " five minutes, dashboards included",
-                code="rate-limited",
+                code=Code.RATE_LIMITED,
             )
         self._waited_s += more
         self._waited_to = until
@@ -252,7 +253,7 @@ class Client:
         return Exhausted(
             f"the run takes longer than the {self._bounds.run_s:.0f} s that it may",
             hint="what is done is done; run again, which goes on from there",
-            code="store-timeout",
+            code=Code.STORE_TIMEOUT,
         )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
+from reconciler.findings.codes import Code
 from reconciler.findings.secrets import Secrets
 from reconciler.model import CA_LIMIT
 from reconciler.model.errors import (
@@ -48,19 +49,19 @@ class Operation(Enum):
 class WorkerNotFound(StoreRefused):
     """The account has no such Worker, version or Pages project."""
 
-    code = "worker-not-found"
+    code = Code.WORKER_NOT_FOUND
 
 
 class PermissionLacking(StoreRefused):
     """The token may not do this, or is none: whatever is tried next would be refused as well."""
 
-    code = "store-permission"
+    code = Code.STORE_PERMISSION
 
 
 class WrongAccount(StoreRefused):
     """There is no such account for this token."""
 
-    code = "store-account"
+    code = Code.STORE_ACCOUNT
 
 
 class NoAnswer(StoreError):
@@ -69,7 +70,7 @@ class NoAnswer(StoreError):
     `sent` is false where the call certainly did not reach the server, so that it can be made again without a look.
     """
 
-    code = "store-unreachable"
+    code = Code.STORE_UNREACHABLE
 
     def __init__(self, message: str, *, hint: str | None = None, sent: bool = True, lasting: bool = False) -> None:
         super().__init__(message, hint=hint)
@@ -84,7 +85,7 @@ class Exhausted(StoreError):
 class UnusableReply(NoAnswer):
     """The server answered something that is not the API's JSON."""
 
-    code = "store-reply"
+    code = Code.STORE_REPLY
 
 
 READ_PERMISSION = "Account: SSL and Certificates Read"

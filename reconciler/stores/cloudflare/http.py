@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from reconciler.findings.codes import Code
 from reconciler.findings.secrets import Secrets
 from reconciler.model.errors import StoreError
 from reconciler.stores.cloudflare.access import BASE_URL, Access
@@ -67,7 +68,7 @@ def open_http(access: Access, bounds: Bounds, transport: httpx.BaseTransport | N
         raise StoreError(
             f"no connection can be set up ({type(error).__name__})",
             hint="look at SSL_CERT_FILE, SSL_CERT_DIR, HTTPS_PROXY and ALL_PROXY: is there such a file, such a proxy?",
-            code="store-connection",
+            code=Code.STORE_CONNECTION,
         ) from None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from reconciler.findings.codes import Code
 from reconciler.model import Entry, EntryId, Listing
 from reconciler.model.calls import PER_PAGE
 from reconciler.model.errors import StoreError
@@ -60,7 +61,7 @@ def read_list(fetch: Callable[[int], Page], fetch_all: Callable[[Sequence[int]],
         raise StoreError(
             f"Cloudflare counts {reading.total} certificates, but lists {len(reading.entries)}",
             hint="a part of the list is never taken for the whole; run again, and if it stays so, tell Cloudflare",
-            code="listing-short",
+            code=Code.LISTING_SHORT,
         )
     return Listing(reading.entries, stable=reading.steady)
 
@@ -109,7 +110,7 @@ def _last_page(first: Page) -> int:
         raise StoreError(
             f"Cloudflare says that its list has {last} pages, more than any account's",
             hint="is something else between here and Cloudflare?",
-            code="listing-endless",
+            code=Code.LISTING_ENDLESS,
         )
     return last
 

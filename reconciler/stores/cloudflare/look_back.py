@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
-from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import Entry, EntryId, Listing
 from reconciler.model.errors import StoreError
 
@@ -39,7 +40,7 @@ def compare(
 def unlisted(error: StoreError) -> Diagnostic:
     """The list could not be read."""
     message = f"what was uploaded was not looked for in the list afterwards: {error.message}"
-    return _warning("uploads-unseen", message, "run `mtlsctl plan`, which reads the list")
+    return _warning(Code.UPLOADS_UNSEEN, message, "run `mtlsctl plan`, which reads the list")
 
 
 def _missing(entries: Sequence[Entry], get: Callable[[EntryId], Entry | None]) -> Iterator[Diagnostic]:
@@ -52,12 +53,14 @@ def _missing(entries: Sequence[Entry], get: Callable[[EntryId], Entry | None]) -
         if gone:
             lagging -= 1
             message = f"{entry.id} ({entry.name!r}), which this run uploaded, is not there any more"
-            yield _warning("upload-gone", message, "somebody deleted it; run `mtlsctl apply` again to upload it again")
+            yield _warning(
+                Code.UPLOAD_GONE, message, "somebody deleted it; run `mtlsctl apply` again to upload it again"
+            )
     if lagging:
         what = "one entry" if lagging == 1 else f"{lagging} entries"
         message = f"{what} that this run uploaded {'is' if lagging == 1 else 'are'} not in Cloudflare's list yet"
         hint = "none needed: Cloudflare's list lags behind; an id that a file names is asked for by itself meanwhile"
-        yield Diagnostic(Severity.INFO, "list-lags", message, None, hint)
+        yield Diagnostic(Severity.INFO, Code.LIST_LAGS, message, None, hint)
 
 
 def _facts(entry: Entry) -> tuple[str, bool, str, object]:
@@ -66,13 +69,13 @@ def _facts(entry: Entry) -> tuple[str, bool, str, object]:
 
 def _differs(entry: Entry) -> Diagnostic:
     message = f"{entry.id} ({entry.name!r}), which this run uploaded, is listed otherwise than the reply said"
-    return _warning("upload-listed-otherwise", message, "look at that entry, and run `mtlsctl plan`")
+    return _warning(Code.UPLOAD_LISTED_OTHERWISE, message, "look at that entry, and run `mtlsctl plan`")
 
 
 def _twice(entry: Entry, others: Sequence[EntryId]) -> Diagnostic:
     message = f"what this run uploaded as {entry.id} ({entry.name!r}) is stored as {', '.join(others)} too"
-    return _warning("content-twice", message, "some other run was as fast: delete the one that nothing presents")
+    return _warning(Code.CONTENT_TWICE, message, "some other run was as fast: delete the one that nothing presents")
 
 
-def _warning(code: str, message: str, hint: str) -> Diagnostic:
+def _warning(code: Code, message: str, hint: str) -> Diagnostic:
     return Diagnostic(Severity.WARNING, code, message, None, hint)

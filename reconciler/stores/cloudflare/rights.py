@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model.errors import StoreError, StoreRefused
 from reconciler.stores.cloudflare.access import TOKEN, Access
 from reconciler.stores.cloudflare.client import Call, Client
@@ -91,9 +92,11 @@ def _verify(client: Client, access: Access) -> Diagnostic:
         until = f", until {found.expires_on:%Y-%m-%d}" if found and found.expires_on else ""
         if status != "active":
             hint = f"make a new token, and set {TOKEN}"
-            return _warning("token-inactive", f"Cloudflare says that the token is {status}{until}", hint)
-        return _note("account", f"{access.host} knows the token, which is active{until}; account {access.account_id}")
-    return _warning("token-unknown", refused.message if refused else "", refused.hint if refused else None)
+            return _warning(Code.TOKEN_INACTIVE, f"Cloudflare says that the token is {status}{until}", hint)
+        return _note(
+            Code.ACCOUNT, f"{access.host} knows the token, which is active{until}; account {access.account_id}"
+        )
+    return _warning(Code.TOKEN_UNKNOWN, refused.message if refused else "", refused.hint if refused else None)
 
 
 def _ask(client: Client, need: _Need) -> Diagnostic:
@@ -102,7 +105,7 @@ def _ask(client: Client, need: _Need) -> Diagnostic:
     permission = permission_of(need.operation)
     unknown = f"{permission}: not known; needed {need.purpose}"
     if not need.path:
-        return _note("token-rights", unknown, need.hint)
+        return _note(Code.TOKEN_RIGHTS, unknown, need.hint)
     try:
         client.send(Call(need.operation, "GET", need.path, need.query))
     except WrongAccount:
@@ -110,15 +113,15 @@ def _ask(client: Client, need: _Need) -> Diagnostic:
     except PermissionLacking as error:
         if error.number == _OTHER_ACCOUNT:
             raise
-        return _warning("token-lacks", f"{error.message}; needed {need.purpose}", error.hint)
+        return _warning(Code.TOKEN_LACKS, f"{error.message}; needed {need.purpose}", error.hint)
     except StoreRefused as error:
-        return _note("token-rights", unknown, error.message)
-    return _note("token-rights", f"{permission}: held; needed {need.purpose}")
+        return _note(Code.TOKEN_RIGHTS, unknown, error.message)
+    return _note(Code.TOKEN_RIGHTS, f"{permission}: held; needed {need.purpose}")
 
 
-def _note(code: str, message: str, hint: str | None = None) -> Diagnostic:
+def _note(code: Code, message: str, hint: str | None = None) -> Diagnostic:
     return Diagnostic(Severity.INFO, code, message, None, hint)
 
 
-def _warning(code: str, message: str, hint: str | None) -> Diagnostic:
+def _warning(code: Code, message: str, hint: str | None) -> Diagnostic:
     return Diagnostic(Severity.WARNING, code, message, None, hint)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from reconciler.findings.codes import Code
 from reconciler.model import Entry
 from reconciler.model.errors import AlreadyStored, StoreError, StoreRefused
 from reconciler.model.ports import NewEntry
@@ -59,7 +60,7 @@ def demand_as_sent(new: NewEntry, bundle: Bundle, entry: Entry) -> Entry:
         raise StoreError(
             f"Cloudflare stored {new.name!r} as {entry.id}, but with another {' and '.join(differs)} than was sent",
             hint="nothing was bound to it; look at that entry, and delete it where it is of no use",
-            code="upload-differs",
+            code=Code.UPLOAD_DIFFERS,
         )
     return entry
 

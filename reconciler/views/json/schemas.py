@@ -11,6 +11,7 @@ from reconciler.records.base import Document
 from reconciler.records.history import HistoryDocument
 from reconciler.records.plan import PlanDocument
 from reconciler.views.json.adoption import InitDocument
+from reconciler.views.json.codes import CodeDocument
 from reconciler.views.json.diagnostics import DiagnosticsDocument
 from reconciler.views.json.drift import DriftDocument
 from reconciler.views.json.explain import ExplainDocument
@@ -30,6 +31,7 @@ _DOCUMENTS: Mapping[str, type[Document]] = {
     "diagnostics.schema.json": DiagnosticsDocument,
     "status.schema.json": StatusDocument,
     "explain.schema.json": ExplainDocument,
+    "code.schema.json": CodeDocument,
     "output.schema.json": OutputDocument,
     "history.schema.json": HistoryDocument,
     "verify.schema.json": VerifyDocument,

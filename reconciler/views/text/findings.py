@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from posixpath import join, normpath
 
-from reconciler.findings.diagnostics import Diagnostic, Place, Pointer, Severity
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.escape import printable
 from reconciler.records.base import Resolve
 from reconciler.views.text.style import Style

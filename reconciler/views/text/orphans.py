@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from reconciler.findings.codes import Code
 from reconciler.findings.escape import printable
 from reconciler.model import StoreKind
 from reconciler.records.base import Resolve
@@ -13,16 +14,16 @@ from reconciler.views.text.status import time_text
 from reconciler.views.text.style import Style
 
 _HEADS = {
-    "entry-missing": "referenced, and not in the store:",
-    "id-of-other-store": "referenced, and of another store:",
-    "placeholder-left": "placeholders:",
-    "entry-is-ca": "bound, and a CA:",
-    "entry-expired": "expired, and still bound:",
-    "key-shared": "one key in several certificates:",
-    "undeclared-binding": "ours, and bound without being declared:",
-    "newer-entry": "newer than what is declared:",
-    "entry-foreign": "referenced, and not ours:",
-    "entry-unreferenced": "in the store, and not referenced:",
+    Code.ENTRY_MISSING: "referenced, and not in the store:",
+    Code.ID_OF_OTHER_STORE: "referenced, and of another store:",
+    Code.PLACEHOLDER_LEFT: "placeholders:",
+    Code.ENTRY_IS_CA: "bound, and a CA:",
+    Code.ENTRY_EXPIRED: "expired, and still bound:",
+    Code.KEY_SHARED: "one key in several certificates:",
+    Code.UNDECLARED_BINDING: "ours, and bound without being declared:",
+    Code.NEWER_ENTRY: "newer than what is declared:",
+    Code.ENTRY_FOREIGN: "referenced, and not ours:",
+    Code.ENTRY_UNREFERENCED: "in the store, and not referenced:",
 }
 
 

@@ -1,0 +1,47 @@
+"""What `explain` is asked about: something of the project, or the code of a finding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from reconciler import keys
+from reconciler.findings.codes import Code, find_code
+from reconciler.findings.errors import ReconcilerError, UsageError
+from reconciler.findings.suggest import nearest
+from reconciler.model import Declaration
+from reconciler.runs.look import load_declaration
+from reconciler.runs.project import Project
+
+
+def code_meant(name: str, open_project: Callable[[], Project]) -> Code | None:
+    """The code that is asked about; None for anything else, and for a name that mtls.toml declares.
+
+    Without an mtls.toml, or with one that can't be read, nothing is declared.
+    """
+    code = find_code(name)
+    if code is None:
+        return None
+    try:
+        project = open_project()
+        declaration, _ = load_declaration(project.files, project.name, keys.KINDS, project.sources, project.environ)
+    except ReconcilerError:
+        return code
+    return None if _declares(declaration, name) else code
+
+
+def suggest_code(error: UsageError, name: str) -> UsageError:
+    """The error with the code that is most like the name in its hint, too; the error itself where none is like it."""
+    near = nearest(name, Code)
+    if near is None:
+        return error
+    meant = f"did you mean the code `{near}`?"
+    return UsageError(error.message, hint=f"{error.hint}\n{meant}" if error.hint else meant)
+
+
+def _declares(declaration: Declaration, name: str) -> bool:
+    bindings = (one for worker in declaration.workers.values() for one in worker.environments.values())
+    return (
+        name in declaration.certificates
+        or name in declaration.workers
+        or any(binding.binding == name for table in bindings for binding in table)
+    )
