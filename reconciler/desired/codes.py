@@ -64,4 +64,4 @@ class Code(StrEnum):
         "environment-declared-twice",
         "The same environment of the same wrangler file is declared under two labels.",
     )
-    ACCOUNT_ID_UNUSED = "account-id-unused", "Warning: an account id is given, but the embedded store is used."
+    ACCOUNT_ID_UNUSED = "account-id-unused", "Warning: an account id is given, but the store has no accounts."

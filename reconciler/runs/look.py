@@ -19,7 +19,6 @@ from reconciler.model import (
     EntryId,
     Listing,
     LiveQuestion,
-    StoreKind,
     WorkerLabel,
     WranglerFile,
 )
@@ -34,8 +33,6 @@ from reconciler.runs.configs import Sources
 from reconciler.x509.certificates import Bundle
 from reconciler.x509.files import MAX_CHAIN_BYTES, parse_file
 
-ACCOUNT = "CLOUDFLARE_ACCOUNT_ID"
-
 
 def load_declaration(
     files: FileReader, name: str, kinds: Sequence[KeySourceKind], sources: Sources, environ: Mapping[str, str]
@@ -47,8 +44,9 @@ def load_declaration(
     data = sources[name] = files.read(name, limit=MAX_DECLARATION)
     declaration, warnings = parse_declaration(data, name, kinds)
     store = declaration.store
-    if store.kind is StoreKind.CLOUDFLARE and store.account_id is None:
-        store = replace(store, account_id=environ.get(ACCOUNT) or None)
+    variable = store.kind.traits.account_variable
+    if variable is not None and store.account_id is None:
+        store = replace(store, account_id=environ.get(variable) or None)
     return replace(declaration, store=store), warnings
 
 

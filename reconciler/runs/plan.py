@@ -8,7 +8,7 @@ from datetime import datetime
 from reconciler import keys
 from reconciler.findings.errors import InputError, StalePlanError, UsageError
 from reconciler.findings.suggest import suggest
-from reconciler.model import Actual, Declaration, Deploy, Desired, Listing, StoreKind
+from reconciler.model import Actual, Declaration, Deploy, Desired, Listing
 from reconciler.model.calls import Calls, expect_calls
 from reconciler.plan.approval import approve, demand_appliable
 from reconciler.plan.deploys import NOBODY, Wanted
@@ -118,8 +118,8 @@ def plan_approved(project: Project, saved: Plan, deploy: Wanted = NOBODY) -> Pla
 def _demand_account(declaration: Declaration, request: PlanRequest, asked: str) -> None:
     if request.offline:
         raise UsageError(f"`{asked}` asks the account, and `--offline` asks nobody", hint="take one of them")
-    if declaration.store.kind is StoreKind.LOCAL:
-        message = f"`{asked}` asks what serves in an account; the embedded store has no live Workers"
+    if not declaration.store.kind.traits.has_live_workers:
+        message = f"`{asked}` asks what serves in an account; {declaration.store.title} has no live Workers"
         raise UsageError(message, hint='see kind = "cloudflare" in `[store]`; `mtlsctl emulator` is an account to try')
 
 

@@ -1,4 +1,4 @@
-"""The checks of `doctor` that look at a checkout: its files, the embedded store, private keys, what killed runs left.
+"""The checks of `doctor` that look at a checkout: its files, the local store, private keys, what killed runs left.
 
 Read-only, except that the store's own reader undoes what a killed write left half done, as any reader of it must.
 """
@@ -87,7 +87,7 @@ def _ignored(project: Project, _: Declaration | None) -> Iterator[Diagnostic]:
         return
     if tracked([store]):
         hint = f"git rm --cached {shlex.quote(STORE_FILE)}"
-        yield cure("store-in-git", "git tracks the embedded store of this checkout", hint, place=STORE_FILE)
+        yield cure("store-in-git", "git tracks the local store of this checkout", hint, place=STORE_FILE)
         return
     answer = ignored(store)
     if answer is None:
@@ -100,14 +100,14 @@ def _ignored(project: Project, _: Declaration | None) -> Iterator[Diagnostic]:
 
 
 def _database(project: Project, declaration: Declaration | None) -> Iterator[Diagnostic]:
-    """The embedded store opens, is whole, and every entry in it can be read. StoreError else."""
+    """Whether the local store opens, is whole, and every entry in it can be read. StoreError else."""
     database = FileDatabase(project.folder, timeout_s=_TIMEOUT_S)
     with database.reading() as connection:
         rows = connection.execute("PRAGMA quick_check").fetchall() if connection else None
     version = f"SQLite {sqlite3.sqlite_version}"
     if rows is None:
         other = declaration is not None and declaration.store.kind is not StoreKind.LOCAL
-        yield well("store", f"{version}; " + ("the embedded store is not used" if other else f"no {STORE_FILE} yet"))
+        yield well("store", f"{version}; " + ("the local store is not used" if other else f"no {STORE_FILE} yet"))
         return
     if rows != [("ok",)]:
         raise damaged(f"does not pass SQLite's quick_check: {len(rows)} problem{'' if len(rows) == 1 else 's'}")
