@@ -295,14 +295,15 @@ class _BindingDiffer:
         return any(other.environments.get(None) for other, its in self._workers() if its.path == file.path)
 
     def _guard_other_store(self, file: WranglerFile, planned: int) -> None:
-        """Rule 7: the embedded store changes nothing in a file that has a real account's id."""
+        """Rule 7: a store that marks its ids changes nothing in a file that has a real account's id."""
         if len(self.out.changes) == planned:
             return
         for keys, bindings in _binding_tables(file):
             for found in bindings:
                 if self._foreign(found.certificate_id):
                     del self.out.changes[planned:]
-                    self.out.diagnostics.append(findings.account_id_in_file(file, keys, found))
+                    store = self.desired.declaration.store
+                    self.out.diagnostics.append(findings.account_id_in_file(store, file, keys, found))
                     return
 
     def _look_around(self, file: WranglerFile, planned: int) -> None:

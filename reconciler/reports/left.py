@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from posixpath import join, normpath
 
-from reconciler.model import BindingChange, Deploy, EnvironmentName, StoreKind, StoreSettings, WorkerLabel, WranglerFile
+from reconciler.model import BindingChange, Deploy, EnvironmentName, StoreSettings, WorkerLabel, WranglerFile
 from reconciler.plan.live import LiveBinding, LiveState, target_of
 from reconciler.plan.outcome import Status, Step
 
@@ -52,9 +52,9 @@ def find_left(
 ) -> tuple[ToDeploy, ...]:
     """What this run changed in files and did not deploy, and what was left before it as far as it looked.
 
-    Nothing for the embedded store, whose ids no Worker can present.
+    Nothing for a store whose certificates no deployed Worker can use.
     """
-    if store.kind is StoreKind.LOCAL:
+    if not store.kind.traits.has_live_workers:
         return ()
     left: dict[tuple[str, EnvironmentName], WorkerLabel] = {}
     deployed: set[tuple[str, EnvironmentName]] = set()

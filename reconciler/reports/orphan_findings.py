@@ -16,6 +16,7 @@ from reconciler.model import (
     Entry,
     EntryId,
     EnvironmentName,
+    StoreSettings,
     Sweep,
     WorkerLabel,
 )
@@ -88,10 +89,10 @@ def is_ca(use: Use, entry: Entry) -> Orphan:
     return Orphan(finding, (entry.id,), (_spot(use),))
 
 
-def of_other_store(use: Use) -> Orphan:
-    """The embedded store can't know the ids of an account."""
-    message = f"{use.text} has {use.found.certificate_id}, the id of a real account, and the store is the embedded one"
-    hint = 'set `kind = "cloudflare"` in `[store]`; the embedded store changes nothing in such a file'
+def of_other_store(use: Use, store: StoreSettings) -> Orphan:
+    """A store that marks its ids can't know those of an account."""
+    message = f"{use.text} is {use.found.certificate_id}, the id of a real account, but this project uses {store.title}"
+    hint = f'set `kind = "cloudflare"` in `[store]`; {store.title} changes nothing in such a file'
     finding = Diagnostic(Severity.WARNING, "id-of-other-store", message, use.pointer, hint)
     return Orphan(finding, spots=(_spot(use),))
 

@@ -130,7 +130,7 @@ class _Look:
         elif is_placeholder(text, kind):
             yield say.placeholder(use, self.desired.declaration.certificates)
         elif is_of_other_store(text, kind):
-            yield say.of_other_store(use)
+            yield say.of_other_store(use, self.plan.store)
         else:
             asked = is_askable(text, kind)
             yield say.missing(use, asked=asked, entries=tuple(self.stock.entries.values()), names=self.names)
