@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import ast
+
 import pytest
 
 from reconciler.model import StoreKind, StoreSettings
 from reconciler.model.identifiers import is_askable, is_of_other_store, is_placeholder
 from reconciler.model.stores import TRAITS
+from tests.support.paths import REPOSITORY
+
+ROOT = REPOSITORY / "reconciler"
+OF_THE_STORE_FILE = {ROOT / "runs/doctor/files.py"}
+"""`doctor` checks the file of the local store itself, and so has to know whether that is the store in use."""
 
 OF_ACCOUNT = "2458ce5a-0c35-4c7f-82c7-8e9487d3ff60"
 OF_LOCAL = "10ca1000-0c35-4c7f-82c7-8e9487d3ff60"
+
+
+def compared(tree: ast.AST) -> bool:
+    """Whether a module asks for one certain kind of store."""
+    comparisons = (node for node in ast.walk(tree) if isinstance(node, ast.Compare))
+    sides = (side for node in comparisons for side in (node.left, *node.comparators))
+    return any(isinstance(side, ast.Attribute) and getattr(side.value, "id", "") == "StoreKind" for side in sides)
 
 
 def test_every_kind_of_store_has_traits_of_its_own() -> None:
@@ -20,6 +34,12 @@ def test_every_kind_of_store_has_traits_of_its_own() -> None:
         [traits.id_prefix for traits in TRAITS.values() if traits.id_prefix],
     ):
         assert len(set(values)) == len(values)
+
+
+def test_no_code_outside_of_the_stores_asks_for_one_certain_kind() -> None:
+    """Its traits say what a kind can do, so a new kind needs no new branch."""
+    outside = [path for path in ROOT.rglob("*.py") if path.parts[len(ROOT.parts)] != "stores"]
+    assert {path for path in outside if compared(ast.parse(path.read_text()))} == OF_THE_STORE_FILE
 
 
 @pytest.mark.parametrize(
