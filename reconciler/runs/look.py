@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from reconciler.desired.parse import parse_declaration
-from reconciler.desired.reading import MAX_BYTES as MAX_DECLARATION
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import ReconcilerError
 from reconciler.model import (
@@ -23,31 +21,13 @@ from reconciler.model import (
     WranglerFile,
 )
 from reconciler.model.identifiers import is_askable
-from reconciler.model.keys import KeySourceKind
 from reconciler.model.ports import FileReader, LiveReader, StoreReader
 from reconciler.plan.deploys import NOBODY, Wanted
 from reconciler.plan.diff import find_entries_to_look_after, find_sweep_ids
 from reconciler.plan.inventory import Inventory
 from reconciler.plan.live import targets_of
-from reconciler.runs.configs import Sources
 from reconciler.x509.certificates import Bundle
 from reconciler.x509.files import MAX_CHAIN_BYTES, parse_file
-
-
-def load_declaration(
-    files: FileReader, name: str, kinds: Sequence[KeySourceKind], sources: Sources, environ: Mapping[str, str]
-) -> tuple[Declaration, tuple[Diagnostic, ...]]:
-    """mtls.toml with its warnings; InputError with everything that is wrong in it.
-
-    Of the environment only the account is taken, where the file leaves it open.
-    """
-    data = sources[name] = files.read(name, limit=MAX_DECLARATION)
-    declaration, warnings = parse_declaration(data, name, kinds)
-    store = declaration.store
-    variable = store.kind.traits.account_variable
-    if variable is not None and store.account_id is None:
-        store = replace(store, account_id=environ.get(variable) or None)
-    return replace(declaration, store=store), warnings
 
 
 def load_certificates(declaration: Declaration, files: FileReader) -> tuple[Desired, tuple[Diagnostic, ...]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from reconciler import keys
 from reconciler.findings.errors import InputError, StalePlanError, UsageError
 from reconciler.findings.suggest import suggest
 from reconciler.model import Actual, Declaration, Deploy, Desired, Listing
@@ -16,7 +15,7 @@ from reconciler.plan.diff import make_changes, take_stock
 from reconciler.plan.live import count_versions
 from reconciler.plan.plan import Plan, make_plan, match_names, only_retires
 from reconciler.runs.configs import load_configs
-from reconciler.runs.look import Close, load_certificates, load_declaration, look_closer, observe
+from reconciler.runs.look import Close, load_certificates, look_closer, observe
 from reconciler.runs.project import Project
 
 ANY_NUMBER = 10**9
@@ -57,7 +56,7 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
 
     `listing`: one that will do, so that the store is not listed anew.
     """
-    declaration, warnings = load_declaration(project.files, project.name, keys.KINDS, project.sources, project.environ)
+    declaration, warnings = project.declaration()
     desired, blocked = load_certificates(declaration, project.files)
     try:
         configs, noticed = load_configs(declaration, project.files, project.sources)

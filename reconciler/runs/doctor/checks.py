@@ -15,7 +15,6 @@ from functools import partial
 from importlib import metadata
 from pathlib import Path
 
-from reconciler import keys
 from reconciler.findings.diagnostics import Diagnostic, Severity
 from reconciler.findings.errors import ReconcilerError
 from reconciler.model import Declaration
@@ -23,7 +22,6 @@ from reconciler.model.stores import TOKEN_VARIABLE
 from reconciler.runs.doctor.account import check_account
 from reconciler.runs.doctor.files import CHECKS as CHECKOUT_CHECKS
 from reconciler.runs.doctor.files import cure, well
-from reconciler.runs.look import load_declaration
 from reconciler.runs.project import KEY_DIRS, Project
 from reconciler.system.git import git_root
 from reconciler.version import __version__
@@ -53,9 +51,7 @@ def examine(
     declaration: Declaration | None = None
     try:
         project = open_project()
-        declaration, warnings = load_declaration(
-            project.files, project.name, keys.KINDS, project.sources, project.environ
-        )
+        declaration, warnings = project.declaration()
         found.extend(warnings)
     except ReconcilerError as error:
         found.extend(error.diagnostics() if project or file_named else _no_project(error))

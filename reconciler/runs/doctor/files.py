@@ -13,11 +13,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from reconciler import keys
 from reconciler.findings.diagnostics import Diagnostic, Place, Severity
 from reconciler.findings.errors import KeySourceError, ReconcilerError
 from reconciler.model import Declaration, StoreKind
-from reconciler.model.keys import KeyContext
 from reconciler.private.folder import FOLDER
 from reconciler.runs.configs import load_configs
 from reconciler.runs.project import Project
@@ -119,14 +117,14 @@ def _keys(project: Project, declaration: Declaration | None) -> Iterator[Diagnos
     """Private key files that git tracks, or that others can read."""
     if declaration is None:
         return
-    source = keys.open_sources(KeyContext(files=project.files, environment=project.environ))["file"]
     found: list[Diagnostic] = list(tracked_keys(project, declaration))
-    declared = {name: one.key for name, one in declaration.certificates.items() if one.key and one.key.source == "file"}
-    for name, key in declared.items():
+    declared = [one for one in declaration.certificates.values() if one.key is not None and one.key.source == "file"]
+    for certificate in declared:
         try:
-            found.extend(source.open(key).findings)
+            key = project.key_of(certificate)
+            found.extend(key.findings if key is not None else ())
         except KeySourceError as error:
-            message = f"the key of {name!r} is not at hand: {error.message}"
+            message = f"the key of {certificate.name!r} is not at hand: {error.message}"
             found.append(Diagnostic(Severity.INFO, "key-not-at-hand", message, error.where, error.hint))
     yield from found
     if declared and not found:
