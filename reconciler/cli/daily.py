@@ -167,7 +167,7 @@ def doctor(
 ) -> None:
     """Check this machine and checkout.
 
-    Versions, files and their permissions, the embedded store, private keys, the environment and what killed runs
+    Versions, files and their permissions, the local store, private keys, the environment and what killed runs
     left behind; each finding with its cure. With an account, which permission each command needs and which the token
     has, as far as reading tells. Works without an mtls.toml too. Changes nothing.
     """

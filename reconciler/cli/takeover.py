@@ -38,7 +38,7 @@ StackOption = Annotated[
 ]
 StoreOption = Annotated[
     StoreName | None,
-    typer.Option("--store", help="Which store (default: the account's where there is a token, else the embedded one)."),
+    typer.Option("--store", help="Which store (default: the account's where there is a token, else the local one)."),
 ]
 AccountOption = Annotated[
     str | None, typer.Option("--account", metavar="ID", help="The Cloudflare account (default: CLOUDFLARE_ACCOUNT_ID).")
@@ -189,11 +189,11 @@ def _asked(project: Project, request: InitRequest) -> InitRequest:
         request = replace(request, stack=_ask("Name of the stack", choose_stack(project, request), why_no_stack))
     if request.kind is None and request.account is None:
         say(
-            "\nThe store is a Cloudflare account's, or an embedded one in this folder, to try and to rehearse.",
+            f"\nWhere the certificates are kept: {'; '.join(f'{kind} is {kind.traits.about}' for kind in StoreKind)}.",
             err=True,
         )
         suggested = choose_store(project, request, ()).kind
-        request = replace(request, kind=StoreKind(_ask("Store: local or cloudflare", suggested, why_no_store)))
+        request = replace(request, kind=StoreKind(_ask(f"Store: {' or '.join(StoreKind)}", suggested, why_no_store)))
     return request
 
 

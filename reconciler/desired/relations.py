@@ -61,11 +61,14 @@ def _same(text: str) -> str:
 
 def _check_store(raw: Raw, findings: Findings) -> None:
     store = raw.get("store")
-    if isinstance(store, dict) and "account_id" in store and store.get("kind", StoreKind.LOCAL) == StoreKind.LOCAL:
+    if not isinstance(store, dict) or "account_id" not in store:
+        return
+    kind = next((kind for kind in StoreKind if kind == store.get("kind", StoreKind.LOCAL)), None)
+    if kind is not None and not kind.traits.has_accounts:
         findings.add(
             Code.ACCOUNT_ID_UNUSED,
             ("store", "account_id"),
-            "`account_id` in `[store]` has no effect: the embedded store has no account",
+            f"`account_id` in `[store]` has no effect: {kind.traits.title} has no account",
             hint='for the account\'s store write kind = "cloudflare"',
             at_key=True,
             severity=Severity.WARNING,

@@ -74,8 +74,8 @@ class StoreTable(Table):
 
     kind: StoreKindText = Field(
         default=StoreKind.LOCAL.value,
-        description='"local" is embedded, .mtlsctl/store.db beside this file; "cloudflare" is a real account.',
-        examples=["local", "cloudflare"],
+        description="; ".join(f'"{kind}" is {kind.traits.about}' for kind in StoreKind) + ".",
+        examples=[kind.value for kind in StoreKind],
     )
     account_id: AccountId | None = Field(
         default=None,

@@ -35,11 +35,11 @@ from reconciler.model.declared import (
     Origin,
     Policy,
     RenewBefore,
-    StoreKind,
     StoreSettings,
 )
 from reconciler.model.found import Built, Entry, FoundBinding, Listing, Sweep, WranglerEnvironment, WranglerFile
 from reconciler.model.live import Live, LiveQuestion, LiveVersion, LiveWorker
+from reconciler.model.stores import StoreKind, StoreTraits
 from reconciler.model.words import (
     BindingAddress,
     BindingName,
@@ -93,6 +93,7 @@ __all__ = [
     "SiteAddress",
     "StoreKind",
     "StoreSettings",
+    "StoreTraits",
     "Sweep",
     "ToPresent",
     "Unknown",

@@ -7,15 +7,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
+from reconciler.model.stores import StoreKind
 from reconciler.model.words import BindingName, CertificateName, EntryId, EnvironmentName, WorkerLabel
 from reconciler.x509.certificates import Bundle
-
-
-class StoreKind(StrEnum):
-    """Which certificate store a file talks to."""
-
-    LOCAL = "local"
-    CLOUDFLARE = "cloudflare"
 
 
 class Deployer(StrEnum):
@@ -42,6 +36,16 @@ class StoreSettings:
     kind: StoreKind = StoreKind.LOCAL
     account_id: str | None = None
     limit: int = 1000
+
+    @property
+    def title(self) -> str:
+        """The store in a sentence."""
+        return self.kind.traits.title
+
+    @property
+    def account(self) -> str | None:
+        """The account that the certificates are in; None where the store has none, or it is not known."""
+        return self.account_id if self.kind.traits.has_accounts else None
 
 
 @dataclass(frozen=True, slots=True)

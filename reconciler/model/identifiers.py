@@ -1,4 +1,4 @@
-"""What an id in a wrangler file is: of a real account, of the embedded store, or a placeholder."""
+"""What an id in a wrangler file is: of a real account, of a store that marks its ids, or a placeholder."""
 
 from __future__ import annotations
 
@@ -7,19 +7,17 @@ from enum import Enum
 
 from reconciler.model import StoreKind
 
-EMBEDDED_PREFIX = "10ca1000-"
-"""The first group of every id that the embedded store gives out."""
-
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NIL = re.compile(r"[0-]+")
+_PREFIXES = tuple(kind.traits.id_prefix for kind in StoreKind if kind.traits.id_prefix is not None)
 
 
 class IdKind(Enum):
     """Where an id comes from, as far as its text can tell."""
 
     ACCOUNT = "account"
-    EMBEDDED = "embedded"
+    PREFIXED = "prefixed"
     PLACEHOLDER = "placeholder"
 
 
@@ -31,7 +29,7 @@ def kind_of_id(text: str) -> IdKind:
     text = text.strip()
     if not _UUID.fullmatch(text) or _NIL.fullmatch(text):
         return IdKind.PLACEHOLDER
-    return IdKind.EMBEDDED if text.lower().startswith(EMBEDDED_PREFIX) else IdKind.ACCOUNT
+    return IdKind.PREFIXED if text.lower().startswith(_PREFIXES) else IdKind.ACCOUNT
 
 
 def is_askable(text: str, store: StoreKind) -> bool:
@@ -40,11 +38,16 @@ def is_askable(text: str, store: StoreKind) -> bool:
 
 
 def is_placeholder(text: str, store: StoreKind) -> bool:
-    """To a real account's store, the embedded store's ids are placeholders too."""
+    """Whether an id may be replaced without asking: so may those that another store has marked as its own."""
     kind = kind_of_id(text)
-    return kind is IdKind.PLACEHOLDER or (kind is IdKind.EMBEDDED and store is not StoreKind.LOCAL)
+    return kind is IdKind.PLACEHOLDER or (kind is IdKind.PREFIXED and not _has_prefix_of(text, store))
 
 
 def is_of_other_store(text: str, store: StoreKind) -> bool:
-    """Whether the embedded store meets an id that may be a real account's, and must leave alone."""
-    return store is StoreKind.LOCAL and kind_of_id(text) is IdKind.ACCOUNT
+    """Whether a store that marks its ids meets one that may be a real account's, and must leave it alone."""
+    return store.traits.id_prefix is not None and kind_of_id(text) is IdKind.ACCOUNT
+
+
+def _has_prefix_of(text: str, store: StoreKind) -> bool:
+    prefix = store.traits.id_prefix
+    return prefix is not None and text.strip().lower().startswith(prefix)

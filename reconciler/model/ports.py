@@ -54,7 +54,7 @@ class StoreReader(Protocol):
         """For so many seconds a list may not show what happened: a list no older than that is as good as a new one."""
 
     def live(self) -> LiveReader | None:
-        """The way to whatever presents entries of this store; None where nothing can, as for the embedded store."""
+        """The way to whatever presents entries of this store; None where nothing can."""
 
     def list_entries(self) -> Listing:
         """Every entry; StoreError rather than a part of them."""

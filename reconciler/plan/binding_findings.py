@@ -19,6 +19,7 @@ from reconciler.model import (
     DeclaredWorker,
     EnvironmentName,
     FoundBinding,
+    StoreSettings,
     WranglerEnvironment,
     WranglerFile,
 )
@@ -63,17 +64,19 @@ class Site:
 
 
 def account_id_declared(site: Site, binding: BindingName, text: str) -> Diagnostic:
-    """Rule 7: the embedded store does not bind a real account's id."""
-    message = f"{binding} shall have the id {text} of a real account, but the store is the embedded one"
-    hint = 'set `kind = "cloudflare"` in `[store]`, or bind an id that begins with 10ca1000-'
+    """Rule 7: a store that marks its ids does not bind a real account's id."""
+    store = site.declaration.store
+    message = f"{binding} refers to {text}, the id of a real account, but this project uses {store.title}"
+    hint = f'set `kind = "cloudflare"` in `[store]`, or bind an id that begins with {store.kind.traits.id_prefix}'
     return Diagnostic(Severity.ERROR, Code.ACCOUNT_ID_DECLARED, message, site.declared_at(binding), hint)
 
 
-def account_id_in_file(file: WranglerFile, keys: tuple[str | int, ...], found: FoundBinding) -> Diagnostic:
-    """Rule 7: the embedded store changes nothing in a file with a real account's id."""
+def account_id_in_file(
+    store: StoreSettings, file: WranglerFile, keys: tuple[str | int, ...], found: FoundBinding
+) -> Diagnostic:
+    """Rule 7: a store that marks its ids changes nothing in a file with a real account's id."""
     message = (
-        f"{file.path} has the id {found.certificate_id} of a real account;"
-        " the embedded store changes nothing in such a file"
+        f"{file.path} has the id {found.certificate_id} of a real account; {store.title} changes nothing in such a file"
     )
     hint = 'set `kind = "cloudflare"` in `[store]`, or put a placeholder in the place of that id'
     pointer = Pointer(file.path, (*keys, "mtls_certificates", found.index, "certificate_id"))

@@ -394,7 +394,7 @@ class _Judge:
             return
         for keys, found in _ids_of(file):
             if self._foreign(found.certificate_id):
-                problem = findings.account_id_in_file(file, keys, found)
+                problem = findings.account_id_in_file(self.desired.declaration.store, file, keys, found)
                 self.findings.append(problem)
                 for at in pending:
                     row = self.rows[at]

@@ -20,7 +20,6 @@ from reconciler.model import (
     Live,
     LiveVersion,
     SiteAddress,
-    StoreKind,
     StoreSettings,
     WorkerLabel,
     WranglerEnvironment,
@@ -80,8 +79,7 @@ def target_of(file: WranglerFile, environment: EnvironmentName) -> str | None:
 
 def is_elsewhere(store: StoreSettings, found: WranglerEnvironment) -> bool:
     """Whether an environment is of another account than the store: its ids mean nothing here, nor its Worker's name."""
-    ours = store.account_id if store.kind is StoreKind.CLOUDFLARE else None
-    return ours is not None and found.account_id not in (None, ours)
+    return store.account is not None and found.account_id not in (None, store.account)
 
 
 def count_versions(live: Live) -> int:

@@ -17,7 +17,6 @@ from reconciler.model import (
     Live,
     LiveVersion,
     LiveWorker,
-    StoreKind,
     WranglerFile,
 )
 from reconciler.model.words import environment_text
@@ -30,8 +29,8 @@ LiveCheck = Callable[[Leaving, Desired, Actual], Facts | None]
 
 
 def can_be_live(desired: Desired) -> bool:
-    """Whether anything can present entries of this store: the embedded one's ids no Worker can have."""
-    return desired.declaration.store.kind is not StoreKind.LOCAL
+    """Whether deployed Workers can use the certificates of this store."""
+    return desired.declaration.store.kind.traits.has_live_workers
 
 
 def _unchecked(_: Leaving, desired: Desired, actual: Actual) -> Facts | None:

@@ -11,7 +11,6 @@ from reconciler.model import (
     Deploy,
     EnvironmentName,
     SiteAddress,
-    StoreKind,
     StoreSettings,
     WorkerLabel,
     WranglerFile,
@@ -59,9 +58,9 @@ def find_left(
 ) -> tuple[ToDeploy, ...]:
     """What this run changed in files and did not deploy, and what was left before it as far as it looked.
 
-    Nothing for the embedded store, whose ids no Worker can present.
+    Nothing for a store whose certificates no deployed Worker can use.
     """
-    if store.kind is StoreKind.LOCAL:
+    if not store.kind.traits.has_live_workers:
         return ()
     left: dict[tuple[str, EnvironmentName], WorkerLabel] = {}
     deployed: set[tuple[str, EnvironmentName]] = set()

@@ -17,6 +17,7 @@ from reconciler.model import (
     Desired,
     Entry,
     EntryId,
+    StoreSettings,
     Sweep,
 )
 from reconciler.plan.assessment import BindingRow, CertificateRow
@@ -79,10 +80,10 @@ def is_ca(row: BindingRow, entry: Entry) -> Orphan:
     return Orphan(finding, (entry.id,), (row.at,))
 
 
-def of_other_store(row: BindingRow) -> Orphan:
-    """The embedded store can't know the ids of an account."""
-    message = f"{row.text} has {row.found_id}, the id of a real account, and the store is the embedded one"
-    hint = 'set `kind = "cloudflare"` in `[store]`; the embedded store changes nothing in such a file'
+def of_other_store(row: BindingRow, store: StoreSettings) -> Orphan:
+    """A store that marks its ids can't know those of an account."""
+    message = f"{row.text} is {row.found_id}, the id of a real account, but this project uses {store.title}"
+    hint = f'set `kind = "cloudflare"` in `[store]`; {store.title} changes nothing in such a file'
     finding = Diagnostic(Severity.WARNING, Code.ID_OF_OTHER_STORE, message, row.pointer, hint)
     return Orphan(finding, spots=(row.at,))
 

@@ -117,7 +117,7 @@ class _Look:
         elif is_placeholder(text, kind):
             yield say.placeholder(row, a.by_name)
         elif is_of_other_store(text, kind):
-            yield say.of_other_store(row)
+            yield say.of_other_store(row, a.desired.declaration.store)
         else:
             entries = [one.entry for one in a.entries]
             yield say.missing(row, asked=is_askable(text, kind), entries=entries, names=a.names)

@@ -7,10 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 
-from reconciler import keys
 from reconciler.apply import Observer, World, apply_plan
 from reconciler.model import Change, EntryId, Phase, Retire
-from reconciler.model.keys import KeyContext
 from reconciler.plan.live import NOBODY
 from reconciler.plan.outcome import Outcome, Step
 from reconciler.reports.left import ToDeploy, find_left
@@ -37,7 +35,7 @@ def apply(
     world = World(
         store=project.stores.open_store(made.store),
         files=project.files,
-        keys=keys.open_sources(KeyContext(files=project.files, environment=project.environ)),
+        keys=project.key_sources,
         observer=_Both(journal, observer),
         still_safe=partial(_retirable, project, planned),
         roller=partial(project.rollers.open, planned.desired.declaration),

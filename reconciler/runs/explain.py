@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reconciler import keys
 from reconciler.findings.codes import Code, find_code
 from reconciler.findings.errors import ReconcilerError, UsageError
 from reconciler.findings.suggest import nearest
 from reconciler.model import Declaration
-from reconciler.runs.look import load_declaration
 from reconciler.runs.project import Project
 
 
@@ -22,8 +20,7 @@ def code_meant(name: str, open_project: Callable[[], Project]) -> Code | None:
     if code is None:
         return None
     try:
-        project = open_project()
-        declaration, _ = load_declaration(project.files, project.name, keys.KINDS, project.sources, project.environ)
+        declaration, _ = open_project().declaration()
     except ReconcilerError:
         return code
     return None if _declares(declaration, name) else code

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from reconciler.desired.parse import parse_declaration
-from reconciler.desired.reading import MAX_BYTES as MAX_DECLARATION
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import FileError, ReconcilerError
 from reconciler.model import (
@@ -18,36 +16,16 @@ from reconciler.model import (
     EntryId,
     Listing,
     LiveQuestion,
-    StoreKind,
     WorkerLabel,
     WranglerFile,
 )
 from reconciler.model.identifiers import is_askable
-from reconciler.model.keys import KeySourceKind
 from reconciler.model.ports import FileReader, LiveReader, StoreReader
 from reconciler.plan.assess import needs, see
 from reconciler.plan.assessment import Assessment
 from reconciler.plan.live import targets_of
-from reconciler.runs.configs import Sources
 from reconciler.x509.certificates import Bundle
 from reconciler.x509.files import MAX_CHAIN_BYTES, parse_file
-
-ACCOUNT = "CLOUDFLARE_ACCOUNT_ID"
-
-
-def load_declaration(
-    files: FileReader, name: str, kinds: Sequence[KeySourceKind], sources: Sources, environ: Mapping[str, str]
-) -> tuple[Declaration, tuple[Diagnostic, ...]]:
-    """mtls.toml with its warnings; InputError with everything that is wrong in it.
-
-    Of the environment only the account is taken, where the file leaves it open.
-    """
-    data = sources[name] = files.read(name, limit=MAX_DECLARATION)
-    declaration, warnings = parse_declaration(data, name, kinds)
-    store = declaration.store
-    if store.kind is StoreKind.CLOUDFLARE and store.account_id is None:
-        store = replace(store, account_id=environ.get(ACCOUNT) or None)
-    return replace(declaration, store=store), warnings
 
 
 def load_certificates(declaration: Declaration, files: FileReader) -> tuple[Desired, tuple[Diagnostic, ...]]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from reconciler import keys
 from reconciler.findings.errors import InputError, StalePlanError, UsageError
 from reconciler.findings.suggest import suggest
-from reconciler.model import Actual, Declaration, Deploy, Desired, Listing, StoreKind
+from reconciler.model import Actual, Declaration, Deploy, Desired, Listing
 from reconciler.model.calls import Calls, expect_calls
 from reconciler.plan.approval import approve, demand_appliable
 from reconciler.plan.assess import judge
@@ -16,7 +15,7 @@ from reconciler.plan.assessment import Ask
 from reconciler.plan.live import NOBODY, DeployChoice, count_versions
 from reconciler.plan.plan import Plan, SavedPlan, Selection, make_plan, match_names
 from reconciler.runs.configs import load_configs
-from reconciler.runs.look import FurtherLook, load_certificates, load_declaration, look_further, observe
+from reconciler.runs.look import FurtherLook, load_certificates, look_further, observe
 from reconciler.runs.project import Project
 
 ANY_NUMBER = 10**9
@@ -65,7 +64,7 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
 
     `listing`: one that will do, so that the store is not listed anew.
     """
-    declaration, warnings = load_declaration(project.files, project.name, keys.KINDS, project.sources, project.environ)
+    declaration, warnings = project.declaration()
     desired, blocked = load_certificates(declaration, project.files)
     try:
         configs, noticed = load_configs(declaration, project.files, project.sources)
@@ -119,8 +118,8 @@ def plan_approved(project: Project, saved: SavedPlan, deploy: DeployChoice = NOB
 def _demand_account(declaration: Declaration, request: PlanRequest, asked: str) -> None:
     if request.offline:
         raise UsageError(f"`{asked}` asks the account, and `--offline` asks nobody", hint="take one of them")
-    if declaration.store.kind is StoreKind.LOCAL:
-        message = f"`{asked}` asks what serves in an account; the embedded store has no live Workers"
+    if not declaration.store.kind.traits.has_live_workers:
+        message = f"`{asked}` asks what serves in an account; {declaration.store.title} has no live Workers"
         raise UsageError(message, hint='see kind = "cloudflare" in `[store]`; `mtlsctl emulator` is an account to try')
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from reconciler import stores
-from reconciler.findings.diagnostics import Place, Pointer
+from reconciler import keys, stores
+from reconciler.desired.parse import parse_declaration
+from reconciler.desired.reading import MAX_BYTES
+from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.errors import UsageError
-from reconciler.model import Declaration, EnvironmentName, StoreSettings
-from reconciler.model.keys import KeyFiles
-from reconciler.model.ports import Clock, Files, Roller, Store, StoreReader
+from reconciler.model import Declaration, DeclaredCertificate, EnvironmentName, StoreSettings
+from reconciler.model.keys import KeyContext, KeyFiles
+from reconciler.model.ports import Clock, Files, PrivateKey, Roller, Sources, Store, StoreReader
 from reconciler.stores.surroundings import Surroundings
 from reconciler.syntax.places import Places
 from reconciler.system.clock import SystemClock
@@ -92,6 +94,32 @@ class Project:
     provers: Provers
     sources: dict[str, bytes] = field(default_factory=dict, repr=False)
     _places: dict[str, Places] = field(default_factory=dict, init=False, repr=False)
+
+    def declaration(self) -> tuple[Declaration, tuple[Diagnostic, ...]]:
+        """mtls.toml as it is now, with its warnings; InputError with everything that is wrong in it.
+
+        Of the environment only the account is taken, where the file leaves it open. Nothing is kept between two calls:
+        a run that plans again before it deletes must see what others wrote meanwhile.
+        """
+        data = self.sources[self.name] = self.files.read(self.name, limit=MAX_BYTES)
+        declaration, warnings = parse_declaration(data, self.name, keys.KINDS)
+        store = declaration.store
+        variable = store.kind.traits.account_variable
+        if variable is not None and store.account_id is None:
+            store = replace(store, account_id=self.environ.get(variable) or None)
+        return replace(declaration, store=store), warnings
+
+    @property
+    def key_sources(self) -> Sources:
+        """Every source of private keys by its name; opens no key."""
+        return keys.open_sources(KeyContext(files=self.files, environment=self.environ))
+
+    def key_of(self, certificate: DeclaredCertificate) -> PrivateKey | None:
+        """The private key of a declared certificate; None where mtls.toml names none.
+
+        KeySourceError where it can't be had. Opened by each call, so that no key stays in memory for a whole run.
+        """
+        return None if certificate.key is None else self.key_sources[certificate.key.source].open(certificate.key)
 
     def place(self, where: Pointer | Place | None) -> Place | None:
         """Where a finding is: file, line, column."""

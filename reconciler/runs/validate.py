@@ -6,32 +6,29 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from reconciler import keys
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import KeySourceError, ReconcilerError
 from reconciler.model import Actual, CertificateName, Declaration, DeclaredCertificate, Desired
-from reconciler.model.keys import KeyContext
-from reconciler.model.ports import Sources
 from reconciler.plan.assessment import CertificateRow, Held
 from reconciler.plan.bindings import judge_bindings
 from reconciler.plan.certificates import judge_certificates
 from reconciler.plan.renewals import find_always_due
 from reconciler.runs.configs import load_configs
-from reconciler.runs.look import load_certificates, load_declaration
+from reconciler.runs.look import load_certificates
 from reconciler.runs.project import Project
 from reconciler.runs.verify.files import check_cas
 from reconciler.system.git import tracked
+from reconciler.x509.certificates import Bundle
 from reconciler.x509.key_pairs import check_pair
 from reconciler.x509.preflight import check_for_upload
 
 
 def validate(project: Project) -> tuple[Diagnostic, ...]:
     """Every finding, in the order of the file. Opens keys where they are at hand; one that is not is no error here."""
-    declaration, warnings = load_declaration(project.files, project.name, keys.KINDS, project.sources, project.environ)
+    declaration, warnings = project.declaration()
     desired, blocked = load_certificates(declaration, project.files)
     found: list[Diagnostic] = [*warnings, *blocked]
-    sources = keys.open_sources(KeyContext(files=project.files, environment=project.environ))
     now = project.clock.now()
     for name, bundle in desired.bundles.items():
         declared = declaration.certificates[name]
@@ -39,7 +36,7 @@ def validate(project: Project) -> tuple[Diagnostic, ...]:
         found.extend(replace(problem, certificate=name) for problem in problems)
         always_due = find_always_due(desired, name)
         found.extend([always_due] if always_due is not None else [])
-        found.extend(replace(problem, certificate=name) for problem in _check_key(desired, declared, sources))
+        found.extend(replace(problem, certificate=name) for problem in _check_key(project, declared, bundle))
         if declared.verify is not None:
             cas = check_cas(declared.path, declared.verify, bundle, project.files, now)
             found.extend(replace(problem, certificate=name) for problem in cas)
@@ -67,21 +64,20 @@ def _check_bindings(
     return judge_bindings(desired, offline, None, {}, held, now).findings
 
 
-def _check_key(desired: Desired, declared: DeclaredCertificate, sources: Sources) -> Iterator[Diagnostic]:
-    """The pair, where the key is at hand; a checkout of a pipeline often has none."""
-    if declared.key is None:
-        return
-    where = Pointer(desired.declaration.path, ("certificates", declared.name, "private_key"))
+def _check_key(project: Project, declared: DeclaredCertificate, bundle: Bundle) -> Iterator[Diagnostic]:
+    """The pair, where the key is available; a checkout of a pipeline often has none."""
+    where = Pointer(project.name, ("certificates", declared.name, "private_key"))
     try:
-        key = sources[declared.key.source].open(declared.key)
+        key = project.key_of(declared)
     except KeySourceError as error:
         message = f"the key of {declared.name!r} is not at hand, so the pair was not checked: {error.message}"
         yield Diagnostic(Severity.INFO, Code.KEY_NOT_CHECKED, message, where, error.hint)
     except ReconcilerError as error:
         yield from error.diagnostics()
     else:
-        yield from key.findings
-        yield from check_pair(desired.bundles[declared.name], key.pem, where=where)
+        if key is not None:
+            yield from key.findings
+            yield from check_pair(bundle, key.pem, where=where)
 
 
 def tracked_keys(project: Project, declaration: Declaration) -> Iterator[Diagnostic]:

@@ -17,9 +17,9 @@ from cryptography import x509
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import CA_LIMIT, Entry, EntryId, Listing, StoreSettings
 from reconciler.model.errors import AlreadyStored, EntryNotFound, QuotaReached, StoreRefused
-from reconciler.model.identifiers import EMBEDDED_PREFIX
 from reconciler.model.ownership import CUSTOM
 from reconciler.model.ports import Clock, NewEntry
+from reconciler.model.stores import LOCAL_ID_PREFIX
 from reconciler.stores.database import Database, FileDatabase, MemoryDatabase, ReadableDatabase
 from reconciler.stores.database_errors import damaged
 from reconciler.stores.surroundings import Surroundings
@@ -35,7 +35,7 @@ def new_id() -> str:
     """A random id that no account has: UUID version 4, its first group replaced by the embedded store's mark."""
     from uuid import uuid4
 
-    return EMBEDDED_PREFIX + str(uuid4()).partition("-")[2]
+    return LOCAL_ID_PREFIX + str(uuid4()).partition("-")[2]
 
 
 def connect(settings: StoreSettings, *, root: Path, clock: Clock, around: Surroundings) -> LocalConnection:  # noqa: ARG001 - as StoreRoom

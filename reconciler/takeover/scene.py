@@ -20,7 +20,6 @@ from reconciler.model import (
     EnvironmentName,
     FoundBinding,
     Listing,
-    StoreKind,
     WorkerLabel,
     WranglerEnvironment,
     WranglerFile,
@@ -132,10 +131,9 @@ class Scene:
 
     def why_not(self, file: WranglerFile, environment: WranglerEnvironment) -> str | None:
         """Why nothing of an environment can be declared; None where it can."""
-        store = self.desired.declaration.store
-        theirs = environment.account_id
-        if store.kind is StoreKind.CLOUDFLARE and store.account_id and theirs and theirs != store.account_id:
-            return f"it is of the account {theirs}, not of {store.account_id}"
+        ours, theirs = self.desired.declaration.store.account, environment.account_id
+        if ours and theirs and theirs != ours:
+            return f"it is of the account {theirs}, not of {ours}"
         if file.pages and environment.name not in (None, *PAGES_ENVIRONMENTS):
             return "wrangler takes no such environment in the file of a Pages project"
         if environment.name is not None and not accepts(check_environment_name, environment.name):

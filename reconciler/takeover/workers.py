@@ -32,7 +32,7 @@ class _Proposer:
 
     def __init__(self, scene: Scene, matched: Matched) -> None:
         self.scene, self.matched = scene, matched
-        self.kind = scene.desired.declaration.store.kind
+        self.store = scene.desired.declaration.store
         self.labels = Names(scene.desired.declaration.workers)
         self.findings: list[Diagnostic] = []
         self.by_name = self._names()
@@ -119,10 +119,10 @@ class _Proposer:
         shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
         if site.entry is not None:
             return f"{shown} is a CA, which a Worker can't present", None
-        if is_placeholder(text, self.kind):
+        if is_placeholder(text, self.store.kind):
             return f"a placeholder stands there: {shown!r}", self.by_name.get(fit_name(site.found.binding))
-        if is_of_other_store(text, self.kind):
-            return f"{shown} is the id of a real account, and the store is the embedded one", None
+        if is_of_other_store(text, self.store.kind):
+            return f"{shown} is the id of a real account, but this project uses {self.store.title}", None
         return f"the store does not have {shown}", self._alike(text)
 
     def _alike(self, text: str) -> ByCertificate | ById | None:

@@ -9,7 +9,7 @@ import tomlkit
 from tomlkit.items import Comment, Item, Table
 
 from reconciler.findings.escape import printable
-from reconciler.model import ByCertificate, ById, CertificateName, StoreKind, StoreSettings
+from reconciler.model import ByCertificate, ById, CertificateName, StoreSettings
 from reconciler.plan.binding_findings import bindings_table, toml_key
 from reconciler.takeover.proposed import (
     Proposal,
@@ -116,12 +116,13 @@ def write_tables(proposal: Proposal, *, about: str = "") -> str:
 
 def _store(store: StoreSettings) -> Table:
     table = tomlkit.table()
-    if store.kind is StoreKind.LOCAL:
-        table.append("kind", _with(tomlkit.item("local"), "embedded, of this checkout alone; an account: cloudflare"))
-    else:
-        table.append("kind", tomlkit.item(store.kind.value))
+    kind = tomlkit.item(store.kind.value)
+    table.append("kind", kind if store.kind.traits.has_accounts else _with(kind, store.kind.traits.about))
     if store.account_id is not None:
-        table.append("account_id", _with(tomlkit.item(store.account_id), "the token: CLOUDFLARE_API_TOKEN, never here"))
+        table.append(
+            "account_id",
+            _with(tomlkit.item(store.account_id), f"the token: {store.kind.traits.token_variable}, never here"),
+        )
     if store.limit != StoreSettings().limit:
         table.append("limit", store.limit)
     table.append(None, tomlkit.nl())

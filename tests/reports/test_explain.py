@@ -190,7 +190,7 @@ BINDINGS = [
         "a real account's id",
         bound(BILLING=REAL_ID),
         None,
-        f"{CONFIG} has the id {REAL_ID} of a real account; the embedded store changes nothing in such a file",
+        f"{CONFIG} has the id {REAL_ID} of a real account; the local store changes nothing in such a file",
     ),
     Row(
         "a name that is taken",

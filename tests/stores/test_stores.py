@@ -92,7 +92,7 @@ def test_what_the_store_wrote_the_reader_reads(tmp_path: Path) -> None:
 def test_ids_are_the_embedded_stores() -> None:
     """A real account's id can never be mistaken for one."""
     entry = open_in_memory(SETTINGS, clock=SetClock()).upload(leaf(LEAVES[0]))
-    assert kind_of_id(entry.id) is IdKind.EMBEDDED
+    assert kind_of_id(entry.id) is IdKind.PREFIXED
     assert entry.id[14] == "4"
 
 

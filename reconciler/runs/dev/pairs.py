@@ -9,9 +9,9 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import InputError
 from reconciler.model import ById, CertificateName, DeclaredCertificate, Desired
-from reconciler.model.ports import FileReader, Sources
 from reconciler.plan.binding_findings import Site
 from reconciler.runs.dev.choosing import unserved_by_id, unserved_without_key
+from reconciler.runs.project import Project
 from reconciler.runs.proving import load_roots
 from reconciler.runs.verify.files import open_key
 from reconciler.workerd.config import Identity
@@ -35,8 +35,7 @@ class Pairs:
 
     site: Site
     desired: Desired
-    files: FileReader
-    keys: Sources = field(repr=False)
+    project: Project
     now: datetime
     refused: dict[str, Diagnostic] = field(default_factory=dict)
     notes: list[Diagnostic] = field(default_factory=list)
@@ -66,7 +65,7 @@ class Pairs:
             return unserved_without_key(self.site, binding, declared.name)
         where = Pointer(self.desired.declaration.path, ("certificates", declared.name, "private_key"))
         bundle = self.desired.bundles[declared.name]
-        opened = open_key(declared, bundle, self.keys, where)
+        opened = open_key(self.project, declared, bundle)
         if opened.wrong:  # an old workerd starts with a key that does not belong, and presents nothing
             raise InputError(opened.wrong)
         if opened.key is None:
@@ -76,5 +75,5 @@ class Pairs:
         # Here it is the origin that decides: an expired certificate may be just what somebody wants to try.
         grave = (problem for problem in found if problem.severity is Severity.ERROR)
         self.notes.extend((*opened.findings, *(replace(problem, severity=Severity.WARNING) for problem in grave)))
-        roots = load_roots(self.files, declared.verify) if declared.verify is not None else None
+        roots = load_roots(self.project.files, declared.verify) if declared.verify is not None else None
         return Identity(bundle.pem(), opened.key, (roots.pem(),) if roots is not None else ())

@@ -10,7 +10,6 @@ from pathlib import Path
 from posixpath import dirname, join
 from typing import NoReturn, Protocol
 
-from reconciler import keys
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.errors import InputError, UsageError
@@ -24,12 +23,11 @@ from reconciler.model import (
     WorkerLabel,
     WranglerFile,
 )
-from reconciler.model.keys import KeyContext
 from reconciler.plan.binding_findings import Site
 from reconciler.runs.configs import load_configs
 from reconciler.runs.dev.choosing import choose
 from reconciler.runs.dev.pairs import Pairs, Presented
-from reconciler.runs.look import load_certificates, load_declaration
+from reconciler.runs.look import load_certificates
 from reconciler.runs.project import Project
 from reconciler.runs.verify.files import deployed_path
 from reconciler.runtime.bundling import bundle
@@ -94,7 +92,7 @@ def run_dev(project: Project, request: DevRequest, watcher: Watcher) -> NoReturn
 
 def _look(project: Project, request: DevRequest, watcher: Watcher) -> _Run:
     """The Worker as it is declared and found, with the certificates of its bindings; of nothing else is read more."""
-    declaration, warnings = load_declaration(project.files, project.name, keys.KINDS, project.sources, project.environ)
+    declaration, warnings = project.declaration()
     label = WorkerLabel(request.worker)
     worker = declaration.workers.get(label)
     if worker is None:
@@ -177,8 +175,7 @@ class _Run:
     def _choose(self, built: BuiltWorker, newest: str | None) -> tuple[ServedWorker, tuple[Presented, ...]]:
         """What workerd is told. InputError with all that can't be served, unless that may be missing."""
         now = self.project.clock.now()
-        sources = keys.open_sources(KeyContext(files=self.project.files, environment=self.project.environ))
-        pairs = Pairs(self.site, self.desired, self.project.files, sources, now)
+        pairs = Pairs(self.site, self.desired, self.project, now)
         identities = pairs.open_all()
         chosen = choose(self.site, built, identities, pairs.refused)
         date, capped = _cap(built.compatibility_date, newest, now, self.site.file)

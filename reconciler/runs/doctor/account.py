@@ -8,7 +8,7 @@ from reconciler import stores
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import ReconcilerError
-from reconciler.model import Declaration, StoreKind
+from reconciler.model import Declaration
 from reconciler.model.errors import StoreError
 from reconciler.runs.configs import load_configs
 from reconciler.runs.project import Project
@@ -18,11 +18,11 @@ _TOKEN_CODES = frozenset({Code.TOKEN_MISSING, Code.TOKEN_WHITE_SPACE, Code.TOKEN
 
 
 def check_account(project: Project, declaration: Declaration | None) -> Iterator[Diagnostic]:
-    """Nothing where the store is embedded, or where the token, which has a check of its own, can be none.
+    """Nothing where the store has no accounts, or where the token, which has a check of its own, can be none.
 
     Files can be planned without any account, so nothing that is found here is more than a warning. Waits for nobody.
     """
-    if declaration is None or declaration.store.kind is StoreKind.LOCAL:
+    if declaration is None or not declaration.store.kind.traits.has_accounts:
         return
     around = Surroundings(project.environ, max_wait_s=0.0)
     try:

@@ -15,21 +15,19 @@ from functools import partial
 from importlib import metadata
 from pathlib import Path
 
-from reconciler import keys
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import ReconcilerError
-from reconciler.model import Declaration, StoreKind
+from reconciler.model import Declaration
+from reconciler.model.stores import TOKEN_VARIABLE
 from reconciler.runs.doctor.account import check_account
 from reconciler.runs.doctor.files import CHECKS as CHECKOUT_CHECKS
 from reconciler.runs.doctor.files import cure, well
-from reconciler.runs.look import load_declaration
 from reconciler.runs.project import KEY_DIRS, Project
 from reconciler.system.git import git_root
 from reconciler.version import __version__
 
-_TOKEN = "CLOUDFLARE_API_TOKEN"  # noqa: S105 - the name of the variable, as the next
-_LEGACY_TOKEN = "CF_API_TOKEN"  # noqa: S105
+_LEGACY_TOKEN = "CF_API_TOKEN"  # noqa: S105 - the name of the variable
 _GLOBAL_KEY = ("CLOUDFLARE_API_KEY", "CLOUDFLARE_EMAIL", "CF_API_KEY", "CF_EMAIL")
 _TOKEN_FORM = re.compile(r"[A-Za-z0-9_-]+")
 _GLOBAL_KEY_PREFIX = "cfk_"
@@ -54,9 +52,7 @@ def examine(
     declaration: Declaration | None = None
     try:
         project = open_project()
-        declaration, warnings = load_declaration(
-            project.files, project.name, keys.KINDS, project.sources, project.environ
-        )
+        declaration, warnings = project.declaration()
         found.extend(warnings)
     except ReconcilerError as error:
         found.extend(error.diagnostics() if project or file_named else _no_project(error))
@@ -137,38 +133,38 @@ def _packages(_: Variables, __: Declaration | None) -> Iterator[Diagnostic]:
 
 def _token(environ: Variables, declaration: Declaration | None) -> Iterator[Diagnostic]:
     """Whether there is a token, and whether it can be one; never what it is."""
-    token = environ.get(_TOKEN)
-    needed = declaration is not None and declaration.store.kind is StoreKind.CLOUDFLARE
+    token = environ.get(TOKEN_VARIABLE)
+    needed = declaration is not None and declaration.store.kind.traits.token_variable == TOKEN_VARIABLE
     if token is None and _LEGACY_TOKEN in environ:
-        message = f"{_TOKEN} is not set, only its old name {_LEGACY_TOKEN}, which mtlsctl does not read"
-        yield cure(Code.TOKEN_OLD_NAME, message, f"set {_TOKEN} instead")
+        message = f"{TOKEN_VARIABLE} is not set, only its old name {_LEGACY_TOKEN}, which mtlsctl does not read"
+        yield cure(Code.TOKEN_OLD_NAME, message, f"set {TOKEN_VARIABLE} instead")
     elif token is None and needed:
-        message = f"{_TOKEN} is not set, so the Cloudflare store can't be asked"
+        message = f"{TOKEN_VARIABLE} is not set, so Cloudflare can't be asked"
         hint = (
             "create a token with `Account: SSL and Certificates` (Read to plan, Edit to apply) and pass it to the step"
             " that runs mtlsctl; `mtlsctl plan --offline` needs none"
         )
         yield cure(Code.TOKEN_MISSING, message, hint)
     elif token is None:
-        yield well(Code.TOKEN, f"{_TOKEN} is not set, and nothing here needs it")
+        yield well(Code.TOKEN, f"{TOKEN_VARIABLE} is not set, and nothing here needs it")
     else:
         problem = _token_problem(token)
-        yield problem or well(Code.TOKEN, f"{_TOKEN} is set; its value is not shown")
+        yield problem or well(Code.TOKEN, f"{TOKEN_VARIABLE} is set; its value is not shown")
 
 
 def _token_problem(token: str) -> Diagnostic | None:
     if not token.strip():
         hint = "CI systems pass an empty value where a secret does not exist or is withheld, as from forks"
-        return cure(Code.TOKEN_EMPTY, f"{_TOKEN} is set, but empty", hint)
+        return cure(Code.TOKEN_EMPTY, f"{TOKEN_VARIABLE} is set, but empty", hint)
     if any(character.isspace() for character in token):
         hint = "set it again without spaces and line ends; they often come from a file or from copying"
-        return cure(Code.TOKEN_WHITE_SPACE, f"{_TOKEN} has white space in it", hint)
+        return cure(Code.TOKEN_WHITE_SPACE, f"{TOKEN_VARIABLE} has white space in it", hint)
     if not _TOKEN_FORM.fullmatch(token):
         hint = "set it again, without quotes; a token has letters, digits, - and _ only"
-        return cure(Code.TOKEN_MALFORMED, f"{_TOKEN} has characters that no token has", hint)
+        return cure(Code.TOKEN_MALFORMED, f"{TOKEN_VARIABLE} has characters that no token has", hint)
     if token.startswith(_GLOBAL_KEY_PREFIX):
         hint = "create a token with `Account: SSL and Certificates`; a global key may do everything"
-        return cure(Code.TOKEN_IS_KEY, f"{_TOKEN} has a global API key, not a token", hint)
+        return cure(Code.TOKEN_IS_KEY, f"{TOKEN_VARIABLE} has a global API key, not a token", hint)
     return None
 
 

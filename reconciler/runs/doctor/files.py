@@ -1,4 +1,4 @@
-"""The checks of `doctor` that look at a checkout: its files, the embedded store, private keys, what killed runs left.
+"""The checks of `doctor` that look at a checkout: its files, the local store, private keys, what killed runs left.
 
 Read-only, except that the store's own reader undoes what a killed write left half done, as any reader of it must.
 """
@@ -13,12 +13,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from reconciler import keys
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import KeySourceError, ReconcilerError
 from reconciler.model import Declaration, StoreKind
-from reconciler.model.keys import KeyContext
 from reconciler.private.folder import FOLDER
 from reconciler.runs.configs import load_configs
 from reconciler.runs.project import Project
@@ -88,7 +86,7 @@ def _ignored(project: Project, _: Declaration | None) -> Iterator[Diagnostic]:
         return
     if tracked([store]):
         hint = f"git rm --cached {shlex.quote(STORE_FILE)}"
-        yield cure(Code.STORE_IN_GIT, "git tracks the embedded store of this checkout", hint, place=STORE_FILE)
+        yield cure(Code.STORE_IN_GIT, "git tracks the local store of this checkout", hint, place=STORE_FILE)
         return
     answer = ignored(store)
     if answer is None:
@@ -103,14 +101,14 @@ def _ignored(project: Project, _: Declaration | None) -> Iterator[Diagnostic]:
 
 
 def _database(project: Project, declaration: Declaration | None) -> Iterator[Diagnostic]:
-    """The embedded store opens, is whole, and every entry in it can be read. StoreError else."""
+    """Whether the local store opens, is whole, and every entry in it can be read. StoreError else."""
     database = FileDatabase(project.folder, timeout_s=_TIMEOUT_S)
     with database.reading() as connection:
         rows = connection.execute("PRAGMA quick_check").fetchall() if connection else None
     version = f"SQLite {sqlite3.sqlite_version}"
     if rows is None:
         other = declaration is not None and declaration.store.kind is not StoreKind.LOCAL
-        yield well(Code.STORE, f"{version}; " + ("the embedded store is not used" if other else f"no {STORE_FILE} yet"))
+        yield well(Code.STORE, f"{version}; " + ("the local store is not used" if other else f"no {STORE_FILE} yet"))
         return
     if rows != [("ok",)]:
         raise damaged(f"does not pass SQLite's quick_check: {len(rows)} problem{'' if len(rows) == 1 else 's'}")
@@ -122,14 +120,14 @@ def _keys(project: Project, declaration: Declaration | None) -> Iterator[Diagnos
     """Private key files that git tracks, or that others can read."""
     if declaration is None:
         return
-    source = keys.open_sources(KeyContext(files=project.files, environment=project.environ))["file"]
     found: list[Diagnostic] = list(tracked_keys(project, declaration))
-    declared = {name: one.key for name, one in declaration.certificates.items() if one.key and one.key.source == "file"}
-    for name, key in declared.items():
+    declared = [one for one in declaration.certificates.values() if one.key is not None and one.key.source == "file"]
+    for certificate in declared:
         try:
-            found.extend(source.open(key).findings)
+            key = project.key_of(certificate)
+            found.extend(key.findings if key is not None else ())
         except KeySourceError as error:
-            message = f"the key of {name!r} is not at hand: {error.message}"
+            message = f"the key of {certificate.name!r} is not at hand: {error.message}"
             found.append(Diagnostic(Severity.INFO, Code.KEY_NOT_AT_HAND, message, error.where, error.hint))
     yield from found
     if declared and not found:

@@ -20,7 +20,7 @@ from reconciler.reports.orphans import find_orphans, unreferenced
 from reconciler.runs.configs import load_configs
 from reconciler.runs.init.settings import InitRequest, choose_stack, choose_store, demand_new, open_reader, writable
 from reconciler.runs.init.survey import Survey, survey
-from reconciler.runs.look import load_certificates, load_declaration
+from reconciler.runs.look import load_certificates
 from reconciler.runs.plan import PlanRequest, plan
 from reconciler.runs.project import Project
 from reconciler.system.atomic import create_atomic
@@ -86,7 +86,7 @@ def _above(project: Project) -> Iterator[Diagnostic]:
 
 def update(project: Project, request: InitRequest) -> Adoption:
     """What is new in the tree and the store, added to the mtls.toml that is there."""
-    declaration, _ = load_declaration(project.files, project.name, keys.KINDS, project.sources, project.environ)
+    declaration, _ = project.declaration()
     data = project.sources[project.name]
     desired, _ = load_certificates(declaration, project.files)
     declared, _ = load_configs(declaration, project.files, project.sources)
@@ -114,7 +114,7 @@ def export(project: Project, request: InitRequest, folder: str) -> Proposal:
     """
     stack, store = choose_stack(project, request), choose_store(project, request, ())
     if (project.folder / project.name).is_file():
-        declaration, _ = load_declaration(project.files, project.name, keys.KINDS, project.sources, project.environ)
+        declaration, _ = project.declaration()
         stack = request.stack or declaration.stack
         store = declaration.store if request.kind is None and request.account is None else store
     listing = project.stores.open_reader(store).list_entries()

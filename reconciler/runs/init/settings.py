@@ -14,11 +14,9 @@ from reconciler.model.errors import StoreError
 from reconciler.model.identifiers import IdKind, kind_of_id
 from reconciler.model.ownership import read_mark
 from reconciler.model.ports import StoreReader
+from reconciler.model.stores import ACCOUNT_VARIABLE, TOKEN_VARIABLE
 from reconciler.runs.project import Project
 from reconciler.takeover.names import STACK_LENGTH, default_stack, fit_name
-
-_TOKEN = "CLOUDFLARE_API_TOKEN"  # noqa: S105 - the name of the variable
-_ACCOUNT = "CLOUDFLARE_ACCOUNT_ID"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +50,13 @@ def choose_store(project: Project, request: InitRequest, configs: tuple[Wrangler
 
     Its account: as asked for, else that of the environment, else the one that the wrangler files name.
     """
-    account = request.account or project.environ.get(_ACCOUNT) or _only_account(configs)
+    account = request.account or project.environ.get(ACCOUNT_VARIABLE) or _only_account(configs)
     if request.account is not None and not accepts(check_account_id, request.account):
         hint = "it is 32 of 0-9 and a-f, and stands in the address of the account's dashboard"
         raise UsageError("`--account` is no account's id", hint=hint)
-    speaks = bool(request.account or project.environ.get(_TOKEN)) or _has_account_ids(configs)
+    speaks = bool(request.account or project.environ.get(TOKEN_VARIABLE)) or _has_account_ids(configs)
     kind = request.kind or (StoreKind.CLOUDFLARE if speaks else StoreKind.LOCAL)
-    return StoreSettings(kind, account if kind is StoreKind.CLOUDFLARE else None)
+    return StoreSettings(kind, account if kind.traits.has_accounts else None)
 
 
 def open_reader(project: Project, request: InitRequest, store: StoreSettings) -> StoreReader:

@@ -22,11 +22,12 @@ from reconciler.model import (
     WranglerFile,
 )
 from reconciler.model.identifiers import is_placeholder
-from reconciler.model.ports import FileReader, PrivateKey, Sources
+from reconciler.model.ports import FileReader, PrivateKey
 from reconciler.model.words import environment_text
 from reconciler.proof.levels import DryRun, Level, LevelResult, Skip, skip
 from reconciler.proof.trust import check_trust
 from reconciler.proof.verdicts import Standing
+from reconciler.runs.project import Project
 from reconciler.runs.proving import load_cas, load_roots
 from reconciler.x509.certificates import Bundle
 from reconciler.x509.key_pairs import check_pair, only_key
@@ -44,15 +45,15 @@ class OpenedKey:
     findings: tuple[Diagnostic, ...] = ()
 
 
-def open_key(declared: DeclaredCertificate, bundle: Bundle, sources: Sources, where: Pointer) -> OpenedKey:
-    """The key, its pair proved. That it is not at hand is no error: a checkout of a pipeline often has none."""
-    if declared.key is None:
-        return OpenedKey(missing="mtls.toml names no `private_key` for it")
+def open_key(project: Project, declared: DeclaredCertificate, bundle: Bundle) -> OpenedKey:
+    """The key, its pair proved. That it is missing is no error: a checkout of a pipeline often has none."""
     try:
-        opened = sources[declared.key.source].open(declared.key)
+        opened = project.key_of(declared)
     except ReconcilerError as error:
         return OpenedKey(missing=error.message, hint=error.hint)
-    wrong = check_pair(bundle, opened.pem, where=where)
+    if opened is None:
+        return OpenedKey(missing="mtls.toml names no `private_key` for it")
+    wrong = check_pair(bundle, opened.pem, where=Pointer(project.name, ("certificates", declared.name, "private_key")))
     if wrong:
         return OpenedKey(wrong=wrong, findings=opened.findings)
     return OpenedKey(PrivateKey(only_key(opened.pem)), findings=opened.findings)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from reconciler import keys
 from reconciler.apply.aside import side_by_side
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import ReconcilerError, UsageError
@@ -21,8 +20,7 @@ from reconciler.model import (
     WorkerLabel,
     WranglerFile,
 )
-from reconciler.model.keys import KeyContext
-from reconciler.model.ports import PrivateKey, Sources
+from reconciler.model.ports import PrivateKey
 from reconciler.plan.assess import judge
 from reconciler.plan.plan import match_names
 from reconciler.proof.levels import OFFLINE, CertificateProof, Level, LevelResult, Skip, Verification, skip
@@ -32,7 +30,7 @@ from reconciler.proof.reach import Call, Reached
 from reconciler.proof.runtime import judge_reach
 from reconciler.proof.verdicts import Standing, Verdict
 from reconciler.runs.configs import load_configs
-from reconciler.runs.look import load_certificates, load_declaration, observe
+from reconciler.runs.look import load_certificates, observe
 from reconciler.runs.project import Project
 from reconciler.runs.proving import Proving, load_roots
 from reconciler.runs.verify.files import OpenedKey, check_files, check_wrangler, deployed_path, open_key, places_of
@@ -58,7 +56,7 @@ class VerifyRequest:
 
 def verify(project: Project, request: VerifyRequest, log: Callable[[str], None]) -> Verification:
     """Every level that was asked for of every certificate that was. Sends requests to the declared origins of these."""
-    declaration, warnings = load_declaration(project.files, project.name, keys.KINDS, project.sources, project.environ)
+    declaration, warnings = project.declaration()
     desired, blocked = load_certificates(declaration, project.files)
     chosen = _choose(desired, request.names)
     run = _Run(project, desired, request, blocked, log)
@@ -146,8 +144,7 @@ class _Run:
         self.log(f"proving {name}")
         if bundle is None:
             return CertificateProof(name, None, None, declared.verify, tuple(self._without_certificate(name)))
-        sources = keys.open_sources(KeyContext(files=self.project.files, environment=self.project.environ))
-        one = _One(self, declared, bundle, sources)
+        one = _One(self, declared, bundle)
         levels = tuple(one.level(level) for level in Level if self.has(level))
         return CertificateProof(name, bundle.fingerprint, bundle.ends, declared.verify, levels)
 
@@ -167,7 +164,6 @@ class _One:
     run: _Run
     declared: DeclaredCertificate
     bundle: Bundle
-    sources: Sources = field(repr=False)
     _opened: OpenedKey | None = field(default=None, init=False, repr=False)
 
     @property
@@ -179,8 +175,7 @@ class _One:
     def opened(self) -> OpenedKey:
         """Its key, or why there is none."""
         if self._opened is None:
-            where = Pointer(self.run.desired.declaration.path, ("certificates", self.declared.name, "private_key"))
-            self._opened = open_key(self.declared, self.bundle, self.sources, where)
+            self._opened = open_key(self.run.project, self.declared, self.bundle)
         return self._opened
 
     def level(self, level: Level) -> LevelResult:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reconciler.findings.escape import printable
-from reconciler.model import ById, StoreKind
+from reconciler.model import ById
 from reconciler.takeover.adoption import Adoption
 from reconciler.views.text.findings import count_findings
 from reconciler.views.text.plan import change_lines
@@ -26,8 +26,7 @@ def _lines(adoption: Adoption, style: Style, findings: str) -> Iterator[str]:
         yield style.bold(f"{'Added to' if adoption.updated else 'Wrote'} {written}")
     else:
         yield style.good(f"{printable(adoption.file)} has everything already; nothing was added.")
-    store = "the embedded store" if adoption.store.kind is StoreKind.LOCAL else "the Cloudflare store"
-    yield f"  the stack {printable(adoption.stack)} on {store}"
+    yield f"  the stack {printable(adoption.stack)} on {adoption.store.title}"
     yield from (f"  {line}" for line in _taken(adoption))
     yield ""
     yield from _plan_lines(adoption, style)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reconciler.findings.escape import printable
-from reconciler.model import StoreKind
 from reconciler.records.base import Resolve
 from reconciler.reports.drift import Drift, DriftFinding, State
 from reconciler.views.text.findings import place_lines
@@ -21,8 +20,7 @@ def render_drift(drift: Drift, resolve: Resolve, style: Style, *, folder: str = 
 
 
 def _lines(drift: Drift, resolve: Resolve, style: Style, folder: str, findings: str) -> Iterator[str]:
-    store = "the embedded store" if drift.store.kind is StoreKind.LOCAL else "the Cloudflare store"
-    yield style.bold(f"Drift of the stack {printable(drift.stack)} on {store}, {time_text(drift.made)}")
+    yield style.bold(f"Drift of the stack {printable(drift.stack)} on {drift.store.title}, {time_text(drift.made)}")
     for state in _SIGNS:
         chosen = [finding for finding in drift.findings if finding.state is state]
         if chosen:

@@ -7,7 +7,6 @@ from datetime import datetime
 from itertools import groupby
 
 from reconciler.findings.escape import printable
-from reconciler.model import StoreKind
 from reconciler.reports.forecast import DueItem, Forecast, Outlook
 from reconciler.reports.forecast_entries import Event, Step
 from reconciler.reports.status import Urgency
@@ -27,10 +26,9 @@ def render_forecast(forecast: Forecast, style: Style, *, findings: str = "") -> 
 
 
 def _lines(forecast: Forecast, style: Style, findings: str) -> Iterator[str]:
-    store = "the embedded store" if forecast.store.kind is StoreKind.LOCAL else "the Cloudflare store"
     days = (forecast.until - forecast.made).days
     span = f"{_day(forecast.made)} to {_day(forecast.until)} ({days} days)"
-    yield style.bold(f"Forecast for the stack {printable(forecast.stack)} on {store}, {span}")
+    yield style.bold(f"Forecast for the stack {printable(forecast.stack)} on {forecast.store.title}, {span}")
     if forecast.leaf is None:
         yield style.warn("OFFLINE: the store was not asked, so nothing is said of the quota")
     yield from _calendar_lines(forecast, style)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from reconciler.findings.codes import Code
 from reconciler.findings.escape import printable
-from reconciler.model import StoreKind
 from reconciler.records.base import Resolve
 from reconciler.reports.orphans import ORDER, Orphans
 from reconciler.views.text.findings import place_lines
@@ -33,9 +32,10 @@ def render_orphans(orphans: Orphans, resolve: Resolve, style: Style, *, folder: 
 
 
 def _lines(orphans: Orphans, resolve: Resolve, style: Style, folder: str, findings: str) -> Iterator[str]:
-    store = "the embedded store" if orphans.store.kind is StoreKind.LOCAL else "the Cloudflare store"
     stack = printable(orphans.stack)
-    yield style.bold(f"What does not belong together: the stack {stack} on {store}, {time_text(orphans.made)}")
+    yield style.bold(
+        f"What does not belong together: the stack {stack} on {orphans.store.title}, {time_text(orphans.made)}"
+    )
     for code in ORDER:
         chosen = [orphan for orphan in orphans.findings if orphan.finding.code == code]
         if chosen:

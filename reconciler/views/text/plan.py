@@ -15,7 +15,6 @@ from reconciler.model import (
     Difference,
     Gate,
     Retire,
-    StoreKind,
     Upload,
     Verify,
     Waiting,
@@ -46,8 +45,7 @@ def render_plan(plan: PlanFacts, style: Style) -> str:
 
 
 def _lines(plan: PlanFacts, style: Style) -> Iterator[str]:
-    store = "the embedded store" if plan.store.kind is StoreKind.LOCAL else "the Cloudflare store"
-    yield style.bold(f"Plan for the stack {printable(plan.stack)} on {store}")
+    yield style.bold(f"Plan for the stack {printable(plan.stack)} on {plan.store.title}")
     if plan.partial:
         names = ", ".join(map(printable, plan.partial))
         yield style.warn(f"PARTIAL: only {names}; everything else is left out")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from reconciler.findings.escape import printable
-from reconciler.model import StoreKind, Waiting
+from reconciler.model import Waiting
 from reconciler.model.words import environment_text
 from reconciler.reports.status import BoundAt, CertificateStatus, Standing, Status, Urgency
 from reconciler.views.text.style import Style
@@ -45,8 +45,7 @@ def place_text(binding: str, config: str, environment: str | None) -> str:
 
 
 def _lines(status: Status, style: Style, findings: str) -> Iterator[str]:
-    store = "the embedded store" if status.store.kind is StoreKind.LOCAL else "the Cloudflare store"
-    yield style.bold(f"Status of the stack {printable(status.stack)} on {store}, {time_text(status.made)}")
+    yield style.bold(f"Status of the stack {printable(status.stack)} on {status.store.title}, {time_text(status.made)}")
     if not status.certificates:
         yield ""
         yield "No certificate is declared."
