@@ -21,7 +21,7 @@ from tests.support.store_contract import LEAVES, SetClock, leaf
 CHILD = """
 import sys
 from pathlib import Path
-from reconciler.findings.errors import AlreadyStored
+from reconciler.model.errors import AlreadyStored
 from reconciler.model import StoreSettings
 from reconciler.model.ports import NewEntry, PrivateKey
 from reconciler.stores.database import FileDatabase
