@@ -20,8 +20,7 @@ from reconciler.model.errors import AlreadyStored, EntryNotFound, QuotaReached, 
 from reconciler.model.identifiers import EMBEDDED_PREFIX
 from reconciler.model.ownership import CUSTOM
 from reconciler.model.ports import Clock, NewEntry
-from reconciler.stores.database import Database, FileDatabase, MemoryDatabase, ReadableDatabase
-from reconciler.stores.database_errors import damaged
+from reconciler.stores.database import Database, FileDatabase, MemoryDatabase, ReadableDatabase, damaged
 from reconciler.stores.surroundings import Surroundings
 from reconciler.x509.certificates import Bundle, parse_stored, rfc3339, stored_fields
 from reconciler.x509.key_pairs import check_pair

@@ -18,8 +18,7 @@ from reconciler.model.errors import StoreClosed, StoreError
 from reconciler.model.ports import LiveReader, NewEntry, PrivateKey, Store
 from reconciler.plan.outcome import Outcome, Status, Step
 from reconciler.plan.plan import Plan
-from reconciler.stores.cloudflare.client import Client
-from reconciler.stores.cloudflare.http import DEFAULT_BOUNDS
+from reconciler.stores.cloudflare.client import DEFAULT_BOUNDS, Client
 from reconciler.stores.cloudflare.store import CloudflareStore
 from reconciler.stores.local import open_in_memory
 from tests.plan.test_retire_live import GONE

@@ -31,10 +31,8 @@ from reconciler.model.ports import NewEntry, Store, StoreReader
 from reconciler.runs.project import Stores
 from reconciler.stores.cloudflare.access import BASE_URL, find_access
 from reconciler.stores.cloudflare.access import TOKEN as TOKEN_VARIABLE
-from reconciler.stores.cloudflare.client import Client, Time
-from reconciler.stores.cloudflare.http import Bounds
-from reconciler.stores.cloudflare.reader import CloudflareReader
-from reconciler.stores.cloudflare.store import CloudflareStore
+from reconciler.stores.cloudflare.client import Bounds, Client, Time
+from reconciler.stores.cloudflare.store import CloudflareReader, CloudflareStore
 from reconciler.stores.database import MemoryDatabase
 from tests.simulation.gate import Gate
 from tests.simulation.pool import NOW

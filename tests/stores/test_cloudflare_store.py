@@ -24,7 +24,7 @@ from reconciler.model.errors import (
 )
 from reconciler.model.ports import NewEntry, PrivateKey
 from reconciler.stores.cloudflare.errors import NoAnswer, PermissionLacking
-from reconciler.stores.cloudflare.lists import LAG_PAUSES_S
+from reconciler.stores.cloudflare.listing import LAG_PAUSES_S
 from reconciler.stores.cloudflare.store import IN_USE_PATIENCE_S, CloudflareStore
 from tests.support.cloudflare_server import (
     ACCESS,

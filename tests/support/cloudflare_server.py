@@ -20,8 +20,7 @@ from reconciler.model import Entry, EntryId
 from reconciler.model.errors import AlreadyStored, EntryNotFound, QuotaReached, StoreRefused
 from reconciler.model.ports import NewEntry, PrivateKey
 from reconciler.stores.cloudflare.access import Access
-from reconciler.stores.cloudflare.client import Client, Time
-from reconciler.stores.cloudflare.http import DEFAULT_BOUNDS, Bounds
+from reconciler.stores.cloudflare.client import DEFAULT_BOUNDS, Bounds, Client, Time
 from reconciler.stores.cloudflare.store import CloudflareStore
 from reconciler.stores.database import MemoryDatabase
 from reconciler.stores.local import LocalStore

@@ -1,11 +1,13 @@
-"""The certificate store of a Cloudflare account, behind the same ports as the embedded one.
+"""The ports `StoreReader` and `Store` over the API of one Cloudflare account.
 
-It decides nothing about what should be stored; it makes sure that what it says of the account is true, and that a
+It decides nothing about what should be stored. It makes sure that what it says of the account is true, and that a
 call whose answer was lost is neither forgotten nor made twice.
 """
 
 from __future__ import annotations
 
+import json
+import re
 import threading
 from collections.abc import Callable, Iterable
 from typing import TypeVar
@@ -18,25 +20,163 @@ from reconciler.model.errors import (
     EntryNotFound,
     StoreClosed,
     StoreError,
+    StoreRefused,
     StoreStopped,
     UnknownStoreError,
     UseUnknown,
 )
 from reconciler.model.ports import NewEntry
-from reconciler.stores.cloudflare.client import Call, Client
-from reconciler.stores.cloudflare.errors import Exhausted, NoAnswer, Operation, PermissionLacking, WrongAccount
-from reconciler.stores.cloudflare.lists import LAG_PAUSES_S, Lists
-from reconciler.stores.cloudflare.look_back import compare, unlisted
-from reconciler.stores.cloudflare.reader import CloudflareReader, entry_of, is_askable
-from reconciler.stores.cloudflare.retries import backoff_s
-from reconciler.stores.cloudflare.sending import accept, demand_as_sent, demand_same, upload_call
-from reconciler.x509.certificates import Bundle
+from reconciler.stores.cloudflare.client import Call, Client, backoff_s, send_patiently
+from reconciler.stores.cloudflare.errors import (
+    Exhausted,
+    NoAnswer,
+    Operation,
+    PermissionLacking,
+    UnusableReply,
+    WrongAccount,
+)
+from reconciler.stores.cloudflare.listing import LAG_PAUSES_S, REPORT, Lists, compare, unlisted
+from reconciler.stores.cloudflare.live import CloudflareLive
+from reconciler.stores.cloudflare.together import side_by_side
+from reconciler.stores.cloudflare.wire import Envelope, parse_entry
+from reconciler.x509.certificates import Bundle, parse_stored
+from reconciler.x509.pem import find_blocks
 
 IN_USE_PATIENCE_S = 60.0
 """How long "in use" may linger after the last user is gone: for all deletes of a run together, not for each."""
 
+_ID_FORM = re.compile(r"[0-9A-Za-z_-]{1,128}")
 _T = TypeVar("_T")
 _STOPPERS = (UnknownStoreError, PermissionLacking, WrongAccount, NoAnswer, Exhausted)
+
+
+def upload_call(path: str, new: NewEntry) -> Call:
+    """The call for an upload. Without a name or a key the field is absent, not null, as wrangler sends it."""
+    body: dict[str, str | bool] = {"ca": new.ca, "certificates": new.certificates}
+    if new.name:
+        body["name"] = new.name
+    key = None
+    if new.key is not None:
+        key = body["private_key"] = _key_text(new)
+    return Call(Operation.UPLOAD, "POST", path, body=json.dumps(body).encode(), secret=key)
+
+
+def _key_text(new: NewEntry) -> str:
+    try:
+        return new.key.pem.decode("ascii") if new.key is not None else ""
+    except UnicodeDecodeError:
+        # The error itself would quote the key.
+        raise StoreRefused("private_key is no PEM", number=0, hint="a private key in PEM is plain ASCII") from None
+
+
+def accept(new: NewEntry) -> Bundle:
+    """The certificates of an upload. A key in the wrong field must not leave the machine."""
+    blocks = find_blocks(new.certificates)
+    only_certificates = bool(blocks) and all(block.is_certificate and block.fault is None for block in blocks)
+    bundle = parse_stored(new.certificates) if only_certificates else None
+    if bundle is None:
+        hint = "send certificates in PEM and nothing else; the key goes apart"
+        raise StoreRefused("Unable to parse certificate", number=0, hint=hint)
+    if new.key is None and not new.ca:
+        hint = "a certificate that a Worker presents is uploaded with its key"
+        raise StoreRefused("private_key is missing", number=0, hint=hint)
+    return bundle
+
+
+def demand_as_sent(new: NewEntry, bundle: Bundle, entry: Entry) -> Entry:
+    """The entry of an upload's reply, which must have the content, name and kind that were sent."""
+    got = entry.bundle
+    compared = {
+        "content": got is not None and got.digest == bundle.digest,
+        "name": entry.name == new.name,
+        "ca flag": entry.ca is new.ca,
+    }
+    differs = [what for what, same in compared.items() if not same]
+    if differs:
+        raise StoreError(
+            f"Cloudflare stored {new.name!r} as {entry.id}, but with another {' and '.join(differs)} than was sent",
+            hint="nothing was bound to it; look at that entry, and delete it where it is of no use",
+            code="upload-differs",
+        )
+    return entry
+
+
+def demand_same(new: NewEntry, found: Entry) -> Entry:
+    """The entry that an upload without an answer made; AlreadyStored where somebody else's has the content."""
+    if (found.name, found.ca) != (new.name, new.ca):
+        hint = "the store takes the same certificates once, under whatever name; plan again to adopt that entry"
+        raise AlreadyStored(f"the account holds this certificate already, as {found.id}", number=1471, hint=hint)
+    return found
+
+
+class CloudflareReader:
+    """The port `StoreReader` over the API."""
+
+    def __init__(self, client: Client, path: str, random: Callable[[], float], *, lists: Lists | None = None) -> None:
+        self._client = client
+        self._path = path
+        self._random = random
+        self.lists = lists or Lists(client, path, random)
+        self._live: CloudflareLive | None = None
+
+    @property
+    def calls(self) -> int:
+        """How many calls were made, by whatever shares the client."""
+        return self._client.calls
+
+    @property
+    def lag_s(self) -> float:
+        """As long as an upload is waited for to be listed."""
+        return sum(LAG_PAUSES_S)
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._client.close()
+
+    def list_entries(self) -> Listing:
+        """Every entry of the account, Gateway's and Access's too, with their type; pages after the first side by side.
+
+        Not stable where the list moved at each of four looks; StoreError where it has fewer entries than it counts.
+        """
+        return self.lists.new()
+
+    def get(self, entry_id: EntryId) -> Entry | None:
+        """The entry with this id, or None. What can't be an id is not asked for: it would lead to another path."""
+        if not is_askable(entry_id):
+            return None
+        try:
+            envelope = self._send(Call(Operation.GET, "GET", f"{self._path}/{entry_id}"))
+        except EntryNotFound:
+            return None
+        return entry_of(envelope)
+
+    def get_all(self, ids: Iterable[EntryId]) -> dict[EntryId, Entry | None]:
+        """As the port; as many side by side as there are connections."""
+        asked = tuple(dict.fromkeys(ids))
+        return dict(zip(asked, side_by_side(self._client, self.get, asked), strict=True))
+
+    def live(self) -> CloudflareLive:
+        """What Workers and other services present of this account; shares connections and the rate limit."""
+        if self._live is None:
+            account_id = self._path.split("/")[2]
+            self._live = CloudflareLive(self._client, account_id, self._random)
+        return self._live
+
+    def _send(self, call: Call) -> Envelope:
+        return send_patiently(self._client, call, self._random)
+
+
+def is_askable(entry_id: EntryId) -> bool:
+    """Whether an id can stand in a path; any other one leads elsewhere, an empty one to the list."""
+    return _ID_FORM.fullmatch(entry_id) is not None
+
+
+def entry_of(envelope: Envelope) -> Entry:
+    """The entry that a reply has; UnusableReply where it has none."""
+    entry = parse_entry(envelope.result)
+    if entry is None:
+        raise UnusableReply("Cloudflare's reply has no certificate with an id", hint=REPORT)
+    return entry
 
 
 class CloudflareStore(CloudflareReader):
@@ -108,7 +248,7 @@ class CloudflareStore(CloudflareReader):
             self._uploaded.pop(entry_id, None)
 
     def look_back(self) -> tuple[Diagnostic, ...]:
-        """What the list shows of this object's uploads otherwise than the replies said; see look_back.py.
+        """What the list shows of this object's uploads otherwise than the replies said.
 
         One list, and none where one was read after the last upload, as before a retire.
         """
