@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from reconciler.emulator.call import Ask
-from reconciler.emulator.envelope import (
+from reconciler.emulator.faults import FaultKind
+from reconciler.emulator.state import Ask
+from reconciler.emulator.wire import (
+    Json,
+    Reply,
     certificate_deleted,
     certificate_in_use,
     certificate_not_found,
@@ -14,8 +17,6 @@ from reconciler.emulator.envelope import (
     managed_certificate,
     success,
 )
-from reconciler.emulator.faults import FaultKind
-from reconciler.emulator.wire import Json, Reply
 from reconciler.model import Entry
 from reconciler.model.errors import StoreRefused
 from reconciler.model.ownership import CUSTOM

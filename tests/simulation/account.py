@@ -19,10 +19,9 @@ from threading import RLock
 import httpx
 
 from reconciler.emulator.account import Account, certificates_of
-from reconciler.emulator.app import answer
+from reconciler.emulator.app import PREFIX, answer
 from reconciler.emulator.faults import ON_LISTS, Fault, FaultKind
-from reconciler.emulator.limits import Limiter, RateLimit
-from reconciler.emulator.routes import PREFIX
+from reconciler.emulator.settings import Limiter, RateLimit
 from reconciler.emulator.state import ACCOUNT_ID
 from reconciler.emulator.wire import Request
 from reconciler.findings.errors import ReconcilerError

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from reconciler.emulator.routes import PREFIX
+from reconciler.emulator.app import PREFIX
 from reconciler.emulator.state import ACCOUNT_ID, State
 from reconciler.model import Entry, EntryId, Live, LiveQuestion
 from reconciler.stores.cloudflare.access import Access

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 
 from reconciler.emulator.account import Worker, certificates_of
-from reconciler.emulator.routes import PREFIX
+from reconciler.emulator.app import PREFIX
 from reconciler.emulator.state import ACCOUNT_ID, State
 from reconciler.findings.errors import DeployError, ReconcilerError
 from reconciler.model import Change, Declaration, EnvironmentName, StoreSettings
