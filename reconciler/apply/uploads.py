@@ -8,8 +8,7 @@ from __future__ import annotations
 from functools import partial
 
 from reconciler.apply.keys import open_key
-from reconciler.apply.run import Run
-from reconciler.apply.together import Effect, attempt_all
+from reconciler.apply.run import Effect, Run, attempt_all
 from reconciler.findings.errors import ReconcilerError
 from reconciler.model import Entry, Phase, Upload
 from reconciler.model.errors import AlreadyStored, StoreError

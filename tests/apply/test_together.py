@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import httpx
 import pytest
 
-from reconciler.apply import World, apply_plan, together
+from reconciler.apply import World, apply_plan, run
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import FileError, KeySourceError
 from reconciler.model import Change, Condition, Entry, EntryId, KeyReference, Listing, Policy, StoreKind
@@ -436,7 +436,7 @@ def test_an_interrupt_lets_end_what_is_on_its_way_and_tells_it() -> None:
 
 def test_what_does_not_end_in_time_is_told_as_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the next run can tell whether it was done; a thread that hangs keeps nobody."""
-    monkeypatch.setattr(together, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(run, "PATIENCE_S", 0.0)
     server, over = make_server(), threading.Event()
     all_sent = threading.Barrier(AT_ONCE)
     meter = Meter(server)
