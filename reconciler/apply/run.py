@@ -6,19 +6,16 @@ change is said to begin when it really does. So no port but the store has to be 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
-from queue import Empty, SimpleQueue
-from threading import Thread
 from typing import Protocol
 
 from reconciler.findings.diagnostics import Diagnostic, Severity
 from reconciler.findings.errors import ReconcilerError
 from reconciler.model import Change, Desired, EntryId, Phase, Upload
+from reconciler.model.concurrency import DaemonPool
 from reconciler.model.errors import StoreClosed, StoreStopped
 from reconciler.model.ports import Files, Roller, Sources, Store
 from reconciler.plan.outcome import Status, Step
@@ -89,15 +86,6 @@ class Run:
             if change.phase is phase and index not in self.steps:
                 yield index, change
 
-    def attempt(self, index: int, effect: Callable[[], Step]) -> None:
-        """Try one change: said before, said after, and an error fails it alone."""
-        if self.start(index):
-            try:
-                step = effect()
-            except ReconcilerError as error:
-                step = self.failure(index, error)
-            self.end(index, step)
-
     def start(self, index: int) -> bool:
         """Say that a change begins; False, and the change has failed, where that could not be said."""
         return bool(self.start_all((index,)))
@@ -147,7 +135,8 @@ class Run:
 
 
 def attempt_all(run: Run, changes: Iterable[tuple[int, Prepare]]) -> None:
-    """Try changes as `Run.attempt` does, several at once where the store takes them.
+    """Try changes: reported before and after, and an error fails its own change alone. Several at once where the store
+    takes them.
 
     They go alone until one is done: what would be refused each time, for a missing permission, is asked for once.
     """
@@ -155,90 +144,60 @@ def attempt_all(run: Run, changes: Iterable[tuple[int, Prepare]]) -> None:
     for index, prepare in left:
         if run.stopped:
             run.leave(index)
-            continue
-        run.attempt(index, partial(_carry_out, prepare))
-        step = run.steps.get(index)
-        if run.world.store.at_once > 1 and step is not None and step.status is Status.DONE:
-            _Together(run).attempt_all(left)
+        elif run.start(index):
+            step = _try(run, index, partial(_carry_out, prepare))
+            _end(run, index, step)
+            if run.world.store.at_once > 1 and step is not None and step.status is Status.DONE:
+                _attempt_at_once(run, left)
 
 
 def _carry_out(prepare: Prepare) -> Step:
     return prepare()()
 
 
-class _Together:
-    """Changes under way, each in a thread of its own. A thread that hangs can't keep the process from ending."""
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._under_way: set[int] = set()
-        self._results: dict[int, Step | BaseException] = {}
-        self._ended: SimpleQueue[int] = SimpleQueue()
-
-    def attempt_all(self, changes: Iterator[tuple[int, Prepare]]) -> None:
-        """Every change, or those until the store takes no more. What ends this early lets go on what is under way, so
-        that it can be told how it ended."""
+def _attempt_at_once(run: Run, changes: Iterator[tuple[int, Prepare]]) -> None:
+    """Every change, or those until the store takes no more. What ends this early lets end what is under way, so that
+    its outcome is known."""
+    with DaemonPool[Step | None](run.world.store.at_once) as pool:
         try:
-            while not self._run.stopped and (batch := self._next(changes)):
-                for index in self._run.start_all(batch):
-                    self._begin(index, batch[index])
-                self._take_ended()
-            while self._under_way:
-                self._take_ended()
+            while not run.stopped and (batch := dict(islice(changes, pool.room))):
+                for index in run.start_all(batch):
+                    _begin(run, pool, index, batch[index])
+                _take_ended(run, pool)
+            while pool.under_way:
+                _take_ended(run, pool)
         except BaseException:
-            self._let_end()
+            run.world.store.give_up()
+            pool.let_end(PATIENCE_S)
+            for index, step in sorted(pool.results.items()):
+                _end(run, index, step)
             raise
 
-    def _next(self, changes: Iterator[tuple[int, Prepare]]) -> dict[int, Prepare]:
-        """As many as there is room for beside those under way."""
-        return dict(islice(changes, self._run.world.store.at_once - len(self._under_way)))
 
-    def _begin(self, index: int, prepare: Prepare) -> None:
-        try:
-            effect = prepare()
-        except ReconcilerError as error:
-            self._run.end(index, self._run.failure(index, error))
-            return
-        self._under_way.add(index)
-        Thread(target=self._work, args=(index, effect), daemon=True).start()
+def _begin(run: Run, pool: DaemonPool[Step | None], index: int, prepare: Prepare) -> None:
+    try:
+        effect = prepare()
+    except ReconcilerError as error:
+        run.end(index, run.failure(index, error))
+    else:
+        pool.begin(index, partial(_try, run, index, effect))
 
-    def _work(self, index: int, effect: Effect) -> None:
-        """In the other thread. What is no error of ours is raised by the one that applies the plan."""
-        try:
-            self._results[index] = effect()
-        except StoreClosed as error:
-            self._results[index] = error
-        except ReconcilerError as error:
-            self._results[index] = self._run.failure(index, error)
-        except BaseException as error:  # noqa: BLE001 - no thread may end unseen
-            self._results[index] = error
-        self._ended.put(index)
 
-    def _take_ended(self) -> None:
-        """Wait until a change ends, where one is under way; tell of it, and of all others that have ended by then."""
-        if not self._under_way:
-            return
-        ended = [self._ended.get()]
-        with suppress(Empty):
-            while True:
-                ended.append(self._ended.get_nowait())
-        for index in ended:
-            result = self._results[index]
-            if isinstance(result, BaseException):
-                raise result
-            self._run.end(index, result)
-            self._under_way.discard(index)
+def _take_ended(run: Run, pool: DaemonPool[Step | None]) -> None:
+    for index in pool.wait():
+        _end(run, index, pool.result(index))
 
-    def _let_end(self) -> None:
-        """Nothing begins any more, what waits gives up, and what is on its way may end, but for a second interrupt."""
-        self._run.world.store.give_up()
-        ends = time.monotonic() + PATIENCE_S
-        try:
-            while self._under_way - self._results.keys():
-                self._ended.get(timeout=max(ends - time.monotonic(), 0.0))
-        except (Empty, KeyboardInterrupt):
-            pass
-        for index in sorted(self._under_way):
-            result = self._results.get(index)
-            if isinstance(result, Step) and index not in self._run.steps:
-                self._run.end(index, result)
+
+def _try(run: Run, index: int, effect: Effect) -> Step | None:
+    """The step of a change, done or failed; None where an interrupt kept it from being begun. In any thread."""
+    try:
+        return effect()
+    except StoreClosed:
+        return None
+    except ReconcilerError as error:
+        return run.failure(index, error)
+
+
+def _end(run: Run, index: int, step: Step | None) -> None:
+    if step is not None and index not in run.steps:
+        run.end(index, step)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import httpx
@@ -33,6 +32,7 @@ from tests.support.cloudflare_server import (
     refusing,
     success,
 )
+from tests.support.interrupts import interrupt_main, interruptible
 from tests.support.memory import MemoryClock, MemoryFiles, NoProver, NoRoller
 from tests.support.store_contract import LEAVES, SetClock, leaf
 from tests.support.worlds import actual, certificate, desired, issued, plan_of
@@ -455,15 +455,7 @@ def test_what_does_not_end_in_time_is_told_as_under_way(monkeypatch: pytest.Monk
     assert sum("under way" in note for note in notes) == len(watch.started_changes) - 2
 
 
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """Ctrl-C as a person presses it, even where the tests run in the background, which ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("interruptible")
+@interruptible()
 def test_who_waits_for_the_rate_limit_gives_up_at_once() -> None:
     """Nothing was done for it, so it is no failure; the run itself only waits for its calls when Ctrl-C comes."""
     server, waiting = make_server(), threading.Lock()
@@ -482,7 +474,7 @@ def test_who_waits_for_the_rate_limit_gives_up_at_once() -> None:
     assert len(server.calls) <= 1 + AT_ONCE
 
 
-@pytest.mark.usefixtures("interruptible")
+@interruptible()
 def test_a_list_that_hangs_keeps_nobody_from_ending() -> None:
     """Ten pages are asked for and never come; Ctrl-C is raised at once, and nothing more begins."""
     over, all_sent = threading.Event(), threading.Barrier(AT_ONCE, interrupt_main)
@@ -499,11 +491,6 @@ def test_a_list_that_hangs_keeps_nobody_from_ending() -> None:
     assert len(asked) == 1 + AT_ONCE
     with pytest.raises(StoreClosed):
         store.get(EntryId("some-id"))
-
-
-def interrupt_main() -> None:
-    """Ctrl-C, from another thread."""
-    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
 # --- telling first ----------------------------------------------------------------------------------------------------

@@ -12,16 +12,18 @@ import ssl
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import count
+from typing import TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import httpx
 
 from reconciler.findings.secrets import Secrets
+from reconciler.model.concurrency import run_all
 from reconciler.model.errors import EntryNotFound, StoreClosed, StoreError
 from reconciler.stores.cloudflare.access import BASE_URL, Access
 from reconciler.stores.cloudflare.errors import Exhausted, NoAnswer, Operation, UnusableReply, refusal
@@ -39,6 +41,9 @@ _SERVER_ERROR = 500
 _BUSY = 503
 _STATUS = "see www.cloudflarestatus.com, then run again: it finds out what is there and goes on"
 _TRUST = "name your company's CA bundle by SSL_CERT_FILE; the check itself can't be switched off"
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +240,10 @@ class Client:
                 self._end_turn(begun, reply)
             if reply.status != _TOO_MANY:
                 return self._judge(call, reply)
+
+    def side_by_side(self, effect: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:
+        """`effect` of each item, in order, as many at a time as there are connections; gives up at Ctrl-C."""
+        return run_all(effect, items, self.at_once, give_up=self.give_up)
 
     # --- the limit ----------------------------------------------------------------------------------------------------
 

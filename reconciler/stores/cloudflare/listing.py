@@ -20,7 +20,6 @@ from reconciler.model.calls import PER_PAGE
 from reconciler.model.errors import StoreError
 from reconciler.stores.cloudflare.client import Call, Client, send_patiently
 from reconciler.stores.cloudflare.errors import Operation, UnusableReply
-from reconciler.stores.cloudflare.together import side_by_side
 from reconciler.stores.cloudflare.wire import ResultInfo, parse_entries
 
 REREADS = 3
@@ -189,7 +188,7 @@ class Lists:
         return Page(number, entries, envelope.result_info or ResultInfo())
 
     def _pages(self, numbers: Sequence[int]) -> Pages:
-        return side_by_side(self._client, self._page, numbers)
+        return self._client.side_by_side(self._page, numbers)
 
 
 def compare(

@@ -18,7 +18,6 @@ from reconciler.model.live import PAGES
 from reconciler.stores.cloudflare.client import Call, Client, send_patiently
 from reconciler.stores.cloudflare.errors import Operation, UnusableReply, WorkerNotFound
 from reconciler.stores.cloudflare.listing import REPORT
-from reconciler.stores.cloudflare.together import side_by_side
 from reconciler.stores.cloudflare.wire import (
     AssociationBody,
     DeploymentBody,
@@ -203,7 +202,7 @@ class CloudflareLive:
                 return error
 
         workers: dict[str, LiveWorker | None] = {}
-        for target, found in zip(targets, side_by_side(self._client, read, targets), strict=True):
+        for target, found in zip(targets, self._client.side_by_side(read, targets), strict=True):
             if isinstance(found, ReconcilerError):
                 unread[target] = _reason(found)
             else:
@@ -242,7 +241,7 @@ class CloudflareLive:
 
     def _hostnames(self, cas: Sequence[EntryId]) -> Users:
         pairs = [(zone, ca) for zone in self._zones() for ca in cas]
-        found = side_by_side(self._client, self._hostnames_of, pairs)
+        found = self._client.side_by_side(self._hostnames_of, pairs)
         return [one for users in found for one in users]
 
     def _hostnames_of(self, pair: tuple[NamedBody, EntryId]) -> Users:
@@ -271,7 +270,7 @@ class CloudflareLive:
         raise UnusableReply(f"the account has more than {len(found)} zones", hint="its CAs are retired by hand")
 
     def _associations(self, entries: Sequence[EntryId]) -> Users:
-        found = side_by_side(self._client, self._associations_of, entries)
+        found = self._client.side_by_side(self._associations_of, entries)
         return [one for users in found for one in users]
 
     def _associations_of(self, entry_id: EntryId) -> Users:

@@ -37,7 +37,6 @@ from reconciler.stores.cloudflare.errors import (
 )
 from reconciler.stores.cloudflare.listing import LAG_PAUSES_S, REPORT, Lists, compare, unlisted
 from reconciler.stores.cloudflare.live import CloudflareLive
-from reconciler.stores.cloudflare.together import side_by_side
 from reconciler.stores.cloudflare.wire import Envelope, parse_entry
 from reconciler.x509.certificates import Bundle, parse_stored
 from reconciler.x509.pem import find_blocks
@@ -153,7 +152,7 @@ class CloudflareReader:
     def get_all(self, ids: Iterable[EntryId]) -> dict[EntryId, Entry | None]:
         """As the port; as many side by side as there are connections."""
         asked = tuple(dict.fromkeys(ids))
-        return dict(zip(asked, side_by_side(self._client, self.get, asked), strict=True))
+        return dict(zip(asked, self._client.side_by_side(self.get, asked), strict=True))
 
     def live(self) -> CloudflareLive:
         """What Workers and other services present of this account; shares connections and the rate limit."""
