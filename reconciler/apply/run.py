@@ -77,6 +77,8 @@ class Run:
     under_way: set[int] = field(default_factory=set)
     uploaded: dict[str, EntryId] = field(default_factory=dict)
     findings: list[Diagnostic] = field(default_factory=list)
+    proved: set[bytes] = field(default_factory=set, repr=False)
+    """Hashes of the pairs of certificates and key that were proved."""
     stopped: bool = False
     """The store takes no change any more."""
 

@@ -45,7 +45,7 @@ def _open_key(run: Run, upload: Upload) -> PrivateKey | None:
 def _prepare(run: Run, upload: Upload) -> Effect:
     bundle = run.desired.bundles[upload.certificate]
     ca = run.desired.declaration.certificates[upload.certificate].ca
-    return partial(_upload, run, upload, NewEntry(upload.name, ca, bundle.pem(), _open_key(run, upload)))
+    return partial(_upload, run, upload, NewEntry(upload.name, ca, bundle, _open_key(run, upload)))
 
 
 def _upload(run: Run, upload: Upload, new: NewEntry) -> Step:

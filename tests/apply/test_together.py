@@ -535,9 +535,9 @@ class Old:
 
     def __post_init__(self) -> None:
         for number in range(1, COUNT + 1):
-            pem, key = issued(number).certificate_pem.decode(), PrivateKey(issued(number).key_pem)
-            digest = issued(number).bundle.digest
-            self.entries.append(self.server.store.upload(NewEntry(f"payments.gone.{digest[:12]}", False, pem, key)))
+            bundle, key = issued(number).bundle, PrivateKey(issued(number).key_pem)
+            name = f"payments.gone.{bundle.digest[:12]}"
+            self.entries.append(self.server.store.upload(NewEntry(name, False, bundle, key)))
 
     @property
     def ids(self) -> list[EntryId]:

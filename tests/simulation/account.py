@@ -243,7 +243,7 @@ class _Asked(CloudflareStore):
         self._recorder = recorder
 
     def upload(self, new: NewEntry) -> Entry:
-        self._recorder.asked(new.certificates)
+        self._recorder.asked(new.bundle.pem())
         return super().upload(new)
 
 

@@ -38,8 +38,7 @@ from reconciler.stores.cloudflare.errors import (
 from reconciler.stores.cloudflare.listing import LAG_PAUSES_S, REPORT, Lists, compare, unlisted
 from reconciler.stores.cloudflare.live import CloudflareLive
 from reconciler.stores.cloudflare.wire import Envelope, parse_entry
-from reconciler.x509.certificates import Bundle, parse_stored
-from reconciler.x509.pem import find_blocks
+from reconciler.x509.certificates import Bundle
 
 IN_USE_PATIENCE_S = 60.0
 """How long "in use" may linger after the last user is gone: for all deletes of a run together, not for each."""
@@ -51,7 +50,7 @@ _STOPPERS = (UnknownStoreError, PermissionLacking, WrongAccount, NoAnswer, Exhau
 
 def upload_call(path: str, new: NewEntry) -> Call:
     """The call for an upload. Without a name or a key the field is absent, not null, as wrangler sends it."""
-    body: dict[str, str | bool] = {"ca": new.ca, "certificates": new.certificates}
+    body: dict[str, str | bool] = {"ca": new.ca, "certificates": new.bundle.pem()}
     if new.name:
         body["name"] = new.name
     key = None
@@ -68,25 +67,11 @@ def _key_text(new: NewEntry) -> str:
         raise StoreRefused("private_key is no PEM", number=0, hint="a private key in PEM is plain ASCII") from None
 
 
-def accept(new: NewEntry) -> Bundle:
-    """The certificates of an upload. A key in the wrong field must not leave the machine."""
-    blocks = find_blocks(new.certificates)
-    only_certificates = bool(blocks) and all(block.is_certificate and block.fault is None for block in blocks)
-    bundle = parse_stored(new.certificates) if only_certificates else None
-    if bundle is None:
-        hint = "send certificates in PEM and nothing else; the key goes apart"
-        raise StoreRefused("Unable to parse certificate", number=0, hint=hint)
-    if new.key is None and not new.ca:
-        hint = "a certificate that a Worker presents is uploaded with its key"
-        raise StoreRefused("private_key is missing", number=0, hint=hint)
-    return bundle
-
-
-def demand_as_sent(new: NewEntry, bundle: Bundle, entry: Entry) -> Entry:
+def demand_as_sent(new: NewEntry, entry: Entry) -> Entry:
     """The entry of an upload's reply, which must have the content, name and kind that were sent."""
     got = entry.bundle
     compared = {
-        "content": got is not None and got.digest == bundle.digest,
+        "content": got is not None and got.digest == new.bundle.digest,
         "name": entry.name == new.name,
         "ca flag": entry.ca is new.ca,
     }
@@ -218,14 +203,16 @@ class CloudflareStore(CloudflareReader):
     def upload(self, new: NewEntry) -> Entry:
         """The entry as stored, compared with what was sent.
 
-        StoreRefused for what is no certificate, before anything is sent; AlreadyStored (1471) with the entry that is
-        in the way, once the list shows it. An upload without an answer is looked for before it is repeated.
+        StoreRefused for a leaf without its key, before anything is sent; AlreadyStored (1471) with the entry that is in
+        the way, once the list shows it. An upload without an answer is looked for before it is repeated.
         """
-        bundle = accept(new)
+        if new.key is None and not new.ca:
+            hint = "a certificate that a Worker uses is uploaded with its key"
+            raise StoreRefused("private_key is missing", number=0, hint=hint)
         try:
-            entry = self._change(lambda: self._upload(new, bundle))
+            entry = self._change(lambda: self._upload(new))
         except AlreadyStored as refused:
-            refused.entry = refused.entry or self._find_stored(bundle, new.name)
+            refused.entry = refused.entry or self._find_stored(new)
             raise
         with self._lock:
             self._uploaded[entry.id] = entry
@@ -277,17 +264,17 @@ class CloudflareStore(CloudflareReader):
 
     # --- uploads ------------------------------------------------------------------------------------------------------
 
-    def _upload(self, new: NewEntry, bundle: Bundle) -> Entry:
+    def _upload(self, new: NewEntry) -> Entry:
         call = upload_call(self._path, new)
         for attempt in (1, 2):
             try:
-                return self._check(new, bundle, entry_of(self._send(call)))
+                return self._check(new, entry_of(self._send(call)))
             except NoAnswer as error:
                 if error.lasting or not error.sent:
                     raise
                 lost = error
             self._client.sleep(backoff_s(attempt, self._random()))
-            found = _with_content(self.lists.new().entries, bundle)
+            found = _with_content(self.lists.new().entries, new.bundle)
             if found is not None:
                 return demand_same(new, found)
         raise StoreError(
@@ -296,20 +283,20 @@ class CloudflareStore(CloudflareReader):
             code=lost.code,
         ) from lost
 
-    def _check(self, new: NewEntry, bundle: Bundle, entry: Entry) -> Entry:
+    def _check(self, new: NewEntry, entry: Entry) -> Entry:
         """The entry of a reply, compared; one that shows nothing of its content is read by its id."""
-        return demand_as_sent(new, bundle, entry if entry.certificates else self.get(entry.id) or entry)
+        return demand_as_sent(new, entry if entry.certificates else self.get(entry.id) or entry)
 
-    def _find_stored(self, bundle: Bundle, name: str) -> Entry | None:
+    def _find_stored(self, new: NewEntry) -> Entry | None:
         """What Cloudflare says is stored already, as soon as a list shows it; None where none does for a minute."""
         last = self.lists.last
-        found = _with_content(last.entries, bundle) if last is not None else None
+        found = _with_content(last.entries, new.bundle) if last is not None else None
         for pause in (0.0, *LAG_PAUSES_S):
             if found is not None:
                 break
             if pause:
-                self._client.wait(pause, f"Cloudflare's list does not show yet what it says is stored, {name!r}")
-            found = _with_content(self.lists.new().entries, bundle)
+                self._client.wait(pause, f"Cloudflare's list does not show yet what it says is stored, {new.name!r}")
+            found = _with_content(self.lists.new().entries, new.bundle)
         return found
 
     # --- deletes ------------------------------------------------------------------------------------------------------
