@@ -82,6 +82,8 @@ def _has_failed(run: Run, index: int) -> bool:
 def _not_proved(run: Run, change: Change) -> str | None:
     """Why a change that needs proofs can't be made; None where it can. A proof that the plan lacks is none."""
     needed = needs_proof(run.desired, change)
+    if not needed:
+        return None
     proofs = [
         (other, run.steps.get(index))
         for index, other in enumerate(run.plan.changes)
