@@ -6,11 +6,11 @@ After each wave what serves is looked at again; the next one begins only where a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
-from reconciler.apply.run import Run
+from reconciler.apply.run import PATIENCE_S, Run
 from reconciler.findings.errors import DeployError, ReconcilerError
 from reconciler.model import BindingChange, Deploy, EntryId, Live, LiveQuestion, LiveVersion, Phase
+from reconciler.model.concurrency import run_all
 from reconciler.model.ports import Roller
 from reconciler.plan.outcome import Status, Step
 
@@ -67,17 +67,16 @@ def _leave(run: Run, ready: Sequence[tuple[int, Deploy]], note: str) -> None:
 
 
 def _deploy_wave(run: Run, wave: Sequence[tuple[int, Deploy]]) -> None:
-    """One wave side by side; journal and terminal are told by this thread alone."""
+    """One wave at once; only wrangler is called from other threads."""
     begun = [(index, change) for index, change in wave if run.start(index)]
     roller = run.world.roller()
-    threads = ThreadPoolExecutor(max_workers=SIDE_BY_SIDE)
-    try:
-        versions = list(threads.map(lambda item: _deploy(roller, item[1]), begun))
-    except BaseException:
-        roller.give_up()  # an interrupt: else whatever wrangler still does would be waited for
-        raise
-    finally:
-        threads.shutdown(cancel_futures=True)
+    versions = run_all(
+        lambda item: _deploy(roller, item[1]),
+        begun,
+        SIDE_BY_SIDE,
+        give_up=roller.give_up,  # else whatever wrangler still does would be waited for
+        patience_s=PATIENCE_S,
+    )
     live = _look(run, [change for _, change in begun])
     for (index, change), version in zip(begun, versions, strict=True):
         run.end(index, _ended(run, index, change, version, live))

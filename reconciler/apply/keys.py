@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from hashlib import sha256
 
 from reconciler.apply.run import Run
 from reconciler.findings.codes import Severity
-from reconciler.findings.diagnostics import Pointer
+from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import InputError, ReconcilerError
 from reconciler.model import CertificateName
 from reconciler.model.ports import PrivateKey
+from reconciler.x509.certificates import Bundle
 from reconciler.x509.key_pairs import check_pair, only_key
 
 
 def open_key(run: Run, names: Iterable[CertificateName]) -> PrivateKey | None:
-    """The key of certificates of one content, its pair proved and nothing beside it; None where none names one."""
+    """The key of certificates of one content, alone and proved to belong to them; None where none names one."""
     certificates = run.desired.declaration.certificates
     for name in names:
         reference = certificates[name].key
@@ -26,8 +28,21 @@ def open_key(run: Run, names: Iterable[CertificateName]) -> PrivateKey | None:
         except ReconcilerError as error:
             error.where = error.where or where
             raise
-        problems = check_pair(run.desired.bundles[name], key.pem, where=where)
+        return _prove(run, run.desired.bundles[name], key, where)
+    return None
+
+
+def _prove(run: Run, bundle: Bundle, key: PrivateKey, where: Pointer) -> PrivateKey:
+    """The key alone, proved to belong to the certificates. InputError where it does not.
+
+    A run proves each pair once. A key that is opened again is compared with the proved one by a hash of it, for its
+    source may give another one by then.
+    """
+    seen = sha256(bundle.digest.encode() + key.pem).digest()
+    problems: tuple[Diagnostic, ...] = ()
+    if seen not in run.proved:
+        problems = check_pair(bundle, key.pem, where=where)
         if any(found.severity is Severity.ERROR for found in problems):
             raise InputError(problems)
-        return PrivateKey(only_key(key.pem), (*key.findings, *problems))
-    return None
+        run.proved.add(seen)
+    return PrivateKey(only_key(key.pem), (*key.findings, *problems), proved_for=bundle.digest)

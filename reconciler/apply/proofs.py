@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from reconciler.apply.aside import side_by_side
 from reconciler.apply.keys import open_key
 from reconciler.apply.run import Run
 from reconciler.findings.codes import Severity
 from reconciler.findings.diagnostics import Pointer
 from reconciler.findings.errors import ReconcilerError
 from reconciler.model import CertificateName, Change, Condition, Gate, Phase, Retire, Upload, Verify
+from reconciler.model.concurrency import run_all
 from reconciler.plan.gates import guards, needs_proof
 from reconciler.plan.outcome import Status, Step
 from reconciler.plan.retire import keep
@@ -64,7 +64,7 @@ def _prove_all(run: Run, gate: Gate) -> None:
 
 def _prove_some(run: Run, proofs: Sequence[tuple[int, Verify]]) -> None:
     begun = [(index, verify, _pair(run, verify)) for index, verify in proofs if run.start(index)]
-    made = side_by_side(lambda item: _probe(run, item[1], item[2]), begun, SIDE_BY_SIDE)
+    made = run_all(lambda item: _probe(run, item[1], item[2]), begun, SIDE_BY_SIDE)
     for (index, verify, _), result in zip(begun, made, strict=True):
         match result:
             case Step():
@@ -83,6 +83,8 @@ def _has_failed(run: Run, index: int) -> bool:
 def _not_proved(run: Run, change: Change) -> str | None:
     """Why a change that needs proofs can't be made; None where it can. A proof that the plan lacks is none."""
     needed = needs_proof(run.desired, change)
+    if not needed:
+        return None
     proofs = [
         (other, run.steps.get(index))
         for index, other in enumerate(run.plan.changes)

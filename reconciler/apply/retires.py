@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from reconciler.apply.run import Run
-from reconciler.apply.together import Effect, attempt_all
+from reconciler.apply.run import Effect, Run, attempt_all
 from reconciler.findings.errors import ReconcilerError
 from reconciler.model import Condition, Phase, Retire
 from reconciler.model.errors import EntryInUse, EntryNotFound, UseUnknown

@@ -1,20 +1,35 @@
-"""One run of apply: what it may touch, how far it is, and the one way in which a step is tried."""
+"""One run of apply: what it may touch, how far it is, and the one way in which a step is tried.
+
+Only the store is called from other threads: keys, journal and terminal stay in the one that applies the plan, and a
+change is said to begin when it really does. So no port but the store has to be safe for several threads.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import islice
 from typing import Protocol
 
 from reconciler.findings.codes import Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import ReconcilerError
 from reconciler.model import Change, Desired, EntryId, Phase, Upload
-from reconciler.model.errors import StoreStopped
+from reconciler.model.concurrency import DaemonPool
+from reconciler.model.errors import StoreClosed, StoreStopped
 from reconciler.model.ports import Files, Roller, Sources, Store
 from reconciler.plan.outcome import Status, Step
 from reconciler.plan.plan import Plan
 from reconciler.proof.ports import OriginProver
+
+PATIENCE_S = 10.0
+"""So long an interrupted run lets calls end that are on their way: only they can tell whether something was changed."""
+_NOT_TRIED = "not tried, for an earlier answer of the store stopped this run"
+
+Effect = Callable[[], Step]
+Prepare = Callable[[], Effect]
+"""What is done in this thread, such as opening a key; it gives what may be done in another one."""
 
 
 class Observer(Protocol):
@@ -25,9 +40,6 @@ class Observer(Protocol):
 
     def finished(self, step: Step) -> None:
         """Called once for every change that was started, however it ended. A ReconcilerError becomes a finding."""
-
-
-_NOT_TRIED = "not tried, for an earlier answer of the store stopped this run"
 
 
 def _nothing() -> None:
@@ -66,6 +78,8 @@ class Run:
     under_way: set[int] = field(default_factory=set)
     uploaded: dict[str, EntryId] = field(default_factory=dict)
     findings: list[Diagnostic] = field(default_factory=list)
+    proved: set[bytes] = field(default_factory=set, repr=False)
+    """Hashes of the pairs of certificates and key that were proved."""
     stopped: bool = False
     """The store takes no change any more."""
 
@@ -74,15 +88,6 @@ class Run:
         for index, change in enumerate(self.plan.changes):
             if change.phase is phase and index not in self.steps:
                 yield index, change
-
-    def attempt(self, index: int, effect: Callable[[], Step]) -> None:
-        """Try one change: said before, said after, and an error fails it alone."""
-        if self.start(index):
-            try:
-                step = effect()
-            except ReconcilerError as error:
-                step = self.failure(index, error)
-            self.end(index, step)
 
     def start(self, index: int) -> bool:
         """Say that a change begins; False, and the change has failed, where that could not be said."""
@@ -130,3 +135,72 @@ class Run:
             return Step(change, Status.NOT_STARTED, note=_NOT_TRIED)
         problem = next(found for found in error.diagnostics() if found.severity is Severity.ERROR)
         return Step(change, Status.FAILED, problem=replace(problem, certificate=change.certificate))
+
+
+def attempt_all(run: Run, changes: Iterable[tuple[int, Prepare]]) -> None:
+    """Try changes: reported before and after, and an error fails its own change alone. Several at once where the store
+    takes them.
+
+    They go alone until one is done: what would be refused each time, for a missing permission, is asked for once.
+    """
+    left = iter(changes)
+    for index, prepare in left:
+        if run.stopped:
+            run.leave(index)
+        elif run.start(index):
+            step = _try(run, index, partial(_carry_out, prepare))
+            _end(run, index, step)
+            if run.world.store.at_once > 1 and step is not None and step.status is Status.DONE:
+                _attempt_at_once(run, left)
+
+
+def _carry_out(prepare: Prepare) -> Step:
+    return prepare()()
+
+
+def _attempt_at_once(run: Run, changes: Iterator[tuple[int, Prepare]]) -> None:
+    """Every change, or those until the store takes no more. What ends this early lets end what is under way, so that
+    its outcome is known."""
+    with DaemonPool[Step | None](run.world.store.at_once) as pool:
+        try:
+            while not run.stopped and (batch := dict(islice(changes, pool.room))):
+                for index in run.start_all(batch):
+                    _begin(run, pool, index, batch[index])
+                _take_ended(run, pool)
+            while pool.under_way:
+                _take_ended(run, pool)
+        except BaseException:
+            run.world.store.give_up()
+            pool.let_end(PATIENCE_S)
+            for index, step in sorted(pool.results.items()):
+                _end(run, index, step)
+            raise
+
+
+def _begin(run: Run, pool: DaemonPool[Step | None], index: int, prepare: Prepare) -> None:
+    try:
+        effect = prepare()
+    except ReconcilerError as error:
+        run.end(index, run.failure(index, error))
+    else:
+        pool.begin(index, partial(_try, run, index, effect))
+
+
+def _take_ended(run: Run, pool: DaemonPool[Step | None]) -> None:
+    for index in pool.wait():
+        _end(run, index, pool.result(index))
+
+
+def _try(run: Run, index: int, effect: Effect) -> Step | None:
+    """The step of a change, done or failed; None where an interrupt kept it from being begun. In any thread."""
+    try:
+        return effect()
+    except StoreClosed:
+        return None
+    except ReconcilerError as error:
+        return run.failure(index, error)
+
+
+def _end(run: Run, index: int, step: Step | None) -> None:
+    if step is not None and index not in run.steps:
+        run.end(index, step)

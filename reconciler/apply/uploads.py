@@ -8,8 +8,7 @@ from __future__ import annotations
 from functools import partial
 
 from reconciler.apply.keys import open_key
-from reconciler.apply.run import Run
-from reconciler.apply.together import Effect, attempt_all
+from reconciler.apply.run import Effect, Run, attempt_all
 from reconciler.findings.errors import ReconcilerError
 from reconciler.model import Entry, Phase, Upload
 from reconciler.model.errors import AlreadyStored, StoreError
@@ -46,7 +45,7 @@ def _open_key(run: Run, upload: Upload) -> PrivateKey | None:
 def _prepare(run: Run, upload: Upload) -> Effect:
     bundle = run.desired.bundles[upload.certificate]
     ca = run.desired.declaration.certificates[upload.certificate].ca
-    return partial(_upload, run, upload, NewEntry(upload.name, ca, bundle.pem(), _open_key(run, upload)))
+    return partial(_upload, run, upload, NewEntry(upload.name, ca, bundle, _open_key(run, upload)))
 
 
 def _upload(run: Run, upload: Upload, new: NewEntry) -> Step:

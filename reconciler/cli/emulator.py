@@ -12,7 +12,7 @@ import typer
 from reconciler.cli.session import Session, command, say
 
 if TYPE_CHECKING:
-    from reconciler.emulator.limits import Limiter
+    from reconciler.emulator.settings import Limiter
     from reconciler.emulator.state import State
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -119,8 +119,8 @@ def _greet(session: Session, url: str, account: str, host: str) -> None:
 
 
 def _state(account: str | None, store: Path | None) -> State:
-    from reconciler.emulator.access import Token
     from reconciler.emulator.state import ACCOUNT_ID, new_state
+    from reconciler.emulator.tokens import Token
     from reconciler.findings.errors import UsageError
     from reconciler.system.clock import SystemClock
 
@@ -135,7 +135,7 @@ def _state(account: str | None, store: Path | None) -> State:
 
 
 def _limiter(text: str) -> Limiter:
-    from reconciler.emulator.limits import Limiter, RateLimit
+    from reconciler.emulator.settings import Limiter, RateLimit
     from reconciler.findings.errors import UsageError
 
     if text == "off":

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from reconciler.emulator.call import Ask
-from reconciler.emulator.envelope import (
+from reconciler.emulator.faults import FaultKind
+from reconciler.emulator.state import Ask
+from reconciler.emulator.wire import (
+    Json,
+    Reply,
     certificate_deleted,
     certificate_in_use,
     certificate_not_found,
@@ -14,12 +17,11 @@ from reconciler.emulator.envelope import (
     managed_certificate,
     success,
 )
-from reconciler.emulator.faults import FaultKind
-from reconciler.emulator.wire import Json, Reply
 from reconciler.model import Entry
 from reconciler.model.errors import StoreRefused
 from reconciler.model.ownership import CUSTOM
 from reconciler.model.ports import NewEntry, PrivateKey
+from reconciler.stores.local import parse_upload
 from reconciler.x509.certificates import rfc3339
 
 
@@ -52,9 +54,9 @@ def list_certificates(ask: Ask) -> Reply:
 
 def upload_certificate(ask: Ask) -> Reply:
     """Store certificates, with the key checked and forgotten."""
-    new = _new_entry(ask.body())
+    body = ask.body()
     try:
-        entry = ask.account.store.upload(new)
+        entry = ask.account.store.upload(_new_entry(body))
     except StoreRefused as error:
         raise from_store(error) from error
     ask.account.added(entry)
@@ -119,7 +121,7 @@ def _new_entry(body: Json) -> NewEntry:
     if not isinstance(certificates, str) or not isinstance(name, str) or not isinstance(key, str | None):
         raise invalid("certificates, name and private_key must be strings")
     pem = None if key is None else PrivateKey(key.encode(errors="replace"))
-    return NewEntry(name=name, ca=ca, certificates=certificates, key=pem)
+    return NewEntry(name=name, ca=ca, bundle=parse_upload(certificates), key=pem)
 
 
 def _passes(entry: Entry, ask: Ask) -> bool:

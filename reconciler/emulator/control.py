@@ -6,13 +6,12 @@ import ipaddress
 from collections.abc import Callable
 from dataclasses import asdict
 
-from reconciler.emulator.access import ALL, Token, permissions_named
 from reconciler.emulator.account import Account, Worker
-from reconciler.emulator.envelope import ApiError, failure, no_route
 from reconciler.emulator.faults import read_faults
-from reconciler.emulator.limits import Limiter, RateLimit
+from reconciler.emulator.settings import Limiter, RateLimit
 from reconciler.emulator.state import State
-from reconciler.emulator.wire import Json, Reply, Request, json_reply
+from reconciler.emulator.tokens import ALL, Token, permissions_named
+from reconciler.emulator.wire import ApiError, Json, Reply, Request, failure, json_reply, no_route
 from reconciler.model.errors import StoreError
 
 CONTROL = "/_emulator/"

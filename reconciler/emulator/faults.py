@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from random import Random
 
-from reconciler.emulator.envelope import ApiError, failure, rate_limited
-from reconciler.emulator.limits import retry_after
-from reconciler.emulator.wire import Delivery, Reply, Request
+from reconciler.emulator.settings import retry_after
+from reconciler.emulator.wire import ApiError, Delivery, Reply, Request, failure, rate_limited
 
 
 class FaultKind(StrEnum):

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 
-from reconciler.emulator.access import UPLOAD_TOKEN
-from reconciler.emulator.call import Ask, as_object, as_objects
-from reconciler.emulator.envelope import ApiError, certificate_not_found, invalid, success
-from reconciler.emulator.wire import Json, Reply, Request
+from reconciler.emulator.state import Ask, as_object, as_objects
+from reconciler.emulator.tokens import UPLOAD_TOKEN
+from reconciler.emulator.wire import ApiError, Json, Reply, Request, certificate_not_found, invalid, success
 
 
 def create_config(ask: Ask) -> Reply:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from reconciler.emulator.call import Ask
-from reconciler.emulator.envelope import ApiError, success
-from reconciler.emulator.versions import AUTHOR
-from reconciler.emulator.wire import Json, Reply
+from reconciler.emulator.state import Ask
+from reconciler.emulator.wire import ApiError, Json, Reply, success
+from reconciler.emulator.workers import AUTHOR
 
 
 def verify_token(ask: Ask) -> Reply:

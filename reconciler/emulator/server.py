@@ -14,8 +14,7 @@ from urllib.parse import parse_qsl
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from reconciler.emulator.app import answer
-from reconciler.emulator.routes import PREFIX
+from reconciler.emulator.app import PREFIX, answer
 from reconciler.emulator.state import State
 from reconciler.emulator.wire import Delivery, Reply, Request
 from reconciler.findings.codes import Code

@@ -1,19 +1,22 @@
-"""Everything that the emulator knows, handed its clock and its ids; the lock is for whoever serves it from threads."""
+"""Everything that the emulator knows, and what a handler gets to answer one request from it.
+
+The clock and the ids are handed in; the lock is for whoever serves it from threads.
+"""
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
-from reconciler.emulator.access import Access
 from reconciler.emulator.account import Account
-from reconciler.emulator.envelope import other_account
-from reconciler.emulator.faults import Faults
-from reconciler.emulator.limits import Limiter
-from reconciler.emulator.settings import Settings
+from reconciler.emulator.faults import Fault, Faults
+from reconciler.emulator.settings import Limiter, Settings
+from reconciler.emulator.tokens import Access, Token
+from reconciler.emulator.wire import Json, Request, invalid, other_account
 from reconciler.findings.errors import FileError
 from reconciler.model import Entry
 from reconciler.model.ports import Clock
@@ -106,3 +109,68 @@ def _make(folder: Path) -> None:
     except OSError as error:
         hint = "name a folder that can be written, or one that can be made"
         raise FileError(f"can't make the folder {str(folder)!r}: {error.strerror}", hint=hint) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request on its way through. `names` has the variable parts of its path; `fault` is for lists and deletes."""
+
+    request: Request
+    state: State
+    token: Token
+    names: Mapping[str, str]
+    fault: Fault | None = None
+
+    @property
+    def account(self) -> Account:
+        """The account that the path names."""
+        return self.state.account(self.names["account"])
+
+    def body(self) -> Json:
+        """The body as a JSON object; ApiError where it is none."""
+        return as_object(self._json())
+
+    def number(self, name: str, default: int) -> int:
+        """A number of the query from 1 up, the default where it is none."""
+        text = self.request.first(name) or ""
+        return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) < 10 else default
+
+    def form_json(self, name: str) -> Json:
+        """A part of a multipart body as a JSON object; ApiError where it is missing or none."""
+        found = next((part for part in self.request.parts() if part.name == name), None)
+        if found is None:
+            raise invalid(f"the multipart body has no part {name!r}")
+        try:
+            return as_object(json.loads(found.body))
+        except ValueError as error:
+            raise invalid(f"the part {name!r} is no JSON") from error
+
+    def from_(self) -> str:
+        """Which tool asks, as Workers remember it: `wrangler`, or `api` for everybody else."""
+        return "wrangler" if self.request.headers.get("user-agent", "").startswith("wrangler/") else "api"
+
+    def now(self) -> str:
+        """The time as the Workers API writes it, with microseconds."""
+        return self.state.clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+    def _json(self) -> object:
+        try:
+            return self.request.json()
+        except (ValueError, RecursionError) as error:
+            raise invalid("Could not parse the request body: it is no JSON") from error
+
+
+def as_object(value: object) -> Json:
+    """A JSON object; ApiError where the value is something else."""
+    if not isinstance(value, dict):
+        raise invalid("the body is no JSON object")
+    return value
+
+
+def as_objects(value: object) -> list[Json]:
+    """A list of JSON objects, empty for null; ApiError where the value is something else."""
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise invalid("a list is expected")
+    return [as_object(item) for item in value]

@@ -9,17 +9,20 @@ from typing import Protocol
 
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import Entry, EntryId, EnvironmentName, KeyReference, Listing, Live, LiveQuestion, Sweep
+from reconciler.x509.certificates import Bundle
 
 
 @dataclass(frozen=True, slots=True)
 class PrivateKey:
     """A private key in PEM, never shown. Hold it for as short a time as the work takes.
 
-    `findings` are what its source has to say about it, such as a file that others can read.
+    `findings` are what its source has to say about it, such as a file that others can read. `proved_for`: the content
+    digest of the certificates that it was proved to belong to; None: nothing was proved yet.
     """
 
     pem: bytes = field(repr=False)
     findings: tuple[Diagnostic, ...] = ()
+    proved_for: str | None = None
 
     def __str__(self) -> str:
         return "PrivateKey(hidden)"
@@ -31,7 +34,7 @@ class NewEntry:
 
     name: str
     ca: bool
-    certificates: str = field(repr=False)
+    bundle: Bundle
     key: PrivateKey | None = None
 
 

@@ -222,25 +222,28 @@ class _Lock:
         return checkout_lock(self.folder, command=command, clock=self.clock, timeout_s=timeout_s, waiting=waiting)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Lines:
     """The real journal, beside one mtls.toml; imported only where something is to be written."""
 
     folder: Path
+    _file: Lines | None = field(default=None, init=False)
 
     def rotate(self) -> None:
-        self._file().rotate()
+        self._open().rotate()
 
     def append(self, line: bytes) -> None:
-        self._file().append(line)
+        self._open().append(line)
 
     def sync(self) -> None:
-        self._file().sync()
+        self._open().sync()
 
-    def _file(self) -> Lines:
+    def _open(self) -> Lines:
         from reconciler.system.journal import JournalFile
 
-        return JournalFile(self.folder)
+        if self._file is None:
+            self._file = JournalFile(self.folder)
+        return self._file
 
 
 def open_project(

@@ -2,7 +2,7 @@
 package and a line in `_ROOMS`.
 
 A store's file has `connect`, as `StoreRoom` says, and is imported only when it is asked for. It must not import another
-edge, and must keep the contract of tests/store_contract.py.
+edge, and must keep the contract of tests/support/store_contract.py.
 """
 
 from __future__ import annotations

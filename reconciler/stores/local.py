@@ -20,8 +20,7 @@ from reconciler.model.errors import AlreadyStored, EntryNotFound, QuotaReached, 
 from reconciler.model.ownership import CUSTOM
 from reconciler.model.ports import Clock, NewEntry
 from reconciler.model.stores import LOCAL_ID_PREFIX
-from reconciler.stores.database import Database, FileDatabase, MemoryDatabase, ReadableDatabase
-from reconciler.stores.database_errors import damaged
+from reconciler.stores.database import Database, FileDatabase, MemoryDatabase, ReadableDatabase, damaged
 from reconciler.stores.surroundings import Surroundings
 from reconciler.x509.certificates import Bundle, parse_stored, rfc3339, stored_fields
 from reconciler.x509.key_pairs import check_pair
@@ -135,20 +134,19 @@ class LocalStore(LocalReader):
     def upload(self, new: NewEntry) -> Entry:
         """The entry as stored; the key is compared with the certificate and forgotten.
 
-        StoreRefused for what is no certificate, a CA that is none, a leaf without its key; AlreadyStored (1471) where
-        any entry has the same certificates; QuotaReached (1489 for CAs).
+        StoreRefused for a CA that is none, a leaf without its key; AlreadyStored (1471) where any entry has the same
+        certificates; QuotaReached (1489 for CAs).
         """
-        bundle = _accept(new.certificates)
         if not _is_storable(new.name):
             raise _refused("name is no text", "give it a name of letters, digits, dots and hyphens")
         if new.ca:
-            _demand_ca(bundle)
-        _demand_pair(bundle, new)
-        return self._insert(bundle, name=new.name, ca=new.ca, type_=CUSTOM)
+            _demand_ca(new.bundle)
+        _demand_pair(new)
+        return self._insert(new.bundle, name=new.name, ca=new.ca, type_=CUSTOM)
 
     def seed(self, *, type_: str, name: str, ca: bool, certificates: str) -> Entry:
         """Put in what no upload can: an entry of Gateway's or Access's, outside of every quota. Not in the port."""
-        return self._insert(_accept(certificates), name=name, ca=ca, type_=type_)
+        return self._insert(parse_upload(certificates), name=name, ca=ca, type_=type_)
 
     def delete(self, entry_id: EntryId) -> None:
         """Gone afterwards. EntryNotFound (1472); StoreRefused for an entry that is managed by Gateway or Access."""
@@ -205,8 +203,8 @@ class LocalStore(LocalReader):
         return now if latest is None else max(now, _time(latest) + _MICROSECOND)
 
 
-def _accept(certificates: str) -> Bundle:
-    """The certificates of an upload, where there is nothing else in it."""
+def parse_upload(certificates: str) -> Bundle:
+    """The certificates of a text that was uploaded; StoreRefused where it has none, or anything else."""
     blocks = find_blocks(certificates)
     only_certificates = all(block.is_certificate and block.fault is None for block in blocks)
     # Anything else may be a key: it must reach neither the file nor the parser's cache.
@@ -228,12 +226,15 @@ def _demand_ca(bundle: Bundle) -> None:
             )
 
 
-def _demand_pair(bundle: Bundle, new: NewEntry) -> None:
+def _demand_pair(new: NewEntry) -> None:
+    """StoreRefused where the key is missing or does not fit; a pair that was proved before is not proved again."""
     if new.key is None:
         if not new.ca:
             raise _refused("private_key is missing", "a certificate that a Worker presents is uploaded with its key")
         return
-    problems = check_pair(bundle, new.key.pem, where=None)
+    if new.key.proved_for == new.bundle.digest:
+        return
+    problems = check_pair(new.bundle, new.key.pem, where=None)
     if problems:
         raise _refused(problems[0].message, problems[0].hint)
 

@@ -7,6 +7,7 @@ whoever writes holds the lock of the checkout.
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -53,14 +54,19 @@ class Lines(Protocol):
 
 
 class JournalFile:
-    """The port `Lines` over `.mtlsctl/journal.jsonl` beside mtls.toml. Nothing stays open between two lines."""
+    """The port `Lines` over `.mtlsctl/journal.jsonl` beside mtls.toml, which is kept open from the first line on."""
 
     def __init__(self, folder: Path, *, max_bytes: int = MAX_BYTES) -> None:
         self._folder = folder
         self._max_bytes = max_bytes
+        self._close: Callable[[], object] = lambda: None
+        self._descriptor: int | None = None
+        self._is_torn = False
 
     def rotate(self) -> None:
         """As `Lines`; one older journal is kept."""
+        self._close()
+        self._descriptor = None
         try:
             try:
                 descriptor = open_file(self._folder, NAME, os.O_RDONLY)
@@ -77,30 +83,34 @@ class JournalFile:
             raise unusable(NAME, error) from error
 
     def append(self, line: bytes) -> None:
-        """As `Lines`; what a killed run left half written becomes a line of its own."""
+        """As `Lines`; what a killed run, or a full disk, left half written becomes a line of its own."""
         try:
-            descriptor = open_file(self._folder, NAME, os.O_RDWR | os.O_APPEND | os.O_CREAT)
-            try:
-                size = os.fstat(descriptor).st_size
-                if size and os.pread(descriptor, 1, size - 1) != b"\n":
-                    line = b"\n" + line
-                while line:  # one write, but where the disk is nearly full; then the next one says so
-                    line = line[os.write(descriptor, line) :]
-            finally:
-                os.close(descriptor)
+            descriptor = self._open()
+            if self._is_torn:
+                line = b"\n" + line
+            self._is_torn = True
+            while line:  # one write, but where the disk is nearly full; then the next one says so
+                line = line[os.write(descriptor, line) :]
+            self._is_torn = False
         except OSError as error:
             raise unusable(NAME, error) from error
 
     def sync(self) -> None:
         """As `Lines`."""
         try:
-            descriptor = open_file(self._folder, NAME, os.O_RDWR)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            os.fsync(self._open())
         except OSError as error:
             raise unusable(NAME, error) from error
+
+    def _open(self) -> int:
+        """The descriptor of the file; of a new one where it was removed meanwhile, as `git clean` does."""
+        if self._descriptor is None or not os.fstat(self._descriptor).st_nlink:
+            self._close()
+            self._descriptor = descriptor = open_file(self._folder, NAME, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+            self._close = weakref.finalize(self, os.close, descriptor)
+            size = os.fstat(descriptor).st_size
+            self._is_torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+        return self._descriptor
 
 
 class Journal:

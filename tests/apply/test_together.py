@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import httpx
 import pytest
 
-from reconciler.apply import World, apply_plan, together
+from reconciler.apply import World, apply_plan, run
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import FileError, KeySourceError
 from reconciler.model import Change, Condition, Entry, EntryId, KeyReference, Listing, Policy, StoreKind
@@ -18,8 +17,7 @@ from reconciler.model.errors import StoreClosed, StoreError
 from reconciler.model.ports import LiveReader, NewEntry, PrivateKey, Store
 from reconciler.plan.outcome import Outcome, Status, Step
 from reconciler.plan.plan import Plan
-from reconciler.stores.cloudflare.client import Client
-from reconciler.stores.cloudflare.http import DEFAULT_BOUNDS
+from reconciler.stores.cloudflare.client import DEFAULT_BOUNDS, Client
 from reconciler.stores.cloudflare.store import CloudflareStore
 from reconciler.stores.local import open_in_memory
 from tests.plan.test_retire_live import GONE
@@ -34,6 +32,7 @@ from tests.support.cloudflare_server import (
     refusing,
     success,
 )
+from tests.support.interrupts import interrupt_main, interruptible
 from tests.support.memory import MemoryClock, MemoryFiles, NoProver, NoRoller
 from tests.support.store_contract import LEAVES, SetClock, leaf
 from tests.support.worlds import actual, certificate, desired, issued, plan_of
@@ -437,7 +436,7 @@ def test_an_interrupt_lets_end_what_is_on_its_way_and_tells_it() -> None:
 
 def test_what_does_not_end_in_time_is_told_as_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the next run can tell whether it was done; a thread that hangs keeps nobody."""
-    monkeypatch.setattr(together, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(run, "PATIENCE_S", 0.0)
     server, over = make_server(), threading.Event()
     all_sent = threading.Barrier(AT_ONCE)
     meter = Meter(server)
@@ -456,15 +455,7 @@ def test_what_does_not_end_in_time_is_told_as_under_way(monkeypatch: pytest.Monk
     assert sum("under way" in note for note in notes) == len(watch.started_changes) - 2
 
 
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """Ctrl-C as a person presses it, even where the tests run in the background, which ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("interruptible")
+@interruptible()
 def test_who_waits_for_the_rate_limit_gives_up_at_once() -> None:
     """Nothing was done for it, so it is no failure; the run itself only waits for its calls when Ctrl-C comes."""
     server, waiting = make_server(), threading.Lock()
@@ -483,7 +474,7 @@ def test_who_waits_for_the_rate_limit_gives_up_at_once() -> None:
     assert len(server.calls) <= 1 + AT_ONCE
 
 
-@pytest.mark.usefixtures("interruptible")
+@interruptible()
 def test_a_list_that_hangs_keeps_nobody_from_ending() -> None:
     """Ten pages are asked for and never come; Ctrl-C is raised at once, and nothing more begins."""
     over, all_sent = threading.Event(), threading.Barrier(AT_ONCE, interrupt_main)
@@ -500,11 +491,6 @@ def test_a_list_that_hangs_keeps_nobody_from_ending() -> None:
     assert len(asked) == 1 + AT_ONCE
     with pytest.raises(StoreClosed):
         store.get(EntryId("some-id"))
-
-
-def interrupt_main() -> None:
-    """Ctrl-C, from another thread."""
-    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
 # --- telling first ----------------------------------------------------------------------------------------------------
@@ -549,9 +535,9 @@ class Old:
 
     def __post_init__(self) -> None:
         for number in range(1, COUNT + 1):
-            pem, key = issued(number).certificate_pem.decode(), PrivateKey(issued(number).key_pem)
-            digest = issued(number).bundle.digest
-            self.entries.append(self.server.store.upload(NewEntry(f"payments.gone.{digest[:12]}", False, pem, key)))
+            bundle, key = issued(number).bundle, PrivateKey(issued(number).key_pem)
+            name = f"payments.gone.{bundle.digest[:12]}"
+            self.entries.append(self.server.store.upload(NewEntry(name, False, bundle, key)))
 
     @property
     def ids(self) -> list[EntryId]:

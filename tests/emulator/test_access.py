@@ -8,10 +8,10 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from reconciler.emulator.access import Permission, Token
 from reconciler.emulator.app import answer
-from reconciler.emulator.limits import Limiter, RateLimit
+from reconciler.emulator.settings import Limiter, RateLimit
 from reconciler.emulator.state import ACCOUNT_ID, State
+from reconciler.emulator.tokens import Permission, Token
 from reconciler.emulator.wire import Request
 from tests.emulator.test_certificates import PATH, control, error_of
 from tests.support.emulated import TOKEN, client_of, make_state

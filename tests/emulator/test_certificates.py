@@ -190,6 +190,26 @@ def test_what_is_no_certificate_with_its_key_is_refused(
     assert "BEGIN" not in reply.text
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="nothing"),
+        pytest.param("text", id="text"),
+        pytest.param(LEAVES[0].key_pem.decode(), id="a key"),
+        pytest.param(pem(LEAVES[0]) + LEAVES[0].key_pem.decode(), id="certificate and key"),
+        pytest.param(pem(LEAVES[0])[:-30], id="torn"),
+        pytest.param(pem(LEAVES[0]) + "-----BEGIN CERTIFICATE-----\n", id="torn after the first"),
+        pytest.param("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", id="no certificate inside"),
+        pytest.param("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", id="a public key"),
+    ],
+)
+def test_what_is_no_certificate_is_refused(api: httpx.Client, text: str) -> None:
+    """One certificate or more, and nothing else."""
+    status, _, said = error_of(api.post(PATH, json={**body(LEAVES[0]), "certificates": text}))
+    assert (status, "Unable to parse certificate" in said) == (400, True)
+    assert api.get(PATH).json()["result"] == []
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b"[" * 100_000])
 def test_what_is_no_json_object_is_refused(api: httpx.Client, content: bytes) -> None:
     """With 400."""

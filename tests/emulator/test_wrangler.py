@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.emulator.access import ALL, Permission, Token
 from reconciler.emulator.account import Worker
 from reconciler.emulator.faults import Fault, FaultKind
 from reconciler.emulator.server import running
 from reconciler.emulator.state import ACCOUNT_ID, State, new_state
+from reconciler.emulator.tokens import ALL, Permission, Token
 from reconciler.system.clock import SystemClock
 from tests.support.emulated import TOKEN
 from tests.support.store_contract import CA, CAS, LEAVES

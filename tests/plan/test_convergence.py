@@ -41,7 +41,7 @@ from reconciler.stores.local import LocalStore, open_in_memory
 from reconciler.wrangler.read import read_wrangler
 from tests.support.memory import MemoryClock, MemoryFiles, MemoryKeys, NoProver, NoRoller
 from tests.support.pki import NOW
-from tests.support.worlds import bundle, certificate, issued, pem, worker
+from tests.support.worlds import bundle, certificate, issued, worker
 
 NAMES = ("alpha", "beta")
 LABELS = ("one", "two")
@@ -217,7 +217,7 @@ def universes(draw: st.DrawFn) -> Universe:
     for number in stored:
         name = draw(st.sampled_from([*NAMES, *NAMES, "gone", "foreign"]))
         marked = mark_name("payments", certificate(name).name, bundle(number).digest)
-        new = NewEntry(name if name == "foreign" else marked, False, pem(number), PrivateKey(issued(number).key_pem))
+        new = NewEntry(name if name == "foreign" else marked, False, bundle(number), PrivateKey(issued(number).key_pem))
         ids.append(store.upload(new).id)
         clock.time += timedelta(days=draw(st.integers(0, 9)))
     clock.time = NOW
@@ -376,6 +376,6 @@ def _copy_store(universe: Universe) -> LocalStore:
         assert entry.uploaded_on is not None
         clock.time = entry.uploaded_on
         number = next(one for one in CONTENTS if entry.bundle == bundle(one))
-        store.upload(NewEntry(entry.name, False, pem(number), PrivateKey(issued(number).key_pem)))
+        store.upload(NewEntry(entry.name, False, bundle(number), PrivateKey(issued(number).key_pem)))
     clock.time = NOW
     return store

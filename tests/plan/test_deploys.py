@@ -38,6 +38,7 @@ from reconciler.reports.left import find_left
 from reconciler.stores.local import open_in_memory
 from tests.plan.test_retire_live import NEW, OLD, real
 from tests.support.cli import WRANGLER, make_project
+from tests.support.interrupts import interrupt_main, interruptible
 from tests.support.memory import MemoryClock, MemoryFiles, NoProver
 from tests.support.pki import NOW
 from tests.support.worlds import actual, desired, file, worker
@@ -269,7 +270,8 @@ class Interrupted:
     def deploy(self, config: str, environment: EnvironmentName, script: str) -> str | None:
         if script == "first":
             self.begun.wait(60)
-            raise KeyboardInterrupt
+            interrupt_main()
+            raise DeployError("interrupted")
         self.begun.set()
         self.waited = self.over.wait(60)
         raise DeployError("ended")
@@ -278,6 +280,7 @@ class Interrupted:
         self.over.set()
 
 
+@interruptible()
 def test_an_interrupt_ends_what_is_being_deployed() -> None:
     """Else a wrangler that hangs would be waited for, and a second Ctrl-C needed."""
     plan = plan_of(Row("", serves({"BILLING": OLD.id})))

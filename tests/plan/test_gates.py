@@ -285,7 +285,7 @@ class Bench:
         """Upload a content under the mark of a certificate."""
         mark = mark_name("payments", CertificateName(name), bundle(number).digest)
         key = PrivateKey(issued(number).key_pem)
-        self.store.upload(NewEntry(mark, False, bundle(number).pem(), key))
+        self.store.upload(NewEntry(mark, False, bundle(number), key))
 
     def plan(self, want: Desired) -> Plan:
         """The plan of this moment."""

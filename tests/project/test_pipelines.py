@@ -15,9 +15,9 @@ import typer
 import yaml
 
 from reconciler.cli.root import app
-from reconciler.emulator.access import Permission, Token
 from reconciler.emulator.server import running
 from reconciler.emulator.state import ACCOUNT_ID, State
+from reconciler.emulator.tokens import Permission, Token
 from tests.project.test_docs import COMMANDS, arguments_of
 from tests.support.cli import WRANGLER, Project, make_project
 from tests.support.emulated import make_state

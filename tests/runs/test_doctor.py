@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.emulator.access import Permission, Token
-from reconciler.emulator.routes import PREFIX
+from reconciler.emulator.app import PREFIX
 from reconciler.emulator.server import running
 from reconciler.emulator.state import ACCOUNT_ID, State
+from reconciler.emulator.tokens import Permission, Token
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import FileError

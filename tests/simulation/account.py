@@ -19,10 +19,9 @@ from threading import RLock
 import httpx
 
 from reconciler.emulator.account import Account, certificates_of
-from reconciler.emulator.app import answer
+from reconciler.emulator.app import PREFIX, answer
 from reconciler.emulator.faults import ON_LISTS, Fault, FaultKind
-from reconciler.emulator.limits import Limiter, RateLimit
-from reconciler.emulator.routes import PREFIX
+from reconciler.emulator.settings import Limiter, RateLimit
 from reconciler.emulator.state import ACCOUNT_ID
 from reconciler.emulator.wire import Request
 from reconciler.findings.errors import ReconcilerError
@@ -31,10 +30,8 @@ from reconciler.model.ports import NewEntry, Store, StoreReader
 from reconciler.runs.project import Stores
 from reconciler.stores.cloudflare.access import BASE_URL, find_access
 from reconciler.stores.cloudflare.access import TOKEN as TOKEN_VARIABLE
-from reconciler.stores.cloudflare.client import Client, Time
-from reconciler.stores.cloudflare.http import Bounds
-from reconciler.stores.cloudflare.reader import CloudflareReader
-from reconciler.stores.cloudflare.store import CloudflareStore
+from reconciler.stores.cloudflare.client import Bounds, Client, Time
+from reconciler.stores.cloudflare.store import CloudflareReader, CloudflareStore
 from reconciler.stores.database import MemoryDatabase
 from tests.simulation.gate import Gate
 from tests.simulation.pool import NOW
@@ -246,7 +243,7 @@ class _Asked(CloudflareStore):
         self._recorder = recorder
 
     def upload(self, new: NewEntry) -> Entry:
-        self._recorder.asked(new.certificates)
+        self._recorder.asked(new.bundle.pem())
         return super().upload(new)
 
 

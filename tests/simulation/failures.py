@@ -13,7 +13,7 @@ from reconciler.findings.diagnostics import Place
 from reconciler.findings.errors import FileError, LockedError
 from reconciler.model.errors import EntryInUse, QuotaReached
 from reconciler.private.folder import unusable
-from reconciler.stores.database_errors import in_words
+from reconciler.stores.database import in_words
 from reconciler.system.atomic import _failure as unwritten
 from reconciler.system.confine import _unopened as unread
 

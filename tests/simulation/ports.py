@@ -140,16 +140,17 @@ class GatedStore(GatedReader):
         return self.store.look_back()
 
     def upload(self, new: NewEntry) -> Entry:
-        self.recorder.asked(new.certificates)
+        certificates = new.bundle.pem()
+        self.recorder.asked(certificates)
 
         def effect() -> Entry:
             entry = self.store.upload(new)
-            self.recorder.uploaded(entry.id, new.name, new.certificates)
+            self.recorder.uploaded(entry.id, new.name, certificates)
             return entry
 
         return self.gate.passes(
             "store.upload",
-            new.certificates,
+            certificates,
             effect,
             fails=(*failures.store_writing(), failures.quota()),
             lost=failures.store_lost(),

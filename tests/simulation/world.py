@@ -18,6 +18,7 @@ from reconciler.records.plan import plan_document
 from reconciler.runs.apply import apply as carry_out
 from reconciler.runs.plan import PlanRequest, plan
 from reconciler.runs.project import Project
+from reconciler.stores.local import parse_upload
 from reconciler.views.json.diagnostics import diagnostics_document
 from reconciler.views.json.outcome import outcome_document
 from tests.simulation.facts import deployed, digest, parses
@@ -88,7 +89,7 @@ class World:
         if digest(content(number).pem) not in {digest(row.pem) for row in self.rows().values()}:
             ca = number in CAS
             key = None if ca else PrivateKey(content(number).key.encode())
-            self.stock.put(NewEntry(name, ca, content(number).pem, key))
+            self.stock.put(NewEntry(name, ca, parse_upload(content(number).pem), key))
 
     def copy(self) -> World:
         """The same world again, to try another fault in."""

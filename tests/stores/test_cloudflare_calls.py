@@ -20,7 +20,7 @@ from reconciler.plan.outcome import Status
 from reconciler.runs.apply import apply
 from reconciler.runs.plan import PlanRequest, plan
 from reconciler.runs.project import open_project
-from reconciler.stores.cloudflare.look_back import compare
+from reconciler.stores.cloudflare.listing import compare
 from reconciler.system.clock import SystemClock
 from tests.runs.test_retire import Nobody
 from tests.support.cli import Project, Result

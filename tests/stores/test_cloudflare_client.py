@@ -12,10 +12,8 @@ import pytest
 
 from reconciler.findings.errors import ReconcilerError
 from reconciler.model.errors import StoreError, UnknownStoreError
-from reconciler.stores.cloudflare.client import Call, Client
+from reconciler.stores.cloudflare.client import ATTEMPTS, DEFAULT_BOUNDS, Call, Client, backoff_s, send_patiently
 from reconciler.stores.cloudflare.errors import NoAnswer, Operation, UnusableReply
-from reconciler.stores.cloudflare.http import DEFAULT_BOUNDS
-from reconciler.stores.cloudflare.retries import ATTEMPTS, backoff_s, send_patiently
 from tests.support.cloudflare_server import (
     ACCESS,
     TOKEN,

@@ -23,7 +23,7 @@ from reconciler.model.errors import StoreError
 from reconciler.stores import Surroundings, open_reader
 from reconciler.stores.cloudflare.client import Time
 from reconciler.stores.cloudflare.errors import NoAnswer
-from reconciler.stores.cloudflare.reader import CloudflareReader
+from reconciler.stores.cloudflare.store import CloudflareReader
 from tests.cli.test_canaries import search
 from tests.project.test_house import ROOT, imported
 from tests.support.cli import MTLS, Project, make_project

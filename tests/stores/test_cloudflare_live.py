@@ -5,13 +5,13 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from reconciler.emulator.access import Permission, Token
-from reconciler.emulator.routes import PREFIX
+from reconciler.emulator.app import PREFIX
 from reconciler.emulator.state import ACCOUNT_ID, State
+from reconciler.emulator.tokens import Permission, Token
 from reconciler.model import Entry, EntryId, Live, LiveQuestion
 from reconciler.stores.cloudflare.access import Access
 from reconciler.stores.cloudflare.client import Client, Time
-from reconciler.stores.cloudflare.reader import CloudflareReader
+from reconciler.stores.cloudflare.store import CloudflareReader
 from tests.emulator.test_certificates import upload
 from tests.emulator.test_workers import certificate, deploy, multipart, post_version, put
 from tests.support.emulated import TOKEN, DirectTransport, client_of, make_state

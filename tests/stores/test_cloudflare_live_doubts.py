@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from reconciler.emulator.routes import PREFIX
+from reconciler.emulator.app import PREFIX
 from reconciler.emulator.state import ACCOUNT_ID, State
 from reconciler.model import Entry, EntryId, Live, LiveQuestion
 from reconciler.stores.cloudflare.access import Access
 from reconciler.stores.cloudflare.client import Client, Time
-from reconciler.stores.cloudflare.reader import CloudflareReader
+from reconciler.stores.cloudflare.store import CloudflareReader
 from tests.emulator.test_certificates import upload
 from tests.emulator.test_workers import certificate, put
 from tests.support.emulated import TOKEN, DirectTransport, client_of, make_state

@@ -24,7 +24,7 @@ from reconciler.model.errors import (
 )
 from reconciler.model.ports import NewEntry, PrivateKey
 from reconciler.stores.cloudflare.errors import NoAnswer, PermissionLacking
-from reconciler.stores.cloudflare.lists import LAG_PAUSES_S
+from reconciler.stores.cloudflare.listing import LAG_PAUSES_S
 from reconciler.stores.cloudflare.store import IN_USE_PATIENCE_S, CloudflareStore
 from tests.support.cloudflare_server import (
     ACCESS,
@@ -76,17 +76,15 @@ def test_what_there_is_not_is_absent() -> None:
 @pytest.mark.parametrize(
     "new",
     [
-        pytest.param(NewEntry("x", ca=True, certificates=LEAVES[0].key_pem.decode()), id="a key as the certificate"),
-        pytest.param(NewEntry("x", ca=True, certificates=pem(CAS[0]) + CAS[0].key_pem.decode()), id="and one more"),
-        pytest.param(NewEntry("x", ca=False, certificates=pem(LEAVES[0])), id="a leaf without its key"),
+        pytest.param(NewEntry("x", ca=False, bundle=LEAVES[0].bundle), id="a leaf without its key"),
         pytest.param(
-            NewEntry("x", ca=False, certificates=pem(LEAVES[0]), key=PrivateKey(b"\xff" + LEAVES[0].key_pem)),
+            NewEntry("x", ca=False, bundle=LEAVES[0].bundle, key=PrivateKey(b"\xff" + LEAVES[0].key_pem)),
             id="no PEM",
         ),
     ],
 )
 def test_what_is_certainly_wrong_leaves_no_machine(new: NewEntry) -> None:
-    """A key in the wrong field would be stored, and shown to everybody who lists."""
+    """A call for it would be wasted. A key in the wrong field can't be: certificates are sent as they were parsed."""
     server = make_server()
     with pytest.raises(StoreRefused):
         make_store(server).upload(new)

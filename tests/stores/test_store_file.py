@@ -15,7 +15,7 @@ from reconciler.stores import open_reader, open_store
 from reconciler.stores.database import APPLICATION_ID, FileDatabase, MemoryDatabase
 from reconciler.stores.local import LocalStore
 from tests.support.embedded import SETTINGS, on_disk, store_file
-from tests.support.store_contract import LEAVES, UNKNOWN, SetClock, leaf, pem
+from tests.support.store_contract import LEAVES, UNKNOWN, SetClock, leaf
 
 # --- the file --------------------------------------------------------------------------------------------------------
 
@@ -29,7 +29,7 @@ def test_reading_creates_nothing(tmp_path: Path) -> None:
     with pytest.raises(StoreRefused):
         store.delete(UNKNOWN)
     with pytest.raises(StoreRefused):
-        store.upload(NewEntry("x", ca=False, certificates=pem(LEAVES[0])))
+        store.upload(NewEntry("x", ca=False, bundle=LEAVES[0].bundle))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -56,9 +56,8 @@ def test_keys_are_never_in_the_file(tmp_path: Path) -> None:
     """Not one line of one, stored or refused, in any file of the folder."""
     store = on_disk(tmp_path, SetClock()).store
     store.upload(leaf(LEAVES[0]))
-    both = pem(LEAVES[1]) + LEAVES[1].key_pem.decode()
     with pytest.raises(StoreRefused):
-        store.upload(NewEntry("x", ca=False, certificates=both, key=leaf(LEAVES[1]).key))
+        store.upload(NewEntry("x", ca=False, bundle=LEAVES[0].bundle, key=leaf(LEAVES[1]).key))
     content = b"".join(place.read_bytes() for place in (tmp_path / ".mtlsctl").iterdir())
     for issued in LEAVES[:2]:
         assert not any(line in content for line in issued.key_pem.splitlines())

@@ -21,15 +21,15 @@ from tests.support.store_contract import LEAVES, SetClock, leaf
 CHILD = """
 import sys
 from pathlib import Path
-from reconciler.findings.errors import AlreadyStored
+from reconciler.model.errors import AlreadyStored
 from reconciler.model import StoreSettings
 from reconciler.model.ports import NewEntry, PrivateKey
 from reconciler.stores.database import FileDatabase
-from reconciler.stores.local import LocalStore, new_id
+from reconciler.stores.local import LocalStore, new_id, parse_upload
 from reconciler.system.clock import SystemClock
 
 root, certificate, key = map(Path, sys.argv[1:])
-new = NewEntry("x", ca=False, certificates=certificate.read_text(), key=PrivateKey(key.read_bytes()))
+new = NewEntry("x", ca=False, bundle=parse_upload(certificate.read_text()), key=PrivateKey(key.read_bytes()))
 
 def wait():
     print("ready", flush=True)

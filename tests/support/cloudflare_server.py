@@ -20,11 +20,10 @@ from reconciler.model import Entry, EntryId
 from reconciler.model.errors import AlreadyStored, EntryNotFound, QuotaReached, StoreRefused
 from reconciler.model.ports import NewEntry, PrivateKey
 from reconciler.stores.cloudflare.access import Access
-from reconciler.stores.cloudflare.client import Client, Time
-from reconciler.stores.cloudflare.http import DEFAULT_BOUNDS, Bounds
+from reconciler.stores.cloudflare.client import DEFAULT_BOUNDS, Bounds, Client, Time
 from reconciler.stores.cloudflare.store import CloudflareStore
 from reconciler.stores.database import MemoryDatabase
-from reconciler.stores.local import LocalStore
+from reconciler.stores.local import LocalStore, parse_upload
 from reconciler.x509.certificates import rfc3339
 from tests.support.pki import NOW
 from tests.support.store_contract import LEAF_LIMIT, SetClock, Subject
@@ -130,7 +129,7 @@ class FakeCloudflare:
     def _upload(self, request: httpx.Request) -> httpx.Response:
         body = json.loads(request.content)
         key = PrivateKey(body["private_key"].encode()) if "private_key" in body else None
-        entry = self.store.upload(NewEntry(body.get("name", ""), body["ca"], body["certificates"], key))
+        entry = self.store.upload(NewEntry(body.get("name", ""), body["ca"], parse_upload(body["certificates"]), key))
         if self.lag:
             self.hidden[entry.id] = self.lag
         return success({**shown(entry), "updated_at": shown(entry)["uploaded_on"]})

@@ -8,9 +8,8 @@ from urllib.parse import parse_qsl
 
 import httpx
 
-from reconciler.emulator.app import answer
-from reconciler.emulator.limits import Limiter
-from reconciler.emulator.routes import PREFIX
+from reconciler.emulator.app import PREFIX, answer
+from reconciler.emulator.settings import Limiter
 from reconciler.emulator.state import ACCOUNT_ID, State, new_state
 from reconciler.emulator.wire import Delivery, Request
 from reconciler.model.ports import Clock

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 
 from reconciler.emulator.account import Worker, certificates_of
-from reconciler.emulator.routes import PREFIX
+from reconciler.emulator.app import PREFIX
 from reconciler.emulator.state import ACCOUNT_ID, State
 from reconciler.findings.errors import DeployError, ReconcilerError
 from reconciler.model import Change, Declaration, EnvironmentName, StoreSettings
@@ -25,8 +25,7 @@ from reconciler.runs.plan import Planned, PlanRequest, plan
 from reconciler.runs.project import Project
 from reconciler.stores.cloudflare.access import Access
 from reconciler.stores.cloudflare.client import Client, Time
-from reconciler.stores.cloudflare.reader import CloudflareReader
-from reconciler.stores.cloudflare.store import CloudflareStore
+from reconciler.stores.cloudflare.store import CloudflareReader, CloudflareStore
 from reconciler.wrangler.formats import MAX_BYTES
 from reconciler.wrangler.read import read_wrangler
 from tests.emulator.test_workers import certificate, multipart

@@ -14,7 +14,7 @@ import pytest
 from reconciler.model import Entry, EntryId
 from reconciler.model.errors import AlreadyStored, EntryNotFound, QuotaReached, StoreRefused
 from reconciler.model.ports import NewEntry, PrivateKey, Store
-from reconciler.x509.certificates import parse_stored
+from reconciler.x509.certificates import Bundle, parse_stored
 from tests.support.pki import NOW, Issued, make_ca
 
 LEAF_LIMIT = 3
@@ -52,12 +52,18 @@ def pem(issued: Issued) -> str:
     return issued.certificate_pem.decode()
 
 
+def bundle_of(certificates: str) -> Bundle:
+    bundle = parse_stored(certificates)
+    assert bundle is not None
+    return bundle
+
+
 def leaf(issued: Issued, name: str = "payments.billing") -> NewEntry:
-    return NewEntry(name=name, ca=False, certificates=pem(issued), key=PrivateKey(issued.key_pem))
+    return NewEntry(name=name, ca=False, bundle=issued.bundle, key=PrivateKey(issued.key_pem))
 
 
 def authority(certificates: str, name: str = "payments.ca") -> NewEntry:
-    return NewEntry(name=name, ca=True, certificates=certificates)
+    return NewEntry(name=name, ca=True, bundle=bundle_of(certificates))
 
 
 class StoreContract:
@@ -104,16 +110,16 @@ class StoreContract:
     def test_the_trailing_newline_is_trimmed(self, subject: Subject, ending: str) -> None:
         """With or without one it is the same certificate, and comes back without."""
         text = pem(LEAVES[0]).rstrip("\n")
-        new = NewEntry(name="x", ca=False, certificates=text + ending, key=PrivateKey(LEAVES[0].key_pem))
+        new = NewEntry(name="x", ca=False, bundle=bundle_of(text + ending), key=PrivateKey(LEAVES[0].key_pem))
         assert subject.store.upload(new).certificates == text
 
     def test_a_chain_keeps_its_order(self, subject: Subject) -> None:
         """The leaf first, as it was sent."""
         text = pem(LEAVES[0]) + pem(CA)
-        new = NewEntry(name="x", ca=False, certificates=text, key=PrivateKey(LEAVES[0].key_pem))
-        sent, back = parse_stored(text), subject.store.upload(new).bundle
+        new = NewEntry(name="x", ca=False, bundle=bundle_of(text), key=PrivateKey(LEAVES[0].key_pem))
+        back = subject.store.upload(new).bundle
         assert back is not None
-        assert sent == back
+        assert new.bundle == back
 
     def test_the_same_content_is_refused_under_any_name(self, subject: Subject) -> None:
         """1471; the entry that is there stays as it is."""
@@ -200,7 +206,7 @@ class StoreContract:
     def test_a_ca_needs_no_key(self, subject: Subject) -> None:
         """Nor is one refused that fits."""
         assert subject.store.upload(authority(pem(CAS[0]))).ca
-        new = NewEntry(name="x", ca=True, certificates=pem(CAS[1]), key=PrivateKey(CAS[1].key_pem))
+        new = NewEntry(name="x", ca=True, bundle=CAS[1].bundle, key=PrivateKey(CAS[1].key_pem))
         assert subject.store.upload(new).ca
 
     @pytest.mark.parametrize(
@@ -208,17 +214,17 @@ class StoreContract:
         [
             pytest.param(authority(pem(LEAVES[0])), id="a leaf as a CA"),
             pytest.param(authority(pem(CAS[0]) + pem(LEAVES[0])), id="a leaf among CAs"),
-            pytest.param(NewEntry("x", ca=False, certificates=pem(LEAVES[0])), id="a leaf without its key"),
+            pytest.param(NewEntry("x", ca=False, bundle=LEAVES[0].bundle), id="a leaf without its key"),
             pytest.param(
-                NewEntry("x", ca=False, certificates=pem(LEAVES[0]), key=PrivateKey(LEAVES[1].key_pem)),
+                NewEntry("x", ca=False, bundle=LEAVES[0].bundle, key=PrivateKey(LEAVES[1].key_pem)),
                 id="a leaf with another's key",
             ),
             pytest.param(
-                NewEntry("x", ca=True, certificates=pem(CAS[0]), key=PrivateKey(LEAVES[1].key_pem)),
+                NewEntry("x", ca=True, bundle=CAS[0].bundle, key=PrivateKey(LEAVES[1].key_pem)),
                 id="a CA with another's key",
             ),
             pytest.param(
-                NewEntry("x", ca=False, certificates=pem(LEAVES[0]), key=PrivateKey(b"no key")),
+                NewEntry("x", ca=False, bundle=LEAVES[0].bundle, key=PrivateKey(b"no key")),
                 id="a key that is none",
             ),
         ],
@@ -231,21 +237,9 @@ class StoreContract:
         for line in new.key.pem.decode().splitlines() if new.key else ():
             assert line not in f"{caught.value.message} {caught.value.hint}"
 
-    @pytest.mark.parametrize(
-        "text",
-        [
-            pytest.param("", id="nothing"),
-            pytest.param("text", id="text"),
-            pytest.param(LEAVES[0].key_pem.decode(), id="a key"),
-            pytest.param(pem(LEAVES[0]) + LEAVES[0].key_pem.decode(), id="certificate and key"),
-            pytest.param(pem(LEAVES[0])[:-30], id="torn"),
-            pytest.param(pem(LEAVES[0]) + "-----BEGIN CERTIFICATE-----\n", id="torn after the first"),
-            pytest.param("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", id="no certificate inside"),
-            pytest.param("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", id="a public key"),
-        ],
-    )
-    def test_what_is_no_certificate_is_refused(self, subject: Subject, text: str) -> None:
-        """One certificate or more, and nothing else."""
-        with pytest.raises(StoreRefused, match=r"(?i)unable to parse certificate"):
-            subject.store.upload(NewEntry("x", ca=False, certificates=text, key=PrivateKey(LEAVES[0].key_pem)))
+    def test_a_key_that_was_proved_for_other_certificates_is_refused(self, subject: Subject) -> None:
+        """A proof counts for the certificates that it was made with."""
+        key = PrivateKey(LEAVES[1].key_pem, proved_for=LEAVES[1].bundle.digest)
+        with pytest.raises(StoreRefused):
+            subject.store.upload(NewEntry("x", ca=False, bundle=LEAVES[0].bundle, key=key))
         assert subject.store.list_entries().entries == ()

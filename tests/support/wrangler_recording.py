@@ -15,9 +15,9 @@ from typing import Any
 
 import httpx
 
-from reconciler.emulator.access import ALL, Permission, Token
 from reconciler.emulator.faults import Fault, FaultKind
 from reconciler.emulator.state import ACCOUNT_ID
+from reconciler.emulator.tokens import ALL, Permission, Token
 from tests.support.emulated import TOKEN, DirectTransport, make_state, numbered_ids
 from tests.support.pki import Issued, make_ca
 from tests.support.store_contract import pem

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -28,8 +29,10 @@ from reconciler.model import (
     WorkerLabel,
 )
 from reconciler.plan.outcome import Status, Step
+from reconciler.private.folder import open_file
 from reconciler.records.journal import RunFinished, RunStarted, StepFinished, StepStarted
 from reconciler.stores.local import open_in_memory
+from reconciler.system import journal as system_journal
 from reconciler.system.journal import Journal, JournalFile, read_journal
 from tests.support.memory import MemoryClock, MemoryFiles, MemoryKeys, NoProver, NoRoller
 from tests.support.worlds import CONFIG, actual, desired, entry, file, issued, plan_of, uid, worker
@@ -257,6 +260,34 @@ def test_a_pipe_does_not_make_it_hang(tmp_path: Path) -> None:
     for use in (lambda: begin(journal(tmp_path)), lambda: read_journal(tmp_path)):
         with pytest.raises(FileError, match="not the kind of file"):
             use()
+
+
+def test_a_journal_that_is_removed_meanwhile_is_begun_again(tmp_path: Path) -> None:
+    """As by `git clean` in another terminal: the lines from then on are kept."""
+    written = begin(journal(tmp_path))
+    shutil.rmtree(tmp_path / ".mtlsctl")
+    written.started(UPLOAD)
+    written.settle()
+    assert [type(event) for event in read_journal(tmp_path).events] == [StepStarted]
+
+
+def test_the_journal_is_opened_once_in_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand uploads write two thousand lines."""
+    opened: list[str] = []
+
+    def count(folder: Path, name: str, flags: int) -> int:
+        opened.append(name)
+        return open_file(folder, name, flags)
+
+    written = begin(journal(tmp_path))
+    monkeypatch.setattr(system_journal, "open_file", count)
+    for _ in range(3):
+        written.started(UPLOAD)
+        written.settle()
+        written.finished(Step(UPLOAD, Status.DONE, entry=uid(2)))
+    written.end(exit_code=0, interrupted=False)
+    assert opened == []
+    assert len(lines(tmp_path)) == 8
 
 
 # --- how much is kept ------------------------------------------------------------------------------------------------

@@ -21,8 +21,7 @@ from reconciler.private.folder import FOLDER
 from reconciler.runs.configs import load_configs
 from reconciler.runs.project import Project
 from reconciler.runs.validate import tracked_keys
-from reconciler.stores.database import FileDatabase
-from reconciler.stores.database_errors import STORE_FILE, damaged
+from reconciler.stores.database import STORE_FILE, FileDatabase, damaged
 from reconciler.stores.local import LocalReader
 from reconciler.system.atomic import leftover_of
 from reconciler.system.git import git_root, ignored, tracked

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from reconciler.apply.aside import side_by_side
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import ReconcilerError, UsageError
 from reconciler.findings.suggest import suggest
@@ -20,6 +19,7 @@ from reconciler.model import (
     WorkerLabel,
     WranglerFile,
 )
+from reconciler.model.concurrency import run_all
 from reconciler.model.ports import PrivateKey
 from reconciler.plan.assess import judge
 from reconciler.plan.plan import match_names
@@ -61,7 +61,7 @@ def verify(project: Project, request: VerifyRequest, log: Callable[[str], None])
     chosen = _choose(desired, request.names)
     run = _Run(project, desired, request, blocked, log)
     run.prepare(chosen)
-    proofs = tuple(side_by_side(run.prove, chosen, SIDE_BY_SIDE))
+    proofs = tuple(run_all(run.prove, chosen, SIDE_BY_SIDE))
     return Verification(
         stack=declaration.stack,
         made=project.clock.now(),
@@ -116,7 +116,7 @@ class _Run:
             for name in chosen
             for _, file, environment, _ in places_of(name, self.desired.declaration, self.files)
         )
-        made = side_by_side(self._dry_run, list(places), SIDE_BY_SIDE)
+        made = run_all(self._dry_run, list(places), SIDE_BY_SIDE)
         self.built.update(zip(places, made, strict=True))
         if not self.request.offline:
             self.entries = self._stored()

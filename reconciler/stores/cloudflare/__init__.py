@@ -1,7 +1,7 @@
 """The Cloudflare store: the certificates of one account, over the API.
 
-access.py knows the environment, client.py speaks HTTP inside the limit of rate.py, errors.py puts refusals into words,
-wire.py parses; store.py is the port. Only this package may import httpx.
+access.py reads the environment, client.py speaks HTTP inside the limit of rate.py, errors.py puts refusals into words,
+wire.py parses; listing.py, live.py and rights.py read, store.py has the ports. Only this package may import httpx.
 """
 
 from __future__ import annotations
@@ -14,11 +14,9 @@ from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import StoreSettings
 from reconciler.model.ports import Clock
 from reconciler.stores.cloudflare.access import GLOBAL_KEY, Access, find_access
-from reconciler.stores.cloudflare.client import Client, Time
-from reconciler.stores.cloudflare.http import DEFAULT_BOUNDS, Bounds
-from reconciler.stores.cloudflare.reader import CloudflareReader
+from reconciler.stores.cloudflare.client import DEFAULT_BOUNDS, Bounds, Client, Time
 from reconciler.stores.cloudflare.rights import examine
-from reconciler.stores.cloudflare.store import CloudflareStore
+from reconciler.stores.cloudflare.store import CloudflareReader, CloudflareStore
 from reconciler.stores.surroundings import Surroundings
 
 

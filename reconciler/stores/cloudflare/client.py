@@ -1,47 +1,146 @@
-"""Speaks HTTP with Cloudflare's API: one call at a time, inside the rate limit, whoever waits for it.
+"""Speaks HTTP with the API: connections and their failures in words, the rate limit, and retries.
 
-Gives the envelope of a success and raises for everything else; knows nothing of certificates, and makes no call again
-but one that the rate limit refused. It must never show the token or what was sent.
+Gives the envelope of a success and raises for everything else; knows nothing of certificates. `Client.send` makes no
+call again but one that the rate limit refused; `send_patiently` repeats what may be repeated. No error shows the token,
+what was sent, or the address of a proxy.
 """
 
 from __future__ import annotations
 
 import math
+import ssl
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
-from urllib.parse import urlencode
+from itertools import count
+from typing import TypeVar
+from urllib.parse import urlencode, urlsplit
 
 import httpx
 
 from reconciler.findings.codes import Code
 from reconciler.findings.secrets import Secrets
-from reconciler.model.errors import StoreClosed
+from reconciler.model.concurrency import run_all
+from reconciler.model.errors import EntryNotFound, StoreClosed, StoreError
 from reconciler.stores.cloudflare.access import BASE_URL, Access
 from reconciler.stores.cloudflare.errors import Exhausted, NoAnswer, Operation, UnusableReply, refusal
-from reconciler.stores.cloudflare.http import (
-    AGAIN,
-    DEFAULT_BOUNDS,
-    Bounds,
-    Reply,
-    no_json,
-    open_http,
-    redirected,
-    torn,
-    unreachable,
-)
 from reconciler.stores.cloudflare.rate import Budget, read_allowance, read_retry_after
 from reconciler.stores.cloudflare.wire import Envelope, parse_envelope
+from reconciler.version import __version__
 
+CONNECTIONS = 10
+ATTEMPTS = 5
+_FIRST_PAUSE_S = 0.5
+AGAIN = "run again: it finds out what is there and goes on"
 _TOLD_FROM_S = 1.0
 _TOO_MANY = 429
 _SERVER_ERROR = 500
 _BUSY = 503
 _STATUS = "see www.cloudflarestatus.com, then run again: it finds out what is there and goes on"
+_TRUST = "name your company's CA bundle by SSL_CERT_FILE; the check itself can't be switched off"
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much and how long: seconds to connect, between two bytes, for a call and for a run; bytes of a body.
+
+    `connections`: so many calls at once; with 1 nothing is ever called from another thread.
+    """
+
+    connect_s: float = 10.0
+    read_s: float = 30.0
+    call_s: float = 120.0
+    run_s: float = 3600.0
+    max_wait_s: float = 900.0
+    body_bytes: int = 20_000_000
+    connections: int = CONNECTIONS
+
+
+DEFAULT_BOUNDS = Bounds()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply, read whole."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+def open_http(access: Access, bounds: Bounds, transport: httpx.BaseTransport | None) -> httpx.Client:
+    """Proxies and CA bundles are the environment's, as httpx reads them; but a token in clear goes through no proxy."""
+    try:
+        return httpx.Client(
+            headers={"authorization": f"Bearer {access.token}", "user-agent": f"mtlsctl/{__version__}"},
+            timeout=httpx.Timeout(bounds.read_s, connect=bounds.connect_s, pool=bounds.call_s),
+            limits=httpx.Limits(max_connections=bounds.connections, max_keepalive_connections=bounds.connections),
+            follow_redirects=False,
+            trust_env=not (access.is_loopback and urlsplit(access.base_url).scheme == "http"),
+            transport=transport,
+        )
+    except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:
+        # Neither cause nor values are shown: the address of a proxy may have a password.
+        raise StoreError(
+            f"no connection can be set up ({type(error).__name__})",
+            hint="look at SSL_CERT_FILE, SSL_CERT_DIR, HTTPS_PROXY and ALL_PROXY: is there such a file, such a proxy?",
+            code=Code.STORE_CONNECTION,
+        ) from None
+
+
+def unreachable(error: httpx.TransportError, bounds: Bounds, secrets: Secrets) -> NoAnswer:
+    """The call never was sent."""
+    if isinstance(error, httpx.ConnectTimeout):
+        return NoAnswer(f"Cloudflare took no connection within {bounds.connect_s:.0f} s", hint=AGAIN, sent=False)
+    if isinstance(error, httpx.PoolTimeout):
+        return NoAnswer("no connection to Cloudflare became free", hint=AGAIN, sent=False)
+    if isinstance(error, httpx.ProxyError):
+        message = f"the proxy does not lead to Cloudflare: {secrets.show(str(error))}"
+        return NoAnswer(message, hint="look at HTTPS_PROXY and ALL_PROXY, and what the proxy allows", sent=False)
+    if isinstance(error.__cause__, ssl.SSLError) or "CERTIFICATE_VERIFY_FAILED" in str(error):
+        message = f"the server does not prove that it is Cloudflare's: {secrets.show(str(error))}"
+        return NoAnswer(message, hint=_TRUST, sent=False, lasting=True)
+    message = f"Cloudflare can't be reached: {secrets.show(str(error)) or type(error).__name__}"
+    hint = f"is there a way to the internet from here? HTTPS_PROXY names a proxy, {BASE_URL} another address"
+    return NoAnswer(message, hint=hint, sent=False)
+
+
+def torn(error: httpx.TransportError | httpx.DecodingError, bounds: Bounds) -> NoAnswer:
+    """The call may have reached the server. What the library says is left out: it may quote what was sent."""
+    if isinstance(error, httpx.TimeoutException):
+        return NoAnswer(f"Cloudflare did not answer within {bounds.read_s:.0f} s", hint=AGAIN)
+    return NoAnswer(f"the connection to Cloudflare broke ({type(error).__name__})", hint=AGAIN)
+
+
+def redirected(reply: Reply) -> StoreError:
+    try:
+        host = urlsplit(reply.headers.get("location", "")).hostname
+    except ValueError:
+        host = None
+    return UnusableReply(
+        f"the API redirects{f' to {host}' if host else ''} (HTTP {reply.status}), which is not followed",
+        hint=f"is {BASE_URL} right? The token is sent nowhere else",
+        lasting=True,
+    )
+
+
+def no_json(reply: Reply) -> StoreError:
+    """A reply without an envelope: a proxy's or a firewall's page, or half a reply. Nothing of it is quoted."""
+    kind = "an HTML page" if reply.body[:200].lstrip()[:1] == b"<" else "no JSON that the API could have written"
+    refused = reply.status >= 400
+    return UnusableReply(
+        f"Cloudflare's address answered with {kind} (HTTP {reply.status})",
+        hint=f"is a proxy or a firewall in between? {BASE_URL} and HTTPS_PROXY lead there",
+        sent=not refused,
+        lasting=refused,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +241,10 @@ class Client:
                 self._end_turn(begun, reply)
             if reply.status != _TOO_MANY:
                 return self._judge(call, reply)
+
+    def side_by_side(self, effect: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:
+        """`effect` of each item, in order, as many at a time as there are connections; gives up at Ctrl-C."""
+        return run_all(effect, items, self.at_once, give_up=self.give_up)
 
     # --- the limit ----------------------------------------------------------------------------------------------------
 
@@ -265,3 +368,35 @@ def _parse_url(text: str) -> httpx.URL:
 
 def _was_closed() -> StoreClosed:
     return StoreClosed("the run was interrupted before this call could be made", hint=AGAIN)
+
+
+def send_patiently(client: Client, call: Call, random: Callable[[], float]) -> Envelope:
+    """The envelope of a success; what `Client.send` raises where no attempt had one.
+
+    An upload is made again only where it certainly did not reach the server. A delete of what is gone is a success
+    after one whose answer was lost, for that one may have done it. `random` gives numbers from 0 to 1.
+    """
+    unsure = False
+    for attempt in count(1):
+        try:
+            return client.send(call)
+        except EntryNotFound:
+            if unsure and call.operation is Operation.DELETE:
+                return Envelope(success=True)
+            raise
+        except NoAnswer as error:
+            repeatable = not error.sent or call.operation is not Operation.UPLOAD
+            if error.lasting or not repeatable or attempt == ATTEMPTS:
+                raise
+            unsure = unsure or error.sent
+            why = f"{error.message}; then once more"
+        client.wait(backoff_s(attempt, random()), why)
+    raise AssertionError  # count() does not end
+
+
+def backoff_s(attempt: int, random: float) -> float:
+    """Half a second after the first attempt, twice as long after each further one, and up to half of it more or less.
+
+    The jitter keeps jobs apart that failed at the same moment.
+    """
+    return _FIRST_PAUSE_S * 2.0 ** (attempt - 1) * (0.5 + random)

@@ -15,7 +15,7 @@ from reconciler.model.errors import StoreError, StoreRefused
 from reconciler.stores.cloudflare.access import TOKEN, Access
 from reconciler.stores.cloudflare.client import Call, Client
 from reconciler.stores.cloudflare.errors import Operation, PermissionLacking, WrongAccount, permission_of
-from reconciler.stores.cloudflare.live_wire import NamedBody, TokenBody, parse
+from reconciler.stores.cloudflare.wire import NamedBody, TokenBody, parse
 
 _OF_AN_ACCOUNT = "cfat_"  # Cloudflare's token formats of 2026
 _OTHER_ACCOUNT = 9109

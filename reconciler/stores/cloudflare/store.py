@@ -1,15 +1,18 @@
-"""The certificate store of a Cloudflare account, behind the same ports as the embedded one.
+"""The ports `StoreReader` and `Store` over the API of one Cloudflare account.
 
-It decides nothing about what should be stored; it makes sure that what it says of the account is true, and that a
+It decides nothing about what should be stored. It makes sure that what it says of the account is true, and that a
 call whose answer was lost is neither forgotten nor made twice.
 """
 
 from __future__ import annotations
 
+import json
+import re
 import threading
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import Entry, EntryId, Listing
 from reconciler.model.errors import (
@@ -18,25 +21,147 @@ from reconciler.model.errors import (
     EntryNotFound,
     StoreClosed,
     StoreError,
+    StoreRefused,
     StoreStopped,
     UnknownStoreError,
     UseUnknown,
 )
 from reconciler.model.ports import NewEntry
-from reconciler.stores.cloudflare.client import Call, Client
-from reconciler.stores.cloudflare.errors import Exhausted, NoAnswer, Operation, PermissionLacking, WrongAccount
-from reconciler.stores.cloudflare.lists import LAG_PAUSES_S, Lists
-from reconciler.stores.cloudflare.look_back import compare, unlisted
-from reconciler.stores.cloudflare.reader import CloudflareReader, entry_of, is_askable
-from reconciler.stores.cloudflare.retries import backoff_s
-from reconciler.stores.cloudflare.sending import accept, demand_as_sent, demand_same, upload_call
+from reconciler.stores.cloudflare.client import Call, Client, backoff_s, send_patiently
+from reconciler.stores.cloudflare.errors import (
+    Exhausted,
+    NoAnswer,
+    Operation,
+    PermissionLacking,
+    UnusableReply,
+    WrongAccount,
+)
+from reconciler.stores.cloudflare.listing import LAG_PAUSES_S, REPORT, Lists, compare, unlisted
+from reconciler.stores.cloudflare.live import CloudflareLive
+from reconciler.stores.cloudflare.wire import Envelope, parse_entry
 from reconciler.x509.certificates import Bundle
 
 IN_USE_PATIENCE_S = 60.0
 """How long "in use" may linger after the last user is gone: for all deletes of a run together, not for each."""
 
+_ID_FORM = re.compile(r"[0-9A-Za-z_-]{1,128}")
 _T = TypeVar("_T")
 _STOPPERS = (UnknownStoreError, PermissionLacking, WrongAccount, NoAnswer, Exhausted)
+
+
+def upload_call(path: str, new: NewEntry) -> Call:
+    """The call for an upload. Without a name or a key the field is absent, not null, as wrangler sends it."""
+    body: dict[str, str | bool] = {"ca": new.ca, "certificates": new.bundle.pem()}
+    if new.name:
+        body["name"] = new.name
+    key = None
+    if new.key is not None:
+        key = body["private_key"] = _key_text(new)
+    return Call(Operation.UPLOAD, "POST", path, body=json.dumps(body).encode(), secret=key)
+
+
+def _key_text(new: NewEntry) -> str:
+    try:
+        return new.key.pem.decode("ascii") if new.key is not None else ""
+    except UnicodeDecodeError:
+        # The error itself would quote the key.
+        raise StoreRefused("private_key is no PEM", number=0, hint="a private key in PEM is plain ASCII") from None
+
+
+def demand_as_sent(new: NewEntry, entry: Entry) -> Entry:
+    """The entry of an upload's reply, which must have the content, name and kind that were sent."""
+    got = entry.bundle
+    compared = {
+        "content": got is not None and got.digest == new.bundle.digest,
+        "name": entry.name == new.name,
+        "ca flag": entry.ca is new.ca,
+    }
+    differs = [what for what, same in compared.items() if not same]
+    if differs:
+        raise StoreError(
+            f"Cloudflare stored {new.name!r} as {entry.id}, but with another {' and '.join(differs)} than was sent",
+            hint="nothing was bound to it; look at that entry, and delete it where it is of no use",
+            code=Code.UPLOAD_DIFFERS,
+        )
+    return entry
+
+
+def demand_same(new: NewEntry, found: Entry) -> Entry:
+    """The entry that an upload without an answer made; AlreadyStored where somebody else's has the content."""
+    if (found.name, found.ca) != (new.name, new.ca):
+        hint = "the store takes the same certificates once, under whatever name; plan again to adopt that entry"
+        raise AlreadyStored(f"the account holds this certificate already, as {found.id}", number=1471, hint=hint)
+    return found
+
+
+class CloudflareReader:
+    """The port `StoreReader` over the API."""
+
+    def __init__(self, client: Client, path: str, random: Callable[[], float], *, lists: Lists | None = None) -> None:
+        self._client = client
+        self._path = path
+        self._random = random
+        self.lists = lists or Lists(client, path, random)
+        self._live: CloudflareLive | None = None
+
+    @property
+    def calls(self) -> int:
+        """How many calls were made, by whatever shares the client."""
+        return self._client.calls
+
+    @property
+    def lag_s(self) -> float:
+        """As long as an upload is waited for to be listed."""
+        return sum(LAG_PAUSES_S)
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._client.close()
+
+    def list_entries(self) -> Listing:
+        """Every entry of the account, Gateway's and Access's too, with their type; pages after the first side by side.
+
+        Not stable where the list moved at each of four looks; StoreError where it has fewer entries than it counts.
+        """
+        return self.lists.new()
+
+    def get(self, entry_id: EntryId) -> Entry | None:
+        """The entry with this id, or None. What can't be an id is not asked for: it would lead to another path."""
+        if not is_askable(entry_id):
+            return None
+        try:
+            envelope = self._send(Call(Operation.GET, "GET", f"{self._path}/{entry_id}"))
+        except EntryNotFound:
+            return None
+        return entry_of(envelope)
+
+    def get_all(self, ids: Iterable[EntryId]) -> dict[EntryId, Entry | None]:
+        """As the port; as many side by side as there are connections."""
+        asked = tuple(dict.fromkeys(ids))
+        return dict(zip(asked, self._client.side_by_side(self.get, asked), strict=True))
+
+    def live(self) -> CloudflareLive:
+        """What Workers and other services present of this account; shares connections and the rate limit."""
+        if self._live is None:
+            account_id = self._path.split("/")[2]
+            self._live = CloudflareLive(self._client, account_id, self._random)
+        return self._live
+
+    def _send(self, call: Call) -> Envelope:
+        return send_patiently(self._client, call, self._random)
+
+
+def is_askable(entry_id: EntryId) -> bool:
+    """Whether an id can stand in a path; any other one leads elsewhere, an empty one to the list."""
+    return _ID_FORM.fullmatch(entry_id) is not None
+
+
+def entry_of(envelope: Envelope) -> Entry:
+    """The entry that a reply has; UnusableReply where it has none."""
+    entry = parse_entry(envelope.result)
+    if entry is None:
+        raise UnusableReply("Cloudflare's reply has no certificate with an id", hint=REPORT)
+    return entry
 
 
 class CloudflareStore(CloudflareReader):
@@ -79,14 +204,16 @@ class CloudflareStore(CloudflareReader):
     def upload(self, new: NewEntry) -> Entry:
         """The entry as stored, compared with what was sent.
 
-        StoreRefused for what is no certificate, before anything is sent; AlreadyStored (1471) with the entry that is
-        in the way, once the list shows it. An upload without an answer is looked for before it is repeated.
+        StoreRefused for a leaf without its key, before anything is sent; AlreadyStored (1471) with the entry that is in
+        the way, once the list shows it. An upload without an answer is looked for before it is repeated.
         """
-        bundle = accept(new)
+        if new.key is None and not new.ca:
+            hint = "a certificate that a Worker uses is uploaded with its key"
+            raise StoreRefused("private_key is missing", number=0, hint=hint)
         try:
-            entry = self._change(lambda: self._upload(new, bundle))
+            entry = self._change(lambda: self._upload(new))
         except AlreadyStored as refused:
-            refused.entry = refused.entry or self._find_stored(bundle, new.name)
+            refused.entry = refused.entry or self._find_stored(new)
             raise
         with self._lock:
             self._uploaded[entry.id] = entry
@@ -108,7 +235,7 @@ class CloudflareStore(CloudflareReader):
             self._uploaded.pop(entry_id, None)
 
     def look_back(self) -> tuple[Diagnostic, ...]:
-        """What the list shows of this object's uploads otherwise than the replies said; see look_back.py.
+        """What the list shows of this object's uploads otherwise than the replies said.
 
         One list, and none where one was read after the last upload, as before a retire.
         """
@@ -138,17 +265,17 @@ class CloudflareStore(CloudflareReader):
 
     # --- uploads ------------------------------------------------------------------------------------------------------
 
-    def _upload(self, new: NewEntry, bundle: Bundle) -> Entry:
+    def _upload(self, new: NewEntry) -> Entry:
         call = upload_call(self._path, new)
         for attempt in (1, 2):
             try:
-                return self._check(new, bundle, entry_of(self._send(call)))
+                return self._check(new, entry_of(self._send(call)))
             except NoAnswer as error:
                 if error.lasting or not error.sent:
                     raise
                 lost = error
             self._client.sleep(backoff_s(attempt, self._random()))
-            found = _with_content(self.lists.new().entries, bundle)
+            found = _with_content(self.lists.new().entries, new.bundle)
             if found is not None:
                 return demand_same(new, found)
         raise StoreError(
@@ -157,20 +284,20 @@ class CloudflareStore(CloudflareReader):
             code=lost.code,
         ) from lost
 
-    def _check(self, new: NewEntry, bundle: Bundle, entry: Entry) -> Entry:
+    def _check(self, new: NewEntry, entry: Entry) -> Entry:
         """The entry of a reply, compared; one that shows nothing of its content is read by its id."""
-        return demand_as_sent(new, bundle, entry if entry.certificates else self.get(entry.id) or entry)
+        return demand_as_sent(new, entry if entry.certificates else self.get(entry.id) or entry)
 
-    def _find_stored(self, bundle: Bundle, name: str) -> Entry | None:
+    def _find_stored(self, new: NewEntry) -> Entry | None:
         """What Cloudflare says is stored already, as soon as a list shows it; None where none does for a minute."""
         last = self.lists.last
-        found = _with_content(last.entries, bundle) if last is not None else None
+        found = _with_content(last.entries, new.bundle) if last is not None else None
         for pause in (0.0, *LAG_PAUSES_S):
             if found is not None:
                 break
             if pause:
-                self._client.wait(pause, f"Cloudflare's list does not show yet what it says is stored, {name!r}")
-            found = _with_content(self.lists.new().entries, bundle)
+                self._client.wait(pause, f"Cloudflare's list does not show yet what it says is stored, {new.name!r}")
+            found = _with_content(self.lists.new().entries, new.bundle)
         return found
 
     # --- deletes ------------------------------------------------------------------------------------------------------

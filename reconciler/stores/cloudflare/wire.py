@@ -1,13 +1,15 @@
-"""The API's JSON, parsed at the door: the envelope and the certificate object.
+"""The API's JSON, parsed at the door: the envelope, certificates, Workers, and whatever else uses certificates.
 
-Every field but an entry's id may be missing or null, and unknown ones are allowed: the published types say no more. A
-value that only is shown and can't be read counts as missing; one that decisions rest on makes the reply unusable.
+Every field but a certificate's id may be missing or null, and unknown ones are allowed: the published types say no
+more. A value that is only shown and can't be read counts as missing. What a decision rests on must be there: a reply
+without it is unusable, and never means "nothing".
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import (
     AfterValidator,
@@ -15,15 +17,17 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    TypeAdapter,
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
+    model_validator,
 )
 
 from reconciler.model import Entry, EntryId
 from reconciler.model.ownership import CUSTOM
 
-_CONFIG = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+MTLS = "mtls_certificate"
 
 
 def _or_none(value: object, handler: ValidatorFunctionWrapHandler) -> object:
@@ -47,16 +51,27 @@ def _list_or_empty(value: object) -> object:
     return value if isinstance(value, list) else []
 
 
+def _null_as_list(value: object) -> object:
+    return [] if value is None else value
+
+
+def _null_as_text(value: object) -> object:
+    return "" if value is None else value
+
+
 _Text = Annotated[str, BeforeValidator(_or_empty)]
 Moment = Annotated[Annotated[datetime, AfterValidator(_in_utc)] | None, WrapValidator(_or_none)]
 """A time in UTC; None where it is missing or can't be read."""
+_T = TypeVar("_T")
 _Count = Annotated[Annotated[int, Field(ge=0)] | None, WrapValidator(_or_none)]
 
 
-class CertificateBody(BaseModel):
-    """One certificate as the API gives it. `updated_at` is in the reply to an upload only, and nobody needs it."""
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
-    model_config = _CONFIG
+
+class CertificateBody(_Body):
+    """One certificate as the API gives it. `updated_at` is in the reply to an upload only, and nobody needs it."""
 
     id: Annotated[str, Field(min_length=1)]
     name: _Text = ""
@@ -85,20 +100,16 @@ class CertificateBody(BaseModel):
         )
 
 
-class Trouble(BaseModel):
+class Trouble(_Body):
     """One error of the envelope; `error_chain` has what lies below it, such as 6111 below 6003."""
-
-    model_config = _CONFIG
 
     code: _Count = None
     message: _Text = ""
     error_chain: Annotated[list[Trouble], BeforeValidator(_list_or_empty)] = []
 
 
-class ResultInfo(BaseModel):
+class ResultInfo(_Body):
     """Where a page stands in the list. All of it may be missing."""
-
-    model_config = _CONFIG
 
     page: _Count = None
     per_page: _Count = None
@@ -106,10 +117,8 @@ class ResultInfo(BaseModel):
     total_pages: _Count = None
 
 
-class Envelope(BaseModel):
+class Envelope(_Body):
     """What every reply is wrapped in. `result` is parsed by whoever asked."""
-
-    model_config = _CONFIG
 
     success: bool
     errors: Annotated[list[Trouble], BeforeValidator(_list_or_empty)] = []
@@ -139,3 +148,147 @@ def parse_entries(result: object) -> tuple[Entry, ...] | None:
         return None
     entries = tuple(entry for item in result if (entry := parse_entry(item)) is not None)
     return entries if len(entries) == len(result) else None
+
+
+class ShareBody(_Body):
+    """A version's part of the traffic."""
+
+    version_id: Annotated[str, Field(min_length=1)]
+    percentage: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+
+
+class DeploymentBody(_Body):
+    """One deployment: one version, or two that share the traffic."""
+
+    id: Annotated[str, BeforeValidator(_null_as_text)] = ""
+    created_on: Moment = None
+    versions: list[ShareBody]
+
+
+class DeploymentsBody(_Body):
+    """The deployments of a Worker, the newest first."""
+
+    deployments: Annotated[list[DeploymentBody], BeforeValidator(_null_as_list)]
+
+
+class BindingBody(_Body):
+    """One binding of any kind."""
+
+    type: str
+    name: Annotated[str, BeforeValidator(_null_as_text)] = ""
+    certificate_id: Annotated[str, BeforeValidator(_null_as_text)] = ""
+
+    @model_validator(mode="after")
+    def _tells_what_it_presents(self) -> BindingBody:
+        if self.type == MTLS and not (self.name and self.certificate_id):
+            raise ValueError("an mTLS binding has a name and a certificate")
+        return self
+
+
+def _named_once(bindings: list[BindingBody]) -> list[BindingBody]:
+    names = [one.name for one in bindings if one.type == MTLS]
+    if len(set(names)) < len(names):
+        raise ValueError("two mTLS bindings have one name")
+    return bindings
+
+
+Bindings = Annotated[list[BindingBody], BeforeValidator(_null_as_list), AfterValidator(_named_once)]
+
+
+class ResourcesBody(_Body):
+    """What a version uses."""
+
+    bindings: Bindings = []
+
+
+class VersionBody(_Body):
+    """One version. `resources` must be there: a version without would look as if it presented nothing."""
+
+    resources: ResourcesBody
+
+
+class SettingsBody(_Body):
+    """The settings of a Worker's latest version."""
+
+    bindings: Bindings
+
+
+class NamedBody(_Body):
+    """Something that has an id, and perhaps a name."""
+
+    id: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, BeforeValidator(_null_as_text)] = ""
+
+
+class MtlsBody(_Body):
+    """The certificates of a Hyperdrive configuration."""
+
+    mtls_certificate_id: Annotated[str, BeforeValidator(_null_as_text)] = ""
+    ca_certificate_id: Annotated[str, BeforeValidator(_null_as_text)] = ""
+
+
+class HyperdriveBody(NamedBody):
+    """A Hyperdrive configuration."""
+
+    mtls: MtlsBody | None = None
+
+
+class HostnamesBody(_Body):
+    """The hostnames of a zone that a CA is for."""
+
+    hostnames: Annotated[list[str], BeforeValidator(_null_as_list)]
+
+
+class AssociationBody(_Body):
+    """A service that uses a certificate."""
+
+    service: Annotated[str, BeforeValidator(_null_as_text)] = ""
+    status: Annotated[str, BeforeValidator(_null_as_text)] = ""
+
+
+class TokenBody(_Body):
+    """What Cloudflare says of the token that asks."""
+
+    status: str
+    expires_on: datetime | None = None
+
+
+class PagesCertificateBody(_Body):
+    """A binding of a Pages project."""
+
+    certificate_id: str
+
+
+class PagesSideBody(_Body):
+    """One side, preview or production, of a Pages project."""
+
+    mtls_certificates: dict[str, PagesCertificateBody] | None = None
+
+
+class PagesBody(_Body):
+    """A Pages project, with what its next deployments are configured to present."""
+
+    deployment_configs: dict[str, PagesSideBody]
+
+
+def parse(kind: type[_T], result: object) -> _T | None:
+    """A result as what it should be, or None where it is something else."""
+    try:
+        return _adapter(kind).validate_python(result)
+    except ValidationError:
+        return None
+
+
+_ADAPTERS: dict[object, object] = {}
+
+
+def _adapter(kind: type[_T]) -> TypeAdapter[_T]:
+    """Made once for each kind: to make one takes longer than to use it many times."""
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return cast(TypeAdapter[_T], _ADAPTERS[kind])
+
+
+def certificates_in(bindings: Sequence[BindingBody]) -> Mapping[str, EntryId]:
+    """The mTLS bindings among them: ids by name."""
+    return {one.name: EntryId(one.certificate_id) for one in bindings if one.type == MTLS}

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from reconciler.emulator.envelope import inactive_token, not_permitted, other_account, unknown_credentials
-from reconciler.emulator.wire import Request
+from reconciler.emulator.wire import Request, inactive_token, not_permitted, other_account, unknown_credentials
 
 _BEARER = re.compile(r"Bearer [A-Za-z0-9._~+/=-]+")
 
