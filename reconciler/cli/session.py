@@ -18,7 +18,7 @@ import typer
 if TYPE_CHECKING:
     from reconciler.findings.diagnostics import Diagnostic
     from reconciler.findings.errors import ReconcilerError
-    from reconciler.records.base import Document
+    from reconciler.records.base import JsonPart
     from reconciler.runs.project import Project
     from reconciler.views.text.style import Style
 
@@ -196,7 +196,7 @@ class Session:
         hidden = {part.lower() for part in real.parts} & {".git", ".mtlsctl"}
         return bool(hidden) or real in inputs or real.suffix.lower() in _PRECIOUS
 
-    def emit_document(self, document: Document, out: Path | None = None) -> None:
+    def emit_document(self, document: JsonPart, out: Path | None = None) -> None:
         """A JSON document."""
         from reconciler.records.base import to_json
 

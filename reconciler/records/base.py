@@ -37,13 +37,13 @@ FIRST_MISTAKE = _FailFast()
 """Marks a list that is read up to its first mistake: one may be made to have a million."""
 
 
-class Document(BaseModel):
+class JsonPart(BaseModel):
     """One JSON document or a part of one. Unknown keys are refused, so that reading back is as strict as writing."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
-class DiagnosticPart(Document):
+class DiagnosticPart(JsonPart):
     """One finding. `line` and `column` count from 1."""
 
     severity: Severity
@@ -71,7 +71,7 @@ def diagnostic_part(diagnostic: Diagnostic, resolve: Resolve) -> DiagnosticPart:
     )
 
 
-def to_json(document: Document) -> str:
+def to_json(document: JsonPart) -> str:
     """The text of a document: two spaces, one final newline, absent keys left out, ASCII only.
 
     ASCII, so that no control or direction character of somebody's name can act on the terminal that shows it. And no

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Literal
 
 from reconciler.model import Action, ByCertificate, ById
-from reconciler.records.base import DiagnosticPart, Document, Resolve, diagnostic_part
+from reconciler.records.base import DiagnosticPart, JsonPart, Resolve, diagnostic_part
 from reconciler.records.changes import ChangePart, change_part
 from reconciler.records.plan import StorePart
 from reconciler.takeover.adoption import AdoptedBinding, Adoption
 
 
-class TakenCertificatePart(Document):
+class TakenCertificatePart(JsonPart):
     """A certificate that is declared now, and the entry that has its content."""
 
     certificate: str
@@ -21,7 +21,7 @@ class TakenCertificatePart(Document):
     ca: bool
 
 
-class TakenBindingPart(Document):
+class TakenBindingPart(JsonPart):
     """A binding that is declared now: with a certificate by its name, or with an entry by its id."""
 
     worker: str
@@ -32,7 +32,7 @@ class TakenBindingPart(Document):
     entry: str | None = None
 
 
-class InitDocument(Document):
+class InitDocument(JsonPart):
     """`changes`: what a plan of the result would do; none where everything could be taken over as it is."""
 
     format: Literal["mtlsctl.init/1"] = "mtlsctl.init/1"

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import Literal
 
 from reconciler.findings.diagnostics import Diagnostic, Severity
-from reconciler.records.base import DiagnosticPart, Document, Resolve, diagnostic_part
+from reconciler.records.base import DiagnosticPart, JsonPart, Resolve, diagnostic_part
 
 
-class DiagnosticsDocument(Document):
+class DiagnosticsDocument(JsonPart):
     """`valid`: there is no error among the findings."""
 
     format: Literal["mtlsctl.diagnostics/1"] = "mtlsctl.diagnostics/1"

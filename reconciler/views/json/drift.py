@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Literal
 
 from reconciler.model import BindingAddress, Reason
-from reconciler.records.base import DiagnosticPart, Document, Resolve, UtcTime, diagnostic_part
+from reconciler.records.base import DiagnosticPart, JsonPart, Resolve, UtcTime, diagnostic_part
 from reconciler.records.plan import StorePart
 from reconciler.reports.drift import Drift, DriftFinding, State, Subject
 
 
-class DriftPart(Document):
+class DriftPart(JsonPart):
     """One thing that is not as declared.
 
     `key` is the same in every run and checkout: a key that was not there before is new, one that is gone is mended.
@@ -37,7 +37,7 @@ class DriftPart(Document):
     column: int | None = None
 
 
-class DriftDocument(Document):
+class DriftDocument(JsonPart):
     """The drift of one moment. `summary` counts every state; without findings all is in sync."""
 
     format: Literal["mtlsctl.drift/1"] = "mtlsctl.drift/1"

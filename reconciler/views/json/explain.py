@@ -7,14 +7,14 @@ from typing import Literal
 from reconciler.model import Action, Condition, Gate
 from reconciler.plan.inventory import Preference
 from reconciler.plan.retire import Judged
-from reconciler.records.base import DiagnosticPart, Document, Resolve, UtcTime, diagnostic_part
+from reconciler.records.base import DiagnosticPart, JsonPart, Resolve, UtcTime, diagnostic_part
 from reconciler.reports.explain import Explanation, Subject
 from reconciler.reports.explain_bindings import BindingStory
 from reconciler.reports.explain_certificates import CertificateStory
 from reconciler.reports.explain_entries import REQUIREMENTS, EntryStory, Role
 
 
-class CertificateStoryPart(Document):
+class CertificateStoryPart(JsonPart):
     """One declared certificate: its content, its entry, and why that one (`chosen`). `ours`: under our mark."""
 
     certificate: str
@@ -39,7 +39,7 @@ class CertificateStoryPart(Document):
     proved_before: tuple[Gate, ...] | None = None
 
 
-class BindingStoryPart(Document):
+class BindingStoryPart(JsonPart):
     """One binding. `found` and `wanted` are ids; `action` is left out where nothing would happen."""
 
     worker: str
@@ -55,7 +55,7 @@ class BindingStoryPart(Document):
     why: str
 
 
-class ConditionPart(Document):
+class ConditionPart(JsonPart):
     """What must hold before an entry is retired. `holds` is left out where it was not looked at."""
 
     condition: Condition
@@ -65,7 +65,7 @@ class ConditionPart(Document):
     until: UtcTime | None = None
 
 
-class EntryStoryPart(Document):
+class EntryStoryPart(JsonPart):
     """One entry of the store. `conditions` only where it is to leave."""
 
     entry: str
@@ -77,7 +77,7 @@ class EntryStoryPart(Document):
     conditions: tuple[ConditionPart, ...] | None = None
 
 
-class ExplainDocument(Document):
+class ExplainDocument(JsonPart):
     """Everything that has the name, with what follows from it."""
 
     format: Literal["mtlsctl.explain/1"] = "mtlsctl.explain/1"

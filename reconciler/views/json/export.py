@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from reconciler.records.base import Document, UtcTime
+from reconciler.records.base import JsonPart, UtcTime
 from reconciler.records.plan import StorePart
 from reconciler.takeover.proposed import Proposal, ProposedCertificate
 
 
-class ExportedPart(Document):
+class ExportedPart(JsonPart):
     """One certificate as it could be declared. `path`: where its PEM would stand. `supersedes`: what is handed over."""
 
     certificate: str
@@ -25,7 +25,7 @@ class ExportedPart(Document):
     pem: str
 
 
-class ExportDocument(Document):
+class ExportDocument(JsonPart):
     """Every certificate of the store. `others`: entries that can't be declared, in words."""
 
     format: Literal["mtlsctl.export/1"] = "mtlsctl.export/1"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import Literal
 
-from reconciler.records.base import DiagnosticPart, Document, Resolve, UtcTime, diagnostic_part
+from reconciler.records.base import DiagnosticPart, JsonPart, Resolve, UtcTime, diagnostic_part
 from reconciler.records.plan import StorePart
 from reconciler.reports.orphan_findings import Orphan
 from reconciler.reports.orphans import Orphans
 
 
-class SpotPart(Document):
+class SpotPart(JsonPart):
     """A binding that a finding is about. `environment` is left out for the top level."""
 
     worker: str
@@ -27,7 +27,7 @@ class OrphanPart(DiagnosticPart):
     places: tuple[SpotPart, ...]
 
 
-class OrphansDocument(Document):
+class OrphansDocument(JsonPart):
     """`summary` counts the findings by their code. `diagnostics`: what a plan says beside."""
 
     format: Literal["mtlsctl.orphans/1"] = "mtlsctl.orphans/1"

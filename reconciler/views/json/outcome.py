@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Literal
 
 from reconciler.plan.outcome import Outcome, Status, Step
-from reconciler.records.base import DiagnosticPart, Document, Resolve, diagnostic_part
+from reconciler.records.base import DiagnosticPart, JsonPart, Resolve, diagnostic_part
 from reconciler.records.changes import ChangePart, change_part
 from reconciler.records.plan import WaitingPart, waiting_part
 from reconciler.reports.left import ToDeploy
 
 
-class StepPart(Document):
+class StepPart(JsonPart):
     """One change and how it ended. `entry` is the id that it made, bound or deleted."""
 
     change: ChangePart
@@ -20,7 +20,7 @@ class StepPart(Document):
     problem: DiagnosticPart | None = None
 
 
-class DeployPart(Document):
+class DeployPart(JsonPart):
     """What somebody has to deploy. `command` is an argv, to be run in the folder of mtls.toml."""
 
     worker: str
@@ -30,7 +30,7 @@ class DeployPart(Document):
     command: tuple[str, ...]
 
 
-class OutcomeDocument(Document):
+class OutcomeDocument(JsonPart):
     """What was done, what failed, what was not started, what waits. `plan_digest` names the plan.
 
     `unproved`: proofs that neither succeeded nor failed.

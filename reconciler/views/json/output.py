@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from reconciler.records.base import Document, UtcTime
+from reconciler.records.base import JsonPart, UtcTime
 from reconciler.reports.current import Current
 
 
-class OutputDocument(Document):
+class OutputDocument(JsonPart):
     """`id` and `name` are the store's; `fingerprint` is SHA-256 of the leaf, `content_digest` of the whole chain."""
 
     format: Literal["mtlsctl.output/1"] = "mtlsctl.output/1"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from reconciler.desired.schema import declaration_schema
 from reconciler.model.keys import KeySourceKind
-from reconciler.records.base import Document
+from reconciler.records.base import JsonPart
 from reconciler.records.history import HistoryDocument
 from reconciler.records.plan import PlanDocument
 from reconciler.views.json.adoption import InitDocument
@@ -24,7 +24,7 @@ from reconciler.views.json.verify import VerifyDocument
 
 DECLARATION_SCHEMA = "mtls.schema.json"
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
-_DOCUMENTS: Mapping[str, type[Document]] = {
+_DOCUMENTS: Mapping[str, type[JsonPart]] = {
     "plan.schema.json": PlanDocument,
     "outcome.schema.json": OutcomeDocument,
     "diagnostics.schema.json": DiagnosticsDocument,

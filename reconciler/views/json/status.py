@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Literal
 
 from reconciler.model import Action
-from reconciler.records.base import DiagnosticPart, Document, Resolve, UtcTime, diagnostic_part
+from reconciler.records.base import DiagnosticPart, JsonPart, Resolve, UtcTime, diagnostic_part
 from reconciler.records.plan import StorePart, WaitingPart, waiting_part
 from reconciler.reports.status import BoundAt, CertificateStatus, Standing, Status, Urgency
 
 
-class PlacePart(Document):
+class PlacePart(JsonPart):
     """Where a certificate is, or should be, bound. `found`: the id that the file has there."""
 
     worker: str
@@ -21,7 +21,7 @@ class PlacePart(Document):
     found: str | None = None
 
 
-class CertificatePart(Document):
+class CertificatePart(JsonPart):
     """One declared certificate. Without `entry` it is not stored; without times its file could not be read."""
 
     certificate: str
@@ -35,7 +35,7 @@ class CertificatePart(Document):
     waiting: tuple[WaitingPart, ...]
 
 
-class StatusDocument(Document):
+class StatusDocument(JsonPart):
     """The most urgent certificate first. `pending`: how many changes of each action `mtlsctl apply` would make."""
 
     format: Literal["mtlsctl.status/1"] = "mtlsctl.status/1"
