@@ -158,8 +158,7 @@ class Session:
 
     def findings(self, diagnostics: tuple[Diagnostic, ...], style: Style) -> str:
         """Findings as text, with places that lead from the working directory."""
-        from reconciler.findings.diagnostics import Place
-        from reconciler.records.base import Resolve
+        from reconciler.findings.diagnostics import Place, Resolve
         from reconciler.views.text.findings import render_findings
 
         project = self.project

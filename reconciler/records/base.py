@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, FailFast, PlainSerializer
 from pydantic_core import PydanticSerializationError
 
-from reconciler.findings.diagnostics import Diagnostic, Place, Pointer, Severity
+from reconciler.findings.diagnostics import Diagnostic, Resolve, Severity
 
 _COMMAND = re.compile(r"##(?=\w*\[)")
-
-Resolve = Callable[[Pointer | Place | None], Place | None]
-"""Turns where a finding is into file, line and column; the shell has the files, this room does not."""
 
 
 def time_text(time: datetime) -> str:

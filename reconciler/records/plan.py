@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from reconciler.findings.diagnostics import Resolve
 from reconciler.model import Action, Condition, StoreKind
 from reconciler.model import Waiting as WaitingEntry
 from reconciler.plan.live import LiveBinding, LiveState
 from reconciler.plan.plan import Plan
 from reconciler.plan.quota import Quota
-from reconciler.records.base import FIRST_MISTAKE, DiagnosticPart, JsonPart, Resolve, UtcTime, diagnostic_part
+from reconciler.records.base import FIRST_MISTAKE, DiagnosticPart, JsonPart, UtcTime, diagnostic_part
 from reconciler.records.changes import ChangePart, change_part
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+from reconciler.findings.diagnostics import Resolve
 from reconciler.model import Action, ByCertificate, ById
-from reconciler.records.base import DiagnosticPart, JsonPart, Resolve, diagnostic_part
+from reconciler.records.base import DiagnosticPart, JsonPart, diagnostic_part
 from reconciler.records.changes import ChangePart, change_part
 from reconciler.records.plan import StorePart
 from reconciler.takeover.adoption import AdoptedBinding, Adoption

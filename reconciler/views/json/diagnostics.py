@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from reconciler.findings.diagnostics import Diagnostic, Severity
-from reconciler.records.base import DiagnosticPart, JsonPart, Resolve, diagnostic_part
+from reconciler.findings.diagnostics import Diagnostic, Resolve, Severity
+from reconciler.records.base import DiagnosticPart, JsonPart, diagnostic_part
 
 
 class DiagnosticsDocument(JsonPart):

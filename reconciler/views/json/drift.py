@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+from reconciler.findings.diagnostics import Resolve
 from reconciler.model import BindingAddress, Reason
-from reconciler.records.base import DiagnosticPart, JsonPart, Resolve, UtcTime, diagnostic_part
+from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
 from reconciler.records.plan import StorePart
 from reconciler.reports.drift import Drift, DriftFinding, State, Subject
 

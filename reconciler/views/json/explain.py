@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+from reconciler.findings.diagnostics import Resolve
 from reconciler.model import Action, Condition, Gate
 from reconciler.plan.inventory import Preference
 from reconciler.plan.retire import Judged
-from reconciler.records.base import DiagnosticPart, JsonPart, Resolve, UtcTime, diagnostic_part
+from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
 from reconciler.reports.explain import Explanation, Subject
 from reconciler.reports.explain_bindings import BindingStory
 from reconciler.reports.explain_certificates import CertificateStory

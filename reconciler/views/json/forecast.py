@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from reconciler.records.base import DiagnosticPart, JsonPart, Resolve, UtcTime, diagnostic_part
+from reconciler.findings.diagnostics import Resolve
+from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
 from reconciler.records.plan import StorePart
 from reconciler.reports.forecast import DueItem, Forecast, Outlook
 from reconciler.reports.forecast_entries import Event, Step

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Literal
 
-from reconciler.records.base import DiagnosticPart, JsonPart, Resolve, UtcTime, diagnostic_part
+from reconciler.findings.diagnostics import Resolve
+from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
 from reconciler.records.plan import StorePart
 from reconciler.reports.orphan_findings import Orphan
 from reconciler.reports.orphans import Orphans

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+from reconciler.findings.diagnostics import Resolve
 from reconciler.plan.outcome import Outcome, Status, Step
-from reconciler.records.base import DiagnosticPart, JsonPart, Resolve, diagnostic_part
+from reconciler.records.base import DiagnosticPart, JsonPart, diagnostic_part
 from reconciler.records.changes import ChangePart, change_part
 from reconciler.records.plan import WaitingPart, waiting_part
 from reconciler.reports.left import ToDeploy

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+from reconciler.findings.diagnostics import Resolve
 from reconciler.model import Action
-from reconciler.records.base import DiagnosticPart, JsonPart, Resolve, UtcTime, diagnostic_part
+from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
 from reconciler.records.plan import StorePart, WaitingPart, waiting_part
 from reconciler.reports.status import BoundAt, CertificateStatus, Standing, Status, Urgency
 

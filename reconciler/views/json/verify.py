@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
+from reconciler.findings.diagnostics import Resolve
 from reconciler.proof.levels import CertificateProof, DryRun, Level, LevelResult, Skip, Verification
 from reconciler.proof.observations import End, Moment, Observation, Page, Seen, Shown
 from reconciler.proof.reach import Reach
 from reconciler.proof.requests import algorithm_names, authority_texts
 from reconciler.proof.verdicts import Standing
-from reconciler.records.base import DiagnosticPart, JsonPart, Resolve, UtcTime, diagnostic_part
+from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
 
 MAX_AUTHORITIES = 20
 """Names of CAs that are written down; an origin may send thousands."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from reconciler.findings.diagnostics import Resolve
 from reconciler.findings.escape import printable
 from reconciler.model import StoreKind
-from reconciler.records.base import Resolve
 from reconciler.reports.drift import Drift, DriftFinding, State
 from reconciler.views.text.findings import place_lines
 from reconciler.views.text.status import time_text

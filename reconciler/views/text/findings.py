@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from posixpath import join, normpath
 
-from reconciler.findings.diagnostics import Diagnostic, Place, Pointer, Severity
+from reconciler.findings.diagnostics import Diagnostic, Place, Pointer, Resolve, Severity
 from reconciler.findings.escape import printable
-from reconciler.records.base import Resolve
 from reconciler.views.text.style import Style
 
 
