@@ -126,7 +126,7 @@ def output(
     """
     from reconciler.findings.escape import printable
     from reconciler.reports.current import find_current
-    from reconciler.views.json.output import output_document
+    from reconciler.views.json.status import output_document
 
     planned = _look(session.open_project())
     current = find_current(name, planned.plan, planned.desired)
@@ -151,7 +151,7 @@ def doctor(
     from reconciler.plan.plan import exit_code_of
     from reconciler.runs.doctor.checks import examine
     from reconciler.views.json.diagnostics import diagnostics_document
-    from reconciler.views.text.doctor import render_checkup
+    from reconciler.views.text.findings import render_checkup
 
     found = examine(session.open_project, environ=os.environ, file_named=session.file is not None, offline=offline)
     if output_format is Format.JSON:

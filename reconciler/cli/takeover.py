@@ -87,7 +87,7 @@ def init(
     from reconciler.model import StoreKind
     from reconciler.runs.init import adopt
     from reconciler.runs.init.settings import InitRequest
-    from reconciler.views.json.adoption import init_document
+    from reconciler.views.json.takeover import init_document
     from reconciler.views.text.adoption import render_adoption
 
     request = InitRequest(stack, same_stack, StoreKind(store) if store else None, account, below, certificates)
@@ -127,7 +127,7 @@ def export(
     from reconciler.runs.init import adopt
     from reconciler.runs.init.settings import InitRequest
     from reconciler.takeover.write import EXPORTED, write_declaration
-    from reconciler.views.json.export import export_document
+    from reconciler.views.json.takeover import export_document
 
     if output_format is ExportFormat.JSON:
         session.format = Format.JSON

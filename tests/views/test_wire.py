@@ -12,16 +12,14 @@ from jsonschema import Draft202012Validator
 from reconciler.records.base import to_json
 from reconciler.records.plan import plan_document
 from reconciler.records.saved_plan import read_plan
-from reconciler.views.json.adoption import init_document
 from reconciler.views.json.diagnostics import diagnostics_document
 from reconciler.views.json.drift import drift_document
 from reconciler.views.json.explain import explain_document
-from reconciler.views.json.export import export_document
 from reconciler.views.json.forecast import forecast_document
 from reconciler.views.json.orphans import orphans_document
 from reconciler.views.json.outcome import outcome_document
-from reconciler.views.json.output import output_document
-from reconciler.views.json.status import status_document
+from reconciler.views.json.status import output_document, status_document
+from reconciler.views.json.takeover import export_document, init_document
 from reconciler.views.json.verify import verify_document
 from tests.support import reports
 from tests.support.paths import REPOSITORY

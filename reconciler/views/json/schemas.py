@@ -10,16 +10,14 @@ from reconciler.model.keys import KeySourceKind
 from reconciler.records.base import JsonPart
 from reconciler.records.history import HistoryDocument
 from reconciler.records.plan import PlanDocument
-from reconciler.views.json.adoption import InitDocument
 from reconciler.views.json.diagnostics import DiagnosticsDocument
 from reconciler.views.json.drift import DriftDocument
 from reconciler.views.json.explain import ExplainDocument
-from reconciler.views.json.export import ExportDocument
 from reconciler.views.json.forecast import ForecastDocument
 from reconciler.views.json.orphans import OrphansDocument
 from reconciler.views.json.outcome import OutcomeDocument
-from reconciler.views.json.output import OutputDocument
-from reconciler.views.json.status import StatusDocument
+from reconciler.views.json.status import OutputDocument, StatusDocument
+from reconciler.views.json.takeover import ExportDocument, InitDocument
 from reconciler.views.json.verify import VerifyDocument
 
 DECLARATION_SCHEMA = "mtls.schema.json"

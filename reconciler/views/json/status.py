@@ -1,4 +1,4 @@
-"""`mtlsctl.status/1`: where every certificate stands, for a dashboard or a scheduler."""
+"""`mtlsctl.status/1` and `mtlsctl.output/1`: the state of every certificate, and the id of one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from reconciler.findings.diagnostics import Resolve
 from reconciler.model import Action
 from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
 from reconciler.records.plan import StorePart, WaitingPart, waiting_part
+from reconciler.reports.current import Current
 from reconciler.reports.status import BoundAt, CertificateStatus, Standing, Status, Urgency
 
 
@@ -84,4 +85,31 @@ def _place(place: BoundAt) -> PlacePart:
         binding=place.at.binding,
         standing=place.standing,
         found=place.found,
+    )
+
+
+# --- output -----------------------------------------------------------------------------------------------------------
+
+
+class OutputDocument(JsonPart):
+    """`id` and `name` are the store's; `fingerprint` is SHA-256 of the leaf, `content_digest` of the whole chain."""
+
+    format: Literal["mtlsctl.output/1"] = "mtlsctl.output/1"
+    certificate: str
+    id: str
+    name: str
+    fingerprint: str
+    content_digest: str
+    not_after: UtcTime
+
+
+def output_document(current: Current) -> OutputDocument:
+    """A current entry as its document."""
+    return OutputDocument(
+        certificate=current.certificate,
+        id=current.entry.id,
+        name=current.entry.name,
+        fingerprint=current.fingerprint,
+        content_digest=current.digest,
+        not_after=current.not_after,
     )

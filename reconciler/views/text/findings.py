@@ -1,4 +1,4 @@
-"""Findings as blocks of text: what happened, where, and what to do."""
+"""Findings as blocks of text: what happened, where, and what to do; and the check-up that consists of them."""
 
 from __future__ import annotations
 
@@ -49,3 +49,24 @@ def count_findings(diagnostics: Iterable[Diagnostic]) -> str:
     unique = dict.fromkeys(diagnostics)
     counts = {word: sum(item.severity is word for item in unique) for word in (Severity.ERROR, Severity.WARNING)}
     return ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for word, count in counts.items() if count)
+
+
+# --- a check-up -------------------------------------------------------------------------------------------------------
+
+
+def render_checkup(diagnostics: Iterable[Diagnostic], style: Style, *, findings: str) -> str:
+    """The whole check-up. `findings`: the errors and warnings among them, as `render_findings` shows them."""
+    found = tuple(diagnostics)
+    notes = [item for item in found if item.severity is Severity.INFO]
+    width = max((len(item.code) for item in notes), default=0)
+    lines = [style.bold("mtlsctl looked at this machine and checkout")]
+    for item in notes:
+        sign = style.good("ok") if item.hint is None else style.change("--")
+        lines.append(f"  {sign}  {item.code:<{width}}  {printable(item.message)}")
+        if item.hint is not None:
+            lines.append(f"      {'':<{width}}  hint: {printable(item.hint)}")
+    if findings:
+        lines += ["", findings]
+    counted = count_findings(found)
+    lines += ["", style.bold(f"{counted}.") if counted else style.good("Everything looked at is in order.")]
+    return "\n".join(lines) + "\n"
