@@ -1,14 +1,16 @@
-"""`status`, `explain`, `output` and `doctor`: what people ask every day."""
+"""`status`, `explain`, `output`, `drift` and `forecast`: what people ask every day."""
 
 from __future__ import annotations
 
 import os
 import sys
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from reconciler.cli.planning import LiveOption
 from reconciler.cli.session import Format, FormatOption, OutOption, Session, command
 
 if TYPE_CHECKING:
@@ -24,7 +26,11 @@ def register(app: typer.Typer) -> None:
     )
     command(app, example="mtlsctl explain billing", asks=True)(explain)
     command(app, example="mtlsctl output billing", asks=True)(output)
-    command(app, example="mtlsctl doctor")(doctor)
+    command(app, example="mtlsctl drift --format json --out drift.json", asks=True)(drift)
+    command(app, example="mtlsctl forecast --days 120", asks=True)(forecast)
+
+
+DaysOption = Annotated[int, typer.Option("--days", metavar="N", min=1, max=3650, help="How far to look.")]
 
 
 class StatusFormat(StrEnum):
@@ -58,9 +64,7 @@ def status(
     several certificates, what has expired and is still bound; each with the line or the command that mends it.
     """
     if orphans:
-        from reconciler.cli.takeover import show_orphans
-
-        show_orphans(session, out, metrics=output_format is StatusFormat.PROMETHEUS)
+        _show_orphans(session, out, metrics=output_format is StatusFormat.PROMETHEUS)
     from reconciler.plan.plan import exit_code_of
     from reconciler.reports.status import make_status
     from reconciler.views.json.status import status_document
@@ -136,31 +140,69 @@ def output(
         session.emit(f"{printable(current.entry.id)}\n", out)
 
 
-def doctor(
+def drift(
+    session: Session, output_format: FormatOption = Format.TEXT, out: OutOption = None, live: LiveOption = False
+) -> None:
+    """Show what is not as declared; exit 2 where anything is.
+
+    Certificates, bindings and entries that changed, are missing, or are there without being declared: in the store, in
+    the wrangler files, in the certificate files; with `--live` in what serves too. Each has a key that stays the same
+    from run to run. Looks at what a plan looks at, opens no private key and changes nothing.
+    """
+    from reconciler.findings.diagnostics import Severity
+    from reconciler.reports.drift_live import join_live
+    from reconciler.reports.drift_look import make_drift
+    from reconciler.runs.plan import PlanRequest, plan
+    from reconciler.views.json.drift import drift_document
+    from reconciler.views.text.drift import render_drift
+
+    project = session.open_project()
+    planned = plan(project, PlanRequest(live=live))
+    found = make_drift(planned.plan, planned.desired, planned.actual)
+    if live:
+        found = join_live(found, planned.plan, planned.desired, planned.actual)
+    if output_format is Format.JSON:
+        session.emit_document(drift_document(found, project.place), out)
+    else:
+        style, folder = session.style(sys.stdout), os.path.relpath(project.folder)
+        worth = tuple(problem for problem in found.diagnostics if problem.severity is not Severity.INFO)
+        findings = session.findings(worth, style) if worth else ""
+        session.emit(render_drift(found, project.place, style, folder=folder, findings=findings), out)
+    raise typer.Exit(found.exit_code)
+
+
+def forecast(
     session: Session,
+    days: DaysOption = 120,
     output_format: FormatOption = Format.TEXT,
     out: OutOption = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Ask no server.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Read files only: dates, but no quota.")] = False,
 ) -> None:
-    """Check this machine and checkout.
+    """Show what falls due when, against the quota.
 
-    Versions, files and their permissions, the embedded store, private keys, the environment and what killed runs
-    left behind; each finding with its cure. With an account, which permission each command needs and which the token
-    has, as far as reading tells. Works without an mtls.toml too. Changes nothing.
+    When each certificate is to be renewed, whose it is and where it is bound. A renewal needs an entry beside the old
+    one until that is retired: so also how many entries the account will hold, and when they do not fit. What this rests
+    on is said. Looks at what a plan looks at, opens no private key and changes nothing.
     """
+    from reconciler.findings.diagnostics import Severity
     from reconciler.plan.plan import exit_code_of
-    from reconciler.runs.doctor.checks import examine
-    from reconciler.views.json.diagnostics import diagnostics_document
-    from reconciler.views.text.findings import render_checkup
+    from reconciler.reports.forecast import make_forecast
+    from reconciler.runs.plan import PlanRequest, plan
+    from reconciler.views.json.forecast import forecast_document
+    from reconciler.views.text.forecast import render_forecast
 
-    found = examine(session.open_project, environ=os.environ, file_named=session.file is not None, offline=offline)
+    project = session.open_project()
+    planned = plan(project, PlanRequest(offline=offline))
+    found = make_forecast(planned.plan, planned.desired, planned.actual, days)
     if output_format is Format.JSON:
-        project = session.project
-        session.emit_document(diagnostics_document(found, project.place if project else lambda _: None), out)
+        session.emit_document(forecast_document(found, project.place), out)
     else:
         style = session.style(sys.stdout)
-        session.emit(render_checkup(found, style, findings=session.findings(_worth(found), style)), out)
-    raise typer.Exit(exit_code_of(found))
+        errors = tuple(problem for problem in found.diagnostics if problem.severity is Severity.ERROR)
+        worth = (*errors, *found.findings)
+        findings = session.findings(worth, style) if worth else ""
+        session.emit(render_forecast(found, style, findings=findings), out)
+    raise typer.Exit(exit_code_of(found.diagnostics))
 
 
 def _look(project: Project) -> Planned:
@@ -175,3 +217,30 @@ def _worth(diagnostics: tuple[Diagnostic, ...]) -> tuple[Diagnostic, ...]:
     from reconciler.findings.diagnostics import Severity
 
     return tuple(problem for problem in diagnostics if problem.severity is not Severity.INFO)
+
+
+def _show_orphans(session: Session, out: Path | None, *, metrics: bool = False) -> NoReturn:
+    """What of store and wrangler files does not belong together; ends the command. There are no `metrics` of it."""
+    from reconciler.findings.diagnostics import Severity
+    from reconciler.findings.errors import UsageError
+    from reconciler.plan.plan import exit_code_of
+    from reconciler.reports.orphans import find_orphans, unreferenced
+    from reconciler.runs.plan import PlanRequest, plan
+    from reconciler.views.json.orphans import orphans_document
+    from reconciler.views.text.orphans import render_orphans
+
+    if metrics:
+        message = "`status --orphans` has no metrics"
+        raise UsageError(message, hint="leave out one of `--orphans` and `--format prometheus`")
+    project = session.open_project()
+    planned = plan(project, PlanRequest())
+    sweep = project.files.sweep(unreferenced(planned.desired, planned.actual))
+    found = find_orphans(planned.plan, planned.desired, planned.actual, sweep)
+    if session.format is Format.JSON:
+        session.emit_document(orphans_document(found, project.place), out)
+    else:
+        style, folder = session.style(sys.stdout), os.path.relpath(project.folder)
+        errors = tuple(problem for problem in found.diagnostics if problem.severity is Severity.ERROR)
+        findings = session.findings(errors, style) if errors else ""
+        session.emit(render_orphans(found, project.place, style, folder=folder, findings=findings), out)
+    raise typer.Exit(exit_code_of(found.diagnostics))

@@ -16,14 +16,13 @@ import typer
 
 from reconciler.cli import (
     applying,
+    checking,
     daily,
     dev,
-    drift,
     emulator,
-    files,
-    forecast,
     history,
     planning,
+    schema,
     takeover,
     verifying,
 )
@@ -59,9 +58,8 @@ takeover.register(app)
 planning.register(app)
 applying.register(app)
 daily.register(app)
-drift.register(app)
-forecast.register(app)
-files.register(app)
+checking.register(app)
+schema.register(app)
 history.register(app)
 emulator.register(app)
 verifying.register(app)

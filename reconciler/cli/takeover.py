@@ -1,14 +1,13 @@
-"""`init`, `export` and `status --orphans`: taking over what is there."""
+"""`init` and `export`: taking over what is there."""
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -212,33 +211,3 @@ def _ask(question: str, default: str, why_not: Callable[[str], str | None]) -> s
         if why is None:
             return answer
         say(printable(why), err=True)
-
-
-# --- orphans --------------------------------------------------------------------------------------------------------
-
-
-def show_orphans(session: Session, out: Path | None, *, metrics: bool = False) -> NoReturn:
-    """What of store and wrangler files does not belong together; ends the command. There are no `metrics` of it."""
-    from reconciler.findings.diagnostics import Severity
-    from reconciler.findings.errors import UsageError
-    from reconciler.plan.plan import exit_code_of
-    from reconciler.reports.orphans import find_orphans, unreferenced
-    from reconciler.runs.plan import PlanRequest, plan
-    from reconciler.views.json.orphans import orphans_document
-    from reconciler.views.text.orphans import render_orphans
-
-    if metrics:
-        message = "`status --orphans` has no metrics"
-        raise UsageError(message, hint="leave out one of `--orphans` and `--format prometheus`")
-    project = session.open_project()
-    planned = plan(project, PlanRequest())
-    sweep = project.files.sweep(unreferenced(planned.desired, planned.actual))
-    found = find_orphans(planned.plan, planned.desired, planned.actual, sweep)
-    if session.format is Format.JSON:
-        session.emit_document(orphans_document(found, project.place), out)
-    else:
-        style, folder = session.style(sys.stdout), os.path.relpath(project.folder)
-        errors = tuple(problem for problem in found.diagnostics if problem.severity is Severity.ERROR)
-        findings = session.findings(errors, style) if errors else ""
-        session.emit(render_orphans(found, project.place, style, folder=folder, findings=findings), out)
-    raise typer.Exit(exit_code_of(found.diagnostics))

@@ -1,43 +1,18 @@
-"""`validate` and `schema`: what can be said of files alone."""
+"""`schema`: the JSON Schemas."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from reconciler.cli.session import Format, FormatOption, OutOption, Session, command
+from reconciler.cli.session import Session, command
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands of this file."""
-    command(app, example="mtlsctl validate --format json")(validate)
+    """Add the command of this file."""
     command(app, example="mtlsctl schema --out schemas/mtls.schema.json")(schema)
-
-
-def validate(session: Session, output_format: FormatOption = Format.TEXT, out: OutOption = None) -> None:
-    """Check every file; the store is not asked.
-
-    Looks at mtls.toml, the certificates, the keys that are at hand and their pairs, and the wrangler files.
-    """
-    from reconciler.plan.plan import exit_code_of
-    from reconciler.runs.validate import validate as check
-    from reconciler.views.json.diagnostics import diagnostics_document
-    from reconciler.views.text.findings import count_findings
-
-    project = session.open_project()
-    found = check(project)
-    if output_format is Format.JSON:
-        session.emit_document(diagnostics_document(found, project.place), out)
-    else:
-        style = session.style(sys.stdout)
-        counted = count_findings(found)
-        summary = style.bold(f"{counted}.") if counted else style.good("Everything checked is in order.")
-        text = session.findings(found, style) + "\n\n" if found else ""
-        session.emit(f"{text}{summary}\n", out)
-    raise typer.Exit(exit_code_of(found))
 
 
 def schema(
