@@ -8,20 +8,27 @@ import sys
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from reconciler.cli.planning import AllowDeletesOption, DeployOption, OnlyOption, OverSplitOption, plan_text, read_saved
 from reconciler.cli.session import Format, FormatOption, Session, command, say, seconds, tell
-
-if TYPE_CHECKING:
-    from reconciler.model import Change, Phase
-    from reconciler.plan.outcome import Outcome, Step
-    from reconciler.plan.plan import Plan
-    from reconciler.reports.left import ToDeploy
-    from reconciler.runs.plan import Planned
-    from reconciler.runs.project import Project
+from reconciler.findings.errors import DeclinedError, GuardError, UsageError
+from reconciler.model import Change, Condition, Phase
+from reconciler.plan.approval import demand_digest
+from reconciler.plan.deploys import Wanted
+from reconciler.plan.outcome import Outcome, Step
+from reconciler.plan.plan import Plan
+from reconciler.reports.left import ToDeploy
+from reconciler.runs.apply import apply as carry_out
+from reconciler.runs.apply import left_to_deploy
+from reconciler.runs.plan import Planned, PlanRequest, plan_approved
+from reconciler.runs.plan import plan as make
+from reconciler.runs.project import Project
+from reconciler.views.json.outcome import outcome_document
+from reconciler.views.text.outcome import render_outcome, step_line
+from reconciler.views.text.plan import describe
 
 
 class PhaseName(StrEnum):
@@ -52,12 +59,7 @@ LockTimeoutOption = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands of this file."""
-    command(app, example="mtlsctl apply plan.json --lock-timeout 5m", asks=True)(apply)
-    command(app, example="mtlsctl retire billing --now", asks=True)(retire)
-
-
+@command(example="mtlsctl apply plan.json --lock-timeout 5m", asks=True)
 def apply(
     session: Session,
     saved: Annotated[Path | None, typer.Argument(metavar="PLAN", help="A plan saved by `plan --out`.")] = None,
@@ -85,13 +87,6 @@ def apply(
 
     With a saved PLAN it plans anew, and runs only if every change that it finds is in PLAN.
     """
-    from reconciler.findings.errors import UsageError
-    from reconciler.model import Phase
-    from reconciler.plan.approval import demand_digest
-    from reconciler.plan.deploys import Wanted
-    from reconciler.runs.plan import PlanRequest, plan_approved
-    from reconciler.runs.plan import plan as make
-
     if saved is not None and (only or allow_deletes is not None):
         raise UsageError(
             "a saved plan says itself what it is about", hint="give `--only` and `--allow-deletes` to `mtlsctl plan`"
@@ -109,6 +104,7 @@ def apply(
         _carry_out(session, project, planned, phases, "apply", yes=yes or approved is not None, out=out, waves=waves)
 
 
+@command(example="mtlsctl retire billing --now", asks=True)
 def retire(
     session: Session,
     name: Annotated[str, typer.Argument(metavar="NAME|ID", help="A certificate, or the id of an entry.")],
@@ -124,10 +120,6 @@ def retire(
     Only superseded or orphaned entries, and only when every condition but the grace holds: a leaked key is one for
     which a successor is bound everywhere. `mtlsctl explain NAME` says which conditions do not hold yet.
     """
-    from reconciler.model import Phase
-    from reconciler.runs.plan import PlanRequest
-    from reconciler.runs.plan import plan as make
-
     project = session.open_project()
     with project.lock(command="retire", timeout_s=seconds(lock_timeout), waiting=tell):
         request = PlanRequest(retire=name, skip_grace=now, allow_deletes=allow_deletes)
@@ -138,9 +130,6 @@ def retire(
 
 def _demand_retirable(planned: Planned, name: str, *, now: bool) -> None:
     """Say why nothing can go, where nothing can."""
-    from reconciler.findings.errors import GuardError, UsageError
-    from reconciler.model import Condition
-
     if planned.plan.changes:
         return
     waiting = planned.plan.waiting
@@ -178,10 +167,6 @@ def _carry_out(
     waves: tuple[int | None, ...] = (None,),
 ) -> None:
     """Show, ask, do, tell; ends the command."""
-    from reconciler.plan.outcome import Outcome
-    from reconciler.runs.apply import apply as carry_out
-    from reconciler.runs.apply import left_to_deploy
-
     text = session.format is Format.TEXT
     made = planned.plan
     pending = any(change.phase in phases for change in made.changes)
@@ -201,8 +186,6 @@ def _carry_out(
 
 def _confirm(yes: bool) -> None:
     """A person's yes, or `--yes`; without a terminal nothing is changed on a guess."""
-    from reconciler.findings.errors import DeclinedError, UsageError
-
     if yes:
         return
     if not sys.stdin.isatty():
@@ -218,9 +201,6 @@ def _confirm(yes: bool) -> None:
 def _show_outcome(
     session: Session, project: Project, outcome: Outcome, to_deploy: tuple[ToDeploy, ...], out: Path | None
 ) -> None:
-    from reconciler.views.json.outcome import outcome_document
-    from reconciler.views.text.outcome import render_outcome
-
     if session.format is Format.JSON:
         session.emit_document(outcome_document(outcome, project.place, to_deploy), out)
         return
@@ -242,13 +222,9 @@ class _Progress:
         self.ended = 0
 
     def started(self, change: Change) -> None:
-        from reconciler.views.text.plan import describe
-
         self._tell(lambda: f"  ... {change.action} {describe(change)}")
 
     def finished(self, step: Step) -> None:
-        from reconciler.views.text.outcome import step_line
-
         self.ended += 1
         count = f" [{self.ended}/{self.total}]"
         self._tell(lambda: step_line(step, self.session.style(sys.stderr)) + count)

@@ -9,24 +9,20 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.session import Format, FormatOption, OutOption, Session, command
+from reconciler.findings.diagnostics import Severity
+from reconciler.plan.plan import exit_code_of
+from reconciler.runs.doctor.checks import examine
+from reconciler.runs.validate import validate as check
+from reconciler.views.json.diagnostics import diagnostics_document
+from reconciler.views.text.findings import count_findings, render_checkup
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands of this file."""
-    command(app, example="mtlsctl validate --format json")(validate)
-    command(app, example="mtlsctl doctor")(doctor)
-
-
+@command(example="mtlsctl validate --format json")
 def validate(session: Session, output_format: FormatOption = Format.TEXT, out: OutOption = None) -> None:
     """Check every file; the store is not asked.
 
     Looks at mtls.toml, the certificates, the keys that are at hand and their pairs, and the wrangler files.
     """
-    from reconciler.plan.plan import exit_code_of
-    from reconciler.runs.validate import validate as check
-    from reconciler.views.json.diagnostics import diagnostics_document
-    from reconciler.views.text.findings import count_findings
-
     project = session.open_project()
     found = check(project)
     if output_format is Format.JSON:
@@ -40,6 +36,7 @@ def validate(session: Session, output_format: FormatOption = Format.TEXT, out: O
     raise typer.Exit(exit_code_of(found))
 
 
+@command(example="mtlsctl doctor")
 def doctor(
     session: Session,
     output_format: FormatOption = Format.TEXT,
@@ -52,12 +49,6 @@ def doctor(
     left behind; each finding with its cure. With an account, which permission each command needs and which the token
     has, as far as reading tells. Works without an mtls.toml too. Changes nothing.
     """
-    from reconciler.findings.diagnostics import Severity
-    from reconciler.plan.plan import exit_code_of
-    from reconciler.runs.doctor.checks import examine
-    from reconciler.views.json.diagnostics import diagnostics_document
-    from reconciler.views.text.findings import render_checkup
-
     found = examine(session.open_project, environ=os.environ, file_named=session.file is not None, offline=offline)
     if output_format is Format.JSON:
         project = session.project

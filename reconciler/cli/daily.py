@@ -6,29 +6,38 @@ import os
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
 from reconciler.cli.planning import LiveOption
 from reconciler.cli.session import Format, FormatOption, OutOption, Session, command
-
-if TYPE_CHECKING:
-    from reconciler.findings.diagnostics import Diagnostic
-    from reconciler.runs.plan import Planned
-    from reconciler.runs.project import Project
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands of this file."""
-    command(app, example="mtlsctl status --format prometheus --out /var/lib/node_exporter/mtlsctl.prom", asks=True)(
-        status
-    )
-    command(app, example="mtlsctl explain billing", asks=True)(explain)
-    command(app, example="mtlsctl output billing", asks=True)(output)
-    command(app, example="mtlsctl drift --format json --out drift.json", asks=True)(drift)
-    command(app, example="mtlsctl forecast --days 120", asks=True)(forecast)
-
+from reconciler.findings.diagnostics import Diagnostic, Severity
+from reconciler.findings.errors import UsageError
+from reconciler.findings.escape import printable
+from reconciler.plan.plan import exit_code_of
+from reconciler.reports.current import find_current
+from reconciler.reports.drift_live import join_live
+from reconciler.reports.drift_look import make_drift
+from reconciler.reports.explain import explain as explain_name
+from reconciler.reports.forecast import make_forecast
+from reconciler.reports.metrics import make_metrics
+from reconciler.reports.orphans import find_orphans, unreferenced
+from reconciler.reports.status import make_status
+from reconciler.runs.plan import Planned, PlanRequest, plan
+from reconciler.runs.project import Project
+from reconciler.version import __version__
+from reconciler.views.json.drift import drift_document
+from reconciler.views.json.explain import explain_document
+from reconciler.views.json.forecast import forecast_document
+from reconciler.views.json.orphans import orphans_document
+from reconciler.views.json.status import output_document, status_document
+from reconciler.views.prometheus.metrics import render_metrics
+from reconciler.views.text.drift import render_drift
+from reconciler.views.text.explain import render_explanation
+from reconciler.views.text.forecast import render_forecast
+from reconciler.views.text.orphans import render_orphans
+from reconciler.views.text.status import render_status
 
 DaysOption = Annotated[int, typer.Option("--days", metavar="N", min=1, max=3650, help="How far to look.")]
 
@@ -49,6 +58,7 @@ OrphansOption = Annotated[
 ]
 
 
+@command(example="mtlsctl status --format prometheus --out /var/lib/node_exporter/mtlsctl.prom", asks=True)
 def status(
     session: Session,
     output_format: StatusFormatOption = StatusFormat.TEXT,
@@ -65,11 +75,6 @@ def status(
     """
     if orphans:
         _show_orphans(session, out, metrics=output_format is StatusFormat.PROMETHEUS)
-    from reconciler.plan.plan import exit_code_of
-    from reconciler.reports.status import make_status
-    from reconciler.views.json.status import status_document
-    from reconciler.views.text.status import render_status
-
     project = session.open_project()
     planned = _look(project)
     found = make_status(planned.plan, planned.desired, planned.actual.files)
@@ -86,13 +91,10 @@ def status(
 
 def _metrics_text(planned: Planned) -> str:
     """What is looked at, as metrics."""
-    from reconciler.reports.metrics import make_metrics
-    from reconciler.version import __version__
-    from reconciler.views.prometheus.metrics import render_metrics
-
     return render_metrics(make_metrics(planned.plan, planned.desired, planned.actual, __version__))
 
 
+@command(example="mtlsctl explain billing", asks=True)
 def explain(
     session: Session,
     name: Annotated[str, typer.Argument(help="A certificate, a binding, a Worker's label, or an entry's id.")],
@@ -104,10 +106,6 @@ def explain(
     Which entry a certificate has and why that one, what would happen to each binding, and each condition that an old
     entry still waits for. Opens no private key and changes nothing.
     """
-    from reconciler.reports.explain import explain as explain_name
-    from reconciler.views.json.explain import explain_document
-    from reconciler.views.text.explain import render_explanation
-
     project = session.open_project()
     planned = _look(project)
     found = explain_name(name, planned.plan, planned.desired, planned.actual)
@@ -118,6 +116,7 @@ def explain(
         session.emit(render_explanation(found, style, findings=session.findings(found.diagnostics, style)), out)
 
 
+@command(example="mtlsctl output billing", asks=True)
 def output(
     session: Session,
     name: Annotated[str, typer.Argument(help="A declared certificate.")],
@@ -128,10 +127,6 @@ def output(
 
     Alone on a line, for a pipeline, Terraform or Hyperdrive. Exit 1 where the certificate is not stored yet.
     """
-    from reconciler.findings.escape import printable
-    from reconciler.reports.current import find_current
-    from reconciler.views.json.status import output_document
-
     planned = _look(session.open_project())
     current = find_current(name, planned.plan, planned.desired)
     if output_format is Format.JSON:
@@ -140,6 +135,7 @@ def output(
         session.emit(f"{printable(current.entry.id)}\n", out)
 
 
+@command(example="mtlsctl drift --format json --out drift.json", asks=True)
 def drift(
     session: Session, output_format: FormatOption = Format.TEXT, out: OutOption = None, live: LiveOption = False
 ) -> None:
@@ -149,13 +145,6 @@ def drift(
     the wrangler files, in the certificate files; with `--live` in what serves too. Each has a key that stays the same
     from run to run. Looks at what a plan looks at, opens no private key and changes nothing.
     """
-    from reconciler.findings.diagnostics import Severity
-    from reconciler.reports.drift_live import join_live
-    from reconciler.reports.drift_look import make_drift
-    from reconciler.runs.plan import PlanRequest, plan
-    from reconciler.views.json.drift import drift_document
-    from reconciler.views.text.drift import render_drift
-
     project = session.open_project()
     planned = plan(project, PlanRequest(live=live))
     found = make_drift(planned.plan, planned.desired, planned.actual)
@@ -171,6 +160,7 @@ def drift(
     raise typer.Exit(found.exit_code)
 
 
+@command(example="mtlsctl forecast --days 120", asks=True)
 def forecast(
     session: Session,
     days: DaysOption = 120,
@@ -184,13 +174,6 @@ def forecast(
     one until that is retired: so also how many entries the account will hold, and when they do not fit. What this rests
     on is said. Looks at what a plan looks at, opens no private key and changes nothing.
     """
-    from reconciler.findings.diagnostics import Severity
-    from reconciler.plan.plan import exit_code_of
-    from reconciler.reports.forecast import make_forecast
-    from reconciler.runs.plan import PlanRequest, plan
-    from reconciler.views.json.forecast import forecast_document
-    from reconciler.views.text.forecast import render_forecast
-
     project = session.open_project()
     planned = plan(project, PlanRequest(offline=offline))
     found = make_forecast(planned.plan, planned.desired, planned.actual, days)
@@ -207,28 +190,16 @@ def forecast(
 
 def _look(project: Project) -> Planned:
     """One look at everything: the plan, with what it was made from."""
-    from reconciler.runs.plan import PlanRequest, plan
-
     return plan(project, PlanRequest())
 
 
 def _worth(diagnostics: tuple[Diagnostic, ...]) -> tuple[Diagnostic, ...]:
     """Those that somebody should act on."""
-    from reconciler.findings.diagnostics import Severity
-
     return tuple(problem for problem in diagnostics if problem.severity is not Severity.INFO)
 
 
 def _show_orphans(session: Session, out: Path | None, *, metrics: bool = False) -> NoReturn:
     """What of store and wrangler files does not belong together; ends the command. There are no `metrics` of it."""
-    from reconciler.findings.diagnostics import Severity
-    from reconciler.findings.errors import UsageError
-    from reconciler.plan.plan import exit_code_of
-    from reconciler.reports.orphans import find_orphans, unreferenced
-    from reconciler.runs.plan import PlanRequest, plan
-    from reconciler.views.json.orphans import orphans_document
-    from reconciler.views.text.orphans import render_orphans
-
     if metrics:
         message = "`status --orphans` has no metrics"
         raise UsageError(message, hint="leave out one of `--orphans` and `--format prometheus`")

@@ -7,16 +7,18 @@ import signal
 import sys
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from reconciler.cli.session import Session, command, say
-
-if TYPE_CHECKING:
-    from reconciler.findings.diagnostics import Diagnostic
-    from reconciler.runs.dev.run import Running
-    from reconciler.views.text.style import Style
+from reconciler.findings.diagnostics import Diagnostic
+from reconciler.findings.escape import printable
+from reconciler.model.words import environment_text
+from reconciler.runs.dev.run import DevRequest, Running, run_dev
+from reconciler.views.text.status import time_text
+from reconciler.views.text.style import Style
+from reconciler.workerd.said import read_failure
 
 _LONGEST = 4000
 
@@ -32,11 +34,7 @@ WithoutOption = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command of this file."""
-    command(app, example="mtlsctl dev checkout --env staging --port 8788")(dev)
-
-
+@command(example="mtlsctl dev checkout --env staging --port 8788")
 def dev(
     session: Session,
     worker: WorkerArgument,
@@ -50,8 +48,6 @@ def dev(
     no store is asked. Variables are served too. Every other binding (KV, R2, secrets, ...) is named and refused, or
     missing with --without-unserved. Private keys are handed to workerd in memory: no file has them.
     """
-    from reconciler.runs.dev.run import DevRequest, run_dev
-
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))  # closing the terminal ends it in order, too
     request = DevRequest(worker, environment or None, port, without_unserved)
@@ -70,8 +66,6 @@ class _Terminal:
             say(self._session.findings(found, self._session.style(sys.stderr)), err=True)
 
     def ready(self, running: Running) -> None:
-        from reconciler.model.words import environment_text
-
         presented = [(one.binding, one.certificate, one.ends) for one in running.presented]
         where = environment_text(running.environment)
         style = self._session.style(sys.stdout)
@@ -85,8 +79,6 @@ class _Terminal:
             sys.stdout.flush()
 
     def err(self, line: str) -> None:
-        from reconciler.workerd.said import read_failure
-
         if line.startswith("stack: "):
             return  # addresses in workerd
         failure = read_failure(line)
@@ -97,9 +89,6 @@ def _render_running(
     worker: str, where: str, url: str, presented: Iterable[tuple[str, str, datetime]], style: Style
 ) -> str:
     """Where the Worker answers, and which binding presents what: pairs of binding and certificate, with its end."""
-    from reconciler.findings.escape import printable
-    from reconciler.views.text.status import time_text
-
     lines = [style.bold(f"{printable(worker)} ({printable(where)}) answers on {url}")]
     rows = [(printable(binding), printable(name), ends) for binding, name, ends in presented]
     width = max((len(binding) for binding, _, _ in rows), default=0)
@@ -111,6 +100,4 @@ def _render_running(
 
 def _render_line(line: str) -> str:
     """A line that a Worker printed: it may be anything, and acts on no terminal."""
-    from reconciler.findings.escape import printable
-
     return printable(line[:_LONGEST])

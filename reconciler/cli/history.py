@@ -8,13 +8,12 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.session import Format, FormatOption, OutOption, Session, command
+from reconciler.records.history import history_document
+from reconciler.system.journal import read_journal
+from reconciler.views.text.history import render_history
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands of this file."""
-    command(app, example="mtlsctl history --limit 3")(history)
-
-
+@command(example="mtlsctl history --limit 3")
 def history(
     session: Session,
     output_format: FormatOption = Format.TEXT,
@@ -25,10 +24,6 @@ def history(
 
     A run that was killed stands here as one that never ended. The store is not asked.
     """
-    from reconciler.records.history import history_document
-    from reconciler.system.journal import read_journal
-    from reconciler.views.text.history import render_history
-
     document = history_document(read_journal(session.open_project().folder), limit=limit)
     if output_format is Format.JSON:
         session.emit_document(document, out)

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from reconciler.cli.session import Format, FormatOption, OutOption, Session, command
-
-if TYPE_CHECKING:
-    from reconciler.plan.plan import Plan
+from reconciler.findings.diagnostics import Place
+from reconciler.findings.errors import ExitCode, strongest
+from reconciler.plan.deploys import Wanted
+from reconciler.plan.plan import Plan, exit_code_of
+from reconciler.records.base import to_json
+from reconciler.records.plan import plan_document
+from reconciler.records.saved_plan import MAX_BYTES, read_plan
+from reconciler.runs.plan import PlanRequest
+from reconciler.runs.plan import plan as make
+from reconciler.system.files import read_named
+from reconciler.views.text.findings import count_findings
+from reconciler.views.text.plan import render_plan
 
 OnlyOption = Annotated[
     list[str] | None, typer.Option("--only", metavar="NAME", help="This certificate alone; a glob, and repeatable.")
@@ -39,12 +48,7 @@ OverSplitOption = Annotated[
 PlanOutOption = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Save the plan, for `apply FILE`.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands of this file."""
-    command(app, example="mtlsctl plan --detailed-exitcode --out plan.json", asks=True)(plan)
-    command(app, example="mtlsctl show plan.json")(show)
-
-
+@command(example="mtlsctl plan --detailed-exitcode --out plan.json", asks=True)
 def plan(
     session: Session,
     output_format: FormatOption = Format.TEXT,
@@ -62,15 +66,6 @@ def plan(
 
     Needs no private key, runs no command and changes nothing, so it may run on a pull request.
     """
-    from datetime import UTC
-
-    from reconciler.findings.errors import ExitCode, strongest
-    from reconciler.plan.deploys import Wanted
-    from reconciler.plan.plan import exit_code_of
-    from reconciler.records.base import to_json
-    from reconciler.records.plan import plan_document
-    from reconciler.runs.plan import PlanRequest
-    from reconciler.runs.plan import plan as make
 
     project = session.open_project()
     moment = at.replace(tzinfo=UTC) if at else None
@@ -95,6 +90,7 @@ def plan(
     raise typer.Exit(strongest(codes))
 
 
+@command(example="mtlsctl show plan.json")
 def show(
     session: Session,
     saved: Annotated[Path, typer.Argument(metavar="PLAN", help="What `plan --out` wrote.")],
@@ -105,9 +101,6 @@ def show(
 
     Nothing but that file is read: neither mtls.toml nor the store.
     """
-    from reconciler.findings.diagnostics import Place
-    from reconciler.records.plan import plan_document
-
     made = read_saved(saved)
     if output_format is Format.JSON:
         session.emit_document(plan_document(made, lambda where: where if isinstance(where, Place) else None), out)
@@ -117,17 +110,11 @@ def show(
 
 def read_saved(path: Path) -> Plan:
     """A saved plan of the user's; ReconcilerError where it is none."""
-    from reconciler.records.saved_plan import MAX_BYTES, read_plan
-    from reconciler.system.files import read_named
-
     return read_plan(read_named(path, limit=MAX_BYTES), str(path))
 
 
 def plan_text(session: Session, made: Plan) -> str:
     """A plan with its findings, for people."""
-    from reconciler.views.text.findings import count_findings
-    from reconciler.views.text.plan import render_plan
-
     style = session.style(sys.stdout)
     text = render_plan(made, style)
     if made.diagnostics:

@@ -7,14 +7,13 @@ from typing import Annotated
 
 import typer
 
+from reconciler import keys
 from reconciler.cli.session import Session, command
+from reconciler.findings.errors import UsageError
+from reconciler.views.json.schemas import all_schemas
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command of this file."""
-    command(app, example="mtlsctl schema --out schemas/mtls.schema.json")(schema)
-
-
+@command(example="mtlsctl schema --out schemas/mtls.schema.json")
 def schema(
     session: Session,
     name: Annotated[str, typer.Argument(help="mtls, or a document: plan, outcome, status, ...")] = "mtls",
@@ -27,10 +26,6 @@ def schema(
 
     That of mtls.toml makes editors complete and check the file; the others are of the documents that are written.
     """
-    from reconciler import keys
-    from reconciler.findings.errors import UsageError
-    from reconciler.views.json.schemas import all_schemas
-
     schemas = all_schemas(keys.KINDS)
     if all_into is not None:
         for file, text in schemas.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import inspect
 import os
 import re
@@ -11,16 +10,23 @@ import sys
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO, TypeVar, get_type_hints
+from typing import Annotated, TextIO, get_type_hints
 
 import typer
+from typer.core import TyperCommand
 
-if TYPE_CHECKING:
-    from reconciler.findings.diagnostics import Diagnostic
-    from reconciler.findings.errors import ReconcilerError
-    from reconciler.records.base import JsonPart
-    from reconciler.runs.project import Project
-    from reconciler.views.text.style import Style
+from reconciler.cli.options import Colour, ColourOption, FileOption, VerboseOption, VersionOption
+from reconciler.findings.diagnostics import Diagnostic, Place, Resolve
+from reconciler.findings.errors import ExitCode, FileError, ReconcilerError, UsageError
+from reconciler.findings.escape import printable
+from reconciler.records.base import JsonPart, to_json
+from reconciler.runs.project import Project, open_project, project_at
+from reconciler.stores.surroundings import Surroundings
+from reconciler.system.atomic import write_atomic
+from reconciler.system.discover import FILE_NAME
+from reconciler.views.json.diagnostics import diagnostics_document
+from reconciler.views.text.findings import render_findings
+from reconciler.views.text.style import Style
 
 
 class Format(StrEnum):
@@ -30,52 +36,15 @@ class Format(StrEnum):
     JSON = "json"
 
 
-class Colour(StrEnum):
-    """When colour is used; `auto` is on a terminal, unless NO_COLOR is set."""
-
-    AUTO = "auto"
-    ALWAYS = "always"
-    NEVER = "never"
-
-
-def _print_version(value: bool) -> None:
-    if value:
-        from reconciler.version import __version__
-
-        typer.echo(f"mtlsctl {__version__}")
-        raise typer.Exit
-
-
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 """The colours of `Style`: for a terminal, never for a file."""
 
 _PRECIOUS = frozenset({".pem", ".key", ".crt", ".cer", ".toml", ".jsonc", ".db"})
 """No report is called so; what is, is somebody's certificate, key, configuration or store."""
 
-GROUP = "Global options"
 DEFAULT_MAX_WAIT = "15m"
 """Cloudflare's rate limit refuses everything for five minutes once it is passed, whoever passed it."""
 
-FileOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--file",
-        "-f",
-        metavar="FILE",
-        help="The desired state; without it mtls.toml here or in a parent folder, up to the git root.",
-        rich_help_panel=GROUP,
-    ),
-]
-ColourOption = Annotated[
-    Colour | None, typer.Option("--color", help="When to use colour (default: auto).", rich_help_panel=GROUP)
-]
-VerboseOption = Annotated[
-    bool, typer.Option("--verbose", help="Say on stderr what is being done.", rich_help_panel=GROUP)
-]
-VersionOption = Annotated[
-    bool,
-    typer.Option("--version", help="Show the version.", is_eager=True, callback=_print_version, rich_help_panel=GROUP),
-]
 MaxWaitOption = Annotated[
     str,
     typer.Option("--max-wait", metavar="TIME", help="How long to wait for Cloudflare's rate limit, as 30s or 15m."),
@@ -95,8 +64,6 @@ def say(text: str, *, err: bool = False, nl: bool = True) -> None:
 
 def tell(line: str) -> None:
     """A line for whoever wonders what a run waits for; on stderr, whether or not a person watches."""
-    from reconciler.findings.escape import printable
-
     say(printable(line), err=True)
 
 
@@ -119,16 +86,11 @@ class Session:
 
     def style(self, stream: TextIO) -> Style:
         """Colour for a stream, or none."""
-        from reconciler.views.text.style import Style
-
         auto = stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
         return Style(auto if self.colour is Colour.AUTO else self.colour is Colour.ALWAYS)
 
     def open_project(self) -> Project:
         """The project that this run is about."""
-        from reconciler.runs.project import open_project
-        from reconciler.stores.surroundings import Surroundings
-
         around = Surroundings(os.environ, self.max_wait_s, tell)
         self.project = open_project(self.file, cwd=_working_folder(), environ=os.environ, around=around)
         self.log(f"desired state: {self.project.folder / self.project.name}")
@@ -136,11 +98,6 @@ class Session:
 
     def new_project(self) -> Project:
         """The project of an mtls.toml that is to be made, here or at `--file`; it may be there."""
-        from reconciler.findings.errors import UsageError
-        from reconciler.runs.project import project_at
-        from reconciler.stores.surroundings import Surroundings
-        from reconciler.system.discover import FILE_NAME
-
         path = _working_folder() / (self.file or FILE_NAME)
         if not path.parent.is_dir():
             raise UsageError(f"the folder of {self.file} does not exist", hint="create it first")
@@ -152,15 +109,10 @@ class Session:
     def log(self, text: str) -> None:
         """A line for `--verbose`."""
         if self.verbose:
-            from reconciler.findings.escape import printable
-
             say(f"mtlsctl: {printable(text)}", err=True)
 
     def findings(self, diagnostics: tuple[Diagnostic, ...], style: Style) -> str:
         """Findings as text, with places that lead from the working directory."""
-        from reconciler.findings.diagnostics import Place, Resolve
-        from reconciler.views.text.findings import render_findings
-
         project = self.project
         folder = os.path.relpath(project.folder) if project else ""
         resolve: Resolve = project.place if project else lambda where: where if isinstance(where, Place) else None
@@ -174,10 +126,6 @@ class Session:
 
     def write(self, out: Path, text: str) -> None:
         """A file that the user named, replaced atomically."""
-        from reconciler.findings.diagnostics import Place
-        from reconciler.findings.errors import FileError
-        from reconciler.system.atomic import write_atomic
-
         if self._is_precious(out):
             raise FileError(
                 f"`--out {out}` would overwrite what mtlsctl or git works with",
@@ -197,82 +145,76 @@ class Session:
 
     def emit_document(self, document: JsonPart, out: Path | None = None) -> None:
         """A JSON document."""
-        from reconciler.records.base import to_json
-
         self.emit(to_json(document), out)
 
     def report(self, error: ReconcilerError) -> None:
         """An error that stopped the run: blocks on stderr, and the document on stdout where JSON was asked for."""
-        from reconciler.findings.errors import ExitCode
-
         diagnostics = error.diagnostics()
         say(self.findings(diagnostics, self.style(sys.stderr)), err=True)
         if self.format is Format.JSON and error.exit_code is not ExitCode.USAGE:
-            from reconciler.views.json.diagnostics import diagnostics_document
-
             self.emit_document(
                 diagnostics_document(diagnostics, self.project.place if self.project else lambda _: None)
             )
 
 
 def _working_folder() -> Path:
-    from reconciler.findings.errors import UsageError
-
     try:
         return Path.cwd()
     except OSError as error:
         raise UsageError("the working directory does not exist any more", hint="go to another folder") from error
 
 
-R = TypeVar("R")
+def command(*, example: str, asks: bool = False) -> Callable[[Callable[..., None]], Callable[[], TyperCommand]]:
+    """Turn a function into what builds its command, which also takes the global options, and shows errors.
 
-
-def command(
-    app: typer.Typer, *, name: str | None = None, example: str, asks: bool = False
-) -> Callable[[Callable[..., None]], None]:
-    """Register a function as a command that also takes the global options, and turns errors into blocks of text.
-
-    The function's first parameter is the `Session`. `example` closes its help. `asks`: it asks the store, and
-    may have to wait.
+    The function's first parameter is the `Session`, its name that of the command. `example` closes its help. `asks`:
+    it asks the store, and may have to wait.
     """
 
-    def register(function: Callable[..., None]) -> None:
-        hints = get_type_hints(function, include_extras=True)
-        own = [
-            parameter.replace(annotation=hints[parameter.name])
-            for parameter in list(inspect.signature(function).parameters.values())[1:]
-        ]
-        shared = [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-            for name, annotation, default in (
-                ("file", FileOption, None),
-                ("colour", ColourOption, None),
-                ("verbose", VerboseOption, False),
-                ("version", VersionOption, False),
-                *((("max_wait", MaxWaitOption, DEFAULT_MAX_WAIT),) if asks else ()),
-            )
-        ]
-        context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
-
-        @functools.wraps(function)
+    def declare(function: Callable[..., None]) -> Callable[[], TyperCommand]:
         def run(**arguments: object) -> None:
             session = _session(arguments)
-            from reconciler.findings.errors import ReconcilerError
-
             try:
                 function(session, **arguments)
             except ReconcilerError as error:
                 session.report(error)
                 raise typer.Exit(error.exit_code) from error
 
-        keyword_only = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
-        parameters = [context, *keyword_only, *shared]
-        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        del run.__wrapped__
-        app.command(name, help=inspect.cleandoc(function.__doc__ or ""), epilog=f"Example: {example}")(run)
+        def build() -> TyperCommand:
+            signature = _signature(function, asks=asks)
+            run.__signature__ = signature  # type: ignore[attr-defined]
+            run.__annotations__ = {one.name: one.annotation for one in signature.parameters.values()}
+            app = typer.Typer(add_completion=False, rich_markup_mode=None)
+            about = inspect.cleandoc(function.__doc__ or "")
+            app.command(function.__name__, help=about, epilog=f"Example: {example}")(run)
+            built = typer.main.get_command(app)
+            assert isinstance(built, TyperCommand)  # noqa: S101 - for the type checker; a group has several commands
+            return built
 
-    return register
+        return build
+
+    return declare
+
+
+def _signature(function: Callable[..., None], *, asks: bool) -> inspect.Signature:
+    """The parameters that typer sees: the context, the function's own without its session, the global options."""
+    hints = get_type_hints(function, include_extras=True)
+    own = [
+        parameter.replace(annotation=hints[parameter.name], kind=inspect.Parameter.KEYWORD_ONLY)
+        for parameter in list(inspect.signature(function).parameters.values())[1:]
+    ]
+    shared = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        for name, annotation, default in (
+            ("file", FileOption, None),
+            ("colour", ColourOption, None),
+            ("verbose", VerboseOption, False),
+            ("version", VersionOption, False),
+            *((("max_wait", MaxWaitOption, DEFAULT_MAX_WAIT),) if asks else ()),
+        )
+    ]
+    context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    return inspect.Signature([context, *own, *shared])
 
 
 def _session(arguments: dict[str, object]) -> Session:

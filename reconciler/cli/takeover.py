@@ -7,15 +7,23 @@ from collections.abc import Callable
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from reconciler.cli.session import Format, FormatOption, OutOption, Session, command, say
-
-if TYPE_CHECKING:
-    from reconciler.runs.init.settings import InitRequest
-    from reconciler.runs.project import Project
+from reconciler.desired.refused import accepts
+from reconciler.desired.rules import check_certificate_path
+from reconciler.findings.errors import DeclinedError, UsageError
+from reconciler.findings.escape import printable
+from reconciler.model import StoreKind
+from reconciler.runs.init import adopt
+from reconciler.runs.init.settings import InitRequest, choose_stack, choose_store
+from reconciler.runs.project import Project
+from reconciler.system.discover import find_file
+from reconciler.takeover.write import EXPORTED, write_declaration
+from reconciler.views.json.takeover import export_document, init_document
+from reconciler.views.text.adoption import render_adoption
 
 
 class StoreName(StrEnum):
@@ -52,12 +60,7 @@ SaveOption = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands of this file."""
-    command(app, example="mtlsctl init --from .", asks=True)(init)
-    command(app, example="mtlsctl export --certificates certs > mtls.toml", asks=True)(export)
-
-
+@command(example="mtlsctl init --from .", asks=True)
 def init(
     session: Session,
     below: FromOption = None,
@@ -82,13 +85,6 @@ def init(
 
     Asks for the stack and the store where there is a terminal. An mtls.toml that is there is never overwritten.
     """
-    from reconciler.findings.errors import UsageError
-    from reconciler.model import StoreKind
-    from reconciler.runs.init import adopt
-    from reconciler.runs.init.settings import InitRequest
-    from reconciler.views.json.takeover import init_document
-    from reconciler.views.text.adoption import render_adoption
-
     request = InitRequest(stack, same_stack, StoreKind(store) if store else None, account, below, certificates)
     _demand_folder(certificates)
     if update:
@@ -108,6 +104,7 @@ def init(
         session.emit(render_adoption(done, style, findings=session.findings(done.findings, style)), out)
 
 
+@command(example="mtlsctl export --certificates certs > mtls.toml", asks=True)
 def export(
     session: Session,
     output_format: Annotated[ExportFormat, typer.Option("--format", help="An mtls.toml, or JSON.")] = ExportFormat.TOML,
@@ -122,12 +119,6 @@ def export(
     From the account alone: a certificate for each entry, none of the Workers. Stack and store are those of mtls.toml
     where there is one. `--certificates` writes the certificates, which are public, beside it; nothing is overwritten.
     """
-    from reconciler.model import StoreKind
-    from reconciler.runs.init import adopt
-    from reconciler.runs.init.settings import InitRequest
-    from reconciler.takeover.write import EXPORTED, write_declaration
-    from reconciler.views.json.takeover import export_document
-
     if output_format is ExportFormat.JSON:
         session.format = Format.JSON
     _demand_folder(certificates)
@@ -145,17 +136,11 @@ def export(
 
 def _project_here(session: Session) -> Project:
     """The project of the mtls.toml that is there, else of none."""
-    from reconciler.system.discover import find_file
-
     return session.open_project() if session.file or find_file(Path.cwd()) else session.new_project()
 
 
 def _demand_folder(certificates: str | None) -> None:
     """Refuse a folder for certificates that mtls.toml could not name."""
-    from reconciler.desired.refused import accepts
-    from reconciler.desired.rules import check_certificate_path
-    from reconciler.findings.errors import UsageError
-
     if certificates is not None and not accepts(check_certificate_path, f"{certificates}/name.pem"):
         hint = "a folder inside of this tree, relative and written with /, such as certs"
         raise UsageError(f"`--certificates {certificates}` can't hold the certificates of an mtls.toml", hint=hint)
@@ -166,9 +151,6 @@ def _demand_folder(certificates: str | None) -> None:
 
 def _asked(project: Project, request: InitRequest) -> InitRequest:
     """What was not given on the command line, asked for where there is a terminal to ask at."""
-    from reconciler.findings.errors import UsageError
-    from reconciler.model import StoreKind
-    from reconciler.runs.init.settings import choose_stack, choose_store
 
     def why_no_stack(answer: str) -> str | None:
         try:
@@ -198,9 +180,6 @@ def _asked(project: Project, request: InitRequest) -> InitRequest:
 
 def _ask(question: str, default: str, why_not: Callable[[str], str | None]) -> str:
     """An answer that will do, the default for an empty one; DeclinedError at the end of the input."""
-    from reconciler.findings.errors import DeclinedError
-    from reconciler.findings.escape import printable
-
     while True:
         say(f"{question} [{default}]: ", err=True, nl=False)
         line = sys.stdin.readline()

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from reconciler.cli.session import Format, FormatOption, OutOption, Session, command
-
-if TYPE_CHECKING:
-    from reconciler.proof.levels import Verification
+from reconciler.findings.diagnostics import Severity
+from reconciler.findings.errors import UsageError
+from reconciler.proof.levels import OFFLINE, Level, Verification
+from reconciler.runs.verify.levels import VerifyRequest
+from reconciler.runs.verify.levels import verify as prove
+from reconciler.views.json.verify import verify_document
+from reconciler.views.text.verify import render_verification
 
 
 class LevelName(StrEnum):
@@ -23,11 +27,7 @@ class LevelName(StrEnum):
     RUNTIME = "runtime"
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command of this file."""
-    command(app, example="mtlsctl verify billing --level origin", asks=True)(verify)
-
-
+@command(example="mtlsctl verify billing --level origin", asks=True)
 def verify(
     session: Session,
     names: Annotated[
@@ -49,13 +49,6 @@ def verify(
     It sends requests to production: a GET of the declared URL, a few times. Exit 0: proved. 1: refuted. 3: open. A
     level that can't be run says so and proves nothing; one that lacks the key, or that --level names, is open.
     """
-    from reconciler.findings.errors import UsageError
-    from reconciler.proof.levels import OFFLINE, Level
-    from reconciler.runs.verify.levels import VerifyRequest
-    from reconciler.runs.verify.levels import verify as prove
-    from reconciler.views.json.verify import verify_document
-    from reconciler.views.text.verify import render_verification
-
     levels = frozenset(Level(one) for one in level) if level else None
     if offline and levels and levels - OFFLINE:
         wrong = next(one for one in Level if one in levels - OFFLINE)
@@ -73,8 +66,6 @@ def verify(
 
 def _findings(session: Session, found: Verification) -> str:
     """What somebody should act on, notes left out."""
-    from reconciler.findings.diagnostics import Severity
-
     told = [
         *found.diagnostics,
         *(one for proof in found.certificates for level in proof.levels for one in level.findings),

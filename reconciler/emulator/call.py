@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -39,8 +40,6 @@ class Ask:
 
     def form_json(self, name: str) -> Json:
         """A part of a multipart body as a JSON object; ApiError where it is missing or none."""
-        import json
-
         found = next((part for part in self.request.parts() if part.name == name), None)
         if found is None:
             raise invalid(f"the multipart body has no part {name!r}")
