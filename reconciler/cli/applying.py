@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Callable
@@ -12,22 +11,23 @@ from typing import Annotated
 
 import typer
 
-from reconciler.cli.planning import AllowDeletesOption, DeployOption, OnlyOption, OverSplitOption, plan_text, read_saved
-from reconciler.cli.session import Format, FormatOption, Session, command, say, seconds, tell
+from reconciler.cli.planning import AllowDeletesOption, DeployOption, OnlyOption, OverSplitOption, read_saved
+from reconciler.cli.session import Session, command, seconds
+from reconciler.cli.terminal import TEXT, say, tell
 from reconciler.findings.errors import DeclinedError, GuardError, UsageError
 from reconciler.model import Change, Condition, Phase
 from reconciler.plan.approval import demand_digest
 from reconciler.plan.deploys import Wanted
 from reconciler.plan.outcome import Outcome, Step
 from reconciler.plan.plan import Plan
-from reconciler.reports.left import ToDeploy
+from reconciler.reports.left import Applied
 from reconciler.runs.apply import apply as carry_out
 from reconciler.runs.apply import left_to_deploy
 from reconciler.runs.plan import Planned, PlanRequest, plan_approved
 from reconciler.runs.plan import plan as make
 from reconciler.runs.project import Project
-from reconciler.views.json.outcome import outcome_document
-from reconciler.views.text.outcome import render_outcome, step_line
+from reconciler.views.table import render
+from reconciler.views.text.outcome import step_line
 from reconciler.views.text.plan import describe
 
 
@@ -59,11 +59,10 @@ LockTimeoutOption = Annotated[
 ]
 
 
-@command(example="mtlsctl apply plan.json --lock-timeout 5m", asks=True)
+@command(example="mtlsctl apply plan.json --lock-timeout 5m", shows=(Applied,), asks=True)
 def apply(
     session: Session,
     saved: Annotated[Path | None, typer.Argument(metavar="PLAN", help="A plan saved by `plan --out`.")] = None,
-    output_format: FormatOption = Format.TEXT,  # noqa: ARG001 - the session has it
     out: OutcomeOutOption = None,
     yes: YesOption = False,
     phase: Annotated[list[PhaseName] | None, typer.Option("--phase", help="Only this phase; repeatable.")] = None,
@@ -104,12 +103,11 @@ def apply(
         _carry_out(session, project, planned, phases, "apply", yes=yes or approved is not None, out=out, waves=waves)
 
 
-@command(example="mtlsctl retire billing --now", asks=True)
+@command(example="mtlsctl retire billing --now", shows=(Applied,), asks=True)
 def retire(
     session: Session,
     name: Annotated[str, typer.Argument(metavar="NAME|ID", help="A certificate, or the id of an entry.")],
     now: Annotated[bool, typer.Option("--now", help="Skip the grace (a leaked key), and nothing else.")] = False,
-    output_format: FormatOption = Format.TEXT,  # noqa: ARG001 - the session has it
     out: OutcomeOutOption = None,
     yes: YesOption = False,
     allow_deletes: AllowDeletesOption = None,
@@ -167,11 +165,11 @@ def _carry_out(
     waves: tuple[int | None, ...] = (None,),
 ) -> None:
     """Show, ask, do, tell; ends the command."""
-    text = session.format is Format.TEXT
+    text = session.format == TEXT
     made = planned.plan
     pending = any(change.phase in phases for change in made.changes)
     if text or (pending and not yes):
-        say(plan_text(session, made), nl=False, err=not text)
+        say(render(made, TEXT, session.display(sys.stdout)), nl=False, err=not text)
     if pending:
         _confirm(yes)
         outcome = carry_out(project, planned, _Progress(session, made, phases), phases, command=name, waves=waves)
@@ -180,7 +178,7 @@ def _carry_out(
         outcome = Outcome.of_nothing(made)
     left = left_to_deploy(planned, outcome)
     if not text or outcome.steps or left or out is not None:
-        _show_outcome(session, project, outcome, left, out)
+        session.show(Applied(outcome, left), out)
     raise typer.Exit(outcome.exit_code)
 
 
@@ -196,20 +194,6 @@ def _confirm(yes: bool) -> None:
     say("\nApply these changes? [y/N]: ", err=True, nl=False)
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise DeclinedError("declined; nothing was changed")
-
-
-def _show_outcome(
-    session: Session, project: Project, outcome: Outcome, to_deploy: tuple[ToDeploy, ...], out: Path | None
-) -> None:
-    if session.format is Format.JSON:
-        session.emit_document(outcome_document(outcome, project.place, to_deploy), out)
-        return
-    style = session.style(sys.stdout)
-    problems = (*outcome.findings, *(step.problem for step in outcome.steps if step.problem is not None))
-    findings = f"\n{session.findings(problems, style)}\n" if problems else ""
-    session.emit(
-        f"{findings}\n{render_outcome(outcome, style, to_deploy, folder=os.path.relpath(project.folder))}", out
-    )
 
 
 class _Progress:

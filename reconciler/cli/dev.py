@@ -11,11 +11,13 @@ from typing import Annotated
 
 import typer
 
-from reconciler.cli.session import Session, command, say
+from reconciler.cli.session import Session, command
+from reconciler.cli.terminal import say
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.escape import printable
 from reconciler.model.words import environment_text
 from reconciler.runs.dev.run import DevRequest, Running, run_dev
+from reconciler.views.text.findings import show_findings
 from reconciler.views.text.status import time_text
 from reconciler.views.text.style import Style
 from reconciler.workerd.said import read_failure
@@ -63,7 +65,7 @@ class _Terminal:
 
     def findings(self, found: tuple[Diagnostic, ...]) -> None:
         if found:
-            say(self._session.findings(found, self._session.style(sys.stderr)), err=True)
+            say(show_findings(found, self._session.display(sys.stderr)), err=True)
 
     def ready(self, running: Running) -> None:
         presented = [(one.binding, one.certificate, one.ends) for one in running.presented]

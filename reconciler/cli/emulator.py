@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from reconciler.cli.session import Session, command, say
+from reconciler.cli.session import Session, command
+from reconciler.cli.terminal import say
 from reconciler.emulator.access import Token
 from reconciler.emulator.faults import read_faults
 from reconciler.emulator.limits import Limiter, RateLimit

@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import os
 import re
 import sys
 from collections.abc import Callable
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TextIO, get_type_hints
+from typing import Annotated, Literal, TextIO, get_type_hints
 
 import typer
 from typer.core import TyperCommand
 
 from reconciler.cli.options import Colour, ColourOption, FileOption, VerboseOption, VersionOption
-from reconciler.findings.diagnostics import Diagnostic, Place, Resolve
+from reconciler.cli.terminal import TEXT, say, show_failure, tell
+from reconciler.findings.diagnostics import Place, Pointer
 from reconciler.findings.errors import ExitCode, FileError, ReconcilerError, UsageError
 from reconciler.findings.escape import printable
-from reconciler.records.base import JsonPart, to_json
+from reconciler.reports.checks import RunFailure
 from reconciler.runs.project import Project, open_project, project_at
 from reconciler.stores.surroundings import Surroundings
 from reconciler.system.atomic import write_atomic
 from reconciler.system.discover import FILE_NAME
-from reconciler.views.json.diagnostics import diagnostics_document
-from reconciler.views.text.findings import render_findings
+from reconciler.views.table import Display, formats_of, render
 from reconciler.views.text.style import Style
-
-
-class Format(StrEnum):
-    """How a result is printed."""
-
-    TEXT = "text"
-    JSON = "json"
-
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 """The colours of `Style`: for a terminal, never for a file."""
@@ -49,22 +39,7 @@ MaxWaitOption = Annotated[
     str,
     typer.Option("--max-wait", metavar="TIME", help="How long to wait for Cloudflare's rate limit, as 30s or 15m."),
 ]
-FormatOption = Annotated[Format, typer.Option("--format", help="Text for people, or JSON.")]
 OutOption = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the same to a file, atomically.")]
-
-
-def say(text: str, *, err: bool = False, nl: bool = True) -> None:
-    """Print; whether there is colour in it was decided by the `Style` that made it.
-
-    That stderr can't be written is no reason to stop: there is nobody to be told.
-    """
-    with contextlib.suppress(OSError) if err else contextlib.nullcontext():
-        typer.echo(text, err=err, nl=nl, color=True)
-
-
-def tell(line: str) -> None:
-    """A line for whoever wonders what a run waits for; on stderr, whether or not a person watches."""
-    say(printable(line), err=True)
 
 
 def seconds(text: str) -> float:
@@ -81,7 +56,7 @@ class Session:
     def __init__(self, file: Path | None, colour: Colour | None, verbose: bool, max_wait_s: float = 0.0) -> None:
         self.file, self.colour, self.verbose = file, colour or Colour.AUTO, verbose
         self.max_wait_s = max_wait_s
-        self.format = Format.TEXT
+        self.format = TEXT
         self.project: Project | None = None
 
     def style(self, stream: TextIO) -> Style:
@@ -111,12 +86,28 @@ class Session:
         if self.verbose:
             say(f"mtlsctl: {printable(text)}", err=True)
 
-    def findings(self, diagnostics: tuple[Diagnostic, ...], style: Style) -> str:
-        """Findings as text, with places that lead from the working directory."""
-        project = self.project
-        folder = os.path.relpath(project.folder) if project else ""
-        resolve: Resolve = project.place if project else lambda where: where if isinstance(where, Place) else None
-        return render_findings(diagnostics, resolve, style, folder=folder)
+    def place(self, where: Pointer | Place | None) -> Place | None:
+        """Where a finding is; without a project only where that was said whole."""
+        return self.project.place(where) if self.project else Display().place(where)
+
+    def display(self, stream: TextIO) -> Display:
+        """How a report is shown on a stream, with places that lead from the working directory."""
+        folder = os.path.relpath(self.project.folder) if self.project else ""
+        return Display(self.place, self.style(stream), folder)
+
+    def can_show(self, report: type) -> bool:
+        """Whether such a report has the format that was asked for."""
+        return self.format in formats_of(report)
+
+    def demand(self, report: type, what: str) -> None:
+        """UsageError where such a report does not have the format that was asked for. `what` asks for the report."""
+        if not self.can_show(report):
+            hint = f"use one of these: {', '.join(formats_of(report))}"
+            raise UsageError(f"{what} has no format {self.format}", hint=hint)
+
+    def show(self, report: object, out: Path | None = None) -> None:
+        """A report, in the format that was asked for: to stdout, and to a file where one is named."""
+        self.emit(render(report, self.format, self.display(sys.stdout)), out)
 
     def emit(self, text: str, out: Path | None = None) -> None:
         """A result: to stdout, and to a file where one is asked for."""
@@ -143,18 +134,12 @@ class Session:
         hidden = {part.lower() for part in real.parts} & {".git", ".mtlsctl"}
         return bool(hidden) or real in inputs or real.suffix.lower() in _PRECIOUS
 
-    def emit_document(self, document: JsonPart, out: Path | None = None) -> None:
-        """A JSON document."""
-        self.emit(to_json(document), out)
-
     def report(self, error: ReconcilerError) -> None:
         """An error that stopped the run: blocks on stderr, and the document on stdout where JSON was asked for."""
-        diagnostics = error.diagnostics()
-        say(self.findings(diagnostics, self.style(sys.stderr)), err=True)
-        if self.format is Format.JSON and error.exit_code is not ExitCode.USAGE:
-            self.emit_document(
-                diagnostics_document(diagnostics, self.project.place if self.project else lambda _: None)
-            )
+        failure = RunFailure(error.diagnostics())
+        show_failure(failure, self.display(sys.stderr))
+        if self.format != TEXT and self.can_show(RunFailure) and error.exit_code is not ExitCode.USAGE:
+            self.show(failure)
 
 
 def _working_folder() -> Path:
@@ -164,11 +149,14 @@ def _working_folder() -> Path:
         raise UsageError("the working directory does not exist any more", hint="go to another folder") from error
 
 
-def command(*, example: str, asks: bool = False) -> Callable[[Callable[..., None]], Callable[[], TyperCommand]]:
+def command(
+    *, example: str, shows: tuple[type, ...] = (), asks: bool = False
+) -> Callable[[Callable[..., None]], Callable[[], TyperCommand]]:
     """Turn a function into what builds its command, which also takes the global options, and shows errors.
 
-    The function's first parameter is the `Session`, its name that of the command. `example` closes its help. `asks`:
-    it asks the store, and may have to wait.
+    The function's first parameter is the `Session`, its name that of the command. `example` closes its help. `shows`:
+    the reports that it may show; the values of its `--format` are the formats that these have in the table of views.
+    `asks`: it asks the store, and may have to wait.
     """
 
     def declare(function: Callable[..., None]) -> Callable[[], TyperCommand]:
@@ -181,7 +169,7 @@ def command(*, example: str, asks: bool = False) -> Callable[[Callable[..., None
                 raise typer.Exit(error.exit_code) from error
 
         def build() -> TyperCommand:
-            signature = _signature(function, asks=asks)
+            signature = _signature(function, shows, asks=asks)
             run.__signature__ = signature  # type: ignore[attr-defined]
             run.__annotations__ = {one.name: one.annotation for one in signature.parameters.values()}
             app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -196,7 +184,7 @@ def command(*, example: str, asks: bool = False) -> Callable[[Callable[..., None
     return declare
 
 
-def _signature(function: Callable[..., None], *, asks: bool) -> inspect.Signature:
+def _signature(function: Callable[..., None], shows: tuple[type, ...], *, asks: bool) -> inspect.Signature:
     """The parameters that typer sees: the context, the function's own without its session, the global options."""
     hints = get_type_hints(function, include_extras=True)
     own = [
@@ -214,7 +202,16 @@ def _signature(function: Callable[..., None], *, asks: bool) -> inspect.Signatur
         )
     ]
     context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
-    return inspect.Signature([context, *own, *shared])
+    return inspect.Signature([context, *_format_option(shows), *own, *shared])
+
+
+def _format_option(shows: tuple[type, ...]) -> tuple[inspect.Parameter, ...]:
+    """`--format` of a command that shows such reports."""
+    formats = formats_of(*shows)
+    if not formats:
+        return ()
+    words = Annotated[Literal[formats], typer.Option("--format", help="Choose the output format.")]  # type: ignore[valid-type]
+    return (inspect.Parameter("format", inspect.Parameter.KEYWORD_ONLY, default=formats[0], annotation=words),)
 
 
 def _session(arguments: dict[str, object]) -> Session:
@@ -230,6 +227,5 @@ def _session(arguments: dict[str, object]) -> Session:
         verbose=bool(verbose or before.get("verbose")),
         max_wait_s=seconds(str(arguments.pop("max_wait", DEFAULT_MAX_WAIT))),
     )
-    wanted = arguments.get("output_format")
-    session.format = Format.JSON if wanted == Format.JSON else Format.TEXT
+    session.format = str(arguments.pop("format", TEXT))
     return session

@@ -11,7 +11,8 @@ from typing import Annotated
 
 import typer
 
-from reconciler.cli.session import Format, FormatOption, OutOption, Session, command, say
+from reconciler.cli.session import OutOption, Session, command
+from reconciler.cli.terminal import say
 from reconciler.desired.refused import accepts
 from reconciler.desired.rules import check_certificate_path
 from reconciler.findings.errors import DeclinedError, UsageError
@@ -21,9 +22,8 @@ from reconciler.runs.init import adopt
 from reconciler.runs.init.settings import InitRequest, choose_stack, choose_store
 from reconciler.runs.project import Project
 from reconciler.system.discover import find_file
-from reconciler.takeover.write import EXPORTED, write_declaration
-from reconciler.views.json.takeover import export_document, init_document
-from reconciler.views.text.adoption import render_adoption
+from reconciler.takeover.adoption import Adoption
+from reconciler.takeover.proposed import Proposal
 
 
 class StoreName(StrEnum):
@@ -31,13 +31,6 @@ class StoreName(StrEnum):
 
     LOCAL = "local"
     CLOUDFLARE = "cloudflare"
-
-
-class ExportFormat(StrEnum):
-    """How `export` prints."""
-
-    TOML = "toml"
-    JSON = "json"
 
 
 StackOption = Annotated[
@@ -60,7 +53,7 @@ SaveOption = Annotated[
 ]
 
 
-@command(example="mtlsctl init --from .", asks=True)
+@command(example="mtlsctl init --from .", shows=(Adoption,), asks=True)
 def init(
     session: Session,
     below: FromOption = None,
@@ -74,7 +67,6 @@ def init(
     store: StoreOption = None,
     account: AccountOption = None,
     certificates: SaveOption = None,
-    output_format: FormatOption = Format.TEXT,
     out: OutOption = None,
 ) -> None:
     """Make an mtls.toml of what is there.
@@ -96,18 +88,12 @@ def init(
         project = session.new_project()
         adopt.demand_free(project)
         done = adopt.init(project, _asked(project, request))
-    project = session.project or session.new_project()
-    if output_format is Format.JSON:
-        session.emit_document(init_document(done, project.place), out)
-    else:
-        style = session.style(sys.stdout)
-        session.emit(render_adoption(done, style, findings=session.findings(done.findings, style)), out)
+    session.show(done, out)
 
 
-@command(example="mtlsctl export --certificates certs > mtls.toml", asks=True)
+@command(example="mtlsctl export --certificates certs > mtls.toml", shows=(Proposal,), asks=True)
 def export(
     session: Session,
-    output_format: Annotated[ExportFormat, typer.Option("--format", help="An mtls.toml, or JSON.")] = ExportFormat.TOML,
     out: OutOption = None,
     stack: StackOption = None,
     store: StoreOption = None,
@@ -119,8 +105,6 @@ def export(
     From the account alone: a certificate for each entry, none of the Workers. Stack and store are those of mtls.toml
     where there is one. `--certificates` writes the certificates, which are public, beside it; nothing is overwritten.
     """
-    if output_format is ExportFormat.JSON:
-        session.format = Format.JSON
     _demand_folder(certificates)
     request = InitRequest(stack, kind=StoreKind(store) if store else None, account=account)
     project = _project_here(session)
@@ -128,10 +112,7 @@ def export(
     if certificates is not None:
         for path in adopt.save_all(proposal, Path.cwd()):
             session.log(f"wrote {path}")
-    if output_format is ExportFormat.JSON:
-        session.emit_document(export_document(proposal), out)
-    else:
-        session.emit(write_declaration(proposal, about=EXPORTED), out)
+    session.show(proposal, out)
 
 
 def _project_here(session: Session) -> Project:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import cast, get_args
 
 from pydantic import ValidationError
@@ -49,6 +50,13 @@ made to have a million mistakes would take a gigabyte to be refused."""
 
 _LONGEST_SHOWN = 200
 _FORMAT = get_args(PlanDocument.model_fields["format"].annotation)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class SavedPlan:
+    """A plan that was read back."""
+
+    plan: Plan
 
 
 def read_plan(data: bytes, path: str) -> Plan:

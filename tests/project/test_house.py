@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.views.table import VIEWS
 from tests.support.paths import REPOSITORY
 
 ROOT = REPOSITORY / "reconciler"
@@ -121,6 +122,13 @@ def test_a_pure_room_does_no_io_and_never_asks_for_the_time(room: str) -> None:
         calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
         names = {getattr(call.func, "id", getattr(call.func, "attr", "")) for call in calls}
         assert not names & {"open", "now", "today", "utcnow", "getenv", "input", "print"}, path
+
+
+def test_the_table_of_views_names_only_what_views_may_import() -> None:
+    """It names reports and functions without importing them, so the imports alone do not tell."""
+    for (report, _), view in VIEWS.items():
+        assert room_of(report.partition(":")[0]) in ROOMS["views"], report
+        assert room_of(view.partition(":")[0]) == "views", view
 
 
 def test_every_module_is_in_a_room() -> None:

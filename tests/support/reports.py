@@ -58,6 +58,8 @@ from reconciler.records.journal import (
     StepFinished,
     StepStarted,
 )
+from reconciler.records.saved_plan import SavedPlan
+from reconciler.reports.checks import Checkup, RunFailure, Validation
 from reconciler.reports.current import Current
 from reconciler.reports.drift import Drift, DriftFinding, State
 from reconciler.reports.drift import Subject as DriftSubject
@@ -68,7 +70,8 @@ from reconciler.reports.explain_entries import EntryStory, Role
 from reconciler.reports.forecast import DueItem, Forecast, Outlook
 from reconciler.reports.forecast_entries import Event
 from reconciler.reports.forecast_entries import Step as EntryStep
-from reconciler.reports.left import ToDeploy
+from reconciler.reports.left import Applied, ToDeploy
+from reconciler.reports.metrics import Family, Metrics, Sample
 from reconciler.reports.orphan_findings import Orphan, Spot
 from reconciler.reports.orphans import Orphans
 from reconciler.reports.status import BoundAt, CertificateStatus, Standing, Status, Urgency
@@ -209,7 +212,8 @@ OUTCOME = Outcome(
     (WARNING,),
     interrupted=True,
 )
-TO_DEPLOY = (ToDeploy(STAGING, "checkout-staging"), ToDeploy(TOP, None, "dist/wrangler.json"))
+APPLIED = Applied(OUTCOME, (ToDeploy(STAGING, "checkout-staging"), ToDeploy(TOP, None, "dist/wrangler.json")))
+SAVED_PLAN = SavedPlan(PLAN)
 
 # --- reports --------------------------------------------------------------------------------------------------------
 
@@ -337,6 +341,8 @@ ORPHANS = Orphans(
     ),
     FINDINGS,
 )
+METRICS = Metrics((Family("findings", "Findings of this look.", (Sample((("stack", "payments"),), 2),)),))
+VALIDATION, CHECKUP, FAILURE = Validation(FINDINGS), Checkup(FINDINGS), RunFailure(FINDINGS)
 CURRENT_ENTRY = Current(BILLING, CURRENT, LATER_DIGEST, DIGEST, END)
 
 # --- proofs ---------------------------------------------------------------------------------------------------------
@@ -472,4 +478,9 @@ PROPOSAL = Proposal(
 )
 ADOPTION = Adoption(
     "mtls.toml", True, True, "payments", STORE, ("mtls.toml", "certs/billing.pem"), PROPOSAL, FINDINGS, PLAN
+)
+
+REPORTS: tuple[object, ...] = (
+    *(PLAN, OFFLINE, SAVED_PLAN, APPLIED, STATUS, METRICS, ORPHANS, EXPLANATION, CURRENT_ENTRY, DRIFT, FORECAST),
+    *(VERIFICATION, HISTORY, ADOPTION, PROPOSAL, VALIDATION, CHECKUP, FAILURE),
 )

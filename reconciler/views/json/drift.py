@@ -9,6 +9,7 @@ from reconciler.model import BindingAddress, Reason
 from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
 from reconciler.records.plan import StorePart
 from reconciler.reports.drift import Drift, DriftFinding, State, Subject
+from reconciler.views.json.document import as_view
 
 
 class DriftPart(JsonPart):
@@ -60,6 +61,9 @@ def drift_document(drift: Drift, resolve: Resolve) -> DriftDocument:
         findings=tuple(_finding(finding, resolve) for finding in drift.findings),
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in drift.diagnostics),
     )
+
+
+show_drift = as_view(drift_document)
 
 
 def _finding(finding: DriftFinding, resolve: Resolve) -> DriftPart:

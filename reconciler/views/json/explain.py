@@ -13,6 +13,7 @@ from reconciler.reports.explain import Explanation, Subject
 from reconciler.reports.explain_bindings import BindingStory
 from reconciler.reports.explain_certificates import CertificateStory
 from reconciler.reports.explain_entries import REQUIREMENTS, EntryStory, Role
+from reconciler.views.json.document import as_view
 
 
 class CertificateStoryPart(JsonPart):
@@ -100,6 +101,9 @@ def explain_document(explanation: Explanation, resolve: Resolve) -> ExplainDocum
         entries=tuple(map(_entry, explanation.entries)),
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in explanation.diagnostics),
     )
+
+
+show_explanation = as_view(explain_document)
 
 
 def _certificate(story: CertificateStory) -> CertificateStoryPart:

@@ -10,6 +10,7 @@ from reconciler.records.plan import StorePart
 from reconciler.reports.forecast import DueItem, Forecast, Outlook
 from reconciler.reports.forecast_entries import Event, Step
 from reconciler.reports.status import Urgency
+from reconciler.views.json.document import as_view
 
 
 class BoundPart(JsonPart):
@@ -105,6 +106,9 @@ def forecast_document(forecast: Forecast, resolve: Resolve) -> ForecastDocument:
         assumptions=forecast.assumptions,
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in (*forecast.findings, *forecast.diagnostics)),
     )
+
+
+show_forecast = as_view(forecast_document)
 
 
 def _item(item: DueItem) -> DueItemPart:

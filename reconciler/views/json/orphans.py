@@ -10,6 +10,7 @@ from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnosti
 from reconciler.records.plan import StorePart
 from reconciler.reports.orphan_findings import Orphan
 from reconciler.reports.orphans import Orphans
+from reconciler.views.json.document import as_view
 
 
 class SpotPart(JsonPart):
@@ -50,6 +51,9 @@ def orphans_document(orphans: Orphans, resolve: Resolve) -> OrphansDocument:
         findings=tuple(_part(orphan, resolve) for orphan in orphans.findings),
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in orphans.diagnostics),
     )
+
+
+show_orphans = as_view(orphans_document)
 
 
 def _part(orphan: Orphan, resolve: Resolve) -> OrphanPart:

@@ -6,10 +6,11 @@ from typing import Literal
 
 from reconciler.findings.diagnostics import Resolve
 from reconciler.plan.outcome import Outcome, Status, Step
-from reconciler.records.base import DiagnosticPart, JsonPart, diagnostic_part
+from reconciler.records.base import DiagnosticPart, JsonPart, diagnostic_part, to_json
 from reconciler.records.changes import ChangePart, change_part
 from reconciler.records.plan import WaitingPart, waiting_part
-from reconciler.reports.left import ToDeploy
+from reconciler.reports.left import Applied, ToDeploy
+from reconciler.views.table import Display
 
 
 class StepPart(JsonPart):
@@ -71,6 +72,11 @@ def outcome_document(outcome: Outcome, resolve: Resolve, to_deploy: tuple[ToDepl
         to_deploy=tuple(_deploy_part(one) for one in to_deploy),
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in outcome.problems),
     )
+
+
+def show_applied(applied: Applied, display: Display) -> str:
+    """The outcome, with what it leaves to deploy."""
+    return to_json(outcome_document(applied.outcome, display.place, applied.to_deploy))
 
 
 def _deploy_part(one: ToDeploy) -> DeployPart:

@@ -10,6 +10,7 @@ from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnosti
 from reconciler.records.plan import StorePart, WaitingPart, waiting_part
 from reconciler.reports.current import Current
 from reconciler.reports.status import BoundAt, CertificateStatus, Standing, Status, Urgency
+from reconciler.views.json.document import as_view
 
 
 class PlacePart(JsonPart):
@@ -63,6 +64,9 @@ def status_document(status: Status, resolve: Resolve) -> StatusDocument:
     )
 
 
+show_status = as_view(status_document)
+
+
 def _certificate(status: CertificateStatus) -> CertificatePart:
     return CertificatePart(
         certificate=status.certificate,
@@ -103,7 +107,7 @@ class OutputDocument(JsonPart):
     not_after: UtcTime
 
 
-def output_document(current: Current) -> OutputDocument:
+def output_document(current: Current, _resolve: Resolve) -> OutputDocument:
     """A current entry as its document."""
     return OutputDocument(
         certificate=current.certificate,
@@ -113,3 +117,6 @@ def output_document(current: Current) -> OutputDocument:
         content_digest=current.digest,
         not_after=current.not_after,
     )
+
+
+show_current = as_view(output_document)

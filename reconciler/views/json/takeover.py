@@ -11,6 +11,7 @@ from reconciler.records.changes import ChangePart, change_part
 from reconciler.records.plan import StorePart
 from reconciler.takeover.adoption import AdoptedBinding, Adoption
 from reconciler.takeover.proposed import Proposal, ProposedCertificate
+from reconciler.views.json.document import as_view
 
 
 class TakenCertificatePart(JsonPart):
@@ -71,6 +72,9 @@ def init_document(adoption: Adoption, resolve: Resolve) -> InitDocument:
     )
 
 
+show_adoption = as_view(init_document)
+
+
 def _binding(binding: AdoptedBinding) -> TakenBindingPart:
     target = binding.target
     return TakenBindingPart(
@@ -112,7 +116,7 @@ class ExportDocument(JsonPart):
     others: tuple[str, ...]
 
 
-def export_document(proposal: Proposal) -> ExportDocument:
+def export_document(proposal: Proposal, _resolve: Resolve) -> ExportDocument:
     """A proposal of everything, as a document."""
     return ExportDocument(
         stack=proposal.stack,
@@ -120,6 +124,9 @@ def export_document(proposal: Proposal) -> ExportDocument:
         certificates=tuple(part for one in proposal.certificates if (part := _exported(one)) is not None),
         others=proposal.others,
     )
+
+
+show_proposal = as_view(export_document)
 
 
 def _exported(certificate: ProposedCertificate) -> ExportedPart | None:

@@ -11,6 +11,7 @@ from reconciler.proof.reach import Reach
 from reconciler.proof.requests import algorithm_names, authority_texts
 from reconciler.proof.verdicts import Standing
 from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
+from reconciler.views.json.document import as_view
 
 MAX_AUTHORITIES = 20
 """Names of CAs that are written down; an origin may send thousands."""
@@ -115,6 +116,9 @@ def verify_document(verification: Verification, resolve: Resolve) -> VerifyDocum
         certificates=tuple(_proof(proof, resolve) for proof in verification.certificates),
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in verification.diagnostics),
     )
+
+
+show_verification = as_view(verify_document)
 
 
 def _proof(proof: CertificateProof, resolve: Resolve) -> ProofPart:

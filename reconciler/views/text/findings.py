@@ -7,6 +7,8 @@ from posixpath import join, normpath
 
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer, Resolve, Severity
 from reconciler.findings.escape import printable
+from reconciler.reports.checks import Checkup, RunFailure, Validation
+from reconciler.views.table import Display
 from reconciler.views.text.style import Style
 
 
@@ -44,6 +46,30 @@ def render_findings(diagnostics: Iterable[Diagnostic], resolve: Resolve, style: 
     return "\n".join(render_finding(diagnostic, resolve, style, folder=folder) for diagnostic in ordered)
 
 
+def show_findings(diagnostics: Iterable[Diagnostic], display: Display) -> str:
+    """All blocks, as `render_findings` has them."""
+    return render_findings(diagnostics, display.place, display.style, folder=display.folder)
+
+
+def to_act_on(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Errors and warnings, notes left out."""
+    return tuple(problem for problem in diagnostics if problem.severity is not Severity.INFO)
+
+
+def show_failure(failure: RunFailure, display: Display) -> str:
+    """Why a run stopped."""
+    return f"{show_findings(failure.diagnostics, display)}\n"
+
+
+def show_validation(validation: Validation, display: Display) -> str:
+    """Every finding, and how many there are."""
+    found, style = validation.diagnostics, display.style
+    counted = count_findings(found)
+    summary = style.bold(f"{counted}.") if counted else style.good("Everything checked is in order.")
+    text = f"{show_findings(found, display)}\n\n" if found else ""
+    return f"{text}{summary}\n"
+
+
 def count_findings(diagnostics: Iterable[Diagnostic]) -> str:
     """`2 errors, 1 warning`; empty where there is neither."""
     unique = dict.fromkeys(diagnostics)
@@ -52,6 +78,12 @@ def count_findings(diagnostics: Iterable[Diagnostic]) -> str:
 
 
 # --- a check-up -------------------------------------------------------------------------------------------------------
+
+
+def show_checkup(checkup: Checkup, display: Display) -> str:
+    """The whole check-up."""
+    findings = show_findings(to_act_on(checkup.diagnostics), display)
+    return render_checkup(checkup.diagnostics, display.style, findings=findings)
 
 
 def render_checkup(diagnostics: Iterable[Diagnostic], style: Style, *, findings: str) -> str:

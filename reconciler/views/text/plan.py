@@ -26,6 +26,9 @@ from reconciler.plan.live import LiveBinding, LiveState
 from reconciler.plan.plan import Plan
 from reconciler.plan.quota import QuotaCount
 from reconciler.plan.renewals import Due
+from reconciler.records.saved_plan import SavedPlan
+from reconciler.views.table import Display
+from reconciler.views.text.findings import count_findings, show_findings
 from reconciler.views.text.style import Style
 
 SIGNS = {
@@ -39,6 +42,20 @@ SIGNS = {
 }
 _AFTER_UPLOAD = "(known after the upload)"
 _MAX_LISTED = 20
+
+
+def show_plan(plan: Plan, display: Display) -> str:
+    """A plan below its findings."""
+    text = render_plan(plan, display.style)
+    if plan.diagnostics:
+        text = f"{show_findings(plan.diagnostics, display)}\n\n{text}"
+    counted = count_findings(plan.diagnostics)
+    return f"{text}{display.style.warn(f'{counted}, see above.')}\n" if counted else text
+
+
+def show_saved_plan(saved: SavedPlan, display: Display) -> str:
+    """The plan that was saved, with its digest."""
+    return f"{show_plan(saved.plan, display)}digest: {saved.plan.digest}\n"
 
 
 def render_plan(plan: Plan, style: Style) -> str:
