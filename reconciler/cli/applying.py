@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from reconciler.cli.planning import AllowDeletesOption, DeployOption, OnlyOption, OverSplitOption, plan_text, read_saved
-from reconciler.cli.session import Format, FormatOption, Session, command, say, seconds, tell
-
-if TYPE_CHECKING:
-    from reconciler.model import Change, Phase
-    from reconciler.plan.outcome import Outcome, Step
-    from reconciler.plan.plan import Plan
-    from reconciler.reports.left import ToDeploy
-    from reconciler.runs.plan import Planned
-    from reconciler.runs.project import Project
+from reconciler.cli.planning import AllowDeletesOption, DeployOption, OnlyOption, OverSplitOption, read_saved
+from reconciler.cli.session import Session, command, seconds
+from reconciler.cli.terminal import TEXT, say, tell
+from reconciler.findings.errors import DeclinedError, GuardError, UsageError
+from reconciler.model import Change, Condition, Phase
+from reconciler.plan.approval import demand_digest
+from reconciler.plan.live import DeployChoice
+from reconciler.plan.outcome import Outcome, Step
+from reconciler.plan.plan import Plan
+from reconciler.reports.left import Applied
+from reconciler.runs.apply import apply as carry_out
+from reconciler.runs.apply import left_to_deploy
+from reconciler.runs.plan import Planned, PlanRequest, plan_approved
+from reconciler.runs.plan import plan as make
+from reconciler.runs.project import Project
+from reconciler.views.table import render
+from reconciler.views.text.outcome import step_line
+from reconciler.views.text.plan import describe
 
 
 class PhaseName(StrEnum):
@@ -52,16 +59,10 @@ LockTimeoutOption = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands of this file."""
-    command(app, example="mtlsctl apply plan.json --lock-timeout 5m", asks=True)(apply)
-    command(app, example="mtlsctl retire billing --now", asks=True)(retire)
-
-
+@command(example="mtlsctl apply plan.json --lock-timeout 5m", shows=(Applied,), asks=True)
 def apply(
     session: Session,
     saved: Annotated[Path | None, typer.Argument(metavar="PLAN", help="A plan saved by `plan --out`.")] = None,
-    output_format: FormatOption = Format.TEXT,  # noqa: ARG001 - the session has it
     out: OutcomeOutOption = None,
     yes: YesOption = False,
     phase: Annotated[list[PhaseName] | None, typer.Option("--phase", help="Only this phase; repeatable.")] = None,
@@ -85,13 +86,6 @@ def apply(
 
     With a saved PLAN it plans anew, and runs only if every change that it finds is in PLAN.
     """
-    from reconciler.findings.errors import UsageError
-    from reconciler.model import Phase
-    from reconciler.plan.approval import demand_digest
-    from reconciler.plan.live import DeployChoice
-    from reconciler.runs.plan import PlanRequest, plan_approved
-    from reconciler.runs.plan import plan as make
-
     if saved is not None and (only or allow_deletes is not None):
         raise UsageError(
             "a saved plan says itself what it is about", hint="give `--only` and `--allow-deletes` to `mtlsctl plan`"
@@ -109,11 +103,11 @@ def apply(
         _carry_out(session, project, planned, phases, "apply", yes=yes or approved is not None, out=out, waves=waves)
 
 
+@command(example="mtlsctl retire billing --now", shows=(Applied,), asks=True)
 def retire(
     session: Session,
     name: Annotated[str, typer.Argument(metavar="NAME|ID", help="A certificate, or the id of an entry.")],
     now: Annotated[bool, typer.Option("--now", help="Skip the grace (a leaked key), and nothing else.")] = False,
-    output_format: FormatOption = Format.TEXT,  # noqa: ARG001 - the session has it
     out: OutcomeOutOption = None,
     yes: YesOption = False,
     allow_deletes: AllowDeletesOption = None,
@@ -124,10 +118,6 @@ def retire(
     Only superseded or orphaned entries, and only when every condition but the grace holds: a leaked key is one for
     which a successor is bound everywhere. `mtlsctl explain NAME` says which conditions do not hold yet.
     """
-    from reconciler.model import Phase
-    from reconciler.runs.plan import PlanRequest
-    from reconciler.runs.plan import plan as make
-
     project = session.open_project()
     with project.lock(command="retire", timeout_s=seconds(lock_timeout), waiting=tell):
         request = PlanRequest(retire=name, skip_grace=now, allow_deletes=allow_deletes)
@@ -138,9 +128,6 @@ def retire(
 
 def _demand_retirable(planned: Planned, name: str, *, now: bool) -> None:
     """Say why nothing can go, where nothing can."""
-    from reconciler.findings.errors import GuardError, UsageError
-    from reconciler.model import Condition
-
     if planned.plan.changes:
         return
     waiting = planned.plan.waiting
@@ -178,15 +165,11 @@ def _carry_out(
     waves: tuple[int | None, ...] = (None,),
 ) -> None:
     """Show, ask, do, tell; ends the command."""
-    from reconciler.plan.outcome import Outcome
-    from reconciler.runs.apply import apply as carry_out
-    from reconciler.runs.apply import left_to_deploy
-
-    text = session.format is Format.TEXT
+    text = session.format == TEXT
     made = planned.plan
     pending = any(change.phase in phases for change in made.changes)
     if text or (pending and not yes):
-        say(plan_text(session, made), nl=False, err=not text)
+        say(render(made, TEXT, session.display(sys.stdout)), nl=False, err=not text)
     if pending:
         _confirm(yes)
         outcome = carry_out(project, planned, _Progress(session, made, phases), phases, command=name, waves=waves)
@@ -195,14 +178,12 @@ def _carry_out(
         outcome = Outcome.of_nothing(made)
     left = left_to_deploy(planned, outcome)
     if not text or outcome.steps or left or out is not None:
-        _show_outcome(session, project, outcome, left, out)
+        session.show(Applied(outcome, left), out)
     raise typer.Exit(outcome.exit_code)
 
 
 def _confirm(yes: bool) -> None:
     """A person's yes, or `--yes`; without a terminal nothing is changed on a guess."""
-    from reconciler.findings.errors import DeclinedError, UsageError
-
     if yes:
         return
     if not sys.stdin.isatty():
@@ -215,23 +196,6 @@ def _confirm(yes: bool) -> None:
         raise DeclinedError("declined; nothing was changed")
 
 
-def _show_outcome(
-    session: Session, project: Project, outcome: Outcome, to_deploy: tuple[ToDeploy, ...], out: Path | None
-) -> None:
-    from reconciler.views.json.outcome import outcome_document
-    from reconciler.views.text.outcome import render_outcome
-
-    if session.format is Format.JSON:
-        session.emit_document(outcome_document(outcome, project.place, to_deploy), out)
-        return
-    style = session.style(sys.stdout)
-    problems = (*outcome.findings, *(step.problem for step in outcome.steps if step.problem is not None))
-    findings = f"\n{session.findings(problems, style)}\n" if problems else ""
-    session.emit(
-        f"{findings}\n{render_outcome(outcome, style, to_deploy, folder=os.path.relpath(project.folder))}", out
-    )
-
-
 class _Progress:
     """Steps on stderr while they happen, where a person watches; several may be under way at once."""
 
@@ -242,13 +206,9 @@ class _Progress:
         self.ended = 0
 
     def started(self, change: Change) -> None:
-        from reconciler.views.text.plan import describe
-
         self._tell(lambda: f"  ... {change.action} {describe(change)}")
 
     def finished(self, step: Step) -> None:
-        from reconciler.views.text.outcome import step_line
-
         self.ended += 1
         count = f" [{self.ended}/{self.total}]"
         self._tell(lambda: step_line(step, self.session.style(sys.stderr)) + count)

@@ -10,6 +10,7 @@ import traceback
 
 import typer
 
+from reconciler.findings.escape import printable
 from reconciler.version import __version__
 
 
@@ -25,9 +26,6 @@ def report_bug(error: BaseException) -> int:
     handle, path = tempfile.mkstemp(prefix="mtlsctl-bug-", suffix=".txt")
     with os.fdopen(handle, "w", encoding="utf-8") as report:
         report.write("\n".join(lines) + "\n")
-    from reconciler.findings.codes import Code
-    from reconciler.findings.escape import printable
-
-    typer.echo(f"error[{Code.BUG}]: mtlsctl met something it did not expect ({type(error).__name__})", err=True)
+    typer.echo(f"error[bug]: mtlsctl met something it did not expect ({type(error).__name__})", err=True)
     typer.echo(f"  hint: please report it with {printable(path)}; the report holds no values, so no secrets", err=True)
     return 1

@@ -1,54 +1,44 @@
-"""`status`, `explain`, `output` and `doctor`: what people ask every day."""
+"""`status`, `explain`, `output`, `drift` and `forecast`: what people ask every day."""
 
 from __future__ import annotations
 
-import os
-import sys
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import Annotated, NoReturn
 
 import typer
 
-from reconciler.cli.session import Format, FormatOption, OutOption, Session, command
+from reconciler.cli.planning import LiveOption
+from reconciler.cli.session import OutOption, Session, command
+from reconciler.findings.codes import Code
+from reconciler.findings.errors import UsageError
+from reconciler.plan.plan import exit_code_of
+from reconciler.reports.current import Current, find_current
+from reconciler.reports.drift import Drift
+from reconciler.reports.drift_live import join_live
+from reconciler.reports.drift_look import make_drift
+from reconciler.reports.explain import Explanation
+from reconciler.reports.explain import explain as explain_name
+from reconciler.reports.forecast import Forecast, make_forecast
+from reconciler.reports.metrics import Metrics, make_metrics
+from reconciler.reports.orphans import Orphans, find_orphans, unreferenced
+from reconciler.reports.status import Status, make_status
+from reconciler.runs.explain import code_meant, suggest_code
+from reconciler.runs.plan import Planned, PlanRequest, plan
+from reconciler.runs.project import Project
+from reconciler.version import __version__
 
-if TYPE_CHECKING:
-    from reconciler.findings.diagnostics import Diagnostic
-    from reconciler.runs.plan import Planned
-    from reconciler.runs.project import Project
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands of this file."""
-    command(app, example="mtlsctl status --format prometheus --out /var/lib/node_exporter/mtlsctl.prom", asks=True)(
-        status
-    )
-    command(app, example="mtlsctl explain billing, or mtlsctl explain renewal-due", asks=True)(explain)
-    command(app, example="mtlsctl output billing", asks=True)(output)
-    command(app, example="mtlsctl doctor")(doctor)
-
-
-class StatusFormat(StrEnum):
-    """How a status is printed."""
-
-    TEXT = "text"
-    JSON = "json"
-    PROMETHEUS = "prometheus"
-
-
-StatusFormatOption = Annotated[
-    StatusFormat, typer.Option("--format", help="Text for people, JSON, or metrics for node-exporter's textfiles.")
-]
+DaysOption = Annotated[int, typer.Option("--days", metavar="N", min=1, max=3650, help="How far to look.")]
 OrphansOption = Annotated[
     bool, typer.Option("--orphans", help="What does not belong together in store and wrangler files instead.")
 ]
 
 
-def status(
-    session: Session,
-    output_format: StatusFormatOption = StatusFormat.TEXT,
-    out: OutOption = None,
-    orphans: OrphansOption = False,
-) -> None:
+@command(
+    example="mtlsctl status --format prometheus --out /var/lib/node_exporter/mtlsctl.prom",
+    shows=(Status, Orphans, Metrics),
+    asks=True,
+)
+def status(session: Session, out: OutOption = None, orphans: OrphansOption = False) -> None:
     """Show what is due, bound and waiting.
 
     Every declared certificate, the most urgent first: its entry, its end, its owner, where it is bound and where not
@@ -58,37 +48,17 @@ def status(
     several certificates, what has expired and is still bound; each with the line or the command that mends it.
     """
     if orphans:
-        from reconciler.cli.takeover import show_orphans
-
-        show_orphans(session, out, metrics=output_format is StatusFormat.PROMETHEUS)
-    from reconciler.plan.plan import exit_code_of
-    from reconciler.reports.status import make_status
-    from reconciler.views.json.status import status_document
-    from reconciler.views.text.status import render_status
-
-    project = session.open_project()
-    planned = _look(project)
+        _show_orphans(session, out)
+    planned = _look(session.open_project())
     found = make_status(planned.plan)
-    if output_format is StatusFormat.JSON:
-        session.emit_document(status_document(found, project.place), out)
-    elif output_format is StatusFormat.PROMETHEUS:
-        session.emit(_metrics_text(planned), out)
+    if session.can_show(Metrics):
+        session.show(Metrics(make_metrics(planned.plan, __version__)), out)
     else:
-        style = session.style(sys.stdout)
-        findings = session.findings(_worth(found.diagnostics), style)
-        session.emit(render_status(found, style, findings=findings), out)
+        session.show(found, out)
     raise typer.Exit(exit_code_of(found.diagnostics))
 
 
-def _metrics_text(planned: Planned) -> str:
-    """What is looked at, as metrics."""
-    from reconciler.reports.metrics import make_metrics
-    from reconciler.version import __version__
-    from reconciler.views.prometheus.metrics import render_metrics
-
-    return render_metrics(make_metrics(planned.plan, __version__))
-
-
+@command(example="mtlsctl explain billing, or mtlsctl explain renewal-due", shows=(Explanation, Code), asks=True)
 def explain(
     session: Session,
     name: Annotated[
@@ -98,7 +68,6 @@ def explain(
             help="A certificate, a binding, a Worker's label, the ID of an uploaded certificate, or a finding's code.",
         ),
     ],
-    output_format: FormatOption = Format.TEXT,
     out: OutOption = None,
 ) -> None:
     """Say why something is planned, or not; or what a finding's code means.
@@ -109,92 +78,78 @@ def explain(
     For a code: its severities, its exit code, its meaning and its fix. No mtls.toml is needed for that; a name that
     mtls.toml declares is explained instead.
     """
-    from reconciler.findings.errors import UsageError
-    from reconciler.reports.explain import explain as explain_name
-    from reconciler.runs.explain import code_meant, suggest_code
-    from reconciler.views.json.codes import code_document
-    from reconciler.views.json.explain import explain_document
-    from reconciler.views.text.codes import render_code
-    from reconciler.views.text.explain import render_explanation
-
     code = code_meant(name, session.open_project)
     if code is not None:
-        if output_format is Format.JSON:
-            session.emit_document(code_document(code), out)
-        else:
-            session.emit(render_code(code, session.style(sys.stdout)), out)
+        session.show(code, out)
         return
     try:
-        project = session.open_project()
-        planned = _look(project)
+        planned = _look(session.open_project())
         found = explain_name(name, planned.plan)
     except UsageError as error:
         raise suggest_code(error, name) from error
-    if output_format is Format.JSON:
-        session.emit_document(explain_document(found, project.place), out)
-    else:
-        style = session.style(sys.stdout)
-        session.emit(render_explanation(found, style, findings=session.findings(found.diagnostics, style)), out)
+    session.show(found, out)
 
 
+@command(example="mtlsctl output billing", shows=(Current,), asks=True)
 def output(
     session: Session,
     name: Annotated[str, typer.Argument(help="A declared certificate.")],
-    output_format: FormatOption = Format.TEXT,
     out: OutOption = None,
 ) -> None:
     """Print the id of a certificate's entry.
 
     Alone on a line, for a pipeline, Terraform or Hyperdrive. Exit 1 where the certificate is not stored yet.
     """
-    from reconciler.findings.escape import printable
-    from reconciler.reports.current import find_current
-    from reconciler.views.json.output import output_document
-
     planned = _look(session.open_project())
-    current = find_current(name, planned.plan)
-    if output_format is Format.JSON:
-        session.emit_document(output_document(current), out)
-    else:
-        session.emit(f"{printable(current.entry.id)}\n", out)
+    session.show(find_current(name, planned.plan), out)
 
 
-def doctor(
-    session: Session,
-    output_format: FormatOption = Format.TEXT,
-    out: OutOption = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Ask no server.")] = False,
-) -> None:
-    """Check this machine and checkout.
+@command(example="mtlsctl drift --format json --out drift.json", shows=(Drift,), asks=True)
+def drift(session: Session, out: OutOption = None, live: LiveOption = False) -> None:
+    """Show what is not as declared; exit 2 where anything is.
 
-    Versions, files and their permissions, the local store, private keys, the environment and what killed runs
-    left behind; each finding with its cure. With an account, which permission each command needs and which the token
-    has, as far as reading tells. Works without an mtls.toml too. Changes nothing.
+    Certificates, bindings and entries that changed, are missing, or are there without being declared: in the store, in
+    the wrangler files, in the certificate files; with `--live` in what serves too. Each has a key that stays the same
+    from run to run. Looks at what a plan looks at, opens no private key and changes nothing.
     """
-    from reconciler.plan.plan import exit_code_of
-    from reconciler.runs.doctor.checks import examine
-    from reconciler.views.json.diagnostics import diagnostics_document
-    from reconciler.views.text.doctor import render_checkup
+    planned = plan(session.open_project(), PlanRequest(live=live))
+    found = make_drift(planned.plan)
+    if live:
+        found = join_live(found, planned.plan)
+    session.show(found, out)
+    raise typer.Exit(found.exit_code)
 
-    found = examine(session.open_project, environ=os.environ, file_named=session.file is not None, offline=offline)
-    if output_format is Format.JSON:
-        project = session.project
-        session.emit_document(diagnostics_document(found, project.place if project else lambda _: None), out)
-    else:
-        style = session.style(sys.stdout)
-        session.emit(render_checkup(found, style, findings=session.findings(_worth(found), style)), out)
-    raise typer.Exit(exit_code_of(found))
+
+@command(example="mtlsctl forecast --days 120", shows=(Forecast,), asks=True)
+def forecast(
+    session: Session,
+    days: DaysOption = 120,
+    out: OutOption = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Read files only: dates, but no quota.")] = False,
+) -> None:
+    """Show what falls due when, against the quota.
+
+    When each certificate is to be renewed, whose it is and where it is bound. A renewal needs an entry beside the old
+    one until that is retired: so also how many entries the account will hold, and when they do not fit. What this rests
+    on is said. Looks at what a plan looks at, opens no private key and changes nothing.
+    """
+    planned = plan(session.open_project(), PlanRequest(offline=offline))
+    found = make_forecast(planned.plan, days)
+    session.show(found, out)
+    raise typer.Exit(exit_code_of(found.diagnostics))
 
 
 def _look(project: Project) -> Planned:
     """One look at everything: the plan, with what it was made from."""
-    from reconciler.runs.plan import PlanRequest, plan
-
     return plan(project, PlanRequest())
 
 
-def _worth(diagnostics: tuple[Diagnostic, ...]) -> tuple[Diagnostic, ...]:
-    """Those that somebody should act on."""
-    from reconciler.findings.codes import Severity
-
-    return tuple(problem for problem in diagnostics if problem.severity is not Severity.INFO)
+def _show_orphans(session: Session, out: Path | None) -> NoReturn:
+    """What of store and wrangler files does not belong together; ends the command."""
+    session.demand(Orphans, "`status --orphans`")
+    project = session.open_project()
+    planned = _look(project)
+    sweep = project.files.sweep(unreferenced(planned.plan))
+    found = find_orphans(planned.plan, sweep)
+    session.show(found, out)
+    raise typer.Exit(exit_code_of(found.diagnostics))

@@ -5,15 +5,24 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Annotated
 
 import typer
 
-from reconciler.cli.session import Session, command, say
+from reconciler.cli.session import Session, command
+from reconciler.cli.terminal import say
+from reconciler.findings.diagnostics import Diagnostic
+from reconciler.findings.escape import printable
+from reconciler.model.words import environment_text
+from reconciler.runs.dev.run import DevRequest, Running, run_dev
+from reconciler.views.text.findings import show_findings
+from reconciler.views.text.status import time_text
+from reconciler.views.text.style import Style
+from reconciler.workerd.said import read_failure
 
-if TYPE_CHECKING:
-    from reconciler.findings.diagnostics import Diagnostic
-    from reconciler.runs.dev.run import Running
+_LONGEST = 4000
 
 WorkerArgument = Annotated[str, typer.Argument(help="A Worker's label in mtls.toml.")]
 EnvironmentOption = Annotated[
@@ -27,11 +36,7 @@ WithoutOption = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command of this file."""
-    command(app, example="mtlsctl dev checkout --env staging --port 8788")(dev)
-
-
+@command(example="mtlsctl dev checkout --env staging --port 8788")
 def dev(
     session: Session,
     worker: WorkerArgument,
@@ -45,8 +50,6 @@ def dev(
     no store is asked. Variables are served too. Every other binding (KV, R2, secrets, ...) is named and refused, or
     missing with --without-unserved. Private keys are handed to workerd in memory: no file has them.
     """
-    from reconciler.runs.dev.run import DevRequest, run_dev
-
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))  # closing the terminal ends it in order, too
     request = DevRequest(worker, environment or None, port, without_unserved)
@@ -62,31 +65,41 @@ class _Terminal:
 
     def findings(self, found: tuple[Diagnostic, ...]) -> None:
         if found:
-            say(self._session.findings(found, self._session.style(sys.stderr)), err=True)
+            say(show_findings(found, self._session.display(sys.stderr)), err=True)
 
     def ready(self, running: Running) -> None:
-        from reconciler.model.words import environment_text
-        from reconciler.views.text.dev import render_running
-
         presented = [(one.binding, one.certificate, one.ends) for one in running.presented]
         where = environment_text(running.environment)
         style = self._session.style(sys.stdout)
-        self._session.emit(render_running(running.worker, where, running.url, presented, style))
+        self._session.emit(_render_running(running.worker, where, running.url, presented, style))
         sys.stdout.flush()
         say("Ctrl-C ends it. Whoever reaches this port calls with these certificates.", err=True)
 
     def out(self, line: str) -> None:
-        from reconciler.views.text.dev import render_line
-
         with contextlib.suppress(OSError):  # nobody reads it any more, and the Worker runs on
-            say(render_line(line))
+            say(_render_line(line))
             sys.stdout.flush()
 
     def err(self, line: str) -> None:
-        from reconciler.views.text.dev import render_line
-        from reconciler.workerd.said import read_failure
-
         if line.startswith("stack: "):
             return  # addresses in workerd
         failure = read_failure(line)
-        say(render_line(line if failure is None else f"a call failed: {failure.detail}"), err=True)
+        say(_render_line(line if failure is None else f"a call failed: {failure.detail}"), err=True)
+
+
+def _render_running(
+    worker: str, where: str, url: str, presented: Iterable[tuple[str, str, datetime]], style: Style
+) -> str:
+    """Where the Worker answers, and which binding presents what: pairs of binding and certificate, with its end."""
+    lines = [style.bold(f"{printable(worker)} ({printable(where)}) answers on {url}")]
+    rows = [(printable(binding), printable(name), ends) for binding, name, ends in presented]
+    width = max((len(binding) for binding, _, _ in rows), default=0)
+    lines += [f"  {binding:<{width}}  presents {name}, which ends {time_text(ends)}" for binding, name, ends in rows]
+    if not rows:
+        lines.append(style.warn("  no binding of it presents a certificate"))
+    return "\n".join(lines) + "\n"
+
+
+def _render_line(line: str) -> str:
+    """A line that a Worker printed: it may be anything, and acts on no terminal."""
+    return printable(line[:_LONGEST])

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from reconciler.cli.session import Session, command, say
+from reconciler.cli.session import Session, command
+from reconciler.cli.terminal import say
+from reconciler.emulator.faults import read_faults
+from reconciler.emulator.settings import Limiter, RateLimit
+from reconciler.emulator.state import ACCOUNT_ID, State, new_state
+from reconciler.emulator.tokens import Token
+from reconciler.findings.codes import Code
+from reconciler.findings.errors import FileError, ReconcilerError, UsageError
+from reconciler.system.clock import SystemClock
 
-if TYPE_CHECKING:
-    from reconciler.emulator.settings import Limiter
-    from reconciler.emulator.state import State
+try:
+    import reconciler.emulator.server as server
+except ModuleNotFoundError as error:  # the extra is not installed; its help can be read without it
+    if error.name is None or error.name.partition(".")[0] not in ("uvicorn", "h11"):
+        raise
+    _MISSING: ModuleNotFoundError | None = error
+else:
+    _MISSING = None
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _TOKEN = "EMULATOR_TOKEN"  # noqa: S105 - the name of a variable
@@ -51,11 +65,7 @@ StoreOption = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands of this file."""
-    command(app, example="mtlsctl emulator --list-lag 5 --faults seed:7")(emulator)
-
-
+@command(example="mtlsctl emulator --list-lag 5 --faults seed:7")
 def emulator(
     session: Session,
     port: PortOption = 8787,
@@ -75,28 +85,20 @@ def emulator(
     mtlsctl, wrangler and Cloudflare's SDKs work against it. Any token is good, or only the one in EMULATOR_TOKEN
     where that is set. While it runs, /_emulator/ sets lags, limits, faults and tokens, for programs on this machine.
     """
-    from reconciler.findings.codes import Code
-    from reconciler.findings.errors import ReconcilerError
-
-    try:
-        from reconciler.emulator.server import base_url, listen, serve
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in ("uvicorn", "h11"):
-            raise
+    if _MISSING is not None:
         hint = "install it: pip install 'mtlsctl[emulator]'"
         raise ReconcilerError(
             "the emulator needs uvicorn, which is not installed", hint=hint, code=Code.EXTRA
-        ) from error
-
+        ) from _MISSING
     state = _state(account, store)
     settings = {"latency_s": latency / 1000, "list_lag_s": list_lag, "binding_lag_s": binding_lag}
     state.settings.change({**settings, "in_use_lag_s": in_use_lag, "leaf_limit": leaf_limit})
     state.limiter = _limiter(rate_limit)
     if faults is not None:
         _schedule(state, faults)
-    with listen(host, port) as listening:
-        _greet(session, base_url(listening), next(iter(state.accounts)), host)
-        serve(
+    with server.listen(host, port) as listening:
+        _greet(session, server.base_url(listening), next(iter(state.accounts)), host)
+        server.serve(
             state,
             listening,
             on_reply=lambda request, reply: session.log(f"{request.method} {request.path} {reply.status}"),
@@ -119,11 +121,6 @@ def _greet(session: Session, url: str, account: str, host: str) -> None:
 
 
 def _state(account: str | None, store: Path | None) -> State:
-    from reconciler.emulator.state import ACCOUNT_ID, new_state
-    from reconciler.emulator.tokens import Token
-    from reconciler.findings.errors import UsageError
-    from reconciler.system.clock import SystemClock
-
     account = account or os.environ.get("CLOUDFLARE_ACCOUNT_ID") or ACCOUNT_ID
     if not re.fullmatch(r"[0-9a-f]{32}", account):
         raise UsageError(f"{account!r} is no account id", hint="an account id has 32 hexadecimal digits in lower case")
@@ -135,9 +132,6 @@ def _state(account: str | None, store: Path | None) -> State:
 
 
 def _limiter(text: str) -> Limiter:
-    from reconciler.emulator.settings import Limiter, RateLimit
-    from reconciler.findings.errors import UsageError
-
     if text == "off":
         return Limiter(None)
     found = re.fullmatch(r"([1-9]\d{0,8})/([1-9]\d{0,5})s?", text)
@@ -150,11 +144,6 @@ def _limiter(text: str) -> Limiter:
 
 
 def _schedule(state: State, text: str) -> None:
-    import json
-
-    from reconciler.emulator.faults import read_faults
-    from reconciler.findings.errors import FileError, UsageError
-
     found = re.fullmatch(r"seed:(\d{1,18})", text)
     if found:
         state.faults.seed(int(found[1]))

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
-from reconciler.cli.session import Format, FormatOption, OutOption, Session, command
+from reconciler.cli.session import OutOption, Session, command
+from reconciler.records.history import HistoryDocument, history_document
+from reconciler.system.journal import read_journal
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands of this file."""
-    command(app, example="mtlsctl history --limit 3")(history)
-
-
+@command(example="mtlsctl history --limit 3", shows=(HistoryDocument,))
 def history(
     session: Session,
-    output_format: FormatOption = Format.TEXT,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Show the newest N runs.")] = 20,
     out: OutOption = None,
 ) -> None:
@@ -25,12 +21,4 @@ def history(
 
     A run that was killed stands here as one that never ended. The store is not asked.
     """
-    from reconciler.records.history import history_document
-    from reconciler.system.journal import read_journal
-    from reconciler.views.text.history import render_history
-
-    document = history_document(read_journal(session.open_project().folder), limit=limit)
-    if output_format is Format.JSON:
-        session.emit_document(document, out)
-    else:
-        session.emit(render_history(document, session.style(sys.stdout)), out)
+    session.show(history_document(read_journal(session.open_project().folder), limit=limit), out)

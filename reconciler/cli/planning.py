@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import sys
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from reconciler.cli.session import Format, FormatOption, OutOption, Session, command
-
-if TYPE_CHECKING:
-    from reconciler.plan.plan import PlanFacts, SavedPlan
+from reconciler.cli.session import OutOption, Session, command
+from reconciler.findings.exits import ExitCode, strongest
+from reconciler.plan.live import DeployChoice
+from reconciler.plan.plan import Plan, SavedPlan, exit_code_of
+from reconciler.records.base import to_json
+from reconciler.records.plan import plan_document
+from reconciler.records.saved_plan import MAX_BYTES, read_plan
+from reconciler.runs.plan import PlanRequest
+from reconciler.runs.plan import plan as make
+from reconciler.system.files import read_named
 
 OnlyOption = Annotated[
     list[str] | None, typer.Option("--only", metavar="NAME", help="This certificate alone; a glob, and repeatable.")
@@ -39,15 +44,9 @@ OverSplitOption = Annotated[
 PlanOutOption = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Save the plan, for `apply FILE`.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands of this file."""
-    command(app, example="mtlsctl plan --detailed-exitcode --out plan.json", asks=True)(plan)
-    command(app, example="mtlsctl show plan.json")(show)
-
-
+@command(example="mtlsctl plan --detailed-exitcode --out plan.json", shows=(Plan,), asks=True)
 def plan(
     session: Session,
-    output_format: FormatOption = Format.TEXT,
     out: PlanOutOption = None,
     detailed_exitcode: Annotated[bool, typer.Option("--detailed-exitcode", help="Exit 2 on changes.")] = False,
     only: OnlyOption = None,
@@ -62,15 +61,6 @@ def plan(
 
     Needs no private key, runs no command and changes nothing, so it may run on a pull request.
     """
-    from datetime import UTC
-
-    from reconciler.findings.exits import ExitCode, strongest
-    from reconciler.plan.live import DeployChoice
-    from reconciler.plan.plan import exit_code_of
-    from reconciler.records.base import to_json
-    from reconciler.records.plan import plan_document
-    from reconciler.runs.plan import PlanRequest
-    from reconciler.runs.plan import plan as make
 
     project = session.open_project()
     moment = at.replace(tzinfo=UTC) if at else None
@@ -85,52 +75,26 @@ def plan(
     made = make(project, request).plan
     if out is not None:
         session.write(out, to_json(plan_document(made, project.place)))
-    if output_format is Format.JSON:
-        session.emit_document(plan_document(made, project.place))
-    else:
-        session.emit(plan_text(session, made))
+    session.show(made)
     codes = [exit_code_of(made.diagnostics)]
     if detailed_exitcode and made.changes:
         codes.append(ExitCode.CHANGES)
     raise typer.Exit(strongest(codes))
 
 
+@command(example="mtlsctl show plan.json", shows=(SavedPlan,))
 def show(
     session: Session,
     saved: Annotated[Path, typer.Argument(metavar="PLAN", help="What `plan --out` wrote.")],
-    output_format: FormatOption = Format.TEXT,
     out: OutOption = None,
 ) -> None:
     """Show a saved plan.
 
     Nothing but that file is read: neither mtls.toml nor the store.
     """
-    from reconciler.findings.diagnostics import Place
-    from reconciler.records.plan import plan_document
-
-    made = read_saved(saved)
-    if output_format is Format.JSON:
-        session.emit_document(plan_document(made, lambda where: where if isinstance(where, Place) else None), out)
-    else:
-        session.emit(f"{plan_text(session, made)}digest: {made.digest}\n", out)
+    session.show(read_saved(saved), out)
 
 
 def read_saved(path: Path) -> SavedPlan:
     """A saved plan of the user's; ReconcilerError where it is none."""
-    from reconciler.records.saved_plan import MAX_BYTES, read_plan
-    from reconciler.system.files import read_named
-
     return read_plan(read_named(path, limit=MAX_BYTES), str(path))
-
-
-def plan_text(session: Session, made: PlanFacts) -> str:
-    """A plan with its findings, for people."""
-    from reconciler.views.text.findings import count_findings
-    from reconciler.views.text.plan import render_plan
-
-    style = session.style(sys.stdout)
-    text = render_plan(made, style)
-    if made.diagnostics:
-        text = f"{session.findings(made.diagnostics, style)}\n\n{text}"
-    counted = count_findings(made.diagnostics)
-    return f"{text}{style.warn(f'{counted}, see above.')}\n" if counted else text

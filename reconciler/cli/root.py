@@ -9,25 +9,15 @@ import io
 import os
 import signal
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
 import typer
 
-from reconciler.cli import (
-    applying,
-    daily,
-    dev,
-    drift,
-    emulator,
-    files,
-    forecast,
-    history,
-    planning,
-    takeover,
-    verifying,
-)
-from reconciler.cli.session import ColourOption, FileOption, VerboseOption, VersionOption
+from reconciler.cli.commands import Commands
+from reconciler.cli.options import ColourOption, FileOption, VerboseOption, VersionOption
+from reconciler.findings.escape import printable
 
 _USAGE = 64
 _INTERRUPTED = 130
@@ -36,6 +26,7 @@ _COLLECT_AFTER = 300_000
 
 app = typer.Typer(
     name="mtlsctl",
+    cls=Commands,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -55,22 +46,7 @@ def _root(
     ctx.obj = {"file": file, "colour": colour, "verbose": verbose}
 
 
-takeover.register(app)
-planning.register(app)
-applying.register(app)
-daily.register(app)
-drift.register(app)
-forecast.register(app)
-files.register(app)
-history.register(app)
-emulator.register(app)
-verifying.register(app)
-dev.register(app)
-
-
 def _message(error: typer.exceptions.TyperException) -> str:
-    from reconciler.findings.escape import printable
-
     told = getattr(error, "format_message", None)
     return printable(str(told() if callable(told) else error)).replace("Value error, ", "")
 
@@ -98,9 +74,7 @@ def run() -> NoReturn:
     except OSError as error:
         code = _report_stream(error)
     except Exception as error:  # noqa: BLE001 - the last resort: a bug is reported as one
-        from reconciler.cli.bugs import report_bug
-
-        code = report_bug(error)
+        code = import_module("reconciler.cli.bugs").report_bug(error)
     try:
         sys.stderr.flush()
     except OSError:

@@ -2,49 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import inspect
 import os
 import re
 import sys
 from collections.abc import Callable
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO, TypeVar, get_type_hints
+from typing import Annotated, Literal, TextIO, get_type_hints
 
 import typer
+from typer.core import TyperCommand
 
-if TYPE_CHECKING:
-    from reconciler.findings.diagnostics import Diagnostic
-    from reconciler.findings.errors import ReconcilerError
-    from reconciler.records.base import Document
-    from reconciler.runs.project import Project
-    from reconciler.views.text.style import Style
-
-
-class Format(StrEnum):
-    """How a result is printed."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
-class Colour(StrEnum):
-    """When colour is used; `auto` is on a terminal, unless NO_COLOR is set."""
-
-    AUTO = "auto"
-    ALWAYS = "always"
-    NEVER = "never"
-
-
-def _print_version(value: bool) -> None:
-    if value:
-        from reconciler.version import __version__
-
-        typer.echo(f"mtlsctl {__version__}")
-        raise typer.Exit
-
+from reconciler.cli.options import Colour, ColourOption, FileOption, VerboseOption, VersionOption
+from reconciler.cli.terminal import TEXT, say, show_failure, tell
+from reconciler.findings.codes import Code
+from reconciler.findings.diagnostics import Place, Pointer
+from reconciler.findings.errors import FileError, ReconcilerError, UsageError
+from reconciler.findings.escape import printable
+from reconciler.findings.exits import ExitCode
+from reconciler.reports.checks import RunFailure
+from reconciler.runs.project import Project, open_project, project_at
+from reconciler.stores.surroundings import Surroundings
+from reconciler.system.atomic import write_atomic
+from reconciler.system.discover import FILE_NAME
+from reconciler.views.table import Display, formats_of, render
+from reconciler.views.text.style import Style
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 """The colours of `Style`: for a terminal, never for a file."""
@@ -52,52 +34,14 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _PRECIOUS = frozenset({".pem", ".key", ".crt", ".cer", ".toml", ".jsonc", ".db"})
 """No report is called so; what is, is somebody's certificate, key, configuration or store."""
 
-GROUP = "Global options"
 DEFAULT_MAX_WAIT = "15m"
 """Cloudflare's rate limit refuses everything for five minutes once it is passed, whoever passed it."""
 
-FileOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--file",
-        "-f",
-        metavar="FILE",
-        help="The desired state; without it mtls.toml here or in a parent folder, up to the git root.",
-        rich_help_panel=GROUP,
-    ),
-]
-ColourOption = Annotated[
-    Colour | None, typer.Option("--color", help="When to use colour (default: auto).", rich_help_panel=GROUP)
-]
-VerboseOption = Annotated[
-    bool, typer.Option("--verbose", help="Say on stderr what is being done.", rich_help_panel=GROUP)
-]
-VersionOption = Annotated[
-    bool,
-    typer.Option("--version", help="Show the version.", is_eager=True, callback=_print_version, rich_help_panel=GROUP),
-]
 MaxWaitOption = Annotated[
     str,
     typer.Option("--max-wait", metavar="TIME", help="How long to wait for Cloudflare's rate limit, as 30s or 15m."),
 ]
-FormatOption = Annotated[Format, typer.Option("--format", help="Text for people, or JSON.")]
 OutOption = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the same to a file, atomically.")]
-
-
-def say(text: str, *, err: bool = False, nl: bool = True) -> None:
-    """Print; whether there is colour in it was decided by the `Style` that made it.
-
-    That stderr can't be written is no reason to stop: there is nobody to be told.
-    """
-    with contextlib.suppress(OSError) if err else contextlib.nullcontext():
-        typer.echo(text, err=err, nl=nl, color=True)
-
-
-def tell(line: str) -> None:
-    """A line for whoever wonders what a run waits for; on stderr, whether or not a person watches."""
-    from reconciler.findings.escape import printable
-
-    say(printable(line), err=True)
 
 
 def seconds(text: str) -> float:
@@ -114,21 +58,16 @@ class Session:
     def __init__(self, file: Path | None, colour: Colour | None, verbose: bool, max_wait_s: float = 0.0) -> None:
         self.file, self.colour, self.verbose = file, colour or Colour.AUTO, verbose
         self.max_wait_s = max_wait_s
-        self.format = Format.TEXT
+        self.format = TEXT
         self.project: Project | None = None
 
     def style(self, stream: TextIO) -> Style:
         """Colour for a stream, or none."""
-        from reconciler.views.text.style import Style
-
         auto = stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
         return Style(auto if self.colour is Colour.AUTO else self.colour is Colour.ALWAYS)
 
     def open_project(self) -> Project:
         """The project that this run is about."""
-        from reconciler.runs.project import open_project
-        from reconciler.stores.surroundings import Surroundings
-
         around = Surroundings(os.environ, self.max_wait_s, tell)
         self.project = open_project(self.file, cwd=_working_folder(), environ=os.environ, around=around)
         self.log(f"desired state: {self.project.folder / self.project.name}")
@@ -136,11 +75,6 @@ class Session:
 
     def new_project(self) -> Project:
         """The project of an mtls.toml that is to be made, here or at `--file`; it may be there."""
-        from reconciler.findings.errors import UsageError
-        from reconciler.runs.project import project_at
-        from reconciler.stores.surroundings import Surroundings
-        from reconciler.system.discover import FILE_NAME
-
         path = _working_folder() / (self.file or FILE_NAME)
         if not path.parent.is_dir():
             raise UsageError(f"the folder of {self.file} does not exist", hint="create it first")
@@ -152,20 +86,30 @@ class Session:
     def log(self, text: str) -> None:
         """A line for `--verbose`."""
         if self.verbose:
-            from reconciler.findings.escape import printable
-
             say(f"mtlsctl: {printable(text)}", err=True)
 
-    def findings(self, diagnostics: tuple[Diagnostic, ...], style: Style) -> str:
-        """Findings as text, with places that lead from the working directory."""
-        from reconciler.findings.diagnostics import Place
-        from reconciler.records.base import Resolve
-        from reconciler.views.text.findings import render_findings
+    def place(self, where: Pointer | Place | None) -> Place | None:
+        """Where a finding is; without a project only where that was said whole."""
+        return self.project.place(where) if self.project else Display().place(where)
 
-        project = self.project
-        folder = os.path.relpath(project.folder) if project else ""
-        resolve: Resolve = project.place if project else lambda where: where if isinstance(where, Place) else None
-        return render_findings(diagnostics, resolve, style, folder=folder)
+    def display(self, stream: TextIO) -> Display:
+        """How a report is shown on a stream, with places that lead from the working directory."""
+        folder = os.path.relpath(self.project.folder) if self.project else ""
+        return Display(self.place, self.style(stream), folder)
+
+    def can_show(self, report: type) -> bool:
+        """Whether such a report has the format that was asked for."""
+        return self.format in formats_of(report)
+
+    def demand(self, report: type, what: str) -> None:
+        """UsageError where such a report does not have the format that was asked for. `what` asks for the report."""
+        if not self.can_show(report):
+            hint = f"use one of these: {', '.join(formats_of(report))}"
+            raise UsageError(f"{what} has no format {self.format}", hint=hint)
+
+    def show(self, report: object, out: Path | None = None) -> None:
+        """A report, in the format that was asked for: to stdout, and to a file where one is named."""
+        self.emit(render(report, self.format, self.display(sys.stdout)), out)
 
     def emit(self, text: str, out: Path | None = None) -> None:
         """A result: to stdout, and to a file where one is asked for."""
@@ -175,11 +119,6 @@ class Session:
 
     def write(self, out: Path, text: str) -> None:
         """A file that the user named, replaced atomically."""
-        from reconciler.findings.codes import Code
-        from reconciler.findings.diagnostics import Place
-        from reconciler.findings.errors import FileError
-        from reconciler.system.atomic import write_atomic
-
         if self._is_precious(out):
             raise FileError(
                 f"`--out {out}` would overwrite what mtlsctl or git works with",
@@ -197,84 +136,84 @@ class Session:
         hidden = {part.lower() for part in real.parts} & {".git", ".mtlsctl"}
         return bool(hidden) or real in inputs or real.suffix.lower() in _PRECIOUS
 
-    def emit_document(self, document: Document, out: Path | None = None) -> None:
-        """A JSON document."""
-        from reconciler.records.base import to_json
-
-        self.emit(to_json(document), out)
-
     def report(self, error: ReconcilerError) -> None:
         """An error that stopped the run: blocks on stderr, and the document on stdout where JSON was asked for."""
-        from reconciler.findings.exits import ExitCode
-
-        diagnostics = error.diagnostics()
-        say(self.findings(diagnostics, self.style(sys.stderr)), err=True)
-        if self.format is Format.JSON and error.exit_code is not ExitCode.USAGE:
-            from reconciler.views.json.diagnostics import diagnostics_document
-
-            self.emit_document(
-                diagnostics_document(diagnostics, self.project.place if self.project else lambda _: None)
-            )
+        failure = RunFailure(error.diagnostics())
+        show_failure(failure, self.display(sys.stderr))
+        if self.format != TEXT and self.can_show(RunFailure) and error.exit_code is not ExitCode.USAGE:
+            self.show(failure)
 
 
 def _working_folder() -> Path:
-    from reconciler.findings.errors import UsageError
-
     try:
         return Path.cwd()
     except OSError as error:
         raise UsageError("the working directory does not exist any more", hint="go to another folder") from error
 
 
-R = TypeVar("R")
-
-
 def command(
-    app: typer.Typer, *, name: str | None = None, example: str, asks: bool = False
-) -> Callable[[Callable[..., None]], None]:
-    """Register a function as a command that also takes the global options, and turns errors into blocks of text.
+    *, example: str, shows: tuple[type, ...] = (), asks: bool = False
+) -> Callable[[Callable[..., None]], Callable[[], TyperCommand]]:
+    """Turn a function into what builds its command, which also takes the global options, and shows errors.
 
-    The function's first parameter is the `Session`. `example` closes its help. `asks`: it asks the store, and
-    may have to wait.
+    The function's first parameter is the `Session`, its name that of the command. `example` closes its help. `shows`:
+    the reports that it may show; the values of its `--format` are the formats that these have in the table of views.
+    `asks`: it asks the store, and may have to wait.
     """
 
-    def register(function: Callable[..., None]) -> None:
-        hints = get_type_hints(function, include_extras=True)
-        own = [
-            parameter.replace(annotation=hints[parameter.name])
-            for parameter in list(inspect.signature(function).parameters.values())[1:]
-        ]
-        shared = [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-            for name, annotation, default in (
-                ("file", FileOption, None),
-                ("colour", ColourOption, None),
-                ("verbose", VerboseOption, False),
-                ("version", VersionOption, False),
-                *((("max_wait", MaxWaitOption, DEFAULT_MAX_WAIT),) if asks else ()),
-            )
-        ]
-        context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
-
-        @functools.wraps(function)
+    def declare(function: Callable[..., None]) -> Callable[[], TyperCommand]:
         def run(**arguments: object) -> None:
             session = _session(arguments)
-            from reconciler.findings.errors import ReconcilerError
-
             try:
                 function(session, **arguments)
             except ReconcilerError as error:
                 session.report(error)
                 raise typer.Exit(error.exit_code) from error
 
-        keyword_only = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
-        parameters = [context, *keyword_only, *shared]
-        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        del run.__wrapped__
-        app.command(name, help=inspect.cleandoc(function.__doc__ or ""), epilog=f"Example: {example}")(run)
+        def build() -> TyperCommand:
+            signature = _signature(function, shows, asks=asks)
+            run.__signature__ = signature  # type: ignore[attr-defined]
+            run.__annotations__ = {one.name: one.annotation for one in signature.parameters.values()}
+            app = typer.Typer(add_completion=False, rich_markup_mode=None)
+            about = inspect.cleandoc(function.__doc__ or "")
+            app.command(function.__name__, help=about, epilog=f"Example: {example}")(run)
+            built = typer.main.get_command(app)
+            assert isinstance(built, TyperCommand)  # noqa: S101 - for the type checker; a group has several commands
+            return built
 
-    return register
+        return build
+
+    return declare
+
+
+def _signature(function: Callable[..., None], shows: tuple[type, ...], *, asks: bool) -> inspect.Signature:
+    """The parameters that typer sees: the context, the function's own without its session, the global options."""
+    hints = get_type_hints(function, include_extras=True)
+    own = [
+        parameter.replace(annotation=hints[parameter.name], kind=inspect.Parameter.KEYWORD_ONLY)
+        for parameter in list(inspect.signature(function).parameters.values())[1:]
+    ]
+    shared = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        for name, annotation, default in (
+            ("file", FileOption, None),
+            ("colour", ColourOption, None),
+            ("verbose", VerboseOption, False),
+            ("version", VersionOption, False),
+            *((("max_wait", MaxWaitOption, DEFAULT_MAX_WAIT),) if asks else ()),
+        )
+    ]
+    context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    return inspect.Signature([context, *_format_option(shows), *own, *shared])
+
+
+def _format_option(shows: tuple[type, ...]) -> tuple[inspect.Parameter, ...]:
+    """`--format` of a command that shows such reports."""
+    formats = formats_of(*shows)
+    if not formats:
+        return ()
+    words = Annotated[Literal[formats], typer.Option("--format", help="Choose the output format.")]  # type: ignore[valid-type]
+    return (inspect.Parameter("format", inspect.Parameter.KEYWORD_ONLY, default=formats[0], annotation=words),)
 
 
 def _session(arguments: dict[str, object]) -> Session:
@@ -290,6 +229,5 @@ def _session(arguments: dict[str, object]) -> Session:
         verbose=bool(verbose or before.get("verbose")),
         max_wait_s=seconds(str(arguments.pop("max_wait", DEFAULT_MAX_WAIT))),
     )
-    wanted = arguments.get("output_format")
-    session.format = Format.JSON if wanted == Format.JSON else Format.TEXT
+    session.format = str(arguments.pop("format", TEXT))
     return session

@@ -1,22 +1,29 @@
-"""`init`, `export` and `status --orphans`: taking over what is there."""
+"""`init` and `export`: taking over what is there."""
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-from reconciler.cli.session import Format, FormatOption, OutOption, Session, command, say
-
-if TYPE_CHECKING:
-    from reconciler.runs.init.settings import InitRequest
-    from reconciler.runs.project import Project
+from reconciler.cli.session import OutOption, Session, command
+from reconciler.cli.terminal import say
+from reconciler.desired.refused import accepts
+from reconciler.desired.rules import check_certificate_path
+from reconciler.findings.errors import DeclinedError, UsageError
+from reconciler.findings.escape import printable
+from reconciler.model import StoreKind
+from reconciler.runs.init import adopt
+from reconciler.runs.init.settings import InitRequest, choose_stack, choose_store
+from reconciler.runs.project import Project
+from reconciler.system.discover import find_file
+from reconciler.takeover.adoption import Adoption
+from reconciler.takeover.proposed import Proposal
 
 
 class StoreName(StrEnum):
@@ -24,13 +31,6 @@ class StoreName(StrEnum):
 
     LOCAL = "local"
     CLOUDFLARE = "cloudflare"
-
-
-class ExportFormat(StrEnum):
-    """How `export` prints."""
-
-    TOML = "toml"
-    JSON = "json"
 
 
 StackOption = Annotated[
@@ -53,12 +53,7 @@ SaveOption = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands of this file."""
-    command(app, example="mtlsctl init --from .", asks=True)(init)
-    command(app, example="mtlsctl export --certificates certs > mtls.toml", asks=True)(export)
-
-
+@command(example="mtlsctl init --from .", shows=(Adoption,), asks=True)
 def init(
     session: Session,
     below: FromOption = None,
@@ -72,7 +67,6 @@ def init(
     store: StoreOption = None,
     account: AccountOption = None,
     certificates: SaveOption = None,
-    output_format: FormatOption = Format.TEXT,
     out: OutOption = None,
 ) -> None:
     """Make an mtls.toml of what is there.
@@ -83,13 +77,6 @@ def init(
 
     Asks for the stack and the store where there is a terminal. An mtls.toml that is there is never overwritten.
     """
-    from reconciler.findings.errors import UsageError
-    from reconciler.model import StoreKind
-    from reconciler.runs.init import adopt
-    from reconciler.runs.init.settings import InitRequest
-    from reconciler.views.json.adoption import init_document
-    from reconciler.views.text.adoption import render_adoption
-
     request = InitRequest(stack, same_stack, StoreKind(store) if store else None, account, below, certificates)
     _demand_folder(certificates)
     if update:
@@ -101,17 +88,12 @@ def init(
         project = session.new_project()
         adopt.demand_free(project)
         done = adopt.init(project, _asked(project, request))
-    project = session.project or session.new_project()
-    if output_format is Format.JSON:
-        session.emit_document(init_document(done, project.place), out)
-    else:
-        style = session.style(sys.stdout)
-        session.emit(render_adoption(done, style, findings=session.findings(done.findings, style)), out)
+    session.show(done, out)
 
 
+@command(example="mtlsctl export --certificates certs > mtls.toml", shows=(Proposal,), asks=True)
 def export(
     session: Session,
-    output_format: Annotated[ExportFormat, typer.Option("--format", help="An mtls.toml, or JSON.")] = ExportFormat.TOML,
     out: OutOption = None,
     stack: StackOption = None,
     store: StoreOption = None,
@@ -123,14 +105,6 @@ def export(
     From the account alone: a certificate for each entry, none of the Workers. Stack and store are those of mtls.toml
     where there is one. `--certificates` writes the certificates, which are public, beside it; nothing is overwritten.
     """
-    from reconciler.model import StoreKind
-    from reconciler.runs.init import adopt
-    from reconciler.runs.init.settings import InitRequest
-    from reconciler.takeover.write import EXPORTED, write_declaration
-    from reconciler.views.json.export import export_document
-
-    if output_format is ExportFormat.JSON:
-        session.format = Format.JSON
     _demand_folder(certificates)
     request = InitRequest(stack, kind=StoreKind(store) if store else None, account=account)
     project = _project_here(session)
@@ -138,25 +112,16 @@ def export(
     if certificates is not None:
         for path in adopt.save_all(proposal, Path.cwd()):
             session.log(f"wrote {path}")
-    if output_format is ExportFormat.JSON:
-        session.emit_document(export_document(proposal), out)
-    else:
-        session.emit(write_declaration(proposal, about=EXPORTED), out)
+    session.show(proposal, out)
 
 
 def _project_here(session: Session) -> Project:
     """The project of the mtls.toml that is there, else of none."""
-    from reconciler.system.discover import find_file
-
     return session.open_project() if session.file or find_file(Path.cwd()) else session.new_project()
 
 
 def _demand_folder(certificates: str | None) -> None:
     """Refuse a folder for certificates that mtls.toml could not name."""
-    from reconciler.desired.refused import accepts
-    from reconciler.desired.rules import check_certificate_path
-    from reconciler.findings.errors import UsageError
-
     if certificates is not None and not accepts(check_certificate_path, f"{certificates}/name.pem"):
         hint = "a folder inside of this tree, relative and written with /, such as certs"
         raise UsageError(f"`--certificates {certificates}` can't hold the certificates of an mtls.toml", hint=hint)
@@ -167,9 +132,6 @@ def _demand_folder(certificates: str | None) -> None:
 
 def _asked(project: Project, request: InitRequest) -> InitRequest:
     """What was not given on the command line, asked for where there is a terminal to ask at."""
-    from reconciler.findings.errors import UsageError
-    from reconciler.model import StoreKind
-    from reconciler.runs.init.settings import choose_stack, choose_store
 
     def why_no_stack(answer: str) -> str | None:
         try:
@@ -199,9 +161,6 @@ def _asked(project: Project, request: InitRequest) -> InitRequest:
 
 def _ask(question: str, default: str, why_not: Callable[[str], str | None]) -> str:
     """An answer that will do, the default for an empty one; DeclinedError at the end of the input."""
-    from reconciler.findings.errors import DeclinedError
-    from reconciler.findings.escape import printable
-
     while True:
         say(f"{question} [{default}]: ", err=True, nl=False)
         line = sys.stdin.readline()
@@ -212,33 +171,3 @@ def _ask(question: str, default: str, why_not: Callable[[str], str | None]) -> s
         if why is None:
             return answer
         say(printable(why), err=True)
-
-
-# --- orphans --------------------------------------------------------------------------------------------------------
-
-
-def show_orphans(session: Session, out: Path | None, *, metrics: bool = False) -> NoReturn:
-    """What of store and wrangler files does not belong together; ends the command. There are no `metrics` of it."""
-    from reconciler.findings.codes import Severity
-    from reconciler.findings.errors import UsageError
-    from reconciler.plan.plan import exit_code_of
-    from reconciler.reports.orphans import find_orphans, unreferenced
-    from reconciler.runs.plan import PlanRequest, plan
-    from reconciler.views.json.orphans import orphans_document
-    from reconciler.views.text.orphans import render_orphans
-
-    if metrics:
-        message = "`status --orphans` has no metrics"
-        raise UsageError(message, hint="leave out one of `--orphans` and `--format prometheus`")
-    project = session.open_project()
-    planned = plan(project, PlanRequest())
-    sweep = project.files.sweep(unreferenced(planned.plan))
-    found = find_orphans(planned.plan, sweep)
-    if session.format is Format.JSON:
-        session.emit_document(orphans_document(found, project.place), out)
-    else:
-        style, folder = session.style(sys.stdout), os.path.relpath(project.folder)
-        errors = tuple(problem for problem in found.diagnostics if problem.severity is Severity.ERROR)
-        findings = session.findings(errors, style) if errors else ""
-        session.emit(render_orphans(found, project.place, style, folder=folder, findings=findings), out)
-    raise typer.Exit(exit_code_of(found.diagnostics))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from reconciler.findings.codes import Code, Severity
@@ -32,6 +32,10 @@ class Place:
     def __str__(self) -> str:
         parts = (self.path, self.line, self.column)
         return ":".join(str(part) for part in parts if part is not None)
+
+
+Resolve = Callable[[Pointer | Place | None], Place | None]
+"""Turns where a finding is into file, line and column; the shell has the files, this room does not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated
 
@@ -12,12 +11,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, FailFast, PlainSerial
 from pydantic_core import PydanticSerializationError
 
 from reconciler.findings.codes import Severity
-from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
+from reconciler.findings.diagnostics import Diagnostic, Resolve
 
 _COMMAND = re.compile(r"##(?=\w*\[)")
-
-Resolve = Callable[[Pointer | Place | None], Place | None]
-"""Turns where a finding is into file, line and column; the shell has the files, this room does not."""
 
 
 def time_text(time: datetime) -> str:
@@ -38,13 +34,13 @@ FIRST_MISTAKE = _FailFast()
 """Marks a list that is read up to its first mistake: one may be made to have a million."""
 
 
-class Document(BaseModel):
+class JsonPart(BaseModel):
     """One JSON document or a part of one. Unknown keys are refused, so that reading back is as strict as writing."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
-class DiagnosticPart(Document):
+class DiagnosticPart(JsonPart):
     """One finding. `line` and `column` count from 1."""
 
     severity: Severity
@@ -72,7 +68,7 @@ def diagnostic_part(diagnostic: Diagnostic, resolve: Resolve) -> DiagnosticPart:
     )
 
 
-def to_json(document: Document) -> str:
+def to_json(document: JsonPart) -> str:
     """The text of a document: two spaces, one final newline, absent keys left out, ASCII only.
 
     ASCII, so that no control or direction character of somebody's name can act on the terminal that shows it. And no

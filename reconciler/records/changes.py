@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import assert_never
 
 from reconciler.model import Action, BindingChange, Change, Deploy, Phase, Reason, Retire, ToPresent, Upload, Verify
-from reconciler.records.base import Document, UtcTime
+from reconciler.records.base import JsonPart, UtcTime
 
 
-class DifferencePart(Document):
+class DifferencePart(JsonPart):
     """One attribute of a certificate that changes; a side without it leaves its key out."""
 
     attribute: str
@@ -16,7 +16,7 @@ class DifferencePart(Document):
     after: str | None = None
 
 
-class PresentPart(Document):
+class PresentPart(JsonPart):
     """What one binding presents after a deploy; `live` is what each serving version presents now, null for nothing."""
 
     binding: str
@@ -26,7 +26,7 @@ class PresentPart(Document):
     live: tuple[str | None, ...]
 
 
-class ChangePart(Document):
+class ChangePart(JsonPart):
     """One change. `environment` is left out for the top level, `after` while the id is not known yet."""
 
     action: Action

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Literal, assert_never
 
 from reconciler.findings.exits import ExitCode
-from reconciler.records.base import Document, UtcTime
+from reconciler.records.base import JsonPart, UtcTime
 from reconciler.records.journal import (
     ChangeSummary,
     Event,
@@ -43,7 +43,7 @@ class StepEnd(StrEnum):
     UNFINISHED = "unfinished"
 
 
-class HistoryStep(Document):
+class HistoryStep(JsonPart):
     """One change that was started, and how it ended."""
 
     change: ChangeSummary
@@ -53,7 +53,7 @@ class HistoryStep(Document):
     problem: ProblemSummary | None = None
 
 
-class HistoryRun(Document):
+class HistoryRun(JsonPart):
     """One run. `finished` and `exit_code` are left out while its end is not known."""
 
     run: str
@@ -69,7 +69,7 @@ class HistoryRun(Document):
     steps: tuple[HistoryStep, ...]
 
 
-class HistoryDocument(Document):
+class HistoryDocument(JsonPart):
     """Runs, newest first. `more`: older runs that the journal has and this leaves out.
 
     `torn` and `unknown` count lines of the journal that could not be used: cut off where a run was killed, or written
@@ -84,7 +84,7 @@ class HistoryDocument(Document):
 
 
 @dataclass(slots=True)
-class _Run:
+class _RunEvents:
     """The events of one run so far; steps in the order in which they were started."""
 
     started: RunStarted
@@ -116,13 +116,13 @@ def history_document(journal: JournalRead, *, limit: int) -> HistoryDocument:
     )
 
 
-def _group(events: Iterable[Event]) -> list[_Run]:
+def _group(events: Iterable[Event]) -> list[_RunEvents]:
     """Runs in the order of their first lines; the clock may have been set back. Steps of no known run are left out."""
-    runs: list[_Run] = []
-    latest: dict[str, _Run] = {}
+    runs: list[_RunEvents] = []
+    latest: dict[str, _RunEvents] = {}
     for event in events:
         if isinstance(event, RunStarted):
-            latest[event.run] = _Run(event)
+            latest[event.run] = _RunEvents(event)
             runs.append(latest[event.run])
         elif (run := latest.get(event.run)) is not None:
             match event:
@@ -137,7 +137,7 @@ def _group(events: Iterable[Event]) -> list[_Run]:
     return runs
 
 
-def _run(run: _Run) -> HistoryRun:
+def _run(run: _RunEvents) -> HistoryRun:
     started, finished = run.started, run.finished
     return HistoryRun(
         run=started.run,

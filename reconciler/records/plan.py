@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from reconciler.findings.diagnostics import Resolve
 from reconciler.model import Action, Condition, StoreKind
 from reconciler.model import Waiting as WaitingEntry
 from reconciler.plan.live import LiveBinding, LiveState
 from reconciler.plan.plan import PlanFacts
 from reconciler.plan.quota import Quota
-from reconciler.records.base import FIRST_MISTAKE, DiagnosticPart, Document, Resolve, UtcTime, diagnostic_part
+from reconciler.records.base import FIRST_MISTAKE, DiagnosticPart, JsonPart, UtcTime, diagnostic_part
 from reconciler.records.changes import ChangePart, change_part
 
 
-class StorePart(Document):
+class StorePart(JsonPart):
     """Which store the plan is for."""
 
     kind: StoreKind
     account_id: str | None = None
 
 
-class AdoptedPart(Document):
+class AdoptedPart(JsonPart):
     """A declared certificate that is stored already. `ours`: under a mark of this stack."""
 
     certificate: str
@@ -29,7 +30,7 @@ class AdoptedPart(Document):
     ours: bool
 
 
-class WaitingPart(Document):
+class WaitingPart(JsonPart):
     """An entry that will be retired, and what it waits for."""
 
     entry: str
@@ -40,7 +41,7 @@ class WaitingPart(Document):
     until: UtcTime | None = None
 
 
-class UnknownPart(Document):
+class UnknownPart(JsonPart):
     """What an offline plan can't say."""
 
     certificate: str | None = None
@@ -50,7 +51,7 @@ class UnknownPart(Document):
     message: str
 
 
-class CountPart(Document):
+class CountPart(JsonPart):
     """Entries of one sort: allowed, now, at the most while applying, afterwards.
 
     `renewals`: how many more the renewals that are due at `made` need, until the old entries are retired.
@@ -63,21 +64,21 @@ class CountPart(Document):
     renewals: int = 0
 
 
-class QuotaPart(Document):
+class QuotaPart(JsonPart):
     """The account's certificate quota."""
 
     leaf: CountPart
     ca: CountPart
 
 
-class CallsPart(Document):
+class CallsPart(JsonPart):
     """Calls to the store's server: `made` for this plan, and what `apply` makes in all, planning included."""
 
     made: int
     apply: int
 
 
-class DuePart(Document):
+class DuePart(JsonPart):
     """When a certificate ends and when its renewal starts."""
 
     certificate: str
@@ -85,7 +86,7 @@ class DuePart(Document):
     renew_from: UtcTime
 
 
-class PresentedPart(Document):
+class PresentedPart(JsonPart):
     """What one serving version presents; without `id` it has no such binding. `share` in percent."""
 
     version: str
@@ -93,7 +94,7 @@ class PresentedPart(Document):
     id: str | None = None
 
 
-class LivePart(Document):
+class LivePart(JsonPart):
     """One binding, from three sides: what mtls.toml wants, what the wrangler file names, what serves."""
 
     worker: str
@@ -109,7 +110,7 @@ class LivePart(Document):
     detail: str | None = None
 
 
-class PlanDocument(Document):
+class PlanDocument(JsonPart):
     """What `mtlsctl apply` would do, in order. `digest` is over `changes` as two plans are compared."""
 
     format: Literal["mtlsctl.plan/1"] = "mtlsctl.plan/1"

@@ -16,7 +16,7 @@ from reconciler.model import (
     WranglerFile,
 )
 from reconciler.plan.live import LiveBinding, LiveState, target_of
-from reconciler.plan.outcome import Status, Step
+from reconciler.plan.outcome import Outcome, Status, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,14 @@ class ToDeploy:
             normpath(join(folder, path)) if path is not None else None for path in (self.at.config, self.built)
         )
         return deploy_command(config or self.at.config, self.at.environment, built)
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of a plan, and what it leaves to deploy."""
+
+    outcome: Outcome
+    to_deploy: tuple[ToDeploy, ...] = ()
 
 
 def deploy_command(config: str, environment: EnvironmentName, built: str | None = None) -> tuple[str, ...]:

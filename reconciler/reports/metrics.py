@@ -36,6 +36,13 @@ class Family:
     samples: tuple[Sample, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """All metrics of one look."""
+
+    families: tuple[Family, ...]
+
+
 def make_metrics(plan: Plan, version: str) -> tuple[Family, ...]:
     """Every metric. A closed list has a sample for each of its words, so that none appears out of nothing."""
     status = make_status(plan)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,11 +23,12 @@ from reconciler.syntax.places import Places
 from reconciler.system.clock import SystemClock
 from reconciler.system.discover import FILE_NAME, find_file
 from reconciler.system.files import ProjectFiles
+from reconciler.system.journal import JournalFile, Lines
+from reconciler.system.lock import checkout_lock
 
 if TYPE_CHECKING:
     from reconciler.proof.ports import Prober
     from reconciler.proof.reach import Runtime
-    from reconciler.system.journal import Lines
 
 KEY_DIRS = "MTLSCTL_KEY_DIRS"
 
@@ -207,45 +209,6 @@ class _Provers:
         return bundle(wrangler, path, environment, environ=self.environ, on_line=on_line)
 
 
-@dataclass(frozen=True, slots=True)
-class _Lock:
-    """The real lock, beside one mtls.toml; imported only where something is to be locked."""
-
-    folder: Path
-    clock: Clock
-
-    def __call__(
-        self, *, command: str, timeout_s: float, waiting: Callable[[str], None]
-    ) -> AbstractContextManager[None]:
-        from reconciler.system.lock import checkout_lock
-
-        return checkout_lock(self.folder, command=command, clock=self.clock, timeout_s=timeout_s, waiting=waiting)
-
-
-@dataclass(slots=True)
-class _Lines:
-    """The real journal, beside one mtls.toml; imported only where something is to be written."""
-
-    folder: Path
-    _file: Lines | None = field(default=None, init=False)
-
-    def rotate(self) -> None:
-        self._open().rotate()
-
-    def append(self, line: bytes) -> None:
-        self._open().append(line)
-
-    def sync(self) -> None:
-        self._open().sync()
-
-    def _open(self) -> Lines:
-        from reconciler.system.journal import JournalFile
-
-        if self._file is None:
-            self._file = JournalFile(self.folder)
-        return self._file
-
-
 def open_project(
     file: Path | None, *, cwd: Path, environ: Mapping[str, str], around: Surroundings | None = None
 ) -> Project:
@@ -271,8 +234,8 @@ def project_at(path: Path, *, environ: Mapping[str, str], around: Surroundings |
         environ=environ,
         files=files,
         stores=_Stores(folder, clock, around or Surroundings(environ)),
-        lines=_Lines(folder),
-        lock=_Lock(folder, clock),
+        lines=JournalFile(folder),
+        lock=partial(checkout_lock, folder, clock=clock),
         clock=clock,
         rollers=_Rollers(files, folder, environ),
         provers=_Provers(files, folder, environ, clock),

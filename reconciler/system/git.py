@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import subprocess
 
 _TIMEOUT_S = 30
 _PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "XDG_CONFIG_HOME", "LANG", "LC_ALL")
@@ -83,8 +80,6 @@ def _ls_files(root: Path, names: Sequence[str]) -> set[str] | None:
 
 def _git(root: Path, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes] | None:
     """What git answers in the repository at `root`; None where it did not run to its end."""
-    import subprocess
-
     # No file watcher: its hook is a command of the repository's.
     options = ("-c", "core.fsmonitor=false")
     try:

@@ -354,7 +354,7 @@ def test_an_unexpected_exception_becomes_a_report_without_values(
     def explode(*_: object, **__: object) -> None:
         raise RuntimeError("the canary " + issued(1).key_pem.decode())
 
-    monkeypatch.setattr("reconciler.runs.project.open_project", explode)
+    monkeypatch.setattr("reconciler.cli.session.open_project", explode)
     result = project.run("plan")
     assert result.code == 1
     assert "error[bug]" in result.err

@@ -152,6 +152,7 @@ def test_a_port_that_is_taken_is_an_error_with_a_hint(tmp_path: Path) -> None:
 def test_without_uvicorn_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rest of mtlsctl works without it."""
     monkeypatch.delitem(sys.modules, "reconciler.emulator.server")
+    monkeypatch.delitem(sys.modules, "reconciler.cli.emulator")
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     done = run(tmp_path, {}, "emulator", *PORT)
     assert done.code == 1

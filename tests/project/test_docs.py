@@ -13,6 +13,8 @@ import pytest
 import typer
 from pydantic import BaseModel
 
+from reconciler.cli import commands
+from reconciler.cli.commands import load_command
 from reconciler.cli.root import app
 from reconciler.desired import shapes
 from reconciler.findings.exits import ExitCode
@@ -22,8 +24,9 @@ from tests.support.paths import REPOSITORY
 
 ROOT = REPOSITORY
 GUIDE = (ROOT / "docs/guide.md").read_text()
-PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*/README.md")])
-COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+FINDINGS = (ROOT / "docs/findings.md").read_text()
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*/README.md")])
+COMMANDS: dict[str, Any] = {name: load_command(name) for name in commands.COMMANDS}
 GLOBAL_OPTIONS = {"--file", "-f", "--color", "--verbose", "--version", "--max-wait"}
 """Those of every command, and of every command that asks the store."""
 

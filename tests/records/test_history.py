@@ -9,9 +9,8 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-import typer
 
-from reconciler.cli import history as cli
+from reconciler.cli.root import app
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import (
@@ -230,9 +229,6 @@ def test_json_is_ascii_and_fits_its_schema(past: Past) -> None:
 @pytest.fixture
 def run(past: Past, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """`history` alone, in the folder of the project; gives what it prints."""
-    app = typer.Typer(rich_markup_mode=None)
-    app.callback()(lambda: None)
-    cli.register(app)
     (past.folder / "mtls.toml").write_text("not even TOML")
     monkeypatch.chdir(past.folder)
 

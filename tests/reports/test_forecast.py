@@ -423,6 +423,7 @@ def test_days_that_are_none_are_wrong_use(project: Project, days: str) -> None:
 
 def test_a_forecast_asks_the_store_for_no_more_than_a_plan(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """One look: the same reads, and no write, no key, no journal, no lock."""
+    import reconciler.cli.session
     import reconciler.runs.project
 
     project.run("apply", "--yes")
@@ -435,7 +436,7 @@ def test_a_forecast_asks_the_store_for_no_more_than_a_plan(project: Project, mon
         files, stores = CountedFiles(real.files, counted), CountedStores(real.stores, counted)
         return replace(real, files=files, stores=stores, lines=NoLines(), lock=no_lock)
 
-    monkeypatch.setattr(reconciler.runs.project, "open_project", counting)
+    monkeypatch.setattr(reconciler.cli.session, "open_project", counting)
     assert [project.run(*command).code for command in (("plan",), ("forecast",), ("forecast", "--offline"))] == [0] * 3
     plan, online, offline = looks
     assert (online, online.readers, online.writes, online.keys) == (plan, 1, 0, 0)

@@ -20,7 +20,7 @@ from reconciler.takeover.names import NAME_LENGTH, STACK_LENGTH, Names, default_
 from reconciler.takeover.propose import propose
 from reconciler.takeover.proposed import FoundCertificate, Proposal
 from reconciler.takeover.write import EXAMPLE, EXPORTED, HEAD, POLICY, write_declaration
-from reconciler.views.json.adoption import init_document
+from reconciler.views.json.takeover import init_document
 from reconciler.views.text.adoption import render_adoption
 from reconciler.views.text.style import PLAIN
 from tests.support.pki import make_ca

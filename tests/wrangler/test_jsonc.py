@@ -530,7 +530,7 @@ def test_every_problem_of_a_file_is_reported_with_its_place() -> None:
     for problem in caught.value.problems:
         assert isinstance(problem.where, Pointer)
         place = resolve(problem.where, text.encode())
-        found.append((problem.code, place.line, place.column))
+        found.append((str(problem.code), place.line, place.column))
     assert sorted(found, key=str) == [
         ("wrangler-binding-name", 3, 8),
         ("wrangler-bindings", 3, 5),

@@ -506,7 +506,7 @@ mtls_certificates = "x"
     for problem in caught.value.problems:
         assert isinstance(problem.where, Pointer)
         place = resolve(problem.where, text.encode())
-        found.append((problem.code, place.line, place.column))
+        found.append((str(problem.code), place.line, place.column))
     assert sorted(found, key=str) == [
         ("wrangler-binding-name", 3, 3),
         ("wrangler-binding-name", 4, 15),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 from reconciler.findings.codes import Code, Severity
-from reconciler.records.base import Document
+from reconciler.records.base import JsonPart, to_json
+from reconciler.views.table import Display
 
 
-class CodeDocument(Document):
+class CodeDocument(JsonPart):
     """`severities`: those that its findings may have. `exit_code`: of a run that an error of it stops, else 0."""
 
     format: Literal["mtlsctl.code/1"] = "mtlsctl.code/1"
@@ -17,6 +18,11 @@ class CodeDocument(Document):
     exit_code: int
     meaning: str
     cure: str
+
+
+def show_code(code: Code, _: Display) -> str:
+    """A code as JSON."""
+    return to_json(code_document(code))
 
 
 def code_document(code: Code) -> CodeDocument:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
+from reconciler.findings.diagnostics import Resolve
 from reconciler.model import BindingAddress, Reason
-from reconciler.records.base import DiagnosticPart, Document, Resolve, UtcTime, diagnostic_part
+from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
 from reconciler.records.plan import StorePart
 from reconciler.reports.drift import Drift, DriftFinding, State, Subject
+from reconciler.views.json.document import as_view
 
 
-class DriftPart(Document):
+class DriftPart(JsonPart):
     """One thing that is not as declared.
 
     `key` is the same in every run and checkout: a key that was not there before is new, one that is gone is mended.
@@ -37,7 +39,7 @@ class DriftPart(Document):
     column: int | None = None
 
 
-class DriftDocument(Document):
+class DriftDocument(JsonPart):
     """The drift of one moment. `summary` counts every state; without findings all is in sync."""
 
     format: Literal["mtlsctl.drift/1"] = "mtlsctl.drift/1"
@@ -59,6 +61,9 @@ def drift_document(drift: Drift, resolve: Resolve) -> DriftDocument:
         findings=tuple(_finding(finding, resolve) for finding in drift.findings),
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in drift.diagnostics),
     )
+
+
+show_drift = as_view(drift_document)
 
 
 def _finding(finding: DriftFinding, resolve: Resolve) -> DriftPart:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import Literal
 
+from reconciler.findings.diagnostics import Resolve
 from reconciler.model import Action, Condition, Gate
 from reconciler.plan.inventory import Preference, Role
 from reconciler.plan.retire import Judged
 from reconciler.plan.wording import REQUIREMENTS
-from reconciler.records.base import DiagnosticPart, Document, Resolve, UtcTime, diagnostic_part
+from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
 from reconciler.reports.explain import Explanation, Subject
 from reconciler.reports.explain_bindings import BindingStory
 from reconciler.reports.explain_certificates import CertificateStory
 from reconciler.reports.explain_entries import EntryStory
+from reconciler.views.json.document import as_view
 
 
-class CertificateStoryPart(Document):
+class CertificateStoryPart(JsonPart):
     """One declared certificate: its content, its entry, and why that one (`chosen`). `ours`: under our mark."""
 
     certificate: str
@@ -40,7 +42,7 @@ class CertificateStoryPart(Document):
     proved_before: tuple[Gate, ...] | None = None
 
 
-class BindingStoryPart(Document):
+class BindingStoryPart(JsonPart):
     """One binding. `found` and `wanted` are ids; `action` is left out where nothing would happen."""
 
     worker: str
@@ -56,7 +58,7 @@ class BindingStoryPart(Document):
     why: str
 
 
-class ConditionPart(Document):
+class ConditionPart(JsonPart):
     """What must hold before an entry is retired. `holds` is left out where it was not looked at."""
 
     condition: Condition
@@ -66,7 +68,7 @@ class ConditionPart(Document):
     until: UtcTime | None = None
 
 
-class EntryStoryPart(Document):
+class EntryStoryPart(JsonPart):
     """One entry of the store. `conditions` only where it is to leave."""
 
     entry: str
@@ -78,7 +80,7 @@ class EntryStoryPart(Document):
     conditions: tuple[ConditionPart, ...] | None = None
 
 
-class ExplainDocument(Document):
+class ExplainDocument(JsonPart):
     """Everything that has the name, with what follows from it."""
 
     format: Literal["mtlsctl.explain/1"] = "mtlsctl.explain/1"
@@ -100,6 +102,9 @@ def explain_document(explanation: Explanation, resolve: Resolve) -> ExplainDocum
         entries=tuple(map(_entry, explanation.entries)),
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in explanation.diagnostics),
     )
+
+
+show_explanation = as_view(explain_document)
 
 
 def _certificate(story: CertificateStory) -> CertificateStoryPart:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from reconciler.records.base import DiagnosticPart, Document, Resolve, UtcTime, diagnostic_part
+from reconciler.findings.diagnostics import Resolve
+from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
 from reconciler.records.plan import StorePart
 from reconciler.reports.forecast import DueItem, Forecast, Outlook
 from reconciler.reports.forecast_entries import Event, Step
 from reconciler.reports.status import Urgency
+from reconciler.views.json.document import as_view
 
 
-class BoundPart(Document):
+class BoundPart(JsonPart):
     """Where a renewal has to arrive. `environment` is left out for the top level."""
 
     worker: str
@@ -20,7 +22,7 @@ class BoundPart(Document):
     binding: str
 
 
-class DueItemPart(Document):
+class DueItemPart(JsonPart):
     """One line of the calendar. `urgency` is that of `made`.
 
     `again`: it is of a successor that is supposed to be as the present one is. Without `entry` it is not stored.
@@ -36,7 +38,7 @@ class DueItemPart(Document):
     places: tuple[BoundPart, ...]
 
 
-class StepPart(Document):
+class StepPart(JsonPart):
     """One entry more (`upload`, `renewal`) or less (`retire`). `entries`: how many of its sort there are then."""
 
     at: UtcTime
@@ -47,7 +49,7 @@ class StepPart(Document):
     again: bool
 
 
-class OutlookPart(Document):
+class OutlookPart(JsonPart):
     """The quota of one sort over time. `over_from`: when it does not suffice any more."""
 
     limit: int
@@ -58,14 +60,14 @@ class OutlookPart(Document):
     over_from: UtcTime | None = None
 
 
-class QuotasPart(Document):
+class QuotasPart(JsonPart):
     """The account's certificate quota."""
 
     leaf: OutlookPart
     ca: OutlookPart
 
 
-class ForecastDocument(Document):
+class ForecastDocument(JsonPart):
     """From `made` to `until`, what falls due first. `later`: certificates that fall due after it.
 
     `unreadable`: certificates whose file can't be used. Without `quota` the store was not asked. `assumptions`: what
@@ -104,6 +106,9 @@ def forecast_document(forecast: Forecast, resolve: Resolve) -> ForecastDocument:
         assumptions=forecast.assumptions,
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in (*forecast.findings, *forecast.diagnostics)),
     )
+
+
+show_forecast = as_view(forecast_document)
 
 
 def _item(item: DueItem) -> DueItemPart:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import Literal
 
-from reconciler.records.base import DiagnosticPart, Document, Resolve, UtcTime, diagnostic_part
+from reconciler.findings.diagnostics import Resolve
+from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
 from reconciler.records.plan import StorePart
 from reconciler.reports.orphan_findings import Orphan
 from reconciler.reports.orphans import Orphans
+from reconciler.views.json.document import as_view
 
 
-class SpotPart(Document):
+class SpotPart(JsonPart):
     """A binding that a finding is about. `environment` is left out for the top level."""
 
     worker: str
@@ -27,7 +29,7 @@ class OrphanPart(DiagnosticPart):
     places: tuple[SpotPart, ...]
 
 
-class OrphansDocument(Document):
+class OrphansDocument(JsonPart):
     """`summary` counts the findings by their code. `diagnostics`: what a plan says beside."""
 
     format: Literal["mtlsctl.orphans/1"] = "mtlsctl.orphans/1"
@@ -49,6 +51,9 @@ def orphans_document(orphans: Orphans, resolve: Resolve) -> OrphansDocument:
         findings=tuple(_part(orphan, resolve) for orphan in orphans.findings),
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in orphans.diagnostics),
     )
+
+
+show_orphans = as_view(orphans_document)
 
 
 def _part(orphan: Orphan, resolve: Resolve) -> OrphanPart:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
+from reconciler.findings.diagnostics import Resolve
 from reconciler.plan.outcome import Outcome, Status, Step
-from reconciler.records.base import DiagnosticPart, Document, Resolve, diagnostic_part
+from reconciler.records.base import DiagnosticPart, JsonPart, diagnostic_part, to_json
 from reconciler.records.changes import ChangePart, change_part
 from reconciler.records.plan import WaitingPart, waiting_part
-from reconciler.reports.left import ToDeploy
+from reconciler.reports.left import Applied, ToDeploy
+from reconciler.views.table import Display
 
 
-class StepPart(Document):
+class StepPart(JsonPart):
     """One change and how it ended. `entry` is the id that it made, bound or deleted."""
 
     change: ChangePart
@@ -20,7 +22,7 @@ class StepPart(Document):
     problem: DiagnosticPart | None = None
 
 
-class DeployPart(Document):
+class DeployPart(JsonPart):
     """What somebody has to deploy. `command` is an argv, to be run in the folder of mtls.toml."""
 
     worker: str
@@ -30,7 +32,7 @@ class DeployPart(Document):
     command: tuple[str, ...]
 
 
-class OutcomeDocument(Document):
+class OutcomeDocument(JsonPart):
     """What was done, what failed, what was not started, what waits. `plan_digest` names the plan.
 
     `unproved`: proofs that neither succeeded nor failed.
@@ -70,6 +72,11 @@ def outcome_document(outcome: Outcome, resolve: Resolve, to_deploy: tuple[ToDepl
         to_deploy=tuple(_deploy_part(one) for one in to_deploy),
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in outcome.problems),
     )
+
+
+def show_applied(applied: Applied, display: Display) -> str:
+    """The outcome, with what it leaves to deploy."""
+    return to_json(outcome_document(applied.outcome, display.place, applied.to_deploy))
 
 
 def _deploy_part(one: ToDeploy) -> DeployPart:

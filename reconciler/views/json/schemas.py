@@ -7,25 +7,23 @@ from collections.abc import Mapping, Sequence
 
 from reconciler.desired.schema import declaration_schema
 from reconciler.model.keys import KeySourceKind
-from reconciler.records.base import Document
+from reconciler.records.base import JsonPart
 from reconciler.records.history import HistoryDocument
 from reconciler.records.plan import PlanDocument
-from reconciler.views.json.adoption import InitDocument
 from reconciler.views.json.codes import CodeDocument
 from reconciler.views.json.diagnostics import DiagnosticsDocument
 from reconciler.views.json.drift import DriftDocument
 from reconciler.views.json.explain import ExplainDocument
-from reconciler.views.json.export import ExportDocument
 from reconciler.views.json.forecast import ForecastDocument
 from reconciler.views.json.orphans import OrphansDocument
 from reconciler.views.json.outcome import OutcomeDocument
-from reconciler.views.json.output import OutputDocument
-from reconciler.views.json.status import StatusDocument
+from reconciler.views.json.status import OutputDocument, StatusDocument
+from reconciler.views.json.takeover import ExportDocument, InitDocument
 from reconciler.views.json.verify import VerifyDocument
 
 DECLARATION_SCHEMA = "mtls.schema.json"
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
-_DOCUMENTS: Mapping[str, type[Document]] = {
+_DOCUMENTS: Mapping[str, type[JsonPart]] = {
     "plan.schema.json": PlanDocument,
     "outcome.schema.json": OutcomeDocument,
     "diagnostics.schema.json": DiagnosticsDocument,

@@ -1,16 +1,19 @@
-"""`mtlsctl.status/1`: where every certificate stands, for a dashboard or a scheduler."""
+"""`mtlsctl.status/1` and `mtlsctl.output/1`: the state of every certificate, and the id of one."""
 
 from __future__ import annotations
 
 from typing import Literal
 
+from reconciler.findings.diagnostics import Resolve
 from reconciler.model import Action
-from reconciler.records.base import DiagnosticPart, Document, Resolve, UtcTime, diagnostic_part
+from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
 from reconciler.records.plan import StorePart, WaitingPart, waiting_part
+from reconciler.reports.current import Current
 from reconciler.reports.status import BoundAt, CertificateStatus, Standing, Status, Urgency
+from reconciler.views.json.document import as_view
 
 
-class PlacePart(Document):
+class PlacePart(JsonPart):
     """Where a certificate is, or should be, bound. `found`: the id that the file has there."""
 
     worker: str
@@ -21,7 +24,7 @@ class PlacePart(Document):
     found: str | None = None
 
 
-class CertificatePart(Document):
+class CertificatePart(JsonPart):
     """One declared certificate. Without `entry` it is not stored; without times its file could not be read."""
 
     certificate: str
@@ -35,7 +38,7 @@ class CertificatePart(Document):
     waiting: tuple[WaitingPart, ...]
 
 
-class StatusDocument(Document):
+class StatusDocument(JsonPart):
     """The most urgent certificate first. `pending`: how many changes of each action `mtlsctl apply` would make."""
 
     format: Literal["mtlsctl.status/1"] = "mtlsctl.status/1"
@@ -61,6 +64,9 @@ def status_document(status: Status, resolve: Resolve) -> StatusDocument:
     )
 
 
+show_status = as_view(status_document)
+
+
 def _certificate(status: CertificateStatus) -> CertificatePart:
     return CertificatePart(
         certificate=status.certificate,
@@ -84,3 +90,33 @@ def _place(place: BoundAt) -> PlacePart:
         standing=place.standing,
         found=place.found,
     )
+
+
+# --- output -----------------------------------------------------------------------------------------------------------
+
+
+class OutputDocument(JsonPart):
+    """`id` and `name` are the store's; `fingerprint` is SHA-256 of the leaf, `content_digest` of the whole chain."""
+
+    format: Literal["mtlsctl.output/1"] = "mtlsctl.output/1"
+    certificate: str
+    id: str
+    name: str
+    fingerprint: str
+    content_digest: str
+    not_after: UtcTime
+
+
+def output_document(current: Current, _resolve: Resolve) -> OutputDocument:
+    """A current entry as its document."""
+    return OutputDocument(
+        certificate=current.certificate,
+        id=current.entry.id,
+        name=current.entry.name,
+        fingerprint=current.fingerprint,
+        content_digest=current.digest,
+        not_after=current.not_after,
+    )
+
+
+show_current = as_view(output_document)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import Literal
 
+from reconciler.findings.diagnostics import Resolve
 from reconciler.proof.levels import CertificateProof, DryRun, Level, LevelResult, Skip, Verification
 from reconciler.proof.observations import End, Moment, Observation, Page, Seen, Shown
 from reconciler.proof.reach import Reach
 from reconciler.proof.requests import algorithm_names, authority_texts
 from reconciler.proof.verdicts import Standing
-from reconciler.records.base import DiagnosticPart, Document, Resolve, UtcTime, diagnostic_part
+from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
+from reconciler.views.json.document import as_view
 
 MAX_AUTHORITIES = 20
 """Names of CAs that are written down; an origin may send thousands."""
 
 
-class RequestPart(Document):
+class RequestPart(JsonPart):
     """What the origin asked for. `authorities`: the first CAs that it names, of `authorities_total`."""
 
     authorities: tuple[str, ...]
@@ -23,7 +25,7 @@ class RequestPart(Document):
     signature_algorithms: tuple[str, ...]
 
 
-class ConnectionPart(Document):
+class ConnectionPart(JsonPart):
     """One connection. `late`: it allowed to be asked after the handshake.
 
     Where the messages of the handshake could not be watched, `observable` is false, and `requested` and `sent` are left
@@ -47,7 +49,7 @@ class ConnectionPart(Document):
     detail: str | None = None
 
 
-class DryRunPart(Document):
+class DryRunPart(JsonPart):
     """What wrangler would deploy for one binding; without `found` nothing."""
 
     worker: str
@@ -58,7 +60,7 @@ class DryRunPart(Document):
     wanted: str | None = None
 
 
-class CallPart(Document):
+class CallPart(JsonPart):
     """One call of a real Worker. `proxied`: Cloudflare stands before the origin."""
 
     reached: str
@@ -67,7 +69,7 @@ class CallPart(Document):
     proxied: bool
 
 
-class LevelPart(Document):
+class LevelPart(JsonPart):
     """One level. `skipped` says why it was not run; then it proves nothing."""
 
     level: Level
@@ -82,7 +84,7 @@ class LevelPart(Document):
     diagnostics: tuple[DiagnosticPart, ...]
 
 
-class ProofPart(Document):
+class ProofPart(JsonPart):
     """One certificate. Without `fingerprint` its file could not be read; without `origin` there is no `verify`."""
 
     certificate: str
@@ -92,7 +94,7 @@ class ProofPart(Document):
     levels: tuple[LevelPart, ...]
 
 
-class VerifyDocument(Document):
+class VerifyDocument(JsonPart):
     """`demanded`: levels that were asked for by name. `exit_code` is that of the command."""
 
     format: Literal["mtlsctl.verify/1"] = "mtlsctl.verify/1"
@@ -114,6 +116,9 @@ def verify_document(verification: Verification, resolve: Resolve) -> VerifyDocum
         certificates=tuple(_proof(proof, resolve) for proof in verification.certificates),
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in verification.diagnostics),
     )
+
+
+show_verification = as_view(verify_document)
 
 
 def _proof(proof: CertificateProof, resolve: Resolve) -> ProofPart:

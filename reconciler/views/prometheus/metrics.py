@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from reconciler.findings.escape import printable
-from reconciler.reports.metrics import Family, Sample
+from reconciler.reports.metrics import Family, Metrics, Sample
+from reconciler.views.table import Display
 
 PREFIX = "mtlsctl_"
+
+
+def show_metrics(metrics: Metrics, _display: Display) -> str:
+    """All families."""
+    return render_metrics(metrics.families)
 
 
 def render_metrics(families: Iterable[Family]) -> str:

@@ -7,9 +7,15 @@ from collections.abc import Iterator
 from reconciler.findings.escape import printable
 from reconciler.model import ById
 from reconciler.takeover.adoption import Adoption
-from reconciler.views.text.findings import count_findings
+from reconciler.views.table import Display
+from reconciler.views.text.findings import count_findings, show_findings
 from reconciler.views.text.plan import change_lines
 from reconciler.views.text.style import Style
+
+
+def show_adoption(adoption: Adoption, display: Display) -> str:
+    """What was done, with all that there is to know."""
+    return render_adoption(adoption, display.style, findings=show_findings(adoption.findings, display))
 
 
 def render_adoption(adoption: Adoption, style: Style, *, findings: str = "") -> str:

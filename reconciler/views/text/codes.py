@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from reconciler.findings.codes import Code
+from reconciler.views.table import Display
 from reconciler.views.text.style import Style
+
+
+def show_code(code: Code, display: Display) -> str:
+    """A code as text."""
+    return render_code(code, display.style)
 
 
 def render_code(code: Code, style: Style) -> str:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from reconciler.findings.diagnostics import Resolve
 from reconciler.findings.escape import printable
-from reconciler.records.base import Resolve
 from reconciler.reports.drift import Drift, DriftFinding, State
-from reconciler.views.text.findings import place_lines
+from reconciler.views.table import Display
+from reconciler.views.text.findings import place_lines, show_findings, to_act_on
 from reconciler.views.text.status import time_text
 from reconciler.views.text.style import Style
 
 _SIGNS = {State.MISSING: "-", State.CHANGED: "~", State.UNEXPECTED: "+"}
+
+
+def show_drift(drift: Drift, display: Display) -> str:
+    """A drift with the findings of its plan."""
+    findings = show_findings(to_act_on(drift.diagnostics), display)
+    return render_drift(drift, display.place, display.style, folder=display.folder, findings=findings)
 
 
 def render_drift(drift: Drift, resolve: Resolve, style: Style, *, folder: str = "", findings: str = "") -> str:

@@ -12,6 +12,8 @@ from reconciler.reports.explain import Explanation, Subject
 from reconciler.reports.explain_bindings import BindingStory
 from reconciler.reports.explain_certificates import CertificateStory
 from reconciler.reports.explain_entries import EntryStory
+from reconciler.views.table import Display
+from reconciler.views.text.findings import show_findings
 from reconciler.views.text.plan import SIGNS
 from reconciler.views.text.status import place_text, time_text
 from reconciler.views.text.style import Style
@@ -36,6 +38,12 @@ _ROLES = {
     Role.FOREIGN: "not ours",
     Role.UNKNOWN: "not in the store",
 }
+
+
+def show_explanation(explanation: Explanation, display: Display) -> str:
+    """An explanation with the findings that concern it."""
+    findings = show_findings(explanation.diagnostics, display)
+    return render_explanation(explanation, display.style, findings=findings)
 
 
 def render_explanation(explanation: Explanation, style: Style, *, findings: str = "") -> str:

@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from datetime import datetime
 from itertools import groupby
 
+from reconciler.findings.codes import Severity
 from reconciler.findings.escape import printable
 from reconciler.reports.forecast import DueItem, Forecast, Outlook
 from reconciler.reports.forecast_entries import Event, Step
 from reconciler.reports.status import Urgency
+from reconciler.views.table import Display
+from reconciler.views.text.findings import show_findings
 from reconciler.views.text.status import place_text, time_text
 from reconciler.views.text.style import Style
 
@@ -18,6 +21,13 @@ _EVENTS = {Event.UPLOAD: "is uploaded", Event.RENEWAL: "is renewed", Event.RETIR
 _ROW = "      {:<9} {}"
 _MAX_STEPS = 40
 _MAX_AGAIN = 40
+
+
+def show_forecast(forecast: Forecast, display: Display) -> str:
+    """A forecast with its findings, and the errors of its plan."""
+    errors = (problem for problem in forecast.diagnostics if problem.severity is Severity.ERROR)
+    findings = show_findings((*errors, *forecast.findings), display)
+    return render_forecast(forecast, display.style, findings=findings)
 
 
 def render_forecast(forecast: Forecast, style: Style, *, findings: str = "") -> str:

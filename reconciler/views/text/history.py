@@ -8,9 +8,15 @@ from reconciler.findings.escape import printable
 from reconciler.model.words import environment_text
 from reconciler.records.history import HistoryDocument, HistoryRun, HistoryStep, RunEnd, StepEnd
 from reconciler.records.journal import ChangeSummary
+from reconciler.views.table import Display
 from reconciler.views.text.style import Style
 
 _MAX_STEPS = 20
+
+
+def show_history(history: HistoryDocument, display: Display) -> str:
+    """The whole history."""
+    return render_history(history, display.style)
 
 
 def render_history(history: HistoryDocument, style: Style) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reconciler.findings.codes import Code
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Resolve
 from reconciler.findings.escape import printable
-from reconciler.records.base import Resolve
 from reconciler.reports.orphans import ORDER, Orphans
-from reconciler.views.text.findings import place_lines
+from reconciler.views.table import Display
+from reconciler.views.text.findings import place_lines, show_findings
 from reconciler.views.text.status import time_text
 from reconciler.views.text.style import Style
 
@@ -24,6 +25,13 @@ _HEADS = {
     Code.ENTRY_FOREIGN: "referenced, and not ours:",
     Code.ENTRY_UNREFERENCED: "in the store, and not referenced:",
 }
+
+
+def show_orphans(orphans: Orphans, display: Display) -> str:
+    """The findings, with the errors of the plan."""
+    errors = (problem for problem in orphans.diagnostics if problem.severity is Severity.ERROR)
+    findings = show_findings(errors, display)
+    return render_orphans(orphans, display.place, display.style, folder=display.folder, findings=findings)
 
 
 def render_orphans(orphans: Orphans, resolve: Resolve, style: Style, *, folder: str = "", findings: str = "") -> str:

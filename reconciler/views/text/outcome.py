@@ -7,9 +7,19 @@ from collections.abc import Iterator
 
 from reconciler.findings.escape import printable
 from reconciler.plan.outcome import Outcome, Status, Step
-from reconciler.reports.left import ToDeploy
+from reconciler.reports.left import Applied, ToDeploy
+from reconciler.views.table import Display
+from reconciler.views.text.findings import show_findings
 from reconciler.views.text.plan import describe, waiting_lines
 from reconciler.views.text.style import Style
+
+
+def show_applied(applied: Applied, display: Display) -> str:
+    """What became of a plan, below its own findings; those of the plan were shown with it."""
+    outcome = applied.outcome
+    problems = (*outcome.findings, *(step.problem for step in outcome.steps if step.problem is not None))
+    findings = f"\n{show_findings(problems, display)}\n" if problems else ""
+    return f"{findings}\n{render_outcome(outcome, display.style, applied.to_deploy, folder=display.folder)}"
 
 
 def render_outcome(outcome: Outcome, style: Style, to_deploy: tuple[ToDeploy, ...] = (), *, folder: str = "") -> str:

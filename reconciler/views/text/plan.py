@@ -1,8 +1,8 @@
-"""A plan as text: a person sees at a glance what happens, and why."""
+"""A plan as text: what happens and why, what is due for renewal, and what is live."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import assert_never
 
@@ -21,9 +21,12 @@ from reconciler.model import (
 )
 from reconciler.model.calls import Calls
 from reconciler.model.words import environment_text
-from reconciler.plan.plan import PlanFacts
-from reconciler.views.text.due import due_lines
-from reconciler.views.text.live import deploy_lines, live_lines
+from reconciler.plan.live import LiveBinding, LiveState
+from reconciler.plan.plan import PlanFacts, SavedPlan
+from reconciler.plan.quota import QuotaCount
+from reconciler.plan.renewals import Due
+from reconciler.views.table import Display
+from reconciler.views.text.findings import count_findings, show_findings
 from reconciler.views.text.style import Style
 
 SIGNS = {
@@ -37,6 +40,20 @@ SIGNS = {
 }
 _AFTER_UPLOAD = "(known after the upload)"
 _MAX_LISTED = 20
+
+
+def show_plan(plan: PlanFacts, display: Display) -> str:
+    """A plan below its findings."""
+    text = render_plan(plan, display.style)
+    if plan.diagnostics:
+        text = f"{show_findings(plan.diagnostics, display)}\n\n{text}"
+    counted = count_findings(plan.diagnostics)
+    return f"{text}{display.style.warn(f'{counted}, see above.')}\n" if counted else text
+
+
+def show_saved_plan(saved: SavedPlan, display: Display) -> str:
+    """The plan that was saved, with its digest."""
+    return f"{show_plan(saved, display)}digest: {saved.digest}\n"
 
 
 def render_plan(plan: PlanFacts, style: Style) -> str:
@@ -61,8 +78,8 @@ def _lines(plan: PlanFacts, style: Style) -> Iterator[str]:
     yield from _unknown_lines(plan, style)
     yield from _adopted_lines(plan, style)
     yield from waiting_lines(plan.waiting, style)
-    yield from live_lines(plan.live, style)
-    yield from due_lines(plan, style)
+    yield from _live_lines(plan.live, style)
+    yield from _due_lines(plan, style)
     yield ""
     yield _summary_line(plan, style)
     if plan.calls is not None:
@@ -91,7 +108,7 @@ def change_lines(change: Change, style: Style) -> Iterator[str]:
             if change.after is not None:
                 yield from _difference_lines(change.differences)
         case Deploy():
-            yield from deploy_lines(change)
+            yield from _deploy_lines(change)
         case Verify():
             what = "upload" if change.before is Gate.UPLOAD else "retire of its old entries"
             yield f"            sends requests there; without this proof its {what} is not made"
@@ -191,3 +208,121 @@ def _calls_line(calls: Calls) -> str:
 
 def _day(time: object) -> str:
     return f"{time:%Y-%m-%d}" if time is not None else "at an unknown time"
+
+
+# --- renewals ---------------------------------------------------------------------------------------------------------
+
+
+def _due_lines(plan: PlanFacts, style: Style) -> Iterator[str]:
+    """Nothing where nothing is due, but for a plan as of another moment: that was asked for this."""
+    by_then = " by then" if plan.at else ""
+    expired = [item for item in plan.due if item.has_expired(plan.made)]
+    due = [item for item in plan.due if item.is_due(plan.made) and item not in expired]
+    if expired:
+        yield ""
+        yield style.bold(f"expired{by_then}:")
+        yield from _listed([style.bad(f"  x {_name(item)} ended {_minute(item)}") for item in expired], "x")
+    if due:
+        yield ""
+        yield style.bold(f"due for renewal{by_then}:")
+        lines = [
+            style.warn(f"  ! {_name(item)} ends {_minute(item)}, due since {item.renew_from:%Y-%m-%d}") for item in due
+        ]
+        yield from _listed(lines, "!")
+    if (expired or due) and plan.quota is not None:
+        for kind, count in (("", plan.quota.leaf), ("CA ", plan.quota.ca)):
+            if count.renewals:
+                yield _quota_line(kind, count, style)
+    if plan.at and plan.due and not expired and not due:
+        yield ""
+        first = plan.due[0]
+        yield f"nothing is due for renewal by then; the first to be is {_name(first)}, from {first.renew_from:%Y-%m-%d}"
+
+
+def _name(item: Due) -> str:
+    return printable(item.certificate)
+
+
+def _minute(item: Due) -> str:
+    return f"{item.not_after:%Y-%m-%d %H:%M} UTC"
+
+
+def _listed(lines: list[str], sign: str) -> Iterator[str]:
+    yield from lines[:_MAX_LISTED]
+    if len(lines) > _MAX_LISTED:
+        yield f"  {sign} and {len(lines) - _MAX_LISTED} more; see --format json"
+
+
+def _quota_line(kind: str, count: QuotaCount, style: Style) -> str:
+    """Old and new stand side by side until the old ones are retired."""
+    together = count.after + count.renewals
+    noun = "entry" if count.renewals == 1 else "entries"
+    text = f"    renewing needs {count.renewals} {kind}{noun} more for a while: {together} of {count.limit}"
+    return style.bad(f"{text}, WHICH DOES NOT FIT") if together > count.limit else text
+
+
+# --- what is live -----------------------------------------------------------------------------------------------------
+
+
+_LIVE_SIGNS = {
+    LiveState.IN_SYNC: "=",
+    LiveState.NEEDS_DEPLOY: "!",
+    LiveState.SPLIT: "%",
+    LiveState.NOT_DEPLOYED: "o",
+    LiveState.UNKNOWN: "?",
+}
+_LIVE_WORDS = {
+    LiveState.IN_SYNC: "serves what the file names",
+    LiveState.NEEDS_DEPLOY: "needs a deploy",
+    LiveState.SPLIT: "a gradual deployment is under way",
+    LiveState.NOT_DEPLOYED: "does not serve",
+    LiveState.UNKNOWN: "not known",
+}
+
+
+def _live_lines(rows: Sequence[LiveBinding] | None, style: Style) -> Iterator[str]:
+    """Who presents which certificate right now. Nothing where nobody asked."""
+    if rows is None:
+        return
+    yield ""
+    yield style.bold("live (what serving versions present now):")
+    if not rows:
+        yield "  no declared binding"
+    for row in rows:
+        yield from _row_lines(row, style)
+    deploys = dict.fromkeys((row.at.config, row.at.environment) for row in rows if row.state is LiveState.NEEDS_DEPLOY)
+    if deploys:
+        yield style.change(f"  {len(deploys)} still to deploy: " + "; ".join(_place(*one) for one in deploys))
+
+
+def _row_lines(row: LiveBinding, style: Style) -> Iterator[str]:
+    paint = style.good if row.state is LiveState.IN_SYNC else style.change
+    subject = f"{printable(row.at.binding)} in {_place(row.at.config, row.at.environment)}"
+    name = f" = {printable(row.certificate)}" if row.certificate else ""
+    said = f"{_LIVE_WORDS[row.state]}{f': {printable(row.detail)}' if row.detail else ''}"
+    yield f"{paint(f'  {_LIVE_SIGNS[row.state]}')} {subject}{name}  {style.dim(f'({said})')}"
+    if row.state is LiveState.IN_SYNC and row.desired in (None, row.file):
+        yield f"            everywhere: {_id(row.file)}"
+        return
+    if row.desired is not None or row.certificate is not None:
+        yield f"            wanted: {_id(row.desired) if row.desired else '(not stored yet)'}"
+    yield f"            file:   {_id(row.file)}"
+    for one in row.live:
+        yield f"            live:   {_id(one.id)}  {style.dim(f'(version {printable(one.version)}, {one.share:g} %)')}"
+
+
+def _deploy_lines(deploy: Deploy) -> Iterator[str]:
+    """What changes for the traffic of one Worker."""
+    for one in deploy.bindings:
+        if one.differs:
+            now = " and ".join(_id(live) for live in dict.fromkeys(one.live)) or "nothing"
+            after = _id(one.id) if one.id or one.digest is None else "(known after the upload)"
+            yield f"            {printable(one.binding)}: {now} -> {after}"
+
+
+def _id(text: str | None) -> str:
+    return "none" if text is None else printable(text) or '""'
+
+
+def _place(config: str, environment: str | None) -> str:
+    return f"{printable(config)} ({printable(environment_text(environment))})"

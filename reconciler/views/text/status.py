@@ -8,7 +8,10 @@ from datetime import datetime, timedelta
 from reconciler.findings.escape import printable
 from reconciler.model import Waiting
 from reconciler.model.words import environment_text
+from reconciler.reports.current import Current
 from reconciler.reports.status import BoundAt, CertificateStatus, Standing, Status, Urgency
+from reconciler.views.table import Display
+from reconciler.views.text.findings import show_findings, to_act_on
 from reconciler.views.text.style import Style
 
 _HEADS = {
@@ -19,6 +22,16 @@ _HEADS = {
 }
 _SIGNS = {Urgency.EXPIRED: "x", Urgency.DUE: "!", Urgency.UNREADABLE: "?", Urgency.LATER: "="}
 _ROW = "      {:<9} {}"
+
+
+def show_status(status: Status, display: Display) -> str:
+    """A status with its findings."""
+    return render_status(status, display.style, findings=show_findings(to_act_on(status.diagnostics), display))
+
+
+def show_current(current: Current, _display: Display) -> str:
+    """The id of the current entry, alone on a line."""
+    return f"{printable(current.entry.id)}\n"
 
 
 def render_status(status: Status, style: Style, *, findings: str = "") -> str:

@@ -11,6 +11,8 @@ from reconciler.proof.levels import CertificateProof, LevelResult, Verification
 from reconciler.proof.observations import End, Moment, Observation, Seen
 from reconciler.proof.requests import authority_texts
 from reconciler.proof.verdicts import Standing
+from reconciler.views.table import Display
+from reconciler.views.text.findings import show_findings, to_act_on
 from reconciler.views.text.style import Style
 
 _MAX_NAMES = 3
@@ -21,6 +23,13 @@ _MOMENTS = {
     Moment.DURING: " during the handshake",
     Moment.AFTER: " after the handshake",
 }
+
+
+def show_verification(verification: Verification, display: Display) -> str:
+    """A verification with every finding of it."""
+    levels = (level for proof in verification.certificates for level in proof.levels)
+    found = (*verification.diagnostics, *(one for level in levels for one in level.findings))
+    return render_verification(verification, display.style, findings=show_findings(to_act_on(found), display))
 
 
 def render_verification(verification: Verification, style: Style, *, findings: str = "") -> str:

@@ -1,17 +1,20 @@
-"""`mtlsctl.init/1`: what was taken over, and what there is to know of it."""
+"""`mtlsctl.init/1` and `mtlsctl.export/1`: what was taken over, and what a store holds as it could be declared."""
 
 from __future__ import annotations
 
 from typing import Literal
 
+from reconciler.findings.diagnostics import Resolve
 from reconciler.model import Action, ByCertificate, ById
-from reconciler.records.base import DiagnosticPart, Document, Resolve, diagnostic_part
+from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
 from reconciler.records.changes import ChangePart, change_part
 from reconciler.records.plan import StorePart
 from reconciler.takeover.adoption import AdoptedBinding, Adoption
+from reconciler.takeover.proposed import Proposal, ProposedCertificate
+from reconciler.views.json.document import as_view
 
 
-class TakenCertificatePart(Document):
+class TakenCertificatePart(JsonPart):
     """A certificate that is declared now, and the entry that has its content."""
 
     certificate: str
@@ -21,7 +24,7 @@ class TakenCertificatePart(Document):
     ca: bool
 
 
-class TakenBindingPart(Document):
+class TakenBindingPart(JsonPart):
     """A binding that is declared now: with a certificate by its name, or with an entry by its id."""
 
     worker: str
@@ -32,7 +35,7 @@ class TakenBindingPart(Document):
     entry: str | None = None
 
 
-class InitDocument(Document):
+class InitDocument(JsonPart):
     """`changes`: what a plan of the result would do; none where everything could be taken over as it is."""
 
     format: Literal["mtlsctl.init/1"] = "mtlsctl.init/1"
@@ -69,6 +72,9 @@ def init_document(adoption: Adoption, resolve: Resolve) -> InitDocument:
     )
 
 
+show_adoption = as_view(init_document)
+
+
 def _binding(binding: AdoptedBinding) -> TakenBindingPart:
     target = binding.target
     return TakenBindingPart(
@@ -78,4 +84,65 @@ def _binding(binding: AdoptedBinding) -> TakenBindingPart:
         binding=binding.at.binding,
         certificate=target.certificate if isinstance(target, ByCertificate) else None,
         entry=target.id if isinstance(target, ById) else None,
+    )
+
+
+# --- export -----------------------------------------------------------------------------------------------------------
+
+
+class ExportedPart(JsonPart):
+    """One certificate as it could be declared. `path`: where its PEM would stand. `supersedes`: what is handed over."""
+
+    certificate: str
+    path: str
+    ca: bool
+    supersedes: tuple[str, ...]
+    entry: str
+    name: str
+    fingerprint: str
+    content_digest: str
+    not_after: UtcTime
+    uploaded_on: UtcTime | None = None
+    pem: str
+
+
+class ExportDocument(JsonPart):
+    """Every certificate of the store. `others`: entries that can't be declared, in words."""
+
+    format: Literal["mtlsctl.export/1"] = "mtlsctl.export/1"
+    stack: str
+    store: StorePart
+    certificates: tuple[ExportedPart, ...]
+    others: tuple[str, ...]
+
+
+def export_document(proposal: Proposal, _resolve: Resolve) -> ExportDocument:
+    """A proposal of everything, as a document."""
+    return ExportDocument(
+        stack=proposal.stack,
+        store=StorePart(kind=proposal.store.kind, account_id=proposal.store.account_id),
+        certificates=tuple(part for one in proposal.certificates if (part := _exported(one)) is not None),
+        others=proposal.others,
+    )
+
+
+show_proposal = as_view(export_document)
+
+
+def _exported(certificate: ProposedCertificate) -> ExportedPart | None:
+    entry, bundle = certificate.entry, certificate.entry.bundle
+    if bundle is None:
+        return None
+    return ExportedPart(
+        certificate=certificate.name,
+        path=certificate.path,
+        ca=certificate.ca,
+        supersedes=certificate.supersedes,
+        entry=entry.id,
+        name=entry.name,
+        fingerprint=bundle.fingerprint,
+        content_digest=bundle.digest,
+        not_after=bundle.ends,
+        uploaded_on=entry.uploaded_on,
+        pem=bundle.pem(),
     )

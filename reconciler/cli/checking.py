@@ -1,0 +1,42 @@
+"""`validate` and `doctor`: whether files, machine and account are in order."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from reconciler.cli.session import OutOption, Session, command
+from reconciler.plan.plan import exit_code_of
+from reconciler.reports.checks import Checkup, Validation
+from reconciler.runs.doctor.checks import examine
+from reconciler.runs.validate import validate as check
+
+
+@command(example="mtlsctl validate --format json", shows=(Validation,))
+def validate(session: Session, out: OutOption = None) -> None:
+    """Check every file; the store is not asked.
+
+    Looks at mtls.toml, the certificates, the keys that are at hand and their pairs, and the wrangler files.
+    """
+    found = check(session.open_project())
+    session.show(Validation(found), out)
+    raise typer.Exit(exit_code_of(found))
+
+
+@command(example="mtlsctl doctor", shows=(Checkup,))
+def doctor(
+    session: Session,
+    out: OutOption = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Ask no server.")] = False,
+) -> None:
+    """Check this machine and checkout.
+
+    Versions, files and their permissions, the embedded store, private keys, the environment and what killed runs
+    left behind; each finding with its cure. With an account, which permission each command needs and which the token
+    has, as far as reading tells. Works without an mtls.toml too. Changes nothing.
+    """
+    found = examine(session.open_project, environ=os.environ, file_named=session.file is not None, offline=offline)
+    session.show(Checkup(found), out)
+    raise typer.Exit(exit_code_of(found))

@@ -1,0 +1,41 @@
+"""`schema`: the JSON Schemas."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reconciler import keys
+from reconciler.cli.session import Session, command
+from reconciler.findings.errors import UsageError
+from reconciler.views.json.schemas import all_schemas
+
+
+@command(example="mtlsctl schema --out schemas/mtls.schema.json")
+def schema(
+    session: Session,
+    name: Annotated[str, typer.Argument(help="mtls, or a document: plan, outcome, status, ...")] = "mtls",
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write it to a file instead.")] = None,
+    all_into: Annotated[
+        Path | None, typer.Option("--all", metavar="FOLDER", help="Write every schema into a folder.")
+    ] = None,
+) -> None:
+    """Print the JSON Schemas.
+
+    That of mtls.toml makes editors complete and check the file; the others are of the documents that are written.
+    """
+    schemas = all_schemas(keys.KINDS)
+    if all_into is not None:
+        for file, text in schemas.items():
+            session.write(all_into / file, text)
+        return
+    wanted = f"{name}.schema.json"
+    if wanted not in schemas:
+        known = ", ".join(file.removesuffix(".schema.json") for file in schemas)
+        raise UsageError(f"there is no schema {name!r}", hint=f"there are: {known}")
+    if out is not None:
+        session.write(out, schemas[wanted])
+    else:
+        session.emit(schemas[wanted])

@@ -1,0 +1,91 @@
+"""The one table of views: which function shows which report in which format.
+
+A row names its report and its function as `module:name`, so nothing is imported until it is shown: text needs no JSON
+document, and the entry of the command line can show an error. A new format of a report is one function and one row
+here; the command's help and its error for an unknown format follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+
+from reconciler.findings.diagnostics import Place, Pointer, Resolve
+from reconciler.views.text.style import PLAIN, Style
+
+_REPORTS, _TEXT, _JSON = "reconciler.reports", "reconciler.views.text", "reconciler.views.json"
+
+VIEWS: dict[tuple[str, str], str] = {
+    ("reconciler.plan.plan:Plan", "text"): f"{_TEXT}.plan:show_plan",
+    ("reconciler.plan.plan:Plan", "json"): f"{_JSON}.records:show_plan",
+    ("reconciler.plan.plan:SavedPlan", "text"): f"{_TEXT}.plan:show_saved_plan",
+    ("reconciler.plan.plan:SavedPlan", "json"): f"{_JSON}.records:show_saved_plan",
+    (f"{_REPORTS}.left:Applied", "text"): f"{_TEXT}.outcome:show_applied",
+    (f"{_REPORTS}.left:Applied", "json"): f"{_JSON}.outcome:show_applied",
+    (f"{_REPORTS}.status:Status", "text"): f"{_TEXT}.status:show_status",
+    (f"{_REPORTS}.status:Status", "json"): f"{_JSON}.status:show_status",
+    (f"{_REPORTS}.metrics:Metrics", "prometheus"): "reconciler.views.prometheus.metrics:show_metrics",
+    (f"{_REPORTS}.orphans:Orphans", "text"): f"{_TEXT}.orphans:show_orphans",
+    (f"{_REPORTS}.orphans:Orphans", "json"): f"{_JSON}.orphans:show_orphans",
+    (f"{_REPORTS}.explain:Explanation", "text"): f"{_TEXT}.explain:show_explanation",
+    (f"{_REPORTS}.explain:Explanation", "json"): f"{_JSON}.explain:show_explanation",
+    ("reconciler.findings.codes:Code", "text"): f"{_TEXT}.codes:show_code",
+    ("reconciler.findings.codes:Code", "json"): f"{_JSON}.codes:show_code",
+    (f"{_REPORTS}.current:Current", "text"): f"{_TEXT}.status:show_current",
+    (f"{_REPORTS}.current:Current", "json"): f"{_JSON}.status:show_current",
+    (f"{_REPORTS}.drift:Drift", "text"): f"{_TEXT}.drift:show_drift",
+    (f"{_REPORTS}.drift:Drift", "json"): f"{_JSON}.drift:show_drift",
+    (f"{_REPORTS}.forecast:Forecast", "text"): f"{_TEXT}.forecast:show_forecast",
+    (f"{_REPORTS}.forecast:Forecast", "json"): f"{_JSON}.forecast:show_forecast",
+    ("reconciler.proof.levels:Verification", "text"): f"{_TEXT}.verify:show_verification",
+    ("reconciler.proof.levels:Verification", "json"): f"{_JSON}.verify:show_verification",
+    ("reconciler.records.history:HistoryDocument", "text"): f"{_TEXT}.history:show_history",
+    ("reconciler.records.history:HistoryDocument", "json"): f"{_JSON}.records:show_history",
+    ("reconciler.takeover.adoption:Adoption", "text"): f"{_TEXT}.adoption:show_adoption",
+    ("reconciler.takeover.adoption:Adoption", "json"): f"{_JSON}.takeover:show_adoption",
+    ("reconciler.takeover.proposed:Proposal", "toml"): "reconciler.views.toml.proposal:show_proposal",
+    ("reconciler.takeover.proposed:Proposal", "json"): f"{_JSON}.takeover:show_proposal",
+    (f"{_REPORTS}.checks:Validation", "text"): f"{_TEXT}.findings:show_validation",
+    (f"{_REPORTS}.checks:Validation", "json"): f"{_JSON}.diagnostics:show_diagnostics",
+    (f"{_REPORTS}.checks:Checkup", "text"): f"{_TEXT}.findings:show_checkup",
+    (f"{_REPORTS}.checks:Checkup", "json"): f"{_JSON}.diagnostics:show_diagnostics",
+    (f"{_REPORTS}.checks:RunFailure", "text"): f"{_TEXT}.findings:show_failure",
+    (f"{_REPORTS}.checks:RunFailure", "json"): f"{_JSON}.diagnostics:show_diagnostics",
+}
+"""`(report, format)` to the function that shows it. The first format of a report is its default."""
+
+
+def _known(where: Pointer | Place | None) -> Place | None:
+    return where if isinstance(where, Place) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Display:
+    """What a report is shown on. `place` finds where a finding is; `folder` leads from the working directory to the
+    folder of mtls.toml, so that places can be opened from there.
+    """
+
+    place: Resolve = _known
+    style: Style = PLAIN
+    folder: str = ""
+
+
+View = Callable[[object, Display], str]
+
+
+def formats_of(*reports: type) -> tuple[str, ...]:
+    """The formats that any of these reports can be shown in, the default first."""
+    names = [_name(report) for report in reports]
+    return tuple(dict.fromkeys(shown for name in names for report, shown in VIEWS if report == name))
+
+
+def render(report: object, format: str, display: Display) -> str:  # noqa: A002 - the word of the option
+    """The report in a format. KeyError where it can't be shown in that one."""
+    module, _, name = VIEWS[_name(type(report)), format].partition(":")
+    view: View = getattr(import_module(module), name)
+    return view(report, display)
+
+
+def _name(report: type) -> str:
+    return f"{report.__module__}:{report.__qualname__}"

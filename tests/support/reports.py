@@ -1,0 +1,502 @@
+"""One report of each kind, made by hand of constants, with every field in use somewhere: to see how they are shown."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import timedelta
+
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
+from reconciler.model import (
+    Action,
+    Actual,
+    Adopted,
+    BindingAddress,
+    BindingChange,
+    BindingName,
+    ByCertificate,
+    ById,
+    CertificateName,
+    Condition,
+    Declaration,
+    Deploy,
+    Desired,
+    Difference,
+    Entry,
+    EntryId,
+    Gate,
+    Origin,
+    Phase,
+    Reason,
+    Retire,
+    SiteAddress,
+    StoreKind,
+    StoreSettings,
+    ToPresent,
+    Unknown,
+    Upload,
+    Verify,
+    Waiting,
+    WorkerLabel,
+)
+from reconciler.model.calls import Calls
+from reconciler.plan.assess import judge
+from reconciler.plan.inventory import Preference, Role
+from reconciler.plan.live import LiveBinding, LiveState, Presented
+from reconciler.plan.outcome import Outcome, Step
+from reconciler.plan.outcome import Status as StepStatus
+from reconciler.plan.plan import Plan, SavedPlan
+from reconciler.plan.quota import Quota, QuotaCount
+from reconciler.plan.renewals import Due
+from reconciler.plan.retire import Judged
+from reconciler.proof.levels import CertificateProof, DryRun, Level, LevelResult, Skip, Verification
+from reconciler.proof.observations import End, Moment, Observation, Page, Seen, Shown
+from reconciler.proof.reach import Reach, Reached
+from reconciler.proof.requests import CertificateRequest
+from reconciler.proof.verdicts import Standing as Verdict
+from reconciler.records.history import HistoryDocument, history_document
+from reconciler.records.journal import (
+    ChangeSummary,
+    JournalRead,
+    ProblemSummary,
+    RunFinished,
+    RunStarted,
+    StepFinished,
+    StepStarted,
+)
+from reconciler.reports.checks import Checkup, RunFailure, Validation
+from reconciler.reports.current import Current
+from reconciler.reports.drift import Drift, DriftFinding, State
+from reconciler.reports.drift import Subject as DriftSubject
+from reconciler.reports.explain import Explanation, Subject
+from reconciler.reports.explain_bindings import BindingStory
+from reconciler.reports.explain_certificates import CertificateStory
+from reconciler.reports.explain_entries import EntryStory
+from reconciler.reports.forecast import DueItem, Forecast, Outlook
+from reconciler.reports.forecast_entries import Event
+from reconciler.reports.forecast_entries import Step as EntryStep
+from reconciler.reports.left import Applied, ToDeploy
+from reconciler.reports.metrics import Family, Metrics, Sample
+from reconciler.reports.orphan_findings import Orphan
+from reconciler.reports.orphans import Orphans
+from reconciler.reports.status import BoundAt, CertificateStatus, Standing, Status, Urgency
+from reconciler.takeover.adoption import Adoption
+from reconciler.takeover.proposed import (
+    Proposal,
+    ProposedBinding,
+    ProposedCertificate,
+    ProposedEnvironment,
+    ProposedWorker,
+)
+from tests.support.pki import DAY, END, NOW
+
+PEM = """\
+-----BEGIN CERTIFICATE-----
+MIIBXjCCAQSgAwIBAgIUO3MtpEp27rbBIkeMvxZlyAR+07EwCgYIKoZIzj0EAwIw
+FjEUMBIGA1UEAwwLR29sZGVuIFJvb3QwHhcNMjYxMDI0MTIwMDAwWhcNMjcxMDI0
+MTIwMDAwWjARMQ8wDQYDVQQDDAZnb2xkZW4wWTATBgcqhkjOPQIBBggqhkjOPQMB
+BwNCAAS0epDu+r3eFC9NKcYh6/2GrhONDHI21Wsjv/439crxYo8vbfNRIRXc6Qwj
+de50XGmqV3giMaLWesFMZDNT4nkTozUwMzAMBgNVHRMBAf8EAjAAMA4GA1UdDwEB
+/wQEAwIHgDATBgNVHSUEDDAKBggrBgEFBQcDAjAKBggqhkjOPQQDAgNIADBFAiA0
++4G0Kj+aZ+pFbT/qUI6XujWPqhVnMoC+G9EnN5vXxAIhAKPcHMqwzoLECYwPN6KR
+uLpmNKdrSjzjbp5SYyVSFOVS
+-----END CERTIFICATE-----
+"""
+"""A certificate that never changes; its key is nowhere."""
+
+ACCOUNT = "0123456789abcdef0123456789abcdef"
+NEW, OLD = EntryId("9d7d1c39-55a1-4a5c-9a5f-0d5b1d0f6f11"), EntryId("2458ce5a-0c35-4c7f-82c7-8e9487d3ff60")
+BILLING, LEDGER = CertificateName("billing"), CertificateName("ledger")
+CHECKOUT, CONFIG = WorkerLabel("checkout"), "workers/checkout/wrangler.toml"
+TOP = SiteAddress(CHECKOUT, CONFIG, None)
+STAGING = SiteAddress(CHECKOUT, CONFIG, "staging")
+BOUND = BindingAddress(CHECKOUT, CONFIG, None, BindingName("BILLING"))
+STAGED = BindingAddress(CHECKOUT, CONFIG, "staging", BindingName("BILLING"))
+DIGEST, LATER_DIGEST = "12" * 32, "ab" * 32
+STORE = StoreSettings(StoreKind.CLOUDFLARE, ACCOUNT, 2000)
+CURRENT = Entry(NEW, f"payments.billing.{DIGEST[:12]}", certificates=PEM, uploaded_on=NOW - 2 * DAY)
+FORMER = Entry(OLD, "", uploaded_on=NOW - 40 * DAY)
+ODD = NOW + timedelta(days=3, seconds=4, microseconds=50)
+"""A time with a fraction."""
+
+WARNING = Diagnostic(
+    Severity.WARNING, Code.RENEWAL_DUE, "billing is due for renewal", Pointer("mtls.toml", ("certificates", "billing"))
+)
+ERROR = Diagnostic(
+    Severity.ERROR,
+    Code.ENTRY_MISSING,
+    "BILLING has an id\x1b[2J \u202e\x7f ##[x] ü",
+    Place(CONFIG, 7, 18),
+    "look",
+    "billing",
+)
+NOTE = Diagnostic(Severity.INFO, Code.KEY_NOT_CHECKED, "no key is there", Place("certs/billing.pem"))
+FINDINGS = (WARNING, ERROR, NOTE)
+
+
+def place(where: Pointer | Place | None) -> Place | None:
+    """Where a finding is, as if every key had a line of its own."""
+    return Place(where.path, len(where.keys) + 1, 1) if isinstance(where, Pointer) else where
+
+
+# --- plan and outcome -----------------------------------------------------------------------------------------------
+
+DIFFERENCES = (Difference("issuer", "CN=Old", "CN=New"), Difference("dns_names", None, "a.example"))
+UPLOAD = Upload(BILLING, DIGEST, f"payments.billing.{DIGEST[:12]}", (Reason.CONTENT_CHANGED,), DIFFERENCES, (LEDGER,))
+BIND = BindingChange(Action.BIND, STAGED, (Reason.MISSING,), BILLING, DIGEST, remote=True)
+REBIND = BindingChange(
+    Action.REBIND, BOUND, (Reason.CONTENT_CHANGED, Reason.WRONG_ID), BILLING, DIGEST, OLD, NEW, None, DIFFERENCES
+)
+UNBIND = BindingChange(Action.UNBIND, BOUND, (Reason.REMOVED,), before=OLD)
+DEPLOY = Deploy(
+    TOP,
+    "checkout-live",
+    (Reason.LIVE_DIFFERS,),
+    (ToPresent("BILLING", NEW, DIGEST, BILLING, (OLD, None)), ToPresent("OTHER", None)),
+    ("version-1", "version-2"),
+    "dist/wrangler.json",
+)
+PROOF = Verify(BILLING, DIGEST, "https://billing.example:8443/health", Gate.UPLOAD)
+LATE_PROOF = Verify(BILLING, DIGEST, "https://billing.example:8443/health", Gate.RETIRE)
+RETIRE = Retire(FORMER, BILLING, LATER_DIGEST, (Reason.SUPERSEDED,))
+GRACE = Waiting(FORMER, BILLING, Condition.GRACE, "its grace is not over", ODD)
+UNCHECKED = Waiting(Entry(OLD, "by hand"), LEDGER, Condition.UNCHECKED, "a file could not be read")
+QUOTA = Quota(QuotaCount(2000, 9, 11, 10, 1), QuotaCount(5, 1, 1, 1))
+LIVE = (
+    LiveBinding(
+        BOUND,
+        "checkout-live",
+        LiveState.SPLIT,
+        BILLING,
+        NEW,
+        OLD,
+        (Presented("version-1", 90, OLD), Presented("version-2", 10.5, None)),
+        "a gradual deployment",
+    ),
+    LiveBinding(STAGED, None, LiveState.UNKNOWN),
+)
+
+NOTHING = judge(Desired(Declaration("mtls.toml", "payments"), {}), Actual({}, None), NOW)
+"""The rows of a plan that a view never reads."""
+PLAN = Plan(
+    stack="payments",
+    store=STORE,
+    changes=(PROOF, UPLOAD, BIND, REBIND, UNBIND, DEPLOY, LATE_PROOF, RETIRE),
+    adopted=(Adopted(LEDGER, CURRENT, True), Adopted(BILLING, FORMER, False)),
+    waiting=(GRACE, UNCHECKED),
+    unknown=(),
+    due=(Due(BILLING, END, END - 30 * DAY), Due(LEDGER, ODD, NOW)),
+    diagnostics=FINDINGS,
+    quota=QUOTA,
+    made=NOW,
+    partial=("billing", "led*"),
+    live=LIVE,
+    calls=Calls(3, 17),
+    assessment=NOTHING,
+)
+OFFLINE = Plan(
+    stack="payments",
+    store=StoreSettings(),
+    changes=(),
+    adopted=(),
+    waiting=(),
+    unknown=(Unknown(BILLING, None, "only the store knows"), Unknown(None, STAGED, "only the store knows")),
+    due=(),
+    diagnostics=(),
+    quota=None,
+    made=ODD,
+    offline=True,
+    at=True,
+    assessment=NOTHING,
+)
+OUTCOME = Outcome(
+    PLAN,
+    (
+        Step(UPLOAD, StepStatus.DONE, NEW, note="found again"),
+        Step(BIND, StepStatus.FAILED, problem=ERROR),
+        Step(DEPLOY, StepStatus.NOT_STARTED, note="its phase was not asked for"),
+        Step(PROOF, StepStatus.UNPROVED, blocked=True),
+        Step(RETIRE, StepStatus.WAITING, waiting=GRACE),
+    ),
+    (WARNING,),
+    interrupted=True,
+)
+APPLIED = Applied(OUTCOME, (ToDeploy(STAGING, "checkout-staging"), ToDeploy(TOP, None, "dist/wrangler.json")))
+SAVED_PLAN = SavedPlan(**{one.name: getattr(PLAN, one.name) for one in fields(SavedPlan)})
+
+# --- reports --------------------------------------------------------------------------------------------------------
+
+STATUS = Status(
+    "payments",
+    STORE,
+    NOW,
+    (
+        CertificateStatus(
+            BILLING,
+            Urgency.DUE,
+            CURRENT,
+            Due(BILLING, END, NOW),
+            "team-payments",
+            (BoundAt(BOUND, Standing.IN_PLACE, NEW), BoundAt(STAGED, Standing.MISSING, None)),
+            (GRACE,),
+        ),
+        CertificateStatus(LEDGER, Urgency.UNREADABLE, None, None, None, (), ()),
+    ),
+    (UNCHECKED,),
+    {Action.UPLOAD: 1, Action.BIND: 0},
+    FINDINGS,
+)
+EXPLANATION = Explanation(
+    "billing",
+    (Subject.CERTIFICATE, Subject.ENTRY),
+    (
+        CertificateStory(
+            BILLING,
+            "certs/billing.pem",
+            False,
+            "team-payments",
+            DIGEST,
+            LATER_DIGEST,
+            Due(BILLING, END, NOW),
+            CURRENT,
+            True,
+            Preference.BOUND,
+            Action.UPLOAD,
+            "is uploaded",
+            "it is not in the store",
+            True,
+            "it is uploaded",
+            (LEDGER,),
+            "https://billing.example",
+            (Gate.UPLOAD, Gate.RETIRE),
+        ),
+        CertificateStory(
+            *(LEDGER, "certs/ledger.pem", True, None, None, None, None, None, False, None, None),
+            *("nothing", "its file is bad", False, "a CA has none", ()),
+        ),
+    ),
+    (
+        BindingStory(BOUND, ByCertificate(BILLING), OLD, NEW, Action.REBIND, "is rebound", "its id is old", FINDINGS),
+        BindingStory(STAGED, ById(OLD), None, None, None, "stays", "nothing is planned"),
+    ),
+    (
+        EntryStory(
+            *(OLD, FORMER, Role.SUPERSEDED, BILLING, "stays", "it waits"),
+            (Judged(Condition.GRACE, False, until=ODD), Judged(Condition.BOUND_IN_FILE, None)),
+        ),
+        EntryStory(NEW, None, Role.UNKNOWN, None, "nothing is planned", "the store does not know it"),
+    ),
+    FINDINGS,
+)
+DRIFT = Drift(
+    "payments",
+    STORE,
+    NOW,
+    4,
+    (
+        DriftFinding(
+            State.CHANGED,
+            DriftSubject.BINDING,
+            "binding:a:b",
+            "BILLING is another",
+            "apply mends it",
+            Pointer(CONFIG, ("mtls_certificates", 0)),
+            BILLING,
+            STAGED,
+            NEW,
+            OLD,
+            (Reason.WRONG_ID,),
+            ("live:a",),
+        ),
+        DriftFinding(
+            State.UNEXPECTED, DriftSubject.ENVIRONMENT, "environment:a", "it is new", "declare it", at=STAGING
+        ),
+        DriftFinding(State.MISSING, DriftSubject.CERTIFICATE, "certificate:ledger", "it is gone", "upload it"),
+    ),
+    FINDINGS,
+)
+FORECAST = Forecast(
+    stack="payments",
+    store=STORE,
+    made=NOW,
+    until=NOW + 120 * DAY,
+    calendar=(
+        DueItem(
+            *(BILLING, Urgency.DUE, NOW, END, "team-payments", CURRENT),
+            (BoundAt(BOUND, Standing.IN_PLACE, NEW), BoundAt(STAGED, Standing.MISSING, None)),
+        ),
+        DueItem(BILLING, Urgency.LATER, END, ODD, None, None, (), again=True),
+    ),
+    later=3,
+    upcoming=None,
+    unreadable=(LEDGER,),
+    steps=(
+        EntryStep(NOW, Event.RENEWAL, BILLING, False, 2001),
+        EntryStep(ODD, Event.RETIRE, LEDGER, True, 1, again=True),
+    ),
+    leaf=Outlook(2000, 9, 2001, NOW, 10, EntryStep(NOW, Event.RENEWAL, BILLING, False, 2001)),
+    ca=Outlook(5, 1, 1, ODD, 1, None),
+    assumptions=("nobody uploads anything else",),
+    findings=(WARNING,),
+    diagnostics=(ERROR,),
+)
+ORPHANS = Orphans(
+    "payments",
+    STORE,
+    NOW,
+    (
+        Orphan(
+            ERROR,
+            (NEW, OLD),
+            (
+                BindingAddress(CHECKOUT, CONFIG, None, BindingName("BILLING")),
+                BindingAddress(CHECKOUT, CONFIG, "staging", BindingName("A")),
+            ),
+        ),
+        Orphan(WARNING),
+    ),
+    FINDINGS,
+)
+METRICS = Metrics((Family("findings", "Findings of this look.", (Sample((("stack", "payments"),), 2),)),))
+VALIDATION, CHECKUP, FAILURE = Validation(FINDINGS), Checkup(FINDINGS), RunFailure(FINDINGS)
+CURRENT_ENTRY = Current(BILLING, CURRENT, LATER_DIGEST, DIGEST, END)
+
+# --- proofs ---------------------------------------------------------------------------------------------------------
+
+ASKED = CertificateRequest((b"0\x000\x00", b"no name"), (0x0403, 0x1234))
+SEEN = Seen(
+    Observation(
+        Shown.OURS,
+        End.ANSWERED,
+        moment=Moment.AFTER,
+        tls_version="TLSv1.3",
+        request=ASKED,
+        sent=True,
+        presented=(b"leaf", b"issuer"),
+        status=200,
+        page=Page.NO_CERTIFICATE,
+        cf_ray=True,
+    ),
+    Observation(Shown.NONE, End.ALERT, "an alert", Moment.DURING, "TLSv1.2", alert="certificate_required"),
+    None,
+    Observation(Shown.OURS, End.CLOSED, observable=False, asked_late=True),
+)
+VERIFICATION = Verification(
+    "payments",
+    NOW,
+    frozenset({Level.RUNTIME, Level.FILES}),
+    (
+        CertificateProof(
+            BILLING,
+            LATER_DIGEST,
+            END,
+            Origin("https://billing.example"),
+            (
+                LevelResult(Level.FILES, Verdict.PROVED, "usable", "it is fit", findings=(WARNING,)),
+                LevelResult(
+                    *(Level.WRANGLER, Verdict.REFUTED, "wrong-id", "it is another", "run apply"),
+                    dry_runs=(
+                        DryRun("checkout", CONFIG, None, "BILLING", OLD, NEW),
+                        DryRun("checkout", CONFIG, "staging", "BILLING", None, None),
+                    ),
+                ),
+                LevelResult(Level.ORIGIN, Verdict.PROVED, "accepted", "it is accepted", seen=SEEN),
+                LevelResult(
+                    *(Level.RUNTIME, Verdict.INCONCLUSIVE, "rejected", "it was refused", None),
+                    reach=Reach(Reached.REJECTED, "no", 400, "bad_certificate", True),
+                ),
+            ),
+        ),
+        CertificateProof(
+            LEDGER,
+            None,
+            None,
+            None,
+            (LevelResult(Level.FILES, Verdict.SKIPPED, "skipped", "no key", "give one", skipped=Skip.NO_KEY),),
+        ),
+    ),
+    FINDINGS,
+)
+
+# --- history --------------------------------------------------------------------------------------------------------
+
+_REBOUND = ChangeSummary(
+    action=Action.REBIND,
+    phase=Phase.BIND,
+    certificate=BILLING,
+    content_digest=DIGEST,
+    worker=CHECKOUT,
+    config=CONFIG,
+    environment="staging",
+    binding="BILLING",
+    before=OLD,
+    after=NEW,
+)
+_UPLOADED = ChangeSummary(action=Action.UPLOAD, phase=Phase.UPLOAD, certificate=BILLING, content_digest=DIGEST)
+_PROVED = ChangeSummary(action=Action.VERIFY, phase=Phase.VERIFY, certificate=BILLING, origin="https://b.example")
+
+
+def _started(run: str) -> RunStarted:
+    start = RunStarted(run=run, time=NOW, command="apply", version="1.2.3", stack="payments", plan_digest="", pid=7)
+    return start.model_copy(update={"plan_digest": f"sha256:{DIGEST}"})
+
+
+HISTORY: HistoryDocument = history_document(
+    JournalRead(
+        (
+            _started("run-1"),
+            _started("run-2"),
+            StepStarted(run="run-2", time=NOW, change=_UPLOADED),
+            StepFinished(
+                run="run-2", time=ODD, change=_UPLOADED, status=StepStatus.DONE, entry=NEW, note="found again"
+            ),
+            StepStarted(run="run-2", time=NOW, change=_REBOUND),
+            StepFinished(
+                run="run-2",
+                time=NOW,
+                change=_REBOUND,
+                status=StepStatus.FAILED,
+                problem=ProblemSummary(code="file", message="no"),
+            ),
+            RunFinished(run="run-2", time=ODD, exit_code=5, interrupted=False),
+            _started("run-3"),
+            StepStarted(run="run-3", time=NOW, change=_PROVED),
+        ),
+        torn=1,
+        unknown=2,
+    ),
+    limit=2,
+)
+
+# --- what is taken over ---------------------------------------------------------------------------------------------
+
+PROPOSAL = Proposal(
+    "payments",
+    STORE,
+    (
+        ProposedCertificate(BILLING, "certs/billing.pem", CURRENT, supersedes=(OLD,)),
+        ProposedCertificate(
+            CertificateName("root"), "certs/root.pem", Entry(OLD, "root", ca=True, certificates=PEM), ca=True
+        ),
+        ProposedCertificate(LEDGER, "certs/ledger.pem", FORMER),
+    ),
+    (
+        ProposedWorker(
+            CHECKOUT,
+            CONFIG,
+            (
+                ProposedEnvironment(None, (ProposedBinding(BindingName("BILLING"), ByCertificate(BILLING)),)),
+                ProposedEnvironment("staging", (ProposedBinding(BindingName("A"), ById(OLD), "managed elsewhere"),)),
+            ),
+        ),
+    ),
+    others=("an entry without a certificate",),
+)
+ADOPTION = Adoption(
+    "mtls.toml", True, True, "payments", STORE, ("mtls.toml", "certs/billing.pem"), PROPOSAL, FINDINGS, PLAN
+)
+
+REPORTS: tuple[object, ...] = (
+    *(PLAN, OFFLINE, SAVED_PLAN, APPLIED, STATUS, METRICS, ORPHANS, EXPLANATION, CURRENT_ENTRY, DRIFT, FORECAST),
+    *(VERIFICATION, HISTORY, ADOPTION, PROPOSAL, VALIDATION, CHECKUP, FAILURE),
+)
