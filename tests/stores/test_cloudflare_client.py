@@ -137,6 +137,22 @@ def test_the_request_is_the_apis() -> None:
     assert client.calls == 1
 
 
+def test_no_cookie_is_kept() -> None:
+    """Cloudflare sets some; a token is all that the API needs."""
+    seen: list[httpx.Request] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        response = success([])
+        response.headers["set-cookie"] = "__cf_bm=1; path=/"
+        return response
+
+    client = make_client(handler)
+    for _ in range(2):
+        client.send(LIST)
+    assert not any("cookie" in request.headers for request in seen)
+
+
 # --- again ------------------------------------------------------------------------------------------------------------
 
 

@@ -78,7 +78,7 @@ class Reply:
 def open_http(access: Access, bounds: Bounds, transport: httpx.BaseTransport | None) -> httpx.Client:
     """Proxies and CA bundles are the environment's, as httpx reads them; but a token in clear goes through no proxy."""
     try:
-        return httpx.Client(
+        return _Http(
             headers={"authorization": f"Bearer {access.token}", "user-agent": f"mtlsctl/{__version__}"},
             timeout=httpx.Timeout(bounds.read_s, connect=bounds.connect_s, pool=bounds.call_s),
             limits=httpx.Limits(max_connections=bounds.connections, max_keepalive_connections=bounds.connections),
@@ -93,6 +93,17 @@ def open_http(access: Access, bounds: Bounds, transport: httpx.BaseTransport | N
             hint="look at SSL_CERT_FILE, SSL_CERT_DIR, HTTPS_PROXY and ALL_PROXY: is there such a file, such a proxy?",
             code=Code.STORE_CONNECTION,
         ) from None
+
+
+class _NoCookies(httpx.Cookies):
+    def extract_cookies(self, response: httpx.Response) -> None:
+        """Keep none."""
+
+
+class _Http(httpx.Client):
+    """Takes no cookies: the API needs none, and to look for them costs a tenth of what a call costs."""
+
+    cookies = _NoCookies()  # type: ignore[override]  # nobody sets any
 
 
 def unreachable(error: httpx.TransportError, bounds: Bounds, secrets: Secrets) -> NoAnswer:
