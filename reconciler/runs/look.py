@@ -1,22 +1,24 @@
-"""Reads the world once: mtls.toml and its certificates into `Desired`, the store into `Actual`."""
+"""Reads the world once: mtls.toml and the files that it names, then the store, then what costs more."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from reconciler.findings.diagnostics import Diagnostic, Pointer
-from reconciler.findings.errors import ReconcilerError
+from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.findings.errors import InputError, ReconcilerError
 from reconciler.model import (
     Actual,
     ById,
     CertificateName,
     Declaration,
     Desired,
+    Entry,
     EntryId,
     Listing,
     LiveQuestion,
+    StoreKind,
     WorkerLabel,
     WranglerFile,
 )
@@ -26,11 +28,55 @@ from reconciler.plan.deploys import NOBODY, Wanted
 from reconciler.plan.diff import find_entries_to_look_after, find_sweep_ids
 from reconciler.plan.inventory import Inventory
 from reconciler.plan.live import targets_of
+from reconciler.runs.configs import load_configs
+from reconciler.runs.project import Project
 from reconciler.x509.certificates import Bundle
 from reconciler.x509.files import MAX_CHAIN_BYTES, parse_file
 
 
-def load_certificates(declaration: Declaration, files: FileReader) -> tuple[Desired, tuple[Diagnostic, ...]]:
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """What the files of a project say. `configs`: the declared wrangler files that can be used.
+
+    `warnings` are of mtls.toml, `blocked` of certificate files, each of which blocks its certificate alone, and
+    `noticed` of wrangler files.
+    """
+
+    desired: Desired
+    configs: Mapping[WorkerLabel, WranglerFile]
+    warnings: tuple[Diagnostic, ...]
+    blocked: tuple[Diagnostic, ...]
+    noticed: tuple[Diagnostic, ...]
+
+    @property
+    def findings(self) -> tuple[Diagnostic, ...]:
+        """Everything that is wrong or worth knowing, in the order in which the files were read."""
+        return (*self.warnings, *self.blocked, *self.noticed)
+
+    @property
+    def has_every_config(self) -> bool:
+        """Whether every declared wrangler file can be used."""
+        return all(problem.severity is not Severity.ERROR for problem in self.noticed)
+
+    def demand_configs(self) -> None:
+        """Raise InputError, with all findings, where some declared wrangler file can't be used."""
+        if not self.has_every_config:
+            raise InputError(self.findings)
+
+
+def look(project: Project, narrow: Callable[[Declaration], Declaration] = lambda whole: whole) -> Checkout:
+    """The files of a project, each read once; InputError where mtls.toml itself can't be used.
+
+    `narrow` takes away what a run is not about, so that its files are not read.
+    """
+    declaration, warnings = project.declaration()
+    declaration = narrow(declaration)
+    desired, blocked = _load_certificates(declaration, project.files)
+    configs, noticed = load_configs(declaration, project.files, project.sources)
+    return Checkout(desired, configs, warnings, blocked, noticed)
+
+
+def _load_certificates(declaration: Declaration, files: FileReader) -> tuple[Desired, tuple[Diagnostic, ...]]:
     """Every declared certificate file, each read once. A bad one blocks its certificate alone.
 
     What is wrong with a file is said in full of the first certificate that names it, of the others once.
@@ -65,24 +111,29 @@ def _load_bundle(files: FileReader, path: str) -> Bundle | ReconcilerError:
 
 def observe(
     desired: Desired,
-    files: dict[WorkerLabel, WranglerFile],
+    configs: Mapping[WorkerLabel, WranglerFile],
     reader: StoreReader | None,
     listing: Listing | None = None,
 ) -> Actual:
-    """What is there. `reader` None: offline. Ids that files name and the list lacks are asked for once (rule 6).
-
-    `listing`: one that will do, so that the store is not listed anew.
-    """
+    """What is there. `reader` None: offline. `listing`: one that will do, so that the store is not listed again."""
     if reader is None:
-        return Actual(files=files, listing=None)
+        return Actual(files=configs, listing=None)
     listing = listing or reader.list_entries()
+    ids = _named_ids(desired, configs)
+    return Actual(configs, listing, ask_for_missing(reader, listing, ids, desired.declaration.store.kind))
+
+
+def ask_for_missing(
+    reader: StoreReader, listing: Listing, ids: Iterable[str], store: StoreKind
+) -> Mapping[EntryId, Entry | None]:
+    """The answers for ids that the list lacks, each asked for once (rule 6); placeholders are not asked for."""
     known = {entry.id for entry in listing.entries}
-    named = [EntryId(text) for text in _named_ids(desired, files) if text not in known]
-    return Actual(files=files, listing=listing, asked=reader.get_all(dict.fromkeys(named)))
+    missing = (EntryId(text) for text in ids if text not in known and is_askable(text, store))
+    return reader.get_all(dict.fromkeys(missing))
 
 
 @dataclass(frozen=True, slots=True)
-class Close:
+class CloserLook:
     """How to look closer: through the whole tree, and at what is live: of everything declared where `live` is asked
     for or something may be retired, and of what may have to be deployed."""
 
@@ -94,33 +145,33 @@ class Close:
     deploy: Wanted = NOBODY
 
 
-def look_closer(desired: Desired, actual: Actual, stock: Inventory | None, close: Close) -> Actual:
+def look_closer(desired: Desired, actual: Actual, stock: Inventory | None, closer: CloserLook) -> Actual:
     """`Actual` with what costs more: the tree is searched only for entries that nothing else keeps, and live Workers
     are asked only for those that the tree does not keep either, or where somebody wants to know."""
-    ids = find_sweep_ids(desired, actual, close.now, close.without_grace, stock=stock)
+    ids = find_sweep_ids(desired, actual, closer.now, closer.without_grace, stock=stock)
     if ids:
-        actual = replace(actual, sweep=close.files.sweep(ids))
-    if close.reader is None:
+        actual = replace(actual, sweep=closer.files.sweep(ids))
+    if closer.reader is None:
         return actual
-    retiring = find_entries_to_look_after(desired, actual, close.now, close.without_grace, stock=stock) if ids else ()
-    everything = bool(retiring) or close.live
-    targets = targets_of(desired, actual.files) if everything else close.deploy.targets(desired, actual)
+    retiring = find_entries_to_look_after(desired, actual, closer.now, closer.without_grace, stock=stock) if ids else ()
+    everything = bool(retiring) or closer.live
+    targets = targets_of(desired, actual.files) if everything else closer.deploy.targets(desired, actual)
     if not targets and not retiring:
         return actual
     question = LiveQuestion(targets, retiring, desired.declaration.policy.rollback_versions)
-    return replace(actual, live=close.reader.look(question))
+    return replace(actual, live=closer.reader.look(question))
 
 
-def _named_ids(desired: Desired, files: dict[WorkerLabel, WranglerFile]) -> Iterator[str]:
-    """Every id of this kind of store that the declared wrangler files or mtls.toml name."""
-    kind = desired.declaration.store.kind
-
-    for file in files.values():
-        for environment in file.environments.values():
-            yield from (
-                found.certificate_id for found in environment.bindings if is_askable(found.certificate_id, kind)
-            )
+def _named_ids(desired: Desired, configs: Mapping[WorkerLabel, WranglerFile]) -> Iterator[str]:
+    """Every id that the declared wrangler files or mtls.toml name."""
+    for file in configs.values():
+        yield from ids_in(file)
     for worker in desired.declaration.workers.values():
         for bindings in worker.environments.values():
-            targets = (binding.target for binding in bindings)
-            yield from (target.id for target in targets if isinstance(target, ById) and is_askable(target.id, kind))
+            yield from (binding.target.id for binding in bindings if isinstance(binding.target, ById))
+
+
+def ids_in(file: WranglerFile) -> Iterator[str]:
+    """Every certificate id of a wrangler file."""
+    for environment in file.environments.values():
+        yield from (found.certificate_id for found in environment.bindings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from reconciler.findings.errors import InputError, StalePlanError, UsageError
+from reconciler.findings.errors import StalePlanError, UsageError
 from reconciler.findings.suggest import suggest
 from reconciler.model import Actual, Declaration, Deploy, Desired, Listing
 from reconciler.model.calls import Calls, expect_calls
@@ -14,8 +14,7 @@ from reconciler.plan.deploys import NOBODY, Wanted
 from reconciler.plan.diff import make_changes, take_stock
 from reconciler.plan.live import count_versions
 from reconciler.plan.plan import Plan, make_plan, match_names, only_retires
-from reconciler.runs.configs import load_configs
-from reconciler.runs.look import Close, load_certificates, look_closer, observe
+from reconciler.runs.look import CloserLook, look, look_closer, observe
 from reconciler.runs.project import Project
 
 ANY_NUMBER = 10**9
@@ -56,27 +55,26 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
 
     `listing`: one that will do, so that the store is not listed anew.
     """
-    declaration, warnings = project.declaration()
-    desired, blocked = load_certificates(declaration, project.files)
-    try:
-        configs, noticed = load_configs(declaration, project.files, project.sources)
-    except InputError as error:
-        raise InputError((*warnings, *blocked, *error.problems)) from error
+    checkout = look(project)
+    checkout.demand_configs()
+    desired = checkout.desired
     if request.only:
         _demand_matches(desired, request.only)
     now = request.at or project.clock.now()
-    reader = None if request.offline else project.stores.open_reader(declaration.store)
-    actual = observe(desired, configs, reader, listing)
+    reader = None if request.offline else project.stores.open_reader(desired.declaration.store)
+    actual = observe(desired, checkout.configs, reader, listing)
     without_grace = request.retire if request.skip_grace else None
     stock = take_stock(desired, actual)
-    close = Close(project.files, reader.live() if reader else None, now, without_grace, request.live, request.deploy)
+    closer = CloserLook(
+        project.files, reader.live() if reader else None, now, without_grace, request.live, request.deploy
+    )
     asked = "--live" if request.live else "--deploy" if request.deploy.everybody else None
-    if asked is not None and close.reader is None:
-        _demand_account(declaration, request, asked)
+    if asked is not None and closer.reader is None:
+        _demand_account(desired.declaration, request, asked)
     before = reader.calls if reader else None
-    actual = look_closer(desired, actual, stock, close)
+    actual = look_closer(desired, actual, stock, closer)
     changes = make_changes(desired, actual, now, without_grace, stock=stock, deploy=request.deploy)
-    changes = replace(changes, diagnostics=(*warnings, *blocked, *noticed, *changes.diagnostics))
+    changes = replace(changes, diagnostics=(*checkout.findings, *changes.diagnostics))
     if request.retire is not None:
         changes = only_retires(changes, request.retire)
     made = make_plan(

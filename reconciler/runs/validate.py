@@ -10,8 +10,7 @@ from reconciler.findings.errors import KeySourceError, ReconcilerError
 from reconciler.model import Actual, Declaration, DeclaredCertificate
 from reconciler.plan.bindings import diff_bindings
 from reconciler.plan.renewals import find_always_due
-from reconciler.runs.configs import load_configs
-from reconciler.runs.look import load_certificates
+from reconciler.runs.look import look
 from reconciler.runs.project import Project
 from reconciler.runs.verify.files import check_cas
 from reconciler.system.git import tracked
@@ -22,9 +21,9 @@ from reconciler.x509.preflight import check_for_upload
 
 def validate(project: Project) -> tuple[Diagnostic, ...]:
     """Every finding, in the order of the file. Opens keys where they are at hand; one that is not is no error here."""
-    declaration, warnings = project.declaration()
-    desired, blocked = load_certificates(declaration, project.files)
-    found: list[Diagnostic] = [*warnings, *blocked]
+    checkout = look(project)
+    desired, declaration = checkout.desired, checkout.desired.declaration
+    found: list[Diagnostic] = [*checkout.warnings, *checkout.blocked]
     now = project.clock.now()
     for name, bundle in desired.bundles.items():
         declared = declaration.certificates[name]
@@ -37,13 +36,9 @@ def validate(project: Project) -> tuple[Diagnostic, ...]:
             cas = check_cas(declared.path, declared.verify, bundle, project.files, now)
             found.extend(replace(problem, certificate=name) for problem in cas)
     found.extend(tracked_keys(project, declaration))
-    try:
-        files, noticed = load_configs(declaration, project.files, project.sources)
-    except ReconcilerError as error:
-        found.extend(error.diagnostics())
-    else:
-        found.extend(noticed)
-        offline = Actual(files=files, listing=None)
+    found.extend(checkout.noticed)
+    if checkout.has_every_config:
+        offline = Actual(checkout.configs, listing=None)
         held = frozenset(one.certificate for one in found if one.certificate and one.severity is Severity.ERROR)
         found.extend(diff_bindings(desired, offline, None, held, now).diagnostics)
     return tuple(dict.fromkeys(found))

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from reconciler import stores
 from reconciler.findings.diagnostics import Diagnostic, Severity
-from reconciler.findings.errors import ReconcilerError
 from reconciler.model import Declaration
 from reconciler.model.errors import StoreError
 from reconciler.runs.configs import load_configs
@@ -34,8 +33,5 @@ def check_account(project: Project, declaration: Declaration | None) -> Iterator
 
 def _has_pages(project: Project, declaration: Declaration) -> bool:
     """Whether a declared wrangler file is a Pages project's; what is wrong with files is `validate`'s to report."""
-    try:
-        configs, _ = load_configs(declaration, project.files, {})
-    except ReconcilerError:
-        return False
+    configs, _ = load_configs(declaration, project.files, {})
     return any(file.pages for file in configs.values())

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from reconciler.apply.aside import side_by_side
-from reconciler.findings.diagnostics import Diagnostic, Pointer
+from reconciler.findings.diagnostics import Pointer
 from reconciler.findings.errors import ReconcilerError, UsageError
 from reconciler.findings.suggest import suggest
 from reconciler.model import (
@@ -17,8 +17,6 @@ from reconciler.model import (
     EntryId,
     EnvironmentName,
     Origin,
-    WorkerLabel,
-    WranglerFile,
 )
 from reconciler.model.ports import PrivateKey
 from reconciler.plan.diff import take_stock
@@ -29,8 +27,7 @@ from reconciler.proof.proofs import proof_warnings, proxied_warning
 from reconciler.proof.reach import Call, Reached
 from reconciler.proof.runtime import judge_reach
 from reconciler.proof.verdicts import Standing, Verdict
-from reconciler.runs.configs import load_configs
-from reconciler.runs.look import load_certificates, observe
+from reconciler.runs.look import Checkout, look, observe
 from reconciler.runs.project import Project
 from reconciler.runs.proving import Proving, load_roots
 from reconciler.runs.verify.files import OpenedKey, check_files, check_wrangler, deployed_path, open_key, places_of
@@ -56,18 +53,17 @@ class VerifyRequest:
 
 def verify(project: Project, request: VerifyRequest, log: Callable[[str], None]) -> Verification:
     """Every level that was asked for of every certificate that was. Sends requests to the declared origins of these."""
-    declaration, warnings = project.declaration()
-    desired, blocked = load_certificates(declaration, project.files)
-    chosen = _choose(desired, request.names)
-    run = _Run(project, desired, request, blocked, log)
+    checkout = look(project)
+    chosen = _choose(checkout.desired, request.names)
+    run = _Run(project, checkout, request, log)
     run.prepare(chosen)
     proofs = tuple(side_by_side(run.prove, chosen, SIDE_BY_SIDE))
     return Verification(
-        stack=declaration.stack,
+        stack=checkout.desired.declaration.stack,
         made=project.clock.now(),
         demanded=request.levels or frozenset(),
         certificates=proofs,
-        diagnostics=(*warnings, *run.notes),
+        diagnostics=(*checkout.warnings, *(checkout.noticed if run.has(Level.WRANGLER) else ())),
     )
 
 
@@ -92,14 +88,16 @@ class _Run:
     """What all certificates of a run share."""
 
     project: Project
-    desired: Desired
+    checkout: Checkout
     request: VerifyRequest
-    blocked: tuple[Diagnostic, ...]
     log: Callable[[str], None]
-    files: Mapping[WorkerLabel, WranglerFile] = field(default_factory=dict)
     built: dict[tuple[str, EnvironmentName], dict[str, str] | ReconcilerError | None] = field(default_factory=dict)
     entries: Mapping[CertificateName, EntryId] | None = None
-    notes: list[Diagnostic] = field(default_factory=list)
+
+    @property
+    def desired(self) -> Desired:
+        """The declared certificates."""
+        return self.checkout.desired
 
     def has(self, level: Level) -> bool:
         """Whether a level was asked for."""
@@ -109,12 +107,11 @@ class _Run:
         """What wrangler would deploy of every file that binds one of these, each asked once."""
         if not self.has(Level.WRANGLER):
             return
-        self.files, noticed = load_configs(self.desired.declaration, self.project.files, self.project.sources)
-        self.notes.extend(noticed)
+        self.checkout.demand_configs()
         places = dict.fromkeys(
             (deployed_path(file, environment), environment)
             for name in chosen
-            for _, file, environment, _ in places_of(name, self.desired.declaration, self.files)
+            for _, file, environment, _ in places_of(name, self.desired.declaration, self.checkout.configs)
         )
         made = side_by_side(self._dry_run, list(places), SIDE_BY_SIDE)
         self.built.update(zip(places, made, strict=True))
@@ -132,7 +129,7 @@ class _Run:
         """The entries of the declared certificates; None where the store can't be asked."""
         try:
             reader = self.project.stores.open_reader(self.desired.declaration.store)
-            stock = take_stock(self.desired, observe(self.desired, dict(self.files), reader))
+            stock = take_stock(self.desired, observe(self.desired, self.checkout.configs, reader))
         except ReconcilerError as error:
             self.log(f"the store was not asked: {error.message}")
             return None
@@ -149,7 +146,7 @@ class _Run:
         return CertificateProof(name, bundle.fingerprint, bundle.ends, declared.verify, levels)
 
     def _without_certificate(self, name: CertificateName) -> Iterable[LevelResult]:
-        findings = tuple(problem for problem in self.blocked if problem.certificate == name)
+        findings = tuple(problem for problem in self.checkout.blocked if problem.certificate == name)
         for level in Level:
             if level is Level.FILES:
                 yield LevelResult(level, Standing.REFUTED, "faulty", findings[0].message, findings[0].hint, findings)
@@ -187,7 +184,7 @@ class _One:
             case Level.WRANGLER:
                 name = self.declared.name
                 return check_wrangler(
-                    name, self.run.desired.declaration, self.run.files, self.run.built, self.run.entries
+                    name, self.run.desired.declaration, self.run.checkout.configs, self.run.built, self.run.entries
                 )
             case Level.ORIGIN | Level.RUNTIME:
                 return self._with_key(level)
