@@ -59,41 +59,41 @@ def find_sweep_ids(
     desired: Desired,
     actual: Actual,
     now: datetime,
-    without_grace: str | None = None,
+    skip_grace_of: str | None = None,
     *,
     stock: Inventory | None = None,
 ) -> tuple[EntryId, ...]:
     """The ids for which the tree has to be looked through before `make_changes` can call a retire safe."""
     inventory = stock or take_stock(desired, actual)
-    return () if inventory is None else ids_to_sweep(desired, actual, inventory, now, without_grace)
+    return () if inventory is None else ids_to_sweep(desired, actual, inventory, now, skip_grace_of)
 
 
 def find_entries_to_look_after(
     desired: Desired,
     actual: Actual,
     now: datetime,
-    without_grace: str | None = None,
+    skip_grace_of: str | None = None,
     *,
     stock: Inventory | None = None,
 ) -> tuple[Entry, ...]:
     """The entries for which what is live has to be looked at, the tree looked through, before `make_changes` can call
     a retire safe."""
     inventory = stock or take_stock(desired, actual)
-    return () if inventory is None else entries_to_look_after(desired, actual, inventory, now, without_grace)
+    return () if inventory is None else entries_to_look_after(desired, actual, inventory, now, skip_grace_of)
 
 
 def make_changes(
     desired: Desired,
     actual: Actual,
     now: datetime,
-    without_grace: str | None = None,
+    skip_grace_of: str | None = None,
     *,
     stock: Inventory | None = None,
     deploy: Wanted = NOBODY,
 ) -> Changes:
     """Every rule of the reconciler, applied once. With `actual.listing` None only what files can tell.
 
-    `without_grace`: the certificate or id of which a person wants the grace skipped, and nothing else. `stock`: where
+    `skip_grace_of`: the certificate or id of which a person wants the grace skipped, and nothing else. `stock`: where
     it was taken already.
     """
     diagnostics: list[Diagnostic] = list(_same_content_twice(desired))
@@ -111,7 +111,7 @@ def make_changes(
     diagnostics.extend(problem for name in sorted(desired.bundles) if (problem := find_always_due(desired, name)))
     bindings = diff_bindings(desired, actual, inventory, frozenset(blocked), now)
     deploys = diff_deploys(desired, actual, inventory, bindings.changes, deploy)
-    retires, waiting = diff_retires(desired, actual, inventory, now, without_grace) if inventory else ([], [])
+    retires, waiting = diff_retires(desired, actual, inventory, now, skip_grace_of) if inventory else ([], [])
     return Changes(
         uploads=tuple(uploads),
         bindings=tuple(bindings.changes),

@@ -36,7 +36,7 @@ class _Scene:
     bound: frozenset[str]
     declared_ids: frozenset[str]
     unread: tuple[str, ...]
-    without_grace: str | None
+    skip_grace_of: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def _bound_in_file(leaving: Leaving, scene: _Scene) -> _Wait | None:
 
 
 def _grace(leaving: Leaving, scene: _Scene) -> _Wait | None:
-    if scene.without_grace is not None and is_meant(leaving.entry, leaving.certificate, scene.without_grace):
+    if scene.skip_grace_of is not None and is_meant(leaving.entry, leaving.certificate, scene.skip_grace_of):
         return None
     uploads = [entry.uploaded_on for entry in (leaving.entry, leaving.successor) if entry is not None]
     known = tuple(time for time in uploads if time is not None)
@@ -156,7 +156,7 @@ def _live(check: LiveCheck) -> Check:
 CONDITIONS = (*WITHOUT_LIVE, *((condition, _live(check)) for condition, check in LIVE_CHECKS))
 
 
-def _scene(desired: Desired, actual: Actual, inventory: Inventory, now: datetime, without_grace: str | None) -> _Scene:
+def _scene(desired: Desired, actual: Actual, inventory: Inventory, now: datetime, skip_grace_of: str | None) -> _Scene:
     declaration = desired.declaration
     targets = (
         binding.target
@@ -177,7 +177,7 @@ def _scene(desired: Desired, actual: Actual, inventory: Inventory, now: datetime
         ),
         declared_ids=frozenset(target.id for target in targets if isinstance(target, ById)),
         unread=tuple(sorted(name for name in declaration.certificates if name not in desired.bundles)),
-        without_grace=without_grace,
+        skip_grace_of=skip_grace_of,
     )
 
 
@@ -190,22 +190,22 @@ def _first_wait(leaving: Leaving, scene: _Scene, conditions: tuple[tuple[Conditi
 
 
 def ids_to_sweep(
-    desired: Desired, actual: Actual, inventory: Inventory, now: datetime, without_grace: str | None = None
+    desired: Desired, actual: Actual, inventory: Inventory, now: datetime, skip_grace_of: str | None = None
 ) -> tuple[EntryId, ...]:
     """Entries that could go if only no file of the tree names them: the tree is walked for these alone."""
-    scene = _scene(desired, actual, inventory, now, without_grace)
+    scene = _scene(desired, actual, inventory, now, skip_grace_of)
     return tuple(
         leaving.entry.id for leaving in inventory.leaving if _first_wait(leaving, scene, WITHOUT_SWEEP) is None
     )
 
 
 def entries_to_look_after(
-    desired: Desired, actual: Actual, inventory: Inventory, now: datetime, without_grace: str | None = None
+    desired: Desired, actual: Actual, inventory: Inventory, now: datetime, skip_grace_of: str | None = None
 ) -> tuple[Entry, ...]:
     """Entries that could go if only nothing live uses them: live Workers are asked for these alone."""
     if not can_be_live(desired):
         return ()
-    scene = _scene(desired, actual, inventory, now, without_grace)
+    scene = _scene(desired, actual, inventory, now, skip_grace_of)
     return tuple(leaving.entry for leaving in inventory.leaving if _first_wait(leaving, scene, WITHOUT_LIVE) is None)
 
 
@@ -243,13 +243,13 @@ def judge_retire(
 
 
 def diff_retires(
-    desired: Desired, actual: Actual, inventory: Inventory, now: datetime, without_grace: str | None = None
+    desired: Desired, actual: Actual, inventory: Inventory, now: datetime, skip_grace_of: str | None = None
 ) -> tuple[list[Retire], list[Waiting]]:
     """What is safe to retire, and what waits for the first condition that does not hold.
 
-    `without_grace`: the certificate or id of which a person wants the grace skipped, and nothing else.
+    `skip_grace_of`: the certificate or id of which a person wants the grace skipped, and nothing else.
     """
-    scene = _scene(desired, actual, inventory, now, without_grace)
+    scene = _scene(desired, actual, inventory, now, skip_grace_of)
     retires: list[Retire] = []
     waiting: list[Waiting] = []
     for leaving in inventory.leaving:

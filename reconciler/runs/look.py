@@ -140,7 +140,7 @@ class CloserLook:
     files: FileReader
     reader: LiveReader | None
     now: datetime
-    without_grace: str | None = None
+    skip_grace_of: str | None = None
     live: bool = False
     deploy: Wanted = NOBODY
 
@@ -148,12 +148,12 @@ class CloserLook:
 def look_closer(desired: Desired, actual: Actual, stock: Inventory | None, closer: CloserLook) -> Actual:
     """`Actual` with what costs more: the tree is searched only for entries that nothing else keeps, and live Workers
     are asked only for those that the tree does not keep either, or where somebody wants to know."""
-    ids = find_sweep_ids(desired, actual, closer.now, closer.without_grace, stock=stock)
+    ids = find_sweep_ids(desired, actual, closer.now, closer.skip_grace_of, stock=stock)
     if ids:
         actual = replace(actual, sweep=closer.files.sweep(ids))
     if closer.reader is None:
         return actual
-    retiring = find_entries_to_look_after(desired, actual, closer.now, closer.without_grace, stock=stock) if ids else ()
+    retiring = find_entries_to_look_after(desired, actual, closer.now, closer.skip_grace_of, stock=stock) if ids else ()
     everything = bool(retiring) or closer.live
     targets = targets_of(desired, actual.files) if everything else closer.deploy.targets(desired, actual)
     if not targets and not retiring:

@@ -63,17 +63,17 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
     now = request.at or project.clock.now()
     reader = None if request.offline else project.stores.open_reader(desired.declaration.store)
     actual = observe(desired, checkout.configs, reader, listing)
-    without_grace = request.retire if request.skip_grace else None
+    skip_grace_of = request.retire if request.skip_grace else None
     stock = take_stock(desired, actual)
     closer = CloserLook(
-        project.files, reader.live() if reader else None, now, without_grace, request.live, request.deploy
+        project.files, reader.live() if reader else None, now, skip_grace_of, request.live, request.deploy
     )
     asked = "--live" if request.live else "--deploy" if request.deploy.everybody else None
     if asked is not None and closer.reader is None:
         _demand_account(desired.declaration, request, asked)
     before = reader.calls if reader else None
     actual = look_closer(desired, actual, stock, closer)
-    changes = make_changes(desired, actual, now, without_grace, stock=stock, deploy=request.deploy)
+    changes = make_changes(desired, actual, now, skip_grace_of, stock=stock, deploy=request.deploy)
     changes = replace(changes, diagnostics=(*checkout.findings, *changes.diagnostics))
     if request.retire is not None:
         changes = only_retires(changes, request.retire)
