@@ -149,7 +149,7 @@ def doctor(
     has, as far as reading tells. Works without an mtls.toml too. Changes nothing.
     """
     from reconciler.plan.plan import exit_code_of
-    from reconciler.runs.doctor.checks import examine
+    from reconciler.runs.doctor.examine import examine
     from reconciler.views.json.diagnostics import diagnostics_document
     from reconciler.views.text.doctor import render_checkup
 

@@ -13,7 +13,7 @@ from reconciler.cli.session import Session, command, say
 
 if TYPE_CHECKING:
     from reconciler.findings.diagnostics import Diagnostic
-    from reconciler.runs.dev.run import Running
+    from reconciler.runs.dev.worker import Running
 
 WorkerArgument = Annotated[str, typer.Argument(help="A Worker's label in mtls.toml.")]
 EnvironmentOption = Annotated[
@@ -45,7 +45,7 @@ def dev(
     no store is asked. Variables are served too. Every other binding (KV, R2, secrets, ...) is named and refused, or
     missing with --without-unserved. Private keys are handed to workerd in memory: no file has them.
     """
-    from reconciler.runs.dev.run import DevRequest, run_dev
+    from reconciler.runs.dev.worker import DevRequest, run_dev
 
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))  # closing the terminal ends it in order, too

@@ -85,7 +85,7 @@ def init(
     """
     from reconciler.findings.errors import UsageError
     from reconciler.model import StoreKind
-    from reconciler.runs.init import adopt
+    from reconciler.runs.init import create
     from reconciler.runs.init.settings import InitRequest
     from reconciler.views.json.adoption import init_document
     from reconciler.views.text.adoption import render_adoption
@@ -96,11 +96,11 @@ def init(
         if stack or store or account or same_stack:
             hint = "change them in mtls.toml by hand; `--update` only adds"
             raise UsageError("with `--update`, mtls.toml says which stack and store it is for", hint=hint)
-        done = adopt.update(session.open_project(), request)
+        done = create.update(session.open_project(), request)
     else:
         project = session.new_project()
-        adopt.demand_free(project)
-        done = adopt.init(project, _asked(project, request))
+        create.demand_free(project)
+        done = create.init(project, _asked(project, request))
     project = session.project or session.new_project()
     if output_format is Format.JSON:
         session.emit_document(init_document(done, project.place), out)
@@ -124,7 +124,7 @@ def export(
     where there is one. `--certificates` writes the certificates, which are public, beside it; nothing is overwritten.
     """
     from reconciler.model import StoreKind
-    from reconciler.runs.init import adopt
+    from reconciler.runs.init import create
     from reconciler.runs.init.settings import InitRequest
     from reconciler.takeover.write import EXPORTED, write_declaration
     from reconciler.views.json.export import export_document
@@ -134,9 +134,9 @@ def export(
     _demand_folder(certificates)
     request = InitRequest(stack, kind=StoreKind(store) if store else None, account=account)
     project = _project_here(session)
-    proposal = adopt.export(project, request, certificates or "certs")
+    proposal = create.export(project, request, certificates or "certs")
     if certificates is not None:
-        for path in adopt.save_all(proposal, Path.cwd()):
+        for path in create.save_all(proposal, Path.cwd()):
             session.log(f"wrote {path}")
     if output_format is ExportFormat.JSON:
         session.emit_document(export_document(proposal), out)

@@ -51,8 +51,8 @@ def verify(
     """
     from reconciler.findings.errors import UsageError
     from reconciler.proof.levels import OFFLINE, Level
-    from reconciler.runs.verify.levels import VerifyRequest
-    from reconciler.runs.verify.levels import verify as prove
+    from reconciler.runs.verify.certificates import VerifyRequest
+    from reconciler.runs.verify.certificates import verify as prove
     from reconciler.views.json.verify import verify_document
     from reconciler.views.text.verify import render_verification
 

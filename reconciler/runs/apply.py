@@ -13,9 +13,9 @@ from reconciler.plan.deploys import NOBODY
 from reconciler.plan.live import compare_live
 from reconciler.plan.outcome import Outcome, Step
 from reconciler.reports.left import ToDeploy, find_left
+from reconciler.runs.handshake import Proving
 from reconciler.runs.plan import ANY_NUMBER, Planned, plan
 from reconciler.runs.project import Project
-from reconciler.runs.proving import Proving
 from reconciler.system.journal import Journal
 
 

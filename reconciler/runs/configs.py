@@ -116,6 +116,11 @@ def load_configs(
     return loaded, (*reader.noticed, *_declared_twice(declaration, loaded))
 
 
+def deployed_path(file: WranglerFile, environment: EnvironmentName) -> str:
+    """The file that wrangler would deploy: what a build tool made, where one did."""
+    return file.built.path if file.built is not None and environment is None else file.path
+
+
 def _at_declaration(declaration: Declaration, label: WorkerLabel, problem: Diagnostic) -> Diagnostic:
     """A problem without a line, such as a missing file, is shown where mtls.toml names the file."""
     if not problem.code.startswith("file"):

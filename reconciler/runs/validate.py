@@ -10,9 +10,9 @@ from reconciler.findings.errors import KeySourceError, ReconcilerError
 from reconciler.model import Actual, Declaration, DeclaredCertificate
 from reconciler.plan.bindings import diff_bindings
 from reconciler.plan.renewals import find_always_due
+from reconciler.runs.handshake import check_cas
 from reconciler.runs.look import look
 from reconciler.runs.project import Project
-from reconciler.runs.verify.files import check_cas
 from reconciler.system.git import tracked
 from reconciler.x509.certificates import Bundle
 from reconciler.x509.key_pairs import check_pair

@@ -15,8 +15,8 @@ import pytest
 import typer
 from pydantic import BaseModel
 
-import reconciler.runs.doctor.checks
-import reconciler.runs.doctor.files
+import reconciler.runs.doctor.checkout
+import reconciler.runs.doctor.machine
 from reconciler.cli.root import app
 from reconciler.desired import shapes
 from reconciler.desired.codes import Code
@@ -73,8 +73,8 @@ def fenced(page: Path, language: str) -> Iterator[str]:
 DOCTOR_CHECKS = tuple(
     name
     for name, _ in (
-        *reconciler.runs.doctor.checks.MACHINE_CHECKS,
-        *reconciler.runs.doctor.files.CHECKS,
+        *reconciler.runs.doctor.machine.MACHINE_CHECKS,
+        *reconciler.runs.doctor.checkout.CHECKS,
         ("desired-state", None),
         ("account", None),
     )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
-from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
+from reconciler.findings.diagnostics import Severity
 from reconciler.findings.errors import ReconcilerError
 from reconciler.model import (
     ByCertificate,
@@ -15,47 +15,19 @@ from reconciler.model import (
     DeclaredCertificate,
     EntryId,
     EnvironmentName,
-    Origin,
     StoreKind,
     WorkerLabel,
     WranglerFile,
 )
 from reconciler.model.identifiers import is_placeholder
-from reconciler.model.ports import FileReader, PrivateKey
+from reconciler.model.ports import FileReader
 from reconciler.model.words import environment_text
 from reconciler.proof.levels import DryRun, Level, LevelResult, Skip, skip
-from reconciler.proof.trust import check_trust
 from reconciler.proof.verdicts import Standing
-from reconciler.runs.project import Project
-from reconciler.runs.proving import load_cas, load_roots
+from reconciler.runs.configs import deployed_path
+from reconciler.runs.handshake import OpenedKey, check_cas
 from reconciler.x509.certificates import Bundle
-from reconciler.x509.key_pairs import check_pair, only_key
 from reconciler.x509.preflight import check_for_upload
-
-
-@dataclass(frozen=True, slots=True)
-class OpenedKey:
-    """The key of a certificate, ready to be used; or why there is none. `wrong`: what makes the pair unusable."""
-
-    key: PrivateKey | None = None
-    missing: str = ""
-    hint: str | None = None
-    wrong: tuple[Diagnostic, ...] = ()
-    findings: tuple[Diagnostic, ...] = ()
-
-
-def open_key(project: Project, declared: DeclaredCertificate, bundle: Bundle) -> OpenedKey:
-    """The key, its pair proved. That it is missing is no error: a checkout of a pipeline often has none."""
-    try:
-        opened = project.key_of(declared)
-    except ReconcilerError as error:
-        return OpenedKey(missing=error.message, hint=error.hint)
-    if opened is None:
-        return OpenedKey(missing="mtls.toml names no `private_key` for it")
-    wrong = check_pair(bundle, opened.pem, where=Pointer(project.name, ("certificates", declared.name, "private_key")))
-    if wrong:
-        return OpenedKey(wrong=wrong, findings=opened.findings)
-    return OpenedKey(PrivateKey(only_key(opened.pem)), findings=opened.findings)
 
 
 def check_files(
@@ -78,22 +50,6 @@ def check_files(
     return LevelResult(Level.FILES, Standing.PROVED, "in-order", why, findings=findings)
 
 
-def check_cas(path: str, origin: Origin, bundle: Bundle, files: FileReader, now: datetime) -> Iterator[Diagnostic]:
-    """What is wrong with the files of CAs that an origin names, and with the way from the chain to them."""
-    try:
-        load_roots(files, origin)
-    except ReconcilerError as error:
-        yield from error.diagnostics()
-    if origin.client_ca is None:
-        return
-    try:
-        trusted = load_cas(files, origin.client_ca)
-    except ReconcilerError as error:
-        yield from error.diagnostics()
-    else:
-        yield from check_trust(bundle, trusted, path=path, trusted_path=origin.client_ca, now=now)
-
-
 # --- what wrangler would deploy -------------------------------------------------------------------------------------
 
 Build = Mapping[tuple[str, EnvironmentName], dict[str, str] | ReconcilerError | None]
@@ -110,11 +66,6 @@ def places_of(
             for binding in bindings:
                 if binding.target == ByCertificate(name) and file is not None and environment in file.environments:
                     yield label, file, environment, binding.binding
-
-
-def deployed_path(file: WranglerFile, environment: EnvironmentName) -> str:
-    """The file that wrangler would deploy: what a build tool made, where one did."""
-    return file.built.path if file.built is not None and environment is None else file.path
 
 
 def check_wrangler(

@@ -25,11 +25,10 @@ from reconciler.model import (
     WranglerFile,
 )
 from reconciler.plan.binding_findings import Site
-from reconciler.runs.dev.choosing import choose
-from reconciler.runs.dev.pairs import Pairs, Presented
+from reconciler.runs.configs import deployed_path
+from reconciler.runs.dev.bindings import Pairs, Presented, choose
 from reconciler.runs.look import look
 from reconciler.runs.project import Project
-from reconciler.runs.verify.files import deployed_path
 from reconciler.runtime.bundling import bundle
 from reconciler.runtime.children import Child, RuntimeFailure
 from reconciler.runtime.find import WORKERD, WRANGLER, MissingProgram, find_workerd, find_wrangler

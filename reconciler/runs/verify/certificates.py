@@ -27,10 +27,11 @@ from reconciler.proof.proofs import proof_warnings, proxied_warning
 from reconciler.proof.reach import Call, Reached
 from reconciler.proof.runtime import judge_reach
 from reconciler.proof.verdicts import Standing, Verdict
+from reconciler.runs.configs import deployed_path
+from reconciler.runs.handshake import OpenedKey, Proving, load_roots, open_key
 from reconciler.runs.look import Checkout, look, observe
 from reconciler.runs.project import Project
-from reconciler.runs.proving import Proving, load_roots
-from reconciler.runs.verify.files import OpenedKey, check_files, check_wrangler, deployed_path, open_key, places_of
+from reconciler.runs.verify.offline import check_files, check_wrangler, places_of
 from reconciler.runtime.find import MissingProgram
 from reconciler.workerd.form import read_certificate_ids
 from reconciler.x509.certificates import Bundle
