@@ -6,10 +6,12 @@ import ssl
 
 from reconciler.probe.keyfile import load_pair
 from reconciler.probe.watch import Watch
-from reconciler.proof.ports import Pair, Target
+from reconciler.proof.ports import ClientIdentity, ProbeTarget
 
 
-def make_context(target: Target, pair: Pair | None, watch: Watch, *, late: bool = False) -> ssl.SSLContext:
+def make_context(
+    target: ProbeTarget, pair: ClientIdentity | None, watch: Watch, *, late: bool = False
+) -> ssl.SSLContext:
     """A context for one connection. `late`: let the origin ask for a certificate after the handshake, as no Worker can.
 
     ssl.SSLError where the TLS library does not take the pair.

@@ -14,12 +14,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from reconciler.proof.ports import Pair
+from reconciler.proof.ports import ClientIdentity
 
 _NAME = "pair.pem"
 
 
-def load_pair(context: ssl.SSLContext, pair: Pair) -> None:
+def load_pair(context: ssl.SSLContext, pair: ClientIdentity) -> None:
     """Make the pair what the context presents; ssl.SSLError where the library does not take it. Never asks anybody."""
     with _file(pair.key.pem + pair.bundle.pem().encode()) as path:
         context.load_cert_chain(path, password=_no_password)

@@ -14,7 +14,7 @@ from reconciler.probe.exchange import Exchange, Timeouts
 from reconciler.probe.throwaway import make_throwaway
 from reconciler.probe.watch import Watch
 from reconciler.proof.observations import End, Moment, Observation, Seen, Shown
-from reconciler.proof.ports import Pair, Target
+from reconciler.proof.ports import ClientIdentity, ProbeTarget
 from reconciler.proof.rules import is_worth_comparing, may_be_asked_late
 from reconciler.version import __version__
 
@@ -26,7 +26,7 @@ class OriginProber:
     clock: Clock
     timeouts: Timeouts = field(default_factory=Timeouts)
 
-    def probe(self, target: Target, pair: Pair) -> Seen:
+    def probe(self, target: ProbeTarget, pair: ClientIdentity) -> Seen:
         """What the origin does. Nothing is sent where its own certificate is not trusted."""
         try:
             address = read_url(target.url)
@@ -52,17 +52,17 @@ class OriginProber:
 class _Way:
     """The way to one origin."""
 
-    target: Target
+    target: ProbeTarget
     address: Address
     endpoint: Endpoint
     timeouts: Timeouts
 
-    def go(self, shown: Shown, pair: Pair | None, *, late: bool = False) -> Observation:
+    def go(self, shown: Shown, pair: ClientIdentity | None, *, late: bool = False) -> Observation:
         """One connection; once more where it was closed, which need not have to do with certificates."""
         seen = self._once(shown, pair, late=late)
         return self._once(shown, pair, late=late) if seen.end is End.CLOSED else seen
 
-    def _once(self, shown: Shown, pair: Pair | None, *, late: bool) -> Observation:
+    def _once(self, shown: Shown, pair: ClientIdentity | None, *, late: bool) -> Observation:
         watch = Watch()
         try:
             context = make_context(self.target, pair, watch, late=late)

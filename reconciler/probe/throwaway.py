@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from reconciler.model.ports import PrivateKey
-from reconciler.proof.ports import Pair
+from reconciler.proof.ports import ClientIdentity
 from reconciler.x509.certificates import Bundle, public_key_of
 
 _NAME = "mtlsctl throw-away certificate"
@@ -19,7 +19,7 @@ _DAY = timedelta(days=1)
 _RSA_BITS = 2048
 
 
-def make_throwaway(like: Bundle, now: datetime) -> Pair:
+def make_throwaway(like: Bundle, now: datetime) -> ClientIdentity:
     """A self-signed client certificate with a key of the same kind as a chain's leaf has, so that an origin that takes
     the signatures of the one takes those of the other.
     """
@@ -32,7 +32,7 @@ def make_throwaway(like: Bundle, now: datetime) -> Pair:
     )
     certificate = builder.sign(key, None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256())
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return Pair(Bundle((certificate.public_bytes(Encoding.DER),)), PrivateKey(pem))
+    return ClientIdentity(Bundle((certificate.public_bytes(Encoding.DER),)), PrivateKey(pem))
 
 
 def _key_like(like: Bundle) -> rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey:

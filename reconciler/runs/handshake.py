@@ -10,7 +10,7 @@ from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import ReconcilerError
 from reconciler.model import DeclaredCertificate, Origin
 from reconciler.model.ports import FileReader, PrivateKey
-from reconciler.proof.ports import Pair, Prober, Target
+from reconciler.proof.ports import ClientIdentity, Prober, ProbeTarget
 from reconciler.proof.proofs import Proof
 from reconciler.proof.rules import judge
 from reconciler.proof.trust import check_trust, roots_of
@@ -52,9 +52,9 @@ class Proving:
     files: FileReader
     prober: Callable[[], Prober]
 
-    def prove(self, origin: Origin, pair: Pair) -> Proof:
+    def prove(self, origin: Origin, pair: ClientIdentity) -> Proof:
         """The proof; ReconcilerError where the file of `ca` can't be used."""
-        seen = self.prober().probe(Target(origin.url, load_roots(self.files, origin), origin.expect_status), pair)
+        seen = self.prober().probe(ProbeTarget(origin.url, load_roots(self.files, origin), origin.expect_status), pair)
         return Proof(origin.url, seen, judge(seen))
 
 

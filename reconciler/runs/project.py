@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 KEY_DIRS = "MTLSCTL_KEY_DIRS"
 
 
-class Tree(Files, KeyFiles, Protocol):
+class ProjectTree(Files, KeyFiles, Protocol):
     """The project's files, private keys among them."""
 
     @property
@@ -85,7 +85,7 @@ class Project:
     folder: Path
     name: str
     environ: Mapping[str, str] = field(repr=False)
-    files: Tree
+    files: ProjectTree
     stores: Stores
     lines: Lines
     lock: Lock

@@ -14,7 +14,7 @@ from reconciler.takeover import findings as say
 from reconciler.takeover.matching import Matched
 from reconciler.takeover.names import Names, fit_name
 from reconciler.takeover.proposed import ProposedBinding, ProposedEnvironment, ProposedWorker
-from reconciler.takeover.scene import Scene, Site
+from reconciler.takeover.scene import Scene, UndeclaredBinding
 
 _FALLBACK = "worker"
 _ALIKE = 0.85
@@ -46,7 +46,7 @@ class _Proposer:
         return {**by_id, **{name: ByCertificate(name) for name in names}}
 
     def workers(self) -> Iterator[ProposedWorker]:
-        sites: dict[str, list[Site]] = {}
+        sites: dict[str, list[UndeclaredBinding]] = {}
         for site in self.scene.sites:
             sites.setdefault(site.file.path, []).append(site)
         for file in sorted(self.scene.configs, key=lambda file: file.path):
@@ -77,7 +77,7 @@ class _Proposer:
 
     # --- environments -------------------------------------------------------------------------------------------
 
-    def _environments(self, file: WranglerFile, sites: Sequence[Site]) -> Iterator[ProposedEnvironment]:
+    def _environments(self, file: WranglerFile, sites: Sequence[UndeclaredBinding]) -> Iterator[ProposedEnvironment]:
         top = file.environments[None].bindings if None in file.environments else ()
         names = [found.binding for found in top if accepts(check_binding_name, found.binding)]
         new = not self.scene.workers_of(file)
@@ -105,7 +105,7 @@ class _Proposer:
 
     # --- bindings -----------------------------------------------------------------------------------------------
 
-    def _binding(self, site: Site) -> ProposedBinding:
+    def _binding(self, site: UndeclaredBinding) -> ProposedBinding:
         name = BindingName(site.found.binding)
         target = self.matched.targets.get(site.entry.id) if site.entry is not None else None
         if target is not None:
@@ -113,7 +113,7 @@ class _Proposer:
         remark, guess = self._doubt(site)
         return ProposedBinding(name, None, remark, guess)
 
-    def _doubt(self, site: Site) -> tuple[str, ByCertificate | ById | None]:
+    def _doubt(self, site: UndeclaredBinding) -> tuple[str, ByCertificate | ById | None]:
         """Why a binding can't be declared, and what may be meant."""
         text = site.found.certificate_id
         shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."

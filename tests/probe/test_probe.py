@@ -20,7 +20,7 @@ from reconciler.probe import address, exchange, keyfile, watch
 from reconciler.probe.answers import Answer, read_answer
 from reconciler.probe.throwaway import make_throwaway
 from reconciler.proof.observations import End, Moment, Page, Shown
-from reconciler.proof.ports import Pair
+from reconciler.proof.ports import ClientIdentity
 from reconciler.proof.proofs import Proof, proof_warnings
 from reconciler.proof.rules import judge
 from reconciler.x509.certificates import Bundle
@@ -396,7 +396,7 @@ def test_the_file_of_the_key_is_closed_to_others_while_it_is_there(
 def test_nobody_is_asked_for_the_password_of_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     """An encrypted key is refused by the library, not asked about at the terminal."""
     issued = make_ca("encrypted", key=make_key())
-    pair = Pair(issued.bundle, PrivateKey(issued.encrypted_key_pem()))
+    pair = ClientIdentity(issued.bundle, PrivateKey(issued.encrypted_key_pem()))
     with pytest.raises(ssl.SSLError):
         keyfile.load_pair(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), pair)
 

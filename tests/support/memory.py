@@ -11,7 +11,7 @@ from typing import NoReturn
 from reconciler.findings.errors import FileChangedError, FileError
 from reconciler.model import Declaration, EntryId, EnvironmentName, KeyReference, Origin, Sweep
 from reconciler.model.ports import PrivateKey
-from reconciler.proof.ports import Pair
+from reconciler.proof.ports import ClientIdentity
 from tests.support.pki import NOW
 
 
@@ -34,7 +34,7 @@ class NoRollers:
 class NoProver:
     """Proves nothing, and is surprised to be asked."""
 
-    def prove(self, origin: Origin, pair: Pair) -> NoReturn:
+    def prove(self, origin: Origin, pair: ClientIdentity) -> NoReturn:
         raise AssertionError(f"nobody wanted anything proved at {origin.url}")
 
 

@@ -87,7 +87,7 @@ def _place(site: Site, name: str) -> Pointer:
 
 
 @dataclass(frozen=True, slots=True)
-class Presented:
+class ServedBinding:
     """A binding that works, the certificate that it presents, and until when that is valid."""
 
     binding: str
@@ -107,7 +107,7 @@ class Pairs:
     now: datetime
     refused: dict[str, Diagnostic] = field(default_factory=dict)
     notes: list[Diagnostic] = field(default_factory=list)
-    presented: list[Presented] = field(default_factory=list)
+    presented: list[ServedBinding] = field(default_factory=list)
 
     def open_all(self) -> dict[str, Identity]:
         """What each declared binding presents, those left out that are refused. InputError for a pair that is none."""
@@ -123,7 +123,7 @@ class Pairs:
             identity = opened[name]
             if isinstance(identity, Identity):
                 found[binding.binding] = identity
-                self.presented.append(Presented(binding.binding, name, self.desired.bundles[name].ends))
+                self.presented.append(ServedBinding(binding.binding, name, self.desired.bundles[name].ends))
             else:
                 self.refused[binding.binding] = identity
         return found

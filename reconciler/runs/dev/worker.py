@@ -26,7 +26,7 @@ from reconciler.model import (
 )
 from reconciler.plan.binding_findings import Site
 from reconciler.runs.configs import deployed_path
-from reconciler.runs.dev.bindings import Pairs, Presented, choose
+from reconciler.runs.dev.bindings import Pairs, ServedBinding, choose
 from reconciler.runs.look import look
 from reconciler.runs.project import Project
 from reconciler.runtime.bundling import bundle
@@ -56,7 +56,7 @@ class Running:
     worker: str
     environment: EnvironmentName
     url: str
-    presented: tuple[Presented, ...]
+    presented: tuple[ServedBinding, ...]
 
 
 class Watcher(Protocol):
@@ -89,7 +89,7 @@ def run_dev(project: Project, request: DevRequest, watcher: Watcher) -> NoReturn
     raise RuntimeFailure(f"workerd ended by itself, with exit code {code}", hint=hint, code="dev-ended")
 
 
-def _look(project: Project, request: DevRequest, watcher: Watcher) -> _Run:
+def _look(project: Project, request: DevRequest, watcher: Watcher) -> _DevRun:
     """The Worker as it is declared and found, with the certificates of its bindings; nothing else is read."""
     checkout = look(project, partial(_narrow, request))
     checkout.demand_configs()
@@ -109,7 +109,7 @@ def _look(project: Project, request: DevRequest, watcher: Watcher) -> _Run:
         raise InputError([problem])
     declaration = checkout.desired.declaration
     site = Site(declaration, declaration.workers[label], file, request.environment, found)
-    return _Run(project, request, watcher, site, checkout.desired, checkout.findings)
+    return _DevRun(project, request, watcher, site, checkout.desired, checkout.findings)
 
 
 def _narrow(request: DevRequest, declaration: Declaration) -> Declaration:
@@ -129,7 +129,7 @@ def _bound(worker: DeclaredWorker, environment: EnvironmentName) -> list[Certifi
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class _DevRun:
     project: Project
     request: DevRequest
     watcher: Watcher
@@ -174,7 +174,7 @@ class _Run:
         made = bundle(wrangler, self._deployed, self.request.environment, environ=self.project.environ, on_line=hear)
         return read_form(made)
 
-    def _choose(self, built: BuiltWorker, newest: str | None) -> tuple[ServedWorker, tuple[Presented, ...]]:
+    def _choose(self, built: BuiltWorker, newest: str | None) -> tuple[ServedWorker, tuple[ServedBinding, ...]]:
         """What workerd is told. InputError with all that can't be served, unless that may be missing."""
         now = self.project.clock.now()
         pairs = Pairs(self.site, self.desired, self.project, now)

@@ -22,11 +22,11 @@ from reconciler.model.ports import PrivateKey
 from reconciler.plan.diff import take_stock
 from reconciler.plan.plan import match_names
 from reconciler.proof.levels import OFFLINE, CertificateProof, Level, LevelResult, Skip, Verification, skip
-from reconciler.proof.ports import Pair
+from reconciler.proof.ports import ClientIdentity
 from reconciler.proof.proofs import proof_warnings, proxied_warning
 from reconciler.proof.reach import Call, Reached
 from reconciler.proof.runtime import judge_reach
-from reconciler.proof.verdicts import Standing, Verdict
+from reconciler.proof.verdicts import ProofStatus, Verdict
 from reconciler.runs.configs import deployed_path
 from reconciler.runs.handshake import OpenedKey, Proving, load_roots, open_key
 from reconciler.runs.look import Checkout, look, observe
@@ -56,7 +56,7 @@ def verify(project: Project, request: VerifyRequest, log: Callable[[str], None])
     """Every level that was asked for of every certificate that was. Sends requests to the declared origins of these."""
     checkout = look(project)
     chosen = _choose(checkout.desired, request.names)
-    run = _Run(project, checkout, request, log)
+    run = _VerifyRun(project, checkout, request, log)
     run.prepare(chosen)
     proofs = tuple(side_by_side(run.prove, chosen, SIDE_BY_SIDE))
     return Verification(
@@ -85,7 +85,7 @@ def _choose(desired: Desired, patterns: tuple[str, ...]) -> list[CertificateName
 
 
 @dataclass(slots=True)
-class _Run:
+class _VerifyRun:
     """What all certificates of a run share."""
 
     project: Project
@@ -150,7 +150,7 @@ class _Run:
         findings = tuple(problem for problem in self.checkout.blocked if problem.certificate == name)
         for level in Level:
             if level is Level.FILES:
-                yield LevelResult(level, Standing.REFUTED, "faulty", findings[0].message, findings[0].hint, findings)
+                yield LevelResult(level, ProofStatus.REFUTED, "faulty", findings[0].message, findings[0].hint, findings)
             elif self.has(level):
                 yield skip(level, Skip.NO_CERTIFICATE, "its certificate file could not be read")
 
@@ -159,7 +159,7 @@ class _Run:
 class _One:
     """One certificate. Its key is opened once, and forgotten with this."""
 
-    run: _Run
+    run: _VerifyRun
     declared: DeclaredCertificate
     bundle: Bundle
     _opened: OpenedKey | None = field(default=None, init=False, repr=False)
@@ -197,7 +197,7 @@ class _One:
             return skip(level, Skip.NOT_DECLARED, "mtls.toml has no `verify` for it")
         if opened.wrong:
             verdict = Verdict.NOT_SENT if level is Level.ORIGIN else Reached.UNUSABLE
-            return LevelResult(level, Standing.REFUTED, verdict, opened.wrong[0].message, opened.wrong[0].hint)
+            return LevelResult(level, ProofStatus.REFUTED, verdict, opened.wrong[0].message, opened.wrong[0].hint)
         if opened.key is None:
             return skip(level, Skip.NO_KEY, f"its key is not at hand: {opened.missing}", opened.hint)
         try:
@@ -207,7 +207,9 @@ class _One:
         return self._origin(origin, opened.key) if level is Level.ORIGIN else self._runtime(origin, opened.key, roots)
 
     def _origin(self, origin: Origin, key: PrivateKey) -> LevelResult:
-        proof = Proving(self.run.project.files, self.run.project.provers.prober).prove(origin, Pair(self.bundle, key))
+        proof = Proving(self.run.project.files, self.run.project.provers.prober).prove(
+            origin, ClientIdentity(self.bundle, key)
+        )
         judged = proof.judgement
         findings = tuple(proof_warnings(self.declared.name, proof, self.bundle, self.where))
         return LevelResult(
@@ -221,7 +223,7 @@ class _One:
         except MissingProgram as error:
             return skip(Level.RUNTIME, Skip.NO_PROGRAM, error.message, error.hint)
         except ReconcilerError as error:
-            return LevelResult(Level.RUNTIME, Standing.INCONCLUSIVE, Reached.INCONCLUSIVE, error.message, error.hint)
+            return LevelResult(Level.RUNTIME, ProofStatus.INCONCLUSIVE, Reached.INCONCLUSIVE, error.message, error.hint)
         findings = (proxied_warning(self.declared.name, origin.url, self.where),) if reach.proxied else ()
         return replace(judge_reach(reach, origin.expect_status), findings=findings)
 

@@ -23,7 +23,7 @@ from reconciler.model.identifiers import is_placeholder
 from reconciler.model.ports import FileReader
 from reconciler.model.words import environment_text
 from reconciler.proof.levels import DryRun, Level, LevelResult, Skip, skip
-from reconciler.proof.verdicts import Standing
+from reconciler.proof.verdicts import ProofStatus
 from reconciler.runs.configs import deployed_path
 from reconciler.runs.handshake import OpenedKey, check_cas
 from reconciler.x509.certificates import Bundle
@@ -41,13 +41,13 @@ def check_files(
     errors = [problem for problem in findings if problem.severity is Severity.ERROR]
     if errors:
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        return LevelResult(Level.FILES, Standing.REFUTED, "faulty", errors[0].message + more, findings=findings)
+        return LevelResult(Level.FILES, ProofStatus.REFUTED, "faulty", errors[0].message + more, findings=findings)
     why = "the files are a usable identity of a client"
     if opened.key is None:
         why = f"the certificate is a usable one; its key was not looked at: {opened.missing}"
     elif declared.verify is not None and declared.verify.client_ca is not None:
         why += f", and lead to a CA of {declared.verify.client_ca}"
-    return LevelResult(Level.FILES, Standing.PROVED, "in-order", why, findings=findings)
+    return LevelResult(Level.FILES, ProofStatus.PROVED, "in-order", why, findings=findings)
 
 
 # --- what wrangler would deploy -------------------------------------------------------------------------------------
@@ -89,7 +89,7 @@ def check_wrangler(
             bring = "`npm install wrangler` beside the Worker brings it; or name it in MTLSCTL_WRANGLER"
             return skip(Level.WRANGLER, Skip.NO_PROGRAM, f"there is no wrangler beside {path}", bring)
         if isinstance(ids, ReconcilerError):
-            return LevelResult(Level.WRANGLER, Standing.INCONCLUSIVE, "inconclusive", ids.message, ids.hint)
+            return LevelResult(Level.WRANGLER, ProofStatus.INCONCLUSIVE, "inconclusive", ids.message, ids.hint)
         there = file.environments[environment].find(binding)
         wanted = entry or (there.certificate_id if there else None)
         runs.append(DryRun(label, path, environment, binding, ids.get(binding), wanted))
@@ -99,10 +99,10 @@ def check_wrangler(
     if problems:
         verdict, why, cure = problems[0]
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        return LevelResult(Level.WRANGLER, Standing.REFUTED, verdict, why + more, cure, dry_runs=tuple(runs))
+        return LevelResult(Level.WRANGLER, ProofStatus.REFUTED, verdict, why + more, cure, dry_runs=tuple(runs))
     asked = "the id of its entry" if entry else "the id that the wrangler file names"
     why = f"wrangler would deploy {asked}, in {len(runs)} binding{'s' if len(runs) > 1 else ''}"
-    return LevelResult(Level.WRANGLER, Standing.PROVED, "same-ids", why, dry_runs=tuple(runs))
+    return LevelResult(Level.WRANGLER, ProofStatus.PROVED, "same-ids", why, dry_runs=tuple(runs))
 
 
 def _problem_of(run: DryRun, store: StoreKind) -> tuple[str, str, str | None] | None:
