@@ -153,8 +153,7 @@ def _project_here(session: Session) -> Project:
 
 def _demand_folder(certificates: str | None) -> None:
     """Refuse a folder for certificates that mtls.toml could not name."""
-    from reconciler.desired.refused import accepts
-    from reconciler.desired.rules import check_certificate_path
+    from reconciler.desired.rules import accepts, check_certificate_path
     from reconciler.findings.errors import UsageError
 
     if certificates is not None and not accepts(check_certificate_path, f"{certificates}/name.pem"):

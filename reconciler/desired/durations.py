@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 
 from reconciler.desired.codes import Code
-from reconciler.desired.refused import Refused
+from reconciler.desired.rules import Refused
 from reconciler.model import RenewBefore
 
 DURATION_PATTERN = "^(?:[0-9]{1,10}[wdhms])+$"

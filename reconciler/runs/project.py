@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from reconciler import keys, stores
-from reconciler.desired.parse import parse_declaration
-from reconciler.desired.reading import MAX_BYTES
+from reconciler.desired.parse import MAX_BYTES, parse_declaration
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.errors import UsageError
 from reconciler.model import Declaration, DeclaredCertificate, EnvironmentName, StoreSettings

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 
-from reconciler.desired.refused import accepts
-from reconciler.desired.rules import check_certificate_path
+from reconciler.desired.rules import accepts, check_certificate_path
 from reconciler.findings.diagnostics import Diagnostic, Severity
 from reconciler.model import ByCertificate, ById, CertificateName, Entry, EntryId
 from reconciler.model.ownership import is_other_stacks, is_ours, read_mark

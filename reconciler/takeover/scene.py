@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
-from reconciler.desired.refused import accepts
-from reconciler.desired.rules import check_environment_name
+from reconciler.desired.rules import accepts, check_environment_name
 from reconciler.findings.diagnostics import Diagnostic, Pointer, Severity
 from reconciler.model import (
     DeclaredWorker,

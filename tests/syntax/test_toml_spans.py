@@ -13,12 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.findings.diagnostics import Place, Pointer
-from reconciler.syntax.caps import check_caps
 from reconciler.syntax.places import resolve
 from reconciler.syntax.reading import UnreadableError
 from reconciler.syntax.text import line_and_column
 from reconciler.syntax.toml import Key, TomlTree, locate, read_tree
-from reconciler.syntax.toml_read import load
+from reconciler.syntax.toml_read import check_caps, load
 from reconciler.syntax.toml_spans import ScanError, scan
 from tests.support.counted import count_calls, growth
 from tests.support.measured import measure
