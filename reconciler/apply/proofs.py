@@ -19,9 +19,9 @@ from reconciler.model.concurrency import run_all
 from reconciler.plan.gates import guards, needs_proof
 from reconciler.plan.outcome import Status, Step
 from reconciler.plan.retire import keep
-from reconciler.proof.ports import Pair
+from reconciler.proof.ports import ClientIdentity
 from reconciler.proof.proofs import Proof, proof_problem, proof_warnings
-from reconciler.proof.verdicts import Standing
+from reconciler.proof.verdicts import ProofStatus
 
 SIDE_BY_SIDE = 8
 """Origins that are asked at once; each key is held as long as that takes."""
@@ -100,7 +100,7 @@ def _not_proved(run: Run, change: Change) -> str | None:
     return None
 
 
-def _pair(run: Run, verify: Verify) -> Pair | Step | ReconcilerError:
+def _pair(run: Run, verify: Verify) -> ClientIdentity | Step | ReconcilerError:
     """What is to be shown to the origin. Without a key an upload fails; an old entry is only kept."""
     try:
         key = open_key(run, _sharing(run, verify))
@@ -109,14 +109,14 @@ def _pair(run: Run, verify: Verify) -> Pair | Step | ReconcilerError:
     if key is None:
         return _open(verify, "mtls.toml names no `private_key` for it")
     run.findings.extend(key.findings)
-    return Pair(run.desired.bundles[verify.certificate], key)
+    return ClientIdentity(run.desired.bundles[verify.certificate], key)
 
 
-def _probe(run: Run, verify: Verify, pair: Pair | Step | ReconcilerError) -> Proof | Step | ReconcilerError:
+def _probe(run: Run, verify: Verify, pair: ClientIdentity | Step | ReconcilerError) -> Proof | Step | ReconcilerError:
     """The proof, in another thread."""
     origin = run.desired.declaration.certificates[verify.certificate].verify
-    if not isinstance(pair, Pair) or origin is None:
-        return pair if not isinstance(pair, Pair) else _open(verify, "mtls.toml has no `verify` for it")
+    if not isinstance(pair, ClientIdentity) or origin is None:
+        return pair if not isinstance(pair, ClientIdentity) else _open(verify, "mtls.toml has no `verify` for it")
     try:
         return run.world.prover.prove(origin, pair)
     except ReconcilerError as error:
@@ -140,7 +140,7 @@ def _step(run: Run, verify: Verify, proof: Proof) -> Step:
     problem = proof_problem(verify.certificate, proof, where)
     if problem is None:
         return Step(verify, Status.DONE, note=proof.note)
-    if proof.standing is Standing.REFUTED:
+    if proof.standing is ProofStatus.REFUTED:
         return Step(verify, Status.FAILED, problem=problem, note=proof.note)
     stops = verify.before is Gate.UPLOAD
     told = problem if stops else replace(problem, severity=Severity.WARNING)

@@ -10,7 +10,7 @@ import typer
 from reconciler.cli.session import OutOption, Session, command
 from reconciler.plan.plan import exit_code_of
 from reconciler.reports.checks import Checkup, Validation
-from reconciler.runs.doctor.checks import examine
+from reconciler.runs.doctor.examine import examine
 from reconciler.runs.validate import validate as check
 
 

@@ -16,7 +16,7 @@ from reconciler.cli.terminal import say
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.escape import printable
 from reconciler.model.words import environment_text
-from reconciler.runs.dev.run import DevRequest, Running, run_dev
+from reconciler.runs.dev.worker import DevRequest, Running, run_dev
 from reconciler.views.text.findings import show_findings
 from reconciler.views.text.status import time_text
 from reconciler.views.text.style import Style

@@ -13,12 +13,11 @@ import typer
 
 from reconciler.cli.session import OutOption, Session, command
 from reconciler.cli.terminal import say
-from reconciler.desired.refused import accepts
-from reconciler.desired.rules import check_certificate_path
+from reconciler.desired.rules import accepts, check_certificate_path
 from reconciler.findings.errors import DeclinedError, UsageError
 from reconciler.findings.escape import printable
 from reconciler.model import StoreKind
-from reconciler.runs.init import adopt
+from reconciler.runs.init import create
 from reconciler.runs.init.settings import InitRequest, choose_stack, choose_store
 from reconciler.runs.project import Project
 from reconciler.system.discover import find_file
@@ -83,11 +82,11 @@ def init(
         if stack or store or account or same_stack:
             hint = "change them in mtls.toml by hand; `--update` only adds"
             raise UsageError("with `--update`, mtls.toml says which stack and store it is for", hint=hint)
-        done = adopt.update(session.open_project(), request)
+        done = create.update(session.open_project(), request)
     else:
         project = session.new_project()
-        adopt.demand_free(project)
-        done = adopt.init(project, _asked(project, request))
+        create.demand_free(project)
+        done = create.init(project, _asked(project, request))
     session.show(done, out)
 
 
@@ -108,9 +107,9 @@ def export(
     _demand_folder(certificates)
     request = InitRequest(stack, kind=StoreKind(store) if store else None, account=account)
     project = _project_here(session)
-    proposal = adopt.export(project, request, certificates or "certs")
+    proposal = create.export(project, request, certificates or "certs")
     if certificates is not None:
-        for path in adopt.save_all(proposal, Path.cwd()):
+        for path in create.save_all(proposal, Path.cwd()):
             session.log(f"wrote {path}")
     session.show(proposal, out)
 

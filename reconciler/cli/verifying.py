@@ -10,8 +10,8 @@ import typer
 from reconciler.cli.session import OutOption, Session, command
 from reconciler.findings.errors import UsageError
 from reconciler.proof.levels import OFFLINE, Level, Verification
-from reconciler.runs.verify.levels import VerifyRequest
-from reconciler.runs.verify.levels import verify as prove
+from reconciler.runs.verify.certificates import VerifyRequest
+from reconciler.runs.verify.certificates import verify as prove
 
 
 class LevelName(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-from reconciler.desired.refused import Refused
+from reconciler.desired.rules import Refused
 from reconciler.findings.codes import Code
 from reconciler.model import RenewBefore
 

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from reconciler.desired.findings import Findings, Raw, value_at
 from reconciler.desired.proofs import OriginTable
-from reconciler.desired.refused import Refused
+from reconciler.desired.rules import Refused
 from reconciler.desired.shapes import CertificateTable, Document, EnvironmentTable, PolicyTable, StoreTable, WorkerTable
 from reconciler.desired.unions import Kinds, reference_shape
 from reconciler.desired.wording import Keys, Suggestions, named, quoted, table, type_of

@@ -14,7 +14,7 @@ from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_plain_validator_function
 
 from reconciler.desired import rules
-from reconciler.desired.refused import Refused
+from reconciler.desired.rules import Refused
 from reconciler.desired.wording import listed, quoted, type_of
 from reconciler.findings.codes import Code
 from reconciler.model import Gate, Origin

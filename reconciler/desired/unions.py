@@ -27,7 +27,7 @@ from pydantic_core.core_schema import (
 )
 
 from reconciler.desired import rules
-from reconciler.desired.refused import Refused
+from reconciler.desired.rules import Refused
 from reconciler.desired.wording import Suggestions, listed, looks_like_key, type_of
 from reconciler.findings.codes import Code
 from reconciler.model import ByCertificate, ById, CertificateName, EntryId, KeyReference

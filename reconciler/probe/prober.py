@@ -6,17 +6,24 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
-from reconciler.model.ports import Clock
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from reconciler.model.ports import Clock, PrivateKey
 from reconciler.probe.address import Address, Endpoint, NotReached, read_url, resolve
 from reconciler.probe.contexts import make_context
 from reconciler.probe.exchange import Exchange, Timeouts
-from reconciler.probe.throwaway import make_throwaway
 from reconciler.probe.watch import Watch
 from reconciler.proof.observations import End, Moment, Observation, Seen, Shown
-from reconciler.proof.ports import Pair, Target
+from reconciler.proof.ports import ClientIdentity, ProbeTarget
 from reconciler.proof.rules import is_worth_comparing, may_be_asked_late
 from reconciler.version import __version__
+from reconciler.x509.certificates import Bundle, public_key_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +33,7 @@ class OriginProber:
     clock: Clock
     timeouts: Timeouts = field(default_factory=Timeouts)
 
-    def probe(self, target: Target, pair: Pair) -> Seen:
+    def probe(self, target: ProbeTarget, pair: ClientIdentity) -> Seen:
         """What the origin does. Nothing is sent where its own certificate is not trusted."""
         try:
             address = read_url(target.url)
@@ -52,17 +59,17 @@ class OriginProber:
 class _Way:
     """The way to one origin."""
 
-    target: Target
+    target: ProbeTarget
     address: Address
     endpoint: Endpoint
     timeouts: Timeouts
 
-    def go(self, shown: Shown, pair: Pair | None, *, late: bool = False) -> Observation:
+    def go(self, shown: Shown, pair: ClientIdentity | None, *, late: bool = False) -> Observation:
         """One connection; once more where it was closed, which need not have to do with certificates."""
         seen = self._once(shown, pair, late=late)
         return self._once(shown, pair, late=late) if seen.end is End.CLOSED else seen
 
-    def _once(self, shown: Shown, pair: Pair | None, *, late: bool) -> Observation:
+    def _once(self, shown: Shown, pair: ClientIdentity | None, *, late: bool) -> Observation:
         watch = Watch()
         try:
             context = make_context(self.target, pair, watch, late=late)
@@ -80,3 +87,38 @@ class _Way:
             "Connection: close",
         )
         return "\r\n".join((*lines, "", "")).encode("ascii")
+
+
+# --- a certificate that no origin can know --------------------------------------------------------------------------
+
+_NAME = "mtlsctl throw-away certificate"
+_DAY = timedelta(days=1)
+_RSA_BITS = 2048
+
+
+def make_throwaway(like: Bundle, now: datetime) -> ClientIdentity:
+    """A self-signed client certificate with a key of the same kind as a chain's leaf has, so that an origin that takes
+    the signatures of the one takes those of the other.
+    """
+    key = _key_like(like)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, _NAME)])
+    builder = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - _DAY, now + _DAY)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+    )
+    certificate = builder.sign(key, None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return ClientIdentity(Bundle((certificate.public_bytes(Encoding.DER),)), PrivateKey(pem))
+
+
+def _key_like(like: Bundle) -> rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey:
+    match public_key_of(like.leaf):
+        case rsa.RSAPublicKey():
+            return rsa.generate_private_key(65537, _RSA_BITS)
+        case ed25519.Ed25519PublicKey():
+            return ed25519.Ed25519PrivateKey.generate()
+        case ec.EllipticCurvePublicKey(curve=curve):
+            return ec.generate_private_key(curve)
+        case _:
+            return ec.generate_private_key(ec.SECP256R1())

@@ -11,7 +11,7 @@ from reconciler.findings.exits import ExitCode, strongest
 from reconciler.model import CertificateName, Origin
 from reconciler.proof.observations import Seen
 from reconciler.proof.reach import Reach
-from reconciler.proof.verdicts import EXIT_CODES, Standing
+from reconciler.proof.verdicts import EXIT_CODES, ProofStatus
 
 
 class Level(StrEnum):
@@ -55,7 +55,7 @@ class LevelResult:
     """What came of one level. `verdict` is a stable word; of `seen`, `reach` and `dry_runs` each level has its own."""
 
     level: Level
-    standing: Standing
+    standing: ProofStatus
     verdict: str
     why: str
     hint: str | None = None
@@ -103,4 +103,4 @@ class Verification:
 
 def skip(level: Level, reason: Skip, why: str, hint: str | None = None) -> LevelResult:
     """A level that was not run."""
-    return LevelResult(level, Standing.SKIPPED, "skipped", why, hint, skipped=reason)
+    return LevelResult(level, ProofStatus.SKIPPED, "skipped", why, hint, skipped=reason)

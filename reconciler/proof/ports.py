@@ -13,7 +13,7 @@ from reconciler.x509.certificates import Bundle
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class ClientIdentity:
     """A chain, leaf first, with the leaf's key: the key's block in PEM and nothing beside it."""
 
     bundle: Bundle
@@ -21,7 +21,7 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class ProbeTarget:
     """Where to prove. `roots`: what the origin's own certificate is checked by, None: the roots of this machine.
 
     `expect`: the HTTP status that an accepted client gets, None: any that is no refusal and no fault.
@@ -35,7 +35,7 @@ class Target:
 class Prober(Protocol):
     """The way to an origin from this machine."""
 
-    def probe(self, target: Target, pair: Pair) -> Seen:
+    def probe(self, target: ProbeTarget, pair: ClientIdentity) -> Seen:
         """What the origin does with this pair, with no certificate and with an unknown one. Sends real requests.
 
         Raises nothing for what an origin or the network does: that is what was seen.
@@ -45,5 +45,5 @@ class Prober(Protocol):
 class OriginProver(Protocol):
     """A proof at a declared origin."""
 
-    def prove(self, origin: Origin, pair: Pair) -> Proof:
+    def prove(self, origin: Origin, pair: ClientIdentity) -> Proof:
         """The proof; ReconcilerError where a file that `origin` names can't be used."""

@@ -10,7 +10,7 @@ from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import CertificateName
 from reconciler.proof.observations import Seen
 from reconciler.proof.requests import names_issuer
-from reconciler.proof.verdicts import Judgement, Standing, Verdict
+from reconciler.proof.verdicts import Judgement, ProofStatus, Verdict
 from reconciler.proof.words import HINTS
 from reconciler.x509.certificates import Bundle
 
@@ -24,7 +24,7 @@ class Proof:
     judgement: Judgement
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> ProofStatus:
         """What it is worth."""
         return self.judgement.verdict.standing
 
@@ -38,7 +38,7 @@ class Proof:
 def proof_warnings(name: CertificateName, proof: Proof, bundle: Bundle, where: Pointer) -> Iterator[Diagnostic]:
     """What of a proof that succeeded somebody should look at."""
     judgement, request = proof.judgement, proof.seen.ours.request
-    if proof.standing is Standing.PROVED and not judgement.verdict.is_full:
+    if proof.standing is ProofStatus.PROVED and not judgement.verdict.is_full:
         message = f"{name!r} passes at {proof.url}, which proves little ({judgement.verdict}): {judgement.why}"
         yield Diagnostic(Severity.WARNING, Code.VERIFY_WEAK, message, where, judgement.hint, name)
     if proof.seen.ours.cf_ray:
@@ -59,9 +59,9 @@ def proxied_warning(name: CertificateName, url: str, where: Pointer) -> Diagnost
 def proof_problem(name: CertificateName, proof: Proof, where: Pointer) -> Diagnostic | None:
     """Why a step that needs this proof can't be taken; None where it can."""
     judgement = proof.judgement
-    if proof.standing is Standing.PROVED:
+    if proof.standing is ProofStatus.PROVED:
         return None
-    if proof.standing is Standing.REFUTED:
+    if proof.standing is ProofStatus.REFUTED:
         message = f"{proof.url} does not accept {name!r}: {proof.note}: {judgement.why}"
         return Diagnostic(Severity.ERROR, Code.VERIFY_REFUTED, message, where, judgement.hint, name)
     message = f"{name!r} could not be proved at {proof.url}: {proof.note}: {judgement.why}"

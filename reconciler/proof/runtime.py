@@ -5,17 +5,17 @@ from __future__ import annotations
 from reconciler.proof.levels import Level, LevelResult, Skip, skip
 from reconciler.proof.reach import Reach, Reached
 from reconciler.proof.reactions import FAULTS, REFUSALS
-from reconciler.proof.verdicts import Standing
+from reconciler.proof.verdicts import ProofStatus
 from reconciler.proof.words import HINTS
 
 _STANDINGS = {
-    Reached.ANSWERED: Standing.PROVED,
-    Reached.REJECTED: Standing.REFUTED,
-    Reached.NOT_SENT: Standing.REFUTED,
-    Reached.UNUSABLE: Standing.REFUTED,
-    Reached.SERVER_UNTRUSTED: Standing.INCONCLUSIVE,
-    Reached.UNREACHABLE: Standing.INCONCLUSIVE,
-    Reached.INCONCLUSIVE: Standing.INCONCLUSIVE,
+    Reached.ANSWERED: ProofStatus.PROVED,
+    Reached.REJECTED: ProofStatus.REFUTED,
+    Reached.NOT_SENT: ProofStatus.REFUTED,
+    Reached.UNUSABLE: ProofStatus.REFUTED,
+    Reached.SERVER_UNTRUSTED: ProofStatus.INCONCLUSIVE,
+    Reached.UNREACHABLE: ProofStatus.INCONCLUSIVE,
+    Reached.INCONCLUSIVE: ProofStatus.INCONCLUSIVE,
 }
 
 
@@ -25,7 +25,7 @@ def judge_reach(reach: Reach, expect: int | None) -> LevelResult:
         return skip(Level.RUNTIME, Skip.NO_PROGRAM, reach.detail)
     standing, verdict, hint = _STANDINGS[reach.reached], str(reach.reached), None
     if reach.reached is Reached.ANSWERED and not _is_good(reach.status, expect):
-        standing, verdict, hint = Standing.INCONCLUSIVE, str(Reached.INCONCLUSIVE), HINTS["application"]
+        standing, verdict, hint = ProofStatus.INCONCLUSIVE, str(Reached.INCONCLUSIVE), HINTS["application"]
     if reach.proxied:
         hint = HINTS["proxied"]
     return LevelResult(Level.RUNTIME, standing, verdict, reach.detail, hint, reach=reach)

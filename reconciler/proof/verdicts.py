@@ -8,7 +8,7 @@ from enum import StrEnum
 from reconciler.findings.exits import ExitCode
 
 
-class Standing(StrEnum):
+class ProofStatus(StrEnum):
     """What a verdict is worth. `skipped`: nothing was done, so nothing is proved."""
 
     PROVED = "proved"
@@ -33,7 +33,7 @@ class Verdict(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> ProofStatus:
         """What it is worth."""
         return _STANDINGS[self]
 
@@ -44,24 +44,24 @@ class Verdict(StrEnum):
 
 
 _STANDINGS = {
-    Verdict.ACCEPTED: Standing.PROVED,
-    Verdict.OPTIONAL: Standing.PROVED,
-    Verdict.PRESENCE_ONLY: Standing.PROVED,
-    Verdict.NOT_VERIFIED: Standing.PROVED,
-    Verdict.NOT_REQUESTED: Standing.REFUTED,
-    Verdict.REJECTED: Standing.REFUTED,
-    Verdict.NOT_SENT: Standing.REFUTED,
-    Verdict.REQUESTED_TOO_LATE: Standing.REFUTED,
-    Verdict.SERVER_UNTRUSTED: Standing.INCONCLUSIVE,
-    Verdict.UNREACHABLE: Standing.INCONCLUSIVE,
-    Verdict.INCONCLUSIVE: Standing.INCONCLUSIVE,
+    Verdict.ACCEPTED: ProofStatus.PROVED,
+    Verdict.OPTIONAL: ProofStatus.PROVED,
+    Verdict.PRESENCE_ONLY: ProofStatus.PROVED,
+    Verdict.NOT_VERIFIED: ProofStatus.PROVED,
+    Verdict.NOT_REQUESTED: ProofStatus.REFUTED,
+    Verdict.REJECTED: ProofStatus.REFUTED,
+    Verdict.NOT_SENT: ProofStatus.REFUTED,
+    Verdict.REQUESTED_TOO_LATE: ProofStatus.REFUTED,
+    Verdict.SERVER_UNTRUSTED: ProofStatus.INCONCLUSIVE,
+    Verdict.UNREACHABLE: ProofStatus.INCONCLUSIVE,
+    Verdict.INCONCLUSIVE: ProofStatus.INCONCLUSIVE,
 }
 
 EXIT_CODES = {
-    Standing.PROVED: ExitCode.OK,
-    Standing.REFUTED: ExitCode.FAILED,
-    Standing.INCONCLUSIVE: ExitCode.BLOCKED,
-    Standing.SKIPPED: ExitCode.OK,
+    ProofStatus.PROVED: ExitCode.OK,
+    ProofStatus.REFUTED: ExitCode.FAILED,
+    ProofStatus.INCONCLUSIVE: ExitCode.BLOCKED,
+    ProofStatus.SKIPPED: ExitCode.OK,
 }
 
 

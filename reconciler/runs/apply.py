@@ -12,9 +12,9 @@ from reconciler.model import Change, EntryId, Phase, Retire
 from reconciler.plan.live import NOBODY
 from reconciler.plan.outcome import Outcome, Step
 from reconciler.reports.left import ToDeploy, find_left
+from reconciler.runs.handshake import Proving
 from reconciler.runs.plan import ANY_NUMBER, Planned, plan
 from reconciler.runs.project import Project
-from reconciler.runs.proving import Proving
 from reconciler.system.journal import Journal
 
 

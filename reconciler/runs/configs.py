@@ -15,57 +15,49 @@ from reconciler.wrangler.formats import MAX_BYTES
 from reconciler.wrangler.read import read_wrangler
 from reconciler.wrangler.which import REDIRECT, findings_beside, redirect_target, search
 
-Sources = MutableMapping[str, bytes]
+ReadFiles = MutableMapping[str, bytes]
 """Text files that were read, by path: places in them are looked up only for what is reported."""
 
 _MAX_REDIRECT = 10_000
 
 
 @dataclass(slots=True)
-class _Finder:
-    """One look through all declared Workers; folders are listed once."""
+class ConfigReader:
+    """Finds wrangler files as wrangler would, and reads them; folders are listed once.
 
-    declaration: Declaration
+    `noticed` is what a person should know of the files that were read.
+    """
+
     files: FileReader
-    sources: Sources
-    problems: list[Diagnostic] = field(default_factory=list)
+    read_files: ReadFiles
+    noticed: list[Diagnostic] = field(default_factory=list)
     folders: dict[str, frozenset[str] | None] = field(default_factory=dict)
-    read: dict[str, WranglerFile | None] = field(default_factory=dict)
 
     def files_in(self, folder: str) -> frozenset[str] | None:
+        """The names of the files directly in a folder; None where it is none that can be read."""
         if folder not in self.folders:
             self.folders[folder] = self.files.files_in(folder)
         return self.folders[folder]
 
-    def find(self, worker: DeclaredWorker) -> WranglerFile | None:
-        """The wrangler file of a Worker; None where that failed before, for another label."""
-        path = self._path(worker)
-        identity = self.files.identity(path)
-        if identity not in self.read:
-            self.read[identity] = None
-            self.read[identity] = self._read(path)
-        return self.read[identity]
-
-    def _path(self, worker: DeclaredWorker) -> str:
-        """`config`, or what wrangler's search finds where `config` is a folder."""
-        if worker.config.endswith((".toml", ".json", ".jsonc")) and self.files_in(worker.config) is None:
-            return worker.config
-        if self.files_in(worker.config) is None:
-            return worker.config
-        found = search(self.files.folders_up(worker.config), self.files_in)
+    def find(self, config: str) -> str:
+        """`config`, or what wrangler's search finds where `config` is a folder; FileError where it finds nothing."""
+        if self.files_in(config) is None:
+            return config
+        found = search(self.files.folders_up(config), self.files_in)
         if found is None:
             raise FileError(
-                f"wrangler finds no configuration in {worker.config} or above",
+                f"wrangler finds no configuration in {config} or above",
                 hint="name the wrangler file in `config`",
                 code=Code.FILE_MISSING,
             )
         return found
 
-    def _read(self, path: str) -> WranglerFile:
-        self.sources[path] = data = self.files.read(path, limit=MAX_BYTES)
+    def read(self, path: str) -> WranglerFile:
+        """A wrangler file, with what a build made of it; ReconcilerError where it can't be used."""
+        self.read_files[path] = data = self.files.read(path, limit=MAX_BYTES)
         file = read_wrangler(path, data)
         folders = self.files.folders_up(dirname(path) or ".")
-        self.problems.extend(findings_beside(path, folders, self.files_in))
+        self.noticed.extend(findings_beside(path, folders, self.files_in))
         for folder in folders:
             file = self._follow_redirect(file, folder, beside=folder == folders[0])
         return file
@@ -99,26 +91,35 @@ class _Finder:
 
 
 def load_configs(
-    declaration: Declaration, files: FileReader, sources: Sources
+    declaration: Declaration, files: FileReader, read_files: ReadFiles
 ) -> tuple[dict[WorkerLabel, WranglerFile], tuple[Diagnostic, ...]]:
-    """Every declared wrangler file with warnings; InputError with what is wrong in all of them.
+    """Every declared wrangler file that can be used, and everything that is wrong with any.
 
-    Two labels that lead to one file, by whatever path or link, share one `WranglerFile`.
+    Two labels that lead to one file, by whatever path or link, share one `WranglerFile`; what is wrong with it is
+    reported for the first label alone.
     """
-    finder = _Finder(declaration, files, sources)
+    reader = ConfigReader(files, read_files)
     loaded: dict[WorkerLabel, WranglerFile] = {}
+    by_identity: dict[str, WranglerFile | None] = {}
     for label, worker in sorted(declaration.workers.items()):
         try:
-            file = finder.find(worker)
+            path = reader.find(worker.config)
+            identity = files.identity(path)
+            if identity not in by_identity:
+                by_identity[identity] = None
+                by_identity[identity] = reader.read(path)
         except ReconcilerError as error:
-            finder.problems.extend(_at_declaration(declaration, label, error))
+            reader.noticed.extend(_at_declaration(declaration, label, error))
         else:
+            file = by_identity[identity]
             if file is not None:
                 loaded[label] = file
-    problems = (*finder.problems, *_declared_twice(declaration, loaded))
-    if any(problem.severity is Severity.ERROR for problem in problems):
-        raise InputError(problems)
-    return loaded, problems
+    return loaded, (*reader.noticed, *_declared_twice(declaration, loaded))
+
+
+def deployed_path(file: WranglerFile, environment: EnvironmentName) -> str:
+    """The file that wrangler would deploy: what a build tool made, where one did."""
+    return file.built.path if file.built is not None and environment is None else file.path
 
 
 def _at_declaration(declaration: Declaration, label: WorkerLabel, error: ReconcilerError) -> Iterable[Diagnostic]:

@@ -1,21 +1,24 @@
-"""Reads the world once: mtls.toml and its certificates into `Desired`, the store into `Actual`."""
+"""Reads the world once: mtls.toml and the files that it names, then the store, then what costs more."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from reconciler.findings.codes import Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
-from reconciler.findings.errors import FileError, ReconcilerError
+from reconciler.findings.errors import FileError, InputError, ReconcilerError
 from reconciler.model import (
     Actual,
     ById,
     CertificateName,
     Declaration,
     Desired,
+    Entry,
     EntryId,
     Listing,
     LiveQuestion,
+    StoreKind,
     WorkerLabel,
     WranglerFile,
 )
@@ -24,11 +27,55 @@ from reconciler.model.ports import FileReader, LiveReader, StoreReader
 from reconciler.plan.assess import needs, see
 from reconciler.plan.assessment import Assessment
 from reconciler.plan.live import targets_of
+from reconciler.runs.configs import load_configs
+from reconciler.runs.project import Project
 from reconciler.x509.certificates import Bundle
 from reconciler.x509.files import MAX_CHAIN_BYTES, parse_file
 
 
-def load_certificates(declaration: Declaration, files: FileReader) -> tuple[Desired, tuple[Diagnostic, ...]]:
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """What the files of a project say. `configs`: the declared wrangler files that can be used.
+
+    `warnings` are of mtls.toml, `blocked` of certificate files, each of which blocks its certificate alone, and
+    `noticed` of wrangler files.
+    """
+
+    desired: Desired
+    configs: Mapping[WorkerLabel, WranglerFile]
+    warnings: tuple[Diagnostic, ...]
+    blocked: tuple[Diagnostic, ...]
+    noticed: tuple[Diagnostic, ...]
+
+    @property
+    def findings(self) -> tuple[Diagnostic, ...]:
+        """Everything that is wrong or worth knowing, in the order in which the files were read."""
+        return (*self.warnings, *self.blocked, *self.noticed)
+
+    @property
+    def has_every_config(self) -> bool:
+        """Whether every declared wrangler file can be used."""
+        return all(problem.severity is not Severity.ERROR for problem in self.noticed)
+
+    def demand_configs(self) -> None:
+        """Raise InputError, with all findings, where some declared wrangler file can't be used."""
+        if not self.has_every_config:
+            raise InputError(self.findings)
+
+
+def look(project: Project, narrow: Callable[[Declaration], Declaration] = lambda whole: whole) -> Checkout:
+    """The files of a project, each read once; InputError where mtls.toml itself can't be used.
+
+    `narrow` takes away what a run is not about, so that its files are not read.
+    """
+    declaration, warnings = project.declaration()
+    declaration = narrow(declaration)
+    desired, blocked = _load_certificates(declaration, project.files)
+    configs, noticed = load_configs(declaration, project.files, project.sources)
+    return Checkout(desired, configs, warnings, blocked, noticed)
+
+
+def _load_certificates(declaration: Declaration, files: FileReader) -> tuple[Desired, tuple[Diagnostic, ...]]:
     """Every declared certificate file, each read once. A bad one blocks its certificate alone.
 
     What is wrong with a file is said in full of the first certificate that names it, of the others once.
@@ -63,20 +110,25 @@ def _load_bundle(files: FileReader, path: str) -> Bundle | ReconcilerError:
 
 def observe(
     desired: Desired,
-    files: dict[WorkerLabel, WranglerFile],
+    configs: Mapping[WorkerLabel, WranglerFile],
     reader: StoreReader | None,
     listing: Listing | None = None,
 ) -> Actual:
-    """What is there. `reader` None: offline. Ids that files name and the list lacks are asked for once (rule 6).
-
-    `listing`: one that will do, so that the store is not listed anew.
-    """
+    """What is there. `reader` None: offline. `listing`: one that will do, so that the store is not listed again."""
     if reader is None:
-        return Actual(files=files, listing=None)
+        return Actual(files=configs, listing=None)
     listing = listing or reader.list_entries()
+    ids = _named_ids(desired, configs)
+    return Actual(configs, listing, ask_for_missing(reader, listing, ids, desired.declaration.store.kind))
+
+
+def ask_for_missing(
+    reader: StoreReader, listing: Listing, ids: Iterable[str], store: StoreKind
+) -> Mapping[EntryId, Entry | None]:
+    """The answers for ids that the list lacks, each asked for once (rule 6); placeholders are not asked for."""
     known = {entry.id for entry in listing.entries}
-    named = [EntryId(text) for text in _named_ids(desired, files) if text not in known]
-    return Actual(files=files, listing=listing, asked=reader.get_all(dict.fromkeys(named)))
+    missing = (EntryId(text) for text in ids if text not in known and is_askable(text, store))
+    return reader.get_all(dict.fromkeys(missing))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +159,16 @@ def look_further(assessment: Assessment, look: FurtherLook) -> Assessment:
     return see(assessment, live=look.reader.look(question))
 
 
-def _named_ids(desired: Desired, files: dict[WorkerLabel, WranglerFile]) -> Iterator[str]:
-    """Every id of this kind of store that the declared wrangler files or mtls.toml name."""
-    kind = desired.declaration.store.kind
-
-    for file in files.values():
-        for environment in file.environments.values():
-            yield from (
-                found.certificate_id for found in environment.bindings if is_askable(found.certificate_id, kind)
-            )
+def _named_ids(desired: Desired, configs: Mapping[WorkerLabel, WranglerFile]) -> Iterator[str]:
+    """Every id that the declared wrangler files or mtls.toml name."""
+    for file in configs.values():
+        yield from ids_in(file)
     for worker in desired.declaration.workers.values():
         for bindings in worker.environments.values():
-            targets = (binding.target for binding in bindings)
-            yield from (target.id for target in targets if isinstance(target, ById) and is_askable(target.id, kind))
+            yield from (binding.target.id for binding in bindings if isinstance(binding.target, ById))
+
+
+def ids_in(file: WranglerFile) -> Iterator[str]:
+    """Every certificate id of a wrangler file."""
+    for environment in file.environments.values():
+        yield from (found.certificate_id for found in environment.bindings)

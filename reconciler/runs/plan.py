@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from reconciler.findings.errors import InputError, StalePlanError, UsageError
+from reconciler.findings.errors import StalePlanError, UsageError
 from reconciler.findings.suggest import suggest
 from reconciler.model import Actual, Declaration, Deploy, Desired, Listing
 from reconciler.model.calls import Calls, expect_calls
@@ -14,8 +14,7 @@ from reconciler.plan.assess import judge
 from reconciler.plan.assessment import Ask
 from reconciler.plan.live import NOBODY, DeployChoice, count_versions
 from reconciler.plan.plan import Plan, SavedPlan, Selection, make_plan, match_names
-from reconciler.runs.configs import load_configs
-from reconciler.runs.look import FurtherLook, load_certificates, look_further, observe
+from reconciler.runs.look import FurtherLook, look, look_further, observe
 from reconciler.runs.project import Project
 
 ANY_NUMBER = 10**9
@@ -64,24 +63,21 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
 
     `listing`: one that will do, so that the store is not listed anew.
     """
-    declaration, warnings = project.declaration()
-    desired, blocked = load_certificates(declaration, project.files)
-    try:
-        configs, noticed = load_configs(declaration, project.files, project.sources)
-    except InputError as error:
-        raise InputError((*warnings, *blocked, *error.problems)) from error
+    checkout = look(project)
+    checkout.demand_configs()
+    desired = checkout.desired
     if request.only:
         _demand_matches(desired, request.only)
     now = request.at or project.clock.now()
-    reader = None if request.offline else project.stores.open_reader(declaration.store)
-    actual = observe(desired, configs, reader, listing)
-    look = FurtherLook(project.files, reader.live() if reader else None, request.live)
+    reader = None if request.offline else project.stores.open_reader(desired.declaration.store)
+    actual = observe(desired, checkout.configs, reader, listing)
+    further = FurtherLook(project.files, reader.live() if reader else None, request.live)
     asked = "--live" if request.live else "--deploy" if request.deploy.everybody else None
-    if asked is not None and look.reader is None:
-        _demand_account(declaration, request, asked)
+    if asked is not None and further.reader is None:
+        _demand_account(desired.declaration, request, asked)
     before = reader.calls if reader else None
     ask = Ask(request.retire if request.skip_grace else None, request.deploy)
-    assessment = look_further(judge(desired, actual, now, ask, (*warnings, *blocked, *noticed)), look)
+    assessment = look_further(judge(desired, actual, now, ask, checkout.findings), further)
     made = make_plan(
         assessment,
         Selection(request.only, request.retire),

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from reconciler import keys, stores
-from reconciler.desired.parse import parse_declaration
-from reconciler.desired.reading import MAX_BYTES
+from reconciler.desired.parse import MAX_BYTES, parse_declaration
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.errors import UsageError
 from reconciler.model import Declaration, DeclaredCertificate, EnvironmentName, StoreSettings
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 KEY_DIRS = "MTLSCTL_KEY_DIRS"
 
 
-class Tree(Files, KeyFiles, Protocol):
+class ProjectTree(Files, KeyFiles, Protocol):
     """The project's files, private keys among them."""
 
     @property
@@ -87,7 +86,7 @@ class Project:
     folder: Path
     name: str
     environ: Mapping[str, str] = field(repr=False)
-    files: Tree
+    files: ProjectTree
     stores: Stores
     lines: Lines
     lock: Lock

@@ -14,10 +14,9 @@ from reconciler.plan.assessment import CertificateRow, Held
 from reconciler.plan.bindings import judge_bindings
 from reconciler.plan.certificates import judge_certificates
 from reconciler.plan.renewals import find_always_due
-from reconciler.runs.configs import load_configs
-from reconciler.runs.look import load_certificates
+from reconciler.runs.handshake import check_cas
+from reconciler.runs.look import look
 from reconciler.runs.project import Project
-from reconciler.runs.verify.files import check_cas
 from reconciler.system.git import tracked
 from reconciler.x509.certificates import Bundle
 from reconciler.x509.key_pairs import check_pair
@@ -26,9 +25,9 @@ from reconciler.x509.preflight import check_for_upload
 
 def validate(project: Project) -> tuple[Diagnostic, ...]:
     """Every finding, in the order of the file. Opens keys where they are at hand; one that is not is no error here."""
-    declaration, warnings = project.declaration()
-    desired, blocked = load_certificates(declaration, project.files)
-    found: list[Diagnostic] = [*warnings, *blocked]
+    checkout = look(project)
+    desired, declaration = checkout.desired, checkout.desired.declaration
+    found: list[Diagnostic] = [*checkout.warnings, *checkout.blocked]
     now = project.clock.now()
     for name, bundle in desired.bundles.items():
         declared = declaration.certificates[name]
@@ -41,13 +40,9 @@ def validate(project: Project) -> tuple[Diagnostic, ...]:
             cas = check_cas(declared.path, declared.verify, bundle, project.files, now)
             found.extend(replace(problem, certificate=name) for problem in cas)
     found.extend(tracked_keys(project, declaration))
-    try:
-        files, noticed = load_configs(declaration, project.files, project.sources)
-    except ReconcilerError as error:
-        found.extend(error.diagnostics())
-    else:
-        found.extend(noticed)
-        found.extend(_check_bindings(desired, Actual(files=files, listing=None), found, now))
+    found.extend(checkout.noticed)
+    if checkout.has_every_config:
+        found.extend(_check_bindings(desired, Actual(checkout.configs, listing=None), found, now))
     return tuple(dict.fromkeys(found))
 
 

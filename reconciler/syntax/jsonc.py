@@ -43,7 +43,7 @@ class Key:
 
 
 @dataclass(slots=True)
-class Node:
+class JsonNode:
     """One value, its quotes or brackets included. `value` is for scalars, `key` for members of an object."""
 
     kind: Kind
@@ -51,22 +51,22 @@ class Node:
     end: int
     key: Key | None = None
     value: Scalar = None
-    children: list[Node] = field(default_factory=list)
+    children: list[JsonNode] = field(default_factory=list)
 
     @property
     def first(self) -> int:
         """Where it begins, its key included."""
         return self.start if self.key is None else self.key.start
 
-    def child(self, key: str | int) -> Node | None:
+    def child(self, key: str | int) -> JsonNode | None:
         """The element of an array or the member of an object, or None."""
         if isinstance(key, int):
             return self.children[key] if self.kind == "array" and 0 <= key < len(self.children) else None
         return next((node for node in self.children if node.key is not None and node.key.name == key), None)
 
-    def find(self, keys: Iterable[str | int]) -> Node | None:
+    def find(self, keys: Iterable[str | int]) -> JsonNode | None:
         """The node at a path, or None."""
-        node: Node | None = self
+        node: JsonNode | None = self
         for key in keys:
             node = node.child(key) if node is not None else None
         return node
@@ -92,17 +92,17 @@ _CLOSING: dict[Kind, str] = {"object": "}", "array": "]"}
 _CORRECT = "correct the line"
 
 
-def parse(text: str) -> Node:
+def parse(text: str) -> JsonNode:
     """The one value of a text without byte order mark. JsoncError with its place for what can't be read.
 
     Takes linear time and no recursion.
     """
-    stack: list[Node] = []
+    stack: list[JsonNode] = []
     key: Key | None = None
     position = skip_trivia(text, 0)
     while True:
         node = _read_value(text, position, key)
-        done: Node | None = node
+        done: JsonNode | None = node
         position = node.end
         if node.kind in _CLOSING:
             if len(stack) == MAX_NESTING:
@@ -134,7 +134,7 @@ def locate(text: str, keys: tuple[str | int, ...], *, at_key: bool) -> tuple[int
     return line_and_column(text, find_offset(parse(text), keys, at_key=at_key))
 
 
-def find_offset(root: Node, keys: tuple[str | int, ...], *, at_key: bool) -> int:
+def find_offset(root: JsonNode, keys: tuple[str | int, ...], *, at_key: bool) -> int:
     """As `locate`, in nodes that are there: the offset, which counts from behind a byte order mark."""
     node, found = root, 0
     for key in keys:
@@ -153,7 +153,9 @@ def skip_trivia(text: str, position: int) -> int:
     return found.end() if found else position
 
 
-def _close_finished(text: str, position: int, stack: list[Node], done: Node | None) -> tuple[int, Node | None]:
+def _close_finished(
+    text: str, position: int, stack: list[JsonNode], done: JsonNode | None
+) -> tuple[int, JsonNode | None]:
     """Hand a finished value to what holds it, and close what ends here; the value at last if nothing is open."""
     while True:
         if done is not None:
@@ -178,22 +180,22 @@ def _close_finished(text: str, position: int, stack: list[Node], done: Node | No
             _check_keys(done)
 
 
-def _read_value(text: str, start: int, key: Key | None) -> Node:
+def _read_value(text: str, start: int, key: Key | None) -> JsonNode:
     """A scalar, or a container of which only the opening bracket is read."""
     sign = text[start : start + 1]
     if sign == '"':
         value, end = _read_string(text, start)
-        return Node("string", start, end, key, value)
+        return JsonNode("string", start, end, key, value)
     if sign == "{" or sign == "[":
-        return Node("object" if sign == "{" else "array", start, start + 1, key)
+        return JsonNode("object" if sign == "{" else "array", start, start + 1, key)
     number = _NUMBER.match(text, start)
     if number is not None:
         digits = number.group()
         whole = not number["fraction"] and len(digits) <= MAX_DIGITS
-        return Node("number", start, number.end(), key, int(digits) if whole else float(digits))
+        return JsonNode("number", start, number.end(), key, int(digits) if whole else float(digits))
     word = _WORD.match(text, start)
     if word is not None:
-        return Node("word", start, word.end(), key, _WORDS[word.group()])
+        return JsonNode("word", start, word.end(), key, _WORDS[word.group()])
     raise _unexpected(text, start, "a value is missing")
 
 
@@ -223,7 +225,7 @@ def _read_string(text: str, start: int) -> tuple[str, int]:
     return value, end + 1
 
 
-def _check_keys(node: Node) -> None:
+def _check_keys(node: JsonNode) -> None:
     names: set[str] = set()
     for key in (child.key for child in node.children if child.key is not None):
         if key.name in names:

@@ -31,7 +31,7 @@ class KeyPart:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class KeyValue:
     """`a.b = value`, in a section or in an inline table."""
 
     keys: tuple[KeyPart, ...]
@@ -54,7 +54,7 @@ class Value:
     start: int
     end: int
     items: tuple[Value, ...] = ()
-    pairs: tuple[Pair, ...] = ()
+    pairs: tuple[KeyValue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Section:
     """A header, None for what stands before the first, and the pairs below it, in the order of the text."""
 
     header: Header | None
-    pairs: list[Pair] = field(default_factory=list)
+    pairs: list[KeyValue] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -82,12 +82,12 @@ class _Open:
     table: bool
     start: int
     items: list[Value] = field(default_factory=list)
-    pairs: list[Pair] = field(default_factory=list)
+    pairs: list[KeyValue] = field(default_factory=list)
     keys: tuple[KeyPart, ...] = ()
 
     def add(self, value: Value) -> None:
         if self.table:
-            self.pairs.append(Pair(self.keys, value))
+            self.pairs.append(KeyValue(self.keys, value))
         else:
             self.items.append(value)
 
@@ -151,9 +151,9 @@ def _scan_header(text: str, start: int) -> Header:
     return Header(keys, len(closing) > 1, start, end + len(closing))
 
 
-def _scan_pair(text: str, start: int) -> Pair:
+def _scan_pair(text: str, start: int) -> KeyValue:
     keys = _scan_keys(text, start)
-    return Pair(keys, _scan_value(text, _after_equals(text, keys[-1].end)))
+    return KeyValue(keys, _scan_value(text, _after_equals(text, keys[-1].end)))
 
 
 def _after_equals(text: str, position: int) -> int:

@@ -28,7 +28,7 @@ _NOT_REGULAR = frozenset({errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.EOPNOTSU
 
 
 @dataclass(frozen=True, slots=True)
-class Tree:
+class ConfinedTree:
     """The folder of mtls.toml and the root that no path may leave; both absolute, links resolved."""
 
     folder: Path

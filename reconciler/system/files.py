@@ -18,7 +18,7 @@ from reconciler.findings.errors import FileChangedError, FileError
 from reconciler.model import EntryId, Sweep
 from reconciler.model.keys import KeyFile
 from reconciler.system.atomic import leftover_of, write_atomic
-from reconciler.system.confine import Tree, contains, outside, read_regular, real_path, refuse_hidden
+from reconciler.system.confine import ConfinedTree, contains, outside, read_regular, real_path, refuse_hidden
 from reconciler.system.discover import FILE_NAME
 from reconciler.system.git import git_root
 from reconciler.system.sweep import sweep_tree
@@ -41,7 +41,7 @@ class ProjectFiles:
 
     def __init__(self, folder: Path, *, key_dirs: str = "", name: str = FILE_NAME) -> None:
         real = Path(os.path.realpath(folder))
-        self._tree = Tree(folder=real, root=git_root(real) or real)
+        self._tree = ConfinedTree(folder=real, root=git_root(real) or real)
         named = [Path(name) for name in key_dirs.split(os.pathsep)]
         self._key_dirs = tuple(Path(os.path.realpath(place)) for place in named if place.is_absolute())
         self._name = name

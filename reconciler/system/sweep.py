@@ -13,7 +13,7 @@ from pathlib import Path
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import FileError
 from reconciler.model import EntryId, Sweep
-from reconciler.system.confine import Tree, read_regular, real_path
+from reconciler.system.confine import ConfinedTree, read_regular, real_path
 from reconciler.system.walk import walk
 
 _LIMIT = 20_000_000
@@ -22,7 +22,7 @@ _OURS = re.compile(rb'"format"\s*:\s*"mtlsctl\.[a-z]+/[0-9]')
 """What every document says that this tool writes: a saved plan names what it retires, and deploys nothing."""
 
 
-def sweep_tree(tree: Tree, ids: Iterable[EntryId], *, leave_out: str) -> Sweep:
+def sweep_tree(tree: ConfinedTree, ids: Iterable[EntryId], *, leave_out: str) -> Sweep:
     """Which configuration files below the root name these ids, in any case of letters, anywhere in their text.
 
     Any .toml, .json or .jsonc file may be one, for wrangler takes a file of any name with `-c`, a build writes its own,
@@ -63,7 +63,7 @@ def _may_configure(name: str) -> bool:
     return name.lower().endswith(_SUFFIXES) or name.lower().startswith("cloudflare.config.")
 
 
-def _text_of(tree: Tree, place: Path) -> bytes | None:
+def _text_of(tree: ConfinedTree, place: Path) -> bytes | None:
     """The file in lower case, empty where it can't be a configuration, None where it can't be looked at."""
     name = str(place)
     try:

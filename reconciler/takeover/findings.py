@@ -12,7 +12,7 @@ from reconciler.model import Entry, EnvironmentName, Listing, WranglerFile
 from reconciler.model.ownership import CUSTOM
 from reconciler.model.words import environment_text
 from reconciler.takeover.proposed import FoundCertificate
-from reconciler.takeover.scene import Site
+from reconciler.takeover.scene import UndeclaredBinding
 
 _MOST_NAMED = 5
 
@@ -33,7 +33,7 @@ def by_id(entry: Entry, uses: int, alike: Sequence[FoundCertificate]) -> Iterato
         yield Diagnostic(Severity.WARNING, Code.CHAIN_DIFFERS, message, Place(path), hint)
 
 
-def undeclarable(site: Site) -> Diagnostic:
+def undeclarable(site: UndeclaredBinding) -> Diagnostic:
     """A binding whose name mtls.toml can't have."""
     message = f"{site.text} has a name that is no JavaScript identifier, so mtls.toml can't have it; it is left alone"
     hint = "give it a name such as MY_CERT in the wrangler file and in the code; until then its id is kept by hand"

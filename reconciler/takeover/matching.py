@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 
-from reconciler.desired.refused import accepts
-from reconciler.desired.rules import check_certificate_path
+from reconciler.desired.rules import accepts, check_certificate_path
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import ByCertificate, ById, CertificateName, Entry, EntryId
@@ -26,7 +25,7 @@ _FALLBACK = "certificate"
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class ProposedTarget:
     """What a binding of one entry declares, and what a person should know of it."""
 
     to: ByCertificate | ById
@@ -37,7 +36,7 @@ class Target:
 class Matched:
     """`targets`: for each entry in use that can be bound."""
 
-    targets: Mapping[EntryId, Target]
+    targets: Mapping[EntryId, ProposedTarget]
     certificates: tuple[ProposedCertificate, ...]
     suggestions: tuple[Suggestion, ...]
     findings: tuple[Diagnostic, ...]
@@ -55,7 +54,7 @@ class _Matcher:
         self.scene = scene
         self.declaration = scene.desired.declaration
         self.names = Names(self.declaration.certificates)
-        self.targets: dict[EntryId, Target] = {}
+        self.targets: dict[EntryId, ProposedTarget] = {}
         self.findings: list[Diagnostic] = []
         self.uses = Counter(site.entry.id for site in scene.sites if site.entry is not None)
 
@@ -67,7 +66,7 @@ class _Matcher:
             if entry.ca:
                 continue  # a Worker can't present it
             if entry_id in current:
-                self.targets[entry_id] = Target(ByCertificate(current[entry_id]))
+                self.targets[entry_id] = ProposedTarget(ByCertificate(current[entry_id]))
             elif entry.bundle is None or self._file_of(entry) is None or not self.scene.can_be_ours(entry):
                 self._by_id(entry)
             else:
@@ -98,7 +97,7 @@ class _Matcher:
         main = min(entries, key=self._preference)
         for other in entries:
             if other is not main:
-                self.targets[other.id] = Target(ById(other.id), f"the same certificate as {main.id}")
+                self.targets[other.id] = ProposedTarget(ById(other.id), f"the same certificate as {main.id}")
         return main
 
     def _preference(self, entry: Entry) -> tuple[bool, datetime, str]:
@@ -106,7 +105,7 @@ class _Matcher:
 
     def _by_id(self, entry: Entry) -> None:
         mark = read_mark(entry)
-        self.targets[entry.id] = Target(ById(entry.id), self._why_by_id(entry))
+        self.targets[entry.id] = ProposedTarget(ById(entry.id), self._why_by_id(entry))
         if mark is None or not is_other_stacks(mark, self.declaration):
             self.findings.extend(say.by_id(entry, self.uses[entry.id], self._alike(entry)))
 
@@ -167,7 +166,7 @@ class _Matcher:
             wished = mark.certificate if mark is not None and ours else entry.name
             name = CertificateName(self.names.give(wished, *_wishes(file), fallback=_FALLBACK))
             if not entry.ca:
-                self.targets[entry.id] = Target(ByCertificate(name))
+                self.targets[entry.id] = ProposedTarget(ByCertificate(name))
             supersedes = () if ours else (entry.id,)
             uses = self.uses[entry.id]
             proposed.append(ProposedCertificate(name, file.path, entry, entry.ca, supersedes, file.key, uses))

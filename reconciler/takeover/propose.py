@@ -1,13 +1,22 @@
-"""From what was found to what is proposed to be declared."""
+"""From what was found to what is proposed to be declared: certificates as they match, and a table for each Worker.
+
+What can't be declared becomes a comment with its reason.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+
+from reconciler.desired.rules import accepts, check_binding_name, check_config_path
 from reconciler.findings.diagnostics import Diagnostic
+from reconciler.model import BindingName, ByCertificate, ById, EnvironmentName, WorkerLabel, WranglerFile
+from reconciler.model.identifiers import is_of_other_store, is_placeholder
 from reconciler.takeover import findings as say
-from reconciler.takeover.matching import match
-from reconciler.takeover.proposed import Proposal
-from reconciler.takeover.scene import Scene
-from reconciler.takeover.workers import propose_workers
+from reconciler.takeover.matching import Matched, match
+from reconciler.takeover.names import Names, fit_name
+from reconciler.takeover.proposed import Proposal, ProposedBinding, ProposedEnvironment, ProposedWorker
+from reconciler.takeover.scene import Scene, UndeclaredBinding
 
 
 def propose(scene: Scene) -> tuple[Proposal, tuple[Diagnostic, ...]]:
@@ -24,3 +33,123 @@ def propose(scene: Scene) -> tuple[Proposal, tuple[Diagnostic, ...]]:
     proposal = Proposal(declaration.stack, declaration.store, matched.certificates, workers, matched.suggestions)
     findings = (*scene.left_out(), *matched.findings, *about_workers, *say.name_twice(scene.listing, used))
     return proposal, findings
+
+
+# --- the tables of Workers ------------------------------------------------------------------------------------------
+
+_FALLBACK = "worker"
+_ALIKE = 0.85
+_LONGEST_SHOWN = 60
+
+
+def propose_workers(scene: Scene, matched: Matched) -> tuple[tuple[ProposedWorker, ...], tuple[Diagnostic, ...]]:
+    """A table for each file that has something to declare, and what is to be said of it."""
+    proposer = _Proposer(scene, matched)
+    return tuple(proposer.workers()), tuple(proposer.findings)
+
+
+class _Proposer:
+    """Goes through the files once; one instance per proposal."""
+
+    def __init__(self, scene: Scene, matched: Matched) -> None:
+        self.scene, self.matched = scene, matched
+        self.store = scene.desired.declaration.store
+        self.labels = Names(scene.desired.declaration.workers)
+        self.findings: list[Diagnostic] = []
+        self.by_name = self._names()
+        self.ids = {str(entry.id): entry.id for entry in scene.entries.values() if not entry.ca}
+
+    def _names(self) -> dict[str, ByCertificate | ById]:
+        """What a binding of this name may be meant to present: a certificate, or an entry that is bound by its id."""
+        by_id = {fit_name(self.scene.entries[one].name): found.to for one, found in self.matched.targets.items()}
+        declared = (*self.scene.desired.declaration.certificates, *(one.name for one in self.matched.certificates))
+        names = (*(one.name for one in self.matched.suggestions), *declared)
+        return {**by_id, **{name: ByCertificate(name) for name in names}}
+
+    def workers(self) -> Iterator[ProposedWorker]:
+        sites: dict[str, list[UndeclaredBinding]] = {}
+        for site in self.scene.sites:
+            sites.setdefault(site.file.path, []).append(site)
+        for file in sorted(self.scene.configs, key=lambda file: file.path):
+            known = self.scene.workers_of(file)
+            if file.path not in sites:
+                continue
+            if not known and not accepts(check_config_path, file.path):
+                self.findings.append(say.unusable_path(file.path))
+                continue
+            odd = [site for site in sites[file.path] if not accepts(check_binding_name, site.found.binding)]
+            self.findings.extend(map(say.undeclarable, odd))
+            good = [site for site in sites[file.path] if site not in odd]
+            environments = tuple(self._environments(file, good))
+            # A binding of an entry that may be ours, and that can't be declared, would be unbound as one that is gone.
+            left = [site for site in sites[file.path] if site.entry is not None and (site in odd or site.entry.ca)]
+            if environments or not known:
+                yield self._worker(file, environments, exclusive=not left)
+
+    def _worker(
+        self, file: WranglerFile, environments: tuple[ProposedEnvironment, ...], *, exclusive: bool
+    ) -> ProposedWorker:
+        known = self.scene.workers_of(file)
+        if known:
+            return ProposedWorker(known[0].label, file.path, environments, known=True)
+        folder = file.path.rpartition("/")[0].rpartition("/")[2]
+        label = WorkerLabel(self.labels.give(file.worker_name or "", folder, fallback=_FALLBACK))
+        return ProposedWorker(label, file.path, environments, exclusive)
+
+    # --- environments -------------------------------------------------------------------------------------------
+
+    def _environments(self, file: WranglerFile, sites: Sequence[UndeclaredBinding]) -> Iterator[ProposedEnvironment]:
+        top = file.environments[None].bindings if None in file.environments else ()
+        names = [found.binding for found in top if accepts(check_binding_name, found.binding)]
+        new = not self.scene.workers_of(file)
+        at_top: dict[str, ProposedBinding] = {}
+        for environment in file.environments.values():
+            mine = [site for site in sites if site.environment == environment.name]
+            bindings = tuple(self._binding(site) for site in mine)
+            if environment.name is None:
+                at_top = {binding.binding: binding for binding in bindings}
+            if bindings:
+                yield ProposedEnvironment(environment.name, bindings)
+            if environment.name is None or not names or self.scene.why_not(file, environment) is not None or not new:
+                continue
+            if not environment.bindings:
+                yield self._forgotten(environment.name, [at_top[name] for name in names if name in at_top])
+            missing = [name for name in names if environment.find(name) is None]
+            if environment.bindings and missing:
+                self.findings.append(say.lacks(file, environment.name, missing))
+
+    def _forgotten(self, environment: EnvironmentName, top: Sequence[ProposedBinding]) -> ProposedEnvironment:
+        """An environment without bindings, where the top level has some: the plan warns of it until it is declared."""
+        lines = tuple(ProposedBinding(one.binding, None, guess=one.target or one.guess) for one in top)
+        remark = f"{environment} has no bindings, and wrangler does not inherit these. The table alone: it needs none."
+        return ProposedEnvironment(environment, lines, remark)
+
+    # --- bindings -----------------------------------------------------------------------------------------------
+
+    def _binding(self, site: UndeclaredBinding) -> ProposedBinding:
+        name = BindingName(site.found.binding)
+        target = self.matched.targets.get(site.entry.id) if site.entry is not None else None
+        if target is not None:
+            return ProposedBinding(name, target.to, target.remark)
+        remark, guess = self._doubt(site)
+        return ProposedBinding(name, None, remark, guess)
+
+    def _doubt(self, site: UndeclaredBinding) -> tuple[str, ByCertificate | ById | None]:
+        """Why a binding can't be declared, and what may be meant."""
+        text = site.found.certificate_id
+        shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+        if site.entry is not None:
+            return f"{shown} is a CA, which a Worker can't present", None
+        if is_placeholder(text, self.store.kind):
+            return f"a placeholder stands there: {shown!r}", self.by_name.get(fit_name(site.found.binding))
+        if is_of_other_store(text, self.store.kind):
+            return f"{shown} is the id of a real account, but this project uses {self.store.title}", None
+        return f"the store does not have {shown}", self._alike(text)
+
+    def _alike(self, text: str) -> ByCertificate | ById | None:
+        """What is declared for the entry whose id is most like this one."""
+        near = get_close_matches(text.strip().lower(), self.ids, n=1, cutoff=_ALIKE)
+        if not near:
+            return None
+        target = self.matched.targets.get(self.ids[near[0]])
+        return target.to if target is not None else ById(self.ids[near[0]])

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
-from reconciler.desired.refused import accepts
-from reconciler.desired.rules import check_environment_name
+from reconciler.desired.rules import accepts, check_environment_name
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import (
@@ -33,7 +32,7 @@ from reconciler.takeover.proposed import FoundCertificate
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class UndeclaredBinding:
     """One binding of one environment. `entry` None: the store does not know the id, or it is none."""
 
     file: WranglerFile
@@ -81,10 +80,10 @@ class Scene:
         return take_inventory(self.desired, self.listing, self.declared)
 
     @cached_property
-    def sites(self) -> tuple[Site, ...]:
+    def sites(self) -> tuple[UndeclaredBinding, ...]:
         """Every binding that could be declared and is not, in the order of the files."""
         return tuple(
-            Site(file, name, found, self._entry_of(found))
+            UndeclaredBinding(file, name, found, self._entry_of(found))
             for file in self.configs
             for name, environment in file.environments.items()
             if self.why_not(file, environment) is None

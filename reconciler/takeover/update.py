@@ -17,7 +17,7 @@ from reconciler.model import ByCertificate, CertificateName, Declaration, Enviro
 from reconciler.model.words import environment_text
 from reconciler.plan.binding_findings import bindings_table
 from reconciler.syntax.text import line_end, split_bom
-from reconciler.syntax.toml import Key, Tree, read_tree
+from reconciler.syntax.toml import Key, TomlTree, read_tree
 from reconciler.takeover.proposed import Proposal, ProposedBinding, ProposedEnvironment, ProposedWorker
 from reconciler.takeover.write import binding_line, write_tables
 from reconciler.wrangler.splices import NoPlaceError, Splice, apply_splices
@@ -169,7 +169,7 @@ def _add(text: str, addition: Addition) -> str | None:
     return added if proved else None
 
 
-def _below(tree: Tree, addition: Addition) -> Splice | None:
+def _below(tree: TomlTree, addition: Addition) -> Splice | None:
     """As the last line of a table that has a header of its own."""
     node = tree.find(addition.table or ())
     if node is None or node.section is None or node.section.header is None:
@@ -182,7 +182,7 @@ def _below(tree: Tree, addition: Addition) -> Splice | None:
     return Splice(at, at, block + newline if tree.text[at - 1] == "\n" else newline + block)
 
 
-def _behind(tree: Tree, addition: Addition) -> Splice:
+def _behind(tree: TomlTree, addition: Addition) -> Splice:
     """As a table of its own, behind its like, with an empty line between."""
     for path in addition.behind:
         like = [index for index, found in enumerate(tree.paths) if found[: len(path)] == path]
@@ -191,7 +191,7 @@ def _behind(tree: Tree, addition: Addition) -> Splice:
     return _after_section(tree, len(tree.sections) - 1, addition.lines)
 
 
-def _after_section(tree: Tree, index: int, lines: tuple[str, ...]) -> Splice:
+def _after_section(tree: TomlTree, index: int, lines: tuple[str, ...]) -> Splice:
     """Behind the last line of a section and the comments that stand directly below it.
 
     Comments behind an empty line, or directly above the next header, are the next one's.

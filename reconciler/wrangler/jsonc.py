@@ -12,10 +12,10 @@ import dataclasses
 import json
 
 from reconciler.model import EnvironmentName
-from reconciler.syntax.jsonc import JsoncError, Node, parse
+from reconciler.syntax.jsonc import JsoncError, JsonNode, parse
 from reconciler.wrangler import jsonc_lists
 from reconciler.wrangler.jsonc_style import (
-    EntryStyle,
+    JsonEntryStyle,
     colon_of,
     find_sample,
     has_trailing_comma,
@@ -97,14 +97,14 @@ def remove(text: str, environment: EnvironmentName, index: int) -> list[Splice]:
     return jsonc_lists.remove(text, array, index)
 
 
-def _environment(root: Node, environment: EnvironmentName) -> Node:
+def _environment(root: JsonNode, environment: EnvironmentName) -> JsonNode:
     found = root.find(environment_path(environment))
     if found is None or found.kind != "object":
         raise NoPlaceError("there is no such environment")
     return found
 
 
-def _add_key(text: str, root: Node, holder: Node, binding: str, certificate_id: str) -> list[Splice]:
+def _add_key(text: str, root: JsonNode, holder: JsonNode, binding: str, certificate_id: str) -> list[Splice]:
     """The key with its first binding, as `is_alone` will know it: on many lines where it begins one, else on one."""
     room = jsonc_lists.find_room(text, root, holder)
     sample = find_sample(root, holder)
@@ -121,11 +121,11 @@ def _add_key(text: str, root: Node, holder: Node, binding: str, certificate_id: 
     return room.put(f'"{KEY}"{colon}{array}')
 
 
-def _entry_style(text: str, root: Node, sample: Node | None) -> EntryStyle:
+def _entry_style(text: str, root: JsonNode, sample: JsonNode | None) -> JsonEntryStyle:
     """As the last entry of the sample is written; without one on many lines, with the small habits of the file."""
     if sample is not None and sample.children and sample.children[-1].kind == "object":
-        return style_of(text, sample.children[-1], EntryStyle())
-    style = style_of(text, root, EntryStyle())
+        return style_of(text, sample.children[-1], JsonEntryStyle())
+    style = style_of(text, root, JsonEntryStyle())
     if style.lines:
-        style = EntryStyle(colon=style.colon, trailing=style.trailing)
+        style = JsonEntryStyle(colon=style.colon, trailing=style.trailing)
     return dataclasses.replace(style, lines=True)

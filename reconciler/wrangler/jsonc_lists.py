@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from reconciler.syntax.jsonc import Node, skip_trivia
+from reconciler.syntax.jsonc import JsonNode, skip_trivia
 from reconciler.wrangler.jsonc_style import Line, has_trailing_comma, line_at
 from reconciler.wrangler.splices import Splice
 
@@ -62,7 +62,7 @@ class _Spot:
         return self.end if self.comma is None else self.comma + 1
 
 
-def find_room(text: str, root: Node, box: Node) -> Room:
+def find_room(text: str, root: JsonNode, box: JsonNode) -> Room:
     """Where one more element of an array, or member of an object, goes: behind the last."""
     if not box.children:
         return _room_in_empty(text, root, box)
@@ -83,7 +83,7 @@ def find_room(text: str, root: Node, box: Node) -> Room:
     return Room(at, line, own_line, prefix=gap if suffix else f",{gap}", suffix=suffix)
 
 
-def remove(text: str, box: Node, index: int) -> list[Splice]:
+def remove(text: str, box: JsonNode, index: int) -> list[Splice]:
     """Take one element or member out."""
     spot = _spot(text, box.children[index])
     if len(box.children) == 1:
@@ -103,7 +103,7 @@ def remove(text: str, box: Node, index: int) -> list[Splice]:
     return [*splices, Splice(start, spot.after)]
 
 
-def is_alone(text: str, box: Node) -> bool:
+def is_alone(text: str, box: JsonNode) -> bool:
     """Whether a box holds one element, a blank or newline behind its opening bracket, and no comment around it."""
     if len(box.children) != 1:
         return False
@@ -112,7 +112,7 @@ def is_alone(text: str, box: Node) -> bool:
     return bool(before) and not before.strip(_SPACE) and not after.strip(_SPACE + ",")
 
 
-def _room_in_empty(text: str, root: Node, box: Node) -> Room:
+def _room_in_empty(text: str, root: JsonNode, box: JsonNode) -> Room:
     start, inner = box.start + 1, text[box.start + 1 : box.end - 1]
     line = line_at(text, box.start, root)
     suffix = "," if has_trailing_comma(text, root) else ""
@@ -133,13 +133,13 @@ def _room_in_empty(text: str, root: Node, box: Node) -> Room:
     return Room(start, line, own_line=False)
 
 
-def _may_unfold(text: str, box: Node) -> bool:
+def _may_unfold(text: str, box: JsonNode) -> bool:
     """Whether an object begins on a line of its own, with its key, so that it may become many lines."""
     before = _before(text, box.first, _BLANKS)
     return not before or text[before - 1] in "\r\n"
 
 
-def _remove_only(text: str, box: Node, spot: _Spot) -> Splice:
+def _remove_only(text: str, box: JsonNode, spot: _Spot) -> Splice:
     inside = Splice(box.start + 1, box.end - 1)
     if spot.lead is not None and spot.line_end is not None:
         around = text[inside.start : spot.start] + text[spot.end : inside.end]
@@ -150,7 +150,7 @@ def _remove_only(text: str, box: Node, spot: _Spot) -> Splice:
     return Splice(spot.start, _skip_blanks(text, spot.after) if start < spot.start else spot.after)
 
 
-def _spot(text: str, node: Node) -> _Spot:
+def _spot(text: str, node: JsonNode) -> _Spot:
     comma = skip_trivia(text, node.end)
     found = comma if text.startswith(",", comma) else None
     rest = _REST_OF_LINE.match(text, node.end if found is None else found + 1)
@@ -161,7 +161,7 @@ def _spot(text: str, node: Node) -> _Spot:
     return _Spot(node.first, node.end, found, lead, rest.end() if rest else None)
 
 
-def _gap(text: str, box: Node) -> str:
+def _gap(text: str, box: JsonNode) -> str:
     """What stands between the comma and the last element, if there are two on a line; else one blank, or none."""
     if len(box.children) > 1:
         between = _COMMA.fullmatch(text, box.children[-2].end, box.children[-1].first)

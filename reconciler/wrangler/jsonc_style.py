@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from reconciler.syntax.jsonc import Node, skip_trivia
+from reconciler.syntax.jsonc import JsonNode, skip_trivia
 from reconciler.wrangler.splices import KEY
 
 _COLON = re.compile(r"[ \t]*:[ \t]*")
@@ -19,7 +19,7 @@ _STEP = "  "
 
 
 @dataclass(frozen=True, slots=True)
-class EntryStyle:
+class JsonEntryStyle:
     """The small habits of one entry: what stands around its keys, values and brackets.
 
     `lines` puts each of its two members on a line of its own; `trailing` puts a comma behind the last one there.
@@ -55,7 +55,7 @@ def write_string(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def write_entry(style: EntryStyle, line: Line, binding: str, certificate_id: str) -> str:
+def write_entry(style: JsonEntryStyle, line: Line, binding: str, certificate_id: str) -> str:
     """The object of a binding; `line` is the one that it begins on."""
     members = (
         f'"binding"{style.colon}{write_string(binding)}',
@@ -67,7 +67,7 @@ def write_entry(style: EntryStyle, line: Line, binding: str, certificate_id: str
     return f"{{{inner}{members[0]},{inner}{members[1]}{',' * style.trailing}{line.begin()}}}"
 
 
-def style_of(text: str, table: Node, default: EntryStyle) -> EntryStyle:
+def style_of(text: str, table: JsonNode, default: JsonEntryStyle) -> JsonEntryStyle:
     """The habits of an object that is there, to be followed by the next."""
     members = table.children
     if not members:
@@ -78,7 +78,7 @@ def style_of(text: str, table: Node, default: EntryStyle) -> EntryStyle:
     comma = default.comma if colon.endswith((" ", "\t")) else ","
     if len(members) > 1:
         comma = _if_like(_COMMA, text[members[0].end : members[1].first], comma)
-    return EntryStyle(
+    return JsonEntryStyle(
         colon=colon,
         comma=comma,
         opening=_if_like(_BLANKS, before, default.opening),
@@ -88,17 +88,17 @@ def style_of(text: str, table: Node, default: EntryStyle) -> EntryStyle:
     )
 
 
-def colon_of(text: str, member: Node, default: str) -> str:
+def colon_of(text: str, member: JsonNode, default: str) -> str:
     """What stands between the key and the value of a member."""
     return default if member.key is None else _if_like(_COLON, text[member.key.end : member.start], default)
 
 
-def has_trailing_comma(text: str, box: Node) -> bool:
+def has_trailing_comma(text: str, box: JsonNode) -> bool:
     """Whether a comma stands behind the last of what an array or object holds."""
     return bool(box.children) and text.startswith(",", skip_trivia(text, box.children[-1].end))
 
 
-def find_sample(root: Node, holder: Node) -> Node | None:
+def find_sample(root: JsonNode, holder: JsonNode) -> JsonNode | None:
     """The array of objects that a new one should look like.
 
     One of the same key, else of bindings, else any; among these one of the same object, else the first of the file.
@@ -115,7 +115,7 @@ def line_start(text: str, offset: int) -> int:
     return max(text.rfind("\n", 0, offset), text.rfind("\r", 0, offset)) + 1
 
 
-def line_at(text: str, offset: int, root: Node) -> Line:
+def line_at(text: str, offset: int, root: JsonNode) -> Line:
     """How the line of this offset is written."""
     start = line_start(text, offset)
     found = _BLANKS.match(text, start)
@@ -124,7 +124,7 @@ def line_at(text: str, offset: int, root: Node) -> Line:
     return Line(newline or (after.group() if after else "\n"), found.group() if found else "", _step_of(text, root))
 
 
-def _step_of(text: str, root: Node) -> str:
+def _step_of(text: str, root: JsonNode) -> str:
     """One level of indentation, as the file's first line inside an object or array shows it."""
     for node in _boxes(root):
         inner, outer = node.children[0].first, node.start
@@ -139,7 +139,7 @@ def _indent(text: str, offset: int) -> str:
     return found.group() if found else ""
 
 
-def _boxes(node: Node) -> Iterator[Node]:
+def _boxes(node: JsonNode) -> Iterator[JsonNode]:
     """Every array and object that holds something, in the order of the text."""
     stack = [node]
     while stack:
@@ -149,7 +149,7 @@ def _boxes(node: Node) -> Iterator[Node]:
             stack += reversed(node.children)
 
 
-def _is_sample(node: Node) -> bool:
+def _is_sample(node: JsonNode) -> bool:
     last = node.children[-1] if node.kind == "array" and node.children else None
     return last is not None and last.kind == "object" and bool(last.children)
 

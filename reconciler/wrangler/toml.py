@@ -10,12 +10,12 @@ import tomli
 
 from reconciler.model import EnvironmentName
 from reconciler.syntax.text import line_end
-from reconciler.syntax.toml import Key, Node, Tree, read_tree
+from reconciler.syntax.toml import Key, TomlNode, TomlTree, read_tree
 from reconciler.syntax.toml_spans import Section, Value
 from reconciler.wrangler import toml_lists, toml_sections
 from reconciler.wrangler.splices import KEY, NoPlaceError, Splice, environment_path
 from reconciler.wrangler.toml_style import (
-    EntryStyle,
+    TomlEntryStyle,
     indent_of,
     newline_near,
     quotes_of,
@@ -39,7 +39,7 @@ def string_value(literal: str) -> str | None:
 
 def snippet(environment: EnvironmentName, binding: str, certificate_id: str) -> str:
     """The lines that a person would paste for this binding."""
-    return "\n".join(_section_lines(_header(environment), EntryStyle(), binding, certificate_id))
+    return "\n".join(_section_lines(_header(environment), TomlEntryStyle(), binding, certificate_id))
 
 
 def add(text: str, environment: EnvironmentName, binding: str, certificate_id: str) -> list[Splice]:
@@ -57,9 +57,9 @@ def add(text: str, environment: EnvironmentName, binding: str, certificate_id: s
         depth, table = holder
         key = ".".join(write_key(part) for part in path[depth:])
         # The blanks inside the brackets are what `remove` knows a key of ours by.
-        item = f"{key} = [ {EntryStyle().inline(binding, certificate_id)} ]"
+        item = f"{key} = [ {TomlEntryStyle().inline(binding, certificate_id)} ]"
         return toml_lists.append(text, table, item)
-    lines = _section_lines(_header(environment), EntryStyle(), binding, certificate_id)
+    lines = _section_lines(_header(environment), TomlEntryStyle(), binding, certificate_id)
     return [toml_sections.insert_after(tree, _last_section_of(tree, environment), lines)]
 
 
@@ -111,13 +111,13 @@ def remove(text: str, environment: EnvironmentName, index: int) -> list[Splice]:
     return toml_lists.remove(text, found.value, index)
 
 
-def _style_of_last(text: str, array: Value) -> EntryStyle:
+def _style_of_last(text: str, array: Value) -> TomlEntryStyle:
     if not array.items or array.items[-1].kind != "table":
-        return EntryStyle()
+        return TomlEntryStyle()
     return style_of(text, array.items[-1].pairs, array.items[-1])
 
 
-def _append_section(tree: Tree, path: tuple[Key, ...], node: Node, binding: str, certificate_id: str) -> Splice:
+def _append_section(tree: TomlTree, path: tuple[Key, ...], node: TomlNode, binding: str, certificate_id: str) -> Splice:
     """A section as the last one of the array is written, with its header's own text."""
     text, section = tree.text, node.section
     if section is None or section.header is None:
@@ -130,7 +130,7 @@ def _append_section(tree: Tree, path: tuple[Key, ...], node: Node, binding: str,
     return toml_sections.insert_after(tree, last, lines, tight=toml_sections.is_tight(tree, section.header))
 
 
-def _section_lines(header: str, style: EntryStyle, binding: str, certificate_id: str) -> list[str]:
+def _section_lines(header: str, style: TomlEntryStyle, binding: str, certificate_id: str) -> list[str]:
     return [header, *style.pairs(binding, certificate_id)]
 
 
@@ -138,7 +138,7 @@ def _header(environment: EnvironmentName) -> str:
     return f"[[{'.'.join(write_key(part) for part in (*environment_path(environment), KEY))}]]"
 
 
-def _inline_holder(tree: Tree, path: tuple[str, ...]) -> tuple[int, Value] | None:
+def _inline_holder(tree: TomlTree, path: tuple[str, ...]) -> tuple[int, Value] | None:
     """The innermost inline table above a path, with its depth; None where headers can reach the path."""
     holder: tuple[int, Value] | None = None
     for depth, node in tree.walk(path[:-1]):
@@ -147,7 +147,7 @@ def _inline_holder(tree: Tree, path: tuple[str, ...]) -> tuple[int, Value] | Non
     return holder
 
 
-def _last_section_of(tree: Tree, environment: EnvironmentName) -> int:
+def _last_section_of(tree: TomlTree, environment: EnvironmentName) -> int:
     """The section behind which a first `[[...]]` of an environment belongs: its last, wherever that stands.
 
     Of the top level the last that is in no environment, so that it comes before them; in a file that has nothing but
@@ -179,13 +179,13 @@ def _is_ours(text: str, array: Value) -> bool:
     return len(array.items) == 1 and inner == f" {text[array.items[0].start : array.items[0].end]} "
 
 
-def _only_this_makes(tree: Tree, path: tuple[str, ...]) -> bool:
+def _only_this_makes(tree: TomlTree, path: tuple[str, ...]) -> bool:
     """Whether the environment would be gone with its `mtls_certificates`."""
     table = tree.find(path[:-1])
     return len(path) > 1 and table is not None and not table.value and not table.section and len(table.children) == 1
 
 
-def _environment_header(tree: Tree, element: Node) -> str:
+def _environment_header(tree: TomlTree, element: TomlNode) -> str:
     """`[env.X]`, spelled as in the header of an array of tables below it."""
     header = element.section.header if element.section is not None else None
     if header is None:

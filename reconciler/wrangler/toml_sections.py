@@ -9,13 +9,13 @@ they hold, and the empty line before it where one follows as well. Comments abov
 from __future__ import annotations
 
 from reconciler.syntax.text import line_end, line_start
-from reconciler.syntax.toml import Key, Tree
+from reconciler.syntax.toml import Key, TomlTree
 from reconciler.syntax.toml_spans import Header
 from reconciler.wrangler.splices import Splice
 from reconciler.wrangler.toml_style import newline_near
 
 
-def insert_after(tree: Tree, index: int, lines: list[str], *, tight: bool = False) -> Splice:
+def insert_after(tree: TomlTree, index: int, lines: list[str], *, tight: bool = False) -> Splice:
     """Put a section of these lines behind the section of this index."""
     text = tree.text
     at = _anchor(tree, index)
@@ -28,14 +28,14 @@ def insert_after(tree: Tree, index: int, lines: list[str], *, tight: bool = Fals
     return Splice(at, at, block if closed else newline + block)
 
 
-def is_tight(tree: Tree, header: Header) -> bool:
+def is_tight(tree: TomlTree, header: Header) -> bool:
     """Whether a header stands directly below a line of another section."""
     start = line_start(tree.text, header.start)
     previous = tree.text[line_start(tree.text, start - 1) : start].strip() if start else ""
     return bool(previous) and not previous.startswith("#")
 
 
-def remove_sections(tree: Tree, path: tuple[Key, ...]) -> list[Splice]:
+def remove_sections(tree: TomlTree, path: tuple[Key, ...]) -> list[Splice]:
     """Take out every section at or below a path."""
     text = tree.text
     ranges: list[tuple[int, int]] = []
@@ -50,7 +50,7 @@ def remove_sections(tree: Tree, path: tuple[Key, ...]) -> list[Splice]:
     return _without_newline_left(text, ranges)
 
 
-def replace_section(tree: Tree, path: tuple[Key, ...], header: str) -> list[Splice]:
+def replace_section(tree: TomlTree, path: tuple[Key, ...], header: str) -> list[Splice]:
     """Take out every section at or below a path, but leave another header where the first stood."""
     first, *_ = sections_below(tree, path)
     old = tree.sections[first].header
@@ -62,12 +62,12 @@ def replace_section(tree: Tree, path: tuple[Key, ...], header: str) -> list[Spli
     return [Splice(old.start, old.end, header), *kept, *others]
 
 
-def sections_below(tree: Tree, path: tuple[Key, ...]) -> list[int]:
+def sections_below(tree: TomlTree, path: tuple[Key, ...]) -> list[int]:
     """The indexes of the sections at or below a path, in the order of the text."""
     return [index for index, found in enumerate(tree.paths) if found[: len(path)] == path and found]
 
 
-def _anchor(tree: Tree, index: int) -> int:
+def _anchor(tree: TomlTree, index: int) -> int:
     """Where a section with the comments that belong to it ends: behind the newline of its last line."""
     text = tree.text
     first = _lines_of(tree, index)[1]
@@ -82,7 +82,7 @@ def _anchor(tree: Tree, index: int) -> int:
     return end
 
 
-def _lines_of(tree: Tree, index: int) -> tuple[int, int]:
+def _lines_of(tree: TomlTree, index: int) -> tuple[int, int]:
     """From the line of a section's header to behind the line of its last pair."""
     section = tree.sections[index]
     start = line_start(tree.text, section.header.start) if section.header else 0

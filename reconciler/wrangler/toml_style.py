@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from reconciler.syntax.text import line_start
-from reconciler.syntax.toml_spans import Pair, Value
+from reconciler.syntax.toml_spans import KeyValue, Value
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _BLANKS = re.compile(r"[ \t]*")
@@ -19,7 +19,7 @@ _SHORT_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\
 
 
 @dataclass(frozen=True, slots=True)
-class EntryStyle:
+class TomlEntryStyle:
     """The small habits of one entry: what stands around its keys, values and brackets."""
 
     quotes: str = '"'
@@ -60,12 +60,12 @@ def quotes_of(literal: str) -> str:
     return literal[:3] if len(literal) >= 6 and literal[:3] in ('"""', "'''") else literal[0]
 
 
-def style_of(text: str, pairs: Iterable[Pair], table: Value | None = None) -> EntryStyle:
+def style_of(text: str, pairs: Iterable[KeyValue], table: Value | None = None) -> TomlEntryStyle:
     """The habits of an entry that is there, to be followed by the next; `table` where it is an inline one."""
     pairs = tuple(pairs)
     named = {pair.keys[0].name: pair for pair in pairs}
     certificate_id = named.get("certificate_id")
-    style = EntryStyle(
+    style = TomlEntryStyle(
         quotes=text[certificate_id.value.start] if certificate_id is not None else '"',
         equals_binding=_equals(text, named.get("binding")),
         equals_id=_equals(text, certificate_id),
@@ -99,7 +99,7 @@ def newline_near(text: str, offset: int) -> str:
     return "\r\n" if end > 0 and text[end - 1] == "\r" else "\n"
 
 
-def _equals(text: str, pair: Pair | None) -> str:
+def _equals(text: str, pair: KeyValue | None) -> str:
     return _if_like(_EQUALS, text[pair.keys[-1].end : pair.value.start] if pair is not None else "", " = ")
 
 

@@ -12,7 +12,7 @@ from reconciler.model.stores import TRAITS
 from tests.support.paths import REPOSITORY
 
 ROOT = REPOSITORY / "reconciler"
-OF_THE_STORE_FILE = {ROOT / "runs/doctor/files.py"}
+OF_THE_STORE_FILE = {ROOT / "runs/doctor/checkout.py"}
 """`doctor` checks the file of the local store itself, and so has to know whether that is the store in use."""
 
 OF_ACCOUNT = "2458ce5a-0c35-4c7f-82c7-8e9487d3ff60"

@@ -38,9 +38,9 @@ from reconciler.plan.plan import Plan
 from reconciler.plan.retire import keep
 from reconciler.plan.wording import REQUIREMENTS
 from reconciler.proof.observations import End, Observation, Seen, Shown
-from reconciler.proof.ports import Pair
+from reconciler.proof.ports import ClientIdentity
 from reconciler.proof.proofs import Proof
-from reconciler.proof.verdicts import Judgement, Standing, Verdict
+from reconciler.proof.verdicts import Judgement, ProofStatus, Verdict
 from reconciler.records.base import to_json
 from reconciler.records.plan import plan_document
 from reconciler.records.saved_plan import read_plan
@@ -232,7 +232,7 @@ class Prover:
     verdicts: Mapping[str, Verdict | FileError]
     asked: list[str] = field(default_factory=list)
 
-    def prove(self, origin: Origin, pair: Pair) -> Proof:
+    def prove(self, origin: Origin, pair: ClientIdentity) -> Proof:
         assert pair.bundle.digest in {bundle(number).digest for number in (1, 2)}
         self.asked.append(origin.url)
         verdict = self.verdicts[origin.url]
@@ -595,7 +595,7 @@ def test_nothing_that_a_gate_guards_is_uploaded_without_its_proofs(
     for name, declared in want.declaration.certificates.items():
         is_gated = Gate.UPLOAD in (declared.verify_before or ())
         content = next(str(number) for number in (1, 2) if bundle(number) == want.bundles[name])
-        proved = verdicts[f"https://{name}/"].standing is Standing.PROVED
+        proved = verdicts[f"https://{name}/"].standing is ProofStatus.PROVED
         assert content not in stored or not is_gated or proved
         assert is_gated or f"https://{name}/" not in bench.prover.asked
     assert (Phase.UPLOAD in phases) or not stored

@@ -16,11 +16,11 @@ import pytest
 from reconciler.findings.diagnostics import Pointer
 from reconciler.model import CertificateName
 from reconciler.model.ports import PrivateKey
-from reconciler.probe import address, exchange, keyfile, watch
-from reconciler.probe.answers import Answer, read_answer
-from reconciler.probe.throwaway import make_throwaway
+from reconciler.probe import address, contexts, exchange, watch
+from reconciler.probe.exchange import Answer, read_answer
+from reconciler.probe.prober import make_throwaway
 from reconciler.proof.observations import End, Moment, Page, Shown
-from reconciler.proof.ports import Pair
+from reconciler.proof.ports import ClientIdentity
 from reconciler.proof.proofs import Proof, proof_warnings
 from reconciler.proof.rules import judge
 from reconciler.x509.certificates import Bundle
@@ -98,7 +98,7 @@ def test_the_throw_away_certificate_has_a_key_like_ours(kind: str) -> None:
     pair = make_throwaway(like, NOW)
     assert type(pair.bundle.leaf.public_key()) is type(like.leaf.public_key())
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    keyfile.load_pair(context, pair)
+    contexts.load_pair(context, pair)
 
 
 # --- what is seen ---------------------------------------------------------------------------------------------------
@@ -368,7 +368,7 @@ def test_of_the_key_no_file_stays_behind(folder: Path, tmp_path: Path, monkeypat
         with enforcing(folder) as port:
             assert told(probe(port)) == "accepted"
         before = set(Path("/dev/fd").iterdir())
-        keyfile.load_pair(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), pair)
+        contexts.load_pair(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), pair)
         assert set(Path("/dev/fd").iterdir()) == before
         assert list(temporary.iterdir()) == []
 
@@ -388,7 +388,7 @@ def test_the_file_of_the_key_is_closed_to_others_while_it_is_there(
             raise ssl.SSLError(1, "no")
 
     with pytest.raises(ssl.SSLError):
-        keyfile.load_pair(Context(ssl.PROTOCOL_TLS_CLIENT), pair_of(pki().clients["right"]))
+        contexts.load_pair(Context(ssl.PROTOCOL_TLS_CLIENT), pair_of(pki().clients["right"]))
     assert looked == [(0o600, 0o700)]
     assert list(tmp_path.iterdir()) == []
 
@@ -396,9 +396,9 @@ def test_the_file_of_the_key_is_closed_to_others_while_it_is_there(
 def test_nobody_is_asked_for_the_password_of_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     """An encrypted key is refused by the library, not asked about at the terminal."""
     issued = make_ca("encrypted", key=make_key())
-    pair = Pair(issued.bundle, PrivateKey(issued.encrypted_key_pem()))
+    pair = ClientIdentity(issued.bundle, PrivateKey(issued.encrypted_key_pem()))
     with pytest.raises(ssl.SSLError):
-        keyfile.load_pair(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), pair)
+        contexts.load_pair(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), pair)
 
 
 def test_a_pair_that_the_library_does_not_take_is_our_fault_not_the_origins(folder: Path) -> None:

@@ -13,7 +13,7 @@ from reconciler.proof.alerts import ABOUT_THE_CERTIFICATE, ALERTS
 from reconciler.proof.observations import End, Moment, Observation, Page, Seen, Shown
 from reconciler.proof.requests import CertificateRequest
 from reconciler.proof.rules import RULES, is_worth_comparing, judge, may_be_asked_late
-from reconciler.proof.verdicts import EXIT_CODES, Standing, Verdict
+from reconciler.proof.verdicts import EXIT_CODES, ProofStatus, Verdict
 from reconciler.proof.words import REJECTIONS
 from tests.support.pki import make_ca
 
@@ -276,7 +276,7 @@ def test_anything_that_may_be_seen_has_a_verdict(anything: Seen) -> None:
 @given(ANYTHING)
 def test_nothing_is_proved_without_an_answer_to_our_certificate(anything: Seen) -> None:
     """Whatever the others got: ours was sent where that can be watched, it was asked for, and it was answered."""
-    if judge(anything).verdict.standing is not Standing.PROVED:
+    if judge(anything).verdict.standing is not ProofStatus.PROVED:
         return
     ours = anything.ours
     assert ours.end is End.ANSWERED

@@ -19,8 +19,9 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import FileError
 from reconciler.model.errors import StoreError
-from reconciler.runs.doctor.checks import MACHINE_CHECKS, run_check
-from reconciler.runs.doctor.files import CHECKS
+from reconciler.runs.doctor.checkout import CHECKS
+from reconciler.runs.doctor.examine import run_check
+from reconciler.runs.doctor.machine import MACHINE_CHECKS
 from reconciler.system.git import ignored
 from reconciler.version import __version__
 from tests.cli.test_canaries import search
@@ -333,7 +334,7 @@ def test_a_damaged_store_is_an_error_with_a_way_out(applied: Project, damage: Ca
 
 def test_a_read_only_checkout_is_said_before_apply_fails(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """A warning: planning works there."""
-    monkeypatch.setattr("reconciler.runs.doctor.files.os.access", lambda *_: False)
+    monkeypatch.setattr("reconciler.runs.doctor.checkout.os.access", lambda *_: False)
     assert problems(project) == {"folder-read-only", "file-read-only"}
 
 
@@ -412,7 +413,7 @@ def test_a_check_that_fails_is_a_finding(error: Exception, code: str, severity: 
 
 def test_one_failing_check_hides_no_other(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """All the others are there."""
-    monkeypatch.setattr("reconciler.runs.doctor.files.os.access", lambda *_: 1 / 0)
+    monkeypatch.setattr("reconciler.runs.doctor.checkout.os.access", lambda *_: 1 / 0)
     result = project.run("doctor")
     assert result.code == 1
     assert "writable could not be checked" in result.out
@@ -429,7 +430,7 @@ def test_checks_have_names_of_their_own() -> None:
 def test_a_missing_package_is_an_error(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """Named, with how to mend it; optional extras are not missed."""
     required = ["no-such-package>=1", "another-missing>=2; extra == 'x'", "typer>=0.29"]
-    monkeypatch.setattr("reconciler.runs.doctor.checks.metadata.requires", lambda _: required)
+    monkeypatch.setattr("reconciler.runs.doctor.machine.metadata.requires", lambda _: required)
     result = project.run("doctor")
     assert result.code == 1
     assert "the package no-such-package is missing" in result.out

@@ -14,7 +14,7 @@ from reconciler.model import Action, EntryId, StoreSettings, Sweep
 from reconciler.model.keys import KeyFile
 from reconciler.model.ports import Store, StoreReader
 from reconciler.runs import plan as run
-from reconciler.runs.project import Stores, Tree, open_project
+from reconciler.runs.project import ProjectTree, Stores, open_project
 from tests.bench.project import KEY_VARIABLE, BenchProject
 
 
@@ -33,7 +33,7 @@ class Counted:
 class CountedFiles:
     """The project's files, counted."""
 
-    inner: Tree
+    inner: ProjectTree
     counted: Counted
 
     @property

@@ -33,7 +33,7 @@ def skip_the_look_before_binding(patch: Patch) -> None:
     patch.setattr(bindings, "_stale", lambda *_: [])
 
 
-def delete_without_grace(patch: Patch) -> None:
+def delete_skip_grace_of(patch: Patch) -> None:
     def no_grace(times: tuple[datetime, ...], _grace: timedelta) -> datetime:
         return min(times)
 
@@ -140,7 +140,7 @@ def never_retire(patch: Patch) -> None:
 
 PLANTED: tuple[tuple[Callable[[Patch], None], str], ...] = (
     (skip_the_look_before_binding, "was changed by somebody else meanwhile"),
-    (delete_without_grace, "its grace is not over"),
+    (delete_skip_grace_of, "its grace is not over"),
     (count_grace_from_the_upload_alone, "its grace is not over"),
     (delete_what_files_name, "named it"),
     (delete_newer_entries, "it is newer than what is declared"),

@@ -12,7 +12,7 @@ from reconciler.findings.codes import Code
 from reconciler.findings.errors import FileChangedError, FileError
 from reconciler.model import Declaration, EntryId, EnvironmentName, KeyReference, Origin, Sweep
 from reconciler.model.ports import PrivateKey
-from reconciler.proof.ports import Pair
+from reconciler.proof.ports import ClientIdentity
 from tests.support.pki import NOW
 
 
@@ -35,7 +35,7 @@ class NoRollers:
 class NoProver:
     """Proves nothing, and is surprised to be asked."""
 
-    def prove(self, origin: Origin, pair: Pair) -> NoReturn:
+    def prove(self, origin: Origin, pair: ClientIdentity) -> NoReturn:
         raise AssertionError(f"nobody wanted anything proved at {origin.url}")
 
 

@@ -8,7 +8,7 @@ from reconciler.model.ports import PrivateKey
 from reconciler.probe import OriginProber
 from reconciler.probe.exchange import Timeouts
 from reconciler.proof.observations import Seen
-from reconciler.proof.ports import Pair, Target
+from reconciler.proof.ports import ClientIdentity, ProbeTarget
 from reconciler.proof.rules import judge
 from reconciler.system.clock import SystemClock
 from reconciler.x509.certificates import Bundle
@@ -19,9 +19,9 @@ QUICK = Timeouts(connect_s=5, handshake_s=0.2, answer_s=0.2, body_s=0.2)
 """For servers that never answer."""
 
 
-def pair_of(client: Client) -> Pair:
+def pair_of(client: Client) -> ClientIdentity:
     """A client's files as the tool reads them."""
-    return Pair(parse_file(client.chain, "client.pem"), PrivateKey(client.key))
+    return ClientIdentity(parse_file(client.chain, "client.pem"), PrivateKey(client.key))
 
 
 def probe(
@@ -35,7 +35,7 @@ def probe(
     timeouts: Timeouts | None = None,
 ) -> Seen:
     """What an origin on this machine does with a client."""
-    target = Target(f"https://{host}:{port}{path}", roots or pki().server_root.bundle, expect)
+    target = ProbeTarget(f"https://{host}:{port}{path}", roots or pki().server_root.bundle, expect)
     return OriginProber(SystemClock(), timeouts or Timeouts()).probe(target, pair_of(pki().clients[client]))
 
 

@@ -53,7 +53,7 @@ from reconciler.proof.levels import CertificateProof, DryRun, Level, LevelResult
 from reconciler.proof.observations import End, Moment, Observation, Page, Seen, Shown
 from reconciler.proof.reach import Reach, Reached
 from reconciler.proof.requests import CertificateRequest
-from reconciler.proof.verdicts import Standing as Verdict
+from reconciler.proof.verdicts import ProofStatus as Verdict
 from reconciler.records.history import HistoryDocument, history_document
 from reconciler.records.journal import (
     ChangeSummary,

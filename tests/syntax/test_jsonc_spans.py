@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Place, Pointer
 from reconciler.syntax import jsonc_read
-from reconciler.syntax.jsonc import JsoncError, Node, locate, parse
+from reconciler.syntax.jsonc import JsoncError, JsonNode, locate, parse
 from reconciler.syntax.jsonc_read import load
 from reconciler.syntax.places import resolve
 from reconciler.syntax.reading import UnreadableError
@@ -108,7 +108,7 @@ def test_every_value_stands_where_the_tree_says(data: bytes) -> None:
     _check(text, root)
 
 
-def _check(text: str, node: Node) -> None:
+def _check(text: str, node: JsonNode) -> None:
     assert read_json(text[node.start : node.end]) == node.plain()
     if node.key is not None:
         assert json.loads(text[node.key.start : node.key.end]) == node.key.name

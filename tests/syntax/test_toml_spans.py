@@ -14,12 +14,11 @@ from hypothesis import strategies as st
 
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Place, Pointer
-from reconciler.syntax.caps import check_caps
 from reconciler.syntax.places import resolve
 from reconciler.syntax.reading import UnreadableError
 from reconciler.syntax.text import line_and_column
-from reconciler.syntax.toml import Key, Tree, locate, read_tree
-from reconciler.syntax.toml_read import load
+from reconciler.syntax.toml import Key, TomlTree, locate, read_tree
+from reconciler.syntax.toml_read import check_caps, load
 from reconciler.syntax.toml_spans import ScanError, scan
 from tests.support.counted import count_calls, growth
 from tests.support.measured import measure
@@ -130,7 +129,7 @@ def test_every_value_stands_where_the_tree_says(data: bytes) -> None:
     _check(read_tree(data.decode()), tomli.loads(text), ())
 
 
-def _check(tree: Tree, value: object, path: tuple[Key, ...]) -> None:
+def _check(tree: TomlTree, value: object, path: tuple[Key, ...]) -> None:
     node = tree.find(path)
     assert node is not None, path
     if isinstance(value, dict):

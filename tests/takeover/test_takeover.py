@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from reconciler import keys
 from reconciler.desired.parse import parse_declaration
-from reconciler.desired.refused import accepts
-from reconciler.desired.rules import check_binding_name, check_environment_name, name_rule
+from reconciler.desired.rules import accepts, check_binding_name, check_environment_name, name_rule
 from reconciler.findings.codes import Severity
 from reconciler.model import Action, Entry, EntryId, Policy, StoreKind, StoreSettings, WranglerFile
 from reconciler.takeover.adoption import Adoption

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reconciler.desired.refused import accepts
-from reconciler.desired.rules import check_account_id, name_rule
+from reconciler.desired.rules import accepts, check_account_id, name_rule
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import GuardError, UsageError
 from reconciler.model import Listing, StoreKind, StoreSettings, WranglerFile

@@ -11,8 +11,8 @@ from posixpath import basename, dirname, join, normpath
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import FileError, InputError, ReconcilerError, UsageError
-from reconciler.model import Declaration, DeclaredWorker, WorkerLabel, WranglerFile
-from reconciler.runs.configs import load_configs
+from reconciler.model import WorkerLabel, WranglerFile
+from reconciler.runs.configs import ConfigReader
 from reconciler.runs.project import Project
 from reconciler.system.git import ignored_among
 from reconciler.system.walk import SKIPPED, walk
@@ -24,7 +24,6 @@ _CERTIFICATE_SUFFIXES = (".pem", ".crt", ".cer", ".cert")
 _CONFIG_SUFFIXES = (".toml", ".json", ".jsonc")
 _KEY_NAMES = ("{stem}.key", "{stem}-key.pem", "{stem}.key.pem")
 _GENERATED = frozenset({".wrangler"})
-_LABEL = WorkerLabel("found")
 _MOST_NAMED = 5
 
 
@@ -46,7 +45,7 @@ def survey(project: Project, below: Path, declared: Mapping[WorkerLabel, Wrangle
     if not root.is_dir() or not root.is_relative_to(project.files.root):
         hint = f"name a folder of this tree, below {project.files.root}"
         raise UsageError(f"--from {str(below)!r} is no folder of this tree", hint=hint)
-    return _Surveyor(project, root, declared).run()
+    return _Surveyor(project, root, declared, ConfigReader(project.files, project.sources)).run()
 
 
 @dataclass
@@ -56,6 +55,7 @@ class _Surveyor:
     project: Project
     root: Path
     declared: Mapping[WorkerLabel, WranglerFile]
+    reader: ConfigReader
     findings: list[Diagnostic] = field(default_factory=list)
 
     def run(self) -> Survey:
@@ -116,10 +116,9 @@ class _Surveyor:
 
     def _config(self, path: str) -> WranglerFile | None:
         """A wrangler file that wrangler might be run with; None where it has nothing to do with certificates."""
-        alone = Declaration("mtls.toml", "survey", workers={_LABEL: DeclaredWorker(_LABEL, path)})
-        file = load_configs(alone, self.project.files, self.project.sources)[0][_LABEL]
+        file = self.reader.read(path)
         bound = any(environment.bindings for environment in file.environments.values())
-        beside = search([dirname(path) or "."], self.project.files.files_in)
+        beside = search([dirname(path) or "."], self.reader.files_in)
         if bound and basename(path) in NAMES and beside is not None and beside != normpath(path):
             message = f"{path} is left out: wrangler takes {beside}, which lies beside it"
             hint = f"remove {path} if it is not used any more; if it is deployed with `-c`, declare it by hand"
@@ -137,7 +136,7 @@ class _Surveyor:
             return None
         folder, name = dirname(path), basename(path)
         stem = name.rpartition(".")[0]
-        beside = self.project.files.files_in(folder or ".") or frozenset()
+        beside = self.reader.files_in(folder or ".") or frozenset()
         key = next((name for form in _KEY_NAMES if (name := form.format(stem=stem)) in beside), None)
         return FoundCertificate(path, bundle, None if key is None else join(folder, key))
 

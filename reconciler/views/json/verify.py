@@ -9,7 +9,7 @@ from reconciler.proof.levels import CertificateProof, DryRun, Level, LevelResult
 from reconciler.proof.observations import End, Moment, Observation, Page, Seen, Shown
 from reconciler.proof.reach import Reach
 from reconciler.proof.requests import algorithm_names, authority_texts
-from reconciler.proof.verdicts import Standing
+from reconciler.proof.verdicts import ProofStatus
 from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
 from reconciler.views.json.document import as_view
 
@@ -73,7 +73,7 @@ class LevelPart(JsonPart):
     """One level. `skipped` says why it was not run; then it proves nothing."""
 
     level: Level
-    standing: Standing
+    standing: ProofStatus
     verdict: str
     why: str
     hint: str | None = None

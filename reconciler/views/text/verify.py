@@ -10,7 +10,7 @@ from reconciler.model.words import environment_text
 from reconciler.proof.levels import CertificateProof, LevelResult, Verification
 from reconciler.proof.observations import End, Moment, Observation, Seen
 from reconciler.proof.requests import authority_texts
-from reconciler.proof.verdicts import Standing
+from reconciler.proof.verdicts import ProofStatus
 from reconciler.views.table import Display
 from reconciler.views.text.findings import show_findings, to_act_on
 from reconciler.views.text.style import Style
@@ -62,15 +62,15 @@ def _certificate_lines(proof: CertificateProof, verification: Verification, styl
 
 def _level_lines(result: LevelResult, verification: Verification, style: Style) -> Iterator[str]:
     paint = {
-        Standing.PROVED: style.good,
-        Standing.REFUTED: style.bad,
-        Standing.INCONCLUSIVE: style.change,
-        Standing.SKIPPED: style.change if verification.is_missing(result) else style.dim,
+        ProofStatus.PROVED: style.good,
+        ProofStatus.REFUTED: style.bad,
+        ProofStatus.INCONCLUSIVE: style.change,
+        ProofStatus.SKIPPED: style.change if verification.is_missing(result) else style.dim,
     }[result.standing]
-    sign = {Standing.PROVED: "+", Standing.REFUTED: "!", Standing.INCONCLUSIVE: "?", Standing.SKIPPED: "-"}
+    sign = {ProofStatus.PROVED: "+", ProofStatus.REFUTED: "!", ProofStatus.INCONCLUSIVE: "?", ProofStatus.SKIPPED: "-"}
     verdict = printable(result.verdict)
     yield f"  {paint(f'{sign[result.standing]} {result.level:<9} {verdict}')}: {printable(result.why)}"
-    if result.hint and result.standing is not Standing.PROVED:
+    if result.hint and result.standing is not ProofStatus.PROVED:
         yield _DETAIL.format(f"hint: {printable(result.hint.splitlines()[0])}")
     for run in result.dry_runs:
         where = f"{run.binding} in {run.config} ({environment_text(run.environment)})"

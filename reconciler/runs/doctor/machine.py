@@ -1,8 +1,4 @@
-"""Looks at everything around a run that can be wrong: machine, environment, checkout, store, private keys, token.
-
-Each check is named and gives findings; what is well is said too. One that fails hides no other. Changes nothing, and no
-finding ever has the value of a variable that may be a secret.
-"""
+"""The checks of `doctor` that look at the machine and the environment. No value of a variable is in any finding."""
 
 from __future__ import annotations
 
@@ -11,20 +7,15 @@ import platform
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
 from importlib import metadata
 from pathlib import Path
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
-from reconciler.findings.errors import ReconcilerError
 from reconciler.model import Declaration
 from reconciler.model.stores import TOKEN_VARIABLE
-from reconciler.runs.doctor.account import check_account
-from reconciler.runs.doctor.files import CHECKS as CHECKOUT_CHECKS
-from reconciler.runs.doctor.files import cure, well
-from reconciler.runs.project import KEY_DIRS, Project
-from reconciler.system.git import git_root
+from reconciler.runs.doctor.checkout import cure, well
+from reconciler.runs.project import KEY_DIRS
 from reconciler.version import __version__
 
 _LEGACY_TOKEN = "CF_API_TOKEN"  # noqa: S105 - the name of the variable
@@ -35,62 +26,6 @@ _REQUIREMENT = re.compile(r"[A-Za-z0-9._-]+")
 _OLDEST_PYTHON = (3, 11)
 
 Variables = Mapping[str, str]
-
-
-def examine(
-    open_project: Callable[[], Project], *, environ: Variables, file_named: bool = False, offline: bool = False
-) -> tuple[Diagnostic, ...]:
-    """Every finding in the order of the checks; those of severity info say what is well, or was left out.
-
-    `offline`: no server is asked.
-
-    `open_project` may raise ReconcilerError: then what needs a project is left out. That is an error only where the
-    command line named a file (`file_named`).
-    """
-    found: list[Diagnostic] = []
-    project: Project | None = None
-    declaration: Declaration | None = None
-    try:
-        project = open_project()
-        declaration, warnings = project.declaration()
-        found.extend(warnings)
-    except ReconcilerError as error:
-        found.extend(error.diagnostics() if project or file_named else _no_project(error))
-    for name, unreadable, check in _checks(project, declaration, environ, offline=offline):
-        found.extend(run_check(name, unreadable, check))
-    return tuple(dict.fromkeys(found))
-
-
-def run_check(name: str, unreadable: Code, check: Callable[[], Iterable[Diagnostic]]) -> tuple[Diagnostic, ...]:
-    """The findings of one check; whatever goes wrong in it is one too, `unreadable` where the system refuses."""
-    try:
-        return tuple(check())
-    except ReconcilerError as error:
-        return error.diagnostics()
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else "it can't be looked at"
-        return (cure(unreadable, f"{name} could not be checked: {reason}", "look at its permissions"),)
-    except Exception as error:  # noqa: BLE001 - the other checks go on; the message may quote a secret, the type can't
-        message = f"{name} could not be checked: mtlsctl met something unexpected ({type(error).__name__})"
-        return (Diagnostic(Severity.ERROR, Code.CHECK_FAILED, message, None, "please report this as a bug of mtlsctl"),)
-
-
-def _no_project(error: ReconcilerError) -> Iterator[Diagnostic]:
-    message = f"{error.message}; so only the machine and the environment were checked"
-    yield Diagnostic(Severity.INFO, Code.DESIRED_STATE, message, None, error.hint)
-
-
-def _checks(
-    project: Project | None, declaration: Declaration | None, environ: Variables, *, offline: bool
-) -> Iterator[tuple[str, Code, Callable[[], Iterable[Diagnostic]]]]:
-    for name, unreadable, machine_check in MACHINE_CHECKS:
-        yield name, unreadable, partial(machine_check, environ, declaration)
-    if project is not None:
-        yield "desired-state", Code.DESIRED_STATE_UNREADABLE, partial(_desired_state, project)
-        for name, unreadable, checkout_check in CHECKOUT_CHECKS:
-            yield name, unreadable, partial(checkout_check, project, declaration)
-        if not offline:
-            yield "account", Code.ACCOUNT_UNREADABLE, partial(check_account, project, declaration)
 
 
 # --- the machine ----------------------------------------------------------------------------------------------------
@@ -193,12 +128,6 @@ def _key_folders(environ: Variables, _: Declaration | None) -> Iterator[Diagnost
             good += 1
     if named and good == len(named):
         yield well(Code.KEY_FOLDERS, f"{KEY_DIRS} has {good} folder{'' if good == 1 else 's'}, all there")
-
-
-def _desired_state(project: Project) -> Iterator[Diagnostic]:
-    root = git_root(project.folder)
-    where = f"in the git repository {root}" if root else "outside of any git repository"
-    yield well(Code.DESIRED_STATE, f"{project.folder / project.name}, {where}")
 
 
 MACHINE_CHECKS: tuple[tuple[str, Code, Callable[[Variables, Declaration | None], Iterable[Diagnostic]]], ...] = (

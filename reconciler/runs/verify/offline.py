@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from reconciler.findings.codes import Severity
-from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import ReconcilerError
 from reconciler.model import (
     ByCertificate,
@@ -16,47 +15,19 @@ from reconciler.model import (
     DeclaredCertificate,
     EntryId,
     EnvironmentName,
-    Origin,
     StoreKind,
     WorkerLabel,
     WranglerFile,
 )
 from reconciler.model.identifiers import is_placeholder
-from reconciler.model.ports import FileReader, PrivateKey
+from reconciler.model.ports import FileReader
 from reconciler.model.words import environment_text
 from reconciler.proof.levels import DryRun, Level, LevelResult, Skip, skip
-from reconciler.proof.trust import check_trust
-from reconciler.proof.verdicts import Standing
-from reconciler.runs.project import Project
-from reconciler.runs.proving import load_cas, load_roots
+from reconciler.proof.verdicts import ProofStatus
+from reconciler.runs.configs import deployed_path
+from reconciler.runs.handshake import OpenedKey, check_cas
 from reconciler.x509.certificates import Bundle
-from reconciler.x509.key_pairs import check_pair, only_key
 from reconciler.x509.preflight import check_for_upload
-
-
-@dataclass(frozen=True, slots=True)
-class OpenedKey:
-    """The key of a certificate, ready to be used; or why there is none. `wrong`: what makes the pair unusable."""
-
-    key: PrivateKey | None = None
-    missing: str = ""
-    hint: str | None = None
-    wrong: tuple[Diagnostic, ...] = ()
-    findings: tuple[Diagnostic, ...] = ()
-
-
-def open_key(project: Project, declared: DeclaredCertificate, bundle: Bundle) -> OpenedKey:
-    """The key, its pair proved. That it is missing is no error: a checkout of a pipeline often has none."""
-    try:
-        opened = project.key_of(declared)
-    except ReconcilerError as error:
-        return OpenedKey(missing=error.message, hint=error.hint)
-    if opened is None:
-        return OpenedKey(missing="mtls.toml names no `private_key` for it")
-    wrong = check_pair(bundle, opened.pem, where=Pointer(project.name, ("certificates", declared.name, "private_key")))
-    if wrong:
-        return OpenedKey(wrong=wrong, findings=opened.findings)
-    return OpenedKey(PrivateKey(only_key(opened.pem)), findings=opened.findings)
 
 
 def check_files(
@@ -70,29 +41,13 @@ def check_files(
     errors = [problem for problem in findings if problem.severity is Severity.ERROR]
     if errors:
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        return LevelResult(Level.FILES, Standing.REFUTED, "faulty", errors[0].message + more, findings=findings)
+        return LevelResult(Level.FILES, ProofStatus.REFUTED, "faulty", errors[0].message + more, findings=findings)
     why = "the files are a usable identity of a client"
     if opened.key is None:
         why = f"the certificate is a usable one; its key was not looked at: {opened.missing}"
     elif declared.verify is not None and declared.verify.client_ca is not None:
         why += f", and lead to a CA of {declared.verify.client_ca}"
-    return LevelResult(Level.FILES, Standing.PROVED, "in-order", why, findings=findings)
-
-
-def check_cas(path: str, origin: Origin, bundle: Bundle, files: FileReader, now: datetime) -> Iterator[Diagnostic]:
-    """What is wrong with the files of CAs that an origin names, and with the way from the chain to them."""
-    try:
-        load_roots(files, origin)
-    except ReconcilerError as error:
-        yield from error.diagnostics()
-    if origin.client_ca is None:
-        return
-    try:
-        trusted = load_cas(files, origin.client_ca)
-    except ReconcilerError as error:
-        yield from error.diagnostics()
-    else:
-        yield from check_trust(bundle, trusted, path=path, trusted_path=origin.client_ca, now=now)
+    return LevelResult(Level.FILES, ProofStatus.PROVED, "in-order", why, findings=findings)
 
 
 # --- what wrangler would deploy -------------------------------------------------------------------------------------
@@ -111,11 +66,6 @@ def places_of(
             for binding in bindings:
                 if binding.target == ByCertificate(name) and file is not None and environment in file.environments:
                     yield label, file, environment, binding.binding
-
-
-def deployed_path(file: WranglerFile, environment: EnvironmentName) -> str:
-    """The file that wrangler would deploy: what a build tool made, where one did."""
-    return file.built.path if file.built is not None and environment is None else file.path
 
 
 def check_wrangler(
@@ -139,7 +89,7 @@ def check_wrangler(
             bring = "`npm install wrangler` beside the Worker brings it; or name it in MTLSCTL_WRANGLER"
             return skip(Level.WRANGLER, Skip.NO_PROGRAM, f"there is no wrangler beside {path}", bring)
         if isinstance(ids, ReconcilerError):
-            return LevelResult(Level.WRANGLER, Standing.INCONCLUSIVE, "inconclusive", ids.message, ids.hint)
+            return LevelResult(Level.WRANGLER, ProofStatus.INCONCLUSIVE, "inconclusive", ids.message, ids.hint)
         there = file.environments[environment].find(binding)
         wanted = entry or (there.certificate_id if there else None)
         runs.append(DryRun(label, path, environment, binding, ids.get(binding), wanted))
@@ -149,10 +99,10 @@ def check_wrangler(
     if problems:
         verdict, why, cure = problems[0]
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        return LevelResult(Level.WRANGLER, Standing.REFUTED, verdict, why + more, cure, dry_runs=tuple(runs))
+        return LevelResult(Level.WRANGLER, ProofStatus.REFUTED, verdict, why + more, cure, dry_runs=tuple(runs))
     asked = "the id of its entry" if entry else "the id that the wrangler file names"
     why = f"wrangler would deploy {asked}, in {len(runs)} binding{'s' if len(runs) > 1 else ''}"
-    return LevelResult(Level.WRANGLER, Standing.PROVED, "same-ids", why, dry_runs=tuple(runs))
+    return LevelResult(Level.WRANGLER, ProofStatus.PROVED, "same-ids", why, dry_runs=tuple(runs))
 
 
 def _problem_of(run: DryRun, store: StoreKind) -> tuple[str, str, str | None] | None:

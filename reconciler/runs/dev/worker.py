@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from posixpath import dirname, join
 from typing import NoReturn, Protocol
@@ -17,6 +18,7 @@ from reconciler.findings.suggest import suggest
 from reconciler.model import (
     ByCertificate,
     CertificateName,
+    Declaration,
     DeclaredWorker,
     Desired,
     EnvironmentName,
@@ -24,12 +26,10 @@ from reconciler.model import (
     WranglerFile,
 )
 from reconciler.plan.binding_findings import Site
-from reconciler.runs.configs import load_configs
-from reconciler.runs.dev.choosing import choose
-from reconciler.runs.dev.pairs import Pairs, Presented
-from reconciler.runs.look import load_certificates
+from reconciler.runs.configs import deployed_path
+from reconciler.runs.dev.bindings import Pairs, ServedBinding, choose
+from reconciler.runs.look import look
 from reconciler.runs.project import Project
-from reconciler.runs.verify.files import deployed_path
 from reconciler.runtime.bundling import bundle
 from reconciler.runtime.children import Child, RuntimeFailure
 from reconciler.runtime.find import WORKERD, WRANGLER, MissingProgram, find_workerd, find_wrangler
@@ -57,7 +57,7 @@ class Running:
     worker: str
     environment: EnvironmentName
     url: str
-    presented: tuple[Presented, ...]
+    presented: tuple[ServedBinding, ...]
 
 
 class Watcher(Protocol):
@@ -90,22 +90,13 @@ def run_dev(project: Project, request: DevRequest, watcher: Watcher) -> NoReturn
     raise RuntimeFailure(f"workerd ended by itself, with exit code {code}", hint=hint, code=Code.DEV_ENDED)
 
 
-def _look(project: Project, request: DevRequest, watcher: Watcher) -> _Run:
-    """The Worker as it is declared and found, with the certificates of its bindings; of nothing else is read more."""
-    declaration, warnings = project.declaration()
-    label = WorkerLabel(request.worker)
-    worker = declaration.workers.get(label)
-    if worker is None:
-        hint = suggest(request.worker, declaration.workers)
-        raise UsageError(f"no Worker is declared as {request.worker!r}", hint=hint)
-    bound = _bound(worker, request.environment)
-    certificates = {name: declaration.certificates[name] for name in bound}
-    declaration = replace(declaration, workers={label: worker}, certificates=certificates)
-    files, noticed = load_configs(declaration, project.files, project.sources)
-    desired, blocked = load_certificates(declaration, project.files)
-    if blocked:
-        raise InputError(blocked)
-    file = files[label]
+def _look(project: Project, request: DevRequest, watcher: Watcher) -> _DevRun:
+    """The Worker as it is declared and found, with the certificates of its bindings; nothing else is read."""
+    checkout = look(project, partial(_narrow, request))
+    checkout.demand_configs()
+    if checkout.blocked:
+        raise InputError(checkout.blocked)
+    ((label, file),) = checkout.configs.items()
     found = file.environments.get(request.environment)
     if found is None:
         names = [name for name in file.environments if name is not None]
@@ -117,8 +108,20 @@ def _look(project: Project, request: DevRequest, watcher: Watcher) -> _Run:
             Severity.ERROR, Code.DEV_PAGES, f"{file.path} is of a Pages project", Pointer(file.path), hint
         )
         raise InputError([problem])
-    site = Site(declaration, worker, file, request.environment, found)
-    return _Run(project, request, watcher, site, desired, (*warnings, *noticed))
+    declaration = checkout.desired.declaration
+    site = Site(declaration, declaration.workers[label], file, request.environment, found)
+    return _DevRun(project, request, watcher, site, checkout.desired, checkout.findings)
+
+
+def _narrow(request: DevRequest, declaration: Declaration) -> Declaration:
+    """The Worker that is asked for, and the certificates that it uses in its environment."""
+    label = WorkerLabel(request.worker)
+    worker = declaration.workers.get(label)
+    if worker is None:
+        hint = suggest(request.worker, declaration.workers)
+        raise UsageError(f"no Worker is declared as {request.worker!r}", hint=hint)
+    certificates = {name: declaration.certificates[name] for name in _bound(worker, request.environment)}
+    return replace(declaration, workers={label: worker}, certificates=certificates)
 
 
 def _bound(worker: DeclaredWorker, environment: EnvironmentName) -> list[CertificateName]:
@@ -127,7 +130,7 @@ def _bound(worker: DeclaredWorker, environment: EnvironmentName) -> list[Certifi
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class _DevRun:
     project: Project
     request: DevRequest
     watcher: Watcher
@@ -172,7 +175,7 @@ class _Run:
         made = bundle(wrangler, self._deployed, self.request.environment, environ=self.project.environ, on_line=hear)
         return read_form(made)
 
-    def _choose(self, built: BuiltWorker, newest: str | None) -> tuple[ServedWorker, tuple[Presented, ...]]:
+    def _choose(self, built: BuiltWorker, newest: str | None) -> tuple[ServedWorker, tuple[ServedBinding, ...]]:
         """What workerd is told. InputError with all that can't be served, unless that may be missing."""
         now = self.project.clock.now()
         pairs = Pairs(self.site, self.desired, self.project, now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from reconciler.findings.diagnostics import Diagnostic, Pointer
+from reconciler.findings.diagnostics import Pointer
 from reconciler.findings.errors import ReconcilerError, UsageError
 from reconciler.findings.suggest import suggest
 from reconciler.model import (
@@ -16,24 +16,22 @@ from reconciler.model import (
     EntryId,
     EnvironmentName,
     Origin,
-    WorkerLabel,
-    WranglerFile,
 )
 from reconciler.model.concurrency import run_all
 from reconciler.model.ports import PrivateKey
 from reconciler.plan.assess import judge
 from reconciler.plan.plan import match_names
 from reconciler.proof.levels import OFFLINE, CertificateProof, Level, LevelResult, Skip, Verification, skip
-from reconciler.proof.ports import Pair
+from reconciler.proof.ports import ClientIdentity
 from reconciler.proof.proofs import proof_warnings, proxied_warning
 from reconciler.proof.reach import Call, Reached
 from reconciler.proof.runtime import judge_reach
-from reconciler.proof.verdicts import Standing, Verdict
-from reconciler.runs.configs import load_configs
-from reconciler.runs.look import load_certificates, observe
+from reconciler.proof.verdicts import ProofStatus, Verdict
+from reconciler.runs.configs import deployed_path
+from reconciler.runs.handshake import OpenedKey, Proving, load_roots, open_key
+from reconciler.runs.look import Checkout, look, observe
 from reconciler.runs.project import Project
-from reconciler.runs.proving import Proving, load_roots
-from reconciler.runs.verify.files import OpenedKey, check_files, check_wrangler, deployed_path, open_key, places_of
+from reconciler.runs.verify.offline import check_files, check_wrangler, places_of
 from reconciler.runtime.find import MissingProgram
 from reconciler.workerd.form import read_certificate_ids
 from reconciler.x509.certificates import Bundle
@@ -56,18 +54,17 @@ class VerifyRequest:
 
 def verify(project: Project, request: VerifyRequest, log: Callable[[str], None]) -> Verification:
     """Every level that was asked for of every certificate that was. Sends requests to the declared origins of these."""
-    declaration, warnings = project.declaration()
-    desired, blocked = load_certificates(declaration, project.files)
-    chosen = _choose(desired, request.names)
-    run = _Run(project, desired, request, blocked, log)
+    checkout = look(project)
+    chosen = _choose(checkout.desired, request.names)
+    run = _VerifyRun(project, checkout, request, log)
     run.prepare(chosen)
     proofs = tuple(run_all(run.prove, chosen, SIDE_BY_SIDE))
     return Verification(
-        stack=declaration.stack,
+        stack=checkout.desired.declaration.stack,
         made=project.clock.now(),
         demanded=request.levels or frozenset(),
         certificates=proofs,
-        diagnostics=(*warnings, *run.notes),
+        diagnostics=(*checkout.warnings, *(checkout.noticed if run.has(Level.WRANGLER) else ())),
     )
 
 
@@ -88,18 +85,20 @@ def _choose(desired: Desired, patterns: tuple[str, ...]) -> list[CertificateName
 
 
 @dataclass(slots=True)
-class _Run:
+class _VerifyRun:
     """What all certificates of a run share."""
 
     project: Project
-    desired: Desired
+    checkout: Checkout
     request: VerifyRequest
-    blocked: tuple[Diagnostic, ...]
     log: Callable[[str], None]
-    files: Mapping[WorkerLabel, WranglerFile] = field(default_factory=dict)
     built: dict[tuple[str, EnvironmentName], dict[str, str] | ReconcilerError | None] = field(default_factory=dict)
     entries: Mapping[CertificateName, EntryId] | None = None
-    notes: list[Diagnostic] = field(default_factory=list)
+
+    @property
+    def desired(self) -> Desired:
+        """The declared certificates."""
+        return self.checkout.desired
 
     def has(self, level: Level) -> bool:
         """Whether a level was asked for."""
@@ -109,12 +108,11 @@ class _Run:
         """What wrangler would deploy of every file that binds one of these, each asked once."""
         if not self.has(Level.WRANGLER):
             return
-        self.files, noticed = load_configs(self.desired.declaration, self.project.files, self.project.sources)
-        self.notes.extend(noticed)
+        self.checkout.demand_configs()
         places = dict.fromkeys(
             (deployed_path(file, environment), environment)
             for name in chosen
-            for _, file, environment, _ in places_of(name, self.desired.declaration, self.files)
+            for _, file, environment, _ in places_of(name, self.desired.declaration, self.checkout.configs)
         )
         made = run_all(self._dry_run, list(places), SIDE_BY_SIDE)
         self.built.update(zip(places, made, strict=True))
@@ -132,7 +130,8 @@ class _Run:
         """The entries of the declared certificates; None where the store can't be asked."""
         try:
             reader = self.project.stores.open_reader(self.desired.declaration.store)
-            assessment = judge(self.desired, observe(self.desired, dict(self.files), reader), self.project.clock.now())
+            actual = observe(self.desired, self.checkout.configs, reader)
+            assessment = judge(self.desired, actual, self.project.clock.now())
         except ReconcilerError as error:
             self.log(f"the store was not asked: {error.message}")
             return None
@@ -149,10 +148,10 @@ class _Run:
         return CertificateProof(name, bundle.fingerprint, bundle.ends, declared.verify, levels)
 
     def _without_certificate(self, name: CertificateName) -> Iterable[LevelResult]:
-        findings = tuple(problem for problem in self.blocked if problem.certificate == name)
+        findings = tuple(problem for problem in self.checkout.blocked if problem.certificate == name)
         for level in Level:
             if level is Level.FILES:
-                yield LevelResult(level, Standing.REFUTED, "faulty", findings[0].message, findings[0].hint, findings)
+                yield LevelResult(level, ProofStatus.REFUTED, "faulty", findings[0].message, findings[0].hint, findings)
             elif self.has(level):
                 yield skip(level, Skip.NO_CERTIFICATE, "its certificate file could not be read")
 
@@ -161,7 +160,7 @@ class _Run:
 class _One:
     """One certificate. Its key is opened once, and forgotten with this."""
 
-    run: _Run
+    run: _VerifyRun
     declared: DeclaredCertificate
     bundle: Bundle
     _opened: OpenedKey | None = field(default=None, init=False, repr=False)
@@ -187,7 +186,7 @@ class _One:
             case Level.WRANGLER:
                 name = self.declared.name
                 return check_wrangler(
-                    name, self.run.desired.declaration, self.run.files, self.run.built, self.run.entries
+                    name, self.run.desired.declaration, self.run.checkout.configs, self.run.built, self.run.entries
                 )
             case Level.ORIGIN | Level.RUNTIME:
                 return self._with_key(level)
@@ -199,7 +198,7 @@ class _One:
             return skip(level, Skip.NOT_DECLARED, "mtls.toml has no `verify` for it")
         if opened.wrong:
             verdict = Verdict.NOT_SENT if level is Level.ORIGIN else Reached.UNUSABLE
-            return LevelResult(level, Standing.REFUTED, verdict, opened.wrong[0].message, opened.wrong[0].hint)
+            return LevelResult(level, ProofStatus.REFUTED, verdict, opened.wrong[0].message, opened.wrong[0].hint)
         if opened.key is None:
             return skip(level, Skip.NO_KEY, f"its key is not at hand: {opened.missing}", opened.hint)
         try:
@@ -209,7 +208,9 @@ class _One:
         return self._origin(origin, opened.key) if level is Level.ORIGIN else self._runtime(origin, opened.key, roots)
 
     def _origin(self, origin: Origin, key: PrivateKey) -> LevelResult:
-        proof = Proving(self.run.project.files, self.run.project.provers.prober).prove(origin, Pair(self.bundle, key))
+        proof = Proving(self.run.project.files, self.run.project.provers.prober).prove(
+            origin, ClientIdentity(self.bundle, key)
+        )
         judged = proof.judgement
         findings = tuple(proof_warnings(self.declared.name, proof, self.bundle, self.where))
         return LevelResult(
@@ -223,7 +224,7 @@ class _One:
         except MissingProgram as error:
             return skip(Level.RUNTIME, Skip.NO_PROGRAM, error.message, error.hint)
         except ReconcilerError as error:
-            return LevelResult(Level.RUNTIME, Standing.INCONCLUSIVE, Reached.INCONCLUSIVE, error.message, error.hint)
+            return LevelResult(Level.RUNTIME, ProofStatus.INCONCLUSIVE, Reached.INCONCLUSIVE, error.message, error.hint)
         findings = (proxied_warning(self.declared.name, origin.url, self.where),) if reach.proxied else ()
         return replace(judge_reach(reach, origin.expect_status), findings=findings)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,14 +13,12 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import FileError
 from reconciler.model import Declaration, Desired, Entry, EntryId, Listing, StoreSettings, WorkerLabel, WranglerFile
-from reconciler.model.identifiers import is_askable
 from reconciler.model.ports import LiveReader, Store, StoreReader
 from reconciler.private.folder import FOLDER, make_folder
 from reconciler.reports.orphans import find_orphans, unreferenced
-from reconciler.runs.configs import load_configs
 from reconciler.runs.init.settings import InitRequest, choose_stack, choose_store, demand_new, open_reader, writable
 from reconciler.runs.init.survey import Survey, survey
-from reconciler.runs.look import load_certificates
+from reconciler.runs.look import ask_for_missing, ids_in, look
 from reconciler.runs.plan import PlanRequest, plan
 from reconciler.runs.project import Project
 from reconciler.system.atomic import create_atomic
@@ -86,13 +84,12 @@ def _above(project: Project) -> Iterator[Diagnostic]:
 
 def update(project: Project, request: InitRequest) -> Adoption:
     """What is new in the tree and the store, added to the mtls.toml that is there."""
-    declaration, _ = project.declaration()
-    data = project.sources[project.name]
-    desired, _ = load_certificates(declaration, project.files)
-    declared, _ = load_configs(declaration, project.files, project.sources)
-    found = survey(project, request.below or project.folder, declared)
+    checkout = look(project)
+    checkout.demand_configs()
+    declaration, data = checkout.desired.declaration, project.sources[project.name]
+    found = survey(project, request.below or project.folder, checkout.configs)
     reader = _Remembered(project.stores.open_reader(declaration.store))
-    scene = _scene(project, desired, found, reader, declared)
+    scene = _scene(project, checkout.desired, found, reader, checkout.configs)
     scene = replace(scene, certificates=(*scene.certificates, *_to_save(scene, request.save)))
     proposal, about = propose(scene)
     proposal = only_new(proposal)
@@ -138,19 +135,11 @@ def _scene(
     desired: Desired,
     found: Survey,
     reader: StoreReader,
-    declared: dict[WorkerLabel, WranglerFile],
+    declared: Mapping[WorkerLabel, WranglerFile],
 ) -> Scene:
     listing = reader.list_entries()
-    known = {entry.id for entry in listing.entries}
-    kind = desired.declaration.store.kind
-    named = {
-        EntryId(one.certificate_id)
-        for file in found.configs
-        for environment in file.environments.values()
-        for one in environment.bindings
-        if one.certificate_id not in known and is_askable(one.certificate_id, kind)
-    }
-    asked = reader.get_all(sorted(named))
+    ids = (one for file in found.configs for one in ids_in(file))
+    asked = ask_for_missing(reader, listing, ids, desired.declaration.store.kind)
     return Scene(desired, listing, asked, found.configs, found.certificates, project.clock.now(), declared)
 
 

@@ -1,15 +1,24 @@
-"""Which bindings of a Worker are served on this machine, and why the others are not."""
+"""Which bindings of a Worker are served on this machine, each with its certificate and key, and why others are not.
+
+Keys are opened to be used on this machine and nowhere else.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
+from reconciler.findings.errors import InputError
+from reconciler.model import ById, CertificateName, DeclaredCertificate, Desired
 from reconciler.plan.binding_findings import Site
+from reconciler.runs.handshake import load_roots, open_key
+from reconciler.runs.project import Project
 from reconciler.workerd.config import Identity, Variable
 from reconciler.workerd.form import BuiltBinding, BuiltWorker
+from reconciler.x509.preflight import check_for_upload
 
 CERTIFICATE = "mtls_certificate"
 _VARIABLES = frozenset({"plain_text", "json"})
@@ -76,3 +85,64 @@ def _place(site: Site, name: str) -> Pointer:
         return Pointer(site.file.path, (*table, "mtls_certificates", certificate.index, "binding"))
     kind = site.found.taken.get(name)
     return Pointer(site.file.path, (*table, kind), at_key=True) if kind else Pointer(site.file.path)
+
+
+@dataclass(frozen=True, slots=True)
+class ServedBinding:
+    """A binding that works, the certificate that it presents, and until when that is valid."""
+
+    binding: str
+    certificate: str
+    ends: datetime
+
+
+@dataclass(slots=True)
+class Pairs:
+    """What is found while the pairs are opened. `refused` has the bindings that can't be served, each with the reason;
+    `notes` is what a person may want to know of the others.
+    """
+
+    site: Site
+    desired: Desired
+    project: Project
+    now: datetime
+    refused: dict[str, Diagnostic] = field(default_factory=dict)
+    notes: list[Diagnostic] = field(default_factory=list)
+    presented: list[ServedBinding] = field(default_factory=list)
+
+    def open_all(self) -> dict[str, Identity]:
+        """What each declared binding presents, those left out that are refused. InputError for a pair that is none."""
+        found: dict[str, Identity] = {}
+        opened: dict[CertificateName, Identity | Diagnostic] = {}
+        for binding in self.site.worker.environments.get(self.site.environment, ()):
+            if isinstance(binding.target, ById):
+                self.refused[binding.binding] = unserved_by_id(self.site, binding.binding)
+                continue
+            name = binding.target.certificate
+            if name not in opened:
+                opened[name] = self._open(binding.binding, self.desired.declaration.certificates[name])
+            identity = opened[name]
+            if isinstance(identity, Identity):
+                found[binding.binding] = identity
+                self.presented.append(ServedBinding(binding.binding, name, self.desired.bundles[name].ends))
+            else:
+                self.refused[binding.binding] = identity
+        return found
+
+    def _open(self, binding: str, declared: DeclaredCertificate) -> Identity | Diagnostic:
+        if declared.key is None:
+            return unserved_without_key(self.site, binding, declared.name)
+        where = Pointer(self.desired.declaration.path, ("certificates", declared.name, "private_key"))
+        bundle = self.desired.bundles[declared.name]
+        opened = open_key(self.project, declared, bundle)
+        if opened.wrong:  # an old workerd starts with a key that does not belong, and presents nothing
+            raise InputError(opened.wrong)
+        if opened.key is None:
+            message = f"{binding} presents {declared.name!r}, whose key is not at hand: {opened.missing}"
+            return Diagnostic(Severity.ERROR, Code.KEY_UNAVAILABLE, message, where, opened.hint, declared.name)
+        found = check_for_upload(bundle, ca=False, path=declared.path, now=self.now)
+        # Here it is the origin that decides: an expired certificate may be just what somebody wants to try.
+        grave = (problem for problem in found if problem.severity is Severity.ERROR)
+        self.notes.extend((*opened.findings, *(replace(problem, severity=Severity.WARNING) for problem in grave)))
+        roots = load_roots(self.project.files, declared.verify) if declared.verify is not None else None
+        return Identity(bundle.pem(), opened.key, (roots.pem(),) if roots is not None else ())

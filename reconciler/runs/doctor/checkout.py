@@ -10,7 +10,6 @@ import shlex
 import sqlite3
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from reconciler.findings.codes import Code, Severity
@@ -18,7 +17,7 @@ from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import KeySourceError, ReconcilerError
 from reconciler.model import Declaration, StoreKind
 from reconciler.private.folder import FOLDER
-from reconciler.runs.configs import load_configs
+from reconciler.runs.configs import ConfigReader
 from reconciler.runs.project import Project
 from reconciler.runs.validate import tracked_keys
 from reconciler.stores.database import STORE_FILE, FileDatabase, damaged
@@ -154,14 +153,10 @@ def _wrangler_files(project: Project, declaration: Declaration | None) -> tuple[
     found: list[Path] = []
     if declaration is None:
         return ()
-    for label, worker in declaration.workers.items():
+    reader = ConfigReader(project.files, {})
+    for worker in declaration.workers.values():
         try:
-            project.files.identity(worker.config)
-            path = Path(os.path.realpath(project.folder / worker.config))
-            if path.is_dir():
-                alone = replace(declaration, workers={label: worker})
-                (file,) = load_configs(alone, project.files, {})[0].values()
-                path = Path(os.path.realpath(project.folder / file.path))
+            path = project.files.root / project.files.identity(reader.find(worker.config))
         except ReconcilerError:
             continue
         if path.parent.is_dir():

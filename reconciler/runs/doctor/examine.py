@@ -1,0 +1,113 @@
+"""Runs every check of `doctor`: of the machine, the environment, the checkout, and of the account at its server.
+
+Each check is named and gives findings; what is well is reported too. One that fails hides no other. Changes nothing,
+and no finding ever has the value of a variable that may be a secret.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+
+from reconciler import stores
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic
+from reconciler.findings.errors import ReconcilerError
+from reconciler.model import Declaration
+from reconciler.model.errors import StoreError
+from reconciler.runs.configs import load_configs
+from reconciler.runs.doctor.checkout import CHECKS as CHECKOUT_CHECKS
+from reconciler.runs.doctor.checkout import cure, well
+from reconciler.runs.doctor.machine import MACHINE_CHECKS, Variables
+from reconciler.runs.project import Project
+from reconciler.stores.surroundings import Surroundings
+from reconciler.system.git import git_root
+
+
+def examine(
+    open_project: Callable[[], Project], *, environ: Variables, file_named: bool = False, offline: bool = False
+) -> tuple[Diagnostic, ...]:
+    """Every finding in the order of the checks; those of severity info say what is well, or was left out.
+
+    `offline`: no server is asked.
+
+    `open_project` may raise ReconcilerError: then what needs a project is left out. That is an error only where the
+    command line named a file (`file_named`).
+    """
+    found: list[Diagnostic] = []
+    project: Project | None = None
+    declaration: Declaration | None = None
+    try:
+        project = open_project()
+        declaration, warnings = project.declaration()
+        found.extend(warnings)
+    except ReconcilerError as error:
+        found.extend(error.diagnostics() if project or file_named else _no_project(error))
+    for name, unreadable, check in _checks(project, declaration, environ, offline=offline):
+        found.extend(run_check(name, unreadable, check))
+    return tuple(dict.fromkeys(found))
+
+
+def run_check(name: str, unreadable: Code, check: Callable[[], Iterable[Diagnostic]]) -> tuple[Diagnostic, ...]:
+    """The findings of one check; whatever goes wrong in it is one too, `unreadable` where the system refuses."""
+    try:
+        return tuple(check())
+    except ReconcilerError as error:
+        return error.diagnostics()
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else "it can't be looked at"
+        return (cure(unreadable, f"{name} could not be checked: {reason}", "look at its permissions"),)
+    except Exception as error:  # noqa: BLE001 - the other checks go on; the message may quote a secret, the type can't
+        message = f"{name} could not be checked: mtlsctl met something unexpected ({type(error).__name__})"
+        return (Diagnostic(Severity.ERROR, Code.CHECK_FAILED, message, None, "please report this as a bug of mtlsctl"),)
+
+
+def _no_project(error: ReconcilerError) -> Iterator[Diagnostic]:
+    message = f"{error.message}; so only the machine and the environment were checked"
+    yield Diagnostic(Severity.INFO, Code.DESIRED_STATE, message, None, error.hint)
+
+
+def _checks(
+    project: Project | None, declaration: Declaration | None, environ: Variables, *, offline: bool
+) -> Iterator[tuple[str, Code, Callable[[], Iterable[Diagnostic]]]]:
+    for name, unreadable, machine_check in MACHINE_CHECKS:
+        yield name, unreadable, partial(machine_check, environ, declaration)
+    if project is not None:
+        yield "desired-state", Code.DESIRED_STATE_UNREADABLE, partial(_desired_state, project)
+        for name, unreadable, checkout_check in CHECKOUT_CHECKS:
+            yield name, unreadable, partial(checkout_check, project, declaration)
+        if not offline:
+            yield "account", Code.ACCOUNT_UNREADABLE, partial(_account, project, declaration)
+
+
+def _desired_state(project: Project) -> Iterator[Diagnostic]:
+    root = git_root(project.folder)
+    where = f"in the git repository {root}" if root else "outside of any git repository"
+    yield well(Code.DESIRED_STATE, f"{project.folder / project.name}, {where}")
+
+
+def _account(project: Project, declaration: Declaration | None) -> Iterator[Diagnostic]:
+    """Whether the account answers, and what the token may do there.
+
+    Nothing where the store has no accounts, or where the token, which has a check of its own, can be none.
+
+    Files can be planned without any account, so nothing that is found here is more than a warning. Waits for nobody.
+    """
+    if declaration is None or not declaration.store.kind.traits.has_accounts:
+        return
+    around = Surroundings(project.environ, max_wait_s=0.0)
+    try:
+        connection = stores.connect(declaration.store, root=project.folder, clock=project.clock, around=around)
+    except StoreError as error:
+        if not error.code.startswith("token-"):
+            yield Diagnostic(Severity.WARNING, error.code, error.message, None, error.hint)
+        return
+    cas = any(certificate.ca for certificate in declaration.certificates.values())
+    yield from connection.examine(cas=cas, pages=_has_pages(project, declaration))
+
+
+def _has_pages(project: Project, declaration: Declaration) -> bool:
+    """Whether a declared wrangler file is a Pages project's; what is wrong with files is `validate`'s to report."""
+    configs, _ = load_configs(declaration, project.files, {})
+    return any(file.pages for file in configs.values())

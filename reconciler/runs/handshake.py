@@ -1,0 +1,84 @@
+"""What a handshake with a declared origin needs, the key with its pair and the CAs of the origin; and its proof."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from reconciler.findings.diagnostics import Diagnostic, Pointer
+from reconciler.findings.errors import ReconcilerError
+from reconciler.model import DeclaredCertificate, Origin
+from reconciler.model.ports import FileReader, PrivateKey
+from reconciler.proof.ports import ClientIdentity, Prober, ProbeTarget
+from reconciler.proof.proofs import Proof
+from reconciler.proof.rules import judge
+from reconciler.proof.trust import check_trust, roots_of
+from reconciler.runs.project import Project
+from reconciler.x509.certificates import Bundle
+from reconciler.x509.files import MAX_CHAIN_BYTES, parse_file
+from reconciler.x509.key_pairs import check_pair, only_key
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedKey:
+    """The key of a certificate, ready to be used; or why there is none. `wrong`: what makes the pair unusable."""
+
+    key: PrivateKey | None = None
+    missing: str = ""
+    hint: str | None = None
+    wrong: tuple[Diagnostic, ...] = ()
+    findings: tuple[Diagnostic, ...] = ()
+
+
+def open_key(project: Project, declared: DeclaredCertificate, bundle: Bundle) -> OpenedKey:
+    """The key, its pair proved. That it is missing is no error: a checkout of a pipeline often has none."""
+    try:
+        opened = project.key_of(declared)
+    except ReconcilerError as error:
+        return OpenedKey(missing=error.message, hint=error.hint)
+    if opened is None:
+        return OpenedKey(missing="mtls.toml names no `private_key` for it")
+    wrong = check_pair(bundle, opened.pem, where=Pointer(project.name, ("certificates", declared.name, "private_key")))
+    if wrong:
+        return OpenedKey(wrong=wrong, findings=opened.findings)
+    return OpenedKey(PrivateKey(only_key(opened.pem)), findings=opened.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class Proving:
+    """The port `OriginProver` over the files of a project; `prober` is asked for only where it is needed."""
+
+    files: FileReader
+    prober: Callable[[], Prober]
+
+    def prove(self, origin: Origin, pair: ClientIdentity) -> Proof:
+        """The proof; ReconcilerError where the file of `ca` can't be used."""
+        seen = self.prober().probe(ProbeTarget(origin.url, load_roots(self.files, origin), origin.expect_status), pair)
+        return Proof(origin.url, seen, judge(seen))
+
+
+def load_roots(files: FileReader, origin: Origin) -> Bundle | None:
+    """What the origin's own certificate is checked by; None: the roots of this machine."""
+    return None if origin.ca is None else roots_of(load_cas(files, origin.ca), origin.ca)
+
+
+def load_cas(files: FileReader, path: str) -> Bundle:
+    """The certificates of a file of CAs; ReconcilerError where it can't be used."""
+    return parse_file(files.read(path, limit=MAX_CHAIN_BYTES), path)
+
+
+def check_cas(path: str, origin: Origin, bundle: Bundle, files: FileReader, now: datetime) -> Iterator[Diagnostic]:
+    """What is wrong with the files of CAs that an origin names, and with the way from the chain to them."""
+    try:
+        load_roots(files, origin)
+    except ReconcilerError as error:
+        yield from error.diagnostics()
+    if origin.client_ca is None:
+        return
+    try:
+        trusted = load_cas(files, origin.client_ca)
+    except ReconcilerError as error:
+        yield from error.diagnostics()
+    else:
+        yield from check_trust(bundle, trusted, path=path, trusted_path=origin.client_ca, now=now)
