@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from reconciler.syntax.jsonc import JsonNode, skip_trivia
 from reconciler.wrangler.jsonc_style import Line, has_trailing_comma, line_at
-from reconciler.wrangler.splices import Splice
+from reconciler.wrangler.splices import ListElement, Splice
 
 _COMMENT = r"(?://[^\r\n]*+|/\*(?:[^*]++|\*(?!/))*+\*/)"
 _BLOCKS = re.compile(r"(?:[ \t]*+/\*(?:[^*]++|\*(?!/))*+\*/)*+")
@@ -42,24 +42,6 @@ class Room:
         """The insertions that put this element there."""
         comma = [] if self.comma is None else [Splice(self.comma, self.comma, ",")]
         return [*comma, Splice(self.at, self.at, f"{self.prefix}{item}{self.suffix}")]
-
-
-@dataclass(frozen=True, slots=True)
-class _Spot:
-    """One element and what is around it on its line."""
-
-    start: int
-    end: int
-    comma: int | None
-    lead: int | None
-    """Where the newline before it begins, if only blanks are between."""
-    line_end: int | None
-    """Where its line's newline begins, if only blanks and comments are between."""
-
-    @property
-    def after(self) -> int:
-        """Behind it and its comma."""
-        return self.end if self.comma is None else self.comma + 1
 
 
 def find_room(text: str, root: JsonNode, box: JsonNode) -> Room:
@@ -139,7 +121,7 @@ def _may_unfold(text: str, box: JsonNode) -> bool:
     return not before or text[before - 1] in "\r\n"
 
 
-def _remove_only(text: str, box: JsonNode, spot: _Spot) -> Splice:
+def _remove_only(text: str, box: JsonNode, spot: ListElement) -> Splice:
     inside = Splice(box.start + 1, box.end - 1)
     if spot.lead is not None and spot.line_end is not None:
         around = text[inside.start : spot.start] + text[spot.end : inside.end]
@@ -150,7 +132,7 @@ def _remove_only(text: str, box: JsonNode, spot: _Spot) -> Splice:
     return Splice(spot.start, _skip_blanks(text, spot.after) if start < spot.start else spot.after)
 
 
-def _spot(text: str, node: JsonNode) -> _Spot:
+def _spot(text: str, node: JsonNode) -> ListElement:
     comma = skip_trivia(text, node.end)
     found = comma if text.startswith(",", comma) else None
     rest = _REST_OF_LINE.match(text, node.end if found is None else found + 1)
@@ -158,7 +140,7 @@ def _spot(text: str, node: JsonNode) -> _Spot:
     lead = None
     if before and text[before - 1] in "\r\n":
         lead = before - (2 if text.endswith("\r\n", 0, before) else 1)
-    return _Spot(node.first, node.end, found, lead, rest.end() if rest else None)
+    return ListElement(node.first, node.end, found, lead, rest.end() if rest else None)
 
 
 def _gap(text: str, box: JsonNode) -> str:

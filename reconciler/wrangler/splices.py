@@ -49,6 +49,24 @@ class Splice:
     text: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class ListElement:
+    """One element of a list or table, and what is around it on its line."""
+
+    start: int
+    end: int
+    comma: int | None
+    lead: int | None
+    """Where the newline before it begins, if only blanks are between."""
+    line_end: int | None
+    """Where its line's newline begins, if only blanks and comments are between."""
+
+    @property
+    def after(self) -> int:
+        """Behind it and its comma."""
+        return self.end if self.comma is None else self.comma + 1
+
+
 class NoPlaceError(ValueError):
     """The layout has no place for this edit."""
 

@@ -9,31 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from reconciler.syntax.toml_spans import Value, skip_blanks, skip_trivia
-from reconciler.wrangler.splices import Splice
+from reconciler.wrangler.splices import ListElement, Splice
 from reconciler.wrangler.toml_style import deeper, indent_of
 
 _REST_OF_LINE = re.compile(r"[ \t]*+(?:#[^\r\n]*+)?(?=\r?\n)")
-
-
-@dataclass(frozen=True, slots=True)
-class _Spot:
-    """One element and what is around it on its line."""
-
-    start: int
-    end: int
-    comma: int | None
-    lead: int | None
-    """Where the newline before it begins, if only blanks are between."""
-    line_end: int | None
-    """Where its line's newline begins, if only blanks and a comment are between."""
-
-    @property
-    def after(self) -> int:
-        """Behind it and its comma."""
-        return self.end if self.comma is None else self.comma + 1
 
 
 def append(text: str, box: Value, item: str) -> list[Splice]:
@@ -93,14 +74,14 @@ def _spans(box: Value) -> list[tuple[int, int]]:
     return [(item.start, item.end) for item in box.items] + [(pair.start, pair.end) for pair in box.pairs]
 
 
-def _spot(text: str, start: int, end: int) -> _Spot:
+def _spot(text: str, start: int, end: int) -> ListElement:
     comma = skip_trivia(text, end)
     found = comma if text.startswith(",", comma) else None
     rest = _REST_OF_LINE.match(text, end if found is None else found + 1)
     lead = _before_blanks(text, start)
     newline = "\r\n" if text.endswith("\r\n", 0, lead) else "\n"
     on_its_line = text.endswith("\n", 0, lead)
-    return _Spot(start, end, found, lead - len(newline) if on_its_line else None, rest.end() if rest else None)
+    return ListElement(start, end, found, lead - len(newline) if on_its_line else None, rest.end() if rest else None)
 
 
 def _before_blanks(text: str, position: int) -> int:
