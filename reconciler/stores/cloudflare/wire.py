@@ -67,7 +67,7 @@ _Count = Annotated[Annotated[int, Field(ge=0)] | None, WrapValidator(_or_none)]
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True, defer_build=True)
 
 
 class CertificateBody(_Body):
