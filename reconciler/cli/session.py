@@ -16,7 +16,7 @@ from typer.core import TyperCommand
 from reconciler.cli.options import Colour, ColourOption, FileOption, VerboseOption, VersionOption
 from reconciler.cli.terminal import TEXT, say, show_failure, tell
 from reconciler.findings.diagnostics import Place, Pointer
-from reconciler.findings.errors import ExitCode, FileError, ReconcilerError, UsageError
+from reconciler.findings.errors import FileError, ReconcilerError, UsageError
 from reconciler.findings.escape import printable
 from reconciler.reports.checks import RunFailure
 from reconciler.runs.project import Project, open_project, project_at
@@ -134,13 +134,6 @@ class Session:
         hidden = {part.lower() for part in real.parts} & {".git", ".mtlsctl"}
         return bool(hidden) or real in inputs or real.suffix.lower() in _PRECIOUS
 
-    def report(self, error: ReconcilerError) -> None:
-        """An error that stopped the run: blocks on stderr, and the document on stdout where JSON was asked for."""
-        failure = RunFailure(error.diagnostics())
-        show_failure(failure, self.display(sys.stderr))
-        if self.format != TEXT and self.can_show(RunFailure) and error.exit_code is not ExitCode.USAGE:
-            self.show(failure)
-
 
 def _working_folder() -> Path:
     try:
@@ -165,7 +158,7 @@ def command(
             try:
                 function(session, **arguments)
             except ReconcilerError as error:
-                session.report(error)
+                show_failure(RunFailure(error.diagnostics()), session.format, session.display(sys.stderr))
                 raise typer.Exit(error.exit_code) from error
 
         def build() -> TyperCommand:

@@ -189,7 +189,7 @@ def class_codes(tree: ast.AST) -> Iterator[str]:
 def codes_in_source() -> dict[str, str]:
     """Every code that the package can print, and the file that has it."""
     takers = find_takers()
-    found: dict[str, str] = {code.value: "desired/codes.py" for code in Code} | {"bug": "cli/bugs.py"}
+    found: dict[str, str] = {code.value: "desired/codes.py" for code in Code} | {"bug": "cli/failures.py"}
     for source in SOURCES:
         arguments = list(code_arguments(source.tree, takers))
         texts = [text for argument in arguments for text in texts_of(argument)] + list(class_codes(source.tree))
