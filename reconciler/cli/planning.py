@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -12,12 +13,11 @@ from reconciler.cli.session import OutOption, Session, command
 from reconciler.findings.exits import ExitCode, strongest
 from reconciler.plan.live import DeployChoice
 from reconciler.plan.plan import Plan, SavedPlan, exit_code_of
-from reconciler.records.base import to_json
-from reconciler.records.plan import plan_document
 from reconciler.records.saved_plan import MAX_BYTES, read_plan
 from reconciler.runs.plan import PlanRequest
 from reconciler.runs.plan import plan as make
 from reconciler.system.files import read_named
+from reconciler.views.table import render
 
 OnlyOption = Annotated[
     list[str] | None, typer.Option("--only", metavar="NAME", help="This certificate alone; a glob, and repeatable.")
@@ -74,7 +74,7 @@ def plan(
     )
     made = make(project, request).plan
     if out is not None:
-        session.write(out, to_json(plan_document(made, project.place)))
+        session.write(out, render(made, "json", session.display(sys.stdout)))
     session.show(made)
     codes = [exit_code_of(made.diagnostics)]
     if detailed_exitcode and made.changes:

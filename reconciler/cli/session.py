@@ -19,7 +19,6 @@ from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Place, Pointer
 from reconciler.findings.errors import FileError, ReconcilerError, UsageError
 from reconciler.findings.escape import printable
-from reconciler.findings.exits import ExitCode
 from reconciler.reports.checks import RunFailure
 from reconciler.runs.project import Project, open_project, project_at
 from reconciler.stores.surroundings import Surroundings
@@ -136,13 +135,6 @@ class Session:
         hidden = {part.lower() for part in real.parts} & {".git", ".mtlsctl"}
         return bool(hidden) or real in inputs or real.suffix.lower() in _PRECIOUS
 
-    def report(self, error: ReconcilerError) -> None:
-        """An error that stopped the run: blocks on stderr, and the document on stdout where JSON was asked for."""
-        failure = RunFailure(error.diagnostics())
-        show_failure(failure, self.display(sys.stderr))
-        if self.format != TEXT and self.can_show(RunFailure) and error.exit_code is not ExitCode.USAGE:
-            self.show(failure)
-
 
 def _working_folder() -> Path:
     try:
@@ -167,7 +159,7 @@ def command(
             try:
                 function(session, **arguments)
             except ReconcilerError as error:
-                session.report(error)
+                show_failure(RunFailure(error.diagnostics()), session.format, session.display(sys.stderr))
                 raise typer.Exit(error.exit_code) from error
 
         def build() -> TyperCommand:

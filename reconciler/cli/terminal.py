@@ -8,7 +8,7 @@ import typer
 
 from reconciler.findings.escape import printable
 from reconciler.reports.checks import RunFailure
-from reconciler.views.table import Display, render
+from reconciler.views.table import Display, formats_of, render
 
 TEXT = "text"
 """The format for people; the only one that goes to stderr."""
@@ -28,6 +28,11 @@ def tell(line: str) -> None:
     say(printable(line), err=True)
 
 
-def show_failure(failure: RunFailure, display: Display) -> None:
-    """Why a run stopped, for a person on stderr."""
+def show_failure(failure: RunFailure, format: str, display: Display) -> None:  # noqa: A002 - the word of the option
+    """Show why a run stopped: on stderr for a person, and on stdout in the format that was asked for.
+
+    A format without a view of failures prints nothing: metrics of a failed run would stand in for the last good ones.
+    """
     say(render(failure, TEXT, display), err=True, nl=False)
+    if format != TEXT and format in formats_of(RunFailure):
+        say(render(failure, format, display), nl=False)

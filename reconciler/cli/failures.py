@@ -1,0 +1,82 @@
+"""What ends a run outside of its command: wrong use, output that can't be written, a bug. Imported when it happens."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+
+import typer
+
+from reconciler.cli.terminal import TEXT, show_failure
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic
+from reconciler.findings.escape import printable
+from reconciler.findings.exits import ExitCode
+from reconciler.reports.checks import RunFailure
+from reconciler.version import __version__
+from reconciler.views.table import Display
+
+
+def report_usage(error: typer.exceptions.TyperException) -> int:
+    """Show what is wrong with the command line, and give the exit code."""
+    from reconciler.findings.codes import Code
+
+    told = getattr(error, "format_message", None)
+    message = str(told() if callable(told) else error).replace("Value error, ", "")
+    _show(Diagnostic(Severity.ERROR, Code.USAGE, message, hint="run `mtlsctl --help` or `mtlsctl COMMAND --help`"))
+    return ExitCode.USAGE
+
+
+def report_stream(error: OSError) -> int:
+    """Show that stdout could not be written, such as on a full disk, and give the exit code."""
+    from reconciler.findings.codes import Code
+
+    message = f"the output could not be written: {error.strerror}"
+    hint = "completed steps are kept; run `mtlsctl history` to see them"
+    show_failure(RunFailure((Diagnostic(Severity.ERROR, Code.OUTPUT, message, hint=hint),)), TEXT, Display())
+    return ExitCode.FAILED
+
+
+def report_bug(error: BaseException) -> int:
+    """Write a report, show where it is, and give the exit code. Values stay out: a message may quote a key."""
+    from reconciler.findings.codes import Code
+
+    lines = [f"mtlsctl {__version__}, Python {platform.python_version()}, {sys.platform}"]
+    current: BaseException | None = error
+    while current is not None:
+        lines.append(f"{type(current).__module__}.{type(current).__qualname__}")
+        frames = traceback.extract_tb(current.__traceback__)
+        lines.extend(f"  {frame.filename}:{frame.lineno} in {frame.name}" for frame in frames)
+        current = current.__cause__ or current.__context__
+    handle, path = tempfile.mkstemp(prefix="mtlsctl-bug-", suffix=".txt")
+    with os.fdopen(handle, "w", encoding="utf-8") as report:
+        report.write("\n".join(lines) + "\n")
+    message = f"mtlsctl met something it did not expect ({type(error).__name__})"
+    hint = f"please report it with {path}; the report holds no values, so no secrets"
+    try:
+        _show(Diagnostic(Severity.ERROR, Code.BUG, message, hint=hint))
+    except Exception:  # noqa: BLE001 - the bug may be in what shows it
+        typer.echo(f"error[bug]: {message}\n  hint: {printable(hint)}", err=True)
+    return ExitCode.FAILED
+
+
+def _show(problem: Diagnostic) -> None:
+    """In the format that was asked for, as far as that can be told without knowing the command."""
+    show_failure(RunFailure((problem,)), _asked_format(sys.argv[1:]), Display())
+
+
+def _asked_format(arguments: Sequence[str]) -> str:
+    """The value of the last `--format`; text where there is none."""
+    found = TEXT
+    for argument, following in zip(arguments, (*arguments[1:], TEXT), strict=True):
+        if argument == "--":
+            break
+        if argument == "--format":
+            found = following
+        elif argument.startswith("--format="):
+            found = argument.partition("=")[2]
+    return found

@@ -1,0 +1,105 @@
+"""An error is shown in the format that was asked for, whatever stopped the run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from tests.support.cli import MTLS, Project, Result, make_project
+from tests.support.paths import REPOSITORY
+
+SCHEMA = json.loads((REPOSITORY / "schemas/diagnostics.schema.json").read_text())
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return make_project(tmp_path)
+
+
+def problem_of(result: Result) -> dict[str, object]:
+    """The one error on stdout, as JSON that fits the schema of findings; stderr has it for a person."""
+    assert list(Draft202012Validator(SCHEMA).iter_errors(result.json)) == []
+    (problem,) = result.json["diagnostics"]
+    assert isinstance(problem, dict)
+    assert problem["severity"] == "error"
+    assert f"error[{problem['code']}]: " in result.err
+    return problem
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["plan", "--nope"], "No such option"),
+        (["nope"], "No such command"),
+        (["plan", "--at", "tomorrow"], "tomorrow"),
+        (["explain"], "Missing argument"),
+        (["plan", "--max-wait", "long"], "is no time to wait"),
+        (["plan", "--only", "nope"], "names no declared certificate"),
+        (["plan", "--file", "nope.toml"], "does not exist"),
+        (["apply"], "no terminal"),
+        (["schema", "nope"], "No such option"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+@pytest.mark.parametrize("asked", [["--format", "json"], ["--format=json"]], ids=" ".join)
+def test_wrong_use_is_json_where_json_was_asked_for(
+    project: Project, arguments: list[str], message: str, asked: list[str]
+) -> None:
+    """Whether or not the rest of the command line could be read; the exit code stays 64."""
+    result = project.run(*arguments, *asked)
+    assert result.code == 64
+    problem = problem_of(result)
+    assert problem["code"] == "usage"
+    assert message in str(problem["message"])
+
+
+@pytest.mark.parametrize("arguments", [["plan", "--nope"], ["plan", "--format", "yaml"], ["--", "--format", "json"]])
+def test_wrong_use_is_text_alone_where_no_known_format_was_asked_for(project: Project, arguments: list[str]) -> None:
+    """Nothing on stdout."""
+    result = project.run(*arguments)
+    assert (result.code, result.out) == (64, "")
+    assert result.err.startswith("error[usage]: ")
+
+
+def test_a_bug_is_json_where_json_was_asked_for(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the place of its report, and without a value."""
+    monkeypatch.setattr("reconciler.cli.session.open_project", lambda *_, **__: 1 / 0)
+    result = project.run("plan", "--format", "json")
+    assert result.code == 1
+    problem = problem_of(result)
+    assert (problem["code"], "ZeroDivisionError" in str(problem["message"])) == ("bug", True)
+    report = Path(str(problem["hint"]).partition("report it with ")[2].partition(";")[0])
+    report.unlink()
+
+
+def test_a_bug_in_what_shows_it_is_still_a_report(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No traceback, whatever is broken."""
+    monkeypatch.setattr("reconciler.cli.session.open_project", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("reconciler.cli.terminal.render", lambda *_: 1 / 0)
+    result = project.run("plan", "--format", "json")
+    assert (result.code, result.out) == (1, "")
+    assert "error[bug]: mtlsctl met something it did not expect (ZeroDivisionError)" in result.err
+    Path(result.err.partition("report it with ")[2].partition(";")[0]).unlink()
+
+
+def test_a_failed_run_prints_no_metrics_and_leaves_the_last_good_ones(project: Project) -> None:
+    """A date that is lost raises no alarm; what is old says so itself."""
+    project.run("status", "--format", "prometheus", "--out", "x.prom")
+    before = project.read("x.prom")
+    project.write("mtls.toml", MTLS.replace("private_key", "privat_key"))
+    for arguments in (["status"], ["status", "--nope"]):
+        result = project.run(*arguments, "--format", "prometheus", "--out", "x.prom")
+        assert result.out == ""
+        assert "error[" in result.err
+        assert project.read("x.prom") == before
+
+
+def test_text_and_json_name_the_same_place_of_an_error(project: Project) -> None:
+    """Where no project is open, too."""
+    project.write("plan.json", "{}")
+    result = project.run("show", "plan.json", "--format", "json")
+    assert problem_of(result)["path"] == "plan.json"
+    assert "at plan.json" in result.err
