@@ -17,15 +17,13 @@ def find_owned(
     """Every entry that is ours, with the declared or former certificate that it is of; what is in doubt is said."""
     former = _former_names(declaration)
     owned: dict[EntryId, CertificateName] = {}
-    for entry in entries:
-        mark = read_mark(entry)
-        if mark is None:
-            continue
+    marks = [(entry, mark) for entry in entries if (mark := read_mark(entry)) is not None]
+    for entry, mark in marks:
         if is_ours(mark, declaration):
             owned[entry.id] = former.get(mark.certificate, mark.certificate)
         elif mark.stack in declaration.former_stacks and mark.certificate in former:
             owned[entry.id] = former[mark.certificate]
-    marked = {mark.certificate for entry in entries if (mark := read_mark(entry)) is not None}
+    marked = {mark.certificate for _, mark in marks}
     for name, item, index in _superseded_items(declaration):
         handed_over = _handed_over(declaration, entries, name, item, index, problems)
         for entry in handed_over:

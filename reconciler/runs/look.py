@@ -29,7 +29,7 @@ from reconciler.plan.assessment import Assessment
 from reconciler.plan.live import targets_of
 from reconciler.runs.configs import load_configs
 from reconciler.runs.project import Project
-from reconciler.x509.certificates import Bundle
+from reconciler.x509.certificates import Bundle, quiet, remember
 from reconciler.x509.files import MAX_CHAIN_BYTES, parse_file
 
 
@@ -84,10 +84,12 @@ def _load_certificates(declaration: Declaration, files: FileReader) -> tuple[Des
     problems: list[Diagnostic] = []
     read: dict[str, Bundle | ReconcilerError] = {}
     first: dict[str, CertificateName] = {}
+    with quiet():
+        for name, declared in declaration.certificates.items():
+            if declared.path not in read:
+                first[declared.path] = name
+                read[declared.path] = _load_bundle(files, declared.path)
     for name, declared in declaration.certificates.items():
-        if declared.path not in read:
-            first[declared.path] = name
-            read[declared.path] = _load_bundle(files, declared.path)
         found = read[declared.path]
         if isinstance(found, Bundle):
             bundles[name] = found
@@ -103,9 +105,11 @@ def _load_certificates(declaration: Declaration, files: FileReader) -> tuple[Des
 
 def _load_bundle(files: FileReader, path: str) -> Bundle | ReconcilerError:
     try:
-        return parse_file(files.read(path, limit=MAX_CHAIN_BYTES), path)
+        bundle = parse_file(files.read(path, limit=MAX_CHAIN_BYTES), path)
     except ReconcilerError as error:
         return error
+    remember(bundle)
+    return bundle
 
 
 def observe(

@@ -10,6 +10,7 @@ import hashlib
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -117,13 +118,27 @@ class Bundle:
         )
 
 
-@lru_cache(maxsize=4096)
+_KNOWN: dict[str, Bundle] = {}
+_MOST_KNOWN = 4096
+"""Four times the usual quota."""
+
+
+def remember(bundle: Bundle) -> None:
+    """Have `parse_stored` give this bundle back for its own text: what a file holds, the store mostly holds, too."""
+    if len(_KNOWN) < _MOST_KNOWN:
+        _KNOWN[bundle.pem()] = bundle
+
+
 def parse_stored(pem: str) -> Bundle | None:
     """The certificates of a text that a store gave back, None where it has none or one of them can't be read.
 
-    Cached, for it is a pure function of public text and a store's whole list is looked at again and again. 4,096 is
-    four times the usual quota.
+    Each text is parsed once, for it is a pure function of public text and a store's whole list is read again and again.
     """
+    return _KNOWN.get(pem) or _parse_stored(pem)
+
+
+@lru_cache(maxsize=_MOST_KNOWN)
+def _parse_stored(pem: str) -> Bundle | None:
     ders = [decode(block.body) for block in find_blocks(pem) if block.is_certificate]
     read = tuple(der for der in ders if der)
     if not read or len(read) != len(ders):
@@ -145,12 +160,25 @@ def stored_fields(bundle: Bundle) -> StoredFields:
     )
 
 
+_IS_QUIET = ContextVar("_IS_QUIET", default=False)
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence for the library, which warns of odd names and serials; `preflight` alone turns that into findings."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    """Silence for the library, which warns of odd names and serials; `preflight` alone turns that into findings.
+
+    Inside of another one it costs nothing: whoever parses a thousand certificates enters one around them all.
+    """
+    if _IS_QUIET.get():
         yield
+        return
+    token = _IS_QUIET.set(True)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        _IS_QUIET.reset(token)
 
 
 def serial_of(certificate: x509.Certificate) -> int:

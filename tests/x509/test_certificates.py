@@ -6,6 +6,7 @@ import hashlib
 import ipaddress
 import json
 import shlex
+import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +21,7 @@ from cryptography.x509.oid import NameOID
 from reconciler.findings.codes import Severity
 from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import CertificateError
-from reconciler.x509.certificates import Bundle, parse_stored, stored_fields
+from reconciler.x509.certificates import Bundle, parse_stored, quiet, remember, stored_fields
 from reconciler.x509.files import MAX_CERTIFICATE_BYTES, MAX_CHAIN_BYTES, parse_file
 from reconciler.x509.pem import Kind, recognise
 from tests.support.pki import END, NOW, SERVER_AUTH, by_openssl, make_ca, patch, to_pem
@@ -553,3 +554,20 @@ def test_kinds_are_told_by_content() -> None:
     """DER kinds are told apart by what loads."""
     request = x509.load_pem_x509_csr(LEAF.request_pem).public_bytes(Encoding.DER)
     assert recognise(request, "x") is Kind.DER_REQUEST
+
+
+def test_a_text_of_a_remembered_bundle_is_not_parsed_again() -> None:
+    """What a file holds, the store mostly holds, too."""
+    bundle = ROOT.issue("remembered").bundle
+    remember(bundle)
+    assert parse_stored(bundle.pem()) is bundle
+
+
+def test_silence_inside_of_silence_stays_until_the_outer_one_ends() -> None:
+    """Whoever parses many enters one around them all; the library's warnings are errors in the tests."""
+    with quiet():
+        with quiet():
+            pass
+        warnings.warn("odd", UserWarning, stacklevel=1)
+    with pytest.raises(UserWarning, match="odd"):
+        warnings.warn("odd", UserWarning, stacklevel=1)
