@@ -127,10 +127,10 @@ class Session:
     def open_project(self) -> Project:
         """The project that this run is about."""
         from reconciler.runs.project import open_project
-        from reconciler.stores.surroundings import Surroundings
+        from reconciler.stores import StoreContext
 
-        around = Surroundings(os.environ, self.max_wait_s, tell)
-        self.project = open_project(self.file, cwd=_working_folder(), environ=os.environ, around=around)
+        context = StoreContext(os.environ, self.max_wait_s, tell)
+        self.project = open_project(self.file, cwd=_working_folder(), environ=os.environ, context=context)
         self.log(f"desired state: {self.project.folder / self.project.name}")
         return self.project
 
@@ -138,14 +138,14 @@ class Session:
         """The project of an mtls.toml that is to be made, here or at `--file`; it may be there."""
         from reconciler.findings.errors import UsageError
         from reconciler.runs.project import project_at
-        from reconciler.stores.surroundings import Surroundings
+        from reconciler.stores import StoreContext
         from reconciler.system.discover import FILE_NAME
 
         path = _working_folder() / (self.file or FILE_NAME)
         if not path.parent.is_dir():
             raise UsageError(f"the folder of {self.file} does not exist", hint="create it first")
-        around = Surroundings(os.environ, self.max_wait_s, tell)
-        self.project = project_at(path, environ=os.environ, around=around)
+        context = StoreContext(os.environ, self.max_wait_s, tell)
+        self.project = project_at(path, environ=os.environ, context=context)
         self.log(f"desired state: {path}")
         return self.project
 

@@ -15,7 +15,7 @@ from reconciler.findings.errors import UsageError
 from reconciler.model import Declaration, EnvironmentName, StoreSettings
 from reconciler.model.keys import KeyFiles
 from reconciler.model.ports import Clock, Files, Roller, Store, StoreReader
-from reconciler.stores.surroundings import Surroundings
+from reconciler.stores import StoreContext
 from reconciler.syntax.places import Places
 from reconciler.system.clock import SystemClock
 from reconciler.system.discover import FILE_NAME, find_file
@@ -114,7 +114,7 @@ class _Stores:
 
     folder: Path
     clock: Clock
-    around: Surroundings
+    context: StoreContext
     connections: dict[StoreSettings, stores.Connection] = field(default_factory=dict)
 
     def open_reader(self, settings: StoreSettings) -> StoreReader:
@@ -126,7 +126,7 @@ class _Stores:
     def _connect(self, settings: StoreSettings) -> stores.Connection:
         """The same for all of a run, which has one rate limit and one patience."""
         if settings not in self.connections:
-            made = stores.connect(settings, root=self.folder, clock=self.clock, around=self.around)
+            made = stores.connect(settings, root=self.folder, clock=self.clock, context=self.context)
             self.connections[settings] = made
         return self.connections[settings]
 
@@ -219,7 +219,7 @@ class _Lines:
 
 
 def open_project(
-    file: Path | None, *, cwd: Path, environ: Mapping[str, str], around: Surroundings | None = None
+    file: Path | None, *, cwd: Path, environ: Mapping[str, str], context: StoreContext | None = None
 ) -> Project:
     """The project of `--file`, else of the nearest mtls.toml; UsageError where there is none."""
     path = cwd / file if file is not None else find_file(cwd)
@@ -230,10 +230,10 @@ def open_project(
         )
     if file is not None and not os.path.lexists(path):
         raise UsageError(f"{file} does not exist", hint="`--file` names an mtls.toml; is the path right?")
-    return project_at(path, environ=environ, around=around)
+    return project_at(path, environ=environ, context=context)
 
 
-def project_at(path: Path, *, environ: Mapping[str, str], around: Surroundings | None = None) -> Project:
+def project_at(path: Path, *, environ: Mapping[str, str], context: StoreContext | None = None) -> Project:
     """The project of this mtls.toml, an absolute path, which need not be there yet."""
     folder, clock = path.parent, SystemClock()
     files = ProjectFiles(folder, key_dirs=environ.get(KEY_DIRS, ""), name=path.name)
@@ -242,7 +242,7 @@ def project_at(path: Path, *, environ: Mapping[str, str], around: Surroundings |
         name=path.name,
         environ=environ,
         files=files,
-        stores=_Stores(folder, clock, around or Surroundings(environ)),
+        stores=_Stores(folder, clock, context or StoreContext(environ)),
         lines=_Lines(folder),
         lock=_Lock(folder, clock),
         clock=clock,

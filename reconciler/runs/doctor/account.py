@@ -11,7 +11,7 @@ from reconciler.model import Declaration, StoreKind
 from reconciler.model.errors import StoreError
 from reconciler.runs.configs import load_configs
 from reconciler.runs.project import Project
-from reconciler.stores.surroundings import Surroundings
+from reconciler.stores import StoreContext
 
 
 def check_account(project: Project, declaration: Declaration | None) -> Iterator[Diagnostic]:
@@ -21,9 +21,9 @@ def check_account(project: Project, declaration: Declaration | None) -> Iterator
     """
     if declaration is None or declaration.store.kind is StoreKind.LOCAL:
         return
-    around = Surroundings(project.environ, max_wait_s=0.0)
+    context = StoreContext(project.environ, max_wait_s=0.0)
     try:
-        connection = stores.connect(declaration.store, root=project.folder, clock=project.clock, around=around)
+        connection = stores.connect(declaration.store, root=project.folder, clock=project.clock, context=context)
     except StoreError as error:
         if not error.code.startswith("token-"):
             yield Diagnostic(Severity.WARNING, error.code, error.message, None, error.hint)
