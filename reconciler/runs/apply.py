@@ -41,7 +41,7 @@ def apply(
         keys=keys.open_sources(KeyContext(files=project.files, environment=project.environ)),
         observer=_Both(journal, observer),
         still_safe=partial(_retirable, project, planned),
-        roller=partial(project.rollers.open, planned.desired.declaration),
+        deployer=partial(project.deployers.open, planned.desired.declaration),
         prover=Proving(project.files, project.provers.prober),
         waves=waves,
         settle=journal.settle,

@@ -14,7 +14,7 @@ from reconciler.findings.diagnostics import Place, Pointer
 from reconciler.findings.errors import UsageError
 from reconciler.model import Declaration, EnvironmentName, StoreSettings
 from reconciler.model.keys import KeyFiles
-from reconciler.model.ports import Clock, Files, Roller, Store, StoreReader
+from reconciler.model.ports import Clock, Files, Store, StoreReader, WorkerDeployer
 from reconciler.stores import StoreContext
 from reconciler.syntax.places import Places
 from reconciler.system.clock import SystemClock
@@ -47,10 +47,10 @@ class Stores(Protocol):
         """The whole store."""
 
 
-class Rollers(Protocol):
+class WorkerDeployers(Protocol):
     """The way to put wrangler files into service."""
 
-    def open(self, declaration: Declaration) -> Roller:
+    def open(self, declaration: Declaration) -> WorkerDeployer:
         """What deploys into the account of mtls.toml; runs nothing yet."""
 
 
@@ -88,7 +88,7 @@ class Project:
     lines: Lines
     lock: Lock
     clock: Clock
-    rollers: Rollers
+    deployers: WorkerDeployers
     provers: Provers
     sources: dict[str, bytes] = field(default_factory=dict, repr=False)
     _places: dict[str, Places] = field(default_factory=dict, init=False, repr=False)
@@ -132,20 +132,20 @@ class _Stores:
 
 
 @dataclass(frozen=True, slots=True)
-class _Rollers:
+class _Deployers:
     """The project's own wrangler; imported only where something is to be deployed."""
 
     files: ProjectFiles
     folder: Path
     environ: Mapping[str, str] = field(repr=False)
 
-    def open(self, declaration: Declaration) -> Roller:
-        from reconciler.runtime.deploying import WranglerRoller
+    def open(self, declaration: Declaration) -> WorkerDeployer:
+        from reconciler.runtime.deploying import WranglerDeployer
 
         references = [certificate.key for certificate in declaration.certificates.values() if certificate.key]
         secret = frozenset(name for key in references for name in key.options.values() if name in self.environ)
         account_id = declaration.store.account_id
-        return WranglerRoller(self.folder, self.files.root, self.environ, withheld=secret, account_id=account_id)
+        return WranglerDeployer(self.folder, self.files.root, self.environ, withheld=secret, account_id=account_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +246,6 @@ def project_at(path: Path, *, environ: Mapping[str, str], context: StoreContext 
         lines=_Lines(folder),
         lock=_Lock(folder, clock),
         clock=clock,
-        rollers=_Rollers(files, folder, environ),
+        deployers=_Deployers(files, folder, environ),
         provers=_Provers(files, folder, environ, clock),
     )

@@ -37,8 +37,8 @@ LAG_PAUSES_S = (2.0, 4.0, 8.0, 10.0)
 
 
 @dataclass(slots=True)
-class WranglerRoller:
-    """The port `Roller`. `withheld`: variables that hold private keys, which no build needs to see."""
+class WranglerDeployer:
+    """The port `WorkerDeployer`. `withheld`: variables that hold private keys, which no build needs to see."""
 
     folder: Path
     root: Path

@@ -159,7 +159,7 @@ class World:
             lines=GatedLines(bytearray(), gate),
             lock=GatedLock(gate),
             clock=self.clock,
-            rollers=_Rollers(self, files),
+            deployers=_Deployers(self, files),
             provers=NoProvers(),
         )
 
@@ -188,13 +188,13 @@ class _Stores:
 
 
 @dataclass(frozen=True)
-class _Rollers:
+class _Deployers:
     """Deploys what a wrangler file says, as wrangler does, by the API."""
 
     world: World
     files: GatedFiles
 
-    def open(self, _declaration: Declaration) -> _Rollers:
+    def open(self, _declaration: Declaration) -> _Deployers:
         return self
 
     def give_up(self) -> None: ...
