@@ -84,7 +84,7 @@ class _Terminal:
 
     def err(self, line: str) -> None:
         from reconciler.views.text.dev import render_line
-        from reconciler.workerd.said import read_failure
+        from reconciler.workerd.output import read_failure
 
         if line.startswith("stack: "):
             return  # addresses in workerd

@@ -15,7 +15,7 @@ from reconciler.findings.secrets import Secrets
 from reconciler.model import EnvironmentName
 from reconciler.runtime.children import Child, OnLine, running
 from reconciler.runtime.find import find_wrangler
-from reconciler.runtime.told import deployed_version, is_unseen, last_words
+from reconciler.runtime.output import deployed_version, is_unseen, last_words
 from reconciler.runtime.wrangler import QUIET, plain, private_folder
 
 _GLOBAL_KEYS = ("CLOUDFLARE_API_KEY", "CF_API_KEY")
@@ -63,11 +63,11 @@ class WranglerDeployer:
         command = [str(wrangler), "deploy", "--config", str(path), f"--env={environment or ''}"]
         for pause in (*self.pauses_s, None):
             with private_folder("deploy") as private:
-                told = private / "output.ndjson"
-                variables = {**self._environment(script), "WRANGLER_OUTPUT_FILE_PATH": str(told)}
+                output = private / "output.ndjson"
+                variables = {**self._environment(script), "WRANGLER_OUTPUT_FILE_PATH": str(output)}
                 code, lines = self._run(command, variables, path.parent, config)
                 if code == 0:
-                    return deployed_version(told)
+                    return deployed_version(output)
             unseen = is_unseen(lines)
             if not unseen or pause is None or self._over.wait(pause):
                 break
