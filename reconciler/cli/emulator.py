@@ -13,7 +13,7 @@ from reconciler.cli.session import Session, command, say
 
 if TYPE_CHECKING:
     from reconciler.emulator.settings import Limiter
-    from reconciler.emulator.state import State
+    from reconciler.emulator.state import EmulatorState
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _TOKEN = "EMULATOR_TOKEN"  # noqa: S105 - the name of a variable
@@ -115,7 +115,7 @@ def _greet(session: Session, url: str, account: str, host: str) -> None:
     say("the emulator is running; Ctrl-C ends it", err=True)
 
 
-def _state(account: str | None, store: Path | None) -> State:
+def _state(account: str | None, store: Path | None) -> EmulatorState:
     from reconciler.emulator.state import ACCOUNT_ID, new_state
     from reconciler.emulator.tokens import Token
     from reconciler.findings.errors import UsageError
@@ -146,7 +146,7 @@ def _limiter(text: str) -> Limiter:
     return Limiter(RateLimit(int(found[1]), window_s, window_s))
 
 
-def _schedule(state: State, text: str) -> None:
+def _schedule(state: EmulatorState, text: str) -> None:
     import json
 
     from reconciler.emulator.faults import read_faults

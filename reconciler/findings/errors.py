@@ -132,6 +132,12 @@ class DeployError(ReconcilerError):
     code = "deploy"
 
 
+class AddressError(ReconcilerError):
+    """A server on this machine can't listen on an address or port."""
+
+    code = "address"
+
+
 class LockedError(ReconcilerError):
     """Another run holds the lock of this checkout."""
 

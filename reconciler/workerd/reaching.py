@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
-from reconciler.proof.reach import Call, Reach, Reached
+from reconciler.proof.reach import OriginCall, Reach, Reached
 from reconciler.workerd.config import Config, Identity, ServedWorker, Variable, write_config
 from reconciler.workerd.form import Module, ModuleKind
 from reconciler.workerd.output import find_failure
@@ -31,7 +31,7 @@ export default {
 """
 
 
-def reaching_config(call: Call, *, timeout_s: float) -> Config:
+def reaching_config(call: OriginCall, *, timeout_s: float) -> Config:
     """A Worker that makes this call whenever it is asked anything, and answers with what came of it."""
     identity = Identity(call.certificates, call.key, tuple(call.trusted), only_these=bool(call.trusted))
     bindings: list[tuple[str, Identity | Variable]] = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from reconciler.proof.levels import CertificateProof, DryRun, Level, LevelResult, Skip, Verification
-from reconciler.proof.observations import End, Moment, Observation, Page, Seen, Shown
+from reconciler.proof.observations import End, Moment, NginxPage, Observation, Seen, Shown
 from reconciler.proof.reach import Reach
 from reconciler.proof.requests import algorithm_names, authority_texts
 from reconciler.proof.verdicts import Standing
@@ -42,7 +42,7 @@ class ConnectionPart(Document):
     sent: int | None = None
     alert: str | None = None
     status: int | None = None
-    page: Page | None = None
+    page: NginxPage | None = None
     cf_ray: bool
     detail: str | None = None
 
