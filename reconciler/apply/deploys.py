@@ -11,7 +11,7 @@ from reconciler.apply.run import PATIENCE_S, Run
 from reconciler.findings.errors import DeployError, ReconcilerError
 from reconciler.model import BindingChange, Deploy, EntryId, Live, LiveQuestion, LiveVersion, Phase
 from reconciler.model.concurrency import run_all
-from reconciler.model.ports import Roller
+from reconciler.model.ports import WorkerDeployer
 from reconciler.plan.outcome import Status, Step
 
 SIDE_BY_SIDE = 4
@@ -69,12 +69,12 @@ def _leave(run: Run, ready: Sequence[tuple[int, Deploy]], note: str) -> None:
 def _deploy_wave(run: Run, wave: Sequence[tuple[int, Deploy]]) -> None:
     """One wave at once; only wrangler is called from other threads."""
     begun = [(index, change) for index, change in wave if run.start(index)]
-    roller = run.world.roller()
+    deployer = run.world.deployer()
     versions = run_all(
-        lambda item: _deploy(roller, item[1]),
+        lambda item: _deploy(deployer, item[1]),
         begun,
         SIDE_BY_SIDE,
-        give_up=roller.give_up,  # else whatever wrangler still does would be waited for
+        give_up=deployer.give_up,  # else whatever wrangler still does would be waited for
         patience_s=PATIENCE_S,
     )
     live = _look(run, [change for _, change in begun])
@@ -82,11 +82,11 @@ def _deploy_wave(run: Run, wave: Sequence[tuple[int, Deploy]]) -> None:
         run.end(index, _ended(run, index, change, version, live))
 
 
-def _deploy(roller: Roller, deploy: Deploy) -> _Deployed:
+def _deploy(deployer: WorkerDeployer, deploy: Deploy) -> _Deployed:
     try:
         if deploy.built is not None:  # made for this one environment; it has no others
-            return roller.deploy(deploy.built, None, deploy.script)
-        return roller.deploy(deploy.at.config, deploy.at.environment, deploy.script)
+            return deployer.deploy(deploy.built, None, deploy.script)
+        return deployer.deploy(deploy.at.config, deploy.at.environment, deploy.script)
     except ReconcilerError as error:
         return error
 

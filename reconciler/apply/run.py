@@ -18,7 +18,7 @@ from reconciler.findings.errors import ReconcilerError
 from reconciler.model import Change, Desired, EntryId, Phase, Upload
 from reconciler.model.concurrency import DaemonPool
 from reconciler.model.errors import StoreClosed, StoreStopped
-from reconciler.model.ports import Files, Roller, Sources, Store
+from reconciler.model.ports import Files, Sources, Store, WorkerDeployer
 from reconciler.plan.outcome import Status, Step
 from reconciler.plan.plan import Plan
 from reconciler.proof.ports import OriginProver
@@ -57,7 +57,7 @@ class World:
     still_safe: Callable[[bool], Container[EntryId]]
     """Which entries a plan of this very moment would retire, the whole tree looked through again; told whether this run
     has uploaded something."""
-    roller: Callable[[], Roller]
+    deployer: Callable[[], WorkerDeployer]
     prover: OriginProver
     waves: Sequence[int | None] = (None,)
     """How many Workers are deployed at a time; None: all that are left."""

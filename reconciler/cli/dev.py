@@ -20,7 +20,7 @@ from reconciler.runs.dev.worker import DevRequest, Running, run_dev
 from reconciler.views.text.findings import show_findings
 from reconciler.views.text.status import time_text
 from reconciler.views.text.style import Style
-from reconciler.workerd.said import read_failure
+from reconciler.workerd.output import read_failure
 
 _LONGEST = 4000
 

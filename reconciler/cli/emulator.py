@@ -14,7 +14,7 @@ from reconciler.cli.session import Session, command
 from reconciler.cli.terminal import say
 from reconciler.emulator.faults import read_faults
 from reconciler.emulator.settings import Limiter, RateLimit
-from reconciler.emulator.state import ACCOUNT_ID, State, new_state
+from reconciler.emulator.state import ACCOUNT_ID, EmulatorState, new_state
 from reconciler.emulator.tokens import Token
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import FileError, ReconcilerError, UsageError
@@ -120,7 +120,7 @@ def _greet(session: Session, url: str, account: str, host: str) -> None:
     say("the emulator is running; Ctrl-C ends it", err=True)
 
 
-def _state(account: str | None, store: Path | None) -> State:
+def _state(account: str | None, store: Path | None) -> EmulatorState:
     account = account or os.environ.get("CLOUDFLARE_ACCOUNT_ID") or ACCOUNT_ID
     if not re.fullmatch(r"[0-9a-f]{32}", account):
         raise UsageError(f"{account!r} is no account id", hint="an account id has 32 hexadecimal digits in lower case")
@@ -143,7 +143,7 @@ def _limiter(text: str) -> Limiter:
     return Limiter(RateLimit(int(found[1]), window_s, window_s))
 
 
-def _schedule(state: State, text: str) -> None:
+def _schedule(state: EmulatorState, text: str) -> None:
     found = re.fullmatch(r"seed:(\d{1,18})", text)
     if found:
         state.faults.seed(int(found[1]))

@@ -21,7 +21,7 @@ from reconciler.findings.errors import FileError, ReconcilerError, UsageError
 from reconciler.findings.escape import printable
 from reconciler.reports.checks import RunFailure
 from reconciler.runs.project import Project, open_project, project_at
-from reconciler.stores.surroundings import Surroundings
+from reconciler.stores import StoreContext
 from reconciler.system.atomic import write_atomic
 from reconciler.system.discover import FILE_NAME
 from reconciler.views.table import Display, formats_of, render
@@ -67,8 +67,8 @@ class Session:
 
     def open_project(self) -> Project:
         """The project that this run is about."""
-        around = Surroundings(os.environ, self.max_wait_s, tell)
-        self.project = open_project(self.file, cwd=_working_folder(), environ=os.environ, around=around)
+        context = StoreContext(os.environ, self.max_wait_s, tell)
+        self.project = open_project(self.file, cwd=_working_folder(), environ=os.environ, context=context)
         self.log(f"desired state: {self.project.folder / self.project.name}")
         return self.project
 
@@ -77,8 +77,8 @@ class Session:
         path = _working_folder() / (self.file or FILE_NAME)
         if not path.parent.is_dir():
             raise UsageError(f"the folder of {self.file} does not exist", hint="create it first")
-        around = Surroundings(os.environ, self.max_wait_s, tell)
-        self.project = project_at(path, environ=os.environ, around=around)
+        context = StoreContext(os.environ, self.max_wait_s, tell)
+        self.project = project_at(path, environ=os.environ, context=context)
         self.log(f"desired state: {path}")
         return self.project
 

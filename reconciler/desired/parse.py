@@ -33,16 +33,16 @@ from reconciler.model import (
     WorkerLabel,
 )
 from reconciler.model.keys import KeySourceKind
-from reconciler.syntax.reading import Fault, UnreadableError
+from reconciler.syntax.reading import ReadFault, UnreadableError
 from reconciler.syntax.toml_read import load
 
 MAX_BYTES = 1_000_000
 
 _CODES = {
-    Fault.TOO_LARGE: Code.TOO_LARGE,
-    Fault.NOT_UTF8: Code.NOT_UTF8,
-    Fault.TOO_DEEP: Code.TOO_DEEP,
-    Fault.SYNTAX: Code.TOML_SYNTAX,
+    ReadFault.TOO_LARGE: Code.TOO_LARGE,
+    ReadFault.NOT_UTF8: Code.NOT_UTF8,
+    ReadFault.TOO_DEEP: Code.TOO_DEEP,
+    ReadFault.SYNTAX: Code.TOML_SYNTAX,
 }
 
 

@@ -10,7 +10,7 @@ from reconciler.emulator import certificates, holders, people, workers
 from reconciler.emulator.control import CONTROL, control
 from reconciler.emulator.faults import INSTEAD, Fault, instead, spoil
 from reconciler.emulator.settings import retry_after
-from reconciler.emulator.state import Ask, Call, State
+from reconciler.emulator.state import Ask, EmulatorState, RecordedCall
 from reconciler.emulator.tokens import Permission, credential, demand, is_malformed
 from reconciler.emulator.wire import ApiError, Reply, Request, failure, malformed_token, no_route, rate_limited
 from reconciler.model.errors import StoreError
@@ -131,7 +131,7 @@ _TABLE: dict[str, Handler] = {
 ROUTES = tuple(_routes())
 
 
-def answer(state: State, request: Request) -> Reply:
+def answer(state: EmulatorState, request: Request) -> Reply:
     """The reply to one request. May be called from any number of threads; nothing is waited for here."""
     with state.lock:
         if request.path.startswith(CONTROL):
@@ -140,7 +140,7 @@ def answer(state: State, request: Request) -> Reply:
         return replace(reply, delay_s=reply.delay_s + state.settings.latency_s)
 
 
-def _answer(state: State, request: Request) -> Reply:
+def _answer(state: EmulatorState, request: Request) -> Reply:
     caller, now = credential(request) or request.client, state.clock.now()
     wait_s = state.burst.count(request.client, now) or state.limiter.count(caller, now)
     fault: Fault | None = None
@@ -154,11 +154,11 @@ def _answer(state: State, request: Request) -> Reply:
             reply = _work(state, request, fault)
             reply = spoil(reply, fault) if fault is not None else reply
     kind = fault.kind.value if fault else None
-    state.record(Call(request.method, request.path, request.query, reply.status, kind))
+    state.record(RecordedCall(request.method, request.path, request.query, reply.status, kind))
     return replace(reply, headers={**reply.headers, **state.limiter.headers(caller, now)})
 
 
-def _work(state: State, request: Request, fault: Fault | None) -> Reply:
+def _work(state: EmulatorState, request: Request, fault: Fault | None) -> Reply:
     if is_malformed(request):
         return malformed_token()
     try:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from reconciler.emulator.account import Account, Worker
 from reconciler.emulator.faults import read_faults
 from reconciler.emulator.settings import Limiter, RateLimit
-from reconciler.emulator.state import State
+from reconciler.emulator.state import EmulatorState
 from reconciler.emulator.tokens import ALL, Token, permissions_named
 from reconciler.emulator.wire import ApiError, Json, Reply, Request, failure, json_reply, no_route
 from reconciler.model.errors import StoreError
@@ -17,7 +17,7 @@ from reconciler.model.errors import StoreError
 CONTROL = "/_emulator/"
 
 
-def control(state: State, request: Request) -> Reply:
+def control(state: EmulatorState, request: Request) -> Reply:
     """The reply to a request below `/_emulator/`: 200 and JSON, 403 for strangers, 400 with what does not fit."""
     # A page in a browser on this machine is a stranger too, and browsers say where a page comes from.
     if not _is_here(request.client) or "origin" in request.headers:
@@ -34,7 +34,7 @@ def control(state: State, request: Request) -> Reply:
         return json_reply(400, {"error": error.message})
 
 
-def _show(state: State, _: object) -> Json:
+def _show(state: EmulatorState, _: object) -> Json:
     return {
         "settings": asdict(state.settings),
         "rate_limit": asdict(state.limiter.limit) if state.limiter.limit else None,
@@ -65,12 +65,12 @@ def _show_account(account: Account) -> Json:
     }
 
 
-def _set(state: State, body: object) -> Json:
+def _set(state: EmulatorState, body: object) -> Json:
     state.settings.change(body)
     return asdict(state.settings)
 
 
-def _limit(state: State, body: object) -> Json:
+def _limit(state: EmulatorState, body: object) -> Json:
     """{"quota", "window_s", "block_s", "headers", "per_second"}; {} takes the limits away."""
     given = _object(body)
     per_second = given.pop("per_second", None)
@@ -87,7 +87,7 @@ def _limit(state: State, body: object) -> Json:
     return {"rate_limit": asdict(limit) if limit else None, "per_second": burst.quota if burst else None}
 
 
-def _add_faults(state: State, body: object) -> Json:
+def _add_faults(state: EmulatorState, body: object) -> Json:
     """A list of faults, or {"seed": 1, "rate": 0.1, "most": 50}."""
     if isinstance(body, dict):
         rate, most = _number(body.get("rate", 0.1)), int(_number(body.get("most", 1000)))
@@ -98,12 +98,12 @@ def _add_faults(state: State, body: object) -> Json:
     return {"added": len(faults)}
 
 
-def _clear_faults(state: State, _: object) -> Json:
+def _clear_faults(state: EmulatorState, _: object) -> Json:
     state.faults.clear()
     return {}
 
 
-def _add_token(state: State, body: object) -> Json:
+def _add_token(state: EmulatorState, body: object) -> Json:
     """{"token", "permissions": [...], "accounts": [...], "active", "account_owned"}; then only known ones are good."""
     given = _object(body)
     accounts = given.get("accounts")
@@ -117,14 +117,14 @@ def _add_token(state: State, body: object) -> Json:
     return {"tokens": len(state.access.tokens)}
 
 
-def _add_account(state: State, body: object) -> Json:
+def _add_account(state: EmulatorState, body: object) -> Json:
     account_id = str(_object(body)["account"])
     if len(account_id) != 32 or set(account_id) - set("0123456789abcdef"):
         raise ValueError("an account id has 32 hexadecimal digits in lower case")
     return {"account": state.add_account(account_id).id}
 
 
-def _seed_managed(state: State, body: object) -> Json:
+def _seed_managed(state: EmulatorState, body: object) -> Json:
     """{"type": "gateway_managed", "name", "certificates", "account"}."""
     given = _object(body)
     texts = {name: str(given[name]) for name in ("name", "certificates")}
@@ -132,7 +132,7 @@ def _seed_managed(state: State, body: object) -> Json:
     return {"id": entry.id}
 
 
-def _bind(state: State, body: object) -> Json:
+def _bind(state: EmulatorState, body: object) -> Json:
     """{"worker", "bindings": {name: certificate id}, "account"}: a Worker with exactly these, at once."""
     given = _object(body)
     account, name = _account(state, given), str(given["worker"])
@@ -154,7 +154,7 @@ def _bind(state: State, body: object) -> Json:
     return {"worker": name, "version": version["id"]}
 
 
-def _unbind(state: State, body: object) -> Json:
+def _unbind(state: EmulatorState, body: object) -> Json:
     """{"worker", "account"}: the Worker is deleted."""
     given = _object(body)
     account = _account(state, given)
@@ -164,16 +164,16 @@ def _unbind(state: State, body: object) -> Json:
     return {}
 
 
-def _calls(state: State, _: object) -> Json:
+def _calls(state: EmulatorState, _: object) -> Json:
     return {"calls": [asdict(call) for call in state.calls]}
 
 
-def _forget_calls(state: State, _: object) -> Json:
+def _forget_calls(state: EmulatorState, _: object) -> Json:
     state.calls.clear()
     return {}
 
 
-_HANDLERS: dict[tuple[str, str], Callable[[State, object], Json]] = {
+_HANDLERS: dict[tuple[str, str], Callable[[EmulatorState, object], Json]] = {
     ("GET", "state"): _show,
     ("PATCH", "settings"): _set,
     ("PUT", "rate-limit"): _limit,
@@ -198,7 +198,7 @@ def _is_here(client: str) -> bool:
     return address.is_loopback or (mapped is not None and mapped.is_loopback)
 
 
-def _account(state: State, given: Json) -> Account:
+def _account(state: EmulatorState, given: Json) -> Account:
     return state.account(str(given.get("account") or next(iter(state.accounts))))
 
 

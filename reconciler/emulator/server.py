@@ -15,7 +15,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from reconciler.emulator.app import PREFIX, answer
-from reconciler.emulator.state import State
+from reconciler.emulator.state import EmulatorState
 from reconciler.emulator.wire import Delivery, Reply, Request
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import ReconcilerError
@@ -37,7 +37,7 @@ class AddressError(ReconcilerError):
 
 
 @contextlib.contextmanager
-def running(state: State) -> Iterator[str]:
+def running(state: EmulatorState) -> Iterator[str]:
     """The base URL of a server over this state, on a free port of the loopback, for as long as the `with` lasts."""
     with contextlib.closing(listen("127.0.0.1", 0)) as listening:
         server = _server(state, None)
@@ -50,7 +50,7 @@ def running(state: State) -> Iterator[str]:
             thread.join()
 
 
-def serve(state: State, listening: socket.socket, *, on_reply: OnReply | None = None) -> None:
+def serve(state: EmulatorState, listening: socket.socket, *, on_reply: OnReply | None = None) -> None:
     """Answer until a signal ends it; that signal is raised again afterwards."""
     _server(state, on_reply).run(sockets=[listening])
 
@@ -72,7 +72,7 @@ def base_url(listening: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}{PREFIX}"
 
 
-def _server(state: State, on_reply: OnReply | None) -> uvicorn.Server:
+def _server(state: EmulatorState, on_reply: OnReply | None) -> uvicorn.Server:
     transports: dict[tuple[str, int], asyncio.Transport] = {}
 
     class Protocol(H11Protocol):

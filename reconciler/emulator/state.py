@@ -15,7 +15,7 @@ from uuid import uuid4
 from reconciler.emulator.account import Account
 from reconciler.emulator.faults import Fault, Faults
 from reconciler.emulator.settings import Limiter, Settings
-from reconciler.emulator.tokens import Access, Token
+from reconciler.emulator.tokens import KnownTokens, Token
 from reconciler.emulator.wire import Json, Request, invalid, other_account
 from reconciler.findings.errors import FileError
 from reconciler.model import Entry
@@ -33,7 +33,7 @@ def new_id() -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class RecordedCall:
     """One request that was answered, for tests that count. `status` is what was answered, also where it got lost."""
 
     method: str
@@ -44,7 +44,7 @@ class Call:
 
 
 @dataclass
-class State:
+class EmulatorState:
     """Accounts and tokens, settings, limits and faults. `folder` is where accounts are kept; None: in memory.
 
     `limiter` counts by token, `burst` by address: Cloudflare's is 200 in a second, which one client on the loopback
@@ -55,12 +55,12 @@ class State:
     ids: Callable[[], str] = new_id
     folder: Path | None = None
     settings: Settings = field(default_factory=Settings)
-    access: Access = field(default_factory=Access)
+    access: KnownTokens = field(default_factory=KnownTokens)
     limiter: Limiter = field(default_factory=Limiter)
     burst: Limiter = field(default_factory=lambda: Limiter(None))
     faults: Faults = field(default_factory=Faults)
     accounts: dict[str, Account] = field(default_factory=dict)
-    calls: list[Call] = field(default_factory=list)
+    calls: list[RecordedCall] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     def add_account(self, account_id: str = ACCOUNT_ID) -> Account:
@@ -90,15 +90,15 @@ class State:
             account.added(entry)
             return entry
 
-    def record(self, call: Call) -> None:
+    def record(self, call: RecordedCall) -> None:
         """Remember a call, the newest hundred thousand of them."""
         self.calls.append(call)
         del self.calls[:-_LOGGED]
 
 
-def new_state(clock: Clock, *, account_id: str = ACCOUNT_ID, folder: Path | None = None) -> State:
+def new_state(clock: Clock, *, account_id: str = ACCOUNT_ID, folder: Path | None = None) -> EmulatorState:
     """A state with one account and Cloudflare's own limits, without faults, where any token may everything."""
-    state = State(clock, folder=folder)
+    state = EmulatorState(clock, folder=folder)
     state.add_account(account_id)
     return state
 
@@ -116,7 +116,7 @@ class Ask:
     """One request on its way through. `names` has the variable parts of its path; `fault` is for lists and deletes."""
 
     request: Request
-    state: State
+    state: EmulatorState
     token: Token
     names: Mapping[str, str]
     fault: Fault | None = None

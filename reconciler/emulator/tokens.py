@@ -46,7 +46,7 @@ class Token:
 
 
 @dataclass(slots=True)
-class Access:
+class KnownTokens:
     """The known tokens and global keys, by their text. With none known, anything that looks like one may everything."""
 
     tokens: dict[str, Token] = field(default_factory=dict, repr=False)

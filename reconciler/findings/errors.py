@@ -101,6 +101,12 @@ class DeployError(ReconcilerError):
     code = Code.DEPLOY
 
 
+class AddressError(ReconcilerError):
+    """A server on this machine can't listen on an address or port."""
+
+    code = Code.ADDRESS
+
+
 class LockedError(ReconcilerError):
     """Another run holds the lock of this checkout."""
 

@@ -132,7 +132,7 @@ class Files(FileReader, Protocol):
         """Remove what a killed run left behind beside files that this run may replace."""
 
 
-class Roller(Protocol):
+class WorkerDeployer(Protocol):
     """Puts a wrangler file into service. Calls may be made side by side."""
 
     def deploy(self, config: str, environment: EnvironmentName, script: str) -> str | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from reconciler.probe.address import Address, Endpoint, NotReached, connect, reason_of
 from reconciler.probe.watch import Watch
-from reconciler.proof.observations import End, Moment, Observation, Page, Shown
+from reconciler.proof.observations import End, Moment, NginxPage, Observation, Shown
 
 MAX_HEAD = 65_536
 MAX_BODY = 16_384
@@ -23,8 +23,8 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})(?: |\r?\n|$)")
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _CONTINUES = range(100, 200)
 _PAGES = (
-    (b"no required ssl certificate was sent", Page.NO_CERTIFICATE),
-    (b"the ssl certificate error", Page.CERTIFICATE_ERROR),
+    (b"no required ssl certificate was sent", NginxPage.NO_CERTIFICATE),
+    (b"the ssl certificate error", NginxPage.CERTIFICATE_ERROR),
 )
 
 
@@ -37,7 +37,7 @@ class Answer:
     body: bytes = b""
 
     @property
-    def page(self) -> Page | None:
+    def page(self) -> NginxPage | None:
         """What nginx says of the certificate. It can be told to say it otherwise, and with another status."""
         said = self.body.lower()
         return next((page for words, page in _PAGES if self.status in range(400, 500) and words in said), None)

@@ -38,7 +38,7 @@ class Moment(StrEnum):
     AFTER = "after-the-handshake"
 
 
-class Page(StrEnum):
+class NginxPage(StrEnum):
     """What nginx answers with status 400 where it does not like a client's certificate."""
 
     NO_CERTIFICATE = "no-certificate"
@@ -68,7 +68,7 @@ class Observation:
     presented: tuple[bytes, ...] = ()
     alert: str | None = None
     status: int | None = None
-    page: Page | None = None
+    page: NginxPage | None = None
     cf_ray: bool = False
 
 

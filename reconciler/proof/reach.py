@@ -44,7 +44,7 @@ class Reach:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class OriginCall:
     """A call to make: a certificate chain in PEM with its key, to a URL.
 
     `trusted` are PEM texts of the roots that the origin's own certificate is checked by; none: those of this machine.
@@ -59,5 +59,5 @@ class Call:
 class Runtime(Protocol):
     """The real runtime of Workers, on this machine."""
 
-    def call(self, call: Call) -> Reach:
+    def call(self, call: OriginCall) -> Reach:
         """Run a Worker that makes this call through a binding, once; NOT_RUN where there is no runtime."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from reconciler.proof.alerts import ABOUT_THE_CERTIFICATE, WITHOUT_A_REASON
-from reconciler.proof.observations import End, Moment, Observation, Page, Seen
+from reconciler.proof.observations import End, Moment, NginxPage, Observation, Seen
 from reconciler.proof.reactions import FAULTS, REFUSALS, Reaction, asked, asked_nothing, differs, reaction
 from reconciler.proof.verdicts import Judgement, Verdict
 from reconciler.proof.words import HINTS, REJECTIONS
@@ -83,13 +83,13 @@ def _local_fault(seen: Seen) -> _Found:
 
 
 def _page_not_sent(seen: Seen) -> _Found:
-    if seen.ours.page is not Page.NO_CERTIFICATE:
+    if seen.ours.page is not NginxPage.NO_CERTIFICATE:
         return None
     return Verdict.NOT_SENT, "it answers that no certificate was sent (a page of nginx)", HINTS["in-between"]
 
 
 def _page_rejected(seen: Seen) -> _Found:
-    if seen.ours.page is not Page.CERTIFICATE_ERROR:
+    if seen.ours.page is not NginxPage.CERTIFICATE_ERROR:
         return None
     why = "it does not accept this certificate (a page of nginx, which has the reason in its error log only)"
     return Verdict.REJECTED, why, HINTS["log"]

@@ -38,7 +38,7 @@ def apply(
         keys=project.key_sources,
         observer=_Both(journal, observer),
         still_safe=partial(_retirable, project, planned),
-        roller=partial(project.rollers.open, planned.desired.declaration),
+        deployer=partial(project.deployers.open, planned.desired.declaration),
         prover=Proving(project.files, project.provers.prober),
         waves=waves,
         settle=journal.settle,

@@ -16,8 +16,8 @@ from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.errors import UsageError
 from reconciler.model import Declaration, DeclaredCertificate, EnvironmentName, StoreSettings
 from reconciler.model.keys import KeyContext, KeyFiles
-from reconciler.model.ports import Clock, Files, PrivateKey, Roller, Sources, Store, StoreReader
-from reconciler.stores.surroundings import Surroundings
+from reconciler.model.ports import Clock, Files, PrivateKey, Sources, Store, StoreReader, WorkerDeployer
+from reconciler.stores import StoreContext
 from reconciler.syntax.places import Places
 from reconciler.system.clock import SystemClock
 from reconciler.system.discover import FILE_NAME, find_file
@@ -50,10 +50,10 @@ class Stores(Protocol):
         """The whole store."""
 
 
-class Rollers(Protocol):
+class WorkerDeployers(Protocol):
     """The way to put wrangler files into service."""
 
-    def open(self, declaration: Declaration) -> Roller:
+    def open(self, declaration: Declaration) -> WorkerDeployer:
         """What deploys into the account of mtls.toml; runs nothing yet."""
 
 
@@ -91,7 +91,7 @@ class Project:
     lines: Lines
     lock: Lock
     clock: Clock
-    rollers: Rollers
+    deployers: WorkerDeployers
     provers: Provers
     sources: dict[str, bytes] = field(default_factory=dict, repr=False)
     _places: dict[str, Places] = field(default_factory=dict, init=False, repr=False)
@@ -143,7 +143,7 @@ class _Stores:
 
     folder: Path
     clock: Clock
-    around: Surroundings
+    context: StoreContext
     connections: dict[StoreSettings, stores.Connection] = field(default_factory=dict)
 
     def open_reader(self, settings: StoreSettings) -> StoreReader:
@@ -155,26 +155,26 @@ class _Stores:
     def _connect(self, settings: StoreSettings) -> stores.Connection:
         """The same for all of a run, which has one rate limit and one patience."""
         if settings not in self.connections:
-            made = stores.connect(settings, root=self.folder, clock=self.clock, around=self.around)
+            made = stores.connect(settings, root=self.folder, clock=self.clock, context=self.context)
             self.connections[settings] = made
         return self.connections[settings]
 
 
 @dataclass(frozen=True, slots=True)
-class _Rollers:
+class _Deployers:
     """The project's own wrangler; imported only where something is to be deployed."""
 
     files: ProjectFiles
     folder: Path
     environ: Mapping[str, str] = field(repr=False)
 
-    def open(self, declaration: Declaration) -> Roller:
-        from reconciler.runtime.deploying import WranglerRoller
+    def open(self, declaration: Declaration) -> WorkerDeployer:
+        from reconciler.runtime.deploying import WranglerDeployer
 
         references = [certificate.key for certificate in declaration.certificates.values() if certificate.key]
         secret = frozenset(name for key in references for name in key.options.values() if name in self.environ)
         account_id = declaration.store.account_id
-        return WranglerRoller(self.folder, self.files.root, self.environ, withheld=secret, account_id=account_id)
+        return WranglerDeployer(self.folder, self.files.root, self.environ, withheld=secret, account_id=account_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +209,7 @@ class _Provers:
 
 
 def open_project(
-    file: Path | None, *, cwd: Path, environ: Mapping[str, str], around: Surroundings | None = None
+    file: Path | None, *, cwd: Path, environ: Mapping[str, str], context: StoreContext | None = None
 ) -> Project:
     """The project of `--file`, else of the nearest mtls.toml; UsageError where there is none."""
     path = cwd / file if file is not None else find_file(cwd)
@@ -220,10 +220,10 @@ def open_project(
         )
     if file is not None and not os.path.lexists(path):
         raise UsageError(f"{file} does not exist", hint="`--file` names an mtls.toml; is the path right?")
-    return project_at(path, environ=environ, around=around)
+    return project_at(path, environ=environ, context=context)
 
 
-def project_at(path: Path, *, environ: Mapping[str, str], around: Surroundings | None = None) -> Project:
+def project_at(path: Path, *, environ: Mapping[str, str], context: StoreContext | None = None) -> Project:
     """The project of this mtls.toml, an absolute path, which need not be there yet."""
     folder, clock = path.parent, SystemClock()
     files = ProjectFiles(folder, key_dirs=environ.get(KEY_DIRS, ""), name=path.name)
@@ -232,10 +232,10 @@ def project_at(path: Path, *, environ: Mapping[str, str], around: Surroundings |
         name=path.name,
         environ=environ,
         files=files,
-        stores=_Stores(folder, clock, around or Surroundings(environ)),
+        stores=_Stores(folder, clock, context or StoreContext(environ)),
         lines=JournalFile(folder),
         lock=partial(checkout_lock, folder, clock=clock),
         clock=clock,
-        rollers=_Rollers(files, folder, environ),
+        deployers=_Deployers(files, folder, environ),
         provers=_Provers(files, folder, environ, clock),
     )

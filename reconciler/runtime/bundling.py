@@ -39,12 +39,12 @@ def bundle(
 
     Everything but what wrangler itself keeps in `.wrangler` goes into a private folder that is gone afterwards.
     """
-    told: list[str] = []
+    output: list[str] = []
 
     def hear(line: str) -> None:
-        told.append(plain(line)[:_LONGEST_LINE])
-        on_line(told[-1])
-        del told[:-_KEPT_LINES]
+        output.append(plain(line)[:_LONGEST_LINE])
+        on_line(output[-1])
+        del output[:-_KEPT_LINES]
 
     with private_folder("dev") as folder:
         form = folder / "form"
@@ -56,9 +56,9 @@ def bundle(
                 code = child.wait(longest_s)
             except TimeoutError as error:
                 message = f"wrangler did not end within {longest_s:.0f} s, so it was ended"
-                raise BundleFailed(message, hint=f"what it said:\n{_worth(told)}") from error
+                raise BundleFailed(message, hint=f"its output:\n{_worth(output)}") from error
         if code != 0 or not form.is_file():
-            raise BundleFailed("wrangler could not make this Worker", hint=f"{_hint(code)}\n{_worth(told)}")
+            raise BundleFailed("wrangler could not make this Worker", hint=f"{_hint(code)}\n{_worth(output)}")
         return _read(form)
 
 
@@ -80,4 +80,4 @@ def _worth(lines: list[str]) -> str:
 
 def _hint(code: int) -> str:
     needs = "wrangler needs Node on the path; " if code == 127 else ""
-    return f"{needs}`wrangler deploy --dry-run` tells the same. What it said:"
+    return f"{needs}`wrangler deploy --dry-run` shows the same. Its output:"

@@ -15,7 +15,7 @@ from reconciler.findings.secrets import Secrets
 from reconciler.model import EnvironmentName
 from reconciler.runtime.children import Child, OnLine, running
 from reconciler.runtime.find import find_wrangler
-from reconciler.runtime.told import deployed_version, is_unseen, last_words
+from reconciler.runtime.output import deployed_version, is_unseen, last_words
 from reconciler.runtime.wrangler import QUIET, plain, private_folder
 
 _GLOBAL_KEYS = ("CLOUDFLARE_API_KEY", "CF_API_KEY")
@@ -37,8 +37,8 @@ LAG_PAUSES_S = (2.0, 4.0, 8.0, 10.0)
 
 
 @dataclass(slots=True)
-class WranglerRoller:
-    """The port `Roller`. `withheld`: variables that hold private keys, which no build needs to see."""
+class WranglerDeployer:
+    """The port `WorkerDeployer`. `withheld`: variables that hold private keys, which no build needs to see."""
 
     folder: Path
     root: Path
@@ -63,11 +63,11 @@ class WranglerRoller:
         command = [str(wrangler), "deploy", "--config", str(path), f"--env={environment or ''}"]
         for pause in (*self.pauses_s, None):
             with private_folder("deploy") as private:
-                told = private / "output.ndjson"
-                variables = {**self._environment(script), "WRANGLER_OUTPUT_FILE_PATH": str(told)}
+                output = private / "output.ndjson"
+                variables = {**self._environment(script), "WRANGLER_OUTPUT_FILE_PATH": str(output)}
                 code, lines = self._run(command, variables, path.parent, config)
                 if code == 0:
-                    return deployed_version(told)
+                    return deployed_version(output)
             unseen = is_unseen(lines)
             if not unseen or pause is None or self._over.wait(pause):
                 break

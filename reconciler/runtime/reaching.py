@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reconciler.proof.reach import Call, Reach, Reached
+from reconciler.proof.reach import OriginCall, Reach, Reached
 from reconciler.runtime.find import find_workerd
 from reconciler.runtime.workerd import NotStarted, listen, serving
 from reconciler.workerd.reaching import judge, reaching_config, refused
@@ -25,7 +25,7 @@ class LocalRuntime:
     environ: Mapping[str, str] = field(repr=False)
     timeout_s: float = 10.0
 
-    def call(self, call: Call) -> Reach:
+    def call(self, call: OriginCall) -> Reach:
         """What became of the call; one that says nothing of the certificate is made once more.
 
         An old workerd keeps connections that an origin has closed already, and some origins close without a word.
@@ -39,7 +39,7 @@ class LocalRuntime:
         reach = self._call(workerd, call)
         return self._call(workerd, call) if reach.reached is Reached.INCONCLUSIVE else reach
 
-    def _call(self, workerd: Path, call: Call) -> Reach:
+    def _call(self, workerd: Path, call: OriginCall) -> Reach:
         config = reaching_config(call, timeout_s=self.timeout_s)
         lines: list[str] = []
         answer = b""

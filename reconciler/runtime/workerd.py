@@ -19,7 +19,7 @@ from reconciler.runtime.children import Child, OnLine, RuntimeFailure, environme
 from reconciler.workerd.config import SOCKET, Config
 
 _START_S = 60.0
-"""workerd compiles the Worker before it says that it is ready. A big one takes a second."""
+"""workerd compiles the Worker before it reports that it is ready. A big one takes a second."""
 _MOST_LINES = 12
 
 
@@ -35,8 +35,8 @@ class NotStarted(RuntimeFailure):
     code = Code.DEV_NOT_STARTED
 
     def __init__(self, lines: Sequence[str]) -> None:
-        told = "\n".join([line for line in lines if line.strip()][:_MOST_LINES])
-        super().__init__("workerd does not take this Worker", hint=f"what it said:\n{told or '(nothing)'}")
+        output = "\n".join([line for line in lines if line.strip()][:_MOST_LINES])
+        super().__init__("workerd does not take this Worker", hint=f"its output:\n{output or '(nothing)'}")
         self.lines = tuple(lines)
 
 
@@ -52,12 +52,12 @@ def listen(port: int) -> socket.socket:
 
 def newest_date(workerd: Path, environ: Mapping[str, str]) -> str | None:
     """The newest compatibility date that this workerd surely knows, such as 2026-11-17; None where it does not say."""
-    told: list[str] = []
+    output: list[str] = []
     with running(
-        [str(workerd), "--version"], environ=environment(environ), on_out=told.append, on_err=told.append
+        [str(workerd), "--version"], environ=environment(environ), on_out=output.append, on_err=output.append
     ) as it:
         it.wait()
-    found = re.search(r"\d{4}-\d{2}-\d{2}", " ".join(told))
+    found = re.search(r"\d{4}-\d{2}-\d{2}", " ".join(output))
     return found[0] if found else None
 
 
@@ -89,7 +89,7 @@ def serving(
 
 
 class _Ear:
-    """Keeps what workerd says until it is ready, for then it says why it does not start; afterwards passes it on."""
+    """Keeps workerd's output until it is ready, to show why it does not start; afterwards passes it on."""
 
     def __init__(self, on_err: OnLine) -> None:
         self._on_err = on_err

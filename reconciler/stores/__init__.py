@@ -7,7 +7,8 @@ edge, and must keep the contract of tests/support/store_contract.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
@@ -15,9 +16,25 @@ from typing import Protocol, cast
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import StoreKind, StoreSettings
 from reconciler.model.ports import Clock, Store, StoreReader
-from reconciler.stores.surroundings import Surroundings
 
-__all__ = ["Connection", "StoreRoom", "Surroundings", "connect", "open_reader", "open_store"]
+__all__ = ["Connection", "StoreContext", "StoreRoom", "connect", "open_reader", "open_store"]
+
+
+def _silent(_: str) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreContext:
+    """What a store may use in addition to its own server or file: the environment, and how to wait for a server.
+
+    `max_wait_s` is how long a run may wait for rate limits in all: 15 minutes outlast Cloudflare's block of five.
+    `tell` is given each wait in words, and what a person should know of the environment.
+    """
+
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    max_wait_s: float = 900.0
+    tell: Callable[[str], None] = _silent
 
 
 class Connection(Protocol):
@@ -39,7 +56,7 @@ class Connection(Protocol):
 class StoreRoom(Protocol):
     """What the file of a store offers."""
 
-    def connect(self, settings: StoreSettings, *, root: Path, clock: Clock, around: Surroundings) -> Connection:
+    def connect(self, settings: StoreSettings, *, root: Path, clock: Clock, context: StoreContext) -> Connection:
         """The way to the store; asks and creates nothing yet."""
 
 
@@ -47,23 +64,23 @@ _ROOMS: Mapping[StoreKind, str] = {
     StoreKind.LOCAL: "reconciler.stores.local",
     StoreKind.CLOUDFLARE: "reconciler.stores.cloudflare",
 }
-_NOTHING = Surroundings()
+_NOTHING = StoreContext()
 
 
-def connect(settings: StoreSettings, *, root: Path, clock: Clock, around: Surroundings = _NOTHING) -> Connection:
+def connect(settings: StoreSettings, *, root: Path, clock: Clock, context: StoreContext = _NOTHING) -> Connection:
     """The store that `settings` names, for one run; `root` is the folder of mtls.toml.
 
     StoreError where it can't be reached as things stand. Creates and asks nothing.
     """
     room = cast(StoreRoom, import_module(_ROOMS[settings.kind]))
-    return room.connect(settings, root=root, clock=clock, around=around)
+    return room.connect(settings, root=root, clock=clock, context=context)
 
 
-def open_reader(settings: StoreSettings, *, root: Path, clock: Clock, around: Surroundings = _NOTHING) -> StoreReader:
+def open_reader(settings: StoreSettings, *, root: Path, clock: Clock, context: StoreContext = _NOTHING) -> StoreReader:
     """The reading half, for whoever needs nothing else."""
-    return connect(settings, root=root, clock=clock, around=around).reader()
+    return connect(settings, root=root, clock=clock, context=context).reader()
 
 
-def open_store(settings: StoreSettings, *, root: Path, clock: Clock, around: Surroundings = _NOTHING) -> Store:
+def open_store(settings: StoreSettings, *, root: Path, clock: Clock, context: StoreContext = _NOTHING) -> Store:
     """The whole store, for whoever needs nothing else. Creates nothing before the first write."""
-    return connect(settings, root=root, clock=clock, around=around).store()
+    return connect(settings, root=root, clock=clock, context=context).store()

@@ -20,8 +20,8 @@ from reconciler.model.errors import AlreadyStored, EntryNotFound, QuotaReached, 
 from reconciler.model.ownership import CUSTOM
 from reconciler.model.ports import Clock, NewEntry
 from reconciler.model.stores import LOCAL_ID_PREFIX
+from reconciler.stores import StoreContext
 from reconciler.stores.database import Database, FileDatabase, MemoryDatabase, ReadableDatabase, damaged
-from reconciler.stores.surroundings import Surroundings
 from reconciler.x509.certificates import Bundle, parse_stored, rfc3339, stored_fields
 from reconciler.x509.key_pairs import check_pair
 from reconciler.x509.pem import find_blocks
@@ -37,7 +37,7 @@ def new_id() -> str:
     return LOCAL_ID_PREFIX + str(uuid4()).partition("-")[2]
 
 
-def connect(settings: StoreSettings, *, root: Path, clock: Clock, around: Surroundings) -> LocalConnection:  # noqa: ARG001 - as StoreRoom
+def connect(settings: StoreSettings, *, root: Path, clock: Clock, context: StoreContext) -> LocalConnection:  # noqa: ARG001 - as StoreRoom
     """The store in `.mtlsctl/store.db` below `root`."""
     return LocalConnection(root, clock, settings.limit)
 

@@ -12,7 +12,7 @@ import re
 
 from reconciler.findings.diagnostics import Place
 from reconciler.syntax.jsonc import MAX_DIGITS, JsoncError, parse
-from reconciler.syntax.reading import Fault, UnreadableError, read_text
+from reconciler.syntax.reading import ReadFault, UnreadableError, read_text
 from reconciler.syntax.text import line_and_column
 
 _STRING = r'"(?:[^"\\]|\\.)*+"'
@@ -30,12 +30,12 @@ def load(path: str, data: bytes, *, max_bytes: int) -> dict[str, object]:
         values = parse(text).plain()
     except JsoncError as error:
         where = Place(path, *line_and_column(text, error.offset))
-        raise UnreadableError(Fault.SYNTAX, f"no valid JSON: {error.message}", where, error.hint) from error
+        raise UnreadableError(ReadFault.SYNTAX, f"no valid JSON: {error.message}", where, error.hint) from error
     if not isinstance(values, dict):
         where, hint = Place(path, 1, 1), "put { and } around what it says"
-        raise UnreadableError(Fault.SYNTAX, "the file should hold an object", where, hint)
+        raise UnreadableError(ReadFault.SYNTAX, "the file should hold an object", where, hint)
     if repr(values) != repr(_read_plainly(text)):
-        raise UnreadableError(Fault.SYNTAX, "two readers differ about this file", Place(path), "write plainer JSON")
+        raise UnreadableError(ReadFault.SYNTAX, "two readers differ about this file", Place(path), "write plainer JSON")
     return values
 
 

@@ -10,7 +10,7 @@ from reconciler.findings.errors import InputError
 from reconciler.syntax.text import line_and_column, split_bom
 
 
-class Fault(Enum):
+class ReadFault(Enum):
     """What can keep a file from being read."""
 
     TOO_LARGE = "too-large"
@@ -22,7 +22,7 @@ class Fault(Enum):
 class UnreadableError(Exception):
     """A file that can't be read, in words; `as_error` gives it the code of whoever reads it."""
 
-    def __init__(self, fault: Fault, message: str, where: Place, hint: str | None = None) -> None:
+    def __init__(self, fault: ReadFault, message: str, where: Place, hint: str | None = None) -> None:
         super().__init__(message)
         self.fault, self.message, self.where, self.hint = fault, message, where, hint
 
@@ -36,7 +36,7 @@ def read_text(path: str, data: bytes, *, max_bytes: int) -> str:
     if len(data) > max_bytes:
         size = f"{max_bytes // 1_000_000} MB" if max_bytes >= 1_000_000 else f"{max_bytes // 1000} kB"
         hint = "move what is not needed out of it"
-        raise UnreadableError(Fault.TOO_LARGE, f"the file is larger than {size}", Place(path), hint)
+        raise UnreadableError(ReadFault.TOO_LARGE, f"the file is larger than {size}", Place(path), hint)
     try:
         return split_bom(data.decode())[1]
     except UnicodeDecodeError as error:
@@ -44,4 +44,4 @@ def read_text(path: str, data: bytes, *, max_bytes: int) -> str:
         where = Place(path, *line_and_column(before, len(before)))
         wide = data[:2] in (b"\xff\xfe", b"\xfe\xff")
         message = "the file is UTF-16, not UTF-8" if wide else "the file is not UTF-8"
-        raise UnreadableError(Fault.NOT_UTF8, message, where, "save it as UTF-8") from error
+        raise UnreadableError(ReadFault.NOT_UTF8, message, where, "save it as UTF-8") from error

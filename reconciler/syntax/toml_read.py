@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import tomli
 
 from reconciler.findings.diagnostics import Place
-from reconciler.syntax.reading import Fault, UnreadableError, read_text
+from reconciler.syntax.reading import ReadFault, UnreadableError, read_text
 from reconciler.syntax.text import line_and_column
 
 MAX_PARTS = 32
@@ -115,17 +115,17 @@ def load(path: str, data: bytes, *, max_bytes: int) -> dict[str, object]:
     excess = check_caps(text)
     if excess is not None:
         where = Place(path, *line_and_column(text, excess.offset))
-        raise UnreadableError(Fault.TOO_DEEP, f"the file {excess.message}", where)
+        raise UnreadableError(ReadFault.TOO_DEEP, f"the file {excess.message}", where)
     try:
         return dict[str, object](tomli.loads(text))
     except tomli.TOMLDecodeError as error:
         message, hint = _in_words(error.msg)
-        raise UnreadableError(Fault.SYNTAX, message, Place(path, error.lineno, error.colno), hint) from error
+        raise UnreadableError(ReadFault.SYNTAX, message, Place(path, error.lineno, error.colno), hint) from error
     except (ValueError, RecursionError) as error:
         # Python converts at most 4,300 digits by default; tomli lets its error through, without a place.
         digits = re.search("(?<![0-9_])[0-9_]{4300}", text)
         where = Place(path, *line_and_column(text, digits.start())) if digits else Place(path)
-        raise UnreadableError(Fault.SYNTAX, "a number has too many digits", where, "correct the value") from error
+        raise UnreadableError(ReadFault.SYNTAX, "a number has too many digits", where, "correct the value") from error
 
 
 def _in_words(said: str) -> tuple[str, str | None]:

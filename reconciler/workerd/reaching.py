@@ -6,10 +6,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
-from reconciler.proof.reach import Call, Reach, Reached
+from reconciler.proof.reach import OriginCall, Reach, Reached
 from reconciler.workerd.config import Config, Identity, ServedWorker, Variable, write_config
 from reconciler.workerd.form import Module, ModuleKind
-from reconciler.workerd.said import find_failure
+from reconciler.workerd.output import find_failure
 
 _DATE = "2024-09-23"
 """Old enough for any workerd that is still in use, and nothing here depends on a later one."""
@@ -31,7 +31,7 @@ export default {
 """
 
 
-def reaching_config(call: Call, *, timeout_s: float) -> Config:
+def reaching_config(call: OriginCall, *, timeout_s: float) -> Config:
     """A Worker that makes this call whenever it is asked anything, and answers with what came of it."""
     identity = Identity(call.certificates, call.key, tuple(call.trusted), only_these=bool(call.trusted))
     bindings: list[tuple[str, Identity | Variable]] = [
@@ -53,23 +53,23 @@ def refused(lines: Sequence[str]) -> Reach:
 def judge(answer: bytes, lines: Sequence[str]) -> Reach:
     """What became of a call, by the Worker's answer and what workerd printed."""
     try:
-        told = json.loads(answer)
+        reply = json.loads(answer)
     except (ValueError, RecursionError):
-        told = None
-    if not isinstance(told, dict):
+        reply = None
+    if not isinstance(reply, dict):
         return Reach(Reached.INCONCLUSIVE, f"workerd gave no answer that can be read: {_first(lines)}")
-    if isinstance(told.get("status"), int):
-        reach = _judge_reply(told["status"], str(told.get("body", "")))
-        return replace(reach, proxied=told.get("proxied") is True)
+    if isinstance(reply.get("status"), int):
+        reach = _judge_reply(reply["status"], str(reply.get("body", "")))
+        return replace(reach, proxied=reply.get("proxied") is True)
     failure = find_failure(lines)
     if failure is not None:
         return Reach(failure.reached, failure.detail, alert=failure.alert)
-    if told.get("name") == "TimeoutError":
+    if reply.get("name") == "TimeoutError":
         return Reach(Reached.UNREACHABLE, "the origin did not answer in time")
-    if "Network connection lost" in str(told.get("error")):
+    if "Network connection lost" in str(reply.get("error")):
         # So looks a port that nobody listens at, and an origin that refuses a certificate without a word, as Node does.
         return Reach(Reached.INCONCLUSIVE, "the connection was refused, or closed without a word")
-    return Reach(Reached.INCONCLUSIVE, f"the call failed: {str(told.get('error'))[:200]}")
+    return Reach(Reached.INCONCLUSIVE, f"the call failed: {str(reply.get('error'))[:200]}")
 
 
 _NGINX = (

@@ -16,8 +16,8 @@ from reconciler.findings.errors import CertificateError
 from reconciler.x509.certificates import MALFORMED, Bundle, quiet
 from reconciler.x509.pem import (
     Block,
-    Fault,
     Kind,
+    MissingMarker,
     decode,
     decode_text,
     find_blocks,
@@ -170,7 +170,7 @@ class _File:
             message = "the file is a private key, not a certificate"
             hint = "are `certificate` and `private_key` swapped?"
             yield _problem(Code.CERTIFICATE_IS_PRIVATE_KEY, message, self.at(keys[0].start), hint)
-        begun = sum(one.is_certificate and one.fault is not Fault.NO_BEGIN for one in self.blocks)
+        begun = sum(one.is_certificate and one.fault is not MissingMarker.NO_BEGIN for one in self.blocks)
         counted = f"{begun} begin in this file, {sum(1 for _ in self.whole_certificates())} of them whole"
         for block in self.blocks:
             if block.is_certificate and block.fault is not None:
@@ -229,7 +229,7 @@ class _File:
         return _problem(Code.CERTIFICATE_GARBLED, message, where, _COPY_AGAIN)
 
     def _torn(self, block: Block, counted: str) -> Diagnostic:
-        lacks = "BEGIN" if block.fault is Fault.NO_BEGIN else "END"
+        lacks = "BEGIN" if block.fault is MissingMarker.NO_BEGIN else "END"
         message = f"this certificate has no {lacks} line: {counted}"
         return _problem(Code.CERTIFICATE_TRUNCATED, message, self.at(block.start), _COPY_AGAIN)
 

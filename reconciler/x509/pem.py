@@ -35,7 +35,7 @@ _NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/=\s]")
 _ONLY_BASE64 = re.compile(r"[A-Za-z0-9+/\s]{64,}+={0,2}")
 
 
-class Fault(Enum):
+class MissingMarker(Enum):
     """What a block lacks."""
 
     NO_BEGIN = "begin"
@@ -50,7 +50,7 @@ class Block:
     start: int
     body: str = field(default="", repr=False)
     body_start: int = 0
-    fault: Fault | None = None
+    fault: MissingMarker | None = None
 
     @property
     def is_certificate(self) -> bool:
@@ -70,17 +70,17 @@ def find_blocks(text: str) -> tuple[Block, ...]:
     for marker in _MARKER.finditer(text):
         if marker[1] == "BEGIN":
             if opened is not None:
-                blocks.append(Block(opened[2], opened.start(), fault=Fault.NO_END))
+                blocks.append(Block(opened[2], opened.start(), fault=MissingMarker.NO_END))
             opened = marker
         elif opened is None:
-            blocks.append(Block(marker[2], marker.start(), fault=Fault.NO_BEGIN))
+            blocks.append(Block(marker[2], marker.start(), fault=MissingMarker.NO_BEGIN))
         else:
-            torn = None if marker[2] == opened[2] else Fault.NO_END
+            torn = None if marker[2] == opened[2] else MissingMarker.NO_END
             body = text[opened.end() : marker.start()]
             blocks.append(Block(opened[2], opened.start(), body, opened.end(), torn))
             opened = None
     if opened is not None:
-        blocks.append(Block(opened[2], opened.start(), fault=Fault.NO_END))
+        blocks.append(Block(opened[2], opened.start(), fault=MissingMarker.NO_END))
     return tuple(blocks)
 
 

@@ -18,7 +18,7 @@ from reconciler.stores.database import MemoryDatabase
 from reconciler.stores.local import LocalStore, open_in_memory
 from reconciler.x509.certificates import Bundle
 from reconciler.x509.key_pairs import check_pair
-from tests.support.memory import MemoryClock, MemoryFiles, MemoryKeys, NoProver, NoRoller
+from tests.support.memory import MemoryClock, MemoryFiles, MemoryKeys, NoDeployer, NoProver
 from tests.support.worlds import actual, desired, issued, plan_of
 
 WANTED = desired({"billing": 1})
@@ -41,7 +41,7 @@ def run(source: KeySource, store: Store | None = None) -> Outcome:
         keys={"env": source},
         observer=Nobody(),
         still_safe=lambda _: frozenset(),
-        roller=NoRoller,
+        deployer=NoDeployer,
         prover=NoProver(),
     )
     return apply_plan(plan_of(WANTED, actual(())), WANTED, world)

@@ -33,7 +33,7 @@ from tests.support.cloudflare_server import (
     success,
 )
 from tests.support.interrupts import interrupt_main, interruptible
-from tests.support.memory import MemoryClock, MemoryFiles, NoProver, NoRoller
+from tests.support.memory import MemoryClock, MemoryFiles, NoDeployer, NoProver
 from tests.support.store_contract import LEAVES, SetClock, leaf
 from tests.support.worlds import actual, certificate, desired, issued, plan_of
 
@@ -176,7 +176,7 @@ def carry_out(
         keys={"env": keys or Keys()},
         observer=watch or Watch(),
         still_safe=lambda _: frozenset(safe),
-        roller=NoRoller,
+        deployer=NoDeployer,
         prover=NoProver(),
         settle=settle,
     )

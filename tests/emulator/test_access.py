@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.emulator.app import answer
 from reconciler.emulator.settings import Limiter, RateLimit
-from reconciler.emulator.state import ACCOUNT_ID, State
+from reconciler.emulator.state import ACCOUNT_ID, EmulatorState
 from reconciler.emulator.tokens import Permission, Token
 from reconciler.emulator.wire import Request
 from tests.emulator.test_certificates import PATH, control, error_of
@@ -27,16 +27,16 @@ def clock() -> SetClock:
 
 
 @pytest.fixture
-def state(clock: SetClock) -> State:
+def state(clock: SetClock) -> EmulatorState:
     return make_state(clock)
 
 
-def get(state: State, headers: Mapping[str, str], path: str = PATH) -> httpx.Response:
+def get(state: EmulatorState, headers: Mapping[str, str], path: str = PATH) -> httpx.Response:
     with client_of(state, token=None) as client:
         return client.get(path, headers=headers)
 
 
-def test_any_token_is_good_until_one_is_known(state: State) -> None:
+def test_any_token_is_good_until_one_is_known(state: EmulatorState) -> None:
     """And a global key with its e-mail, too."""
     key = {"x-auth-key": "key", "x-auth-email": "dev@example.com"}
     assert get(state, {"authorization": "Bearer whatever"}).status_code == 200
@@ -63,7 +63,7 @@ READ = frozenset({Permission.CERTIFICATES_READ})
     ids=["unknown", "inactive", "other account", "upload", "delete", "workers", "list"],
 )
 def test_a_token_must_have_what_the_call_takes(
-    state: State, token: Token | None, method: str, path: str, refused: tuple[int, int, str]
+    state: EmulatorState, token: Token | None, method: str, path: str, refused: tuple[int, int, str]
 ) -> None:
     """401 and 403 with Cloudflare's codes."""
     state.access.tokens["another"] = Token()
@@ -72,14 +72,14 @@ def test_a_token_must_have_what_the_call_takes(
     assert error_of(client_of(state).request(method, path)) == refused
 
 
-def test_writing_includes_reading(state: State) -> None:
+def test_writing_includes_reading(state: EmulatorState) -> None:
     """As in the documentation: any one of both for a read."""
     state.access.tokens[TOKEN] = Token(frozenset({Permission.CERTIFICATES_WRITE}))
     assert client_of(state).get(PATH).status_code == 200
 
 
 @pytest.mark.parametrize("header", ["Bearer", "Bearer ", "Bearer a b", "Basic x", "Bearer a\n"])
-def test_a_malformed_header_has_a_chain_of_errors(state: State, header: str) -> None:
+def test_a_malformed_header_has_a_chain_of_errors(state: EmulatorState, header: str) -> None:
     """400, 6003 with 6111, as for a token that was pasted with its newline."""
     reply = answer(state, Request("GET", "/client/v4/user", headers={"authorization": header}))
     assert reply.status == 400
@@ -87,19 +87,19 @@ def test_a_malformed_header_has_a_chain_of_errors(state: State, header: str) -> 
     assert b"6111" in reply.body
 
 
-def test_no_credentials_are_refused(state: State) -> None:
+def test_no_credentials_are_refused(state: EmulatorState) -> None:
     """9106."""
     assert error_of(get(state, {}))[:2] == (401, 9106)
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/accounts/short/mtls_certificates", "/accounts", ""])
-def test_what_is_not_there_has_no_route(state: State, path: str) -> None:
+def test_what_is_not_there_has_no_route(state: EmulatorState, path: str) -> None:
     """404, 7003: no such path below the API, a path outside of it, or an account id that is none."""
     base = "http://emulator/client/v4" if path != "/accounts" else "http://emulator"
     assert error_of(client_of(state).get(base + path))[:2] == (404, 7003)
 
 
-def test_an_account_that_is_not_there_is_not_ours(state: State) -> None:
+def test_an_account_that_is_not_there_is_not_ours(state: EmulatorState) -> None:
     """403, 9109."""
     url = f"http://emulator/client/v4/accounts/{OTHER_ACCOUNT}{PATH}"
     assert error_of(client_of(state).get(url))[:2] == (403, 9109)
@@ -107,7 +107,7 @@ def test_an_account_that_is_not_there_is_not_ours(state: State) -> None:
     assert client_of(state).get(url).json()["result"] == []
 
 
-def test_a_token_that_an_account_owns_can_not_list_accounts(state: State) -> None:
+def test_a_token_that_an_account_owns_can_not_list_accounts(state: EmulatorState) -> None:
     """400, 1001; and it is verified elsewhere."""
     root = "http://emulator/client/v4"
     api = client_of(state)
@@ -123,7 +123,7 @@ def test_a_token_that_an_account_owns_can_not_list_accounts(state: State) -> Non
 # --- how often -------------------------------------------------------------------------------------------------------
 
 
-def test_every_reply_says_how_many_requests_are_left(state: State, clock: SetClock) -> None:
+def test_every_reply_says_how_many_requests_are_left(state: EmulatorState, clock: SetClock) -> None:
     """Refusals too; and the window begins anew after its time."""
     state.limiter = Limiter(RateLimit(quota=3, window_s=6, block_s=300))
     api = client_of(state)
@@ -137,7 +137,7 @@ def test_every_reply_says_how_many_requests_are_left(state: State, clock: SetClo
     assert api.get(PATH).headers["ratelimit"] == '"default";r=2;t=6'
 
 
-def test_one_request_too_many_blocks_everything_for_a_while(state: State, clock: SetClock) -> None:
+def test_one_request_too_many_blocks_everything_for_a_while(state: EmulatorState, clock: SetClock) -> None:
     """429 with Retry-After, which does not begin anew with each refused request."""
     state.limiter = Limiter(RateLimit(quota=2, window_s=10, block_s=300))
     api = client_of(state)
@@ -157,7 +157,7 @@ def test_the_limit_is_cloudflares_unless_told_otherwise() -> None:
     assert Limiter().limit == RateLimit(1200, 300, 300)
 
 
-def test_an_address_can_be_limited_by_the_second(state: State, clock: SetClock) -> None:
+def test_an_address_can_be_limited_by_the_second(state: EmulatorState, clock: SetClock) -> None:
     """Whatever its tokens; it may go on in the next one."""
     control(state, "PUT", "rate-limit", {"per_second": 2})
     statuses = [client_of(state, token=token).get(PATH).status_code for token in ("a", "b", "c")]
@@ -166,7 +166,7 @@ def test_an_address_can_be_limited_by_the_second(state: State, clock: SetClock) 
     assert client_of(state).get(PATH).status_code == 200
 
 
-def test_the_headers_can_be_missing_or_too_generous(state: State) -> None:
+def test_the_headers_can_be_missing_or_too_generous(state: EmulatorState) -> None:
     """A client must not depend on them."""
     state.limiter = Limiter(RateLimit(quota=5), told="absent")
     assert "ratelimit" not in client_of(state).get(PATH).headers
@@ -178,20 +178,20 @@ def test_the_headers_can_be_missing_or_too_generous(state: State) -> None:
 
 
 @pytest.mark.parametrize("client", ["192.0.2.7", "2001:db8::1", "", "testclient"])
-def test_only_this_machine_may_steer(state: State, client: str) -> None:
+def test_only_this_machine_may_steer(state: EmulatorState, client: str) -> None:
     """403 for everybody else, also where the server listens for them."""
     assert answer(state, Request("GET", "/_emulator/state", client=client)).status == 403
 
 
 @pytest.mark.parametrize("client", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
-def test_this_machine_may_steer(state: State, client: str) -> None:
+def test_this_machine_may_steer(state: EmulatorState, client: str) -> None:
     """But no page in a browser on it."""
     assert answer(state, Request("GET", "/_emulator/state", client=client)).status == 200
     page = Request("GET", "/_emulator/state", headers={"origin": "https://example.com"}, client=client)
     assert answer(state, page).status == 403
 
 
-def test_lags_limits_and_tokens_can_be_set_from_outside(state: State) -> None:
+def test_lags_limits_and_tokens_can_be_set_from_outside(state: EmulatorState) -> None:
     """And looked at; tokens are counted and never shown."""
     assert control(state, "PATCH", "settings", {"list_lag_s": 2.5, "leaf_limit": 7}).json()["leaf_limit"] == 7
     assert control(state, "PUT", "rate-limit", {"quota": 10, "window_s": 6}).status_code == 200
@@ -207,7 +207,7 @@ def test_lags_limits_and_tokens_can_be_set_from_outside(state: State) -> None:
     assert client_of(state, token="sesame").post(PATH).status_code == 403
 
 
-def test_managed_entries_and_workers_can_be_put_in_from_outside(state: State) -> None:
+def test_managed_entries_and_workers_can_be_put_in_from_outside(state: EmulatorState) -> None:
     """And every call is written down until it is forgotten."""
     given = {"type": "gateway_managed", "name": "Gateway", "certificates": pem(make_ca("Gateway"))}
     entry_id = control(state, "POST", "managed", given).json()["id"]
@@ -243,7 +243,7 @@ def test_managed_entries_and_workers_can_be_put_in_from_outside(state: State) ->
         ("POST", "faults", "all"),
     ],
 )
-def test_what_does_not_fit_is_refused_with_words(state: State, method: str, path: str, given: object) -> None:
+def test_what_does_not_fit_is_refused_with_words(state: EmulatorState, method: str, path: str, given: object) -> None:
     """400, and nothing changes."""
     before = control(state, "GET", "state").json()
     reply = control(state, method, path, given)

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from reconciler.emulator.state import State
+from reconciler.emulator.state import EmulatorState
 from tests.support.emulated import client_of, make_state
 from tests.support.pki import Issued, make_ca
 from tests.support.store_contract import CAS, LEAVES, SetClock, pem
@@ -24,12 +24,12 @@ def clock() -> SetClock:
 
 
 @pytest.fixture
-def state(clock: SetClock) -> State:
+def state(clock: SetClock) -> EmulatorState:
     return make_state(clock)
 
 
 @pytest.fixture
-def api(state: State) -> httpx.Client:
+def api(state: EmulatorState) -> httpx.Client:
     return client_of(state)
 
 
@@ -78,7 +78,7 @@ def test_an_empty_list_is_a_list(api: httpx.Client) -> None:
     assert answer["result_info"] == {"page": 1, "per_page": 50, "count": 0, "total_count": 0, "total_pages": 0}
 
 
-def test_a_list_has_pages_of_fifty(api: httpx.Client, state: State) -> None:
+def test_a_list_has_pages_of_fifty(api: httpx.Client, state: EmulatorState) -> None:
     """`page` and `per_page` choose, `result_info` counts."""
     authority = make_ca("Many")
     ids = [upload(api, authority.issue(f"leaf-{number}"))["id"] for number in range(51)]
@@ -108,7 +108,9 @@ def test_a_list_has_pages_of_fifty(api: httpx.Client, state: State) -> None:
     ],
     ids=str,
 )
-def test_a_list_honours_its_filters(api: httpx.Client, state: State, query: dict[str, str], names: list[str]) -> None:
+def test_a_list_honours_its_filters(
+    api: httpx.Client, state: EmulatorState, query: dict[str, str], names: list[str]
+) -> None:
     """`ca`, `name` (exactly) and `type` (several), and the counts are of what is left."""
     for issued, name in zip(LEAVES, ("one", "one", "two"), strict=False):
         upload(api, issued, name)
@@ -119,7 +121,7 @@ def test_a_list_honours_its_filters(api: httpx.Client, state: State, query: dict
     assert answer["result_info"]["total_count"] == len(names)
 
 
-def test_a_name_filter_can_find_parts_of_names(api: httpx.Client, state: State) -> None:
+def test_a_name_filter_can_find_parts_of_names(api: httpx.Client, state: EmulatorState) -> None:
     """Which of the two the real one does, nobody has published."""
     upload(api, LEAVES[0], "payments.billing")
     state.settings.name_filter = "substring"
@@ -216,14 +218,14 @@ def test_what_is_no_json_object_is_refused(api: httpx.Client, content: bytes) ->
     assert error_of(api.post(PATH, content=content))[0] == 400
 
 
-def test_the_sixth_ca_is_refused(api: httpx.Client, state: State) -> None:
+def test_the_sixth_ca_is_refused(api: httpx.Client, state: EmulatorState) -> None:
     """1489; managed ones do not count."""
     state.seed_managed(type_="gateway_managed", name="Gateway", certificates=pem(MANAGED))
     assert [upload_ca(api, issued).status_code for issued in CAS[:5]] == [200] * 5
     assert error_of(upload_ca(api, CAS[5])) == (400, 1489, "Hit maximum CA cert allocation.")
 
 
-def test_the_quota_of_leaves_can_be_set(api: httpx.Client, state: State) -> None:
+def test_the_quota_of_leaves_can_be_set(api: httpx.Client, state: EmulatorState) -> None:
     """It is 1,000 otherwise."""
     assert state.settings.leaf_limit == 1000
     state.settings.leaf_limit = 1
@@ -244,7 +246,7 @@ def test_a_deleted_entry_is_gone(api: httpx.Client) -> None:
         assert error_of(reply) == (404, 1472, "Certificate not found.")
 
 
-def test_a_second_delete_can_say_already_deleted(api: httpx.Client, state: State) -> None:
+def test_a_second_delete_can_say_already_deleted(api: httpx.Client, state: EmulatorState) -> None:
     """The other answer that has been met: 400."""
     state.settings.already_deleted = True
     at = f"{PATH}/{upload(api, LEAVES[0])['id']}"
@@ -254,26 +256,26 @@ def test_a_second_delete_can_say_already_deleted(api: httpx.Client, state: State
     assert "already deleted" in message
 
 
-def test_a_managed_entry_can_not_be_deleted(api: httpx.Client, state: State) -> None:
+def test_a_managed_entry_can_not_be_deleted(api: httpx.Client, state: EmulatorState) -> None:
     """401, and it stays."""
     entry = state.seed_managed(type_="access_managed", name="Access", certificates=pem(MANAGED))
     assert error_of(api.delete(f"{PATH}/{entry.id}"))[::2] == (401, "Unauthorized")
     assert api.get(f"{PATH}/{entry.id}").json()["result"]["type"] == "access_managed"
 
 
-def bind(state: State, worker: str, certificate_id: str) -> None:
+def bind(state: EmulatorState, worker: str, certificate_id: str) -> None:
     given = {"worker": worker, "bindings": {"MY_CERT": certificate_id}}
     assert control(state, "POST", "bind", given).status_code == 200
 
 
-def control(state: State, method: str, path: str, given: object = None) -> httpx.Response:
+def control(state: EmulatorState, method: str, path: str, given: object = None) -> httpx.Response:
     return client_of(state).request(method, f"http://emulator/_emulator/{path}", json=given)
 
 
 IN_USE = (400, 1000, "Certificate cannot be deleted while in use.")
 
 
-def test_what_a_worker_presents_can_not_be_deleted(api: httpx.Client, state: State, clock: SetClock) -> None:
+def test_what_a_worker_presents_can_not_be_deleted(api: httpx.Client, state: EmulatorState, clock: SetClock) -> None:
     """Nor for the in-use lag after its last use, though the associations are empty by then."""
     state.settings.in_use_lag_s = 30
     certificate_id = upload(api, LEAVES[0])["id"]
@@ -291,7 +293,7 @@ def test_what_a_worker_presents_can_not_be_deleted(api: httpx.Client, state: Sta
     assert api.delete(at).status_code == 200
 
 
-def test_versions_that_are_not_deployed_hold_only_where_that_is_set(api: httpx.Client, state: State) -> None:
+def test_versions_that_are_not_deployed_hold_only_where_that_is_set(api: httpx.Client, state: EmulatorState) -> None:
     """What the real one does with them is not known."""
     old, new = (upload(api, issued)["id"] for issued in LEAVES[:2])
     bind(state, "shop", old)
@@ -338,7 +340,7 @@ def test_what_hostnames_stand_on_can_not_be_deleted(api: httpx.Client) -> None:
 
 
 def test_an_upload_is_listed_after_the_lag_and_there_by_id_at_once(
-    api: httpx.Client, state: State, clock: SetClock
+    api: httpx.Client, state: EmulatorState, clock: SetClock
 ) -> None:
     """Lists are eventually consistent; the counts are of what is listed."""
     state.settings.list_lag_s = 5

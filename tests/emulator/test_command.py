@@ -17,7 +17,7 @@ import pytest
 
 from reconciler.emulator import server
 from reconciler.emulator.settings import Settings
-from reconciler.emulator.state import ACCOUNT_ID, State, new_state
+from reconciler.emulator.state import ACCOUNT_ID, EmulatorState, new_state
 from tests.emulator.test_certificates import PATH, error_of, upload
 from tests.emulator.test_workers import certificate, put, serving
 from tests.support.cli import Result, run
@@ -64,13 +64,13 @@ class Served:
     """Stands in for the server: remembers what it was to serve, on whichever address, and ends at once."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.states: list[State] = []
+        self.states: list[EmulatorState] = []
         listen = server.listen
         monkeypatch.setattr(server, "listen", lambda _host, port: listen("127.0.0.1", port))
         monkeypatch.setattr(server, "serve", lambda state, _listening, **_: self.states.append(state))
 
     @property
-    def state(self) -> State:
+    def state(self) -> EmulatorState:
         """What was to be served."""
         (state,) = self.states
         return state

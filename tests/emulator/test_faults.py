@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.emulator.faults import Fault, FaultKind, read_faults
 from reconciler.emulator.server import running
-from reconciler.emulator.state import ACCOUNT_ID, State
+from reconciler.emulator.state import ACCOUNT_ID, EmulatorState
 from tests.emulator.test_certificates import PATH, body, control, upload
 from tests.support.emulated import HEADERS, DirectTransport, client_of, make_state
 from tests.support.pki import make_ca
@@ -17,12 +17,12 @@ from tests.support.store_contract import LEAVES
 
 
 @pytest.fixture
-def state() -> State:
+def state() -> EmulatorState:
     return make_state()
 
 
 @pytest.fixture(params=["socket", "direct"])
-def api(request: pytest.FixtureRequest, state: State) -> Iterator[httpx.Client]:
+def api(request: pytest.FixtureRequest, state: EmulatorState) -> Iterator[httpx.Client]:
     """A client that gives up after a fifth of a second."""
     if request.param == "direct":
         with client_of(state) as client:
@@ -45,7 +45,7 @@ def api(request: pytest.FixtureRequest, state: State) -> Iterator[httpx.Client]:
     ],
 )
 def test_a_connection_can_break(
-    api: httpx.Client, state: State, kind: FaultKind, error: type[Exception], done: bool
+    api: httpx.Client, state: EmulatorState, kind: FaultKind, error: type[Exception], done: bool
 ) -> None:
     """Before the upload is made or after it; then everything works again."""
     state.faults.add(Fault(kind, method="POST"))
@@ -70,7 +70,7 @@ def test_a_connection_can_break(
     ids=lambda value: value.kind.value if isinstance(value, Fault) else "",
 )
 def test_a_reply_can_be_wrong(
-    api: httpx.Client, state: State, fault: Fault, status: int, text: str, done: bool
+    api: httpx.Client, state: EmulatorState, fault: Fault, status: int, text: str, done: bool
 ) -> None:
     """With or without the work done."""
     state.faults.add(fault)
@@ -81,20 +81,20 @@ def test_a_reply_can_be_wrong(
     assert len(api.get(PATH).json()["result"]) == int(done)
 
 
-def test_a_reply_can_be_huge(api: httpx.Client, state: State) -> None:
+def test_a_reply_can_be_huge(api: httpx.Client, state: EmulatorState) -> None:
     """64 MB, in valid JSON."""
     state.faults.add(Fault(FaultKind.HUGE))
     with api.stream("GET", PATH) as reply:
         assert int(reply.headers["content-length"]) == 64 * 1024 * 1024
 
 
-def test_a_429_can_say_when_to_come_back(api: httpx.Client, state: State) -> None:
+def test_a_429_can_say_when_to_come_back(api: httpx.Client, state: EmulatorState) -> None:
     """Or not, as above."""
     state.faults.add(Fault(FaultKind.RATE_LIMITED, retry_after=7))
     assert api.get(PATH).headers["retry-after"] == "7"
 
 
-def test_a_list_can_lag_shift_and_miscount(state: State) -> None:
+def test_a_list_can_lag_shift_and_miscount(state: EmulatorState) -> None:
     """For one request each; other requests are let through."""
     api, authority = client_of(state), make_ca("Many")
     ids = [upload(api, authority.issue(f"leaf-{number}"))["id"] for number in range(5)]
@@ -107,7 +107,7 @@ def test_a_list_can_lag_shift_and_miscount(state: State) -> None:
     assert [reply["result_info"]["total_count"] for reply in replies] == [3, 5, 6, 5, 5]
 
 
-def test_a_delete_can_find_an_entry_in_use_that_is_not(state: State) -> None:
+def test_a_delete_can_find_an_entry_in_use_that_is_not(state: EmulatorState) -> None:
     """Once; the next one works."""
     api = client_of(state)
     at = f"{PATH}/{upload(api, LEAVES[0])['id']}"
@@ -115,7 +115,7 @@ def test_a_delete_can_find_an_entry_in_use_that_is_not(state: State) -> None:
     assert [api.delete(at).status_code for _ in range(2)] == [400, 200]
 
 
-def test_a_script_says_which_request_and_how_often(state: State) -> None:
+def test_a_script_says_which_request_and_how_often(state: EmulatorState) -> None:
     """By method, a part of the path, how many to let off, and how many to meet."""
     given = [{"kind": "5xx", "method": "GET", "path": "workers", "skip": 1, "times": 2, "status": 500}]
     assert control(state, "POST", "faults", given).json() == {"added": 1}
@@ -144,7 +144,7 @@ def test_a_seed_does_the_same_each_time_and_comes_to_an_end() -> None:
     assert len({kind for kind, _, _ in met(1) + met(2) + met(3)}) > 8
 
 
-def test_faults_can_be_taken_back(state: State) -> None:
+def test_faults_can_be_taken_back(state: EmulatorState) -> None:
     """Those of a script and of a seed."""
     control(state, "POST", "faults", [{"kind": "reset", "times": 100}])
     control(state, "POST", "faults", {"seed": 1, "rate": 1})

@@ -10,18 +10,19 @@ import pytest
 from reconciler.emulator import server
 from reconciler.emulator.faults import Fault, FaultKind
 from reconciler.emulator.server import listen, running
-from reconciler.emulator.state import ACCOUNT_ID, State
+from reconciler.emulator.state import ACCOUNT_ID, EmulatorState
+from reconciler.findings.errors import AddressError
 from tests.emulator.test_certificates import PATH, body
 from tests.support.emulated import HEADERS, DirectTransport, make_state
 from tests.support.store_contract import LEAVES
 
 
 @pytest.fixture
-def state() -> State:
+def state() -> EmulatorState:
     return make_state()
 
 
-def test_many_uploads_of_one_content_make_one_entry(state: State) -> None:
+def test_many_uploads_of_one_content_make_one_entry(state: EmulatorState) -> None:
     """However they race."""
     with running(state) as url, httpx.Client(base_url=f"{url}/accounts/{ACCOUNT_ID}", headers=HEADERS) as api:
         with ThreadPoolExecutor(8) as pool:
@@ -31,7 +32,7 @@ def test_many_uploads_of_one_content_make_one_entry(state: State) -> None:
     assert len(state.calls) == 25
 
 
-def test_an_emulator_can_be_looked_at_from_the_thread_of_the_test(state: State) -> None:
+def test_an_emulator_can_be_looked_at_from_the_thread_of_the_test(state: EmulatorState) -> None:
     """While it runs, and afterwards."""
     with running(state) as url:
         reply = httpx.post(f"{url}/accounts/{ACCOUNT_ID}{PATH}", json=body(LEAVES[0]), headers=HEADERS)
@@ -39,7 +40,7 @@ def test_an_emulator_can_be_looked_at_from_the_thread_of_the_test(state: State) 
     assert len(state.account().store.list_entries().entries) == 1
 
 
-def test_two_emulators_run_side_by_side(state: State) -> None:
+def test_two_emulators_run_side_by_side(state: EmulatorState) -> None:
     """Each with its own port and its own state."""
     other = make_state()
     with running(state) as url, running(other) as other_url:
@@ -47,7 +48,7 @@ def test_two_emulators_run_side_by_side(state: State) -> None:
         assert httpx.get(f"{other_url}/accounts/{ACCOUNT_ID}{PATH}", headers=HEADERS).json()["result"] == []
 
 
-def test_an_emulator_ends_though_a_client_still_waits(state: State) -> None:
+def test_an_emulator_ends_though_a_client_still_waits(state: EmulatorState) -> None:
     """A connection that is kept, or a reply that never comes, does not hold it."""
     state.faults.add(Fault(FaultKind.HANG))
     with httpx.Client(headers=HEADERS, timeout=httpx.Timeout(10, read=0.05)) as client:
@@ -58,7 +59,7 @@ def test_an_emulator_ends_though_a_client_still_waits(state: State) -> None:
     assert [kind for kind, _, _ in state.faults.happened] == ["hang"]
 
 
-def test_a_body_without_end_is_refused(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_without_end_is_refused(state: EmulatorState, monkeypatch: pytest.MonkeyPatch) -> None:
     """413."""
     monkeypatch.setattr(server, "_MOST_BODY", 1000)
     with running(state) as url:
@@ -66,7 +67,7 @@ def test_a_body_without_end_is_refused(state: State, monkeypatch: pytest.MonkeyP
         assert httpx.get(f"{url}/user", headers=HEADERS).status_code == 200
 
 
-def test_every_reply_takes_the_latency(state: State) -> None:
+def test_every_reply_takes_the_latency(state: EmulatorState) -> None:
     """Which is added to what a fault takes."""
     waited: list[float] = []
     state.settings.latency_s = 0.05
@@ -79,7 +80,7 @@ def test_an_address_of_version_six_stands_in_brackets() -> None:
     """As URLs have it."""
     try:
         listening = listen("::1", 0)
-    except server.AddressError:
+    except AddressError:
         pytest.skip("this machine has no IPv6 loopback")
     with listening:
         assert server.base_url(listening).startswith("http://[::1]:")

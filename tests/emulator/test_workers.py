@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from reconciler.emulator.state import State
+from reconciler.emulator.state import EmulatorState
 from tests.emulator.test_certificates import error_of, upload
 from tests.support.emulated import client_of, make_state
 from tests.support.store_contract import LEAVES, SetClock
@@ -24,12 +24,12 @@ def clock() -> SetClock:
 
 
 @pytest.fixture
-def state(clock: SetClock) -> State:
+def state(clock: SetClock) -> EmulatorState:
     return make_state(clock)
 
 
 @pytest.fixture
-def api(state: State) -> httpx.Client:
+def api(state: EmulatorState) -> httpx.Client:
     return client_of(state)
 
 
@@ -118,7 +118,7 @@ def test_an_unknown_certificate_stops_an_upload(api: httpx.Client) -> None:
     assert serving(api) == {version: 100}
 
 
-def test_a_certificate_can_be_bound_after_the_lag(api: httpx.Client, state: State, clock: SetClock) -> None:
+def test_a_certificate_can_be_bound_after_the_lag(api: httpx.Client, state: EmulatorState, clock: SetClock) -> None:
     """Right after its upload it may be unknown to Workers."""
     state.settings.binding_lag_s = 10
     one = upload(api, LEAVES[0])["id"]

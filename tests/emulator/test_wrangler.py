@@ -14,7 +14,7 @@ import pytest
 from reconciler.emulator.account import Worker
 from reconciler.emulator.faults import Fault, FaultKind
 from reconciler.emulator.server import running
-from reconciler.emulator.state import ACCOUNT_ID, State, new_state
+from reconciler.emulator.state import ACCOUNT_ID, EmulatorState, new_state
 from reconciler.emulator.tokens import ALL, Permission, Token
 from reconciler.system.clock import SystemClock
 from tests.support.emulated import TOKEN
@@ -30,7 +30,7 @@ class Bench:
 
     folder: Path
     url: str
-    state: State
+    state: EmulatorState
     account: str = ACCOUNT_ID
 
     def wrangler(self, *arguments: str) -> subprocess.CompletedProcess[str]:

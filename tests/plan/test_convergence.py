@@ -39,7 +39,7 @@ from reconciler.runs.configs import load_configs
 from reconciler.runs.look import observe
 from reconciler.stores.local import LocalStore, open_in_memory
 from reconciler.wrangler.read import read_wrangler
-from tests.support.memory import MemoryClock, MemoryFiles, MemoryKeys, NoProver, NoRoller
+from tests.support.memory import MemoryClock, MemoryFiles, MemoryKeys, NoDeployer, NoProver
 from tests.support.pki import NOW
 from tests.support.worlds import bundle, certificate, issued, worker
 
@@ -113,7 +113,7 @@ class Universe:
             keys={"env": keys},
             observer=Watch(),
             still_safe=self.still_safe,
-            roller=NoRoller,
+            deployer=NoDeployer,
             prover=NoProver(),
         )
         return apply_plan(plan, self.desired, world)

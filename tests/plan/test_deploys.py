@@ -261,7 +261,7 @@ def test_waves_are_as_large_as_they_are_asked_for(sizes: tuple[int | None, ...],
 
 @dataclass
 class Interrupted:
-    """A roller whose first deploy meets Ctrl-C while the second is under way."""
+    """A deployer whose first deploy meets Ctrl-C while the second is under way."""
 
     begun: Event = field(default_factory=Event)
     over: Event = field(default_factory=Event)
@@ -286,19 +286,19 @@ def test_an_interrupt_ends_what_is_being_deployed() -> None:
     plan = plan_of(Row("", serves({"BILLING": OLD.id})))
     (deploy,) = [change for change in plan.changes if isinstance(change, Deploy)]
     both = tuple(replace(deploy, script=script) for script in ("first", "second"))
-    roller = Interrupted()
+    deployer = Interrupted()
     world = World(
         store=open_in_memory(StoreSettings(), clock=MemoryClock()),
         files=MemoryFiles(),
         keys={},
         observer=Nobody(),
         still_safe=lambda _: frozenset(),
-        roller=lambda: roller,
+        deployer=lambda: deployer,
         prover=NoProver(),
     )
     outcome = apply_plan(replace(plan, changes=both), desired({}), world)
     assert outcome.interrupted
-    assert roller.waited
+    assert deployer.waited
     assert [step.status for step in outcome.steps] == [Status.NOT_STARTED, Status.NOT_STARTED]
 
 

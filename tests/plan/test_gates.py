@@ -50,7 +50,7 @@ from reconciler.views.text.explain import render_explanation
 from reconciler.views.text.plan import render_plan
 from reconciler.views.text.style import PLAIN
 from reconciler.wrangler.read import read_wrangler
-from tests.support.memory import MemoryClock, MemoryFiles, NoRoller
+from tests.support.memory import MemoryClock, MemoryFiles, NoDeployer
 from tests.support.worlds import CONFIG, actual, bundle, certificate, desired, entry, file, issued, plan_of, uid, worker
 
 BOTH = frozenset(Gate)
@@ -303,7 +303,7 @@ class Bench:
             keys={"env": self.keys},
             observer=self.watch,
             still_safe=lambda _: safe,
-            roller=NoRoller,
+            deployer=NoDeployer,
             prover=self.prover,
         )
         return apply_plan(made, want, world, phases)

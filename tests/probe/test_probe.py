@@ -19,7 +19,7 @@ from reconciler.model.ports import PrivateKey
 from reconciler.probe import address, contexts, exchange, watch
 from reconciler.probe.exchange import Answer, read_answer
 from reconciler.probe.prober import make_throwaway
-from reconciler.proof.observations import End, Moment, Page, Shown
+from reconciler.proof.observations import End, Moment, NginxPage, Shown
 from reconciler.proof.ports import ClientIdentity
 from reconciler.proof.proofs import Proof, proof_warnings
 from reconciler.proof.rules import judge
@@ -341,14 +341,14 @@ def test_what_is_no_http_is_refused(data: bytes) -> None:
 @pytest.mark.parametrize(
     ("status", "body", "page"),
     [
-        (400, b"<center>No required SSL certificate was sent</center>", Page.NO_CERTIFICATE),
-        (400, b"<center>The SSL certificate error</center>", Page.CERTIFICATE_ERROR),
-        (403, b"the ssl certificate error", Page.CERTIFICATE_ERROR),
+        (400, b"<center>No required SSL certificate was sent</center>", NginxPage.NO_CERTIFICATE),
+        (400, b"<center>The SSL certificate error</center>", NginxPage.CERTIFICATE_ERROR),
+        (403, b"the ssl certificate error", NginxPage.CERTIFICATE_ERROR),
         (200, b"the ssl certificate error", None),
         (400, b"Bad Request", None),
     ],
 )
-def test_the_pages_of_nginx_are_known(status: int, body: bytes, page: Page | None) -> None:
+def test_the_pages_of_nginx_are_known(status: int, body: bytes, page: NginxPage | None) -> None:
     """It says so with 400, unless somebody gave the page another status."""
     assert Answer(status, False, body).page is page
 

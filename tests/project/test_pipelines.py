@@ -16,7 +16,7 @@ import yaml
 
 from reconciler.cli.root import app
 from reconciler.emulator.server import running
-from reconciler.emulator.state import ACCOUNT_ID, State
+from reconciler.emulator.state import ACCOUNT_ID, EmulatorState
 from reconciler.emulator.tokens import Permission, Token
 from tests.project.test_docs import COMMANDS, arguments_of
 from tests.support.cli import WRANGLER, Project, make_project
@@ -189,7 +189,7 @@ PERMISSIONS = {
 
 
 @pytest.fixture
-def state() -> State:
+def state() -> EmulatorState:
     """An emulator that knows the two tokens of the README, and no other."""
     made = make_state(SetClock())
     for name, permissions in PERMISSIONS.items():
@@ -198,7 +198,7 @@ def state() -> State:
 
 
 @pytest.fixture
-def project(state: State, tmp_path: Path) -> Iterator[Project]:
+def project(state: EmulatorState, tmp_path: Path) -> Iterator[Project]:
     """A project of that account."""
     made = make_project(tmp_path, MTLS, WRANGLER)
     with running(state) as url:
@@ -240,7 +240,7 @@ def test_the_workflows_do_what_they_say_with_the_permissions_of_the_readme(proje
     assert '"changes": []' in project.read("plan.json")
 
 
-def test_a_renewal_goes_through_and_the_daily_run_retires_the_old_entry(project: Project, state: State) -> None:
+def test_a_renewal_goes_through_and_the_daily_run_retires_the_old_entry(project: Project, state: EmulatorState) -> None:
     """With tokens that may what the README says; one permission less, and it stays."""
     run_workflow(project, "apply.yml")
     state.clock.time += timedelta(days=1)  # type: ignore[attr-defined]

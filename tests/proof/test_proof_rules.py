@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from reconciler.findings.exits import ExitCode
 from reconciler.proof.alerts import ABOUT_THE_CERTIFICATE, ALERTS
-from reconciler.proof.observations import End, Moment, Observation, Page, Seen, Shown
+from reconciler.proof.observations import End, Moment, NginxPage, Observation, Seen, Shown
 from reconciler.proof.requests import CertificateRequest
 from reconciler.proof.rules import RULES, is_worth_comparing, judge, may_be_asked_late
 from reconciler.proof.verdicts import EXIT_CODES, ProofStatus, Verdict
@@ -98,10 +98,13 @@ TABLE = (
     Row("asked late and nothing came", seen(unasked(ended(End.SILENT)), late=LATE), "too-late", "requested-too-late"),
     Row("asked late at once", seen(unasked(answered(200, asked_late=True))), "too-late", "requested-too-late"),
     Row("asked in time as well", seen(answered(200, asked_late=True)), "accepted"),
-    Row("a page: none sent", seen(answered(400, page=Page.NO_CERTIFICATE)), "page-not-sent", "not-sent"),
-    Row("a page: error", seen(answered(400, page=Page.CERTIFICATE_ERROR)), "page-rejected", "rejected"),
+    Row("a page: none sent", seen(answered(400, page=NginxPage.NO_CERTIFICATE)), "page-not-sent", "not-sent"),
+    Row("a page: error", seen(answered(400, page=NginxPage.CERTIFICATE_ERROR)), "page-rejected", "rejected"),
     Row(
-        "a page is no answer", seen(answered(400, page=Page.CERTIFICATE_ERROR), expect=400), "page-rejected", "rejected"
+        "a page is no answer",
+        seen(answered(400, page=NginxPage.CERTIFICATE_ERROR), expect=400),
+        "page-rejected",
+        "rejected",
     ),
     Row("nothing sent, an alert", seen(alert("bad_certificate", sent=False)), "not-sent"),
     Row("nothing sent, and served", seen(answered(sent=False), PASSES), "not-sent"),
@@ -254,7 +257,7 @@ OBSERVATIONS = st.builds(
     sent=st.booleans(),
     alert=st.sampled_from(sorted(ALERTS.values())),
     status=st.sampled_from([200, 204, 302, 400, 401, 403, 404, 500, 520]),
-    page=st.none() | st.sampled_from(Page),
+    page=st.none() | st.sampled_from(NginxPage),
     cf_ray=st.booleans(),
 )
 ANYTHING = st.builds(

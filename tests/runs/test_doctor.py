@@ -13,7 +13,7 @@ import pytest
 
 from reconciler.emulator.app import PREFIX
 from reconciler.emulator.server import running
-from reconciler.emulator.state import ACCOUNT_ID, State
+from reconciler.emulator.state import ACCOUNT_ID, EmulatorState
 from reconciler.emulator.tokens import Permission, Token
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
@@ -173,13 +173,13 @@ def test_the_cloudflare_store_needs_a_token(project: Project) -> None:
 
 
 @pytest.fixture
-def state() -> State:
+def state() -> EmulatorState:
     """The state of the emulated account that `account` asks; a CA is declared there."""
     return make_state()
 
 
 @pytest.fixture
-def account(project: Project, state: State) -> Iterator[Project]:
+def account(project: Project, state: EmulatorState) -> Iterator[Project]:
     project.write("mtls.toml", CLOUDFLARE + '[certificates.root]\ncertificate = "certs/billing.pem"\nca = true\n')
     with running(state) as url:
         project.environ |= {
@@ -198,7 +198,7 @@ def rights(project: Project) -> dict[str, str]:
 
 
 def test_each_permission_is_told_with_what_needs_it_and_whether_the_token_has_it(
-    account: Project, state: State
+    account: Project, state: EmulatorState
 ) -> None:
     """Reading tells; whether it may write is not guessed. Nothing is changed by asking."""
     state.access.tokens[TOKEN] = Token(frozenset(Permission))
@@ -228,7 +228,7 @@ def test_each_permission_is_told_with_what_needs_it_and_whether_the_token_has_it
     ids=["certificates", "Workers", "Hyperdrive", "zones"],
 )
 def test_a_permission_that_the_token_lacks_is_a_warning_that_names_it(
-    account: Project, state: State, held: set[Permission], lacking: str
+    account: Project, state: EmulatorState, held: set[Permission], lacking: str
 ) -> None:
     """The others are told all the same."""
     state.access.tokens[TOKEN] = Token(frozenset(held))
@@ -249,7 +249,7 @@ def test_a_permission_that_the_token_lacks_is_a_warning_that_names_it(
     ids=["inactive", "unknown", "of another account", "owned by an account"],
 )
 def test_a_token_that_is_none_ends_the_questions(
-    account: Project, state: State, token: Token | None, code: str | None, calls: int
+    account: Project, state: EmulatorState, token: Token | None, code: str | None, calls: int
 ) -> None:
     """What is the same for every call is told once; a token that an account owns is verified where that is done."""
     state.access.tokens = {"another": Token()} | ({TOKEN: token} if token else {})
@@ -268,7 +268,7 @@ def test_an_account_that_does_not_answer_is_a_warning(account: Project) -> None:
     assert problems(account) == {"account-missing"}
 
 
-def test_a_pages_project_needs_one_permission_more(account: Project, state: State) -> None:
+def test_a_pages_project_needs_one_permission_more(account: Project, state: EmulatorState) -> None:
     """And only then it is asked for."""
     assert "Pages Read" not in rights(account)
     account.write("wrangler.toml", 'name = "site"\npages_build_output_dir = "dist"\n')

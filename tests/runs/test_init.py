@@ -16,7 +16,7 @@ import tomli
 from jsonschema import Draft202012Validator
 
 from reconciler.emulator.server import running
-from reconciler.emulator.state import ACCOUNT_ID, State, new_state
+from reconciler.emulator.state import ACCOUNT_ID, EmulatorState, new_state
 from reconciler.system.clock import SystemClock
 from tests.cli.test_canaries import search
 from tests.support.cli import WRANGLER, Project, Result
@@ -34,7 +34,7 @@ UNKNOWN = "deadbeef-0000-4000-8000-000000000000"
 class Account:
     """An account in the emulator, and a project that is to be taken over."""
 
-    def __init__(self, folder: Path, url: str, state: State) -> None:
+    def __init__(self, folder: Path, url: str, state: EmulatorState) -> None:
         self.state = state
         environ = {
             "CLOUDFLARE_API_BASE_URL": url,

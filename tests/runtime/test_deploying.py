@@ -12,7 +12,7 @@ import pytest
 
 from reconciler.findings.errors import DeployError
 from reconciler.findings.secrets import HIDDEN
-from reconciler.runtime.deploying import WranglerRoller
+from reconciler.runtime.deploying import WranglerDeployer
 from tests.support.store_contract import LEAVES
 
 TOKEN = "cfut_0123456789abcdefghijklmnopqrstuvwxyz"
@@ -26,16 +26,16 @@ class Site:
     folder: Path
     environ: dict[str, str] = field(default_factory=dict)
 
-    def roller(self, script: str, *, longest_s: float = 60.0, pauses_s: tuple[float, ...] = ()) -> WranglerRoller:
+    def deployer(self, script: str, *, longest_s: float = 60.0, pauses_s: tuple[float, ...] = ()) -> WranglerDeployer:
         path = self.folder / "wrangler.sh"
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o700)
         environ = {"PATH": os.defpath, "MTLSCTL_WRANGLER": str(path), "CLOUDFLARE_API_TOKEN": TOKEN, **self.environ}
         withheld = frozenset({"BILLING_KEY"})
-        return WranglerRoller(self.folder, self.folder, environ, withheld, "a" * 32, longest_s, pauses_s)
+        return WranglerDeployer(self.folder, self.folder, environ, withheld, "a" * 32, longest_s, pauses_s)
 
     def deploy(self, script: str, **more: float) -> str | None:
-        return self.roller(script, **more).deploy("wrangler.toml", None, "shop")  # type: ignore[arg-type]
+        return self.deployer(script, **more).deploy("wrangler.toml", None, "shop")  # type: ignore[arg-type]
 
     def fails(self, script: str, **more: float) -> DeployError:
         with pytest.raises(DeployError) as caught:
@@ -83,12 +83,12 @@ def test_giving_up_ends_what_is_under_way_in_any_thread(site: Site) -> None:
     """Whoever interrupts a run does not wait for wrangler; nothing of it is left."""
     fifo = site.folder / "fifo"
     os.mkfifo(fifo)
-    roller = site.roller(f"exec 5>{fifo}; echo begun >&5; sleep 600 & wait")
+    deployer = site.deployer(f"exec 5>{fifo}; echo begun >&5; sleep 600 & wait")
     ended: list[DeployError] = []
 
     def deploy() -> None:
         try:
-            roller.deploy("wrangler.toml", None, "shop")
+            deployer.deploy("wrangler.toml", None, "shop")
         except DeployError as error:
             ended.append(error)
 
@@ -96,7 +96,7 @@ def test_giving_up_ends_what_is_under_way_in_any_thread(site: Site) -> None:
     thread.start()
     with fifo.open() as pipe:  # ends when the last process that holds it has ended
         assert pipe.readline() == "begun\n"
-        roller.give_up()
+        deployer.give_up()
         assert pipe.read() == ""
     thread.join(60)
     assert len(ended) == 1
@@ -105,10 +105,10 @@ def test_giving_up_ends_what_is_under_way_in_any_thread(site: Site) -> None:
 
 def test_nothing_begins_after_giving_up(site: Site) -> None:
     """What waited in a queue ends at once."""
-    roller = site.roller("sleep 600 & wait")
-    roller.give_up()
+    deployer = site.deployer("sleep 600 & wait")
+    deployer.give_up()
     with pytest.raises(DeployError):
-        roller.deploy("wrangler.toml", None, "shop")
+        deployer.deploy("wrangler.toml", None, "shop")
 
 
 def test_a_secret_in_its_words_is_not_quoted(site: Site) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.model.ports import PrivateKey
-from reconciler.proof.reach import Call, Reach, Reached
+from reconciler.proof.reach import OriginCall, Reach, Reached
 from reconciler.runtime.reaching import LocalRuntime
 from tests.servers.certificates import pki
 from tests.servers.programs import nginx
@@ -27,7 +27,7 @@ def call(url: str, shown: Issued, *, key: bytes | None = None, trust: bool = Tru
     """What became of a call that presents this pair."""
     runtime = LocalRuntime([Path("/")], Path("/"), {"MTLSCTL_WORKERD": str(workerd())}, timeout_s)
     trusted = (server_ca().certificate_pem.decode(),) if trust else ()
-    return runtime.call(Call(url, shown.chain_pem.decode(), PrivateKey(key or shown.key_pem), trusted))
+    return runtime.call(OriginCall(url, shown.chain_pem.decode(), PrivateKey(key or shown.key_pem), trusted))
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=lambda version: version.name)
@@ -129,9 +129,9 @@ def test_roots_that_are_given_count_instead_of_those_of_this_machine(tmp_path: P
     runtime, shown = LocalRuntime([tmp_path], tmp_path, environ), client("right")
     pair = shown.chain_pem.decode(), PrivateKey(shown.key_pem)
     with origin() as running:
-        assert runtime.call(Call(running.url, *pair)).reached is Reached.ANSWERED
+        assert runtime.call(OriginCall(running.url, *pair)).reached is Reached.ANSWERED
         others = (client_ca().certificate_pem.decode(),)
-        assert runtime.call(Call(running.url, *pair, others)).reached is Reached.SERVER_UNTRUSTED
+        assert runtime.call(OriginCall(running.url, *pair, others)).reached is Reached.SERVER_UNTRUSTED
 
 
 def test_an_origin_is_checked_by_the_host_of_the_url() -> None:
@@ -183,7 +183,7 @@ def test_workerd_is_looked_for_in_every_place(tmp_path: Path) -> None:
     runtime, shown = LocalRuntime(folders, tmp_path, {"PATH": ""}), client("right")
     with origin() as running:
         reach = runtime.call(
-            Call(
+            OriginCall(
                 running.url,
                 shown.chain_pem.decode(),
                 PrivateKey(shown.key_pem),
@@ -196,6 +196,6 @@ def test_workerd_is_looked_for_in_every_place(tmp_path: Path) -> None:
 def test_without_workerd_nothing_is_said_to_be_proved(tmp_path: Path) -> None:
     """A level that was not run says so."""
     reach = LocalRuntime([tmp_path], tmp_path, {"PATH": str(tmp_path)}).call(
-        Call("https://localhost/", client("right").chain_pem.decode(), PrivateKey(client("right").key_pem))
+        OriginCall("https://localhost/", client("right").chain_pem.decode(), PrivateKey(client("right").key_pem))
     )
     assert reach.reached is Reached.NOT_RUN

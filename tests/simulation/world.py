@@ -29,7 +29,7 @@ from tests.simulation.ports import GatedEnvironment, GatedFiles, GatedLines, Gat
 from tests.simulation.record import Recorder, Row, Run, Snapshot
 from tests.simulation.spec import OTHER_STACK, STACK, Spec, certificate_path, key_path, key_variable
 from tests.simulation.stock import EmbeddedStock, Stock
-from tests.support.memory import MemoryClock, NoProvers, NoRollers
+from tests.support.memory import MemoryClock, NoDeployers, NoProvers
 
 MakeStock = Callable[[MemoryClock], Stock]
 _ID = re.compile(rb'("?certificate_id"?\s*[=:]\s*")[^"]*(")')
@@ -163,7 +163,7 @@ class World:
             lines=GatedLines(checkout.journal, gate),
             lock=GatedLock(gate),
             clock=self.clock,
-            rollers=NoRollers(),
+            deployers=NoDeployers(),
             provers=NoProvers(),
         )
 

@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.model import StoreKind, StoreSettings
 from reconciler.model.errors import StoreError
-from reconciler.stores import Surroundings, open_reader, open_store
+from reconciler.stores import StoreContext, open_reader, open_store
 from reconciler.stores.cloudflare.access import find_access
 from reconciler.stores.cloudflare.store import CloudflareStore
 from tests.support.cloudflare_server import ACCOUNT, TOKEN
@@ -98,14 +98,14 @@ def test_the_account_is_needed_and_can_lead_nowhere_else(account: str | None, co
 
 def test_both_halves_open_without_a_call(tmp_path: Path) -> None:
     """And the reading half can't change anything."""
-    around = Surroundings(GOOD)
-    reader = open_reader(SETTINGS, root=tmp_path, clock=SetClock(), around=around)
-    store = open_store(SETTINGS, root=tmp_path, clock=SetClock(), around=around)
+    context = StoreContext(GOOD)
+    reader = open_reader(SETTINGS, root=tmp_path, clock=SetClock(), context=context)
+    store = open_store(SETTINGS, root=tmp_path, clock=SetClock(), context=context)
     assert not hasattr(reader, "upload")
     assert isinstance(store, CloudflareStore)
     assert store.calls == 0
     assert list(tmp_path.iterdir()) == []
-    assert TOKEN not in repr(around)
+    assert TOKEN not in repr(context)
     store.close()
 
 
@@ -123,7 +123,7 @@ def test_what_the_connection_can_not_use_is_said(
     """CA bundles and proxies are the environment's; the address of a proxy is not shown."""
     monkeypatch.setenv(variable, value)
     with pytest.raises(StoreError) as caught:
-        open_reader(SETTINGS, root=tmp_path, clock=SetClock(), around=Surroundings(GOOD))
+        open_reader(SETTINGS, root=tmp_path, clock=SetClock(), context=StoreContext(GOOD))
     assert caught.value.code == "store-connection"
     assert variable in (caught.value.hint or "")
     assert "secret" not in f"{caught.value.message}{caught.value.hint}"

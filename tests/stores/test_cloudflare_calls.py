@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.emulator.server import running
-from reconciler.emulator.state import ACCOUNT_ID, State
+from reconciler.emulator.state import ACCOUNT_ID, EmulatorState
 from reconciler.findings.codes import Severity
 from reconciler.model import EntryId
 from reconciler.model.calls import Calls, count_pages, expect_calls
@@ -40,7 +40,7 @@ class Account:
     """A project on an emulated account that counts what it is asked."""
 
     project: Project
-    state: State
+    state: EmulatorState
 
     def run(self, *arguments: str) -> Result:
         """A run, counted alone."""

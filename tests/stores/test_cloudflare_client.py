@@ -12,7 +12,7 @@ import pytest
 
 from reconciler.findings.errors import ReconcilerError
 from reconciler.model.errors import StoreError, UnknownStoreError
-from reconciler.stores.cloudflare.client import ATTEMPTS, DEFAULT_BOUNDS, Call, Client, backoff_s, send_patiently
+from reconciler.stores.cloudflare.client import ATTEMPTS, DEFAULT_BOUNDS, ApiCall, Client, backoff_s, send_patiently
 from reconciler.stores.cloudflare.errors import NoAnswer, Operation, UnusableReply
 from tests.support.cloudflare_server import (
     ACCESS,
@@ -34,8 +34,8 @@ from tests.support.cloudflare_server import (
 )
 from tests.support.store_contract import LEAVES, leaf
 
-LIST = Call(Operation.LIST, "GET", ACCESS.certificates_path, {"page": 1, "per_page": 50})
-DELETE = Call(Operation.DELETE, "DELETE", ACCESS.certificates_path + "/x")
+LIST = ApiCall(Operation.LIST, "GET", ACCESS.certificates_path, {"page": 1, "per_page": 50})
+DELETE = ApiCall(Operation.DELETE, "DELETE", ACCESS.certificates_path + "/x")
 
 
 def replying(*responses: httpx.Response) -> Callable[[httpx.Request], httpx.Response]:
@@ -162,7 +162,7 @@ def test_no_cookie_is_kept() -> None:
     [answer(500), answer(503), answer(200, text="<html>"), reset, unsent],
     ids=["500", "503", "page", "reset", "unsent"],
 )
-def test_reading_and_deleting_are_tried_again(call: Call, fault: Fault) -> None:
+def test_reading_and_deleting_are_tried_again(call: ApiCall, fault: Fault) -> None:
     """Five times in all, with longer and longer pauses."""
     time, server = FakeTime(), make_server()
     server.fail(call.method, *[fault] * ATTEMPTS)

@@ -19,7 +19,7 @@ import trustme
 from reconciler.cli.commands import COMMANDS, load_command
 from reconciler.model import StoreKind, StoreSettings
 from reconciler.model.errors import StoreError
-from reconciler.stores import Surroundings, open_reader
+from reconciler.stores import StoreContext, open_reader
 from reconciler.stores.cloudflare.client import Time
 from reconciler.stores.cloudflare.errors import NoAnswer
 from reconciler.stores.cloudflare.store import CloudflareReader
@@ -87,9 +87,9 @@ def serving(server: FakeCloudflare, context: ssl.SSLContext | None = None) -> It
 
 
 def reader_of(base_url: str) -> CloudflareReader:
-    around = Surroundings({"CLOUDFLARE_API_TOKEN": TOKEN, "CLOUDFLARE_API_BASE_URL": base_url})
+    context = StoreContext({"CLOUDFLARE_API_TOKEN": TOKEN, "CLOUDFLARE_API_BASE_URL": base_url})
     settings = StoreSettings(StoreKind.CLOUDFLARE, ACCOUNT)
-    reader = open_reader(settings, root=Path(), clock=SetClock(), around=around)
+    reader = open_reader(settings, root=Path(), clock=SetClock(), context=context)
     assert isinstance(reader, CloudflareReader)
     return reader
 

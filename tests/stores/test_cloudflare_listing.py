@@ -10,12 +10,12 @@ import pytest
 from reconciler.model import Entry, EntryId, Listing
 from reconciler.model.calls import PER_PAGE
 from reconciler.model.errors import StoreError, StoreRefused
-from reconciler.stores.cloudflare.listing import Page, Pages, read_list
+from reconciler.stores.cloudflare.listing import ListPage, Pages, read_list
 from reconciler.stores.cloudflare.wire import ResultInfo, parse_entries, parse_entry, parse_envelope
 from tests.support.cloudflare_server import ACCOUNT, Fault, Respond, answer, make_server, make_store, success
 from tests.support.store_contract import CAS, LEAVES, leaf, pem
 
-Book = Callable[[int, int], Page]
+Book = Callable[[int, int], ListPage]
 """A page of a list, by its number and by how many pages were read before."""
 
 
@@ -23,18 +23,18 @@ def entries(*numbers: int) -> tuple[Entry, ...]:
     return tuple(Entry(EntryId(str(number))) for number in numbers)
 
 
-def page_of(total: int, number: int, *, info: ResultInfo | None = None) -> Page:
+def page_of(total: int, number: int, *, info: ResultInfo | None = None) -> ListPage:
     """A page of an honest list of so many entries."""
     numbers = range((number - 1) * PER_PAGE, min(number * PER_PAGE, total))
     honest = ResultInfo(page=number, per_page=PER_PAGE, total_count=total, total_pages=-(-total // PER_PAGE))
-    return Page(number, entries(*numbers), honest if info is None else info)
+    return ListPage(number, entries(*numbers), honest if info is None else info)
 
 
 def read(book: Book) -> tuple[Listing, list[int]]:
     """The listing, and the numbers of the pages that were read."""
     asked: list[int] = []
 
-    def fetch(number: int) -> Page:
+    def fetch(number: int) -> ListPage:
         asked.append(number)
         return book(number, len(asked))
 
@@ -55,9 +55,9 @@ def test_an_honest_list_is_read_once(total: int) -> None:
 def test_a_smaller_page_is_the_servers_right() -> None:
     """It says how many it gives, and the count follows that."""
 
-    def book(number: int, _: int) -> Page:
+    def book(number: int, _: int) -> ListPage:
         part = entries(*range((number - 1) * 20, min(number * 20, 50)))
-        return Page(number, part, ResultInfo(page=number, per_page=20, total_count=50))
+        return ListPage(number, part, ResultInfo(page=number, per_page=20, total_count=50))
 
     listing, asked = read(book)
     assert (len(listing.entries), listing.stable, asked) == (50, True, [1, 2, 3])
@@ -77,7 +77,7 @@ def test_a_server_that_ignores_the_page_and_counts_nothing() -> None:
 
 def test_a_server_that_ignores_the_page_and_gives_everything() -> None:
     """One page is all there is."""
-    everything = Page(1, entries(*range(130)), ResultInfo(total_count=130, total_pages=1, per_page=130))
+    everything = ListPage(1, entries(*range(130)), ResultInfo(total_count=130, total_pages=1, per_page=130))
     listing, asked = read(lambda _, __: everything)
     assert (len(listing.entries), listing.stable, asked) == (130, True, [1])
 
@@ -92,9 +92,9 @@ def test_a_server_that_ignores_the_page_but_counts() -> None:
 def test_a_list_that_moves_once_is_read_again() -> None:
     """An upload between two pages pushes an entry to the next one."""
 
-    def book(number: int, reads: int) -> Page:
+    def book(number: int, reads: int) -> ListPage:
         if reads == 2:
-            return Page(2, entries(49, *range(50, 60)), page_of(61, 2).info)
+            return ListPage(2, entries(49, *range(50, 60)), page_of(61, 2).info)
         return page_of(60 if reads == 1 else 61, number)
 
     listing, asked = read(book)
@@ -111,9 +111,9 @@ def test_a_list_that_never_stands_still_is_not_stable() -> None:
 def test_an_entry_on_two_pages_makes_a_list_unstable() -> None:
     """It came twice, so another may not have come at all; the sum agrees by chance."""
 
-    def book(number: int, _: int) -> Page:
+    def book(number: int, _: int) -> ListPage:
         numbers = range(50) if number == 1 else range(40, 60)
-        return Page(number, entries(*numbers), ResultInfo(page=number, per_page=50, total_count=60, total_pages=2))
+        return ListPage(number, entries(*numbers), ResultInfo(page=number, per_page=50, total_count=60, total_pages=2))
 
     listing, asked = read(book)
     assert (len(listing.entries), listing.stable, len(asked)) == (60, False, 8)
@@ -121,7 +121,7 @@ def test_an_entry_on_two_pages_makes_a_list_unstable() -> None:
 
 def test_more_entries_than_counted_make_a_list_unstable() -> None:
     """All of them are taken, none is dropped."""
-    page = Page(1, entries(1, 2, 3), ResultInfo(page=1, per_page=50, total_count=2, total_pages=1))
+    page = ListPage(1, entries(1, 2, 3), ResultInfo(page=1, per_page=50, total_count=2, total_pages=1))
     listing, asked = read(lambda _, __: page)
     assert (len(listing.entries), listing.stable, asked) == (3, False, [1] * 4)
 
@@ -129,7 +129,7 @@ def test_more_entries_than_counted_make_a_list_unstable() -> None:
 @pytest.mark.parametrize("came", [0, 1, 49])
 def test_fewer_entries_than_counted_are_an_error(came: int) -> None:
     """An empty list above all: it would have everything uploaded again."""
-    page = Page(1, entries(*range(came)), ResultInfo(page=1, per_page=50, total_count=50, total_pages=1))
+    page = ListPage(1, entries(*range(came)), ResultInfo(page=1, per_page=50, total_count=50, total_pages=1))
     with pytest.raises(StoreError, match="counts 50"):
         read(lambda _, __: page)
 
@@ -137,7 +137,7 @@ def test_fewer_entries_than_counted_are_an_error(came: int) -> None:
 def test_a_list_of_any_length_a_server_can_claim() -> None:
     """It is said, not tried."""
     with pytest.raises(StoreError) as caught:
-        read(lambda number, _: Page(number, entries(1), ResultInfo(total_count=10**9, per_page=50)))
+        read(lambda number, _: ListPage(number, entries(1), ResultInfo(total_count=10**9, per_page=50)))
     assert caught.value.code == "listing-endless"
 
 

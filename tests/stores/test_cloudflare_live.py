@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from reconciler.emulator.app import PREFIX
-from reconciler.emulator.state import ACCOUNT_ID, State
+from reconciler.emulator.state import ACCOUNT_ID, EmulatorState
 from reconciler.emulator.tokens import Permission, Token
 from reconciler.model import Entry, EntryId, Live, LiveQuestion
 from reconciler.stores.cloudflare.access import Access
@@ -19,12 +19,12 @@ from tests.support.store_contract import LEAVES, SetClock
 
 
 @pytest.fixture
-def state() -> State:
+def state() -> EmulatorState:
     return make_state(SetClock())
 
 
 @pytest.fixture
-def api(state: State) -> httpx.Client:
+def api(state: EmulatorState) -> httpx.Client:
     return client_of(state)
 
 
@@ -34,14 +34,16 @@ def ids(api: httpx.Client) -> list[EntryId]:
     return [EntryId(upload(api, leaf)["id"]) for leaf in LEAVES[:3]]
 
 
-def reader_of(state: State) -> CloudflareReader:
+def reader_of(state: EmulatorState) -> CloudflareReader:
     access = Access(f"http://127.0.0.1{PREFIX}", ACCOUNT_ID, TOKEN, is_loopback=True)
     clock = SetClock()
     client = Client(access, Time(now=clock.now, sleep=lambda _: None), transport=DirectTransport(state))
     return CloudflareReader(client, access.certificates_path, lambda: 0.5)
 
 
-def look(state: State, *targets: str, retiring: tuple[EntryId, ...] = (), back: int = 1, ca: bool = False) -> Live:
+def look(
+    state: EmulatorState, *targets: str, retiring: tuple[EntryId, ...] = (), back: int = 1, ca: bool = False
+) -> Live:
     entries = tuple(Entry(entry_id, ca=ca) for entry_id in retiring)
     return reader_of(state).live().look(LiveQuestion(targets, entries, back))
 
@@ -53,7 +55,7 @@ def presents(live: Live, script: str) -> list[tuple[float | None, dict[str, Entr
 
 
 def test_the_serving_version_counts_and_not_the_latest_upload(
-    state: State, api: httpx.Client, ids: list[EntryId]
+    state: EmulatorState, api: httpx.Client, ids: list[EntryId]
 ) -> None:
     """`settings` would show what was uploaded last; traffic meets what is deployed."""
     put(api, certificate(ids[0]))
@@ -61,7 +63,9 @@ def test_the_serving_version_counts_and_not_the_latest_upload(
     assert presents(look(state, "shop"), "shop") == [(100, {"MY_CERT": ids[0]})]
 
 
-def test_both_versions_of_a_gradual_deployment_serve(state: State, api: httpx.Client, ids: list[EntryId]) -> None:
+def test_both_versions_of_a_gradual_deployment_serve(
+    state: EmulatorState, api: httpx.Client, ids: list[EntryId]
+) -> None:
     """Each with its share."""
     put(api, certificate(ids[0]))
     old = api.get("/workers/scripts/shop/deployments").json()["result"]["deployments"][0]["versions"][0]["version_id"]
@@ -72,7 +76,7 @@ def test_both_versions_of_a_gradual_deployment_serve(state: State, api: httpx.Cl
 
 @pytest.mark.parametrize(("back", "seen"), [(0, {2}), (1, {1, 2}), (2, {0, 1, 2})])
 def test_earlier_deployments_are_looked_at_as_far_as_one_may_go_back(
-    state: State, api: httpx.Client, ids: list[EntryId], back: int, seen: set[int]
+    state: EmulatorState, api: httpx.Client, ids: list[EntryId], back: int, seen: set[int]
 ) -> None:
     """And only where something may be retired."""
     for entry_id in ids:
@@ -83,7 +87,7 @@ def test_earlier_deployments_are_looked_at_as_far_as_one_may_go_back(
     assert len(presents(look(state, "shop", back=back), "shop")) == 1
 
 
-def test_a_worker_that_is_not_there_is_known_not_to_be_there(state: State) -> None:
+def test_a_worker_that_is_not_there_is_known_not_to_be_there(state: EmulatorState) -> None:
     """None, and no doubt."""
     live = look(state, "nobody")
     assert live.workers == {"nobody": None}
@@ -91,7 +95,7 @@ def test_a_worker_that_is_not_there_is_known_not_to_be_there(state: State) -> No
 
 
 def test_only_declared_workers_are_asked_about_unless_something_may_be_retired(
-    state: State, api: httpx.Client, ids: list[EntryId]
+    state: EmulatorState, api: httpx.Client, ids: list[EntryId]
 ) -> None:
     """Two calls for one Worker; for a retire every Worker of the account."""
     put(api, certificate(ids[0]))
@@ -105,7 +109,7 @@ def test_only_declared_workers_are_asked_about_unless_something_may_be_retired(
     assert set(live.workers) == {"nobody", "shop"}
 
 
-def test_a_version_is_read_once_in_a_run(state: State, api: httpx.Client, ids: list[EntryId]) -> None:
+def test_a_version_is_read_once_in_a_run(state: EmulatorState, api: httpx.Client, ids: list[EntryId]) -> None:
     """It never changes; the second look asks for deployments alone."""
     put(api, certificate(ids[0]))
     live = reader_of(state).live()
@@ -125,7 +129,7 @@ def test_a_version_is_read_once_in_a_run(state: State, api: httpx.Client, ids: l
     ],
 )
 def test_a_missing_permission_is_a_doubt_that_names_it(
-    state: State, api: httpx.Client, ids: list[EntryId], missing: Permission, unread: str, says: str
+    state: EmulatorState, api: httpx.Client, ids: list[EntryId], missing: Permission, unread: str, says: str
 ) -> None:
     """Never "nothing presents it"."""
     put(api, certificate(ids[0]))
@@ -135,13 +139,13 @@ def test_a_missing_permission_is_a_doubt_that_names_it(
     assert says in live.unread[unread]
 
 
-def test_hyperdrive_configurations_are_users(state: State, api: httpx.Client, ids: list[EntryId]) -> None:
+def test_hyperdrive_configurations_are_users(state: EmulatorState, api: httpx.Client, ids: list[EntryId]) -> None:
     """Of leaves and of CAs, by the names of the configurations."""
     api.post("/hyperdrive/configs", json={"name": "db", "origin": {}, "mtls": {"mtls_certificate_id": ids[0]}})
     assert look(state, retiring=(ids[0], ids[1])).users == {ids[0]: ("the Hyperdrive configuration db",)}
 
 
-def test_hostnames_of_a_ca_are_users(state: State, api: httpx.Client, ids: list[EntryId]) -> None:
+def test_hostnames_of_a_ca_are_users(state: EmulatorState, api: httpx.Client, ids: list[EntryId]) -> None:
     """Zone by zone, and only asked for CAs."""
     url = f"http://emulator{PREFIX}/zones/zone-1/certificate_authorities/hostname_associations"
     api.put(url, json={"mtls_certificate_id": ids[0], "hostnames": ["a.example", "b.example"]})
@@ -152,7 +156,7 @@ def test_hostnames_of_a_ca_are_users(state: State, api: httpx.Client, ids: list[
 
 
 def test_a_service_that_only_the_associations_name_is_a_user(
-    state: State, api: httpx.Client, ids: list[EntryId]
+    state: EmulatorState, api: httpx.Client, ids: list[EntryId]
 ) -> None:
     """Nothing says which part of it; that it does is enough."""
     put(api, certificate(ids[0]))
@@ -160,7 +164,7 @@ def test_a_service_that_only_the_associations_name_is_a_user(
 
 
 def test_a_worker_that_was_never_deployed_presents_its_latest_upload(
-    state: State, api: httpx.Client, ids: list[EntryId]
+    state: EmulatorState, api: httpx.Client, ids: list[EntryId]
 ) -> None:
     """There is nothing else to go by, and a doubt keeps."""
     put(api, certificate(ids[0]))
@@ -169,7 +173,7 @@ def test_a_worker_that_was_never_deployed_presents_its_latest_upload(
 
 
 def test_a_reply_without_bindings_is_a_doubt_and_not_an_empty_worker(
-    state: State, api: httpx.Client, ids: list[EntryId]
+    state: EmulatorState, api: httpx.Client, ids: list[EntryId]
 ) -> None:
     """Half a version looks as if it presented nothing."""
     put(api, certificate(ids[0]))
@@ -180,7 +184,9 @@ def test_a_reply_without_bindings_is_a_doubt_and_not_an_empty_worker(
     assert live.workers == {}
 
 
-def test_more_deployments_than_are_listed_are_a_doubt(state: State, api: httpx.Client, ids: list[EntryId]) -> None:
+def test_more_deployments_than_are_listed_are_a_doubt(
+    state: EmulatorState, api: httpx.Client, ids: list[EntryId]
+) -> None:
     """Ten are certain to be listed; who may go back further can't see what is there."""
     for number in range(10):
         put(api, certificate(ids[number % 2]))
@@ -188,7 +194,9 @@ def test_more_deployments_than_are_listed_are_a_doubt(state: State, api: httpx.C
     assert "rollback_versions" in look(state, "shop", retiring=(ids[2],), back=10).unread["shop"]
 
 
-def test_the_two_sides_of_a_pages_project_are_told_apart(state: State, api: httpx.Client, ids: list[EntryId]) -> None:
+def test_the_two_sides_of_a_pages_project_are_told_apart(
+    state: EmulatorState, api: httpx.Client, ids: list[EntryId]
+) -> None:
     """Production is the top level's too."""
     projects = next(iter(state.accounts.values())).holders.pages
     sides = {"production": {"mtls_certificates": {"A": {"certificate_id": ids[0]}}}, "preview": {}}
@@ -198,7 +206,7 @@ def test_the_two_sides_of_a_pages_project_are_told_apart(state: State, api: http
     assert presents(live, "pages/site/preview") == [(100, {})]
 
 
-def test_bindings_of_other_kinds_are_left_out(state: State, api: httpx.Client, ids: list[EntryId]) -> None:
+def test_bindings_of_other_kinds_are_left_out(state: EmulatorState, api: httpx.Client, ids: list[EntryId]) -> None:
     """Secrets, buckets and the rest are nobody's business here."""
     files = multipart([certificate(ids[0]), {"type": "secret_text", "name": "S", "text": "canary"}])
     api.put("/workers/scripts/shop", files=files)

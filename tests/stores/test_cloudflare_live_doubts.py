@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from reconciler.emulator.app import PREFIX
-from reconciler.emulator.state import ACCOUNT_ID, State
+from reconciler.emulator.state import ACCOUNT_ID, EmulatorState
 from reconciler.model import Entry, EntryId, Live, LiveQuestion
 from reconciler.stores.cloudflare.access import Access
 from reconciler.stores.cloudflare.client import Client, Time
@@ -34,7 +34,7 @@ FREE = EntryId("0" * 36)
 class Bent(httpx.BaseTransport):
     """The emulator; replies for paths that end so are bent."""
 
-    state: State
+    state: EmulatorState
     end: str
     bend: Bend
     asked: list[str] = field(default_factory=list)
@@ -49,12 +49,12 @@ class Bent(httpx.BaseTransport):
 
 
 @pytest.fixture
-def state() -> State:
+def state() -> EmulatorState:
     return make_state(SetClock())
 
 
 @pytest.fixture
-def ids(state: State) -> list[EntryId]:
+def ids(state: EmulatorState) -> list[EntryId]:
     """Two certificates; `shop` serves with the first."""
     api = client_of(state)
     found = [EntryId(upload(api, leaf)["id"]) for leaf in LEAVES[:2]]
@@ -62,7 +62,7 @@ def ids(state: State) -> list[EntryId]:
     return found
 
 
-def look(state: State, end: str, bend: Bend, *targets: str, ca: bool = False, back: int = 1) -> Live:
+def look(state: EmulatorState, end: str, bend: Bend, *targets: str, ca: bool = False, back: int = 1) -> Live:
     """What is seen where something may be retired."""
     access = Access(f"http://127.0.0.1{PREFIX}", ACCOUNT_ID, TOKEN, is_loopback=True)
     client = Client(access, Time(now=SetClock().now, sleep=lambda _: None), transport=Bent(state, end, bend))
@@ -70,7 +70,7 @@ def look(state: State, end: str, bend: Bend, *targets: str, ca: bool = False, ba
     return reader.live().look(LiveQuestion(targets, (Entry(FREE, ca=ca),), back))
 
 
-def version_of(state: State) -> str:
+def version_of(state: EmulatorState) -> str:
     """The only version of `shop`."""
     return str(state.account().holders.workers["shop"].versions[0]["id"])
 
@@ -105,7 +105,9 @@ DEPLOYMENTS: list[tuple[str, Bend]] = [
 
 
 @pytest.mark.parametrize("bend", [pytest.param(bend, id=name) for name, bend in DEPLOYMENTS])
-def test_deployments_that_tell_not_what_serves_are_a_doubt(state: State, ids: list[EntryId], bend: Bend) -> None:
+def test_deployments_that_tell_not_what_serves_are_a_doubt(
+    state: EmulatorState, ids: list[EntryId], bend: Bend
+) -> None:
     """The Worker is unread; it is neither without bindings nor away."""
     live = look(state, "/deployments", bend)
     assert "shop" in live.unread
@@ -127,7 +129,7 @@ VERSIONS: list[tuple[str, Bend]] = [
 
 @pytest.mark.parametrize("bend", [pytest.param(bend, id=name) for name, bend in VERSIONS])
 def test_a_version_that_serves_and_does_not_tell_with_what_is_a_doubt(
-    state: State, ids: list[EntryId], bend: Bend
+    state: EmulatorState, ids: list[EntryId], bend: Bend
 ) -> None:
     """That it serves is known; so the Worker can't be away, and may present anything."""
     live = look(state, f"/versions/{version_of(state)}", bend)
@@ -146,7 +148,7 @@ def test_a_version_that_serves_and_does_not_tell_with_what_is_a_doubt(
     ],
 )
 def test_the_newest_deployment_is_told_by_its_time_and_else_by_its_place(
-    state: State, ids: list[EntryId], newest: int, times: tuple[str | None, str]
+    state: EmulatorState, ids: list[EntryId], newest: int, times: tuple[str | None, str]
 ) -> None:
     """As moments, not as text; where one has none, the list's own order stands: the newest first."""
     put(client_of(state), certificate(ids[1]))
@@ -159,7 +161,7 @@ def test_the_newest_deployment_is_told_by_its_time_and_else_by_its_place(
     assert [version.id for version in worker.serving] == [(first, second)[newest]]
 
 
-def test_a_deployment_that_is_listed_twice_counts_once(state: State, ids: list[EntryId]) -> None:
+def test_a_deployment_that_is_listed_twice_counts_once(state: EmulatorState, ids: list[EntryId]) -> None:
     """Else it would take the place of the one that a rollback leads to."""
     put(client_of(state), certificate(ids[1]))
 
@@ -196,12 +198,12 @@ ZONES: list[tuple[str, Bend]] = [
 
 
 @pytest.mark.parametrize("bend", [pytest.param(bend, id=name) for name, bend in ZONES])
-def test_a_short_list_of_zones_is_a_doubt(state: State, ids: list[EntryId], bend: Bend) -> None:
+def test_a_short_list_of_zones_is_a_doubt(state: EmulatorState, ids: list[EntryId], bend: Bend) -> None:
     """A hostname of a zone that is not listed may need the CA."""
     assert "the hostname associations" in look(state, "/zones", bend, ca=True).unread
 
 
-def test_a_worker_whose_name_leads_to_another_path_is_not_asked_for(state: State, ids: list[EntryId]) -> None:
+def test_a_worker_whose_name_leads_to_another_path_is_not_asked_for(state: EmulatorState, ids: list[EntryId]) -> None:
     """The answer would be somebody else's."""
     live = look(state, "/nowhere", lambda body: body, "..", ".")
     assert {"..", "."} <= set(live.unread)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.emulator.server import running
-from reconciler.emulator.state import ACCOUNT_ID, State
+from reconciler.emulator.state import ACCOUNT_ID, EmulatorState
 from reconciler.findings.exits import ExitCode
 from reconciler.model import CertificateName, StoreSettings
 from reconciler.model.ports import Store
@@ -75,7 +75,7 @@ class Site:
     """A repository with its store. `state` None: the embedded store."""
 
     project: Project
-    state: State | None
+    state: EmulatorState | None
     bound: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def git(self, *arguments: str) -> str:

@@ -19,7 +19,7 @@ import pytest
 import tomli
 
 from reconciler.emulator.server import running
-from reconciler.emulator.state import State, new_state
+from reconciler.emulator.state import EmulatorState, new_state
 from reconciler.system.clock import SystemClock
 from reconciler.wrangler.edit import RemoveBinding, SetBinding, edit_wrangler
 from reconciler.x509.certificates import parse_stored
@@ -123,7 +123,7 @@ class Repository:
         return self.bench.folder
 
     @property
-    def state(self) -> State:
+    def state(self) -> EmulatorState:
         return self.bench.state
 
     def project(self) -> Project:

@@ -10,7 +10,7 @@ import httpx
 
 from reconciler.emulator.app import PREFIX, answer
 from reconciler.emulator.settings import Limiter
-from reconciler.emulator.state import ACCOUNT_ID, State, new_state
+from reconciler.emulator.state import ACCOUNT_ID, EmulatorState, new_state
 from reconciler.emulator.wire import Delivery, Request
 from reconciler.model.ports import Clock
 from tests.support.store_contract import SetClock
@@ -25,7 +25,7 @@ class DirectTransport(httpx.BaseTransport):
     Faults look to the client as they would over a socket; one that never answers is a timeout at once.
     """
 
-    def __init__(self, state: State, *, wait: Callable[[float], None] = lambda _: None) -> None:
+    def __init__(self, state: EmulatorState, *, wait: Callable[[float], None] = lambda _: None) -> None:
         self._state = state
         self._wait = wait
 
@@ -64,7 +64,7 @@ def numbered_ids(first: int = 1) -> Callable[[], str]:
     return lambda: f"{next(numbers):08x}-0000-4000-8000-000000000000"
 
 
-def make_state(clock: Clock | None = None, *, first_id: int = 1) -> State:
+def make_state(clock: Clock | None = None, *, first_id: int = 1) -> EmulatorState:
     """An emulator with one account, a clock that stands still, ids that repeat, and no limit of requests."""
     state = new_state(clock or SetClock())
     state.limiter = Limiter(None)
@@ -74,7 +74,7 @@ def make_state(clock: Clock | None = None, *, first_id: int = 1) -> State:
     return state
 
 
-def client_of(state: State, *, token: str | None = TOKEN) -> httpx.Client:
+def client_of(state: EmulatorState, *, token: str | None = TOKEN) -> httpx.Client:
     """A client of the account, whose paths begin below it, such as `/mtls_certificates`."""
     headers = {"authorization": f"Bearer {token}"} if token else {}
     url = f"http://emulator{PREFIX}/accounts/{ACCOUNT_ID}"

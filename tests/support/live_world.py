@@ -14,7 +14,7 @@ import httpx
 
 from reconciler.emulator.account import Worker, certificates_of
 from reconciler.emulator.app import PREFIX
-from reconciler.emulator.state import ACCOUNT_ID, State
+from reconciler.emulator.state import ACCOUNT_ID, EmulatorState
 from reconciler.findings.errors import DeployError, ReconcilerError
 from reconciler.model import Change, Declaration, EnvironmentName, StoreSettings
 from reconciler.model.ports import Store, StoreReader
@@ -75,7 +75,7 @@ class World:
     went_back: bool = False
 
     def __post_init__(self) -> None:
-        self.state: State = make_state(self.clock)
+        self.state: EmulatorState = make_state(self.clock)
         self.api = client_of(self.state)
         self.contents = {"billing": 0}
         for worker in WORKERS:
@@ -159,7 +159,7 @@ class World:
             lines=GatedLines(bytearray(), gate),
             lock=GatedLock(gate),
             clock=self.clock,
-            rollers=_Rollers(self, files),
+            deployers=_Deployers(self, files),
             provers=NoProvers(),
         )
 
@@ -188,13 +188,13 @@ class _Stores:
 
 
 @dataclass(frozen=True)
-class _Rollers:
+class _Deployers:
     """Deploys what a wrangler file says, as wrangler does, by the API."""
 
     world: World
     files: GatedFiles
 
-    def open(self, _declaration: Declaration) -> _Rollers:
+    def open(self, _declaration: Declaration) -> _Deployers:
         return self
 
     def give_up(self) -> None: ...
@@ -252,6 +252,6 @@ def bound(tree: Tree, worker: str) -> dict[str, str]:
     return {binding.binding: binding.certificate_id for binding in found if len(binding.certificate_id) == 36}
 
 
-def every_id(state: State) -> Iterator[str]:
+def every_id(state: EmulatorState) -> Iterator[str]:
     """The ids of the account, in the order of their uploads."""
     yield from (entry.id for entry in state.account().entries())

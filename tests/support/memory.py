@@ -16,7 +16,7 @@ from reconciler.proof.ports import ClientIdentity
 from tests.support.pki import NOW
 
 
-class NoRoller:
+class NoDeployer:
     """Deploys nothing, and is surprised to be asked."""
 
     def deploy(self, config: str, environment: EnvironmentName, script: str) -> str | None:
@@ -25,11 +25,11 @@ class NoRoller:
     def give_up(self) -> None: ...
 
 
-class NoRollers:
-    """The way to `NoRoller`."""
+class NoDeployers:
+    """The way to `NoDeployer`."""
 
-    def open(self, declaration: Declaration) -> NoRoller:
-        return NoRoller()
+    def open(self, declaration: Declaration) -> NoDeployer:
+        return NoDeployer()
 
 
 class NoProver:

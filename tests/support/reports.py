@@ -50,7 +50,7 @@ from reconciler.plan.quota import Quota, QuotaCount
 from reconciler.plan.renewals import Due
 from reconciler.plan.retire import Judged
 from reconciler.proof.levels import CertificateProof, DryRun, Level, LevelResult, Skip, Verification
-from reconciler.proof.observations import End, Moment, Observation, Page, Seen, Shown
+from reconciler.proof.observations import End, Moment, NginxPage, Observation, Seen, Shown
 from reconciler.proof.reach import Reach, Reached
 from reconciler.proof.requests import CertificateRequest
 from reconciler.proof.verdicts import ProofStatus as Verdict
@@ -374,7 +374,7 @@ SEEN = Seen(
         sent=True,
         presented=(b"leaf", b"issuer"),
         status=200,
-        page=Page.NO_CERTIFICATE,
+        page=NginxPage.NO_CERTIFICATE,
         cf_ray=True,
     ),
     Observation(Shown.NONE, End.ALERT, "an alert", Moment.DURING, "TLSv1.2", alert="certificate_required"),

@@ -34,7 +34,7 @@ from reconciler.records.journal import RunFinished, RunStarted, StepFinished, St
 from reconciler.stores.local import open_in_memory
 from reconciler.system import journal as system_journal
 from reconciler.system.journal import Journal, JournalFile, read_journal
-from tests.support.memory import MemoryClock, MemoryFiles, MemoryKeys, NoProver, NoRoller
+from tests.support.memory import MemoryClock, MemoryFiles, MemoryKeys, NoDeployer, NoProver
 from tests.support.worlds import CONFIG, actual, desired, entry, file, issued, plan_of, uid, worker
 
 PLAN_DIGEST = "sha256:" + "ab" * 32
@@ -145,7 +145,7 @@ def test_a_real_run_leaves_no_key_in_the_journal(tmp_path: Path, key: int) -> No
         keys={"env": MemoryKeys({"KEY": issued(key).key_pem})},
         observer=written,
         still_safe=lambda _: frozenset(),
-        roller=NoRoller,
+        deployer=NoDeployer,
         prover=NoProver(),
     )
     outcome = apply_plan(plan, wanted, world)

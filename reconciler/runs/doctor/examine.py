@@ -21,7 +21,7 @@ from reconciler.runs.doctor.checkout import CHECKS as CHECKOUT_CHECKS
 from reconciler.runs.doctor.checkout import cure, well
 from reconciler.runs.doctor.machine import MACHINE_CHECKS, Variables
 from reconciler.runs.project import Project
-from reconciler.stores.surroundings import Surroundings
+from reconciler.stores import StoreContext
 from reconciler.system.git import git_root
 
 
@@ -96,9 +96,9 @@ def _account(project: Project, declaration: Declaration | None) -> Iterator[Diag
     """
     if declaration is None or not declaration.store.kind.traits.has_accounts:
         return
-    around = Surroundings(project.environ, max_wait_s=0.0)
+    context = StoreContext(project.environ, max_wait_s=0.0)
     try:
-        connection = stores.connect(declaration.store, root=project.folder, clock=project.clock, around=around)
+        connection = stores.connect(declaration.store, root=project.folder, clock=project.clock, context=context)
     except StoreError as error:
         if not error.code.startswith("token-"):
             yield Diagnostic(Severity.WARNING, error.code, error.message, None, error.hint)

@@ -24,7 +24,7 @@ from reconciler.plan.plan import match_names
 from reconciler.proof.levels import OFFLINE, CertificateProof, Level, LevelResult, Skip, Verification, skip
 from reconciler.proof.ports import ClientIdentity
 from reconciler.proof.proofs import proof_warnings, proxied_warning
-from reconciler.proof.reach import Call, Reached
+from reconciler.proof.reach import OriginCall, Reached
 from reconciler.proof.runtime import judge_reach
 from reconciler.proof.verdicts import ProofStatus, Verdict
 from reconciler.runs.configs import deployed_path
@@ -218,7 +218,7 @@ class _One:
         )
 
     def _runtime(self, origin: Origin, key: PrivateKey, roots: Bundle | None) -> LevelResult:
-        call = Call(origin.url, self.bundle.pem(), key, () if roots is None else (roots.pem(),))
+        call = OriginCall(origin.url, self.bundle.pem(), key, () if roots is None else (roots.pem(),))
         try:
             reach = self.run.project.provers.runtime(self._configs()).call(call)
         except MissingProgram as error:

@@ -13,20 +13,20 @@ from pathlib import Path
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import StoreSettings
 from reconciler.model.ports import Clock
+from reconciler.stores import StoreContext
 from reconciler.stores.cloudflare.access import GLOBAL_KEY, Access, find_access
 from reconciler.stores.cloudflare.client import DEFAULT_BOUNDS, Bounds, Client, Time
 from reconciler.stores.cloudflare.rights import examine
 from reconciler.stores.cloudflare.store import CloudflareReader, CloudflareStore
-from reconciler.stores.surroundings import Surroundings
 
 
-def connect(settings: StoreSettings, *, root: Path, clock: Clock, around: Surroundings) -> CloudflareConnection:  # noqa: ARG001 - as StoreRoom
+def connect(settings: StoreSettings, *, root: Path, clock: Clock, context: StoreContext) -> CloudflareConnection:  # noqa: ARG001 - as StoreRoom
     """The way to one account. StoreError for a bad token, account or address; makes no call."""
-    access = find_access(settings, around.environ)
+    access = find_access(settings, context.environ)
     if access.has_global_key:
-        around.tell(f"{GLOBAL_KEY} is set, too: mtlsctl uses the token alone, and wrangler would use that key")
-    bounds = Bounds(max_wait_s=around.max_wait_s, run_s=DEFAULT_BOUNDS.run_s + around.max_wait_s)
-    client = Client(access, Time(now=clock.now), bounds=bounds, tell=around.tell)
+        context.tell(f"{GLOBAL_KEY} is set, too: mtlsctl uses the token alone, and wrangler would use that key")
+    bounds = Bounds(max_wait_s=context.max_wait_s, run_s=DEFAULT_BOUNDS.run_s + context.max_wait_s)
+    client = Client(access, Time(now=clock.now), bounds=bounds, tell=context.tell)
     return CloudflareConnection(client, access)
 
 

@@ -67,7 +67,7 @@ DEFAULT_BOUNDS = Bounds()
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class HttpReply:
     """A reply, read whole."""
 
     status: int
@@ -130,7 +130,7 @@ def torn(error: httpx.TransportError | httpx.DecodingError, bounds: Bounds) -> N
     return NoAnswer(f"the connection to Cloudflare broke ({type(error).__name__})", hint=AGAIN)
 
 
-def redirected(reply: Reply) -> StoreError:
+def redirected(reply: HttpReply) -> StoreError:
     try:
         host = urlsplit(reply.headers.get("location", "")).hostname
     except ValueError:
@@ -142,7 +142,7 @@ def redirected(reply: Reply) -> StoreError:
     )
 
 
-def no_json(reply: Reply) -> StoreError:
+def no_json(reply: HttpReply) -> StoreError:
     """A reply without an envelope: a proxy's or a firewall's page, or half a reply. Nothing of it is quoted."""
     kind = "an HTML page" if reply.body[:200].lstrip()[:1] == b"<" else "no JSON that the API could have written"
     refused = reply.status >= 400
@@ -155,7 +155,7 @@ def no_json(reply: Reply) -> StoreError:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ApiCall:
     """One call. `path` is below the base URL; `body` is JSON that may have a key, of which `secret` is the text."""
 
     operation: Operation
@@ -237,7 +237,7 @@ class Client:
             self._tell(f"waiting {seconds:.0f} s: {why}")
         self.sleep(seconds)
 
-    def send(self, call: Call) -> Envelope:
+    def send(self, call: ApiCall) -> Envelope:
         """The envelope of a success.
 
         StoreRefused where Cloudflare says no, NoAnswer where it can't be told what it says, Exhausted where the rate
@@ -245,7 +245,7 @@ class Client:
         """
         while True:
             begun = self._take_turn()
-            reply: Reply | None = None
+            reply: HttpReply | None = None
             try:
                 reply = self._exchange(call)
             finally:
@@ -280,7 +280,7 @@ class Client:
                 self._count_wait(now, pause)
             self.sleep(pause)
 
-    def _end_turn(self, begun: float, reply: Reply | None) -> None:
+    def _end_turn(self, begun: float, reply: HttpReply | None) -> None:
         with self._turn:
             now = self._time.monotonic()
             self._budget.end(begun, now, read_allowance(reply.headers) if reply is not None else None)
@@ -288,7 +288,7 @@ class Client:
                 self._heed(now, reply)
             self._turn.notify_all()
 
-    def _heed(self, now: float, reply: Reply) -> None:
+    def _heed(self, now: float, reply: HttpReply) -> None:
         """Hold every call back that a reply asks to be held back."""
         retry_after_s = read_retry_after(reply.headers, self._time.now())
         if reply.status == _TOO_MANY or (reply.status == _BUSY and retry_after_s is not None):
@@ -318,13 +318,13 @@ class Client:
 
     # --- one exchange -------------------------------------------------------------------------------------------------
 
-    def _exchange(self, call: Call) -> Reply:
+    def _exchange(self, call: ApiCall) -> HttpReply:
         headers = {"content-type": "application/json"} if call.body is not None else {}
         query = f"?{urlencode(call.query)}" if call.query else ""
         url = _parse_url(f"{self._access.base_url}{call.path}{query}")
         try:
             with self._http.stream(call.method, url, content=call.body, headers=headers) as response:
-                return Reply(response.status_code, response.headers, self._read(response))
+                return HttpReply(response.status_code, response.headers, self._read(response))
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
             raise unreachable(error, self._bounds, self._secrets) from error
         except (httpx.TransportError, httpx.DecodingError) as error:
@@ -346,7 +346,7 @@ class Client:
                 raise NoAnswer(f"Cloudflare's reply did not end within {self._bounds.call_s:.0f} s", hint=AGAIN)
         return bytes(body)
 
-    def _judge(self, call: Call, reply: Reply) -> Envelope:
+    def _judge(self, call: ApiCall, reply: HttpReply) -> Envelope:
         """The envelope of a success; raises what any other reply means."""
         secrets = self._secrets.with_(call.secret) if call.secret else self._secrets
         if 300 <= reply.status < 400:
@@ -381,7 +381,7 @@ def _was_closed() -> StoreClosed:
     return StoreClosed("the run was interrupted before this call could be made", hint=AGAIN)
 
 
-def send_patiently(client: Client, call: Call, random: Callable[[], float]) -> Envelope:
+def send_patiently(client: Client, call: ApiCall, random: Callable[[], float]) -> Envelope:
     """The envelope of a success; what `Client.send` raises where no attempt had one.
 
     An upload is made again only where it certainly did not reach the server. A delete of what is gone is a success

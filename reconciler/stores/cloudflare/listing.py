@@ -19,7 +19,7 @@ from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import Entry, EntryId, Listing
 from reconciler.model.calls import PER_PAGE
 from reconciler.model.errors import StoreError
-from reconciler.stores.cloudflare.client import Call, Client, send_patiently
+from reconciler.stores.cloudflare.client import ApiCall, Client, send_patiently
 from reconciler.stores.cloudflare.errors import Operation, UnusableReply
 from reconciler.stores.cloudflare.wire import ResultInfo, parse_entries
 
@@ -31,11 +31,11 @@ REPORT = "run again; if it stays so, the API has changed, and mtlsctl must learn
 _MOST_ASKED = 3
 """So many that the list lacks are asked for by id. Where there are more, the list lags; that is its habit."""
 
-Pages = Sequence["Page"]
+Pages = Sequence["ListPage"]
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ListPage:
     """One page as it came; `number` is the one that was asked for."""
 
     number: int
@@ -60,7 +60,7 @@ class Reading:
         return self.total is not None and len(self.entries) < self.total
 
 
-def read_list(fetch: Callable[[int], Page], fetch_all: Callable[[Sequence[int]], Pages]) -> Listing:
+def read_list(fetch: Callable[[int], ListPage], fetch_all: Callable[[Sequence[int]], Pages]) -> Listing:
     """Every entry. Read again up to three times where the list moved, then not `stable`.
 
     StoreError where entries are missing even then. `fetch` gives one page, `fetch_all` several, side by side.
@@ -79,7 +79,7 @@ def read_list(fetch: Callable[[int], Page], fetch_all: Callable[[Sequence[int]],
     return Listing(reading.entries, stable=reading.steady)
 
 
-def _read_once(fetch: Callable[[int], Page], fetch_all: Callable[[Sequence[int]], Pages]) -> Reading:
+def _read_once(fetch: Callable[[int], ListPage], fetch_all: Callable[[Sequence[int]], Pages]) -> Reading:
     first = fetch(1)
     if first.info.total_pages is None and first.info.total_count is None:
         return _read_uncounted(first, fetch)
@@ -95,7 +95,7 @@ def _read_once(fetch: Callable[[int], Page], fetch_all: Callable[[Sequence[int]]
     return Reading(entries, total, steady)
 
 
-def _read_uncounted(first: Page, fetch: Callable[[int], Page]) -> Reading:
+def _read_uncounted(first: ListPage, fetch: Callable[[int], ListPage]) -> Reading:
     """The list of a server that counts nothing: until a page is empty, which is the only sign that it is whole.
 
     A page without a new entry ends it as well: a server that ignores `page` would go on for ever.
@@ -114,7 +114,7 @@ def _read_uncounted(first: Page, fetch: Callable[[int], Page]) -> Reading:
     return Reading(entries, None, steady=whole)
 
 
-def _last_page(first: Page) -> int:
+def _last_page(first: ListPage) -> int:
     """The number of the last page by what the first one says; where that differs, the higher one."""
     per_page = first.info.per_page or len(first.entries) or PER_PAGE
     by_count = -(-(first.info.total_count or 0) // per_page)
@@ -128,7 +128,7 @@ def _last_page(first: Page) -> int:
     return last
 
 
-def _agrees(page: Page, first: Page) -> bool:
+def _agrees(page: ListPage, first: ListPage) -> bool:
     """Whether a page is of the same list as the first, and the one that was asked for."""
     same = (page.info.total_count, page.info.total_pages) == (first.info.total_count, first.info.total_pages)
     return same and page.info.page in (None, page.number)
@@ -180,13 +180,13 @@ class Lists:
         """A list that is begun now."""
         return self.since(self.mark())
 
-    def _page(self, number: int) -> Page:
+    def _page(self, number: int) -> ListPage:
         query = {"page": number, "per_page": PER_PAGE}
-        envelope = send_patiently(self._client, Call(Operation.LIST, "GET", self._path, query), self._random)
+        envelope = send_patiently(self._client, ApiCall(Operation.LIST, "GET", self._path, query), self._random)
         entries = parse_entries(envelope.result)
         if entries is None:
             raise UnusableReply(f"page {number} of Cloudflare's list is not a list of certificates", hint=REPORT)
-        return Page(number, entries, envelope.result_info or ResultInfo())
+        return ListPage(number, entries, envelope.result_info or ResultInfo())
 
     def _pages(self, numbers: Sequence[int]) -> Pages:
         return self._client.side_by_side(self._page, numbers)

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from reconciler.findings.errors import ReconcilerError
 from reconciler.model import Entry, EntryId, Live, LiveQuestion, LiveVersion, LiveWorker
 from reconciler.model.live import PAGES
-from reconciler.stores.cloudflare.client import Call, Client, send_patiently
+from reconciler.stores.cloudflare.client import ApiCall, Client, send_patiently
 from reconciler.stores.cloudflare.errors import Operation, UnusableReply, WorkerNotFound
 from reconciler.stores.cloudflare.listing import REPORT
 from reconciler.stores.cloudflare.wire import (
@@ -48,7 +48,7 @@ _T = TypeVar("_T")
 class LiveWorkers:
     """Reads Workers; may be used by several threads."""
 
-    def __init__(self, send: Callable[[Call], Envelope], account_path: str) -> None:
+    def __init__(self, send: Callable[[ApiCall], Envelope], account_path: str) -> None:
         self._send = send
         self._account = account_path
         self._lock = threading.Lock()
@@ -56,7 +56,7 @@ class LiveWorkers:
 
     def names(self) -> tuple[str, ...]:
         """The name of every Worker of the account. StoreError where the list is short of what it counts."""
-        envelope = self._send(Call(Operation.WORKERS, "GET", f"{self._account}/workers/scripts"))
+        envelope = self._send(ApiCall(Operation.WORKERS, "GET", f"{self._account}/workers/scripts"))
         found = demand(list[NamedBody], envelope, "the list of Workers")
         demand_whole(envelope, len(found), "Workers")
         return tuple(one.id for one in found)
@@ -86,7 +86,7 @@ class LiveWorkers:
         return LiveWorker(script, tuple(versions))
 
     def _deployments(self, script: str) -> list[DeploymentBody]:
-        envelope = self._send(Call(Operation.WORKERS, "GET", f"{self._script(script)}/deployments"))
+        envelope = self._send(ApiCall(Operation.WORKERS, "GET", f"{self._script(script)}/deployments"))
         body = demand(DeploymentsBody, envelope, f"the list of deployments of {script}")
         deployments = _newest_first(body.deployments)
         if deployments and abs(sum(share.percentage for share in deployments[0].versions) - 100) > _ROUNDING:
@@ -109,7 +109,7 @@ class LiveWorkers:
             known = self._versions.get((script, version))
         if known is None:
             path = f"{self._script(script)}/versions/{quote(version, safe='')}"
-            envelope = self._send(Call(Operation.WORKERS, "GET", path))
+            envelope = self._send(ApiCall(Operation.WORKERS, "GET", path))
             body = demand(VersionBody, envelope, f"version {version} of {script}")
             known = LiveVersion(version, certificates_in(body.resources.bindings))
             with self._lock:
@@ -125,7 +125,7 @@ class LiveWorkers:
 
     def _latest(self, script: str) -> LiveVersion:
         """Where nothing was ever deployed, the latest upload is all there is to present."""
-        envelope = self._send(Call(Operation.WORKERS, "GET", f"{self._script(script)}/settings"))
+        envelope = self._send(ApiCall(Operation.WORKERS, "GET", f"{self._script(script)}/settings"))
         body = demand(SettingsBody, envelope, f"the settings of {script}")
         return LiveVersion("latest", certificates_in(body.bindings))
 
@@ -135,7 +135,7 @@ class LiveWorkers:
     def _pages(self, target: str) -> LiveWorker:
         project, _, side = target.removeprefix(PAGES).rpartition("/")
         path = f"{self._account}/pages/projects/{quote(project, safe='')}"
-        body = demand(PagesBody, self._send(Call(Operation.PAGES, "GET", path)), f"the Pages project {project}")
+        body = demand(PagesBody, self._send(ApiCall(Operation.PAGES, "GET", path)), f"the Pages project {project}")
         there = body.deployment_configs.get(side)
         found = there.mtls_certificates if there and there.mtls_certificates else {}
         bindings = {name: EntryId(one.certificate_id) for name, one in found.items()}
@@ -175,7 +175,7 @@ class CloudflareLive:
     def __init__(self, client: Client, account_id: str, random: Callable[[], float]) -> None:
         self._client = client
         # No bound method: a circle would keep the connections open until somebody looks for circles.
-        self._send: Callable[[Call], Envelope] = lambda call: send_patiently(client, call, random)
+        self._send: Callable[[ApiCall], Envelope] = lambda call: send_patiently(client, call, random)
         self._account_id = account_id
         self._account = f"/accounts/{account_id}"
         self._workers = LiveWorkers(self._send, self._account)
@@ -228,7 +228,7 @@ class CloudflareLive:
         return {entry_id: tuple(texts) for entry_id, texts in users.items()}
 
     def _hyperdrive(self) -> Users:
-        envelope = self._send(Call(Operation.HYPERDRIVE, "GET", f"{self._account}/hyperdrive/configs"))
+        envelope = self._send(ApiCall(Operation.HYPERDRIVE, "GET", f"{self._account}/hyperdrive/configs"))
         configs = demand(list[HyperdriveBody], envelope, "the list of Hyperdrive configurations")
         demand_whole(envelope, len(configs), "Hyperdrive configurations")
         return [
@@ -247,7 +247,7 @@ class CloudflareLive:
     def _hostnames_of(self, pair: tuple[NamedBody, EntryId]) -> Users:
         zone, ca = pair
         path = f"/zones/{quote(zone.id, safe='')}/certificate_authorities/hostname_associations"
-        envelope = self._send(Call(Operation.HOSTNAMES, "GET", path, {"mtls_certificate_id": ca}))
+        envelope = self._send(ApiCall(Operation.HOSTNAMES, "GET", path, {"mtls_certificate_id": ca}))
         names = demand(HostnamesBody, envelope, f"the hostname associations of {zone.name or zone.id}").hostnames
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         return [(ca, f"the hostnames {', '.join(names[:_NAMED])}{more}")] if names else []
@@ -257,7 +257,7 @@ class CloudflareLive:
         found: dict[str, NamedBody] = {}
         for page in range(1, _MOST_ZONE_PAGES + 1):
             query: dict[str, str | int] = {"account.id": self._account_id, "page": page, "per_page": _ZONES_PER_PAGE}
-            envelope = self._send(Call(Operation.ZONES, "GET", "/zones", query))
+            envelope = self._send(ApiCall(Operation.ZONES, "GET", "/zones", query))
             zones = demand(list[NamedBody], envelope, "the list of zones")
             fresh = {zone.id: zone for zone in zones if zone.id not in found}
             found |= fresh
@@ -280,7 +280,7 @@ class CloudflareLive:
         """The services that use an entry, in words; nothing says which part of a service does. StoreError where that
         can't be told, EntryNotFound where there is no such entry."""
         path = f"{self._account}/mtls_certificates/{quote(entry_id, safe='')}/associations"
-        envelope = self._send(Call(Operation.GET, "GET", path))
+        envelope = self._send(ApiCall(Operation.GET, "GET", path))
         found = demand(list[AssociationBody], envelope, f"the list of what uses {entry_id}")
         return tuple(f"the service {one.service or 'without a name'} ({one.status or 'active'})" for one in found)
 

@@ -13,7 +13,7 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model.errors import StoreError, StoreRefused
 from reconciler.stores.cloudflare.access import TOKEN, Access
-from reconciler.stores.cloudflare.client import Call, Client
+from reconciler.stores.cloudflare.client import ApiCall, Client
 from reconciler.stores.cloudflare.errors import Operation, PermissionLacking, WrongAccount, permission_of
 from reconciler.stores.cloudflare.wire import NamedBody, TokenBody, parse
 
@@ -70,7 +70,7 @@ def _needs(client: Client, access: Access, *, cas: bool, pages: bool) -> Iterato
 
 def _some_zone(client: Client, query: Mapping[str, str | int]) -> str | None:
     try:
-        zones = parse(list[NamedBody], client.send(Call(Operation.ZONES, "GET", "/zones", query)).result)
+        zones = parse(list[NamedBody], client.send(ApiCall(Operation.ZONES, "GET", "/zones", query)).result)
     except StoreRefused:
         return None
     return zones[0].id if zones and zones[0].id.isalnum() else None
@@ -84,7 +84,7 @@ def _verify(client: Client, access: Access) -> Diagnostic:
     refused: StoreRefused | None = None
     for path in paths:
         try:
-            found = parse(TokenBody, client.send(Call(Operation.VERIFY, "GET", path)).result)
+            found = parse(TokenBody, client.send(ApiCall(Operation.VERIFY, "GET", path)).result)
         except StoreRefused as error:
             refused = refused or error
             continue
@@ -107,7 +107,7 @@ def _ask(client: Client, need: _Need) -> Diagnostic:
     if not need.path:
         return _note(Code.TOKEN_RIGHTS, unknown, need.hint)
     try:
-        client.send(Call(need.operation, "GET", need.path, need.query))
+        client.send(ApiCall(need.operation, "GET", need.path, need.query))
     except WrongAccount:
         raise
     except PermissionLacking as error:

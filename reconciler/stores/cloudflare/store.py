@@ -27,7 +27,7 @@ from reconciler.model.errors import (
     UseUnknown,
 )
 from reconciler.model.ports import NewEntry
-from reconciler.stores.cloudflare.client import Call, Client, backoff_s, send_patiently
+from reconciler.stores.cloudflare.client import ApiCall, Client, backoff_s, send_patiently
 from reconciler.stores.cloudflare.errors import (
     Exhausted,
     NoAnswer,
@@ -49,7 +49,7 @@ _T = TypeVar("_T")
 _STOPPERS = (UnknownStoreError, PermissionLacking, WrongAccount, NoAnswer, Exhausted)
 
 
-def upload_call(path: str, new: NewEntry) -> Call:
+def upload_call(path: str, new: NewEntry) -> ApiCall:
     """The call for an upload. Without a name or a key the field is absent, not null, as wrangler sends it."""
     body: dict[str, str | bool] = {"ca": new.ca, "certificates": new.bundle.pem()}
     if new.name:
@@ -57,7 +57,7 @@ def upload_call(path: str, new: NewEntry) -> Call:
     key = None
     if new.key is not None:
         key = body["private_key"] = _key_text(new)
-    return Call(Operation.UPLOAD, "POST", path, body=json.dumps(body).encode(), secret=key)
+    return ApiCall(Operation.UPLOAD, "POST", path, body=json.dumps(body).encode(), secret=key)
 
 
 def _key_text(new: NewEntry) -> str:
@@ -130,7 +130,7 @@ class CloudflareReader:
         if not is_askable(entry_id):
             return None
         try:
-            envelope = self._send(Call(Operation.GET, "GET", f"{self._path}/{entry_id}"))
+            envelope = self._send(ApiCall(Operation.GET, "GET", f"{self._path}/{entry_id}"))
         except EntryNotFound:
             return None
         return entry_of(envelope)
@@ -147,7 +147,7 @@ class CloudflareReader:
             self._live = CloudflareLive(self._client, account_id, self._random)
         return self._live
 
-    def _send(self, call: Call) -> Envelope:
+    def _send(self, call: ApiCall) -> Envelope:
         return send_patiently(self._client, call, self._random)
 
 
@@ -307,7 +307,7 @@ class CloudflareStore(CloudflareReader):
         attempt = 0
         while True:
             try:
-                self._send(Call(Operation.DELETE, "DELETE", f"{self._path}/{entry_id}"))
+                self._send(ApiCall(Operation.DELETE, "DELETE", f"{self._path}/{entry_id}"))
             except EntryInUse as error:
                 attempt += 1
                 if not self._wait_for_users(attempt, entry_id, error.message):

@@ -6,7 +6,7 @@ from typing import Literal
 
 from reconciler.findings.diagnostics import Resolve
 from reconciler.proof.levels import CertificateProof, DryRun, Level, LevelResult, Skip, Verification
-from reconciler.proof.observations import End, Moment, Observation, Page, Seen, Shown
+from reconciler.proof.observations import End, Moment, NginxPage, Observation, Seen, Shown
 from reconciler.proof.reach import Reach
 from reconciler.proof.requests import algorithm_names, authority_texts
 from reconciler.proof.verdicts import ProofStatus
@@ -44,7 +44,7 @@ class ConnectionPart(JsonPart):
     sent: int | None = None
     alert: str | None = None
     status: int | None = None
-    page: Page | None = None
+    page: NginxPage | None = None
     cf_ray: bool
     detail: str | None = None
 

@@ -1,4 +1,4 @@
-"""What workerd's stderr says of a TLS connection that failed: the Worker itself gets only "internal error".
+"""What workerd prints about a TLS connection that failed: the Worker itself gets only "internal error".
 
 The lines are those of workerd 2025-09 (BoringSSL) and of 2026-11 (rustls). What is not known here is nobody's fault.
 """
@@ -51,12 +51,12 @@ _LONGEST = 200
 
 
 def find_failure(lines: Iterable[str]) -> Failure | None:
-    """The first failure that these lines of workerd's stderr tell of."""
+    """The first failure in these lines of workerd's stderr."""
     return next((failure for line in lines if (failure := read_failure(line)) is not None), None)
 
 
 def read_failure(line: str) -> Failure | None:
-    """What one line tells; None where it is of something else."""
+    """The failure that one line is about; None where it is about something else."""
     if alert := _ALERT.search(line):
         return _alert(alert)
     for pattern in _UNTRUSTED:

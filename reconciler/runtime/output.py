@@ -1,4 +1,4 @@
-"""What a run of wrangler has told: the version that it deployed, and its last words. Anything may stand there."""
+"""What a run of wrangler printed: the version that it deployed, and its last words. It may be any text."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def is_unseen(lines: Sequence[str]) -> bool:
 
 
 def last_words(lines: Sequence[str], secrets: Secrets) -> str:
-    """What went wrong, in one line: from the first error on, else the last that it said. No secret is quoted."""
+    """What went wrong, in one line: from the first error on, else its last lines. No secret is quoted."""
     spoken = [line.strip() for line in lines if line.strip() and not any(noise in line for noise in _NOISE)]
     start = next((number for number, line in enumerate(spoken) if "ERROR" in line), max(len(spoken) - _SHOWN_LINES, 0))
     worth = (line.replace("\u2718 ", "").replace("[ERROR] ", "") for line in spoken[start : start + _SHOWN_LINES])

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from reconciler.proof.reach import Reached
+from reconciler.workerd.output import find_failure, read_failure
 from reconciler.workerd.reaching import judge, refused
-from reconciler.workerd.said import find_failure, read_failure
 
 NEW = "workerd/jsg/util.c++:320: error: e = rust/worker/ffi.rs:104: failed: "
 OLD = "workerd/jsg/util.c++:393: error: e = kj/compat/tls.c++:82: failed: OpenSSL error; message = error:"
