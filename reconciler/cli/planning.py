@@ -61,7 +61,6 @@ def plan(
 
     Needs no private key, runs no command and changes nothing, so it may run on a pull request.
     """
-
     project = session.open_project()
     moment = at.replace(tzinfo=UTC) if at else None
     request = PlanRequest(

@@ -1,4 +1,4 @@
-"""What every command shares: the global options, the streams, and the one place where errors become text."""
+"""What every command shares: the session of one run, and what turns a function into a command."""
 
 from __future__ import annotations
 

@@ -52,11 +52,11 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One attribute of a certificate that the new one has otherwise; None: the side has no such thing."""
+    """One attribute of a certificate that changes; a side without a value does not have it."""
 
     attribute: str
-    before: str | None
-    after: str | None
+    before: str | None = None
+    after: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ class SiteAddress:
 
 @dataclass(frozen=True, slots=True)
 class BindingAddress(SiteAddress):
-    """One binding of one environment of one wrangler file."""
+    """One binding of one environment of one wrangler file; without `environment`, of its top level."""
 
     binding: BindingName
 

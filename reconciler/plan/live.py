@@ -41,11 +41,11 @@ class LiveState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """What one serving version presents; `id` None: it has no such binding. `share` in percent."""
+    """What one serving version presents; without `id` it has no such binding. `share` in percent."""
 
     version: str
     share: float
-    id: EntryId | None
+    id: EntryId | None = None
 
 
 @dataclass(frozen=True, slots=True)

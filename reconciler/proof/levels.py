@@ -40,7 +40,7 @@ class Skip(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """What wrangler would deploy for one binding. `wanted`: the id that it should be, None where nobody can tell."""
+    """The id that wrangler would deploy for one binding, if any, and the id that it should be, if that is known."""
 
     worker: str
     config: str

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import re
 from datetime import datetime
-from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, FailFast, PlainSerializer
+from pydantic import AwareDatetime, BaseModel, ConfigDict, FailFast
 from pydantic_core import PydanticSerializationError
 
 from reconciler.findings.codes import Severity
@@ -21,7 +20,8 @@ def time_text(time: datetime) -> str:
     return time.isoformat().replace("+00:00", "Z")
 
 
-UtcTime = Annotated[AwareDatetime, PlainSerializer(time_text, return_type=str)]
+UtcTime = AwareDatetime
+"""Written as `time_text` writes it."""
 
 
 class _FailFast(FailFast):

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from reconciler.model import Action, BindingChange, Change, Deploy, Phase, Reason, Retire, ToPresent, Upload, Verify
+from reconciler.model import (
+    Action,
+    BindingChange,
+    Change,
+    Deploy,
+    Difference,
+    Phase,
+    Reason,
+    Retire,
+    ToPresent,
+    Upload,
+    Verify,
+)
 from reconciler.records.base import JsonPart, UtcTime
-
-
-class DifferencePart(JsonPart):
-    """One attribute of a certificate that changes; a side without it leaves its key out."""
-
-    attribute: str
-    before: str | None = None
-    after: str | None = None
 
 
 class PresentPart(JsonPart):
@@ -49,7 +53,7 @@ class ChangePart(JsonPart):
     serving: tuple[str, ...] | None = None
     presents: tuple[PresentPart, ...] | None = None
     origin: str | None = None
-    differences: tuple[DifferencePart, ...] | None = None
+    differences: tuple[Difference, ...] | None = None
 
 
 def change_part(change: Change) -> ChangePart:
@@ -78,7 +82,7 @@ def _upload_part(change: Upload) -> ChangePart:
         content_digest=change.digest,
         name=change.name,
         shared_with=change.shared_with or None,
-        differences=_differences(change),
+        differences=change.differences or None,
     )
 
 
@@ -96,7 +100,7 @@ def _binding_part(change: BindingChange) -> ChangePart:
         before=change.before,
         after=change.after,
         remote=change.remote,
-        differences=_differences(change),
+        differences=change.differences or None,
     )
 
 
@@ -143,10 +147,3 @@ def _present_part(one: ToPresent) -> PresentPart:
     return PresentPart(
         binding=one.binding, certificate=one.certificate, content_digest=one.digest, id=one.id, live=one.live
     )
-
-
-def _differences(change: Upload | BindingChange) -> tuple[DifferencePart, ...] | None:
-    parts = tuple(
-        DifferencePart(attribute=item.attribute, before=item.before, after=item.after) for item in change.differences
-    )
-    return parts or None

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from pydantic import AfterValidator
+
 from reconciler.findings.diagnostics import Resolve
 from reconciler.model import Action, Condition, StoreKind
 from reconciler.model import Waiting as WaitingEntry
-from reconciler.plan.live import LiveBinding, LiveState
+from reconciler.model.calls import Calls
+from reconciler.plan.live import LiveBinding, LiveState, Presented
 from reconciler.plan.plan import PlanFacts
 from reconciler.plan.quota import Quota
+from reconciler.plan.renewals import Due
 from reconciler.records.base import FIRST_MISTAKE, DiagnosticPart, JsonPart, UtcTime, diagnostic_part
 from reconciler.records.changes import ChangePart, change_part
 
@@ -51,49 +55,6 @@ class UnknownPart(JsonPart):
     message: str
 
 
-class CountPart(JsonPart):
-    """Entries of one sort: allowed, now, at the most while applying, afterwards.
-
-    `renewals`: how many more the renewals that are due at `made` need, until the old entries are retired.
-    """
-
-    limit: int
-    now: int
-    peak: int
-    after: int
-    renewals: int = 0
-
-
-class QuotaPart(JsonPart):
-    """The account's certificate quota."""
-
-    leaf: CountPart
-    ca: CountPart
-
-
-class CallsPart(JsonPart):
-    """Calls to the store's server: `made` for this plan, and what `apply` makes in all, planning included."""
-
-    made: int
-    apply: int
-
-
-class DuePart(JsonPart):
-    """When a certificate ends and when its renewal starts."""
-
-    certificate: str
-    not_after: UtcTime
-    renew_from: UtcTime
-
-
-class PresentedPart(JsonPart):
-    """What one serving version presents; without `id` it has no such binding. `share` in percent."""
-
-    version: str
-    share: float
-    id: str | None = None
-
-
 class LivePart(JsonPart):
     """One binding, from three sides: what mtls.toml wants, what the wrangler file names, what serves."""
 
@@ -106,8 +67,14 @@ class LivePart(JsonPart):
     certificate: str | None = None
     desired: str | None = None
     file: str | None = None
-    live: tuple[PresentedPart, ...]
+    live: tuple[Presented, ...]
     detail: str | None = None
+
+
+def _with_zones(due: Due) -> Due:
+    if due.not_after.tzinfo is None or due.renew_from.tzinfo is None:
+        raise ValueError("times have a zone")
+    return due
 
 
 class PlanDocument(JsonPart):
@@ -126,9 +93,9 @@ class PlanDocument(JsonPart):
     waiting: Annotated[tuple[WaitingPart, ...], FIRST_MISTAKE]
     unknown: Annotated[tuple[UnknownPart, ...], FIRST_MISTAKE] | None = None
     summary: dict[Action, int]
-    quota: QuotaPart | None = None
-    calls: CallsPart | None = None
-    due: Annotated[tuple[DuePart, ...], FIRST_MISTAKE]
+    quota: Quota | None = None
+    calls: Calls | None = None
+    due: Annotated[tuple[Annotated[Due, AfterValidator(_with_zones)], ...], FIRST_MISTAKE]
     live: Annotated[tuple[LivePart, ...], FIRST_MISTAKE] | None = None
     diagnostics: Annotated[tuple[DiagnosticPart, ...], FIRST_MISTAKE]
 
@@ -151,11 +118,9 @@ def plan_document(plan: PlanFacts, resolve: Resolve) -> PlanDocument:
         waiting=tuple(waiting_part(item) for item in plan.waiting),
         unknown=_unknown(plan),
         summary=plan.summary,
-        quota=_quota(plan.quota),
-        calls=CallsPart(made=plan.calls.made, apply=plan.calls.apply) if plan.calls else None,
-        due=tuple(
-            DuePart(certificate=due.certificate, not_after=due.not_after, renew_from=due.renew_from) for due in plan.due
-        ),
+        quota=plan.quota,
+        calls=plan.calls,
+        due=plan.due,
         live=None if plan.live is None else tuple(live_part(row) for row in plan.live),
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in plan.diagnostics),
     )
@@ -173,7 +138,7 @@ def live_part(row: LiveBinding) -> LivePart:
         certificate=row.certificate,
         desired=row.desired,
         file=row.file,
-        live=tuple(PresentedPart(version=one.version, share=one.share, id=one.id) for one in row.live),
+        live=row.live,
         detail=row.detail,
     )
 
@@ -202,13 +167,3 @@ def _unknown(plan: PlanFacts) -> tuple[UnknownPart, ...] | None:
         for item in plan.unknown
     )
     return parts if plan.offline else None
-
-
-def _quota(quota: Quota | None) -> QuotaPart | None:
-    if quota is None:
-        return None
-    leaf, ca = (
-        CountPart(limit=count.limit, now=count.now, peak=count.peak, after=count.after, renewals=count.renewals)
-        for count in (quota.leaf, quota.ca)
-    )
-    return QuotaPart(leaf=leaf, ca=ca)

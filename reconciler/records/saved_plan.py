@@ -18,7 +18,6 @@ from reconciler.model import (
     CertificateName,
     Change,
     Deploy,
-    Difference,
     Entry,
     EntryId,
     Gate,
@@ -33,14 +32,11 @@ from reconciler.model import (
     Waiting,
     WorkerLabel,
 )
-from reconciler.model.calls import Calls
-from reconciler.plan.live import LiveBinding, Presented
+from reconciler.plan.live import LiveBinding
 from reconciler.plan.plan import SavedPlan
-from reconciler.plan.quota import Quota, QuotaCount
-from reconciler.plan.renewals import Due
 from reconciler.records.base import DiagnosticPart
 from reconciler.records.changes import ChangePart
-from reconciler.records.plan import CountPart, LivePart, PlanDocument, QuotaPart
+from reconciler.records.plan import LivePart, PlanDocument
 
 MAX_BYTES = 10_000_000
 """A saved plan may be this long: a thousand certificates with all their bindings are a tenth of it."""
@@ -109,10 +105,10 @@ def _plan(document: PlanDocument) -> SavedPlan:
             )
             for part in document.unknown or ()
         ),
-        due=tuple(Due(CertificateName(part.certificate), part.not_after, part.renew_from) for part in document.due),
+        due=document.due,
         diagnostics=tuple(_finding(part) for part in document.diagnostics),
-        quota=_quota(document.quota),
-        calls=Calls(document.calls.made, document.calls.apply) if document.calls else None,
+        quota=document.quota,
+        calls=document.calls,
         made=document.made,
         offline=document.offline,
         at=document.at,
@@ -131,14 +127,13 @@ def _finding(part: DiagnosticPart) -> Diagnostic:
 
 def _change(part: ChangePart) -> Change:
     certificate = CertificateName(part.certificate or "")
-    differences = tuple(Difference(one.attribute, one.before, one.after) for one in part.differences or ())
     if part.action is Action.UPLOAD:
         return Upload(
             certificate=certificate,
             digest=part.content_digest or "",
             name=part.name or "",
             reasons=part.reasons,
-            differences=differences,
+            differences=part.differences or (),
             shared_with=cast(tuple[CertificateName, ...], part.shared_with or ()),
         )
     if part.action is Action.DEPLOY:
@@ -160,7 +155,7 @@ def _change(part: ChangePart) -> Change:
         before=part.before,
         after=EntryId(part.after) if part.after is not None else None,
         remote=part.remote,
-        differences=differences,
+        differences=part.differences or (),
     )
 
 
@@ -192,13 +187,6 @@ def _live(part: LivePart) -> LiveBinding:
         certificate=CertificateName(part.certificate) if part.certificate is not None else None,
         desired=EntryId(part.desired) if part.desired is not None else None,
         file=part.file,
-        live=tuple(Presented(one.version, one.share, EntryId(one.id) if one.id else None) for one in part.live),
+        live=part.live,
         detail=part.detail,
     )
-
-
-def _quota(part: QuotaPart | None) -> Quota | None:
-    def count(one: CountPart) -> QuotaCount:
-        return QuotaCount(one.limit, one.now, one.peak, one.after, one.renewals)
-
-    return None if part is None else Quota(count(part.leaf), count(part.ca))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -135,6 +136,17 @@ def test_every_module_is_in_a_room() -> None:
     """A new room says what it may import."""
     assert {path.name for path in ROOT.iterdir() if (path / "__init__.py").exists()} == set(ROOMS)
     assert {path.stem for path in ROOT.glob("*.py")} == LOOSE
+
+
+@pytest.mark.parametrize("room", ["cli", "records", "views"])
+def test_a_class_of_these_rooms_is_called_as_no_other_of_the_package(room: str) -> None:
+    """One name, one meaning."""
+
+    def names(path: Path) -> list[str]:
+        return [node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef)]
+
+    counts = Counter(name for path in ROOT.rglob("*.py") for name in names(path))
+    assert [name for path in modules(room) for name in names(path) if counts[name] > 1] == []
 
 
 def test_only_the_command_line_imports_typer() -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from reconciler.findings.errors import InputError
+from reconciler.records.saved_plan import read_plan
+from reconciler.views.table import Display, render
 from tests.support.cli import MTLS, WRANGLER, Project, make_project
+from tests.support.reports import PLAN
 
 SECOND = """
 [certificates.ledger]
@@ -228,6 +233,44 @@ def test_show_of_a_rotation_with_waiting_entries_says_the_same(project: Project)
     assert "retire" in printed
     assert "waiting" in printed
     assert project.run("show", "plan.json").out.startswith(printed)
+
+
+def _with(path: str, value: object) -> Callable[[dict[str, Any]], None]:
+    """What sets a key of a document, `due.0.not_after`."""
+
+    def change(document: Any) -> None:
+        *above, last = path.split(".")
+        for part in above:
+            document = document[int(part) if part.isdigit() else part]
+        document[last] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        (_with("odd", 1), "odd"),
+        (_with("store.odd", 1), "store.odd"),
+        (_with("changes.1.odd", 1), "changes.1.odd"),
+        (_with("changes.1.differences.0.odd", 1), "changes.1.differences.0.odd"),
+        (_with("quota.leaf.odd", 1), "quota.leaf.odd"),
+        (_with("quota.leaf.now", "many"), "quota.leaf.now"),
+        (_with("calls.odd", 1), "calls.odd"),
+        (_with("live.0.live.0.odd", 1), "live.0.live.0.odd"),
+        (_with("due.0.odd", 1), "due.0.odd"),
+        (_with("due.0.not_after", "2027-10-24T12:00:00"), "due.0"),
+        (_with("due.0.renew_from", "soon"), "due.0.renew_from"),
+        (_with("made", "2027-10-24T12:00:00"), "made"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_plan_is_read_strictly_in_all_of_its_parts(change: Callable[[dict[str, Any]], None], where: str) -> None:
+    """No unknown key, no value of another type, no time without a zone; the message names the place."""
+    document = json.loads(render(PLAN, "json", Display()))
+    change(document)
+    with pytest.raises(InputError, match=f"plan.json is not a saved plan.*: {re.escape(where)}: "):
+        read_plan(json.dumps(document).encode(), "plan.json")
 
 
 def test_a_plan_file_that_is_not_there_is_named(project: Project) -> None:

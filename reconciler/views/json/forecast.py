@@ -5,21 +5,13 @@ from __future__ import annotations
 from typing import Literal
 
 from reconciler.findings.diagnostics import Resolve
+from reconciler.model import BindingAddress
 from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
 from reconciler.records.plan import StorePart
 from reconciler.reports.forecast import DueItem, Forecast, Outlook
-from reconciler.reports.forecast_entries import Event, Step
+from reconciler.reports.forecast_entries import Step
 from reconciler.reports.status import Urgency
 from reconciler.views.json.document import as_view
-
-
-class BoundPart(JsonPart):
-    """Where a renewal has to arrive. `environment` is left out for the top level."""
-
-    worker: str
-    config: str
-    environment: str | None = None
-    binding: str
 
 
 class DueItemPart(JsonPart):
@@ -35,18 +27,7 @@ class DueItemPart(JsonPart):
     again: bool
     owner: str | None = None
     entry: str | None = None
-    places: tuple[BoundPart, ...]
-
-
-class StepPart(JsonPart):
-    """One entry more (`upload`, `renewal`) or less (`retire`). `entries`: how many of its sort there are then."""
-
-    at: UtcTime
-    event: Event
-    certificate: str
-    ca: bool
-    entries: int
-    again: bool
+    places: tuple[BindingAddress, ...]
 
 
 class OutlookPart(JsonPart):
@@ -84,7 +65,7 @@ class ForecastDocument(JsonPart):
     later: int
     unreadable: tuple[str, ...]
     quota: QuotasPart | None = None
-    steps: tuple[StepPart, ...]
+    steps: tuple[Step, ...]
     assumptions: tuple[str, ...]
     diagnostics: tuple[DiagnosticPart, ...]
 
@@ -102,7 +83,7 @@ def forecast_document(forecast: Forecast, resolve: Resolve) -> ForecastDocument:
         later=forecast.later,
         unreadable=forecast.unreadable,
         quota=QuotasPart(leaf=_outlook(leaf), ca=_outlook(ca)) if leaf is not None and ca is not None else None,
-        steps=tuple(map(_step, forecast.steps)),
+        steps=forecast.steps,
         assumptions=forecast.assumptions,
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in (*forecast.findings, *forecast.diagnostics)),
     )
@@ -120,26 +101,7 @@ def _item(item: DueItem) -> DueItemPart:
         again=item.again,
         owner=item.owner,
         entry=item.entry.id if item.entry else None,
-        places=tuple(
-            BoundPart(
-                worker=place.at.worker,
-                config=place.at.config,
-                environment=place.at.environment,
-                binding=place.at.binding,
-            )
-            for place in item.places
-        ),
-    )
-
-
-def _step(step: Step) -> StepPart:
-    return StepPart(
-        at=step.at,
-        event=step.event,
-        certificate=step.certificate,
-        ca=step.ca,
-        entries=step.entries,
-        again=step.again,
+        places=tuple(place.at for place in item.places),
     )
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Literal
 
 from reconciler.findings.diagnostics import Resolve
+from reconciler.model import BindingAddress
 from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
 from reconciler.records.plan import StorePart
 from reconciler.reports.orphan_findings import Orphan
@@ -13,20 +14,11 @@ from reconciler.reports.orphans import Orphans
 from reconciler.views.json.document import as_view
 
 
-class SpotPart(JsonPart):
-    """A binding that a finding is about. `environment` is left out for the top level."""
-
-    worker: str
-    config: str
-    environment: str | None = None
-    binding: str
-
-
 class OrphanPart(DiagnosticPart):
     """One finding. `hint` is the line or the command that mends it; `entries` are the ids that it is about."""
 
     entries: tuple[str, ...]
-    places: tuple[SpotPart, ...]
+    places: tuple[BindingAddress, ...]
 
 
 class OrphansDocument(JsonPart):
@@ -60,8 +52,5 @@ def _part(orphan: Orphan, resolve: Resolve) -> OrphanPart:
     return OrphanPart(
         **diagnostic_part(orphan.finding, resolve).model_dump(),
         entries=orphan.entries,
-        places=tuple(
-            SpotPart(worker=spot.worker, config=spot.config, environment=spot.environment, binding=spot.binding)
-            for spot in orphan.spots
-        ),
+        places=orphan.spots,
     )

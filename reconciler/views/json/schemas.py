@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core.core_schema import DataclassField, ModelField, TypedDictField
+
 from reconciler.desired.schema import declaration_schema
 from reconciler.model.keys import KeySourceKind
 from reconciler.records.base import JsonPart
@@ -41,9 +44,18 @@ _DOCUMENTS: Mapping[str, type[JsonPart]] = {
 }
 
 
+class _AbsentForNone(GenerateJsonSchema):
+    """What may be none is left out of a document, so it is never required."""
+
+    def field_is_required(self, field: ModelField | DataclassField | TypedDictField, total: bool) -> bool:
+        return field["schema"]["type"] != "nullable" and super().field_is_required(field, total)
+
+
 def all_schemas(kinds: Sequence[KeySourceKind]) -> Mapping[str, str]:
     """File name to text: the schema of mtls.toml, and one for each document that the tool writes."""
     schemas: dict[str, dict[str, object]] = {DECLARATION_SCHEMA: declaration_schema(kinds)}
     for name, document in _DOCUMENTS.items():
-        schemas[name] = {"$schema": _DRAFT} | document.model_json_schema(mode="serialization")
+        schemas[name] = {"$schema": _DRAFT} | document.model_json_schema(
+            mode="serialization", schema_generator=_AbsentForNone
+        )
     return {name: json.dumps(schema, indent=2) + "\n" for name, schema in schemas.items()}

@@ -49,17 +49,6 @@ class ConnectionPart(JsonPart):
     detail: str | None = None
 
 
-class DryRunPart(JsonPart):
-    """What wrangler would deploy for one binding; without `found` nothing."""
-
-    worker: str
-    config: str
-    environment: str | None = None
-    binding: str
-    found: str | None = None
-    wanted: str | None = None
-
-
 class CallPart(JsonPart):
     """One call of a real Worker. `proxied`: Cloudflare stands before the origin."""
 
@@ -79,7 +68,7 @@ class LevelPart(JsonPart):
     hint: str | None = None
     skipped: Skip | None = None
     connections: tuple[ConnectionPart, ...] | None = None
-    dry_runs: tuple[DryRunPart, ...] | None = None
+    dry_runs: tuple[DryRun, ...] | None = None
     call: CallPart | None = None
     diagnostics: tuple[DiagnosticPart, ...]
 
@@ -140,7 +129,7 @@ def _level(result: LevelResult, resolve: Resolve) -> LevelPart:
         hint=result.hint,
         skipped=result.skipped,
         connections=_connections(result.seen) if result.seen else None,
-        dry_runs=tuple(map(_dry_run, result.dry_runs)) or None,
+        dry_runs=result.dry_runs or None,
         call=_call(result.reach) if result.reach else None,
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in result.findings),
     )
@@ -178,17 +167,6 @@ def _request(seen: Observation) -> RequestPart | None:
         authorities=authority_texts(seen.request)[:MAX_AUTHORITIES],
         authorities_total=len(seen.request.authorities),
         signature_algorithms=algorithm_names(seen.request.algorithms)[:MAX_AUTHORITIES],
-    )
-
-
-def _dry_run(run: DryRun) -> DryRunPart:
-    return DryRunPart(
-        worker=run.worker,
-        config=run.config,
-        environment=run.environment,
-        binding=run.binding,
-        found=run.found,
-        wanted=run.wanted,
     )
 
 
