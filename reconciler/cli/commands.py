@@ -20,7 +20,7 @@ COMMANDS = {
     "apply": ("applying", "Upload, bind and retire what `plan` shows."),
     "retire": ("applying", "Delete the old entries of one certificate."),
     "status": ("daily", "Show what is due, bound and waiting."),
-    "explain": ("daily", "Say why something is planned, or not."),
+    "explain": ("daily", "Say why something is planned, or not; or what a finding's code means."),
     "output": ("daily", "Print the id of a certificate's entry."),
     "doctor": ("checking", "Check this machine and checkout."),
     "drift": ("daily", "Show what is not as declared; exit 2 where anything is."),

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import typer
 
 from reconciler.cli.terminal import TEXT, show_failure
-from reconciler.findings.codes import Severity
+from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.escape import printable
 from reconciler.findings.exits import ExitCode
@@ -23,8 +23,6 @@ from reconciler.views.table import Display
 
 def report_usage(error: typer.exceptions.TyperException) -> int:
     """Show what is wrong with the command line, and give the exit code."""
-    from reconciler.findings.codes import Code
-
     told = getattr(error, "format_message", None)
     message = str(told() if callable(told) else error).replace("Value error, ", "")
     _show(Diagnostic(Severity.ERROR, Code.USAGE, message, hint="run `mtlsctl --help` or `mtlsctl COMMAND --help`"))
@@ -33,8 +31,6 @@ def report_usage(error: typer.exceptions.TyperException) -> int:
 
 def report_stream(error: OSError) -> int:
     """Show that stdout could not be written, such as on a full disk, and give the exit code."""
-    from reconciler.findings.codes import Code
-
     message = f"the output could not be written: {error.strerror}"
     hint = "completed steps are kept; run `mtlsctl history` to see them"
     show_failure(RunFailure((Diagnostic(Severity.ERROR, Code.OUTPUT, message, hint=hint),)), TEXT, Display())
@@ -43,8 +39,6 @@ def report_stream(error: OSError) -> int:
 
 def report_bug(error: BaseException) -> int:
     """Write a report, show where it is, and give the exit code. Values stay out: a message may quote a key."""
-    from reconciler.findings.codes import Code
-
     lines = [f"mtlsctl {__version__}, Python {platform.python_version()}, {sys.platform}"]
     current: BaseException | None = error
     while current is not None:
@@ -60,7 +54,7 @@ def report_bug(error: BaseException) -> int:
     try:
         _show(Diagnostic(Severity.ERROR, Code.BUG, message, hint=hint))
     except Exception:  # noqa: BLE001 - the bug may be in what shows it
-        typer.echo(f"error[bug]: {message}\n  hint: {printable(hint)}", err=True)
+        typer.echo(f"error[{Code.BUG}]: {message}\n  hint: {printable(hint)}", err=True)
     return ExitCode.FAILED
 
 

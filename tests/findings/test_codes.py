@@ -77,9 +77,9 @@ def test_no_code_is_left_that_nothing_raises() -> None:
 
 
 OTHER_WORDS = {
-    ("runs/doctor/checks.py", "desired-state"),
-    ("runs/doctor/checks.py", "global-key"),
-    ("runs/doctor/checks.py", "key-folders"),
+    ("runs/doctor/examine.py", "desired-state"),
+    ("runs/doctor/machine.py", "global-key"),
+    ("runs/doctor/machine.py", "key-folders"),
 }
 """Names of checks, which happen to be codes, too."""
 

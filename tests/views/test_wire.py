@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
+from reconciler.findings.codes import Code
 from reconciler.records.saved_plan import read_plan
 from reconciler.views.table import Display, render
 from tests.support import reports
@@ -33,6 +34,7 @@ DOCUMENTS: Mapping[str, object] = {
     "init": reports.ADOPTION,
     "export": reports.PROPOSAL,
     "diagnostics": reports.VALIDATION,
+    "code": Code.QUOTA,
 }
 
 

@@ -24,6 +24,8 @@ from reconciler.runs.project import Project
 from reconciler.stores import StoreContext
 from reconciler.system.git import git_root
 
+_TOKEN_CODES = frozenset({Code.TOKEN_MISSING, Code.TOKEN_WHITE_SPACE, Code.TOKEN_MALFORMED, Code.TOKEN_IS_KEY})
+
 
 def examine(
     open_project: Callable[[], Project], *, environ: Variables, file_named: bool = False, offline: bool = False
@@ -100,7 +102,7 @@ def _account(project: Project, declaration: Declaration | None) -> Iterator[Diag
     try:
         connection = stores.connect(declaration.store, root=project.folder, clock=project.clock, context=context)
     except StoreError as error:
-        if not error.code.startswith("token-"):
+        if error.code not in _TOKEN_CODES:
             yield Diagnostic(Severity.WARNING, error.code, error.message, None, error.hint)
         return
     cas = any(certificate.ca for certificate in declaration.certificates.values())
