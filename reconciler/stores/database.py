@@ -23,7 +23,7 @@ from reconciler.private.folder import create_file, make_folder, stands
 STORE_FILE = ".mtlsctl/store.db"
 """The file as users know it, relative to the folder of mtls.toml."""
 
-_ASIDE = (
+_RESTORE = (
     f"restore {STORE_FILE} from a copy, or move it away with its -journal, if there is one: then the ids in the "
     "wrangler files are unknown, and the next apply uploads the declared certificates again"
 )
@@ -40,9 +40,9 @@ _WORDS: dict[int, tuple[str, str, str]] = {
     sqlite3.SQLITE_PERM: ("store-read-only", "can't be opened", _ACCESS),
     sqlite3.SQLITE_AUTH: ("store-read-only", "can't be opened", _ACCESS),
     sqlite3.SQLITE_CANTOPEN: ("store-unreadable", "can't be opened", _ACCESS),
-    sqlite3.SQLITE_CORRUPT: ("store-damaged", "is damaged", _ASIDE),
-    sqlite3.SQLITE_NOTADB: ("store-damaged", "is no database", _ASIDE),
-    sqlite3.SQLITE_TOOBIG: ("store-damaged", "holds more in one place than can be read", _ASIDE),
+    sqlite3.SQLITE_CORRUPT: ("store-damaged", "is damaged", _RESTORE),
+    sqlite3.SQLITE_NOTADB: ("store-damaged", "is no database", _RESTORE),
+    sqlite3.SQLITE_TOOBIG: ("store-damaged", "holds more in one place than can be read", _RESTORE),
 }
 _UNFINISHED = (
     "store-read-only",
@@ -70,7 +70,7 @@ def store_error(code: str, what: str, hint: str) -> StoreError:
 
 def damaged(what: str) -> StoreError:
     """The error for a file that is not as this store writes it."""
-    return store_error("store-damaged", what, _ASIDE)
+    return store_error("store-damaged", what, _RESTORE)
 
 
 def _from_sqlite(error: sqlite3.Error) -> StoreError:
