@@ -24,7 +24,7 @@ from reconciler.private.folder import create_file, make_folder, stands
 STORE_FILE = ".mtlsctl/store.db"
 """The file as users know it, relative to the folder of mtls.toml."""
 
-_ASIDE = (
+_RESTORE = (
     f"restore {STORE_FILE} from a copy, or move it away with its -journal, if there is one: then the ids in the "
     "wrangler files are unknown, and the next apply uploads the declared certificates again"
 )
@@ -41,9 +41,9 @@ _WORDS: dict[int, tuple[Code, str, str]] = {
     sqlite3.SQLITE_PERM: (Code.STORE_READ_ONLY, "can't be opened", _ACCESS),
     sqlite3.SQLITE_AUTH: (Code.STORE_READ_ONLY, "can't be opened", _ACCESS),
     sqlite3.SQLITE_CANTOPEN: (Code.STORE_UNREADABLE, "can't be opened", _ACCESS),
-    sqlite3.SQLITE_CORRUPT: (Code.STORE_DAMAGED, "is damaged", _ASIDE),
-    sqlite3.SQLITE_NOTADB: (Code.STORE_DAMAGED, "is no database", _ASIDE),
-    sqlite3.SQLITE_TOOBIG: (Code.STORE_DAMAGED, "holds more in one place than can be read", _ASIDE),
+    sqlite3.SQLITE_CORRUPT: (Code.STORE_DAMAGED, "is damaged", _RESTORE),
+    sqlite3.SQLITE_NOTADB: (Code.STORE_DAMAGED, "is no database", _RESTORE),
+    sqlite3.SQLITE_TOOBIG: (Code.STORE_DAMAGED, "holds more in one place than can be read", _RESTORE),
 }
 _UNFINISHED = (
     Code.STORE_READ_ONLY,
@@ -71,7 +71,7 @@ def store_error(code: Code, what: str, hint: str) -> StoreError:
 
 def damaged(what: str) -> StoreError:
     """The error for a file that is not as this store writes it."""
-    return store_error(Code.STORE_DAMAGED, what, _ASIDE)
+    return store_error(Code.STORE_DAMAGED, what, _RESTORE)
 
 
 def _from_sqlite(error: sqlite3.Error) -> StoreError:

@@ -13,6 +13,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -75,14 +76,32 @@ class HttpReply:
     body: bytes = field(repr=False)
 
 
-def open_http(access: Access, bounds: Bounds, transport: httpx.BaseTransport | None) -> httpx.Client:
+class Http(httpx.Client):
+    """Proxies, TLS, timeouts and pooled connections as httpx has them, without what a call to the API does not need.
+
+    Cookies, redirects and authentication in several steps would be a third of what a call costs.
+    """
+
+    def exchange(self, method: str, url: httpx.URL, body: bytes | None) -> httpx.Response:
+        """The response, its body yet to be read; it has to be closed. Raises what httpx raises."""
+        headers = self.headers
+        if body is not None:
+            headers = headers.copy()
+            headers["content-type"] = "application/json"
+        timeout = {"timeout": self.timeout.as_dict()}
+        request = httpx.Request(method, url, headers=headers, content=body, extensions=timeout)
+        response = self._transport_for_url(url).handle_request(request)
+        response.request = request
+        return response
+
+
+def open_http(access: Access, bounds: Bounds, transport: httpx.BaseTransport | None) -> Http:
     """Proxies and CA bundles are the environment's, as httpx reads them; but a token in clear goes through no proxy."""
     try:
-        return _Http(
+        return Http(
             headers={"authorization": f"Bearer {access.token}", "user-agent": f"mtlsctl/{__version__}"},
             timeout=httpx.Timeout(bounds.read_s, connect=bounds.connect_s, pool=bounds.call_s),
             limits=httpx.Limits(max_connections=bounds.connections, max_keepalive_connections=bounds.connections),
-            follow_redirects=False,
             trust_env=not (access.is_loopback and urlsplit(access.base_url).scheme == "http"),
             transport=transport,
         )
@@ -93,17 +112,6 @@ def open_http(access: Access, bounds: Bounds, transport: httpx.BaseTransport | N
             hint="look at SSL_CERT_FILE, SSL_CERT_DIR, HTTPS_PROXY and ALL_PROXY: is there such a file, such a proxy?",
             code=Code.STORE_CONNECTION,
         ) from None
-
-
-class _NoCookies(httpx.Cookies):
-    def extract_cookies(self, response: httpx.Response) -> None:
-        """Keep none."""
-
-
-class _Http(httpx.Client):
-    """Takes no cookies: the API needs none, and to look for them costs a tenth of what a call costs."""
-
-    cookies = _NoCookies()  # type: ignore[override]  # nobody sets any
 
 
 def unreachable(error: httpx.TransportError, bounds: Bounds, secrets: Secrets) -> NoAnswer:
@@ -319,11 +327,10 @@ class Client:
     # --- one exchange -------------------------------------------------------------------------------------------------
 
     def _exchange(self, call: ApiCall) -> HttpReply:
-        headers = {"content-type": "application/json"} if call.body is not None else {}
         query = f"?{urlencode(call.query)}" if call.query else ""
         url = _parse_url(f"{self._access.base_url}{call.path}{query}")
         try:
-            with self._http.stream(call.method, url, content=call.body, headers=headers) as response:
+            with closing(self._http.exchange(call.method, url, call.body)) as response:
                 return HttpReply(response.status_code, response.headers, self._read(response))
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
             raise unreachable(error, self._bounds, self._secrets) from error
