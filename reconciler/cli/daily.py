@@ -46,6 +46,8 @@ def status(session: Session, out: OutOption = None, orphans: OrphansOption = Fal
 
     With `--orphans` instead: entries that nothing refers to, ids that lead nowhere or to what is not ours, keys in
     several certificates, what has expired and is still bound; each with the line or the command that mends it.
+
+    `--format prometheus` prints metrics for node-exporter's textfile collector.
     """
     if orphans:
         _show_orphans(session, out)
