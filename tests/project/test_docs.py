@@ -24,7 +24,6 @@ from tests.support.paths import REPOSITORY
 
 ROOT = REPOSITORY
 GUIDE = (ROOT / "docs/guide.md").read_text()
-FINDINGS = (ROOT / "docs/findings.md").read_text()
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*/README.md")])
 COMMANDS: dict[str, Any] = {name: load_command(name) for name in commands.COMMANDS}
 GLOBAL_OPTIONS = {"--file", "-f", "--color", "--verbose", "--version", "--max-wait"}
