@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.support.cli import Project, make_project
 from tests.support.severities import severities_checked
 
 
@@ -14,3 +16,9 @@ def findings_have_a_severity_of_their_code() -> Iterator[None]:
     """Whatever the tests come across."""
     with severities_checked():
         yield
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """One certificate, one Worker, one binding with a placeholder; nothing is applied yet."""
+    return make_project(tmp_path)
