@@ -9,6 +9,14 @@ import pytest
 
 from tests.support.cli import Project, make_project
 from tests.support.severities import severities_checked
+from tests.support.sizes import is_slow
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what takes long, so that `-m "not slow"` leaves it out."""
+    for item in items:
+        if is_slow(item.nodeid):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session", autouse=True)
