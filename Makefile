@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
 
-.PHONY: demo test lint schemas docs bench soak lock clean
+.PHONY: demo check test slow lint schemas docs bench soak lock clean
 .DEFAULT_GOAL := test
 
 $(STAMP): requirements-dev.lock pyproject.toml
@@ -17,10 +18,18 @@ $(STAMP): requirements-dev.lock pyproject.toml
 demo: $(STAMP) ## the main job on the embedded store, step by step
 	@$(BIN)/python examples/demo.py
 
-test: $(STAMP) ## every test
+check: lint ## style, types, and every fast test: two minutes, for each change
+	@$(PYTEST) -m 'not slow'
+
+test: $(STAMP) ## every test, the large ones at their base size
 	@tests/node/setup
 	@tests/servers/setup
-	@$(BIN)/python -m pytest -n auto --dist loadgroup
+	@$(PYTEST)
+
+slow: $(STAMP) ## the slow tests at their full size
+	@tests/node/setup
+	@tests/servers/setup
+	@TESTS_FULL=1 $(PYTEST) -m slow
 
 lint: $(STAMP) ## style, types, and that generated files are fresh
 	@$(BIN)/ruff check .

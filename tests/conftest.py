@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.support.cli import Project, make_project
 from tests.support.severities import severities_checked
+from tests.support.sizes import is_slow
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what takes long, so that `-m "not slow"` leaves it out."""
+    for item in items:
+        if is_slow(item.nodeid):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -14,3 +24,9 @@ def findings_have_a_severity_of_their_code() -> Iterator[None]:
     """Whatever the tests come across."""
     with severities_checked():
         yield
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """One certificate, one Worker, one binding with a placeholder; nothing is applied yet."""
+    return make_project(tmp_path)

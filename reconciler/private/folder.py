@@ -96,7 +96,7 @@ def _misplaced(name: str) -> FileError:
     where = Place(FOLDER if name == FOLDER else f"{FOLDER}/{name}")
     return FileError(
         f"{where} is a link, or not the kind of file that mtlsctl puts there",
-        hint="move it away; mtlsctl makes it anew",
+        hint="move it away; mtlsctl makes it again",
         where=where,
         code=Code.FILE_NOT_REGULAR,
     )

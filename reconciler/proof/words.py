@@ -24,7 +24,7 @@ HINTS = {
     "signatures": "make a key of another kind: EC P-256 or RSA 2048 are understood everywhere",
     "url": "name a URL that accepted clients get, or another `expect_status`",
     "proxied": "a zone that Cloudflare proxies refuses Workers with an mTLS binding: call the origin by another name",
-    "fault": "let the origin be mended, then prove again",
+    "fault": "fix the origin, then prove again",
     "not-requested": "turn on client certificates at the origin: a Worker presents one only when asked for it",
     "backends": "several servers seem to answer there, of which some are set up otherwise",
     "application": "the certificate may be right and not authorised, or this path needs other credentials as well: "
@@ -34,5 +34,5 @@ HINTS = {
     "require": "let the origin require certificates, and verify them",
     "unknown_ca": "put the intermediates behind the leaf; if they are there, the origin has to trust their root",
     "certificate_expired": "renew the certificate; is it an intermediate that expired?",
-    "unsupported_certificate": "let the CA issue it anew for TLS clients, with extendedKeyUsage clientAuth",
+    "unsupported_certificate": "let the CA issue it again for TLS clients, with extendedKeyUsage clientAuth",
 }

@@ -152,7 +152,7 @@ def shared_key(entries: Sequence[Entry], rows: Sequence[BindingRow]) -> Orphan:
     told = ", ".join(_told(entry) for entry in entries[:_MOST_NAMED])
     more = f" and {len(entries) - _MOST_NAMED} more" if len(entries) > _MOST_NAMED else ""
     message = f"one private key is used by {len(entries)} entries: {told}{more}"
-    hint = "have all but one of them issued anew, each with a key of its own; a leak would cost all of them"
+    hint = "have all but one of them issued again, each with a key of its own; a leak would cost all of them"
     pointer = rows[0].pointer if rows else None
     finding = Diagnostic(Severity.WARNING, Code.KEY_SHARED, message, pointer, hint)
     return Orphan(finding, tuple(entry.id for entry in entries), tuple(row.at for row in rows))

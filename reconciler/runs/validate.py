@@ -65,7 +65,7 @@ def _check_key(project: Project, declared: DeclaredCertificate, bundle: Bundle) 
     try:
         key = project.key_of(declared)
     except KeySourceError as error:
-        message = f"the key of {declared.name!r} is not at hand, so the pair was not checked: {error.message}"
+        message = f"the key of {declared.name!r} is not available, so the pair was not checked: {error.message}"
         yield Diagnostic(Severity.INFO, Code.KEY_NOT_CHECKED, message, where, error.hint)
     except ReconcilerError as error:
         yield from error.diagnostics()

@@ -150,7 +150,7 @@ def weak_links(chain: Chain) -> Iterator[Diagnostic]:
     for index in (chain.leaf, *chain.issuers):
         if weak := weak_hash(chain.bundle.certificates[index]):
             message = f"{chain.describe(index)} is signed with {weak}, which origins refuse"
-            hint = "let the CA issue it anew, with SHA-256"
+            hint = "let the CA issue it again, with SHA-256"
             yield chain.finding(Severity.ERROR, Code.WEAK_SIGNATURE, message, index, hint)
 
 
@@ -218,7 +218,7 @@ def _link(
     pair = f"{chain.describe(lower)} was not signed by the key of {chain.describe(upper)}"
     if child.issuer.public_bytes() != issuer.subject.public_bytes():
         message = f"{chain.describe(lower)} writes the name of its issuer in other bytes than {chain.describe(upper)}"
-        hint = "some origins compare names byte by byte and refuse this: let the CA issue it anew"
+        hint = "some origins compare names byte by byte and refuse this: let the CA issue it again"
         yield chain.finding(Severity.WARNING, Code.CHAIN_NAME_ENCODING, message, lower, hint)
         return
     try:

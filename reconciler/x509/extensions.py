@@ -22,7 +22,7 @@ _USAGE_NAMES = {
     Usage.TIME_STAMPING: "timeStamping",
     Usage.OCSP_SIGNING: "OCSPSigning",
 }
-_REISSUE = "let the CA issue it anew as a TLS client certificate"
+_REISSUE = "let the CA issue it again as a TLS client certificate"
 
 
 def readable(chain: Chain) -> Iterator[Diagnostic]:
@@ -32,7 +32,7 @@ def readable(chain: Chain) -> Iterator[Diagnostic]:
             _ = certificate.extensions
         except MALFORMED:
             message = f"{chain.describe(index)} has an extension that can't be read, or the same one twice"
-            yield chain.finding(Severity.ERROR, Code.EXTENSION_UNREADABLE, message, index, "let the CA issue it anew")
+            yield chain.finding(Severity.ERROR, Code.EXTENSION_UNREADABLE, message, index, "let the CA issue it again")
 
 
 def client_usage(chain: Chain) -> Iterator[Diagnostic]:

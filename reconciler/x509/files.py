@@ -217,7 +217,7 @@ class _File:
         odd = stranger(block.body)
         if "\\n" in block.body:
             message = "the lines of the certificate end with the two characters \\n, not with line ends"
-            hint = f"write it anew: printf '%b' \"$(cat {shlex.quote(self.path)})\" > certificate.pem"
+            hint = f"write it again: printf '%b' \"$(cat {shlex.quote(self.path)})\" > certificate.pem"
             return _problem(Code.CERTIFICATE_GARBLED, message, where, hint)
         if odd is not None:
             message = "the certificate is damaged: base64 has no such character as the one here"

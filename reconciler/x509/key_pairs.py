@@ -73,7 +73,7 @@ class _Refusal:
 _BEGINS = "a key is PEM text: it begins with -----BEGIN PRIVATE KEY----- (or with RSA or EC in that line)"
 _SWAPPED = "are `certificate` and `private_key` swapped?"
 _COPY_AGAIN = "take the whole key again from where it was made"
-_MAKE_ANEW = "make the key anew as PKCS#8 PEM: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256"
+_MAKE_ANEW = "make the key again as PKCS#8 PEM: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256"
 
 _ENCRYPTED = _Refusal(
     Code.KEY_ENCRYPTED,

@@ -85,7 +85,7 @@ def ca_signatures(chain: Chain) -> Iterator[Diagnostic]:
             yield chain.finding(Severity.ERROR, Code.CA_SIGNATURE_ALGORITHM, message, index, hint)
         elif (weak := weak_hash(certificate)) and not is_self_issued(certificate):
             message = f"{chain.describe(index)} is signed with {weak}, which many programs refuse"
-            hint = "let its issuer sign it anew, with SHA-256"
+            hint = "let its issuer sign it again, with SHA-256"
             yield chain.finding(Severity.WARNING, Code.WEAK_SIGNATURE, message, index, hint)
 
 

@@ -52,7 +52,7 @@ def check_for_upload(bundle: Bundle, *, ca: bool, path: str, now: datetime) -> t
     """
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)  # of which the library's deprecations are a kind
-        chain = make_chain(Bundle(bundle.ders, bundle.lines), path)  # anew, for it warns at the first look only
+        chain = make_chain(Bundle(bundle.ders, bundle.lines), path)  # again, for it warns at the first look only
         found = [*(_ca_dates if ca else _leaf_dates)(chain, now)]
         for check in CA_CHECKS if ca else LEAF_CHECKS:
             found.extend(check(chain))
@@ -63,7 +63,7 @@ def oddities(chain: Chain) -> Iterator[Diagnostic]:
     """Serial numbers and versions that RFC 5280 does not allow and that some programs refuse."""
     for index, certificate in enumerate(chain.bundle.certificates):
         who, serial = chain.describe(index), serial_of(certificate)
-        hint = "some programs refuse it: let the CA issue it anew"
+        hint = "some programs refuse it: let the CA issue it again"
         if serial <= 0 or serial.bit_length() > MAX_SERIAL_BITS:
             what = "longer than 20 bytes" if serial > 0 else "zero" if serial == 0 else "negative"
             message = f"{who} has a serial number that is {what} (RFC 5280 section 4.1.2.2)"
@@ -113,7 +113,7 @@ def _dates(chain: Chain, indexes: Iterable[int], now: datetime, severity: Severi
         begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         if begin > end:
             message = f"{chain.describe(index)} ends before it begins, so it is never valid"
-            yield chain.finding(severity, Code.DATES_REVERSED, message, index, "let the CA issue it anew")
+            yield chain.finding(severity, Code.DATES_REVERSED, message, index, "let the CA issue it again")
         elif now > end:
             message = f"{chain.describe(index)} has EXPIRED: it ended on {rfc3339(end)}, {(now - end).days} days ago"
             code = Code.INTERMEDIATE_EXPIRED if is_intermediate else Code.CERTIFICATE_EXPIRED
@@ -129,6 +129,6 @@ def _said_by_library(chain: Chain, said: Sequence[warnings.WarningMessage]) -> I
     """What the X.509 library warned of, once each; it does not say of which certificate."""
     ours = [warning for warning in said if issubclass(warning.category, UserWarning)]
     for text in dict.fromkeys(str(warning.message) for warning in ours):
-        hint = "later versions may refuse such a certificate: let the CA issue it anew"
+        hint = "later versions may refuse such a certificate: let the CA issue it again"
         message = f"the X.509 library warns: {text}"
         yield chain.finding(Severity.WARNING, Code.LIBRARY_WARNING, message, chain.leaf, hint)

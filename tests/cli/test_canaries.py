@@ -5,11 +5,10 @@ from __future__ import annotations
 import itertools
 import os
 import tempfile
-from pathlib import Path
 
 import pytest
 
-from tests.support.cli import MTLS, Project, Result, make_project
+from tests.support.cli import MTLS, Project, Result
 from tests.support.origins import origin, server_ca
 from tests.support.pki import Issued
 from tests.support.worlds import issued
@@ -68,11 +67,6 @@ SECOND = """
 certificate = "certs/second.pem"
 private_key = "certs/second.key"
 """
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    return make_project(tmp_path)
 
 
 def test_canaries_are_found_where_they_are(project: Project) -> None:

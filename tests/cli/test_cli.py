@@ -12,17 +12,11 @@ from pathlib import Path
 import pytest
 
 from reconciler.version import __version__
-from tests.support.cli import MTLS, WRANGLER, Project, make_project, run
+from tests.support.cli import MTLS, WRANGLER, Project, run
 from tests.support.paths import REPOSITORY
 from tests.support.worlds import REAL_ID, issued
 
 EMBEDDED_ID = re.compile(r"10ca1000-[0-9a-f-]{27}")
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """One certificate, one Worker, one binding with a placeholder; nothing applied yet."""
-    return make_project(tmp_path)
 
 
 @pytest.fixture

@@ -8,15 +8,10 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from tests.support.cli import MTLS, Project, Result, make_project
+from tests.support.cli import MTLS, Project, Result
 from tests.support.paths import REPOSITORY
 
 SCHEMA = json.loads((REPOSITORY / "schemas/diagnostics.schema.json").read_text())
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    return make_project(tmp_path)
 
 
 def problem_of(result: Result) -> dict[str, object]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cli import MTLS, Project, make_project
+from tests.support.cli import MTLS, Project
 from tests.support.hostile import MAX_CALLS, check_run, check_texts, find_harm
 from tests.support.hostile_files import (
     CERTIFICATE_FILES,
@@ -23,11 +23,6 @@ from tests.support.hostile_files import (
     large_rsa_pem,
 )
 from tests.support.measured import HangingError, Measured, measure, measure_counted
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    return make_project(tmp_path)
 
 
 def run(project: Project, *arguments: str, **environ: str) -> Measured:

@@ -17,18 +17,13 @@ from reconciler.records.saved_plan import read_plan
 from reconciler.stores.database import SCHEMA, FileDatabase
 from reconciler.stores.local import LocalStore
 from reconciler.system.clock import SystemClock
-from tests.support.cli import MTLS, WRANGLER, Project, Result, make_project
+from tests.support.cli import MTLS, WRANGLER, Project, Result
 from tests.support.hostile import DOCUMENTED, FEW, LONG, check_run, check_texts
 from tests.support.measured import CLI, measure, measure_counted
 from tests.support.worlds import issued
 
 FORMATS = ((), ("--format", "json"))
 Json = dict[str, Any]
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    return make_project(tmp_path)
 
 
 @pytest.fixture

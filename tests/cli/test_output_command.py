@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 from tests.cli.test_canaries import search
-from tests.support.cli import MTLS, Project, make_project
+from tests.support.cli import MTLS, Project
 from tests.support.worlds import bundle, issued
 
 ID = re.compile(r"10ca1000-[0-9a-f-]{27}")
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """One certificate, one Worker, one binding with a placeholder; nothing applied yet."""
-    return make_project(tmp_path)
 
 
 def test_the_id_stands_alone_on_a_line(project: Project) -> None:

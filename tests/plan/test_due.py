@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -16,7 +15,7 @@ from reconciler.plan.renewals import find_always_due, find_due
 from reconciler.views.text.plan import render_plan
 from reconciler.views.text.style import PLAIN
 from reconciler.x509.certificates import Bundle
-from tests.support.cli import MTLS, Project, make_project
+from tests.support.cli import MTLS, Project
 from tests.support.pki import DAY, END, NOW, Issued, make_ca, patch
 from tests.support.worlds import actual, certificate, desired, entry, plan_of
 
@@ -207,11 +206,6 @@ def test_an_offline_plan_tells_what_is_due_without_a_quota() -> None:
     text = render_plan(plan_of(desired({"billing": 1}), actual(None), now=END, at=True), PLAIN)
     assert "due for renewal by then:\n  ! billing ends" in text
     assert "renewing needs" not in text
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    return make_project(tmp_path)
 
 
 def test_at_the_command_line_a_day_is_enough(project: Project) -> None:

@@ -11,6 +11,7 @@ from reconciler.model import Condition
 from reconciler.plan import retire
 from reconciler.stores.cloudflare.store import CloudflareStore
 from tests.support.live_world import CONTENTS, WORKERS, World, bound, days, every_id
+from tests.support.sizes import size
 
 NAMES = st.sampled_from(["billing", "ledger"])
 PICK = st.integers(0, 1_000)
@@ -99,7 +100,7 @@ class Company(RuleBasedStateMachine):
         assert self.world.violations == []
 
 
-Company.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+Company.TestCase.settings = settings(max_examples=size(30, full=60), stateful_step_count=40, deadline=None)
 TestCompany = Company.TestCase
 
 

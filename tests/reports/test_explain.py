@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -17,7 +16,7 @@ from reconciler.reports.explain import Explanation, Subject, explain
 from reconciler.views.text.explain import render_explanation
 from reconciler.views.text.style import PLAIN
 from tests.cli.test_canaries import search
-from tests.support.cli import Project, make_project
+from tests.support.cli import Project
 from tests.support.pki import NOW
 from tests.support.worlds import (
     CONFIG,
@@ -36,12 +35,6 @@ from tests.support.worlds import (
 
 BILLING = worker("checkout", {None: {"BILLING": "billing"}})
 HOSTILE = "\x1b[2Jx\u202ey\n::error::z"
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """One certificate, one Worker, one binding with a placeholder; nothing applied yet."""
-    return make_project(tmp_path)
 
 
 def tell(name: str, wanted: Desired, there: Actual) -> Explanation:

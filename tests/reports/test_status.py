@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -12,18 +11,12 @@ from reconciler.reports.status import CertificateStatus, Standing, Status, Urgen
 from reconciler.views.text.status import distance_text, render_status
 from reconciler.views.text.style import PLAIN
 from tests.cli.test_canaries import search
-from tests.support.cli import MTLS, Project, make_project
+from tests.support.cli import MTLS, Project
 from tests.support.pki import END, NOW
 from tests.support.worlds import actual, certificate, desired, entry, file, issued, plan_of, uid, worker
 
 BILLING = worker("checkout", {None: {"BILLING": "billing"}})
 HOSTILE = "\x1b[2Jx\u202ey\n::error::z"
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """One certificate, one Worker, one binding with a placeholder; nothing applied yet."""
-    return make_project(tmp_path)
 
 
 def status_of(wanted: Desired, there: Actual, *, now: datetime = NOW) -> Status:

@@ -25,19 +25,13 @@ from reconciler.runs.doctor.machine import MACHINE_CHECKS
 from reconciler.system.git import ignored
 from reconciler.version import __version__
 from tests.cli.test_canaries import search
-from tests.support.cli import MTLS, WRANGLER, Project, Result, make_project, run
+from tests.support.cli import MTLS, WRANGLER, Project, Result, run
 from tests.support.emulated import client_of, make_state
 from tests.support.worlds import issued
 
 TOKEN = "canary-7f3a9c2e5b1d8f4a6c0e9b7d"
 CLOUDFLARE = MTLS.replace('stack = "payments"', 'stack = "payments"\n[store]\nkind = "cloudflare"')
 KEY_FILE = MTLS.replace('{ env = "BILLING_KEY" }', '"certs/billing.key"')
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """One certificate, one Worker, one binding with a placeholder; nothing applied yet."""
-    return make_project(tmp_path)
 
 
 @pytest.fixture

@@ -11,15 +11,10 @@ from jsonschema import Draft202012Validator
 from reconciler.findings.codes import Code
 from reconciler.views.text.codes import render_code
 from reconciler.views.text.style import PLAIN
-from tests.support.cli import MTLS, Project, make_project, run
+from tests.support.cli import MTLS, Project, run
 from tests.support.paths import REPOSITORY
 
 QUOTA = render_code(Code.QUOTA, PLAIN)
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    return make_project(tmp_path)
 
 
 def test_a_code_is_explained_with_severities_exit_code_meaning_and_fix() -> None:

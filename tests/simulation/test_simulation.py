@@ -11,10 +11,11 @@ import pytest
 
 from tests.simulation.scenarios import SCENARIOS, scenario
 from tests.simulation.story import MEDDLERS, Story
+from tests.support.sizes import size
 
-CHUNKS = 32
+CHUNKS = size(12, full=32)
 RUNS_A_CHUNK = 400
-"""12,800 runs in all; the faults at every effect add some 7,900."""
+"""4,800 runs in all, or 12,800; the faults at every effect add some 7,900."""
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))

@@ -9,20 +9,10 @@ import pytest
 
 from reconciler.findings.errors import FileError
 from reconciler.system.files import ProjectFiles
-from tests.support.trees import CONFIG, Hostile, bind_socket, leftovers, link, make_tree, write
+from tests.support.trees import CONFIG, Hostile, bind_socket, leftovers, link, write
 
 LIMIT = 1000
 ROOT_USER = os.geteuid() == 0
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    return make_tree(tmp_path)
-
-
-@pytest.fixture
-def files(tree: Path) -> ProjectFiles:
-    return ProjectFiles(tree)
 
 
 HOSTILE = (

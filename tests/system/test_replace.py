@@ -14,20 +14,10 @@ import pytest
 from reconciler.findings.errors import FileChangedError, FileError
 from reconciler.system.atomic import write_atomic
 from reconciler.system.files import ProjectFiles
-from tests.support.trees import CONFIG, leftovers, make_tree
+from tests.support.trees import CONFIG, leftovers
 
 LIMIT = 1000
 OLD, NEW = b"id = 1\r\n", b"id = 2\r\n\xff\n"
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    return make_tree(tmp_path)
-
-
-@pytest.fixture
-def files(tree: Path) -> ProjectFiles:
-    return ProjectFiles(tree)
 
 
 def test_replacing_keeps_bytes_and_mode(tree: Path, files: ProjectFiles) -> None:

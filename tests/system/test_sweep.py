@@ -10,18 +10,7 @@ import pytest
 
 from reconciler.model import EntryId
 from reconciler.system.files import ProjectFiles
-from tests.support.trees import Hostile, link, make_tree, write
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    return make_tree(tmp_path)
-
-
-@pytest.fixture
-def files(tree: Path) -> ProjectFiles:
-    return ProjectFiles(tree)
-
+from tests.support.trees import Hostile, link, write
 
 ID = EntryId("10ca1000-4f6a-4c7f-82c7-8e9487d3ff60")
 OTHER_ID = EntryId("2458ce5a-0c35-4c7f-82c7-8e9487d3ff60")

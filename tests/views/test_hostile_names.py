@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -17,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from reconciler.findings.escape import printable
-from tests.support.cli import MTLS, WRANGLER, Project, Result, make_project
+from tests.support.cli import MTLS, WRANGLER, Project, Result
 from tests.support.hostile import DOCUMENTED, FEW, LONG, NAMES, check_texts
 from tests.support.pki import BEGIN, END
 
@@ -33,11 +32,6 @@ def check(result: Result) -> None:
     """A documented end, and an output that does nothing."""
     assert result.code in DOCUMENTED
     check_texts(result.out, result.err)
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    return make_project(tmp_path)
 
 
 @pytest.mark.parametrize("name", [*NAMES.values(), *FEW.values(), LONG], ids=[*NAMES, *FEW, "900 kB"])

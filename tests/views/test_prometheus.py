@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ from reconciler.reports.status import Standing
 from reconciler.system.atomic import is_leftover
 from reconciler.views.prometheus.metrics import render_metrics
 from tests.cli.test_canaries import search
-from tests.support.cli import MTLS, Project, make_project
+from tests.support.cli import MTLS, Project
 from tests.support.paths import REPOSITORY
 from tests.support.pki import DAY, END, NOW, make_ca
 from tests.support.worlds import actual, certificate, days_ago, desired, entry, file, issued, plan_of, uid, worker
@@ -215,11 +214,6 @@ def test_what_others_wrote_stays_inside_of_its_label() -> None:
 
 
 # --- at the command line --------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    return make_project(tmp_path)
 
 
 def test_out_writes_the_same_for_the_textfile_collector(project: Project) -> None:

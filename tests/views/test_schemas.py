@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from reconciler import keys
 from reconciler.views.json.schemas import DECLARATION_SCHEMA, all_schemas
-from tests.support.cli import MTLS, Project, make_project
+from tests.support.cli import MTLS, Project
 from tests.support.paths import REPOSITORY
 
 SCHEMAS = REPOSITORY / "schemas"
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    return make_project(tmp_path)
 
 
 def test_checked_in_schemas_are_fresh() -> None:

@@ -138,7 +138,7 @@ class Pairs:
         if opened.wrong:  # an old workerd starts with a key that does not belong, and presents nothing
             raise InputError(opened.wrong)
         if opened.key is None:
-            message = f"{binding} presents {declared.name!r}, whose key is not at hand: {opened.missing}"
+            message = f"{binding} presents {declared.name!r}, whose key is not available: {opened.missing}"
             return Diagnostic(Severity.ERROR, Code.KEY_UNAVAILABLE, message, where, opened.hint, declared.name)
         found = check_for_upload(bundle, ca=False, path=declared.path, now=self.now)
         # Here it is the origin that decides: an expired certificate may be just what somebody wants to try.

@@ -125,7 +125,7 @@ def _keys(project: Project, declaration: Declaration | None) -> Iterator[Diagnos
             key = project.key_of(certificate)
             found.extend(key.findings if key is not None else ())
         except KeySourceError as error:
-            message = f"the key of {certificate.name!r} is not at hand: {error.message}"
+            message = f"the key of {certificate.name!r} is not available: {error.message}"
             found.append(Diagnostic(Severity.INFO, Code.KEY_NOT_AT_HAND, message, error.where, error.hint))
     yield from found
     if declared and not found:

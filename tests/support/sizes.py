@@ -1,0 +1,51 @@
+"""Which tests are slow, and how much of what is large they cover.
+
+`make check` leaves the slow ones out, `make test` runs them at their base size, `make slow` at their full size.
+"""
+
+from __future__ import annotations
+
+import os
+
+FULL = os.environ.get("TESTS_FULL") == "1"
+"""Whether this run has the full sizes. Read here and nowhere else."""
+
+SLOW = (
+    # random stories and schedules of faults, and processes that are really killed
+    "simulation/",
+    "stories/",
+    "plan/test_convergence.py",
+    "plan/test_live_property.py",
+    "stores/test_store_processes.py",
+    # large hostile files, and large matrices of hostile names and paths
+    "cli/test_hostile.py",
+    "cli/test_hostile_paths.py",
+    "cli/test_hostile_state.py",
+    "syntax/test_jsonc_spans.py::test_a_hostile_file_is_looked_at_once",
+    "syntax/test_toml_spans.py::test_a_hostile_text_is_looked_at_once",
+    "views/test_hostile_names.py",
+    # real wrangler, workerd, npm and TLS servers
+    "apply/test_deploy_wrangler.py",
+    "apply/test_gate_at_origin.py",
+    "emulator/test_wrangler.py",
+    "probe/test_probe_servers.py",
+    "runs/test_dev.py",
+    "runs/test_verify.py::test_wrangler_is_asked_what_it_would_deploy",
+    "runtime/test_reach.py",
+    "syntax/test_jsonc_spans.py::test_what_is_accepted_means_what_another_reader_reads",
+    "wrangler/test_readers.py",
+    # whole programs
+    "project/test_bench.py",
+    "project/test_examples.py",
+)
+"""Folders, files and single tests, in tests/: what takes long."""
+
+
+def is_slow(node_id: str) -> bool:
+    """Whether a test is left out of `make check`, by its pytest node id."""
+    return node_id.startswith(tuple(f"tests/{place}" for place in SLOW))
+
+
+def size(base: int, full: int) -> int:
+    """How many of `full` examples this run plays: all of them, or `base`."""
+    return full if FULL else base
