@@ -21,10 +21,17 @@ demo: $(STAMP) ## the main job on the embedded store, step by step
 check: lint ## style, types, and every fast test: two minutes, for each change
 	@$(PYTEST) -m 'not slow'
 
+# Measuring costs time, so only the fast tests are measured, and only with COVERAGE=1, as in CI.
 test: $(STAMP) ## every test, the large ones at their base size
 	@tests/node/setup
 	@tests/servers/setup
+ifdef COVERAGE
+	@$(PYTEST) -m 'not slow' --cov --cov-report=
+	@$(PYTEST) -m slow
+	@echo "coverage: $$($(BIN)/coverage report --format=total) % (lines that the fast tests run in their own processes)"
+else
 	@$(PYTEST)
+endif
 
 slow: $(STAMP) ## the slow tests at their full size
 	@tests/node/setup
@@ -53,4 +60,4 @@ lock: $(STAMP) ## pin the development environment again, with hashes
 	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements-dev.lock
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist tests/node/node_modules
+	rm -rf $(VENV) .mypy_cache .pytest_cache .coverage .ruff_cache .hypothesis build dist tests/node/node_modules
