@@ -15,7 +15,7 @@ from reconciler.apply.retires import retire_all
 from reconciler.apply.run import Observer, Run, World
 from reconciler.apply.uploads import check_keys, upload_all
 from reconciler.model import Change, Desired, Phase, Verify
-from reconciler.plan.outcome import Outcome, Status, Step
+from reconciler.plan.outcome import Outcome, Step, StepStatus
 from reconciler.plan.plan import Plan
 
 __all__ = ["ALL_PHASES", "Observer", "World", "apply_plan"]
@@ -56,4 +56,4 @@ def _not_ended(run: Run, index: int, change: Change) -> Step:
         note = "it was under way when the run was interrupted; the next run looks at what is there"
     else:
         note = "the run was interrupted"
-    return Step(change, Status.NOT_STARTED, note=note)
+    return Step(change, StepStatus.NOT_STARTED, note=note)

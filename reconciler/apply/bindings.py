@@ -8,7 +8,7 @@ from reconciler.apply.run import Run
 from reconciler.findings.diagnostics import Pointer
 from reconciler.findings.errors import FileChangedError, ReconcilerError
 from reconciler.model import Action, BindingChange, Change, EntryId, Phase, Upload
-from reconciler.plan.outcome import Status, Step
+from reconciler.plan.outcome import Step, StepStatus
 from reconciler.wrangler.edit import Edit, RemoveBinding, SetBinding, edit_wrangler
 from reconciler.wrangler.formats import MAX_BYTES
 from reconciler.wrangler.read import read_wrangler
@@ -47,7 +47,7 @@ def _bind_file(run: Run, path: str, group: list[tuple[int, BindingChange]]) -> N
             run.end(index, run.failure(index, _changed_meanwhile(change)))
         else:
             entry = EntryId(edit.certificate_id) if isinstance(edit, SetBinding) else None
-            run.end(index, Step(change, Status.DONE, entry=entry))
+            run.end(index, Step(change, StepStatus.DONE, entry=entry))
 
 
 def _as_edit(run: Run, change: BindingChange) -> Edit | None:
@@ -62,12 +62,12 @@ def _blocked_step(run: Run, change: BindingChange) -> Step:
     asked = Phase.UPLOAD in run.phases
     what = "failed" if _upload_failed(run, change) else "was not made"
     note = f"the upload of {change.certificate!r} {what}" if asked else "its upload is in a phase not asked for"
-    return Step(change, Status.NOT_STARTED, note=note, blocked=not asked)
+    return Step(change, StepStatus.NOT_STARTED, note=note, blocked=not asked)
 
 
 def _upload_failed(run: Run, change: BindingChange) -> bool:
     steps = (run.steps.get(index) for index, other in enumerate(run.plan.changes) if _uploads(other, change))
-    return any(step is not None and step.status is Status.FAILED for step in steps)
+    return any(step is not None and step.status is StepStatus.FAILED for step in steps)
 
 
 def _uploads(other: Change, change: BindingChange) -> bool:

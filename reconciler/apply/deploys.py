@@ -12,7 +12,7 @@ from reconciler.findings.errors import DeployError, ReconcilerError
 from reconciler.model import BindingChange, Deploy, EntryId, Live, LiveQuestion, LiveVersion, Phase
 from reconciler.model.concurrency import run_all
 from reconciler.model.ports import WorkerDeployer
-from reconciler.plan.outcome import Status, Step
+from reconciler.plan.outcome import Step, StepStatus
 
 SIDE_BY_SIDE = 4
 """Each is a Node process that bundles a Worker."""
@@ -26,7 +26,7 @@ def deploy_all(run: Run) -> None:
     ready = [(index, change) for index, change in ready if _is_written(run, index, change)]
     for wave in in_waves(ready, run.world.waves):
         _deploy_wave(run, wave)
-        if any(run.steps[index].status is Status.FAILED for index, _ in wave):
+        if any(run.steps[index].status is StepStatus.FAILED for index, _ in wave):
             _leave(run, ready, "a deploy before it failed")
             return
     _leave(run, ready, "its wave was not asked for")
@@ -52,18 +52,18 @@ def _is_written(run: Run, index: int, deploy: Deploy) -> bool:
         if isinstance(change, BindingChange)
         and (change.at.config, change.at.environment) == (deploy.at.config, deploy.at.environment)
     ]
-    if all(step is not None and step.status is Status.DONE for step in changes):
+    if all(step is not None and step.status is StepStatus.DONE for step in changes):
         return True
     asked = Phase.BIND in run.phases
     note = "a change of its file was not made" if asked else "its file is changed in a phase not asked for"
-    run.steps[index] = Step(deploy, Status.NOT_STARTED, note=note, blocked=not asked)
+    run.steps[index] = Step(deploy, StepStatus.NOT_STARTED, note=note, blocked=not asked)
     return False
 
 
 def _leave(run: Run, ready: Sequence[tuple[int, Deploy]], note: str) -> None:
     for index, change in ready:
         if index not in run.steps:
-            run.steps[index] = Step(change, Status.NOT_STARTED, note=note)
+            run.steps[index] = Step(change, StepStatus.NOT_STARTED, note=note)
 
 
 def _deploy_wave(run: Run, wave: Sequence[tuple[int, Deploy]]) -> None:
@@ -111,7 +111,7 @@ def _ended(run: Run, index: int, deploy: Deploy, version: _Deployed, live: Live 
         return run.failure(index, problem)
     served = " and ".join(one.id for one in serving)
     told = f"; wrangler says {version}" if version and version not in {one.id for one in serving} else ""
-    return Step(deploy, Status.DONE, note=f"version {served} serves{told}")
+    return Step(deploy, StepStatus.DONE, note=f"version {served} serves{told}")
 
 
 def _not_serving(run: Run, deploy: Deploy, version: str | None, serving: Sequence[LiveVersion]) -> DeployError | None:

@@ -17,7 +17,7 @@ from reconciler.findings.errors import ReconcilerError
 from reconciler.model import CertificateName, Change, Condition, Gate, Phase, Retire, Upload, Verify
 from reconciler.model.concurrency import run_all
 from reconciler.plan.gates import guards, needs_proof
-from reconciler.plan.outcome import Status, Step
+from reconciler.plan.outcome import Step, StepStatus
 from reconciler.plan.retire import keep
 from reconciler.proof.ports import ClientIdentity
 from reconciler.proof.proofs import Proof, proof_problem, proof_warnings
@@ -34,7 +34,7 @@ def prove_before_uploads(run: Run) -> None:
     for index, upload in uploads if Phase.UPLOAD in run.phases else ():
         why = _not_proved(run, upload)
         if why is not None:
-            run.steps[index] = Step(upload, Status.NOT_STARTED, note=f"it is not proved: {why}")
+            run.steps[index] = Step(upload, StepStatus.NOT_STARTED, note=f"it is not proved: {why}")
 
 
 def prove_before_retires(run: Run) -> None:
@@ -46,7 +46,7 @@ def prove_before_retires(run: Run) -> None:
         if why is not None and run.start(index):
             detail = f"the current certificate of {retire.certificate!r} is not proved: {why}"
             waiting = keep(retire, Condition.UNPROVED, detail)
-            run.end(index, Step(retire, Status.WAITING, entry=retire.entry.id, waiting=waiting))
+            run.end(index, Step(retire, StepStatus.WAITING, entry=retire.entry.id, waiting=waiting))
 
 
 def _prove_all(run: Run, gate: Gate) -> None:
@@ -55,7 +55,7 @@ def _prove_all(run: Run, gate: Gate) -> None:
     for index, change in run.of(Phase.VERIFY):
         if isinstance(change, Verify) and change.before is gate:
             if any(_has_failed(run, place) for place, other in enumerate(run.plan.changes) if guards(change, other)):
-                run.steps[index] = Step(change, Status.NOT_STARTED, note="its key can't be used")
+                run.steps[index] = Step(change, StepStatus.NOT_STARTED, note="its key can't be used")
             else:
                 ready.append((index, change))
     for begin in range(0, len(ready), SIDE_BY_SIDE):
@@ -77,7 +77,7 @@ def _prove_some(run: Run, proofs: Sequence[tuple[int, Verify]]) -> None:
 
 def _has_failed(run: Run, index: int) -> bool:
     step = run.steps.get(index)
-    return step is not None and step.status is Status.FAILED
+    return step is not None and step.status is StepStatus.FAILED
 
 
 def _not_proved(run: Run, change: Change) -> str | None:
@@ -95,7 +95,7 @@ def _not_proved(run: Run, change: Change) -> str | None:
         if found is None:
             return f"nobody proved {name!r}"
         proof, step = found
-        if step is None or step.status is not Status.DONE:
+        if step is None or step.status is not StepStatus.DONE:
             return f"{proof.origin}: {(step.note if step else None) or 'the proof could not be made'}"
     return None
 
@@ -131,7 +131,7 @@ def _sharing(run: Run, verify: Verify) -> list[CertificateName]:
 
 
 def _open(verify: Verify, note: str) -> Step:
-    return Step(verify, Status.UNPROVED, note=note, blocked=verify.before is Gate.UPLOAD)
+    return Step(verify, StepStatus.UNPROVED, note=note, blocked=verify.before is Gate.UPLOAD)
 
 
 def _step(run: Run, verify: Verify, proof: Proof) -> Step:
@@ -139,9 +139,9 @@ def _step(run: Run, verify: Verify, proof: Proof) -> Step:
     run.findings.extend(proof_warnings(verify.certificate, proof, run.desired.bundles[verify.certificate], where))
     problem = proof_problem(verify.certificate, proof, where)
     if problem is None:
-        return Step(verify, Status.DONE, note=proof.note)
+        return Step(verify, StepStatus.DONE, note=proof.note)
     if proof.standing is ProofStatus.REFUTED:
-        return Step(verify, Status.FAILED, problem=problem, note=proof.note)
+        return Step(verify, StepStatus.FAILED, problem=problem, note=proof.note)
     stops = verify.before is Gate.UPLOAD
     told = problem if stops else replace(problem, severity=Severity.WARNING)
-    return Step(verify, Status.UNPROVED, problem=told, note=proof.note, blocked=stops)
+    return Step(verify, StepStatus.UNPROVED, problem=told, note=proof.note, blocked=stops)

@@ -10,7 +10,7 @@ from reconciler.findings.errors import ReconcilerError
 from reconciler.model import Condition, Phase, Retire
 from reconciler.model.errors import EntryInUse, EntryNotFound, UseUnknown
 from reconciler.model.ports import Store
-from reconciler.plan.outcome import Status, Step
+from reconciler.plan.outcome import Step, StepStatus
 from reconciler.plan.retire import keep
 
 
@@ -38,12 +38,12 @@ def _retire(store: Store, retire: Retire, *, is_safe: bool) -> Step:
     entry_id = retire.entry.id
 
     def wait(condition: Condition, detail: str) -> Step:
-        return Step(retire, Status.WAITING, entry=entry_id, waiting=keep(retire, condition, detail))
+        return Step(retire, StepStatus.WAITING, entry=entry_id, waiting=keep(retire, condition, detail))
 
     try:
         found = store.get(entry_id)
         if found is None:
-            return Step(retire, Status.DONE, entry=entry_id, note="it was gone already")
+            return Step(retire, StepStatus.DONE, entry=entry_id, note="it was gone already")
         if not is_safe:
             return wait(Condition.CHANGED_MEANWHILE, "a plan of this moment would not retire it any more")
         if (found.name, found.ca, found.type, found.bundle) != (
@@ -55,9 +55,9 @@ def _retire(store: Store, retire: Retire, *, is_safe: bool) -> Step:
             return wait(Condition.CHANGED_MEANWHILE, "the entry is not what the plan saw")
         store.delete(entry_id)
     except EntryNotFound:
-        return Step(retire, Status.DONE, entry=entry_id, note="it was gone already")
+        return Step(retire, StepStatus.DONE, entry=entry_id, note="it was gone already")
     except EntryInUse as error:
         return wait(Condition.IN_USE, f"the store says: {error.message}")
     except UseUnknown as error:
         return wait(Condition.LIVE_UNCHECKED, error.message)
-    return Step(retire, Status.DONE, entry=entry_id)
+    return Step(retire, StepStatus.DONE, entry=entry_id)

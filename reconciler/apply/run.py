@@ -19,7 +19,7 @@ from reconciler.model import Change, Desired, EntryId, Phase, Upload
 from reconciler.model.concurrency import DaemonPool
 from reconciler.model.errors import StoreClosed, StoreStopped
 from reconciler.model.ports import Files, Sources, Store, WorkerDeployer
-from reconciler.plan.outcome import Status, Step
+from reconciler.plan.outcome import Step, StepStatus
 from reconciler.plan.plan import Plan
 from reconciler.proof.ports import OriginProver
 
@@ -116,7 +116,7 @@ class Run:
     def end(self, index: int, step: Step) -> None:
         """Say how a change ended."""
         self.steps[index] = step
-        if isinstance(step.change, Upload) and step.status is Status.DONE and step.entry is not None:
+        if isinstance(step.change, Upload) and step.status is StepStatus.DONE and step.entry is not None:
             self.uploaded[step.change.digest] = step.entry
         try:
             self.world.observer.finished(step)
@@ -125,16 +125,16 @@ class Run:
 
     def leave(self, index: int) -> None:
         """Leave a change that the store would not take any more."""
-        self.steps[index] = Step(self.plan.changes[index], Status.NOT_STARTED, note=_NOT_TRIED)
+        self.steps[index] = Step(self.plan.changes[index], StepStatus.NOT_STARTED, note=_NOT_TRIED)
 
     def failure(self, index: int, error: ReconcilerError) -> Step:
         """The step of a change that an error stopped; one that was not even tried has not failed."""
         change = self.plan.changes[index]
         if isinstance(error, StoreStopped):
             self.stopped = True
-            return Step(change, Status.NOT_STARTED, note=_NOT_TRIED)
+            return Step(change, StepStatus.NOT_STARTED, note=_NOT_TRIED)
         problem = next(found for found in error.diagnostics() if found.severity is Severity.ERROR)
-        return Step(change, Status.FAILED, problem=replace(problem, certificate=change.certificate))
+        return Step(change, StepStatus.FAILED, problem=replace(problem, certificate=change.certificate))
 
 
 def attempt_all(run: Run, changes: Iterable[tuple[int, Prepare]]) -> None:
@@ -150,7 +150,7 @@ def attempt_all(run: Run, changes: Iterable[tuple[int, Prepare]]) -> None:
         elif run.start(index):
             step = _try(run, index, partial(_carry_out, prepare))
             _end(run, index, step)
-            if run.world.store.at_once > 1 and step is not None and step.status is Status.DONE:
+            if run.world.store.at_once > 1 and step is not None and step.status is StepStatus.DONE:
                 _attempt_at_once(run, left)
 
 

@@ -14,7 +14,7 @@ from reconciler.model import Entry, Phase, Upload
 from reconciler.model.errors import AlreadyStored, StoreError
 from reconciler.model.ownership import CUSTOM, is_other_stacks, read_mark
 from reconciler.model.ports import NewEntry, PrivateKey
-from reconciler.plan.outcome import Status, Step
+from reconciler.plan.outcome import Step, StepStatus
 
 
 def check_keys(run: Run) -> None:
@@ -60,7 +60,7 @@ def _upload(run: Run, upload: Upload, new: NewEntry) -> Step:
             f"the store says {entry.id} is {upload.certificate!r}, but gives another content back",
             hint="nothing was bound to it; run `mtlsctl plan` and look at the entry",
         )
-    return Step(upload, Status.DONE, entry=entry.id, note=note)
+    return Step(upload, StepStatus.DONE, entry=entry.id, note=note)
 
 
 def _find_content(run: Run, upload: Upload, refused: AlreadyStored, *, ca: bool) -> Entry:

@@ -17,8 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from reconciler.emulator.app import PREFIX, answer
 from reconciler.emulator.state import EmulatorState
 from reconciler.emulator.wire import Delivery, Reply, Request
-from reconciler.findings.codes import Code
-from reconciler.findings.errors import ReconcilerError
+from reconciler.findings.errors import AddressError
 
 OnReply = Callable[[Request, Reply], None]
 
@@ -28,12 +27,6 @@ _Send = Callable[[_Message], Awaitable[None]]
 
 _MOST_BODY = 64 * 1024 * 1024
 _NO_LINGER = struct.pack("ii", 1, 0)
-
-
-class AddressError(ReconcilerError):
-    """The server can't listen where it was told to."""
-
-    code = Code.ADDRESS
 
 
 @contextlib.contextmanager

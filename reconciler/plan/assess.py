@@ -25,8 +25,7 @@ from reconciler.model import (
     Upload,
 )
 from reconciler.plan.assessment import (
-    ASK_NOTHING,
-    Ask,
+    NO_OPTIONS,
     Assessment,
     BindingRow,
     CertificateRow,
@@ -35,6 +34,7 @@ from reconciler.plan.assessment import (
     Looks,
     Need,
     Pending,
+    PlanOptions,
     SiteRow,
     Unseen,
     Waits,
@@ -44,11 +44,11 @@ from reconciler.plan.certificates import judge_certificates
 from reconciler.plan.deploys import judge_sites
 from reconciler.plan.inventory import Roles, role_finder, take_inventory
 from reconciler.plan.quota import over_quota
-from reconciler.plan.retire import Scene, judge_entries, judge_leaving, leaving_of, make_scene
+from reconciler.plan.retire import RetireScene, judge_entries, judge_leaving, leaving_of, make_scene
 
 
 def judge(
-    desired: Desired, actual: Actual, now: datetime, ask: Ask = ASK_NOTHING, findings: Iterable[Diagnostic] = ()
+    desired: Desired, actual: Actual, now: datetime, ask: PlanOptions = NO_OPTIONS, findings: Iterable[Diagnostic] = ()
 ) -> Assessment:
     """Every row. With `actual.listing` None, offline, only what files can tell.
 
@@ -79,7 +79,7 @@ def judge(
     )
 
 
-def scene_of(assessment: Assessment) -> Scene:
+def scene_of(assessment: Assessment) -> RetireScene:
     """What the conditions of retires look at."""
     a = assessment
     return make_scene(a.desired, a.actual, a.bindings, a.now, a.ask)

@@ -221,7 +221,7 @@ class EntryRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class PlanOptions:
     """What a run wants. `skip_grace`: the certificate or id whose grace is skipped, and nothing else.
 
     `deploy`: which Workers are deployed where their live version differs.
@@ -231,7 +231,7 @@ class Ask:
     deploy: DeployChoice = NOBODY
 
 
-ASK_NOTHING = Ask()
+NO_OPTIONS = PlanOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +252,7 @@ class Assessment:
     desired: Desired
     actual: Actual
     now: datetime
-    ask: Ask
+    ask: PlanOptions
     inventory: Inventory | None
     certificates: tuple[CertificateRow, ...]
     sites: tuple[SiteRow, ...]

@@ -71,7 +71,7 @@ def judge_bindings(
 ) -> JudgedBindings:
     """A row for each binding that is declared, and for every other one in a declared wrangler file; in the order of
     labels, then of mtls.toml, then of the file. `inventory` None: offline."""
-    return _Judge(desired, actual, inventory, roles, certificates, now).run()
+    return _BindingJudge(desired, actual, inventory, roles, certificates, now).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class _Target:
     digest: str | None = None
 
 
-class _Judge:
+class _BindingJudge:
     """Walks every declared Worker once; one instance per assessment."""
 
     def __init__(

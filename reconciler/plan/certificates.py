@@ -27,11 +27,11 @@ def judge_certificates(
 
     `inventory` None: offline. `unusable`: what was found in the certificate files, errors among it.
     """
-    judge = _Judge(desired, inventory, now)
+    judge = _CertificateJudge(desired, inventory, now)
     return judge.rows(unusable), tuple(judge.findings)
 
 
-class _Judge:
+class _CertificateJudge:
     """Judges by content: certificates with one content share one entry, one upload, and what holds it."""
 
     def __init__(self, desired: Desired, inventory: Inventory | None, now: datetime) -> None:

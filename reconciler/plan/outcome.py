@@ -12,7 +12,7 @@ from reconciler.model import Action, Change, EntryId, Waiting
 from reconciler.plan.plan import Plan, exit_code_of
 
 
-class Status(StrEnum):
+class StepStatus(StrEnum):
     """How one change ended. `unproved` is a proof that neither succeeded nor failed."""
 
     DONE = "done"
@@ -27,7 +27,7 @@ class Step:
     """One change and how it ended. `entry`: the id that it made or bound. `note`: why it was not started, or how."""
 
     change: Change
-    status: Status
+    status: StepStatus
     entry: EntryId | None = None
     problem: Diagnostic | None = None
     note: str | None = None
@@ -47,10 +47,10 @@ class Outcome:
     @classmethod
     def of_nothing(cls, plan: Plan) -> Outcome:
         """The outcome of a run in which nothing was to be done in the phases asked for."""
-        steps = (Step(change, Status.NOT_STARTED, note="its phase was not asked for") for change in plan.changes)
+        steps = (Step(change, StepStatus.NOT_STARTED, note="its phase was not asked for") for change in plan.changes)
         return cls(plan, tuple(steps))
 
-    def of(self, status: Status) -> tuple[Step, ...]:
+    def of(self, status: StepStatus) -> tuple[Step, ...]:
         """The steps that ended so, in order."""
         return tuple(step for step in self.steps if step.status is status)
 
@@ -67,10 +67,12 @@ class Outcome:
             codes.append(ExitCode.INTERRUPTED)
         if any(step.blocked for step in self.steps):
             codes.append(ExitCode.BLOCKED)
-        if self.of(Status.FAILED):
+        if self.of(StepStatus.FAILED):
             codes.append(ExitCode.FAILED)
         # A proof changes nothing, so a run in which only proofs succeeded is not done in part.
-        if ExitCode.FAILED in codes and any(step.change.action is not Action.VERIFY for step in self.of(Status.DONE)):
+        if ExitCode.FAILED in codes and any(
+            step.change.action is not Action.VERIFY for step in self.of(StepStatus.DONE)
+        ):
             codes.append(ExitCode.PARTIAL)
         return strongest(codes)
 

@@ -18,7 +18,7 @@ from reconciler.model import (
     Retire,
     Waiting,
 )
-from reconciler.plan.assessment import Ask, BindingRow, EntryRow, Kept, Need, Pending, Unseen, Verdict, Waits
+from reconciler.plan.assessment import BindingRow, EntryRow, Kept, Need, Pending, PlanOptions, Unseen, Verdict, Waits
 from reconciler.plan.inventory import Inventory, Leaving, Roles
 from reconciler.plan.policy import duration_text, grace_end, grace_of
 from reconciler.plan.retire_live import LIVE_CHECKS, LiveCheck, can_be_live
@@ -26,7 +26,7 @@ from reconciler.plan.wording import wait_text
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class RetireScene:
     """What the conditions look at, gathered once. `pending`: certificates of which some declared binding does not name
     the current entry, for whatever reason."""
 
@@ -46,10 +46,12 @@ class _Wait:
     until: datetime | None = None
 
 
-def make_scene(desired: Desired, actual: Actual, bindings: Sequence[BindingRow], now: datetime, ask: Ask) -> Scene:
+def make_scene(
+    desired: Desired, actual: Actual, bindings: Sequence[BindingRow], now: datetime, ask: PlanOptions
+) -> RetireScene:
     """The scene of a world whose bindings are judged. Grace and proofs count from `now`."""
     declared = [row for row in bindings if row.declared is not None]
-    return Scene(
+    return RetireScene(
         desired=desired,
         actual=actual,
         now=now,
@@ -72,17 +74,17 @@ def make_scene(desired: Desired, actual: Actual, bindings: Sequence[BindingRow],
     )
 
 
-def _prune_off(leaving: Leaving, scene: Scene) -> _Wait | None:
+def _prune_off(leaving: Leaving, scene: RetireScene) -> _Wait | None:
     return _Wait() if leaving.reason is Reason.ORPHANED and not scene.desired.declaration.policy.prune else None
 
 
-def _successor_missing(leaving: Leaving, scene: Scene) -> _Wait | None:
+def _successor_missing(leaving: Leaving, scene: RetireScene) -> _Wait | None:
     if leaving.reason is not Reason.SUPERSEDED or leaving.successor is not None:
         return None
     return _Wait({"grace": duration_text(_grace_time(leaving, scene))})
 
 
-def _successor_not_valid(leaving: Leaving, scene: Scene) -> _Wait | None:
+def _successor_not_valid(leaving: Leaving, scene: RetireScene) -> _Wait | None:
     """Rule 11: the last certificate that works is kept, unless it does not work any more either."""
     if leaving.successor is None or leaving.entry.window.has_ended(scene.now):
         return None
@@ -94,23 +96,23 @@ def _successor_not_valid(leaving: Leaving, scene: Scene) -> _Wait | None:
     return _Wait({"case": "later", **facts}, window.begins)
 
 
-def _content_unknown(_: Leaving, scene: Scene) -> _Wait | None:
+def _content_unknown(_: Leaving, scene: RetireScene) -> _Wait | None:
     return _Wait({"names": ", ".join(scene.unread)}) if scene.unread else None
 
 
-def _declared_by_id(leaving: Leaving, scene: Scene) -> _Wait | None:
+def _declared_by_id(leaving: Leaving, scene: RetireScene) -> _Wait | None:
     return _Wait() if leaving.entry.id in scene.declared_ids else None
 
 
-def _bindings_pending(leaving: Leaving, scene: Scene) -> _Wait | None:
+def _bindings_pending(leaving: Leaving, scene: RetireScene) -> _Wait | None:
     return _Wait() if leaving.certificate in scene.pending else None
 
 
-def _bound_in_file(leaving: Leaving, scene: Scene) -> _Wait | None:
+def _bound_in_file(leaving: Leaving, scene: RetireScene) -> _Wait | None:
     return _Wait() if leaving.entry.id in scene.bound else None
 
 
-def _grace(leaving: Leaving, scene: Scene) -> _Wait | None:
+def _grace(leaving: Leaving, scene: RetireScene) -> _Wait | None:
     if scene.skip_grace is not None and is_meant(leaving.entry, leaving.certificate, scene.skip_grace):
         return None
     uploads = [entry.uploaded_on for entry in (leaving.entry, leaving.successor) if entry is not None]
@@ -126,23 +128,23 @@ def is_meant(entry: Entry, certificate: CertificateName | None, target: str) -> 
     return target in (entry.id, certificate)
 
 
-def _grace_time(leaving: Leaving, scene: Scene) -> timedelta:
+def _grace_time(leaving: Leaving, scene: RetireScene) -> timedelta:
     declaration = scene.desired.declaration
     declared = declaration.certificates.get(leaving.certificate)
     return grace_of(declaration.policy, declared.grace if declared else None)
 
 
-def _listing_unstable(_: Leaving, scene: Scene) -> _Wait | None:
+def _listing_unstable(_: Leaving, scene: RetireScene) -> _Wait | None:
     listing = scene.actual.listing
     return None if listing and listing.stable else _Wait()
 
 
-def _named_in_file(leaving: Leaving, scene: Scene) -> _Wait | None:
+def _named_in_file(leaving: Leaving, scene: RetireScene) -> _Wait | None:
     mentions = scene.actual.sweep.mentions.get(leaving.entry.id, ()) if scene.actual.sweep else ()
     return _Wait({"files": ", ".join(mentions)}) if mentions else None
 
 
-def _unchecked(_: Leaving, scene: Scene) -> _Wait | None:
+def _unchecked(_: Leaving, scene: RetireScene) -> _Wait | None:
     sweep = scene.actual.sweep
     if sweep is None:
         return _Wait()
@@ -152,7 +154,7 @@ def _unchecked(_: Leaving, scene: Scene) -> _Wait | None:
     return _Wait({"case": "several" if more else "one", "file": sweep.unread[0], "more": str(more)})
 
 
-Check = Callable[[Leaving, Scene], _Wait | None]
+Check = Callable[[Leaving, RetireScene], _Wait | None]
 
 WITHOUT_SWEEP: tuple[tuple[Condition, Check], ...] = (
     (Condition.PRUNE_OFF, _prune_off),
@@ -172,7 +174,7 @@ WITH_SWEEP: tuple[tuple[Condition, Check], ...] = (
 
 
 def _live(check: LiveCheck) -> Check:
-    def wait(leaving: Leaving, scene: Scene) -> _Wait | None:
+    def wait(leaving: Leaving, scene: RetireScene) -> _Wait | None:
         facts = check(leaving, scene.desired, scene.actual)
         return None if facts is None else _Wait(facts)
 
@@ -185,7 +187,7 @@ CONDITIONS = (*WITHOUT_SWEEP, *WITH_SWEEP, *WITH_LIVE)
 
 
 def _first_wait(
-    leaving: Leaving, scene: Scene, conditions: tuple[tuple[Condition, Check], ...]
+    leaving: Leaving, scene: RetireScene, conditions: tuple[tuple[Condition, Check], ...]
 ) -> tuple[Condition, _Wait] | None:
     for condition, check in conditions:
         wait = check(leaving, scene)
@@ -194,7 +196,7 @@ def _first_wait(
     return None
 
 
-def _tiers(scene: Scene) -> tuple[tuple[tuple[tuple[Condition, Check], ...], Need | None], ...]:
+def _tiers(scene: RetireScene) -> tuple[tuple[tuple[tuple[Condition, Check], ...], Need | None], ...]:
     """The conditions by what they cost, each with what has to be looked at before it, where nobody has yet."""
     return (
         (WITHOUT_SWEEP, None),
@@ -203,7 +205,7 @@ def _tiers(scene: Scene) -> tuple[tuple[tuple[tuple[Condition, Check], ...], Nee
     )
 
 
-def judge_leaving(leaving: Leaving, scene: Scene) -> Verdict:
+def judge_leaving(leaving: Leaving, scene: RetireScene) -> Verdict:
     """Pending, or the first condition that does not hold, or what has to be looked at before that is known."""
     bundle = leaving.entry.bundle
     assert bundle is not None  # noqa: S101 - the inventory lets nothing leave that it can't read
@@ -218,7 +220,7 @@ def judge_leaving(leaving: Leaving, scene: Scene) -> Verdict:
     return Pending(retire)
 
 
-def judge_entries(inventory: Inventory, roles: Roles, scene: Scene) -> tuple[EntryRow, ...]:
+def judge_entries(inventory: Inventory, roles: Roles, scene: RetireScene) -> tuple[EntryRow, ...]:
     """A row for each entry of the store, in the order of the list."""
     rows: list[EntryRow] = []
     leaving = {one.entry.id: one for one in inventory.leaving}
@@ -253,7 +255,7 @@ class Judged:
         return wait_text(self.condition, self.facts) if self.holds is False else None
 
 
-def conditions_of(row: EntryRow, scene: Scene) -> tuple[Judged, ...]:
+def conditions_of(row: EntryRow, scene: RetireScene) -> tuple[Judged, ...]:
     """Every condition of one leaving entry, in the order in which they are shown; none is left out after the first."""
     leaving = leaving_of(row)
     judged: list[Judged] = []

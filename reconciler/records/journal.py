@@ -15,7 +15,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import Action, Change, Phase
-from reconciler.plan.outcome import Status, Step
+from reconciler.plan.outcome import Step, StepStatus
 from reconciler.records.base import UtcTime
 from reconciler.records.changes import change_part
 
@@ -93,7 +93,7 @@ class StepFinished(_Event):
 
     event: Literal["step-finished"] = "step-finished"
     change: ChangeSummary
-    status: Status
+    status: StepStatus
     entry: str | None = None
     note: str | None = None
     problem: ProblemSummary | None = None

@@ -21,11 +21,11 @@ def make_drift(plan: Plan) -> Drift:
     """The drift that a plan shows. The plan asked the store and looked at everything; ValueError for an offline one."""
     if plan.offline:
         raise ValueError("an offline plan does not know what the store has")
-    return _Look(plan).run()
+    return _DriftLook(plan).run()
 
 
 @dataclass
-class _Look:
+class _DriftLook:
     """Reads every row once; one instance per drift. `told`: findings that a finding of drift tells already."""
 
     plan: Plan

@@ -22,7 +22,7 @@ from reconciler.reports.explain_certificates import CertificateStory, tell_certi
 from reconciler.reports.explain_entries import EntryStory, tell_entry
 
 
-class Subject(StrEnum):
+class NameKind(StrEnum):
     """What a name turned out to be."""
 
     CERTIFICATE = "certificate"
@@ -36,7 +36,7 @@ class Explanation:
     """What there is to say of a name. `diagnostics`: the errors and warnings that concern what is explained."""
 
     name: str
-    subjects: tuple[Subject, ...]
+    subjects: tuple[NameKind, ...]
     certificates: tuple[CertificateStory, ...]
     bindings: tuple[BindingStory, ...]
     entries: tuple[EntryStory, ...]
@@ -71,15 +71,15 @@ def explain(name: str, plan: Plan) -> Explanation:
     )
 
 
-def _subjects(name: str, assessment: Assessment, stories: Iterable[BindingStory]) -> tuple[Subject, ...]:
+def _subjects(name: str, assessment: Assessment, stories: Iterable[BindingStory]) -> tuple[NameKind, ...]:
     """Everything that has this name. An id counts where the store knows it, or where some file has it."""
     declaration, asked = assessment.desired.declaration, assessment.actual.asked
     known_ids = {*assessment.by_entry, *asked, *(story.found for story in stories), *_wanted_ids(stories)}
     holds = {
-        Subject.CERTIFICATE: name in declaration.certificates,
-        Subject.BINDING: any(story.at.binding == name for story in stories),
-        Subject.WORKER: name in declaration.workers,
-        Subject.ENTRY: name in known_ids,
+        NameKind.CERTIFICATE: name in declaration.certificates,
+        NameKind.BINDING: any(story.at.binding == name for story in stories),
+        NameKind.WORKER: name in declaration.workers,
+        NameKind.ENTRY: name in known_ids,
     }
     return tuple(subject for subject, is_one in holds.items() if is_one)
 
@@ -98,23 +98,23 @@ def _owned(assessment: Assessment) -> Mapping[EntryId, CertificateName]:
     return assessment.inventory.owned if assessment.inventory is not None else {}
 
 
-def _is_about(name: str, story: BindingStory, subjects: tuple[Subject, ...], assessment: Assessment) -> bool:
+def _is_about(name: str, story: BindingStory, subjects: tuple[NameKind, ...], assessment: Assessment) -> bool:
     """A binding that nobody declares is about the certificate whose entry it uses."""
     owned = _owned(assessment)
     owner = owned.get(EntryId(story.found)) if story.found and not story.declared else None
-    asked: dict[Subject, bool] = {
-        Subject.CERTIFICATE: name in (story.certificate, owner),
-        Subject.BINDING: story.at.binding == name,
-        Subject.WORKER: story.at.worker == name,
-        Subject.ENTRY: name in (story.found, story.wanted),
+    asked: dict[NameKind, bool] = {
+        NameKind.CERTIFICATE: name in (story.certificate, owner),
+        NameKind.BINDING: story.at.binding == name,
+        NameKind.WORKER: story.at.worker == name,
+        NameKind.ENTRY: name in (story.found, story.wanted),
     }
     return any(asked[subject] for subject in subjects)
 
 
-def _entry_ids(name: str, subjects: tuple[Subject, ...], assessment: Assessment) -> tuple[EntryId, ...]:
+def _entry_ids(name: str, subjects: tuple[NameKind, ...], assessment: Assessment) -> tuple[EntryId, ...]:
     """The entry that was asked for, and everything that a certificate that was asked for leaves behind or owns."""
-    ids: list[EntryId] = [EntryId(name)] if Subject.ENTRY in subjects else []
-    if Subject.CERTIFICATE in subjects:
+    ids: list[EntryId] = [EntryId(name)] if NameKind.ENTRY in subjects else []
+    if NameKind.CERTIFICATE in subjects:
         current = assessment.by_name[CertificateName(name)].entry
         owned = (entry_id for entry_id, owner in _owned(assessment).items() if owner == name)
         ids.extend(entry_id for entry_id in owned if current is None or entry_id != current.id)
@@ -122,15 +122,15 @@ def _entry_ids(name: str, subjects: tuple[Subject, ...], assessment: Assessment)
 
 
 def _certificates(
-    name: str, subjects: tuple[Subject, ...], bindings: tuple[BindingStory, ...], assessment: Assessment
+    name: str, subjects: tuple[NameKind, ...], bindings: tuple[BindingStory, ...], assessment: Assessment
 ) -> tuple[CertificateName, ...]:
     """The certificate that was asked for, those that a binding should use, those whose current entry it is."""
     names: list[CertificateName] = []
-    if Subject.CERTIFICATE in subjects:
+    if NameKind.CERTIFICATE in subjects:
         names.append(CertificateName(name))
-    if Subject.BINDING in subjects:
+    if NameKind.BINDING in subjects:
         names.extend(story.certificate for story in bindings if story.at.binding == name and story.certificate)
-    if Subject.ENTRY in subjects:
+    if NameKind.ENTRY in subjects:
         names.extend(row.name for row in assessment.certificates if row.entry is not None and row.entry.id == name)
     return tuple(found for found in dict.fromkeys(names) if found in assessment.by_name)
 

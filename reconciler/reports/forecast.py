@@ -15,7 +15,15 @@ from reconciler.model import CertificateName, Desired, Entry, StoreSettings
 from reconciler.plan.plan import Plan
 from reconciler.plan.quota import Quota, QuotaCount
 from reconciler.plan.renewals import Due
-from reconciler.reports.forecast_entries import MAX_STEPS, Content, Event, Step, Timeline, group_contents, make_timeline
+from reconciler.reports.forecast_entries import (
+    MAX_STEPS,
+    Content,
+    Event,
+    ForecastStep,
+    Timeline,
+    group_contents,
+    make_timeline,
+)
 from reconciler.reports.status import BoundAt, CertificateStatus, Standing, Urgency, make_status
 
 
@@ -42,7 +50,7 @@ class Outlook:
     peak: int
     peak_at: datetime
     end: int
-    over: Step | None
+    over: ForecastStep | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +68,7 @@ class Forecast:
     later: int
     upcoming: DueItem | None
     unreadable: tuple[CertificateName, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[ForecastStep, ...]
     leaf: Outlook | None
     ca: Outlook | None
     assumptions: tuple[str, ...]
@@ -124,7 +132,7 @@ def _presents(place: BoundAt, entry: Entry | None) -> bool:
 
 
 def _successors(
-    known: Mapping[CertificateName, DueItem], contents: Iterable[Content], steps: Iterable[Step]
+    known: Mapping[CertificateName, DueItem], contents: Iterable[Content], steps: Iterable[ForecastStep]
 ) -> Iterator[DueItem]:
     """The renewals of what the renewals before have brought."""
     by_name = {content.names[0]: content for content in contents}
@@ -137,7 +145,7 @@ def _successors(
                 yield DueItem(name, Urgency.LATER, step.at, ends, item.owner, None, item.places, again=True)
 
 
-def _outlooks(quota: Quota | None, made: datetime, steps: tuple[Step, ...]) -> dict[bool, Outlook]:
+def _outlooks(quota: Quota | None, made: datetime, steps: tuple[ForecastStep, ...]) -> dict[bool, Outlook]:
     if quota is None:
         return {}
     return {
@@ -146,7 +154,7 @@ def _outlooks(quota: Quota | None, made: datetime, steps: tuple[Step, ...]) -> d
     }
 
 
-def _outlook(count: QuotaCount, made: datetime, steps: list[Step]) -> Outlook:
+def _outlook(count: QuotaCount, made: datetime, steps: list[ForecastStep]) -> Outlook:
     highest = max(steps, key=lambda step: step.entries, default=None)
     rises = highest is not None and highest.entries > count.now
     return Outlook(

@@ -31,7 +31,7 @@ class Event(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ForecastStep:
     """One entry more or less. `entries`: how many of its sort there are then. `again`: of a successor, supposed."""
 
     at: datetime
@@ -65,7 +65,7 @@ class Timeline:
     """The steps in their order, uploads before retires. `until`: where it ends, sooner than asked if `cut`."""
 
     until: datetime
-    steps: tuple[Step, ...]
+    steps: tuple[ForecastStep, ...]
     cut: bool = False
     stay: int = 0
 
@@ -179,7 +179,7 @@ class _Run:
         if due.at <= self.until:
             heapq.heappush(self._heap, due)
 
-    def walk(self) -> Iterator[Step]:
+    def walk(self) -> Iterator[ForecastStep]:
         made = 0
         while self._heap:
             due = heapq.heappop(self._heap)
@@ -188,7 +188,7 @@ class _Run:
                 return
             made += 1
             self._counts[due.ca] += -1 if due.removes else 1
-            yield Step(due.at, due.event, due.name, due.ca, self._counts[due.ca], due.again)
+            yield ForecastStep(due.at, due.event, due.name, due.ca, self._counts[due.ca], due.again)
             if due.content is not None:
                 self._follow(due.content, due.at, due.again)
 

@@ -16,7 +16,7 @@ from reconciler.model import (
     WranglerFile,
 )
 from reconciler.plan.live import LiveBinding, LiveState, target_of
-from reconciler.plan.outcome import Outcome, Status, Step
+from reconciler.plan.outcome import Outcome, Step, StepStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +77,15 @@ def find_left(
     unwritten = {
         (change.at.config, change.at.environment)
         for change, status in changes
-        if isinstance(change, BindingChange) and status is not Status.DONE
+        if isinstance(change, BindingChange) and status is not StepStatus.DONE
     }
     for step in steps:
         change = step.change
-        if isinstance(change, Deploy) and step.status is Status.DONE:
+        if isinstance(change, Deploy) and step.status is StepStatus.DONE:
             deployed.add((change.at.config, change.at.environment))
         elif isinstance(change, Deploy) and (change.at.config, change.at.environment) in unwritten:
             continue  # its file does not say yet what is to serve
-        elif isinstance(change, Deploy) or (isinstance(change, BindingChange) and step.status is Status.DONE):
+        elif isinstance(change, Deploy) or (isinstance(change, BindingChange) and step.status is StepStatus.DONE):
             left.setdefault((change.at.config, change.at.environment), change.at.worker)
     for row in live:
         if row.state is LiveState.NEEDS_DEPLOY:

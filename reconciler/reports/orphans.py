@@ -61,7 +61,7 @@ def find_orphans(plan: Plan, sweep: Sweep) -> Orphans:
     """
     if plan.offline:
         raise ValueError("an offline plan does not know what the store has")
-    found = _Look(plan.assessment, sweep).run()
+    found = _OrphanLook(plan.assessment, sweep).run()
     ranked = sorted(found, key=lambda orphan: ORDER.index(orphan.finding.code))
     codes = {orphan.finding.code for orphan in ranked}
     rest = tuple(problem for problem in plan.diagnostics if problem.code not in codes & {Code.NEWER_ENTRY})
@@ -83,7 +83,7 @@ def _without_use(assessment: Assessment) -> Iterator[EntryRow]:
 
 
 @dataclass
-class _Look:
+class _OrphanLook:
     """Reads every row once; one instance per report."""
 
     assessment: Assessment

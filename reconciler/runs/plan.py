@@ -11,7 +11,7 @@ from reconciler.model import Actual, Declaration, Deploy, Desired, Listing
 from reconciler.model.calls import Calls, expect_calls
 from reconciler.plan.approval import approve, demand_appliable
 from reconciler.plan.assess import judge
-from reconciler.plan.assessment import Ask
+from reconciler.plan.assessment import PlanOptions
 from reconciler.plan.live import NOBODY, DeployChoice, count_versions
 from reconciler.plan.plan import Plan, SavedPlan, Selection, make_plan, match_names
 from reconciler.runs.look import FurtherLook, look, look_further, observe
@@ -76,7 +76,7 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
     if asked is not None and further.reader is None:
         _demand_account(desired.declaration, request, asked)
     before = reader.calls if reader else None
-    ask = Ask(request.retire if request.skip_grace else None, request.deploy)
+    ask = PlanOptions(request.retire if request.skip_grace else None, request.deploy)
     assessment = look_further(judge(desired, actual, now, ask, checkout.findings), further)
     made = make_plan(
         assessment,

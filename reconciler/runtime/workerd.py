@@ -14,19 +14,13 @@ from pathlib import Path
 from typing import IO
 
 from reconciler.findings.codes import Code
-from reconciler.findings.errors import ReconcilerError
+from reconciler.findings.errors import AddressError
 from reconciler.runtime.children import Child, OnLine, RuntimeFailure, environment, running
 from reconciler.workerd.config import SOCKET, Config
 
 _START_S = 60.0
 """workerd compiles the Worker before it reports that it is ready. A big one takes a second."""
 _MOST_LINES = 12
-
-
-class AddressError(ReconcilerError):
-    """The port can't be had."""
-
-    code = Code.ADDRESS
 
 
 class NotStarted(RuntimeFailure):

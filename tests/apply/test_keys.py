@@ -12,7 +12,7 @@ from reconciler.apply import keys as apply_keys
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import Entry, KeyReference
 from reconciler.model.ports import KeySource, NewEntry, PrivateKey, Store
-from reconciler.plan.outcome import Outcome, Status
+from reconciler.plan.outcome import Outcome, StepStatus
 from reconciler.stores import local
 from reconciler.stores.database import MemoryDatabase
 from reconciler.stores.local import LocalStore, open_in_memory
@@ -72,7 +72,7 @@ def proofs(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 def test_a_pair_is_proved_once(proofs: list[bytes]) -> None:
     """The key is opened twice, to check it and to upload it; the local store relies on the proof."""
     source = MemoryKeys({"KEY": issued(1).key_pem})
-    assert [step.status for step in run(source).steps] == [Status.DONE]
+    assert [step.status for step in run(source).steps] == [StepStatus.DONE]
     assert source.opened == 2
     assert proofs == [issued(1).key_pem]
 
@@ -80,7 +80,7 @@ def test_a_pair_is_proved_once(proofs: list[bytes]) -> None:
 def test_a_key_that_changes_before_its_upload_is_proved_again(proofs: list[bytes]) -> None:
     """As where somebody replaces a file meanwhile; one that does not fit is not sent."""
     (step,) = run(Turning([issued(1).key_pem, issued(2).key_pem])).steps
-    assert (step.status, step.problem and step.problem.code) == (Status.FAILED, "key-mismatch")
+    assert (step.status, step.problem and step.problem.code) == (StepStatus.FAILED, "key-mismatch")
     assert proofs == [issued(1).key_pem, issued(2).key_pem]
 
 

@@ -15,7 +15,7 @@ from reconciler.findings.errors import FileError, KeySourceError
 from reconciler.model import Change, Condition, Entry, EntryId, KeyReference, Listing, Policy, StoreKind
 from reconciler.model.errors import StoreClosed, StoreError
 from reconciler.model.ports import LiveReader, NewEntry, PrivateKey, Store
-from reconciler.plan.outcome import Outcome, Status, Step
+from reconciler.plan.outcome import Outcome, Step, StepStatus
 from reconciler.plan.plan import Plan
 from reconciler.stores.cloudflare.client import DEFAULT_BOUNDS, Client
 from reconciler.stores.cloudflare.store import CloudflareStore
@@ -183,8 +183,8 @@ def carry_out(
     return apply_plan(plan, WANTED, world)
 
 
-def statuses(outcome: Outcome) -> dict[Status, int]:
-    return {status: len(outcome.of(status)) for status in Status if outcome.of(status)}
+def statuses(outcome: Outcome) -> dict[StepStatus, int]:
+    return {status: len(outcome.of(status)) for status in StepStatus if outcome.of(status)}
 
 
 def metered(server: FakeCloudflare, meter: Meter) -> CloudflareStore:
@@ -206,7 +206,7 @@ def test_the_first_upload_goes_alone_and_then_ten_at_once() -> None:
 
     meter.meet = meet
     outcome = carry_out(uploads(), metered(server, meter))
-    assert statuses(outcome) == {Status.DONE: COUNT}
+    assert statuses(outcome) == {StepStatus.DONE: COUNT}
     assert (meter.order[0], meter.order[1], meter.most) == (1, 1, AT_ONCE)
     assert len(server.store.list_entries().entries) == COUNT
 
@@ -245,9 +245,9 @@ def test_what_would_be_refused_each_time_is_asked_for_once(fault: Callable[..., 
     server.fail("POST", *[fault] * COUNT)
     watch = Watch()
     outcome = carry_out(uploads(), make_store(server), watch)
-    assert statuses(outcome) == {Status.FAILED: 1, Status.NOT_STARTED: COUNT - 1}
+    assert statuses(outcome) == {StepStatus.FAILED: 1, StepStatus.NOT_STARTED: COUNT - 1}
     assert [call.split()[0] for call in server.calls] == ["POST"]
-    assert {step.note for step in outcome.of(Status.NOT_STARTED)} == {
+    assert {step.note for step in outcome.of(StepStatus.NOT_STARTED)} == {
         "not tried, for an earlier answer of the store stopped this run"
     }
     assert outcome.exit_code == 1
@@ -262,7 +262,7 @@ def test_a_server_that_is_away_is_tried_for_once() -> None:
 
     client = make_client(away)
     outcome = carry_out(uploads(), CloudflareStore(client, ACCESS.certificates_path, lambda: 0.5))
-    assert statuses(outcome) == {Status.FAILED: 1, Status.NOT_STARTED: COUNT - 1}
+    assert statuses(outcome) == {StepStatus.FAILED: 1, StepStatus.NOT_STARTED: COUNT - 1}
     assert client.calls == 5
 
 
@@ -272,8 +272,8 @@ def test_a_limit_that_may_not_be_waited_for_is_met_once() -> None:
     server.fail("POST", lambda _, respond: respond(), *[limited("300")] * COUNT)
     client = make_client(server.handle, bounds=replace(DEFAULT_BOUNDS, max_wait_s=60, connections=1))
     outcome = carry_out(uploads(), CloudflareStore(client, ACCESS.certificates_path, lambda: 0.5))
-    assert statuses(outcome) == {Status.DONE: 1, Status.FAILED: 1, Status.NOT_STARTED: COUNT - 2}
-    assert outcome.of(Status.FAILED)[0].problem is not None
+    assert statuses(outcome) == {StepStatus.DONE: 1, StepStatus.FAILED: 1, StepStatus.NOT_STARTED: COUNT - 2}
+    assert outcome.of(StepStatus.FAILED)[0].problem is not None
     assert len(server.calls) == 2
     assert outcome.exit_code == 5
 
@@ -284,7 +284,7 @@ def test_the_first_go_alone_until_one_is_done() -> None:
     server.fail("POST", *[refusing(400, 1400, "unable to parse certificate")] * 3)
     meter = Meter(server)
     outcome = carry_out(uploads(), metered(server, meter), keys=Keys(broken=frozenset({NAMES[0]})))
-    assert statuses(outcome) == {Status.FAILED: 4, Status.DONE: COUNT - 4}
+    assert statuses(outcome) == {StepStatus.FAILED: 4, StepStatus.DONE: COUNT - 4}
     assert meter.order[:5] == [1, 1, 1, 1, 1]
 
 
@@ -304,7 +304,11 @@ def test_a_stop_in_the_midst_lets_no_more_go_out_than_are_under_way() -> None:
     meter.meet = meet
     server.fail("POST", lambda _, respond: respond(), *[revoked] * COUNT)
     outcome = carry_out(uploads(), metered(server, meter))
-    assert statuses(outcome) == {Status.DONE: 1, Status.FAILED: AT_ONCE, Status.NOT_STARTED: COUNT - 1 - AT_ONCE}
+    assert statuses(outcome) == {
+        StepStatus.DONE: 1,
+        StepStatus.FAILED: AT_ONCE,
+        StepStatus.NOT_STARTED: COUNT - 1 - AT_ONCE,
+    }
     assert len(meter.order) == 1 + AT_ONCE
 
 
@@ -318,7 +322,7 @@ def test_the_embedded_store_is_used_by_one_thread_alone() -> None:
             threads.add(threading.get_ident())
             return store.upload(new)
 
-    assert statuses(carry_out(uploads(), Watched(store))) == {Status.DONE: COUNT}
+    assert statuses(carry_out(uploads(), Watched(store))) == {StepStatus.DONE: COUNT}
     assert threads == {threading.get_ident()}
 
 
@@ -429,8 +433,8 @@ def test_an_interrupt_lets_end_what_is_on_its_way_and_tells_it() -> None:
     meter.meet = meet
     outcome = carry_out(uploads(), metered(server, meter), interrupt_at(SECOND_BATCH, before))
     assert outcome.interrupted
-    assert statuses(outcome) == {Status.DONE: 1 + AT_ONCE, Status.NOT_STARTED: COUNT - 1 - AT_ONCE}
-    assert {step.entry for step in outcome.of(Status.DONE)} == {e.id for e in server.store.list_entries().entries}
+    assert statuses(outcome) == {StepStatus.DONE: 1 + AT_ONCE, StepStatus.NOT_STARTED: COUNT - 1 - AT_ONCE}
+    assert {step.entry for step in outcome.of(StepStatus.DONE)} == {e.id for e in server.store.list_entries().entries}
     assert len(meter.order) == 1 + AT_ONCE
 
 
@@ -450,8 +454,8 @@ def test_what_does_not_end_in_time_is_told_as_under_way(monkeypatch: pytest.Monk
     watch = interrupt_at(SECOND_BATCH, lambda: all_sent.wait(PATIENCE_S))
     outcome = carry_out(uploads(), metered(server, meter), watch)
     over.set()
-    assert statuses(outcome) == {Status.DONE: 2, Status.NOT_STARTED: COUNT - 2}
-    notes = [step.note or "" for step in outcome.of(Status.NOT_STARTED)]
+    assert statuses(outcome) == {StepStatus.DONE: 2, StepStatus.NOT_STARTED: COUNT - 2}
+    notes = [step.note or "" for step in outcome.of(StepStatus.NOT_STARTED)]
     assert sum("under way" in note for note in notes) == len(watch.started_changes) - 2
 
 
@@ -470,7 +474,7 @@ def test_who_waits_for_the_rate_limit_gives_up_at_once() -> None:
     client = Client(ACCESS, time, tell=tell, transport=httpx.MockTransport(server.handle))
     outcome = carry_out(uploads(), CloudflareStore(client, ACCESS.certificates_path, lambda: 0.5))
     assert outcome.interrupted
-    assert statuses(outcome) == {Status.DONE: 1, Status.NOT_STARTED: COUNT - 1}
+    assert statuses(outcome) == {StepStatus.DONE: 1, StepStatus.NOT_STARTED: COUNT - 1}
     assert len(server.calls) <= 1 + AT_ONCE
 
 
@@ -518,7 +522,7 @@ def test_what_can_not_be_made_sure_of_is_not_done() -> None:
         raise FileError("the disk is full")
 
     outcome = carry_out(uploads(), make_store(server), watch, settle=settle)
-    assert statuses(outcome) == {Status.FAILED: COUNT}
+    assert statuses(outcome) == {StepStatus.FAILED: COUNT}
     assert server.calls == []
     assert len(watch.steps) == COUNT
 
@@ -562,7 +566,7 @@ def test_retires_go_side_by_side_each_read_and_looked_after_first() -> None:
 
     meter.meet = meet
     outcome = carry_out(old.plan(), metered(old.server, meter), safe=old.ids)
-    assert statuses(outcome) == {Status.DONE: COUNT}
+    assert statuses(outcome) == {StepStatus.DONE: COUNT}
     assert meter.most == AT_ONCE
     for entry_id in old.ids:
         own = [call.replace(ACCESS.certificates_path, "") for call in old.server.calls if entry_id in call]
@@ -591,6 +595,6 @@ def test_what_is_used_or_may_be_used_is_kept(
     outcome = carry_out(old.plan(), make_store(old.server), safe=old.ids)
     assert (outcome.waiting[0].condition, outcome.waiting[0].entry.id) == (condition, old.ids[0])
     assert said in outcome.waiting[0].detail
-    assert statuses(outcome) == {Status.DONE: COUNT - 1, Status.WAITING: 1}
+    assert statuses(outcome) == {StepStatus.DONE: COUNT - 1, StepStatus.WAITING: 1}
     assert outcome.exit_code == 0
     assert not any(call.startswith("DELETE") and old.ids[0] in call for call in old.server.calls)

@@ -33,7 +33,7 @@ from reconciler.model import (
 from reconciler.model.ownership import mark_name
 from reconciler.model.ports import NewEntry, PrivateKey
 from reconciler.plan.assess import judge, needs, see
-from reconciler.plan.outcome import Outcome, Status, Step
+from reconciler.plan.outcome import Outcome, Step, StepStatus
 from reconciler.plan.plan import Plan, make_plan
 from reconciler.runs.configs import load_configs
 from reconciler.runs.look import observe
@@ -297,7 +297,7 @@ def test_applying_a_plan_leaves_nothing_but_retires_that_the_first_plan_had_wait
     """After one run nothing is left but what was unsafe to retire while that run could still see it named."""
     first = universe.plan()
     outcome = universe.apply()
-    assert outcome.of(Status.FAILED) == ()
+    assert outcome.of(StepStatus.FAILED) == ()
     waited = {wait.entry.id for wait in first.waiting}
     rest = universe.plan().changes
     assert all(getattr(change, "entry", None) and change.entry.id in waited for change in rest)  # type: ignore[union-attr]

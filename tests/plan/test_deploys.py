@@ -28,9 +28,9 @@ from reconciler.model import (
     WranglerFile,
 )
 from reconciler.plan.assess import judge
-from reconciler.plan.assessment import Ask
+from reconciler.plan.assessment import PlanOptions
 from reconciler.plan.live import NOBODY, DeployChoice, LiveState, target_of
-from reconciler.plan.outcome import Status, Step
+from reconciler.plan.outcome import Step, StepStatus
 from reconciler.plan.plan import Plan, make_plan
 from reconciler.reports.drift_live import join_live
 from reconciler.reports.drift_look import make_drift
@@ -182,7 +182,7 @@ def plan_of(row: Row) -> Plan:
     account = replace(found.declaration.store, account_id="a" * 32)
     wanted = replace(found, declaration=replace(found.declaration, store=account))
     there = actual([NEW, OLD], {"checkout": row.found}, live=row.live)
-    return make_plan(judge(wanted, there, NOW, Ask(deploy=row.wanted)))
+    return make_plan(judge(wanted, there, NOW, PlanOptions(deploy=row.wanted)))
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
@@ -299,7 +299,7 @@ def test_an_interrupt_ends_what_is_being_deployed() -> None:
     outcome = apply_plan(replace(plan, changes=both), desired({}), world)
     assert outcome.interrupted
     assert deployer.waited
-    assert [step.status for step in outcome.steps] == [Status.NOT_STARTED, Status.NOT_STARTED]
+    assert [step.status for step in outcome.steps] == [StepStatus.NOT_STARTED, StepStatus.NOT_STARTED]
 
 
 class Nobody:
@@ -316,9 +316,9 @@ def test_what_is_left_to_deploy_is_what_was_written_and_not_deployed() -> None:
     rebind, deploy = plan.changes
     cloudflare = StoreSettings(StoreKind.CLOUDFLARE)
     files: dict[WorkerLabel, WranglerFile] = {}
-    done = [Step(rebind, Status.DONE), Step(deploy, Status.DONE)]
-    failed = [Step(rebind, Status.DONE), Step(deploy, Status.FAILED)]
-    unwritten = [Step(rebind, Status.FAILED), Step(deploy, Status.NOT_STARTED)]
+    done = [Step(rebind, StepStatus.DONE), Step(deploy, StepStatus.DONE)]
+    failed = [Step(rebind, StepStatus.DONE), Step(deploy, StepStatus.FAILED)]
+    unwritten = [Step(rebind, StepStatus.FAILED), Step(deploy, StepStatus.NOT_STARTED)]
     assert find_left(done, (), cloudflare, files) == ()
     assert [one.command for one in find_left(failed, (), cloudflare, files)] == [
         ("wrangler", "deploy", "--config", "workers/checkout/wrangler.toml", "--env=")

@@ -33,7 +33,7 @@ from reconciler.model import (
 from reconciler.model.ownership import mark_name
 from reconciler.model.ports import NewEntry, PrivateKey
 from reconciler.plan.approval import approve
-from reconciler.plan.outcome import Outcome, Status, Step
+from reconciler.plan.outcome import Outcome, Step, StepStatus
 from reconciler.plan.plan import Plan
 from reconciler.plan.retire import keep
 from reconciler.plan.wording import REQUIREMENTS
@@ -599,7 +599,7 @@ def test_nothing_that_a_gate_guards_is_uploaded_without_its_proofs(
         assert content not in stored or not is_gated or proved
         assert is_gated or f"https://{name}/" not in bench.prover.asked
     assert (Phase.UPLOAD in phases) or not stored
-    assert outcome.exit_code is not ExitCode.OK or not outcome.of(Status.FAILED)
+    assert outcome.exit_code is not ExitCode.OK or not outcome.of(StepStatus.FAILED)
 
     bench.prover.verdicts = dict.fromkeys(verdicts, Verdict.ACCEPTED)
     bench.keys = Keys()

@@ -24,7 +24,7 @@ from reconciler.model import (
     Upload,
     WorkerLabel,
 )
-from reconciler.plan.outcome import Status, Step
+from reconciler.plan.outcome import Step, StepStatus
 from reconciler.records.history import HistoryDocument, RunEnd, history_document
 from reconciler.system.journal import Journal, JournalFile, read_journal
 from reconciler.views.json.schemas import all_schemas
@@ -87,8 +87,8 @@ def past(tmp_path: Path) -> Past:
 def test_runs_are_shown_newest_first_with_what_they_did(past: Past) -> None:
     """When, what, how each step ended, and how the run did."""
     problem = Diagnostic(Severity.ERROR, Code.FILE_CHANGED, "it changed meanwhile")
-    past.run(Step(UPLOAD, Status.DONE, entry=uid(1)), Step(bind(), Status.FAILED, problem=problem), exit_code=5)
-    past.run(Step(bind(), Status.DONE, entry=uid(1)))
+    past.run(Step(UPLOAD, StepStatus.DONE, entry=uid(1)), Step(bind(), StepStatus.FAILED, problem=problem), exit_code=5)
+    past.run(Step(bind(), StepStatus.DONE, entry=uid(1)))
     place = "BILLING in workers/checkout/wrangler.toml (top level) = billing"
     assert past.text() == (
         f"2026-11-23 13:00:00 UTC  apply payments  done\n"
@@ -101,7 +101,7 @@ def test_runs_are_shown_newest_first_with_what_they_did(past: Past) -> None:
 
 def test_a_killed_run_is_shown_as_one(past: Past) -> None:
     """With the step that was under way, and what to do about it: nothing special."""
-    past.run(Step(UPLOAD, Status.DONE, entry=uid(1)), bind(), exit_code=None)
+    past.run(Step(UPLOAD, StepStatus.DONE, entry=uid(1)), bind(), exit_code=None)
     head, upload, step = past.text().splitlines()
     assert "never ended: killed, or still running as pid" in head
     assert "the next apply finishes the job" in head
@@ -116,7 +116,7 @@ def test_a_run_killed_inside_of_a_line_is_shown_too(past: Past) -> None:
     past.run(bind(), exit_code=None)
     place = past.folder / ".mtlsctl/journal.jsonl"
     place.write_bytes(place.read_bytes()[:-20])
-    past.run(Step(bind(), Status.DONE))
+    past.run(Step(bind(), StepStatus.DONE))
     assert [run.ended for run in past.document().runs] == [RunEnd.DONE, RunEnd.UNFINISHED]
     assert past.text().endswith("  no step was started\n1 line of the journal cut off, where a run was killed\n")
 
@@ -149,7 +149,7 @@ def test_the_newest_are_shown_and_the_others_counted(past: Past) -> None:
 
 def test_a_run_of_many_steps_is_cut_short(past: Past) -> None:
     """In text; JSON has them all."""
-    past.run(*(Step(bind(f"B{number}"), Status.DONE) for number in range(25)))
+    past.run(*(Step(bind(f"B{number}"), StepStatus.DONE) for number in range(25)))
     assert "  and 5 more steps; see --format json\n" in past.text()
     assert len(past.document().runs[0].steps) == 25
 
@@ -169,7 +169,7 @@ def test_the_clock_may_be_set_back(past: Past) -> None:
 
 def test_steps_of_a_run_whose_begin_is_lost_are_left_out(past: Past) -> None:
     """Nothing can be said of them."""
-    past.run(Step(bind(), Status.DONE))
+    past.run(Step(bind(), StepStatus.DONE))
     place = past.folder / ".mtlsctl/journal.jsonl"
     place.write_bytes(b"".join(place.read_bytes().splitlines(keepends=True)[1:]))
     past.run()
@@ -188,7 +188,7 @@ def hostile(past: Past) -> None:
         CertificateName(HOSTILE),
         before=HOSTILE,
     )
-    past.run(Step(change, Status.FAILED, problem=problem, note=HOSTILE), bind("::error::"), stack=HOSTILE)
+    past.run(Step(change, StepStatus.FAILED, problem=problem, note=HOSTILE), bind("::error::"), stack=HOSTILE)
     journal = past.folder / ".mtlsctl/journal.jsonl"
     written = journal.read_text()
     assert '"code":"file-changed"' in written
@@ -241,13 +241,13 @@ def run(past: Past, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
 
 def test_the_command_prints_text(past: Past, run: Callable[..., str]) -> None:
     """Whatever mtls.toml says by now: the past is past."""
-    past.run(Step(bind(), Status.DONE))
+    past.run(Step(bind(), StepStatus.DONE))
     assert run() == past.text()
 
 
 def test_the_command_prints_json_and_writes_it(past: Past, run: Callable[..., str]) -> None:
     """The same to both."""
-    past.run(Step(bind(), Status.DONE))
+    past.run(Step(bind(), StepStatus.DONE))
     past.run()
     out = run("--format", "json", "--limit", "1", "--out", "history.json")
     document = json.loads(out)

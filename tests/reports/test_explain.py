@@ -12,7 +12,7 @@ from reconciler.model import Action, Actual, Condition, Desired, Entry, KeyRefer
 from reconciler.plan.inventory import Preference, Role
 from reconciler.plan.retire import CONDITIONS
 from reconciler.plan.wording import REQUIREMENTS
-from reconciler.reports.explain import Explanation, Subject, explain
+from reconciler.reports.explain import Explanation, NameKind, explain
 from reconciler.views.text.explain import render_explanation
 from reconciler.views.text.style import PLAIN
 from tests.cli.test_canaries import search
@@ -328,7 +328,7 @@ def test_a_name_of_several_things_explains_them_all() -> None:
     """A certificate, a Worker and a binding may be called the same."""
     wanted = desired({"billing": 1}, [worker("billing", {None: {"billing": "billing"}})])
     told = tell("billing", wanted, actual([entry(1, 1, "@billing")], {"billing": file({None: {"billing": uid(1)}})}))
-    assert told.subjects == (Subject.CERTIFICATE, Subject.BINDING, Subject.WORKER)
+    assert told.subjects == (NameKind.CERTIFICATE, NameKind.BINDING, NameKind.WORKER)
     assert (len(told.certificates), len(told.bindings)) == (1, 1)
 
 

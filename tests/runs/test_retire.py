@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.model import Condition
-from reconciler.plan.outcome import Status
+from reconciler.plan.outcome import StepStatus
 from reconciler.runs.apply import apply
 from reconciler.runs.plan import PlanRequest, plan
 from reconciler.runs.project import open_project
@@ -119,7 +119,7 @@ def test_what_changed_while_the_plan_was_looked_at_keeps_an_entry(
     rotated.certificate("billing", 1)
     outcome = apply(project, planned, Nobody())
     assert [wait.condition for wait in outcome.waiting] == [Condition.CHANGED_MEANWHILE]
-    assert len(outcome.of(Status.DONE)) == 0
+    assert len(outcome.of(StepStatus.DONE)) == 0
 
 
 def test_an_entry_that_somebody_else_retired_meanwhile_is_done(rotated: Project) -> None:
@@ -128,7 +128,7 @@ def test_an_entry_that_somebody_else_retired_meanwhile_is_done(rotated: Project)
     planned = plan(project, PlanRequest(retire="billing", skip_grace=True))
     rotated.run("retire", "billing", "--now", "--yes")
     outcome = apply(project, planned, Nobody())
-    assert [(step.status, step.note) for step in outcome.steps] == [(Status.DONE, "it was gone already")]
+    assert [(step.status, step.note) for step in outcome.steps] == [(StepStatus.DONE, "it was gone already")]
 
 
 def test_an_unknown_name_is_wrong_use(rotated: Project) -> None:

@@ -262,8 +262,8 @@ def _not_bound(run: Run, means: Declared, world: Snapshot) -> Iterator[str]:
         if any(not usable(means, binding.target, row) for row in same):
             continue  # stored in a way that can't serve: an error that only people can mend
         pem = world.tree[means.certificates[binding.target]["certificate"]].decode()
-        if not same and run.now > ends(pem):
-            continue
+        if run.now > ends(pem):
+            continue  # nothing moves to what has ended, stored or not (rule 10)
         found = bound(path, data).get((binding.environment, binding.name))
         if found not in {row.id for row in same}:
             yield f"{path} {binding.environment} {binding.name} names {found}, which is not {binding.target}"

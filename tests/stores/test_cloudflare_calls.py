@@ -16,7 +16,7 @@ from reconciler.emulator.state import ACCOUNT_ID, EmulatorState
 from reconciler.findings.codes import Severity
 from reconciler.model import EntryId
 from reconciler.model.calls import Calls, count_pages, expect_calls
-from reconciler.plan.outcome import Status
+from reconciler.plan.outcome import StepStatus
 from reconciler.runs.apply import apply
 from reconciler.runs.plan import PlanRequest, plan
 from reconciler.runs.project import open_project
@@ -150,7 +150,7 @@ def test_a_list_serves_the_last_look_for_as_long_as_lists_lag(account: Account, 
     planned = plan(project, PlanRequest())
     clock.time += timedelta(seconds=thought_s)
     outcome = apply(project, planned, Nobody())
-    assert len(outcome.of(Status.DONE)) == 2
+    assert len(outcome.of(StepStatus.DONE)) == 2
     assert account.calls["list"] == lists
 
 

@@ -43,8 +43,7 @@ from reconciler.model.calls import Calls
 from reconciler.plan.assess import judge
 from reconciler.plan.inventory import Preference, Role
 from reconciler.plan.live import LiveBinding, LiveState, Presented
-from reconciler.plan.outcome import Outcome, Step
-from reconciler.plan.outcome import Status as StepStatus
+from reconciler.plan.outcome import Outcome, Step, StepStatus
 from reconciler.plan.plan import Plan, SavedPlan
 from reconciler.plan.quota import Quota, QuotaCount
 from reconciler.plan.renewals import Due
@@ -68,13 +67,13 @@ from reconciler.reports.checks import Checkup, RunFailure, Validation
 from reconciler.reports.current import Current
 from reconciler.reports.drift import Drift, DriftFinding, State
 from reconciler.reports.drift import Subject as DriftSubject
-from reconciler.reports.explain import Explanation, Subject
+from reconciler.reports.explain import Explanation, NameKind
 from reconciler.reports.explain_bindings import BindingStory
 from reconciler.reports.explain_certificates import CertificateStory
 from reconciler.reports.explain_entries import EntryStory
 from reconciler.reports.forecast import DueItem, Forecast, Outlook
 from reconciler.reports.forecast_entries import Event
-from reconciler.reports.forecast_entries import Step as EntryStep
+from reconciler.reports.forecast_entries import ForecastStep as EntryStep
 from reconciler.reports.left import Applied, ToDeploy
 from reconciler.reports.metrics import Family, Metrics, Sample
 from reconciler.reports.orphan_findings import Orphan
@@ -248,7 +247,7 @@ STATUS = Status(
 )
 EXPLANATION = Explanation(
     "billing",
-    (Subject.CERTIFICATE, Subject.ENTRY),
+    (NameKind.CERTIFICATE, NameKind.ENTRY),
     (
         CertificateStory(
             BILLING,

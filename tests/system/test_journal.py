@@ -28,7 +28,7 @@ from reconciler.model import (
     Upload,
     WorkerLabel,
 )
-from reconciler.plan.outcome import Status, Step
+from reconciler.plan.outcome import Step, StepStatus
 from reconciler.private.folder import open_file
 from reconciler.records.journal import RunFinished, RunStarted, StepFinished, StepStarted
 from reconciler.stores.local import open_in_memory
@@ -75,9 +75,9 @@ def test_each_step_is_written_as_it_starts_and_as_it_ends(tmp_path: Path) -> Non
     written = begin(journal(tmp_path))
     problem = Diagnostic(Severity.ERROR, Code.FILE_CHANGED, "it changed")
     for step in (
-        Step(UPLOAD, Status.DONE, entry=uid(2)),
-        Step(REBIND, Status.FAILED, problem=problem),
-        Step(RETIRE, Status.DONE, entry=uid(1), note="it was gone already"),
+        Step(UPLOAD, StepStatus.DONE, entry=uid(2)),
+        Step(REBIND, StepStatus.FAILED, problem=problem),
+        Step(RETIRE, StepStatus.DONE, entry=uid(1), note="it was gone already"),
     ):
         written.started(step.change)
         written.finished(step)
@@ -126,7 +126,7 @@ def test_what_begins_is_synced_before_it_is_done(tmp_path: Path, monkeypatch: py
     written.started(REBIND)
     assert [data.count(b"\n") for data in seen] == [1]
     written.settle()
-    written.finished(Step(UPLOAD, Status.DONE, entry=uid(2)))
+    written.finished(Step(UPLOAD, StepStatus.DONE, entry=uid(2)))
     written.end(exit_code=0, interrupted=False)
     assert [data.count(b"\n") for data in seen] == [1, 3, 5]
     assert all(data.endswith(b"\n") for data in seen)
@@ -151,7 +151,7 @@ def test_a_real_run_leaves_no_key_in_the_journal(tmp_path: Path, key: int) -> No
     outcome = apply_plan(plan, wanted, world)
     written.end(exit_code=outcome.exit_code, interrupted=outcome.interrupted)
     ended = [event.status for event in read_journal(tmp_path).events if isinstance(event, StepFinished)]
-    assert ended == ([Status.DONE, Status.DONE] if key == 1 else [Status.FAILED])
+    assert ended == ([StepStatus.DONE, StepStatus.DONE] if key == 1 else [StepStatus.FAILED])
     found = file_of(tmp_path).read_text()
     secret = "".join(issued(key).key_pem.decode().splitlines()[1:-1])
     assert not any(secret[at : at + 20] in found for at in range(len(secret) - 20))
@@ -210,7 +210,7 @@ def test_a_full_disk_stops_the_next_step_and_keeps_what_is_done(
     written.started(UPLOAD)
     with monkeypatch.context() as full:
         full.setattr(os, "write", _full_disk(os.write, room=30))
-        written.finished(Step(UPLOAD, Status.DONE, entry=uid(2)))
+        written.finished(Step(UPLOAD, StepStatus.DONE, entry=uid(2)))
         with pytest.raises(FileError, match="No space left") as caught:
             written.started(REBIND)
     assert caught.value.hint == "free some space on its disk, then run again"
@@ -284,7 +284,7 @@ def test_the_journal_is_opened_once_in_a_run(tmp_path: Path, monkeypatch: pytest
     for _ in range(3):
         written.started(UPLOAD)
         written.settle()
-        written.finished(Step(UPLOAD, Status.DONE, entry=uid(2)))
+        written.finished(Step(UPLOAD, StepStatus.DONE, entry=uid(2)))
     written.end(exit_code=0, interrupted=False)
     assert opened == []
     assert len(lines(tmp_path)) == 8

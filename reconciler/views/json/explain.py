@@ -10,7 +10,7 @@ from reconciler.plan.inventory import Preference, Role
 from reconciler.plan.retire import Judged
 from reconciler.plan.wording import REQUIREMENTS
 from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
-from reconciler.reports.explain import Explanation, Subject
+from reconciler.reports.explain import Explanation, NameKind
 from reconciler.reports.explain_bindings import BindingStory
 from reconciler.reports.explain_certificates import CertificateStory
 from reconciler.reports.explain_entries import EntryStory
@@ -85,7 +85,7 @@ class ExplainDocument(JsonPart):
 
     format: Literal["mtlsctl.explain/1"] = "mtlsctl.explain/1"
     name: str
-    subjects: tuple[Subject, ...]
+    subjects: tuple[NameKind, ...]
     certificates: tuple[CertificateStoryPart, ...]
     bindings: tuple[BindingStoryPart, ...]
     entries: tuple[EntryStoryPart, ...]

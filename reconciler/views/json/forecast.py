@@ -9,7 +9,7 @@ from reconciler.model import BindingAddress
 from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
 from reconciler.records.plan import StorePart
 from reconciler.reports.forecast import DueItem, Forecast, Outlook
-from reconciler.reports.forecast_entries import Step
+from reconciler.reports.forecast_entries import ForecastStep
 from reconciler.reports.status import Urgency
 from reconciler.views.json.document import as_view
 
@@ -65,7 +65,7 @@ class ForecastDocument(JsonPart):
     later: int
     unreadable: tuple[str, ...]
     quota: QuotasPart | None = None
-    steps: tuple[Step, ...]
+    steps: tuple[ForecastStep, ...]
     assumptions: tuple[str, ...]
     diagnostics: tuple[DiagnosticPart, ...]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from reconciler.findings.diagnostics import Resolve
-from reconciler.plan.outcome import Outcome, Status, Step
+from reconciler.plan.outcome import Outcome, Step, StepStatus
 from reconciler.records.base import DiagnosticPart, JsonPart, diagnostic_part, to_json
 from reconciler.records.changes import ChangePart, change_part
 from reconciler.records.plan import WaitingPart, waiting_part
@@ -64,10 +64,10 @@ def outcome_document(outcome: Outcome, resolve: Resolve, to_deploy: tuple[ToDepl
         plan_digest=outcome.plan.digest,
         interrupted=outcome.interrupted,
         exit_code=outcome.exit_code,
-        done=tuple(map(part, outcome.of(Status.DONE))),
-        failed=tuple(map(part, outcome.of(Status.FAILED))),
-        not_started=tuple(map(part, outcome.of(Status.NOT_STARTED))),
-        unproved=tuple(map(part, outcome.of(Status.UNPROVED))),
+        done=tuple(map(part, outcome.of(StepStatus.DONE))),
+        failed=tuple(map(part, outcome.of(StepStatus.FAILED))),
+        not_started=tuple(map(part, outcome.of(StepStatus.NOT_STARTED))),
+        unproved=tuple(map(part, outcome.of(StepStatus.UNPROVED))),
         waiting=tuple(map(waiting_part, outcome.waiting)),
         to_deploy=tuple(_deploy_part(one) for one in to_deploy),
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in outcome.problems),

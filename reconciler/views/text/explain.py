@@ -8,7 +8,7 @@ from reconciler.findings.escape import printable
 from reconciler.plan.inventory import Role
 from reconciler.plan.retire import Judged
 from reconciler.plan.wording import REQUIREMENTS
-from reconciler.reports.explain import Explanation, Subject
+from reconciler.reports.explain import Explanation, NameKind
 from reconciler.reports.explain_bindings import BindingStory
 from reconciler.reports.explain_certificates import CertificateStory
 from reconciler.reports.explain_entries import EntryStory
@@ -22,10 +22,10 @@ _SHORT = 12
 _ROW = "      {:<11} {}"
 _CONDITION = "      {:<13}  {}"
 _SUBJECTS = {
-    Subject.CERTIFICATE: "a declared certificate",
-    Subject.BINDING: "a binding",
-    Subject.WORKER: "a declared Worker",
-    Subject.ENTRY: "an entry's id",
+    NameKind.CERTIFICATE: "a declared certificate",
+    NameKind.BINDING: "a binding",
+    NameKind.WORKER: "a declared Worker",
+    NameKind.ENTRY: "an entry's id",
 }
 _ROLES = {
     Role.CURRENT: "current",

@@ -9,7 +9,7 @@ from itertools import groupby
 from reconciler.findings.codes import Severity
 from reconciler.findings.escape import printable
 from reconciler.reports.forecast import DueItem, Forecast, Outlook
-from reconciler.reports.forecast_entries import Event, Step
+from reconciler.reports.forecast_entries import Event, ForecastStep
 from reconciler.reports.status import Urgency
 from reconciler.views.table import Display
 from reconciler.views.text.findings import show_findings
@@ -111,7 +111,7 @@ def _item_lines(item: DueItem, width: int, style: Style) -> Iterator[str]:
 # --- entries --------------------------------------------------------------------------------------------------------
 
 
-def _outlook_lines(kind: str, outlook: Outlook, steps: list[Step], style: Style) -> Iterator[str]:
+def _outlook_lines(kind: str, outlook: Outlook, steps: list[ForecastStep], style: Style) -> Iterator[str]:
     yield ""
     peak = f"{outlook.peak} at the most" + (f" on {_day(outlook.peak_at)}" if outlook.peak > outlook.now else "")
     text = f"{kind}, of {outlook.limit}: {outlook.now} now, {peak}, {outlook.end} at the end"

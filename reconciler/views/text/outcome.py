@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 
 from reconciler.findings.escape import printable
-from reconciler.plan.outcome import Outcome, Status, Step
+from reconciler.plan.outcome import Outcome, Step, StepStatus
 from reconciler.reports.left import Applied, ToDeploy
 from reconciler.views.table import Display
 from reconciler.views.text.findings import show_findings
@@ -30,14 +30,14 @@ def render_outcome(outcome: Outcome, style: Style, to_deploy: tuple[ToDeploy, ..
 def step_line(step: Step, style: Style) -> str:
     """One change and how it ended."""
     sign, paint = {
-        Status.DONE: ("ok", style.good),
-        Status.FAILED: ("FAILED", style.bad),
-        Status.NOT_STARTED: ("not started", style.change),
-        Status.WAITING: ("waiting", style.change),
-        Status.UNPROVED: ("not proved", style.change),
+        StepStatus.DONE: ("ok", style.good),
+        StepStatus.FAILED: ("FAILED", style.bad),
+        StepStatus.NOT_STARTED: ("not started", style.change),
+        StepStatus.WAITING: ("waiting", style.change),
+        StepStatus.UNPROVED: ("not proved", style.change),
     }[step.status]
     text = f"  {paint(sign)}: {step.change.action} {describe(step.change)}"
-    if step.status is Status.DONE and step.entry is not None:
+    if step.status is StepStatus.DONE and step.entry is not None:
         text += f" -> {printable(step.entry)}"
     return f"{text} ({printable(step.note)})" if step.note else text
 
@@ -45,19 +45,19 @@ def step_line(step: Step, style: Style) -> str:
 def _lines(outcome: Outcome, style: Style, to_deploy: tuple[ToDeploy, ...], folder: str) -> Iterator[str]:
     yield style.bold(f"Applied to the stack {printable(outcome.plan.stack)}")
     for step in outcome.steps:
-        if step.status is not Status.WAITING:
+        if step.status is not StepStatus.WAITING:
             yield step_line(step, style)
     held = tuple(step.waiting for step in outcome.steps if step.waiting is not None)
     yield from waiting_lines(held, style)
     yield from _to_deploy_lines(to_deploy, style, folder)
-    counts = [f"{len(outcome.of(status))} {status.replace('-', ' ')}" for status in Status if outcome.of(status)]
+    counts = [f"{len(outcome.of(status))} {status.replace('-', ' ')}" for status in StepStatus if outcome.of(status)]
     yield ""
     summary = ", ".join(counts) or "Nothing to do"
     if outcome.plan.waiting:
         summary += f"; {len(outcome.plan.waiting)} kept until safe to retire, see `mtlsctl plan`"
     if outcome.interrupted:
         summary += "; interrupted: it is safe to run `mtlsctl apply` again, which finishes the job"
-    yield (style.good if not outcome.of(Status.FAILED) and not outcome.interrupted else style.bad)(summary + ".")
+    yield (style.good if not outcome.of(StepStatus.FAILED) and not outcome.interrupted else style.bad)(summary + ".")
 
 
 def _to_deploy_lines(to_deploy: tuple[ToDeploy, ...], style: Style, folder: str) -> Iterator[str]:
