@@ -17,6 +17,15 @@ SLOW = (
     "plan/test_convergence.py",
     "plan/test_live_property.py",
     "stores/test_store_processes.py",
+    # properties that play many files or worlds
+    "desired/test_properties.py",
+    "takeover/test_update.py::test_in_random_worlds_an_update_takes_over_what_came_later",
+    "wrangler/test_jsonc.py::test_removing_all_bindings_one_by_one_leaves_everything_else",
+    "wrangler/test_jsonc.py::test_replacing_cuts_exactly_the_text_of_the_id",
+    "wrangler/test_jsonc.py::test_setting_means_what_was_wanted_and_nothing_else",
+    "wrangler/test_toml.py::test_removing_all_bindings_one_by_one_leaves_everything_else",
+    "wrangler/test_toml.py::test_replacing_cuts_exactly_the_text_of_the_id",
+    "wrangler/test_toml.py::test_setting_means_what_was_wanted_and_nothing_else",
     # large hostile files, and large matrices of hostile names and paths
     "cli/test_hostile.py",
     "cli/test_hostile_paths.py",
