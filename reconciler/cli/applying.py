@@ -11,7 +11,8 @@ from typing import Annotated
 
 import typer
 
-from reconciler.cli.planning import AllowDeletesOption, DeployOption, OnlyOption, OverSplitOption, read_saved
+from reconciler.cli.planning import AllowDeletesOption, DeployOption, OnlyOption, OverSplitOption
+from reconciler.cli.saved import read_saved
 from reconciler.cli.session import Session, command, seconds
 from reconciler.cli.terminal import TEXT, say, tell
 from reconciler.findings.errors import DeclinedError, GuardError, UsageError

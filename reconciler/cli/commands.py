@@ -16,7 +16,7 @@ COMMANDS = {
     "init": ("takeover", "Make an mtls.toml of what is there."),
     "export": ("takeover", "Print what the store holds as an mtls.toml."),
     "plan": ("planning", "Show what `apply` would do, and why."),
-    "show": ("planning", "Show a saved plan."),
+    "show": ("saved", "Show a saved plan."),
     "apply": ("applying", "Upload, bind and retire what `plan` shows."),
     "retire": ("applying", "Delete the old entries of one certificate."),
     "status": ("daily", "Show what is due, bound and waiting."),

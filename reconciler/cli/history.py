@@ -8,7 +8,7 @@ import typer
 
 from reconciler.cli.session import OutOption, Session, command
 from reconciler.records.history import HistoryDocument, history_document
-from reconciler.system.journal import read_journal
+from reconciler.runs.journal import read_journal
 
 
 @command(example="mtlsctl history --limit 3", shows=(HistoryDocument,))

@@ -9,14 +9,12 @@ from typing import Annotated
 
 import typer
 
-from reconciler.cli.session import OutOption, Session, command
+from reconciler.cli.session import Session, command
 from reconciler.findings.exits import ExitCode, strongest
 from reconciler.plan.live import DeployChoice
-from reconciler.plan.plan import Plan, SavedPlan, exit_code_of
-from reconciler.records.saved_plan import MAX_BYTES, read_plan
+from reconciler.plan.plan import Plan, exit_code_of
 from reconciler.runs.plan import PlanRequest
 from reconciler.runs.plan import plan as make
-from reconciler.system.files import read_named
 from reconciler.views.table import render
 
 OnlyOption = Annotated[
@@ -79,21 +77,3 @@ def plan(
     if detailed_exitcode and made.changes:
         codes.append(ExitCode.CHANGES)
     raise typer.Exit(strongest(codes))
-
-
-@command(example="mtlsctl show plan.json", shows=(SavedPlan,))
-def show(
-    session: Session,
-    saved: Annotated[Path, typer.Argument(metavar="PLAN", help="What `plan --out` wrote.")],
-    out: OutOption = None,
-) -> None:
-    """Show a saved plan.
-
-    Nothing but that file is read: neither mtls.toml nor the store.
-    """
-    session.show(read_saved(saved), out)
-
-
-def read_saved(path: Path) -> SavedPlan:
-    """A saved plan of the user's; ReconcilerError where it is none."""
-    return read_plan(read_named(path, limit=MAX_BYTES), str(path))

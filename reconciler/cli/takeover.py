@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -24,19 +23,11 @@ from reconciler.system.discover import find_file
 from reconciler.takeover.adoption import Adoption
 from reconciler.takeover.proposed import Proposal
 
-
-class StoreName(StrEnum):
-    """The stores of `--store`."""
-
-    LOCAL = "local"
-    CLOUDFLARE = "cloudflare"
-
-
 StackOption = Annotated[
     str | None, typer.Option("--stack", metavar="NAME", help="The stack's name (default: from that of the folder).")
 ]
 StoreOption = Annotated[
-    StoreName | None,
+    StoreKind | None,
     typer.Option("--store", help="Which store (default: the account's where there is a token, else the local one)."),
 ]
 AccountOption = Annotated[
@@ -76,7 +67,7 @@ def init(
 
     Asks for the stack and the store where there is a terminal. An mtls.toml that is there is never overwritten.
     """
-    request = InitRequest(stack, same_stack, StoreKind(store) if store else None, account, below, certificates)
+    request = InitRequest(stack, same_stack, store, account, below, certificates)
     _demand_folder(certificates)
     if update:
         if stack or store or account or same_stack:
@@ -105,7 +96,7 @@ def export(
     where there is one. `--certificates` writes the certificates, which are public, beside it; nothing is overwritten.
     """
     _demand_folder(certificates)
-    request = InitRequest(stack, kind=StoreKind(store) if store else None, account=account)
+    request = InitRequest(stack, kind=store, account=account)
     project = _project_here(session)
     proposal = create.export(project, request, certificates or "certs")
     if certificates is not None:

@@ -13,9 +13,9 @@ from reconciler.plan.live import NOBODY
 from reconciler.plan.outcome import Outcome, Step
 from reconciler.reports.left import ToDeploy, find_left
 from reconciler.runs.handshake import Proving
+from reconciler.runs.journal import Journal
 from reconciler.runs.plan import ANY_NUMBER, Planned, plan
 from reconciler.runs.project import Project
-from reconciler.system.journal import Journal
 
 
 def apply(

@@ -61,6 +61,11 @@ def check_caps(
     Nesting counts brackets; key parts and brackets together may be as many as both caps allow, so that dotted keys
     inside inline tables can't build a value much deeper than either.
     """
+    # Most files are far from every cap: then counting characters, in keys or not, is proof enough.
+    points, brackets = text.count("."), text.count("[") + text.count("{")
+    is_small = points + brackets + text.count("=") + text.count(",") + text.count("\n") <= max_marks
+    if is_small and points < max_parts and brackets <= max_nesting:
+        return None
     key = dots = enclosing = marks = 0
     outer: list[int] = []
     for token in _TOKENS.finditer(text):

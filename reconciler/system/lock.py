@@ -23,7 +23,6 @@ from reconciler.findings.diagnostics import Place
 from reconciler.findings.errors import FileError, LockedError
 from reconciler.model.ports import Clock
 from reconciler.private.folder import FOLDER, open_file, unusable
-from reconciler.records.base import time_text
 
 _NAME = "lock"
 _POLL_S = 0.1
@@ -106,7 +105,7 @@ def _sign(descriptor: int, command: str, clock: Clock) -> None:
         host=_plain(platform.node()),
         user=_plain(_user_name()),
         command=_plain(command),
-        since=time_text(clock.now().replace(microsecond=0)),
+        since=clock.now().replace(microsecond=0).isoformat().replace("+00:00", "Z"),
     )
     try:
         os.ftruncate(descriptor, 0)

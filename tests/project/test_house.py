@@ -34,14 +34,14 @@ ROOMS: dict[str, set[str]] = {
         *("emulator", "keys", "stores", "system"),
     },
     "runs": {
-        *("apply", "views", "reports", "takeover", "plan", "proof", "model", "x509", "findings", "desired", "wrangler"),
-        *("syntax", "workerd", "stores", "keys", "system", "probe", "runtime", "private"),
+        *("apply", "views", "records", "reports", "takeover", "plan", "proof", "model", "x509", "findings"),
+        *("desired", "wrangler", "syntax", "workerd", "stores", "keys", "system", "probe", "runtime", "private"),
     },
     "apply": {"plan", "proof", "model", "x509", "findings", "wrangler"},
     "emulator": {"stores", "system", "model", "x509", "findings"},  # answers with the local store, at a socket
     "stores": {"private", "model", "x509", "findings"},
     "keys": {"model", "x509", "findings"},
-    "system": {"private", "records", "plan", "model", "findings"},  # the journal writes down the steps of an outcome
+    "system": {"private", "model", "findings"},
     "probe": {"proof", "model", "x509"},
     "runtime": {"workerd", "proof", "model", "findings"},
     "private": {"findings"},

@@ -26,7 +26,8 @@ from reconciler.model import (
 )
 from reconciler.plan.outcome import Step, StepStatus
 from reconciler.records.history import HistoryDocument, RunEnd, history_document
-from reconciler.system.journal import Journal, JournalFile, read_journal
+from reconciler.runs.journal import Journal, read_journal
+from reconciler.system.journal import JournalFile
 from reconciler.views.json.schemas import all_schemas
 from reconciler.views.text.history import render_history
 from reconciler.views.text.style import PLAIN, Style

@@ -17,7 +17,7 @@ from reconciler.findings.errors import KeySourceError
 from reconciler.keys.env import EnvironmentKeySource
 from reconciler.model import Condition, EntryId, Sweep
 from reconciler.plan import handover, inventory, plan, retire
-from reconciler.system.journal import Journal
+from reconciler.runs.journal import Journal
 from reconciler.wrangler.edit import SetBinding, edit_wrangler
 from reconciler.x509.key_pairs import check_pair
 from tests.simulation.gate import Fault, Mode

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.reports.metrics import Metrics
 from reconciler.reports.status import Status
 from reconciler.views.table import VIEWS, Display, formats_of, render
 from tests.support.cli import make_project
@@ -50,7 +51,8 @@ def test_a_new_format_is_one_function_and_one_row(tmp_path: Path, monkeypatch: p
     monkeypatch.setitem(VIEWS, ("reconciler.reports.status:Status", "toy"), "tests.views.test_table:show_toy")
     project = make_project(tmp_path)
     assert project.run("status", "--format", "toy", "--out", "toys").out == project.read("toys") == "1 toys\n"
-    assert "<text|json|toy|prometheus>" in project.run("status", "--help").out
+    assert f"<{'|'.join(formats_of(Status, Metrics))}>" in project.run("status", "--help").out
+    assert "toy" in formats_of(Status)
     assert "'toy'" in project.run("status", "--format", "yaml").err
     assert "toy" not in project.run("plan", "--help").out
 

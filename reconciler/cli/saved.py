@@ -1,0 +1,31 @@
+"""`mtlsctl show`: a saved plan, read back. Apart from `plan`, which reads none and starts sooner without its parser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reconciler.cli.session import OutOption, Session, command
+from reconciler.plan.plan import SavedPlan
+from reconciler.records.saved_plan import MAX_BYTES, read_plan
+from reconciler.system.files import read_named
+
+
+@command(example="mtlsctl show plan.json", shows=(SavedPlan,))
+def show(
+    session: Session,
+    saved: Annotated[Path, typer.Argument(metavar="PLAN", help="What `plan --out` wrote.")],
+    out: OutOption = None,
+) -> None:
+    """Show a saved plan.
+
+    Nothing but that file is read: neither mtls.toml nor the store.
+    """
+    session.show(read_saved(saved), out)
+
+
+def read_saved(path: Path) -> SavedPlan:
+    """A saved plan of the user's; ReconcilerError where it is none."""
+    return read_plan(read_named(path, limit=MAX_BYTES), str(path))

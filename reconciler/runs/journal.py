@@ -1,0 +1,107 @@
+"""The journal: what a run does, written down as it happens, so that a killed run leaves a trace of where it was.
+
+Nothing ever resumes from it; the store and the files are what the next run looks at.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic
+from reconciler.findings.errors import FileError
+from reconciler.model import Change
+from reconciler.model.ports import Clock
+from reconciler.plan.outcome import Step
+from reconciler.records.journal import (
+    Event,
+    JournalRead,
+    RunFinished,
+    RunStarted,
+    StepStarted,
+    finished_event,
+    read_events,
+    summary_of,
+    to_line,
+)
+from reconciler.system.journal import Lines, read_lines
+from reconciler.version import __version__
+
+
+class Journal:
+    """One run's journal, and an observer of its steps: `begin`, then the steps, then `end`.
+
+    What can't be written beforehand is not done: `begin`, `started` and `settle` raise FileError. What is done is done,
+    so `finished` and `end` raise nothing; that their lines are missing stands in `findings`.
+
+    Only `settle` makes sure of what `started` wrote, for steps that begin together at once: to wait for the disk twice
+    for every step would take longer than the steps.
+    """
+
+    def __init__(self, lines: Lines, *, clock: Clock, new_run: Callable[[], str] = lambda: os.urandom(6).hex()) -> None:
+        self._lines = lines
+        self._clock = clock
+        self._run = new_run()
+        self._missing: list[FileError] = []
+
+    @property
+    def findings(self) -> tuple[Diagnostic, ...]:
+        """A warning where lines are missing."""
+        if not self._missing:
+            return ()
+        first, count = self._missing[0], len(self._missing)
+        lines = "a line is" if count == 1 else f"{count} lines are"
+        message = f"{lines} missing in the journal, nothing else: {first.message}"
+        return (Diagnostic(Severity.WARNING, Code.JOURNAL_INCOMPLETE, message, first.where, first.hint),)
+
+    def begin(self, *, command: str, stack: str, plan_digest: str) -> None:
+        """Write that the run starts, before it changes anything. FileError where that can't be written."""
+        self._lines.rotate()
+        self._write(
+            RunStarted(
+                run=self._run,
+                time=self._clock.now(),
+                command=command,
+                version=__version__,
+                stack=stack,
+                plan_digest=plan_digest,
+                pid=os.getpid(),
+            )
+        )
+        self._lines.sync()
+
+    def started(self, change: Change) -> None:
+        """Write that a change comes next. FileError where that can't be written: then it must not be made."""
+        self._write(StepStarted(run=self._run, time=self._clock.now(), change=summary_of(change)))
+
+    def settle(self) -> None:
+        """Make sure of what was written. FileError where that can't be: then nothing that it says may be done."""
+        self._lines.sync()
+
+    def finished(self, step: Step) -> None:
+        """Write how a change ended."""
+        self._write_after(finished_event(step, run=self._run, time=self._clock.now()))
+
+    def end(self, *, exit_code: int, interrupted: bool) -> None:
+        """Write that the run ended by itself. A run without this line was killed."""
+        self._write_after(
+            RunFinished(run=self._run, time=self._clock.now(), exit_code=exit_code, interrupted=interrupted)
+        )
+
+    def _write(self, event: Event) -> None:
+        self._lines.append(to_line(event))
+
+    def _write_after(self, event: Event) -> None:
+        try:
+            self._write(event)
+            if isinstance(event, RunFinished):
+                self._lines.sync()
+        except FileError as error:
+            self._missing.append(error)
+
+
+def read_journal(folder: Path) -> JournalRead:
+    """What the journals next to mtls.toml say, oldest first; nothing where there are none. FileError for a link."""
+    return read_events(read_lines(folder))
