@@ -21,7 +21,7 @@ def show(
 ) -> None:
     """Show a saved plan.
 
-    Nothing but that file is read: neither mtls.toml nor the store.
+    Nothing but that file is read: not mtls.toml, and nothing from Cloudflare or the local store.
     """
     session.show(read_saved(saved), out)
 

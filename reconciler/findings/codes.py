@@ -153,7 +153,7 @@ class Code(StrEnum):
         "The same environment of the same wrangler file is declared under two labels.",
         "Put the bindings of both into one table.")
     ACCOUNT_ID_UNUSED = ("account-id-unused", _W,
-        "`account_id` is set, but the store of this project has no accounts.",
+        "`account_id` is set, but a local store has no accounts.",
         'Remove `account_id`, or set `kind = "cloudflare"`.')
 
     # --- files ------------------------------------------------------------------------------------------------------

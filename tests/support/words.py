@@ -186,7 +186,8 @@ def _main() -> int:
     used, allowed = words_in_use(), to_do()
     more = Counter(used) - Counter(allowed)
     if more:
-        sys.stderr.write("\n".join(problems({place: used[place] for place in more}, allowed)) + "\n")
+        here = {place: used[place] for place in more}
+        sys.stderr.write("\n".join(problems(here, {place: allowed.get(place, 0) for place in more})) + "\n")
         return 1
     TO_DO.write_text(written(used))
     return 0
