@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,12 @@ import pytest
 from tests.support.cli import Project, make_project
 from tests.support.severities import severities_checked
 from tests.support.sizes import is_slow
+
+
+def pytest_configure() -> None:
+    """Listen to an interrupt again: a shell starts its background jobs deaf to it, and children inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
