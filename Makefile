@@ -38,7 +38,7 @@ slow: $(STAMP) ## the slow tests at their full size
 	@tests/servers/setup
 	@TESTS_FULL=1 $(PYTEST) -m slow
 
-lint: $(STAMP) ## style, types, and that generated files are fresh
+lint: $(STAMP) ## style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
