@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reconciler.findings.codes import Code
 from reconciler.model import Action, CertificateName, DeclaredCertificate, Entry, Gate, Upload, Verify
 from reconciler.model import Reason as ChangeReason
 from reconciler.plan.assessment import CertificateRow, Held, Pending
@@ -57,6 +58,7 @@ def tell_certificate(name: CertificateName, plan: Plan) -> CertificateStory:
     proof = next((one for one in plan.changes if isinstance(one, Verify) and one.certificate == name), None)
     chosen = preference_of(assessment.desired, assessment.actual, name, row.entry) if row.entry and row.bundle else None
     what, why = _clauses(row, chosen)
+    lacks_key = isinstance(row.verdict, Held) and any(one.code is Code.KEY_MISSING for one in row.verdict.by)
     return CertificateStory(
         name=name,
         path=row.declared.path,
@@ -71,7 +73,7 @@ def tell_certificate(name: CertificateName, plan: Plan) -> CertificateStory:
         action=upload.action if upload else None,
         what=what,
         why=why,
-        key_needed=(upload is not None or proof is not None) and row.declared.key is not None,
+        key_needed=lacks_key or ((upload is not None or proof is not None) and row.declared.key is not None),
         key_why=_key_clause(row.declared, upload is not None, proof, stored=row.entry is not None),
         shared_with=row.shared_with,
         origin=row.declared.verify.url if row.declared.verify else None,

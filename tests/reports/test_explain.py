@@ -91,15 +91,15 @@ def test_why_that_one_of_several_entries(entries: list[Entry], at: str, chosen: 
 
 
 @pytest.mark.parametrize(
-    ("settings", "why"),
-    [({"ca": True, "key": None}, "a CA has none"), ({"key": None}, "mtls.toml names none")],
+    ("settings", "needed", "why"),
+    [({"ca": True, "key": None}, False, "a CA has none"), ({"key": None}, True, "mtls.toml names none")],
     ids=["a CA", "no key declared"],
 )
-def test_a_certificate_without_a_key_says_so(settings: dict[str, object], why: str) -> None:
-    """Nothing to open."""
+def test_a_certificate_without_a_key_says_so(settings: dict[str, object], needed: bool, why: str) -> None:
+    """Nothing to open; an upload that is missing its key needs one, as the finding says."""
     wanted = desired({"billing": 1}, declared=[certificate("billing", **settings)])
     (story,) = tell("billing", wanted, actual()).certificates
-    assert (story.key_needed, story.key_why) == (False, why)
+    assert (story.key_needed, story.key_why) == (needed, why)
 
 
 def test_a_blocked_certificate_says_what_blocks_it() -> None:
