@@ -117,7 +117,7 @@ Verdict = UpToDate | Pending | Waits | Held | Unseen | Kept
 class CertificateRow:
     """One declared certificate. Without a `bundle` its file can't be used. `entry`: its current one, if it is stored.
 
-    `ours`: that entry is under a mark of this stack. `shared_with` declare the same content.
+    `ours`: that entry is under a mark of this stack. `same_content`: all certificates with its content, itself too.
     """
 
     declared: DeclaredCertificate
@@ -125,7 +125,7 @@ class CertificateRow:
     entry: Entry | None
     ours: bool
     due: Due | None
-    shared_with: tuple[CertificateName, ...]
+    same_content: tuple[CertificateName, ...]
     verdict: Verdict
 
     @property

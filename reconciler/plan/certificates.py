@@ -37,6 +37,7 @@ class _CertificateJudge:
     def __init__(self, desired: Desired, inventory: Inventory | None, now: datetime) -> None:
         self.desired, self.inventory, self.now = desired, inventory, now
         self.groups = _groups(desired)
+        self.together = {digest: tuple(names) for digest, names in self.groups.items()}  # one, in each of their rows
         self.same = {digest: _same_content_twice(desired, names) for digest, names in self.groups.items()}
         self.findings: list[Diagnostic] = [one for found in self.same.values() for one in found]
         if inventory is not None:
@@ -52,21 +53,25 @@ class _CertificateJudge:
         self.findings.extend(_stored_dates(self.desired, self.inventory, self.now))
         found = (find_always_due(self.desired, name) for name in sorted(self.desired.bundles))
         self.findings.extend(one for one in found if one is not None)
-        return tuple(self._row(name, verdicts.get(name), unusable) for name in self.desired.declaration.certificates)
+        errors: dict[str | None, list[Diagnostic]] = defaultdict(list)
+        for one in unusable:
+            if one.is_error:
+                errors[one.certificate].append(one)
+        names = self.desired.declaration.certificates
+        return tuple(self._row(name, verdicts.get(name), errors.get(name, ())) for name in names)
 
-    def _row(self, name: CertificateName, verdict: Verdict | None, unusable: Sequence[Diagnostic]) -> CertificateRow:
+    def _row(self, name: CertificateName, verdict: Verdict | None, errors: Sequence[Diagnostic]) -> CertificateRow:
         bundle = self.desired.bundles.get(name)
         entry = self.inventory.current.get(name) if self.inventory else None
         if verdict is None:
-            errors = tuple(one for one in unusable if one.certificate == name and one.is_error)
-            verdict = Held(errors) if errors else Unseen(Need.FILE)
+            verdict = Held(tuple(errors)) if errors else Unseen(Need.FILE)
         return CertificateRow(
             declared=self.desired.declaration.certificates[name],
             bundle=bundle,
             entry=entry,
             ours=entry is not None and is_ours(read_mark(entry), self.desired.declaration),
             due=due_of(self.desired, name) if bundle is not None else None,
-            shared_with=tuple(other for other in self.groups[bundle.digest] if other != name) if bundle else (),
+            same_content=self.together[bundle.digest] if bundle is not None else (name,),
             verdict=verdict,
         )
 

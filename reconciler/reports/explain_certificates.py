@@ -75,7 +75,7 @@ def tell_certificate(name: CertificateName, plan: Plan) -> CertificateStory:
         why=why,
         key_needed=lacks_key or ((upload is not None or proof is not None) and row.declared.key is not None),
         key_why=_key_clause(row.declared, upload is not None, proof, stored=row.entry is not None),
-        shared_with=row.shared_with,
+        shared_with=tuple(other for other in row.same_content if other != name),
         origin=row.declared.verify.url if row.declared.verify else None,
         proved_before=tuple(gate for gate in Gate if has_gate(assessment.desired.declaration, name, gate)),
     )

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from reconciler.model import StoreSettings
-from reconciler.plan.plan import Plan
+from reconciler.plan.plan import PlanFacts
 from reconciler.records.saved_plan import read_plan
 from reconciler.stores.database import SCHEMA, FileDatabase
 from reconciler.stores.local import LocalStore
@@ -131,7 +131,7 @@ def test_a_name_in_a_plan_is_shown_and_does_nothing(
     hostile = rename(document, name, FORM)
     assert isinstance(hostile, dict)
     with monkeypatch.context() as unchecked:
-        unchecked.setattr(Plan, "digest", hostile["digest"])
+        unchecked.setattr(PlanFacts, "digest", hostile["digest"])
         read = read_plan(json.dumps(hostile).encode(), "plan.json")
     project.write("plan.json", json.dumps({**hostile, "digest": read.digest}))
     for shown in FORMATS:
