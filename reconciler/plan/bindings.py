@@ -105,9 +105,12 @@ class _BindingJudge:
         current = inventory.current if inventory else {}
         self.adopted: dict[str, CertificateName] = {entry.id: name for name, entry in current.items()}
         self.declared: dict[str, set[EnvironmentName]] = defaultdict(set)
+        self.bound_at_top: set[str] = set()  # the files for which some Worker declares a binding at the top level
         for worker, file in self._workers():
             if file is not None:
                 self.declared[file.path].update(worker.environments)
+                if worker.environments.get(None):
+                    self.bound_at_top.add(file.path)
 
     def _workers(self) -> Iterator[tuple[DeclaredWorker, WranglerFile | None]]:
         for label, worker in sorted(self.desired.declaration.workers.items()):
@@ -269,7 +272,7 @@ class _BindingJudge:
         entry = self._entry(found.certificate_id)
         pair = Pair(
             entry=entry,
-            owner=self.inventory.owned.get(entry.id) if self.inventory and entry else None,
+            owner=self._owned(entry.id) if entry else None,
             certificate=target.certificate,
             placeholder=is_placeholder(found.certificate_id, self.store),
             asked=self.inventory is not None,
@@ -282,6 +285,10 @@ class _BindingJudge:
         """The entry of an id: from the list, or from the one question that was asked for it (rule 6)."""
         listed = self.inventory.entries.get(EntryId(text)) if self.inventory else None
         return listed or self.actual.asked.get(EntryId(text))
+
+    def _owned(self, text: str) -> CertificateName | None:
+        """Whose entry an id is, by its mark or because it was handed over."""
+        return self.inventory.owned.get(EntryId(text)) if self.inventory else None
 
     def _declared_id(self, declared: DeclaredBinding) -> EntryId | None:
         """The id that a binding should have though something stands in its way."""
@@ -324,7 +331,7 @@ class _BindingJudge:
 
         One of an adopted entry is not ours by its mark: it stays, and is reported.
         """
-        owner = self.inventory.owned.get(EntryId(found.certificate_id)) if self.inventory else None
+        owner = self._owned(found.certificate_id)
         adopted = self.adopted.get(found.certificate_id)
         if problem is not None or (owner is None and adopted is None):
             return self._row(site, found.binding, None, None, self._kept(found, owner))
@@ -356,21 +363,19 @@ class _BindingJudge:
 
     def _owner(self, found: FoundBinding, environment: EnvironmentName, file: WranglerFile) -> CertificateName | None:
         """Whose entry a binding has: by mark or handed over; in a declared environment also by content alone."""
-        entry_id = EntryId(found.certificate_id)
-        owned = self.inventory.owned.get(entry_id) if self.inventory else None
         is_declared = environment in self.declared[file.path]
-        return owned or (self.adopted.get(entry_id) if is_declared else None)
+        return self._owned(found.certificate_id) or (self.adopted.get(found.certificate_id) if is_declared else None)
 
     def _judge_undeclared(self, worker: DeclaredWorker, file: WranglerFile) -> None:
         """Environments that the file has and no Worker with this file declares."""
         top = file.environments.get(None)
-        at_top = bool(top and top.bindings) or self._declares_top_level(file)
+        at_top = bool(top and top.bindings) or file.path in self.bound_at_top
         for environment, there in file.environments.items():
             if environment in self.declared[file.path]:
                 continue
             site = Site(self.desired.declaration, worker, file, environment, there)
             for found in there.bindings:
-                owner = self.inventory.owned.get(EntryId(found.certificate_id)) if self.inventory else None
+                owner = self._owned(found.certificate_id)
                 said = self._undeclared(site, found, owner)
                 self.rows.append(self._row(site, found.binding, None, None, self._kept(found, owner), said))
             if environment is not None and at_top:
@@ -379,13 +384,9 @@ class _BindingJudge:
         for found in file.previews or ():
             at = BindingAddress(worker.label, file.path, None, BindingName(found.binding))
             entry = self._entry(found.certificate_id)
-            owner = self.inventory.owned.get(EntryId(found.certificate_id)) if self.inventory else None
+            owner = self._owned(found.certificate_id)
             kept = self._kept(found, owner)
             self.previews.append(BindingRow(at, ("previews",), None, found, entry, owner, None, kept))
-
-    def _declares_top_level(self, file: WranglerFile) -> bool:
-        """Whether some Worker with this file declares a binding at its top level."""
-        return any(other.environments.get(None) for other, its in self._workers() if its and its.path == file.path)
 
     def _guard_other_store(self, file: WranglerFile, begin: int) -> None:
         """Rule 7: the local store changes nothing in a file that has a real account's id."""
@@ -403,7 +404,7 @@ class _BindingJudge:
 
     def _look_around(self, file: WranglerFile, *, planned: bool) -> None:
         """What wrangler would deploy besides, or instead."""
-        if file.previews is not None and (file.previews or self._declares_top_level(file)):
+        if file.previews is not None and (file.previews or file.path in self.bound_at_top):
             self.findings.append(findings.previews_unmanaged(file))
         if file.built is not None:
             states = (
