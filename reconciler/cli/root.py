@@ -47,6 +47,8 @@ def _root(
 def run() -> NoReturn:
     """Run the command line and exit with its code; nothing ever ends in a traceback."""
     _mend_streams()
+    # No plugin of another package in this environment sees what is validated here; and none is searched for.
+    os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
     gc.set_threshold(_COLLECT_AFTER)
     atexit.register(gc.freeze)  # nothing is looked for on the way out
     try:

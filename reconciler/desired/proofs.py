@@ -6,10 +6,9 @@ stands there, and report that.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_plain_validator_function
 
@@ -18,6 +17,9 @@ from reconciler.desired.rules import Refused
 from reconciler.desired.wording import listed, quoted, type_of
 from reconciler.findings.codes import Code
 from reconciler.model import Gate, Origin
+
+if TYPE_CHECKING:
+    from pydantic.json_schema import JsonSchemaValue
 
 GATES = [gate.value for gate in Gate]
 
@@ -32,7 +34,7 @@ _CaPath = Annotated[
 class OriginTable(BaseModel):
     """An origin that enforces mutual TLS."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
     url: _Url = Field(
         description="The URL that is asked for; a GET of it must be harmless.",

@@ -66,7 +66,7 @@ Version = Annotated[int, AfterValidator(rules.check_version), Field(json_schema_
 class Table(BaseModel):
     """What all tables share: no unknown keys, no conversion of types."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
 
 class StoreTable(Table):

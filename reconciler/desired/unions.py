@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 from pydantic import (
     AfterValidator,
@@ -18,7 +18,6 @@ from pydantic import (
     GetJsonSchemaHandler,
     ValidationError,
 )
-from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import (
     ValidationInfo,
@@ -32,6 +31,9 @@ from reconciler.desired.wording import Suggestions, listed, looks_like_key, type
 from reconciler.findings.codes import Code
 from reconciler.model import ByCertificate, ById, CertificateName, EntryId, KeyReference
 from reconciler.model.keys import KeySourceKind
+
+if TYPE_CHECKING:
+    from pydantic.json_schema import JsonSchemaValue
 
 Kinds = Mapping[str, KeySourceKind]
 """The registered key sources by name; what pydantic is handed as its context."""
@@ -56,7 +58,7 @@ class BoundTo:
 class CertificateReference(BaseModel):
     """A certificate of this file, by its name, with settings of the binding."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
     certificate: Annotated[str, Field(json_schema_extra={"pattern": rules.NAME_PATTERN})] = Field(
         description="The name of a certificate of this file.", examples=["billing"]
@@ -67,7 +69,7 @@ class CertificateReference(BaseModel):
 class EntryReference(BaseModel):
     """An entry that is managed elsewhere, by its id."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
     id: Annotated[
         str, AfterValidator(rules.check_entry_id), Field(json_schema_extra={"pattern": rules.ENTRY_ID_PATTERN})

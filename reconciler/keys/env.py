@@ -18,7 +18,7 @@ from reconciler.model.ports import PrivateKey
 class EnvironmentKey(BaseModel):
     """A private key in an environment variable."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     env: Annotated[
         str,

@@ -24,7 +24,7 @@ from reconciler.x509.pem import MAX_KEY_BYTES
 class FileKey(BaseModel):
     """A private key in a file."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     file: Annotated[
         str,

@@ -126,7 +126,7 @@ _MOST_KNOWN = 4096
 def remember(bundle: Bundle) -> None:
     """Have `parse_stored` give this bundle back for its own text: what a file holds, the store mostly holds, too."""
     if len(_KNOWN) < _MOST_KNOWN:
-        _KNOWN[bundle.pem()] = bundle
+        _KNOWN[bundle.pem().strip()] = bundle
 
 
 def parse_stored(pem: str) -> Bundle | None:
@@ -134,7 +134,7 @@ def parse_stored(pem: str) -> Bundle | None:
 
     Each text is parsed once, for it is a pure function of public text and a store's whole list is read again and again.
     """
-    return _KNOWN.get(pem) or _parse_stored(pem)
+    return _KNOWN.get(pem.strip()) or _parse_stored(pem)  # stores give the text back without its last line end
 
 
 @lru_cache(maxsize=_MOST_KNOWN)
