@@ -13,9 +13,9 @@ from tests.simulation.scenarios import SCENARIOS, scenario
 from tests.simulation.story import MEDDLERS, Story
 from tests.support.sizes import size
 
-CHUNKS = size(12, full=32)
+CHUNKS = size(6, full=32)
 RUNS_A_CHUNK = 400
-"""4,800 runs in all, or 12,800; the faults at every effect add some 7,900."""
+"""2,400 runs in all, or 12,800; the faults at every effect add some 7,900."""
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
