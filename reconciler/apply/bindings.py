@@ -15,10 +15,15 @@ from reconciler.wrangler.read import read_wrangler
 
 
 def bind_all(run: Run) -> None:
-    """Bind, rebind and unbind what is known to be stored."""
+    """Bind, rebind and unbind what is known to be stored; last, and in its time, what begins only now."""
     changes = [(index, change) for index, change in run.of(Phase.BIND) if isinstance(change, BindingChange)]
-    for path, group in groupby(changes, key=lambda item: item[1].at.config):
-        _bind_file(run, path, list(group))
+    times = {change.not_before for _, change in changes}
+    for begins in (None, *sorted(time for time in times if time is not None)):
+        now = [item for item in changes if item[1].not_before == begins]
+        if begins is not None and any(_as_edit(run, change) is not None for _, change in now):
+            run.world.wait_until(begins)
+        for path, group in groupby(now, key=lambda item: item[1].at.config):
+            _bind_file(run, path, list(group))
 
 
 def _bind_file(run: Run, path: str, group: list[tuple[int, BindingChange]]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from itertools import islice
 from typing import Protocol
@@ -46,6 +47,10 @@ def _nothing() -> None:
     """Nobody has to make sure of anything."""
 
 
+def _never(time: datetime) -> None:
+    raise AssertionError(f"nothing here waits until {time}")
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """Everything that `apply` may touch."""
@@ -61,6 +66,8 @@ class World:
     prover: OriginProver
     waves: Sequence[int | None] = (None,)
     """How many Workers are deployed at a time; None: all that are left."""
+    wait_until: Callable[[datetime], None] = _never
+    """Returns once a time has come: when a certificate begins that the plan waits for."""
     settle: Callable[[], None] = _nothing
     """Makes sure of what the observer was told of changes that begin, before their first effect. A ReconcilerError from
     here fails them."""

@@ -24,7 +24,7 @@ from reconciler.plan.plan import Plan
 from reconciler.reports.left import Applied
 from reconciler.runs.apply import apply as carry_out
 from reconciler.runs.apply import left_to_deploy
-from reconciler.runs.plan import Planned, PlanRequest, plan_approved
+from reconciler.runs.plan import PATIENCE, Planned, PlanRequest, plan_approved
 from reconciler.runs.plan import plan as make
 from reconciler.runs.project import Project
 from reconciler.views.table import render
@@ -96,7 +96,7 @@ def apply(
     project = session.open_project()
     approved = read_saved(saved) if saved is not None else None
     with project.lock(command="apply", timeout_s=seconds(lock_timeout), waiting=tell):
-        request = PlanRequest(only=tuple(only or ()), allow_deletes=allow_deletes, deploy=wanted)
+        request = PlanRequest(only=tuple(only or ()), allow_deletes=allow_deletes, deploy=wanted, patience=PATIENCE)
         planned = plan_approved(project, approved, wanted) if approved is not None else make(project, request)
         if digest is not None:
             demand_digest(planned.plan, digest)
@@ -137,8 +137,9 @@ def _demand_retirable(planned: Planned, name: str, *, now: bool) -> None:
         until = f" (until {first.until:%Y-%m-%d %H:%M} UTC)" if first.until else ""
         only_grace = first.condition is Condition.GRACE and not now
         hint = f"`mtlsctl explain {first.certificate}` lists every condition"
+        entry = first.entry.id if first.entry is not None else ""
         raise GuardError(
-            f"{first.entry.id} of {first.certificate!r} can't be retired yet: {first.detail}{until}",
+            f"{entry} of {first.certificate!r} can't be retired yet: {first.detail}{until}",
             hint=f"`mtlsctl retire {name} --now` skips the grace, and nothing else" if only_grace else hint,
         )
     known = name in planned.desired.declaration.certificates
@@ -173,7 +174,8 @@ def _carry_out(
         say(render(made, TEXT, session.display(sys.stdout)), nl=False, err=not text)
     if pending:
         _confirm(yes)
-        outcome = carry_out(project, planned, _Progress(session, made, phases), phases, command=name, waves=waves)
+        watch = _Progress(session, made, phases)
+        outcome = carry_out(project, planned, watch, phases, command=name, waves=waves, tell=tell)
     else:
         project.files.tidy()  # a killed run may have left something, and somebody else have finished its job
         outcome = Outcome.of_nothing(made)

@@ -299,6 +299,18 @@ class Code(StrEnum):
     DATES_REVERSED = ("dates-reversed", _EW,
         "A certificate ends before it begins, so it is never valid.",
         "Have the certificate reissued.")
+    BOUND_EXPIRED = ("bound-expired", _W,
+        "A binding uses a certificate that has expired, so calls through it fail.",
+        "Replace the certificate file with a valid certificate and run `mtlsctl apply`, then deploy the Worker.")
+    BOUND_BEFORE_VALID = ("bound-before-valid", _W,
+        "A binding moves to a certificate that is not valid yet, because what it uses now is not valid either.",
+        "Get a certificate that is valid now, if calls must work before that.")
+    VALIDITY_UNKNOWN = ("validity-unknown", _W,
+        "The dates of the certificate that a binding moves to are unknown.",
+        "Check in the Cloudflare dashboard when the certificate is valid.")
+    VALIDITY_GAP = ("validity-gap", _W,
+        "The certificate in use expires before its successor becomes valid.",
+        "Get a certificate that covers the gap, and replace the file before the first date.")
     RENEWAL_DUE = ("renewal-due", _W,
         "The certificate is due for renewal.",
         "Get a renewed certificate, replace the file, and run `mtlsctl apply`.")

@@ -79,7 +79,8 @@ class BindingChange:
     """Add, change or remove one entry of `mtls_certificates`.
 
     `before` and `after` are ids; `after` None in a bind or rebind: the id is known once `digest` is uploaded.
-    `remote` None: not declared, so it stays as it is.
+    `remote` None: not declared, so it stays as it is. `not_before`: when the certificate begins, if `apply` has to wait
+    for that; aware UTC.
     """
 
     action: Action
@@ -91,15 +92,17 @@ class BindingChange:
     after: EntryId | None = None
     remote: bool | None = None
     differences: tuple[Difference, ...] = ()
+    not_before: datetime | None = None
 
     phase = Phase.BIND
 
 
 @dataclass(frozen=True, slots=True)
 class ToPresent:
-    """What one binding of a Worker presents after a deploy; `live` is what each serving version presents now.
+    """What one binding of a Worker uses after a deploy; `live` is what each live version uses now.
 
-    `id` None: known once `digest` is uploaded; where there is no digest either it is not bound any more.
+    `id` None: known once `digest` is uploaded; without a digest it is not bound any more. `later`: the content digest
+    that it will use once that certificate has begun.
     """
 
     binding: str
@@ -107,6 +110,7 @@ class ToPresent:
     digest: str | None = None
     certificate: CertificateName | None = None
     live: tuple[EntryId | None, ...] = ()
+    later: str | None = None
 
     @property
     def differs(self) -> bool:
@@ -174,18 +178,23 @@ Change = Upload | BindingChange | Deploy | Verify | Retire
 
 
 class Condition(StrEnum):
-    """What a retire waits for; closed and stable, in the order in which it is shown."""
+    """What a change waits for: a binding or an upload for the first two, a retire for the others.
 
+    Closed and stable, in the order in which it is shown.
+    """
+
+    NOT_VALID_YET = "not-valid-yet"
+    VALIDITY_UNKNOWN = "validity-unknown"
     PRUNE_OFF = "prune-off"
     SUCCESSOR_MISSING = "successor-missing"
-    SUCCESSOR_NOT_VALID = "successor-not-valid"
     CONTENT_UNKNOWN = "content-unknown"
     DECLARED_BY_ID = "declared-by-id"
     BINDINGS_PENDING = "bindings-pending"
     BOUND_IN_FILE = "bound-in-file"
-    NAMED_IN_FILE = "named-in-file"
-    GRACE = "grace"
     LISTING_UNSTABLE = "listing-unstable"
+    SUCCESSOR_NOT_VALID = "successor-not-valid"
+    GRACE = "grace"
+    NAMED_IN_FILE = "named-in-file"
     UNCHECKED = "unchecked"
     LIVE_UNCHECKED = "live-unchecked"
     NOT_DEPLOYED = "not-deployed"
@@ -201,13 +210,27 @@ class Condition(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """An entry that will go, and what for. `until` only where a time is known; `detail` is for a person."""
+    """A change that will be made once `condition` holds; it is no change yet, and no failure.
 
-    entry: Entry
-    certificate: CertificateName
+    `until`: when that is, where a time is known; aware UTC. `detail` is for a person. `proofs`: what has to be proved
+    before the change is made.
+    """
+
+    change: Upload | BindingChange | Deploy | Retire
     condition: Condition
     detail: str
     until: datetime | None = None
+    proofs: tuple[Verify, ...] = ()
+
+    @property
+    def certificate(self) -> CertificateName | None:
+        """The certificate that it is about; None of a binding by id, and of a deploy."""
+        return self.change.certificate
+
+    @property
+    def entry(self) -> Entry | None:
+        """What is to be deleted, of a retire."""
+        return self.change.entry if isinstance(self.change, Retire) else None
 
 
 @dataclass(frozen=True, slots=True)

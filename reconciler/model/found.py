@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from reconciler.model.words import EntryId, EnvironmentName
-from reconciler.x509.certificates import Bundle, parse_stored
+from reconciler.x509.certificates import MALFORMED, Bundle, parse_stored
 from reconciler.x509.chains import Window, window_of
 
 
@@ -31,11 +31,13 @@ class Entry:
         """The certificates, or None where the store gave text that is none. The same PEM is parsed once a run."""
         return parse_stored(self.certificates)
 
-    @property
-    def window(self) -> Window:
-        """When it is valid; where its certificates can't be read, only the end that the store lists is known."""
+    def window(self, now: datetime) -> Window:
+        """When it is valid, by the path that is best `now`; unreadable certificates: only the end that is listed."""
         bundle = self.bundle
-        return Window(None, self.expires_on) if bundle is None else window_of(bundle, ca=self.ca)
+        try:
+            return Window(None, self.expires_on) if bundle is None else window_of(bundle, now=now, ca=self.ca)
+        except MALFORMED:
+            return Window(None, self.expires_on)
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,5 +151,8 @@ class Clock(Protocol):
     def now(self) -> datetime:
         """Aware, UTC."""
 
+    def wait_until(self, time: datetime) -> None:
+        """Return once `time`, which is aware, has come; at once where it is past."""
+
 
 Sources = Mapping[str, KeySource]

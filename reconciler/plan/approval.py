@@ -10,7 +10,7 @@ from reconciler.findings.codes import Code
 from reconciler.findings.errors import ReconcilerError, StalePlanError
 from reconciler.model import BindingChange, Change, Condition, Deploy, Retire, Upload, Verify
 from reconciler.model.words import environment_text
-from reconciler.plan.assess import limit_retires
+from reconciler.plan.assess import limit_changes
 from reconciler.plan.assessment import Waits
 from reconciler.plan.gates import guards
 from reconciler.plan.plan import Plan, PlanFacts, change_key, draw_plan
@@ -47,14 +47,14 @@ def approve(found: Plan, saved: PlanFacts) -> Plan:
     _demand_same_target(found, saved)
     allowed = {_key(change) for change in saved.changes}
     allowed |= {_key(replace(change, serving=())) for change in saved.changes if isinstance(change, Deploy)}
-    waited = {waiting.entry.id for waiting in saved.waiting}
+    waited = {_key(waiting.change) for waiting in saved.waiting}
     _demand_same_gates(found, saved)
 
-    def waits(retire: Retire) -> Waits | None:
-        is_held = _key(retire) not in allowed and retire.entry.id in waited
-        return Waits(retire, Condition.NOT_IN_PLAN) if is_held else None
+    def waits(change: Change) -> Waits | None:
+        is_held = _key(change) in waited and _key(change) not in allowed
+        return Waits(change, Condition.NOT_IN_PLAN) if is_held else None
 
-    held = limit_retires(found.assessment, waits)
+    held = limit_changes(found.assessment, waits)
     approved = draw_plan(held, found.selection, at=found.at, show_live=found.live is not None)
     beyond = [change for change in approved.changes if _key(change) not in allowed]
     # A proof that nothing approved needs is of a change that is beyond the saved plan, and is not told twice.

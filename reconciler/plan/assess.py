@@ -41,6 +41,7 @@ from reconciler.plan.assessment import (
 )
 from reconciler.plan.bindings import hold, judge_bindings
 from reconciler.plan.certificates import judge_certificates
+from reconciler.plan.dates import judge_dates
 from reconciler.plan.deploys import judge_sites
 from reconciler.plan.inventory import Roles, role_finder, take_inventory
 from reconciler.plan.quota import over_quota
@@ -59,7 +60,9 @@ def judge(
     roles: Roles = {entry.id: role_of(entry) for entry in inventory.entries.values()} if inventory and role_of else {}
     read = tuple(findings)
     certificates, of_certificates = judge_certificates(desired, inventory, now, read)
-    bindings = judge_bindings(desired, actual, inventory, roles, {row.name: row for row in certificates}, now)
+    by_name = {row.name: row for row in certificates}
+    bindings = judge_bindings(desired, actual, inventory, roles, by_name, now, ask.patience)
+    dates = judge_dates(desired, certificates, bindings.rows, now, offline=inventory is None)
     held = {at: Held((problem,)) for at, problem in bindings.sites.items()}
     sites, of_sites = judge_sites(desired, actual, inventory, bindings.rows, held, ask.deploy)
     scene = make_scene(desired, actual, bindings.rows, now, ask)
@@ -69,12 +72,12 @@ def judge(
         now=now,
         ask=ask,
         inventory=inventory,
-        certificates=certificates,
+        certificates=dates.certificates,
         sites=sites,
         bindings=bindings.rows,
         previews=bindings.previews,
         entries=judge_entries(inventory, roles, scene) if inventory else (),
-        found=(*read, *of_certificates, *bindings.findings),
+        found=(*dates.expired, *read, *of_certificates, *dates.findings, *bindings.findings),
         found_live=of_sites,
     )
 
@@ -163,18 +166,40 @@ def _held(rows: Iterable[_Row], by: Callable[[Change], Diagnostic | None]) -> tu
     """The rows, those whose change is held by a finding among them."""
     held: list[_Row] = []
     for row in rows:
-        problem = by(row.verdict.change) if isinstance(row.verdict, Pending) else None
+        problem = by(row.verdict.change) if isinstance(row.verdict, Pending | Waits) else None
         held.append(row if problem is None else replace(row, verdict=hold(row.verdict, problem)))
     return tuple(held)
 
 
 def limit_retires(assessment: Assessment, waits: Callable[[Retire], Waits | None]) -> Assessment:
     """Of the entries that could go, those for which `waits` says so wait."""
+    return replace(
+        assessment, entries=_waiting(assessment.entries, lambda c: waits(c) if isinstance(c, Retire) else None)
+    )
 
-    def keep(row: EntryRow) -> EntryRow:
-        if not isinstance(row.verdict, Pending) or not isinstance(row.verdict.change, Retire):
-            return row
-        found = waits(row.verdict.change)
-        return row if found is None else replace(row, verdict=found)
 
-    return replace(assessment, entries=tuple(map(keep, assessment.entries)))
+def limit_changes(assessment: Assessment, waits: Callable[[Change], Waits | None]) -> Assessment:
+    """Of everything that would be done, that for which `waits` says so waits; deploys are judged again after that."""
+    a = assessment
+    bindings = _waiting(a.bindings, waits)
+    held = {row.at: row.verdict for row in a.sites if isinstance(row.verdict, Held)}
+    sites, found = judge_sites(a.desired, a.actual, a.inventory, bindings, held, a.ask.deploy)
+    return replace(
+        a,
+        certificates=_waiting(a.certificates, waits),
+        bindings=bindings,
+        sites=sites if bindings != a.bindings else a.sites,
+        found_live=found if bindings != a.bindings else a.found_live,
+        entries=_waiting(a.entries, waits),
+    )
+
+
+_Waiter = TypeVar("_Waiter", CertificateRow, BindingRow, EntryRow)
+
+
+def _waiting(rows: Iterable[_Waiter], waits: Callable[[Change], Waits | None]) -> tuple[_Waiter, ...]:
+    kept: list[_Waiter] = []
+    for row in rows:
+        found = waits(row.verdict.change) if isinstance(row.verdict, Pending) else None
+        kept.append(row if found is None else replace(row, verdict=found))
+    return tuple(kept)

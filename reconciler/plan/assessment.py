@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
 
@@ -224,11 +224,13 @@ class EntryRow:
 class PlanOptions:
     """What a run wants. `skip_grace`: the certificate or id whose grace is skipped, and nothing else.
 
-    `deploy`: which Workers are deployed where their live version differs.
+    `deploy`: which Workers are deployed where their live version differs. `patience`: a certificate that begins within
+    this time is waited for in this run.
     """
 
     skip_grace: str | None = None
     deploy: DeployChoice = NOBODY
+    patience: timedelta = timedelta(0)
 
 
 NO_OPTIONS = PlanOptions()

@@ -115,6 +115,25 @@ def target_expired(
     return Diagnostic(Severity.ERROR, Code.CERTIFICATE_EXPIRED, message, where, hint, certificate)
 
 
+def bound_before_valid(
+    site: Site, binding: BindingName, target: str, begins: datetime, certificate: CertificateName | None
+) -> Diagnostic:
+    """Rule 10: nothing that works is bound, so nothing is lost by moving early."""
+    message = (
+        f"{binding} in {site.text} moves to {target}, which is not valid before {rfc3339(begins)};"
+        " no valid certificate is bound there now"
+    )
+    hint = "calls through it fail until then; get a certificate that is valid now if they must work earlier"
+    return Diagnostic(Severity.WARNING, Code.BOUND_BEFORE_VALID, message, site.declared_at(binding), hint, certificate)
+
+
+def validity_unknown(site: Site, binding: BindingName, target: str, certificate: CertificateName | None) -> Diagnostic:
+    """Rule 10: nothing that is known to work is bound, so it moves though nobody knows until when it works."""
+    message = f"{binding} in {site.text} moves to {target}, whose dates could not be read"
+    hint = "check in the Cloudflare dashboard when it is valid"
+    return Diagnostic(Severity.WARNING, Code.VALIDITY_UNKNOWN, message, site.declared_at(binding), hint, certificate)
+
+
 def binding_name_taken(site: Site, binding: BindingName) -> Diagnostic:
     """wrangler refuses a name that stands twice among the bindings of one environment."""
     message = f"{binding} is already a binding of another kind in {site.text}: {site.found.taken[binding]}"

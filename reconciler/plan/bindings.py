@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import (
@@ -17,6 +17,7 @@ from reconciler.model import (
     BindingName,
     ById,
     CertificateName,
+    Condition,
     DeclaredBinding,
     DeclaredWorker,
     Desired,
@@ -42,6 +43,7 @@ from reconciler.plan.assessment import (
     Unseen,
     UpToDate,
     Verdict,
+    Waits,
 )
 from reconciler.plan.binding_findings import Site
 from reconciler.plan.differences import certificate_differences
@@ -68,10 +70,11 @@ def judge_bindings(
     roles: Roles,
     certificates: Mapping[CertificateName, CertificateRow],
     now: datetime,
+    patience: timedelta,
 ) -> JudgedBindings:
     """A row for each binding that is declared, and for every other one in a declared wrangler file; in the order of
     labels, then of mtls.toml, then of the file. `inventory` None: offline."""
-    return _BindingJudge(desired, actual, inventory, roles, certificates, now).run()
+    return _BindingJudge(desired, actual, inventory, roles, certificates, now, patience).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +97,10 @@ class _BindingJudge:
         roles: Roles,
         certificates: Mapping[CertificateName, CertificateRow],
         now: datetime,
+        patience: timedelta,
     ) -> None:
         self.desired, self.actual, self.inventory = desired, actual, inventory
-        self.roles, self.certificates, self.now = roles, certificates, now
+        self.roles, self.certificates, self.now, self.patience = roles, certificates, now, patience
         self.store, self.account = desired.declaration.store.kind, desired.declaration.store.account_id
         self.rows: list[BindingRow] = []
         self.previews: list[BindingRow] = []
@@ -221,11 +225,8 @@ class _BindingJudge:
         unsure = self.inventory is None and target.id is None
         if unsure and found is not None and not is_placeholder(found.certificate_id, self.store):
             return Unseen(Need.STORE, change)
-        if found is None or found.certificate_id != target.id:
-            expired = self._expired(site, declared, target)
-            if expired is not None:
-                return self._hold(expired, change)
-        return Pending(change)
+        is_new_id = found is None or found.certificate_id != target.id
+        return self._judge_dates(site, declared, target, change) if is_new_id else Pending(change)
 
     def _hold(self, problem: Diagnostic, change: BindingChange | None = None) -> Held:
         self.findings.append(problem)
@@ -249,18 +250,43 @@ class _BindingJudge:
             differences=differences,
         )
 
-    def _expired(self, site: Site, declared: DeclaredBinding, target: _Target) -> Diagnostic | None:
-        """Rule 10: an id never moves to a certificate that has ended, whatever is bound now."""
-        name = target.certificate
-        if name is not None:
-            window = window_of(self.desired.bundles[name])
-        else:
-            entry = self._entry(target.id) if target.id else None
-            window = entry.window if entry else Window(None, None)
-        if window.ends is None or not window.has_ended(self.now):
-            return None
+    def _judge_dates(self, site: Site, declared: DeclaredBinding, target: _Target, change: BindingChange) -> Verdict:
+        """Rule 10, of a binding that gets another id: by the dates of what it moves to, and of what it has."""
+        name, now, binding = target.certificate, self.now, declared.binding
+        window = self._window(target)
         text = f"the certificate {name!r}" if name is not None else str(target.id)
-        return findings.target_expired(site, declared.binding, text, window.ends, name)
+        if window.ends is not None and window.has_ended(now):
+            return self._hold(findings.target_expired(site, binding, text, window.ends, name), change)
+        upload = self.certificates[name].verdict if name is not None else None
+        if isinstance(upload, Waits):
+            return Waits(change, upload.condition, upload.until)
+        is_bound_valid = self._is_bound_valid(site, binding)
+        if window.begins is not None and now < window.begins:
+            if not is_bound_valid:
+                self.findings.append(findings.bound_before_valid(site, binding, text, window.begins, name))
+                return Pending(change)
+            if window.begins - now <= self.patience:
+                return Pending(replace(change, not_before=window.begins))
+            return Waits(change, Condition.NOT_VALID_YET, window.begins)
+        if window.contains(now) or self.inventory is None:
+            return Pending(change)
+        if is_bound_valid:
+            return Waits(change, Condition.VALIDITY_UNKNOWN)
+        self.findings.append(findings.validity_unknown(site, binding, text, name))
+        return Pending(change)
+
+    def _window(self, target: _Target) -> Window:
+        """When what a binding should use is valid."""
+        if target.certificate is not None:
+            return window_of(self.desired.bundles[target.certificate], now=self.now)
+        entry = self._entry(target.id) if target.id else None
+        return entry.window(self.now) if entry else Window(None, None)
+
+    def _is_bound_valid(self, site: Site, binding: BindingName) -> bool:
+        """Whether a binding has an id, and its certificate is known to be valid now."""
+        found = site.found.find(binding)
+        entry = self._entry(found.certificate_id) if found is not None else None
+        return entry is not None and entry.window(self.now).contains(self.now)
 
     def _reasons(
         self, found: FoundBinding | None, target: _Target
@@ -390,14 +416,14 @@ class _BindingJudge:
 
     def _guard_other_store(self, file: WranglerFile, begin: int) -> None:
         """Rule 7: the local store changes nothing in a file that has a real account's id."""
-        pending = [at for at in range(begin, len(self.rows)) if isinstance(self.rows[at].verdict, Pending)]
-        if not pending:
+        planned = [at for at in range(begin, len(self.rows)) if isinstance(self.rows[at].verdict, Pending | Waits)]
+        if not planned:
             return
         for keys, found in _ids_of(file):
             if self._foreign(found.certificate_id):
                 problem = findings.account_id_in_file(self.desired.declaration.store, file, keys, found)
                 self.findings.append(problem)
-                for at in pending:
+                for at in planned:
                     row = self.rows[at]
                     self.rows[at] = replace(row, verdict=hold(row.verdict, problem))
                 return
@@ -417,7 +443,7 @@ class _BindingJudge:
 
 def hold(verdict: Verdict, *by: Diagnostic) -> Held:
     """The verdict of something that would be done, and that these findings hold."""
-    return Held(by, verdict.change if isinstance(verdict, Pending) else None)
+    return Held(by, verdict.change if isinstance(verdict, Pending | Waits) else None)
 
 
 def _table(environment: EnvironmentName) -> tuple[str, ...]:

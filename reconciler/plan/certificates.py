@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
-from reconciler.model import CertificateName, Desired, Entry, Reason, Upload
+from reconciler.model import CertificateName, Condition, Desired, Entry, Gate, Reason, Upload
 from reconciler.model.ownership import is_ours, mark_name, read_mark
-from reconciler.plan.assessment import CertificateRow, Held, Need, Pending, Unseen, UpToDate, Verdict
+from reconciler.plan.assessment import CertificateRow, Held, Need, Pending, Unseen, UpToDate, Verdict, Waits
 from reconciler.plan.differences import certificate_differences
+from reconciler.plan.gates import proofs_for
 from reconciler.plan.inventory import Inventory
-from reconciler.plan.renewals import due_of, find_always_due, find_due, find_going_back
-from reconciler.x509.preflight import check_dates, check_for_upload
+from reconciler.plan.renewals import find_going_back
+from reconciler.x509.chains import window_of
+from reconciler.x509.preflight import check_for_upload
 
 _MOST_NAMED = 5
 
@@ -44,15 +46,12 @@ class _CertificateJudge:
             self.findings.extend(inventory.diagnostics)
 
     def rows(self, unusable: Sequence[Diagnostic]) -> tuple[CertificateRow, ...]:
-        """Every row. Dates of what is stored are found after all uploads, and come after them."""
+        """Every row; `dates.py` adds when each is due."""
         verdicts = {
             name: verdict
             for digest, names in self.groups.items()
             for name, verdict in self._judge(digest, names).items()
         }
-        self.findings.extend(_stored_dates(self.desired, self.inventory, self.now))
-        found = (find_always_due(self.desired, name) for name in sorted(self.desired.bundles))
-        self.findings.extend(one for one in found if one is not None)
         errors: dict[str | None, list[Diagnostic]] = defaultdict(list)
         for one in unusable:
             if one.is_error:
@@ -70,7 +69,7 @@ class _CertificateJudge:
             bundle=bundle,
             entry=entry,
             ours=entry is not None and is_ours(read_mark(entry), self.desired.declaration),
-            due=due_of(self.desired, name) if bundle is not None else None,
+            due=None,
             same_content=self.together[bundle.digest] if bundle is not None else (name,),
             verdict=verdict,
         )
@@ -91,7 +90,16 @@ class _CertificateJudge:
         self.findings.extend(found if older is None else [*found, older])
         errors = tuple(one for one in found if one.is_error)
         upload = _upload(self.desired, inventory, digest, names)
-        return dict.fromkeys(names, Held(errors, upload) if errors else Pending(upload))
+        return dict.fromkeys(names, Held(errors, upload) if errors else self._judge_upload(upload))
+
+    def _judge_upload(self, upload: Upload) -> Verdict:
+        """Rule 10: an upload does not wait for its certificate to begin, unless it has to be proved before."""
+        declared = self.desired.declaration.certificates[upload.certificate]
+        begins = window_of(self.desired.bundles[upload.certificate], now=self.now, ca=declared.ca).begins
+        is_later = begins is not None and self.now < begins
+        if is_later and any(proofs_for(self.desired, (upload,), Gate.UPLOAD)):
+            return Waits(upload, Condition.NOT_VALID_YET, begins, {"case": "proof"})
+        return Pending(upload)
 
 
 def _groups(desired: Desired) -> dict[str, list[CertificateName]]:
@@ -165,15 +173,3 @@ def _previous(inventory: Inventory, names: list[CertificateName]) -> Entry | Non
     left = [leaving.entry for leaving in inventory.leaving if leaving.certificate in names]
     timed = [(entry.uploaded_on, entry.id, entry) for entry in left if entry.uploaded_on is not None]
     return max(timed)[2] if timed else (left[0] if left else None)
-
-
-def _stored_dates(desired: Desired, inventory: Inventory | None, now: datetime) -> Iterator[Diagnostic]:
-    """Dates of what is stored already (all that is declared, when offline), and renewals that are due."""
-    for name in sorted(desired.bundles):
-        if inventory is not None and name not in inventory.current:
-            continue
-        bundle, declared = desired.bundles[name], desired.declaration.certificates[name]
-        dates = check_dates(bundle, path=declared.path, now=now)
-        yield from (replace(problem, certificate=name) for problem in dates)
-        due = None if dates else find_due(desired, name, now)
-        yield from [due] if due is not None else []

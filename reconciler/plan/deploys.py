@@ -17,6 +17,7 @@ from reconciler.model import (
     BindingChange,
     Built,
     ByCertificate,
+    CertificateName,
     Condition,
     DeclaredWorker,
     Deploy,
@@ -54,7 +55,8 @@ def judge_sites(
     found: list[Diagnostic] = []
     names = _places_by_name(desired, actual)
     live = compare_live(desired, actual, inventory)
-    pending = _pending_by_site(bindings)
+    bindings = tuple(bindings)
+    pending, later = _pending_by_site(bindings), _later_by_site(bindings)
     for label, worker in sorted(desired.declaration.workers.items()):
         file = actual.files.get(label)
         for environment in worker.environments:
@@ -68,7 +70,8 @@ def judge_sites(
             elif inventory is None:
                 verdict = Unseen(Need.STORE)
             else:
-                site = _Site(desired, actual, inventory, worker, environment, file, pending.get(at, ()), names)
+                changes = pending.get(at, ())
+                site = _Site(desired, actual, inventory, worker, environment, file, changes, later.get(at, {}), names)
                 said: list[Diagnostic] = []
                 verdict = site.judge(choice, said) if choice.includes(worker) else site.judge_left()
                 found.extend(said)
@@ -82,6 +85,15 @@ def _pending_by_site(rows: Iterable[BindingRow]) -> Mapping[SiteAddress, Sequenc
         if isinstance(row.verdict, Pending) and isinstance(row.verdict.change, BindingChange):
             changes[row.at.site].append(row.verdict.change)
     return changes
+
+
+def _later_by_site(rows: Iterable[BindingRow]) -> Mapping[SiteAddress, Mapping[str, Waits]]:
+    """The bindings that wait for their certificate to begin."""
+    found: dict[SiteAddress, dict[str, Waits]] = defaultdict(dict)
+    for row in rows:
+        if isinstance(row.verdict, Waits) and isinstance(row.verdict.change, BindingChange):
+            found[row.at.site][row.at.binding] = row.verdict
+    return found
 
 
 def _places_by_name(desired: Desired, actual: Actual) -> Mapping[str, Sequence[str]]:
@@ -105,6 +117,7 @@ class _Site:
     environment: EnvironmentName
     file: WranglerFile
     changes: Sequence[BindingChange]
+    later: Mapping[str, Waits]
     names: Mapping[str, Sequence[str]]
 
     def judge_left(self) -> Verdict:
@@ -138,12 +151,26 @@ class _Site:
             return UpToDate()
         change = self._change(target)
         if change is None:
-            return UpToDate()
+            return self._judge_later(target)
         problem = self._in_the_way(target, change.bindings, self._serving(target), choice)
         if problem is None:
             return Pending(change)
         said.append(problem)
         return Held((problem,), change)
+
+    def _judge_later(self, target: str) -> Verdict:
+        """What has to be deployed once a certificate has begun, of a Worker that needs no deploy now."""
+        serving = self._serving(target)
+
+        def will_differ(name: str, wait: Waits) -> bool:
+            after = wait.change.after if isinstance(wait.change, BindingChange) else None
+            return after is None or any(version.bindings.get(name) != after for version in serving)
+
+        times = [wait.until for name, wait in self.later.items() if wait.until and will_differ(name, wait)]
+        if not times:
+            return UpToDate()
+        change = self._deploy(target, serving, tuple(self._to_present(serving)))
+        return Waits(change, Condition.NOT_VALID_YET, min(times))
 
     @property
     def _is_never_live(self) -> bool:
@@ -159,6 +186,9 @@ class _Site:
         bindings = tuple(self._to_present(serving))
         if not serving or not any(one.differs for one in bindings):
             return None
+        return self._deploy(target, serving, bindings)
+
+    def _deploy(self, target: str, serving: Sequence[LiveVersion], bindings: tuple[ToPresent, ...]) -> Deploy:
         return Deploy(
             at=SiteAddress(self.worker.label, self.file.path, self.environment),
             script=target,
@@ -213,16 +243,34 @@ class _Site:
 
         declared = self.worker.environments[self.environment]
         for one in declared:
-            if one.binding in file:  # else something stands in its way, which is said elsewhere
+            if one.binding in file:  # else something stands in its way, which is reported elsewhere
                 certificate = one.target.certificate if isinstance(one.target, ByCertificate) else None
-                bundle = self.desired.bundles.get(certificate) if certificate else None
-                digest = bundle.digest if bundle else None
-                yield ToPresent(one.binding, file[one.binding], digest, certificate, live(one.binding))
+                yield ToPresent(
+                    binding=one.binding,
+                    id=file[one.binding],
+                    digest=self._digest(certificate, file[one.binding]),
+                    certificate=certificate,
+                    live=live(one.binding),
+                    later=self._later_digest(one.binding),
+                )
         ours = {*self.inventory.owned, *(entry.id for entry in self.inventory.current.values())}
         stray = [name for version in serving for name, entry_id in version.bindings.items() if entry_id in ours]
         for name in dict.fromkeys(stray):
             if name not in file and all(one.binding != name for one in declared):
                 yield ToPresent(name, None, live=live(name))
+
+    def _digest(self, certificate: CertificateName | None, used: EntryId | None) -> str | None:
+        """The content that a declared certificate's binding uses after the deploy; None where that is another's."""
+        bundle = self.desired.bundles.get(certificate) if certificate is not None else None
+        if bundle is None or certificate is None:
+            return None
+        current = self.inventory.current.get(certificate)
+        return bundle.digest if used is None or (current is not None and used == current.id) else None
+
+    def _later_digest(self, binding: str) -> str | None:
+        """The content that a binding uses once its certificate has begun."""
+        wait = self.later.get(binding)
+        return wait.change.digest if wait is not None and isinstance(wait.change, BindingChange) else None
 
     def _after(self) -> dict[str, EntryId | None]:
         """The ids that the file names once the changes of this plan are made; None: not known before the upload."""

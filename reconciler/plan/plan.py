@@ -23,6 +23,7 @@ from reconciler.model import (
     Desired,
     EntryId,
     Gate,
+    Phase,
     Retire,
     StoreSettings,
     Unknown,
@@ -32,13 +33,30 @@ from reconciler.model import (
 )
 from reconciler.model.calls import Calls
 from reconciler.plan.assess import limit_retires, limit_uploads, settle
-from reconciler.plan.assessment import Assessment, Need, Pending, Unseen, Waits
+from reconciler.plan.assessment import Assessment, Need, Pending, SiteRow, Unseen, Waits
 from reconciler.plan.gates import proofs_for
 from reconciler.plan.live import LiveBinding
 from reconciler.plan.quota import Quota, count_quota
 from reconciler.plan.renewals import Due
-from reconciler.plan.retire import is_meant
+from reconciler.plan.retire import WITH_LIVE, WITH_SWEEP, is_meant
 from reconciler.plan.wording import wait_text
+
+_OF_TIME = frozenset(
+    {
+        Condition.NOT_VALID_YET,
+        Condition.SUCCESSOR_NOT_VALID,
+        Condition.GRACE,
+        *(condition for condition, _ in (*WITH_SWEEP, *WITH_LIVE)),
+        Condition.MAX_DELETES,
+        Condition.UNPROVED,
+    }
+)
+"""What is waited for last: for time, and for what is looked at, or counted, only after that."""
+
+
+def next_of(waiting: Iterable[Waiting]) -> datetime | None:
+    """The earliest known time at which something of this may be done."""
+    return min((one.until for one in waiting if one.until is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,9 +85,20 @@ class PlanFacts:
 
     @property
     def digest(self) -> str:
-        """`sha256:...` over the changes as two plans are compared; see `change_key`."""
-        keys = sorted(json.dumps(change_key(change), sort_keys=True) for change in self.changes)
+        """`sha256:...` over the intent as two plans are compared; see `change_key`.
+
+        The intent is what is done now, and what waits for time or for a check that is made only once that time has
+        come. So time alone never changes the digest (rule 13).
+        """
+        late = [waiting for waiting in self.waiting if waiting.condition in _OF_TIME]
+        intent = [*self.changes, *(change for waiting in late for change in (waiting.change, *waiting.proofs))]
+        keys = sorted({json.dumps(change_key(change), sort_keys=True) for change in intent})
         return "sha256:" + hashlib.sha256("\n".join(keys).encode()).hexdigest()
+
+    @property
+    def next(self) -> datetime | None:
+        """The earliest time at which something that waits may be done; None where none is known."""
+        return next_of(self.waiting)
 
     @property
     def summary(self) -> dict[Action, int]:
@@ -147,7 +176,7 @@ def change_key(change: Change) -> dict[str, str]:
                 "remote": None if change.remote is None else str(change.remote).lower(),
             }
         case Deploy():
-            presents = [[one.binding, one.digest or one.id] for one in change.bindings]
+            presents = [[one.binding, one.later or one.digest or one.id] for one in change.bindings]
             parts = {
                 "config": change.at.config,
                 "environment": change.at.environment,
@@ -262,13 +291,40 @@ def _adopted(assessment: Assessment, selection: Selection) -> tuple[Adopted, ...
 
 
 def _waiting(assessment: Assessment, selection: Selection) -> tuple[Waiting, ...]:
-    found: list[Waiting] = []
-    for row in assessment.entries:
+    """What waits, in the order in which it would be done."""
+    found: dict[int, Waiting] = {}
+    for row in assessment.rows:
         wait = row.verdict
-        if isinstance(wait, Waits) and isinstance(wait.change, Retire) and selection.includes(wait.change):
-            detail = wait_text(wait.condition, wait.facts)
-            found.append(Waiting(row.entry, wait.change.certificate, wait.condition, detail, wait.until))
-    return tuple(sorted(found, key=lambda one: (one.entry.name, one.entry.id)))
+        is_left = isinstance(row, SiteRow) and isinstance(wait, Waits) and wait.condition is not Condition.NOT_VALID_YET
+        if not isinstance(wait, Waits) or is_left or isinstance(wait.change, Verify):
+            continue
+        if selection.includes(wait.change):
+            detail, proofs = wait_text(wait.condition, wait.facts), _proofs(assessment.desired, wait.change)
+            found[id(wait.change)] = Waiting(wait.change, wait.condition, detail, wait.until, proofs)
+    return tuple(sorted(found.values(), key=_waiting_order))
+
+
+def _proofs(desired: Desired, change: Change) -> tuple[Verify, ...]:
+    """What has to be proved before a change that waits."""
+    gates = {Action.UPLOAD: Gate.UPLOAD, Action.RETIRE: Gate.RETIRE}
+    gate = gates.get(change.action)
+    return () if gate is None else tuple(proofs_for(desired, (change,), gate))
+
+
+def _waiting_order(waiting: Waiting) -> tuple[int, str, str, str]:
+    change = waiting.change
+    phase = list(Phase).index(change.phase)
+    match change:
+        case Retire():
+            return phase, change.entry.name, change.entry.id, ""
+        case BindingChange():
+            return phase, *_binding_order(change)
+        case Upload():
+            return phase, change.certificate, "", ""
+        case Deploy():
+            return phase, change.at.config, change.at.environment or "", ""
+        case _:
+            assert_never(change)
 
 
 def _unknown(assessment: Assessment, selection: Selection) -> tuple[Unknown, ...]:

@@ -10,6 +10,7 @@ from reconciler.x509.certificates import Bundle
 DEFAULT_RENEW_BEFORE = timedelta(days=30)
 
 _BEGIN_OF_TIME = datetime.min.replace(tzinfo=UTC)
+_END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
 def lifetime_of(bundle: Bundle) -> timedelta:
@@ -30,13 +31,13 @@ def renewal_lead(bundle: Bundle, renew_before: RenewBefore | None) -> timedelta:
     return lifetime * (renew_before.share or 0.0)
 
 
-def renewal_start(bundle: Bundle, renew_before: RenewBefore | None) -> datetime:
-    """When renewal falls due: counted back from the earliest end in the chain, by the leaf's lifetime.
+def renewal_start(bundle: Bundle, ends: datetime, renew_before: RenewBefore | None) -> datetime:
+    """When renewal falls due: counted back from the end of the chain, by the leaf's lifetime.
 
     There is no time before the year 1, whatever somebody put into a certificate.
     """
     lead = renewal_lead(bundle, renew_before)
-    return bundle.ends - min(lead, bundle.ends - _BEGIN_OF_TIME)
+    return ends - min(lead, ends - _BEGIN_OF_TIME)
 
 
 def renew_before_of(declaration: Declaration, name: CertificateName) -> RenewBefore | None:
@@ -51,9 +52,11 @@ def grace_of(policy: Policy, declared_grace: timedelta | None) -> timedelta:
     return policy.grace if declared_grace is None else declared_grace
 
 
-def grace_end(uploads: tuple[datetime, ...], grace: timedelta) -> datetime:
-    """Until when an entry stays: counted from the later of its own upload and its successor's."""
-    return max(uploads) + grace
+def grace_end(times: tuple[datetime, ...], grace: timedelta) -> datetime:
+    """Until when an entry stays: counted from the latest of its own upload, its successor's, and its successor's
+    begin (rule 11)."""
+    latest = max(times)
+    return latest + min(grace, _END_OF_TIME - latest)
 
 
 def duration_text(time: timedelta) -> str:

@@ -10,15 +10,20 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import CertificateName, Desired, Entry
 from reconciler.plan.policy import duration_text, lifetime_of, renew_before_of, renewal_lead, renewal_start
+from reconciler.x509.certificates import Bundle
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """When a declared certificate falls due, and when its chain ends: at the end of the first element to do so."""
+    """When a declared certificate falls due, and when its chain ends: at the end of the first element to do so.
+
+    That of the certificate that its bindings use, where they use one. `renewed`: mtls.toml declares another one by now.
+    """
 
     certificate: CertificateName
     not_after: datetime
     renew_from: datetime
+    renewed: bool = False
 
     def is_due(self, now: datetime) -> bool:
         """From the start of the renewal on; what has expired is due too, for no renewal begins after the end."""
@@ -29,33 +34,34 @@ class Due:
         return self.not_after < now
 
 
-def due_of(desired: Desired, name: CertificateName) -> Due:
-    """When a certificate whose file could be read falls due."""
-    bundle = desired.bundles[name]
-    return Due(name, bundle.ends, renewal_start(bundle, renew_before_of(desired.declaration, name)))
+def due_of(desired: Desired, name: CertificateName, used: Bundle, ends: datetime) -> Due:
+    """When a certificate falls due of which `used` is in use; `ends`: the end of its best path."""
+    renew_from = renewal_start(used, ends, renew_before_of(desired.declaration, name))
+    return Due(name, ends, renew_from, renewed=used.digest != desired.bundles[name].digest)
 
 
 def count_renewals(desired: Desired, due: Iterable[Due], now: datetime) -> Mapping[bool, int]:
     """Entries that the renewals which are due need beside the old ones: of CAs (True) and of leaves (False).
 
-    One for each content: certificates that share one are renewed together.
+    One for each content: certificates that share one are renewed together. What is renewed already needs none.
     """
     contents = {
         (desired.declaration.certificates[item.certificate].ca, desired.bundles[item.certificate].digest)
         for item in due
-        if item.is_due(now)
+        if item.is_due(now) and not item.renewed
     }
     return {kind: sum(ca is kind for ca, _ in contents) for kind in (True, False)}
 
 
-def find_due(desired: Desired, name: CertificateName, now: datetime) -> Diagnostic | None:
-    """That a certificate of which nothing worse is to be said has to be renewed now."""
-    bundle, declared = desired.bundles[name], desired.declaration.certificates[name]
-    due = renewal_start(bundle, renew_before_of(desired.declaration, name))
-    if now < due or find_always_due(desired, name) is not None:
+def find_due(desired: Desired, due: Due, now: datetime) -> Diagnostic | None:
+    """That a certificate of which nothing worse is reported has to be renewed now."""
+    name = due.certificate
+    if not due.is_due(now) or find_always_due(desired, name) is not None:
         return None
-    ends = "ended" if bundle.ends < now else "ends"  # a root in the file may have, and that alone is no error
-    message = f"{name!r} is due for renewal since {due:%Y-%m-%d}: it {ends} on {bundle.ends:%Y-%m-%d %H:%M} UTC"
+    declared = desired.declaration.certificates[name]
+    message = (
+        f"{name!r} is due for renewal since {due.renew_from:%Y-%m-%d}: it ends on {due.not_after:%Y-%m-%d %H:%M} UTC"
+    )
     pointer = Pointer(desired.declaration.path, ("certificates", name, "certificate"))
     hint = f"get a new certificate, replace {declared.path}, and run `mtlsctl apply`"
     return Diagnostic(Severity.WARNING, Code.RENEWAL_DUE, message, pointer, hint, name)

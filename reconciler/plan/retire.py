@@ -86,9 +86,9 @@ def _successor_missing(leaving: Leaving, scene: RetireScene) -> _Wait | None:
 
 def _successor_not_valid(leaving: Leaving, scene: RetireScene) -> _Wait | None:
     """Rule 11: the last certificate that works is kept, unless it does not work any more either."""
-    if leaving.successor is None or leaving.entry.window.has_ended(scene.now):
+    if leaving.successor is None or leaving.entry.window(scene.now).has_ended(scene.now):
         return None
-    window, facts = leaving.successor.window, {"successor": str(leaving.successor.id)}
+    window, facts = leaving.successor.window(scene.now), {"successor": str(leaving.successor.id)}
     if window.contains(scene.now):
         return None
     if window.has_ended(scene.now) or window.begins is None:
@@ -119,7 +119,8 @@ def _grace(leaving: Leaving, scene: RetireScene) -> _Wait | None:
     known = tuple(time for time in uploads if time is not None)
     if len(known) < len(uploads):
         return _Wait({"case": "no-time"})
-    end = grace_end(known, _grace_time(leaving, scene))
+    begins = leaving.successor.window(scene.now).begins if leaving.successor is not None else None
+    end = grace_end((*known, begins) if begins is not None else known, _grace_time(leaving, scene))
     return _Wait(until=end) if scene.now < end else None
 
 
@@ -159,13 +160,13 @@ Check = Callable[[Leaving, RetireScene], _Wait | None]
 WITHOUT_SWEEP: tuple[tuple[Condition, Check], ...] = (
     (Condition.PRUNE_OFF, _prune_off),
     (Condition.SUCCESSOR_MISSING, _successor_missing),
-    (Condition.SUCCESSOR_NOT_VALID, _successor_not_valid),
     (Condition.CONTENT_UNKNOWN, _content_unknown),
     (Condition.DECLARED_BY_ID, _declared_by_id),
     (Condition.BINDINGS_PENDING, _bindings_pending),
     (Condition.BOUND_IN_FILE, _bound_in_file),
-    (Condition.GRACE, _grace),
     (Condition.LISTING_UNSTABLE, _listing_unstable),
+    (Condition.SUCCESSOR_NOT_VALID, _successor_not_valid),
+    (Condition.GRACE, _grace),
 )
 WITH_SWEEP: tuple[tuple[Condition, Check], ...] = (
     (Condition.NAMED_IN_FILE, _named_in_file),
@@ -183,7 +184,10 @@ def _live(check: LiveCheck) -> Check:
 
 WITH_LIVE: tuple[tuple[Condition, Check], ...] = tuple((condition, _live(check)) for condition, check in LIVE_CHECKS)
 CONDITIONS = (*WITHOUT_SWEEP, *WITH_SWEEP, *WITH_LIVE)
-"""Every condition, in the order in which they are asked: each tier costs more than the one before."""
+"""Every condition, in the order in which they are asked: each tier costs more than the one before.
+
+Those of time come last of what costs nothing: the digest of a plan rests on that (`PlanFacts.digest`).
+"""
 
 
 def _first_wait(
@@ -280,4 +284,4 @@ def leaving_of(row: EntryRow) -> Leaving:
 
 def keep(retire: Retire, condition: Condition, detail: str) -> Waiting:
     """A retire that turned out unsafe just before the delete."""
-    return Waiting(retire.entry, retire.certificate, condition, detail)
+    return Waiting(retire, condition, detail)

@@ -1,4 +1,4 @@
-"""What the deletion of an entry waits for, in words: what must be true, and why it is not, from a verdict's facts.
+"""What a change waits for, in words: what must be true, and why it is not, from a verdict's facts.
 
 `findings/` has the words of errors and warnings; this is the other half: waiting is neither.
 """
@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from reconciler.model import Condition
 
 REQUIREMENTS: Mapping[Condition, str] = {
+    Condition.NOT_VALID_YET: "the new certificate has begun",
+    Condition.VALIDITY_UNKNOWN: "the dates of the new certificate are known",
     Condition.PRUNE_OFF: "it is superseded, or orphaned with `prune = true`",
     Condition.SUCCESSOR_MISSING: "its successor is stored",
     Condition.SUCCESSOR_NOT_VALID: "its successor is valid, or it has ended itself",
@@ -29,9 +31,14 @@ REQUIREMENTS: Mapping[Condition, str] = {
     Condition.UNPROVED: "its successor is proved at its origin, as `verify_before` says (at `mtlsctl apply`)",
     Condition.MAX_DELETES: "no more are retired in one run than `max_deletes` allows",
 }
-"""What must be true before an entry is retired, by the condition that it else waits for."""
+"""What must be true before a change is made, by the condition that it else waits for."""
 
 _WAITS: Mapping[Condition, Mapping[str, str]] = {
+    Condition.NOT_VALID_YET: {
+        "": "the new certificate is not valid yet; the one in use stays until then",
+        "proof": "the new certificate is not valid yet, so it can't be tested at its origin before the upload",
+    },
+    Condition.VALIDITY_UNKNOWN: {"": "the dates of the new certificate are unknown, and the one in use is valid"},
     Condition.PRUNE_OFF: {
         "": "its certificate was removed from mtls.toml; `prune = true` in `[policy]` would retire it"
     },

@@ -37,7 +37,7 @@ def check_trust(
     Origins trust a root, so the chain must lead there link by link. Only some stop at an intermediate that they know.
     """
     with quiet():
-        chain = make_chain(bundle, path)
+        chain = make_chain(bundle, path, now=now)
         top = bundle.certificates[chain.path[-1]]
         way = _follow(top, trusted)
     last = way[-1]

@@ -21,17 +21,24 @@ from reconciler.records.base import JsonPart, UtcTime
 
 
 class PresentPart(JsonPart):
-    """What one binding presents after a deploy; `live` is what each serving version presents now, null for nothing."""
+    """What one binding uses after a deploy; `live` is what each live version uses now, null for nothing.
+
+    `later`: the content digest that it will use once that certificate has begun.
+    """
 
     binding: str
     certificate: str | None = None
     content_digest: str | None = None
     id: str | None = None
     live: tuple[str | None, ...]
+    later: str | None = None
 
 
 class ChangePart(JsonPart):
-    """One change. `environment` is left out for the top level, `after` while the id is not known yet."""
+    """One change. `environment` is left out for the top level, `after` while the id is not known yet.
+
+    `not_before`: when the certificate of a binding begins, for which `apply` waits.
+    """
 
     action: Action
     phase: Phase
@@ -47,6 +54,7 @@ class ChangePart(JsonPart):
     before: str | None = None
     after: str | None = None
     remote: bool | None = None
+    not_before: UtcTime | None = None
     uploaded_on: UtcTime | None = None
     script: str | None = None
     built: str | None = None
@@ -100,6 +108,7 @@ def _binding_part(change: BindingChange) -> ChangePart:
         before=change.before,
         after=change.after,
         remote=change.remote,
+        not_before=change.not_before,
         differences=change.differences or None,
     )
 
@@ -145,5 +154,10 @@ def _retire_part(change: Retire) -> ChangePart:
 
 def _present_part(one: ToPresent) -> PresentPart:
     return PresentPart(
-        binding=one.binding, certificate=one.certificate, content_digest=one.digest, id=one.id, live=one.live
+        binding=one.binding,
+        certificate=one.certificate,
+        content_digest=one.digest,
+        id=one.id,
+        live=one.live,
+        later=one.later,
     )

@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator
 
 from reconciler.findings.diagnostics import Resolve
-from reconciler.model import Action, Condition, StoreKind
-from reconciler.model import Waiting as WaitingEntry
+from reconciler.model import Action, Condition, StoreKind, Waiting
 from reconciler.model.calls import Calls
 from reconciler.plan.live import LiveBinding, LiveState, Presented
 from reconciler.plan.plan import PlanFacts
@@ -34,15 +33,22 @@ class AdoptedPart(JsonPart):
     ours: bool
 
 
-class WaitingPart(JsonPart):
-    """An entry that will be retired, and what it waits for."""
+class NeededProofPart(JsonPart):
+    """A proof at an origin that a change needs before it is made."""
 
-    entry: str
-    name: str
     certificate: str
+    content_digest: str
+    origin: str
+
+
+class WaitingPart(ChangePart):
+    """A change that waits, and what for. `entry`: what a retire deletes; `verify`: what has to be proved before."""
+
+    entry: str | None = None
     condition: Condition
     detail: str
     until: UtcTime | None = None
+    verify: tuple[NeededProofPart, ...] | None = None
 
 
 class UnknownPart(JsonPart):
@@ -78,7 +84,10 @@ def _with_zones(due: Due) -> Due:
 
 
 class PlanDocument(JsonPart):
-    """What `mtlsctl apply` would do, in order. `digest` is over `changes` as two plans are compared."""
+    """What `mtlsctl apply` would do, in order. `digest` is over the intent: `changes`, and what waits for time.
+
+    `next`: the earliest time at which something that waits may be done.
+    """
 
     format: Literal["mtlsctl.plan/1"] = "mtlsctl.plan/1"
     stack: str
@@ -91,6 +100,7 @@ class PlanDocument(JsonPart):
     changes: Annotated[tuple[ChangePart, ...], FIRST_MISTAKE]
     adopted: Annotated[tuple[AdoptedPart, ...], FIRST_MISTAKE]
     waiting: Annotated[tuple[WaitingPart, ...], FIRST_MISTAKE]
+    next: UtcTime | None = None
     unknown: Annotated[tuple[UnknownPart, ...], FIRST_MISTAKE] | None = None
     summary: dict[Action, int]
     quota: Quota | None = None
@@ -116,6 +126,7 @@ def plan_document(plan: PlanFacts, resolve: Resolve) -> PlanDocument:
             for item in plan.adopted
         ),
         waiting=tuple(waiting_part(item) for item in plan.waiting),
+        next=plan.next,
         unknown=_unknown(plan),
         summary=plan.summary,
         quota=plan.quota,
@@ -143,15 +154,19 @@ def live_part(row: LiveBinding) -> LivePart:
     )
 
 
-def waiting_part(waiting: WaitingEntry) -> WaitingPart:
-    """One waiting entry as its part of a document."""
+def waiting_part(waiting: Waiting) -> WaitingPart:
+    """What waits as its part of a document."""
+    proofs = (
+        NeededProofPart(certificate=one.certificate, content_digest=one.digest, origin=one.origin)
+        for one in waiting.proofs
+    )
     return WaitingPart(
-        entry=waiting.entry.id,
-        name=waiting.entry.name,
-        certificate=waiting.certificate,
+        **dict(change_part(waiting.change)),
+        entry=waiting.entry.id if waiting.entry is not None else None,
         condition=waiting.condition,
         detail=waiting.detail,
         until=waiting.until,
+        verify=tuple(proofs) or None,
     )
 
 

@@ -36,7 +36,7 @@ from reconciler.plan.live import LiveBinding
 from reconciler.plan.plan import SavedPlan
 from reconciler.records.base import DiagnosticPart
 from reconciler.records.changes import ChangePart
-from reconciler.records.plan import LivePart, PlanDocument
+from reconciler.records.plan import LivePart, PlanDocument, WaitingPart
 
 MAX_BYTES = 10_000_000
 """A saved plan may be this long: a thousand certificates with all their bindings are a tenth of it."""
@@ -59,7 +59,10 @@ def read_plan(data: bytes, path: str) -> SavedPlan:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])[:_LONGEST_SHOWN] or "the document"
         raise _no_plan(path, f"{where}: {first['msg']}") from None
-    plan = _plan(document)
+    try:
+        plan = _plan(document)
+    except ValueError as error:
+        raise _no_plan(path, str(error)) from None
     if plan.digest != document.digest:
         raise StalePlanError(
             f"{path} was changed after it was saved: its changes do not have its digest",
@@ -85,16 +88,7 @@ def _plan(document: PlanDocument) -> SavedPlan:
             Adopted(CertificateName(part.certificate), Entry(EntryId(part.entry), part.name), part.ours)
             for part in document.adopted
         ),
-        waiting=tuple(
-            Waiting(
-                Entry(EntryId(part.entry), part.name),
-                CertificateName(part.certificate),
-                part.condition,
-                part.detail,
-                part.until,
-            )
-            for part in document.waiting
-        ),
+        waiting=tuple(_waiting(part) for part in document.waiting),
         unknown=tuple(
             Unknown(
                 CertificateName(part.certificate) if part.certificate else None,
@@ -156,7 +150,19 @@ def _change(part: ChangePart) -> Change:
         after=EntryId(part.after) if part.after is not None else None,
         remote=part.remote,
         differences=part.differences or (),
+        not_before=part.not_before,
     )
+
+
+def _waiting(part: WaitingPart) -> Waiting:
+    change = _change(part)
+    if isinstance(change, Verify):
+        raise ValueError("a proof does not wait")  # noqa: TRY004 - a value of the file, not a type of ours
+    gate = Gate.UPLOAD if isinstance(change, Upload) else Gate.RETIRE
+    proofs = (
+        Verify(CertificateName(one.certificate), one.content_digest, one.origin, gate) for one in part.verify or ()
+    )
+    return Waiting(change, part.condition, part.detail, part.until, tuple(proofs))
 
 
 def _deploy(part: ChangePart) -> Deploy:
@@ -171,6 +177,7 @@ def _deploy(part: ChangePart) -> Deploy:
                 one.content_digest,
                 CertificateName(one.certificate) if one.certificate is not None else None,
                 tuple(EntryId(live) if live is not None else None for live in one.live),
+                one.later,
             )
             for one in part.presents or ()
         ),

@@ -10,23 +10,32 @@ from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import InputError, UsageError
 from reconciler.findings.suggest import suggest
 from reconciler.model import CertificateName, Desired, Entry
+from reconciler.plan.assessment import Assessment
+from reconciler.plan.inventory import Role
 from reconciler.plan.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
 class Current:
-    """A declared certificate and the entry that holds it. `not_after` is the earliest end in its chain."""
+    """A declared certificate and the entry that a binding of it would get now.
+
+    `not_after`: when the chain of that entry ends. `later`: when the certificate that mtls.toml declares begins, of
+    which this is the one before.
+    """
 
     certificate: CertificateName
     entry: Entry
     fingerprint: str
     digest: str
     not_after: datetime
+    later: datetime | None = None
 
 
 def find_current(name: str, plan: Plan) -> Current:
-    """The current entry of a certificate. UsageError where none of this name is declared; InputError, with the errors
-    that stand in the way, where it is not stored.
+    """The entry that a binding of this certificate would get now: while the renewed one has not begun, the one before.
+
+    UsageError where no certificate of this name is declared; InputError, with the errors that stand in the way, where
+    it is not stored, or has expired.
     """
     desired = plan.assessment.desired
     declared = desired.declaration.certificates
@@ -38,7 +47,32 @@ def find_current(name: str, plan: Plan) -> Current:
     entry = next((item.entry for item in plan.adopted if item.certificate == name), None)
     if entry is None or bundle is None:
         raise InputError((_not_stored(certificate, plan, desired), *_errors_of(name, plan)))
-    return Current(certificate, entry, bundle.fingerprint, bundle.digest, bundle.ends)
+    now = plan.assessment.now
+    window = entry.window(now)
+    if window.has_ended(now):
+        raise InputError((_expired(certificate, entry, desired), *_errors_of(name, plan)))
+    before = _valid_before(certificate, plan.assessment) if window.begins and now < window.begins else None
+    if before is not None and before.bundle is not None:
+        used = before.bundle
+        return Current(
+            certificate, before, used.fingerprint, used.digest, before.window(now).ends or used.not_after, window.begins
+        )
+    return Current(certificate, entry, bundle.fingerprint, bundle.digest, window.ends or bundle.not_after)
+
+
+def _valid_before(name: CertificateName, assessment: Assessment) -> Entry | None:
+    """The latest older entry of a certificate that is valid now."""
+    rows = (row for row in assessment.entries if row.role is Role.SUPERSEDED and row.owner == name)
+    valid = [row.entry for row in rows if row.entry.window(assessment.now).contains(assessment.now)]
+    return max(valid, key=lambda entry: (str(entry.uploaded_on or ""), entry.id), default=None)
+
+
+def _expired(name: CertificateName, entry: Entry, desired: Desired) -> Diagnostic:
+    path = desired.declaration.certificates[name].path
+    message = f"{name!r} has expired, so no binding would get its ID, {entry.id}"
+    where = Pointer(desired.declaration.path, ("certificates", name, "certificate"))
+    hint = f"get a new certificate, replace {path}, and run `mtlsctl apply`"
+    return Diagnostic(Severity.ERROR, Code.CERTIFICATE_EXPIRED, message, where, hint, name)
 
 
 def _not_stored(name: CertificateName, plan: Plan, desired: Desired) -> Diagnostic:

@@ -15,8 +15,9 @@ from enum import StrEnum
 from reconciler.model import CertificateName, Condition, Desired, Retire, Upload, Waiting
 from reconciler.plan.assessment import CertificateRow
 from reconciler.plan.plan import Plan
-from reconciler.plan.policy import grace_of, lifetime_of, renew_before_of, renewal_lead
+from reconciler.plan.policy import grace_of, lifetime_of, renew_before_of, renewal_lead, renewal_start
 from reconciler.x509.certificates import Bundle
+from reconciler.x509.chains import window_of
 
 MAX_STEPS = 10_000
 """After so many the forecast ends: a certificate of an hour would have its own line for each hour of ten years."""
@@ -84,13 +85,14 @@ def group_contents(plan: Plan) -> tuple[Content, ...]:
         names = tuple(row.name for row in rows)
         lifetime = lifetime_of(bundle)
         cycle = lifetime - max(renewal_lead(bundle, renew_before_of(declaration, name)) for name in names)
+        ends = window_of(bundle, now=plan.made, ca=rows[0].declared.ca).ends or bundle.not_after
         entry = next((row.entry for row in rows if row.entry is not None), None)
         is_ours = bundle.digest in ours or bool(entry and inventory and entry.id in inventory.owned)
         contents.append(
             Content(
                 names=names,
                 ca=rows[0].declared.ca,
-                renew_from=min(row.due.renew_from for row in rows if row.due is not None),
+                renew_from=min(renewal_start(bundle, ends, renew_before_of(declaration, name)) for name in names),
                 lifetime=lifetime,
                 cycle=cycle if cycle > timedelta(0) else None,
                 grace=max(grace_of(declaration.policy, row.declared.grace) for row in rows),
@@ -116,29 +118,41 @@ def make_timeline(plan: Plan, contents: Iterable[Content], now: Mapping[bool, in
             run.add(plan.made, Event.RETIRE, change.certificate, change.entry.ca)
     stay = 0
     for wait in plan.waiting:
-        at = _leaves(wait, desired, plan)
-        if at is None:
-            stay += 1
-        else:
-            run.add(at, Event.RETIRE, wait.certificate, wait.entry.ca)
+        match wait.change:
+            case Retire() as retire:
+                at = _leaves(retire, wait, desired, plan)
+                if at is None:
+                    stay += 1
+                else:
+                    run.add(at, Event.RETIRE, retire.certificate, retire.entry.ca)
+            case Upload() as upload if wait.until is not None:
+                ca = desired.declaration.certificates[upload.certificate].ca
+                run.add(wait.until, Event.UPLOAD, upload.certificate, ca)
+            case _:
+                pass
     for content in contents:
         run.renew(content, max(content.renew_from, plan.made))
     steps = tuple(run.walk())
     return Timeline(run.until, steps, run.cut, stay)
 
 
-def _leaves(wait: Waiting, desired: Desired, plan: Plan) -> datetime | None:
+def _leaves(retire: Retire, wait: Waiting, desired: Desired, plan: Plan) -> datetime | None:
     """When what waits will go, as far as that is a matter of time; a doubt counts it to the end."""
     match wait.condition:
         case Condition.GRACE if wait.until is not None:
             return max(wait.until, plan.made)
         case Condition.MAX_DELETES:
             return plan.made
-        case Condition.SUCCESSOR_MISSING if not _is_uploaded(wait.certificate, plan):
+        case Condition.SUCCESSOR_MISSING if not _is_uploaded(retire.certificate, plan):
             return None
-        case Condition.SUCCESSOR_MISSING | Condition.BINDINGS_PENDING:  # an apply of now ends both
-            declared = desired.declaration.certificates.get(wait.certificate)
-            return plan.made + grace_of(desired.declaration.policy, declared.grace if declared else None)
+        case Condition.SUCCESSOR_MISSING | Condition.BINDINGS_PENDING | Condition.SUCCESSOR_NOT_VALID:
+            # An apply of now ends the first two, or the first after the successor has begun; then the grace counts.
+            declared, bundle = desired.declaration.certificates.get(retire.certificate), None
+            if declared is not None:
+                bundle = desired.bundles.get(retire.certificate)
+            begins = window_of(bundle, now=plan.made).begins if bundle is not None else None
+            bound = max(plan.made, begins) if begins is not None else plan.made
+            return bound + grace_of(desired.declaration.policy, declared.grace if declared else None)
         case _:
             return None
 

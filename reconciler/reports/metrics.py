@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.findings.codes import Severity
-from reconciler.model import Action, CertificateName, Condition, Entry, EntryId
+from reconciler.model import Action, CertificateName, Condition, EntryId
 from reconciler.plan.assessment import Assessment
+from reconciler.plan.dates import declared_due
 from reconciler.plan.plan import Plan
 from reconciler.reports.status import CertificateStatus, Standing, Status, make_status
 
@@ -51,7 +52,7 @@ def make_metrics(plan: Plan, version: str) -> tuple[Family, ...]:
         common += (("account", status.store.account_id),)
     ends = _bound_ends(plan.assessment)
     return (
-        *_certificate_families(status, common),
+        *_certificate_families(status, plan.assessment, common),
         *_bound_families(status, common, ends),
         *_run_families(status, plan, common, version),
     )
@@ -65,23 +66,24 @@ def _family(name: str, meaning: str, samples: Iterable[tuple[Labels, float]]) ->
     return Family(name, meaning, tuple(Sample(labels, value) for labels, value in samples))
 
 
-def _certificate_families(status: Status, common: Labels) -> Iterator[Family]:
+def _certificate_families(status: Status, assessment: Assessment, common: Labels) -> Iterator[Family]:
     """What is declared. A file that can't be used has no dates, and says so."""
     labelled = [(_labels_of(one, common), one) for one in status.certificates]
+    dues = [(labels, declared_due(assessment.by_name[one.certificate], assessment)) for labels, one in labelled]
     yield _family(
         "certificate_not_after_timestamp_seconds",
         "When the declared certificate ends: the first end in its chain.",
-        ((labels, one.due.not_after.timestamp()) for labels, one in labelled if one.due),
+        ((labels, due.not_after.timestamp()) for labels, due in dues if due),
     )
     yield _family(
         "certificate_renew_from_timestamp_seconds",
         "When the renewal of the declared certificate falls due.",
-        ((labels, one.due.renew_from.timestamp()) for labels, one in labelled if one.due),
+        ((labels, due.renew_from.timestamp()) for labels, due in dues if due),
     )
     yield _family(
         "certificate_usable",
         "Whether the declared certificate file could be read: 1, or 0 where nobody knows its dates.",
-        ((labels, one.due is not None) for labels, one in labelled),
+        ((labels, due is not None) for labels, due in dues),
     )
     yield _family(
         "certificate_stored",
@@ -175,14 +177,8 @@ def _bound_ends(assessment: Assessment) -> dict[CertificateName | None, tuple[da
     found: dict[CertificateName | None, list[datetime]] = defaultdict(list)
     for rows in assessment.uses.values():
         for row in rows:
-            end = _end_of(row.entry)
+            end = row.entry.window(assessment.now).ends if row.entry is not None else None
             if end is not None:
                 name = row.certificate or assessment.names.get(EntryId(row.found_id or ""))
                 found[name if name in assessment.by_name else None].append(end)
     return {name: tuple(ends) for name, ends in found.items()}
-
-
-def _end_of(entry: Entry | None) -> datetime | None:
-    if entry is None:
-        return None
-    return entry.bundle.ends if entry.bundle is not None else entry.expires_on

@@ -130,8 +130,9 @@ class _OrphanLook:
             entry, name = self.assessment.entry(entry_id), self.assessment.names.get(entry_id)
             if entry is None:
                 continue
-            if entry.bundle is not None and entry.bundle.ends < self.assessment.now:
-                yield say.expired(self.assessment.desired, entry, entry.bundle.ends, name, rows)
+            window = entry.window(self.assessment.now)
+            if window.ends is not None and window.has_ended(self.assessment.now):
+                yield say.expired(self.assessment.desired, entry, window.ends, name, rows)
             mark = read_mark(entry)  # one that the list lacks is owned by its mark alone
             owned = self.assessment.inventory.owned if self.assessment.inventory is not None else {}
             if entry_id not in owned and not is_ours(mark, declaration):

@@ -87,7 +87,8 @@ def make_status(plan: Plan) -> Status:
     """The status of a plan that asked the store and looked at everything, not at some names alone."""
     waiting: dict[CertificateName, list[Waiting]] = defaultdict(list)
     for wait in plan.waiting:
-        waiting[wait.certificate].append(wait)
+        if wait.certificate is not None:
+            waiting[wait.certificate].append(wait)
     bindings = _Bindings(plan.assessment)
     certificates = [
         CertificateStatus(
@@ -144,7 +145,7 @@ class _Bindings:
         for target in targets:
             for row in self._by_target.get(target, ()):
                 yield BoundAt(row.at, _standing(row, entry), row.found_id)
-        for one in (entry, *(wait.entry for wait in waiting)):
+        for one in (entry, *(wait.entry for wait in waiting if wait.entry is not None)):
             for row in self._undeclared.get(one.id, ()) if one else ():
                 yield BoundAt(row.at, Standing.UNDECLARED, row.found_id)
 

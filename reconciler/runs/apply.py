@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from reconciler.apply import Observer, World, apply_plan
 from reconciler.model import Change, EntryId, Phase, Retire
+from reconciler.model.ports import Clock
 from reconciler.plan.live import NOBODY
 from reconciler.plan.outcome import Outcome, Step
 from reconciler.reports.left import ToDeploy, find_left
@@ -26,8 +27,12 @@ def apply(
     *,
     command: str = "apply",
     waves: Sequence[int | None] = (None,),
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
-    """Carry out a plan that was made in this run, under the lock of the checkout, and write the journal."""
+    """Carry out a plan that was made in this run, under the lock of the checkout, and write the journal.
+
+    `tell`: shows a line to whoever waits.
+    """
     made = planned.plan
     project.files.tidy()
     journal = Journal(project.lines, clock=project.clock)
@@ -41,6 +46,7 @@ def apply(
         deployer=partial(project.deployers.open, planned.desired.declaration),
         prover=Proving(project.files, project.provers.prober),
         waves=waves,
+        wait_until=partial(_wait_until, project.clock, tell),
         settle=journal.settle,
     )
     outcome = apply_plan(made, planned.desired, world, phases)
@@ -51,6 +57,12 @@ def apply(
 def left_to_deploy(planned: Planned, outcome: Outcome) -> tuple[ToDeploy, ...]:
     """What somebody else has to deploy after this run."""
     return find_left(outcome.steps, planned.plan.assessment.live, planned.plan.store, planned.actual.files)
+
+
+def _wait_until(clock: Clock, tell: Callable[[str], None], time: datetime) -> None:
+    if clock.now() < time:
+        tell(f"Waiting until {time:%H:%M:%S} UTC, when the new certificate becomes valid")
+        clock.wait_until(time)
 
 
 def _retirable(project: Project, planned: Planned, uploaded: bool) -> frozenset[EntryId]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from reconciler.findings.errors import StalePlanError, UsageError
 from reconciler.findings.suggest import suggest
@@ -18,6 +18,8 @@ from reconciler.runs.look import FurtherLook, look, look_further, observe
 from reconciler.runs.project import Project
 
 ANY_NUMBER = 10**9
+PATIENCE = timedelta(minutes=5)
+"""So long `apply` waits for a certificate to begin (rule 10): most clocks of most CAs are nearer than that."""
 _LONGEST_PATTERN = 200
 """Of `--only`, and of what a saved plan says was its. A name has 48 characters; to match a long glob can take hours."""
 
@@ -46,6 +48,7 @@ class PlanRequest:
     `deploy`: which Workers are deployed where that differs.
 
     `retire`: only the retires of this certificate or id; `skip_grace`: their grace is skipped, and nothing else.
+    `patience`: a certificate that begins within this time is waited for.
     """
 
     only: tuple[str, ...] = ()
@@ -56,6 +59,7 @@ class PlanRequest:
     deploy: DeployChoice = NOBODY
     retire: str | None = None
     skip_grace: bool = False
+    patience: timedelta = timedelta(0)
 
 
 def plan(project: Project, request: PlanRequest, listing: Listing | None = None) -> Planned:
@@ -76,7 +80,7 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
     if asked is not None and further.reader is None:
         _demand_account(desired.declaration, request, asked)
     before = reader.calls if reader else None
-    ask = PlanOptions(request.retire if request.skip_grace else None, request.deploy)
+    ask = PlanOptions(request.retire if request.skip_grace else None, request.deploy, request.patience)
     assessment = look_further(judge(desired, actual, now, ask, checkout.findings), further)
     made = make_plan(
         assessment,
@@ -104,7 +108,8 @@ def plan_approved(project: Project, saved: SavedPlan, deploy: DeployChoice = NOB
         deploys = [change for change in saved.changes if isinstance(change, Deploy)]
         split = frozenset(change.script for change in deploys if len(change.serving) > 1)
         wanted = replace(deploy, workers=frozenset(change.at.worker for change in deploys), split=split)
-        planned = plan(project, PlanRequest(only=saved.partial, allow_deletes=ANY_NUMBER, deploy=wanted))
+        request = PlanRequest(only=saved.partial, allow_deletes=ANY_NUMBER, deploy=wanted, patience=PATIENCE)
+        planned = plan(project, request)
     except UsageError as error:
         message = f"the saved plan is of certificates that are not declared any more: {error.message}"
         raise StalePlanError(message, hint="make a new plan and have it approved") from error

@@ -10,7 +10,7 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import KeySourceError, ReconcilerError
 from reconciler.model import Actual, CertificateName, Declaration, DeclaredCertificate, Desired
-from reconciler.plan.assessment import CertificateRow, Held
+from reconciler.plan.assessment import NO_OPTIONS, CertificateRow, Held
 from reconciler.plan.bindings import judge_bindings
 from reconciler.plan.certificates import judge_certificates
 from reconciler.plan.renewals import find_always_due
@@ -56,7 +56,7 @@ def _check_bindings(
     for row in rows:
         errors = tuple(one for one in found if one.certificate == row.name and one.is_error)
         held[row.name] = replace(row, verdict=Held(errors)) if errors else row
-    return judge_bindings(desired, offline, None, {}, held, now).findings
+    return judge_bindings(desired, offline, None, {}, held, now, NO_OPTIONS.patience).findings
 
 
 def _check_key(project: Project, declared: DeclaredCertificate, bundle: Bundle) -> Iterator[Diagnostic]:

@@ -112,7 +112,7 @@ class _Matcher:
     def _why_by_id(self, entry: Entry) -> str:
         mark = read_mark(entry)
         called = f"{entry.name!r}" if entry.name else "no name"
-        ends = f", ends {entry.bundle.ends:%Y-%m-%d}" if entry.bundle is not None else ""
+        ends = f", ends {entry.bundle.not_after:%Y-%m-%d}" if entry.bundle is not None else ""
         if mark is not None and is_other_stacks(mark, self.declaration):
             return f"of the stack {mark.stack!r}{ends}"
         return f"{called}{ends}; {self._about_file(entry)}"

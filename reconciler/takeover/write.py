@@ -149,7 +149,7 @@ def _about(certificate: ProposedCertificate) -> str:
     if entry.uploaded_on is not None:
         parts.append(f"uploaded {entry.uploaded_on:%Y-%m-%d}")
     if entry.bundle is not None:
-        parts.append(f"ends {entry.bundle.ends:%Y-%m-%d}")
+        parts.append(f"ends {entry.bundle.not_after:%Y-%m-%d}")
     if not certificate.ca and certificate.uses is not None:
         parts.append(f"bound {certificate.uses} time{'' if certificate.uses == 1 else 's'}")
     return ", ".join(parts)

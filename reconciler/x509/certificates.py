@@ -94,11 +94,6 @@ class Bundle:
         """Until when the leaf is valid, aware UTC, itself included (RFC 5280 section 4.1.2.5)."""
         return self.leaf.not_valid_after_utc
 
-    @property
-    def ends(self) -> datetime:
-        """The earliest end of any certificate of the chain: from then on the chain is refused."""
-        return min(certificate.not_valid_after_utc for certificate in self.certificates)
-
     def pem(self) -> str:
         """The certificates and nothing else, in one canonical text; the order is kept."""
         return "".join(encode("CERTIFICATE", der) for der in self.ders)

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.hashes import MD5, SHA1
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place
-from reconciler.x509.certificates import Bundle, issuer_text, quiet, subject_text
+from reconciler.x509.certificates import Bundle, issuer_text, key_digest, quiet, subject_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +37,16 @@ class Window:
 
 
 @lru_cache(maxsize=4096)
-def window_of(bundle: Bundle, *, ca: bool = False) -> Window:
-    """The latest begin and the earliest end over the leaf and its intermediates; of CAs, over every certificate.
+def window_of(bundle: Bundle, *, now: datetime, ca: bool = False) -> Window:
+    """The latest begin and the earliest end over the leaf and the intermediates of its best path; of CAs, over every
+    certificate. A MALFORMED error where a name in it can't be read.
 
-    Roots, duplicates and strays don't count: origins use their own copies (RFC 5280 section 6.1).
+    Roots, duplicates and certificates beside the path don't count: origins use their own copies (RFC 5280 section 6.1).
     """
     counted = bundle.certificates
     if not ca and len(counted) > 1:
         with quiet():
-            chain = make_chain(bundle, "")
+            chain = make_chain(bundle, "", now=now)
         counted = tuple(bundle.certificates[index] for index in (chain.leaf, *chain.issuers))
     return Window(
         max(certificate.not_valid_before_utc for certificate in counted),
@@ -90,9 +91,12 @@ class Chain:
         return Diagnostic(severity, code, message, self.place(index), hint)
 
 
-def make_chain(bundle: Bundle, path: str) -> Chain:
-    """The bundle with the path from its leaf upwards. `path` is the file's name."""
-    return Chain(bundle, path, _follow(bundle.certificates, _find_leaf(bundle.certificates)))
+def make_chain(bundle: Bundle, path: str, *, now: datetime) -> Chain:
+    """The bundle with the best path from its leaf upwards. `path` is the file's name, `now` aware UTC.
+
+    Of several paths, as cross-signed intermediates make them: one that is valid now, then the one that ends last.
+    """
+    return Chain(bundle, path, _Paths(bundle.certificates, _find_leaf(bundle.certificates)).best(now))
 
 
 def is_self_issued(certificate: x509.Certificate) -> bool:
@@ -154,22 +158,105 @@ def weak_links(chain: Chain) -> Iterator[Diagnostic]:
             yield chain.finding(Severity.ERROR, Code.WEAK_SIGNATURE, message, index, hint)
 
 
-def _follow(certificates: tuple[x509.Certificate, ...], leaf: int) -> tuple[int, ...]:
-    path = [leaf]
-    while not is_self_issued(certificates[path[-1]]):
-        wanted = certificates[path[-1]].issuer
-        used = {certificates[index] for index in path}
-        found = [
-            index
-            for index, certificate in enumerate(certificates)
-            if certificate.subject == wanted and certificate not in used
-        ]
-        if not found:
-            break
-        # Several of one name: a cross-signed or renewed CA. The one with the right key is meant, else the next one.
-        proved = [index for index in found if _is_proved(certificates[path[-1]], certificates[index])]
-        path.append((proved or found)[0])
-    return tuple(path)
+_MOST_COMPARED = 20
+"""Certificates of a bundle; twice as many as a file may have. Only an account's list can have more."""
+
+
+class _Paths:
+    """The paths from a leaf to where they end in a bundle: at a root, or where no issuer is found."""
+
+    def __init__(self, certificates: tuple[x509.Certificate, ...], leaf: int) -> None:
+        self.certificates, self.leaf = certificates, leaf
+        first: dict[x509.Certificate, int] = {}
+        for index, certificate in enumerate(certificates):
+            first.setdefault(certificate, index)
+        self.distinct = tuple(first.values())
+        self._issuers: dict[int, tuple[int, ...]] = {}
+
+    def best(self, now: datetime) -> tuple[int, ...]:
+        """Indexes, the leaf's first."""
+        path = self._only_one()
+        if path is not None:
+            return path
+        if len(self.distinct) > _MOST_COMPARED:
+            return self._first_in_file()
+        counted = [index for index in self.distinct if not is_self_issued(self.certificates[index])]
+        valid = [index for index in counted if self._begin(index) <= now <= self._end(index)]
+        for usable in (valid, counted):
+            # Of paths that are valid now, when they began does not matter.
+            begins = None if usable is valid else sorted({self._begin(index) for index in usable})
+            for end in sorted({self._end(index) for index in usable}, reverse=True):
+                for begin in begins or (None,):
+                    fit = (one for one in usable if self._end(one) >= end and (not begin or self._begin(one) <= begin))
+                    path = self._find(frozenset(fit))
+                    if path is not None:
+                        return path
+        return self._first_in_file()
+
+    def _begin(self, index: int) -> datetime:
+        """When it begins, if not before the leaf: earlier is no better."""
+        leaf = self.certificates[self.leaf].not_valid_before_utc
+        return max(self.certificates[index].not_valid_before_utc, leaf)
+
+    def _end(self, index: int) -> datetime:
+        """When it ends, if not after the leaf: later is no better."""
+        return min(self.certificates[index].not_valid_after_utc, self.certificates[self.leaf].not_valid_after_utc)
+
+    def issuers(self, index: int) -> tuple[int, ...]:
+        """Who may have issued a certificate, in the order of the file; () for a root.
+
+        Of several with one name, as cross-signed or renewed CAs have, those with the right key, if any.
+        """
+        if index not in self._issuers:
+            self._issuers[index] = self._find_issuers(self.certificates[index])
+        return self._issuers[index]
+
+    def _find_issuers(self, child: x509.Certificate) -> tuple[int, ...]:
+        if is_self_issued(child):
+            return ()
+        found = [index for index in self.distinct if self.certificates[index].subject == child.issuer]
+        proved = [one for one in found if _is_proved(child, self.certificates[one])] if len(found) > 1 else []
+        return tuple(proved or found)
+
+    def _only_one(self) -> tuple[int, ...] | None:
+        """The path of a bundle that has no other."""
+        path = [self.leaf]
+        while issuers := self.issuers(path[-1]):
+            if len(issuers) > 1 or issuers[0] in path:
+                return None
+            path.append(issuers[0])
+        return tuple(path)
+
+    def _find(self, usable: frozenset[int]) -> tuple[int, ...] | None:
+        """The first whole path through these and any root."""
+        below: dict[int, int | None] = {self.leaf: None}
+        left = [self.leaf]
+        while left:
+            index = left.pop()
+            issuers = self.issuers(index)
+            if not issuers:
+                return _down(index, below)
+            for issuer in reversed(issuers):
+                if issuer not in below and (issuer in usable or is_self_issued(self.certificates[issuer])):
+                    below[issuer] = index
+                    left.append(issuer)
+        return None
+
+    def _first_in_file(self) -> tuple[int, ...]:
+        """A path as far as it goes, of certificates that issued each other in a circle."""
+        path = [self.leaf]
+        while found := [index for index in self.issuers(path[-1]) if index not in path]:
+            path.append(found[0])
+        return tuple(path)
+
+
+def _down(top: int, below: dict[int, int | None]) -> tuple[int, ...]:
+    path: list[int] = []
+    index: int | None = top
+    while index is not None:
+        path.append(index)
+        index = below[index]
+    return tuple(reversed(path))
 
 
 def _is_proved(child: x509.Certificate, issuer: x509.Certificate) -> bool:
@@ -192,7 +279,13 @@ def _find_leaf(certificates: tuple[x509.Certificate, ...]) -> int:
 def _beside_the_path(chain: Chain) -> Iterator[Diagnostic]:
     certificates, path = chain.bundle.certificates, chain.path
     on_path = {certificates[index] for index in path}
-    extras = [index for index, certificate in enumerate(certificates) if certificate not in on_path]
+    # The same CA with another signature or other dates is a second path, which clients and origins may need.
+    known = {(certificates[index].subject, key_digest(certificates[index])) for index in chain.issuers}
+    extras = [
+        index
+        for index, certificate in enumerate(certificates)
+        if certificate not in on_path and (certificate.subject, key_digest(certificate)) not in known
+    ]
     top = path[-1]
     if path == (0,) and not is_self_issued(certificates[0]):
         issuer = issuer_text(certificates[0])

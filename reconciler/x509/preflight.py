@@ -32,17 +32,18 @@ MAX_SERIAL_BITS = 159
 _Check = Callable[[Chain], Iterable[Diagnostic]]
 
 
-def check_dates(bundle: Bundle, *, path: str, now: datetime) -> tuple[Diagnostic, ...]:
+def check_dates(bundle: Bundle, *, path: str, ca: bool, now: datetime) -> tuple[Diagnostic, ...]:
     """What has expired, or is not valid yet, of a certificate that is stored and may be bound: warnings only.
 
-    The store holds it whether or not; what is left to do is to renew it. `now` is aware UTC.
+    The store holds it whether or not; what is left to do is to renew it. `now` is aware UTC; `ca`: each one counts.
     """
     if all(one.not_valid_before_utc <= now <= one.not_valid_after_utc for one in bundle.certificates):
         return ()
     with quiet():
-        chain = make_chain(bundle, path)
+        chain = make_chain(bundle, path, now=now)
     hint = f"origins refuse it: put a new certificate into {path} and run `mtlsctl apply`"
-    return tuple(_dates(chain, (chain.leaf, *chain.issuers), now, Severity.WARNING, hint))
+    counted = range(len(bundle.ders)) if ca else (chain.leaf, *chain.issuers)
+    return tuple(_dates(chain, counted, now, Severity.WARNING, hint))
 
 
 def check_for_upload(bundle: Bundle, *, ca: bool, path: str, now: datetime) -> tuple[Diagnostic, ...]:
@@ -52,7 +53,9 @@ def check_for_upload(bundle: Bundle, *, ca: bool, path: str, now: datetime) -> t
     """
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)  # of which the library's deprecations are a kind
-        chain = make_chain(Bundle(bundle.ders, bundle.lines), path)  # again, for it warns at the first look only
+        chain = make_chain(
+            Bundle(bundle.ders, bundle.lines), path, now=now
+        )  # again, for it warns at the first look only
         found = [*(_ca_dates if ca else _leaf_dates)(chain, now)]
         for check in CA_CHECKS if ca else LEAF_CHECKS:
             found.extend(check(chain))

@@ -35,7 +35,7 @@ def test_json_has_what_others_ask_for(project: Project) -> None:
         "name": f"payments.billing.{bundle(1).digest[:12]}",
         "fingerprint": bundle(1).fingerprint,
         "content_digest": bundle(1).digest,
-        "not_after": bundle(1).ends.isoformat().replace("+00:00", "Z"),
+        "not_after": bundle(1).not_after.isoformat().replace("+00:00", "Z"),
     }
 
 

@@ -298,7 +298,7 @@ def test_applying_a_plan_leaves_nothing_but_retires_that_the_first_plan_had_wait
     first = universe.plan()
     outcome = universe.apply()
     assert outcome.of(StepStatus.FAILED) == ()
-    waited = {wait.entry.id for wait in first.waiting}
+    waited = {wait.entry.id for wait in first.waiting if wait.entry is not None}
     rest = universe.plan().changes
     assert all(getattr(change, "entry", None) and change.entry.id in waited for change in rest)  # type: ignore[union-attr]
 
@@ -358,7 +358,11 @@ def test_every_upload_is_planned_once_and_a_second_run_uploads_nothing(universe:
 @given(universes())
 def test_a_waiting_entry_is_still_there_after_the_run(universe: Universe) -> None:
     """What waits is kept, whatever else is done."""
-    waiting = {wait.entry.id for wait in universe.plan().waiting if wait.condition is not Condition.MAX_DELETES}
+    waiting = {
+        wait.entry.id
+        for wait in universe.plan().waiting
+        if wait.entry is not None and wait.condition is not Condition.MAX_DELETES
+    }
     universe.apply()
     assert waiting <= {entry.id for entry in universe.entries()}
 

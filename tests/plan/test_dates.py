@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from reconciler.findings.codes import Severity
 from reconciler.findings.exits import ExitCode
-from reconciler.model import CertificateName, Desired, Entry, Listing, Policy
+from reconciler.model import CertificateName, Condition, Desired, Entry, Listing, Policy
 from reconciler.model.ownership import mark_name
 from reconciler.plan.plan import exit_code_of
 from reconciler.x509.certificates import Bundle, parse_stored
@@ -96,12 +96,12 @@ def test_the_wait_for_a_successor_says_until_when() -> None:
 
 
 def test_an_entry_that_has_ended_does_not_wait_for_a_valid_successor() -> None:
-    """It serves nobody any more."""
-    wanted = declaring({"billing": LATER}, desired({"billing": 1}, [BILLING]))
-    there = actual(
-        [stored(1, ENDED, age=300), stored(2, LATER, age=100)], {"checkout": file({None: {"BILLING": uid(2)}})}
-    )
-    assert shown(plan_of(wanted, there)) == ["retire billing superseded"]
+    """It serves nobody any more; the grace counts from the begin of its successor all the same."""
+    base = desired({"billing": 1}, [BILLING], policy=Policy(grace=timedelta(0)))
+    files = {"checkout": file({None: {"BILLING": uid(2)}})}
+    there = actual([stored(1, ENDED, age=300), stored(2, LATER, age=100)], files)
+    (waiting,) = plan_of(declaring({"billing": LATER}, base), there).waiting
+    assert (waiting.condition, waiting.until) == (Condition.GRACE, NOW + 10 * DAY)
 
 
 def test_an_orphan_waits_for_the_later_entry_of_its_subject_to_become_valid() -> None:
@@ -121,7 +121,7 @@ def test_a_root_that_has_ended_does_not_count() -> None:
     root = encode("CERTIFICATE", old_root.certificate.public_bytes(Encoding.DER))
     bundle = parse_stored(issuer.issue("dates").chain_pem.decode() + root)
     assert bundle is not None
-    assert bundle.ends < NOW
+    assert bundle.certificates[-1].not_valid_after_utc < NOW
     wanted = declaring({"billing": bundle}, desired({"billing": 1}, [BILLING]))
     there = actual(
         [stored(1, VALID, age=300), stored(2, bundle, age=100)], {"checkout": file({None: {"BILLING": uid(2)}})}

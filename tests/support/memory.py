@@ -61,6 +61,9 @@ class MemoryClock:
     def now(self) -> datetime:
         return self.time
 
+    def wait_until(self, time: datetime) -> None:
+        self.time = max(self.time, time)
+
 
 @dataclass
 class MemoryFiles:

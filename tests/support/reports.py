@@ -158,8 +158,12 @@ DEPLOY = Deploy(
 PROOF = Verify(BILLING, DIGEST, "https://billing.example:8443/health", Gate.UPLOAD)
 LATE_PROOF = Verify(BILLING, DIGEST, "https://billing.example:8443/health", Gate.RETIRE)
 RETIRE = Retire(FORMER, BILLING, LATER_DIGEST, (Reason.SUPERSEDED,))
-GRACE = Waiting(FORMER, BILLING, Condition.GRACE, "its grace is not over", ODD)
-UNCHECKED = Waiting(Entry(OLD, "by hand"), LEDGER, Condition.UNCHECKED, "a file could not be read")
+GRACE = Waiting(RETIRE, Condition.GRACE, "its grace is not over", ODD)
+UNCHECKED = Waiting(
+    Retire(Entry(OLD, "by hand"), LEDGER, DIGEST, (Reason.SUPERSEDED,)),
+    Condition.UNCHECKED,
+    "a file could not be read",
+)
 QUOTA = Quota(QuotaCount(2000, 9, 11, 10, 1), QuotaCount(5, 1, 1, 1))
 LIVE = (
     LiveBinding(

@@ -35,6 +35,9 @@ class SetClock:
     def now(self) -> datetime:
         return self.time
 
+    def wait_until(self, time: datetime) -> None:
+        self.time = max(self.time, time)
+
 
 @dataclass(frozen=True)
 class Subject:

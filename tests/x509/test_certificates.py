@@ -24,7 +24,7 @@ from reconciler.findings.errors import CertificateError
 from reconciler.x509.certificates import Bundle, parse_stored, quiet, remember, stored_fields
 from reconciler.x509.files import MAX_CERTIFICATE_BYTES, MAX_CHAIN_BYTES, parse_file
 from reconciler.x509.pem import Kind, recognise
-from tests.support.pki import END, NOW, SERVER_AUTH, by_openssl, make_ca, patch, to_pem
+from tests.support.pki import SERVER_AUTH, by_openssl, make_ca, patch, to_pem
 
 ROOT = make_ca("Root")
 MIDDLE = ROOT.issue_ca("Intermediate")
@@ -69,13 +69,6 @@ def test_a_bundle_is_never_empty() -> None:
 def test_the_fingerprint_is_the_leafs() -> None:
     """The fingerprint is SHA-256 of the first DER, as openssl prints it."""
     assert LEAF.bundle.fingerprint == hashlib.sha256(LEAF.der).hexdigest()
-
-
-def test_a_chain_ends_with_its_first_certificate_to_end() -> None:
-    """`ends` is the earliest end in the chain, `not_after` the leaf's."""
-    short = ROOT.issue_ca(not_after=NOW)
-    bundle = short.issue().bundle
-    assert (bundle.ends, bundle.not_after) == (NOW, END)
 
 
 def test_pem_is_canonical() -> None:

@@ -530,12 +530,12 @@ def test_what_the_library_warns_of_is_a_finding() -> None:
     assert [(one.severity, one.code) for one in found] == [(WARNING, "library-warning")]
     assert found[0].message == "the X.509 library warns: Attribute's length must be >= 2 and <= 2, but it was 7"
     assert checked.facts().subject == "C=Germany"
-    assert check_dates(checked, path="x.pem", now=NOW) == ()
+    assert check_dates(checked, path="x.pem", ca=False, now=NOW) == ()
 
 
 def test_a_valid_chain_has_no_date_finding() -> None:
     """Nothing to say of what is stored and valid."""
-    assert check_dates(DEEP.bundle, path="x.pem", now=NOW) == ()
+    assert check_dates(DEEP.bundle, path="x.pem", ca=False, now=NOW) == ()
 
 
 @pytest.mark.parametrize(
@@ -549,11 +549,11 @@ def test_a_valid_chain_has_no_date_finding() -> None:
 )
 def test_what_is_stored_and_out_of_date_is_a_warning(make: Callable[[], Bundle], code: str) -> None:
     """The store holds it already: loud, but no failure."""
-    found = check_dates(make(), path="certs/x.pem", now=NOW)
+    found = check_dates(make(), path="certs/x.pem", ca=False, now=NOW)
     assert [(finding.severity, finding.code) for finding in found] == [(WARNING, code)]
 
 
 def test_an_expired_root_in_a_stored_chain_does_not_matter() -> None:
     """Origins use their own copy of the root."""
     old = make_ca("Old root", not_after=NOW - DAY)
-    assert check_dates(bundle(old.issue("client"), old), path="x.pem", now=NOW) == ()
+    assert check_dates(bundle(old.issue("client"), old), path="x.pem", ca=False, now=NOW) == ()

@@ -18,6 +18,7 @@ from reconciler.runs.handshake import load_roots, open_key
 from reconciler.runs.project import Project
 from reconciler.workerd.config import Identity, Variable
 from reconciler.workerd.form import BuiltBinding, BuiltWorker
+from reconciler.x509.chains import window_of
 from reconciler.x509.preflight import check_for_upload
 
 CERTIFICATE = "mtls_certificate"
@@ -124,7 +125,8 @@ class Pairs:
             identity = opened[name]
             if isinstance(identity, Identity):
                 found[binding.binding] = identity
-                self.presented.append(ServedBinding(binding.binding, name, self.desired.bundles[name].ends))
+                ends = window_of(self.desired.bundles[name], now=self.now).ends
+                self.presented.append(ServedBinding(binding.binding, name, ends or self.now))
             else:
                 self.refused[binding.binding] = identity
         return found

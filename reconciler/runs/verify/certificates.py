@@ -35,6 +35,7 @@ from reconciler.runs.verify.offline import check_files, check_wrangler, places_o
 from reconciler.runtime.find import MissingProgram
 from reconciler.workerd.form import read_certificate_ids
 from reconciler.x509.certificates import Bundle
+from reconciler.x509.chains import window_of
 
 SIDE_BY_SIDE = 4
 """Certificates, and runs of wrangler: each of these is a Node process that bundles a Worker."""
@@ -145,7 +146,8 @@ class _VerifyRun:
             return CertificateProof(name, None, None, declared.verify, tuple(self._without_certificate(name)))
         one = _One(self, declared, bundle)
         levels = tuple(one.level(level) for level in Level if self.has(level))
-        return CertificateProof(name, bundle.fingerprint, bundle.ends, declared.verify, levels)
+        ends = window_of(bundle, now=self.project.clock.now(), ca=declared.ca).ends
+        return CertificateProof(name, bundle.fingerprint, ends, declared.verify, levels)
 
     def _without_certificate(self, name: CertificateName) -> Iterable[LevelResult]:
         findings = tuple(problem for problem in self.checkout.blocked if problem.certificate == name)

@@ -142,7 +142,7 @@ def _exported(certificate: ProposedCertificate) -> ExportedPart | None:
         name=entry.name,
         fingerprint=bundle.fingerprint,
         content_digest=bundle.digest,
-        not_after=bundle.ends,
+        not_after=bundle.not_after,
         uploaded_on=entry.uploaded_on,
         pem=bundle.pem(),
     )

@@ -105,6 +105,8 @@ def change_lines(change: Change, style: Style) -> Iterator[str]:
                 yield f"            id: {printable(change.before or '')} -> none"
             if change.remote is not None:
                 yield f"            remote: {str(change.remote).lower()}"
+            if change.not_before is not None:
+                yield f"            apply waits for it to become valid, at {change.not_before:%H:%M:%S} UTC"
             if change.after is not None:
                 yield from _difference_lines(change.differences)
         case Deploy():
@@ -173,17 +175,30 @@ def _adopted_lines(plan: PlanFacts, style: Style) -> Iterator[str]:
 
 
 def waiting_lines(waiting: tuple[Waiting, ...], style: Style) -> Iterator[str]:
-    """What is not safe yet: no change and no failure."""
-    if not waiting:
-        return
-    yield ""
-    yield style.bold("waiting (kept until it is safe to retire):")
-    for item in waiting[:_MAX_LISTED]:
-        until = f", until {item.until:%Y-%m-%d %H:%M} UTC" if item.until else ""
-        yield f"  . {printable(item.entry.id)} of {printable(item.certificate)}: {printable(item.detail)}{until}"
-        yield style.dim(f"            ({item.condition}; {printable(item.entry.name) or 'no name'})")
-    if len(waiting) > _MAX_LISTED:
-        yield f"  . and {len(waiting) - _MAX_LISTED} more; see --format json"
+    """What can't be done yet: no change and no failure."""
+    later = [item for item in waiting if item.entry is None]
+    if later:
+        yield ""
+        yield style.bold("waiting:")
+        yield from _listed([f"  . {waiting_text(item)}" for item in later], ".")
+    kept = [item for item in waiting if item.entry is not None]
+    if kept:
+        yield ""
+        yield style.bold("kept until they can be deleted safely:")
+        lines: list[str] = []
+        for item in kept:
+            name = printable(item.entry.name) if item.entry is not None else ""
+            lines.append(
+                f"  . {waiting_text(item)}\n" + style.dim(f"            ({item.condition}; {name or 'no name'})")
+            )
+        yield from _listed(lines, ".")
+
+
+def waiting_text(item: Waiting) -> str:
+    """What waits, for what, and until when, in one line."""
+    until = f", until {item.until:%Y-%m-%d %H:%M} UTC" if item.until else ""
+    action = "" if item.entry is not None else f"{item.change.action} "
+    return f"{action}{describe(item.change)}: {printable(item.detail)}{until}"
 
 
 def _summary_line(plan: PlanFacts, style: Style) -> str:

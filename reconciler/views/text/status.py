@@ -12,6 +12,7 @@ from reconciler.reports.current import Current
 from reconciler.reports.status import BoundAt, CertificateStatus, Standing, Status, Urgency
 from reconciler.views.table import Display
 from reconciler.views.text.findings import show_findings, to_act_on
+from reconciler.views.text.plan import describe
 from reconciler.views.text.style import Style
 
 _HEADS = {
@@ -74,7 +75,7 @@ def _lines(status: Status, style: Style, findings: str) -> Iterator[str]:
         yield ""
         yield style.bold("of certificates that are no longer declared:")
         for wait in status.orphaned:
-            yield f"  . {printable(wait.certificate)}: {_waiting_text(wait)}"
+            yield f"  . {printable(wait.certificate or '')}: {_waiting_text(wait)}"
     yield ""
     yield from _attention_lines(status, style, findings)
 
@@ -123,7 +124,8 @@ def _place_line(place: BoundAt, item: CertificateStatus, style: Style) -> str:
 
 def _waiting_text(wait: Waiting) -> str:
     until = f", until {time_text(wait.until)}" if wait.until else ""
-    return f"{printable(wait.entry.id)}: {printable(wait.detail)}{until}"
+    what = printable(wait.entry.id) if wait.entry is not None else f"{wait.change.action} {describe(wait.change)}"
+    return f"{what}: {printable(wait.detail)}{until}"
 
 
 def _attention_lines(status: Status, style: Style, findings: str) -> Iterator[str]:
