@@ -21,6 +21,7 @@ from reconciler.model import (
     Reason,
     SiteAddress,
     StoreSettings,
+    Waiting,
 )
 from reconciler.plan.plan import exit_code_of
 
@@ -68,7 +69,10 @@ class DriftFinding:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """One look. `in_sync` counts what is as declared. `diagnostics`: what a plan says that no finding tells of."""
+    """One look. `in_sync` counts what is as declared. `diagnostics`: what a plan says that no finding tells of.
+
+    `waiting`: bindings and uploads that wait for a time, which is no drift.
+    """
 
     stack: str
     store: StoreSettings
@@ -76,6 +80,7 @@ class Drift:
     in_sync: int
     findings: tuple[DriftFinding, ...]
     diagnostics: tuple[Diagnostic, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
 
     @property
     def summary(self) -> dict[State, int]:

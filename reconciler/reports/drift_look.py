@@ -10,7 +10,7 @@ from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import CertificateName, EntryId, Retire, SiteAddress
 from reconciler.model.identifiers import is_askable
-from reconciler.plan.assessment import BindingRow, CertificateRow, Held, Pending, SiteRow, UpToDate
+from reconciler.plan.assessment import BindingRow, CertificateRow, Held, Pending, SiteRow, UpToDate, Waits
 from reconciler.plan.inventory import Role
 from reconciler.plan.plan import Plan
 from reconciler.reports import drift_findings as say
@@ -47,6 +47,7 @@ class _DriftLook:
             in_sync=self.in_sync,
             findings=in_order(found),
             diagnostics=tuple(problem for problem in self.plan.diagnostics if not self._is_told(problem)),
+            waiting=tuple(one for one in self.plan.waiting if not isinstance(one.change, Retire)),
         )
 
     def _is_told(self, problem: Diagnostic) -> bool:
@@ -64,7 +65,7 @@ class _DriftLook:
         for row in self.assessment.certificates:
             if isinstance(row.verdict, UpToDate):
                 self.in_sync += 1
-            else:
+            elif not isinstance(row.verdict, Waits):
                 yield replace(self._certificate(row), follows=tuple(sorted(self.follows[row.name])))
 
     def _certificate(self, row: CertificateRow) -> DriftFinding:
@@ -110,6 +111,8 @@ class _DriftLook:
         self._note_unknown(row)
         if isinstance(row.verdict, UpToDate):
             self.in_sync += 1
+        elif isinstance(row.verdict, Waits):
+            pass  # it is as it should be until then
         elif row.found is None:
             if say.is_taken(row, self.assessment):
                 self.told.update(row.verdict.by if isinstance(row.verdict, Held) else ())

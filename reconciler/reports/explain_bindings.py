@@ -79,8 +79,8 @@ def _clauses(row: BindingRow) -> tuple[str, str]:
             return "in place", f"{row.at.config} has {row.found_id}{target}"
         case Held(by):
             return "nothing is planned", _messages(by)
-        case Waits(condition=condition, facts=facts):
-            return "nothing is planned", wait_text(condition, facts)
+        case Waits(condition=condition, facts=facts, until=until):
+            return f"waits{f' until {until:%Y-%m-%d %H:%M} UTC' if until else ''}", wait_text(condition, facts)
         case Unseen(need):
             return "nothing is planned", _UNSEEN[need]
         case Kept():

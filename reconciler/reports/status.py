@@ -22,7 +22,7 @@ from reconciler.model import (
     StoreSettings,
     Waiting,
 )
-from reconciler.plan.assessment import Assessment, BindingRow, CertificateRow
+from reconciler.plan.assessment import Assessment, BindingRow, CertificateRow, Waits
 from reconciler.plan.plan import Plan
 from reconciler.plan.renewals import Due
 
@@ -39,10 +39,12 @@ class Urgency(StrEnum):
 class Standing(StrEnum):
     """What a wrangler file has where a certificate is, or should be, bound.
 
-    `undeclared`: it presents the current entry, or one that waits to be retired, and mtls.toml does not say so.
+    `waiting`: it gets the current entry once that is valid. `undeclared`: it uses the current entry, or one that waits
+    to be retired, and mtls.toml does not declare it.
     """
 
     IN_PLACE = "in-place"
+    WAITING = "waiting"
     OTHER_ID = "other-id"
     MISSING = "missing"
     UNDECLARED = "undeclared"
@@ -81,6 +83,7 @@ class Status:
     orphaned: tuple[Waiting, ...]
     changes: Mapping[Action, int]
     diagnostics: tuple[Diagnostic, ...]
+    next: datetime | None = None
 
 
 def make_status(plan: Plan) -> Status:
@@ -110,6 +113,7 @@ def make_status(plan: Plan) -> Status:
         orphaned=tuple(wait for wait in plan.waiting if wait.certificate not in plan.assessment.by_name),
         changes=plan.summary,
         diagnostics=plan.diagnostics,
+        next=plan.next,
     )
 
 
@@ -153,4 +157,6 @@ class _Bindings:
 def _standing(row: BindingRow, entry: Entry | None) -> Standing:
     if row.found_id is None:
         return Standing.MISSING
+    if isinstance(row.verdict, Waits):
+        return Standing.WAITING
     return Standing.IN_PLACE if entry is not None and row.found_id == entry.id else Standing.OTHER_ID

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.hashes import MD5, SHA1
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place
-from reconciler.x509.certificates import Bundle, issuer_text, key_digest, quiet, subject_text
+from reconciler.x509.certificates import Bundle, issuer_text, quiet, subject_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +218,15 @@ class _Paths:
         proved = [one for one in found if _is_proved(child, self.certificates[one])] if len(found) > 1 else []
         return tuple(proved or found)
 
+    def reachable(self) -> frozenset[int]:
+        """Every certificate on some path."""
+        found, left = {self.leaf}, [self.leaf]
+        while left:
+            new = set(self.issuers(left.pop())) - found
+            found |= new
+            left.extend(new)
+        return frozenset(found)
+
     def _only_one(self) -> tuple[int, ...] | None:
         """The path of a bundle that has no other."""
         path = [self.leaf]
@@ -279,13 +288,9 @@ def _find_leaf(certificates: tuple[x509.Certificate, ...]) -> int:
 def _beside_the_path(chain: Chain) -> Iterator[Diagnostic]:
     certificates, path = chain.bundle.certificates, chain.path
     on_path = {certificates[index] for index in path}
-    # The same CA with another signature or other dates is a second path, which clients and origins may need.
-    known = {(certificates[index].subject, key_digest(certificates[index])) for index in chain.issuers}
-    extras = [
-        index
-        for index, certificate in enumerate(certificates)
-        if certificate not in on_path and (certificate.subject, key_digest(certificate)) not in known
-    ]
+    # A second path, as cross-signed intermediates make one, is there for origins that build it.
+    related = {certificates[index] for index in _Paths(certificates, chain.leaf).reachable()}
+    extras = [index for index, certificate in enumerate(certificates) if certificate not in on_path | related]
     top = path[-1]
     if path == (0,) and not is_self_issued(certificates[0]):
         issuer = issuer_text(certificates[0])

@@ -10,14 +10,42 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from reconciler.findings.codes import Severity
+from reconciler.findings.errors import InputError
 from reconciler.findings.exits import ExitCode
-from reconciler.model import CertificateName, Condition, Desired, Entry, Listing, Policy
+from reconciler.model import (
+    BindingChange,
+    CertificateName,
+    Condition,
+    Desired,
+    Entry,
+    EntryId,
+    Gate,
+    Listing,
+    Origin,
+    Policy,
+    StoreKind,
+)
 from reconciler.model.ownership import mark_name
-from reconciler.plan.plan import exit_code_of
+from reconciler.plan.approval import approve
+from reconciler.plan.assess import judge
+from reconciler.plan.assessment import PlanOptions
+from reconciler.plan.plan import Plan, exit_code_of, make_plan
+from reconciler.records.base import to_json
+from reconciler.records.plan import plan_document
+from reconciler.records.saved_plan import read_plan
+from reconciler.reports.current import find_current
+from reconciler.reports.drift_look import make_drift
+from reconciler.reports.explain_bindings import tell_bindings
+from reconciler.reports.status import Standing, make_status
+from reconciler.runs.plan import PATIENCE
+from reconciler.views.text.plan import render_plan
+from reconciler.views.text.style import PLAIN
 from reconciler.x509.certificates import Bundle, parse_stored
+from reconciler.x509.chains import window_of
 from reconciler.x509.pem import encode
 from tests.support.pki import BEGIN, END, NOW, make_ca
 from tests.support.worlds import (
+    CONFIG,
     STACK,
     actual,
     certificate,
@@ -199,3 +227,283 @@ def test_a_stable_list_is_no_reason_to_retire_what_still_serves() -> None:
         {"checkout": file({None: {"BILLING": uid(2)}})},
     )
     assert waits(plan_of(wanted, there)) == ["billing successor-not-valid"]
+
+
+# --- a binding moves by the dates of both sides ----------------------------------------------------------------------
+
+OTHER = chain(end=NOW + 100 * DAY)
+ENDED_BEFORE = chain(begin=NOW - 90 * DAY, end=NOW - 2 * DAY)
+LATER_STILL = chain(begin=NOW + 20 * DAY)
+READABLE = {"valid": OTHER, "ended": ENDED_BEFORE, "later": LATER_STILL}
+FOUND: Mapping[str, Mapping[str, str]] = {
+    "nothing": {},
+    "a placeholder": {"BILLING": "TODO"},
+    "an unknown id": {"BILLING": uid(99)},
+    "valid": {"BILLING": uid(11)},
+    "ended": {"BILLING": uid(12)},
+    "later": {"BILLING": uid(13)},
+    "unreadable": {"BILLING": uid(14)},
+}
+"""What the wrangler file has."""
+AROUND = (
+    *(stored(number, content, "by hand") for number, content in enumerate(READABLE.values(), start=11)),
+    Entry(id=uid(14), name="odd", certificates="no PEM", uploaded_on=days_ago(3)),
+)
+
+MOVES, EARLY, HELD, WAITS, UNKNOWN, UNSURE = "moves", "moves early", "held", "waits", "waits, unknown", "moves, unknown"
+EXPECTED = {
+    "a valid one": dict.fromkeys(FOUND, MOVES),
+    "one that has ended": dict.fromkeys(FOUND, HELD),
+    "one that begins later": dict.fromkeys(FOUND, EARLY) | {"valid": WAITS},
+    "one that can't be read": dict.fromkeys(FOUND, UNSURE) | {"valid": UNKNOWN},
+}
+TARGETS = {"a valid one": VALID, "one that has ended": ENDED, "one that begins later": LATER}
+
+
+def verdict_of(plan: Plan) -> str:
+    """What became of the binding, in a word of the table."""
+    found = codes(plan)
+    if shown(plan) and shown(plan)[-1].split()[0] in {"bind", "rebind"}:
+        return EARLY if "bound-before-valid" in found else UNSURE if "validity-unknown" in found else MOVES
+    (waiting, *_) = plan.waiting or (None,)
+    if waiting is not None and isinstance(waiting.change, BindingChange):
+        return UNKNOWN if waiting.until is None else WAITS
+    errors = [one.code for one in plan.diagnostics if one.is_error]
+    return HELD if errors == ["certificate-expired"] else str(errors)
+
+
+@pytest.mark.parametrize("found", FOUND)
+@pytest.mark.parametrize("target", EXPECTED)
+def test_a_binding_by_id_moves_as_the_dates_of_both_sides_allow(target: str, found: str) -> None:
+    """Each binding alone."""
+    unreadable = Entry(id=uid(1), name="odd", certificates="none", uploaded_on=days_ago(3))
+    entry = stored(1, TARGETS[target], "theirs") if target in TARGETS else unreadable
+    wanted = desired({}, [worker("checkout", {None: {"BILLING": f"id:{uid(1)}"}})])
+    there = actual([entry, *AROUND], {"checkout": file({None: FOUND[found]})}, asked={uid(99): None})
+    assert verdict_of(plan_of(wanted, there)) == EXPECTED[target][found]
+
+
+@pytest.mark.parametrize("found", FOUND)
+@pytest.mark.parametrize("is_stored", [True, False], ids=["stored", "to be uploaded"])
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_binding_by_name_moves_as_the_dates_of_both_sides_allow(target: str, is_stored: bool, found: str) -> None:
+    """Stored or not makes no difference, but that what has ended is not uploaded either."""
+    wanted = declaring({"billing": TARGETS[target]}, desired({"billing": 1}, [BILLING]))
+    entries = [*([stored(1, TARGETS[target])] if is_stored else []), *AROUND]
+    there = actual(entries, {"checkout": file({None: FOUND[found]})}, asked={uid(99): None})
+    plan = plan_of(wanted, there)
+    assert verdict_of(plan) == EXPECTED[target][found]
+    assert ("upload billing missing" in shown(plan)) == (not is_stored and target != "one that has ended")
+
+
+@pytest.mark.parametrize("kind", [StoreKind.LOCAL, StoreKind.CLOUDFLARE])
+def test_both_stores_keep_what_is_valid(kind: StoreKind) -> None:
+    """The rule is of dates, not of stores."""
+    wanted = declaring({"billing": LATER}, desired({"billing": 1}, [BILLING], store=kind))
+    ids = ("2458ce5a-0c35-4c7f-82c7-8e9487d3ff60", "2458ce5a-0c35-4c7f-82c7-8e9487d3ff61")
+    ids = ids if kind is StoreKind.CLOUDFLARE else (uid(1), uid(2))
+    entries = [replace(stored(1, VALID, age=300), id=EntryId(ids[0])), replace(stored(2, LATER), id=EntryId(ids[1]))]
+    plan = plan_of(wanted, actual(entries, {"checkout": file({None: {"BILLING": ids[0]}})}))
+    assert waits(plan) == ["billing not-valid-yet", "billing bindings-pending"]
+
+
+def test_each_environment_is_judged_by_what_it_has() -> None:
+    """One keeps its valid certificate, another has nothing to lose."""
+    two = worker("checkout", {None: {"BILLING": "billing"}, "staging": {"BILLING": "billing"}})
+    wanted = declaring({"billing": LATER}, desired({"billing": 1}, [two]))
+    there = actual(
+        [stored(1, VALID, age=300), stored(2, LATER)],
+        {"checkout": file({None: {"BILLING": uid(1)}, "staging": {}})},
+    )
+    plan = plan_of(wanted, there)
+    assert (shown(plan), waits(plan)[0]) == (["bind BILLING missing"], "billing not-valid-yet")
+
+
+WAITING_FOR_LATER = (
+    declaring({"billing": LATER}, desired({"billing": 1}, [BILLING])),
+    [stored(1, VALID, age=300), stored(2, LATER, age=1)],
+    {"checkout": file({None: {"BILLING": uid(1)}})},
+)
+
+
+def later_plan(at: datetime = NOW, **ask: object) -> Plan:
+    """The plan of a renewal that begins in ten days, at some time."""
+    wanted, entries, files = WAITING_FOR_LATER
+    return make_plan(judge(wanted, actual(entries, files), at, PlanOptions(**ask)))  # type: ignore[arg-type]
+
+
+def test_a_binding_that_waits_says_until_when_and_that_is_next() -> None:
+    """The begin of the new certificate; it is no change."""
+    plan = later_plan()
+    assert shown(plan) == []
+    assert (plan.waiting[0].until, plan.next) == (NOW + 10 * DAY, NOW + 10 * DAY)
+    assert exit_code_of(plan.diagnostics) is ExitCode.OK
+
+
+@pytest.mark.parametrize(
+    ("left", "is_made"),
+    [(timedelta(minutes=5), True), (timedelta(minutes=5, seconds=1), False), (timedelta(seconds=1), True)],
+    ids=["five minutes", "a second more", "a second"],
+)
+def test_apply_waits_for_a_begin_that_is_near(left: timedelta, is_made: bool) -> None:
+    """Then the change says from when on it may be made; `plan` alone never waits."""
+    at = NOW + 10 * DAY - left
+    (first, *_) = later_plan(at, patience=PATIENCE).changes or (None,)
+    assert (isinstance(first, BindingChange) and first.not_before == NOW + 10 * DAY) is is_made
+    assert shown(later_plan(at)) == []
+
+
+@pytest.mark.parametrize("at", [NOW, NOW + 5 * DAY, NOW + 10 * DAY, NOW + 11 * DAY, NOW + 100 * DAY], ids=str)
+def test_time_alone_does_not_change_the_digest(at: datetime) -> None:
+    """Before and after the begin, and for what is in its grace and what is over it; with patience or without."""
+    _, entries, files = WAITING_FOR_LATER
+    both = desired({"billing": 1, "ledger": 5}, [BILLING])
+    content = chain(end=NOW + 400 * DAY)
+    wanted = declaring({"billing": LATER, "ledger": content}, both)
+    more = [stored(5, content, "@ledger", age=1), stored(6, chain(end=NOW + 300 * DAY), "@ledger", age=20)]
+    plans = [
+        make_plan(judge(wanted, actual([*entries, *more], files), time, PlanOptions(patience=patience)))
+        for time in (NOW, at)
+        for patience in (timedelta(0), PATIENCE)
+    ]
+    assert len({plan.digest for plan in plans}) == 1
+    assert "retire ledger superseded" in shown(plans[-1]) or at < NOW + 6 * DAY
+
+
+def test_the_digest_changes_with_what_waits() -> None:
+    """Another certificate that begins later is another intent."""
+    _, entries, files = WAITING_FOR_LATER
+    other = declaring({"billing": LATER_STILL}, desired({"billing": 1}, [BILLING]))
+    there = actual([entries[0], stored(3, LATER_STILL, age=1)], files)
+    assert plan_of(other, there).digest != later_plan().digest
+
+
+def test_what_waited_in_a_saved_plan_stays_waiting_when_its_time_has_come() -> None:
+    """It is no reason to call the saved plan stale, and it is not made on its word."""
+    saved = read_plan(to_json(plan_document(later_plan(), lambda _: None)).encode(), "plan.json")
+    assert saved.digest == later_plan().digest
+    approved = approve(later_plan(NOW + 11 * DAY), saved)
+    assert (shown(approved), waits(approved)) == ([], ["billing not-in-plan", "billing bindings-pending"])
+
+
+# --- uploads, gaps, what is due --------------------------------------------------------------------------------------
+
+
+def test_an_upload_goes_ahead_and_the_quota_counts_both() -> None:
+    """Only the binding waits."""
+    wanted, entries, files = WAITING_FOR_LATER
+    plan = plan_of(wanted, actual(entries[:1], files))
+    assert shown(plan) == ["upload billing content-changed"]
+    assert waits(plan) == ["billing not-valid-yet", "billing successor-missing"]
+    assert plan.quota is not None
+    assert (plan.quota.leaf.now, plan.quota.leaf.after) == (1, 2)
+
+
+def test_an_upload_that_has_to_be_proved_before_waits_with_its_binding() -> None:
+    """No origin accepts it yet, so the proof can't be made."""
+    gated = certificate("billing", verify=Origin("https://billing.example"), verify_before=(Gate.UPLOAD,))
+    wanted = declaring({"billing": LATER}, desired({"billing": 1}, [BILLING], declared=[gated]))
+    _, entries, files = WAITING_FOR_LATER
+    for found in (files, {"checkout": file({})}):
+        plan = plan_of(wanted, actual(entries[:1], found))
+        assert shown(plan) == []
+        assert [(one.change.action, one.condition, one.until) for one in plan.waiting if one.entry is None] == [
+            ("upload", "not-valid-yet", NOW + 10 * DAY),
+            ("rebind" if found is files else "bind", "not-valid-yet", NOW + 10 * DAY),
+        ]
+        assert plan.digest == plan_of(wanted, actual(entries[:1], found), now=NOW + 11 * DAY).digest
+
+
+SHORT = chain(end=NOW + 6 * DAY)
+
+
+def test_a_gap_between_two_certificates_is_reported_from_the_first_day() -> None:
+    """With both times."""
+    wanted = declaring({"billing": LATER}, desired({"billing": 1}, [BILLING]))
+    there = actual([stored(1, SHORT, age=300), stored(2, LATER)], {"checkout": file({None: {"BILLING": uid(1)}})})
+    (gap,) = [one for one in plan_of(wanted, there).diagnostics if one.code == "validity-gap"]
+    assert all(f"{at:%Y-%m-%dT%H:%M:%SZ}" in gap.message for at in (NOW + 6 * DAY, NOW + 10 * DAY))
+    assert [one.code for one in later_plan().diagnostics if one.code == "validity-gap"] == []
+
+
+def test_what_is_due_and_expired_follows_what_is_bound() -> None:
+    """A renewal that waits, or that is not applied yet, ends nothing."""
+    wanted = declaring({"billing": LATER}, desired({"billing": 1}, [BILLING]))
+    there = actual([stored(1, SHORT, age=300), stored(2, LATER)], {"checkout": file({None: {"BILLING": uid(1)}})})
+    (due,) = plan_of(wanted, there).due
+    assert (due.not_after, due.renewed) == (NOW + 6 * DAY, True)
+    unbound = actual([stored(2, LATER)], {"checkout": file({})})
+    (due,) = plan_of(wanted, unbound).due
+    assert (due.not_after, due.renewed) == (END, False)
+
+
+def test_what_is_expired_and_in_use_comes_first_and_once() -> None:
+    """By name with all of its bindings, and by id; what moves away from it is not in use any more."""
+    two = worker("checkout", {None: {"A": "billing", "B": "billing", "C": f"id:{uid(9)}", "D": "ledger"}})
+    wanted = declaring({"billing": ENDED, "ledger": VALID}, desired({"billing": 1, "ledger": 2}, [two]))
+    there = actual(
+        [stored(1, ENDED), stored(2, VALID, "@ledger"), stored(9, ENDED_BEFORE, "theirs")],
+        {"checkout": file({None: {"A": uid(1), "B": uid(1), "C": uid(9), "D": uid(9)}})},
+    )
+    plan = plan_of(wanted, there)
+    assert codes(plan)[:2] == ["bound-expired", "bound-expired"]
+    assert codes(plan).count("bound-expired") == 2
+    assert "certificate-expired" not in codes(plan)
+    assert "and 1 more" in plan.diagnostics[0].message
+    assert uid(9) in plan.diagnostics[1].message
+    assert shown(plan) == ["rebind D wrong-id"]
+
+
+def test_grace_counts_from_the_begin_of_the_successor() -> None:
+    """It was uploaded long before, and began three days ago."""
+    began = chain(begin=NOW - 3 * DAY)
+    wanted = declaring({"billing": began}, desired({"billing": 1}, [BILLING]))
+    entries = [stored(1, VALID, age=300), stored(2, began, age=100)]
+    (waiting,) = plan_of(wanted, actual(entries, {"checkout": file({None: {"BILLING": uid(2)}})})).waiting
+    assert (waiting.condition, waiting.until) == (Condition.GRACE, NOW + 4 * DAY)
+
+
+def test_skipping_the_grace_does_not_skip_the_wait_for_the_successor() -> None:
+    """`retire --now` is for a leaked key, and a key that leaked still serves until there is another."""
+    wanted, entries, _ = WAITING_FOR_LATER
+    there = actual(entries, {"checkout": file({None: {"BILLING": uid(2)}})})
+    plan = make_plan(judge(wanted, there, NOW, PlanOptions(skip_grace="billing")))
+    assert waits(plan) == ["billing successor-not-valid"]
+
+
+def test_of_a_ca_file_every_certificate_counts() -> None:
+    """Each of them is a CA of its own."""
+    old = make_ca("Old CA", not_after=NOW - DAY)
+    text = "".join(encode("CERTIFICATE", one.certificate.public_bytes(Encoding.DER)) for one in (ROOT, old))
+    both = parse_stored(text)
+    assert both is not None
+    assert window_of(both, now=NOW, ca=True).has_ended(NOW)
+    assert not window_of(both, now=NOW).has_ended(NOW)
+
+
+def test_output_gives_what_a_binding_would_get_now() -> None:
+    """While the renewed certificate has not begun, the one before; one that has ended is given to nobody."""
+    assert find_current("billing", later_plan()).entry.id == uid(1)
+    assert find_current("billing", later_plan(NOW + 11 * DAY)).entry.id == uid(2)
+    _, entries, files = WAITING_FOR_LATER
+    alone = declaring({"billing": LATER}, desired({"billing": 1}, [BILLING]))
+    assert find_current("billing", plan_of(alone, actual(entries[1:], files))).entry.id == uid(2)
+    ended = declaring({"billing": ENDED}, desired({"billing": 1}, [BILLING]))
+    with pytest.raises(InputError) as caught:
+        find_current("billing", plan_of(ended, actual([stored(1, ENDED)], {"checkout": file({})})))
+    assert caught.value.diagnostics()[0].code == "certificate-expired"
+
+
+# --- what reports say of it ------------------------------------------------------------------------------------------
+
+
+def test_a_binding_that_waits_is_no_drift_and_no_change_in_any_report() -> None:
+    """Plan, drift, status and explain say the same."""
+    plan = later_plan()
+    drift = make_drift(plan)
+    assert (drift.exit_code, drift.findings, len(drift.waiting)) == (ExitCode.OK, (), 1)
+    (status,) = make_status(plan).certificates
+    assert [place.standing for place in status.places] == [Standing.WAITING]
+    (story,) = tell_bindings(plan.assessment)
+    assert (story.action, story.what) == (None, f"waits until {NOW + 10 * DAY:%Y-%m-%d %H:%M} UTC")
+    assert f"rebind BILLING in {CONFIG}" in render_plan(plan, PLAIN)

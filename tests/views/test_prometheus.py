@@ -154,6 +154,7 @@ def test_bindings_are_counted_by_how_they_stand() -> None:
     found = of("certificate_bindings", metrics(wanted, there))
     assert {key.rpartition("=")[2]: count for key, count in found.items()} == {
         Standing.IN_PLACE: 1,
+        Standing.WAITING: 0,
         Standing.OTHER_ID: 1,
         Standing.MISSING: 1,
         Standing.UNDECLARED: 1,

@@ -6,8 +6,9 @@ from typing import Literal
 
 from reconciler.findings.diagnostics import Resolve
 from reconciler.model import BindingAddress, Reason
+from reconciler.plan.plan import next_of
 from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
-from reconciler.records.plan import StorePart
+from reconciler.records.plan import StorePart, WaitingPart, waiting_part
 from reconciler.reports.drift import Drift, DriftFinding, State, Subject
 from reconciler.views.json.document import as_view
 
@@ -40,7 +41,10 @@ class DriftPart(JsonPart):
 
 
 class DriftDocument(JsonPart):
-    """The drift of one moment. `summary` counts every state; without findings all is in sync."""
+    """The drift of one moment. `summary` counts every state; without findings all is in sync.
+
+    `waiting`: bindings and uploads that wait for a time, which is no drift; `next`: the earliest such time.
+    """
 
     format: Literal["mtlsctl.drift/1"] = "mtlsctl.drift/1"
     stack: str
@@ -48,6 +52,8 @@ class DriftDocument(JsonPart):
     made: UtcTime
     summary: dict[State, int]
     findings: tuple[DriftPart, ...]
+    waiting: tuple[WaitingPart, ...]
+    next: UtcTime | None = None
     diagnostics: tuple[DiagnosticPart, ...]
 
 
@@ -59,6 +65,8 @@ def drift_document(drift: Drift, resolve: Resolve) -> DriftDocument:
         made=drift.made,
         summary=drift.summary,
         findings=tuple(_finding(finding, resolve) for finding in drift.findings),
+        waiting=tuple(map(waiting_part, drift.waiting)),
+        next=next_of(drift.waiting),
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in drift.diagnostics),
     )
 

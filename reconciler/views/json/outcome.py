@@ -6,7 +6,8 @@ from typing import Literal
 
 from reconciler.findings.diagnostics import Resolve
 from reconciler.plan.outcome import Outcome, Step, StepStatus
-from reconciler.records.base import DiagnosticPart, JsonPart, diagnostic_part, to_json
+from reconciler.plan.plan import next_of
+from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part, to_json
 from reconciler.records.changes import ChangePart, change_part
 from reconciler.records.plan import WaitingPart, waiting_part
 from reconciler.reports.left import Applied, ToDeploy
@@ -48,6 +49,7 @@ class OutcomeDocument(JsonPart):
     not_started: tuple[StepPart, ...]
     unproved: tuple[StepPart, ...] = ()
     waiting: tuple[WaitingPart, ...]
+    next: UtcTime | None = None
     to_deploy: tuple[DeployPart, ...] = ()
     diagnostics: tuple[DiagnosticPart, ...]
 
@@ -69,6 +71,7 @@ def outcome_document(outcome: Outcome, resolve: Resolve, to_deploy: tuple[ToDepl
         not_started=tuple(map(part, outcome.of(StepStatus.NOT_STARTED))),
         unproved=tuple(map(part, outcome.of(StepStatus.UNPROVED))),
         waiting=tuple(map(waiting_part, outcome.waiting)),
+        next=next_of(outcome.waiting),
         to_deploy=tuple(_deploy_part(one) for one in to_deploy),
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in outcome.problems),
     )

@@ -48,6 +48,7 @@ class StatusDocument(JsonPart):
     certificates: tuple[CertificatePart, ...]
     orphaned: tuple[WaitingPart, ...]
     pending: dict[Action, int]
+    next: UtcTime | None = None
     diagnostics: tuple[DiagnosticPart, ...]
 
 
@@ -60,6 +61,7 @@ def status_document(status: Status, resolve: Resolve) -> StatusDocument:
         certificates=tuple(map(_certificate, status.certificates)),
         orphaned=tuple(map(waiting_part, status.orphaned)),
         pending=dict(status.changes),
+        next=status.next,
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in status.diagnostics),
     )
 

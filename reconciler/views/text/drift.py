@@ -9,6 +9,7 @@ from reconciler.findings.escape import printable
 from reconciler.reports.drift import Drift, DriftFinding, State
 from reconciler.views.table import Display
 from reconciler.views.text.findings import place_lines, show_findings, to_act_on
+from reconciler.views.text.plan import waiting_lines
 from reconciler.views.text.status import time_text
 from reconciler.views.text.style import Style
 
@@ -35,6 +36,7 @@ def _lines(drift: Drift, resolve: Resolve, style: Style, folder: str, findings: 
             yield style.bold(f"{state}:")
             for finding in chosen:
                 yield from _finding_lines(finding, resolve, style, folder)
+    yield from waiting_lines(drift.waiting, style)
     if findings:
         yield ""
         yield findings

@@ -113,6 +113,8 @@ def _place_line(place: BoundAt, item: CertificateStatus, style: Style) -> str:
     match place.standing:
         case Standing.IN_PLACE:
             return _ROW.format("bound", where)
+        case Standing.WAITING:
+            return _ROW.format("bound", f"{where}: {found}, until the new certificate becomes valid")
         case Standing.UNDECLARED:
             old = "" if item.entry and place.found == item.entry.id else f"an older entry, {found}, and "
             return _ROW.format("bound", f"{where}: {style.warn(f'{old}mtls.toml does not declare it')}")

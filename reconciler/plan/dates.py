@@ -1,0 +1,143 @@
+"""When each certificate falls due, and what dates make of what is in use (rule 10): expired, due, or with a gap ahead.
+
+All of it follows what the bindings use, not what is declared: calls fail by the former. It must not hold any change;
+`bindings.py` does.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer
+from reconciler.model import ById, CertificateName, Condition, Desired, EntryId
+from reconciler.plan.assessment import Assessment, BindingRow, CertificateRow, Pending, Waits
+from reconciler.plan.renewals import Due, due_of, find_always_due, find_due
+from reconciler.x509.certificates import rfc3339
+from reconciler.x509.chains import window_of
+from reconciler.x509.preflight import check_dates
+
+_Subject = CertificateName | EntryId
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedDates:
+    """The certificates with their due dates. `expired` comes first in every report; `findings` after everything else
+    of certificates."""
+
+    certificates: tuple[CertificateRow, ...]
+    expired: tuple[Diagnostic, ...]
+    findings: tuple[Diagnostic, ...]
+
+
+def judge_dates(
+    desired: Desired,
+    certificates: Sequence[CertificateRow],
+    bindings: Sequence[BindingRow],
+    now: datetime,
+    offline: bool,
+) -> JudgedDates:
+    """When each certificate falls due, and what is found about dates."""
+    users: dict[CertificateName, list[BindingRow]] = defaultdict(list)
+    for binding in bindings:
+        name = binding.certificate
+        if name is not None and name == binding.owner and binding.entry is not None:
+            users[name].append(binding)
+    rows = tuple(replace(row, due=_due(desired, row, users.get(row.name, ()), now)) for row in certificates)
+    expired = _bound_expired(bindings, now)
+    found: list[Diagnostic] = []
+    for row in sorted(rows, key=lambda row: row.name):
+        if row.bundle is not None and (offline or row.entry is not None):
+            found.extend(_of_stored(desired, row, now, is_bound_expired=row.name in expired))
+    found.extend(_gaps(desired, bindings, now))
+    always = (find_always_due(desired, row.name) for row in sorted(rows, key=lambda row: row.name) if row.bundle)
+    found.extend(one for one in always if one is not None)
+    return JudgedDates(rows, tuple(expired.values()), tuple(found))
+
+
+def declared_due(row: CertificateRow, assessment: Assessment) -> Due | None:
+    """When the certificate of the declared file falls due, whatever is in use; None where the file can't be used."""
+    return _due(assessment.desired, row, (), assessment.now)
+
+
+def _due(desired: Desired, row: CertificateRow, users: Sequence[BindingRow], now: datetime) -> Due | None:
+    """By the certificate that ends first of those in use; by the declared one where none is."""
+    if row.bundle is None:
+        return None
+    used = [(row.bundle, window_of(row.bundle, now=now, ca=row.declared.ca).ends)]
+    bound = [(user.entry.bundle, user.entry.window(now).ends) for user in users if user.entry is not None]
+    dues = [due_of(desired, row.name, bundle, ends) for bundle, ends in bound or used if bundle and ends]
+    return min(dues, key=lambda due: due.not_after, default=None)
+
+
+def _bound_expired(bindings: Sequence[BindingRow], now: datetime) -> Mapping[_Subject, Diagnostic]:
+    """What has ended, is in use, and stays in use, by the certificate or the id that is declared for it."""
+    found: dict[_Subject, list[BindingRow]] = defaultdict(list)
+    for row in bindings:
+        stays = row.declared is not None and not isinstance(row.verdict, Pending)
+        if stays and row.entry is not None and row.entry.window(now).has_ended(now):
+            target = row.target
+            subject = target.id if isinstance(target, ById) else row.certificate
+            if subject is not None:
+                found[subject].append(row)
+    return {subject: _expired(subject, rows, now) for subject, rows in found.items()}
+
+
+def _expired(subject: _Subject, rows: Sequence[BindingRow], now: datetime) -> Diagnostic:
+    first = rows[0]
+    ends = min(end for row in rows if row.entry is not None and (end := row.entry.window(now).ends) is not None)
+    more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
+    name = first.certificate
+    what = f"the certificate {name!r}" if name is not None else f"the certificate {subject}"
+    message = f"{what} expired on {rfc3339(ends)} and is still in use: {first.text}{more}"
+    hint = (
+        "get a new certificate, replace its file, run `mtlsctl apply`, and deploy"
+        if name is not None
+        else "it is not managed here: declare the ID of a valid certificate, run `mtlsctl apply`, and deploy"
+    )
+    return Diagnostic(Severity.WARNING, Code.BOUND_EXPIRED, message, first.pointer, hint, name)
+
+
+def _of_stored(desired: Desired, row: CertificateRow, now: datetime, *, is_bound_expired: bool) -> Iterator[Diagnostic]:
+    """Dates of what is stored already (all that is declared, when offline), and a renewal that is due."""
+    bundle = row.bundle
+    if bundle is None:
+        return
+    dates = check_dates(bundle, path=row.declared.path, ca=row.declared.ca, now=now)
+    if not is_bound_expired:  # else that says it
+        yield from (replace(problem, certificate=row.name) for problem in dates)
+    due = None if dates or row.due is None or row.due.renewed else find_due(desired, row.due, now)
+    if due is not None:
+        yield due
+
+
+def _gaps(desired: Desired, bindings: Sequence[BindingRow], now: datetime) -> Iterator[Diagnostic]:
+    """Where what is in use ends before its successor begins; once for each certificate or id, the longest."""
+    gaps: dict[_Subject, tuple[datetime, datetime, BindingRow]] = {}
+    for row in bindings:
+        verdict, target = row.verdict, row.target
+        if not isinstance(verdict, Waits) or verdict.condition is not Condition.NOT_VALID_YET or row.entry is None:
+            continue
+        ends, begins = row.entry.window(now).ends, verdict.until
+        subject = target.id if isinstance(target, ById) else row.certificate
+        if subject is not None and ends is not None and begins is not None and ends < begins:
+            gaps[subject] = min(gaps.get(subject, (ends, begins, row)), (ends, begins, row), key=lambda gap: gap[0])
+    for subject, (ends, begins, row) in gaps.items():
+        what = f"the certificate {row.certificate!r}" if row.certificate is not None else f"the certificate {subject}"
+        message = (
+            f"{row.text} has no valid certificate from {rfc3339(ends)} to {rfc3339(begins)}: what it uses ends then,"
+            f" and its successor, {what}, begins later"
+        )
+        hint = "get a certificate that begins before the first of the two"
+        name = row.certificate
+        yield Diagnostic(
+            Severity.WARNING,
+            Code.VALIDITY_GAP,
+            message,
+            Pointer(desired.declaration.path, ("certificates", name, "certificate")) if name else row.pointer,
+            hint,
+            row.certificate,
+        )
