@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -9,8 +10,11 @@ import typer
 
 from reconciler.cli.planning import LiveOption
 from reconciler.cli.session import OutOption, Session, command
+from reconciler.desired.durations import parse_duration
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import UsageError
+from reconciler.findings.escape import printable
+from reconciler.findings.exits import ExitCode, strongest
 from reconciler.plan.plan import exit_code_of
 from reconciler.reports.current import Current, find_current
 from reconciler.reports.drift import Drift
@@ -21,12 +25,17 @@ from reconciler.reports.explain import explain as explain_name
 from reconciler.reports.forecast import Forecast, make_forecast
 from reconciler.reports.metrics import Metrics, make_metrics
 from reconciler.reports.orphans import Orphans, find_orphans, unreferenced
-from reconciler.reports.status import Status, make_status
+from reconciler.reports.status import Alarm, FailOn, Status, make_status
+from reconciler.reports.status import fail_on as with_alarms
 from reconciler.runs.explain import code_meant, suggest_code
 from reconciler.runs.plan import Planned, PlanRequest, plan
 from reconciler.runs.project import Project
 from reconciler.version import __version__
 
+FailOnOption = Annotated[
+    list[str] | None,
+    typer.Option("--fail-on", metavar="CONDITION", help="Exit 2 if expired, due, gap, waiting or within=21d holds."),
+]
 DaysOption = Annotated[int, typer.Option("--days", metavar="N", min=1, max=3650, help="How far to look.")]
 OrphansOption = Annotated[
     bool, typer.Option("--orphans", help="What does not belong together in store and wrangler files instead.")
@@ -38,26 +47,51 @@ OrphansOption = Annotated[
     shows=(Status, Orphans, Metrics),
     asks=True,
 )
-def status(session: Session, out: OutOption = None, orphans: OrphansOption = False) -> None:
+def status(
+    session: Session,
+    out: OutOption = None,
+    orphans: OrphansOption = False,
+    live: LiveOption = False,
+    fail_on: FailOnOption = None,
+) -> None:
     """Show what is due, bound and waiting.
 
-    Every declared certificate, the most urgent first: its entry, its end, its owner, where it is bound and where not
-    yet, what waits and until when. What needs attention comes last. Opens no private key and changes nothing.
+    First when calls begin to fail if nothing is done. Then every declared certificate, the most urgent first: its
+    entry, its end, its owner, where it is bound and where not yet, what waits and until when. What needs attention
+    comes last. Opens no private key and changes nothing.
+
+    For a monitor: `--fail-on expired`, `due`, `gap` (between two certificates), `waiting`, or `within=21d` (an outage
+    within that time); repeatable. Exit 2 where one of them holds.
 
     With `--orphans` instead: entries that nothing refers to, ids that lead nowhere or to what is not ours, keys in
     several certificates, what has expired and is still bound; each with the line or the command that mends it.
 
-    `--format prometheus` prints metrics for node-exporter's textfile collector.
+    `--format prometheus` prints metrics for node-exporter's textfile collector, `--format ics` a calendar.
     """
+    asked = tuple((text, _alarm(text)) for text in fail_on or ())
     if orphans:
         _show_orphans(session, out)
-    planned = _look(session.open_project())
-    found = make_status(planned.plan)
+    planned = plan(session.open_project(), PlanRequest(live=live))
+    found = with_alarms(make_status(planned.plan), asked)
     if session.can_show(Metrics):
         session.show(Metrics(make_metrics(planned.plan, __version__)), out)
     else:
         session.show(found, out)
-    raise typer.Exit(exit_code_of(found.diagnostics))
+    alarmed = ExitCode.CHANGES if found.failed_on else ExitCode.OK
+    raise typer.Exit(strongest((exit_code_of(found.diagnostics), alarmed)))
+
+
+def _alarm(text: str) -> FailOn:
+    """What one `--fail-on` asks for; UsageError where it is none."""
+    name, given, value = text.partition("=")
+    words = [alarm.value for alarm in Alarm if alarm is not Alarm.WITHIN]
+    hint = f"write one of {', '.join(words)}, or within=21d"
+    if name not in set(Alarm) or bool(given) is not (name == Alarm.WITHIN):
+        raise UsageError(f"`--fail-on {printable(text)}` is not a condition", hint=hint)
+    try:
+        return FailOn(Alarm(name), parse_duration(value) if given else timedelta(0))
+    except ValueError as error:
+        raise UsageError(f"`--fail-on {printable(text)}`: the time {error}", hint=hint) from error
 
 
 @command(example="mtlsctl explain billing, or mtlsctl explain renewal-due", shows=(Explanation, Code), asks=True)

@@ -54,6 +54,7 @@ def make_metrics(plan: Plan, version: str) -> tuple[Family, ...]:
     return (
         *_certificate_families(status, plan.assessment, common),
         *_bound_families(status, common, ends),
+        *_outage_families(status, common),
         *_run_families(status, plan, common, version),
     )
 
@@ -122,6 +123,30 @@ def _bound_families(
         "certificate_expired_bindings",
         "Bindings in wrangler files with an entry that has expired; without a certificate: of none that is declared.",
         ((labels, sum(end < status.made for end in ends.get(name, ()))) for labels, name in counted),
+    )
+
+
+def _outage_families(status: Status, common: Labels) -> Iterator[Family]:
+    """What a user would notice."""
+    owners = {one.certificate: one.owner or "" for one in status.certificates}
+    yield _family(
+        "outage_timestamp_seconds",
+        "When calls through a binding begin to fail if nothing is done.",
+        (
+            (
+                (
+                    *common,
+                    ("worker", one.at.worker),
+                    ("environment", one.at.environment or ""),
+                    ("binding", one.at.binding),
+                    ("certificate", one.certificate or ""),
+                    ("owner", owners.get(one.certificate, "") if one.certificate is not None else ""),
+                ),
+                one.time.timestamp(),
+            )
+            for one in status.outages
+            if one.time is not None
+        ),
     )
 
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import assert_never
 
+from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import (
     Action,
@@ -25,6 +27,7 @@ from reconciler.model import (
 from reconciler.plan.assessment import Assessment, BindingRow, CertificateRow, Waits
 from reconciler.plan.plan import Plan
 from reconciler.plan.renewals import Due
+from reconciler.reports.outage import Outage, find_outages, first_of
 
 
 class Urgency(StrEnum):
@@ -48,6 +51,14 @@ class Standing(StrEnum):
     OTHER_ID = "other-id"
     MISSING = "missing"
     UNDECLARED = "undeclared"
+
+
+class LiveLook(StrEnum):
+    """Whether live Workers were looked at. `none`: the store has no account, so there are none."""
+
+    CHECKED = "checked"
+    NOT_CHECKED = "not-checked"
+    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +85,12 @@ class CertificateStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """One look. `orphaned`: what waits of certificates that are no longer declared. `changes`: pending, by action."""
+    """One look. `orphaned`: what waits of certificates that are no longer declared. `changes`: pending, by action.
+
+    `next`: the earliest time at which something that waits may be done. `outages`: one for each declared binding, the
+    first to come first; by what is live only where `live` says that it was checked. `waiting`: how many changes wait.
+    `failed_on`: what was asked for by `--fail-on`, and is so.
+    """
 
     stack: str
     store: StoreSettings
@@ -84,6 +100,15 @@ class Status:
     changes: Mapping[Action, int]
     diagnostics: tuple[Diagnostic, ...]
     next: datetime | None = None
+    outages: tuple[Outage, ...] = ()
+    live: LiveLook = LiveLook.NONE
+    waiting: int = 0
+    failed_on: tuple[str, ...] = ()
+
+    @property
+    def outage(self) -> Outage | None:
+        """The first outage to come, or that has come."""
+        return first_of(self.outages)
 
 
 def make_status(plan: Plan) -> Status:
@@ -114,7 +139,59 @@ def make_status(plan: Plan) -> Status:
         changes=plan.summary,
         diagnostics=plan.diagnostics,
         next=plan.next,
+        outages=find_outages(plan.assessment),
+        live=_live_look(plan),
+        waiting=len(plan.waiting),
     )
+
+
+class Alarm(StrEnum):
+    """What a monitor may fail on."""
+
+    EXPIRED = "expired"
+    DUE = "due"
+    GAP = "gap"
+    WAITING = "waiting"
+    WITHIN = "within"
+
+
+@dataclass(frozen=True, slots=True)
+class FailOn:
+    """One `--fail-on`. `within`: of an outage, how far ahead."""
+
+    alarm: Alarm
+    within: timedelta = timedelta(0)
+
+
+def fail_on(status: Status, asked: Iterable[tuple[str, FailOn]]) -> Status:
+    """The status with what holds of what was asked for, in the words in which it was asked."""
+    return replace(status, failed_on=tuple(text for text, one in asked if _holds(status, one)))
+
+
+def _holds(status: Status, asked: FailOn) -> bool:
+    codes = {problem.code for problem in status.diagnostics}
+    match asked.alarm:
+        case Alarm.EXPIRED:
+            is_expired = any(one.urgency is Urgency.EXPIRED for one in status.certificates)
+            return is_expired or Code.BOUND_EXPIRED in codes or any(one.failing for one in status.outages)
+        case Alarm.DUE:
+            due = (one.due for one in status.certificates if one.due is not None)
+            return any(one.is_due(status.made) and not one.renewed for one in due)
+        case Alarm.GAP:
+            return Code.VALIDITY_GAP in codes
+        case Alarm.WAITING:
+            return status.waiting > 0
+        case Alarm.WITHIN:
+            times = (one.time for one in status.outages if one.time is not None)
+            return any(time <= status.made + asked.within for time in times)
+        case _:
+            assert_never(asked.alarm)
+
+
+def _live_look(plan: Plan) -> LiveLook:
+    if not plan.store.kind.traits.has_live_workers:
+        return LiveLook.NONE
+    return LiveLook.CHECKED if plan.assessment.actual.live is not None else LiveLook.NOT_CHECKED
 
 
 def _urgency(due: Due | None, now: datetime) -> Urgency:

@@ -25,6 +25,7 @@ VIEWS: dict[tuple[str, str], str] = {
     (f"{_REPORTS}.left:Applied", "json"): f"{_JSON}.outcome:show_applied",
     (f"{_REPORTS}.status:Status", "text"): f"{_TEXT}.status:show_status",
     (f"{_REPORTS}.status:Status", "json"): f"{_JSON}.status:show_status",
+    (f"{_REPORTS}.status:Status", "ics"): "reconciler.views.ics.calendar:show_status",
     (f"{_REPORTS}.metrics:Metrics", "prometheus"): "reconciler.views.prometheus.metrics:show_metrics",
     (f"{_REPORTS}.orphans:Orphans", "text"): f"{_TEXT}.orphans:show_orphans",
     (f"{_REPORTS}.orphans:Orphans", "json"): f"{_JSON}.orphans:show_orphans",

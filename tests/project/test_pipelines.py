@@ -256,4 +256,4 @@ def test_drift_fails_the_watch(project: Project) -> None:
     """With 2, after everything else was told."""
     run_workflow(project, "apply.yml")
     project.write("wrangler.toml", WRANGLER)
-    assert run_workflow(project, "watch.yml") == [0, 0, 2]
+    assert run_workflow(project, "watch.yml") == [0, 0, 0, 2]

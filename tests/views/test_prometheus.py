@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -18,6 +19,7 @@ from reconciler.reports.status import Standing
 from reconciler.system.atomic import is_leftover
 from reconciler.views.prometheus.metrics import render_metrics
 from tests.cli.test_canaries import search
+from tests.servers import find_program
 from tests.support.cli import MTLS, Project
 from tests.support.paths import REPOSITORY
 from tests.support.pki import DAY, END, NOW, make_ca
@@ -356,6 +358,14 @@ def test_each_rule_has_a_test_for_promtool_over_metrics_that_are_written() -> No
         for series in test.get("input_series", ()):
             name, _, labels = series["series"].partition("{")
             assert set(re.findall(r"([a-z_]+)=", labels)) <= known[name]
+
+
+@pytest.mark.parametrize("arguments", [("check", "rules", "alerts.yml"), ("test", "rules", "alerts.test.yml")])
+def test_promtool_agrees_with_the_rules_and_their_tests(arguments: tuple[str, ...]) -> None:
+    """The real program, which a user has."""
+    program = find_program("promtool")
+    result = subprocess.run([program, *arguments], cwd=EXAMPLE, capture_output=True, text=True, timeout=60, check=False)
+    assert (result.returncode, result.stdout.count("FAILED")) == (0, 0), result.stdout + result.stderr
 
 
 def test_the_readme_tells_every_metric() -> None:

@@ -9,7 +9,8 @@ from reconciler.model import Action
 from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
 from reconciler.records.plan import StorePart, WaitingPart, waiting_part
 from reconciler.reports.current import Current
-from reconciler.reports.status import BoundAt, CertificateStatus, Standing, Status, Urgency
+from reconciler.reports.outage import Outage
+from reconciler.reports.status import BoundAt, CertificateStatus, LiveLook, Standing, Status, Urgency
 from reconciler.views.json.document import as_view
 
 
@@ -38,8 +39,30 @@ class CertificatePart(JsonPart):
     waiting: tuple[WaitingPart, ...]
 
 
+class OutagePart(JsonPart):
+    """When calls through a binding begin to fail if nothing is done; no `time`: it uses nothing that is known.
+
+    `failing`: they fail already. `by_live`: by what is live, not by the wrangler file alone. `entry`: the certificate
+    in use that fails first.
+    """
+
+    time: UtcTime | None = None
+    failing: bool
+    by_live: bool
+    certificate: str | None = None
+    entry: str | None = None
+    worker: str
+    config: str
+    environment: str | None = None
+    binding: str
+
+
 class StatusDocument(JsonPart):
-    """The most urgent certificate first. `pending`: how many changes of each action `mtlsctl apply` would make."""
+    """The most urgent certificate first. `pending`: how many changes of each action `mtlsctl apply` would make.
+
+    `outage`: the first of `outages`, which has each declared binding, the first to come first. `live`: whether live
+    Workers were checked. `next`: the earliest time at which something that waits may be done.
+    """
 
     format: Literal["mtlsctl.status/1"] = "mtlsctl.status/1"
     stack: str
@@ -49,6 +72,10 @@ class StatusDocument(JsonPart):
     orphaned: tuple[WaitingPart, ...]
     pending: dict[Action, int]
     next: UtcTime | None = None
+    live: LiveLook
+    outage: OutagePart | None = None
+    outages: tuple[OutagePart, ...]
+    failed_on: tuple[str, ...] | None = None
     diagnostics: tuple[DiagnosticPart, ...]
 
 
@@ -62,6 +89,10 @@ def status_document(status: Status, resolve: Resolve) -> StatusDocument:
         orphaned=tuple(map(waiting_part, status.orphaned)),
         pending=dict(status.changes),
         next=status.next,
+        live=status.live,
+        outage=_outage(status.outage) if status.outage is not None else None,
+        outages=tuple(map(_outage, status.outages)),
+        failed_on=status.failed_on or None,
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in status.diagnostics),
     )
 
@@ -80,6 +111,20 @@ def _certificate(status: CertificateStatus) -> CertificatePart:
         owner=status.owner,
         places=tuple(map(_place, status.places)),
         waiting=tuple(map(waiting_part, status.waiting)),
+    )
+
+
+def _outage(outage: Outage) -> OutagePart:
+    return OutagePart(
+        time=outage.time,
+        failing=outage.failing,
+        by_live=outage.is_live,
+        certificate=outage.certificate,
+        entry=outage.entry,
+        worker=outage.at.worker,
+        config=outage.at.config,
+        environment=outage.at.environment,
+        binding=outage.at.binding,
     )
 
 

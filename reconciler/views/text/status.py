@@ -9,7 +9,7 @@ from reconciler.findings.escape import printable
 from reconciler.model import Waiting
 from reconciler.model.words import environment_text
 from reconciler.reports.current import Current
-from reconciler.reports.status import BoundAt, CertificateStatus, Standing, Status, Urgency
+from reconciler.reports.status import BoundAt, CertificateStatus, LiveLook, Standing, Status, Urgency
 from reconciler.views.table import Display
 from reconciler.views.text.findings import show_findings, to_act_on
 from reconciler.views.text.plan import describe
@@ -60,6 +60,7 @@ def place_text(binding: str, config: str, environment: str | None) -> str:
 
 def _lines(status: Status, style: Style, findings: str) -> Iterator[str]:
     yield style.bold(f"Status of the stack {printable(status.stack)} on {status.store.title}, {time_text(status.made)}")
+    yield _outage_line(status, style)
     if not status.certificates:
         yield ""
         yield "No certificate is declared."
@@ -78,6 +79,21 @@ def _lines(status: Status, style: Style, findings: str) -> Iterator[str]:
             yield f"  . {printable(wait.certificate or '')}: {_waiting_text(wait)}"
     yield ""
     yield from _attention_lines(status, style, findings)
+
+
+def _outage_line(status: Status, style: Style) -> str:
+    """When the first calls fail, or that they do; the first thing that a person wants to know."""
+    checked = " Live Workers were not checked: add --live." if status.live is LiveLook.NOT_CHECKED else ""
+    outage = status.outage
+    if outage is None or outage.time is None:
+        return f"No outage is known: no declared binding uses a certificate that is known.{checked}"
+    where = place_text(outage.at.binding, outage.at.config, outage.at.environment)
+    more = sum(one.failing for one in status.outages) - 1
+    if outage.failing:
+        others = f" and {more} more" if more > 0 else ""
+        return style.bad(f"CALLS FAIL NOW through {where}{others}: its certificate is not valid.") + checked
+    when = f"{time_text(outage.time)} ({distance_text(outage.time, status.made)})"
+    return f"If nothing is done, calls fail from {when}: first {where}.{checked}"
 
 
 def _certificate_lines(item: CertificateStatus, now: datetime, width: int, style: Style) -> Iterator[str]:
@@ -132,9 +148,11 @@ def _waiting_text(wait: Waiting) -> str:
 
 def _attention_lines(status: Status, style: Style, findings: str) -> Iterator[str]:
     counts = ", ".join(f"{count} to {action}" for action, count in status.changes.items() if count)
-    if not counts and not findings:
+    if not counts and not findings and not status.failed_on:
         yield style.good("Nothing needs attention.")
         return
+    if status.failed_on:
+        yield style.bad(f"failed on: {', '.join(map(printable, status.failed_on))}")
     yield style.bold("needs attention:")
     if findings:
         yield findings
