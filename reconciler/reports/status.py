@@ -20,11 +20,11 @@ from reconciler.model import (
     CertificateName,
     Entry,
     StoreSettings,
-    Waiting,
 )
 from reconciler.plan.assessment import Assessment, BindingRow, CertificateRow
 from reconciler.plan.plan import Plan
 from reconciler.plan.renewals import Due
+from reconciler.reports.kept import Kept, find_kept
 
 
 class Urgency(StrEnum):
@@ -67,7 +67,7 @@ class CertificateStatus:
     due: Due | None
     owner: str | None
     places: tuple[BoundAt, ...]
-    waiting: tuple[Waiting, ...]
+    waiting: tuple[Kept, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +78,17 @@ class Status:
     store: StoreSettings
     made: datetime
     certificates: tuple[CertificateStatus, ...]
-    orphaned: tuple[Waiting, ...]
+    orphaned: tuple[Kept, ...]
     changes: Mapping[Action, int]
     diagnostics: tuple[Diagnostic, ...]
 
 
 def make_status(plan: Plan) -> Status:
     """The status of a plan that asked the store and looked at everything, not at some names alone."""
-    waiting: dict[CertificateName, list[Waiting]] = defaultdict(list)
-    for wait in plan.waiting:
-        waiting[wait.certificate].append(wait)
+    kept = find_kept(plan)
+    waiting: dict[CertificateName, list[Kept]] = defaultdict(list)
+    for one in kept:
+        waiting[one.waiting.certificate].append(one)
     bindings = _Bindings(plan.assessment)
     certificates = [
         CertificateStatus(
@@ -106,7 +107,7 @@ def make_status(plan: Plan) -> Status:
         store=plan.store,
         made=plan.made,
         certificates=tuple(sorted(certificates, key=_order)),
-        orphaned=tuple(wait for wait in plan.waiting if wait.certificate not in plan.assessment.by_name),
+        orphaned=tuple(one for one in kept if one.waiting.certificate not in plan.assessment.by_name),
         changes=plan.summary,
         diagnostics=plan.diagnostics,
     )
@@ -137,14 +138,14 @@ class _Bindings:
             elif row.found_id is not None:
                 self._undeclared[row.found_id].append(row)
 
-    def of(self, certificate: CertificateRow, waiting: Iterable[Waiting]) -> Iterator[BoundAt]:
+    def of(self, certificate: CertificateRow, waiting: Iterable[Kept]) -> Iterator[BoundAt]:
         """Where it is declared, by its name or by the id of its entry; then where that, or one that waits, is found."""
         entry = certificate.entry
         targets = (ByCertificate(certificate.name), *(() if entry is None else (ById(entry.id),)))
         for target in targets:
             for row in self._by_target.get(target, ()):
                 yield BoundAt(row.at, _standing(row, entry), row.found_id)
-        for one in (entry, *(wait.entry for wait in waiting)):
+        for one in (entry, *(kept.waiting.entry for kept in waiting)):
             for row in self._undeclared.get(one.id, ()) if one else ():
                 yield BoundAt(row.at, Standing.UNDECLARED, row.found_id)
 
