@@ -527,9 +527,9 @@ class Code(StrEnum):
     SUPERSEDES_AMBIGUOUS = ("supersedes-ambiguous", _E,
         "A name in `supersedes` matches several uploaded certificates.",
         "Write the ID of the one that is meant.")
-    SUPERSEDES_NOTHING = ("supersedes-nothing", _I,
-        "An item of `supersedes` matches no uploaded certificate: it was deleted already, or is misspelled.",
-        "Remove the item, or correct it.")
+    SUPERSEDES_NOTHING = ("supersedes-nothing", _WI,
+        "An item of `supersedes` matches no uploaded certificate: it is misspelled, or was deleted already.",
+        "Correct the item, or remove it.")
     SUPERSEDES_REFUSED = ("supersedes-refused", _W,
         "An item of `supersedes` names a certificate of another stack or of another kind; it is left as it is.",
         "Remove the item.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from reconciler.model.found import Entry
 from reconciler.model.words import EntryId
@@ -17,11 +18,15 @@ class LiveVersion:
     """One version of a Worker, with its mTLS bindings.
 
     `share` is its percentage of the traffic; None: it serves nothing, and is one that somebody may roll back to.
+    `deployments_ago`: how many deployments before the newest it was last part of one; 0: it is part of the newest;
+    None: it was never deployed, or nothing says so. `deployed_on`: when that deployment was made, where that is known.
     """
 
     id: str
     bindings: Mapping[str, EntryId] = field(default_factory=dict)
     share: float | None = None
+    deployments_ago: int | None = None
+    deployed_on: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
-from reconciler.model import CertificateName, Declaration, Entry, EntryId
+from reconciler.model import CertificateName, Declaration, Desired, Entry, EntryId
 from reconciler.model.identifiers import IdKind, kind_of_id
 from reconciler.model.ownership import CUSTOM, is_other_stacks, is_ours, read_mark
 
 
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """The entries that are ours, each with the declared or former certificate that it is of.
+
+    `handed_over`: items of `supersedes` that are not in the store any more; nothing that needs attention.
+    """
+
+    entries: dict[EntryId, CertificateName]
+    handed_over: tuple[Diagnostic, ...]
+
+
 def find_owned(
-    declaration: Declaration, entries: tuple[Entry, ...], problems: list[Diagnostic]
-) -> dict[EntryId, CertificateName]:
-    """Every entry that is ours, with the declared or former certificate that it is of; what is in doubt is said."""
+    desired: Desired, entries: tuple[Entry, ...], stored: Container[CertificateName], problems: list[Diagnostic]
+) -> Owned:
+    """Every entry that is ours; findings of what is in doubt are added to `problems`. `stored`: certificates that
+    have a current entry."""
+    declaration = desired.declaration
     former = _former_names(declaration)
     owned: dict[EntryId, CertificateName] = {}
+    done: list[Diagnostic] = []
     marks = [(entry, mark) for entry in entries if (mark := read_mark(entry)) is not None]
     for entry, mark in marks:
         if is_ours(mark, declaration):
@@ -24,24 +39,33 @@ def find_owned(
         elif mark.stack in declaration.former_stacks and mark.certificate in former:
             owned[entry.id] = former[mark.certificate]
     marked = {mark.certificate for _, mark in marks}
+    uploaded = {mark.certificate for _, mark in marks if is_ours(mark, declaration)}
     for name, item, index in _superseded_items(declaration):
         handed_over = _handed_over(declaration, entries, name, item, index, problems)
         for entry in handed_over:
             owned.setdefault(entry.id, name)
         named = any(item in (entry.id, entry.name) for entry in entries)
-        if not named and CertificateName(item) not in marked:
-            problems.append(_superseded_nothing(declaration, name, item, index))
-    return owned
+        if named or CertificateName(item) in marked:
+            continue
+        # Once the certificate is stored, the usual end of a handover is that the other one was deleted.
+        is_new = name in desired.bundles and name not in stored and name not in uploaded
+        (problems if is_new else done).append(_superseded_nothing(declaration, name, item, index, is_new=is_new))
+    return Owned(owned, tuple(done))
 
 
-def _superseded_nothing(declaration: Declaration, name: CertificateName, item: str, index: int) -> Diagnostic:
-    """It is gone, as it should be in the end, or misspelt: said, and no more."""
+def _superseded_nothing(
+    declaration: Declaration, name: CertificateName, item: str, index: int, *, is_new: bool
+) -> Diagnostic:
+    """That nothing has this id or name: misspelled where the certificate `is_new`, else deleted after the handover."""
+    where = declaration.store.title
+    message = f"no certificate in {where} has the ID or name {item!r}, which `supersedes` of {name!r} lists"
+    deleted, corrected = "remove it if that certificate was deleted already", "correct it if it is misspelled"
     return Diagnostic(
-        Severity.INFO,
+        Severity.WARNING if is_new else Severity.INFO,
         Code.SUPERSEDES_NOTHING,
-        f"{item!r} in `supersedes` of {name!r} is in the store under no id and no name",
+        message,
         Pointer(declaration.path, ("certificates", name, "supersedes", index)),
-        "it was retired, and can be taken out; or it is misspelt",
+        f"{corrected}; {deleted}" if is_new else f"{deleted}; {corrected}",
         name,
     )
 

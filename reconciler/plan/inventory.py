@@ -59,7 +59,8 @@ class Leaving:
 class Inventory:
     """`current`: declared certificates that are stored. `refused`: those whose entry can't be used, and why.
 
-    `owned`: the certificate for which an entry is ours, by mark or handed over; wanted or not.
+    `owned`: the certificate for which an entry is ours, by mark or handed over; wanted or not. `handed_over`: notes on
+    items of `supersedes` that have done their work; not among `diagnostics`, for they would be reported for ever.
     """
 
     entries: Mapping[EntryId, Entry]
@@ -68,6 +69,7 @@ class Inventory:
     leaving: tuple[Leaving, ...]
     owned: Mapping[EntryId, CertificateName]
     diagnostics: tuple[Diagnostic, ...]
+    handed_over: tuple[Diagnostic, ...] = ()
 
 
 def take_inventory(desired: Desired, listing: Listing, files: Mapping[WorkerLabel, WranglerFile]) -> Inventory:
@@ -75,7 +77,8 @@ def take_inventory(desired: Desired, listing: Listing, files: Mapping[WorkerLabe
     declaration = desired.declaration
     problems: list[Diagnostic] = []
     current, refused = _find_wanted(desired, listing.entries, _bound_ids(declaration, files), problems)
-    owned = find_owned(declaration, listing.entries, problems)
+    found = find_owned(desired, listing.entries, current, problems)
+    owned = found.entries
     wanted_digests = {bundle.digest for bundle in desired.bundles.values()}
     leaving: list[Leaving] = []
     newest: dict[str, Entry] | None = None
@@ -101,6 +104,7 @@ def take_inventory(desired: Desired, listing: Listing, files: Mapping[WorkerLabe
         leaving=tuple(leaving),
         owned=owned,
         diagnostics=tuple(problems),
+        handed_over=found.handed_over,
     )
 
 

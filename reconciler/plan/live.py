@@ -77,6 +77,14 @@ def target_of(file: WranglerFile, environment: EnvironmentName) -> str | None:
     return f"{PAGES}{script}/{'preview' if environment == 'preview' else 'production'}"
 
 
+def target_text(target: str) -> str:
+    """What stands for a Worker or Pages project in `Live.workers`, for a sentence."""
+    if not target.startswith(PAGES):
+        return target
+    project, _, side = target.removeprefix(PAGES).rpartition("/")
+    return f"the Pages project {project} ({side})"
+
+
 def is_elsewhere(store: StoreSettings, found: WranglerEnvironment) -> bool:
     """Whether an environment is of another account than the store: its ids mean nothing here, nor its Worker's name."""
     return store.account is not None and found.account_id not in (None, store.account)

@@ -115,13 +115,30 @@ def _bound_in_file(leaving: Leaving, scene: RetireScene) -> _Wait | None:
 def _grace(leaving: Leaving, scene: RetireScene) -> _Wait | None:
     if scene.skip_grace is not None and is_meant(leaving.entry, leaving.certificate, scene.skip_grace):
         return None
+    end = _grace_end(leaving, scene)
+    if end is None:
+        return _Wait({"case": "no-time"})
+    return _Wait(until=end) if scene.now < end else None
+
+
+def _grace_end(leaving: Leaving, scene: RetireScene) -> datetime | None:
+    """When its grace ends or ended; None where the store does not say when something was uploaded."""
     uploads = [entry.uploaded_on for entry in (leaving.entry, leaving.successor) if entry is not None]
     known = tuple(time for time in uploads if time is not None)
     if len(known) < len(uploads):
-        return _Wait({"case": "no-time"})
+        return None
     begins = leaving.successor.window(scene.now).begins if leaving.successor is not None else None
-    end = grace_end((*known, begins) if begins is not None else known, _grace_time(leaving, scene))
-    return _Wait(until=end) if scene.now < end else None
+    return grace_end((*known, begins) if begins is not None else known, _grace_time(leaving, scene))
+
+
+def kept_since(row: EntryRow, scene: RetireScene) -> datetime | None:
+    """When the grace of an entry that is to leave ended, so that it is kept for something else since; None while it
+    lasts, or where nothing has replaced the entry yet."""
+    leaving = leaving_of(row)
+    if _successor_missing(leaving, scene) is not None:
+        return None
+    end = _grace_end(leaving, scene)
+    return end if end is not None and end <= scene.now else None
 
 
 def is_meant(entry: Entry, certificate: CertificateName | None, target: str) -> bool:
@@ -243,7 +260,7 @@ def judge_entries(inventory: Inventory, roles: Roles, scene: RetireScene) -> tup
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One condition of one retire. `facts` and `until` say why it does not hold.
+    """One condition of one retire. `facts` and `until` say why it does not hold, `hint` what would make it hold.
 
     `holds` None: not looked at, because the tree, and after it what is live, is searched only once all else holds.
     """
@@ -252,6 +269,7 @@ class Judged:
     holds: bool | None
     facts: Mapping[str, str] = field(default_factory=dict)
     until: datetime | None = None
+    hint: str | None = None
 
     @property
     def detail(self) -> str | None:

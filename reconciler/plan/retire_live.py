@@ -5,7 +5,8 @@ Asked only of an entry that nothing else keeps: each look costs calls to every W
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from reconciler.model import (
     Actual,
@@ -13,6 +14,7 @@ from reconciler.model import (
     Condition,
     DeclaredWorker,
     Desired,
+    EntryId,
     EnvironmentName,
     Live,
     LiveVersion,
@@ -21,7 +23,7 @@ from reconciler.model import (
 )
 from reconciler.model.words import environment_text
 from reconciler.plan.inventory import Leaving
-from reconciler.plan.live import declared_environments, target_of
+from reconciler.plan.live import declared_environments, target_of, target_text
 
 Facts = Mapping[str, str]
 LiveCheck = Callable[[Leaving, Desired, Actual], Facts | None]
@@ -72,25 +74,51 @@ def _binding(
             yield worker, environment, file
 
 
+@dataclass(frozen=True, slots=True)
+class LiveUse:
+    """One version of a Worker that uses an entry."""
+
+    worker: LiveWorker
+    version: LiveVersion
+
+
+def live_uses(entry_id: EntryId, live: Live | None) -> tuple[LiveUse, ...]:
+    """Every live version that uses an entry; where there is none, every version in reach of a rollback."""
+    found = (worker for worker in live.workers.values() if worker is not None) if live else ()
+    uses = [
+        LiveUse(worker, version)
+        for worker in found
+        for version in worker.versions
+        if entry_id in version.bindings.values()
+    ]
+    serving = tuple(use for use in uses if use.version.share is not None)
+    return serving or tuple(uses)
+
+
 def _presented(leaving: Leaving, _: Desired, actual: Actual) -> Facts | None:
-    for worker, version in _versions(actual.live):
-        if version.share is not None and leaving.entry.id in version.bindings.values():
-            return {"script": worker.script, "version": version.id, "share": f"{version.share:g}"}
-    return None
+    uses = live_uses(leaving.entry.id, actual.live)
+    share = uses[0].version.share if uses else None
+    return None if share is None else {**_use_facts(uses), "share": f"{share:g}"}
 
 
 def _rollback(leaving: Leaving, _: Desired, actual: Actual) -> Facts | None:
-    for worker, version in _versions(actual.live):
-        if version.share is None and leaving.entry.id in version.bindings.values():
-            return {"script": worker.script, "version": version.id}
-    return None
+    uses = live_uses(leaving.entry.id, actual.live)
+    if not uses or uses[0].version.share is not None:
+        return None
+    facts = _use_facts(uses)
+    return facts if uses[0].version.deployments_ago is not None else {**facts, "case": "latest"}
 
 
-def _versions(live: Live | None) -> Iterator[tuple[LiveWorker, LiveVersion]]:
-    found = (worker for worker in live.workers.values() if worker is not None) if live else ()
-    for worker in found:
-        for version in worker.versions:
-            yield worker, version
+def _use_facts(uses: Sequence[LiveUse]) -> dict[str, str]:
+    """The first of them, and how many other Workers there are."""
+    first, more = uses[0], len({use.worker.script for use in uses}) - 1
+    made = first.version.deployed_on
+    return {
+        "script": target_text(first.worker.script),
+        "version": first.version.id,
+        "others": f", and by {more} more Worker{'' if more == 1 else 's'}" if more else "",
+        **({"case": "dated", "deployed": f"{made:%Y-%m-%d}"} if made is not None else {}),
+    }
 
 
 def _used(leaving: Leaving, _: Desired, actual: Actual) -> Facts | None:

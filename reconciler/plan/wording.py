@@ -23,8 +23,8 @@ REQUIREMENTS: Mapping[Condition, str] = {
     Condition.LISTING_UNSTABLE: "the store's list held still while it was read",
     Condition.NAMED_IN_FILE: "no other file of this tree that may configure a Worker has its id",
     Condition.UNCHECKED: "every wrangler file of this tree could be looked at",
-    Condition.PRESENTED_LIVE: "no serving version of a Worker presents it",
-    Condition.ROLLBACK_REACH: "no version that one may roll back to presents it (`rollback_versions`)",
+    Condition.PRESENTED_LIVE: "no live version of a Worker uses it",
+    Condition.ROLLBACK_REACH: "no version that a rollback could bring back uses it (`rollback_versions`)",
     Condition.USED_ELSEWHERE: "no Hyperdrive configuration, hostname or other service uses it",
     Condition.LIVE_UNCHECKED: "everything that may present it could be looked at",
     Condition.NOT_DEPLOYED: "every declared Worker that binds its certificate is found live",
@@ -62,8 +62,20 @@ _WAITS: Mapping[Condition, Mapping[str, str]] = {
         "one": "{file} could not be looked at, and might name it",
         "several": "{file} and {more} more could not be looked at, and might name it",
     },
-    Condition.PRESENTED_LIVE: {"": "{script} serves with it: version {version} has {share} % of the traffic"},
-    Condition.ROLLBACK_REACH: {"": "{script} may be rolled back to version {version}, which presents it"},
+    Condition.PRESENTED_LIVE: {
+        "": "it is used by version {version} of {script} ({share} % of the traffic){others}",
+        "dated": (
+            "it is used by version {version} of {script} ({share} % of the traffic, deployed on {deployed}){others}"
+        ),
+    },
+    Condition.ROLLBACK_REACH: {
+        "": "it is used by version {version} of {script}, which a rollback could bring back{others}",
+        "dated": (
+            "it is used by version {version} of {script} (deployed on {deployed}), which a rollback could bring back"
+            "{others}"
+        ),
+        "latest": "it is used by the newest version of {script}, which is not deployed yet{others}",
+    },
     Condition.USED_ELSEWHERE: {"": "it is used by {users}"},
     Condition.LIVE_UNCHECKED: {
         "": "what live Workers present was not looked at",

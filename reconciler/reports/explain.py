@@ -33,7 +33,8 @@ class NameKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What there is to say of a name. `diagnostics`: the errors and warnings that concern what is explained."""
+    """What there is to say of a name. `diagnostics`: the errors and warnings that concern what is explained, and notes
+    on items of `supersedes` that have done their work."""
 
     name: str
     subjects: tuple[NameKind, ...]
@@ -148,3 +149,7 @@ def _findings(
     for problem in plan.diagnostics:
         if problem.severity is not Severity.INFO and (problem.certificate in names or problem in held):
             yield problem
+    inventory = plan.assessment.inventory
+    for note in inventory.handed_over if inventory is not None else ():
+        if note.certificate in names:
+            yield note

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from reconciler.model import CertificateName, Condition, Entry, EntryId, Gate, Reason
 from reconciler.model.ownership import CUSTOM, read_mark
@@ -10,12 +11,14 @@ from reconciler.plan.assess import scene_of
 from reconciler.plan.assessment import Assessment, EntryRow, Pending, Waits
 from reconciler.plan.gates import has_gate
 from reconciler.plan.inventory import Role, role_finder
-from reconciler.plan.retire import Judged, conditions_of
+from reconciler.plan.retire import Judged, conditions_of, kept_since
+from reconciler.reports.kept import hint_of
 
 
 @dataclass(frozen=True, slots=True)
 class EntryStory:
-    """One id. `entry` None: the store does not know it. `conditions` only where it is to leave."""
+    """One id. `entry` None: the store does not know it. `conditions` only where it is to leave; `since`: when its grace
+    period ended, where it is kept nevertheless."""
 
     id: EntryId
     entry: Entry | None
@@ -24,6 +27,7 @@ class EntryStory:
     what: str
     why: str
     conditions: tuple[Judged, ...] = ()
+    since: datetime | None = None
 
 
 def tell_entry(entry_id: EntryId, assessment: Assessment) -> EntryStory:
@@ -64,7 +68,13 @@ def _why_it_stays(role: Role, entry: Entry, certificate: CertificateName | None)
 
 
 def _tell_leaving(row: EntryRow, assessment: Assessment) -> EntryStory:
-    conditions = conditions_of(row, scene_of(assessment))
+    scene = scene_of(assessment)
+    conditions = tuple(
+        judged
+        if judged.holds is not False
+        else replace(judged, hint=hint_of(judged.condition, judged.facts, row.entry.id, assessment))
+        for judged in conditions_of(row, scene)
+    )
     if isinstance(row.verdict, Waits) and row.verdict.condition is Condition.MAX_DELETES:
         conditions = (*conditions, Judged(row.verdict.condition, False, row.verdict.facts, row.verdict.until))
     if row.owner is not None and has_gate(assessment.desired.declaration, row.owner, Gate.RETIRE):
@@ -77,6 +87,7 @@ def _tell_leaving(row: EntryRow, assessment: Assessment) -> EntryStory:
         what="would be retired" if isinstance(row.verdict, Pending) else "waits to be retired",
         why=_why_it_leaves(row),
         conditions=conditions,
+        since=None if isinstance(row.verdict, Pending) else kept_since(row, scene),
     )
 
 

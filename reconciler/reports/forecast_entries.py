@@ -183,8 +183,8 @@ class _Run:
         self._counts = counts
         self._heap: list[_Due] = []
 
-    def add(self, at: datetime, event: Event, name: CertificateName, ca: bool) -> None:
-        self._push(_Due(at, event is Event.RETIRE, name, event, ca))
+    def add(self, at: datetime, event: Event, name: CertificateName, ca: bool, *, again: bool = False) -> None:
+        self._push(_Due(at, event is Event.RETIRE, name, event, ca, again=again))
 
     def renew(self, content: Content, at: datetime, *, again: bool = False) -> None:
         self._push(_Due(at, False, content.names[0], Event.RENEWAL, content.ca, content, again))
@@ -209,6 +209,6 @@ class _Run:
     def _follow(self, content: Content, at: datetime, again: bool) -> None:
         left = self.until - at
         if (content.retires or again) and content.grace <= left:
-            self.add(at + content.grace, Event.RETIRE, content.names[0], content.ca)
+            self.add(at + content.grace, Event.RETIRE, content.names[0], content.ca, again=again)
         if content.cycle is not None and content.cycle <= left:
             self.renew(content, at + content.cycle, again=True)

@@ -22,11 +22,11 @@ from reconciler.model import (
     CertificateName,
     Entry,
     StoreSettings,
-    Waiting,
 )
 from reconciler.plan.assessment import Assessment, BindingRow, CertificateRow, Waits
 from reconciler.plan.plan import Plan
 from reconciler.plan.renewals import Due
+from reconciler.reports.kept import Kept, find_kept
 from reconciler.reports.outage import Outage, find_outages, first_of
 
 
@@ -80,7 +80,7 @@ class CertificateStatus:
     due: Due | None
     owner: str | None
     places: tuple[BoundAt, ...]
-    waiting: tuple[Waiting, ...]
+    waiting: tuple[Kept, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class Status:
     store: StoreSettings
     made: datetime
     certificates: tuple[CertificateStatus, ...]
-    orphaned: tuple[Waiting, ...]
+    orphaned: tuple[Kept, ...]
     changes: Mapping[Action, int]
     diagnostics: tuple[Diagnostic, ...]
     next: datetime | None = None
@@ -113,10 +113,11 @@ class Status:
 
 def make_status(plan: Plan) -> Status:
     """The status of a plan that asked the store and looked at everything, not at some names alone."""
-    waiting: dict[CertificateName, list[Waiting]] = defaultdict(list)
-    for wait in plan.waiting:
-        if wait.certificate is not None:
-            waiting[wait.certificate].append(wait)
+    kept = find_kept(plan)
+    waiting: dict[CertificateName, list[Kept]] = defaultdict(list)
+    for one in kept:
+        if one.waiting.certificate is not None:
+            waiting[one.waiting.certificate].append(one)
     bindings = _Bindings(plan.assessment)
     certificates = [
         CertificateStatus(
@@ -135,7 +136,7 @@ def make_status(plan: Plan) -> Status:
         store=plan.store,
         made=plan.made,
         certificates=tuple(sorted(certificates, key=_order)),
-        orphaned=tuple(wait for wait in plan.waiting if wait.certificate not in plan.assessment.by_name),
+        orphaned=tuple(one for one in kept if _is_orphaned(one, plan)),
         changes=plan.summary,
         diagnostics=plan.diagnostics,
         next=plan.next,
@@ -188,6 +189,10 @@ def _holds(status: Status, asked: FailOn) -> bool:
             assert_never(asked.alarm)
 
 
+def _is_orphaned(kept: Kept, plan: Plan) -> bool:
+    return kept.waiting.entry is not None and kept.waiting.certificate not in plan.assessment.by_name
+
+
 def _live_look(plan: Plan) -> LiveLook:
     if not plan.store.kind.traits.has_live_workers:
         return LiveLook.NONE
@@ -219,14 +224,14 @@ class _Bindings:
             elif row.found_id is not None:
                 self._undeclared[row.found_id].append(row)
 
-    def of(self, certificate: CertificateRow, waiting: Iterable[Waiting]) -> Iterator[BoundAt]:
+    def of(self, certificate: CertificateRow, waiting: Iterable[Kept]) -> Iterator[BoundAt]:
         """Where it is declared, by its name or by the id of its entry; then where that, or one that waits, is found."""
         entry = certificate.entry
         targets = (ByCertificate(certificate.name), *(() if entry is None else (ById(entry.id),)))
         for target in targets:
             for row in self._by_target.get(target, ()):
                 yield BoundAt(row.at, _standing(row, entry), row.found_id)
-        for one in (entry, *(wait.entry for wait in waiting if wait.entry is not None)):
+        for one in (entry, *(kept.waiting.entry for kept in waiting if kept.waiting.entry is not None)):
             for row in self._undeclared.get(one.id, ()) if one else ():
                 yield BoundAt(row.at, Standing.UNDECLARED, row.found_id)
 

@@ -28,7 +28,7 @@ def propose_everything(listing: Listing, stack: str, store: StoreSettings, folde
         name = CertificateName(names.give(wished, common_name(entry.bundle), fallback=_FALLBACK))
         supersedes = () if mark is not None else (entry.id,)
         path = f"{folder}/{name}.pem"
-        certificates.append(ProposedCertificate(name, path, entry, entry.ca, supersedes, uses=None))
+        certificates.append(ProposedCertificate(name, path, entry, entry.ca, supersedes))
     in_order = tuple(sorted(certificates, key=lambda one: one.name))
     return Proposal(stack, store, in_order, others=tuple(reversed(others)))
 

@@ -26,7 +26,7 @@ _FALLBACK = "certificate"
 
 @dataclass(frozen=True, slots=True)
 class ProposedTarget:
-    """What a binding of one entry declares, and what a person should know of it."""
+    """What a binding of one entry declares. `remark` is for a person, and stays true whatever is rotated."""
 
     to: ByCertificate | ById
     remark: str = ""
@@ -97,7 +97,7 @@ class _Matcher:
         main = min(entries, key=self._preference)
         for other in entries:
             if other is not main:
-                self.targets[other.id] = ProposedTarget(ById(other.id), f"the same certificate as {main.id}")
+                self.targets[other.id] = ProposedTarget(ById(other.id), "uploaded twice; bind it by name to renew it")
         return main
 
     def _preference(self, entry: Entry) -> tuple[bool, datetime, str]:
@@ -105,29 +105,12 @@ class _Matcher:
 
     def _by_id(self, entry: Entry) -> None:
         mark = read_mark(entry)
-        self.targets[entry.id] = ProposedTarget(ById(entry.id), self._why_by_id(entry))
-        if mark is None or not is_other_stacks(mark, self.declaration):
-            self.findings.extend(say.by_id(entry, self.uses[entry.id], self._alike(entry)))
-
-    def _why_by_id(self, entry: Entry) -> str:
-        mark = read_mark(entry)
-        called = f"{entry.name!r}" if entry.name else "no name"
-        ends = f", ends {entry.bundle.not_after:%Y-%m-%d}" if entry.bundle is not None else ""
         if mark is not None and is_other_stacks(mark, self.declaration):
-            return f"of the stack {mark.stack!r}{ends}"
-        return f"{called}{ends}; {self._about_file(entry)}"
-
-    def _about_file(self, entry: Entry) -> str:
-        """Why the certificate of an entry is not declared."""
-        if self._file_of(entry) is not None:
-            return "managed elsewhere"
-        alike = self._alike(entry)
-        if not alike:
-            return "no file here has its certificate"
-        ignored = next(
-            (file.path for file in alike if entry.bundle and file.bundle.digest == entry.bundle.digest), None
-        )
-        return f"git ignores its file, {ignored}" if ignored is not None else f"{alike[0].path} has another chain"
+            self.targets[entry.id] = ProposedTarget(ById(entry.id), f"managed by the stack {mark.stack!r}")
+            return
+        remark = "uploaded by this stack" if is_ours(mark, self.declaration) else "not managed here"
+        self.targets[entry.id] = ProposedTarget(ById(entry.id), remark)
+        self.findings.extend(say.by_id(entry, self.uses[entry.id], self._alike(entry)))
 
     def _alike(self, entry: Entry) -> list[FoundCertificate]:
         """The files with the leaf of an entry, be it with another chain."""
@@ -168,8 +151,7 @@ class _Matcher:
             if not entry.ca:
                 self.targets[entry.id] = ProposedTarget(ByCertificate(name))
             supersedes = () if ours else (entry.id,)
-            uses = self.uses[entry.id]
-            proposed.append(ProposedCertificate(name, file.path, entry, entry.ca, supersedes, file.key, uses))
+            proposed.append(ProposedCertificate(name, file.path, entry, entry.ca, supersedes, file.key))
         return tuple(sorted(proposed, key=lambda one: one.name))
 
     def _suggest(self, certificates: tuple[ProposedCertificate, ...]) -> Iterator[Suggestion]:
@@ -185,9 +167,8 @@ class _Matcher:
             if file.bundle.digest in done or (entry is not None and (entry.id in self.uses or entry.ca)):
                 continue
             if self._is_fit(file):
-                why = f"stored as {entry.id}; nothing here binds it" if entry is not None else "not stored yet"
                 name = CertificateName(self.names.give(entry.name if entry else "", *_wishes(file), fallback=_FALLBACK))
-                yield Suggestion(name, file.path, file.key, why)
+                yield Suggestion(name, file.path, file.key)
 
     def _is_fit(self, file: FoundCertificate) -> bool:
         """Whether it could be uploaded as a client certificate, were it not for its dates."""

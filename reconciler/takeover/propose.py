@@ -121,7 +121,7 @@ class _Proposer:
     def _forgotten(self, environment: EnvironmentName, top: Sequence[ProposedBinding]) -> ProposedEnvironment:
         """An environment without bindings, where the top level has some: the plan warns of it until it is declared."""
         lines = tuple(ProposedBinding(one.binding, None, guess=one.target or one.guess) for one in top)
-        remark = f"{environment} has no bindings, and wrangler does not inherit these. The table alone: it needs none."
+        remark = f"wrangler does not inherit bindings. Declare those that {environment} needs, or the empty table."
         return ProposedEnvironment(environment, lines, remark)
 
     # --- bindings -----------------------------------------------------------------------------------------------
@@ -135,16 +135,16 @@ class _Proposer:
         return ProposedBinding(name, None, remark, guess)
 
     def _doubt(self, site: UndeclaredBinding) -> tuple[str, ByCertificate | ById | None]:
-        """Why a binding can't be declared, and what may be meant."""
+        """Why a binding can't be declared, of the moment at which it was found, and what may be meant."""
         text = site.found.certificate_id
         shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
         if site.entry is not None:
-            return f"{shown} is a CA, which a Worker can't present", None
+            return f"was {shown}, a CA, which a Worker can't use", None
         if is_placeholder(text, self.store.kind):
-            return f"a placeholder stands there: {shown!r}", self.by_name.get(fit_name(site.found.binding))
+            return f"was the placeholder {shown!r}", self.by_name.get(fit_name(site.found.binding))
         if is_of_other_store(text, self.store.kind):
-            return f"{shown} is the id of a real account, but this project uses {self.store.title}", None
-        return f"the store does not have {shown}", self._alike(text)
+            return f"was {shown}, an ID from a Cloudflare account, but this project uses {self.store.title}", None
+        return f"was {shown}, which {self.store.title} did not have", self._alike(text)
 
     def _alike(self, text: str) -> ByCertificate | ById | None:
         """What is declared for the entry whose id is most like this one."""

@@ -26,10 +26,7 @@ class FoundCertificate:
 
 @dataclass(frozen=True, slots=True)
 class ProposedCertificate:
-    """One `[certificates.NAME]` for an entry that is stored already.
-
-    `uses`: how many bindings present it; None: nobody looked.
-    """
+    """One `[certificates.NAME]` for an entry that is stored already."""
 
     name: CertificateName
     path: str
@@ -37,14 +34,14 @@ class ProposedCertificate:
     ca: bool = False
     supersedes: tuple[EntryId, ...] = ()
     key: str | None = None
-    uses: int | None = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ProposedBinding:
     """One line of a bindings table. `target` None: nothing can be declared yet, so the line is a comment.
 
-    `remark` is for a person, and stands behind the line. `guess`: what the comment would declare.
+    `remark` is a comment at the end of the line, and stays true whatever is rotated. `guess`: what a line that is a
+    comment would declare.
     """
 
     binding: BindingName
@@ -85,7 +82,6 @@ class Suggestion:
     name: CertificateName
     path: str
     key: str | None
-    why: str
 
 
 @dataclass(frozen=True, slots=True)

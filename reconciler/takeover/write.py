@@ -1,4 +1,7 @@
-"""A proposal as the text of an mtls.toml, commented for whoever reads it first; what others named is data in it."""
+"""A proposal as the text of an mtls.toml, with comments; what others named is data in it.
+
+The file outlives many rotations, so no comment says what only holds today: no date, no count, no id of what is current.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import tomlkit
 from tomlkit.items import Comment, Item, Table
 
 from reconciler.findings.escape import printable
-from reconciler.model import ByCertificate, ById, CertificateName, StoreSettings
+from reconciler.model import ByCertificate, ById, CertificateName, Entry, StoreSettings
 from reconciler.plan.binding_findings import bindings_table, toml_key
 from reconciler.takeover.proposed import (
     Proposal,
@@ -23,41 +26,42 @@ from reconciler.takeover.proposed import (
 SCHEMA_LINE = "#:schema ./schemas/mtls.schema.json"
 
 HEAD = """\
-Which client certificates exist, and which binding of which Worker presents which of them.
-`mtlsctl plan` shows what differs from the store and the wrangler files, and why; `mtlsctl apply` makes it so.
+Which client certificates exist, and which binding of which Worker uses which of them.
+`mtlsctl plan` shows what differs from what is uploaded and from the wrangler files; `mtlsctl apply` changes it.
 """
 
 POLICY = """\
 [policy]                  # all optional; these are the defaults
 renew_before = "30d"      # or a share of the lifetime, "33%"; default: the smaller of 30 days and a third
-grace = "7d"              # an entry that was replaced stays at least this long
-prune = false             # true: an entry goes when its certificate leaves this file
-max_deletes = 10          # of more, the rest waits until `mtlsctl apply --allow-deletes N`
+grace = "7d"              # keep a replaced certificate at least this long
+prune = false             # true: delete a certificate that was removed from this file
+max_deletes = 10          # delete at most this many in one run; `mtlsctl apply --allow-deletes N` allows more
 """
 
 CERTIFICATES = """\
-Certificates. Each is found in the store by its content: nothing is uploaded, and no private key is needed now.
-A key is needed when the certificate is renewed: then replace the file, take the # from `private_key`, and apply.
-`supersedes` hands the entry of today over, so that it is retired once its successor is bound everywhere.
+Certificates. To renew one, replace its file and run `mtlsctl apply`. Only that upload needs `private_key`; where the
+line is a comment, remove its #. `supersedes` lists uploads that mtlsctl did not make: it deletes each of them once a
+renewed certificate is used instead.
 """
 
 EXPORTED = """\
-Certificates, each an entry of the store. Its PEM belongs where `certificate` says, and is written there by
-`mtlsctl export --certificates FOLDER`. A private key is needed only when a renewed certificate is uploaded.
-`supersedes` hands the entry of today over, so that it is retired once its successor is bound everywhere.
+Certificates. `mtlsctl export --certificates FOLDER` writes the PEM file of each to where `certificate` says.
+To renew one, replace its file and run `mtlsctl apply`. Only that upload needs `private_key`; where the line is a
+comment, remove its #. `supersedes` lists uploads that mtlsctl did not make: it deletes each of them once a renewed
+certificate is used instead.
 """
 
 SUGGESTIONS = """\
-Certificates of this tree that no Worker here presents. Take the # away to have one kept here, and bind it below.
+Certificate files that `mtlsctl init` found. To manage one here, remove the # from its lines, and bind it below.
 """
 
 WORKERS = """\
-Workers. A table for each environment of a wrangler file; what is a comment can't be declared as it is.
+Workers. A table for each environment of a wrangler file. A binding that is a comment could not be declared as it was.
 """
 
 EXAMPLE = """\
 [certificates.billing]
-certificate = "certs/billing.pem"           # PEM, leaf first, then its intermediates; public, so it lies in the tree
+certificate = "certs/billing.pem"           # PEM, leaf first, then its intermediates; public, so commit it
 private_key = { env = "BILLING_KEY" }       # or a path, "certs/billing.key"; needed only while uploading
 
 [workers.checkout]
@@ -76,7 +80,7 @@ def write_declaration(proposal: Proposal, *, about: str = CERTIFICATES) -> str:
     _add_lines(document, HEAD)
     document.append(None, tomlkit.nl())
     document.append("version", 1)
-    document.append("stack", _with(tomlkit.item(proposal.stack), "the owner mark on all that is uploaded from here"))
+    document.append("stack", _with(tomlkit.item(proposal.stack), "marks everything that is uploaded from here"))
     document.append(None, tomlkit.nl())
     document.append("store", _store(proposal.store))
     _add_lines(document, POLICY)
@@ -131,28 +135,20 @@ def _store(store: StoreSettings) -> Table:
 
 def _certificate(certificate: ProposedCertificate) -> Table:
     table = tomlkit.table()
-    table.append(None, _comment(_about(certificate)))
     table.append("certificate", certificate.path)
     if certificate.ca:
         table.append("ca", True)
     else:
         table.append(None, _comment(_key_line(certificate.name, certificate.key)))
     if certificate.supersedes:
-        table.append("supersedes", list(certificate.supersedes))
+        table.append("supersedes", _with(tomlkit.item(list(certificate.supersedes)), _named(certificate.entry)))
     table.append(None, tomlkit.nl())
     return table
 
 
-def _about(certificate: ProposedCertificate) -> str:
-    entry = certificate.entry
-    parts = [f"{entry.name!r}" if entry.name else "without a name"]
-    if entry.uploaded_on is not None:
-        parts.append(f"uploaded {entry.uploaded_on:%Y-%m-%d}")
-    if entry.bundle is not None:
-        parts.append(f"ends {entry.bundle.not_after:%Y-%m-%d}")
-    if not certificate.ca and certificate.uses is not None:
-        parts.append(f"bound {certificate.uses} time{'' if certificate.uses == 1 else 's'}")
-    return ", ".join(parts)
+def _named(entry: Entry) -> str:
+    """What an uploaded certificate is called, for a comment at its id: neither can change."""
+    return repr(entry.name) if entry.name else ""
 
 
 def _key_line(name: CertificateName, key: str | None) -> str:
@@ -167,18 +163,18 @@ def _suggestion_lines(suggestions: tuple[Suggestion, ...]) -> Iterator[str]:
     yield from SUGGESTIONS.splitlines()
     yield ""
     for one in suggestions[:_MOST_SUGGESTED]:
-        yield f"[certificates.{one.name}] # {one.why}"
+        yield f"[certificates.{one.name}]"
         yield f"certificate = {_string(one.path)}"
         yield _key_line(one.name, one.key)
         yield ""
     if len(suggestions) > _MOST_SUGGESTED:
-        yield f"... and {len(suggestions) - _MOST_SUGGESTED} more"
+        yield f"Only the first {_MOST_SUGGESTED} files are listed."
         yield ""
 
 
 def _other_lines(others: tuple[str, ...]) -> Iterator[str]:
     if others:
-        yield "Not to be declared here:"
+        yield "Left out of this export:"
         yield from (f"- {line}" for line in others)
         yield ""
 
@@ -190,8 +186,7 @@ def _worker(worker: ProposedWorker) -> Table:
     table = tomlkit.table()
     table.append("config", worker.config)
     if not worker.exclusive:
-        remark = "some binding there can't be declared, and must not be taken for one that is gone"
-        table.append("exclusive", _with(tomlkit.item(value=False), remark))
+        table.append("exclusive", _with(tomlkit.item(value=False), "never remove a binding that is not declared here"))
     table.append(None, tomlkit.nl())
     last = table
     environments = tomlkit.table(is_super_table=True)

@@ -65,6 +65,7 @@ class Gate:
     undeployed: bool = False
     unreadable: bool = False
     rebinding: bool = False
+    rollback_versions: int = 1
 
     def plan(self) -> Plan:
         tables = {"BILLING": "billing"} | ({"OTHER": f"id:{self.declared_id}"} if self.declared_id else {})
@@ -73,7 +74,7 @@ class Gate:
             {"billing": 1, **({"other": None} if self.unreadable else {})},
             [worker(tables={None: tables}, undeployed=undeployed)],
             declared=[certificate("billing")],
-            policy=Policy(grace=self.grace),
+            policy=Policy(grace=self.grace, rollback_versions=self.rollback_versions),
             store=StoreKind.CLOUDFLARE,
         )
         there = actual(self.entries, {"checkout": self.found}, sweep=self.sweep, stable=self.stable, live=self.live)
@@ -176,8 +177,10 @@ def test_every_condition_of_the_live_world_has_a_row() -> None:
 
 def test_what_is_live_says_who_presents_it() -> None:
     """A person must be able to go there."""
-    plan = Gate("x", None, with_live(other=serving("v7", 12.5, OLD.id))).plan()
-    assert plan.waiting[0].detail == "other serves with it: version v7 has 12.5 % of the traffic"
+    other = serving("v7", 12.5, OLD.id)
+    for more, told in ({}, ""), ({"third": replace(other, script="third")}, ", and by 1 more Worker"):
+        plan = Gate("x", None, with_live(other=other, **more)).plan()
+        assert plan.waiting[0].detail == f"it is used by version v7 of other (12.5 % of the traffic){told}"
 
 
 def test_an_unread_worker_says_why() -> None:

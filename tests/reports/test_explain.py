@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import UsageError
 from reconciler.model import Action, Actual, Condition, Desired, Entry, KeyReference, Policy, StoreKind, Sweep
 from reconciler.plan.inventory import Preference, Role
@@ -110,6 +111,24 @@ def test_a_blocked_certificate_says_what_blocks_it() -> None:
     assert story.action is None
     assert "has no `private_key`" in story.why
     assert [problem.code for problem in told.diagnostics if problem.severity == "error"] == ["key-missing"]
+
+
+@pytest.mark.parametrize(
+    ("entries", "severity"),
+    [([], "warning"), ([entry(1, 1, "@billing")], "info")],
+    ids=["before its upload", "once it is uploaded"],
+)
+def test_a_superseded_id_that_the_store_lacks_is_always_explained(entries: list[Entry], severity: str) -> None:
+    """After the handover nothing else reports it, and the line can be removed."""
+    wanted = desired({"billing": 1, "ledger": 2}, declared=[certificate("billing", supersedes=(uid(9),))])
+
+    def notes(name: str) -> list[Diagnostic]:
+        return [one for one in tell(name, wanted, actual(entries)).diagnostics if one.code == "supersedes-nothing"]
+
+    (found,) = notes("billing")
+    assert found.severity == severity
+    assert "remove it if that certificate was deleted already" in (found.hint or "")
+    assert notes("ledger") == []
 
 
 def test_certificates_with_the_same_content_are_named() -> None:

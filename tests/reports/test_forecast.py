@@ -341,6 +341,60 @@ def test_a_certificate_without_end_is_no_crash() -> None:
     assert (found.calendar, found.later) == ((), 1)
 
 
+# --- as text --------------------------------------------------------------------------------------------------------
+
+
+def shown(given: Mapping[str, Given]) -> list[str]:
+    """The lines of the calendar and of the entries, without heads and empty lines."""
+    text = render_forecast(forecast(*world(given)), PLAIN).partition("this supposes that")[0]
+    return [line for line in text.splitlines() if line[:4].strip() in {".", "~", "!", "x", "+", "-"}]
+
+
+def test_a_two_day_certificate_is_five_lines() -> None:
+    """Of 120 days: its renewal and all that follow, in the calendar and of the account. The numbers stay exact."""
+    found = forecast(*world({"short": Given(ends=2, begins=0)}))
+    assert (len(found.calendar), len(found.steps)) == (90, 174)
+    assert found.leaf is not None
+    assert (found.leaf.peak, found.leaf.end) == (7, 7)  # of seven days of grace: the current one and six before it
+    assert shown({"short": Given(ends=2, begins=0)}) == [
+        "  . 2026-11-24  short  ends 2026-11-25 12:00 UTC",
+        "  ~ 2026-11-26  short  89 more renewals until 2027-03-23, about every 1.3 days",
+        "  + 2026-11-24      2  short is renewed",
+        "  ~ 2026-11-26         short: 89 more renewals until 2027-03-23, about every 1.3 days; peak 7",
+        "  - 2026-12-01      6  the old certificate of short is deleted",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "told"),
+    [
+        (80, ["  ~ 2027-03-10  a  would end 2027-04-05 20:00 UTC"]),
+        (
+            60,
+            [
+                "  ~ 2027-02-11  a  would end 2027-03-03 12:00 UTC",
+                "  ~ 2027-03-23  a  would end 2027-04-12 12:00 UTC",
+            ],
+        ),
+        (45, ["  ~ 2027-01-22  a  3 more renewals until 2027-03-23, about every 30 days"]),
+        (1.5, ["  ~ 2026-11-25  a  119 more renewals until 2027-03-23, about every day"]),
+        (0.5, ["  ~ 2026-11-24  a  359 more renewals until 2027-03-23, about every 8 hours"]),
+    ],
+    ids=["one more", "two more", "three more", "of a day and a half", "of twelve hours"],
+)
+def test_more_than_two_further_renewals_share_a_line(lifetime: float, told: list[str]) -> None:
+    """With their number, the last of them and how far apart they are."""
+    lines = shown({"a": Given(ends=lifetime, begins=0)})
+    assert [line for line in lines if line.startswith("  ~") and "peak" not in line] == told
+
+
+def test_what_is_shared_of_one_certificate_hides_nothing_of_another() -> None:
+    """Its renewal keeps its own lines, between those of the others."""
+    lines = shown({"short": Given(ends=2, begins=0), "billing": Given(ends=40)})
+    assert "  . 2026-12-03  billing  ends 2027-01-02 12:00 UTC" in lines
+    assert sum("billing" in line for line in lines) == 3
+
+
 def test_hostile_names_are_text() -> None:
     """Owners, environments, bindings and files are others' words."""
     wanted, there = world({"a": Given(ends=40, owner=HOSTILE)})
@@ -373,8 +427,8 @@ def test_text_has_the_calendar_the_entries_and_what_is_supposed(project: Project
     assert "      bound     BILLING in wrangler.toml (top level)\n" in result.out
     assert "leaf certificates, of 1000: 1 now, 2 at the most on 2027-09-24, 1 at the end\n" in result.out
     assert (
-        "  + 2027-09-24      2  billing is renewed\n  - 2027-10-01      1  billing is rid of an old entry" in result.out
-    )
+        "  + 2027-09-24      2  billing is renewed\n  - 2027-10-01      1  the old certificate of billing is deleted\n"
+    ) in result.out
     assert "this supposes that\n  - " in result.out
 
 

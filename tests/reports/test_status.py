@@ -113,8 +113,8 @@ def test_what_waits_stands_with_its_certificate_and_orphans_apart() -> None:
     entries = [entry(1, 1, "@billing", age=1), entry(2, 2, "@billing"), entry(3, 3, "@gone")]
     there = actual(entries, {"checkout": file({None: {"BILLING": uid(1)}})})
     status = status_of(desired({"billing": 1}, [BILLING]), there)
-    assert [wait.entry.id for wait in only(status).waiting if wait.entry] == [uid(2)]
-    assert [wait.entry.id for wait in status.orphaned if wait.entry] == [uid(3)]
+    assert [kept.waiting.entry.id for kept in only(status).waiting if kept.waiting.entry] == [uid(2)]
+    assert [kept.waiting.entry.id for kept in status.orphaned if kept.waiting.entry] == [uid(3)]
     text = render_status(status, PLAIN)
     assert f"waiting   {uid(2)}: its grace is not over, until 2026-11-29 12:00 UTC" in text
     assert f". gone: {uid(3)}: its certificate was removed from mtls.toml" in text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import httpx
 import pytest
 
@@ -85,6 +87,28 @@ def test_earlier_deployments_are_looked_at_as_far_as_one_may_go_back(
     assert {ids.index(bindings["MY_CERT"]) for _, bindings in presents(live, "shop")} == seen
     assert [share for share, _ in presents(live, "shop")] == [100, *[None] * back]
     assert len(presents(look(state, "shop", back=back), "shop")) == 1
+
+
+def test_each_version_has_its_newest_deployment_and_when_that_was_made(
+    state: EmulatorState, api: httpx.Client, ids: list[EntryId]
+) -> None:
+    """The second of three was deployed twice; the one that is live is not also one that one may go back to."""
+    for entry_id in ids:
+        put(api, certificate(entry_id))
+    first, second, third = (str(version["id"]) for version in state.account().holders.workers["shop"].versions)
+    deploy(api, **{second: 100})
+    deploy(api, **{third: 60, second: 40})
+    deploy(api, **{third: 100})
+    listed = api.get("/workers/scripts/shop/deployments").json()["result"]["deployments"]
+    worker = look(state, "shop", retiring=(EntryId("0" * 36),), back=9).workers["shop"]
+    assert worker is not None
+    assert {version.id: (version.share, version.deployments_ago) for version in worker.versions} == {
+        third: (100, 0),
+        second: (None, 1),
+        first: (None, 5),
+    }
+    for version in worker.versions:
+        assert version.deployed_on == datetime.fromisoformat(listed[version.deployments_ago or 0]["created_on"])
 
 
 def test_a_worker_that_is_not_there_is_known_not_to_be_there(state: EmulatorState) -> None:

@@ -25,6 +25,8 @@ from reconciler.model import (
     Entry,
     EntryId,
     Gate,
+    LiveVersion,
+    LiveWorker,
     Origin,
     Phase,
     Reason,
@@ -48,6 +50,7 @@ from reconciler.plan.plan import Plan, SavedPlan
 from reconciler.plan.quota import Quota, QuotaCount
 from reconciler.plan.renewals import Due
 from reconciler.plan.retire import Judged
+from reconciler.plan.retire_live import LiveUse
 from reconciler.proof.levels import CertificateProof, DryRun, Level, LevelResult, Skip, Verification
 from reconciler.proof.observations import End, Moment, NginxPage, Observation, Seen, Shown
 from reconciler.proof.reach import Reach, Reached
@@ -74,6 +77,7 @@ from reconciler.reports.explain_entries import EntryStory
 from reconciler.reports.forecast import DueItem, Forecast, Outlook
 from reconciler.reports.forecast_entries import Event
 from reconciler.reports.forecast_entries import ForecastStep as EntryStep
+from reconciler.reports.kept import Kept, KeptFor
 from reconciler.reports.left import Applied, ToDeploy
 from reconciler.reports.metrics import Family, Metrics, Sample
 from reconciler.reports.orphan_findings import Orphan
@@ -229,6 +233,15 @@ SAVED_PLAN = SavedPlan(**{one.name: getattr(PLAN, one.name) for one in fields(Sa
 
 # --- reports --------------------------------------------------------------------------------------------------------
 
+_USED, _UNUSED = LiveVersion("version-1", {"BILLING": OLD}, 90.5, 0, ODD), LiveVersion("version-0", {"BILLING": OLD})
+WORKER = LiveWorker("checkout-live", (_USED, _UNUSED))
+KEPT = Kept(
+    Waiting(UNCHECKED.change, Condition.PRESENTED_LIVE, "it is used by version version-1"),
+    NOW,
+    "deploy checkout-live \x1b[2J",
+    (KeptFor(LiveUse(WORKER, _USED), STAGING), KeptFor(LiveUse(WORKER, _UNUSED), None)),
+)
+
 STATUS = Status(
     "payments",
     STORE,
@@ -241,11 +254,11 @@ STATUS = Status(
             Due(BILLING, END, NOW),
             "team-payments",
             (BoundAt(BOUND, Standing.IN_PLACE, NEW), BoundAt(STAGED, Standing.MISSING, None)),
-            (GRACE,),
+            (Kept(GRACE),),
         ),
         CertificateStatus(LEDGER, Urgency.UNREADABLE, None, None, None, (), ()),
     ),
-    (UNCHECKED,),
+    (KEPT,),
     {Action.UPLOAD: 1, Action.BIND: 0},
     FINDINGS,
 )
@@ -285,7 +298,17 @@ EXPLANATION = Explanation(
     (
         EntryStory(
             *(OLD, FORMER, Role.SUPERSEDED, BILLING, "stays", "it waits"),
-            (Judged(Condition.GRACE, False, until=ODD), Judged(Condition.BOUND_IN_FILE, None)),
+            (
+                Judged(Condition.GRACE, False, until=ODD),
+                Judged(Condition.BOUND_IN_FILE, None),
+                Judged(
+                    Condition.PRESENTED_LIVE,
+                    False,
+                    {"script": "a", "version": "b", "share": "1", "others": ""},
+                    hint="c",
+                ),
+            ),
+            NOW,
         ),
         EntryStory(NEW, None, Role.UNKNOWN, None, "nothing is planned", "the store does not know it"),
     ),

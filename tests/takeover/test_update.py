@@ -72,10 +72,9 @@ def test_what_is_new_is_added_where_it_belongs_and_every_comment_stays() -> None
         'private_key = { env = "K" }   # a secret of the pipeline\n',
         'private_key = { env = "K" }   # a secret of the pipeline\n'
         "\n[certificates.ledger]\n"
-        "# 'ledger', uploaded 2026-10-24, ends 2027-10-24, bound 2 times\n"
         'certificate = "certs/ledger.pem"\n'
         '# private_key = { env = "LEDGER_KEY" }\n'
-        f'supersedes = ["{uid(2)}"]\n',
+        f"supersedes = [\"{uid(2)}\"] # 'ledger'\n",
     ).replace(
         'BILLING = "billing"           # do not touch\n',
         'BILLING = "billing"           # do not touch\n'

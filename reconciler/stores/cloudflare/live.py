@@ -9,6 +9,8 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -72,12 +74,20 @@ class LiveWorkers:
         deployments = self._deployments(script)
         if not deployments:
             return LiveWorker(script, (self._latest(script),))
-        shares = {share.version_id: share.percentage for share in deployments[0].versions}
-        versions = [self._serving(script, version, share) for version, share in shares.items()]
-        before = [share.version_id for one in deployments[1 : 1 + earlier] for share in one.versions]
-        for version in dict.fromkeys(before):
-            if version not in shares:
-                versions.extend(self._earlier(script, version))
+        newest = deployments[0]
+        shares = {share.version_id: share.percentage for share in newest.versions}
+        versions = [
+            replace(self._serving(script, version), share=share, deployments_ago=0, deployed_on=newest.created_on)
+            for version, share in shares.items()
+        ]
+        before: dict[str, tuple[int, datetime | None]] = {}
+        for ago, one in enumerate(deployments[1 : 1 + earlier], start=1):
+            for share in one.versions:
+                before.setdefault(share.version_id, (ago, one.created_on))
+        for version, (ago, made) in before.items():
+            found = self._earlier(script, version) if version not in shares else None
+            if found is not None:
+                versions.append(replace(found, deployments_ago=ago, deployed_on=made))
         if earlier >= len(deployments) >= _SHOWN:
             raise UnusableReply(
                 f"only the newest {len(deployments)} deployments of {script} are listed",
@@ -94,17 +104,18 @@ class LiveWorkers:
             raise UnusableReply(what, hint=REPORT)
         return deployments
 
-    def _serving(self, script: str, version: str, share: float) -> LiveVersion:
+    def _serving(self, script: str, version: str) -> LiveVersion:
         """A version that is known to serve: where it can't be found there is a doubt, and no Worker less."""
         try:
-            return self._version(script, version, share)
+            return self._version(script, version)
         except WorkerNotFound as error:
             what = f"version {version} of {script} serves, but is not found: {error.message}"
             raise UnusableReply(
                 what, hint="run again: the Worker may have been deployed or deleted meanwhile"
             ) from error
 
-    def _version(self, script: str, version: str, share: float | None) -> LiveVersion:
+    def _version(self, script: str, version: str) -> LiveVersion:
+        """What a version uses; of its deployments it says nothing."""
         with self._lock:
             known = self._versions.get((script, version))
         if known is None:
@@ -114,14 +125,14 @@ class LiveWorkers:
             known = LiveVersion(version, certificates_in(body.resources.bindings))
             with self._lock:
                 self._versions[script, version] = known
-        return LiveVersion(version, known.bindings, share)
+        return known
 
-    def _earlier(self, script: str, version: str) -> Sequence[LiveVersion]:
-        """A version that one may go back to; nothing where it is not kept any more."""
+    def _earlier(self, script: str, version: str) -> LiveVersion | None:
+        """A version that one may go back to; None where it is not kept any more."""
         try:
-            return (self._version(script, version, None),)
+            return self._version(script, version)
         except WorkerNotFound:
-            return ()
+            return None
 
     def _latest(self, script: str) -> LiveVersion:
         """Where nothing was ever deployed, the latest upload is all there is to present."""

@@ -59,17 +59,20 @@ class BindingStoryPart(JsonPart):
 
 
 class ConditionPart(JsonPart):
-    """What must hold before an entry is retired. `holds` is left out where it was not looked at."""
+    """What must hold before an entry is retired. `holds` is left out where it was not looked at. `detail` says why it
+    does not hold, and `hint` what would make it hold."""
 
     condition: Condition
     requirement: str
     holds: bool | None = None
     detail: str | None = None
     until: UtcTime | None = None
+    hint: str | None = None
 
 
 class EntryStoryPart(JsonPart):
-    """One entry of the store. `conditions` only where it is to leave."""
+    """One entry of the store. `conditions` only where it is to leave. `since`: when its grace period ended, where it is
+    kept nevertheless."""
 
     entry: str
     name: str | None = None
@@ -77,6 +80,7 @@ class EntryStoryPart(JsonPart):
     certificate: str | None = None
     what: str
     why: str
+    since: UtcTime | None = None
     conditions: tuple[ConditionPart, ...] | None = None
 
 
@@ -156,6 +160,7 @@ def _entry(story: EntryStory) -> EntryStoryPart:
         certificate=story.certificate,
         what=story.what,
         why=story.why,
+        since=story.since,
         conditions=tuple(map(_condition, story.conditions)) or None,
     )
 
@@ -167,4 +172,5 @@ def _condition(judged: Judged) -> ConditionPart:
         holds=judged.holds,
         detail=judged.detail,
         until=judged.until,
+        hint=judged.hint,
     )

@@ -9,6 +9,7 @@ from reconciler.model import Action
 from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
 from reconciler.records.plan import StorePart, WaitingPart, waiting_part
 from reconciler.reports.current import Current
+from reconciler.reports.kept import Kept, KeptFor
 from reconciler.reports.outage import Outage
 from reconciler.reports.status import BoundAt, CertificateStatus, LiveLook, Standing, Status, Urgency
 from reconciler.views.json.document import as_view
@@ -25,6 +26,33 @@ class PlacePart(JsonPart):
     found: str | None = None
 
 
+class LiveUsePart(JsonPart):
+    """A version of a Worker that keeps an old entry.
+
+    `script`: the Worker's real name. `share`: its percentage of the traffic; without it the version is not live, and a
+    rollback could bring it back. `deployments_ago`: how many deployments before the newest; without it that is
+    unknown, or it was never deployed. `worker`, `config` and `environment` where mtls.toml declares it.
+    """
+
+    script: str
+    version: str
+    share: float | None = None
+    deployments_ago: int | None = None
+    deployed_on: UtcTime | None = None
+    worker: str | None = None
+    config: str | None = None
+    environment: str | None = None
+
+
+class KeptPart(WaitingPart):
+    """An entry that waits to be deleted. `since`: when its grace period ended, where it has. `hint`: what would end it,
+    for a person. `live`: the versions of Workers that keep it, where that is what it waits for."""
+
+    since: UtcTime | None = None
+    hint: str | None = None
+    live: tuple[LiveUsePart, ...] | None = None
+
+
 class CertificatePart(JsonPart):
     """One declared certificate. Without `entry` it is not stored; without times its file could not be read."""
 
@@ -36,7 +64,7 @@ class CertificatePart(JsonPart):
     renew_from: UtcTime | None = None
     owner: str | None = None
     places: tuple[PlacePart, ...]
-    waiting: tuple[WaitingPart, ...]
+    waiting: tuple[KeptPart, ...]
 
 
 class OutagePart(JsonPart):
@@ -69,7 +97,7 @@ class StatusDocument(JsonPart):
     store: StorePart
     made: UtcTime
     certificates: tuple[CertificatePart, ...]
-    orphaned: tuple[WaitingPart, ...]
+    orphaned: tuple[KeptPart, ...]
     pending: dict[Action, int]
     next: UtcTime | None = None
     live: LiveLook
@@ -86,7 +114,7 @@ def status_document(status: Status, resolve: Resolve) -> StatusDocument:
         store=StorePart(kind=status.store.kind, account_id=status.store.account_id),
         made=status.made,
         certificates=tuple(map(_certificate, status.certificates)),
-        orphaned=tuple(map(waiting_part, status.orphaned)),
+        orphaned=tuple(map(_kept, status.orphaned)),
         pending=dict(status.changes),
         next=status.next,
         live=status.live,
@@ -110,7 +138,30 @@ def _certificate(status: CertificateStatus) -> CertificatePart:
         renew_from=status.due.renew_from if status.due else None,
         owner=status.owner,
         places=tuple(map(_place, status.places)),
-        waiting=tuple(map(waiting_part, status.waiting)),
+        waiting=tuple(map(_kept, status.waiting)),
+    )
+
+
+def _kept(kept: Kept) -> KeptPart:
+    return KeptPart(
+        **dict(waiting_part(kept.waiting)),
+        since=kept.since,
+        hint=kept.hint,
+        live=tuple(map(_live_use, kept.live)) or None,
+    )
+
+
+def _live_use(kept: KeptFor) -> LiveUsePart:
+    version = kept.use.version
+    return LiveUsePart(
+        script=kept.use.worker.script,
+        version=version.id,
+        share=version.share,
+        deployments_ago=version.deployments_ago,
+        deployed_on=version.deployed_on,
+        worker=kept.site.worker if kept.site is not None else None,
+        config=kept.site.config if kept.site is not None else None,
+        environment=kept.site.environment if kept.site is not None else None,
     )
 
 

@@ -15,7 +15,7 @@ from reconciler.reports.explain_entries import EntryStory
 from reconciler.views.table import Display
 from reconciler.views.text.findings import show_findings
 from reconciler.views.text.plan import SIGNS
-from reconciler.views.text.status import place_text, time_text
+from reconciler.views.text.status import hint_text, kept_since_text, place_text, time_text
 from reconciler.views.text.style import Style
 
 _SHORT = 12
@@ -108,6 +108,8 @@ def _entry_lines(story: EntryStory, style: Style) -> Iterator[str]:
     whose = f", of {story.certificate}" if story.certificate else ""
     yield _head(".", f"{printable(story.id)}{name}", f"{_ROLES[story.role]}{whose}; {story.what}", style)
     yield f"      because {printable(story.why)}"
+    if story.since is not None:
+        yield f"      {kept_since_text(story.since)}"
     if story.conditions:
         yield "      it is retired once all of these hold:"
         for judged in story.conditions:
@@ -122,7 +124,9 @@ def _condition_line(judged: Judged, style: Style) -> str:
         return style.dim(_CONDITION.format("not looked at", f"{requirement} (the others come first)"))
     until = f", until {time_text(judged.until)}" if judged.until else ""
     because = f"because {printable(judged.detail or 'of a doubt')}{until}"
-    return style.warn(_CONDITION.format("does not hold", requirement)) + "\n" + _CONDITION.format("", because)
+    lines = (because, hint_text(judged.hint))
+    reasons = (_CONDITION.format("", line) for line in lines if line is not None)
+    return "\n".join((style.warn(_CONDITION.format("does not hold", requirement)), *reasons))
 
 
 def _head(sign: str, subject: str, what: str, style: Style) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from itertools import groupby
+from typing import TypeVar
 
 from reconciler.findings.codes import Severity
 from reconciler.findings.escape import printable
@@ -17,10 +19,11 @@ from reconciler.views.text.status import place_text, time_text
 from reconciler.views.text.style import Style
 
 _OVERDUE = {Urgency.EXPIRED: "x", Urgency.DUE: "!"}
-_EVENTS = {Event.UPLOAD: "is uploaded", Event.RENEWAL: "is renewed", Event.RETIRE: "is rid of an old entry"}
 _ROW = "      {:<9} {}"
 _MAX_STEPS = 40
 _MAX_AGAIN = 40
+_MOST_ALONE = 2
+"""So many further renewals of a certificate have a line each; of more, all of them share one."""
 
 
 def show_forecast(forecast: Forecast, display: Display) -> str:
@@ -58,27 +61,61 @@ def _day(time: datetime) -> str:
     return f"{time:%Y-%m-%d}"
 
 
+_Line = TypeVar("_Line", DueItem, ForecastStep)
+
+
+def _fold(items: Sequence[_Line]) -> Iterator[tuple[_Line, ...]]:
+    """What each line shows: one item, or all further renewals of a certificate that has many, where the first is."""
+    again: dict[str, list[_Line]] = defaultdict(list)
+    for item in items:
+        if item.again:
+            again[item.certificate].append(item)
+    for item in items:
+        same = again[item.certificate] if item.again else []
+        if len(same) <= _MOST_ALONE:
+            yield (item,)
+        elif item is same[0]:
+            yield tuple(same)
+
+
+def _series_text(times: Sequence[datetime]) -> str:
+    """How many renewals there are at these times, until when, and how far apart."""
+    every = _interval_text((times[-1] - times[0]) / (len(times) - 1))
+    return f"{len(times)} more renewals until {_day(times[-1])}, about every {every}"
+
+
+def _interval_text(time: timedelta) -> str:
+    """An interval for a person: `day`, `1.3 days`, `30 days`, `8 hours`."""
+    units = (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1)))
+    unit, length = next((one for one in units if time >= one[1]), units[-1])
+    count = time / length
+    number = f"{count:.0f}" if count >= 10 else f"{count:.1f}".removesuffix(".0")
+    return unit if number == "1" else f"{number} {unit}s"
+
+
 # --- the calendar ---------------------------------------------------------------------------------------------------
 
 
 def _calendar_lines(forecast: Forecast, style: Style) -> Iterator[str]:
     width = max((len(printable(item.certificate)) for item in forecast.calendar), default=0)
-    told_again = 0
-    for head, items in groupby(forecast.calendar, _head):
+    shown = left = 0
+    for head, lines in groupby(_fold(forecast.calendar), lambda line: _head(line[0])):
         yield ""
         yield style.bold(f"{head}:")
-        for item in items:
-            told_again += item.again
-            if told_again <= _MAX_AGAIN or not item.again:
-                yield from _item_lines(item, width, style)
-    if told_again > _MAX_AGAIN:
-        yield f"  ~ and {told_again - _MAX_AGAIN} more renewals of renewed ones; see --format json"
-    yield ""
-    yield from _rest_lines(forecast)
+        for line in lines:
+            shown += line[0].again
+            if line[0].again and shown > _MAX_AGAIN:
+                left += len(line)
+            else:
+                yield from _item_lines(line, width, style)
+    if left:
+        yield f"  ~ and {left} more renewals of renewed certificates; see --format json"
+    rest = tuple(_rest_lines(forecast))
+    yield from ("", *rest) if rest else ()
 
 
 def _rest_lines(forecast: Forecast) -> Iterator[str]:
-    """What does not stand in the calendar."""
+    """What is not in the calendar."""
     if not forecast.calendar and not forecast.later and not forecast.unreadable:
         yield "No certificate is declared."
     if forecast.upcoming is not None:
@@ -94,14 +131,18 @@ def _head(item: DueItem) -> str:
     return "due already" if item.urgency in _OVERDUE else f"{item.renew_from:%Y-%m}"
 
 
-def _item_lines(item: DueItem, width: int, style: Style) -> Iterator[str]:
+def _item_lines(line: tuple[DueItem, ...], width: int, style: Style) -> Iterator[str]:
+    item = line[0]
     paint = style.bad if item.urgency is Urgency.EXPIRED else style.warn if item.urgency is Urgency.DUE else style.bold
     sign = "~" if item.again else _OVERDUE.get(item.urgency, ".")
-    end = "ended" if item.urgency is Urgency.EXPIRED else "would end" if item.again else "ends"
     head = paint(f"  {sign} {_day(item.renew_from)}  {printable(item.certificate):<{width}}")
+    if len(line) > 1:
+        yield f"{head}  {_series_text([one.renew_from for one in line])}"
+        return
+    end = "ended" if item.urgency is Urgency.EXPIRED else "would end" if item.again else "ends"
     yield f"{head}  {end} {time_text(item.not_after)}"
     if item.again:
-        return  # owner and places stand with the first renewal
+        return  # owner and bindings are shown with the first renewal
     if item.owner:
         yield _ROW.format("owner", printable(item.owner))
     for place in item.places:
@@ -116,10 +157,27 @@ def _outlook_lines(kind: str, outlook: Outlook, steps: list[ForecastStep], style
     peak = f"{outlook.peak} at the most" + (f" on {_day(outlook.peak_at)}" if outlook.peak > outlook.now else "")
     text = f"{kind}, of {outlook.limit}: {outlook.now} now, {peak}, {outlook.end} at the end"
     yield style.bad(f"{text}: THAT DOES NOT FIT") if outlook.over else style.bold(text)
-    for step in steps[:_MAX_STEPS]:
-        sign = "-" if step.event is Event.RETIRE else "+"
-        what = f"{printable(step.certificate)} {_EVENTS[step.event]}{' again' if step.again else ''}"
-        line = f"  {sign} {_day(step.at)}  {step.entries:>5}  {what}"
-        yield style.bad(line) if step.entries > outlook.limit else line
-    if len(steps) > _MAX_STEPS:
-        yield f"    and {len(steps) - _MAX_STEPS} more steps; see --format json"
+    lines = tuple(_fold(steps))
+    for line in lines[:_MAX_STEPS]:
+        text = _step_line(line)
+        yield style.bad(text) if max(step.entries for step in line) > outlook.limit else text
+    left = sum(map(len, lines[_MAX_STEPS:]))
+    if left:
+        yield f"    and {left} more steps; see --format json"
+
+
+def _step_line(line: tuple[ForecastStep, ...]) -> str:
+    step, name = line[0], printable(line[0].certificate)
+    if len(line) > 1:
+        most = max(one.entries for one in line)
+        series = _series_text([one.at for one in line if one.event is Event.RENEWAL])
+        return f"  ~ {_day(step.at)}         {name}: {series}; peak {most}"
+    again = " again" if step.again else ""
+    match step.event:
+        case Event.UPLOAD:
+            what = f"{name} is uploaded"
+        case Event.RENEWAL:
+            what = f"{name} is renewed{again}"
+        case Event.RETIRE:
+            what = f"the old certificate of {name} is deleted{again}"
+    return f"  {'-' if step.event is Event.RETIRE else '+'} {_day(step.at)}  {step.entries:>5}  {what}"

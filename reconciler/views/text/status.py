@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from reconciler.findings.escape import printable
-from reconciler.model import Waiting
 from reconciler.model.words import environment_text
 from reconciler.reports.current import Current
+from reconciler.reports.kept import Kept
 from reconciler.reports.status import BoundAt, CertificateStatus, LiveLook, Standing, Status, Urgency
 from reconciler.views.table import Display
 from reconciler.views.text.findings import show_findings, to_act_on
@@ -75,8 +75,10 @@ def _lines(status: Status, style: Style, findings: str) -> Iterator[str]:
     if status.orphaned:
         yield ""
         yield style.bold("of certificates that are no longer declared:")
-        for wait in status.orphaned:
-            yield f"  . {printable(wait.certificate or '')}: {_waiting_text(wait)}"
+        for kept in status.orphaned:
+            why, *more = _kept_lines(kept)
+            yield f"  . {printable(kept.waiting.certificate or '')}: {why}"
+            yield from (f"      {line}" for line in more)
     yield ""
     yield from _attention_lines(status, style, findings)
 
@@ -106,8 +108,10 @@ def _certificate_lines(item: CertificateStatus, now: datetime, width: int, style
         yield _ROW.format("owner", printable(item.owner))
     for place in item.places:
         yield _place_line(place, item, style)
-    for wait in item.waiting:
-        yield _ROW.format("waiting", _waiting_text(wait))
+    for kept in item.waiting:
+        why, *more = _kept_lines(kept)
+        yield _ROW.format("waiting", why)
+        yield from (_ROW.format("", line) for line in more)
 
 
 def _paint(urgency: Urgency, style: Style) -> Callable[[str], str]:
@@ -140,10 +144,26 @@ def _place_line(place: BoundAt, item: CertificateStatus, style: Style) -> str:
             return _ROW.format("not bound", f"{where}: {style.warn(f'it has {found}')}")
 
 
-def _waiting_text(wait: Waiting) -> str:
+def _kept_lines(kept: Kept) -> Iterator[str]:
+    """Why an old certificate is kept; then since when and what would end that, where there is anything to say."""
+    wait = kept.waiting
     until = f", until {time_text(wait.until)}" if wait.until else ""
     what = printable(wait.entry.id) if wait.entry is not None else f"{wait.change.action} {describe(wait.change)}"
-    return f"{what}: {printable(wait.detail)}{until}"
+    yield f"{what}: {printable(wait.detail)}{until}"
+    since = kept_since_text(kept.since) if kept.since is not None else None
+    told = [text for text in (since, hint_text(kept.hint)) if text is not None]
+    if told:
+        yield "; ".join(told)
+
+
+def kept_since_text(since: datetime) -> str:
+    """Since when an old certificate is kept although its grace period ended."""
+    return f"kept since {since:%Y-%m-%d}, when its grace period ended"
+
+
+def hint_text(hint: str | None) -> str | None:
+    """What would let an old certificate be deleted."""
+    return f"to have it deleted, {printable(hint)}" if hint is not None else None
 
 
 def _attention_lines(status: Status, style: Style, findings: str) -> Iterator[str]:

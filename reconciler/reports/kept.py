@@ -1,0 +1,164 @@
+"""Since when old entries are kept, and what would end that.
+
+Time alone ends a grace. Everything else may last: a Worker that is deployed once a year keeps an old entry for a year.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from reconciler.model import Condition, Deploy, EntryId, SiteAddress, Waiting
+from reconciler.plan.assess import scene_of
+from reconciler.plan.assessment import Assessment, Pending, SiteRow, Waits
+from reconciler.plan.live import is_elsewhere, target_of, target_text
+from reconciler.plan.plan import Plan
+from reconciler.plan.retire import kept_since
+from reconciler.plan.retire_live import LiveUse, live_uses
+from reconciler.reports.left import deploy_command
+
+_MOST_NAMED = 4
+_HINTS: Mapping[Condition, str] = {
+    Condition.NAMED_IN_FILE: "remove its ID from {files}",
+    Condition.UNCHECKED: "make that file readable, or remove it",
+    Condition.USED_ELSEWHERE: "let {users} use another certificate",
+}
+"""What would end other conditions than those of live Workers, where the detail of the condition does not say so."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFor:
+    """A version of a Worker that keeps an entry. `site`: the declared environment that deploys this Worker."""
+
+    use: LiveUse
+    site: SiteAddress | None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What waits. Of an old entry `since`: when its grace period ended, where it has; `hint`: what would end it.
+
+    `live`: the versions of Workers that keep it, where that is what it waits for.
+    """
+
+    waiting: Waiting
+    since: datetime | None = None
+    hint: str | None = None
+    live: tuple[KeptFor, ...] = ()
+
+
+def find_kept(plan: Plan) -> tuple[Kept, ...]:
+    """Everything that waits, in the order of the plan."""
+    scene, sites = scene_of(plan.assessment), _Sites(plan.assessment)
+
+    def find(wait: Waiting) -> Kept:
+        if wait.entry is None:
+            return Kept(wait)
+        row = plan.assessment.by_entry[wait.entry.id]
+        facts = row.verdict.facts if isinstance(row.verdict, Waits) else {}
+        live = sites.keeping(wait.condition, wait.entry.id)
+        return Kept(wait, kept_since(row, scene), sites.hint(wait.condition, facts, live), live)
+
+    return tuple(map(find, plan.waiting))
+
+
+def hint_of(condition: Condition, facts: Mapping[str, str], entry_id: EntryId, assessment: Assessment) -> str | None:
+    """What would make a condition of an entry hold, as an imperative; None where time does, or the detail says it."""
+    sites = _Sites(assessment)
+    return sites.hint(condition, facts, sites.keeping(condition, entry_id))
+
+
+class _Sites:
+    """The declared environments by the Worker that they deploy, gathered once."""
+
+    def __init__(self, assessment: Assessment) -> None:
+        self._live = assessment.actual.live
+        self._rollback_versions = assessment.desired.declaration.policy.rollback_versions
+        self._by_target: dict[str, SiteRow] = {}
+        store = assessment.desired.declaration.store
+        for row in assessment.sites:
+            if row.file is None or is_elsewhere(store, row.file.environments[row.at.environment]):
+                continue
+            target = target_of(row.file, row.at.environment)
+            if target is not None:
+                self._by_target.setdefault(target, row)
+
+    def keeping(self, condition: Condition, entry_id: EntryId) -> tuple[KeptFor, ...]:
+        """The versions of Workers for which an entry waits."""
+        if condition not in {Condition.PRESENTED_LIVE, Condition.ROLLBACK_REACH}:
+            return ()
+        uses = live_uses(entry_id, self._live)
+        rows = (self._by_target.get(use.worker.script) for use in uses)
+        return tuple(KeptFor(use, row.at if row else None) for use, row in zip(uses, rows, strict=True))
+
+    def hint(self, condition: Condition, facts: Mapping[str, str], live: Iterable[KeptFor]) -> str | None:
+        """What would end it."""
+        uses = tuple(one.use for one in live)
+        if not uses:
+            hint = _HINTS.get(condition)
+            return hint.format_map(facts) if hint is not None else None
+        is_deployed = all(use.version.deployments_ago is not None for use in uses)
+        if condition is Condition.ROLLBACK_REACH and is_deployed:
+            return self._to_leave_reach(uses)
+        return self._to_replace(uses)
+
+    def _to_replace(self, uses: Sequence[LiveUse]) -> str:
+        """What ends the use by live versions: a deploy of each, and more of them before no rollback leads back."""
+        used = Counter(use.worker.script for use in uses)
+        split = [use.worker.script for use in uses if len(use.worker.serving) > 1]
+        whole = [use.worker.script for use in uses if used[use.worker.script] >= len(use.worker.serving)]
+        steps = [f"finish the gradual deployment of {_names(split)}"] if split else []
+        declared = [script for script in whole if script in self._by_target]
+        if declared:
+            steps.append(f"deploy {_names(declared)}{self._how(declared)}")
+        others = [script for script in whole if script not in self._by_target]
+        if others:
+            steps.append(f"deploy {_names(others)} with another certificate")
+        reach = self._rollback_versions if any(use.version.deployments_ago is not None for use in uses) else 0
+        them = "it" if len({*split, *whole}) == 1 else "them"
+        then = f", then deploy {them} {_more_times(reach)} (`rollback_versions = {reach}`)" if reach else ""
+        return f"{' and '.join(steps)}{then}"
+
+    def _to_leave_reach(self, uses: Sequence[LiveUse]) -> str:
+        """What ends the reach of a rollback: so many deploys, or a lower `rollback_versions`."""
+        scripts = [use.worker.script for use in uses]
+        nearest = min(use.version.deployments_ago or 0 for use in uses)
+        times = _more_times(self._rollback_versions - nearest + 1)
+        lower = f"set `rollback_versions = {nearest - 1}` in `[policy]`"
+        return f"deploy {_names(scripts)} {times}{self._command(scripts)}, or {lower}"
+
+    def _how(self, scripts: Sequence[str]) -> str:
+        """How these declared Workers are deployed: by us where all of them wait for just that."""
+        if all(_would_deploy(self._by_target[script]) for script in scripts):
+            return " (`mtlsctl apply --deploy`)"
+        return self._command(scripts)
+
+    def _command(self, scripts: Sequence[str]) -> str:
+        """The command, where there is one Worker, and it is declared here."""
+        row = self._by_target.get(scripts[0]) if len(set(scripts)) == 1 else None
+        if row is None or row.file is None or row.file.pages:
+            return ""
+        built = row.file.built.path if row.file.built is not None else None
+        return f" (`{shlex.join(deploy_command(row.at.config, row.at.environment, built))}`)"
+
+
+def _would_deploy(row: SiteRow) -> bool:
+    """Whether `apply --deploy` would deploy an environment as it is."""
+    if row.file is None or row.file.pages:
+        return False
+    return isinstance(row.verdict, Pending | Waits) and isinstance(row.verdict.change, Deploy)
+
+
+def _names(scripts: Iterable[str]) -> str:
+    """The first few Workers by name, the others by their number."""
+    shown = [target_text(script) for script in dict.fromkeys(scripts)]
+    if len(shown) > _MOST_NAMED:
+        shown[_MOST_NAMED - 1 :] = [f"{len(shown) - _MOST_NAMED + 1} more Workers"]
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+
+
+def _more_times(count: int) -> str:
+    return "once more" if count == 1 else f"{count} more times"
