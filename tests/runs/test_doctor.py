@@ -200,12 +200,12 @@ def test_each_permission_is_told_with_what_needs_it_and_whether_the_token_has_it
     client_of(state, token=TOKEN).put(api, json={"hostnames": ["a.example"]})
     state.calls.clear()
     assert rights(account) == {
-        "Account: SSL and Certificates Read": "held",
-        "Account: SSL and Certificates Write": "not known",
-        "Workers Scripts Read": "held",
-        "Hyperdrive Read": "held",
-        "Zone Read": "held",
-        "SSL and Certificates Read": "held",
+        "Account: SSL and Certificates Read": "granted",
+        "Account: SSL and Certificates Write": "unknown",
+        "Workers Scripts Read": "granted",
+        "Hyperdrive Read": "granted",
+        "Zone Read": "granted",
+        "SSL and Certificates Read": "granted",
     }
     assert {call.method for call in state.calls} == {"GET"}
     assert account.run("doctor").code == 0
@@ -266,7 +266,7 @@ def test_a_pages_project_needs_one_permission_more(account: Project, state: Emul
     """And only then it is asked for."""
     assert "Pages Read" not in rights(account)
     account.write("wrangler.toml", 'name = "site"\npages_build_output_dir = "dist"\n')
-    assert rights(account)["Pages Read"] == "held"
+    assert rights(account)["Pages Read"] == "granted"
 
 
 def test_key_folders_must_be_absolute_and_there(project: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
