@@ -580,7 +580,7 @@ def test_retires_go_side_by_side_each_read_and_looked_after_first() -> None:
 @pytest.mark.parametrize(
     ("fail", "condition", "said"),
     [
-        ([], Condition.IN_USE, "the service gateway (pending_deployment) uses it"),
+        ([], Condition.IN_USE, "used by the service gateway (pending_deployment)"),
         ([lambda _, respond: respond(), refusing(403, 10000, "no")], Condition.LIVE_UNCHECKED, "so it is kept"),
     ],
     ids=["used", "not told"],
