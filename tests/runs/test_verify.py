@@ -206,7 +206,7 @@ def test_offline_sends_nothing(project: Project, tmp_path: Path) -> None:
     ("change", "said"),
     [
         (("certs/clients.pem", "client"), "ends at an issuer that is not in certs/clients.pem"),
-        (("certs/root.pem", "leaf"), "no certificate in certs/root.pem is a root"),
+        (("certs/root.pem", "leaf"), "certs/root.pem contains no root"),
         (("certs/root.pem", "gone"), "'certs/root.pem' does not exist"),
         (("certs/billing.pem", "gone"), "'certs/billing.pem' does not exist"),
     ],
