@@ -270,7 +270,7 @@ def test_the_private_folder_of_a_build_is_closed_to_others_and_gone_when_it_fail
     project.write("apps/checkout/wrangler.toml", f"{text}\n[build]\ncommand = {json.dumps(looking)}\n")
     with started(project) as worker:
         assert worker.process.wait() == 1
-        assert "error[dev-bundle]: wrangler could not make this Worker" in worker.errors.read_text()
+        assert "error[dev-bundle]: wrangler could not build this Worker" in worker.errors.read_text()
     assert project.read("apps/checkout/seen.txt").split() == ["700"]
     assert not {"canary-token", "BILLING_KEY"} & set(re.split(r"[=\n]", project.read("apps/checkout/environment.txt")))
     assert list((project.folder / "tmp").iterdir()) == []
