@@ -360,5 +360,5 @@ def test_a_content_that_stays_unseen_is_said_with_its_kin() -> None:
         desired=Desired(Declaration("mtls.toml", "payments"), {name: bundle}),
     )
     upload = Upload(name, bundle.digest, "payments.billing.x", (Reason.MISSING,))
-    with pytest.raises(StoreError, match=r"does not list its content; of the same leaf it lists kin-id \('by hand'\)"):
+    with pytest.raises(StoreError, match=r"does not show it; with the same leaf it shows kin-id \('by hand'\)"):
         _find_content(cast(Run, run), upload, AlreadyStored("no", number=1471), ca=False)

@@ -78,7 +78,7 @@ def test_each_step_is_written_as_it_starts_and_as_it_ends(tmp_path: Path) -> Non
     for step in (
         Step(UPLOAD, StepStatus.DONE, entry=uid(2)),
         Step(REBIND, StepStatus.FAILED, problem=problem),
-        Step(RETIRE, StepStatus.DONE, entry=uid(1), note="it was gone already"),
+        Step(RETIRE, StepStatus.DONE, entry=uid(1), note="it was already deleted"),
     ):
         written.started(step.change)
         written.finished(step)
@@ -105,7 +105,7 @@ def test_each_step_is_written_as_it_starts_and_as_it_ends(tmp_path: Path) -> Non
     }
     run = {"command": "apply", "version": "0.1.0", "stack": "payments", "plan_digest": PLAN_DIGEST, "pid": os.getpid()}
     failed = {"code": "file-changed", "message": "it changed"}
-    gone = "it was gone already"
+    gone = "it was already deleted"
     assert lines(tmp_path) == [
         head | {"event": "run-started"} | run,
         head | {"event": "step-started", "change": upload},
