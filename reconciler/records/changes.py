@@ -21,7 +21,7 @@ from reconciler.records.base import JsonPart, UtcTime
 
 
 class PresentPart(JsonPart):
-    """What one binding presents after a deploy; `live` is what each serving version presents now, null for nothing."""
+    """What one binding uses after a deploy; `live` is what each live version uses now, null for nothing."""
 
     binding: str
     certificate: str | None = None
