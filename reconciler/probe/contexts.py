@@ -50,7 +50,7 @@ def make_context(
     return context
 
 
-# --- the key, in no file that lasts ---------------------------------------------------------------------------------
+# --- the key, never in a permanent file -----------------------------------------------------------------------------
 
 _FILE_NAME = "pair.pem"
 

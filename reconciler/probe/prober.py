@@ -88,7 +88,7 @@ class _Way:
         return "\r\n".join((*lines, "", "")).encode("ascii")
 
 
-# --- a certificate that no origin can know --------------------------------------------------------------------------
+# --- a certificate that no origin knows -----------------------------------------------------------------------------
 
 _NAME = "mtlsctl throw-away certificate"
 _DAY = timedelta(days=1)

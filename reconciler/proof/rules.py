@@ -42,7 +42,7 @@ def may_be_asked_late(ours: Observation, expect: int | None) -> bool:
     return asked(ours) is False and (broke_off or refused)
 
 
-# --- what keeps a proof from being made -------------------------------------------------------------------------------
+# --- what prevents a proof --------------------------------------------------------------------------------------------
 
 
 def _too_late(seen: Seen) -> _Found:
@@ -81,7 +81,7 @@ def _local_fault(seen: Seen) -> _Found:
     return Verdict.NOT_SENT, why, HINTS["pair"]
 
 
-# --- what it did with our certificate ---------------------------------------------------------------------------------
+# --- what the origin did with our certificate -------------------------------------------------------------------------
 
 
 def _page_not_sent(seen: Seen) -> _Found:
@@ -171,7 +171,7 @@ def _closed_on_all(seen: Seen) -> _Found:
     return Verdict.INCONCLUSIVE, f"the origin closes every connection: {seen.ours.detail}", HINTS["reach"]
 
 
-# --- what it answered -------------------------------------------------------------------------------------------------
+# --- what the origin answered -----------------------------------------------------------------------------------------
 
 
 def _no_http(seen: Seen) -> _Found:
@@ -224,7 +224,7 @@ def _unexpected_status(seen: Seen) -> _Found:
     return Verdict.INCONCLUSIVE, why, HINTS["url"]
 
 
-# --- what it does with others -----------------------------------------------------------------------------------------
+# --- what the origin does with other clients --------------------------------------------------------------------------
 
 
 def _not_comparable(seen: Seen) -> _Found:

@@ -228,9 +228,7 @@ def _demand_pair(new: NewEntry) -> None:
     """StoreRefused if the key is missing or does not match; a pair that was checked before is not checked again."""
     if new.key is None:
         if not new.ca:
-            raise _refused(
-                "private_key is missing", "upload the certificate with its key; a Worker can't use it without"
-            )
+            raise _refused("private_key is missing", "upload the certificate with its key, which a Worker needs")
         return
     if new.key.proved_for == new.bundle.digest:
         return

@@ -83,7 +83,7 @@ def _git(root: Path, *arguments: str, stdin: bytes = b"") -> subprocess.Complete
     # No file watcher: its hook is a command that the repository configures.
     options = ("-c", "core.fsmonitor=false")
     try:
-        return subprocess.run(  # noqa: S603 - a fixed command by argv, no shell; the names stand behind `--`
+        return subprocess.run(  # noqa: S603 - a fixed command by argv, no shell; the names follow `--`
             ["git", *options, *arguments],  # noqa: S607 - whichever git the user works with
             cwd=root,
             env=_environment(),

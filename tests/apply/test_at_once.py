@@ -191,7 +191,7 @@ def metered(server: FakeCloudflare, meter: Meter) -> CloudflareStore:
     return CloudflareStore(make_client(meter.handle), ACCESS.certificates_path, lambda: 0.5)
 
 
-# --- side by side -----------------------------------------------------------------------------------------------------
+# --- concurrent changes -----------------------------------------------------------------------------------------------
 
 
 def test_the_first_upload_goes_alone_and_then_ten_at_once() -> None:
@@ -497,7 +497,7 @@ def test_a_list_that_hangs_keeps_nobody_from_ending() -> None:
         store.get(EntryId("some-id"))
 
 
-# --- telling first ----------------------------------------------------------------------------------------------------
+# --- reporting first --------------------------------------------------------------------------------------------------
 
 
 def test_what_was_told_is_made_sure_of_before_anything_is_done() -> None:

@@ -120,7 +120,7 @@ def test_a_token_that_an_account_owns_can_not_list_accounts(state: EmulatorState
     assert api.get("/tokens/verify").status_code == 200
 
 
-# --- how often -------------------------------------------------------------------------------------------------------
+# --- request limits --------------------------------------------------------------------------------------------------
 
 
 def test_every_reply_says_how_many_requests_are_left(state: EmulatorState, clock: SetClock) -> None:

@@ -243,7 +243,7 @@ def test_a_late_request_is_looked_for_where_it_would_explain_a_refusal(
     assert may_be_asked_late(ours, expect) is late
 
 
-# --- anything -------------------------------------------------------------------------------------------------------
+# --- any observation ------------------------------------------------------------------------------------------------
 
 REQUESTS = st.none() | st.just(ASKED)
 OBSERVATIONS = st.builds(

@@ -82,7 +82,7 @@ def past(tmp_path: Path) -> Past:
     return Past(tmp_path)
 
 
-# --- in words --------------------------------------------------------------------------------------------------------
+# --- as text ---------------------------------------------------------------------------------------------------------
 
 
 def test_runs_are_shown_newest_first_with_what_they_did(past: Past) -> None:
@@ -177,7 +177,7 @@ def test_steps_of_a_run_whose_begin_is_lost_are_left_out(past: Past) -> None:
     assert [run.run for run in past.document().runs] == ["run-2"]
 
 
-# --- what others named ------------------------------------------------------------------------------------------------
+# --- names of others --------------------------------------------------------------------------------------------------
 
 
 def hostile(past: Past) -> None:

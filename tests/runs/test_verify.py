@@ -143,7 +143,7 @@ def test_an_origin_that_this_machine_does_not_trust_leaves_it_open(project: Proj
     assert (result.code, levels(result)) == (3, {"origin": "inconclusive server-untrusted"})
 
 
-# --- what was not run -----------------------------------------------------------------------------------------------
+# --- skipped levels -------------------------------------------------------------------------------------------------
 
 
 def test_what_can_not_be_run_says_so_and_counts_neither_way(project: Project, tmp_path: Path) -> None:

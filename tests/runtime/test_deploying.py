@@ -80,7 +80,7 @@ def test_a_program_that_hangs_is_ended(site: Site) -> None:
 
 
 def test_giving_up_ends_what_is_under_way_in_any_thread(site: Site) -> None:
-    """Whoever interrupts a run does not wait for wrangler; no process is left."""
+    """An interrupted run does not wait for wrangler, and no process is left."""
     fifo = site.folder / "fifo"
     os.mkfifo(fifo)
     deployer = site.deployer(f"exec 5>{fifo}; echo begun >&5; sleep 600 & wait")

@@ -189,7 +189,7 @@ def test_the_pages_of_a_list(entries: int, pages: int) -> None:
     assert expect_calls((), made=pages, again=0, entries=entries) == Calls(pages, pages)
 
 
-# --- the look at the end ----------------------------------------------------------------------------------------------
+# --- the check of uploads at the end ----------------------------------------------------------------------------------
 
 
 def test_a_list_that_lags_is_expected_and_told_once(account: Account) -> None:

@@ -174,7 +174,7 @@ def test_no_cookie_is_kept() -> None:
     assert not any("cookie" in request.headers for request in seen)
 
 
-# --- again ------------------------------------------------------------------------------------------------------------
+# --- retries ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("call", [LIST, DELETE], ids=lambda call: call.method)
@@ -220,7 +220,7 @@ def test_a_delete_whose_reply_was_lost_is_done() -> None:
         assert server.store.list_entries().entries == ()
 
 
-# --- the limit --------------------------------------------------------------------------------------------------------
+# --- the rate limit ---------------------------------------------------------------------------------------------------
 
 
 def test_retry_after_is_obeyed_in_full_and_said() -> None:

@@ -198,7 +198,7 @@ def test_an_id_that_leads_elsewhere_is_not_asked_for(entry_id: str) -> None:
     assert server.calls == []
 
 
-# --- one object -------------------------------------------------------------------------------------------------------
+# --- a single object --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def test_entries_cannot_be_changed(tmp_path: Path) -> None:
         connection.execute("UPDATE entries SET name = 'other'")
 
 
-# --- files that are no stores ----------------------------------------------------------------------------------------
+# --- files that are not stores ---------------------------------------------------------------------------------------
 
 
 class sql:  # noqa: N801 - reads as a word in a with

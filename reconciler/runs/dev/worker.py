@@ -105,7 +105,7 @@ def _look(project: Project, request: DevRequest, watcher: Watcher) -> _DevRun:
     if file.pages:
         hint = "put the calls into a Worker to try them here; Pages has its own runtime"
         problem = Diagnostic(
-            Severity.ERROR, Code.DEV_PAGES, f"{file.path} is of a Pages project", Pointer(file.path), hint
+            Severity.ERROR, Code.DEV_PAGES, f"{file.path} belongs to a Pages project", Pointer(file.path), hint
         )
         raise InputError([problem])
     declaration = checkout.desired.declaration

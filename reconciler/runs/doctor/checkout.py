@@ -46,7 +46,7 @@ def _writable(project: Project, declaration: Declaration | None) -> Iterator[Dia
     for place in (project.folder, *dict.fromkeys(path.parent for path in _wrangler_files(project, declaration))):
         if not os.access(place, os.W_OK | os.X_OK):
             refused += 1
-            hint = "let this user write here before `mtlsctl apply`; `mtlsctl plan` works without"
+            hint = "let this user write here before `mtlsctl apply`; `mtlsctl plan` does not need it"
             yield cure(Code.FOLDER_READ_ONLY, "this folder can't be written", hint, place=_named(project, place))
     for path in _wrangler_files(project, declaration):
         if path.exists() and not os.access(path, os.W_OK):

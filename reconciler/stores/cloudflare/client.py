@@ -268,7 +268,7 @@ class Client:
         """The result of `effect` for each item, in order; one call per connection at a time. Gives up on Ctrl-C."""
         return run_all(effect, items, self.at_once, give_up=self.give_up)
 
-    # --- the limit ----------------------------------------------------------------------------------------------------
+    # --- the rate limit -----------------------------------------------------------------------------------------------
 
     def _take_turn(self) -> float:
         """Wait until a call may begin, and take that moment for this call."""

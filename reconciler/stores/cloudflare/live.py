@@ -95,7 +95,7 @@ class LiveWorkers:
         return deployments
 
     def _serving(self, script: str, version: str, share: float) -> LiveVersion:
-        """A version that is known to serve: where it can't be found there is a doubt, and no Worker less."""
+        """A live version. UnusableReply if it is not found, because its Worker exists and may use anything."""
         try:
             return self._version(script, version, share)
         except WorkerNotFound as error:

@@ -209,7 +209,7 @@ class CloudflareStore(CloudflareReader):
         once the list shows it. After a lost answer the list is checked before the upload is repeated.
         """
         if new.key is None and not new.ca:
-            hint = "upload the certificate with its key; a Worker can't use it without"
+            hint = "upload the certificate with its key, which a Worker needs"
             raise StoreRefused("private_key is missing", number=0, hint=hint)
         try:
             entry = self._change(lambda: self._upload(new))
