@@ -1,7 +1,7 @@
-"""Walks a plan by phase: create, bind, deploy, prove, retire. Every effect passes a port.
+"""Carries out a plan phase by phase: upload, bind, deploy, verify, retire. Every effect passes a port.
 
-A step that fails stops what depends on it and nothing else. Whatever moment this is stopped at, the next run finds out
-from the store and the files what is left to do; nothing here resumes from memory.
+A failed step stops the steps that depend on it and nothing else. After a stop at any moment, the next run reads from
+the store and the files what is left to do; nothing is resumed from memory.
 """
 
 from __future__ import annotations
@@ -30,11 +30,13 @@ _WALK = (
     ({Phase.RETIRE, Phase.VERIFY}, prove_before_retires),
     ({Phase.RETIRE}, retire_all),
 )
-"""What is done in which phases. A proof belongs to what it stands before: asking for that phase asks for the proof."""
+"""The functions of a run, in order, each with the phases in which it runs. A proof runs with the phase that it
+guards."""
 
 
 def apply_plan(plan: Plan, desired: Desired, world: World, phases: Sequence[Phase] = ALL_PHASES) -> Outcome:
-    """Carry out a plan made in this run, in the given phases. Never raises for what a step met; see `Outcome`."""
+    """The outcome of a plan made in this run, carried out in the given phases. Errors of steps are part of the
+    outcome."""
     run = Run(plan, desired, world, phases)
     interrupted = False
     try:
@@ -51,9 +53,9 @@ def apply_plan(plan: Plan, desired: Desired, world: World, phases: Sequence[Phas
 def _not_ended(run: Run, index: int, change: Change) -> Step:
     guarded = Phase(change.before) if isinstance(change, Verify) else change.phase
     if not {change.phase, guarded} & set(run.phases):
-        note = f"the phase {change.phase} was not asked for"
+        note = f"the phase {change.phase} was not requested"
     elif index in run.under_way:
-        note = "it was under way when the run was interrupted; the next run looks at what is there"
+        note = "it was in progress when the run was interrupted; the next run checks its result"
     else:
         note = "the run was interrupted"
     return Step(change, StepStatus.NOT_STARTED, note=note)

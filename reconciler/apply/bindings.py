@@ -1,4 +1,4 @@
-"""The second phase: file by file, all changes of a wrangler file are one replacement of it."""
+"""The second phase: wrangler files, each changed by one replacement with all its changes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reconciler.wrangler.read import read_wrangler
 
 
 def bind_all(run: Run) -> None:
-    """Bind, rebind and unbind what is known to be stored; last, and in its time, what begins only now."""
+    """Bind, rebind and unbind, as far as the certificates are uploaded; last those that become valid only now."""
     changes = [(index, change) for index, change in run.of(Phase.BIND) if isinstance(change, BindingChange)]
     times = {change.not_before for _, change in changes}
     for begins in (None, *sorted(time for time in times if time is not None)):
@@ -56,7 +56,7 @@ def _bind_file(run: Run, path: str, group: list[tuple[int, BindingChange]]) -> N
 
 
 def _as_edit(run: Run, change: BindingChange) -> Edit | None:
-    """The edit of the file; None where the id is not known, for its upload did not happen."""
+    """The edit of the file; None if the id is unknown because its upload was not made."""
     if change.action is Action.UNBIND:
         return RemoveBinding(change.at.environment, change.at.binding)
     entry = change.after or run.uploaded.get(change.digest or "")
@@ -66,7 +66,7 @@ def _as_edit(run: Run, change: BindingChange) -> Edit | None:
 def _blocked_step(run: Run, change: BindingChange) -> Step:
     asked = Phase.UPLOAD in run.phases
     what = "failed" if _upload_failed(run, change) else "was not made"
-    note = f"the upload of {change.certificate!r} {what}" if asked else "its upload is in a phase not asked for"
+    note = f"the upload of {change.certificate!r} {what}" if asked else "its upload is in a phase not requested"
     return Step(change, StepStatus.NOT_STARTED, note=note, blocked=not asked)
 
 
@@ -80,7 +80,7 @@ def _uploads(other: Change, change: BindingChange) -> bool:
 
 
 def _stale(path: str, data: bytes, changes: list[BindingChange]) -> list[BindingChange]:
-    """The changes whose binding is not any more what the plan saw."""
+    """The changes whose binding is no longer as it was when the plan was made."""
     file = read_wrangler(path, data)
 
     def now(change: BindingChange) -> str | None:
@@ -93,7 +93,7 @@ def _stale(path: str, data: bytes, changes: list[BindingChange]) -> list[Binding
 
 def _changed_meanwhile(change: BindingChange) -> FileChangedError:
     return FileChangedError(
-        f"{change.at.binding} in {change.at.config} changed while this run was under way",
+        f"{change.at.binding} in {change.at.config} changed during this run",
         hint="run `mtlsctl plan` again",
         where=Pointer(change.at.config, () if change.at.environment is None else ("env", change.at.environment)),
     )

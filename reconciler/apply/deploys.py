@@ -1,6 +1,6 @@
-"""The third phase: Workers whose serving versions present other ids than their file names are deployed, in waves.
+"""The third phase: Workers whose live version uses other ids than their wrangler file are deployed, in waves.
 
-After each wave what serves is looked at again; the next one begins only where all of it is as it should be.
+After each wave the live versions are read again; the next wave starts only if all of them are correct.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from reconciler.model.ports import WorkerDeployer
 from reconciler.plan.outcome import Step, StepStatus
 
 SIDE_BY_SIDE = 4
-"""Each is a Node process that bundles a Worker."""
+"""Each deploy is a Node process that bundles a Worker."""
 
 _Deployed = str | ReconcilerError | None
 
 
 def deploy_all(run: Run) -> None:
-    """Deploy what is ready, wave by wave, and stop at the first wave in which something failed."""
+    """Deploy what is ready, wave by wave; stop after a wave in which a deploy failed."""
     ready = [(index, change) for index, change in run.of(Phase.DEPLOY) if isinstance(change, Deploy)]
     ready = [(index, change) for index, change in ready if _is_written(run, index, change)]
     for wave in in_waves(ready, run.world.waves):
         _deploy_wave(run, wave)
         if any(run.steps[index].status is StepStatus.FAILED for index, _ in wave):
-            _leave(run, ready, "a deploy before it failed")
+            _leave(run, ready, "an earlier deploy failed")
             return
-    _leave(run, ready, "its wave was not asked for")
+    _leave(run, ready, "its wave was not requested")
 
 
 def in_waves(
     ready: Sequence[tuple[int, Deploy]], sizes: Sequence[int | None]
 ) -> Iterator[Sequence[tuple[int, Deploy]]]:
-    """The deploys in waves of these sizes; None is all that is left."""
+    """The deploys in waves of these sizes; None means all that remain."""
     begin = 0
     for size in sizes:
         end = len(ready) if size is None else begin + size
@@ -45,7 +45,7 @@ def in_waves(
 
 
 def _is_written(run: Run, index: int, deploy: Deploy) -> bool:
-    """Whether the file says what is to be deployed; where it does not, the deploy is not started."""
+    """True if the wrangler file has the ids to deploy; otherwise the deploy is not started."""
     changes = [
         run.steps.get(place)
         for place, change in enumerate(run.plan.changes)
@@ -55,7 +55,7 @@ def _is_written(run: Run, index: int, deploy: Deploy) -> bool:
     if all(step is not None and step.status is StepStatus.DONE for step in changes):
         return True
     asked = Phase.BIND in run.phases
-    note = "a change of its file was not made" if asked else "its file is changed in a phase not asked for"
+    note = "a change to its file was not made" if asked else "its file is changed in a phase not requested"
     run.steps[index] = Step(deploy, StepStatus.NOT_STARTED, note=note, blocked=not asked)
     return False
 
@@ -67,14 +67,14 @@ def _leave(run: Run, ready: Sequence[tuple[int, Deploy]], note: str) -> None:
 
 
 def _deploy_wave(run: Run, wave: Sequence[tuple[int, Deploy]]) -> None:
-    """One wave at once; only wrangler is called from other threads."""
+    """Deploy one wave concurrently; only wrangler is called from other threads."""
     begun = [(index, change) for index, change in wave if run.start(index)]
     deployer = run.world.deployer()
     versions = run_all(
         lambda item: _deploy(deployer, item[1]),
         begun,
         SIDE_BY_SIDE,
-        give_up=deployer.give_up,  # else whatever wrangler still does would be waited for
+        give_up=deployer.give_up,  # else an interrupt would wait for wrangler
         patience_s=PATIENCE_S,
     )
     live = _look(run, [change for _, change in begun])
@@ -84,7 +84,7 @@ def _deploy_wave(run: Run, wave: Sequence[tuple[int, Deploy]]) -> None:
 
 def _deploy(deployer: WorkerDeployer, deploy: Deploy) -> _Deployed:
     try:
-        if deploy.built is not None:  # made for this one environment; it has no others
+        if deploy.built is not None:  # built for this one environment; it has no others
             return deployer.deploy(deploy.built, None, deploy.script)
         return deployer.deploy(deploy.at.config, deploy.at.environment, deploy.script)
     except ReconcilerError as error:
@@ -97,21 +97,21 @@ def _look(run: Run, deploys: Sequence[Deploy]) -> Live | None:
 
 
 def _ended(run: Run, index: int, deploy: Deploy, version: _Deployed, live: Live | None) -> Step:
-    """Done only where what serves is what the file names."""
+    """The step of a deploy; done only if the live version uses the ids in the wrangler file."""
     if isinstance(version, ReconcilerError):
         return run.failure(index, version)
     found = live.workers.get(deploy.script) if live else None
     serving = found.serving if found else ()
     if not serving:
-        why = live.unread.get(deploy.script, "nothing of it is found to serve") if live else "nothing tells what serves"
-        message = f"wrangler ended well, but what serves of {deploy.script} can't be looked at: {why}"
+        why = live.unread.get(deploy.script, "it has none") if live else "live versions can't be read here"
+        message = f"wrangler succeeded, but the live version of {deploy.script} can't be read: {why}"
         return run.failure(index, DeployError(message, hint="run `mtlsctl plan --live`"))
     problem = _not_serving(run, deploy, version, serving)
     if problem is not None:
         return run.failure(index, problem)
     served = " and ".join(one.id for one in serving)
-    told = f"; wrangler says {version}" if version and version not in {one.id for one in serving} else ""
-    return Step(deploy, StepStatus.DONE, note=f"version {served} serves{told}")
+    told = f"; wrangler reported {version}" if version and version not in {one.id for one in serving} else ""
+    return Step(deploy, StepStatus.DONE, note=f"live version: {served}{told}")
 
 
 def _not_serving(run: Run, deploy: Deploy, version: str | None, serving: Sequence[LiveVersion]) -> DeployError | None:
@@ -120,10 +120,10 @@ def _not_serving(run: Run, deploy: Deploy, version: str | None, serving: Sequenc
         for binding, entry_id in wanted.items():
             presents: EntryId | None = one.bindings.get(binding)
             if presents != entry_id:
-                told = f"wrangler says that it deployed {version}" if version else "wrangler ended well"
+                told = f"wrangler reported version {version}" if version else "wrangler succeeded"
                 return DeployError(
-                    f"{told}, but version {one.id} of {deploy.script}, which serves, presents"
+                    f"{told}, but the live version {one.id} of {deploy.script} uses"
                     f" {presents or 'nothing'} as {binding}, not {entry_id or 'nothing'}",
-                    hint="run again: it looks at what serves; `wrangler deployments list` shows who deployed last",
+                    hint="run again to check the live version; `wrangler deployments list` shows who deployed last",
                 )
     return None

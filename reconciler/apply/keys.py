@@ -1,4 +1,4 @@
-"""The key of a certificate, opened where it is needed and held no longer than that."""
+"""Opens the key of a certificate when it is needed, and only for that time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from reconciler.x509.key_pairs import check_pair, only_key
 
 
 def open_key(run: Run, names: Iterable[CertificateName]) -> PrivateKey | None:
-    """The key of certificates of one content, alone and proved to belong to them; None where none names one."""
+    """The key of certificates with the same content, without anything else, checked against them; None if none has
+    one."""
     certificates = run.desired.declaration.certificates
     for name in names:
         reference = certificates[name].key
@@ -33,10 +34,10 @@ def open_key(run: Run, names: Iterable[CertificateName]) -> PrivateKey | None:
 
 
 def _prove(run: Run, bundle: Bundle, key: PrivateKey, where: Pointer) -> PrivateKey:
-    """The key alone, proved to belong to the certificates. InputError where it does not.
+    """The key without anything else, checked to belong to the certificates. InputError if it does not.
 
-    A run proves each pair once. A key that is opened again is compared with the proved one by a hash of it, for its
-    source may give another one by then.
+    A run checks each pair once. A key that is opened again is compared with the checked one by its hash, because its
+    source may return another key by then.
     """
     seen = sha256(bundle.digest.encode() + key.pem).digest()
     problems: tuple[Diagnostic, ...] = ()

@@ -1,7 +1,7 @@
-"""Proofs at origins before something else is done. What is not proved is not done, and the rest goes on.
+"""Proofs at origins before uploads and retires. A step without its proof is not made; the others continue.
 
-Before an upload every doubt stops it: nothing has changed yet, and the old certificate serves. Before a retire every
-doubt keeps the old entry, which is no failure; only an origin that refuses the current certificate is one.
+Before an upload, an inconclusive proof stops it: nothing has changed yet, and the old certificate is in use. Before a
+retire, it keeps the old entry and is not a failure; only an origin that refuses the current certificate is one.
 """
 
 from __future__ import annotations
@@ -24,33 +24,33 @@ from reconciler.proof.proofs import Proof, proof_problem, proof_warnings
 from reconciler.proof.verdicts import ProofStatus
 
 SIDE_BY_SIDE = 8
-"""Origins that are asked at once; each key is held as long as that takes."""
+"""The number of concurrent proofs; each key is held for that long."""
 
 
 def prove_before_uploads(run: Run) -> None:
-    """Prove what is to be uploaded, and start no upload that is not proved."""
+    """Make the proofs before uploads, and start no upload without its proof."""
     _prove_all(run, Gate.UPLOAD)
     uploads = [(index, change) for index, change in run.of(Phase.UPLOAD) if isinstance(change, Upload)]
     for index, upload in uploads if Phase.UPLOAD in run.phases else ():
         why = _not_proved(run, upload)
         if why is not None:
-            run.steps[index] = Step(upload, StepStatus.NOT_STARTED, note=f"it is not proved: {why}")
+            run.steps[index] = Step(upload, StepStatus.NOT_STARTED, note=f"no proof: {why}")
 
 
 def prove_before_retires(run: Run) -> None:
-    """Prove what is current, and keep the old entries of what is not proved."""
+    """Make the proofs of current certificates, and keep the old entries of those without a proof."""
     _prove_all(run, Gate.RETIRE)
     retires = [(index, change) for index, change in run.of(Phase.RETIRE) if isinstance(change, Retire)]
     for index, retire in retires if Phase.RETIRE in run.phases else ():
         why = _not_proved(run, retire)
         if why is not None and run.start(index):
-            detail = f"the current certificate of {retire.certificate!r} is not proved: {why}"
+            detail = f"there is no proof for the current certificate of {retire.certificate!r}: {why}"
             waiting = keep(retire, Condition.UNPROVED, detail)
             run.end(index, Step(retire, StepStatus.WAITING, entry=retire.entry.id, waiting=waiting))
 
 
 def _prove_all(run: Run, gate: Gate) -> None:
-    """Every proof of a gate, some side by side. Keys are opened in this thread, and the journal told by it."""
+    """All proofs of a gate, several at once. This thread opens the keys and writes the journal."""
     ready: list[tuple[int, Verify]] = []
     for index, change in run.of(Phase.VERIFY):
         if isinstance(change, Verify) and change.before is gate:
@@ -81,7 +81,8 @@ def _has_failed(run: Run, index: int) -> bool:
 
 
 def _not_proved(run: Run, change: Change) -> str | None:
-    """Why a change that needs proofs can't be made; None where it can. A proof that the plan lacks is none."""
+    """Why a change that needs proofs can't be made, None if it can. A proof that is missing from the plan counts as
+    missing."""
     needed = needs_proof(run.desired, change)
     if not needed:
         return None
@@ -93,7 +94,7 @@ def _not_proved(run: Run, change: Change) -> str | None:
     for name in sorted(needed):
         found = next((item for item in proofs if item[0].certificate == name), None)
         if found is None:
-            return f"nobody proved {name!r}"
+            return f"the plan has no proof for {name!r}"
         proof, step = found
         if step is None or step.status is not StepStatus.DONE:
             return f"{proof.origin}: {(step.note if step else None) or 'the proof could not be made'}"
@@ -101,19 +102,20 @@ def _not_proved(run: Run, change: Change) -> str | None:
 
 
 def _pair(run: Run, verify: Verify) -> ClientIdentity | Step | ReconcilerError:
-    """What is to be shown to the origin. Without a key an upload fails; an old entry is only kept."""
+    """The identity for the origin. Without a key, a proof before an upload fails; before a retire the old entry is
+    kept."""
     try:
         key = open_key(run, _sharing(run, verify))
     except ReconcilerError as error:
-        return error if verify.before is Gate.UPLOAD else _open(verify, f"its key is not at hand: {error.message}")
+        return error if verify.before is Gate.UPLOAD else _open(verify, f"its key is not available: {error.message}")
     if key is None:
-        return _open(verify, "mtls.toml names no `private_key` for it")
+        return _open(verify, "mtls.toml has no `private_key` for it")
     run.findings.extend(key.findings)
     return ClientIdentity(run.desired.bundles[verify.certificate], key)
 
 
 def _probe(run: Run, verify: Verify, pair: ClientIdentity | Step | ReconcilerError) -> Proof | Step | ReconcilerError:
-    """The proof, in another thread."""
+    """The proof, made in another thread."""
     origin = run.desired.declaration.certificates[verify.certificate].verify
     if not isinstance(pair, ClientIdentity) or origin is None:
         return pair if not isinstance(pair, ClientIdentity) else _open(verify, "mtls.toml has no `verify` for it")
@@ -124,7 +126,7 @@ def _probe(run: Run, verify: Verify, pair: ClientIdentity | Step | ReconcilerErr
 
 
 def _sharing(run: Run, verify: Verify) -> list[CertificateName]:
-    """The certificate, and those of the same content, one of which may name the key."""
+    """The certificate, and those with the same content, any of which may have the key."""
     bundles = run.desired.bundles
     others = [name for name, bundle in bundles.items() if bundle.digest == verify.digest]
     return sorted(others, key=lambda name: name != verify.certificate)

@@ -1,4 +1,4 @@
-"""The last phase: the plan is made once more, then what it would still retire is deleted, entry by entry."""
+"""The last phase: the plan is made again, and the entries that it still retires are deleted one by one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reconciler.plan.retire import keep
 
 
 def retire_all(run: Run) -> None:
-    """Delete what a plan of this moment would still retire, and is as the plan of this run saw it."""
+    """Delete the entries that a plan made now would still retire, and that are unchanged since the plan of this run."""
     retires = [(index, change) for index, change in run.of(Phase.RETIRE) if isinstance(change, Retire)]
     if not retires:
         return
@@ -30,7 +30,7 @@ def retire_all(run: Run) -> None:
 
 
 def _prepare(run: Run, retire: Retire, *, is_safe: bool) -> Callable[[], Effect]:
-    """Nothing is to be prepared: both calls of a retire are the store's."""
+    """The effect of a retire. There is nothing to prepare: both of its calls are the store's."""
     return lambda: partial(_retire, run.world.store, retire, is_safe=is_safe)
 
 
@@ -43,21 +43,21 @@ def _retire(store: Store, retire: Retire, *, is_safe: bool) -> Step:
     try:
         found = store.get(entry_id)
         if found is None:
-            return Step(retire, StepStatus.DONE, entry=entry_id, note="it was gone already")
+            return Step(retire, StepStatus.DONE, entry=entry_id, note="it was already deleted")
         if not is_safe:
-            return wait(Condition.CHANGED_MEANWHILE, "a plan of this moment would not retire it any more")
+            return wait(Condition.CHANGED_MEANWHILE, "a plan made now would no longer delete it")
         if (found.name, found.ca, found.type, found.bundle) != (
             retire.entry.name,
             retire.entry.ca,
             retire.entry.type,
             retire.entry.bundle,
         ):
-            return wait(Condition.CHANGED_MEANWHILE, "the entry is not what the plan saw")
+            return wait(Condition.CHANGED_MEANWHILE, "the certificate changed after the plan was made")
         store.delete(entry_id)
     except EntryNotFound:
-        return Step(retire, StepStatus.DONE, entry=entry_id, note="it was gone already")
+        return Step(retire, StepStatus.DONE, entry=entry_id, note="it was already deleted")
     except EntryInUse as error:
-        return wait(Condition.IN_USE, f"the store says: {error.message}")
+        return wait(Condition.IN_USE, error.message)
     except UseUnknown as error:
         return wait(Condition.LIVE_UNCHECKED, error.message)
     return Step(retire, StepStatus.DONE, entry=entry_id)

@@ -1,7 +1,7 @@
-"""One run of apply: what it may touch, how far it is, and the one way in which a step is tried.
+"""One run of apply: its ports, its progress, and the single way in which a step is tried.
 
-Only the store is called from other threads: keys, journal and terminal stay in the one that applies the plan, and a
-change is said to begin when it really does. So no port but the store has to be safe for several threads.
+Only the store is called from other threads: keys, journal and terminal are used by the thread that applies the plan,
+and the start of a change is reported when it really starts. So only the store must be thread-safe.
 """
 
 from __future__ import annotations
@@ -25,26 +25,27 @@ from reconciler.plan.plan import Plan
 from reconciler.proof.ports import OriginProver
 
 PATIENCE_S = 10.0
-"""So long an interrupted run lets calls end that are on their way: only they can tell whether something was changed."""
-_NOT_TRIED = "not tried, for an earlier answer of the store stopped this run"
+"""Seconds that an interrupted run waits for calls in progress: only their results show whether something was
+changed."""
+_NOT_TRIED = "skipped: an earlier error from Cloudflare stopped this run"
 
 Effect = Callable[[], Step]
 Prepare = Callable[[], Effect]
-"""What is done in this thread, such as opening a key; it gives what may be done in another one."""
+"""Runs in the main thread, for example to open a key; returns the part that may run in another thread."""
 
 
 class Observer(Protocol):
-    """Whoever wants to know how it goes: a terminal, a journal."""
+    """Receives the progress of a run: a terminal, or a journal."""
 
     def started(self, change: Change) -> None:
-        """Called before the first effect of a change. A ReconcilerError from here fails the step."""
+        """Called before the first effect of a change. A ReconcilerError from it fails the step."""
 
     def finished(self, step: Step) -> None:
-        """Called once for every change that was started, however it ended. A ReconcilerError becomes a finding."""
+        """Called once for every started change, however it ended. A ReconcilerError from it becomes a finding."""
 
 
 def _nothing() -> None:
-    """Nobody has to make sure of anything."""
+    """Do nothing."""
 
 
 def _never(time: datetime) -> None:
@@ -53,29 +54,29 @@ def _never(time: datetime) -> None:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Everything that `apply` may touch."""
+    """The ports of `apply`: everything that it may change."""
 
     store: Store
     files: Files
     keys: Sources
     observer: Observer
     still_safe: Callable[[bool], Container[EntryId]]
-    """Which entries a plan of this very moment would retire, the whole tree looked through again; told whether this run
-    has uploaded something."""
+    """The entries that a plan made now, with a new search of the whole tree, would retire; the argument is true if this
+    run has uploaded something."""
     deployer: Callable[[], WorkerDeployer]
     prover: OriginProver
     waves: Sequence[int | None] = (None,)
-    """How many Workers are deployed at a time; None: all that are left."""
+    """The number of Workers to deploy in each wave; None means all that remain."""
     wait_until: Callable[[datetime], None] = _never
     """Returns once a time has come: when a certificate begins that the plan waits for."""
     settle: Callable[[], None] = _nothing
-    """Makes sure of what the observer was told of changes that begin, before their first effect. A ReconcilerError from
-    here fails them."""
+    """Makes durable what the observer wrote about starting changes, before their first effect. A ReconcilerError from
+    it fails them."""
 
 
 @dataclass(slots=True)
 class Run:
-    """One run's progress: steps by their place in the plan, and the ids that uploads gave."""
+    """The progress of a run: steps by their index in the plan, and the ids from uploads."""
 
     plan: Plan
     desired: Desired
@@ -86,22 +87,22 @@ class Run:
     uploaded: dict[str, EntryId] = field(default_factory=dict)
     findings: list[Diagnostic] = field(default_factory=list)
     proved: set[bytes] = field(default_factory=set, repr=False)
-    """Hashes of the pairs of certificates and key that were proved."""
+    """Hashes of the pairs of certificates and key that were checked."""
     stopped: bool = False
-    """The store takes no change any more."""
+    """True once the store accepts no more changes."""
 
     def of(self, phase: Phase) -> Iterator[tuple[int, Change]]:
-        """The changes of a phase that have not ended yet, with their places."""
+        """The changes of a phase that have not ended yet, with their indexes."""
         for index, change in enumerate(self.plan.changes):
             if change.phase is phase and index not in self.steps:
                 yield index, change
 
     def start(self, index: int) -> bool:
-        """Say that a change begins; False, and the change has failed, where that could not be said."""
+        """Report the start of a change. False, with the change failed, if that could not be reported."""
         return bool(self.start_all((index,)))
 
     def start_all(self, indexes: Iterable[int]) -> list[int]:
-        """Say that changes begin together; those of which it could be said, the others have failed."""
+        """Report the start of several changes at once; returns those that could be reported, the others have failed."""
         begun: list[int] = []
         for index in indexes:
             self.under_way.add(index)
@@ -121,7 +122,7 @@ class Run:
         return begun
 
     def end(self, index: int, step: Step) -> None:
-        """Say how a change ended."""
+        """Record and report how a change ended."""
         self.steps[index] = step
         if isinstance(step.change, Upload) and step.status is StepStatus.DONE and step.entry is not None:
             self.uploaded[step.change.digest] = step.entry
@@ -131,11 +132,11 @@ class Run:
             self.findings.extend(replace(found, severity=Severity.WARNING) for found in error.diagnostics())
 
     def leave(self, index: int) -> None:
-        """Leave a change that the store would not take any more."""
+        """Mark a change as not started, because the store accepts no more changes."""
         self.steps[index] = Step(self.plan.changes[index], StepStatus.NOT_STARTED, note=_NOT_TRIED)
 
     def failure(self, index: int, error: ReconcilerError) -> Step:
-        """The step of a change that an error stopped; one that was not even tried has not failed."""
+        """The step of a change that an error stopped; failed, unless the change was not even tried."""
         change = self.plan.changes[index]
         if isinstance(error, StoreStopped):
             self.stopped = True
@@ -145,10 +146,11 @@ class Run:
 
 
 def attempt_all(run: Run, changes: Iterable[tuple[int, Prepare]]) -> None:
-    """Try changes: reported before and after, and an error fails its own change alone. Several at once where the store
-    takes them.
+    """Try changes: each is reported before and after, and an error fails only its own change. Several run at once if
+    the store allows it.
 
-    They go alone until one is done: what would be refused each time, for a missing permission, is asked for once.
+    They run one at a time until the first success: a refusal that would repeat, such as a missing permission, costs a
+    single call.
     """
     left = iter(changes)
     for index, prepare in left:
@@ -166,8 +168,8 @@ def _carry_out(prepare: Prepare) -> Step:
 
 
 def _attempt_at_once(run: Run, changes: Iterator[tuple[int, Prepare]]) -> None:
-    """Every change, or those until the store takes no more. What ends this early lets end what is under way, so that
-    its outcome is known."""
+    """Try all changes, or those until the store accepts no more. On an early end, calls in progress may finish, so that
+    their outcome is known."""
     with DaemonPool[Step | None](run.world.store.at_once) as pool:
         try:
             while not run.stopped and (batch := dict(islice(changes, pool.room))):
@@ -199,7 +201,7 @@ def _take_ended(run: Run, pool: DaemonPool[Step | None]) -> None:
 
 
 def _try(run: Run, index: int, effect: Effect) -> Step | None:
-    """The step of a change, done or failed; None where an interrupt kept it from being begun. In any thread."""
+    """The step of a change, done or failed; None if an interrupt prevented its start. Runs in any thread."""
     try:
         return effect()
     except StoreClosed:

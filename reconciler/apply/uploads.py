@@ -1,6 +1,6 @@
-"""The first phase: every key is looked at before anything changes, then what is missing is uploaded.
+"""The first phase: all keys are checked before anything changes, then missing certificates are uploaded.
 
-A key is opened twice and held neither time: to look at it, and for as long as its upload takes.
+A key is opened twice and not kept in between: once to check it, and once for its upload.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from reconciler.plan.outcome import Step, StepStatus
 
 
 def check_keys(run: Run) -> None:
-    """Open every key that will be needed; a bad one fails its own upload alone."""
+    """Open every key that will be needed; an invalid one fails only its own upload."""
     for index, change in run.of(Phase.UPLOAD):
         if not isinstance(change, Upload):
             continue
@@ -32,7 +32,7 @@ def check_keys(run: Run) -> None:
 
 
 def upload_all(run: Run) -> None:
-    """Upload what is left after the keys were looked at."""
+    """Upload the certificates that are still to be uploaded after the check of the keys."""
     uploads = [(index, change) for index, change in run.of(Phase.UPLOAD) if isinstance(change, Upload)]
     attempt_all(run, [(index, partial(_prepare, run, upload)) for index, upload in uploads])
 
@@ -54,37 +54,38 @@ def _upload(run: Run, upload: Upload, new: NewEntry) -> Step:
         entry = run.world.store.upload(new)
     except AlreadyStored as refused:
         entry = _find_content(run, upload, refused, ca=new.ca)
-        note = "the store had this content already"
+        note = "it was already uploaded"
     if entry.bundle is None or entry.bundle.digest != upload.digest:
         raise StoreError(
-            f"the store says {entry.id} is {upload.certificate!r}, but gives another content back",
-            hint="nothing was bound to it; run `mtlsctl plan` and look at the entry",
+            f"{upload.certificate!r} was stored as {entry.id}, but with a different content",
+            hint="run `mtlsctl plan`, and check that certificate; nothing was bound to it",
         )
     return Step(upload, StepStatus.DONE, entry=entry.id, note=note)
 
 
 def _find_content(run: Run, upload: Upload, refused: AlreadyStored, *, ca: bool) -> Entry:
-    """The entry that stood in the way of an upload: another run's, or our own of which the reply was lost."""
+    """The existing entry that made an upload fail: another run's, or our own whose reply was lost."""
     entries = (refused.entry,) if refused.entry is not None else run.world.store.list_entries().entries
     same = [entry for entry in entries if entry.bundle is not None and entry.bundle.digest == upload.digest]
     for entry in same:
         if is_other_stacks(read_mark(entry), run.desired.declaration):
             raise StoreError(
-                f"another stack has just uploaded the content of {upload.certificate!r} as {entry.id} ({entry.name!r})",
-                hint="run `mtlsctl plan`, which tells what can be done",
+                f"another stack has just uploaded the same certificate as {upload.certificate!r}:"
+                f" {entry.id} ({entry.name!r})",
+                hint="run `mtlsctl plan` to see what to do",
             )
         if entry.ca is ca and entry.type == CUSTOM:
             return entry
     if same:
         kind = f"{same[0].type} {'CA' if same[0].ca else 'leaf'}"
         raise StoreError(
-            f"the store has the content of {upload.certificate!r} as {same[0].id}, a {kind}, which can't serve",
-            hint="run `mtlsctl plan`, which tells what can be done",
+            f"the certificate of {upload.certificate!r} is stored as {same[0].id}, a {kind}, which can't be used",
+            hint="run `mtlsctl plan` to see what to do",
         )
     leaf = run.desired.bundles[upload.certificate].fingerprint
     kin = [entry for entry in entries if entry.bundle is not None and entry.bundle.fingerprint == leaf]
-    named = "; of the same leaf it lists " + ", ".join(f"{entry.id} ({entry.name!r})" for entry in kin) if kin else ""
+    named = "; with the same leaf it shows " + ", ".join(f"{entry.id} ({entry.name!r})" for entry in kin) if kin else ""
     raise StoreError(
-        f"the store refuses {upload.certificate!r} as stored already, but does not list its content{named}",
-        hint="its list may lag behind: run `mtlsctl apply` again in a minute",
+        f"{upload.certificate!r} was refused as already stored, but the list does not show it{named}",
+        hint="run `mtlsctl apply` again in a minute; the list may lag",
     )

@@ -1,4 +1,4 @@
-"""One account: its certificates in the embedded store, and everything that can hold one of them."""
+"""One account: its certificates in the local store, and everything that can use one of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FILE = "emulator.json"
 
 @dataclass(slots=True)
 class Worker:
-    """A Worker. Versions and deployments are kept as the API shows them, the oldest first."""
+    """A Worker. Versions and deployments are kept in the format of the API, oldest first."""
 
     name: str
     tag: str
@@ -36,7 +36,7 @@ class Worker:
     subdomain: bool = True
 
     def version(self, version_id: str) -> Json | None:
-        """The version of this id."""
+        """The version with this id, or None."""
         return next((version for version in self.versions if version["id"] == version_id), None)
 
     def deployed(self) -> list[Json]:
@@ -50,17 +50,17 @@ class Worker:
 
 @dataclass(slots=True)
 class Holders:
-    """What a certificate can be in use by: Workers, Hyperdrive configs, and the hostnames of zones."""
+    """Everything that can use a certificate: Workers, Hyperdrive configs, hostnames of zones, and Pages projects."""
 
     workers: dict[str, Worker] = field(default_factory=dict)
     hyperdrive: dict[str, Json] = field(default_factory=dict)
     hostnames: dict[str, dict[str, list[str]]] = field(default_factory=dict)
-    """Zone to certificate id to hostnames; the id "" is Cloudflare's own CA."""
+    """Hostnames by zone and certificate id; the id "" is Cloudflare's own CA."""
     pages: dict[str, Json] = field(default_factory=dict)
 
 
 class Account:
-    """The certificates and their holders. `folder` None: in memory."""
+    """The certificates of one account and what uses them, kept in `folder` or, without one, in memory."""
 
     def __init__(
         self,
@@ -86,40 +86,40 @@ class Account:
 
     @property
     def store(self) -> LocalStore:
-        """The embedded store under this account, with the quota as it is now and ids as Cloudflare's."""
+        """The local store of this account, with the current quota and with ids like Cloudflare's."""
         return LocalStore(self._database, clock=self._clock, limit=self._settings.leaf_limit, ids=self._ids)
 
     def entries(self) -> tuple[Entry, ...]:
-        """Every entry, the oldest first."""
+        """Every entry, oldest first."""
         return tuple(self._by_id().values())
 
     def get(self, entry_id: str) -> Entry | None:
-        """The entry of this id."""
+        """The entry with this id, or None."""
         return self._by_id().get(entry_id)
 
     def added(self, entry: Entry) -> None:
-        """Note an upload, from which the lags are counted."""
+        """Record the time of an upload, from which the lags are counted."""
         self._by_id()[entry.id] = entry
         self.uploaded[entry.id] = self._clock.now()
 
     def delete(self, entry_id: str) -> None:
-        """Delete an entry, whatever holds it."""
+        """Delete an entry, even if something uses it."""
         self.store.delete(EntryId(entry_id))
         self._by_id().pop(entry_id, None)
         self.deleted.add(entry_id)
 
     def _by_id(self) -> dict[str, Entry]:
-        """The entries as the store has them, read once: a later upload is a later entry, so the order stays right."""
+        """The entries by id, read from the store once. New uploads are added at the end, so the order stays right."""
         if self._entries is None:
             self._entries = {entry.id: entry for entry in self.store.list_entries().entries}
         return self._entries
 
     def is_recent(self, entry_id: str, lag_s: float) -> bool:
-        """Whether an entry was uploaded less than `lag_s` seconds ago."""
+        """True if an entry was uploaded less than `lag_s` seconds ago."""
         return _within(self.uploaded.get(entry_id), lag_s, self._clock.now())
 
     def uses(self) -> Iterator[tuple[str, str, str]]:
-        """Every use of a certificate: its id, the service that uses it, and the name of the user there."""
+        """Every use of a certificate: its id, the service that uses it, and the name of the user in that service."""
         for worker in self.holders.workers.values():
             every = self._settings.held_by == "every-version"
             for version in worker.versions if every else worker.deployed():
@@ -139,12 +139,12 @@ class Account:
         return {used for used, _, _ in self.uses()}
 
     def is_held(self, entry_id: str) -> bool:
-        """Whether something uses an entry, or did so until less than the in-use lag ago."""
+        """True if something uses an entry, or did less than the in-use lag ago."""
         lag = self._settings.in_use_lag_s
         return entry_id in self.held() or _within(self.released.get(entry_id), lag, self._clock.now())
 
     def release(self, before: set[str]) -> None:
-        """Note what is held no more, of what was held before a change; and keep the change."""
+        """Record which ids of `before` are no longer used after a change, and save the change."""
         now = self._clock.now()
         after = self.held()
         self.released.update(dict.fromkeys(before - after, now))
@@ -161,7 +161,7 @@ class Account:
 
 
 def certificates_of(version: Json) -> list[str]:
-    """The ids that the mTLS bindings of a version name."""
+    """The certificate ids in the mTLS bindings of a version."""
     resources = version.get("resources")
     bindings = resources.get("bindings") if isinstance(resources, dict) else None
     return [
@@ -181,5 +181,5 @@ def _read(file: Path) -> Holders:
         workers = {name: Worker(**worker) for name, worker in value.pop("workers").items()}
         return Holders(workers=workers, **value)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        hint = "an emulator with --store wrote it; remove its folder to begin anew"
+        hint = "remove its folder to start with an empty account; an emulator with --store wrote it"
         raise FileError(f"can't read {str(file)!r}: {error}", hint=hint) from error

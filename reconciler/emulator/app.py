@@ -1,4 +1,4 @@
-"""One request in, one reply out: limits, faults, who asks, where it goes, and what is kept of it."""
+"""The reply to one request: limits, faults, the token, the route, and the record of the call."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Handler = Callable[[Ask], Reply]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One line of the table. `permission` None: any token may."""
+    """One row of the table. Without `permission`, any token may call it."""
 
     method: str
     pattern: re.Pattern[str]
@@ -32,7 +32,7 @@ class Route:
 
 
 def find_route(method: str, path: str) -> tuple[Route, dict[str, str]] | None:
-    """The route of a request, with the variable parts of its path."""
+    """The route of a request and the variable parts of its path, or None."""
     for route in ROUTES:
         if route.method == method and (found := route.pattern.fullmatch(path)):
             return route, found.groupdict()
@@ -132,7 +132,7 @@ ROUTES = tuple(_routes())
 
 
 def answer(state: EmulatorState, request: Request) -> Reply:
-    """The reply to one request. May be called from any number of threads; nothing is waited for here."""
+    """The reply to one request. Thread-safe; never waits."""
     with state.lock:
         if request.path.startswith(CONTROL):
             return control(state, request)
@@ -181,6 +181,6 @@ def _work(state: EmulatorState, request: Request, fault: Fault | None) -> Reply:
     except ApiError as error:
         return failure(error)
     except StoreError as error:
-        # The file under --store can be broken or in somebody's way; a client sees a service that has a bad day.
+        # The file under --store can be broken or locked; the client sees an error of the service.
         return failure(ApiError(500, 10013, error.message))
     return reply

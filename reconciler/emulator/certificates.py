@@ -26,7 +26,7 @@ from reconciler.x509.certificates import rfc3339
 
 
 def list_certificates(ask: Ask) -> Reply:
-    """One page of the entries that the filters let through, with the counts of all."""
+    """One page of the entries that match the filters, with the counts of all matches."""
     account, settings, fault = ask.account, ask.state.settings, ask.fault
     kind = fault.kind if fault else None
     entries = [entry for entry in account.entries() if not account.is_recent(entry.id, settings.list_lag_s)]
@@ -38,7 +38,7 @@ def list_certificates(ask: Ask) -> Reply:
     per_page = min(ask.number("per_page", settings.per_page), settings.most_per_page)
     begin = (page - 1) * per_page
     if kind is FaultKind.SHIFTED_PAGES and page > 1:
-        begin += 1  # as if an entry of an earlier page had gone since that page was read
+        begin += 1  # as if an entry of an earlier page was deleted after that page was read
     shown = entries[begin : begin + per_page]
     if kind is FaultKind.WRONG_TOTAL:
         total += 1
@@ -53,7 +53,7 @@ def list_certificates(ask: Ask) -> Reply:
 
 
 def upload_certificate(ask: Ask) -> Reply:
-    """Store certificates, with the key checked and forgotten."""
+    """Store certificates; the key is checked and not kept."""
     body = ask.body()
     try:
         entry = ask.account.store.upload(_new_entry(body))
@@ -65,12 +65,12 @@ def upload_certificate(ask: Ask) -> Reply:
 
 
 def get_certificate(ask: Ask) -> Reply:
-    """One entry, as soon as it is uploaded."""
+    """One entry; there is no lag for a read by id."""
     return success(certificate_object(_entry(ask)))
 
 
 def delete_certificate(ask: Ask) -> Reply:
-    """Delete what is ours to delete and in nobody's use; the reply is the entry as it was."""
+    """Delete an entry that is neither managed nor in use; the reply is the deleted entry."""
     account, settings = ask.account, ask.state.settings
     if settings.already_deleted and ask.names["id"] in account.deleted:
         raise certificate_deleted()
@@ -84,14 +84,14 @@ def delete_certificate(ask: Ask) -> Reply:
 
 
 def list_associations(ask: Ask) -> Reply:
-    """The services that use an entry, without saying which of their parts does. The names of services are a guess."""
+    """The services that use an entry, without the parts of them that do. The names of services are a guess."""
     entry = _entry(ask)
     services = sorted({service for used, service, _ in ask.account.uses() if used == entry.id})
     return success([{"service": service, "status": "active"} for service in services])
 
 
 def certificate_object(entry: Entry) -> Json:
-    """An entry as the API shows it; there is no key to show."""
+    """An entry as in the API, which never shows a key."""
     return {
         "id": entry.id,
         "name": entry.name,
@@ -125,7 +125,7 @@ def _new_entry(body: Json) -> NewEntry:
 
 
 def _passes(entry: Entry, ask: Ask) -> bool:
-    """Whether an entry passes `type`, `ca` and `name`; a filter that is not given, or empty, lets all through."""
+    """True if an entry matches `type`, `ca` and `name`; an absent or empty filter matches everything."""
     request, settings = ask.request, ask.state.settings
     types, ca, name = request.first("type"), request.first("ca"), request.first("name")
     if types and entry.type not in types.split(","):

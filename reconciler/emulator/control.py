@@ -1,4 +1,4 @@
-"""`/_emulator/...`: setting lags, limits, faults and tokens, and looking inside. For callers on this machine only."""
+"""`/_emulator/...`: set lags, limits, faults and tokens, and read the state. For callers on this machine only."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ CONTROL = "/_emulator/"
 
 
 def control(state: EmulatorState, request: Request) -> Reply:
-    """The reply to a request below `/_emulator/`: 200 and JSON, 403 for strangers, 400 with what does not fit."""
-    # A page in a browser on this machine is a stranger too, and browsers say where a page comes from.
+    """The reply to a request under `/_emulator/`: 200 with JSON, 403 for callers elsewhere, 400 for invalid input."""
+    # A page in a browser on this machine must not call it either; browsers send the origin of a page.
     if not _is_here(request.client) or "origin" in request.headers:
-        return json_reply(403, {"error": "the control endpoint is for programs on the emulator's own machine"})
+        return json_reply(403, {"error": "the control endpoint only accepts programs on the emulator's own machine"})
     handler = _HANDLERS.get((request.method, request.path.removeprefix(CONTROL)))
     if handler is None:
         return failure(no_route(request.path))
@@ -71,12 +71,12 @@ def _set(state: EmulatorState, body: object) -> Json:
 
 
 def _limit(state: EmulatorState, body: object) -> Json:
-    """{"quota", "window_s", "block_s", "headers", "per_second"}; {} takes the limits away."""
+    """Set {"quota", "window_s", "block_s", "headers", "per_second"}; {} removes the limits."""
     given = _object(body)
     per_second = given.pop("per_second", None)
     told = given.pop("headers", "honest")
     if told not in ("honest", "absent", "generous"):
-        raise ValueError("headers is honest, absent or generous")
+        raise ValueError("headers must be honest, absent or generous")
     numbers = {str(name): _number(value) for name, value in given.items()}
     limit = None
     if numbers:
@@ -88,7 +88,7 @@ def _limit(state: EmulatorState, body: object) -> Json:
 
 
 def _add_faults(state: EmulatorState, body: object) -> Json:
-    """A list of faults, or {"seed": 1, "rate": 0.1, "most": 50}."""
+    """Add a list of faults, or those of {"seed": 1, "rate": 0.1, "most": 50}."""
     if isinstance(body, dict):
         rate, most = _number(body.get("rate", 0.1)), int(_number(body.get("most", 1000)))
         state.faults.seed(int(_number(body["seed"])), rate=rate, most=most)
@@ -104,7 +104,8 @@ def _clear_faults(state: EmulatorState, _: object) -> Json:
 
 
 def _add_token(state: EmulatorState, body: object) -> Json:
-    """{"token", "permissions": [...], "accounts": [...], "active", "account_owned"}; then only known ones are good."""
+    """Add {"token", "permissions": [...], "accounts": [...], "active", "account_owned"}; then unknown tokens are
+    refused."""
     given = _object(body)
     accounts = given.get("accounts")
     names = given.get("permissions")
@@ -120,12 +121,12 @@ def _add_token(state: EmulatorState, body: object) -> Json:
 def _add_account(state: EmulatorState, body: object) -> Json:
     account_id = str(_object(body)["account"])
     if len(account_id) != 32 or set(account_id) - set("0123456789abcdef"):
-        raise ValueError("an account id has 32 hexadecimal digits in lower case")
+        raise ValueError("an account ID must have 32 hexadecimal digits in lower case")
     return {"account": state.add_account(account_id).id}
 
 
 def _seed_managed(state: EmulatorState, body: object) -> Json:
-    """{"type": "gateway_managed", "name", "certificates", "account"}."""
+    """Add a managed certificate: {"type": "gateway_managed", "name", "certificates", "account"}."""
     given = _object(body)
     texts = {name: str(given[name]) for name in ("name", "certificates")}
     entry = state.seed_managed(type_=str(given["type"]), account_id=_account(state, given).id, **texts)
@@ -133,7 +134,7 @@ def _seed_managed(state: EmulatorState, body: object) -> Json:
 
 
 def _bind(state: EmulatorState, body: object) -> Json:
-    """{"worker", "bindings": {name: certificate id}, "account"}: a Worker with exactly these, at once."""
+    """Make a Worker live with exactly these bindings: {"worker", "bindings": {name: certificate id}, "account"}."""
     given = _object(body)
     account, name = _account(state, given), str(given["worker"])
     bindings = _object(given["bindings"])
@@ -155,7 +156,7 @@ def _bind(state: EmulatorState, body: object) -> Json:
 
 
 def _unbind(state: EmulatorState, body: object) -> Json:
-    """{"worker", "account"}: the Worker is deleted."""
+    """Delete a Worker: {"worker", "account"}."""
     given = _object(body)
     account = _account(state, given)
     before = account.held()
@@ -215,10 +216,10 @@ def _list(value: object) -> list[object]:
         case list():
             return value
         case _:
-            raise ValueError("a list is expected")
+            raise ValueError("expected a list")
 
 
 def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
-        raise ValueError(f"{value!r} is no number from 0")
+        raise ValueError(f"expected a number of at least 0, found {value!r}")
     return float(value)

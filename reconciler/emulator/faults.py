@@ -1,4 +1,4 @@
-"""Faults, by a script or by a seed: what a network and a busy service do to one request in ten."""
+"""Faults from a script or a seed: the failures of a network and of a busy service."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reconciler.emulator.wire import ApiError, Delivery, Reply, Request, failure
 
 
 class FaultKind(StrEnum):
-    """What goes wrong."""
+    """The kinds of faults."""
 
     LOST_REPLY = "lost-reply"
     RESET = "reset"
@@ -45,14 +45,14 @@ INSTEAD = frozenset(
         FaultKind.REDIRECT,
     }
 )
-"""Those that happen before anything is done."""
+"""Faults that happen before anything is done."""
 
 _SEEDED = tuple(
     kind
     for kind in FaultKind
     if kind not in (FaultKind.HANG, FaultKind.HANG_AFTER, FaultKind.HUGE, FaultKind.REDIRECT, FaultKind.IGNORED_PAGE)
 )
-"""What a seed draws from: faults that cost no waiting, and that a client can get over."""
+"""The faults that a seed uses: those that cause no long wait, and that a client can recover from."""
 
 _BLOCK_PAGE = b"<!DOCTYPE html><html><head><title>Attention Required! | Cloudflare</title></head><body></body></html>"
 _HUGE = 64 * 1024 * 1024
@@ -60,10 +60,10 @@ _HUGE = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that goes wrong, the next `times` times that it fits, after it was let off `skip` times.
+    """A fault for the next `times` matching requests, after `skip` matching requests without it.
 
-    `method` and `path` (a part of the path) narrow what it fits. `status` is for 5xx; `retry_after` for 429, None for
-    none; `seconds` for slow; `count` is how many of the newest entries a lagging list lacks.
+    `method` and `path` (a part of the path) limit which requests match. `status` is for 5xx; `retry_after` is for 429,
+    None to omit it; `seconds` is for slow; `count` is the number of the newest entries that a lagging list omits.
     """
 
     kind: FaultKind
@@ -77,7 +77,7 @@ class Fault:
     count: int = 1
 
     def fits(self, request: Request) -> bool:
-        """Whether it can happen to this request."""
+        """True if the fault can happen to this request."""
         at_list = request.method == "GET" and request.path.endswith("/mtls_certificates")
         at_delete = request.method == "DELETE" and "/mtls_certificates/" in request.path
         if (self.kind in ON_LISTS and not at_list) or (self.kind is FaultKind.IN_USE and not at_delete):
@@ -86,7 +86,7 @@ class Fault:
 
 
 class Faults:
-    """The schedule: scripted faults first, in the order they were added, then those of a seed."""
+    """The schedule: scripted faults first, in the order in which they were added, then those of a seed."""
 
     def __init__(self) -> None:
         self._script: list[Fault] = []
@@ -96,25 +96,26 @@ class Faults:
         self.happened: list[tuple[str, str, str]] = []
 
     def add(self, *faults: Fault) -> None:
-        """Put faults at the end of the script."""
+        """Add faults at the end of the script."""
         self._script.extend(faults)
 
     def seed(self, seed: int, *, rate: float = 0.1, most: int = 1000) -> None:
-        """From now on a share of `rate` of all requests meets a fault, `most` times in all; the same for one seed."""
+        """From now on, give a share of `rate` of all requests a fault, at most `most` times; repeatable with the same
+        seed."""
         self._random, self._rate, self._left = Random(seed), rate, most  # noqa: S311 - to be repeatable
 
     def clear(self) -> None:
-        """Nothing goes wrong any more; what happened stays written down."""
+        """Remove all planned faults; the record of past ones stays."""
         self._script.clear()
         self._random = None
 
     @property
     def pending(self) -> tuple[Fault, ...]:
-        """What the script still has."""
+        """The faults that the script still has."""
         return tuple(self._script)
 
     def take(self, request: Request) -> Fault | None:
-        """The fault that meets this request."""
+        """The fault for this request, or None."""
         fault = self._scripted(request) or self._drawn(request)
         if fault is not None:
             self.happened.append((fault.kind.value, request.method, request.path))
@@ -154,7 +155,7 @@ def _draw(kind: FaultKind, random: Random) -> Fault:
 
 
 def instead(fault: Fault) -> Reply:
-    """The reply of a fault that happens before anything is done."""
+    """The reply for a fault that happens before anything is done."""
     match fault.kind:
         case FaultKind.RATE_LIMITED:
             told = retry_after(fault.retry_after) if fault.retry_after is not None else {}
@@ -172,7 +173,7 @@ def instead(fault: Fault) -> Reply:
 
 
 def spoil(reply: Reply, fault: Fault) -> Reply:
-    """A reply after the work was done, as it comes through this fault."""
+    """The reply after the work was done, changed by this fault."""
     match fault.kind:
         case FaultKind.LOST_REPLY:
             return replace(reply, delivery=Delivery.CLOSED)
@@ -193,20 +194,20 @@ def spoil(reply: Reply, fault: Fault) -> Reply:
 
 
 def read_faults(value: object) -> tuple[Fault, ...]:
-    """Faults from JSON, a list of objects with the fields of `Fault`; ValueError says what is wrong with it."""
+    """Faults from JSON, a list of objects with the fields of `Fault`; ValueError says what is wrong."""
     match value:
         case list():
             return tuple(_read(item) for item in value)
         case _:
-            raise ValueError('faults are a list of objects such as {"kind": "lost-reply", "method": "POST"}')
+            raise ValueError('expected a list of faults such as {"kind": "lost-reply", "method": "POST"}')
 
 
 def _read(item: object) -> Fault:
     if not isinstance(item, dict) or "kind" not in item:
-        raise ValueError(f"a fault is an object with a kind, one of {_words(FaultKind)}")
+        raise ValueError(f"a fault must be an object with a kind, one of {_words(FaultKind)}")
     kind = item["kind"]
     if kind not in {known.value for known in FaultKind}:
-        raise ValueError(f"there is no fault {kind!r}, only {_words(FaultKind)}")
+        raise ValueError(f"unknown fault {kind!r}; known faults are {_words(FaultKind)}")
     types: dict[str, tuple[type, ...]] = {
         **dict.fromkeys(("method", "path"), (str,)),
         **dict.fromkeys(("skip", "times", "status", "retry_after", "count"), (int,)),

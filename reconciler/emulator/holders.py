@@ -10,7 +10,7 @@ from reconciler.emulator.wire import ApiError, Json, Reply, Request, certificate
 
 
 def create_config(ask: Ask) -> Reply:
-    """A Hyperdrive config. No database is connected to; the certificates that it names must be there."""
+    """Create a Hyperdrive config. No database is connected; the certificates that it names must exist."""
     config: Json = {"id": ask.state.ids().replace("-", ""), "created_on": ask.now(), "caching": {"disabled": False}}
     _fill(ask, config)
     ask.account.holders.hyperdrive[str(config["id"])] = config
@@ -28,20 +28,20 @@ def get_config(ask: Ask) -> Reply:
 
 
 def change_config(ask: Ask) -> Reply:
-    """PUT and PATCH: the fields that are given."""
+    """Change the given fields, for PUT and PATCH."""
     config = _config(ask)
     _fill(ask, config)
     return success(config)
 
 
 def delete_config(ask: Ask) -> Reply:
-    """Gone, and its certificates are in use no more."""
+    """Delete a config, which ends the use of its certificates."""
     del ask.account.holders.hyperdrive[str(_config(ask)["id"])]
     return success(None)
 
 
 def list_zones(ask: Ask) -> Reply:
-    """Every zone that a hostname was ever associated in; there are no others here. Page by page."""
+    """One page of the zones; every zone that ever had a hostname association, and no others."""
     account = next(iter(ask.state.accounts.values()))
     wanted = ask.request.first("account.id")
     zones = sorted(account.holders.hostnames) if wanted in (None, account.id) else []
@@ -58,7 +58,7 @@ def list_zones(ask: Ask) -> Reply:
 
 
 def get_hostnames(ask: Ask) -> Reply:
-    """The hostnames of a zone that a CA stands for; without an id those of Cloudflare's own CA."""
+    """The hostnames that a CA is associated with in a zone; without an id, those of Cloudflare's own CA."""
     owner = _owner_of_zone(ask)
     return success({"hostnames": owner.get(ask.request.first("mtls_certificate_id") or "", [])})
 
@@ -81,7 +81,7 @@ def list_projects(ask: Ask) -> Reply:
 
 
 def get_project(ask: Ask) -> Reply:
-    """A Pages project; every name is one, so that a deploy needs no preparation."""
+    """A Pages project; every name exists, so that a deploy needs no preparation."""
     return success(_project(ask))
 
 
@@ -91,17 +91,17 @@ def get_upload_token(ask: Ask) -> Reply:  # noqa: ARG001 - a handler like all ot
 
 
 def check_missing(ask: Ask) -> Reply:  # noqa: ARG001 - a handler like all others
-    """No asset is missing, for none is ever served."""
+    """Always empty: no asset is missing, because none is ever served."""
     return success([])
 
 
 def upsert_hashes(ask: Ask) -> Reply:  # noqa: ARG001 - a handler like all others
-    """Asset hashes are not kept."""
+    """Does nothing: asset hashes are not kept."""
     return success(None)
 
 
 def deploy_project(ask: Ask) -> Reply:
-    """A Pages deployment; its Functions hold the certificates that they bind."""
+    """Deploy a Pages project; its Functions use the certificates that they bind."""
     project = _project(ask)
     parts = {part.name: part.body for part in ask.request.parts()}
     branch = parts.get("branch", b"").decode(errors="replace")
@@ -117,7 +117,7 @@ def deploy_project(ask: Ask) -> Reply:
 
 
 def get_project_deployment(ask: Ask) -> Reply:
-    """Every deployment has succeeded."""
+    """A deployment, which has always succeeded."""
     return success(_deployment(ask, ask.names["deployment"]))
 
 
@@ -145,7 +145,8 @@ def _config(ask: Ask) -> Json:
 
 
 def _owner_of_zone(ask: Ask) -> dict[str, list[str]]:
-    """The associations of a zone. A zone belongs to the first account; Cloudflare knows better, an emulator can't."""
+    """The associations of a zone. Every zone belongs to the first account, because the emulator has no list of
+    zones."""
     account = next(iter(ask.state.accounts.values()))
     return account.holders.hostnames.setdefault(ask.names["zone"], {})
 
@@ -171,14 +172,14 @@ def _environment(project: Json, branch: str) -> str:
 
 
 def _bundle_bindings(ask: Ask, bundle: bytes) -> list[Json]:
-    """The mTLS bindings in the metadata of the Functions, themselves a multipart body inside of one part."""
+    """The mTLS bindings in the metadata of the Functions, which are a multipart body inside one part."""
     boundary = bundle.partition(b"\r\n")[0].removeprefix(b"--").decode(errors="replace")
     inner = Request("POST", "", headers={"content-type": f"multipart/form-data; boundary={boundary}"}, body=bundle)
     texts = [part.body for part in inner.parts() if part.name == "metadata"]
     try:
         metadata = as_object(json.loads(texts[0])) if texts else {}
     except ValueError as error:
-        raise invalid("the metadata of the Functions is no JSON") from error
+        raise invalid("the metadata of the Functions is not JSON") from error
     found = as_objects(metadata.get("bindings"))
     bindings = [one for one in found if one.get("type") == "mtls_certificate"]
     for binding in bindings:

@@ -1,4 +1,4 @@
-"""Who the token is and which accounts it may see, as wrangler asks before it does anything else."""
+"""The identity of the token and its accounts, which wrangler requests first."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from reconciler.emulator.workers import AUTHOR
 
 
 def verify_token(ask: Ask) -> Reply:
-    """`/user/tokens/verify`, for tokens of a user; one that an account owns is unknown there."""
+    """`/user/tokens/verify`, for tokens of a user; it does not know account-owned tokens."""
     if ask.token.account_owned:
         raise ApiError(401, 1000, "Invalid API Token")
     return success({"id": "token", "status": "active"})
 
 
 def verify_account_token(ask: Ask) -> Reply:
-    """The same below `/accounts/{account}`, for tokens of an account."""
+    """`/accounts/{account}/tokens/verify`, for account-owned tokens."""
     if not ask.token.account_owned:
         raise ApiError(401, 1000, "Invalid API Token")
     return success({"id": "token", "status": "active"})
@@ -27,14 +27,14 @@ def get_user(ask: Ask) -> Reply:  # noqa: ARG001 - a handler like all others
 
 
 def list_accounts(ask: Ask) -> Reply:
-    """The accounts that the token may see; a token that an account owns can't ask."""
+    """The accounts that the token may access; refused for an account-owned token."""
     if ask.token.account_owned:
         raise ApiError(400, 1001, "This endpoint does not support account owned tokens")
     return _page(ask, _accounts(ask))
 
 
 def list_memberships(ask: Ask) -> Reply:
-    """The same as memberships of the user."""
+    """The same accounts, as memberships of the user."""
     return _page(ask, [{"id": f"membership-{account['id']}", "account": account} for account in _accounts(ask)])
 
 

@@ -31,36 +31,36 @@ _NO_LINGER = struct.pack("ii", 1, 0)
 
 @contextlib.contextmanager
 def running(state: EmulatorState) -> Iterator[str]:
-    """The base URL of a server over this state, on a free port of the loopback, for as long as the `with` lasts."""
+    """The base URL of a server over this state, on a free loopback port, for the duration of the `with`."""
     with contextlib.closing(listen("127.0.0.1", 0)) as listening:
         server = _server(state, None)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         try:
-            yield base_url(listening)  # who connects before the server has begun waits in the socket's queue
+            yield base_url(listening)  # a client that connects before the server is ready waits in the socket's queue
         finally:
             server.should_exit = server.force_exit = True
             thread.join()
 
 
 def serve(state: EmulatorState, listening: socket.socket, *, on_reply: OnReply | None = None) -> None:
-    """Answer until a signal ends it; that signal is raised again afterwards."""
+    """Answer requests until a signal ends it; the signal is raised again afterwards."""
     _server(state, on_reply).run(sockets=[listening])
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes a free one. AddressError where that can't be had."""
+    """A listening socket; port 0 takes a free port. AddressError if the address can't be used."""
     try:
         return socket.create_server(
             (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=128
         )
     except (OSError, OverflowError, UnicodeError) as error:
-        hint = "choose another one with --port, or 0 for a free one"
+        hint = "choose another port with --port, or 0 for a free one"
         raise AddressError(f"can't listen on {host} port {port}: {error}", hint=hint) from error
 
 
 def base_url(listening: socket.socket) -> str:
-    """What goes into CLOUDFLARE_API_BASE_URL."""
+    """The value for CLOUDFLARE_API_BASE_URL."""
     host, port = listening.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}{PREFIX}"
 
@@ -69,11 +69,11 @@ def _server(state: EmulatorState, on_reply: OnReply | None) -> uvicorn.Server:
     transports: dict[tuple[str, int], asyncio.Transport] = {}
 
     class Protocol(H11Protocol):
-        """Remembers its transport, for ASGI has no word for breaking a connection."""
+        """Keeps its transport, because ASGI has no way to break a connection."""
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            # asyncio does it only for sockets that say they are TCP, and ours does not; 40 ms a reply without it.
+            # asyncio does this only for sockets marked as TCP, and ours are not; without it a reply takes 40 ms more.
             transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self.client is not None:
                 transports[self.client] = transport
@@ -112,7 +112,7 @@ def _server(state: EmulatorState, on_reply: OnReply | None) -> uvicorn.Server:
 
 
 async def _read(scope: _Message, receive: _Receive) -> Request | None:
-    """The whole request; None where its body is too large."""
+    """The whole request; None if its body is too large."""
     body = bytearray()
     more = True
     while more:
@@ -139,7 +139,7 @@ async def _start(reply: Reply, send: _Send) -> None:
 
 
 async def _break(reply: Reply, transport: asyncio.Transport | None, receive: _Receive, send: _Send) -> None:
-    """Everything but a whole reply; ends when the connection has ended, else uvicorn would answer with 500."""
+    """Send an incomplete reply; ends when the connection has ended, else uvicorn would answer with 500."""
     if transport is not None:
         match reply.delivery:
             case Delivery.RESET:

@@ -1,4 +1,4 @@
-"""What can be set about the emulator while it runs: lags, quotas, and request limits."""
+"""The settings of the emulator that can change while it runs: lags, quotas, and request limits."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Literal
 from reconciler.emulator.wire import Json
 
 Told = Literal["honest", "absent", "generous"]
-"""What the headers say: the truth, nothing, or ten times what is left."""
+"""The content of the rate limit headers: the real values, nothing, or ten times the remaining calls."""
 
 
 @dataclass(slots=True)
 class Settings:
-    """Seconds of lag, quotas, and the answers of which more than one is known.
+    """Seconds of lag, quotas, and choices where Cloudflare's behaviour is unknown or varies.
 
-    `latency_s` passes before each reply. `list_lag_s`: how long an upload stays out of the list. `binding_lag_s`: how
-    long no version may name it (100143). `in_use_lag_s`: how long it can't be deleted after its last use.
-    `already_deleted`: whether a second delete answers so, instead of with 1472. `most_per_page` cuts what a client asks
-    for. `held_by`: whether versions that are not deployed hold a certificate, too; nobody has published that.
+    `latency_s` passes before each reply. `list_lag_s` is how long an upload is missing from the list, `binding_lag_s`
+    how long no version may use it (100143), `in_use_lag_s` how long it can't be deleted after its last use. With
+    `already_deleted`, a second delete is answered with that text instead of 1472. `most_per_page` limits what a client
+    may request. `held_by` says whether versions that are not deployed count as a use, too, which is not documented.
     """
 
     latency_s: float = 0.0
@@ -35,9 +35,9 @@ class Settings:
     held_by: Literal["deployed", "every-version"] = "deployed"
 
     def change(self, values: object) -> None:
-        """Set fields by name, from JSON. ValueError, and nothing is set, where one does not fit."""
+        """Set fields by name, from JSON. ValueError if one is invalid; then nothing is set."""
         given: Json = {}
-        problems: list[str | None] = ["settings are a JSON object"]
+        problems: list[str | None] = ["settings must be a JSON object"]
         match values:
             case dict():
                 given = values
@@ -56,19 +56,19 @@ _NAMES = tuple(field.name for field in fields(Settings))
 
 def _problem(name: str, value: object) -> str | None:
     if name not in _NAMES:
-        return f"there is no setting {name!r}, only {', '.join(_NAMES)}"
+        return f"unknown setting {name!r}; known settings are {', '.join(_NAMES)}"
     if name in _WORDS:
-        return None if value in _WORDS[name] else f"{name} is one of {', '.join(_WORDS[name])}"
+        return None if value in _WORDS[name] else f"{name} must be one of {', '.join(_WORDS[name])}"
     if name == "already_deleted":
-        return None if isinstance(value, bool) else f"{name} is true or false"
+        return None if isinstance(value, bool) else f"{name} must be true or false"
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
-        return f"{name} is a number from 0"
-    return None if name in _SECONDS or isinstance(value, int) else f"{name} is a whole number"
+        return f"{name} must be a number of at least 0"
+    return None if name in _SECONDS or isinstance(value, int) else f"{name} must be a whole number"
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """`quota` requests in each window; one more and all are refused for `block_s` seconds.
+    """The limit of `quota` requests per window; after one more, all are refused for `block_s` seconds.
 
     Cloudflare's is 1,200 in five minutes with a block of five minutes.
     """
@@ -87,14 +87,14 @@ class _Window:
 
 @dataclass(slots=True)
 class Limiter:
-    """Counts by caller. `limit` None: no limit, and headers that say so much is left."""
+    """Counts requests by caller. Without `limit`, nothing is refused and no headers are sent."""
 
     limit: RateLimit | None = field(default_factory=RateLimit)
     told: Told = "honest"
     _windows: dict[str, _Window] = field(default_factory=dict)
 
     def count(self, caller: str, now: datetime) -> float | None:
-        """Count one request; None where it may pass, else the seconds until the next one may."""
+        """Count one request; None if it is allowed, else the seconds until the next one is."""
         if self.limit is None:
             return None
         window = self._window(caller, now)
@@ -118,7 +118,7 @@ class Limiter:
         return {"Ratelimit": f'"default";r={left};t={seconds}', "Ratelimit-Policy": policy}
 
     def forget(self) -> None:
-        """Begin new windows for everybody."""
+        """Start new windows for all callers."""
         self._windows.clear()
 
     def _window(self, caller: str, now: datetime) -> _Window:

@@ -1,6 +1,6 @@
-"""Everything that the emulator knows, and what a handler gets to answer one request from it.
+"""The whole state of the emulator, and the context in which a handler answers one request.
 
-The clock and the ids are handed in; the lock is for whoever serves it from threads.
+The clock and the ids are passed in; the lock is for callers that serve it from threads.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from reconciler.model import Entry
 from reconciler.model.ports import Clock
 
 ACCOUNT_ID = "0123456789abcdef0123456789abcdef"
-"""The account that is there when nobody asks for another."""
+"""The account that exists by default."""
 
 _LOGGED = 100_000
 
 
 def new_id() -> str:
-    """An id as Cloudflare gives them: a random UUID."""
+    """An id in Cloudflare's format: a random UUID."""
     return str(uuid4())
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedCall:
-    """One request that was answered, for tests that count. `status` is what was answered, also where it got lost."""
+    """One answered request, for tests that count. `status` is the status of the answer, even if the answer was lost."""
 
     method: str
     path: str
@@ -45,10 +45,10 @@ class RecordedCall:
 
 @dataclass
 class EmulatorState:
-    """Accounts and tokens, settings, limits and faults. `folder` is where accounts are kept; None: in memory.
+    """Accounts and tokens, settings, limits and faults, kept in `folder` or, without one, in memory.
 
-    `limiter` counts by token, `burst` by address: Cloudflare's is 200 in a second, which one client on the loopback
-    passes without meaning to, so there is none at first.
+    `limiter` counts by token, `burst` by address. Cloudflare's burst limit is 200 a second, which a single client on
+    the loopback exceeds, so by default there is none.
     """
 
     clock: Clock
@@ -64,7 +64,7 @@ class EmulatorState:
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     def add_account(self, account_id: str = ACCOUNT_ID) -> Account:
-        """An account, the same one where it is there already; read from the folder where it was kept."""
+        """The account with this id, created if it does not exist; read from the folder if it was kept there."""
         with self.lock:
             if account_id not in self.accounts:
                 folder = None if self.folder is None else self.folder / account_id
@@ -76,14 +76,14 @@ class EmulatorState:
             return self.accounts[account_id]
 
     def account(self, account_id: str = ACCOUNT_ID) -> Account:
-        """The account of this id; ApiError where it is not there."""
+        """The account with this id; ApiError if it does not exist."""
         found = self.accounts.get(account_id)
         if found is None:
             raise other_account()
         return found
 
     def seed_managed(self, *, type_: str, name: str, certificates: str, account_id: str = ACCOUNT_ID) -> Entry:
-        """Put a CA of Gateway's or Access's into an account, as no upload can."""
+        """Add a CA of Gateway or Access to an account, which no upload can."""
         with self.lock:
             account = self.account(account_id)
             entry = account.store.seed(type_=type_, name=name, ca=True, certificates=certificates)
@@ -91,13 +91,13 @@ class EmulatorState:
             return entry
 
     def record(self, call: RecordedCall) -> None:
-        """Remember a call, the newest hundred thousand of them."""
+        """Record a call; the newest hundred thousand are kept."""
         self.calls.append(call)
         del self.calls[:-_LOGGED]
 
 
 def new_state(clock: Clock, *, account_id: str = ACCOUNT_ID, folder: Path | None = None) -> EmulatorState:
-    """A state with one account and Cloudflare's own limits, without faults, where any token may everything."""
+    """A state with one account and Cloudflare's own limits, without faults, in which any token may do everything."""
     state = EmulatorState(clock, folder=folder)
     state.add_account(account_id)
     return state
@@ -107,13 +107,13 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        hint = "name a folder that can be written, or one that can be made"
-        raise FileError(f"can't make the folder {str(folder)!r}: {error.strerror}", hint=hint) from error
+        hint = "choose a folder that this user can create or write"
+        raise FileError(f"can't create the folder {str(folder)!r}: {error.strerror}", hint=hint) from error
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One request on its way through. `names` has the variable parts of its path; `fault` is for lists and deletes."""
+    """One request being answered. `names` has the variable parts of its path; `fault` is for lists and deletes."""
 
     request: Request
     state: EmulatorState
@@ -123,54 +123,54 @@ class Ask:
 
     @property
     def account(self) -> Account:
-        """The account that the path names."""
+        """The account in the path."""
         return self.state.account(self.names["account"])
 
     def body(self) -> Json:
-        """The body as a JSON object; ApiError where it is none."""
+        """The body as a JSON object; ApiError if it is something else."""
         return as_object(self._json())
 
     def number(self, name: str, default: int) -> int:
-        """A number of the query from 1 up, the default where it is none."""
+        """A number from 1 in the query, the default if there is no valid one."""
         text = self.request.first(name) or ""
         return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) < 10 else default
 
     def form_json(self, name: str) -> Json:
-        """A part of a multipart body as a JSON object; ApiError where it is missing or none."""
+        """A part of a multipart body as a JSON object; ApiError if it is missing or something else."""
         found = next((part for part in self.request.parts() if part.name == name), None)
         if found is None:
             raise invalid(f"the multipart body has no part {name!r}")
         try:
             return as_object(json.loads(found.body))
         except ValueError as error:
-            raise invalid(f"the part {name!r} is no JSON") from error
+            raise invalid(f"the part {name!r} is not JSON") from error
 
     def from_(self) -> str:
-        """Which tool asks, as Workers remember it: `wrangler`, or `api` for everybody else."""
+        """The tool that made the request, as Workers record it: `wrangler`, or `api` for all others."""
         return "wrangler" if self.request.headers.get("user-agent", "").startswith("wrangler/") else "api"
 
     def now(self) -> str:
-        """The time as the Workers API writes it, with microseconds."""
+        """The time in the format of the Workers API, with microseconds."""
         return self.state.clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
     def _json(self) -> object:
         try:
             return self.request.json()
         except (ValueError, RecursionError) as error:
-            raise invalid("Could not parse the request body: it is no JSON") from error
+            raise invalid("Could not parse the request body: it is not JSON") from error
 
 
 def as_object(value: object) -> Json:
-    """A JSON object; ApiError where the value is something else."""
+    """The value as a JSON object; ApiError if it is something else."""
     if not isinstance(value, dict):
-        raise invalid("the body is no JSON object")
+        raise invalid("the body is not a JSON object")
     return value
 
 
 def as_objects(value: object) -> list[Json]:
-    """A list of JSON objects, empty for null; ApiError where the value is something else."""
+    """The value as a list of JSON objects, empty for null; ApiError if it is something else."""
     if value is None:
         return []
     if not isinstance(value, list):
-        raise invalid("a list is expected")
+        raise invalid("expected a list")
     return [as_object(item) for item in value]

@@ -1,4 +1,4 @@
-"""Who asks, and what they may: tokens with Cloudflare's permissions, by the names that its API gives them."""
+"""Tokens and their permissions, under the names in Cloudflare's API."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BEARER = re.compile(r"Bearer [A-Za-z0-9._~+/=-]+")
 
 
 class Permission(StrEnum):
-    """What a token may be allowed; writing includes reading."""
+    """Permissions of a token; write includes read."""
 
     CERTIFICATES_READ = "Account: SSL and Certificates Read"
     CERTIFICATES_WRITE = "Account: SSL and Certificates Write"
@@ -32,12 +32,12 @@ class Permission(StrEnum):
 ALL = frozenset(Permission)
 
 UPLOAD_TOKEN = "e30.eyJleHAiOjQxMDI0NDQ4MDB9.emulator"  # noqa: S105 - opens nothing
-"""What Pages gives out for uploading assets, a JWT in shape for wrangler to read; good for what takes no permission."""
+"""The token of Pages for uploading assets, a JWT by its form, as wrangler expects; it has no permissions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What a token may; `accounts` None: every account. An account-owned one can't ask about users."""
+    """What a token may do; without `accounts`, in every account. An account-owned one can't read user data."""
 
     permissions: frozenset[Permission] = ALL
     accounts: frozenset[str] | None = None
@@ -47,12 +47,12 @@ class Token:
 
 @dataclass(slots=True)
 class KnownTokens:
-    """The known tokens and global keys, by their text. With none known, anything that looks like one may everything."""
+    """The known tokens and global keys by their text. If none is known, every well-formed token may do everything."""
 
     tokens: dict[str, Token] = field(default_factory=dict, repr=False)
 
     def identify(self, request: Request) -> Token:
-        """The token of a request. ApiError where it has none, or one that is unknown or inactive."""
+        """The token of a request. ApiError if it has none, or one that is unknown or inactive."""
         text = credential(request)
         if text == UPLOAD_TOKEN:
             return Token(frozenset())
@@ -65,7 +65,7 @@ class KnownTokens:
 
 
 def demand(token: Token, *, account: str | None, needed: Permission | None) -> None:
-    """ApiError where the token is not for this account, or lacks the permission."""
+    """ApiError if the token is not for this account, or lacks the permission."""
     if account is not None and token.accounts is not None and account not in token.accounts:
         raise other_account()
     if needed is not None and not {needed, Permission(needed.replace(" Read", " Write"))} & token.permissions:
@@ -73,13 +73,14 @@ def demand(token: Token, *, account: str | None, needed: Permission | None) -> N
 
 
 def is_malformed(request: Request) -> bool:
-    """Whether the Authorization header is there and is no bearer token."""
+    """True if there is an Authorization header that is not a bearer token."""
     header = request.headers.get("authorization")
     return header is not None and not _BEARER.fullmatch(header) and "x-auth-key" not in request.headers
 
 
 def credential(request: Request) -> str:
-    """The text that names the caller; a global key with its e-mail wins over a token, as with wrangler. "" for none."""
+    """The text that identifies the caller, "" if none; a global key with its e-mail precedes a token, as in
+    wrangler."""
     headers: Mapping[str, str] = request.headers
     if headers.get("x-auth-key") and headers.get("x-auth-email"):
         return headers["x-auth-key"]
@@ -87,5 +88,5 @@ def credential(request: Request) -> str:
 
 
 def permissions_named(names: Iterable[object]) -> frozenset[Permission]:
-    """Permissions by their names in Cloudflare's API; ValueError names the one that is unknown."""
+    """Permissions by their names in Cloudflare's API; ValueError names an unknown one."""
     return frozenset(Permission(str(name)) for name in names)

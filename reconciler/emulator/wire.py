@@ -1,6 +1,6 @@
-"""A request and a reply as values, whoever carries them, and the replies of the API: its envelope, and every refusal.
+"""Requests and replies as values, independent of the transport, and the API's replies: its envelope and all refusals.
 
-Codes and words of refusals are Cloudflare's where they are known.
+The codes and texts of refusals are Cloudflare's if they are known.
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ from reconciler.model.errors import AlreadyStored, EntryNotFound, QuotaReached, 
 
 Json = dict[str, object]
 UNPUBLISHED = 1400
-"""Stands for codes that exist and are not published; a client must go by the message, as with the real API."""
+"""In place of codes that are not published; a client must rely on the message, as with the real API."""
 
 _BOUNDARY = re.compile(r'boundary="?([^";]+)"?', re.IGNORECASE)
 _PART_NAME = re.compile(r'[; ]name="([^"]*)"', re.IGNORECASE)
 
 
 class Delivery(Enum):
-    """How a reply travels; everything but WHOLE is a fault."""
+    """How a reply is sent; every value except WHOLE is a fault."""
 
     WHOLE = "whole"
     CLOSED = "closed"
-    """Nothing is sent, the connection just ends."""
+    """Nothing is sent, and the connection ends."""
     RESET = "reset"
-    """Nothing is sent, the connection is reset."""
+    """Nothing is sent, and the connection is reset."""
     HANGING = "hanging"
     """Nothing is sent until the client gives up."""
     CUT = "cut"
-    """Half of the body, and then the connection ends."""
+    """Half of the body is sent, then the connection ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a client asks. `path` is decoded and has the prefix of the API; header names are in lower case."""
+    """A client's request. `path` is decoded and includes the prefix of the API; header names are in lower case."""
 
     method: str
     path: str
@@ -51,15 +51,15 @@ class Request:
         return next((value for key, value in self.query if key == name), None)
 
     def json(self) -> object:
-        """The body as JSON whatever its content type says: wrangler sends certificates as text/plain. ValueError."""
+        """The body as JSON, whatever its content type: wrangler sends certificates as text/plain. ValueError."""
         return json.loads(self.body)
 
     def parts(self) -> tuple[Part, ...]:
-        """The parts of a multipart body, empty where it is none."""
+        """The parts of a multipart body, empty for another body."""
         found = _BOUNDARY.search(self.headers.get("content-type", ""))
         if not found:
             return ()
-        # The first delimiter stands at the very beginning, all others after a line end.
+        # The first delimiter is at the very beginning, all others follow a line break.
         chunks = (b"\r\n" + self.body).split(b"\r\n--" + found[1].encode())
         return tuple(part for chunk in chunks[1:] if (part := _part(chunk)) is not None)
 
@@ -74,7 +74,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the client gets, `delay_s` later."""
+    """The reply for the client, sent after `delay_s`."""
 
     status: int
     body: bytes = field(repr=False)
@@ -95,7 +95,7 @@ def _part(chunk: bytes) -> Part | None:
 
 
 class ApiError(Exception):
-    """A refusal: its HTTP status, code and message as the client sees them."""
+    """A refusal: its HTTP status, code and message for the client."""
 
     def __init__(self, status: int, code: int, message: str, *, also: tuple[tuple[int, str], ...] = ()) -> None:
         super().__init__(message)
@@ -106,7 +106,7 @@ class ApiError(Exception):
 
 
 def success(result: object, *, result_info: Json | None = None) -> Reply:
-    """200 with a result. An empty list stays `[]`: wrangler breaks on null."""
+    """200 with a result. An empty list stays `[]`, because wrangler fails on null."""
     body: Json = {"success": True, "errors": [], "messages": [], "result": result}
     if result_info is not None:
         body["result_info"] = result_info
@@ -121,34 +121,34 @@ def failure(error: ApiError, headers: Mapping[str, str] | None = None) -> Reply:
 
 
 def malformed_token() -> Reply:
-    """400 with a chain: the Authorization header is no `Bearer` with a token."""
+    """400 with an error chain: the Authorization header is not `Bearer` and a token."""
     chain = [{"code": 6111, "message": "Invalid format for Authorization header"}]
     error = {"code": 6003, "message": "Invalid request headers", "error_chain": chain}
     return json_reply(400, {"success": False, "errors": [error], "messages": [], "result": None})
 
 
 def unknown_credentials() -> ApiError:
-    """Neither a token nor a key that this server knows."""
+    """The server does not know the token or key."""
     return ApiError(401, 9106, "Authentication failed")
 
 
 def inactive_token() -> ApiError:
-    """A token that was disabled or has expired."""
+    """The token was disabled or has expired."""
     return ApiError(401, 9109, "Invalid access token")
 
 
 def other_account() -> ApiError:
-    """A token that is not for this account."""
+    """The token is not for this account."""
     return ApiError(403, 9109, "Unauthorized to access requested resource")
 
 
 def not_permitted() -> ApiError:
-    """A token without the permission that the call needs."""
+    """The token lacks the permission for the call."""
     return ApiError(403, 10000, "Authentication error")
 
 
 def no_route(path: str) -> ApiError:
-    """No such path, or an account id that is none."""
+    """The path does not exist, or its account id is not valid."""
     message = f"Could not route to {path}, perhaps your object identifier is invalid?"
     return ApiError(404, 7003, message, also=((7000, "No route for that URI"),))
 
@@ -159,7 +159,7 @@ def rate_limited() -> ApiError:
 
 
 def invalid(message: str) -> ApiError:
-    """A body that is not what the call takes."""
+    """The body is not valid for the call."""
     return ApiError(400, UNPUBLISHED, message)
 
 
@@ -169,17 +169,17 @@ def certificate_not_found() -> ApiError:
 
 
 def certificate_deleted() -> ApiError:
-    """The other answer to deleting twice, which some clients have met."""
+    """The other known answer to a second delete, which some clients have received."""
     return ApiError(400, UNPUBLISHED, "Certificate has already been deleted: already deleted.")
 
 
 def certificate_in_use() -> ApiError:
-    """Something still presents it, or did a short while ago."""
+    """Something uses it, or did a short while ago."""
     return ApiError(400, 1000, "Certificate cannot be deleted while in use.")
 
 
 def managed_certificate() -> ApiError:
-    """Gateway's and Access's own entries can't be deleted here."""
+    """Entries of Gateway and Access can't be deleted here."""
     return ApiError(401, 10000, "Unauthorized")
 
 
@@ -189,22 +189,22 @@ def no_worker() -> ApiError:
 
 
 def no_service() -> ApiError:
-    """10090, the same of the older endpoint."""
+    """10090: the same for the older endpoint."""
     return ApiError(404, 10090, "This service does not exist")
 
 
 def no_version() -> ApiError:
-    """A version id that this Worker does not have."""
+    """The Worker has no version with this id."""
     return ApiError(404, 10007, "This Worker version does not exist on your account.")
 
 
 def unknown_binding(certificate_id: str) -> ApiError:
-    """100143: a version names a certificate that the account does not have, or not yet everywhere."""
+    """100143: a version uses a certificate that the account does not have, or not everywhere yet."""
     return ApiError(400, 100143, f"mTLS certificate '{certificate_id}' not found.")
 
 
 def from_store(error: StoreRefused) -> ApiError:
-    """What the embedded store refuses, in Cloudflare's words."""
+    """A refusal of the local store, in Cloudflare's words."""
     match error:
         case AlreadyStored():
             return ApiError(400, 1471, "Certificate already exists.")
@@ -215,5 +215,5 @@ def from_store(error: StoreRefused) -> ApiError:
         case _ if error.message == "Unauthorized":
             return managed_certificate()
         case _:
-            # The sister API for origin pulls says "Unable to parse certificate" with this number.
+            # The similar API for origin pulls answers "Unable to parse certificate" with this number.
             return ApiError(400, 1408, error.message)

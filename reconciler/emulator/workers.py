@@ -18,14 +18,14 @@ from reconciler.emulator.wire import (
 
 _SECRETS = frozenset({"secret_text", "secret_key"})
 _HIDDEN = ("text", "key_base64", "key_jwk")
-"""What a secret binding is given and never shows again."""
+"""The fields of a secret binding that are accepted and never shown."""
 
 AUTHOR = "dev@example.com"
 SUBDOMAIN = "emulator"
 
 
 def find_worker(ask: Ask) -> Worker:
-    """The Worker that the path names; ApiError 10007."""
+    """The Worker in the path; ApiError 10007."""
     worker = ask.account.holders.workers.get(ask.names["worker"])
     if worker is None:
         raise no_worker()
@@ -33,10 +33,10 @@ def find_worker(ask: Ask) -> Worker:
 
 
 def add_version(ask: Ask, worker: Worker | None, metadata: Json, *, triggered_by: str) -> Json:
-    """The next version, from metadata as wrangler uploads it. `worker` None: its first; the caller puts it in.
+    """The next version, from metadata as wrangler uploads it. If `worker` is None it is the first; the caller adds it.
 
-    ApiError 100143 for a certificate that the account does not have (everywhere yet), 10057 for a binding to inherit
-    that is not there, where that is asked for strictly.
+    ApiError 100143 for a certificate that the account does not have (everywhere yet); 10057 for a binding to inherit
+    that does not exist, if the request is strict about that.
     """
     bindings = _bindings(ask, worker, metadata)
     now = ask.now()
@@ -74,13 +74,13 @@ def add_version(ask: Ask, worker: Worker | None, metadata: Json, *, triggered_by
 
 
 def upload_version(ask: Ask) -> Reply:
-    """A new version that serves nothing yet; multipart, as PUT of the script."""
+    """Add a version that is not live yet; multipart, as PUT of the script."""
     version = add_version(ask, find_worker(ask), ask.form_json("metadata"), triggered_by="upload")
     return success({**version, "startup_time_ms": 10})
 
 
 def list_versions(ask: Ask) -> Reply:
-    """The newest first; of the hundred that can be deployed, where only those are asked for."""
+    """The versions, newest first; at most the hundred deployable ones if only those are requested."""
     versions = find_worker(ask).versions[::-1]
     return success({"items": versions[:100] if ask.request.first("deployable") == "true" else versions})
 
@@ -100,14 +100,14 @@ def bindings_of(version: Json) -> list[Json]:
 
 
 def runtime_of(version: Json) -> Json:
-    """Compatibility date and flags, and the usage model."""
+    """The compatibility date and flags, and the usage model."""
     resources = version["resources"]
     runtime = resources.get("script_runtime") if isinstance(resources, dict) else None
     return dict(runtime) if isinstance(runtime, dict) else {}
 
 
 def _bindings(ask: Ask, worker: Worker | None, metadata: Json) -> list[Json]:
-    """The bindings of a new version: the whole list, what it inherits, and the kinds that it keeps."""
+    """The bindings of a new version: those in the list, those it inherits, and the kinds that it keeps."""
     latest = bindings_of(worker.versions[-1]) if worker and worker.versions else []
     strict = ask.request.first("bindings_inherit") == "strict"
     found: list[Json] = []
@@ -120,7 +120,7 @@ def _bindings(ask: Ask, worker: Worker | None, metadata: Json) -> list[Json]:
         if inherited is not None:
             found.append(inherited)
         elif strict:
-            raise ApiError(400, 10057, f"Binding '{binding.get('name')}' can't be inherited: there is none.")
+            raise ApiError(400, 10057, f"Binding '{binding.get('name')}' can't be inherited: it does not exist.")
     keep = metadata.get("keep_bindings")
     names = {binding.get("name") for binding in found}
     kept = [binding for binding in latest if isinstance(keep, list) and binding.get("type") in keep]
@@ -140,7 +140,7 @@ def _inherited(binding: Json, worker: Worker | None, latest: list[Json]) -> Json
 
 
 def deploy(ask: Ask, worker: Worker, shares: list[Json], annotations: Json) -> Json:
-    """The new deployment of a Worker; what was deployed before serves nothing any more."""
+    """A new deployment of a Worker; it replaces the previous one."""
     deployment: Json = {
         "id": ask.state.ids(),
         "source": ask.from_(),
@@ -162,7 +162,7 @@ def deploy_all(ask: Ask, worker: Worker, version: Json) -> Json:
 
 
 def create_deployment(ask: Ask) -> Reply:
-    """One or two versions whose shares add up to 100; deploying an older one is what a rollback is."""
+    """Deploy one or two versions whose shares add up to 100; deploying an older one is a rollback."""
     worker, body = find_worker(ask), ask.body()
     shares = [
         {"version_id": str(share.get("version_id")), "percentage": share.get("percentage")}
@@ -171,14 +171,14 @@ def create_deployment(ask: Ask) -> Reply:
     if any(worker.version(str(share["version_id"])) is None for share in shares):
         raise no_version()
     if not 1 <= len(shares) <= 2 or _sum(shares) != 100:
-        raise invalid("a deployment has one or two versions, whose percentages add up to 100")
+        raise invalid("a deployment must have one or two versions, and their percentages must add up to 100")
     annotations = body.get("annotations")
     given = annotations if isinstance(annotations, dict) else {}
     return success(deploy(ask, worker, list(shares), {**given, "workers/triggered_by": "deployment"}))
 
 
 def list_deployments(ask: Ask) -> Reply:
-    """The newest first: the first one serves traffic."""
+    """The deployments, newest first: the first one is live."""
     return success({"deployments": find_worker(ask).deployments[::-1]})
 
 
@@ -192,7 +192,7 @@ def get_deployment(ask: Ask) -> Reply:
 
 
 def _sum(shares: list[Json]) -> float:
-    """The percentages together, NaN where one is no number from 0 to 100."""
+    """The sum of the percentages, NaN if one is not a number from 0 to 100."""
     total = 0.0
     for share in shares:
         percentage = share["percentage"]
@@ -203,7 +203,7 @@ def _sum(shares: list[Json]) -> float:
 
 
 def put_script(ask: Ask) -> Reply:
-    """A whole upload: a new version that gets all of the traffic at once; creates the Worker where there is none."""
+    """A complete upload: a new version that gets all traffic at once; creates the Worker if it does not exist."""
     name, workers = ask.names["worker"], ask.account.holders.workers
     worker = workers.get(name)
     version = add_version(ask, worker, ask.form_json("metadata"), triggered_by="upload")
@@ -228,7 +228,7 @@ def put_script(ask: Ask) -> Reply:
 
 
 def delete_script(ask: Ask) -> Reply:
-    """The Worker, with all of its versions; what it used is in use no more."""
+    """Delete the Worker with all its versions, which ends the use of its certificates."""
     del ask.account.holders.workers[find_worker(ask).name]
     return success(None)
 
@@ -240,7 +240,7 @@ def list_scripts(ask: Ask) -> Reply:
 
 
 def list_workers(ask: Ask) -> Reply:
-    """The same in the newer form."""
+    """Every Worker, in the newer format."""
     workers = sorted(ask.account.holders.workers.values(), key=lambda worker: worker.name)
     count = len(workers)
     info: Json = {"page": 1, "per_page": max(count, 1), "count": count, "total_count": count, "total_pages": 1}
@@ -248,21 +248,21 @@ def list_workers(ask: Ask) -> Reply:
 
 
 def get_worker(ask: Ask) -> Reply:
-    """One Worker in the newer form, by its name or its tag."""
+    """One Worker in the newer format, by its name or its tag."""
     wanted = ask.names["worker"]
     found = next((one for one in ask.account.holders.workers.values() if wanted in (one.name, one.tag)), None)
     return success(_worker(found if found else find_worker(ask)))
 
 
 def get_settings(ask: Ask) -> Reply:
-    """Bindings of the latest version, which need not be the one that serves traffic, and more."""
+    """Bindings and more of the latest version, which need not be the live one."""
     return success(_settings(find_worker(ask)))
 
 
 def patch_settings(ask: Ask) -> Reply:
     """A new version with other bindings, deployed at once; multipart with one part `settings`.
 
-    10215 while the newest version is not what is deployed: known of secrets, assumed here.
+    10215 if the newest version is not the deployed one: known for secrets, assumed here.
     """
     worker, given = find_worker(ask), ask.form_json("settings")
     latest = worker.versions[-1]
@@ -274,7 +274,7 @@ def patch_settings(ask: Ask) -> Reply:
 
 
 def patch_script_settings(ask: Ask) -> Reply:
-    """What is no part of a version: tags and observability."""
+    """Change what does not belong to a version: tags and observability."""
     worker, given = find_worker(ask), ask.body()
     tags = given.pop("tags", None)
     if isinstance(tags, list):
@@ -284,7 +284,7 @@ def patch_script_settings(ask: Ask) -> Reply:
 
 
 def list_secrets(ask: Ask) -> Reply:
-    """The names of secrets; for a Worker that is not there too, which wrangler asks about before its first upload."""
+    """The names of secrets, empty for a Worker that does not exist: wrangler asks before the first upload, too."""
     worker = ask.account.holders.workers.get(ask.names["worker"])
     bindings = bindings_of(worker.versions[-1]) if worker else []
     secrets = [binding for binding in bindings if str(binding.get("type")).startswith("secret_")]
@@ -292,30 +292,30 @@ def list_secrets(ask: Ask) -> Reply:
 
 
 def list_schedules(ask: Ask) -> Reply:
-    """No Worker runs here, so none is scheduled."""
+    """Always empty: no Worker runs here, so none is scheduled."""
     find_worker(ask)
     return success({"schedules": []})
 
 
 def get_script_subdomain(ask: Ask) -> Reply:
-    """Whether the Worker is to be reached on workers.dev."""
+    """Whether the Worker is available on workers.dev."""
     enabled = find_worker(ask).subdomain
     return success({"enabled": enabled, "previews_enabled": enabled})
 
 
 def set_script_subdomain(ask: Ask) -> Reply:
-    """Set that."""
+    """Set whether the Worker is available on workers.dev."""
     find_worker(ask).subdomain = ask.body().get("enabled") is True
     return get_script_subdomain(ask)
 
 
 def get_account_subdomain(ask: Ask) -> Reply:  # noqa: ARG001 - a handler like all others
-    """The account's name below workers.dev."""
+    """The account's subdomain of workers.dev."""
     return success({"subdomain": SUBDOMAIN})
 
 
 def get_service(ask: Ask) -> Reply:
-    """A Worker as wrangler looks for it before each deploy; 10090 where there is none."""
+    """A Worker as wrangler reads it before each deploy; 10090 if it does not exist."""
     worker = _service(ask)
     environment = {"environment": "production", "script": {**_script(worker), "tags": worker.tags}}
     times = {"created_on": worker.created_on, "modified_on": worker.modified_on}
@@ -323,7 +323,7 @@ def get_service(ask: Ask) -> Reply:
 
 
 def get_service_environment(ask: Ask) -> Reply:
-    """What wrangler compares with its file after somebody else changed the Worker."""
+    """The settings that wrangler compares with its file after someone else changed the Worker."""
     worker = _service(ask)
     script = {**_settings(worker), "last_deployed_from": worker.last_deployed_from}
     del script["bindings"]
@@ -343,7 +343,7 @@ def get_service_subdomain(ask: Ask) -> Reply:
 
 
 def list_nothing(ask: Ask) -> Reply:  # noqa: ARG001 - a handler like all others
-    """Routes, domains, and other things that this account has none of."""
+    """Always empty: routes, domains, and other things that this account does not have."""
     return success([])
 
 

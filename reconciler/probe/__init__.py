@@ -1,7 +1,7 @@
-"""Proves a pair at an origin from this machine: real connections, watched while they are made.
+"""Tests a certificate and key at an origin from this machine, over real connections that are observed.
 
-Asks the URL that it is given and nothing else: a GET, no redirect, no proxy, short timeouts, no session kept. The
-private key is handed to the TLS library and to nobody else. What is seen is not judged here.
+It requests the given URL and nothing else: a GET, no redirect, no proxy, short timeouts, no kept session. The private
+key is passed only to the TLS library. The result is not judged here.
 """
 
 from __future__ import annotations

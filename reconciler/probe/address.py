@@ -1,4 +1,4 @@
-"""From a URL to a connected socket. No proxy of the environment is asked."""
+"""From a URL to a connected socket. Proxies in the environment are ignored."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST_ADDRESSES = 4
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """The parts of a URL: the host as TLS is to check it, and what HTTP needs. The fragment is for browsers."""
+    """The parts of a URL: the host name that TLS checks, and what HTTP needs. The fragment is only for browsers."""
 
     host: str
     port: int
@@ -26,23 +26,23 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One of a host's addresses, resolved, so that all connections go to the same."""
+    """One resolved address of a host, so that all connections go to the same one."""
 
     family: int
     place: tuple[object, ...]
 
 
 class NotReached(Exception):
-    """No connection: the words say why."""
+    """There is no connection; the message says why."""
 
 
 def read_url(url: str) -> Address:
-    """The parts of a URL that was checked already; NotReached where its host is no name at all."""
+    """The parts of a URL that was validated before; NotReached if its host is not a valid name."""
     parts = urlsplit(url)
     try:
         host = (parts.hostname or "").encode("idna").decode("ascii")
     except UnicodeError as error:
-        raise NotReached("the host of the URL is no name") from error
+        raise NotReached("the host of the URL is not a valid name") from error
     shown = f"[{host}]" if ":" in host else host
     port = parts.port or _HTTPS
     path = quote(parts.path or "/", safe=_PATH_SIGNS) + (
@@ -52,7 +52,7 @@ def read_url(url: str) -> Address:
 
 
 def resolve(address: Address, timeout_s: float) -> tuple[Endpoint, ...]:
-    """The first few addresses of a host, one at least; NotReached where it has none, or nobody said so in time."""
+    """The first few addresses of a host, at least one; NotReached if it has none or resolving takes too long."""
     answers: queue.SimpleQueue[list[Endpoint] | OSError] = queue.SimpleQueue()
 
     def ask() -> None:
@@ -62,12 +62,12 @@ def resolve(address: Address, timeout_s: float) -> tuple[Endpoint, ...]:
         except (OSError, UnicodeError) as error:
             answers.put(error if isinstance(error, OSError) else OSError(str(error)))
 
-    # The system's resolver knows no timeout; whoever waits too long goes on without it.
+    # The system's resolver has no timeout; after the timeout the thread is abandoned.
     threading.Thread(target=ask, daemon=True).start()
     try:
         answer = answers.get(timeout=timeout_s)
     except queue.Empty:
-        raise NotReached(f"the name {address.host} was not resolved in {timeout_s:g} seconds") from None
+        raise NotReached(f"resolving the name {address.host} timed out after {timeout_s:g} seconds") from None
     if isinstance(answer, OSError):
         raise NotReached(f"the name {address.host} does not resolve: {reason_of(answer)}") from answer
     if not answer:
@@ -76,7 +76,7 @@ def resolve(address: Address, timeout_s: float) -> tuple[Endpoint, ...]:
 
 
 def connect(endpoint: Endpoint, timeout_s: float) -> tuple[socket.socket, float]:
-    """A connected socket, and how many seconds it took; NotReached where that failed."""
+    """A connected socket, and the seconds it took to connect; NotReached if that failed."""
     began = time.monotonic()
     connection = socket.socket(endpoint.family, socket.SOCK_STREAM)
     try:
@@ -86,12 +86,12 @@ def connect(endpoint: Endpoint, timeout_s: float) -> tuple[socket.socket, float]
     except OSError as error:
         connection.close()
         where = ":".join(str(part) for part in endpoint.place[:2])
-        raise NotReached(f"no connection to {where}: {reason_of(error)}") from error
+        raise NotReached(f"connecting to {where} failed: {reason_of(error)}") from error
     return connection, time.monotonic() - began
 
 
 def reason_of(error: OSError) -> str:
-    """The system's words, without numbers and prefixes."""
+    """The system's error message, without numbers and prefixes."""
     if isinstance(error, TimeoutError):
-        return "no answer in time"
+        return "timed out"
     return (error.strerror or str(error)).split("] ")[-1][:200]

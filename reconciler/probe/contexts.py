@@ -1,8 +1,8 @@
-"""What a connection may and may not do, in full: the defaults of Python change from version to version.
+"""All TLS settings of a connection, set explicitly, because Python's defaults change between versions.
 
-The TLS library takes the client's key from files only. On Linux that is a file in memory without a name. Elsewhere it
-is one in a new folder that is closed to other users, removed as soon as the library has read it; only a process killed
-in that very moment leaves it behind.
+The TLS library reads the client's key from files only. On Linux that is a nameless file in memory. Elsewhere it is a
+file in a new folder that other users can't open, removed as soon as the library has read it; it only remains if the
+process is killed at that moment.
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ from reconciler.proof.ports import ClientIdentity, ProbeTarget
 def make_context(
     target: ProbeTarget, pair: ClientIdentity | None, watch: Watch, *, late: bool = False
 ) -> ssl.SSLContext:
-    """A context for one connection. `late`: let the origin ask for a certificate after the handshake, as no Worker can.
+    """A context for one connection. `late` allows the origin to request a certificate after the handshake, which no
+    Worker can answer.
 
-    ssl.SSLError where the TLS library does not take the pair.
+    ssl.SSLError if the TLS library does not accept the certificate and key.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.maximum_version = ssl.TLSVersion.MAXIMUM_SUPPORTED
     context.check_hostname = True
     context.verify_mode = ssl.CERT_REQUIRED
-    # Not STRICT and not PARTIAL_CHAIN, which are Python's defaults from 3.13 on: the same origin must look the same.
+    # Not STRICT and not PARTIAL_CHAIN, Python's defaults since 3.13: the result must not depend on the version.
     context.verify_flags = ssl.VerifyFlags.VERIFY_X509_TRUSTED_FIRST
-    # No session: an origin does not ask again for the certificate of one that it knows.
+    # No session: in a resumed one, an origin does not request the certificate again.
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_COMPRESSION
     context.post_handshake_auth = late
     if not late:
@@ -49,19 +50,19 @@ def make_context(
     return context
 
 
-# --- the key, in no file that lasts ---------------------------------------------------------------------------------
+# --- the key, never in a permanent file -----------------------------------------------------------------------------
 
 _FILE_NAME = "pair.pem"
 
 
 def load_pair(context: ssl.SSLContext, pair: ClientIdentity) -> None:
-    """Make the pair what the context presents; ssl.SSLError where the library does not take it. Never asks anybody."""
+    """Make the context send this certificate; ssl.SSLError if the library does not accept it. Never prompts."""
     with _file(pair.key.pem + pair.bundle.pem().encode()) as path:
         context.load_cert_chain(path, password=_no_password)
 
 
 def _no_password() -> bytes:
-    """The answer to the question for a password: else the library would ask at the terminal."""
+    """The answer if the library asks for a password; without it, the library would prompt on the terminal."""
     return b""
 
 
@@ -81,7 +82,7 @@ def _file(data: bytes) -> Iterator[str]:
 
 
 def _memory() -> int | None:
-    """A file in memory, closed to child processes; None where this system has none that the library could open."""
+    """A file in memory that child processes don't inherit; None if this system has none that the library could open."""
     create = getattr(os, "memfd_create", None)
     if create is None:
         return None

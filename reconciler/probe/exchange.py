@@ -1,6 +1,6 @@
-"""One connection, watched: handshake, a pause in which the origin may object, a request, the head of the answer.
+"""One observed connection: handshake, a pause for the origin to object, a request, the head of the answer.
 
-Of an answer its head is read, and what nginx writes where it does not like a client's certificate.
+Only the head of an answer is read, and nginx's error page about a client certificate.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PAGES = (
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer as far as it was read. `body` is what came of it."""
+    """The part of an answer that was read. `body` is the part of the body that arrived."""
 
     status: int
     cf_ray: bool
@@ -38,15 +38,15 @@ class Answer:
 
     @property
     def page(self) -> NginxPage | None:
-        """What nginx says of the certificate. It can be told to say it otherwise, and with another status."""
+        """nginx's error page about the certificate. It can be configured to have another text and status."""
         said = self.body.lower()
         return next((page for words, page in _PAGES if self.status in range(400, 500) and words in said), None)
 
 
 def read_answer(data: bytes) -> Answer | None:
-    """The answer that begins `data`, None while its head is not whole; ValueError where it is no HTTP.
+    """The answer at the start of `data`, None while its head is incomplete; ValueError if it is not HTTP.
 
-    Answers that only announce the real one (100 to 199) are passed over.
+    Interim answers (100 to 199) are skipped.
     """
     while True:
         status = _STATUS_LINE.match(data)
@@ -73,7 +73,7 @@ _PIECE = 16_384
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """In seconds: for a name to be resolved and a connection to be made, for the handshake, and for the answer."""
+    """Timeouts in seconds: to resolve a name and to connect, for the handshake, and for the answer."""
 
     connect_s: float = 5
     handshake_s: float = 5
@@ -83,7 +83,7 @@ class Timeouts:
 
 @dataclass(slots=True)
 class Exchange:
-    """One connection and what is seen of it."""
+    """One connection and its observation."""
 
     shown: Shown
     address: Address
@@ -92,7 +92,7 @@ class Exchange:
     timeouts: Timeouts
 
     def run(self, endpoint: Endpoint, request: bytes) -> Observation:
-        """Make the connection; whatever happens is what was seen."""
+        """The observation of a connection; every outcome is one."""
         try:
             connection, took_s = connect(endpoint, self.timeouts.connect_s)
         except NotReached as error:
@@ -122,9 +122,10 @@ class Exchange:
         return self._seen(End.ANSWERED, "", Moment.AFTER, answer)
 
     def _listen(self, tls: ssl.SSLSocket, pause_s: float) -> bytes:
-        """Wait whether the origin objects: a request on the way to a connection that it has closed loses what it said.
+        """Wait for an objection of the origin: a request sent to a connection that the origin has closed loses its
+        alert.
 
-        A ticket says that it is content.
+        A session ticket means that the origin accepts the certificate.
         """
         end = time.monotonic() + pause_s
         tls.setblocking(False)
@@ -144,14 +145,14 @@ class Exchange:
         try:
             tls.sendall(request)
         except OSError:
-            tls.recv(_PIECE)  # what the origin said before it closed may still be there to read
+            tls.recv(_PIECE)  # what the origin sent before it closed may still be readable
             raise
 
     def _read(self, tls: ssl.SSLSocket, data: bytes) -> Answer:
         end = time.monotonic() + self.timeouts.answer_s
         while (answer := read_answer(data)) is None:
             if len(data) > MAX_HEAD:
-                raise ValueError("its head does not end")
+                raise ValueError("the headers do not end")
             piece = self._receive(tls, end)
             if not piece:
                 raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "closed before an answer came")
@@ -161,7 +162,7 @@ class Exchange:
         return answer
 
     def _read_body(self, tls: ssl.SSLSocket, body: bytes) -> bytes:
-        """What comes of a body in a short time; it is only looked at for words."""
+        """The part of the body that arrives in a short time; it is only searched for nginx's texts."""
         end = time.monotonic() + self.timeouts.body_s
         with contextlib.suppress(OSError):
             while len(body) < MAX_BODY and (piece := self._receive(tls, end)):
@@ -182,9 +183,9 @@ class Exchange:
         if alert is not None:
             return self._seen(End.ALERT, alert, moment, alert=alert)
         if isinstance(error, TimeoutError):
-            return self._seen(End.SILENT, "no answer in time", moment)
+            return self._seen(End.SILENT, "timed out", moment)
         if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError | ConnectionError):
-            return self._seen(End.CLOSED, "it closed the connection", moment)
+            return self._seen(End.CLOSED, "closed by the origin", moment)
         if isinstance(error, ssl.SSLError):
             return self._seen(End.NO_TLS, _words(error), moment)
         return self._seen(End.CLOSED, reason_of(error), moment)
@@ -217,11 +218,11 @@ class Exchange:
 
 
 def _alert_of(error: Exception) -> str | None:
-    """The alert's name in the library's reason, `TLSV1_ALERT_UNKNOWN_CA`, where messages can't be watched."""
+    """The alert's name from the library's reason, `TLSV1_ALERT_UNKNOWN_CA`, if messages can't be observed."""
     found = _ALERT_IN_REASON.search(getattr(error, "reason", None) or "")
     return found[1].lower() if found else None
 
 
 def _words(error: ssl.SSLError) -> str:
-    """The library's reason as words."""
-    return (error.reason or "the TLS library gives no reason").replace("_", " ").lower()
+    """The library's reason in words."""
+    return (error.reason or "the TLS library gave no reason").replace("_", " ").lower()

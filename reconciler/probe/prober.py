@@ -1,6 +1,5 @@
-"""The connections that a proof needs: with our certificate, with none, with a throw-away one, and where it may tell
-more with ours once again, allowing to be asked late.
-"""
+"""The connections that a proof needs: with our certificate, without one, with a throw-away one, and, if it may explain
+a refusal, once more with ours, allowing a late request."""
 
 from __future__ import annotations
 
@@ -34,14 +33,14 @@ class OriginProber:
     timeouts: Timeouts = field(default_factory=Timeouts)
 
     def probe(self, target: ProbeTarget, pair: ClientIdentity) -> Seen:
-        """What the origin does. Nothing is sent where its own certificate is not trusted."""
+        """The observed behaviour of the origin. Nothing is sent if its own certificate is not trusted."""
         try:
             address = read_url(target.url)
             endpoints = resolve(address, self.timeouts.connect_s)
         except NotReached as error:
             return Seen(Observation(Shown.OURS, End.UNREACHABLE, str(error), Moment.BEFORE), chain=pair.bundle.ders)
         for endpoint in endpoints:
-            # All go to the first that takes a connection, or they could not be compared.
+            # All use the first address that accepts a connection; otherwise they could not be compared.
             way = _Way(target, address, endpoint, self.timeouts)
             ours = way.go(Shown.OURS, pair)
             if ours.end is not End.UNREACHABLE:
@@ -57,7 +56,7 @@ class OriginProber:
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """The way to one origin."""
+    """The connections to one address of an origin."""
 
     target: ProbeTarget
     address: Address
@@ -65,7 +64,7 @@ class _Way:
     timeouts: Timeouts
 
     def go(self, shown: Shown, pair: ClientIdentity | None, *, late: bool = False) -> Observation:
-        """One connection; once more where it was closed, which need not have to do with certificates."""
+        """One connection; repeated if it was closed, which may have another cause than the certificate."""
         seen = self._once(shown, pair, late=late)
         return self._once(shown, pair, late=late) if seen.end is End.CLOSED else seen
 
@@ -74,7 +73,7 @@ class _Way:
         try:
             context = make_context(self.target, pair, watch, late=late)
         except ssl.SSLError as error:
-            reason = (error.reason or "it gives no reason").replace("_", " ").lower()
+            reason = (error.reason or "no reason given").replace("_", " ").lower()
             return Observation(shown, End.LOCAL, reason, Moment.BEFORE)
         return Exchange(shown, self.address, context, watch, self.timeouts).run(self.endpoint, self._request())
 
@@ -89,7 +88,7 @@ class _Way:
         return "\r\n".join((*lines, "", "")).encode("ascii")
 
 
-# --- a certificate that no origin can know --------------------------------------------------------------------------
+# --- a certificate that no origin knows -----------------------------------------------------------------------------
 
 _NAME = "mtlsctl throw-away certificate"
 _DAY = timedelta(days=1)
@@ -97,9 +96,8 @@ _RSA_BITS = 2048
 
 
 def make_throwaway(like: Bundle, now: datetime) -> ClientIdentity:
-    """A self-signed client certificate with a key of the same kind as a chain's leaf has, so that an origin that takes
-    the signatures of the one takes those of the other.
-    """
+    """A self-signed client certificate with the same type of key as the chain's leaf, so that an origin that accepts
+    the signatures of one accepts those of the other."""
     key = _key_like(like)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, _NAME)])
     builder = (

@@ -1,7 +1,7 @@
-"""Watches the messages of a TLS handshake, where this Python lets us.
+"""Observes the messages of a TLS handshake, if this Python allows it.
 
-The standard library has no public way to see that a server asks for a certificate. What it has is private, and may go
-with any version: then nothing is observed, and that is said; nothing is guessed.
+The standard library has no public way to see that a server requests a certificate. It has a private one, which any
+version may remove: then nothing is observed, which is reported; nothing is guessed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class _Callback(Protocol):
 
 
 class Watch:
-    """What went over one connection so far. A message that counts as late comes after `handshake_done` was set."""
+    """What was sent and received on one connection so far. Messages after `handshake_done` was set count as late."""
 
     def __init__(self) -> None:
         self.observable = False
@@ -44,18 +44,18 @@ class Watch:
         self.alert: str | None = None
 
     def attach(self, context: ssl.SSLContext) -> None:
-        """Watch the one connection that will be made with this context."""
+        """Observe the one connection that will be made with this context."""
         if hasattr(type(context), _CALLBACK):
             setattr(context, _CALLBACK, self._saw)
             self.observable = True
 
     def _saw(self, connection: object, direction: str, version: int, content: int, message: int, data: bytes) -> None:
-        """Called by the TLS library for every message and alert, in clear."""
+        """Called by the TLS library for every message and alert, decrypted."""
         del connection, message
         reading = direction == "read"
         if content == _ALERT_RECORD and len(data) == 2 and reading:
             level, number = data
-            # From TLS 1.3 on the level means nothing: every alert but these two ends the connection (RFC 8446, 6).
+            # Since TLS 1.3 the level has no meaning: every alert but these two ends the connection (RFC 8446, 6).
             ends = (
                 alert_name(number) not in {"close_notify", "user_canceled"} if version >= TLS_1_3 else level == _FATAL
             )

@@ -1,5 +1,5 @@
-"""Proving that an origin accepts a certificate: what was seen on the wire, and the verdict that follows from it.
+"""Proof that an origin accepts a certificate: the observed connections, and the verdict that follows from them.
 
-Values in, verdicts out; the connections are made elsewhere. What an origin sends is data of a stranger: bounded where
-it is read, escaped where it is shown.
+Pure: other rooms make the connections. What an origin sends comes from a stranger: limited when it is read, escaped
+when it is shown.
 """

@@ -1,4 +1,4 @@
-"""The alerts of TLS by number, and which of them are about a client's certificate (RFC 8446 section 6.2)."""
+"""The TLS alerts by number, and those about a client's certificate (RFC 8446 section 6.2)."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ ABOUT_THE_CERTIFICATE = frozenset(
         "access_denied",
     }
 )
-"""Alerts that a server sends because of the certificate it was shown. Which one is the server's choice, not the truth:
-Go says bad_certificate for everything."""
+"""Alerts that a server sends because of the client's certificate. The server chooses which one, and it may be
+imprecise: Go sends bad_certificate for everything."""
 
 WITHOUT_A_REASON = frozenset({"certificate_required", "handshake_failure"})
-"""What a server says that got no certificate, and what some say of one that they do not like."""
+"""Alerts of servers that received no certificate, and of some that refuse one."""
 
 
 def alert_name(number: int) -> str:
-    """The name, or the number of one that nobody has named."""
+    """The name of an alert; its number if it has no name."""
     return ALERTS.get(number, f"alert {number}")

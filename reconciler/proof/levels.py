@@ -1,4 +1,5 @@
-"""The levels of proof, and what came of each for one certificate. What was not run says so, and proves nothing."""
+"""The levels of proof, and the result of each for one certificate. A level that was not run is skipped and proves
+nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from reconciler.proof.verdicts import EXIT_CODES, ProofStatus
 
 
 class Level(StrEnum):
-    """From the files alone to a real Worker; each proves what the one before can't."""
+    """From the files alone to a real Worker; each level proves what the one before it can't."""
 
     FILES = "files"
     WRANGLER = "wrangler"
@@ -24,7 +25,7 @@ class Level(StrEnum):
 
 
 OFFLINE = frozenset({Level.FILES, Level.WRANGLER})
-"""Levels that send nothing to anybody."""
+"""Levels that send nothing over the network."""
 
 
 class Skip(StrEnum):
@@ -40,7 +41,7 @@ class Skip(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """The id that wrangler would deploy for one binding, if any, and the id that it should be, if that is known."""
+    """The id that wrangler would deploy for one binding, if any, and the expected id, if known."""
 
     worker: str
     config: str
@@ -52,7 +53,7 @@ class DryRun:
 
 @dataclass(frozen=True, slots=True)
 class LevelResult:
-    """What came of one level. `verdict` is a stable word; of `seen`, `reach` and `dry_runs` each level has its own."""
+    """The result of one level. `verdict` is a stable word; each level uses one of `seen`, `reach` and `dry_runs`."""
 
     level: Level
     standing: ProofStatus
@@ -68,7 +69,7 @@ class LevelResult:
 
 @dataclass(frozen=True, slots=True)
 class CertificateProof:
-    """All levels of one certificate that were asked for. `fingerprint` None: its file could not be read."""
+    """All requested levels of one certificate. `fingerprint` is None if its file could not be read."""
 
     certificate: CertificateName
     fingerprint: str | None
@@ -79,7 +80,7 @@ class CertificateProof:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """One run. `demanded`: levels that were asked for by name, so that not to run them is no small thing."""
+    """One run. `demanded` are the levels that were requested by name; skipping one of them is a failure."""
 
     stack: str
     made: datetime
@@ -89,11 +90,11 @@ class Verification:
 
     @property
     def exit_code(self) -> ExitCode:
-        """1 where something is refuted, 3 where something that should be proved is not."""
+        """1 if something is refuted, 3 if something could not be proved that should be."""
         return strongest(self._code(result) for proof in self.certificates for result in proof.levels)
 
     def is_missing(self, result: LevelResult) -> bool:
-        """Whether a level was not run that somebody counts on: it was asked for by name, or its proof lacks a key."""
+        """True if a required level was skipped: it was requested by name, or its key is missing."""
         neutral = {Skip.NOT_DECLARED, Skip.NO_PROGRAM, Skip.NOT_STORED}
         return result.skipped is not None and (result.level in self.demanded or result.skipped not in neutral)
 
@@ -102,5 +103,5 @@ class Verification:
 
 
 def skip(level: Level, reason: Skip, why: str, hint: str | None = None) -> LevelResult:
-    """A level that was not run."""
+    """The result of a skipped level."""
     return LevelResult(level, ProofStatus.SKIPPED, "skipped", why, hint, skipped=reason)

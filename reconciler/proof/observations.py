@@ -1,4 +1,4 @@
-"""What one connection to an origin showed, and what four of them are together. Facts only; nothing here judges."""
+"""What was observed on one connection to an origin, and on four of them together. Facts only, no judgement."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from reconciler.proof.requests import CertificateRequest
 
 
 class Shown(StrEnum):
-    """Which certificate a connection had to show."""
+    """The certificate that a connection was to send."""
 
     OURS = "ours"
     NONE = "none"
@@ -31,7 +31,7 @@ class End(StrEnum):
 
 
 class Moment(StrEnum):
-    """When it ended. Under TLS 1.3 a server judges the client's certificate after the handshake."""
+    """When it ended. In TLS 1.3 a server judges the client's certificate after the handshake."""
 
     BEFORE = "before-the-handshake"
     DURING = "during-the-handshake"
@@ -39,7 +39,7 @@ class Moment(StrEnum):
 
 
 class NginxPage(StrEnum):
-    """What nginx answers with status 400 where it does not like a client's certificate."""
+    """nginx's error pages with status 400 about a client's certificate."""
 
     NO_CERTIFICATE = "no-certificate"
     CERTIFICATE_ERROR = "certificate-error"
@@ -47,13 +47,13 @@ class NginxPage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One connection. `detail`: the system's words about its end.
+    """One connection. `detail` is the system's message about its end.
 
-    `observable`: whether the messages of the handshake could be watched; where not, `request`, `asked_late`, `sent`
-    and `presented` say nothing. `request`: what the origin asked for during the handshake, None where it did not ask.
-    `asked_late`: it asked after the handshake, or for a new one. `sent`: our certificate went out, with the proof
-    that we have its key; `presented` has all the certificates that went with it. `cf_ray`: Cloudflare stands before
-    the origin.
+    `observable` is false if the messages of the handshake could not be observed; then `request`, `asked_late`, `sent`
+    and `presented` mean nothing. `request` is the origin's request for a certificate during the handshake, None without
+    one. `asked_late`: the origin requested a certificate after the handshake, or a new handshake. `sent`: our
+    certificate was sent, with the proof that we have its key; `presented` has all the certificates sent with it.
+    `cf_ray`: Cloudflare is in front of the origin.
     """
 
     shown: Shown
@@ -74,10 +74,10 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """All connections to one origin. Those that would tell nothing more were not made.
+    """All connections to one origin. Those that would add nothing were not made.
 
-    `late`: our certificate once more, asking for it after the handshake allowed. `expect`: the status that an
-    accepted client gets, None: any that is no refusal and no fault. `chain`: what should have been presented.
+    `late` is our certificate once more, with a request after the handshake allowed. `expect` is the status that an
+    accepted client gets; None: any except refusals and server errors. `chain` is what should have been sent.
     """
 
     ours: Observation

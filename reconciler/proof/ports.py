@@ -1,4 +1,4 @@
-"""The ports of proving: how the shell gets at an origin, from this machine and from a real Worker."""
+"""The ports for proofs: access to an origin, from this machine and from a real Worker."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reconciler.x509.certificates import Bundle
 
 @dataclass(frozen=True, slots=True)
 class ClientIdentity:
-    """A chain, leaf first, with the leaf's key: the key's block in PEM and nothing beside it."""
+    """A chain, leaf first, with the leaf's key: only the PEM block of the key."""
 
     bundle: Bundle
     key: PrivateKey
@@ -22,9 +22,9 @@ class ClientIdentity:
 
 @dataclass(frozen=True, slots=True)
 class ProbeTarget:
-    """Where to prove. `roots`: what the origin's own certificate is checked by, None: the roots of this machine.
+    """What to test. `roots` verify the origin's own certificate; None: the roots of this machine.
 
-    `expect`: the HTTP status that an accepted client gets, None: any that is no refusal and no fault.
+    `expect` is the HTTP status that an accepted client gets; None: any except refusals and server errors.
     """
 
     url: str
@@ -33,17 +33,17 @@ class ProbeTarget:
 
 
 class Prober(Protocol):
-    """The way to an origin from this machine."""
+    """Access to an origin from this machine."""
 
     def probe(self, target: ProbeTarget, pair: ClientIdentity) -> Seen:
-        """What the origin does with this pair, with no certificate and with an unknown one. Sends real requests.
+        """The origin's behaviour with this certificate, with none and with an unknown one. Sends real requests.
 
-        Raises nothing for what an origin or the network does: that is what was seen.
+        Raises nothing for what an origin or the network does: every outcome is an observation.
         """
 
 
 class OriginProver(Protocol):
-    """A proof at a declared origin."""
+    """Makes a proof at a declared origin."""
 
     def prove(self, origin: Origin, pair: ClientIdentity) -> Proof:
-        """The proof; ReconcilerError where a file that `origin` names can't be used."""
+        """The proof; ReconcilerError if a file that `origin` names can't be used."""

@@ -1,4 +1,4 @@
-"""One proof at an origin, and what a person should know of it."""
+"""One proof at an origin, and the findings about it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from reconciler.x509.certificates import Bundle
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What came of one probe of an origin."""
+    """The result of one probe of an origin."""
 
     url: str
     seen: Seen
@@ -25,18 +25,18 @@ class Proof:
 
     @property
     def standing(self) -> ProofStatus:
-        """What it is worth."""
+        """The status of the verdict."""
         return self.judgement.verdict.standing
 
     @property
     def note(self) -> str:
-        """The verdict in a word or two: `rejected (unknown_ca)`."""
+        """The verdict in a word or two, such as `rejected (unknown_ca)`."""
         alert = self.seen.ours.alert if self.judgement.verdict is Verdict.REJECTED else None
         return f"{self.judgement.verdict} ({alert})" if alert else str(self.judgement.verdict)
 
 
 def proof_warnings(name: CertificateName, proof: Proof, bundle: Bundle, where: Pointer) -> Iterator[Diagnostic]:
-    """What of a proof that succeeded somebody should look at."""
+    """Findings about a successful proof."""
     judgement, request = proof.judgement, proof.seen.ours.request
     if proof.standing is ProofStatus.PROVED and not judgement.verdict.is_full:
         message = f"{name!r} passes at {proof.url}, which proves little ({judgement.verdict}): {judgement.why}"
@@ -45,24 +45,24 @@ def proof_warnings(name: CertificateName, proof: Proof, bundle: Bundle, where: P
         yield proxied_warning(name, proof.url, where)
     if request is not None and request.authorities and not names_issuer(request, bundle):
         count = len(request.authorities)
-        message = f"no issuer of {name!r} is among the CAs ({count}) that {proof.url} names as those it trusts"
-        hint = "origins may trust more than they name; but some clients choose no certificate then"
+        message = f"{proof.url} names the CAs that it trusts ({count}), and no issuer of {name!r} is among them"
+        hint = "no action needed if the proof passed: origins may trust other CAs, but some clients then send nothing"
         yield Diagnostic(Severity.WARNING, Code.ISSUER_NOT_NAMED, message, where, hint, name)
 
 
 def proxied_warning(name: CertificateName, url: str, where: Pointer) -> Diagnostic:
-    """Cloudflare stands before the origin: what this machine gets, a deployed Worker may not."""
-    message = f"{url} answers through Cloudflare's proxy, which refuses Workers that present {name!r} there (520)"
+    """The warning that Cloudflare's proxy is in front of the origin: a deployed Worker may not get the same answer."""
+    message = f"{url} answers through Cloudflare's proxy, which refuses Workers that send {name!r} there (520)"
     return Diagnostic(Severity.WARNING, Code.ORIGIN_PROXIED, message, where, HINTS["proxied"], name)
 
 
 def proof_problem(name: CertificateName, proof: Proof, where: Pointer) -> Diagnostic | None:
-    """Why a step that needs this proof can't be taken; None where it can."""
+    """Why a step that needs this proof can't be made; None if it can."""
     judgement = proof.judgement
     if proof.standing is ProofStatus.PROVED:
         return None
     if proof.standing is ProofStatus.REFUTED:
         message = f"{proof.url} does not accept {name!r}: {proof.note}: {judgement.why}"
         return Diagnostic(Severity.ERROR, Code.VERIFY_REFUTED, message, where, judgement.hint, name)
-    message = f"{name!r} could not be proved at {proof.url}: {proof.note}: {judgement.why}"
+    message = f"{name!r} could not be verified at {proof.url}: {proof.note}: {judgement.why}"
     return Diagnostic(Severity.ERROR, Code.VERIFY_INCONCLUSIVE, message, where, judgement.hint, name)

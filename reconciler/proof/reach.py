@@ -1,7 +1,7 @@
-"""What became of one call of a real Worker to an origin, and the port that makes it.
+"""The result of one call of a real Worker to an origin, and the port that makes it.
 
-Such a call proves that the runtime takes the pair and that the origin answers to it; it can't prove that the origin
-asks for a certificate. Connections without one do.
+Such a call proves that the runtime accepts the certificate and key and that the origin answers; it can't prove that the
+origin requests a certificate. Connections without a certificate prove that.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from reconciler.model.ports import PrivateKey
 
 
 class Reached(StrEnum):
-    """How far a call came; words of the verdicts of `verify` where they mean the same."""
+    """How far a call got; the words of `verify`'s verdicts if they mean the same."""
 
     ANSWERED = "answered"
     REJECTED = "rejected"
@@ -29,11 +29,10 @@ class Reached(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What became of a call. `detail` is one sentence for a person; it holds no key, and quotes others unescaped.
+    """The result of a call. `detail` is a sentence for the user; it contains no key and may quote unescaped text.
 
-    `status` is the HTTP status where there was an answer, `alert` the TLS alert by its name in RFC 8446 where the
-    origin sent one. `proxied`: the answer came through Cloudflare's proxy, where such a call ends with 520 when it
-    comes from a deployed Worker.
+    `status` is the HTTP status if there was an answer, `alert` the name in RFC 8446 of the TLS alert if the origin sent
+    one. `proxied`: the answer came through Cloudflare's proxy, where the same call from a deployed Worker gets 520.
     """
 
     reached: Reached
@@ -47,7 +46,7 @@ class Reach:
 class OriginCall:
     """A call to make: a certificate chain in PEM with its key, to a URL.
 
-    `trusted` are PEM texts of the roots that the origin's own certificate is checked by; none: those of this machine.
+    `trusted` are PEM texts of the roots that verify the origin's own certificate; if empty, those of this machine.
     """
 
     url: str
@@ -60,4 +59,4 @@ class Runtime(Protocol):
     """The real runtime of Workers, on this machine."""
 
     def call(self, call: OriginCall) -> Reach:
-        """Run a Worker that makes this call through a binding, once; NOT_RUN where there is no runtime."""
+        """The result of a Worker that makes this call through a binding, once; NOT_RUN if there is no runtime."""

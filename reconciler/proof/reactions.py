@@ -1,4 +1,4 @@
-"""How an origin reacted to one client: what can be read from one connection, and from two side by side."""
+"""How an origin reacted to a client: from one connection, and from comparing two."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from enum import Enum, auto
 from reconciler.proof.observations import End, Moment, Observation, Seen
 
 REFUSALS = frozenset({400, 401, 403})
-"""HTTP statuses of clients that are not let in."""
+"""HTTP statuses for clients that are refused."""
 
 FAULTS = range(500, 600)
-"""HTTP statuses of an origin at which something is broken."""
+"""HTTP statuses of a faulty origin."""
 
 
 class Reaction(Enum):
-    """What an origin did with a client, as far as that can be told."""
+    """The reaction of an origin to a client, if it is clear."""
 
     OK = auto()
     REFUSED = auto()
@@ -22,7 +22,8 @@ class Reaction(Enum):
 
 
 def reaction(seen: Observation | None, expect: int | None) -> Reaction:
-    """What one connection tells. `expect`: the status that an accepted client gets, None: any that is no refusal."""
+    """The reaction on one connection. `expect` is the status that an accepted client gets; None: any except
+    refusals."""
     if seen is None:
         return Reaction.UNCLEAR
     if seen.end in {End.ALERT, End.CLOSED}:
@@ -39,19 +40,19 @@ def reaction(seen: Observation | None, expect: int | None) -> Reaction:
 
 
 def asked(seen: Observation | None) -> bool | None:
-    """Whether a certificate was asked for during the handshake; None where that could not be watched."""
+    """True if a certificate was requested during the handshake; None if that could not be observed."""
     if seen is None or not seen.observable:
         return None
     return seen.request is not None
 
 
 def asked_nothing(seen: Observation | None) -> bool:
-    """Whether the handshake came to its end and no certificate was asked for."""
+    """True if the handshake was completed without a request for a certificate."""
     done = seen is not None and (seen.end in {End.ANSWERED, End.NO_HTTP} or seen.moment is Moment.AFTER)
     return done and asked(seen) is False
 
 
 def differs(seen: Seen) -> bool:
-    """Whether it did something else with a client that showed another certificate, or none."""
+    """True if the origin reacted differently to a client with another certificate, or with none."""
     others = [other for other in (seen.none, seen.throw_away) if other is not None]
     return any((other.end, other.alert) != (seen.ours.end, seen.ours.alert) for other in others)

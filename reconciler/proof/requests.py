@@ -1,4 +1,4 @@
-"""What an origin asks a client for: the CertificateRequest of TLS 1.2 and 1.3, read from its bytes."""
+"""An origin's request for a client certificate: the CertificateRequest of TLS 1.2 and 1.3, read from its bytes."""
 
 from __future__ import annotations
 
@@ -20,48 +20,47 @@ _MAX_NAME_TEXT = 200
 
 @dataclass(frozen=True, slots=True)
 class CertificateRequest:
-    """What an origin asked for. `authorities`: the names of CAs that it says it trusts, in DER; it need not say any,
-    and may trust others. `algorithms`: the signatures that it takes, by their numbers in TLS.
-    """
+    """The request. `authorities` are the names, in DER, of CAs that the origin says it trusts; it may name none and
+    trust others. `algorithms` are the signatures that it accepts, by their numbers in TLS."""
 
     authorities: tuple[bytes, ...] = ()
     algorithms: tuple[int, ...] = ()
 
 
 def read_request(message: bytes, version: int) -> CertificateRequest:
-    """The request of a whole handshake message; what can't be read of it is left out."""
+    """The request in a complete handshake message; unreadable parts are left out."""
     body = message[_HEADER:]
     if version >= TLS_1_3:
         extensions = dict(_extensions(body))
         algorithms = _vector(extensions.get(_SIGNATURE_ALGORITHMS, b""), 2)[0]
         names = _vector(extensions.get(_CERTIFICATE_AUTHORITIES, b""), 2)[0]
     else:
-        _, rest = _vector(body, 1)  # the kinds of certificates, which the signature algorithms say better
+        _, rest = _vector(body, 1)  # the types of certificates; the signature algorithms are more precise
         algorithms, rest = _vector(rest, 2)
         names, _ = _vector(rest, 2)
     return CertificateRequest(tuple(_vectors(names)), tuple(_numbers(algorithms)))
 
 
 def names_issuer(request: CertificateRequest, bundle: Bundle) -> bool:
-    """Whether an issuer of the chain is among the names. Roots are named, so every certificate's issuer counts."""
+    """True if an issuer of the chain is among the names. Origins name roots, so every certificate's issuer counts."""
     with quiet():
         named = {name for der in request.authorities if (name := _read_name(der)) is not None}
         return any(_issuer(certificate) in named for certificate in bundle.certificates)
 
 
 def authority_texts(request: CertificateRequest) -> tuple[str, ...]:
-    """The names as RFC 4514 writes them, each cut where nobody would read on."""
+    """The names in the format of RFC 4514, long ones cut."""
     with quiet():
         return tuple(_name_text(der)[:_MAX_NAME_TEXT] for der in request.authorities)
 
 
 def algorithm_names(numbers: Iterable[int]) -> tuple[str, ...]:
-    """Signature algorithms by their names in TLS (RFC 8446 section 4.2.3), the unknown ones by their number."""
+    """Signature algorithms by their names in TLS (RFC 8446 section 4.2.3), unknown ones by number."""
     return tuple(_ALGORITHMS.get(number, f"0x{number:04x}") for number in numbers)
 
 
 def read_certificates(message: bytes, version: int) -> tuple[bytes, ...]:
-    """The DERs in a Certificate message, the leaf's first; none where the message can't be read."""
+    """The DERs in a Certificate message, leaf first; empty if the message can't be read."""
     body = message[_HEADER:]
     if version >= TLS_1_3:
         _, body = _vector(body, 1)  # the request's context
@@ -85,7 +84,7 @@ def _issuer(certificate: x509.Certificate) -> x509.Name | None:
 
 
 def _vector(data: bytes, width: int) -> tuple[bytes, bytes]:
-    """What stands behind a length of `width` bytes, and what follows; nothing where the length is wrong."""
+    """The content after a length of `width` bytes, and the rest; both empty if the length is wrong."""
     end = width + int.from_bytes(data[:width], "big")
     return (data[width:end], data[end:]) if len(data) >= end and len(data) >= width else (b"", b"")
 
@@ -118,9 +117,8 @@ def _name_text(der: bytes) -> str:
 
 
 def _read_name(der: bytes) -> x509.Name | None:
-    """A name on its own. The library reads names only inside of something, so it is put into a signing request that
-    has nothing else in it; nobody looks at its signature.
-    """
+    """A single name. The library reads names only as part of something else, so it is put into a signing request
+    without any other content, whose signature is not checked."""
     key = b"\x30\x05\x06\x03\x2b\x65\x70"  # Ed25519
     public = _der(0x30, key + _der(0x03, bytes(33)))
     inner = _der(0x30, b"\x02\x01\x00" + der + public + b"\xa0\x00")

@@ -1,7 +1,7 @@
-"""From what was seen to a verdict: a list of named rules, of which the first that fits decides.
+"""From the observations to a verdict: a list of named rules, of which the first that matches decides.
 
-The order is part of the meaning: what keeps a proof from being made comes first, then what the origin did with our
-certificate, then what it does with others.
+The order matters: first what prevents a proof, then what the origin did with our certificate, then what it does with
+others.
 """
 
 from __future__ import annotations
@@ -24,46 +24,48 @@ _Rule = Callable[[Seen], _Found]
 
 
 def judge(seen: Seen) -> Judgement:
-    """The verdict; the rules leave nothing out."""
+    """The verdict; at least one rule always matches."""
     name, (verdict, why, hint) = next((name, found) for name, rule in RULES if (found := rule(seen)) is not None)
     return Judgement(verdict, name, why, hint)
 
 
 def is_worth_comparing(ours: Observation) -> bool:
-    """Whether the other connections could tell more: where the origin was reached and our side did its part."""
+    """True if the other connections could add something: the origin was reached, and our side worked."""
     return ours.end not in {End.UNREACHABLE, End.SILENT, End.UNTRUSTED, End.NO_TLS, End.LOCAL}
 
 
 def may_be_asked_late(ours: Observation, expect: int | None) -> bool:
-    """Whether one more connection should allow what no Worker can do: to be asked after the handshake."""
+    """True if one more connection should allow what no Worker can do: a request for a certificate after the
+    handshake."""
     broke_off = ours.moment is Moment.AFTER and ours.end in {End.ALERT, End.CLOSED, End.SILENT}
     refused = ours.end is End.ANSWERED and reaction(ours, expect) is Reaction.REFUSED
     return asked(ours) is False and (broke_off or refused)
 
 
-# --- what keeps a proof from being made -------------------------------------------------------------------------------
+# --- what prevents a proof --------------------------------------------------------------------------------------------
 
 
 def _too_late(seen: Seen) -> _Found:
     late = any(one is not None and one.asked_late for one in (seen.ours, seen.late))
     if asked(seen.ours) is not False or not late:
         return None
-    why = "it asks for a certificate only after the handshake, when a Worker can't give one any more"
+    why = "the origin requests a certificate only after the handshake, when a Worker can't send one"
     return Verdict.REQUESTED_TOO_LATE, why, HINTS["late"]
 
 
 def _unreachable(seen: Seen) -> _Found:
     if seen.ours.end is End.UNREACHABLE:
-        return Verdict.UNREACHABLE, f"it could not be reached: {seen.ours.detail}", HINTS["reach"]
+        return Verdict.UNREACHABLE, f"the origin could not be reached: {seen.ours.detail}", HINTS["reach"]
     if seen.ours.end is End.SILENT:
-        return Verdict.UNREACHABLE, f"it was reached and gave no answer: {seen.ours.detail}", HINTS["reach"]
+        return Verdict.UNREACHABLE, f"the origin was reached but did not answer: {seen.ours.detail}", HINTS["reach"]
     return None
 
 
 def _server_untrusted(seen: Seen) -> _Found:
     if seen.ours.end is not End.UNTRUSTED:
         return None
-    return Verdict.SERVER_UNTRUSTED, f"its own certificate is not trusted: {seen.ours.detail}", HINTS["origin-ca"]
+    why = f"the origin's own certificate is not trusted: {seen.ours.detail}"
+    return Verdict.SERVER_UNTRUSTED, why, HINTS["origin-ca"]
 
 
 def _no_tls(seen: Seen) -> _Found:
@@ -75,23 +77,27 @@ def _no_tls(seen: Seen) -> _Found:
 def _local_fault(seen: Seen) -> _Found:
     if seen.ours.end is not End.LOCAL:
         return None
-    why = f"the TLS library of this machine does not take this pair: {seen.ours.detail}"
+    why = f"the TLS library of this machine does not accept the certificate and key: {seen.ours.detail}"
     return Verdict.NOT_SENT, why, HINTS["pair"]
 
 
-# --- what it did with our certificate ---------------------------------------------------------------------------------
+# --- what the origin did with our certificate -------------------------------------------------------------------------
 
 
 def _page_not_sent(seen: Seen) -> _Found:
     if seen.ours.page is not NginxPage.NO_CERTIFICATE:
         return None
-    return Verdict.NOT_SENT, "it answers that no certificate was sent (a page of nginx)", HINTS["in-between"]
+    return (
+        Verdict.NOT_SENT,
+        "the origin answers that no certificate was sent (an error page of nginx)",
+        HINTS["in-between"],
+    )
 
 
 def _page_rejected(seen: Seen) -> _Found:
     if seen.ours.page is not NginxPage.CERTIFICATE_ERROR:
         return None
-    why = "it does not accept this certificate (a page of nginx, which has the reason in its error log only)"
+    why = "the origin does not accept this certificate (an error page of nginx; only its error log has the reason)"
     return Verdict.REJECTED, why, HINTS["log"]
 
 
@@ -99,14 +105,13 @@ def _not_sent(seen: Seen) -> _Found:
     ours = seen.ours
     if not asked(ours) or ours.sent or ours.end not in {End.ALERT, End.ANSWERED}:
         return None
-    why = "it asked for a certificate, and ours was not sent: none of the signatures that it takes fits the key"
+    why = "the origin requested a certificate, but ours was not sent: its key can make none of the accepted signatures"
     return Verdict.NOT_SENT, why, HINTS["signatures"]
 
 
 def _more_sent(seen: Seen) -> _Found:
-    """A TLS library may complete a chain from what it knows, which Cloudflare would not. A root more does not matter:
-    the origin trusts it already, or does not.
-    """
+    """A TLS library may complete a chain from certificates that it knows, which Cloudflare would not. An additional
+    root does not matter: the origin either trusts it already or does not."""
     beyond = tuple(der for der in seen.ours.presented if der not in seen.chain)
     extra = [one for one in Bundle(beyond).certificates if not is_self_issued(one)] if beyond else []
     if not seen.ours.sent or not extra:
@@ -130,84 +135,96 @@ def _alert_without_a_reason(seen: Seen) -> _Found:
         return None
     if not ours.sent and not differs(seen):
         return None
-    return Verdict.REJECTED, "it refuses this certificate without a reason", HINTS["log"]
+    return Verdict.REJECTED, "the origin refuses this certificate without a reason", HINTS["log"]
 
 
 def _alert_by_comparison(seen: Seen) -> _Found:
     ours = seen.ours
     if ours.end is not End.ALERT or asked(ours) is False or not differs(seen):
         return None
-    return Verdict.REJECTED, f"it breaks off with {ours.alert}, and only when shown this certificate", HINTS["log"]
+    return (
+        Verdict.REJECTED,
+        f"the origin ends the connection with {ours.alert}, but only for this certificate",
+        HINTS["log"],
+    )
 
 
 def _alert_to_all(seen: Seen) -> _Found:
     if seen.ours.end is not End.ALERT:
         return None
-    return Verdict.INCONCLUSIVE, f"it breaks off with {seen.ours.alert}, whatever it is shown", HINTS["tls"]
+    return Verdict.INCONCLUSIVE, f"the origin ends every connection with {seen.ours.alert}", HINTS["tls"]
 
 
 def _closed_on_ours(seen: Seen) -> _Found:
     if seen.ours.end is not End.CLOSED or asked(seen.ours) is False or not differs(seen):
         return None
-    return Verdict.REJECTED, "it closes the connection without a word when shown this certificate", HINTS["log"]
+    return (
+        Verdict.REJECTED,
+        "the origin closes the connection without a reason, but only for this certificate",
+        HINTS["log"],
+    )
 
 
 def _closed_on_all(seen: Seen) -> _Found:
     if seen.ours.end is not End.CLOSED:
         return None
-    return Verdict.INCONCLUSIVE, f"it closes the connection, whatever it is shown: {seen.ours.detail}", HINTS["reach"]
+    return Verdict.INCONCLUSIVE, f"the origin closes every connection: {seen.ours.detail}", HINTS["reach"]
 
 
-# --- what it answered -------------------------------------------------------------------------------------------------
+# --- what the origin answered -----------------------------------------------------------------------------------------
 
 
 def _no_http(seen: Seen) -> _Found:
     if seen.ours.end is not End.NO_HTTP:
         return None
-    return Verdict.INCONCLUSIVE, f"what it answers is no HTTP: {seen.ours.detail}", HINTS["url"]
+    return Verdict.INCONCLUSIVE, f"the origin's answer is not HTTP: {seen.ours.detail}", HINTS["url"]
 
 
 def _proxied_zone(seen: Seen) -> _Found:
     if seen.ours.status != _PROXY_FAULT or not seen.ours.cf_ray or seen.ours.status == seen.expect:
         return None
-    return Verdict.INCONCLUSIVE, "Cloudflare, which stands before the origin, answers 520", HINTS["proxied"]
+    return Verdict.INCONCLUSIVE, "Cloudflare's proxy in front of the origin answers 520", HINTS["proxied"]
 
 
 def _origin_fault(seen: Seen) -> _Found:
     if seen.ours.status not in FAULTS or seen.ours.status == seen.expect:
         return None
-    return Verdict.INCONCLUSIVE, f"it was reached, and answers with a fault, {seen.ours.status}", HINTS["fault"]
+    return (
+        Verdict.INCONCLUSIVE,
+        f"the origin was reached, but answers with the server error {seen.ours.status}",
+        HINTS["fault"],
+    )
 
 
 def _not_requested(seen: Seen) -> _Found:
     if not asked_nothing(seen.ours) or not asked_nothing(seen.none):
         return None
-    why = "it does not ask clients for a certificate, so this proves nothing about ours"
+    why = "the origin does not request a client certificate, so this proves nothing about ours"
     return Verdict.NOT_REQUESTED, why, HINTS["not-requested"]
 
 
 def _asked_sometimes(seen: Seen) -> _Found:
     if asked(seen.ours) is not False and not (asked(seen.ours) and asked_nothing(seen.none)):
         return None
-    return Verdict.INCONCLUSIVE, "it asks for a certificate on some connections only", HINTS["backends"]
+    return Verdict.INCONCLUSIVE, "the origin requests a certificate only on some connections", HINTS["backends"]
 
 
 def _application_refuses(seen: Seen) -> _Found:
     status = seen.ours.status
     if status not in REFUSALS or status == seen.expect:
         return None
-    why = f"the TLS handshake succeeds, and then the application refuses with {status}"
+    why = f"the TLS handshake succeeds, but the application refuses with {status}"
     return Verdict.INCONCLUSIVE, why, HINTS["application"]
 
 
 def _unexpected_status(seen: Seen) -> _Found:
     if seen.expect is None or seen.ours.status == seen.expect:
         return None
-    why = f"the TLS handshake succeeds, and then it answers {seen.ours.status} instead of {seen.expect}"
+    why = f"the TLS handshake succeeds, but the origin answers {seen.ours.status} instead of {seen.expect}"
     return Verdict.INCONCLUSIVE, why, HINTS["url"]
 
 
-# --- what it does with others -----------------------------------------------------------------------------------------
+# --- what the origin does with other clients --------------------------------------------------------------------------
 
 
 def _not_comparable(seen: Seen) -> _Found:
@@ -217,14 +234,14 @@ def _not_comparable(seen: Seen) -> _Found:
             what = "not made" if other is None or unsent else _told(other)
             return (
                 Verdict.INCONCLUSIVE,
-                f"ours passes, but the connection {who} can't be compared: {what}",
+                f"this certificate passes, but the connection {who} can't be compared: {what}",
                 HINTS["again"],
             )
     return None
 
 
 def _told(seen: Observation) -> str:
-    return f"it got {seen.status}" if seen.status is not None else seen.detail or seen.end
+    return f"HTTP {seen.status}" if seen.status is not None else seen.detail or seen.end
 
 
 def _by(none: Reaction, unknown: Reaction, verdict: Verdict, why: str, hint: str | None = None) -> _Rule:
@@ -239,14 +256,14 @@ def _not_observable(seen: Seen) -> _Found:
     both = (seen.none, seen.throw_away)
     if seen.ours.observable or any(reaction(one, seen.expect) is not Reaction.OK for one in both):
         return None
-    why = "every client passes, and whether it asks for a certificate can't be observed with this Python"
+    why = "every client passes, and this Python can't observe whether the origin requests a certificate"
     return Verdict.INCONCLUSIVE, why, HINTS["python"]
 
 
-_ACCEPTED = "it accepts this certificate, and refuses a client without one and one with an unknown one"
-_OPTIONAL = "it accepts this certificate and refuses an unknown one, but lets clients without one pass"
-_PRESENCE = "it refuses a client without a certificate, but lets any certificate pass, an unknown one too"
-_NOT_VERIFIED = "it asks for a certificate, but lets any client pass; the application may still look at it"
+_ACCEPTED = "the origin accepts this certificate, and refuses clients without one and with an unknown one"
+_OPTIONAL = "the origin accepts this certificate and refuses an unknown one, but accepts clients without one, too"
+_PRESENCE = "the origin refuses clients without a certificate, but accepts any certificate, even an unknown one"
+_NOT_VERIFIED = "the origin requests a certificate, but accepts every client; the application may still check it"
 
 RULES: tuple[tuple[str, _Rule], ...] = (
     ("too-late", _too_late),

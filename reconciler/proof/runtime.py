@@ -20,7 +20,7 @@ _STANDINGS = {
 
 
 def judge_reach(reach: Reach, expect: int | None) -> LevelResult:
-    """The level of a call. An answer proves something only where it is one that accepted clients get."""
+    """The result of the level. An answer is a proof only if accepted clients get it."""
     if reach.reached is Reached.NOT_RUN:
         return skip(Level.RUNTIME, Skip.NO_PROGRAM, reach.detail)
     standing, verdict, hint = _STANDINGS[reach.reached], str(reach.reached), None

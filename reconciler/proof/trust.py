@@ -1,4 +1,4 @@
-"""Whether a chain leads to a CA that an origin is said to trust clients by, told from the files alone."""
+"""Whether a chain leads to a CA that an origin is declared to trust, checked from the files alone."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from reconciler.x509.chains import is_self_issued, make_chain
 
 
 def roots_of(bundle: Bundle, path: str) -> Bundle:
-    """The self-signed certificates of a file of roots; InputError where it has none.
+    """The self-signed certificates in a file of roots; InputError if it has none.
 
-    Others are left out: a TLS library would add them to our own chain, and would prove another one than Cloudflare
-    presents.
+    Others are left out: a TLS library would add them to our own chain, and the proof would be of another chain than the
+    one that Cloudflare sends.
     """
     ders = tuple(der for der, one in zip(bundle.ders, bundle.certificates, strict=True) if is_self_issued(one))
     if not ders:
-        message = f"no certificate in {path} is a root: none is self-signed"
-        hint = "give the root of the origin's own certificate; the origin sends its intermediates itself"
+        message = f"{path} contains no root: no certificate in it is self-signed"
+        hint = "use the root of the origin's own certificate; the origin sends its intermediates itself"
         raise InputError([Diagnostic(Severity.ERROR, Code.ORIGIN_CA_WITHOUT_ROOT, message, Place(path), hint)])
     return Bundle(ders)
 
@@ -32,9 +32,9 @@ def roots_of(bundle: Bundle, path: str) -> Bundle:
 def check_trust(
     bundle: Bundle, trusted: Bundle, *, path: str, trusted_path: str, now: datetime
 ) -> Iterator[Diagnostic]:
-    """What speaks against the chain being accepted by an origin that trusts these CAs. `now` is aware UTC.
+    """Findings that speak against an origin with these CAs accepting the chain. `now` is aware UTC.
 
-    Origins trust a root, so the chain must lead there link by link. Only some stop at an intermediate that they know.
+    Origins trust a root, so the chain must lead there link by link. Only some accept a known intermediate instead.
     """
     with quiet():
         chain = make_chain(bundle, path, now=now)
@@ -45,28 +45,28 @@ def check_trust(
         yield _not_trusted(top, bundle, trusted, path, trusted_path)
         return
     if not is_self_issued(last):
-        message = f"{trusted_path} has no root: {subject_text(last)} is an intermediate"
-        hint = "many origins, those with OpenSSL among them, do not stop at an intermediate: give the root as well"
+        message = f"{trusted_path} contains no root for this chain: {subject_text(last)} is an intermediate"
+        hint = "add the root; many origins, such as those that use OpenSSL, don't accept an intermediate in its place"
         yield Diagnostic(Severity.WARNING, Code.CLIENT_CA_WITHOUT_ROOT, message, Place(trusted_path), hint)
     for one in way if top in trusted.certificates else way[1:]:
         if not one.not_valid_before_utc <= now <= one.not_valid_after_utc:
             times = f"{rfc3339(one.not_valid_before_utc)} to {rfc3339(one.not_valid_after_utc)}"
-            message = f"{subject_text(one)} in {trusted_path} is not valid now, but from {times}"
-            hint = "an origin refuses every chain through it: look for its successor"
+            message = f"{subject_text(one)} in {trusted_path} is not valid now; it is valid from {times}"
+            hint = "replace it with its successor; an origin refuses every chain through it"
             yield Diagnostic(Severity.ERROR, Code.CLIENT_CA_EXPIRED, message, Place(trusted_path), hint)
 
 
 def _not_trusted(top: x509.Certificate, bundle: Bundle, trusted: Bundle, path: str, trusted_path: str) -> Diagnostic:
     named = ", ".join(subject_text(one) for one in trusted.certificates[:3])
     message = f"the chain of {path} ends at an issuer that is not in {trusted_path}: {issuer_text(top)}"
-    hint = f"put the intermediates that lead to it behind the leaf, or is it of another CA? There are: {named}"
+    hint = f"add the missing intermediates after the leaf, or use a certificate of one of these CAs: {named}"
     return Diagnostic(
         Severity.ERROR, Code.CHAIN_NOT_TRUSTED, message, Place(path, bundle.lines[0] if bundle.lines else None), hint
     )
 
 
 def _follow(start: x509.Certificate, trusted: Bundle) -> list[x509.Certificate]:
-    """From a certificate up through those that are trusted, as far as they lead."""
+    """The path from a certificate up through the trusted ones, as far as it goes."""
     way = [start]
     while not is_self_issued(way[-1]):
         above = next((one for one in trusted.certificates if one not in way and _issued(way[-1], one)), None)

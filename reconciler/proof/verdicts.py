@@ -1,4 +1,4 @@
-"""The verdicts on a certificate at an origin: stable words, how each stands, and what a person is told."""
+"""The verdicts on a certificate at an origin: stable words, their status, and their exit codes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from reconciler.findings.exits import ExitCode
 
 
 class ProofStatus(StrEnum):
-    """What a verdict is worth. `skipped`: nothing was done, so nothing is proved."""
+    """The status of a verdict. `skipped`: nothing was done, so nothing is proved."""
 
     PROVED = "proved"
     REFUTED = "refuted"
@@ -18,7 +18,7 @@ class ProofStatus(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What came of a proof; closed and stable."""
+    """The result of a proof; closed and stable."""
 
     ACCEPTED = "accepted"
     OPTIONAL = "optional"
@@ -34,12 +34,12 @@ class Verdict(StrEnum):
 
     @property
     def standing(self) -> ProofStatus:
-        """What it is worth."""
+        """The status of this verdict."""
         return _STANDINGS[self]
 
     @property
     def is_full(self) -> bool:
-        """Whether the origin accepts this certificate and no other: the only full proof."""
+        """True if the origin accepts this certificate and no other: the only full proof."""
         return self is Verdict.ACCEPTED
 
 
@@ -67,7 +67,7 @@ EXIT_CODES = {
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A verdict with the name of the rule that gave it, why, and what to do where there is something to do."""
+    """A verdict, the name of the rule that gave it, the reason, and a hint if there is something to do."""
 
     verdict: Verdict
     rule: str

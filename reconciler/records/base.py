@@ -1,4 +1,4 @@
-"""What every JSON document has in common: strict shapes, absent keys left out, times in UTC, places resolved."""
+"""Common parts of all JSON documents: strict shapes, absent keys left out, times in UTC, places resolved."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def time_text(time: datetime) -> str:
 
 
 UtcTime = AwareDatetime
-"""Written as `time_text` writes it."""
+"""Written in the format of `time_text`."""
 
 
 class _FailFast(FailFast):
-    """Pydantic's own can't stand in a union, for it has no hash."""
+    """Pydantic's own class can't be part of a union, because it has no hash."""
 
     __hash__ = object.__hash__
 
 
 FIRST_MISTAKE = _FailFast()
-"""Marks a list that is read up to its first mistake: one may be made to have a million."""
+"""Marks a list that is read up to its first error: a document could contain a million of them."""
 
 
 class JsonPart(BaseModel):
@@ -71,11 +71,11 @@ def diagnostic_part(diagnostic: Diagnostic, resolve: Resolve) -> DiagnosticPart:
 def to_json(document: JsonPart) -> str:
     """The text of a document: two spaces, one final newline, absent keys left out, ASCII only.
 
-    ASCII, so that no control or direction character of somebody's name can act on the terminal that shows it. And no
-    `##[` or `##vso[`, which CI runners obey wherever it stands in a line; `::` can't begin a line of JSON.
+    ASCII, so that control or direction characters in other people's names can't act on the terminal that shows it. And
+    no `##[` or `##vso[`, which CI runners obey anywhere in a line; `::` can't begin a line of JSON.
     """
     try:
         text = document.model_dump_json(indent=2, exclude_none=True, ensure_ascii=True)
-    except PydanticSerializationError:  # a byte of an argument or a file's name that is no UTF-8
+    except PydanticSerializationError:  # a byte of an argument or a file name that is not UTF-8
         text = json.dumps(document.model_dump(mode="json", exclude_none=True), indent=2)
     return _COMMAND.sub("#\\\\u0023", text).replace("\x7f", "\\u007f") + "\n"

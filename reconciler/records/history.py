@@ -22,7 +22,7 @@ from reconciler.records.journal import (
 
 
 class RunEnd(StrEnum):
-    """How a run ended; `unfinished`: its end was never written, for it was killed or is still running."""
+    """How a run ended; `unfinished`: its end was never written, because it was killed or is still running."""
 
     DONE = "done"
     PARTIAL = "partial"
@@ -33,7 +33,7 @@ class RunEnd(StrEnum):
 
 
 class StepEnd(StrEnum):
-    """How a step ended; `unfinished`: it was started, and what became of it the next plan found out."""
+    """How a step ended; `unfinished`: it was started, and the next plan found out its result."""
 
     DONE = "done"
     FAILED = "failed"
@@ -54,7 +54,7 @@ class HistoryStep(JsonPart):
 
 
 class HistoryRun(JsonPart):
-    """One run. `finished` and `exit_code` are left out while its end is not known."""
+    """One run. `finished` and `exit_code` are left out while its end is unknown."""
 
     run: str
     command: str
@@ -70,10 +70,10 @@ class HistoryRun(JsonPart):
 
 
 class HistoryDocument(JsonPart):
-    """Runs, newest first. `more`: older runs that the journal has and this leaves out.
+    """Runs, newest first. `more` is the number of older runs in the journal that are left out.
 
-    `torn` and `unknown` count lines of the journal that could not be used: cut off where a run was killed, or written
-    by another version.
+    `torn` and `unknown` count lines of the journal that could not be used: cut off when a run was killed, or written by
+    another version.
     """
 
     format: Literal["mtlsctl.history/1"] = "mtlsctl.history/1"
@@ -85,7 +85,7 @@ class HistoryDocument(JsonPart):
 
 @dataclass(slots=True)
 class _RunEvents:
-    """The events of one run so far; steps in the order in which they were started."""
+    """The events of one run so far; steps in the order of their starts."""
 
     started: RunStarted
     finished: RunFinished | None = None
@@ -117,7 +117,8 @@ def history_document(journal: JournalRead, *, limit: int) -> HistoryDocument:
 
 
 def _group(events: Iterable[Event]) -> list[_RunEvents]:
-    """Runs in the order of their first lines; the clock may have been set back. Steps of no known run are left out."""
+    """Runs in the order of their first lines, because the clock may have been set back. Steps of unknown runs are left
+    out."""
     runs: list[_RunEvents] = []
     latest: dict[str, _RunEvents] = {}
     for event in events:

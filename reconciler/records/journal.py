@@ -1,7 +1,7 @@
-"""`mtlsctl.journal/1`: what a run did, one event a line, written as it happens and read back. Public facts only.
+"""`mtlsctl.journal/1`: what a run did, one event per line, written as it happens and read back. Public facts only.
 
-Nothing resumes from a journal; it is for people. So reading is lenient: a line that a killed run tore, or that a later
-version wrote, is counted and left out.
+Nothing is resumed from a journal; it is for people. So reading is lenient: a line that a killed run cut off, or that a
+later version wrote, is counted and left out.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from reconciler.records.base import UtcTime
 from reconciler.records.changes import change_part
 
 MAX_LINE = 64_000
-"""Bytes of a line that are looked at; ours have some hundred."""
+"""Bytes of a line that are read; our lines have a few hundred."""
 
 _MAX_MESSAGE = 1000
 _START = b'{"format":"mtlsctl.journal/'
@@ -28,7 +28,7 @@ _START = b'{"format":"mtlsctl.journal/'
 
 def _in_utc(time: datetime) -> datetime:
     if time.utcoffset() != timedelta(0):
-        raise ValueError("times are in UTC")
+        raise ValueError("times must be in UTC")
     return time
 
 
@@ -36,13 +36,13 @@ EventTime = Annotated[UtcTime, AwareDatetime, AfterValidator(_in_utc)]
 
 
 class JournalPart(BaseModel):
-    """A part of an event. Keys that a later version adds are passed over."""
+    """A part of an event. Unknown keys, as of a later version, are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
 
 class ChangeSummary(JournalPart):
-    """Which change: as in a plan, without the reasons. The same in both events of a step."""
+    """The identity of a change: as in a plan, without the reasons. The same in both events of a step."""
 
     action: Action
     phase: Phase
@@ -71,7 +71,7 @@ class _Event(JournalPart):
 
 
 class RunStarted(_Event):
-    """A run is about to change something. `plan_digest` names its plan."""
+    """A run is about to make changes. `plan_digest` identifies its plan."""
 
     event: Literal["run-started"] = "run-started"
     command: str
@@ -82,14 +82,15 @@ class RunStarted(_Event):
 
 
 class StepStarted(_Event):
-    """The first effect of a change comes next."""
+    """The first effect of a change is next."""
 
     event: Literal["step-started"] = "step-started"
     change: ChangeSummary
 
 
 class StepFinished(_Event):
-    """How a change ended. `entry` is the id that it made, bound or deleted; `note` says how, or what it waits for."""
+    """How a change ended. `entry` is the id that it created, bound or deleted; `note` says how, or what it waits
+    for."""
 
     event: Literal["step-finished"] = "step-finished"
     change: ChangeSummary
@@ -100,7 +101,7 @@ class StepFinished(_Event):
 
 
 class RunFinished(_Event):
-    """The run ended by itself, with this exit code."""
+    """The run ended on its own, with this exit code."""
 
     event: Literal["run-finished"] = "run-finished"
     exit_code: Annotated[int, Field(ge=0, le=255)]
@@ -116,7 +117,8 @@ _EVENT: TypeAdapter[Event] = TypeAdapter(
 
 @dataclass(frozen=True, slots=True)
 class JournalRead:
-    """Events in the order in which they were written; and lines left out: torn ones, and those of other versions."""
+    """Events in the order in which they were written; and the numbers of cut-off lines and of lines of other
+    versions."""
 
     events: tuple[Event, ...]
     torn: int = 0
@@ -124,7 +126,7 @@ class JournalRead:
 
 
 def summary_of(change: Change) -> ChangeSummary:
-    """A change as both of its events name it."""
+    """The change as in both of its events."""
     part = change_part(change)
     return ChangeSummary(
         action=part.action,
@@ -142,7 +144,7 @@ def summary_of(change: Change) -> ChangeSummary:
 
 
 def finished_event(step: Step, *, run: str, time: datetime) -> StepFinished:
-    """The end of a step as its event."""
+    """The event for the end of a step."""
     note = step.waiting.detail if step.waiting is not None else step.note
     return StepFinished(
         run=run,
@@ -156,13 +158,13 @@ def finished_event(step: Step, *, run: str, time: datetime) -> StepFinished:
 
 
 def to_line(event: Event) -> bytes:
-    """One line of visible ASCII: nothing in somebody's name can act on a terminal that shows the file itself."""
+    """One line of visible ASCII: no name in it can act on a terminal that shows the file itself."""
     text = event.model_dump_json(exclude_none=True, ensure_ascii=True)
-    return text.replace("\x7f", "\\u007f").encode() + b"\n"  # the one control character that JSON leaves as it is
+    return text.replace("\x7f", "\\u007f").encode() + b"\n"  # the only control character that JSON does not escape
 
 
 def read_events(data: bytes) -> JournalRead:
-    """What a journal's bytes say, whatever they are. Raises nothing."""
+    """The events in a journal's bytes, whatever they are. Raises nothing."""
     events: list[Event] = []
     torn = unknown = 0
     for line in BytesIO(data):

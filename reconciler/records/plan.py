@@ -1,4 +1,4 @@
-"""`mtlsctl.plan/1`: the plan as a document, for review, for pipelines, and to be read back."""
+"""`mtlsctl.plan/1`: the plan as a document, for review, for pipelines, and for reading it back."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from reconciler.records.changes import ChangePart, change_part
 
 
 class StorePart(JsonPart):
-    """Which store the plan is for."""
+    """The store that the plan is for."""
 
     kind: StoreKind
     account_id: str | None = None
 
 
 class AdoptedPart(JsonPart):
-    """A declared certificate that is stored already. `ours`: under a mark of this stack."""
+    """A declared certificate that is already uploaded. `ours`: under a mark of this stack."""
 
     certificate: str
     entry: str
@@ -52,7 +52,7 @@ class WaitingPart(ChangePart):
 
 
 class UnknownPart(JsonPart):
-    """What an offline plan can't say."""
+    """Something that an offline plan can't know."""
 
     certificate: str | None = None
     worker: str | None = None
@@ -62,7 +62,7 @@ class UnknownPart(JsonPart):
 
 
 class LivePart(JsonPart):
-    """One binding, from three sides: what mtls.toml wants, what the wrangler file names, what serves."""
+    """One binding from three sides: what mtls.toml declares, what the wrangler file has, what the live versions use."""
 
     worker: str
     config: str
@@ -79,7 +79,7 @@ class LivePart(JsonPart):
 
 def _with_zones(due: Due) -> Due:
     if due.not_after.tzinfo is None or due.renew_from.tzinfo is None:
-        raise ValueError("times have a zone")
+        raise ValueError("times must have a zone")
     return due
 
 

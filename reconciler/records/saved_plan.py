@@ -1,4 +1,4 @@
-"""Reading a saved plan back. What stands in it is shown and compared, never executed on its word."""
+"""Reads a saved plan. Its content is shown and compared, and nothing is executed because of it alone."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ from reconciler.records.changes import ChangePart
 from reconciler.records.plan import LivePart, PlanDocument, WaitingPart
 
 MAX_BYTES = 10_000_000
-"""A saved plan may be this long: a thousand certificates with all their bindings are a tenth of it."""
+"""The maximum size of a saved plan: a thousand certificates with all their bindings need a tenth of it."""
 
 _MAX_COMMAS = 250_000
-"""Values that a plan may have, about: that of 2,000 certificates with their bindings has 45,000 commas. A plan that was
-made to have a million mistakes would take a gigabyte to be refused."""
+"""The approximate maximum number of values: a plan of 2,000 certificates with their bindings has 45,000 commas. A plan
+crafted with a million errors would need a gigabyte of memory to be refused."""
 
 _LONGEST_SHOWN = 200
 _FORMAT = get_args(PlanDocument.model_fields["format"].annotation)[0]
 
 
 def read_plan(data: bytes, path: str) -> SavedPlan:
-    """A saved plan. InputError where it is none; StalePlanError where it is not as it was saved."""
+    """A saved plan. InputError if the file is not one; StalePlanError if it was changed after it was saved."""
     if data.count(b",") > _MAX_COMMAS:
-        raise _no_plan(path, "it has more values than a plan")
+        raise _no_plan(path, "it has more values than a plan can have")
     try:
         document = PlanDocument.model_validate_json(data)
     except ValidationError as error:
@@ -65,7 +65,7 @@ def read_plan(data: bytes, path: str) -> SavedPlan:
         raise _no_plan(path, str(error)) from None
     if plan.digest != document.digest:
         raise StalePlanError(
-            f"{path} was changed after it was saved: its changes do not have its digest",
+            f"{path} was changed after it was saved: its digest does not match its changes",
             hint="make a new plan and have it approved",
             where=Place(path),
         )
@@ -73,8 +73,8 @@ def read_plan(data: bytes, path: str) -> SavedPlan:
 
 
 def _no_plan(path: str, why: str) -> InputError:
-    message = f"{path} is not a saved plan that this version reads: {why}"
-    hint = f"a saved plan is what `mtlsctl plan --out FILE` writes, format {_FORMAT}"
+    message = f"{path} is not a saved plan that this version can read: {why}"
+    hint = f"use a file written by `mtlsctl plan --out FILE`, format {_FORMAT}"
     return InputError([Diagnostic(Severity.ERROR, Code.PLAN_FILE, message, Place(path), hint)])
 
 
@@ -112,7 +112,7 @@ def _plan(document: PlanDocument) -> SavedPlan:
 
 
 def _finding(part: DiagnosticPart) -> Diagnostic:
-    """A finding as it was saved; the code of one that another version made may not be known here."""
+    """A finding as it was saved; the code of another version may be unknown here."""
     code = find_code(part.code)
     message = part.message if code is not None else f"{part.code}: {part.message}"
     where = Place(part.path, part.line, part.column) if part.path is not None else None

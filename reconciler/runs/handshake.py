@@ -1,4 +1,4 @@
-"""What a handshake with a declared origin needs, the key with its pair and the CAs of the origin; and its proof."""
+"""The key and the CAs for a handshake with a declared origin, and its proof."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from reconciler.x509.key_pairs import check_pair, only_key
 
 @dataclass(frozen=True, slots=True)
 class OpenedKey:
-    """The key of a certificate, ready to be used; or why there is none. `wrong`: what makes the pair unusable."""
+    """The key of a certificate, ready to use, or why there is none. `wrong` has the findings that make the pair
+    unusable."""
 
     key: PrivateKey | None = None
     missing: str = ""
@@ -32,13 +33,14 @@ class OpenedKey:
 
 
 def open_key(project: Project, declared: DeclaredCertificate, bundle: Bundle) -> OpenedKey:
-    """The key, its pair proved. That it is missing is no error: a checkout of a pipeline often has none."""
+    """The key, checked against its certificate. A missing key is not an error: the checkout of a pipeline often has
+    none."""
     try:
         opened = project.key_of(declared)
     except ReconcilerError as error:
         return OpenedKey(missing=error.message, hint=error.hint)
     if opened is None:
-        return OpenedKey(missing="mtls.toml names no `private_key` for it")
+        return OpenedKey(missing="mtls.toml has no `private_key` for it")
     wrong = check_pair(bundle, opened.pem, where=Pointer(project.name, ("certificates", declared.name, "private_key")))
     if wrong:
         return OpenedKey(wrong=wrong, findings=opened.findings)
@@ -47,29 +49,29 @@ def open_key(project: Project, declared: DeclaredCertificate, bundle: Bundle) ->
 
 @dataclass(frozen=True, slots=True)
 class Proving:
-    """The port `OriginProver` over the files of a project; `prober` is asked for only where it is needed."""
+    """The port `OriginProver` over the files of a project; `prober` is created only when needed."""
 
     files: FileReader
     prober: Callable[[], Prober]
 
     def prove(self, origin: Origin, pair: ClientIdentity) -> Proof:
-        """The proof; ReconcilerError where the file of `ca` can't be used."""
+        """The proof; ReconcilerError if the file of `ca` can't be used."""
         seen = self.prober().probe(ProbeTarget(origin.url, load_roots(self.files, origin), origin.expect_status), pair)
         return Proof(origin.url, seen, judge(seen))
 
 
 def load_roots(files: FileReader, origin: Origin) -> Bundle | None:
-    """What the origin's own certificate is checked by; None: the roots of this machine."""
+    """The roots that verify the origin's own certificate; None: the roots of this machine."""
     return None if origin.ca is None else roots_of(load_cas(files, origin.ca), origin.ca)
 
 
 def load_cas(files: FileReader, path: str) -> Bundle:
-    """The certificates of a file of CAs; ReconcilerError where it can't be used."""
+    """The certificates in a file of CAs; ReconcilerError if it can't be used."""
     return parse_file(files.read(path, limit=MAX_CHAIN_BYTES), path)
 
 
 def check_cas(path: str, origin: Origin, bundle: Bundle, files: FileReader, now: datetime) -> Iterator[Diagnostic]:
-    """What is wrong with the files of CAs that an origin names, and with the way from the chain to them."""
+    """Findings about the files of CAs that an origin names, and about the chain's path to them."""
     try:
         load_roots(files, origin)
     except ReconcilerError as error:

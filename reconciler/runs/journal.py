@@ -1,6 +1,6 @@
-"""The journal: what a run does, written down as it happens, so that a killed run leaves a trace of where it was.
+"""The journal: what a run does, recorded as it happens, so that a killed run leaves a trace of its progress.
 
-Nothing ever resumes from it; the store and the files are what the next run looks at.
+Nothing is resumed from it; the next run reads the store and the files.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from reconciler.version import __version__
 
 
 class Journal:
-    """One run's journal, and an observer of its steps: `begin`, then the steps, then `end`.
+    """The journal of one run, which observes its steps: `begin`, then the steps, then `end`.
 
-    What can't be written beforehand is not done: `begin`, `started` and `settle` raise FileError. What is done is done,
-    so `finished` and `end` raise nothing; that their lines are missing stands in `findings`.
+    A step whose start can't be written is not made: `begin`, `started` and `settle` raise FileError. A step that was
+    made can't be undone, so `finished` and `end` raise nothing; `findings` reports missing lines.
 
-    Only `settle` makes sure of what `started` wrote, for steps that begin together at once: to wait for the disk twice
-    for every step would take longer than the steps.
+    Only `settle` syncs what `started` wrote, once for all steps that start together: two waits for the disk for every
+    step would take longer than the steps.
     """
 
     def __init__(self, lines: Lines, *, clock: Clock, new_run: Callable[[], str] = lambda: os.urandom(6).hex()) -> None:
@@ -48,16 +48,16 @@ class Journal:
 
     @property
     def findings(self) -> tuple[Diagnostic, ...]:
-        """A warning where lines are missing."""
+        """A warning if lines are missing, else empty."""
         if not self._missing:
             return ()
         first, count = self._missing[0], len(self._missing)
         lines = "a line is" if count == 1 else f"{count} lines are"
-        message = f"{lines} missing in the journal, nothing else: {first.message}"
+        message = f"{lines} missing in the journal; the run itself is not affected: {first.message}"
         return (Diagnostic(Severity.WARNING, Code.JOURNAL_INCOMPLETE, message, first.where, first.hint),)
 
     def begin(self, *, command: str, stack: str, plan_digest: str) -> None:
-        """Write that the run starts, before it changes anything. FileError where that can't be written."""
+        """Write that the run starts, before it changes anything. FileError if that can't be written."""
         self._lines.rotate()
         self._write(
             RunStarted(
@@ -73,11 +73,11 @@ class Journal:
         self._lines.sync()
 
     def started(self, change: Change) -> None:
-        """Write that a change comes next. FileError where that can't be written: then it must not be made."""
+        """Write that a change is next. FileError if that can't be written: then it must not be made."""
         self._write(StepStarted(run=self._run, time=self._clock.now(), change=summary_of(change)))
 
     def settle(self) -> None:
-        """Make sure of what was written. FileError where that can't be: then nothing that it says may be done."""
+        """Sync what was written. FileError if that fails: then none of the started changes may be made."""
         self._lines.sync()
 
     def finished(self, step: Step) -> None:
@@ -85,7 +85,7 @@ class Journal:
         self._write_after(finished_event(step, run=self._run, time=self._clock.now()))
 
     def end(self, *, exit_code: int, interrupted: bool) -> None:
-        """Write that the run ended by itself. A run without this line was killed."""
+        """Write that the run ended on its own. A run without this line was killed."""
         self._write_after(
             RunFinished(run=self._run, time=self._clock.now(), exit_code=exit_code, interrupted=interrupted)
         )
@@ -103,5 +103,5 @@ class Journal:
 
 
 def read_journal(folder: Path) -> JournalRead:
-    """What the journals next to mtls.toml say, oldest first; nothing where there are none. FileError for a link."""
+    """The events in the journals next to mtls.toml, oldest first; empty if there are none. FileError for a link."""
     return read_events(read_lines(folder))

@@ -1,4 +1,4 @@
-"""Runs what Workers are made and run with, wrangler and workerd, on this machine; a child never outlives its run.
+"""Runs wrangler and workerd, which build and run Workers, on this machine; a child never outlives its run.
 
-Neither gets this process's environment, which may hold keys and tokens. What it is run for is said elsewhere.
+Neither gets the environment of this process, which may contain keys and tokens. Other rooms decide what they run.
 """

@@ -1,4 +1,4 @@
-"""Has a project's own wrangler make the upload form of a Worker, without a login and without uploading anything."""
+"""Builds the upload form of a Worker with the project's own wrangler, without a login and without an upload."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from reconciler.runtime.children import OnLine, RuntimeFailure, environment, run
 from reconciler.runtime.wrangler import QUIET, plain, private_folder
 
 _NODE = ("NODE_PATH", "NODE_OPTIONS", "NODE_EXTRA_CA_CERTS", "NVM_DIR", "VOLTA_HOME", "ASDF_DIR", "ASDF_DATA_DIR")
-"""What Node and the managers of its versions look at; a shim that npm put there may be one of theirs."""
+"""Variables of Node and of its version managers; a shim installed by npm may belong to one of them."""
 _MOST = 200 * 1024 * 1024
 _MOST_LINES = 12
 _KEPT_LINES = 400
 _LONGEST_LINE = 400
 LONGEST_S = 1800.0
-"""A build may take long; what takes longer hangs."""
+"""Seconds. A build may take long; one that takes longer hangs."""
 
 
 class BundleFailed(RuntimeFailure):
-    """wrangler could not make the Worker."""
+    """wrangler could not build the Worker."""
 
     code = Code.DEV_BUNDLE
 
@@ -35,9 +35,9 @@ def bundle(
     on_line: OnLine,
     longest_s: float = LONGEST_S,
 ) -> bytes:
-    """The upload form of an environment of a wrangler file, made by a dry run in the file's folder.
+    """The upload form of an environment of a wrangler file, built by a dry run in the file's folder.
 
-    Everything but what wrangler itself keeps in `.wrangler` goes into a private folder that is gone afterwards.
+    Everything except wrangler's own `.wrangler` folder goes into a private folder that is deleted afterwards.
     """
     output: list[str] = []
 
@@ -55,10 +55,10 @@ def bundle(
             try:
                 code = child.wait(longest_s)
             except TimeoutError as error:
-                message = f"wrangler did not end within {longest_s:.0f} s, so it was ended"
-                raise BundleFailed(message, hint=f"its output:\n{_worth(output)}") from error
+                message = f"wrangler did not finish within {longest_s:.0f} s and was stopped"
+                raise BundleFailed(message, hint=f"check its output:\n{_worth(output)}") from error
         if code != 0 or not form.is_file():
-            raise BundleFailed("wrangler could not make this Worker", hint=f"{_hint(code)}\n{_worth(output)}")
+            raise BundleFailed("wrangler could not build this Worker", hint=f"{_hint(code)}\n{_worth(output)}")
         return _read(form)
 
 
@@ -66,18 +66,18 @@ def _read(form: Path) -> bytes:
     with form.open("rb") as file:
         data = file.read(_MOST + 1)
     if len(data) > _MOST:
-        message = f"what wrangler made has more than {_MOST:,} bytes, far more than a Worker may have"
-        raise BundleFailed(message, hint="is something bundled into it that does not belong there?")
+        message = f"the Worker that wrangler built has more than {_MOST:,} bytes, far more than a Worker may have"
+        raise BundleFailed(message, hint="check whether files are bundled that don't belong to the Worker")
     return data
 
 
 def _worth(lines: list[str]) -> str:
-    """The lines that say what went wrong: from the first error on."""
+    """The lines that explain the failure: from the first error on."""
     start = next((number for number, line in enumerate(lines) if "ERROR" in line), 0)
     worth = [line for line in lines[start:] if line.strip() and "Logs were written" not in line]
-    return "\n".join(worth[:_MOST_LINES]) or "(nothing)"
+    return "\n".join(worth[:_MOST_LINES]) or "(no output)"
 
 
 def _hint(code: int) -> str:
-    needs = "wrangler needs Node on the path; " if code == 127 else ""
-    return f"{needs}`wrangler deploy --dry-run` shows the same. Its output:"
+    needs = "install Node, which wrangler needs on the PATH; " if code == 127 else ""
+    return f"{needs}run `wrangler deploy --dry-run` to see the same error. Its output:"

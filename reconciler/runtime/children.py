@@ -1,4 +1,4 @@
-"""Starts a program that ends when this process does, however it ends, and reads what it prints."""
+"""Starts a program that ends when this process does, in whatever way, and reads its output."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ OnLine = Callable[[str], None]
 _KEEPER = Path(__file__).with_name("keeper.py")
 _LONGEST_LINE = 64 * 1024
 _PATIENCE_S = 5.0
-"""For the last lines of a program that has ended: something may have left its process group with our pipe in hand."""
+"""Seconds to wait for the last lines of a program that has ended: a process outside its group may keep the pipe
+open."""
 _PASSED_ON = (
     *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "LANG", "LC_ALL", "LC_CTYPE"),
     *("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR"),
@@ -31,18 +32,18 @@ _ENDING: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class RuntimeFailure(ReconcilerError):
-    """A program that was needed could not be run, or failed."""
+    """A required program could not be run, or failed."""
 
     code = Code.RUNTIME
 
 
 def environment(environ: Mapping[str, str], *more: str) -> dict[str, str]:
-    """What a child gets to see: what programs need to run, `more` by name, and nothing else of the environment."""
+    """The environment of a child: the variables that programs need to run, those named in `more`, and no others."""
     return {name: environ[name] for name in (*_PASSED_ON, *more) if name in environ}
 
 
 class Child:
-    """A running program with its lines on their way to `on_out` and `on_err`, each called by a thread of its own."""
+    """A running program; its lines go to `on_out` and `on_err`, each called by its own thread."""
 
     def __init__(self, process: subprocess.Popen[bytes], on_out: OnLine, on_err: OnLine) -> None:
         self._process = process
@@ -54,27 +55,27 @@ class Child:
             reader.start()
 
     def wait(self, timeout_s: float | None = None) -> int:
-        """Its exit code, once it has ended, whatever it has started too, and every line was handed over.
+        """The exit code, once the program and everything it started has ended, and every line was handed over.
 
-        TimeoutError where it has not ended by then; it still runs.
+        TimeoutError if it has not ended by then; it is still running.
         """
         try:
             code = self._process.wait(timeout_s)
         except subprocess.TimeoutExpired as error:
             raise TimeoutError from error
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)  # somebody may have killed the keeper
+            os.killpg(self._process.pid, signal.SIGKILL)  # in case the keeper was killed
         for reader in self._readers:
             reader.join(_PATIENCE_S)
         return code
 
     def ask_to_end(self) -> None:
-        """Have it and whatever it has started ended, within seconds; may be called by any thread, and again."""
+        """Make the program and everything it started end within seconds. Thread-safe; may be called again."""
         if self._process.stdin is not None:
-            self._process.stdin.close()  # the keeper's sign
+            self._process.stdin.close()  # the signal for the keeper
 
     def stop(self) -> None:
-        """End it and whatever it has started."""
+        """End the program and everything it started."""
         self.ask_to_end()
         self.wait()
 
@@ -89,9 +90,9 @@ def running(
     cwd: Path | None = None,
     passed: Sequence[int] = (),
 ) -> Iterator[Child]:
-    """The program for as long as the `with` lasts; its whole process group ends with it.
+    """The program, running for the duration of the `with`; its whole process group ends with it.
 
-    `environ` is all that it sees of any environment, `passed` are descriptors that it inherits. No shell; no stdin.
+    `environ` is its entire environment, `passed` are descriptors that it inherits. No shell; no stdin.
     """
     keeper = [sys.executable, "-I", "-S", str(_KEEPER), ",".join(map(str, passed)), "--"]
     process = subprocess.Popen(  # noqa: S603 - by argv, no shell
@@ -102,7 +103,7 @@ def running(
         cwd=cwd,
         env=dict(environ),
         pass_fds=passed,
-        start_new_session=True,  # Ctrl-C is for this process; what then happens to the child is its business
+        start_new_session=True,  # Ctrl-C goes to this process only, which then decides about the child
     )
     child = Child(process, on_out, on_err)
     try:
@@ -114,9 +115,9 @@ def running(
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """Signals that end a run wait until the `with` is over, so that cleaning up is finished.
+    """Signals that end a run wait until the `with` is over, so that the cleanup is complete.
 
-    Where this is not the main thread there is nothing to do: Python interrupts no other.
+    In any other thread than the main one this does nothing: Python interrupts only the main thread.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

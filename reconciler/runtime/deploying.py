@@ -1,4 +1,4 @@
-"""Hands a wrangler file to the project's own wrangler, which builds and deploys it as it always does."""
+"""Deploys a wrangler file with the project's own wrangler, which builds and deploys as usual."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ _NOT_FOR_WRANGLER = (
     *("CLOUDFLARE_EMAIL", "CF_EMAIL"),
     *("CLOUDFLARE_ENV", "WRANGLER_CI_MATCH_TAG", "WRANGLER_OUTPUT_FILE_DIRECTORY"),
 )
-"""A global key would win over the token (wrangler 4), an environment over the one that is asked for; a CI system's tag
-is that of one Worker alone, and each of ours is told by its name."""
+"""A global key would override the token (wrangler 4), an environment variable the requested environment; a CI system's
+tag belongs to one Worker, and each deploy here sets its own name."""
 _SECRET = ("CLOUDFLARE_API_TOKEN", "CF_API_TOKEN", "CLOUDFLARE_ACCESS_CLIENT_SECRET", *_GLOBAL_KEYS)
 _KEPT_LINES = 400
 _PEM, _PEM_IN_BASE64 = "PRIVATE KEY-----", "LS0tLS1CRUdJTi"
 
 LONGEST_S = 1800.0
-"""A build may take long; what takes longer hangs."""
+"""Seconds. A build may take long; one that takes longer hangs."""
 LAG_PAUSES_S = (2.0, 4.0, 8.0, 10.0)
-"""Between attempts, while Workers have not seen an upload yet: with the attempts themselves more than 20 seconds."""
+"""Seconds between attempts while Workers don't see an upload yet: with the attempts, more than 20 seconds in total."""
 
 
 @dataclass(slots=True)
 class WranglerDeployer:
-    """The port `WorkerDeployer`. `withheld`: variables that hold private keys, which no build needs to see."""
+    """The port `WorkerDeployer`. `withheld` are variables with private keys, which no build needs."""
 
     folder: Path
     root: Path
@@ -52,13 +52,13 @@ class WranglerDeployer:
     _children: set[Child] = field(default_factory=set, init=False)
 
     def deploy(self, config: str, environment: EnvironmentName, script: str) -> str | None:
-        """The version that `wrangler deploy` says it deployed; DeployError with its own last words where it failed."""
+        """The version that `wrangler deploy` reports; DeployError with wrangler's last output if it failed."""
         path = self.folder / config
         wrangler = find_wrangler(path.parent, self.root, self.environ)
         if wrangler is None:
             raise DeployError(
-                f"there is no wrangler to deploy {config} with",
-                hint="`npm install --save-dev wrangler` beside it, or set MTLSCTL_WRANGLER",
+                f"wrangler was not found, so {config} can't be deployed",
+                hint="run `npm install --save-dev wrangler` in its folder, or set MTLSCTL_WRANGLER",
             )
         command = [str(wrangler), "deploy", "--config", str(path), f"--env={environment or ''}"]
         for pause in (*self.pauses_s, None):
@@ -75,7 +75,7 @@ class WranglerDeployer:
         raise DeployError(f"wrangler could not deploy {config}: {words}", hint=_hint(code, unseen=unseen))
 
     def give_up(self) -> None:
-        """As the port."""
+        """As in the port."""
         self._over.set()
         with self._lock:
             for child in self._children:
@@ -84,7 +84,7 @@ class WranglerDeployer:
     def _run(
         self, command: list[str], variables: Mapping[str, str], folder: Path, config: str
     ) -> tuple[int, list[str]]:
-        """Its exit code and the last that it printed; DeployError where it does not end."""
+        """The exit code and the last lines of output; DeployError if it does not finish."""
         lines: list[str] = []
 
         def hear(line: str) -> None:
@@ -97,14 +97,14 @@ class WranglerDeployer:
             except TimeoutError as error:
                 words = last_words(lines, self._secrets())
                 raise DeployError(
-                    f"wrangler did not end within {self.longest_s:.0f} s, so it was ended; {config} may be deployed or"
-                    f" not: {words}",
-                    hint="run `mtlsctl apply` again: it looks at what serves",
+                    f"wrangler did not finish within {self.longest_s:.0f} s and was stopped; {config} may or may not be"
+                    f" deployed: {words}",
+                    hint="run `mtlsctl apply` again; it checks the live version",
                 ) from error
 
     @contextmanager
     def _running(self, command: list[str], variables: Mapping[str, str], folder: Path, hear: OnLine) -> Iterator[Child]:
-        """A child that `give_up` knows."""
+        """A child that `give_up` can end."""
         with running(command, environ=variables, on_out=hear, on_err=hear, cwd=folder) as child:
             with self._lock:
                 self._children.add(child)
@@ -117,9 +117,9 @@ class WranglerDeployer:
                     self._children.discard(child)
 
     def _environment(self, script: str) -> dict[str, str]:
-        """Everything that the build may need, but no private key, and no other way into the account than the token.
+        """Everything that the build may need, except private keys and ways into the account other than the token.
 
-        Whatever a CI system or an `.env` file calls the Worker, it is the one that was decided on.
+        The Worker's name is the planned one, whatever a CI system or an `.env` file sets.
         """
         kept = {
             name: value
@@ -135,19 +135,19 @@ class WranglerDeployer:
 
 
 def _has_key(value: str) -> bool:
-    """Whether a variable holds a private key in PEM, or that in base64."""
+    """True if a variable contains a private key in PEM, or PEM in base64."""
     if _PEM in value:
         return True
     _, found, rest = value.partition(_PEM_IN_BASE64)
     try:
         return bool(found) and _PEM.encode() in base64.b64decode((found + rest)[:64])
     except binascii.Error:
-        return True  # it begins as a PEM and is none that can be told
+        return True  # it begins like PEM but can't be decoded
 
 
 def _hint(code: int, *, unseen: bool) -> str:
     if code == 127:
-        return "wrangler needs Node on the path"
+        return "install Node, which wrangler needs on the PATH"
     if unseen:
-        return "an upload may take a moment to reach Workers: run `mtlsctl apply` again, which deploys what is left"
-    return "the message is wrangler's own; mend it, then run `mtlsctl apply` again, which deploys what is left"
+        return "run `mtlsctl apply` again to deploy the rest; an upload may take a moment to reach Workers"
+    return "fix what wrangler reports, then run `mtlsctl apply` again to deploy the rest"

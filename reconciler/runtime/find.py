@@ -1,4 +1,4 @@
-"""Finds wrangler and workerd: those that the operator names, else the project's own, else those of the path."""
+"""Finds wrangler and workerd: those that the operator names, else the project's own, else those on the PATH."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _MACHINES = {"x86_64": "64", "amd64": "64", "arm64": "arm64", "aarch64": "arm64"
 
 
 class MissingProgram(ReconcilerError):
-    """A program that is needed is not there."""
+    """A required program was not found."""
 
     code = Code.PROGRAM_MISSING
 
 
 def find_workerd(folder: Path, root: Path, environ: Mapping[str, str]) -> Path | None:
-    """The binary of workerd; None where there is none. MissingProgram where the one that is named can't be run.
+    """The binary of workerd, or None. MissingProgram if the operator names one that can't be run.
 
-    `folder` and its parents up to `root` are looked through. What npm calls `workerd` may be a script that starts the
-    binary without what it inherits, so only a binary will do.
+    `folder` and its parents up to `root` are searched. npm's `workerd` command may be a script that starts the binary
+    without the inherited descriptors, so only the binary counts.
     """
     own = f"@cloudflare/workerd-{sys.platform}-{_MACHINES.get(platform.machine().lower(), 'unknown')}/bin/workerd"
     installed = (
@@ -46,7 +46,7 @@ def find_workerd(folder: Path, root: Path, environ: Mapping[str, str]) -> Path |
 
 
 def find_wrangler(folder: Path, root: Path, environ: Mapping[str, str]) -> Path | None:
-    """The command of wrangler; None where there is none. MissingProgram as `find_workerd`."""
+    """The command of wrangler, or None. MissingProgram as for `find_workerd`."""
     installed = (place / "node_modules/.bin/wrangler" for place in _up(folder, root))
     found = _named(WRANGLER, environ) or next(filter(_is_executable, installed), None)
     if found is None:
@@ -56,7 +56,7 @@ def find_wrangler(folder: Path, root: Path, environ: Mapping[str, str]) -> Path 
 
 
 def _up(folder: Path, root: Path) -> Iterator[Path]:
-    """The folder and its parents up to the root of the tree, links resolved; nothing for one outside of it."""
+    """The folder and its parents up to the root of the tree, links resolved; empty for a folder outside the tree."""
     real = Path(os.path.realpath(folder))
     yield from (place for place in (real, *real.parents) if place.is_relative_to(root))
 
@@ -67,8 +67,8 @@ def _named(variable: str, environ: Mapping[str, str]) -> Path | None:
         return None
     path = Path(text)
     if not path.is_absolute() or not _is_executable(path):
-        hint = "name an absolute path of a file that this user may run, or unset it"
-        raise MissingProgram(f"{variable} is {text!r}, and there is no such program", hint=hint)
+        hint = "set it to the absolute path of a file that this user may run, or unset it"
+        raise MissingProgram(f"{variable} is {text!r}, which is not a program that can be run", hint=hint)
     return path
 
 

@@ -1,7 +1,7 @@
-"""Keeps a child as long as its parent lives: `python keeper.py FD,FD -- PROGRAM ARGUMENTS...`
+"""Ends a child when its parent ends: `python keeper.py FD,FD -- PROGRAM ARGUMENTS...`
 
-A script of its own, of nothing but the standard library. Its stdin is a pipe that its parent holds open. When that
-closes, by intent or because the parent was killed, the whole process group ends: first asked to, then made to.
+A separate script that uses only the standard library. Its stdin is a pipe that its parent keeps open. When the pipe
+closes, on purpose or because the parent was killed, the whole process group gets SIGTERM, then SIGKILL.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import sys
 import threading
 
 _PATIENCE_S = 3.0
-"""wrangler removes its temporary folders when it is asked to end; workerd ends at once."""
+"""Seconds. wrangler deletes its temporary folders on SIGTERM; workerd ends at once."""
 
 
 def main(arguments: list[str]) -> int:
-    """The exit code of the program, 128 and the signal's number where one ended it."""
+    """The exit code of the program; 128 plus the signal's number if a signal ended it."""
     passed, _, *command = arguments
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _survive)
@@ -28,15 +28,15 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"{command[0]}: {error.strerror}\n")
         return 127
     for descriptor in filter(None, passed.split(",")):
-        os.close(int(descriptor))  # who reads at its other end is to notice when the child has gone
+        os.close(int(descriptor))  # so that the reader at its other end notices when the child has ended
     threading.Thread(target=_end_with_parent, args=(child,), daemon=True).start()
     code = child.wait()
-    os.killpg(0, signal.SIGTERM)  # what the child has left running; this process survives it
+    os.killpg(0, signal.SIGTERM)  # ends what the child left running; this process survives it
     return 128 - code if code < 0 else code
 
 
 def _survive(_signal: int, _frame: object) -> None:
-    """Not SIG_IGN, which the child would inherit."""
+    """Do nothing. Not SIG_IGN, which the child would inherit."""
 
 
 def _end_with_parent(child: subprocess.Popen[bytes]) -> None:

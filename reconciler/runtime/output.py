@@ -1,4 +1,4 @@
-"""What a run of wrangler printed: the version that it deployed, and its last words. It may be any text."""
+"""The output of a wrangler run: the version that it deployed, and its error. It may be any text."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _SHOWN_LINES = 4
 _LONGEST_LINE = 400
 _NOISE = ("Logs were written", "If you think this is a bug")
 _UNSEEN = "[code: 100143]"
-"""Workers do not know the certificate that is bound: there is none, or it was uploaded a moment ago."""
+"""Workers don't know the bound certificate: it does not exist, or was uploaded a moment ago."""
 
 
 def deployed_version(path: Path) -> str | None:
-    """The version that wrangler's output file names; None where it has none, as of an older wrangler."""
+    """The version in wrangler's output file; None if it has none, as with an older wrangler."""
     try:
         with path.open("rb") as file:
             lines = file.read(_MOST_OUTPUT).splitlines()
@@ -34,16 +34,16 @@ def deployed_version(path: Path) -> str | None:
 
 
 def is_unseen(lines: Sequence[str]) -> bool:
-    """Whether Workers may only not have seen an upload yet (its lag is a few seconds)."""
+    """True if the error may only mean that Workers don't see an upload yet (a lag of a few seconds)."""
     return any(_UNSEEN in line for line in lines)
 
 
 def last_words(lines: Sequence[str], secrets: Secrets) -> str:
-    """What went wrong, in one line: from the first error on, else its last lines. No secret is quoted."""
+    """The error in one line: from the first error on, else the last lines. No secret is quoted."""
     spoken = [line.strip() for line in lines if line.strip() and not any(noise in line for noise in _NOISE)]
     start = next((number for number, line in enumerate(spoken) if "ERROR" in line), max(len(spoken) - _SHOWN_LINES, 0))
     worth = (line.replace("\u2718 ", "").replace("[ERROR] ", "") for line in spoken[start : start + _SHOWN_LINES])
-    return " / ".join(_short(secrets.show(line)) for line in worth) or "it printed nothing"
+    return " / ".join(_short(secrets.show(line)) for line in worth) or "no output"
 
 
 def _short(line: str) -> str:

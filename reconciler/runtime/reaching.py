@@ -1,4 +1,4 @@
-"""Makes a call to an origin from a real Worker, through a binding that presents a certificate."""
+"""Calls an origin from a real Worker, through a binding that sends a certificate."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from reconciler.workerd.reaching import judge, reaching_config, refused
 
 @dataclass(frozen=True, slots=True)
 class LocalRuntime:
-    """workerd on this machine, as it is found from the first of these places that leads to one, upwards to `root`.
+    """workerd on this machine, found from the first of these places that leads to one, up to `root`.
 
-    Calls may be made side by side.
+    Several calls may be made at once.
     """
 
     places: Sequence[Path]
@@ -26,15 +26,16 @@ class LocalRuntime:
     timeout_s: float = 10.0
 
     def call(self, call: OriginCall) -> Reach:
-        """What became of the call; one that says nothing of the certificate is made once more.
+        """The result of the call; one that says nothing about the certificate is made once more.
 
-        An old workerd keeps connections that an origin has closed already, and some origins close without a word.
+        An old workerd keeps connections that an origin has closed already, and some origins close without an error.
         """
         found = (find_workerd(place, self.root, self.environ) for place in self.places)
         workerd = next(filter(None, found), None)
         if workerd is None:
             return Reach(
-                Reached.NOT_RUN, "there is no workerd on this machine; wrangler brings one, or npm install workerd"
+                Reached.NOT_RUN,
+                "workerd was not found; install wrangler, which includes it, or run `npm install workerd`",
             )
         reach = self._call(workerd, call)
         return self._call(workerd, call) if reach.reached is Reached.INCONCLUSIVE else reach
@@ -51,7 +52,7 @@ class LocalRuntime:
                 answer = self._ask(listening.getsockname()[1])
         except NotStarted as error:
             return refused(error.lines)
-        return judge(answer, lines)  # all of its lines are here now that it has ended
+        return judge(answer, lines)  # all lines are complete, because workerd has ended
 
     def _ask(self, port: int) -> bytes:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=self.timeout_s + 10)

@@ -1,4 +1,4 @@
-"""Runs workerd with a configuration that no file of any name ever holds, for private keys stand in it."""
+"""Runs workerd with a configuration that is never in a named file, because it contains private keys."""
 
 from __future__ import annotations
 
@@ -19,33 +19,34 @@ from reconciler.runtime.children import Child, OnLine, RuntimeFailure, environme
 from reconciler.workerd.config import SOCKET, Config
 
 _START_S = 60.0
-"""workerd compiles the Worker before it reports that it is ready. A big one takes a second."""
+"""Seconds. workerd compiles the Worker before it reports that it is ready, which takes a second for a big one."""
 _MOST_LINES = 12
 
 
 class NotStarted(RuntimeFailure):
-    """workerd ended before it listened; `lines` is what it printed."""
+    """workerd ended before it was ready; `lines` is its output."""
 
     code = Code.DEV_NOT_STARTED
 
     def __init__(self, lines: Sequence[str]) -> None:
         output = "\n".join([line for line in lines if line.strip()][:_MOST_LINES])
-        super().__init__("workerd does not take this Worker", hint=f"its output:\n{output or '(nothing)'}")
+        super().__init__("workerd refused this Worker", hint=f"check its output:\n{output or '(no output)'}")
         self.lines = tuple(lines)
 
 
 def listen(port: int) -> socket.socket:
-    """A listening socket on the loopback, 0 taking a free port: whoever reaches it uses the certificates."""
+    """A listening socket on the loopback, because every client of it can use the certificates; port 0 takes a free
+    port."""
     try:
         return socket.create_server(("127.0.0.1", port), backlog=128)
     except (OSError, OverflowError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "no such port"
-        hint = "choose another one with --port, or 0 for a free one"
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a valid port"
+        hint = "choose another port with --port, or 0 for a free one"
         raise AddressError(f"can't listen on 127.0.0.1 port {port}: {reason}", hint=hint) from error
 
 
 def newest_date(workerd: Path, environ: Mapping[str, str]) -> str | None:
-    """The newest compatibility date that this workerd surely knows, such as 2026-11-17; None where it does not say."""
+    """The newest compatibility date that this workerd certainly knows, such as 2026-11-17; None if it reports none."""
     output: list[str] = []
     with running(
         [str(workerd), "--version"], environ=environment(environ), on_out=output.append, on_err=output.append
@@ -65,7 +66,7 @@ def serving(
     on_out: OnLine,
     on_err: OnLine,
 ) -> Iterator[Child]:
-    """workerd on this socket, ready to answer. NotStarted where it does not take the configuration."""
+    """workerd on this socket, ready to answer. NotStarted if it refuses the configuration."""
     ear = _Ear(on_err)
     with contextlib.ExitStack() as stack:
         described = stack.enter_context(_nameless(config))
@@ -105,9 +106,12 @@ class _Ear:
 
 
 def _wait_until_ready(signs: IO[bytes], child: Child, ear: _Ear) -> None:
-    """workerd writes a line into this pipe when it listens; where it ends before, the pipe does too."""
+    """Wait for the line that workerd writes into this pipe when it is ready; the pipe closes if workerd ends before."""
     if not select.select([signs], [], [], _START_S)[0]:
-        raise RuntimeFailure(f"workerd was not ready after {_START_S:.0f} seconds", hint="is this machine very busy?")
+        raise RuntimeFailure(
+            f"workerd was not ready after {_START_S:.0f} seconds",
+            hint="check whether this machine is overloaded, then run again",
+        )
     if not signs.readline():
         child.wait()
         raise NotStarted(ear.lines or ())
@@ -115,10 +119,10 @@ def _wait_until_ready(signs: IO[bytes], child: Child, ear: _Ear) -> None:
 
 
 def _nameless(config: Config) -> IO[bytes]:
-    """The text in a file without a name, in memory where that can be: nothing stays of it, even after a kill."""
+    """The configuration in a nameless file, in memory if possible: nothing of it remains, even after a kill."""
     in_memory = hasattr(os, "memfd_create")
     file: IO[bytes] = os.fdopen(os.memfd_create("workerd"), "w+b") if in_memory else tempfile.TemporaryFile()  # noqa: SIM115
     file.write(config.text.encode())
     file.flush()
-    file.seek(0)  # a system may share the position among all who open it
+    file.seek(0)  # some systems share the position among all who open the file
     return file

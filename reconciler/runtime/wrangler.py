@@ -1,4 +1,4 @@
-"""What every run of wrangler has in common: it asks nothing, reports nothing home, and works in a private folder."""
+"""Common to every run of wrangler: no prompts, no telemetry, and a private folder."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def plain(line: str) -> str:
-    """A line of its output without colours, which it uses for errors even where it is told not to."""
+    """A line of output without colours, which wrangler uses for errors even if told not to."""
     return _COLOUR.sub("", line).rstrip()
 
 
 @contextmanager
 def private_folder(name: str) -> Iterator[Path]:
-    """A folder that this user alone can look into, gone afterwards."""
+    """A folder that only this user can read, deleted afterwards."""
     folder = Path(tempfile.mkdtemp(prefix=f"mtlsctl-{name}-"))  # 0700
     try:
         yield folder

@@ -1,8 +1,7 @@
-"""The certificate stores, by the kind that mtls.toml names. A new one is a new file or
-package and a line in `_ROOMS`.
+"""Certificate stores, keyed by the kind in mtls.toml. To add one, add a file or package and a row of `_ROOMS`.
 
-A store's file has `connect`, as `StoreRoom` says, and is imported only when it is asked for. It must not import another
-edge, and must keep the contract of tests/support/store_contract.py.
+The module of a store has `connect`, as in `StoreRoom`, and is imported only when it is needed. It must not import
+another edge, and must pass tests/support/store_contract.py.
 """
 
 from __future__ import annotations
@@ -21,15 +20,15 @@ __all__ = ["Connection", "StoreContext", "StoreRoom", "connect", "open_reader", 
 
 
 def _silent(_: str) -> None:
-    """Tell nobody."""
+    """Drop the message."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoreContext:
-    """What a store may use in addition to its own server or file: the environment, and how to wait for a server.
+    """What a store needs in addition to its own server or file: the environment, and how to wait for a server.
 
-    `max_wait_s` is how long a run may wait for rate limits in all: 15 minutes outlast Cloudflare's block of five.
-    `tell` is given each wait in words, and what a person should know of the environment.
+    `max_wait_s` is the total time that a run may wait for rate limits: 15 minutes outlast Cloudflare's block of five.
+    `tell` gets a message for each wait, and for anything in the environment that the user should know about.
     """
 
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -38,26 +37,26 @@ class StoreContext:
 
 
 class Connection(Protocol):
-    """One store for one run: all that it gives shares connections, limits and what was read."""
+    """One store for one run. Its parts share connections, limits and cached reads."""
 
     def reader(self) -> StoreReader:
-        """The reading half, which can't change the store."""
+        """The read-only part of the store."""
 
     def store(self) -> Store:
         """The whole store."""
 
     def examine(self, *, cas: bool, pages: bool) -> Iterable[Diagnostic]:
-        """Which right each command needs, and which we have, as far as it can be told without changing anything.
+        """Which permission each command needs, and whether it is granted, as far as a check without changes can show.
 
-        `cas`, `pages`: whether CAs, or bindings of Pages projects, are declared.
+        `cas` and `pages` are true if CAs, or bindings of Pages projects, are declared.
         """
 
 
 class StoreRoom(Protocol):
-    """What the file of a store offers."""
+    """What the module of a store provides."""
 
     def connect(self, settings: StoreSettings, *, root: Path, clock: Clock, context: StoreContext) -> Connection:
-        """The way to the store; asks and creates nothing yet."""
+        """A connection to the store. Sends and creates nothing yet."""
 
 
 _ROOMS: Mapping[StoreKind, str] = {
@@ -68,19 +67,19 @@ _NOTHING = StoreContext()
 
 
 def connect(settings: StoreSettings, *, root: Path, clock: Clock, context: StoreContext = _NOTHING) -> Connection:
-    """The store that `settings` names, for one run; `root` is the folder of mtls.toml.
+    """The store that `settings` selects, for one run; `root` is the folder of mtls.toml.
 
-    StoreError where it can't be reached as things stand. Creates and asks nothing.
+    StoreError if the settings or the environment make a connection impossible. Sends and creates nothing.
     """
     room = cast(StoreRoom, import_module(_ROOMS[settings.kind]))
     return room.connect(settings, root=root, clock=clock, context=context)
 
 
 def open_reader(settings: StoreSettings, *, root: Path, clock: Clock, context: StoreContext = _NOTHING) -> StoreReader:
-    """The reading half, for whoever needs nothing else."""
+    """The read-only part, for callers that need nothing else."""
     return connect(settings, root=root, clock=clock, context=context).reader()
 
 
 def open_store(settings: StoreSettings, *, root: Path, clock: Clock, context: StoreContext = _NOTHING) -> Store:
-    """The whole store, for whoever needs nothing else. Creates nothing before the first write."""
+    """The whole store, for callers that need nothing else. Creates nothing before the first write."""
     return connect(settings, root=root, clock=clock, context=context).store()

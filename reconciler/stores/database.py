@@ -1,7 +1,7 @@
-"""The file under the local store: found, judged, opened, locked, and its errors put into words.
+"""The file of the local store: finding, checking, opening and locking it, and errors that explain what went wrong.
 
-Knows SQLite and nothing about certificates. A file that comes with a checkout may be anybody's work, so nothing is
-opened through a link, and only a database with exactly this schema is used.
+Knows SQLite and nothing about certificates. A file that comes with a checkout may have been made by anyone, so nothing
+is opened through a link, and only a database with exactly this schema is used.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from reconciler.model.errors import StoreError
 from reconciler.private.folder import create_file, make_folder, stands
 
 STORE_FILE = ".mtlsctl/store.db"
-"""The file as users know it, relative to the folder of mtls.toml."""
+"""The path of the file, relative to the folder of mtls.toml."""
 
 _RESTORE = (
-    f"restore {STORE_FILE} from a copy, or move it away with its -journal, if there is one: then the ids in the "
+    f"restore {STORE_FILE} from a copy, or move it away, with its -journal file if there is one: then the IDs in the "
     "wrangler files are unknown, and the next apply uploads the declared certificates again"
 )
-_DISK = "free some space on its disk, then run again: nothing was half stored"
-_ACCESS = f"make sure that this user may read and write {STORE_FILE} and its folder"
+_DISK = "free some disk space, then run again; nothing was stored in part"
+_ACCESS = f"let this user read and write {STORE_FILE} and its folder"
 
-# By primary result code, https://www.sqlite.org/rescode.html: stable code, what happened, what to do.
+# By primary result code (https://www.sqlite.org/rescode.html): our code, what happened, what to do.
 _WORDS: dict[int, tuple[Code, str, str]] = {
-    sqlite3.SQLITE_BUSY: (Code.STORE_LOCKED, "is in use by another process", "run again when that one is done"),
-    sqlite3.SQLITE_LOCKED: (Code.STORE_LOCKED, "is in use by another process", "run again when that one is done"),
+    sqlite3.SQLITE_BUSY: (Code.STORE_LOCKED, "is in use by another process", "run again when that process is done"),
+    sqlite3.SQLITE_LOCKED: (Code.STORE_LOCKED, "is in use by another process", "run again when that process is done"),
     sqlite3.SQLITE_FULL: (Code.STORE_FULL, "could not be written: its disk is full", _DISK),
     sqlite3.SQLITE_IOERR: (Code.STORE_IO, "could not be read or written: its disk reports an error", _ACCESS),
     sqlite3.SQLITE_READONLY: (Code.STORE_READ_ONLY, "can't be written", _ACCESS),
@@ -42,49 +42,49 @@ _WORDS: dict[int, tuple[Code, str, str]] = {
     sqlite3.SQLITE_AUTH: (Code.STORE_READ_ONLY, "can't be opened", _ACCESS),
     sqlite3.SQLITE_CANTOPEN: (Code.STORE_UNREADABLE, "can't be opened", _ACCESS),
     sqlite3.SQLITE_CORRUPT: (Code.STORE_DAMAGED, "is damaged", _RESTORE),
-    sqlite3.SQLITE_NOTADB: (Code.STORE_DAMAGED, "is no database", _RESTORE),
-    sqlite3.SQLITE_TOOBIG: (Code.STORE_DAMAGED, "holds more in one place than can be read", _RESTORE),
+    sqlite3.SQLITE_NOTADB: (Code.STORE_DAMAGED, "is not a database", _RESTORE),
+    sqlite3.SQLITE_TOOBIG: (Code.STORE_DAMAGED, "contains a value that is too large to read", _RESTORE),
 }
 _UNFINISHED = (
     Code.STORE_READ_ONLY,
-    "has an unfinished write of a run that was killed, and can't be written here to undo it",
-    f"run once as a user who may write {STORE_FILE} and its folder",
+    "has an unfinished write of a killed run, which this user can't undo, because the file or its folder is read-only",
+    f"run mtlsctl once as a user who may write {STORE_FILE} and its folder",
 )
 
 
 @contextlib.contextmanager
 def in_words() -> Iterator[None]:
-    """Turn what SQLite and the file system raise inside of the `with` into StoreErrors; others pass."""
+    """Turn errors of SQLite and the file system inside the `with` into StoreErrors; others pass through."""
     try:
         yield
     except sqlite3.Error as error:
         raise _from_sqlite(error) from error
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else "it can't be used"
+        reason = os.strerror(error.errno) if error.errno else "unknown error"
         raise store_error(Code.STORE_UNREADABLE, f"can't be used: {reason}", _ACCESS) from error
 
 
 def store_error(code: Code, what: str, hint: str) -> StoreError:
-    """The error that says `what` of the embedded store's file."""
-    return StoreError(f"the embedded store {STORE_FILE} {what}", hint=hint, where=Place(STORE_FILE), code=code)
+    """An error about the file of the local store; `what` completes its sentence."""
+    return StoreError(f"the local store {STORE_FILE} {what}", hint=hint, where=Place(STORE_FILE), code=code)
 
 
 def damaged(what: str) -> StoreError:
-    """The error for a file that is not as this store writes it."""
+    """The error for a file that the local store did not write like this; `what` completes its sentence."""
     return store_error(Code.STORE_DAMAGED, what, _RESTORE)
 
 
 def _from_sqlite(error: sqlite3.Error) -> StoreError:
-    # Errors of the sqlite3 module itself, such as text that is no UTF-8, carry no code.
+    # Errors of the sqlite3 module itself, such as text that is not UTF-8, have no code.
     number = getattr(error, "sqlite_errorcode", None)
     if number == sqlite3.SQLITE_READONLY_ROLLBACK:
         return store_error(*_UNFINISHED)
     words = _WORDS.get(number & 0xFF) if isinstance(number, int) else None
-    return store_error(*words) if words else damaged("holds what this store did not write")
+    return store_error(*words) if words else damaged("contains something that mtlsctl did not write")
 
 
 APPLICATION_ID = 0x6D746C73
-"""`mtls` in ASCII: what `file` and `sqlite3` show, and how the store knows its own file."""
+"""`mtls` in ASCII: `file` and `sqlite3` show it, and the store recognizes its file by it."""
 
 VERSION = 1
 
@@ -111,29 +111,29 @@ END""",
 )
 
 _MAX_ROW_BYTES = 2_000_000
-"""A row of ours has at most a hundred kilobytes; SQLite would read a gigabyte."""
+"""Our rows have at most a hundred kilobytes; SQLite would read a gigabyte."""
 
 _JOURNAL_MAGIC = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
 
 
 class ReadableDatabase(Protocol):
-    """Where the rows are. A connection lives as long as the `with`; every error leaves it as a StoreError."""
+    """A database that can be read. A connection lasts as long as the `with`; every error in it becomes a StoreError."""
 
     def reading(self) -> contextlib.AbstractContextManager[sqlite3.Connection | None]:
-        """A connection that can't write, None where nothing was ever stored. Creates nothing."""
+        """A connection that can't write, None if nothing was ever stored. Creates nothing."""
 
 
 class Database(ReadableDatabase, Protocol):
-    """The same, and writable."""
+    """A database that can be read and written."""
 
     def writing(self) -> contextlib.AbstractContextManager[sqlite3.Connection]:
-        """A connection inside of a transaction that no other writer shares; kept at the end, undone by an exception."""
+        """A connection in an exclusive write transaction: committed at the end, rolled back by an exception."""
 
 
 class MemoryDatabase:
-    """A database that lives as long as this object, for tests, simulations and the emulator. For one thread at a time.
+    """A database that lasts as long as this object, for tests, simulations and the emulator. For one thread at a time.
 
-    Whichever it is: what nobody holds any more is closed by the thread that happens to look for such things.
+    It can be any thread: the garbage collector closes an unused database in whatever thread it runs.
     """
 
     def __init__(self) -> None:
@@ -142,22 +142,22 @@ class MemoryDatabase:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection | None]:
-        """As `Database`."""
+        """As in `Database`."""
         with in_words():
             yield self._connection if _is_store(self._connection) else None
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """As `Database`."""
+        """As in `Database`."""
         with in_words(), _transaction(self._connection):
             yield self._connection
 
 
 class FileDatabase:
-    """`.mtlsctl/store.db` below `root`, shared by any number of processes. Holds nothing open between two uses.
+    """`.mtlsctl/store.db` in `root`, shared by any number of processes. Keeps nothing open between two uses.
 
-    The rollback journal (and not write-ahead logging) keeps it one file that can be copied, and lets a reader work on
-    a read-only file system. `timeout_s` is how long to wait for another process.
+    The rollback journal (instead of write-ahead logging) keeps it a single file that can be copied, and lets a reader
+    work on a read-only file system. `timeout_s` is how long to wait for another process.
     """
 
     def __init__(self, root: Path, *, timeout_s: float = 10.0) -> None:
@@ -167,7 +167,7 @@ class FileDatabase:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection | None]:
-        """As `Database`. What a killed writer left half done is undone first, which any reader of SQLite must do."""
+        """As in `Database`. The unfinished write of a killed process is undone first, as every SQLite reader must."""
         with in_words():
             if not self._exists():
                 yield None
@@ -177,7 +177,7 @@ class FileDatabase:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """As `Database`. Creates the folder, which ignores itself in git, and the file, for this user alone."""
+        """As in `Database`. Creates the folder, which git ignores, and the file, readable by this user only."""
         with in_words():
             if not self._exists():
                 self._create()
@@ -188,10 +188,10 @@ class FileDatabase:
                     yield connection
 
     def _exists(self) -> bool:
-        """Whether there is a file, found to be fit for opening; StoreError where something else is in its place."""
+        """True if the file exists and may be opened; StoreError if something else is in its place."""
         if not _is_kind(self._folder, stat.S_ISDIR) or not _is_kind(self._path, stat.S_ISREG):
             return False
-        # The database itself may only be opened by SQLite: closing it elsewhere in this process would drop its locks.
+        # Only SQLite may open the database itself: closing it elsewhere in this process would drop SQLite's locks.
         journal = self._path.with_name(f"{self._path.name}-journal")
         if _is_kind(journal, stat.S_ISREG) and _names_another_file(journal):
             raise damaged("has a journal that another program wrote")
@@ -213,7 +213,7 @@ class FileDatabase:
             yield connection
 
     def _recovered(self, reader: sqlite3.Connection) -> bool:
-        """As `_is_store`, after undoing what a killed writer left; a read-only connection may not do that itself."""
+        """As `_is_store`, after undoing the write of a killed process, which a read-only connection can't do itself."""
         try:
             return _is_store(reader)
         except sqlite3.OperationalError as error:
@@ -255,7 +255,7 @@ def _is_store(connection: sqlite3.Connection) -> bool:
 
 
 def _is_kind(path: Path, kind: Callable[[int], bool]) -> bool:
-    """False where nothing is; StoreError for a link or anything else that is not of this kind."""
+    """True if the path exists and is of this kind, False if nothing is there; StoreError for a link or another kind."""
     with _refusals():
         return stands(path, kind)
 
@@ -269,7 +269,7 @@ def _refusals() -> Iterator[None]:
 
 
 def _names_another_file(journal: Path) -> bool:
-    """Whether undoing this journal would make SQLite look into, or delete, a file that the journal names.
+    """True if undoing this journal would make SQLite read or delete a file that the journal names.
 
     Transactions over several databases have such journals (https://www.sqlite.org/fileformat2.html, section 3); this
     store never writes one, so it came with the checkout.

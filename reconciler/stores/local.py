@@ -1,7 +1,7 @@
-"""The embedded store: a certificate store in one file beside mtls.toml, for working without an account.
+"""The local store: a certificate store in one file next to mtls.toml, for working without an account.
 
-It answers as Cloudflare's API does, its refusals included, so that a plan which works here works there. Private keys
-are checked and forgotten: none is ever written. It must not decide what should be stored.
+It answers like Cloudflare's API, refusals included, so that a plan that works here works there. Private keys are
+checked and never written. It must not decide what should be stored.
 """
 
 from __future__ import annotations
@@ -31,27 +31,27 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def new_id() -> str:
-    """A random id that no account has: UUID version 4, its first group replaced by the embedded store's mark."""
+    """A random id that no account has: a UUID version 4 whose first group is the local store's prefix."""
     from uuid import uuid4
 
     return LOCAL_ID_PREFIX + str(uuid4()).partition("-")[2]
 
 
 def connect(settings: StoreSettings, *, root: Path, clock: Clock, context: StoreContext) -> LocalConnection:  # noqa: ARG001 - as StoreRoom
-    """The store in `.mtlsctl/store.db` below `root`."""
+    """A connection to the store in `.mtlsctl/store.db` in `root`."""
     return LocalConnection(root, clock, settings.limit)
 
 
 @dataclass(frozen=True, slots=True)
 class LocalConnection:
-    """The file beside one mtls.toml."""
+    """The local store next to one mtls.toml."""
 
     root: Path
     clock: Clock
     limit: int
 
     def reader(self) -> LocalReader:
-        """The reading half; a missing file is an empty store and stays missing."""
+        """The read-only part; a missing file is an empty store and is not created."""
         return LocalReader(FileDatabase(self.root))
 
     def store(self) -> LocalStore:
@@ -59,32 +59,32 @@ class LocalConnection:
         return LocalStore(FileDatabase(self.root), clock=self.clock, limit=self.limit)
 
     def examine(self, *, cas: bool, pages: bool) -> tuple[Diagnostic, ...]:  # noqa: ARG002 - as Connection
-        """Nothing: who can write the file may do everything."""
+        """Empty: every user who can write the file may do everything."""
         return ()
 
 
 def open_in_memory(settings: StoreSettings, *, clock: Clock, ids: Callable[[], str] = new_id) -> LocalStore:
-    """The same store without a file; it is gone with the object."""
+    """The same store in memory; it lasts as long as the object."""
     return LocalStore(MemoryDatabase(), clock=clock, limit=settings.limit, ids=ids)
 
 
 class LocalReader:
-    """The port `StoreReader` over a database, of which it needs the reading half only."""
+    """The port `StoreReader` over a database that can be read."""
 
     def __init__(self, database: ReadableDatabase) -> None:
         self._database = database
 
     @property
     def calls(self) -> None:
-        """No server is asked."""
+        """None: there is no server to call."""
 
     @property
     def lag_s(self) -> float:
-        """None: a list is one look at one file."""
+        """0: the list is read from the file, so it never lags."""
         return 0.0
 
     def list_entries(self) -> Listing:
-        """Every entry, the oldest first. Always stable: it is one look at one file."""
+        """Every entry, oldest first. Always stable: it is one read of one file."""
         with self._database.reading() as connection:
             if connection is None:
                 return Listing(())
@@ -92,7 +92,7 @@ class LocalReader:
         return Listing(tuple(_entry(row) for row in rows))
 
     def live(self) -> None:
-        """Nothing: no Worker can present what only a file of this machine holds."""
+        """None: no Worker can use a certificate that exists only in a file of this machine."""
 
     def get(self, entry_id: EntryId) -> Entry | None:
         """The entry with exactly this id, or None."""
@@ -100,16 +100,16 @@ class LocalReader:
             return _find(connection, entry_id) if connection is not None else None
 
     def get_all(self, ids: Iterable[EntryId]) -> dict[EntryId, Entry | None]:
-        """As the port."""
+        """As in the port."""
         return {entry_id: self.get(entry_id) for entry_id in ids}
 
 
 class LocalStore(LocalReader):
     """The port `Store` over a database. `limit` is the leaf quota; `ids` gives a new id at each call.
 
-    `uploaded_on` is the clock's time, but never the same as or before that of an entry that is there: where the clock
-    stands still or went back, a microsecond after the latest. So the order of uploads is always the order of these
-    times, which retiring depends on; a time that a wrong clock put into the future moves those after it along.
+    `uploaded_on` is the clock's time, but always later than that of every existing entry: if the clock did not move or
+    went back, it is a microsecond after the latest. So the order of these times is always the order of the uploads, as
+    a retire requires; after a time that a wrong clock set in the future, all later ones follow it.
     """
 
     def __init__(self, database: Database, *, clock: Clock, limit: int = 1000, ids: Callable[[], str] = new_id) -> None:
@@ -121,35 +121,35 @@ class LocalStore(LocalReader):
 
     @property
     def at_once(self) -> int:
-        """One: writes to a file wait for each other anyway, and a connection belongs to its thread."""
+        """1: writes to a file wait for each other anyway, and a connection belongs to its thread."""
         return 1
 
     def give_up(self) -> None:
-        """Nothing: no call waits for anybody."""
+        """Do nothing: no call waits."""
 
     def look_back(self) -> tuple[Diagnostic, ...]:
-        """Nothing: what was written is what is there."""
+        """Empty: the file always contains what was written."""
         return ()
 
     def upload(self, new: NewEntry) -> Entry:
-        """The entry as stored; the key is compared with the certificate and forgotten.
+        """The entry as stored; the key is compared with the certificate and not kept.
 
-        StoreRefused for a CA that is none, a leaf without its key; AlreadyStored (1471) where any entry has the same
+        StoreRefused for a CA that is not one, or a leaf without its key; AlreadyStored (1471) if an entry has the same
         certificates; QuotaReached (1489 for CAs).
         """
         if not _is_storable(new.name):
-            raise _refused("name is no text", "give it a name of letters, digits, dots and hyphens")
+            raise _refused("name is not valid text", "use a name of letters, digits, dots and hyphens")
         if new.ca:
             _demand_ca(new.bundle)
         _demand_pair(new)
         return self._insert(new.bundle, name=new.name, ca=new.ca, type_=CUSTOM)
 
     def seed(self, *, type_: str, name: str, ca: bool, certificates: str) -> Entry:
-        """Put in what no upload can: an entry of Gateway's or Access's, outside of every quota. Not in the port."""
+        """Add an entry that no upload can: one of Gateway or Access, outside every quota. Not in the port."""
         return self._insert(parse_upload(certificates), name=name, ca=ca, type_=type_)
 
     def delete(self, entry_id: EntryId) -> None:
-        """Gone afterwards. EntryNotFound (1472); StoreRefused for an entry that is managed by Gateway or Access."""
+        """Delete an entry. EntryNotFound (1472); StoreRefused for one that Gateway or Access manages."""
         if self.get(entry_id) is None:
             raise _not_found()
         with self._writable.writing() as connection:
@@ -158,7 +158,7 @@ class LocalStore(LocalReader):
                 raise _not_found()
             if entry.type != CUSTOM:
                 raise _refused(
-                    "Unauthorized", f"the entry is {entry.type}; only Cloudflare's own service can delete it"
+                    "Unauthorized", f"delete it in the Cloudflare service that manages it; its type is {entry.type}"
                 )
             connection.execute("DELETE FROM entries WHERE id = ?", (entry_id,))
 
@@ -188,13 +188,11 @@ class LocalStore(LocalReader):
         counting = "SELECT count(*) FROM entries WHERE type = ? AND ca = ?"
         (count,) = connection.execute(counting, (CUSTOM, ca)).fetchone()
         if ca and count >= CA_LIMIT:
-            hint = f"an account holds {CA_LIMIT} CAs; delete one that nothing uses"
+            hint = f"delete a CA that nothing uses; an account can have {CA_LIMIT}"
             raise QuotaReached("Hit maximum CA cert allocation.", number=1489, hint=hint)
         if not ca and count >= self._limit:
-            # Cloudflare's number and words for this are not published.
-            hint = (
-                f"the store holds {self._limit} certificates; raise `limit` in [store] where the account may hold more"
-            )
+            # Cloudflare's number and text for this refusal are not published.
+            hint = f"raise `limit` in [store] if the account may have more than {self._limit} certificates"
             raise QuotaReached("Hit maximum cert allocation.", number=0, hint=hint)
 
     def _next_time(self, connection: sqlite3.Connection) -> datetime:
@@ -204,13 +202,13 @@ class LocalStore(LocalReader):
 
 
 def parse_upload(certificates: str) -> Bundle:
-    """The certificates of a text that was uploaded; StoreRefused where it has none, or anything else."""
+    """The certificates in an uploaded text; StoreRefused if it has none, or contains anything else."""
     blocks = find_blocks(certificates)
     only_certificates = all(block.is_certificate and block.fault is None for block in blocks)
-    # Anything else may be a key: it must reach neither the file nor the parser's cache.
+    # Anything else may be a key, which must reach neither the file nor the parser's cache.
     bundle = parse_stored(certificates) if blocks and only_certificates else None
     if bundle is None:
-        raise _refused("Unable to parse certificate", "send certificates in PEM and nothing else; the key goes apart")
+        raise _refused("Unable to parse certificate", "send only certificates, in PEM; send the key separately")
     return bundle
 
 
@@ -222,15 +220,15 @@ def _demand_ca(bundle: Bundle) -> None:
             constraints = None
         if constraints is None or not constraints.ca:
             raise _refused(
-                "certificate is not a CA", "with ca = true, every certificate needs basic constraints CA:TRUE"
+                "certificate is not a CA", "use CA certificates: with ca = true, each needs basic constraints CA:TRUE"
             )
 
 
 def _demand_pair(new: NewEntry) -> None:
-    """StoreRefused where the key is missing or does not fit; a pair that was proved before is not proved again."""
+    """StoreRefused if the key is missing or does not match; a pair that was checked before is not checked again."""
     if new.key is None:
         if not new.ca:
-            raise _refused("private_key is missing", "a certificate that a Worker presents is uploaded with its key")
+            raise _refused("private_key is missing", "upload the certificate with its key, which a Worker needs")
         return
     if new.key.proved_for == new.bundle.digest:
         return
@@ -247,7 +245,7 @@ def _find(connection: sqlite3.Connection, entry_id: EntryId) -> Entry | None:
 
 
 def _is_storable(text: str) -> bool:
-    """False for half of a surrogate pair, which JSON can say and no database text can hold."""
+    """False for a text with half a surrogate pair, which JSON can express and a database can't store."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -274,7 +272,7 @@ def _write(connection: sqlite3.Connection, entry: Entry, digest: str) -> None:
 
 
 def _entry(row: tuple[object, ...]) -> Entry:
-    """The entry of a row, in the order of `_COLUMNS`; StoreError where the row is not as `_write` wrote it."""
+    """The entry of a row, in the order of `_COLUMNS`; StoreError if `_write` did not write the row like this."""
     id_, name, ca, certificates, type_, issuer, serial, signature, expires_on, uploaded_on = row
     return Entry(
         id=EntryId(_text(id_)),
@@ -292,7 +290,7 @@ def _entry(row: tuple[object, ...]) -> Entry:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise damaged("has an entry with a value that is no text")
+        raise damaged("contains a certificate with a value that is not text")
     return value
 
 
@@ -300,25 +298,25 @@ def _time(value: object) -> datetime:
     try:
         return datetime.fromisoformat(_text(value)).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise damaged("has an entry with a time that is none") from error
+        raise damaged("contains a certificate with a time that is not valid") from error
 
 
 def _text_of(time: datetime) -> str:
-    """RFC 3339 with microseconds, as the API; always of the same length, so that its order is the order of times."""
+    """RFC 3339 with microseconds, as in the API; always of the same length, so that texts sort like times."""
     return time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def _refused(message: str, hint: str | None) -> StoreRefused:
-    # The numbers that Cloudflare gives these refusals are not known.
+    # Cloudflare's numbers for these refusals are not known.
     return StoreRefused(message, number=0, hint=hint)
 
 
 def _already_stored() -> AlreadyStored:
-    hint = "the store takes the same certificates once, under whatever name; plan again to adopt that entry"
+    hint = "plan again to use the uploaded one; a store can have the same certificate only once, under any name"
     return AlreadyStored("Certificate already exists", number=1471, hint=hint)
 
 
 def _not_found() -> EntryNotFound:
     return EntryNotFound(
-        "Certificate not found", number=1472, hint="it was deleted already, or never was in this store"
+        "Certificate not found", number=1472, hint="plan again: it was already deleted, or was never in this store"
     )

@@ -1,1 +1,1 @@
-"""The edge to the machine: files, git, the clock. Each effect is thin and decides nothing about certificates."""
+"""Access to the machine: files, git, the clock. Each part is thin and decides nothing about certificates."""

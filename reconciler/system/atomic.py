@@ -1,4 +1,5 @@
-"""The one way a file is written: beside its place, synced, then put there in one step. Never half a file."""
+"""The only way in which files are written: next to their place, synced, then moved there in one step. Never half a
+file."""
 
 from __future__ import annotations
 
@@ -13,37 +14,37 @@ from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Place, Pointer
 from reconciler.findings.errors import FileError
 
-# A folder can't be synced on every file system; then the rename is as durable as that file system makes it.
+# Not every file system can sync a folder; then the rename is as durable as that file system makes it.
 _CANNOT_SYNC_FOLDERS = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EBADF})
 
 _LEFTOVER = re.compile(r"\.(.+)\.mtlsctl-[0-9a-f]{8}\.tmp", re.DOTALL)
 _HINTS = {
-    errno.ENOSPC: "free some space on its disk, then run again",
-    errno.EDQUOT: "your disk quota is used up; free some space, then run again",
-    errno.EACCES: "its folder must be writable: a file is replaced by writing a new one beside it",
-    errno.EPERM: "its folder must be writable: a file is replaced by writing a new one beside it",
-    errno.EROFS: "its file system is read-only; run from a writable checkout",
-    errno.EBUSY: "the file itself is a mount; mount its folder instead, so that it can be replaced",
+    errno.ENOSPC: "free some disk space, then run again",
+    errno.EDQUOT: "free some space, then run again; your disk quota is used up",
+    errno.EACCES: "make its folder writable; a file is replaced by writing a new one next to it",
+    errno.EPERM: "make its folder writable; a file is replaced by writing a new one next to it",
+    errno.EROFS: "run from a writable checkout; its file system is read-only",
+    errno.EBUSY: "mount its folder instead of the file, so that the file can be replaced",
     errno.ENOENT: "create its folder first",
     errno.ENOTDIR: "create its folder first",
 }
 
 
 def write_atomic(path: Path, data: bytes, mode: int = 0o644, *, where: Pointer | Place | None = None) -> None:
-    """Make `data` the whole content of `path`: afterwards the file is the old one or the new one, never a part.
+    """Make `data` the whole content of `path`: afterwards the file has the old content or the new one, never a part.
 
-    `mode` is the most that the file gets: a new one less the umask, an existing one never more than it had; its owner
-    is kept where the system lets us. Where `path` is a symbolic link it stays one and its target is replaced. A hard
-    link is cut loose. FileError (at `where`, or at `path`) where it can't be written or is no regular file; then the
-    old content stands and nothing else is left behind. (Only where a disk fails in the very last step, syncing the
-    folder, the new content stands already.)
+    `mode` is the maximum: a new file gets it minus the umask, an existing one never more than it had; its owner is kept
+    if the system allows it. If `path` is a symbolic link it stays one and its target is replaced; other hard links keep
+    the old content. FileError (at `where`, or at `path`) if it can't be written or is not a regular file; then the old
+    content stays and nothing else is left behind. (Only if a disk fails in the very last step, the sync of the folder,
+    the new content is already there.)
     """
     where = where or Place(str(path))
     try:
         before = _stat(path)
         if before is not None and not stat.S_ISREG(before.st_mode):
             raise FileError(
-                f"{where.path!r} is no regular file",
+                f"{where.path!r} is not a regular file",
                 hint="name a regular file; to write into a pipe or a device, use standard output",
                 where=where,
                 code=Code.FILE_NOT_REGULAR,
@@ -54,9 +55,9 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o644, *, where: Pointer |
 
 
 def create_atomic(path: Path, data: bytes, *, where: Pointer | Place | None = None) -> None:
-    """A new file with its folders, whole or not at all; never over one that is there.
+    """Create a file and its folders, as a whole or not at all; never overwrites.
 
-    FileError, with the code file-exists where something is in its place, be it a link to nowhere.
+    FileError, with the code file-exists if something is there, even a broken link.
     """
     where = where or Place(str(path))
     temporary = path.with_name(f".{path.name}.mtlsctl-{os.urandom(4).hex()}.tmp")
@@ -68,25 +69,25 @@ def create_atomic(path: Path, data: bytes, *, where: Pointer | Place | None = No
                 file.write(data)
                 file.flush()
                 os.fsync(descriptor)
-            os.link(temporary, path)  # unlike a rename it never replaces
+            os.link(temporary, path)  # unlike a rename, it never replaces a file
         finally:
             temporary.unlink()
         _sync_folder(path.parent)
     except FileExistsError as error:
-        hint = "move it away, or give another name"
-        raise FileError(f"{where.path!r} is there already", hint=hint, where=where, code=Code.FILE_EXISTS) from error
+        hint = "move it away, or choose another name"
+        raise FileError(f"{where.path!r} already exists", hint=hint, where=where, code=Code.FILE_EXISTS) from error
     except (OSError, ValueError) as error:
         raise _failure(error, where) from error
 
 
 def leftover_of(name: str) -> str | None:
-    """The name of the file beside which a killed `write_atomic` left `name`; None where nothing left that."""
+    """The name of the file for which a killed `write_atomic` left `name`; None for any other name."""
     found = _LEFTOVER.fullmatch(name)
     return found[1] if found else None
 
 
 def is_leftover(name: str, of: str) -> bool:
-    """Whether `name` is what a killed `write_atomic` leaves beside the file named `of`."""
+    """True if `name` is the temporary file that a killed `write_atomic` left for the file named `of`."""
     return leftover_of(name) == of
 
 
@@ -117,7 +118,7 @@ def _replace(target: Path, data: bytes, mode: int, before: os.stat_result | None
 
 
 def _keep_attributes(descriptor: int, mode: int, before: os.stat_result) -> None:
-    # Only root may give a file away; for anyone else the owner is the one that runs this, as with most editors.
+    # Only root may change the owner; otherwise it is the user who runs this, as with most editors.
     with contextlib.suppress(OSError):
         os.fchown(descriptor, before.st_uid, before.st_gid)
     os.fchmod(descriptor, mode & stat.S_IMODE(before.st_mode))
@@ -138,7 +139,7 @@ def _sync_folder(folder: Path) -> None:
 def _failure(error: OSError | ValueError, where: Pointer | Place) -> FileError:
     number = error.errno if isinstance(error, OSError) else None
     reason = os.strerror(number) if number else "no file can have this name"
-    hint = _HINTS.get(number or 0, "make sure that the file and its folder can be written")
+    hint = _HINTS.get(number or 0, "let this user write the file and its folder")
     return FileError(
         f"{where.path!r} could not be written: {reason}", hint=hint, where=where, code=Code.FILE_UNWRITABLE
     )

@@ -1,4 +1,4 @@
-"""The machine's clock, for the shell to hand to whoever needs the time; nothing else reads one."""
+"""The clock of the machine, which the shell passes to code that needs the time; nothing else reads a clock."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class SystemClock:
     """The port `Clock` over the time of this machine."""
 
     def now(self) -> datetime:
-        """Aware, UTC."""
+        """The current time, aware, in UTC."""
         return datetime.now(UTC)
 
     def wait_until(self, time: datetime) -> None:

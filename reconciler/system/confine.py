@@ -1,7 +1,7 @@
-"""Where a path really leads, and whether it may be followed there; and reading what is at its end without hanging.
+"""Resolving and checking where a path leads, and reading the file there without hanging.
 
-What mtls.toml and the tree say may come from a stranger's pull request, so a path is resolved and judged before
-anything is opened, and what is opened must turn out to be a regular file.
+mtls.toml and the tree may come from a stranger's pull request, so a path is resolved and checked before anything is
+opened, and only a regular file is read.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Place
 from reconciler.findings.errors import FileError
 
-# HFS+ ignores these in names, so `.g\u200cit` is `.git` there; NTFS knows it as `git~1` too. As git's own utf8.c does.
+# HFS+ ignores these in names, so `.g\u200cit` is `.git` there; NTFS also accepts `git~1`. As in git's utf8.c.
 _IGNORED = dict.fromkeys((*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF))
-# What looks like a file there is the kernel's word. Not /dev: its devices are no regular files, and /dev/shm has some.
+# Files there are made up by the kernel. Not /dev: its devices are not regular files, and /dev/shm has some.
 _PSEUDO = ("/proc/", "/sys/")
 _GIT = frozenset({".git", "git~1"})
 _NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
@@ -35,19 +35,19 @@ class ConfinedTree:
     root: Path
 
     def resolve(self, path: str) -> Path:
-        """The real place of `path`, which may not exist. FileError where it leaves the tree or enters `.git`."""
+        """The real path of `path`, which may not exist. FileError if it leaves the tree or enters `.git`."""
         if path.startswith("/"):
-            raise outside(path, "paths in mtls.toml are relative to its folder")
+            raise outside(path, "write a path relative to the folder of mtls.toml")
         if self._climbs_out(path):
-            raise outside(path, f"stay below {str(self.root)!r}, the root of this tree")
+            raise outside(path, f"use a path inside {str(self.root)!r}, the root of the project")
         real = self._follow(path)
         if not is_below(real, self.root):
-            raise outside(path, f"it leads to a place that is not below {str(self.root)!r}, the root of this tree")
+            raise outside(path, f"check its links; they lead outside {str(self.root)!r}, the root of the project")
         refuse_hidden(real, self.root, path)
         return real
 
     def relative(self, real: Path) -> str:
-        """`real` as paths are written here: relative to the folder of mtls.toml, with `/`; always printable."""
+        """`real` as messages show it: relative to the folder of mtls.toml, with `/`; always printable."""
         inside, folder = str(real), str(self.folder)
         if inside == folder:
             return "."
@@ -56,7 +56,7 @@ class ConfinedTree:
         return text if text.isascii() else os.fsencode(text).decode(errors="backslashreplace")
 
     def _follow(self, path: str) -> Path:
-        """As `real_path`, but looks only at what is below `folder`, of which the links are resolved already."""
+        """As `real_path`, but checks only the parts below `folder`, whose own links are resolved already."""
         place = str(self.folder)
         for part in path.split("/"):
             if part in ("", "."):
@@ -67,7 +67,8 @@ class ConfinedTree:
         return Path(place)
 
     def _climbs_out(self, path: str) -> bool:
-        """Whether some `..` steps over the root, even to come back: that would tell what lies out there."""
+        """True if some `..` leaves the root, even if the path comes back: its outcome would depend on what is
+        outside."""
         depth = len(self.folder.parts) - len(self.root.parts)
         for part in path.split("/"):
             if part not in ("", "."):
@@ -78,14 +79,14 @@ class ConfinedTree:
 
 
 def is_below(real: Path, base: Path) -> bool:
-    """Whether `real` is `base` or inside of it; both absolute, links resolved. A plan asks thousands of times."""
-    # As Path.is_relative_to, in a tenth of its time.
+    """True if `real` is `base` or inside it; both absolute, links resolved. A plan calls this thousands of times."""
+    # as Path.is_relative_to, in a tenth of its time
     inside, outer = str(real), str(base)
     return inside == outer or inside.startswith(outer if outer.endswith("/") else f"{outer}/")
 
 
 def real_path(place: Path, path: str) -> Path:
-    """`place` with every link resolved as far as it exists. FileError where no file can have this name."""
+    """`place` with all links resolved as far as it exists. FileError if no file can have this name."""
     try:
         return Path(os.path.realpath(place))
     except (OSError, ValueError) as error:
@@ -93,12 +94,12 @@ def real_path(place: Path, path: str) -> Path:
 
 
 def refuse_hidden(real: Path, base: Path, path: str) -> None:
-    """FileError where `real`, which is below `base`, is git's own or a pseudo file of the system."""
+    """FileError if `real`, which is inside `base`, belongs to git or is a pseudo file of the system."""
     inside = str(real)  # as Path.parts, in a fifth of its time
     if any(_is_git(part) for part in inside[len(str(base)) :].split("/")):
         raise FileError(
-            f"{path!r} is inside of .git",
-            hint="keep the file in the working tree; nothing of git's own is read or changed",
+            f"{path!r} is inside .git",
+            hint="keep the file in the working tree; mtlsctl does not read or change git's own files",
             where=Place(path),
             code=Code.FILE_IN_GIT,
         )
@@ -107,8 +108,9 @@ def refuse_hidden(real: Path, base: Path, path: str) -> None:
 
 
 def open_regular(real: Path, path: str) -> int:
-    """A descriptor for reading, of a regular file for sure. FileError else; never waits for a pipe or a device."""
-    # O_NONBLOCK: a FIFO without a writer would block here. O_NOFOLLOW: the links were resolved and judged before.
+    """A descriptor for reading, always of a regular file; FileError for anything else. Never waits for a pipe or a
+    device."""
+    # O_NONBLOCK: a FIFO without a writer would block here. O_NOFOLLOW: links were resolved and checked before.
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
     try:
         descriptor = os.open(real, flags)
@@ -121,7 +123,8 @@ def open_regular(real: Path, path: str) -> int:
 
 
 def read_regular(real: Path, path: str, *, limit: int) -> tuple[bytes, os.stat_result]:
-    """The whole file and its facts. FileError where it is missing, no regular file, or larger than `limit` bytes."""
+    """The whole file and its stat result. FileError if it is missing, not a regular file, or larger than `limit`
+    bytes."""
     descriptor = open_regular(real, path)
     try:
         facts = os.fstat(descriptor)
@@ -133,7 +136,7 @@ def read_regular(real: Path, path: str, *, limit: int) -> tuple[bytes, os.stat_r
     if len(data) > limit:
         raise FileError(
             f"{path!r} is larger than {limit:,} bytes",
-            hint="this is more than such a file may have; is it the right one?",
+            hint="check that it is the right file; such a file may not be larger",
             where=Place(path),
             code=Code.FILE_TOO_LARGE,
         )
@@ -142,17 +145,17 @@ def read_regular(real: Path, path: str, *, limit: int) -> tuple[bytes, os.stat_r
 
 def outside(path: str, hint: str) -> FileError:
     """The error for a path that leaves the tree."""
-    return FileError(f"{path!r} is outside of this tree", hint=hint, where=Place(path), code=Code.FILE_OUTSIDE)
+    return FileError(f"{path!r} is outside the project", hint=hint, where=Place(path), code=Code.FILE_OUTSIDE)
 
 
 def not_regular(path: str) -> FileError:
-    """The error for a folder, pipe, socket, device or a circle of links."""
-    hint = "name a regular file; folders, pipes, sockets, devices and circles of links are not read"
-    return FileError(f"{path!r} is no regular file", hint=hint, where=Place(path), code=Code.FILE_NOT_REGULAR)
+    """The error for a folder, pipe, socket, device or circular link."""
+    hint = "name a regular file; folders, pipes, sockets, devices and circular links are not read"
+    return FileError(f"{path!r} is not a regular file", hint=hint, where=Place(path), code=Code.FILE_NOT_REGULAR)
 
 
 def contains(bases: Iterable[Path], real: Path) -> Path | None:
-    """The first of `bases` that `real` is below."""
+    """The first of `bases` that contains `real`."""
     return next((base for base in bases if is_below(real, base)), None)
 
 
@@ -160,9 +163,9 @@ def _is_link(place: str) -> bool:
     try:
         return stat.S_ISLNK(os.lstat(place).st_mode)
     except OSError:
-        return False  # whoever opens it is told why
+        return False  # opening it raises the error
     except ValueError:
-        return True  # no file can have this name; following it says so
+        return True  # no file can have this name; following it raises the error
 
 
 def _is_git(part: str) -> bool:
@@ -170,7 +173,7 @@ def _is_git(part: str) -> bool:
 
 
 def _read_at_most(read: Callable[[int], bytes], size: int, *, expected: int) -> bytes:
-    # The size that fstat tells is no promise: a file can grow, and some file systems say 0. So count what comes.
+    # The size from fstat is not reliable: a file can grow, and some file systems report 0. So count the bytes read.
     parts: list[bytes] = []
     while size > 0 and (part := read(min(size, max(expected + 1, 1 << 14), 1 << 20))):
         parts.append(part)
@@ -188,6 +191,6 @@ def _unopened(path: str, error: OSError | ValueError) -> FileError:
         return _missing(path)
     if error.errno in _NOT_REGULAR:
         return not_regular(path)
-    reason = os.strerror(error.errno) if error.errno else "it can't be read"
-    hint = "make sure that the user who runs this may read the file and enter its folders"
+    reason = os.strerror(error.errno) if error.errno else "unknown error"
+    hint = "let this user read the file and enter its folders"
     return FileError(f"{path!r} could not be read: {reason}", hint=hint, where=Place(path), code=Code.FILE_UNREADABLE)

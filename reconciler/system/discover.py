@@ -1,4 +1,4 @@
-"""Finding mtls.toml where the command line names none. Looks at names only, reads nothing."""
+"""Finding mtls.toml if the command line does not name one. Checks names only and reads nothing."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ FILE_NAME = "mtls.toml"
 
 
 def find_file(start: Path) -> Path | None:
-    """The absolute path of the nearest mtls.toml, in `start` or in a parent up to the git root; None without one.
+    """The absolute path of the nearest mtls.toml, in `start` or in a parent up to the git root, or None.
 
-    Never above the git root. Outside of a git repository only `start` itself is looked at: a file that some parent
-    of a temporary folder happens to have must not steer a run. A dangling link counts, so that reading it says so.
+    Never above the git root. Outside a git repository only `start` itself is checked: an mtls.toml in a parent of some
+    temporary folder must not control a run. A broken link counts, so that reading it reports the error.
     """
     start = Path(os.path.realpath(start))
     top = git_root(start) or start

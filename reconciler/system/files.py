@@ -1,7 +1,7 @@
-"""The project's tree: the only way from a path in mtls.toml to a file's bytes, and back.
+"""The project tree: the only way from a path in mtls.toml to the content of a file, and back.
 
-Nothing outside of the tree is read or written, except private keys below the folders that the operator named. This
-room does not know what the bytes mean.
+Nothing outside the tree is read or written, except private keys in the folders that the operator listed. This room does
+not know what the content means.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from reconciler.system.sweep import sweep_tree
 
 
 def read_named(path: Path, *, limit: int) -> bytes:
-    """A file that the user names on the command line, wherever it is; FileError as `ProjectFiles.read`."""
+    """A file that the user names on the command line, at any place; FileError as `ProjectFiles.read`."""
     if not os.path.lexists(path):
-        raise FileError(f"{str(path)!r} does not exist", hint="is the path right?", code=Code.FILE_MISSING)
+        raise FileError(f"{str(path)!r} does not exist", hint="check the path", code=Code.FILE_MISSING)
     return read_regular(Path(os.path.realpath(path)), str(path), limit=limit)[0]
 
 
 class ProjectFiles:
     """The ports `Files` and `KeyFiles` over the tree around `folder`, which is the folder of mtls.toml.
 
-    The root of the tree is the git root of `folder`, or `folder` outside of git. `key_dirs` has the folders, absolute
-    and joined like PATH, below which a private key may lie outside of the tree; relative ones do not count. `name` is
-    what mtls.toml is called.
+    The root of the tree is the git root of `folder`, or `folder` outside git. `key_dirs` lists the absolute folders,
+    joined like PATH, in which a private key outside the tree may be; relative ones are ignored. `name` is the file name
+    of mtls.toml.
     """
 
     def __init__(self, folder: Path, *, key_dirs: str = "", name: str = FILE_NAME) -> None:
@@ -62,12 +62,12 @@ class ProjectFiles:
         return data
 
     def identity(self, path: str) -> str:
-        """The real path relative to the root, with `/`, whether the file exists or not; FileError outside."""
+        """The real path relative to the root, with `/`, whether the file exists or not; FileError outside the tree."""
         root = self._tree.root
         return "/".join(self._tree.resolve(path).parts[len(root.parts) :]) or "."
 
     def files_in(self, folder: str) -> frozenset[str] | None:
-        """The names of the regular files directly in a folder of the tree; None where no such folder can be read."""
+        """The names of the regular files directly in a folder of the tree; None if the folder can't be read."""
         try:
             with os.scandir(self._tree.resolve(folder)) as listing:
                 return frozenset(entry.name for entry in listing if entry.is_file())
@@ -81,34 +81,34 @@ class ProjectFiles:
         return tuple(self._tree.relative(place) for place in (real, *real.parents[:depth]))
 
     def sweep(self, ids: Iterable[EntryId]) -> Sweep:
-        """Which files below the root name these ids; see `sweep_tree`."""
+        """The files in the tree that contain these ids; see `sweep_tree`."""
         return sweep_tree(self._tree, ids, leave_out=self._name)
 
     def read_key(self, path: str, *, limit: int) -> KeyFile:
-        """A private key file, in the tree or below a folder that the operator named; FileError as `read`.
+        """A private key file, in the tree or in a folder that the operator listed; FileError as `read`.
 
-        Unlike other paths this one may be absolute.
+        Unlike other paths, this one may be absolute.
         """
         real = real_path(self._tree.folder / path, path)
         base = contains((self._tree.root, *self._key_dirs), real)
         if base is None:
-            raise outside(path, "keep it in the tree, or name its folder, absolute, in MTLSCTL_KEY_DIRS")
+            raise outside(path, "keep it in the project, or add the absolute path of its folder to MTLSCTL_KEY_DIRS")
         refuse_hidden(real, base, path)
         data, facts = read_regular(real, path, limit=limit)
         return KeyFile(data, readable_by_others=bool(facts.st_mode & (stat.S_IRGRP | stat.S_IROTH)))
 
     def replace(self, path: str, *, old: bytes, new: bytes) -> None:
-        """Make `new` the content of the file, in one step, if it is still `old`; mode, owner and links stay.
+        """Replace the content of the file with `new`, in one step, if it is still `old`; mode, owner and links stay.
 
-        FileChangedError where it is anything else by now, or gone; FileError where it can't be read or written, or is
-        marked read-only. Another program that writes between the last look and the replacement loses its change.
+        FileChangedError if it has another content or was deleted; FileError if it can't be read or written, or is
+        marked read-only. A change that another program writes between the last check and the replacement is lost.
         """
         real = self._tree.resolve(path)
         facts = self._expect(real, path, old)
         if not facts.st_mode & 0o222 or not os.access(real, os.W_OK):
             raise FileError(
                 f"{path!r} is read-only",
-                hint=f"allow this user to write it (chmod u+w), then run again: {path}",
+                hint=f"let this user write it (chmod u+w), then run again: {path}",
                 where=Place(path),
                 code=Code.FILE_UNWRITABLE,
             )
@@ -116,9 +116,9 @@ class ProjectFiles:
         write_atomic(real, new, stat.S_IMODE(facts.st_mode), where=Place(path))
 
     def tidy(self) -> None:
-        """Remove the temporary files that a killed run left beside the files read or replaced so far.
+        """Remove the temporary files that a killed run left next to the files read or replaced so far.
 
-        Call it while holding the lock of the checkout. What can't be removed stays; it does no harm.
+        The caller must hold the lock of the checkout. A file that can't be removed stays; it does no harm.
         """
         targets: dict[Path, set[str]] = {}
         for real in self._seen:
@@ -130,10 +130,10 @@ class ProjectFiles:
                         (folder / entry.name).unlink()
 
     def _expect(self, real: Path, path: str, old: bytes) -> os.stat_result:
-        """The facts of the file whose content is `old`."""
+        """The stat result of the file; FileChangedError unless its content is `old`."""
         changed = FileChangedError(
-            f"{path!r} is not what it was when this run read it",
-            hint="somebody else changed it meanwhile; run again to plan from what it says now",
+            f"{path!r} was changed or deleted by another program after this run read it",
+            hint="run again to plan with its current content",
             where=Place(path),
         )
         try:

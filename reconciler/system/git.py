@@ -1,4 +1,4 @@
-"""What git knows of this tree: where it begins, and which files it tracks. Changes nothing, asks no server."""
+"""What git knows about the tree: its root, and tracked and ignored files. Changes nothing, contacts no server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "XDG_CONFIG_HOME", "L
 
 
 def git_root(folder: Path) -> Path | None:
-    """The nearest of `folder` and its parents that has a `.git`, links resolved; None outside of any repository.
+    """The nearest of `folder` and its parents that has a `.git`, links resolved; None outside any repository.
 
     A `.git` file counts like a folder: worktrees and submodules have one. Runs no command.
     """
@@ -21,10 +21,10 @@ def git_root(folder: Path) -> Path | None:
 
 
 def tracked(paths: Iterable[Path]) -> set[Path] | None:
-    """Those of `paths` whose file git has in its index, links resolved; None where that can't be told.
+    """Those of `paths` whose file is in git's index, links resolved; None if that is unknown.
 
-    It can't be told where git is missing, does not answer in 30 seconds, or refuses (a folder that is no repository,
-    or one of another owner).
+    It is unknown if git is missing, does not answer in 30 seconds, or refuses (a folder that is not a repository, or
+    one of another owner).
     """
     found: set[Path] = set()
     for root, real in _by_root(paths).items():
@@ -38,7 +38,7 @@ def tracked(paths: Iterable[Path]) -> set[Path] | None:
 
 
 def _by_root(paths: Iterable[Path]) -> Mapping[Path | None, Mapping[Path, Path]]:
-    """The paths as given and resolved, for each repository; under None those outside of any."""
+    """The paths as given and resolved, by repository; those outside any repository under None."""
     groups: dict[Path | None, dict[Path, Path]] = {}
     for given in paths:
         real = Path(os.path.realpath(given))
@@ -47,7 +47,7 @@ def _by_root(paths: Iterable[Path]) -> Mapping[Path | None, Mapping[Path, Path]]
 
 
 def ignored(path: Path) -> bool | None:
-    """Whether git ignores `path`, which need not exist; None where that can't be told, as with `tracked`."""
+    """True if git ignores `path`, which need not exist; None if that is unknown, as for `tracked`."""
     real = Path(os.path.realpath(path))
     root = git_root(real.parent)
     done = _git(root, "check-ignore", "--quiet", "--", real.relative_to(root).as_posix()) if root else None
@@ -55,7 +55,7 @@ def ignored(path: Path) -> bool | None:
 
 
 def ignored_among(paths: Iterable[Path]) -> set[Path]:
-    """Those of `paths` that git ignores and does not track; none where that can't be told, as outside of git."""
+    """Those of `paths` that git ignores and does not track; empty if that is unknown, as outside git."""
     found: set[Path] = set()
     for root, real in _by_root(paths).items():
         if root is None:
@@ -71,7 +71,7 @@ def ignored_among(paths: Iterable[Path]) -> set[Path]:
 
 def _ls_files(root: Path, names: Sequence[str]) -> set[str] | None:
     """Those of `names`, relative to `root`, that are in the index of the repository at `root`."""
-    # Literal, because a file may be called `*.key`.
+    # literal, because a file may be called `*.key`
     done = _git(root, "--literal-pathspecs", "ls-files", "-z", "--", *names)
     if done is None or done.returncode != 0:
         return None
@@ -79,11 +79,11 @@ def _ls_files(root: Path, names: Sequence[str]) -> set[str] | None:
 
 
 def _git(root: Path, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes] | None:
-    """What git answers in the repository at `root`; None where it did not run to its end."""
-    # No file watcher: its hook is a command of the repository's.
+    """The result of git in the repository at `root`; None if it did not finish."""
+    # No file watcher: its hook is a command that the repository configures.
     options = ("-c", "core.fsmonitor=false")
     try:
-        return subprocess.run(  # noqa: S603 - a fixed command by argv, no shell; the names stand behind `--`
+        return subprocess.run(  # noqa: S603 - a fixed command by argv, no shell; the names follow `--`
             ["git", *options, *arguments],  # noqa: S607 - whichever git the user works with
             cwd=root,
             env=_environment(),
@@ -97,8 +97,8 @@ def _git(root: Path, *arguments: str, stdin: bytes = b"") -> subprocess.Complete
 
 
 def _environment() -> dict[str, str]:
-    """What git needs of this process's environment, which may hold private keys and tokens, and nothing else.
+    """The variables that git needs from this process's environment, which may contain private keys and tokens.
 
-    Not git's own variables either: inside of a hook they name the hook's repository and index.
+    Not git's own variables: inside a hook they name the hook's repository and index.
     """
     return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}

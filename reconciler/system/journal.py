@@ -1,6 +1,6 @@
-"""The file of the journal: lines that are appended, made sure of, and read back.
+"""The file of the journal: lines that are appended, synced, and read back.
 
-What they mean is the business of others. It holds public facts only, and whoever writes holds the lock of the checkout.
+It does not know what the lines mean. They contain public facts only, and a writer must hold the lock of the checkout.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from reconciler.private.folder import FOLDER, open_file, unusable
 NAME = "journal.jsonl"
 OLDER = "journal.1.jsonl"
 MAX_BYTES = 5_000_000
-"""A journal larger than this becomes the older one when the next run begins; so a run is never cut in two."""
+"""A journal larger than this becomes the older one when the next run begins; so no run is split."""
 
 _READ_AT_MOST = 6_000_000
 
 
 class Lines(Protocol):
-    """Where the lines of a journal go; FileError where they can't."""
+    """A place for the lines of a journal; FileError if they can't be written."""
 
     def rotate(self) -> None:
-        """Begin a new journal where this one is too large."""
+        """Start a new journal if this one is too large."""
 
     def append(self, line: bytes) -> None:
-        """One whole line, kept when this returns, if no more than this process dies next."""
+        """Append one whole line; it survives if this process is killed afterwards."""
 
     def sync(self) -> None:
-        """Every line so far is kept when this returns, whatever happens next."""
+        """Make every line so far durable; they survive a crash of the machine afterwards."""
 
 
 class JournalFile:
-    """The port `Lines` over `.mtlsctl/journal.jsonl` beside mtls.toml, which is kept open from the first line on."""
+    """The port `Lines` over `.mtlsctl/journal.jsonl` next to mtls.toml, which stays open from the first line on."""
 
     def __init__(self, folder: Path, *, max_bytes: int = MAX_BYTES) -> None:
         self._folder = folder
@@ -45,7 +45,7 @@ class JournalFile:
         self._is_torn = False
 
     def rotate(self) -> None:
-        """As `Lines`; one older journal is kept."""
+        """As in `Lines`; one older journal is kept."""
         self._close()
         self._descriptor = None
         try:
@@ -64,27 +64,27 @@ class JournalFile:
             raise unusable(NAME, error) from error
 
     def append(self, line: bytes) -> None:
-        """As `Lines`; what a killed run, or a full disk, left half written becomes a line of its own."""
+        """As in `Lines`; the half line of a killed run or of a full disk becomes a line of its own."""
         try:
             descriptor = self._open()
             if self._is_torn:
                 line = b"\n" + line
             self._is_torn = True
-            while line:  # one write, but where the disk is nearly full; then the next one says so
+            while line:  # a single write, unless the disk is almost full; then the next write raises the error
                 line = line[os.write(descriptor, line) :]
             self._is_torn = False
         except OSError as error:
             raise unusable(NAME, error) from error
 
     def sync(self) -> None:
-        """As `Lines`."""
+        """As in `Lines`."""
         try:
             os.fsync(self._open())
         except OSError as error:
             raise unusable(NAME, error) from error
 
     def _open(self) -> int:
-        """The descriptor of the file; of a new one where it was removed meanwhile, as `git clean` does."""
+        """The descriptor of the file; of a new file if it was removed meanwhile, as by `git clean`."""
         if self._descriptor is None or not os.fstat(self._descriptor).st_nlink:
             self._close()
             self._descriptor = descriptor = open_file(self._folder, NAME, os.O_RDWR | os.O_APPEND | os.O_CREAT)
@@ -95,19 +95,19 @@ class JournalFile:
 
 
 def read_lines(folder: Path) -> bytes:
-    """The lines of the journals next to mtls.toml, oldest first; nothing where there are none. FileError for a link.
+    """The lines of the journals next to mtls.toml, oldest first; empty if there are none. FileError for a link.
 
-    Of a file that is larger than this tool leaves one, only the end is read.
+    Only the end of a file is read that is larger than mtlsctl makes them.
     """
     newer, identity = _read_tail(folder, NAME)
     older, older_identity = _read_tail(folder, OLDER)
     if identity is not None and identity == older_identity:
-        older = b""  # a run that begins just now has moved it between the two looks
+        older = b""  # a run that is just beginning renamed it between the two reads
     return older.rstrip(b"\n") + b"\n" + newer
 
 
 def _read_tail(folder: Path, name: str) -> tuple[bytes, tuple[int, int] | None]:
-    """The last bytes of a file, from the start of a line, and which file it is."""
+    """The last bytes of a file, from the start of a line, and the identity of the file."""
     try:
         try:
             descriptor = open_file(folder, name, os.O_RDONLY)

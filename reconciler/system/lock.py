@@ -1,8 +1,8 @@
-"""The lock of the checkout: one run at a time changes what mtls.toml is about. Knows nothing of what the run does.
+"""The lock of the checkout: only one run at a time makes changes for an mtls.toml. Does not know what the run does.
 
-The kernel holds the lock and frees it when its holder dies, however it dies. The text in the file only tells others
-who it is; it is never believed to mean that somebody holds the lock. The file stays: whoever removed it would let two
-runs lock two files of one name.
+The kernel holds the lock and releases it when its holder ends, in whatever way. The text in the file only shows others
+who holds it, and never counts as proof that the lock is held. The file is not removed: otherwise two runs could lock
+two files of the same name.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _MAX_TEXT = 4096
 _PLACE = Place(f"{FOLDER}/{_NAME}")
 
 _Plain = Annotated[str, Field(pattern=r"^[\x20-\x7e]{1,255}$")]
-"""Visible ASCII: it is shown on the terminals of others."""
+"""Visible ASCII, because it is shown on other users' terminals."""
 
 
 class _Owner(BaseModel):
-    """Who holds the lock, for others to show; one line of JSON."""
+    """The holder of the lock, for messages of other runs; one line of JSON."""
 
     model_config = ConfigDict(frozen=True, defer_build=True)
 
@@ -52,10 +52,11 @@ class _Owner(BaseModel):
 def checkout_lock(
     folder: Path, *, command: str, clock: Clock, timeout_s: float, waiting: Callable[[str], None]
 ) -> Iterator[None]:
-    """Holds the lock of the checkout whose mtls.toml is in `folder`, for as long as the `with` lasts.
+    """Hold the lock of the checkout whose mtls.toml is in `folder`, for the duration of the `with`.
 
-    Waits up to `timeout_s` for another run (0: not at all) and tells `waiting` once, in one line, whom for. LockedError
-    where that was not enough; FileError where no lock can be had here. `command` is the one that runs, for others.
+    Waits up to `timeout_s` for another run (0: not at all) and passes its description to `waiting` once, in one line.
+    LockedError if that was not enough; FileError if this place has no locks. `command` is the current command, for
+    messages of other runs.
     """
     try:
         descriptor = open_file(folder, _NAME, os.O_RDWR | os.O_CREAT)
@@ -93,7 +94,7 @@ def _try(descriptor: int) -> bool:
     except OSError as error:
         raise FileError(
             f"{_PLACE} can't be locked: {os.strerror(error.errno or 0)}",
-            hint="its file system has no locks; run in a checkout on a disk of this machine",
+            hint="run in a checkout on a local disk; this file system has no locks",
             where=_PLACE,
         ) from error
     return True
@@ -117,12 +118,12 @@ def _sign(descriptor: int, command: str, clock: Clock) -> None:
 def _release(descriptor: int) -> None:
     with contextlib.suppress(OSError):
         os.ftruncate(descriptor, 0)
-    # Not left to closing: a child that was being started just then may have a copy of the descriptor for a moment.
+    # Not left to close(): a child that is just being started may briefly have a copy of the descriptor.
     fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 def _holder(descriptor: int) -> str:
-    """Whoever holds the lock, in words. It may have had no time yet to write down who it is."""
+    """The holder of the lock, for messages. It may not have written its description yet."""
     try:
         return str(_Owner.model_validate_json(os.pread(descriptor, _MAX_TEXT, 0)))
     except (OSError, ValidationError):
@@ -132,7 +133,7 @@ def _holder(descriptor: int) -> str:
 def _locked(descriptor: int) -> LockedError:
     return LockedError(
         f"this checkout is locked by {_holder(descriptor)}",
-        hint="wait for that run, longer with `--lock-timeout`; if it hangs, end its process, and the lock goes with it",
+        hint="wait for that run, for example with `--lock-timeout 5m`; if it hangs, end its process to free the lock",
         where=_PLACE,
     )
 
@@ -140,7 +141,7 @@ def _locked(descriptor: int) -> LockedError:
 def _user_name() -> str:
     try:
         return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # containers run as users that nobody named
+    except KeyError:  # containers run as users without a name
         return str(os.getuid())
 
 

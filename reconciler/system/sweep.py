@@ -1,7 +1,7 @@
-"""The look through the whole tree for files that still name an id, before an entry is deleted.
+"""The search of the whole tree for files that still contain an id, before an entry is deleted.
 
-It only ever has to be right in one direction: whatever could not be looked at makes the answer incomplete, and an
-incomplete answer keeps every entry.
+It must be right in one direction only: a file that can't be checked makes the result incomplete, and an incomplete
+result keeps every entry.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from reconciler.system.walk import walk
 _LIMIT = 20_000_000
 _SUFFIXES = (".toml", ".json", ".jsonc")
 _OURS = re.compile(rb'"format"\s*:\s*"mtlsctl\.[a-z]+/[0-9]')
-"""What every document says that this tool writes: a saved plan names what it retires, and deploys nothing."""
+"""In every document that mtlsctl writes: a saved plan names what it retires, and deploys nothing."""
 
 
 def sweep_tree(tree: ConfinedTree, ids: Iterable[EntryId], *, leave_out: str) -> Sweep:
-    """Which configuration files below the root name these ids, in any case of letters, anywhere in their text.
+    """The configuration files in the tree that contain these ids, in any letter case, anywhere in their text.
 
-    Any .toml, .json or .jsonc file may be one, for wrangler takes a file of any name with `-c`, a build writes its own,
-    and another mtls.toml may bind by id; so may a `cloudflare.config` in code. `leave_out` is the mtls.toml of this
-    run, whose own ids are declared. In a text with escapes the last group of an id is enough. Folders that are links
-    are not entered; `.git`, `node_modules` and what this tool writes are left out. Files are named relative to the
-    folder of mtls.toml, sorted. Unread is what can't be listed or read, or is a link out of the tree;
-    and a `wrangler*` file that is no regular file, a link to nowhere, or larger than 20 MB.
+    Any .toml, .json or .jsonc file can be one, because wrangler accepts any file name with `-c`, a build writes its
+    own, and another mtls.toml may bind by id; so can a `cloudflare.config` in code. `leave_out` is the mtls.toml of
+    this run, whose own ids are declared. In a text with escapes, the last group of an id is enough. Folders that are
+    links are not entered; `.git`, `node_modules` and files that mtlsctl writes are left out. Files are named relative
+    to the folder of mtls.toml, sorted. Unread is what can't be listed or read, or is a link out of the tree; and a
+    `wrangler*` file that is not a regular file, is a broken link, or is larger than 20 MB.
     """
     needles = {entry_id: entry_id.lower().encode(errors="surrogatepass") for entry_id in ids}
     if not needles:
@@ -52,7 +52,7 @@ def sweep_tree(tree: ConfinedTree, ids: Iterable[EntryId], *, leave_out: str) ->
 
 
 def _is_same(place: Path, own: Path) -> bool:
-    """Whether both are one file, through whatever links."""
+    """True if both are the same file, through any links."""
     try:
         return place.samefile(own)
     except OSError:
@@ -64,7 +64,7 @@ def _may_configure(name: str) -> bool:
 
 
 def _text_of(tree: ConfinedTree, place: Path) -> bytes | None:
-    """The file in lower case, empty where it can't be a configuration, None where it can't be looked at."""
+    """The text of the file in lower case, empty if it can't be a configuration, None if it can't be read."""
     name = str(place)
     try:
         real = real_path(place, name)
@@ -72,7 +72,7 @@ def _text_of(tree: ConfinedTree, place: Path) -> bytes | None:
             return None
         text = read_regular(real, name, limit=_LIMIT)[0]
     except FileError as error:
-        # What is not there names nothing, and what is so large is data; unless it is wrangler's by its name.
+        # A missing file contains nothing, and such a large one is data; unless its name is one of wrangler's.
         harmless = error.code in {Code.FILE_MISSING, Code.FILE_TOO_LARGE, Code.FILE_NOT_REGULAR}
         return b"" if harmless and not _is_wrangler(place.name) else None
     ours = not _is_wrangler(place.name) and _OURS.search(text) is not None
@@ -80,5 +80,5 @@ def _text_of(tree: ConfinedTree, place: Path) -> bytes | None:
 
 
 def _is_wrangler(name: str) -> bool:
-    """Whether a file is wrangler's by its name: then what can't be looked at is a doubt. Data files are often large."""
+    """True if the name is one of wrangler's. Such a file must be readable; other files are often large data."""
     return name.lower().startswith("wrangler") and name.lower().endswith(_SUFFIXES)

@@ -1,4 +1,4 @@
-"""Going through the tree for files by their names. Reads nothing but names, and enters no folder that is a link."""
+"""Walking the tree for files by name. Reads only names, and enters no folder that is a link."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SKIPPED = frozenset({".git", "node_modules", ".mtlsctl"})
 def walk(
     root: Path, wanted: Callable[[str], bool], *, skipped: frozenset[str] = SKIPPED
 ) -> Iterator[tuple[Path, bool]]:
-    """Every file below `root` whose name is wanted, with True; with False each folder that can't be listed."""
+    """Every file below `root` with a wanted name, with True; and each folder that can't be listed, with False."""
     folders = [root]
     while folders:
         folder = folders.pop()

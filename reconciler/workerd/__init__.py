@@ -1,5 +1,5 @@
-"""What workerd, the runtime of Workers, is told and what it says: the upload form that wrangler makes of a Worker, the
-configuration that is made of that form and of certificates, and the meaning of the lines that workerd prints.
+"""Input and output of workerd, the runtime of Workers: the upload form that wrangler builds, the configuration made
+from that form and from certificates, and the meaning of the lines that workerd prints.
 
-Values in, values out: nothing here runs anything. What holds a private key hides it.
+Pure: nothing here runs anything. Values that contain a private key hide it.
 """

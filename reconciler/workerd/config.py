@@ -1,8 +1,8 @@
-"""Writes workerd's configuration, in the text form of Cap'n Proto: a Worker, and services that present certificates.
+"""Writes workerd's configuration in the text format of Cap'n Proto: a Worker, and services that send certificates.
 
-Each service is of the kind `network`: as with the real binding, a call goes to the host of its URL, whatever that is,
-and presents the certificate there. (The kind `external` would send every call to one address.) The text holds private
-keys in clear, for workerd takes them so.
+Each service is of the kind `network`: as with the real binding, a call goes to the host of its URL, whichever it is,
+and sends the certificate there. (The kind `external` would send every call to one address.) The text contains private
+keys unencrypted, because workerd requires it.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ SOCKET = "http"
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a binding presents: PEM of the chain, and its key.
+    """The certificate of a binding: PEM of the chain, and its key.
 
-    `trusted` is PEM of CAs that an origin's own certificate may be of, beside the roots of this machine; `only_these`:
-    instead of those.
+    `trusted` is PEM of CAs that the origin's own certificate may come from, in addition to the roots of this machine;
+    with `only_these`, instead of them.
     """
 
     certificates: str = field(repr=False)
@@ -37,14 +37,14 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A variable: text as it is, everything else as JSON."""
+    """A variable: text unchanged, everything else as JSON."""
 
     value: object = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class ServedWorker:
-    """All that workerd is told. `bindings` are pairs of name and what is served, each name once."""
+    """The content of the configuration. `bindings` are pairs of a name and its value, each name once."""
 
     modules: Sequence[Module]
     bindings: Sequence[tuple[str, Identity | Variable]]
@@ -55,7 +55,7 @@ class ServedWorker:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The text, hidden: private keys stand in it."""
+    """The text of the configuration, hidden because it contains private keys."""
 
     text: str = field(repr=False)
 
@@ -70,7 +70,7 @@ def write_config(worker: ServedWorker) -> Config:
 
 
 _EVERYWHERE = 'allow = ["public", "private"]'
-"""Origins of a developer are often on this machine or in a private network. workerd's own default is "public" alone."""
+"""A developer's origins are often on this machine or in a private network. workerd's own default is "public" alone."""
 
 _INTERNET = f'(name = "internet", network = ({_EVERYWHERE}, tlsOptions = (trustBrowserCas = true)))'
 """What a plain `fetch()` reaches."""
@@ -119,13 +119,13 @@ def _network(name: str, identity: Identity) -> str:
 
 
 def _each(text: str) -> Iterator[str]:
-    """The certificates of a PEM text, each in one of its own: workerd 2025-09 reads only the first of a text."""
+    """The certificates of a PEM text, each as its own text: workerd 2025-09 reads only the first of a text."""
     bundle = parse_stored(text)
     yield from (encode("CERTIFICATE", der) for der in bundle.ders) if bundle is not None else (text,)
 
 
 def _service(binding: str) -> str:
-    """workerd's name for the service of a binding, which stands in its messages."""
+    """workerd's name for the service of a binding, which is in its messages."""
     return f"certificate of {binding}"
 
 
@@ -141,6 +141,6 @@ _UNPRINTABLE = re.compile(r'[\x00-\x1f"\\\x7f]')
 
 
 def literal(text: str) -> str:
-    """A text as Cap'n Proto reads it: a surrogate that stands alone, which UTF-8 has no bytes for, becomes `?`."""
+    """A text literal of Cap'n Proto: half of a surrogate pair, which UTF-8 can't encode, becomes `?`."""
     whole = text.encode("utf-8", "replace").decode()
     return '"' + _UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", whole) + '"'

@@ -1,6 +1,6 @@
 """Reads the upload form of a Worker, as `wrangler deploy --dry-run --outfile FILE` writes it.
 
-What wrangler made of the user's sources, settings and environments stands in it whole, so none of that is read twice.
+It contains the complete result of the user's sources, settings and environments, so none of these are read again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from reconciler.findings.errors import ReconcilerError
 
 
 class ModuleKind(StrEnum):
-    """What a module is, by the word that workerd's configuration has for it."""
+    """The type of a module, in the words of workerd's configuration."""
 
     ES = "esModule"
     COMMON_JS = "commonJsModule"
@@ -40,7 +40,7 @@ _SOURCE_MAP = "application/source-map"
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A module by the name under which the others import it."""
+    """A module, with the name under which others import it."""
 
     name: str
     kind: ModuleKind
@@ -49,7 +49,7 @@ class Module:
 
 @dataclass(frozen=True, slots=True)
 class BuiltBinding:
-    """A binding as it would be uploaded. `kind` is Cloudflare's word; only a variable has a `value`."""
+    """A binding as it would be uploaded. `kind` is Cloudflare's term; only a variable has a `value`."""
 
     name: str
     kind: str
@@ -58,9 +58,9 @@ class BuiltBinding:
 
 @dataclass(frozen=True, slots=True)
 class BuiltWorker:
-    """A Worker as wrangler would upload it, the main module first. `compatibility_date` is "" where it names none.
+    """A Worker as wrangler would upload it, the main module first. `compatibility_date` is "" if it has none.
 
-    `script`: the old format, one script without modules.
+    `script` is true for the old format, one script without modules.
     """
 
     modules: tuple[Module, ...]
@@ -71,13 +71,13 @@ class BuiltWorker:
 
 
 class FormError(ReconcilerError):
-    """wrangler made something of the Worker that can't be run here."""
+    """wrangler built something that can't be run here."""
 
     code = Code.DEV_BUNDLE
 
 
 def read_form(form: bytes) -> BuiltWorker:
-    """The Worker in a form; FormError where there is none in it, or one of a kind that is not served here."""
+    """The Worker in a form; FormError if it has none, or one of a type that can't be run here."""
     parts = dict(_parts(form))
     metadata = _metadata(parts.pop("metadata", None))
     main = metadata.get("main_module") or metadata.get("body_part")
@@ -100,7 +100,7 @@ def read_form(form: bytes) -> BuiltWorker:
 
 
 def read_certificate_ids(form: bytes) -> dict[str, str]:
-    """The certificate that each mTLS binding in a form presents, name to id; FormError where nothing can be read."""
+    """The certificate id of each mTLS binding in a form, by name; FormError if the form can't be read."""
     bindings = _metadata(dict(_parts(form)).get("metadata")).get("bindings")
     found = (entry for entry in (bindings if isinstance(bindings, list) else ()) if isinstance(entry, dict))
     return {
@@ -117,7 +117,7 @@ class _Part:
 
 
 def _parts(form: bytes) -> Iterator[tuple[str, _Part]]:
-    """The parts of a multipart form (RFC 7578) by name. A body may hold anything, so nothing is decoded but heads."""
+    """The parts of a multipart form (RFC 7578) by name. A body may contain any bytes, so only heads are decoded."""
     boundary, _, _ = form.partition(b"\r\n")
     if not boundary.startswith(b"--"):
         raise _unreadable("it does not begin with a boundary")
@@ -131,7 +131,7 @@ def _parts(form: bytes) -> Iterator[tuple[str, _Part]]:
             raise _unreadable("a part of it has no name")
         kind = re.search(r"(?im)^content-type: *([^\r\n;]+)", headers)
         yield name[1], _Part(kind[1].strip() if kind else "", body)
-    raise _unreadable("it is cut off")
+    raise _unreadable("it is incomplete")
 
 
 def _metadata(part: _Part | None) -> dict[str, object]:
@@ -148,8 +148,8 @@ def _kind(name: str, content_type: str) -> ModuleKind:
     kind = _KINDS.get(content_type)
     if kind is None:
         raise FormError(
-            f"the module {name!r} is of the type {content_type or 'unknown'}, which can't be served here",
-            hint="Workers in JavaScript and TypeScript, with WebAssembly, text and data beside them, can be",
+            f"the module {name!r} has the type {content_type or 'unknown'}, which can't be run here",
+            hint="use JavaScript or TypeScript, with modules of WebAssembly, text or data",
         )
     return kind
 
@@ -162,5 +162,5 @@ def _bindings(value: object) -> Iterator[BuiltBinding]:
 
 
 def _unreadable(reason: str) -> FormError:
-    hint = "forms of wrangler 4 can be read; update wrangler in this project"
-    return FormError(f"what wrangler made of the Worker can't be read: {reason}", hint=hint)
+    hint = "update wrangler in this project; the output of wrangler 4 can be read"
+    return FormError(f"the Worker that wrangler built can't be read: {reason}", hint=hint)

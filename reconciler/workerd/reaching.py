@@ -1,4 +1,4 @@
-"""The Worker that makes one call through its binding, and what its answer and workerd's lines mean together."""
+"""The Worker that makes one call through its binding, and the result of its answer together with workerd's output."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reconciler.workerd.form import Module, ModuleKind
 from reconciler.workerd.output import find_failure
 
 _DATE = "2024-09-23"
-"""Old enough for any workerd that is still in use, and nothing here depends on a later one."""
+"""Old enough for every workerd that is still in use; nothing here depends on a later date."""
 
 _WORKER = b"""\
 export default {
@@ -32,7 +32,7 @@ export default {
 
 
 def reaching_config(call: OriginCall, *, timeout_s: float) -> Config:
-    """A Worker that makes this call whenever it is asked anything, and answers with what came of it."""
+    """A Worker that makes this call for every request, and answers with the result."""
     identity = Identity(call.certificates, call.key, tuple(call.trusted), only_these=bool(call.trusted))
     bindings: list[tuple[str, Identity | Variable]] = [
         ("MY_CERT", identity),
@@ -43,7 +43,7 @@ def reaching_config(call: OriginCall, *, timeout_s: float) -> Config:
 
 
 def refused(lines: Sequence[str]) -> Reach:
-    """What it means that workerd did not start, by what it printed."""
+    """The result if workerd did not start, from its output."""
     failure = find_failure(lines)
     if failure is not None and failure.reached is Reached.UNUSABLE:
         return Reach(failure.reached, failure.detail)
@@ -51,13 +51,13 @@ def refused(lines: Sequence[str]) -> Reach:
 
 
 def judge(answer: bytes, lines: Sequence[str]) -> Reach:
-    """What became of a call, by the Worker's answer and what workerd printed."""
+    """The result of a call, from the Worker's answer and workerd's output."""
     try:
         reply = json.loads(answer)
     except (ValueError, RecursionError):
         reply = None
     if not isinstance(reply, dict):
-        return Reach(Reached.INCONCLUSIVE, f"workerd gave no answer that can be read: {_first(lines)}")
+        return Reach(Reached.INCONCLUSIVE, f"workerd's answer can't be read: {_first(lines)}")
     if isinstance(reply.get("status"), int):
         reach = _judge_reply(reply["status"], str(reply.get("body", "")))
         return replace(reach, proxied=reply.get("proxied") is True)
@@ -67,16 +67,20 @@ def judge(answer: bytes, lines: Sequence[str]) -> Reach:
     if reply.get("name") == "TimeoutError":
         return Reach(Reached.UNREACHABLE, "the origin did not answer in time")
     if "Network connection lost" in str(reply.get("error")):
-        # So looks a port that nobody listens at, and an origin that refuses a certificate without a word, as Node does.
-        return Reach(Reached.INCONCLUSIVE, "the connection was refused, or closed without a word")
+        # A closed port looks like this, and an origin that refuses a certificate without an alert, as Node does.
+        return Reach(Reached.INCONCLUSIVE, "the connection was refused, or closed without a reason")
     return Reach(Reached.INCONCLUSIVE, f"the call failed: {str(reply.get('error'))[:200]}")
 
 
 _NGINX = (
-    ("No required SSL certificate was sent", Reached.NOT_SENT, "the origin says that it got no certificate"),
-    ("The SSL certificate error", Reached.REJECTED, "the origin does not take the certificate; its log says why"),
+    ("No required SSL certificate was sent", Reached.NOT_SENT, "the origin says that it received no certificate"),
+    (
+        "The SSL certificate error",
+        Reached.REJECTED,
+        "the origin does not accept the certificate; its log has the reason",
+    ),
 )
-"""nginx finishes the handshake and answers 400 with one of these pages."""
+"""nginx completes the handshake and answers 400 with one of these pages."""
 
 
 def _judge_reply(status: int, body: str) -> Reach:
@@ -88,4 +92,4 @@ def _judge_reply(status: int, body: str) -> Reach:
 
 
 def _first(lines: Sequence[str]) -> str:
-    return next((line[:200] for line in lines if line), "it printed nothing")
+    return next((line[:200] for line in lines if line), "no output")

@@ -1,4 +1,4 @@
-"""Changes side by side: counted by the calls that are under way at once, never by time."""
+"""Concurrent changes, measured by the number of calls in progress, never by time."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from tests.support.worlds import actual, certificate, desired, issued, plan_of
 
 AT_ONCE = 10
 PATIENCE_S = 20.0
-"""For a test that is wrong: one that is right never waits."""
+"""A limit for a failing test; a passing one never waits."""
 COUNT = 1 + 2 * AT_ONCE
 NAMES = [f"c{number:02}" for number in range(1, COUNT + 1)]
 WANTED = desired(
@@ -48,7 +48,7 @@ WANTED = desired(
     store=StoreKind.CLOUDFLARE,
 )
 Meet = Callable[[int], object]
-"""Called in the midst of a call, with its number: 1 is the first."""
+"""Called during a call, with its number: 1 is the first."""
 
 
 def uploads() -> Plan:
@@ -58,7 +58,7 @@ def uploads() -> Plan:
 
 @dataclass
 class Meter:
-    """How many calls of a method are under way at once; `order` has it for each as it comes."""
+    """The number of calls of a method in progress; `order` has it for each call as it starts."""
 
     server: FakeCloudflare
     method: str = "POST"
@@ -86,7 +86,7 @@ class Meter:
 
 @dataclass
 class Keys:
-    """The keys of all certificates; counts how many there are at once, and who opens them."""
+    """The keys of all certificates; counts how many are open at once, and records who opens them."""
 
     opened_by: set[int] = field(default_factory=set)
     broken: frozenset[str] = frozenset()
@@ -101,7 +101,7 @@ class Keys:
 
 @dataclass
 class Watch:
-    """Whoever watches: what began and ended, in which thread. `on_start` is called with the number of the start."""
+    """An observer: what started and ended, in which thread. `on_start` is called with the number of the start."""
 
     on_start: Callable[[int], None] = lambda _: None
     started_changes: list[Change] = field(default_factory=list)
@@ -120,7 +120,7 @@ class Watch:
 
 @dataclass
 class Through:
-    """A store over another one; a test changes one call of it."""
+    """A store over another one; a test changes one of its calls."""
 
     store: Store
 
@@ -191,11 +191,11 @@ def metered(server: FakeCloudflare, meter: Meter) -> CloudflareStore:
     return CloudflareStore(make_client(meter.handle), ACCESS.certificates_path, lambda: 0.5)
 
 
-# --- side by side -----------------------------------------------------------------------------------------------------
+# --- concurrent changes -----------------------------------------------------------------------------------------------
 
 
 def test_the_first_upload_goes_alone_and_then_ten_at_once() -> None:
-    """Never more than there are connections; each of two barriers opens only to ten calls at the same moment."""
+    """Never more than there are connections; each of two barriers opens only for ten concurrent calls."""
     server = make_server()
     meter = Meter(server)
     barrier = threading.Barrier(AT_ONCE)
@@ -212,7 +212,7 @@ def test_the_first_upload_goes_alone_and_then_ten_at_once() -> None:
 
 
 def test_uploads_are_told_as_they_begin_and_end_by_one_thread() -> None:
-    """The journal is written there too; the keys are opened there, one after the other."""
+    """That thread also writes the journal and opens the keys, one at a time."""
     watch, keys = Watch(), Keys()
     outcome = carry_out(uploads(), make_store(make_server()), watch, keys=keys)
     assert watch.threads == keys.opened_by == {threading.get_ident()}
@@ -221,7 +221,7 @@ def test_uploads_are_told_as_they_begin_and_end_by_one_thread() -> None:
 
 
 def test_no_more_changes_have_begun_than_are_under_way() -> None:
-    """A change that waits for its turn is not said to have begun, and its key is not open."""
+    """A waiting change is not reported as started, and its key is not open."""
     server, watch = make_server(), Watch()
     meter, seen = Meter(server), list[int]()
     barrier = threading.Barrier(AT_ONCE, lambda: seen.append(len(watch.started_changes) - len(watch.steps)))
@@ -240,7 +240,7 @@ def test_no_more_changes_have_begun_than_are_under_way() -> None:
     "fault", [refusing(403, 10000, "Authentication error"), refusing(400, 4711, "Tuesdays only")], ids=["403", "4711"]
 )
 def test_what_would_be_refused_each_time_is_asked_for_once(fault: Callable[..., httpx.Response]) -> None:
-    """A missing permission, or an answer that nobody knows, costs one call and not one for each certificate."""
+    """A missing permission, or an unknown error, costs one call and not one per certificate."""
     server = make_server()
     server.fail("POST", *[fault] * COUNT)
     watch = Watch()
@@ -248,14 +248,14 @@ def test_what_would_be_refused_each_time_is_asked_for_once(fault: Callable[..., 
     assert statuses(outcome) == {StepStatus.FAILED: 1, StepStatus.NOT_STARTED: COUNT - 1}
     assert [call.split()[0] for call in server.calls] == ["POST"]
     assert {step.note for step in outcome.of(StepStatus.NOT_STARTED)} == {
-        "not tried, for an earlier answer of the store stopped this run"
+        "skipped: an earlier error from Cloudflare stopped this run"
     }
     assert outcome.exit_code == 1
     assert len(watch.steps) == 2
 
 
 def test_a_server_that_is_away_is_tried_for_once() -> None:
-    """Five attempts, and not five for each certificate."""
+    """Five attempts, and not five per certificate."""
 
     def away(_: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("[Errno 111] Connection refused")
@@ -267,7 +267,7 @@ def test_a_server_that_is_away_is_tried_for_once() -> None:
 
 
 def test_a_limit_that_may_not_be_waited_for_is_met_once() -> None:
-    """Not by each of a thousand uploads in turn."""
+    """Not by each of a thousand uploads."""
     server = make_server()
     server.fail("POST", lambda _, respond: respond(), *[limited("300")] * COUNT)
     client = make_client(server.handle, bounds=replace(DEFAULT_BOUNDS, max_wait_s=60, connections=1))
@@ -279,7 +279,7 @@ def test_a_limit_that_may_not_be_waited_for_is_met_once() -> None:
 
 
 def test_the_first_go_alone_until_one_is_done() -> None:
-    """One that is refused for itself says nothing of the others."""
+    """A refusal of one certificate says nothing about the others."""
     server = make_server()
     server.fail("POST", *[refusing(400, 1400, "unable to parse certificate")] * 3)
     meter = Meter(server)
@@ -289,7 +289,7 @@ def test_the_first_go_alone_until_one_is_done() -> None:
 
 
 def test_a_stop_in_the_midst_lets_no_more_go_out_than_are_under_way() -> None:
-    """What was sent at that moment gets its own answer; nothing else is sent."""
+    """Calls that were already sent get their own answers; nothing else is sent."""
     server = make_server()
     meter = Meter(server)
     barrier = threading.Barrier(AT_ONCE)
@@ -313,7 +313,7 @@ def test_a_stop_in_the_midst_lets_no_more_go_out_than_are_under_way() -> None:
 
 
 def test_the_embedded_store_is_used_by_one_thread_alone() -> None:
-    """As it says."""
+    """As its `at_once` says."""
     threads: set[int] = set()
     store = open_in_memory(WANTED.declaration.store, clock=SetClock())
 
@@ -327,7 +327,7 @@ def test_the_embedded_store_is_used_by_one_thread_alone() -> None:
 
 
 def test_an_error_that_nobody_foresaw_is_raised_where_it_is_seen() -> None:
-    """As a bug, and not lost with its thread; what was done is known to the journal."""
+    """As a bug, and not lost in its thread; the journal has what was done."""
     server, watch = make_server(), Watch()
     store = make_store(server)
 
@@ -349,7 +349,7 @@ LONG = 21
 
 
 def long_list(meet: Meet, fails: frozenset[int] = frozenset()) -> tuple[CloudflareStore, list[int]]:
-    """A store whose list has LONG pages, and the pages that were asked for. `meet` is called in the midst of each."""
+    """A store whose list has LONG pages, and the requested pages. `meet` is called during each."""
     asked: list[int] = []
 
     def handle(request: httpx.Request) -> httpx.Response:
@@ -365,7 +365,7 @@ def long_list(meet: Meet, fails: frozenset[int] = frozenset()) -> tuple[Cloudfla
 
 
 def test_ids_that_the_list_lacks_are_asked_for_ten_at_once() -> None:
-    """Each once: six hundred unknown ids of a monorepo are a matter of seconds."""
+    """Each once: six hundred unknown ids of a monorepo take seconds."""
     server = make_server()
     meter, barrier = Meter(server, "GET"), threading.Barrier(AT_ONCE)
     meter.meet = lambda _: barrier.wait(PATIENCE_S)
@@ -382,7 +382,7 @@ def _wait(barrier: threading.Barrier, page: int) -> None:
 
 
 def test_pages_after_the_first_are_read_ten_at_once() -> None:
-    """Each of two barriers opens only to ten pages at the same moment."""
+    """Each of two barriers opens only for ten concurrent pages."""
     barrier = threading.Barrier(AT_ONCE)
     store, asked = long_list(lambda page: _wait(barrier, page))
     assert len(store.list_entries().entries) == LONG * 50
@@ -390,7 +390,7 @@ def test_pages_after_the_first_are_read_ten_at_once() -> None:
 
 
 def test_a_page_that_is_refused_ends_the_list() -> None:
-    """What is under way is waited for; no other page is asked for."""
+    """Calls in progress may finish; no other page is requested."""
     barrier = threading.Barrier(AT_ONCE)
     store, asked = long_list(lambda page: _wait(barrier, page), frozenset(range(2, LONG + 1)))
     with pytest.raises(StoreError, match="10000"):
@@ -401,11 +401,11 @@ def test_a_page_that_is_refused_ends_the_list() -> None:
 # --- interrupts -------------------------------------------------------------------------------------------------------
 
 SECOND_BATCH = 1 + AT_ONCE + 1
-"""The number of the change that begins when one of the first ten has ended."""
+"""The number of the change that starts when one of the first ten has ended."""
 
 
 def interrupt_at(number: int, before: Callable[[], object]) -> Watch:
-    """Ctrl-C as the number-th change begins, `before` just before it."""
+    """Ctrl-C as the number-th change starts, after `before`."""
 
     def on_start(count: int) -> None:
         if count == number:
@@ -416,7 +416,7 @@ def interrupt_at(number: int, before: Callable[[], object]) -> Watch:
 
 
 def test_an_interrupt_lets_end_what_is_on_its_way_and_tells_it() -> None:
-    """Nine calls are sent and not answered; they are done, and the run knows it. Nothing else begins."""
+    """Nine calls are sent and not answered; they finish, and the run knows their results. Nothing else starts."""
     server, interrupted = make_server(), threading.Event()
     all_sent = threading.Barrier(AT_ONCE)
     meter = Meter(server)
@@ -439,7 +439,7 @@ def test_an_interrupt_lets_end_what_is_on_its_way_and_tells_it() -> None:
 
 
 def test_what_does_not_end_in_time_is_told_as_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the next run can tell whether it was done; a thread that hangs keeps nobody."""
+    """Only the next run can find out whether it was done; a hanging thread does not delay the exit."""
     monkeypatch.setattr(run, "PATIENCE_S", 0.0)
     server, over = make_server(), threading.Event()
     all_sent = threading.Barrier(AT_ONCE)
@@ -456,12 +456,12 @@ def test_what_does_not_end_in_time_is_told_as_under_way(monkeypatch: pytest.Monk
     over.set()
     assert statuses(outcome) == {StepStatus.DONE: 2, StepStatus.NOT_STARTED: COUNT - 2}
     notes = [step.note or "" for step in outcome.of(StepStatus.NOT_STARTED)]
-    assert sum("under way" in note for note in notes) == len(watch.started_changes) - 2
+    assert sum("in progress" in note for note in notes) == len(watch.started_changes) - 2
 
 
 @interruptible()
 def test_who_waits_for_the_rate_limit_gives_up_at_once() -> None:
-    """Nothing was done for it, so it is no failure; the run itself only waits for its calls when Ctrl-C comes."""
+    """Nothing was done for it, so it is not a failure; on Ctrl-C the run itself waits only for its calls."""
     server, waiting = make_server(), threading.Lock()
     server.fail("POST", lambda _, respond: respond(), *[limited("300")] * AT_ONCE)
 
@@ -480,7 +480,7 @@ def test_who_waits_for_the_rate_limit_gives_up_at_once() -> None:
 
 @interruptible()
 def test_a_list_that_hangs_keeps_nobody_from_ending() -> None:
-    """Ten pages are asked for and never come; Ctrl-C is raised at once, and nothing more begins."""
+    """Ten pages never arrive; Ctrl-C is raised at once, and nothing more starts."""
     over, all_sent = threading.Event(), threading.Barrier(AT_ONCE, interrupt_main)
 
     def meet(page: int) -> None:
@@ -497,11 +497,11 @@ def test_a_list_that_hangs_keeps_nobody_from_ending() -> None:
         store.get(EntryId("some-id"))
 
 
-# --- telling first ----------------------------------------------------------------------------------------------------
+# --- reporting first --------------------------------------------------------------------------------------------------
 
 
 def test_what_was_told_is_made_sure_of_before_anything_is_done() -> None:
-    """Once for all that begin together, not once for each: to wait for a disk takes longer than an upload."""
+    """Once for all changes that start together, not once for each: a sync takes longer than an upload."""
     server, watch = make_server(), Watch()
     told: list[tuple[int, int]] = []
 
@@ -532,7 +532,7 @@ def test_what_can_not_be_made_sure_of_is_not_done() -> None:
 
 @dataclass
 class Old:
-    """An account whose entries are all to go."""
+    """An account whose certificates are all to be deleted."""
 
     server: FakeCloudflare = field(default_factory=make_server)
     entries: list[Entry] = field(default_factory=list)
@@ -555,7 +555,7 @@ class Old:
 
 
 def test_retires_go_side_by_side_each_read_and_looked_after_first() -> None:
-    """The first alone, then ten at once: read, asked who uses it, deleted."""
+    """The first alone, then ten at once: read, checked for uses, deleted."""
     old = Old()
     meter = Meter(old.server, "DELETE")
     barrier = threading.Barrier(AT_ONCE)
@@ -580,7 +580,7 @@ def test_retires_go_side_by_side_each_read_and_looked_after_first() -> None:
 @pytest.mark.parametrize(
     ("fail", "condition", "said"),
     [
-        ([], Condition.IN_USE, "the service gateway (pending_deployment) uses it"),
+        ([], Condition.IN_USE, "used by the service gateway (pending_deployment)"),
         ([lambda _, respond: respond(), refusing(403, 10000, "no")], Condition.LIVE_UNCHECKED, "so it is kept"),
     ],
     ids=["used", "not told"],
@@ -588,7 +588,7 @@ def test_retires_go_side_by_side_each_read_and_looked_after_first() -> None:
 def test_what_is_used_or_may_be_used_is_kept(
     fail: list[Callable[..., httpx.Response]], condition: Condition, said: str
 ) -> None:
-    """No DELETE is sent; it waits, which is no failure."""
+    """No DELETE is sent; it waits, which is not a failure."""
     old = Old()
     old.server.services[old.ids[0]] = ("gateway",)
     old.server.fail("GET", *fail)

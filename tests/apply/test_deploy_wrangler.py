@@ -1,4 +1,4 @@
-"""`apply --deploy` with the real wrangler against the emulator: decided by what serves, never by what a run wrote."""
+"""`apply --deploy` with the real wrangler against the emulator: live versions decide, never what a run wrote."""
 
 from __future__ import annotations
 
@@ -67,18 +67,18 @@ def project(bench: Bench) -> Project:
 
 
 def renew(project: Project, number: int) -> None:
-    """Put a certificate and its key into mtls.toml's place."""
+    """Replace the certificate and its key."""
     project.write("certs/billing.pem", LEAVES[number].certificate_pem)
     project.environ["BILLING_KEY"] = LEAVES[number].key_pem.decode()
 
 
 def file_id(project: Project) -> str:
-    """The id that the wrangler file names."""
+    """The id in the wrangler file."""
     return project.read("wrangler.toml").partition('certificate_id = "')[2][:36]
 
 
 def test_a_rotation_is_deployed_and_then_retired(bench: Bench, project: Project) -> None:
-    """One run uploads, binds and deploys; what it left behind goes in the next, and the third has nothing to do."""
+    """One run uploads, binds and deploys; the next deletes the old certificate, and the third has nothing to do."""
     (old,) = bench.serving()
     planned = project.run("plan", "--deploy", "--format", "json").json
     assert [change["action"] for change in planned["changes"]] == ["upload", "rebind", "deploy"]
@@ -97,7 +97,7 @@ def test_a_rotation_is_deployed_and_then_retired(bench: Bench, project: Project)
 
 
 def test_a_killed_run_is_finished_by_the_next(bench: Bench, project: Project) -> None:
-    """The file is written, nothing is deployed: the next run sees it by what serves."""
+    """The file is written, but not deployed: the next run sees it from the live version."""
     result = project.run("apply", "--yes", "--format", "json")
     assert result.json["to_deploy"] == [
         {
@@ -110,7 +110,7 @@ def test_a_killed_run_is_finished_by_the_next(bench: Bench, project: Project) ->
     assert bench.serving() != {file_id(project)}
     assert "1 still to deploy: wrangler.toml (top level)" in project.run("plan", "--live").out
     (project.folder / "src").mkdir()
-    # It has nothing to change, but looks what the old entry waits for, and so can say what is left.
+    # It has nothing to change, but checks what the old entry waits for, and so can report what is left.
     again = project.run("apply", "--yes", "--file", "../mtls.toml", folder="src")
     assert "No changes" in again.out
     assert "\n  wrangler deploy --config ../wrangler.toml --env=\n" in again.out
@@ -129,7 +129,7 @@ def test_a_worker_that_declares_it_is_deployed_without_being_asked(bench: Bench,
 
 
 def test_what_wrangler_says_is_told_when_it_fails(bench: Bench, project: Project) -> None:
-    """Its own last words, no key; the file stays written, and the run is partly done."""
+    """Its own last output, no key; the file stays written, and the run is partly done."""
     project.write("index.js", "export default {\n")
     result = project.run("apply", "--yes", "--deploy")
     assert result.code == 5
@@ -140,7 +140,7 @@ def test_what_wrangler_says_is_told_when_it_fails(bench: Bench, project: Project
 
 
 def test_a_gradual_deployment_is_not_ended_without_a_word(bench: Bench, project: Project) -> None:
-    """Two versions share the traffic: blocked, unless told."""
+    """Two versions share the traffic: blocked without the option."""
     bench.passes("versions", "upload")
     newest = [str(version["id"]) for version in bench.worker.versions][-2:]
     bench.passes("versions", "deploy", f"{newest[0]}@90", f"{newest[1]}@10", "--yes")
@@ -155,7 +155,7 @@ def test_a_gradual_deployment_is_not_ended_without_a_word(bench: Bench, project:
 
 
 def test_a_saved_plan_carries_its_deploys(bench: Bench, project: Project) -> None:
-    """Approved with `--deploy`, it is deployed by `apply PLAN`; also where the upload happened meanwhile."""
+    """Approved with `--deploy`, it is deployed by `apply PLAN`, even if the upload happened meanwhile."""
     assert project.run("plan", "--deploy", "--out", "plan.json").code == 0
     assert project.run("apply", "--yes", "--phase", "upload", "--phase", "bind").code == 0
     done = project.run("apply", "plan.json", "--format", "json")
@@ -171,7 +171,7 @@ def test_a_deploy_that_was_not_approved_is_stale(bench: Bench, project: Project)
 
 
 def test_whatever_the_worker_is_called_elsewhere_the_declared_one_is_deployed(bench: Bench, project: Project) -> None:
-    """A CI system may have another name for it, in the environment or in an `.env` file that wrangler reads."""
+    """A CI system may set another name for it, in the environment or in an `.env` file that wrangler reads."""
     project.environ["WRANGLER_CI_OVERRIDE_NAME"] = "another"
     assert project.run("apply", "--yes", "--deploy").code == 0
     del project.environ["WRANGLER_CI_OVERRIDE_NAME"]
@@ -183,16 +183,16 @@ def test_whatever_the_worker_is_called_elsewhere_the_declared_one_is_deployed(be
 
 
 def test_wrangler_that_ends_well_and_deploys_nothing_is_found_out(bench: Bench, project: Project) -> None:
-    """What serves counts, whatever anybody says."""
+    """The live version counts, whatever wrangler reports."""
     project.environ["MTLSCTL_WRANGLER"] = "/bin/true"
     result = project.run("apply", "--yes", "--deploy")
     assert result.code == 5
-    assert "wrangler ended well, but version" in result.out
+    assert "wrangler succeeded, but the live version" in result.out
     assert "not " + file_id(project) in result.out
 
 
 def test_what_a_build_made_is_what_is_deployed(bench: Bench, project: Project) -> None:
-    """`--config` leads wrangler past its redirect, so the built file is named itself, and only once it has the ids."""
+    """`--config` bypasses wrangler's redirect, so the built file is named itself, and only once it has the ids."""
     assert project.run("apply", "--yes").code == 0
     built = {"name": "tiny", "main": "built.js", "compatibility_date": "2026-01-01"}
     project.write("dist/built.js", "export default { fetch: () => new Response('built') };\n")
@@ -205,14 +205,14 @@ def test_what_a_build_made_is_what_is_deployed(bench: Bench, project: Project) -
     project.write("dist/wrangler.json", json.dumps(built | {"mtls_certificates": [binding]}))
     planned = project.run("plan", "--deploy", "--out", "plan.json")
     assert "wrangler.toml (top level), built as dist/wrangler.json, as tiny" in planned.out
-    project.write("index.js", "this is no program\n")  # who deployed it would fail
+    project.write("index.js", "this is no program\n")  # deploying it would fail
     result = project.run("apply", "plan.json")
     assert result.code == 0, result.out + result.err
     assert bench.serving() == {file_id(project)}
 
 
 def test_a_file_of_another_account_is_not_deployed(bench: Bench, project: Project) -> None:
-    """wrangler would follow the file: what serves was looked at in another account."""
+    """wrangler would follow the file, but the live version was read in another account."""
     assert project.run("apply", "--yes").code == 0
     bench.state.add_account("f" * 32)
     project.write("wrangler.toml", f'account_id = "{"f" * 32}"\n' + project.read("wrangler.toml"))
@@ -226,7 +226,7 @@ def test_a_file_of_another_account_is_not_deployed(bench: Bench, project: Projec
 
 
 def test_an_approved_plan_may_end_the_gradual_deployment_that_it_saw(bench: Bench, project: Project) -> None:
-    """And no other: one that began after it was saved is not ended by it."""
+    """And no other: one that began after the plan was saved is not ended by it."""
     bench.passes("versions", "upload")
     old, new = (str(version["id"]) for version in bench.worker.versions[-2:])
     assert project.run("plan", "--deploy", "--out", "before.json").code == 0

@@ -1,4 +1,4 @@
-"""The gate with a real origin: a renewal by an issuer that it does not trust yet stops before anything has changed."""
+"""The gate with a real origin: a renewal by an issuer that the origin does not trust yet stops before any change."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ BILLING = "billing"
 
 
 def put(project: Project, name: str, client: str) -> None:
-    """Make a client of `pki` a certificate of the project."""
+    """Use a client of `pki` as a certificate of the project."""
     project.write(f"certs/{name}.pem", pki().clients[client].chain)
     project.environ[f"{name.upper()}_KEY"] = pki().clients[client].key.decode()
 
@@ -68,7 +68,7 @@ def project(tmp_path: Path) -> Project:
 
 @contextmanager
 def an_origin(project: Project, tmp_path: Path, trusted: bytes | None = None) -> Iterator[list[bytes]]:
-    """An origin that requires certificates of a CA, and what it was asked for."""
+    """An origin that requires certificates of a CA, and the requests to it."""
     folder = tmp_path / "origin"
     folder.mkdir(exist_ok=True)
     folder_with_files(folder)
@@ -84,7 +84,7 @@ BOTH_ROOTS = pki().client_root.certificate_pem + pki().other_root.certificate_pe
 
 
 def test_a_rotation_stops_at_an_origin_that_does_not_trust_the_new_issuer(project: Project, tmp_path: Path) -> None:
-    """Nothing of that certificate has changed; once the origin trusts both issuers, the next run goes all the way."""
+    """Nothing of that certificate has changed; once the origin trusts both issuers, the next run completes."""
     with an_origin(project, tmp_path) as requests:
         assert project.run("plan").code == 0
         assert requests == []  # a plan sends nothing
@@ -92,7 +92,7 @@ def test_a_rotation_stops_at_an_origin_that_does_not_trust_the_new_issuer(projec
         assert (first.code, len(requests)) == (0, 1)
         bound = project.read("wrangler.toml")
 
-        put(project, "billing", "wrong CA")  # the renewal, by an issuer that is new
+        put(project, "billing", "wrong CA")  # the renewal, by a new issuer
         stopped = project.run("apply", "--yes")
         assert stopped.code == 1
         assert "FAILED: verify billing at https://localhost" in stopped.out
@@ -127,7 +127,7 @@ def test_an_origin_that_is_away_blocks_the_upload(project: Project, tmp_path: Pa
 
 
 def test_a_saved_plan_is_proved_when_it_is_applied(project: Project, tmp_path: Path) -> None:
-    """Its proofs are made then, and it is stale once the gate is gone."""
+    """Its proofs are made then, and it is stale if the gate was removed."""
     with an_origin(project, tmp_path) as requests:
         assert project.run("plan", "--out", "plan.json").code == 0
         assert json.loads(project.read("plan.json"))["changes"][0]["action"] == "verify"
@@ -141,7 +141,7 @@ def test_a_saved_plan_is_proved_when_it_is_applied(project: Project, tmp_path: P
 
 
 def test_the_gate_leaves_no_key_behind(project: Project, tmp_path: Path) -> None:
-    """Neither in what it writes nor in what it says, in any format."""
+    """Neither in its files nor in its output, in any format."""
     with an_origin(project, tmp_path):
         results = [project.run("apply", "--yes", "--verbose", "--format", form) for form in ("text", "json")]
     texts = [result.out + result.err for result in results]

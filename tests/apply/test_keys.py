@@ -1,4 +1,4 @@
-"""Keys in a run of apply: each pair of certificates and key is proved once, whatever opens the key again."""
+"""Keys in a run of apply: each pair of certificate and key is checked once, even if the key is opened again."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WANTED = desired({"billing": 1})
 
 @dataclass
 class Turning:
-    """A key source that gives another key each time, the last one again and again."""
+    """A key source that returns another key each time, the last one repeatedly."""
 
     keys: list[bytes]
 
@@ -48,7 +48,7 @@ def run(source: KeySource, store: Store | None = None) -> Outcome:
 
 
 class Nobody:
-    """An observer that sees nothing."""
+    """An observer that does nothing."""
 
     def started(self, change: object) -> None: ...
 
@@ -57,7 +57,7 @@ class Nobody:
 
 @pytest.fixture
 def proofs(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """The keys that are proved, one by one, by whoever does."""
+    """The keys that are checked, in order, by any caller."""
     seen: list[bytes] = []
 
     def count(bundle: Bundle, key: bytes, *, where: None) -> tuple[Diagnostic, ...]:
@@ -70,7 +70,7 @@ def proofs(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 
 
 def test_a_pair_is_proved_once(proofs: list[bytes]) -> None:
-    """The key is opened twice, to check it and to upload it; the local store relies on the proof."""
+    """The key is opened twice, to check it and to upload it; the local store relies on the check."""
     source = MemoryKeys({"KEY": issued(1).key_pem})
     assert [step.status for step in run(source).steps] == [StepStatus.DONE]
     assert source.opened == 2
@@ -78,7 +78,7 @@ def test_a_pair_is_proved_once(proofs: list[bytes]) -> None:
 
 
 def test_a_key_that_changes_before_its_upload_is_proved_again(proofs: list[bytes]) -> None:
-    """As where somebody replaces a file meanwhile; one that does not fit is not sent."""
+    """For example if someone replaces a file meanwhile; one that does not match is not sent."""
     (step,) = run(Turning([issued(1).key_pem, issued(2).key_pem])).steps
     assert (step.status, step.problem and step.problem.code) == (StepStatus.FAILED, "key-mismatch")
     assert proofs == [issued(1).key_pem, issued(2).key_pem]
@@ -86,7 +86,7 @@ def test_a_key_that_changes_before_its_upload_is_proved_again(proofs: list[bytes
 
 @pytest.mark.parametrize("surround", [lambda key: key, lambda key: b"a comment\n" + key.replace(b"\n", b"\r\n")])
 def test_what_is_uploaded_is_the_key_alone(surround: Callable[[bytes], bytes]) -> None:
-    """Whatever its source has around it."""
+    """Without anything else in its source."""
     sent: list[PrivateKey | None] = []
 
     class Watched(LocalStore):

@@ -1,4 +1,4 @@
-"""Who may ask the emulator, how often, and who may steer it."""
+"""Tokens, request limits, and the control endpoint of the emulator."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def get(state: EmulatorState, headers: Mapping[str, str], path: str = PATH) -> h
 
 
 def test_any_token_is_good_until_one_is_known(state: EmulatorState) -> None:
-    """And a global key with its e-mail, too."""
+    """Also a global key with its e-mail."""
     key = {"x-auth-key": "key", "x-auth-email": "dev@example.com"}
     assert get(state, {"authorization": "Bearer whatever"}).status_code == 200
     assert get(state, key).status_code == 200
@@ -73,7 +73,7 @@ def test_a_token_must_have_what_the_call_takes(
 
 
 def test_writing_includes_reading(state: EmulatorState) -> None:
-    """As in the documentation: any one of both for a read."""
+    """As documented: either permission allows a read."""
     state.access.tokens[TOKEN] = Token(frozenset({Permission.CERTIFICATES_WRITE}))
     assert client_of(state).get(PATH).status_code == 200
 
@@ -94,7 +94,7 @@ def test_no_credentials_are_refused(state: EmulatorState) -> None:
 
 @pytest.mark.parametrize("path", ["/nothing", "/accounts/short/mtls_certificates", "/accounts", ""])
 def test_what_is_not_there_has_no_route(state: EmulatorState, path: str) -> None:
-    """404, 7003: no such path below the API, a path outside of it, or an account id that is none."""
+    """404, 7003: an unknown path of the API, a path outside it, or an invalid account id."""
     base = "http://emulator/client/v4" if path != "/accounts" else "http://emulator"
     assert error_of(client_of(state).get(base + path))[:2] == (404, 7003)
 
@@ -108,7 +108,7 @@ def test_an_account_that_is_not_there_is_not_ours(state: EmulatorState) -> None:
 
 
 def test_a_token_that_an_account_owns_can_not_list_accounts(state: EmulatorState) -> None:
-    """400, 1001; and it is verified elsewhere."""
+    """400, 1001; and it is verified at another path."""
     root = "http://emulator/client/v4"
     api = client_of(state)
     assert [account["id"] for account in api.get(f"{root}/accounts").json()["result"]] == [ACCOUNT_ID]
@@ -120,11 +120,11 @@ def test_a_token_that_an_account_owns_can_not_list_accounts(state: EmulatorState
     assert api.get("/tokens/verify").status_code == 200
 
 
-# --- how often -------------------------------------------------------------------------------------------------------
+# --- request limits --------------------------------------------------------------------------------------------------
 
 
 def test_every_reply_says_how_many_requests_are_left(state: EmulatorState, clock: SetClock) -> None:
-    """Refusals too; and the window begins anew after its time."""
+    """Refusals, too; after its time a new window begins."""
     state.limiter = Limiter(RateLimit(quota=3, window_s=6, block_s=300))
     api = client_of(state)
     assert api.get(PATH).headers["ratelimit"] == '"default";r=2;t=6'
@@ -138,7 +138,7 @@ def test_every_reply_says_how_many_requests_are_left(state: EmulatorState, clock
 
 
 def test_one_request_too_many_blocks_everything_for_a_while(state: EmulatorState, clock: SetClock) -> None:
-    """429 with Retry-After, which does not begin anew with each refused request."""
+    """429 with Retry-After, which does not start again with each refused request."""
     state.limiter = Limiter(RateLimit(quota=2, window_s=10, block_s=300))
     api = client_of(state)
     assert [api.get(PATH).status_code for _ in range(2)] == [200, 200]
@@ -153,12 +153,12 @@ def test_one_request_too_many_blocks_everything_for_a_while(state: EmulatorState
 
 
 def test_the_limit_is_cloudflares_unless_told_otherwise() -> None:
-    """1,200 in five minutes, a block of five minutes."""
+    """1,200 in five minutes, then a block of five minutes."""
     assert Limiter().limit == RateLimit(1200, 300, 300)
 
 
 def test_an_address_can_be_limited_by_the_second(state: EmulatorState, clock: SetClock) -> None:
-    """Whatever its tokens; it may go on in the next one."""
+    """Whatever its tokens; it may continue in the next second."""
     control(state, "PUT", "rate-limit", {"per_second": 2})
     statuses = [client_of(state, token=token).get(PATH).status_code for token in ("a", "b", "c")]
     assert statuses == [200, 200, 429]
@@ -179,20 +179,20 @@ def test_the_headers_can_be_missing_or_too_generous(state: EmulatorState) -> Non
 
 @pytest.mark.parametrize("client", ["192.0.2.7", "2001:db8::1", "", "testclient"])
 def test_only_this_machine_may_steer(state: EmulatorState, client: str) -> None:
-    """403 for everybody else, also where the server listens for them."""
+    """403 for all others, even if the server listens for them."""
     assert answer(state, Request("GET", "/_emulator/state", client=client)).status == 403
 
 
 @pytest.mark.parametrize("client", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
 def test_this_machine_may_steer(state: EmulatorState, client: str) -> None:
-    """But no page in a browser on it."""
+    """But not a page in a browser on it."""
     assert answer(state, Request("GET", "/_emulator/state", client=client)).status == 200
     page = Request("GET", "/_emulator/state", headers={"origin": "https://example.com"}, client=client)
     assert answer(state, page).status == 403
 
 
 def test_lags_limits_and_tokens_can_be_set_from_outside(state: EmulatorState) -> None:
-    """And looked at; tokens are counted and never shown."""
+    """And they can be read; tokens are counted and never shown."""
     assert control(state, "PATCH", "settings", {"list_lag_s": 2.5, "leaf_limit": 7}).json()["leaf_limit"] == 7
     assert control(state, "PUT", "rate-limit", {"quota": 10, "window_s": 6}).status_code == 200
     names = ["Account: SSL and Certificates Read"]
@@ -208,7 +208,7 @@ def test_lags_limits_and_tokens_can_be_set_from_outside(state: EmulatorState) ->
 
 
 def test_managed_entries_and_workers_can_be_put_in_from_outside(state: EmulatorState) -> None:
-    """And every call is written down until it is forgotten."""
+    """And every call is recorded until the record is cleared."""
     given = {"type": "gateway_managed", "name": "Gateway", "certificates": pem(make_ca("Gateway"))}
     entry_id = control(state, "POST", "managed", given).json()["id"]
     control(state, "POST", "bind", {"worker": "shop", "bindings": {"A": entry_id}})

@@ -1,4 +1,4 @@
-"""The emulated certificate endpoints, rule by rule: each test is a line of what is known of Cloudflare's API."""
+"""The emulated certificate endpoints: each test is one known rule of Cloudflare's API."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def upload_ca(api: httpx.Client, issued: Issued) -> httpx.Response:
 
 
 def error_of(reply: httpx.Response) -> tuple[int, int, str]:
-    """Status, code and message of a refusal, in an envelope that says so."""
+    """Status, code and message of a refusal, checked to be in a refusing envelope."""
     answer = reply.json()
     assert (answer["success"], answer["result"], answer["messages"]) == (False, None, [])
     return reply.status_code, answer["errors"][0]["code"], answer["errors"][0]["message"]
@@ -72,14 +72,14 @@ def test_an_upload_is_json_under_any_content_type(api: httpx.Client, content_typ
 
 
 def test_an_empty_list_is_a_list(api: httpx.Client) -> None:
-    """Never null, which breaks wrangler."""
+    """Never null, on which wrangler fails."""
     answer = api.get(PATH).json()
     assert answer["result"] == []
     assert answer["result_info"] == {"page": 1, "per_page": 50, "count": 0, "total_count": 0, "total_pages": 0}
 
 
 def test_a_list_has_pages_of_fifty(api: httpx.Client, state: EmulatorState) -> None:
-    """`page` and `per_page` choose, `result_info` counts."""
+    """`page` and `per_page` select, `result_info` counts."""
     authority = make_ca("Many")
     ids = [upload(api, authority.issue(f"leaf-{number}"))["id"] for number in range(51)]
     first, second, third = (api.get(PATH, params={"page": page}).json() for page in (1, 2, 3))
@@ -111,7 +111,7 @@ def test_a_list_has_pages_of_fifty(api: httpx.Client, state: EmulatorState) -> N
 def test_a_list_honours_its_filters(
     api: httpx.Client, state: EmulatorState, query: dict[str, str], names: list[str]
 ) -> None:
-    """`ca`, `name` (exactly) and `type` (several), and the counts are of what is left."""
+    """`ca`, `name` (exactly) and `type` (several); the counts are those of the matches."""
     for issued, name in zip(LEAVES, ("one", "one", "two"), strict=False):
         upload(api, issued, name)
     upload_ca(api, CAS[0])
@@ -122,7 +122,7 @@ def test_a_list_honours_its_filters(
 
 
 def test_a_name_filter_can_find_parts_of_names(api: httpx.Client, state: EmulatorState) -> None:
-    """Which of the two the real one does, nobody has published."""
+    """It is not documented which of the two the real API does."""
     upload(api, LEAVES[0], "payments.billing")
     state.settings.name_filter = "substring"
     assert len(api.get(PATH, params={"name": "billing"}).json()["result"]) == 1
@@ -139,7 +139,7 @@ def test_equal_content_is_stored_once_whatever_its_name(api: httpx.Client) -> No
 
 
 def test_names_may_repeat_or_be_missing(api: httpx.Client) -> None:
-    """A missing one comes back empty."""
+    """A missing name comes back empty."""
     assert upload(api, LEAVES[0], "same")["name"] == upload(api, LEAVES[1], "same")["name"] == "same"
     nameless = body(LEAVES[2])
     del nameless["name"]
@@ -147,7 +147,8 @@ def test_names_may_repeat_or_be_missing(api: httpx.Client) -> None:
 
 
 def test_an_entry_is_shown_as_the_api_shows_it(api: httpx.Client) -> None:
-    """A UUID, no newline at the end, a decimal serial, Go's word for the signature, such times; never the key."""
+    """A UUID, no newline at the end, a decimal serial, Go's name of the signature, the API's time format; never the
+    key."""
     shown = upload(api, LEAVES[0])
     assert shown["id"].count("-") == 4
     assert len(shown["id"]) == 36
@@ -184,7 +185,7 @@ def test_an_entry_is_shown_as_the_api_shows_it(api: httpx.Client) -> None:
 def test_what_is_no_certificate_with_its_key_is_refused(
     api: httpx.Client, change: dict[str, object], message: str
 ) -> None:
-    """With 400, and without any of it in the reply."""
+    """With 400, and no part of it in the reply."""
     reply = api.post(PATH, json={**body(LEAVES[0]), **change})
     status, _, said = error_of(reply)
     assert status == 400
@@ -206,7 +207,7 @@ def test_what_is_no_certificate_with_its_key_is_refused(
     ],
 )
 def test_what_is_no_certificate_is_refused(api: httpx.Client, text: str) -> None:
-    """One certificate or more, and nothing else."""
+    """An upload must have at least one certificate and nothing else."""
     status, _, said = error_of(api.post(PATH, json={**body(LEAVES[0]), "certificates": text}))
     assert (status, "Unable to parse certificate" in said) == (400, True)
     assert api.get(PATH).json()["result"] == []
@@ -226,7 +227,7 @@ def test_the_sixth_ca_is_refused(api: httpx.Client, state: EmulatorState) -> Non
 
 
 def test_the_quota_of_leaves_can_be_set(api: httpx.Client, state: EmulatorState) -> None:
-    """It is 1,000 otherwise."""
+    """It is 1,000 by default."""
     assert state.settings.leaf_limit == 1000
     state.settings.leaf_limit = 1
     upload(api, LEAVES[0])
@@ -237,7 +238,7 @@ def test_the_quota_of_leaves_can_be_set(api: httpx.Client, state: EmulatorState)
 
 
 def test_a_deleted_entry_is_gone(api: httpx.Client) -> None:
-    """The reply is the entry; afterwards 1472."""
+    """The reply is the entry; after that 1472."""
     shown = upload(api, LEAVES[0])
     at = f"{PATH}/{shown['id']}"
     assert api.delete(at).json()["result"]["id"] == shown["id"]
@@ -247,7 +248,7 @@ def test_a_deleted_entry_is_gone(api: httpx.Client) -> None:
 
 
 def test_a_second_delete_can_say_already_deleted(api: httpx.Client, state: EmulatorState) -> None:
-    """The other answer that has been met: 400."""
+    """The other known answer: 400."""
     state.settings.already_deleted = True
     at = f"{PATH}/{upload(api, LEAVES[0])['id']}"
     api.delete(at)
@@ -276,7 +277,7 @@ IN_USE = (400, 1000, "Certificate cannot be deleted while in use.")
 
 
 def test_what_a_worker_presents_can_not_be_deleted(api: httpx.Client, state: EmulatorState, clock: SetClock) -> None:
-    """Nor for the in-use lag after its last use, though the associations are empty by then."""
+    """Nor during the in-use lag after its last use, although the associations are empty by then."""
     state.settings.in_use_lag_s = 30
     certificate_id = upload(api, LEAVES[0])["id"]
     at = f"{PATH}/{certificate_id}"
@@ -294,7 +295,7 @@ def test_what_a_worker_presents_can_not_be_deleted(api: httpx.Client, state: Emu
 
 
 def test_versions_that_are_not_deployed_hold_only_where_that_is_set(api: httpx.Client, state: EmulatorState) -> None:
-    """What the real one does with them is not known."""
+    """What the real API does with them is not known."""
     old, new = (upload(api, issued)["id"] for issued in LEAVES[:2])
     bind(state, "shop", old)
     bind(state, "shop", new)
@@ -324,7 +325,7 @@ def test_what_hyperdrive_presents_can_not_be_deleted(api: httpx.Client) -> None:
 
 
 def test_what_hostnames_stand_on_can_not_be_deleted(api: httpx.Client) -> None:
-    """PUT replaces the whole list of one CA, and [] frees it."""
+    """PUT replaces the whole list of one CA, and [] ends the use."""
     authority = upload_ca(api, CAS[0]).json()["result"]["id"]
     at = "http://emulator/client/v4/zones/zone1/certificate_authorities/hostname_associations"
     given = {"hostnames": ["api.example.com"], "mtls_certificate_id": authority}
@@ -342,7 +343,7 @@ def test_what_hostnames_stand_on_can_not_be_deleted(api: httpx.Client) -> None:
 def test_an_upload_is_listed_after_the_lag_and_there_by_id_at_once(
     api: httpx.Client, state: EmulatorState, clock: SetClock
 ) -> None:
-    """Lists are eventually consistent; the counts are of what is listed."""
+    """Lists are eventually consistent; the counts are those of the listed entries."""
     state.settings.list_lag_s = 5
     certificate_id = upload(api, LEAVES[0])["id"]
     assert api.get(f"{PATH}/{certificate_id}").status_code == 200

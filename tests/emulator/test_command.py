@@ -1,4 +1,4 @@
-"""`mtlsctl emulator`: what it prints, what it refuses, how it ends, and what it keeps."""
+"""`mtlsctl emulator`: its output, its refusals, its exit, and what it keeps."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PORT = ("--port", "0")
 
 @contextmanager
 def started(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
-    """A process of its own, and the variables that it says to export."""
+    """A running process, and the variables that it prints to export."""
     command = [sys.executable, "-m", "reconciler", "emulator", *PORT, *arguments]
     environment = {"PATH": os.defpath, "HOME": str(folder), "PYTHONPATH": str(REPOSITORY)}
     with subprocess.Popen(
@@ -46,7 +46,7 @@ def started(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[st
 
 
 def test_it_serves_until_ctrl_c(tmp_path: Path) -> None:
-    """What it prints is enough to use it; it ends with 130 and without a traceback."""
+    """Its output is enough to use it; it ends with 130 and without a traceback."""
     with started(tmp_path) as (process, variables):
         assert variables["CLOUDFLARE_ACCOUNT_ID"] == ACCOUNT_ID
         headers = {"authorization": f"Bearer {variables['CLOUDFLARE_API_TOKEN']}"}
@@ -61,7 +61,7 @@ def test_it_serves_until_ctrl_c(tmp_path: Path) -> None:
 
 
 class Served:
-    """Stands in for the server: remembers what it was to serve, on whichever address, and ends at once."""
+    """In place of the server: records what it should serve, and where, and ends at once."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.states: list[EmulatorState] = []
@@ -71,7 +71,7 @@ class Served:
 
     @property
     def state(self) -> EmulatorState:
-        """What was to be served."""
+        """The state that it should serve."""
         (state,) = self.states
         return state
 
@@ -102,7 +102,7 @@ def test_faults_can_come_from_a_seed_and_the_limit_can_be_off(tmp_path: Path, se
 
 
 def test_a_token_comes_from_the_environment_and_is_not_shown(tmp_path: Path, served: Served) -> None:
-    """Then no other one is good."""
+    """Then no other token is accepted."""
     done = run(tmp_path, {"EMULATOR_TOKEN": "sesame"}, "emulator", *PORT)
     assert 'CLOUDFLARE_API_TOKEN="$EMULATOR_TOKEN"' in done.out
     assert "sesame" not in done.out + done.err
@@ -111,7 +111,7 @@ def test_a_token_comes_from_the_environment_and_is_not_shown(tmp_path: Path, ser
 
 
 def test_listening_for_others_is_said_loudly(tmp_path: Path, served: Served) -> None:
-    """And without a token more loudly."""
+    """With a louder warning if there is no token."""
     done = run(tmp_path, {}, "emulator", *PORT, "--host", "0.0.0.0")  # noqa: S104 - nothing listens there
     assert "WARNING: listening on 0.0.0.0, so anyone at all" in done.err
     assert "WARNING" not in run(tmp_path, {}, "emulator", *PORT).err
@@ -124,8 +124,8 @@ def test_listening_for_others_is_said_loudly(tmp_path: Path, served: Served) -> 
         (("--account", "mine"), 64, "is no account id"),
         (("--faults", "none.json"), 1, "can't read 'none.json'"),
         (("--faults", "bad.json"), 64, "bad.json: "),
-        (("--faults", "odd.json"), 64, "there is no fault 'surprise'"),
-        (("--store", "bad.json/below"), 1, "can't make the folder"),
+        (("--faults", "odd.json"), 64, "unknown fault 'surprise'"),
+        (("--store", "bad.json/below"), 1, "can't create the folder"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -142,7 +142,7 @@ def test_what_does_not_fit_is_refused(
 
 
 def test_a_port_that_is_taken_is_an_error_with_a_hint(tmp_path: Path) -> None:
-    """Not a bug of ours."""
+    """Not a bug of mtlsctl."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done: Result = run(tmp_path, {}, "emulator", "--port", str(taken.getsockname()[1]))
     assert done.code == 1
@@ -160,7 +160,7 @@ def test_without_uvicorn_it_says_what_to_install(tmp_path: Path, monkeypatch: py
 
 
 def test_a_folder_keeps_certificates_and_workers(tmp_path: Path) -> None:
-    """A second emulator over it goes on where the first one ended."""
+    """A second emulator with the same folder continues with its state."""
     api = client_of(new_state(SetClock(), folder=tmp_path))
     one, two = (upload(api, issued)["id"] for issued in LEAVES[:2])
     version = put(api, certificate(one)).json()["result"]["deploymentId"]
@@ -175,9 +175,9 @@ def test_a_folder_keeps_certificates_and_workers(tmp_path: Path) -> None:
 
 
 def test_a_broken_folder_is_an_error_with_a_hint(tmp_path: Path) -> None:
-    """Not a bug of ours."""
+    """Not a bug of mtlsctl."""
     put(client_of(new_state(SetClock(), folder=tmp_path)))
     (tmp_path / ACCOUNT_ID / "emulator.json").write_text("{}")
     done = run(tmp_path, {}, "emulator", *PORT, "--store", ".")
     assert done.code == 1
-    assert "remove its folder to begin anew" in done.err
+    assert "remove its folder to start with an empty account" in done.err

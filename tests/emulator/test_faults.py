@@ -1,4 +1,4 @@
-"""Faults, as a client meets them over a real socket and over the transport of the tests."""
+"""Faults as a client sees them over a real socket and over the transport of the tests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def state() -> EmulatorState:
 
 @pytest.fixture(params=["socket", "direct"])
 def api(request: pytest.FixtureRequest, state: EmulatorState) -> Iterator[httpx.Client]:
-    """A client that gives up after a fifth of a second."""
+    """A client with a timeout of 0.2 seconds."""
     if request.param == "direct":
         with client_of(state) as client:
             yield client
@@ -47,7 +47,7 @@ def api(request: pytest.FixtureRequest, state: EmulatorState) -> Iterator[httpx.
 def test_a_connection_can_break(
     api: httpx.Client, state: EmulatorState, kind: FaultKind, error: type[Exception], done: bool
 ) -> None:
-    """Before the upload is made or after it; then everything works again."""
+    """Before or after the upload is done; then everything works again."""
     state.faults.add(Fault(kind, method="POST"))
     with pytest.raises(error):
         api.post(PATH, json=body(LEAVES[0]))
@@ -95,7 +95,7 @@ def test_a_429_can_say_when_to_come_back(api: httpx.Client, state: EmulatorState
 
 
 def test_a_list_can_lag_shift_and_miscount(state: EmulatorState) -> None:
-    """For one request each; other requests are let through."""
+    """For one request each; other requests are answered normally."""
     api, authority = client_of(state), make_ca("Many")
     ids = [upload(api, authority.issue(f"leaf-{number}"))["id"] for number in range(5)]
     kinds = [FaultKind.LIST_LAG, FaultKind.SHIFTED_PAGES, FaultKind.WRONG_TOTAL, FaultKind.IGNORED_PAGE]
@@ -116,7 +116,7 @@ def test_a_delete_can_find_an_entry_in_use_that_is_not(state: EmulatorState) -> 
 
 
 def test_a_script_says_which_request_and_how_often(state: EmulatorState) -> None:
-    """By method, a part of the path, how many to let off, and how many to meet."""
+    """By method, by a part of the path, by the number of requests to skip, and by the number to meet."""
     given = [{"kind": "5xx", "method": "GET", "path": "workers", "skip": 1, "times": 2, "status": 500}]
     assert control(state, "POST", "faults", given).json() == {"added": 1}
     api = client_of(state)
@@ -125,7 +125,7 @@ def test_a_script_says_which_request_and_how_often(state: EmulatorState) -> None
 
 
 def met(seed: int, count: int = 300) -> list[tuple[str, str, str]]:
-    """What a seed does to the same requests."""
+    """The faults that a seed gives to the same requests."""
     state = make_state()
     state.faults.seed(seed, rate=0.2, most=30)
     with httpx.Client(transport=DirectTransport(state), base_url="http://emulator", headers=HEADERS) as client:
@@ -138,14 +138,14 @@ def met(seed: int, count: int = 300) -> list[tuple[str, str, str]]:
 
 
 def test_a_seed_does_the_same_each_time_and_comes_to_an_end() -> None:
-    """So that a failure can be repeated, and a run can converge."""
+    """So that a failure can be reproduced, and a run can converge."""
     assert met(1) == met(1) != met(2)
     assert len(met(3)) == 30
     assert len({kind for kind, _, _ in met(1) + met(2) + met(3)}) > 8
 
 
 def test_faults_can_be_taken_back(state: EmulatorState) -> None:
-    """Those of a script and of a seed."""
+    """Those of a script and those of a seed."""
     control(state, "POST", "faults", [{"kind": "reset", "times": 100}])
     control(state, "POST", "faults", {"seed": 1, "rate": 1})
     control(state, "DELETE", "faults")
@@ -154,5 +154,5 @@ def test_faults_can_be_taken_back(state: EmulatorState) -> None:
 
 @pytest.mark.parametrize("kind", FaultKind)
 def test_every_fault_can_be_named_in_a_file(kind: FaultKind) -> None:
-    """By its word."""
+    """By the value of its kind."""
     assert read_faults([{"kind": kind.value}]) == (Fault(kind),)

@@ -1,4 +1,4 @@
-"""Every request that the real wrangler was recorded with is answered by the emulator as wrangler took it."""
+"""The emulator answers every request of a recording of the real wrangler in a way that wrangler accepts."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ EXACT = ("certificate_id", "version_id", "percentage", "type", "ca", "success", 
 STUBBED = re.compile(
     r"/script-settings\.|\.tags has|POST \S+/deployments\.result\.number|POST \S+/versions\.\S+certificate_id"
 )
-"""Where the stub always answered the same, whatever it had been told before."""
+"""Requests that the stub always answered in the same way, whatever preceded them."""
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def differences(recorded: object, ours: object, at: str = "") -> Iterator[str]:
-    """Where our answer lacks a key of the recorded one, has another type there, or another value where that matters."""
+    """The places where our answer lacks a key of the recorded one, has another type, or another value that matters."""
     name = at.rpartition(".")[2]
     if isinstance(recorded, dict) and isinstance(ours, dict):
         for key, value in recorded.items():
@@ -52,7 +52,7 @@ PLAYED = [scenario for scenario in scenarios() if scenario["name"] not in INVENT
 
 @pytest.mark.parametrize("scenario", PLAYED, ids=lambda scenario: str(scenario["name"]))
 def test_the_emulator_answers_as_wrangler_was_answered(scenario: Json) -> None:
-    """By status, code, shape, and the ids that matter; the emulator stands where the recording begins."""
+    """By status, code, shape, and the ids that matter; the emulator has the state at the start of the recording."""
     stage = Stage(scenario)
     for exchange in scenario["exchanges"]:
         reply = stage.replay(exchange)
@@ -69,6 +69,6 @@ def test_the_emulator_answers_as_wrangler_was_answered(scenario: Json) -> None:
 
 
 def test_the_recording_is_whole() -> None:
-    """All 199 exchanges, and nothing left out that is not in this file."""
+    """All 199 exchanges, and nothing is left out that is not in this file."""
     assert sum(len(scenario["exchanges"]) for scenario in scenarios()) == 199
     assert {scenario["name"] for scenario in scenarios()} >= set(INVENTED)

@@ -1,4 +1,4 @@
-"""Cloudflare's own Python SDK works against the emulator, over HTTP and unchanged."""
+"""Cloudflare's own Python SDK works with the emulator, over HTTP and unchanged."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def create(sdk: cloudflare.Cloudflare, number: int, name: str) -> str:
 
 
 def test_the_sdk_creates_lists_gets_and_deletes(sdk: cloudflare.Cloudflare) -> None:
-    """With every field as its models have them."""
+    """With every field of its models."""
     first, second = create(sdk, 0, "one"), create(sdk, 1, "two")
     authority = sdk.mtls_certificates.create(account_id=ACCOUNT_ID, ca=True, certificates=pem(CAS[0]))
     assert authority is not None

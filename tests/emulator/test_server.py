@@ -23,7 +23,7 @@ def state() -> EmulatorState:
 
 
 def test_many_uploads_of_one_content_make_one_entry(state: EmulatorState) -> None:
-    """However they race."""
+    """In any order."""
     with running(state) as url, httpx.Client(base_url=f"{url}/accounts/{ACCOUNT_ID}", headers=HEADERS) as api:
         with ThreadPoolExecutor(8) as pool:
             replies = list(pool.map(lambda n: api.post(PATH, json=body(LEAVES[0], f"n{n}")), range(24)))
@@ -49,7 +49,7 @@ def test_two_emulators_run_side_by_side(state: EmulatorState) -> None:
 
 
 def test_an_emulator_ends_though_a_client_still_waits(state: EmulatorState) -> None:
-    """A connection that is kept, or a reply that never comes, does not hold it."""
+    """Neither an open connection nor a reply that never comes keeps it running."""
     state.faults.add(Fault(FaultKind.HANG))
     with httpx.Client(headers=HEADERS, timeout=httpx.Timeout(10, read=0.05)) as client:
         with running(state) as url, pytest.raises(httpx.ReadTimeout):
@@ -68,7 +68,7 @@ def test_a_body_without_end_is_refused(state: EmulatorState, monkeypatch: pytest
 
 
 def test_every_reply_takes_the_latency(state: EmulatorState) -> None:
-    """Which is added to what a fault takes."""
+    """In addition to the delay of a fault."""
     waited: list[float] = []
     state.settings.latency_s = 0.05
     with httpx.Client(transport=DirectTransport(state, wait=waited.append), headers=HEADERS) as client:
@@ -77,7 +77,7 @@ def test_every_reply_takes_the_latency(state: EmulatorState) -> None:
 
 
 def test_an_address_of_version_six_stands_in_brackets() -> None:
-    """As URLs have it."""
+    """As in URLs."""
     try:
         listening = listen("::1", 0)
     except AddressError:

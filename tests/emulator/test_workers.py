@@ -1,4 +1,4 @@
-"""The emulated Workers endpoints: versions, what serves traffic, and the certificates that they name."""
+"""The emulated Workers endpoints: versions, live versions, and the certificates that they use."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def bindings(api: httpx.Client) -> list[dict[str, str]]:
 
 
 def test_a_whole_upload_serves_at_once(api: httpx.Client) -> None:
-    """It makes the Worker, its first version, and a deployment of that."""
+    """It creates the Worker, its first version, and a deployment of that version."""
     one = upload(api, LEAVES[0])["id"]
     result = put(api, certificate(one)).json()["result"]
     assert serving(api) == {result["deploymentId"]: 100}
@@ -83,7 +83,7 @@ def test_a_whole_upload_serves_at_once(api: httpx.Client) -> None:
 
 
 def test_a_version_serves_only_when_it_is_deployed(api: httpx.Client) -> None:
-    """Alone, beside another one, and again after a rollback; the list of versions has the newest first."""
+    """Alone, together with another one, and again after a rollback; the list of versions has the newest first."""
     one, two = (upload(api, issued)["id"] for issued in LEAVES[:2])
     old = put(api, certificate(one)).json()["result"]["deploymentId"]
     new = post_version(api, certificate(two))
@@ -108,7 +108,7 @@ def test_a_deployment_that_does_not_add_up_is_refused(api: httpx.Client, shares:
 
 
 def test_an_unknown_certificate_stops_an_upload(api: httpx.Client) -> None:
-    """100143 for a script and for a version, and nothing is made."""
+    """100143 for a script and for a version, and nothing is created."""
     refused = (400, 100143, f"mTLS certificate '{UNKNOWN}' not found.")
     assert error_of(put(api, certificate(UNKNOWN))) == refused
     assert error_of(api.get(f"{SCRIPT}/settings"))[:2] == (404, 10007)
@@ -128,7 +128,7 @@ def test_a_certificate_can_be_bound_after_the_lag(api: httpx.Client, state: Emul
 
 
 def test_bindings_are_the_whole_list(api: httpx.Client) -> None:
-    """What an upload does not name is gone, except for the kinds that it keeps and what it inherits."""
+    """Bindings that an upload does not list are removed, except for the kinds that it keeps and those it inherits."""
     one, two = (upload(api, issued)["id"] for issued in LEAVES[:2])
     secret = {"type": "secret_text", "name": "S", "text": "hidden"}
     put(api, certificate(one), secret, {"type": "plain_text", "name": "P", "text": "shown"})
@@ -142,7 +142,7 @@ def test_bindings_are_the_whole_list(api: httpx.Client) -> None:
 
 
 def test_what_can_not_be_inherited_is_dropped_or_refused(api: httpx.Client) -> None:
-    """Silently, unless that is asked for strictly: 10057."""
+    """Silently, unless the request is strict: 10057."""
     put(api)
     nothing = {"type": "inherit", "name": "NOTHING"}
     assert error_of(put(api, nothing, strict=True))[:2] == (400, 10057)
@@ -151,7 +151,7 @@ def test_what_can_not_be_inherited_is_dropped_or_refused(api: httpx.Client) -> N
 
 
 def test_settings_can_be_patched_while_the_newest_version_serves(api: httpx.Client) -> None:
-    """One certificate is swapped, everything else inherited; during a split it is refused."""
+    """One certificate is replaced, everything else inherited; during a gradual deployment it is refused."""
     one, two = (upload(api, issued)["id"] for issued in LEAVES[:2])
     put(api, certificate(one), {"type": "secret_text", "name": "S", "text": "hidden"})
     given = {"bindings": [certificate(two), {"type": "inherit", "name": "S"}]}
@@ -164,7 +164,7 @@ def test_settings_can_be_patched_while_the_newest_version_serves(api: httpx.Clie
 
 
 def test_who_changed_a_worker_last_is_remembered(api: httpx.Client) -> None:
-    """wrangler warns where it was somebody else."""
+    """wrangler warns if it was someone else."""
     put(api)
     service = "/workers/services/shop"
     assert api.get(service).json()["result"]["default_environment"]["script"]["last_deployed_from"] == "api"
@@ -174,7 +174,7 @@ def test_who_changed_a_worker_last_is_remembered(api: httpx.Client) -> None:
 
 
 def test_a_deleted_worker_holds_nothing(api: httpx.Client) -> None:
-    """Its certificates can be deleted; everything about it answers that it is not there."""
+    """Its certificates can be deleted; every request about it answers that it does not exist."""
     one = upload(api, LEAVES[0])["id"]
     put(api, certificate(one))
     assert api.delete(SCRIPT).status_code == 200
@@ -195,6 +195,6 @@ def test_a_deleted_worker_holds_nothing(api: httpx.Client) -> None:
     ids=["no metadata", "no JSON", "no object", "no list"],
 )
 def test_an_upload_without_metadata_is_refused(api: httpx.Client, files: dict[str, Any]) -> None:
-    """400, and no Worker is made."""
+    """400, and no Worker is created."""
     assert api.put(SCRIPT, files=files).status_code == 400
     assert api.get("/workers/scripts").json()["result"] == []

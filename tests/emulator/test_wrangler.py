@@ -1,4 +1,4 @@
-"""The real wrangler can't tell the emulator from Cloudflare: every command that has to do with certificates passes."""
+"""The real wrangler works with the emulator as with Cloudflare, in every command that involves certificates."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ UNKNOWN = "deadbeef-0000-4000-8000-000000000000"
 
 @dataclass(frozen=True)
 class Bench:
-    """A folder with wrangler in it, and the emulator that it talks to."""
+    """A folder with wrangler in it, and the emulator that it calls."""
 
     folder: Path
     url: str
@@ -52,13 +52,13 @@ class Bench:
         )
 
     def passes(self, *arguments: str) -> str:
-        """Its output, when it succeeds."""
+        """The output of a command that must succeed."""
         done = self.wrangler(*arguments)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
     def fails(self, *arguments: str) -> str:
-        """All that it says, when it does not."""
+        """The whole output of a command that must fail."""
         done = self.wrangler(*arguments)
         assert done.returncode == 1, done.stdout + done.stderr
         return done.stdout + done.stderr
@@ -80,11 +80,11 @@ class Bench:
 
     @property
     def worker(self) -> Worker:
-        """The Worker as it stands in the emulator."""
+        """The current state of the Worker in the emulator."""
         return self.state.account().holders.workers["tiny"]
 
     def serving(self) -> set[str]:
-        """The ids of the certificates that are presented to the world."""
+        """The ids of the certificates that live versions use."""
         return self.state.account().held()
 
 
@@ -100,7 +100,7 @@ UPLOAD = ("mtls-certificate", "upload")
 
 
 def test_wrangler_keeps_certificates(bench: Bench) -> None:
-    """Upload, list and delete, of leaves and CAs, by name and by id, in the old and the new commands."""
+    """Upload, list and delete, for leaves and CAs, by name and by id, in the old and the new commands."""
     one, two = bench.upload(0, "one", *UPLOAD), bench.upload(1, "two", "cert", "upload", "mtls-certificate")
     (bench.folder / "ca.pem").write_bytes(CA.certificate_pem)
     told = bench.passes("cert", "upload", "certificate-authority", "--ca-cert", "ca.pem", "--name", "ca")
@@ -118,7 +118,7 @@ def test_wrangler_keeps_certificates(bench: Bench) -> None:
 
 
 def test_wrangler_hears_refusals(bench: Bench) -> None:
-    """With their codes: content that is there, a key sent as a certificate, no such entry, a busy service."""
+    """With their codes: stored content, a key sent as a certificate, no such entry, a busy service."""
     bench.upload(0, "one", *UPLOAD)
     files = ("--cert", "cert.pem", "--key", "key.pem")
     assert "[code: 1471]" in bench.fails(*UPLOAD, *files, "--name", "other")
@@ -129,7 +129,7 @@ def test_wrangler_hears_refusals(bench: Bench) -> None:
 
 
 def test_wrangler_hears_that_its_token_may_not(bench: Bench) -> None:
-    """10000, after which it looks for who it is."""
+    """10000, after which it asks for its identity."""
     bench.state.access.tokens[TOKEN] = Token(ALL - {Permission.CERTIFICATES_READ, Permission.CERTIFICATES_WRITE})
     told = bench.fails("mtls-certificate", "list")
     assert "[code: 10000]" in told
@@ -137,7 +137,8 @@ def test_wrangler_hears_that_its_token_may_not(bench: Bench) -> None:
 
 
 def test_wrangler_deploys_a_worker_with_a_certificate(bench: Bench) -> None:
-    """New and again; an id that the account lacks is refused with 100143, and a bound one can't be deleted."""
+    """The first time and again; an id that the account lacks is refused with 100143, and a bound one can't be
+    deleted."""
     bench.bind(UNKNOWN)
     assert f"mTLS certificate '{UNKNOWN}' not found. [code: 100143]" in bench.fails("deploy")
     one, two = bench.upload(0, "one", *UPLOAD), bench.upload(1, "two", *UPLOAD)
@@ -176,7 +177,7 @@ def test_wrangler_rolls_out_in_steps_and_back(bench: Bench) -> None:
 
 
 def test_wrangler_tells_who_changed_a_worker(bench: Bench) -> None:
-    """After an edit over the API it warns, and stops where it is told to be strict."""
+    """After an edit over the API it warns, and stops with the strict option."""
     one = bench.upload(0, "one", *UPLOAD)
     bench.bind(one)
     bench.passes("deploy")
@@ -188,7 +189,7 @@ def test_wrangler_tells_who_changed_a_worker(bench: Bench) -> None:
 
 
 def test_wrangler_deletes_a_worker_and_with_it_the_use(bench: Bench) -> None:
-    """Then the certificate can go, too."""
+    """Then the certificate can be deleted, too."""
     one = bench.upload(0, "one", *UPLOAD)
     bench.bind(one)
     bench.passes("deploy")
@@ -198,7 +199,7 @@ def test_wrangler_deletes_a_worker_and_with_it_the_use(bench: Bench) -> None:
 
 
 def test_wrangler_deploys_a_pages_project(bench: Bench) -> None:
-    """Its Functions hold the certificate; with a token that is known and one for assets that is not."""
+    """Its Functions use the certificate; with a known token, and one for assets that is not known."""
     bench.state.access.tokens[TOKEN] = Token()
     one = bench.upload(0, "one", *UPLOAD)
     bench.bind(one)
@@ -212,7 +213,7 @@ def test_wrangler_deploys_a_pages_project(bench: Bench) -> None:
 
 
 def test_wrangler_fills_the_ca_quota(bench: Bench) -> None:
-    """1489 at the sixth; Hyperdrive takes a leaf and a CA that are there."""
+    """1489 at the sixth; Hyperdrive accepts a leaf and a CA that exist."""
     one = bench.upload(0, "one", *UPLOAD)
     for number, issued in enumerate(CAS[:5]):
         bench.state.account().added(

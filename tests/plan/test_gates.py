@@ -379,7 +379,7 @@ def test_why_is_told_at_each_step() -> None:
     outcome = Bench(Prover({URL: Verdict.REJECTED})).apply(wanted(keyed("billing", 1)))
     assert [step.note for step in outcome.steps] == [
         "rejected (unknown_ca)",
-        f"it is not proved: {URL}: rejected (unknown_ca)",
+        f"no proof: {URL}: rejected (unknown_ca)",
         "the upload of 'billing' was not made",
     ]
     (problem,) = outcome.problems[-1:]
@@ -506,7 +506,8 @@ def test_without_the_key_the_old_entry_waits() -> None:
     assert ended(outcome) == {"verify billing": "unproved", "retire billing": "waiting"}
     (waiting,) = outcome.waiting
     assert waiting.detail == (
-        f"the current certificate of 'billing' is not proved: {URL}: its key is not at hand: BILLING_1 is not set"
+        f"there is no proof for the current certificate of 'billing': {URL}: its key is not available: "
+        "BILLING_1 is not set"
     )
     assert (bench.prover.asked, outcome.exit_code) == ([], ExitCode.OK)
 

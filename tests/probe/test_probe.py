@@ -1,4 +1,4 @@
-"""How an origin is probed: what is sent and what never is, and what is made of everything that can go wrong."""
+"""Probing an origin: what is sent and what never is, and the result of everything that can go wrong."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def enforcing(folder: Path, answer: bytes | None = ANSWER, requests: list[bytes]
 
 
 def test_the_declared_url_is_asked_for_with_a_get_and_nothing_else(folder: Path) -> None:
-    """Its path and query as declared, no body, no cookie; the throw-away client never gets so far."""
+    """Path and query as declared, no body, no cookie; the throw-away client does not get that far."""
     requests: list[bytes] = []
     with enforcing(folder, requests=requests) as port:
         probe(port, path="/health?deep=1&ü#part")
@@ -64,7 +64,7 @@ def test_the_declared_url_is_asked_for_with_a_get_and_nothing_else(folder: Path)
 
 
 def test_a_redirect_is_not_followed(folder: Path) -> None:
-    """Nobody declared where it leads."""
+    """Its target is not declared."""
     elsewhere: list[bytes] = []
     with serve(None, requests=elsewhere) as other:
         answer = f"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:{other}/\r\n\r\n".encode()
@@ -75,7 +75,7 @@ def test_a_redirect_is_not_followed(folder: Path) -> None:
 
 
 def test_no_proxy_of_the_environment_is_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The way from here to the origin is what is proved."""
+    """The proof is about the way from this machine to the origin."""
     asked: list[bytes] = []
     with serve(None, requests=asked) as proxy, enforcing(folder) as port:
         for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
@@ -85,7 +85,7 @@ def test_no_proxy_of_the_environment_is_used(folder: Path, monkeypatch: pytest.M
 
 
 def test_no_session_is_resumed(folder: Path) -> None:
-    """An origin does not ask again for the certificate of a session that it knows; here each is new."""
+    """In a resumed session an origin does not request the certificate again; here each session is new."""
     with serve(server_context(folder, REQUIRED, ONE_2)) as port:
         for _ in range(3):
             assert probe(port).ours.request is not None
@@ -93,7 +93,7 @@ def test_no_session_is_resumed(folder: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["ec256", "ec384", "rsa2048", "ed25519"])
 def test_the_throw_away_certificate_has_a_key_like_ours(kind: str) -> None:
-    """Else an origin might refuse its signature, which says nothing of the certificate."""
+    """Otherwise an origin might refuse its signature, which says nothing about the certificate."""
     like = make_ca("like", key=kind).bundle
     pair = make_throwaway(like, NOW)
     assert type(pair.bundle.leaf.public_key()) is type(like.leaf.public_key())
@@ -105,14 +105,14 @@ def test_the_throw_away_certificate_has_a_key_like_ours(kind: str) -> None:
 
 
 def test_a_lost_alert_is_no_matter_of_luck(folder: Path) -> None:
-    """The request waits until the origin had the time to object: under TLS 1.3 it judges after the handshake."""
+    """The request waits until the origin had time to object: in TLS 1.3 it judges after the handshake."""
     with enforcing(folder) as port:
         alerts = [probe(port, "wrong CA").ours.alert for _ in range(25)]
     assert set(alerts) == {"unknown_ca"}
 
 
 def test_the_request_waits_for_the_objection_of_the_origin(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where it comes, nothing is sent to a connection that the origin has closed."""
+    """After an objection nothing is sent on the closed connection."""
     sent: list[str] = []
     send = exchange.Exchange._send
 
@@ -120,7 +120,7 @@ def test_the_request_waits_for_the_objection_of_the_origin(folder: Path, monkeyp
         sent.append(self.shown)
         send(self, tls, request)
 
-    monkeypatch.setattr(exchange, "_MIN_PAUSE_S", 30)  # it ends with what the origin says: a ticket, or an alert
+    monkeypatch.setattr(exchange, "_MIN_PAUSE_S", 30)  # it ends when the origin sends a ticket or an alert
     monkeypatch.setattr(exchange.Exchange, "_send", watched)
     with enforcing(folder) as port:
         assert [told(probe(port)), told(probe(port, "wrong CA"))] == ["accepted", "rejected unknown_ca"]
@@ -128,17 +128,17 @@ def test_the_request_waits_for_the_objection_of_the_origin(folder: Path, monkeyp
 
 
 def test_nobody_listens() -> None:
-    """The port is free."""
+    """No one listens on the port."""
     with closing(listening_socket()) as free:
         port = port_of(free)
     seen = probe(port)
     assert told(seen) == "unreachable"
-    assert seen.ours.detail == f"no connection to 127.0.0.1:{port}: Connection refused"
+    assert seen.ours.detail == f"connecting to 127.0.0.1:{port} failed: Connection refused"
     assert seen.none is None
 
 
 def test_a_name_that_does_not_resolve(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The system's words are told."""
+    """The message has the system's error."""
 
     def refuse(*_: object, **__: object) -> object:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -152,24 +152,24 @@ def test_a_name_that_does_not_resolve(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_host_that_can_be_no_name_at_all() -> None:
     """A label has 63 characters at most."""
     seen = probe(443, host="a" * 64 + ".example")
-    assert (told(seen), seen.ours.detail) == ("unreachable", "the host of the URL is no name")
+    assert (told(seen), seen.ours.detail) == ("unreachable", "the host of the URL is not a valid name")
 
 
 def test_a_name_with_letters_of_other_scripts_is_looked_up_as_dns_writes_it() -> None:
-    """And TLS checks it so."""
+    """And TLS checks that form."""
     parts = address.read_url("https://bücher.example:8443/ä?ö=ü#x")
     assert (parts.host, parts.port) == ("xn--bcher-kva.example", 8443)
     assert (parts.authority, parts.path) == ("xn--bcher-kva.example:8443", "/%C3%A4?%C3%B6=%C3%BC")
 
 
 def test_an_address_of_ip_version_6_is_written_in_brackets_in_http_alone() -> None:
-    """DNS and TLS know it without."""
+    """DNS and TLS use it without brackets."""
     parts = address.read_url("https://[::1]/")
     assert (parts.host, parts.port, parts.authority, parts.path) == ("::1", 443, "[::1]", "/")
 
 
 def test_an_origin_of_an_unknown_ca_is_shown_no_certificate(folder: Path) -> None:
-    """Nothing is sent to somebody who may be anybody."""
+    """Nothing is sent to a server that may be anyone."""
     requests: list[bytes] = []
     with enforcing(folder, requests=requests) as port:
         seen = probe(port, roots=pki().client_root.bundle)
@@ -179,7 +179,7 @@ def test_an_origin_of_an_unknown_ca_is_shown_no_certificate(folder: Path) -> Non
 
 
 def test_an_origin_of_another_name_is_not_trusted() -> None:
-    """A certificate for another host proves nothing of this one."""
+    """A certificate for another host proves nothing about this one."""
     with origin(names=("other.example",)) as running:
         seen = probe(running.port, roots=server_ca().bundle)
     assert told(seen) == "server-untrusted"
@@ -194,31 +194,31 @@ def test_a_server_without_tls_is_told_as_such() -> None:
 
 
 def test_a_server_that_never_speaks_is_unreachable() -> None:
-    """It takes the connection and leaves it there."""
+    """It accepts the connection and sends nothing."""
     with closing(listening_socket()) as deaf:
         seen = probe(port_of(deaf), timeouts=QUICK)
     assert (told(seen), seen.ours.end, seen.ours.moment) == ("unreachable", End.SILENT, Moment.DURING)
 
 
 def test_a_server_that_never_answers_is_unreachable() -> None:
-    """The handshake succeeds, and then nothing comes."""
+    """The handshake succeeds, but there is no answer."""
     with origin(NONE, silent=True) as running:
         seen = probe(running.port, roots=server_ca().bundle, timeouts=QUICK)
     assert (told(seen), seen.ours.end, seen.ours.moment) == ("unreachable", End.SILENT, Moment.AFTER)
 
 
 def test_a_closed_connection_is_tried_once_more(folder: Path) -> None:
-    """It need not have to do with certificates; what stays so for all is inconclusive."""
+    """It need not concern certificates; if it persists for all, the result is inconclusive."""
     requests: list[bytes] = []
     with serve(server_context(folder, NONE, ONE_3), None, requests) as port:
         seen = probe(port)
     assert (told(seen), judge(seen).rule) == ("inconclusive", "closed-on-all")
-    # Ours, none, throw-away, and ours that may be asked late: each twice.
+    # Ours, none, throw-away, and ours with a late request allowed: each twice.
     assert len(requests) == 8
 
 
 def test_an_answer_that_is_no_http_is_inconclusive(folder: Path) -> None:
-    """A mail server, say."""
+    """For example a mail server."""
     with enforcing(folder, b"220 mail.example ESMTP\r\n") as port:
         seen = probe(port)
     assert (told(seen), judge(seen).rule) == ("inconclusive", "no-http")
@@ -239,13 +239,13 @@ def test_an_answer_that_is_no_http_is_inconclusive(folder: Path) -> None:
 def test_the_status_that_an_accepted_client_gets_can_be_declared(
     folder: Path, status: int, expect: int | None, verdict: str
 ) -> None:
-    """Without it any counts that is no refusal and no fault."""
+    """Without it, every status except refusals and server errors counts."""
     with enforcing(folder, f"HTTP/1.1 {status} X\r\n\r\n".encode()) as port:
         assert told(probe(port, expect=expect)) == verdict
 
 
 def test_cloudflare_before_the_origin_is_noticed(folder: Path) -> None:
-    """A zone that it proxies answers Workers with 520."""
+    """A zone behind its proxy answers Workers with 520."""
     with enforcing(folder, b"HTTP/1.1 520 X\r\nServer: x\r\nCF-RAY: 8a-FRA\r\n\r\n") as port:
         seen = probe(port)
     assert (seen.ours.cf_ray, judge(seen).rule) == (True, "proxied-zone")
@@ -262,7 +262,7 @@ def test_cloudflare_before_the_origin_is_noticed(folder: Path) -> None:
 def test_where_messages_can_not_be_watched_the_comparison_decides(
     folder: Path, verify: ssl.VerifyMode, verdict: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A later Python may take away what is private; then nothing is guessed."""
+    """A later Python may remove the private hook; then nothing is guessed."""
     monkeypatch.setattr(watch, "_CALLBACK", "_gone")
     with serve(server_context(folder, verify, ONE_3)) as port:
         seen = probe(port)
@@ -274,7 +274,7 @@ def test_where_messages_can_not_be_watched_the_comparison_decides(
 
 
 def test_a_chain_that_the_tls_library_completes_is_no_proof(folder: Path) -> None:
-    """OpenSSL sends what it finds among the roots for the origin; Cloudflare sends what was uploaded."""
+    """OpenSSL adds certificates from the origin's roots; Cloudflare sends only what was uploaded."""
     between = parse_file(pki().clients["right"].chain, "x").ders[1]
     roots = Bundle((pki().server_root.der, between))
     with enforcing(folder) as port:
@@ -296,7 +296,7 @@ def test_a_chain_that_the_tls_library_completes_is_no_proof(folder: Path) -> Non
     ],
 )
 def test_an_alert_counts_where_it_ends_the_connection(version: int, level: int, number: int, alert: str | None) -> None:
-    """Before TLS 1.3 there are warnings; what we say ourselves does not count."""
+    """Before TLS 1.3 there are warnings; alerts that we send don't count."""
     seen = watch.Watch()
     seen._saw(None, "read", version, 21, number, bytes((level, number)))
     assert seen.alert == alert
@@ -324,7 +324,7 @@ def test_an_alert_counts_where_it_ends_the_connection(version: int, level: int, 
     ],
 )
 def test_the_head_of_an_answer_is_read(data: bytes, answer: Answer | None) -> None:
-    """Status, and whether Cloudflare stands between; announcements are passed over."""
+    """The status, and whether Cloudflare is in between; interim answers are skipped."""
     assert read_answer(data) == answer
 
 
@@ -333,7 +333,7 @@ def test_the_head_of_an_answer_is_read(data: bytes, answer: Answer | None) -> No
     [b"220 mail", b"HTTP/2 200 OK\r\n\r\n", b"HTTP/1.1 99999\r\n\r\n", b"\x00\x00\x12\x04", b"HTTP/1.1 abc\r\n\r\n"],
 )
 def test_what_is_no_http_is_refused(data: bytes) -> None:
-    """As soon as that can be told."""
+    """As soon as it is clear."""
     with pytest.raises(ValueError, match="no status line"):
         read_answer(data)
 
@@ -349,7 +349,7 @@ def test_what_is_no_http_is_refused(data: bytes) -> None:
     ],
 )
 def test_the_pages_of_nginx_are_known(status: int, body: bytes, page: NginxPage | None) -> None:
-    """It says so with 400, unless somebody gave the page another status."""
+    """nginx sends it with 400, unless the page is configured with another status."""
     assert Answer(status, False, body).page is page
 
 
@@ -357,7 +357,7 @@ def test_the_pages_of_nginx_are_known(status: int, body: bytes, page: NginxPage 
 
 
 def test_of_the_key_no_file_stays_behind(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether the system has files in memory or not; nor a descriptor."""
+    """Whether or not the system has files in memory; nor a descriptor."""
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
@@ -376,7 +376,7 @@ def test_of_the_key_no_file_stays_behind(folder: Path, tmp_path: Path, monkeypat
 def test_the_file_of_the_key_is_closed_to_others_while_it_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where it needs a name: a file of 0600 in a folder of 0700, gone even if the library fails."""
+    """If a named file is needed: mode 0600 in a folder of 0700, deleted even if the library fails."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.delattr(os, "memfd_create", raising=False)
     looked: list[tuple[int, int]] = []
@@ -394,7 +394,7 @@ def test_the_file_of_the_key_is_closed_to_others_while_it_is_there(
 
 
 def test_nobody_is_asked_for_the_password_of_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An encrypted key is refused by the library, not asked about at the terminal."""
+    """The library refuses an encrypted key instead of prompting on the terminal."""
     issued = make_ca("encrypted", key=make_key())
     pair = ClientIdentity(issued.bundle, PrivateKey(issued.encrypted_key_pem()))
     with pytest.raises(ssl.SSLError):

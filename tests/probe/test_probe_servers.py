@@ -1,4 +1,4 @@
-"""What the probe makes of real servers: each in every setting, shown the right certificate and every wrong one."""
+"""The probe against real servers: each in every setting, with the right certificate and every wrong one."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Start = Callable[[Path], AbstractContextManager[int]]
 
 KINDS = ("right", "expired", "not yet valid", "wrong CA", "missing intermediate", "wrong EKU", "mismatched key")
 
-# No origin ever sees it: the TLS library does not take the pair.
+# No origin ever sees it: the TLS library does not accept the pair.
 MISMATCH = {"mismatched key": "not-sent"}
 
 
 def openssl_says(right: str) -> dict[str, str]:
-    """Servers that verify with OpenSSL: an alert for each fault."""
+    """Verdicts of servers that verify with OpenSSL, which has an alert for each fault."""
     return {
         "right": right,
         "expired": "rejected certificate_expired",
@@ -42,7 +42,7 @@ def all_wrong(right: str, wrong: str = "rejected") -> dict[str, str]:
 
 
 def all_alike(verdict: str) -> dict[str, str]:
-    """The certificate does not matter."""
+    """The same verdict for every certificate."""
     return all_wrong(verdict, verdict)
 
 
@@ -82,7 +82,7 @@ def node(*, reject: bool, version: str) -> Start:
 ONE_2, ONE_3 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 ONLY_SOME_PATHS = "<Location /health>\nSSLVerifyClient require\n</Location>"
 WITHOUT_CA = dict.fromkeys(("expired", "not yet valid", "wrong EKU"), "rejected")
-"""nginx looks at the certificate itself, but takes an unknown issuer for none of its business."""
+"""nginx checks the certificate itself, but not its issuer."""
 
 TABLE = (
     Row("Python required, 1.3", python(ssl.CERT_REQUIRED, ONE_3), openssl_says("accepted")),
@@ -136,13 +136,13 @@ TABLE = (
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
 def test_each_certificate_gets_its_verdict_from_a_real_server(row: Row, tmp_path: Path) -> None:
-    """The same verdict whatever the server's way to say it: an alert, a page, or a closed connection."""
+    """The same verdict, whether the server sends an alert, a page, or closes the connection."""
     with row.start(folder_with_files(tmp_path)) as port:
         assert {kind: told(probe(port, kind)) for kind in KINDS} == row.verdicts
 
 
 def test_the_table_has_every_client_and_every_verdict_that_a_server_can_bring_about() -> None:
-    """A kind of certificate that is added is tried everywhere."""
+    """A new kind of certificate is tried everywhere."""
     assert set(KINDS) == set(pki().clients)
     assert {verdict.split()[0] for row in TABLE for verdict in row.verdicts.values()} == {
         "accepted",
@@ -157,7 +157,7 @@ def test_the_table_has_every_client_and_every_verdict_that_a_server_can_bring_ab
 
 
 def test_what_an_origin_asks_for_and_is_sent_is_told(tmp_path: Path) -> None:
-    """nginx names its CA, Python names none; both get the whole chain."""
+    """nginx names its CA, Python names none; both receive the whole chain."""
     folder = folder_with_files(tmp_path)
     chain = pki().clients["right"].chain.count(b"BEGIN CERTIFICATE")
     for start, names in ((nginx("on"), 1), (python(ssl.CERT_REQUIRED, ONE_3), 0)):

@@ -1,4 +1,4 @@
-"""From what was seen at an origin to the verdict: a row for each rule, and what holds for anything that may be seen."""
+"""From the observations to the verdict: a row for each rule, and properties of every possible observation."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def answered(status: int = 200, **more: object) -> Observation:
 
 
 def ended(end: End, moment: Moment = Moment.AFTER, **more: object) -> Observation:
-    """A connection that came to another end, the client asked as in `answered`."""
+    """A connection with another end; the client was asked as in `answered`."""
     settings: dict[str, object] = {"request": ASKED, "sent": True, "moment": moment} | more
     return Observation(Shown.OURS, end, **settings)  # type: ignore[arg-type]
 
@@ -38,12 +38,12 @@ def alert(name: str, moment: Moment = Moment.AFTER, **more: object) -> Observati
 
 
 def unasked(seen: Observation) -> Observation:
-    """The same, without a request for a certificate."""
+    """The same without a request for a certificate."""
     return replace(seen, request=None, sent=False)
 
 
 def unwatched(seen: Observation) -> Observation:
-    """The same, where the messages of the handshake can't be watched."""
+    """The same if the messages of the handshake can't be observed."""
     return replace(seen, request=None, sent=False, observable=False)
 
 
@@ -68,13 +68,13 @@ def seen(
     expect: int | None = None,
     chain: tuple[bytes, ...] = (),
 ) -> Seen:
-    """All connections; of an origin that enforces mutual TLS where nothing else is said."""
+    """All connections; by default those of an origin that enforces mutual TLS."""
     return Seen(ours, none, throw_away, late, expect, chain)
 
 
 @dataclass(frozen=True)
 class Row:
-    """What was seen, and what follows."""
+    """The observations and the expected verdict."""
 
     name: str
     seen: Seen
@@ -190,19 +190,19 @@ TABLE = (
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
 def test_what_was_seen_has_one_verdict(row: Row) -> None:
-    """By the first rule that fits."""
+    """By the first rule that matches."""
     judged = judge(row.seen)
     assert (judged.rule, str(judged.verdict)) == (row.rule, row.verdict or row.rule)
     assert judged.why
 
 
 def test_every_rule_decides_somewhere_in_the_table() -> None:
-    """None is dead, and none is untested."""
+    """Each rule is reachable and tested."""
     assert {row.rule for row in TABLE} == {name for name, _ in RULES}
 
 
 def test_every_verdict_has_its_exit_code() -> None:
-    """Proved is 0, refuted 1, and what stays open 3."""
+    """Proved is 0, refuted 1, and inconclusive 3."""
     codes = {verdict.value: EXIT_CODES[verdict.standing] for verdict in Verdict}
     proved = ("accepted", "optional", "presence-only", "not-verified")
     refuted = ("not-requested", "rejected", "not-sent", "requested-too-late")
@@ -215,7 +215,7 @@ def test_every_verdict_has_its_exit_code() -> None:
 
 
 def test_every_alert_about_a_certificate_is_put_into_words() -> None:
-    """A person is told what the alert means."""
+    """The user reads what the alert means."""
     assert set(REJECTIONS) == ABOUT_THE_CERTIFICATE
     assert set(ALERTS.values()) > ABOUT_THE_CERTIFICATE
 
@@ -239,11 +239,11 @@ def test_every_alert_about_a_certificate_is_put_into_words() -> None:
 def test_a_late_request_is_looked_for_where_it_would_explain_a_refusal(
     ours: Observation, expect: int | None, late: bool
 ) -> None:
-    """One more connection to production is made only where it can tell something."""
+    """One more connection to production is made only if it can explain something."""
     assert may_be_asked_late(ours, expect) is late
 
 
-# --- anything -------------------------------------------------------------------------------------------------------
+# --- any observation ------------------------------------------------------------------------------------------------
 
 REQUESTS = st.none() | st.just(ASKED)
 OBSERVATIONS = st.builds(
@@ -272,13 +272,13 @@ ANYTHING = st.builds(
 
 @given(ANYTHING)
 def test_anything_that_may_be_seen_has_a_verdict(anything: Seen) -> None:
-    """The list of rules leaves nothing out."""
+    """The list of rules is complete."""
     assert judge(anything).verdict in Verdict
 
 
 @given(ANYTHING)
 def test_nothing_is_proved_without_an_answer_to_our_certificate(anything: Seen) -> None:
-    """Whatever the others got: ours was sent where that can be watched, it was asked for, and it was answered."""
+    """Whatever the other connections got: ours was sent if that can be observed, was requested, and was answered."""
     if judge(anything).verdict.standing is not ProofStatus.PROVED:
         return
     ours = anything.ours
@@ -304,7 +304,7 @@ def test_accepted_is_said_only_where_both_others_are_refused(anything: Seen) -> 
 
 @given(OBSERVATIONS)
 def test_what_is_not_compared_needs_no_comparison(ours: Observation) -> None:
-    """The verdict is the same whatever the connections would have shown that are not made."""
+    """The verdict does not depend on connections that are not made."""
     if is_worth_comparing(ours):
         return
     alone = judge(Seen(ours))

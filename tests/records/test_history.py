@@ -1,4 +1,4 @@
-"""The history: what a journal's lines say, grouped into runs, as text for a terminal and as JSON."""
+"""The history: the lines of a journal, grouped into runs, as text for a terminal and as JSON."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def bind(name: str = "BILLING", config: str = "workers/checkout/wrangler.toml") 
 
 
 class Past:
-    """Runs that a checkout has seen, an hour apart."""
+    """Runs of a checkout, an hour apart."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -82,7 +82,7 @@ def past(tmp_path: Path) -> Past:
     return Past(tmp_path)
 
 
-# --- in words --------------------------------------------------------------------------------------------------------
+# --- as text ---------------------------------------------------------------------------------------------------------
 
 
 def test_runs_are_shown_newest_first_with_what_they_did(past: Past) -> None:
@@ -101,7 +101,7 @@ def test_runs_are_shown_newest_first_with_what_they_did(past: Past) -> None:
 
 
 def test_a_killed_run_is_shown_as_one(past: Past) -> None:
-    """With the step that was under way, and what to do about it: nothing special."""
+    """With the step that was in progress, and what to do about it: nothing special."""
     past.run(Step(UPLOAD, StepStatus.DONE, entry=uid(1)), bind(), exit_code=None)
     head, upload, step = past.text().splitlines()
     assert "never ended: killed, or still running as pid" in head
@@ -113,7 +113,7 @@ def test_a_killed_run_is_shown_as_one(past: Past) -> None:
 
 
 def test_a_run_killed_inside_of_a_line_is_shown_too(past: Past) -> None:
-    """The torn line is mentioned, and harms no other run."""
+    """The torn line is mentioned, and affects no other run."""
     past.run(bind(), exit_code=None)
     place = past.folder / ".mtlsctl/journal.jsonl"
     place.write_bytes(place.read_bytes()[:-20])
@@ -133,7 +133,7 @@ def test_a_run_killed_inside_of_a_line_is_shown_too(past: Past) -> None:
     ],
 )
 def test_how_a_run_ended(past: Past, exit_code: int, interrupted: bool, ended: RunEnd, words: str) -> None:
-    """As its exit code says."""
+    """According to its exit code."""
     past.run(exit_code=exit_code, interrupted=interrupted)
     assert past.document().runs[0].ended is ended
     assert past.text().splitlines()[0].endswith(words)
@@ -169,7 +169,7 @@ def test_the_clock_may_be_set_back(past: Past) -> None:
 
 
 def test_steps_of_a_run_whose_begin_is_lost_are_left_out(past: Past) -> None:
-    """Nothing can be said of them."""
+    """Nothing is known about them."""
     past.run(Step(bind(), StepStatus.DONE))
     place = past.folder / ".mtlsctl/journal.jsonl"
     place.write_bytes(b"".join(place.read_bytes().splitlines(keepends=True)[1:]))
@@ -177,7 +177,7 @@ def test_steps_of_a_run_whose_begin_is_lost_are_left_out(past: Past) -> None:
     assert [run.run for run in past.document().runs] == ["run-2"]
 
 
-# --- what others named ------------------------------------------------------------------------------------------------
+# --- names of others --------------------------------------------------------------------------------------------------
 
 
 def hostile(past: Past) -> None:
@@ -198,7 +198,7 @@ def hostile(past: Past) -> None:
 
 @pytest.mark.parametrize("style", [PLAIN, Style(colour=True)], ids=["plain", "coloured"])
 def test_no_name_acts_on_a_terminal_or_a_pipeline(past: Past, style: Style) -> None:
-    """Every line is ours from its first character, and every character of others is visible."""
+    """Every line starts with our own text, and every character of a name is visible."""
     hostile(past)
     text = render_history(past.document(), style)
     lines = text.splitlines()
@@ -211,7 +211,7 @@ def test_no_name_acts_on_a_terminal_or_a_pipeline(past: Past, style: Style) -> N
 
 
 def test_json_is_ascii_and_fits_its_schema(past: Past) -> None:
-    """So nothing in it acts either, and other programs can rely on it."""
+    """So nothing in it can act on a terminal, either, and other programs can rely on it."""
     from reconciler import keys
     from reconciler.records.base import to_json
 
@@ -229,7 +229,7 @@ def test_json_is_ascii_and_fits_its_schema(past: Past) -> None:
 
 @pytest.fixture
 def run(past: Past, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """`history` alone, in the folder of the project; gives what it prints."""
+    """`history` alone, in the folder of the project; returns its output."""
     (past.folder / "mtls.toml").write_text("not even TOML")
     monkeypatch.chdir(past.folder)
 
@@ -241,13 +241,13 @@ def run(past: Past, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
 
 
 def test_the_command_prints_text(past: Past, run: Callable[..., str]) -> None:
-    """Whatever mtls.toml says by now: the past is past."""
+    """Whatever mtls.toml contains now."""
     past.run(Step(bind(), StepStatus.DONE))
     assert run() == past.text()
 
 
 def test_the_command_prints_json_and_writes_it(past: Past, run: Callable[..., str]) -> None:
-    """The same to both."""
+    """The same on stdout and in the file."""
     past.run(Step(bind(), StepStatus.DONE))
     past.run()
     out = run("--format", "json", "--limit", "1", "--out", "history.json")

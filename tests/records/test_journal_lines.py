@@ -1,4 +1,4 @@
-"""A journal's bytes, read back: they may be torn, of another version, or anybody's."""
+"""Reading a journal's bytes, which may be torn, of another version, or anything."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GOOD = (
     ids=["a brace", "no UTF-8", "deep", "cut", "cut and deep", "long"],
 )
 def test_torn_lines_are_counted_and_left_out(line: bytes) -> None:
-    """Whatever stands between two good lines, both are read."""
+    """Whatever is between two good lines, both are read."""
     read = read_events(GOOD + b"\n" + line + b"\n\n" + GOOD)
     assert (len(read.events), read.torn, read.unknown) == (2, 1, 0)
 
@@ -44,12 +44,12 @@ def test_torn_lines_are_counted_and_left_out(line: bytes) -> None:
     ids=["version", "event", "no zone", "not UTC", "before all time", "large", "type"],
 )
 def test_lines_of_other_versions_are_counted_and_left_out(old: bytes, new: bytes) -> None:
-    """They are whole, but say what this version does not know."""
+    """They are whole, but unknown to this version."""
     read = read_events(GOOD + b"\n" + GOOD.replace(old, new) + b"\n" + GOOD)
     assert (len(read.events), read.torn, read.unknown) == (2, 0, 1)
 
 
 def test_keys_of_a_later_version_are_passed_over() -> None:
-    """An event that has more to say is still that event."""
+    """An event with additional keys is still that event."""
     (event,) = read_events(GOOD[:-1] + b',"later":1}').events
     assert event.event == "run-finished"

@@ -1,4 +1,4 @@
-"""Saved plans: an approval that is compared, never an order that is executed on its word."""
+"""Saved plans: an approval that is compared, never an order that is executed unchecked."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def project(tmp_path: Path) -> Project:
 
 
 def stored(project: Project) -> list[str]:
-    """The certificates that are in place."""
+    """The uploaded certificates."""
     return [item["certificate"] for item in project.run("plan", "--format", "json").json["adopted"]]
 
 
 def test_a_saved_plan_is_applied_without_asking(project: Project) -> None:
-    """The plan was reviewed; no `--yes` is needed."""
+    """The plan was reviewed, so no `--yes` is needed."""
     result = project.run("apply", "plan.json")
     assert result.code == 0
     assert "4 done." in result.out
@@ -47,7 +47,7 @@ def test_a_saved_plan_is_applied_without_asking(project: Project) -> None:
 
 
 def test_a_retried_job_goes_on_with_the_same_plan(project: Project) -> None:
-    """What was done meanwhile may be missing from what is found now."""
+    """Changes that were made meanwhile may be missing now."""
     project.run("apply", "plan.json", "--phase", "upload")
     assert project.run("apply", "plan.json").code == 0
     again = project.run("apply", "plan.json")
@@ -65,7 +65,7 @@ def test_a_change_that_the_plan_does_not_have_makes_it_stale_and_changes_nothing
 
 
 def test_a_file_edited_after_the_review_makes_it_stale(project: Project) -> None:
-    """The id before is part of what was approved."""
+    """The previous id is part of the approval."""
     project.write("wrangler.toml", WRANGLER.replace("<CERTIFICATE_ID>", "something else"))
     assert project.run("apply", "plan.json").code == 4
 
@@ -82,7 +82,7 @@ def test_foreign_entries_other_bytes_and_times_do_not_make_it_stale(project: Pro
 
 
 def test_what_was_waiting_in_the_plan_stays_waiting(project: Project) -> None:
-    """Its grace may be over by now; nobody approved its end."""
+    """Its grace may be over by now, but no one approved its deletion."""
     project.run("apply", "plan.json")
     project.certificate("billing", 4)
     project.run("apply", "--yes")
@@ -96,7 +96,7 @@ def test_what_was_waiting_in_the_plan_stays_waiting(project: Project) -> None:
 
 
 def test_approved_retires_are_carried_out_whatever_else_could_go_by_now(project: Project) -> None:
-    """A plan made with `--allow-deletes` brings its own number."""
+    """A plan made with `--allow-deletes` has its own number."""
     project.run("apply", "plan.json")
     for number in (4, 5):
         project.certificate("billing", number)
@@ -138,7 +138,7 @@ TAMPERED: dict[str, tuple[Callable[[str], str], int, str]] = {
 
 @pytest.mark.parametrize("how", TAMPERED)
 def test_a_tampered_plan_executes_nothing(project: Project, how: str) -> None:
-    """Whatever was done to it, nothing of it runs."""
+    """Whatever was changed in it, nothing of it runs."""
     tamper, code, said = TAMPERED[how]
     project.write("plan.json", tamper(project.read("plan.json")))
     result = project.run("apply", "plan.json")
@@ -149,7 +149,7 @@ def test_a_tampered_plan_executes_nothing(project: Project, how: str) -> None:
 
 
 def test_a_plan_that_was_forged_whole_is_still_only_compared(project: Project) -> None:
-    """With a right digest for changes of its own invention: what is found now is not among them."""
+    """With a correct digest of invented changes: they are not among the changes found now."""
     project.run("plan", "--only", "ledger", "--out", "other.json")
     forged = json.loads(project.read("other.json"))
     del forged["partial"]
@@ -161,7 +161,7 @@ def test_a_plan_that_was_forged_whole_is_still_only_compared(project: Project) -
 
 @pytest.mark.parametrize("option", [["--offline"], ["--at", "2030-01-01"]], ids=" ".join)
 def test_a_plan_for_looking_can_not_be_applied(project: Project, option: list[str]) -> None:
-    """It says which option made it so."""
+    """The error names the option."""
     project.run("plan", *option, "--out", "look.json")
     result = project.run("apply", "look.json")
     assert result.code == 1
@@ -170,14 +170,14 @@ def test_a_plan_for_looking_can_not_be_applied(project: Project, option: list[st
 
 
 def test_a_partial_plan_applies_that_part_alone(project: Project) -> None:
-    """`--only` is remembered in the plan."""
+    """`--only` is saved in the plan."""
     project.run("plan", "--only", "ledger", "--out", "part.json")
     assert project.run("apply", "part.json").code == 0
     assert stored(project) == ["ledger"]
 
 
 def test_a_partial_plan_of_a_certificate_that_is_gone_is_stale(project: Project) -> None:
-    """Nobody typed that name now, so it is no wrong use: exit 4."""
+    """The name was not typed now, so it is not wrong use: exit 4."""
     project.run("plan", "--only", "ledger", "--out", "part.json")
     project.write("mtls.toml", MTLS)
     assert project.run("apply", "part.json").code == 4
@@ -194,12 +194,12 @@ def test_an_approval_covers_a_declared_remote(project: Project) -> None:
 
 
 def test_only_and_a_saved_plan_together_are_wrong_use(project: Project) -> None:
-    """The plan says itself what it is about."""
+    """The plan has its own selection."""
     assert project.run("apply", "plan.json", "--only", "ledger").code == 64
 
 
 def test_digest_demands_exactly_that_plan(project: Project) -> None:
-    """A pipeline that passes a digest instead of a file."""
+    """For a pipeline that passes a digest instead of a file."""
     digest = json.loads(project.read("plan.json"))["digest"]
     wrong = project.run("apply", "--yes", "--digest", "sha256:" + "0" * 64)
     assert (wrong.code, stored(project)) == (4, [])
@@ -208,7 +208,7 @@ def test_digest_demands_exactly_that_plan(project: Project) -> None:
 
 
 def test_show_prints_what_plan_printed_and_reads_nothing_else(project: Project, tmp_path: Path) -> None:
-    """Text and JSON, far away from the project."""
+    """Text and JSON, outside the project."""
     text = project.run("plan").out
     saved = project.read("plan.json")
     away = Project(tmp_path / "away")
@@ -221,7 +221,7 @@ def test_show_prints_what_plan_printed_and_reads_nothing_else(project: Project, 
 
 
 def test_show_of_a_rotation_with_waiting_entries_says_the_same(project: Project) -> None:
-    """Differences, retires, waiting entries and due dates survive being saved."""
+    """Differences, retires, waiting certificates and due dates are preserved."""
     project.run("apply", "plan.json")
     project.certificate("billing", 4)
     project.run("apply", "--yes")
@@ -236,7 +236,7 @@ def test_show_of_a_rotation_with_waiting_entries_says_the_same(project: Project)
 
 
 def _with(path: str, value: object) -> Callable[[dict[str, Any]], None]:
-    """What sets a key of a document, `due.0.not_after`."""
+    """Sets a key of a document, such as `due.0.not_after`."""
 
     def change(document: Any) -> None:
         *above, last = path.split(".")
@@ -281,7 +281,7 @@ def test_a_plan_file_that_is_not_there_is_named(project: Project) -> None:
 
 
 def test_a_finding_that_another_version_saved_is_shown_with_its_own_code(project: Project) -> None:
-    """Nothing of a plan that was approved is left out, whatever this version knows."""
+    """Nothing in an approved plan is left out, even if this version does not know it."""
     document = json.loads(project.read("plan.json"))
     document["diagnostics"] = [
         {"severity": "warning", "code": "of-next-year", "message": "it rains"},

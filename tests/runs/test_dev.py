@@ -1,4 +1,5 @@
-"""`mtlsctl dev`: the user's Worker on real workerd calls origins with the real certificate, and nothing of it stays."""
+"""`mtlsctl dev`: the user's Worker on real workerd calls origins with the real certificate, and nothing of it
+remains."""
 
 from __future__ import annotations
 
@@ -88,14 +89,14 @@ class Running:
     port: int = 0
 
     def get(self, path: str) -> tuple[int, bytes]:
-        """What the Worker answers: status and body."""
+        """The Worker's answer: status and body."""
         with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
             connection.request("GET", path)
             reply = connection.getresponse()
             return reply.status, reply.read()
 
     def end(self, number: signal.Signals = signal.SIGINT) -> tuple[int, str, str]:
-        """Its exit code, and what it printed from its second line on."""
+        """Its exit code, and its output from the second line on."""
         self.process.send_signal(number)
         assert self.process.stdout is not None
         out = self.process.stdout.read()
@@ -104,7 +105,7 @@ class Running:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """A Worker in TypeScript, in a folder of its own, with wrangler as a package of the tree's root."""
+    """A Worker in TypeScript, in its own folder, with wrangler as a package at the root of the tree."""
     find_node()
     made = Project(tmp_path, {"PATH": node_path(), "TMPDIR": str(tmp_path / "tmp")})
     (tmp_path / ".git").mkdir()
@@ -123,7 +124,7 @@ def project(tmp_path: Path) -> Project:
 
 @contextlib.contextmanager
 def started(project: Project, *arguments: str) -> Iterator[Running]:
-    """`mtlsctl dev checkout` in a process of its own."""
+    """`mtlsctl dev checkout` in its own process."""
     command = [sys.executable, "-m", "reconciler", "dev", "checkout", "--port", "0", *arguments]
     errors = project.folder / "stderr.txt"
     with errors.open("w") as file:
@@ -144,7 +145,7 @@ def started(project: Project, *arguments: str) -> Iterator[Running]:
 
 @contextlib.contextmanager
 def dev(project: Project, *arguments: str) -> Iterator[Running]:
-    """The same, once it says that it answers."""
+    """`mtlsctl dev checkout`, once it is ready."""
     with started(project, *arguments) as running:
         assert running.process.stdout is not None
         first = running.process.stdout.readline()
@@ -155,7 +156,7 @@ def dev(project: Project, *arguments: str) -> Iterator[Running]:
 
 
 def test_the_users_worker_calls_an_origin_with_the_real_certificate(project: Project) -> None:
-    """As `env.BILLING.fetch(url)` does when it is deployed; its own root is trusted by `verify.ca`."""
+    """With `env.BILLING.fetch(url)`, as when it is deployed; `verify.ca` makes the origin's root trusted."""
     with origin() as running, dev(project) as worker:
         assert worker.get(f"/?url={running.url}") == (200, b"ok")
         assert running.seen == [client("billing").certificate.serial_number]
@@ -179,7 +180,7 @@ def test_variables_are_served_and_nothing_of_this_machines_environment(project: 
 
 
 def test_what_a_build_tool_made_is_run_where_wrangler_would_deploy_it(project: Project) -> None:
-    """The file that a redirect leads to, which has the code; the declared one has the bindings."""
+    """The target of a redirect, which has the code; the declared file has the bindings."""
     project.write("apps/checkout/.wrangler/deploy/config.json", '{"configPath": "../../dist/wrangler.json"}')
     made = {"name": "checkout", "main": "index.js", "compatibility_date": "2026-11-01", "no_bundle": True}
     project.write("apps/checkout/dist/wrangler.json", json.dumps(made))
@@ -190,7 +191,7 @@ def test_what_a_build_tool_made_is_run_where_wrangler_would_deploy_it(project: P
 
 
 def test_an_origin_that_refuses_is_explained_on_stderr(project: Project) -> None:
-    """The Worker gets "internal error" alone, as it does when deployed."""
+    """The Worker only gets "internal error", as when it is deployed."""
     project.write("certs/billing.pem", server_ca().issue("x", key=client("billing").key).chain_pem)
     with origin() as running, dev(project) as worker:
         assert worker.get(f"/?url={running.url}")[0] == 500
@@ -200,7 +201,7 @@ def test_an_origin_that_refuses_is_explained_on_stderr(project: Project) -> None
 
 
 def test_what_cant_be_served_is_named_at_once_with_its_place(project: Project) -> None:
-    """By name and kind; an entry by id, an undeclared certificate, a key that is not at hand among them."""
+    """By name and kind; for example a binding by id, an undeclared certificate, or an unavailable key."""
     del project.environ["BILLING_KEY"]
     result = project.run("dev", "checkout", "--env", "staging", "--port", "0")
     assert result.code == 1
@@ -219,7 +220,7 @@ def test_what_cant_be_served_is_named_at_once_with_its_place(project: Project) -
 
 
 def test_a_worker_runs_without_what_cant_be_served_where_that_is_wanted(project: Project) -> None:
-    """What is missing is said; a declared binding that the wrangler file lacks is served all the same."""
+    """What is missing is reported; a declared binding that the wrangler file lacks is served anyway."""
     with origin() as running, dev(project, "--env", "staging", "--without-unserved") as worker:
         assert worker.get(f"/?url={running.url}")[1] == b"ok"
         assert json.loads(worker.get("/")[1])[0] == ["BILLING"]
@@ -228,7 +229,7 @@ def test_a_worker_runs_without_what_cant_be_served_where_that_is_wanted(project:
 
 
 def files_with(folder: Path, secret: str) -> list[str]:
-    """The files below a folder that hold a text, those of the packages left out."""
+    """The files in a folder that contain a text, except those of packages."""
     found = []
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name != "node_modules"]
@@ -238,7 +239,7 @@ def files_with(folder: Path, secret: str) -> list[str]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_nothing_stays_however_it_ends(project: Project, number: signal.Signals) -> None:
-    """No file has the key, while it runs or afterwards; no temporary folder, no process, no open port is left."""
+    """No file has the key, neither during the run nor afterwards; no temporary folder, process or open port remains."""
     secret = client("billing").key_pem.decode().splitlines()[2]
     with dev(project) as worker:
         worker.get("/")
@@ -253,7 +254,7 @@ def test_nothing_stays_however_it_ends(project: Project, number: signal.Signals)
 
 
 def accepts(port: int) -> bool:
-    """Whether somebody still listens there; given a while to end, for SIGKILL leaves that to the keeper."""
+    """True if someone still listens there, after time to end, because after SIGKILL the keeper ends it."""
     for _ in range(600):
         try:
             with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
@@ -264,20 +265,20 @@ def accepts(port: int) -> bool:
 
 
 def test_the_private_folder_of_a_build_is_closed_to_others_and_gone_when_it_fails(project: Project) -> None:
-    """A build of the project's own looks at it from inside, and at its environment; it sees no key and no token."""
+    """A build script of the project checks it from inside, with its environment; it sees no key and no token."""
     looking = "find $TMPDIR -name 'mtlsctl-dev-*' -printf '%m\\n' > seen.txt; env > environment.txt; exit 3"
     text = project.read("apps/checkout/wrangler.toml")
     project.write("apps/checkout/wrangler.toml", f"{text}\n[build]\ncommand = {json.dumps(looking)}\n")
     with started(project) as worker:
         assert worker.process.wait() == 1
-        assert "error[dev-bundle]: wrangler could not make this Worker" in worker.errors.read_text()
+        assert "error[dev-bundle]: wrangler could not build this Worker" in worker.errors.read_text()
     assert project.read("apps/checkout/seen.txt").split() == ["700"]
     assert not {"canary-token", "BILLING_KEY"} & set(re.split(r"[=\n]", project.read("apps/checkout/environment.txt")))
     assert list((project.folder / "tmp").iterdir()) == []
 
 
 def test_what_wrangler_says_of_a_broken_worker_is_shown(project: Project) -> None:
-    """Its own words, behind a bar, without colours."""
+    """Its own output, indented, without colours."""
     project.write("apps/checkout/src/index.ts", "export default {")
     result = project.run("dev", "checkout", "--port", "0")
     assert result.code == 1
@@ -286,7 +287,7 @@ def test_what_wrangler_says_of_a_broken_worker_is_shown(project: Project) -> Non
 
 
 def test_what_workerd_says_of_a_worker_that_does_not_start_is_shown(project: Project) -> None:
-    """Such as an exception at its top level."""
+    """For example an exception at its top level."""
     project.write("apps/checkout/src/index.ts", "throw new Error('at the start'); export default {};")
     result = project.run("dev", "checkout", "--port", "0")
     assert result.code == 1
@@ -295,7 +296,7 @@ def test_what_workerd_says_of_a_worker_that_does_not_start_is_shown(project: Pro
 
 
 def test_what_does_not_keep_a_worker_from_running_is_said(project: Project) -> None:
-    """An unknown date, static assets, secrets in a file, a certificate that has expired: the origin decides."""
+    """An unknown date, static assets, secrets in a file, an expired certificate: the origin decides."""
     old = client_ca().issue("old", key=client("billing").key, not_before=BEGIN, not_after=TODAY - timedelta(days=1))
     project.write("certs/billing.pem", old.chain_pem)
     project.write("apps/checkout/public/index.html", "x")
@@ -327,7 +328,7 @@ def test_what_does_not_keep_a_worker_from_running_is_said(project: Project) -> N
 def test_wrong_use_is_told_before_anything_is_made(
     project: Project, arguments: list[str], code: int, words: str
 ) -> None:
-    """With what there is instead."""
+    """With the valid names."""
     result = project.run("dev", *arguments)
     assert result.code == code
     assert words in result.err
@@ -344,7 +345,7 @@ def test_a_port_that_is_taken_is_told_before_anything_is_made(project: Project) 
 
 
 def test_a_pair_that_is_none_is_an_error(project: Project) -> None:
-    """An old workerd would start with it, and present nothing."""
+    """An old workerd would start with it, and send no certificate."""
     project.environ["BILLING_KEY"] = client("other").key_pem.decode()
     result = project.run("dev", "checkout", "--port", "0", "--without-unserved")
     assert result.code == 1
@@ -353,7 +354,7 @@ def test_a_pair_that_is_none_is_an_error(project: Project) -> None:
 
 @pytest.mark.parametrize("variable", ["MTLSCTL_WRANGLER", "MTLSCTL_WORKERD"])
 def test_a_program_that_is_not_there_is_named(project: Project, variable: str) -> None:
-    """And how it is come by."""
+    """And how to install it."""
     project.environ[variable] = "/no/such/program"
     result = project.run("dev", "checkout", "--port", "0")
     assert result.code == 1
@@ -361,7 +362,7 @@ def test_a_program_that_is_not_there_is_named(project: Project, variable: str) -
 
 
 def test_without_wrangler_there_is_a_hint(project: Project) -> None:
-    """In a project that has none."""
+    """In a project without it."""
     (project.folder / "node_modules").unlink()
     project.environ["PATH"] = "/nowhere"
     result = project.run("dev", "checkout", "--port", "0")
@@ -370,7 +371,7 @@ def test_without_wrangler_there_is_a_hint(project: Project) -> None:
 
 
 def test_a_pages_project_is_refused(project: Project) -> None:
-    """It has a runtime of its own."""
+    """It has its own runtime."""
     project.write("apps/checkout/wrangler.toml", 'name = "x"\npages_build_output_dir = "out"\n')
     result = project.run("dev", "checkout", "--port", "0")
     assert result.code == 1

@@ -1,4 +1,4 @@
-"""`doctor`: every finding with its cure, no check hides another, and no secret is ever shown."""
+"""`doctor`: every finding has a fix, no check hides another, and no secret is ever shown."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ KEY_FILE = MTLS.replace('{ env = "BILLING_KEY" }', '"certs/billing.key"')
 
 @pytest.fixture
 def applied(project: Project) -> Project:
-    """The same, applied."""
+    """The same project after apply."""
     assert project.run("apply", "--yes").code == 0
     return project
 
 
 def codes(result: Result) -> dict[str, str]:
-    """Severity by code, of a run with `--format json`."""
+    """The severities by code, of a run with `--format json`."""
     found = result.json["diagnostics"]
     assert isinstance(found, list)
     return {str(item["code"]): str(item["severity"]) for item in found}
 
 
 def problems(project: Project, *more: str) -> set[str]:
-    """The codes of what is not well."""
+    """The codes of problems."""
     found = codes(project.run("doctor", "--format", "json", *more))
     return {code for code, severity in found.items() if severity != "info"}
 
@@ -69,13 +69,13 @@ def test_a_healthy_project_is_told_so_line_by_line(applied: Project) -> None:
     assert f"mtlsctl        {__version__}, on Python 3." in result.out
     assert f"cryptography {metadata.version('cryptography')}" in result.out
     assert f"mtls.toml, in the git repository {applied.folder}" in result.out
-    assert f"SQLite {sqlite3.sqlite_version}; .mtlsctl/store.db is whole, with 1 entry" in result.out
+    assert f"SQLite {sqlite3.sqlite_version}; .mtlsctl/store.db is intact, with 1 certificate" in result.out
     assert "git ignores .mtlsctl" in result.out
-    assert ".mtlsctl is closed to other users" in result.out
+    assert "other users of this machine can't read .mtlsctl" in result.out
 
 
 def test_looking_changes_nothing(project: Project) -> None:
-    """Before the first apply there is no folder, and afterwards neither."""
+    """Before the first apply there is no folder, and `doctor` does not create it."""
     result = project.run("doctor")
     assert result.code == 0
     assert "no .mtlsctl/store.db yet" in result.out
@@ -83,7 +83,7 @@ def test_looking_changes_nothing(project: Project) -> None:
 
 
 def test_without_an_mtls_toml_the_machine_is_looked_at_all_the_same(tmp_path: Path) -> None:
-    """And it says what was left out, and how to have it."""
+    """It reports what was not checked, and how to check it."""
     result = run(tmp_path, {}, "doctor")
     assert result.code == 0
     assert "there is no mtls.toml here" in result.out
@@ -93,19 +93,19 @@ def test_without_an_mtls_toml_the_machine_is_looked_at_all_the_same(tmp_path: Pa
 
 
 def test_a_file_that_was_named_and_is_not_there_is_an_error(tmp_path: Path) -> None:
-    """Somebody meant it."""
+    """The user named it on purpose."""
     result = run(tmp_path, {}, "doctor", "--file", "nope.toml")
     assert result.code == 1
     assert "nope.toml does not exist" in result.out
 
 
 def test_a_broken_mtls_toml_hides_nothing_else(applied: Project) -> None:
-    """Its errors with their places, and the checks that can go on."""
+    """Its errors with their places, and the checks that are still possible."""
     applied.write("mtls.toml", MTLS.replace("private_key", "privat_key"))
     result = applied.run("doctor")
     assert result.code == 1
     assert "at mtls.toml:6:1" in result.out
-    assert ".mtlsctl/store.db is whole" in result.out
+    assert ".mtlsctl/store.db is intact" in result.out
 
 
 # --- the environment ------------------------------------------------------------------------------------------------
@@ -143,7 +143,7 @@ def test_a_broken_mtls_toml_hides_nothing_else(applied: Project) -> None:
     ],
 )
 def test_the_token_is_judged_and_never_shown(project: Project, variables: dict[str, str], found: set[str]) -> None:
-    """By its presence and its shape alone, in text and JSON."""
+    """Only its presence and format are checked, in text and JSON."""
     project.environ |= variables
     text, document = project.run("doctor", "--verbose"), project.run("doctor", "--format", "json")
     assert {code for code, severity in codes(document).items() if severity != "info"} == found
@@ -153,7 +153,7 @@ def test_the_token_is_judged_and_never_shown(project: Project, variables: dict[s
 
 
 def test_the_cloudflare_store_needs_a_token(project: Project) -> None:
-    """A warning with what the token must be able to do: files can be planned without."""
+    """A warning with the required permissions: files can be planned without a token."""
     project.write("mtls.toml", CLOUDFLARE)
     result = project.run("doctor")
     assert result.code == 0
@@ -168,7 +168,7 @@ def test_the_cloudflare_store_needs_a_token(project: Project) -> None:
 
 @pytest.fixture
 def state() -> EmulatorState:
-    """The state of the emulated account that `account` asks; a CA is declared there."""
+    """The state of the emulated account of `account`, in which a CA is declared."""
     return make_state()
 
 
@@ -185,7 +185,7 @@ def account(project: Project, state: EmulatorState) -> Iterator[Project]:
 
 
 def rights(project: Project) -> dict[str, str]:
-    """Each permission, and whether the token has it, as `doctor` says."""
+    """Each permission, and whether the token has it, as `doctor` reports."""
     found = project.run("doctor", "--format", "json").json["diagnostics"]
     told = [item["message"].split(";")[0] for item in found if item["code"] == "token-rights"]
     return dict(line.rsplit(": ", 1) for line in told)
@@ -194,18 +194,18 @@ def rights(project: Project) -> dict[str, str]:
 def test_each_permission_is_told_with_what_needs_it_and_whether_the_token_has_it(
     account: Project, state: EmulatorState
 ) -> None:
-    """Reading tells; whether it may write is not guessed. Nothing is changed by asking."""
+    """Reads show it; write permission is not guessed. The check changes nothing."""
     state.access.tokens[TOKEN] = Token(frozenset(Permission))
     api = f"http://emulator{PREFIX}/zones/zone1/certificate_authorities/hostname_associations"
     client_of(state, token=TOKEN).put(api, json={"hostnames": ["a.example"]})
     state.calls.clear()
     assert rights(account) == {
-        "Account: SSL and Certificates Read": "held",
-        "Account: SSL and Certificates Write": "not known",
-        "Workers Scripts Read": "held",
-        "Hyperdrive Read": "held",
-        "Zone Read": "held",
-        "SSL and Certificates Read": "held",
+        "Account: SSL and Certificates Read": "granted",
+        "Account: SSL and Certificates Write": "unknown",
+        "Workers Scripts Read": "granted",
+        "Hyperdrive Read": "granted",
+        "Zone Read": "granted",
+        "SSL and Certificates Read": "granted",
     }
     assert {call.method for call in state.calls} == {"GET"}
     assert account.run("doctor").code == 0
@@ -224,7 +224,7 @@ def test_each_permission_is_told_with_what_needs_it_and_whether_the_token_has_it
 def test_a_permission_that_the_token_lacks_is_a_warning_that_names_it(
     account: Project, state: EmulatorState, held: set[Permission], lacking: str
 ) -> None:
-    """The others are told all the same."""
+    """The others are reported anyway."""
     state.access.tokens[TOKEN] = Token(frozenset(held))
     found = account.run("doctor", "--format", "json").json["diagnostics"]
     (lacks,) = [item for item in found if item["severity"] != "info"]
@@ -245,7 +245,7 @@ def test_a_permission_that_the_token_lacks_is_a_warning_that_names_it(
 def test_a_token_that_is_none_ends_the_questions(
     account: Project, state: EmulatorState, token: Token | None, code: str | None, calls: int
 ) -> None:
-    """What is the same for every call is told once; a token that an account owns is verified where that is done."""
+    """An error that every call would have is reported once; an account-owned token is verified at its own path."""
     state.access.tokens = {"another": Token()} | ({TOKEN: token} if token else {})
     assert problems(account) == ({code} if code else set())
     assert len(state.calls) >= calls
@@ -253,7 +253,7 @@ def test_a_token_that_is_none_ends_the_questions(
 
 
 def test_an_account_that_does_not_answer_is_a_warning(account: Project) -> None:
-    """Files can be planned without it; with `--offline` nobody is asked."""
+    """Files can be planned without it; with `--offline` no call is made."""
     account.environ["CLOUDFLARE_API_BASE_URL"] = "http://127.0.0.1:1"
     assert problems(account) == {"store-unreachable"}
     assert account.run("doctor").code == 0
@@ -263,14 +263,14 @@ def test_an_account_that_does_not_answer_is_a_warning(account: Project) -> None:
 
 
 def test_a_pages_project_needs_one_permission_more(account: Project, state: EmulatorState) -> None:
-    """And only then it is asked for."""
+    """And it is only checked then."""
     assert "Pages Read" not in rights(account)
     account.write("wrangler.toml", 'name = "site"\npages_build_output_dir = "dist"\n')
-    assert rights(account)["Pages Read"] == "held"
+    assert rights(account)["Pages Read"] == "granted"
 
 
 def test_key_folders_must_be_absolute_and_there(project: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Each that is not is named; names are others' words."""
+    """Each other one is named; the names are text of others."""
     there = tmp_path_factory.mktemp("keys")
     project.environ["MTLSCTL_KEY_DIRS"] = os.pathsep.join([str(there), "relative", "/nope/\x1b[2J\u202e\n::error::x"])
     assert problems(project) == {"key-folder-relative", "key-folder-missing"}
@@ -286,14 +286,14 @@ def test_key_folders_must_be_absolute_and_there(project: Project, tmp_path_facto
 
 
 def test_what_is_open_to_others_is_named_with_its_cure(applied: Project) -> None:
-    """0700 for the folder, 0600 for what is in it; its .gitignore may be read."""
+    """0700 for the folder, 0600 for its files; its .gitignore may be readable."""
     (applied.folder / ".mtlsctl").chmod(0o755)
     (applied.folder / ".mtlsctl/store.db").chmod(0o644)
     result = applied.run("doctor")
     assert result.code == 0
     assert result.out.count("warning[open-to-others]") == 2
-    assert "hint: chmod 700 .mtlsctl\n" in result.out
-    assert "hint: chmod 600 .mtlsctl/store.db\n" in result.out
+    assert "hint: run `chmod 700 .mtlsctl`\n" in result.out
+    assert "hint: run `chmod 600 .mtlsctl/store.db`\n" in result.out
 
 
 def _truncate(path: Path) -> None:
@@ -317,23 +317,23 @@ def _replace_by_link(path: Path) -> None:
     ids=["truncated", "a page of nonsense", "a link", "no database"],
 )
 def test_a_damaged_store_is_an_error_with_a_way_out(applied: Project, damage: Callable[[Path], object]) -> None:
-    """Exit 1, and the other checks stand."""
+    """Exit 1, and the other checks are shown."""
     damage(applied.folder / ".mtlsctl/store.db")
     result = applied.run("doctor")
     assert result.code == 1
     assert "error[" in result.out
     assert "hint: " in result.out
-    assert "no killed run left anything" in result.out
+    assert "no killed run left temporary files" in result.out
 
 
 def test_a_read_only_checkout_is_said_before_apply_fails(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A warning: planning works there."""
+    """A warning, because planning works there."""
     monkeypatch.setattr("reconciler.runs.doctor.checkout.os.access", lambda *_: False)
     assert problems(project) == {"folder-read-only", "file-read-only"}
 
 
 def test_a_store_that_git_tracks_or_would_take_is_a_warning(applied: Project) -> None:
-    """The folder ignores itself, until somebody takes that away."""
+    """Git ignores the folder by its own .gitignore, until someone deletes that."""
     init_git(applied)
     assert problems(applied) == set()
     (applied.folder / ".mtlsctl/.gitignore").unlink()
@@ -343,7 +343,7 @@ def test_a_store_that_git_tracks_or_would_take_is_a_warning(applied: Project) ->
 
 
 def test_private_keys_in_git_are_errors_and_readable_ones_warnings(project: Project) -> None:
-    """Each with what to do."""
+    """Each with a fix."""
     project.write("mtls.toml", KEY_FILE)
     key = project.write("certs/billing.key", issued(1).key_pem)
     key.chmod(0o600)
@@ -357,13 +357,13 @@ def test_private_keys_in_git_are_errors_and_readable_ones_warnings(project: Proj
 
 
 def test_a_key_that_is_not_at_hand_is_no_problem(project: Project) -> None:
-    """Most checkouts have none; it is said."""
+    """Most checkouts have none; it is reported as an info."""
     project.write("mtls.toml", KEY_FILE)
     assert codes(project.run("doctor", "--format", "json"))["key-not-at-hand"] == "info"
 
 
 def test_what_killed_runs_left_is_named(project: Project) -> None:
-    """Beside wrangler files and mtls.toml; a file that only looks alike is not ours."""
+    """Next to wrangler files and mtls.toml; a file with a similar name is not counted."""
     for name in (".wrangler.toml.mtlsctl-0123abcd.tmp", ".mtls.toml.mtlsctl-0123abcd.tmp", ".x.mtlsctl-0123abcd.tmp"):
         project.write(name, "")
     result = project.run("doctor")
@@ -374,7 +374,7 @@ def test_what_killed_runs_left_is_named(project: Project) -> None:
 
 
 def test_a_worker_whose_config_is_a_folder_is_looked_at_too(project: Project) -> None:
-    """What wrangler would find there."""
+    """The file that wrangler would find there."""
     project.write("mtls.toml", MTLS.replace('"wrangler.toml"', '"app"'))
     project.write("app/wrangler.toml", WRANGLER)
     project.write("app/.wrangler.toml.mtlsctl-0123abcd.tmp", "")
@@ -395,7 +395,7 @@ def test_a_worker_whose_config_is_a_folder_is_looked_at_too(project: Project) ->
     ids=["a store error", "a file error", "an error of the system", "a bug"],
 )
 def test_a_check_that_fails_is_a_finding(error: Exception, code: str, severity: Severity) -> None:
-    """Without the message of an unforeseen exception, which may quote anything."""
+    """Without the message of an unexpected exception, which may quote anything."""
 
     def check() -> tuple[Diagnostic, ...]:
         raise error
@@ -406,23 +406,23 @@ def test_a_check_that_fails_is_a_finding(error: Exception, code: str, severity: 
 
 
 def test_one_failing_check_hides_no_other(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All the others are there."""
+    """All others are reported."""
     monkeypatch.setattr("reconciler.runs.doctor.checkout.os.access", lambda *_: 1 / 0)
     result = project.run("doctor")
     assert result.code == 1
     assert "writable could not be checked" in result.out
     assert "ZeroDivisionError" in result.out
-    assert "no killed run left anything" in result.out
+    assert "no killed run left temporary files" in result.out
 
 
 def test_checks_have_names_of_their_own() -> None:
-    """A finding says which check it came from."""
+    """A finding shows which check it comes from."""
     names = [name for name, _, _ in (*MACHINE_CHECKS, *CHECKS)]
     assert len(names) == len(set(names))
 
 
 def test_a_missing_package_is_an_error(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Named, with how to mend it; optional extras are not missed."""
+    """It is named, with the fix; optional extras are not reported."""
     required = ["no-such-package>=1", "another-missing>=2; extra == 'x'", "typer>=0.29"]
     monkeypatch.setattr("reconciler.runs.doctor.machine.metadata.requires", lambda _: required)
     result = project.run("doctor")
@@ -432,7 +432,7 @@ def test_a_missing_package_is_an_error(project: Project, monkeypatch: pytest.Mon
 
 
 def test_no_key_ever_shows(project: Project) -> None:
-    """With keys in files and in the environment, at hand and in wrong places."""
+    """With keys in files and in the environment, available and in wrong places."""
     project.write("mtls.toml", KEY_FILE)
     project.write("certs/billing.key", issued(1).key_pem).chmod(0o644)
     project.environ["MTLSCTL_KEY_DIRS"] = "relative"
@@ -441,7 +441,7 @@ def test_no_key_ever_shows(project: Project) -> None:
 
 
 def test_git_tells_what_it_ignores(tmp_path: Path) -> None:
-    """Files that exist or not, by any name; None where there is no repository."""
+    """For existing and missing files of any name; None outside a repository."""
     assert ignored(tmp_path / "a") is None
     subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
     (tmp_path / ".gitignore").write_text("*.db\n")

@@ -128,7 +128,7 @@ def test_an_entry_that_somebody_else_retired_meanwhile_is_done(rotated: Project)
     planned = plan(project, PlanRequest(retire="billing", skip_grace=True))
     rotated.run("retire", "billing", "--now", "--yes")
     outcome = apply(project, planned, Nobody())
-    assert [(step.status, step.note) for step in outcome.steps] == [(StepStatus.DONE, "it was gone already")]
+    assert [(step.status, step.note) for step in outcome.steps] == [(StepStatus.DONE, "it was already deleted")]
 
 
 def test_an_unknown_name_is_wrong_use(rotated: Project) -> None:

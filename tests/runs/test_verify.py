@@ -1,4 +1,4 @@
-"""`mtlsctl verify`: each level, what was not run, and what it ends with."""
+"""`mtlsctl verify`: each level, skipped levels, and the exit code."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ BILLING = "billing"
 
 
 def put(project: Project, client: str) -> None:
-    """Make a client of `pki` the certificate of the project."""
+    """Use a client of `pki` as the certificate of the project."""
     project.write("certs/billing.pem", pki().clients[client].chain)
     project.environ["BILLING_KEY"] = pki().clients[client].key.decode()
 
@@ -99,7 +99,7 @@ def levels(result: Result, certificate: str = "billing") -> dict[str, str]:
 
 
 def verify(project: Project, *arguments: str) -> Result:
-    """The command, as JSON."""
+    """The command's JSON."""
     return project.run("verify", *arguments, "--format", "json")
 
 
@@ -119,7 +119,7 @@ def verify(project: Project, *arguments: str) -> Result:
 def test_the_verdict_of_the_origin_decides(
     project: Project, tmp_path: Path, mode: ssl.VerifyMode, client: str, code: int, origin: str
 ) -> None:
-    """0 proved, with a warning where that is little; 1 refuted."""
+    """0 if proved, with a warning if the proof is weak; 1 if refuted."""
     put(project, client)
     with at_origin(project, tmp_path, mode):
         result = verify(project, "--level", "origin")
@@ -136,18 +136,18 @@ def test_an_origin_that_is_not_there_leaves_it_open(project: Project) -> None:
 
 
 def test_an_origin_that_this_machine_does_not_trust_leaves_it_open(project: Project, tmp_path: Path) -> None:
-    """Without `ca` the roots of the machine are taken."""
+    """Without `ca`, the roots of the machine count."""
     with at_origin(project, tmp_path):
         project.write("mtls.toml", project.read("mtls.toml").replace('ca = "certs/root.pem", ', ""))
         result = verify(project, "--level", "origin")
     assert (result.code, levels(result)) == (3, {"origin": "inconclusive server-untrusted"})
 
 
-# --- what was not run -----------------------------------------------------------------------------------------------
+# --- skipped levels -------------------------------------------------------------------------------------------------
 
 
 def test_what_can_not_be_run_says_so_and_counts_neither_way(project: Project, tmp_path: Path) -> None:
-    """Neither wrangler nor workerd is here: no failure, and no proof."""
+    """Neither wrangler nor workerd is installed: this is no failure and no proof."""
     with at_origin(project, tmp_path):
         result = verify(project)
     assert result.code == 0
@@ -161,7 +161,7 @@ def test_what_can_not_be_run_says_so_and_counts_neither_way(project: Project, tm
 
 @pytest.mark.parametrize("level", ["wrangler", "runtime"])
 def test_a_level_that_is_asked_for_by_name_must_be_run(project: Project, tmp_path: Path, level: str) -> None:
-    """Else it is open."""
+    """Otherwise the result is open."""
     with at_origin(project, tmp_path):
         result = verify(project, "--level", level)
     assert result.code == 3
@@ -169,19 +169,19 @@ def test_a_level_that_is_asked_for_by_name_must_be_run(project: Project, tmp_pat
 
 
 def test_without_the_key_the_origin_is_open(project: Project, tmp_path: Path) -> None:
-    """It says which key is not at hand; the certificate's own file is looked at all the same."""
+    """The message names the missing key; the certificate file is checked anyway."""
     project.environ.pop("BILLING_KEY")
     with at_origin(project, tmp_path):
         result, text = verify(project), project.run("verify")
     assert (result.code, text.code) == (3, 3)
     assert levels(result)["files"] == "proved in-order"
     assert levels(result)["origin"] == levels(result)["runtime"] == "skipped no-key"
-    assert "its key is not at hand: the environment variable BILLING_KEY is not set" in text.out
+    assert "its key is not available: the environment variable BILLING_KEY is not set" in text.out
     assert "Counted on and not run: billing (origin), billing (runtime)." in text.out
 
 
 def test_without_an_origin_there_is_nothing_to_prove_there(project: Project) -> None:
-    """And that is no failure, unless the level is asked for."""
+    """And that is not a failure, unless the level was requested."""
     text = project.read("mtls.toml")
     project.write("mtls.toml", "\n".join(line for line in text.splitlines() if not line.startswith("verify")))
     assert levels(verify(project))["origin"] == "skipped not-declared"
@@ -190,7 +190,7 @@ def test_without_an_origin_there_is_nothing_to_prove_there(project: Project) -> 
 
 
 def test_offline_sends_nothing(project: Project, tmp_path: Path) -> None:
-    """Not even a connection; nor is the store asked."""
+    """No connection is made, not even to Cloudflare."""
     requests: list[bytes] = []
     with at_origin(project, tmp_path, requests=requests):
         result = verify(project, "--offline")
@@ -206,14 +206,14 @@ def test_offline_sends_nothing(project: Project, tmp_path: Path) -> None:
     ("change", "said"),
     [
         (("certs/clients.pem", "client"), "ends at an issuer that is not in certs/clients.pem"),
-        (("certs/root.pem", "leaf"), "no certificate in certs/root.pem is a root"),
+        (("certs/root.pem", "leaf"), "certs/root.pem contains no root"),
         (("certs/root.pem", "gone"), "'certs/root.pem' does not exist"),
         (("certs/billing.pem", "gone"), "'certs/billing.pem' does not exist"),
     ],
     ids=["wrong client CA", "no root", "no file of roots", "no certificate"],
 )
 def test_files_that_are_wrong_are_refuted(project: Project, change: tuple[str, str], said: str) -> None:
-    """All that a declared certificate names is looked at; `validate` says the same."""
+    """All files of a declared certificate are checked; `validate` reports the same."""
     path, what = change
     content = {"client": make_ca("Other").certificate_pem, "leaf": pki().clients["right"].chain, "gone": b""}[what]
     if what == "gone":
@@ -237,7 +237,7 @@ def test_files_that_are_wrong_are_refuted(project: Project, change: tuple[str, s
     ("arguments", "said"),
     [
         (["biling"], "hint: did you mean `billing`?"),
-        (["partner"], "is a CA, which is never presented"),
+        (["partner"], "is a CA, which no Worker sends"),
         (["--offline", "--level", "origin"], "`--offline` sends nothing, and the level origin does"),
     ],
 )
@@ -255,7 +255,7 @@ def test_names_may_be_globs_and_cas_are_left_out(project: Project) -> None:
 
 
 def test_nothing_to_prove_is_said(project: Project) -> None:
-    """A file without a client certificate."""
+    """A project without a client certificate."""
     project.write("mtls.toml", 'version = 1\nstack = "payments"\n')
     result = project.run("verify")
     assert result.code == 0
@@ -274,7 +274,7 @@ def with_programs(project: Project) -> Project:
 
 
 def test_wrangler_is_asked_what_it_would_deploy(with_programs: Project) -> None:
-    """The id of the certificate's entry, a placeholder, another one, or nothing: by the real wrangler."""
+    """The ID of the certificate, a placeholder, another ID, or nothing: by the real wrangler."""
     project = with_programs
     offline = ("--level", "wrangler", "--offline")
     assert levels(verify(project, "--level", "wrangler"))["wrangler"] == "skipped not-stored"
@@ -303,7 +303,7 @@ def test_wrangler_is_asked_what_it_would_deploy(with_programs: Project) -> None:
 
 
 def test_a_worker_that_wrangler_can_not_make_leaves_it_open(with_programs: Project) -> None:
-    """Its own words are the hint's."""
+    """The hint has wrangler's own output."""
     project = with_programs
     assert project.run("apply", "--yes").code == 0
     project.write("index.js", "export default {")
@@ -312,7 +312,7 @@ def test_a_worker_that_wrangler_can_not_make_leaves_it_open(with_programs: Proje
 
 
 def test_a_real_worker_reaches_the_origin(with_programs: Project, tmp_path: Path) -> None:
-    """Or does not: a wrong certificate is refused there as well."""
+    """Or it does not: a wrong certificate is refused there, too."""
     project = with_programs
     with at_origin(project, tmp_path):
         result = verify(project, "--level", "runtime")
@@ -323,7 +323,7 @@ def test_a_real_worker_reaches_the_origin(with_programs: Project, tmp_path: Path
 
 
 def test_wrangler_sees_no_key_and_no_token(project: Project, tmp_path: Path) -> None:
-    """Its environment has what programs need to run, and nothing else."""
+    """Its environment has only what programs need to run."""
     seen = tmp_path / "seen"
     fake = project.write("fake/wrangler", f'#!/bin/sh\nenv > "{seen}"\nprintf "%s " "$@" >> "{seen}"\nexit 1\n')
     fake.chmod(0o700)
@@ -339,13 +339,13 @@ def test_wrangler_sees_no_key_and_no_token(project: Project, tmp_path: Path) -> 
 
 
 def _named(name: str) -> Authority:
-    """A CA that nobody trusts, valid as long as the one that the origin does."""
+    """A CA that no one trusts, valid as long as the one that the origin trusts."""
     root = pki().client_root.certificate
     return make_ca(name, not_before=root.not_valid_before_utc, not_after=root.not_valid_after_utc)
 
 
 def test_what_an_origin_says_never_acts_on_the_terminal(project: Project, tmp_path: Path) -> None:
-    """The names of its CAs are escaped in text and in JSON, and only some of many are shown."""
+    """The names of its CAs are escaped in text and in JSON, and of many only some are shown."""
     files = tmp_path / "origin"
     files.mkdir()
     folder = folder_with_files(files)
@@ -364,7 +364,7 @@ def test_what_an_origin_says_never_acts_on_the_terminal(project: Project, tmp_pa
 
 
 def test_an_issuer_that_the_origin_does_not_name_is_a_warning(project: Project, tmp_path: Path) -> None:
-    """nginx may trust more than it names: the verdict stands."""
+    """nginx may trust more CAs than it names, so the verdict does not change."""
     files = tmp_path / "origin"
     files.mkdir()
     folder = folder_with_files(files)

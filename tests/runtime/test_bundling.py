@@ -1,4 +1,4 @@
-"""Having wrangler make a Worker, with a script in its place that does what it should not: nothing hangs or stays."""
+"""Building a Worker with a script in place of wrangler that misbehaves: nothing hangs or remains."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from reconciler.runtime.bundling import BundleFailed, bundle
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project's folder; what is temporary goes below it."""
+    """A project's folder; temporary files are created in it."""
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     return tmp_path
 
 
 def make(folder: Path, script: str, *, longest_s: float = 60.0) -> bytes:
-    """What a script in wrangler's place makes; afterwards no temporary folder is left."""
+    """The result of a script in place of wrangler; afterwards no temporary folder remains."""
     program = folder / "wrangler.sh"
     program.write_text(f"#!/bin/sh\nform=$4\n{script}\n")
     program.chmod(0o700)
@@ -34,7 +34,7 @@ def make(folder: Path, script: str, *, longest_s: float = 60.0) -> bytes:
 
 
 def test_the_form_is_what_wrangler_writes_to_its_file(folder: Path) -> None:
-    """It is told the file, the environment, and nothing that is a secret."""
+    """It gets the file and the environment, and no secret."""
     made = make(folder, 'env > "$form"; echo "$@" >> "$form"').decode()
     assert "canary" not in made
     assert f"--config {folder}/wrangler.toml --env=prod" in made
@@ -44,12 +44,12 @@ def test_the_form_is_what_wrangler_writes_to_its_file(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("script", "words"),
     [
-        (":", "(nothing)"),
+        (":", "(no output)"),
         ("echo all is well", "all is well"),
         ("echo '\033[31m\u2718 [ERROR] no such file\033[0m'; exit 1", "[ERROR] no such file"),
         ("head -c 5000000 /dev/zero | tr '\\0' x; exit 1", "xxx"),
         ("yes 'and so on' | head -n 100000; echo ERROR: the end; exit 1", "ERROR: the end"),
-        ('mkdir "$form"', "(nothing)"),
+        ('mkdir "$form"', "(no output)"),
     ],
     ids=["nothing made", "words only", "an error", "5 MB on one line", "100,000 lines", "a folder"],
 )
@@ -63,8 +63,8 @@ def test_what_it_said_is_told_in_bounds_where_it_made_nothing(folder: Path, scri
 
 
 def test_a_program_that_hangs_is_ended(folder: Path) -> None:
-    """With all that it has started; what it said is told."""
-    with pytest.raises(BundleFailed, match="did not end within") as caught:
+    """With everything it started; the error has its output."""
+    with pytest.raises(BundleFailed, match="did not finish within") as caught:
         make(folder, "echo building for ever; sleep 600 & wait", longest_s=0.5)
     assert "building for ever" in str(caught.value.hint)
 

@@ -1,6 +1,6 @@
-"""A child never outlives its run, whatever ends that; and it sees nothing of the environment that is not its business.
+"""A child never outlives its run, however that ends; and it sees only the environment that it needs.
 
-Whether anything of a process group is left is told by a pipe that all of it inherits: it ends when the last one does.
+A pipe that every process of the group inherits shows whether any is left: it ends when the last one does.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ class Pipe:
         self.reading, self.writing = os.pipe()
 
     def let_go(self) -> None:
-        """Only the children hold it now."""
+        """Close our end, so that only the children hold it."""
         os.close(self.writing)
 
     def ended(self) -> bool:
-        """Whether all of them have ended, or do so soon."""
+        """True if all of them have ended, or end soon."""
         return bool(select.select([self.reading], [], [], 60)[0]) and os.read(self.reading, 1) == b""
 
 
@@ -56,7 +56,7 @@ def pipe() -> Iterator[Pipe]:
 
 @contextmanager
 def python(code: str, pipe: Pipe, on_out: Callable[[str], None] = print) -> Iterator[Callable[[], int]]:
-    """A Python that runs this, and its exit code once it has ended."""
+    """The exit code of a Python that runs this, once it has ended."""
     command = [sys.executable, "-c", code]
     with running(command, environ={}, on_out=on_out, on_err=on_out, passed=[pipe.writing]) as child:
         pipe.let_go()
@@ -64,7 +64,7 @@ def python(code: str, pipe: Pipe, on_out: Callable[[str], None] = print) -> Iter
 
 
 def test_leaving_ends_the_child_and_what_it_has_started(pipe: Pipe) -> None:
-    """In its order: no exception, no signal."""
+    """In the normal case: no exception, no signal."""
     with python(ENDLESS, pipe):
         pass
     assert pipe.ended()
@@ -86,7 +86,7 @@ def test_a_child_that_ignores_being_asked_is_made_to_end(pipe: Pipe) -> None:
 
 
 def test_what_a_child_leaves_running_ends_with_it(pipe: Pipe) -> None:
-    """The lines that it printed are all there."""
+    """All lines that it printed arrive."""
     lines: list[str] = []
     with python(SHORT, pipe, lines.append) as wait:
         assert wait() == 0
@@ -96,7 +96,7 @@ def test_what_a_child_leaves_running_ends_with_it(pipe: Pipe) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_parent_that_is_killed_leaves_nobody_behind(pipe: Pipe, number: signal.Signals) -> None:
-    """Not even by SIGKILL, after which it does nothing any more."""
+    """Not even by SIGKILL, after which it can't do anything."""
     code = (
         "import sys\nfrom reconciler.runtime.children import running\n"
         f"command = [sys.executable, '-c', {ENDLESS!r}]\n"
@@ -116,7 +116,7 @@ def test_a_parent_that_is_killed_leaves_nobody_behind(pipe: Pipe, number: signal
 
 
 def test_the_exit_code_is_the_childs(pipe: Pipe) -> None:
-    """Also where a signal ended it, and where there is no such program."""
+    """Also if a signal ended it, and if there is no such program."""
     with python("raise SystemExit(7)", pipe) as wait:
         assert wait() == 7
     lines: list[str] = []
@@ -129,7 +129,7 @@ def test_the_exit_code_is_the_childs(pipe: Pipe) -> None:
 
 
 def test_lines_come_whole_without_their_ends_and_endless_ones_in_pieces(pipe: Pipe) -> None:
-    """What is no UTF-8 is replaced."""
+    """Bytes that are not UTF-8 are replaced."""
     lines: list[str] = []
     code = r"import os; os.write(1, b'a\r\nb\xff\n\n' + b'x' * 100000)"
     with python(code, pipe, lines.append) as wait:
@@ -140,7 +140,7 @@ def test_lines_come_whole_without_their_ends_and_endless_ones_in_pieces(pipe: Pi
 
 
 def test_a_child_gets_what_is_passed_and_no_stdin() -> None:
-    """Nothing of the terminal, nothing of the environment."""
+    """Nothing of the terminal or of the environment."""
     lines: list[str] = []
     code = "import os, sys; print(sorted(set(os.environ) - {'LC_CTYPE'}), sys.stdin.read())"
     with running([sys.executable, "-c", code], environ={"A": "1"}, on_out=lines.append, on_err=lines.append) as child:
@@ -149,14 +149,14 @@ def test_a_child_gets_what_is_passed_and_no_stdin() -> None:
 
 
 def test_the_environment_is_a_list_of_names_and_no_key_or_token_is_on_it() -> None:
-    """What is not known to be needed is not passed on."""
+    """Unknown variables are not passed on."""
     full = {"PATH": "/bin", "HOME": "/h", "CLOUDFLARE_API_TOKEN": "t", "BILLING_KEY": "k", "NODE_OPTIONS": "o"}
     assert environment(full) == {"PATH": "/bin", "HOME": "/h"}
     assert environment(full, "NODE_OPTIONS", "ABSENT") == {"PATH": "/bin", "HOME": "/h", "NODE_OPTIONS": "o"}
 
 
 def test_a_signal_waits_until_the_cleaning_is_done() -> None:
-    """And then does what it would have done."""
+    """And then has its usual effect."""
     done: list[str] = []
 
     def clean() -> None:

@@ -1,4 +1,4 @@
-"""Running wrangler for a deploy, with a script in its place that does what it should not: nothing hangs or leaks."""
+"""Running wrangler for a deploy, with a script in its place that misbehaves: nothing hangs or leaks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEY = LEAVES[0].key_pem.decode()
 
 @dataclass
 class Site:
-    """A folder with a script in wrangler's place."""
+    """A folder with a script in place of wrangler."""
 
     folder: Path
     environ: dict[str, str] = field(default_factory=dict)
@@ -51,7 +51,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
 
 
 def test_the_version_is_read_from_the_output_file(site: Site) -> None:
-    """Its last event of a deploy counts; lines that are none do not matter."""
+    """Its last deploy event counts; lines that are no events don't matter."""
     told = '{"type":"deploy","version_id":"%s"}'
     lines = [told % "v1", told % "v2", "{", "[1]", '{"type":"deploy","version_id":7}', '{"type":"deploy"}']
     assert site.deploy("\n".join(f"echo '{line}' >> $WRANGLER_OUTPUT_FILE_PATH" for line in lines)) == "v2"
@@ -69,18 +69,18 @@ def test_the_version_is_read_from_the_output_file(site: Site) -> None:
     ids=["nothing", "endless nesting", "5 MB of nothing", "a folder", "5 MB on one line"],
 )
 def test_an_output_that_is_no_output_tells_no_version(site: Site, script: str) -> None:
-    """And is no error: what serves is looked at anyway."""
+    """And this is not an error: the live version is read anyway."""
     assert site.deploy(script) is None
 
 
 def test_a_program_that_hangs_is_ended(site: Site) -> None:
-    """With all that it has started; what it said last is told."""
+    """With everything it started; the error has its last output."""
     error = site.fails("echo building for ever; sleep 600 & wait", longest_s=0.5)
-    assert "did not end within" in error.message
+    assert "did not finish within" in error.message
 
 
 def test_giving_up_ends_what_is_under_way_in_any_thread(site: Site) -> None:
-    """Whoever interrupts a run does not wait for wrangler; nothing of it is left."""
+    """An interrupted run does not wait for wrangler, and no process is left."""
     fifo = site.folder / "fifo"
     os.mkfifo(fifo)
     deployer = site.deployer(f"exec 5>{fifo}; echo begun >&5; sleep 600 & wait")
@@ -104,7 +104,7 @@ def test_giving_up_ends_what_is_under_way_in_any_thread(site: Site) -> None:
 
 
 def test_nothing_begins_after_giving_up(site: Site) -> None:
-    """What waited in a queue ends at once."""
+    """Queued deploys end at once."""
     deployer = site.deployer("sleep 600 & wait")
     deployer.give_up()
     with pytest.raises(DeployError):
@@ -112,7 +112,7 @@ def test_nothing_begins_after_giving_up(site: Site) -> None:
 
 
 def test_a_secret_in_its_words_is_not_quoted(site: Site) -> None:
-    """Neither the token nor a key that the build got hold of, nor a part of either."""
+    """Neither the token nor a key that the build found, nor a part of either."""
     site.environ["BILLING_KEY"] = KEY
     (site.folder / "key.pem").write_text(KEY)
     leaks = ("echo token $CLOUDFLARE_API_TOKEN", "tail -n 2 key.pem", f"echo '{TOKEN[5:25]}'")
@@ -145,7 +145,7 @@ def test_its_words_are_cut_to_what_one_reads(site: Site) -> None:
     ],
 )
 def test_what_is_no_business_of_a_build_is_withheld(site: Site, name: str, value: str) -> None:
-    """Private keys under whatever name, other ways into the account, and what would lead to another Worker."""
+    """Private keys under any name, other ways into the account, and variables that select another Worker."""
     site.environ[name] = value
     assert site.deploy(f'test -z "${{{name}+set}}"') is None
 
@@ -165,20 +165,20 @@ def test_what_a_build_may_need_is_passed_on(site: Site, name: str, value: str) -
 
 
 def test_whatever_a_ci_system_calls_the_worker_the_one_that_was_decided_on_is_deployed(site: Site) -> None:
-    """Workers Builds would have wrangler deploy under the name of the Worker that the repository is connected to."""
+    """Workers Builds would make wrangler use the name of the Worker that is connected to the repository."""
     site.environ["WRANGLER_CI_OVERRIDE_NAME"] = "another"
     assert site.deploy('test "$WRANGLER_CI_OVERRIDE_NAME" = shop') is None
 
 
 def test_an_upload_that_workers_have_not_seen_yet_is_waited_for(site: Site) -> None:
-    """100143 a moment after an upload is a lag; the third attempt meets it no more."""
+    """100143 a moment after an upload is a lag; the third attempt succeeds."""
     count = site.folder / "count"
     script = f"echo x >> {count}; test $(wc -l < {count}) -ge 3 || {{ echo 'not found. [code: 100143]'; exit 1; }}"
     assert site.deploy(script, pauses_s=(0.0, 0.0, 0.0)) is None  # type: ignore[arg-type]
 
 
 def test_what_workers_never_see_fails_and_says_so(site: Site) -> None:
-    """After the last pause; any other error is told at once."""
+    """After the last pause; any other error is reported at once."""
     count = site.folder / "count"
     error = site.fails(f"echo x >> {count}; echo 'not found. [code: 100143]'; exit 1", pauses_s=(0.0,))  # type: ignore[arg-type]
     assert "100143" in error.message

@@ -1,4 +1,4 @@
-"""Where wrangler and workerd are looked for, and which is taken."""
+"""Where wrangler and workerd are searched, and which one is used."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def program(path: Path, content: bytes = BINARY, mode: int = 0o755) -> Path:
 
 
 def test_the_nearest_package_up_to_the_root_is_taken(tmp_path: Path) -> None:
-    """As Node finds packages; what lies above the tree is somebody else's."""
+    """As Node finds packages; those above the tree belong to someone else."""
     root, worker = tmp_path / "repo", tmp_path / "repo/apps/worker"
     worker.mkdir(parents=True)
     program(tmp_path / f"node_modules/{OWN}/bin/workerd")
@@ -58,13 +58,13 @@ def test_nothing_outside_of_the_tree_is_run(tmp_path: Path) -> None:
     ],
 )
 def test_workerd_is_found_where_package_managers_put_it(tmp_path: Path, modules: str) -> None:
-    """Beside wrangler, below it, or in pnpm's own folder."""
+    """Next to wrangler, inside it, or in pnpm's own folder."""
     found = program(tmp_path / modules / OWN / "bin/workerd")
     assert find_workerd(tmp_path, tmp_path, {"PATH": ""}) == found
 
 
 def test_a_script_called_workerd_is_not_taken(tmp_path: Path) -> None:
-    """npm's shim starts the binary without what it should inherit."""
+    """npm's shim starts the binary without the descriptors that it should inherit."""
     program(tmp_path / "node_modules/workerd/bin/workerd", SCRIPT)
     program(tmp_path / "bin/workerd", SCRIPT)
     assert find_workerd(tmp_path, tmp_path, {"PATH": str(tmp_path / "bin")}) is None
@@ -73,7 +73,7 @@ def test_a_script_called_workerd_is_not_taken(tmp_path: Path) -> None:
 
 
 def test_what_the_operator_names_comes_first(tmp_path: Path) -> None:
-    """Then the project's, then those of the path."""
+    """Then the project's, then those on the PATH."""
     named = program(tmp_path / "mine/w")
     on_path = program(tmp_path / "bin/wrangler", SCRIPT)
     assert find_wrangler(tmp_path, tmp_path, {"PATH": str(tmp_path / "bin")}) == on_path
@@ -86,7 +86,7 @@ def test_what_the_operator_names_comes_first(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["workerd", "/no/such/workerd", "{tmp}", "{tmp}/plain"])
 def test_a_named_program_that_cant_be_run_is_an_error_and_nothing_else_is_taken(tmp_path: Path, text: str) -> None:
-    """Whoever names one means that one."""
+    """The operator means exactly that one."""
     program(tmp_path / "plain", mode=0o644)
     program(tmp_path / f"node_modules/{OWN}/bin/workerd")
     with pytest.raises(MissingProgram) as caught:

@@ -1,4 +1,4 @@
-"""A real Worker calls real origins through its binding: what became of it, fault by fault."""
+"""A real Worker calls real origins through its binding: the result for each kind of fault."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DAY = timedelta(days=1)
 
 
 def call(url: str, shown: Issued, *, key: bytes | None = None, trust: bool = True, timeout_s: float = 10.0) -> Reach:
-    """What became of a call that presents this pair."""
+    """The result of a call with this pair."""
     runtime = LocalRuntime([Path("/")], Path("/"), {"MTLSCTL_WORKERD": str(workerd())}, timeout_s)
     trusted = (server_ca().certificate_pem.decode(),) if trust else ()
     return runtime.call(OriginCall(url, shown.chain_pem.decode(), PrivateKey(key or shown.key_pem), trusted))
@@ -32,7 +32,7 @@ def call(url: str, shown: Issued, *, key: bytes | None = None, trust: bool = Tru
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=lambda version: version.name)
 def test_a_worker_presents_the_certificate_and_is_answered(version: ssl.TLSVersion) -> None:
-    """The origin sees our very leaf."""
+    """The origin receives our leaf."""
     with origin(version=version) as running:
         reach = call(running.url, client("right"))
         assert (reach.reached, reach.status, reach.alert) == (Reached.ANSWERED, 200, None)
@@ -41,7 +41,7 @@ def test_a_worker_presents_the_certificate_and_is_answered(version: ssl.TLSVersi
 
 @dataclass(frozen=True)
 class Fault:
-    """A pair that an origin does not take, and what it says of it under each version of TLS."""
+    """A pair that an origin does not accept, and its alert in each version of TLS."""
 
     name: str
     shown: Issued
@@ -76,7 +76,7 @@ NOT_FOR_CLIENTS = (Reached.REJECTED, "unsupported_certificate")
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=lambda version: version.name)
 @pytest.mark.parametrize("fault", _faults(), ids=lambda fault: fault.name)
 def test_an_origin_that_refuses_is_told_with_its_alert(fault: Fault, version: ssl.TLSVersion) -> None:
-    """The Worker itself learns nothing but "internal error"."""
+    """The Worker itself only sees "internal error"."""
     with origin(version=version) as running:
         reach = call(running.url, fault.shown)
     assert (reach.reached, reach.alert, reach.status) == (fault.reached, fault.alert, None)
@@ -84,7 +84,7 @@ def test_an_origin_that_refuses_is_told_with_its_alert(fault: Fault, version: ss
 
 
 def test_an_nginx_that_refuses_says_so_in_its_page(tmp_path: Path) -> None:
-    """It finishes the handshake first, and answers 400."""
+    """It completes the handshake first, and answers 400."""
     stranger = make_ca("Stranger", not_before=BEGIN, not_after=END).issue("x", not_before=BEGIN, not_after=END)
     pki().write(tmp_path)
     with nginx(tmp_path, "on") as port:
@@ -95,21 +95,21 @@ def test_an_nginx_that_refuses_says_so_in_its_page(tmp_path: Path) -> None:
 
 
 def test_an_intermediate_goes_along() -> None:
-    """An origin that trusts the root alone is satisfied by the whole chain."""
+    """An origin that trusts only the root accepts the whole chain."""
     with origin() as running:
         assert call(running.url, _chained()).reached is Reached.ANSWERED
 
 
 @pytest.mark.parametrize("kind", ["mismatch", "encrypted"])
 def test_a_pair_that_is_none_never_gets_to_the_origin(kind: str) -> None:
-    """workerd refuses it at its start."""
+    """workerd refuses it when it starts."""
     shown = client("right")
     key = client("other").key_pem if kind == "mismatch" else shown.encrypted_key_pem()
     with origin() as running:
         reach = call(running.url, shown, key=key)
         assert running.seen == []
     assert reach.reached is Reached.UNUSABLE
-    assert "does not take certificate and key" in reach.detail
+    assert "does not accept the certificate and key" in reach.detail
     assert not any(line in reach.detail for line in key.decode().splitlines())
 
 
@@ -122,7 +122,7 @@ def test_an_origin_whose_own_certificate_is_strange_is_not_talked_to() -> None:
 
 
 def test_roots_that_are_given_count_instead_of_those_of_this_machine(tmp_path: Path) -> None:
-    """As in every other proof. `SSL_CERT_FILE` names what this machine trusts."""
+    """As in every other proof. `SSL_CERT_FILE` names the CAs that this machine trusts."""
     roots = tmp_path / "roots.pem"
     roots.write_bytes(server_ca().certificate_pem)
     environ = {"MTLSCTL_WORKERD": str(workerd()), "SSL_CERT_FILE": str(roots)}
@@ -135,7 +135,7 @@ def test_roots_that_are_given_count_instead_of_those_of_this_machine(tmp_path: P
 
 
 def test_an_origin_is_checked_by_the_host_of_the_url() -> None:
-    """As the real binding does, and by no other name."""
+    """As with the real binding, and by no other name."""
     with origin(names=("localhost",)) as running:
         assert call(running.url, client("right")).reached is Reached.ANSWERED
         assert call(running.url.replace("localhost", "127.0.0.1"), client("right")).reached is Reached.SERVER_UNTRUSTED
@@ -148,20 +148,20 @@ def test_a_name_that_does_not_resolve_is_unreachable() -> None:
 
 
 def test_a_port_that_nobody_listens_at_says_nothing_of_the_certificate() -> None:
-    """A refused connection looks to a Worker as one that is closed without a word."""
+    """To a Worker, a refused connection looks like one closed without an alert."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     assert call(f"https://localhost:{port}/", client("right")).reached is Reached.INCONCLUSIVE
 
 
 def test_an_origin_that_never_answers_is_given_up() -> None:
-    """After the time that is given."""
+    """After the given time."""
     with origin(silent=True) as running:
         assert call(running.url, client("right"), timeout_s=0.5).reached is Reached.UNREACHABLE
 
 
 def test_a_redirect_is_an_answer_and_is_not_followed() -> None:
-    """Only the declared URL is asked."""
+    """Only the declared URL is requested."""
     with origin(status=302, headers=(("location", "/elsewhere"),)) as running:
         reach = call(running.url, client("right"))
         assert (reach.reached, reach.status) == (Reached.ANSWERED, 302)
@@ -175,7 +175,7 @@ def test_an_answer_through_cloudflares_proxy_is_noticed() -> None:
 
 
 def test_workerd_is_looked_for_in_every_place(tmp_path: Path) -> None:
-    """Where each Worker has packages of its own, there is none beside mtls.toml."""
+    """If each Worker has its own packages, there is none next to mtls.toml."""
     folders = [tmp_path / name for name in ("a", "b")]
     for folder in folders:
         folder.mkdir()
@@ -194,7 +194,7 @@ def test_workerd_is_looked_for_in_every_place(tmp_path: Path) -> None:
 
 
 def test_without_workerd_nothing_is_said_to_be_proved(tmp_path: Path) -> None:
-    """A level that was not run says so."""
+    """A level that was not run is reported as skipped."""
     reach = LocalRuntime([tmp_path], tmp_path, {"PATH": str(tmp_path)}).call(
         OriginCall("https://localhost/", client("right").chain_pem.decode(), PrivateKey(client("right").key_pem))
     )

@@ -1,4 +1,4 @@
-"""The variables that say where the API is and who asks; what can't be is said before any call, and never shown."""
+"""Access from the environment: address, account and token; an invalid one is reported before any call and not shown."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ GOOD = {"CLOUDFLARE_API_TOKEN": TOKEN}
     ],
 )
 def test_where_the_api_is(more: Mapping[str, str], base_url: str) -> None:
-    """A given address beats the region; both are wrangler's variables."""
+    """A given address takes precedence over the region; both are wrangler's variables."""
     access = find_access(SETTINGS, {**GOOD, **more})
     assert access.base_url == base_url
     assert access.certificates_path == f"/accounts/{ACCOUNT}/mtls_certificates"
@@ -70,7 +70,7 @@ def test_where_the_api_is(more: Mapping[str, str], base_url: str) -> None:
     ],
 )
 def test_what_can_not_be_is_said_and_not_shown(environ: Mapping[str, str], code: str) -> None:
-    """A token is never repaired, sent in clear, or quoted."""
+    """A token is never repaired, sent unencrypted, or quoted."""
     with pytest.raises(StoreError) as caught:
         find_access(SETTINGS, environ)
     error = caught.value
@@ -80,7 +80,7 @@ def test_what_can_not_be_is_said_and_not_shown(environ: Mapping[str, str], code:
 
 
 def test_a_global_key_is_no_token() -> None:
-    """It is said that it is there and not used."""
+    """The error says that the key is set and not used."""
     with pytest.raises(StoreError, match="CLOUDFLARE_API_KEY is set, which mtlsctl does not use"):
         find_access(SETTINGS, {"CLOUDFLARE_API_KEY": TOKEN})
     assert find_access(SETTINGS, {**GOOD, "CLOUDFLARE_API_KEY": "k"}).has_global_key
@@ -90,14 +90,14 @@ def test_a_global_key_is_no_token() -> None:
     ("account", "code"), [(None, "account-missing"), ("", "account-missing"), ("../x", "account-malformed")]
 )
 def test_the_account_is_needed_and_can_lead_nowhere_else(account: str | None, code: str) -> None:
-    """It stands in a path."""
+    """The account ID becomes part of a path."""
     with pytest.raises(StoreError) as caught:
         find_access(StoreSettings(StoreKind.CLOUDFLARE, account), GOOD)
     assert caught.value.code == code
 
 
 def test_both_halves_open_without_a_call(tmp_path: Path) -> None:
-    """And the reading half can't change anything."""
+    """And the read-only part can't change anything."""
     context = StoreContext(GOOD)
     reader = open_reader(SETTINGS, root=tmp_path, clock=SetClock(), context=context)
     store = open_store(SETTINGS, root=tmp_path, clock=SetClock(), context=context)
@@ -120,7 +120,7 @@ def test_both_halves_open_without_a_call(tmp_path: Path) -> None:
 def test_what_the_connection_can_not_use_is_said(
     variable: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """CA bundles and proxies are the environment's; the address of a proxy is not shown."""
+    """CA bundles and proxies come from the environment; the address of a proxy is not shown."""
     monkeypatch.setenv(variable, value)
     with pytest.raises(StoreError) as caught:
         open_reader(SETTINGS, root=tmp_path, clock=SetClock(), context=StoreContext(GOOD))

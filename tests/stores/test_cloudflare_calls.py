@@ -1,4 +1,4 @@
-"""How many calls whole runs make against an account, to the last one, and what the plan says of it beforehand."""
+"""The exact number of calls that whole runs make to an account, and the number that the plan shows beforehand."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ from tests.support.store_contract import LEAVES, leaf
 
 COUNT = 60
 PAGES = 2
-"""Of so many certificates."""
+"""The pages of a list of that many certificates."""
 CERTIFICATES = "/mtls_certificates"
 
 
 @dataclass
 class Account:
-    """A project on an emulated account that counts what it is asked."""
+    """A project on an emulated account that counts its calls."""
 
     project: Project
     state: EmulatorState
 
     def run(self, *arguments: str) -> Result:
-        """A run, counted alone."""
+        """The result of a run; the count starts again with it."""
         self.state.calls.clear()
         return self.project.run(*arguments)
 
     @property
     def calls(self) -> Counter[str]:
-        """Of the last run: `list`, `associations`, `live`, else the method."""
+        """The calls of the last run, counted by `list`, `associations`, `live`, else by method."""
         return Counter(map(self._kind, self.state.calls))
 
     @staticmethod
@@ -62,7 +62,7 @@ class Account:
         return "associations" if path.endswith("/associations") else str(method)
 
     def declare(self, count: int, *, first: int = 1, policy: str = "") -> None:
-        """So many certificates; the number-th has the content of the `first` + number-th leaf."""
+        """Declare `count` certificates; the content of number n is leaf `first` + n."""
         lines = [f'version = 1\nstack = "payments"\n[store]\nkind = "cloudflare"\n[policy]\n{policy}']
         for number in range(count):
             name = f"c{number:03}"
@@ -86,7 +86,7 @@ def account(tmp_path: Path) -> Iterator[Account]:
 
 
 def said(result: Result) -> tuple[int, int]:
-    """What a plan says of its calls."""
+    """The calls that a plan reports: made, and needed by apply."""
     calls = result.json["calls"]
     return calls["made"], calls["apply"]
 
@@ -95,7 +95,7 @@ def said(result: Result) -> tuple[int, int]:
 
 
 def test_a_first_apply_makes_one_call_each_and_looks_once_at_the_end(account: Account) -> None:
-    """One page of an empty list, an upload each, the pages at the end; the plan says so to the call."""
+    """One page of an empty list, one call per upload, the pages at the end; the plan shows exactly this number."""
     account.declare(COUNT)
     assert said(account.run("plan", "--format", "json")) == (1, 1 + COUNT + PAGES)
     assert account.run("apply", "--yes").code == 0
@@ -103,7 +103,7 @@ def test_a_first_apply_makes_one_call_each_and_looks_once_at_the_end(account: Ac
 
 
 def test_a_plan_lists_pages_and_nothing_else(account: Account) -> None:
-    """And so does an apply that has nothing to do."""
+    """An apply without changes makes the same calls."""
     account.declare(COUNT)
     account.run("apply", "--yes")
     for command in ("plan", "apply", "status"):
@@ -113,8 +113,8 @@ def test_a_plan_lists_pages_and_nothing_else(account: Account) -> None:
 
 
 def test_a_retire_lists_once_and_reads_and_deletes_each(account: Account) -> None:
-    """The plan is made once more before the first delete, from a list that is younger than lists lag; and what was
-    deleted is not looked for afterwards. Beside that only what is in use is asked for."""
+    """The plan is made again before the first delete, from a list younger than the lag of lists; deleted certificates
+    are not looked up afterwards. The only other calls ask what uses each certificate."""
     account.declare(COUNT)
     account.run("apply", "--yes")
     account.declare(0, policy='prune = true\ngrace = "0s"\nmax_deletes = 100\n')
@@ -127,7 +127,7 @@ def test_a_retire_lists_once_and_reads_and_deletes_each(account: Account) -> Non
 
 
 def test_uploads_and_retires_in_one_run_list_once_more_and_not_twice(account: Account) -> None:
-    """The list before the retires is the look at the end, too: it was read after the last upload."""
+    """The list before the retires also confirms the uploads: it was read after the last one."""
     account.declare(COUNT)
     account.run("apply", "--yes")
     account.declare(2, first=COUNT + 1, policy='prune = true\ngrace = "0s"\nmax_deletes = 100\n')
@@ -139,7 +139,7 @@ def test_uploads_and_retires_in_one_run_list_once_more_and_not_twice(account: Ac
 
 @pytest.mark.parametrize(("thought_s", "lists"), [(59, 1), (61, 2)])
 def test_a_list_serves_the_last_look_for_as_long_as_lists_lag(account: Account, thought_s: int, lists: int) -> None:
-    """A person who thinks for longer has the store listed anew."""
+    """After a longer pause for the confirmation the list is read again."""
     account.declare(2)
     account.run("apply", "--yes")
     account.declare(0, policy='prune = true\ngrace = "0s"\n')
@@ -155,7 +155,7 @@ def test_a_list_serves_the_last_look_for_as_long_as_lists_lag(account: Account, 
 
 
 def test_the_embedded_store_says_nothing_of_calls(tmp_path: Path) -> None:
-    """There is no server."""
+    """There is no server to call."""
     project = Project(tmp_path)
     project.write("mtls.toml", 'version = 1\nstack = "payments"\n')
     assert "calls" not in project.run("plan").out
@@ -163,7 +163,7 @@ def test_the_embedded_store_says_nothing_of_calls(tmp_path: Path) -> None:
 
 
 def test_a_saved_plan_keeps_what_it_said_of_calls(account: Account) -> None:
-    """`show` tells it, and the digest knows nothing of it."""
+    """`show` shows it, and it is not part of the digest."""
     account.declare(1)
     account.run("plan", "--out", "plan.json")
     assert "1 call to Cloudflare made; 3 in all once this is applied." in account.run("show", "plan.json").out
@@ -172,7 +172,7 @@ def test_a_saved_plan_keeps_what_it_said_of_calls(account: Account) -> None:
 
 
 def test_the_journal_has_each_upload_as_it_began_and_ended(account: Account) -> None:
-    """Though ten went side by side."""
+    """Even with ten uploads at once."""
     account.declare(COUNT)
     account.run("apply", "--yes")
     (run,) = account.run("history", "--format", "json").json["runs"]
@@ -184,16 +184,16 @@ def test_the_journal_has_each_upload_as_it_began_and_ended(account: Account) -> 
 
 @pytest.mark.parametrize(("entries", "pages"), [(0, 1), (1, 1), (50, 1), (51, 2), (1000, 20)], ids=str)
 def test_the_pages_of_a_list(entries: int, pages: int) -> None:
-    """Fifty entries each; an empty list has one, too."""
+    """Fifty entries per page; an empty list has one page, too."""
     assert count_pages(entries) == pages
     assert expect_calls((), made=pages, again=0, entries=entries) == Calls(pages, pages)
 
 
-# --- the look at the end ----------------------------------------------------------------------------------------------
+# --- the check of uploads at the end ----------------------------------------------------------------------------------
 
 
 def test_a_list_that_lags_is_expected_and_told_once(account: Account) -> None:
-    """A note, no warning; three are asked for by their ids, and the next plan wants nothing."""
+    """An info, not a warning; three are read by id, and the next plan has no changes."""
     account.declare(COUNT)
     account.state.settings.change({"list_lag_s": 3600})
     result = account.run("apply", "--yes", "--format", "json")
@@ -204,7 +204,7 @@ def test_a_list_that_lags_is_expected_and_told_once(account: Account) -> None:
 
 
 def test_an_upload_that_somebody_deleted_is_a_warning() -> None:
-    """It is neither listed nor there by its id."""
+    """It is neither listed nor found by its id."""
     server = make_server()
     store = make_store(server)
     entry = store.upload(leaf(LEAVES[0]))
@@ -216,7 +216,7 @@ def test_an_upload_that_somebody_deleted_is_a_warning() -> None:
 
 @pytest.mark.parametrize("change", [{"name": "other"}, {"ca": True}, {"type": "gateway_managed"}, {"certificates": ""}])
 def test_an_upload_that_is_listed_otherwise_is_a_warning(change: dict[str, object]) -> None:
-    """Name, kind and content are as the reply said, or it is told."""
+    """A warning unless name, kind and content are as in the reply."""
     server = make_server()
     entry = make_store(server).upload(leaf(LEAVES[0]))
     listing = replace(server.store.list_entries(), entries=(replace(entry, **change),))  # type: ignore[arg-type]
@@ -225,7 +225,7 @@ def test_an_upload_that_is_listed_otherwise_is_a_warning(change: dict[str, objec
 
 
 def test_a_content_that_two_entries_have_is_a_warning() -> None:
-    """Cloudflare refuses that, and who knows for how long at the same moment."""
+    """Cloudflare refuses this, but perhaps not for two uploads at the same moment."""
     server = make_server()
     entry = make_store(server).upload(leaf(LEAVES[0]))
     other = replace(entry, id=EntryId("another-id"), name="of another run")
@@ -236,7 +236,7 @@ def test_a_content_that_two_entries_have_is_a_warning() -> None:
 
 
 def test_a_list_that_can_not_be_read_at_the_end_fails_nothing() -> None:
-    """What was done is done; a warning says what was not looked at."""
+    """Completed steps are kept; a warning says what was not checked."""
     server = make_server()
     store = make_store(server)
     store.upload(leaf(LEAVES[0]))
@@ -246,7 +246,7 @@ def test_a_list_that_can_not_be_read_at_the_end_fails_nothing() -> None:
 
 
 def test_what_changed_nothing_looks_at_nothing() -> None:
-    """Nor after deletes, whose replies say that all is gone."""
+    """Nor after deletes, whose replies confirm the deletion."""
     server = make_server()
     store = make_store(server)
     assert store.look_back() == ()

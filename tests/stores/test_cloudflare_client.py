@@ -1,4 +1,4 @@
-"""One call and its replies: what is an answer, what is made again, what is waited for, and what is never shown."""
+"""One call and its replies: what counts as an answer, what is retried, what is waited for, and what is never shown."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ DELETE = ApiCall(Operation.DELETE, "DELETE", ACCESS.certificates_path + "/x")
 
 
 def replying(*responses: httpx.Response) -> Callable[[httpx.Request], httpx.Response]:
-    """Reply with these, one after the other."""
+    """A client whose calls get these replies, in order."""
     left = iter(responses)
     return lambda _: next(left)
 
@@ -50,13 +50,34 @@ def replying(*responses: httpx.Response) -> Callable[[httpx.Request], httpx.Resp
 @pytest.mark.parametrize(
     ("response", "said", "again"),
     [
-        pytest.param(httpx.Response(200, text="<html>hello"), "an HTML page (HTTP 200)", True, id="a page"),
-        pytest.param(httpx.Response(200, text='{"success": tr'), "no JSON that the API", True, id="half a reply"),
-        pytest.param(httpx.Response(200, text=""), "no JSON that the API", True, id="nothing"),
-        pytest.param(httpx.Response(200, text="[]"), "no JSON that the API", True, id="JSON of another shape"),
-        pytest.param(httpx.Response(200, content=b"\xff\xfe"), "no JSON that the API", True, id="no text"),
-        pytest.param(httpx.Response(403, text=" <html>blocked"), "an HTML page (HTTP 403)", False, id="a firewall"),
-        pytest.param(httpx.Response(404, text="{}"), "no JSON that the API", False, id="another server's 404"),
+        pytest.param(
+            httpx.Response(200, text="<html>hello"),
+            "an HTML page instead of the API's JSON (HTTP 200)",
+            True,
+            id="a page",
+        ),
+        pytest.param(
+            httpx.Response(200, text='{"success": tr'),
+            "something else instead of the API's JSON",
+            True,
+            id="half a reply",
+        ),
+        pytest.param(httpx.Response(200, text=""), "something else instead of the API's JSON", True, id="nothing"),
+        pytest.param(
+            httpx.Response(200, text="[]"), "something else instead of the API's JSON", True, id="JSON of another shape"
+        ),
+        pytest.param(
+            httpx.Response(200, content=b"\xff\xfe"), "something else instead of the API's JSON", True, id="no text"
+        ),
+        pytest.param(
+            httpx.Response(403, text=" <html>blocked"),
+            "an HTML page instead of the API's JSON (HTTP 403)",
+            False,
+            id="a firewall",
+        ),
+        pytest.param(
+            httpx.Response(404, text="{}"), "something else instead of the API's JSON", False, id="another server's 404"
+        ),
         pytest.param(httpx.Response(502, text="<html>"), "failed with HTTP 502", True, id="a gateway"),
         pytest.param(refuse(500, 10001, "Unable to authenticate"), "500: 10001 Unable", True, id="a server's error"),
         pytest.param(
@@ -69,14 +90,14 @@ def replying(*responses: httpx.Response) -> Callable[[httpx.Request], httpx.Resp
         pytest.param(httpx.Response(307, headers={"location": "http://[x"}), "(HTTP 307)", False, id="one to nowhere"),
         pytest.param(
             httpx.Response(200, headers={"content-encoding": "gzip"}, content=iter([b"no gzip"])),
-            "broke",
+            "was lost",
             True,
             id="no gzip",
         ),
     ],
 )
 def test_what_is_no_answer(response: httpx.Response, said: str, again: bool) -> None:
-    """Each says what came instead; what would be the same again is not asked again."""
+    """Each message says what came instead; a call that would fail in the same way is not retried."""
     with pytest.raises(NoAnswer) as caught:
         make_client(replying(response)).send(LIST)
     assert said in caught.value.message
@@ -85,7 +106,7 @@ def test_what_is_no_answer(response: httpx.Response, said: str, again: bool) -> 
 
 
 def test_a_reply_without_end_is_cut() -> None:
-    """Bytes are counted while they come."""
+    """Bytes are counted while they arrive."""
     sent: list[int] = []
 
     def endless() -> Iterator[bytes]:
@@ -102,7 +123,7 @@ def test_a_reply_without_end_is_cut() -> None:
 
 
 def test_a_reply_that_drips_is_cut() -> None:
-    """The time is looked at while it comes."""
+    """The time is checked while the reply arrives."""
     time = FakeTime()
 
     def dripping() -> Iterator[bytes]:
@@ -110,7 +131,7 @@ def test_a_reply_that_drips_is_cut() -> None:
             time.at += 10
             yield b" "
 
-    with pytest.raises(NoAnswer, match="did not end within 120 s"):
+    with pytest.raises(NoAnswer, match="was not complete after 120 s"):
         make_client(lambda _: httpx.Response(200, content=dripping()), time).send(LIST)
 
 
@@ -121,7 +142,7 @@ def test_a_success_that_says_it_is_none_is_a_refusal() -> None:
 
 
 def test_the_request_is_the_apis() -> None:
-    """Token, path, query; nothing is sent to anybody else."""
+    """Token, path and query; nothing is sent to any other host."""
     seen: list[httpx.Request] = []
 
     def handler(request: httpx.Request) -> httpx.Response:
@@ -138,7 +159,7 @@ def test_the_request_is_the_apis() -> None:
 
 
 def test_no_cookie_is_kept() -> None:
-    """Cloudflare sets some; a token is all that the API needs."""
+    """Cloudflare sets some, but the API needs only a token."""
     seen: list[httpx.Request] = []
 
     def handler(request: httpx.Request) -> httpx.Response:
@@ -153,7 +174,7 @@ def test_no_cookie_is_kept() -> None:
     assert not any("cookie" in request.headers for request in seen)
 
 
-# --- again ------------------------------------------------------------------------------------------------------------
+# --- retries ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("call", [LIST, DELETE], ids=lambda call: call.method)
@@ -163,7 +184,7 @@ def test_no_cookie_is_kept() -> None:
     ids=["500", "503", "page", "reset", "unsent"],
 )
 def test_reading_and_deleting_are_tried_again(call: ApiCall, fault: Fault) -> None:
-    """Five times in all, with longer and longer pauses."""
+    """Five attempts in total, with growing pauses."""
     time, server = FakeTime(), make_server()
     server.fail(call.method, *[fault] * ATTEMPTS)
     client = make_client(server.handle, time)
@@ -175,7 +196,7 @@ def test_reading_and_deleting_are_tried_again(call: ApiCall, fault: Fault) -> No
 
 @pytest.mark.parametrize("random", [0.0, 0.5, 1.0])
 def test_pauses_are_spread(random: float) -> None:
-    """By half in both directions, so that jobs that failed together do not come back together."""
+    """By half in both directions, so that jobs that failed together don't retry together."""
     assert backoff_s(1, random) == 0.25 + 0.5 * random
 
 
@@ -189,7 +210,7 @@ def test_an_answer_ends_the_attempts() -> None:
 
 
 def test_a_delete_whose_reply_was_lost_is_done() -> None:
-    """The second attempt finds nothing any more, for the first did it."""
+    """The second attempt finds nothing, because the first one deleted it."""
     for fault in (lost, torn):
         server = make_server()
         store = make_store(server)
@@ -199,11 +220,11 @@ def test_a_delete_whose_reply_was_lost_is_done() -> None:
         assert server.store.list_entries().entries == ()
 
 
-# --- the limit --------------------------------------------------------------------------------------------------------
+# --- the rate limit ---------------------------------------------------------------------------------------------------
 
 
 def test_retry_after_is_obeyed_in_full_and_said() -> None:
-    """A 429 fails nothing; the same call goes out again, uploads too, for nothing was done."""
+    """A 429 is not a failure; the same call is made again, even an upload, because nothing was done."""
     time, server, told = FakeTime(), make_server(), list[str]()
     server.fail("GET", limited("287"), limited())
     client = make_client(server.handle, time, tell=told.append)
@@ -225,11 +246,11 @@ def test_a_busy_server_is_given_the_time_that_it_asks_for() -> None:
 
 
 def test_a_run_waits_no_longer_than_it_may() -> None:
-    """All waits together; then it says so, and makes no call."""
+    """All waits together; then the error says so, and no call is made."""
     time, server = FakeTime(), make_server()
     server.fail("GET", limited("300"), limited("300"), limited("301"))
     client = make_client(server.handle, time, bounds=replace(DEFAULT_BOUNDS, max_wait_s=900))
-    with pytest.raises(StoreError, match="wait for 301 s") as caught:
+    with pytest.raises(StoreError, match="a wait of 301 s") as caught:
         client.send(LIST)
     assert caught.value.code == "rate-limited"
     assert "`--max-wait 16m`" in (caught.value.hint or "")
@@ -240,7 +261,7 @@ def test_a_run_waits_no_longer_than_it_may() -> None:
 
 
 def test_the_window_is_waited_for_before_it_is_spent() -> None:
-    """The header stops the client short of 0, so there is no 429."""
+    """The client stops before the header reaches 0, so there is no 429."""
     time = FakeTime()
     left = iter([3, 2, 9])
     server = make_server()
@@ -252,21 +273,21 @@ def test_the_window_is_waited_for_before_it_is_spent() -> None:
 
 
 def test_a_run_ends_in_time() -> None:
-    """However patient each call is; a wait that would lead past the end is not begun."""
+    """Even if each call has time left; a wait that would exceed the limit is not started."""
     time, server = FakeTime(), make_server()
     client = make_client(server.handle, time, bounds=replace(DEFAULT_BOUNDS, run_s=100))
     client.send(LIST)
-    with pytest.raises(StoreError, match="longer than the 100 s"):
+    with pytest.raises(StoreError, match="time limit of 100 s"):
         client.sleep(101)
     time.at += 101
-    with pytest.raises(StoreError, match="longer than the 100 s") as caught:
+    with pytest.raises(StoreError, match="time limit of 100 s") as caught:
         client.send(LIST)
     assert caught.value.code == "store-timeout"
     assert client.calls == 1
 
 
 def test_closing_ends_every_wait() -> None:
-    """Ctrl-C waits for nobody's rate limit."""
+    """Ctrl-C ends a wait for the rate limit."""
     server = make_server()
     server.fail("GET", limited("300"))
     waiting = threading.Event()
@@ -294,7 +315,7 @@ def test_closing_ends_every_wait() -> None:
 
 
 def test_ten_threads_share_one_limit() -> None:
-    """No call is made beyond the reserve, whoever makes it."""
+    """No thread makes a call beyond the reserve."""
     server = make_server()
     lock, used = threading.Lock(), [0]
 
@@ -346,7 +367,7 @@ FAULTS: dict[str, list[Fault]] = {
 
 @pytest.mark.parametrize("faults", FAULTS.values(), ids=FAULTS)
 def test_no_secret_is_ever_shown(faults: list[Fault], caplog: pytest.LogCaptureFixture) -> None:
-    """Not in the error, its causes, its repr, nor in any log, whatever the server quotes."""
+    """Not in the error, its causes, its repr or a log, whatever the server quotes."""
     caplog.set_level(0)
     server = make_server()
     server.fail("POST", *faults)
@@ -359,5 +380,5 @@ def test_no_secret_is_ever_shown(faults: list[Fault], caplog: pytest.LogCaptureF
     flat = text.replace("\\n", "").replace("\n", "")
     body = "".join(KEY.splitlines()[1:-1])
     assert TOKEN not in text
-    for start in range(48, 80):  # where the private number of a P-256 key stands
+    for start in range(48, 80):  # where the private number of a P-256 key is
         assert body[start : start + 12] not in flat

@@ -1,4 +1,4 @@
-"""The Cloudflare store over real connections to this machine: TLS, proxies, redirects, and whole runs of the tool."""
+"""The Cloudflare store over real connections on this machine: TLS, proxies, redirects, and whole runs of the tool."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ HEAD = f'[store]\nkind = "cloudflare"\naccount_id = "{ACCOUNT}"\n'
 
 @contextlib.contextmanager
 def serving(server: FakeCloudflare, context: ssl.SSLContext | None = None) -> Iterator[str]:
-    """The base URL at which the server answers as long as the `with` lasts."""
+    """The base URL at which the server answers during the `with`."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -73,7 +73,7 @@ def serving(server: FakeCloudflare, context: ssl.SSLContext | None = None) -> It
         do_GET = do_POST = do_DELETE = handle_any  # noqa: N815 - the library's names
 
         def log_message(self, *_: object) -> None:
-            """Stay silent."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
         http.handle_error = lambda *_: None  # type: ignore[method-assign]
@@ -95,7 +95,7 @@ def reader_of(base_url: str) -> CloudflareReader:
 
 
 def test_only_this_store_speaks_http() -> None:
-    """So that who talks to whom can be read in one place, and everything else starts without the library."""
+    """So all network access is in one place, and everything else starts without the library."""
     speaking = (path for path in ROOT.rglob("*.py") if any(name.split(".")[0] == "httpx" for name in imported(path)))
     importing = {path.relative_to(ROOT).parts[:2] for path in speaking}
     assert importing == {("stores", "cloudflare")}
@@ -103,7 +103,7 @@ def test_only_this_store_speaks_http() -> None:
 
 @pytest.fixture
 def company(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
-    """A server's context whose CA is named by SSL_CERT_FILE."""
+    """A server's TLS context, with its CA in SSL_CERT_FILE."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
@@ -114,7 +114,7 @@ def company(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
 
 
 def test_a_server_must_prove_who_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On this machine too. A company's own CA is named by SSL_CERT_FILE; nothing switches the check off."""
+    """On this machine, too. SSL_CERT_FILE names a company's own CA; nothing turns the check off."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
@@ -124,7 +124,7 @@ def test_a_server_must_prove_who_it_is(tmp_path: Path, monkeypatch: pytest.Monke
     with serving(server, context) as base_url:
         with contextlib.closing(reader_of(base_url)) as reader, pytest.raises(NoAnswer) as caught:
             reader.list_entries()
-        assert "does not prove" in caught.value.message
+        assert "TLS verification failed" in caught.value.message
         assert "SSL_CERT_FILE" in (caught.value.hint or "")
         assert reader.calls == 1
         assert server.calls == []
@@ -134,7 +134,7 @@ def test_a_server_must_prove_who_it_is(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_token_in_clear_goes_through_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Plain http is for this machine, so a proxy would be the one who reads it."""
+    """Plain http is only for this machine, and a proxy could read the token."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
     with serving(make_server()) as base_url, contextlib.closing(reader_of(base_url)) as reader:
@@ -153,7 +153,7 @@ def test_a_redirect_is_not_followed() -> None:
 
 @dataclass
 class Tunnel:
-    """A proxy that leads to wherever it is asked to, and keeps what it was asked; or refuses with `status`."""
+    """A proxy that connects to any requested host and records the requests; or refuses with `status`."""
 
     status: int = 200
     asked: list[bytes] = field(default_factory=list)
@@ -174,7 +174,7 @@ class Tunnel:
 
 
 def _pump(source: socket.socket, target: socket.socket) -> None:
-    """Everything from one to the other, until the one has ended."""
+    """Copy bytes from one socket to the other until the first one ends."""
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
             target.sendall(data)
@@ -198,7 +198,7 @@ def tunneling(tunnel: Tunnel) -> Iterator[str]:
 def test_a_company_proxy_is_used_and_sees_no_token(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, company: ssl.SSLContext
 ) -> None:
-    """HTTPS_PROXY leads to the server; the call itself is inside of TLS."""
+    """HTTPS_PROXY leads to the server; the call itself is inside TLS."""
     tunnel = Tunnel()
     with serving(make_server(), company) as base_url, tunneling(tunnel) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy)
@@ -213,7 +213,7 @@ def test_a_company_proxy_is_used_and_sees_no_token(
 def test_a_proxy_that_refuses_is_said_and_its_address_is_not_shown(
     monkeypatch: pytest.MonkeyPatch, company: ssl.SSLContext
 ) -> None:
-    """It may have a password."""
+    """The address may contain a password."""
     with serving(make_server(), company) as base_url, tunneling(Tunnel(407)) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy)
         monkeypatch.setattr("reconciler.stores.cloudflare.Time", lambda now: replace(Time(now), sleep=lambda _: None))
@@ -240,7 +240,7 @@ def project(tmp_path: Path, server: FakeCloudflare) -> Iterator[Project]:
 
 
 def test_a_first_apply_and_then_nothing_to_do(project: Project, server: FakeCloudflare) -> None:
-    """Uploaded, bound, and found again; a plan is one call here."""
+    """Uploaded, bound, and found again; a plan costs one call here."""
     assert project.run("apply", "--yes").code == 0
     (entry,) = server.store.list_entries().entries
     assert entry.name.startswith("payments.billing.")
@@ -251,7 +251,7 @@ def test_a_first_apply_and_then_nothing_to_do(project: Project, server: FakeClou
 
 
 def test_what_is_there_is_adopted(project: Project, server: FakeCloudflare) -> None:
-    """Whoever uploaded it; no call changes anything, and no key is needed."""
+    """No matter who uploaded it; no call changes anything, and no key is needed."""
     entry = server.store.seed(type_="custom", name="by hand", ca=False, certificates=issued(1).certificate_pem.decode())
     del project.environ["BILLING_KEY"]
     assert project.run("apply", "--yes").code == 0
@@ -260,7 +260,7 @@ def test_what_is_there_is_adopted(project: Project, server: FakeCloudflare) -> N
 
 
 def test_an_upload_whose_reply_is_lost_is_found(project: Project, server: FakeCloudflare) -> None:
-    """One run, one entry, bound."""
+    """One run, one uploaded certificate, bound."""
     server.fail("POST", lost)
     result = project.run("apply", "--yes")
     assert result.code == 0, result.err
@@ -269,7 +269,7 @@ def test_an_upload_whose_reply_is_lost_is_found(project: Project, server: FakeCl
 
 
 def test_an_unknown_answer_is_shown_unchanged_and_shows_no_secret(project: Project, server: FakeCloudflare) -> None:
-    """In every format, with the token and the key planted as canaries."""
+    """In every format, with the token and the key as canaries."""
     body = issued(1).key_pem.decode().replace("\n", "\\n")
     texts = ("Tuesdays only", f"you sent {TOKEN} and {body}")
     results = []
@@ -286,7 +286,7 @@ def test_an_unknown_answer_is_shown_unchanged_and_shows_no_secret(project: Proje
 
 @pytest.fixture
 def time(monkeypatch: pytest.MonkeyPatch) -> FakeTime:
-    """The clock of every client; only waiting moves it."""
+    """The clock of every client; it moves only by waiting."""
     fake = FakeTime()
     clocks = Time(now=fake.now, monotonic=fake.monotonic, sleep=fake.sleep)
     monkeypatch.setattr("reconciler.stores.cloudflare.Time", lambda **_: clocks)
@@ -294,7 +294,7 @@ def time(monkeypatch: pytest.MonkeyPatch) -> FakeTime:
 
 
 def test_a_429_fails_no_run_that_may_wait(project: Project, server: FakeCloudflare, time: FakeTime) -> None:
-    """Whichever call it meets; each wait is told on stderr, and stdout stays a document."""
+    """Whichever call gets it; each wait is reported on stderr, and stdout remains a document."""
     server.fail("GET", limited("287"))
     server.fail("POST", limited("300"))
     result = project.run("apply", "--yes", "--format", "json")
@@ -308,7 +308,7 @@ def test_a_429_fails_no_run_that_may_wait(project: Project, server: FakeCloudfla
 def test_a_run_waits_no_longer_than_max_wait(
     project: Project, server: FakeCloudflare, time: FakeTime, command: str
 ) -> None:
-    """It says how much would be enough, and makes no call more."""
+    """The error says how much would be enough, and no further call is made."""
     server.fail("GET", limited("287"))
     result = project.run(command, "--max-wait", "4m")
     assert result.code == 1
@@ -318,7 +318,7 @@ def test_a_run_waits_no_longer_than_max_wait(
 
 
 def test_every_command_that_asks_the_store_can_be_told_how_long_to_wait() -> None:
-    """And no other: what asks nobody never waits."""
+    """Only these commands: one that makes no calls never waits."""
     commands = {name: load_command(name) for name in COMMANDS}
     silent = {"doctor", "dev", "emulator", "history", "schema", "show", "validate"}
     waiting = {name for name, command in commands.items() if "max_wait" in {each.name for each in command.params}}
@@ -326,7 +326,7 @@ def test_every_command_that_asks_the_store_can_be_told_how_long_to_wait() -> Non
 
 
 def test_max_wait_is_for_the_whole_run(project: Project, server: FakeCloudflare, time: FakeTime) -> None:
-    """The plan has waited already, so the upload may not."""
+    """The plan used the time already, so the upload may not wait."""
     server.fail("GET", limited("200"))
     server.fail("POST", limited("200"))
     result = project.run("apply", "--yes", "--max-wait", "5m")
@@ -336,15 +336,15 @@ def test_max_wait_is_for_the_whole_run(project: Project, server: FakeCloudflare,
 
 
 def test_a_time_that_is_none_is_wrong_use(project: Project) -> None:
-    """With an example of one."""
+    """The error has an example of a valid one."""
     result = project.run("plan", "--max-wait", "soon")
     assert (result.code, "write 30s, 5m or 1h" in result.err) == (64, True)
 
 
 def test_a_global_key_beside_the_token_is_said_once(project: Project) -> None:
-    """wrangler would use it, and may so be in another account."""
+    """wrangler would use it, perhaps for another account."""
     project.environ["CLOUDFLARE_API_KEY"] = "canary-key"
     result = project.run("apply", "--yes")
     assert result.code == 0
-    assert result.err.count("CLOUDFLARE_API_KEY is set, too: mtlsctl uses the token alone") == 1
+    assert result.err.count("CLOUDFLARE_API_KEY is set, too: mtlsctl uses only the token") == 1
     assert "canary-key" not in result.out + result.err

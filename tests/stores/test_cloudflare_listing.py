@@ -1,4 +1,4 @@
-"""The list, page by page: as few calls as there are pages, and never a part taken for the whole."""
+"""The list, page by page: as few calls as there are pages, and no action on a partial list."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.cloudflare_server import ACCOUNT, Fault, Respond, answer, mak
 from tests.support.store_contract import CAS, LEAVES, leaf, pem
 
 Book = Callable[[int, int], ListPage]
-"""A page of a list, by its number and by how many pages were read before."""
+"""A page of a list, by its number and by how many pages were read before it."""
 
 
 def entries(*numbers: int) -> tuple[Entry, ...]:
@@ -24,14 +24,14 @@ def entries(*numbers: int) -> tuple[Entry, ...]:
 
 
 def page_of(total: int, number: int, *, info: ResultInfo | None = None) -> ListPage:
-    """A page of an honest list of so many entries."""
+    """A page of a consistent list of `count` entries."""
     numbers = range((number - 1) * PER_PAGE, min(number * PER_PAGE, total))
     honest = ResultInfo(page=number, per_page=PER_PAGE, total_count=total, total_pages=-(-total // PER_PAGE))
     return ListPage(number, entries(*numbers), honest if info is None else info)
 
 
 def read(book: Book) -> tuple[Listing, list[int]]:
-    """The listing, and the numbers of the pages that were read."""
+    """The listing, and the numbers of the pages read."""
     asked: list[int] = []
 
     def fetch(number: int) -> ListPage:
@@ -46,14 +46,14 @@ def read(book: Book) -> tuple[Listing, list[int]]:
 
 @pytest.mark.parametrize("total", [0, 1, 49, 50, 51, 100, 1000])
 def test_an_honest_list_is_read_once(total: int) -> None:
-    """A page for every 50 entries, and one for none."""
+    """One page for every 50 entries, and one for an empty list."""
     listing, asked = read(lambda number, _: page_of(total, number))
     assert listing == Listing(entries(*range(total)))
     assert asked == list(range(1, max(-(-total // PER_PAGE), 1) + 1))
 
 
 def test_a_smaller_page_is_the_servers_right() -> None:
-    """It says how many it gives, and the count follows that."""
+    """The server reports its page size, and the number of pages follows it."""
 
     def book(number: int, _: int) -> ListPage:
         part = entries(*range((number - 1) * 20, min(number * 20, 50)))
@@ -64,33 +64,33 @@ def test_a_smaller_page_is_the_servers_right() -> None:
 
 
 def test_a_server_without_counts_is_read_to_the_empty_page() -> None:
-    """Which is the only sign that the list is whole."""
+    """The only sign that the list is complete."""
     listing, asked = read(lambda number, _: page_of(120, number, info=ResultInfo()))
     assert (len(listing.entries), listing.stable, asked) == (120, True, [1, 2, 3, 4])
 
 
 def test_a_server_that_ignores_the_page_and_counts_nothing() -> None:
-    """No loop; what came may be all or a part, so nothing is retired by it."""
+    """No endless loop; the list may be incomplete, so nothing is retired by it."""
     listing, asked = read(lambda _, __: page_of(50, 1, info=ResultInfo()))
     assert (len(listing.entries), listing.stable, asked) == (50, False, [1, 2])
 
 
 def test_a_server_that_ignores_the_page_and_gives_everything() -> None:
-    """One page is all there is."""
+    """One page is the whole list."""
     everything = ListPage(1, entries(*range(130)), ResultInfo(total_count=130, total_pages=1, per_page=130))
     listing, asked = read(lambda _, __: everything)
     assert (len(listing.entries), listing.stable, asked) == (130, True, [1])
 
 
 def test_a_server_that_ignores_the_page_but_counts() -> None:
-    """The first 50 of 100, again and again, are not the list."""
+    """The first 50 of 100, repeated, are not the list."""
     with pytest.raises(StoreError, match="counts 100 certificates, but lists 50") as caught:
         read(lambda _, __: page_of(100, 1))
     assert caught.value.code == "listing-short"
 
 
 def test_a_list_that_moves_once_is_read_again() -> None:
-    """An upload between two pages pushes an entry to the next one."""
+    """An upload between two pages moves an entry to the next one."""
 
     def book(number: int, reads: int) -> ListPage:
         if reads == 2:
@@ -102,14 +102,14 @@ def test_a_list_that_moves_once_is_read_again() -> None:
 
 
 def test_a_list_that_never_stands_still_is_not_stable() -> None:
-    """Four looks, then nothing may be retired by it."""
+    """After four reads nothing may be retired by it."""
     listing, asked = read(lambda number, reads: page_of(60 + reads, number))
     assert (listing.stable, asked) == (False, [1, 2] * 4)
     assert len(listing.entries) >= 60
 
 
 def test_an_entry_on_two_pages_makes_a_list_unstable() -> None:
-    """It came twice, so another may not have come at all; the sum agrees by chance."""
+    """It came twice, so another may be missing; the total is right by chance."""
 
     def book(number: int, _: int) -> ListPage:
         numbers = range(50) if number == 1 else range(40, 60)
@@ -120,7 +120,7 @@ def test_an_entry_on_two_pages_makes_a_list_unstable() -> None:
 
 
 def test_more_entries_than_counted_make_a_list_unstable() -> None:
-    """All of them are taken, none is dropped."""
+    """All of them are used, none is dropped."""
     page = ListPage(1, entries(1, 2, 3), ResultInfo(page=1, per_page=50, total_count=2, total_pages=1))
     listing, asked = read(lambda _, __: page)
     assert (len(listing.entries), listing.stable, asked) == (3, False, [1] * 4)
@@ -128,14 +128,14 @@ def test_more_entries_than_counted_make_a_list_unstable() -> None:
 
 @pytest.mark.parametrize("came", [0, 1, 49])
 def test_fewer_entries_than_counted_are_an_error(came: int) -> None:
-    """An empty list above all: it would have everything uploaded again."""
+    """Above all an empty list: it would upload everything again."""
     page = ListPage(1, entries(*range(came)), ResultInfo(page=1, per_page=50, total_count=50, total_pages=1))
     with pytest.raises(StoreError, match="counts 50"):
         read(lambda _, __: page)
 
 
 def test_a_list_of_any_length_a_server_can_claim() -> None:
-    """It is said, not tried."""
+    """It is reported and not read."""
     with pytest.raises(StoreError) as caught:
         read(lambda number, _: ListPage(number, entries(1), ResultInfo(total_count=10**9, per_page=50)))
     assert caught.value.code == "listing-endless"
@@ -145,7 +145,7 @@ def test_a_list_of_any_length_a_server_can_claim() -> None:
 
 
 def serve(items: Sequence[object]) -> Fault:
-    """A page of these, whatever the store has."""
+    """The server returns a page of these, regardless of the store."""
 
     def fault(request: httpx.Request, _: Respond) -> httpx.Response:
         number, pages = int(request.url.params["page"]), -(-len(items) // PER_PAGE)
@@ -172,7 +172,7 @@ def test_a_thousand_entries_are_twenty_calls() -> None:
 
 
 def test_a_page_that_fails_fails_the_list() -> None:
-    """However many others came."""
+    """No matter how many others succeeded."""
     server = make_server()
     items = [{"id": f"id-{number}"} for number in range(200)]
     server.fail("GET", serve(items), *[answer(403, text="<html>")] * 3)
@@ -181,7 +181,7 @@ def test_a_page_that_fails_fails_the_list() -> None:
 
 
 def test_managed_entries_stay_in_the_list_with_their_type() -> None:
-    """Whoever reads it tells them apart."""
+    """The reader can distinguish them."""
     server = make_server()
     server.store.seed(type_="gateway_managed", name="Gateway", ca=True, certificates=pem(CAS[0]))
     assert [entry.type for entry in make_store(server).list_entries().entries] == ["gateway_managed"]
@@ -189,7 +189,7 @@ def test_managed_entries_stay_in_the_list_with_their_type() -> None:
 
 @pytest.mark.parametrize("entry_id", ["", ".", "..", "a/b", "a?b", "a b", "ü", "\ud800", "x" * 129], ids=ascii)
 def test_an_id_that_leads_elsewhere_is_not_asked_for(entry_id: str) -> None:
-    """An empty one is the list's own path."""
+    """An empty one would be the path of the list itself."""
     server = make_server()
     store = make_store(server)
     assert store.get(EntryId(entry_id)) is None
@@ -198,7 +198,7 @@ def test_an_id_that_leads_elsewhere_is_not_asked_for(entry_id: str) -> None:
     assert server.calls == []
 
 
-# --- one object -------------------------------------------------------------------------------------------------------
+# --- a single object --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_an_id_that_leads_elsewhere_is_not_asked_for(entry_id: str) -> None:
     ],
 )
 def test_an_object_with_little_in_it(more: dict[str, object], entry: Entry) -> None:
-    """Every field but the id may be missing."""
+    """Every field except the id may be missing."""
     assert parse_entry({"id": "1", **more}) == entry
 
 
@@ -222,13 +222,13 @@ def test_an_object_with_little_in_it(more: dict[str, object], entry: Entry) -> N
     ids=str,
 )
 def test_what_is_no_entry(item: object) -> None:
-    """Without an id, or with a flag that decides something and can't be read; it spoils its page."""
+    """Without an id, or with an unreadable flag that a decision depends on; such an item makes its page unusable."""
     assert parse_entry(item) is None
     assert parse_entries([{"id": "2"}, item]) is None
 
 
 def test_times_are_in_utc() -> None:
-    """With microseconds, with another zone, with none."""
+    """With microseconds, with another zone, without a zone."""
     for text in ("2022-11-22T17:32:30.467938Z", "2022-11-22T18:32:30.467938+01:00", "2022-11-22T17:32:30.467938"):
         entry = parse_entry({"id": "1", "uploaded_on": text})
         assert entry is not None
@@ -238,13 +238,13 @@ def test_times_are_in_utc() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"null", b"[]", b"{}", b"<html>", b'{"success": 3}', b'{"success": true'])
 def test_what_is_no_envelope(body: bytes) -> None:
-    """None, not an error that quotes it."""
+    """None instead of an error that quotes it."""
     assert parse_envelope(body) is None
 
 
 @pytest.mark.parametrize("more", ['"errors": null', '"errors": {}', '"result_info": 7', '"errors": [], "messages": 3'])
 def test_an_odd_envelope_is_one(more: str) -> None:
-    """Only `success` must be there."""
+    """Only `success` is required."""
     envelope = parse_envelope(f'{{"success": true, {more}}}'.encode())
     assert envelope is not None
     assert (envelope.errors, envelope.result_info) == ([], None)

@@ -1,4 +1,4 @@
-"""What live Workers, and others that use certificates, present: read from the emulated account, never from a mock."""
+"""What live Workers and other users of certificates use, read from the emulated account, never from a mock."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def api(state: EmulatorState) -> httpx.Client:
 
 @pytest.fixture
 def ids(api: httpx.Client) -> list[EntryId]:
-    """Three certificates of the account."""
+    """The IDs of three certificates of the account."""
     return [EntryId(upload(api, leaf)["id"]) for leaf in LEAVES[:3]]
 
 
@@ -59,7 +59,7 @@ def presents(live: Live, script: str) -> list[tuple[float | None, dict[str, Entr
 def test_the_serving_version_counts_and_not_the_latest_upload(
     state: EmulatorState, api: httpx.Client, ids: list[EntryId]
 ) -> None:
-    """`settings` would show what was uploaded last; traffic meets what is deployed."""
+    """`settings` would show the last upload, but traffic reaches the deployed version."""
     put(api, certificate(ids[0]))
     post_version(api, certificate(ids[1]))
     assert presents(look(state, "shop"), "shop") == [(100, {"MY_CERT": ids[0]})]
@@ -80,7 +80,7 @@ def test_both_versions_of_a_gradual_deployment_serve(
 def test_earlier_deployments_are_looked_at_as_far_as_one_may_go_back(
     state: EmulatorState, api: httpx.Client, ids: list[EntryId], back: int, seen: set[int]
 ) -> None:
-    """And only where something may be retired."""
+    """And only if something may be retired."""
     for entry_id in ids:
         put(api, certificate(entry_id))
     live = look(state, "shop", retiring=(EntryId("0" * 36),), back=back)
@@ -112,7 +112,7 @@ def test_each_version_has_its_newest_deployment_and_when_that_was_made(
 
 
 def test_a_worker_that_is_not_there_is_known_not_to_be_there(state: EmulatorState) -> None:
-    """None, and no doubt."""
+    """None, and nothing unread."""
     live = look(state, "nobody")
     assert live.workers == {"nobody": None}
     assert live.unread == {}
@@ -121,7 +121,7 @@ def test_a_worker_that_is_not_there_is_known_not_to_be_there(state: EmulatorStat
 def test_only_declared_workers_are_asked_about_unless_something_may_be_retired(
     state: EmulatorState, api: httpx.Client, ids: list[EntryId]
 ) -> None:
-    """Two calls for one Worker; for a retire every Worker of the account."""
+    """Two calls for one Worker; before a retire, every Worker of the account."""
     put(api, certificate(ids[0]))
     before = len(state.calls)
     assert look(state, "nobody").workers == {"nobody": None}
@@ -134,7 +134,7 @@ def test_only_declared_workers_are_asked_about_unless_something_may_be_retired(
 
 
 def test_a_version_is_read_once_in_a_run(state: EmulatorState, api: httpx.Client, ids: list[EntryId]) -> None:
-    """It never changes; the second look asks for deployments alone."""
+    """A version never changes; the second read only gets the deployments."""
     put(api, certificate(ids[0]))
     live = reader_of(state).live()
     live.look(LiveQuestion(("shop",)))
@@ -155,7 +155,7 @@ def test_a_version_is_read_once_in_a_run(state: EmulatorState, api: httpx.Client
 def test_a_missing_permission_is_a_doubt_that_names_it(
     state: EmulatorState, api: httpx.Client, ids: list[EntryId], missing: Permission, unread: str, says: str
 ) -> None:
-    """Never "nothing presents it"."""
+    """Never "nothing uses it"."""
     put(api, certificate(ids[0]))
     both = {missing, Permission(missing.replace("Read", "Write"))}
     state.access.tokens[TOKEN] = Token(frozenset(Permission) - both)
@@ -164,13 +164,13 @@ def test_a_missing_permission_is_a_doubt_that_names_it(
 
 
 def test_hyperdrive_configurations_are_users(state: EmulatorState, api: httpx.Client, ids: list[EntryId]) -> None:
-    """Of leaves and of CAs, by the names of the configurations."""
+    """Of leaves and of CAs, with the names of the configurations."""
     api.post("/hyperdrive/configs", json={"name": "db", "origin": {}, "mtls": {"mtls_certificate_id": ids[0]}})
     assert look(state, retiring=(ids[0], ids[1])).users == {ids[0]: ("the Hyperdrive configuration db",)}
 
 
 def test_hostnames_of_a_ca_are_users(state: EmulatorState, api: httpx.Client, ids: list[EntryId]) -> None:
-    """Zone by zone, and only asked for CAs."""
+    """Zone by zone, and only for CAs."""
     url = f"http://emulator{PREFIX}/zones/zone-1/certificate_authorities/hostname_associations"
     api.put(url, json={"mtls_certificate_id": ids[0], "hostnames": ["a.example", "b.example"]})
     assert look(state, retiring=(ids[0],), ca=True).users == {ids[0]: ("the hostnames a.example, b.example",)}
@@ -182,7 +182,7 @@ def test_hostnames_of_a_ca_are_users(state: EmulatorState, api: httpx.Client, id
 def test_a_service_that_only_the_associations_name_is_a_user(
     state: EmulatorState, api: httpx.Client, ids: list[EntryId]
 ) -> None:
-    """Nothing says which part of it; that it does is enough."""
+    """The API does not say which part of it uses the certificate; that some part does is enough."""
     put(api, certificate(ids[0]))
     assert look(state, retiring=(ids[0],)).users == {ids[0]: ("the service workers (active)",)}
 
@@ -190,7 +190,7 @@ def test_a_service_that_only_the_associations_name_is_a_user(
 def test_a_worker_that_was_never_deployed_presents_its_latest_upload(
     state: EmulatorState, api: httpx.Client, ids: list[EntryId]
 ) -> None:
-    """There is nothing else to go by, and a doubt keeps."""
+    """It has nothing else, and an uncertain use keeps a certificate."""
     put(api, certificate(ids[0]))
     next(iter(state.accounts.values())).holders.workers["shop"].deployments.clear()
     assert presents(look(state, "shop"), "shop") == [(None, {"MY_CERT": ids[0]})]
@@ -199,7 +199,7 @@ def test_a_worker_that_was_never_deployed_presents_its_latest_upload(
 def test_a_reply_without_bindings_is_a_doubt_and_not_an_empty_worker(
     state: EmulatorState, api: httpx.Client, ids: list[EntryId]
 ) -> None:
-    """Half a version looks as if it presented nothing."""
+    """A version without bindings in the reply would look as if it used nothing."""
     put(api, certificate(ids[0]))
     worker = next(iter(state.accounts.values())).holders.workers["shop"]
     del worker.versions[0]["resources"]
@@ -211,7 +211,7 @@ def test_a_reply_without_bindings_is_a_doubt_and_not_an_empty_worker(
 def test_more_deployments_than_are_listed_are_a_doubt(
     state: EmulatorState, api: httpx.Client, ids: list[EntryId]
 ) -> None:
-    """Ten are certain to be listed; who may go back further can't see what is there."""
+    """Only ten are certain to be listed, so deeper rollbacks can't be checked."""
     for number in range(10):
         put(api, certificate(ids[number % 2]))
     assert look(state, "shop", retiring=(ids[2],), back=9).unread == {}
@@ -221,7 +221,7 @@ def test_more_deployments_than_are_listed_are_a_doubt(
 def test_the_two_sides_of_a_pages_project_are_told_apart(
     state: EmulatorState, api: httpx.Client, ids: list[EntryId]
 ) -> None:
-    """Production is the top level's too."""
+    """Production is also the side of the top level."""
     projects = next(iter(state.accounts.values())).holders.pages
     sides = {"production": {"mtls_certificates": {"A": {"certificate_id": ids[0]}}}, "preview": {}}
     projects["site"] = {"name": "site", "production_branch": "main", "deployment_configs": sides}
@@ -231,7 +231,7 @@ def test_the_two_sides_of_a_pages_project_are_told_apart(
 
 
 def test_bindings_of_other_kinds_are_left_out(state: EmulatorState, api: httpx.Client, ids: list[EntryId]) -> None:
-    """Secrets, buckets and the rest are nobody's business here."""
+    """Secrets, buckets and others are not relevant here."""
     files = multipart([certificate(ids[0]), {"type": "secret_text", "name": "S", "text": "canary"}])
     api.put("/workers/scripts/shop", files=files)
     assert presents(look(state, "shop"), "shop") == [(100, {"MY_CERT": ids[0]})]

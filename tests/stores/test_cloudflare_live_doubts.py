@@ -1,6 +1,6 @@
-"""Replies about what is live that are not as they should be: each is a doubt that keeps entries, and never "nothing".
+"""Invalid replies about live versions: each one is unread and keeps certificates, and never means "nothing".
 
-The emulator answers, and one reply is bent on its way.
+The emulator answers, and one reply is changed on its way.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.support.emulated import TOKEN, DirectTransport, client_of, make_state
 from tests.support.store_contract import LEAVES, SetClock
 
 Bend = Callable[[dict[str, object]], dict[str, object] | None]
-"""Another body for a reply; None: Cloudflare knows no such thing (10007)."""
+"""Another body for a reply; None: Cloudflare has no such thing (10007)."""
 
 NOT_THERE = {"success": False, "errors": [{"code": 10007, "message": "not there"}], "result": None}
 FREE = EntryId("0" * 36)
@@ -32,7 +32,7 @@ FREE = EntryId("0" * 36)
 
 @dataclass
 class Bent(httpx.BaseTransport):
-    """The emulator; replies for paths that end so are bent."""
+    """The emulator, with changed replies for paths that end in this way."""
 
     state: EmulatorState
     end: str
@@ -55,7 +55,7 @@ def state() -> EmulatorState:
 
 @pytest.fixture
 def ids(state: EmulatorState) -> list[EntryId]:
-    """Two certificates; `shop` serves with the first."""
+    """Two certificates; the live version of `shop` uses the first."""
     api = client_of(state)
     found = [EntryId(upload(api, leaf)["id"]) for leaf in LEAVES[:2]]
     put(api, certificate(found[0]))
@@ -63,7 +63,7 @@ def ids(state: EmulatorState) -> list[EntryId]:
 
 
 def look(state: EmulatorState, end: str, bend: Bend, *targets: str, ca: bool = False, back: int = 1) -> Live:
-    """What is seen where something may be retired."""
+    """What is read if something may be retired."""
     access = Access(f"http://127.0.0.1{PREFIX}", ACCOUNT_ID, TOKEN, is_loopback=True)
     client = Client(access, Time(now=SetClock().now, sleep=lambda _: None), transport=Bent(state, end, bend))
     reader = CloudflareReader(client, access.certificates_path, lambda: 0.5)
@@ -108,7 +108,7 @@ DEPLOYMENTS: list[tuple[str, Bend]] = [
 def test_deployments_that_tell_not_what_serves_are_a_doubt(
     state: EmulatorState, ids: list[EntryId], bend: Bend
 ) -> None:
-    """The Worker is unread; it is neither without bindings nor away."""
+    """The Worker is unread; it counts neither as without bindings nor as missing."""
     live = look(state, "/deployments", bend)
     assert "shop" in live.unread
     assert "shop" not in live.workers
@@ -131,7 +131,7 @@ VERSIONS: list[tuple[str, Bend]] = [
 def test_a_version_that_serves_and_does_not_tell_with_what_is_a_doubt(
     state: EmulatorState, ids: list[EntryId], bend: Bend
 ) -> None:
-    """That it serves is known; so the Worker can't be away, and may present anything."""
+    """It is known to be live, so the Worker exists and may use anything."""
     live = look(state, f"/versions/{version_of(state)}", bend)
     assert "shop" in live.unread
     assert "shop" not in live.workers
@@ -150,7 +150,7 @@ def test_a_version_that_serves_and_does_not_tell_with_what_is_a_doubt(
 def test_the_newest_deployment_is_told_by_its_time_and_else_by_its_place(
     state: EmulatorState, ids: list[EntryId], newest: int, times: tuple[str | None, str]
 ) -> None:
-    """As moments, not as text; where one has none, the list's own order stands: the newest first."""
+    """Compared as times, not as text; if one has no time, the order of the list counts: newest first."""
     put(client_of(state), certificate(ids[1]))
     first, second = (str(version["id"]) for version in state.account().holders.workers["shop"].versions)
     listed = [
@@ -162,7 +162,7 @@ def test_the_newest_deployment_is_told_by_its_time_and_else_by_its_place(
 
 
 def test_a_deployment_that_is_listed_twice_counts_once(state: EmulatorState, ids: list[EntryId]) -> None:
-    """Else it would take the place of the one that a rollback leads to."""
+    """Else it would replace the one that a rollback leads to."""
     put(client_of(state), certificate(ids[1]))
 
     def twice(body: dict[str, object]) -> dict[str, object]:
@@ -204,6 +204,6 @@ def test_a_short_list_of_zones_is_a_doubt(state: EmulatorState, ids: list[EntryI
 
 
 def test_a_worker_whose_name_leads_to_another_path_is_not_asked_for(state: EmulatorState, ids: list[EntryId]) -> None:
-    """The answer would be somebody else's."""
+    """The answer would be about something else."""
     live = look(state, "/nowhere", lambda body: body, "..", ".")
     assert {"..", "."} <= set(live.unread)

@@ -1,4 +1,4 @@
-"""The rate limit's logic, by tables and by whole runs in a world whose time is a number."""
+"""The logic of the rate limit, by tables and by whole runs in a simulation whose time is a number."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from tests.support.pki import NOW
     ],
 )
 def test_headers_of_the_limit(ratelimit: str, policy: str, said: Allowance | None) -> None:
-    """What they say, or None; never an error."""
+    """The parsed allowance, or None; never an error."""
     assert read_allowance({"ratelimit": ratelimit, "ratelimit-policy": policy}) == said
 
 
@@ -63,7 +63,7 @@ def test_headers_of_the_limit(ratelimit: str, policy: str, said: Allowance | Non
     ],
 )
 def test_retry_after(text: str, seconds: float | None) -> None:
-    """Seconds or a date; a past one is now, and what is neither says nothing."""
+    """Seconds or a date; a past date means now, and anything else means None."""
     assert read_retry_after({"retry-after": text}, NOW) == seconds
     assert read_retry_after({}, NOW + timedelta(1)) is None
 
@@ -72,7 +72,7 @@ def test_retry_after(text: str, seconds: float | None) -> None:
 
 
 def spent(*allowances: Allowance, at: float = 0.0) -> Budget:
-    """A budget after calls that began and ended at one moment."""
+    """A budget after calls that began and ended at the same moment."""
     budget = Budget()
     for allowance in allowances:
         budget.begin(at)
@@ -97,12 +97,12 @@ def spent(*allowances: Allowance, at: float = 0.0) -> Budget:
     ],
 )
 def test_when_the_next_call_may_begin(budget: Budget, now: float, delay: float) -> None:
-    """Spend the window at once, keep the reserve, wait for the end."""
+    """Use the window at once, keep the reserve, wait for the end."""
     assert budget.delay(now) == delay
 
 
 def test_calls_under_way_are_counted_as_spent() -> None:
-    """Which of them a reply has counted, nobody knows."""
+    """It is unknown which of them a reply has counted."""
     budget = spent(Allowance(12, 30, 10))
     for _ in range(9):
         budget.begin(1.0)
@@ -117,7 +117,7 @@ def test_calls_under_way_are_counted_as_spent() -> None:
 
 
 def test_a_lost_reply_counts() -> None:
-    """Its call may have been counted there."""
+    """Its call may have been counted."""
     budget = spent(Allowance(3, 30, 10))
     budget.begin(1.0)
     budget.end(1.0, 2.0)
@@ -125,7 +125,7 @@ def test_a_lost_reply_counts() -> None:
 
 
 def test_one_call_asks_between_two_windows() -> None:
-    """Whether the next window has begun, the server knows; a spent one that ends later is waited for again."""
+    """Only the server knows whether the next window has begun; a used one that ends later is waited for again."""
     budget = spent(Allowance(0, 30, 10))
     budget.begin(30.0)
     assert budget.delay(30.0) is None
@@ -137,7 +137,7 @@ def test_one_call_asks_between_two_windows() -> None:
 
 
 def test_asking_in_vain_leads_to_counting() -> None:
-    """A server that stops telling stops nobody for ever."""
+    """A server that stops sending the header does not block the run."""
     budget = spent(Allowance(0, 30, 10))
     budget.begin(30.0)
     budget.end(30.0, 31.0)
@@ -146,7 +146,7 @@ def test_asking_in_vain_leads_to_counting() -> None:
 
 
 def test_without_headers_the_own_calls_are_counted() -> None:
-    """1,200 in five minutes, less the reserve; then as old ones fall out."""
+    """1,200 in five minutes, minus the reserve; then one for each call that is older than that."""
     budget = Budget()
     for number in range(QUOTA - QUOTA // 50):
         at = number / 100
@@ -188,7 +188,7 @@ def test_a_refused_call_holds_every_call_back(asked: list[float | None], waits: 
 
 
 def test_a_good_reply_ends_the_longer_waits() -> None:
-    """The next refusal begins at a second again."""
+    """The next refusal begins with one second again."""
     budget = Budget()
     for _ in range(5):
         budget.refuse(0.0, None)
@@ -202,9 +202,8 @@ def test_a_good_reply_ends_the_longer_waits() -> None:
 
 @dataclass
 class Limiter:
-    """A server's limit: so many in a window that begins with its first call; past it, 429. `rounded` makes whole
-    seconds of the rest of the window.
-    """
+    """A server's limit: a number of calls in a window that begins with its first call; beyond it, 429. `rounded` rounds
+    the remaining time of the window to whole seconds."""
 
     quota: int
     window_s: float
@@ -225,7 +224,7 @@ class Limiter:
 
 @dataclass
 class World:
-    """Ten connections, and replies that come in any order around `latency_s`."""
+    """Ten connections, and replies in any order around `latency_s`."""
 
     limiter: Limiter
     latency_s: float = 0.05
@@ -234,7 +233,7 @@ class World:
     events: list[tuple[float, int, float, Allowance | None]] = field(default_factory=list)
 
     def run(self, calls: int) -> float:
-        """The seconds that so many calls take."""
+        """The seconds that this many calls take."""
         made = 0
         while made < calls or self.events:
             delay = self.budget.delay(self.now) if made < calls and len(self.events) < 10 else None
@@ -264,14 +263,14 @@ class World:
     ("quota", "window_s", "calls"), [(120, 6.0, 1000), (1200, 300.0, 1021), (1200, 300.0, 3000), (20, 10.0, 100)]
 )
 def test_a_run_meets_no_refusal(quota: int, window_s: float, calls: int, latency_s: float, rounded: str) -> None:
-    """Where the header is honest, however its seconds are rounded."""
+    """If the header is right, however its seconds are rounded."""
     world = World(Limiter(quota, window_s, rounded), latency_s)
     world.run(calls)
     assert world.limiter.refused == 0
 
 
 def test_a_tight_limit_costs_little_more_than_it_must() -> None:
-    """1,000 calls at 120 in 6 seconds: nine windows, of which the last is not waited for."""
+    """1,000 calls at 120 in 6 seconds: nine windows, and no wait for the last one."""
     took = World(Limiter(120, 6.0)).run(1000)
     assert took <= 1.15 * (8 * 6.0 + 40 / 120 * 0.6)
 

@@ -1,4 +1,4 @@
-"""The Cloudflare store when things go wrong: whatever is lost on the way, the account has each content exactly once."""
+"""The Cloudflare store when calls fail: whatever is lost on the way, the account has each content exactly once."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_an_upload_sends_what_wrangler_sends() -> None:
 
 
 def test_what_there_is_not_is_absent() -> None:
-    """A CA has no key, an unnamed entry no name; null would be another thing."""
+    """A CA has no key, an unnamed entry no name; null would mean something else."""
     server = make_server()
     make_store(server).upload(authority(pem(CAS[0]), name=""))
     assert json.loads(server.bodies[0]) == {"ca": True, "certificates": pem(CAS[0])}
@@ -84,7 +84,7 @@ def test_what_there_is_not_is_absent() -> None:
     ],
 )
 def test_what_is_certainly_wrong_leaves_no_machine(new: NewEntry) -> None:
-    """A call for it would be wasted. A key in the wrong field can't be: certificates are sent as they were parsed."""
+    """A call would be wasted. A key in the wrong field can't happen: certificates are sent as they were parsed."""
     server = make_server()
     with pytest.raises(StoreRefused):
         make_store(server).upload(new)
@@ -110,7 +110,7 @@ def test_what_is_certainly_wrong_leaves_no_machine(new: NewEntry) -> None:
     ],
 )
 def test_an_upload_whose_reply_is_lost_is_made_exactly_once(faults: list[Fault], sent: int) -> None:
-    """Looked for before it is sent again; the entry is given as if nothing had been."""
+    """The list is checked before it is sent again; the entry is returned as if nothing had happened."""
     server = make_server()
     server.fail("POST", *faults)
     entry = make_store(server).upload(leaf(LEAVES[0]))
@@ -119,17 +119,17 @@ def test_an_upload_whose_reply_is_lost_is_made_exactly_once(faults: list[Fault],
 
 
 def test_an_upload_that_never_gets_a_reply_says_so() -> None:
-    """Twice is enough; the next run finds it by its content."""
+    """Two attempts are enough; the next run finds it by its content."""
     server = make_server()
     server.fail("POST", reset, reset)
-    with pytest.raises(StoreError, match="can't be told") as caught:
+    with pytest.raises(StoreError, match="it is unknown whether") as caught:
         make_store(server).upload(leaf(LEAVES[0]))
     assert "not uploaded twice" in (caught.value.hint or "")
     assert posts(server.calls) == 2
 
 
 def test_an_upload_that_a_firewall_refuses_is_not_sent_again() -> None:
-    """It would refuse it again."""
+    """The firewall would refuse it again."""
     server = make_server()
     server.fail("POST", answer(403, text="<html>"))
     with pytest.raises(NoAnswer, match="HTML"):
@@ -138,7 +138,7 @@ def test_an_upload_that_a_firewall_refuses_is_not_sent_again() -> None:
 
 
 def test_a_lost_reply_and_a_list_that_lags() -> None:
-    """Not seen in the list, it is sent again and refused; then the list is asked until it shows it."""
+    """Not seen in the list, it is sent again and refused; then the list is read until it shows it."""
     server, time = make_server(), FakeTime()
     server.lag = 3
     server.fail("POST", lost)
@@ -150,7 +150,7 @@ def test_a_lost_reply_and_a_list_that_lags() -> None:
 
 
 def test_somebody_elses_upload_is_not_taken_for_the_own() -> None:
-    """The content is there under another name, so the caller has to look at it."""
+    """The content exists under another name, so the caller must check it."""
     server = make_server()
 
     def overtaken(request: httpx.Request, respond: Respond) -> httpx.Response:
@@ -167,7 +167,7 @@ def test_somebody_elses_upload_is_not_taken_for_the_own() -> None:
 
 
 def test_1471_waits_until_the_list_shows_the_content() -> None:
-    """Up to a minute, with longer and longer pauses; the refusal has the entry."""
+    """Up to a minute, with growing pauses; the refusal has the entry."""
     server, time = make_server(), FakeTime()
     entry = server.store.upload(leaf(LEAVES[0], name="by hand"))
     server.hidden[entry.id] = 3
@@ -179,7 +179,7 @@ def test_1471_waits_until_the_list_shows_the_content() -> None:
 
 
 def test_long_waits_are_told() -> None:
-    """For a list that lags, a use that lingers, a server that is away; nobody has to guess what a run does."""
+    """For a list that lags, a use that lingers, or a server that is down; the user knows what a run waits for."""
     server, time, told = make_server(), FakeTime(), list[str]()
     store = CloudflareStore(make_client(server.handle, time, tell=told.append), ACCESS.certificates_path, lambda: 0.5)
     entry = server.store.upload(leaf(LEAVES[0], name="by hand"))
@@ -190,14 +190,14 @@ def test_long_waits_are_told() -> None:
     server.fail("GET", *[answer(502)] * 3)
     store.delete(entry.id)
     assert [line.split(":")[0] for line in told] == ["waiting 1 s", "waiting 1 s", "waiting 2 s", "waiting 1 s"]
-    assert "does not show yet what it says is stored, 'payments.billing'" in told[0]
+    assert "Cloudflare says that 'payments.billing' is stored, but does not list it yet" in told[0]
     assert "failed with HTTP 502" in told[1]
     assert entry.id in told[3]
     assert "while in use" in told[3]
 
 
 def test_1471_is_not_looked_for_twice() -> None:
-    """What an earlier list of the run has costs no other: a hundred such uploads would ask for two thousand pages."""
+    """An earlier list of the run is used again: a hundred such uploads would else read two thousand pages."""
     server = make_server()
     entries = [server.store.upload(leaf(issued, name="by hand")) for issued in LEAVES[:3]]
     store = make_store(server)
@@ -209,7 +209,7 @@ def test_1471_is_not_looked_for_twice() -> None:
 
 
 def test_1471_does_not_wait_for_ever() -> None:
-    """After a minute there is no entry to tell; a list waits for nobody."""
+    """After a minute there is no entry in the refusal."""
     server, time = make_server(), FakeTime()
     entry = server.store.upload(leaf(LEAVES[0], name="by hand"))
     server.hidden[entry.id] = 1000
@@ -223,7 +223,7 @@ def test_1471_does_not_wait_for_ever() -> None:
 
 
 def test_a_list_that_lags_shows_the_own_changes() -> None:
-    """Without another call; what others did is shown when the list shows it."""
+    """Without another call; changes of others appear once the list shows them."""
     server, time = make_server(), FakeTime()
     server.lag = 100
     store = make_store(server, time)
@@ -242,14 +242,14 @@ def test_a_list_that_lags_shows_the_own_changes() -> None:
 @pytest.mark.parametrize(
     ("other", "said"),
     [
-        ({"name": "payments.billin"}, "another name"),
-        ({"ca": True}, "another ca flag"),
-        ({"certificates": pem(LEAVES[1])}, "another content"),
-        ({"certificates": "no PEM", "name": ""}, "another content and name"),
+        ({"name": "payments.billin"}, "a different name"),
+        ({"ca": True}, "a different ca flag"),
+        ({"certificates": pem(LEAVES[1])}, "a different content"),
+        ({"certificates": "no PEM", "name": ""}, "a different content and name"),
     ],
 )
 def test_an_upload_that_comes_back_otherwise_is_an_error(other: dict[str, object], said: str) -> None:
-    """With its id, for it is in the account now."""
+    """With its ID, because it exists in the account now."""
     server = make_server()
 
     server.fail("POST", lambda _, respond: success({**json.loads(respond().content)["result"], **other}))
@@ -269,7 +269,7 @@ def test_a_reply_with_an_id_alone_is_completed() -> None:
 
 
 def test_a_reply_without_an_id_is_looked_up() -> None:
-    """It is as good as none."""
+    """It counts as no reply."""
     server = make_server()
     server.fail("POST", lambda _, respond: success({"name": "x"}) if respond() else respond())
     entry = make_store(server).upload(leaf(LEAVES[0]))
@@ -280,7 +280,7 @@ def test_a_reply_without_an_id_is_looked_up() -> None:
 
 
 def test_a_use_that_lingers_is_waited_for() -> None:
-    """The last Worker is gone, and Cloudflare does not know it yet."""
+    """The last Worker is deleted, and Cloudflare does not know it yet."""
     server, time = make_server(), FakeTime()
     store = make_store(server, time)
     entry = store.upload(leaf(LEAVES[0]))
@@ -291,7 +291,7 @@ def test_a_use_that_lingers_is_waited_for() -> None:
 
 
 def test_a_use_that_stays_is_said_and_costs_a_run_a_minute_at_most() -> None:
-    """Not a minute for each entry: of a hundred, all may be in use."""
+    """Not a minute for each certificate: of a hundred, all may be in use."""
     server, time = make_server(), FakeTime()
     store = make_store(server, time)
     for issued in LEAVES[:3]:
@@ -305,7 +305,7 @@ def test_a_use_that_stays_is_said_and_costs_a_run_a_minute_at_most() -> None:
 
 @pytest.mark.parametrize("fault", [refusing(400, 1400, "Certificate already deleted"), refusing(400, 1472, "gone")])
 def test_what_is_deleted_already_is_not_found(fault: Fault) -> None:
-    """Whatever code stands before the words."""
+    """Whatever code precedes the text."""
     server = make_server()
     store = make_store(server)
     entry = store.upload(leaf(LEAVES[0]))
@@ -325,7 +325,7 @@ def test_what_is_deleted_already_is_not_found(fault: Fault) -> None:
     ],
 )
 def test_an_answer_that_would_be_the_same_each_time_stops_all_changes(fault: Fault, kind: type[StoreError]) -> None:
-    """Nothing more is sent but what reads; the first answer is shown unchanged."""
+    """Only reads are sent afterwards; the first error is shown unchanged."""
     server = make_server()
     server.fail("POST", fault)
     store = make_store(server)
@@ -334,14 +334,14 @@ def test_an_answer_that_would_be_the_same_each_time_stops_all_changes(fault: Fau
     entry = server.store.upload(leaf(LEAVES[2]))
     before = len(server.calls)
     for change in (lambda: store.upload(leaf(LEAVES[1])), lambda: store.delete(entry.id)):
-        with pytest.raises(StoreStopped, match="not tried, for an earlier answer stopped this run"):
+        with pytest.raises(StoreStopped, match="skipped: an earlier error from Cloudflare stopped this run"):
             change()
     assert len(server.calls) == before
     assert store.list_entries().entries == (entry,)
 
 
 def test_a_refusal_of_one_certificate_stops_no_other() -> None:
-    """It is about that one."""
+    """It concerns only that one."""
     server = make_server()
     server.fail("POST", refusing(400, 1400, "unable to parse certificate"))
     store = make_store(server)
@@ -351,7 +351,7 @@ def test_a_refusal_of_one_certificate_stops_no_other() -> None:
 
 
 def test_a_content_that_stays_unseen_is_said_with_its_kin() -> None:
-    """The same leaf under another chain is what Cloudflare may mean; a person can tell."""
+    """Cloudflare may mean the same leaf with another chain; the user can decide."""
     name = CertificateName("billing")
     kin = Entry(EntryId("kin-id"), name="by hand", certificates=pem(LEAVES[0]) + pem(CAS[0]))
     bundle = LEAVES[0].bundle
@@ -360,5 +360,5 @@ def test_a_content_that_stays_unseen_is_said_with_its_kin() -> None:
         desired=Desired(Declaration("mtls.toml", "payments"), {name: bundle}),
     )
     upload = Upload(name, bundle.digest, "payments.billing.x", (Reason.MISSING,))
-    with pytest.raises(StoreError, match=r"does not list its content; of the same leaf it lists kin-id \('by hand'\)"):
+    with pytest.raises(StoreError, match=r"does not show it; with the same leaf it shows kin-id \('by hand'\)"):
         _find_content(cast(Run, run), upload, AlreadyStored("no", number=1471), ca=False)

@@ -1,4 +1,4 @@
-"""The file of the embedded store: where it is, what it holds, and what is no store."""
+"""The file of the local store: its place, its content, and which files are refused."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.store_contract import LEAVES, UNKNOWN, SetClock, leaf
 
 
 def test_reading_creates_nothing(tmp_path: Path) -> None:
-    """Neither half creates a file before there is something to keep; nor does what is refused."""
+    """Neither part creates a file before there is something to store; nor does a refused upload."""
     reader = open_reader(SETTINGS, root=tmp_path, clock=SetClock())
     store = open_store(SETTINGS, root=tmp_path, clock=SetClock())
     assert reader.list_entries() == store.list_entries()
@@ -34,7 +34,7 @@ def test_reading_creates_nothing(tmp_path: Path) -> None:
 
 
 def test_the_store_is_for_this_user_and_not_for_git(tmp_path: Path) -> None:
-    """Its folder ignores itself; and one file is left, that can be copied."""
+    """Git ignores its folder, and there is a single file that can be copied."""
     on_disk(tmp_path, SetClock()).store.upload(leaf(LEAVES[0]))
     folder = tmp_path / ".mtlsctl"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -44,7 +44,7 @@ def test_the_store_is_for_this_user_and_not_for_git(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
-    """Others keep files in it too."""
+    """Others keep files in it, too."""
     folder = tmp_path / ".mtlsctl"
     folder.mkdir(mode=0o755)
     (folder / ".gitignore").write_text("# mine\n")
@@ -53,7 +53,7 @@ def test_a_folder_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
 
 
 def test_keys_are_never_in_the_file(tmp_path: Path) -> None:
-    """Not one line of one, stored or refused, in any file of the folder."""
+    """Not one line of a key, stored or refused, is in any file of the folder."""
     store = on_disk(tmp_path, SetClock()).store
     store.upload(leaf(LEAVES[0]))
     with pytest.raises(StoreRefused):
@@ -65,7 +65,7 @@ def test_keys_are_never_in_the_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a b", "50%", "what?mode=rwc", "a#b", "ü", "%2e%2e", "a'b"])
 def test_any_folder_will_do(tmp_path: Path, name: str) -> None:
-    """SQLite is given the path as a URI; no sign in a folder's name may change what it means."""
+    """SQLite gets the path as a URI; no character of a folder's name may change its meaning."""
     root = tmp_path / name
     root.mkdir()
     entry = on_disk(root, SetClock()).store.upload(leaf(LEAVES[0]))
@@ -80,11 +80,11 @@ def test_entries_cannot_be_changed(tmp_path: Path) -> None:
         connection.execute("UPDATE entries SET name = 'other'")
 
 
-# --- files that are no stores ----------------------------------------------------------------------------------------
+# --- files that are not stores ---------------------------------------------------------------------------------------
 
 
 class sql:  # noqa: N801 - reads as a word in a with
-    """The store's file opened with plain SQLite, kept and closed at the end."""
+    """A connection of plain SQLite to the store's file, committed and closed at the end."""
 
     def __init__(self, root: Path) -> None:
         (root / ".mtlsctl").mkdir(exist_ok=True)
@@ -99,7 +99,7 @@ class sql:  # noqa: N801 - reads as a word in a with
 
 
 def refused(root: Path) -> StoreError:
-    """The one error that reading, looking up, uploading and deleting all end with."""
+    """The error that reading, looking up, uploading and deleting all raise."""
     store = LocalStore(FileDatabase(root, timeout_s=0.05), clock=SetClock())
     errors = []
     for use in (
@@ -127,7 +127,7 @@ def test_a_newer_store_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_no_database_is_damaged(tmp_path: Path) -> None:
-    """Whatever is in it, it is not overwritten."""
+    """Whatever its content, it is not overwritten."""
     place = store_file(tmp_path)
     place.write_bytes(b"-----BEGIN something else-----\n" * 100)
     before = place.read_bytes()
@@ -146,7 +146,7 @@ def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
     "statement", ["CREATE TRIGGER x AFTER INSERT ON entries BEGIN SELECT 1; END", "DROP INDEX entries_by_digest"]
 )
 def test_a_changed_schema_is_not_trusted(tmp_path: Path, statement: str) -> None:
-    """The rules are in the schema: a file with others may come from anyone."""
+    """The rules are in the schema, and a file with another schema may come from anyone."""
     store_file(tmp_path)
     with sql(tmp_path) as connection:
         connection.execute(statement)
@@ -155,7 +155,7 @@ def test_a_changed_schema_is_not_trusted(tmp_path: Path, statement: str) -> None
 
 @pytest.mark.parametrize("value", ["X'00'", "'yesterday'", "CAST(X'ff' AS TEXT)", "'9999-99-99T00:00:00Z'"])
 def test_a_row_that_makes_no_sense_is_damage(tmp_path: Path, value: str) -> None:
-    """It is said, not passed on and not left out of the list."""
+    """It is reported, not passed on and not left out of the list."""
     store = on_disk(tmp_path, SetClock()).store
     store.upload(leaf(LEAVES[0]))
     with sql(tmp_path) as connection:
@@ -168,7 +168,7 @@ def test_a_row_that_makes_no_sense_is_damage(tmp_path: Path, value: str) -> None
 
 
 def test_torn_pages_are_damage(tmp_path: Path) -> None:
-    """Half a file is noticed at the latest when it is read."""
+    """Half a file is noticed when it is read, at the latest."""
     place = store_file(tmp_path)
     place.write_bytes(place.read_bytes()[:4096] + b"\xff" * 8192)
     with pytest.raises(StoreError) as caught:
@@ -178,7 +178,7 @@ def test_torn_pages_are_damage(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [".mtlsctl", ".mtlsctl/store.db", ".mtlsctl/store.db-journal"])
 def test_links_are_not_followed(tmp_path: Path, name: str) -> None:
-    """A checkout may bring a link to anywhere."""
+    """A checkout may contain a link to anywhere."""
     root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
     for folder in (root, elsewhere):
         folder.mkdir()
@@ -195,7 +195,7 @@ def test_links_are_not_followed(tmp_path: Path, name: str) -> None:
 
 
 def test_a_journal_that_names_a_file_is_not_played_back(tmp_path: Path) -> None:
-    """SQLite would look into the file that it names, and may delete it."""
+    """SQLite would read the file that it names, and may delete it."""
     place = store_file(tmp_path)
     journal = place.with_name("store.db-journal")
     journal.write_bytes(b"x" * 600 + b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7")
@@ -204,7 +204,7 @@ def test_a_journal_that_names_a_file_is_not_played_back(tmp_path: Path) -> None:
 
 
 def test_a_store_in_use_says_so(tmp_path: Path) -> None:
-    """After the timeout; nothing is half done."""
+    """After the timeout; nothing is stored in part."""
     place = store_file(tmp_path)
     holder = sqlite3.connect(place, isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
@@ -219,7 +219,7 @@ def test_a_store_in_use_says_so(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_says_so_and_keeps_the_store(tmp_path: Path) -> None:
-    """Here the system's limit for the size of files; afterwards everything works as before."""
+    """Simulated by the system's limit for the size of files; afterwards everything works as before."""
     store = on_disk(tmp_path, SetClock()).store
     entry = store.upload(leaf(LEAVES[0]))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -236,13 +236,13 @@ def test_a_full_disk_says_so_and_keeps_the_store(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a folder that nobody can write to")
 def test_a_folder_that_cannot_be_made_says_so() -> None:
-    """The first upload is where it shows; /proc takes no folders, not even from root."""
+    """The first upload reports it; /proc accepts no folders, not even from root."""
     with pytest.raises(StoreError, match="can't be used"):
         LocalStore(FileDatabase(Path("/proc")), clock=SetClock()).upload(leaf(LEAVES[0]))
 
 
 def test_an_exception_undoes_the_transaction() -> None:
-    """Nothing of a write that did not come to its end is kept."""
+    """An unfinished write leaves nothing behind."""
     database = MemoryDatabase()
     with pytest.raises(KeyboardInterrupt), database.writing():
         raise KeyboardInterrupt
@@ -258,6 +258,6 @@ def test_an_empty_file_is_an_empty_store(tmp_path: Path) -> None:
 
 
 def test_the_file_names_its_program(tmp_path: Path) -> None:
-    """`file store.db` shows the application id, which other databases do not have by chance."""
+    """`file store.db` shows the application id, which no other database has by chance."""
     place = store_file(tmp_path)
     assert place.read_bytes()[68:72] == APPLICATION_ID.to_bytes(4, "big")

@@ -1,4 +1,4 @@
-"""The embedded store between processes: two at once, and one that is killed. Real processes, no waiting by time."""
+"""The local store between processes: two at once, and one that is killed. Real processes, no waiting by time."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ Start = Callable[[str], subprocess.Popen[str]]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts a process with the second leaf and comes back where its script waits."""
+    """Start a process with the second leaf, and return when its script waits."""
     with ExitStack() as children:
 
         def start(script: str) -> subprocess.Popen[str]:
@@ -98,7 +98,7 @@ def kill(child: subprocess.Popen[str]) -> None:
 
 
 def test_two_processes_store_one_content_once(tmp_path: Path, start: Start) -> None:
-    """Both begin at the same time with no store there; one gets the entry, the other 1471."""
+    """Both start at the same time without a store; one gets the entry, the other 1471."""
     children = [start(UPLOAD) for _ in range(2)]
     for child in children:
         assert child.stdin is not None
@@ -112,7 +112,7 @@ def test_two_processes_store_one_content_once(tmp_path: Path, start: Start) -> N
 @pytest.mark.parametrize("script", [STOP_IN_UPLOAD, STOP_WITH_PAGES_WRITTEN], ids=["before", "after pages are written"])
 @pytest.mark.parametrize("first", [True, False], ids=["the first upload", "a later upload"])
 def test_a_killed_upload_leaves_a_usable_store(tmp_path: Path, start: Start, script: str, first: bool) -> None:
-    """The reader shows what was there before it, and the same upload works afterwards."""
+    """The reader shows the state before it, and the same upload works afterwards."""
     store = on_disk(tmp_path, SetClock()).store
     before = () if first else (store.upload(leaf(LEAVES[0])),)
     kill(start(script))
@@ -126,7 +126,7 @@ def test_a_killed_upload_leaves_a_usable_store(tmp_path: Path, start: Start, scr
 def test_what_was_killed_and_cannot_be_undone_is_said(
     tmp_path: Path, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a read-only file system the unfinished write stays, and nobody may read over it."""
+    """On a read-only file system the unfinished write stays, and no read may ignore it."""
     place = store_file(tmp_path)
     kill(start(STOP_WITH_PAGES_WRITTEN))
     assert place.with_name("store.db-journal").exists()

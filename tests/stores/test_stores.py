@@ -1,4 +1,4 @@
-"""Every store against the contract; then the registry, and the embedded store's ids and times."""
+"""Every store against the contract; then the registry, and the IDs and times of the local store."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.support.store_contract import LEAF_LIMIT, LEAVES, SetClock, StoreCont
 
 @contextlib.contextmanager
 def on_emulator(_: Path, clock: SetClock) -> Iterator[Subject]:
-    """The Cloudflare store as it is, over a socket of the loopback."""
+    """The real Cloudflare store, over a loopback socket."""
     state = make_state(clock)
     state.settings.change({"leaf_limit": LEAF_LIMIT})
     with running(state) as base_url:
@@ -69,10 +69,10 @@ class TestContract(StoreContract):
 
 
 def test_a_store_that_can_not_be_opened_is_said(tmp_path: Path) -> None:
-    """Both openers say what is missing, with what works all the same."""
+    """Both functions name what is missing, and what works without it."""
     settings = StoreSettings(kind=StoreKind.CLOUDFLARE)
     for opener in (open_reader, open_store):
-        with pytest.raises(StoreError, match="which account") as caught:
+        with pytest.raises(StoreError, match="the Cloudflare account is not set") as caught:
             opener(settings, root=tmp_path, clock=SetClock())
         assert "plan --offline" in (caught.value.hint or "")
 
@@ -97,7 +97,7 @@ def test_ids_are_the_embedded_stores() -> None:
 
 
 def test_uploads_are_ordered_whatever_the_clock_does() -> None:
-    """Where it stands still or goes back, a microsecond after the latest: who came first decides what is retired."""
+    """If it does not move or goes back, a microsecond after the latest: the order decides what is retired."""
     clock = SetClock()
     start, step = clock.time, timedelta(microseconds=1)
     store = open_in_memory(StoreSettings(), clock=clock)
@@ -110,7 +110,7 @@ def test_uploads_are_ordered_whatever_the_clock_does() -> None:
 
 
 def test_a_run_can_be_replayed() -> None:
-    """The same clock and ids give the same entries, to the last field."""
+    """The same clock and ids give the same entries, in every field."""
 
     def play() -> tuple[Entry, ...]:
         numbers = count()

@@ -1,6 +1,6 @@
-"""Cloudflare's API as the tests need it: over the embedded store, in process, with faults by the call.
+"""Cloudflare's API for tests: over the local store, in process, with a fault per call.
 
-`FakeCloudflare` answers requests; `make_store` gives the Cloudflare store that talks to it, on a clock that only
+`FakeCloudflare` answers requests; `make_store` returns the Cloudflare store that calls it, with a clock that only
 sleeping moves.
 """
 
@@ -38,7 +38,7 @@ Fault = Callable[[httpx.Request, Respond], httpx.Response]
 
 @dataclass
 class FakeTime:
-    """A clock that only sleeping moves, and every sleep."""
+    """A clock that only sleeping moves, and the list of all sleeps."""
 
     at: float = 1000.0
     sleeps: list[float] = field(default_factory=list)
@@ -56,7 +56,7 @@ class FakeTime:
 
 @dataclass
 class FakeCloudflare:
-    """The certificates API of one account. `lag`: for so many lists an upload stays unseen."""
+    """The certificates API of one account. With `lag`, an upload is missing from that many lists."""
 
     store: LocalStore
     lag: int = 0
@@ -70,7 +70,7 @@ class FakeCloudflare:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def fail(self, method: str, *faults: Fault) -> None:
-        """Meet the next calls of a method so, one fault each."""
+        """Give the next calls of a method these faults, one each."""
         self.faults.setdefault(method, []).extend(faults)
 
     def handle(self, request: httpx.Request) -> httpx.Response:
@@ -145,7 +145,7 @@ class FakeCloudflare:
 
 
 def shown(entry: Entry) -> dict[str, object]:
-    """An entry as the API shows it."""
+    """An entry as in the API."""
     uploaded = entry.uploaded_on
     return {
         "id": entry.id,
@@ -186,12 +186,12 @@ def _from_store(error: StoreRefused) -> httpx.Response:
 
 
 def answer(status: int, *, text: str = "", headers: dict[str, str] | None = None) -> Fault:
-    """Nothing is done; this comes back."""
+    """Nothing is done; this reply is sent."""
     return lambda _, __: httpx.Response(status, text=text, headers=headers)
 
 
 def refusing(status: int, code: int, message: str) -> Fault:
-    """Nothing is done; an envelope says no."""
+    """Nothing is done; the envelope is a refusal."""
     return lambda _, __: refuse(status, code, message)
 
 
@@ -201,7 +201,7 @@ def limited(retry_after: str | None = None) -> Fault:
 
 
 def unsent(_: httpx.Request, __: Respond) -> httpx.Response:
-    """The connection never comes about."""
+    """No connection is made."""
     raise httpx.ConnectError("[Errno 111] Connection refused")
 
 
@@ -211,13 +211,13 @@ def reset(_: httpx.Request, __: Respond) -> httpx.Response:
 
 
 def lost(_: httpx.Request, respond: Respond) -> httpx.Response:
-    """It is done, and the reply never comes."""
+    """It is done, but the reply is lost."""
     respond()
     raise httpx.ReadTimeout("timed out")
 
 
 def torn(_: httpx.Request, respond: Respond) -> httpx.Response:
-    """It is done, and half of the reply comes."""
+    """It is done, but only half of the reply arrives."""
     content = respond().content
     return httpx.Response(200, content=content[: len(content) // 2])
 

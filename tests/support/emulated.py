@@ -1,4 +1,5 @@
-"""The emulator for tests: over HTTP by `reconciler.emulator.server.running`, or as here, without any socket."""
+"""The emulator for tests: over HTTP with `reconciler.emulator.server.running`, or with this module, without a
+socket."""
 
 from __future__ import annotations
 
@@ -20,9 +21,9 @@ HEADERS = {"authorization": f"Bearer {TOKEN}"}
 
 
 class DirectTransport(httpx.BaseTransport):
-    """Hands each request of an httpx client to the emulator. Delays go to `wait`, which may set a clock forward.
+    """Passes each request of an httpx client to the emulator. Delays go to `wait`, which may set a clock forward.
 
-    Faults look to the client as they would over a socket; one that never answers is a timeout at once.
+    Faults look to the client as they would over a socket; a reply that never comes is an immediate timeout.
     """
 
     def __init__(self, state: EmulatorState, *, wait: Callable[[float], None] = lambda _: None) -> None:
@@ -65,7 +66,7 @@ def numbered_ids(first: int = 1) -> Callable[[], str]:
 
 
 def make_state(clock: Clock | None = None, *, first_id: int = 1) -> EmulatorState:
-    """An emulator with one account, a clock that stands still, ids that repeat, and no limit of requests."""
+    """An emulator with one account, a clock that does not move, repeatable ids, and no request limit."""
     state = new_state(clock or SetClock())
     state.limiter = Limiter(None)
     state.ids = numbered_ids(first_id)
@@ -75,7 +76,7 @@ def make_state(clock: Clock | None = None, *, first_id: int = 1) -> EmulatorStat
 
 
 def client_of(state: EmulatorState, *, token: str | None = TOKEN) -> httpx.Client:
-    """A client of the account, whose paths begin below it, such as `/mtls_certificates`."""
+    """A client of the account, whose paths are relative to it, such as `/mtls_certificates`."""
     headers = {"authorization": f"Bearer {token}"} if token else {}
     url = f"http://emulator{PREFIX}/accounts/{ACCOUNT_ID}"
     return httpx.Client(transport=DirectTransport(state), base_url=url, headers=headers)

@@ -1,6 +1,6 @@
-"""What every certificate store must keep to, whatever is behind it. A new store joins in test_stores.py by a line.
+"""The contract of every certificate store. To add a store, add a line to test_stores.py.
 
-The rules are the API's as far as they are known; each test states one.
+The rules are those of the API, as far as they are known; each test states one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CAS = tuple(make_ca(f"CA {number}") for number in range(CA_LIMIT + 2))
 
 @dataclass
 class SetClock:
-    """A clock that stands still until a test sets it."""
+    """A clock that moves only when a test sets it."""
 
     time: datetime = field(default=NOW + timedelta(microseconds=467938))
 
@@ -43,7 +43,7 @@ class SetClock:
 class Subject:
     """A store under test, empty at first, with a leaf quota of LEAF_LIMIT.
 
-    `manage` puts in a CA of Gateway's, as no upload can.
+    `manage` adds a CA of Gateway, which no upload can.
     """
 
     store: Store
@@ -79,13 +79,13 @@ class StoreContract:
         assert subject.store.get(UNKNOWN) is None
 
     def test_an_upload_is_there_at_once(self, subject: Subject) -> None:
-        """What upload returns is what the list and the id give."""
+        """The list and a read by id return what the upload returned."""
         entry = subject.store.upload(leaf(LEAVES[0]))
         assert subject.store.list_entries().entries == (entry,)
         assert subject.store.get(entry.id) == entry
 
     def test_an_entry_shows_what_the_api_shows(self, subject: Subject) -> None:
-        """Name, flags, and the leaf's fields as the API spells them."""
+        """Name, flags, and the fields of the leaf in the API's spelling."""
         entry = subject.store.upload(leaf(LEAVES[0], name="any name, even ünusual"))
         bundle = parse_stored(pem(LEAVES[0]))
         assert bundle is not None
@@ -111,7 +111,7 @@ class StoreContract:
 
     @pytest.mark.parametrize("ending", ["", "\n", "\n\n", "\r\n"])
     def test_the_trailing_newline_is_trimmed(self, subject: Subject, ending: str) -> None:
-        """With or without one it is the same certificate, and comes back without."""
+        """With or without it, it is the same certificate, and it comes back without."""
         text = pem(LEAVES[0]).rstrip("\n")
         new = NewEntry(name="x", ca=False, bundle=bundle_of(text + ending), key=PrivateKey(LEAVES[0].key_pem))
         assert subject.store.upload(new).certificates == text
@@ -125,7 +125,7 @@ class StoreContract:
         assert new.bundle == back
 
     def test_the_same_content_is_refused_under_any_name(self, subject: Subject) -> None:
-        """1471; the entry that is there stays as it is."""
+        """1471; the existing entry stays as it is."""
         entry = subject.store.upload(leaf(LEAVES[0], name="one"))
         with pytest.raises(AlreadyStored) as caught:
             subject.store.upload(leaf(LEAVES[0], name="other"))
@@ -139,19 +139,19 @@ class StoreContract:
             subject.store.upload(authority(pem(CAS[1]) + pem(CAS[0])))
 
     def test_a_leaf_and_its_chain_are_two_contents(self, subject: Subject) -> None:
-        """One more certificate makes another entry."""
+        """One more certificate makes it another entry."""
         subject.store.upload(authority(pem(CAS[0])))
         subject.store.upload(authority(pem(CAS[0]) + pem(CAS[1])))
         assert len(subject.store.list_entries().entries) == 2
 
     def test_names_may_repeat(self, subject: Subject) -> None:
-        """And may be missing."""
+        """And they may be missing."""
         for number, name in enumerate(("same", "same", "")):
             subject.store.upload(leaf(LEAVES[number], name=name))
         assert sorted(entry.name for entry in subject.store.list_entries().entries) == ["", "same", "same"]
 
     def test_a_deleted_entry_is_gone(self, subject: Subject) -> None:
-        """Its content may come back, as a new entry."""
+        """The same content may be uploaded again, as a new entry."""
         entry = subject.store.upload(leaf(LEAVES[0]))
         subject.store.delete(entry.id)
         assert subject.store.get(entry.id) is None
@@ -160,7 +160,7 @@ class StoreContract:
 
     @pytest.mark.parametrize("entry_id", [UNKNOWN, "", "no id", "1' OR '1'='1", "\ud800"], ids=ascii)
     def test_what_is_not_there_cannot_be_deleted(self, subject: Subject, entry_id: str) -> None:
-        """1472, whether it never was or is gone, whatever its id looks like; nothing else goes."""
+        """1472, whether it never existed or was deleted, whatever its id looks like; nothing else is deleted."""
         entry = subject.store.upload(leaf(LEAVES[0]))
         with pytest.raises(EntryNotFound) as caught:
             subject.store.delete(EntryId(entry_id))
@@ -176,7 +176,7 @@ class StoreContract:
             subject.store.delete(entry.id)
 
     def test_the_quota_of_leaves(self, subject: Subject) -> None:
-        """As many as the limit, CAs apart; what is stored already is 1471 even then; a delete makes room."""
+        """As many as the limit, not counting CAs; stored content is 1471 even then; a delete makes room."""
         subject.store.upload(authority(pem(CAS[0])))
         entries = [subject.store.upload(leaf(issued)) for issued in LEAVES[:LEAF_LIMIT]]
         with pytest.raises(QuotaReached):
@@ -207,7 +207,7 @@ class StoreContract:
         assert subject.store.get(entry.id) == entry
 
     def test_a_ca_needs_no_key(self, subject: Subject) -> None:
-        """Nor is one refused that fits."""
+        """A matching key is not refused, either."""
         assert subject.store.upload(authority(pem(CAS[0]))).ca
         new = NewEntry(name="x", ca=True, bundle=CAS[1].bundle, key=PrivateKey(CAS[1].key_pem))
         assert subject.store.upload(new).ca
@@ -233,7 +233,7 @@ class StoreContract:
         ],
     )
     def test_what_does_not_fit_is_refused(self, subject: Subject, new: NewEntry) -> None:
-        """Nothing of it is stored, and nothing of a key is said."""
+        """Nothing of it is stored, and no part of a key is shown."""
         with pytest.raises(StoreRefused) as caught:
             subject.store.upload(new)
         assert subject.store.list_entries().entries == ()
@@ -241,7 +241,7 @@ class StoreContract:
             assert line not in f"{caught.value.message} {caught.value.hint}"
 
     def test_a_key_that_was_proved_for_other_certificates_is_refused(self, subject: Subject) -> None:
-        """A proof counts for the certificates that it was made with."""
+        """A checked pair counts only for the certificates it was checked with."""
         key = PrivateKey(LEAVES[1].key_pem, proved_for=LEAVES[1].bundle.digest)
         with pytest.raises(StoreRefused):
             subject.store.upload(NewEntry("x", ca=False, bundle=LEAVES[0].bundle, key=key))

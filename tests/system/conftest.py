@@ -12,11 +12,11 @@ from tests.support.trees import make_tree
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """Its root."""
+    """The root of the tree."""
     return make_tree(tmp_path)
 
 
 @pytest.fixture
 def files(tree: Path) -> ProjectFiles:
-    """What mtlsctl reads and writes of it."""
+    """The files of the tree, as mtlsctl reads and writes them."""
     return ProjectFiles(tree)

@@ -1,4 +1,4 @@
-"""Reading the project's tree: hostile paths, and keys outside."""
+"""Reading the project tree: hostile paths, and keys outside the tree."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ HOSTILE = (
 
 @pytest.mark.parametrize("case", HOSTILE, ids=lambda case: case.id)
 def test_a_hostile_path_is_refused(tree: Path, files: ProjectFiles, case: Hostile) -> None:
-    """It is refused by its code, with a hint, and nothing in the message can steer a terminal."""
+    """It is refused with its code and a hint, and the message can't control a terminal."""
     case.make(tree)
     with pytest.raises(FileError) as caught:
         files.read(case.path, limit=LIMIT)
@@ -73,7 +73,7 @@ def test_a_hostile_path_is_not_written_either(tree: Path, files: ProjectFiles, c
 
 @pytest.mark.skipif(ROOT_USER, reason="root may read everything")
 def test_an_unreadable_file_is_refused(tree: Path, files: ProjectFiles) -> None:
-    """A file that this user may not read says so."""
+    """The error says that this user may not read it."""
     (tree / CONFIG).chmod(0)
     with pytest.raises(FileError) as caught:
         files.read(CONFIG, limit=LIMIT)
@@ -91,20 +91,20 @@ def test_the_system_is_refused_where_the_tree_is_everything(path: str) -> None:
 
 @pytest.mark.parametrize("path", [CONFIG, "../common.pem", "workers/../../common.pem", "link.toml", "a\nb.pem"])
 def test_a_file_of_the_tree_is_read(tree: Path, files: ProjectFiles, path: str) -> None:
-    """`..` and links are fine while they stay inside of the root; so is any name that a file can have."""
+    """`..` and links are allowed inside the root; so is every possible file name."""
     (tree / "link.toml").symlink_to(CONFIG)
     (tree / "a\nb.pem").write_text("odd")
     assert files.read(path, limit=LIMIT) == (tree / path).read_bytes()
 
 
 def test_a_file_may_be_as_large_as_the_limit(tree: Path, files: ProjectFiles) -> None:
-    """The limit itself still fits."""
+    """A file of exactly that size is read."""
     (tree / "big.pem").write_bytes(b"x" * LIMIT)
     assert len(files.read("big.pem", limit=LIMIT)) == LIMIT
 
 
 def test_without_git_the_folder_is_the_root(tmp_path: Path) -> None:
-    """Outside of a repository nothing above the folder of mtls.toml is read."""
+    """Outside a repository, nothing above the folder of mtls.toml is read."""
     (tmp_path / "project").mkdir()
     (tmp_path / "outside.pem").write_text("outside")
     with pytest.raises(FileError) as caught:
@@ -113,7 +113,7 @@ def test_without_git_the_folder_is_the_root(tmp_path: Path) -> None:
 
 
 def test_two_names_of_one_file_have_one_identity(tree: Path, files: ProjectFiles) -> None:
-    """The identity is the real path from the root, whichever way leads there."""
+    """The identity is the real path from the root, however it is reached."""
     (tree / "link.toml").symlink_to(CONFIG)
     names = (CONFIG, "link.toml", "workers/./checkout/../checkout/wrangler.toml", f"../mtls/{CONFIG}")
     assert {files.identity(name) for name in names} == {f"mtls/{CONFIG}"}
@@ -124,7 +124,7 @@ def test_two_names_of_one_file_have_one_identity(tree: Path, files: ProjectFiles
 
 @pytest.fixture
 def key(tmp_path: Path) -> Path:
-    """A key in a folder outside of the tree, reached through `..data` as Kubernetes mounts it."""
+    """A key in a folder outside the tree, reached through `..data` as Kubernetes mounts it."""
     folder = tmp_path / "secrets"
     (folder / "..2026").mkdir(parents=True)
     (folder / "..2026/tls.key").write_bytes(b"key")
@@ -136,33 +136,33 @@ def key(tmp_path: Path) -> Path:
 
 def test_a_key_outside_is_refused(files: ProjectFiles, key: Path) -> None:
     """Without MTLSCTL_KEY_DIRS a key must be in the tree; the hint names the variable."""
-    with pytest.raises(FileError, match="outside of this tree") as caught:
+    with pytest.raises(FileError, match="outside the project") as caught:
         files.read_key(str(key), limit=LIMIT)
     assert caught.value.code == "file-outside"
     assert "MTLSCTL_KEY_DIRS" in (caught.value.hint or "")
 
 
 def test_a_key_below_a_named_folder_is_read(tree: Path, key: Path) -> None:
-    """Absolute or by `..`, through links that stay below the folder."""
+    """As an absolute path or with `..`, through links that stay in the folder."""
     files = ProjectFiles(tree, key_dirs=os.pathsep.join(["/no/such/folder", "", str(key.parent)]))
     assert files.read_key(str(key), limit=LIMIT).data == b"key"
     assert files.read_key("../../secrets/tls.key", limit=LIMIT).data == b"key"
 
 
 def test_only_keys_may_be_outside(tree: Path, key: Path) -> None:
-    """MTLSCTL_KEY_DIRS opens its folders to keys, not to anything else."""
+    """MTLSCTL_KEY_DIRS allows keys in its folders and nothing else."""
     with pytest.raises(FileError):
         ProjectFiles(tree, key_dirs=str(key.parent)).read("../../secrets/tls.key", limit=LIMIT)
 
 
 def test_a_relative_key_folder_does_not_count(tree: Path, key: Path) -> None:
-    """What it would mean depends on where the run was started."""
+    """Its meaning would depend on the folder in which the run was started."""
     with pytest.raises(FileError):
         ProjectFiles(tree, key_dirs=os.path.relpath(key.parent)).read_key(str(key), limit=LIMIT)
 
 
 def test_a_link_out_of_a_key_folder_is_refused(tree: Path, key: Path) -> None:
-    """Links are resolved first: the key itself must be below the folder."""
+    """Links are resolved first: the key itself must be in the folder."""
     (key.parent / "leak.key").symlink_to("../outside.pem")
     with pytest.raises(FileError) as caught:
         ProjectFiles(tree, key_dirs=str(key.parent)).read_key(str(key.parent / "leak.key"), limit=LIMIT)
@@ -171,7 +171,7 @@ def test_a_link_out_of_a_key_folder_is_refused(tree: Path, key: Path) -> None:
 
 @pytest.mark.parametrize(("mode", "readable"), [(0o600, False), (0o640, True), (0o604, True), (0o400, False)])
 def test_a_key_says_who_else_may_read_it(tree: Path, files: ProjectFiles, mode: int, readable: bool) -> None:
-    """Group and others count; and the key is not in what a log would show."""
+    """Group and others count; and a log would not show the key."""
     (tree / "billing.key").write_bytes(b"very secret")
     (tree / "billing.key").chmod(mode)
     key = files.read_key("billing.key", limit=LIMIT)
@@ -180,7 +180,7 @@ def test_a_key_says_who_else_may_read_it(tree: Path, files: ProjectFiles, mode: 
 
 
 def test_a_key_in_git_is_refused(files: ProjectFiles) -> None:
-    """Keys follow the rule about `.git` too."""
+    """Keys follow the rule about `.git`, too."""
     with pytest.raises(FileError) as caught:
         files.read_key("../.git/config", limit=LIMIT)
     assert caught.value.code == "file-in-git"

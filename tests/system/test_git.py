@@ -1,4 +1,4 @@
-"""What git knows, and where mtls.toml is found. Uses the real git, on repositories made here."""
+"""What git knows, and how mtls.toml is found. Uses the real git, on temporary repositories."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def git(folder: Path, *arguments: str) -> None:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """A repository with a tracked and an untracked file; `*.key` is a file's own name."""
+    """A repository with a tracked and an untracked file; `*.key` is the name of a file."""
     root = tmp_path / "repo"
     (root / "certs").mkdir(parents=True)
     for name in ("certs/tracked.key", "certs/untracked.key", "certs/*.key"):
@@ -29,7 +29,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 def test_tracked_tells_which_files_git_has(repository: Path) -> None:
-    """Names are taken literally: a file called `*.key` is not every key."""
+    """Names are literal: a file called `*.key` does not match every key."""
     certs = repository / "certs"
     paths = [certs / "tracked.key", certs / "untracked.key", certs / "*.key", certs / "missing.key"]
     assert tracked(paths) == {certs / "tracked.key"}
@@ -37,13 +37,13 @@ def test_tracked_tells_which_files_git_has(repository: Path) -> None:
 
 
 def test_tracked_looks_behind_links(repository: Path) -> None:
-    """What counts is the file with the key in it; the answer is in the names that were asked for."""
+    """The file that contains the key counts; the result has the paths as given."""
     (repository / "link.key").symlink_to("certs/tracked.key")
     assert tracked([repository / "link.key"]) == {repository / "link.key"}
 
 
 def test_tracked_is_not_misled_by_a_hook(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Inside of a hook git's variables name another repository and index; they are not passed on."""
+    """Inside a hook, git's variables name another repository and index; they are not passed on."""
     git(tmp_path, "init", "--quiet", "other")
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "other/.git"))
     monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path / "other"))
@@ -53,7 +53,7 @@ def test_tracked_is_not_misled_by_a_hook(repository: Path, tmp_path: Path, monke
 
 
 def test_tracked_runs_no_command_of_the_repository(repository: Path, tmp_path: Path) -> None:
-    """A file watcher that the repository's configuration names is not started."""
+    """A file watcher in the repository's configuration is not started."""
     watcher = tmp_path / "watcher"
     watcher.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
     watcher.chmod(0o755)
@@ -63,19 +63,19 @@ def test_tracked_runs_no_command_of_the_repository(repository: Path, tmp_path: P
 
 
 def test_tracked_cannot_tell_outside_of_git(repository: Path, tmp_path: Path) -> None:
-    """One path outside of any repository, and there is no answer; None is not the same as nothing tracked."""
+    """With one path outside any repository the result is None, which does not mean that nothing is tracked."""
     (tmp_path / "lone.key").write_text("key")
     assert tracked([tmp_path / "lone.key", repository / "certs/tracked.key"]) is None
 
 
 def test_tracked_cannot_tell_without_git(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no git is installed."""
+    """If git is not installed."""
     monkeypatch.setenv("PATH", str(repository))
     assert tracked([repository / "certs/tracked.key"]) is None
 
 
 def test_tracked_cannot_tell_where_git_refuses(tmp_path: Path) -> None:
-    """A folder called `.git` makes no repository."""
+    """A folder called `.git` is not a repository."""
     (tmp_path / ".git").mkdir()
     assert tracked([tmp_path / "x.key"]) is None
 
@@ -90,7 +90,7 @@ def test_the_git_root_is_the_nearest(repository: Path) -> None:
 
 
 def test_mtls_toml_is_found_up_to_the_git_root(repository: Path) -> None:
-    """The nearest one counts; the one above the repository never does."""
+    """The nearest one counts; one above the repository never does."""
     deep = repository / "a/b"
     deep.mkdir(parents=True)
     (repository.parent / "mtls.toml").touch()
@@ -102,7 +102,7 @@ def test_mtls_toml_is_found_up_to_the_git_root(repository: Path) -> None:
 
 
 def test_without_git_only_the_folder_itself_is_looked_at(tmp_path: Path) -> None:
-    """Some parent's mtls.toml must not steer a run in a temporary folder."""
+    """A parent's mtls.toml must not control a run in a temporary folder."""
     (tmp_path / "mtls.toml").touch()
     (tmp_path / "project").mkdir()
     assert find_file(tmp_path / "project") is None
@@ -110,7 +110,7 @@ def test_without_git_only_the_folder_itself_is_looked_at(tmp_path: Path) -> None
 
 
 def test_the_clock_is_in_utc() -> None:
-    """Times have a zone everywhere."""
+    """Every time has a zone."""
     offset = SystemClock().now().utcoffset()
     assert offset is not None
     assert not offset

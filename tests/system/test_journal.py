@@ -1,4 +1,4 @@
-"""The journal: what stands in it, whom it is for, and what becomes of it when a run is killed or a disk is full."""
+"""The journal: its content, its permissions, and its state after a run is killed or a disk is full."""
 
 from __future__ import annotations
 
@@ -72,13 +72,13 @@ def lines(folder: Path) -> list[dict[str, object]]:
 
 
 def test_each_step_is_written_as_it_starts_and_as_it_ends(tmp_path: Path) -> None:
-    """In order, with what names the change, and what became of it."""
+    """In order, with the identity of the change and its result."""
     written = begin(journal(tmp_path))
     problem = Diagnostic(Severity.ERROR, Code.FILE_CHANGED, "it changed")
     for step in (
         Step(UPLOAD, StepStatus.DONE, entry=uid(2)),
         Step(REBIND, StepStatus.FAILED, problem=problem),
-        Step(RETIRE, StepStatus.DONE, entry=uid(1), note="it was gone already"),
+        Step(RETIRE, StepStatus.DONE, entry=uid(1), note="it was already deleted"),
     ):
         written.started(step.change)
         written.finished(step)
@@ -105,7 +105,7 @@ def test_each_step_is_written_as_it_starts_and_as_it_ends(tmp_path: Path) -> Non
     }
     run = {"command": "apply", "version": "0.1.0", "stack": "payments", "plan_digest": PLAN_DIGEST, "pid": os.getpid()}
     failed = {"code": "file-changed", "message": "it changed"}
-    gone = "it was gone already"
+    gone = "it was already deleted"
     assert lines(tmp_path) == [
         head | {"event": "run-started"} | run,
         head | {"event": "step-started", "change": upload},
@@ -119,7 +119,7 @@ def test_each_step_is_written_as_it_starts_and_as_it_ends(tmp_path: Path) -> Non
 
 
 def test_what_begins_is_synced_before_it_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file has the lines by then, whole: of the run, of steps that begin together, and in the end of all."""
+    """By then the file has the lines in full: of the run, of steps that begin together, and of the end."""
     seen: list[bytes] = []
     monkeypatch.setattr(os, "fsync", lambda _: seen.append(file_of(tmp_path).read_bytes()))
     written = begin(journal(tmp_path))
@@ -135,7 +135,7 @@ def test_what_begins_is_synced_before_it_is_done(tmp_path: Path, monkeypatch: py
 
 @pytest.mark.parametrize("key", [1, 2], ids=["its key", "the key of another certificate"])
 def test_a_real_run_leaves_no_key_in_the_journal(tmp_path: Path, key: int) -> None:
-    """Not any 20 characters of one; whether the run succeeds or fails over it."""
+    """Not 20 characters of it, whether the run succeeds or fails because of the key."""
     wanted = desired({"billing": 1}, [worker(tables={None: {"BILLING": "billing"}})])
     plan = plan_of(wanted, actual(files={"checkout": file({None: {"BILLING": "<CERTIFICATE_ID>"}})}))
     text = '[[mtls_certificates]]\nbinding = "BILLING"\ncertificate_id = "<CERTIFICATE_ID>"\n'
@@ -160,7 +160,7 @@ def test_a_real_run_leaves_no_key_in_the_journal(tmp_path: Path, key: int) -> No
 
 
 def test_it_is_for_this_user_and_not_for_git(tmp_path: Path) -> None:
-    """As everything in that folder."""
+    """Like everything in that folder."""
     begin(journal(tmp_path))
     assert stat.S_IMODE((tmp_path / ".mtlsctl").stat().st_mode) == 0o700
     assert stat.S_IMODE(file_of(tmp_path).stat().st_mode) == 0o600
@@ -168,7 +168,7 @@ def test_it_is_for_this_user_and_not_for_git(tmp_path: Path) -> None:
 
 
 def test_hostile_names_are_escaped_in_the_file(tmp_path: Path) -> None:
-    """Somebody will `cat` it; and one event stays one line."""
+    """Users may `cat` the file; and an event is always one line."""
     begin(journal(tmp_path), "a\x1b[2J\n::error::\u202e\x7fb")
     data = file_of(tmp_path).read_bytes()
     assert data.isascii()
@@ -183,7 +183,7 @@ def test_hostile_names_are_escaped_in_the_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cut", [1, 40, 0.5], ids=["its newline", "some of its end", "half of it"])
 def test_a_torn_line_is_ended_and_the_next_run_is_whole(tmp_path: Path, cut: float) -> None:
-    """Only the line that the killed run was writing is lost, and that only if it was cut before its end."""
+    """Only the line that the killed run was writing is lost, and only if it was cut off."""
     begin(journal(tmp_path, run="first")).started(UPLOAD)
     data = file_of(tmp_path).read_bytes()
     last = len(data.splitlines(keepends=True)[-1])
@@ -196,7 +196,7 @@ def test_a_torn_line_is_ended_and_the_next_run_is_whole(tmp_path: Path, cut: flo
 
 
 def test_nothing_is_done_when_the_run_cannot_be_written_down(tmp_path: Path) -> None:
-    """A folder that can't be made: the run stops before its first change, and says why."""
+    """If the folder can't be created, the run stops before its first change and says why."""
     with pytest.raises(FileError) as caught:
         begin(journal(tmp_path / "missing"))
     assert str(caught.value.where) == ".mtlsctl/journal.jsonl"
@@ -206,7 +206,7 @@ def test_nothing_is_done_when_the_run_cannot_be_written_down(tmp_path: Path) -> 
 def test_a_full_disk_stops_the_next_step_and_keeps_what_is_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A step whose start can't be written must not be made; one that was made is reported, with a warning."""
+    """A step is not made if its start can't be written; one that was made is reported, with a warning."""
     written = begin(journal(tmp_path))
     written.started(UPLOAD)
     with monkeypatch.context() as full:
@@ -224,7 +224,7 @@ def test_a_full_disk_stops_the_next_step_and_keeps_what_is_done(
 
 
 def _full_disk(write: Callable[[int, bytes], int], *, room: int) -> Callable[[int, bytes], int]:
-    """A disk with room for some bytes more, that takes a part before it says that it is full."""
+    """A disk with room for a few more bytes, which accepts a part before it reports that it is full."""
     left = room
 
     def full(descriptor: int, data: bytes) -> int:
@@ -240,7 +240,7 @@ def _full_disk(write: Callable[[int, bytes], int], *, room: int) -> Callable[[in
 
 @pytest.mark.parametrize("name", [".mtlsctl", ".mtlsctl/journal.jsonl"])
 def test_links_are_not_followed(tmp_path: Path, name: str) -> None:
-    """A checkout may bring a link to anywhere: nothing is read from there and nothing written."""
+    """A checkout may contain a link to anywhere: nothing is read or written there."""
     root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
     root.mkdir()
     (elsewhere / ".mtlsctl").mkdir(parents=True)
@@ -255,7 +255,7 @@ def test_links_are_not_followed(tmp_path: Path, name: str) -> None:
 
 
 def test_a_pipe_does_not_make_it_hang(tmp_path: Path) -> None:
-    """Only a regular file is a journal."""
+    """Only a regular file can be a journal."""
     (tmp_path / ".mtlsctl").mkdir()
     os.mkfifo(file_of(tmp_path))
     for use in (lambda: begin(journal(tmp_path)), lambda: read_journal(tmp_path)):
@@ -264,7 +264,7 @@ def test_a_pipe_does_not_make_it_hang(tmp_path: Path) -> None:
 
 
 def test_a_journal_that_is_removed_meanwhile_is_begun_again(tmp_path: Path) -> None:
-    """As by `git clean` in another terminal: the lines from then on are kept."""
+    """As by `git clean` in another terminal: the lines after that are kept."""
     written = begin(journal(tmp_path))
     shutil.rmtree(tmp_path / ".mtlsctl")
     written.started(UPLOAD)
@@ -295,7 +295,7 @@ def test_the_journal_is_opened_once_in_a_run(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_large_journal_becomes_the_older_one(tmp_path: Path) -> None:
-    """When a run begins, never inside of one; one older journal is kept, and read first."""
+    """When a run begins, never during one; one older journal is kept, and read first."""
     for run in ("one", "two", "three"):
         written = begin(journal(tmp_path, max_bytes=10, run=run))
         written.started(UPLOAD)
@@ -316,14 +316,14 @@ def test_a_small_journal_stays(tmp_path: Path) -> None:
 
 
 def test_a_journal_that_moves_while_it_is_read_is_read_once(tmp_path: Path) -> None:
-    """Both names may lead to one file for a reader that is just between them."""
+    """Both names may lead to the same file for a reader at the moment of the rename."""
     begin(journal(tmp_path))
     os.link(file_of(tmp_path), file_of(tmp_path).with_name("journal.1.jsonl"))
     assert len(read_journal(tmp_path).events) == 1
 
 
 def test_of_a_huge_file_only_the_end_is_read(tmp_path: Path) -> None:
-    """From the start of a line; it came with the checkout, for this tool leaves none so large."""
+    """From the start of a line; the file came with the checkout, because mtlsctl makes none of this size."""
     (tmp_path / ".mtlsctl").mkdir()
     with file_of(tmp_path).open("wb") as huge:
         huge.truncate(1 << 33)
@@ -333,6 +333,6 @@ def test_of_a_huge_file_only_the_end_is_read(tmp_path: Path) -> None:
 
 
 def test_reading_creates_nothing(tmp_path: Path) -> None:
-    """There is no history before the first run."""
+    """Before the first run there is no history."""
     assert read_journal(tmp_path).events == ()
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""The lock of a checkout, between real processes: they meet at pipes, nothing here waits by time."""
+"""The lock of a checkout, between real processes: they synchronize through pipes, and nothing waits by time."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ Start = Callable[[str], subprocess.Popen[str]]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts a process over the folder of the test."""
+    """Start a process in the folder of the test."""
     with ExitStack() as children:
 
         def start(script: str) -> subprocess.Popen[str]:
@@ -85,7 +85,7 @@ def refusal(folder: Path) -> LockedError:
 
 
 def test_a_second_process_is_told_who_holds_it(tmp_path: Path, start: Start) -> None:
-    """The command, the process and its start; exit 6, and a way out."""
+    """The command, the process and its start; exit 6, and a hint."""
     child = start(HOLD)
     assert line_of(child) == "held"
     error = refusal(tmp_path)
@@ -99,7 +99,7 @@ def test_a_second_process_is_told_who_holds_it(tmp_path: Path, start: Start) -> 
 
 
 def test_it_is_free_when_its_holder_was_killed(tmp_path: Path, start: Start) -> None:
-    """The text of the dead holder is still there, and nobody believes it."""
+    """The text of the dead holder is still in the file and does not count."""
     child = start(HOLD)
     assert line_of(child) == "held"
     child.send_signal(signal.SIGKILL)
@@ -112,7 +112,7 @@ def test_it_is_free_when_its_holder_was_killed(tmp_path: Path, start: Start) -> 
 
 
 def test_a_run_waits_and_gets_it_when_the_other_ends(tmp_path: Path, start: Start) -> None:
-    """It says once, and only once, whom it waits for."""
+    """It reports only once which run it waits for."""
     with lock(tmp_path):
         child = start(WAIT)
         assert line_of(child) == (
@@ -133,7 +133,7 @@ def test_a_run_waits_no_longer_than_it_is_told(tmp_path: Path) -> None:
 
 
 def test_it_is_free_afterwards_and_the_file_stays(tmp_path: Path) -> None:
-    """Also after an exception; and the file says nothing of who is gone."""
+    """Also after an exception; and the file no longer names the holder."""
     with pytest.raises(ZeroDivisionError), lock(tmp_path):
         raise ZeroDivisionError
     with lock(tmp_path):
@@ -151,7 +151,7 @@ def test_who_was_refused_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_child_does_not_keep_it(tmp_path: Path, start: Start) -> None:
-    """A process that was started meanwhile, with everything inheritable that there is, lives on without the lock."""
+    """A process started meanwhile, which inherits everything inheritable, continues without the lock."""
     with lock(tmp_path):
         sleeper = subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, close_fds=False)
     try:
@@ -162,7 +162,7 @@ def test_a_child_does_not_keep_it(tmp_path: Path, start: Start) -> None:
 
 
 def test_a_child_of_a_killed_holder_does_not_keep_it(tmp_path: Path, start: Start) -> None:
-    """No descriptor leaks into what the holder starts."""
+    """No descriptor leaks into children of the holder."""
     script = HOLD.replace(
         '    print("held", flush=True)',
         "    import subprocess\n"
@@ -197,7 +197,7 @@ def test_a_text_that_is_not_ours_is_not_shown(tmp_path: Path, text: bytes) -> No
 
 
 def test_hostile_names_become_plain(tmp_path: Path) -> None:
-    """Whatever is written down fits on the terminal of those who wait."""
+    """The text can be shown safely on the terminals of other users."""
     told: list[str] = []
     held = checkout_lock(
         tmp_path, command="ap\x1bply\n::add-mask::\u202e", clock=MemoryClock(), timeout_s=0, waiting=print
@@ -209,7 +209,7 @@ def test_hostile_names_become_plain(tmp_path: Path) -> None:
 
 
 def test_it_is_made_for_this_user_and_not_for_git(tmp_path: Path) -> None:
-    """As everything in that folder."""
+    """Like everything in that folder."""
     with lock(tmp_path):
         pass
     folder = tmp_path / ".mtlsctl"
@@ -220,7 +220,7 @@ def test_it_is_made_for_this_user_and_not_for_git(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [".mtlsctl", ".mtlsctl/lock"])
 def test_links_are_not_followed(tmp_path: Path, name: str) -> None:
-    """A checkout may bring a link to anywhere; what it leads to is not even opened."""
+    """A checkout may contain a link to anywhere; its target is not even opened."""
     root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
     (elsewhere / ".mtlsctl").mkdir(parents=True)
     (elsewhere / ".mtlsctl/lock").write_text("theirs")
@@ -237,7 +237,7 @@ def test_links_are_not_followed(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["pipe", "folder"])
 def test_only_a_regular_file_is_locked(tmp_path: Path, make: Callable[[Path], None]) -> None:
-    """And a pipe does not make it hang."""
+    """And a pipe does not make the run hang."""
     (tmp_path / ".mtlsctl").mkdir()
     make(tmp_path / ".mtlsctl/lock")
     with pytest.raises(FileError, match="not the kind of file"), lock(tmp_path):
@@ -245,7 +245,7 @@ def test_only_a_regular_file_is_locked(tmp_path: Path, make: Callable[[Path], No
 
 
 def test_no_lock_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the file system has no locks, the guard can't check, so it refuses."""
+    """If the file system has no locks, the run can't be protected, so it is refused."""
 
     def flock(_: int, __: int) -> None:
         raise OSError(errno.ENOLCK, "")

@@ -1,4 +1,4 @@
-"""Writing: atomic replacement, files written elsewhere, and tidying up after a killed run."""
+"""Writing: atomic replacement, files written elsewhere, and cleaning up after a killed run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OLD, NEW = b"id = 1\r\n", b"id = 2\r\n\xff\n"
 
 
 def test_replacing_keeps_bytes_and_mode(tree: Path, files: ProjectFiles) -> None:
-    """Every byte is as given, line ends too, and the mode is the one that the file had."""
+    """Every byte is as given, including line ends, and the file keeps its mode."""
     (tree / CONFIG).write_bytes(OLD)
     (tree / CONFIG).chmod(0o664)
     files.replace(CONFIG, old=OLD, new=NEW)
@@ -31,7 +31,7 @@ def test_replacing_keeps_bytes_and_mode(tree: Path, files: ProjectFiles) -> None
 
 
 def test_replacing_through_a_link_keeps_the_link(tree: Path, files: ProjectFiles) -> None:
-    """The file behind a link is replaced, beside itself; the link stays a link."""
+    """The target of a link is replaced, next to itself; the link stays a link."""
     (tree / CONFIG).write_bytes(OLD)
     (tree / "link.toml").symlink_to(CONFIG)
     files.replace("link.toml", old=OLD, new=NEW)
@@ -41,7 +41,7 @@ def test_replacing_through_a_link_keeps_the_link(tree: Path, files: ProjectFiles
 
 @pytest.mark.parametrize("meanwhile", [b"", OLD + b"# more", OLD[:-1], NEW, None], ids=repr)
 def test_a_file_that_changed_is_not_replaced(tree: Path, files: ProjectFiles, meanwhile: bytes | None) -> None:
-    """Whatever somebody else wrote meanwhile, longer, shorter or nothing, stays."""
+    """A file that another program changed, shortened or emptied meanwhile stays as it is."""
     place = tree / CONFIG
     if meanwhile is None:
         place.unlink()
@@ -53,7 +53,7 @@ def test_a_file_that_changed_is_not_replaced(tree: Path, files: ProjectFiles, me
 
 
 def test_a_read_only_file_is_not_replaced(tree: Path, files: ProjectFiles) -> None:
-    """Its folder would let us, but somebody marked it, so even root asks first."""
+    """Its folder would allow it, but someone marked the file, so even root must change the mode first."""
     (tree / CONFIG).write_bytes(OLD)
     (tree / CONFIG).chmod(0o444)
     with pytest.raises(FileError, match="read-only") as caught:
@@ -66,7 +66,7 @@ def test_a_read_only_file_is_not_replaced(tree: Path, files: ProjectFiles) -> No
 def test_a_failed_replacement_leaves_the_old_file(
     tree: Path, files: ProjectFiles, monkeypatch: pytest.MonkeyPatch, step: str, number: int
 ) -> None:
-    """Whichever step fails, the old content stands, no temporary file is left, and a hint says what to do."""
+    """Whichever step fails, the old content stays, there is no temporary file, and a hint says what to do."""
     (tree / CONFIG).write_bytes(OLD)
 
     def fail(*_: object, **__: object) -> None:
@@ -83,7 +83,7 @@ def test_a_failed_replacement_leaves_the_old_file(
 
 
 def test_a_disk_that_takes_only_a_part_leaves_the_old_file(tree: Path, files: ProjectFiles) -> None:
-    """A write that stops half way, here at the system's limit for the size of files, is none."""
+    """A write that stops half way, here at the system's limit for the size of files, leaves no trace."""
     (tree / CONFIG).write_bytes(OLD)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
@@ -97,7 +97,7 @@ def test_a_disk_that_takes_only_a_part_leaves_the_old_file(tree: Path, files: Pr
 
 
 def test_an_interrupt_leaves_the_old_file(tree: Path, files: ProjectFiles, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C between writing and replacing is cleaned up as well."""
+    """Ctrl-C between writing and replacing cleans up, too."""
     (tree / CONFIG).write_bytes(OLD)
 
     def interrupt(_: int) -> None:
@@ -114,7 +114,7 @@ def test_an_interrupt_leaves_the_old_file(tree: Path, files: ProjectFiles, monke
 def test_a_folder_that_cannot_be_synced_does_not_matter(
     tree: Path, files: ProjectFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Some file systems sync no folders; the file is replaced all the same."""
+    """Some file systems can't sync folders; the file is replaced anyway."""
     (tree / CONFIG).write_bytes(OLD)
     real = os.fsync
 
@@ -144,7 +144,7 @@ def umask() -> Iterator[None]:
     [(None, 0o644, 0o640), (None, 0o600, 0o600), (0o600, 0o644, 0o600), (0o644, 0o600, 0o600), (0o644, 0o644, 0o644)],
 )
 def test_mode_is_the_most_a_file_gets(tmp_path: Path, existing: int | None, mode: int, after: int) -> None:
-    """A new file gets the mode less the umask; an existing one never more than it had."""
+    """A new file gets the mode minus the umask; an existing one never more than it had."""
     target = tmp_path / "plan.json"
     if existing is not None:
         target.write_bytes(b"old")
@@ -154,7 +154,7 @@ def test_mode_is_the_most_a_file_gets(tmp_path: Path, existing: int | None, mode
 
 
 def test_a_device_is_not_replaced(tmp_path: Path) -> None:
-    """`--out /dev/null` as root must not put a file in its place; here a pipe stands for it."""
+    """`--out /dev/null` as root must not replace it with a file; the test uses a pipe."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("pipe")
     for name in ("pipe", "link"):
@@ -166,7 +166,7 @@ def test_a_device_is_not_replaced(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["no/such/folder/plan.json", "a\0b", "x" * 250])
 def test_an_impossible_place_is_an_error(tmp_path: Path, name: str) -> None:
-    """No folder, or no name that a file can have: said, not raised through."""
+    """A missing folder, or an impossible file name, is reported as an error."""
     with pytest.raises(FileError) as caught:
         write_atomic(tmp_path / name, b"x")
     assert caught.value.code == "file-unwritable"
@@ -176,7 +176,7 @@ def test_an_impossible_place_is_an_error(tmp_path: Path, name: str) -> None:
 
 
 def test_tidy_removes_only_what_a_killed_run_left(tree: Path, files: ProjectFiles) -> None:
-    """Our temporaries of files that were handed to us go; all else stays, however close its name."""
+    """Our temporary files of the files that were read are removed; everything else stays, however similar its name."""
     folder = (tree / CONFIG).parent
     ours = folder / ".wrangler.toml.mtlsctl-0123abcd.tmp"
     others = (
@@ -205,7 +205,7 @@ def test_tidy_removes_only_what_a_killed_run_left(tree: Path, files: ProjectFile
 
 
 def test_tidy_finds_what_a_kill_leaves(tree: Path, files: ProjectFiles, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The name that a replacement gives its temporary file is one that tidy knows."""
+    """A replacement names its temporary file in a way that tidy recognizes."""
     (tree / CONFIG).write_bytes(OLD)
     monkeypatch.setattr(Path, "replace", lambda *_: None)  # as if killed before the last step
     files.replace(CONFIG, old=OLD, new=NEW)

@@ -1,4 +1,4 @@
-"""The sweep: which wrangler files of the tree still name an id."""
+"""The sweep: which wrangler files of the tree still contain an id."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OTHER_ID = EntryId("2458ce5a-0c35-4c7f-82c7-8e9487d3ff60")
 
 
 def test_the_sweep_finds_ids_in_the_whole_tree(tree: Path, files: ProjectFiles) -> None:
-    """Anywhere below the root, in any file that may configure a Worker, in any case of letters, in a comment too."""
+    """Anywhere in the tree, in any file that may configure a Worker, in any letter case, in comments, too."""
     for name in ("Wrangler.JSONC", "dist/wrangler.json", "../other/wrangler.prod.toml"):
         write(name, f"# {ID.upper()}".encode())(tree)
     write("wrangler-old.toml", OTHER_ID.encode())(tree)
@@ -34,7 +34,7 @@ def test_the_sweep_finds_ids_in_the_whole_tree(tree: Path, files: ProjectFiles) 
     [".git/wrangler.toml", "node_modules/x/wrangler.toml", "mtls.toml", "wrangler.yaml", "wrangler.toml.bak"],
 )
 def test_the_sweep_leaves_other_files_out(tree: Path, files: ProjectFiles, name: str) -> None:
-    """What wrangler would not read, and the folders of git and of packages, say nothing about what is in use."""
+    """Files that wrangler does not read, and the folders of git and of packages, don't count as a use."""
     write(name, ID.encode())(tree)
     sweep = files.sweep([ID])
     assert (sweep.mentions, sweep.complete) == ({}, True)
@@ -45,13 +45,13 @@ def test_the_sweep_leaves_other_files_out(tree: Path, files: ProjectFiles, name:
     ["ops/odd.toml", "dist/worker.json", "prod.wrangler.toml", "b.toml", "cloudflare.config.ts", "a/mtls.toml"],
 )
 def test_the_sweep_finds_ids_in_files_of_other_names(tree: Path, files: ProjectFiles, name: str) -> None:
-    """wrangler takes any with `-c`, a build writes its own, and another mtls.toml may bind by id."""
+    """wrangler accepts any file with `-c`, a build writes its own, and another mtls.toml may bind by id."""
     write(name, ID.encode())(tree)
     assert files.sweep([ID]).mentions == {ID: (name,)}
 
 
 def test_the_sweep_finds_an_id_behind_escapes(tree: Path, files: ProjectFiles) -> None:
-    """JSON can write any sign of it as an escape."""
+    """JSON can write each of its characters as an escape."""
     write("wrangler.json", ID.replace("-", "\\u002d", 1).encode())(tree)
     assert files.sweep([ID]).mentions == {ID: ("wrangler.json",)}
 
@@ -63,7 +63,7 @@ def test_the_sweep_leaves_out_what_this_tool_writes(tree: Path, files: ProjectFi
 
 
 def test_a_large_data_file_is_no_doubt(tree: Path, files: ProjectFiles) -> None:
-    """Only a file that is wrangler's by its name has to be looked at then."""
+    """An unreadable file only counts if its name is one of wrangler's."""
     write("data.json", b" " * 20_000_001)(tree)
     assert files.sweep([ID]).complete
 
@@ -79,7 +79,7 @@ def test_a_file_of_another_name_that_leads_out_of_the_tree_is_a_doubt(tree: Path
     "text", ['{"format":"mtlsctl.plan/1","x":"%s"}', '{"a": "%s", "format" : "mtlsctl.outcome/1"}']
 )
 def test_what_this_tool_writes_is_known_in_any_layout(tree: Path, files: ProjectFiles, text: str) -> None:
-    """Other tools lay it out anew; but a file that is wrangler's by its name is never left out."""
+    """Other tools may format it differently; but a file with a name of wrangler's is never left out."""
     write("plan.json", (text % ID).encode())(tree)
     assert files.sweep([ID]).mentions == {}
     write("wrangler.json", (text % ID).encode())(tree)
@@ -95,7 +95,7 @@ def test_this_mtls_toml_is_left_out_through_a_link_too(tree: Path, files: Projec
 
 
 def test_the_sweep_enters_no_linked_folder(tmp_path: Path, tree: Path, files: ProjectFiles) -> None:
-    """A circle of folders ends, and what is outside stays outside."""
+    """A circle of folders ends, and folders outside the tree are not read."""
     write("elsewhere/wrangler.toml", ID.encode())(tmp_path)
     (tree / "circle").symlink_to("..")
     (tree / "out").symlink_to("../../elsewhere")
@@ -121,7 +121,7 @@ UNSEEN = (
 
 @pytest.mark.parametrize("case", UNSEEN, ids=lambda case: case.id)
 def test_what_the_sweep_cannot_see_makes_it_incomplete(tree: Path, files: ProjectFiles, case: Hostile) -> None:
-    """One file that can't be looked at is one that may name the id."""
+    """A file that can't be read may contain the id."""
     write("dist/wrangler.json", ID.encode())(tree)
     case.make(tree)
     sweep = files.sweep([ID])
@@ -132,7 +132,7 @@ def test_what_the_sweep_cannot_see_makes_it_incomplete(tree: Path, files: Projec
 def test_a_folder_that_cannot_be_listed_makes_the_sweep_incomplete(
     tree: Path, files: ProjectFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may have a wrangler file in it."""
+    """It may contain a wrangler file."""
     real = os.scandir
 
     def refuse(path: Path) -> object:
@@ -145,13 +145,13 @@ def test_a_folder_that_cannot_be_listed_makes_the_sweep_incomplete(
 
 
 def test_a_sweep_for_nothing_looks_at_nothing(files: ProjectFiles, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing is to be retired, the tree is not walked."""
+    """If nothing is to be retired, the tree is not read."""
     monkeypatch.setattr(os, "scandir", None)
     assert files.sweep([]).complete
 
 
 def test_a_name_that_is_no_utf8_can_be_printed(tree: Path, files: ProjectFiles) -> None:
-    """Linux takes any bytes as a name; a report must not fail over them."""
+    """Linux allows any bytes in a name, and a report must not fail because of them."""
     try:
         (tree / os.fsdecode(b"wrangler-\xff.toml")).write_text(ID)
     except OSError:

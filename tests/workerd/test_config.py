@@ -1,4 +1,4 @@
-"""The configuration of workerd: what stands in it, that workerd reads it as it is meant, and that it is never shown."""
+"""The configuration of workerd: its content, that workerd reads it as intended, and that it is never shown."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ MAIN = b"export default { fetch(request, env) { return new Response(env.A); } };
 
 
 def worker(**changes: object) -> ServedWorker:
-    """A Worker of one module."""
+    """A Worker with one module."""
     given: dict[str, object] = {"modules": [Module("i.js", ModuleKind.ES, MAIN)], "bindings": []}
     return ServedWorker(**{**given, "compatibility_date": DATE, **changes})  # type: ignore[arg-type]
 
 
 def ask(served: ServedWorker) -> bytes:
-    """What a Worker answers in the real runtime."""
+    """The answer of a Worker in the real runtime."""
     with ExitStack() as stack:
         listening = stack.enter_context(listen(0))
         program = stack.enter_context(
@@ -53,7 +53,7 @@ def test_workerd_reads_every_character_as_it_was_meant() -> None:
 
 
 def test_every_kind_of_module_is_served() -> None:
-    """WebAssembly, data, text, JSON and CommonJS beside the main module."""
+    """WebAssembly, data, text, JSON and CommonJS next to the main module."""
     main = b"""
       import wasm from "./lib/a.wasm"; import data from "./d.bin"; import text from "t.txt";
       import { value } from "./e.mjs"; import json from "./j.json"; import common from "./c.cjs";
@@ -80,21 +80,21 @@ def test_a_worker_of_the_old_format_has_its_variables_as_globals() -> None:
 
 
 def test_flags_are_passed_on() -> None:
-    """Node's modules are there only where a flag asks for them."""
+    """Node's modules are available only with a flag."""
     main = b'import { basename } from "node:path"; export default { fetch: () => new Response(basename("/a/b")) };'
     modules = [Module("i.js", ModuleKind.ES, main)]
     assert ask(worker(modules=modules, compatibility_flags=["nodejs_compat"])) == b"b"
 
 
 def test_what_workerd_refuses_is_said_in_its_own_words() -> None:
-    """Its lines are kept for whoever can read them."""
-    with pytest.raises(NotStarted, match="workerd does not take this Worker") as caught:
+    """Its lines are kept for callers that understand them."""
+    with pytest.raises(NotStarted, match="workerd refused this Worker") as caught:
         ask(worker(modules=[Module("i.js", ModuleKind.ES, b"export default {")]))
     assert "SyntaxError" in str(caught.value.hint)
 
 
 def test_a_date_that_is_not_known_yet_keeps_workerd_from_starting() -> None:
-    """So dates are capped to the newest that it surely knows."""
+    """So dates are limited to the newest that it certainly knows."""
     newest = newest_date(workerd(), {})
     assert newest is not None
     with pytest.raises(NotStarted):
@@ -104,7 +104,7 @@ def test_a_date_that_is_not_known_yet_keeps_workerd_from_starting() -> None:
 
 @given(st.text())
 def test_a_literal_is_one_line_of_no_control_character(text: str) -> None:
-    """Whatever is in it ends at its closing quote."""
+    """Whatever it contains ends at its closing quote."""
     written = literal(text)
     assert written[0] == written[-1] == '"'
     assert not any(sign < " " or sign == "\x7f" for sign in written)
@@ -115,7 +115,7 @@ def test_a_literal_is_one_line_of_no_control_character(text: str) -> None:
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_a_literal_means_its_text(text: str) -> None:
-    """Read back as Cap'n Proto does: `\\xHH` is a byte."""
+    """Parsed as Cap'n Proto does: `\\xHH` is a byte."""
     inner = literal(text)[1:-1].encode()
     parts = inner.split(b"\\x")
     read = parts[0] + b"".join(bytes([int(part[:2], 16)]) + part[2:] for part in parts[1:])
@@ -123,7 +123,7 @@ def test_a_literal_means_its_text(text: str) -> None:
 
 
 def test_a_surrogate_that_stands_alone_does_not_stop_a_run() -> None:
-    """JavaScript knows such texts, UTF-8 does not."""
+    """JavaScript allows such texts, UTF-8 does not."""
     assert literal("a\ud800b") == '"a?b"'
 
 

@@ -1,4 +1,4 @@
-"""The upload form that wrangler makes: what is read of it, and what is refused."""
+"""The upload form of wrangler: what is read from it, and what is refused."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def form(metadata: Mapping[str, object], *modules: tuple[str, bytes, str]) -> by
 
 
 def test_the_main_module_comes_first_and_source_maps_are_left_out() -> None:
-    """workerd takes the first for the main one, and has no use for maps."""
+    """workerd uses the first as the main module, and has no use for source maps."""
     data = form(
         {"main_module": "b.js"},
         ("./lib/a.js", b"1", JAVASCRIPT),
@@ -41,7 +41,7 @@ def test_the_main_module_comes_first_and_source_maps_are_left_out() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"\r\n", b"a\r\n\r\nb", b"\x00\xff--", b"--x\r\n\r\n", b'; name="c"\r\n\r\n'])
 def test_the_bytes_of_a_module_are_kept(body: bytes) -> None:
-    """A body may hold anything but the boundary."""
+    """A body may contain anything except the boundary."""
     data = form({"main_module": "a.js"}, ("a.js", b"x", JAVASCRIPT), ("d.bin", body, "application/octet-stream"))
     assert read_form(data).modules[1].data == body
 
@@ -91,7 +91,7 @@ def test_dates_and_flags_are_read_and_the_old_format_is_told_apart() -> None:
     ids=["empty", "text", "nameless", "no main", "main missing", "cut", "no JSON", "too deep", "python", "no type"],
 )
 def test_what_is_no_such_form_is_refused(data: bytes) -> None:
-    """A wrangler of another age, or a Worker that can't be run here."""
+    """From another version of wrangler, or of a Worker that can't be run here."""
     with pytest.raises(FormError) as caught:
         read_form(data)
     assert caught.value.code == "dev-bundle"

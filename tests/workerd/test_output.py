@@ -1,4 +1,4 @@
-"""What workerd's lines mean: those of 2026-11 and of 2025-09, as they were printed."""
+"""The meaning of workerd's lines, as printed by workerd 2026-11 and 2025-09."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ ROWS = [
 
 @pytest.mark.parametrize(("line", "reached", "alert"), ROWS, ids=[line[-40:] for line, _, _ in ROWS])
 def test_a_line_of_workerd_tells_why_a_call_failed(line: str, reached: Reached, alert: str | None) -> None:
-    """Under rustls as under BoringSSL."""
+    """With rustls and with BoringSSL."""
     failure = read_failure(line)
     assert failure is not None
     assert (failure.reached, failure.alert) == (reached, alert)
@@ -53,12 +53,12 @@ def test_a_line_of_workerd_tells_why_a_call_failed(line: str, reached: Reached, 
 
 @pytest.mark.parametrize("line", ["", "stack: /w@1 /w@2", "Error: mine", "the alert of a Worker: CertificateExpired"])
 def test_other_lines_tell_nothing(line: str) -> None:
-    """A Worker prints what it likes."""
+    """A Worker may print anything."""
     assert read_failure(line) is None
 
 
 def test_the_first_failure_counts_and_a_long_reason_is_cut() -> None:
-    """What follows is of the second try."""
+    """Later lines are of the second attempt."""
     lines = ["hello", NEW + "invalid peer certificate: " + "x" * 5000, NEW + "received fatal alert: UnknownCA"]
     failure = find_failure(lines)
     assert failure is not None
@@ -85,18 +85,18 @@ def test_the_first_failure_counts_and_a_long_reason_is_cut() -> None:
     ],
 )
 def test_an_answer_of_the_worker_is_judged(answer: object, reached: Reached) -> None:
-    """nginx completes the handshake and says in its page what it did not like."""
+    """nginx completes the handshake and gives the reason in its page."""
     assert judge(json.dumps(answer).encode(), []).reached is reached
 
 
 @pytest.mark.parametrize("answer", [b"", b"{", b"\xff", b"[" * 100_000])
 def test_an_answer_that_is_none_is_inconclusive(answer: bytes) -> None:
-    """workerd may have died of it."""
+    """workerd may have crashed."""
     assert judge(answer, ["it broke"]).detail.endswith("it broke")
 
 
 def test_a_start_that_fails_for_another_reason_is_nobodys_fault() -> None:
-    """Only what is said of the pair is the pair's."""
+    """Only an error about the pair counts against the pair."""
     assert refused(["no such option"]).reached is Reached.INCONCLUSIVE
     assert refused([]).reached is Reached.INCONCLUSIVE
     assert refused(["service c: TLS configuration: no items found"]).reached is Reached.UNUSABLE

@@ -1,6 +1,6 @@
-"""Which bindings of a Worker are served on this machine, each with its certificate and key, and why others are not.
+"""The bindings of a Worker that can be served on this machine, with their certificates and keys, and why others can't.
 
-Keys are opened to be used on this machine and nowhere else.
+Keys are opened only for use on this machine.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SECRETS = frozenset({"inherit", "secret_text", "secret_key"})
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """`bindings` are served, and so is nothing of `unserved`, which has an error for each."""
+    """`bindings` are served; `unserved` has an error for each binding that is not."""
 
     bindings: tuple[tuple[str, Identity | Variable], ...]
     unserved: tuple[Diagnostic, ...]
@@ -37,10 +37,10 @@ class Chosen:
 def choose(
     site: Site, built: BuiltWorker, identities: Mapping[str, Identity], refused: Mapping[str, Diagnostic]
 ) -> Chosen:
-    """What is served: variables as they are built, and the certificates that mtls.toml declares and a key is there for.
+    """What is served: variables as built, and the declared certificates whose key is available.
 
-    A declared binding that the wrangler file does not have yet is served too. `refused` has the declared bindings that
-    can't be, with the reason.
+    A declared binding that the wrangler file does not have yet is served, too. `refused` has the declared bindings that
+    can't be served, with the reason.
     """
     variables = [(binding.name, Variable(binding.value)) for binding in built.bindings if binding.kind in _VARIABLES]
     others = [binding for binding in built.bindings if binding.kind not in _VARIABLES]
@@ -52,15 +52,15 @@ def choose(
 
 
 def unserved_by_id(site: Site, binding: str) -> Diagnostic:
-    """A binding to an entry that is managed elsewhere: a store never gives a key back."""
-    message = f"{binding} presents an entry by its id, and its private key is nowhere to be had"
+    """The error for a binding by id: the certificate is managed elsewhere, and a store never returns a key."""
+    message = f"{binding} is bound by ID, and the private key of that certificate is not available"
     hint = "declare its certificate with a `private_key`, and bind it by name"
     return Diagnostic(Severity.ERROR, Code.DEV_UNSERVED, message, site.declared_at(binding), hint)
 
 
 def unserved_without_key(site: Site, binding: str, certificate: str) -> Diagnostic:
-    """A certificate that was adopted, say, and whose key mtls.toml does not know."""
-    message = f"{binding} presents {certificate!r}, which has no `private_key`"
+    """The error for a certificate without a key in mtls.toml, for example an adopted one."""
+    message = f"{binding} uses {certificate!r}, which has no `private_key`"
     where = Pointer(site.declaration.path, ("certificates", certificate))
     hint = 'add `private_key = { env = "NAME" }` or the path of a key file'
     return Diagnostic(Severity.ERROR, Code.DEV_UNSERVED, message, where, hint, certificate)
@@ -69,17 +69,17 @@ def unserved_without_key(site: Site, binding: str, certificate: str) -> Diagnost
 def _unserved(site: Site, binding: BuiltBinding) -> Diagnostic:
     where = _place(site, binding.name)
     if binding.kind == CERTIFICATE:
-        message = f"{binding.name} presents a certificate, and mtls.toml does not declare it in {site.text}"
-        hint = "declare it, so that it is known which certificate and key it presents"
+        message = f"{binding.name} is an mTLS binding, but mtls.toml does not declare it in {site.text}"
+        hint = "declare it with its certificate and key"
         return Diagnostic(Severity.ERROR, Code.DEV_UNSERVED, message, where, hint)
     kind = "secret" if binding.kind in _SECRETS else binding.kind or "unknown"
     message = f"{binding.name} ({kind}) can't be served here"
-    hint = "`--without-unserved` runs the Worker without it"
+    hint = "run with `--without-unserved` to leave it out"
     return Diagnostic(Severity.ERROR, Code.DEV_UNSERVED, message, where, hint)
 
 
 def _place(site: Site, name: str) -> Pointer:
-    """Where the wrangler file has a binding; the file, where it does not say."""
+    """The place of a binding in the wrangler file; the file itself if the binding is not in it."""
     table: tuple[str | int, ...] = () if site.environment is None else ("env", site.environment)
     certificate = site.found.find(name)
     if certificate is not None:
@@ -90,7 +90,7 @@ def _place(site: Site, name: str) -> Pointer:
 
 @dataclass(frozen=True, slots=True)
 class ServedBinding:
-    """A binding that works, the certificate that it presents, and until when that is valid."""
+    """A served binding, the certificate that it uses, and the end of its validity."""
 
     binding: str
     certificate: str
@@ -99,9 +99,8 @@ class ServedBinding:
 
 @dataclass(slots=True)
 class Pairs:
-    """What is found while the pairs are opened. `refused` has the bindings that can't be served, each with the reason;
-    `notes` is what a person may want to know of the others.
-    """
+    """The certificates and keys of the bindings. `refused` has the bindings that can't be served, each with the reason;
+    `notes` has findings about the others."""
 
     site: Site
     desired: Desired
@@ -112,7 +111,7 @@ class Pairs:
     presented: list[ServedBinding] = field(default_factory=list)
 
     def open_all(self) -> dict[str, Identity]:
-        """What each declared binding presents, those left out that are refused. InputError for a pair that is none."""
+        """The identity of each declared binding, without the refused ones. InputError for a key that does not match."""
         found: dict[str, Identity] = {}
         opened: dict[CertificateName, Identity | Diagnostic] = {}
         for binding in self.site.worker.environments.get(self.site.environment, ()):
@@ -137,13 +136,13 @@ class Pairs:
         where = Pointer(self.desired.declaration.path, ("certificates", declared.name, "private_key"))
         bundle = self.desired.bundles[declared.name]
         opened = open_key(self.project, declared, bundle)
-        if opened.wrong:  # an old workerd starts with a key that does not belong, and presents nothing
+        if opened.wrong:  # an old workerd starts with a key that does not match, and sends no certificate
             raise InputError(opened.wrong)
         if opened.key is None:
-            message = f"{binding} presents {declared.name!r}, whose key is not available: {opened.missing}"
+            message = f"{binding} uses {declared.name!r}, whose key is not available: {opened.missing}"
             return Diagnostic(Severity.ERROR, Code.KEY_UNAVAILABLE, message, where, opened.hint, declared.name)
         found = check_for_upload(bundle, ca=False, path=declared.path, now=self.now)
-        # Here it is the origin that decides: an expired certificate may be just what somebody wants to try.
+        # Here the origin decides: a user may want to try an expired certificate.
         grave = (problem for problem in found if problem.severity is Severity.ERROR)
         self.notes.extend((*opened.findings, *(replace(problem, severity=Severity.WARNING) for problem in grave)))
         roots = load_roots(self.project.files, declared.verify) if declared.verify is not None else None

@@ -1,4 +1,4 @@
-"""Runs a declared Worker on this machine: its mTLS bindings present the real certificates, with the keys at hand."""
+"""Runs a declared Worker on this machine: its mTLS bindings use the real certificates, with the available keys."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from reconciler.wrangler.read import environment_table
 
 @dataclass(frozen=True, slots=True)
 class DevRequest:
-    """What the command line asks for. `without_unserved`: run without the bindings that can't be served."""
+    """The options of the command. `without_unserved` runs the Worker without the bindings that can't be served."""
 
     worker: str
     environment: EnvironmentName = None
@@ -61,37 +61,37 @@ class Running:
 
 
 class Watcher(Protocol):
-    """Who is told what happens. `out` and `err` have the lines of the Worker and of workerd, from other threads."""
+    """Receives the progress. `out` and `err` get the lines of the Worker and of workerd, from other threads."""
 
     def log(self, text: str) -> None:
-        """What is being done."""
+        """A step of the run."""
 
     def findings(self, found: tuple[Diagnostic, ...]) -> None:
-        """What does not keep the Worker from running."""
+        """Findings that don't prevent the Worker from running."""
 
     def ready(self, running: Running) -> None:
-        """It answers."""
+        """The Worker is ready."""
 
     def out(self, line: str) -> None:
-        """A line of its stdout."""
+        """A line of the Worker's stdout."""
 
     def err(self, line: str) -> None:
-        """A line of its stderr."""
+        """A line of the Worker's stderr."""
 
 
 def run_dev(project: Project, request: DevRequest, watcher: Watcher) -> NoReturn:
-    """Run the Worker until something ends it; what that is leaves as an exception. Nothing of it stays."""
+    """Run the Worker until something ends it, which is raised as an exception. Nothing of it remains."""
     run = _look(project, request, watcher)
     with contextlib.ExitStack() as stack:
         child, ready = run.start(stack)
         watcher.ready(ready)
         code = child.wait()
-    hint = "what it printed last may say why; run it again"
-    raise RuntimeFailure(f"workerd ended by itself, with exit code {code}", hint=hint, code=Code.DEV_ENDED)
+    hint = "check its last output, then run again"
+    raise RuntimeFailure(f"workerd ended by itself with exit code {code}", hint=hint, code=Code.DEV_ENDED)
 
 
 def _look(project: Project, request: DevRequest, watcher: Watcher) -> _DevRun:
-    """The Worker as it is declared and found, with the certificates of its bindings; nothing else is read."""
+    """The Worker as declared and as found, with the certificates of its bindings; nothing else is read."""
     checkout = look(project, partial(_narrow, request))
     checkout.demand_configs()
     if checkout.blocked:
@@ -100,12 +100,12 @@ def _look(project: Project, request: DevRequest, watcher: Watcher) -> _DevRun:
     found = file.environments.get(request.environment)
     if found is None:
         names = [name for name in file.environments if name is not None]
-        hint = suggest(str(request.environment), names) if names else "it has none at all; leave `--env` out"
+        hint = suggest(str(request.environment), names) if names else "leave out `--env`; the file has no environments"
         raise UsageError(f"{file.path} has no environment {request.environment!r}", hint=hint)
     if file.pages:
-        hint = "Pages has a runtime of its own; put the calls into a Worker to try them here"
+        hint = "put the calls into a Worker to try them here; Pages has its own runtime"
         problem = Diagnostic(
-            Severity.ERROR, Code.DEV_PAGES, f"{file.path} is of a Pages project", Pointer(file.path), hint
+            Severity.ERROR, Code.DEV_PAGES, f"{file.path} belongs to a Pages project", Pointer(file.path), hint
         )
         raise InputError([problem])
     declaration = checkout.desired.declaration
@@ -114,7 +114,7 @@ def _look(project: Project, request: DevRequest, watcher: Watcher) -> _DevRun:
 
 
 def _narrow(request: DevRequest, declaration: Declaration) -> Declaration:
-    """The Worker that is asked for, and the certificates that it uses in its environment."""
+    """The declaration reduced to the requested Worker and the certificates of its environment."""
     label = WorkerLabel(request.worker)
     worker = declaration.workers.get(label)
     if worker is None:
@@ -139,7 +139,7 @@ class _DevRun:
     noticed: tuple[Diagnostic, ...]
 
     def start(self, stack: contextlib.ExitStack) -> tuple[Child, Running]:
-        """workerd with the Worker, as long as `stack` lasts. The keys are in no frame of ours once it runs."""
+        """workerd with the Worker, for the lifetime of `stack`. No frame of ours keeps the keys once it runs."""
         environ, watcher = self.project.environ, self.watcher
         wrangler, workerd = self._find(find_wrangler, WRANGLER), self._find(find_workerd, WORKERD)
         listening = stack.enter_context(listen(self.request.port))
@@ -159,9 +159,9 @@ class _DevRun:
         name = variable.partition("_")[2].lower()
         found = find(self._deployed.parent, self.project.files.root, self.project.environ)
         if found is None:
-            hint = f"`npm install wrangler` beside the Worker brings wrangler and workerd; or name it in {variable}"
+            hint = f"run `npm install wrangler` next to the Worker to install wrangler and workerd, or set {variable}"
             raise MissingProgram(
-                f"there is no {name} beside {self.site.file.path} or above, nor on the path", hint=hint
+                f"{name} was not found next to {self.site.file.path}, in a parent folder or on the PATH", hint=hint
             )
         self.watcher.log(f"{name}: {found}")
         return found
@@ -170,13 +170,14 @@ class _DevRun:
         """The Worker as wrangler would upload it."""
 
         def hear(line: str) -> None:
-            self.watcher.log(f"wrangler says: {line}")
+            self.watcher.log(f"wrangler: {line}")
 
         made = bundle(wrangler, self._deployed, self.request.environment, environ=self.project.environ, on_line=hear)
         return read_form(made)
 
     def _choose(self, built: BuiltWorker, newest: str | None) -> tuple[ServedWorker, tuple[ServedBinding, ...]]:
-        """What workerd is told. InputError with all that can't be served, unless that may be missing."""
+        """The configuration for workerd. InputError with all bindings that can't be served, unless they may be
+        missing."""
         now = self.project.clock.now()
         pairs = Pairs(self.site, self.desired, self.project, now)
         identities = pairs.open_all()
@@ -190,7 +191,7 @@ class _DevRun:
         return worker, tuple(pairs.presented)
 
     def _left_out(self) -> Iterator[Diagnostic]:
-        """What belongs to a Worker and is in no list of bindings: static files stand before it, secrets beside it."""
+        """Findings about parts of a Worker that are not bindings: static assets and files of secrets."""
         path = self.site.file.path
         values = load(path, self.project.sources[path])
         table = environment_table(values, self.request.environment) or {}
@@ -199,23 +200,23 @@ class _DevRun:
             yield Diagnostic(Severity.WARNING, Code.DEV_ASSETS, message, Pointer(path, ("assets",), at_key=True))
         beside = self.project.files.files_in(dirname(path) or ".") or frozenset()
         for name in sorted(beside & {".dev.vars", f".dev.vars.{self.request.environment}"}):
-            message = f"{join(dirname(path), name)} is not read: the secrets in it are not served here"
-            hint = "what the Worker needs of it to run here can stand in `vars` of an environment for that"
+            message = f"{join(dirname(path), name)} is not read, so the Worker runs without the secrets in it"
+            hint = "put what the Worker needs here into `vars` of an environment for this purpose"
             yield Diagnostic(Severity.WARNING, Code.DEV_SECRETS, message, Place(join(dirname(path), name)), hint)
 
 
 def _absent(problem: Diagnostic) -> Diagnostic:
-    """The same where a binding may be missing."""
+    """The finding as a warning, if the binding may be missing."""
     message = f"{problem.message}; the Worker runs without it"
     return replace(problem, severity=Severity.WARNING, message=message, hint=None)
 
 
 def _cap(wanted: str, newest: str | None, now: datetime, file: WranglerFile) -> tuple[str, tuple[Diagnostic, ...]]:
-    """The compatibility date that this workerd takes. One that it does not know keeps it from starting."""
+    """The compatibility date for this workerd, which does not start with a date that it does not know."""
     limits = [date for date in (newest, f"{now:%Y-%m-%d}") if date is not None]
     if wanted <= min(limits):
         return wanted, ()
-    message = f"this workerd knows compatibility dates up to {min(limits)}, and {file.path} says {wanted}"
-    hint = "update wrangler, which brings workerd; until then the Worker runs here with the older date"
+    message = f"this workerd knows compatibility dates up to {min(limits)}, but {file.path} has {wanted}"
+    hint = "update wrangler, which includes workerd; until then the Worker runs here with the older date"
     where = Pointer(file.path, ("compatibility_date",))
     return min(limits), (Diagnostic(Severity.WARNING, Code.DEV_DATE_CAPPED, message, where, hint),)

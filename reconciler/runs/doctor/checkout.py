@@ -1,6 +1,6 @@
-"""The checks of `doctor` that look at a checkout: its files, the local store, private keys, what killed runs left.
+"""The checks of `doctor` of a checkout: its files, the local store, private keys, leftovers of killed runs.
 
-Read-only, except that the store's own reader undoes what a killed write left half done, as any reader of it must.
+Read-only, except that the store's reader undoes the unfinished write of a killed run, as every reader must.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _TIMEOUT_S = 2.0
 
 
 def well(code: Code, message: str) -> Diagnostic:
-    """What a check found to be in order."""
+    """An info about a check that passed."""
     return Diagnostic(Severity.INFO, code, message)
 
 
@@ -40,27 +40,28 @@ def cure(code: Code, message: str, hint: str, *, place: str | None = None) -> Di
 
 
 def _writable(project: Project, declaration: Declaration | None) -> Iterator[Diagnostic]:
-    """A file is replaced by writing a new one beside it, so its folder counts as much as the file."""
+    """Whether the files can be written. A file is replaced by a new one next to it, so its folder must be writable,
+    too."""
     refused = 0
     for place in (project.folder, *dict.fromkeys(path.parent for path in _wrangler_files(project, declaration))):
         if not os.access(place, os.W_OK | os.X_OK):
             refused += 1
-            hint = "`mtlsctl plan` works; for `mtlsctl apply` let this user write here"
+            hint = "let this user write here before `mtlsctl apply`; `mtlsctl plan` does not need it"
             yield cure(Code.FOLDER_READ_ONLY, "this folder can't be written", hint, place=_named(project, place))
     for path in _wrangler_files(project, declaration):
         if path.exists() and not os.access(path, os.W_OK):
             refused += 1
-            hint = f"chmod u+w {shlex.quote(_named(project, path))}"
+            hint = f"run `chmod u+w {shlex.quote(_named(project, path))}`"
             yield cure(Code.FILE_READ_ONLY, "this file can't be written", hint, place=_named(project, path))
     if not refused:
         yield well(Code.WRITABLE, "the folder of mtls.toml and the wrangler files can be written")
 
 
 def _permissions(project: Project, _: Declaration | None) -> Iterator[Diagnostic]:
-    """`.mtlsctl` and what is in it belong to one user: 0700 and 0600."""
+    """Whether only this user can read `.mtlsctl` and its files: 0700 and 0600."""
     folder = project.folder / FOLDER
     if not stat.S_ISDIR(_mode(folder)):
-        yield well(Code.PERMISSIONS, f"there is no folder {FOLDER} yet; the first `mtlsctl apply` makes it")
+        yield well(Code.PERMISSIONS, f"{FOLDER} does not exist yet; the first `mtlsctl apply` creates it")
         return
     open_to_others = [folder] if _mode(folder) & 0o077 else []
     with os.scandir(folder) as listing:
@@ -71,35 +72,39 @@ def _permissions(project: Project, _: Declaration | None) -> Iterator[Diagnostic
     for path in open_to_others:
         wanted = 0o700 if path == folder else 0o600
         name = _named(project, path)
-        message = f"its permissions are {stat.S_IMODE(_mode(path)):04o}, open to other users of this machine"
-        yield cure(Code.OPEN_TO_OTHERS, message, f"chmod {wanted:o} {shlex.quote(name)}", place=name)
+        message = f"its permissions are {stat.S_IMODE(_mode(path)):04o}, so other users of this machine can read it"
+        yield cure(Code.OPEN_TO_OTHERS, message, f"run `chmod {wanted:o} {shlex.quote(name)}`", place=name)
     if not open_to_others:
-        yield well(Code.PERMISSIONS, f"{FOLDER} is closed to other users of this machine")
+        yield well(Code.PERMISSIONS, f"other users of this machine can't read {FOLDER}")
 
 
 def _ignored(project: Project, _: Declaration | None) -> Iterator[Diagnostic]:
-    """The store and the journal of a checkout are its own; in a commit they would be everybody's."""
+    """Whether git ignores the store and the journal, which belong to this checkout only."""
     folder, store = project.folder / FOLDER, project.folder / STORE_FILE
     if git_root(project.folder) is None or not stat.S_ISDIR(_mode(folder)):
         return
     if tracked([store]):
-        hint = f"git rm --cached {shlex.quote(STORE_FILE)}"
+        hint = f"run `git rm --cached {shlex.quote(STORE_FILE)}`"
         yield cure(Code.STORE_IN_GIT, "git tracks the local store of this checkout", hint, place=STORE_FILE)
         return
     answer = ignored(store)
     if answer is None:
         yield Diagnostic(
-            Severity.INFO, Code.GIT, f"git does not tell whether it ignores {FOLDER}", None, "is git there?"
+            Severity.INFO,
+            Code.GIT,
+            f"git did not answer whether it ignores {FOLDER}",
+            None,
+            "check that git works here",
         )
     elif answer:
         yield well(Code.GIT, f"git ignores {FOLDER}")
     else:
-        hint = f"printf '*\\n' > {FOLDER}/{_IGNORE_FILE}"
+        hint = f"run `printf '*\\n' > {FOLDER}/{_IGNORE_FILE}`"
         yield cure(Code.FOLDER_NOT_IGNORED, f"git does not ignore {FOLDER}", hint, place=FOLDER)
 
 
 def _database(project: Project, declaration: Declaration | None) -> Iterator[Diagnostic]:
-    """Whether the local store opens, is whole, and every entry in it can be read. StoreError else."""
+    """Whether the local store opens, is intact, and every entry in it can be read. StoreError if not."""
     database = FileDatabase(project.folder, timeout_s=_TIMEOUT_S)
     with database.reading() as connection:
         rows = connection.execute("PRAGMA quick_check").fetchall() if connection else None
@@ -109,13 +114,13 @@ def _database(project: Project, declaration: Declaration | None) -> Iterator[Dia
         yield well(Code.STORE, f"{version}; " + ("the local store is not used" if other else f"no {STORE_FILE} yet"))
         return
     if rows != [("ok",)]:
-        raise damaged(f"does not pass SQLite's quick_check: {len(rows)} problem{'' if len(rows) == 1 else 's'}")
+        raise damaged(f"fails SQLite's quick_check: {len(rows)} problem{'' if len(rows) == 1 else 's'}")
     count = len(LocalReader(database).list_entries().entries)
-    yield well(Code.STORE, f"{version}; {STORE_FILE} is whole, with {count} {'entry' if count == 1 else 'entries'}")
+    yield well(Code.STORE, f"{version}; {STORE_FILE} is intact, with {count} certificate{'' if count == 1 else 's'}")
 
 
 def _keys(project: Project, declaration: Declaration | None) -> Iterator[Diagnostic]:
-    """Private key files that git tracks, or that others can read."""
+    """Private key files that git tracks, or that other users can read."""
     if declaration is None:
         return
     found: list[Diagnostic] = list(tracked_keys(project, declaration))
@@ -130,11 +135,11 @@ def _keys(project: Project, declaration: Declaration | None) -> Iterator[Diagnos
     yield from found
     if declared and not found:
         count = f"{len(declared)} private key file{'' if len(declared) == 1 else 's'}"
-        yield well(Code.KEYS, f"{count}, read by this user alone and not in git")
+        yield well(Code.KEYS, f"{count}, readable only by this user and not in git")
 
 
 def _leftovers(project: Project, declaration: Declaration | None) -> Iterator[Diagnostic]:
-    """Temporary files that a killed run left beside what it was replacing."""
+    """Temporary files of killed runs next to the files that they were replacing."""
     targets = (*_wrangler_files(project, declaration), Path(os.path.realpath(project.folder / project.name)))
     count = 0
     for folder in dict.fromkeys(path.parent for path in targets):
@@ -142,14 +147,14 @@ def _leftovers(project: Project, declaration: Declaration | None) -> Iterator[Di
         for path in sorted(folder.iterdir()):
             if leftover_of(path.name) in names:
                 count += 1
-                hint = "the next `mtlsctl apply` removes it; it is safe to remove it now"
-                yield cure(Code.LEFTOVER, "a killed run left this behind", hint, place=_named(project, path))
+                hint = "delete it, or let the next `mtlsctl apply` delete it"
+                yield cure(Code.LEFTOVER, "a killed run left this temporary file", hint, place=_named(project, path))
     if not count:
-        yield well(Code.LEFTOVERS, "no killed run left anything beside the wrangler files")
+        yield well(Code.LEFTOVERS, "no killed run left temporary files next to the wrangler files")
 
 
 def _wrangler_files(project: Project, declaration: Declaration | None) -> tuple[Path, ...]:
-    """The real places of the declared wrangler files; one that may not be followed is `validate`'s to report."""
+    """The real paths of the declared wrangler files; `validate` reports those that can't be followed."""
     found: list[Path] = []
     if declaration is None:
         return ()
@@ -165,7 +170,7 @@ def _wrangler_files(project: Project, declaration: Declaration | None) -> tuple[
 
 
 def _mode(path: Path) -> int:
-    """The mode of what is there, links not followed; 0 where nothing is."""
+    """The mode of a file, links not followed; 0 if it does not exist."""
     try:
         return path.lstat().st_mode
     except FileNotFoundError:
@@ -173,7 +178,7 @@ def _mode(path: Path) -> int:
 
 
 def _named(project: Project, path: Path) -> str:
-    """A path as findings have it: relative to the folder of mtls.toml, with `/`."""
+    """A path as in findings: relative to the folder of mtls.toml, with `/`."""
     relative = os.path.relpath(os.path.realpath(path.parent), os.path.realpath(project.folder))
     return (Path(relative) / path.name).as_posix() if path != project.folder else "."
 
@@ -186,4 +191,4 @@ CHECKS: tuple[tuple[str, Code, Callable[[Project, Declaration | None], Iterable[
     ("keys", Code.KEYS_UNREADABLE, _keys),
     ("leftovers", Code.LEFTOVERS_UNREADABLE, _leftovers),
 )
-"""Name, the code where the system refuses the check, and the check."""
+"""Name, code if the system refuses the check, and the check."""

@@ -1,7 +1,7 @@
-"""Runs every check of `doctor`: of the machine, the environment, the checkout, and of the account at its server.
+"""Runs every check of `doctor`: the machine, the environment, the checkout, and the account at its server.
 
-Each check is named and gives findings; what is well is reported too. One that fails hides no other. Changes nothing,
-and no finding ever has the value of a variable that may be a secret.
+Each check has a name and returns findings, also for what is in order. A failing check hides no other. Nothing is
+changed, and no finding contains the value of a variable that may be a secret.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _TOKEN_CODES = frozenset({Code.TOKEN_MISSING, Code.TOKEN_WHITE_SPACE, Code.TOKEN
 def examine(
     open_project: Callable[[], Project], *, environ: Variables, file_named: bool = False, offline: bool = False
 ) -> tuple[Diagnostic, ...]:
-    """Every finding in the order of the checks; those of severity info say what is well, or was left out.
+    """All findings in the order of the checks; those of severity info report what is in order, or was not checked.
 
-    `offline`: no server is asked.
+    With `offline`, no server is called.
 
-    `open_project` may raise ReconcilerError: then what needs a project is left out. That is an error only where the
+    `open_project` may raise ReconcilerError: then checks that need a project are left out. That is an error only if the
     command line named a file (`file_named`).
     """
     found: list[Diagnostic] = []
@@ -52,21 +52,21 @@ def examine(
 
 
 def run_check(name: str, unreadable: Code, check: Callable[[], Iterable[Diagnostic]]) -> tuple[Diagnostic, ...]:
-    """The findings of one check; whatever goes wrong in it is one too, `unreadable` where the system refuses."""
+    """The findings of one check. An error in it becomes a finding, too: `unreadable` if the system refuses it."""
     try:
         return tuple(check())
     except ReconcilerError as error:
         return error.diagnostics()
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else "it can't be looked at"
-        return (cure(unreadable, f"{name} could not be checked: {reason}", "look at its permissions"),)
+        reason = os.strerror(error.errno) if error.errno else "unknown error"
+        return (cure(unreadable, f"{name} could not be checked: {reason}", "check its permissions"),)
     except Exception as error:  # noqa: BLE001 - the other checks go on; the message may quote a secret, the type can't
-        message = f"{name} could not be checked: mtlsctl met something unexpected ({type(error).__name__})"
-        return (Diagnostic(Severity.ERROR, Code.CHECK_FAILED, message, None, "please report this as a bug of mtlsctl"),)
+        message = f"{name} could not be checked: unexpected error in mtlsctl ({type(error).__name__})"
+        return (Diagnostic(Severity.ERROR, Code.CHECK_FAILED, message, None, "report this as a bug of mtlsctl"),)
 
 
 def _no_project(error: ReconcilerError) -> Iterator[Diagnostic]:
-    message = f"{error.message}; so only the machine and the environment were checked"
+    message = f"{error.message}; only the machine and the environment were checked"
     yield Diagnostic(Severity.INFO, Code.DESIRED_STATE, message, None, error.hint)
 
 
@@ -85,16 +85,16 @@ def _checks(
 
 def _desired_state(project: Project) -> Iterator[Diagnostic]:
     root = git_root(project.folder)
-    where = f"in the git repository {root}" if root else "outside of any git repository"
+    where = f"in the git repository {root}" if root else "outside any git repository"
     yield well(Code.DESIRED_STATE, f"{project.folder / project.name}, {where}")
 
 
 def _account(project: Project, declaration: Declaration | None) -> Iterator[Diagnostic]:
     """Whether the account answers, and what the token may do there.
 
-    Nothing where the store has no accounts, or where the token, which has a check of its own, can be none.
+    Empty if the store has no accounts, or if the token, which has its own check, is not valid.
 
-    Files can be planned without any account, so nothing that is found here is more than a warning. Waits for nobody.
+    Plans of files work without an account, so every finding here is at most a warning. Never waits for the rate limit.
     """
     if declaration is None or not declaration.store.kind.traits.has_accounts:
         return
@@ -110,6 +110,6 @@ def _account(project: Project, declaration: Declaration | None) -> Iterator[Diag
 
 
 def _has_pages(project: Project, declaration: Declaration) -> bool:
-    """Whether a declared wrangler file is a Pages project's; what is wrong with files is `validate`'s to report."""
+    """True if a declared wrangler file is a Pages project's; `validate` reports errors in the files."""
     configs, _ = load_configs(declaration, project.files, {})
     return any(file.pages for file in configs.values())

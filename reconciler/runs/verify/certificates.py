@@ -1,4 +1,4 @@
-"""Proves declared certificates level by level: the files, what wrangler deploys, the origin, and a real Worker."""
+"""Verifies declared certificates level by level: the files, wrangler's dry run, the origin, and a real Worker."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ from reconciler.x509.certificates import Bundle
 from reconciler.x509.chains import window_of
 
 SIDE_BY_SIDE = 4
-"""Certificates, and runs of wrangler: each of these is a Node process that bundles a Worker."""
+"""The number of concurrent certificates, and of wrangler runs: each is a Node process that bundles a Worker."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyRequest:
-    """What the command line asks for. `levels` None: all that there are, those that send something not when `offline`.
+    """The options of the command. Without `levels`, all of them; with `offline`, only those that send nothing.
 
-    `offline`: no store is asked either.
+    With `offline`, the store is not read, either.
     """
 
     names: tuple[str, ...] = ()
@@ -54,7 +54,7 @@ class VerifyRequest:
 
 
 def verify(project: Project, request: VerifyRequest, log: Callable[[str], None]) -> Verification:
-    """Every level that was asked for of every certificate that was. Sends requests to the declared origins of these."""
+    """All requested levels of all requested certificates. Sends requests to their declared origins."""
     checkout = look(project)
     chosen = _choose(checkout.desired, request.names)
     run = _VerifyRun(project, checkout, request, log)
@@ -70,24 +70,24 @@ def verify(project: Project, request: VerifyRequest, log: Callable[[str], None])
 
 
 def _choose(desired: Desired, patterns: tuple[str, ...]) -> list[CertificateName]:
-    """The certificates that the names or globs mean; without any, all that are presented to anybody."""
+    """The certificates that match the names or globs; without any, all client certificates."""
     certificates = desired.declaration.certificates
     if not patterns:
         return [name for name, declared in certificates.items() if not declared.ca]
     chosen: dict[CertificateName, None] = {}
     for pattern, names in match_names(desired, patterns).items():
         if not names:
-            raise UsageError(f"{pattern!r} names no declared certificate", hint=suggest(pattern, certificates))
+            raise UsageError(f"{pattern!r} matches no declared certificate", hint=suggest(pattern, certificates))
         leaves = [name for name in names if not certificates[name].ca]
         if not leaves:
-            raise UsageError(f"{names[0]!r} is a CA, which is never presented", hint="name a client certificate")
+            raise UsageError(f"{names[0]!r} is a CA, which no Worker sends", hint="name a client certificate")
         chosen |= dict.fromkeys(leaves)
     return list(chosen)
 
 
 @dataclass(slots=True)
 class _VerifyRun:
-    """What all certificates of a run share."""
+    """What the certificates of a run share."""
 
     project: Project
     checkout: Checkout
@@ -102,11 +102,11 @@ class _VerifyRun:
         return self.checkout.desired
 
     def has(self, level: Level) -> bool:
-        """Whether a level was asked for."""
+        """True if a level was requested."""
         return level in (self.request.levels or (OFFLINE if self.request.offline else Level))
 
     def prepare(self, chosen: Iterable[CertificateName]) -> None:
-        """What wrangler would deploy of every file that binds one of these, each asked once."""
+        """Build what wrangler would deploy from every file that binds one of these, each once."""
         if not self.has(Level.WRANGLER):
             return
         self.checkout.demand_configs()
@@ -122,26 +122,26 @@ class _VerifyRun:
 
     def _dry_run(self, place: tuple[str, EnvironmentName]) -> dict[str, str] | ReconcilerError | None:
         try:
-            form = self.project.provers.dry_run(*place, lambda line: self.log(f"wrangler says: {line}"))
+            form = self.project.provers.dry_run(*place, lambda line: self.log(f"wrangler: {line}"))
             return None if form is None else read_certificate_ids(form)
         except ReconcilerError as error:
             return error
 
     def _stored(self) -> Mapping[CertificateName, EntryId] | None:
-        """The entries of the declared certificates; None where the store can't be asked."""
+        """The entries of the declared certificates; None if the store can't be read."""
         try:
             reader = self.project.stores.open_reader(self.desired.declaration.store)
             actual = observe(self.desired, self.checkout.configs, reader)
             assessment = judge(self.desired, actual, self.project.clock.now())
         except ReconcilerError as error:
-            self.log(f"the store was not asked: {error.message}")
+            self.log(f"the uploaded certificates could not be read: {error.message}")
             return None
         return {row.name: row.entry.id for row in assessment.certificates if row.entry is not None}
 
     def prove(self, name: CertificateName) -> CertificateProof:
         """All levels of one certificate."""
         declared, bundle = self.desired.declaration.certificates[name], self.desired.bundles.get(name)
-        self.log(f"proving {name}")
+        self.log(f"verifying {name}")
         if bundle is None:
             return CertificateProof(name, None, None, declared.verify, tuple(self._without_certificate(name)))
         one = _One(self, declared, bundle)
@@ -160,7 +160,7 @@ class _VerifyRun:
 
 @dataclass(slots=True)
 class _One:
-    """One certificate. Its key is opened once, and forgotten with this."""
+    """One certificate. Its key is opened once and not kept longer."""
 
     run: _VerifyRun
     declared: DeclaredCertificate
@@ -169,7 +169,7 @@ class _One:
 
     @property
     def where(self) -> Pointer:
-        """Where mtls.toml declares the origin."""
+        """The place in mtls.toml that declares the origin."""
         return Pointer(self.run.desired.declaration.path, ("certificates", self.declared.name, "verify"))
 
     @property
@@ -180,7 +180,7 @@ class _One:
         return self._opened
 
     def level(self, level: Level) -> LevelResult:
-        """What comes of one level."""
+        """The result of one level."""
         files = self.run.project.files
         match level:
             case Level.FILES:
@@ -194,7 +194,7 @@ class _One:
                 return self._with_key(level)
 
     def _with_key(self, level: Level) -> LevelResult:
-        """A level that talks to the origin, or why it can't."""
+        """The result of a level that calls the origin, or why it was skipped."""
         origin, opened = self.declared.verify, self.opened
         if origin is None:
             return skip(level, Skip.NOT_DECLARED, "mtls.toml has no `verify` for it")
@@ -202,7 +202,7 @@ class _One:
             verdict = Verdict.NOT_SENT if level is Level.ORIGIN else Reached.UNUSABLE
             return LevelResult(level, ProofStatus.REFUTED, verdict, opened.wrong[0].message, opened.wrong[0].hint)
         if opened.key is None:
-            return skip(level, Skip.NO_KEY, f"its key is not at hand: {opened.missing}", opened.hint)
+            return skip(level, Skip.NO_KEY, f"its key is not available: {opened.missing}", opened.hint)
         try:
             roots = load_roots(self.run.project.files, origin)
         except ReconcilerError as error:

@@ -1,6 +1,6 @@
-"""Where the API is and who asks: the environment's variables, checked before the first call.
+"""The address of the API, the account and the token: read from the environment, checked before the first call.
 
-It must never show the token: neither an error nor a `repr` has any part of it.
+It must never show the token: no error and no `repr` contains any part of it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _HOSTS = {
     "public": "https://api.cloudflare.com/client/v4",
     "fedramp_high": "https://api.fed.cloudflare.com/client/v4",
 }
-"""By compliance region, as wrangler 4.164.0 makes them."""
+"""Base URLs by compliance region, as in wrangler 4.164.0."""
 
 _TOKEN_FORM = re.compile(r"[A-Za-z0-9_-]+")
 _ACCOUNT_FORM = re.compile(r"[0-9A-Za-z]{1,32}")
@@ -35,7 +35,7 @@ _OFFLINE = "`mtlsctl validate` and `mtlsctl plan --offline` work without an acco
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A checked way to one account's certificates. `base_url` has no slash at its end."""
+    """Checked access to the certificates of one account. `base_url` has no trailing slash."""
 
     base_url: str
     account_id: str
@@ -45,17 +45,17 @@ class Access:
 
     @property
     def host(self) -> str:
-        """Where the API is, for a person."""
+        """The host of the API, for messages."""
         return urlsplit(self.base_url).netloc
 
     @property
     def certificates_path(self) -> str:
-        """The list's path below `base_url`; an entry's is this, a slash and its id."""
+        """The path of the list, relative to `base_url`. The path of one entry is this path, a slash and its id."""
         return f"/accounts/{self.account_id}/mtls_certificates"
 
 
 def find_access(settings: StoreSettings, environ: Mapping[str, str]) -> Access:
-    """Who asks, and where; StoreError for a variable that is missing or can't be what it should be."""
+    """The access that the environment describes; StoreError for a variable that is missing or not valid."""
     base_url = environ.get(BASE_URL) or _default_url(environ)
     return Access(
         base_url=base_url.rstrip("/"),
@@ -78,20 +78,20 @@ def _default_url(environ: Mapping[str, str]) -> str:
 
 
 def _demand_safe(base_url: str) -> bool:
-    """Whether the URL is a loopback one; StoreError where a token must not be sent there."""
+    """True for a loopback URL; StoreError if the token must not be sent to this URL."""
     parts, host = _split(base_url)
     if parts is None or not host or parts.scheme not in {"http", "https"}:
-        raise _bad_url("is no http or https URL", f"write it as {_HOSTS['public']}, or unset it")
+        raise _bad_url("is not an http or https URL", f"write it like {_HOSTS['public']}, or unset it")
     if parts.username is not None or parts.query or parts.fragment:
-        raise _bad_url("has a user name, a query or a fragment", "leave only scheme, host, port and path")
+        raise _bad_url("has a user name, a query or a fragment", "keep only scheme, host, port and path")
     loopback = _is_loopback(host)
     if parts.scheme == "http" and not loopback:
-        raise _bad_url("would send the token in clear", "write https; plain http is for 127.0.0.1 and localhost only")
+        raise _bad_url("would send the token unencrypted", "use https; plain http is only for 127.0.0.1 and localhost")
     return loopback
 
 
 def _split(url: str) -> tuple[SplitResult | None, str]:
-    """The URL's parts and its host; None where it has a part that none can have."""
+    """The parts of the URL and its host; None instead of the parts if the URL is malformed."""
     try:
         parts = urlsplit(url)
         _ = parts.port
@@ -110,13 +110,13 @@ def _is_loopback(host: str) -> bool:
 def _account(settings: StoreSettings) -> str:
     if not settings.account_id:
         raise StoreError(
-            "the Cloudflare store needs to know which account it is in",
+            "the Cloudflare account is not set",
             hint=f"set `account_id` in `[store]`, or {ACCOUNT}; {_OFFLINE}",
             code=Code.ACCOUNT_MISSING,
         )
     if not _ACCOUNT_FORM.fullmatch(settings.account_id):
-        hint = "it is the 32 hexadecimal digits of the account, as in the address of its dashboard"
-        raise StoreError("the account's id is none", hint=hint, code=Code.ACCOUNT_MALFORMED)
+        hint = "use the 32 hexadecimal digits from the address of the account's dashboard"
+        raise StoreError("the account ID is not valid", hint=hint, code=Code.ACCOUNT_MALFORMED)
     return settings.account_id
 
 
@@ -132,22 +132,22 @@ def _token(environ: Mapping[str, str]) -> str:
 
 
 def _token_problem(token: str) -> tuple[Code, str, str] | None:
-    """Code, message and hint of what is wrong with a token. It is not repaired: other tools would read it as it is."""
+    """Code, message and hint for an invalid token, else None. It is not repaired: other tools read it as it is."""
     if not token.strip():
         hint = f"create a token with `Account: SSL and Certificates Read` (Write to apply) and set {TOKEN}; {_OFFLINE}"
-        return Code.TOKEN_MISSING, f"{TOKEN} is not set, so the Cloudflare store can't be asked", hint
+        return Code.TOKEN_MISSING, f"{TOKEN} is not set, so mtlsctl can't call Cloudflare's API", hint
     if any(character.isspace() for character in token):
-        hint = "set it again without spaces and line ends; they often come from a file or from copying"
-        return Code.TOKEN_WHITE_SPACE, f"{TOKEN} has white space in it", hint
+        hint = "set it again without spaces and line breaks; they often come from a file or from copying"
+        return Code.TOKEN_WHITE_SPACE, f"{TOKEN} contains white space", hint
     if not _TOKEN_FORM.fullmatch(token):
-        hint = "set it again, without quotes; a token has letters, digits, - and _ only"
-        return Code.TOKEN_MALFORMED, f"{TOKEN} has characters that no token has", hint
+        hint = "set it again without quotes; a token has only letters, digits, - and _"
+        return Code.TOKEN_MALFORMED, f"{TOKEN} contains characters that no token has", hint
     if token.startswith(_GLOBAL_KEY_PREFIX):
-        hint = "create a token with `Account: SSL and Certificates`; a global key may do everything"
-        return Code.TOKEN_IS_KEY, f"{TOKEN} has a global API key, not a token", hint
+        hint = "create a token with `Account: SSL and Certificates`; a global key has every permission"
+        return Code.TOKEN_IS_KEY, f"{TOKEN} contains a global API key instead of a token", hint
     return None
 
 
 def _bad_url(what: str, hint: str) -> StoreError:
-    # The URL is not shown: it may have a password.
+    # The URL is not shown: it may contain a password.
     return StoreError(f"{BASE_URL} {what}", hint=hint, code=Code.BASE_URL)

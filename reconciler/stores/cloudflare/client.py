@@ -1,8 +1,8 @@
-"""Speaks HTTP with the API: connections and their failures in words, the rate limit, and retries.
+"""HTTP calls to the API: connections, explained failures, the rate limit, and retries.
 
-Gives the envelope of a success and raises for everything else; knows nothing of certificates. `Client.send` makes no
-call again but one that the rate limit refused; `send_patiently` repeats what may be repeated. No error shows the token,
-what was sent, or the address of a proxy.
+Returns the envelope of a success and raises for everything else; knows nothing about certificates. `Client.send` only
+repeats a call that the rate limit refused; `send_patiently` repeats every call that is safe to repeat. No error shows
+the token, what was sent, or the address of a proxy.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ from reconciler.version import __version__
 CONNECTIONS = 10
 ATTEMPTS = 5
 _FIRST_PAUSE_S = 0.5
-AGAIN = "run again: it finds out what is there and goes on"
+AGAIN = "run the same command again; it checks what exists and continues"
 _TOLD_FROM_S = 1.0
 _TOO_MANY = 429
 _SERVER_ERROR = 500
 _BUSY = 503
-_STATUS = "see www.cloudflarestatus.com, then run again: it finds out what is there and goes on"
-_TRUST = "name your company's CA bundle by SSL_CERT_FILE; the check itself can't be switched off"
+_STATUS = "check www.cloudflarestatus.com, then run the same command again; it checks what exists and continues"
+_TRUST = "set SSL_CERT_FILE to your company's CA bundle; TLS verification can't be turned off"
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -50,9 +50,9 @@ _R = TypeVar("_R")
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much and how long: seconds to connect, between two bytes, for a call and for a run; bytes of a body.
+    """Limits: seconds to connect, between two bytes, for a call and for a run; bytes of a body.
 
-    `connections`: so many calls at once; with 1 nothing is ever called from another thread.
+    `connections` is the number of concurrent calls; with 1, every call is made from the caller's thread.
     """
 
     connect_s: float = 10.0
@@ -69,7 +69,7 @@ DEFAULT_BOUNDS = Bounds()
 
 @dataclass(frozen=True, slots=True)
 class HttpReply:
-    """A reply, read whole."""
+    """A reply with its whole body."""
 
     status: int
     headers: Mapping[str, str]
@@ -77,13 +77,13 @@ class HttpReply:
 
 
 class Http(httpx.Client):
-    """Proxies, TLS, timeouts and pooled connections as httpx has them, without what a call to the API does not need.
+    """Proxies, TLS, timeouts and pooled connections of httpx, without the parts that a call to the API does not need.
 
-    Cookies, redirects and authentication in several steps would be a third of what a call costs.
+    Cookies, redirects and multi-step authentication would be a third of the cost of a call.
     """
 
     def exchange(self, method: str, url: httpx.URL, body: bytes | None) -> httpx.Response:
-        """The response, its body yet to be read; it has to be closed. Raises what httpx raises."""
+        """The response, its body not read yet; the caller closes it. Raises what httpx raises."""
         headers = self.headers
         if body is not None:
             headers = headers.copy()
@@ -96,7 +96,7 @@ class Http(httpx.Client):
 
 
 def open_http(access: Access, bounds: Bounds, transport: httpx.BaseTransport | None) -> Http:
-    """Proxies and CA bundles are the environment's, as httpx reads them; but a token in clear goes through no proxy."""
+    """A client with the proxies and CA bundles of the environment, as httpx reads them. Plain http uses no proxy."""
     try:
         return Http(
             headers={"authorization": f"Bearer {access.token}", "user-agent": f"mtlsctl/{__version__}"},
@@ -106,36 +106,39 @@ def open_http(access: Access, bounds: Bounds, transport: httpx.BaseTransport | N
             transport=transport,
         )
     except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:
-        # Neither cause nor values are shown: the address of a proxy may have a password.
+        # Neither the cause nor the values are shown: the address of a proxy may contain a password.
         raise StoreError(
-            f"no connection can be set up ({type(error).__name__})",
-            hint="look at SSL_CERT_FILE, SSL_CERT_DIR, HTTPS_PROXY and ALL_PROXY: is there such a file, such a proxy?",
+            f"the connection to Cloudflare could not be set up ({type(error).__name__})",
+            hint="check that SSL_CERT_FILE, SSL_CERT_DIR, HTTPS_PROXY and ALL_PROXY name an existing file or proxy",
             code=Code.STORE_CONNECTION,
         ) from None
 
 
 def unreachable(error: httpx.TransportError, bounds: Bounds, secrets: Secrets) -> NoAnswer:
-    """The call never was sent."""
+    """The error for a call that was not sent."""
     if isinstance(error, httpx.ConnectTimeout):
-        return NoAnswer(f"Cloudflare took no connection within {bounds.connect_s:.0f} s", hint=AGAIN, sent=False)
+        return NoAnswer(f"connecting to Cloudflare timed out after {bounds.connect_s:.0f} s", hint=AGAIN, sent=False)
     if isinstance(error, httpx.PoolTimeout):
-        return NoAnswer("no connection to Cloudflare became free", hint=AGAIN, sent=False)
+        return NoAnswer("all connections to Cloudflare stayed busy", hint=AGAIN, sent=False)
     if isinstance(error, httpx.ProxyError):
-        message = f"the proxy does not lead to Cloudflare: {secrets.show(str(error))}"
-        return NoAnswer(message, hint="look at HTTPS_PROXY and ALL_PROXY, and what the proxy allows", sent=False)
+        message = f"the proxy failed to connect to Cloudflare: {secrets.show(str(error))}"
+        return NoAnswer(message, hint="check HTTPS_PROXY and ALL_PROXY, and what the proxy allows", sent=False)
     if isinstance(error.__cause__, ssl.SSLError) or "CERTIFICATE_VERIFY_FAILED" in str(error):
-        message = f"the server does not prove that it is Cloudflare's: {secrets.show(str(error))}"
+        message = (
+            "TLS verification failed: the server's certificate is not valid for Cloudflare's API: "
+            f"{secrets.show(str(error))}"
+        )
         return NoAnswer(message, hint=_TRUST, sent=False, lasting=True)
     message = f"Cloudflare can't be reached: {secrets.show(str(error)) or type(error).__name__}"
-    hint = f"is there a way to the internet from here? HTTPS_PROXY names a proxy, {BASE_URL} another address"
+    hint = f"check the network; set HTTPS_PROXY to use a proxy, or {BASE_URL} to use another address"
     return NoAnswer(message, hint=hint, sent=False)
 
 
 def torn(error: httpx.TransportError | httpx.DecodingError, bounds: Bounds) -> NoAnswer:
-    """The call may have reached the server. What the library says is left out: it may quote what was sent."""
+    """The error for a call that may have reached the server. Omits httpx's message, which may quote what was sent."""
     if isinstance(error, httpx.TimeoutException):
         return NoAnswer(f"Cloudflare did not answer within {bounds.read_s:.0f} s", hint=AGAIN)
-    return NoAnswer(f"the connection to Cloudflare broke ({type(error).__name__})", hint=AGAIN)
+    return NoAnswer(f"the connection to Cloudflare was lost ({type(error).__name__})", hint=AGAIN)
 
 
 def redirected(reply: HttpReply) -> StoreError:
@@ -144,19 +147,19 @@ def redirected(reply: HttpReply) -> StoreError:
     except ValueError:
         host = None
     return UnusableReply(
-        f"the API redirects{f' to {host}' if host else ''} (HTTP {reply.status}), which is not followed",
-        hint=f"is {BASE_URL} right? The token is sent nowhere else",
+        f"the API redirects{f' to {host}' if host else ''} (HTTP {reply.status}), and mtlsctl follows no redirects",
+        hint=f"check {BASE_URL}; the token is sent to no other address",
         lasting=True,
     )
 
 
 def no_json(reply: HttpReply) -> StoreError:
-    """A reply without an envelope: a proxy's or a firewall's page, or half a reply. Nothing of it is quoted."""
-    kind = "an HTML page" if reply.body[:200].lstrip()[:1] == b"<" else "no JSON that the API could have written"
+    """The error for a reply without an envelope: a page of a proxy or firewall, or half a reply. It quotes nothing."""
+    kind = "an HTML page" if reply.body[:200].lstrip()[:1] == b"<" else "something else"
     refused = reply.status >= 400
     return UnusableReply(
-        f"Cloudflare's address answered with {kind} (HTTP {reply.status})",
-        hint=f"is a proxy or a firewall in between? {BASE_URL} and HTTPS_PROXY lead there",
+        f"the address of the API answered with {kind} instead of the API's JSON (HTTP {reply.status})",
+        hint=f"check for a proxy or firewall in between; {BASE_URL} and HTTPS_PROXY set the address and the proxy",
         sent=not refused,
         lasting=refused,
     )
@@ -164,7 +167,7 @@ def no_json(reply: HttpReply) -> StoreError:
 
 @dataclass(frozen=True, slots=True)
 class ApiCall:
-    """One call. `path` is below the base URL; `body` is JSON that may have a key, of which `secret` is the text."""
+    """One call. `path` follows the base URL; `body` is JSON. If it contains a private key, `secret` is its text."""
 
     operation: Operation
     method: str
@@ -176,7 +179,7 @@ class ApiCall:
 
 @dataclass(frozen=True, slots=True)
 class Time:
-    """The clocks, and how to wait. `sleep` None: as long as is asked for, or until the client is closed."""
+    """The clocks, and how to wait. Without `sleep`, a wait ends after its time or when the client is closed."""
 
     now: Callable[[], datetime]
     monotonic: Callable[[], float] = time.monotonic
@@ -184,7 +187,7 @@ class Time:
 
 
 class Client:
-    """The API for one account; safe to be used by several threads. `calls` is how many calls were made."""
+    """The API for one account; thread-safe. `calls` is the number of calls made so far."""
 
     def __init__(
         self,
@@ -212,26 +215,26 @@ class Client:
 
     @property
     def at_once(self) -> int:
-        """So many calls are made at once."""
+        """The number of concurrent calls."""
         return self._bounds.connections
 
     def begin_anew(self) -> None:
-        """The time of the run begins with the next call."""
+        """Restart the time limit of the run with the next call."""
         self._deadline = None
 
     def give_up(self) -> None:
-        """Begin no call any more; whoever waits for a turn gives up. What is on its way may end."""
+        """Start no more calls, and wake the threads that wait for a turn. Calls in progress may finish."""
         self._closed.set()
         with self._turn:
             self._turn.notify_all()
 
     def close(self) -> None:
-        """Give up, and let go of the connections."""
+        """Give up, and close the connections."""
         self.give_up()
         self._http.close()
 
     def sleep(self, seconds: float) -> None:
-        """Wait; StoreClosed where the client gave up meanwhile, Exhausted where the run's time would be over."""
+        """Wait. StoreClosed if the client gave up meanwhile, Exhausted if the wait would exceed the run's limit."""
         if self._deadline is not None and self._time.monotonic() + seconds > self._deadline:
             raise self._out_of_time()
         if self._time.sleep is not None:
@@ -240,7 +243,7 @@ class Client:
             raise _was_closed()
 
     def wait(self, seconds: float, why: str) -> None:
-        """The same, told where it is long enough to be wondered at."""
+        """Wait, and report it if it is long enough to be noticed."""
         if seconds >= _TOLD_FROM_S:
             self._tell(f"waiting {seconds:.0f} s: {why}")
         self.sleep(seconds)
@@ -248,8 +251,8 @@ class Client:
     def send(self, call: ApiCall) -> Envelope:
         """The envelope of a success.
 
-        StoreRefused where Cloudflare says no, NoAnswer where it can't be told what it says, Exhausted where the rate
-        limit or the run's time leave no way. A 429 is waited for, for nothing was done.
+        StoreRefused if Cloudflare refuses, NoAnswer if there is no usable answer, Exhausted if the rate limit or the
+        time limit of the run leaves no time. After a 429 the call waits and is made again, because nothing was done.
         """
         while True:
             begun = self._take_turn()
@@ -262,13 +265,13 @@ class Client:
                 return self._judge(call, reply)
 
     def side_by_side(self, effect: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:
-        """`effect` of each item, in order, as many at a time as there are connections; gives up at Ctrl-C."""
+        """The result of `effect` for each item, in order; one call per connection at a time. Gives up on Ctrl-C."""
         return run_all(effect, items, self.at_once, give_up=self.give_up)
 
-    # --- the limit ----------------------------------------------------------------------------------------------------
+    # --- the rate limit -----------------------------------------------------------------------------------------------
 
     def _take_turn(self) -> float:
-        """The moment at which a call may begin, taken for this one."""
+        """Wait until a call may begin, and take that moment for this call."""
         while True:
             with self._turn:
                 if self._closed.is_set():
@@ -297,7 +300,7 @@ class Client:
             self._turn.notify_all()
 
     def _heed(self, now: float, reply: HttpReply) -> None:
-        """Hold every call back that a reply asks to be held back."""
+        """Delay the next calls if the reply asks for it."""
         retry_after_s = read_retry_after(reply.headers, self._time.now())
         if reply.status == _TOO_MANY or (reply.status == _BUSY and retry_after_s is not None):
             self._budget.refuse(now, retry_after_s)
@@ -305,7 +308,7 @@ class Client:
             self._budget.accept()
 
     def _count_wait(self, now: float, pause: float) -> None:
-        """Waits of several threads for the same moment count once; Exhausted where they are too long in all."""
+        """Add a wait to the total, once for several threads that wait for the same moment. Exhausted if too long."""
         until = now + pause
         more = until - max(now, self._waited_to)
         if more <= 0:
@@ -313,9 +316,9 @@ class Client:
         if self._waited_s + more > self._bounds.max_wait_s:
             enough = math.ceil((self._waited_s + more) / 60)
             raise Exhausted(
-                f"Cloudflare's rate limit asks to wait for {pause:.0f} s, longer than this run may",
-                hint=f"`--max-wait {enough}m` allows it, or run again later, which goes on; the limit is 1,200 calls in"
-                " five minutes, dashboards included",
+                f"Cloudflare's rate limit requires a wait of {pause:.0f} s, longer than this run may wait",
+                hint=f"allow it with `--max-wait {enough}m`, or run again later to continue; the limit is 1,200 calls"
+                " in five minutes, including calls of dashboards",
                 code=Code.RATE_LIMITED,
             )
         self._waited_s += more
@@ -338,7 +341,7 @@ class Client:
             raise torn(error, self._bounds) from error
 
     def _read(self, response: httpx.Response) -> bytes:
-        """The body, as long as it is of a sane size and comes in time."""
+        """The body. UnusableReply if it is too large, NoAnswer if it takes too long."""
         ends = self._time.monotonic() + self._bounds.call_s
         body = bytearray()
         for chunk in response.iter_bytes():
@@ -346,15 +349,15 @@ class Client:
             if len(body) > self._bounds.body_bytes:
                 raise UnusableReply(
                     f"Cloudflare's reply is larger than {self._bounds.body_bytes // 1_000_000} MB",
-                    hint=f"is something else between here and Cloudflare? {BASE_URL} and the proxies lead there",
+                    hint=f"check what is between this machine and Cloudflare; see {BASE_URL} and the proxy variables",
                     lasting=True,
                 )
             if self._time.monotonic() > ends:
-                raise NoAnswer(f"Cloudflare's reply did not end within {self._bounds.call_s:.0f} s", hint=AGAIN)
+                raise NoAnswer(f"Cloudflare's reply was not complete after {self._bounds.call_s:.0f} s", hint=AGAIN)
         return bytes(body)
 
     def _judge(self, call: ApiCall, reply: HttpReply) -> Envelope:
-        """The envelope of a success; raises what any other reply means."""
+        """The envelope of a success; raises the error for any other reply."""
         secrets = self._secrets.with_(call.secret) if call.secret else self._secrets
         if 300 <= reply.status < 400:
             raise redirected(reply)
@@ -372,15 +375,15 @@ class Client:
 
     def _out_of_time(self) -> Exhausted:
         return Exhausted(
-            f"the run takes longer than the {self._bounds.run_s:.0f} s that it may",
-            hint="what is done is done; run again, which goes on from there",
+            f"the run reached its time limit of {self._bounds.run_s:.0f} s",
+            hint="completed steps are kept; run the same command again to continue",
             code=Code.STORE_TIMEOUT,
         )
 
 
 @lru_cache(maxsize=1024)
 def _parse_url(text: str) -> httpx.URL:
-    """Parsed once: httpx itself would do it three times for each call, which is half of what a call costs."""
+    """The URL, parsed once: httpx itself would parse it three times per call, half of the cost of a call."""
     return httpx.URL(text)
 
 
@@ -389,10 +392,10 @@ def _was_closed() -> StoreClosed:
 
 
 def send_patiently(client: Client, call: ApiCall, random: Callable[[], float]) -> Envelope:
-    """The envelope of a success; what `Client.send` raises where no attempt had one.
+    """The envelope of a success; the error of `Client.send` if every attempt failed.
 
-    An upload is made again only where it certainly did not reach the server. A delete of what is gone is a success
-    after one whose answer was lost, for that one may have done it. `random` gives numbers from 0 to 1.
+    An upload is repeated only if it certainly did not reach the server. After a delete whose answer was lost, "not
+    found" counts as a success, because that delete may have worked. `random` returns numbers from 0 to 1.
     """
     unsure = False
     for attempt in count(1):
@@ -407,14 +410,14 @@ def send_patiently(client: Client, call: ApiCall, random: Callable[[], float]) -
             if error.lasting or not repeatable or attempt == ATTEMPTS:
                 raise
             unsure = unsure or error.sent
-            why = f"{error.message}; then once more"
+            why = f"{error.message}; then retrying"
         client.wait(backoff_s(attempt, random()), why)
     raise AssertionError  # count() does not end
 
 
 def backoff_s(attempt: int, random: float) -> float:
-    """Half a second after the first attempt, twice as long after each further one, and up to half of it more or less.
+    """Seconds to wait: 0.5 after the first attempt, twice as long after each further one, plus or minus up to half.
 
-    The jitter keeps jobs apart that failed at the same moment.
+    The jitter separates jobs that failed at the same moment.
     """
     return _FIRST_PAUSE_S * 2.0 ** (attempt - 1) * (0.5 + random)

@@ -1,7 +1,7 @@
-"""Cloudflare's refusals in words: what happened, its code and text unchanged, and what to do about it.
+"""Errors for Cloudflare's refusals: what happened, Cloudflare's code and text unchanged, and what to do about it.
 
-Matched by code first, then by the text, then by the status (the codes are few of those that exist; where none is
-known, the text is all there is). What none of these knows is `UnknownStoreError`, which stops the changes of a run.
+Refusals are matched by code, then by text, then by status: Cloudflare publishes only some of its codes, so some are
+known by their text alone. A refusal that no rule matches is `UnknownStoreError`, which stops the changes of a run.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from reconciler.stores.cloudflare.wire import Trouble
 
 
 class Operation(Enum):
-    """What was asked for."""
+    """What a call does, as a phrase for messages."""
 
-    VERIFY = "be verified"
+    VERIFY = "verify the token"
     LIST = "list the certificates"
     GET = "read a certificate"
-    WORKERS = "read what Workers present"
-    PAGES = "read what Pages projects present"
+    WORKERS = "read the certificates that Workers use"
+    PAGES = "read the certificates that Pages projects use"
     HYPERDRIVE = "read the Hyperdrive configurations"
     ZONES = "list the zones"
     HOSTNAMES = "read the hostnames of a CA"
@@ -42,7 +42,7 @@ class Operation(Enum):
 
     @property
     def is_change(self) -> bool:
-        """Whether the store is another one afterwards."""
+        """True if it changes the store."""
         return self in {Operation.UPLOAD, Operation.DELETE}
 
 
@@ -53,21 +53,22 @@ class WorkerNotFound(StoreRefused):
 
 
 class PermissionLacking(StoreRefused):
-    """The token may not do this, or is none: whatever is tried next would be refused as well."""
+    """The token lacks a permission or is not valid, so further calls would be refused, too."""
 
     code = Code.STORE_PERMISSION
 
 
 class WrongAccount(StoreRefused):
-    """There is no such account for this token."""
+    """The token has no access to such an account."""
 
     code = Code.STORE_ACCOUNT
 
 
 class NoAnswer(StoreError):
-    """No usable answer: the connection failed, the server did, or its reply was torn.
+    """No usable answer: the connection or the server failed, or the reply was incomplete.
 
-    `sent` is false where the call certainly did not reach the server, so that it can be made again without a look.
+    `sent` is false if the call certainly did not reach the server, so that it can be repeated without a check.
+    `lasting` is true if a retry would fail in the same way.
     """
 
     code = Code.STORE_UNREACHABLE
@@ -79,11 +80,11 @@ class NoAnswer(StoreError):
 
 
 class Exhausted(StoreError):
-    """The run may wait, or take, no longer: no call that has to wait can be made any more."""
+    """The run reached its time limit or its limit for waiting, so no call that has to wait can be made."""
 
 
 class UnusableReply(NoAnswer):
-    """The server answered something that is not the API's JSON."""
+    """The server answered with something other than the API's JSON."""
 
     code = Code.STORE_REPLY
 
@@ -108,7 +109,7 @@ _DASHBOARD = {
     "Zone Read": "Zone > Zone > Read",
     "SSL and Certificates Read": "Zone > SSL and Certificates > Read",
 }
-"""Where a permission is found in the dashboard, by its name in the API."""
+"""The path to a permission in the dashboard, by its name in the API."""
 
 _Kind = type[StoreRefused]
 _ANY = frozenset(Operation)
@@ -120,7 +121,7 @@ _LIVE = frozenset({Operation.WORKERS, Operation.PAGES})
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """One refusal. Where both `numbers` and `fragments` are given, both must fit; fragments are in lower case."""
+    """One refusal. If both `numbers` and `fragments` are given, both must match; fragments are in lower case."""
 
     kind: _Kind
     message: str
@@ -131,7 +132,7 @@ class _Rule:
     operations: frozenset[Operation] = field(default=_ANY)
 
     def fits_text(self, text: str) -> bool:
-        """Whether the text has one of the fragments."""
+        """True if the text contains one of the fragments."""
         return any(fragment in text.lower() for fragment in self.fragments)
 
 
@@ -140,41 +141,43 @@ def _numbers(*numbers: int) -> frozenset[int]:
 
 
 _PERMISSION_HINT = (
-    "give the token the permission `{permission}` (in the dashboard: {dashboard}) for this account; where it has that, "
-    "the role of the user who owns it lacks the right"
+    "grant the token the permission `{permission}` (in the dashboard: {dashboard}) for this account; if it has that, "
+    "check the role of the user who owns the token"
 )
-_TOKEN_HINT = f"is the token in {TOKEN} complete, active and not expired? It needs `{{permission}}` for this account"
-_ACCOUNT_HINT = f"is `account_id` in `[store]` (or {ACCOUNT}) right, and the token scoped to it with `{{permission}}`?"
+_TOKEN_HINT = (
+    f"check that the token in {TOKEN} is complete, active and not expired; it needs `{{permission}}` for this account"
+)
+_ACCOUNT_HINT = f"check `account_id` in `[store]` (or {ACCOUNT}), and that the token has `{{permission}}` for it"
 _CONTENT_HINT = (
-    "run `mtlsctl validate`, which looks into the files; certificates in PEM, the key apart and not encrypted"
+    "run `mtlsctl validate` to check the files: the certificates must be PEM, and the key separate and not encrypted"
 )
-_MANAGED_HINT = "the entry is Gateway's or Access's own; only that service can delete it"
+_MANAGED_HINT = "delete it in Cloudflare Gateway or Access, which manages it; no other service can"
 
 _RULES = (
     _Rule(
         AlreadyStored,
-        "the account holds this certificate already",
-        "the store takes the same certificates once, under whatever name; plan again to adopt that entry",
+        "the account already has this certificate",
+        "plan again to use the uploaded one; an account can have the same certificate only once, under any name",
         numbers=_numbers(1471),
         operations=_UPLOAD,
     ),
     _Rule(
         AlreadyStored,
-        "the account holds this certificate already",
-        "the store takes the same certificates once, under whatever name; plan again to adopt that entry",
+        "the account already has this certificate",
+        "plan again to use the uploaded one; an account can have the same certificate only once, under any name",
         fragments=("already exists",),
         operations=_UPLOAD,
     ),
     _Rule(
         EntryNotFound,
         "the account has no such certificate",
-        "it was deleted already, or never was in this account",
+        "plan again: it was already deleted, or was never in this account",
         numbers=_numbers(1472),
     ),
     _Rule(
         EntryNotFound,
         "the account has no such certificate",
-        "it was deleted already, or never was in this account",
+        "plan again: it was already deleted, or was never in this account",
         fragments=("certificate not found", "already deleted"),
         statuses=_numbers(404),
         operations=_BY_ID,
@@ -182,54 +185,54 @@ _RULES = (
     _Rule(
         WorkerNotFound,
         "the account has no such Worker",
-        "is its name in the wrangler file the one that it was deployed under, and this its account?",
+        "check that it was deployed under the name in the wrangler file, and to this account",
         numbers=_numbers(10007, 10090, 10092, 8000007),
         operations=_LIVE,
     ),
     _Rule(
         EntryInUse,
-        "something still presents this certificate",
-        "deploy every Worker that names it with its new id; hostnames and Hyperdrive may use it too",
+        "something still uses this certificate",
+        "deploy every Worker that uses it with its new ID; hostnames and Hyperdrive may use it, too",
         fragments=("in use",),
         operations=_DELETE,
     ),
     _Rule(
         QuotaReached,
-        f"the account holds as many CA certificates as it may, {CA_LIMIT} as a rule",
-        "delete a CA that nothing uses; API Shield, Gateway and Workers share them",
+        f"the account reached its limit of CA certificates, usually {CA_LIMIT}",
+        "delete a CA that nothing uses; API Shield, Gateway and Workers share the limit",
         numbers=_numbers(1489),
     ),
     _Rule(
         QuotaReached,
-        "the account holds as many certificates as it may",
-        "retire entries that nothing uses, or ask Cloudflare for more and raise `limit` in `[store]`",
+        "the account reached its limit of certificates",
+        "delete certificates that nothing uses, or ask Cloudflare for a higher limit and raise `limit` in `[store]`",
         fragments=("hit maximum", "quota", "allocation"),
         operations=_UPLOAD,
     ),
-    # The number is that of the sister API for origin pulls, which has the same text.
+    # The number is from the similar API for origin pulls, which has the same text.
     _Rule(
         StoreRefused,
-        "Cloudflare can't read what was uploaded",
+        "Cloudflare can't read the uploaded certificate or key",
         _CONTENT_HINT,
         numbers=_numbers(1408),
         operations=_UPLOAD,
     ),
     _Rule(
         StoreRefused,
-        "Cloudflare can't read what was uploaded",
+        "Cloudflare can't read the uploaded certificate or key",
         _CONTENT_HINT,
         fragments=("unable to parse certificate", "private key", "private_key"),
         operations=_UPLOAD,
     ),
     _Rule(
         StoreRefused,
-        "the entry can't be deleted by us",
+        "mtlsctl can't delete this certificate",
         _MANAGED_HINT,
         numbers=_numbers(10000),
         fragments=("unauthorized",),
         operations=_DELETE,
     ),
-    _Rule(PermissionLacking, "the token may not {operation}", _PERMISSION_HINT, numbers=_numbers(10000)),
+    _Rule(PermissionLacking, "the token has no permission to {operation}", _PERMISSION_HINT, numbers=_numbers(10000)),
     _Rule(PermissionLacking, "Cloudflare does not know the token", _TOKEN_HINT, numbers=_numbers(9106)),
     _Rule(
         PermissionLacking,
@@ -249,45 +252,51 @@ _RULES = (
     _Rule(
         PermissionLacking,
         "Cloudflare can't read the token",
-        f"set {TOKEN} again: its form is not that of a token",
+        f"set {TOKEN} again; its value does not have the format of a token",
         numbers=_numbers(6111, 6003),
     ),
     _Rule(
         PermissionLacking,
-        "the call does not take a token that an account owns",
-        f"use a user's token with `{{permission}}`, and name the account by `account_id` or {ACCOUNT}",
+        "this call does not accept a token that an account owns",
+        f"use a user token with `{{permission}}`, and set the account with `account_id` or {ACCOUNT}",
         numbers=_numbers(1001),
         fragments=("account owned tokens",),
     ),
-    _Rule(WrongAccount, "Cloudflare knows no such account or path", _ACCOUNT_HINT, numbers=_numbers(7003, 7000)),
+    _Rule(WrongAccount, "Cloudflare has no such account or path", _ACCOUNT_HINT, numbers=_numbers(7003, 7000)),
     _Rule(
-        StoreRefused, "the entry can't be deleted by us", _MANAGED_HINT, fragments=("unauthorized",), operations=_DELETE
+        StoreRefused,
+        "mtlsctl can't delete this certificate",
+        _MANAGED_HINT,
+        fragments=("unauthorized",),
+        operations=_DELETE,
     ),
-    _Rule(PermissionLacking, "the token may not {operation}", _PERMISSION_HINT, statuses=_numbers(401, 403)),
+    _Rule(
+        PermissionLacking, "the token has no permission to {operation}", _PERMISSION_HINT, statuses=_numbers(401, 403)
+    ),
 )
 
 
 def permission_of(operation: Operation) -> str:
-    """The permission that a call needs, by its name in Cloudflare's API."""
+    """The permission that a call needs, under its name in Cloudflare's API."""
     return _PERMISSIONS.get(operation, READ_PERMISSION)
 
 
 def refusal(
     operation: Operation, status: int, troubles: Iterable[Trouble], secrets: Secrets, *, has_global_key: bool = False
 ) -> StoreRefused:
-    """The error for an answer that says no. Of several errors the first that a rule knows counts, else the first."""
+    """The error for a refusal. Of several errors in it, the first that a rule matches counts, else the first."""
     found = tuple(_flat(troubles)) or (Trouble(),)
     match = _match(operation, status, found)
     rule, trouble = match or (None, found[0])
     number = trouble.code or 0
     said = _quote(status, trouble, secrets)
     if rule is None:
-        hint = "nothing more was changed in this run; look the code up at developers.cloudflare.com, then run again"
-        return UnknownStoreError(f"Cloudflare refuses to {operation.value}: {said}", number=number, hint=hint)
+        hint = "look up the code at developers.cloudflare.com, then run again; nothing more was changed in this run"
+        return UnknownStoreError(f"Cloudflare refused to {operation.value}: {said}", number=number, hint=hint)
     permission = permission_of(operation)
     hint = rule.hint.format(permission=permission, dashboard=_DASHBOARD[permission])
     if has_global_key and rule.kind is PermissionLacking:
-        hint += f" ({GLOBAL_KEY} is set too; mtlsctl uses the token alone)"
+        hint += f" ({GLOBAL_KEY} is set, too; mtlsctl uses only the token)"
     return rule.kind(f"{rule.message.format(operation=operation.value)}: {said}", number=number, hint=hint)
 
 
@@ -311,7 +320,7 @@ def _match(operation: Operation, status: int, troubles: tuple[Trouble, ...]) -> 
 
 
 def _flat(troubles: Iterable[Trouble], depth: int = 4) -> Iterator[Trouble]:
-    """Each error and what is below it in its chain, which stands for the same answer."""
+    """Each error, followed by those of its chain, which describe the same refusal."""
     for trouble in troubles:
         yield trouble
         if depth:

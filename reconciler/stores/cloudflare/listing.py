@@ -1,10 +1,11 @@
-"""The whole list, page by page, whether it can be believed, and how it compares with the uploads of a run.
+"""The whole list of certificates, read page by page and checked; and its comparison with the uploads of a run.
 
-A list that moves while it is read shows an entry twice or not at all, and half a list taken for the whole would upload
-what is there and bind what is not. So every page is checked against the others, and the sum against the server's own.
+A list that changes while it is read can show an entry twice or not at all. Acting on a partial list would upload
+certificates that exist and bind ones that don't. So each page is checked against the others, and the total against the
+server's count.
 
-After the uploads of a run the list is compared with their replies. Nothing that this finds is a failure: all was done
-as the replies say. Deleted entries are not checked: each was read by its id just before, and lists lag.
+After the uploads of a run the list is compared with their replies. A difference is not a failure: every upload was
+confirmed by its reply. Deleted entries are not checked: each was read by its id just before, and lists lag.
 """
 
 from __future__ import annotations
@@ -26,17 +27,17 @@ from reconciler.stores.cloudflare.wire import ResultInfo, parse_entries
 REREADS = 3
 MAX_PAGES = 2000
 LAG_PAUSES_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-"""A minute in all: so long may the list lag behind an upload. Each look costs a call for every 50 entries."""
-REPORT = "run again; if it stays so, the API has changed, and mtlsctl must learn it"
+"""A minute in total: the list may lag behind an upload for that long. Each read costs a call for every 50 entries."""
+REPORT = "run again; if it persists, the API has changed: report it as a bug of mtlsctl"
 _MOST_ASKED = 3
-"""So many that the list lacks are asked for by id. Where there are more, the list lags; that is its habit."""
+"""At most this many unlisted entries are read by id. If there are more, the list lags, as it usually does."""
 
 Pages = Sequence["ListPage"]
 
 
 @dataclass(frozen=True, slots=True)
 class ListPage:
-    """One page as it came; `number` is the one that was asked for."""
+    """One page as received; `number` is the requested page."""
 
     number: int
     entries: tuple[Entry, ...]
@@ -45,9 +46,9 @@ class ListPage:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One look at the whole list. `total` is what the server says, None where it says nothing.
+    """The whole list, read once. `total` is the server's count, None if it gave none.
 
-    `steady`: no page contradicts another, and as many entries came as the server counts.
+    `steady` is true if no page contradicts another, and there are as many entries as the server counts.
     """
 
     entries: tuple[Entry, ...]
@@ -56,14 +57,14 @@ class Reading:
 
     @property
     def is_short(self) -> bool:
-        """Whether entries are missing."""
+        """True if entries are missing."""
         return self.total is not None and len(self.entries) < self.total
 
 
 def read_list(fetch: Callable[[int], ListPage], fetch_all: Callable[[Sequence[int]], Pages]) -> Listing:
-    """Every entry. Read again up to three times where the list moved, then not `stable`.
+    """Every entry. Read again up to three times if the list changed meanwhile; not `stable` if it still does.
 
-    StoreError where entries are missing even then. `fetch` gives one page, `fetch_all` several, side by side.
+    StoreError if entries are missing even then. `fetch` reads one page, `fetch_all` several concurrently.
     """
     reading = _read_once(fetch, fetch_all)
     for _ in range(REREADS):
@@ -73,7 +74,7 @@ def read_list(fetch: Callable[[int], ListPage], fetch_all: Callable[[Sequence[in
     if reading.is_short:
         raise StoreError(
             f"Cloudflare counts {reading.total} certificates, but lists {len(reading.entries)}",
-            hint="a part of the list is never taken for the whole; run again, and if it stays so, tell Cloudflare",
+            hint="run again, and report it to Cloudflare support if it persists; mtlsctl won't act on a partial list",
             code=Code.LISTING_SHORT,
         )
     return Listing(reading.entries, stable=reading.steady)
@@ -96,9 +97,9 @@ def _read_once(fetch: Callable[[int], ListPage], fetch_all: Callable[[Sequence[i
 
 
 def _read_uncounted(first: ListPage, fetch: Callable[[int], ListPage]) -> Reading:
-    """The list of a server that counts nothing: until a page is empty, which is the only sign that it is whole.
+    """The list of a server that gives no counts, read until a page is empty, the only sign that it is complete.
 
-    A page without a new entry ends it as well: a server that ignores `page` would go on for ever.
+    A page without a new entry ends it, too: a server that ignores `page` would never send an empty one.
     """
     pages = [first]
     known = {entry.id for entry in first.entries}
@@ -115,27 +116,27 @@ def _read_uncounted(first: ListPage, fetch: Callable[[int], ListPage]) -> Readin
 
 
 def _last_page(first: ListPage) -> int:
-    """The number of the last page by what the first one says; where that differs, the higher one."""
+    """The number of the last page, from the counts of the first; the higher number if they disagree."""
     per_page = first.info.per_page or len(first.entries) or PER_PAGE
     by_count = -(-(first.info.total_count or 0) // per_page)
     last = max(first.info.total_pages or 0, by_count, 1)
     if last > MAX_PAGES:
         raise StoreError(
-            f"Cloudflare says that its list has {last} pages, more than any account's",
-            hint="is something else between here and Cloudflare?",
+            f"Cloudflare reports that its list has {last} pages, more than any account can have",
+            hint="check what is between this machine and Cloudflare, such as a proxy",
             code=Code.LISTING_ENDLESS,
         )
     return last
 
 
 def _agrees(page: ListPage, first: ListPage) -> bool:
-    """Whether a page is of the same list as the first, and the one that was asked for."""
+    """True if a page belongs to the same list as the first one, and is the requested page."""
     same = (page.info.total_count, page.info.total_pages) == (first.info.total_count, first.info.total_pages)
     return same and page.info.page in (None, page.number)
 
 
 def _distinct(pages: Pages) -> tuple[Entry, ...]:
-    """Every entry once, in the order of the pages; of one that came twice the later look."""
+    """Every entry once, in the order of the pages; the later copy of one that came twice."""
     found: dict[EntryId, Entry] = {}
     for page in pages:
         for entry in page.entries:
@@ -144,9 +145,9 @@ def _distinct(pages: Pages) -> tuple[Entry, ...]:
 
 
 class Lists:
-    """Reads the whole list; safe to be used by several threads, which share what they read.
+    """The whole list, for several threads, which share what was read.
 
-    Each look costs a call for every 50 entries. So ten uploads that must look at the same moment look once.
+    Each read costs a call for every 50 entries. So ten uploads that need the list at the same moment read it once.
     """
 
     def __init__(self, client: Client, path: str, random: Callable[[], float]) -> None:
@@ -159,15 +160,15 @@ class Lists:
 
     @property
     def last(self) -> Listing | None:
-        """The last list that was read, however old."""
+        """The last list that was read, of any age."""
         return None if self._last is None else self._last[1]
 
     def mark(self) -> int:
-        """This moment, for `since`."""
+        """The current moment, for `since`."""
         return self._begun
 
     def since(self, mark: int) -> Listing:
-        """A list that was begun after the mark: the last one where it was, else a new one."""
+        """A list whose reading began after the mark: the last one if it did, else a new one."""
         with self._lock:
             if self._last is not None and self._last[0] > mark:
                 return self._last[1]
@@ -177,7 +178,7 @@ class Lists:
             return listing
 
     def new(self) -> Listing:
-        """A list that is begun now."""
+        """A list whose reading begins now."""
         return self.since(self.mark())
 
     def _page(self, number: int) -> ListPage:
@@ -195,7 +196,7 @@ class Lists:
 def compare(
     uploaded: Sequence[Entry], listing: Listing, get: Callable[[EntryId], Entry | None]
 ) -> Iterator[Diagnostic]:
-    """What the list shows otherwise than the replies to uploads said. `get` asks for one by id."""
+    """The differences between the list and the replies to uploads. `get` reads one entry by id."""
     listed = {entry.id: entry for entry in listing.entries}
     alike: dict[str, list[EntryId]] = defaultdict(list)
     for entry in listing.entries:
@@ -212,8 +213,8 @@ def compare(
 
 
 def unlisted(error: StoreError) -> Diagnostic:
-    """The list could not be read."""
-    message = f"what was uploaded was not looked for in the list afterwards: {error.message}"
+    """The finding for a list that could not be read."""
+    message = f"the uploads were made, but the list could not be read to confirm them: {error.message}"
     return _warning(Code.UPLOADS_UNSEEN, message, "run `mtlsctl plan`, which reads the list")
 
 
@@ -223,17 +224,15 @@ def _missing(entries: Sequence[Entry], get: Callable[[EntryId], Entry | None]) -
         try:
             gone = get(entry.id) is None
         except StoreError:
-            gone = False  # it lags, as far as anybody knows
+            gone = False  # unknown, so count it as not listed yet
         if gone:
             lagging -= 1
-            message = f"{entry.id} ({entry.name!r}), which this run uploaded, is not there any more"
-            yield _warning(
-                Code.UPLOAD_GONE, message, "somebody deleted it; run `mtlsctl apply` again to upload it again"
-            )
+            message = f"{entry.id} ({entry.name!r}), which this run uploaded, was deleted by someone else"
+            yield _warning(Code.UPLOAD_GONE, message, "run `mtlsctl apply` again to upload it again")
     if lagging:
-        what = "one entry" if lagging == 1 else f"{lagging} entries"
+        what = "one certificate" if lagging == 1 else f"{lagging} certificates"
         message = f"{what} that this run uploaded {'is' if lagging == 1 else 'are'} not in Cloudflare's list yet"
-        hint = "none needed: Cloudflare's list lags behind; an id that a file names is asked for by itself meanwhile"
+        hint = "no action needed: Cloudflare's list lags, and meanwhile an ID in a file is looked up on its own"
         yield Diagnostic(Severity.INFO, Code.LIST_LAGS, message, None, hint)
 
 
@@ -242,13 +241,13 @@ def _facts(entry: Entry) -> tuple[str, bool, str, object]:
 
 
 def _differs(entry: Entry) -> Diagnostic:
-    message = f"{entry.id} ({entry.name!r}), which this run uploaded, is listed otherwise than the reply said"
-    return _warning(Code.UPLOAD_LISTED_OTHERWISE, message, "look at that entry, and run `mtlsctl plan`")
+    message = f"{entry.id} ({entry.name!r}), which this run uploaded, is listed differently than the reply said"
+    return _warning(Code.UPLOAD_LISTED_OTHERWISE, message, "check that certificate, and run `mtlsctl plan`")
 
 
 def _twice(entry: Entry, others: Sequence[EntryId]) -> Diagnostic:
-    message = f"what this run uploaded as {entry.id} ({entry.name!r}) is stored as {', '.join(others)} too"
-    return _warning(Code.CONTENT_TWICE, message, "some other run was as fast: delete the one that nothing presents")
+    message = f"what this run uploaded as {entry.id} ({entry.name!r}) also exists as {', '.join(others)}"
+    return _warning(Code.CONTENT_TWICE, message, "delete the one that nothing uses; another run uploaded it, too")
 
 
 def _warning(code: Code, message: str, hint: str) -> Diagnostic:

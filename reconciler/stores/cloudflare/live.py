@@ -1,7 +1,7 @@
-"""The port `LiveReader` over the API: what Workers and Pages projects use, and whatever else may use an entry.
+"""The port `LiveReader` over the API: what Workers and Pages projects use, and what else may use an entry.
 
-A call that fails becomes an entry of `Live.unread`. Each Worker costs one or two calls: its deployments, and each
-version that serves; a version never changes, so it is read once in a run.
+A call that fails becomes an item of `Live.unread`. Each Worker costs one or two calls: its deployments, and each live
+version. A version never changes, so it is read once per run.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from reconciler.stores.cloudflare.wire import (
 )
 
 _SHOWN = 10
-"""Deployments that Cloudflare certainly lists; of fewer there are no more."""
+"""The number of deployments that Cloudflare lists at least; a shorter list is complete."""
 _ROUNDING = 1.0
 """Percent."""
 _ZONES_PER_PAGE = 50
@@ -48,7 +48,7 @@ _T = TypeVar("_T")
 
 
 class LiveWorkers:
-    """Reads Workers; may be used by several threads."""
+    """Reads Workers; thread-safe."""
 
     def __init__(self, send: Callable[[ApiCall], Envelope], account_path: str) -> None:
         self._send = send
@@ -57,14 +57,14 @@ class LiveWorkers:
         self._versions: dict[tuple[str, str], LiveVersion] = {}
 
     def names(self) -> tuple[str, ...]:
-        """The name of every Worker of the account. StoreError where the list is short of what it counts."""
+        """The name of every Worker of the account. StoreError if the list has fewer than the server counts."""
         envelope = self._send(ApiCall(Operation.WORKERS, "GET", f"{self._account}/workers/scripts"))
         found = demand(list[NamedBody], envelope, "the list of Workers")
         demand_whole(envelope, len(found), "Workers")
         return tuple(one.id for one in found)
 
     def read(self, target: str, *, earlier: int) -> LiveWorker | None:
-        """A Worker or one side of a Pages project; None where there is none. `earlier`: so many deployments back."""
+        """A Worker or one side of a Pages project, None if it does not exist; with `earlier` previous deployments."""
         try:
             return self._pages(target) if target.startswith(PAGES) else self._worker(target, earlier)
         except WorkerNotFound:
@@ -90,7 +90,7 @@ class LiveWorkers:
                 versions.append(replace(found, deployments_ago=ago, deployed_on=made))
         if earlier >= len(deployments) >= _SHOWN:
             raise UnusableReply(
-                f"only the newest {len(deployments)} deployments of {script} are listed",
+                f"Cloudflare lists only the newest {len(deployments)} deployments of {script}, fewer than needed",
                 hint="lower `rollback_versions` in `[policy]`",
             )
         return LiveWorker(script, tuple(versions))
@@ -100,16 +100,16 @@ class LiveWorkers:
         body = demand(DeploymentsBody, envelope, f"the list of deployments of {script}")
         deployments = _newest_first(body.deployments)
         if deployments and abs(sum(share.percentage for share in deployments[0].versions) - 100) > _ROUNDING:
-            what = f"the shares of the newest deployment of {script} are not all of its traffic"
+            what = f"the traffic shares of the newest deployment of {script} don't add up to 100 percent"
             raise UnusableReply(what, hint=REPORT)
         return deployments
 
     def _serving(self, script: str, version: str) -> LiveVersion:
-        """A version that is known to serve: where it can't be found there is a doubt, and no Worker less."""
+        """A live version. UnusableReply if it is not found, because its Worker exists and may use anything."""
         try:
             return self._version(script, version)
         except WorkerNotFound as error:
-            what = f"version {version} of {script} serves, but is not found: {error.message}"
+            what = f"version {version} of {script} is live, but was not found: {error.message}"
             raise UnusableReply(
                 what, hint="run again: the Worker may have been deployed or deleted meanwhile"
             ) from error
@@ -128,14 +128,14 @@ class LiveWorkers:
         return known
 
     def _earlier(self, script: str, version: str) -> LiveVersion | None:
-        """A version that one may go back to; None where it is not kept any more."""
+        """A version that a rollback could use; None if Cloudflare no longer keeps it."""
         try:
             return self._version(script, version)
         except WorkerNotFound:
             return None
 
     def _latest(self, script: str) -> LiveVersion:
-        """Where nothing was ever deployed, the latest upload is all there is to present."""
+        """The latest upload, which counts for a Worker that was never deployed."""
         envelope = self._send(ApiCall(Operation.WORKERS, "GET", f"{self._script(script)}/settings"))
         body = demand(SettingsBody, envelope, f"the settings of {script}")
         return LiveVersion("latest", certificates_in(body.bindings))
@@ -154,8 +154,8 @@ class LiveWorkers:
 
 
 def _newest_first(found: Sequence[DeploymentBody]) -> list[DeploymentBody]:
-    """Deployments by their times, each once. Where one has no time, as they are listed: the newest is said to be
-    first, which equal times keep too."""
+    """Deployments sorted by time, each once. In the order of the list if one has no time, and for equal times: by
+    Cloudflare's documentation the newest comes first."""
     known = {one.id or str(place): one for place, one in reversed(list(enumerate(found)))}
     distinct = list(reversed(known.values()))
     times = [one.created_on for one in distinct if one.created_on is not None]
@@ -166,33 +166,33 @@ def _newest_first(found: Sequence[DeploymentBody]) -> list[DeploymentBody]:
 
 
 def demand(kind: type[_T], envelope: Envelope, what: str) -> _T:
-    """The result as what it should be; UnusableReply where it is something else."""
+    """The result, parsed as `kind`; UnusableReply if it is something else."""
     found = parse(kind, envelope.result)
     if found is None:
-        raise UnusableReply(f"{what} is not what Cloudflare documents", hint=REPORT)
+        raise UnusableReply(f"{what} does not have the format that Cloudflare documents", hint=REPORT)
     return found
 
 
 def demand_whole(envelope: Envelope, count: int, what: str) -> None:
-    """UnusableReply where a list has fewer than the server counts."""
+    """UnusableReply if a list has fewer items than the server counts."""
     total = envelope.result_info.total_count if envelope.result_info else None
     if total is not None and count < total:
         raise UnusableReply(f"Cloudflare counts {total} {what}, but lists {count}", hint=REPORT)
 
 
 class CloudflareLive:
-    """Looks at live Workers, and where entries may be retired at everything that may use them."""
+    """Reads live Workers and, before a retire, everything else that may use the entry."""
 
     def __init__(self, client: Client, account_id: str, random: Callable[[], float]) -> None:
         self._client = client
-        # No bound method: a circle would keep the connections open until somebody looks for circles.
+        # No bound method: a reference cycle would keep the connections open until the next garbage collection.
         self._send: Callable[[ApiCall], Envelope] = lambda call: send_patiently(client, call, random)
         self._account_id = account_id
         self._account = f"/accounts/{account_id}"
         self._workers = LiveWorkers(self._send, self._account)
 
     def look(self, question: LiveQuestion) -> Live:
-        """What was asked about; a call that fails is a doubt of its own, and all others are still made."""
+        """The answer to the question. A call that fails is listed in `unread`; all others are still made."""
         unread: dict[str, str] = {}
         targets = question.targets
         if question.retiring:
@@ -264,7 +264,7 @@ class CloudflareLive:
         return [(ca, f"the hostnames {', '.join(names[:_NAMED])}{more}")] if names else []
 
     def _zones(self) -> list[NamedBody]:
-        """The zones of the account that the token sees, page by page. UnusableReply where some may be missing."""
+        """The zones of the account that the token can see, page by page. UnusableReply if some may be missing."""
         found: dict[str, NamedBody] = {}
         for page in range(1, _MOST_ZONE_PAGES + 1):
             query: dict[str, str | int] = {"account.id": self._account_id, "page": page, "per_page": _ZONES_PER_PAGE}
@@ -277,8 +277,8 @@ class CloudflareLive:
                 demand_whole(envelope, len(found), "zones")
                 return list(found.values())
             if not fresh:
-                raise UnusableReply("the list of zones does not go on after its first page", hint=REPORT)
-        raise UnusableReply(f"the account has more than {len(found)} zones", hint="its CAs are retired by hand")
+                raise UnusableReply("the list of zones is incomplete: a page has no new zones", hint=REPORT)
+        raise UnusableReply(f"the account has more than {len(found)} zones", hint="delete its unused CAs by hand")
 
     def _associations(self, entries: Sequence[EntryId]) -> Users:
         found = self._client.side_by_side(self._associations_of, entries)
@@ -288,8 +288,8 @@ class CloudflareLive:
         return [(entry_id, service) for service in self.services_of(entry_id)]
 
     def services_of(self, entry_id: EntryId) -> tuple[str, ...]:
-        """The services that use an entry, in words; nothing says which part of a service does. StoreError where that
-        can't be told, EntryNotFound where there is no such entry."""
+        """The services that use an entry, in words; the API does not say which part of a service uses it. StoreError if
+        they can't be read, EntryNotFound if there is no such entry."""
         path = f"{self._account}/mtls_certificates/{quote(entry_id, safe='')}/associations"
         envelope = self._send(ApiCall(Operation.GET, "GET", path))
         found = demand(list[AssociationBody], envelope, f"the list of what uses {entry_id}")
@@ -297,7 +297,7 @@ class CloudflareLive:
 
     @staticmethod
     def _try(what: str, ask: Callable[[], Sequence[_T]], unread: dict[str, str]) -> Sequence[_T]:
-        """The answer; nothing, and a doubt, where it can't be had."""
+        """The answer; if the call fails, nothing, and its error in `unread`."""
         try:
             return ask()
         except ReconcilerError as error:

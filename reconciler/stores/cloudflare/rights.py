@@ -1,7 +1,7 @@
-"""What the token may do, as far as harmless reads tell.
+"""The permissions of the token, as far as harmless reads can show them.
 
-A token's permissions can be listed only with a right to do so, which nobody gives to the token of a pipeline. So one
-call of each kind that reads is made. Whether it may write nobody can tell without writing: that is said to be unknown.
+Listing a token's permissions needs a permission of its own, which the token of a pipeline does not have. So one read of
+each kind is made. Write permission can't be checked without writing, so it is reported as unknown.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from reconciler.stores.cloudflare.wire import NamedBody, TokenBody, parse
 _OF_AN_ACCOUNT = "cfat_"  # Cloudflare's token formats of 2026
 _OTHER_ACCOUNT = 9109
 _FEW: Mapping[str, str | int] = {"page": 1, "per_page": 5}
-_LIVE = "to see what serves: `--live`, `--deploy`, and before an entry is retired"
-_RETIRE = "before an entry is retired"
-_CA = "before a CA is retired"
+_LIVE = "to read live versions: `--live`, `--deploy`, and before a certificate is deleted"
+_RETIRE = "before a certificate is deleted"
+_CA = "before a CA is deleted"
 
 
 @dataclass(frozen=True, slots=True)
 class _Need:
-    """What a permission is for. `path` is read to find out; without one it is not known, and `hint` says why."""
+    """The purpose of a permission. `path` is read to check it; without one it stays unknown, and `hint` says why."""
 
     operation: Operation
     purpose: str
@@ -39,7 +39,8 @@ class _Need:
 def examine(client: Client, access: Access, *, cas: bool, pages: bool) -> Iterator[Diagnostic]:
     """Whether Cloudflare knows the token; then each permission, what needs it, and whether the token has it.
 
-    `cas` and `pages`: whether such are declared, which need more. Each call is made once. Findings, never an error.
+    `cas` and `pages` are true if CAs, or bindings of Pages projects, are declared; they need more permissions. Each
+    call is made once. A failure is a finding, never an exception.
     """
     try:
         verified = _verify(client, access)
@@ -48,24 +49,24 @@ def examine(client: Client, access: Access, *, cas: bool, pages: bool) -> Iterat
             for need in _needs(client, access, cas=cas, pages=pages):
                 yield _ask(client, need)
     except StoreError as error:
-        yield _warning(error.code, f"the account could not be asked: {error.message}", error.hint)
+        yield _warning(error.code, f"the account could not be checked: {error.message}", error.hint)
 
 
 def _needs(client: Client, access: Access, *, cas: bool, pages: bool) -> Iterator[_Need]:
     account = f"/accounts/{access.account_id}"
-    write = "nothing is written to find out; the first upload of a run goes alone, and stops it where it is refused"
-    yield _Need(Operation.LIST, "for every command that asks the store", access.certificates_path, _FEW)
+    write = "a check would have to write; the first upload of a run is made alone, and stops the run if it is refused"
+    yield _Need(Operation.LIST, "for every command that calls Cloudflare", access.certificates_path, _FEW)
     yield _Need(Operation.UPLOAD, "for `apply` and `retire`", hint=write)
     yield _Need(Operation.WORKERS, _LIVE, f"{account}/workers/scripts")
     yield _Need(Operation.HYPERDRIVE, _RETIRE, f"{account}/hyperdrive/configs")
     if pages:
-        yield _Need(Operation.PAGES, "to see what Pages projects serve", f"{account}/pages/projects")
+        yield _Need(Operation.PAGES, "to read what Pages projects use", f"{account}/pages/projects")
     if cas:
         zones = {"account.id": access.account_id, **_FEW}
         yield _Need(Operation.ZONES, _CA, "/zones", zones)
         zone = _some_zone(client, zones)
         path = f"/zones/{zone}/certificate_authorities/hostname_associations" if zone else ""
-        yield _Need(Operation.HOSTNAMES, _CA, path, hint="the token sees no zone to ask about")
+        yield _Need(Operation.HOSTNAMES, _CA, path, hint="not checked, because the token can see no zone")
 
 
 def _some_zone(client: Client, query: Mapping[str, str | int]) -> str | None:
@@ -77,7 +78,8 @@ def _some_zone(client: Client, query: Mapping[str, str | int]) -> str | None:
 
 
 def _verify(client: Client, access: Access) -> Diagnostic:
-    """A user's token and an account's are verified at different places; older ones do not show which they are."""
+    """Whether the token is active. User tokens and account-owned tokens are verified at different paths, and older ones
+    don't show which kind they are."""
     paths = ["/user/tokens/verify", f"/accounts/{access.account_id}/tokens/verify"]
     if access.token.startswith(_OF_AN_ACCOUNT):
         paths.reverse()
@@ -91,19 +93,19 @@ def _verify(client: Client, access: Access) -> Diagnostic:
         status = found.status if found else "in an unknown state"
         until = f", until {found.expires_on:%Y-%m-%d}" if found and found.expires_on else ""
         if status != "active":
-            hint = f"make a new token, and set {TOKEN}"
-            return _warning(Code.TOKEN_INACTIVE, f"Cloudflare says that the token is {status}{until}", hint)
+            hint = f"create a new token, and set {TOKEN}"
+            return _warning(Code.TOKEN_INACTIVE, f"Cloudflare reports that the token is {status}{until}", hint)
         return _note(
-            Code.ACCOUNT, f"{access.host} knows the token, which is active{until}; account {access.account_id}"
+            Code.ACCOUNT, f"{access.host} knows the token, and it is active{until}; account {access.account_id}"
         )
     return _warning(Code.TOKEN_UNKNOWN, refused.message if refused else "", refused.hint if refused else None)
 
 
 def _ask(client: Client, need: _Need) -> Diagnostic:
-    """One permission: held, lacking, or not known. WrongAccount, and PermissionLacking for a token of another account,
-    where every other answer would be the same."""
+    """One permission: granted, missing, or unknown. WrongAccount, and PermissionLacking for a token of another account,
+    if every other call would fail in the same way."""
     permission = permission_of(need.operation)
-    unknown = f"{permission}: not known; needed {need.purpose}"
+    unknown = f"{permission}: unknown; needed {need.purpose}"
     if not need.path:
         return _note(Code.TOKEN_RIGHTS, unknown, need.hint)
     try:
@@ -116,7 +118,7 @@ def _ask(client: Client, need: _Need) -> Diagnostic:
         return _warning(Code.TOKEN_LACKS, f"{error.message}; needed {need.purpose}", error.hint)
     except StoreRefused as error:
         return _note(Code.TOKEN_RIGHTS, unknown, error.message)
-    return _note(Code.TOKEN_RIGHTS, f"{permission}: held; needed {need.purpose}")
+    return _note(Code.TOKEN_RIGHTS, f"{permission}: granted; needed {need.purpose}")
 
 
 def _note(code: Code, message: str, hint: str | None = None) -> Diagnostic:

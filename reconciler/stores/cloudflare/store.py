@@ -1,7 +1,7 @@
 """The ports `StoreReader` and `Store` over the API of one Cloudflare account.
 
-It decides nothing about what should be stored. It makes sure that what it says of the account is true, and that a
-call whose answer was lost is neither forgotten nor made twice.
+They don't decide what should be stored. They make sure that what they report of the account is true, and that a change
+whose answer was lost is neither forgotten nor made twice.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from reconciler.stores.cloudflare.wire import Envelope, parse_entry
 from reconciler.x509.certificates import Bundle
 
 IN_USE_PATIENCE_S = 60.0
-"""How long "in use" may linger after the last user is gone: for all deletes of a run together, not for each."""
+"""Seconds to wait for "in use" to end after the last use was removed: in total for all deletes of a run."""
 
 _ID_FORM = re.compile(r"[0-9A-Za-z_-]{1,128}")
 _T = TypeVar("_T")
@@ -50,7 +50,7 @@ _STOPPERS = (UnknownStoreError, PermissionLacking, WrongAccount, NoAnswer, Exhau
 
 
 def upload_call(path: str, new: NewEntry) -> ApiCall:
-    """The call for an upload. Without a name or a key the field is absent, not null, as wrangler sends it."""
+    """The call for an upload. A missing name or key is left out, not null, as in wrangler's calls."""
     body: dict[str, str | bool] = {"ca": new.ca, "certificates": new.bundle.pem()}
     if new.name:
         body["name"] = new.name
@@ -65,11 +65,11 @@ def _key_text(new: NewEntry) -> str:
         return new.key.pem.decode("ascii") if new.key is not None else ""
     except UnicodeDecodeError:
         # The error itself would quote the key.
-        raise StoreRefused("private_key is no PEM", number=0, hint="a private key in PEM is plain ASCII") from None
+        raise StoreRefused("private_key is not PEM", number=0, hint="convert the key to PEM, which is ASCII") from None
 
 
 def demand_as_sent(new: NewEntry, entry: Entry) -> Entry:
-    """The entry of an upload's reply, which must have the content, name and kind that were sent."""
+    """The entry of an upload's reply. StoreError unless it has the content, name and kind that were sent."""
     got = entry.bundle
     compared = {
         "content": got is not None and got.digest == new.bundle.digest,
@@ -79,18 +79,18 @@ def demand_as_sent(new: NewEntry, entry: Entry) -> Entry:
     differs = [what for what, same in compared.items() if not same]
     if differs:
         raise StoreError(
-            f"Cloudflare stored {new.name!r} as {entry.id}, but with another {' and '.join(differs)} than was sent",
-            hint="nothing was bound to it; look at that entry, and delete it where it is of no use",
+            f"Cloudflare stored {new.name!r} as {entry.id}, but with a different {' and '.join(differs)} than was sent",
+            hint="check that certificate, and delete it if it is of no use; nothing was bound to it",
             code=Code.UPLOAD_DIFFERS,
         )
     return entry
 
 
 def demand_same(new: NewEntry, found: Entry) -> Entry:
-    """The entry that an upload without an answer made; AlreadyStored where somebody else's has the content."""
+    """The entry made by an upload whose answer was lost; AlreadyStored if it has another name or kind than was sent."""
     if (found.name, found.ca) != (new.name, new.ca):
-        hint = "the store takes the same certificates once, under whatever name; plan again to adopt that entry"
-        raise AlreadyStored(f"the account holds this certificate already, as {found.id}", number=1471, hint=hint)
+        hint = "plan again to use the uploaded one; an account can have the same certificate only once, under any name"
+        raise AlreadyStored(f"the account already has this certificate, as {found.id}", number=1471, hint=hint)
     return found
 
 
@@ -106,27 +106,28 @@ class CloudflareReader:
 
     @property
     def calls(self) -> int:
-        """How many calls were made, by whatever shares the client."""
+        """The number of calls made so far by everything that shares the client."""
         return self._client.calls
 
     @property
     def lag_s(self) -> float:
-        """As long as an upload is waited for to be listed."""
+        """Seconds to wait for the list to show an upload."""
         return sum(LAG_PAUSES_S)
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._client.close()
 
     def list_entries(self) -> Listing:
-        """Every entry of the account, Gateway's and Access's too, with their type; pages after the first side by side.
+        """Every entry of the account with its type, including those of Gateway and Access.
 
-        Not stable where the list moved at each of four looks; StoreError where it has fewer entries than it counts.
+        Pages after the first are read concurrently. Not stable if the list changed during each of four reads;
+        StoreError if it has fewer entries than the server counts.
         """
         return self.lists.new()
 
     def get(self, entry_id: EntryId) -> Entry | None:
-        """The entry with this id, or None. What can't be an id is not asked for: it would lead to another path."""
+        """The entry with this id, or None. A text that can't be an id is not sent: it would lead to another path."""
         if not is_askable(entry_id):
             return None
         try:
@@ -136,12 +137,12 @@ class CloudflareReader:
         return entry_of(envelope)
 
     def get_all(self, ids: Iterable[EntryId]) -> dict[EntryId, Entry | None]:
-        """As the port; as many side by side as there are connections."""
+        """As in the port; one call per connection at a time."""
         asked = tuple(dict.fromkeys(ids))
         return dict(zip(asked, self._client.side_by_side(self.get, asked), strict=True))
 
     def live(self) -> CloudflareLive:
-        """What Workers and other services present of this account; shares connections and the rate limit."""
+        """A reader of what Workers and other services of the account use; shares connections and the rate limit."""
         if self._live is None:
             account_id = self._path.split("/")[2]
             self._live = CloudflareLive(self._client, account_id, self._random)
@@ -152,23 +153,23 @@ class CloudflareReader:
 
 
 def is_askable(entry_id: EntryId) -> bool:
-    """Whether an id can stand in a path; any other one leads elsewhere, an empty one to the list."""
+    """True if the id is safe in a path. Any other text would lead to another path, an empty one to the list."""
     return _ID_FORM.fullmatch(entry_id) is not None
 
 
 def entry_of(envelope: Envelope) -> Entry:
-    """The entry that a reply has; UnusableReply where it has none."""
+    """The entry of a reply; UnusableReply if it has none."""
     entry = parse_entry(envelope.result)
     if entry is None:
-        raise UnusableReply("Cloudflare's reply has no certificate with an id", hint=REPORT)
+        raise UnusableReply("Cloudflare's reply contains no certificate with an ID", hint=REPORT)
     return entry
 
 
 class CloudflareStore(CloudflareReader):
-    """The port `Store` over the API; its methods may be called by several threads.
+    """The port `Store` over the API; thread-safe.
 
-    Lists lag behind uploads: the list of this object always has what was uploaded, and lacks what was deleted, through
-    it.
+    Cloudflare's list lags behind changes. The list of this object always includes what was uploaded through it, and
+    never what was deleted through it.
     """
 
     def __init__(self, client: Client, path: str, random: Callable[[], float], *, lists: Lists | None = None) -> None:
@@ -182,15 +183,15 @@ class CloudflareStore(CloudflareReader):
 
     @property
     def at_once(self) -> int:
-        """As many as there are connections."""
+        """The number of connections."""
         return self._client.at_once
 
     def give_up(self) -> None:
-        """As the port."""
+        """As in the port."""
         self._client.give_up()
 
     def list_entries(self) -> Listing:
-        """As the reader's, with this object's own changes."""
+        """The list of the reader, updated with the changes of this object."""
         with self._lock:
             uploaded = dict(self._uploaded)
         listing = super().list_entries()
@@ -204,11 +205,11 @@ class CloudflareStore(CloudflareReader):
     def upload(self, new: NewEntry) -> Entry:
         """The entry as stored, compared with what was sent.
 
-        StoreRefused for a leaf without its key, before anything is sent; AlreadyStored (1471) with the entry that is in
-        the way, once the list shows it. An upload without an answer is looked for before it is repeated.
+        StoreRefused for a leaf without its key, before anything is sent; AlreadyStored (1471) with the existing entry,
+        once the list shows it. After a lost answer the list is checked before the upload is repeated.
         """
         if new.key is None and not new.ca:
-            hint = "a certificate that a Worker uses is uploaded with its key"
+            hint = "upload the certificate with its key, which a Worker needs"
             raise StoreRefused("private_key is missing", number=0, hint=hint)
         try:
             entry = self._change(lambda: self._upload(new))
@@ -222,22 +223,24 @@ class CloudflareStore(CloudflareReader):
         return entry
 
     def delete(self, entry_id: EntryId) -> None:
-        """Gone afterwards. EntryNotFound (1472), StoreRefused for managed ones.
+        """Delete an entry. EntryNotFound (1472); StoreRefused for one that Gateway or Access manages.
 
-        EntryInUse where a service uses it, or Cloudflare says so after a while of asking; UseUnknown where that can't
-        be told.
+        EntryInUse if a service uses it, or if Cloudflare still reports a use after several tries; UseUnknown if that
+        could not be checked.
         """
         if not is_askable(entry_id):
-            raise EntryNotFound("the account has no such certificate", number=1472, hint="this can't be an id")
+            raise EntryNotFound(
+                "the account has no such certificate", number=1472, hint="check the ID; it is not a valid one"
+            )
         self._change(lambda: self._delete(entry_id))
         with self._lock:
             self._deleted.add(entry_id)
             self._uploaded.pop(entry_id, None)
 
     def look_back(self) -> tuple[Diagnostic, ...]:
-        """What the list shows of this object's uploads otherwise than the replies said.
+        """The differences between the list and the replies to this object's uploads.
 
-        One list, and none where one was read after the last upload, as before a retire.
+        Reads the list once, or not at all if it was read after the last upload, as before a retire.
         """
         uploaded = tuple(self._uploaded.values())
         if not uploaded or self._stopped_by is not None:
@@ -252,10 +255,10 @@ class CloudflareStore(CloudflareReader):
     # --- changes ------------------------------------------------------------------------------------------------------
 
     def _change(self, effect: Callable[[], _T]) -> _T:
-        """Change something; nothing more after an answer that would be the same each time, or that nobody knows."""
+        """The result of a change. StoreStopped after an error that would repeat, or that mtlsctl does not know."""
         stopped = self._stopped_by
         if stopped is not None:
-            message = f"not tried, for an earlier answer stopped this run: {stopped.message}"
+            message = f"skipped: an earlier error from Cloudflare stopped this run: {stopped.message}"
             raise StoreStopped(message, hint=stopped.hint)
         try:
             return effect()
@@ -279,24 +282,24 @@ class CloudflareStore(CloudflareReader):
             if found is not None:
                 return demand_same(new, found)
         raise StoreError(
-            f"whether {new.name!r} was uploaded can't be told: {lost.message}",
-            hint="run again: if it is there, it is found by its content and not uploaded twice",
+            f"it is unknown whether {new.name!r} was uploaded: {lost.message}",
+            hint="run again: if it was uploaded, it is found by its content and not uploaded twice",
             code=lost.code,
         ) from lost
 
     def _check(self, new: NewEntry, entry: Entry) -> Entry:
-        """The entry of a reply, compared; one that shows nothing of its content is read by its id."""
+        """The entry of a reply, compared with what was sent; read by its id if the reply has no content."""
         return demand_as_sent(new, entry if entry.certificates else self.get(entry.id) or entry)
 
     def _find_stored(self, new: NewEntry) -> Entry | None:
-        """What Cloudflare says is stored already, as soon as a list shows it; None where none does for a minute."""
+        """The entry that Cloudflare says is stored already, once a list shows it; None if none does for a minute."""
         last = self.lists.last
         found = _with_content(last.entries, new.bundle) if last is not None else None
         for pause in (0.0, *LAG_PAUSES_S):
             if found is not None:
                 break
             if pause:
-                self._client.wait(pause, f"Cloudflare's list does not show yet what it says is stored, {new.name!r}")
+                self._client.wait(pause, f"Cloudflare says that {new.name!r} is stored, but does not list it yet")
             found = _with_content(self.lists.new().entries, new.bundle)
         return found
 
@@ -316,20 +319,20 @@ class CloudflareStore(CloudflareReader):
                 return
 
     def _demand_unused(self, entry_id: EntryId) -> None:
-        """Services name what they use; that Cloudflare refuses to delete it is not written down anywhere."""
+        """EntryInUse if a service uses the entry. Cloudflare does not document that it would refuse to delete it."""
         try:
             services = self.live().services_of(entry_id)
         except (EntryNotFound, StoreClosed):
             raise
         except StoreError as error:
-            message = f"what uses {entry_id} can't be told, so it is kept: {error.message}"
+            message = f"it could not be checked what uses {entry_id}, so it is kept: {error.message}"
             raise UseUnknown(message, hint=error.hint) from error
         if services:
-            hint = "let go of it there; hostnames and Hyperdrive configurations may use it, as Workers do"
-            raise EntryInUse(f"{', '.join(services)} uses it", number=0, hint=hint)
+            hint = "remove it there first; Workers, hostnames and Hyperdrive configurations can use it"
+            raise EntryInUse(f"the certificate is used by {', '.join(services)}", number=0, hint=hint)
 
     def _wait_for_users(self, attempt: int, entry_id: EntryId, why: str) -> bool:
-        """Wait a little for a use that may be gone already; False where this run has waited long enough."""
+        """Wait for a use that may have ended already; False if this run has waited long enough."""
         pause = min(2 * backoff_s(attempt, self._random()), 15.0)
         with self._lock:
             if pause > self._in_use_left_s:

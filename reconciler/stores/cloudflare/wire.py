@@ -1,8 +1,8 @@
-"""The API's JSON, parsed at the door: the envelope, certificates, Workers, and whatever else uses certificates.
+"""The API's JSON, parsed into types: the envelope, certificates, Workers, and everything else that uses certificates.
 
-Every field but a certificate's id may be missing or null, and unknown ones are allowed: the published types say no
-more. A value that is only shown and can't be read counts as missing. What a decision rests on must be there: a reply
-without it is unusable, and never means "nothing".
+Every field except a certificate's id may be missing or null, and unknown fields are allowed: the published types
+promise no more. A value that is only displayed counts as missing if it can't be read. A value that a decision depends
+on is required: a reply without it is unusable, and never means "nothing".
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ MTLS = "mtls_certificate"
 def _or_none(value: object, handler: ValidatorFunctionWrapHandler) -> object:
     try:
         return handler(value)
-    except ValueError:  # pydantic's is one
+    except ValueError:  # pydantic's ValidationError is one
         return None
 
 
 def _or_empty(value: object) -> object:
-    """Absent, null and "" are alike: an unnamed certificate comes back with `name: ""`."""
+    """The text; "" if it is absent or null. An unnamed certificate comes back with `name: ""`."""
     return value if isinstance(value, str) else ""
 
 
 def _in_utc(time: datetime) -> datetime:
-    """RFC 3339 always has a zone; without one it is taken for UTC, as every time of the API is."""
+    """The time in UTC. RFC 3339 always has a zone; a time without one counts as UTC, as every time of the API is."""
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
@@ -61,7 +61,7 @@ def _null_as_text(value: object) -> object:
 
 _Text = Annotated[str, BeforeValidator(_or_empty)]
 Moment = Annotated[Annotated[datetime, AfterValidator(_in_utc)] | None, WrapValidator(_or_none)]
-"""A time in UTC; None where it is missing or can't be read."""
+"""A time in UTC; None if it is missing or can't be read."""
 _T = TypeVar("_T")
 _Count = Annotated[Annotated[int, Field(ge=0)] | None, WrapValidator(_or_none)]
 
@@ -71,7 +71,7 @@ class _Body(BaseModel):
 
 
 class CertificateBody(_Body):
-    """One certificate as the API gives it. `updated_at` is in the reply to an upload only, and nobody needs it."""
+    """One certificate as in the API. `updated_at`, which only replies to uploads have, is not used."""
 
     id: Annotated[str, Field(min_length=1)]
     name: _Text = ""
@@ -85,7 +85,7 @@ class CertificateBody(_Body):
     uploaded_on: Moment = None
 
     def entry(self) -> Entry:
-        """The same in the house's words. A missing `type` is `custom`."""
+        """The certificate as an `Entry`. A missing `type` is `custom`."""
         return Entry(
             id=EntryId(self.id),
             name=self.name,
@@ -101,7 +101,7 @@ class CertificateBody(_Body):
 
 
 class Trouble(_Body):
-    """One error of the envelope; `error_chain` has what lies below it, such as 6111 below 6003."""
+    """One error of the envelope; `error_chain` has its details, such as 6111 within 6003."""
 
     code: _Count = None
     message: _Text = ""
@@ -109,7 +109,7 @@ class Trouble(_Body):
 
 
 class ResultInfo(_Body):
-    """Where a page stands in the list. All of it may be missing."""
+    """The position of a page in the list. Every field may be missing."""
 
     page: _Count = None
     per_page: _Count = None
@@ -118,7 +118,7 @@ class ResultInfo(_Body):
 
 
 class Envelope(_Body):
-    """What every reply is wrapped in. `result` is parsed by whoever asked."""
+    """The wrapper of every reply. The caller parses `result`."""
 
     success: bool
     errors: Annotated[list[Trouble], BeforeValidator(_list_or_empty)] = []
@@ -127,7 +127,7 @@ class Envelope(_Body):
 
 
 def parse_envelope(body: bytes) -> Envelope | None:
-    """The envelope, or None where the body is none: HTML, half a JSON document, JSON of another shape."""
+    """The envelope, or None if the body is something else: HTML, half a JSON document, JSON of another shape."""
     try:
         return Envelope.model_validate_json(body)
     except ValidationError:
@@ -135,7 +135,7 @@ def parse_envelope(body: bytes) -> Envelope | None:
 
 
 def parse_entry(result: object) -> Entry | None:
-    """One entry, or None where it is none."""
+    """One entry, or None if the result is not a certificate."""
     try:
         return CertificateBody.model_validate(result).entry()
     except ValidationError:
@@ -143,7 +143,7 @@ def parse_entry(result: object) -> Entry | None:
 
 
 def parse_entries(result: object) -> tuple[Entry, ...] | None:
-    """A page of the list, in its order; None where it is no list, or one of its entries is none."""
+    """A page of the list, in its order; None if it is not a list of certificates."""
     if not isinstance(result, list):
         return None
     entries = tuple(entry for item in result if (entry := parse_entry(item)) is not None)
@@ -151,7 +151,7 @@ def parse_entries(result: object) -> tuple[Entry, ...] | None:
 
 
 class ShareBody(_Body):
-    """A version's part of the traffic."""
+    """A version's share of the traffic."""
 
     version_id: Annotated[str, Field(min_length=1)]
     percentage: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
@@ -166,7 +166,7 @@ class DeploymentBody(_Body):
 
 
 class DeploymentsBody(_Body):
-    """The deployments of a Worker, the newest first."""
+    """The deployments of a Worker, newest first."""
 
     deployments: Annotated[list[DeploymentBody], BeforeValidator(_null_as_list)]
 
@@ -196,13 +196,13 @@ Bindings = Annotated[list[BindingBody], BeforeValidator(_null_as_list), AfterVal
 
 
 class ResourcesBody(_Body):
-    """What a version uses."""
+    """The bindings of a version."""
 
     bindings: Bindings = []
 
 
 class VersionBody(_Body):
-    """One version. `resources` must be there: a version without would look as if it presented nothing."""
+    """One version. `resources` is required: without it the version would look as if it used no certificate."""
 
     resources: ResourcesBody
 
@@ -214,7 +214,7 @@ class SettingsBody(_Body):
 
 
 class NamedBody(_Body):
-    """Something that has an id, and perhaps a name."""
+    """Something with an id and an optional name."""
 
     id: Annotated[str, Field(min_length=1)]
     name: Annotated[str, BeforeValidator(_null_as_text)] = ""
@@ -234,7 +234,7 @@ class HyperdriveBody(NamedBody):
 
 
 class HostnamesBody(_Body):
-    """The hostnames of a zone that a CA is for."""
+    """The hostnames of a zone that are associated with a CA."""
 
     hostnames: Annotated[list[str], BeforeValidator(_null_as_list)]
 
@@ -247,7 +247,7 @@ class AssociationBody(_Body):
 
 
 class TokenBody(_Body):
-    """What Cloudflare says of the token that asks."""
+    """The status of the token that makes the call."""
 
     status: str
     expires_on: datetime | None = None
@@ -266,13 +266,13 @@ class PagesSideBody(_Body):
 
 
 class PagesBody(_Body):
-    """A Pages project, with what its next deployments are configured to present."""
+    """A Pages project, with the bindings that its next deployments get."""
 
     deployment_configs: dict[str, PagesSideBody]
 
 
 def parse(kind: type[_T], result: object) -> _T | None:
-    """A result as what it should be, or None where it is something else."""
+    """A result parsed as `kind`, or None if it is something else."""
     try:
         return _adapter(kind).validate_python(result)
     except ValidationError:
@@ -283,12 +283,12 @@ _ADAPTERS: dict[object, object] = {}
 
 
 def _adapter(kind: type[_T]) -> TypeAdapter[_T]:
-    """Made once for each kind: to make one takes longer than to use it many times."""
+    """The adapter of a kind, cached: creating one takes longer than many uses."""
     if kind not in _ADAPTERS:
         _ADAPTERS[kind] = TypeAdapter(kind)
     return cast(TypeAdapter[_T], _ADAPTERS[kind])
 
 
 def certificates_in(bindings: Sequence[BindingBody]) -> Mapping[str, EntryId]:
-    """The mTLS bindings among them: ids by name."""
+    """The mTLS bindings among these: ids by name."""
     return {one.name: EntryId(one.certificate_id) for one in bindings if one.type == MTLS}
