@@ -122,139 +122,139 @@ BAD: dict[str, Row] = {
     "encrypted PKCS#8": (
         LEAF.encrypted_key_pem,
         "key-encrypted",
-        "the private key is encrypted, and the store needs it in clear",
+        "the private key is encrypted, but an upload needs it unencrypted",
     ),
     "encrypted by the headers of RFC 1421": (
         lambda: LEAF.encrypted_key_pem(traditional=True),
         "key-encrypted",
-        "the private key is encrypted, and the store needs it in clear",
+        "the private key is encrypted, but an upload needs it unencrypted",
     ),
     "encrypted PKCS#8 in DER": (
         lambda: base64.b64decode(b"".join(LEAF.encrypted_key_pem().splitlines()[1:-1])),
         "key-encrypted",
-        "the private key is encrypted, and the store needs it in clear",
+        "the private key is encrypted, but an upload needs it unencrypted",
     ),
     "a certificate": (
         lambda: LEAF.certificate_pem,
         "key-is-certificate",
-        "what stands for the private key is a certificate, not a private key",
+        "expected a private key in PEM, found a certificate",
     ),
     "a public key": (
         lambda: LEAF.public_key_pem,
         "key-is-public",
-        "what stands for the private key is a public key, not the private one",
+        "expected a private key in PEM, found a public key",
     ),
     "a signing request": (
         lambda: LEAF.request_pem,
         "key-is-request",
-        "what stands for the private key is a certificate signing request (CSR), not a private key",
+        "expected a private key in PEM, found a certificate signing request (CSR)",
     ),
     "DH parameters": (
         lambda: to_pem("DH PARAMETERS", b"\x30\x00"),
         "key-not-pem",
-        "what stands for the private key is a PEM block of another kind, not a private key",
+        "expected a private key in PEM, found a PEM block of another type",
     ),
-    "two keys": (lambda: KEY + ROOT.key_pem, "key-several", "2 private keys are here, one is needed"),
-    "no END": (lambda: KEY[:-30], "key-truncated", "the private key is cut off: its END line is missing"),
+    "two keys": (lambda: KEY + ROOT.key_pem, "key-several", "expected one private key, found 2"),
+    "no END": (lambda: KEY[:-30], "key-truncated", "the private key is truncated: its END line is missing"),
     "no BEGIN": (
         lambda: KEY.split(b"\n", 1)[1],
         "key-truncated",
-        "the private key is cut off: its BEGIN line is missing",
+        "the private key is truncated: its BEGIN line is missing",
     ),
     "four dashes": (
         lambda: KEY.replace(b"-----", b"----"),
         "key-garbled",
-        "the BEGIN or END line of the private key is damaged",
+        "the BEGIN or END line of the private key is malformed",
     ),
     "a character that is no base64": (
         lambda: KEY.replace(b"M", b"*", 1),
         "key-garbled",
-        "the private key is damaged: its base64 does not decode",
+        "the private key is damaged: its base64 can't be decoded",
     ),
     "nothing in the block": (
         lambda: to_pem("PRIVATE KEY", b""),
         "key-garbled",
-        "the private key is damaged: its base64 does not decode",
+        "the private key is damaged: its base64 can't be decoded",
     ),
     "half of its bytes": (
         lambda: to_pem("PRIVATE KEY", LEAF.key_der[:60]),
         "key-garbled",
-        "the base64 is whole, but what it holds is no usable private key",
+        "the base64 is valid, but it does not contain a usable private key",
     ),
     "a certificate labelled as a key": (
         lambda: to_pem("PRIVATE KEY", LEAF.der),
         "key-garbled",
-        "the base64 is whole, but what it holds is no usable private key",
+        "the base64 is valid, but it does not contain a usable private key",
     ),
     "DER": (
         lambda: LEAF.key_der,
         "key-not-pem",
-        "what stands for the private key is a private key in binary DER form, not a private key in PEM",
+        "expected a private key in PEM, found a private key in binary DER form",
     ),
     "UTF-16": (
         lambda: KEY.decode().encode("utf-16"),
         "key-not-pem",
-        "what stands for the private key is text in UTF-16, not in UTF-8",
+        "expected a private key in PEM, found text in UTF-16, not in UTF-8",
     ),
     "base64 of a PEM": (
         lambda: base64.b64encode(KEY),
         "key-not-pem",
-        "what stands for the private key is a PEM text that was encoded in base64 once more, not a private key in PEM",
+        "expected a private key in PEM, found PEM text with an additional base64 encoding",
     ),
     "JSON": (
         lambda: b'{"key": "x"}',
         "key-not-pem",
-        "what stands for the private key is JSON, not a private key in PEM",
+        "expected a private key in PEM, found JSON",
     ),
     "the path of a key": (
         lambda: b"/run/secrets/billing.key",
         "key-not-pem",
-        "what stands for the private key is text without any PEM block, not a private key in PEM",
+        "expected a private key in PEM, found text without any PEM block",
     ),
     "an OpenSSH key": (
         lambda: to_pem("OPENSSH PRIVATE KEY", b"openssh-key-v1\0"),
         "key-not-pem",
-        "the private key is in OpenSSH's own format, which TLS does not use",
+        "the private key is in OpenSSH format, which TLS does not use",
     ),
     "too large": (
         lambda: KEY + b"#" * MAX_KEY_BYTES,
         "key-too-large",
-        f"one may have {MAX_KEY_BYTES:,}",
+        f"but the limit is {MAX_KEY_BYTES:,}",
     ),
     "RSA 1024": (
         lambda: make_ca(key="rsa1024").key_pem,
         "key-type-refused",
-        "the private key is of the kind RSA 1024: origins refuse RSA keys below 2048 bits",
+        "the private key has type RSA 1024: origins refuse RSA keys below 2048 bits",
     ),
     "DSA": (
         lambda: make_ca(key="dsa1024").key_pem,
         "key-type-refused",
-        "the private key is of the kind DSA 1024: TLS clients use RSA or EC keys",
+        "the private key has type DSA 1024: TLS clients use RSA or EC keys",
     ),
     "secp256k1": (
         lambda: make_ca(key="secp256k1").key_pem,
         "key-type-refused",
-        "the private key is of the kind EC secp256k1: TLS clients use the curves P-256 and P-384",
+        "the private key has type EC secp256k1: TLS clients use the curves P-256 and P-384",
     ),
     "a key that cannot sign": (
         lambda: plain(x25519.X25519PrivateKey.generate()),
         "key-type-refused",
-        "the private key is of the kind X25519: TLS clients use RSA or EC keys",
+        "the private key has type X25519: TLS clients use RSA or EC keys",
     ),
     "the key of nobody here": (
         lambda: ROOT.key_pem,
         "key-mismatch",
-        "the private key does not belong to the certificate (CN=client)",
+        "the private key does not match the certificate (CN=client)",
     ),
     "a key of another kind": (
         lambda: RSA_LEAF.key_pem,
         "key-mismatch",
-        "the private key does not belong to the certificate (CN=client)",
+        "the private key does not match the certificate (CN=client)",
     ),
     "the key of the intermediate": (
         lambda: MIDDLE.key_pem,
         "key-of-other-certificate",
-        "the private key belongs to certificate 2 of 2 (CN=Intermediate), not to the first one (CN=client)",
+        "the private key matches certificate 2 of 2 (CN=Intermediate), not the first one (CN=client)",
     ),
 }
 
@@ -275,7 +275,7 @@ def test_a_key_that_does_not_fit_is_said_by_what_it_is(make: Callable[[], bytes]
 def test_the_leaf_must_be_first_in_the_file_of_its_key() -> None:
     """A chain with the intermediate first does not fit the leaf's key, and the message says which one does."""
     turned = Bundle(LEAF.bundle.ders[::-1])
-    message = "the private key belongs to certificate 2 of 2 (CN=client), not to the first one (CN=Intermediate)"
+    message = "the private key matches certificate 2 of 2 (CN=client), not the first one (CN=Intermediate)"
     assert_refused(check_pair(turned, KEY, where=WHERE), "key-of-other-certificate", message)
 
 
@@ -283,7 +283,7 @@ def test_a_key_with_the_right_public_half_alone_is_no_pair() -> None:
     """The proof is a signature, so a private half of another key is noticed."""
     other = rsa.generate_private_key(65537, 2048).private_numbers()
     key = damaged_rsa(**{part: getattr(other, part) for part in ("d", "dmp1", "dmq1")})
-    message = "but can't sign for it: its private half is damaged"
+    message = "but can't sign for it: its private part is damaged"
     assert_refused(check_pair(RSA_LEAF.bundle, key, where=WHERE), "key-garbled", message)
 
 
