@@ -18,7 +18,7 @@ from tests.support.wrangler_readers import Case, Form, find_node, read_all, uplo
 
 Make = Callable[[Random], bytes]
 
-STRICTER = ("half a surrogate pair", "is there twice", "should hold an object")
+STRICTER = ("half a surrogate pair", "duplicate key", "must contain an object")
 """What we refuse and wrangler's readers do not, as far as the cases have it, by words of the message."""
 
 
