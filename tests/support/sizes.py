@@ -20,12 +20,12 @@ SLOW = (
     # properties that play many files or worlds
     "desired/test_properties.py",
     "takeover/test_update.py::test_in_random_worlds_an_update_takes_over_what_came_later",
-    "wrangler/test_jsonc.py::test_removing_all_bindings_one_by_one_leaves_everything_else",
-    "wrangler/test_jsonc.py::test_replacing_cuts_exactly_the_text_of_the_id",
-    "wrangler/test_jsonc.py::test_setting_means_what_was_wanted_and_nothing_else",
-    "wrangler/test_toml.py::test_removing_all_bindings_one_by_one_leaves_everything_else",
-    "wrangler/test_toml.py::test_replacing_cuts_exactly_the_text_of_the_id",
-    "wrangler/test_toml.py::test_setting_means_what_was_wanted_and_nothing_else",
+    "wrangler/test_jsonc.py::test_removing_all_bindings_one_by_one_keeps_everything_else",
+    "wrangler/test_jsonc.py::test_replacing_changes_exactly_the_text_of_the_id",
+    "wrangler/test_jsonc.py::test_setting_a_binding_changes_no_other_value",
+    "wrangler/test_toml.py::test_removing_all_bindings_one_by_one_keeps_everything_else",
+    "wrangler/test_toml.py::test_replacing_changes_exactly_the_text_of_the_id",
+    "wrangler/test_toml.py::test_setting_a_binding_changes_no_other_value",
     # large hostile files, and large matrices of hostile names and paths
     "cli/test_hostile.py",
     "cli/test_hostile_paths.py",
