@@ -100,7 +100,7 @@ def check_environment_name(text: str) -> str:
 
 def check_binding_name(text: str) -> str:
     """An ECMAScript identifier, because code uses `env.NAME`. Reserved words are allowed, as they are after a dot."""
-    if text and _starts_identifier(text[0]) and all(_continues_identifier(sign) for sign in text[1:]):
+    if text and _starts_identifier(text[0]) and all(_continues_identifier(char) for char in text[1:]):
         return text
     near = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_").upper()
     hint = f"use {quoted_value(near)}, for example" if near and not near[0].isdigit() else None
@@ -108,15 +108,15 @@ def check_binding_name(text: str) -> str:
     raise Refused(Code.BAD_BINDING_NAME, message, hint=hint, of_key=True)
 
 
-def _starts_identifier(sign: str) -> bool:
+def _starts_identifier(char: str) -> bool:
     # U+2E2F is a letter by category, but Unicode's Pattern_Syntax excludes it from identifiers.
     return (
-        sign in "$_" or sign in _OTHER_START or (unicodedata.category(sign) in _START_CATEGORIES and sign != "\u2e2f")
+        char in "$_" or char in _OTHER_START or (unicodedata.category(char) in _START_CATEGORIES and char != "\u2e2f")
     )
 
 
-def _continues_identifier(sign: str) -> bool:
-    return _starts_identifier(sign) or sign in _OTHER_CONTINUE or unicodedata.category(sign) in _CONTINUE_CATEGORIES
+def _continues_identifier(char: str) -> bool:
+    return _starts_identifier(char) or char in _OTHER_CONTINUE or unicodedata.category(char) in _CONTINUE_CATEGORIES
 
 
 def check_store_kind(text: str) -> str:

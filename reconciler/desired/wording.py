@@ -37,7 +37,7 @@ def quoted(text: str) -> str:
     if "-----" in text or "PRIVATE KEY" in text or _LONG_RUN.search(text):
         return _HIDDEN
     cut = text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
-    return "`" + "".join(sign if sign.isprintable() else f"\\u{ord(sign):04X}" for sign in cut) + "`"
+    return "`" + "".join(char if char.isprintable() else f"\\u{ord(char):04X}" for char in cut) + "`"
 
 
 def quoted_value(text: str) -> str:

@@ -25,7 +25,7 @@ class EnvironmentKey(BaseModel):
         Field(
             pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
             max_length=255,
-            description="Name of the environment variable that holds the PEM text of the key.",
+            description="Name of the environment variable with the PEM text of the key.",
         ),
     ]
 

@@ -50,10 +50,10 @@ def find_room(text: str, root: JsonNode, box: JsonNode) -> Room:
         return _room_in_empty(text, root, box)
     last = _element(text, box.children[-1])
     line = line_at(text, last.start, root)
-    remark = last.line_end is not None and _COMMENTS.search(text, last.after, last.line_end) is not None
+    has_comment = last.line_end is not None and _COMMENTS.search(text, last.after, last.line_end) is not None
     suffix = "" if last.comma is None else ","
-    own_line = last.lead is not None or remark
-    if last.lead is None and remark:
+    own_line = last.lead is not None or has_comment
+    if last.lead is None and has_comment:
         line = line.deeper()
     if own_line and last.line_end is not None:
         comma = last.end if last.comma is None else None

@@ -23,8 +23,8 @@ def append(text: str, box: Value, item: str) -> list[Splice]:
     if not spans:
         return [_first(text, box, item)]
     last = _element(text, *spans[-1])
-    remark = last.line_end is not None and "#" in text[last.after : last.line_end]
-    if last.lead is None and not remark:
+    has_comment = last.line_end is not None and "#" in text[last.after : last.line_end]
+    if last.lead is None and not has_comment:
         gap = _gap(text, spans)
         piece = f",{gap}{item}" if last.comma is None else f"{gap}{item},"
         return [Splice(last.after, last.after, piece)]

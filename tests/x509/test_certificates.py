@@ -416,7 +416,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str, str]] = {
         "certificate-garbled",
         "this BEGIN or END line is malformed",
     ),
-    "a key behind damaged lines": (
+    "a key with damaged lines": (
         lambda: CERT + KEY.replace(b"PRIVATE", b"PRIV\xc6TE"),
         "certificate-garbled",
         "this BEGIN or END line is malformed",

@@ -215,7 +215,7 @@ BAD: dict[str, Row] = {
         "chain-name-encoding",
         "writes the name of its issuer in other bytes than certificate 2 of 2 (CN=Upper)",
     ),
-    "an intermediate that is no CA": (
+    "an intermediate that is not a CA": (
         lambda: ROOT.issue_ca("Fake", ca=False, cert_sign=False).issue().bundle,
         ERROR,
         "intermediate-not-ca",
@@ -251,7 +251,7 @@ BAD: dict[str, Row] = {
         "usage-without-client-auth",
         "certificate 2 of 2 (CN=Servers) can't authenticate a TLS client: its extendedKeyUsage is serverAuth",
     ),
-    "a key that may not sign": (
+    "a key that must not sign": (
         lambda: MIDDLE.issue(digital_signature=False).bundle,
         ERROR,
         "usage-without-digital-signature",
