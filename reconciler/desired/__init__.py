@@ -1,7 +1,7 @@
-"""mtls.toml: what somebody wants, from bytes to a `Declaration` or to every problem of the file with its place.
+"""Parses mtls.toml: from bytes to a `Declaration`, or to every problem of the file with its place.
 
-Pure: opens no file, no key and no store; what the file names is not looked at. Knows the key sources only by the
-shapes that it is handed.
+Pure: opens no file, no key and no store, and does not read the files that mtls.toml names. Knows the key sources only
+by the shapes that are passed in.
 """
 
 from __future__ import annotations

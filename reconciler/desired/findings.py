@@ -1,4 +1,4 @@
-"""Collects what is wrong with one file: each finding once, in the order of the file. Judges nothing itself."""
+"""Collects the findings about one file: each finding once, in file order. Judges nothing itself."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer, shorten
 
 Raw = Mapping[str, object]
-"""A table of the file as TOML gives it."""
+"""A table of the file as parsed from TOML."""
 
 
 def value_at(raw: object, keys: Keys) -> object:
-    """The value at a path, or None where there is none."""
+    """The value at a path, or None if there is no value."""
     for key in keys:
         if isinstance(raw, dict):
             raw = raw.get(key)
@@ -27,21 +27,21 @@ def value_at(raw: object, keys: Keys) -> object:
 
 
 def tables(raw: object, key: str) -> Iterator[tuple[str, Raw]]:
-    """The tables below one key, with their names; what is no table is left out: its type is reported elsewhere."""
+    """The tables under one key, with their names. Other values are skipped: their type is reported elsewhere."""
     held = raw.get(key) if isinstance(raw, dict) else None
     if isinstance(held, dict):
         yield from ((name, value) for name, value in held.items() if isinstance(value, dict))
 
 
 def texts(raw: Raw, key: str) -> Iterator[tuple[int, str]]:
-    """The texts of a list, with their indexes; what is no text is left out."""
+    """The strings in the list under one key, with their indexes. Other values are skipped."""
     held = raw.get(key)
     if isinstance(held, list):
         yield from ((index, value) for index, value in enumerate(held) if isinstance(value, str))
 
 
 def walk(raw: object, keys: Keys = ()) -> Iterator[tuple[Keys, object]]:
-    """Every value below, with its path, in the order of the file. As deep as the reading limits allow."""
+    """Every value with its path, in file order. Recursive: the reading limits bound the depth."""
     yield keys, raw
     items: Iterator[tuple[str | int, object]] = iter(())
     if isinstance(raw, dict):
@@ -70,28 +70,28 @@ class Findings:
         at_key: bool = False,
         severity: Severity = Severity.ERROR,
     ) -> None:
-        """One more. `keys` is its place; `at_key`: the place of the last key, not of its value."""
+        """Add a finding at the value of `keys`; with `at_key`, at the last key itself."""
         if keys in self._leaks:
             return
         owner = keys[1] if len(keys) > 1 and keys[0] == "certificates" else None
-        # Only what is a name: anything else may be a pasted key, which is never shown.
+        # Only a valid name: anything else may be a pasted key, which is never shown.
         certificate = owner if isinstance(owner, str) and re.fullmatch(NAME_PATTERN, owner) else None
         where = Pointer(self._path, keys, at_key=at_key)
         self._found.append((keys, Diagnostic(severity, code, message, where, hint, certificate)))
 
     def add_leaks(self, raw: Raw) -> None:
-        """Private keys that stand in the file, wherever. Nothing else is said of those values: call this first."""
+        """Add a finding for each private key in the file. Call this first: it suppresses later findings there."""
         for keys, value in walk(raw):
             in_key = bool(keys) and isinstance(keys[-1], str) and holds_private_key(keys[-1])
             if in_key or (isinstance(value, str) and holds_private_key(value)):
                 self.add(
                     Code.PRIVATE_KEY_IN_FILE, keys, f"{named(keys)} {KEY_IN_FILE}", hint=KEY_IN_FILE_HINT, at_key=in_key
                 )
-                # The table around a key source's text is the same leak.
+                # The table around the string of a key source is the same leak.
                 self._leaks |= {keys, keys[:-1]} if "private_key" in keys[:-1] else {keys}
 
     def in_order(self, raw: Raw) -> tuple[Diagnostic, ...]:
-        """All of them, from the top of the file to its end."""
+        """All findings, in file order."""
         if not self._found:
             return ()
         ranks = {keys: rank for rank, (keys, _) in enumerate(walk(raw))}

@@ -1,6 +1,6 @@
-"""Turns what pydantic says about the shapes into findings with our words, codes and places.
+"""Turns pydantic's validation errors into findings with codes, places and plain messages.
 
-Pydantic's own text never gets out: it quotes what it was given, which may be a secret.
+Pydantic's own text is never shown: it quotes its input, which may be a secret.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from reconciler.desired.wording import Keys, Suggestions, named, quoted, table, 
 from reconciler.findings.codes import Code
 
 _EXPECTED = {
-    "string_type": "text",
+    "string_type": "a string",
     "bool_type": "true or false",
     "int_type": "a whole number",
     "list_type": "a list",
@@ -30,17 +30,17 @@ _EXPECTED = {
 }
 _DURATIONS = frozenset({"grace", "renew_before"})
 
-# Where a key that stands in the wrong table belongs.
+# Where a key belongs that is in the wrong table.
 _HOMES: tuple[tuple[type[BaseModel], str], ...] = (
-    (Document, "at the top, before the first `[table]`"),
-    (StoreTable, "in `[store]`"),
-    (PolicyTable, "in `[policy]`"),
-    (CertificateTable, "in `[certificates.NAME]`"),
-    (WorkerTable, "in `[workers.LABEL]`"),
+    (Document, "the top of the file, before the first `[table]`"),
+    (StoreTable, "`[store]`"),
+    (PolicyTable, "`[policy]`"),
+    (CertificateTable, "`[certificates.NAME]`"),
+    (WorkerTable, "`[workers.LABEL]`"),
 )
 
 
-# What people call these keys who know other tools.
+# Names that other tools use for these keys.
 _OTHER_WORDS = {
     "account": "account_id",
     "cert": "certificate",
@@ -53,7 +53,7 @@ _OTHER_WORDS = {
 
 
 def add_misfits(error: ValidationError, raw: Raw, kinds: Kinds, findings: Findings) -> None:
-    """Every error of the shapes as a finding. A key that was misspelt is not reported as missing besides."""
+    """Add a finding for each validation error. A misspelt key is not also reported as missing."""
     _Misfits(raw, kinds, findings).add(error.errors(include_url=False, include_input=False))
 
 
@@ -96,7 +96,7 @@ class _Misfits:
         model = self._model(keys[:-1])
         shape = model.model_fields.get(str(keys[-1])) if model else None
         examples = shape.examples if shape else None
-        hint = f"for example {keys[-1]} = {_toml(examples[0])}" if examples else None
+        hint = f"add it, for example: {keys[-1]} = {_toml(examples[0])}" if examples else None
         self.findings.add(
             Code.MISSING_KEY, keys[:-1], f"{quoted(str(keys[-1]))} is missing{place}", hint=hint, at_key=len(keys) > 1
         )
@@ -106,31 +106,31 @@ class _Misfits:
         context = error.get("ctx", {})
         cause = context.get("error")
         if isinstance(cause, Refused):
-            # Pydantic marks an error of a table's key by one more part behind the key.
+            # Pydantic marks an error in a key of a table with an additional part after the key.
             place = keys[:-1] if cause.of_key else keys
-            says = f"{named(place)} {cause.says}"
-            self.findings.add(cause.code, place, says, hint=cause.hint, at_key=cause.of_key)
+            message = f"{named(place)} {cause.message}"
+            self.findings.add(cause.code, place, message, hint=cause.hint, at_key=cause.of_key)
         elif error["type"] in _EXPECTED:
             value = value_at(self.raw, keys)
-            says = f"{named(keys)} must be {_EXPECTED[error['type']]}, not {type_of(value)}"
-            self.findings.add(Code.WRONG_TYPE, keys, says, hint=_type_hint(keys, value))
+            message = f"{named(keys)} must be {_EXPECTED[error['type']]}, not {type_of(value)}"
+            self.findings.add(Code.WRONG_TYPE, keys, message, hint=_type_hint(keys, value))
         elif error["type"] == "greater_than_equal":
             self.findings.add(Code.OUT_OF_RANGE, keys, f"{named(keys)} must be {context['ge']} or more")
         elif error["type"] == "less_than_equal":
             self.findings.add(Code.OUT_OF_RANGE, keys, f"{named(keys)} must be {context['le']} or less")
         else:
-            self._unfit(keys, cause)
+            self._bad_value(keys, cause)
 
-    def _unfit(self, keys: Keys, cause: object) -> None:
-        """A rule of a key source's own shape. Its words are shown only where its author chose them."""
-        says = str(cause) if isinstance(cause, ValueError) else "is not what this key takes"
+    def _bad_value(self, keys: Keys, cause: object) -> None:
+        """Report a rule of a key source's own shape, with its message if the rule has one."""
+        reason = str(cause) if isinstance(cause, ValueError) else "not a valid value for this key"
         model = self._model(keys[:-1])
         shape = model.model_fields.get(str(keys[-1])) if model else None
         hint = shape.description if shape else None
-        self.findings.add(Code.BAD_VALUE, keys, f"{named(keys)}: {says}", hint=hint)
+        self.findings.add(Code.BAD_VALUE, keys, f"{named(keys)}: {reason}", hint=hint)
 
     def _model(self, keys: Keys) -> type[BaseModel] | None:
-        """The shape of the table at `keys`."""
+        """The model of the table at `keys`, or None if it has none."""
         match keys:
             case ():
                 return Document
@@ -157,25 +157,25 @@ class _Misfits:
                 return None
 
     def _home(self, keys: Keys, model: type[BaseModel] | None) -> str | None:
-        """Where a known key belongs that stands in the wrong table."""
+        """A hint for a known key in the wrong table, or None."""
         name, value = keys[-1], value_at(self.raw, keys)
         in_worker = model in {WorkerTable, EnvironmentTable}
         if in_worker and isinstance(value, str) and value_at(self.raw, ("certificates", value)) is not None:
-            return f"bindings stand in {table((*keys[:-1], 'bindings'))}"
+            return f"move it to {table((*keys[:-1], 'bindings'))}"
         if model is Document and isinstance(value, dict):
-            # A table of the top level: its name is misspelt rather than misplaced.
+            # A table at the top level is probably misspelt, not misplaced.
             return None
         homes = [place for shape, place in _HOMES if shape is not model and name in shape.model_fields]
-        return f"it belongs {' or '.join(homes)}" if homes else None
+        return f"move it to {' or '.join(homes)}" if homes else None
 
 
 def _type_hint(keys: Keys, value: object) -> str | None:
-    """For the numbers that people write where a duration needs its unit."""
+    """A hint for a number in place of a duration, or None."""
     if keys[-1] in _DURATIONS and type(value) is int and 0 <= value <= 3650:
-        return f'write it with its unit: "{value}d"'
+        return f'add a unit: "{value}d"'
     return None
 
 
 def _toml(value: object) -> str:
-    """An example value as TOML writes it; only texts and numbers are required anywhere."""
+    """An example value in TOML; required keys are strings or numbers."""
     return f'"{value}"' if isinstance(value, str) else str(value)

@@ -1,4 +1,4 @@
-"""From the bytes of mtls.toml to a declaration, or to everything that is wrong with it."""
+"""Parses the bytes of mtls.toml to a declaration, or to every problem of the file."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _CODES = {
 
 
 def read_document(data: bytes, path: str) -> Raw:
-    """The tables of the file; InputError with the first thing that keeps it from being read."""
+    """The tables of the file. InputError with the first problem that prevents reading it."""
     try:
         return load(path, data, max_bytes=MAX_BYTES)
     except UnreadableError as error:
@@ -57,9 +57,9 @@ def read_document(data: bytes, path: str) -> Raw:
 def parse_declaration(
     data: bytes, path: str, kinds: Sequence[KeySourceKind]
 ) -> tuple[Declaration, tuple[Diagnostic, ...]]:
-    """The declaration with its warnings; InputError with every problem and warning, in the order of the file.
+    """The declaration and its warnings. InputError with every problem and warning, in file order.
 
-    `path` is the file's name for diagnostics, `kinds` the key sources that `private_key` may name. Opens nothing.
+    `path` is the file's name in diagnostics, `kinds` the key sources that `private_key` can use. Opens no file.
     """
     raw = read_document(data, path)
     _refuse_newer(raw, path)
@@ -79,14 +79,14 @@ def parse_declaration(
 
 
 def _refuse_newer(raw: Raw, path: str) -> None:
-    """A newer format may mean anything by the other keys, so nothing more is said about them."""
+    """InputError for a newer version. The other keys may differ in that format, so nothing else is reported."""
     version = raw.get("version")
     if type(version) is int and version > VERSION:
         findings = Findings(path)
         findings.add(
             Code.UNSUPPORTED_VERSION,
             ("version",),
-            f"the file is made for a newer mtlsctl: this one reads version {VERSION}",
+            f"the file needs a newer mtlsctl: this one supports version {VERSION}",
             hint="update mtlsctl",
         )
         raise InputError(findings.in_order(raw))
@@ -96,7 +96,7 @@ def _refuse_newer(raw: Raw, path: str) -> None:
 
 
 def build_declaration(document: Document, path: str) -> Declaration:
-    """The declaration; nothing can fail any more."""
+    """The declaration of a valid document; never fails."""
     return Declaration(
         path=path,
         stack=document.stack,

@@ -1,7 +1,7 @@
-"""What mtls.toml says of proving a certificate: where (`verify`), and before what (`verify_before`).
+"""The values of mtls.toml about proving a certificate: where (`verify`), and before which step (`verify_before`).
 
-Both may be a text or something larger. Pydantic's own unions would report every alternative; these choose one by what
-stands there, and report that.
+Both can be a string or a larger value. Pydantic's own unions would report every alternative; these choose one by the
+type of the value, and report only that.
 """
 
 from __future__ import annotations
@@ -37,31 +37,30 @@ class OriginTable(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
     url: _Url = Field(
-        description="The URL that is asked for; a GET of it must be harmless.",
+        description="The URL to request; a GET request to it must be harmless.",
         examples=["https://billing.example:8443/health"],
     )
     ca: _CaPath | None = Field(
         default=None,
-        description="The roots that the origin's own certificate is checked by, a PEM file; without it those of this "
-        "machine.",
+        description="PEM file with the roots to verify the origin's own certificate (default: those of this machine).",
         examples=["certs/origin-root.pem"],
     )
     client_ca: _CaPath | None = Field(
         default=None,
-        description="The CAs that the origin trusts clients by, a PEM file: the chain must lead to one of them.",
+        description="PEM file with the CAs that the origin trusts for clients: the chain must lead to one of them.",
         examples=["certs/client-root.pem"],
     )
     expect_status: int | None = Field(
         default=None,
         ge=200,
         le=599,
-        description="The HTTP status that an accepted client gets; without it any but 400, 401, 403 and 500 to 599.",
+        description="The HTTP status for an accepted client (default: any except 400, 401, 403 and 500 to 599).",
         examples=[204],
     )
 
 
 def read_origin(value: object) -> Origin:
-    """Where a certificate is proved."""
+    """The origin where a certificate is proved."""
     if isinstance(value, str):
         return Origin(rules.check_url(value))
     if isinstance(value, dict):
@@ -71,25 +70,25 @@ def read_origin(value: object) -> Origin:
 
 
 def read_gates(value: object) -> frozenset[Gate]:
-    """Before what a certificate has to be proved: one word, or a list of them; an empty list says before nothing."""
+    """The steps before which a certificate must be proved: one word or a list of words; an empty list for none."""
     words = [value] if isinstance(value, str) else value
     if not isinstance(words, list):
         raise Refused(Code.WRONG_TYPE, f"must be one of {listed(GATES)}, or a list of them, not {type_of(value)}")
     known = [_word(word) for word in words]
     twice = next((word for word in known if known.count(word) > 1), None)
     if twice is not None:
-        raise Refused(Code.DUPLICATE_VALUE, f"names {quoted(twice)} twice", hint="take one of them out")
+        raise Refused(Code.DUPLICATE_VALUE, f"lists {quoted(twice)} twice", hint="remove one of them")
     return frozenset(map(Gate, known))
 
 
 def _word(word: object) -> str:
     if not isinstance(word, str):
-        raise Refused(Code.WRONG_TYPE, f"must have text in its list, not {type_of(word)}")
+        raise Refused(Code.WRONG_TYPE, f"must list only strings, not {type_of(word)}")
     return rules.check_known(word, GATES)
 
 
 class _OriginForm:
-    """Ties `read_origin` and its schema together."""
+    """Pydantic's hooks for `read_origin` and its schema."""
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -97,12 +96,12 @@ class _OriginForm:
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        url = {"type": "string", "pattern": rules.URL_PATTERN, "description": "The URL that is asked for."}
+        url = {"type": "string", "pattern": rules.URL_PATTERN, "description": "The URL to request."}
         return {"anyOf": [url, handler(OriginTable.__pydantic_core_schema__)]}
 
 
 class _GatesForm:
-    """Ties `read_gates` and its schema together."""
+    """Pydantic's hooks for `read_gates` and its schema."""
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:

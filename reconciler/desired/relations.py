@@ -1,7 +1,7 @@
-"""The rules between several values of mtls.toml: references, duplicates, what excludes what.
+"""The rules between several values of mtls.toml: references, duplicates, keys that exclude each other.
 
-They read the file as TOML gives it, not the shapes: so a table that is bad in one key is still checked in the others,
-and a reference to a bad certificate is no unknown one. What has the wrong type is skipped here and reported there.
+They read the parsed TOML, not the models: so a table with one bad key is still checked in its other keys, and a
+reference to an invalid certificate is not an unknown one. Values of the wrong type are skipped: the models report them.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from reconciler.model import EnvironmentName, StoreKind
 
 _MOST_LISTED = 5
 _NOT_FOR_CA = (
-    ("private_key", "a CA is stored without its key"),
-    ("verify", "a CA is never presented"),
-    ("verify_before", "a CA is never presented"),
+    ("private_key", "a CA is uploaded without its private key"),
+    ("verify", "a CA is not a client certificate"),
+    ("verify_before", "a CA is not a client certificate"),
 )
 
 
 def add_relations(raw: Raw, findings: Findings) -> None:
-    """Every broken rule as a finding."""
+    """Add a finding for each broken rule."""
     _check_stacks(raw, findings)
     _check_store(raw, findings)
     _check_cas(raw, findings)
@@ -40,8 +40,8 @@ def _check_stacks(raw: Raw, findings: Findings) -> None:
     stack = raw.get("stack")
     for index, name in texts(raw, "former_stacks"):
         if name == stack:
-            says = f"`former_stacks` names {quoted_value(name)}, which is the present stack"
-            findings.add(Code.FORMER_STACK_IS_STACK, ("former_stacks", index), says, hint="take it out of the list")
+            message = f"`former_stacks` lists {quoted_value(name)}, which is the current stack"
+            findings.add(Code.FORMER_STACK_IS_STACK, ("former_stacks", index), message, hint="remove it from the list")
     _check_unique(raw, "former_stacks", ("former_stacks",), findings)
 
 
@@ -49,13 +49,13 @@ def _check_unique(raw: Raw, key: str, keys: Keys, findings: Findings) -> None:
     seen: set[str] = set()
     for index, text in texts(raw, key):
         if _same(text) in seen:
-            says = f"{named(keys)} names {quoted_value(text)} twice"
-            findings.add(Code.DUPLICATE_VALUE, (*keys, index), says, hint="take one of them out")
+            message = f"{named(keys)} lists {quoted_value(text)} twice"
+            findings.add(Code.DUPLICATE_VALUE, (*keys, index), message, hint="remove one of them")
         seen.add(_same(text))
 
 
 def _same(text: str) -> str:
-    """Ids are the same in upper and lower case; names are not."""
+    """The text to compare by: IDs ignore case, names do not."""
     return text.lower() if re.fullmatch(ENTRY_ID_PATTERN, text) else text
 
 
@@ -69,7 +69,7 @@ def _check_store(raw: Raw, findings: Findings) -> None:
             Code.ACCOUNT_ID_UNUSED,
             ("store", "account_id"),
             f"`account_id` in `[store]` has no effect: {kind.traits.title} has no account",
-            hint='for the account\'s store write kind = "cloudflare"',
+            hint='to use the account, set kind = "cloudflare"',
             at_key=True,
             severity=Severity.WARNING,
         )
@@ -82,12 +82,12 @@ def _check_cas(raw: Raw, findings: Findings) -> None:
         for key, why in _NOT_FOR_CA:
             if key in certificate:
                 keys = ("certificates", name, key)
-                says = f"{named(keys)} does not go with `ca = true`: {why}"
-                findings.add(Code.NOT_FOR_CA, keys, says, hint=f"take out `{key}` or `ca`", at_key=True)
+                message = f"{named(keys)} can't be combined with `ca = true`: {why}"
+                findings.add(Code.NOT_FOR_CA, keys, message, hint=f"remove `{key}` or `ca`", at_key=True)
 
 
 def _check_gates(raw: Raw, findings: Findings) -> None:
-    """A gate that can't be kept is an error here, not a step that is left out later."""
+    """A `verify_before` without an origin is an error here, so that no proof is skipped later."""
     policy = raw.get("policy")
     of_all = policy.get("verify_before") if isinstance(policy, dict) else None
     for name, certificate in tables(raw, "certificates"):
@@ -96,10 +96,10 @@ def _check_gates(raw: Raw, findings: Findings) -> None:
         own = "verify_before" in certificate
         if certificate["verify_before"] if own else of_all:
             keys: Keys = ("certificates", name, "verify_before") if own else ("certificates", name)
-            who = named(keys) if own else "`verify_before` in `[policy]`"
-            says = f"{who} asks for a proof of {quoted(name)}, which has no `verify` that says where"
-            hint = 'add verify = "https://..."' + ("" if own else ", or verify_before = [] for this one")
-            findings.add(Code.VERIFY_MISSING, keys, says, hint=hint, at_key=True)
+            setting = named(keys) if own else "`verify_before` in `[policy]`"
+            message = f"{setting} requires a proof for {quoted(name)}, which has no `verify` origin"
+            hint = 'add verify = "https://..."' + ("" if own else ", or verify_before = [] to require no proof")
+            findings.add(Code.VERIFY_MISSING, keys, message, hint=hint, at_key=True)
 
 
 def _check_supersedes(raw: Raw, findings: Findings) -> None:
@@ -112,16 +112,20 @@ def _check_supersedes(raw: Raw, findings: Findings) -> None:
             other = successors.setdefault(_same(text), name)
             if text in declared:
                 whose = "itself" if text == name else f"{quoted_value(text)}, which is declared in this file"
-                says = f"{quoted(name)} can't supersede {whose}"
-                hint = "entries under its own mark are superseded anyway; an entry of that name goes by its id"
-                findings.add(Code.SUPERSEDES_DECLARED, (*keys, index), says, hint=hint)
+                message = f"{quoted(name)} can't supersede {whose}"
+                hint = (
+                    "remove it: earlier uploads of a declared certificate are superseded without it; "
+                    "for another uploaded certificate with that name, write its ID"
+                )
+                findings.add(Code.SUPERSEDES_DECLARED, (*keys, index), message, hint=hint)
             elif other != name:
-                says = f"{quoted(other)} and {quoted(name)} both supersede {quoted_value(text)}"
-                findings.add(Code.SUPERSEDED_TWICE, (*keys, index), says, hint="an entry has one successor")
+                message = f"{quoted(other)} and {quoted(name)} both supersede {quoted_value(text)}"
+                hint = "remove it from one of them: an uploaded certificate can have only one successor"
+                findings.add(Code.SUPERSEDED_TWICE, (*keys, index), message, hint=hint)
 
 
 def _environments(worker: Raw, keys: Keys) -> Iterator[tuple[EnvironmentName, Keys, Raw]]:
-    """The environments of a worker with the paths of their tables; the tables hold `bindings`."""
+    """The environments of a Worker: name, path of its table, and the table with its `bindings`."""
     if "bindings" in worker:
         yield None, (*keys, "bindings"), worker
     for name, environment in tables(worker, "env"):
@@ -145,30 +149,31 @@ def _check_references(raw: Raw, findings: Findings) -> None:
                 if not isinstance(target, str):
                     continue
                 if target not in declared:
-                    says = (
-                        f"{named(keys)} refers to {quoted_value(target)}, and no certificate of that name is declared"
+                    message = (
+                        f"{named(keys)} refers to {quoted_value(target)}, but no certificate with that name is declared"
                     )
                     hint = _reference_hint(target, declared, suggestions)
-                    findings.add(Code.UNKNOWN_CERTIFICATE, keys, says, hint=hint)
+                    findings.add(Code.UNKNOWN_CERTIFICATE, keys, message, hint=hint)
                 elif target in cas:
-                    says = f"{named(keys)} refers to {quoted_value(target)}, which has `ca = true`"
-                    findings.add(Code.CA_BOUND, keys, says, hint="a Worker presents a leaf certificate, never a CA")
+                    message = f"{named(keys)} refers to {quoted_value(target)}, which has `ca = true`"
+                    hint = "bind a client certificate: a Worker can't use a CA"
+                    findings.add(Code.CA_BOUND, keys, message, hint=hint)
 
 
 def _reference_hint(target: str, declared: Raw, suggestions: Suggestions) -> str:
     if re.fullmatch(ENTRY_ID_PATTERN, target):
-        return f'for an entry that is managed elsewhere write {{ id = "{target}" }}'
+        return f'write {{ id = "{target}" }} to bind a certificate that is managed elsewhere'
     meant = suggestions.did_you_mean(target, list(declared))
     if meant is not None:
         return meant
     if not declared:
-        return "declare it: `[certificates.NAME]` with `certificate` and `private_key`"
+        return "declare it in `[certificates.NAME]` with `certificate` and `private_key`"
     more = ", ..." if len(declared) > _MOST_LISTED else ""
-    return f"declared are {listed(islice(declared, _MOST_LISTED))}{more}"
+    return f"use a declared certificate: {listed(islice(declared, _MOST_LISTED))}{more}"
 
 
 def _check_environments(raw: Raw, findings: Findings) -> None:
-    """The same file is told by its path as written, `.` and `..` resolved; links are for the shell to see."""
+    """Compares files by their path as written, with `.` and `..` resolved; links are resolved later, in the run."""
     seen: dict[tuple[str, EnvironmentName], Keys] = {}
     for label, worker in tables(raw, "workers"):
         config = worker.get("config")
@@ -179,6 +184,6 @@ def _check_environments(raw: Raw, findings: Findings) -> None:
             other = seen.setdefault((file, name), keys)
             if other != keys:
                 what = "the top level" if name is None else f"the environment {quoted(name)}"
-                says = f"{table(other)} and {table(keys)} both declare {what} of {quoted_value(file)}"
-                hint = "put the bindings of both into one table"
-                findings.add(Code.ENVIRONMENT_DECLARED_TWICE, keys, says, hint=hint, at_key=True)
+                message = f"{table(other)} and {table(keys)} both declare {what} of {quoted_value(file)}"
+                hint = "move the bindings of both into one table"
+                findings.add(Code.ENVIRONMENT_DECLARED_TWICE, keys, message, hint=hint, at_key=True)

@@ -1,6 +1,6 @@
-"""The rules about one value of mtls.toml. Each takes the text as written and gives it back, or raises Refused.
+"""The rules about one value of mtls.toml. Each takes the text as written and returns it, or raises Refused.
 
-The patterns beside them are what the JSON Schema shows; where a rule is finer than a pattern can say, the rule holds.
+The patterns are for the JSON Schema. A rule can be stricter than its pattern; the parser enforces the rule.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from reconciler.model import Deployer, StoreKind
 
 
 class Refused(ValueError):
-    """A value breaks a rule. `says` goes after the value's name: "must be ..."; it quotes nothing secret.
+    """A value breaks a rule. `message` follows the value's name ("must be ...") and never quotes a secret.
 
-    `of_key`: the rule is about the key, not about its value. Never leaves this room: it becomes a diagnostic.
+    `of_key`: the rule is about the key, not its value. Used only in this package, where it becomes a diagnostic.
     """
 
-    def __init__(self, code: Code, says: str, *, hint: str | None = None, of_key: bool = False) -> None:
-        super().__init__(says)
+    def __init__(self, code: Code, message: str, *, hint: str | None = None, of_key: bool = False) -> None:
+        super().__init__(message)
         self.code = code
-        self.says = says
+        self.message = message
         self.hint = hint
         self.of_key = of_key
 
 
 def accepts(rule: Callable[[str], str], text: str) -> bool:
-    """Whether a rule about one value takes a text, for those who would write it."""
+    """Whether a rule accepts a text; for callers that generate mtls.toml."""
     try:
         rule(text)
     except Refused:
@@ -39,13 +39,13 @@ def accepts(rule: Callable[[str], str], text: str) -> bool:
 
 
 VERSION = 1
-"""The version of the format that this room reads."""
+"""The version of the file format that is supported."""
 
 STACK_PATTERN = "^[a-z0-9][a-z0-9-]{0,31}$"
 NAME_PATTERN = "^[a-z0-9][a-z0-9-]{0,47}$"
 ACCOUNT_ID_PATTERN = "^[0-9a-f]{32}$"
 ENTRY_ID_PATTERN = "^[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
-# Draft 07 knows no Unicode classes, so the schema lets every sign through that is not ASCII.
+# Draft 07 has no Unicode classes, so the schema accepts every character outside ASCII.
 BINDING_PATTERN = r"^(?:[A-Za-z_$]|[^\x00-\x7f])(?:[A-Za-z0-9_$]|[^\x00-\x7f])*$"
 URL_PATTERN = r"^https://[^\s/?#@\\]+(?:[/?#]\S*)?$"
 CERTIFICATE_PATH_PATTERN = r"^[^/\\\x00-\x1f\x7f](?:[^\\\x00-\x1f\x7f]*[^/\\\x00-\x1f\x7f])?$"
@@ -58,7 +58,7 @@ _URL = re.compile(URL_PATTERN[1:-1])
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _DRIVE = re.compile(r"[A-Za-z]:")
 
-# Unicode's Other_ID_Start and Other_ID_Continue, which ECMAScript's identifiers include, and the joiners it adds.
+# Unicode's Other_ID_Start and Other_ID_Continue, which ECMAScript identifiers include, and the joiners it adds.
 _OTHER_START = frozenset("\u1885\u1886\u2118\u212e\u309b\u309c")
 _OTHER_CONTINUE = frozenset("\u00b7\u0387\u19da\u200c\u200d\u30fb\uff65") | {chr(n) for n in range(0x1369, 0x1372)}
 _START_CATEGORIES = frozenset({"Lu", "Ll", "Lt", "Lm", "Lo", "Nl"})
@@ -66,86 +66,84 @@ _CONTINUE_CATEGORIES = _START_CATEGORIES | {"Mn", "Mc", "Nd", "Pc"}
 
 
 def check_version(number: int) -> int:
-    """Only this version; a newer one stops the reading before it comes here."""
+    """The supported version; a newer one is refused before this check."""
     if number != VERSION:
         raise Refused(Code.UNSUPPORTED_VERSION, f"must be {VERSION}", hint=f"write `version = {VERSION}`")
     return number
 
 
 def name_rule(what: str, longest: int, *, of_key: bool = False) -> Callable[[str], str]:
-    """A rule for names that go into marks: lower-case letters, digits and dashes."""
+    """A rule for names that are part of marks: lower-case letters, digits and dashes."""
     form = re.compile(rf"[a-z0-9][a-z0-9-]{{0,{longest - 1}}}")
-    says = f"is no {what}: 1 to {longest} of a-z, 0-9 and -, the first no dash"
+    message = f"is not a valid {what}: use 1 to {longest} of a-z, 0-9 and -, and don't begin with -"
 
     def check(text: str) -> str:
         if form.fullmatch(text):
             return text
         near = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-        hint = f"for example {quoted_value(near)}" if form.fullmatch(near) else None
-        raise Refused(Code.BAD_NAME, says, hint=hint, of_key=of_key)
+        hint = f"use {quoted_value(near)}, for example" if form.fullmatch(near) else None
+        raise Refused(Code.BAD_NAME, message, hint=hint, of_key=of_key)
 
     return check
 
 
 def check_environment_name(text: str) -> str:
-    """Any name that can be shown: wrangler decides what an environment may be called."""
+    """Any printable name: wrangler decides which environment names are valid."""
     if not text:
-        says = "is no environment: the name is empty"
-        raise Refused(
-            Code.BAD_NAME, says, hint="the top-level environment's table is `[workers.LABEL.bindings]`", of_key=True
-        )
+        hint = "use `[workers.LABEL.bindings]` for the top-level environment"
+        raise Refused(Code.BAD_NAME, "is not a valid environment name: it is empty", hint=hint, of_key=True)
     if len(text) > _LONGEST_TEXT or not text.isprintable():
-        says = f"is no environment name: at most {_LONGEST_TEXT} characters that can be shown"
-        raise Refused(Code.BAD_NAME, says, of_key=True)
+        message = f"is not a valid environment name: use at most {_LONGEST_TEXT} printable characters"
+        raise Refused(Code.BAD_NAME, message, of_key=True)
     return text
 
 
 def check_binding_name(text: str) -> str:
-    """An ECMAScript identifier: code says `env.NAME`. Reserved words may stand after a dot, so they are fine."""
-    if text and _starts_identifier(text[0]) and all(_continues_identifier(sign) for sign in text[1:]):
+    """An ECMAScript identifier, because code uses `env.NAME`. Reserved words are allowed, as they are after a dot."""
+    if text and _starts_identifier(text[0]) and all(_continues_identifier(char) for char in text[1:]):
         return text
     near = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_").upper()
-    hint = f"for example {quoted_value(near)}" if near and not near[0].isdigit() else None
-    says = "is no binding name: it must be a JavaScript identifier, since code says `env.NAME`"
-    raise Refused(Code.BAD_BINDING_NAME, says, hint=hint, of_key=True)
+    hint = f"use {quoted_value(near)}, for example" if near and not near[0].isdigit() else None
+    message = "is not a valid binding name: it must be a JavaScript identifier, because code uses `env.NAME`"
+    raise Refused(Code.BAD_BINDING_NAME, message, hint=hint, of_key=True)
 
 
-def _starts_identifier(sign: str) -> bool:
-    # U+2E2F is a letter by category, and taken out of identifiers by Unicode's Pattern_Syntax.
+def _starts_identifier(char: str) -> bool:
+    # U+2E2F is a letter by category, but Unicode's Pattern_Syntax excludes it from identifiers.
     return (
-        sign in "$_" or sign in _OTHER_START or (unicodedata.category(sign) in _START_CATEGORIES and sign != "\u2e2f")
+        char in "$_" or char in _OTHER_START or (unicodedata.category(char) in _START_CATEGORIES and char != "\u2e2f")
     )
 
 
-def _continues_identifier(sign: str) -> bool:
-    return _starts_identifier(sign) or sign in _OTHER_CONTINUE or unicodedata.category(sign) in _CONTINUE_CATEGORIES
+def _continues_identifier(char: str) -> bool:
+    return _starts_identifier(char) or char in _OTHER_CONTINUE or unicodedata.category(char) in _CONTINUE_CATEGORIES
 
 
 def check_store_kind(text: str) -> str:
-    """One of the stores there are."""
+    """A known kind of store."""
     return check_known(text, [kind.value for kind in StoreKind])
 
 
 def check_deployer(text: str) -> str:
-    """One of the ways to deploy there are."""
+    """A known way to deploy."""
     return check_known(text, [one.value for one in Deployer])
 
 
 def check_known(text: str, known: list[str]) -> str:
-    """One of a closed list."""
+    """A word of a closed list."""
     if text in known:
         return text
     raise Refused(Code.UNKNOWN_VALUE, f"must be one of {listed(known)}", hint=Suggestions().did_you_mean(text, known))
 
 
 def check_account_id(text: str) -> str:
-    """32 hexadecimal digits. Never shown: a token may stand there by mistake."""
+    """32 hexadecimal digits. Never shown: it may be a token that was pasted by mistake."""
     if re.fullmatch("[0-9a-f]{32}", text):
         return text
     raise Refused(
         Code.BAD_ACCOUNT_ID,
-        "must be a Cloudflare account id: 32 of 0-9 and a-f",
-        hint="it stands in the address of the account's dashboard; a token never belongs into this file",
+        "must be a Cloudflare account ID: 32 characters of 0-9 and a-f",
+        hint="copy it from the URL of the account's dashboard; never put an API token into this file",
     )
 
 
@@ -153,26 +151,26 @@ def check_entry_id(text: str) -> str:
     """A dashed UUID."""
     if _ENTRY_ID.fullmatch(text):
         return text
-    says = "must be a certificate id, a UUID of 36 characters with dashes"
-    raise Refused(Code.BAD_ENTRY_ID, says, hint="`wrangler mtls-certificate list` shows the ids of an account")
+    message = "must be a certificate ID: a UUID of 36 characters with dashes"
+    raise Refused(Code.BAD_ENTRY_ID, message, hint="run `wrangler mtls-certificate list` to see the IDs of an account")
 
 
 def check_text(text: str) -> str:
-    """A text for a report."""
+    """A short text to show in reports."""
     if 0 < len(text) <= _LONGEST_TEXT and text.isprintable() and not text.isspace():
         return text
-    raise Refused(Code.BAD_TEXT, f"must be 1 to {_LONGEST_TEXT} characters that can be shown, on one line")
+    raise Refused(Code.BAD_TEXT, f"must have 1 to {_LONGEST_TEXT} printable characters, on one line")
 
 
 def check_superseded(text: str) -> str:
-    """An id, or a name in the store, which may be nearly anything but as long as a key."""
+    """An ID or a name of an uploaded certificate. Names can be nearly anything, but not as long as a key."""
     if 0 < len(text) <= _LONGEST_TEXT and text.isprintable() and not text.isspace():
         return text
-    raise Refused(Code.BAD_TEXT, "must be an id or a name, on one line and not empty")
+    raise Refused(Code.BAD_TEXT, f"must be an ID or a name: 1 to {_LONGEST_TEXT} printable characters, on one line")
 
 
 def check_url(text: str) -> str:
-    """An https URL without user info. Never shown: there may be a password in it."""
+    """An https URL without user info. Never shown: it may contain a password."""
     try:
         parts = urlsplit(text) if _URL.fullmatch(text) else None
         usable = parts is not None and bool(parts.hostname) and parts.port != 0
@@ -181,14 +179,14 @@ def check_url(text: str) -> str:
     if usable and text.isprintable():
         return text
     if text.startswith("https://") and "@" in text.removeprefix("https://").split("/", 1)[0]:
-        says = "must not have a user name or password in it"
-        raise Refused(Code.BAD_URL, says, hint="the client certificate is what the origin is shown")
-    hint = "mutual TLS needs https://" if text.startswith("http://") else None
+        message = "must not contain a user name or password"
+        raise Refused(Code.BAD_URL, message, hint="remove them: the origin identifies the client by its certificate")
+    hint = "use https://, which mutual TLS needs" if text.startswith("http://") else None
     raise Refused(Code.BAD_URL, 'must be a URL such as "https://billing.example:8443/health"', hint=hint)
 
 
 def check_certificate_path(text: str) -> str:
-    """A file below the project's root, as far as the text can tell; `..` may lead up to the git root."""
+    """A path to a file in the tree, judged by its text alone; `..` can lead up to the git root."""
     _check_relative(text)
     if text.endswith("/") or text.rsplit("/", 1)[-1] in {".", ".."}:
         raise Refused(Code.BAD_PATH, "must name a file, not a folder")
@@ -196,48 +194,47 @@ def check_certificate_path(text: str) -> str:
 
 
 def check_config_path(text: str) -> str:
-    """A wrangler file, or a folder that has one. A folder with a dot in its name ends in `/`."""
+    """A path to a wrangler file, or to a folder that contains one. A folder with a dot in its name ends with `/`."""
     _check_relative(text)
     name = text.rsplit("/", 1)[-1]
     if name in {"", ".", ".."} or "." not in name or name.endswith(CONFIG_SUFFIXES):
         return text
-    says = f"must be a wrangler file ({', '.join(CONFIG_SUFFIXES)}) or a folder that has one"
-    hint = "a configuration in code can't be edited; a folder with a dot in its name is written with a / at the end"
-    raise Refused(Code.BAD_PATH, says, hint=hint)
+    message = f"must be a wrangler file ({', '.join(CONFIG_SUFFIXES)}) or a folder that contains one"
+    hint = "use one of these formats: configuration in code can't be edited; add / to a folder with a dot in its name"
+    raise Refused(Code.BAD_PATH, message, hint=hint)
 
 
 def check_key_path(text: str) -> str:
-    """A path to a private key, which may lie outside of the tree; never shown, for it may be the key."""
+    """A path to a private key, which can be outside the tree. Never shown: it may be the key itself."""
     if looks_like_key(text):
         raise Refused(Code.PRIVATE_KEY_IN_FILE, KEY_IN_FILE, hint=KEY_IN_FILE_HINT)
     if not text or _CONTROL.search(text):
-        raise Refused(Code.BAD_PATH, "must be the path of a private key file")
+        raise Refused(Code.BAD_PATH, "must be the path to a private key file")
     if text.startswith("~"):
-        raise Refused(Code.BAD_PATH, "begins with `~`, which only a shell understands", hint="write the whole path")
+        raise Refused(Code.BAD_PATH, "begins with `~`, which only a shell expands", hint="write the full path")
     return text
 
 
-KEY_IN_FILE = "holds a private key itself; name a file or an environment variable"
+KEY_IN_FILE = "contains a private key, which must never be in this file"
 KEY_IN_FILE_HINT = (
     'write private_key = "path/to/it.key" or private_key = { env = "NAME" }; if the file was ever shared, '
-    "the key is not secret any more: replace it"
+    "the key is no longer secret: replace it"
 )
 
 
 def _check_relative(text: str) -> None:
-    """What every path inside the tree keeps; where links lead is checked when the file is opened."""
+    """The rules for every path in the tree. Where links lead is checked when the file is opened."""
     if looks_like_key(text):
-        raise Refused(Code.BAD_PATH, "holds a certificate itself; write it to a file and name that")
+        hint = "write the certificate to a file and use the path of that file"
+        raise Refused(Code.BAD_PATH, "contains a certificate, but must be a path", hint=hint)
     if not text or _CONTROL.search(text):
-        raise Refused(Code.BAD_PATH, "must be a path on one line, and not empty")
+        raise Refused(Code.BAD_PATH, "must be a path: not empty, without line breaks or control characters")
     if text.startswith(("/", "~")) or _DRIVE.match(text):
-        raise Refused(
-            Code.BAD_PATH, "must be relative to the folder of this file", hint="only a private_key may lie outside"
-        )
+        hint = "use a relative path; only a private_key can be outside the tree"
+        raise Refused(Code.BAD_PATH, "must be relative to the folder of this file", hint=hint)
     if "\\" in text:
-        raise Refused(
-            Code.BAD_PATH, "must be written with `/`", hint=f"write {quoted_value(text.replace(chr(92), '/'))}"
-        )
-    # Some file systems do not tell upper from lower case.
+        hint = f"write {quoted_value(text.replace(chr(92), '/'))}"
+        raise Refused(Code.BAD_PATH, "must use `/` between folders", hint=hint)
+    # Some file systems ignore case.
     if ".git" in text.lower().split("/"):
-        raise Refused(Code.BAD_PATH, "must not lie below `.git`")
+        raise Refused(Code.BAD_PATH, "must not be inside `.git`")

@@ -1,11 +1,10 @@
-"""The JSON Schema of mtls.toml, made from the same models that the parser uses, for editors and other tools.
+"""The JSON Schema of mtls.toml for editors and other tools, generated from the models that the parser uses.
 
-Draft 07, because it is what the TOML language servers have in common: taplo, which is inside Even Better TOML, grew up
-with drafts 4 to 7, and tombi reads 07 and later. Nothing by reference, because in draft 07 the keys beside a `$ref`,
-such as its description, mean nothing.
-No `$id`: the schema is found by its path (`#:schema ./schemas/mtls.schema.json`), not at an address.
+Draft 07, because all TOML language servers support it: taplo, which is part of Even Better TOML, supports drafts 4 to
+7, and tombi 07 and later. No references, because in draft 07 the keys next to a `$ref`, such as a description, are
+ignored. No `$id`: editors find the schema by its path (`#:schema ./schemas/mtls.schema.json`), not by a URL.
 
-It says less than the parser: what depends on several values, on Unicode or on the calendar, only the parser checks.
+It is less strict than the parser: only the parser checks what depends on several values, Unicode or the calendar.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ TITLE = "mtls.toml"
 _KEY_PATH = {
     "type": "string",
     "minLength": 1,
-    # A key that was pasted has lines; a path has none.
+    # A pasted key has line breaks; a path has none.
     "pattern": r"^[^\x00-\x1f\x7f]+$",
-    "description": "The path of a private key file, relative to the folder of this file, with /.",
+    "description": "The path to a private key file, relative to the folder of this file, with /.",
 }
 
 
 def declaration_schema(kinds: Sequence[KeySourceKind]) -> dict[str, object]:
-    """The schema, ready for `json.dumps`: the same every time for the same key sources."""
+    """The schema, ready for `json.dumps`. Deterministic for the same key sources."""
     schema = _schema_of(Document)
     properties = schema["properties"]
     certificate = properties["certificates"]["additionalProperties"]
@@ -41,20 +40,20 @@ def declaration_schema(kinds: Sequence[KeySourceKind]) -> dict[str, object]:
         *([_KEY_PATH] if any(kind.bare for kind in kinds) else []),
         *(_schema_of(kind.shape) for kind in kinds),
     ]
-    # A CA has no key here: said once more for editors.
+    # A CA has no private key: repeated here so that editors check it.
     certificate["if"] = {"properties": {"ca": {"const": True}}, "required": ["ca"]}
     certificate["then"] = {"properties": {"private_key": False}}
     return {"$schema": DRAFT, "title": TITLE, **schema}
 
 
 class _Generator(GenerateJsonSchema):
-    """Pydantic's generator, for a format without null."""
+    """Pydantic's generator, adapted to a format without null."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
         return self.generate_inner(schema["schema"])
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        # None stands for a key that is not there.
+        # None means that the key is absent.
         if schema.get("default", None) is None:
             return self.generate_inner(schema["schema"])
         return super().default_schema(schema)
@@ -66,7 +65,7 @@ def _schema_of(model: type[BaseModel]) -> JsonSchemaValue:
 
 
 def _inlined(node: JsonSchemaValue, definitions: JsonSchemaValue) -> JsonSchemaValue:
-    """The node without references and titles: keys beside a reference win over those of what it means."""
+    """The node without references and titles. Keys next to a reference override those of its definition."""
     reference = node.get("$ref")
     if isinstance(reference, str):
         node = {**definitions[reference.rsplit("/", 1)[-1]], **{key: node[key] for key in node if key != "$ref"}}

@@ -1,6 +1,6 @@
-"""The shapes of the tables of mtls.toml, one model each: what the parser accepts and what the JSON Schema shows.
+"""The models of the tables of mtls.toml, for the parser and the JSON Schema.
 
-Values stay as written; `build` makes the core's values of them. Rules between several keys are in `relations`.
+Values stay as written; `parse` converts them to the values of the model. Rules between several keys are in `relations`.
 """
 
 from __future__ import annotations
@@ -64,13 +64,13 @@ Version = Annotated[int, AfterValidator(rules.check_version), Field(json_schema_
 
 
 class Table(BaseModel):
-    """What all tables share: no unknown keys, no conversion of types."""
+    """Base of all tables: no unknown keys, no conversion of types."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
 
 class StoreTable(Table):
-    """Which certificate store the file talks to."""
+    """The certificate store that this file uses."""
 
     kind: StoreKindText = Field(
         default=StoreKind.LOCAL.value,
@@ -79,61 +79,61 @@ class StoreTable(Table):
     )
     account_id: AccountId | None = Field(
         default=None,
-        description="The Cloudflare account; without it CLOUDFLARE_ACCOUNT_ID. The token comes from "
-        "CLOUDFLARE_API_TOKEN only.",
+        description="The Cloudflare account ID (default: CLOUDFLARE_ACCOUNT_ID). The API token is read only from "
+        "CLOUDFLARE_API_TOKEN.",
         examples=["023e105f4ecef8ad9ca31a8372d0c353"],
     )
     limit: int = Field(
         default=1000,
         ge=1,
-        description="How many leaf certificates the account may hold; raise it where Cloudflare raised it.",
+        description="How many leaf certificates the account can have; raise it if Cloudflare raised your limit.",
         examples=[1000],
     )
 
 
 class PolicyTable(Table):
-    """When certificates fall due, and how carefully entries are retired."""
+    """When certificates are due for renewal, and how carefully old ones are retired."""
 
     renew_before: RenewBeforeText | None = Field(
         default=None,
-        description="How long before its end a certificate is due: a duration, or a share of its lifetime. Without "
-        "it the smaller of 30 days and a third of the lifetime.",
+        description="How long before its end a certificate is due for renewal: a duration, or a share of its lifetime "
+        "(default: 30 days or a third of the lifetime, whichever is shorter).",
         examples=["30d", "33%"],
     )
     grace: Duration = Field(
         default="7d",
-        description="A superseded or orphaned entry stays at least this long.",
+        description="Minimum time to keep a superseded or orphaned uploaded certificate.",
         examples=["7d", "12h", "1d12h", "0s"],
     )
     prune: bool = Field(
         default=False,
-        description="true: entries of ours are retired when their certificate leaves this file.",
+        description="true: retire uploaded certificates of this stack after they were removed from this file.",
         examples=[False],
     )
     max_deletes: int = Field(
         default=10,
         ge=0,
-        description="How many entries one apply may retire; of more, the rest waits until --allow-deletes N.",
+        description="How many uploaded certificates one apply can retire; the rest is kept until --allow-deletes N.",
         examples=[10],
     )
     rollback_versions: int = Field(
         default=1,
         ge=0,
         le=100,
-        description="How many deployments of a Worker before the newest stay possible to roll back to: what their "
-        "versions present is kept.",
+        description="How many deployments of a Worker before the newest must remain available for a rollback: the "
+        "certificates that their versions use are kept.",
         examples=[1],
     )
     verify_before: GatesValue | None = Field(
         default=None,
-        description="Every certificate is proved at the origin of its `verify` before it is uploaded, before its old "
-        "entry is retired, or both. Without it nothing is proved unasked.",
+        description="When each certificate must be proved at the origin of its `verify`: before its upload, before the "
+        "old one is retired, or both. Without it, nothing is proved automatically.",
         examples=["upload", ["upload", "retire"]],
     )
 
 
 class CertificateTable(Table):
-    """One certificate that the store is to hold."""
+    """One certificate to upload and keep."""
 
     certificate: CertificatePath = Field(
         description="The PEM file, leaf first, then its intermediates: relative to the folder of this file, with /.",
@@ -141,18 +141,18 @@ class CertificateTable(Table):
     )
     private_key: KeyValue | None = Field(
         default=None,
-        description="Where the private key is, never the key itself: a path, or a table that names one key source. "
-        "Needed only when the certificate is to be uploaded.",
+        description="Where the private key is, never the key itself: a path, or a table with one key source. "
+        "Needed only for an upload.",
         examples=["certs/billing.key", {"env": "BILLING_KEY"}],
     )
     ca: bool = Field(
         default=False,
-        description="true: a CA for API Shield, Access or Hyperdrive; it has no key here and is never bound.",
+        description="true: a CA for API Shield, Access or Hyperdrive. It has no private key and can't be bound.",
         examples=[True],
     )
     verify: OriginValue | None = Field(
         default=None,
-        description="The origin that enforces mutual TLS: its URL, or a table; `mtlsctl verify` proves the handshake "
+        description="The origin that enforces mutual TLS, as a URL or a table; `mtlsctl verify` proves the handshake "
         "there.",
         examples=[
             "https://billing.example:8443/health",
@@ -161,28 +161,28 @@ class CertificateTable(Table):
     )
     verify_before: GatesValue | None = Field(
         default=None,
-        description="Over the policy's: before what this certificate is proved; [] is before nothing.",
+        description="Overrides the policy: when this certificate must be proved; [] for never.",
         examples=["upload", ["upload", "retire"], []],
     )
     supersedes: list[Superseded] = Field(
         default_factory=list,
-        description="Entries handed over to this certificate: ids (or names) of foreign entries, or former names of "
-        "this certificate.",
+        description="Uploaded certificates that this one replaces: IDs (or names) of certificates that are not managed "
+        "here, or former names of this certificate.",
         examples=[["2458ce5a-0c35-4c7f-82c7-8e9487d3ff60"]],
         json_schema_extra={"uniqueItems": True},
     )
     renew_before: RenewBeforeText | None = Field(
         default=None,
-        description="Over the policy's: how long before its end this certificate is due.",
+        description="Overrides the policy: how long before its end this certificate is due for renewal.",
         examples=["30d", "33%"],
     )
     grace: Duration | None = Field(
         default=None,
-        description="Over the policy's: how long a superseded entry of this certificate stays.",
+        description="Overrides the policy: minimum time to keep superseded uploads of this certificate.",
         examples=["1h"],
     )
     owner: Text | None = Field(
-        default=None, description="Who answers for it; shown in reports.", examples=["team-payments"]
+        default=None, description="Who is responsible for it; shown in reports.", examples=["team-payments"]
     )
 
 
@@ -190,71 +190,71 @@ Bindings = dict[BindingKey, TargetValue]
 
 
 class EnvironmentTable(Table):
-    """One environment of a wrangler file. Without bindings it declares that there are none."""
+    """One environment of a wrangler file. Without `bindings`, it declares that the environment has none."""
 
     deployed: bool | None = Field(
         default=None,
-        description="Over the Worker's: false where no Worker of this environment is live.",
+        description="Overrides the Worker's setting: false if no Worker of this environment is live yet.",
         examples=[False],
     )
 
     bindings: Bindings = Field(
         default_factory=dict,
-        description="What each binding of this environment presents: the name of a certificate, or { id = ... }.",
+        description="The certificate that each binding of this environment uses: its name, or { id = ... }.",
         examples=[{"BILLING": "billing-staging"}],
         json_schema_extra={"propertyNames": {"pattern": rules.BINDING_PATTERN}},
     )
 
 
 class WorkerTable(Table):
-    """One Worker, by the wrangler file that configures it."""
+    """One Worker and the wrangler file that configures it."""
 
     config: ConfigPath = Field(
-        description="The wrangler file (.toml, .json or .jsonc), or its folder: relative to the folder of this file, "
+        description="The wrangler file (.toml, .json or .jsonc) or its folder: relative to the folder of this file, "
         "with /.",
         examples=["workers/checkout/wrangler.toml"],
     )
     exclusive: bool = Field(
         default=True,
-        description="false: another stack binds in this file too, so nothing is unbound here.",
+        description="false: another stack also manages bindings in this file, so no binding is removed here.",
         examples=[False],
     )
     deployed: bool = Field(
         default=True,
-        description="false: no Worker of this file is live yet, so no old entry waits for one to be found.",
+        description="false: no Worker of this file is live yet, so old certificates are not kept until one is found.",
         examples=[False],
     )
     deploy: DeployerText | None = Field(
         default=None,
-        description='"wrangler": apply runs the project\'s own wrangler where what serves presents another id than the '
-        "file names. Without it somebody else deploys, unless apply is given --deploy.",
+        description='"wrangler": apply runs the project\'s own wrangler if the live version uses a different ID than '
+        "the file. Without it, mtlsctl does not deploy, except with apply --deploy.",
         examples=["wrangler"],
     )
     bindings: Bindings | None = Field(
         default=None,
-        description="The bindings of the top-level environment: the name of a certificate, or { id = ... }.",
+        description="The certificate that each binding of the top-level environment uses: its name, or { id = ... }.",
         examples=[{"BILLING": "billing"}],
         json_schema_extra={"propertyNames": {"pattern": rules.BINDING_PATTERN}},
     )
     env: dict[EnvironmentKey, EnvironmentTable] = Field(
         default_factory=dict,
-        description="The other environments, by name. wrangler does not inherit mtls_certificates: each says its own.",
+        description="The other environments, by name. wrangler does not inherit mtls_certificates: each lists its own.",
         examples=[{"staging": {"bindings": {"BILLING": "billing-staging"}}}],
         json_schema_extra={"propertyNames": {"minLength": 1, "maxLength": 100}},
     )
 
 
 class Document(Table):
-    """The whole of mtls.toml: which certificates exist, and which binding of which Worker presents which of them."""
+    """mtls.toml: which certificates exist, and which binding of which Worker uses which of them."""
 
     version: Version = Field(description="The version of this format.", examples=[rules.VERSION])
     stack: Stack = Field(
-        description="The owner mark on everything that this file uploads: a-z, 0-9 and -, at most 32.",
+        description="The owner mark on everything that this file uploads: at most 32 of a-z, 0-9 and -.",
         examples=["payments"],
     )
     former_stacks: list[Stack] = Field(
         default_factory=list,
-        description="Earlier names of this stack: their marks count as ours for certificates declared here.",
+        description="Earlier names of this stack: their marks still count for certificates declared here.",
         examples=[["billing"]],
         json_schema_extra={"uniqueItems": True},
     )
@@ -262,17 +262,17 @@ class Document(Table):
         default_factory=StoreTable, description="The certificate store.", examples=[{"kind": "local"}]
     )
     policy: PolicyTable = Field(
-        default_factory=PolicyTable, description="Policy; all optional.", examples=[{"grace": "7d"}]
+        default_factory=PolicyTable, description="Policy settings, all optional.", examples=[{"grace": "7d"}]
     )
     certificates: dict[CertificateKey, CertificateTable] = Field(
         default_factory=dict,
-        description="The certificates, by name: a-z, 0-9 and -, at most 48.",
+        description="The certificates, by name: at most 48 of a-z, 0-9 and -.",
         examples=[{"billing": {"certificate": "certs/billing.pem", "private_key": {"env": "BILLING_KEY"}}}],
         json_schema_extra={"propertyNames": {"pattern": rules.NAME_PATTERN}},
     )
     workers: dict[WorkerKey, WorkerTable] = Field(
         default_factory=dict,
-        description="The Workers, by a label of ours; the real name is the wrangler file's.",
+        description="The Workers, by a label that you choose; the real name is in the wrangler file.",
         examples=[{"checkout": {"config": "wrangler.toml", "bindings": {"BILLING": "billing"}}}],
         json_schema_extra={"propertyNames": {"pattern": rules.NAME_PATTERN}},
     )

@@ -1,6 +1,6 @@
-"""The two values of mtls.toml that are a text or a table: `private_key`, and the target of a binding.
+"""The two values of mtls.toml that are a string or a table: `private_key`, and the target of a binding.
 
-Pydantic's own unions would report every alternative; these choose one by what stands there, and report that.
+Pydantic's own unions would report every alternative; these choose one by the type of the value, and report only that.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pydantic_core.core_schema import (
 
 from reconciler.desired import rules
 from reconciler.desired.rules import Refused
-from reconciler.desired.wording import Suggestions, listed, looks_like_key, type_of
+from reconciler.desired.wording import Suggestions, listed, looks_like_key, quoted, type_of
 from reconciler.findings.codes import Code
 from reconciler.model import ByCertificate, ById, CertificateName, EntryId, KeyReference
 from reconciler.model.keys import KeySourceKind
@@ -36,79 +36,79 @@ if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaValue
 
 Kinds = Mapping[str, KeySourceKind]
-"""The registered key sources by name; what pydantic is handed as its context."""
+"""The registered key sources by name, passed to pydantic as its context."""
 
 
 _REMOTE = Field(
     default=None,
-    description="For local development: true sends the calls of `wrangler dev` through the deployed certificate. "
-    "Without it the wrangler file's own setting stays.",
+    description="For local development: true makes calls in `wrangler dev` use the deployed certificate. "
+    "Without it, the wrangler file's own setting is kept.",
     examples=[True],
 )
 
 
 @dataclass(frozen=True, slots=True)
 class BoundTo:
-    """What a binding presents, and its `remote` where that is declared."""
+    """The certificate that a binding uses, and its `remote` if that is declared."""
 
     target: ByCertificate | ById
     remote: bool | None = None
 
 
 class CertificateReference(BaseModel):
-    """A certificate of this file, by its name, with settings of the binding."""
+    """A certificate in this file, by its name, with settings of the binding."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
     certificate: Annotated[str, Field(json_schema_extra={"pattern": rules.NAME_PATTERN})] = Field(
-        description="The name of a certificate of this file.", examples=["billing"]
+        description="The name of a certificate in this file.", examples=["billing"]
     )
     remote: bool | None = _REMOTE
 
 
 class EntryReference(BaseModel):
-    """An entry that is managed elsewhere, by its id."""
+    """An uploaded certificate that is managed elsewhere, by its ID."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
     id: Annotated[
         str, AfterValidator(rules.check_entry_id), Field(json_schema_extra={"pattern": rules.ENTRY_ID_PATTERN})
     ] = Field(
-        description="The id of an entry that is managed elsewhere: a UUID.",
+        description="The ID of an uploaded certificate that is managed elsewhere: a UUID.",
         examples=["9d7d1c39-55a1-4a5c-9a5f-0d5b1d0f6f11"],
     )
     remote: bool | None = _REMOTE
 
 
 def reference_shape(value: Mapping[str, object]) -> type[CertificateReference | EntryReference]:
-    """The shape of a binding's table, told by what it names."""
+    """The model of a binding's table, chosen by its keys."""
     return CertificateReference if "certificate" in value and "id" not in value else EntryReference
 
 
 def read_target(value: object) -> BoundTo:
-    """What a binding presents; whether that certificate is declared is checked with the other references."""
+    """The target of a binding. `relations` checks that the certificate is declared."""
     if isinstance(value, str):
         return BoundTo(ByCertificate(CertificateName(value)))
     if isinstance(value, dict):
         if "certificate" in value and "id" in value:
-            hint = "`certificate` for one of this file, `id` for an entry that is managed elsewhere"
-            raise Refused(Code.BAD_VALUE, "must name either a `certificate` or an `id`, not both", hint=hint)
+            hint = "use `certificate` for one in this file, `id` for one that is managed elsewhere"
+            raise Refused(Code.BAD_VALUE, "must have either `certificate` or `id`, not both", hint=hint)
         found = reference_shape(value).model_validate(value)
         if isinstance(found, CertificateReference):
             return BoundTo(ByCertificate(CertificateName(found.certificate)), found.remote)
-        # Ids are compared as the store writes them.
+        # IDs are compared in lower case, as stores return them.
         return BoundTo(ById(EntryId(found.id.lower())), found.remote)
-    says = f'must be the name of a certificate or `{{ id = "..." }}`, not {type_of(value)}'
-    raise Refused(Code.WRONG_TYPE, says)
+    message = f'must be the name of a certificate or `{{ id = "..." }}`, not {type_of(value)}'
+    raise Refused(Code.WRONG_TYPE, message)
 
 
 def read_key(value: object, info: ValidationInfo) -> KeyReference:
-    """Where a private key is. Neither a text nor a table is ever quoted: it may be the key."""
+    """Where a private key is. The value is never quoted: it may be the key itself."""
     kinds = cast(Kinds, info.context)
     if isinstance(value, str):
         return _read_bare(value, kinds)
     if not isinstance(value, dict):
-        raise Refused(Code.WRONG_TYPE, f"must be a path or a table that names one key source, not {type_of(value)}")
+        raise Refused(Code.WRONG_TYPE, f"must be a path or a table with one key source, not {type_of(value)}")
     if any(isinstance(text, str) and looks_like_key(text) for text in value.values()):
         raise Refused(Code.PRIVATE_KEY_IN_FILE, rules.KEY_IN_FILE, hint=rules.KEY_IN_FILE_HINT)
     kind = _chosen(value, kinds)
@@ -121,12 +121,12 @@ def read_key(value: object, info: ValidationInfo) -> KeyReference:
 def _read_bare(text: str, kinds: Kinds) -> KeyReference:
     kind = next((kind for kind in kinds.values() if kind.bare), None)
     if kind is None:
-        raise Refused(Code.WRONG_TYPE, "must be a table that names one key source, not text")
+        raise Refused(Code.WRONG_TYPE, "must be a table with one key source, not a string")
     rules.check_key_path(text)
     try:
         return _reference(kind, {kind.name: text})
     except ValidationError:
-        raise Refused(Code.BAD_PATH, "must be the path of a private key file") from None
+        raise Refused(Code.BAD_PATH, "must be the path to a private key file") from None
 
 
 def _reference(kind: KeySourceKind, table: Mapping[str, object]) -> KeyReference:
@@ -135,21 +135,20 @@ def _reference(kind: KeySourceKind, table: Mapping[str, object]) -> KeyReference
 
 
 def _chosen(table: Mapping[str, object], kinds: Kinds) -> KeySourceKind:
-    """The one source that the table names."""
+    """The key source of the table, which must have exactly one."""
     named = [name for name in kinds if name in table]
     if len(named) == 1:
         return kinds[named[0]]
     if named:
-        raise Refused(Code.BAD_KEY_SOURCE, f"must name one key source, not {len(named)}: {listed(named)}")
+        raise Refused(Code.BAD_KEY_SOURCE, f"must have one key source, not {len(named)}: {listed(named)}")
     suggestions = Suggestions()
     hints = (suggestions.did_you_mean(key, list(kinds)) for key in table)
-    raise Refused(
-        Code.BAD_KEY_SOURCE, f"must name one key source of {listed(kinds)}", hint=next(filter(None, hints), None)
-    )
+    message = f"must have one key source: {' or '.join(map(quoted, kinds))}"
+    raise Refused(Code.BAD_KEY_SOURCE, message, hint=next(filter(None, hints), None))
 
 
 class _TargetForm:
-    """Ties `read_target` and its schema together."""
+    """Pydantic's hooks for `read_target` and its schema."""
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -160,14 +159,14 @@ class _TargetForm:
         name = {
             "type": "string",
             "pattern": rules.NAME_PATTERN,
-            "description": "The name of a certificate of this file.",
+            "description": "The name of a certificate in this file.",
         }
         tables = (CertificateReference, EntryReference)
         return {"anyOf": [name, *(handler(table.__pydantic_core_schema__) for table in tables)]}
 
 
 class _KeyForm:
-    """Ties `read_key` to its field; the schema depends on the registered sources, so `schema` fills it in."""
+    """Pydantic's hook for `read_key`. The schema depends on the registered sources, so `schema` adds it."""
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:

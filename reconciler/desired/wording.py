@@ -1,4 +1,4 @@
-"""How keys and values of mtls.toml are named in messages: short, on one line, and never a secret."""
+"""Shows keys and values of mtls.toml in messages: short, on one line, and never a secret."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Keys = tuple[str | int, ...]
 
 _LONGEST_SHOWN = 80
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-# Key material and API tokens are long runs of base64; the names that people choose have dashes, dots and slashes.
+# Key material and API tokens are long runs of base64; names that people choose have dashes, dots and slashes.
 _TOKEN = re.compile(r"[A-Za-z0-9+=_]{36,}")
 _BASE64_KEY = re.compile(r"\s*MI[A-Za-z0-9+/=\s]{60,}")
 _LONG_RUN = re.compile(r"[A-Za-z0-9+/=]{60,}")
@@ -23,30 +23,30 @@ _MOST_COMPARED = 20_000
 
 
 def holds_private_key(text: str) -> bool:
-    """Whether a PEM private key stands in the text."""
+    """Whether the text contains a PEM private key."""
     return _ARMOURED_KEY.search(text) is not None
 
 
 def looks_like_key(text: str) -> bool:
-    """Whether a text that should say where a key is may be the key: PEM, or the base64 inside of it."""
+    """Whether a text that should be a path may be a key instead: PEM, or the base64 of a PEM block."""
     return "-----BEGIN" in text or _BASE64_KEY.fullmatch(text) is not None
 
 
 def quoted(text: str) -> str:
-    """A key in backticks, cut to one short line; what may be a pasted private key is not shown at all."""
+    """A key in backticks, cut to one short line. Hidden if it may be a pasted private key."""
     if "-----" in text or "PRIVATE KEY" in text or _LONG_RUN.search(text):
         return _HIDDEN
     cut = text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
-    return "`" + "".join(sign if sign.isprintable() else f"\\u{ord(sign):04X}" for sign in cut) + "`"
+    return "`" + "".join(char if char.isprintable() else f"\\u{ord(char):04X}" for char in cut) + "`"
 
 
 def quoted_value(text: str) -> str:
-    """A value in backticks; as `quoted`, and nothing is shown that may be a token either."""
+    """A value in backticks, like `quoted`. Also hidden if it may be a token."""
     return _HIDDEN if _TOKEN.search(text) and not _UUID.fullmatch(text) else quoted(text)
 
 
 def dotted(keys: Keys) -> str:
-    """Keys as TOML writes them, `workers."my site".bindings`; an index as `[0]`."""
+    """Keys in TOML notation, `workers."my site".bindings`; an index as `[0]`."""
     text = ""
     for key in keys:
         if isinstance(key, int):
@@ -74,9 +74,9 @@ def named(keys: Keys) -> str:
 
 
 def type_of(value: object) -> str:
-    """What TOML calls the type of a value, with its article."""
+    """TOML's name for the type of a value, with an article."""
     names: tuple[tuple[type | tuple[type, ...], str], ...] = (
-        (str, "text"),
+        (str, "a string"),
         (bool, "a boolean"),
         (int, "a number"),
         (float, "a number with a fraction"),
@@ -93,13 +93,13 @@ def listed(words: Iterable[str]) -> str:
 
 
 class Suggestions:
-    """Finds what somebody meant. Looks only so often: a hostile file must not buy hours of comparing."""
+    """Finds similar words. The number of comparisons is limited: a hostile file must not cost hours."""
 
     def __init__(self) -> None:
         self._left = _MOST_COMPARED
 
     def closest(self, word: str, known: Sequence[str]) -> str | None:
-        """The known word that is most like it, or None."""
+        """The most similar known word, or None."""
         if len(known) > self._left or len(word) > _LONGEST_SHOWN:
             return None
         self._left -= len(known)
@@ -108,6 +108,6 @@ class Suggestions:
         return by_lower[found[0]] if found else None
 
     def did_you_mean(self, word: str, known: Sequence[str]) -> str | None:
-        """The same as a hint."""
+        """The most similar known word as a hint, or None."""
         found = self.closest(word, known)
         return None if found is None else f"did you mean {quoted(found)}?"

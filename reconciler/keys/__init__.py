@@ -1,7 +1,7 @@
-"""Where private keys come from. A new source is one new file and one line in `SOURCES`.
+"""The sources of private keys. A new source is one new file and one line in `SOURCES`.
 
-Each source has a name, a shape in mtls.toml and an opener. A source opens a key only when asked for it, never shows
-it, and does not judge it: `x509/key_pairs.py` does.
+Each source has a name, a model for its table in mtls.toml, and an opener. A source opens a key only on request, never
+shows it, and does not judge it: `x509/key_pairs.py` does that.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ SOURCES: tuple[Registration, ...] = (
 )
 
 KINDS: tuple[KeySourceKind, ...] = tuple(source.kind for source in SOURCES)
-"""What the parser of mtls.toml and its schema know of the sources."""
+"""The sources as the parser of mtls.toml and its schema know them."""
 
 
 def open_sources(context: KeyContext) -> Mapping[str, KeySource]:
-    """Every source by its name, ready to be asked for keys."""
+    """Every source by its name, ready to open keys."""
     return {source.kind.name: source.open(context) for source in SOURCES}

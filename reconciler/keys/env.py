@@ -1,4 +1,4 @@
-"""Private keys in environment variables: `private_key = { env = "NAME" }`, as CI systems hand out secrets."""
+"""Private keys in environment variables: `private_key = { env = "NAME" }`, the way CI systems provide secrets."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ class EnvironmentKey(BaseModel):
         Field(
             pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
             max_length=255,
-            description="Name of the environment variable that holds the PEM text of the key.",
+            description="Name of the environment variable with the PEM text of the key.",
         ),
     ]
 
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentKeySource:
-    """Looks keys up in the variables it is given; these are never shown."""
+    """Reads keys from these variables, and never shows them."""
 
     environment: Mapping[str, str] = field(repr=False)
 
     def open(self, reference: KeyReference) -> PrivateKey:
-        """The key of the variable. KeySourceError where it is unset or empty; the value is in no message."""
+        """The key in the variable. KeySourceError if it is unset or empty; no message contains the value."""
         name = reference.options["env"]
         value = self.environment.get(name)
         if value is None:
-            hint = f'in a shell: export {name}="$(cat KEY)"; in CI: pass the secret to the step that runs mtlsctl'
+            hint = f'in a shell, run: export {name}="$(cat KEY)"; in CI, pass the secret to the step that runs mtlsctl'
             raise KeySourceError(f"the environment variable {name} is not set", hint=hint)
         if not value.strip():
-            hint = "CI systems pass an empty value where a secret does not exist or is withheld, as from forks"
+            hint = "check the secret: CI systems pass an empty value if it does not exist or is withheld, as from forks"
             raise KeySourceError(f"the environment variable {name} is empty", hint=hint)
-        return PrivateKey(_with_line_ends(value).encode("utf-8", errors="surrogateescape"))
+        return PrivateKey(_with_line_breaks(value).encode("utf-8", errors="surrogateescape"))
 
 
-def _with_line_ends(value: str) -> str:
-    # Many CI systems keep a variable on one line, so people write the line ends of a PEM as \n, as in JSON.
+def _with_line_breaks(value: str) -> str:
+    # Many CI systems keep a variable on one line, so people write the line breaks of a PEM as \n, like in JSON.
     if "\n" in value.strip():
         return value
     return value.replace("\\r", "").replace("\\n", "\n")

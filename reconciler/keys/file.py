@@ -1,6 +1,6 @@
 """Private keys in files: `private_key = "certs/x.key"` or `{ file = "certs/x.key" }`.
 
-Where a key file may lie, and that it is a regular file of a sane size, is the business of the port that reads it.
+The port that reads a key file checks that its place is allowed, and that it is a regular file within the size limit.
 """
 
 from __future__ import annotations
@@ -31,34 +31,34 @@ class FileKey(BaseModel):
         Field(
             min_length=1,
             max_length=4096,
-            description="Path of the key file, relative to the folder of mtls.toml; "
-            "outside of the tree only below folders named in MTLSCTL_KEY_DIRS.",
+            description="Path to the key file, relative to the folder of mtls.toml; "
+            "outside the tree only in the folders listed in MTLSCTL_KEY_DIRS.",
         ),
     ]
 
 
 @dataclass(frozen=True, slots=True)
 class FileKeySource:
-    """Reads keys through the port it is given."""
+    """Reads keys through this port."""
 
     files: KeyFiles
 
     def open(self, reference: KeyReference) -> PrivateKey:
-        """The key, with the finding `key-readable` where others may read its file too.
+        """The key, with the finding `key-readable` if others can read its file too.
 
-        KeySourceError where the port can't read it.
+        KeySourceError if the port can't read it.
         """
         path = reference.options["file"]
         try:
             found = self.files.read_key(path, limit=MAX_KEY_BYTES)
         except FileError as error:
-            hint = error.hint or 'put the key file there, or name another source: private_key = { env = "NAME" }'
+            hint = error.hint or 'create the key file there, or use another key source: private_key = { env = "NAME" }'
             raise KeySourceError(error.message, hint=hint, where=error.where or Place(path)) from error
         return PrivateKey(found.data, (_readable(path),) if found.readable_by_others else ())
 
 
 def _readable(path: str) -> Diagnostic:
-    message = "this private key can be read by its group or by everyone on this machine"
+    message = "this private key file is readable by its group or by everyone on this machine"
     return Diagnostic(Severity.WARNING, Code.KEY_READABLE, message, Place(path), f"chmod 600 {shlex.quote(path)}")
 
 

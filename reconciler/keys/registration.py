@@ -1,4 +1,4 @@
-"""What a key source hands in to be known: what the parser must know of it, and how it is opened."""
+"""The registration of a key source: its kind for the parser, and its opener."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reconciler.model.ports import KeySource
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """One key source. `open` makes it ready for a run and reads nothing yet."""
+    """One key source. `open` prepares it for a run, and reads no key yet."""
 
     kind: KeySourceKind
     open: Callable[[KeyContext], KeySource]

@@ -1,4 +1,4 @@
-"""The nouns: what is declared, what is there, what changes. Values only; nothing here reads or decides."""
+"""The values of a plan: what is declared, what exists, what changes. Nothing here reads or decides."""
 
 from __future__ import annotations
 

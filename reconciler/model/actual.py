@@ -1,4 +1,4 @@
-"""Everything that a plan looks at, gathered."""
+"""The observed state that a plan is made from."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from reconciler.model.words import EntryId, WorkerLabel
 
 @dataclass(frozen=True, slots=True)
 class Actual:
-    """What is there. `listing` None: an offline plan, the store was not asked.
+    """The observed state. `listing` is None in an offline plan, which does not read the store.
 
-    `asked` has the answers for ids that a file names and the list lacks. `sweep` None: nothing was to be retired.
-    `live` None: nobody wanted to know what serves.
+    `asked` has the answers for IDs that a file refers to and the list lacks. `sweep` is None if nothing would be
+    retired, `live` is None if live Workers were not checked.
     """
 
     files: Mapping[WorkerLabel, WranglerFile]

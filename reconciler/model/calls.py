@@ -1,5 +1,4 @@
-"""How many calls a plan has made to the store's server, and how many `apply` makes: a window of the rate limit is soon
-spent, and dashboards share it."""
+"""Counts the API calls of a plan and of its `apply`. The rate limit is quickly used up, and dashboards share it."""
 
 from __future__ import annotations
 
@@ -9,25 +8,25 @@ from dataclasses import dataclass
 from reconciler.model import Change, Deploy, Retire, Upload
 
 PER_PAGE = 50
-"""Entries on a page of the list: the default of the API's own example; a larger one may be refused or ignored."""
+"""Certificates per page of the list, the value in the API's own example; a larger one may be refused or ignored."""
 _A_RETIRE = 3
-"""The entry is read, what uses it is asked for, then it is deleted."""
+"""Calls for a retire: read the certificate, list what uses it, delete it."""
 _A_DEPLOY = 2
-"""What serves afterwards: the deployments of the Worker, and the new version. wrangler's own calls are not ours."""
+"""Calls for a deploy: read the Worker's deployments and the new version afterwards. wrangler's calls don't count."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """`made`: for this plan. `apply`: what `mtlsctl apply` makes in all, planning included, if nothing goes wrong."""
+    """`made`: calls of this plan. `apply`: all calls of `mtlsctl apply`, planning included, if nothing fails."""
 
     made: int
     apply: int
 
 
 def expect_calls(changes: Iterable[Change], *, made: int, again: int, entries: int) -> Calls:
-    """The calls of a plan over so many `entries`. `again`: what a second look at what is live costs.
+    """The calls of a plan for a store with this many `entries`. `again`: the calls of another check of live Workers.
 
-    Uploads are looked for in one list at the end. Before something is retired what is live is looked at again.
+    Uploads are confirmed by one list at the end. Live Workers are checked again before something is retired.
     """
     changes = tuple(changes)
     uploads = sum(isinstance(change, Upload) for change in changes)
@@ -42,5 +41,5 @@ def expect_calls(changes: Iterable[Change], *, made: int, again: int, entries: i
 
 
 def count_pages(entries: int) -> int:
-    """The pages of a list; an empty one has one, too."""
+    """The number of pages of a list; an empty list has one page."""
     return max(1, -(-entries // PER_PAGE))

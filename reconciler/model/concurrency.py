@@ -1,6 +1,7 @@
-"""The one way to do several things at once: in threads that can't keep the process from ending.
+"""Runs several effects at once, in threads that don't prevent the process from ending.
 
-One thread begins effects and takes what comes of them; only the effects run elsewhere. No effect of its own.
+The calling thread starts effects and takes their results; only the effects run in other threads. It has no effect of
+its own.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ _R = TypeVar("_R")
 
 
 class DaemonPool(Generic[_R]):
-    """Effects under way in up to `at_once` threads, each known by a number. Leave the `with` to let idle threads end.
+    """Runs effects in up to `at_once` threads, each effect with a number. Idle threads end when the `with` ends.
 
-    `results` and `errors` have what came of every effect, also of one that an interrupt kept `wait` from returning.
+    `results` and `errors` have the outcome of every effect, even of one that `wait` did not return because of an
+    interrupt.
     """
 
     def __init__(self, at_once: int) -> None:
@@ -40,17 +42,17 @@ class DaemonPool(Generic[_R]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.errors.clear()  # an error holds its frames, and those hold this pool
+        self.errors.clear()  # an error refers to its frames, and they refer to this pool
         for _ in range(self._threads):
             self._begun.put(None)
 
     @property
     def room(self) -> int:
-        """How many effects may begin now."""
+        """How many effects can start now."""
         return self._at_once - len(self.under_way)
 
     def begin(self, number: int, effect: Callable[[], _R]) -> None:
-        """Hand an effect to a thread. Only while there is room, so that it begins at once."""
+        """Start an effect in a thread. Call it only while there is `room`, so that the effect starts at once."""
         self.under_way.add(number)
         self._begun.put((number, effect))
         if self._threads < len(self.under_way):
@@ -58,7 +60,7 @@ class DaemonPool(Generic[_R]):
             Thread(target=self._work, daemon=True).start()
 
     def wait(self) -> list[int]:
-        """The numbers of effects that have ended: at least one, none where nothing is under way."""
+        """The numbers of effects that have ended: at least one, or none if no effect is in progress."""
         if not self.under_way:
             return []
         ended = [self._ended.get()]
@@ -69,14 +71,14 @@ class DaemonPool(Generic[_R]):
         return ended
 
     def let_end(self, patience_s: float) -> None:
-        """Wait for what is under way, at most so many seconds; an interrupt ends the waiting."""
+        """Wait for effects in progress, at most `patience_s` seconds; an interrupt ends the wait."""
         ends = time.monotonic() + patience_s
         with suppress(Empty, KeyboardInterrupt):
             while self.under_way - self.results.keys() - self.errors.keys():
                 self._ended.get(timeout=max(ends - time.monotonic(), 0.0))
 
     def result(self, number: int) -> _R:
-        """What an effect gave; raises what it raised."""
+        """The result of an effect; raises its error if it failed."""
         if number in self.errors:
             raise self.errors.pop(number)
         return self.results[number]
@@ -86,14 +88,14 @@ class DaemonPool(Generic[_R]):
             pass
 
     def _do_one(self) -> bool:
-        """Do the next effect; False where none will come. A thread that waits for the next one holds nothing of it."""
+        """Run the next effect; False if there is none. A waiting thread keeps no reference to the previous effect."""
         job = self._begun.get()
         if job is None:
             return False
         number, effect = job
         try:
             self.results[number] = effect()
-        except BaseException as error:  # noqa: BLE001 - raised by the thread that asks for the result
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that gets the result
             self.errors[number] = error
         self._ended.put(number)
         return True
@@ -107,11 +109,11 @@ def run_all(
     give_up: Callable[[], None] = lambda: None,
     patience_s: float = 0.0,
 ) -> list[_R]:
-    """What `effect` makes of each item, in their order, at most so many at a time; with 1 in this thread alone.
+    """The results of `effect` for each item, in order, at most `at_once` at a time; with 1, all in this thread.
 
-    After an error nothing more begins, and the first one in the order of the items is raised once what is under way
-    has ended. Ctrl-C is raised at once, or after `patience_s` where something is still under way then; `give_up` is
-    called first, to end it sooner.
+    After an error, no more effects start. When those in progress have ended, the error of the first item is raised.
+    Ctrl-C is raised when effects in progress have ended, but at most `patience_s` later; `give_up` is called first, to
+    end them sooner.
     """
     if at_once == 1:
         return [effect(item) for item in items]

@@ -1,4 +1,4 @@
-"""What mtls.toml says."""
+"""The values of mtls.toml."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from reconciler.x509.certificates import Bundle
 
 
 class Deployer(StrEnum):
-    """What puts a changed wrangler file into service."""
+    """What deploys a changed wrangler file."""
 
     WRANGLER = "wrangler"
 
 
 class Gate(StrEnum):
-    """Before what a certificate has to be proved at its origin."""
+    """The steps before which a certificate must be proved at its origin."""
 
     UPLOAD = "upload"
     RETIRE = "retire"
 
 
 CA_LIMIT = 5
-"""Custom CA certificates that an account may hold, shared with API Shield and Gateway (Cloudflare's error 1489)."""
+"""Limit of custom CA certificates in an account, shared with API Shield and Gateway (Cloudflare's error 1489)."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
-    """`[store]`. `limit` is the leaf quota, 1,000 unless Cloudflare raised the account's."""
+    """`[store]`. `limit` is the quota of leaf certificates: 1,000, unless Cloudflare raised it for the account."""
 
     kind: StoreKind = StoreKind.LOCAL
     account_id: str | None = None
@@ -39,12 +39,12 @@ class StoreSettings:
 
     @property
     def title(self) -> str:
-        """The store in a sentence."""
+        """The name of the store in a sentence."""
         return self.kind.traits.title
 
     @property
     def account(self) -> str | None:
-        """The account that the certificates are in; None where the store has none, or it is not known."""
+        """The account of the certificates; None if the store has no accounts, or the account is unknown."""
         return self.account_id if self.kind.traits.has_accounts else None
 
 
@@ -58,9 +58,10 @@ class RenewBefore:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """`[policy]`, with the defaults of the format. `renew_before` None: the smaller of 30 days and a third.
+    """`[policy]`, with the defaults of the format. `renew_before` None: 30 days or a third, whichever is shorter.
 
-    `rollback_versions`: how many deployments before the newest one may go back to, so that what they present stays.
+    `rollback_versions`: how many deployments before the newest must remain available for a rollback. The certificates
+    that they use are kept.
     """
 
     renew_before: RenewBefore | None = None
@@ -81,11 +82,11 @@ class KeyReference:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """An origin that enforces mutual TLS: where the handshake is proved. Paths are as written.
+    """An origin that enforces mutual TLS, where the handshake is proved. Paths are as written.
 
-    `ca`: file of the roots that its own certificate is checked by; None: those of this machine. `client_ca`: file of
-    the CAs that it trusts clients by, where that is known. `expect_status`: the HTTP status that an accepted client
-    gets; None: any but 400, 401, 403 and those of a fault.
+    `ca`: file with the roots that verify its own certificate; None: those of this machine. `client_ca`: file with the
+    CAs that it trusts for clients, if they are known. `expect_status`: the HTTP status for an accepted client; None:
+    any except 400, 401, 403 and 500 to 599.
     """
 
     url: str
@@ -98,7 +99,7 @@ class Origin:
 class DeclaredCertificate:
     """One `[certificates.NAME]`. `path` is as written, relative to the folder of mtls.toml.
 
-    `verify_before` None: as the policy says.
+    `verify_before` None: the policy's value.
     """
 
     name: CertificateName
@@ -115,21 +116,21 @@ class DeclaredCertificate:
 
 @dataclass(frozen=True, slots=True)
 class ByCertificate:
-    """A binding presents a declared certificate."""
+    """The target of a binding that uses a declared certificate."""
 
     certificate: CertificateName
 
 
 @dataclass(frozen=True, slots=True)
 class ById:
-    """A binding presents an entry that is managed elsewhere."""
+    """The target of a binding that uses an uploaded certificate that is managed elsewhere."""
 
     id: EntryId
 
 
 @dataclass(frozen=True, slots=True)
 class DeclaredBinding:
-    """One line of a bindings table. `remote`, for local development, is left as found where it is not declared."""
+    """One line of a bindings table. `remote` is for local development; if it is not declared, it is not changed."""
 
     binding: BindingName
     target: ByCertificate | ById
@@ -138,9 +139,10 @@ class DeclaredBinding:
 
 @dataclass(frozen=True, slots=True)
 class DeclaredWorker:
-    """One `[workers.LABEL]`. `environments` has exactly the tables that stand in the file, empty ones too.
+    """One `[workers.LABEL]`. `environments` has exactly the tables in the file, including empty ones.
 
-    `undeployed`: environments of which it is said that no Worker of theirs is live. `deploy` None: somebody else does.
+    `undeployed`: the environments that are declared to have no live Worker. `deploy` None: mtlsctl does not deploy it,
+    except with `apply --deploy`.
     """
 
     label: WorkerLabel
@@ -153,7 +155,7 @@ class DeclaredWorker:
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """mtls.toml, read and checked; `path` is its name for diagnostics."""
+    """mtls.toml, parsed and validated; `path` is its name in diagnostics."""
 
     path: str
     stack: str
@@ -166,7 +168,7 @@ class Declaration:
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """The declaration with the certificates it points to; one without a bundle is blocked, for its file is bad."""
+    """The declaration and its certificates. A certificate without a bundle is blocked, because its file is invalid."""
 
     declaration: Declaration
     bundles: Mapping[CertificateName, Bundle]

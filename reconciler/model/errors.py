@@ -1,4 +1,4 @@
-"""What a certificate store answers when it does not do as asked."""
+"""The errors of a certificate store."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class StoreError(ReconcilerError):
 
 
 class StoreRefused(StoreError):
-    """The store answered no. `number` is its own error code, as Cloudflare numbers them, 0 where it has none."""
+    """The store refused a call. `number` is its error code, with Cloudflare's numbers; 0 if it has none."""
 
     code = Code.STORE_REFUSED
 
@@ -24,7 +24,7 @@ class StoreRefused(StoreError):
 
 
 class AlreadyStored(StoreRefused):
-    """1471: the store holds this content, under whatever name. `entry`: the one that has it, where it is found."""
+    """1471: the store already has this content, under any name. `entry`: the one with it, if it was found."""
 
     code = Code.ALREADY_STORED
 
@@ -34,42 +34,42 @@ class AlreadyStored(StoreRefused):
 
 
 class EntryNotFound(StoreRefused):
-    """1472: no such entry, or it was deleted already."""
+    """1472: the entry does not exist, or was already deleted."""
 
     code = Code.ENTRY_NOT_FOUND
 
 
 class EntryInUse(StoreRefused):
-    """The entry can't be deleted while something presents it."""
+    """The entry can't be deleted while something uses it."""
 
     code = Code.ENTRY_IN_USE
 
 
 class UseUnknown(StoreError):
-    """Whether something presents an entry can't be told, so it is kept."""
+    """Whether something uses an entry could not be checked, so it is kept."""
 
     code = Code.USE_UNKNOWN
 
 
 class StoreStopped(StoreError):
-    """Not tried: an earlier answer of the store stopped every change of this run."""
+    """Skipped: an earlier error of the store stopped all changes of this run."""
 
     code = Code.STORE_STOPPED
 
 
 class StoreClosed(StoreError):
-    """The run was interrupted before this call began, or while it waited."""
+    """The run was interrupted before this call started, or while it waited."""
 
     code = Code.STORE_CLOSED
 
 
 class QuotaReached(StoreRefused):
-    """The account holds as many entries of this sort as it may (1489 for CAs)."""
+    """The account has reached its limit of entries of this kind (1489 for CAs)."""
 
     code = Code.QUOTA_REACHED
 
 
 class UnknownStoreError(StoreRefused):
-    """The store answered with an error that nobody here knows: nothing more may be changed in this run."""
+    """The store returned an unknown error: this run must not change anything else."""
 
     code = Code.STORE_UNKNOWN_ERROR

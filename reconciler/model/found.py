@@ -1,4 +1,4 @@
-"""What is there: the store's entries, and what wrangler files say."""
+"""What exists: the uploaded certificates of a store, and the bindings of wrangler files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reconciler.x509.chains import Window, window_of
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What the store holds under one id. Only `id` is sure to be there; times are aware UTC."""
+    """One uploaded certificate. Only `id` is always set; times are aware UTC."""
 
     id: EntryId
     name: str = ""
@@ -28,11 +28,11 @@ class Entry:
 
     @property
     def bundle(self) -> Bundle | None:
-        """The certificates, or None where the store gave text that is none. The same PEM is parsed once a run."""
+        """The certificates, or None if the store's text can't be parsed. The same PEM is parsed once per run."""
         return parse_stored(self.certificates)
 
     def window(self, now: datetime) -> Window:
-        """When it is valid, by the path that is best `now`; unreadable certificates: only the end that is listed."""
+        """When it is valid, by the best path at `now`. If it can't be read, only the end that the store lists."""
         bundle = self.bundle
         try:
             return Window(None, self.expires_on) if bundle is None else window_of(bundle, now=now, ca=self.ca)
@@ -42,7 +42,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Every entry of the account. Not `stable`: the list moved while it was read, so nothing may be retired by it."""
+    """Every entry of the account. If not `stable`, the list changed while it was read, and nothing can be retired."""
 
     entries: tuple[Entry, ...]
     stable: bool = True
@@ -50,7 +50,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class FoundBinding:
-    """One entry of `mtls_certificates` in a wrangler file; `index` counts from 0 inside its environment."""
+    """One element of `mtls_certificates` in a wrangler file; `index` counts from 0 in its environment."""
 
     binding: str
     certificate_id: str
@@ -60,9 +60,9 @@ class FoundBinding:
 
 @dataclass(frozen=True, slots=True)
 class WranglerEnvironment:
-    """What one environment of a wrangler file says. `taken` maps the names of its other bindings to their kind.
+    """One environment of a wrangler file. `taken` maps the names of its other bindings to their kind.
 
-    `script`: the real name of its Worker, None where the file gives none.
+    `script`: the real name of its Worker, or None if the file does not have it.
     """
 
     name: EnvironmentName
@@ -72,14 +72,17 @@ class WranglerEnvironment:
     script: str | None = None
 
     def find(self, binding: str) -> FoundBinding | None:
-        """The binding of this name, if it is there."""
+        """The binding with this name, or None."""
         return next((found for found in self.bindings if found.binding == binding), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What a build tool made of a wrangler file, and wrangler deploys instead: its path, bindings by id, and the real
-    name of its Worker. It was made for one environment and has none itself."""
+    """The file that a build tool generated from a wrangler file, and that wrangler deploys instead of it.
+
+    It has its path, pairs of binding and ID, and the real name of its Worker. It was generated for one environment and
+    has no environments itself.
+    """
 
     path: str
     bindings: frozenset[tuple[str, str]]
@@ -88,10 +91,10 @@ class Built:
 
 @dataclass(frozen=True, slots=True)
 class WranglerFile:
-    """A wrangler file, read. `path` is as `Pointer.path`; `worker_name` is the top level's `name`.
+    """A parsed wrangler file. `path` is the same as in `Pointer.path`; `worker_name` is the top level's `name`.
 
-    `previews` are the bindings of Worker Previews, which are read and never written. `pages`: a Pages project.
-    `built`: what a redirect leads wrangler to.
+    `previews` are the bindings of Worker Previews, which are never written. `pages`: it is a Pages project. `built`:
+    the file that a redirect makes wrangler use.
     """
 
     path: str
@@ -104,12 +107,12 @@ class WranglerFile:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """Which files name an id, from one look through the tree; `unread` could not be looked at."""
+    """The files that contain an ID, from one search of the tree; the files in `unread` could not be read."""
 
     mentions: Mapping[EntryId, tuple[str, ...]] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
-        """Whether everything was looked at."""
+        """Whether all files were read."""
         return not self.unread

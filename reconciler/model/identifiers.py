@@ -1,4 +1,4 @@
-"""What an id in a wrangler file is: of a real account, of a store that marks its ids, or a placeholder."""
+"""Classifies IDs in wrangler files: of a Cloudflare account, of a store that marks its IDs, or a placeholder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PREFIXES = tuple(kind.traits.id_prefix for kind in StoreKind if kind.traits.id_
 
 
 class IdKind(Enum):
-    """Where an id comes from, as far as its text can tell."""
+    """The origin of an ID, by its text."""
 
     ACCOUNT = "account"
     PREFIXED = "prefixed"
@@ -22,9 +22,9 @@ class IdKind(Enum):
 
 
 def kind_of_id(text: str) -> IdKind:
-    """Certificate ids are dashed UUIDs; anything else, and the UUID of zeros, is a placeholder.
+    """The kind of an ID. Certificate IDs are dashed UUIDs; anything else, and the UUID of zeros, is a placeholder.
 
-    One with blanks around it, in capitals or without its dashes was meant as an id, so it is no placeholder either.
+    A UUID with white space around it, in upper case or without dashes was meant as an ID, so it is not a placeholder.
     """
     text = text.strip()
     if not _UUID.fullmatch(text) or _NIL.fullmatch(text):
@@ -33,18 +33,18 @@ def kind_of_id(text: str) -> IdKind:
 
 
 def is_askable(text: str, store: StoreKind) -> bool:
-    """Whether a store of this kind can be asked for this id: it is written as stores write them."""
+    """Whether a store of this kind can be asked for this ID: it has the form of the store's IDs."""
     return _ID.fullmatch(text) is not None and not is_placeholder(text, store) and not is_of_other_store(text, store)
 
 
 def is_placeholder(text: str, store: StoreKind) -> bool:
-    """Whether an id may be replaced without asking: so may those that another store has marked as its own."""
+    """Whether an ID can be replaced without a check; also true for an ID that is marked by another store."""
     kind = kind_of_id(text)
     return kind is IdKind.PLACEHOLDER or (kind is IdKind.PREFIXED and not _has_prefix_of(text, store))
 
 
 def is_of_other_store(text: str, store: StoreKind) -> bool:
-    """Whether a store that marks its ids meets one that may be a real account's, and must leave it alone."""
+    """Whether the store marks its IDs, and this one may be of a Cloudflare account, so that it must not be replaced."""
     return store.traits.id_prefix is not None and kind_of_id(text) is IdKind.ACCOUNT
 
 

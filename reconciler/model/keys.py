@@ -1,6 +1,6 @@
-"""What a key source looks like from outside: its name, its shape in mtls.toml, and the file access it is handed.
+"""The interface of key sources: the name, the model of the table in mtls.toml, and the access to files.
 
-The parser of mtls.toml and the key sources both see this room and not each other. It must not open anything.
+The parser of mtls.toml and the key sources import this module, and not each other. It must not open anything.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 class KeySourceKind:
     """One key source as the parser knows it.
 
-    `shape` is the table that `private_key` takes, a frozen model that forbids extra keys and has one required key,
-    named as the source; the validated table becomes `KeyReference.options`. `bare`: a plain string stands for
-    `{ name = string }`; exactly one source may say so.
+    `shape` is the model of its table in `private_key`: frozen, without extra keys, and with one required key that has
+    the name of the source. The validated table becomes `KeyReference.options`. `bare`: a plain string means
+    `{ name = string }`; only one source can have this.
     """
 
     name: str
@@ -29,27 +29,27 @@ class KeySourceKind:
 
 @dataclass(frozen=True, slots=True)
 class KeyFile:
-    """A private key file, read. `readable_by_others`: its mode lets its group or everyone read it."""
+    """The content of a private key file. `readable_by_others`: its group or everyone can read it."""
 
     data: bytes = field(repr=False)
     readable_by_others: bool = False
 
 
 class KeyFiles(Protocol):
-    """The only way to a private key file."""
+    """The port that reads private key files."""
 
     def read_key(self, path: str, *, limit: int) -> KeyFile:
-        """The whole file, and who else may read it, told by the opened descriptor.
+        """The whole file, and whether others can read it, by the opened descriptor.
 
-        `path` is as written in mtls.toml. FileError, never with content, where the file is missing, longer than
-        `limit` bytes, no regular file, below `.git`, or, links resolved, neither inside the tree nor inside a folder
-        that the operator named.
+        `path` is as written in mtls.toml. FileError, never with content, if the file is missing, is longer than `limit`
+        bytes, is not a regular file, is inside `.git`, or is outside the tree and outside the folders that the operator
+        listed, with links resolved.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class KeyContext:
-    """What the key sources may use. `environment` may hold secrets, so it is never shown."""
+    """The inputs of key sources. `environment` may contain secrets, so it is never shown."""
 
     files: KeyFiles
     environment: Mapping[str, str] = field(repr=False)

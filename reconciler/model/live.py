@@ -1,4 +1,4 @@
-"""What serving Workers present, and who else uses an entry: as far as it was asked for and could be told."""
+"""The certificates that live Workers use, and other users of an entry: as far as they were requested and known."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from reconciler.model.found import Entry
 from reconciler.model.words import EntryId
 
 PAGES = "pages/"
-"""What the target of a Pages project begins with, which no Worker's name can."""
+"""The prefix of the target of a Pages project; names of Workers can't contain it."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveVersion:
     """One version of a Worker, with its mTLS bindings.
 
-    `share` is its percentage of the traffic; None: it serves nothing, and is one that somebody may roll back to.
+    `share` is its percentage of the traffic; None: it gets no traffic, but a rollback to it is possible.
     `deployments_ago`: how many deployments before the newest it was last part of one; 0: it is part of the newest;
     None: it was never deployed, or nothing says so. `deployed_on`: when that deployment was made, where that is known.
     """
@@ -38,15 +38,15 @@ class LiveWorker:
 
     @property
     def serving(self) -> tuple[LiveVersion, ...]:
-        """Every version of the newest deployment: one, or two while a gradual deployment is under way."""
+        """The live versions, those of the newest deployment: one, or two during a gradual deployment."""
         return tuple(version for version in self.versions if version.share is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class LiveQuestion:
-    """What to look at: these Workers; and for entries that may be retired everything that could use them.
+    """What to check: these Workers, and everything that could use the entries that may be retired.
 
-    `rollback_versions`: so many deployments before the newest are looked at as well, where something may be retired.
+    `rollback_versions`: how many deployments before the newest are also checked if something may be retired.
     """
 
     targets: tuple[str, ...] = ()
@@ -56,10 +56,10 @@ class LiveQuestion:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """The answer. `workers`: by target, None where the account has no such Worker.
+    """The answer. `workers`: by target, None if the account does not have this Worker.
 
-    `users`: what else uses an entry, in words. `unread`: what could not be looked at, each with the reason. `whole`:
-    every Worker of the account was looked at and every other kind of user, so that what is not found is not there.
+    `users`: descriptions of the other users of an entry. `unread`: what could not be checked, each with the reason.
+    `whole`: every Worker of the account and every other kind of user were checked, so the answer is complete.
     """
 
     workers: Mapping[str, LiveWorker | None] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Marks: what is ours is written in the store itself, in the name of the entry."""
+"""Marks: the owner of an uploaded certificate is recorded in its name in the store."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from reconciler.model import CertificateName, Declaration, Entry
 _MARK = re.compile(r"([a-z0-9][a-z0-9-]{0,31})\.([a-z0-9][a-z0-9-]{0,47})\.([0-9a-f]{12})")
 
 CUSTOM = "custom"
-"""The type of entries that people upload; Gateway and Access keep their own beside them."""
+"""The type of certificates that people upload; Gateway and Access have other types in the same list."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Who uploaded an entry, and for which certificate."""
+    """The stack that uploaded an entry, and the certificate that it is for."""
 
     stack: str
     certificate: CertificateName
 
 
 def mark_name(stack: str, certificate: CertificateName, digest: str) -> str:
-    """The name under which a certificate is uploaded: `{stack}.{certificate}.{first 12 hex of the content digest}`."""
+    """The name of an upload: `{stack}.{certificate}.{first 12 hex of the content digest}`."""
     return f"{stack}.{certificate}.{digest[:12]}"
 
 
@@ -36,7 +36,7 @@ def read_mark(entry: Entry) -> Mark | None:
 
 
 def is_ours(mark: Mark | None, declaration: Declaration) -> bool:
-    """Marks of former stacks count as ours only for certificates that are declared here."""
+    """Whether this stack manages the entry. Marks of former stacks count only for certificates declared here."""
     if mark is None:
         return False
     if mark.stack == declaration.stack:
@@ -45,5 +45,5 @@ def is_ours(mark: Mark | None, declaration: Declaration) -> bool:
 
 
 def is_other_stacks(mark: Mark | None, declaration: Declaration) -> bool:
-    """Whether another stack uploaded it; what a former stack uploaded under an undeclared name is nobody else's."""
+    """Whether another stack manages the entry. Former stacks are not other stacks, even for undeclared names."""
     return mark is not None and mark.stack != declaration.stack and mark.stack not in declaration.former_stacks

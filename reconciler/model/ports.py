@@ -1,4 +1,4 @@
-"""The ports: what the shell may ask of the world. Every effect passes one of these, so a test can stand at the gate."""
+"""The ports: the interfaces to the outside world. Every effect goes through one of them, so tests can intercept it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from reconciler.x509.certificates import Bundle
 
 @dataclass(frozen=True, slots=True)
 class PrivateKey:
-    """A private key in PEM, never shown. Hold it for as short a time as the work takes.
+    """A private key in PEM, never shown. Keep it only as long as the work takes.
 
-    `findings` are what its source has to say about it, such as a file that others can read. `proved_for`: the content
-    digest of the certificates that it was proved to belong to; None: nothing was proved yet.
+    `findings` are those of its source, such as a file that others can read. `proved_for`: the content digest of the
+    certificates that it was proved to match; None: not proved yet.
     """
 
     pem: bytes = field(repr=False)
@@ -30,7 +30,7 @@ class PrivateKey:
 
 @dataclass(frozen=True, slots=True)
 class NewEntry:
-    """What is uploaded. `key` None only for a CA."""
+    """A certificate to upload. `key` is None only for a CA."""
 
     name: str
     ca: bool
@@ -39,34 +39,34 @@ class NewEntry:
 
 
 class LiveReader(Protocol):
-    """What really presents certificates."""
+    """Reads which live Workers and other users use certificates."""
 
     def look(self, question: LiveQuestion) -> Live:
-        """What was asked about. What can't be told is no error but a doubt: see `Live.unread`."""
+        """The answer to the question. What could not be checked is not an error: see `Live.unread`."""
 
 
 class StoreReader(Protocol):
-    """The reading half of the certificate store, all that a plan holds."""
+    """The reading half of the certificate store; a plan has nothing else of it."""
 
     @property
     def calls(self) -> int | None:
-        """How many calls this run has made to a server; None where there is none."""
+        """How many calls this run has made to a server; None if the store has no server."""
 
     @property
     def lag_s(self) -> float:
-        """For so many seconds a list may not show what happened: a list no older than that is as good as a new one."""
+        """Seconds for which a list can be out of date: a list that is not older is as good as a new one."""
 
     def live(self) -> LiveReader | None:
-        """The way to whatever presents entries of this store; None where nothing can."""
+        """The reader for users of this store's entries; None if nothing can use them."""
 
     def list_entries(self) -> Listing:
-        """Every entry; StoreError rather than a part of them."""
+        """Every entry. StoreError if the list is incomplete."""
 
     def get(self, entry_id: EntryId) -> Entry | None:
-        """The entry, or None where there is none; StoreError where that can't be told."""
+        """The entry, or None if it does not exist. StoreError if that is unknown."""
 
     def get_all(self, ids: Iterable[EntryId]) -> Mapping[EntryId, Entry | None]:
-        """The same of several, each asked for once; side by side where the store takes that."""
+        """Several entries, each requested once; in parallel if the store supports that."""
 
 
 class Store(StoreReader, Protocol):
@@ -74,82 +74,82 @@ class Store(StoreReader, Protocol):
 
     @property
     def at_once(self) -> int:
-        """How many calls it takes at once, each from a thread of its own; 1: one at a time, from one thread alone."""
+        """How many calls can run at once, each in its own thread; 1: one at a time, always from the same thread."""
 
     def upload(self, new: NewEntry) -> Entry:
-        """The entry as stored. AlreadyStored, QuotaReached, or StoreRefused where the store says no."""
+        """The entry as stored. AlreadyStored, QuotaReached, or StoreRefused for any other refusal."""
 
     def delete(self, entry_id: EntryId) -> None:
-        """Gone afterwards. EntryNotFound, EntryInUse, UseUnknown where it can't be told whether something presents it,
-        or StoreRefused where the store says no."""
+        """Delete the entry. EntryNotFound, EntryInUse, UseUnknown if it could not be checked whether something uses it,
+        or StoreRefused for any other refusal."""
 
     def look_back(self) -> tuple[Diagnostic, ...]:
-        """After all changes: what the store shows otherwise than it said. Findings, never an error."""
+        """Findings, after all changes, about differences between the store's answers and its list. Never an error."""
 
     def give_up(self) -> None:
-        """Begin nothing more: whoever waits, and whoever comes, meets StoreClosed. What is under way may end."""
+        """Start no more calls: waiting and new calls raise StoreClosed. Calls in progress can end."""
 
 
 class KeySource(Protocol):
-    """A place private keys come from."""
+    """A source of private keys."""
 
     def open(self, reference: KeyReference) -> PrivateKey:
-        """The key; KeySourceError where it can't be had. Called only where a key is needed."""
+        """The key. KeySourceError if it can't be read. Called only if a key is needed."""
 
 
 class FileReader(Protocol):
     """The reading half of the project's tree. Paths are relative to the folder of mtls.toml, with `/`.
 
-    Only regular files inside the tree (its git root, or the folder of mtls.toml), links resolved, never below `.git`.
+    Only regular files inside the tree (its git root, or the folder of mtls.toml), links resolved, never in `.git`.
     """
 
     def read(self, path: str, *, limit: int) -> bytes:
-        """The whole file; FileError where it is missing, larger than `limit` bytes, no regular file, or outside."""
+        """The whole file. FileError if it is missing, larger than `limit` bytes, not a regular file, or outside."""
 
     def identity(self, path: str) -> str:
         """The file's real path relative to the tree's root, so that two names of one file compare equal."""
 
     def files_in(self, folder: str) -> frozenset[str] | None:
-        """The names of the regular files directly in a folder of the tree; None where no such folder can be read."""
+        """The names of the regular files directly in a folder of the tree; None if the folder can't be read."""
 
     def folders_up(self, path: str) -> tuple[str, ...]:
-        """A folder and its parents up to the root of the tree, nearest first, each as paths are written here."""
+        """A folder and its parents up to the root of the tree, nearest first, in the same form as `path`."""
 
     def sweep(self, ids: Iterable[EntryId]) -> Sweep:
-        """Which files of the whole tree, beside this mtls.toml, may configure a Worker and name these ids."""
+        """The files of the whole tree, except this mtls.toml, that may configure a Worker and contain these IDs."""
 
 
 class Files(FileReader, Protocol):
-    """The whole tree."""
+    """The project's tree, for reading and writing."""
 
     def replace(self, path: str, *, old: bytes, new: bytes) -> None:
-        """Put `new` where `old` is, atomically; FileChangedError where the file is not `old` any more.
+        """Replace the content `old` by `new`, atomically. FileChangedError if the file is no longer `old`.
 
-        Mode and symbolic links stay as they are.
+        Mode and symbolic links do not change.
         """
 
     def tidy(self) -> None:
-        """Remove what a killed run left behind beside files that this run may replace."""
+        """Remove temporary files of a killed run that are next to files that this run may replace."""
 
 
 class WorkerDeployer(Protocol):
-    """Puts a wrangler file into service. Calls may be made side by side."""
+    """Deploys wrangler files. Calls can run in parallel."""
 
     def deploy(self, config: str, environment: EnvironmentName, script: str) -> str | None:
-        """The id of the version that is deployed, None where it is not told. DeployError where it failed.
+        """The ID of the deployed version, or None if it is unknown. DeployError if the deploy failed.
 
-        `config` is a path as in `FileReader`; `script` the real name of the Worker, and nothing else is deployed.
+        `config` is a path as in `FileReader`, `script` the real name of the Worker; nothing else is deployed.
         """
 
     def give_up(self) -> None:
-        """End what is under way, in any thread; nothing begins any more."""
+        """End calls in progress in all threads, and start no more."""
 
 
 class Clock(Protocol):
-    """The time."""
+    """The current time."""
 
     def now(self) -> datetime:
-        """Aware, UTC."""
+        """The current time, aware UTC."""
 
     def wait_until(self, time: datetime) -> None:
         """Return once `time`, which is aware, has come; at once where it is past."""

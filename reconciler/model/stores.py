@@ -1,4 +1,4 @@
-"""The kinds of store, each with its traits. A new kind is a word and a row here, and its registration in stores/."""
+"""The kinds of store and their traits. A new kind needs a member and a row here, and a registration in stores/."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ TOKEN_VARIABLE = "CLOUDFLARE_API_TOKEN"  # noqa: S105 - the name of the variable
 
 
 class StoreKind(StrEnum):
-    """Which certificate store a file talks to."""
+    """The kind of the certificate store."""
 
     LOCAL = "local"
     CLOUDFLARE = "cloudflare"
 
     @property
     def traits(self) -> StoreTraits:
-        """What sets this kind apart."""
+        """The traits of this kind."""
         return TRAITS[self]
 
 
 @dataclass(frozen=True, slots=True)
 class StoreTraits:
-    """What sets a kind of store apart, for everything outside of stores/.
+    """The traits of a kind of store, for all code outside stores/.
 
-    `title` names the store in a sentence; `about` explains it to a person who chooses one. `id_prefix` begins every id
-    that the store gives out; None: its ids are those of a real account and begin with anything. `account_variable` and
-    `token_variable` are the environment variables that the account and the token come from; None: it needs neither.
-    `has_live_workers`: deployed Workers can use its certificates.
+    `title` is its name in a sentence, `about` explains it in the schema. `id_prefix` is the prefix of every ID of the
+    store; None: its IDs are those of a Cloudflare account, with any prefix. `account_variable` and `token_variable` are
+    the environment variables for the account and the token; None: it needs neither. `has_live_workers`: deployed
+    Workers can use its certificates.
     """
 
     title: str
@@ -42,7 +42,7 @@ class StoreTraits:
 
     @property
     def has_accounts(self) -> bool:
-        """Whether each of its certificates is in some account."""
+        """Whether its certificates belong to accounts."""
         return self.account_variable is not None
 
 

@@ -1,4 +1,4 @@
-"""The words that name things: each its own type, so that none is taken for another."""
+"""Types for names, IDs and addresses, so that one is not used in place of another."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ EnvironmentName = str | None
 
 
 def environment_text(environment: EnvironmentName) -> str:
-    """An environment in words."""
+    """The description of an environment: `top level`, or `env NAME`."""
     return "top level" if environment is None else f"env {environment}"
 
 
 @dataclass(frozen=True, slots=True)
 class SiteAddress:
-    """One environment of one wrangler file. `config`: its path from the folder of mtls.toml, with `/`."""
+    """One environment of one wrangler file. `config` is its path relative to the folder of mtls.toml, with `/`."""
 
     worker: WorkerLabel
     config: str
@@ -35,11 +35,11 @@ class SiteAddress:
 
 @dataclass(frozen=True, slots=True)
 class BindingAddress(SiteAddress):
-    """One binding of one environment of one wrangler file; without `environment`, of its top level."""
+    """One binding in one environment of one wrangler file; without `environment`, in its top level."""
 
     binding: BindingName
 
     @property
     def site(self) -> SiteAddress:
-        """The environment that it is in."""
+        """The environment of the binding."""
         return SiteAddress(self.worker, self.config, self.environment)

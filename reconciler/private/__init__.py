@@ -1,5 +1,5 @@
-"""The folder `.mtlsctl` beside mtls.toml: made once, ignored by git, closed to others.
+"""The folder `.mtlsctl` next to mtls.toml: created once, ignored by git, not accessible to other users.
 
-Lies below the edges that keep something there (the local store, the lock, the journal), for they may not import each
-other. It knows none of them, and not what is kept.
+The edges that keep files there (the local store, the lock, the journal) import this room, because they must not import
+each other. It does not know them or their files.
 """

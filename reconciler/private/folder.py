@@ -1,4 +1,4 @@
-"""Making `.mtlsctl/` and opening what is in it. A checkout may bring a link of that name, so none is ever followed."""
+"""Creates `.mtlsctl/` and opens its files. A checkout can contain a link of that name, so links are never followed."""
 
 from __future__ import annotations
 
@@ -14,20 +14,19 @@ from reconciler.findings.diagnostics import Place
 from reconciler.findings.errors import FileError
 
 FOLDER = ".mtlsctl"
-"""Its name, beside mtls.toml."""
+"""Its name, next to mtls.toml."""
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-# What opening says of links (NOFOLLOW), of folders, and of pipes, sockets and devices, on Linux and on macOS.
+# The errors for links (NOFOLLOW), folders, pipes, sockets and devices, on Linux and on macOS.
 _NOT_REGULAR = frozenset(
     {errno.ELOOP, errno.EMLINK, errno.ENOTDIR, errno.EISDIR, errno.ENXIO, errno.ENODEV, errno.EOPNOTSUPP}
 )
 
 
 def make_folder(root: Path) -> Path:
-    """The folder below `root`, made if need be: 0700, and with a .gitignore for everything in it.
+    """The folder in `root`, created if it is missing: mode 0700, with a .gitignore for everything in it.
 
-    FileError where a link or something else is in its place, OSError where it can't be made. One that is there stays
-    as it is.
+    An existing folder is not changed. FileError if it is a link or not a folder, OSError if it can't be created.
     """
     folder = root / FOLDER
     with contextlib.suppress(FileExistsError):
@@ -38,22 +37,22 @@ def make_folder(root: Path) -> Path:
 
 
 def create_file(path: Path, data: bytes, mode: int) -> None:
-    """Create the file for sure in one process only; leave it alone where it is. OSError where it can't be made."""
+    """Create the file in exactly one process; do not change an existing one. OSError if it can't be created."""
     with contextlib.suppress(FileExistsError):
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
         except OSError:
-            path.unlink()  # else the next run would take the empty file for a finished one
+            path.unlink()  # otherwise the next run would use the empty file
             raise
 
 
 def open_file(root: Path, name: str, flags: int) -> int:
-    """A descriptor of the regular file `.mtlsctl/NAME` below `root`, which no child process inherits.
+    """A descriptor of the regular file `.mtlsctl/NAME` in `root`, which child processes do not inherit.
 
-    With O_CREAT in `flags` the folder and the file (0600) are made if need be. FileError where a link, or no regular
-    file, is in the place of either; FileNotFoundError where nothing is; other OSErrors pass.
+    With O_CREAT in `flags`, a missing folder and file (mode 0600) are created. FileError if one of them is a link or of
+    another kind; FileNotFoundError if one is missing; other OSErrors are passed on.
     """
     folder = make_folder(root) if flags & os.O_CREAT else root / FOLDER
     flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # NONBLOCK: a pipe without a writer would hang
@@ -74,7 +73,7 @@ def open_file(root: Path, name: str, flags: int) -> int:
 
 
 def stands(path: Path, is_kind: Callable[[int], bool]) -> bool:
-    """False where nothing is; FileError for a link, or anything else that is not of this kind."""
+    """Whether the path exists. FileError if it is a link or not of this kind."""
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
@@ -85,18 +84,18 @@ def stands(path: Path, is_kind: Callable[[int], bool]) -> bool:
 
 
 def unusable(name: str, error: OSError) -> FileError:
-    """What the system said of `.mtlsctl/NAME`, as an error that a person can act on."""
-    reason = os.strerror(error.errno) if error.errno else "it can't be used"
-    cure = "free some space on its disk" if error.errno in _FULL else f"let this user read and write {FOLDER}"
+    """The system's error about `.mtlsctl/NAME`, with a hint for the user."""
+    reason = os.strerror(error.errno) if error.errno else "unknown error"
+    fix = "free some disk space" if error.errno in _FULL else f"allow this user to read and write {FOLDER}"
     where = Place(f"{FOLDER}/{name}")
-    return FileError(f"{where} can't be used: {reason}", hint=f"{cure}, then run again", where=where)
+    return FileError(f"{where} can't be used: {reason}", hint=f"{fix}, then run again", where=where)
 
 
 def _misplaced(name: str) -> FileError:
     where = Place(FOLDER if name == FOLDER else f"{FOLDER}/{name}")
     return FileError(
-        f"{where} is a link, or not the kind of file that mtlsctl puts there",
-        hint="move it away; mtlsctl makes it again",
+        f"{where} is a link, or not the kind of file that mtlsctl creates",
+        hint="move it away; mtlsctl creates it again",
         where=where,
         code=Code.FILE_NOT_REGULAR,
     )

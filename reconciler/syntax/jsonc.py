@@ -1,8 +1,8 @@
-"""Where everything stands in a JSON text with comments and trailing commas, and what it says.
+"""Parses JSON with comments and trailing commas to values and their positions in the text.
 
-Accepts what wrangler's reader accepts (Microsoft's jsonc-parser, trailing commas allowed, for .json and .jsonc alike),
-but for texts that would not mean one thing to everybody: those with a key twice in one object, the key `__proto__`,
-half a surrogate pair, or more than 200 levels. Must not change text.
+Accepts what wrangler's parser accepts (Microsoft's jsonc-parser, with trailing commas, for .json and .jsonc alike),
+except for texts that parsers read differently: those with a duplicate key in one object, the key `__proto__`, half of
+a surrogate pair, or more than 200 levels. Must not change text.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from reconciler.syntax.text import line_and_column, split_bom
 
 MAX_NESTING = 200
 MAX_DIGITS = 4000
-"""Longer numbers are read as floats, as JavaScript reads all; Python refuses integers of some more digits."""
+"""Longer integers are read as floats, as in JavaScript; Python refuses integers that are only a little longer."""
 
 Kind = Literal["object", "array", "string", "number", "word"]
 Scalar = str | int | float | bool | None
 
 
 class JsoncError(ValueError):
-    """The text is no JSON, or none that is read here: what is wrong, at which offset, and what to do about it."""
+    """The text is not valid JSON, or not accepted here: the message, the offset, and a hint for the fix."""
 
     def __init__(self, message: str, offset: int, hint: str) -> None:
         super().__init__(message)
@@ -35,7 +35,7 @@ class JsoncError(ValueError):
 
 @dataclass(slots=True)
 class Key:
-    """The key of a member. The span holds its quotes."""
+    """The key of a member. The span includes its quotes."""
 
     name: str
     start: int
@@ -44,7 +44,7 @@ class Key:
 
 @dataclass(slots=True)
 class JsonNode:
-    """One value, its quotes or brackets included. `value` is for scalars, `key` for members of an object."""
+    """One value; the span includes quotes or brackets. `value` is set for scalars, `key` for members of an object."""
 
     kind: Kind
     start: int
@@ -55,7 +55,7 @@ class JsonNode:
 
     @property
     def first(self) -> int:
-        """Where it begins, its key included."""
+        """The offset where it begins, including its key."""
         return self.start if self.key is None else self.key.start
 
     def child(self, key: str | int) -> JsonNode | None:
@@ -81,7 +81,7 @@ class JsonNode:
         return self.value
 
 
-# All repeats are possessive: no text makes a match go back.
+# All repeats are possessive, so that no text causes backtracking.
 _TRIVIA = re.compile(r"(?:[ \t\r\n]++|//[^\r\n]*+|/\*(?:[^*]++|\*(?!/))*+\*/)*+")
 _STRING_BODY = re.compile(r'"(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4}))*+')
 _NUMBER = re.compile(r"-?+(?:0|[1-9][0-9]*+)(?P<fraction>(?:\.[0-9]++)?+(?:[eE][+-]?+[0-9]++)?+)")
@@ -89,13 +89,13 @@ _WORD = re.compile(r"true|false|null")
 _WORDS = {"true": True, "false": False, "null": None}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CLOSING: dict[Kind, str] = {"object": "}", "array": "]"}
-_CORRECT = "correct the line"
+_FIX_LINE = "fix this line"
 
 
 def parse(text: str) -> JsonNode:
-    """The one value of a text without byte order mark. JsoncError with its place for what can't be read.
+    """The value of a text without byte order mark. JsoncError with the offset if it can't be parsed.
 
-    Takes linear time and no recursion.
+    Linear time, no recursion.
     """
     stack: list[JsonNode] = []
     key: Key | None = None
@@ -106,36 +106,36 @@ def parse(text: str) -> JsonNode:
         position = node.end
         if node.kind in _CLOSING:
             if len(stack) == MAX_NESTING:
-                message = f"has values nested more than {MAX_NESTING} deep"
-                raise JsoncError(message, node.start, "write it with fewer levels")
+                message = f"values are nested more than {MAX_NESTING} deep"
+                raise JsoncError(message, node.start, "use fewer levels")
             stack.append(node)
             position = skip_trivia(text, position)
             done = None
         position, done = _close_finished(text, position, stack, done)
         if done is not None:
             if position < len(text):
-                raise _unexpected(text, position, "nothing may follow the last bracket")
+                raise _unexpected(text, position, "unexpected content after the last bracket")
             return done
         key = None
         if stack[-1].kind == "object":
             key = _read_key(text, position)
             position = skip_trivia(text, key.end)
             if not text.startswith(":", position):
-                raise _unexpected(text, position, "a colon is missing behind a key")
+                raise _unexpected(text, position, "expected a colon after the key")
             position = skip_trivia(text, position + 1)
 
 
 def locate(text: str, keys: tuple[str | int, ...], *, at_key: bool) -> tuple[int, int]:
     """Line and column, from 1 and in characters, of the value at a path, or of its key.
 
-    Where the last keys do not exist, the place of the longest existing part. JsoncError for what can't be read.
+    If the path does not exist, the place of its longest existing part. JsoncError if the text can't be parsed.
     """
     _, text = split_bom(text)
     return line_and_column(text, find_offset(parse(text), keys, at_key=at_key))
 
 
 def find_offset(root: JsonNode, keys: tuple[str | int, ...], *, at_key: bool) -> int:
-    """As `locate`, in nodes that are there: the offset, which counts from behind a byte order mark."""
+    """The offset that `locate` would find, in a parsed text. It does not count a byte order mark."""
     node, found = root, 0
     for key in keys:
         child = node.child(key)
@@ -146,7 +146,7 @@ def find_offset(root: JsonNode, keys: tuple[str | int, ...], *, at_key: bool) ->
 
 
 def skip_trivia(text: str, position: int) -> int:
-    """The first offset from here on that is no blank, newline or comment."""
+    """The offset of the next character that is not white space or part of a comment."""
     if position < len(text) and text[position] not in " \t\r\n/":
         return position
     found = _TRIVIA.match(text, position)
@@ -156,7 +156,7 @@ def skip_trivia(text: str, position: int) -> int:
 def _close_finished(
     text: str, position: int, stack: list[JsonNode], done: JsonNode | None
 ) -> tuple[int, JsonNode | None]:
-    """Hand a finished value to what holds it, and close what ends here; the value at last if nothing is open."""
+    """Add a finished value to its container, and close containers that end here. Returns the value if none is open."""
     while True:
         if done is not None:
             position = skip_trivia(text, position)
@@ -164,14 +164,14 @@ def _close_finished(
                 return position, done
             stack[-1].children.append(done)
         closing = _CLOSING[stack[-1].kind]
-        sign = text[position : position + 1]
+        char = text[position : position + 1]
         if done is not None:
-            if sign == ",":
+            if char == ",":
                 position = skip_trivia(text, position + 1)
-                sign = text[position : position + 1]
-            elif sign != closing:
-                raise _unexpected(text, position, f"a comma or {closing} is missing")
-        if sign != closing:
+                char = text[position : position + 1]
+            elif char != closing:
+                raise _unexpected(text, position, f"expected a comma or {closing}")
+        if char != closing:
             return position, None
         position += 1
         done = stack.pop()
@@ -181,13 +181,13 @@ def _close_finished(
 
 
 def _read_value(text: str, start: int, key: Key | None) -> JsonNode:
-    """A scalar, or a container of which only the opening bracket is read."""
-    sign = text[start : start + 1]
-    if sign == '"':
+    """A scalar, or a container, of which only the opening bracket is read."""
+    char = text[start : start + 1]
+    if char == '"':
         value, end = _read_string(text, start)
         return JsonNode("string", start, end, key, value)
-    if sign == "{" or sign == "[":
-        return JsonNode("object" if sign == "{" else "array", start, start + 1, key)
+    if char == "{" or char == "[":
+        return JsonNode("object" if char == "{" else "array", start, start + 1, key)
     number = _NUMBER.match(text, start)
     if number is not None:
         digits = number.group()
@@ -196,32 +196,32 @@ def _read_value(text: str, start: int, key: Key | None) -> JsonNode:
     word = _WORD.match(text, start)
     if word is not None:
         return JsonNode("word", start, word.end(), key, _WORDS[word.group()])
-    raise _unexpected(text, start, "a value is missing")
+    raise _unexpected(text, start, "expected a value")
 
 
 def _read_key(text: str, start: int) -> Key:
     if not text.startswith('"', start):
-        raise _unexpected(text, start, "a key is missing, or is not in double quotes")
+        raise _unexpected(text, start, "expected a key in double quotes")
     name, end = _read_string(text, start)
     return Key(name, start, end)
 
 
 def _read_string(text: str, start: int) -> tuple[str, int]:
-    """What a string means, and where it ends."""
+    """The value of a string, and the offset after it."""
     body = _STRING_BODY.match(text, start)
     end = body.end() if body is not None else start
     if not text.startswith('"', end):
         if text.startswith("\\", end):
-            raise JsoncError("there is no such escape in a string", end, "write a backslash itself as \\\\")
+            raise JsoncError("invalid escape sequence in a string", end, "write a literal backslash as \\\\")
         if end == len(text) or text[end] in "\r\n":
             raise JsoncError("a string is not closed on its line", start, "close it with a double quote")
-        raise JsoncError("a control character stands in a string", end, f"write it as \\u{ord(text[end]):04x}")
+        raise JsoncError("a string contains a control character", end, f"write it as \\u{ord(text[end]):04x}")
     raw = text[start : end + 1]
     if "\\" not in raw:
         return raw[1:-1], end + 1
     value = str(json.loads(raw))
     if _SURROGATE.search(value):
-        raise JsoncError("a string has half a surrogate pair", start, "write both halves, or the character itself")
+        raise JsoncError("a string contains half a surrogate pair", start, "write both halves, or the character itself")
     return value, end + 1
 
 
@@ -229,18 +229,18 @@ def _check_keys(node: JsonNode) -> None:
     names: set[str] = set()
     for key in (child.key for child in node.children if child.key is not None):
         if key.name in names:
-            message = f"the key {json.dumps(key.name)} is there twice in one object"
-            raise JsoncError(message, key.start, "keep one of them: readers differ in which one they take")
+            message = f"duplicate key {json.dumps(key.name)} in an object"
+            raise JsoncError(message, key.start, "remove one of them: parsers differ in which one they use")
         if key.name == "__proto__":
-            message = "the key __proto__ means something else to wrangler's reader"
-            raise JsoncError(message, key.start, "give it another name")
+            message = "the key __proto__ has a special meaning for wrangler's parser"
+            raise JsoncError(message, key.start, "rename the key")
         names.add(key.name)
 
 
 def _unexpected(text: str, position: int, message: str) -> JsoncError:
-    """The error for what can't stand here, or for the comment or the end that it really is."""
+    """The error for this position, with another message if the file ends here or a comment is not closed."""
     if position >= len(text):
-        return JsoncError(f"{message}: the file ends here", position, "complete the file")
+        return JsoncError(f"{message}, but the file ends here", position, "complete the file")
     if text.startswith("/*", position):
         return JsoncError("a comment is not closed", position, "close it with */")
-    return JsoncError(message, position, _CORRECT)
+    return JsoncError(message, position, _FIX_LINE)

@@ -1,8 +1,8 @@
-"""Bytes of a JSON file with comments to plain values, or one error that says where and what to do.
+"""Reads a JSON file with comments from its bytes to plain values, or to one error with its place and a hint.
 
-Everything is read twice: by the span parser, which the editor leans on, and by the standard library's reader from the
-same text with comments and trailing commas blanked out, which shares no code with it. So an edit is proved by a reader
-that knows nothing of spans, and a fault in either is a refusal, never a wrong edit. Reads no file itself.
+Every text is parsed twice: by the span parser, which the editor uses, and by the standard library's parser after
+comments and trailing commas were blanked out. The two share no code. So an edit is proved by a parser that does not
+use spans, and a bug in either leads to a refusal, never to a wrong edit. Opens no file.
 """
 
 from __future__ import annotations
@@ -21,26 +21,27 @@ _TRAILING_COMMAS = re.compile(rf"({_STRING})|,(?=[ \t\r\n]*+[\]}}])", re.DOTALL)
 
 
 def load(path: str, data: bytes, *, max_bytes: int) -> dict[str, object]:
-    """What the object of a JSON file says, as plain values: dict, list, str, int, float, bool, None.
+    """The object in a JSON file as plain values: dict, list, str, int, float, bool, None.
 
-    UnreadableError for a file that is too large, no UTF-8, no object, or nothing that `parse` reads.
+    UnreadableError if the file is too large, is not UTF-8, has no object, or can't be parsed by `parse`.
     """
     text = read_text(path, data, max_bytes=max_bytes)
     try:
         values = parse(text).plain()
     except JsoncError as error:
         where = Place(path, *line_and_column(text, error.offset))
-        raise UnreadableError(ReadFault.SYNTAX, f"no valid JSON: {error.message}", where, error.hint) from error
+        raise UnreadableError(ReadFault.SYNTAX, f"invalid JSON: {error.message}", where, error.hint) from error
     if not isinstance(values, dict):
-        where, hint = Place(path, 1, 1), "put { and } around what it says"
-        raise UnreadableError(ReadFault.SYNTAX, "the file should hold an object", where, hint)
+        where, hint = Place(path, 1, 1), "put { and } around its content"
+        raise UnreadableError(ReadFault.SYNTAX, "the file must contain an object", where, hint)
     if repr(values) != repr(_read_plainly(text)):
-        raise UnreadableError(ReadFault.SYNTAX, "two readers differ about this file", Place(path), "write plainer JSON")
+        message, hint = "two parsers read this file differently", "use simpler JSON"
+        raise UnreadableError(ReadFault.SYNTAX, message, Place(path), hint)
     return values
 
 
 def _blank_out(text: str) -> str:
-    """The text without comments and trailing commas: JSON as the standard library reads it."""
+    """The text without comments and trailing commas: JSON for the standard library."""
     return _TRAILING_COMMAS.sub(_keep_strings, _COMMENTS.sub(_keep_strings, text))
 
 

@@ -1,4 +1,4 @@
-"""From a path of keys to a place that a person can open. Looked up only when something is to be reported."""
+"""Resolves a path of keys to a line and column. Done only when a finding is shown."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _FORMATS: Mapping[str, Callable[[str], FindOffset]] = {
 
 
 class Places:
-    """The places in one file. It is looked through at once, so a thousand findings cost little more than one."""
+    """The places in one file. The file is parsed once, so a thousand findings cost little more than one."""
 
     def __init__(self, path: str, data: bytes) -> None:
-        """`path` tells the format by its suffix."""
+        """The suffix of `path` selects the format."""
         self.data = data
         self._find: FindOffset | None = None
         self._line_ends: list[int] = []
@@ -49,7 +49,7 @@ class Places:
             self._line_ends = [found.start() for found in re.finditer("\n", text)]
 
     def find(self, pointer: Pointer) -> Place:
-        """The place of a pointer; the path alone where the bytes can't be read as its format."""
+        """The place of a pointer; only the path if the bytes can't be parsed in the file's format."""
         if self._find is None:
             return Place(pointer.path)
         offset = self._find(pointer.keys, pointer.at_key)
@@ -59,5 +59,5 @@ class Places:
 
 
 def resolve(pointer: Pointer, data: bytes) -> Place:
-    """The place of one pointer in the bytes of its file, as `Places` finds it."""
+    """The place of one pointer in the bytes of its file."""
     return Places(pointer.path, data).find(pointer)

@@ -1,4 +1,4 @@
-"""From bytes to text: size and encoding, and where they fail. The same for every file that people write."""
+"""Decodes bytes to text, with checks of size and encoding. Used for every file that people write."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reconciler.syntax.text import line_and_column, split_bom
 
 
 class ReadFault(Enum):
-    """What can keep a file from being read."""
+    """Why a file can't be read."""
 
     TOO_LARGE = "too-large"
     NOT_UTF8 = "not-utf8"
@@ -20,22 +20,22 @@ class ReadFault(Enum):
 
 
 class UnreadableError(Exception):
-    """A file that can't be read, in words; `as_error` gives it the code of whoever reads it."""
+    """A file that can't be read. `as_error` turns it into a finding with the caller's code."""
 
     def __init__(self, fault: ReadFault, message: str, where: Place, hint: str | None = None) -> None:
         super().__init__(message)
         self.fault, self.message, self.where, self.hint = fault, message, where, hint
 
     def as_error(self, code: Code) -> InputError:
-        """The same as one finding."""
+        """The error as one finding with this code."""
         return InputError([Diagnostic(Severity.ERROR, code, self.message, self.where, self.hint)])
 
 
 def read_text(path: str, data: bytes, *, max_bytes: int) -> str:
-    """The text of a file, its byte order mark passed over; UnreadableError where it is too large or no UTF-8."""
+    """The text of a file without its byte order mark. UnreadableError if it is too large or not UTF-8."""
     if len(data) > max_bytes:
         size = f"{max_bytes // 1_000_000} MB" if max_bytes >= 1_000_000 else f"{max_bytes // 1000} kB"
-        hint = "move what is not needed out of it"
+        hint = "remove content that is not needed"
         raise UnreadableError(ReadFault.TOO_LARGE, f"the file is larger than {size}", Place(path), hint)
     try:
         return split_bom(data.decode())[1]

@@ -1,6 +1,6 @@
-"""The tree of a TOML text: for each path of keys and indexes, what makes it and where that stands.
+"""The tree of a TOML text: for each path of keys and indexes, the positions of the text that defines it.
 
-Built from the spans alone, for a text that a parser has accepted. Says where things are, never what they are worth.
+Built only from the spans of a text that a parser has accepted. It has positions, not values.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ Key = str | int
 
 @dataclass(slots=True)
 class TomlNode:
-    """What stands at one path.
+    """The text at one path.
 
-    `key` is its name where it is first written and `start` the header, pair or value that makes it first. `value` is
-    there for what a pair gives, `section` for what has a header of its own, `elements` for an array of tables.
+    `key` is its first occurrence as a key, `start` the first header, pair or value that defines it. `value` is set if a
+    pair defines it, `section` if it has its own header, `elements` for an array of tables.
     """
 
     key: KeyPart | None
@@ -32,21 +32,21 @@ class TomlNode:
     unfolded: bool = False
 
     def child(self, key: Key) -> TomlNode | None:
-        """The node below this one, or None. What a value holds is looked at only when asked for."""
+        """The child node, or None. The content of a value is expanded only on demand."""
         self._unfold()
         if isinstance(key, str):
             return self.children.get(key)
         return self.elements[key] if 0 <= key < len(self.elements) else None
 
     def enter(self, part: KeyPart, start: int) -> TomlNode:
-        """The node of a table below this one, made if new; of an array of tables its last element."""
+        """The node of a table in this one, created if it is new; for an array of tables, its last element."""
         node = self.children.get(part.name)
         if node is None:
             node = self.children[part.name] = TomlNode(part, start)
         return node.elements[-1] if node.elements else node
 
     def add(self, pair: KeyValue) -> None:
-        """Put a pair where its dotted key says."""
+        """Add a pair at the path of its dotted key."""
         table = self
         for part in pair.keys[:-1]:
             table = table.enter(part, pair.start)
@@ -63,7 +63,7 @@ class TomlNode:
 
 @dataclass(slots=True)
 class TomlTree:
-    """A whole text: its sections in order, the path of each, and the root of the nodes."""
+    """A parsed text: its sections in order, the path of each, and the root node."""
 
     text: str
     sections: list[Section]
@@ -76,7 +76,7 @@ class TomlTree:
         return node
 
     def walk(self, keys: Iterable[Key]) -> Iterator[tuple[int, TomlNode | None]]:
-        """The root and each node on the way to a path, with its depth; None at the end if the path stops before."""
+        """The root and each node on the way to a path, with its depth; None at the end if the path does not exist."""
         node: TomlNode | None = self.root
         yield 0, node
         for depth, key in enumerate(keys, start=1):
@@ -86,13 +86,13 @@ class TomlTree:
                 return
 
     def region_end(self, index: int) -> int:
-        """Where the next section begins, or the text ends."""
+        """The offset where the next section begins, or the text ends."""
         following = self.sections[index + 1].header if index + 1 < len(self.sections) else None
         return following.start if following else len(self.text)
 
 
 def read_tree(text: str) -> TomlTree:
-    """The tree of a text; ScanError for what is no TOML. Offsets count from behind a byte order mark."""
+    """The tree of a text. ScanError if it is not TOML. Offsets do not count a byte order mark."""
     _, text = split_bom(text)
     tree = TomlTree(text, scan(text), [], TomlNode(None, 0))
     for section in tree.sections:
@@ -108,15 +108,15 @@ def read_tree(text: str) -> TomlTree:
 def locate(text: str, keys: tuple[Key, ...], *, at_key: bool) -> tuple[int, int]:
     """Line and column, from 1 and in characters, of the value at a path, or of its key.
 
-    A table's place is its header, or the first header or dotted key that makes it. Where the last keys do not exist,
-    the place of the longest existing part. ScanError for what is no TOML.
+    The place of a table is its header, or the first header or dotted key that defines it. If the path does not exist,
+    the place of its longest existing part. ScanError if the text is not TOML.
     """
     tree = read_tree(text)
     return line_and_column(tree.text, find_offset(tree, keys, at_key=at_key))
 
 
 def find_offset(tree: TomlTree, keys: tuple[Key, ...], *, at_key: bool) -> int:
-    """As `locate`, in a tree that is there: the offset, which counts from behind a byte order mark."""
+    """The offset that `locate` would find, in a parsed tree. It does not count a byte order mark."""
     offset = 0
     for depth, node in tree.walk(keys):
         if node is not None:
@@ -126,7 +126,7 @@ def find_offset(tree: TomlTree, keys: tuple[Key, ...], *, at_key: bool) -> int:
 
 
 def _open_table(root: TomlNode, section: Section, header: Header) -> tuple[TomlNode, tuple[Key, ...]]:
-    """The node that a header opens, and its path with the indexes of the arrays of tables on the way."""
+    """The node of a header, and its path with the indexes of the arrays of tables in it."""
     table = root
     path: list[Key] = []
     *outer, last = header.keys

@@ -1,7 +1,7 @@
-"""Where everything stands in a TOML 1.1 text: headers, keys, values, elements, each with its offsets.
+"""Scans a TOML 1.1 text for the offsets of its headers, keys, values and elements.
 
-For text that a parser has accepted. This scanner never judges: it has no types, no duplicates, no dates. It must not
-change text, and what a value means is the parser's to say.
+For text that a parser has accepted. The scanner does not validate: it ignores types, duplicates and dates. It must not
+change text, and only the parser knows the values.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ Kind = Literal["table", "array", "string", "bare"]
 
 
 class ScanError(ValueError):
-    """The text is no TOML, or none that the scanner understands."""
+    """The text is not TOML, or the scanner does not understand it."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyPart:
-    """One part of a key. `name` is what it means; the span holds its quotes."""
+    """One part of a key. `name` is the unquoted name; the span includes its quotes."""
 
     name: str
     start: int
@@ -48,7 +48,7 @@ class KeyValue:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One value, its quotes or brackets included. `pairs` is filled for an inline table, `items` for an array."""
+    """One value; the span includes quotes or brackets. `pairs` is set for an inline table, `items` for an array."""
 
     kind: Kind
     start: int
@@ -59,7 +59,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """`[a.b]`, or `[[a.b]]` where `array` holds. The span is that of the brackets."""
+    """`[a.b]`, or `[[a.b]]` if `array` is true. The span includes the brackets."""
 
     keys: tuple[KeyPart, ...]
     array: bool
@@ -69,7 +69,7 @@ class Header:
 
 @dataclass(slots=True)
 class Section:
-    """A header, None for what stands before the first, and the pairs below it, in the order of the text."""
+    """A header and the pairs under it, in text order. `header` is None for the pairs before the first header."""
 
     header: Header | None
     pairs: list[KeyValue] = field(default_factory=list)
@@ -77,7 +77,7 @@ class Section:
 
 @dataclass(slots=True)
 class _Open:
-    """An array or inline table whose end has not been met; `keys` wait for their value."""
+    """An array or inline table that is still open. `keys` are those of the value that comes next."""
 
     table: bool
     start: int
@@ -111,9 +111,9 @@ _BARE = re.compile(r"""[^\s,\[\]{}#"'=](?:[^,\[\]{}#"'=\r\n]*[^\s,\[\]{}#"'=])?"
 
 
 def scan(text: str) -> list[Section]:
-    """The sections of a text, in order; the first has no header. A byte order mark is passed over.
+    """The sections of a text, in order; the first has no header. A byte order mark is skipped.
 
-    ScanError for what no parser accepts, as far as the scanner notices. Takes linear time and no recursion.
+    ScanError for invalid TOML, as far as the scanner detects it. Linear time, no recursion.
     """
     sections = [Section(None)]
     position = skip_trivia(text, len(BOM) if text.startswith(BOM) else 0)
@@ -131,13 +131,13 @@ def scan(text: str) -> list[Section]:
 
 
 def skip_trivia(text: str, position: int) -> int:
-    """The first offset from here on that is no blank, newline or comment."""
+    """The offset of the next character that is not white space or part of a comment."""
     found = _TRIVIA.match(text, position)
     return found.end() if found else position
 
 
 def skip_blanks(text: str, position: int) -> int:
-    """The first offset from here on that is no space or tab."""
+    """The offset of the next character that is not a space or tab."""
     found = _BLANKS.match(text, position)
     return found.end() if found else position
 
@@ -147,7 +147,7 @@ def _scan_header(text: str, start: int) -> Header:
     keys = _scan_keys(text, skip_blanks(text, start + len(closing)))
     end = skip_blanks(text, keys[-1].end)
     if not text.startswith(closing, end):
-        raise ScanError(f"no {closing} at offset {end}")
+        raise ScanError(f"expected {closing} at offset {end}")
     return Header(keys, len(closing) > 1, start, end + len(closing))
 
 
@@ -159,7 +159,7 @@ def _scan_pair(text: str, start: int) -> KeyValue:
 def _after_equals(text: str, position: int) -> int:
     position = skip_blanks(text, position)
     if not text.startswith("=", position):
-        raise ScanError(f"no = at offset {position}")
+        raise ScanError(f"expected = at offset {position}")
     return skip_blanks(text, position + 1)
 
 
@@ -168,7 +168,7 @@ def _scan_keys(text: str, position: int) -> tuple[KeyPart, ...]:
     while True:
         part = _KEY_PART.match(text, position)
         if part is None:
-            raise ScanError(f"no key at offset {position}")
+            raise ScanError(f"expected a key at offset {position}")
         keys.append(KeyPart(_key_name(part.group()), part.start(), part.end()))
         position = skip_blanks(text, part.end())
         if not text.startswith(".", position):
@@ -184,11 +184,11 @@ def _key_name(raw: str) -> str:
     try:
         return str(tomli.loads(f"key = {raw}")["key"])
     except tomli.TOMLDecodeError as error:
-        raise ScanError(f"no key: {raw}") from error
+        raise ScanError(f"invalid key: {raw}") from error
 
 
 def _scan_value(text: str, position: int) -> Value:
-    """A value with all that is inside it. The stack is a list, so depth costs no recursion."""
+    """A value with its content. The stack is a list, so nested values need no recursion."""
     stack: list[_Open] = []
     while True:
         done: Value | None = None
@@ -207,7 +207,7 @@ def _scan_value(text: str, position: int) -> Value:
 
 
 def _close_finished(text: str, position: int, stack: list[_Open], done: Value | None) -> tuple[int, Value | None]:
-    """Hand a finished value to what holds it, and close what ends here; the value at last if nothing is open."""
+    """Add a finished value to its container, and close containers that end here. Returns the value if none is open."""
     while True:
         if done is not None:
             if not stack:
@@ -226,5 +226,5 @@ def _scan_scalar(text: str, position: int) -> Value:
     kind: Kind = "string" if text.startswith(('"', "'"), position) else "bare"
     found = (_STRING if kind == "string" else _BARE).match(text, position)
     if found is None:
-        raise ScanError(f"no value at offset {position}")
+        raise ScanError(f"expected a value at offset {position}")
     return Value(kind, position, found.end())

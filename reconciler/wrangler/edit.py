@@ -1,8 +1,8 @@
-"""Changing one binding of a wrangler file, and nothing else.
+"""Changes one binding of a wrangler file, and nothing else.
 
-A format says where to cut; here the cut is made and proved: the bytes are read anew by a parser that knows nothing of
-the cut and must mean exactly what was wanted, an addition may only insert, a replacement may only touch the one
-string, a removal may only take away. What can't be proved is refused, with the lines to paste by hand.
+The format module proposes splices; this module applies and proves them. A parser that does not know the splices reads
+the new bytes again, and the result must have exactly the wanted values. An addition can only insert, a replacement can
+only change the one string, a removal can only delete. An edit that can't be proved is refused, with lines to paste.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ _LITERALS = ("true", "false")
 
 
 def edit_wrangler(path: str, data: bytes, edits: Sequence[Edit]) -> bytes:
-    """The file with all edits done, in their order; the same object where nothing is to be done.
+    """The file after all edits, in their order; the same object if there is nothing to change.
 
-    Setting what is not there and then removing it gives the bytes back as they were. EditRefused where an environment
-    is not in the file, or where the edit can't be proved to leave everything else alone; InputError for a file that
-    `read_wrangler` does not read.
+    Adding a binding and removing it again restores the original bytes. EditRefused if an environment is missing from
+    the file, or if an edit can't be proved to leave everything else unchanged. InputError for a file that
+    `read_wrangler` refuses.
     """
     layout = format_of(path)
     for edit in edits:
@@ -61,7 +61,7 @@ def _edit(layout: Format, path: str, data: bytes, edit: Edit) -> bytes:
     try:
         splices = _splices(layout, text, edit, found)
         new = (bom + apply_splices(text, splices)).encode()
-        proved = _touches_only(layout, text, splices, edit, found) and _means(path, new, values, edit)
+        proved = _is_minimal(layout, text, splices, edit, found) and _has_wanted_values(path, new, values, edit)
     except (ValueError, InputError) as error:
         raise _refused(layout, path, edit) from error
     if not proved:
@@ -89,10 +89,10 @@ def _splices(layout: Format, text: str, edit: Edit, found: FoundBinding | None) 
     return layout.replace(text, edit.environment, found.index, edit.certificate_id)
 
 
-def _touches_only(layout: Format, text: str, splices: Sequence[Splice], edit: Edit, found: FoundBinding | None) -> bool:
-    """Whether the cuts are of the kind that the edit allows."""
+def _is_minimal(layout: Format, text: str, splices: Sequence[Splice], edit: Edit, found: FoundBinding | None) -> bool:
+    """Whether the splices are only of the kind that the edit allows."""
     if isinstance(edit, RemoveBinding):
-        # A header may shrink from that of the entry to that of the environment, which would be gone without it.
+        # The header of the element can shrink to that of the environment, which would be lost without it.
         return all(len(splice.text) < splice.end - splice.start for splice in splices)
     if isinstance(edit, SetRemote):
         return all(splice.start == splice.end or text[splice.start : splice.end] in _LITERALS for splice in splices)
@@ -102,8 +102,8 @@ def _touches_only(layout: Format, text: str, splices: Sequence[Splice], edit: Ed
     return literals == [found.certificate_id]
 
 
-def _means(path: str, new: bytes, before: Values, edit: Edit) -> bool:
-    """Whether the new bytes mean what the old ones did, with the edit done and nothing else."""
+def _has_wanted_values(path: str, new: bytes, before: Values, edit: Edit) -> bool:
+    """Whether the new bytes have the old values with the edit, and no other change."""
     after = load(path, new)
     wanted = copy.deepcopy(before)
     table = environment_table(wanted, edit.environment)
@@ -120,7 +120,7 @@ def _edited(value: object, edit: Edit) -> list[object]:
     entries: list[object] = value if isinstance(value, list) else []
     same = [isinstance(entry, dict) and entry.get("binding") == edit.binding for entry in entries]
     if isinstance(edit, RemoveBinding):
-        return [entry for entry, gone in zip(entries, same, strict=True) if not gone]
+        return [entry for entry, removed in zip(entries, same, strict=True) if not removed]
     for entry, wanted in zip(entries, same, strict=True):
         if wanted and isinstance(entry, dict):
             entry |= {"remote": edit.remote} if isinstance(edit, SetRemote) else {"certificate_id": edit.certificate_id}
@@ -130,7 +130,7 @@ def _edited(value: object, edit: Edit) -> list[object]:
 
 
 def _same(left: object, right: object) -> bool:
-    """Equal, and of the same types all through: 1 is not true, and not-a-number is itself."""
+    """Whether values and types are equal, at every level: 1 is not true, and NaN equals itself."""
     if isinstance(left, dict) and isinstance(right, dict):
         return left.keys() == right.keys() and all(_same(left[key], right[key]) for key in left)
     if isinstance(left, list) and isinstance(right, list):
@@ -141,7 +141,7 @@ def _same(left: object, right: object) -> bool:
 def _no_environment(path: str, edit: Edit) -> EditRefused:
     return EditRefused(
         f"{path} has no environment {edit.environment}",
-        hint="add the environment to the file first, or take it out of mtls.toml: environments are never created here",
+        hint="add the environment to the file first, or remove it from mtls.toml: mtlsctl never creates environments",
         where=Pointer(path, ("env",)),
     )
 
@@ -152,10 +152,10 @@ def _refused(layout: Format, path: str, edit: Edit) -> EditRefused:
     match edit:
         case SetBinding():
             lines = layout.snippet(edit.environment, edit.binding, edit.certificate_id)
-            hint = f"write it by hand, as these lines would:\n{lines}"
+            hint = f"edit the file by hand so that it contains:\n{lines}"
         case SetRemote():
             hint = f"set `remote` of {edit.binding} to {str(edit.remote).lower()} by hand"
         case RemoveBinding():
-            hint = f"take the entry of {edit.binding} out of {KEY} by hand"
-    message = f"the binding {edit.binding} in {place} can't be changed without touching something else"
+            hint = f"remove {edit.binding} from {KEY} by hand"
+    message = f"the binding {edit.binding} in {place} can't be changed without changing something else"
     return EditRefused(message, hint=hint, where=where)

@@ -1,6 +1,6 @@
-"""The formats a wrangler file may have, by suffix. A new one is a reader, a module with these functions, and its lines.
+"""The formats of wrangler files, by suffix. A new format needs a reader, a module with these functions, and its row.
 
-Both are imported only where a file is of their format, and what edits only where something is to be edited.
+Both are imported only when a file has their format, and the editing module only when a file is edited.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ MAX_BYTES = 256_000
 
 
 class Format(Protocol):
-    """How a format is edited. Texts and offsets are without byte order mark; ValueError where a layout has no place."""
+    """Edits files of a format. Offsets and texts exclude the byte order mark. ValueError for an unsupported layout."""
 
     def string_value(self, literal: str) -> str | None:
-        """What one string as written means; None where this is not exactly one string."""
+        """The value of one string literal, or None if the text is not exactly one string."""
 
     def snippet(self, environment: EnvironmentName, binding: str, certificate_id: str) -> str:
-        """The lines that a person would paste for this binding."""
+        """The lines to paste by hand for this binding."""
 
     def add(self, text: str, environment: EnvironmentName, binding: str, certificate_id: str) -> Sequence[Splice]:
-        """Insertions that put a new binding into an environment that is there."""
+        """The insertions that add a new binding to an existing environment."""
 
     def replace(self, text: str, environment: EnvironmentName, index: int, certificate_id: str) -> Sequence[Splice]:
-        """One splice, over exactly the string that is the id of this entry."""
+        """One splice, over exactly the string with the ID of this binding."""
 
     def set_remote(self, text: str, environment: EnvironmentName, index: int, remote: bool) -> Sequence[Splice]:
-        """The `remote` of an entry: one splice over its literal, or insertions that put it in."""
+        """The splices that set `remote` of this binding: one over its literal, or insertions that add it."""
 
     def remove(self, text: str, environment: EnvironmentName, index: int) -> Sequence[Splice]:
-        """Cuts that take this entry out and leave the environment."""
+        """The deletions that remove this binding and keep the environment."""
 
 
 class Reader(Protocol):
-    """How a format is read."""
+    """Parses files of a format."""
 
     def load(self, path: str, data: bytes, *, max_bytes: int) -> dict[str, object]:
-        """The file as plain values; UnreadableError with its place for what can't be read."""
+        """The file as plain values. UnreadableError with the place if it can't be read."""
 
 
 _JSONC = ("reconciler.wrangler.jsonc", "reconciler.syntax.jsonc_read")
@@ -55,16 +55,16 @@ _FORMATS: Mapping[str, tuple[str, str]] = {
     ".json": _JSONC,
     ".jsonc": _JSONC,
 }
-"""The modules that edit and read a format, imported when a file of it is there."""
+"""The modules that edit and read a format, imported on first use."""
 
 
 def format_of(path: str) -> Format:
-    """How a file is edited, by its suffix; InputError `wrangler-format` for one that is not known."""
+    """The editing module for a file, by its suffix. InputError `wrangler-format` for an unknown suffix."""
     return cast(Format, import_module(_modules(path)[0]))
 
 
 def load(path: str, data: bytes) -> dict[str, object]:
-    """A wrangler file of any known format as plain values; InputError where it can't be read."""
+    """A wrangler file of any known format as plain values. InputError if it can't be read."""
     reader = cast(Reader, import_module(_modules(path)[1]))
     try:
         return reader.load(path, data, max_bytes=MAX_BYTES)
@@ -81,9 +81,9 @@ def _modules(path: str) -> tuple[str, str]:
                 Diagnostic(
                     Severity.ERROR,
                     Code.WRANGLER_FORMAT,
-                    f"{path} is no wrangler file",
+                    f"{path} is not a wrangler file",
                     Place(path),
-                    f"point `config` at a file of this kind: {known}",
+                    f"set `config` to a file of one of these formats: {known}",
                 )
             ]
         )

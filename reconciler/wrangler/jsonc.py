@@ -1,9 +1,9 @@
-"""wrangler.json and wrangler.jsonc: the splices that change one binding.
+"""Splices that change one binding of wrangler.json or wrangler.jsonc.
 
-wrangler reads both by one reader, so both may have comments and trailing commas. A first binding brings its key along,
-as the last member of its environment. The key goes with the last binding where the array looks as it is written here:
-a blank or a new line behind its bracket, no comment around the entry. An empty array of the user's is filled without
-either, and so stays. Says only where to cut; whether the outcome means what was wanted is proved elsewhere.
+wrangler parses both in the same way, so both can have comments and trailing commas. The first binding adds its key as
+the last member of its environment. Removing the last binding also removes the key if the array looks as it is written
+here: a space or a newline after its bracket, and no comment around the binding. An empty array that the user wrote is
+filled without that space or newline, and so it stays. Only proposes splices; `edit` proves the result.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from reconciler.wrangler.splices import KEY, NoPlaceError, Splice, environment_p
 
 
 def string_value(literal: str) -> str | None:
-    """What one JSON string as written means; None where this is not exactly one string."""
+    """The value of one JSON string literal, or None if the text is not exactly one string."""
     try:
         node = parse(literal)
     except JsoncError:
         return None
-    whole = (node.start, node.end) == (0, len(literal))
-    return node.value if whole and isinstance(node.value, str) else None
+    is_all = (node.start, node.end) == (0, len(literal))
+    return node.value if is_all and isinstance(node.value, str) else None
 
 
 def snippet(environment: EnvironmentName, binding: str, certificate_id: str) -> str:
-    """The lines that a person would paste for this binding."""
+    """The lines to paste by hand for this binding."""
     value: object = [{"binding": binding, "certificate_id": certificate_id}]
     for key in reversed((*environment_path(environment), KEY)):
         value = {key: value}
@@ -46,14 +46,14 @@ def snippet(environment: EnvironmentName, binding: str, certificate_id: str) -> 
 
 
 def add(text: str, environment: EnvironmentName, binding: str, certificate_id: str) -> list[Splice]:
-    """Put a new binding behind the last of its environment, or as the first."""
+    """The insertions that add a binding after the last one of its environment, or as the first."""
     root = parse(text)
     holder = _environment(root, environment)
     array = holder.child(KEY)
     if array is None:
         return _add_key(text, root, holder, binding, certificate_id)
     if array.kind != "array":
-        raise NoPlaceError("the value is no array")
+        raise NoPlaceError("the value is not an array")
     room = jsonc_lists.find_room(text, root, array)
     sample = array if array.children else find_sample(root, holder)
     style = _entry_style(text, root, sample)
@@ -63,19 +63,19 @@ def add(text: str, environment: EnvironmentName, binding: str, certificate_id: s
 
 
 def replace(text: str, environment: EnvironmentName, index: int, certificate_id: str) -> list[Splice]:
-    """Put another id into the quotes of an entry that is there."""
+    """The splice that replaces the ID of an existing binding, quotes included."""
     found = parse(text).find((*environment_path(environment), KEY, index, "certificate_id"))
     if found is None or found.kind != "string":
-        raise NoPlaceError("the id is no string")
+        raise NoPlaceError("the ID is not a string")
     return [Splice(found.start, found.end, write_string(certificate_id))]
 
 
 def set_remote(text: str, environment: EnvironmentName, index: int, remote: bool) -> list[Splice]:
-    """Put another `remote` in the place of an entry's, or add it behind its last member."""
+    """The splices that replace `remote` of a binding, or add it after the last member."""
     root = parse(text)
     entry = root.find((*environment_path(environment), KEY, index))
     if entry is None or entry.kind != "object":
-        raise NoPlaceError("there is no such entry")
+        raise NoPlaceError("binding not found")
     literal = "true" if remote else "false"
     found = entry.child("remote")
     if found is not None:
@@ -85,12 +85,12 @@ def set_remote(text: str, environment: EnvironmentName, index: int, remote: bool
 
 
 def remove(text: str, environment: EnvironmentName, index: int) -> list[Splice]:
-    """Take an entry out. The environment stays, and the array too, unless it looks like one that `add` brought."""
+    """The deletions that remove a binding. The environment stays; the array too, unless `add` writes it so."""
     root = parse(text)
     holder = _environment(root, environment)
     array = holder.child(KEY)
     if array is None or array.child(index) is None:
-        raise NoPlaceError("there is no such entry")
+        raise NoPlaceError("binding not found")
     if jsonc_lists.is_alone(text, array):
         place = next(i for i, member in enumerate(holder.children) if member is array)
         return jsonc_lists.remove(text, holder, place)
@@ -100,12 +100,12 @@ def remove(text: str, environment: EnvironmentName, index: int) -> list[Splice]:
 def _environment(root: JsonNode, environment: EnvironmentName) -> JsonNode:
     found = root.find(environment_path(environment))
     if found is None or found.kind != "object":
-        raise NoPlaceError("there is no such environment")
+        raise NoPlaceError("environment not found")
     return found
 
 
 def _add_key(text: str, root: JsonNode, holder: JsonNode, binding: str, certificate_id: str) -> list[Splice]:
-    """The key with its first binding, as `is_alone` will know it: on many lines where it begins one, else on one."""
+    """Add the key with its first binding in the form that `is_alone` recognises: on several lines if it begins one."""
     room = jsonc_lists.find_room(text, root, holder)
     sample = find_sample(root, holder)
     style = _entry_style(text, root, sample)
@@ -122,7 +122,7 @@ def _add_key(text: str, root: JsonNode, holder: JsonNode, binding: str, certific
 
 
 def _entry_style(text: str, root: JsonNode, sample: JsonNode | None) -> JsonEntryStyle:
-    """As the last entry of the sample is written; without one on many lines, with the small habits of the file."""
+    """The style of the last element of the sample; without a sample, several lines in the style of the file."""
     if sample is not None and sample.children and sample.children[-1].kind == "object":
         return style_of(text, sample.children[-1], JsonEntryStyle())
     style = style_of(text, root, JsonEntryStyle())

@@ -1,8 +1,8 @@
-"""Adding to and taking from what stands between brackets: JSON arrays and objects, on one line or many.
+"""Adds elements to JSON arrays and objects, and removes them, on one line or several.
 
-Adding follows the layout of what is there last: on its line or on a line of its own, with or without a comma behind
-the last. Taking away is its inverse, to the byte, and so each kind of empty bracket is filled in a way of its own.
-Comments inside an element, and behind it where it has its lines to itself, go with it; every other comment stays.
+Adding follows the layout of the last element: on its line or on a separate line, with or without a trailing comma.
+Removing is the exact inverse, to the byte, so each kind of empty brackets is filled in its own way. Comments inside an
+element, and comments after it if it has its own lines, are removed with it; every other comment stays.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _SPACE = " \t\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Where one more element goes, and what has to stand around it.
+    """The position for a new element, and the text around it.
 
-    `own_line` says whether it begins a line; `line` is the line that it will begin, or the one that it is put on.
+    `own_line`: the element begins a new line. `line` is that line, or the existing line that the element is added to.
     """
 
     at: int
@@ -36,29 +36,29 @@ class Room:
     prefix: str = ""
     suffix: str = ""
     comma: int | None = None
-    """Where the element before it gets its comma."""
+    """The offset where the previous element needs a comma."""
 
     def put(self, item: str) -> list[Splice]:
-        """The insertions that put this element there."""
+        """The insertions that add this element."""
         comma = [] if self.comma is None else [Splice(self.comma, self.comma, ",")]
         return [*comma, Splice(self.at, self.at, f"{self.prefix}{item}{self.suffix}")]
 
 
 def find_room(text: str, root: JsonNode, box: JsonNode) -> Room:
-    """Where one more element of an array, or member of an object, goes: behind the last."""
+    """The position for a new element of an array, or member of an object: after the last."""
     if not box.children:
         return _room_in_empty(text, root, box)
-    last = _spot(text, box.children[-1])
+    last = _element(text, box.children[-1])
     line = line_at(text, last.start, root)
-    remark = last.line_end is not None and _COMMENTS.search(text, last.after, last.line_end) is not None
+    has_comment = last.line_end is not None and _COMMENTS.search(text, last.after, last.line_end) is not None
     suffix = "" if last.comma is None else ","
-    own_line = last.lead is not None or remark
-    if last.lead is None and remark:
+    own_line = last.lead is not None or has_comment
+    if last.lead is None and has_comment:
         line = line.deeper()
     if own_line and last.line_end is not None:
         comma = last.end if last.comma is None else None
         return Room(last.line_end, line, own_line=True, prefix=line.begin(), suffix=suffix, comma=comma)
-    # Blocks of comment that stand behind the last one on its line stay behind it, and the comma comes behind them.
+    # Block comments after the last element on its line stay there, and the comma follows them.
     blocks = _BLOCKS.match(text, last.after)
     at = blocks.end() if blocks else last.after
     gap = line.begin() if own_line else _gap(text, box)
@@ -66,12 +66,12 @@ def find_room(text: str, root: JsonNode, box: JsonNode) -> Room:
 
 
 def remove(text: str, box: JsonNode, index: int) -> list[Splice]:
-    """Take one element or member out."""
-    spot = _spot(text, box.children[index])
+    """The deletions that remove one element or member."""
+    spot = _element(text, box.children[index])
     if len(box.children) == 1:
         return [_remove_only(text, box, spot)]
     last = index == len(box.children) - 1
-    before = _spot(text, box.children[index - 1]) if index else None
+    before = _element(text, box.children[index - 1]) if index else None
     comma = before.comma if before is not None and last and spot.comma is None else None
     splices = [] if comma is None else [Splice(comma, comma + 1)]
     if spot.lead is not None and spot.line_end is not None:
@@ -86,7 +86,7 @@ def remove(text: str, box: JsonNode, index: int) -> list[Splice]:
 
 
 def is_alone(text: str, box: JsonNode) -> bool:
-    """Whether a box holds one element, a blank or newline behind its opening bracket, and no comment around it."""
+    """Whether there is one element, with white space after the opening bracket and no comment around it."""
     if len(box.children) != 1:
         return False
     before = text[box.start + 1 : box.children[0].first]
@@ -110,13 +110,13 @@ def _room_in_empty(text: str, root: JsonNode, box: JsonNode) -> Room:
         return Room(start, line.deeper(), own_line=True, prefix=line.begin(1), suffix=line.begin())
     rest = _REST_OF_LINE.match(text, start, box.end - 1) if box.kind == "object" else None
     if rest is not None:
-        # The comma tells it, when it is taken out again, from what was put between {}.
+        # The comma distinguishes it from an element that was added to {}, when it is removed again.
         return Room(rest.end(), line.deeper(), own_line=True, prefix=line.begin(1), suffix=",")
     return Room(start, line, own_line=False)
 
 
 def _may_unfold(text: str, box: JsonNode) -> bool:
-    """Whether an object begins on a line of its own, with its key, so that it may become many lines."""
+    """Whether an object with its key begins a line, so that it can become several lines."""
     before = _before(text, box.first, _BLANKS)
     return not before or text[before - 1] in "\r\n"
 
@@ -132,7 +132,7 @@ def _remove_only(text: str, box: JsonNode, spot: ListElement) -> Splice:
     return Splice(spot.start, _skip_blanks(text, spot.after) if start < spot.start else spot.after)
 
 
-def _spot(text: str, node: JsonNode) -> ListElement:
+def _element(text: str, node: JsonNode) -> ListElement:
     comma = skip_trivia(text, node.end)
     found = comma if text.startswith(",", comma) else None
     rest = _REST_OF_LINE.match(text, node.end if found is None else found + 1)
@@ -144,7 +144,7 @@ def _spot(text: str, node: JsonNode) -> ListElement:
 
 
 def _gap(text: str, box: JsonNode) -> str:
-    """What stands between the comma and the last element, if there are two on a line; else one blank, or none."""
+    """The text between the comma and the last element if two are on a line; else one space, or nothing."""
     if len(box.children) > 1:
         between = _COMMA.fullmatch(text, box.children[-2].end, box.children[-1].first)
         return between[1] if between else " "
@@ -154,8 +154,8 @@ def _gap(text: str, box: JsonNode) -> str:
     return _gap(text, only) if only.kind == "object" and only.children else " "
 
 
-def _before(text: str, position: int, signs: str) -> int:
-    while position and text[position - 1] in signs:
+def _before(text: str, position: int, skipped: str) -> int:
+    while position and text[position - 1] in skipped:
         position -= 1
     return position
 

@@ -1,4 +1,4 @@
-"""How JSON text of ours is written so that it looks like its neighbours: blanks, newlines, indentation, commas."""
+"""The style of new JSON text, which follows the text around it: spaces, newlines, indentation, commas."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _COMMA = re.compile(r"[ \t]*,[ \t]*")
 _BLANKS = re.compile(r"[ \t]*")
 _NEWLINE = re.compile(r"\r\n?|\n")
 _STEP = "  "
-"""One level of indentation in a file that shows none."""
+"""One level of indentation in a file without any."""
 
 
 @dataclass(frozen=True, slots=True)
 class JsonEntryStyle:
-    """The small habits of one entry: what stands around its keys, values and brackets.
+    """The style of one element: the text around its keys, values and brackets.
 
-    `lines` puts each of its two members on a line of its own; `trailing` puts a comma behind the last one there.
+    `lines`: each of its two members is on a separate line; `trailing`: with a comma after the last one.
     """
 
     colon: str = ": "
@@ -35,28 +35,28 @@ class JsonEntryStyle:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """How the lines of one place are written: the newline, its indentation, and one level more."""
+    """The form of a line: its newline, its indentation, and the step for one more level."""
 
     newline: str
     indent: str
     step: str
 
     def begin(self, depth: int = 0) -> str:
-        """A new line, so many levels deeper."""
+        """The text that begins a new line, `depth` levels deeper."""
         return self.newline + self.indent + self.step * depth
 
     def deeper(self) -> Line:
-        """The lines one level deeper."""
+        """The form of lines that are one level deeper."""
         return replace(self, indent=self.indent + self.step)
 
 
 def write_string(value: str) -> str:
-    """A JSON string that means `value`."""
+    """The JSON string literal of `value`."""
     return json.dumps(value, ensure_ascii=False)
 
 
 def write_entry(style: JsonEntryStyle, line: Line, binding: str, certificate_id: str) -> str:
-    """The object of a binding; `line` is the one that it begins on."""
+    """The object of a binding; `line` is the line where it begins."""
     members = (
         f'"binding"{style.colon}{write_string(binding)}',
         f'"certificate_id"{style.colon}{write_string(certificate_id)}',
@@ -68,7 +68,7 @@ def write_entry(style: JsonEntryStyle, line: Line, binding: str, certificate_id:
 
 
 def style_of(text: str, table: JsonNode, default: JsonEntryStyle) -> JsonEntryStyle:
-    """The habits of an object that is there, to be followed by the next."""
+    """The style of an existing object, for the next one."""
     members = table.children
     if not members:
         return default
@@ -89,19 +89,19 @@ def style_of(text: str, table: JsonNode, default: JsonEntryStyle) -> JsonEntrySt
 
 
 def colon_of(text: str, member: JsonNode, default: str) -> str:
-    """What stands between the key and the value of a member."""
+    """The text between the key and the value of a member."""
     return default if member.key is None else _if_like(_COLON, text[member.key.end : member.start], default)
 
 
 def has_trailing_comma(text: str, box: JsonNode) -> bool:
-    """Whether a comma stands behind the last of what an array or object holds."""
+    """Whether an array or object has a comma after its last element."""
     return bool(box.children) and text.startswith(",", skip_trivia(text, box.children[-1].end))
 
 
 def find_sample(root: JsonNode, holder: JsonNode) -> JsonNode | None:
-    """The array of objects that a new one should look like.
+    """The array of objects that a new one should resemble, or None.
 
-    One of the same key, else of bindings, else any; among these one of the same object, else the first of the file.
+    One with the same key, else one of bindings, else any; first in the same object, then in the file.
     """
     found = [node for node in _boxes(root) if _is_sample(node)]
     same_key = [node for node in found if node.key is not None and node.key.name == KEY]
@@ -111,12 +111,12 @@ def find_sample(root: JsonNode, holder: JsonNode) -> JsonNode | None:
 
 
 def line_start(text: str, offset: int) -> int:
-    """Where the line that holds this offset begins; a line ends with any of the three newlines."""
+    """The offset where the line with this offset begins; all three kinds of newline end a line."""
     return max(text.rfind("\n", 0, offset), text.rfind("\r", 0, offset)) + 1
 
 
 def line_at(text: str, offset: int, root: JsonNode) -> Line:
-    """How the line of this offset is written."""
+    """The form of the line with this offset."""
     start = line_start(text, offset)
     found = _BLANKS.match(text, start)
     before, after = text[:start], _NEWLINE.search(text, start)
@@ -125,7 +125,7 @@ def line_at(text: str, offset: int, root: JsonNode) -> Line:
 
 
 def _step_of(text: str, root: JsonNode) -> str:
-    """One level of indentation, as the file's first line inside an object or array shows it."""
+    """One level of indentation, taken from the file's first line inside an object or array."""
     for node in _boxes(root):
         inner, outer = node.children[0].first, node.start
         if _NEWLINE.search(text, outer, inner):
@@ -140,7 +140,7 @@ def _indent(text: str, offset: int) -> str:
 
 
 def _boxes(node: JsonNode) -> Iterator[JsonNode]:
-    """Every array and object that holds something, in the order of the text."""
+    """Every array and object that is not empty, in text order."""
     stack = [node]
     while stack:
         node = stack.pop()
@@ -155,5 +155,5 @@ def _is_sample(node: JsonNode) -> bool:
 
 
 def _if_like(form: re.Pattern[str], found: str, default: str) -> str:
-    """What was found, if it is of this form: a comment, or a line of its own, is no habit to follow."""
+    """The text that was found if it has this form, else the default: comments and line breaks are not copied."""
     return found if form.fullmatch(found) else default

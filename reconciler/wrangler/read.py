@@ -1,4 +1,4 @@
-"""What a wrangler file says about certificates, from its plain values; the same for every format. Changes nothing."""
+"""Reads the certificate bindings of a wrangler file from its plain values, for every format. Changes nothing."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from reconciler.wrangler.splices import KEY, environment_path
 Keys = tuple[str | int, ...]
 
 _LONGEST = 100
-"""Ids have 36 characters; what is longer may be anything, a key among it, and is never shown."""
+"""IDs have 36 characters. Longer text can be anything, even a private key, and is never shown."""
 
 
 def read_wrangler(path: str, data: bytes) -> WranglerFile:
     """The bindings of every environment of a wrangler file; the top level is the environment None.
 
-    An empty `certificate_id` is a place held free and is found as such. `account_id` is the environment's own, else
-    the top level's, as wrangler inherits it; nothing else is inherited. What stands below `env` and is no table is no
-    environment: wrangler reads such files too. InputError with every problem of the file:
+    An empty `certificate_id` is a placeholder and is returned as it is. `account_id` is the environment's own, else the
+    top level's, as wrangler inherits it; nothing else is inherited. A value under `env` that is not a table is not an
+    environment: wrangler accepts such files too. InputError with every problem of the file:
     `wrangler-format`, `wrangler-syntax`, `wrangler-environment`, `wrangler-bindings`, `wrangler-binding-name`,
     `wrangler-certificate-id`, `wrangler-duplicate-binding`.
     """
@@ -30,7 +30,7 @@ def read_wrangler(path: str, data: bytes) -> WranglerFile:
 
 
 def read_values(path: str, values: Mapping[str, object]) -> WranglerFile:
-    """As `read_wrangler`, from the values of the file."""
+    """The bindings as in `read_wrangler`, from the parsed values of the file."""
     problems: list[Diagnostic] = []
     environments = {
         name: WranglerEnvironment(
@@ -58,7 +58,7 @@ def read_values(path: str, values: Mapping[str, object]) -> WranglerFile:
 
 
 def environment_table(values: Mapping[str, object], environment: EnvironmentName) -> dict[str, object] | None:
-    """The table of an environment, None where the file has no such environment."""
+    """The table of an environment, or None if the file does not have it."""
     table: object = values
     for key in environment_path(environment):
         table = table.get(key) if isinstance(table, dict) else None
@@ -73,18 +73,18 @@ def _environments(
     if isinstance(tables, dict):
         for name, table in tables.items():
             if len(name) > _LONGEST or "PRIVATE KEY" in name:
-                message = "an environment has a private key, or something far too long, for a name; it is not shown"
-                problems.append(_problem(Code.WRANGLER_NO_ID, message, path, ("env",), "give it a name"))
+                message = "the name of an environment contains a private key or is far too long; it is not shown"
+                problems.append(_problem(Code.WRANGLER_NO_ID, message, path, ("env",), "rename it"))
             elif isinstance(table, dict):
                 yield name, table
     elif tables is not None:
-        problems.append(_problem(Code.WRANGLER_ENVIRONMENT, "env should be a table", path, ("env",)))
+        problems.append(_problem(Code.WRANGLER_ENVIRONMENT, "`env` must be a table", path, ("env",)))
 
 
 def _bindings(path: str, table: tuple[str, ...], value: object, problems: list[Diagnostic]) -> Iterator[FoundBinding]:
     keys: Keys = (*table, KEY)
     if not isinstance(value, list):
-        problems.append(_problem(Code.WRANGLER_BINDINGS, f"{KEY} should be an array of tables", path, keys))
+        problems.append(_problem(Code.WRANGLER_BINDINGS, f"`{KEY}` must be an array of tables", path, keys))
         return
     seen: set[str] = set()
     for index, entry in enumerate(value):
@@ -94,8 +94,8 @@ def _bindings(path: str, table: tuple[str, ...], value: object, problems: list[D
             continue
         binding = str(entry["binding"])
         if binding in seen:
-            message = f"the binding {binding} is there twice in one environment"
-            hint = "keep one of them"
+            message = f"the binding {binding} is defined twice in one environment"
+            hint = "remove one of them"
             where = (*keys, index, "binding")
             problems.append(_problem(Code.WRANGLER_DUPLICATE_BINDING, message, path, where, hint))
         seen.add(binding)
@@ -104,33 +104,35 @@ def _bindings(path: str, table: tuple[str, ...], value: object, problems: list[D
 
 def _entry_problems(path: str, keys: Keys, entry: object) -> Iterator[Diagnostic]:
     if not isinstance(entry, dict):
-        yield _problem(Code.WRANGLER_BINDINGS, f"each entry of {KEY} should be a table", path, keys)
+        yield _problem(Code.WRANGLER_BINDINGS, f"each element of `{KEY}` must be a table", path, keys)
         return
     for key in ("binding", "certificate_id"):
         text = entry.get(key)
         if isinstance(text, str) and ("PRIVATE KEY" in text or len(text) > _LONGEST):
-            message = f"`{key}` holds {'a private key' if 'PRIVATE KEY' in text else 'far more than a name or an id'}"
-            hint = "put the id of the certificate there; a key that stood in a file is not secret any more: replace it"
+            is_key = "PRIVATE KEY" in text
+            message = f"`{key}` {'contains a private key' if is_key else 'is far too long for a name or an ID'}"
+            what = "name of the binding" if key == "binding" else "ID of the certificate"
+            hint = f"write the {what}; a private key that was in the file is no longer secret: replace it"
             yield _problem(Code.WRANGLER_NO_ID, message, path, (*keys, key), hint)
             return
     name = entry.get("binding")
     if not isinstance(name, str) or not name:
-        message = f"an entry of {KEY} should have a `binding` that is a string and not empty"
+        message = f"each element of `{KEY}` must have a `binding`: a string that is not empty"
         yield _problem(Code.WRANGLER_BINDING_NAME, message, path, (*keys, "binding"))
     if not isinstance(entry.get("certificate_id"), str):
-        message = f"an entry of {KEY} should have a `certificate_id` that is a string"
-        hint = "leave an empty string where the id is not known yet"
+        message = f"each element of `{KEY}` must have a `certificate_id`: a string"
+        hint = "write an empty string if the ID is not known yet"
         yield _problem(Code.WRANGLER_CERTIFICATE_ID, message, path, (*keys, "certificate_id"), hint)
 
 
 def _problem(
-    code: Code, message: str, path: str, keys: Keys, hint: str = "write it as wrangler reads it"
+    code: Code, message: str, path: str, keys: Keys, hint: str = "use the form that wrangler expects"
 ) -> Diagnostic:
     return Diagnostic(Severity.ERROR, code, message, Pointer(path, keys), hint)
 
 
 def _script(environment: EnvironmentName, table: Mapping[str, object], values: Mapping[str, object]) -> str | None:
-    """The Worker's real name: an environment's own, else `NAME-ENVIRONMENT`; a Pages project has one for all."""
+    """The Worker's real name: that of the environment, else `NAME-ENVIRONMENT`; a Pages project has one for all."""
     name = _text(values.get("name"))
     if environment is None or "pages_build_output_dir" in values:
         return name
@@ -138,24 +140,24 @@ def _script(environment: EnvironmentName, table: Mapping[str, object], values: M
 
 
 def _text(value: object) -> str | None:
-    """A string that is there and not empty."""
+    """The value if it is a string that is not empty, else None."""
     return value if isinstance(value, str) and value else None
 
 
 # --- names that are taken -------------------------------------------------------------------------------------------
 
-# Read generously: a name that is found here is only ever kept from being used twice. The shapes are those of wrangler
-# 4.164: most kinds are a table or an array of tables with `binding`; the rest is listed.
+# Tolerant, because these names are only used to prevent duplicates. The shapes are those of wrangler 4.164: most kinds
+# are a table or an array of tables with `binding`; the others are listed here.
 _NAMES_ARE_KEYS = frozenset({"vars", "wasm_modules", "text_blobs", "data_blobs"})
 _NAMED_BY_NAME = frozenset({"send_email", "ratelimits", "durable_objects", "unsafe", "logfwdr"})
 _LISTS_INSIDE = ("bindings", "producers")
 _NO_BINDINGS = frozenset({KEY, "env", "previews"})
 _INHERITED = ("assets",)
-"""Of the kinds with a binding only assets are inherited by an environment that has none of its own."""
+"""The only kind with a binding that an environment inherits if it has none."""
 
 
 def taken_names(table: Mapping[str, object], top_level: Mapping[str, object]) -> dict[str, str]:
-    """Each name that is in use, to the key of the file that uses it; the first where several do."""
+    """Each name that is in use, with the key that uses it; the first key if several do."""
     inherited = {kind: top_level[kind] for kind in _INHERITED if kind in top_level and kind not in table}
     found: dict[str, str] = {}
     for kind, value in (*table.items(), *inherited.items()):

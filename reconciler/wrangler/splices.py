@@ -1,4 +1,4 @@
-"""What may be asked of a wrangler file, and the only way in which its text is ever changed: cut here, put that."""
+"""The edits of a wrangler file, and splices: the only way in which its text is changed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KEY = "mtls_certificates"
 
 @dataclass(frozen=True, slots=True)
 class SetBinding:
-    """The binding is there, with this id: added, or the text of its id replaced; then `remote`, where it is given."""
+    """Set a binding to this ID: add it, or replace the text of its ID; then set `remote` if it is given."""
 
     environment: EnvironmentName
     binding: str
@@ -22,7 +22,7 @@ class SetBinding:
 
 @dataclass(frozen=True, slots=True)
 class SetRemote:
-    """The binding, which is there, has this `remote`: added, or its literal replaced."""
+    """Set `remote` of an existing binding: add it, or replace its literal."""
 
     environment: EnvironmentName
     binding: str
@@ -31,7 +31,7 @@ class SetRemote:
 
 @dataclass(frozen=True, slots=True)
 class RemoveBinding:
-    """The binding is not there."""
+    """Remove a binding."""
 
     environment: EnvironmentName
     binding: str
@@ -42,7 +42,7 @@ Edit = SetBinding | SetRemote | RemoveBinding
 
 @dataclass(frozen=True, slots=True)
 class Splice:
-    """Text from `start` to `end` becomes `text`; an insertion where both are equal."""
+    """Replaces the text from `start` to `end` by `text`; an insertion if both are equal."""
 
     start: int
     end: int
@@ -51,28 +51,28 @@ class Splice:
 
 @dataclass(frozen=True, slots=True)
 class ListElement:
-    """One element of a list or table, and what is around it on its line."""
+    """One element of a list or table, with the positions around it on its line."""
 
     start: int
     end: int
     comma: int | None
     lead: int | None
-    """Where the newline before it begins, if only blanks are between."""
+    """The offset of the newline before it, if only white space is between."""
     line_end: int | None
-    """Where its line's newline begins, if only blanks and comments are between."""
+    """The offset of the newline after it, if only white space and comments are between."""
 
     @property
     def after(self) -> int:
-        """Behind it and its comma."""
+        """The offset after it and its comma."""
         return self.end if self.comma is None else self.comma + 1
 
 
 class NoPlaceError(ValueError):
-    """The layout has no place for this edit."""
+    """The layout does not support this edit."""
 
 
 def apply_splices(text: str, splices: Iterable[Splice]) -> str:
-    """The text with all splices done; offsets are those of the text given. NoPlaceError where two overlap."""
+    """The text after all splices. Offsets refer to the original text. NoPlaceError if two splices overlap."""
     parts: list[str] = []
     position = 0
     for splice in sorted(splices, key=lambda splice: splice.start):
@@ -84,5 +84,5 @@ def apply_splices(text: str, splices: Iterable[Splice]) -> str:
 
 
 def environment_path(environment: EnvironmentName) -> tuple[str, ...]:
-    """The keys of an environment's table; none for the top level."""
+    """The keys of an environment's table; empty for the top level."""
     return () if environment is None else ("env", environment)

@@ -1,7 +1,7 @@
-"""wrangler.toml: the splices that add, change or take away one binding.
+"""Splices that add, change or remove one binding of wrangler.toml.
 
-Every layout TOML has for an array of tables is followed as found: inline on one line or many, `[[...]]`, dotted keys,
-inside an inline `env`. Says only where to cut; whether the outcome means what was wanted is proved elsewhere.
+Follows the existing layout, for every layout that TOML has for an array of tables: inline on one line or several,
+`[[...]]`, dotted keys, inside an inline `env`. Only proposes splices; `edit` proves the result.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from reconciler.wrangler.toml_style import (
 
 
 def string_value(literal: str) -> str | None:
-    """What one TOML string as written means; None where this is not exactly one string."""
+    """The value of one TOML string literal, or None if the text is not exactly one string."""
     try:
         values: list[object] = tomli.loads(f"values = [{literal}]")["values"]
     except ValueError:
@@ -38,12 +38,12 @@ def string_value(literal: str) -> str | None:
 
 
 def snippet(environment: EnvironmentName, binding: str, certificate_id: str) -> str:
-    """The lines that a person would paste for this binding."""
+    """The lines to paste by hand for this binding."""
     return "\n".join(_section_lines(_header(environment), TomlEntryStyle(), binding, certificate_id))
 
 
 def add(text: str, environment: EnvironmentName, binding: str, certificate_id: str) -> list[Splice]:
-    """Put a new binding behind the last of its environment, or as the first."""
+    """The insertions that add a binding after the last one of its environment, or as the first."""
     tree = read_tree(text)
     path = (*environment_path(environment), KEY)
     found = tree.find(path)
@@ -56,7 +56,7 @@ def add(text: str, environment: EnvironmentName, binding: str, certificate_id: s
     if holder is not None:
         depth, table = holder
         key = ".".join(write_key(part) for part in path[depth:])
-        # The blanks inside the brackets are what `remove` knows a key of ours by.
+        # By the spaces inside the brackets, `remove` recognises a key that was written here.
         item = f"{key} = [ {TomlEntryStyle().inline(binding, certificate_id)} ]"
         return toml_lists.append(text, table, item)
     lines = _section_lines(_header(environment), TomlEntryStyle(), binding, certificate_id)
@@ -64,17 +64,17 @@ def add(text: str, environment: EnvironmentName, binding: str, certificate_id: s
 
 
 def replace(text: str, environment: EnvironmentName, index: int, certificate_id: str) -> list[Splice]:
-    """Put another id into the quotes of an entry that is there."""
+    """The splice that replaces the ID of an existing binding, in the same quotes."""
     tree = read_tree(text)
     found = tree.find((*environment_path(environment), KEY, index, "certificate_id"))
     if found is None or found.value is None or found.value.kind != "string":
-        raise NoPlaceError("the id is no string")
+        raise NoPlaceError("the ID is not a string")
     span = found.value
     return [Splice(span.start, span.end, write_string(certificate_id, quotes_of(text[span.start : span.end])))]
 
 
 def set_remote(text: str, environment: EnvironmentName, index: int, remote: bool) -> list[Splice]:
-    """Put another `remote` in the place of an entry's, or add it behind its last pair."""
+    """The splices that replace `remote` of a binding, or add it after the last pair."""
     tree = read_tree(text)
     path: tuple[Key, ...] = (*environment_path(environment), KEY, index)
     literal = "true" if remote else "false"
@@ -85,7 +85,7 @@ def set_remote(text: str, environment: EnvironmentName, index: int, remote: bool
     if entry is not None and entry.value is not None:
         return toml_lists.append(text, entry.value, f"remote = {literal}")
     if entry is None or entry.section is None or not entry.section.pairs:
-        raise NoPlaceError("the entry has no lines of its own")
+        raise NoPlaceError("the binding has no lines of its own")
     last = entry.section.pairs[-1]
     end, newline = line_end(text, last.end), newline_near(text, last.end)
     line = f"{indent_of(text, last.start)}remote = {literal}"
@@ -93,18 +93,18 @@ def set_remote(text: str, environment: EnvironmentName, index: int, remote: bool
 
 
 def remove(text: str, environment: EnvironmentName, index: int) -> list[Splice]:
-    """Take an entry out. The environment stays, and an inline array too, unless `add` would write its key again."""
+    """The deletions that remove a binding. The environment stays; an inline array too, unless `add` writes it so."""
     tree = read_tree(text)
     path = (*environment_path(environment), KEY)
     found = tree.find(path)
     if found is None:
-        raise NoPlaceError("there is no such array")
+        raise NoPlaceError("array not found")
     if found.value is None:
-        if len(found.elements) == 1 and _only_this_makes(tree, path):
+        if len(found.elements) == 1 and _is_only_content(tree, path):
             return toml_sections.replace_section(tree, (*path, index), _environment_header(tree, found.elements[0]))
         return toml_sections.remove_sections(tree, (*path, index))
     holder = _inline_holder(tree, path)
-    if holder is not None and _is_ours(text, found.value) and not _only_this_makes(tree, path):
+    if holder is not None and _is_as_added(text, found.value) and not _is_only_content(tree, path):
         place = next((i for i, pair in enumerate(holder[1].pairs) if pair is found.pair), None)
         if place is not None:
             return toml_lists.remove(text, holder[1], place)
@@ -118,7 +118,7 @@ def _style_of_last(text: str, array: Value) -> TomlEntryStyle:
 
 
 def _append_section(tree: TomlTree, path: tuple[Key, ...], node: TomlNode, binding: str, certificate_id: str) -> Splice:
-    """A section as the last one of the array is written, with its header's own text."""
+    """Add a section in the style of the last one of the array, with the same text in its header."""
     text, section = tree.text, node.section
     if section is None or section.header is None:
         raise NoPlaceError("the array has no header")
@@ -139,7 +139,7 @@ def _header(environment: EnvironmentName) -> str:
 
 
 def _inline_holder(tree: TomlTree, path: tuple[str, ...]) -> tuple[int, Value] | None:
-    """The innermost inline table above a path, with its depth; None where headers can reach the path."""
+    """The innermost inline table around a path, with its depth; None if a header can reach the path."""
     holder: tuple[int, Value] | None = None
     for depth, node in tree.walk(path[:-1]):
         if node is not None and node.value is not None and node.value.kind == "table":
@@ -148,10 +148,10 @@ def _inline_holder(tree: TomlTree, path: tuple[str, ...]) -> tuple[int, Value] |
 
 
 def _last_section_of(tree: TomlTree, environment: EnvironmentName) -> int:
-    """The section behind which a first `[[...]]` of an environment belongs: its last, wherever that stands.
+    """The index of the section after which the first `[[...]]` of an environment is added: the environment's last one.
 
-    Of the top level the last that is in no environment, so that it comes before them; in a file that has nothing but
-    environments it comes last, where no comment at the top can be torn from what it is about.
+    For the top level, the last section outside the environments, so that it comes before them. In a file with only
+    environments it comes last, so that no comment at the top is separated from the text that it describes.
     """
     path = environment_path(environment)
     if path:
@@ -164,7 +164,7 @@ def _last_section_of(tree: TomlTree, environment: EnvironmentName) -> int:
 
 
 def _concerns(section: Section, path: tuple[Key, ...], environment: tuple[str, ...]) -> bool:
-    """Whether a section, or a dotted key in it, says something of an environment."""
+    """Whether a section, or a dotted key in it, is part of an environment."""
     if path[: len(environment)] == environment:
         return True
     if path != environment[: len(path)]:
@@ -173,20 +173,20 @@ def _concerns(section: Section, path: tuple[Key, ...], environment: tuple[str, .
     return any(tuple(part.name for part in pair.keys[: len(rest)]) == rest for pair in section.pairs)
 
 
-def _is_ours(text: str, array: Value) -> bool:
-    """Whether an array is written as `add` writes a new key: one element, one blank on either side."""
+def _is_as_added(text: str, array: Value) -> bool:
+    """Whether an array looks as `add` writes it: one element, with one space on either side."""
     inner = text[array.start + 1 : array.end - 1]
     return len(array.items) == 1 and inner == f" {text[array.items[0].start : array.items[0].end]} "
 
 
-def _only_this_makes(tree: TomlTree, path: tuple[str, ...]) -> bool:
-    """Whether the environment would be gone with its `mtls_certificates`."""
+def _is_only_content(tree: TomlTree, path: tuple[str, ...]) -> bool:
+    """Whether the environment would be lost without its `mtls_certificates`."""
     table = tree.find(path[:-1])
     return len(path) > 1 and table is not None and not table.value and not table.section and len(table.children) == 1
 
 
 def _environment_header(tree: TomlTree, element: TomlNode) -> str:
-    """`[env.X]`, spelled as in the header of an array of tables below it."""
+    """`[env.X]`, spelled as in the header of the array of tables in it."""
     header = element.section.header if element.section is not None else None
     if header is None:
         raise NoPlaceError("the array has no header")

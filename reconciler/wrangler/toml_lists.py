@@ -1,8 +1,8 @@
-"""Adding to and taking from what stands between brackets: TOML arrays and inline tables, on one line or many.
+"""Adds elements to TOML arrays and inline tables, and removes them, on one line or several.
 
-Adding follows the layout of the last element: on its line or on a line of its own, with or without a comma behind the
-last. Taking away is its inverse, to the byte. Comments inside an element, and behind it where it has its lines to
-itself, go with it; every other comment stays.
+Adding follows the layout of the last element: on its line or on a separate line, with or without a trailing comma.
+Removing is the exact inverse, to the byte. Comments inside an element, and comments after it if it has its own lines,
+are removed with it; every other comment stays.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _REST_OF_LINE = re.compile(r"[ \t]*+(?:#[^\r\n]*+)?(?=\r?\n)")
 
 
 def append(text: str, box: Value, item: str) -> list[Splice]:
-    """Put one element behind the last."""
+    """The insertions that add one element after the last."""
     spans = _spans(box)
     if not spans:
         return [_first(text, box, item)]
-    last = _spot(text, *spans[-1])
-    remark = last.line_end is not None and "#" in text[last.after : last.line_end]
-    if last.lead is None and not remark:
+    last = _element(text, *spans[-1])
+    has_comment = last.line_end is not None and "#" in text[last.after : last.line_end]
+    if last.lead is None and not has_comment:
         gap = _gap(text, spans)
         piece = f",{gap}{item}" if last.comma is None else f"{gap}{item},"
         return [Splice(last.after, last.after, piece)]
@@ -39,11 +39,11 @@ def append(text: str, box: Value, item: str) -> list[Splice]:
 
 
 def remove(text: str, box: Value, index: int) -> list[Splice]:
-    """Take one element out."""
+    """The deletions that remove one element."""
     spans = _spans(box)
-    spot = _spot(text, *spans[index])
+    spot = _element(text, *spans[index])
     last = index == len(spans) - 1
-    before = _spot(text, *spans[index - 1]) if index else None
+    before = _element(text, *spans[index - 1]) if index else None
     comma = [] if before is None or before.comma is None else [Splice(before.comma, before.comma + 1)]
     splices = comma if last and spot.comma is None else []
     if spot.lead is not None and spot.line_end is not None:
@@ -70,11 +70,11 @@ def _first(text: str, box: Value, item: str) -> Splice:
 
 
 def _spans(box: Value) -> list[tuple[int, int]]:
-    """Of each element of an array, each pair of a table."""
+    """The spans of the elements of an array, or of the pairs of a table."""
     return [(item.start, item.end) for item in box.items] + [(pair.start, pair.end) for pair in box.pairs]
 
 
-def _spot(text: str, start: int, end: int) -> ListElement:
+def _element(text: str, start: int, end: int) -> ListElement:
     comma = skip_trivia(text, end)
     found = comma if text.startswith(",", comma) else None
     rest = _REST_OF_LINE.match(text, end if found is None else found + 1)
@@ -91,7 +91,7 @@ def _before_blanks(text: str, position: int) -> int:
 
 
 def _gap(text: str, spans: Sequence[tuple[int, int]]) -> str:
-    """What stands between the comma and the last element, if there are two on a line; else one blank."""
+    """The text between the comma and the last element if two are on a line; else one space."""
     if len(spans) < 2:
         return " "
     between = text[spans[-2][1] : spans[-1][0]]

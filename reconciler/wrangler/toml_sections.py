@@ -1,9 +1,9 @@
-"""Adding to and taking from an array of tables, `[[mtls_certificates]]`, by whole lines.
+"""Adds sections to an array of tables, `[[mtls_certificates]]`, and removes them, by whole lines.
 
-A new section comes behind the last line of its neighbour, before the comment block that stands directly above the
-next header: that block is the next header's. One empty line is put before it unless the neighbours stand tight.
-Taking a section away is the inverse, to the byte: its lines from the header to the last pair go, with what comments
-they hold, and the empty line before it where one follows as well. Comments above the header stay.
+A new section comes after the last line of the previous section, and before a comment block directly above the next
+header, because that block belongs to that header. One empty line is added before it, unless the sections around it are
+not separated by empty lines. Removing is the exact inverse, to the byte: it removes the lines from the header to the
+last pair with their comments, and the empty line before it if another one follows. Comments above the header stay.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from reconciler.wrangler.toml_style import newline_near
 
 
 def insert_after(tree: TomlTree, index: int, lines: list[str], *, tight: bool = False) -> Splice:
-    """Put a section of these lines behind the section of this index."""
+    """The insertion of a section with these lines after the section with this index."""
     text = tree.text
     at = _anchor(tree, index)
     newline = newline_near(text, at)
@@ -29,14 +29,14 @@ def insert_after(tree: TomlTree, index: int, lines: list[str], *, tight: bool = 
 
 
 def is_tight(tree: TomlTree, header: Header) -> bool:
-    """Whether a header stands directly below a line of another section."""
+    """Whether a header is directly below a line of another section."""
     start = line_start(tree.text, header.start)
     previous = tree.text[line_start(tree.text, start - 1) : start].strip() if start else ""
     return bool(previous) and not previous.startswith("#")
 
 
 def remove_sections(tree: TomlTree, path: tuple[Key, ...]) -> list[Splice]:
-    """Take out every section at or below a path."""
+    """The deletions that remove every section at or below a path."""
     text = tree.text
     ranges: list[tuple[int, int]] = []
     for index in sections_below(tree, path):
@@ -51,7 +51,7 @@ def remove_sections(tree: TomlTree, path: tuple[Key, ...]) -> list[Splice]:
 
 
 def replace_section(tree: TomlTree, path: tuple[Key, ...], header: str) -> list[Splice]:
-    """Take out every section at or below a path, but leave another header where the first stood."""
+    """The splices that remove every section at or below a path, and put another header in place of the first."""
     first, *_ = sections_below(tree, path)
     old = tree.sections[first].header
     if old is None:
@@ -63,19 +63,19 @@ def replace_section(tree: TomlTree, path: tuple[Key, ...], header: str) -> list[
 
 
 def sections_below(tree: TomlTree, path: tuple[Key, ...]) -> list[int]:
-    """The indexes of the sections at or below a path, in the order of the text."""
+    """The indexes of the sections at or below a path, in text order."""
     return [index for index, found in enumerate(tree.paths) if found[: len(path)] == path and found]
 
 
 def _anchor(tree: TomlTree, index: int) -> int:
-    """Where a section with the comments that belong to it ends: behind the newline of its last line."""
+    """The end of a section with the comments that belong to it: the offset after the newline of its last line."""
     text = tree.text
     first = _lines_of(tree, index)[1]
     end = line_start(text, tree.region_end(index))
     if index + 1 == len(tree.sections):
         end = len(text)
     else:
-        while end > first and text.startswith("#", _first_sign(text, line_start(text, end - 1))):
+        while end > first and text.startswith("#", _first_character(text, line_start(text, end - 1))):
             end = line_start(text, end - 1)
     while end > first and _is_blank(text, line_start(text, end - 1)):
         end = line_start(text, end - 1)
@@ -83,7 +83,7 @@ def _anchor(tree: TomlTree, index: int) -> int:
 
 
 def _lines_of(tree: TomlTree, index: int) -> tuple[int, int]:
-    """From the line of a section's header to behind the line of its last pair."""
+    """The offsets from the line of a section's header to the end of the line of its last pair."""
     section = tree.sections[index]
     start = line_start(tree.text, section.header.start) if section.header else 0
     ends = [section.header.end] if section.header else []
@@ -92,7 +92,7 @@ def _lines_of(tree: TomlTree, index: int) -> tuple[int, int]:
 
 
 def _without_newline_left(text: str, ranges: list[tuple[int, int]]) -> list[Splice]:
-    """The ranges as cuts. Where the last of them takes an end without newline, the text ends so afterwards too."""
+    """The ranges as deletions. If the text ends without a newline, it also does after the deletion of its end."""
     if ranges and ranges[-1][1] == len(text) and not text.endswith("\n"):
         start, end = ranges.pop()
         for newline in ("\r\n", "\n"):
@@ -103,12 +103,12 @@ def _without_newline_left(text: str, ranges: list[tuple[int, int]]) -> list[Spli
     return [Splice(start, end) for start, end in ranges]
 
 
-def _first_sign(text: str, start: int) -> int:
+def _first_character(text: str, start: int) -> int:
     while text.startswith((" ", "\t"), start):
         start += 1
     return start
 
 
 def _is_blank(text: str, start: int) -> bool:
-    """Whether the line that begins here holds nothing; the end of the text is no line."""
+    """Whether the line that begins here is empty; the end of the text is not a line."""
     return start < len(text) and not text[start : line_end(text, start)].strip(" \t\r\n")

@@ -1,4 +1,4 @@
-"""How TOML text of ours is written so that it looks like its neighbours: quotes, blanks, newlines, indentation."""
+"""The style of new TOML text, which follows the text around it: quotes, spaces, newlines, indentation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHORT_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\
 
 @dataclass(frozen=True, slots=True)
 class TomlEntryStyle:
-    """The small habits of one entry: what stands around its keys, values and brackets."""
+    """The style of one element: the text around its keys, values and brackets."""
 
     quotes: str = '"'
     equals_binding: str = " = "
@@ -30,19 +30,19 @@ class TomlEntryStyle:
     closing: str = " "
 
     def pairs(self, binding: str, certificate_id: str) -> tuple[str, str]:
-        """The two lines of an entry."""
+        """The two lines of a binding."""
         return (
             f"binding{self.equals_binding}{write_string(binding, self.quotes)}",
             f"certificate_id{self.equals_id}{write_string(certificate_id, self.quotes)}",
         )
 
     def inline(self, binding: str, certificate_id: str) -> str:
-        """The entry as an inline table on one line."""
+        """The binding as an inline table on one line."""
         return f"{{{self.opening}{self.comma.join(self.pairs(binding, certificate_id))}{self.closing}}}"
 
 
 def write_string(value: str, quotes: str = '"') -> str:
-    """A TOML string that means `value`, in these quotes where they can hold it, else as a basic string."""
+    """The TOML string literal of `value`, in these quotes if possible, else as a basic string."""
     if quotes[0] == "'":
         if "'" not in value and not _CONTROL.search(value):
             return f"{quotes}{value}{quotes}"
@@ -51,17 +51,17 @@ def write_string(value: str, quotes: str = '"') -> str:
 
 
 def write_key(name: str) -> str:
-    """A key part that means `name`, bare where it can be."""
+    """The part of a key for `name`, without quotes if possible."""
     return name if _BARE_KEY.fullmatch(name) else write_string(name)
 
 
 def quotes_of(literal: str) -> str:
-    """The quotes of a string as it is written."""
+    """The quotes of a string literal."""
     return literal[:3] if len(literal) >= 6 and literal[:3] in ('"""', "'''") else literal[0]
 
 
 def style_of(text: str, pairs: Iterable[KeyValue], table: Value | None = None) -> TomlEntryStyle:
-    """The habits of an entry that is there, to be followed by the next; `table` where it is an inline one."""
+    """The style of an existing element, for the next one; `table` if it is an inline table."""
     pairs = tuple(pairs)
     named = {pair.keys[0].name: pair for pair in pairs}
     certificate_id = named.get("certificate_id")
@@ -81,18 +81,18 @@ def style_of(text: str, pairs: Iterable[KeyValue], table: Value | None = None) -
 
 
 def indent_of(text: str, offset: int) -> str:
-    """The blanks that begin the line of this offset."""
+    """The indentation of the line with this offset."""
     found = _BLANKS.match(text, line_start(text, offset))
     return found.group() if found else ""
 
 
 def deeper(indent: str) -> str:
-    """One level more than this indentation."""
+    """This indentation with one more level."""
     return indent + ("\t" if "\t" in indent else "  ")
 
 
 def newline_near(text: str, offset: int) -> str:
-    """The newline that ends the line before this offset, else the next one, else a plain one."""
+    """The newline before this offset, else the next one after it, else `\\n`."""
     end = text.rfind("\n", 0, offset)
     if end < 0:
         end = text.find("\n", offset)
@@ -104,10 +104,10 @@ def _equals(text: str, pair: KeyValue | None) -> str:
 
 
 def _if_like(form: re.Pattern[str], found: str, default: str) -> str:
-    """What was found, if it is of this form: a comment, or a line of its own, is no habit to follow."""
+    """The text that was found if it has this form, else the default: comments and line breaks are not copied."""
     return found if form.fullmatch(found) else default
 
 
 def _escape(found: re.Match[str]) -> str:
-    sign = found.group()
-    return _SHORT_ESCAPES.get(sign, f"\\u{ord(sign):04X}")
+    char = found.group()
+    return _SHORT_ESCAPES.get(char, f"\\u{ord(char):04X}")

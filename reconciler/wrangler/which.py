@@ -1,4 +1,4 @@
-"""Which file wrangler takes: its search, told by names alone. Whoever calls says which files there are."""
+"""Finds the file that wrangler uses, by names alone. The caller lists the files."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place
 
 NAMES = ("wrangler.json", "wrangler.jsonc", "wrangler.toml")
-"""In the order of wrangler's search: each name in every folder up to the root before the next name (wrangler 4.164)."""
+"""The order of wrangler's search: each name in every folder up to the root before the next name (wrangler 4.164)."""
 
 CODE_CONFIGS = tuple(f"cloudflare.config.{suffix}" for suffix in ("ts", "mts", "js", "mjs"))
-"""Configuration in code, behind wrangler's `--experimental-new-config`: it can't be read or edited as data."""
+"""Configuration in code, for wrangler's `--experimental-new-config`: it can't be read or edited as data."""
 
 REDIRECT = ".wrangler/deploy/config.json"
-"""Written by build tools beside the user's file; wrangler then deploys what its `configPath` names."""
+"""Written by build tools next to the user's file; wrangler then deploys the file in its `configPath`."""
 
 FilesIn = Callable[[str], frozenset[str] | None]
-"""The names of the files directly in a folder, None where there is no such folder."""
+"""Returns the names of the files directly in a folder, or None if the folder does not exist."""
 
 
 def search(folders: Sequence[str], files_in: FilesIn) -> str | None:
-    """What wrangler takes when it is run in the first of these folders, the others being its parents, nearest first."""
+    """The file that wrangler uses when it is run in the first folder; the others are its parents, nearest first."""
     for name in NAMES:
         for folder in folders:
             if name in (files_in(folder) or ()):
@@ -32,29 +32,29 @@ def search(folders: Sequence[str], files_in: FilesIn) -> str | None:
 
 
 def findings_beside(path: str, folders: Sequence[str], files_in: FilesIn) -> Iterator[Diagnostic]:
-    """What lies beside or above a wrangler file and would be taken instead of it, or out of our reach."""
+    """Findings about files near a wrangler file that wrangler uses instead of it, or that mtlsctl can't manage."""
     taken = search(folders, files_in) if basename(path) in NAMES else None
     if taken is not None and taken != normpath(path):
         yield Diagnostic(
             Severity.WARNING,
             Code.CONFIG_SHADOWED,
-            f"wrangler, run beside {path} without `-c`, takes {taken} instead",
+            f"wrangler uses {taken} instead of {path} if it is run in the folder of {path} without `-c`",
             Place(path),
-            f"deploy with `wrangler deploy -c {basename(path)}`, or name {taken} in `config`",
+            f"deploy with `wrangler deploy -c {basename(path)}`, or set `config` to {taken}",
         )
     for name in sorted(set(CODE_CONFIGS) & (files_in(folders[0]) or frozenset())):
         code = normpath(join(folders[0], name))
         yield Diagnostic(
             Severity.WARNING,
             Code.CONFIG_IN_CODE,
-            f"{code} lies beside {path}: a configuration in code is out of mtlsctl's reach",
+            f"{code} is next to {path}, and mtlsctl can't manage configuration in code",
             Place(code),
-            "where wrangler runs with `--experimental-new-config`, write the ids there by hand: `mtlsctl output NAME`",
+            "if wrangler runs with `--experimental-new-config`, write the IDs from `mtlsctl output NAME` there by hand",
         )
 
 
 def redirect_target(path: str, data: bytes) -> str | None:
-    """The file that a redirect leads to; None where it is not as wrangler writes it. `path` is the redirect's own."""
+    """The file that a redirect points to, or None if its format is unknown. `path` is that of the redirect file."""
     try:
         document = json.loads(data)
     except (ValueError, RecursionError):

@@ -1,7 +1,7 @@
-"""X.509: certificates as values, and what they say.
+"""X.509 certificates as values.
 
-Knows the bytes of certificates and how people and stores write them down. It must not judge them, do I/O, look at the
-time, or import the model: the model is made of these values.
+Handles the bytes of certificates and the text forms that people and stores use. It must not judge them, do I/O, read
+the clock, or import the model: the model is built from these values.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from cryptography.x509.oid import SignatureAlgorithmOID as Signature
 from reconciler.x509.pem import decode, encode, find_blocks
 
 MALFORMED = (ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
-"""What the library raises on first access to a malformed name or extension of a certificate that it has loaded."""
+"""What the library raises on first access to a malformed name or extension of a loaded certificate."""
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateFacts:
-    """What a person compares: all text, so that two of them can be laid side by side."""
+    """The facts that a person compares, all as text, so that two certificates can be shown side by side."""
 
     subject: str
     subject_alternative_names: tuple[str, ...]
@@ -45,7 +45,7 @@ class CertificateFacts:
 
 @dataclass(frozen=True, slots=True)
 class StoredFields:
-    """What a store derives from a leaf and shows beside it, spelled as Cloudflare's API spells it.
+    """What a store derives from a leaf and returns with it, in the format of Cloudflare's API.
 
     `serial_number` is decimal; `signature` is a constant of Go's crypto/x509; `expires_on` is aware UTC.
     """
@@ -58,11 +58,11 @@ class StoredFields:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """One or more certificates in the order given, leaf first; equal where their DERs are.
+    """One or more certificates in the order given, leaf first. Bundles are equal if their DERs are.
 
-    ValueError where `ders` is empty or one of them is no certificate. `digest` is the content digest, `fingerprint`
-    the leaf's SHA-256, both 64 hex digits. `lines` says where each begins in the file it came from, counted from 1;
-    empty where there was no file.
+    ValueError if `ders` is empty or contains something that is not a certificate. `digest` is the content digest,
+    `fingerprint` the leaf's SHA-256, both 64 hex digits. `lines` has the line where each certificate begins in its
+    file, counted from 1; empty if there was no file.
     """
 
     ders: tuple[bytes, ...] = field(repr=False)
@@ -73,7 +73,7 @@ class Bundle:
 
     def __post_init__(self) -> None:
         if not self.ders:
-            raise ValueError("a bundle has at least one certificate")
+            raise ValueError("a bundle needs at least one certificate")
         set_field = object.__setattr__
         set_field(self, "certificates", _load(self.ders))
         set_field(self, "digest", hashlib.sha256(b"".join(sorted(set(self.ders)))).hexdigest())
@@ -81,25 +81,25 @@ class Bundle:
 
     @property
     def leaf(self) -> x509.Certificate:
-        """The first certificate, the one that the key belongs to."""
+        """The first certificate, which the key belongs to."""
         return self.certificates[0]
 
     @property
     def not_before(self) -> datetime:
-        """From when the leaf is valid, aware UTC."""
+        """Start of the leaf's validity, aware UTC."""
         return self.leaf.not_valid_before_utc
 
     @property
     def not_after(self) -> datetime:
-        """Until when the leaf is valid, aware UTC, itself included (RFC 5280 section 4.1.2.5)."""
+        """End of the leaf's validity, aware UTC, inclusive (RFC 5280 section 4.1.2.5)."""
         return self.leaf.not_valid_after_utc
 
     def pem(self) -> str:
-        """The certificates and nothing else, in one canonical text; the order is kept."""
+        """The certificates alone as canonical PEM text, in the same order."""
         return "".join(encode("CERTIFICATE", der) for der in self.ders)
 
     def facts(self) -> CertificateFacts:
-        """What the leaf says; worked out anew at each call, so ask only where a person will look."""
+        """The facts of the leaf. Computed at each call, so call it only where a person reads the result."""
         leaf = self.leaf
         return CertificateFacts(
             subject=subject_text(leaf),
@@ -119,17 +119,17 @@ _MOST_KNOWN = 4096
 
 
 def remember(bundle: Bundle) -> None:
-    """Have `parse_stored` give this bundle back for its own text: what a file holds, the store mostly holds, too."""
+    """Make `parse_stored` return this bundle for its own text: most certificates in files are also uploaded."""
     if len(_KNOWN) < _MOST_KNOWN:
         _KNOWN[bundle.pem().strip()] = bundle
 
 
 def parse_stored(pem: str) -> Bundle | None:
-    """The certificates of a text that a store gave back, None where it has none or one of them can't be read.
+    """The certificates in a text that a store returned; None if there are none or one of them can't be read.
 
-    Each text is parsed once, for it is a pure function of public text and a store's whole list is read again and again.
+    Each text is parsed once: the result depends on the text alone, and a store's whole list is read many times.
     """
-    return _KNOWN.get(pem.strip()) or _parse_stored(pem)  # stores give the text back without its last line end
+    return _KNOWN.get(pem.strip()) or _parse_stored(pem)  # stores return the text without its last newline
 
 
 @lru_cache(maxsize=_MOST_KNOWN)
@@ -145,7 +145,7 @@ def _parse_stored(pem: str) -> Bundle | None:
 
 
 def stored_fields(bundle: Bundle) -> StoredFields:
-    """What Cloudflare shows beside this certificate."""
+    """The fields that Cloudflare returns with this certificate."""
     leaf = bundle.leaf
     return StoredFields(
         issuer=_text_of(lambda: leaf.issuer, {}),
@@ -160,9 +160,9 @@ _IS_QUIET = ContextVar("_IS_QUIET", default=False)
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence for the library, which warns of odd names and serials; `preflight` alone turns that into findings.
+    """Context without the library's warnings about odd names and serials; only `preflight` reports those, as findings.
 
-    Inside of another one it costs nothing: whoever parses a thousand certificates enters one around them all.
+    Nesting is free: code that parses a thousand certificates can enter it once around all of them.
     """
     if _IS_QUIET.get():
         yield
@@ -177,18 +177,18 @@ def quiet() -> Iterator[None]:
 
 
 def serial_of(certificate: x509.Certificate) -> int:
-    """The serial number, zero and negative ones too."""
+    """The serial number, which can be zero or negative."""
     with quiet():
         return certificate.serial_number
 
 
 def subject_text(certificate: x509.Certificate) -> str:
-    """The subject as RFC 4514 writes it, most specific part first; `(empty)`, or `(unreadable)` where malformed."""
+    """The subject in RFC 4514 form, most specific part first; `(empty)`, or `(unreadable)` if it is malformed."""
     return _text_of(lambda: certificate.subject) or "(empty)"
 
 
 def issuer_text(certificate: x509.Certificate) -> str:
-    """The issuer, written as `subject_text`."""
+    """The issuer, in the same form as `subject_text`."""
     return _text_of(lambda: certificate.issuer) or "(empty)"
 
 
@@ -198,7 +198,7 @@ def rfc3339(time: datetime) -> str:
 
 
 def public_key_of(certificate: x509.Certificate) -> CertificatePublicKeyTypes | None:
-    """The public key, None where it is of a kind or a shape that the library does not know."""
+    """The public key, or None if the library does not support its type or it is malformed."""
     try:
         return certificate.public_key()
     except (ValueError, UnsupportedAlgorithm):
@@ -206,7 +206,7 @@ def public_key_of(certificate: x509.Certificate) -> CertificatePublicKeyTypes | 
 
 
 def key_digest(certificate: x509.Certificate) -> str | None:
-    """SHA-256 of the public key, by which two certificates for one private key are told; None as `public_key_of`."""
+    """SHA-256 of the public key, equal for two certificates of one private key; None if `public_key_of` is None."""
     key = public_key_of(certificate)
     if key is None:
         return None
@@ -214,7 +214,7 @@ def key_digest(certificate: x509.Certificate) -> str | None:
 
 
 def key_kind(key: object) -> str:
-    """A public or private key in a word or two: `EC P-256`, `RSA 2048`, `Ed25519`."""
+    """The type of a public or private key: `EC P-256`, `RSA 2048`, `Ed25519`."""
     match key:
         case rsa.RSAPublicKey() | rsa.RSAPrivateKey():
             return f"RSA {key.key_size}"
@@ -236,16 +236,16 @@ _CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 
 
 def _load(ders: Iterable[bytes]) -> tuple[x509.Certificate, ...]:
-    # The library warns of serial numbers that are not positive as soon as it loads one.
+    # The library warns about a serial number that is not positive as soon as it loads the certificate.
     with quiet():
         try:
             return tuple(x509.load_der_x509_certificate(der) for der in ders)
-        except x509.InvalidVersion as error:  # no ValueError in this library
-            raise ValueError("not an X.509 certificate of version 1 to 3") from error
+        except x509.InvalidVersion as error:  # not a ValueError in this library
+            raise ValueError("not an X.509 certificate of version 1, 2 or 3") from error
 
 
 def _text_of(read: Callable[[], x509.Name], short_names: Mapping[x509.ObjectIdentifier, str] = _MAIL) -> str:
-    # Names are parsed on first access, and doing so early would double the time for a store's whole list.
+    # Names are parsed on first access; parsing them earlier would double the time for a store's whole list.
     try:
         with quiet():
             return read().rfc4514_string(short_names)
@@ -301,7 +301,7 @@ def _signature_name(certificate: x509.Certificate) -> str:
     return _SIGNATURES.get(oid, _UNKNOWN_SIGNATURE)
 
 
-_UNKNOWN_SIGNATURE = "Unknown Signature"  # as cloudflare/cfssl: helpers/helpers.go, SignatureString
+_UNKNOWN_SIGNATURE = "Unknown Signature"  # the same text as cloudflare/cfssl: helpers/helpers.go, SignatureString
 
 _SIGNATURES = {
     Signature.RSA_WITH_MD5: "MD5WithRSA",

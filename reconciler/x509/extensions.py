@@ -1,4 +1,4 @@
-"""What the extensions of a certificate allow it to be used for, by RFC 5280 section 4.2.1 as origins enforce it."""
+"""Checks of what a certificate may be used for, by its extensions (RFC 5280 section 4.2.1, as origins enforce it)."""
 
 from __future__ import annotations
 
@@ -22,48 +22,48 @@ _USAGE_NAMES = {
     Usage.TIME_STAMPING: "timeStamping",
     Usage.OCSP_SIGNING: "OCSPSigning",
 }
-_REISSUE = "let the CA issue it again as a TLS client certificate"
+_REISSUE = "ask the CA to reissue it as a TLS client certificate"
 
 
 def readable(chain: Chain) -> Iterator[Diagnostic]:
-    """Extensions that can't be read: a Go program, as the store is, refuses the whole certificate for them."""
+    """Extensions that can't be read. Cloudflare runs Go, which rejects the whole certificate because of them."""
     for index, certificate in enumerate(chain.bundle.certificates):
         try:
             _ = certificate.extensions
         except MALFORMED:
-            message = f"{chain.describe(index)} has an extension that can't be read, or the same one twice"
-            yield chain.finding(Severity.ERROR, Code.EXTENSION_UNREADABLE, message, index, "let the CA issue it again")
+            message = f"{chain.describe(index)} has an unreadable or duplicate extension"
+            yield chain.finding(Severity.ERROR, Code.EXTENSION_UNREADABLE, message, index, "ask the CA to reissue it")
 
 
 def client_usage(chain: Chain) -> Iterator[Diagnostic]:
-    """extendedKeyUsage, where present, must allow clientAuth; on intermediates too, which bound what is below them."""
+    """extendedKeyUsage, if present, must allow clientAuth; on intermediates too, which restrict what they issue."""
     for index in (chain.leaf, *chain.issuers):
         usages = _extension(chain.bundle.certificates[index], x509.ExtendedKeyUsage)
         if usages is not None and not _CLIENT & set(usages):
             names = ", ".join(_USAGE_NAMES.get(usage, usage.dotted_string) for usage in usages)
-            message = f"{chain.describe(index)} may not be used by a TLS client: its extendedKeyUsage is {names}"
+            message = f"{chain.describe(index)} can't authenticate a TLS client: its extendedKeyUsage is {names}"
             hint = f"{_REISSUE}, with extendedKeyUsage clientAuth"
             yield chain.finding(Severity.ERROR, Code.USAGE_WITHOUT_CLIENT_AUTH, message, index, hint)
 
 
 def signing_usage(chain: Chain) -> Iterator[Diagnostic]:
-    """keyUsage of the leaf, where present, must allow digitalSignature: the handshake is signed with its key."""
+    """The leaf's keyUsage, if present, must allow digitalSignature: its key signs the handshake."""
     usage = _extension(chain.bundle.certificates[chain.leaf], x509.KeyUsage)
     if usage is not None and not usage.digital_signature:
-        message = f"{chain.describe(chain.leaf)} may not sign a handshake: its keyUsage lacks digitalSignature"
+        message = f"{chain.describe(chain.leaf)} can't sign a TLS handshake: its keyUsage lacks digitalSignature"
         hint = f"{_REISSUE}, with keyUsage digitalSignature"
         yield chain.finding(Severity.ERROR, Code.USAGE_WITHOUT_DIGITAL_SIGNATURE, message, chain.leaf, hint)
 
 
 def leaf_is_no_ca(chain: Chain) -> Iterator[Diagnostic]:
-    """A CA is no client certificate; most origins refuse it as one."""
+    """The leaf must not be a CA: most origins refuse a CA as a client certificate."""
     leaf = chain.bundle.certificates[chain.leaf]
     if _is_ca(leaf):
         message = f"{chain.describe(chain.leaf)} is a CA, not a client certificate (basicConstraints CA:TRUE)"
         hint = (
-            "make it with -addext basicConstraints=critical,CA:FALSE, which `openssl req -x509` does not by itself"
+            "create it with -addext basicConstraints=critical,CA:FALSE; `openssl req -x509` does not add it itself"
             if is_self_issued(leaf)
-            else "name the client certificate's file; a CA that is to be uploaded as one says `ca = true`"
+            else "set `certificate` to the client certificate's file; to upload a CA, add `ca = true`"
         )
         yield chain.finding(Severity.ERROR, Code.LEAF_IS_CA, message, chain.leaf, hint)
 
@@ -73,21 +73,21 @@ def issuers_are_cas(chain: Chain) -> Iterator[Diagnostic]:
     for index in chain.issuers:
         certificate = chain.bundle.certificates[index]
         usage = _extension(certificate, x509.KeyUsage)
-        hint = "look for the right intermediate at the CA: origins refuse a chain through this one"
+        hint = "get the right intermediate from the CA: origins refuse a chain through this one"
         if not _is_ca(certificate):
-            message = f"{chain.describe(index)} stands as an issuer, but is no CA"
+            message = f"{chain.describe(index)} is used as an issuer, but is not a CA"
             yield chain.finding(Severity.ERROR, Code.INTERMEDIATE_NOT_CA, message, index, hint)
         elif usage is not None and not usage.key_cert_sign:
-            message = f"{chain.describe(index)} stands as an issuer, but its keyUsage lacks keyCertSign"
+            message = f"{chain.describe(index)} is used as an issuer, but its keyUsage lacks keyCertSign"
             yield chain.finding(Severity.ERROR, Code.INTERMEDIATE_NOT_CA, message, index, hint)
 
 
 def all_are_cas(chain: Chain) -> Iterator[Diagnostic]:
-    """With `ca = true` the store takes certificates with basicConstraints CA:TRUE and no others."""
+    """With `ca = true`, Cloudflare accepts only certificates with basicConstraints CA:TRUE."""
     for index, certificate in enumerate(chain.bundle.certificates):
         if not _is_ca(certificate):
-            message = f"{chain.describe(index)} is declared as a CA, but is none (basicConstraints CA:TRUE is missing)"
-            hint = "name the CA's own file; for a client certificate leave `ca` out and name its `private_key`"
+            message = f"{chain.describe(index)} is declared as a CA, but lacks basicConstraints CA:TRUE"
+            hint = "set `certificate` to the CA's own file; for a client certificate, remove `ca` and set `private_key`"
             yield chain.finding(Severity.ERROR, Code.CA_IS_LEAF, message, index, hint)
 
 
@@ -97,7 +97,7 @@ def _is_ca(certificate: x509.Certificate) -> bool:
 
 
 def _extension(certificate: x509.Certificate, kind: type[_E]) -> _E | None:
-    """The extension, None where it is absent or where `readable` has reported the certificate."""
+    """The extension; None if it is absent, or if it can't be read, which `readable` reports."""
     try:
         return certificate.extensions.get_extension_for_class(kind).value
     except (x509.ExtensionNotFound, *MALFORMED):

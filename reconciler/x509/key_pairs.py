@@ -1,7 +1,7 @@
-"""Whether a private key is one, is fit, and belongs to the certificate it is declared with.
+"""Checks that a private key is valid, is usable, and belongs to the certificate that it is declared with.
 
-Looks at a key that is handed in and forgets it. No message, hint or exception from here may hold a part of the key,
-nor the text of a library's exception, which may quote its input. It must not ask whether the certificate is fit.
+Reads a key that is passed in and does not keep it. No message, hint or exception from here may contain a part of the
+key, or the text of a library's exception, which may quote its input. It must not judge the certificate.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ _Where = Place | Pointer | None
 
 
 def check_pair(bundle: Bundle, key_pem: bytes, *, where: _Where) -> tuple[Diagnostic, ...]:
-    """Everything that speaks against uploading this key with this certificate; empty where the pair is proved.
+    """Everything that prevents uploading this key with this certificate; empty if the pair is proved to match.
 
-    PKCS#8, PKCS#1 and SEC1 in PEM; byte-order mark, CRLF, EC PARAMETERS and certificates beside the key are taken. The
-    proof is a signature made with the key and verified with the certificate: the library's own validation of an RSA
-    key costs 40 ms and proves less. `where` is what the findings point to; this room gives no lines of a key away.
+    Accepts PKCS#8, PKCS#1 and SEC1 in PEM, with a byte-order mark, CRLF, EC PARAMETERS, or certificates next to the
+    key. The proof is a signature made with the key and verified with the certificate: the library's own validation of
+    an RSA key takes 40 ms and proves less. Findings point to `where`, never to a line of the key.
     """
     block = _find_key(key_pem)
     key = _load(block) if isinstance(block, Block) else block
@@ -48,9 +48,9 @@ def check_pair(bundle: Bundle, key_pem: bytes, *, where: _Where) -> tuple[Diagno
 
 
 def only_key(key_pem: bytes) -> bytes:
-    """The key's block alone, in strict PEM with LF: what a store is sent, for it refuses anything beside the key.
+    """The key's block alone, in strict PEM with LF, for an upload: stores refuse any text next to the key.
 
-    CertificateError where `check_pair` would say that there is no such block.
+    CertificateError if there is no usable block, with the same finding as `check_pair`.
     """
     block = _find_key(key_pem)
     if isinstance(block, _Refusal):
@@ -60,7 +60,7 @@ def only_key(key_pem: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
-    """Why a key can't be used. Made of fixed words, sizes, kinds and names of certificates only."""
+    """Why a key can't be used. Contains only fixed text, sizes, key types and names of certificates."""
 
     code: Code
     message: str
@@ -70,23 +70,24 @@ class _Refusal:
         return Diagnostic(Severity.ERROR, self.code, self.message, where, self.hint)
 
 
-_BEGINS = "a key is PEM text: it begins with -----BEGIN PRIVATE KEY----- (or with RSA or EC in that line)"
-_SWAPPED = "are `certificate` and `private_key` swapped?"
-_COPY_AGAIN = "take the whole key again from where it was made"
-_MAKE_ANEW = "make the key again as PKCS#8 PEM: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256"
+_BEGINS = "use a key in PEM: its first line is -----BEGIN PRIVATE KEY----- (or has RSA or EC before PRIVATE)"
+_DASHES = f"write exactly five dashes on each side; {_BEGINS}"
+_SWAPPED = "check whether `certificate` and `private_key` are swapped"
+_COPY_AGAIN = "copy the whole key again from its source"
+_NEW_PEM_KEY = "create a new key in PKCS#8 PEM: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256"
 
 _ENCRYPTED = _Refusal(
     Code.KEY_ENCRYPTED,
-    "the private key is encrypted, and the store needs it in clear",
-    "decrypt it where secrets are kept, not in the tree (openssl pkey -in KEY), "
+    "the private key is encrypted, but an upload needs it unencrypted",
+    "decrypt it where you keep secrets, not in the working tree (openssl pkey -in KEY), "
     'and read it from there: private_key = { env = "NAME" }',
 )
-_GARBLED = _Refusal(Code.KEY_GARBLED, "the private key is damaged: its base64 does not decode", _COPY_AGAIN)
-_NO_KEY = _Refusal(Code.KEY_GARBLED, "the base64 is whole, but what it holds is no usable private key", _COPY_AGAIN)
-_UNKNOWN_KIND = _Refusal(Code.KEY_TYPE_REFUSED, "the private key is of an unknown kind", NEW_KEY_HINT)
-_HALF_WRONG = _Refusal(
+_GARBLED = _Refusal(Code.KEY_GARBLED, "the private key is damaged: its base64 can't be decoded", _COPY_AGAIN)
+_NO_KEY = _Refusal(Code.KEY_GARBLED, "the base64 is valid, but it does not contain a usable private key", _COPY_AGAIN)
+_UNKNOWN_KIND = _Refusal(Code.KEY_TYPE_REFUSED, "the private key has an unknown type", NEW_KEY_HINT)
+_DAMAGED_PAIR = _Refusal(
     Code.KEY_GARBLED,
-    "the private key has the public half of the certificate, but can't sign for it: its private half is damaged",
+    "the private key has the certificate's public key, but can't sign for it: its private part is damaged",
     _COPY_AGAIN,
 )
 
@@ -94,16 +95,16 @@ _HINTS = {
     Kind.UTF16: "save it as UTF-8; in PowerShell: Set-Content -Encoding ascii",
     Kind.DER_KEY: "convert it: openssl pkey -inform der -in KEY -out key.pem",
     Kind.DER_CERTIFICATE: _SWAPPED,
-    Kind.PKCS12: "take the key out: openssl pkcs12 -nocerts -noenc -in STORE, and keep it as a secret",
-    Kind.JKS: "take the key out by way of PKCS#12: keytool -importkeystore -deststoretype pkcs12",
-    Kind.BASE64_PEM: "decode it once before it is put there: base64 -d",
-    Kind.LFS: "a private key does not belong into Git LFS: keep it as a secret of the pipeline",
-    Kind.VAULT: "decrypt it in the step that runs mtlsctl, into an environment variable",
+    Kind.PKCS12: "extract the key and keep it as a secret: openssl pkcs12 -nocerts -noenc -in KEYSTORE",
+    Kind.JKS: "extract the key through PKCS#12: keytool -importkeystore -deststoretype pkcs12",
+    Kind.BASE64_PEM: "decode it once before you store it: base64 -d",
+    Kind.LFS: "remove the private key from Git LFS and keep it as a secret of the pipeline",
+    Kind.VAULT: "decrypt it into an environment variable, in the step that runs mtlsctl",
 }
 _OTHER_BLOCKS = {
-    "CERTIFICATE": (Code.KEY_IS_CERTIFICATE, "a certificate, not a private key", _SWAPPED),
-    "CERTIFICATE REQUEST": (Code.KEY_IS_REQUEST, "a certificate signing request (CSR), not a private key", _BEGINS),
-    "PUBLIC KEY": (Code.KEY_IS_PUBLIC, "a public key, not the private one", "name the file of the private half"),
+    "CERTIFICATE": (Code.KEY_IS_CERTIFICATE, "a certificate", _SWAPPED),
+    "CERTIFICATE REQUEST": (Code.KEY_IS_REQUEST, "a certificate signing request (CSR)", _BEGINS),
+    "PUBLIC KEY": (Code.KEY_IS_PUBLIC, "a public key", "set `private_key` to the private key"),
 }
 _SAME_AS = {
     "X509 CERTIFICATE": "CERTIFICATE",
@@ -115,10 +116,10 @@ _SAME_AS = {
 
 
 def _find_key(data: bytes) -> Block | _Refusal:
-    """The one whole, unencrypted private key block of a text."""
+    """The private key block of a text, if there is exactly one and it is complete and not encrypted."""
     if len(data) > MAX_KEY_BYTES:
-        message = f"the private key has {len(data):,} bytes, one may have {MAX_KEY_BYTES:,}"
-        return _Refusal(Code.KEY_TOO_LARGE, message, "keep one key in it and nothing else")
+        message = f"the private key has {len(data):,} bytes, but the limit is {MAX_KEY_BYTES:,}"
+        return _Refusal(Code.KEY_TOO_LARGE, message, "keep only one key in it")
     text = decode_text(data)
     kind = text if isinstance(text, Kind) else recognise(data, text)
     if kind is not None or isinstance(text, Kind):
@@ -128,20 +129,17 @@ def _find_key(data: bytes) -> Block | _Refusal:
     if not keys:
         return _no_key_block(text, blocks)
     if len(keys) > 1:
-        return _Refusal(
-            Code.KEY_SEVERAL, f"{len(keys)} private keys are here, one is needed", "keep the leaf's key alone"
-        )
-    return _whole(keys[0])
+        return _Refusal(Code.KEY_SEVERAL, f"expected one private key, found {len(keys)}", "keep only the leaf's key")
+    return _check_block(keys[0])
 
 
-def _whole(key: Block) -> Block | _Refusal:
+def _check_block(key: Block) -> Block | _Refusal:
     if key.fault is not None:
-        message = f"the private key is cut off: its {key.fault.value.upper()} line is missing"
+        message = f"the private key is truncated: its {key.fault.value.upper()} line is missing"
         return _Refusal(Code.KEY_TRUNCATED, message, _COPY_AGAIN)
     if key.label == "OPENSSH PRIVATE KEY":
-        return _Refusal(
-            Code.KEY_NOT_PEM, "the private key is in OpenSSH's own format, which TLS does not use", _MAKE_ANEW
-        )
+        message = "the private key is in OpenSSH format, which TLS does not use"
+        return _Refusal(Code.KEY_NOT_PEM, message, _NEW_PEM_KEY)
     if key.label == "ENCRYPTED PRIVATE KEY" or "ENCRYPTED" in key.body[:200]:  # Proc-Type: 4,ENCRYPTED (RFC 1421)
         return _ENCRYPTED
     return key if decode(key.body) else _GARBLED
@@ -149,21 +147,20 @@ def _whole(key: Block) -> Block | _Refusal:
 
 def _not_pem(kind: Kind) -> _Refusal:
     if kind is Kind.EMPTY:
-        return _Refusal(Code.KEY_EMPTY, "the private key is empty", "put the PEM text of the key there")
+        return _Refusal(Code.KEY_EMPTY, "the private key is empty", "write the key there as PEM")
     if kind is Kind.DER_ENCRYPTED_KEY:
         return _ENCRYPTED
-    what = kind.value if ", not " in kind.value else f"{kind.value}, not a private key in PEM"
-    return _Refusal(Code.KEY_NOT_PEM, f"what stands for the private key is {what}", _HINTS.get(kind, _BEGINS))
+    return _Refusal(Code.KEY_NOT_PEM, f"expected a private key in PEM, found {kind.value}", _HINTS.get(kind, _BEGINS))
 
 
 def _no_key_block(text: str, blocks: tuple[Block, ...]) -> _Refusal:
     if near_marker(text) is not None or not blocks:
-        message = "the BEGIN or END line of the private key is damaged"
-        return _Refusal(Code.KEY_GARBLED, message, f"it needs exactly five dashes on each side; {_BEGINS}")
-    fallback = (Code.KEY_NOT_PEM, "a PEM block of another kind, not a private key", _BEGINS)
+        message = "the BEGIN or END line of the private key is malformed"
+        return _Refusal(Code.KEY_GARBLED, message, _DASHES)
+    fallback = (Code.KEY_NOT_PEM, "a PEM block of another type", _BEGINS)
     label = _SAME_AS.get(blocks[0].label, blocks[0].label)
     code, what, hint = _OTHER_BLOCKS.get(label, fallback)
-    return _Refusal(code, f"what stands for the private key is {what}", hint)
+    return _Refusal(code, f"expected a private key in PEM, found {what}", hint)
 
 
 def _strict(block: Block) -> bytes:
@@ -171,7 +168,7 @@ def _strict(block: Block) -> bytes:
 
 
 def _load(block: Block) -> PrivateKeyTypes | _Refusal:
-    # What a library says of a key it can't read is dropped on purpose: it may quote the key.
+    # The library's error about a key that it can't read is dropped on purpose: it may quote the key.
     try:
         return load_pem_private_key(_strict(block), None, unsafe_skip_rsa_key_validation=True)
     except UnsupportedAlgorithm:
@@ -182,15 +179,15 @@ def _load(block: Block) -> PrivateKeyTypes | _Refusal:
 
 def _compare(bundle: Bundle, key: PrivateKeyTypes) -> _Refusal | None:
     if why := refused_key(key):
-        return _Refusal(Code.KEY_TYPE_REFUSED, f"the private key is of the kind {key_kind(key)}: {why}", NEW_KEY_HINT)
+        return _Refusal(Code.KEY_TYPE_REFUSED, f"the private key has type {key_kind(key)}: {why}", NEW_KEY_HINT)
     try:
         public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         owners = [index for index in range(len(bundle.ders)) if _public_der(bundle, index) == public]
         if 0 not in owners:
             return _other_owner(bundle, owners)
-        return None if _signs_for(bundle, key) else _HALF_WRONG
+        return None if _signs_for(bundle, key) else _DAMAGED_PAIR
     except (ValueError, TypeError, InternalError, UnsupportedAlgorithm):
-        return _HALF_WRONG
+        return _DAMAGED_PAIR
 
 
 def _public_der(bundle: Bundle, index: int) -> bytes | None:
@@ -201,12 +198,12 @@ def _public_der(bundle: Bundle, index: int) -> bytes | None:
 def _other_owner(bundle: Bundle, owners: list[int]) -> _Refusal:
     leaf = subject_text(bundle.leaf)
     if not owners:
-        message = f"the private key does not belong to the certificate ({leaf})"
-        hint = "find the key that the certificate was requested with; after a renewal both files change together"
+        message = f"the private key does not match the certificate ({leaf})"
+        hint = "use the key that the certificate was requested with; after a renewal, replace both files together"
         return _Refusal(Code.KEY_MISMATCH, message, hint)
     owner = f"certificate {owners[0] + 1} of {len(bundle.ders)} ({subject_text(bundle.certificates[owners[0]])})"
-    message = f"the private key belongs to {owner}, not to the first one ({leaf})"
-    return _Refusal(Code.KEY_OF_OTHER_CERTIFICATE, message, "the leaf, the certificate of the key, must come first")
+    message = f"the private key matches {owner}, not the first one ({leaf})"
+    return _Refusal(Code.KEY_OF_OTHER_CERTIFICATE, message, "put the leaf first: the certificate that matches the key")
 
 
 def _signs_for(bundle: Bundle, key: PrivateKeyTypes) -> bool:

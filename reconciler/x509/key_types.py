@@ -1,4 +1,4 @@
-"""Which keys and signature algorithms origins and stores take. Looks at kinds and sizes only, proves nothing."""
+"""Checks which keys and signature algorithms origins and stores accept, by type and size; nothing is verified."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from reconciler.x509.certificates import key_kind, public_key_of
 from reconciler.x509.chains import Chain, is_self_issued, weak_hash
 
 MIN_RSA_BITS = 2048
-"""OpenSSL's security level 2, the default of most origins, takes no RSA key below."""
+"""The smallest RSA key that OpenSSL accepts at security level 2, the default of most origins."""
 
 MAX_RSA_BITS = 8192
-"""Go's crypto/tls, and so many origins and proxies, takes no RSA key above since CVE-2023-29409."""
+"""The largest RSA key that Go's crypto/tls, and so many origins and proxies, accepts since CVE-2023-29409."""
 
 CA_SIGNATURES = frozenset(
     {
@@ -33,15 +33,15 @@ CA_SIGNATURES = frozenset(
         Signature.ECDSA_WITH_SHA512,
     }
 )
-"""What Cloudflare documents for uploaded CAs: SHA-1 and SHA-2 with RSA or ECDSA; no Ed25519, no RSA-PSS."""
+"""What Cloudflare documents for uploaded CAs: RSA or ECDSA with SHA-1 or SHA-2; no Ed25519, no RSA-PSS."""
 
-NEW_KEY_HINT = "make a new key (EC P-256 or RSA 2048) and let the CA issue a certificate for it"
+NEW_KEY_HINT = "create a new key (EC P-256 or RSA 2048) and request a certificate for it from the CA"
 
 _CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 
 
 def refused_key(key: object) -> str | None:
-    """Why no origin or store takes a key of this kind, public or private; None where some do."""
+    """Why no origin or store accepts a key of this type, public or private; None if some do."""
     match key:
         case rsa.RSAPublicKey() | rsa.RSAPrivateKey():
             if MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS:
@@ -57,35 +57,35 @@ def refused_key(key: object) -> str | None:
 
 
 def leaf_keys(chain: Chain) -> Iterator[Diagnostic]:
-    """The keys of the leaf and its intermediates: origins refuse a chain with a weak key anywhere below the root."""
+    """Findings about the keys of the leaf and intermediates: origins refuse a chain with a weak key below the root."""
     return _keys(chain, (chain.leaf, *chain.issuers))
 
 
 def ca_keys(chain: Chain) -> Iterator[Diagnostic]:
-    """The keys of all certificates."""
+    """Findings about the keys of all certificates."""
     return _keys(chain, range(len(chain.bundle.ders)))
 
 
 def known_signature(chain: Chain) -> Iterator[Diagnostic]:
-    """A signature algorithm on the leaf that the library has never heard of."""
+    """A finding if the library does not know the leaf's signature algorithm."""
     try:
         _ = chain.bundle.certificates[chain.leaf].signature_hash_algorithm
     except UnsupportedAlgorithm:
-        message = f"{chain.describe(chain.leaf)} is signed with an unknown algorithm"
-        hint = "make sure that the origin knows this signature algorithm"
+        message = f"{chain.describe(chain.leaf)} has an unknown signature algorithm"
+        hint = "make sure that the origin supports this signature algorithm"
         yield chain.finding(Severity.WARNING, Code.SIGNATURE_UNKNOWN, message, chain.leaf, hint)
 
 
 def ca_signatures(chain: Chain) -> Iterator[Diagnostic]:
-    """The signature algorithms of CAs, roots too: the store looks at them all."""
+    """Findings about the signature algorithms of CAs, including roots: Cloudflare checks all of them."""
     for index, certificate in enumerate(chain.bundle.certificates):
         if certificate.signature_algorithm_oid not in CA_SIGNATURES:
-            message = f"{chain.describe(index)} is signed with an algorithm that is not taken for CAs"
-            hint = "Cloudflare takes RSA (PKCS#1) and ECDSA, each with SHA-1 or SHA-2"
+            message = f"{chain.describe(index)} has a signature algorithm that Cloudflare does not accept for CAs"
+            hint = "use a CA signed with RSA (PKCS#1) or ECDSA, each with SHA-1 or SHA-2"
             yield chain.finding(Severity.ERROR, Code.CA_SIGNATURE_ALGORITHM, message, index, hint)
         elif (weak := weak_hash(certificate)) and not is_self_issued(certificate):
             message = f"{chain.describe(index)} is signed with {weak}, which many programs refuse"
-            hint = "let its issuer sign it again, with SHA-256"
+            hint = "ask its issuer to sign it again with SHA-256"
             yield chain.finding(Severity.WARNING, Code.WEAK_SIGNATURE, message, index, hint)
 
 
@@ -95,14 +95,14 @@ def _keys(chain: Chain, indexes: Iterable[int]) -> Iterator[Diagnostic]:
         key = public_key_of(certificate)
         if key is None:
             oid = certificate.public_key_algorithm_oid.dotted_string
-            message = f"{who} has a key of an unknown kind ({oid})"
+            message = f"{who} has a key of unknown type ({oid})"
             yield chain.finding(Severity.ERROR, Code.KEY_TYPE_REFUSED, message, index, NEW_KEY_HINT)
         elif why := refused_key(key):
-            message = f"{who} has a key of the kind {key_kind(key)}: {why}"
+            message = f"{who} has a key of type {key_kind(key)}: {why}"
             yield chain.finding(Severity.ERROR, Code.KEY_TYPE_REFUSED, message, index, NEW_KEY_HINT)
         elif rare := _rare_kind(certificate, key):
-            message = f"{who} has a key of the kind {rare}, which not every store and origin takes"
-            hint = "EC P-256 and RSA 2048 are taken everywhere"
+            message = f"{who} has a key of type {rare}, which some stores and origins do not accept"
+            hint = "use EC P-256 or RSA 2048, which are accepted everywhere"
             yield chain.finding(Severity.WARNING, Code.KEY_TYPE_RARE, message, index, hint)
 
 

@@ -1,7 +1,7 @@
-"""What a text or a binary file really is: the blocks of a PEM text, and a name for everything that is none.
+"""The blocks of a PEM text, and the kind of any other file.
 
-Reads bytes that are handed in and judges nothing; what is wrong with it for a purpose is said by the rooms that use
-it. It must never quote what it read: any of it may be a private key.
+Reads the bytes that it is given and judges nothing: the callers report what is wrong for their purpose. It must never
+quote what it reads, because any of it may be a private key.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_der_public_key
 
 MAX_KEY_BYTES = 13_000
-"""A private key file or variable may be this long; RSA 16384 in PKCS#8 is some 12,600 bytes of PEM."""
+"""Maximum size of a private key file or variable; RSA 16384 in PKCS#8 is about 12,600 bytes of PEM."""
 
 CERTIFICATE_LABELS = ("CERTIFICATE", "X509 CERTIFICATE")
-"""RFC 7468 section 5.1 asks readers to take the second, older label too."""
+"""RFC 7468 section 5.1 asks parsers to accept the second, older label too."""
 
-# Every repetition that could meet its like is bounded, so that no file makes the search slow.
+# Repetitions that could overlap are bounded, so that no file can make the search slow.
 _MARKER = re.compile(r"-----(BEGIN|END) ([A-Za-z0-9 ._#/-]{0,64}?)-----")
-# Word processors make long dashes of several short ones.
+# Word processors replace several hyphens by one long dash.
 _NEAR_MARKER = re.compile(
     r"^[ \t]{0,64}[-–—]{1,64} ?(?:BEGIN|END) .{0,64}?(?:CERTIFICATE|KEY)[ –—-]{0,64}\r?$", re.MULTILINE
 )
@@ -36,7 +36,7 @@ _ONLY_BASE64 = re.compile(r"[A-Za-z0-9+/\s]{64,}+={0,2}")
 
 
 class MissingMarker(Enum):
-    """What a block lacks."""
+    """The line that a block lacks."""
 
     NO_BEGIN = "begin"
     NO_END = "end"
@@ -44,7 +44,7 @@ class MissingMarker(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One block. `start` is the offset of its first line in the text; `body` is hidden, it may be a key."""
+    """One block. `start` is the offset of its first line in the text. `body` is left out of repr: it may be a key."""
 
     label: str
     start: int
@@ -54,17 +54,17 @@ class Block:
 
     @property
     def is_certificate(self) -> bool:
-        """Whether the label says that it is an X.509 certificate."""
+        """Whether the label is that of an X.509 certificate."""
         return self.label in CERTIFICATE_LABELS
 
     @property
     def is_private_key(self) -> bool:
-        """Whether the label says that it is a private key, of any format, encrypted or not."""
+        """Whether the label is that of a private key, in any format, encrypted or not."""
         return self.label.endswith("PRIVATE KEY")
 
 
 def find_blocks(text: str) -> tuple[Block, ...]:
-    """Every block in order, the torn ones too. Text around blocks is skipped, as RFC 7468 section 2 allows."""
+    """Every block in order, including incomplete ones. Text around blocks is skipped (RFC 7468 section 2)."""
     blocks: list[Block] = []
     opened: re.Match[str] | None = None
     for marker in _MARKER.finditer(text):
@@ -75,9 +75,9 @@ def find_blocks(text: str) -> tuple[Block, ...]:
         elif opened is None:
             blocks.append(Block(marker[2], marker.start(), fault=MissingMarker.NO_BEGIN))
         else:
-            torn = None if marker[2] == opened[2] else MissingMarker.NO_END
+            fault = None if marker[2] == opened[2] else MissingMarker.NO_END
             body = text[opened.end() : marker.start()]
-            blocks.append(Block(opened[2], opened.start(), body, opened.end(), torn))
+            blocks.append(Block(opened[2], opened.start(), body, opened.end(), fault))
             opened = None
     if opened is not None:
         blocks.append(Block(opened[2], opened.start(), fault=MissingMarker.NO_END))
@@ -90,18 +90,18 @@ def position(text: str, offset: int) -> tuple[int, int]:
 
 
 def near_marker(text: str) -> int | None:
-    """The offset of a line that was meant to be a BEGIN or END line but has not five dashes on each side."""
+    """The offset of the first line that resembles a BEGIN or END line but lacks five dashes on each side, or None."""
     return next((near.start() for near in _NEAR_MARKER.finditer(text) if not _MARKER.search(near[0])), None)
 
 
-def stranger(body: str) -> int | None:
-    """The offset of the first character that base64 does not have, or None."""
+def invalid_character(body: str) -> int | None:
+    """The offset of the first character that is not valid in base64, or None."""
     found = _NOT_BASE64.search(body)
     return found.start() if found else None
 
 
 def decode(body: str) -> bytes | None:
-    """The bytes of a block's base64, or None where it is none; white space does not matter."""
+    """The decoded bytes of a block, or None if it is not valid base64. White space is ignored."""
     try:
         return binascii.a2b_base64("".join(body.split()), strict_mode=True)
     except ValueError:
@@ -109,14 +109,14 @@ def decode(body: str) -> bytes | None:
 
 
 def encode(label: str, der: bytes) -> str:
-    """One block in the strict form of RFC 7468 section 3: LF, 64 characters a line, a newline at the end."""
+    """One block in the strict form of RFC 7468 section 3: LF, 64 characters per line, a newline at the end."""
     text = b64encode(der).decode("ascii")
     lines = [text[at : at + 64] for at in range(0, len(text), 64)]
     return "\n".join((f"-----BEGIN {label}-----", *lines, f"-----END {label}-----", ""))
 
 
 class Kind(Enum):
-    """What something that is no PEM text really is, in words that end the sentence "the file is ..."."""
+    """What a file is instead of PEM text. Each value completes "the file is ..." and "found ..."."""
 
     EMPTY = "empty"
     UTF16 = "text in UTF-16, not in UTF-8"
@@ -126,23 +126,24 @@ class Kind(Enum):
     DER_PUBLIC_KEY = "a public key in binary DER form"
     DER_REQUEST = "a certificate signing request in binary DER form"
     DER_PKCS7 = "a PKCS#7 file in binary DER form (.p7b)"
-    PKCS12 = "a PKCS#12 store (.p12, .pfx)"
-    JKS = "a Java key store (.jks)"
+    PKCS12 = "a PKCS#12 keystore (.p12, .pfx)"
+    JKS = "a Java keystore (.jks)"
     JSON = "JSON"
     HTML = "a web page (HTML or XML)"
     SSH_PUBLIC = "an SSH public key"
     PUTTY = "a PuTTY key (.ppk)"
-    LFS = "a Git LFS pointer, not the file it stands for"
-    VAULT = "encrypted by a vault tool (Ansible Vault, SOPS, age or git-crypt)"
-    BASE64_PEM = "a PEM text that was encoded in base64 once more"
+    LFS = "a Git LFS pointer, not the file that it points to"
+    VAULT = "data encrypted with a secrets tool (Ansible Vault, SOPS, age or git-crypt)"
+    BASE64_PEM = "PEM text with an additional base64 encoding"
     BARE_BASE64 = "base64 without its BEGIN and END lines"
-    BINARY = "binary data of an unknown kind"
+    BINARY = "binary data of an unknown format"
     TEXT = "text without any PEM block"
 
 
 def decode_text(data: bytes) -> str | Kind:
-    """The text of a file, its byte-order mark removed, or UTF16. Bytes that are no UTF-8 are replaced, not refused:
-    they can only stand around the blocks.
+    """The text of a file without its byte-order mark, or UTF16.
+
+    Bytes that are not UTF-8 are replaced, not refused: they can only be in the text around the blocks.
     """
     if data[:2] in (b"\xff\xfe", b"\xfe\xff") or _is_utf16(data[:64]):
         return Kind.UTF16
@@ -150,7 +151,7 @@ def decode_text(data: bytes) -> str | Kind:
 
 
 def recognise(data: bytes, text: str) -> Kind | None:
-    """What the file is when it is no PEM text; None where it has PEM blocks or means to. `text` is `decode_text`'s."""
+    """What the file is instead of PEM text; None if it has PEM blocks, even damaged. `text` is from `decode_text`."""
     stripped = text.strip()
     if not stripped:
         return Kind.EMPTY
@@ -165,12 +166,12 @@ def recognise(data: bytes, text: str) -> Kind | None:
 
 
 def recognise_der(data: bytes) -> Kind | None:
-    """What a DER structure is, None where it is no DER that is known here."""
+    """The kind of a DER structure or Java keystore, or None if it is not recognised."""
     if data.startswith(b"\xfe\xed\xfe\xed"):
         return Kind.JKS
     if not data.startswith(b"\x30"):
         return None
-    # PFX ::= SEQUENCE { version INTEGER {v3(3)}, ... } (RFC 7292 section 4); nothing else here begins with a 3.
+    # PFX ::= SEQUENCE { version INTEGER {v3(3)}, ... } (RFC 7292 section 4); no other kind here begins with 3.
     if re.match(rb"\x30(?:[\x00-\x80]|\x81.|\x82..|\x83...)\x02\x01\x03\x30", data, re.DOTALL):
         return Kind.PKCS12
     if b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07" in data[:20]:  # pkcs-7 content types (RFC 2315 section 14)
@@ -179,7 +180,7 @@ def recognise_der(data: bytes) -> Kind | None:
 
 
 def _encrypted_key(data: bytes) -> Kind | None:
-    # EncryptedPrivateKeyInfo begins with an algorithm of PKCS#5 or PKCS#12 (RFC 5958 section 3).
+    # EncryptedPrivateKeyInfo begins with a PKCS#5 or PKCS#12 algorithm (RFC 5958 section 3).
     encrypted = (b"\x2a\x86\x48\x86\xf7\x0d\x01\x05", b"\x2a\x86\x48\x86\xf7\x0d\x01\x0c")
     return Kind.DER_ENCRYPTED_KEY if any(oid in data[:24] for oid in encrypted) else None
 
@@ -207,7 +208,7 @@ def _loads(load: Callable[[bytes], object], data: bytes) -> bool:
 
 
 def _is_utf16(head: bytes) -> bool:
-    # ASCII in UTF-16 has a zero as every second byte; no PEM text and no DER begins so.
+    # In ASCII text encoded as UTF-16, every second byte is zero; neither PEM text nor DER begins like that.
     return len(head) >= 4 and any(head) and (not any(head[1::2]) or not any(head[::2]))
 
 

@@ -1,4 +1,4 @@
-"""Reading mtls.toml: what good files mean, and what is said about bad ones."""
+"""Parsing good mtls.toml files: the values that they declare."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def parse(text: str) -> Declaration:
     return declaration
 
 
-def test_the_example_means_what_it_says() -> None:
+def test_the_example_is_parsed_to_its_declaration() -> None:
     """Every key of the format becomes its value in the declaration."""
     billing = DeclaredCertificate(
         CertificateName("billing"),
@@ -77,12 +77,12 @@ def test_the_example_means_what_it_says() -> None:
 
 @pytest.mark.parametrize("text", GOOD.values(), ids=GOOD.keys())
 def test_a_good_file_has_no_findings(text: str) -> None:
-    """What the format allows is taken without a word."""
+    """Every form that the format allows is accepted without a warning."""
     assert parse(text).stack == "payments"
 
 
 def test_the_defaults_are_those_of_the_model() -> None:
-    """An absent table means the same as the model's own default."""
+    """An absent table has the same values as the model's defaults."""
     assert parse(HEAD) == parse(HEAD + "[store]\n[policy]\n") == Declaration("mtls.toml", "payments")
 
 
@@ -92,7 +92,7 @@ def test_a_byte_order_mark_is_accepted() -> None:
 
 
 def test_all_settings_are_read() -> None:
-    """Store and policy take other values than the defaults."""
+    """Store and policy accept values other than the defaults."""
     account = "023e105f4ecef8ad9ca31a8372d0c353"
     declaration = parse(
         HEAD + f'former_stacks = ["old"]\n[store]\nkind = "cloudflare"\naccount_id = "{account}"\nlimit = 2000\n'
@@ -115,12 +115,12 @@ def test_all_settings_are_read() -> None:
     ],
 )
 def test_a_duration_is_numbers_with_units(text: str, duration: timedelta) -> None:
-    """Weeks to seconds, also several in a row."""
+    """From weeks to seconds, alone or combined."""
     assert parse(HEAD + f'[policy]\ngrace = "{text}"\n').policy.grace == duration
 
 
-def test_only_tables_that_stand_in_the_file_are_declared() -> None:
-    """An empty bindings table declares an environment; so does an environment's table alone; nothing else does."""
+def test_only_tables_in_the_file_are_declared() -> None:
+    """An empty bindings table or an empty environment table declares an environment; nothing else does."""
     worker = WorkerLabel("site")
     assert parse(HEAD + WORKER).workers[worker].environments == {}
     assert parse(HEAD + WORKER + "[workers.site.bindings]\n").workers[worker].environments == {None: ()}
@@ -128,8 +128,8 @@ def test_only_tables_that_stand_in_the_file_are_declared() -> None:
     assert others.workers[worker].environments == {"a": (), "b": ()}
 
 
-def test_an_environment_that_is_not_live_is_said_once_or_each_by_each() -> None:
-    """A Worker's word holds for all of its environments, unless one has its own."""
+def test_deployed_is_set_for_a_worker_or_an_environment() -> None:
+    """The Worker's setting applies to all of its environments, unless one has its own."""
     text = f"{HEAD}{WORKER}deployed = false\n[workers.site.env.a]\n[workers.site.env.b]\ndeployed = true\n"
     assert parse(text).workers[WorkerLabel("site")].undeployed == {None, "a"}
     text = f"{HEAD}{WORKER}[workers.site.env.a]\ndeployed = false\n[workers.site.env.b]\n"
@@ -137,20 +137,20 @@ def test_an_environment_that_is_not_live_is_said_once_or_each_by_each() -> None:
 
 
 def test_labels_may_share_a_file_with_different_environments() -> None:
-    """Only the same environment of the same file clashes."""
+    """Only the same environment of the same file is a conflict."""
     text = HEAD + WORKER + "[workers.site.bindings]\n[workers.more]\nconfig = 'wrangler.toml'\n[workers.more.env.a]\n"
     assert len(parse(text).workers) == 2
 
 
 def test_ids_are_read_in_lower_case() -> None:
-    """The store writes them so, and they are compared as text."""
+    """Stores return them in lower case, and they are compared as text."""
     text = HEAD + WORKER + '[workers.site.bindings]\nA = { id = "9D7D1C39-55A1-4A5C-9A5F-0D5B1D0F6F11" }\n'
     (bound,) = parse(text).workers[WorkerLabel("site")].environments[None]
     assert bound.target == ById(EntryId("9d7d1c39-55a1-4a5c-9a5f-0d5b1d0f6f11"))
 
 
 def test_an_origin_is_a_url_or_a_table() -> None:
-    """The table has what the probe needs beyond the address."""
+    """The table has what the probe needs in addition to the URL."""
     table = '{ url = "https://a.example/", ca = "roots.pem", client_ca = "clients.pem", expect_status = 204 }'
     read = [
         parse(f"{HEAD}{CERTIFICATE}verify = {text}\n").certificates[CertificateName("billing")].verify
@@ -170,15 +170,15 @@ def test_an_origin_is_a_url_or_a_table() -> None:
     ],
 )
 def test_gates_are_a_word_or_a_list(text: str, gates: set[Gate]) -> None:
-    """In the policy, and over it on a certificate."""
+    """In the policy, and on a certificate, which overrides it."""
     line = f"verify_before = {text}\n"
     declaration = parse(f'{HEAD}{CERTIFICATE}verify = "https://a.example/"\n{line}[policy]\n{line}')
     assert declaration.policy.verify_before == frozenset(gates)
     assert declaration.certificates[CertificateName("billing")].verify_before == frozenset(gates)
 
 
-def test_a_certificate_without_an_origin_can_leave_the_gate_of_the_policy() -> None:
-    """By saying so, with an empty list; a CA need not, for it is never presented."""
+def test_a_certificate_without_an_origin_can_opt_out_of_the_gate_of_the_policy() -> None:
+    """With an empty list. A CA does not need one, because it is not a client certificate."""
     text = f'{HEAD}[policy]\nverify_before = "upload"\n{CERTIFICATE}verify_before = []\n[certificates.ca]\n'
     parsed = parse(f'{text}certificate = "ca.pem"\nca = true\n')
     assert parsed.certificates[CertificateName("billing")].verify_before == frozenset()
@@ -187,7 +187,7 @@ def test_a_certificate_without_an_origin_can_leave_the_gate_of_the_policy() -> N
 
 @pytest.mark.parametrize("kind", ["", 'kind = "local"\n'])
 def test_an_account_without_its_store_is_a_warning(kind: str) -> None:
-    """Somebody who names an account hardly means the embedded store."""
+    """Anyone who sets an account probably does not want the local store."""
     text = f'{HEAD}[store]\n{kind}account_id = "023e105f4ecef8ad9ca31a8372d0c353"\n'
     _, warnings = parse_declaration(text.encode(), "mtls.toml", KINDS)
     assert [(warning.severity, warning.code) for warning in warnings] == [

@@ -1,4 +1,4 @@
-"""What is said about a bad mtls.toml: everything at once, at its place, and never a secret."""
+"""The findings about a bad mtls.toml: all at once, each at its place, and never a secret."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.source import sources
 
 
 def place(problem: Diagnostic, text: str) -> Place:
-    """Where a person is sent."""
+    """The line and column that are shown."""
     assert problem.where is not None
     return resolve(problem.where, text.encode()) if isinstance(problem.where, Pointer) else problem.where
 
@@ -25,8 +25,8 @@ def codes(data: str | bytes) -> list[str]:
 
 
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.name)
-def test_a_bad_file_is_told_in_full(bad: BadFile) -> None:
-    """One problem: its code, place, message and hint."""
+def test_a_bad_file_has_its_finding(bad: BadFile) -> None:
+    """One finding with its code, place, message and hint."""
     (problem,) = problems(bad.text)
     assert (problem.severity, problem.code, problem.message, problem.hint) == (
         Severity.ERROR,
@@ -37,8 +37,8 @@ def test_a_bad_file_is_told_in_full(bad: BadFile) -> None:
     assert str(place(problem, bad.text)) == f"mtls.toml:{bad.at}"
 
 
-def test_every_problem_is_told_at_once_in_the_order_of_the_file() -> None:
-    """One bad table hides nothing of the others, and the findings read from top to bottom."""
+def test_every_problem_is_reported_at_once_in_file_order() -> None:
+    """A bad table hides no finding about the others, and the findings are in the order of the file."""
     text = (
         HEAD + '[policy]\ngrace = "soon"\n'
         '[certificates.a]\ncertificate = "/a.pem"\nowner = ""\n'
@@ -68,25 +68,25 @@ def test_every_problem_is_told_at_once_in_the_order_of_the_file() -> None:
 @pytest.mark.parametrize(
     "certificate", ['[certificates.billing]\nowner = "x"\n', "[certificates]\nbilling = 1\n"], ids=["keys", "type"]
 )
-def test_a_bad_certificate_is_no_unknown_one(certificate: str) -> None:
-    """A binding may refer to what is declared badly; that is one problem, not two."""
+def test_a_bad_certificate_is_not_an_unknown_one(certificate: str) -> None:
+    """A binding that refers to a badly declared certificate is not a second problem."""
     assert "unknown-certificate" not in codes(HEAD + certificate + WORKER + '[workers.site.bindings]\nA = "billing"\n')
 
 
-def test_bindings_are_not_judged_where_certificates_is_no_table() -> None:
-    """Nothing can be said about references then."""
+def test_bindings_are_not_checked_if_certificates_is_not_a_table() -> None:
+    """The references can't be checked then."""
     text = HEAD + "certificates = 1\n" + WORKER + '[workers.site.bindings]\nA = "billing"\n'
     assert codes(text) == ["wrong-type"]
 
 
-def test_warnings_come_along_with_the_errors() -> None:
-    """An account id without its store is told beside what stops the run, and does not lead."""
+def test_warnings_are_reported_with_the_errors() -> None:
+    """An account ID without its store is a warning next to the errors that stop the run."""
     text = HEAD + '[store]\naccount_id = "023e105f4ecef8ad9ca31a8372d0c353"\nlimit = 0\n'
     assert codes(text) == ["account-id-unused", "out-of-range"]
 
 
 def test_a_finding_names_its_certificate() -> None:
-    """So that reports can group by certificate."""
+    """Reports group findings by certificate."""
     (problem,) = problems(HEAD + CERTIFICATE + "ca = 1\n")
     assert problem.certificate == "billing"
 
@@ -116,7 +116,7 @@ def test_a_finding_names_its_certificate() -> None:
     ],
 )
 def test_a_pasted_secret_is_never_shown(before: str, secret: str) -> None:
-    """Whatever is wrong with a value, the finding does not repeat a key or a token."""
+    """A finding about a value never quotes a key or a token."""
     written = '"' + secret.replace("\n", "\\n") + '"'
     body = before + written + ("]" if "[1," in before else "" if before else " = 1") + "\n"
     for problem in problems("version = 1\n" + body):
@@ -124,14 +124,14 @@ def test_a_pasted_secret_is_never_shown(before: str, secret: str) -> None:
         assert not any(line in shown for line in secret.splitlines())
 
 
-def test_a_verify_on_a_ca_is_no_setting() -> None:
-    """A CA is never presented, so there is no handshake to prove."""
+def test_verify_on_a_ca_is_an_error() -> None:
+    """A CA is not a client certificate, so there is no handshake to prove."""
     assert codes(HEAD + CERTIFICATE + 'ca = true\nverify = "https://a.example/"\n') == ["not-for-ca"]
     assert codes(HEAD + CERTIFICATE + "ca = true\nverify_before = []\n") == ["not-for-ca"]
 
 
-def test_a_newer_file_is_told_as_such_alone() -> None:
-    """Its other keys may be right in the newer format."""
+def test_a_newer_version_is_the_only_finding() -> None:
+    """The other keys may be valid in the newer format."""
     assert codes("version = 2\nunheard = 1\n") == ["unsupported-version"]
 
 
@@ -147,26 +147,26 @@ def test_a_newer_file_is_told_as_such_alone() -> None:
     ],
     ids=["latin-1", "utf-16", "too-large", "too-deep", "too-many-parts", "too-many-digits"],
 )
-def test_what_can_not_be_read_is_refused_with_its_place(data: bytes, code: str, at: str) -> None:
-    """Limits and encoding are checked before anything is made of the file."""
+def test_a_file_that_can_not_be_read_is_refused_with_its_place(data: bytes, code: str, at: str) -> None:
+    """Limits and encoding are checked before the file is parsed."""
     (problem,) = problems(data)
     assert (problem.code, str(problem.where)) == (code, "mtls.toml" + (f":{at}" if at else ""))
 
 
-def test_a_text_table_needs_a_bare_source() -> None:
-    """Without a source for plain paths, only tables say where a key is."""
+def test_a_plain_path_needs_a_source_for_it() -> None:
+    """Without a key source that accepts plain paths, only a table can name a key."""
     with pytest.raises(InputError) as caught:
         parse_declaration((HEAD + CERTIFICATE + 'private_key = "k"\n').encode(), "mtls.toml", KINDS[1:])
     assert caught.value.code == "wrong-type"
 
 
 def test_a_number_too_large_to_print_is_refused() -> None:
-    """Hexadecimal numbers have no limit of digits when read, but one when shown."""
+    """Hexadecimal numbers can have any number of digits when parsed, but not when printed."""
     assert codes("version = 1\nstack = 0x" + "f" * 6000 + "\n") == ["wrong-type"]
 
 
-def test_of_many_findings_the_first_are_shown_and_the_rest_counted() -> None:
-    """Nobody reads ten thousand; what is left out is still an error."""
+def test_only_the_first_of_many_findings_are_shown() -> None:
+    """The rest is counted, and is still an error."""
     found = problems(HEAD + "".join(f"[k{number}]\n" for number in range(MAX_FINDINGS + 7)))
     assert [problem.message for problem in found[-2:]] == [
         f"unknown key `k{MAX_FINDINGS - 1}` at the top level",
@@ -176,7 +176,7 @@ def test_of_many_findings_the_first_are_shown_and_the_rest_counted() -> None:
 
 
 def test_every_code_of_the_file_is_tested() -> None:
-    """The list of codes is what users look up."""
+    """Users look codes up in the reference."""
     elsewhere = {Code.NOT_UTF8, Code.TOO_LARGE, Code.TOO_DEEP, Code.ACCOUNT_ID_UNUSED}
     of_mtls_toml = {code for source in sources("desired") for code in source.codes()}
     assert {bad.code for bad in BAD} | elsewhere == of_mtls_toml

@@ -1,4 +1,4 @@
-"""Reading mtls.toml holds for any bytes, and gives back any declaration that was written."""
+"""The parser of mtls.toml handles any bytes, and reads back any declaration that was written."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ VALUES = st.recursive(
 
 
 def read(data: bytes) -> None:
-    """Reads, and looks up every place that is pointed at."""
+    """Parse, and resolve the place of every finding."""
     try:
         parse_declaration(data, "mtls.toml", KINDS)
     except InputError as error:
@@ -86,19 +86,19 @@ def read(data: bytes) -> None:
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
-    """Nothing but InputError comes out."""
+    """The parser raises only InputError."""
     read(data)
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=60))
 def test_any_pieces_of_a_file_are_read_or_refused(pieces: list[str]) -> None:
-    """Nothing but InputError comes out, nearer to the format."""
+    """The parser raises only InputError for input that resembles the format."""
     read(" ".join(pieces).encode())
 
 
 @given(st.dictionaries(KEYS, VALUES, max_size=6))
 def test_any_toml_is_read_or_refused(document: dict[str, object]) -> None:
-    """Nothing but InputError comes out of values at unexpected places."""
+    """The parser raises only InputError for values at unexpected places."""
     with contextlib.suppress(UnicodeEncodeError):
         read(tomlkit.dumps(document).encode())
 
@@ -129,8 +129,8 @@ OWNERS = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size
 
 
 @st.composite
-def declared_certificates(draw: st.DrawFn, name: str, foreign: st.SearchStrategy[str]) -> DeclaredCertificate:
-    """One certificate that breaks no rule."""
+def declared_certificates(draw: st.DrawFn, name: str, superseded: st.SearchStrategy[str]) -> DeclaredCertificate:
+    """One valid certificate."""
     ca = draw(st.booleans())
     verify = None if ca else draw(st.none() | ORIGINS)
     return DeclaredCertificate(
@@ -140,7 +140,7 @@ def declared_certificates(draw: st.DrawFn, name: str, foreign: st.SearchStrategy
         ca=ca,
         verify=verify,
         verify_before=None if ca else draw(st.none() | GATES) if verify else frozenset(),
-        supersedes=tuple(draw(st.lists(foreign, max_size=2, unique=True))),
+        supersedes=tuple(draw(st.lists(superseded, max_size=2, unique=True))),
         renew_before=draw(RENEWALS),
         grace=draw(st.none() | DURATIONS),
         owner=draw(st.none() | OWNERS),
@@ -153,7 +153,7 @@ def declared_workers(
     label: str,
     tables: st.SearchStrategy[dict[EnvironmentName, tuple[DeclaredBinding, ...]]],
 ) -> DeclaredWorker:
-    """One Worker; that none is live may be said of any of its environments, and always of the top level."""
+    """One Worker; any of its environments, and the top level, can be undeployed."""
     environments = draw(tables)
     return DeclaredWorker(
         WorkerLabel(label),
@@ -167,9 +167,9 @@ def declared_workers(
 
 @st.composite
 def declarations(draw: st.DrawFn) -> Declaration:
-    """Any declaration that breaks no rule."""
+    """Any valid declaration."""
     stack, *former = draw(st.lists(NAMES, min_size=1, max_size=3, unique=True))
-    # An id and a name of its own for each certificate: an entry has one successor.
+    # Each certificate has its own ID and name: an entry has one successor.
     certificates = {
         CertificateName(name): draw(declared_certificates(name, st.sampled_from([str(draw(IDS)), f"{name}.old"])))
         for name in draw(st.lists(NAMES, max_size=4, unique=True))
@@ -199,24 +199,24 @@ def declarations(draw: st.DrawFn) -> Declaration:
 
 
 def duration(value: timedelta) -> str:
-    """In seconds."""
+    """The duration in seconds."""
     return f"{int(value.total_seconds())}s"
 
 
 def renew_before(value: RenewBefore | None) -> str | None:
-    """As the format writes it."""
+    """The text of the format."""
     if value is None:
         return None
     return duration(value.duration) if value.duration is not None else f"{round((value.share or 0) * 100)}%"
 
 
 def present(table: dict[str, object]) -> dict[str, object]:
-    """The table without what is absent."""
+    """The table without absent values."""
     return {key: value for key, value in table.items() if value is not None}
 
 
 def written_origin(origin: Origin | None) -> object:
-    """A text where that says it all."""
+    """A string if the origin has only a URL, else a table."""
     if origin is None or origin == Origin(origin.url):
         return origin and origin.url
     paths: dict[str, object] = {"ca": origin.ca, "client_ca": origin.client_ca}
@@ -232,7 +232,7 @@ def gates(value: frozenset[Gate] | None) -> object:
 
 
 def written_certificate(certificate: DeclaredCertificate) -> dict[str, object]:
-    """Its table."""
+    """The certificate's table."""
     key = certificate.key
     return present(
         {
@@ -250,12 +250,12 @@ def written_certificate(certificate: DeclaredCertificate) -> dict[str, object]:
 
 
 def written_target(target: ByCertificate | ById) -> object:
-    """Inline, because a table of its own would go behind the texts, and the order of bindings counts."""
+    """Inline, because a separate table would come after the strings, and the order of bindings matters."""
     return tomlkit.inline_table().append("id", target.id) if isinstance(target, ById) else target.certificate
 
 
 def written_worker(worker: DeclaredWorker) -> dict[str, object]:
-    """Its table."""
+    """The Worker's table."""
     bindings = {
         name: {bound.binding: written_target(bound.target) for bound in bound_here}
         for name, bound_here in worker.environments.items()
@@ -301,7 +301,7 @@ def written(declaration: Declaration) -> str:
     )
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no fault
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])  # a busy machine can be slow
 @given(declarations())
 def test_what_is_written_is_read_back(declaration: Declaration) -> None:
     """A valid declaration, written as TOML, parses to itself."""

@@ -26,8 +26,8 @@ def keys_of(schema: object) -> Iterator[tuple[str, dict[str, object]]]:
     yield from keys_of(schema.get("additionalProperties"))
 
 
-def test_the_schema_is_a_valid_one_of_its_draft() -> None:
-    """Editors can load it, and it leads to no address."""
+def test_the_schema_is_valid_for_its_draft() -> None:
+    """Editors can load it, and it refers to no URL."""
     jsonschema.Draft7Validator.check_schema(SCHEMA)
     text = json.dumps(SCHEMA)
     assert "$ref" not in text
@@ -36,26 +36,26 @@ def test_the_schema_is_a_valid_one_of_its_draft() -> None:
 
 
 @pytest.mark.parametrize("text", GOOD.values(), ids=GOOD.keys())
-def test_the_schema_takes_what_the_parser_takes(text: str) -> None:
-    """No editor marks a good file."""
+def test_the_schema_accepts_what_the_parser_accepts(text: str) -> None:
+    """Editors show no error in a good file."""
     VALIDATOR.validate(tomli.loads(text))
 
 
 @pytest.mark.parametrize("bad", [bad for bad in BAD if bad.code != "toml-syntax"], ids=lambda bad: bad.name)
-def test_the_schema_refuses_what_it_can_tell(bad: BadFile) -> None:
-    """The table says where only the parser knows."""
+def test_the_schema_refuses_what_it_can_check(bad: BadFile) -> None:
+    """The table lists the files that only the parser can refuse."""
     assert VALIDATOR.is_valid(tomli.loads(bad.text)) is bad.parser_only
 
 
 def test_every_key_has_a_description_and_an_example() -> None:
-    """That is what an editor shows."""
+    """Editors show them."""
     keys = dict(keys_of(SCHEMA))
     assert {"version", "private_key", "supersedes", "exclusive", "env", "bindings"} <= keys.keys()
     assert [name for name, schema in keys.items() if not {"description", "examples"} <= schema.keys()] == []
 
 
 def test_every_example_fits_its_key() -> None:
-    """An example that a user copies is right."""
+    """An example can be copied as it is."""
     for name, schema in keys_of(SCHEMA):
         examples = schema["examples"]
         assert isinstance(examples, list)
@@ -63,8 +63,8 @@ def test_every_example_fits_its_key() -> None:
             assert jsonschema.Draft7Validator(schema).is_valid(example), name
 
 
-def test_key_sources_stand_in_the_schema() -> None:
-    """A source that is registered is completed by editors, and the plain path only where a source takes it."""
+def test_key_sources_are_in_the_schema() -> None:
+    """Editors complete every registered source, and a plain path only if a source accepts it."""
     bare, tables = json.dumps(SCHEMA), json.dumps(declaration_schema(KINDS[1:]))
     assert '"file"' in bare
     assert '"file"' not in tables

@@ -1,4 +1,4 @@
-"""Private keys: where they come from, whether they are fit, and that nothing of them is ever said."""
+"""Private keys: their sources, the checks of keys and pairs, and that no part of a key is ever shown."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def plain(key: x25519.X25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPri
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-# --- pairs that fit -------------------------------------------------------------------------------------------------
+# --- pairs that match -----------------------------------------------------------------------------------------------
 
 PAIRS: dict[str, Callable[[], tuple[Bundle, bytes]]] = {
     "PKCS#8 EC": lambda: (LEAF.bundle, LEAF.key_pem),
@@ -53,9 +53,9 @@ PAIRS: dict[str, Callable[[], tuple[Bundle, bytes]]] = {
     "PKCS#1": lambda: (RSA_LEAF.bundle, RSA_LEAF.traditional_key_pem),
     "SEC1": lambda: (LEAF.bundle, LEAF.traditional_key_pem),
     "EC parameters, then the key": lambda: (LEAF.bundle, PARAMETERS + LEAF.traditional_key_pem),
-    "the certificate beside it": lambda: (LEAF.bundle, LEAF.certificate_pem + LEAF.key_pem + ROOT.certificate_pem),
+    "the certificate next to it": lambda: (LEAF.bundle, LEAF.certificate_pem + LEAF.key_pem + ROOT.certificate_pem),
     "byte-order mark": lambda: (LEAF.bundle, b"\xef\xbb\xbf" + LEAF.key_pem),
-    "windows line ends": lambda: (LEAF.bundle, LEAF.key_pem.replace(b"\n", b"\r\n")),
+    "windows line endings": lambda: (LEAF.bundle, LEAF.key_pem.replace(b"\n", b"\r\n")),
     "indentation": lambda: (LEAF.bundle, LEAF.key_pem.replace(b"\n", b"\n    ")),
     "all on one line": lambda: (LEAF.bundle, LEAF.key_pem.replace(b"\n", b" ")),
     "bag attributes": lambda: (LEAF.bundle, b"Key Attributes: <No Attributes>\n" + LEAF.key_pem),
@@ -64,15 +64,15 @@ PAIRS: dict[str, Callable[[], tuple[Bundle, bytes]]] = {
 
 
 @pytest.mark.parametrize("make", PAIRS.values(), ids=PAIRS.keys())
-def test_a_pair_that_fits_has_no_finding(make: Callable[[], tuple[Bundle, bytes]]) -> None:
-    """Every form in which tools write keys is taken."""
+def test_a_pair_that_matches_has_no_finding(make: Callable[[], tuple[Bundle, bytes]]) -> None:
+    """Every form in which tools write keys is accepted."""
     bundle, key = make()
     assert check_pair(bundle, key, where=WHERE) == ()
 
 
 @pytest.mark.parametrize("make", PAIRS.values(), ids=PAIRS.keys())
 def test_only_the_key_is_sent(make: Callable[[], tuple[Bundle, bytes]]) -> None:
-    """What is left of a key file is one strict block, the same key, with nothing beside it."""
+    """The result is one strict block with the same key, and no other text."""
     bundle, key = make()
     alone = only_key(key)
     assert alone.count(b"-----BEGIN ") == 1
@@ -82,8 +82,8 @@ def test_only_the_key_is_sent(make: Callable[[], tuple[Bundle, bytes]]) -> None:
     load_pem_private_key(alone, None)
 
 
-def test_a_pair_bound_to_rsa_pss_fits(tmp_path: Path) -> None:
-    """A key of the kind RSA-PSS proves its pair too."""
+def test_a_pair_restricted_to_rsa_pss_matches(tmp_path: Path) -> None:
+    """A key of type RSA-PSS is proved to match too."""
     bundle, key = rsa_pss_by_openssl(tmp_path)
     assert check_pair(bundle, key, where=WHERE) == ()
 
@@ -95,7 +95,7 @@ RSA_PARTS = ("d", "p", "q", "dmp1", "dmq1", "iqmp")
 
 
 def damaged_rsa(**parts: int) -> bytes:
-    """The RSA leaf's key as PKCS#1 with some numbers replaced, the public ones kept; the library writes no such key."""
+    """The RSA leaf's key as PKCS#1 with some private numbers replaced, which the library can't write."""
     assert isinstance(RSA_LEAF.key, rsa.RSAPrivateKey)
     numbers = RSA_LEAF.key.private_numbers()
     public = numbers.public_numbers
@@ -122,213 +122,213 @@ BAD: dict[str, Row] = {
     "encrypted PKCS#8": (
         LEAF.encrypted_key_pem,
         "key-encrypted",
-        "the private key is encrypted, and the store needs it in clear",
+        "the private key is encrypted, but an upload needs it unencrypted",
     ),
     "encrypted by the headers of RFC 1421": (
         lambda: LEAF.encrypted_key_pem(traditional=True),
         "key-encrypted",
-        "the private key is encrypted, and the store needs it in clear",
+        "the private key is encrypted, but an upload needs it unencrypted",
     ),
     "encrypted PKCS#8 in DER": (
         lambda: base64.b64decode(b"".join(LEAF.encrypted_key_pem().splitlines()[1:-1])),
         "key-encrypted",
-        "the private key is encrypted, and the store needs it in clear",
+        "the private key is encrypted, but an upload needs it unencrypted",
     ),
     "a certificate": (
         lambda: LEAF.certificate_pem,
         "key-is-certificate",
-        "what stands for the private key is a certificate, not a private key",
+        "expected a private key in PEM, found a certificate",
     ),
     "a public key": (
         lambda: LEAF.public_key_pem,
         "key-is-public",
-        "what stands for the private key is a public key, not the private one",
+        "expected a private key in PEM, found a public key",
     ),
     "a signing request": (
         lambda: LEAF.request_pem,
         "key-is-request",
-        "what stands for the private key is a certificate signing request (CSR), not a private key",
+        "expected a private key in PEM, found a certificate signing request (CSR)",
     ),
     "DH parameters": (
         lambda: to_pem("DH PARAMETERS", b"\x30\x00"),
         "key-not-pem",
-        "what stands for the private key is a PEM block of another kind, not a private key",
+        "expected a private key in PEM, found a PEM block of another type",
     ),
-    "two keys": (lambda: KEY + ROOT.key_pem, "key-several", "2 private keys are here, one is needed"),
-    "no END": (lambda: KEY[:-30], "key-truncated", "the private key is cut off: its END line is missing"),
+    "two keys": (lambda: KEY + ROOT.key_pem, "key-several", "expected one private key, found 2"),
+    "no END": (lambda: KEY[:-30], "key-truncated", "the private key is truncated: its END line is missing"),
     "no BEGIN": (
         lambda: KEY.split(b"\n", 1)[1],
         "key-truncated",
-        "the private key is cut off: its BEGIN line is missing",
+        "the private key is truncated: its BEGIN line is missing",
     ),
     "four dashes": (
         lambda: KEY.replace(b"-----", b"----"),
         "key-garbled",
-        "the BEGIN or END line of the private key is damaged",
+        "the BEGIN or END line of the private key is malformed",
     ),
-    "a character that is no base64": (
+    "a character that is not base64": (
         lambda: KEY.replace(b"M", b"*", 1),
         "key-garbled",
-        "the private key is damaged: its base64 does not decode",
+        "the private key is damaged: its base64 can't be decoded",
     ),
     "nothing in the block": (
         lambda: to_pem("PRIVATE KEY", b""),
         "key-garbled",
-        "the private key is damaged: its base64 does not decode",
+        "the private key is damaged: its base64 can't be decoded",
     ),
     "half of its bytes": (
         lambda: to_pem("PRIVATE KEY", LEAF.key_der[:60]),
         "key-garbled",
-        "the base64 is whole, but what it holds is no usable private key",
+        "the base64 is valid, but it does not contain a usable private key",
     ),
     "a certificate labelled as a key": (
         lambda: to_pem("PRIVATE KEY", LEAF.der),
         "key-garbled",
-        "the base64 is whole, but what it holds is no usable private key",
+        "the base64 is valid, but it does not contain a usable private key",
     ),
     "DER": (
         lambda: LEAF.key_der,
         "key-not-pem",
-        "what stands for the private key is a private key in binary DER form, not a private key in PEM",
+        "expected a private key in PEM, found a private key in binary DER form",
     ),
     "UTF-16": (
         lambda: KEY.decode().encode("utf-16"),
         "key-not-pem",
-        "what stands for the private key is text in UTF-16, not in UTF-8",
+        "expected a private key in PEM, found text in UTF-16, not in UTF-8",
     ),
     "base64 of a PEM": (
         lambda: base64.b64encode(KEY),
         "key-not-pem",
-        "what stands for the private key is a PEM text that was encoded in base64 once more, not a private key in PEM",
+        "expected a private key in PEM, found PEM text with an additional base64 encoding",
     ),
     "JSON": (
         lambda: b'{"key": "x"}',
         "key-not-pem",
-        "what stands for the private key is JSON, not a private key in PEM",
+        "expected a private key in PEM, found JSON",
     ),
     "the path of a key": (
         lambda: b"/run/secrets/billing.key",
         "key-not-pem",
-        "what stands for the private key is text without any PEM block, not a private key in PEM",
+        "expected a private key in PEM, found text without any PEM block",
     ),
     "an OpenSSH key": (
         lambda: to_pem("OPENSSH PRIVATE KEY", b"openssh-key-v1\0"),
         "key-not-pem",
-        "the private key is in OpenSSH's own format, which TLS does not use",
+        "the private key is in OpenSSH format, which TLS does not use",
     ),
     "too large": (
         lambda: KEY + b"#" * MAX_KEY_BYTES,
         "key-too-large",
-        f"one may have {MAX_KEY_BYTES:,}",
+        f"but the limit is {MAX_KEY_BYTES:,}",
     ),
     "RSA 1024": (
         lambda: make_ca(key="rsa1024").key_pem,
         "key-type-refused",
-        "the private key is of the kind RSA 1024: origins refuse RSA keys below 2048 bits",
+        "the private key has type RSA 1024: origins refuse RSA keys below 2048 bits",
     ),
     "DSA": (
         lambda: make_ca(key="dsa1024").key_pem,
         "key-type-refused",
-        "the private key is of the kind DSA 1024: TLS clients use RSA or EC keys",
+        "the private key has type DSA 1024: TLS clients use RSA or EC keys",
     ),
     "secp256k1": (
         lambda: make_ca(key="secp256k1").key_pem,
         "key-type-refused",
-        "the private key is of the kind EC secp256k1: TLS clients use the curves P-256 and P-384",
+        "the private key has type EC secp256k1: TLS clients use the curves P-256 and P-384",
     ),
     "a key that cannot sign": (
         lambda: plain(x25519.X25519PrivateKey.generate()),
         "key-type-refused",
-        "the private key is of the kind X25519: TLS clients use RSA or EC keys",
+        "the private key has type X25519: TLS clients use RSA or EC keys",
     ),
-    "the key of nobody here": (
+    "the key of no certificate here": (
         lambda: ROOT.key_pem,
         "key-mismatch",
-        "the private key does not belong to the certificate (CN=client)",
+        "the private key does not match the certificate (CN=client)",
     ),
     "a key of another kind": (
         lambda: RSA_LEAF.key_pem,
         "key-mismatch",
-        "the private key does not belong to the certificate (CN=client)",
+        "the private key does not match the certificate (CN=client)",
     ),
     "the key of the intermediate": (
         lambda: MIDDLE.key_pem,
         "key-of-other-certificate",
-        "the private key belongs to certificate 2 of 2 (CN=Intermediate), not to the first one (CN=client)",
+        "the private key matches certificate 2 of 2 (CN=Intermediate), not the first one (CN=client)",
     ),
 }
 
 
 def assert_refused(found: tuple[Diagnostic, ...], code: str, message: str) -> None:
-    """One error, at the place that was handed in, with a hint."""
+    """Check for one error, at the given place, with a hint."""
     assert [(one.severity, one.code, one.where) for one in found] == [(Severity.ERROR, code, WHERE)]
     assert message in found[0].message
     assert found[0].hint
 
 
 @pytest.mark.parametrize(("make", "code", "message"), BAD.values(), ids=BAD.keys())
-def test_a_key_that_does_not_fit_is_said_by_what_it_is(make: Callable[[], bytes], code: str, message: str) -> None:
-    """Every wrong key is one error that says what it really is."""
+def test_a_wrong_key_is_reported_by_its_kind(make: Callable[[], bytes], code: str, message: str) -> None:
+    """Every wrong key is one error with what it really is."""
     assert_refused(check_pair(LEAF.bundle, make(), where=WHERE), code, message)
 
 
 def test_the_leaf_must_be_first_in_the_file_of_its_key() -> None:
-    """A chain with the intermediate first does not fit the leaf's key, and the message says which one does."""
-    turned = Bundle(LEAF.bundle.ders[::-1])
-    message = "the private key belongs to certificate 2 of 2 (CN=client), not to the first one (CN=Intermediate)"
-    assert_refused(check_pair(turned, KEY, where=WHERE), "key-of-other-certificate", message)
+    """A chain with the intermediate first does not match the leaf's key, and the message has the one that does."""
+    reversed_chain = Bundle(LEAF.bundle.ders[::-1])
+    message = "the private key matches certificate 2 of 2 (CN=client), not the first one (CN=Intermediate)"
+    assert_refused(check_pair(reversed_chain, KEY, where=WHERE), "key-of-other-certificate", message)
 
 
-def test_a_key_with_the_right_public_half_alone_is_no_pair() -> None:
-    """The proof is a signature, so a private half of another key is noticed."""
+def test_a_key_with_only_the_right_public_part_does_not_match() -> None:
+    """The proof is a signature, so the private part of another key is detected."""
     other = rsa.generate_private_key(65537, 2048).private_numbers()
     key = damaged_rsa(**{part: getattr(other, part) for part in ("d", "dmp1", "dmq1")})
-    message = "but can't sign for it: its private half is damaged"
+    message = "but can't sign for it: its private part is damaged"
     assert_refused(check_pair(RSA_LEAF.bundle, key, where=WHERE), "key-garbled", message)
 
 
 @pytest.mark.parametrize("part", RSA_PARTS)
 @pytest.mark.parametrize("value", [-1, 0, 1, 2, 2**64 + 1, 2**2048, 2**4000 + 1])
 def test_damaged_numbers_of_an_rsa_key_are_harmless(part: str, value: int) -> None:
-    """No value in the private half makes the check crash or hang; what is refused is said to be damaged."""
+    """No value in the private part makes the check crash or hang; a refused key is reported as damaged."""
     found = check_pair(RSA_LEAF.bundle, damaged_rsa(**{part: value}), where=WHERE)
     assert {one.code for one in found} <= {"key-garbled"}
 
 
-def test_only_key_refuses_what_has_no_key() -> None:
-    """There is nothing to send of a file without a usable key block."""
+def test_only_key_refuses_a_file_without_a_key() -> None:
+    """A file without a usable key block has nothing to upload."""
     with pytest.raises(CertificateError) as refused:
         only_key(LEAF.certificate_pem)
     assert refused.value.code == "key-is-certificate"
 
 
-# --- nothing of a key is ever said ----------------------------------------------------------------------------------
+# --- no part of a key is ever shown ---------------------------------------------------------------------------------
 
 
 def windows(data: bytes) -> set[str]:
-    """Every run of 20 characters of the key's base64, with and without its line ends."""
+    """Every run of 20 characters of the key's base64, with and without its line breaks."""
     text = data.decode("latin-1")
     joined = "".join(line for line in text.splitlines() if not line.startswith("-----"))
     return {form[at : at + 20] for form in (joined, joined.upper()) for at in range(max(len(form) - 19, 0))}
 
 
-def test_no_finding_holds_a_part_of_a_key() -> None:
-    """Whatever is wrong with a key or with a certificate file that has one, no text of it comes back."""
+def test_no_finding_contains_a_part_of_a_key() -> None:
+    """No finding about a key, or about a certificate file with one, quotes it."""
     secret = windows(KEY) | windows(LEAF.traditional_key_pem) | windows(RSA_LEAF.key_pem) | windows(ROOT.key_pem)
     keys = [make() for make, _, _ in BAD.values()]
     broken = [KEY[:cut] for cut in range(20, len(KEY), 7)] + [
         KEY.replace(KEY[at : at + 1], b"*") for at in range(30, 90)
     ]
-    said: list[Diagnostic] = []
+    found: list[Diagnostic] = []
     for data in (*keys, *broken):
-        said += check_pair(LEAF.bundle, data, where=WHERE)
+        found += check_pair(LEAF.bundle, data, where=WHERE)
         for form in (data, LEAF.certificate_pem + data, data.replace(b"PRIVATE KEY", b"CERTIFICATE")):
             try:
                 parse_file(form, "x.pem")
             except CertificateError as error:
-                said += error.diagnostics()
-    text = "\n".join(f"{one.message}\n{one.hint}\n{one!r}" for one in said)
-    assert len(said) > 200
+                found += error.diagnostics()
+    text = "\n".join(f"{one.message}\n{one.hint}\n{one!r}" for one in found)
+    assert len(found) > 200
     assert [part for part in secret if part in text or part in text.upper()] == []
 
 
@@ -336,14 +336,14 @@ def test_no_finding_holds_a_part_of_a_key() -> None:
 
 
 class FakeKeyFiles:
-    """The port to key files, over a dictionary."""
+    """A port to key files, from a dictionary."""
 
     def __init__(self, files: Mapping[str, KeyFile] = {}) -> None:
         self.files = files
         self.limits: list[int] = []
 
     def read_key(self, path: str, *, limit: int) -> KeyFile:
-        """The file, or FileError with its own words."""
+        """The file, or a FileError with its own message."""
         self.limits.append(limit)
         if path not in self.files:
             raise FileError(f"{path!r} does not exist", code=Code.FILE_MISSING, where=Place(path))
@@ -353,13 +353,13 @@ class FakeKeyFiles:
 def open_key(
     source: str, value: str, *, files: FakeKeyFiles | None = None, environment: Mapping[str, str] | None = None
 ) -> PrivateKey:
-    """What a source hands out for `{ source = value }`."""
+    """The key that a source returns for `{ source = value }`."""
     context = KeyContext(files or FakeKeyFiles(), environment or {})
     return open_sources(context)[source].open(KeyReference(source, {source: value}))
 
 
 def test_every_source_is_registered_with_its_shape() -> None:
-    """The parser and the run know the same sources, each with one required key of its own name."""
+    """The parser and the run have the same sources, each with one required key of the same name."""
     assert [kind.name for kind in KINDS] == ["file", "env"]
     assert [kind.name for kind in KINDS if kind.bare] == ["file"]
     assert len(KINDS) == len(SOURCES)
@@ -375,8 +375,8 @@ def test_every_source_is_registered_with_its_shape() -> None:
         ("file", {"file": "certs/x.key"}),
     ],
 )
-def test_a_shape_takes_its_own_key(source: str, table: dict[str, str]) -> None:
-    """The table that mtls.toml has becomes the options of the reference."""
+def test_a_shape_accepts_its_own_key(source: str, table: dict[str, str]) -> None:
+    """The table in mtls.toml becomes the options of the reference."""
     assert shape_of(source).model_validate(table).model_dump() == table
 
 
@@ -395,24 +395,24 @@ def test_a_shape_takes_its_own_key(source: str, table: dict[str, str]) -> None:
     ],
 )
 def test_a_shape_refuses_everything_else(source: str, table: dict[str, object]) -> None:
-    """Missing, empty, malformed and extra keys are errors of the file."""
+    """Missing, empty, malformed and unknown keys are errors."""
     with pytest.raises(ValidationError):
         shape_of(source).model_validate(table)
 
 
 def shape_of(source: str) -> type[BaseModel]:
-    """The shape of one source."""
+    """The model of one source."""
     return next(kind.shape for kind in KINDS if kind.name == source)
 
 
-def test_a_key_in_a_variable_is_handed_out() -> None:
+def test_a_key_in_a_variable_is_returned() -> None:
     """The value of the variable is the key."""
     assert open_key("env", "BILLING_KEY", environment={"BILLING_KEY": KEY.decode()}).pem == KEY
 
 
 @pytest.mark.parametrize("newline", ["\\n", "\\r\\n"])
-def test_line_ends_as_two_characters_are_understood(newline: str) -> None:
-    """CI variables often hold a PEM on one line with the two characters \\n for a line end."""
+def test_line_breaks_as_two_characters_are_accepted(newline: str) -> None:
+    """CI variables often have a PEM on one line with the two characters \\n for a line break."""
     key = open_key("env", "K", environment={"K": KEY.decode().replace("\n", newline)})
     assert check_pair(LEAF.bundle, key.pem, where=None) == ()
 
@@ -426,27 +426,27 @@ def test_line_ends_as_two_characters_are_understood(newline: str) -> None:
     ],
 )
 def test_a_variable_without_a_key_is_an_error_with_a_hint(environment: dict[str, str], message: str) -> None:
-    """An unset and an empty variable are told apart, for they have different causes."""
+    """An unset and an empty variable have different messages, because they have different causes."""
     with pytest.raises(KeySourceError, match=message) as refused:
         open_key("env", "BILLING_KEY", environment=environment)
     assert refused.value.hint
 
 
-def test_bytes_that_are_no_text_pass_through_a_variable() -> None:
-    """A variable holds bytes on POSIX; what is no UTF-8 fails later, as no key, and not here."""
+def test_bytes_that_are_not_text_pass_through_a_variable() -> None:
+    """A variable contains bytes on POSIX; a value that is not UTF-8 fails later, in the check of the key."""
     value = os.fsdecode(b"\xff\xfeK")
     assert open_key("env", "K", environment={"K": value}).pem == b"\xff\xfeK"
 
 
 def test_a_key_file_is_read_with_its_limit() -> None:
-    """The port is told how long a key may be, and what it read is the key."""
+    """The port gets the size limit, and its data is the key."""
     files = FakeKeyFiles({"certs/x.key": KeyFile(KEY)})
     assert open_key("file", "certs/x.key", files=files) == PrivateKey(KEY)
     assert files.limits == [MAX_KEY_BYTES]
 
 
 def test_a_key_file_that_others_can_read_is_a_warning() -> None:
-    """The key is used, and the finding says how to close the file."""
+    """The key is used, and the hint of the finding has the command to fix the mode."""
     files = FakeKeyFiles({"my keys/x.key": KeyFile(KEY, readable_by_others=True)})
     (finding,) = open_key("file", "my keys/x.key", files=files).findings
     assert (finding.severity, finding.code, finding.where) == (
@@ -458,7 +458,7 @@ def test_a_key_file_that_others_can_read_is_a_warning() -> None:
 
 
 def test_a_missing_key_file_is_an_error_with_a_hint() -> None:
-    """What the port says becomes an error of the key source, with its place and its cause."""
+    """The port's error becomes an error of the key source, with its place and its cause."""
     with pytest.raises(KeySourceError, match=r"'certs/x\.key' does not exist") as refused:
         open_key("file", "certs/x.key")
     assert refused.value.hint
@@ -466,11 +466,11 @@ def test_a_missing_key_file_is_an_error_with_a_hint() -> None:
     assert isinstance(refused.value.__cause__, FileError)
 
 
-def test_nothing_that_holds_a_key_shows_it() -> None:
-    """Keys, key files, and the context with its environment have no secret in their repr."""
+def test_no_value_with_a_key_shows_it() -> None:
+    """The repr of keys, key files and the context with its environment contains no secret."""
     secret = KEY.decode()
     context = KeyContext(FakeKeyFiles(), {"K": secret})
-    held = (context, KeyFile(KEY), PrivateKey(KEY), open_sources(context)["env"])
-    shown = "".join(f"{one!r}{one}" for one in held)
+    values = (context, KeyFile(KEY), PrivateKey(KEY), open_sources(context)["env"])
+    shown = "".join(f"{one!r}{one}" for one in values)
     assert [part for part in windows(KEY) if part in shown] == []
     assert "BEGIN" not in shown

@@ -1,4 +1,4 @@
-"""Several things at once: results in order, so many at a time, and no thread keeps the run from ending."""
+"""Running effects at once: results in order, a limited number at a time, and no thread prevents the run from ending."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tests.support.interrupts import interrupt_main, interruptible
 @pytest.mark.parametrize("count", [0, 1, 3, 10])
 @pytest.mark.parametrize("at_once", [1, 3])
 def test_results_come_in_the_order_of_the_items(count: int, at_once: int) -> None:
-    """However they end."""
+    """Regardless of the order in which they end."""
     assert run_all(lambda number: number * number, range(count), at_once) == [n * n for n in range(count)]
 
 
-def test_no_more_run_at_once_than_are_allowed() -> None:
-    """And as many as are."""
+def test_at_most_the_allowed_number_run_at_once() -> None:
+    """And as many as allowed do run at once."""
     gate, lock = threading.Barrier(3, timeout=60), threading.Lock()
     running: set[int] = set()
     most = 0
@@ -30,7 +30,7 @@ def test_no_more_run_at_once_than_are_allowed() -> None:
         with lock:
             running.add(number)
             most = max(most, len(running))
-        gate.wait()  # three have to be here, or nobody gets on
+        gate.wait()  # waits until three are here
         with lock:
             running.discard(number)
 
@@ -38,15 +38,15 @@ def test_no_more_run_at_once_than_are_allowed() -> None:
     assert most == 3
 
 
-def test_an_error_is_raised_by_whoever_waits() -> None:
-    """It is not lost in its thread."""
+def test_an_error_is_raised_in_the_waiting_thread() -> None:
+    """It is not lost in the thread of the effect."""
     with pytest.raises(ZeroDivisionError):
         run_all(lambda number: 1 // number, [1, 0], 2)
 
 
 @interruptible()
-def test_an_interrupt_does_not_wait_for_what_hangs() -> None:
-    """Ctrl-C while an origin does not answer."""
+def test_an_interrupt_does_not_wait_for_an_effect_that_hangs() -> None:
+    """For example Ctrl-C while an origin does not respond."""
     hanging = threading.Event()
 
     def effect(_: int) -> None:
@@ -61,12 +61,12 @@ def test_an_interrupt_does_not_wait_for_what_hangs() -> None:
 
 
 def test_with_one_at_a_time_nothing_runs_in_another_thread() -> None:
-    """As for a store that belongs to its thread."""
+    """A store can be bound to its thread."""
     assert run_all(lambda _: threading.get_ident(), range(3), 1) == [threading.get_ident()] * 3
 
 
-def test_after_an_error_nothing_more_begins_and_what_is_under_way_ends() -> None:
-    """Of two that fail, the first in the order of the items is raised, whichever came first."""
+def test_after_an_error_no_effect_starts_and_those_in_progress_end() -> None:
+    """If two fail, the error of the first item is raised, regardless of which failed first."""
     failed, begun, ended = threading.Event(), list[int](), list[int]()
 
     def effect(number: int) -> None:
@@ -85,8 +85,8 @@ def test_after_an_error_nothing_more_begins_and_what_is_under_way_ends() -> None
 
 
 @interruptible()
-def test_an_interrupt_gives_up_and_lets_end_what_then_ends() -> None:
-    """As a program that is asked to end: its folder is removed before this one goes on."""
+def test_an_interrupt_gives_up_and_waits_for_effects_to_end() -> None:
+    """For example, the folder of a program that was asked to end is removed first."""
     over, ended = threading.Event(), list[int]()
 
     def effect(number: int) -> None:
@@ -99,8 +99,8 @@ def test_an_interrupt_gives_up_and_lets_end_what_then_ends() -> None:
     assert ended == [1]
 
 
-def test_a_thread_does_one_effect_after_the_other() -> None:
-    """To start a thread takes longer than most of what is done in one."""
+def test_a_thread_is_reused() -> None:
+    """Starting a thread takes longer than most effects."""
     with DaemonPool[int](4) as pool:
         threads = set()
         for number in range(9):
@@ -110,25 +110,25 @@ def test_a_thread_does_one_effect_after_the_other() -> None:
     assert len(threads) == 1
 
 
-def test_a_thread_that_waits_holds_nothing_of_what_it_did() -> None:
-    """A private key is gone as soon as its upload has ended."""
+def test_a_waiting_thread_keeps_no_reference_to_its_last_effect() -> None:
+    """A private key is released as soon as its upload has ended."""
 
     class Key:
-        """Something that can be watched."""
+        """An object that can have a weak reference."""
 
     with DaemonPool[None](2) as pool:
         key = Key()
-        gone = weakref.ref(key)
+        reference = weakref.ref(key)
         pool.begin(1, partial(lambda _: None, key))
         del key
         pool.wait()
-        pool.begin(2, lambda: None)  # by the same thread, which has let go of the first by then
+        pool.begin(2, lambda: None)  # in the same thread, which has released the first by then
         pool.wait()
-        assert gone() is None
+        assert reference() is None
 
 
 def test_idle_threads_end_with_the_pool() -> None:
-    """None is left behind."""
+    """No thread remains."""
     before = threading.active_count()
     with DaemonPool[None](3) as pool:
         for number in range(3):

@@ -1,4 +1,4 @@
-"""The kinds of store: every one has its traits, and nothing but the traits tells one from another."""
+"""The kinds of store: each has its traits, and other code depends only on the traits."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from tests.support.paths import REPOSITORY
 
 ROOT = REPOSITORY / "reconciler"
 OF_THE_STORE_FILE = {ROOT / "runs/doctor/checkout.py"}
-"""`doctor` checks the file of the local store itself, and so has to know whether that is the store in use."""
+"""`doctor` checks the file of the local store itself, so it must know whether that store is used."""
 
 OF_ACCOUNT = "2458ce5a-0c35-4c7f-82c7-8e9487d3ff60"
 OF_LOCAL = "10ca1000-0c35-4c7f-82c7-8e9487d3ff60"
 
 
 def compared(tree: ast.AST) -> bool:
-    """Whether a module asks for one certain kind of store."""
+    """Whether a module compares with a specific kind of store."""
     comparisons = (node for node in ast.walk(tree) if isinstance(node, ast.Compare))
     sides = (side for node in comparisons for side in (node.left, *node.comparators))
     return any(isinstance(side, ast.Attribute) and getattr(side.value, "id", "") == "StoreKind" for side in sides)
 
 
-def test_every_kind_of_store_has_traits_of_its_own() -> None:
-    """A row for each, and no two share a title or a prefix."""
+def test_every_kind_of_store_has_its_own_traits() -> None:
+    """Each has a row, and no two have the same title or prefix."""
     assert set(TRAITS) == set(StoreKind)
     for values in (
         [traits.title for traits in TRAITS.values()],
@@ -36,8 +36,8 @@ def test_every_kind_of_store_has_traits_of_its_own() -> None:
         assert len(set(values)) == len(values)
 
 
-def test_no_code_outside_of_the_stores_asks_for_one_certain_kind() -> None:
-    """Its traits say what a kind can do, so a new kind needs no new branch."""
+def test_no_code_outside_the_stores_depends_on_a_specific_kind() -> None:
+    """The traits describe what a kind can do, so a new kind needs no new branch."""
     outside = [path for path in ROOT.rglob("*.py") if path.parts[len(ROOT.parts)] != "stores"]
     assert {path for path in outside if compared(ast.parse(path.read_text()))} == OF_THE_STORE_FILE
 
@@ -45,22 +45,22 @@ def test_no_code_outside_of_the_stores_asks_for_one_certain_kind() -> None:
 @pytest.mark.parametrize(
     ("text", "store", "expected"),
     [
-        pytest.param("<ID>", StoreKind.LOCAL, (True, False, False), id="no id is a placeholder everywhere"),
+        pytest.param("<ID>", StoreKind.LOCAL, (True, False, False), id="text that is not an ID is a placeholder"),
         pytest.param("<ID>", StoreKind.CLOUDFLARE, (True, False, False), id="also for an account"),
-        pytest.param(OF_LOCAL, StoreKind.LOCAL, (False, False, True), id="a store's own id can be asked for"),
-        pytest.param(OF_LOCAL, StoreKind.CLOUDFLARE, (True, False, False), id="a marked id is free for other stores"),
-        pytest.param(OF_ACCOUNT, StoreKind.CLOUDFLARE, (False, False, True), id="an account's own id"),
-        pytest.param(OF_ACCOUNT, StoreKind.LOCAL, (False, True, False), id="a store that marks ids leaves it alone"),
+        pytest.param(OF_LOCAL, StoreKind.LOCAL, (False, False, True), id="a store can be asked for its own ID"),
+        pytest.param(OF_LOCAL, StoreKind.CLOUDFLARE, (True, False, False), id="other stores can replace a marked ID"),
+        pytest.param(OF_ACCOUNT, StoreKind.CLOUDFLARE, (False, False, True), id="an account's own ID"),
+        pytest.param(OF_ACCOUNT, StoreKind.LOCAL, (False, True, False), id="a store that marks IDs keeps it"),
     ],
 )
-def test_an_id_is_judged_by_the_prefix_of_the_store(
+def test_an_id_is_classified_by_the_prefix_of_the_store(
     text: str, store: StoreKind, expected: tuple[bool, bool, bool]
 ) -> None:
-    """Placeholder, of another store, or one that this store can be asked for."""
+    """It is a placeholder, of another store, or one that this store can be asked for."""
     assert (is_placeholder(text, store), is_of_other_store(text, store), is_askable(text, store)) == expected
 
 
 @pytest.mark.parametrize(("kind", "account"), [(StoreKind.LOCAL, None), (StoreKind.CLOUDFLARE, "a" * 32)])
-def test_an_account_counts_only_where_the_store_has_accounts(kind: StoreKind, account: str | None) -> None:
-    """One that is set all the same has no effect."""
+def test_an_account_counts_only_if_the_store_has_accounts(kind: StoreKind, account: str | None) -> None:
+    """Otherwise an account ID has no effect."""
     assert StoreSettings(kind, "a" * 32).account == account

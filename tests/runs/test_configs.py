@@ -81,7 +81,7 @@ def test_a_file_that_wrangler_would_take_instead_is_a_finding(project: Project) 
     assert codes(project) == []
     project.write("wrangler.jsonc", JSONC)
     assert codes(project) == ["config-shadowed"]
-    assert "takes wrangler.jsonc instead" in project.run("plan").out
+    assert "wrangler uses wrangler.jsonc instead" in project.run("plan").out
     assert changed(project) == ["workers/checkout/wrangler.toml"]
 
 

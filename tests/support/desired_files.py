@@ -1,4 +1,4 @@
-"""What the tests of mtls.toml share: key sources to hand in, good files, and the table of bad ones."""
+"""Shared by the tests of mtls.toml: key sources, good files, and the table of bad ones."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ BILLING = "billing-staging"
 GOOD = {
     "the example": EXAMPLE,
     "the smallest": HEAD,
-    "windows line ends": HEAD.replace("\n", "\r\n"),
+    "windows line endings": HEAD.replace("\n", "\r\n"),
     "a real account": HEAD
     + '[store]\nkind = "cloudflare"\naccount_id = "023e105f4ecef8ad9ca31a8372d0c353"\nlimit = 2000\n',
     "every path": HEAD + '[certificates.a]\ncertificate = "../certs/a b.pem"\nprivate_key = "/run/keys/a.key"\n'
@@ -89,7 +89,7 @@ class FileShape(BaseModel):
 
 
 class EnvShape(BaseModel):
-    """A variable's name, with one rule of its own."""
+    """The name of a variable, with one rule of its own."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -100,7 +100,7 @@ KINDS = (KeySourceKind("file", FileShape, bare=True), KeySourceKind("env", EnvSh
 
 
 def problems(data: str | bytes) -> tuple[Diagnostic, ...]:
-    """Everything that is wrong with a file."""
+    """All findings about a bad file."""
     with pytest.raises(InputError) as caught:
         parse_declaration(data.encode() if isinstance(data, str) else data, "mtls.toml", KINDS)
     return caught.value.diagnostics()
@@ -108,7 +108,7 @@ def problems(data: str | bytes) -> tuple[Diagnostic, ...]:
 
 @dataclass(frozen=True, slots=True)
 class BadFile:
-    """One row of the table: a file, and all that is said about it."""
+    """One row of the table: a file and its finding."""
 
     name: str
     text: str
@@ -122,8 +122,8 @@ class BadFile:
 def _bad_file(block: str) -> BadFile:
     title, _, rest = block.partition("\n")
     name, *flags = title.split(" | ")
-    text, said, *words = rest.strip("\n").split("\n>>> ")
-    code, _, at = said.partition(" at ")
+    text, code_and_place, *words = rest.strip("\n").split("\n>>> ")
+    code, _, at = code_and_place.partition(" at ")
     head = "" if "whole" in flags else HEAD
     return BadFile(name, f"{head}{text}\n", code, at, words[0], words[1] if words[1:] else None, "parser only" in flags)
 

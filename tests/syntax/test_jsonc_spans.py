@@ -1,4 +1,4 @@
-"""Where things stand in a JSON text with comments, what it says, and which texts are refused."""
+"""The parser of JSON with comments: positions, values, and the texts that it refuses."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Keys = tuple[str | int, ...]
 
 
 def refusal_of(text: str) -> JsoncError | None:
-    """Why a text is refused, None where it is read."""
+    """Why a text is refused; None if it is accepted."""
     try:
         parse(text)
     except JsoncError as error:
@@ -79,29 +79,29 @@ MISSING: list[tuple[Keys, tuple[int, int]]] = [
 def test_a_path_has_the_place_of_its_value_and_of_its_key(
     keys: Keys, value: tuple[int, int], key: tuple[int, int]
 ) -> None:
-    """Every kind of value is found where a person sees it; columns count characters."""
+    """Every kind of value has the line and column that an editor shows; columns count characters."""
     assert locate(TEXT, keys, at_key=False) == value
     assert locate(TEXT, keys, at_key=True) == key
 
 
 @pytest.mark.parametrize(("keys", "place"), MISSING)
 def test_a_missing_path_has_the_place_of_its_longest_part(keys: Keys, place: tuple[int, int]) -> None:
-    """What is not there is reported where it would have been."""
+    """A missing value is reported where it should be."""
     assert locate(TEXT, keys, at_key=False) == locate(TEXT, keys, at_key=True) == place
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 def test_newline_style_and_byte_order_mark_move_no_place(newline: str, mark: str) -> None:
-    """Lines and columns are those that an editor shows."""
+    """Lines and columns are the ones that an editor shows."""
     text = mark + TEXT.replace("\n", newline)
     assert [locate(text, keys, at_key=False) for keys, *_ in PLACES] == [value for _, value, _ in PLACES]
 
 
 @settings(max_examples=100, deadline=None)
 @given(wrangler_files())
-def test_every_value_stands_where_the_tree_says(data: bytes) -> None:
-    """The text at each span, read alone by another reader, is the value that the tree has there."""
+def test_every_value_is_at_its_span(data: bytes) -> None:
+    """Another parser reads the text at each span to the value that the tree has there."""
     text = data.decode().removeprefix("\ufeff")
     root = parse(text)
     assert root.plain() == read_json(text)
@@ -120,8 +120,8 @@ def _check(text: str, node: JsonNode) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.randoms(use_true_random=False))
-def test_what_is_accepted_means_what_another_reader_reads(rng: Random) -> None:
-    """Of texts with a few signs changed, too; and there is no error but one with its place."""
+def test_an_accepted_text_has_the_values_that_another_parser_reads(rng: Random) -> None:
+    """Even with a few characters changed; and every refusal has its offset and a hint."""
     text = mutated(rng, wrangler_jsonc(rng))
     refusal = refusal_of(text)
     if refusal is None:
@@ -144,50 +144,50 @@ def test_what_is_accepted_means_what_another_reader_reads(rng: Random) -> None:
         ("[" * 200 + "]" * 200, None),
     ],
 )
-def test_values_are_read_as_wrangler_reads_them(text: str, value: object) -> None:
-    """Escapes, numbers, both kinds of comment, trailing commas, and depth up to the cap."""
+def test_values_are_parsed_as_wrangler_parses_them(text: str, value: object) -> None:
+    """Escapes, numbers, both kinds of comment, trailing commas, and nesting up to the limit."""
     found = parse(text).plain()
     assert value is None or found == value
 
 
-def test_long_integers_are_read_as_javascript_reads_them() -> None:
-    """Python has a limit on digits; no file runs into it."""
+def test_long_integers_are_parsed_as_javascript_parses_them() -> None:
+    """Python limits the digits of an integer; no file reaches that limit."""
     assert parse("[" + "1" * 5000 + "]").plain() == [float("inf")]
     assert load("f", b'{"a": ' + b"1" * 5000 + b"}", max_bytes=10_000) == {"a": float("inf")}
 
 
 REFUSED: list[tuple[bytes, Place, str]] = [
-    (b"", Place("f", 1, 1), "a value is missing: the file ends"),
-    (b"// only a comment", Place("f", 1, 18), "a value is missing: the file ends"),
-    (b"\xef\xbb\xbf{,}", Place("f", 1, 2), "a key is missing"),
-    (b'{"a": 1\n\n "b": 2}', Place("f", 3, 2), "a comma or } is missing"),
-    (b'{"a": 1, "b"', Place("f", 1, 13), "a colon is missing"),
-    (b'{"a": [1,,]}', Place("f", 1, 10), "a value is missing"),
-    (b'{"a": [1}', Place("f", 1, 9), "a comma or ] is missing"),
+    (b"", Place("f", 1, 1), "expected a value, but the file ends"),
+    (b"// only a comment", Place("f", 1, 18), "expected a value, but the file ends"),
+    (b"\xef\xbb\xbf{,}", Place("f", 1, 2), "expected a key"),
+    (b'{"a": 1\n\n "b": 2}', Place("f", 3, 2), "expected a comma or }"),
+    (b'{"a": 1, "b"', Place("f", 1, 13), "expected a colon"),
+    (b'{"a": [1,,]}', Place("f", 1, 10), "expected a value"),
+    (b'{"a": [1}', Place("f", 1, 9), "expected a comma or ]"),
     (b"{'a': 1}", Place("f", 1, 2), "double quotes"),
     (b"{a: 1}", Place("f", 1, 2), "double quotes"),
-    (b'{"a": NaN}', Place("f", 1, 7), "a value is missing"),
-    (b'{"a": +1}', Place("f", 1, 7), "a value is missing"),
-    (b'{"a": 01}', Place("f", 1, 8), "a comma or } is missing"),
-    (b'{"a": 1.}', Place("f", 1, 8), "a comma or } is missing"),
-    (b'{"a": truex}', Place("f", 1, 11), "a comma or } is missing"),
-    (b"{} {}", Place("f", 1, 4), "nothing may follow"),
+    (b'{"a": NaN}', Place("f", 1, 7), "expected a value"),
+    (b'{"a": +1}', Place("f", 1, 7), "expected a value"),
+    (b'{"a": 01}', Place("f", 1, 8), "expected a comma or }"),
+    (b'{"a": 1.}', Place("f", 1, 8), "expected a comma or }"),
+    (b'{"a": truex}', Place("f", 1, 11), "expected a comma or }"),
+    (b"{} {}", Place("f", 1, 4), "unexpected content"),
     (b'{"a": 1} /*', Place("f", 1, 10), "a comment is not closed"),
     (b'{"a": /*/ 1}', Place("f", 1, 7), "a comment is not closed"),
-    (b'{"a": / 1}', Place("f", 1, 7), "a value is missing"),
+    (b'{"a": / 1}', Place("f", 1, 7), "expected a value"),
     (b'{\r\n"a": "x\r\n"}', Place("f", 2, 6), "not closed on its line"),
     (b'{"a": "x', Place("f", 1, 7), "not closed on its line"),
-    (b'{"a": "x\ty"}', Place("f", 1, 9), "a control character"),
-    (b'{"a": "\x00"}', Place("f", 1, 8), "a control character"),
-    (b"{\x00}", Place("f", 1, 2), "a key is missing"),
-    (b'{"a": "\\x"}', Place("f", 1, 8), "no such escape"),
-    (b'{"a": "\\u12g4"}', Place("f", 1, 8), "no such escape"),
+    (b'{"a": "x\ty"}', Place("f", 1, 9), "contains a control character"),
+    (b'{"a": "\x00"}', Place("f", 1, 8), "contains a control character"),
+    (b"{\x00}", Place("f", 1, 2), "expected a key"),
+    (b'{"a": "\\x"}', Place("f", 1, 8), "invalid escape"),
+    (b'{"a": "\\u12g4"}', Place("f", 1, 8), "invalid escape"),
     (b'{"a": "\\ud83d x"}', Place("f", 1, 7), "half a surrogate pair"),
-    (b'{"a": 1,\n "\\u0061": 2}', Place("f", 2, 2), "there twice"),
+    (b'{"a": 1,\n "\\u0061": 2}', Place("f", 2, 2), "duplicate key"),
     (b'{"__proto__": {}}', Place("f", 1, 2), "__proto__"),
     (b"[" * 201, Place("f", 1, 201), "more than 200 deep"),
     (b'{"a":' * 201, Place("f", 1, 1001), "more than 200 deep"),
-    (b"[1]", Place("f", 1, 1), "should hold an object"),
+    (b"[1]", Place("f", 1, 1), "must contain an object"),
     (b'{"a": "\xff"}', Place("f", 1, 8), "UTF-8"),
     (b"\xff\xfe{\x00}\x00", Place("f", 1, 1), "UTF-16"),
     (b" " * 10_001, Place("f"), "larger than 10 kB"),
@@ -195,8 +195,8 @@ REFUSED: list[tuple[bytes, Place, str]] = [
 
 
 @pytest.mark.parametrize(("data", "where", "words"), REFUSED)
-def test_a_file_that_is_no_json_is_one_error_with_its_place(data: bytes, where: Place, words: str) -> None:
-    """Whatever is wrong with the bytes, it is one diagnostic of the caller's code, with a hint."""
+def test_a_file_that_is_not_json_is_one_error_with_its_place(data: bytes, where: Place, words: str) -> None:
+    """Any problem with the bytes is one diagnostic with the caller's code and a hint."""
     with pytest.raises(UnreadableError) as caught:
         load("f", data, max_bytes=10_000)
     (problem,) = caught.value.as_error(Code.WRANGLER_SYNTAX).problems
@@ -206,10 +206,10 @@ def test_a_file_that_is_no_json_is_one_error_with_its_place(data: bytes, where: 
 
 
 @pytest.mark.parametrize("other", [{"a": 2}, {"a": 1.0}, None])
-def test_a_file_about_which_two_readers_differ_is_refused(monkeypatch: pytest.MonkeyPatch, other: object) -> None:
-    """A fault in either of them stops the run; it never edits a file."""
+def test_a_file_that_two_parsers_read_differently_is_refused(monkeypatch: pytest.MonkeyPatch, other: object) -> None:
+    """A bug in one of them stops the run before a file is edited."""
     monkeypatch.setattr(jsonc_read, "_read_plainly", lambda _: other)
-    with pytest.raises(UnreadableError, match="two readers differ"):
+    with pytest.raises(UnreadableError, match="two parsers read this file differently"):
         load("f", b'{"a": 1}', max_bytes=100)
 
 
@@ -225,8 +225,8 @@ STEPS: dict[str, Callable[[int], str]] = {
     "commas": lambda size: '{"a": [1' + "," * size,
     "commas with blanks": lambda size: '{"a": [' + "1, " * (size // 3) + "]}",
 }
-"""Hostile texts of a given size that are read in many steps."""
-LOOKS: dict[str, Callable[[int], str]] = {
+"""Hostile texts of a given size that take many steps to parse."""
+LONG_MATCHES: dict[str, Callable[[int], str]] = {
     "one string": lambda size: '{"a": "' + "x" * size + '"}',
     "one string of escapes": lambda size: '{"a": "' + "\\n" * (size // 2) + '"}',
     "backslashes": lambda size: '{"a": "' + "\\" * size,
@@ -239,7 +239,7 @@ LOOKS: dict[str, Callable[[int], str]] = {
     "blanks": lambda size: '{"a": [1,' + " \t\r\n" * (size // 4) + "]}",
     "null bytes": lambda size: "\x00" * size,
 }
-"""And those in which one look must take in almost all of the text."""
+"""Hostile texts in which one match covers almost all of the text."""
 
 
 def read_or_refuse(text: str) -> Callable[[], None]:
@@ -250,26 +250,26 @@ def read_or_refuse(text: str) -> Callable[[], None]:
     return read
 
 
-@pytest.mark.parametrize("make", [*STEPS.values(), *LOOKS.values()], ids=[*STEPS, *LOOKS])
-def test_a_hostile_file_takes_no_more_steps_than_it_has_signs(make: Callable[[int], str]) -> None:
-    """Read or refused, twice the text costs twice the steps; and a sign takes some of them, not dozens."""
+@pytest.mark.parametrize("make", [*STEPS.values(), *LONG_MATCHES.values()], ids=[*STEPS, *LONG_MATCHES])
+def test_a_hostile_file_takes_a_linear_number_of_steps(make: Callable[[int], str]) -> None:
+    """Parsed or refused, twice the text takes twice the steps, and a character takes a few of them, not dozens."""
     assert growth(lambda size: read_or_refuse(make(size)), 4_000) < 2.2
     assert count_calls(read_or_refuse(make(4_000))) < 10 * 4_000
 
 
-def look_at_much() -> None:
-    for make in LOOKS.values():
+def read_long_matches() -> None:
+    for make in LONG_MATCHES.values():
         read_or_refuse(make(4_000_000))()
 
 
-def test_a_hostile_file_is_looked_at_once() -> None:
-    """Fifteen times the largest file: it would take hours if a pattern looked at each sign once more for each sign."""
-    program = f"from {__name__} import look_at_much; look_at_much()"
+def test_a_hostile_file_causes_no_backtracking() -> None:
+    """Fifteen times the largest file: it would take hours if a pattern were quadratic."""
+    program = f"from {__name__} import read_long_matches; read_long_matches()"
     assert measure([sys.executable, "-c", program], folder=REPOSITORY).code == 0
 
 
 def test_many_elements_cost_little_memory() -> None:
-    """A tree of 30,000 nodes is some megabytes, so that of the largest file some tens."""
+    """A tree of 30,000 nodes takes a few megabytes, so the largest file takes tens of megabytes."""
     tracemalloc.start()
     load("f", b'{"a": [' + b"1," * 30_000 + b"]}", max_bytes=256_000)
     assert tracemalloc.get_traced_memory()[1] < 15_000_000
@@ -278,12 +278,12 @@ def test_many_elements_cost_little_memory() -> None:
 
 @pytest.mark.parametrize("name", ["a/wrangler.json", "a/Wrangler.JSONC"])
 def test_a_pointer_resolves_by_suffix(name: str) -> None:
-    """The place is looked up in the file's own format."""
+    """The suffix selects the format."""
     pointer = Pointer(name, ("x", "y"), at_key=True)
     assert resolve(pointer, b'\xef\xbb\xbf{"x": {\r\n "y": 1}}') == Place(name, 2, 2)
 
 
 @pytest.mark.parametrize("data", [b"\xff", b"{", b"{'x': 1}"])
-def test_a_pointer_into_what_cannot_be_read_keeps_its_path(data: bytes) -> None:
-    """A report never fails for want of a place."""
+def test_a_pointer_into_a_file_that_cannot_be_read_keeps_its_path(data: bytes) -> None:
+    """A missing place never makes a report fail."""
     assert resolve(Pointer("a.json", ("x",)), data) == Place("a.json")

@@ -1,4 +1,4 @@
-"""From a finding to file, line and column: right for each, and quick for many."""
+"""Resolving findings to file, line and column: correct for each, and fast for many."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ JSON = ("{\n" + ",\n".join(f'  "c{number}": {number}' for number in range(MANY))
 
 
 def test_many_findings_in_one_toml_file_scan_it_once() -> None:
-    """Else a thousand certificates that are due would take twenty seconds to be told."""
+    """Otherwise a report of a thousand due certificates would take twenty seconds."""
     with mock.patch.object(toml, "read_tree", wraps=toml.read_tree) as read:
         file = Places("mtls.toml", TOML)
         places = [file.find(Pointer("mtls.toml", ("certificates", f"c{number}"))) for number in range(MANY)]
@@ -27,7 +27,7 @@ def test_many_findings_in_one_toml_file_scan_it_once() -> None:
 
 
 def test_many_findings_in_one_json_file_parse_it_once() -> None:
-    """As with TOML."""
+    """The same as for TOML."""
     with mock.patch.object(jsonc, "parse", wraps=jsonc.parse) as parse:
         file = Places("wrangler.json", JSON)
         places = [file.find(Pointer("wrangler.json", (f"c{number}",), at_key=True)) for number in range(MANY)]
@@ -40,15 +40,15 @@ def test_many_findings_in_one_json_file_parse_it_once() -> None:
     "text", ['"äöü" = 1\n\n[b]\r\n c = [1,\n 2]\n', '\ufeff\n"äöü" = 1\n[b]\nc=[1, 2]', "b.c = [1]"]
 )
 def test_a_place_is_where_locate_finds_it(text: str, keys: tuple[str | int, ...]) -> None:
-    """The index of lines counts as `line_and_column` does."""
+    """The index of lines has the same counts as `line_and_column`."""
     for at_key in (False, True):
         found = resolve(Pointer("a.toml", keys, at_key), text.encode())
         assert (found.line, found.column) == toml.locate(text, keys, at_key=at_key)
 
 
 @pytest.mark.parametrize("path", ["mtls.toml", "wrangler.json"])
-def test_a_file_that_changed_is_looked_through_anew(tmp_path: Path, path: str) -> None:
-    """A project keeps the places of what was read last."""
+def test_a_changed_file_is_parsed_again(tmp_path: Path, path: str) -> None:
+    """A project keeps only the places of the version that was read last."""
     (tmp_path / "mtls.toml").touch()
     project = open_project(None, cwd=tmp_path, environ={})
     first, second = (b"a = 1\n", b"\n\na = 1\n") if path.endswith("toml") else (b'{"a": 1}', b'\n\n{"a": 1}')

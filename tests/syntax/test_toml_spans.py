@@ -1,4 +1,4 @@
-"""Where things stand in a TOML text, and which texts are too deep to be read."""
+"""The scanner of TOML: positions, and the texts that are too large or too deep."""
 
 from __future__ import annotations
 
@@ -89,27 +89,27 @@ MISSING: list[tuple[tuple[Key, ...], tuple[int, int]]] = [
 def test_a_path_has_the_place_of_its_value_and_of_its_key(
     keys: tuple[Key, ...], value: tuple[int, int], key: tuple[int, int]
 ) -> None:
-    """Every kind of header, key and value is found where a person sees it."""
+    """Every kind of header, key and value has the line and column that an editor shows."""
     assert locate(TEXT, keys, at_key=False) == value
     assert locate(TEXT, keys, at_key=True) == key
 
 
 @pytest.mark.parametrize(("keys", "place"), MISSING)
 def test_a_missing_path_has_the_place_of_its_longest_part(keys: tuple[Key, ...], place: tuple[int, int]) -> None:
-    """What is not there is reported where it would have been."""
+    """A missing value is reported where it should be."""
     assert locate(TEXT, keys, at_key=False) == locate(TEXT, keys, at_key=True) == place
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 def test_newline_style_and_byte_order_mark_move_no_place(newline: str, mark: str) -> None:
-    """Lines and columns are those that an editor shows."""
+    """Lines and columns are the ones that an editor shows."""
     text = mark + TEXT.replace("\n", newline)
     assert [locate(text, keys, at_key=False) for keys, *_ in PLACES] == [value for _, value, _ in PLACES]
 
 
 def test_columns_count_characters() -> None:
-    """A character is one column, however many bytes it has."""
+    """A character is one column, regardless of its bytes."""
     assert locate('"äöü€😀" = 1', ("äöü€😀",), at_key=False) == (1, 11)
 
 
@@ -117,14 +117,14 @@ def test_columns_count_characters() -> None:
     ("offset", "place"), [(0, (1, 1)), (2, (1, 3)), (3, (2, 1)), (5, (3, 1)), (99, (3, 1)), (-1, (1, 1))]
 )
 def test_an_offset_outside_the_text_has_the_nearest_place(offset: int, place: tuple[int, int]) -> None:
-    """No offset is an error."""
+    """Any offset is valid."""
     assert line_and_column("ab\n\r\n", offset) == place
 
 
 @settings(max_examples=150, deadline=None)
 @given(wrangler_files())
-def test_every_value_stands_where_the_tree_says(data: bytes) -> None:
-    """The text at each span, read alone, is the value that the parser has at that path, and no path is missing."""
+def test_every_value_is_at_its_span(data: bytes) -> None:
+    """The text at each span is parsed to the value at that path, and no path is missing."""
     text = data.decode().removeprefix("\ufeff")
     _check(read_tree(data.decode()), tomli.loads(text), ())
 
@@ -149,7 +149,7 @@ def _check(tree: TomlTree, value: object, path: tuple[Key, ...]) -> None:
 @settings(max_examples=150, deadline=None)
 @given(st.text(st.sampled_from("[]{}\"'\\#=,. \n\ra1\ufeff"), max_size=40))
 def test_the_scanner_ends_on_any_text(text: str) -> None:
-    """Whatever the text, there is an outcome, and no error but its own."""
+    """Any text ends with a result or a ScanError, and a ScanError means invalid TOML."""
     try:
         scan(text)
     except ScanError:
@@ -158,13 +158,13 @@ def test_the_scanner_ends_on_any_text(text: str) -> None:
 
 
 def test_deep_values_cost_no_recursion() -> None:
-    """Depth is no danger to the scanner itself."""
+    """Deep nesting does not exhaust the stack."""
     depth = 50_000
     assert len(scan("a = " + "[" * depth + "]" * depth)[0].pairs) == 1
 
 
 def read_or_refuse(text: str) -> Callable[[], None]:
-    """The caps, then where everything stands."""
+    """Check the limits, then scan."""
 
     def read() -> None:
         check_caps(text)
@@ -187,14 +187,14 @@ def read_or_refuse(text: str) -> Callable[[], None]:
         lambda size: "a" + ".a" * (size // 2) + " = 1",
     ],
 )
-def test_a_hostile_text_takes_no_more_steps_than_it_has_signs(make: Callable[[int], str]) -> None:
-    """Twice the text costs twice the steps; and a sign takes some of them, not dozens."""
+def test_a_hostile_text_takes_a_linear_number_of_steps(make: Callable[[int], str]) -> None:
+    """Twice the text takes twice the steps, and a character takes a few of them, not dozens."""
     assert growth(lambda size: read_or_refuse(make(size)), 6_000) < 2.2
     assert count_calls(read_or_refuse(make(6_000))) < 15 * 6_000
 
 
-def look_at_much() -> None:
-    """Texts in which one look must take in almost all, four times as large as mtls.toml may be."""
+def read_long_matches() -> None:
+    """Scan texts in which one match covers almost all, four times as large as the limit of mtls.toml."""
     size = 4_000_000
     for text in (
         "\n" * size,
@@ -213,9 +213,9 @@ def look_at_much() -> None:
         read_or_refuse(text)()
 
 
-def test_a_hostile_text_is_looked_at_once() -> None:
-    """It would take hours if a pattern looked at each sign once more for each sign."""
-    program = f"from {__name__} import look_at_much; look_at_much()"
+def test_a_hostile_text_causes_no_backtracking() -> None:
+    """It would take hours if a pattern were quadratic."""
+    program = f"from {__name__} import read_long_matches; read_long_matches()"
     assert measure([sys.executable, "-c", program], folder=REPOSITORY).code == 0
 
 
@@ -234,7 +234,7 @@ def test_a_hostile_text_is_looked_at_once() -> None:
         "a = [" + "1.5, " * 99 + "]",
     ],
 )
-def test_caps_leave_what_is_within_them(text: str) -> None:
+def test_a_text_within_the_limits_is_accepted(text: str) -> None:
     """Dots and brackets count only where they nest: not in strings, comments and numbers."""
     tomli.loads(text)
     assert check_caps(text) is None
@@ -250,15 +250,15 @@ def test_caps_leave_what_is_within_them(text: str) -> None:
         ("a = " + ("{" + ".".join("b" * 20) + "=") * 4 + "1" + "}" * 4, 135),
     ],
 )
-def test_caps_name_the_place_of_what_is_over_them(text: str, offset: int) -> None:
-    """The first sign too many is found."""
+def test_the_first_position_over_a_limit_is_reported(text: str, offset: int) -> None:
+    """It is the first character too many."""
     excess = check_caps(text)
     assert excess is not None
     assert excess.offset == offset
 
 
 def test_a_key_of_thousands_of_parts_costs_neither_time_nor_memory() -> None:
-    """The caps are looked at before the parser sees the text."""
+    """The limits are checked before the text is parsed."""
     data = (".".join("a" * 20_000) + " = 1").encode()
     tracemalloc.start()
     with pytest.raises(UnreadableError, match="more than 32 parts"):
@@ -270,16 +270,16 @@ def test_a_key_of_thousands_of_parts_costs_neither_time_nor_memory() -> None:
 @pytest.mark.parametrize(
     ("data", "where", "words"),
     [
-        (b"a = 1\nb = \n", Place("f.toml", 2, 5), "there is no valid value here"),
-        (b"\xef\xbb\xbfa = ", Place("f.toml", 1, 5), "there is no valid value here"),
+        (b"a = 1\nb = \n", Place("f.toml", 2, 5), "expected a valid value"),
+        (b"\xef\xbb\xbfa = ", Place("f.toml", 1, 5), "expected a valid value"),
         (b"a = 1\r\nb = '\xff'", Place("f.toml", 2, 6), "UTF-8"),
         (b"a = 1\na = 2", Place("f.toml", 2, 6), "a second time"),
         (b"a = " + b"1" * 5000, Place("f.toml", 1, 5), "too many digits"),
         (b"#" * 10_001, Place("f.toml"), "larger than 10 kB"),
     ],
 )
-def test_a_file_that_is_no_toml_is_one_error_with_its_place(data: bytes, where: Place, words: str) -> None:
-    """Whatever is wrong with the bytes, it is one diagnostic of the caller's code, with a hint."""
+def test_a_file_that_is_not_toml_is_one_error_with_its_place(data: bytes, where: Place, words: str) -> None:
+    """Any problem with the bytes is one diagnostic with the caller's code and a hint."""
     with pytest.raises(UnreadableError, match=words) as caught:
         load("f.toml", data, max_bytes=10_000)
     (problem,) = caught.value.as_error(Code.WRANGLER_SYNTAX).problems
@@ -288,7 +288,7 @@ def test_a_file_that_is_no_toml_is_one_error_with_its_place(data: bytes, where: 
 
 
 def test_a_pointer_resolves_by_suffix() -> None:
-    """The place is looked up in the file's own format."""
+    """The suffix selects the format."""
     pointer = Pointer("a/mtls.toml", ("x", "y"), at_key=True)
     assert resolve(pointer, b"\xef\xbb\xbf[x]\r\n y = 1") == Place("a/mtls.toml", 2, 2)
 
@@ -296,11 +296,11 @@ def test_a_pointer_resolves_by_suffix() -> None:
 @pytest.mark.parametrize(
     ("path", "data"), [("a.toml", b"\xff"), ("a.toml", b"= 1"), ("a.pem", b"x = 1"), ("a.toml", b"[x\n")]
 )
-def test_a_pointer_into_what_cannot_be_read_keeps_its_path(path: str, data: bytes) -> None:
-    """A report never fails for want of a place."""
+def test_a_pointer_into_a_file_that_cannot_be_read_keeps_its_path(path: str, data: bytes) -> None:
+    """A missing place never makes a report fail."""
     assert resolve(Pointer(path, ("x",)), data) == Place(path)
 
 
 def test_comments_of_the_strategies_are_comments() -> None:
-    """The generated files rely on it."""
+    """The generated files depend on it."""
     assert all(tomli.loads(comment) == {} for comment in COMMENTS)

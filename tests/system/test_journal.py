@@ -214,7 +214,7 @@ def test_a_full_disk_stops_the_next_step_and_keeps_what_is_done(
         written.finished(Step(UPLOAD, StepStatus.DONE, entry=uid(2)))
         with pytest.raises(FileError, match="No space left") as caught:
             written.started(REBIND)
-    assert caught.value.hint == "free some space on its disk, then run again"
+    assert caught.value.hint == "free some disk space, then run again"
     written.end(exit_code=5, interrupted=False)
     (warning,) = written.findings
     assert (warning.severity, warning.code) == (Severity.WARNING, "journal-incomplete")

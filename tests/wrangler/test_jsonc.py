@@ -1,4 +1,4 @@
-"""Reading wrangler.json and wrangler.jsonc, and changing one binding in them without touching anything else."""
+"""Reading wrangler.json and wrangler.jsonc, and changing one binding in them and nothing else."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def edited(text: str, *edits: Edit) -> str:
 
 
 def values_of(data: bytes) -> dict[str, object]:
-    """What the file says, by a reader that is no part of the product."""
+    """The values of the file, read by a parser that is not part of mtlsctl."""
     found = read_json(data.decode())
     assert isinstance(found, dict)
     return found
 
 
-# --- adding: text before, environment, text after. An M stands for the key, an E for an entry on one line -------------
+# --- adding: text before, environment, text after. M is the key, E a binding on one line ------------------------------
 
 A = '{ "binding": "A", "certificate_id": "1" }'
 KEY = '"mtls_certificates"'
@@ -61,7 +61,7 @@ ADDED: dict[str, tuple[str, str | None, str]] = {
         None,
         '{"name":"x",M:[ {"binding":"NEW","certificate_id":"id-1"} ]}',
     ),
-    "one line, comma behind the last": ('{ "name": "x", }', None, '{ "name": "x", M: [ E ], }'),
+    "one line, comma after the last": ('{ "name": "x", }', None, '{ "name": "x", M: [ E ], }'),
     "many lines": ('{\n  "name": "x"\n}\n', None, f'{{\n  "name": "x",\n  M: [\n    {LONG}\n  ]\n}}\n'),
     "tabs, CRLF, byte order mark, no final newline": (
         '\ufeff{\r\n\t"name": "x"\r\n}',
@@ -76,7 +76,7 @@ ADDED: dict[str, tuple[str, str | None, str]] = {
         None,
         f'{{\n  "name": "x", // c\n  M: [\n    {LONG}\n  ]\n}}\n'.replace("\n", "\r"),
     ),
-    "commas behind the last": (
+    "commas after the last": (
         '{\n  "name" : "x",\n}\n',
         None,
         (
@@ -89,7 +89,7 @@ ADDED: dict[str, tuple[str, str | None, str]] = {
         None,
         '{\n"name": "x",\nM: [\n{\n"binding": "NEW",\n"certificate_id": "id-1"\n}\n]\n}',
     ),
-    "comments behind the last member stay where they are": (
+    "comments after the last member stay where they are": (
         '{\n  "name": "x" /* name */ // of the worker\n  // "vars": {}\n}\n',
         None,
         f'{{\n  "name": "x", /* name */ // of the worker\n  M: [\n    {LONG}\n  ]\n  // "vars": {{}}\n}}\n',
@@ -135,7 +135,7 @@ ADDED: dict[str, tuple[str, str | None, str]] = {
             '        "certificate_id": "id-1",\n      },\n  ],\n}'
         ),
     ),
-    "empty array with a comment behind the bracket": (
+    "empty array with a comment after the bracket": (
         f"{{\n  {KEY}: [ // here\n  ]\n}}",
         None,
         f"{{\n  M: [ // here\n    {LONG}\n  ]\n}}",
@@ -147,18 +147,18 @@ ADDED: dict[str, tuple[str, str | None, str]] = {
         None,
         '{M:[{"binding":"A","certificate_id":"1"},{"binding":"NEW","certificate_id":"id-1"}]}',
     ),
-    "array on one line, comma behind the last": (f"{{ {KEY}: [{A},] }}", None, f"{{ M: [{A}, E,] }}"),
-    "array on one line, a comment behind the last": (
+    "array on one line, comma after the last": (f"{{ {KEY}: [{A},] }}", None, f"{{ M: [{A}, E,] }}"),
+    "array on one line, a comment after the last": (
         f"{{ {KEY}: [ {A} /* a */ ] }}",
         None,
         f"{{ M: [ {A} /* a */, E ] }}",
     ),
-    "array on many lines, the comma comes before the remark": (
+    "array on many lines, the comma comes before the comment": (
         f"{{\n  {KEY}: [\n    {A} // a\n  ]\n}}",
         None,
         f"{{\n  M: [\n    {A}, // a\n    E\n  ]\n}}",
     ),
-    "array on many lines, comma behind the last": (
+    "array on many lines, comma after the last": (
         f"{{\n  {KEY}: [\n    {A}, // a\n    // more\n  ]\n}}",
         None,
         f"{{\n  M: [\n    {A}, // a\n    E,\n    // more\n  ]\n}}",
@@ -168,7 +168,7 @@ ADDED: dict[str, tuple[str, str | None, str]] = {
         None,
         f"{{\n  M: [\n    {A},\n    E]\n}}",
     ),
-    "array on one line, a remark behind it": (
+    "array on one line, a comment after it": (
         f"{{\n  {KEY}: [ {A} // a\n  ]\n}}",
         None,
         f"{{\n  M: [ {A}, // a\n    E\n  ]\n}}",
@@ -186,7 +186,7 @@ ADDED: dict[str, tuple[str, str | None, str]] = {
         None,
         '{ "name": "x"\n, "main": "y", M: [ E ]\n}\n',
     ),
-    "what looks like the key in strings and comments is none": (
+    "text like the key in strings and comments is ignored": (
         '{ "vars": { "mtls_certificates": "[]" } /* "mtls_certificates": [] */ }',
         None,
         '{ "vars": { "mtls_certificates": "[]" } /* "mtls_certificates": [] */, M: [ E ] }',
@@ -195,10 +195,10 @@ ADDED: dict[str, tuple[str, str | None, str]] = {
 
 
 @pytest.mark.parametrize(("before", "environment", "after"), ADDED.values(), ids=ADDED)
-def test_a_new_binding_follows_the_layout_and_comes_off_without_a_trace(
+def test_a_new_binding_follows_the_layout_and_is_removed_without_a_trace(
     before: str, environment: str | None, after: str
 ) -> None:
-    """The text after is exactly this, and removing the binding gives the text before."""
+    """Adding the binding results in exactly this text, and removing it restores the original."""
     before, after = (text.replace("M:", f"{KEY}:").replace("M :", f"{KEY} :") for text in (before, after))
     after = after.replace("[E", f"[{ENTRY}").replace(" E", f" {ENTRY}").replace("\tE", f"\t{ENTRY}")
     assert edited(before, SetBinding(environment, NEW, ID)) == after
@@ -206,12 +206,12 @@ def test_a_new_binding_follows_the_layout_and_comes_off_without_a_trace(
 
 
 @pytest.mark.parametrize("before", ["{}", '{"a":1}', '{\n  "a": 1, // c\n  // d\n}', f"{{\n{KEY}: []\n}}"])
-def test_two_bindings_come_off_without_a_trace_in_any_order(before: str) -> None:
-    """Which of them came first can't be seen."""
+def test_two_bindings_are_removed_without_a_trace_in_any_order(before: str) -> None:
+    """The order in which they were added does not matter."""
     one, two = SetBinding(None, "A", "1"), SetBinding(None, "B", "2")
-    gone_one, gone_two = RemoveBinding(None, "A"), RemoveBinding(None, "B")
-    assert edited(before, one, two, gone_one, gone_two) == before
-    assert edited(before, one, two, gone_two, gone_one) == before
+    remove_one, remove_two = RemoveBinding(None, "A"), RemoveBinding(None, "B")
+    assert edited(before, one, two, remove_one, remove_two) == before
+    assert edited(before, one, two, remove_two, remove_one) == before
 
 
 # --- replacing -------------------------------------------------------------------------------------------------------
@@ -226,8 +226,8 @@ def test_two_bindings_come_off_without_a_trace_in_any_order(before: str) -> None
         ('"a\\"//"', 'a"b\\\n\x00', '"a\\"b\\\\\\n\\u0000"'),
     ],
 )
-def test_replacing_touches_only_what_is_in_the_quotes(literal: str, new: str, expected: str) -> None:
-    """Remarks, blanks and other keys stay, in whatever order they are."""
+def test_replacing_changes_only_the_text_in_the_quotes(literal: str, new: str, expected: str) -> None:
+    """Comments, spaces and other keys stay, in any order."""
     text = (
         '\ufeff{"mtls_certificates": [ // a\r\n'
         '{ "remote" : true,\t"certificate_id"  /**/:   LITERAL , // old\r"binding": "A",}]}'
@@ -236,15 +236,15 @@ def test_replacing_touches_only_what_is_in_the_quotes(literal: str, new: str, ex
     assert after == text.replace("LITERAL", expected)
 
 
-def test_replacing_finds_the_entry_of_its_environment() -> None:
-    """The same name elsewhere is another binding."""
+def test_replacing_changes_the_binding_of_its_environment() -> None:
+    """The same name in another environment is another binding."""
     text = '{"mtls_certificates": [{"binding": "A", "certificate_id": "1"}], "env": {"s": {"mtls_certificates": [X]}}}'
     before = text.replace("X", '{"certificate_id":"1","binding":"A"}')
     assert edited(before, SetBinding("s", "A", "2")) == text.replace("X", '{"certificate_id":"2","binding":"A"}')
 
 
-def test_nothing_to_do_gives_the_same_bytes_object() -> None:
-    """An id that is set already, a binding that is gone already, no edit at all."""
+def test_without_a_change_the_same_bytes_object_is_returned() -> None:
+    """For an ID that is already set, a binding that is already removed, and no edits."""
     data = f"{{ {KEY}: [{A}] }}".encode()
     assert edit_wrangler(PATH, data, [SetBinding(None, "A", "1"), RemoveBinding(None, "B")]) is data
     assert edit_wrangler(PATH, data, []) is data
@@ -264,7 +264,7 @@ REMOVED: dict[str, tuple[str, str]] = {
     "the middle of a line": (f"{{M: [{B}, {A}, {B.replace('B', 'C')}]}}", f"{{M: [{B}, {B.replace('B', 'C')}]}}"),
     "the last of a line, with its comma": (f"{{M: [{B}, {A},]}}", f"{{M: [{B},]}}"),
     "a bracket is not joined with a comment": (f"{{M: [{B}, // b\n {A}]}}", f"{{M: [{B} // b\n]}}"),
-    "an array of the user's stays": (f"{{M: [{A}]}}", "{M: []}"),
+    "an array that the user wrote stays": (f"{{M: [{A}]}}", "{M: []}"),
     "an array with a comment stays": (f"{{M: [ // a\n  {A}\n]}}", "{M: [ // a\n]}"),
     "comments above the key stay": (
         f'{{\n  // all\n  M: [\n    {A}\n  ], // certificates\n  // next\n  "name": "x"\n}}',
@@ -279,12 +279,12 @@ REMOVED: dict[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize(("before", "after"), REMOVED.values(), ids=REMOVED)
-def test_removing_takes_the_entry_and_nothing_of_others(before: str, after: str) -> None:
-    """The text after is exactly this."""
+def test_removing_deletes_only_the_binding(before: str, after: str) -> None:
+    """Removing the binding results in exactly this text."""
     assert edited(before.replace("M:", f"{KEY}:"), RemoveBinding(None, "A")) == after.replace("M:", f"{KEY}:")
 
 
-# --- what holds for every file ---------------------------------------------------------------------------------------
+# --- rules for every file ---------------------------------------------------------------------------------------
 
 NAMES = st.sampled_from((*BINDINGS, NEW))
 CHOICE = st.integers(0, 5)
@@ -296,7 +296,7 @@ def _environment(data: bytes, choice: int) -> str | None:
 
 
 def _wanted(data: bytes, environment: str | None, binding: str, certificate_id: str | None) -> dict[str, object]:
-    """What the file should say once a binding has this id, or is gone."""
+    """The values of the file after a binding gets this ID, or is removed."""
     values = copy.deepcopy(values_of(data))
     table = environment_table(values, environment)
     assert table is not None
@@ -314,8 +314,8 @@ def _wanted(data: bytes, environment: str | None, binding: str, certificate_id: 
 
 @settings(max_examples=200, deadline=None)
 @given(wrangler_files(), NAMES, st.sampled_from((*IDS, ID)), CHOICE)
-def test_setting_means_what_was_wanted_and_nothing_else(data: bytes, name: str, new: str, choice: int) -> None:
-    """By an independent reader; a second run does nothing; what was added comes off to the byte."""
+def test_setting_a_binding_changes_no_other_value(data: bytes, name: str, new: str, choice: int) -> None:
+    """Checked by an independent parser; a second edit changes nothing; removing it restores the bytes."""
     environment = _environment(data, choice)
     before = read_wrangler(PATH, data).environments[environment].find(name)
     after = edit_wrangler(PATH, data, [SetBinding(environment, name, new)])
@@ -330,8 +330,8 @@ def test_setting_means_what_was_wanted_and_nothing_else(data: bytes, name: str, 
 
 @settings(max_examples=100, deadline=None)
 @given(wrangler_files(), CHOICE)
-def test_replacing_cuts_exactly_the_text_of_the_id(data: bytes, choice: int) -> None:
-    """What stands before and behind the new id stood there before; what was between is the old id and nothing else."""
+def test_replacing_changes_exactly_the_text_of_the_id(data: bytes, choice: int) -> None:
+    """The text before and after the new ID is unchanged, and the text that it replaces is the old ID."""
     environment = _environment(data, choice)
     for found in read_wrangler(PATH, data).environments[environment].bindings:
         after = edit_wrangler(PATH, data, [SetBinding(environment, found.binding, "the-one-new-id")])
@@ -344,8 +344,8 @@ def test_replacing_cuts_exactly_the_text_of_the_id(data: bytes, choice: int) -> 
 
 @settings(max_examples=150, deadline=None)
 @given(wrangler_files(), CHOICE)
-def test_removing_all_bindings_one_by_one_leaves_everything_else(data: bytes, choice: int) -> None:
-    """Nothing is added, nothing else changes its meaning, and the environments stay."""
+def test_removing_all_bindings_one_by_one_keeps_everything_else(data: bytes, choice: int) -> None:
+    """No text is added, no other value changes, and the environments stay."""
     environment = _environment(data, choice)
     for found in read_wrangler(PATH, data).environments[environment].bindings:
         after = edit_wrangler(PATH, data, [RemoveBinding(environment, found.binding)])
@@ -361,18 +361,18 @@ def test_removing_all_bindings_one_by_one_leaves_everything_else(data: bytes, ch
 
 
 def many_keys(count: int) -> bytes:
-    """A file with as many keys and comments, on lines of their own."""
+    """A file with this many keys and comments, on separate lines."""
     lines = "".join(f'  "key{number}": {{ "text": "value // {number}" }}, // remark\n' for number in range(count))
     return f'{{\n{lines}  "env": {{ "s": {{ {KEY}: [\n    {A}\n  ] }} }},\n}}\n'.encode()
 
 
 def many_values(count: int) -> bytes:
-    """A file with as many arrays in one, on one line."""
+    """A file with this many arrays in one array, on one line."""
     return f'{{"list": [{"[1]," * count}], "env": {{ "s": {{ {KEY}: [{A}] }} }}}}'.encode()
 
 
 def many_bindings(count: int) -> bytes:
-    """A file with as many bindings in one environment."""
+    """A file with this many bindings in one environment."""
     entries = ",\n".join(A.replace("A", f"A{number}", 1) for number in range(count))
     return f'{{ "env": {{ "s": {{ {KEY}: [\n{entries}\n] }} }} }}'.encode()
 
@@ -386,8 +386,8 @@ def test_the_largest_file_is_edited() -> None:
 
 
 @pytest.mark.parametrize("make", [many_keys, many_values, many_bindings])
-def test_an_edit_takes_no_more_steps_than_the_file_has_signs(make: Callable[[int], bytes]) -> None:
-    """Twice the file costs twice the steps; and a sign takes some of them, not dozens."""
+def test_an_edit_takes_a_linear_number_of_steps(make: Callable[[int], bytes]) -> None:
+    """Twice the file takes twice the steps, and a character takes a few of them."""
 
     def edit(count: int) -> Callable[[], bytes]:
         data = make(count)
@@ -401,7 +401,7 @@ def test_an_edit_takes_no_more_steps_than_the_file_has_signs(make: Callable[[int
 
 
 def test_an_environment_is_never_created() -> None:
-    """Setting in an environment that the file lacks is refused, with what to do."""
+    """Setting a binding in an environment that the file lacks is refused with a hint."""
     with pytest.raises(EditRefused, match="no environment production") as caught:
         edited('{"env": {"staging": {}}}', SetBinding("production", "A", "1"))
     assert caught.value.hint
@@ -419,10 +419,10 @@ def test_an_environment_is_never_created() -> None:
         [],
     ],
 )
-def test_what_cannot_be_proved_is_refused_with_the_lines_to_paste(
+def test_an_edit_that_cannot_be_proved_is_refused_with_the_lines_to_paste(
     monkeypatch: pytest.MonkeyPatch, splices: list[Splice]
 ) -> None:
-    """Whatever the format proposes, only an edit that means what was wanted leaves the room."""
+    """Only an edit with the wanted result is accepted, whatever the format proposes."""
     monkeypatch.setattr(jsonc, "add", lambda *_: splices)
     with pytest.raises(EditRefused) as caught:
         edited('{"name": "x", "env": {"s": {}}}', SetBinding("s", "A", 'ü"'))
@@ -434,8 +434,8 @@ def test_what_cannot_be_proved_is_refused_with_the_lines_to_paste(
     assert caught.value.where == Pointer(PATH, ("env", "s", "mtls_certificates"))
 
 
-def test_a_replacement_that_takes_a_comment_along_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The string of the id, whole and alone, is all that a replacement may cut."""
+def test_a_replacement_that_removes_a_comment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replacement can only change the complete string of the ID."""
     text = '{"mtls_certificates": [{ "binding": "A", "certificate_id": "1" /**/ }]}'
     monkeypatch.setattr(jsonc, "replace", lambda *_: [Splice(text.index('"1"'), text.index(" }]"), '"2"')])
     with pytest.raises(EditRefused, match="can't be changed"):
@@ -446,13 +446,13 @@ def test_a_replacement_that_takes_a_comment_along_is_refused(monkeypatch: pytest
     "literal", ['"1', "1", "'a'", '"a" // b', ' "a"', '"a", "b"', "", '["a"]', '"a",', '"\\ud800"']
 )
 def test_only_one_whole_string_is_a_string(literal: str) -> None:
-    """What the proof of a replacement leans on."""
+    """The proof of a replacement depends on it."""
     assert jsonc.string_value(literal) is None
 
 
 @pytest.mark.parametrize(("environment", "text"), [("s", '{"env": {}}'), (None, '{"mtls_certificates": null}')])
-def test_where_there_is_no_place_nothing_is_proposed(environment: str | None, text: str) -> None:
-    """The format itself never guesses."""
+def test_an_unsupported_layout_has_no_splices(environment: str | None, text: str) -> None:
+    """The format never guesses."""
     with pytest.raises(NoPlaceError):
         jsonc.add(text, environment, "A", "1")
     with pytest.raises(NoPlaceError):
@@ -461,14 +461,14 @@ def test_where_there_is_no_place_nothing_is_proposed(environment: str | None, te
         jsonc.replace(text, environment, 0, "1")
 
 
-def test_a_value_that_no_file_can_hold_is_refused() -> None:
-    """Half a character has no bytes."""
+def test_a_value_that_no_file_can_contain_is_refused() -> None:
+    """Half a surrogate pair can't be encoded."""
     with pytest.raises(EditRefused):
         edited("{}", SetBinding(None, "A", "\ud800"))
 
 
 def test_an_edit_that_makes_the_file_too_large_is_refused() -> None:
-    """What is written can be read again."""
+    """A written file can be read again."""
     with pytest.raises(EditRefused):
         edited("{}" + " " * 255_990, SetBinding(None, "A", "1"))
 
@@ -487,8 +487,8 @@ def test_an_edit_that_makes_the_file_too_large_is_refused() -> None:
         "",
     ],
 )
-def test_a_file_that_cannot_be_read_for_certain_is_not_edited(text: str) -> None:
-    """A key that is there twice is as bad as a bracket that is missing."""
+def test_a_file_that_is_ambiguous_or_broken_is_not_edited(text: str) -> None:
+    """A duplicate key is as bad as a missing bracket."""
     with pytest.raises(InputError):
         edited(text, SetBinding(None, "A", "2"))
 
@@ -498,7 +498,7 @@ def test_a_file_that_cannot_be_read_for_certain_is_not_edited(text: str) -> None
 
 @pytest.mark.parametrize("name", ["wrangler.json", "wrangler.jsonc", "wrangler.staging.JSON"])
 def test_reading_finds_bindings_and_environments(name: str) -> None:
-    """Both suffixes are read alike; comments and trailing commas are allowed in both."""
+    """Both suffixes are parsed in the same way; comments and trailing commas are allowed in both."""
     text = """\ufeff{
   "name": "shop", // the shop
   "account_id": "acc",
@@ -515,7 +515,7 @@ def test_reading_finds_bindings_and_environments(name: str) -> None:
 
 
 def test_every_problem_of_a_file_is_reported_with_its_place() -> None:
-    """One error holds them all; each points at what is wrong."""
+    """One error has all of them, each with the place of the wrong value."""
     text = """{
   "mtls_certificates": [
     1, { "certificate_id": "1" },
@@ -541,7 +541,7 @@ def test_every_problem_of_a_file_is_reported_with_its_place() -> None:
 
 
 def test_a_syntax_error_has_its_place() -> None:
-    """Line and column are those of the file."""
+    """Line and column refer to the file."""
     with pytest.raises(InputError) as caught:
         read_wrangler(PATH, b'{\n  "name": "x"\n  "main": "y"\n}')
     (problem,) = caught.value.problems

@@ -1,4 +1,4 @@
-"""What we write, wrangler reads as it was meant: its own readers over thousands of cases, and wrangler itself."""
+"""Wrangler reads edited files as intended: tested with its own parsers over thousands of cases, and wrangler itself."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tests.support.wrangler_readers import Case, Form, find_node, read_all, uplo
 
 Make = Callable[[Random], bytes]
 
-STRICTER = ("half a surrogate pair", "is there twice", "should hold an object")
-"""What we refuse and wrangler's readers do not, as far as the cases have it, by words of the message."""
+STRICTER = ("half a surrogate pair", "duplicate key", "must contain an object")
+"""Parts of the messages for files that mtlsctl refuses and wrangler's parsers accept, in these cases."""
 
 
 @pytest.fixture(autouse=True)
@@ -34,8 +34,8 @@ def _wrangler() -> None:
         ("toml", strategies_toml.wrangler_toml, strategies_toml.BINDINGS),
     ],
 )
-def test_wrangler_reads_what_we_write_as_we_mean_it(form: Form, make: Make, bindings: Sequence[str]) -> None:
-    """Every file before and after an edit, by wrangler's reader: all of its values, and the binding as it was set."""
+def test_wrangler_reads_an_edited_file_as_intended(form: Form, make: Make, bindings: Sequence[str]) -> None:
+    """Wrangler's parser reads all values of every file before and after an edit, and the binding as it was set."""
     path = f"wrangler.{form}"
     texts: list[bytes] = []
     wanted: list[tuple[Edit, bytes]] = []
@@ -64,8 +64,8 @@ def test_wrangler_reads_what_we_write_as_we_mean_it(form: Form, make: Make, bind
 @pytest.mark.parametrize(
     ("form", "make"), [("jsonc", strategies_jsonc.wrangler_jsonc), ("toml", strategies_toml.wrangler_toml)]
 )
-def test_wrangler_refuses_what_we_refuse_and_reads_the_rest_alike(form: Form, make: Make) -> None:
-    """Over files with a few signs changed, most of which can't be read any more."""
+def test_wrangler_refuses_and_reads_the_same_files(form: Form, make: Make) -> None:
+    """For files with a few characters changed, of which many can't be parsed."""
     texts = list(_mutations(make, 4000))
     cases: list[Case] = [(form, text) for text in texts]
     refused = 0
@@ -96,7 +96,7 @@ def _mutations(make: Make, count: int) -> Iterator[str]:
 
 
 def _as_json(value: object) -> object:
-    """The value as JavaScript writes it to JSON, with one kind of newline: readers of TOML may keep CRLF or not."""
+    """The value as JavaScript writes it to JSON, with one kind of newline: some TOML parsers keep CRLF, some do not."""
     if isinstance(value, dict):
         return {key: _as_json(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -142,7 +142,7 @@ env.production = { vars = { X = "2" } }
     "commented/wrangler.jsonc": f"""\ufeff{{
 \t// shop
 \t{HEAD}, /* fixed */
-\t"mtls_certificates": [ // ours
+\t"mtls_certificates": [ // managed
 \t\t{{ "certificate_id": "old", "binding": "OLD", "remote": true }}, // the first
 \t],
 \t"env": {{
@@ -163,7 +163,7 @@ DECLARED: dict[str | None, dict[str, str]] = {
 
 @pytest.mark.parametrize("name", FILES)
 def test_wrangler_would_upload_exactly_the_declared_bindings(tmp_path: Path, name: str) -> None:
-    """By the metadata of a dry run, for the top level and each environment."""
+    """The metadata of a dry run has them, for the top level and each environment."""
     edits: list[Edit] = [RemoveBinding(None, "OLD")]
     edits += [
         SetBinding(environment, binding, certificate_id)

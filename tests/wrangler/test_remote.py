@@ -1,4 +1,4 @@
-"""`remote` of a binding: kept where it is not declared, set where it is, and nothing else touched."""
+"""`remote` of a binding: kept if it is not declared, set if it is, and nothing else changed."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ ROWS = {
         b'mtls_certificates = [{ binding = "A", certificate_id = "1" }] # note\n',
         b'mtls_certificates = [{ binding = "A", certificate_id = "1", remote = true }] # note\n',
     ),
-    "one that says otherwise": (
+    "a section with the other value": (
         "w.toml",
         b'[[mtls_certificates]]\nremote=false # why\nbinding = "A"\ncertificate_id = "1"\n',
         b'[[mtls_certificates]]\nremote=true # why\nbinding = "A"\ncertificate_id = "1"\n',
     ),
-    "one that says so": (
+    "a section with the same value": (
         "w.toml",
         b'[[mtls_certificates]]\nremote = true\nbinding = "A"\ncertificate_id = "1"\n',
         b'[[mtls_certificates]]\nremote = true\nbinding = "A"\ncertificate_id = "1"\n',
@@ -57,7 +57,7 @@ ROWS = {
         b'{"mtls_certificates":[{"binding":"A","certificate_id":"1","remote":true}]}',
     ),
     "an object on many lines with a trailing comma and a comment": ("w.jsonc", MANY_LINES, MANY_LINES_AFTER),
-    "an object that says otherwise": (
+    "an object with the other value": (
         "w.json",
         b'{"mtls_certificates": [{"remote": false, "binding": "A", "certificate_id": "1"}]}',
         b'{"mtls_certificates": [{"remote": true, "binding": "A", "certificate_id": "1"}]}',
@@ -66,15 +66,15 @@ ROWS = {
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_remote_is_set_in_the_layout_of_the_entry(row: str) -> None:
-    """Id unchanged, `remote` there, every other byte as it was."""
+def test_remote_is_set_in_the_layout_of_the_binding(row: str) -> None:
+    """`remote` is set, and every other byte is unchanged."""
     path, before, after = ROWS[row]
     assert edit_wrangler(path, before, [SetBinding(None, "A", "1", remote=True)]) == after
 
 
 @pytest.mark.parametrize("row", ROWS)
 def test_remote_that_is_not_declared_is_kept(row: str) -> None:
-    """Another id, the same `remote`."""
+    """A new ID keeps the `remote`."""
     path, before, after = ROWS[row]
     for data in (before, after):
         edited = edit_wrangler(path, data, [SetBinding(None, "A", "2")])
@@ -83,27 +83,27 @@ def test_remote_that_is_not_declared_is_kept(row: str) -> None:
 
 @pytest.mark.parametrize("path", ["w.toml", "w.jsonc"])
 def test_a_new_binding_gets_its_remote_in_one_edit(path: str) -> None:
-    """Added and set."""
+    """The binding is added, and `remote` is set."""
     data = b"" if path == "w.toml" else b"{}"
     edited = edit_wrangler(path, data, [SetBinding(None, "A", "1", remote=False)])
     (found,) = read_wrangler(path, edited).environments[None].bindings
     assert (found.certificate_id, found.remote) == ("1", False)
-    assert b"remote" not in edited  # nothing is said where nothing differs
+    assert b"remote" not in edited  # false is the default, so it is not written
     edited = edit_wrangler(path, edited, [SetBinding(None, "A", "1", remote=True)])
     assert read_wrangler(path, edited).environments[None].bindings[0].remote
 
 
-def test_a_remote_that_is_no_boolean_is_refused() -> None:
-    """wrangler refuses it too; nothing is guessed."""
+def test_a_remote_that_is_not_a_boolean_is_refused() -> None:
+    """wrangler refuses it too."""
     data = b'[[mtls_certificates]]\nbinding = "A"\ncertificate_id = "1"\nremote = "yes"\n'
     with pytest.raises(EditRefused, match="can't be changed"):
         edit_wrangler("w.toml", data, [SetBinding(None, "A", "1", remote=True)])
 
 
 @pytest.mark.parametrize("seed", range(300))
-def test_in_any_layout_remote_changes_its_entry_and_nothing_else(seed: int) -> None:
-    """Read by an independent reader; the old bytes are all there in their order."""
-    data = wrangler_toml(Random(seed))  # noqa: S311 - a seed, no secret
+def test_in_any_layout_remote_changes_only_its_binding(seed: int) -> None:
+    """An independent parser reads all other values as before."""
+    data = wrangler_toml(Random(seed))  # noqa: S311 - a seed, not a secret
     file = read_wrangler("w.toml", data)
     for name, environment in file.environments.items():
         for found in environment.bindings:
@@ -125,14 +125,14 @@ def project(tmp_path: Path) -> Project:
 
 
 def test_a_declared_remote_is_written_and_the_second_plan_is_empty(project: Project) -> None:
-    """Planned with its reason, written with the id."""
+    """It is written together with the ID."""
     assert project.run("apply", "--yes").code == 0
     assert project.read("wrangler.toml").endswith("remote = true\n")
     assert project.run("plan", "--detailed-exitcode").code == 0
 
 
 def test_a_remote_changed_by_hand_is_set_back(project: Project) -> None:
-    """The id stays, the reason names it."""
+    """The ID stays, and the reason is `remote-differs`."""
     project.run("apply", "--yes")
     project.write("wrangler.toml", project.read("wrangler.toml").replace("remote = true", "remote = false"))
     plan = project.run("plan", "--format", "json").json
@@ -144,7 +144,7 @@ def test_a_remote_changed_by_hand_is_set_back(project: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "words"),
     [
         ('{ certificate = "biling" }', "did you mean"),
         ('{ certificate = "billing", remot = true }', "did you mean `remote`?"),
@@ -153,10 +153,10 @@ def test_a_remote_changed_by_hand_is_set_back(project: Project) -> None:
         ('{ certificate = "billing", id = "9d7d1c39-55a1-4a5c-9a5f-0d5b1d0f6f11" }', "certificate"),
     ],
 )
-def test_a_binding_table_that_is_wrong_is_said_with_its_place(project: Project, value: str, said: str) -> None:
-    """Unknown certificate, unknown key, wrong type, neither or both."""
+def test_a_wrong_binding_table_is_reported_with_its_place(project: Project, value: str, words: str) -> None:
+    """Unknown certificate, unknown key, wrong type, neither or both keys."""
     project.write("mtls.toml", MTLS.replace('BILLING = "billing"', f"BILLING = {value}"))
     result = project.run("validate")
     assert result.code == 1
-    assert said in result.out + result.err
+    assert words in result.out + result.err
     assert "mtls.toml:12:" in result.out + result.err

@@ -1,4 +1,4 @@
-"""Reading wrangler.toml, and changing one binding in it without touching anything else."""
+"""Reading wrangler.toml, and changing one binding in it and nothing else."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def edited(text: str, *edits: Edit) -> str:
 
 
 def values_of(data: bytes) -> dict[str, object]:
-    """What the file says, by the parser alone."""
+    """The values of the file, by the parser alone."""
     return tomli.loads(data.decode().removeprefix("\ufeff"))
 
 
@@ -52,7 +52,7 @@ ADDED: dict[str, tuple[str, str | None, str]] = {
         None,
         AOT.rstrip() + " # eof\n\n" + NEW_AOT.rstrip(),
     ),
-    "comment at the end stays with what it follows": (AOT + "# B = 2\n", None, AOT + "# B = 2\n\n" + NEW_AOT),
+    "comment at the end stays with the text before it": (AOT + "# B = 2\n", None, AOT + "# B = 2\n\n" + NEW_AOT),
     "comment above the next header stays with it": (
         AOT + "\n# vars section\n[vars]\nA = 1\n",
         None,
@@ -98,17 +98,17 @@ ADDED: dict[str, tuple[str, str | None, str]] = {
         None,
         "mtls_certificates = [{binding='A',certificate_id='1'}, {binding='NEW',certificate_id='id-1'}]\n",
     ),
-    "inline, one line, comma behind the last": (
+    "inline, one line, comma after the last": (
         'mtls_certificates = [ { binding = "A", certificate_id = "1" }, ]',
         None,
         f'mtls_certificates = [ {{ binding = "A", certificate_id = "1" }}, {ENTRY}, ]',
     ),
-    "inline, many lines, comma before the remark": (
+    "inline, many lines, comma before the comment": (
         'mtls_certificates = [\n\t{ binding = "A", certificate_id = "1" } # a\n]\n',
         None,
         f'mtls_certificates = [\n\t{{ binding = "A", certificate_id = "1" }}, # a\n\t{ENTRY}\n]\n',
     ),
-    "inline, many lines, comma behind the last, CRLF": (
+    "inline, many lines, comma after the last, CRLF": (
         'mtls_certificates = [\r\n  { binding = "A", certificate_id = "1" }, # a\r\n  # more\r\n]\r\n',
         None,
         f'mtls_certificates = [\r\n  {{ binding = "A", certificate_id = "1" }}, # a\r\n  {ENTRY},\r\n  # more\r\n]\r\n',
@@ -118,7 +118,7 @@ ADDED: dict[str, tuple[str, str | None, str]] = {
         None,
         f'mtls_certificates = [\n  {{ binding = "A", certificate_id = "1" }},\n  {ENTRY}]',
     ),
-    "inline, remark behind the only line": (
+    "inline, comment after the only line": (
         'mtls_certificates = [ { binding = "A", certificate_id = "1" } # a\n]',
         None,
         f'mtls_certificates = [ {{ binding = "A", certificate_id = "1" }}, # a\n  {ENTRY}\n]',
@@ -150,7 +150,7 @@ ADDED: dict[str, tuple[str, str | None, str]] = {
         f'env = {{ s.name = "x", s.mtls_certificates = [ {ENTRY} ] }}',
     ),
     "inline environment, empty": ("env.s = {}", "s", f"env.s = {{mtls_certificates = [ {ENTRY} ]}}"),
-    "environment that only its tables make": (
+    "environment that only its tables define": (
         "[env.s.vars]\nX = 1\n\n[env.t]\n",
         "s",
         '[env.s.vars]\nX = 1\n\n[[env.s.mtls_certificates]]\nbinding = "NEW"\ncertificate_id = "id-1"\n\n[env.t]\n',
@@ -178,10 +178,10 @@ ADDED: dict[str, tuple[str, str | None, str]] = {
 
 
 @pytest.mark.parametrize(("before", "environment", "after"), ADDED.values(), ids=ADDED)
-def test_a_new_binding_follows_the_layout_and_comes_off_without_a_trace(
+def test_a_new_binding_follows_the_layout_and_is_removed_without_a_trace(
     before: str, environment: str | None, after: str
 ) -> None:
-    """The text after is exactly this, and removing the binding gives the text before."""
+    """Adding the binding results in exactly this text, and removing it restores the original."""
     assert edited(before, SetBinding(environment, NEW, ID)) == after
     assert edited(after, RemoveBinding(environment, NEW)) == before
 
@@ -203,21 +203,21 @@ def test_a_new_binding_follows_the_layout_and_comes_off_without_a_trace(
         ('"\\u006fld"', "id-1", '"id-1"'),
     ],
 )
-def test_replacing_touches_only_what_is_in_the_quotes(literal: str, new: str, expected: str) -> None:
-    """Quotes stay where they can hold the new id; remarks, blanks and other keys always stay."""
+def test_replacing_changes_only_the_text_in_the_quotes(literal: str, new: str, expected: str) -> None:
+    """Quotes stay if they can contain the new ID; comments, spaces and other keys always stay."""
     text = '[[mtls_certificates]] # a\r\nremote = true\ncertificate_id   = LITERAL  # old\nbinding = "A"'
     after = edited(text.replace("LITERAL", literal), SetBinding(None, "A", new))
     assert after == text.replace("LITERAL", expected)
 
 
-def test_replacing_finds_the_entry_of_its_environment() -> None:
-    """The same name elsewhere is another binding."""
+def test_replacing_changes_the_binding_of_its_environment() -> None:
+    """The same name in another environment is another binding."""
     text = AOT + '[env.s]\nmtls_certificates = [{certificate_id="1",binding="A"}]'
     assert edited(text, SetBinding("s", "A", "2")) == text.replace('{certificate_id="1"', '{certificate_id="2"')
 
 
-def test_nothing_to_do_gives_the_same_bytes_object() -> None:
-    """An id that is set already, a binding that is gone already, no edit at all."""
+def test_without_a_change_the_same_bytes_object_is_returned() -> None:
+    """For an ID that is already set, a binding that is already removed, and no edits."""
     data = AOT.encode()
     assert edit_wrangler(PATH, data, [SetBinding(None, "A", "1"), RemoveBinding(None, "B")]) is data
     assert edit_wrangler(PATH, data, []) is data
@@ -231,12 +231,12 @@ REMOVED: dict[str, tuple[str, str | None, str]] = {
         None,
         "# all\n\n# about A\n\n# about B\n" + AOT.replace('"A"', '"B"'),
     ),
-    "comments among its own lines go": (
+    "comments in its own lines are removed": (
         'x = 1\n\n[[mtls_certificates]] # one\n# two\nbinding = "A" # three\ncertificate_id = "1"\n# four\n\n[vars]\n',
         None,
         "x = 1\n\n# four\n\n[vars]\n",
     ),
-    "tables below an element go with it": (AOT + "[vars]\n[mtls_certificates.x]\ny = 1\n", None, "[vars]\n"),
+    "tables below an element are removed with it": (AOT + "[vars]\n[mtls_certificates.x]\ny = 1\n", None, "[vars]\n"),
     "no final newline stays so": ("x = 1\r\n\r\n" + AOT.rstrip(), None, "x = 1"),
     "first of an inline array": (
         'mtls_certificates = [ { binding = "A", certificate_id = "1" }, { binding = "B", certificate_id = "1" } ]',
@@ -264,12 +264,12 @@ REMOVED: dict[str, tuple[str, str | None, str]] = {
         None,
         "mtls_certificates = [ # a\n ]",
     ),
-    "an environment that nothing else makes stays": (
+    "an environment that nothing else defines stays": (
         'x = 1\n\n[[env."s".mtls_certificates]] # a\nbinding = "A"\ncertificate_id = "1"',
         "s",
         'x = 1\n\n[env."s"] # a',
     ),
-    "an inline environment that nothing else makes stays": (
+    "an inline environment that nothing else defines stays": (
         'env = { s.mtls_certificates = [ { binding = "A", certificate_id = "1" } ] }',
         "s",
         "env = { s.mtls_certificates = [ ] }",
@@ -278,12 +278,12 @@ REMOVED: dict[str, tuple[str, str | None, str]] = {
 
 
 @pytest.mark.parametrize(("before", "environment", "after"), REMOVED.values(), ids=REMOVED)
-def test_removing_takes_the_entry_and_nothing_of_others(before: str, environment: str | None, after: str) -> None:
-    """The text after is exactly this."""
+def test_removing_deletes_only_the_binding(before: str, environment: str | None, after: str) -> None:
+    """Removing the binding results in exactly this text."""
     assert edited(before, RemoveBinding(environment, "A")) == after
 
 
-# --- what holds for every file ---------------------------------------------------------------------------------------
+# --- rules for every file ---------------------------------------------------------------------------------------
 
 NAMES = st.sampled_from((*BINDINGS, NEW))
 CHOICE = st.integers(0, 5)
@@ -295,7 +295,7 @@ def _environment(data: bytes, choice: int) -> str | None:
 
 
 def _without(data: bytes, environment: str | None, binding: str) -> dict[str, object]:
-    """What the file says, without one binding."""
+    """The values of the file without one binding."""
     values = copy.deepcopy(values_of(data))
     table = environment_table(values, environment)
     assert table is not None
@@ -306,7 +306,7 @@ def _without(data: bytes, environment: str | None, binding: str) -> dict[str, ob
 
 
 def _agrees_with_tomlkit(data: bytes) -> bool | None:
-    """Whether a second parser reads the same; None where it can't read the file. It keeps CRLF in strings."""
+    """Whether a second parser, which keeps CRLF in strings, reads the same values; None if it can't read the file."""
     text = data.decode().removeprefix("\ufeff").replace("\r\n", "\n")
     try:
         return bool(tomlkit.parse(text).unwrap() == tomli.loads(text))
@@ -316,8 +316,8 @@ def _agrees_with_tomlkit(data: bytes) -> bool | None:
 
 @settings(max_examples=250, deadline=None)
 @given(wrangler_files(), NAMES, st.sampled_from((*IDS, ID)), CHOICE)
-def test_setting_means_what_was_wanted_and_nothing_else(data: bytes, name: str, new: str, choice: int) -> None:
-    """The binding has the id; all else means what it meant, by two parsers, and is written as it was."""
+def test_setting_a_binding_changes_no_other_value(data: bytes, name: str, new: str, choice: int) -> None:
+    """The binding has the ID. Two parsers read all other values as before, and their text is unchanged."""
     environment = _environment(data, choice)
     before = read_wrangler(PATH, data).environments[environment].find(name)
     after = edit_wrangler(PATH, data, [SetBinding(environment, name, new)])
@@ -337,8 +337,8 @@ def test_setting_means_what_was_wanted_and_nothing_else(data: bytes, name: str, 
 
 @settings(max_examples=150, deadline=None)
 @given(wrangler_files(), CHOICE)
-def test_replacing_cuts_exactly_the_text_of_the_id(data: bytes, choice: int) -> None:
-    """What stands before and behind the new id stood there before; what was between is the old id and nothing else."""
+def test_replacing_changes_exactly_the_text_of_the_id(data: bytes, choice: int) -> None:
+    """The text before and after the new ID is unchanged, and the text that it replaces is the old ID."""
     environment = _environment(data, choice)
     for found in read_wrangler(PATH, data).environments[environment].bindings:
         after = edit_wrangler(PATH, data, [SetBinding(environment, found.binding, "the-one-new-id")])
@@ -352,8 +352,8 @@ def test_replacing_cuts_exactly_the_text_of_the_id(data: bytes, choice: int) -> 
 
 @settings(max_examples=200, deadline=None)
 @given(wrangler_files(), CHOICE)
-def test_removing_all_bindings_one_by_one_leaves_everything_else(data: bytes, choice: int) -> None:
-    """Nothing is added, nothing else changes its meaning, and the environments stay."""
+def test_removing_all_bindings_one_by_one_keeps_everything_else(data: bytes, choice: int) -> None:
+    """No text is added, no other value changes, and the environments stay."""
     environment = _environment(data, choice)
     for found in read_wrangler(PATH, data).environments[environment].bindings:
         after = edit_wrangler(PATH, data, [RemoveBinding(environment, found.binding)])
@@ -370,7 +370,7 @@ def test_removing_all_bindings_one_by_one_leaves_everything_else(data: bytes, ch
 
 
 def test_an_environment_is_never_created() -> None:
-    """Setting in an environment that the file lacks is refused, with what to do."""
+    """Setting a binding in an environment that the file lacks is refused with a hint."""
     with pytest.raises(EditRefused, match="no environment production") as caught:
         edited("[env.staging]\n", SetBinding("production", "A", "1"))
     assert caught.value.hint
@@ -388,10 +388,10 @@ def test_an_environment_is_never_created() -> None:
         [],
     ],
 )
-def test_what_cannot_be_proved_is_refused_with_the_lines_to_paste(
+def test_an_edit_that_cannot_be_proved_is_refused_with_the_lines_to_paste(
     monkeypatch: pytest.MonkeyPatch, splices: list[Splice]
 ) -> None:
-    """Whatever a format proposes, only an edit that means what was wanted leaves the room."""
+    """Only an edit with the wanted result is accepted, whatever the format proposes."""
     monkeypatch.setattr(toml, "add", lambda *_: splices)
     with pytest.raises(EditRefused) as caught:
         edited('name = "x"\n[env.s]\n', SetBinding("s", "A", "1"))
@@ -400,8 +400,8 @@ def test_what_cannot_be_proved_is_refused_with_the_lines_to_paste(
     assert caught.value.where == Pointer(PATH, ("env", "s", "mtls_certificates"))
 
 
-def test_a_replacement_that_takes_a_comment_along_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The string of the id, whole and alone, is all that a replacement may cut."""
+def test_a_replacement_that_removes_a_comment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replacement can only change the complete string of the ID."""
     text = 'mtls_certificates = [{ binding = "A", certificate_id = "1" }] # "'
     monkeypatch.setattr(toml, "replace", lambda *_: [Splice(text.index('"1"'), len(text), '"2" }]')])
     with pytest.raises(EditRefused, match="can't be changed"):
@@ -410,24 +410,24 @@ def test_a_replacement_that_takes_a_comment_along_is_refused(monkeypatch: pytest
 
 @pytest.mark.parametrize("literal", ['"1', "1", "'a' # 'b'", "'a', 'b'", "", "['a']", "'a',"])
 def test_only_one_whole_string_is_a_string(literal: str) -> None:
-    """What the proof of a replacement leans on."""
+    """The proof of a replacement depends on it."""
     assert toml.string_value(literal) is None
 
 
-def test_a_value_that_no_file_can_hold_is_refused() -> None:
-    """Half a character has no bytes."""
+def test_a_value_that_no_file_can_contain_is_refused() -> None:
+    """Half a surrogate pair can't be encoded."""
     with pytest.raises(EditRefused):
         edited("", SetBinding(None, "A", "\ud800"))
 
 
 def test_an_edit_that_makes_the_file_too_large_is_refused() -> None:
-    """What is written can be read again."""
+    """A written file can be read again."""
     with pytest.raises(EditRefused):
         edited("#" * 255_990, SetBinding(None, "A", "1"))
 
 
 def test_overlapping_splices_are_an_error() -> None:
-    """No text is cut twice."""
+    """No text is replaced twice."""
     with pytest.raises(NoPlaceError):
         apply_splices("abc", [Splice(0, 2), Splice(1, 3)])
 
@@ -435,8 +435,8 @@ def test_overlapping_splices_are_an_error() -> None:
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
-def test_reading_finds_bindings_environments_and_names_that_are_taken() -> None:
-    """Bindings are not inherited, the account is; every kind of other binding takes its name."""
+def test_reading_finds_bindings_environments_and_taken_names() -> None:
+    """The account is inherited, bindings are not; other kinds of bindings take their names too."""
     text = """
 name = "shop"
 account_id = "acc"
@@ -487,7 +487,7 @@ V2 = 1
 
 
 def test_every_problem_of_a_file_is_reported_with_its_place() -> None:
-    """One error holds them all; each points at what is wrong."""
+    """One error has all of them, each with the place of the wrong value."""
     text = """mtls_certificates = [
   1,
   { certificate_id = "1" },
@@ -519,14 +519,14 @@ mtls_certificates = "x"
 
 
 @pytest.mark.parametrize("text", ["env = 1", "[[env]]\nx = 1"])
-def test_environments_that_are_no_tables_are_an_error(text: str) -> None:
-    """Nobody means that, though wrangler passes over it where it is asked for the top level."""
-    with pytest.raises(InputError, match="env should be a table"):
+def test_environments_that_are_not_tables_are_an_error(text: str) -> None:
+    """It is a mistake, although wrangler ignores it for the top level."""
+    with pytest.raises(InputError, match="`env` must be a table"):
         read_wrangler(PATH, text.encode())
 
 
 def test_a_syntax_error_has_its_place() -> None:
-    """Line and column are those of the file."""
+    """Line and column refer to the file."""
     with pytest.raises(InputError) as caught:
         read_wrangler(PATH, b'name = "x"\nmtls_certificates = [\n')
     (problem,) = caught.value.problems
@@ -534,8 +534,8 @@ def test_a_syntax_error_has_its_place() -> None:
     assert problem.hint
 
 
-def test_a_suffix_that_is_not_known_is_an_error_that_names_those_that_are() -> None:
-    """The message is of the file, the hint of what to point at."""
+def test_an_unknown_suffix_is_an_error_that_lists_the_known_ones() -> None:
+    """The message has the file, the hint the known formats."""
     with pytest.raises(InputError) as caught:
         read_wrangler("workers/wrangler.yaml", b"")
     assert caught.value.code == "wrangler-format"

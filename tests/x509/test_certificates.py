@@ -1,4 +1,4 @@
-"""Certificates as values, and what a user's file really is."""
+"""Certificates as values, and the parser of certificate files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LINES = CERT.decode().splitlines()
 
 
 def problems_of(data: bytes, path: str = "certs/x.pem") -> tuple[Diagnostic, ...]:
-    """What `parse_file` says against a file that it must refuse."""
+    """The findings of `parse_file` about a file that it must refuse."""
     with pytest.raises(CertificateError) as refused:
         parse_file(data, path)
     return refused.value.diagnostics()
@@ -45,15 +45,15 @@ def problems_of(data: bytes, path: str = "certs/x.pem") -> tuple[Diagnostic, ...
 # --- values ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_content_digest_does_not_know_order_or_repetition() -> None:
-    """The digest is SHA-256 over the sorted distinct DERs, so a chain given back in another order is the same."""
+def test_the_content_digest_ignores_order_and_repetition() -> None:
+    """The digest is SHA-256 over the sorted distinct DERs, so a chain returned in another order has the same one."""
     ders = LEAF.bundle.ders
     expected = hashlib.sha256(b"".join(sorted(ders))).hexdigest()
     assert Bundle(ders).digest == Bundle(ders[::-1]).digest == Bundle((*ders, ders[0])).digest == expected
 
 
 def test_bundles_are_equal_by_their_ders_in_order() -> None:
-    """Two bundles are the same value where their DERs are, wherever they stood in a file."""
+    """Two bundles with equal DERs are equal, whatever their lines in a file."""
     ders = LEAF.bundle.ders
     assert Bundle(ders, lines=(3, 9)) == Bundle(ders)
     assert hash(Bundle(ders, lines=(3, 9))) == hash(Bundle(ders))
@@ -61,7 +61,7 @@ def test_bundles_are_equal_by_their_ders_in_order() -> None:
 
 
 def test_a_bundle_is_never_empty() -> None:
-    """No certificate is no bundle."""
+    """A bundle without a certificate is a ValueError."""
     with pytest.raises(ValueError, match="at least one"):
         Bundle(())
 
@@ -72,13 +72,13 @@ def test_the_fingerprint_is_the_leafs() -> None:
 
 
 def test_pem_is_canonical() -> None:
-    """The text written is the same whatever the text read looked like: LF, 64 a line, nothing around it."""
+    """The output is the same for every form of input: LF, 64 characters per line, no text around the blocks."""
     messy = b"\xef\xbb\xbfsubject=x\r\n" + LEAF.chain_pem.replace(b"\n", b"\r\n") + b"trailing"
     assert parse_file(messy, "x.pem").pem() == LEAF.chain_pem.decode()
 
 
 def test_facts_are_text_that_a_person_compares() -> None:
-    """Names, serial, times, key and fingerprint, each as people write it."""
+    """Names, serial, times, key and fingerprint have the usual text forms."""
     names = (
         x509.DNSName("a.example"),
         x509.UniformResourceIdentifier("spiffe://a/b"),
@@ -121,19 +121,19 @@ def test_facts_are_text_that_a_person_compares() -> None:
         ("dsa1024", "DSA 1024"),
     ],
 )
-def test_facts_name_the_kind_of_key(kind: str, words: str) -> None:
-    """A key is named by its kind and size."""
+def test_facts_name_the_key_type(kind: str, words: str) -> None:
+    """A key is described by its type and size."""
     assert ROOT.issue(key=kind).bundle.facts().key.startswith(f"{words}, SPKI ")
 
 
-def test_facts_say_when_names_cannot_be_read() -> None:
-    """A malformed subjectAltName is no reason to fail where a person only compares."""
+def test_facts_show_names_that_cannot_be_read() -> None:
+    """A malformed subjectAltName is shown as unreadable instead of an error."""
     leaf = patch(ROOT.issue(san=(x509.DNSName("unreadable.example"),)), b"\x82\x12unreadable", b"\x9d\x12unreadable")
     assert leaf.bundle.facts().subject_alternative_names == ("(unreadable)",)
 
 
-def test_a_stored_issuer_that_is_no_text_is_said_to_be_unreadable() -> None:
-    """Names are parsed late; a malformed one in what a store holds is no reason to fail."""
+def test_a_stored_issuer_that_is_not_text_is_unreadable() -> None:
+    """Names are parsed late; a malformed one in a stored certificate is not an error."""
     bundle = parse_stored(UNREADABLE.certificate_pem.decode())
     assert bundle is not None
     assert (bundle.facts().issuer, stored_fields(bundle).issuer) == ("(unreadable)", "(unreadable)")
@@ -143,13 +143,13 @@ def test_a_stored_issuer_that_is_no_text_is_said_to_be_unreadable() -> None:
 
 
 def test_stored_text_is_parsed_once() -> None:
-    """The same PEM gives the same bundle, not another one."""
+    """Parsing the same PEM twice returns the same object."""
     text = LEAF.chain_pem.decode()
     assert parse_stored(text) is parse_stored(text)
 
 
 def test_a_trimmed_newline_is_the_same_certificate() -> None:
-    """Stores trim the end of a PEM; the content stays what it was."""
+    """Stores trim the end of a PEM; the content is equal."""
     assert parse_stored(CERT.decode().strip()) == parse_stored(CERT.decode())
 
 
@@ -158,8 +158,8 @@ def test_a_trimmed_newline_is_the_same_certificate() -> None:
     ["", "hello", KEY.decode(), CERT.decode()[:-40], LINES[0] + "\nAAAA\n" + LINES[-1], CERT.decode() + LINES[0]],
     ids=["nothing", "no-pem", "a-key", "truncated", "no-x509", "one-of-two-truncated"],
 )
-def test_stored_text_that_is_no_certificate_is_none(text: str) -> None:
-    """What a store gave back and can't be read whole has no content that could be compared."""
+def test_stored_text_that_is_not_a_certificate_is_none(text: str) -> None:
+    """Stored text that can't be read completely has no content to compare."""
     assert parse_stored(text) is None
 
 
@@ -173,7 +173,7 @@ def test_stored_text_that_is_no_certificate_is_none(text: str) -> None:
     ],
 )
 def test_stored_fields_are_spelled_as_cloudflare_does(kind: str, signature: str) -> None:
-    """Issuer most specific first without spaces, decimal serial, Go's name of the signature algorithm."""
+    """Issuer with the most specific part first and no spaces, decimal serial, Go's name of the signature algorithm."""
     parts = [("C", "US"), ("ST", "California"), ("O", "Localhost Root CA"), ("CN", "Root CA")]
     oids = {"C": NameOID.COUNTRY_NAME, "ST": NameOID.STATE_OR_PROVINCE_NAME, "O": NameOID.ORGANIZATION_NAME}
     name = x509.Name([x509.NameAttribute(oids.get(key, NameOID.COMMON_NAME), text) for key, text in parts])
@@ -185,19 +185,19 @@ def test_stored_fields_are_spelled_as_cloudflare_does(kind: str, signature: str)
 
 
 def test_stored_fields_know_rsa_pss(tmp_path: Path) -> None:
-    """RSA-PSS is one algorithm with its hash as a parameter, and Go names both."""
+    """RSA-PSS has its hash as a parameter, and Go's name contains both."""
     made = by_openssl(tmp_path, "-sha384", "-sigopt", "rsa_padding_mode:pss", key="rsa2048")
     assert stored_fields(made.bundle).signature == "SHA384WithRSAPSS"
 
 
-# --- files that are taken -------------------------------------------------------------------------------------------
+# --- files that are accepted ----------------------------------------------------------------------------------------
 
-TAKEN: dict[str, bytes] = {
+ACCEPTED: dict[str, bytes] = {
     "a leaf": CERT,
     "leaf and intermediate": LEAF.chain_pem,
     "byte-order mark": b"\xef\xbb\xbf" + CERT,
-    "windows line ends": CERT.replace(b"\n", b"\r\n"),
-    "old mac line ends": CERT.replace(b"\n", b"\r"),
+    "windows line endings": CERT.replace(b"\n", b"\r\n"),
+    "old mac line endings": CERT.replace(b"\n", b"\r"),
     "bag attributes": b"Bag Attributes\n    friendlyName: x\nsubject=CN = x\n\n" + CERT,
     "indentation": b"\n".join(b"    " + line for line in CERT.splitlines()),
     "text before, between and after": b"leaf:\n" + CERT + b"above it:\n" + MIDDLE.certificate_pem + b"end",
@@ -212,14 +212,14 @@ TAKEN: dict[str, bytes] = {
 }
 
 
-@pytest.mark.parametrize("data", TAKEN.values(), ids=TAKEN.keys())
-def test_what_is_a_certificate_file_is_taken(data: bytes) -> None:
-    """PEM as tools and people write it, whatever stands around its blocks."""
+@pytest.mark.parametrize("data", ACCEPTED.values(), ids=ACCEPTED.keys())
+def test_every_form_of_a_certificate_file_is_accepted(data: bytes) -> None:
+    """PEM as tools and people write it, with any text around its blocks."""
     assert parse_file(data, "x.pem").ders
 
 
 def test_a_bundle_from_a_file_knows_its_lines() -> None:
-    """Each certificate remembers the line of its BEGIN."""
+    """The bundle has the BEGIN line number of each certificate."""
     bundle = parse_file(b"\n\n" + LEAF.chain_pem, "x.pem")
     assert bundle == LEAF.bundle
     assert bundle.lines == (3, 3 + len(LINES))
@@ -246,7 +246,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str, str]] = {
             b"x", ec.generate_private_key(ec.SECP256R1()), None, None, BestAvailableEncryption(b"x")
         ),
         "certificate-not-pem",
-        "the file is a PKCS#12 store (.p12, .pfx), not a PEM certificate",
+        "the file is a PKCS#12 keystore (.p12, .pfx), not a PEM certificate",
     ),
     "PKCS#7 in DER": (
         lambda: pkcs7.serialize_certificates([LEAF.certificate], Encoding.DER),
@@ -258,10 +258,10 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str, str]] = {
         "certificate-wrong-block",
         "this block is a PKCS#7 bundle, not a PEM certificate",
     ),
-    "a Java key store": (
+    "a Java keystore": (
         lambda: b"\xfe\xed\xfe\xed\x00\x00\x00\x02\x00\x00",
         "certificate-not-pem",
-        "the file is a Java key store (.jks), not a PEM certificate",
+        "the file is a Java keystore (.jks), not a PEM certificate",
     ),
     "JSON around a certificate": (
         lambda: json.dumps({"certificate": CERT.decode()}).encode(),
@@ -291,17 +291,17 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str, str]] = {
     "a Git LFS pointer": (
         lambda: b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 1234\n",
         "certificate-not-pem",
-        "the file is a Git LFS pointer, not the file it stands for",
+        "the file is a Git LFS pointer, not the file that it points to",
     ),
     "Ansible Vault": (
         lambda: b"$ANSIBLE_VAULT;1.1;AES256\n6238\n",
         "certificate-not-pem",
-        "the file is encrypted by a vault tool (Ansible Vault, SOPS, age or git-crypt), not a PEM certificate",
+        "the file is data encrypted with a secrets tool (Ansible Vault, SOPS, age or git-crypt), not a PEM certificate",
     ),
     "base64 of a PEM": (
         lambda: b"LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1JSUI=",
         "certificate-not-pem",
-        "the file is a PEM text that was encoded in base64 once more, not a PEM certificate",
+        "the file is PEM text with an additional base64 encoding, not a PEM certificate",
     ),
     "base64 without its lines": (
         BODY.encode,
@@ -316,7 +316,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str, str]] = {
     "binary noise": (
         lambda: b"\x7fELF\x02\x01\x01\x00\x00\x03\x00>",
         "certificate-not-pem",
-        "the file is binary data of an unknown kind, not a PEM certificate",
+        "the file is binary data of an unknown format, not a PEM certificate",
     ),
     "UTF-16": (
         lambda: CERT.decode().encode("utf-16"),
@@ -331,22 +331,22 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str, str]] = {
     "certificate, then its key": (
         lambda: CERT + KEY,
         "certificate-has-private-key",
-        "a private key stands in the certificate file, which is public",
+        "the certificate file contains a private key, but certificate files are public",
     ),
     "half a key after a certificate": (
         lambda: CERT + KEY[:90],
         "certificate-has-private-key",
-        "a private key stands in the certificate file, which is public",
+        "the certificate file contains a private key, but certificate files are public",
     ),
     "a key labelled as a certificate": (
         lambda: KEY.replace(b"PRIVATE KEY", b"CERTIFICATE"),
         "certificate-has-private-key",
-        "under the label CERTIFICATE stands a private key",
+        "the block labelled CERTIFICATE contains a private key",
     ),
     "an encrypted key labelled as a certificate": (
         lambda: LEAF.encrypted_key_pem().replace(b"ENCRYPTED PRIVATE KEY", b"CERTIFICATE"),
         "certificate-has-private-key",
-        "under the label CERTIFICATE stands a private key",
+        "the block labelled CERTIFICATE contains a private key",
     ),
     "only a key": (lambda: KEY, "certificate-is-private-key", "the file is a private key, not a certificate"),
     "EC parameters and a key": (
@@ -362,7 +362,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str, str]] = {
     "a public key labelled as a certificate": (
         lambda: LEAF.public_key_pem.replace(b"PUBLIC KEY", b"CERTIFICATE"),
         "certificate-wrong-block",
-        "under the label CERTIFICATE stands a public key",
+        "the block labelled CERTIFICATE contains a public key",
     ),
     "a signing request": (
         lambda: LEAF.request_pem,
@@ -379,80 +379,80 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str, str]] = {
         "certificate-wrong-block",
         "this block is a certificate revocation list, not a certificate",
     ),
-    "DH parameters beside a certificate": (
+    "DH parameters after a certificate": (
         lambda: CERT + to_pem("DH PARAMETERS", b"\x30\x00"),
         "certificate-wrong-block",
-        "this block is of a kind that does not belong into a certificate file",
+        "this block is of a type that does not belong in a certificate file",
     ),
     "no END": (
         lambda: CERT[:-40],
         "certificate-truncated",
-        "this certificate has no END line: 1 begin in this file, 0 of them whole",
+        "no END line; of the certificates in this file, 1 have a BEGIN line and 0 are complete",
     ),
     "the last of two without END": (
         lambda: LEAF.chain_pem[:-40],
         "certificate-truncated",
-        "this certificate has no END line: 2 begin in this file, 1 of them whole",
+        "no END line; of the certificates in this file, 2 have a BEGIN line and 1 are complete",
     ),
     "no BEGIN": (
         lambda: CERT.split(b"\n", 1)[1],
         "certificate-truncated",
-        "this certificate has no BEGIN line: 0 begin in this file, 0 of them whole",
+        "no BEGIN line; of the certificates in this file, 0 have a BEGIN line and 0 are complete",
     ),
     "four dashes": (
         lambda: CERT.replace(b"-----BEGIN", b"----BEGIN").replace(b"-----END", b"----END"),
         "certificate-garbled",
-        "this line is not quite a BEGIN or END line",
+        "this BEGIN or END line is malformed",
     ),
     "dashes of a word processor": (
         lambda: CERT.decode().replace("-----", "——").encode(),
         "certificate-garbled",
-        "this line is not quite a BEGIN or END line",
+        "this BEGIN or END line is malformed",
     ),
-    "a key behind damaged lines": (
+    "a key with damaged lines": (
         lambda: CERT + KEY.replace(b"PRIVATE", b"PRIV\xc6TE"),
         "certificate-garbled",
-        "this line is not quite a BEGIN or END line",
+        "this BEGIN or END line is malformed",
     ),
-    "an issuer that is no text": (
+    "an issuer that is not text": (
         lambda: UNREADABLE.certificate_pem,
         "certificate-garbled",
-        "the base64 is whole, but what it holds is no X.509 certificate",
+        "the base64 is valid, but it does not contain a valid X.509 certificate",
     ),
-    "a character that is no base64": (
+    "a character that is not base64": (
         lambda: CERT.replace(b"M", b"*", 1),
         "certificate-garbled",
-        "the certificate is damaged: base64 has no such character as the one here",
+        "the certificate is damaged: this character is not valid in base64",
     ),
     "a base64 line lost its end": (
         lambda: CERT.replace(LINES[2].encode(), LINES[2][:-1].encode()),
         "certificate-garbled",
-        "the certificate is damaged: its base64 does not come out even, some of it is missing",
+        "the certificate is damaged: a part of its base64 is missing",
     ),
     "whole lines of base64 lost": (
         lambda: "\n".join([*LINES[:4], LINES[-1]]).encode(),
         "certificate-garbled",
-        "the certificate is cut off: 144 of its ",
+        "the certificate is truncated: it has 144 of ",
     ),
     "base64 of something else": (
         lambda: to_pem("CERTIFICATE", b"hello, world"),
         "certificate-garbled",
-        "the base64 is whole, but what it holds is no X.509 certificate",
+        "the base64 is valid, but it does not contain a valid X.509 certificate",
     ),
     "nothing between BEGIN and END": (
         lambda: b"-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n",
         "certificate-garbled",
-        "nothing stands between the BEGIN and the END line of this certificate",
+        "this certificate is empty: there is nothing between its BEGIN and END lines",
     ),
-    "line ends as two characters": (
+    "line breaks as two characters": (
         lambda: CERT.replace(b"\n", b"\\n"),
         "certificate-garbled",
-        "the lines of the certificate end with the two characters \\n, not with line ends",
+        "the certificate has the two characters \\n in place of line breaks",
     ),
     "a merge conflict": (
         CONFLICT.encode,
         "certificate-garbled",
-        "the file has the marks of a git merge conflict",
+        "the file contains git merge conflict markers",
     ),
     "a version that does not exist": (
         lambda: CERT.replace(
@@ -460,29 +460,29 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str, str]] = {
             to_pem("X", LEAF.der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x09")).split(b"-----")[2],
         ),
         "certificate-garbled",
-        "the base64 is whole, but what it holds is no X.509 certificate",
+        "the base64 is valid, but it does not contain a valid X.509 certificate",
     ),
     "a huge certificate": (
         lambda: to_pem("CERTIFICATE", bytes(MAX_CERTIFICATE_BYTES)),
         "certificate-too-large",
-        f"one may have {MAX_CERTIFICATE_BYTES:,}",
+        f"but the limit is {MAX_CERTIFICATE_BYTES:,}",
     ),
     "a huge file": (
         lambda: CERT + b"#" * MAX_CHAIN_BYTES,
         "chain-too-large",
-        f"a chain may have {MAX_CHAIN_BYTES:,}",
+        f"but the limit is {MAX_CHAIN_BYTES:,}",
     ),
     "eleven certificates": (
         lambda: CERT * 11,
         "chain-too-long",
-        "the file has 11 certificates, a chain may have 10",
+        "the file has 11 certificates, but the limit is 10",
     ),
 }
 
 
 @pytest.mark.parametrize(("make", "code", "message"), REFUSED.values(), ids=REFUSED.keys())
-def test_what_is_no_certificate_file_is_said_by_what_it_is(make: Callable[[], bytes], code: str, message: str) -> None:
-    """Every wrong file is an error that says what the file really is, where, and what to do."""
+def test_a_file_that_is_not_a_certificate_is_named(make: Callable[[], bytes], code: str, message: str) -> None:
+    """Every wrong file is an error with what the file really is, where it is, and what to do."""
     problems = problems_of(make())
     assert code in [problem.code for problem in problems]
     found = next(problem for problem in problems if problem.code == code)
@@ -493,8 +493,8 @@ def test_what_is_no_certificate_file_is_said_by_what_it_is(make: Callable[[], by
     assert found.hint
 
 
-def test_every_problem_of_a_file_is_said_with_its_line() -> None:
-    """All problems come at once, in the order of the file, each at the line of its block."""
+def test_every_problem_of_a_file_is_reported_with_its_line() -> None:
+    """All problems are reported together, in file order, each at the line of its block."""
     data = (
         CERT + KEY + b"-----BEGIN CERTIFICATE-----\nAA*A\n-----END CERTIFICATE-----\n" + LEAF.request_pem + CERT[:-40]
     )
@@ -510,25 +510,25 @@ def test_every_problem_of_a_file_is_said_with_its_line() -> None:
 
 
 def test_hints_quote_the_path_for_a_shell() -> None:
-    """A command in a hint can be pasted, whatever the file is called."""
+    """A command in a hint can be pasted for any file name."""
     path = "certs/my cert; rm -rf.der"
     assert shlex.quote(path) in (problems_of(LEAF.der, path)[0].hint or "")
 
 
 def test_odd_serials_do_not_warn_on_stderr(tmp_path: Path) -> None:
-    """The library's warning about a serial number of zero is silenced where a certificate is only read."""
+    """Reading a certificate silences the library's warning about a serial number of zero."""
     made = by_openssl(tmp_path, "-set_serial", "0")
     assert parse_file(made.certificate_pem, "x.pem").facts().serial_number == "0"
 
 
 @pytest.mark.parametrize("data", [bytes(80), b"0", b"0\x82", b"\x30\x80", b"\xff\xfe", b"[" * 50_000, b" {"])
 def test_no_bytes_crash_the_reader(data: bytes) -> None:
-    """Whatever the bytes are, they get a diagnostic."""
+    """Any bytes result in a diagnostic."""
     assert problems_of(data)
 
 
 def test_slow_searches_are_bounded() -> None:
-    """Text that is made to be slow to search is refused at once."""
+    """Text that was crafted to be slow to search is refused at once."""
     for data in (
         b"-----BEGIN " * 8000,
         b"-" * 90_000,
@@ -539,26 +539,26 @@ def test_slow_searches_are_bounded() -> None:
 
 
 def test_a_certificate_of_a_server_is_still_a_certificate() -> None:
-    """What a file is does not depend on what it may be used for."""
+    """The parser ignores what a certificate may be used for."""
     assert parse_file(ROOT.issue(eku=(SERVER_AUTH,)).certificate_pem, "x.pem").ders
 
 
-def test_kinds_are_told_by_content() -> None:
-    """DER kinds are told apart by what loads."""
+def test_kinds_are_recognised_by_content() -> None:
+    """The kind of a DER is found by loading it."""
     request = x509.load_pem_x509_csr(LEAF.request_pem).public_bytes(Encoding.DER)
     assert recognise(request, "x") is Kind.DER_REQUEST
 
 
 def test_a_text_of_a_remembered_bundle_is_not_parsed_again() -> None:
-    """What a file holds, the store mostly holds, too; without the last line end, as Cloudflare gives it back."""
+    """Most certificates in files are also stored, and Cloudflare returns them without the last newline."""
     bundle = ROOT.issue("remembered").bundle
     remember(bundle)
     assert parse_stored(bundle.pem()) is bundle
     assert parse_stored(bundle.pem().strip()) is bundle
 
 
-def test_silence_inside_of_silence_stays_until_the_outer_one_ends() -> None:
-    """Whoever parses many enters one around them all; the library's warnings are errors in the tests."""
+def test_a_nested_quiet_lasts_until_the_outer_one_ends() -> None:
+    """Code that parses many certificates enters it once around all of them; warnings are errors in the tests."""
     with quiet():
         with quiet():
             pass

@@ -1,4 +1,4 @@
-"""What speaks against presenting a certificate, and what does not."""
+"""The checks before an upload, with certificates that pass and certificates that fail."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def bundle(*issued: Issued) -> Bundle:
 
 
 def upload_findings(checked: Bundle, *, ca: bool = False, now: datetime = NOW) -> tuple[Diagnostic, ...]:
-    """What is said of these certificates before an upload."""
+    """The findings about these certificates before an upload."""
     return check_for_upload(checked, ca=ca, path="certs/x.pem", now=now)
 
 
@@ -64,12 +64,12 @@ FIT: dict[str, Callable[[], Bundle]] = {
 
 @pytest.mark.parametrize("make", FIT.values(), ids=FIT.keys())
 def test_a_fit_certificate_has_no_finding(make: Callable[[], Bundle]) -> None:
-    """What origins accept passes without a word."""
+    """A certificate that origins accept has no findings."""
     assert upload_findings(make()) == ()
 
 
 def test_certificates_of_trustme_pass() -> None:
-    """A chain of somebody else's making has nothing wrong with it but that it is short of its root."""
+    """A chain made by another library has no finding except that its issuer is missing."""
     chain = trustme.CA().issue_cert("a.example").cert_chain_pems
     found = upload_findings(parse_file(b"".join(blob.bytes() for blob in chain), "x.pem"))
     assert [finding.code for finding in found] == ["chain-incomplete"]
@@ -215,17 +215,17 @@ BAD: dict[str, Row] = {
         "chain-name-encoding",
         "writes the name of its issuer in other bytes than certificate 2 of 2 (CN=Upper)",
     ),
-    "an intermediate that is no CA": (
+    "an intermediate that is not a CA": (
         lambda: ROOT.issue_ca("Fake", ca=False, cert_sign=False).issue().bundle,
         ERROR,
         "intermediate-not-ca",
-        "certificate 2 of 2 (CN=Fake) stands as an issuer, but is no CA",
+        "certificate 2 of 2 (CN=Fake) is used as an issuer, but is not a CA",
     ),
     "an intermediate that must not sign": (
         lambda: ROOT.issue_ca("Mute", cert_sign=False).issue().bundle,
         ERROR,
         "intermediate-not-ca",
-        "certificate 2 of 2 (CN=Mute) stands as an issuer, but its keyUsage lacks keyCertSign",
+        "certificate 2 of 2 (CN=Mute) is used as an issuer, but its keyUsage lacks keyCertSign",
     ),
     "a CA as a leaf": (
         lambda: bundle(MIDDLE),
@@ -243,51 +243,51 @@ BAD: dict[str, Row] = {
         lambda: MIDDLE.issue(eku=(SERVER_AUTH, x509.ObjectIdentifier("1.2.3"))).bundle,
         ERROR,
         "usage-without-client-auth",
-        "certificate 1 of 2 (CN=client) may not be used by a TLS client: its extendedKeyUsage is serverAuth, 1.2.3",
+        "certificate 1 of 2 (CN=client) can't authenticate a TLS client: its extendedKeyUsage is serverAuth, 1.2.3",
     ),
     "an intermediate for servers only": (
         lambda: ROOT.issue_ca("Servers", eku=(SERVER_AUTH,)).issue().bundle,
         ERROR,
         "usage-without-client-auth",
-        "certificate 2 of 2 (CN=Servers) may not be used by a TLS client: its extendedKeyUsage is serverAuth",
+        "certificate 2 of 2 (CN=Servers) can't authenticate a TLS client: its extendedKeyUsage is serverAuth",
     ),
-    "a key that may not sign": (
+    "a key that must not sign": (
         lambda: MIDDLE.issue(digital_signature=False).bundle,
         ERROR,
         "usage-without-digital-signature",
-        "certificate 1 of 2 (CN=client) may not sign a handshake: its keyUsage lacks digitalSignature",
+        "certificate 1 of 2 (CN=client) can't sign a TLS handshake: its keyUsage lacks digitalSignature",
     ),
     "RSA 1024": (
         lambda: MIDDLE.issue(key="rsa1024").bundle,
         ERROR,
         "key-type-refused",
-        "certificate 1 of 2 (CN=client) has a key of the kind RSA 1024: origins refuse RSA keys below 2048 bits",
+        "certificate 1 of 2 (CN=client) has a key of type RSA 1024: origins refuse RSA keys below 2048 bits",
     ),
     "an intermediate with RSA 1024": (
         lambda: ROOT.issue_ca("Weak", key="rsa1024").issue().bundle,
         ERROR,
         "key-type-refused",
-        "certificate 2 of 2 (CN=Weak) has a key of the kind RSA 1024: origins refuse RSA keys below 2048 bits",
+        "certificate 2 of 2 (CN=Weak) has a key of type RSA 1024: origins refuse RSA keys below 2048 bits",
     ),
     "DSA": (
         lambda: MIDDLE.issue(key="dsa1024").bundle,
         ERROR,
         "key-type-refused",
-        "certificate 1 of 2 (CN=client) has a key of the kind DSA 1024: TLS clients use RSA or EC keys",
+        "certificate 1 of 2 (CN=client) has a key of type DSA 1024: TLS clients use RSA or EC keys",
     ),
     "Ed448": (
         lambda: MIDDLE.issue(key="ed448").bundle,
         ERROR,
         "key-type-refused",
-        "certificate 1 of 2 (CN=client) has a key of the kind Ed448: TLS clients use RSA or EC keys",
+        "certificate 1 of 2 (CN=client) has a key of type Ed448: TLS clients use RSA or EC keys",
     ),
     "secp256k1": (
         lambda: MIDDLE.issue(key="secp256k1").bundle,
         ERROR,
         "key-type-refused",
-        "certificate 1 of 2 (CN=client) has a key of the kind EC secp256k1: TLS clients use the curves P-256 and P-384",
+        "certificate 1 of 2 (CN=client) has a key of type EC secp256k1: TLS clients use the curves P-256 and P-384",
     ),
-    "a key of an unknown kind": (
+    "a key of unknown type": (
         lambda: (
             patch(
                 make_ca("x", key="ed25519", ca=False), b"\x2b\x65\x70\x03\x21\x00", b"\x2b\x65\x7a\x03\x21\x00"
@@ -295,19 +295,19 @@ BAD: dict[str, Row] = {
         ),
         ERROR,
         "key-type-refused",
-        "the certificate (CN=x) has a key of an unknown kind (1.3.101.122)",
+        "the certificate (CN=x) has a key of unknown type (1.3.101.122)",
     ),
     "Ed25519": (
         lambda: MIDDLE.issue(key="ed25519").bundle,
         WARNING,
         "key-type-rare",
-        "certificate 1 of 2 (CN=client) has a key of the kind Ed25519, which not every store and origin takes",
+        "certificate 1 of 2 (CN=client) has a key of type Ed25519, which some stores and origins do not accept",
     ),
     "P-521": (
         lambda: MIDDLE.issue(key="ec521").bundle,
         WARNING,
         "key-type-rare",
-        "certificate 1 of 2 (CN=client) has a key of the kind EC P-521, which not every store and origin takes",
+        "certificate 1 of 2 (CN=client) has a key of type EC P-521, which some stores and origins do not accept",
     ),
     "an extension that can't be read": (
         lambda: (
@@ -319,7 +319,7 @@ BAD: dict[str, Row] = {
         ),
         ERROR,
         "extension-unreadable",
-        "the certificate (CN=x) has an extension that can't be read, or the same one twice",
+        "the certificate (CN=x) has an unreadable or duplicate extension",
     ),
 }
 
@@ -336,7 +336,7 @@ def assert_found(found: tuple[Diagnostic, ...], severity: Severity, code: str, m
 
 @pytest.mark.parametrize(("make", "severity", "code", "message"), BAD.values(), ids=BAD.keys())
 def test_a_fault_is_found_and_named(make: Callable[[], Bundle], severity: Severity, code: str, message: str) -> None:
-    """Each fault has one finding with its own code and severity, and hides behind no other error."""
+    """Each fault has one finding with its own code and severity, and no other error hides it."""
     assert_found(upload_findings(make()), severity, code, message)
 
 
@@ -398,7 +398,7 @@ BY_OPENSSL: dict[str, tuple[tuple[str, ...], str, bool, Severity, str, str]] = {
 def test_a_fault_that_only_openssl_makes_is_found(
     tmp_path: Path, options: tuple[str, ...], key: str, signed: bool, severity: Severity, code: str, message: str
 ) -> None:
-    """SHA-1 is said to be SHA-1, not a broken link; odd serials and versions are findings, not warnings on stderr."""
+    """SHA-1 is reported as SHA-1, not as a broken link; odd serials and versions are findings, not output on stderr."""
     made = by_openssl(tmp_path, *options, key=key, signer=MIDDLE if signed else None)
     if code == "version-odd" and made.certificate.version is x509.Version.v3:
         pytest.skip("this openssl makes no certificate of version 1")
@@ -406,14 +406,14 @@ def test_a_fault_that_only_openssl_makes_is_found(
 
 
 def test_rsa_pss_keys_are_rare(tmp_path: Path) -> None:
-    """A key that is bound to RSA-PSS is told from a plain RSA key."""
+    """A key that is restricted to RSA-PSS is distinguished from a plain RSA key."""
     made, _ = rsa_pss_by_openssl(tmp_path)
-    message = "the certificate (CN=pss) has a key of the kind RSA-PSS 2048, which not every store and origin takes"
+    message = "the certificate (CN=pss) has a key of type RSA-PSS 2048, which some stores and origins do not accept"
     assert_found(upload_findings(made, now=made.not_before), WARNING, "key-type-rare", message)
 
 
 def test_the_signature_of_a_root_does_not_matter(tmp_path: Path) -> None:
-    """Nobody checks a root's own signature, so SHA-1 there is no finding."""
+    """Origins don't check a root's own signature, so SHA-1 there is not a finding."""
     root = by_openssl(tmp_path, "-sha1")
     leaf = make_ca("by-openssl", key=root.key).issue("client")
     found = upload_findings(bundle(leaf, root))
@@ -428,7 +428,7 @@ def test_the_signature_of_a_root_does_not_matter(tmp_path: Path) -> None:
 def test_a_ca_may_be_signed_with_sha1_but_not_with_md5(
     tmp_path: Path, digest: str, severity: Severity, code: str
 ) -> None:
-    """Cloudflare documents SHA-1 among the algorithms of CAs, so it is no error there, only a warning."""
+    """Cloudflare documents SHA-1 among the algorithms of CAs, so it is only a warning there."""
     (tmp_path / "ca.ext").write_text("basicConstraints=critical,CA:TRUE\n")
     made = by_openssl(tmp_path, digest, "-extfile", "ca.ext", signer=make_ca(key="rsa2048"))
     found = upload_findings(made.bundle, ca=True, now=made.bundle.not_before)
@@ -440,19 +440,19 @@ BAD_CAS: dict[str, Row] = {
         lambda: bundle(LEAF),
         ERROR,
         "ca-is-leaf",
-        "the certificate (CN=client) is declared as a CA, but is none (basicConstraints CA:TRUE is missing)",
+        "the certificate (CN=client) is declared as a CA, but lacks basicConstraints CA:TRUE",
     ),
     "a leaf after a CA": (
         lambda: bundle(ROOT, make_ca("plain", ca=None)),
         ERROR,
         "ca-is-leaf",
-        "certificate 2 of 2 (CN=plain) is declared as a CA, but is none (basicConstraints CA:TRUE is missing)",
+        "certificate 2 of 2 (CN=plain) is declared as a CA, but lacks basicConstraints CA:TRUE",
     ),
     "a CA with Ed25519": (
         lambda: make_ca("Ed", key="ed25519").bundle,
         ERROR,
         "ca-signature-algorithm",
-        "the certificate (CN=Ed) is signed with an algorithm that is not taken for CAs",
+        "the certificate (CN=Ed) has a signature algorithm that Cloudflare does not accept for CAs",
     ),
     "an expired CA": (
         lambda: bundle(ROOT, make_ca("Old", not_after=NOW - DAY)),
@@ -464,7 +464,7 @@ BAD_CAS: dict[str, Row] = {
         lambda: make_ca("Weak", key="rsa1024").bundle,
         ERROR,
         "key-type-refused",
-        "the certificate (CN=Weak) has a key of the kind RSA 1024: origins refuse RSA keys below 2048 bits",
+        "the certificate (CN=Weak) has a key of type RSA 1024: origins refuse RSA keys below 2048 bits",
     ),
     "the same CA twice": (
         lambda: bundle(ROOT, ROOT),
@@ -479,7 +479,7 @@ BAD_CAS: dict[str, Row] = {
 def test_a_fault_of_a_ca_is_found_and_named(
     make: Callable[[], Bundle], severity: Severity, code: str, message: str
 ) -> None:
-    """What is uploaded with `ca = true` must be CAs, each of a kind that the store takes."""
+    """Certificates uploaded with `ca = true` must be CAs of a type that Cloudflare accepts."""
     assert_found(upload_findings(make(), ca=True), severity, code, message)
 
 
@@ -506,7 +506,7 @@ def test_a_finding_points_to_the_line_of_its_certificate() -> None:
 
 
 def test_the_right_order_is_in_the_hint() -> None:
-    """A chain in the wrong order comes with the right one."""
+    """The hint for a chain in the wrong order has the right order."""
     found = upload_findings(bundle(DEEP, MIDDLE, LOWER))
     assert [finding.hint for finding in found] == [
         "write them in the order in which each is issued by the next: 1, 3, 2"
@@ -514,14 +514,14 @@ def test_the_right_order_is_in_the_hint() -> None:
 
 
 def test_of_two_issuers_of_one_name_the_one_with_the_key_counts() -> None:
-    """A renewed CA beside its predecessor is an extra, not a broken link."""
+    """A renewed CA next to its predecessor is an extra certificate, not a broken link."""
     renewed = ROOT.issue_ca("Intermediate")
     found = upload_findings(bundle(LEAF, renewed, MIDDLE))
     assert [(finding.severity, finding.code) for finding in found] == [(WARNING, "chain-unrelated")]
 
 
 def test_what_the_library_warns_of_is_a_finding() -> None:
-    """A country of more than two letters is read without a word on stderr, and reported once, as a warning."""
+    """A country of more than two letters is read without output on stderr, and reported once, as a warning."""
     with pytest.warns(UserWarning, match="length"):
         country = x509.NameAttribute(NameOID.COUNTRY_NAME, "Germany", _validate=False)
     made = MIDDLE.issue(x509.Name([country])).chain_pem
@@ -534,7 +534,7 @@ def test_what_the_library_warns_of_is_a_finding() -> None:
 
 
 def test_a_valid_chain_has_no_date_finding() -> None:
-    """Nothing to say of what is stored and valid."""
+    """A stored certificate that is valid has no finding."""
     assert check_dates(DEEP.bundle, path="x.pem", ca=False, now=NOW) == ()
 
 
@@ -548,7 +548,7 @@ def test_a_valid_chain_has_no_date_finding() -> None:
     ids=["leaf expired", "leaf not yet valid", "intermediate expired"],
 )
 def test_what_is_stored_and_out_of_date_is_a_warning(make: Callable[[], Bundle], code: str) -> None:
-    """The store holds it already: loud, but no failure."""
+    """The certificate is already uploaded, so its dates are a warning, not an error."""
     found = check_dates(make(), path="certs/x.pem", ca=False, now=NOW)
     assert [(finding.severity, finding.code) for finding in found] == [(WARNING, code)]
 
