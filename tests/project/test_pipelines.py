@@ -146,15 +146,14 @@ def test_what_a_fork_may_start_has_no_secret() -> None:
 
 
 def test_only_the_job_that_commits_may_write_to_the_repository() -> None:
-    """The others leave no token in their checkout either."""
+    """And only in the step that commits: no checkout keeps a token, which a package from npm could use."""
     for content in WORKFLOWS.values():
         for job, body in content["jobs"].items():
             (checkout,) = [step for step in body["steps"] if step.get("uses", "").startswith("actions/checkout@")]
-            if job == "apply":
-                assert body["permissions"] == {"contents": "write"}
-            else:
-                assert "permissions" not in body
-                assert checkout["with"] == {"persist-credentials": False}
+            assert checkout["with"] == {"persist-credentials": False}
+            assert body.get("permissions") == ({"contents": "write"} if job == "apply" else None)
+            with_token = [step for step in body["steps"] if "github.token" in str(step)]
+            assert [step["name"] for step in with_token] == (["commit the ids"] if job == "apply" else [])
 
 
 # --- as a run -------------------------------------------------------------------------------------------------------
