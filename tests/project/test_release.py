@@ -1,7 +1,8 @@
-"""Before a release is built: its tag, version, changelog and metadata say the same."""
+"""Before a release is built: its tag, version, changelog and metadata say the same, and the changelog is in order."""
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -54,3 +55,22 @@ def test_a_release_that_differs_in_one_place_is_not_built(tmp_path: Path, given:
     assert code == 1
     assert says in printed
     assert printed.count("error: ") == 1
+
+
+# --- the changelog ----------------------------------------------------------------------------------------------------
+
+SECTIONS = ["Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"]
+
+
+def test_the_changelog_is_kept_as_its_format_says() -> None:
+    """The newest version first, with its date; in each the known sections, in their order, none of them empty."""
+    versions = re.split(r"(?m)^## ", (REPOSITORY / "CHANGELOG.md").read_text())[1:]
+    heads = [version.partition("\n")[0] for version in versions]
+    assert heads[0] == "Unreleased"
+    dates = [re.fullmatch(r"\S+ - (\d{4}-\d\d-\d\d)", head) for head in heads[1:]]
+    assert all(dates)
+    assert sorted((date[1] for date in dates if date), reverse=True) == [date[1] for date in dates if date]
+    for version in versions:
+        sections = dict(re.findall(r"(?ms)^### (.+?)\n(.*?)(?=^### |\Z)", version))
+        assert list(sections) == [name for name in SECTIONS if name in sections]
+        assert all(text.strip().startswith("- ") for text in sections.values())

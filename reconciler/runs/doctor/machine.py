@@ -46,7 +46,7 @@ def _packages(_: Variables, __: Declaration | None) -> Iterator[Diagnostic]:
     try:
         required = metadata.requires("mtlsctl") or []
     except metadata.PackageNotFoundError:
-        hint = "install it with `pip install mtlsctl` to have its packages checked"
+        hint = "to have its packages checked, run `pipx install .` in its checkout"
         yield Diagnostic(Severity.INFO, Code.PACKAGES, "mtlsctl runs from a folder, not installed", None, hint)
         return
     present: list[str] = []
@@ -57,7 +57,7 @@ def _packages(_: Variables, __: Declaration | None) -> Iterator[Diagnostic]:
         try:
             present.append(f"{name.group()} {metadata.version(name.group())}")
         except metadata.PackageNotFoundError:
-            hint = "install mtlsctl again: pip install --force-reinstall mtlsctl"
+            hint = "run `pipx install --force .` in its checkout"
             message = f"the package {name.group()} is missing"
             yield Diagnostic(Severity.ERROR, Code.PACKAGE_MISSING, message, None, hint)
     yield well(Code.PACKAGES, ", ".join(present))
