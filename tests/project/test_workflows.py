@@ -92,7 +92,7 @@ def test_what_a_workflow_runs_is_there(name: str, job: str, body: dict[str, Any]
     text = "\n".join(step.get("run", "") for step in body.get("steps", ()))
     targets = re.findall(r"(?m)^(\w+):", (REPOSITORY / "Makefile").read_text())
     assert set(re.findall(r"make (\w+)", text)) <= set(targets)
-    for script in re.findall(r"\.ci/\w+(?:\.py)?", text):
+    for script in re.findall(r"(?:\.ci|tests/\w+)/\w+(?:\.py)?", text):
         assert (REPOSITORY / script).exists(), script
 
 
