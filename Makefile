@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
 
-.PHONY: demo check test slow lint schemas docs bench soak lock clean
+.PHONY: demo check test slow lint schemas docs bench soak lock dist clean
 .DEFAULT_GOAL := test
 
 $(STAMP): requirements-dev.lock pyproject.toml
@@ -25,6 +25,7 @@ check: lint ## style, types, and every fast test: two minutes, for each change
 test: $(STAMP) ## every test, the large ones at their base size
 	@tests/node/setup
 	@tests/servers/setup
+	@tests/actions/setup
 ifdef COVERAGE
 	@$(PYTEST) -m 'not slow' --cov --cov-report=
 	@$(PYTEST) -m slow
@@ -59,5 +60,9 @@ lock: $(STAMP) ## pin the development environment again, with hashes
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
 	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements-dev.lock
 
+dist: $(STAMP) ## build the sdist and the wheel into dist/
+	@rm -rf dist
+	@$(BIN)/python -m hatchling build
+
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .coverage .ruff_cache .hypothesis build dist tests/node/node_modules
+	rm -rf $(VENV) .mypy_cache .pytest_cache .coverage .ruff_cache .hypothesis build dist tests/node/node_modules tests/actions/bin

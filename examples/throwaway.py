@@ -1,4 +1,10 @@
-"""Make throw-away client certificates for the examples: `python examples/throwaway.py FOLDER NAME...`
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["cryptography>=48,<51"]
+# ///
+"""Make throw-away client certificates for the examples: `pipx run examples/throwaway.py FOLDER NAME...`
+
+`uv run` runs it too, and so does the Python of any environment that has the package cryptography.
 
 Writes NAME.pem (the certificate, then its intermediate) and NAME.key into FOLDER. The throw-away CA stays there too,
 as throwaway-ca.pem and throwaway-issuer.*, so that a second run with the same name gives a renewed certificate of the

@@ -86,7 +86,7 @@ def emulator(
     where that is set. While it runs, /_emulator/ sets lags, limits, faults and tokens, for programs on this machine.
     """
     if _MISSING is not None:
-        hint = "install it: pip install 'mtlsctl[emulator]'"
+        hint = "install mtlsctl again with it, in its checkout: pipx install --force '.[emulator]'"
         raise ReconcilerError(
             "the emulator needs uvicorn, which is not installed", hint=hint, code=Code.EXTRA
         ) from _MISSING

@@ -11,9 +11,10 @@ from reconciler.desired.durations import parse_duration, parse_renew_before
 from reconciler.desired.findings import Findings, Raw
 from reconciler.desired.misfits import add_misfits
 from reconciler.desired.relations import add_relations
-from reconciler.desired.rules import ENTRY_ID_PATTERN, VERSION
+from reconciler.desired.rules import ENTRY_ID_PATTERN, VERSION, accepts, check_required_version, is_satisfied
 from reconciler.desired.shapes import CertificateTable, Document, PolicyTable, StoreTable, WorkerTable
 from reconciler.desired.unions import BoundTo
+from reconciler.desired.wording import quoted_value
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import InputError
@@ -35,6 +36,7 @@ from reconciler.model import (
 from reconciler.model.keys import KeySourceKind
 from reconciler.syntax.reading import ReadFault, UnreadableError
 from reconciler.syntax.toml_read import load
+from reconciler.version import __version__
 
 MAX_BYTES = 1_000_000
 
@@ -62,6 +64,7 @@ def parse_declaration(
     `path` is the file's name in diagnostics, `kinds` the key sources that `private_key` can use. Opens no file.
     """
     raw = read_document(data, path)
+    _refuse_other_mtlsctl(raw, path)
     _refuse_newer(raw, path)
     findings = Findings(path)
     findings.add_leaks(raw)
@@ -76,6 +79,22 @@ def parse_declaration(
     if document is None or any(finding.severity is Severity.ERROR for finding in found):
         raise InputError(found)
     return build_declaration(document, path), found
+
+
+def _refuse_other_mtlsctl(raw: Raw, path: str) -> None:
+    """The file may rely on what this version does not know or does differently, so nothing more is said about it."""
+    required = raw.get("required_version")
+    if isinstance(required, str) and accepts(check_required_version, required):
+        if is_satisfied(required, __version__):
+            return
+        findings = Findings(path)
+        findings.add(
+            Code.REQUIRED_VERSION,
+            ("required_version",),
+            f"this project requires mtlsctl {quoted_value(required)}, but this is mtlsctl {__version__}",
+            hint="install a version that matches: `pipx install --force PATH`, where PATH is its checkout or its wheel",
+        )
+        raise InputError(findings.in_order(raw))
 
 
 def _refuse_newer(raw: Raw, path: str) -> None:

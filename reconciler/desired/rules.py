@@ -47,6 +47,8 @@ ACCOUNT_ID_PATTERN = "^[0-9a-f]{32}$"
 ENTRY_ID_PATTERN = "^[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
 # Draft 07 has no Unicode classes, so the schema accepts every character outside ASCII.
 BINDING_PATTERN = r"^(?:[A-Za-z_$]|[^\x00-\x7f])(?:[A-Za-z0-9_$]|[^\x00-\x7f])*$"
+_VERSION_CLAUSE = " *(?:[~=!<>]=|[<>]) *[0-9][0-9A-Za-z.!+*_-]* *"
+REQUIRED_VERSION_PATTERN = f"^{_VERSION_CLAUSE}(?:,{_VERSION_CLAUSE})*$"
 URL_PATTERN = r"^https://[^\s/?#@\\]+(?:[/?#]\S*)?$"
 CERTIFICATE_PATH_PATTERN = r"^[^/\\\x00-\x1f\x7f](?:[^\\\x00-\x1f\x7f]*[^/\\\x00-\x1f\x7f])?$"
 CONFIG_PATH_PATTERN = r"^[^/\\\x00-\x1f\x7f][^\\\x00-\x1f\x7f]*$"
@@ -70,6 +72,35 @@ def check_version(number: int) -> int:
     if number != VERSION:
         raise Refused(Code.UNSUPPORTED_VERSION, f"must be {VERSION}", hint=f"write `version = {VERSION}`")
     return number
+
+
+def check_required_version(text: str) -> str:
+    """A version specifier of PEP 440. Not `===`, which compares texts and not versions."""
+    if len(text) <= _LONGEST_TEXT and re.fullmatch(REQUIRED_VERSION_PATTERN[1:-1], text):
+        # Imported only for files that have the key: reading mtls.toml needs it for nothing else.
+        from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+        try:
+            SpecifierSet(text)
+        except InvalidSpecifier:
+            pass
+        else:
+            return text
+    raise Refused(
+        Code.BAD_REQUIRED_VERSION,
+        "must be a version specifier, such as `>=0.1,<1`",
+        hint="write one or more of `>=`, `<=`, `>`, `<`, `==`, `!=` or `~=`, each with a version, joined by commas",
+    )
+
+
+def is_satisfied(required: str, version: str) -> bool:
+    """Whether a version is in a checked specifier. A pre-release counts where PEP 440 orders it, as any other version.
+
+    So 0.2.0rc1 satisfies `>=0.1`, but not `>=0.2`, which it comes before.
+    """
+    from packaging.specifiers import SpecifierSet
+
+    return SpecifierSet(required).contains(version, prereleases=True)
 
 
 def name_rule(what: str, longest: int, *, of_key: bool = False) -> Callable[[str], str]:

@@ -62,6 +62,12 @@ DeployerText = Annotated[
 ]
 Version = Annotated[int, AfterValidator(rules.check_version), Field(json_schema_extra={"const": rules.VERSION})]
 
+RequiredVersion = Annotated[
+    str,
+    AfterValidator(rules.check_required_version),
+    Field(json_schema_extra={"pattern": rules.REQUIRED_VERSION_PATTERN, "maxLength": 100}),
+]
+
 
 class Table(BaseModel):
     """Base of all tables: no unknown keys, no conversion of types."""
@@ -248,6 +254,12 @@ class Document(Table):
     """mtls.toml: which certificates exist, and which binding of which Worker uses which of them."""
 
     version: Version = Field(description="The version of this format.", examples=[rules.VERSION])
+    required_version: RequiredVersion | None = Field(
+        default=None,
+        description="The versions of mtlsctl that may use this file, as a version specifier (PEP 440). Any other "
+        "version stops before it reads the rest.",
+        examples=[">=0.1,<1"],
+    )
     stack: Stack = Field(
         description="The owner mark on everything that this file uploads: at most 32 of a-z, 0-9 and -.",
         examples=["payments"],

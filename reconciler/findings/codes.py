@@ -77,6 +77,12 @@ class Code(StrEnum):
     UNSUPPORTED_VERSION = ("unsupported-version", _E,
         "`version` names a format that this mtlsctl does not know.",
         "Update mtlsctl, or write `version = 1`.")
+    REQUIRED_VERSION = ("required-version", _E,
+        "`required_version` of mtls.toml does not allow this version of mtlsctl.",
+        "Install a version of mtlsctl that it allows, or change `required_version`.")
+    BAD_REQUIRED_VERSION = ("bad-required-version", _E,
+        "`required_version` is not a version specifier (PEP 440).",
+        'Write a specifier such as `">=0.1,<1"`.')
     PRIVATE_KEY_IN_FILE = ("private-key-in-file", _E,
         "mtls.toml contains a private key, where only the place of a key is allowed.",
         "Name a file or an environment variable instead; if the file was ever shared, replace the key.")
@@ -785,7 +791,7 @@ class Code(StrEnum):
         "Choose another `--port`, or 0 for a free one.")
     EXTRA = ("extra", _E,
         "A part of mtlsctl that is installed separately is missing.",
-        "Run `pip install 'mtlsctl[emulator]'`.")
+        "Run `pipx install --force '.[emulator]'` in a checkout of mtlsctl.")
     BUG = ("bug", _E,
         "Something unexpected happened in mtlsctl.",
         "Report it with the file that the message names; the file contains no secrets.")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from reconciler.desired import parse_declaration
+from reconciler.desired.rules import is_satisfied
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import MAX_FINDINGS, Diagnostic, Place, Pointer
 from reconciler.findings.errors import InputError
 from reconciler.syntax.places import resolve
+from reconciler.version import __version__
 from tests.support.desired_files import BAD, CERTIFICATE, HEAD, KINDS, WORKER, BadFile, problems
 from tests.support.source import sources
 
@@ -98,6 +103,7 @@ def test_a_finding_names_its_certificate() -> None:
     "before",
     [
         "stack = ",
+        "required_version = ",
         "[store]\nkind = ",
         "[store]\naccount_id = ",
         "[policy]\ngrace = ",
@@ -133,6 +139,53 @@ def test_verify_on_a_ca_is_an_error() -> None:
 def test_a_newer_version_is_the_only_finding() -> None:
     """The other keys may be valid in the newer format."""
     assert codes("version = 2\nunheard = 1\n") == ["unsupported-version"]
+
+
+@pytest.mark.parametrize("rest", ["", "unheard = 1\n", "version = 2\n"], ids=["alone", "unknown key", "newer"])
+def test_another_required_version_is_the_only_error(rest: str) -> None:
+    """The file may be right for the mtlsctl that it requires, so its other keys are not judged."""
+    text = 'required_version = ">=99, <100"\n' + rest
+    (problem,) = problems(text)
+    assert (problem.code, str(place(problem, text))) == (Code.REQUIRED_VERSION, "mtls.toml:1:20")
+    assert problem.message == f"this project requires mtlsctl `>=99, <100`, but this is mtlsctl {__version__}"
+    assert problem.hint is not None
+    assert "pipx install --force" in problem.hint
+
+
+@pytest.mark.parametrize(
+    ("required", "version", "satisfied"),
+    [
+        (">=0.1,<1", "0.1.0", True),
+        (">=0.1,<1", "0.9.12", True),
+        (">=0.1,<1", "0.0.9", False),
+        (">=0.1,<1", "1.0.0", False),
+        ("~=0.1", "0.7.0", True),
+        ("~=0.1.2", "0.2.0", False),
+        ("==0.1.*", "0.1.7", True),
+        ("!=0.1.3", "0.1.3", False),
+        (">=0.1", "0.2.0rc1", True),
+        (">=0.2", "0.2.0rc1", False),
+        ("<1", "1.0.0rc1", False),
+        ("==0.1.0", "0.1.0+local.1", True),
+    ],
+)
+def test_a_required_version_is_compared_as_pep_440_orders_versions(
+    required: str, version: str, satisfied: bool
+) -> None:
+    """Pre-releases count as any other version."""
+    assert is_satisfied(required, version) is satisfied
+
+
+@pytest.mark.parametrize(("text", "imported"), [("", "False"), ('required_version = ">=0.1"\n', "True")])
+def test_only_a_required_version_costs_its_import(text: str, imported: str) -> None:
+    """Every command reads mtls.toml, and few have the key."""
+    code = (
+        "import sys; from reconciler.desired import parse_declaration\n"
+        f"parse_declaration({(HEAD + text).encode()!r}, 'mtls.toml', ())\n"
+        "print('packaging' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == imported
 
 
 @pytest.mark.parametrize(
@@ -177,6 +230,6 @@ def test_only_the_first_of_many_findings_are_shown() -> None:
 
 def test_every_code_of_the_file_is_tested() -> None:
     """Users look codes up in the reference."""
-    elsewhere = {Code.NOT_UTF8, Code.TOO_LARGE, Code.TOO_DEEP, Code.ACCOUNT_ID_UNUSED}
+    elsewhere = {Code.REQUIRED_VERSION, Code.NOT_UTF8, Code.TOO_LARGE, Code.TOO_DEEP, Code.ACCOUNT_ID_UNUSED}
     of_mtls_toml = {code for source in sources("desired") for code in source.codes()}
     assert {bad.code for bad in BAD} | elsewhere == of_mtls_toml

@@ -156,7 +156,7 @@ def test_without_uvicorn_it_says_what_to_install(tmp_path: Path, monkeypatch: py
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     done = run(tmp_path, {}, "emulator", *PORT)
     assert done.code == 1
-    assert "pip install 'mtlsctl[emulator]'" in done.err
+    assert "pipx install --force '.[emulator]'" in done.err
 
 
 def test_a_folder_keeps_certificates_and_workers(tmp_path: Path) -> None:

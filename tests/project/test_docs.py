@@ -24,7 +24,7 @@ from tests.support.paths import REPOSITORY
 
 ROOT = REPOSITORY
 GUIDE = (ROOT / "docs/guide.md").read_text()
-PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*/README.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*/README.md")])
 COMMANDS: dict[str, Any] = {name: load_command(name) for name in commands.COMMANDS}
 GLOBAL_OPTIONS = {"--file", "-f", "--color", "--verbose", "--version", "--max-wait"}
 """Those of every command, and of every command that asks the store."""

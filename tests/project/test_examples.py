@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -122,6 +123,13 @@ def test_the_demo_tells_the_whole_story(tmp_path: Path) -> None:
     for told in ("$ mtlsctl plan", "(missing)", "No changes", "(content-changed)", "newer-entry", "to the byte"):
         assert told in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_throwaway_asks_for_the_cryptography_that_mtlsctl_asks_for() -> None:
+    """So that `pipx run` and `uv run` give it one that it was tested with."""
+    asked = re.search(r'^# dependencies = \["(.+)"\]$', (EXAMPLES / "throwaway.py").read_text(), re.MULTILINE)
+    assert asked is not None
+    assert f'"{asked[1]}"' in (REPOSITORY / "pyproject.toml").read_text()
 
 
 def test_throwaway_without_a_name_says_how_it_is_used(tmp_path: Path) -> None:

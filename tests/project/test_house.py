@@ -5,11 +5,15 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from reconciler.views.table import VIEWS
 from tests.support.paths import REPOSITORY
@@ -147,6 +151,17 @@ def test_a_class_of_these_rooms_is_called_as_no_other_of_the_package(room: str) 
 
     counts = Counter(name for path in ROOT.rglob("*.py") for name in names(path))
     assert [name for path in modules(room) for name in names(path) if counts[name] > 1] == []
+
+
+def test_what_the_package_imports_is_what_it_declares() -> None:
+    """Else it works here, where the tests bring more, and not where only mtlsctl is installed."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    texts = [*project["dependencies"], *project["optional-dependencies"]["emulator"]]
+    names = {module.split(".")[0] for path in ROOT.rglob("*.py") for module in imported(path)}
+    distributions = metadata.packages_distributions()
+    others = {one for name in names - sys.stdlib_module_names - {"reconciler"} for one in distributions[name]}
+    found = set(map(canonicalize_name, others)) - {"pydantic-core"}  # the half of pydantic that it pins itself
+    assert found == {canonicalize_name(Requirement(text).name) for text in texts}
 
 
 def test_only_the_command_line_imports_typer() -> None:

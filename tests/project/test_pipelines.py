@@ -61,12 +61,6 @@ STEPS = tuple(steps())
 LINES = [(step, line) for step in STEPS for line in step.lines]
 
 
-def given(line: str) -> list[str]:
-    """What mtlsctl is given in a line."""
-    words = arguments_of(line)
-    return words[: words.index(">>")] if ">>" in words else words
-
-
 def test_there_are_three_workflows_with_every_command_that_a_pipeline_needs() -> None:
     """Else the tests below would have nothing to say."""
     assert list(WORKFLOWS) == ["apply.yml", "review.yml", "watch.yml"]
@@ -85,7 +79,7 @@ def test_there_are_three_workflows_with_every_command_that_a_pipeline_needs() ->
 def test_each_line_of_mtlsctl_is_one_that_it_takes(step: Step, line: str) -> None:
     """Commands, options and their values, as this version has them."""
     root: Any = typer.main.get_command(app)
-    name, *rest = given(line)
+    name, *rest = arguments_of(line)
     assert name in COMMANDS, step
     context = root.make_context("mtlsctl", [name, *rest])
     COMMANDS[name].make_context(name, rest, parent=context)
@@ -146,15 +140,14 @@ def test_what_a_fork_may_start_has_no_secret() -> None:
 
 
 def test_only_the_job_that_commits_may_write_to_the_repository() -> None:
-    """The others leave no token in their checkout either."""
+    """And only in the step that commits: no checkout keeps a token, which a package from npm could use."""
     for content in WORKFLOWS.values():
         for job, body in content["jobs"].items():
             (checkout,) = [step for step in body["steps"] if step.get("uses", "").startswith("actions/checkout@")]
-            if job == "apply":
-                assert body["permissions"] == {"contents": "write"}
-            else:
-                assert "permissions" not in body
-                assert checkout["with"] == {"persist-credentials": False}
+            assert checkout["with"] == {"persist-credentials": False}
+            assert body.get("permissions") == ({"contents": "write"} if job == "apply" else None)
+            with_token = [step for step in body["steps"] if "github.token" in str(step)]
+            assert [step["name"] for step in with_token] == (["commit the ids"] if job == "apply" else [])
 
 
 # --- as a run -------------------------------------------------------------------------------------------------------
@@ -217,7 +210,7 @@ def run_workflow(project: Project, workflow: str) -> list[int]:
         for name, value in step.environ.items():
             for secret in re.findall(r"secrets\.([A-Z_]+)", value):
                 project.environ[name] = key if secret == "BILLING_KEY" else secret
-        result = project.run(*given(line))
+        result = project.run(*arguments_of(line))
         codes.append(result.code)
         assert "error[" not in result.out + result.err, result
     project.environ = environ

@@ -63,7 +63,8 @@ BILLING = "billing-staging"
 GOOD = {
     "the example": EXAMPLE,
     "the smallest": HEAD,
-    "windows line endings": HEAD.replace("\n", "\r\n"),
+    "a required version": HEAD + 'required_version = " >= 0.1.dev0 , != 0.0.9, <1000"\n',
+    "windows line ends": HEAD.replace("\n", "\r\n"),
     "a real account": HEAD
     + '[store]\nkind = "cloudflare"\naccount_id = "023e105f4ecef8ad9ca31a8372d0c353"\nlimit = 2000\n',
     "every path": HEAD + '[certificates.a]\ncertificate = "../certs/a b.pem"\nprivate_key = "/run/keys/a.key"\n'

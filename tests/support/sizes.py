@@ -46,6 +46,7 @@ SLOW = (
     # whole programs
     "project/test_bench.py",
     "project/test_examples.py",
+    "project/test_package.py",
 )
 """Folders, files and single tests, in tests/: what takes long."""
 

@@ -62,7 +62,7 @@ def _packages(_: Variables, __: Declaration | None) -> Iterator[Diagnostic]:
         try:
             present.append(f"{name.group()} {metadata.version(name.group())}")
         except metadata.PackageNotFoundError:
-            hint = "install mtlsctl again, for example with `pipx install --force .` in its checkout"
+            hint = "run `pipx install --force .` in its checkout"
             message = f"the package {name.group()} is missing"
             yield Diagnostic(Severity.ERROR, Code.PACKAGE_MISSING, message, None, hint)
     yield well(Code.PACKAGES, ", ".join(present))

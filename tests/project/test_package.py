@@ -1,0 +1,117 @@
+"""The sdist and the wheel work in an environment that has nothing but what they say they need."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from reconciler.version import __version__
+from tests.support.paths import REPOSITORY
+
+pytestmark = pytest.mark.xdist_group("package")  # its builds are made once
+NAME = f"mtlsctl-{__version__}"
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """The output of a command that succeeds."""
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def build(source: Path, kind: str, into: Path) -> Path:
+    """One distribution of a source tree, by the build backend, with what is installed: nothing is downloaded."""
+    run(sys.executable, "-m", "hatchling", "build", "--target", kind, "--directory", into, cwd=source)
+    (built,) = into.glob("*.whl" if kind == "wheel" else "*.tar.gz")
+    return built
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(REPOSITORY, "sdist", tmp_path_factory.mktemp("sdist"))
+
+
+@pytest.fixture(scope="module")
+def wheels(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The wheel of this tree, and the one that pip makes of the sdist."""
+    unpacked = tmp_path_factory.mktemp("unpacked")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(unpacked, filter="data")
+    return {
+        "wheel": build(REPOSITORY, "wheel", tmp_path_factory.mktemp("wheel")),
+        "sdist": build(unpacked / NAME, "wheel", tmp_path_factory.mktemp("from_sdist")),
+    }
+
+
+def needed(name: str) -> Iterator[str]:
+    """A distribution and everything that it says it needs, extras left out."""
+    yield canonicalize_name(name)
+    for text in metadata.requires(name) or ():
+        requirement = Requirement(text)
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            yield from needed(requirement.name)
+
+
+def requirements_of(wheel: Path) -> list[Requirement]:
+    """What a wheel says it needs, extras left out."""
+    with zipfile.ZipFile(wheel) as archive:
+        text = archive.read(f"{NAME}.dist-info/METADATA").decode()
+    found = [Requirement(line.removeprefix("Requires-Dist: ")) for line in text.splitlines() if "Requires-Dist" in line]
+    return [one for one in found if one.marker is None or one.marker.evaluate({"extra": ""})]
+
+
+def make_environment(wheel: Path, folder: Path) -> Path:
+    """The bin folder of an environment that has the wheel and, as links, the distributions that it says it needs."""
+    run(sys.executable, "-m", "venv", folder, cwd=folder.parent)
+    python = folder / "bin/python"
+    run(python, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", wheel, cwd=folder.parent)
+    site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder).strip())
+    for name in {one for requirement in requirements_of(wheel) for one in needed(requirement.name)}:
+        distribution = metadata.distribution(name)
+        for top in {path.parts[0] for path in distribution.files or ()} - {"..", "__pycache__"}:
+            (site / top).symlink_to(Path(str(distribution.locate_file(top))))
+    return folder / "bin"
+
+
+def test_what_is_installed_runs_the_quickstart(wheels: dict[str, Path], tmp_path: Path) -> None:
+    """Version, plan, apply, and nothing left to do, as the release workflow tries it."""
+    environment = make_environment(wheels["sdist"], tmp_path / "empty")
+    printed = run(REPOSITORY / ".ci/try_installed", environment, cwd=tmp_path)
+    assert printed.startswith(f"mtlsctl {__version__}\n")
+    assert "1 to upload, 1 to rebind" in printed
+    assert "No changes; 1 in place" in printed
+
+
+def test_the_wheel_of_the_sdist_is_the_wheel_of_the_tree(wheels: dict[str, Path]) -> None:
+    """To the byte, so that what is tried of one holds for the other."""
+    assert wheels["wheel"].read_bytes() == wheels["sdist"].read_bytes()
+
+
+def test_the_wheel_has_the_package_and_its_licence_and_nothing_else(wheels: dict[str, Path]) -> None:
+    """No tests, examples or local files get into an environment."""
+    names = zipfile.ZipFile(wheels["wheel"]).namelist()
+    assert {name.split("/")[0] for name in names} == {"reconciler", f"{NAME}.dist-info"}
+    assert {"reconciler/py.typed", f"{NAME}.dist-info/licenses/LICENSE"} <= set(names)
+
+
+def test_the_sdist_has_what_git_tracks_and_nothing_else(sdist: Path) -> None:
+    """No store, certificate or environment of a checkout gets into a release."""
+    with tarfile.open(sdist) as archive:
+        inside = {name.removeprefix(f"{NAME}/") for name in archive.getnames()}
+    tracked = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert inside - {"PKG-INFO"} == set(tracked.stdout.splitlines())
