@@ -14,7 +14,7 @@ import typer
 from reconciler.cli.planning import AllowDeletesOption, DeployOption, OnlyOption, OverSplitOption
 from reconciler.cli.saved import read_saved
 from reconciler.cli.session import Session, command, seconds
-from reconciler.cli.terminal import TEXT, say, tell
+from reconciler.cli.terminal import TEXT, say
 from reconciler.findings.errors import DeclinedError, GuardError, UsageError
 from reconciler.model import Change, Condition, Phase
 from reconciler.plan.approval import demand_digest
@@ -95,7 +95,7 @@ def apply(
     wanted = DeployChoice(everybody=deploy, over_split=over_split)
     project = session.open_project()
     approved = read_saved(saved) if saved is not None else None
-    with project.lock(command="apply", timeout_s=seconds(lock_timeout), waiting=tell):
+    with project.lock(command="apply", timeout_s=seconds(lock_timeout), waiting=session.tell):
         request = PlanRequest(only=tuple(only or ()), allow_deletes=allow_deletes, deploy=wanted)
         planned = plan_approved(project, approved, wanted) if approved is not None else make(project, request)
         if digest is not None:
@@ -120,7 +120,7 @@ def retire(
     which a successor is bound everywhere. `mtlsctl explain NAME` says which conditions do not hold yet.
     """
     project = session.open_project()
-    with project.lock(command="retire", timeout_s=seconds(lock_timeout), waiting=tell):
+    with project.lock(command="retire", timeout_s=seconds(lock_timeout), waiting=session.tell):
         request = PlanRequest(retire=name, skip_grace=now, allow_deletes=allow_deletes)
         planned = make(project, request)
         _demand_retirable(planned, name, now=now)
@@ -202,7 +202,7 @@ class _Progress:
 
     def __init__(self, session: Session, made: Plan, phases: tuple[Phase, ...]) -> None:
         self.session = session
-        self.watched = sys.stderr.isatty() or session.verbose
+        self.watched = sys.stderr.isatty() and session.log_format is None  # else the log has them
         self.total = sum(change.phase in phases for change in made.changes)
         self.ended = 0
 

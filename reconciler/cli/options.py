@@ -19,6 +19,13 @@ class Colour(StrEnum):
     NEVER = "never"
 
 
+class LogFormat(StrEnum):
+    """How the log is written; the formats that `LogLine` has in the table of views."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 def _print_version(value: bool) -> None:
     if value:
         typer.echo(f"mtlsctl {__version__}")
@@ -41,7 +48,11 @@ ColourOption = Annotated[
     Colour | None, typer.Option("--color", help="When to use colour (default: auto).", rich_help_panel=_GROUP)
 ]
 VerboseOption = Annotated[
-    bool, typer.Option("--verbose", help="Say on stderr what is being done.", rich_help_panel=_GROUP)
+    bool, typer.Option("--verbose", help="Log each step, call and file to stderr.", rich_help_panel=_GROUP)
+]
+LogFormatOption = Annotated[
+    LogFormat | None,
+    typer.Option("--log-format", help="Format of the log; implies --verbose.", rich_help_panel=_GROUP),
 ]
 VersionOption = Annotated[
     bool,

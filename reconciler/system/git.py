@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
+
+from reconciler.findings.events import ProgramStarted
+
+_log = logging.getLogger(__name__)
 
 _TIMEOUT_S = 30
 _PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "XDG_CONFIG_HOME", "LANG", "LC_ALL")
@@ -82,6 +88,8 @@ def _git(root: Path, *arguments: str, stdin: bytes = b"") -> subprocess.Complete
     """What git answers in the repository at `root`; None where it did not run to its end."""
     # No file watcher: its hook is a command of the repository's.
     options = ("-c", "core.fsmonitor=false")
+    shown = takewhile(lambda argument: argument != "--", arguments)  # thousands of names may follow
+    _log.info(ProgramStarted(("git", *shown), str(root)))
     try:
         return subprocess.run(  # noqa: S603 - a fixed command by argv, no shell; the names stand behind `--`
             ["git", *options, *arguments],  # noqa: S607 - whichever git the user works with

@@ -42,7 +42,7 @@ ROOMS: dict[str, set[str]] = {
     "stores": {"private", "model", "x509", "findings"},
     "keys": {"model", "x509", "findings"},
     "system": {"private", "model", "findings"},
-    "probe": {"proof", "model", "x509"},
+    "probe": {"proof", "model", "x509", "findings"},
     "runtime": {"workerd", "proof", "model", "findings"},
     "private": {"findings"},
     "views": {"records", "reports", "takeover", "plan", "proof", "model", "findings", "desired"},
