@@ -32,7 +32,7 @@ app = typer.Typer(
 )
 
 
-@app.callback(epilog="Example: mtlsctl plan --detailed-exitcode")
+@app.callback(epilog="Example: mtlsctl plan\nOptions and examples of a command: mtlsctl COMMAND --help")
 def _root(
     ctx: typer.Context,
     file: FileOption = None,
@@ -41,7 +41,7 @@ def _root(
     log_format: LogFormatOption = None,
     version: VersionOption = False,  # noqa: ARG001 - its callback has ended the run
 ) -> None:
-    """Keep the mutual-TLS client certificates of Cloudflare Workers as mtls.toml declares them."""
+    """Manage mTLS client certificates for Cloudflare Workers from a declarative file."""
     ctx.obj = {"file": file, "colour": colour, "verbose": verbose, "log_format": log_format}
 
 

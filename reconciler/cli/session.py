@@ -14,6 +14,7 @@ from typing import Annotated, Literal, TextIO, get_type_hints
 import typer
 from typer.core import TyperCommand
 
+from reconciler.cli.help import HelpfulCommand
 from reconciler.cli.log import logging_to_stderr
 from reconciler.cli.options import (
     Colour,
@@ -49,16 +50,16 @@ DEFAULT_MAX_WAIT = "15m"
 
 MaxWaitOption = Annotated[
     str,
-    typer.Option("--max-wait", metavar="TIME", help="How long to wait for Cloudflare's rate limit, as 30s or 15m."),
+    typer.Option("--max-wait", metavar="TIME", help="Wait at most TIME for Cloudflare's rate limit: 30s, 15m."),
 ]
-OutOption = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the same to a file, atomically.")]
+OutOption = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Also write the result to FILE.")]
 
 
 def seconds(text: str) -> float:
     """`30s`, `5m`, `1h`, or plain seconds."""
     found = re.fullmatch(r"(\d{1,6})([smh]?)", text)
     if found is None:
-        raise typer.BadParameter(f"{text!r} is no time to wait: write 30s, 5m or 1h")
+        raise typer.BadParameter(f"{text!r} is not a valid time: write 30s, 5m or 1h")
     return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
 
 
@@ -179,7 +180,7 @@ def command(
 ) -> Callable[[Callable[..., None]], Callable[[], TyperCommand]]:
     """Turn a function into what builds its command, which also takes the global options, and shows errors.
 
-    The function's first parameter is the `Session`, its name that of the command. `example` closes its help. `shows`:
+    The function's first parameter is the `Session`, its name that of the command. `example`: lines to copy. `shows`:
     the reports that it may show; the values of its `--format` are the formats that these have in the table of views.
     `asks`: it asks the store, and may have to wait.
     """
@@ -200,7 +201,7 @@ def command(
             run.__annotations__ = {one.name: one.annotation for one in signature.parameters.values()}
             app = typer.Typer(add_completion=False, rich_markup_mode=None)
             about = inspect.cleandoc(function.__doc__ or "")
-            app.command(function.__name__, help=about, epilog=f"Example: {example}")(run)
+            app.command(function.__name__, cls=HelpfulCommand, help=about, epilog=_examples(example))(run)
             built = typer.main.get_command(app)
             assert isinstance(built, TyperCommand)  # noqa: S101 - for the type checker; a group has several commands
             return built
@@ -208,6 +209,11 @@ def command(
         return build
 
     return declare
+
+
+def _examples(text: str) -> str:
+    """The commands of a help's last lines, below each other."""
+    return "Example: " + text.replace("\n", f"\n{' ' * len('Example: ')}")
 
 
 def _signature(function: Callable[..., None], shows: tuple[type, ...], *, asks: bool) -> inspect.Signature:
