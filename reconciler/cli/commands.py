@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
+from typer.exceptions import TyperException
 
 from reconciler.cli.help import write_commands, write_lines, write_options
 
@@ -60,12 +61,26 @@ class _Unloaded(TyperCommand):
         return load_command(str(self.name)).make_context(*arguments, **settings)
 
 
+class NoSuchCommand(TyperException):
+    """A word that is no command."""
+
+    def __init__(self, word: str) -> None:
+        super().__init__(f"No such command {word!r}.")
+        self.word = word
+
+
 class Commands(TyperGroup):
     """The group of all commands."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.commands = {name: _Unloaded(name, *row) for name, row in COMMANDS.items()}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that the first argument names; NoSuchCommand where it names none."""
+        if args[0] not in self.commands:
+            raise NoSuchCommand(args[0])
+        return super().resolve_command(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """The commands in their groups, then the global options."""
