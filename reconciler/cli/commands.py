@@ -28,6 +28,7 @@ GROUPS = {
         "export": ("takeover", "Print all uploaded certificates as an mtls.toml."),
         "doctor": ("checking", "Check this machine, this checkout and the API token."),
         "schema": ("schema", "Print the JSON Schemas."),
+        "completion": ("completion", "Print the completion script for a shell."),
     },
     "Inspect": {
         "explain": ("daily", "Explain why something is planned or not, or a finding's code."),

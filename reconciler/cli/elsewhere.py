@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 
 from reconciler.cli.commands import COMMANDS
+from reconciler.cli.complete import TABLE
 
 _LIST = "run `mtlsctl status` to list the certificates and where they are bound"
 _SHOW = "run `mtlsctl explain NAME` for a certificate, a binding or a Worker; `mtlsctl status` lists them"
@@ -104,12 +106,18 @@ def hint_for_command(word: str) -> str:
     return f"did you mean `mtlsctl {near[0]}`?" if near else "run `mtlsctl --help` to list the commands"
 
 
+def _options_of_commands() -> set[str]:
+    """The options of all commands, without loading one."""
+    commands = json.loads(TABLE.read_bytes())["commands"].values()
+    return {name for command in commands for option in command["options"] for name in option["names"]}
+
+
 def as_written(name: str, arguments: Iterable[str], known: Collection[str]) -> str:
     """An option that does not exist, as it was written: of `-auto-approve` typer reports `-a` alone.
 
     Only as far as it has the name of an option: the rest may be a value, and so a secret.
     """
-    words = {*known, *(other for _, others in _OPTIONS.values() for other in others)}
+    words = {*known, *_options_of_commands(), *(other for _, others in _OPTIONS.values() for other in others)}
     written = (word.partition("=")[0] for word in arguments if word.startswith(name))
     return next((word for word in written if f"-{word}" in words), name)
 
@@ -122,6 +130,8 @@ def hint_for_option(written: str, command: str, known: Collection[str]) -> str |
     two_dashes = f"-{written}"
     if two_dashes in known:
         return f"write it with two dashes: `{two_dashes}`"
+    if not command and (found := {written, two_dashes} & _options_of_commands()):
+        return f"write it after the command: `mtlsctl COMMAND {found.pop()}`"
     names = (written, two_dashes)
     if command == "plan" and written in _OPTIONS[_PLAN][1]:
         return "leave it out: `mtlsctl plan` changes nothing"

@@ -1,11 +1,16 @@
-"""How help looks: what is a command's own first, the global options last, and no summary cut. Imports typer alone."""
+"""How help looks: what is a command's own first, the global options last, and no summary cut.
+
+Imports nothing but typer, for the help of the tool needs it.
+"""
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import typer
 from typer.core import TyperCommand
 
 ARGUMENTS, OPTIONS = "Arguments", "Options"
@@ -24,6 +29,17 @@ class HelpfulCommand(TyperCommand):
     def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - as typer's
         """The examples."""
         write_lines(self.epilog, formatter)
+
+
+def build_command(function: Callable[..., None], name: str, *, example: str) -> TyperCommand:
+    """The command that runs a function; its docstring is the help, and `example` has lines to copy."""
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    examples = "Example: " + example.replace("\n", f"\n{' ' * len('Example: ')}")
+    about = inspect.cleandoc(function.__doc__ or "")
+    app.command(name, cls=HelpfulCommand, help=about, epilog=examples)(function)
+    built = typer.main.get_command(app)
+    assert isinstance(built, TyperCommand)  # noqa: S101 - for the type checker; a group has several commands
+    return built
 
 
 def write_options(params: Iterable[Any], ctx: Any, formatter: Any) -> None:

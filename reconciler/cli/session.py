@@ -14,7 +14,7 @@ from typing import Annotated, Literal, TextIO, get_type_hints
 import typer
 from typer.core import TyperCommand
 
-from reconciler.cli.help import HelpfulCommand
+from reconciler.cli.help import build_command
 from reconciler.cli.log import logging_to_stderr
 from reconciler.cli.options import (
     Colour,
@@ -199,21 +199,12 @@ def command(
             signature = _signature(function, shows, asks=asks)
             run.__signature__ = signature  # type: ignore[attr-defined]
             run.__annotations__ = {one.name: one.annotation for one in signature.parameters.values()}
-            app = typer.Typer(add_completion=False, rich_markup_mode=None)
-            about = inspect.cleandoc(function.__doc__ or "")
-            app.command(function.__name__, cls=HelpfulCommand, help=about, epilog=_examples(example))(run)
-            built = typer.main.get_command(app)
-            assert isinstance(built, TyperCommand)  # noqa: S101 - for the type checker; a group has several commands
-            return built
+            run.__doc__ = function.__doc__
+            return build_command(run, function.__name__, example=example)
 
         return build
 
     return declare
-
-
-def _examples(text: str) -> str:
-    """The commands of a help's last lines, below each other."""
-    return "Example: " + text.replace("\n", f"\n{' ' * len('Example: ')}")
 
 
 def _signature(function: Callable[..., None], shows: tuple[type, ...], *, asks: bool) -> inspect.Signature:

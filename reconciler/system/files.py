@@ -21,8 +21,7 @@ from reconciler.model import EntryId, Sweep
 from reconciler.model.keys import KeyFile
 from reconciler.system.atomic import leftover_of, write_atomic
 from reconciler.system.confine import ConfinedTree, contains, outside, read_regular, real_path, refuse_hidden
-from reconciler.system.discover import FILE_NAME
-from reconciler.system.git import git_root
+from reconciler.system.discover import FILE_NAME, git_root
 from reconciler.system.sweep import sweep_tree
 
 _log = logging.getLogger(__name__)

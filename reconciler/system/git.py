@@ -1,4 +1,4 @@
-"""What git knows of this tree: where it begins, and which files it tracks. Changes nothing, asks no server."""
+"""What git knows of this tree: which files it tracks. Changes nothing, asks no server."""
 
 from __future__ import annotations
 
@@ -10,20 +10,12 @@ from itertools import takewhile
 from pathlib import Path
 
 from reconciler.findings.events import ProgramStarted
+from reconciler.system.discover import git_root
 
 _log = logging.getLogger(__name__)
 
 _TIMEOUT_S = 30
 _PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "XDG_CONFIG_HOME", "LANG", "LC_ALL")
-
-
-def git_root(folder: Path) -> Path | None:
-    """The nearest of `folder` and its parents that has a `.git`, links resolved; None outside of any repository.
-
-    A `.git` file counts like a folder: worktrees and submodules have one. Runs no command.
-    """
-    start = Path(os.path.realpath(folder))
-    return next((place for place in (start, *start.parents) if os.path.lexists(place / ".git")), None)
 
 
 def tracked(paths: Iterable[Path]) -> set[Path] | None:

@@ -63,6 +63,8 @@ MEANT = {
     "apply --timeout 5": "--lock-timeout TIME",
     "plan --timeout 5": "--max-wait TIME",
     "--json": "--format json`, after the command",
+    "--out x plan": "after the command: `mtlsctl COMMAND --out`",
+    "-out=x plan": "after the command: `mtlsctl COMMAND --out`",
     "plan --formt json": "did you mean `--format`?",
     "plan --nonsense": "mtlsctl plan --help",
     "dev checkout --json": "mtlsctl dev --help",
