@@ -47,7 +47,8 @@ lint: $(STAMP) ## style and types
 schemas: $(STAMP) ## write the JSON Schemas again
 	@$(BIN)/mtlsctl schema --all schemas
 
-docs: $(STAMP) ## write the generated reference pages again
+docs: $(STAMP) ## write the generated reference pages, and what shells complete, again
+	@$(BIN)/python -m tests.support.completions
 	@$(BIN)/python -c 'from pathlib import Path; from reconciler.views.markdown.findings import findings_page; Path("docs/reference/findings.md").write_text(findings_page())'
 
 bench: $(STAMP) ## medians, and ratios to a bare interpreter of the same run

@@ -6,6 +6,8 @@ and the start of a change is reported when it really starts. So only the store m
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -20,9 +22,11 @@ from reconciler.model import Change, Desired, EntryId, Phase, Upload
 from reconciler.model.concurrency import DaemonPool
 from reconciler.model.errors import StoreClosed, StoreStopped
 from reconciler.model.ports import Files, Sources, Store, WorkerDeployer
-from reconciler.plan.outcome import Step, StepStatus
+from reconciler.plan.outcome import Step, StepBegan, StepEnded, StepStatus
 from reconciler.plan.plan import Plan
 from reconciler.proof.ports import OriginProver
+
+_log = logging.getLogger(__name__)
 
 PATIENCE_S = 10.0
 """Seconds that an interrupted run waits for calls in progress: only their results show whether something was
@@ -83,7 +87,8 @@ class Run:
     world: World
     phases: Sequence[Phase]
     steps: dict[int, Step] = field(default_factory=dict)
-    under_way: set[int] = field(default_factory=set)
+    under_way: dict[int, float] = field(default_factory=dict)
+    """The changes that were begun, and when, in seconds of a clock that only goes forward."""
     uploaded: dict[str, EntryId] = field(default_factory=dict)
     findings: list[Diagnostic] = field(default_factory=list)
     proved: set[bytes] = field(default_factory=set, repr=False)
@@ -105,13 +110,14 @@ class Run:
         """Report the start of several changes at once; returns those that could be reported, the others have failed."""
         begun: list[int] = []
         for index in indexes:
-            self.under_way.add(index)
+            self.under_way[index] = time.monotonic()
             try:
                 self.world.observer.started(self.plan.changes[index])
             except ReconcilerError as error:
                 self.steps[index] = self.failure(index, error)
             else:
                 begun.append(index)
+                _log.info(StepBegan(self.plan.changes[index]))
         try:
             if begun:
                 self.world.settle()
@@ -124,6 +130,7 @@ class Run:
     def end(self, index: int, step: Step) -> None:
         """Record and report how a change ended."""
         self.steps[index] = step
+        _log.info(StepEnded(step, (time.monotonic() - self.under_way[index]) * 1000))
         if isinstance(step.change, Upload) and step.status is StepStatus.DONE and step.entry is not None:
             self.uploaded[step.change.digest] = step.entry
         try:

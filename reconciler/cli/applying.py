@@ -14,7 +14,7 @@ import typer
 from reconciler.cli.planning import AllowDeletesOption, DeployOption, OnlyOption, OverSplitOption
 from reconciler.cli.saved import read_saved
 from reconciler.cli.session import Session, command, seconds
-from reconciler.cli.terminal import TEXT, say, tell
+from reconciler.cli.terminal import TEXT, say
 from reconciler.findings.errors import DeclinedError, GuardError, UsageError
 from reconciler.model import Change, Condition, Phase
 from reconciler.plan.approval import demand_digest
@@ -46,17 +46,19 @@ def _waves(text: str) -> tuple[int | None, ...]:
     """`1,5,all`: sizes, None for all that are left."""
     parts = [part.strip() for part in text.split(",")]
     if not all(part == "all" or re.fullmatch(r"[1-9]\d{0,4}", part) for part in parts) or "all" in parts[:-1]:
-        raise typer.BadParameter(f"{text!r} are no waves: write 1,5,all")
+        raise typer.BadParameter(f"{text!r} is not valid: write sizes, such as 1,5,all")
     return tuple(None if part == "all" else int(part) for part in parts)
 
 
-OutcomeOutOption = Annotated[
-    Path | None, typer.Option("--out", metavar="FILE", help="Write the outcome to a file too, atomically.")
+OutcomeOutOption = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Also write the outcome to FILE.")]
+PhaseOption = Annotated[
+    list[PhaseName] | None,
+    typer.Option("--phase", metavar="PHASE", help="Run only upload, bind, deploy, verify or retire (repeatable)."),
 ]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Apply without asking.")]
 LockTimeoutOption = Annotated[
     str,
-    typer.Option("--lock-timeout", metavar="TIME", help="How long to wait for another run, as 30s or 5m."),
+    typer.Option("--lock-timeout", metavar="TIME", help="Wait at most TIME for another run to end: 30s, 5m."),
 ]
 
 
@@ -66,26 +68,26 @@ def apply(
     saved: Annotated[Path | None, typer.Argument(metavar="PLAN", help="A plan saved by `plan --out`.")] = None,
     out: OutcomeOutOption = None,
     yes: YesOption = False,
-    phase: Annotated[list[PhaseName] | None, typer.Option("--phase", help="Only this phase; repeatable.")] = None,
+    phase: PhaseOption = None,
     only: OnlyOption = None,
     allow_deletes: AllowDeletesOption = None,
     digest: Annotated[
-        str | None, typer.Option("--digest", metavar="D", help="Only if the plan found has this digest.")
+        str | None, typer.Option("--digest", metavar="D", help="Apply only if the plan has this digest.")
     ] = None,
     deploy: DeployOption = False,
     wave: Annotated[
         str,
-        typer.Option("--wave", metavar="N,N,all", help="Deploy so many Workers first, then so many, ..."),
+        typer.Option("--wave", metavar="N,N,all", help="Deploy N Workers, then the next N, then the rest."),
     ] = "all",
     over_split: OverSplitOption = False,
     lock_timeout: LockTimeoutOption = "0s",
 ) -> None:
     """Upload, bind and retire what `plan` shows.
 
-    Uploads what is missing, writes the ids into the wrangler files, deploys where that is asked for, and retires what
-    nothing uses any more. Shows the plan and asks before it changes anything. Running it again is always safe.
+    Uploads missing certificates, writes their IDs into the wrangler files, deploys if you ask for it, and deletes old
+    certificates that nothing uses. Shows the plan and asks before it changes anything. It is always safe to run again.
 
-    With a saved PLAN it plans anew, and runs only if every change that it finds is in PLAN.
+    With a saved PLAN it plans again and runs only if every change it finds is in PLAN.
     """
     if saved is not None and (only or allow_deletes is not None):
         raise UsageError(
@@ -95,7 +97,7 @@ def apply(
     wanted = DeployChoice(everybody=deploy, over_split=over_split)
     project = session.open_project()
     approved = read_saved(saved) if saved is not None else None
-    with project.lock(command="apply", timeout_s=seconds(lock_timeout), waiting=tell):
+    with project.lock(command="apply", timeout_s=seconds(lock_timeout), waiting=session.tell):
         request = PlanRequest(only=tuple(only or ()), allow_deletes=allow_deletes, deploy=wanted, patience=PATIENCE)
         planned = plan_approved(project, approved, wanted) if approved is not None else make(project, request)
         if digest is not None:
@@ -107,20 +109,20 @@ def apply(
 @command(example="mtlsctl retire billing --now", shows=(Applied,), asks=True)
 def retire(
     session: Session,
-    name: Annotated[str, typer.Argument(metavar="NAME|ID", help="A certificate, or the id of an entry.")],
-    now: Annotated[bool, typer.Option("--now", help="Skip the grace (a leaked key), and nothing else.")] = False,
+    name: Annotated[str, typer.Argument(metavar="NAME|ID", help="A certificate, or the ID of an uploaded one.")],
+    now: Annotated[bool, typer.Option("--now", help="Skip the grace period (for a leaked key).")] = False,
     out: OutcomeOutOption = None,
     yes: YesOption = False,
     allow_deletes: AllowDeletesOption = None,
     lock_timeout: LockTimeoutOption = "0s",
 ) -> None:
-    """Delete the old entries of one certificate.
+    """Delete the old versions of one certificate.
 
-    Only superseded or orphaned entries, and only when every condition but the grace holds: a leaked key is one for
-    which a successor is bound everywhere. `mtlsctl explain NAME` says which conditions do not hold yet.
+    Deletes only what its successor has replaced everywhere, or what was removed from mtls.toml. For a leaked key, apply
+    the new certificate first, then run this with --now. `mtlsctl explain NAME` shows what an old version waits for.
     """
     project = session.open_project()
-    with project.lock(command="retire", timeout_s=seconds(lock_timeout), waiting=tell):
+    with project.lock(command="retire", timeout_s=seconds(lock_timeout), waiting=session.tell):
         request = PlanRequest(retire=name, skip_grace=now, allow_deletes=allow_deletes)
         planned = make(project, request)
         _demand_retirable(planned, name, now=now)
@@ -128,7 +130,7 @@ def retire(
 
 
 def _demand_retirable(planned: Planned, name: str, *, now: bool) -> None:
-    """Say why nothing can go, where nothing can."""
+    """GuardError or UsageError that says why nothing can be deleted, where nothing can."""
     if planned.plan.changes:
         return
     waiting = planned.plan.waiting
@@ -147,11 +149,12 @@ def _demand_retirable(planned: Planned, name: str, *, now: bool) -> None:
     known = known or any(name == entry.id for entry in (listing.entries if listing else ()))
     if not known:
         raise UsageError(
-            f"{name!r} is neither a declared certificate nor an id of the store", hint="see `mtlsctl status`"
+            f"{name!r} is neither a certificate in mtls.toml nor the ID of an uploaded one",
+            hint="run `mtlsctl status` to list both",
         )
     raise GuardError(
-        f"{name!r} has no superseded or orphaned entry: there is nothing to retire",
-        hint="an entry that is declared, foreign or newer than the declared one is never retired",
+        f"{name!r} has no old version: there is nothing to retire",
+        hint="only what a newer upload has replaced, or what was removed from mtls.toml, can be retired",
     )
 
 
@@ -175,7 +178,7 @@ def _carry_out(
     if pending:
         _confirm(yes)
         watch = _Progress(session, made, phases)
-        outcome = carry_out(project, planned, watch, phases, command=name, waves=waves, tell=tell)
+        outcome = carry_out(project, planned, watch, phases, command=name, waves=waves, tell=session.tell)
     else:
         project.files.tidy()  # a killed run may have left something, and somebody else have finished its job
         outcome = Outcome.of_nothing(made)
@@ -204,7 +207,7 @@ class _Progress:
 
     def __init__(self, session: Session, made: Plan, phases: tuple[Phase, ...]) -> None:
         self.session = session
-        self.watched = sys.stderr.isatty() or session.verbose
+        self.watched = sys.stderr.isatty() and session.log_format is None  # else the log has them
         self.total = sum(change.phase in phases for change in made.changes)
         self.ended = 0
 

@@ -16,9 +16,10 @@ from reconciler.runs.validate import validate as check
 
 @command(example="mtlsctl validate --format json", shows=(Validation,))
 def validate(session: Session, out: OutOption = None) -> None:
-    """Check every file; the store is not asked.
+    """Check mtls.toml and all files that it names; ask no server.
 
-    Looks at mtls.toml, the certificates, the keys that are at hand and their pairs, and the wrangler files.
+    Reads the certificates, the wrangler files and the private keys that are available, and checks that each key fits
+    its certificate.
     """
     found = check(session.open_project())
     session.show(Validation(found), out)
@@ -31,11 +32,11 @@ def doctor(
     out: OutOption = None,
     offline: Annotated[bool, typer.Option("--offline", help="Ask no server.")] = False,
 ) -> None:
-    """Check this machine and checkout.
+    """Check this machine, this checkout and the API token.
 
-    Versions, files and their permissions, the embedded store, private keys, the environment and what killed runs
-    left behind; each finding with its cure. With an account, which permission each command needs and which the token
-    has, as far as reading tells. Works without an mtls.toml too. Changes nothing.
+    Checks versions, files and their permissions, the local store, private keys, the environment, and what killed runs
+    left behind; shows a fix for each problem. With an account, shows which permission each command needs and which the
+    token has, as far as reading can show it. Works without an mtls.toml. Changes nothing.
     """
     found = examine(session.open_project, environ=os.environ, file_named=session.file is not None, offline=offline)
     session.show(Checkup(found), out)

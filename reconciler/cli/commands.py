@@ -1,4 +1,4 @@
-"""The commands by name, in the order of the help.
+"""The commands by name, in the groups and the order of the help.
 
 The file of a command is imported when the command is run or asked for its own help. So `--version`, `--help` and the
 completion of names cost nothing, and command files have their imports at the top.
@@ -11,37 +11,44 @@ from importlib import import_module
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
+from typer.exceptions import TyperException
 
-COMMANDS = {
-    "init": ("takeover", "Make an mtls.toml of what is there."),
-    "export": ("takeover", "Print what the store holds as an mtls.toml."),
-    "plan": ("planning", "Show what `apply` would do, and why."),
-    "show": ("saved", "Show a saved plan."),
-    "apply": ("applying", "Upload, bind and retire what `plan` shows."),
-    "retire": ("applying", "Delete the old entries of one certificate."),
-    "status": ("daily", "Show what is due, bound and waiting."),
-    "explain": ("daily", "Say why something is planned, or not; or what a finding's code means."),
-    "output": ("daily", "Print the id of a certificate's entry."),
-    "doctor": ("checking", "Check this machine and checkout."),
-    "drift": ("daily", "Show what is not as declared; exit 2 where anything is."),
-    "forecast": ("daily", "Show what falls due when, against the quota."),
-    "validate": ("checking", "Check every file; the store is not asked."),
-    "schema": ("schema", "Print the JSON Schemas."),
-    "history": (
-        "history",
-        "Show the runs that changed something from this checkout, newest first: when, what they did, how they ended.",
-    ),
-    "emulator": (
-        "emulator",
-        "Answer as Cloudflare's API does for certificates and Workers, until Ctrl-C: no account, no network, no risk.",
-    ),
-    "verify": ("verifying", "Prove that certificates work."),
-    "dev": (
-        "dev",
-        "Run a Worker on this machine, its mTLS bindings presenting the real certificates, until Ctrl-C.",
-    ),
+from reconciler.cli.help import write_commands, write_lines, write_options
+
+GROUPS = {
+    "Every day": {
+        "plan": ("planning", "Show what `apply` would do, and why."),
+        "apply": ("applying", "Upload, bind and retire what `plan` shows."),
+        "status": ("daily", "Show each certificate: expiry, bindings, what is due or kept."),
+        "validate": ("checking", "Check mtls.toml and all files that it names; ask no server."),
+        "show": ("saved", "Show a saved plan."),
+    },
+    "Set up and adopt": {
+        "init": ("takeover", "Create an mtls.toml; `--from` adopts what exists."),
+        "export": ("takeover", "Print all uploaded certificates as an mtls.toml."),
+        "doctor": ("checking", "Check this machine, this checkout and the API token."),
+        "schema": ("schema", "Print the JSON Schemas."),
+        "completion": ("completion", "Print the completion script for a shell."),
+    },
+    "Inspect": {
+        "explain": ("daily", "Explain why something is planned or not, or a finding's code."),
+        "drift": ("daily", "List what differs from mtls.toml; exit 2 if anything does."),
+        "forecast": ("daily", "Show when renewals are due, and whether the quota suffices."),
+        "verify": ("verifying", "Prove that certificates work."),
+        "output": ("daily", "Print the ID of an uploaded certificate."),
+        "history": ("history", "Show the runs that changed something from this checkout."),
+    },
+    "Emergencies": {
+        "retire": ("applying", "Delete the old versions of one certificate."),
+    },
+    "Develop": {
+        "dev": ("dev", "Run a Worker on this machine with its real certificates."),
+        "emulator": ("emulator", "Run an emulator of Cloudflare's API on this machine."),
+    },
 }
-"""Name to file and short help, which is the first line of the command's docstring."""
+"""By heading: name to file and short help, which is the first line of the command's docstring."""
+
+COMMANDS = {name: row for group in GROUPS.values() for name, row in group.items()}
 
 
 class _Unloaded(TyperCommand):
@@ -55,12 +62,36 @@ class _Unloaded(TyperCommand):
         return load_command(str(self.name)).make_context(*arguments, **settings)
 
 
+class NoSuchCommand(TyperException):
+    """A word that is no command."""
+
+    def __init__(self, word: str) -> None:
+        super().__init__(f"No such command {word!r}.")
+        self.word = word
+
+
 class Commands(TyperGroup):
     """The group of all commands."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.commands = {name: _Unloaded(name, *row) for name, row in COMMANDS.items()}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that the first argument names; NoSuchCommand where it names none."""
+        if args[0] not in self.commands:
+            raise NoSuchCommand(args[0])
+        return super().resolve_command(ctx, args)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """The commands in their groups, then the global options."""
+        summaries = {heading: {name: row[1] for name, row in group.items()} for heading, group in GROUPS.items()}
+        write_commands(summaries, formatter)
+        write_options(self.get_params(ctx), ctx, formatter)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - as typer's
+        """The examples."""
+        write_lines(self.epilog, formatter)
 
 
 def load_command(name: str) -> TyperCommand:

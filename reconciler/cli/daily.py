@@ -36,9 +36,10 @@ FailOnOption = Annotated[
     list[str] | None,
     typer.Option("--fail-on", metavar="CONDITION", help="Exit 2 if expired, due, gap, waiting or within=21d holds."),
 ]
-DaysOption = Annotated[int, typer.Option("--days", metavar="N", min=1, max=3650, help="How far to look.")]
+DaysOption = Annotated[int, typer.Option("--days", metavar="N", min=1, max=3650, help="Look N days ahead.")]
 OrphansOption = Annotated[
-    bool, typer.Option("--orphans", help="What does not belong together in store and wrangler files instead.")
+    bool,
+    typer.Option("--orphans", help="List mismatches instead, each with its fix."),
 ]
 
 
@@ -54,7 +55,7 @@ def status(
     live: LiveOption = False,
     fail_on: FailOnOption = None,
 ) -> None:
-    """Show what is due, bound and waiting.
+    """Show each certificate: expiry, bindings, what is due or kept.
 
     First when calls begin to fail if nothing is done. Then every declared certificate, the most urgent first: its
     entry, its end, its owner, where it is bound and where not yet, what waits and until when. What needs attention
@@ -63,8 +64,8 @@ def status(
     For a monitor: `--fail-on expired`, `due`, `gap` (between two certificates), `waiting`, or `within=21d` (an outage
     within that time); repeatable. Exit 2 where one of them holds.
 
-    With `--orphans` instead: entries that nothing refers to, ids that lead nowhere or to what is not ours, keys in
-    several certificates, what has expired and is still bound; each with the line or the command that mends it.
+    With --orphans it lists mismatches instead: uploads that nothing refers to, IDs that do not exist or are not managed
+    here, one key in several certificates, and expired certificates that are still bound; each with its fix.
 
     `--format prometheus` prints metrics for node-exporter's textfile collector, `--format ics` a calendar.
     """
@@ -94,7 +95,7 @@ def _alarm(text: str) -> FailOn:
         raise UsageError(f"`--fail-on {printable(text)}`: the time {error}", hint=hint) from error
 
 
-@command(example="mtlsctl explain billing, or mtlsctl explain renewal-due", shows=(Explanation, Code), asks=True)
+@command(example="mtlsctl explain billing\nmtlsctl explain renewal-due", shows=(Explanation, Code), asks=True)
 def explain(
     session: Session,
     name: Annotated[
@@ -106,13 +107,13 @@ def explain(
     ],
     out: OutOption = None,
 ) -> None:
-    """Say why something is planned, or not; or what a finding's code means.
+    """Explain why something is planned or not, or a finding's code.
 
-    Which entry a certificate has and why that one, what would happen to each binding, and each condition that an old
-    entry still waits for. Opens no private key and changes nothing.
+    For a certificate: which upload is used and why, what happens to each binding, and each condition that an old
+    version still waits for. Opens no private key and changes nothing.
 
-    For a code: its severities, its exit code, its meaning and its fix. No mtls.toml is needed for that; a name that
-    mtls.toml declares is explained instead.
+    For a code: its severities, its exit code, its meaning and its fix; no mtls.toml is needed. If mtls.toml declares
+    the same name, that name is explained.
     """
     code = code_meant(name, session.open_project)
     if code is not None:
@@ -129,12 +130,13 @@ def explain(
 @command(example="mtlsctl output billing", shows=(Current,), asks=True)
 def output(
     session: Session,
-    name: Annotated[str, typer.Argument(help="A declared certificate.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A declared certificate.")],
     out: OutOption = None,
 ) -> None:
-    """Print the id of a certificate's entry.
+    """Print the ID of an uploaded certificate.
 
-    Alone on a line, for a pipeline, Terraform or Hyperdrive. Exit 1 where the certificate is not stored yet.
+    Prints the ID alone on a line, for a pipeline, Terraform or Hyperdrive. Exits with 1 if the certificate is not
+    uploaded yet.
     """
     planned = _look(session.open_project())
     session.show(find_current(name, planned.plan), out)
@@ -142,11 +144,11 @@ def output(
 
 @command(example="mtlsctl drift --format json --out drift.json", shows=(Drift,), asks=True)
 def drift(session: Session, out: OutOption = None, live: LiveOption = False) -> None:
-    """Show what is not as declared; exit 2 where anything is.
+    """List what differs from mtls.toml; exit 2 if anything does.
 
-    Certificates, bindings and entries that changed, are missing, or are there without being declared: in the store, in
-    the wrangler files, in the certificate files; with `--live` in what serves too. Each has a key that stays the same
-    from run to run. Looks at what a plan looks at, opens no private key and changes nothing.
+    Finds what changed, is missing, or is not declared: among the uploaded certificates, in the wrangler files and in
+    the certificate files; with --live in the live Workers too. Each finding has a key that stays the same from run to
+    run. Opens no private key and changes nothing.
     """
     planned = plan(session.open_project(), PlanRequest(live=live))
     found = make_drift(planned.plan)
@@ -161,13 +163,13 @@ def forecast(
     session: Session,
     days: DaysOption = 120,
     out: OutOption = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Read files only: dates, but no quota.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Read files only; show no quota.")] = False,
 ) -> None:
-    """Show what falls due when, against the quota.
+    """Show when renewals are due, and whether the quota suffices.
 
-    When each certificate is to be renewed, whose it is and where it is bound. A renewal needs an entry beside the old
-    one until that is retired: so also how many entries the account will hold, and when they do not fit. What this rests
-    on is said. Looks at what a plan looks at, opens no private key and changes nothing.
+    Lists when each certificate must be renewed, who owns it and where it is bound. During a renewal the account holds
+    the old and the new certificate, so it also shows how many the account will hold, and when they no longer fit. Shows
+    its assumptions. Opens no private key and changes nothing.
     """
     planned = plan(session.open_project(), PlanRequest(offline=offline))
     found = make_forecast(planned.plan, days)

@@ -24,16 +24,17 @@ from reconciler.workerd.output import read_failure
 
 _LONGEST = 4000
 
-WorkerArgument = Annotated[str, typer.Argument(help="A Worker's label in mtls.toml.")]
+WorkerArgument = Annotated[str, typer.Argument(metavar="WORKER", help="The label of a Worker in mtls.toml.")]
 EnvironmentOption = Annotated[
-    str | None, typer.Option("--env", "-e", metavar="NAME", help="Its environment; without it the top level.")
+    str | None, typer.Option("--env", "-e", metavar="NAME", help="Use this environment (default: the top level).")
 ]
 PortOption = Annotated[
-    int, typer.Option("--port", "-p", metavar="PORT", min=0, max=65535, help="On 127.0.0.1; 0 takes a free one.")
+    int,
+    typer.Option(
+        "--port", "-p", metavar="PORT", min=0, max=65535, help="Listen on this port of 127.0.0.1; 0 takes a free one."
+    ),
 ]
-WithoutOption = Annotated[
-    bool, typer.Option("--without-unserved", help="Run it without the bindings that can't be served here.")
-]
+WithoutOption = Annotated[bool, typer.Option("--without-unserved", help="Leave out bindings that do not work here.")]
 
 
 @command(example="mtlsctl dev checkout --env staging --port 8788")
@@ -44,11 +45,11 @@ def dev(
     port: PortOption = 8788,
     without_unserved: WithoutOption = False,
 ) -> None:
-    """Run a Worker on this machine, its mTLS bindings presenting the real certificates, until Ctrl-C.
+    """Run a Worker on this machine with its real certificates.
 
-    The project's own wrangler makes the Worker and workerd, the runtime of Workers, runs it; neither gets a token, and
-    no store is asked. Variables are served too. Every other binding (KV, R2, secrets, ...) is named and refused, or
-    missing with --without-unserved. Private keys are handed to workerd in memory: no file has them.
+    Runs until Ctrl-C. The project's own wrangler builds the Worker and workerd, the runtime of Workers, runs it;
+    neither gets a token, and Cloudflare is not asked. Variables work too. Any other binding (KV, R2, secrets, ...) is
+    an error, or left out with --without-unserved. workerd gets private keys in memory: no file has them.
     """
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))  # closing the terminal ends it in order, too
@@ -73,7 +74,7 @@ class _Terminal:
         style = self._session.style(sys.stdout)
         self._session.emit(_render_running(running.worker, where, running.url, presented, style))
         sys.stdout.flush()
-        say("Ctrl-C ends it. Whoever reaches this port calls with these certificates.", err=True)
+        say("Press Ctrl-C to stop. Anyone who can reach this port can use these certificates.", err=True)
 
     def out(self, line: str) -> None:
         with contextlib.suppress(OSError):  # nobody reads it any more, and the Worker runs on
@@ -94,9 +95,9 @@ def _render_running(
     lines = [style.bold(f"{printable(worker)} ({printable(where)}) answers on {url}")]
     rows = [(printable(binding), printable(name), ends) for binding, name, ends in presented]
     width = max((len(binding) for binding, _, _ in rows), default=0)
-    lines += [f"  {binding:<{width}}  presents {name}, which ends {time_text(ends)}" for binding, name, ends in rows]
+    lines += [f"  {binding:<{width}}  uses {name}, which expires {time_text(ends)}" for binding, name, ends in rows]
     if not rows:
-        lines.append(style.warn("  no binding of it presents a certificate"))
+        lines.append(style.warn("  no binding of it uses a certificate"))
     return "\n".join(lines) + "\n"
 
 

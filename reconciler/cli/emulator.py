@@ -32,36 +32,42 @@ else:
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _TOKEN = "EMULATOR_TOKEN"  # noqa: S105 - the name of a variable
 
-PortOption = Annotated[int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="0 takes a free one.")]
+PortOption = Annotated[
+    int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="Listen on this port; 0 takes a free one.")
+]
 HostOption = Annotated[
-    str, typer.Option("--host", metavar="ADDRESS", help="Where to listen; others than you reach it, if you say so.")
+    str, typer.Option("--host", metavar="ADDRESS", help="Listen on this address; other machines may reach it.")
 ]
 AccountOption = Annotated[
-    str | None, typer.Option("--account", metavar="ID", help="The account's id, 32 hexadecimal digits.")
+    str | None, typer.Option("--account", metavar="ID", help="Use this account ID (32 hexadecimal digits).")
 ]
-LatencyOption = Annotated[float, typer.Option("--latency", metavar="MS", min=0, help="Milliseconds before each reply.")]
+LatencyOption = Annotated[
+    float, typer.Option("--latency", metavar="MS", min=0, help="Delay each reply by MS milliseconds.")
+]
 RateLimitOption = Annotated[
     str,
-    typer.Option("--rate-limit", metavar="N/Ws", help='Requests in a window, then as long a block; or "off".'),
+    typer.Option(
+        "--rate-limit", metavar="N/Ws", help='Allow N requests in W seconds, then block for as long; or "off".'
+    ),
 ]
 ListLagOption = Annotated[
-    float, typer.Option("--list-lag", metavar="S", min=0, help="Seconds until an upload is listed.")
+    float, typer.Option("--list-lag", metavar="S", min=0, help="List an upload only after S seconds.")
 ]
 BindingLagOption = Annotated[
-    float, typer.Option("--binding-lag", metavar="S", min=0, help="Seconds until a Worker may bind an upload.")
+    float, typer.Option("--binding-lag", metavar="S", min=0, help="Let Workers bind an upload only after S seconds.")
 ]
 InUseLagOption = Annotated[
-    float, typer.Option("--in-use-lag", metavar="S", min=0, help="Seconds that a certificate stays in use.")
+    float, typer.Option("--in-use-lag", metavar="S", min=0, help="Keep a certificate in use for S more seconds.")
 ]
 LeafLimitOption = Annotated[
-    int, typer.Option("--leaf-limit", metavar="N", min=0, help="How many leaf certificates the account holds.")
+    int, typer.Option("--leaf-limit", metavar="N", min=0, help="Allow N leaf certificates in the account.")
 ]
 FaultsOption = Annotated[
     str | None,
-    typer.Option("--faults", metavar="FILE|seed:N", help="Things that go wrong: a JSON file, or any by a seed."),
+    typer.Option("--faults", metavar="FILE|seed:N", help="Inject faults from a JSON file, or at random by a seed."),
 ]
 StoreOption = Annotated[
-    Path | None, typer.Option("--store", metavar="FOLDER", help="Keep everything there; otherwise in memory.")
+    Path | None, typer.Option("--store", metavar="FOLDER", help="Keep everything in FOLDER (default: in memory).")
 ]
 
 
@@ -80,10 +86,11 @@ def emulator(
     faults: FaultsOption = None,
     store: StoreOption = None,
 ) -> None:
-    """Answer as Cloudflare's API does for certificates and Workers, until Ctrl-C: no account, no network, no risk.
+    """Run an emulator of Cloudflare's API on this machine.
 
-    mtlsctl, wrangler and Cloudflare's SDKs work against it. Any token is good, or only the one in EMULATOR_TOKEN
-    where that is set. While it runs, /_emulator/ sets lags, limits, faults and tokens, for programs on this machine.
+    Emulates certificates and Workers until Ctrl-C, without an account and without risk. mtlsctl, wrangler and
+    Cloudflare's SDKs work with it. Accepts any token, or only the one in EMULATOR_TOKEN if that is set. While it runs,
+    programs on this machine can set lags, limits, faults and tokens under /_emulator/.
     """
     if _MISSING is not None:
         hint = "install mtlsctl again with it, in its checkout: pipx install --force '.[emulator]'"

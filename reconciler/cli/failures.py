@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 import typer
 
+from reconciler.cli.commands import NoSuchCommand
+from reconciler.cli.elsewhere import as_written, hint_for_command, hint_for_option
 from reconciler.cli.terminal import TEXT, show_failure
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
@@ -23,10 +25,25 @@ from reconciler.views.table import Display
 
 def report_usage(error: typer.exceptions.TyperException) -> int:
     """Show what is wrong with the command line, and give the exit code."""
-    told = getattr(error, "format_message", None)
-    message = str(told() if callable(told) else error).replace("Value error, ", "")
-    _show(Diagnostic(Severity.ERROR, Code.USAGE, message, hint="run `mtlsctl --help` or `mtlsctl COMMAND --help`"))
+    message, hint = _usage(error)
+    _show(Diagnostic(Severity.ERROR, Code.USAGE, message, hint=hint))
     return ExitCode.USAGE
+
+
+def _usage(error: typer.exceptions.TyperException) -> tuple[str, str]:
+    """What is wrong, and what to write instead."""
+    message = error.format_message().replace("Value error, ", "")
+    if isinstance(error, NoSuchCommand):
+        return message, hint_for_command(error.word)
+    context = getattr(error, "ctx", None)
+    command = context.info_name if context is not None and context.parent is not None else ""
+    hint = f"run `mtlsctl {command} --help`" if command else "run `mtlsctl --help`"
+    name = getattr(error, "option_name", None) if hasattr(error, "possibilities") else None
+    if context is not None and name is not None:  # there is no such option
+        known = [name for param in context.command.get_params(context) for name in param.opts]
+        option = as_written(name, sys.argv[1:], known)
+        return f"No such option: {option}", hint_for_option(option, command, known) or hint
+    return message, hint
 
 
 def report_stream(error: OSError) -> int:

@@ -17,8 +17,8 @@ def history(
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Show the newest N runs.")] = 20,
     out: OutOption = None,
 ) -> None:
-    """Show the runs that changed something from this checkout, newest first: when, what they did, how they ended.
+    """Show the runs that changed something from this checkout.
 
-    A run that was killed stands here as one that never ended. The store is not asked.
+    Lists the newest first: when it ran, what it did, how it ended. A run that was killed has no end. Asks no server.
     """
     session.show(history_document(read_journal(session.open_project().folder), limit=limit), out)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from reconciler.cli.help import GLOBAL
 from reconciler.version import __version__
 
 
@@ -19,13 +20,18 @@ class Colour(StrEnum):
     NEVER = "never"
 
 
+class LogFormat(StrEnum):
+    """How the log is written; the formats that `LogLine` has in the table of views."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 def _print_version(value: bool) -> None:
     if value:
         typer.echo(f"mtlsctl {__version__}")
         raise typer.Exit
 
-
-_GROUP = "Global options"
 
 FileOption = Annotated[
     Path | None,
@@ -33,17 +39,26 @@ FileOption = Annotated[
         "--file",
         "-f",
         metavar="FILE",
-        help="The desired state; without it mtls.toml here or in a parent folder, up to the git root.",
-        rich_help_panel=_GROUP,
+        help="Path to mtls.toml (default: search upward from here to the git root).",
+        rich_help_panel=GLOBAL,
     ),
 ]
 ColourOption = Annotated[
-    Colour | None, typer.Option("--color", help="When to use colour (default: auto).", rich_help_panel=_GROUP)
+    Colour | None,
+    typer.Option(
+        "--color", metavar="WHEN", help="Use colour auto, always or never (default: auto).", rich_help_panel=GLOBAL
+    ),
 ]
 VerboseOption = Annotated[
-    bool, typer.Option("--verbose", help="Say on stderr what is being done.", rich_help_panel=_GROUP)
+    bool, typer.Option("--verbose", help="Log each step, call and file to stderr.", rich_help_panel=GLOBAL)
+]
+LogFormatOption = Annotated[
+    LogFormat | None,
+    typer.Option(
+        "--log-format", metavar="FORMAT", help="Log as text or json; implies --verbose.", rich_help_panel=GLOBAL
+    ),
 ]
 VersionOption = Annotated[
     bool,
-    typer.Option("--version", help="Show the version.", is_eager=True, callback=_print_version, rich_help_panel=_GROUP),
+    typer.Option("--version", help="Show the version.", is_eager=True, callback=_print_version, rich_help_panel=GLOBAL),
 ]

@@ -18,10 +18,11 @@ from reconciler.runs.plan import plan as make
 from reconciler.views.table import render
 
 OnlyOption = Annotated[
-    list[str] | None, typer.Option("--only", metavar="NAME", help="This certificate alone; a glob, and repeatable.")
+    list[str] | None,
+    typer.Option("--only", metavar="NAME", help="Limit the plan to certificates matching NAME (glob; repeatable)."),
 ]
 AllowDeletesOption = Annotated[
-    int | None, typer.Option("--allow-deletes", metavar="N", min=0, help="Retire up to N in this run.")
+    int | None, typer.Option("--allow-deletes", metavar="N", min=0, help="Allow up to N deletions in this run.")
 ]
 AtOption = Annotated[
     datetime | None,
@@ -29,27 +30,32 @@ AtOption = Annotated[
         "--at",
         metavar="DATE",
         formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"],
-        help="Plan as of this moment (UTC), to look.",
+        help="Preview the plan at DATE (UTC). The result can't be applied.",
     ),
 ]
-LiveOption = Annotated[bool, typer.Option("--live", help="Show what serving Worker versions present as well.")]
+LiveOption = Annotated[bool, typer.Option("--live", help="Also show which certificates the live Workers use.")]
 DeployOption = Annotated[
-    bool, typer.Option("--deploy", help="Deploy by wrangler what serves another id than its file names.")
+    bool,
+    typer.Option(
+        "--deploy", help="Deploy Workers whose live version uses a different certificate than their wrangler file."
+    ),
 ]
-OverSplitOption = Annotated[
-    bool, typer.Option("--over-split", help="Deploy even where a gradual deployment is under way, which ends it.")
+OverSplitOption = Annotated[bool, typer.Option("--over-split", help="Deploy even if that ends a gradual deployment.")]
+PlanOutOption = Annotated[
+    Path | None, typer.Option("--out", metavar="FILE", help="Save the plan for `mtlsctl apply FILE`.")
 ]
-PlanOutOption = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Save the plan, for `apply FILE`.")]
 
 
 @command(example="mtlsctl plan --detailed-exitcode --out plan.json", shows=(Plan,), asks=True)
 def plan(
     session: Session,
     out: PlanOutOption = None,
-    detailed_exitcode: Annotated[bool, typer.Option("--detailed-exitcode", help="Exit 2 on changes.")] = False,
+    detailed_exitcode: Annotated[
+        bool, typer.Option("--detailed-exitcode", help="Exit with code 2 if there are changes.")
+    ] = False,
     only: OnlyOption = None,
     at: AtOption = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Read files only; the store is not asked.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Read files only; ask no server.")] = False,
     allow_deletes: AllowDeletesOption = None,
     live: LiveOption = False,
     deploy: DeployOption = False,
@@ -57,7 +63,7 @@ def plan(
 ) -> None:
     """Show what `apply` would do, and why.
 
-    Needs no private key, runs no command and changes nothing, so it may run on a pull request.
+    Needs no private key, runs no command and changes nothing, so it is safe to run on a pull request.
     """
     project = session.open_project()
     moment = at.replace(tzinfo=UTC) if at else None

@@ -16,7 +16,7 @@ from typing import NoReturn, TextIO
 import typer
 
 from reconciler.cli.commands import Commands
-from reconciler.cli.options import ColourOption, FileOption, VerboseOption, VersionOption
+from reconciler.cli.options import ColourOption, FileOption, LogFormatOption, VerboseOption, VersionOption
 
 _INTERRUPTED = 130
 _COLLECT_AFTER = 300_000
@@ -32,16 +32,17 @@ app = typer.Typer(
 )
 
 
-@app.callback(epilog="Example: mtlsctl plan --detailed-exitcode")
+@app.callback(epilog="Example: mtlsctl plan\nOptions and examples of a command: mtlsctl COMMAND --help")
 def _root(
     ctx: typer.Context,
     file: FileOption = None,
     colour: ColourOption = None,
     verbose: VerboseOption = False,
+    log_format: LogFormatOption = None,
     version: VersionOption = False,  # noqa: ARG001 - its callback has ended the run
 ) -> None:
-    """Keep the mutual-TLS client certificates of Cloudflare Workers as mtls.toml declares them."""
-    ctx.obj = {"file": file, "colour": colour, "verbose": verbose}
+    """Manage mTLS client certificates for Cloudflare Workers from a declarative file."""
+    ctx.obj = {"file": file, "colour": colour, "verbose": verbose, "log_format": log_format}
 
 
 def run() -> NoReturn:

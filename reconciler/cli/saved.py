@@ -16,12 +16,12 @@ from reconciler.system.files import read_named
 @command(example="mtlsctl show plan.json", shows=(SavedPlan,))
 def show(
     session: Session,
-    saved: Annotated[Path, typer.Argument(metavar="PLAN", help="What `plan --out` wrote.")],
+    saved: Annotated[Path, typer.Argument(metavar="PLAN", help="A file written by `mtlsctl plan --out`.")],
     out: OutOption = None,
 ) -> None:
     """Show a saved plan.
 
-    Nothing but that file is read: not mtls.toml, and nothing from Cloudflare or the local store.
+    Reads that file only: not mtls.toml, and nothing from Cloudflare or the local store.
     """
     session.show(read_saved(saved), out)
 

@@ -16,15 +16,18 @@ from reconciler.views.json.schemas import all_schemas
 @command(example="mtlsctl schema --out schemas/mtls.schema.json")
 def schema(
     session: Session,
-    name: Annotated[str, typer.Argument(help="mtls, or a document: plan, outcome, status, ...")] = "mtls",
-    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write it to a file instead.")] = None,
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="mtls, or a document: plan, outcome, status, ...")
+    ] = "mtls",
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the schema to FILE instead.")] = None,
     all_into: Annotated[
-        Path | None, typer.Option("--all", metavar="FOLDER", help="Write every schema into a folder.")
+        Path | None, typer.Option("--all", metavar="FOLDER", help="Write every schema into FOLDER.")
     ] = None,
 ) -> None:
     """Print the JSON Schemas.
 
-    That of mtls.toml makes editors complete and check the file; the others are of the documents that are written.
+    With the schema of mtls.toml, editors complete and check that file. The others describe the JSON that mtlsctl
+    writes.
     """
     schemas = all_schemas(keys.KINDS)
     if all_into is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 import re
 import sys
@@ -13,12 +14,21 @@ from typing import Annotated, Literal, TextIO, get_type_hints
 import typer
 from typer.core import TyperCommand
 
-from reconciler.cli.options import Colour, ColourOption, FileOption, VerboseOption, VersionOption
-from reconciler.cli.terminal import TEXT, say, show_failure, tell
+from reconciler.cli.help import build_command
+from reconciler.cli.log import logging_to_stderr
+from reconciler.cli.options import (
+    Colour,
+    ColourOption,
+    FileOption,
+    LogFormat,
+    LogFormatOption,
+    VerboseOption,
+    VersionOption,
+)
+from reconciler.cli.terminal import TEXT, document_failure, say, show_failure, tell
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Place, Pointer
 from reconciler.findings.errors import FileError, ReconcilerError, UsageError
-from reconciler.findings.escape import printable
 from reconciler.reports.checks import RunFailure
 from reconciler.runs.project import Project, open_project, project_at
 from reconciler.stores import StoreContext
@@ -26,6 +36,8 @@ from reconciler.system.atomic import write_atomic
 from reconciler.system.discover import FILE_NAME
 from reconciler.views.table import Display, formats_of, render
 from reconciler.views.text.style import Style
+
+_log = logging.getLogger(__name__)
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 """The colours of `Style`: for a terminal, never for a file."""
@@ -38,24 +50,35 @@ DEFAULT_MAX_WAIT = "15m"
 
 MaxWaitOption = Annotated[
     str,
-    typer.Option("--max-wait", metavar="TIME", help="How long to wait for Cloudflare's rate limit, as 30s or 15m."),
+    typer.Option("--max-wait", metavar="TIME", help="Wait at most TIME for Cloudflare's rate limit: 30s, 15m."),
 ]
-OutOption = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the same to a file, atomically.")]
+OutOption = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Also write the result to FILE.")]
 
 
 def seconds(text: str) -> float:
     """`30s`, `5m`, `1h`, or plain seconds."""
     found = re.fullmatch(r"(\d{1,6})([smh]?)", text)
     if found is None:
-        raise typer.BadParameter(f"{text!r} is no time to wait: write 30s, 5m or 1h")
+        raise typer.BadParameter(f"{text!r} is not a valid time: write 30s, 5m or 1h")
     return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
 
 
-class Session:
-    """One run of one command. `max_wait_s`: how long it may wait for a server's rate limit in all."""
+def _log_line(text: str) -> None:
+    _log.info(text)
 
-    def __init__(self, file: Path | None, colour: Colour | None, verbose: bool, max_wait_s: float = 0.0) -> None:
-        self.file, self.colour, self.verbose = file, colour or Colour.AUTO, verbose
+
+class Session:
+    """One run of one command. `log_format`: None where nothing is logged. `max_wait_s`: how long it may wait for a
+    server's rate limit in all. `tell` shows a line for who wonders what a run waits for.
+    """
+
+    def __init__(
+        self, file: Path | None, colour: Colour | None, log_format: LogFormat | None, max_wait_s: float = 0.0
+    ) -> None:
+        self.file, self.colour = file, colour or Colour.AUTO
+        self.log_format = log_format
+        # No bound method: a circle would keep connections open until somebody looks for circles.
+        self.tell: Callable[[str], None] = tell if log_format is None else _log_line
         self.max_wait_s = max_wait_s
         self.format = TEXT
         self.project: Project | None = None
@@ -67,7 +90,7 @@ class Session:
 
     def open_project(self) -> Project:
         """The project that this run is about."""
-        context = StoreContext(os.environ, self.max_wait_s, tell)
+        context = StoreContext(os.environ, self.max_wait_s, self.tell)
         self.project = open_project(self.file, cwd=_working_folder(), environ=os.environ, context=context)
         self.log(f"desired state: {self.project.folder / self.project.name}")
         return self.project
@@ -77,15 +100,24 @@ class Session:
         path = _working_folder() / (self.file or FILE_NAME)
         if not path.parent.is_dir():
             raise UsageError(f"the folder of {self.file} does not exist", hint="create it first")
-        context = StoreContext(os.environ, self.max_wait_s, tell)
+        context = StoreContext(os.environ, self.max_wait_s, self.tell)
         self.project = project_at(path, environ=os.environ, context=context)
         self.log(f"desired state: {path}")
         return self.project
 
     def log(self, text: str) -> None:
         """A line for `--verbose`."""
-        if self.verbose:
-            say(f"mtlsctl: {printable(text)}", err=True)
+        _log_line(text)
+
+    def fail(self, error: ReconcilerError) -> None:
+        """Show why the run stopped: on stderr, and on stdout in the format that was asked for."""
+        failure = RunFailure(error.diagnostics())
+        if self.log_format is not LogFormat.JSON:
+            show_failure(failure, self.format, self.display(sys.stderr))
+            return
+        for finding in failure.diagnostics:
+            _log.info(finding)
+        document_failure(failure, self.format, self.display(sys.stderr))
 
     def place(self, where: Pointer | Place | None) -> Place | None:
         """Where a finding is; without a project only where that was said whole."""
@@ -148,7 +180,7 @@ def command(
 ) -> Callable[[Callable[..., None]], Callable[[], TyperCommand]]:
     """Turn a function into what builds its command, which also takes the global options, and shows errors.
 
-    The function's first parameter is the `Session`, its name that of the command. `example` closes its help. `shows`:
+    The function's first parameter is the `Session`, its name that of the command. `example`: lines to copy. `shows`:
     the reports that it may show; the values of its `--format` are the formats that these have in the table of views.
     `asks`: it asks the store, and may have to wait.
     """
@@ -156,22 +188,19 @@ def command(
     def declare(function: Callable[..., None]) -> Callable[[], TyperCommand]:
         def run(**arguments: object) -> None:
             session = _session(arguments)
-            try:
-                function(session, **arguments)
-            except ReconcilerError as error:
-                show_failure(RunFailure(error.diagnostics()), session.format, session.display(sys.stderr))
-                raise typer.Exit(error.exit_code) from error
+            with logging_to_stderr(session.log_format, session.place):
+                try:
+                    function(session, **arguments)
+                except ReconcilerError as error:
+                    session.fail(error)
+                    raise typer.Exit(error.exit_code) from error
 
         def build() -> TyperCommand:
             signature = _signature(function, shows, asks=asks)
             run.__signature__ = signature  # type: ignore[attr-defined]
             run.__annotations__ = {one.name: one.annotation for one in signature.parameters.values()}
-            app = typer.Typer(add_completion=False, rich_markup_mode=None)
-            about = inspect.cleandoc(function.__doc__ or "")
-            app.command(function.__name__, help=about, epilog=f"Example: {example}")(run)
-            built = typer.main.get_command(app)
-            assert isinstance(built, TyperCommand)  # noqa: S101 - for the type checker; a group has several commands
-            return built
+            run.__doc__ = function.__doc__
+            return build_command(run, function.__name__, example=example)
 
         return build
 
@@ -191,6 +220,7 @@ def _signature(function: Callable[..., None], shows: tuple[type, ...], *, asks: 
             ("file", FileOption, None),
             ("colour", ColourOption, None),
             ("verbose", VerboseOption, False),
+            ("log_format", LogFormatOption, None),
             ("version", VersionOption, False),
             *((("max_wait", MaxWaitOption, DEFAULT_MAX_WAIT),) if asks else ()),
         )
@@ -212,13 +242,14 @@ def _session(arguments: dict[str, object]) -> Session:
     """The session from the global options, those after the command winning over those before it."""
     context = arguments.pop("ctx")
     arguments.pop("version")
-    file, colour, verbose = (arguments.pop(name) for name in ("file", "colour", "verbose"))
+    file, colour, verbose, log_format = (arguments.pop(name) for name in ("file", "colour", "verbose", "log_format"))
     told = getattr(context, "obj", None)
     before = told if isinstance(told, dict) else {}
+    chosen = log_format if isinstance(log_format, LogFormat) else before.get("log_format")
     session = Session(
         file=file if isinstance(file, Path) else before.get("file"),
         colour=colour if isinstance(colour, Colour) else before.get("colour"),
-        verbose=bool(verbose or before.get("verbose")),
+        log_format=chosen or (LogFormat.TEXT if verbose or before.get("verbose") else None),
         max_wait_s=seconds(str(arguments.pop("max_wait", DEFAULT_MAX_WAIT))),
     )
     session.format = str(arguments.pop("format", TEXT))

@@ -24,22 +24,23 @@ from reconciler.takeover.adoption import Adoption
 from reconciler.takeover.proposed import Proposal
 
 StackOption = Annotated[
-    str | None, typer.Option("--stack", metavar="NAME", help="The stack's name (default: from that of the folder).")
+    str | None, typer.Option("--stack", metavar="NAME", help="Name the stack (default: after the folder).")
 ]
 StoreOption = Annotated[
     StoreKind | None,
-    typer.Option("--store", help="Which store (default: the account's where there is a token, else the local one)."),
+    typer.Option("--store", help="Choose Cloudflare or the local store (default: Cloudflare if there is a token)."),
 ]
 AccountOption = Annotated[
-    str | None, typer.Option("--account", metavar="ID", help="The Cloudflare account (default: CLOUDFLARE_ACCOUNT_ID).")
+    str | None,
+    typer.Option("--account", metavar="ID", help="Use this Cloudflare account (default: CLOUDFLARE_ACCOUNT_ID)."),
 ]
 FromOption = Annotated[
     Path | None,
-    typer.Option("--from", metavar="FOLDER", help="Take over the wrangler files and certificates below this folder."),
+    typer.Option("--from", metavar="FOLDER", help="Adopt the wrangler files and certificates in FOLDER."),
 ]
 SaveOption = Annotated[
     str | None,
-    typer.Option("--certificates", metavar="FOLDER", help="Write certificates that only the store has into a folder."),
+    typer.Option("--certificates", metavar="FOLDER", help="Write certificates that no file has into FOLDER."),
 ]
 
 
@@ -48,24 +49,24 @@ def init(
     session: Session,
     below: FromOption = None,
     update: Annotated[
-        bool, typer.Option("--update", help="Add what is new to the mtls.toml that is there; every line of it stays.")
+        bool, typer.Option("--update", help="Add what is new to an existing mtls.toml; keep every line.")
     ] = False,
     stack: StackOption = None,
     same_stack: Annotated[
-        bool, typer.Option("--same-stack", help="The store has entries of this stack already, and they are ours.")
+        bool, typer.Option("--same-stack", help="Confirm that uploads of this stack name belong to it.")
     ] = False,
     store: StoreOption = None,
     account: AccountOption = None,
     certificates: SaveOption = None,
     out: OutOption = None,
 ) -> None:
-    """Make an mtls.toml of what is there.
+    """Create an mtls.toml; `--from` adopts what exists.
 
-    With `--from` it finds the wrangler files below a folder, reads the store, and declares what it finds: each entry in
-    use, matched to a certificate file of the tree by content, or bound by its id. What can't be declared becomes a
-    comment with its reason. Uploads nothing, changes no wrangler file, and opens no private key.
+    With --from it finds the wrangler files in a folder, lists the uploaded certificates, and declares those in use:
+    each is matched to a certificate file by content, or bound by its ID. What can't be declared becomes a comment with
+    the reason. Uploads nothing, changes no wrangler file, and opens no private key.
 
-    Asks for the stack and the store where there is a terminal. An mtls.toml that is there is never overwritten.
+    At a terminal it asks for the stack, and where to keep the certificates. Never overwrites an existing mtls.toml.
     """
     request = InitRequest(stack, same_stack, store, account, below, certificates)
     _demand_folder(certificates)
@@ -90,10 +91,10 @@ def export(
     account: AccountOption = None,
     certificates: SaveOption = None,
 ) -> None:
-    """Print what the store holds as an mtls.toml.
+    """Print all uploaded certificates as an mtls.toml.
 
-    From the account alone: a certificate for each entry, none of the Workers. Stack and store are those of mtls.toml
-    where there is one. `--certificates` writes the certificates, which are public, beside it; nothing is overwritten.
+    Declares each certificate of the account, and no Workers. Stack and store are those of an existing mtls.toml.
+    --certificates also writes the certificates, which are public; it overwrites no file.
     """
     _demand_folder(certificates)
     request = InitRequest(stack, kind=store, account=account)

@@ -29,10 +29,15 @@ def tell(line: str) -> None:
 
 
 def show_failure(failure: RunFailure, format: str, display: Display) -> None:  # noqa: A002 - the word of the option
-    """Show why a run stopped: on stderr for a person, and on stdout in the format that was asked for.
+    """Show why a run stopped: on stderr for a person, and on stdout in the format that was asked for."""
+    say(render(failure, TEXT, display), err=True, nl=False)
+    document_failure(failure, format, display)
+
+
+def document_failure(failure: RunFailure, format: str, display: Display) -> None:  # noqa: A002 - the word of the option
+    """Print why a run stopped on stdout, in the format that was asked for, if it is none for people.
 
     A format without a view of failures prints nothing: metrics of a failed run would stand in for the last good ones.
     """
-    say(render(failure, TEXT, display), err=True, nl=False)
     if format != TEXT and format in formats_of(RunFailure):
         say(render(failure, format, display), nl=False)

@@ -27,22 +27,26 @@ class LevelName(StrEnum):
 def verify(
     session: Session,
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME", help="Certificates, or globs; without any, all.")
+        list[str] | None, typer.Argument(metavar="NAME", help="Certificates, or globs (default: all).")
     ] = None,
     level: Annotated[
-        list[LevelName] | None, typer.Option("--level", help="Only this level, and it must be run; repeatable.")
+        list[LevelName] | None,
+        typer.Option(
+            "--level", metavar="LEVEL", help="Run only files, wrangler, origin or runtime; require it (repeatable)."
+        ),
     ] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Send nothing: the levels files and wrangler.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Send nothing: run files and wrangler.")] = False,
     out: OutOption = None,
 ) -> None:
     """Prove that certificates work.
 
-    files: the certificate, its key and its chain are fit. wrangler: the project's own wrangler would deploy the right
-    ids. origin: the URL of `verify` is called with the certificate, with none and with a throw-away one; that shows
-    whether it accepts this one, and only this one. runtime: a real Worker on this machine (workerd) calls it.
+    Runs four levels. files: the certificate, its key and its chain are valid. wrangler: the project's own wrangler
+    would deploy the right IDs. origin: calls the URL of `verify` with the certificate, with none and with a throw-away
+    one, to prove that the origin accepts this certificate and no other. runtime: a real Worker on this machine calls
+    the URL.
 
-    It sends requests to production: a GET of the declared URL, a few times. Exit 0: proved. 1: refuted. 3: open. A
-    level that can't be run says so and proves nothing; one that lacks the key, or that --level names, is open.
+    Sends a few GET requests to the declared URL, which may be production. Exits with 0 if proved, 1 if rejected, 3 if
+    inconclusive. A level that can't run is skipped; if its key is missing, or if --level names it, it is inconclusive.
     """
     levels = frozenset(Level(one) for one in level) if level else None
     if offline and levels and levels - OFFLINE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -155,7 +156,8 @@ def _answer(state: EmulatorState, request: Request) -> Reply:
             reply = spoil(reply, fault) if fault is not None else reply
     kind = fault.kind.value if fault else None
     state.record(RecordedCall(request.method, request.path, request.query, reply.status, kind))
-    return replace(reply, headers={**reply.headers, **state.limiter.headers(caller, now)})
+    ray = {"cf-ray": f"{os.urandom(8).hex()}-EMU"}
+    return replace(reply, headers={**reply.headers, **state.limiter.headers(caller, now), **ray})
 
 
 def _work(state: EmulatorState, request: Request, fault: Fault | None) -> Reply:

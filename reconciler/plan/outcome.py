@@ -36,6 +36,21 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class StepBegan:
+    """For the log of a run: the first effect of a change comes next."""
+
+    change: Change
+
+
+@dataclass(frozen=True, slots=True)
+class StepEnded:
+    """For the log of a run: how a change ended, `ms` after it began."""
+
+    step: Step
+    ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """A run that was carried out. `findings` came up while applying, such as a key file that others can read."""
 

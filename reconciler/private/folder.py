@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import stat
 from collections.abc import Callable
@@ -12,6 +13,9 @@ from pathlib import Path
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Place
 from reconciler.findings.errors import FileError
+from reconciler.findings.events import FileAction, FileTouched
+
+_log = logging.getLogger(__name__)
 
 FOLDER = ".mtlsctl"
 """Its name, next to mtls.toml."""
@@ -46,6 +50,7 @@ def create_file(path: Path, data: bytes, mode: int) -> None:
         except OSError:
             path.unlink()  # otherwise the next run would use the empty file
             raise
+        _log.info(FileTouched(FileAction.WRITTEN, str(path), len(data)))
 
 
 def open_file(root: Path, name: str, flags: int) -> int:
@@ -69,6 +74,8 @@ def open_file(root: Path, name: str, flags: int) -> int:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise _misplaced(name)
+    if flags & os.O_CREAT:
+        _log.info(FileTouched(FileAction.OPENED, str(folder / name)))
     return descriptor
 
 

@@ -3,7 +3,9 @@ a refusal, once more with ours, allowing a late request."""
 
 from __future__ import annotations
 
+import logging
 import ssl
+import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -13,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from reconciler.findings.events import CallMade
 from reconciler.model.ports import Clock, PrivateKey
 from reconciler.probe.address import Address, Endpoint, NotReached, read_url, resolve
 from reconciler.probe.contexts import make_context
@@ -23,6 +26,14 @@ from reconciler.proof.ports import ClientIdentity, ProbeTarget
 from reconciler.proof.rules import is_worth_comparing, may_be_asked_late
 from reconciler.version import __version__
 from reconciler.x509.certificates import Bundle, public_key_of
+
+_log = logging.getLogger(__name__)
+
+_SHOWN = {
+    Shown.OURS: "with the certificate",
+    Shown.NONE: "without a certificate",
+    Shown.THROW_AWAY: "with a throw-away certificate",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +86,15 @@ class _Way:
         except ssl.SSLError as error:
             reason = (error.reason or "no reason given").replace("_", " ").lower()
             return Observation(shown, End.LOCAL, reason, Moment.BEFORE)
-        return Exchange(shown, self.address, context, watch, self.timeouts).run(self.endpoint, self._request())
+        begun = time.monotonic()
+        seen = Exchange(shown, self.address, context, watch, self.timeouts).run(self.endpoint, self._request())
+        self._log(seen, (time.monotonic() - begun) * 1000)
+        return seen
+
+    def _log(self, seen: Observation, ms: float) -> None:
+        """Say that a call was made, without the query of its URL: that may have a token in it."""
+        path = f"https://{self.address.authority}{self.address.path.partition('?')[0]}"
+        _log.info(CallMade("GET", path, ms, status=seen.status, note=f"{_SHOWN[seen.shown]}: {seen.end}"))
 
     def _request(self) -> bytes:
         lines = (

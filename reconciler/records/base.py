@@ -68,14 +68,14 @@ def diagnostic_part(diagnostic: Diagnostic, resolve: Resolve) -> DiagnosticPart:
     )
 
 
-def to_json(document: JsonPart) -> str:
-    """The text of a document: two spaces, one final newline, absent keys left out, ASCII only.
+def to_json(document: JsonPart, *, indent: int | None = 2) -> str:
+    """The text of a document: two spaces, one final newline, absent keys left out, ASCII only. `indent` None: one line.
 
     ASCII, so that control or direction characters in other people's names can't act on the terminal that shows it. And
     no `##[` or `##vso[`, which CI runners obey anywhere in a line; `::` can't begin a line of JSON.
     """
     try:
-        text = document.model_dump_json(indent=2, exclude_none=True, ensure_ascii=True)
-    except PydanticSerializationError:  # a byte of an argument or a file name that is not UTF-8
-        text = json.dumps(document.model_dump(mode="json", exclude_none=True), indent=2)
+        text = document.model_dump_json(indent=indent, exclude_none=True, ensure_ascii=True)
+    except PydanticSerializationError:  # a byte of an argument or a file's name that is not UTF-8
+        text = json.dumps(document.model_dump(mode="json", exclude_none=True), indent=indent)
     return _COMMAND.sub("#\\\\u0023", text).replace("\x7f", "\\u007f") + "\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -14,6 +15,9 @@ from typing import IO
 
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import ReconcilerError
+from reconciler.findings.events import ProgramStarted
+
+_log = logging.getLogger(__name__)
 
 OnLine = Callable[[str], None]
 
@@ -94,6 +98,7 @@ def running(
 
     `environ` is its entire environment, `passed` are descriptors that it inherits. No shell; no stdin.
     """
+    _log.info(ProgramStarted(tuple(command), str(cwd or Path.cwd())))
     keeper = [sys.executable, "-I", "-S", str(_KEEPER), ",".join(map(str, passed)), "--"]
     process = subprocess.Popen(  # noqa: S603 - by argv, no shell
         [*keeper, *command],

@@ -7,6 +7,7 @@ is opened through a link, and only a database with exactly this schema is used.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sqlite3
 import stat
@@ -18,8 +19,11 @@ from typing import Protocol
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Place
 from reconciler.findings.errors import FileError
+from reconciler.findings.events import FileAction, FileTouched
 from reconciler.model.errors import StoreError
 from reconciler.private.folder import create_file, make_folder, stands
+
+_log = logging.getLogger(__name__)
 
 STORE_FILE = ".mtlsctl/store.db"
 """The path of the file, relative to the folder of mtls.toml."""
@@ -186,6 +190,7 @@ class FileDatabase:
                 connection.execute("PRAGMA synchronous = FULL")
                 with _transaction(connection):
                     yield connection
+                _log.info(FileTouched(FileAction.WRITTEN, str(self._path)))
 
     def _exists(self) -> bool:
         """True if the file exists and may be opened; StoreError if something else is in its place."""

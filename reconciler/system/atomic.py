@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import re
 import stat
@@ -13,6 +14,9 @@ from pathlib import Path
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Place, Pointer
 from reconciler.findings.errors import FileError
+from reconciler.findings.events import FileAction, FileTouched
+
+_log = logging.getLogger(__name__)
 
 # Not every file system can sync a folder; then the rename is as durable as that file system makes it.
 _CANNOT_SYNC_FOLDERS = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EBADF})
@@ -72,6 +76,7 @@ def create_atomic(path: Path, data: bytes, *, where: Pointer | Place | None = No
             os.link(temporary, path)  # unlike a rename, it never replaces a file
         finally:
             temporary.unlink()
+        _log.info(FileTouched(FileAction.WRITTEN, str(path), len(data)))
         _sync_folder(path.parent)
     except FileExistsError as error:
         hint = "move it away, or choose another name"
@@ -114,6 +119,7 @@ def _replace(target: Path, data: bytes, mode: int, before: os.stat_result | None
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
+    _log.info(FileTouched(FileAction.WRITTEN, str(target), len(data)))
     _sync_folder(target.parent)
 
 

@@ -1,11 +1,12 @@
-"""Finding mtls.toml if the command line does not name one. Checks names only and reads nothing."""
+"""Finding mtls.toml if the command line does not name one, and the root of a repository. Reads names only.
+
+Imports nothing else, because completion in a shell needs it at once.
+"""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-
-from reconciler.system.git import git_root
 
 FILE_NAME = "mtls.toml"
 
@@ -24,3 +25,12 @@ def find_file(start: Path) -> Path | None:
         if folder == top:
             break
     return None
+
+
+def git_root(folder: Path) -> Path | None:
+    """The nearest of `folder` and its parents that has a `.git`, links resolved; None outside of any repository.
+
+    A `.git` file counts like a folder: worktrees and submodules have one. Runs no command.
+    """
+    start = Path(os.path.realpath(folder))
+    return next((place for place in (start, *start.parents) if os.path.lexists(place / ".git")), None)

@@ -7,6 +7,7 @@ not know what the content means.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import stat
 from collections.abc import Iterable
@@ -15,13 +16,15 @@ from pathlib import Path
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Place
 from reconciler.findings.errors import FileChangedError, FileError
+from reconciler.findings.events import FileAction, FileTouched
 from reconciler.model import EntryId, Sweep
 from reconciler.model.keys import KeyFile
 from reconciler.system.atomic import leftover_of, write_atomic
 from reconciler.system.confine import ConfinedTree, contains, outside, read_regular, real_path, refuse_hidden
-from reconciler.system.discover import FILE_NAME
-from reconciler.system.git import git_root
+from reconciler.system.discover import FILE_NAME, git_root
 from reconciler.system.sweep import sweep_tree
+
+_log = logging.getLogger(__name__)
 
 
 def read_named(path: Path, *, limit: int) -> bytes:
@@ -128,6 +131,7 @@ class ProjectFiles:
                 for entry in list(listing):
                     if leftover_of(entry.name) in names and entry.is_file(follow_symlinks=False):
                         (folder / entry.name).unlink()
+                        _log.info(FileTouched(FileAction.REMOVED, entry.path))
 
     def _expect(self, real: Path, path: str, old: bytes) -> os.stat_result:
         """The stat result of the file; FileChangedError unless its content is `old`."""

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
+
+from reconciler.findings.events import ProgramStarted
+from reconciler.system.discover import git_root
+
+_log = logging.getLogger(__name__)
 
 _TIMEOUT_S = 30
 _PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "XDG_CONFIG_HOME", "LANG", "LC_ALL")
-
-
-def git_root(folder: Path) -> Path | None:
-    """The nearest of `folder` and its parents that has a `.git`, links resolved; None outside any repository.
-
-    A `.git` file counts like a folder: worktrees and submodules have one. Runs no command.
-    """
-    start = Path(os.path.realpath(folder))
-    return next((place for place in (start, *start.parents) if os.path.lexists(place / ".git")), None)
 
 
 def tracked(paths: Iterable[Path]) -> set[Path] | None:
@@ -82,6 +80,8 @@ def _git(root: Path, *arguments: str, stdin: bytes = b"") -> subprocess.Complete
     """The result of git in the repository at `root`; None if it did not finish."""
     # No file watcher: its hook is a command that the repository configures.
     options = ("-c", "core.fsmonitor=false")
+    shown = takewhile(lambda argument: argument != "--", arguments)  # thousands of names may follow
+    _log.info(ProgramStarted(("git", *shown), str(root)))
     try:
         return subprocess.run(  # noqa: S603 - a fixed command by argv, no shell; the names follow `--`
             ["git", *options, *arguments],  # noqa: S607 - whichever git the user works with

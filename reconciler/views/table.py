@@ -53,6 +53,8 @@ VIEWS: dict[tuple[str, str], str] = {
     (f"{_REPORTS}.checks:Checkup", "json"): f"{_JSON}.diagnostics:show_diagnostics",
     (f"{_REPORTS}.checks:RunFailure", "text"): f"{_TEXT}.findings:show_failure",
     (f"{_REPORTS}.checks:RunFailure", "json"): f"{_JSON}.diagnostics:show_diagnostics",
+    (f"{_REPORTS}.log:LogLine", "text"): f"{_TEXT}.log:show_line",
+    (f"{_REPORTS}.log:LogLine", "json"): f"{_JSON}.log:show_line",
 }
 """`(report, format)` to the function that shows it. The first format of a report is its default."""
 

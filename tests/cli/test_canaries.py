@@ -43,13 +43,16 @@ def search(project: Project, results: list[Result], numbers: tuple[int, ...], al
         assert found is None, f"a part of a private key is in {where}"
 
 
+LOGS = (("--verbose",), ("--log-format", "json"))
+"""The log shows all that a run does, so it is where a key would be seen first."""
+
 EVERYTHING = (
     ["validate"],
     ["plan"],
     ["plan", "--format", "json", "--out", "plan.json"],
     ["show", "plan.json"],
     ["explain", "billing"],
-    ["apply", "--yes", "--verbose", "--format", "json", "--out", "outcome.json"],
+    ["apply", "--yes", "--format", "json", "--out", "outcome.json"],
     ["plan", "--offline"],
     ["status"],
     ["status", "--format", "json"],
@@ -57,7 +60,7 @@ EVERYTHING = (
     ["output", "billing", "--format", "json"],
     ["doctor"],
     ["history", "--format", "json"],
-    ["verify", "--verbose"],
+    ["verify"],
     ["verify", "--format", "json"],
 )
 
@@ -76,21 +79,24 @@ def test_canaries_are_found_where_they_are(project: Project) -> None:
         search(project, [], (1,), ())
 
 
-def test_keys_in_the_environment_reach_no_output_and_no_file(project: Project) -> None:
-    """A first apply and a rotation, every command, every format."""
-    results = [project.run(*arguments) for arguments in EVERYTHING]
+@pytest.mark.parametrize("log", LOGS, ids=["text", "json"])
+def test_keys_in_the_environment_reach_no_output_and_no_file(project: Project, log: tuple[str, ...]) -> None:
+    """A first apply and a rotation, every command, every format, and what is logged of them."""
+    results = [project.run(*arguments, *log) for arguments in EVERYTHING]
     project.certificate("billing", 2)
-    results += [project.run(*arguments) for arguments in EVERYTHING]
+    results += [project.run(*arguments, *log) for arguments in EVERYTHING]
+    assert "".join(result.err for result in results).count("upload billing") == 4
     assert [result.code for result in results] == [0] * len(results)
     search(project, results, (1, 2), ())
 
 
-def test_keys_in_files_reach_nothing_but_those_files(project: Project) -> None:
+@pytest.mark.parametrize("log", LOGS, ids=["text", "json"])
+def test_keys_in_files_reach_nothing_but_those_files(project: Project, log: tuple[str, ...]) -> None:
     """The store's file among what is searched, and the temporary files that are gone."""
     project.write("mtls.toml", MTLS.replace('{ env = "BILLING_KEY" }', '"certs/billing.key"'))
     project.environ.clear()
     project.write("certs/billing.key", issued(1).key_pem).chmod(0o600)
-    results = [project.run(*arguments) for arguments in EVERYTHING]
+    results = [project.run(*arguments, *log) for arguments in EVERYTHING]
     assert (project.folder / ".mtlsctl/store.db").exists()
     search(project, results, (1,), ("certs/billing.key",))
 
@@ -107,8 +113,9 @@ def test_a_proof_leaves_the_key_nowhere(project: Project, in_memory: bool, monke
         url = f'{{ url = "{running.url}", ca = "roots.pem" }}'
         project.write("mtls.toml", MTLS.replace("private_key", f"verify = {url}\nprivate_key"))
         project.write("roots.pem", server_ca().certificate_pem)
-        commands = (["verify", "--verbose"], ["verify", "--format", "json", "--out", "proofs.json"])
-        results = [project.run(*arguments) for arguments in commands]
+        commands = (["verify"], ["verify", "--format", "json", "--out", "proofs.json"])
+        results = [project.run(*arguments, *log) for arguments, log in zip(commands, LOGS, strict=True)]
+    assert all(f"GET {running.url}" in result.err for result in results)
     assert ["origin    rejected" in result.out or '"rejected"' in result.out for result in results] == [True, True]
     assert list(temporary.iterdir()) == []
     search(project, results, (1,), ())
@@ -157,8 +164,10 @@ def test_a_key_in_the_wrong_place_is_never_quoted(project: Project, mistake: str
     for path, text in files.items():
         project.write(path, text)
     results = [
-        project.run(*command, "--format", form)
-        for command, form in itertools.product((["validate"], ["plan"], ["apply", "--yes"]), ("text", "json"))
+        project.run(*command, "--format", form, *log)
+        for command, (form, log) in itertools.product(
+            (["validate"], ["plan"], ["apply", "--yes"]), zip(("text", "json"), LOGS, strict=True)
+        )
     ]
     assert all(result.code in (1, 5) for result in results)
     search(project, results, (1,), tuple(files))
@@ -168,8 +177,9 @@ def test_a_key_in_the_wrong_place_is_never_quoted(project: Project, mistake: str
 def test_a_broken_key_is_never_quoted(project: Project, text: str) -> None:
     """Truncated, garbled, twice, mislabelled."""
     project.environ["BILLING_KEY"] = text
-    results = [project.run(*command) for command in (["validate"], ["apply", "--yes"])]
-    assert [result.code for result in results] == [1, 1]
+    commands = (["validate"], ["apply", "--yes"])
+    results = [project.run(*command, *log) for command, log in itertools.product(commands, LOGS)]
+    assert [result.code for result in results] == [1] * 4
     search(project, results, (1,), ())
 
 

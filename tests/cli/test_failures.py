@@ -31,7 +31,7 @@ def problem_of(result: Result) -> dict[str, object]:
         (["nope"], "No such command"),
         (["plan", "--at", "tomorrow"], "tomorrow"),
         (["explain"], "Missing argument"),
-        (["plan", "--max-wait", "long"], "is no time to wait"),
+        (["plan", "--max-wait", "long"], "is not a valid time"),
         (["plan", "--only", "nope"], "names no declared certificate"),
         (["plan", "--file", "nope.toml"], "does not exist"),
         (["apply"], "no terminal"),

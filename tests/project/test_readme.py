@@ -45,4 +45,4 @@ def test_whoever_has_no_mtls_toml_yet_is_told_how_to_make_one(tmp_path: Path) ->
     result = run(tmp_path, {}, "plan")
     assert result.code == 64
     assert "`mtlsctl init --from .` makes one" in result.err
-    assert run(tmp_path, {}, "--help").out.index("  init ") < run(tmp_path, {}, "--help").out.index("  plan ")
+    assert "Set up and adopt:\n  init " in run(tmp_path, {}, "--help").out

@@ -162,7 +162,7 @@ def test_the_users_worker_calls_an_origin_with_the_real_certificate(project: Pro
         assert running.seen == [client("billing").certificate.serial_number]
         code, out, err = worker.end()
     assert code == 130
-    assert "  BILLING  presents billing, which ends " in out
+    assert "  BILLING  uses billing, which expires " in out
     assert "asked \\x1b[31m" in out
     assert "Traceback" not in err
 

@@ -31,11 +31,13 @@ from tests.support.cloudflare_server import (
     TOKEN,
     FakeCloudflare,
     FakeTime,
+    Fault,
     answer,
     limited,
     lost,
     make_server,
     refusing,
+    torn,
 )
 from tests.support.store_contract import SetClock
 from tests.support.worlds import issued
@@ -284,6 +286,32 @@ def test_an_unknown_answer_is_shown_unchanged_and_shows_no_secret(project: Proje
         assert TOKEN not in text
 
 
+@pytest.mark.parametrize("log", [("--verbose",), ("--log-format", "json")], ids=["text", "json"])
+def test_the_log_of_calls_shows_no_secret(
+    project: Project, server: FakeCloudflare, time: FakeTime, log: tuple[str, ...]
+) -> None:
+    """Whatever the server does with what it was sent: in headers, refusals, pages, redirects, and half replies."""
+    body = issued(1).key_pem.decode().replace("\n", "\\n")
+    quotes = f"you sent Bearer {TOKEN} and {body}"
+    server.headers = lambda: {"cf-ray": TOKEN, "ratelimit": f'"{TOKEN}";r=9;t=9', "ratelimit-policy": quotes}
+    faults: list[Fault] = [
+        *(refusing(400, 4711, quotes), answer(500, text=quotes), answer(403, text=f"<html>{quotes}"), limited("7")),
+        *(answer(302, headers={"location": f"https://evil.example/{TOKEN}?{TOKEN}"}), lost, torn),
+    ]
+    results = []
+    for fault in faults:
+        server.fail("GET", fault)
+        server.fail("POST", fault)
+        results.append(project.run("plan", *log))
+        results.append(project.run("apply", "--yes", *log))
+    results.append(project.run("plan", "--live", *log))
+    calls = [line for result in results for line in result.err.splitlines() if "{account_id}" in line]
+    assert len(calls) == len(server.calls)
+    assert {result.code for result in results} == {0, 1}
+    search(project, results, (1,), ())
+    assert all(TOKEN not in result.out + result.err for result in results)
+
+
 @pytest.fixture
 def time(monkeypatch: pytest.MonkeyPatch) -> FakeTime:
     """The clock of every client; it moves only by waiting."""
@@ -320,7 +348,7 @@ def test_a_run_waits_no_longer_than_max_wait(
 def test_every_command_that_asks_the_store_can_be_told_how_long_to_wait() -> None:
     """Only these commands: one that makes no calls never waits."""
     commands = {name: load_command(name) for name in COMMANDS}
-    silent = {"doctor", "dev", "emulator", "history", "schema", "show", "validate"}
+    silent = {"completion", "doctor", "dev", "emulator", "history", "schema", "show", "validate"}
     waiting = {name for name, command in commands.items() if "max_wait" in {each.name for each in command.params}}
     assert waiting == set(commands) - silent
 

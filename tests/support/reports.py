@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
+from reconciler.findings.events import CallMade
 from reconciler.model import (
     Action,
     Actual,
@@ -79,6 +80,7 @@ from reconciler.reports.forecast_entries import Event
 from reconciler.reports.forecast_entries import ForecastStep as EntryStep
 from reconciler.reports.kept import Kept, KeptFor
 from reconciler.reports.left import Applied, ToDeploy
+from reconciler.reports.log import LogLine
 from reconciler.reports.metrics import Family, Metrics, Sample
 from reconciler.reports.orphan_findings import Orphan
 from reconciler.reports.orphans import Orphans
@@ -522,7 +524,17 @@ ADOPTION = Adoption(
     "mtls.toml", True, True, "payments", STORE, ("mtls.toml", "certs/billing.pem"), PROPOSAL, FINDINGS, PLAN
 )
 
+# --- the log of a run -----------------------------------------------------------------------------------------------
+
+LOG_LINE = LogLine(
+    NOW,
+    CallMade(
+        *("GET", "/accounts/{account_id}/mtls_certificates", 45.4, 200, "once more", 2, "8f2b1c0011223344-FRA"),
+        *(1199, 1200),
+    ),
+)
+
 REPORTS: tuple[object, ...] = (
     *(PLAN, OFFLINE, SAVED_PLAN, APPLIED, STATUS, METRICS, ORPHANS, EXPLANATION, CURRENT_ENTRY, DRIFT, FORECAST),
-    *(VERIFICATION, HISTORY, ADOPTION, PROPOSAL, VALIDATION, CHECKUP, FAILURE, Code.QUOTA),
+    *(VERIFICATION, HISTORY, ADOPTION, PROPOSAL, VALIDATION, CHECKUP, FAILURE, Code.QUOTA, LOG_LINE),
 )

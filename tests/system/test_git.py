@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.system.clock import SystemClock
-from reconciler.system.discover import find_file
-from reconciler.system.git import git_root, tracked
+from reconciler.system.discover import find_file, git_root
+from reconciler.system.git import tracked
 
 
 def git(folder: Path, *arguments: str) -> None:

@@ -35,6 +35,7 @@ DOCUMENTS: Mapping[str, object] = {
     "export": reports.PROPOSAL,
     "diagnostics": reports.VALIDATION,
     "code": Code.QUOTA,
+    "log": reports.LOG_LINE,
 }
 
 

@@ -23,7 +23,8 @@ from reconciler.runs.validate import tracked_keys
 from reconciler.stores.database import STORE_FILE, FileDatabase, damaged
 from reconciler.stores.local import LocalReader
 from reconciler.system.atomic import leftover_of
-from reconciler.system.git import git_root, ignored, tracked
+from reconciler.system.discover import git_root
+from reconciler.system.git import ignored, tracked
 
 _IGNORE_FILE = ".gitignore"
 _TIMEOUT_S = 2.0

@@ -22,7 +22,7 @@ from reconciler.runs.doctor.checkout import cure, well
 from reconciler.runs.doctor.machine import MACHINE_CHECKS, Variables
 from reconciler.runs.project import Project
 from reconciler.stores import StoreContext
-from reconciler.system.git import git_root
+from reconciler.system.discover import git_root
 
 _TOKEN_CODES = frozenset({Code.TOKEN_MISSING, Code.TOKEN_WHITE_SPACE, Code.TOKEN_MALFORMED, Code.TOKEN_IS_KEY})
 

@@ -7,7 +7,9 @@ the token, what was sent, or the address of a proxy.
 
 from __future__ import annotations
 
+import logging
 import math
+import re
 import ssl
 import threading
 import time
@@ -24,20 +26,25 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 
 from reconciler.findings.codes import Code
+from reconciler.findings.events import CallMade
 from reconciler.findings.secrets import Secrets
 from reconciler.model.concurrency import run_all
 from reconciler.model.errors import EntryNotFound, StoreClosed, StoreError
 from reconciler.stores.cloudflare.access import BASE_URL, Access
 from reconciler.stores.cloudflare.errors import Exhausted, NoAnswer, Operation, UnusableReply, refusal
+from reconciler.stores.cloudflare.paths import path_template
 from reconciler.stores.cloudflare.rate import Budget, read_allowance, read_retry_after
 from reconciler.stores.cloudflare.wire import Envelope, parse_envelope
 from reconciler.version import __version__
+
+_log = logging.getLogger(__name__)
 
 CONNECTIONS = 10
 ATTEMPTS = 5
 _FIRST_PAUSE_S = 0.5
 AGAIN = "run the same command again; it checks what exists and continues"
 _TOLD_FROM_S = 1.0
+_RAY_FORM = re.compile(r"[0-9a-f]{16}(?:-[A-Z]{3})?")
 _TOO_MANY = 429
 _SERVER_ERROR = 500
 _BUSY = 503
@@ -246,6 +253,8 @@ class Client:
         """Wait, and report it if it is long enough to be noticed."""
         if seconds >= _TOLD_FROM_S:
             self._tell(f"waiting {seconds:.0f} s: {why}")
+        else:
+            _log.info(f"waiting {seconds * 1000:.0f} ms: {why}")
         self.sleep(seconds)
 
     def send(self, call: ApiCall) -> Envelope:
@@ -259,10 +268,35 @@ class Client:
             reply: HttpReply | None = None
             try:
                 reply = self._exchange(call)
+            except StoreError as error:
+                self._log_call(call, begun, note=error.message)
+                raise
             finally:
                 self._end_turn(begun, reply)
+            self._log_call(call, begun, reply)
             if reply.status != _TOO_MANY:
                 return self._judge(call, reply)
+
+    def _log_call(self, call: ApiCall, begun: float, reply: HttpReply | None = None, note: str | None = None) -> None:
+        """Say that a call was made. Of what others wrote only numbers are taken, and a ray that looks like one."""
+        if not _log.isEnabledFor(logging.INFO):
+            return
+        headers = reply.headers if reply is not None else {}
+        allowance = read_allowance(headers)
+        ray = headers.get("cf-ray", "")
+        page = call.query.get("page")
+        made = CallMade(
+            call.method,
+            path_template(call.path),
+            ms=(self._time.monotonic() - begun) * 1000,
+            status=reply.status if reply is not None else None,
+            note=note,
+            page=page if isinstance(page, int) else None,
+            ray=ray if _RAY_FORM.fullmatch(ray) else None,
+            remaining=allowance.remaining if allowance is not None else None,
+            limit=allowance.quota if allowance is not None else None,
+        )
+        _log.info(made)
 
     def side_by_side(self, effect: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:
         """The result of `effect` for each item, in order; one call per connection at a time. Gives up on Ctrl-C."""

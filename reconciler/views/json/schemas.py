@@ -18,6 +18,7 @@ from reconciler.views.json.diagnostics import DiagnosticsDocument
 from reconciler.views.json.drift import DriftDocument
 from reconciler.views.json.explain import ExplainDocument
 from reconciler.views.json.forecast import ForecastDocument
+from reconciler.views.json.log import LogDocument
 from reconciler.views.json.orphans import OrphansDocument
 from reconciler.views.json.outcome import OutcomeDocument
 from reconciler.views.json.status import OutputDocument, StatusDocument
@@ -41,6 +42,7 @@ _DOCUMENTS: Mapping[str, type[JsonPart]] = {
     "orphans.schema.json": OrphansDocument,
     "init.schema.json": InitDocument,
     "export.schema.json": ExportDocument,
+    "log.schema.json": LogDocument,
 }
 
 
