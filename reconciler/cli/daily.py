@@ -38,7 +38,7 @@ OrphansOption = Annotated[
     shows=(Status, Orphans, Metrics),
     asks=True,
 )
-def status(session: Session, out: OutOption = None, orphans: OrphansOption = False) -> None:
+def status(session: Session, out: OutOption = None, orphans: OrphansOption = False, live: LiveOption = None) -> None:
     """Show what is due, bound and waiting.
 
     Every declared certificate, the most urgent first: its entry, its end, its owner, where it is bound and where not
@@ -51,7 +51,7 @@ def status(session: Session, out: OutOption = None, orphans: OrphansOption = Fal
     """
     if orphans:
         _show_orphans(session, out)
-    planned = _look(session.open_project())
+    planned = plan(session.open_project(), PlanRequest(live=live))
     found = make_status(planned.plan)
     if session.can_show(Metrics):
         session.show(Metrics(make_metrics(planned.plan, __version__)), out)
@@ -71,6 +71,7 @@ def explain(
         ),
     ],
     out: OutOption = None,
+    live: LiveOption = None,
 ) -> None:
     """Say why something is planned, or not; or what a finding's code means.
 
@@ -85,7 +86,7 @@ def explain(
         session.show(code, out)
         return
     try:
-        planned = _look(session.open_project())
+        planned = plan(session.open_project(), PlanRequest(live=live))
         found = explain_name(name, planned.plan)
     except UsageError as error:
         raise suggest_code(error, name) from error
@@ -107,7 +108,7 @@ def output(
 
 
 @command(example="mtlsctl drift --format json --out drift.json", shows=(Drift,), asks=True)
-def drift(session: Session, out: OutOption = None, live: LiveOption = False) -> None:
+def drift(session: Session, out: OutOption = None, live: LiveOption = None) -> None:
     """Show what is not as declared; exit 2 where anything is.
 
     Certificates, bindings and entries that changed, are missing, or are there without being declared: in the store, in
@@ -116,7 +117,7 @@ def drift(session: Session, out: OutOption = None, live: LiveOption = False) -> 
     """
     planned = plan(session.open_project(), PlanRequest(live=live))
     found = make_drift(planned.plan)
-    if live:
+    if planned.plan.live is not None:
         found = join_live(found, planned.plan)
     session.show(found, out)
     raise typer.Exit(found.exit_code)
@@ -128,6 +129,7 @@ def forecast(
     days: DaysOption = 120,
     out: OutOption = None,
     offline: Annotated[bool, typer.Option("--offline", help="Read files only: dates, but no quota.")] = False,
+    live: LiveOption = None,
 ) -> None:
     """Show what falls due when, against the quota.
 
@@ -135,15 +137,15 @@ def forecast(
     one until that is retired: so also how many entries the account will hold, and when they do not fit. What this rests
     on is said. Looks at what a plan looks at, opens no private key and changes nothing.
     """
-    planned = plan(session.open_project(), PlanRequest(offline=offline))
+    planned = plan(session.open_project(), PlanRequest(offline=offline, live=live))
     found = make_forecast(planned.plan, days)
     session.show(found, out)
     raise typer.Exit(exit_code_of(found.diagnostics))
 
 
 def _look(project: Project) -> Planned:
-    """One look at everything: the plan, with what it was made from."""
-    return plan(project, PlanRequest())
+    """The plan, with what it was made from, for a report that says nothing of live Workers."""
+    return plan(project, PlanRequest(live=False))
 
 
 def _show_orphans(session: Session, out: Path | None) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -32,7 +33,10 @@ AtOption = Annotated[
         help="Plan as of this moment (UTC), to look.",
     ),
 ]
-LiveOption = Annotated[bool, typer.Option("--live", help="Show what serving Worker versions present as well.")]
+LiveOption = Annotated[
+    bool | None,
+    typer.Option("--live/--no-live", help="Read live Workers too (default: `check_live` in `[policy]`)."),
+]
 DeployOption = Annotated[
     bool, typer.Option("--deploy", help="Deploy by wrangler what serves another id than its file names.")
 ]
@@ -51,7 +55,7 @@ def plan(
     at: AtOption = None,
     offline: Annotated[bool, typer.Option("--offline", help="Read files only; the store is not asked.")] = False,
     allow_deletes: AllowDeletesOption = None,
-    live: LiveOption = False,
+    live: LiveOption = None,
     deploy: DeployOption = False,
     over_split: OverSplitOption = False,
 ) -> None:
@@ -69,7 +73,7 @@ def plan(
         live=live,
         deploy=DeployChoice(everybody=deploy, over_split=over_split),
     )
-    made = make(project, request).plan
+    made = replace(make(project, request).plan, apply_with=_apply_with(request, out))
     if out is not None:
         session.write(out, render(made, "json", session.display(sys.stdout)))
     session.show(made)
@@ -77,3 +81,15 @@ def plan(
     if detailed_exitcode and made.changes:
         codes.append(ExitCode.CHANGES)
     raise typer.Exit(strongest(codes))
+
+
+def _apply_with(request: PlanRequest, out: Path | None) -> tuple[str, ...]:
+    """What `mtlsctl apply` is given to do what this plan shows."""
+    if out is not None:
+        return (str(out),)
+    words = [word for name in request.only for word in ("--only", name)]
+    if request.allow_deletes is not None:
+        words += ["--allow-deletes", str(request.allow_deletes)]
+    words += ["--deploy"] if request.deploy.everybody else []
+    words += ["--over-split"] if request.deploy.over_split else []
+    return tuple(words)

@@ -130,6 +130,12 @@ class PolicyTable(Table):
         "entry is retired, or both. Without it nothing is proved unasked.",
         examples=["upload", ["upload", "retire"]],
     )
+    check_live: bool = Field(
+        default=False,
+        description="true: every plan, drift and status reads the live Workers of the account, as with --live. That "
+        "takes one to three calls for each declared Worker. The local store has no live Workers.",
+        examples=[True],
+    )
 
 
 class CertificateTable(Table):

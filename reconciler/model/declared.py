@@ -61,6 +61,7 @@ class Policy:
     """`[policy]`, with the defaults of the format. `renew_before` None: the smaller of 30 days and a third.
 
     `rollback_versions`: how many deployments before the newest one may go back to, so that what they present stays.
+    `check_live`: every plan, drift and status reads live Workers, as with `--live`.
     """
 
     renew_before: RenewBefore | None = None
@@ -69,6 +70,7 @@ class Policy:
     max_deletes: int = 10
     rollback_versions: int = 1
     verify_before: frozenset[Gate] = frozenset()
+    check_live: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from reconciler.findings.diagnostics import Resolve
 from reconciler.model import Action, Condition, StoreKind
 from reconciler.model import Waiting as WaitingEntry
 from reconciler.model.calls import Calls
+from reconciler.plan.coverage import Area, KeyNeeded, NotChecked
 from reconciler.plan.live import LiveBinding, LiveState, Presented
 from reconciler.plan.plan import PlanFacts
 from reconciler.plan.quota import Quota
@@ -71,6 +72,23 @@ class LivePart(JsonPart):
     detail: str | None = None
 
 
+class KeyPart(JsonPart):
+    """A private key that `apply` will need. `source`: where mtls.toml says that it is. `actions`: what needs it."""
+
+    certificate: str
+    source: dict[str, str]
+    actions: tuple[Action, ...]
+
+
+class NotCheckedPart(JsonPart):
+    """What was not looked at. `reason`: why it could not be read; `command` reads it, where one does."""
+
+    area: Area
+    detail: str
+    reason: str | None = None
+    command: str | None = None
+
+
 def _with_zones(due: Due) -> Due:
     if due.not_after.tzinfo is None or due.renew_from.tzinfo is None:
         raise ValueError("times have a zone")
@@ -78,7 +96,10 @@ def _with_zones(due: Due) -> Due:
 
 
 class PlanDocument(JsonPart):
-    """What `mtlsctl apply` would do, in order. `digest` is over `changes` as two plans are compared."""
+    """What `mtlsctl apply` would do, in order. `digest` is over `changes` as two plans are compared.
+
+    `keys`: the private keys that `apply` will need; none was opened. `next_command`: what to run next.
+    """
 
     format: Literal["mtlsctl.plan/1"] = "mtlsctl.plan/1"
     stack: str
@@ -97,6 +118,9 @@ class PlanDocument(JsonPart):
     calls: Calls | None = None
     due: Annotated[tuple[Annotated[Due, AfterValidator(_with_zones)], ...], FIRST_MISTAKE]
     live: Annotated[tuple[LivePart, ...], FIRST_MISTAKE] | None = None
+    keys: Annotated[tuple[KeyPart, ...], FIRST_MISTAKE]
+    not_checked: Annotated[tuple[NotCheckedPart, ...], FIRST_MISTAKE]
+    next_command: str | None = None
     diagnostics: Annotated[tuple[DiagnosticPart, ...], FIRST_MISTAKE]
 
 
@@ -122,6 +146,9 @@ def plan_document(plan: PlanFacts, resolve: Resolve) -> PlanDocument:
         calls=plan.calls,
         due=plan.due,
         live=None if plan.live is None else tuple(live_part(row) for row in plan.live),
+        keys=tuple(map(_key_part, plan.keys)),
+        not_checked=tuple(not_checked_part(one, "plan") for one in plan.not_checked),
+        next_command=plan.next_command,
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in plan.diagnostics),
     )
 
@@ -141,6 +168,15 @@ def live_part(row: LiveBinding) -> LivePart:
         live=row.live,
         detail=row.detail,
     )
+
+
+def _key_part(key: KeyNeeded) -> KeyPart:
+    return KeyPart(certificate=key.certificate, source=dict(key.source.options), actions=key.actions)
+
+
+def not_checked_part(one: NotChecked, command: str) -> NotCheckedPart:
+    """What was not looked at as its part of a document. `command`: the name of the one whose result this is."""
+    return NotCheckedPart(area=one.area, detail=one.detail, reason=one.reason, command=one.command(command))
 
 
 def waiting_part(waiting: WaitingEntry) -> WaitingPart:

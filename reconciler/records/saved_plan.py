@@ -21,6 +21,7 @@ from reconciler.model import (
     Entry,
     EntryId,
     Gate,
+    KeyReference,
     Reason,
     Retire,
     SiteAddress,
@@ -32,11 +33,12 @@ from reconciler.model import (
     Waiting,
     WorkerLabel,
 )
+from reconciler.plan.coverage import KeyNeeded, NotChecked
 from reconciler.plan.live import LiveBinding
 from reconciler.plan.plan import SavedPlan
 from reconciler.records.base import DiagnosticPart
 from reconciler.records.changes import ChangePart
-from reconciler.records.plan import LivePart, PlanDocument
+from reconciler.records.plan import KeyPart, LivePart, PlanDocument
 
 MAX_BYTES = 10_000_000
 """A saved plan may be this long: a thousand certificates with all their bindings are a tenth of it."""
@@ -59,7 +61,7 @@ def read_plan(data: bytes, path: str) -> SavedPlan:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])[:_LONGEST_SHOWN] or "the document"
         raise _no_plan(path, f"{where}: {first['msg']}") from None
-    plan = _plan(document)
+    plan = _plan(document, path)
     if plan.digest != document.digest:
         raise StalePlanError(
             f"{path} was changed after it was saved: its changes do not have its digest",
@@ -75,7 +77,7 @@ def _no_plan(path: str, why: str) -> InputError:
     return InputError([Diagnostic(Severity.ERROR, Code.PLAN_FILE, message, Place(path), hint)])
 
 
-def _plan(document: PlanDocument) -> SavedPlan:
+def _plan(document: PlanDocument, path: str) -> SavedPlan:
     store = StoreSettings(document.store.kind, document.store.account_id)
     return SavedPlan(
         stack=document.stack,
@@ -114,7 +116,15 @@ def _plan(document: PlanDocument) -> SavedPlan:
         at=document.at,
         partial=document.partial or (),
         live=None if document.live is None else tuple(_live(part) for part in document.live),
+        keys=tuple(_key(part) for part in document.keys),
+        not_checked=tuple(NotChecked(part.area, part.reason) for part in document.not_checked),
+        apply_with=(path,),
     )
+
+
+def _key(part: KeyPart) -> KeyNeeded:
+    source = next(iter(part.source), "")
+    return KeyNeeded(CertificateName(part.certificate), KeyReference(source, part.source), part.actions)
 
 
 def _finding(part: DiagnosticPart) -> Diagnostic:

@@ -22,6 +22,7 @@ from reconciler.model import (
     SiteAddress,
     StoreSettings,
 )
+from reconciler.plan.coverage import NotChecked
 from reconciler.plan.plan import exit_code_of
 
 
@@ -68,7 +69,10 @@ class DriftFinding:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """One look. `in_sync` counts what is as declared. `diagnostics`: what a plan says that no finding tells of."""
+    """One look. `in_sync` counts what is as declared. `diagnostics`: what a plan says that no finding tells of.
+
+    `not_checked`: what was not read of what is live, so that nothing is said of it.
+    """
 
     stack: str
     store: StoreSettings
@@ -76,6 +80,7 @@ class Drift:
     in_sync: int
     findings: tuple[DriftFinding, ...]
     diagnostics: tuple[Diagnostic, ...] = ()
+    not_checked: tuple[NotChecked, ...] = ()
 
     @property
     def summary(self) -> dict[State, int]:

@@ -22,9 +22,12 @@ from reconciler.model import (
     StoreSettings,
     Waiting,
 )
-from reconciler.plan.assessment import Assessment, BindingRow, CertificateRow
+from reconciler.plan.assessment import Assessment, BindingRow, ByIdRow, CertificateRow
+from reconciler.plan.coverage import NotChecked, of_live
+from reconciler.plan.live import LiveBinding
 from reconciler.plan.plan import Plan
 from reconciler.plan.renewals import Due
+from reconciler.plan.users import Use, find_uses
 
 
 class Urgency(StrEnum):
@@ -71,8 +74,22 @@ class CertificateStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class ByIdStatus:
+    """One uploaded certificate that bindings name by its id. `row`: what was found; `urgency`: UNREADABLE where its end
+    is not known."""
+
+    row: ByIdRow
+    urgency: Urgency
+    places: tuple[BoundAt, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
-    """One look. `orphaned`: what waits of certificates that are no longer declared. `changes`: pending, by action."""
+    """One look. `orphaned`: what waits of certificates that are no longer declared. `changes`: pending, by action.
+
+    `by_id`: what bindings use by its id, the most urgent first. `uses`: what else uses certificates of this stack, as
+    far as that was read. `live`: what live Workers use, None where they were not read. `not_checked`: what was not.
+    """
 
     stack: str
     store: StoreSettings
@@ -81,6 +98,10 @@ class Status:
     orphaned: tuple[Waiting, ...]
     changes: Mapping[Action, int]
     diagnostics: tuple[Diagnostic, ...]
+    by_id: tuple[ByIdStatus, ...] = ()
+    uses: tuple[Use, ...] = ()
+    live: tuple[LiveBinding, ...] | None = None
+    not_checked: tuple[NotChecked, ...] = ()
 
 
 def make_status(plan: Plan) -> Status:
@@ -109,7 +130,37 @@ def make_status(plan: Plan) -> Status:
         orphaned=tuple(wait for wait in plan.waiting if wait.certificate not in plan.assessment.by_name),
         changes=plan.summary,
         diagnostics=plan.diagnostics,
+        by_id=by_id_of(plan),
+        uses=find_uses(plan.assessment),
+        live=plan.live,
+        not_checked=of_live(plan.not_checked),
     )
+
+
+def by_id_of(plan: Plan) -> tuple[ByIdStatus, ...]:
+    """What bindings use by its id, the most urgent first."""
+    found = (ByIdStatus(row, _urgency_by_id(row, plan.made), _places_by_id(row)) for row in plan.assessment.by_id)
+    order = list(Urgency)
+    return tuple(sorted(found, key=lambda one: (order.index(one.urgency), str(one.row.renew_from), one.row.id)))
+
+
+def _urgency_by_id(row: ByIdRow, now: datetime) -> Urgency:
+    if row.has_ended(now):
+        return Urgency.EXPIRED
+    if row.not_after is None:
+        return Urgency.UNREADABLE
+    return Urgency.DUE if row.is_due(now) else Urgency.LATER
+
+
+def _places_by_id(row: ByIdRow) -> tuple[BoundAt, ...]:
+    def standing(one: BindingRow) -> Standing:
+        if one.declared is None:
+            return Standing.UNDECLARED
+        if one.found_id is None:
+            return Standing.MISSING
+        return Standing.IN_PLACE if one.found_id == row.id else Standing.OTHER_ID
+
+    return tuple(BoundAt(one.at, standing(one), one.found_id) for one in row.bindings)
 
 
 def _urgency(due: Due | None, now: datetime) -> Urgency:

@@ -25,6 +25,7 @@ from reconciler.model import (
     Entry,
     EntryId,
     Gate,
+    KeyReference,
     Origin,
     Phase,
     Reason,
@@ -35,12 +36,17 @@ from reconciler.model import (
     ToPresent,
     Unknown,
     Upload,
+    User,
+    UserKind,
     Verify,
     Waiting,
     WorkerLabel,
 )
 from reconciler.model.calls import Calls
+from reconciler.model.ownership import Mark
 from reconciler.plan.assess import judge
+from reconciler.plan.assessment import ByIdRow
+from reconciler.plan.coverage import Area, KeyNeeded, NotChecked
 from reconciler.plan.inventory import Preference, Role
 from reconciler.plan.live import LiveBinding, LiveState, Presented
 from reconciler.plan.outcome import Outcome, Step, StepStatus
@@ -48,6 +54,7 @@ from reconciler.plan.plan import Plan, SavedPlan
 from reconciler.plan.quota import Quota, QuotaCount
 from reconciler.plan.renewals import Due
 from reconciler.plan.retire import Judged
+from reconciler.plan.users import Use
 from reconciler.proof.levels import CertificateProof, DryRun, Level, LevelResult, Skip, Verification
 from reconciler.proof.observations import End, Moment, NginxPage, Observation, Seen, Shown
 from reconciler.proof.reach import Reach, Reached
@@ -78,7 +85,7 @@ from reconciler.reports.left import Applied, ToDeploy
 from reconciler.reports.metrics import Family, Metrics, Sample
 from reconciler.reports.orphan_findings import Orphan
 from reconciler.reports.orphans import Orphans
-from reconciler.reports.status import BoundAt, CertificateStatus, Standing, Status, Urgency
+from reconciler.reports.status import BoundAt, ByIdStatus, CertificateStatus, Standing, Status, Urgency
 from reconciler.takeover.adoption import Adoption
 from reconciler.takeover.proposed import (
     Proposal,
@@ -175,6 +182,7 @@ LIVE = (
     LiveBinding(STAGED, None, LiveState.UNKNOWN),
 )
 
+UNSEEN = (NotChecked(Area.OTHER_USERS), NotChecked(Area.TREE))
 NOTHING = judge(Desired(Declaration("mtls.toml", "payments"), {}), Actual({}, None), NOW)
 """The rows of a plan that a view never reads."""
 PLAN = Plan(
@@ -191,6 +199,12 @@ PLAN = Plan(
     partial=("billing", "led*"),
     live=LIVE,
     calls=Calls(3, 17),
+    keys=(
+        KeyNeeded(BILLING, KeyReference("env", {"env": "BILLING_KEY"}), (Action.VERIFY, Action.UPLOAD)),
+        KeyNeeded(LEDGER, KeyReference("file", {"file": "certs/ledger.key"}), (Action.UPLOAD,)),
+    ),
+    not_checked=(NotChecked(Area.LIVE_WORKERS, "shop: the token may not"), *UNSEEN, NotChecked(Area.KEYS)),
+    apply_with=("plan.json",),
     assessment=NOTHING,
 )
 OFFLINE = Plan(
@@ -206,6 +220,8 @@ OFFLINE = Plan(
     made=ODD,
     offline=True,
     at=True,
+    not_checked=(NotChecked(Area.STORE),),
+    apply_with=("plan.json",),
     assessment=NOTHING,
 )
 OUTCOME = Outcome(
@@ -225,6 +241,19 @@ SAVED_PLAN = SavedPlan(**{one.name: getattr(PLAN, one.name) for one in fields(Sa
 
 # --- reports --------------------------------------------------------------------------------------------------------
 
+DB = User(UserKind.HYPERDRIVE, "db", "hyperdrive-1")
+SHOP = User(UserKind.WORKER, "shop", "shop", "live")
+ELSE = BindingAddress(CHECKOUT, CONFIG, None, BindingName("ELSE"))
+THEIRS = Entry(OLD, f"books.ledger.{LATER_DIGEST[:12]}", certificates=PEM)
+BY_ID = (
+    ByIdStatus(
+        ByIdRow(OLD, THEIRS, Role.OTHER_STACK, None, Mark("books", LEDGER), NOW, CURRENT, ()),
+        Urgency.DUE,
+        (BoundAt(ELSE, Standing.IN_PLACE, OLD),),
+    ),
+    ByIdStatus(ByIdRow(NEW, None, Role.UNKNOWN, None, None, None, None, ()), Urgency.UNREADABLE, ()),
+)
+USES = (Use(CURRENT, BILLING, Role.CURRENT, DB), Use(FORMER, BILLING, Role.SUPERSEDED, SHOP))
 STATUS = Status(
     "payments",
     STORE,
@@ -244,6 +273,10 @@ STATUS = Status(
     (UNCHECKED,),
     {Action.UPLOAD: 1, Action.BIND: 0},
     FINDINGS,
+    BY_ID,
+    USES,
+    LIVE,
+    (NotChecked(Area.OTHER_USERS),),
 )
 EXPLANATION = Explanation(
     "billing",
@@ -268,6 +301,7 @@ EXPLANATION = Explanation(
             (LEDGER,),
             "https://billing.example",
             (Gate.UPLOAD, Gate.RETIRE),
+            (DB,),
         ),
         CertificateStory(
             *(LEDGER, "certs/ledger.pem", True, None, None, None, None, None, False, None, None),
@@ -282,10 +316,12 @@ EXPLANATION = Explanation(
         EntryStory(
             *(OLD, FORMER, Role.SUPERSEDED, BILLING, "stays", "it waits"),
             (Judged(Condition.GRACE, False, until=ODD), Judged(Condition.BOUND_IN_FILE, None)),
+            *("payments", NOW, NEW, (SHOP,)),
         ),
         EntryStory(NEW, None, Role.UNKNOWN, None, "nothing is planned", "the store does not know it"),
     ),
     FINDINGS,
+    (NotChecked(Area.LIVE_WORKERS),),
 )
 DRIFT = Drift(
     "payments",
@@ -313,6 +349,7 @@ DRIFT = Drift(
         DriftFinding(State.MISSING, DriftSubject.CERTIFICATE, "certificate:ledger", "it is gone", "upload it"),
     ),
     FINDINGS,
+    (NotChecked(Area.LIVE_WORKERS),),
 )
 FORECAST = Forecast(
     stack="payments",
@@ -338,6 +375,9 @@ FORECAST = Forecast(
     assumptions=("nobody uploads anything else",),
     findings=(WARNING,),
     diagnostics=(ERROR,),
+    by_id=BY_ID,
+    uses=USES[:1],
+    not_checked=(NotChecked(Area.LIVE_WORKERS),),
 )
 ORPHANS = Orphans(
     "payments",

@@ -326,7 +326,7 @@ class CloudflareStore(CloudflareReader):
             raise UseUnknown(message, hint=error.hint) from error
         if services:
             hint = "let go of it there; hostnames and Hyperdrive configurations may use it, as Workers do"
-            raise EntryInUse(f"{', '.join(services)} uses it", number=0, hint=hint)
+            raise EntryInUse(f"{', '.join(one.text for one in services)} uses it", number=0, hint=hint)
 
     def _wait_for_users(self, attempt: int, entry_id: EntryId, why: str) -> bool:
         """Wait a little for a use that may be gone already; False where this run has waited long enough."""

@@ -7,7 +7,7 @@ from typing import Literal
 from reconciler.findings.diagnostics import Resolve
 from reconciler.model import BindingAddress, Reason
 from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
-from reconciler.records.plan import StorePart
+from reconciler.records.plan import NotCheckedPart, StorePart, not_checked_part
 from reconciler.reports.drift import Drift, DriftFinding, State, Subject
 from reconciler.views.json.document import as_view
 
@@ -40,7 +40,7 @@ class DriftPart(JsonPart):
 
 
 class DriftDocument(JsonPart):
-    """The drift of one moment. `summary` counts every state; without findings all is in sync."""
+    """The drift of one moment. `summary` counts every state; without findings all that was checked is in sync."""
 
     format: Literal["mtlsctl.drift/1"] = "mtlsctl.drift/1"
     stack: str
@@ -48,6 +48,7 @@ class DriftDocument(JsonPart):
     made: UtcTime
     summary: dict[State, int]
     findings: tuple[DriftPart, ...]
+    not_checked: tuple[NotCheckedPart, ...]
     diagnostics: tuple[DiagnosticPart, ...]
 
 
@@ -59,6 +60,7 @@ def drift_document(drift: Drift, resolve: Resolve) -> DriftDocument:
         made=drift.made,
         summary=drift.summary,
         findings=tuple(_finding(finding, resolve) for finding in drift.findings),
+        not_checked=tuple(not_checked_part(one, "drift") for one in drift.not_checked),
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in drift.diagnostics),
     )
 
