@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
@@ -33,29 +33,37 @@ def judge_by_id(
     current = {entry.id for entry in inventory.current.values()} if inventory is not None else set()
     by_id: dict[EntryId, list[BindingRow]] = defaultdict(list)
     for binding in bindings:
-        entry_id = _id_of(binding, roles)
+        entry_id = _id_of(desired.declaration, binding, roles)
         if entry_id is not None and entry_id not in current:
             by_id[entry_id].append(binding)
     listed = inventory.entries if inventory is not None else {}
+    by_name = _by_stem(listed.values()) if by_id else {}
     rows: list[ByIdRow] = []
     for entry_id, of_id in by_id.items():
         entry = listed.get(entry_id) or actual.asked.get(entry_id)
         role, owner = roles.get(entry_id, (Role.UNKNOWN, None))
         mark = read_mark(entry) if entry is not None else None
-        newer = _newer(entry, mark, inventory, role, now) if entry is not None and inventory is not None else None
+        newer: Entry | None = None
+        if role is Role.SUPERSEDED and inventory is not None and owner is not None:
+            newer = inventory.current.get(owner)
+        elif entry is not None and mark is not None:
+            newer = _newer(entry, mark, by_name.get(_stem(entry.name), ()), now)
         renew_from = _renew_from(entry, desired.declaration)
         row = ByIdRow(entry_id, entry, role, owner, mark, renew_from, newer, tuple(of_id))
         rows.append(replace(row, findings=tuple(_findings(desired.declaration, row, now))))
     return tuple(rows), tuple(found for row in rows for found in row.findings)
 
 
-def _id_of(row: BindingRow, roles: Roles) -> EntryId | None:
-    """The id that a binding is declared to use, or uses without being declared; None where it is not managed by id."""
+def _id_of(declaration: Declaration, row: BindingRow, roles: Roles) -> EntryId | None:
+    """The id that a binding is declared to use, or uses without being declared; None where it is not managed by id.
+
+    In a file where other stacks bind too, what is not declared here is theirs to watch.
+    """
     if row.elsewhere:
         return None
     if isinstance(row.target, ById):
         return row.target.id
-    if row.declared is None and row.found is not None:
+    if row.declared is None and row.found is not None and declaration.workers[row.at.worker].exclusive:
         entry_id = EntryId(row.found.certificate_id)
         return entry_id if roles.get(entry_id, (Role.UNKNOWN, None))[0] in _NOT_OURS else None
     return None
@@ -74,20 +82,27 @@ def _renew_from(entry: Entry | None, declaration: Declaration) -> datetime | Non
     return count_back(ends, DEFAULT_RENEW_BEFORE if known is None else known)
 
 
-def _newer(entry: Entry, mark: Mark | None, inventory: Inventory, role: Role, now: datetime) -> Entry | None:
-    """What took its place: of an old certificate of this stack the current one, else what was uploaded later under the
-    same mark. One that is valid now comes first; one that has ended is none."""
-    if role is Role.SUPERSEDED:
-        return inventory.current.get(inventory.owned[entry.id])
-    if mark is None or entry.uploaded_on is None:
-        return None
-    prefix = f"{mark.stack}.{mark.certificate}."
+def _stem(name: str) -> str:
+    """What the marks of one certificate of one stack begin with."""
+    return name.rpartition(".")[0]
+
+
+def _by_stem(entries: Iterable[Entry]) -> Mapping[str, Sequence[Entry]]:
+    found: dict[str, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        found[_stem(entry.name)].append(entry)
+    return found
+
+
+def _newer(entry: Entry, mark: Mark, alike: Iterable[Entry], now: datetime) -> Entry | None:
+    """What was uploaded later under the same mark. One that is valid now comes first; one that has ended is none."""
+    uploaded = entry.uploaded_on
     later = [
         (other.window.contains(now), other.uploaded_on, other.id, other)
-        for other in inventory.entries.values()
-        if other.name.startswith(prefix)
+        for other in alike
+        if uploaded is not None
         and other.uploaded_on is not None
-        and other.uploaded_on > entry.uploaded_on
+        and other.uploaded_on > uploaded
         and not other.ca
         and read_mark(other) == mark
         and not other.window.has_ended(now)

@@ -410,6 +410,7 @@ SAFE = [
         actual(OLD_AND_NEW, {"checkout": file({None: {"BILLING": uid(2)}, "old": {}})}),
         ["bind B missing"],
         ["billing declared-by-id"],
+        ["by-id-outdated"],
         adopted=[uid(2)],
     ),
     Row(
