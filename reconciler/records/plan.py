@@ -72,7 +72,7 @@ class LivePart(JsonPart):
     detail: str | None = None
 
 
-class KeyPart(JsonPart):
+class KeyNeededPart(JsonPart):
     """A private key that `apply` will need. `source`: where mtls.toml says that it is. `actions`: what needs it."""
 
     certificate: str
@@ -118,7 +118,7 @@ class PlanDocument(JsonPart):
     calls: Calls | None = None
     due: Annotated[tuple[Annotated[Due, AfterValidator(_with_zones)], ...], FIRST_MISTAKE]
     live: Annotated[tuple[LivePart, ...], FIRST_MISTAKE] | None = None
-    keys: Annotated[tuple[KeyPart, ...], FIRST_MISTAKE]
+    keys: Annotated[tuple[KeyNeededPart, ...], FIRST_MISTAKE]
     not_checked: Annotated[tuple[NotCheckedPart, ...], FIRST_MISTAKE]
     next_command: str | None = None
     diagnostics: Annotated[tuple[DiagnosticPart, ...], FIRST_MISTAKE]
@@ -170,8 +170,8 @@ def live_part(row: LiveBinding) -> LivePart:
     )
 
 
-def _key_part(key: KeyNeeded) -> KeyPart:
-    return KeyPart(certificate=key.certificate, source=dict(key.source.options), actions=key.actions)
+def _key_part(key: KeyNeeded) -> KeyNeededPart:
+    return KeyNeededPart(certificate=key.certificate, source=dict(key.source.options), actions=key.actions)
 
 
 def not_checked_part(one: NotChecked, command: str) -> NotCheckedPart:

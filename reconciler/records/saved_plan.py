@@ -38,7 +38,7 @@ from reconciler.plan.live import LiveBinding
 from reconciler.plan.plan import SavedPlan
 from reconciler.records.base import DiagnosticPart
 from reconciler.records.changes import ChangePart
-from reconciler.records.plan import KeyPart, LivePart, PlanDocument
+from reconciler.records.plan import KeyNeededPart, LivePart, PlanDocument
 
 MAX_BYTES = 10_000_000
 """A saved plan may be this long: a thousand certificates with all their bindings are a tenth of it."""
@@ -122,7 +122,7 @@ def _plan(document: PlanDocument, path: str) -> SavedPlan:
     )
 
 
-def _key(part: KeyPart) -> KeyNeeded:
+def _key(part: KeyNeededPart) -> KeyNeeded:
     source = next(iter(part.source), "")
     return KeyNeeded(CertificateName(part.certificate), KeyReference(source, part.source), part.actions)
 

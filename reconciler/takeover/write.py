@@ -33,6 +33,7 @@ renew_before = "30d"      # or a share of the lifetime, "33%"; default: the smal
 grace = "7d"              # an entry that was replaced stays at least this long
 prune = false             # true: an entry goes when its certificate leaves this file
 max_deletes = 10          # of more, the rest waits until `mtlsctl apply --allow-deletes N`
+check_live = false        # true: every plan, drift and status reads the live Workers of the account
 """
 
 CERTIFICATES = """\
