@@ -64,7 +64,13 @@ def find_orphans(plan: Plan, sweep: Sweep) -> Orphans:
     found = _OrphanLook(plan.assessment, sweep).run()
     ranked = sorted(found, key=lambda orphan: ORDER.index(orphan.finding.code))
     codes = {orphan.finding.code for orphan in ranked}
-    rest = tuple(problem for problem in plan.diagnostics if problem.code not in codes & {Code.NEWER_ENTRY})
+    told = {problem for row in plan.assessment.by_id if row.has_ended(plan.made) for problem in row.findings}
+    told = {problem for problem in told if problem.code is Code.BY_ID_DUE}  # `entry-expired` says the same
+    rest = tuple(
+        problem
+        for problem in plan.diagnostics
+        if problem.code not in codes & {Code.NEWER_ENTRY} and not (Code.ENTRY_EXPIRED in codes and problem in told)
+    )
     return Orphans(plan.stack, plan.store, plan.made, tuple(ranked), rest)
 
 

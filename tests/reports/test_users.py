@@ -106,16 +106,28 @@ def test_status_says_which_newer_one_there_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "standing"),
-    [(uid(1), Standing.IN_PLACE), (uid(2), Standing.OTHER_ID), (None, Standing.MISSING)],
+    ("found", "standing", "line"),
+    [
+        (uid(1), Standing.IN_PLACE, f"bound     LEDGER in {CONFIG} (top level)"),
+        (uid(2), Standing.OTHER_ID, f"not bound LEDGER in {CONFIG} (top level): it has {uid(2)}"),
+        (None, Standing.MISSING, f"not bound LEDGER in {CONFIG} (top level): the file has no such binding"),
+    ],
     ids=["bound", "another id is bound", "not bound"],
 )
-def test_status_says_how_each_binding_stands(found: EntryId | None, standing: Standing) -> None:
+def test_status_says_how_each_binding_stands(found: EntryId | None, standing: Standing, line: str) -> None:
     """As it does of certificates."""
     wanted = desired({}, [worker("checkout", {None: {"LEDGER": f"id:{uid(1)}"}})])
     files = {"checkout": file({None: {"LEDGER": found} if found else {}})}
-    (row,) = make_status(plan_of(wanted, actual([stored(1, bundle(1)), entry(2, 2)], files))).by_id
+    made = plan_of(wanted, actual([stored(1, bundle(1)), entry(2, 2)], files))
+    (row,) = make_status(made).by_id
     assert [place.standing for place in row.places] == [standing]
+    assert f"      {line}\n" in status_text(made)
+
+
+def test_status_says_that_nobody_declares_a_binding() -> None:
+    """It is in use all the same."""
+    text = status_text(plan(stored(1, bundle(1)), workers=[worker("checkout", {None: {}})]))
+    assert f"      bound     LEDGER in {CONFIG} (top level): mtls.toml does not declare it\n" in text
 
 
 def test_the_most_urgent_comes_first_and_what_is_not_known_is_said() -> None:

@@ -144,7 +144,19 @@ def by_id_lines(item: ByIdStatus, now: datetime, paint: Callable[[str], str]) ->
         yield _ROW.format("newer", f"{printable(row.newer.id)} ({printable(row.newer.name) or 'no name'})")
     for place in item.places:
         where = place_text(place.at.binding, place.at.config, place.at.environment)
-        yield _ROW.format("bound" if place.standing in _BOUND else "not bound", where)
+        yield _ROW.format("bound" if place.standing in _BOUND else "not bound", where + _aside(place))
+
+
+def _aside(place: BoundAt) -> str:
+    match place.standing:
+        case Standing.IN_PLACE:
+            return ""
+        case Standing.UNDECLARED:
+            return ": mtls.toml does not declare it"
+        case Standing.MISSING:
+            return ": the file has no such binding"
+        case Standing.OTHER_ID:
+            return f": it has {printable(place.found or 'an empty id')}"
 
 
 def whose(row: ByIdRow) -> str:
