@@ -14,6 +14,7 @@ from reconciler.model import (
     LiveVersion,
     LiveWorker,
     StoreKind,
+    Sweep,
     User,
     UserKind,
 )
@@ -227,6 +228,22 @@ def test_status_names_who_uses_the_certificate_and_who_still_uses_the_old_one() 
 """
         in text
     )
+
+
+def test_status_names_no_user_twice() -> None:
+    """What waits names the files itself; who else uses it is named below."""
+    wanted = desired({"billing": 1}, [WORKER], store=StoreKind.CLOUDFLARE)
+    sweep, live = Sweep(mentions={OLD.id: ("b/mtls.toml",)}), replace(LIVE, workers={"shop": STALE})
+    made = plan_of(wanted, actual([NEW, OLD], {"checkout": wrangler()}, sweep=sweep, live=live))
+    text = status_text(made)
+    assert (
+        f"""
+      waiting   {OLD.id}: its id is in b/mtls.toml
+      used by   the Worker shop (live): {OLD.id}
+"""
+        in text
+    )
+    assert text.count("b/mtls.toml") == 1
 
 
 def test_status_shows_live_workers_that_differ_and_what_to_run() -> None:

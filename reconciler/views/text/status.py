@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 
 from reconciler.findings.escape import printable
-from reconciler.model import Waiting
+from reconciler.model import Condition, UserKind, Waiting
 from reconciler.model.words import environment_text
 from reconciler.plan.assessment import ByIdRow
 from reconciler.plan.inventory import Role
@@ -29,6 +29,11 @@ _SIGNS = {Urgency.EXPIRED: "x", Urgency.DUE: "!", Urgency.UNREADABLE: "?", Urgen
 _ROW = "      {:<9} {}"
 _BOUND = {Standing.IN_PLACE, Standing.UNDECLARED}
 _MOST_USES = 10
+_TOLD = {
+    Condition.NAMED_IN_FILE: frozenset({UserKind.FILE}),
+    Condition.USED_ELSEWHERE: frozenset({UserKind.HYPERDRIVE, UserKind.HOSTNAMES, UserKind.SERVICE}),
+}
+"""The users that a sentence about what waits names itself, all of them."""
 _RELATIONS = {
     Role.SUPERSEDED: "an old certificate of",
     Role.ORPHANED: "a certificate of the former",
@@ -88,7 +93,7 @@ def _lines(status: Status, style: Style, findings: str) -> Iterator[str]:
         yield style.bold("of certificates that are no longer declared:")
         for wait in status.orphaned:
             yield f"  . {printable(wait.certificate)}: {_waiting_text(wait)}"
-            yield from use_lines(one for one in status.uses if one.entry.id == wait.entry.id)
+            yield from use_lines(_not_told(wait, status.uses))
     yield from _by_id_lines(status, style)
     yield from _live_lines(status, style)
     yield ""
@@ -110,7 +115,13 @@ def _certificate_lines(item: CertificateStatus, status: Status, width: int, styl
     yield from use_lines(of_current)
     for wait in item.waiting:
         yield _ROW.format("waiting", _waiting_text(wait))
-        yield from use_lines(one for one in status.uses if one.entry.id == wait.entry.id)
+        yield from use_lines(_not_told(wait, status.uses))
+
+
+def _not_told(wait: Waiting, uses: Iterable[Use]) -> Iterator[Use]:
+    """Who still uses what waits, but for those that it says it waits for."""
+    told = _TOLD.get(wait.condition, frozenset())
+    yield from (one for one in uses if one.entry.id == wait.entry.id and one.user.kind not in told)
 
 
 def use_lines(uses: Iterable[Use]) -> Iterator[str]:
