@@ -123,7 +123,7 @@ def retire(
     """
     project = session.open_project()
     with project.lock(command="retire", timeout_s=seconds(lock_timeout), waiting=session.tell):
-        request = PlanRequest(retire=name, skip_grace=now, allow_deletes=allow_deletes)
+        request = PlanRequest(retire=name, skip_grace=now, allow_deletes=allow_deletes, live=False)
         planned = make(project, request)
         _demand_retirable(planned, name, now=now)
         _carry_out(session, project, planned, (Phase.RETIRE,), "retire", yes=yes, out=out)

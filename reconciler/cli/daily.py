@@ -52,7 +52,7 @@ def status(
     session: Session,
     out: OutOption = None,
     orphans: OrphansOption = False,
-    live: LiveOption = False,
+    live: LiveOption = None,
     fail_on: FailOnOption = None,
 ) -> None:
     """Show each certificate: expiry, bindings, what is due or kept.
@@ -106,6 +106,7 @@ def explain(
         ),
     ],
     out: OutOption = None,
+    live: LiveOption = None,
 ) -> None:
     """Explain why something is planned or not, or a finding's code.
 
@@ -120,7 +121,7 @@ def explain(
         session.show(code, out)
         return
     try:
-        planned = _look(session.open_project())
+        planned = plan(session.open_project(), PlanRequest(live=live))
         found = explain_name(name, planned.plan)
     except UsageError as error:
         raise suggest_code(error, name) from error
@@ -143,7 +144,7 @@ def output(
 
 
 @command(example="mtlsctl drift --format json --out drift.json", shows=(Drift,), asks=True)
-def drift(session: Session, out: OutOption = None, live: LiveOption = False) -> None:
+def drift(session: Session, out: OutOption = None, live: LiveOption = None) -> None:
     """List what differs from mtls.toml; exit 2 if anything does.
 
     Finds what changed, is missing, or is not declared: among the uploaded certificates, in the wrangler files and in
@@ -152,7 +153,7 @@ def drift(session: Session, out: OutOption = None, live: LiveOption = False) -> 
     """
     planned = plan(session.open_project(), PlanRequest(live=live))
     found = make_drift(planned.plan)
-    if live:
+    if planned.plan.live is not None:
         found = join_live(found, planned.plan)
     session.show(found, out)
     raise typer.Exit(found.exit_code)
@@ -164,6 +165,7 @@ def forecast(
     days: DaysOption = 120,
     out: OutOption = None,
     offline: Annotated[bool, typer.Option("--offline", help="Read files only; show no quota.")] = False,
+    live: LiveOption = None,
 ) -> None:
     """Show when renewals are due, and whether the quota suffices.
 
@@ -171,15 +173,15 @@ def forecast(
     the old and the new certificate, so it also shows how many the account will hold, and when they no longer fit. Shows
     its assumptions. Opens no private key and changes nothing.
     """
-    planned = plan(session.open_project(), PlanRequest(offline=offline))
+    planned = plan(session.open_project(), PlanRequest(offline=offline, live=live))
     found = make_forecast(planned.plan, days)
     session.show(found, out)
     raise typer.Exit(exit_code_of(found.diagnostics))
 
 
 def _look(project: Project) -> Planned:
-    """One look at everything: the plan, with what it was made from."""
-    return plan(project, PlanRequest())
+    """The plan, with what it was made from, for a report that says nothing of live Workers."""
+    return plan(project, PlanRequest(live=False))
 
 
 def _show_orphans(session: Session, out: Path | None) -> NoReturn:

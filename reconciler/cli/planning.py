@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -33,7 +34,10 @@ AtOption = Annotated[
         help="Preview the plan at DATE (UTC). The result can't be applied.",
     ),
 ]
-LiveOption = Annotated[bool, typer.Option("--live", help="Also show which certificates the live Workers use.")]
+LiveOption = Annotated[
+    bool | None,
+    typer.Option("--live/--no-live", help="Read live Workers too (default: `check_live` in `[policy]`)."),
+]
 DeployOption = Annotated[
     bool,
     typer.Option(
@@ -57,7 +61,7 @@ def plan(
     at: AtOption = None,
     offline: Annotated[bool, typer.Option("--offline", help="Read files only; ask no server.")] = False,
     allow_deletes: AllowDeletesOption = None,
-    live: LiveOption = False,
+    live: LiveOption = None,
     deploy: DeployOption = False,
     over_split: OverSplitOption = False,
 ) -> None:
@@ -75,7 +79,7 @@ def plan(
         live=live,
         deploy=DeployChoice(everybody=deploy, over_split=over_split),
     )
-    made = make(project, request).plan
+    made = replace(make(project, request).plan, apply_with=_apply_with(request, out))
     if out is not None:
         session.write(out, render(made, "json", session.display(sys.stdout)))
     session.show(made)
@@ -83,3 +87,15 @@ def plan(
     if detailed_exitcode and made.changes:
         codes.append(ExitCode.CHANGES)
     raise typer.Exit(strongest(codes))
+
+
+def _apply_with(request: PlanRequest, out: Path | None) -> tuple[str, ...]:
+    """What `mtlsctl apply` is given to do what this plan shows."""
+    if out is not None:
+        return (str(out),)
+    words = [word for name in request.only for word in ("--only", name)]
+    if request.allow_deletes is not None:
+        words += ["--allow-deletes", str(request.allow_deletes)]
+    words += ["--deploy"] if request.deploy.everybody else []
+    words += ["--over-split"] if request.deploy.over_split else []
+    return tuple(words)

@@ -142,6 +142,7 @@ def _policy(table: PolicyTable) -> Policy:
         max_deletes=table.max_deletes,
         rollback_versions=table.rollback_versions,
         verify_before=table.verify_before or frozenset(),
+        check_live=table.check_live,
     )
 
 

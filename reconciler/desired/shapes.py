@@ -136,6 +136,12 @@ class PolicyTable(Table):
         "old one is retired, or both. Without it, nothing is proved automatically.",
         examples=["upload", ["upload", "retire"]],
     )
+    check_live: bool = Field(
+        default=False,
+        description="true: every plan, drift and status reads the live Workers of the account, as with --live. That "
+        "takes one to three calls for each declared Worker. The local store has no live Workers.",
+        examples=[True],
+    )
 
 
 class CertificateTable(Table):

@@ -521,6 +521,12 @@ class Code(StrEnum):
     NEWER_ENTRY = ("newer-entry", _W,
         "A newer certificate was uploaded under this name; it is kept.",
         "Pull first; after a revert this is expected, and the newer one is kept so that you can roll forward.")
+    BY_ID_OUTDATED = ("by-id-outdated", _W,
+        "A binding names an uploaded certificate by its ID, and a newer one was uploaded under the same name.",
+        "Change the ID in mtls.toml, once the stack that manages the certificate uses the newer one.")
+    BY_ID_DUE = ("by-id-due", _W,
+        "An uploaded certificate that a binding names by its ID is due for renewal, or has expired.",
+        "Have it renewed where it is managed, then change the ID in mtls.toml.")
     ENTRY_OF_OTHER_STACK = ("entry-of-other-stack", _E,
         "Another stack uploaded this certificate.",
         "Bind it with `{ id = ... }`, or add the former name of this stack to `former_stacks`.")

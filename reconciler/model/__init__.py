@@ -38,7 +38,7 @@ from reconciler.model.declared import (
     StoreSettings,
 )
 from reconciler.model.found import Built, Entry, FoundBinding, Listing, Sweep, WranglerEnvironment, WranglerFile
-from reconciler.model.live import Live, LiveQuestion, LiveVersion, LiveWorker
+from reconciler.model.live import Live, LiveQuestion, LiveVersion, LiveWorker, User, UserKind
 from reconciler.model.stores import StoreKind, StoreTraits
 from reconciler.model.words import (
     BindingAddress,
@@ -98,6 +98,8 @@ __all__ = [
     "ToPresent",
     "Unknown",
     "Upload",
+    "User",
+    "UserKind",
     "Verify",
     "Waiting",
     "WorkerLabel",

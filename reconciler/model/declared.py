@@ -62,6 +62,7 @@ class Policy:
 
     `rollback_versions`: how many deployments before the newest must remain available for a rollback. The certificates
     that they use are kept.
+    `check_live`: every plan, drift and status reads live Workers, as with `--live`.
     """
 
     renew_before: RenewBefore | None = None
@@ -70,6 +71,7 @@ class Policy:
     max_deletes: int = 10
     rollback_versions: int = 1
     verify_before: frozenset[Gate] = frozenset()
+    check_live: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,52 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 
 from reconciler.model.found import Entry
 from reconciler.model.words import EntryId
 
 PAGES = "pages/"
 """The prefix of the target of a Pages project; names of Workers can't contain it."""
+
+
+class UserKind(StrEnum):
+    """What can use an uploaded certificate besides a binding of a wrangler file that was read."""
+
+    FILE = "file"
+    WORKER = "worker"
+    PAGES = "pages"
+    HYPERDRIVE = "hyperdrive"
+    HOSTNAMES = "hostnames"
+    SERVICE = "service"
+
+
+_USERS = {
+    UserKind.FILE: "the file {name}",
+    UserKind.WORKER: "the Worker {name}",
+    UserKind.PAGES: "the Pages project {name}",
+    UserKind.HYPERDRIVE: "the Hyperdrive configuration {name}",
+    UserKind.HOSTNAMES: "the hostnames {name}",
+    UserKind.SERVICE: "the service {name}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """One user of an uploaded certificate. `name` is what its owner calls it, `id` the one Cloudflare gave it.
+
+    `detail`: how it uses the certificate, such as `live`; empty where there is nothing to add.
+    """
+
+    kind: UserKind
+    name: str
+    id: str | None = None
+    detail: str = ""
+
+    @property
+    def text(self) -> str:
+        """`the Worker shop (live)`, for a sentence."""
+        return _USERS[self.kind].format(name=self.name) + (f" ({self.detail})" if self.detail else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +87,27 @@ class LiveQuestion:
     """What to check: these Workers, and everything that could use the entries that may be retired.
 
     `rollback_versions`: how many deployments before the newest are also checked if something may be retired.
+    `using`: of these entries the Hyperdrive configurations and hostnames that use them are read as well.
     """
 
     targets: tuple[str, ...] = ()
     retiring: tuple[Entry, ...] = ()
     rollback_versions: int = 1
+    using: tuple[Entry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Live:
     """The answer. `workers`: by target, None if the account does not have this Worker.
 
-    `users`: descriptions of the other users of an entry. `unread`: what could not be checked, each with the reason.
+    `users`: the other users of an entry. `unread`: what could not be checked, each with the reason.
     `whole`: every Worker of the account and every other kind of user were checked, so the answer is complete.
+    `users_of`: the entries whose users were asked for; `users_unread`: which lists of users could not be read, and why.
     """
 
     workers: Mapping[str, LiveWorker | None] = field(default_factory=dict)
-    users: Mapping[EntryId, tuple[str, ...]] = field(default_factory=dict)
+    users: Mapping[EntryId, tuple[User, ...]] = field(default_factory=dict)
     unread: Mapping[str, str] = field(default_factory=dict)
     whole: bool = False
+    users_of: frozenset[EntryId] = frozenset()
+    users_unread: Mapping[str, str] = field(default_factory=dict)

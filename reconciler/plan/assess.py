@@ -40,6 +40,7 @@ from reconciler.plan.assessment import (
     Waits,
 )
 from reconciler.plan.bindings import hold, judge_bindings
+from reconciler.plan.by_id import judge_by_id
 from reconciler.plan.certificates import judge_certificates
 from reconciler.plan.dates import judge_dates
 from reconciler.plan.deploys import judge_sites
@@ -66,6 +67,7 @@ def judge(
     held = {at: Held((problem,)) for at, problem in bindings.sites.items()}
     sites, of_sites = judge_sites(desired, actual, inventory, bindings.rows, held, ask.deploy)
     scene = make_scene(desired, actual, bindings.rows, now, ask)
+    by_id, of_ids = judge_by_id(desired, actual, inventory, roles, (*bindings.rows, *bindings.previews), now)
     return Assessment(
         desired=desired,
         actual=actual,
@@ -77,7 +79,8 @@ def judge(
         bindings=bindings.rows,
         previews=bindings.previews,
         entries=judge_entries(inventory, roles, scene) if inventory else (),
-        found=(*dates.expired, *read, *of_certificates, *dates.findings, *bindings.findings),
+        by_id=by_id,
+        found=(*dates.expired, *read, *of_certificates, *dates.findings, *bindings.findings, *of_ids),
         found_live=of_sites,
     )
 

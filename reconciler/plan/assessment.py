@@ -34,10 +34,12 @@ from reconciler.model import (
     WranglerFile,
     environment_text,
 )
+from reconciler.model.ownership import Mark
 from reconciler.plan.inventory import Inventory, Role
 from reconciler.plan.live import NOBODY, DeployChoice, LiveBinding
 from reconciler.plan.renewals import Due
 from reconciler.x509.certificates import Bundle
+from reconciler.x509.chains import Window
 
 # --- verdicts -------------------------------------------------------------------------------------------------------
 
@@ -221,6 +223,41 @@ class EntryRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ByIdRow:
+    """One uploaded certificate that bindings name by its id, and that is the current one of no declared certificate.
+
+    `entry` None: it is not found, or the store was not asked. `owner`: the certificate of this stack that it is an old
+    one of. `mark`: under which stack and name it was uploaded. `renew_from`: when its renewal falls due by the policy.
+    `newer`: what was uploaded later under the same name. `bindings`: those that use it or are declared to. `findings`:
+    warnings about it.
+    """
+
+    id: EntryId
+    entry: Entry | None
+    role: Role
+    owner: CertificateName | None
+    mark: Mark | None
+    renew_from: datetime | None
+    newer: Entry | None
+    bindings: tuple[BindingRow, ...]
+    window: Window
+    findings: tuple[Diagnostic, ...] = ()
+
+    @property
+    def not_after(self) -> datetime | None:
+        """When it ends; None where that is not known."""
+        return self.window.ends
+
+    def has_ended(self, now: datetime) -> bool:
+        """Whether it is known to have ended; the last second is valid still."""
+        return self.window.has_ended(now)
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether its renewal is due; what has ended is due too."""
+        return self.has_ended(now) or (self.renew_from is not None and self.renew_from <= now)
+
+
+@dataclass(frozen=True, slots=True)
 class PlanOptions:
     """What a run wants. `skip_grace`: the certificate or id whose grace is skipped, and nothing else.
 
@@ -261,6 +298,7 @@ class Assessment:
     bindings: tuple[BindingRow, ...]
     previews: tuple[BindingRow, ...]
     entries: tuple[EntryRow, ...]
+    by_id: tuple[ByIdRow, ...]
     found: tuple[Diagnostic, ...]
     found_live: tuple[Diagnostic, ...] = ()
     limits: tuple[Diagnostic, ...] = ()

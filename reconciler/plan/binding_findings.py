@@ -37,6 +37,13 @@ def bindings_table(label: str, environment: EnvironmentName) -> str:
     return f"[workers.{label}{'' if environment is None else f'.env.{toml_key(environment)}'}.bindings]"
 
 
+def declared_at(declaration: Declaration, at: BindingAddress) -> Pointer:
+    """Where mtls.toml declares a binding."""
+    where: tuple[str | int, ...] = ("workers", at.worker)
+    where += ("bindings",) if at.environment is None else ("env", at.environment, "bindings")
+    return Pointer(declaration.path, (*where, at.binding), at_key=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """One environment of one Worker, declared and found."""

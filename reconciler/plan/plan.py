@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,8 +35,9 @@ from reconciler.model import (
 from reconciler.model.calls import Calls
 from reconciler.plan.assess import limit_retires, limit_uploads, settle
 from reconciler.plan.assessment import Assessment, Need, Pending, SiteRow, Unseen, Waits
+from reconciler.plan.coverage import ABOUT_LIVE, KeyNeeded, NotChecked, find_keys, find_not_checked
 from reconciler.plan.gates import proofs_for
-from reconciler.plan.live import LiveBinding
+from reconciler.plan.live import LiveBinding, LiveState
 from reconciler.plan.quota import Quota, count_quota
 from reconciler.plan.renewals import Due
 from reconciler.plan.retire import WITH_LIVE, WITH_SWEEP, is_meant
@@ -64,7 +66,8 @@ class PlanFacts:
     """What a plan says, in order, and what a person needs to judge it; of a saved plan, all that is left of it.
 
     `partial`: the names of `--only`. `at`: a moment other than now; such a plan is for looking. `quota` None: offline.
-    `live` None: nobody asked what serves. `calls` None: no server was asked.
+    `live` None: nobody asked what serves. `calls` None: no server was asked. `keys`: those that `apply` will need.
+    `apply_with`: what `mtlsctl apply` is given to do this; None where this is a plan of `apply` itself.
     """
 
     stack: str
@@ -82,6 +85,26 @@ class PlanFacts:
     partial: tuple[str, ...] = ()
     live: tuple[LiveBinding, ...] | None = None
     calls: Calls | None = None
+    keys: tuple[KeyNeeded, ...] = ()
+    not_checked: tuple[NotChecked, ...] = ()
+    apply_with: tuple[str, ...] | None = None
+
+    @property
+    def next_command(self) -> str | None:
+        """What to run next; None where nothing follows, and where errors have to be fixed first."""
+        if self.apply_with is None:
+            return None
+        only = tuple(word for name in self.partial for word in ("--only", name))
+        if self.at or self.offline:
+            return shlex.join(("mtlsctl", "plan", *only))
+        if self.changes:
+            return shlex.join(("mtlsctl", "apply", *self.apply_with))
+        if any(problem.is_error for problem in self.diagnostics):
+            return None
+        if any(row.state is LiveState.NEEDS_DEPLOY for row in self.live or ()):
+            return "mtlsctl apply --deploy"
+        unread = any(one.area in ABOUT_LIVE and one.reason is None for one in self.not_checked)
+        return shlex.join(("mtlsctl", "plan", "--live", *only)) if unread else None
 
     @property
     def digest(self) -> str:
@@ -225,6 +248,7 @@ def draw_plan(assessment: Assessment, selection: Selection, *, at: bool = False,
         *proofs_for(desired, retires, Gate.RETIRE),
         *retires,
     )
+    keys = find_keys(desired, changes)
     return Plan(
         stack=desired.declaration.stack,
         store=desired.declaration.store,
@@ -244,6 +268,8 @@ def draw_plan(assessment: Assessment, selection: Selection, *, at: bool = False,
         at=at,
         partial=selection.only,
         live=_live(assessment, selection) if show_live else None,
+        keys=keys,
+        not_checked=find_not_checked(assessment, keys),
         assessment=assessment,
         selection=selection,
     )

@@ -36,8 +36,12 @@ def renewal_start(bundle: Bundle, ends: datetime, renew_before: RenewBefore | No
 
     There is no time before the year 1, whatever somebody put into a certificate.
     """
-    lead = renewal_lead(bundle, renew_before)
-    return ends - min(lead, ends - _BEGIN_OF_TIME)
+    return count_back(ends, renewal_lead(bundle, renew_before))
+
+
+def count_back(end: datetime, lead: timedelta) -> datetime:
+    """So long before an end, and never before the year 1."""
+    return end - min(lead, end - _BEGIN_OF_TIME)
 
 
 def renew_before_of(declaration: Declaration, name: CertificateName) -> RenewBefore | None:

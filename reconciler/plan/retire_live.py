@@ -123,7 +123,7 @@ def _use_facts(uses: Sequence[LiveUse]) -> dict[str, str]:
 
 def _used(leaving: Leaving, _: Desired, actual: Actual) -> Facts | None:
     users = actual.live.users.get(leaving.entry.id, ()) if actual.live else ()
-    return {"users": ", ".join(users)} if users else None
+    return {"users": ", ".join(user.text for user in users)} if users else None
 
 
 LIVE_CHECKS: tuple[tuple[Condition, LiveCheck], ...] = (

@@ -9,6 +9,7 @@ from pydantic import AfterValidator
 from reconciler.findings.diagnostics import Resolve
 from reconciler.model import Action, Condition, StoreKind, Waiting
 from reconciler.model.calls import Calls
+from reconciler.plan.coverage import Area, KeyNeeded, NotChecked
 from reconciler.plan.live import LiveBinding, LiveState, Presented
 from reconciler.plan.plan import PlanFacts
 from reconciler.plan.quota import Quota
@@ -77,6 +78,23 @@ class LivePart(JsonPart):
     detail: str | None = None
 
 
+class KeyNeededPart(JsonPart):
+    """A private key that `apply` will need. `source`: where mtls.toml says that it is. `actions`: what needs it."""
+
+    certificate: str
+    source: dict[str, str]
+    actions: tuple[Action, ...]
+
+
+class NotCheckedPart(JsonPart):
+    """What was not looked at. `reason`: why it could not be read; `command` reads it, where one does."""
+
+    area: Area
+    detail: str
+    reason: str | None = None
+    command: str | None = None
+
+
 def _with_zones(due: Due) -> Due:
     if due.not_after.tzinfo is None or due.renew_from.tzinfo is None:
         raise ValueError("times must have a zone")
@@ -87,6 +105,7 @@ class PlanDocument(JsonPart):
     """What `mtlsctl apply` would do, in order. `digest` is over the intent: `changes`, and what waits for time.
 
     `next`: the earliest time at which something that waits may be done.
+    `keys`: the private keys that `apply` will need; none was opened. `next_command`: what to run next.
     """
 
     format: Literal["mtlsctl.plan/1"] = "mtlsctl.plan/1"
@@ -107,6 +126,9 @@ class PlanDocument(JsonPart):
     calls: Calls | None = None
     due: Annotated[tuple[Annotated[Due, AfterValidator(_with_zones)], ...], FIRST_MISTAKE]
     live: Annotated[tuple[LivePart, ...], FIRST_MISTAKE] | None = None
+    keys: Annotated[tuple[KeyNeededPart, ...], FIRST_MISTAKE]
+    not_checked: Annotated[tuple[NotCheckedPart, ...], FIRST_MISTAKE]
+    next_command: str | None = None
     diagnostics: Annotated[tuple[DiagnosticPart, ...], FIRST_MISTAKE]
 
 
@@ -133,6 +155,9 @@ def plan_document(plan: PlanFacts, resolve: Resolve) -> PlanDocument:
         calls=plan.calls,
         due=plan.due,
         live=None if plan.live is None else tuple(live_part(row) for row in plan.live),
+        keys=tuple(map(_key_part, plan.keys)),
+        not_checked=tuple(not_checked_part(one, "plan") for one in plan.not_checked),
+        next_command=plan.next_command,
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in plan.diagnostics),
     )
 
@@ -152,6 +177,15 @@ def live_part(row: LiveBinding) -> LivePart:
         live=row.live,
         detail=row.detail,
     )
+
+
+def _key_part(key: KeyNeeded) -> KeyNeededPart:
+    return KeyNeededPart(certificate=key.certificate, source=dict(key.source.options), actions=key.actions)
+
+
+def not_checked_part(one: NotChecked, command: str) -> NotCheckedPart:
+    """What was not looked at as its part of a document. `command`: the name of the one whose result this is."""
+    return NotCheckedPart(area=one.area, detail=one.detail, reason=one.reason, command=one.command(command))
 
 
 def waiting_part(waiting: Waiting) -> WaitingPart:

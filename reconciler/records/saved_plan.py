@@ -21,6 +21,7 @@ from reconciler.model import (
     Entry,
     EntryId,
     Gate,
+    KeyReference,
     Reason,
     Retire,
     SiteAddress,
@@ -32,11 +33,12 @@ from reconciler.model import (
     Waiting,
     WorkerLabel,
 )
+from reconciler.plan.coverage import KeyNeeded, NotChecked
 from reconciler.plan.live import LiveBinding
 from reconciler.plan.plan import SavedPlan
 from reconciler.records.base import DiagnosticPart
 from reconciler.records.changes import ChangePart
-from reconciler.records.plan import LivePart, PlanDocument, WaitingPart
+from reconciler.records.plan import KeyNeededPart, LivePart, PlanDocument, WaitingPart
 
 MAX_BYTES = 10_000_000
 """The maximum size of a saved plan: a thousand certificates with all their bindings need a tenth of it."""
@@ -60,7 +62,7 @@ def read_plan(data: bytes, path: str) -> SavedPlan:
         where = ".".join(str(part) for part in first["loc"])[:_LONGEST_SHOWN] or "the document"
         raise _no_plan(path, f"{where}: {first['msg']}") from None
     try:
-        plan = _plan(document)
+        plan = _plan(document, path)
     except ValueError as error:
         raise _no_plan(path, str(error)) from None
     if plan.digest != document.digest:
@@ -78,7 +80,7 @@ def _no_plan(path: str, why: str) -> InputError:
     return InputError([Diagnostic(Severity.ERROR, Code.PLAN_FILE, message, Place(path), hint)])
 
 
-def _plan(document: PlanDocument) -> SavedPlan:
+def _plan(document: PlanDocument, path: str) -> SavedPlan:
     store = StoreSettings(document.store.kind, document.store.account_id)
     return SavedPlan(
         stack=document.stack,
@@ -108,7 +110,15 @@ def _plan(document: PlanDocument) -> SavedPlan:
         at=document.at,
         partial=document.partial or (),
         live=None if document.live is None else tuple(_live(part) for part in document.live),
+        keys=tuple(_key(part) for part in document.keys),
+        not_checked=tuple(NotChecked(part.area, part.reason) for part in document.not_checked),
+        apply_with=(path,),
     )
+
+
+def _key(part: KeyNeededPart) -> KeyNeeded:
+    source = next(iter(part.source), "")
+    return KeyNeeded(CertificateName(part.certificate), KeyReference(source, part.source), part.actions)
 
 
 def _finding(part: DiagnosticPart) -> Diagnostic:

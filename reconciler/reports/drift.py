@@ -23,6 +23,7 @@ from reconciler.model import (
     StoreSettings,
     Waiting,
 )
+from reconciler.plan.coverage import NotChecked
 from reconciler.plan.plan import exit_code_of
 
 
@@ -72,6 +73,7 @@ class Drift:
     """One look. `in_sync` counts what is as declared. `diagnostics`: what a plan says that no finding tells of.
 
     `waiting`: bindings and uploads that wait for a time, which is no drift.
+    `not_checked`: what was not read of what is live, so that nothing is said of it.
     """
 
     stack: str
@@ -81,6 +83,7 @@ class Drift:
     findings: tuple[DriftFinding, ...]
     diagnostics: tuple[Diagnostic, ...] = ()
     waiting: tuple[Waiting, ...] = ()
+    not_checked: tuple[NotChecked, ...] = ()
 
     @property
     def summary(self) -> dict[State, int]:

@@ -30,6 +30,7 @@ from reconciler.plan.assessment import (
     Verdict,
     Waits,
 )
+from reconciler.plan.binding_findings import declared_at
 from reconciler.plan.wording import wait_text
 from reconciler.reports.drift import DriftFinding, State, Subject, environment_part, key_of
 
@@ -53,13 +54,6 @@ def _way_out(verdict: Verdict, apply: str = _APPLY) -> str:
 def binding_key(at: BindingAddress) -> str:
     """The key of a binding."""
     return key_of(Subject.BINDING, at.config, environment_part(at.environment), at.binding)
-
-
-def declared_at(declaration: Declaration, at: BindingAddress) -> Pointer:
-    """Where mtls.toml declares a binding."""
-    where: tuple[str | int, ...] = ("workers", at.worker)
-    where += ("bindings",) if at.environment is None else ("env", at.environment, "bindings")
-    return Pointer(declaration.path, (*where, at.binding), at_key=True)
 
 
 # --- certificates ---------------------------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
-"""Drift of what serves: bindings of which serving versions present another id than their wrangler file names."""
+"""Drift of what is live: Workers that use another id than their wrangler file names, and other users of old
+certificates."""
 
 from __future__ import annotations
 
@@ -7,14 +8,17 @@ from collections.abc import Iterator
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
-from reconciler.model import EntryId
+from reconciler.model import EntryId, UserKind
 from reconciler.model.words import environment_text
 from reconciler.plan.assessment import Assessment
+from reconciler.plan.inventory import Role
 from reconciler.plan.live import LiveBinding, LiveState
 from reconciler.plan.plan import Plan
+from reconciler.plan.users import Use, find_uses
 from reconciler.reports.drift import Drift, DriftFinding, State, Subject, environment_part, key_of
 from reconciler.reports.left import deploy_command
 
+_OTHERS = {UserKind.HYPERDRIVE, UserKind.HOSTNAMES}
 _STATES = {
     LiveState.NEEDS_DEPLOY: State.CHANGED,
     LiveState.SPLIT: State.CHANGED,
@@ -28,7 +32,10 @@ def join_live(drift: Drift, plan: Plan) -> Drift:
     owned = frozenset(inventory.owned) if inventory is not None else frozenset()
     rows = [row for row in plan.live or () if _is_ours(row, owned)]
     findings = tuple(_findings(rows, plan.assessment))
+    uses = [use for use in find_uses(plan.assessment) if use.user.kind in _OTHERS]
+    findings += tuple(_use_findings(uses, plan.assessment))
     in_sync = sum(row.state is LiveState.IN_SYNC for row in rows)
+    in_sync += sum(use.role is Role.CURRENT for use in uses)
     unread = tuple(dict.fromkeys(_unread(row) for row in rows if row.state is LiveState.UNKNOWN))
     return drift.joined(findings, in_sync=in_sync).told(unread)
 
@@ -70,6 +77,29 @@ def _finding(row: LiveBinding, state: State, built: str | None) -> DriftFinding:
         expected=row.file,
         found=next((one.id for one in row.live if one.id is not None and one.id != row.file), None),
     )
+
+
+def _use_findings(uses: list[Use], assessment: Assessment) -> Iterator[DriftFinding]:
+    """What still uses an old certificate though its successor is uploaded; nobody but its owner can change it."""
+    for use in uses:
+        current = assessment.by_name.get(use.certificate)
+        if use.role is not Role.SUPERSEDED or current is None or current.entry is None:
+            continue
+        key = "ca_certificate_id" if use.entry.ca else "mtls_certificate_id"
+        hint = f"set its {key} to {current.entry.id}"
+        if use.user.kind is UserKind.HOSTNAMES:
+            hint = f"associate them with {current.entry.id} instead (API Shield, client certificates)"
+        yield DriftFinding(
+            state=State.CHANGED,
+            subject=Subject.LIVE,
+            key=key_of(Subject.LIVE, use.user.kind, use.user.id or use.user.name, use.certificate),
+            message=f"{use.user.text} uses {use.entry.id}, an old certificate of {use.certificate!r};"
+            f" the current one is {current.entry.id}",
+            hint=hint,
+            certificate=use.certificate,
+            expected=current.entry.id,
+            found=use.entry.id,
+        )
 
 
 def _unread(row: LiveBinding) -> Diagnostic:

@@ -11,6 +11,8 @@ from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import CertificateName, EntryId, Retire, SiteAddress
 from reconciler.model.identifiers import is_askable
 from reconciler.plan.assessment import BindingRow, CertificateRow, Held, Pending, SiteRow, UpToDate, Waits
+from reconciler.plan.binding_findings import declared_at
+from reconciler.plan.coverage import of_live
 from reconciler.plan.inventory import Role
 from reconciler.plan.plan import Plan
 from reconciler.reports import drift_findings as say
@@ -48,6 +50,7 @@ class _DriftLook:
             findings=in_order(found),
             diagnostics=tuple(problem for problem in self.plan.diagnostics if not self._is_told(problem)),
             waiting=tuple(one for one in self.plan.waiting if not isinstance(one.change, Retire)),
+            not_checked=of_live(self.plan.not_checked),
         )
 
     def _is_told(self, problem: Diagnostic) -> bool:
@@ -129,7 +132,7 @@ class _DriftLook:
         if not is_askable(row.wanted, self.plan.store.kind):
             return
         self.unknown[row.wanted].append(row)
-        where = say.declared_at(self.declaration, row.at)
+        where = declared_at(self.declaration, row.at)
         self.told.update(one for one in self.plan.diagnostics if one.where == where)
 
     def _follows(self, row: BindingRow, name: CertificateName) -> bool:

@@ -5,7 +5,8 @@ A name may be that of several things at once, a certificate and a Worker for exa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -15,6 +16,7 @@ from reconciler.findings.errors import UsageError
 from reconciler.findings.suggest import suggest
 from reconciler.model import CertificateName, EntryId
 from reconciler.plan.assessment import Assessment
+from reconciler.plan.coverage import NotChecked, of_live
 from reconciler.plan.inventory import Role
 from reconciler.plan.plan import Plan
 from reconciler.reports.explain_bindings import BindingStory, tell_bindings
@@ -34,7 +36,10 @@ class NameKind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """What there is to say of a name. `diagnostics`: the errors and warnings that concern what is explained, and notes
-    on items of `supersedes` that have done their work."""
+    on items of `supersedes` that have done their work.
+
+    `not_checked`: what was not read of what is live.
+    """
 
     name: str
     subjects: tuple[NameKind, ...]
@@ -42,6 +47,12 @@ class Explanation:
     bindings: tuple[BindingStory, ...]
     entries: tuple[EntryStory, ...]
     diagnostics: tuple[Diagnostic, ...]
+    not_checked: tuple[NotChecked, ...] = ()
+
+
+def explain_command(name: str) -> str:
+    """The command whose result an explanation is, without `mtlsctl`."""
+    return shlex.join(("explain", name))
 
 
 def explain(name: str, plan: Plan) -> Explanation:
@@ -58,7 +69,8 @@ def explain(name: str, plan: Plan) -> Explanation:
         )
         raise UsageError(message, hint=suggest(name, _known_names(assessment, stories)))
     bindings = tuple(story for story in stories if _is_about(name, story, subjects, assessment))
-    entries = tuple(tell_entry(entry_id, assessment) for entry_id in _entry_ids(name, subjects, assessment))
+    ids = dict.fromkeys((*_entry_ids(name, subjects, assessment), *_ids_of(bindings, subjects, assessment)))
+    entries = tuple(tell_entry(entry_id, assessment) for entry_id in ids)
     certificates = tuple(
         tell_certificate(certificate, plan) for certificate in _certificates(name, subjects, bindings, assessment)
     )
@@ -69,6 +81,7 @@ def explain(name: str, plan: Plan) -> Explanation:
         bindings=bindings,
         entries=entries,
         diagnostics=tuple(_findings(plan, certificates, bindings, entries)),
+        not_checked=of_live(plan.not_checked),
     )
 
 
@@ -122,6 +135,15 @@ def _entry_ids(name: str, subjects: tuple[NameKind, ...], assessment: Assessment
     return tuple(dict.fromkeys(ids))
 
 
+def _ids_of(
+    bindings: Iterable[BindingStory], subjects: tuple[NameKind, ...], assessment: Assessment
+) -> Iterator[EntryId]:
+    """What a binding or Worker that was asked for uses by its id: nothing else here says whose that is, or its end."""
+    if NameKind.BINDING in subjects or NameKind.WORKER in subjects:
+        places = {story.at for story in bindings}
+        yield from (row.id for row in assessment.by_id if any(one.at in places for one in row.bindings))
+
+
 def _certificates(
     name: str, subjects: tuple[NameKind, ...], bindings: tuple[BindingStory, ...], assessment: Assessment
 ) -> tuple[CertificateName, ...]:
@@ -146,6 +168,8 @@ def _findings(
     names = {story.name for story in certificates}
     names |= {story.certificate for story in entries if story.certificate and story.role is not Role.CURRENT}
     held = {problem for story in bindings for problem in story.problems}
+    ids = {story.id for story in entries}
+    held |= {problem for row in plan.assessment.by_id if row.id in ids for problem in row.findings}
     for problem in plan.diagnostics:
         if problem.severity is not Severity.INFO and (problem.certificate in names or problem in held):
             yield problem

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reconciler.findings.codes import Code
-from reconciler.model import Action, CertificateName, DeclaredCertificate, Entry, Gate, Upload, Verify
+from reconciler.model import Action, CertificateName, DeclaredCertificate, Entry, Gate, Upload, User, Verify
 from reconciler.model import Reason as ChangeReason
 from reconciler.plan.assessment import CertificateRow, Held, Pending
 from reconciler.plan.gates import has_gate
 from reconciler.plan.inventory import Preference, preference_of
 from reconciler.plan.plan import Plan
 from reconciler.plan.renewals import Due
+from reconciler.plan.users import find_uses
 
 _WHY_THAT_ONE = {
     Preference.ONLY: "the only entry with this content",
@@ -28,6 +29,7 @@ class CertificateStory:
 
     `ours`: its entry is under a mark of this stack, not adopted. `action` None: nothing is to be done; `what` and `why`
     are a clause each, as `key_why` is, of why its key is needed or not. `shared_with` declare the same content.
+    `users`: what else uses its entry, besides the bindings that are declared or found.
     """
 
     name: CertificateName
@@ -48,6 +50,7 @@ class CertificateStory:
     shared_with: tuple[CertificateName, ...]
     origin: str | None = None
     proved_before: tuple[Gate, ...] = ()
+    users: tuple[User, ...] = ()
 
 
 def tell_certificate(name: CertificateName, plan: Plan) -> CertificateStory:
@@ -78,6 +81,9 @@ def tell_certificate(name: CertificateName, plan: Plan) -> CertificateStory:
         shared_with=tuple(other for other in row.same_content if other != name),
         origin=row.declared.verify.url if row.declared.verify else None,
         proved_before=tuple(gate for gate in Gate if has_gate(assessment.desired.declaration, name, gate)),
+        users=tuple(
+            use.user for use in find_uses(assessment) if row.entry is not None and use.entry.id == row.entry.id
+        ),
     )
 
 

@@ -5,20 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from reconciler.model import CertificateName, Condition, Entry, EntryId, Gate, Reason
+from reconciler.model import CertificateName, Condition, Entry, EntryId, Gate, Reason, User
 from reconciler.model.ownership import CUSTOM, read_mark
 from reconciler.plan.assess import scene_of
 from reconciler.plan.assessment import Assessment, EntryRow, Pending, Waits
 from reconciler.plan.gates import has_gate
 from reconciler.plan.inventory import Role, role_finder
 from reconciler.plan.retire import Judged, conditions_of, kept_since
+from reconciler.plan.users import users_by_entry
 from reconciler.reports.kept import hint_of
 
 
 @dataclass(frozen=True, slots=True)
 class EntryStory:
     """One id. `entry` None: the store does not know it. `conditions` only where it is to leave; `since`: when its grace
-    period ended, where it is kept nevertheless."""
+    period ended, where it is kept nevertheless.
+
+    `stack`: where its name says that it was uploaded; `newer`: what was uploaded later under that name, of one that
+    is bound by its id. `renew_from`: of one that is bound by its id. `users`: what was seen to use it.
+    """
 
     id: EntryId
     entry: Entry | None
@@ -28,10 +33,29 @@ class EntryStory:
     why: str
     conditions: tuple[Judged, ...] = ()
     since: datetime | None = None
+    stack: str | None = None
+    renew_from: datetime | None = None
+    newer: EntryId | None = None
+    users: tuple[User, ...] = ()
+    not_after: datetime | None = None
 
 
 def tell_entry(entry_id: EntryId, assessment: Assessment) -> EntryStory:
     """The story of one id."""
+    story = _tell(entry_id, assessment)
+    mark = read_mark(story.entry) if story.entry is not None else None
+    by_id = next((row for row in assessment.by_id if row.id == entry_id), None)
+    return replace(
+        story,
+        stack=mark.stack if mark is not None else None,
+        renew_from=by_id.renew_from if by_id is not None else None,
+        newer=by_id.newer.id if by_id is not None and by_id.newer is not None else None,
+        not_after=story.entry.window(assessment.now).ends if story.entry is not None else None,
+        users=users_by_entry(assessment.actual).get(entry_id, ()),
+    )
+
+
+def _tell(entry_id: EntryId, assessment: Assessment) -> EntryStory:
     row = assessment.by_entry.get(entry_id)
     if row is not None and row.reason is not None:
         return _tell_leaving(row, assessment)

@@ -12,9 +12,12 @@ from datetime import datetime, timedelta
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import CertificateName, Desired, Entry, StoreSettings
+from reconciler.plan.coverage import NotChecked
+from reconciler.plan.inventory import Role
 from reconciler.plan.plan import Plan
 from reconciler.plan.quota import Quota, QuotaCount
 from reconciler.plan.renewals import Due
+from reconciler.plan.users import Use
 from reconciler.reports.forecast_entries import (
     MAX_STEPS,
     Content,
@@ -24,7 +27,7 @@ from reconciler.reports.forecast_entries import (
     group_contents,
     make_timeline,
 )
-from reconciler.reports.status import BoundAt, CertificateStatus, Standing, Urgency, make_status
+from reconciler.reports.status import BoundAt, ByIdStatus, CertificateStatus, Standing, Urgency, make_status
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,8 @@ class Forecast:
     """The calendar from `made` to `until`, the most urgent first. `leaf` and `ca` None: offline, nothing was counted.
 
     `later`: how many certificates fall due after `until`, `upcoming` the first of them. `unreadable`: nobody knows.
+    `by_id`: what bindings use by its id and falls due by `until`, the first to end first; those whose end is not known
+    come last. `uses`: what else uses the present certificates. `not_checked`: what was not read of what is live.
     """
 
     stack: str
@@ -74,6 +79,9 @@ class Forecast:
     assumptions: tuple[str, ...]
     findings: tuple[Diagnostic, ...]
     diagnostics: tuple[Diagnostic, ...]
+    by_id: tuple[ByIdStatus, ...] = ()
+    uses: tuple[Use, ...] = ()
+    not_checked: tuple[NotChecked, ...] = ()
 
 
 def make_forecast(plan: Plan, days: int) -> Forecast:
@@ -82,7 +90,8 @@ def make_forecast(plan: Plan, days: int) -> Forecast:
     contents = group_contents(plan)
     counts = _counts(plan.quota)
     timeline = make_timeline(plan, contents, counts, plan.made + timedelta(days=days))
-    known = [_item(one, one.due) for one in make_status(plan).certificates if one.due]
+    status = make_status(plan)
+    known = [_item(one, one.due) for one in status.certificates if one.due]
     soon = [item for item in known if item.renew_from <= timeline.until]
     later = [item for item in known if item.renew_from > timeline.until]
     again = _successors({item.certificate: item for item in known}, contents, timeline.steps)
@@ -102,7 +111,15 @@ def make_forecast(plan: Plan, days: int) -> Forecast:
         assumptions=_assumptions(contents, timeline, offline=plan.quota is None),
         findings=(*_cut(desired, timeline), *_over(desired, outlooks)),
         diagnostics=plan.diagnostics,
+        by_id=_by_id(status.by_id, timeline.until),
+        uses=tuple(use for use in status.uses if use.role is Role.CURRENT),
+        not_checked=status.not_checked,
     )
+
+
+def _by_id(found: Iterable[ByIdStatus], until: datetime) -> tuple[ByIdStatus, ...]:
+    soon = [one for one in found if one.row.renew_from is None or one.row.renew_from <= until]
+    return tuple(sorted(soon, key=lambda one: (one.row.not_after is None, str(one.row.not_after), one.row.id)))
 
 
 def _counts(quota: Quota | None) -> Mapping[bool, int]:

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from reconciler.findings.codes import Severity
 from reconciler.model import Action, CertificateName, Condition, EntryId
-from reconciler.plan.assessment import Assessment
+from reconciler.plan.assessment import Assessment, ByIdRow
 from reconciler.plan.dates import declared_due
 from reconciler.plan.plan import Plan
 from reconciler.reports.status import CertificateStatus, Standing, Status, make_status
@@ -55,6 +55,7 @@ def make_metrics(plan: Plan, version: str) -> tuple[Family, ...]:
         *_certificate_families(status, plan.assessment, common),
         *_bound_families(status, common, ends),
         *_outage_families(status, common),
+        *_by_id_families(status, common),
         *_run_families(status, plan, common, version),
     )
 
@@ -147,6 +148,41 @@ def _outage_families(status: Status, common: Labels) -> Iterator[Family]:
             for one in status.outages
             if one.time is not None
         ),
+    )
+
+
+def _by_id_families(status: Status, common: Labels) -> Iterator[Family]:
+    """What bindings name by its id. `managed` says whether this stack renews it, `managed_by` which stack does."""
+    labelled = [(_labels_by_id(one.row, common), one) for one in status.by_id]
+    yield _family(
+        "entry_not_after_timestamp_seconds",
+        "When the uploaded certificate ends that bindings name by its id.",
+        ((labels, one.row.not_after.timestamp()) for labels, one in labelled if one.row.not_after),
+    )
+    yield _family(
+        "entry_renew_from_timestamp_seconds",
+        "When the renewal of the uploaded certificate falls due that bindings name by its id.",
+        ((labels, one.row.renew_from.timestamp()) for labels, one in labelled if one.row.renew_from),
+    )
+    yield _family(
+        "entry_outdated",
+        "Whether a newer certificate was uploaded under the same name: 1 or 0.",
+        ((labels, one.row.newer is not None) for labels, one in labelled),
+    )
+    yield _family(
+        "entry_bindings",
+        "Bindings that name the uploaded certificate by its id.",
+        ((labels, len(one.places)) for labels, one in labelled),
+    )
+
+
+def _labels_by_id(row: ByIdRow, common: Labels) -> Labels:
+    return (
+        *common,
+        ("entry", row.id),
+        ("name", row.entry.name if row.entry is not None else ""),
+        ("managed", "elsewhere" if row.owner is None else "here"),
+        ("managed_by", row.mark.stack if row.mark is not None else ""),
     )
 
 

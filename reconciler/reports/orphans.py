@@ -64,7 +64,10 @@ def find_orphans(plan: Plan, sweep: Sweep) -> Orphans:
     found = _OrphanLook(plan.assessment, sweep).run()
     ranked = sorted(found, key=lambda orphan: ORDER.index(orphan.finding.code))
     codes = {orphan.finding.code for orphan in ranked}
-    rest = tuple(problem for problem in plan.diagnostics if problem.code not in codes & {Code.NEWER_ENTRY})
+    told = codes & {Code.NEWER_ENTRY}
+    if Code.ENTRY_EXPIRED in codes:
+        told.add(Code.BOUND_EXPIRED)  # which says the same of what is in use
+    rest = tuple(problem for problem in plan.diagnostics if problem.code not in told)
     return Orphans(plan.stack, plan.store, plan.made, tuple(ranked), rest)
 
 

@@ -23,9 +23,12 @@ from reconciler.model import (
     Entry,
     StoreSettings,
 )
-from reconciler.plan.assessment import Assessment, BindingRow, CertificateRow, Waits
+from reconciler.plan.assessment import Assessment, BindingRow, ByIdRow, CertificateRow, Waits
+from reconciler.plan.coverage import NotChecked, of_live
+from reconciler.plan.live import LiveBinding
 from reconciler.plan.plan import Plan
 from reconciler.plan.renewals import Due
+from reconciler.plan.users import Use, find_uses
 from reconciler.reports.kept import Kept, find_kept
 from reconciler.reports.outage import Outage, find_outages, first_of
 
@@ -53,14 +56,6 @@ class Standing(StrEnum):
     UNDECLARED = "undeclared"
 
 
-class LiveLook(StrEnum):
-    """Whether live Workers were looked at. `none`: the store has no account, so there are none."""
-
-    CHECKED = "checked"
-    NOT_CHECKED = "not-checked"
-    NONE = "none"
-
-
 @dataclass(frozen=True, slots=True)
 class BoundAt:
     """One binding of one environment. `found` is the id that the file has there, None where it has none."""
@@ -84,12 +79,24 @@ class CertificateStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class ByIdStatus:
+    """One uploaded certificate that bindings name by its id. `row`: what was found; `urgency`: UNREADABLE where its end
+    is not known."""
+
+    row: ByIdRow
+    urgency: Urgency
+    places: tuple[BoundAt, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """One look. `orphaned`: what waits of certificates that are no longer declared. `changes`: pending, by action.
 
     `next`: the earliest time at which something that waits may be done. `outages`: one for each declared binding, the
-    first to come first; by what is live only where `live` says that it was checked. `waiting`: how many changes wait.
-    `failed_on`: what was asked for by `--fail-on`, and is so.
+    first to come first; by what is live only where that was read. `waiting`: how many changes wait. `failed_on`: what
+    was asked for by `--fail-on`, and is so.
+    `by_id`: what bindings use by its id, the most urgent first. `uses`: what else uses certificates of this stack, as
+    far as that was read. `live`: what live Workers use, None where they were not read. `not_checked`: what was not.
     """
 
     stack: str
@@ -101,9 +108,12 @@ class Status:
     diagnostics: tuple[Diagnostic, ...]
     next: datetime | None = None
     outages: tuple[Outage, ...] = ()
-    live: LiveLook = LiveLook.NONE
     waiting: int = 0
     failed_on: tuple[str, ...] = ()
+    by_id: tuple[ByIdStatus, ...] = ()
+    uses: tuple[Use, ...] = ()
+    live: tuple[LiveBinding, ...] | None = None
+    not_checked: tuple[NotChecked, ...] = ()
 
     @property
     def outage(self) -> Outage | None:
@@ -141,8 +151,11 @@ def make_status(plan: Plan) -> Status:
         diagnostics=plan.diagnostics,
         next=plan.next,
         outages=find_outages(plan.assessment),
-        live=_live_look(plan),
         waiting=len(plan.waiting),
+        by_id=by_id_of(plan),
+        uses=find_uses(plan.assessment),
+        live=plan.live,
+        not_checked=of_live(plan.not_checked),
     )
 
 
@@ -177,7 +190,8 @@ def _holds(status: Status, asked: FailOn) -> bool:
             return is_expired or Code.BOUND_EXPIRED in codes or any(one.failing for one in status.outages)
         case Alarm.DUE:
             due = (one.due for one in status.certificates if one.due is not None)
-            return any(one.is_due(status.made) and not one.renewed for one in due)
+            is_due = any(one.is_due(status.made) and not one.renewed for one in due)
+            return is_due or any(one.urgency in {Urgency.DUE, Urgency.EXPIRED} for one in status.by_id)
         case Alarm.GAP:
             return Code.VALIDITY_GAP in codes
         case Alarm.WAITING:
@@ -193,10 +207,30 @@ def _is_orphaned(kept: Kept, plan: Plan) -> bool:
     return kept.waiting.entry is not None and kept.waiting.certificate not in plan.assessment.by_name
 
 
-def _live_look(plan: Plan) -> LiveLook:
-    if not plan.store.kind.traits.has_live_workers:
-        return LiveLook.NONE
-    return LiveLook.CHECKED if plan.assessment.actual.live is not None else LiveLook.NOT_CHECKED
+def by_id_of(plan: Plan) -> tuple[ByIdStatus, ...]:
+    """What bindings use by its id, the most urgent first."""
+    found = (ByIdStatus(row, _urgency_by_id(row, plan.made), _places_by_id(row)) for row in plan.assessment.by_id)
+    order = list(Urgency)
+    return tuple(sorted(found, key=lambda one: (order.index(one.urgency), str(one.row.renew_from), one.row.id)))
+
+
+def _urgency_by_id(row: ByIdRow, now: datetime) -> Urgency:
+    if row.has_ended(now):
+        return Urgency.EXPIRED
+    if row.not_after is None:
+        return Urgency.UNREADABLE
+    return Urgency.DUE if row.is_due(now) else Urgency.LATER
+
+
+def _places_by_id(row: ByIdRow) -> tuple[BoundAt, ...]:
+    def standing(one: BindingRow) -> Standing:
+        if one.declared is None:
+            return Standing.UNDECLARED
+        if one.found_id is None:
+            return Standing.MISSING
+        return Standing.IN_PLACE if one.found_id == row.id else Standing.OTHER_ID
+
+    return tuple(BoundAt(one.at, standing(one), one.found_id) for one in row.bindings)
 
 
 def _urgency(due: Due | None, now: datetime) -> Urgency:

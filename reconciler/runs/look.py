@@ -27,6 +27,7 @@ from reconciler.model.ports import FileReader, LiveReader, StoreReader
 from reconciler.plan.assess import needs, see
 from reconciler.plan.assessment import Assessment
 from reconciler.plan.live import targets_of
+from reconciler.plan.users import entries_of
 from reconciler.runs.configs import load_configs
 from reconciler.runs.project import Project
 from reconciler.x509.certificates import Bundle, quiet, remember
@@ -138,7 +139,8 @@ def ask_for_missing(
 @dataclass(frozen=True, slots=True)
 class FurtherLook:
     """How to look further: through the whole tree, and at what is live: of everything declared where `live` is asked
-    for or something may be retired, and of what may have to be deployed."""
+    for or something may be retired, and of what may have to be deployed. With `live` also what else uses a certificate
+    of this stack."""
 
     files: FileReader
     reader: LiveReader | None
@@ -157,9 +159,10 @@ def look_further(assessment: Assessment, look: FurtherLook) -> Assessment:
     desired, actual = assessment.desired, assessment.actual
     everything = bool(retiring) or look.live
     targets = targets_of(desired, actual.files) if everything else assessment.ask.deploy.targets(desired, actual)
-    if not targets and not retiring:
+    using = entries_of(assessment) if look.live else ()
+    if not targets and not retiring and not using:
         return assessment
-    question = LiveQuestion(targets, retiring, desired.declaration.policy.rollback_versions)
+    question = LiveQuestion(targets, retiring, desired.declaration.policy.rollback_versions, using)
     return see(assessment, live=look.reader.look(question))
 
 

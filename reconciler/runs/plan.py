@@ -44,8 +44,8 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class PlanRequest:
-    """What the command line asks of a plan. `at`: another moment than now, for looking. `live`: what serves as well;
-    `deploy`: which Workers are deployed where that differs.
+    """What the command line asks of a plan. `at`: another moment than now, for looking. `live`: what serves as well,
+    None: as `check_live` of the policy says; `deploy`: which Workers are deployed where that differs.
 
     `retire`: only the retires of this certificate or id; `skip_grace`: their grace is skipped, and nothing else.
     `patience`: a certificate that begins within this time is waited for.
@@ -55,7 +55,7 @@ class PlanRequest:
     at: datetime | None = None
     offline: bool = False
     allow_deletes: int | None = None
-    live: bool = False
+    live: bool | None = None
     deploy: DeployChoice = NOBODY
     retire: str | None = None
     skip_grace: bool = False
@@ -75,7 +75,9 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
     now = request.at or project.clock.now()
     reader = None if request.offline else project.stores.open_reader(desired.declaration.store)
     actual = observe(desired, checkout.configs, reader, listing)
-    further = FurtherLook(project.files, reader.live() if reader else None, request.live)
+    live_reader = reader.live() if reader else None
+    is_live_wanted = desired.declaration.policy.check_live if request.live is None else request.live
+    further = FurtherLook(project.files, live_reader, is_live_wanted and live_reader is not None)
     asked = "--live" if request.live else "--deploy" if request.deploy.everybody else None
     if asked is not None and further.reader is None:
         _demand_account(desired.declaration, request, asked)
@@ -87,7 +89,7 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
         Selection(request.only, request.retire),
         allow_deletes=request.allow_deletes,
         at=request.at is not None,
-        show_live=request.live,
+        show_live=further.live,
     )
     if reader is not None and before is not None:
         made = replace(made, calls=_count_calls(made, before, reader.calls or 0))

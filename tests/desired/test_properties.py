@@ -194,6 +194,7 @@ def declarations(draw: st.DrawFn) -> Declaration:
         draw(st.integers(0, 100)),
         draw(st.integers(0, 9)),
         draw(GATES),
+        draw(st.booleans()),
     )
     return Declaration("mtls.toml", stack, tuple(former), store, policy, certificates, workers)
 
@@ -293,6 +294,7 @@ def written(declaration: Declaration) -> str:
                     "max_deletes": policy.max_deletes,
                     "rollback_versions": policy.rollback_versions,
                     "verify_before": gates(policy.verify_before),
+                    "check_live": policy.check_live,
                 }
             ),
             "certificates": {name: written_certificate(item) for name, item in declaration.certificates.items()},

@@ -19,6 +19,8 @@ from reconciler.model import (
     Policy,
     StoreKind,
     Sweep,
+    User,
+    UserKind,
     WranglerFile,
 )
 from reconciler.plan.plan import Plan
@@ -110,7 +112,7 @@ GATES = [
     Gate(
         "a Hyperdrive configuration uses it",
         Condition.USED_ELSEWHERE,
-        replace(GONE, users={OLD.id: ("the Hyperdrive configuration db",)}),
+        replace(GONE, users={OLD.id: (User(UserKind.HYPERDRIVE, "db"),)}),
     ),
     Gate(
         "a Worker could not be looked at",

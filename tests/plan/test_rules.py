@@ -448,6 +448,7 @@ SAFE = [
         actual(OLD_AND_NEW, {"checkout": file({None: {"BILLING": uid(2)}, "old": {}})}),
         ["bind B missing"],
         ["billing declared-by-id"],
+        ["by-id-outdated"],
         adopted=[uid(2)],
     ),
     Row(

@@ -119,8 +119,9 @@ def test_the_guide_has_every_key_of_mtls_toml_with_its_default(table: type[BaseM
 
 
 def options_of(command: Any) -> set[str]:
-    """The options of a command as they are written."""
-    return {option for parameter in command.params for option in parameter.opts if option.startswith("-")}
+    """The options of a command as they are written, `--no-live` as well as `--live`."""
+    written = (option for one in command.params for option in (*one.opts, *one.secondary_opts))
+    return {option for option in written if option.startswith("-")}
 
 
 @ids("name", sorted(COMMANDS))

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from reconciler.model import Condition, EntryId, Live, LiveVersion, LiveWorker, Sweep
+from reconciler.model import Condition, EntryId, Live, LiveVersion, LiveWorker, Sweep, User, UserKind
 from reconciler.model.live import PAGES
 from reconciler.reports.explain import explain
 from reconciler.reports.kept import Kept, find_kept
@@ -20,6 +20,7 @@ from reconciler.views.text.style import PLAIN
 from tests.plan.test_retire_live import GONE, NEW, OLD, SHOP, Gate, wrangler
 from tests.support.worlds import CONFIG, days_ago
 
+DB = User(UserKind.HYPERDRIVE, "db", "db")
 DEPLOYED = days_ago(300)
 SINCE = days_ago(13)
 """NEW was uploaded 20 days ago, and its grace was 7 days."""
@@ -79,7 +80,7 @@ ROWS = [
     Gate("what was never deployed", Condition.ROLLBACK_REACH, live(other=before(None))),
     Gate("a file", Condition.NAMED_IN_FILE, sweep=Sweep(mentions={OLD.id: ("b/wrangler.toml", "c.json")})),
     Gate("a file that can't be read", Condition.UNCHECKED, sweep=Sweep(unread=("b/wrangler.toml",))),
-    Gate("Hyperdrive", Condition.USED_ELSEWHERE, replace(GONE, users={OLD.id: ("the Hyperdrive configuration db",)})),
+    Gate("Hyperdrive", Condition.USED_ELSEWHERE, replace(GONE, users={OLD.id: (DB,)})),
     Gate("a Worker that is not found", Condition.NOT_DEPLOYED, replace(GONE, workers={"shop": None})),
 ]
 HINTS = {

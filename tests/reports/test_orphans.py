@@ -450,3 +450,22 @@ def test_no_key_ever_shows_and_nothing_is_written(project: Project) -> None:
     results = [project.run("status", "--orphans", "--verbose"), project.run("status", "--orphans", "--format", "json")]
     assert {path: path.read_bytes() for path in project.folder.rglob("*") if path.is_file()} == before
     search(project, results, (1,), ())
+
+
+@pytest.mark.parametrize(
+    ("after", "told", "beside"),
+    [
+        (timedelta(days=1), ["entry-expired", "entry-foreign"], []),
+        (-timedelta(days=1), ["entry-foreign"], ["by-id-due"]),
+    ],
+    ids=["ended", "due"],
+)
+def test_what_is_bound_by_its_id_and_has_ended_is_told_once(
+    after: timedelta, told: list[str], beside: list[str]
+) -> None:
+    """The plan warns of it too, in other words; what is only due is told by the plan alone."""
+    wanted = desired({}, [worker("checkout", {None: {"MORE": f"id:{uid(9)}"}})])
+    there = actual([entry(9, 9, "ledger")], in_file({None: {"MORE": uid(9)}}))
+    found = look(wanted, there, now=END + after)
+    assert codes(found) == told
+    assert [problem.code for problem in found.diagnostics] == beside

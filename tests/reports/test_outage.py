@@ -14,7 +14,7 @@ from reconciler.plan.assess import judge
 from reconciler.plan.plan import Plan, make_plan
 from reconciler.reports.metrics import make_metrics
 from reconciler.reports.outage import Outage
-from reconciler.reports.status import Alarm, FailOn, LiveLook, Status, fail_on, make_status
+from reconciler.reports.status import Alarm, FailOn, Status, fail_on, make_status
 from reconciler.views.table import Display, render
 from tests.plan.test_dates import ENDED, LATER, SHORT, VALID, declaring, stored
 from tests.plan.test_retire_live import real, wrangler
@@ -117,10 +117,8 @@ def shop(*ids: EntryId | None) -> Live:
 )
 def test_an_outage_follows_what_is_live(live: Live | None, time: datetime | None, failing: bool, is_live: bool) -> None:
     """The file may be right for weeks while the old certificate serves."""
-    status = make_status(live_plan(live))
-    (outage,) = status.outages
+    (outage,) = make_status(live_plan(live)).outages
     assert (outage.time, outage.failing, outage.is_live) == (time, failing, is_live)
-    assert status.live is (LiveLook.NOT_CHECKED if live is None else LiveLook.CHECKED)
 
 
 def test_the_first_line_of_a_status_is_the_first_outage() -> None:
@@ -130,8 +128,8 @@ def test_the_first_line_of_a_status_is_the_first_outage() -> None:
     assert first.startswith("If nothing is done, calls fail from 2026-11-29 12:00 UTC (in 6 days): first BILLING in")
     assert render(status_of(uid(3)), "text", display).splitlines()[1].startswith("CALLS FAIL NOW through BILLING in")
     assert "No outage is known" in render(status_of(None), "text", display).splitlines()[1]
-    assert "not checked" in render(make_status(live_plan(None)), "text", display).splitlines()[1]
-    assert "not checked" not in render(make_status(live_plan(shop(real(1)))), "text", display)
+    assert "Not checked: live Workers" in render(make_status(live_plan(None)), "text", display)
+    assert "Not checked: live Workers" not in render(make_status(live_plan(shop(real(1)))), "text", display)
 
 
 @pytest.mark.parametrize(

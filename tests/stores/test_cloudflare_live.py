@@ -10,7 +10,7 @@ import pytest
 from reconciler.emulator.app import PREFIX
 from reconciler.emulator.state import ACCOUNT_ID, EmulatorState
 from reconciler.emulator.tokens import Permission, Token
-from reconciler.model import Entry, EntryId, Live, LiveQuestion
+from reconciler.model import Entry, EntryId, Live, LiveQuestion, User, UserKind
 from reconciler.stores.cloudflare.access import Access
 from reconciler.stores.cloudflare.client import Client, Time
 from reconciler.stores.cloudflare.store import CloudflareReader
@@ -54,6 +54,22 @@ def presents(live: Live, script: str) -> list[tuple[float | None, dict[str, Entr
     worker = live.workers[script]
     assert worker is not None
     return [(version.share, dict(version.bindings)) for version in worker.versions]
+
+
+HOSTNAMES = User(UserKind.HOSTNAMES, "a.example, b.example", "zone-1")
+
+
+def add_hostnames(api: httpx.Client, ca: EntryId) -> None:
+    """Two hostnames of a zone that accept clients of a CA."""
+    url = f"http://emulator{PREFIX}/zones/zone-1/certificate_authorities/hostname_associations"
+    api.put(url, json={"mtls_certificate_id": ca, "hostnames": ["a.example", "b.example"]})
+
+
+def add_hyperdrive(api: httpx.Client, entry_id: EntryId) -> User:
+    """A Hyperdrive configuration that uses a certificate."""
+    mtls = {"mtls_certificate_id": entry_id}
+    made = api.post("/hyperdrive/configs", json={"name": "db", "origin": {}, "mtls": mtls}).json()["result"]
+    return User(UserKind.HYPERDRIVE, "db", made["id"])
 
 
 def test_the_serving_version_counts_and_not_the_latest_upload(
@@ -164,16 +180,17 @@ def test_a_missing_permission_is_a_doubt_that_names_it(
 
 
 def test_hyperdrive_configurations_are_users(state: EmulatorState, api: httpx.Client, ids: list[EntryId]) -> None:
-    """Of leaves and of CAs, with the names of the configurations."""
-    api.post("/hyperdrive/configs", json={"name": "db", "origin": {}, "mtls": {"mtls_certificate_id": ids[0]}})
-    assert look(state, retiring=(ids[0], ids[1])).users == {ids[0]: ("the Hyperdrive configuration db",)}
+    """Of leaves and of CAs, by the names of the configurations."""
+    db = add_hyperdrive(api, ids[0])
+    assert look(state, retiring=(ids[0], ids[1])).users == {ids[0]: (db,)}
+    assert db.text == "the Hyperdrive configuration db"
 
 
 def test_hostnames_of_a_ca_are_users(state: EmulatorState, api: httpx.Client, ids: list[EntryId]) -> None:
-    """Zone by zone, and only for CAs."""
-    url = f"http://emulator{PREFIX}/zones/zone-1/certificate_authorities/hostname_associations"
-    api.put(url, json={"mtls_certificate_id": ids[0], "hostnames": ["a.example", "b.example"]})
-    assert look(state, retiring=(ids[0],), ca=True).users == {ids[0]: ("the hostnames a.example, b.example",)}
+    """Zone by zone, and only asked for CAs."""
+    add_hostnames(api, ids[0])
+    assert look(state, retiring=(ids[0],), ca=True).users == {ids[0]: (HOSTNAMES,)}
+    assert HOSTNAMES.text == "the hostnames a.example, b.example"
     before = len(state.calls)
     look(state, retiring=(ids[1],))
     assert not any("/zones" in call.path for call in list(state.calls)[before:])
@@ -184,7 +201,44 @@ def test_a_service_that_only_the_associations_name_is_a_user(
 ) -> None:
     """The API does not say which part of it uses the certificate; that some part does is enough."""
     put(api, certificate(ids[0]))
-    assert look(state, retiring=(ids[0],)).users == {ids[0]: ("the service workers (active)",)}
+    (service,) = look(state, retiring=(ids[0],)).users[ids[0]]
+    assert (service.kind, service.text) == (UserKind.SERVICE, "the service workers (active)")
+
+
+def test_users_of_certificates_that_stay_are_read_without_any_other_worker(
+    state: EmulatorState, api: httpx.Client, ids: list[EntryId]
+) -> None:
+    """One list for all Hyperdrive configurations, the zones only for CAs, and no question to every certificate."""
+    db = add_hyperdrive(api, ids[0])
+    add_hostnames(api, ids[1])
+    before = len(state.calls)
+    live = reader_of(state).live().look(LiveQuestion((), using=(Entry(ids[0]), Entry(ids[1], ca=True))))
+    assert live.users == {ids[0]: (db,), ids[1]: (HOSTNAMES,)}
+    assert live.users_of == {ids[0], ids[1]}
+    assert not live.whole
+    paths = [call.path.rpartition("/")[2] for call in list(state.calls)[before:]]
+    assert paths == ["configs", "zones", "hostname_associations"]
+
+
+@pytest.mark.parametrize(
+    ("missing", "retiring_ca", "keeps"),
+    [
+        (Permission.HYPERDRIVE_READ, False, True),
+        (Permission.ZONE_READ, False, False),
+        (Permission.ZONE_READ, True, True),
+    ],
+    ids=["any leaf may be in Hyperdrive", "no leaf can be a CA of hostnames", "a CA can"],
+)
+def test_a_list_of_users_that_can_not_be_read_keeps_only_what_could_be_in_it(
+    state: EmulatorState, ids: list[EntryId], missing: Permission, retiring_ca: bool, keeps: bool
+) -> None:
+    """A declared CA whose hostnames are unknown is no reason to keep an old leaf."""
+    both = {missing, Permission(missing.replace("Read", "Write"))}
+    state.access.tokens[TOKEN] = Token(frozenset(Permission) - both)
+    question = LiveQuestion((), (Entry(ids[0], ca=retiring_ca),), using=(Entry(ids[1], ca=True),))
+    live = reader_of(state).live().look(question)
+    assert len(live.users_unread) == 1
+    assert (set(live.users_unread) <= set(live.unread)) is keeps
 
 
 def test_a_worker_that_was_never_deployed_presents_its_latest_upload(

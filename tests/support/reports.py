@@ -26,6 +26,7 @@ from reconciler.model import (
     Entry,
     EntryId,
     Gate,
+    KeyReference,
     LiveVersion,
     LiveWorker,
     Origin,
@@ -38,12 +39,17 @@ from reconciler.model import (
     ToPresent,
     Unknown,
     Upload,
+    User,
+    UserKind,
     Verify,
     Waiting,
     WorkerLabel,
 )
 from reconciler.model.calls import Calls
+from reconciler.model.ownership import Mark
 from reconciler.plan.assess import judge
+from reconciler.plan.assessment import ByIdRow
+from reconciler.plan.coverage import Area, KeyNeeded, NotChecked
 from reconciler.plan.inventory import Preference, Role
 from reconciler.plan.live import LiveBinding, LiveState, Presented
 from reconciler.plan.outcome import Outcome, Step, StepStatus
@@ -52,6 +58,7 @@ from reconciler.plan.quota import Quota, QuotaCount
 from reconciler.plan.renewals import Due
 from reconciler.plan.retire import Judged
 from reconciler.plan.retire_live import LiveUse
+from reconciler.plan.users import Use
 from reconciler.proof.levels import CertificateProof, DryRun, Level, LevelResult, Skip, Verification
 from reconciler.proof.observations import End, Moment, NginxPage, Observation, Seen, Shown
 from reconciler.proof.reach import Reach, Reached
@@ -84,7 +91,7 @@ from reconciler.reports.log import LogLine
 from reconciler.reports.metrics import Family, Metrics, Sample
 from reconciler.reports.orphan_findings import Orphan
 from reconciler.reports.orphans import Orphans
-from reconciler.reports.status import BoundAt, CertificateStatus, Standing, Status, Urgency
+from reconciler.reports.status import BoundAt, ByIdStatus, CertificateStatus, Standing, Status, Urgency
 from reconciler.takeover.adoption import Adoption
 from reconciler.takeover.proposed import (
     Proposal,
@@ -93,6 +100,7 @@ from reconciler.takeover.proposed import (
     ProposedEnvironment,
     ProposedWorker,
 )
+from reconciler.x509.chains import Window
 from tests.support.pki import DAY, END, NOW
 
 PEM = """\
@@ -185,6 +193,7 @@ LIVE = (
     LiveBinding(STAGED, None, LiveState.UNKNOWN),
 )
 
+UNSEEN = (NotChecked(Area.OTHER_USERS), NotChecked(Area.TREE))
 NOTHING = judge(Desired(Declaration("mtls.toml", "payments"), {}), Actual({}, None), NOW)
 """The rows of a plan that a view never reads."""
 PLAN = Plan(
@@ -201,6 +210,12 @@ PLAN = Plan(
     partial=("billing", "led*"),
     live=LIVE,
     calls=Calls(3, 17),
+    keys=(
+        KeyNeeded(BILLING, KeyReference("env", {"env": "BILLING_KEY"}), (Action.VERIFY, Action.UPLOAD)),
+        KeyNeeded(LEDGER, KeyReference("file", {"file": "certs/ledger.key"}), (Action.UPLOAD,)),
+    ),
+    not_checked=(NotChecked(Area.LIVE_WORKERS, "shop: the token may not"), *UNSEEN, NotChecked(Area.KEYS)),
+    apply_with=("plan.json",),
     assessment=NOTHING,
 )
 OFFLINE = Plan(
@@ -216,6 +231,8 @@ OFFLINE = Plan(
     made=ODD,
     offline=True,
     at=True,
+    not_checked=(NotChecked(Area.STORE),),
+    apply_with=("plan.json",),
     assessment=NOTHING,
 )
 OUTCOME = Outcome(
@@ -244,6 +261,21 @@ KEPT = Kept(
     (KeptFor(LiveUse(WORKER, _USED), STAGING), KeptFor(LiveUse(WORKER, _UNUSED), None)),
 )
 
+DB = User(UserKind.HYPERDRIVE, "db", "hyperdrive-1")
+SHOP = User(UserKind.WORKER, "shop", "shop", "live")
+ELSE = BindingAddress(CHECKOUT, CONFIG, None, BindingName("ELSE"))
+THEIRS = Entry(OLD, f"books.ledger.{LATER_DIGEST[:12]}", certificates=PEM)
+BY_ID = (
+    ByIdStatus(
+        ByIdRow(OLD, THEIRS, Role.OTHER_STACK, None, Mark("books", LEDGER), NOW, CURRENT, (), window=Window(NOW, END)),
+        Urgency.DUE,
+        (BoundAt(ELSE, Standing.IN_PLACE, OLD),),
+    ),
+    ByIdStatus(
+        ByIdRow(NEW, None, Role.UNKNOWN, None, None, None, None, (), Window(None, None)), Urgency.UNREADABLE, ()
+    ),
+)
+USES = (Use(CURRENT, BILLING, Role.CURRENT, DB), Use(FORMER, BILLING, Role.SUPERSEDED, SHOP))
 STATUS = Status(
     "payments",
     STORE,
@@ -263,6 +295,10 @@ STATUS = Status(
     (KEPT,),
     {Action.UPLOAD: 1, Action.BIND: 0},
     FINDINGS,
+    by_id=BY_ID,
+    uses=USES,
+    live=LIVE,
+    not_checked=(NotChecked(Area.OTHER_USERS),),
 )
 EXPLANATION = Explanation(
     "billing",
@@ -287,6 +323,7 @@ EXPLANATION = Explanation(
             (LEDGER,),
             "https://billing.example",
             (Gate.UPLOAD, Gate.RETIRE),
+            (DB,),
         ),
         CertificateStory(
             *(LEDGER, "certs/ledger.pem", True, None, None, None, None, None, False, None, None),
@@ -311,10 +348,12 @@ EXPLANATION = Explanation(
                 ),
             ),
             NOW,
+            *("payments", NOW, NEW, (SHOP,)),
         ),
         EntryStory(NEW, None, Role.UNKNOWN, None, "nothing is planned", "the store does not know it"),
     ),
     FINDINGS,
+    (NotChecked(Area.LIVE_WORKERS),),
 )
 DRIFT = Drift(
     "payments",
@@ -342,6 +381,7 @@ DRIFT = Drift(
         DriftFinding(State.MISSING, DriftSubject.CERTIFICATE, "certificate:ledger", "it is gone", "upload it"),
     ),
     FINDINGS,
+    not_checked=(NotChecked(Area.LIVE_WORKERS),),
 )
 FORECAST = Forecast(
     stack="payments",
@@ -367,6 +407,9 @@ FORECAST = Forecast(
     assumptions=("nobody uploads anything else",),
     findings=(WARNING,),
     diagnostics=(ERROR,),
+    by_id=BY_ID,
+    uses=USES[:1],
+    not_checked=(NotChecked(Area.LIVE_WORKERS),),
 )
 ORPHANS = Orphans(
     "payments",

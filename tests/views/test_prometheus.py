@@ -163,6 +163,27 @@ def test_bindings_are_counted_by_how_they_stand() -> None:
     }
 
 
+def test_what_is_bound_by_its_id_has_series_that_say_who_manages_it() -> None:
+    """Its end raises the same alarms; an old certificate of this stack is managed here."""
+    tables = {None: {"A": f"id:{uid(2)}", "B": f"id:{uid(2)}"}, "staging": {"C": f"id:{uid(4)}", "D": f"id:{uid(5)}"}}
+    wanted = desired({"billing": 1}, [worker("checkout", tables)])
+    theirs, newer = (entry(number, number, "@ledger", age=30 - number, stack="books") for number in (2, 3))
+    old = entry(4, 4, "@billing", age=60)
+    files = {"checkout": file({None: {"A": uid(2), "B": uid(2)}, "staging": {"C": uid(4), "D": uid(5)}})}
+    there = actual([entry(1, 1, "@billing"), theirs, newer, old], files, asked={uid(5): None})
+    found = metrics(wanted, there)
+    books = f"entry={uid(2)},name={theirs.name},managed=elsewhere,managed_by=books"
+    ours = f"entry={uid(4)},name={old.name},managed=here,managed_by=payments"
+    unknown = f"entry={uid(5)},name=,managed=elsewhere,managed_by="
+    ends = {books: END.timestamp(), ours: END.timestamp()}
+    assert of("entry_not_after_timestamp_seconds", found) == ends
+    assert of("entry_renew_from_timestamp_seconds", found) == {
+        key: end - (30 * DAY).total_seconds() for key, end in ends.items()
+    }
+    assert of("entry_outdated", found) == {books: 1, ours: 1, unknown: 0}
+    assert of("entry_bindings", found) == {books: 2, ours: 1, unknown: 1}
+
+
 # --- the stack ------------------------------------------------------------------------------------------------------
 
 
@@ -285,9 +306,9 @@ def rules() -> list[dict[str, Any]]:
 
 def written() -> Mapping[str, set[str]]:
     """Every metric that `status` writes, with its labels."""
-    wanted = desired({"billing": 1}, [BILLING])
-    there = actual([entry(1, 1, "@billing")], {"checkout": file({None: {"BILLING": uid(1)}})})
-    text = render_metrics(make_metrics(plan_of(wanted, there), "1"))
+    wanted = desired({"billing": 1}, [worker("checkout", {None: {"BILLING": "billing", "LEDGER": f"id:{uid(2)}"}})])
+    files = {"checkout": file({None: {"BILLING": uid(1), "LEDGER": uid(2)}})}
+    text = render_metrics(make_metrics(plan_of(wanted, actual([entry(1, 1, "@billing"), entry(2, 2)], files)), "1"))
     return {
         family.name: {label for sample in family.samples for label in sample.labels}
         for family in text_string_to_metric_families(text)
@@ -320,6 +341,7 @@ def test_the_rules_name_only_metrics_and_labels_that_status_writes() -> None:
         "certificate_stored",
         "certificate_info",
         "certificate_bindings",
+        "entry_bindings",
         "build_info",
     }
 

@@ -239,7 +239,7 @@ def _adoption(
     updated: bool = False,
 ) -> Adoption:
     """What was done, with the plan of what stands there now: nothing in it shall come as a surprise."""
-    planned = plan(replace(project, stores=reader), PlanRequest())
+    planned = plan(replace(project, stores=reader), PlanRequest(live=False))
     sweep = project.files.sweep(unreferenced(planned.plan))
     orphans = find_orphans(planned.plan, sweep)
     told = (*findings, *planned.plan.diagnostics, *(orphan.finding for orphan in orphans.findings))

@@ -15,7 +15,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from reconciler.findings.errors import ReconcilerError
-from reconciler.model import Entry, EntryId, Live, LiveQuestion, LiveVersion, LiveWorker
+from reconciler.model import Entry, EntryId, Live, LiveQuestion, LiveVersion, LiveWorker, User, UserKind
 from reconciler.model.live import PAGES
 from reconciler.stores.cloudflare.client import ApiCall, Client, send_patiently
 from reconciler.stores.cloudflare.errors import Operation, UnusableReply, WorkerNotFound
@@ -42,8 +42,10 @@ _ROUNDING = 1.0
 _ZONES_PER_PAGE = 50
 _MOST_ZONE_PAGES = 200
 _NAMED = 3
+_HYPERDRIVE = "the list of Hyperdrive configurations"
+_HOSTNAMES = "the hostname associations"
 
-Users = list[tuple[EntryId, str]]
+Users = list[tuple[EntryId, User]]
 _T = TypeVar("_T")
 
 
@@ -200,8 +202,17 @@ class CloudflareLive:
             targets = tuple(dict.fromkeys((*targets, *others)))
         earlier = question.rollback_versions if question.retiring else 0
         workers = self._read_workers(targets, earlier, unread)
-        users = self._find_users(question.retiring, unread)
-        return Live(workers=workers, users=users, unread=unread, whole=bool(question.retiring))
+        users_unread: dict[str, str] = {}
+        users = self._find_users(question, users_unread)
+        unread |= {what: why for what, why in users_unread.items() if _keeps(what, question.retiring)}
+        return Live(
+            workers=workers,
+            users=users,
+            unread=unread,
+            whole=bool(question.retiring),
+            users_of=frozenset(entry.id for entry in (*question.retiring, *question.using)),
+            users_unread=users_unread,
+        )
 
     def _read_workers(
         self, targets: Sequence[str], earlier: int, unread: dict[str, str]
@@ -222,28 +233,29 @@ class CloudflareLive:
 
     # --- everything else ----------------------------------------------------------------------------------------------
 
-    def _find_users(self, retiring: Sequence[Entry], unread: dict[str, str]) -> dict[EntryId, tuple[str, ...]]:
-        if not retiring:
+    def _find_users(self, question: LiveQuestion, unread: dict[str, str]) -> dict[EntryId, tuple[User, ...]]:
+        entries = {entry.id: entry for entry in (*question.retiring, *question.using)}
+        if not entries:
             return {}
         found: Users = []
-        found.extend(self._try("the list of Hyperdrive configurations", self._hyperdrive, unread))
-        cas = [entry.id for entry in retiring if entry.ca]
+        found.extend(self._try(_HYPERDRIVE, self._hyperdrive, unread))
+        cas = [entry.id for entry in entries.values() if entry.ca]
         if cas:
-            found.extend(self._try("the hostname associations", lambda: self._hostnames(cas), unread))
+            found.extend(self._try(_HOSTNAMES, lambda: self._hostnames(cas), unread))
         named = {entry_id for entry_id, _ in found}
-        asked = [entry.id for entry in retiring if entry.id not in named]
+        asked = [entry.id for entry in question.retiring if entry.id not in named]
         found.extend(self._try("the associations", lambda: self._associations(asked), unread))
-        users: dict[EntryId, list[str]] = defaultdict(list)
-        for entry_id, text in found:
-            users[entry_id].append(text)
-        return {entry_id: tuple(texts) for entry_id, texts in users.items()}
+        users: dict[EntryId, list[User]] = defaultdict(list)
+        for entry_id, user in found:
+            users[entry_id].append(user)
+        return {entry_id: tuple(of_entry) for entry_id, of_entry in users.items()}
 
     def _hyperdrive(self) -> Users:
         envelope = self._send(ApiCall(Operation.HYPERDRIVE, "GET", f"{self._account}/hyperdrive/configs"))
-        configs = demand(list[HyperdriveBody], envelope, "the list of Hyperdrive configurations")
+        configs = demand(list[HyperdriveBody], envelope, _HYPERDRIVE)
         demand_whole(envelope, len(configs), "Hyperdrive configurations")
         return [
-            (EntryId(used), f"the Hyperdrive configuration {config.name or config.id}")
+            (EntryId(used), User(UserKind.HYPERDRIVE, config.name or config.id, config.id))
             for config in configs
             if config.mtls is not None
             for used in (config.mtls.mtls_certificate_id, config.mtls.ca_certificate_id)
@@ -261,7 +273,8 @@ class CloudflareLive:
         envelope = self._send(ApiCall(Operation.HOSTNAMES, "GET", path, {"mtls_certificate_id": ca}))
         names = demand(HostnamesBody, envelope, f"the hostname associations of {zone.name or zone.id}").hostnames
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        return [(ca, f"the hostnames {', '.join(names[:_NAMED])}{more}")] if names else []
+        named = ", ".join(names[:_NAMED]) + more
+        return [(ca, User(UserKind.HOSTNAMES, named, zone.id))] if names else []
 
     def _zones(self) -> list[NamedBody]:
         """The zones of the account that the token can see, page by page. UnusableReply if some may be missing."""
@@ -287,13 +300,15 @@ class CloudflareLive:
     def _associations_of(self, entry_id: EntryId) -> Users:
         return [(entry_id, service) for service in self.services_of(entry_id)]
 
-    def services_of(self, entry_id: EntryId) -> tuple[str, ...]:
-        """The services that use an entry, in words; the API does not say which part of a service uses it. StoreError if
-        they can't be read, EntryNotFound if there is no such entry."""
+    def services_of(self, entry_id: EntryId) -> tuple[User, ...]:
+        """The services that use an entry; the API does not say which part of a service uses it. StoreError if they
+        can't be read, EntryNotFound if there is no such entry."""
         path = f"{self._account}/mtls_certificates/{quote(entry_id, safe='')}/associations"
         envelope = self._send(ApiCall(Operation.GET, "GET", path))
         found = demand(list[AssociationBody], envelope, f"the list of what uses {entry_id}")
-        return tuple(f"the service {one.service or 'without a name'} ({one.status or 'active'})" for one in found)
+        return tuple(
+            User(UserKind.SERVICE, one.service or "without a name", detail=one.status or "active") for one in found
+        )
 
     @staticmethod
     def _try(what: str, ask: Callable[[], Sequence[_T]], unread: dict[str, str]) -> Sequence[_T]:
@@ -303,6 +318,11 @@ class CloudflareLive:
         except ReconcilerError as error:
             unread[what] = _reason(error)
             return ()
+
+
+def _keeps(what: str, retiring: Sequence[Entry]) -> bool:
+    """Whether something that is to be deleted could be in a list of users that was not read."""
+    return any(entry.ca for entry in retiring) if what == _HOSTNAMES else bool(retiring)
 
 
 def _reason(error: ReconcilerError) -> str:

@@ -20,9 +20,9 @@ from reconciler.stores.cloudflare.wire import NamedBody, TokenBody, parse
 _OF_AN_ACCOUNT = "cfat_"  # Cloudflare's token formats of 2026
 _OTHER_ACCOUNT = 9109
 _FEW: Mapping[str, str | int] = {"page": 1, "per_page": 5}
-_LIVE = "to read live versions: `--live`, `--deploy`, and before a certificate is deleted"
-_RETIRE = "before a certificate is deleted"
-_CA = "before a CA is deleted"
+_LIVE = "to read live Workers: `--live`, `--deploy`, and before a certificate is deleted"
+_USERS = "for `--live`, and before a certificate is deleted"
+_CA = "for `--live`, and before a CA is deleted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def _needs(client: Client, access: Access, *, cas: bool, pages: bool) -> Iterato
     yield _Need(Operation.LIST, "for every command that calls Cloudflare", access.certificates_path, _FEW)
     yield _Need(Operation.UPLOAD, "for `apply` and `retire`", hint=write)
     yield _Need(Operation.WORKERS, _LIVE, f"{account}/workers/scripts")
-    yield _Need(Operation.HYPERDRIVE, _RETIRE, f"{account}/hyperdrive/configs")
+    yield _Need(Operation.HYPERDRIVE, _USERS, f"{account}/hyperdrive/configs")
     if pages:
         yield _Need(Operation.PAGES, "to read what Pages projects use", f"{account}/pages/projects")
     if cas:

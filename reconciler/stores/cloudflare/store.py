@@ -329,7 +329,9 @@ class CloudflareStore(CloudflareReader):
             raise UseUnknown(message, hint=error.hint) from error
         if services:
             hint = "remove it there first; Workers, hostnames and Hyperdrive configurations can use it"
-            raise EntryInUse(f"the certificate is used by {', '.join(services)}", number=0, hint=hint)
+            raise EntryInUse(
+                f"the certificate is used by {', '.join(one.text for one in services)}", number=0, hint=hint
+            )
 
     def _wait_for_users(self, attempt: int, entry_id: EntryId, why: str) -> bool:
         """Wait for a use that may have ended already; False if this run has waited long enough."""

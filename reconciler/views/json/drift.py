@@ -8,7 +8,7 @@ from reconciler.findings.diagnostics import Resolve
 from reconciler.model import BindingAddress, Reason
 from reconciler.plan.plan import next_of
 from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
-from reconciler.records.plan import StorePart, WaitingPart, waiting_part
+from reconciler.records.plan import NotCheckedPart, StorePart, WaitingPart, not_checked_part, waiting_part
 from reconciler.reports.drift import Drift, DriftFinding, State, Subject
 from reconciler.views.json.document import as_view
 
@@ -41,7 +41,7 @@ class DriftPart(JsonPart):
 
 
 class DriftDocument(JsonPart):
-    """The drift of one moment. `summary` counts every state; without findings all is in sync.
+    """The drift of one moment. `summary` counts every state; without findings all that was checked is in sync.
 
     `waiting`: bindings and uploads that wait for a time, which is no drift; `next`: the earliest such time.
     """
@@ -54,6 +54,7 @@ class DriftDocument(JsonPart):
     findings: tuple[DriftPart, ...]
     waiting: tuple[WaitingPart, ...]
     next: UtcTime | None = None
+    not_checked: tuple[NotCheckedPart, ...]
     diagnostics: tuple[DiagnosticPart, ...]
 
 
@@ -67,6 +68,7 @@ def drift_document(drift: Drift, resolve: Resolve) -> DriftDocument:
         findings=tuple(_finding(finding, resolve) for finding in drift.findings),
         waiting=tuple(map(waiting_part, drift.waiting)),
         next=next_of(drift.waiting),
+        not_checked=tuple(not_checked_part(one, "drift") for one in drift.not_checked),
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in drift.diagnostics),
     )
 

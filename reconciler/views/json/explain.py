@@ -5,16 +5,26 @@ from __future__ import annotations
 from typing import Literal
 
 from reconciler.findings.diagnostics import Resolve
-from reconciler.model import Action, Condition, Gate
+from reconciler.model import Action, Condition, Gate, User, UserKind
 from reconciler.plan.inventory import Preference, Role
 from reconciler.plan.retire import Judged
 from reconciler.plan.wording import REQUIREMENTS
 from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
-from reconciler.reports.explain import Explanation, NameKind
+from reconciler.records.plan import NotCheckedPart, not_checked_part
+from reconciler.reports.explain import Explanation, NameKind, explain_command
 from reconciler.reports.explain_bindings import BindingStory
 from reconciler.reports.explain_certificates import CertificateStory
 from reconciler.reports.explain_entries import EntryStory
 from reconciler.views.json.document import as_view
+
+
+class UserPart(JsonPart):
+    """What uses a certificate, besides the bindings that are told."""
+
+    kind: UserKind
+    name: str
+    id: str | None = None
+    detail: str | None = None
 
 
 class CertificateStoryPart(JsonPart):
@@ -40,6 +50,7 @@ class CertificateStoryPart(JsonPart):
     shared_with: tuple[str, ...] | None = None
     origin: str | None = None
     proved_before: tuple[Gate, ...] | None = None
+    users: tuple[UserPart, ...] | None = None
 
 
 class BindingStoryPart(JsonPart):
@@ -71,13 +82,21 @@ class ConditionPart(JsonPart):
 
 
 class EntryStoryPart(JsonPart):
-    """One entry of the store. `conditions` only where it is to leave. `since`: when its grace period ended, where it is
-    kept nevertheless."""
+    """One entry of the store. `conditions` only where it is to leave; `newer` and `renew_from` of one bound by id.
+
+    `since`: when its grace period ended, where it is kept nevertheless.
+    `stack`: where its name says that it was uploaded.
+    """
 
     entry: str
     name: str | None = None
     role: Role
     certificate: str | None = None
+    stack: str | None = None
+    not_after: UtcTime | None = None
+    renew_from: UtcTime | None = None
+    newer: str | None = None
+    users: tuple[UserPart, ...] | None = None
     what: str
     why: str
     since: UtcTime | None = None
@@ -93,6 +112,7 @@ class ExplainDocument(JsonPart):
     certificates: tuple[CertificateStoryPart, ...]
     bindings: tuple[BindingStoryPart, ...]
     entries: tuple[EntryStoryPart, ...]
+    not_checked: tuple[NotCheckedPart, ...]
     diagnostics: tuple[DiagnosticPart, ...]
 
 
@@ -104,6 +124,7 @@ def explain_document(explanation: Explanation, resolve: Resolve) -> ExplainDocum
         certificates=tuple(map(_certificate, explanation.certificates)),
         bindings=tuple(map(_binding, explanation.bindings)),
         entries=tuple(map(_entry, explanation.entries)),
+        not_checked=tuple(not_checked_part(one, explain_command(explanation.name)) for one in explanation.not_checked),
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in explanation.diagnostics),
     )
 
@@ -133,6 +154,7 @@ def _certificate(story: CertificateStory) -> CertificateStoryPart:
         shared_with=story.shared_with or None,
         origin=story.origin,
         proved_before=story.proved_before or None,
+        users=tuple(map(_user, story.users)) or None,
     )
 
 
@@ -158,11 +180,20 @@ def _entry(story: EntryStory) -> EntryStoryPart:
         name=story.entry.name if story.entry else None,
         role=story.role,
         certificate=story.certificate,
+        stack=story.stack,
+        not_after=story.not_after,
+        renew_from=story.renew_from,
+        newer=story.newer,
+        users=tuple(map(_user, story.users)) or None,
         what=story.what,
         why=story.why,
         since=story.since,
         conditions=tuple(map(_condition, story.conditions)) or None,
     )
+
+
+def _user(user: User) -> UserPart:
+    return UserPart(kind=user.kind, name=user.name, id=user.id, detail=user.detail or None)
 
 
 def _condition(judged: Judged) -> ConditionPart:

@@ -7,11 +7,12 @@ from typing import Literal
 from reconciler.findings.diagnostics import Resolve
 from reconciler.model import BindingAddress
 from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
-from reconciler.records.plan import StorePart
+from reconciler.records.plan import NotCheckedPart, StorePart, not_checked_part
 from reconciler.reports.forecast import DueItem, Forecast, Outlook
 from reconciler.reports.forecast_entries import ForecastStep
 from reconciler.reports.status import Urgency
 from reconciler.views.json.document import as_view
+from reconciler.views.json.status import ByIdPart, UsePart, by_id_part, use_part
 
 
 class DueItemPart(JsonPart):
@@ -52,7 +53,8 @@ class ForecastDocument(JsonPart):
     """From `made` to `until`, what falls due first. `later`: certificates that fall due after it.
 
     `unreadable`: certificates whose file can't be used. Without `quota` the store was not asked. `assumptions`: what
-    the numbers rest on, in words.
+    the numbers rest on, in words. `by_id`: what bindings use by its id and falls due by then, the first to end first.
+    `uses`: what else uses the present certificates, and has to be changed when they are renewed.
     """
 
     format: Literal["mtlsctl.forecast/1"] = "mtlsctl.forecast/1"
@@ -67,6 +69,9 @@ class ForecastDocument(JsonPart):
     quota: QuotasPart | None = None
     steps: tuple[ForecastStep, ...]
     assumptions: tuple[str, ...]
+    by_id: tuple[ByIdPart, ...]
+    uses: tuple[UsePart, ...]
+    not_checked: tuple[NotCheckedPart, ...]
     diagnostics: tuple[DiagnosticPart, ...]
 
 
@@ -85,6 +90,9 @@ def forecast_document(forecast: Forecast, resolve: Resolve) -> ForecastDocument:
         quota=QuotasPart(leaf=_outlook(leaf), ca=_outlook(ca)) if leaf is not None and ca is not None else None,
         steps=forecast.steps,
         assumptions=forecast.assumptions,
+        by_id=tuple(map(by_id_part, forecast.by_id)),
+        uses=tuple(map(use_part, forecast.uses)),
+        not_checked=tuple(not_checked_part(one, "forecast") for one in forecast.not_checked),
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in (*forecast.findings, *forecast.diagnostics)),
     )
 

@@ -5,13 +5,23 @@ from __future__ import annotations
 from typing import Literal
 
 from reconciler.findings.diagnostics import Resolve
-from reconciler.model import Action
+from reconciler.model import Action, UserKind
+from reconciler.plan.inventory import Role
+from reconciler.plan.users import Use
 from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
-from reconciler.records.plan import StorePart, WaitingPart, waiting_part
+from reconciler.records.plan import (
+    LivePart,
+    NotCheckedPart,
+    StorePart,
+    WaitingPart,
+    live_part,
+    not_checked_part,
+    waiting_part,
+)
 from reconciler.reports.current import Current
 from reconciler.reports.kept import Kept, KeptFor
 from reconciler.reports.outage import Outage
-from reconciler.reports.status import BoundAt, CertificateStatus, LiveLook, Standing, Status, Urgency
+from reconciler.reports.status import BoundAt, ByIdStatus, CertificateStatus, Standing, Status, Urgency
 from reconciler.views.json.document import as_view
 
 
@@ -85,11 +95,43 @@ class OutagePart(JsonPart):
     binding: str
 
 
+class ByIdPart(JsonPart):
+    """One uploaded certificate that bindings name by its id. `role` says what it is to this stack.
+
+    `stack` and `of` are where its name says that it was uploaded. `newer`: what was uploaded later under that name.
+    """
+
+    entry: str
+    name: str | None = None
+    role: Role
+    urgency: Urgency
+    stack: str | None = None
+    of: str | None = None
+    not_after: UtcTime | None = None
+    renew_from: UtcTime | None = None
+    newer: str | None = None
+    places: tuple[PlacePart, ...]
+
+
+class UsePart(JsonPart):
+    """What else uses a certificate of this stack. `role`: what `entry` is to this stack, `current` or another one."""
+
+    entry: str
+    certificate: str
+    role: Role
+    kind: UserKind
+    name: str
+    id: str | None = None
+    detail: str | None = None
+
+
 class StatusDocument(JsonPart):
     """The most urgent certificate first. `pending`: how many changes of each action `mtlsctl apply` would make.
 
-    `outage`: the first of `outages`, which has each declared binding, the first to come first. `live`: whether live
-    Workers were checked. `next`: the earliest time at which something that waits may be done.
+    `outage`: the first of `outages`, which has each declared binding, the first to come first.
+    `next`: the earliest time at which something that waits may be done.
+    `by_id`: uploaded certificates that bindings use by their ids. `uses`: what else uses certificates of this stack.
+    Without `live` live Workers were not read; `not_checked` says so.
     """
 
     format: Literal["mtlsctl.status/1"] = "mtlsctl.status/1"
@@ -100,10 +142,13 @@ class StatusDocument(JsonPart):
     orphaned: tuple[KeptPart, ...]
     pending: dict[Action, int]
     next: UtcTime | None = None
-    live: LiveLook
     outage: OutagePart | None = None
     outages: tuple[OutagePart, ...]
     failed_on: tuple[str, ...] | None = None
+    by_id: tuple[ByIdPart, ...]
+    uses: tuple[UsePart, ...]
+    live: tuple[LivePart, ...] | None = None
+    not_checked: tuple[NotCheckedPart, ...]
     diagnostics: tuple[DiagnosticPart, ...]
 
 
@@ -117,10 +162,13 @@ def status_document(status: Status, resolve: Resolve) -> StatusDocument:
         orphaned=tuple(map(_kept, status.orphaned)),
         pending=dict(status.changes),
         next=status.next,
-        live=status.live,
         outage=_outage(status.outage) if status.outage is not None else None,
         outages=tuple(map(_outage, status.outages)),
         failed_on=status.failed_on or None,
+        by_id=tuple(map(by_id_part, status.by_id)),
+        uses=tuple(map(use_part, status.uses)),
+        live=None if status.live is None else tuple(map(live_part, status.live)),
+        not_checked=tuple(not_checked_part(one, "status") for one in status.not_checked),
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in status.diagnostics),
     )
 
@@ -187,6 +235,36 @@ def _place(place: BoundAt) -> PlacePart:
         binding=place.at.binding,
         standing=place.standing,
         found=place.found,
+    )
+
+
+def by_id_part(status: ByIdStatus) -> ByIdPart:
+    """One of them as its part of a document."""
+    row = status.row
+    return ByIdPart(
+        entry=row.id,
+        name=row.entry.name if row.entry is not None else None,
+        role=row.role,
+        urgency=status.urgency,
+        stack=row.mark.stack if row.mark is not None else None,
+        of=row.mark.certificate if row.mark is not None else None,
+        not_after=row.not_after,
+        renew_from=row.renew_from,
+        newer=row.newer.id if row.newer is not None else None,
+        places=tuple(map(_place, status.places)),
+    )
+
+
+def use_part(use: Use) -> UsePart:
+    """One use as its part of a document."""
+    return UsePart(
+        entry=use.entry.id,
+        certificate=use.certificate,
+        role=use.role,
+        kind=use.user.kind,
+        name=use.user.name,
+        id=use.user.id,
+        detail=use.user.detail or None,
     )
 
 

@@ -62,7 +62,7 @@ def _plan_lines(adoption: Adoption, style: Style) -> Iterator[str]:
         return
     yield style.bold(f"`mtlsctl plan` has {_count(len(changes), 'change')}:")
     for change in changes:
-        yield from change_lines(change, style)
+        yield from change_lines(change, style, adoption.plan.keys)
 
 
 def _next_lines(adoption: Adoption, style: Style) -> Iterator[str]:

@@ -9,7 +9,7 @@ from reconciler.findings.escape import printable
 from reconciler.reports.drift import Drift, DriftFinding, State
 from reconciler.views.table import Display
 from reconciler.views.text.findings import place_lines, show_findings, to_act_on
-from reconciler.views.text.plan import waiting_lines
+from reconciler.views.text.plan import not_checked_lines, waiting_lines
 from reconciler.views.text.status import time_text
 from reconciler.views.text.style import Style
 
@@ -43,6 +43,7 @@ def _lines(drift: Drift, resolve: Resolve, style: Style, folder: str, findings: 
     yield ""
     counts = ", ".join(f"{count} {state}" for state, count in drift.summary.items() if state in _SIGNS and count)
     in_sync = f"{drift.summary[State.IN_SYNC]} in sync"
+    yield from not_checked_lines(drift.not_checked, "drift", style)
     yield style.warn(f"Drift: {counts}; {in_sync}.") if counts else style.good(f"No drift; {in_sync}.")
 
 

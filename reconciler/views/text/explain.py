@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reconciler.findings.escape import printable
+from reconciler.model import User
 from reconciler.plan.inventory import Role
 from reconciler.plan.retire import Judged
 from reconciler.plan.wording import REQUIREMENTS
-from reconciler.reports.explain import Explanation, NameKind
+from reconciler.reports.explain import Explanation, NameKind, explain_command
 from reconciler.reports.explain_bindings import BindingStory
 from reconciler.reports.explain_certificates import CertificateStory
 from reconciler.reports.explain_entries import EntryStory
 from reconciler.views.table import Display
 from reconciler.views.text.findings import show_findings
-from reconciler.views.text.plan import SIGNS
+from reconciler.views.text.plan import SIGNS, not_checked_lines
 from reconciler.views.text.status import hint_text, kept_since_text, place_text, time_text
 from reconciler.views.text.style import Style
 
 _SHORT = 12
+_MOST_USERS = 10
 _ROW = "      {:<11} {}"
 _CONDITION = "      {:<13}  {}"
 _SUBJECTS = {
@@ -69,6 +71,9 @@ def _lines(explanation: Explanation, style: Style, findings: str) -> Iterator[st
         yield ""
         yield style.bold("findings:")
         yield findings
+    if explanation.not_checked:
+        yield ""
+        yield from not_checked_lines(explanation.not_checked, explain_command(explanation.name), style)
 
 
 def _certificate_lines(story: CertificateStory, style: Style) -> Iterator[str]:
@@ -92,6 +97,7 @@ def _certificate_lines(story: CertificateStory, style: Style) -> Iterator[str]:
     if story.origin:
         before = f", before each {' and '.join(story.proved_before)}" if story.proved_before else ", when asked for"
         yield _ROW.format("proved", f"at {printable(story.origin)}{before}")
+    yield from _user_lines(story.users)
     needed = "needed" if story.key_needed else "not needed"
     yield _ROW.format("key", f"{needed}: {printable(story.key_why)}")
 
@@ -110,10 +116,25 @@ def _entry_lines(story: EntryStory, style: Style) -> Iterator[str]:
     yield f"      because {printable(story.why)}"
     if story.since is not None:
         yield f"      {kept_since_text(story.since)}"
+    if story.not_after is not None:
+        due = f", due from {story.renew_from:%Y-%m-%d}" if story.renew_from is not None else ""
+        yield _ROW.format("ends", f"{time_text(story.not_after)}{due}")
+    if story.stack is not None:
+        yield _ROW.format("stack", printable(story.stack))
+    if story.newer is not None:
+        yield _ROW.format("newer", f"{printable(story.newer)}, uploaded later under the same name")
+    yield from _user_lines(story.users)
     if story.conditions:
         yield "      it is retired once all of these hold:"
         for judged in story.conditions:
             yield _condition_line(judged, style)
+
+
+def _user_lines(users: tuple[User, ...]) -> Iterator[str]:
+    for user in users[:_MOST_USERS]:
+        yield _ROW.format("used by", printable(user.text))
+    if len(users) > _MOST_USERS:
+        yield _ROW.format("", f"and {len(users) - _MOST_USERS} more; see --format json")
 
 
 def _condition_line(judged: Judged, style: Style) -> str:

@@ -10,12 +10,14 @@ from typing import TypeVar
 
 from reconciler.findings.codes import Severity
 from reconciler.findings.escape import printable
+from reconciler.plan.users import Use
 from reconciler.reports.forecast import DueItem, Forecast, Outlook
 from reconciler.reports.forecast_entries import Event, ForecastStep
 from reconciler.reports.status import Urgency
 from reconciler.views.table import Display
 from reconciler.views.text.findings import show_findings
-from reconciler.views.text.status import place_text, time_text
+from reconciler.views.text.plan import not_checked_lines
+from reconciler.views.text.status import by_id_lines, place_text, time_text, use_lines
 from reconciler.views.text.style import Style
 
 _OVERDUE = {Urgency.EXPIRED: "x", Urgency.DUE: "!"}
@@ -45,11 +47,13 @@ def _lines(forecast: Forecast, style: Style, findings: str) -> Iterator[str]:
     if forecast.leaf is None:
         yield style.warn("OFFLINE: the store was not asked, so nothing is said of the quota")
     yield from _calendar_lines(forecast, style)
+    yield from _by_id_lines(forecast, style)
     for kind, outlook, ca in (("leaf certificates", forecast.leaf, False), ("CAs", forecast.ca, True)):
         steps = [step for step in forecast.steps if step.ca is ca]
         if outlook is not None and (steps or outlook.now or not ca):
             yield from _outlook_lines(kind, outlook, steps, style)
     yield ""
+    yield from not_checked_lines(forecast.not_checked, "forecast", style)
     yield style.bold("this supposes that")
     yield from (f"  - {text}" for text in forecast.assumptions)
     if findings:
@@ -108,6 +112,7 @@ def _calendar_lines(forecast: Forecast, style: Style) -> Iterator[str]:
                 left += len(line)
             else:
                 yield from _item_lines(line, width, style)
+                yield from use_lines(one for one in forecast.uses if _concerns(one, line[0]))
     if left:
         yield f"  ~ and {left} more renewals of renewed certificates; see --format json"
     rest = tuple(_rest_lines(forecast))
@@ -147,6 +152,22 @@ def _item_lines(line: tuple[DueItem, ...], width: int, style: Style) -> Iterator
         yield _ROW.format("owner", printable(item.owner))
     for place in item.places:
         yield _ROW.format("bound", place_text(place.at.binding, place.at.config, place.at.environment))
+
+
+def _concerns(use: Use, item: DueItem) -> bool:
+    """Whether somebody has to change this user when the certificate is renewed; said once."""
+    return use.certificate == item.certificate and not item.again
+
+
+def _by_id_lines(forecast: Forecast, style: Style) -> Iterator[str]:
+    """What ends by then and is renewed elsewhere; the ids have to be changed here."""
+    if not forecast.by_id:
+        return
+    yield ""
+    yield style.bold("bound by id:")
+    paint = {Urgency.EXPIRED: style.bad, Urgency.DUE: style.warn, Urgency.UNREADABLE: style.bad}
+    for item in forecast.by_id:
+        yield from by_id_lines(item, forecast.made, paint.get(item.urgency, style.bold))
 
 
 # --- entries --------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import assert_never
 
@@ -10,10 +10,12 @@ from reconciler.findings.escape import printable
 from reconciler.model import (
     Action,
     BindingChange,
+    CertificateName,
     Change,
     Deploy,
     Difference,
     Gate,
+    KeyReference,
     Retire,
     Upload,
     Verify,
@@ -21,6 +23,7 @@ from reconciler.model import (
 )
 from reconciler.model.calls import Calls
 from reconciler.model.words import environment_text
+from reconciler.plan.coverage import Area, KeyNeeded, NotChecked
 from reconciler.plan.live import LiveBinding, LiveState
 from reconciler.plan.plan import PlanFacts, SavedPlan
 from reconciler.plan.quota import QuotaCount
@@ -43,7 +46,16 @@ _MAX_LISTED = 20
 
 
 def show_plan(plan: PlanFacts, display: Display) -> str:
-    """A plan below its findings."""
+    """A plan below its findings, and what to run next."""
+    return _whole(plan, display) + _next_line(plan, display.style)
+
+
+def show_saved_plan(saved: SavedPlan, display: Display) -> str:
+    """The plan that was saved, with its digest."""
+    return f"{_whole(saved, display)}digest: {saved.digest}\n" + _next_line(saved, display.style)
+
+
+def _whole(plan: PlanFacts, display: Display) -> str:
     text = render_plan(plan, display.style)
     if plan.diagnostics:
         text = f"{show_findings(plan.diagnostics, display)}\n\n{text}"
@@ -51,9 +63,8 @@ def show_plan(plan: PlanFacts, display: Display) -> str:
     return f"{text}{display.style.warn(f'{counted}, see above.')}\n" if counted else text
 
 
-def show_saved_plan(saved: SavedPlan, display: Display) -> str:
-    """The plan that was saved, with its digest."""
-    return f"{show_plan(saved, display)}digest: {saved.digest}\n"
+def _next_line(plan: PlanFacts, style: Style) -> str:
+    return f"{style.bold('Next:')} {printable(plan.next_command)}\n" if plan.next_command is not None else ""
 
 
 def render_plan(plan: PlanFacts, style: Style) -> str:
@@ -74,7 +85,7 @@ def _lines(plan: PlanFacts, style: Style) -> Iterator[str]:
         yield ""
         yield style.bold(f"{phase}:")
         for change in changes:
-            yield from change_lines(change, style)
+            yield from change_lines(change, style, plan.keys)
     yield from _unknown_lines(plan, style)
     yield from _adopted_lines(plan, style)
     yield from waiting_lines(plan.waiting, style)
@@ -82,18 +93,22 @@ def _lines(plan: PlanFacts, style: Style) -> Iterator[str]:
     yield from _due_lines(plan, style)
     yield ""
     yield _summary_line(plan, style)
+    is_of_apply = plan.apply_with is None  # which makes sure of every key itself, before anything else
+    unseen = [one for one in plan.not_checked if not (is_of_apply and one.area is Area.KEYS)]
+    yield from not_checked_lines(unseen, "plan", style)
     if plan.calls is not None:
         yield style.dim(_calls_line(plan.calls))
 
 
-def change_lines(change: Change, style: Style) -> Iterator[str]:
-    """One change: a line with sign, action, subject and reason; below it what differs."""
+def change_lines(change: Change, style: Style, keys: Iterable[KeyNeeded] = ()) -> Iterator[str]:
+    """One change: a line with sign, action, subject and reason; below it what differs, and the key that it needs."""
     sign = SIGNS[change.action]
     paint = {"+": style.good, "~": style.change, "-": style.bad, "*": style.bold, "^": style.change}[sign]
     head = paint(f"  {sign} {change.action:<7}")
     yield f"{head} {describe(change)}  {style.dim('(' + ', '.join(change.reasons) + ')')}"
     match change:
         case Upload():
+            yield from _key_lines((change.certificate, *change.shared_with), keys)
             if change.shared_with:
                 yield f"            the same content as {', '.join(map(printable, change.shared_with))}"
             yield from _difference_lines(change.differences)
@@ -114,6 +129,7 @@ def change_lines(change: Change, style: Style) -> Iterator[str]:
         case Verify():
             what = "upload" if change.before is Gate.UPLOAD else "retire of its old entries"
             yield f"            sends requests there; without this proof its {what} is not made"
+            yield from _key_lines((change.certificate,), keys)
         case Retire():
             yield f"            {printable(change.entry.name)}, uploaded {_day(change.entry.uploaded_on)}"
         case _:
@@ -139,6 +155,42 @@ def describe(change: Change) -> str:
             return f"{printable(change.entry.id)} of {printable(change.certificate)}"
         case _:
             assert_never(change)
+
+
+def _key_lines(names: tuple[CertificateName, ...], keys: Iterable[KeyNeeded]) -> Iterator[str]:
+    needed = next((key.source for name in names for key in keys if key.certificate == name), None)
+    if needed is not None:
+        yield f"            needs {_key_text(needed)}"
+
+
+def _key_text(source: KeyReference) -> str:
+    """`$BILLING_KEY`, or the path; of any other source its name as well."""
+    where = printable(source.options.get(source.source, ""))
+    known = {"env": f"${where}", "file": where}
+    return known.get(source.source, f"{printable(source.source)} {where}")
+
+
+def not_checked_lines(not_checked: Sequence[NotChecked], command: str, style: Style) -> Iterator[str]:
+    """What was not looked at, with the command that does; then what could not be read, and why."""
+    asked = [one for one in not_checked if one.reason is None]
+    if asked:
+        groups = [
+            ", ".join(_AREAS[one.area] for one in group) + (f" ({look})" if look is not None else "")
+            for look, group in groupby(asked, key=lambda one: one.command(command))
+        ]
+        yield style.change(f"Not checked: {'; '.join(groups)}.")
+    for one in not_checked:
+        if one.reason is not None:
+            yield style.change(f"Not checked: {printable(one.detail)}.")
+
+
+_AREAS = {
+    Area.STORE: "which certificates are uploaded",
+    Area.LIVE_WORKERS: "live Workers",
+    Area.OTHER_USERS: "Hyperdrive configurations, hostnames",
+    Area.TREE: "other files with ids of old certificates",
+    Area.KEYS: "private keys",
+}
 
 
 def _difference_lines(differences: tuple[Difference, ...]) -> Iterator[str]:
@@ -304,13 +356,14 @@ def _live_lines(rows: Sequence[LiveBinding] | None, style: Style) -> Iterator[st
     if not rows:
         yield "  no declared binding"
     for row in rows:
-        yield from _row_lines(row, style)
+        yield from live_row_lines(row, style)
     deploys = dict.fromkeys((row.at.config, row.at.environment) for row in rows if row.state is LiveState.NEEDS_DEPLOY)
     if deploys:
         yield style.change(f"  {len(deploys)} still to deploy: " + "; ".join(_place(*one) for one in deploys))
 
 
-def _row_lines(row: LiveBinding, style: Style) -> Iterator[str]:
+def live_row_lines(row: LiveBinding, style: Style) -> Iterator[str]:
+    """One binding from all sides: what is wanted, what the file names, what each live version uses."""
     paint = style.good if row.state is LiveState.IN_SYNC else style.change
     subject = f"{printable(row.at.binding)} in {_place(row.at.config, row.at.environment)}"
     name = f" = {printable(row.certificate)}" if row.certificate else ""

@@ -1,0 +1,198 @@
+"""Uploaded certificates that bindings name by `{ id = ... }`: managed elsewhere, so only watched here."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from itertools import groupby
+
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer
+from reconciler.model import Actual, ById, CertificateName, Declaration, Desired, Entry, EntryId
+from reconciler.model.ownership import Mark, read_mark
+from reconciler.plan.assessment import BindingRow, ByIdRow
+from reconciler.plan.binding_findings import bindings_table, declared_at, toml_key
+from reconciler.plan.inventory import Inventory, Role, Roles
+from reconciler.plan.policy import DEFAULT_RENEW_BEFORE, count_back, lifetime_of, renewal_lead
+from reconciler.x509.chains import Window
+
+_MOST_NAMED = 3
+_NOT_OURS = frozenset({Role.FOREIGN, Role.OTHER_STACK})
+
+
+def judge_by_id(
+    desired: Desired,
+    actual: Actual,
+    inventory: Inventory | None,
+    roles: Roles,
+    bindings: Iterable[BindingRow],
+    now: datetime,
+) -> tuple[tuple[ByIdRow, ...], tuple[Diagnostic, ...]]:
+    """A row for each, in the order of its first binding, and what there is to say of it. `inventory` None: offline."""
+    current = {entry.id for entry in inventory.current.values()} if inventory is not None else set()
+    by_id: dict[EntryId, list[BindingRow]] = defaultdict(list)
+    for binding in bindings:
+        entry_id = _id_of(desired.declaration, binding, roles)
+        if entry_id is not None and entry_id not in current:
+            by_id[entry_id].append(binding)
+    listed = inventory.entries if inventory is not None else {}
+    by_name = _by_stem(listed.values()) if by_id else {}
+    rows: list[ByIdRow] = []
+    for entry_id, of_id in by_id.items():
+        entry = listed.get(entry_id) or actual.asked.get(entry_id)
+        role, owner = roles.get(entry_id, (Role.UNKNOWN, None))
+        mark = read_mark(entry) if entry is not None else None
+        newer: Entry | None = None
+        if role is Role.SUPERSEDED and inventory is not None and owner is not None:
+            newer = inventory.current.get(owner)
+        elif entry is not None and mark is not None:
+            newer = _newer(entry, mark, by_name.get(_stem(entry.name), ()), now)
+        renew_from = _renew_from(entry, desired.declaration, now)
+        window = entry.window(now) if entry is not None else Window(None, None)
+        row = ByIdRow(entry_id, entry, role, owner, mark, renew_from, newer, tuple(of_id), window)
+        rows.append(replace(row, findings=tuple(_findings(desired.declaration, row, now))))
+    return tuple(rows), tuple(found for row in rows for found in row.findings)
+
+
+def _id_of(declaration: Declaration, row: BindingRow, roles: Roles) -> EntryId | None:
+    """The id that a binding is declared to use, or uses without being declared; None where it is not managed by id.
+
+    In a file where other stacks bind too, what is not declared here is theirs to watch.
+    """
+    if row.elsewhere:
+        return None
+    if isinstance(row.target, ById):
+        return row.target.id
+    if row.declared is None and row.found is not None and declaration.workers[row.at.worker].exclusive:
+        entry_id = EntryId(row.found.certificate_id)
+        return entry_id if roles.get(entry_id, (Role.UNKNOWN, None))[0] in _NOT_OURS else None
+    return None
+
+
+def _renew_from(entry: Entry | None, declaration: Declaration, now: datetime) -> datetime | None:
+    """When the renewal of an uploaded certificate falls due; of one that can't be read the lifetime is not known."""
+    ends, wanted = entry.window(now).ends if entry is not None else None, declaration.policy.renew_before
+    if entry is None or ends is None:
+        return None
+    if entry.bundle is not None:
+        lead = renewal_lead(entry.bundle, wanted)
+        is_always_due = lead >= lifetime_of(entry.bundle)  # a date that says nothing; the default's says something
+        return count_back(ends, renewal_lead(entry.bundle, None) if is_always_due else lead)
+    known = wanted.duration if wanted is not None else None
+    return count_back(ends, DEFAULT_RENEW_BEFORE if known is None else known)
+
+
+def _stem(name: str) -> str:
+    """What the marks of one certificate of one stack begin with."""
+    return name.rpartition(".")[0]
+
+
+def _by_stem(entries: Iterable[Entry]) -> Mapping[str, Sequence[Entry]]:
+    found: dict[str, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        found[_stem(entry.name)].append(entry)
+    return found
+
+
+def _newer(entry: Entry, mark: Mark, alike: Iterable[Entry], now: datetime) -> Entry | None:
+    """What was uploaded later under the same mark. One that is valid now comes first; one that has ended is none."""
+    uploaded = entry.uploaded_on
+    later = [
+        (other.window(now).contains(now), other.uploaded_on, other.id, other)
+        for other in alike
+        if uploaded is not None
+        and other.uploaded_on is not None
+        and other.uploaded_on > uploaded
+        and not other.ca
+        and read_mark(other) == mark
+        and not other.window(now).has_ended(now)
+    ]
+    return max(later, key=lambda one: one[:3])[3] if later else None
+
+
+# --- what is said ---------------------------------------------------------------------------------------------------
+
+
+def _findings(declaration: Declaration, row: ByIdRow, now: datetime) -> Iterator[Diagnostic]:
+    """One at most: what to change to says more than that the end is near.
+
+    What has ended is reported where it is in use, and where a binding would move to it.
+    """
+    if row.newer is not None:
+        yield _outdated(declaration, row, row.newer, now)
+    elif row.is_due(now) and not row.has_ended(now):
+        yield _due(declaration, row, now)
+
+
+def _outdated(declaration: Declaration, row: ByIdRow, newer: Entry, now: datetime) -> Diagnostic:
+    uses = f"{_places(row)} {'use' if len(row.bindings) > 1 else 'uses'}"
+    end = f"; {row.id} {_end(row, now)}" if row.is_due(now) else ""
+    if row.role is Role.SUPERSEDED and row.owner is not None:
+        message = f"{uses} {row.id}, an old certificate of {row.owner!r}; the current one is {newer.id}{end}"
+        hint = "bind it by its name in mtls.toml:\n" + _lines(row, "certificate", row.owner)
+    else:
+        of = f"the stack {row.mark.stack!r}" if row.mark is not None else "its stack"
+        name = f" under the name {row.mark.certificate!r}" if row.mark is not None else ""
+        message = f"{uses} {row.id} of {of}, which uploaded a newer certificate{name}, {newer.id}{_on(newer)}{end}"
+        hint = _change_id(row, newer, now)
+    return Diagnostic(Severity.WARNING, Code.BY_ID_OUTDATED, message, _pointer(declaration, row), hint)
+
+
+def _on(entry: Entry) -> str:
+    return f", on {entry.uploaded_on:%Y-%m-%d}" if entry.uploaded_on is not None else ""
+
+
+def _change_id(row: ByIdRow, newer: Entry, now: datetime) -> str:
+    """The lines with the new id; before it is valid, from when on they are right."""
+    begins = newer.window(now).begins
+    when = f", once it is valid, from {begins:%Y-%m-%d %H:%M} UTC" if begins is not None and begins > now else ""
+    lines = _lines(row, "id", newer.id)
+    if not lines:
+        return f"put {newer.id} into {_undeclared_in(row)}{when}"
+    return f"change the id in mtls.toml{when}:\n{lines}"
+
+
+def _lines(row: ByIdRow, key: str, target: EntryId | CertificateName) -> str:
+    """The lines of mtls.toml that bind something else instead, each below the header of its table."""
+    declared = [one for one in row.bindings if one.declared is not None]
+    lines: list[str] = []
+    for table, rows in groupby(declared, lambda one: bindings_table(one.at.worker, one.at.environment)):
+        lines.append(table)
+        for one in rows:
+            remote = one.declared.remote if one.declared is not None else None
+            more = f", remote = {str(remote).lower()}" if remote is not None else ""
+            value = f'{{ {key} = "{target}"{more} }}' if more or key == "id" else f'"{target}"'
+            lines.append(f"{toml_key(one.at.binding)} = {value}")
+    return "\n".join(lines)
+
+
+def _due(declaration: Declaration, row: ByIdRow, now: datetime) -> Diagnostic:
+    name = row.entry.name if row.entry is not None else ""
+    since = f"is due for renewal since {row.renew_from:%Y-%m-%d}: it " if not row.has_ended(now) else ""
+    uses = f"{_places(row)} {'use' if len(row.bindings) > 1 else 'uses'}"
+    message = f"{row.id} ({name or 'no name'}), which {uses} by its id, {since}{_end(row, now)}"
+    where = f"by the stack {row.mark.stack!r}" if row.mark is not None and row.owner is None else "elsewhere"
+    place = "mtls.toml" if any(one.declared is not None for one in row.bindings) else _undeclared_in(row)
+    hint = f"it is managed {where}: have it renewed there, then change the id in {place}"
+    return Diagnostic(Severity.WARNING, Code.BY_ID_DUE, message, _pointer(declaration, row), hint)
+
+
+def _end(row: ByIdRow, now: datetime) -> str:
+    return f"{'expired' if row.has_ended(now) else 'ends'} on {row.not_after:%Y-%m-%d %H:%M} UTC"
+
+
+def _places(row: ByIdRow) -> str:
+    texts = [one.text for one in row.bindings]
+    more = f" and {len(texts) - _MOST_NAMED} more" if len(texts) > _MOST_NAMED else ""
+    return ", ".join(texts[:_MOST_NAMED]) + more
+
+
+def _undeclared_in(row: ByIdRow) -> str:
+    return ", ".join(dict.fromkeys(one.at.config for one in row.bindings if one.declared is None))
+
+
+def _pointer(declaration: Declaration, row: ByIdRow) -> Pointer:
+    declared = next((one for one in row.bindings if one.declared is not None), None)
+    return declared_at(declaration, declared.at) if declared is not None else row.bindings[0].pointer

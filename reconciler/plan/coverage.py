@@ -1,0 +1,153 @@
+"""What a plan did not look at, and which private keys `apply` will need: as declared, without opening any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from reconciler.model import Action, CertificateName, Change, Condition, Desired, KeyReference, Upload, Verify
+from reconciler.plan.assessment import Assessment, Waits
+from reconciler.plan.live import declared_environments, is_elsewhere, target_of
+from reconciler.plan.retire_live import can_be_live
+from reconciler.plan.users import entries_of
+
+
+class Area(StrEnum):
+    """What a run can leave unread."""
+
+    STORE = "store"
+    LIVE_WORKERS = "live-workers"
+    OTHER_USERS = "other-users"
+    TREE = "tree"
+    KEYS = "keys"
+
+
+ABOUT_LIVE = frozenset({Area.LIVE_WORKERS, Area.OTHER_USERS})
+"""What `--live` reads."""
+
+_DETAILS = {
+    Area.STORE: "which certificates are uploaded was not read",
+    Area.LIVE_WORKERS: "live Workers were not read: they may use other certificates than the wrangler files name",
+    Area.OTHER_USERS: "Hyperdrive configurations and hostnames were not read: they may use old certificates",
+    Area.TREE: "other files were not searched for the ids of old certificates: that waits until nothing else keeps one",
+    Area.KEYS: "no private key was opened: whether each is available and belongs to its certificate is unknown",
+}
+_FAILED = {
+    Area.LIVE_WORKERS: "not every live Worker could be read",
+    Area.OTHER_USERS: "not everything else that may use a certificate could be read",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NotChecked:
+    """One area that was not looked at, or not all of it. `reason`: why it could not be read; None: nobody asked."""
+
+    area: Area
+    reason: str | None = None
+
+    @property
+    def detail(self) -> str:
+        """What that means, as a sentence without its full stop."""
+        return _DETAILS[self.area] if self.reason is None else f"{_FAILED[self.area]}: {self.reason}"
+
+    def command(self, name: str) -> str | None:
+        """What looks at it; `name` is the command whose result this is of. None where no option of it would."""
+        if self.reason is not None:
+            return None
+        if self.area in ABOUT_LIVE:
+            return f"mtlsctl {name} --live"
+        return {Area.STORE: f"mtlsctl {name}", Area.KEYS: "mtlsctl validate"}.get(self.area)
+
+
+def of_live(found: Iterable[NotChecked]) -> tuple[NotChecked, ...]:
+    """What was not read of what is live, for a report that says nothing of files and keys."""
+    return tuple(one for one in found if one.area in ABOUT_LIVE)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyNeeded:
+    """The key of one certificate, by where mtls.toml says that it is. `actions`: what needs it."""
+
+    certificate: CertificateName
+    source: KeyReference
+    actions: tuple[Action, ...]
+
+
+def find_not_checked(assessment: Assessment, keys: Sequence[KeyNeeded]) -> tuple[NotChecked, ...]:
+    """What was not looked at though it could change what a reader makes of the plan; in the order of `Area`."""
+    found = (
+        NotChecked(Area.STORE) if assessment.inventory is None else None,
+        _live_workers(assessment),
+        _other_users(assessment),
+        NotChecked(Area.TREE) if _needs_tree(assessment) else None,
+        NotChecked(Area.KEYS) if keys else None,
+    )
+    return tuple(one for one in found if one is not None)
+
+
+def _live_workers(assessment: Assessment) -> NotChecked | None:
+    targets, live = tuple(_declared_targets(assessment)), assessment.actual.live
+    if not targets:
+        return None
+    if live is None or any(target not in live.workers and target not in live.unread for target in targets):
+        return NotChecked(Area.LIVE_WORKERS)
+    return _failed(Area.LIVE_WORKERS, [f"{one}: {live.unread[one]}" for one in targets if one in live.unread])
+
+
+def _declared_targets(assessment: Assessment) -> Iterator[str]:
+    """Every Worker of this account that is declared to be live."""
+    desired, store = assessment.desired, assessment.desired.declaration.store
+    if not can_be_live(desired):
+        return
+    for worker, environment, file in declared_environments(desired, assessment.actual.files):
+        target = target_of(file, environment)
+        is_here = environment not in worker.undeployed and not is_elsewhere(store, file.environments[environment])
+        if target is not None and is_here:
+            yield target
+
+
+def _other_users(assessment: Assessment) -> NotChecked | None:
+    entries, live = entries_of(assessment), assessment.actual.live
+    if not entries or not can_be_live(assessment.desired):
+        return None
+    if live is None or not {entry.id for entry in entries} <= live.users_of:
+        return NotChecked(Area.OTHER_USERS)
+    return _failed(Area.OTHER_USERS, [f"{what}: {why}" for what, why in live.users_unread.items()])
+
+
+def _failed(area: Area, reasons: list[str]) -> NotChecked | None:
+    more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+    return NotChecked(area, reasons[0] + more) if reasons else None
+
+
+def _needs_tree(assessment: Assessment) -> bool:
+    """Whether an old certificate will leave, and something that costs less to find out keeps it so far."""
+    waits = (row.verdict for row in assessment.entries if isinstance(row.verdict, Waits))
+    return assessment.actual.sweep is None and any(one.condition is not Condition.PRUNE_OFF for one in waits)
+
+
+def find_keys(desired: Desired, changes: Iterable[Change]) -> tuple[KeyNeeded, ...]:
+    """The keys that these changes need, in their order. Of certificates with one content, the key that is opened."""
+    found: dict[CertificateName, KeyNeeded] = {}
+    for change in changes:
+        match change:
+            case Upload():
+                names = (change.certificate, *change.shared_with)
+            case Verify():
+                names = (change.certificate,)
+            case _:
+                continue
+        for name in names:
+            reference = desired.declaration.certificates[name].key
+            if reference is not None:
+                before = found[name].actions if name in found else ()
+                actions = tuple(dict.fromkeys((*before, change.action)))
+                found[name] = KeyNeeded(name, _public(reference), actions)
+                break
+    return tuple(found.values())
+
+
+def _public(reference: KeyReference) -> KeyReference:
+    """Where the key is, and no other option of its source."""
+    return KeyReference(reference.source, {reference.source: reference.options.get(reference.source, "")})
