@@ -21,6 +21,8 @@ from reconciler.x509.chains import window_of
 from reconciler.x509.preflight import check_dates
 
 _Subject = CertificateName | EntryId
+_NOT_YET = frozenset({Code.CERTIFICATE_NOT_YET_VALID, Code.INTERMEDIATE_NOT_YET_VALID})
+"""What a binding that waits says already, with the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +51,11 @@ def judge_dates(
     rows = tuple(replace(row, due=_due(desired, row, users.get(row.name, ()), now)) for row in certificates)
     expired = _bound_expired(bindings, now)
     found: list[Diagnostic] = []
+    waited_for = {row.certificate for row in bindings if isinstance(row.verdict, Waits)}
     for row in sorted(rows, key=lambda row: row.name):
         if row.bundle is not None and (offline or row.entry is not None):
-            found.extend(_of_stored(desired, row, now, is_bound_expired=row.name in expired))
+            dates = _of_stored(desired, row, now, is_bound_expired=row.name in expired)
+            found.extend(one for one in dates if one.code not in _NOT_YET or row.name not in waited_for)
     found.extend(_gaps(desired, bindings, now))
     always = (find_always_due(desired, row.name) for row in sorted(rows, key=lambda row: row.name) if row.bundle)
     found.extend(one for one in always if one is not None)

@@ -35,7 +35,7 @@ REQUIREMENTS: Mapping[Condition, str] = {
 
 _WAITS: Mapping[Condition, Mapping[str, str]] = {
     Condition.NOT_VALID_YET: {
-        "": "the new certificate is not valid yet; the one in use stays until then",
+        "": "the new certificate is not valid yet, so the one in use stays",
         "proof": "the new certificate is not valid yet, so it can't be tested at its origin before the upload",
     },
     Condition.VALIDITY_UNKNOWN: {"": "the dates of the new certificate are unknown, and the one in use is valid"},

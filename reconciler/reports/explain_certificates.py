@@ -8,6 +8,7 @@ from reconciler.findings.codes import Code
 from reconciler.model import Action, CertificateName, DeclaredCertificate, Entry, Gate, Upload, User, Verify
 from reconciler.model import Reason as ChangeReason
 from reconciler.plan.assessment import CertificateRow, Held, Pending
+from reconciler.plan.dates import declared_due
 from reconciler.plan.gates import has_gate
 from reconciler.plan.inventory import Preference, preference_of
 from reconciler.plan.plan import Plan
@@ -69,7 +70,7 @@ def tell_certificate(name: CertificateName, plan: Plan) -> CertificateStory:
         owner=row.declared.owner,
         digest=row.bundle.digest if row.bundle else None,
         fingerprint=row.bundle.fingerprint if row.bundle else None,
-        due=row.due,
+        due=declared_due(row, assessment),
         entry=row.entry,
         ours=row.ours,
         chosen=chosen,

@@ -13,6 +13,7 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import CertificateName, Desired, Entry, StoreSettings
 from reconciler.plan.coverage import NotChecked
+from reconciler.plan.dates import declared_due
 from reconciler.plan.inventory import Role
 from reconciler.plan.plan import Plan
 from reconciler.plan.quota import Quota, QuotaCount
@@ -27,7 +28,7 @@ from reconciler.reports.forecast_entries import (
     group_contents,
     make_timeline,
 )
-from reconciler.reports.status import BoundAt, ByIdStatus, CertificateStatus, Standing, Urgency, make_status
+from reconciler.reports.status import BoundAt, ByIdStatus, CertificateStatus, Standing, Urgency, make_status, urgency_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,8 @@ def make_forecast(plan: Plan, days: int) -> Forecast:
     counts = _counts(plan.quota)
     timeline = make_timeline(plan, contents, counts, plan.made + timedelta(days=days))
     status = make_status(plan)
-    known = [_item(one, one.due) for one in status.certificates if one.due]
+    dues = {row.name: declared_due(row, plan.assessment) for row in plan.assessment.certificates}
+    known = [_item(one, due, plan.made) for one in status.certificates if (due := dues[one.certificate])]
     soon = [item for item in known if item.renew_from <= timeline.until]
     later = [item for item in known if item.renew_from > timeline.until]
     again = _successors({item.certificate: item for item in known}, contents, timeline.steps)
@@ -130,11 +132,11 @@ def _order(item: DueItem) -> tuple[datetime, bool, str]:
     return item.renew_from, item.again, item.certificate
 
 
-def _item(status: CertificateStatus, due: Due) -> DueItem:
+def _item(status: CertificateStatus, due: Due, now: datetime) -> DueItem:
     """A declared certificate with the places in which its renewal has to arrive."""
     return DueItem(
         certificate=status.certificate,
-        urgency=status.urgency,
+        urgency=urgency_of(due, now),
         renew_from=due.renew_from,
         not_after=due.not_after,
         owner=status.owner,

@@ -132,7 +132,7 @@ def make_status(plan: Plan) -> Status:
     certificates = [
         CertificateStatus(
             certificate=row.name,
-            urgency=_urgency(row.due, plan.made),
+            urgency=urgency_of(row.due, plan.made),
             entry=row.entry,
             due=row.due,
             owner=row.declared.owner,
@@ -233,7 +233,8 @@ def _places_by_id(row: ByIdRow) -> tuple[BoundAt, ...]:
     return tuple(BoundAt(one.at, standing(one), one.found_id) for one in row.bindings)
 
 
-def _urgency(due: Due | None, now: datetime) -> Urgency:
+def urgency_of(due: Due | None, now: datetime) -> Urgency:
+    """How soon somebody has to act on a certificate; without `due` its dates are unknown."""
     if due is None:
         return Urgency.UNREADABLE
     if due.has_expired(now):

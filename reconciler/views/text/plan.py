@@ -288,12 +288,14 @@ def _due_lines(plan: PlanFacts, style: Style) -> Iterator[str]:
     if expired:
         yield ""
         yield style.bold(f"expired{by_then}:")
-        yield from _listed([style.bad(f"  x {_name(item)} ended {_minute(item)}") for item in expired], "x")
+        lines = [style.bad(f"  x {_name(item)} ended {_minute(item)}{_renewed(item)}") for item in expired]
+        yield from _listed(lines, "x")
     if due:
         yield ""
         yield style.bold(f"due for renewal{by_then}:")
         lines = [
-            style.warn(f"  ! {_name(item)} ends {_minute(item)}, due since {item.renew_from:%Y-%m-%d}") for item in due
+            style.warn(f"  ! {_name(item)} ends {_minute(item)}, due since {item.renew_from:%Y-%m-%d}{_renewed(item)}")
+            for item in due
         ]
         yield from _listed(lines, "!")
     if (expired or due) and plan.quota is not None:
@@ -308,6 +310,10 @@ def _due_lines(plan: PlanFacts, style: Style) -> Iterator[str]:
 
 def _name(item: Due) -> str:
     return printable(item.certificate)
+
+
+def _renewed(item: Due) -> str:
+    return "; renewed in mtls.toml, but still in use" if item.renewed else ""
 
 
 def _minute(item: Due) -> str:

@@ -14,6 +14,7 @@ from reconciler.plan.live import LiveState
 from reconciler.plan.users import Use
 from reconciler.reports.current import Current
 from reconciler.reports.kept import Kept
+from reconciler.reports.outage import first_of
 from reconciler.reports.status import BoundAt, ByIdStatus, CertificateStatus, Standing, Status, Urgency
 from reconciler.views.table import Display
 from reconciler.views.text.findings import show_findings, to_act_on
@@ -127,6 +128,10 @@ def _certificate_lines(item: CertificateStatus, status: Status, width: int, styl
     yield _ROW.format("entry", entry)
     if item.owner:
         yield _ROW.format("owner", printable(item.owner))
+    outage = first_of(one for one in status.outages if one.certificate == item.certificate)
+    if outage is not None and outage.time is not None:
+        text = f"{time_text(outage.time)} ({distance_text(outage.time, status.made)})"
+        yield _ROW.format("outage", style.bad(f"since {text}") if outage.failing else f"from {text}")
     for place in item.places:
         yield _place_line(place, item, style)
     of_current = [one for one in status.uses if one.certificate == item.certificate and one.role is Role.CURRENT]
@@ -233,7 +238,8 @@ def _when(item: CertificateStatus, now: datetime) -> str:
         return "its end is not known"
     ended = item.urgency is Urgency.EXPIRED
     text = f"{'ended' if ended else 'ends'} {time_text(item.due.not_after)} ({distance_text(item.due.not_after, now)})"
-    return f"{text}, due {'since' if item.due.renew_from <= now else 'from'} {item.due.renew_from:%Y-%m-%d}"
+    renewed = "; renewed in mtls.toml, but still in use" if item.due.renewed else ""
+    return f"{text}, due {'since' if item.due.renew_from <= now else 'from'} {item.due.renew_from:%Y-%m-%d}{renewed}"
 
 
 def _place_line(place: BoundAt, item: CertificateStatus, style: Style) -> str:
