@@ -107,8 +107,11 @@ def hint_for_command(word: str) -> str:
 
 
 def _options_of_commands() -> set[str]:
-    """The options of all commands, without loading one."""
-    commands = json.loads(TABLE.read_bytes())["commands"].values()
+    """The options of all commands, without loading one; none where their table can't be read, for a hint is no need."""
+    try:
+        commands = json.loads(TABLE.read_bytes())["commands"].values()
+    except OSError:
+        return set()
     return {name for command in commands for option in command["options"] for name in option["names"]}
 
 

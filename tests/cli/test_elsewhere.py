@@ -83,6 +83,14 @@ def test_a_word_of_another_tool_leads_here(project: Project, line: str) -> None:
     assert wrong.partition("=")[0] in message
 
 
+def test_a_hint_is_no_need(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the table of all options is missing, wrong use is still said to be that."""
+    monkeypatch.setattr("reconciler.cli.elsewhere.TABLE", project.folder / "none.json")
+    result = project.run("plan", "--nonsense")
+    assert result.code == 64
+    assert "error[usage]: No such option: --nonsense" in result.err
+
+
 HINTS = (*elsewhere._COMMANDS, *elsewhere._OPTIONS)
 
 

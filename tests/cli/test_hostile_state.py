@@ -112,7 +112,7 @@ def rename(value: object, name: str, skipped: frozenset[str]) -> object:
 
 
 FORM = frozenset({"format", "kind", "made", "digest", "action", "phase", "reasons", "severity", "condition"})
-FORM |= {"until", "not_after", "renew_from", "uploaded_on"}
+FORM |= {"until", "not_after", "renew_from", "uploaded_on", "next", "actions", "area"}
 
 
 @pytest.mark.parametrize("name", FEW.values(), ids=FEW)
@@ -124,7 +124,8 @@ def test_a_name_in_a_plan_is_shown_and_does_nothing(
     project.run("apply", "--yes")
     project.certificate("billing", 2)
     document = project.run("plan", "--format", "json").json
-    document["waiting"] = [{"entry": "a", "name": "b", "certificate": "c", "condition": "grace", "detail": "d"}]
+    change = {"action": "retire", "phase": "retire", "reasons": ["superseded"], "before": "a", "name": "b"}
+    document["waiting"] = [{**change, "entry": "a", "certificate": "c", "condition": "grace", "detail": "d"}]
     document["unknown"] = [{"certificate": "a", "worker": "b", "environment": "c", "binding": "d", "message": "e"}]
     document["diagnostics"] = [{"severity": "error", "code": "a", "message": "b", "path": "c", "hint": "d\ne"}]
     document["partial"], document["offline"] = ["a"], True

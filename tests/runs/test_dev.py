@@ -312,7 +312,7 @@ def test_what_does_not_keep_a_worker_from_running_is_said(project: Project) -> N
         "dev-date-capped",
         "dev-secrets",
     ]
-    assert "says 2999-01-01" in err
+    assert "has 2999-01-01" in err
     assert "canary" not in err
 
 
@@ -322,7 +322,7 @@ def test_what_does_not_keep_a_worker_from_running_is_said(project: Project) -> N
         (["chekout"], 64, "did you mean `checkout`?"),
         (["checkout", "--env", "prod"], 64, "has no environment 'prod'"),
         (["checkout", "--port", "70000"], 64, "less than or equal to 65535"),
-        ([], 64, "Missing argument 'worker'"),
+        ([], 64, "Missing argument 'WORKER'"),
     ],
 )
 def test_wrong_use_is_told_before_anything_is_made(
