@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
 
-from tests.simulation.pool import CAS, FOREIGN, LEAVES, NOW
+from tests.simulation.pool import CAS, DATED, FOREIGN, NOW, PLAIN, some_leaf
 from tests.simulation.spec import FORMER_STACK, OTHER_STACK, STACK, TOP, Certificate, Spec, Worker
 from tests.simulation.stock import EmbeddedStock
 from tests.simulation.world import MakeStock, World, mark_of
@@ -49,7 +49,9 @@ def new_ripe_world(random: Random, stock: MakeStock, size: Size) -> World:
     spec = world.main.spec = Spec(grace_days=0, prune=True, rollback=random.choice((0, 1)), account=world.stock.account)
     spec.max_deletes = random.choice((1, 10, 10))
     names = random.sample(NAMES, random.randint(1, size.certificates))
-    numbers = random.sample(LEAVES[:-1], 2 * len(names) + 1)
+    numbers = random.sample(PLAIN[:-1], 2 * len(names) + 1)
+    if random.random() < 0.4:
+        numbers[random.randrange(len(numbers))] = random.choice(DATED)
     style, bound = random.choice(STYLES), names[: random.choice((1, 2, 2))]
     world.put(numbers[0], mark_of(STACK, "gone", numbers[0]))
     _rotate(world, dict(zip(names, numbers[1:], strict=False)), bound, style)
@@ -97,12 +99,12 @@ def _spec(random: Random, size: Size) -> Spec:
 def new_certificate(random: Random) -> Certificate:
     """A declared leaf."""
     own = random.choice((None, None, None, 0, 24))
-    return Certificate(random.choice(LEAVES), random.choice(("env", "env", "file")), grace_hours=own)
+    return Certificate(some_leaf(random), random.choice(("env", "env", "file")), grace_hours=own)
 
 
 def _fill_store(world: World, random: Random, size: Size) -> None:
     """Entries of every sort, uploaded in the weeks before."""
-    numbers = random.sample((*LEAVES, *FOREIGN, *CAS), random.randint(0, size.entries))
+    numbers = random.sample((*PLAIN, *random.sample(DATED, 4), *FOREIGN, *CAS), random.randint(0, size.entries))
     for number in numbers:
         world.pass_time(timedelta(days=random.randint(0, 4), seconds=random.randint(0, 9)))
         sort = random.random()

@@ -7,12 +7,15 @@ import hashlib
 import json
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache, lru_cache
 from typing import Any
 
 from cryptography import x509
+
+from tests.simulation.pool import CAS, FOREIGN, LEAVES, Period, content, periods
 
 _BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----\s+(.*?)-----END CERTIFICATE-----", re.DOTALL)
 _ID = re.compile(rb'("?certificate_id"?\s*[=:]\s*")[^"]*(")')
@@ -40,9 +43,31 @@ def digest(pem: str) -> str:
 
 
 @cache
-def ends(pem: str) -> datetime:
-    """When the first of the chain ends."""
-    return min(x509.load_der_x509_certificate(der).not_valid_after_utc for der in ders(pem))
+def numbers() -> Mapping[str, int]:
+    """The contents of the pool by their digests."""
+    return {digest(content(number).pem): number for number in (*LEAVES, *CAS, *FOREIGN)}
+
+
+@cache
+def periods_of(pem: str) -> tuple[Period, ...]:
+    """When a certificate is valid, as the pool knows; nothing where it is not of the pool."""
+    number = numbers().get(digest(pem))
+    return () if number is None else periods(number)
+
+
+def begins(pem: str) -> datetime:
+    """When the first path of a certificate of the pool begins."""
+    return min(period.begins for period in periods_of(pem))
+
+
+def is_valid(pem: str, at: datetime) -> bool:
+    """Whether some path of a certificate is valid at a time."""
+    return any(period.begins <= at <= period.ends for period in periods_of(pem))
+
+
+def has_ended(pem: str, at: datetime) -> bool:
+    """Whether no path of it will be valid again."""
+    return bool(periods_of(pem)) and all(period.ends < at for period in periods_of(pem))
 
 
 def mark(name: str, type_: str, pem: str) -> tuple[str, str] | None:

@@ -9,19 +9,27 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 
 from tests.simulation.calls import no_upload_is_repeated_blindly, nothing_is_let_go_that_is_live
+from tests.simulation.dates import (
+    no_binding_leaves_what_is_valid,
+    no_last_valid_entry_is_deleted,
+    only_what_was_approved_is_done,
+    retires_in,
+)
 from tests.simulation.facts import (
     Binding,
     Declared,
     bound,
     declared,
     digest,
-    ends,
     foreign_lines,
     foreign_values,
+    has_ended,
     has_environment,
+    is_valid,
     masked,
     parses,
     values,
@@ -67,8 +75,9 @@ def entries_change_only_as_said(run: Run, _: Declared) -> Iterator[str]:
 
 def only_what_is_safe_is_deleted(run: Run, means: Declared) -> Iterator[str]:
     """Every delete was right at its moment, and there were not too many."""
-    if len(run.did.deletions) > means.max_deletes:
-        yield f"{len(run.did.deletions)} deletes, {means.max_deletes} are allowed"
+    allowed = means.max_deletes if run.saved is None else retires_in(run.saved)
+    if len(run.did.deletions) > allowed:
+        yield f"{len(run.did.deletions)} deletes, {allowed} are allowed"
     for gone in run.did.deletions:
         yield from (f"{gone.id} was deleted, but {why}" for why in why_kept(means, run, gone))
 
@@ -228,6 +237,9 @@ RULES: tuple[Rule, ...] = (
     only_what_is_missing_is_uploaded,
     no_upload_is_repeated_blindly,
     nothing_is_let_go_that_is_live,
+    no_last_valid_entry_is_deleted,
+    no_binding_leaves_what_is_valid,
+    only_what_was_approved_is_done,
     files_change_only_where_they_may,
     nothing_but_our_bindings_changes,
     the_journal_is_true,
@@ -247,7 +259,7 @@ def _not_stored(run: Run, means: Declared) -> Iterator[str]:
     stored = Counter(digest(row.pem) for row in run.after.rows.values())
     for name, content in wanted(means, run.after.tree).items():
         pem = run.after.tree[means.certificates[name]["certificate"]].decode()
-        if content and stored[content] != 1 and run.now <= ends(pem):
+        if content and stored[content] != 1 and not has_ended(pem, run.now):
             yield f"{name} is stored {stored[content]} times"
 
 
@@ -262,11 +274,16 @@ def _not_bound(run: Run, means: Declared, world: Snapshot) -> Iterator[str]:
         if any(not usable(means, binding.target, row) for row in same):
             continue  # stored in a way that can't serve: an error that only people can mend
         pem = world.tree[means.certificates[binding.target]["certificate"]].decode()
-        if run.now > ends(pem):
-            continue  # nothing moves to what has ended, stored or not (rule 10)
-        found = bound(path, data).get((binding.environment, binding.name))
+        found = bound(path, data).get((binding.environment, binding.name), "")
+        if _may_wait(pem, world.rows.get(found), run.now):
+            continue
         if found not in {row.id for row in same}:
             yield f"{path} {binding.environment} {binding.name} names {found}, which is not {binding.target}"
+
+
+def _may_wait(pem: str, old: Row | None, now: datetime) -> bool:
+    """Nothing moves to what has ended; nor from what is valid to what has not begun (rule 10)."""
+    return has_ended(pem, now) or (not is_valid(pem, now) and old is not None and is_valid(old.pem, now))
 
 
 def _is_taken(binding: Binding, data: bytes) -> bool:

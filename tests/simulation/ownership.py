@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import datetime
 
-from tests.simulation.facts import Declared, bound, digest, mark
+from tests.simulation.facts import Declared, begins, bound, digest, mark
 from tests.simulation.record import Deleted, Row, Rows, Run, Tree
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -76,16 +75,17 @@ def why_kept(declared: Declared, run: Run, gone: Deleted) -> Iterator[str]:
         named = [path for path, data in tree.items() if "wrangler" in path and gone.id.encode() in data.lower()]
         if named and not all(path.endswith(".tmp") for path in named):
             yield f"{named} named it {when}"
+    skips_grace = run.retires in (gone.id, certificate)
     if certificate in declared.certificates:
-        yield from _not_superseded(declared, run.now, gone, row, certificate, contents[certificate])
+        yield from _not_superseded(declared, gone, row, certificate, contents[certificate], skips_grace=skips_grace)
     elif not declared.prune:
         yield "it is orphaned and prune is off"
-    elif run.now < row.uploaded + declared.grace_of(certificate):
+    elif not skips_grace and gone.at < row.uploaded + declared.grace_of(certificate):
         yield "its grace is not over"
 
 
 def _not_superseded(
-    declared: Declared, now: datetime, gone: Deleted, row: Row, certificate: str, content: str
+    declared: Declared, gone: Deleted, row: Row, certificate: str, content: str, *, skips_grace: bool
 ) -> Iterator[str]:
     successors = [other for other in gone.rows.values() if digest(other.pem) == content]
     good = [other for other in successors if usable(declared, certificate, other)]
@@ -94,7 +94,8 @@ def _not_superseded(
         return
     if all(other.uploaded <= row.uploaded for other in good):
         yield "it is newer than what is declared"
-    if now < max(row.uploaded, *(other.uploaded for other in good)) + declared.grace_of(certificate):
+    times = [row.uploaded, *(other.uploaded for other in good), *(begins(other.pem) for other in good)]
+    if not skips_grace and gone.at < max(times) + declared.grace_of(certificate):
         yield "its grace is not over"
     ids = {other.id for other in good}
     for binding in declared.bindings:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from hashlib import sha256
+from random import Random
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -19,11 +21,56 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 _DAY = timedelta(days=1)
 
-LEAVES = tuple(range(8))
-"""What certificates may be declared with; the last but one has an intermediate, the last one ends in 20 days."""
 
-CHAINED, SHORT = LEAVES[-2], LEAVES[-1]
-CAS = (20, 21)
+class Period(NamedTuple):
+    """From when until when, both included; aware, UTC."""
+
+    begins: datetime
+    ends: datetime
+
+
+def _period(begins: int, ends: int) -> Period:
+    """In days from when every story begins."""
+    return Period(NOW + begins * _DAY, NOW + ends * _DAY)
+
+
+_LIFE = _period(-30, 335)
+
+PLAIN = tuple(range(8))
+"""Leaves that are valid when a story begins; the last but one has an intermediate, the last one ends in 20 days."""
+
+CHAINED, SHORT = PLAIN[-2], PLAIN[-1]
+
+_RENEWALS = {
+    40: _period(2, 335),
+    41: Period(NOW + timedelta(days=2, minutes=3), _LIFE.ends),  # near the one before: one run may wait for both
+    42: _period(9, 40),
+    43: _period(-60, -1),
+    44: _period(-30, 1),
+    45: Period(_LIFE.begins, NOW + timedelta(days=2, minutes=1)),  # ends while a run may wait for the second
+}
+"""Some begin later, some are short, one has ended."""
+
+_CROSSED = {
+    50: (_period(-30, -1), _LIFE),  # the first path has ended
+    51: (_period(-30, 5), _period(3, 335)),  # one path follows the other
+    52: (_period(-30, 2), _period(8, 335)),  # between the paths there is none
+    53: (_period(4, 335),),
+    54: (_period(-30, 6),),
+}
+"""The intermediates of leaves that live from the first begin to the last end; of several, each is a path of its own."""
+
+LATER = 40
+DATED = (*_RENEWALS, *_CROSSED)
+"""Renewals of plain leaves, with the same subject and key: 40 and 50 of 0, 41 and 51 of 1."""
+
+LEAVES = (*PLAIN, *DATED)
+"""What certificates may be declared with."""
+
+CAS = (20, 21, 22)
+"""The last one begins later."""
+
+_CA_LIVES = {22: _period(5, 335)}
 FOREIGN = (30, 31, 32)
 """What only others have in the store."""
 
@@ -46,17 +93,41 @@ class Content:
         return body[_SECRET]
 
 
+def some_leaf(random: Random) -> int:
+    """A content for a certificate; two of three are plain."""
+    return random.choice(PLAIN if random.random() < 0.65 else DATED)
+
+
+@cache
+def periods(number: int) -> tuple[Period, ...]:
+    """When a content is valid: for each of its paths, while all of that path is. Some may overlap."""
+    return _CROSSED.get(number, (_life(number),))
+
+
+def _life(number: int) -> Period:
+    """Of the content's own certificate."""
+    short = {SHORT: _period(-30, 20)}
+    return {**_RENEWALS, **_CA_LIVES, **short}.get(number, _LIFE)
+
+
+def subject(number: int) -> str:
+    """Whose certificate a content is: renewals have the same."""
+    return f"client-{number % 10 if number in DATED else number}"
+
+
 @cache
 def content(number: int) -> Content:
     """The number-th content: the same in every process, for a seed must replay a run to the byte."""
-    own = _key(number)
+    of = number % 10 if number in DATED else number
+    own, life = _key(of), _life(number)
     key = own.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     if number in CAS:
-        return Content(_text(_certificate(number, f"ca-{number}", own, own, f"ca-{number}", ca=True)), key)
-    issuer = 101 if number == CHAINED else 100
-    leaf = _certificate(number, f"client-{number}", own, _key(issuer), f"ca-{issuer}", ca=False)
-    above = _text(_certificate(101, "ca-101", _key(101), _key(100), "ca-100", ca=True)) if number == CHAINED else ""
-    return Content(_text(leaf) + above, key)
+        return Content(_text(_certificate(number, f"ca-{number}", own, own, f"ca-{number}", life, ca=True)), key)
+    chain = {CHAINED: (_LIFE,), **_CROSSED}.get(number, ())
+    issuer = 101 if chain else 100
+    leaf = _certificate(number, subject(number), own, _key(issuer), f"ca-{issuer}", life, ca=False)
+    above = [_certificate(101, "ca-101", _key(101), _key(100), "ca-100", period, ca=True) for period in chain]
+    return Content("".join(map(_text, (leaf, *above))), key)
 
 
 def leaks(texts: Iterable[str]) -> bool:
@@ -78,7 +149,7 @@ def _has_window(flat: str) -> bool:
 
 @cache
 def _secrets() -> tuple[str, ...]:
-    return tuple(content(number).secret for number in (*LEAVES, *CAS, *FOREIGN))
+    return tuple(dict.fromkeys(content(number).secret for number in (*LEAVES, *CAS, *FOREIGN)))
 
 
 @cache
@@ -104,6 +175,7 @@ def _certificate(
     own: ec.EllipticCurvePrivateKey,
     signer: ec.EllipticCurvePrivateKey,
     issuer: str,
+    life: Period,
     *,
     ca: bool,
 ) -> x509.Certificate:
@@ -116,8 +188,8 @@ def _certificate(
         .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
         .public_key(own.public_key())
         .serial_number(1000 + number)
-        .not_valid_before(NOW - 30 * _DAY)
-        .not_valid_after(NOW + (20 if number == SHORT else 335) * _DAY)
+        .not_valid_before(life.begins)
+        .not_valid_after(life.ends)
         .add_extension(x509.BasicConstraints(ca, None), critical=True)
         .add_extension(
             x509.KeyUsage(digital_signature=True, key_cert_sign=ca, crl_sign=ca, decipher_only=False, **usage),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from posixpath import basename, dirname, join
 
@@ -237,6 +238,21 @@ class GatedLock:
 
 
 @dataclass
+class GatedClock:
+    """The clock of a run. To wait is an effect, in the middle of which much can happen."""
+
+    time: Callable[[], datetime]
+    pass_time: Callable[[timedelta], None]
+    gate: Gate
+
+    def now(self) -> datetime:
+        return self.time()
+
+    def wait_until(self, time: datetime) -> None:
+        self.gate.passes("clock.wait", "", lambda: self.pass_time(max(time - self.time(), timedelta())))
+
+
+@dataclass
 class GatedEnvironment(Mapping[str, str]):
     """The variables that hold keys."""
 
@@ -261,4 +277,4 @@ class GatedEnvironment(Mapping[str, str]):
         return len(self.values_)
 
 
-__all__ = ["GatedEnvironment", "GatedFiles", "GatedLines", "GatedLock", "GatedStores", "T"]
+__all__ = ["GatedClock", "GatedEnvironment", "GatedFiles", "GatedLines", "GatedLock", "GatedStores", "T"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 
@@ -35,6 +35,7 @@ class Replaced(NamedTuple):
     old: bytes
     new: bytes
     rows: Rows
+    at: datetime
 
 
 class Deleted(NamedTuple):
@@ -43,6 +44,7 @@ class Deleted(NamedTuple):
     id: str
     rows: Rows
     tree: Tree
+    at: datetime
 
 
 class Uploaded(NamedTuple):
@@ -82,12 +84,17 @@ def _no_tree() -> Tree:
     return {}
 
 
+def _no_time() -> datetime:
+    return datetime.max.replace(tzinfo=UTC)
+
+
 @dataclass
 class Recorder:
-    """What a run does, as it happens. `rows` and `tree` are asked for the state of the moment."""
+    """What a run does, as it happens. `rows`, `tree` and `now` are asked for the state of the moment."""
 
     rows: Callable[[], Rows] = _nothing
     tree: Callable[[], Tree] = _no_tree
+    now: Callable[[], datetime] = _no_time
     replacements: list[Replaced] = field(default_factory=list)
     deletions: list[Deleted] = field(default_factory=list)
     uploads: list[Uploaded] = field(default_factory=list)
@@ -107,7 +114,7 @@ class Recorder:
 
     def replaced(self, path: str, old: bytes, new: bytes) -> None:
         """A file was replaced."""
-        self.replacements.append(Replaced(path, old, new, self.rows()))
+        self.replacements.append(Replaced(path, old, new, self.rows(), self.now()))
 
     def asked(self, pem: str) -> None:
         """An upload was asked for."""
@@ -119,7 +126,7 @@ class Recorder:
 
     def deleting(self, entry: str) -> None:
         """A delete is about to happen."""
-        self._before = Deleted(entry, self.rows(), dict(self.tree()))
+        self._before = Deleted(entry, self.rows(), dict(self.tree()), self.now())
 
     def deleted(self, entry: str) -> None:
         """It happened."""
@@ -143,3 +150,9 @@ class Run:
     """A fault may have left half a line in the journal."""
     ended: str
     """How, for a person."""
+    digest: str | None = None
+    """Of the plan that it made."""
+    saved: bytes | None = None
+    """The saved plan that it was to apply."""
+    retires: str | None = None
+    """The certificate or entry that it was to retire at once, without its grace."""

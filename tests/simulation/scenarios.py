@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import cache
 
-from tests.simulation.pool import CAS, CHAINED, NOW
+from tests.simulation.pool import CAS, CHAINED, LATER, NOW, periods
 from tests.simulation.spec import FORMER_STACK, TOP, Certificate, Spec, Worker
 from tests.simulation.stock import EmbeddedStock
 from tests.simulation.world import MakeStock, World, mark_of
@@ -112,6 +112,21 @@ def renaming(stock: MakeStock) -> World:
     return world
 
 
+def beginning(stock: MakeStock) -> World:
+    """Two of one file are renewed, by what begins in a minute and in four."""
+    world = World(stock, begins=NOW - timedelta(days=30))
+    spec = world.main.spec = Spec(grace_days=0, prune=True, rollback=0, account=world.stock.account)
+    spec.certificates = {"alpha": Certificate(0), "beta": Certificate(1, key="file")}
+    _worker(world, "one", _JSONC, {TOP: {"A": "alpha", "B": "beta"}})
+    world.main.save()
+    world.run(world.main)
+    world.deploy()
+    spec.certificates["alpha"].content, spec.certificates["beta"].content = LATER, LATER + 1
+    world.main.save()
+    world.pass_time(periods(LATER)[0].begins - timedelta(minutes=1) - world.clock.time)
+    return world
+
+
 def reverted(stock: MakeStock) -> World:
     """Back to contents that are stored: nothing to upload, much to bind."""
     world = _settled(stock)
@@ -131,4 +146,5 @@ SCENARIOS: Mapping[str, Callable[[MakeStock], World]] = {
     "retirement": retirement,
     "renaming": renaming,
     "reverted": reverted,
+    "beginning": beginning,
 }

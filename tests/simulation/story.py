@@ -11,14 +11,15 @@ from random import Random
 
 from tests.simulation.account import AccountStock
 from tests.simulation.birth import Size, new_ripe_world, new_world
-from tests.simulation.events import ACCOUNT_EVENTS, EVENTS, Event, mend
+from tests.simulation.dates import changed_by_time
+from tests.simulation.events import ACCOUNT_EVENTS, CLOCK_EVENTS, EVENTS, Event, mend
 from tests.simulation.facts import declared
 from tests.simulation.gate import Fault, Mode
 from tests.simulation.invariants import DECLARATION, unfinished, violations
 from tests.simulation.ownership import owner
 from tests.simulation.scenarios import scenario
 from tests.simulation.stock import EmbeddedStock
-from tests.simulation.world import MEDDLERS, Checkout, MakeStock, Result, World
+from tests.simulation.world import APPLY, LOOK, LOOK_AHEAD, MEDDLERS, Ask, Checkout, MakeStock, Result, World
 
 _MODES = (
     *Mode,
@@ -92,10 +93,7 @@ class Story:
         self.tell(f"mtls.toml:\n{world.main.spec.render().decode()}")
         self._disturbed_run(world, world.main, random)
         for _ in range(random.choice(where.lengths)):
-            name, event = random.choice(where.events)
-            self.tell(f"event: {name}")
-            world.history.append(world.main.copy())
-            event(world, random)
+            self._happen(world, *random.choice(where.events), random)
             checkout = world.main
             if random.random() < 0.15:
                 checkout = random.choice(world.history).copy()
@@ -115,9 +113,22 @@ class Story:
         self._finish(world)
         return self.runs
 
+    def _happen(self, world: World, name: str, event: Event, random: Random) -> None:
+        """An event. Where time alone passes, the plan before and the one after have the same digest."""
+        looks = event in CLOCK_EVENTS and world.stock.account is None  # an account's list may lag
+        before = self._run(world, world.main, ask=LOOK) if looks else None
+        self.tell(f"event: {name}")
+        world.history.append(world.main.copy())
+        event(world, random)
+        if before is not None:
+            changed = changed_by_time(before.run, self._run(world, world.main, ask=LOOK_AHEAD).run)
+            if changed:
+                raise self._broken(changed)
+
     def _disturbed_run(self, world: World, checkout: Checkout, random: Random) -> None:
         world.stock.stir(random)
-        self.longest = len(self._run(world, checkout, self._fault(random)).seen) + 12
+        ask, world.ask = world.ask, APPLY
+        self.longest = len(self._run(world, checkout, self._fault(random), ask).seen) + 12
 
     def _fault(self, random: Random) -> Fault | None:
         """None, a fault at any effect, or one at an effect that lasts: of these there are few, and they matter most."""
@@ -128,8 +139,8 @@ class Story:
             return Fault(random.randint(1, self.longest), mode, which)
         return Fault(random.randint(1, 3), mode, which, random.choice(_LASTING))
 
-    def _run(self, world: World, checkout: Checkout, fault: Fault | None = None) -> Result:
-        result = world.run(checkout, fault)
+    def _run(self, world: World, checkout: Checkout, fault: Fault | None = None, ask: Ask = APPLY) -> Result:
+        result = world.run(checkout, fault, ask)
         self.runs += 1
         self.deletions += len(result.run.did.deletions)
         self.met |= {sent.met for sent in result.run.did.sent if sent.met}
@@ -141,18 +152,28 @@ class Story:
         return result
 
     def _finish(self, world: World) -> None:
-        """Quiet runs until nothing is left to do, and no more of them than the rules need."""
+        """Quiet runs until nothing is left to do; and once more when what a binding waits for has begun."""
         world.stock.calm()
         if world.stock.account is not None:
             result = self._run(world, world.main)
             if not result.changes and not result.waiting:
                 return self._demand_finished(result)
             _let_settle(world)
-        most = 1 + _retiring_runs(world)
+        result = self._run_until_finished(world)
+        if result.binds is not None:
+            self.tell(f"event: {result.binds:%m-%d %H:%M:%S} has come")
+            world.pass_time(result.binds - world.clock.time)
+            self._run_until_finished(world)
+        return None
+
+    def _run_until_finished(self, world: World) -> Result:
+        """Quiet runs, and no more of them than the rules need."""
+        most = 2 + _retiring_runs(world)
         for _ in range(most + 1):
             result = self._run(world, world.main)
             if not result.changes:
-                return self._demand_finished(result)
+                self._demand_finished(result)
+                return result
         raise self._broken([f"not finished after {most} quiet runs: {result.changes}"])
 
     def _demand_finished(self, result: Result) -> None:
@@ -193,7 +214,11 @@ def _sentence(result: Result) -> str:
     ]
     done += [f"{sent.name} met {sent.met}" for sent in did.sent if sent.met]
     fault = f", {result.met}" if result.met else ""
-    return f"run: {result.run.ended}{fault}; {len(result.seen)} effects; {', '.join(done) or 'changed nothing'}"
+    run = result.run
+    what = "apply" if run.retires is None else f"retire {run.retires} --now"
+    what = what if run.saved is None else "apply the saved plan"
+    ended = f"{run.now:%m-%d %H:%M:%S} {what}: {run.ended}{fault}"
+    return f"{ended}; {len(result.seen)} effects; {', '.join(done) or 'changed nothing'}"
 
 
 __all__ = ["MEDDLERS", "WHERE", "Broken", "Story"]

@@ -16,9 +16,14 @@ from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import KeySourceError
 from reconciler.keys.env import EnvironmentKeySource
 from reconciler.model import Condition, EntryId, Sweep
+from reconciler.plan import bindings as judged
 from reconciler.plan import handover, inventory, plan, retire
+from reconciler.plan.assessment import Held, Pending, Verdict, Waits
 from reconciler.runs.journal import Journal
 from reconciler.wrangler.edit import SetBinding, edit_wrangler
+from reconciler.x509 import chains
+from reconciler.x509.certificates import Bundle
+from reconciler.x509.chains import Window
 from reconciler.x509.key_pairs import check_pair
 from tests.simulation.gate import Fault, Mode
 from tests.simulation.ports import GatedFiles
@@ -138,6 +143,79 @@ def never_retire(patch: Patch) -> None:
     patch.setattr(retires, "_retire", lambda *_, **__: (_ for _ in ()).throw(KeySourceError("no")))
 
 
+def _judge_dates_otherwise(patch: Patch, moves: Callable[[Verdict], bool]) -> None:
+    """Bindings with such a verdict are moved all the same."""
+    original = judged._BindingJudge._judge_dates
+
+    def judge(*arguments: Any) -> Verdict:
+        verdict = original(*arguments)
+        return Pending(arguments[-1]) if moves(verdict) else verdict
+
+    patch.setattr(judged._BindingJudge, "_judge_dates", judge)
+
+
+def bind_what_has_ended(patch: Patch) -> None:
+    _judge_dates_otherwise(patch, lambda verdict: isinstance(verdict, Held))
+
+
+def bind_what_has_not_begun(patch: Patch) -> None:
+    _judge_dates_otherwise(patch, lambda verdict: isinstance(verdict, Waits))
+
+
+def bind_without_waiting_for_the_begin(patch: Patch) -> None:
+    patch.setattr("reconciler.runs.apply._wait_until", lambda *_: None)
+
+
+def bind_by_the_leaf_alone(patch: Patch) -> None:
+    def window(bundle: Bundle, **_: Any) -> Window:
+        return Window(bundle.not_before, bundle.not_after)
+
+    patch.setattr(judged, "window_of", window)
+
+
+def wait_a_day_too_long(patch: Patch) -> None:
+    def window(bundle: Bundle, **options: Any) -> Window:
+        found = chains.window_of(bundle, **options)
+        return Window(found.begins + timedelta(days=1) if found.begins else None, found.ends)
+
+    patch.setattr(judged, "window_of", window)
+
+
+def take_the_first_path_for_the_best(patch: Patch) -> None:
+    patch.setattr(chains._Paths, "best", lambda self, _: self._first_in_file())
+
+
+def delete_before_the_successor_is_valid(patch: Patch) -> None:
+    without = tuple(item for item in retire.WITHOUT_SWEEP if item[0] is not Condition.SUCCESSOR_NOT_VALID)
+    patch.setattr(retire, "WITHOUT_SWEEP", without)
+
+
+def count_grace_from_the_uploads_alone(patch: Patch) -> None:
+    patch.setattr(retire, "grace_end", lambda times, grace: max(times[:2]) + grace)
+
+
+def skip_more_than_the_grace(patch: Patch) -> None:
+    original = retire._successor_not_valid
+
+    def check(leaving: Any, scene: Any) -> object:
+        return None if scene.skip_grace else original(leaving, scene)
+
+    rows = ((condition, check if of is original else of) for condition, of in retire.WITHOUT_SWEEP)
+    patch.setattr(retire, "WITHOUT_SWEEP", tuple(rows))
+
+
+def forget_what_waits_in_the_digest(patch: Patch) -> None:
+    patch.setattr(plan, "_OF_TIME", plan._OF_TIME - {Condition.NOT_VALID_YET})
+
+
+def forget_the_grace_in_the_digest(patch: Patch) -> None:
+    patch.setattr(plan, "_OF_TIME", plan._OF_TIME - {Condition.GRACE})
+
+
+def apply_what_waited_in_a_saved_plan(patch: Patch) -> None:
+    patch.setattr("reconciler.runs.plan.approve", lambda found, _: found)
+
+
 PLANTED: tuple[tuple[Callable[[Patch], None], str], ...] = (
     (skip_the_look_before_binding, "was changed by somebody else meanwhile"),
     (delete_skip_grace_of, "its grace is not over"),
@@ -158,6 +236,25 @@ PLANTED: tuple[tuple[Callable[[Patch], None], str], ...] = (
     (forget_that_others_upload_too, "every_error_is_foreseen"),
     (never_retire, "not finished after"),
 )
+PLANTED_IN_DATES: tuple[tuple[Callable[[Patch], None], str], ...] = (
+    (bind_what_has_ended, "which has ended"),
+    (bind_what_has_not_begun, "which has not begun"),
+    (bind_without_waiting_for_the_begin, "which has not begun"),
+    (bind_by_the_leaf_alone, "which has not begun"),
+    (wait_a_day_too_long, "which is not"),
+    (take_the_first_path_for_the_best, "is stored 0 times"),
+    (delete_before_the_successor_is_valid, "the last valid one of"),
+    (count_grace_from_the_uploads_alone, "its grace is not over"),
+    (skip_more_than_the_grace, "the last valid one of"),
+    (forget_what_waits_in_the_digest, "the digest changed with the time alone"),
+    (forget_the_grace_in_the_digest, "the digest changed with the time alone"),
+    (apply_what_waited_in_a_saved_plan, "was waiting in the saved plan"),
+)
+
+
+def stories() -> Iterator[Callable[[], int]]:
+    """Stories alone, in which time passes."""
+    yield from (Story(seed).play for seed in range(SEEDS))
 
 
 def plays() -> Iterator[Callable[[], int]]:
@@ -170,11 +267,33 @@ def plays() -> Iterator[Callable[[], int]]:
     yield from (Story(seed).play for seed in range(10, SEEDS))
 
 
+@pytest.fixture(autouse=True)
+def no_window_is_kept() -> Iterator[None]:
+    """What a planted bug makes of a certificate's dates is in nobody's cache, before or after."""
+    chains.window_of.cache_clear()
+    yield
+    chains.window_of.cache_clear()
+
+
 @pytest.mark.parametrize(("plant", "sentence"), PLANTED, ids=[plant.__name__ for plant, _ in PLANTED])
 def test_a_planted_bug_is_caught(plant: Callable[[Patch], None], sentence: str, monkeypatch: Patch) -> None:
     """It is played on until a promise is broken by it; the sentence says which, and the command how to see it."""
     plant(monkeypatch)
-    for play in plays():
+    play_until_caught(plays(), sentence)
+
+
+@pytest.mark.parametrize(("plant", "sentence"), PLANTED_IN_DATES, ids=[plant.__name__ for plant, _ in PLANTED_IN_DATES])
+def test_a_bug_planted_in_what_dates_decide_is_caught(
+    plant: Callable[[Patch], None], sentence: str, monkeypatch: Patch
+) -> None:
+    """The same; here the time matters more than what goes wrong."""
+    plant(monkeypatch)
+    play_until_caught(stories(), sentence)
+
+
+def play_until_caught(played: Iterator[Callable[[], int]], sentence: str) -> None:
+    """Play until a promise is broken, and told in this sentence."""
+    for play in played:
         told = ""
         try:
             play()

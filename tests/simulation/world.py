@@ -10,13 +10,15 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from reconciler.findings.errors import ReconcilerError
-from reconciler.model import Change
+from reconciler.model import BindingChange, Change, Phase
 from reconciler.model.ports import NewEntry, PrivateKey
-from reconciler.plan.outcome import Outcome, Step
+from reconciler.plan.outcome import Step
+from reconciler.plan.plan import Plan
 from reconciler.records.base import to_json
 from reconciler.records.plan import plan_document
+from reconciler.records.saved_plan import read_plan
 from reconciler.runs.apply import apply as carry_out
-from reconciler.runs.plan import PlanRequest, plan
+from reconciler.runs.plan import PATIENCE, Planned, PlanRequest, plan, plan_approved
 from reconciler.runs.project import Project
 from reconciler.stores.local import parse_upload
 from reconciler.views.json.diagnostics import diagnostics_document
@@ -25,7 +27,7 @@ from tests.simulation.facts import deployed, digest, parses
 from tests.simulation.gate import Crash, Fault, Gate, Mode, Seen
 from tests.simulation.invariants import DECLARATION
 from tests.simulation.pool import CAS, LEAVES, NOW, content
-from tests.simulation.ports import GatedEnvironment, GatedFiles, GatedLines, GatedLock
+from tests.simulation.ports import GatedClock, GatedEnvironment, GatedFiles, GatedLines, GatedLock
 from tests.simulation.record import Recorder, Row, Run, Snapshot
 from tests.simulation.spec import OTHER_STACK, STACK, Spec, certificate_path, key_path, key_variable
 from tests.simulation.stock import EmbeddedStock, Stock
@@ -71,6 +73,22 @@ class Checkout:
         return [worker.config for worker in self.spec.workers.values()]
 
 
+@dataclass(frozen=True)
+class Ask:
+    """What a run is asked for. `saved`: a plan to apply; `retires`: what to retire without its grace.
+
+    Without `apply` it is a plan; `patience`: one that counts what `apply` would wait for.
+    """
+
+    apply: bool = True
+    saved: bytes | None = field(default=None, repr=False)
+    retires: str | None = None
+    patience: bool = True
+
+
+APPLY, LOOK, LOOK_AHEAD = Ask(), Ask(apply=False, patience=False), Ask(apply=False)
+
+
 class World:
     """One store and one clock for everybody."""
 
@@ -79,6 +97,7 @@ class World:
         self.stock = stock(self.clock)
         self.main = Checkout(Spec(account=self.stock.account))
         self.history: list[Checkout] = []
+        self.ask = APPLY  # of the next run
 
     def rows(self) -> dict[str, Row]:
         """What is stored, read past the tool."""
@@ -121,16 +140,17 @@ class World:
 
     # --- a run ------------------------------------------------------------------------------------------------------
 
-    def run(self, checkout: Checkout, fault: Fault | None = None, *, apply: bool = True) -> Result:
-        """`mtlsctl apply --yes` (or `plan`) in a checkout, with at most one fault; never raises what the run raised."""
-        recorder = Recorder(self.rows, lambda: checkout.tree)
+    def run(self, checkout: Checkout, fault: Fault | None = None, ask: Ask = APPLY) -> Result:
+        """`mtlsctl apply --yes` (or what is asked) in a checkout, with at most one fault; never raises what the run
+        raised."""
+        recorder = Recorder(self.rows, lambda: checkout.tree, self.clock.now)
         gate = Gate(fault)
         gate.meddle = _Meddler(self, checkout, recorder).meddle
         told = _Told()
         project = self._project(checkout, gate, recorder, told.texts.append)
         before = Snapshot(self.rows(), dict(checkout.tree), bytes(checkout.journal))
         try:
-            _command(project, told, apply=apply)
+            _command(project, told, ask)
         except Crash:
             told.ended = "crashed"
         except KeyboardInterrupt:
@@ -150,8 +170,11 @@ class World:
             bug=told.bug,
             torn=fault is not None and fault.mode in (Mode.FAIL, Mode.CRASH_HALF),
             ended=told.ended,
+            digest=told.digest,
+            saved=ask.saved,
+            retires=ask.retires,
         )
-        return Result(run, told.changes, told.waiting, told.outcome, gate.seen, gate.met)
+        return Result(run, told.changes, told.waiting, told.binds, told.document, gate.seen, gate.met)
 
     def _project(self, checkout: Checkout, gate: Gate, recorder: Recorder, tell: Callable[[str], None]) -> Project:
         return Project(
@@ -162,7 +185,7 @@ class World:
             stores=self.stock.stores(gate, recorder, tell),
             lines=GatedLines(checkout.journal, gate),
             lock=GatedLock(gate),
-            clock=self.clock,
+            clock=GatedClock(self.clock.now, self.pass_time, gate),
             deployers=NoDeployers(),
             provers=NoProvers(),
         )
@@ -170,12 +193,16 @@ class World:
 
 @dataclass(frozen=True)
 class Result:
-    """A run, for the judges; and what the story goes on from. `changes` None: it did not come to a plan."""
+    """A run, for the judges; and what the story goes on from. `changes` None: it did not come to a plan.
+
+    `binds`: when the first binding that waits may be made. `plan`: the plan as `--out` saves it.
+    """
 
     run: Run
     changes: tuple[Change, ...] | None
     waiting: int
-    outcome: Outcome | None
+    binds: datetime | None
+    plan: str | None
     seen: list[Seen]
     met: str | None
 
@@ -187,7 +214,9 @@ class _Told:
     texts: list[str] = field(default_factory=list)
     changes: tuple[Change, ...] | None = None
     waiting: int = 0
-    outcome: Outcome | None = None
+    binds: datetime | None = None
+    document: str | None = None
+    digest: str | None = None
     ended: str = "nothing to do"
     bug: str | None = None
 
@@ -200,21 +229,37 @@ class _Told:
             current = current.__cause__ or current.__context__
         self.texts.append(to_json(diagnostics_document(error.diagnostics(), project.place)))
 
+    def planned(self, made: Plan, project: Project) -> None:
+        """The plan of the run."""
+        self.changes, self.waiting, self.digest = made.changes, len(made.waiting), made.digest
+        times = [one.until for one in made.waiting if isinstance(one.change, BindingChange)]
+        self.binds = min((time for time in times if time is not None), default=None)
+        self.document = to_json(plan_document(made, project.place))
+        self.texts.append(self.document)
 
-def _command(project: Project, told: _Told, *, apply: bool) -> None:
+
+def _command(project: Project, told: _Told, ask: Ask) -> None:
     """As `mtlsctl apply --yes`: under the lock, plan, carry out where there is something to do, tidy up where not."""
     with project.lock(command="apply", timeout_s=0, waiting=lambda _: None):
-        planned = plan(project, PlanRequest())
-        told.changes, told.waiting = planned.plan.changes, len(planned.plan.waiting)
-        told.texts.append(to_json(plan_document(planned.plan, project.place)))
-        if not apply:
+        planned = _plan(project, ask)
+        told.planned(planned.plan, project)
+        if not ask.apply:
             return
         if not planned.plan.changes:
             project.files.tidy()
         else:
-            told.outcome = carry_out(project, planned, _Silent())
-            told.ended = f"ended with {told.outcome.exit_code}"
-            told.texts.append(to_json(outcome_document(told.outcome, project.place)))
+            phases = tuple(Phase) if ask.retires is None else (Phase.RETIRE,)
+            outcome = carry_out(project, planned, _Silent(), phases)
+            told.ended = f"ended with {outcome.exit_code}"
+            told.texts.append(to_json(outcome_document(outcome, project.place)))
+
+
+def _plan(project: Project, ask: Ask) -> Planned:
+    if ask.saved is not None:
+        return plan_approved(project, read_plan(ask.saved, "plan.json"))
+    if ask.retires is not None:
+        return plan(project, PlanRequest(retire=ask.retires, skip_grace=True))
+    return plan(project, PlanRequest(patience=PATIENCE if ask.patience else timedelta()))
 
 
 class _Silent:
@@ -250,6 +295,8 @@ class _Meddler:
             data = self.checkout.tree[subject]
             self.checkout.tree[subject] = with_ids(data, BY_HAND) if which else data + comment(subject, "by hand")
             self.recorder.edited.add(subject)
+        elif name == "clock.wait" and self.checkout.wranglers:
+            self.meddle("file.replace", self.checkout.wranglers[which % len(self.checkout.wranglers)], 1)
         self.recorder.touched |= before.keys() ^ self.world.rows().keys()
 
     def _upload(self, pem: str, which: int) -> None:

@@ -7,6 +7,7 @@ import http.client
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from tests.servers.programs import nginx
 from tests.support.cli import Project, Result
 from tests.support.edge import Edge, Load, Switch
 from tests.support.emulated import TOKEN
-from tests.support.origins import BEGIN, END, client, server_ca
+from tests.support.origins import BEGIN, END, client, client_ca, server_ca
 from tests.support.pki import Issued, make_ca
 from tests.support.runtime_programs import install_wrangler, node_path, workerd
 from tests.support.wrangler_readers import find_node
@@ -76,6 +77,12 @@ class Rotation:
         """A new certificate and key lie where mtls.toml says."""
         self.project.write("certs/billing.pem", issued.chain_pem)
         self.project.environ["BILLING_KEY"] = issued.key_pem.decode()
+
+    def issue(self, name: str, begins: datetime) -> Issued:
+        """A certificate that the origin accepts once it has begun; the edge would serve with it at once."""
+        issued = client_ca().issue(name, not_before=begins, not_after=END)
+        self.edge.pairs[issued.bundle.fingerprint] = issued
+        return issued
 
     def mtlsctl(self, *arguments: str) -> Result:
         """`mtlsctl`, which succeeds."""
@@ -200,3 +207,46 @@ def test_a_rotation_under_load_fails_no_request(rotation: Rotation) -> None:
     answers = rotation.load.answers
     assert set(answers) == {OLD, NEW}
     assert len(answers) < rotation.load.most
+
+
+def test_a_successor_that_begins_later_is_bound_once_it_has_begun(rotation: Rotation) -> None:
+    """The origin refuses it before; so the old one serves on, and no request fails."""
+    old = client("old").bundle.fingerprint
+    rotation.project.write(
+        "mtls.toml", rotation.project.read("mtls.toml").replace('["upload", "retire"]', '["retire"]')
+    )
+    wrangler = rotation.project.folder / "wrangler.toml"
+    rotation.load.most *= 4  # it takes longer
+
+    # It begins in two hours: it is uploaded, and whatever is deployed meanwhile uses the old one.
+    far = rotation.issue("far", datetime.now(UTC) + timedelta(hours=2))
+    rotation.renew(far)
+    assert rotation.project.run("verify", "billing").code == 1
+    before = wrangler.read_bytes()
+    rotation.mtlsctl("apply", "--yes")
+    assert rotation.stored == [old, far.bundle.fingerprint]
+    waiting = rotation.mtlsctl("plan", "--format", "json").json["waiting"]
+    assert [wait["condition"] for wait in waiting] == ["not-valid-yet", "bindings-pending"]
+    rotation.deploy()
+    assert wrangler.read_bytes() == before
+    assert set(rotation.load.next(20)) == {OLD}
+
+    # Another one begins in seconds: `apply` waits for it.
+    begins = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=20)
+    new = rotation.issue("new", begins)
+    rotation.renew(new)
+    told = rotation.mtlsctl("apply", "--yes").err
+    assert f"Waiting until {begins:%H:%M:%S} UTC" in told
+    assert wrangler.stat().st_mtime >= begins.timestamp()
+    assert wrangler.read_bytes() != before
+    assert set(rotation.load.answers) == {OLD}
+
+    # From then on it is a rotation as any other.
+    rotation.deploy()
+    assert set(rotation.load.next(20)) == {NEW}
+    rotation.mtlsctl("apply", "--yes")
+    assert rotation.stored == [new.bundle.fingerprint]
+    assert rotation.project.run("plan", "--detailed-exitcode").code == 0
+    assert set(rotation.load.next(20)) == {NEW}
+    assert set(rotation.load.answers) == {OLD, NEW}
+    assert len(rotation.load.answers) < rotation.load.most

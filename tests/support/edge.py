@@ -100,7 +100,7 @@ class Edge:
     account: Account
     config: Path
     switch: Switch
-    pairs: Mapping[str, Issued]
+    pairs: dict[str, Issued]
     trusted: tuple[str, ...]
     lines: list[str] = field(default_factory=list)
     port: int = 0
