@@ -21,10 +21,11 @@ from reconciler.plan.approval import demand_digest
 from reconciler.plan.live import DeployChoice
 from reconciler.plan.outcome import Outcome, Step
 from reconciler.plan.plan import Plan
+from reconciler.plan.policy import PATIENCE
 from reconciler.reports.left import Applied
 from reconciler.runs.apply import apply as carry_out
 from reconciler.runs.apply import left_to_deploy
-from reconciler.runs.plan import PATIENCE, Planned, PlanRequest, plan_approved
+from reconciler.runs.plan import Planned, PlanRequest, plan_approved
 from reconciler.runs.plan import plan as make
 from reconciler.runs.project import Project
 from reconciler.views.table import render

@@ -309,7 +309,7 @@ class Code(StrEnum):
         "A binding uses a certificate that has expired, so calls through it fail.",
         "Replace the certificate file with a valid certificate and run `mtlsctl apply`, then deploy the Worker.")
     BOUND_BEFORE_VALID = ("bound-before-valid", _W,
-        "A binding moves to a certificate that is not valid yet, because what it uses now is not valid either.",
+        "A binding uses, or moves to, a certificate that is not valid yet; what it used before is not valid either.",
         "Get a certificate that is valid now, if calls must work before that.")
     VALIDITY_UNKNOWN = ("validity-unknown", _W,
         "The dates of the certificate that a binding moves to are unknown.",

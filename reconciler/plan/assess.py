@@ -65,7 +65,7 @@ def judge(
     bindings = judge_bindings(desired, actual, inventory, roles, by_name, now, ask.patience)
     dates = judge_dates(desired, certificates, bindings.rows, now, offline=inventory is None)
     held = {at: Held((problem,)) for at, problem in bindings.sites.items()}
-    sites, of_sites = judge_sites(desired, actual, inventory, bindings.rows, held, ask.deploy)
+    sites, of_sites = judge_sites(desired, actual, inventory, bindings.rows, held, ask.deploy, now)
     scene = make_scene(desired, actual, bindings.rows, now, ask)
     by_id, of_ids = judge_by_id(desired, actual, inventory, roles, (*bindings.rows, *bindings.previews), now)
     return Assessment(
@@ -108,7 +108,7 @@ def see(assessment: Assessment, *, sweep: Sweep | None = None, live: Live | None
     seen = replace(a, actual=actual)
     if live is not None:
         held = {row.at: row.verdict for row in a.sites if isinstance(row.verdict, Held)}
-        sites, found = judge_sites(a.desired, actual, a.inventory, a.bindings, held, a.ask.deploy)
+        sites, found = judge_sites(a.desired, actual, a.inventory, a.bindings, held, a.ask.deploy, a.now)
         seen = replace(seen, sites=sites, found_live=found)
     scene = scene_of(seen)
 
@@ -186,7 +186,7 @@ def limit_changes(assessment: Assessment, waits: Callable[[Change], Waits | None
     a = assessment
     bindings = _waiting(a.bindings, waits)
     held = {row.at: row.verdict for row in a.sites if isinstance(row.verdict, Held)}
-    sites, found = judge_sites(a.desired, a.actual, a.inventory, bindings, held, a.ask.deploy)
+    sites, found = judge_sites(a.desired, a.actual, a.inventory, bindings, held, a.ask.deploy, a.now)
     return replace(
         a,
         certificates=_waiting(a.certificates, waits),

@@ -49,6 +49,7 @@ from reconciler.plan.binding_findings import Site
 from reconciler.plan.differences import certificate_differences
 from reconciler.plan.inventory import Inventory, Role, Roles
 from reconciler.plan.live import is_elsewhere
+from reconciler.plan.policy import PATIENCE
 from reconciler.plan.rebind import Pair, is_remote_as_wanted, rebind_reasons
 from reconciler.x509.chains import Window, window_of
 
@@ -267,7 +268,8 @@ class _BindingJudge:
                 return Pending(change)
             if window.begins - now <= self.patience:
                 return Pending(replace(change, not_before=window.begins))
-            return Waits(change, Condition.NOT_VALID_YET, window.begins)
+            is_soon = window.begins - now <= PATIENCE
+            return Waits(change, Condition.NOT_VALID_YET, window.begins, {"case": "soon"} if is_soon else {})
         if window.contains(now) or self.inventory is None:
             return Pending(change)
         if is_bound_valid:

@@ -86,7 +86,7 @@ class _CertificateJudge:
         if any(name in inventory.current or name in refused for name in names):
             return {name: Held((refused[name],)) if name in refused else UpToDate() for name in names}
         found = [*_check_upload(self.desired, names, self.now), *_same_leaf(self.desired, inventory, names)]
-        older = find_going_back(self.desired, names, _previous(inventory, names))
+        older = find_going_back(self.desired, names, _previous(inventory, names), self.now)
         self.findings.extend(found if older is None else [*found, older])
         errors = tuple(one for one in found if one.is_error)
         upload = _upload(self.desired, inventory, digest, names)

@@ -50,8 +50,9 @@ def judge_dates(
             users[name].append(binding)
     rows = tuple(replace(row, due=_due(desired, row, users.get(row.name, ()), now)) for row in certificates)
     expired = _bound_expired(bindings, now)
-    found: list[Diagnostic] = []
-    waited_for = {row.certificate for row in bindings if isinstance(row.verdict, Waits)}
+    early = _bound_early(bindings, now)
+    found: list[Diagnostic] = list(early.values())
+    waited_for = {row.certificate for row in bindings if isinstance(row.verdict, Waits)} | set(early)
     for row in sorted(rows, key=lambda row: row.name):
         if row.bundle is not None and (offline or row.entry is not None):
             dates = _of_stored(desired, row, now, is_bound_expired=row.name in expired)
@@ -81,13 +82,18 @@ def _bound_expired(bindings: Sequence[BindingRow], now: datetime) -> Mapping[_Su
     """What has ended, is in use, and stays in use, by the certificate or the id that is declared for it."""
     found: dict[_Subject, list[BindingRow]] = defaultdict(list)
     for row in bindings:
-        stays = row.declared is not None and not isinstance(row.verdict, Pending)
+        stays = row.declared is not None and not _moves(row)
         if stays and row.entry is not None and row.entry.window(now).has_ended(now):
             target = row.target
             subject = target.id if isinstance(target, ById) else row.certificate
             if subject is not None:
                 found[subject].append(row)
     return {subject: _expired(subject, rows, now) for subject, rows in found.items()}
+
+
+def _moves(row: BindingRow) -> bool:
+    """Whether a binding gets another id in this run."""
+    return isinstance(row.verdict, Pending) and row.found_id != row.wanted
 
 
 def _expired(subject: _Subject, rows: Sequence[BindingRow], now: datetime) -> Diagnostic:
@@ -103,6 +109,23 @@ def _expired(subject: _Subject, rows: Sequence[BindingRow], now: datetime) -> Di
         else "it is not managed here: declare the ID of a valid certificate, run `mtlsctl apply`, and deploy"
     )
     return Diagnostic(Severity.WARNING, Code.BOUND_EXPIRED, message, first.pointer, hint, name)
+
+
+def _bound_early(bindings: Sequence[BindingRow], now: datetime) -> Mapping[_Subject, Diagnostic]:
+    """What has not begun and is in use already, by the certificate or the id that is declared for it."""
+    found: dict[_Subject, Diagnostic] = {}
+    for row in bindings:
+        target = row.target
+        subject = target.id if isinstance(target, ById) else row.certificate
+        if row.declared is None or _moves(row) or row.entry is None or subject is None or subject in found:
+            continue
+        begins = row.entry.window(now).begins
+        if begins is not None and now < begins:
+            message = f"{row.text} uses a certificate that is not valid before {rfc3339(begins)}"
+            hint = "calls through it fail until then; declare a certificate that is valid now if they must work earlier"
+            name = row.certificate
+            found[subject] = Diagnostic(Severity.WARNING, Code.BOUND_BEFORE_VALID, message, row.pointer, hint, name)
+    return found
 
 
 def _of_stored(desired: Desired, row: CertificateRow, now: datetime, *, is_bound_expired: bool) -> Iterator[Diagnostic]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
@@ -22,6 +23,7 @@ from reconciler.model import (
     DeclaredWorker,
     Deploy,
     Desired,
+    Entry,
     EntryId,
     EnvironmentName,
     LiveVersion,
@@ -36,6 +38,8 @@ from reconciler.plan.assessment import BindingRow, Held, Need, Pending, SiteRow,
 from reconciler.plan.inventory import Inventory
 from reconciler.plan.live import DeployChoice, compare_live, declared_environments, is_elsewhere, target_of
 from reconciler.plan.retire_live import can_be_live
+from reconciler.x509.certificates import rfc3339
+from reconciler.x509.chains import Window, window_of
 
 
 def judge_sites(
@@ -45,6 +49,7 @@ def judge_sites(
     bindings: Iterable[BindingRow],
     held: Mapping[SiteAddress, Held],
     choice: DeployChoice,
+    now: datetime,
 ) -> tuple[tuple[SiteRow, ...], tuple[Diagnostic, ...]]:
     """A row for each declared environment, and what was found on the way.
 
@@ -71,7 +76,9 @@ def judge_sites(
                 verdict = Unseen(Need.STORE)
             else:
                 changes = pending.get(at, ())
-                site = _Site(desired, actual, inventory, worker, environment, file, changes, later.get(at, {}), names)
+                site = _Site(
+                    desired, actual, inventory, worker, environment, file, changes, later.get(at, {}), names, now
+                )
                 said: list[Diagnostic] = []
                 verdict = site.judge(choice, said) if choice.includes(worker) else site.judge_left()
                 found.extend(said)
@@ -119,6 +126,7 @@ class _Site:
     changes: Sequence[BindingChange]
     later: Mapping[str, Waits]
     names: Mapping[str, Sequence[str]]
+    now: datetime
 
     def judge_left(self) -> Verdict:
         """What somebody else has to deploy: it waits for that, and is no change of ours."""
@@ -154,7 +162,7 @@ class _Site:
             return self._judge_later(target)
         problem = self._in_the_way(target, change.bindings, self._serving(target), choice)
         if problem is None:
-            return Pending(change)
+            return self._judge_dates(change, said)
         said.append(problem)
         return Held((problem,), change)
 
@@ -171,6 +179,43 @@ class _Site:
             return UpToDate()
         change = self._deploy(target, serving, tuple(self._to_present(serving)))
         return Waits(change, Condition.NOT_VALID_YET, min(times))
+
+    def _judge_dates(self, change: Deploy, said: list[Diagnostic]) -> Verdict:
+        """Rule 10, of what is live: no deploy replaces a valid certificate by one that has ended or not begun."""
+        begins: list[datetime] = []
+        for one in change.bindings:
+            window = self._window(one)
+            if not one.differs or window is None or not self._is_live_valid(one):
+                continue
+            if window.ends is not None and window.has_ended(self.now):
+                why = f"{one.binding} would use a certificate that expired on {rfc3339(window.ends)}"
+                hint = "what is live is still valid: bind a valid certificate first"
+                problem = replace(
+                    self._say(Code.DEPLOY_BLOCKED, Severity.ERROR, why, hint), certificate=one.certificate
+                )
+                said.append(problem)
+                return Held((problem,), change)
+            if window.begins is not None and self.now < window.begins:
+                begins.append(window.begins)
+        return Waits(change, Condition.NOT_VALID_YET, max(begins), {"case": "live"}) if begins else Pending(change)
+
+    def _window(self, one: ToPresent) -> Window | None:
+        """When what a binding uses after the deploy is valid; None where nothing is known."""
+        entry = self._entry(one.id)
+        if entry is not None:
+            return entry.window(self.now)
+        bundle = self.desired.bundles.get(one.certificate) if one.certificate is not None else None
+        return window_of(bundle, now=self.now) if bundle is not None and one.digest == bundle.digest else None
+
+    def _entry(self, entry_id: EntryId | None) -> Entry | None:
+        if entry_id is None:
+            return None
+        return self.inventory.entries.get(entry_id) or self.actual.asked.get(entry_id)
+
+    def _is_live_valid(self, one: ToPresent) -> bool:
+        """Whether some live version uses a certificate for this binding that is known to be valid now."""
+        entries = (self._entry(live) for live in one.live)
+        return any(entry is not None and entry.window(self.now).contains(self.now) for entry in entries)
 
     @property
     def _is_never_live(self) -> bool:

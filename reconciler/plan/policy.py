@@ -7,6 +7,9 @@ from datetime import UTC, datetime, timedelta
 from reconciler.model import CertificateName, Declaration, Policy, RenewBefore
 from reconciler.x509.certificates import Bundle
 
+PATIENCE = timedelta(minutes=5)
+"""`apply` waits this long for a certificate to begin (rule 10)."""
+
 DEFAULT_RENEW_BEFORE = timedelta(days=30)
 
 _BEGIN_OF_TIME = datetime.min.replace(tzinfo=UTC)

@@ -17,7 +17,7 @@ from reconciler.x509.certificates import Bundle
 class Due:
     """When a declared certificate falls due, and when its chain ends: at the end of the first element to do so.
 
-    That of the certificate that its bindings use, where they use one. `renewed`: mtls.toml declares another one by now.
+    That of the certificate that its bindings use, where they use one. `renewed`: a later one is declared.
     """
 
     certificate: CertificateName
@@ -37,7 +37,9 @@ class Due:
 def due_of(desired: Desired, name: CertificateName, used: Bundle, ends: datetime) -> Due:
     """When a certificate falls due of which `used` is in use; `ends`: the end of its best path."""
     renew_from = renewal_start(used, ends, renew_before_of(desired.declaration, name))
-    return Due(name, ends, renew_from, renewed=used.digest != desired.bundles[name].digest)
+    declared = desired.bundles[name]
+    is_later = declared.not_after > used.not_after
+    return Due(name, ends, renew_from, renewed=is_later and used.digest != declared.digest)
 
 
 def count_renewals(desired: Desired, due: Iterable[Due], now: datetime) -> Mapping[bool, int]:
@@ -83,15 +85,17 @@ def find_always_due(desired: Desired, name: CertificateName) -> Diagnostic | Non
     return Diagnostic(Severity.WARNING, Code.RENEW_BEFORE_TOO_LONG, message, pointer, hint, name)
 
 
-def find_going_back(desired: Desired, names: Sequence[CertificateName], previous: Entry | None) -> Diagnostic | None:
+def find_going_back(
+    desired: Desired, names: Sequence[CertificateName], previous: Entry | None, now: datetime
+) -> Diagnostic | None:
     """That what is to be uploaded is older than the stored entry it takes the place of: a revert, or an old branch.
 
     A revert is to need no upload, so this is said before somebody looks for a key in an emergency.
     """
     old = previous.bundle if previous is not None else None
     bundle, declared = desired.bundles[names[0]], desired.declaration.certificates[names[0]]
-    if previous is None or old is None or bundle.not_before >= old.not_before:
-        return None
+    if previous is None or old is None or bundle.not_before >= old.not_before or now < old.not_before:
+        return None  # one that has not begun was never in use, so nothing goes back
     needs = "" if declared.ca else ", with its own private key"
     message = (
         f"{names[0]!r} goes back to a certificate of {bundle.not_before:%Y-%m-%d %H:%M} UTC that the store does not"

@@ -36,13 +36,15 @@ REQUIREMENTS: Mapping[Condition, str] = {
 _WAITS: Mapping[Condition, Mapping[str, str]] = {
     Condition.NOT_VALID_YET: {
         "": "the new certificate is not valid yet, so the one in use stays",
+        "soon": "the new certificate becomes valid within 5 minutes; `mtlsctl apply` waits for it",
+        "live": "the certificate in its wrangler file is not valid yet, so the live version stays",
         "proof": "the new certificate is not valid yet, so it can't be tested at its origin before the upload",
     },
     Condition.VALIDITY_UNKNOWN: {"": "the dates of the new certificate are unknown, and the one in use is valid"},
     Condition.PRUNE_OFF: {
         "": "its certificate was removed from mtls.toml; `prune = true` in `[policy]` would retire it"
     },
-    Condition.SUCCESSOR_MISSING: {"": "it is kept until its successor is stored, and for a grace of {grace}"},
+    Condition.SUCCESSOR_MISSING: {"": "kept until its successor is uploaded, then for a grace period of {grace}"},
     Condition.SUCCESSOR_NOT_VALID: {
         "later": "its successor {successor} is not valid yet",
         "": "its successor {successor} is not valid",

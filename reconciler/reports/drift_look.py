@@ -55,7 +55,7 @@ class _DriftLook:
 
     def _is_told(self, problem: Diagnostic) -> bool:
         """Whether a finding of drift tells the same. An error is told only by a finding that is about nothing else."""
-        if problem.is_error:
+        if problem.is_error or problem.code in {Code.BOUND_EXPIRED, Code.VALIDITY_GAP}:
             return problem in self.told
         row = self.assessment.by_name.get(CertificateName(problem.certificate or ""))
         is_out_of_sync = row is not None and not isinstance(row.verdict, UpToDate)

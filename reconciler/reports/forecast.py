@@ -92,7 +92,10 @@ def make_forecast(plan: Plan, days: int) -> Forecast:
     counts = _counts(plan.quota)
     timeline = make_timeline(plan, contents, counts, plan.made + timedelta(days=days))
     status = make_status(plan)
-    dues = {row.name: declared_due(row, plan.assessment) for row in plan.assessment.certificates}
+    dues = {
+        row.name: declared_due(row, plan.assessment) if row.due is not None and row.due.renewed else row.due
+        for row in plan.assessment.certificates
+    }
     known = [_item(one, due, plan.made) for one in status.certificates if (due := dues[one.certificate])]
     soon = [item for item in known if item.renew_from <= timeline.until]
     later = [item for item in known if item.renew_from > timeline.until]

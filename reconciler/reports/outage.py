@@ -56,7 +56,7 @@ def _outage(row: BindingRow, live: Mapping[BindingAddress, LiveBinding], assessm
 
 
 def _times(ids: Iterable[str | None], assessment: Assessment) -> Iterator[tuple[datetime, EntryId]]:
-    """For each certificate in use when calls with it begin to fail: at its end, or now if it has not begun."""
+    """For each certificate in use when calls with it begin to fail: at its end, or already if it has not begun."""
     now = assessment.now
     for text in dict.fromkeys(ids):
         entry = assessment.entry(text) if text is not None else None
@@ -64,6 +64,6 @@ def _times(ids: Iterable[str | None], assessment: Assessment) -> Iterator[tuple[
             continue
         window = entry.window(now)
         if window.begins is not None and now < window.begins:
-            yield now, entry.id
+            yield min(entry.uploaded_on or now, now), entry.id  # since it is bound, which nobody knows better
         elif window.ends is not None:
             yield window.ends, entry.id

@@ -14,12 +14,11 @@ from reconciler.plan.assess import judge
 from reconciler.plan.assessment import PlanOptions
 from reconciler.plan.live import NOBODY, DeployChoice, count_versions
 from reconciler.plan.plan import Plan, SavedPlan, Selection, make_plan, match_names
+from reconciler.plan.policy import PATIENCE
 from reconciler.runs.look import FurtherLook, look, look_further, observe
 from reconciler.runs.project import Project
 
 ANY_NUMBER = 10**9
-PATIENCE = timedelta(minutes=5)
-"""So long `apply` waits for a certificate to begin (rule 10): most clocks of most CAs are nearer than that."""
 _LONGEST_PATTERN = 200
 """Of `--only`, and of what a saved plan says was its. A name has 48 characters; to match a long glob can take hours."""
 

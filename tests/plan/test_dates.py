@@ -13,6 +13,7 @@ from reconciler.findings.codes import Severity
 from reconciler.findings.errors import InputError
 from reconciler.findings.exits import ExitCode
 from reconciler.model import (
+    Action,
     BindingChange,
     CertificateName,
     Condition,
@@ -21,6 +22,9 @@ from reconciler.model import (
     EntryId,
     Gate,
     Listing,
+    Live,
+    LiveVersion,
+    LiveWorker,
     Origin,
     Policy,
     StoreKind,
@@ -29,20 +33,23 @@ from reconciler.model.ownership import mark_name
 from reconciler.plan.approval import approve
 from reconciler.plan.assess import judge
 from reconciler.plan.assessment import PlanOptions
+from reconciler.plan.live import DeployChoice
 from reconciler.plan.plan import Plan, exit_code_of, make_plan
+from reconciler.plan.policy import PATIENCE
 from reconciler.records.base import to_json
 from reconciler.records.plan import plan_document
 from reconciler.records.saved_plan import read_plan
 from reconciler.reports.current import find_current
 from reconciler.reports.drift_look import make_drift
 from reconciler.reports.explain_bindings import tell_bindings
+from reconciler.reports.forecast import make_forecast
 from reconciler.reports.status import Standing, make_status
-from reconciler.runs.plan import PATIENCE
 from reconciler.views.text.plan import render_plan
 from reconciler.views.text.style import PLAIN
 from reconciler.x509.certificates import Bundle, parse_stored
 from reconciler.x509.chains import window_of
 from reconciler.x509.pem import encode
+from tests.plan.test_retire_live import real, wrangler
 from tests.support.pki import BEGIN, END, NOW, make_ca
 from tests.support.worlds import (
     CONFIG,
@@ -507,3 +514,69 @@ def test_a_binding_that_waits_is_no_drift_and_no_change_in_any_report() -> None:
     (story,) = tell_bindings(plan.assessment)
     assert (story.action, story.what) == (None, f"waits until {NOW + 10 * DAY:%Y-%m-%d %H:%M} UTC")
     assert f"rebind BILLING in {CONFIG}" in render_plan(plan, PLAIN)
+
+
+def test_what_is_in_use_before_it_begins_is_reported_as_that() -> None:
+    """Bound early because there was nothing else; the clock of this machine is not in doubt."""
+    wanted = declaring({"billing": LATER}, desired({"billing": 1}, [BILLING]))
+    plan = plan_of(wanted, actual([stored(2, LATER, age=1)], {"checkout": file({None: {"BILLING": uid(2)}})}))
+    assert (shown(plan), codes(plan)) == ([], ["bound-before-valid"])
+
+
+def test_a_change_of_remote_leaves_an_expired_certificate_in_use() -> None:
+    """The binding is written, its id is not changed."""
+    remote = replace(
+        BILLING, environments={None: tuple(replace(one, remote=True) for one in BILLING.environments[None])}
+    )
+    wanted = declaring({"billing": ENDED}, desired({"billing": 1}, [remote]))
+    plan = plan_of(wanted, actual([stored(1, ENDED)], {"checkout": file({None: {"BILLING": uid(1)}})}))
+    assert (shown(plan), codes(plan)[0]) == (["rebind BILLING remote-differs"], "bound-expired")
+
+
+def test_nothing_goes_back_from_a_certificate_that_never_began() -> None:
+    """A mistake that is put right is no revert."""
+    wanted = declaring({"billing": VALID}, desired({"billing": 1}, [BILLING]))
+    later = chain(begin=NOW + 2 * DAY, end=NOW + 50 * DAY)
+    there = actual([stored(2, later, age=1)], {"checkout": file({None: {"BILLING": uid(2)}})})
+    assert "previous-entry-gone" not in codes(plan_of(wanted, there))
+
+
+def test_a_file_that_goes_back_to_an_expired_certificate_renews_nothing() -> None:
+    """What is in use stays what is due."""
+    wanted = declaring({"billing": ENDED}, desired({"billing": 1}, [BILLING]))
+    there = actual(
+        [stored(1, ENDED, age=50), stored(2, VALID, age=20)], {"checkout": file({None: {"BILLING": uid(2)}})}
+    )
+    plan = plan_of(wanted, there)
+    assert [(due.not_after, due.renewed) for due in plan.due] == [(END, False)]
+    assert [item.not_after for item in make_forecast(plan, 3000).calendar if not item.again] == [END]
+
+
+def test_a_plan_says_that_apply_would_wait() -> None:
+    """It begins within five minutes."""
+    (waiting, *_) = later_plan(NOW + 10 * DAY - timedelta(minutes=3)).waiting
+    assert "`mtlsctl apply` waits for it" in waiting.detail
+
+
+@pytest.mark.parametrize(
+    ("target", "verdict"),
+    [(ENDED, "held"), (LATER, "waits"), (chain(end=NOW + 50 * DAY), "deploys")],
+    ids=["ended", "later", "valid"],
+)
+@pytest.mark.parametrize("is_live_valid", [True, False], ids=["live valid", "live ended"])
+def test_no_deploy_replaces_a_valid_live_certificate_by_one_that_is_not(
+    target: Bundle, verdict: str, is_live_valid: bool
+) -> None:
+    """A revert, or an id written by hand; where nothing valid is live there is nothing to lose."""
+    live_id, file_id = real(1), real(2)
+    live_content = VALID if is_live_valid else ENDED_BEFORE
+    entries = [replace(stored(1, live_content, "a"), id=live_id), replace(stored(2, target), id=file_id)]
+    wanted = declaring({"billing": target}, desired({"billing": 1}, [BILLING], store=StoreKind.CLOUDFLARE))
+    seen = Live({"shop": LiveWorker("shop", (LiveVersion("v1", {"BILLING": live_id}, 100.0),))}, whole=True)
+    there = actual(entries, {"checkout": wrangler(file_id)}, live=seen)
+    plan = make_plan(judge(wanted, there, NOW, PlanOptions(deploy=DeployChoice(everybody=True))))
+    found = "deploys" if any(change.action is Action.DEPLOY for change in plan.changes) else "waits"
+    found = "held" if "deploy-blocked" in codes(plan) else found
+    assert found == (verdict if is_live_valid else "deploys")
+    if found == "waits":
+        assert [(one.change.action, one.until) for one in plan.waiting] == [(Action.DEPLOY, NOW + 10 * DAY)]

@@ -44,7 +44,7 @@ def status_of(binding: str | None, *, target: str = "billing", entries: Sequence
         (uid(1), "billing", END, False),
         (uid(2), "billing", SHORT_END, False),
         (uid(3), "billing", NOW - DAY, True),
-        (uid(4), "billing", NOW, True),
+        (uid(4), "billing", NOW - DAY, True),
         (uid(2), f"id:{uid(2)}", SHORT_END, False),
         (uid(2), f"id:{uid(1)}", SHORT_END, False),
         (uid(99), "billing", None, False),
@@ -127,7 +127,7 @@ def test_the_first_line_of_a_status_is_the_first_outage() -> None:
     first = render(status_of(uid(2)), "text", display).splitlines()[1]
     assert first.startswith("If nothing is done, calls fail from 2026-11-29 12:00 UTC (in 6 days): first BILLING in")
     assert render(status_of(uid(3)), "text", display).splitlines()[1].startswith("CALLS FAIL NOW through BILLING in")
-    assert "No outage is known" in render(status_of(None), "text", display).splitlines()[1]
+    assert "no outage can be predicted" in render(status_of(None), "text", display).splitlines()[1]
     assert "Not checked: live Workers" in render(make_status(live_plan(None)), "text", display)
     assert "Not checked: live Workers" not in render(make_status(live_plan(shop(real(1)))), "text", display)
 

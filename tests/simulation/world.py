@@ -14,11 +14,12 @@ from reconciler.model import BindingChange, Change, Phase
 from reconciler.model.ports import NewEntry, PrivateKey
 from reconciler.plan.outcome import Step
 from reconciler.plan.plan import Plan
+from reconciler.plan.policy import PATIENCE
 from reconciler.records.base import to_json
 from reconciler.records.plan import plan_document
 from reconciler.records.saved_plan import read_plan
 from reconciler.runs.apply import apply as carry_out
-from reconciler.runs.plan import PATIENCE, Planned, PlanRequest, plan, plan_approved
+from reconciler.runs.plan import Planned, PlanRequest, plan, plan_approved
 from reconciler.runs.project import Project
 from reconciler.stores.local import parse_upload
 from reconciler.views.json.diagnostics import diagnostics_document

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import TypeVar
 
-from reconciler.findings.codes import Severity
+from reconciler.findings.codes import Code, Severity
 from reconciler.findings.escape import printable
 from reconciler.plan.users import Use
 from reconciler.reports.forecast import DueItem, Forecast, Outlook
@@ -28,9 +28,13 @@ _MOST_ALONE = 2
 """So many further renewals of a certificate have a line each; of more, all of them share one."""
 
 
+_OF_DATES = frozenset({Code.BOUND_EXPIRED, Code.VALIDITY_GAP})
+"""Warnings that belong into a calendar."""
+
+
 def show_forecast(forecast: Forecast, display: Display) -> str:
-    """A forecast with its findings, and the errors of its plan."""
-    errors = (problem for problem in forecast.diagnostics if problem.severity is Severity.ERROR)
+    """A forecast with its findings, and the errors of its plan and what dates make of it."""
+    errors = (one for one in forecast.diagnostics if one.severity is Severity.ERROR or one.code in _OF_DATES)
     findings = show_findings((*errors, *forecast.findings), display)
     return render_forecast(forecast, display.style, findings=findings)
 

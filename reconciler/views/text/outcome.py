@@ -53,8 +53,12 @@ def _lines(outcome: Outcome, style: Style, to_deploy: tuple[ToDeploy, ...], fold
     counts = [f"{len(outcome.of(status))} {status.replace('-', ' ')}" for status in StepStatus if outcome.of(status)]
     yield ""
     summary = ", ".join(counts) or "Nothing to do"
-    if outcome.plan.waiting:
-        summary += f"; {len(outcome.plan.waiting)} kept until safe to retire, see `mtlsctl plan`"
+    kept = sum(one.entry is not None for one in outcome.plan.waiting)
+    waiting = len(outcome.plan.waiting) - kept
+    later = [f"{waiting} waiting"] if waiting else []
+    later += [f"{kept} kept until safe to delete"] if kept else []
+    if later:
+        summary += f"; {', '.join(later)}, see `mtlsctl plan`"
     if outcome.interrupted:
         summary += "; interrupted: it is safe to run `mtlsctl apply` again, which finishes the job"
     yield (style.good if not outcome.of(StepStatus.FAILED) and not outcome.interrupted else style.bad)(summary + ".")

@@ -110,7 +110,7 @@ def _outage_line(status: Status, style: Style) -> str:
     """When the first calls fail, or that they do; the first thing that a person wants to know."""
     outage = status.outage
     if outage is None or outage.time is None:
-        return "No outage is known: no declared binding uses a certificate that is known."
+        return "No declared binding uses an uploaded certificate, so no outage can be predicted."
     where = place_text(outage.at.binding, outage.at.config, outage.at.environment)
     more = sum(one.failing for one in status.outages) - 1
     if outage.failing:
