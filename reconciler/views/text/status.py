@@ -78,8 +78,8 @@ def place_text(binding: str, config: str, environment: str | None) -> str:
 
 
 def _lines(status: Status, style: Style, findings: str) -> Iterator[str]:
-    yield style.bold(f"Status of the stack {printable(status.stack)} on {status.store.title}, {time_text(status.made)}")
     yield _outage_line(status, style)
+    yield style.bold(f"Status of the stack {printable(status.stack)} on {status.store.title}, {time_text(status.made)}")
     if not status.certificates:
         yield ""
         yield "No certificate is declared."
