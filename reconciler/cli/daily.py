@@ -136,8 +136,8 @@ def output(
 ) -> None:
     """Print the ID of an uploaded certificate.
 
-    Prints the ID alone on a line, for a pipeline, Terraform or Hyperdrive. Exits with 1 if the certificate is not
-    uploaded yet.
+    Prints the ID that a binding would get now, alone on a line, for a pipeline, Terraform or Hyperdrive. While a
+    renewed certificate has not begun, that is the one before. Exits with 1 if it is not uploaded yet, or has expired.
     """
     planned = _look(session.open_project())
     session.show(find_current(name, planned.plan), out)
