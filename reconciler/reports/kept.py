@@ -38,7 +38,7 @@ class KeptFor:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptEntry:
     """What waits. Of an old entry `since`: when its grace period ended, where it has; `hint`: what would end it.
 
     `live`: the versions of Workers that keep it, where that is what it waits for.
@@ -50,17 +50,17 @@ class Kept:
     live: tuple[KeptFor, ...] = ()
 
 
-def find_kept(plan: Plan) -> tuple[Kept, ...]:
+def find_kept(plan: Plan) -> tuple[KeptEntry, ...]:
     """Everything that waits, in the order of the plan."""
     scene, sites = scene_of(plan.assessment), _Sites(plan.assessment)
 
-    def find(wait: Waiting) -> Kept:
+    def find(wait: Waiting) -> KeptEntry:
         if wait.entry is None:
-            return Kept(wait)
+            return KeptEntry(wait)
         row = plan.assessment.by_entry[wait.entry.id]
         facts = row.verdict.facts if isinstance(row.verdict, Waits) else {}
         live = sites.keeping(wait.condition, wait.entry.id)
-        return Kept(wait, kept_since(row, scene), sites.hint(wait.condition, facts, live), live)
+        return KeptEntry(wait, kept_since(row, scene), sites.hint(wait.condition, facts, live), live)
 
     return tuple(map(find, plan.waiting))
 

@@ -29,7 +29,7 @@ from reconciler.plan.live import LiveBinding
 from reconciler.plan.plan import Plan
 from reconciler.plan.renewals import Due
 from reconciler.plan.users import Use, find_uses
-from reconciler.reports.kept import Kept, find_kept
+from reconciler.reports.kept import KeptEntry, find_kept
 from reconciler.reports.outage import Outage, find_outages, first_of
 
 
@@ -75,7 +75,7 @@ class CertificateStatus:
     due: Due | None
     owner: str | None
     places: tuple[BoundAt, ...]
-    waiting: tuple[Kept, ...]
+    waiting: tuple[KeptEntry, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class Status:
     store: StoreSettings
     made: datetime
     certificates: tuple[CertificateStatus, ...]
-    orphaned: tuple[Kept, ...]
+    orphaned: tuple[KeptEntry, ...]
     changes: Mapping[Action, int]
     diagnostics: tuple[Diagnostic, ...]
     next: datetime | None = None
@@ -124,7 +124,7 @@ class Status:
 def make_status(plan: Plan) -> Status:
     """The status of a plan that asked the store and looked at everything, not at some names alone."""
     kept = find_kept(plan)
-    waiting: dict[CertificateName, list[Kept]] = defaultdict(list)
+    waiting: dict[CertificateName, list[KeptEntry]] = defaultdict(list)
     for one in kept:
         if one.waiting.certificate is not None:
             waiting[one.waiting.certificate].append(one)
@@ -203,7 +203,7 @@ def _holds(status: Status, asked: FailOn) -> bool:
             assert_never(asked.alarm)
 
 
-def _is_orphaned(kept: Kept, plan: Plan) -> bool:
+def _is_orphaned(kept: KeptEntry, plan: Plan) -> bool:
     return kept.waiting.entry is not None and kept.waiting.certificate not in plan.assessment.by_name
 
 
@@ -259,7 +259,7 @@ class _Bindings:
             elif row.found_id is not None:
                 self._undeclared[row.found_id].append(row)
 
-    def of(self, certificate: CertificateRow, waiting: Iterable[Kept]) -> Iterator[BoundAt]:
+    def of(self, certificate: CertificateRow, waiting: Iterable[KeptEntry]) -> Iterator[BoundAt]:
         """Where it is declared, by its name or by the id of its entry; then where that, or one that waits, is found."""
         entry = certificate.entry
         targets = (ByCertificate(certificate.name), *(() if entry is None else (ById(entry.id),)))

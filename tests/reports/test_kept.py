@@ -10,7 +10,7 @@ import pytest
 from reconciler.model import Condition, EntryId, Live, LiveVersion, LiveWorker, Sweep, User, UserKind
 from reconciler.model.live import PAGES
 from reconciler.reports.explain import explain
-from reconciler.reports.kept import Kept, find_kept
+from reconciler.reports.kept import KeptEntry, find_kept
 from reconciler.reports.status import make_status
 from reconciler.views.json.explain import explain_document
 from reconciler.views.json.status import status_document
@@ -110,7 +110,7 @@ HINTS = {
 }
 
 
-def kept(gate: Gate) -> Kept:
+def kept(gate: Gate) -> KeptEntry:
     """What waits in a world: one entry, for the condition of the row."""
     (found,) = find_kept(gate.plan())
     assert found.waiting.condition is gate.condition

@@ -85,7 +85,7 @@ from reconciler.reports.explain_entries import EntryStory
 from reconciler.reports.forecast import DueItem, Forecast, Outlook
 from reconciler.reports.forecast_entries import Event
 from reconciler.reports.forecast_entries import ForecastStep as EntryStep
-from reconciler.reports.kept import Kept, KeptFor
+from reconciler.reports.kept import KeptEntry, KeptFor
 from reconciler.reports.left import Applied, ToDeploy
 from reconciler.reports.log import LogLine
 from reconciler.reports.metrics import Family, Metrics, Sample
@@ -254,7 +254,7 @@ SAVED_PLAN = SavedPlan(**{one.name: getattr(PLAN, one.name) for one in fields(Sa
 
 _USED, _UNUSED = LiveVersion("version-1", {"BILLING": OLD}, 90.5, 0, ODD), LiveVersion("version-0", {"BILLING": OLD})
 WORKER = LiveWorker("checkout-live", (_USED, _UNUSED))
-KEPT = Kept(
+KEPT = KeptEntry(
     Waiting(UNCHECKED.change, Condition.PRESENTED_LIVE, "it is used by version version-1"),
     NOW,
     "deploy checkout-live \x1b[2J",
@@ -288,7 +288,7 @@ STATUS = Status(
             Due(BILLING, END, NOW),
             "team-payments",
             (BoundAt(BOUND, Standing.IN_PLACE, NEW), BoundAt(STAGED, Standing.MISSING, None)),
-            (Kept(GRACE),),
+            (KeptEntry(GRACE),),
         ),
         CertificateStatus(LEDGER, Urgency.UNREADABLE, None, None, None, (), ()),
     ),

@@ -19,7 +19,7 @@ from reconciler.records.plan import (
     waiting_part,
 )
 from reconciler.reports.current import Current
-from reconciler.reports.kept import Kept, KeptFor
+from reconciler.reports.kept import KeptEntry, KeptFor
 from reconciler.reports.outage import Outage
 from reconciler.reports.status import BoundAt, ByIdStatus, CertificateStatus, Standing, Status, Urgency
 from reconciler.views.json.document import as_view
@@ -190,7 +190,7 @@ def _certificate(status: CertificateStatus) -> CertificatePart:
     )
 
 
-def _kept(kept: Kept) -> KeptPart:
+def _kept(kept: KeptEntry) -> KeptPart:
     return KeptPart(
         **dict(waiting_part(kept.waiting)),
         since=kept.since,

@@ -13,7 +13,7 @@ from reconciler.plan.inventory import Role
 from reconciler.plan.live import LiveState
 from reconciler.plan.users import Use
 from reconciler.reports.current import Current
-from reconciler.reports.kept import Kept
+from reconciler.reports.kept import KeptEntry
 from reconciler.reports.outage import first_of
 from reconciler.reports.status import BoundAt, ByIdStatus, CertificateStatus, Standing, Status, Urgency
 from reconciler.views.table import Display
@@ -259,7 +259,7 @@ def _place_line(place: BoundAt, item: CertificateStatus, style: Style) -> str:
             return _ROW.format("not bound", f"{where}: {style.warn(f'it has {found}')}")
 
 
-def _kept_lines(kept: Kept) -> Iterator[str]:
+def _kept_lines(kept: KeptEntry) -> Iterator[str]:
     """Why an old certificate is kept; then since when and what would end that, where there is anything to say."""
     wait = kept.waiting
     until = f", until {time_text(wait.until)}" if wait.until else ""
