@@ -37,12 +37,12 @@ from tests.simulation.facts import (
 from tests.simulation.ownership import owner, usable, wanted, why_kept
 from tests.simulation.pool import leaks
 from tests.simulation.record import Replaced, Row, Run, Snapshot
+from tests.simulation.spec import DECLARATION
 from tests.support.emulated import TOKEN
 
 Rule = Callable[[Run, Declared], Iterator[str]]
 
 _TEMPORARY = re.compile(r"(?:.*/)?\.[^/]+\.mtlsctl-[0-9a-f]{8}\.tmp")
-DECLARATION = "mtls.toml"
 
 
 def violations(run: Run) -> list[str]:

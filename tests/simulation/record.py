@@ -28,6 +28,13 @@ Rows = Mapping[str, Row]
 Tree = Mapping[str, bytes]
 
 
+class Moment(NamedTuple):
+    """When the run last read what is declared, to judge it, and when it did something: seconds or minutes later."""
+
+    judged: datetime
+    at: datetime
+
+
 class Replaced(NamedTuple):
     """A file that the tool replaced, and the ids that the store had then."""
 
@@ -35,7 +42,7 @@ class Replaced(NamedTuple):
     old: bytes
     new: bytes
     rows: Rows
-    at: datetime
+    when: Moment
 
 
 class Deleted(NamedTuple):
@@ -44,7 +51,7 @@ class Deleted(NamedTuple):
     id: str
     rows: Rows
     tree: Tree
-    at: datetime
+    when: Moment
 
 
 class Uploaded(NamedTuple):
@@ -110,11 +117,20 @@ class Recorder:
     sent: list[Sent] = field(default_factory=list)
     """The calls to an account, in their order."""
 
+    _judged: datetime | None = None
     _before: Deleted | None = None
+
+    def _when(self) -> Moment:
+        now = self.now()
+        return Moment(self._judged or now, now)
+
+    def judges(self) -> None:
+        """What is declared is read."""
+        self._judged = self.now()
 
     def replaced(self, path: str, old: bytes, new: bytes) -> None:
         """A file was replaced."""
-        self.replacements.append(Replaced(path, old, new, self.rows(), self.now()))
+        self.replacements.append(Replaced(path, old, new, self.rows(), self._when()))
 
     def asked(self, pem: str) -> None:
         """An upload was asked for."""
@@ -126,7 +142,7 @@ class Recorder:
 
     def deleting(self, entry: str) -> None:
         """A delete is about to happen."""
-        self._before = Deleted(entry, self.rows(), dict(self.tree()), self.now())
+        self._before = Deleted(entry, self.rows(), dict(self.tree()), self._when())
 
     def deleted(self, entry: str) -> None:
         """It happened."""

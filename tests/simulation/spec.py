@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+DECLARATION = "mtls.toml"
 STACK = "payments"
 OTHER_STACK = "search"
 FORMER_STACK = "payments-old"

@@ -15,9 +15,10 @@ from tests.simulation.dates import changed_by_time
 from tests.simulation.events import ACCOUNT_EVENTS, CLOCK_EVENTS, EVENTS, Event, mend
 from tests.simulation.facts import declared
 from tests.simulation.gate import Fault, Mode
-from tests.simulation.invariants import DECLARATION, unfinished, violations
+from tests.simulation.invariants import unfinished, violations
 from tests.simulation.ownership import owner
 from tests.simulation.scenarios import scenario
+from tests.simulation.spec import DECLARATION
 from tests.simulation.stock import EmbeddedStock
 from tests.simulation.world import APPLY, LOOK, LOOK_AHEAD, MEDDLERS, Ask, Checkout, MakeStock, Result, World
 
@@ -168,7 +169,7 @@ class Story:
 
     def _run_until_finished(self, world: World) -> Result:
         """Quiet runs, and no more of them than the rules need."""
-        most = 2 + _retiring_runs(world)
+        most = 2 + _retiring_runs(world)  # one that waits for a begin may find more to do after it
         for _ in range(most + 1):
             result = self._run(world, world.main)
             if not result.changes:

@@ -26,11 +26,10 @@ from reconciler.views.json.diagnostics import diagnostics_document
 from reconciler.views.json.outcome import outcome_document
 from tests.simulation.facts import deployed, digest, parses
 from tests.simulation.gate import Crash, Fault, Gate, Mode, Seen
-from tests.simulation.invariants import DECLARATION
 from tests.simulation.pool import CAS, LEAVES, NOW, content
 from tests.simulation.ports import GatedClock, GatedEnvironment, GatedFiles, GatedLines, GatedLock
 from tests.simulation.record import Recorder, Row, Run, Snapshot
-from tests.simulation.spec import OTHER_STACK, STACK, Spec, certificate_path, key_path, key_variable
+from tests.simulation.spec import DECLARATION, OTHER_STACK, STACK, Spec, certificate_path, key_path, key_variable
 from tests.simulation.stock import EmbeddedStock, Stock
 from tests.support.memory import MemoryClock, NoDeployers, NoProvers
 
