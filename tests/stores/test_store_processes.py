@@ -132,6 +132,6 @@ def test_what_was_killed_and_cannot_be_undone_is_said(
     assert place.with_name("store.db-journal").exists()
     connect = FileDatabase._connect
     monkeypatch.setattr(FileDatabase, "_connect", lambda self, _: connect(self, "ro"))
-    with pytest.raises(StoreError, match="was killed") as caught:
+    with pytest.raises(StoreError, match="a killed run") as caught:
         open_reader(SETTINGS, root=tmp_path, clock=SetClock()).list_entries()
     assert caught.value.code == "store-read-only"
