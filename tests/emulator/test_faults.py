@@ -84,7 +84,7 @@ def test_a_reply_can_be_wrong(
 def test_a_reply_can_be_huge(api: httpx.Client, state: EmulatorState) -> None:
     """64 MB, in valid JSON."""
     state.faults.add(Fault(FaultKind.HUGE))
-    with api.stream("GET", PATH) as reply:
+    with api.stream("GET", PATH, timeout=10) as reply:  # making 64 MB takes a moment
         assert int(reply.headers["content-length"]) == 64 * 1024 * 1024
 
 
