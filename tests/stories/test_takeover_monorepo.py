@@ -378,7 +378,7 @@ def test_every_planted_fault_is_found_and_nothing_else(taken: TakenOver) -> None
     environments = {"undeclared-environment", "environment-lacks"}
     (undeclared,) = taken.found("undeclared-binding")  # the plan's word for the CA that is bound
     assert place_of(undeclared) == WRONG["ca"]
-    of_the_plan = {"certificate-expired", "undeclared-binding"}
+    of_the_plan = {"bound-expired", "undeclared-binding"}
     assert {one["code"] for one in taken.report["findings"]} - of_the_plan == planted | environments
     assert not any(one["severity"] == "error" for one in taken.report["findings"])
 
@@ -428,7 +428,7 @@ def with_what_was_meant(text: str) -> str:
     head = 0
     for number, line in enumerate(lines):
         head = number if "[workers." in line else head
-        if re.match(r'# \w+ = ("[a-z0-9-]+"|\{ id = .* \}) # (a placeholder|the store does not)', line):
+        if re.match(r'# \w+ = ("[a-z0-9-]+"|\{ id = .* \}) # was (the placeholder|\S+, which)', line):
             lines[number] = line.removeprefix("# ")
             lines[head] = lines[head].removeprefix("# ")
     return "".join(lines)
