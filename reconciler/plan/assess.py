@@ -182,22 +182,21 @@ def limit_retires(assessment: Assessment, waits: Callable[[Retire], Waits | None
 
 
 def limit_changes(assessment: Assessment, waits: Callable[[Change], Waits | None]) -> Assessment:
-    """Of everything that would be done, that for which `waits` says so waits; deploys are judged again after that."""
-    a = assessment
-    bindings = _waiting(a.bindings, waits)
-    held = {row.at: row.verdict for row in a.sites if isinstance(row.verdict, Held)}
-    sites, found = judge_sites(a.desired, a.actual, a.inventory, bindings, held, a.ask.deploy, a.now)
-    return replace(
-        a,
-        certificates=_waiting(a.certificates, waits),
-        bindings=bindings,
-        sites=sites if bindings != a.bindings else a.sites,
-        found_live=found if bindings != a.bindings else a.found_live,
-        entries=_waiting(a.entries, waits),
+    """Of everything that would be done, that for which `waits` says so waits; deploys by what is still bound then."""
+    a = replace(
+        assessment,
+        certificates=_waiting(assessment.certificates, waits),
+        bindings=_waiting(assessment.bindings, waits),
+        entries=_waiting(assessment.entries, waits),
     )
+    if a.bindings != assessment.bindings:
+        held = {row.at: row.verdict for row in a.sites if isinstance(row.verdict, Held)}
+        sites, found = judge_sites(a.desired, a.actual, a.inventory, a.bindings, held, a.ask.deploy, a.now)
+        a = replace(a, sites=sites, found_live=found)
+    return replace(a, sites=_waiting(a.sites, waits))
 
 
-_Waiter = TypeVar("_Waiter", CertificateRow, BindingRow, EntryRow)
+_Waiter = TypeVar("_Waiter", CertificateRow, BindingRow, SiteRow, EntryRow)
 
 
 def _waiting(rows: Iterable[_Waiter], waits: Callable[[Change], Waits | None]) -> tuple[_Waiter, ...]:

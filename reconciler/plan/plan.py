@@ -321,7 +321,7 @@ def _waiting(assessment: Assessment, selection: Selection) -> tuple[Waiting, ...
     found: dict[int, Waiting] = {}
     for row in assessment.rows:
         wait = row.verdict
-        is_left = isinstance(row, SiteRow) and isinstance(wait, Waits) and wait.condition is not Condition.NOT_VALID_YET
+        is_left = isinstance(row, SiteRow) and isinstance(wait, Waits) and wait.condition is Condition.NOT_DEPLOYED
         if not isinstance(wait, Waits) or is_left or isinstance(wait.change, Verify):
             continue
         if selection.includes(wait.change):

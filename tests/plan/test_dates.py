@@ -580,3 +580,21 @@ def test_no_deploy_replaces_a_valid_live_certificate_by_one_that_is_not(
     assert found == (verdict if is_live_valid else "deploys")
     if found == "waits":
         assert [(one.change.action, one.until) for one in plan.waiting] == [(Action.DEPLOY, NOW + 10 * DAY)]
+
+
+def test_a_deploy_that_waited_in_a_saved_plan_stays_waiting_when_its_time_has_come() -> None:
+    """As a binding does: it is no reason to call the saved plan stale."""
+    entries = [replace(stored(1, VALID, "a"), id=real(1)), replace(stored(2, LATER), id=real(2))]
+    wanted = declaring({"billing": LATER}, desired({"billing": 1}, [BILLING], store=StoreKind.CLOUDFLARE))
+    seen = Live({"shop": LiveWorker("shop", (LiveVersion("v1", {"BILLING": real(1)}, 100.0),))}, whole=True)
+    there = actual(entries, {"checkout": wrangler(real(2))}, live=seen)
+
+    def plan_at(time: datetime) -> Plan:
+        return make_plan(judge(wanted, there, time, PlanOptions(deploy=DeployChoice(everybody=True))))
+
+    first, then = plan_at(NOW), plan_at(NOW + 11 * DAY)
+    saved = read_plan(to_json(plan_document(first, lambda _: None)).encode(), "plan.json")
+    assert (first.digest == then.digest, [change.action for change in then.changes]) == (True, [Action.DEPLOY])
+    approved = approve(then, saved)
+    assert [(one.change.action, one.condition) for one in approved.waiting] == [(Action.DEPLOY, Condition.NOT_IN_PLAN)]
+    assert approved.changes == ()
