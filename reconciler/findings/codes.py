@@ -797,7 +797,7 @@ class Code(StrEnum):
         "Choose another `--port`, or 0 for a free one.")
     EXTRA = ("extra", _E,
         "A part of mtlsctl that is installed separately is missing.",
-        "Run `pipx install --force '.[emulator]'` in a checkout of mtlsctl.")
+        "Run `pipx install --force '.[emulator,calendar]'` in a checkout of mtlsctl.")
     BUG = ("bug", _E,
         "Something unexpected happened in mtlsctl.",
         "Report it with the file that the message names; the file contains no secrets.")

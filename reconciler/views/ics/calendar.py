@@ -20,9 +20,9 @@ try:
     from icalendar import Calendar, Event
 except ModuleNotFoundError as error:
     raise ReconcilerError(
-        "`--format ics` needs the extra `calendar`, which is not installed",
-        hint="install it: pip install 'mtlsctl[calendar]', in the environment of mtlsctl",
-        code=Code.PROGRAM_MISSING,
+        "`--format ics` needs icalendar, which is not installed",
+        hint="install mtlsctl again with it, in its checkout: pipx install --force '.[calendar]'",
+        code=Code.EXTRA,
     ) from error
 
 
