@@ -170,7 +170,7 @@ def _lines(row: ByIdRow, key: str, target: EntryId | CertificateName) -> str:
 
 def _due(declaration: Declaration, row: ByIdRow, now: datetime) -> Diagnostic:
     name = row.entry.name if row.entry is not None else ""
-    since = f"is due for renewal since {row.renew_from:%Y-%m-%d}: it " if not row.has_ended(now) else ""
+    since = f"is due for renewal since {row.renew_from:%Y-%m-%d}: it "
     uses = f"{_places(row)} {'use' if len(row.bindings) > 1 else 'uses'}"
     message = f"{row.id} ({name or 'no name'}), which {uses} by its id, {since}{_end(row, now)}"
     where = f"by the stack {row.mark.stack!r}" if row.mark is not None and row.owner is None else "elsewhere"
