@@ -14,9 +14,11 @@ from tests.support.sizes import is_slow
 
 
 def pytest_configure() -> None:
-    """Listen to an interrupt again: a shell starts its background jobs deaf to it, and children inherit that."""
+    """Listen to signals again: a background job of a shell, or under nohup, is deaf to them, as are its children."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
