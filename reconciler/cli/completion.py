@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperCommand
 
 from reconciler.cli.help import build_command
-from reconciler.cli.options import ColourOption, FileOption, LogFormatOption, VerboseOption, VersionOption
+from reconciler.cli.options import ColourOption, FileOption, LogFormatOption, VerboseOption, VersionOption, WideOption
 from reconciler.cli.scripts import SCRIPTS
 
 
@@ -31,6 +31,7 @@ def completion() -> TyperCommand:
         shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh or fish.")],
         file: FileOption = None,  # noqa: ARG001
         colour: ColourOption = None,  # noqa: ARG001
+        wide: WideOption = False,  # noqa: ARG001
         verbose: VerboseOption = False,  # noqa: ARG001
         log_format: LogFormatOption = None,  # noqa: ARG001
         version: VersionOption = False,  # noqa: ARG001

@@ -49,6 +49,9 @@ ColourOption = Annotated[
         "--color", metavar="WHEN", help="Use colour auto, always or never (default: auto).", rich_help_panel=GLOBAL
     ),
 ]
+WideOption = Annotated[
+    bool, typer.Option("--wide", help="Show whole IDs and names, at any width.", rich_help_panel=GLOBAL)
+]
 VerboseOption = Annotated[
     bool, typer.Option("--verbose", help="Log each step, call and file to stderr.", rich_help_panel=GLOBAL)
 ]

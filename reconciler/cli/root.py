@@ -16,7 +16,7 @@ from typing import NoReturn, TextIO
 import typer
 
 from reconciler.cli.commands import Commands
-from reconciler.cli.options import ColourOption, FileOption, LogFormatOption, VerboseOption, VersionOption
+from reconciler.cli.options import ColourOption, FileOption, LogFormatOption, VerboseOption, VersionOption, WideOption
 
 _INTERRUPTED = 130
 _COLLECT_AFTER = 300_000
@@ -37,12 +37,13 @@ def _root(
     ctx: typer.Context,
     file: FileOption = None,
     colour: ColourOption = None,
+    wide: WideOption = False,
     verbose: VerboseOption = False,
     log_format: LogFormatOption = None,
     version: VersionOption = False,  # noqa: ARG001 - its callback has ended the run
 ) -> None:
     """Manage mTLS client certificates for Cloudflare Workers from a declarative file."""
-    ctx.obj = {"file": file, "colour": colour, "verbose": verbose, "log_format": log_format}
+    ctx.obj = {"file": file, "colour": colour, "wide": wide, "verbose": verbose, "log_format": log_format}
 
 
 def run() -> NoReturn:

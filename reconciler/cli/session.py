@@ -8,7 +8,9 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import Annotated, Literal, TextIO, get_type_hints
 
 import typer
@@ -24,6 +26,7 @@ from reconciler.cli.options import (
     LogFormatOption,
     VerboseOption,
     VersionOption,
+    WideOption,
 )
 from reconciler.cli.terminal import TEXT, document_failure, say, show_failure, tell
 from reconciler.findings.codes import Code
@@ -35,12 +38,10 @@ from reconciler.stores import StoreContext
 from reconciler.system.atomic import write_atomic
 from reconciler.system.discover import FILE_NAME
 from reconciler.views.table import Display, formats_of, render
-from reconciler.views.text.style import Style
+from reconciler.views.text.layout import NARROWEST
+from reconciler.views.text.style import PLAIN, Style
 
 _log = logging.getLogger(__name__)
-
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
-"""The colours of `Style`: for a terminal, never for a file."""
 
 _PRECIOUS = frozenset({".pem", ".key", ".crt", ".cer", ".toml", ".jsonc", ".db"})
 """No report is called so; what is, is somebody's certificate, key, configuration or store."""
@@ -81,12 +82,19 @@ class Session:
         self.tell: Callable[[str], None] = tell if log_format is None else _log_line
         self.max_wait_s = max_wait_s
         self.format = TEXT
+        self.wide = False
         self.project: Project | None = None
 
     def style(self, stream: TextIO) -> Style:
         """Colour for a stream, or none."""
         auto = stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
         return Style(auto if self.colour is Colour.AUTO else self.colour is Colour.ALWAYS)
+
+    def width(self, stream: TextIO) -> int | None:
+        """The columns of a terminal, at least `NARROWEST`; None for a file or a pipe, and with `--wide`."""
+        if self.wide or not stream.isatty():
+            return None
+        return max(get_terminal_size().columns, NARROWEST)
 
     def open_project(self) -> Project:
         """The project that this run is about."""
@@ -126,7 +134,7 @@ class Session:
     def display(self, stream: TextIO) -> Display:
         """How a report is shown on a stream, with places that lead from the working directory."""
         folder = os.path.relpath(self.project.folder) if self.project else ""
-        return Display(self.place, self.style(stream), folder)
+        return Display(self.place, self.style(stream), folder, self.width(stream))
 
     def can_show(self, report: type) -> bool:
         """Whether such a report has the format that was asked for."""
@@ -139,13 +147,15 @@ class Session:
             raise UsageError(f"{what} has no format {self.format}", hint=hint)
 
     def show(self, report: object, out: Path | None = None) -> None:
-        """A report, in the format that was asked for: to stdout, and to a file where one is named."""
-        self.emit(render(report, self.format, self.display(sys.stdout)), out)
-
-    def emit(self, text: str, out: Path | None = None) -> None:
-        """A result: to stdout, and to a file where one is asked for."""
+        """A report, in the format that was asked for: to stdout, and whole to a file where one is named."""
+        display = self.display(sys.stdout)
         if out is not None:
-            self.write(out, _ANSI.sub("", text))
+            whole = replace(display, style=PLAIN, width=None)
+            self.write(out, render(report, self.format, whole))
+        say(render(report, self.format, display), nl=False)
+
+    def emit(self, text: str) -> None:
+        """A result, to stdout."""
         say(text, nl=False)
 
     def write(self, out: Path, text: str) -> None:
@@ -219,6 +229,7 @@ def _signature(function: Callable[..., None], shows: tuple[type, ...], *, asks: 
         for name, annotation, default in (
             ("file", FileOption, None),
             ("colour", ColourOption, None),
+            ("wide", WideOption, False),
             ("verbose", VerboseOption, False),
             ("log_format", LogFormatOption, None),
             ("version", VersionOption, False),
@@ -242,7 +253,8 @@ def _session(arguments: dict[str, object]) -> Session:
     """The session from the global options, those after the command winning over those before it."""
     context = arguments.pop("ctx")
     arguments.pop("version")
-    file, colour, verbose, log_format = (arguments.pop(name) for name in ("file", "colour", "verbose", "log_format"))
+    file, colour, log_format = (arguments.pop(name) for name in ("file", "colour", "log_format"))
+    wide, verbose = (arguments.pop(name) for name in ("wide", "verbose"))
     told = getattr(context, "obj", None)
     before = told if isinstance(told, dict) else {}
     chosen = log_format if isinstance(log_format, LogFormat) else before.get("log_format")
@@ -253,4 +265,5 @@ def _session(arguments: dict[str, object]) -> Session:
         max_wait_s=seconds(str(arguments.pop("max_wait", DEFAULT_MAX_WAIT))),
     )
     session.format = str(arguments.pop("format", TEXT))
+    session.wide = bool(wide or before.get("wide"))
     return session

@@ -66,12 +66,14 @@ def _known(where: Pointer | Place | None) -> Place | None:
 @dataclass(frozen=True, slots=True)
 class Display:
     """What a report is shown on. `place` finds where a finding is; `folder` leads from the working directory to the
-    folder of mtls.toml, so that places can be opened from there.
+    folder of mtls.toml, so that places can be opened from there. `width`: the columns of the terminal; None shows
+    everything whole, for a file or a pipe.
     """
 
     place: Resolve = _known
     style: Style = PLAIN
     folder: str = ""
+    width: int | None = None
 
 
 View = Callable[[object, Display], str]

@@ -58,7 +58,7 @@ def test_a_command_lists_its_own_options_before_the_global_ones(tmp_path: Path, 
     assert found == [heading for heading in (ARGUMENTS, OPTIONS, GLOBAL) if heading in found]
     assert found[-1] == GLOBAL
     last = re.findall(r"(?m)^  (?:-\w, )?(--[a-z-]+)", text.partition(f"{GLOBAL}:")[2])
-    assert last == ["--file", "--color", "--verbose", "--log-format", "--version", "--help"]
+    assert last == ["--file", "--color", "--wide", "--verbose", "--log-format", "--version", "--help"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -26,7 +26,7 @@ ROOT = REPOSITORY
 GUIDE = (ROOT / "docs/guide.md").read_text()
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*/README.md")])
 COMMANDS: dict[str, Any] = {name: load_command(name) for name in commands.COMMANDS}
-GLOBAL_OPTIONS = {"--file", "-f", "--color", "--verbose", "--log-format", "--version", "--max-wait"}
+GLOBAL_OPTIONS = {"--file", "-f", "--color", "--wide", "--verbose", "--log-format", "--version", "--max-wait"}
 """Those of every command, and of every command that asks the store."""
 
 ids = pytest.mark.parametrize
