@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from reconciler.apply.run import Run
+from reconciler.apply.run import Run, expired_meanwhile
 from reconciler.findings.diagnostics import Pointer
 from reconciler.findings.errors import FileChangedError, ReconcilerError
 from reconciler.model import Action, BindingChange, Change, EntryId, Phase, Upload
@@ -39,8 +39,11 @@ def _bind_file(run: Run, path: str, group: list[tuple[int, BindingChange]]) -> N
         return
     try:
         data = run.world.files.read(path, limit=MAX_BYTES)
-        stale = _stale(path, data, [change for _, change, _ in ready])
-        edited = edit_wrangler(path, data, [edit for _, change, edit in ready if change not in stale])
+        problems: dict[BindingChange, ReconcilerError] = {
+            change: _changed_meanwhile(change) for change in _stale(path, data, [one for _, one, _ in ready])
+        }
+        problems |= {change: _expired(change) for _, change, _ in ready if run.is_late(change)}
+        edited = edit_wrangler(path, data, [edit for _, change, edit in ready if change not in problems])
         if edited != data:
             run.world.files.replace(path, old=data, new=edited)
     except ReconcilerError as error:
@@ -48,8 +51,8 @@ def _bind_file(run: Run, path: str, group: list[tuple[int, BindingChange]]) -> N
             run.end(index, run.failure(index, error))
         return
     for index, change, edit in ready:
-        if change in stale:
-            run.end(index, run.failure(index, _changed_meanwhile(change)))
+        if change in problems:
+            run.end(index, run.failure(index, problems[change]))
         else:
             entry = EntryId(edit.certificate_id) if isinstance(edit, SetBinding) else None
             run.end(index, Step(change, StepStatus.DONE, entry=entry))
@@ -91,9 +94,17 @@ def _stale(path: str, data: bytes, changes: list[BindingChange]) -> list[Binding
     return [change for change in changes if now(change) != change.before]
 
 
+def _expired(change: BindingChange) -> ReconcilerError:
+    return expired_meanwhile(f"{change.at.binding} in {change.at.config} was not changed", _environment(change))
+
+
+def _environment(change: BindingChange) -> Pointer:
+    return Pointer(change.at.config, () if change.at.environment is None else ("env", change.at.environment))
+
+
 def _changed_meanwhile(change: BindingChange) -> FileChangedError:
     return FileChangedError(
         f"{change.at.binding} in {change.at.config} changed during this run",
         hint="run `mtlsctl plan` again",
-        where=Pointer(change.at.config, () if change.at.environment is None else ("env", change.at.environment)),
+        where=_environment(change),
     )

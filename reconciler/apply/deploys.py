@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from reconciler.apply.run import PATIENCE_S, Run
+from reconciler.apply.run import PATIENCE_S, Run, expired_meanwhile
 from reconciler.findings.errors import DeployError, ReconcilerError
 from reconciler.model import BindingChange, Deploy, EntryId, Live, LiveQuestion, LiveVersion, Phase
 from reconciler.model.concurrency import run_all
@@ -68,7 +68,13 @@ def _leave(run: Run, ready: Sequence[tuple[int, Deploy]], note: str) -> None:
 
 def _deploy_wave(run: Run, wave: Sequence[tuple[int, Deploy]]) -> None:
     """Deploy one wave concurrently; only wrangler is called from other threads."""
-    begun = [(index, change) for index, change in wave if run.start(index)]
+    begun: list[tuple[int, Deploy]] = []
+    for index, change in wave:
+        if run.start(index):
+            if run.is_late(change):
+                run.end(index, run.failure(index, expired_meanwhile(f"{change.script} was not deployed")))
+            else:
+                begun.append((index, change))
     deployer = run.world.deployer()
     versions = run_all(
         lambda item: _deploy(deployer, item[1]),

@@ -9,7 +9,6 @@ from reconciler.apply.run import Effect, Run, attempt_all
 from reconciler.findings.errors import ReconcilerError
 from reconciler.model import Condition, Phase, Retire
 from reconciler.model.errors import EntryInUse, EntryNotFound, UseUnknown
-from reconciler.model.ports import Store
 from reconciler.plan.outcome import Step, StepStatus
 from reconciler.plan.retire import keep
 
@@ -31,11 +30,11 @@ def retire_all(run: Run) -> None:
 
 def _prepare(run: Run, retire: Retire, *, is_safe: bool) -> Callable[[], Effect]:
     """The effect of a retire. There is nothing to prepare: both of its calls are the store's."""
-    return lambda: partial(_retire, run.world.store, retire, is_safe=is_safe)
+    return lambda: partial(_retire, run, retire, is_safe=is_safe)
 
 
-def _retire(store: Store, retire: Retire, *, is_safe: bool) -> Step:
-    entry_id = retire.entry.id
+def _retire(run: Run, retire: Retire, *, is_safe: bool) -> Step:
+    store, entry_id = run.world.store, retire.entry.id
 
     def wait(condition: Condition, detail: str) -> Step:
         return Step(retire, StepStatus.WAITING, entry=entry_id, waiting=keep(retire, condition, detail))
@@ -53,6 +52,8 @@ def _retire(store: Store, retire: Retire, *, is_safe: bool) -> Step:
             retire.entry.bundle,
         ):
             return wait(Condition.CHANGED_MEANWHILE, "the certificate changed after the plan was made")
+        if run.is_late(retire):
+            return wait(Condition.CHANGED_MEANWHILE, "its successor expired during this run")
         store.delete(entry_id)
     except EntryNotFound:
         return Step(retire, StepStatus.DONE, entry=entry_id, note="it was already deleted")

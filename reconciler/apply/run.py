@@ -15,10 +15,10 @@ from functools import partial
 from itertools import islice
 from typing import Protocol
 
-from reconciler.findings.codes import Severity
-from reconciler.findings.diagnostics import Diagnostic
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import ReconcilerError
-from reconciler.model import Change, Desired, EntryId, Phase, Upload
+from reconciler.model import BindingChange, Change, Deploy, Desired, EntryId, Phase, Retire, Upload
 from reconciler.model.concurrency import DaemonPool
 from reconciler.model.errors import StoreClosed, StoreStopped
 from reconciler.model.ports import Files, Sources, Store, WorkerDeployer
@@ -69,6 +69,8 @@ class World:
     run has uploaded something."""
     deployer: Callable[[], WorkerDeployer]
     prover: OriginProver
+    now: Callable[[], datetime]
+    """The time, read just before a change that is right only up to some time; also called from other threads."""
     waves: Sequence[int | None] = (None,)
     """The number of Workers to deploy in each wave; None means all that remain."""
     wait_until: Callable[[datetime], None] = _never
@@ -142,6 +144,10 @@ class Run:
         """Mark a change as not started, because the store accepts no more changes."""
         self.steps[index] = Step(self.plan.changes[index], StepStatus.NOT_STARTED, note=_NOT_TRIED)
 
+    def is_late(self, change: Upload | BindingChange | Deploy | Retire) -> bool:
+        """Whether the time has passed up to which the change was right."""
+        return change.not_after is not None and self.world.now() > change.not_after
+
     def failure(self, index: int, error: ReconcilerError) -> Step:
         """The step of a change that an error stopped; failed, unless the change was not even tried."""
         change = self.plan.changes[index]
@@ -150,6 +156,16 @@ class Run:
             return Step(change, StepStatus.NOT_STARTED, note=_NOT_TRIED)
         problem = next(found for found in error.diagnostics() if found.severity is Severity.ERROR)
         return Step(change, StepStatus.FAILED, problem=replace(problem, certificate=change.certificate))
+
+
+def expired_meanwhile(what: str, where: Pointer | None = None) -> ReconcilerError:
+    """The error of a change whose certificate expired between the plan and now. `what` was not done."""
+    return ReconcilerError(
+        f"{what}: its certificate expired during this run",
+        hint="replace the certificate file with a valid certificate, then run `mtlsctl plan`",
+        where=where,
+        code=Code.CERTIFICATE_EXPIRED,
+    )
 
 
 def attempt_all(run: Run, changes: Iterable[tuple[int, Prepare]]) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from functools import partial
 
 from reconciler.apply.keys import open_key
-from reconciler.apply.run import Effect, Run, attempt_all
+from reconciler.apply.run import Effect, Run, attempt_all, expired_meanwhile
+from reconciler.findings.diagnostics import Pointer
 from reconciler.findings.errors import ReconcilerError
 from reconciler.model import Entry, Phase, Upload
 from reconciler.model.errors import AlreadyStored, StoreError
@@ -43,6 +44,9 @@ def _open_key(run: Run, upload: Upload) -> PrivateKey | None:
 
 
 def _prepare(run: Run, upload: Upload) -> Effect:
+    if run.is_late(upload):
+        where = Pointer(run.desired.declaration.path, ("certificates", upload.certificate, "certificate"))
+        raise expired_meanwhile(f"{upload.certificate!r} was not uploaded", where)
     bundle = run.desired.bundles[upload.certificate]
     ca = run.desired.declaration.certificates[upload.certificate].ca
     return partial(_upload, run, upload, NewEntry(upload.name, ca, bundle, _open_key(run, upload)))

@@ -61,7 +61,10 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """Put a declared certificate into the store. `name` is the mark it gets; `shared_with` declare the same content."""
+    """Put a declared certificate into the store. `name` is the mark it gets; `shared_with` declare the same content.
+
+    `not_after`: when it ends; it is not uploaded any more from then on; aware UTC.
+    """
 
     certificate: CertificateName
     digest: str
@@ -69,6 +72,7 @@ class Upload:
     reasons: tuple[Reason, ...]
     differences: tuple[Difference, ...] = ()
     shared_with: tuple[CertificateName, ...] = ()
+    not_after: datetime | None = None
 
     action = Action.UPLOAD
     phase = Phase.UPLOAD
@@ -80,7 +84,7 @@ class BindingChange:
 
     `before` and `after` are ids; `after` None in a bind or rebind: the id is known once `digest` is uploaded.
     `remote` None: not declared, so it stays as it is. `not_before`: when the certificate begins, if `apply` has to wait
-    for that; aware UTC.
+    for that. `not_after`: when it ends; the change is not made any more from then on. Both aware UTC.
     """
 
     action: Action
@@ -93,6 +97,7 @@ class BindingChange:
     remote: bool | None = None
     differences: tuple[Difference, ...] = ()
     not_before: datetime | None = None
+    not_after: datetime | None = None
 
     phase = Phase.BIND
 
@@ -124,7 +129,8 @@ class Deploy:
     """Hand one environment of a wrangler file to wrangler, for what serves presents other ids than the file names.
 
     `script` is the Worker's real name, `serving` the ids of the versions that serve now, `bindings` all that are ours.
-    `built`: what a build made of the file, and is deployed instead.
+    `built`: what a build made of the file, and is deployed instead. `not_after`: when the first of the certificates
+    ends that it puts in the place of a valid one; it is not deployed any more from then on; aware UTC.
     """
 
     at: SiteAddress
@@ -133,6 +139,7 @@ class Deploy:
     bindings: tuple[ToPresent, ...]
     serving: tuple[str, ...] = ()
     built: str | None = None
+    not_after: datetime | None = None
 
     action = Action.DEPLOY
     phase = Phase.DEPLOY
@@ -163,12 +170,15 @@ class Verify:
 
 @dataclass(frozen=True, slots=True)
 class Retire:
-    """Delete one entry. `entry` is what was seen, compared again just before the delete."""
+    """Delete one entry. `entry` is what was seen, compared again just before the delete. `not_after`: when its
+    successor ends, if the entry is valid; it is not deleted any more from then on; aware UTC.
+    """
 
     entry: Entry
     certificate: CertificateName
     digest: str
     reasons: tuple[Reason, ...]
+    not_after: datetime | None = None
 
     action = Action.RETIRE
     phase = Phase.RETIRE

@@ -66,7 +66,7 @@ def judge(
     dates = judge_dates(desired, certificates, bindings.rows, now, offline=inventory is None)
     held = {at: Held((problem,)) for at, problem in bindings.sites.items()}
     sites, of_sites = judge_sites(desired, actual, inventory, bindings.rows, held, ask.deploy, now)
-    scene = make_scene(desired, actual, bindings.rows, now, ask)
+    scene = make_scene(desired, actual, inventory, bindings.rows, now, ask)
     by_id, of_ids = judge_by_id(desired, actual, inventory, roles, (*bindings.rows, *bindings.previews), now)
     return Assessment(
         desired=desired,
@@ -88,7 +88,7 @@ def judge(
 def scene_of(assessment: Assessment) -> RetireScene:
     """What the conditions of retires look at."""
     a = assessment
-    return make_scene(a.desired, a.actual, a.bindings, a.now, a.ask)
+    return make_scene(a.desired, a.actual, a.inventory, a.bindings, a.now, a.ask)
 
 
 def needs(assessment: Assessment) -> Looks:

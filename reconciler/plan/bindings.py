@@ -258,6 +258,7 @@ class _BindingJudge:
         text = f"the certificate {name!r}" if name is not None else str(target.id)
         if window.ends is not None and window.has_ended(now):
             return self._hold(findings.target_expired(site, binding, text, window.ends, name), change)
+        change = replace(change, not_after=window.ends)
         upload = self.certificates[name].verdict if name is not None else None
         if isinstance(upload, Waits):
             return Waits(change, upload.condition, upload.until)

@@ -95,8 +95,11 @@ class _CertificateJudge:
     def _judge_upload(self, upload: Upload) -> Verdict:
         """Rule 10: an upload does not wait for its certificate to begin, unless it has to be proved before."""
         declared = self.desired.declaration.certificates[upload.certificate]
-        begins = window_of(self.desired.bundles[upload.certificate], now=self.now, ca=declared.ca).begins
+        window = window_of(self.desired.bundles[upload.certificate], now=self.now, ca=declared.ca)
+        begins = window.begins
         is_later = begins is not None and self.now < begins
+        if not window.has_ended(self.now):
+            upload = replace(upload, not_after=window.ends)
         if is_later and any(proofs_for(self.desired, (upload,), Gate.UPLOAD)):
             return Waits(upload, Condition.NOT_VALID_YET, begins, {"case": "proof"})
         return Pending(upload)

@@ -183,6 +183,7 @@ class _Site:
     def _judge_dates(self, change: Deploy, said: list[Diagnostic]) -> Verdict:
         """Rule 10, of what is live: no deploy replaces a valid certificate by one that has ended or not begun."""
         begins: list[datetime] = []
+        ends: list[datetime] = []
         for one in change.bindings:
             window = self._window(one)
             if not one.differs or window is None or not self._is_live_valid(one):
@@ -197,6 +198,9 @@ class _Site:
                 return Held((problem,), change)
             if window.begins is not None and self.now < window.begins:
                 begins.append(window.begins)
+            if window.ends is not None:
+                ends.append(window.ends)
+        change = replace(change, not_after=min(ends, default=None))
         return Waits(change, Condition.NOT_VALID_YET, max(begins), {"case": "live"}) if begins else Pending(change)
 
     def _window(self, one: ToPresent) -> Window | None:

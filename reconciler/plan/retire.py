@@ -23,17 +23,19 @@ from reconciler.plan.inventory import Inventory, Leaving, Roles
 from reconciler.plan.policy import duration_text, grace_end, grace_of
 from reconciler.plan.retire_live import LIVE_CHECKS, LiveCheck, can_be_live
 from reconciler.plan.wording import wait_text
+from reconciler.x509.certificates import subject_text
 
 
 @dataclass(frozen=True, slots=True)
 class RetireScene:
     """What the conditions look at, gathered once. `pending`: certificates of which some declared binding does not name
-    the current entry, for whatever reason."""
+    the current entry, for whatever reason. `coming`: subjects of declared certificates that are not stored yet."""
 
     desired: Desired
     actual: Actual
     now: datetime
     pending: frozenset[CertificateName]
+    coming: frozenset[str]
     bound: frozenset[str]
     declared_ids: frozenset[str]
     unread: tuple[str, ...]
@@ -47,7 +49,12 @@ class _Wait:
 
 
 def make_scene(
-    desired: Desired, actual: Actual, bindings: Sequence[BindingRow], now: datetime, ask: PlanOptions
+    desired: Desired,
+    actual: Actual,
+    inventory: Inventory | None,
+    bindings: Sequence[BindingRow],
+    now: datetime,
+    ask: PlanOptions,
 ) -> RetireScene:
     """The scene of a world whose bindings are judged. Grace and proofs count from `now`."""
     declared = [row for row in bindings if row.declared is not None]
@@ -60,6 +67,7 @@ def make_scene(
             for row in declared
             if isinstance(row.target, ByCertificate) and (row.wanted is None or row.found_id != row.wanted)
         ),
+        coming=_coming(desired, inventory) if inventory is not None else frozenset(),
         bound=frozenset(
             found.certificate_id
             for file in actual.files.values()
@@ -74,14 +82,32 @@ def make_scene(
     )
 
 
+def _coming(desired: Desired, inventory: Inventory) -> frozenset[str]:
+    """Worked out only where something is orphaned."""
+    if all(one.reason is not Reason.ORPHANED for one in inventory.leaving):
+        return frozenset()
+    unstored = (bundle for name, bundle in desired.bundles.items() if name not in inventory.current)
+    return frozenset(subject_text(bundle.leaf) for bundle in unstored)
+
+
 def _prune_off(leaving: Leaving, scene: RetireScene) -> _Wait | None:
     return _Wait() if leaving.reason is Reason.ORPHANED and not scene.desired.declaration.policy.prune else None
 
 
 def _successor_missing(leaving: Leaving, scene: RetireScene) -> _Wait | None:
-    if leaving.reason is not Reason.SUPERSEDED or leaving.successor is not None:
+    """Of an orphan too, where a declared certificate of the same subject is not stored yet: it may replace it."""
+    if leaving.successor is not None:
+        return None
+    if leaving.reason is not Reason.SUPERSEDED and not _is_replaced_soon(leaving, scene):
         return None
     return _Wait({"grace": duration_text(_grace_time(leaving, scene))})
+
+
+def _is_replaced_soon(leaving: Leaving, scene: RetireScene) -> bool:
+    bundle = leaving.entry.bundle
+    if bundle is None or leaving.entry.window(scene.now).has_ended(scene.now):
+        return False
+    return subject_text(bundle.leaf) in scene.coming
 
 
 def _successor_not_valid(leaving: Leaving, scene: RetireScene) -> _Wait | None:
@@ -230,7 +256,7 @@ def judge_leaving(leaving: Leaving, scene: RetireScene) -> Verdict:
     """Pending, or the first condition that does not hold, or what has to be looked at before that is known."""
     bundle = leaving.entry.bundle
     assert bundle is not None  # noqa: S101 - the inventory lets nothing leave that it can't read
-    retire = Retire(leaving.entry, leaving.certificate, bundle.digest, (leaving.reason,))
+    retire = Retire(leaving.entry, leaving.certificate, bundle.digest, (leaving.reason,), _not_after(leaving, scene))
     for conditions, need in _tiers(scene):
         if need is not None:
             return Unseen(need, retire)
@@ -239,6 +265,13 @@ def judge_leaving(leaving: Leaving, scene: RetireScene) -> Verdict:
             condition, wait = found
             return Waits(retire, condition, wait.until, wait.facts)
     return Pending(retire)
+
+
+def _not_after(leaving: Leaving, scene: RetireScene) -> datetime | None:
+    """When rule 11 would keep it again: when its successor ends; None where it has ended itself, or has none."""
+    if leaving.successor is None or leaving.entry.window(scene.now).has_ended(scene.now):
+        return None
+    return leaving.successor.window(scene.now).ends
 
 
 def judge_entries(inventory: Inventory, roles: Roles, scene: RetireScene) -> tuple[EntryRow, ...]:

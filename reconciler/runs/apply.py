@@ -45,6 +45,7 @@ def apply(
         still_safe=partial(_retirable, project, planned),
         deployer=partial(project.deployers.open, planned.desired.declaration),
         prover=Proving(project.files, project.provers.prober),
+        now=project.clock.now,
         waves=waves,
         wait_until=partial(_wait_until, project.clock, tell),
         settle=journal.settle,

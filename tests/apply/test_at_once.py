@@ -34,6 +34,7 @@ from tests.support.cloudflare_server import (
 )
 from tests.support.interrupts import interrupt_main, interruptible
 from tests.support.memory import MemoryClock, MemoryFiles, NoDeployer, NoProver
+from tests.support.pki import NOW
 from tests.support.store_contract import LEAVES, SetClock, leaf
 from tests.support.worlds import actual, certificate, desired, issued, plan_of
 
@@ -178,6 +179,7 @@ def carry_out(
         still_safe=lambda _: frozenset(safe),
         deployer=NoDeployer,
         prover=NoProver(),
+        now=lambda: NOW,
         settle=settle,
     )
     return apply_plan(plan, WANTED, world)

@@ -19,6 +19,7 @@ from reconciler.stores.local import LocalStore, open_in_memory
 from reconciler.x509.certificates import Bundle
 from reconciler.x509.key_pairs import check_pair
 from tests.support.memory import MemoryClock, MemoryFiles, MemoryKeys, NoDeployer, NoProver
+from tests.support.pki import NOW
 from tests.support.worlds import actual, desired, issued, plan_of
 
 WANTED = desired({"billing": 1})
@@ -43,6 +44,7 @@ def run(source: KeySource, store: Store | None = None) -> Outcome:
         still_safe=lambda _: frozenset(),
         deployer=NoDeployer,
         prover=NoProver(),
+        now=lambda: NOW,
     )
     return apply_plan(plan_of(WANTED, actual(())), WANTED, world)
 

@@ -115,6 +115,7 @@ class Universe:
             still_safe=self.still_safe,
             deployer=NoDeployer,
             prover=NoProver(),
+            now=self.clock.now,
         )
         return apply_plan(plan, self.desired, world)
 

@@ -27,7 +27,9 @@ from reconciler.model import (
     LiveWorker,
     Origin,
     Policy,
+    Retire,
     StoreKind,
+    Upload,
 )
 from reconciler.model.ownership import mark_name
 from reconciler.plan.approval import approve
@@ -147,6 +149,29 @@ def test_an_orphan_waits_for_the_later_entry_of_its_subject_to_become_valid() ->
         {"checkout": file({None: {"BILLING": uid(2)}})},
     )
     assert waits(plan_of(wanted, there)) == ["gone successor-not-valid"]
+
+
+def test_an_orphan_waits_until_what_may_replace_it_is_uploaded() -> None:
+    """A declared certificate of the same subject that is not stored yet; an orphan that has ended serves nobody."""
+    for content, waiting in ((VALID, ["old successor-missing"]), (ENDED, [])):
+        wanted = declaring({"billing": LATER}, desired({"billing": 1}, [BILLING], policy=Policy(prune=True)))
+        there = actual([stored(1, content, "@old", age=300)], {"checkout": file({})})
+        assert [one for one in waits(plan_of(wanted, there)) if one.startswith("old")] == waiting
+
+
+def test_a_change_says_until_when_it_is_right() -> None:
+    """An upload and a binding until their certificate ends, a retire until its successor does."""
+    soon = chain(end=NOW + DAY)
+    base = desired({"billing": 1}, [BILLING])
+    files = {"checkout": file({None: {"BILLING": uid(1)}})}
+    plan = plan_of(declaring({"billing": soon}, base), actual([stored(1, VALID)], files))
+    ends = [change.not_after for change in plan.changes if isinstance(change, Upload | BindingChange)]
+    assert ends == [NOW + DAY, NOW + DAY]
+    files = {"checkout": file({None: {"BILLING": uid(2)}})}
+    there = actual([stored(1, VALID, age=300), stored(2, soon, age=100)], files)
+    (retire,) = plan_of(declaring({"billing": soon}, base), there).changes
+    assert isinstance(retire, Retire)
+    assert retire.not_after == NOW + DAY
 
 
 def test_a_root_that_has_ended_does_not_count() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from threading import Event
 
@@ -27,6 +28,7 @@ from reconciler.model import (
     WorkerLabel,
     WranglerFile,
 )
+from reconciler.model.ports import WorkerDeployer
 from reconciler.plan.assess import judge
 from reconciler.plan.assessment import PlanOptions
 from reconciler.plan.live import NOBODY, DeployChoice, LiveState, target_of
@@ -280,14 +282,9 @@ class Interrupted:
         self.over.set()
 
 
-@interruptible()
-def test_an_interrupt_ends_what_is_being_deployed() -> None:
-    """Else a wrangler that hangs would be waited for, and a second Ctrl-C needed."""
-    plan = plan_of(Row("", serves({"BILLING": OLD.id})))
-    (deploy,) = [change for change in plan.changes if isinstance(change, Deploy)]
-    both = tuple(replace(deploy, script=script) for script in ("first", "second"))
-    deployer = Interrupted()
-    world = World(
+def world_with(deployer: WorkerDeployer) -> World:
+    """An empty world with this deployer."""
+    return World(
         store=open_in_memory(StoreSettings(), clock=MemoryClock()),
         files=MemoryFiles(),
         keys={},
@@ -295,8 +292,39 @@ def test_an_interrupt_ends_what_is_being_deployed() -> None:
         still_safe=lambda _: frozenset(),
         deployer=lambda: deployer,
         prover=NoProver(),
+        now=lambda: NOW,
     )
-    outcome = apply_plan(replace(plan, changes=both), desired({}), world)
+
+
+class Unasked:
+    """A deployer that nobody may ask."""
+
+    def deploy(self, config: str, environment: EnvironmentName, script: str) -> str | None:
+        raise AssertionError(f"{script} was deployed")
+
+    def give_up(self) -> None:
+        """Nothing is under way."""
+
+
+def test_what_ends_before_it_is_deployed_is_not_deployed() -> None:
+    """The plan was right when it was made; a wave, or a question, took longer."""
+    plan = plan_of(Row("", serves({"BILLING": OLD.id})))
+    (deploy,) = [change for change in plan.changes if isinstance(change, Deploy)]
+    late = replace(deploy, not_after=NOW - timedelta(seconds=1))
+    outcome = apply_plan(replace(plan, changes=(late,)), desired({}), world_with(Unasked()))
+    (step,) = outcome.steps
+    assert step.problem is not None
+    assert (step.status, step.problem.code) == (StepStatus.FAILED, "certificate-expired")
+
+
+@interruptible()
+def test_an_interrupt_ends_what_is_being_deployed() -> None:
+    """Else a wrangler that hangs would be waited for, and a second Ctrl-C needed."""
+    plan = plan_of(Row("", serves({"BILLING": OLD.id})))
+    (deploy,) = [change for change in plan.changes if isinstance(change, Deploy)]
+    both = tuple(replace(deploy, script=script) for script in ("first", "second"))
+    deployer = Interrupted()
+    outcome = apply_plan(replace(plan, changes=both), desired({}), world_with(deployer))
     assert outcome.interrupted
     assert deployer.waited
     assert [step.status for step in outcome.steps] == [StepStatus.NOT_STARTED, StepStatus.NOT_STARTED]

@@ -51,6 +51,7 @@ from reconciler.views.text.plan import render_plan
 from reconciler.views.text.style import PLAIN
 from reconciler.wrangler.read import read_wrangler
 from tests.support.memory import MemoryClock, MemoryFiles, NoDeployer
+from tests.support.pki import NOW
 from tests.support.worlds import CONFIG, actual, bundle, certificate, desired, entry, file, issued, plan_of, uid, worker
 
 BOTH = frozenset(Gate)
@@ -305,6 +306,7 @@ class Bench:
             still_safe=lambda _: safe,
             deployer=NoDeployer,
             prover=self.prover,
+            now=lambda: NOW,
         )
         return apply_plan(made, want, world, phases)
 

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 import reconciler.runs.project as projects
-from tests.support.cli import Project, make_project
+from reconciler.cli import applying
+from reconciler.stores.local import LocalStore
+from tests.support.cli import Project, Result, make_project
 from tests.support.memory import MemoryClock
 from tests.support.pki import DAY, NOW, Issued, make_ca
 
@@ -141,3 +143,85 @@ def test_a_renewal_that_is_declared_is_not_asked_for_again(applied: Project, clo
     assert applied.run("status", "--fail-on", "due").code == 0
     assert "due already" not in applied.run("forecast").out
     assert "2028-10-23" in applied.run("explain", "billing").out
+
+
+# --- what ends while a run waits ------------------------------------------------------------------------------------
+
+SOON = timedelta(minutes=1)
+
+
+def slowly(
+    monkeypatch: pytest.MonkeyPatch, clock: MemoryClock, owner: object, name: str, *, only: str | None = None
+) -> None:
+    """Let two minutes pass in each call, or in those of one step of it."""
+    original = getattr(owner, name)
+
+    def slow(*arguments: object, **named: object) -> object:
+        result = original(*arguments, **named)
+        if only is None or only in arguments:
+            clock.time += 2 * SOON
+        return result
+
+    monkeypatch.setattr(owner, name, slow)
+
+
+def failed(result: Result) -> list[str]:
+    """The codes of the steps that failed."""
+    return [one["problem"]["code"] for one in result.json["failed"]]
+
+
+def test_what_ends_while_the_question_waits_is_not_uploaded(
+    applied: Project, clock: MemoryClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither uploaded nor bound: the plan was right when it was shown."""
+    bound = applied.read("wrangler.toml")
+    give(applied, later(NOW - DAY, SOON))
+    slowly(monkeypatch, clock, applying, "_confirm")
+    result = applied.run("apply", "--yes", "--format", "json")
+    assert (result.code, failed(result)) == (1, ["certificate-expired"])
+    assert applied.read("wrangler.toml") == bound
+
+
+def test_what_ends_while_its_upload_takes_long_is_not_bound(
+    applied: Project, clock: MemoryClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An account can make a run wait for minutes."""
+    bound = applied.read("wrangler.toml")
+    give(applied, later(NOW - DAY, SOON))
+    slowly(monkeypatch, clock, LocalStore, "upload")
+    result = applied.run("apply", "--yes", "--format", "json")
+    assert (result.code, failed(result)) == (5, ["certificate-expired"])
+    assert [one["change"]["action"] for one in result.json["done"]] == ["upload"]
+    assert applied.read("wrangler.toml") == bound
+
+
+def test_what_ends_while_the_question_waits_is_not_bound_by_its_id(
+    applied: Project, clock: MemoryClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same of an ID that mtls.toml declares."""
+    old = applied.run("output", "billing").out.strip()
+    give(applied, later(NOW - DAY, SOON))
+    assert applied.run("apply", "--yes").code == 0
+    new = applied.run("output", "billing").out.strip()
+    applied.write("wrangler.toml", applied.read("wrangler.toml").replace(new, old))
+    applied.write(
+        "mtls.toml", applied.read("mtls.toml").replace('BILLING = "billing"', f'BILLING = {{ id = "{new}" }}')
+    )
+    slowly(monkeypatch, clock, applying, "_confirm")
+    result = applied.run("apply", "--yes", "--format", "json")
+    assert (result.code, failed(result)) == (1, ["certificate-expired"])
+    assert old in applied.read("wrangler.toml")
+
+
+def test_the_last_valid_certificate_stays_if_its_successor_ends_just_before_the_delete(
+    applied: Project, clock: MemoryClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rule 11, to the last moment at which it can be checked."""
+    old = applied.run("output", "billing").out.strip()
+    give(applied, later(NOW - DAY, 20 * DAY))
+    assert applied.run("apply", "--yes").code == 0
+    clock.time = NOW + 20 * DAY - SOON
+    slowly(monkeypatch, clock, LocalStore, "get", only=old)
+    result = applied.run("apply", "--yes", "--format", "json")
+    assert [one["condition"] for one in result.json["waiting"]] == ["changed-meanwhile"]
+    assert applied.run("explain", old).code == 0

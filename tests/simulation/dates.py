@@ -14,7 +14,7 @@ from typing import Any
 from tests.simulation.facts import Declared, bound, digest, has_ended, is_valid, numbers, parses, periods_of
 from tests.simulation.ownership import owner, usable, wanted
 from tests.simulation.pool import Period, subject
-from tests.simulation.record import Deleted, Moment, Replaced, Row, Run, Snapshot
+from tests.simulation.record import Deleted, Replaced, Row, Run, Snapshot
 
 Place = tuple[str, str, str]
 """File, environment ("" is the top level) and binding."""
@@ -28,19 +28,10 @@ def no_binding_leaves_what_is_valid(run: Run, _: Declared) -> Iterator[str]:
             text = f"{path} {environment} {name} was moved"
             if new is None:
                 continue
-            if all(has_ended(new.pem, time) for time in change.when):
+            if has_ended(new.pem, change.at):
                 yield f"{text} to {now}, which has ended"
-            elif old is not None and _is_all_valid(old, change.when) and not _is_ever_valid(new, change.when):
+            elif old is not None and is_valid(old.pem, change.at) and not is_valid(new.pem, change.at):
                 yield f"{text} from {was}, which is valid, to {now}, which has not begun"
-
-
-def _is_all_valid(row: Row, when: Moment) -> bool:
-    """Whether it was valid when it was judged, and still when something was done."""
-    return all(is_valid(row.pem, time) for time in when)
-
-
-def _is_ever_valid(row: Row, when: Moment) -> bool:
-    return any(is_valid(row.pem, time) for time in when)
 
 
 def _moves(change: Replaced) -> Iterator[tuple[Place, str, str]]:
@@ -59,15 +50,15 @@ def no_last_valid_entry_is_deleted(run: Run, means: Declared) -> Iterator[str]:
     for gone in run.did.deletions:
         row = gone.rows[gone.id]
         certificate = owner(means, gone.rows, row)
-        if certificate is None or not _is_all_valid(row, gone.when):
+        if certificate is None or not is_valid(row.pem, gone.at):
             continue
         if certificate in means.certificates:
             heirs = list(_heirs(means, gone, certificate, contents[certificate]))
-            if not any(_is_ever_valid(heir, gone.when) for heir in heirs):
+            if not any(is_valid(heir.pem, gone.at) for heir in heirs):
                 yield f"{gone.id} was deleted, the last valid one of {certificate}"
         else:
             renewal = _renewal(means, run, gone, row)
-            if renewal is not None and not _is_ever_valid(renewal, gone.when):
+            if renewal is not None and not is_valid(renewal.pem, gone.at):
                 yield f"{gone.id} was deleted, and its renewal {renewal.id} is not valid"
 
 
@@ -84,12 +75,9 @@ def _heirs(means: Declared, gone: Deleted, certificate: str, content: str) -> It
 
 
 def _renewal(means: Declared, run: Run, gone: Deleted, row: Row) -> Row | None:
-    """What was uploaded last for the subject of an entry that no certificate declares any more, if later than it.
-
-    As the run found it: what it uploads itself is the renewal of nothing yet.
-    """
-    known = run.before.rows.keys() - run.did.hidden
-    ours = (gone.rows[one] for one in known & gone.rows.keys() if owner(means, gone.rows, gone.rows[one]) is not None)
+    """What was uploaded last for the subject of an entry that no certificate declares any more, if later than it."""
+    known = gone.rows.keys() - run.did.hidden
+    ours = (gone.rows[one] for one in known if owner(means, gone.rows, gone.rows[one]) is not None)
     later = [other for other in ours if other.uploaded > row.uploaded and _subject(other) == _subject(row) != ""]
     return max(later, key=lambda other: other.uploaded, default=None)
 

@@ -80,7 +80,7 @@ def why_kept(declared: Declared, run: Run, gone: Deleted) -> Iterator[str]:
         yield from _not_superseded(declared, gone, row, certificate, contents[certificate], skips_grace=skips_grace)
     elif not declared.prune:
         yield "it is orphaned and prune is off"
-    elif not skips_grace and gone.when.at < row.uploaded + declared.grace_of(certificate):
+    elif not skips_grace and gone.at < row.uploaded + declared.grace_of(certificate):
         yield "its grace is not over"
 
 
@@ -95,7 +95,7 @@ def _not_superseded(
     if all(other.uploaded <= row.uploaded for other in good):
         yield "it is newer than what is declared"
     times = [row.uploaded, *(other.uploaded for other in good), *(begins(other.pem) for other in good)]
-    if not skips_grace and gone.when.at < max(times) + declared.grace_of(certificate):
+    if not skips_grace and gone.at < max(times) + declared.grace_of(certificate):
         yield "its grace is not over"
     ids = {other.id for other in good}
     for binding in declared.bindings:

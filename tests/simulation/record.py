@@ -28,13 +28,6 @@ Rows = Mapping[str, Row]
 Tree = Mapping[str, bytes]
 
 
-class Moment(NamedTuple):
-    """When the run last read what is declared, to judge it, and when it did something: seconds or minutes later."""
-
-    judged: datetime
-    at: datetime
-
-
 class Replaced(NamedTuple):
     """A file that the tool replaced, and the ids that the store had then."""
 
@@ -42,7 +35,7 @@ class Replaced(NamedTuple):
     old: bytes
     new: bytes
     rows: Rows
-    when: Moment
+    at: datetime
 
 
 class Deleted(NamedTuple):
@@ -51,7 +44,7 @@ class Deleted(NamedTuple):
     id: str
     rows: Rows
     tree: Tree
-    when: Moment
+    at: datetime
 
 
 class Uploaded(NamedTuple):
@@ -117,20 +110,11 @@ class Recorder:
     sent: list[Sent] = field(default_factory=list)
     """The calls to an account, in their order."""
 
-    _judged: datetime | None = None
     _before: Deleted | None = None
-
-    def _when(self) -> Moment:
-        now = self.now()
-        return Moment(self._judged or now, now)
-
-    def judges(self) -> None:
-        """What is declared is read."""
-        self._judged = self.now()
 
     def replaced(self, path: str, old: bytes, new: bytes) -> None:
         """A file was replaced."""
-        self.replacements.append(Replaced(path, old, new, self.rows(), self._when()))
+        self.replacements.append(Replaced(path, old, new, self.rows(), self.now()))
 
     def asked(self, pem: str) -> None:
         """An upload was asked for."""
@@ -142,7 +126,7 @@ class Recorder:
 
     def deleting(self, entry: str) -> None:
         """A delete is about to happen."""
-        self._before = Deleted(entry, self.rows(), dict(self.tree()), self._when())
+        self._before = Deleted(entry, self.rows(), dict(self.tree()), self.now())
 
     def deleted(self, entry: str) -> None:
         """It happened."""

@@ -36,6 +36,7 @@ from reconciler.stores.local import open_in_memory
 from reconciler.system import journal as system_journal
 from reconciler.system.journal import JournalFile
 from tests.support.memory import MemoryClock, MemoryFiles, MemoryKeys, NoDeployer, NoProver
+from tests.support.pki import NOW
 from tests.support.worlds import CONFIG, actual, desired, entry, file, issued, plan_of, uid, worker
 
 PLAN_DIGEST = "sha256:" + "ab" * 32
@@ -148,6 +149,7 @@ def test_a_real_run_leaves_no_key_in_the_journal(tmp_path: Path, key: int) -> No
         still_safe=lambda _: frozenset(),
         deployer=NoDeployer,
         prover=NoProver(),
+        now=lambda: NOW,
     )
     outcome = apply_plan(plan, wanted, world)
     written.end(exit_code=outcome.exit_code, interrupted=outcome.interrupted)
