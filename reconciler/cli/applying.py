@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +16,8 @@ from reconciler.cli.planning import AllowDeletesOption, DeployOption, OnlyOption
 from reconciler.cli.saved import read_saved
 from reconciler.cli.session import Session, command, seconds
 from reconciler.cli.terminal import TEXT, say
+from reconciler.desired.durations import parse_duration
+from reconciler.desired.rules import Refused
 from reconciler.findings.errors import DeclinedError, GuardError, UsageError
 from reconciler.model import Change, Condition, Phase
 from reconciler.plan.approval import demand_digest
@@ -82,6 +85,9 @@ def apply(
     ] = "all",
     over_split: OverSplitOption = False,
     lock_timeout: LockTimeoutOption = "0s",
+    max_age: Annotated[
+        str, typer.Option("--max-age", metavar="TIME", help="Refuse a saved PLAN older than TIME: 12h, 7d.")
+    ] = "7d",
 ) -> None:
     """Upload, bind and retire what `plan` shows.
 
@@ -97,10 +103,12 @@ def apply(
     waves = _waves(wave)
     wanted = DeployChoice(everybody=deploy, over_split=over_split)
     project = session.open_project()
-    approved = read_saved(saved) if saved is not None else None
+    approved = read_saved(session, saved) if saved is not None else None
     with project.lock(command="apply", timeout_s=seconds(lock_timeout), waiting=session.tell):
         request = PlanRequest(only=tuple(only or ()), allow_deletes=allow_deletes, deploy=wanted, patience=PATIENCE)
-        planned = plan_approved(project, approved, wanted) if approved is not None else make(project, request)
+        planned = (
+            plan_approved(project, approved, wanted, _age(max_age)) if approved is not None else make(project, request)
+        )
         if digest is not None:
             demand_digest(planned.plan, digest)
         phases = tuple(Phase(name) for name in phase) if phase else tuple(Phase)
@@ -128,6 +136,13 @@ def retire(
         planned = make(project, request)
         _demand_retirable(planned, name, now=now)
         _carry_out(session, project, planned, (Phase.RETIRE,), "retire", yes=yes, out=out)
+
+
+def _age(text: str) -> timedelta:
+    try:
+        return parse_duration(text)
+    except Refused as error:
+        raise typer.BadParameter(f"{text!r} is not a valid time: write 12h or 7d") from error
 
 
 def _demand_retirable(planned: Planned, name: str, *, now: bool) -> None:

@@ -35,8 +35,8 @@ from reconciler.findings.errors import FileError, ReconcilerError, UsageError
 from reconciler.reports.checks import RunFailure
 from reconciler.runs.project import Project, open_project, project_at
 from reconciler.stores import StoreContext
-from reconciler.system.atomic import write_atomic
 from reconciler.system.discover import FILE_NAME
+from reconciler.system.files import write_named
 from reconciler.views.table import Display, formats_of, render
 from reconciler.views.text.layout import NARROWEST
 from reconciler.views.text.style import PLAIN, Style
@@ -158,8 +158,8 @@ class Session:
         """A result, to stdout."""
         say(text, nl=False)
 
-    def write(self, out: Path, text: str) -> None:
-        """A file that the user named, replaced atomically."""
+    def write(self, out: Path, text: str, *, over_tracked: bool = False) -> None:
+        """A file that the user named, replaced atomically. `over_tracked`: also one that git tracks."""
         if self._is_precious(out):
             raise FileError(
                 f"`--out {out}` would overwrite what mtlsctl or git works with",
@@ -167,7 +167,7 @@ class Session:
                 where=Place(str(out)),
                 code=Code.OUT_REFUSED,
             )
-        write_atomic(out, text.encode(), where=Place(str(out)))
+        write_named(out, text.encode(), over_tracked=over_tracked)
 
     def _is_precious(self, out: Path) -> bool:
         """Whether a file is an input of this run, a certificate or key, or below `.git` or `.mtlsctl`."""

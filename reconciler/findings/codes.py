@@ -784,8 +784,9 @@ class Code(StrEnum):
         "The saved plan has a finding that this version of mtlsctl does not know.",
         "Update mtlsctl, or make a new plan.")
     OUT_REFUSED = ("out-refused", _E,
-        "`--out` names a certificate, a private key, a configuration file or a store.",
-        "Name another file for the report.")
+        ("`--out` names a certificate, a private key, a configuration file or a store; or, in a checkout, a symbolic"
+         " link or a file that git tracks, which a pull request may have prepared."),
+        "Name another file for the report, in a pipeline one outside the checkout.")
     OUTPUT = ("output", _E,
         "The output could not be written, as on a full disk; completed steps are kept.",
         "Free some disk space; `mtlsctl history` shows what was done.")

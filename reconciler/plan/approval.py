@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from reconciler.findings.codes import Code
@@ -14,8 +15,11 @@ from reconciler.plan.assess import limit_changes
 from reconciler.plan.assessment import Waits
 from reconciler.plan.gates import guards
 from reconciler.plan.plan import Plan, PlanFacts, change_key, draw_plan
+from reconciler.plan.policy import duration_text
 
 _SHOWN = 3
+_SKEW = timedelta(minutes=5)
+"""How far the clocks of two machines may differ."""
 
 
 def demand_appliable(saved: PlanFacts) -> None:
@@ -26,6 +30,20 @@ def demand_appliable(saved: PlanFacts) -> None:
             f"the saved plan was made with `{how}`, for looking only; it can't be applied",
             hint="make a plan without it: `mtlsctl plan --out plan.json`",
             code=Code.PLAN_FOR_LOOKING,
+        )
+
+
+def demand_recent(saved: PlanFacts, now: datetime, max_age: timedelta) -> None:
+    """StalePlanError where a saved plan is older than that, or says that it was made later than now."""
+    if now - saved.made > max_age:
+        raise StalePlanError(
+            f"the saved plan is from {saved.made:%Y-%m-%d %H:%M} UTC, older than {duration_text(max_age)}",
+            hint="make a new plan and have it approved; `--max-age` allows another age",
+        )
+    if saved.made - now > _SKEW:
+        raise StalePlanError(
+            f"the saved plan says that it was made at {saved.made:%Y-%m-%d %H:%M} UTC, which is still to come",
+            hint="check the clocks of both machines; make a new plan and have it approved",
         )
 
 
@@ -100,7 +118,7 @@ def _name(change: Change) -> str:
             place = f"{change.at.config} ({environment_text(change.at.environment)})"
             return f"{change.action} {change.at.binding} in {place}"
         case Deploy():
-            return f"deploy {change.at.config} ({environment_text(change.at.environment)})"
+            return f"deploy {change.at.config} ({environment_text(change.at.environment)}) as {change.script}"
         case Verify():
             return f"verify {change.certificate} at {change.origin} before the {change.before}"
         case Retire():

@@ -67,7 +67,8 @@ class PlanFacts:
 
     `partial`: the names of `--only`. `at`: a moment other than now; such a plan is for looking. `quota` None: offline.
     `live` None: nobody asked what serves. `calls` None: no server was asked. `keys`: those that `apply` will need.
-    `apply_with`: what `mtlsctl apply` is given to do this; None where this is a plan of `apply` itself.
+    `apply_with`: what `mtlsctl apply` is given to do this; None where this is a plan of `apply` itself. `commit`: the
+    commit of the checkout; None outside of git.
     """
 
     stack: str
@@ -88,6 +89,7 @@ class PlanFacts:
     keys: tuple[KeyNeeded, ...] = ()
     not_checked: tuple[NotChecked, ...] = ()
     apply_with: tuple[str, ...] | None = None
+    commit: str | None = None
 
     @property
     def next_command(self) -> str | None:
@@ -108,15 +110,16 @@ class PlanFacts:
 
     @property
     def digest(self) -> str:
-        """`sha256:...` over the intent as two plans are compared; see `change_key`.
+        """`sha256:...` over the stack, its store and account, and the intent as two plans are compared: `change_key`.
 
         The intent is what is done now, and what waits for time or for a check that is made only once that time has
         come. So time alone never changes the digest (rule 13).
         """
         late = [waiting for waiting in self.waiting if waiting.condition in _OF_TIME]
         intent = [*self.changes, *(change for waiting in late for change in (waiting.change, *waiting.proofs))]
+        target = json.dumps([self.stack, self.store.kind, self.store.account_id])
         keys = sorted({json.dumps(change_key(change), sort_keys=True) for change in intent})
-        return "sha256:" + hashlib.sha256("\n".join(keys).encode()).hexdigest()
+        return "sha256:" + hashlib.sha256("\n".join((target, *keys)).encode()).hexdigest()
 
     @property
     def next(self) -> datetime | None:
@@ -182,7 +185,8 @@ def change_key(change: Change) -> dict[str, str]:
     of a proof where it is made, and before what.
 
     Times, foreign entries, other bytes of files and absolute paths do not matter. A binding to an id that is managed
-    elsewhere has no content of ours, so the id itself stands for it. To end a gradual deployment is more than a deploy.
+    elsewhere has no content of ours, so the id itself stands for it. To end a gradual deployment is more than a deploy,
+    and a deploy of another Worker is another one, whatever file it is made from.
     """
     parts: dict[str, str | None]
     match change:
@@ -203,6 +207,7 @@ def change_key(change: Change) -> dict[str, str]:
             parts = {
                 "config": change.at.config,
                 "environment": change.at.environment,
+                "script": change.script,
                 "presents": json.dumps(sorted(presents, key=str)),
                 "over": "a gradual deployment" if len(change.serving) > 1 else None,
             }

@@ -9,7 +9,7 @@ from reconciler.findings.errors import StalePlanError, UsageError
 from reconciler.findings.suggest import suggest
 from reconciler.model import Actual, Declaration, Deploy, Desired, Listing
 from reconciler.model.calls import Calls, expect_calls
-from reconciler.plan.approval import approve, demand_appliable
+from reconciler.plan.approval import approve, demand_appliable, demand_recent
 from reconciler.plan.assess import judge
 from reconciler.plan.assessment import PlanOptions
 from reconciler.plan.live import NOBODY, DeployChoice, count_versions
@@ -17,8 +17,11 @@ from reconciler.plan.plan import Plan, SavedPlan, Selection, make_plan, match_na
 from reconciler.plan.policy import PATIENCE
 from reconciler.runs.look import FurtherLook, look, look_further, observe
 from reconciler.runs.project import Project
+from reconciler.system.discover import head_commit
 
 ANY_NUMBER = 10**9
+MAX_AGE = timedelta(days=7)
+"""Of a saved plan: who approved it knew the world of that time."""
 _LONGEST_PATTERN = 200
 """Of `--only`, and of what a saved plan says was its. A name has 48 characters; to match a long glob can take hours."""
 
@@ -92,7 +95,7 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
     )
     if reader is not None and before is not None:
         made = replace(made, calls=_count_calls(made, before, reader.calls or 0))
-    return Planned(made, request)
+    return Planned(replace(made, commit=head_commit(project.folder)), request)
 
 
 def _count_calls(made: Plan, before: int, calls: int) -> Calls:
@@ -102,9 +105,12 @@ def _count_calls(made: Plan, before: int, calls: int) -> Calls:
     return expect_calls(made.changes, made=calls, again=again, entries=entries)
 
 
-def plan_approved(project: Project, saved: SavedPlan, deploy: DeployChoice = NOBODY) -> Planned:
-    """The plan of this moment as far as a saved one allows it; StalePlanError where it goes beyond."""
+def plan_approved(
+    project: Project, saved: SavedPlan, deploy: DeployChoice = NOBODY, max_age: timedelta = MAX_AGE
+) -> Planned:
+    """The plan of this moment as far as a saved one allows it; StalePlanError where it goes beyond, or is too old."""
     demand_appliable(saved)
+    demand_recent(saved, project.clock.now(), max_age)
     try:
         deploys = [change for change in saved.changes if isinstance(change, Deploy)]
         split = frozenset(change.script for change in deploys if len(change.serving) > 1)

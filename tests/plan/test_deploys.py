@@ -12,7 +12,7 @@ import pytest
 
 from reconciler.apply import World, apply_plan
 from reconciler.apply.deploys import in_waves
-from reconciler.findings.errors import DeployError
+from reconciler.findings.errors import DeployError, StalePlanError
 from reconciler.model import (
     Built,
     Change,
@@ -29,6 +29,7 @@ from reconciler.model import (
     WranglerFile,
 )
 from reconciler.model.ports import WorkerDeployer
+from reconciler.plan.approval import approve
 from reconciler.plan.assess import judge
 from reconciler.plan.assessment import PlanOptions
 from reconciler.plan.live import NOBODY, DeployChoice, LiveState, target_of
@@ -294,6 +295,23 @@ def world_with(deployer: WorkerDeployer) -> World:
         prover=NoProver(),
         now=lambda: NOW,
     )
+
+
+def test_an_approved_deploy_is_of_one_worker_and_no_other() -> None:
+    """Its name can change after the review, and then another Worker's code would be overwritten."""
+    plan = plan_of(Row("", serves({"BILLING": OLD.id})))
+    (deploy,) = [change for change in plan.changes if isinstance(change, Deploy)]
+    saved = replace(plan, changes=(replace(deploy, script="shop-staging"),))
+    assert saved.digest != replace(plan, changes=(deploy,)).digest
+    with pytest.raises(StalePlanError, match=r"goes beyond the saved one: deploy .* as shop"):
+        approve(plan, saved)
+
+
+def test_a_digest_is_of_one_account() -> None:
+    """The same intent in another account is another one."""
+    plan = plan_of(Row("", serves({"BILLING": OLD.id})))
+    other = replace(plan, store=replace(plan.store, account_id="f" * 32))
+    assert (plan.digest == other.digest, plan.digest == replace(plan, stack="other").digest) == (False, False)
 
 
 class Unasked:

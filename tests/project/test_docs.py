@@ -168,7 +168,7 @@ def command_lines(page: Path) -> Iterator[str]:
 
 def arguments_of(line: str) -> list[str]:
     """What mtlsctl is given in a line of shell."""
-    words = shlex.split(line, comments=True)
+    words = shlex.split(line.replace("$RUNNER_TEMP", "runner"), comments=True)
     after = words[words.index("mtlsctl") + 1 :]
     end = next((index for index, word in enumerate(after) if word in {"|", ">", "&&", "||", ";"}), len(after))
     return after[:end]

@@ -22,6 +22,7 @@ from tests.cli.test_canaries import search
 from tests.support.cli import WRANGLER, Project, Result
 from tests.support.emulated import TOKEN
 from tests.support.pki import Issued, make_ca
+from tests.support.trees import git
 from tests.support.worlds import issued
 from tests.views.test_schemas import SCHEMAS
 
@@ -91,11 +92,6 @@ def wrangler(**ids: str) -> str:
     return head + "".join(
         f'[[mtls_certificates]]\nbinding = "{name}"\ncertificate_id = "{text}"\n' for name, text in ids.items()
     )
-
-
-def git(folder: Path, *arguments: str) -> None:
-    """A git command there."""
-    subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True)
 
 
 # --- an empty folder ------------------------------------------------------------------------------------------------
