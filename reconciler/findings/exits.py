@@ -1,4 +1,4 @@
-"""What the process ends with, and which code wins where several hold."""
+"""The exit codes, and which one is used if several apply."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Self
 
 
 class ExitCode(IntEnum):
-    """What the process ends with; fixed, pipelines depend on it. `meaning`: for the reference page."""
+    """The exit codes of the process. They never change, because pipelines depend on them. `meaning` is for the docs."""
 
     meaning: str
 
@@ -49,6 +49,6 @@ PRECEDENCE = (
 
 
 def strongest(codes: Iterable[ExitCode]) -> ExitCode:
-    """The code that wins where several hold; OK where none does."""
+    """The most important of several codes; OK if there is none."""
     held = set(codes)
     return next((code for code in PRECEDENCE if code in held), ExitCode.OK)

@@ -200,7 +200,7 @@ def _exit_codes() -> Iterator[str]:
 
 
 def _exit_order() -> Iterator[str]:
-    yield f"Where several would hold, the first of these wins: {', '.join(str(int(code)) for code in PRECEDENCE)}."
+    yield f"If several apply, the first of these is used: {', '.join(str(int(code)) for code in PRECEDENCE)}."
 
 
 def _exit_findings() -> Iterator[str]:
