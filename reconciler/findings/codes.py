@@ -681,6 +681,9 @@ class Code(StrEnum):
     DEPLOY_BLOCKED = ("deploy-blocked", _E,
         "A Worker can't be deployed, because a binding of its wrangler file still has a placeholder.",
         "Fix what keeps that binding from its ID.")
+    DEPLOY_NOT_ALLOWED = ("deploy-not-allowed", _W,
+        "mtls.toml asks to deploy a Worker, which runs its build with your token, and you have not allowed that.",
+        "Run with `--deploy`, or set `MTLSCTL_DEPLOY=1` where you trust the repository.")
     DEPLOY_UNSUPPORTED = ("deploy-unsupported", _E,
         "A Pages project, or a Worker without a name, can't be deployed by mtlsctl.",
         "Deploy it by hand.")

@@ -81,6 +81,8 @@ def judge_sites(
                 )
                 said: list[Diagnostic] = []
                 verdict = site.judge(choice, said) if choice.includes(worker) else site.judge_left()
+                if choice.refuses(worker) and isinstance(verdict, Waits):
+                    said.append(site.not_allowed())
                 found.extend(said)
             rows.append(SiteRow(at, worker, file if there else None, live.get(at, ()), verdict))
     return tuple(rows), tuple(found)
@@ -137,6 +139,12 @@ class _Site:
             return Unseen(Need.LIVE)
         change = self._change(target)
         return UpToDate() if change is None else Waits(change, Condition.NOT_DEPLOYED)
+
+    def not_allowed(self) -> Diagnostic:
+        """What is said of a Worker that declares to be deployed."""
+        why = 'mtls.toml says `deploy = "wrangler"`, and this run was not allowed to deploy'
+        hint = "run with `--deploy`, or set MTLSCTL_DEPLOY=1 where you trust what the build of this repository does"
+        return self._say(Code.DEPLOY_NOT_ALLOWED, Severity.WARNING, why, hint)
 
     def judge(self, choice: DeployChoice, said: list[Diagnostic]) -> Verdict:
         """What becomes of it; findings are added to `said`."""

@@ -115,11 +115,15 @@ def declared_environments(
 
 @dataclass(frozen=True, slots=True)
 class DeployChoice:
-    """Who is deployed: everybody (`--deploy`), or the Workers that declare it. `over_split`: also over a gradual
-    deployment that is under way. `nobody`: deploys are not what this run is about. `workers`: these as well, and those
-    of `split` (real names) over a gradual deployment, for that was approved."""
+    """Which Workers are deployed: every one (`--deploy`), or those that declare it, if the operator has `allowed` it.
+
+    A deploy runs the build of the repository with a token, so mtls.toml alone can't order it. `over_split`: also over a
+    gradual deployment in progress. `nobody`: the run is not about deploys. `workers`: these as well, and those of
+    `split` (real names) over a gradual deployment, because that was approved.
+    """
 
     everybody: bool = False
+    allowed: bool = False
     over_split: bool = False
     nobody: bool = False
     workers: frozenset[WorkerLabel] = frozenset()
@@ -127,14 +131,20 @@ class DeployChoice:
 
     def includes(self, worker: DeclaredWorker) -> bool:
         """Whether this Worker is ours to deploy."""
-        return not self.nobody and (self.everybody or worker.deploy is not None or worker.label in self.workers)
+        if self.nobody:
+            return False
+        return self.everybody or worker.label in self.workers or (self.allowed and worker.deploy is not None)
+
+    def refuses(self, worker: DeclaredWorker) -> bool:
+        """Whether the Worker declares that it is to be deployed, and nobody has allowed it."""
+        return not self.nobody and worker.deploy is not None and not self.includes(worker)
 
     def targets(self, desired: Desired, actual: Actual) -> tuple[str, ...]:
         """What has to be looked at to decide."""
         found = (
             target_of(file, environment)
             for worker, environment, file in declared_environments(desired, actual.files)
-            if self.includes(worker) and not file.pages
+            if (self.includes(worker) or self.refuses(worker)) and not file.pages
         )
         return tuple(dict.fromkeys(target for target in found if target is not None))
 

@@ -20,6 +20,8 @@ from reconciler.runs.project import Project
 from reconciler.system.discover import head_commit
 
 ANY_NUMBER = 10**9
+DEPLOY_VARIABLE = "MTLSCTL_DEPLOY"
+"""With 1, the operator allows what `deploy = "wrangler"` asks for."""
 MAX_AGE = timedelta(days=7)
 """Of a saved plan: who approved it knew the world of that time."""
 _LONGEST_PATTERN = 200
@@ -84,7 +86,8 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
     if asked is not None and further.reader is None:
         _demand_account(desired.declaration, request, asked)
     before = reader.calls if reader else None
-    ask = PlanOptions(request.retire if request.skip_grace else None, request.deploy, request.patience)
+    deploy = replace(request.deploy, allowed=project.environ.get(DEPLOY_VARIABLE) == "1")
+    ask = PlanOptions(request.retire if request.skip_grace else None, deploy, request.patience)
     assessment = look_further(judge(desired, actual, now, ask, checkout.findings), further)
     made = make_plan(
         assessment,

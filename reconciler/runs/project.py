@@ -24,6 +24,7 @@ from reconciler.system.discover import FILE_NAME, find_file
 from reconciler.system.files import ProjectFiles
 from reconciler.system.journal import JournalFile, Lines
 from reconciler.system.lock import checkout_lock
+from reconciler.system.process import hide_from_other_programs
 
 if TYPE_CHECKING:
     from reconciler.proof.ports import Prober
@@ -113,6 +114,7 @@ class Project:
     @property
     def key_sources(self) -> Sources:
         """Every source of private keys by its name; opens no key."""
+        hide_from_other_programs()
         return keys.open_sources(KeyContext(files=self.files, environment=self.environ))
 
     def key_of(self, certificate: DeclaredCertificate) -> PrivateKey | None:
@@ -170,11 +172,20 @@ class _Deployers:
 
     def open(self, declaration: Declaration) -> WorkerDeployer:
         from reconciler.runtime.deploying import WranglerDeployer
+        from reconciler.stores.cloudflare.access import base_url_of
 
+        hide_from_other_programs()
         references = [certificate.key for certificate in declaration.certificates.values() if certificate.key]
         secret = frozenset(name for key in references for name in key.options.values() if name in self.environ)
         account_id = declaration.store.account_id
-        return WranglerDeployer(self.folder, self.files.root, self.environ, withheld=secret, account_id=account_id)
+        return WranglerDeployer(
+            self.folder,
+            self.files.root,
+            self.environ,
+            withheld=secret,
+            account_id=account_id,
+            base_url=base_url_of(self.environ),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +205,7 @@ class _Provers:
     def runtime(self, near: Iterable[str]) -> Runtime:
         from reconciler.runtime.reaching import LocalRuntime
 
+        hide_from_other_programs()
         places = [self.folder / path for path in near]
         return LocalRuntime((*places, self.folder), self.files.root, self.environ)
 
@@ -201,6 +213,7 @@ class _Provers:
         from reconciler.runtime.bundling import bundle
         from reconciler.runtime.find import find_wrangler
 
+        hide_from_other_programs()
         path = self.folder / config
         wrangler = find_wrangler(path.parent, self.files.root, self.environ)
         if wrangler is None:

@@ -92,7 +92,21 @@ ROWS = [
     Row("the file changes in this run", serves({"BILLING": OLD.id}), named({"BILLING": OLD.id}), deploys=1),
     Row("the upload is still to come", serves({"BILLING": NEW.id}), deploys=1, content=3),
     Row("nobody asked", serves({"BILLING": OLD.id}), wanted=DeployChoice()),
-    Row("the Worker declares it", serves({"BILLING": OLD.id}), wanted=DeployChoice(), declares=True, deploys=1),
+    Row(
+        "the Worker declares it, and the operator allows it",
+        serves({"BILLING": OLD.id}),
+        wanted=DeployChoice(allowed=True),
+        declares=True,
+        deploys=1,
+    ),
+    Row(
+        "the Worker declares it, and nobody allows it",
+        serves({"BILLING": OLD.id}),
+        wanted=DeployChoice(),
+        declares=True,
+        findings=["deploy-not-allowed"],
+    ),
+    Row("the Worker declares it and is up to date", serves({"BILLING": NEW.id}), wanted=DeployChoice(), declares=True),
     Row("deploys are not what the run is about", serves({"BILLING": OLD.id}), wanted=NOBODY, declares=True),
     Row("what serves was not looked at", None),
     Row(
@@ -201,6 +215,7 @@ def test_a_deploy_is_planned_only_where_what_serves_differs(row: Row) -> None:
         "deploy-unsupported",
         "build-needed",
         "deploy-ambiguous",
+        "deploy-not-allowed",
     } == set(row.findings) - {"redirected"}
 
 

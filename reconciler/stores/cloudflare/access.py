@@ -56,7 +56,7 @@ class Access:
 
 def find_access(settings: StoreSettings, environ: Mapping[str, str]) -> Access:
     """The access that the environment describes; StoreError for a variable that is missing or not valid."""
-    base_url = environ.get(BASE_URL) or _default_url(environ)
+    base_url = base_url_of(environ)
     return Access(
         base_url=base_url.rstrip("/"),
         account_id=_account(settings),
@@ -64,6 +64,11 @@ def find_access(settings: StoreSettings, environ: Mapping[str, str]) -> Access:
         is_loopback=_demand_safe(base_url),
         has_global_key=GLOBAL_KEY in environ,
     )
+
+
+def base_url_of(environ: Mapping[str, str]) -> str:
+    """The address of the API, as the environment says; StoreError for an unknown region."""
+    return environ.get(BASE_URL) or _default_url(environ)
 
 
 def _default_url(environ: Mapping[str, str]) -> str:
