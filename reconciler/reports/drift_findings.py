@@ -18,7 +18,9 @@ from reconciler.model import (
     EntryId,
     Reason,
     Retire,
+    StoreKind,
 )
+from reconciler.model.identifiers import is_askable, is_of_other_store, is_placeholder
 from reconciler.plan.assessment import (
     Assessment,
     BindingRow,
@@ -88,7 +90,7 @@ def content_changed(declaration: Declaration, row: CertificateRow, stored: Entry
         subject=Subject.CERTIFICATE,
         key=_certificate_key(row.name),
         message=f"{path} differs from the uploaded certificate of {row.name!r} ({stored.id})",
-        hint=f"if it was renewed, {renewed}; if not, restore it: git checkout -- {shlex.quote(path)}",
+        hint=f"if it was renewed, {renewed}; if not, {_restore(path)}",
         where=_certificate_pointer(declaration, row.name),
         certificate=row.name,
         expected=row.bundle.digest if row.bundle else None,
@@ -121,8 +123,8 @@ def file_unusable(declaration: Declaration, name: CertificateName, problem: Diag
         state=State.MISSING if is_missing else State.CHANGED,
         subject=Subject.CERTIFICATE,
         key=_certificate_key(name),
-        message=f"{path}, the certificate of {name!r}, {'does not exist' if is_missing else f'can not be used{why}'}",
-        hint=f"restore it: git checkout -- {shlex.quote(path)}",
+        message=f"{path}, the certificate of {name!r}, {'does not exist' if is_missing else f'cannot be used{why}'}",
+        hint=_restore(path),
         where=_certificate_pointer(declaration, name),
         certificate=name,
     )
@@ -260,8 +262,7 @@ def binding_changed(declaration: Declaration, row: BindingRow) -> DriftFinding:
     """A declared binding has another ID, or another `remote`, than it should have; or it is where it can't be."""
     name, found = row.certificate, row.found_id
     wanted = f"the ID of {name!r}" + (f", {row.wanted}" if row.wanted else "") if name else str(row.wanted)
-    has = repr(found)
-    declared = row.declared
+    has, declared = id_text(row, declaration.store.kind), row.declared
     if found == row.wanted and row.found is not None and declared is not None and declared.remote is not None:
         has, wanted = f"remote = {str(row.found.remote).lower()}", f"remote = {str(declared.remote).lower()}"
     return DriftFinding(
@@ -278,6 +279,16 @@ def binding_changed(declaration: Declaration, row: BindingRow) -> DriftFinding:
         reasons=_reasons(row),
         apply=_is_planned(row),
     )
+
+
+def id_text(row: BindingRow, store: StoreKind) -> str:
+    """The ID that a binding has, for a sentence; of one that no uploaded certificate has, what is wrong with it."""
+    text = row.found_id or ""
+    if row.entry is not None or is_of_other_store(text, store):
+        return text
+    if is_placeholder(text, store):
+        return f"the placeholder {text!r}"
+    return f"{text}, which {'no uploaded certificate has' if is_askable(text, store) else 'is not a valid ID'}"
 
 
 def binding_undeclared(row: BindingRow, owner: CertificateName, now: datetime) -> DriftFinding:
@@ -322,6 +333,10 @@ def ended(entry: Entry | None, now: datetime) -> str:
     if window is None or window.ends is None or not window.has_ended(now):
         return ""
     return f", which expired on {window.ends:%Y-%m-%d %H:%M} UTC"
+
+
+def _restore(path: str) -> str:
+    return f"restore it:\ngit checkout -- {shlex.quote(path)}"
 
 
 def _certificate_key(name: CertificateName) -> str:

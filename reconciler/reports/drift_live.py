@@ -71,7 +71,7 @@ def _finding(row: LiveBinding, state: State, built: str | None) -> DriftFinding:
         key=key_of(Subject.LIVE, row.at.config, environment_part(row.at.environment), row.at.binding),
         message=f"the live version of {row.script or row.at.config} uses {uses} as {row.at.binding};"
         f" {row.at.config} ({environment_text(row.at.environment)}) has {row.file or 'nothing'}",
-        hint="finish the gradual deployment: `wrangler versions deploy`" if split else f"deploy it: `{command}`",
+        hint="finish the gradual deployment: `wrangler versions deploy`" if split else f"deploy it:\n{command}",
         where=Pointer(row.at.config, () if row.at.environment is None else ("env", row.at.environment)),
         certificate=row.certificate,
         at=row.at,

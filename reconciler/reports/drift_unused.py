@@ -10,7 +10,7 @@ from dataclasses import replace
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import ById, CertificateName, Condition, Entry, EntryId, Sweep, UserKind
-from reconciler.model.identifiers import is_askable, is_of_other_store, is_placeholder
+from reconciler.model.identifiers import is_of_other_store, is_placeholder
 from reconciler.model.ownership import CUSTOM, is_other_stacks, is_ours, read_mark
 from reconciler.plan.assessment import Assessment, BindingRow, EntryRow, UpToDate, Waits
 from reconciler.plan.coverage import of_live, of_unused
@@ -25,6 +25,7 @@ from reconciler.reports.drift_findings import (
     declaring,
     ended,
     entry_key,
+    id_text,
     named,
     previews_by_hand,
 )
@@ -61,18 +62,18 @@ def _undeclared(assessment: Assessment) -> Iterator[DriftFinding]:
 def _broken(row: BindingRow, assessment: Assessment) -> DriftFinding:
     """A binding that can't work, whoever manages it: no client certificate is uploaded with its ID."""
     text, store = row.found_id or "", assessment.desired.declaration.store
+    what = id_text(row, store.kind)
     if row.entry is not None:
         what = f"{named(row.entry)}, a CA, which a Worker can't use"
         return _finding(row, Code.ENTRY_IS_CA, what, _declare(row))
     if is_placeholder(text, store.kind):
         name = row.at.binding.lower().replace("_", "-")  # of a certificate with this name, if there is one
         fix = _declare(row, f'"{name}"') if name in assessment.by_name else _declare(row)
-        return _finding(row, Code.PLACEHOLDER_LEFT, f"the placeholder {text!r}", fix)
+        return _finding(row, Code.PLACEHOLDER_LEFT, what, fix)
     if is_of_other_store(text, store.kind):
-        what = f"{text}, an ID from a Cloudflare account, but this project uses {store.title}"
+        what += f", an ID from a Cloudflare account, but this project uses {store.title}"
         fix = f'set `kind = "cloudflare"` in `[store]`; {store.title} changes nothing in such a file'
         return _finding(row, Code.ID_OF_OTHER_STORE, what, fix)
-    what = f"{text}, which {'no uploaded certificate has' if is_askable(text, store.kind) else 'is not a valid ID'}"
     meant = closest(text, (one.entry for one in assessment.entries))
     if meant is None:
         return _finding(row, Code.ENTRY_MISSING, what, _declare(row))
@@ -207,16 +208,19 @@ def _shared_key(assessment: Assessment, digest: str, entries: Sequence[Entry]) -
 
 
 def _unused(assessment: Assessment) -> Iterator[EntryRow]:
-    """Client certificates that nothing declared has the ID of, except those that wait to be deleted.
+    """Client certificates that nothing declared uses, or is to use, except those that wait to be deleted.
 
     Users of a CA, and of what other stacks uploaded, are not in the files of this stack. Users in the account are known
     if live Workers were read.
     """
     declaration, users = assessment.desired.declaration, users_by_entry(assessment.actual)
-    named_by_id = {row.target.id for row in assessment.bindings if isinstance(row.target, ById)}
+    by_id = {row.target.id for row in assessment.bindings if isinstance(row.target, ById)}
+    bound = {row.certificate for row in assessment.bindings}
+    to_be_bound = {row.entry.id for row in assessment.certificates if row.entry and bound & {*row.same_content}}
+    used = {*assessment.uses, *by_id, *to_be_bound}
     for row in assessment.entries:
         entry, is_leaving = row.entry, row.role in (Role.SUPERSEDED, Role.ORPHANED)
-        if entry.type != CUSTOM or entry.ca or entry.id in assessment.uses or entry.id in named_by_id:
+        if entry.type != CUSTOM or entry.ca or entry.id in used:
             continue
         if is_other_stacks(read_mark(entry), declaration):
             continue
@@ -242,9 +246,7 @@ def _unused_entries(assessment: Assessment, sweep: Sweep) -> Iterator[DriftFindi
             hint = "declare that Worker: `mtlsctl init --update --from .` writes the lines; or remove the ID there"
         elif name is not None and name in assessment.by_name:
             message = f"no binding uses {name!r}, {named(entry)}"
-            hint = (
-                f"bind it, or remove it from mtls.toml; keep it if `mtlsctl output {name}` is used for something else"
-            )
+            hint = f"bind it, or remove it from mtls.toml; keep it if something else uses `mtlsctl output {name}`"
         elif name is not None:
             message = f"{named(entry)} is of {name!r}, which mtls.toml no longer declares"
             hint = "set `prune = true` in `[policy]` to have it deleted after its grace period; or declare it again"
@@ -270,7 +272,7 @@ def _delete_or_hand_over(entry: Entry, assessment: Assessment) -> str:
         if row.entry and entry.name and row.entry.name == entry.name and _is_older(entry, row.entry):
             return f'hand it over, then it is deleted:\n[certificates.{row.name}]\nsupersedes = ["{entry.id}"]'
     delete = f"wrangler mtls-certificate delete --id {entry.id}"
-    return f"delete it if nothing else uses it, such as Hyperdrive or another repository: {delete}"
+    return f"delete it if neither Hyperdrive nor another repository uses it:\n{delete}"
 
 
 def _is_older(entry: Entry, other: Entry) -> bool:

@@ -38,7 +38,7 @@ def _lines(drift: Drift, display: Display, findings: str) -> Iterator[str]:
         yield style.bold(f"  {_fitting(printable(name), width)}")
         for hint, same in groupby(group, lambda one: one.hint):
             for finding in same:
-                yield from _finding_lines(finding, display, ids)
+                yield from _finding_lines(finding, name, display, ids)
             if hint != APPLY:
                 yield from _fix_lines(hint, width)
     yield from waiting_lines(drift.waiting, style)
@@ -67,9 +67,11 @@ def _groups(findings: Sequence[DriftFinding]) -> Mapping[str, list[DriftFinding]
     return groups
 
 
-def _finding_lines(finding: DriftFinding, display: Display, ids: ShortIds) -> Iterator[str]:
+def _finding_lines(finding: DriftFinding, group: str, display: Display, ids: ShortIds) -> Iterator[str]:
+    """One finding below the name of its group; a file that is this name is not named again."""
     sign, style = _SIGNS[finding.state], display.style
-    text = _ID.sub(lambda found: ids(found[0]), printable(finding.message))
+    message = finding.message.replace(f" in {group} (", " (", 1)
+    text = _ID.sub(lambda found: ids(found[0]), printable(message))
     head, *rest = wrapped(text, display.width, first=f"    {sign} ")
     paint = style.change if finding.state in (State.CHANGED, State.UNUSED) else style.bad
     yield head.replace(sign, paint(sign), 1)
@@ -77,7 +79,7 @@ def _finding_lines(finding: DriftFinding, display: Display, ids: ShortIds) -> It
     yield from (f"    {line}" for line in place_lines(finding.where, None, display.place, folder=display.folder))
     if finding.follows:
         count = len(finding.follows)
-        yield f"      concerns {count} binding{'' if count == 1 else 's'}"
+        yield f"      affects {count} binding{'' if count == 1 else 's'}"
 
 
 def _fix_lines(hint: str, width: int | None) -> Iterator[str]:
