@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -501,6 +501,22 @@ def test_a_certificate_in_a_file_that_is_not_declared_is_found_there(project: Pr
     assert f"{used} (payments.billing." in result.out
     assert "but wrangler.toml has its ID" in result.out
     assert used not in project.run("drift").out
+
+
+def test_the_tree_is_searched_with_unused_alone(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search reads every file of the tree."""
+    project.write("mtls.toml", MTLS.partition("[workers")[0])
+    searched: list[list[EntryId]] = []
+
+    def sweep(_tree: object, ids: Iterable[EntryId], *, leave_out: str) -> Sweep:
+        searched.append([*ids])
+        return Sweep(unread=(leave_out,))
+
+    monkeypatch.setattr("reconciler.system.files.sweep_tree", sweep)
+    assert project.run("drift").code == 0
+    assert searched == []
+    assert project.run("drift", "--unused").code == 2
+    assert len(searched) == len(searched[0]) == 1
 
 
 def test_json_is_one_document_and_out_writes_the_same(project: Project) -> None:
