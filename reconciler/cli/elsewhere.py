@@ -23,6 +23,7 @@ _REMOVE = (
 _ROTATE = "replace the certificate file and its private key, then run `mtlsctl apply`"
 _BACK = "revert the commit that changed the certificate file, then run `mtlsctl apply`: it needs no key"
 _REFRESH = "run `mtlsctl drift` to list what differs; every run reads Cloudflare and the files again"
+_UNUSED = "run `mtlsctl drift --unused` to list unused certificates; `mtlsctl drift` alone lists what differs"
 _LOGIN = "set CLOUDFLARE_API_TOKEN; `mtlsctl doctor` shows what the token may do"
 _NO_STATE = "there is no state file: run `mtlsctl plan`, which reads Cloudflare and the files each time"
 _HISTORY = "run `mtlsctl history` to show the runs that changed something from this checkout"
@@ -40,6 +41,7 @@ _COMMANDS: Mapping[str, Collection[str]] = {
     _ROTATE: ("rotate", "renew", "replace", "reissue", "issue"),
     _BACK: ("rollback", "revert", "undo", "restore"),
     _REFRESH: ("refresh", "reload", "compare", "audit"),
+    _UNUSED: ("unused", "orphans", "orphan", "stale", "leftovers", "mismatches"),
     _LOGIN: ("login", "logout", "whoami", "auth", "configure", "token"),
     _NO_STATE: ("state", "workspace", "taint", "untaint", "console", "force-unlock", "unlock"),
     _HISTORY: ("log", "logs", "journal", "events", "runs"),
@@ -79,6 +81,7 @@ _OPTIONS: Mapping[str, tuple[str | None, Collection[str]]] = {
     _ONLY: ("--only", ("--target", "-t", "--name", "--certificate", "--filter", "--selector", "-l", "--include")),
     _REMOVE: (None, ("--destroy", "--prune", "--delete")),
     _REFRESH: (None, ("--refresh", "--refresh-only", "--no-refresh")),
+    _UNUSED: (None, ("--orphans", "--unused", "--stale")),
     _ROTATE: (None, ("--replace", "--rotate", "--renew")),
     _NO_STATE: (None, ("--state", "--backend-config", "--lock", "--no-lock")),
     _LOG: ("--verbose", ("--debug", "-v", "-d", "--trace", "--log-level", "--log")),

@@ -140,12 +140,6 @@ class Session:
         """Whether such a report has the format that was asked for."""
         return self.format in formats_of(report)
 
-    def demand(self, report: type, what: str) -> None:
-        """UsageError where such a report does not have the format that was asked for. `what` asks for the report."""
-        if not self.can_show(report):
-            hint = f"use one of these: {', '.join(formats_of(report))}"
-            raise UsageError(f"{what} has no format {self.format}", hint=hint)
-
     def show(self, report: object, out: Path | None = None) -> None:
         """A report, in the format that was asked for: to stdout, and whole to a file where one is named."""
         display = self.display(sys.stdout)

@@ -733,29 +733,29 @@ class Code(StrEnum):
         "Something new can't be added to mtls.toml without changing an existing line.",
         "Write the lines of the hint by hand.")
 
-    # --- mtlsctl status --orphans -----------------------------------------------------------------------------------
+    # --- mtlsctl drift --unused -------------------------------------------------------------------------------------
 
     ENTRY_MISSING = ("entry-missing", _W,
-        "A binding has an ID that is not found among the uploaded certificates, or is not a valid ID.",
-        "Run `mtlsctl apply` if the binding is declared; else follow the hint.")
+        "An undeclared binding has an ID that no uploaded certificate has, or that is not a valid ID.",
+        "Declare the binding with the lines of the hint, or remove it.")
     ID_OF_OTHER_STORE = ("id-of-other-store", _W,
         "A binding has an ID from a Cloudflare account, but this project uses the local store.",
         'Set `kind = "cloudflare"` in `[store]`.')
     PLACEHOLDER_LEFT = ("placeholder-left", _W,
-        "A binding still has a placeholder instead of an ID.",
-        "Run `mtlsctl apply` if the binding is declared; else follow the hint.")
+        "An undeclared binding has a placeholder instead of an ID.",
+        "Declare the binding with the lines of the hint, or remove it.")
     ENTRY_IS_CA = ("entry-is-ca", _W,
         "A binding has the ID of a CA, which a Worker can't use.",
         "Bind a client certificate.")
     ENTRY_EXPIRED = ("entry-expired", _W,
-        "A binding still uses an uploaded certificate that has expired.",
-        "Renew the certificate.")
+        "A binding that mtls.toml does not declare uses an uploaded certificate that has expired.",
+        "Declare the binding with a valid certificate, or remove it.")
     KEY_SHARED = ("key-shared", _W,
         "Several certificates use the same private key.",
         "Have them reissued, each with a key of its own.")
     ENTRY_FOREIGN = ("entry-foreign", _I,
         "A binding uses an uploaded certificate that is not managed here.",
-        "Hand it over or declare it with the lines of the hint, or leave it as it is.")
+        "Declare the binding or hand the certificate over with the lines of the hint.")
     ENTRY_UNREFERENCED = ("entry-unreferenced", _I,
         "No declared Worker uses an uploaded certificate.",
         "Hand it over, declare it, or delete it; the hint shows how.")

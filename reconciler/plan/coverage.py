@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reconciler.model import Action, CertificateName, Change, Condition, Desired, KeyReference, Upload, Verify
+from reconciler.model import Action, CertificateName, Change, Condition, Desired, KeyReference, Sweep, Upload, Verify
 from reconciler.plan.assessment import Assessment, Waits
 from reconciler.plan.live import declared_environments, is_elsewhere, target_of
 from reconciler.plan.retire_live import can_be_live
@@ -21,6 +21,7 @@ class Area(StrEnum):
     OTHER_USERS = "other-users"
     TREE = "tree"
     KEYS = "keys"
+    UNUSED = "unused"
 
 
 ABOUT_LIVE = frozenset({Area.LIVE_WORKERS, Area.OTHER_USERS})
@@ -32,10 +33,12 @@ _DETAILS = {
     Area.OTHER_USERS: "Hyperdrive configurations and hostnames were not read: they may use old certificates",
     Area.TREE: "other files were not searched for the ids of old certificates: that waits until nothing else keeps one",
     Area.KEYS: "no private key was opened: whether each is available and belongs to its certificate is unknown",
+    Area.UNUSED: "unused certificates, shared private keys and undeclared bindings were not searched for",
 }
 _FAILED = {
     Area.LIVE_WORKERS: "not every live Worker could be read",
     Area.OTHER_USERS: "not everything else that may use a certificate could be read",
+    Area.UNUSED: "not every file could be searched for the IDs of unused certificates",
 }
 
 
@@ -57,12 +60,19 @@ class NotChecked:
             return None
         if self.area in ABOUT_LIVE:
             return f"mtlsctl {name} --live"
-        return {Area.STORE: f"mtlsctl {name}", Area.KEYS: "mtlsctl validate"}.get(self.area)
+        commands = {Area.STORE: name, Area.KEYS: "validate", Area.UNUSED: f"{name} --unused"}
+        return f"mtlsctl {commands[self.area]}" if self.area in commands else None
 
 
 def of_live(found: Iterable[NotChecked]) -> tuple[NotChecked, ...]:
     """What was not read of what is live, for a report that says nothing of files and keys."""
     return tuple(one for one in found if one.area in ABOUT_LIVE)
+
+
+def of_unused(sweep: Sweep) -> tuple[NotChecked, ...]:
+    """What a search for unused certificates could not read."""
+    found = _failed(Area.UNUSED, list(sweep.unread))
+    return (found,) if found is not None else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,7 @@ def test_check_live_makes_every_report_read_live_workers(account: Account, comma
     result = account.run(*command.split())
     assert account.paths[0] == "/workers/scripts/checkout/deployments"
     assert "/hyperdrive/configs" in account.paths
-    assert "Not checked" not in result.out
+    assert " --live)" not in result.out
     result = account.run(*command.split(), "--no-live")
     assert account.paths == []
     assert f"(mtlsctl {command} --live)" in result.out

@@ -423,7 +423,7 @@ def test_a_key_that_was_pasted_for_an_id_is_never_quoted(account: Account) -> No
     project.write("a/wrangler.toml", wrangler(A=key.replace("\n", "\\n")))
     project.write("b/wrangler.toml", wrangler(A=UNKNOWN) + f'[env."{line}"]\nname = "x"\n')
     project.write("c/wrangler.toml", wrangler(**{line: UNKNOWN}))
-    results = [account.init(), project.run("init", "--update", "--format", "json"), project.run("status", "--orphans")]
+    results = [account.init(), project.run("init", "--update", "--format", "json"), project.run("drift", "--unused")]
     assert results[0].out.count("warning[left-out]") == 3
     search(project, results, (1,), tuple(f"{name}/wrangler.toml" for name in "abc"))
 
@@ -524,9 +524,10 @@ def test_the_plan_shows_nothing_that_the_report_did_not_announce(account: Accoun
     assert plan["changes"] == report["changes"] == []
     assert plan["diagnostics"]
     assert all(problem in report["findings"] for problem in plan["diagnostics"])
-    orphans = account.project.run("status", "--orphans", "--format", "json").json
+    drift = account.project.run("drift", "--unused", "--format", "json").json
     told = [(one["code"], one["message"]) for one in report["findings"]]
-    assert all((one["code"], one["message"]) in told for one in orphans["findings"])
+    assert drift["findings"]
+    assert all((one["code"], one["message"]) in told for one in (*drift["findings"], *drift["diagnostics"]))
 
 
 def test_the_report_fits_its_schema_and_out_writes_the_same(account: Account) -> None:

@@ -89,8 +89,6 @@ from reconciler.reports.kept import KeptEntry, KeptFor
 from reconciler.reports.left import Applied, ToDeploy
 from reconciler.reports.log import LogLine
 from reconciler.reports.metrics import Family, Metrics, Sample
-from reconciler.reports.orphan_findings import Orphan
-from reconciler.reports.orphans import Orphans
 from reconciler.reports.status import BoundAt, ByIdStatus, CertificateStatus, Standing, Status, Urgency
 from reconciler.takeover.adoption import Adoption
 from reconciler.takeover.proposed import (
@@ -366,7 +364,7 @@ DRIFT = Drift(
             DriftSubject.BINDING,
             "binding:a:b",
             "BILLING is another",
-            "apply mends it",
+            "run `mtlsctl apply` to fix it",
             Pointer(CONFIG, ("mtls_certificates", 0)),
             BILLING,
             STAGED,
@@ -374,14 +372,18 @@ DRIFT = Drift(
             OLD,
             (Reason.WRONG_ID,),
             ("live:a",),
+            apply=True,
         ),
         DriftFinding(
             State.UNEXPECTED, DriftSubject.ENVIRONMENT, "environment:a", "it is new", "declare it", at=STAGING
         ),
         DriftFinding(State.MISSING, DriftSubject.CERTIFICATE, "certificate:ledger", "it is gone", "upload it"),
+        DriftFinding(
+            *(State.SHARED, DriftSubject.KEY, "key:a", "one key", "reissue"), entries=(NEW, OLD), code=Code.KEY_SHARED
+        ),
     ),
     FINDINGS,
-    not_checked=(NotChecked(Area.LIVE_WORKERS),),
+    not_checked=(NotChecked(Area.LIVE_WORKERS), NotChecked(Area.UNUSED)),
 )
 FORECAST = Forecast(
     stack="payments",
@@ -410,23 +412,6 @@ FORECAST = Forecast(
     by_id=BY_ID,
     uses=USES[:1],
     not_checked=(NotChecked(Area.LIVE_WORKERS),),
-)
-ORPHANS = Orphans(
-    "payments",
-    STORE,
-    NOW,
-    (
-        Orphan(
-            ERROR,
-            (NEW, OLD),
-            (
-                BindingAddress(CHECKOUT, CONFIG, None, BindingName("BILLING")),
-                BindingAddress(CHECKOUT, CONFIG, "staging", BindingName("A")),
-            ),
-        ),
-        Orphan(WARNING),
-    ),
-    FINDINGS,
 )
 METRICS = Metrics((Family("findings", "Findings of this look.", (Sample((("stack", "payments"),), 2),)),))
 VALIDATION, CHECKUP, FAILURE = Validation(FINDINGS), Checkup(FINDINGS), RunFailure(FINDINGS)
@@ -578,6 +563,6 @@ LOG_LINE = LogLine(
 )
 
 REPORTS: tuple[object, ...] = (
-    *(PLAN, OFFLINE, SAVED_PLAN, APPLIED, STATUS, METRICS, ORPHANS, EXPLANATION, CURRENT_ENTRY, DRIFT, FORECAST),
+    *(PLAN, OFFLINE, SAVED_PLAN, APPLIED, STATUS, METRICS, EXPLANATION, CURRENT_ENTRY, DRIFT, FORECAST),
     *(VERIFICATION, HISTORY, ADOPTION, PROPOSAL, VALIDATION, CHECKUP, FAILURE, Code.QUOTA, LOG_LINE),
 )

@@ -276,13 +276,6 @@ def test_a_run_that_can_not_look_leaves_the_old_file(project: Project) -> None:
     assert project.read("x.prom") == before
 
 
-def test_there_are_no_metrics_of_orphans(project: Project) -> None:
-    """Wrong use is 64, and says what to leave out."""
-    result = project.run("status", "--orphans", "--format", "prometheus")
-    assert (result.code, result.out) == (64, "")
-    assert "--orphans" in result.err
-
-
 def test_no_key_and_no_token_ever_shows(project: Project) -> None:
     """Metrics are for everybody."""
     project.environ["CLOUDFLARE_API_TOKEN"] = "canary-token-value"

@@ -15,7 +15,9 @@ from reconciler.findings.errors import FileError
 from reconciler.model import Declaration, Desired, Entry, EntryId, Listing, StoreSettings, WorkerLabel, WranglerFile
 from reconciler.model.ports import LiveReader, Store, StoreReader
 from reconciler.private.folder import FOLDER, make_folder
-from reconciler.reports.orphans import find_orphans, unreferenced
+from reconciler.reports.drift import DriftFinding
+from reconciler.reports.drift_look import make_drift
+from reconciler.reports.drift_unused import find_unused, join_unused
 from reconciler.runs.init.settings import InitRequest, choose_stack, choose_store, demand_new, open_reader, writable
 from reconciler.runs.init.survey import Survey, survey
 from reconciler.runs.look import ask_for_missing, ids_in, look
@@ -240,9 +242,10 @@ def _adoption(
 ) -> Adoption:
     """What was done, with the plan of what stands there now: nothing in it shall come as a surprise."""
     planned = plan(replace(project, stores=reader), PlanRequest(live=False))
-    sweep = project.files.sweep(unreferenced(planned.plan))
-    orphans = find_orphans(planned.plan, sweep)
-    told = (*findings, *planned.plan.diagnostics, *(orphan.finding for orphan in orphans.findings))
+    drift = make_drift(planned.plan)
+    whole = join_unused(drift, planned.plan, project.files.sweep(find_unused(planned.plan)))
+    unused = (one for finding in whole.findings if finding not in drift.findings for one in _diagnostics(finding))
+    told = (*findings, *planned.plan.diagnostics, *whole.diagnostics, *unused)
     return Adoption(
         file=project.name,
         updated=updated,
@@ -254,3 +257,10 @@ def _adoption(
         findings=tuple(dict.fromkeys(told)),
         plan=planned.plan,
     )
+
+
+def _diagnostics(finding: DriftFinding) -> Iterator[Diagnostic]:
+    """A finding of drift as one of the report."""
+    if finding.code is not None:
+        severity = finding.code.severities[0]
+        yield Diagnostic(severity, finding.code, finding.message, finding.where, finding.hint, finding.certificate)

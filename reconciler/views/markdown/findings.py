@@ -31,11 +31,11 @@ _SECTIONS: dict[Code, tuple[str, str]] = {
     Code.NOT_LIVE: ("Deploys", ""),
     Code.FILE_EXISTS: (
         "mtlsctl init",
-        "`mtlsctl init` also reports what `mtlsctl plan` and `mtlsctl status --orphans` report.",
+        "`mtlsctl init` also reports what `mtlsctl plan` and `mtlsctl drift --unused` report.",
     ),
     Code.ENTRY_MISSING: (
-        "mtlsctl status --orphans",
-        "It also reports [`undeclared-binding`](#undeclared-binding) and [`newer-entry`](#newer-entry).",
+        "mtlsctl drift --unused",
+        "`mtlsctl drift` also reports [`undeclared-binding`](#undeclared-binding) and [`newer-entry`](#newer-entry).",
     ),
     Code.USAGE: ("Commands and runs", ""),
     Code.DEV_UNSERVED: ("mtlsctl dev", "See also the [limits](../dev.md#limits) of `mtlsctl dev`."),
