@@ -1,4 +1,4 @@
-"""`mtlsctl show`: a saved plan, read back. Apart from `plan`, which reads none and starts sooner without its parser."""
+"""`mtlsctl show`: shows a saved plan. In a file of its own, because `plan` starts faster without the parser."""
 
 from __future__ import annotations
 
@@ -27,5 +27,5 @@ def show(
 
 
 def read_saved(path: Path) -> SavedPlan:
-    """A saved plan of the user's; ReconcilerError where it is none."""
+    """The saved plan in a file; ReconcilerError if the file is not a saved plan."""
     return read_plan(read_named(path, limit=MAX_BYTES), str(path))

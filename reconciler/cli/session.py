@@ -43,10 +43,10 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 """The colours of `Style`: for a terminal, never for a file."""
 
 _PRECIOUS = frozenset({".pem", ".key", ".crt", ".cer", ".toml", ".jsonc", ".db"})
-"""No report is called so; what is, is somebody's certificate, key, configuration or store."""
+"""A file with such a suffix is a certificate, a key, a configuration or a store, so no report is written to it."""
 
 DEFAULT_MAX_WAIT = "15m"
-"""Cloudflare's rate limit refuses everything for five minutes once it is passed, whoever passed it."""
+"""Cloudflare's rate limit refuses everything for five minutes once any program has exceeded it."""
 
 MaxWaitOption = Annotated[
     str,
@@ -89,14 +89,14 @@ class Session:
         return Style(auto if self.colour is Colour.AUTO else self.colour is Colour.ALWAYS)
 
     def open_project(self) -> Project:
-        """The project that this run is about."""
+        """The project of this run."""
         context = StoreContext(os.environ, self.max_wait_s, self.tell)
         self.project = open_project(self.file, cwd=_working_folder(), environ=os.environ, context=context)
         self.log(f"desired state: {self.project.folder / self.project.name}")
         return self.project
 
     def new_project(self) -> Project:
-        """The project of an mtls.toml that is to be made, here or at `--file`; it may be there."""
+        """The project of a new mtls.toml, here or at `--file`; the file may already exist."""
         path = _working_folder() / (self.file or FILE_NAME)
         if not path.parent.is_dir():
             raise UsageError(f"the folder of {self.file} does not exist", hint="create it first")
@@ -110,7 +110,7 @@ class Session:
         _log_line(text)
 
     def fail(self, error: ReconcilerError) -> None:
-        """Show why the run stopped: on stderr, and on stdout in the format that was asked for."""
+        """Show why the run stopped: on stderr, and on stdout in the requested format."""
         failure = RunFailure(error.diagnostics())
         if self.log_format is not LogFormat.JSON:
             show_failure(failure, self.format, self.display(sys.stderr))
@@ -120,7 +120,7 @@ class Session:
         document_failure(failure, self.format, self.display(sys.stderr))
 
     def place(self, where: Pointer | Place | None) -> Place | None:
-        """Where a finding is; without a project only where that was said whole."""
+        """The place of a finding; without a project only if it needs no lookup."""
         return self.project.place(where) if self.project else Display().place(where)
 
     def display(self, stream: TextIO) -> Display:
@@ -129,21 +129,21 @@ class Session:
         return Display(self.place, self.style(stream), folder)
 
     def can_show(self, report: type) -> bool:
-        """Whether such a report has the format that was asked for."""
+        """Whether such a report has the requested format."""
         return self.format in formats_of(report)
 
     def demand(self, report: type, what: str) -> None:
-        """UsageError where such a report does not have the format that was asked for. `what` asks for the report."""
+        """Raise UsageError if such a report does not have the requested format. `what`: the option of the report."""
         if not self.can_show(report):
             hint = f"use one of these: {', '.join(formats_of(report))}"
             raise UsageError(f"{what} has no format {self.format}", hint=hint)
 
     def show(self, report: object, out: Path | None = None) -> None:
-        """A report, in the format that was asked for: to stdout, and to a file where one is named."""
+        """Show a report in the requested format: on stdout, and in a file if one is named."""
         self.emit(render(report, self.format, self.display(sys.stdout)), out)
 
     def emit(self, text: str, out: Path | None = None) -> None:
-        """A result: to stdout, and to a file where one is asked for."""
+        """Show a result: on stdout, and in a file if one is named."""
         if out is not None:
             self.write(out, _ANSI.sub("", text))
         say(text, nl=False)
@@ -152,7 +152,7 @@ class Session:
         """A file that the user named, replaced atomically."""
         if self._is_precious(out):
             raise FileError(
-                f"`--out {out}` would overwrite what mtlsctl or git works with",
+                f"`--out {out}` would overwrite a file that mtlsctl or git uses",
                 hint="name a file for the report, such as report.json",
                 where=Place(str(out)),
                 code=Code.OUT_REFUSED,
@@ -178,7 +178,7 @@ def _working_folder() -> Path:
 def command(
     *, example: str, shows: tuple[type, ...] = (), asks: bool = False
 ) -> Callable[[Callable[..., None]], Callable[[], TyperCommand]]:
-    """Turn a function into what builds its command, which also takes the global options, and shows errors.
+    """Turn a function into a command that also takes the global options, and shows errors.
 
     The function's first parameter is the `Session`, its name that of the command. `example`: lines to copy. `shows`:
     the reports that it may show; the values of its `--format` are the formats that these have in the table of views.
@@ -239,7 +239,7 @@ def _format_option(shows: tuple[type, ...]) -> tuple[inspect.Parameter, ...]:
 
 
 def _session(arguments: dict[str, object]) -> Session:
-    """The session from the global options, those after the command winning over those before it."""
+    """The session from the global options; one after the command overrides one before it."""
     context = arguments.pop("ctx")
     arguments.pop("version")
     file, colour, verbose, log_format = (arguments.pop(name) for name in ("file", "colour", "verbose", "log_format"))

@@ -1,4 +1,4 @@
-"""What the process ends with, and which code wins where several hold."""
+"""The exit codes, and which one is used if several apply."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What the process ends with; fixed, pipelines depend on it."""
+    """The exit codes of the process. They never change, because pipelines depend on them."""
 
     OK = 0
     FAILED = 1
@@ -32,6 +32,6 @@ _PRECEDENCE = (
 
 
 def strongest(codes: Iterable[ExitCode]) -> ExitCode:
-    """The code that wins where several hold; OK where none does."""
+    """The most important of several codes; OK if there is none."""
     held = set(codes)
     return next((code for code in _PRECEDENCE if code in held), ExitCode.OK)

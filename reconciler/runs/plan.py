@@ -1,4 +1,4 @@
-"""Wires a plan: load -> observe -> judge -> look further -> plan. Knows every room and decides nothing."""
+"""Wires a plan: load -> observe -> judge -> read more -> plan. Decides nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from reconciler.runs.project import Project
 
 ANY_NUMBER = 10**9
 _LONGEST_PATTERN = 200
-"""Of `--only`, and of what a saved plan says was its. A name has 48 characters; to match a long glob can take hours."""
+"""The longest pattern of `--only`, also in a saved plan. A name has 48 characters; a long glob can take hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Planned:
 
     @property
     def actual(self) -> Actual:
-        """What is there."""
+        """What was found."""
         return self.plan.assessment.actual
 
 
@@ -103,7 +103,7 @@ def _count_calls(made: Plan, before: int, calls: int) -> Calls:
 
 
 def plan_approved(project: Project, saved: SavedPlan, deploy: DeployChoice = NOBODY) -> Planned:
-    """The plan of this moment as far as a saved one allows it; StalePlanError where it goes beyond."""
+    """The plan found now, limited to a saved one; StalePlanError if it has other changes."""
     demand_appliable(saved)
     try:
         deploys = [change for change in saved.changes if isinstance(change, Deploy)]
@@ -112,26 +112,28 @@ def plan_approved(project: Project, saved: SavedPlan, deploy: DeployChoice = NOB
         request = PlanRequest(only=saved.partial, allow_deletes=ANY_NUMBER, deploy=wanted, patience=PATIENCE)
         planned = plan(project, request)
     except UsageError as error:
-        message = f"the saved plan is of certificates that are not declared any more: {error.message}"
+        message = f"the saved plan selects certificates that are no longer declared: {error.message}"
         raise StalePlanError(message, hint="make a new plan and have it approved") from error
     return replace(planned, plan=approve(planned.plan, saved))
 
 
 def _demand_account(declaration: Declaration, request: PlanRequest, asked: str) -> None:
     if request.offline:
-        raise UsageError(f"`{asked}` asks the account, and `--offline` asks nobody", hint="take one of them")
+        message = f"`{asked}` reads the account, but `--offline` calls no server"
+        raise UsageError(message, hint="use only one of the two options")
     if not declaration.store.kind.traits.has_live_workers:
-        message = f"`{asked}` asks what serves in an account; {declaration.store.title} has no live Workers"
-        raise UsageError(message, hint='see kind = "cloudflare" in `[store]`; `mtlsctl emulator` is an account to try')
+        message = f"`{asked}` reads live Workers, but this project uses {declaration.store.title}, which has none"
+        hint = 'set `kind = "cloudflare"` in `[store]`; to try it without an account, run `mtlsctl emulator`'
+        raise UsageError(message, hint=hint)
 
 
 def _demand_matches(desired: Desired, only: tuple[str, ...]) -> None:
     long = next((pattern for pattern in only if len(pattern) > _LONGEST_PATTERN), None)
     if long is not None:
         raise UsageError(
-            f"`--only {long[:20]}...` is longer than any name", hint=f"give at most {_LONGEST_PATTERN} characters"
+            f"`--only {long[:20]}...` is longer than any name", hint=f"use at most {_LONGEST_PATTERN} characters"
         )
     for pattern, names in match_names(desired, only).items():
         if not names:
             hint = suggest(pattern, desired.declaration.certificates)
-            raise UsageError(f"`--only {pattern}` names no declared certificate", hint=hint)
+            raise UsageError(f"`--only {pattern}` matches no declared certificate", hint=hint)

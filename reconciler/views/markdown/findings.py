@@ -35,7 +35,7 @@ _SECTIONS: dict[Code, tuple[str, str]] = {
     ),
     Code.ENTRY_MISSING: (
         "mtlsctl status --orphans",
-        "It also reports [`undeclared-binding`](#undeclared-binding) and [`newer-entry`](#newer-entry).",
+        f"It also reports [`undeclared-binding`](#undeclared-binding) and [`{Code.NEWER_ENTRY}`](#{Code.NEWER_ENTRY}).",
     ),
     Code.USAGE: ("Commands and runs", ""),
     Code.DEV_UNSERVED: ("mtlsctl dev", "See also the [limits](../dev.md#limits) of `mtlsctl dev`."),
@@ -45,7 +45,7 @@ _SECTIONS: dict[Code, tuple[str, str]] = {
 
 
 def findings_page() -> str:
-    """The whole page: a heading, and so an anchor, for each code."""
+    """The whole page; each code has a heading, and so an anchor."""
     return "\n".join(_lines())
 
 
@@ -77,6 +77,6 @@ def _severities(code: Code) -> str:
 
 
 def _anchor(title: str) -> str:
-    """What renderers make of a heading: lower case, dashes for spaces, no other punctuation."""
+    """The anchor that renderers give a heading: lower case, dashes for spaces, no other punctuation."""
     kept = (sign for sign in title.lower() if sign.isalnum() or sign in "- _")
     return "".join(kept).replace(" ", "-")
