@@ -138,13 +138,13 @@ def _outdated(declaration: Declaration, row: ByIdRow, newer: Entry, now: datetim
     else:
         of = f"the stack {row.mark.stack!r}" if row.mark is not None else "its stack"
         name = f" under the name {row.mark.certificate!r}" if row.mark is not None else ""
-        message = f"{uses} {row.id} of {of}, which uploaded a newer certificate{name}{_on(newer)}: {newer.id}{end}"
+        message = f"{uses} {row.id} of {of}, which uploaded a newer certificate{name}: {newer.id}{_on(newer)}{end}"
         hint = _change_id(row, newer, now)
     return Diagnostic(Severity.WARNING, Code.BY_ID_OUTDATED, message, _pointer(declaration, row), hint)
 
 
 def _on(entry: Entry) -> str:
-    return f" on {entry.uploaded_on:%Y-%m-%d}" if entry.uploaded_on is not None else ""
+    return f" ({entry.uploaded_on:%Y-%m-%d})" if entry.uploaded_on is not None else ""
 
 
 def _change_id(row: ByIdRow, newer: Entry, now: datetime) -> str:

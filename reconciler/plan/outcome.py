@@ -24,7 +24,7 @@ class StepStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One change and how it ended. `entry`: the ID that it uploaded or bound. `note`: such as why it was not started."""
+    """One change and how it ended. `entry`: the ID that it uploaded or bound. `note`: such as why it did not start."""
 
     change: Change
     status: StepStatus

@@ -62,7 +62,7 @@ def _over_quota(desired: Desired, upload: Upload, ca: bool) -> Diagnostic:
     kind = "CA certificates" if ca else "certificates"
     raised = "" if ca else ", or raise `limit` in `[store]` if Cloudflare raised the quota"
     hint = f"delete certificates that nothing uses{raised}"
-    message = f"{upload.certificate!r} can't be uploaded: the quota of {limit:,} {kind} is reached"
+    message = f"{upload.certificate!r} can't be uploaded: the quota for {kind} ({limit:,}) is reached"
     pointer = Pointer(desired.declaration.path, ("certificates", upload.certificate))
     return Diagnostic(Severity.ERROR, Code.QUOTA, message, pointer, hint, upload.certificate)
 

@@ -187,7 +187,7 @@ def test_places_lead_from_the_working_directory(project: Project) -> None:
         (["plan", "--nope"], "--nope"),
         (["nope"], "nope"),
         (["plan", "--format", "yaml"], "yaml"),
-        (["plan", "--only", "nope"], "names no declared certificate"),
+        (["plan", "--only", "nope"], "matches no declared certificate"),
         (["plan", "--file", "nope.toml"], "does not exist"),
         (["plan", "--at", "tomorrow"], "tomorrow"),
         (["plan", "--allow-deletes", "-1"], "--allow-deletes"),
@@ -230,7 +230,7 @@ def test_offline_reads_files_only(applied: Project) -> None:
     result = applied.run("plan", "--offline")
     assert result.code == 0
     assert "OFFLINE" in result.out
-    assert "? BILLING of checkout (top level): only the store knows" in result.out
+    assert "? BILLING of checkout (top level): whether its ID is the current one" in result.out
 
 
 def test_offline_works_without_an_account(project: Project) -> None:

@@ -333,7 +333,7 @@ def test_to_deploy_from_the_embedded_store_is_no_wish_that_is_passed_over(argume
     project = make_project(tmp_path)
     result = project.run(*arguments)
     assert result.code == 64
-    assert "`--deploy` asks what serves in an account" in result.err
+    assert "`--deploy` reads live Workers" in result.err
     assert project.read("wrangler.toml") == WRANGLER
     assert project.run("plan", "--deploy", "--offline").code == 64
 

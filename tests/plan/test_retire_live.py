@@ -188,9 +188,7 @@ def test_what_is_live_says_who_presents_it() -> None:
 def test_an_unread_worker_says_why() -> None:
     """The missing permission is in the words."""
     plan = Gate("x", None, replace(GONE, unread={"other": "no right (give it)", "b": "?"})).plan()
-    assert plan.waiting[0].detail == (
-        "whether anything uses it is not known: other could not be looked at (and 1 more): no right (give it)"
-    )
+    assert plan.waiting[0].detail == ("other and 1 more could not be checked, and might use it: no right (give it)")
 
 
 def test_the_embedded_store_has_no_live_workers_to_wait_for() -> None:

@@ -291,7 +291,7 @@ ROWS = [
         [OURS],
         {None: {"BILLING": uid(1), "MORE": uid(1)}},
         ["undeclared-binding"],
-        "declare it in the Worker's `bindings`",
+        "declare it in [workers.web.bindings] of mtls.toml",
     ),
     Row(
         "newer than what is declared",

@@ -146,7 +146,7 @@ def test_a_permission_that_is_missing_is_said_and_is_no_failure(account: Account
     account.state.access.tokens[TOKEN] = Token(frozenset(Permission) - both)
     result = account.run("status", "--live")
     assert result.code == 0
-    assert "Not checked: not everything else that may use a certificate could be read: the list of" in result.out
+    assert "Not checked: some other users of certificates could not be read: the list of" in result.out
     assert "Hyperdrive Read" in result.out
     (found,) = account.run("status", "--live", "--format", "json").json["not_checked"]
     assert (found["area"], "command" in found) == ("other-users", False)

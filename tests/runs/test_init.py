@@ -161,12 +161,12 @@ def test_an_mtls_toml_that_is_there_is_never_overwritten(project: Project, there
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--stack", "My Stack"], "for example `--stack my-stack`"),
-        (["--stack", ""], "can't be the name of a stack"),
-        (["--account", "x"], "is no account's id"),
-        (["--from", "nowhere"], "is no folder of this tree"),
-        (["--from", ".."], "is no folder of this tree"),
-        (["--certificates", "/certs"], "can't hold the certificates"),
+        (["--stack", "My Stack"], "use a name such as `--stack my-stack`"),
+        (["--stack", ""], "is not a valid stack name"),
+        (["--account", "x"], "is not a valid account ID"),
+        (["--from", "nowhere"], "is not a folder of this tree"),
+        (["--from", ".."], "is not a folder of this tree"),
+        (["--certificates", "/certs"], "is not a folder that mtls.toml can name"),
         (["--update"], "there is no mtls.toml here"),
         (["--file", "no/such/mtls.toml"], "the folder of no/such/mtls.toml does not exist"),
     ],
@@ -416,7 +416,7 @@ def test_a_name_that_is_no_text_is_left_out(account: Account) -> None:
     report = account.report()
     assert configs_of(account) == ["a/wrangler.toml"]
     (found,) = [one for one in report["findings"] if one["code"] == "left-out"]
-    assert "its name is no UTF-8" in found["message"]
+    assert "its name is not valid UTF-8" in found["message"]
 
 
 def test_a_key_that_was_pasted_for_an_id_is_never_quoted(account: Account) -> None:
@@ -654,7 +654,7 @@ def test_an_answer_that_is_none_is_asked_for_again(project: Project) -> None:
     """A stack that can't be one, a store that there is not."""
     code, seen = at_a_terminal(project.folder, "My Team\nteam\nsqlite\nlocal\n")
     assert code == 0
-    assert "'My Team' can't be the name of a stack" in seen
+    assert "'My Team' is not a valid stack name" in seen
     assert "please answer local or cloudflare" in seen
     assert tomli.loads(project.read("mtls.toml"))["stack"] == "team"
 

@@ -65,7 +65,7 @@ def test_without_now_the_grace_holds_and_the_hint_names_now(rotated: Project) ->
     """Blocked: exit 3."""
     result = rotated.run("retire", "billing", "--yes")
     assert result.code == 3
-    assert "its grace is not over" in result.err
+    assert "its grace period is not over" in result.err
     assert "--now" in result.err
     assert len(waiting(rotated)) == 1
 

@@ -172,7 +172,7 @@ DEPLOY = Deploy(
 PROOF = Verify(BILLING, DIGEST, "https://billing.example:8443/health", Gate.UPLOAD)
 LATE_PROOF = Verify(BILLING, DIGEST, "https://billing.example:8443/health", Gate.RETIRE)
 RETIRE = Retire(FORMER, BILLING, LATER_DIGEST, (Reason.SUPERSEDED,))
-GRACE = Waiting(RETIRE, Condition.GRACE, "its grace is not over", ODD)
+GRACE = Waiting(RETIRE, Condition.GRACE, "its grace period is not over", ODD)
 UNCHECKED = Waiting(
     Retire(Entry(OLD, "by hand"), LEDGER, DIGEST, (Reason.SUPERSEDED,)),
     Condition.UNCHECKED,
@@ -224,7 +224,7 @@ OFFLINE = Plan(
     changes=(),
     adopted=(),
     waiting=(),
-    unknown=(Unknown(BILLING, None, "only the store knows"), Unknown(None, STAGED, "only the store knows")),
+    unknown=(Unknown(BILLING, None, "whether it is uploaded"), Unknown(None, STAGED, "whether it is uploaded")),
     due=(),
     diagnostics=(),
     quota=None,
@@ -240,7 +240,7 @@ OUTCOME = Outcome(
     (
         Step(UPLOAD, StepStatus.DONE, NEW, note="found again"),
         Step(BIND, StepStatus.FAILED, problem=ERROR),
-        Step(DEPLOY, StepStatus.NOT_STARTED, note="its phase was not asked for"),
+        Step(DEPLOY, StepStatus.NOT_STARTED, note="the phase deploy was not requested"),
         Step(PROOF, StepStatus.UNPROVED, blocked=True),
         Step(RETIRE, StepStatus.WAITING, waiting=GRACE),
     ),
@@ -327,7 +327,7 @@ EXPLANATION = Explanation(
         ),
         CertificateStory(
             *(LEDGER, "certs/ledger.pem", True, None, None, None, None, None, False, None, None),
-            *("nothing", "its file is bad", False, "a CA has none", ()),
+            *("nothing", "its file is bad", False, "a CA has no private key", ()),
         ),
     ),
     (

@@ -153,10 +153,8 @@ def _ignored(paths: list[str]) -> Iterator[Diagnostic]:
     if paths:
         told = ", ".join(paths[:_MOST_NAMED]) + (", ..." if len(paths) > _MOST_NAMED else "")
         count = f"{len(paths)} wrangler file{'' if len(paths) == 1 else 's'}"
-        left_out = (
-            "is left out, because git ignores it" if len(paths) == 1 else "are left out, because git ignores them"
-        )
-        message = f"{count} {left_out}: {told}"
+        are, them = ("is", "it") if len(paths) == 1 else ("are", "them")
+        message = f"{count} {are} left out, because git ignores {them}: {told}"
         hint = "for a file that a build generates, declare the file that it is generated from"
         yield Diagnostic(Severity.INFO, Code.IGNORED_BY_GIT, message, None, hint)
 
