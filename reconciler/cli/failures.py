@@ -67,7 +67,7 @@ def report_bug(error: BaseException) -> int:
     with os.fdopen(handle, "w", encoding="utf-8") as report:
         report.write("\n".join(lines) + "\n")
     message = f"unexpected error in mtlsctl ({type(error).__name__})"
-    hint = f"please report it with the file {path}, which contains no values, so no secrets"
+    hint = f"please report it with {path}; the file contains no values, so no secrets"
     try:
         _show(Diagnostic(Severity.ERROR, Code.BUG, message, hint=hint))
     except Exception:  # noqa: BLE001 - the bug may be in what shows it

@@ -52,10 +52,10 @@ _WAITS: Mapping[Condition, Mapping[str, str]] = {
         "": "its successor {successor} is not valid",
     },
     Condition.CONTENT_UNKNOWN: {"": "the certificate file of {names} could not be read, and might contain it"},
-    Condition.DECLARED_BY_ID: {"": "mtls.toml refers to it by its ID: {binding}{others}"},
+    Condition.DECLARED_BY_ID: {"": "mtls.toml binds it by its ID as {binding}{others}"},
     Condition.BINDINGS_PENDING: {
-        "": "its successor is not bound yet: {binding}{others}",
-        "unread": "the wrangler file of a binding could not be read: {binding}",
+        "": "{binding}{others} must get the ID of its successor first",
+        "unread": "{binding} could not be checked, because its wrangler file could not be read",
     },
     Condition.BOUND_IN_FILE: {"": "{file}{others} had its ID when this run began"},
     Condition.GRACE: {

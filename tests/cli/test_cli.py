@@ -148,7 +148,7 @@ def test_the_embedded_store_leaves_a_file_with_a_real_accounts_id_alone(project:
     project.write("wrangler.toml", live)
     result = project.run("apply", "--yes")
     assert result.code == 3
-    assert "real account" in result.out
+    assert "an ID from a Cloudflare account" in result.out
     assert project.read("wrangler.toml") == live
 
 
@@ -208,7 +208,7 @@ def test_without_a_file_the_hint_says_where_it_is_looked_for(tmp_path: Path) -> 
     """A new user's first call."""
     result = run(tmp_path, {}, "plan")
     assert result.code == 64
-    assert "there is no mtls.toml here" in result.err
+    assert "mtls.toml was not found here" in result.err
 
 
 def test_global_options_are_taken_before_and_after_the_command(project: Project) -> None:

@@ -125,7 +125,7 @@ TAMPERED: dict[str, tuple[Callable[[str], str], int, str]] = {
     ),
     "the digest is another": (_tamper(lambda plan: plan.update(digest="sha256:0")), 4, "changed after it was saved"),
     "another stack": (_tamper(lambda plan: plan.update(stack="other")), 4, "for the stack 'other'"),
-    "another store": (_tamper(lambda plan: plan["store"].update(kind="cloudflare")), 4, "cloudflare store"),
+    "another store": (_tamper(lambda plan: plan["store"].update(kind="cloudflare")), 4, "in Cloudflare"),
     "an unknown key": (_tamper(lambda plan: plan.update(evil=1)), 1, "not a saved plan"),
     "another format": (_tamper(lambda plan: plan.update(format="mtlsctl.plan/2")), 1, "not a saved plan"),
     "an action that does not exist": (_tamper(lambda plan: plan["changes"][0].update(action="rm")), 1, "not a saved"),

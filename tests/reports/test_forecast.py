@@ -292,7 +292,7 @@ def test_the_peak_is_the_first_moment_at_which_it_is_reached() -> None:
     assert (found.leaf.over.certificate, found.leaf.over.at) == ("b", NOW + 11 * DAY)
     (finding,) = found.findings
     assert (finding.code, finding.certificate) == ("forecast-quota", "b")
-    assert "4 certificates, and 3 are allowed" in finding.message
+    assert "4 of 3 certificates" in finding.message
     assert "leaf certificates, of 3: 2 now, 4 at the most on 2026-12-04, 2 at the end: THAT DOES NOT FIT" in (
         render_forecast(found, PLAIN)
     )

@@ -291,14 +291,14 @@ ROWS = [
         [OURS],
         {None: {"BILLING": uid(1), "MORE": uid(1)}},
         ["undeclared-binding"],
-        "declare it in [workers.web.bindings] of mtls.toml",
+        "declare it in [workers.checkout.bindings] of mtls.toml",
     ),
     Row(
         "newer than what is declared",
         [OURS, entry(2, 2, "@billing", age=1)],
         BOUND,
         ["newer-entry", "entry-unreferenced"],
-        "a newer checkout may have uploaded it",
+        "a newer commit may have uploaded it",
     ),
 ]
 

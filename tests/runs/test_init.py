@@ -167,7 +167,7 @@ def test_an_mtls_toml_that_is_there_is_never_overwritten(project: Project, there
         (["--from", "nowhere"], "is not a folder of this tree"),
         (["--from", ".."], "is not a folder of this tree"),
         (["--certificates", "/certs"], "is not a folder that mtls.toml can name"),
-        (["--update"], "there is no mtls.toml here"),
+        (["--update"], "mtls.toml was not found here"),
         (["--file", "no/such/mtls.toml"], "the folder of no/such/mtls.toml does not exist"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -214,7 +214,7 @@ def test_what_the_embedded_store_has_is_taken_over_again(project: Project) -> No
     (project.folder / "mtls.toml").unlink()
     refused = project.run("init", "--from", ".")
     assert (refused.code, refused.out) == (3, "")
-    assert "error[stack-taken]: the stack 'shop-app' marks 1 entry" in refused.err
+    assert "error[stack-taken]: 1 uploaded certificate belongs to a stack 'shop-app'" in refused.err
     assert not (project.folder / "mtls.toml").exists()
     assert project.run("init", "--from", ".", "--same-stack").code == 0
     assert project.run("plan", "--detailed-exitcode").code == 0

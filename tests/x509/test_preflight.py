@@ -123,7 +123,7 @@ BAD: dict[str, Row] = {
         lambda: ROOT.issue_ca("Old", not_after=NOW - DAY).issue().bundle,
         ERROR,
         "intermediate-expired",
-        "certificate 2 of 2 (CN=Old) has EXPIRED: it ended on 2026-11-22T12:00:00Z, 1 days ago",
+        "certificate 2 of 2 (CN=Old) has EXPIRED: it ended on 2026-11-22T12:00:00Z, 1 day ago",
     ),
     "an intermediate that is not valid yet": (
         lambda: ROOT.issue_ca("New", not_before=NOW + DAY).issue().bundle,
@@ -458,7 +458,7 @@ BAD_CAS: dict[str, Row] = {
         lambda: bundle(ROOT, make_ca("Old", not_after=NOW - DAY)),
         ERROR,
         "certificate-expired",
-        "certificate 2 of 2 (CN=Old) has EXPIRED: it ended on 2026-11-22T12:00:00Z, 1 days ago",
+        "certificate 2 of 2 (CN=Old) has EXPIRED: it ended on 2026-11-22T12:00:00Z, 1 day ago",
     ),
     "a CA with RSA 1024": (
         lambda: make_ca("Weak", key="rsa1024").bundle,
