@@ -24,7 +24,7 @@ from reconciler.model import (
     WranglerFile,
 )
 from reconciler.plan.plan import Plan
-from tests.support.worlds import actual, certificate, desired, entry, file, plan_of, waits, worker
+from tests.support.worlds import CONFIG, actual, certificate, desired, entry, file, plan_of, waits, worker
 
 GRACE = timedelta(days=7)
 
@@ -183,6 +183,25 @@ def test_what_is_live_says_who_presents_it() -> None:
     for more, told in ({}, ""), ({"third": replace(other, script="third")}, ", and by 1 more Worker"):
         plan = Gate("x", None, with_live(other=other, **more)).plan()
         assert plan.waiting[0].detail == f"it is used by version v7 of other (12.5 % of the traffic){told}"
+
+
+@pytest.mark.parametrize(
+    ("files", "detail"),
+    [
+        ({"A": OLD.id, "B": NEW.id}, "A in {} (top level) must get the ID of its successor first"),
+        ({"A": OLD.id}, "A in {} (top level) and 1 more must get the ID of its successor first"),
+        (None, "A in {} (top level) could not be checked, because its wrangler file could not be read"),
+    ],
+    ids=["one", "several", "its file could not be read"],
+)
+def test_a_binding_that_still_needs_the_successor_is_named(files: dict[str, str] | None, detail: str) -> None:
+    """So that nobody has to search for it."""
+    wanted = desired(
+        {"billing": 1}, [worker(tables={None: {"A": "billing", "B": "billing"}})], store=StoreKind.CLOUDFLARE
+    )
+    there = actual([NEW, OLD], {} if files is None else {"checkout": file({None: files})})
+    (waiting,) = [one for one in plan_of(wanted, there).waiting if one.condition is Condition.BINDINGS_PENDING]
+    assert waiting.detail == detail.format(CONFIG)
 
 
 def test_an_unread_worker_says_why() -> None:

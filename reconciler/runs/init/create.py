@@ -77,8 +77,8 @@ def _above(project: Project) -> Iterator[Diagnostic]:
     above = find_file(project.folder.parent) if project.folder != project.files.root else None
     if above is not None:
         name = os.path.relpath(above, project.folder)
-        message = f"{name} is there already; commands that are run in this folder take the new one from now on"
-        hint = f"`mtlsctl --file {name}` takes the other; two files must not declare the same environment"
+        message = f"{name} also exists; commands in this folder use the new mtls.toml from now on"
+        hint = f"use `mtlsctl --file {name}` for the other one; the two must not declare the same environment"
         yield Diagnostic(Severity.INFO, Code.FILE_ABOVE, message, Place(name), hint)
 
 
