@@ -74,12 +74,12 @@ def _certificate_families(status: Status, assessment: Assessment, common: Labels
     dues = [(labels, declared_due(assessment.by_name[one.certificate], assessment)) for labels, one in labelled]
     yield _family(
         "certificate_not_after_timestamp_seconds",
-        "When the declared certificate expires: the first expiry in its chain.",
+        "Expiry time of the declared certificate: the earliest in its chain.",
         ((labels, due.not_after.timestamp()) for labels, due in dues if due),
     )
     yield _family(
         "certificate_renew_from_timestamp_seconds",
-        "When the renewal of the declared certificate is due.",
+        "Time from which the renewal of the declared certificate is due.",
         ((labels, due.renew_from.timestamp()) for labels, due in dues if due),
     )
     yield _family(
@@ -115,14 +115,14 @@ def _bound_families(
     )
     yield _family(
         "certificate_bound_not_after_timestamp_seconds",
-        "When the first of the uploaded certificates expires that wrangler files use for the certificate.",
+        "Expiry time of the uploaded certificate that its bindings use in wrangler files; the earliest if they differ.",
         ((labels, min(ends[one.certificate]).timestamp()) for labels, one in labelled if ends.get(one.certificate)),
     )
     nobodys = (*common, ("certificate", ""), ("owner", ""))
     counted = [*((labels, one.certificate) for labels, one in labelled), (nobodys, None)]
     yield _family(
         "certificate_expired_bindings",
-        "Bindings in wrangler files that use an expired certificate; an empty `certificate` means: not a declared one.",
+        "Bindings in wrangler files that use an expired certificate; an empty label certificate: one not declared.",
         ((labels, sum(end < status.made for end in ends.get(name, ()))) for labels, name in counted),
     )
 
@@ -156,12 +156,12 @@ def _by_id_families(status: Status, common: Labels) -> Iterator[Family]:
     labelled = [(_labels_by_id(one.row, common), one) for one in status.by_id]
     yield _family(
         "entry_not_after_timestamp_seconds",
-        "When an uploaded certificate that bindings use by its ID expires.",
+        "Expiry time of an uploaded certificate that bindings use by its ID.",
         ((labels, one.row.not_after.timestamp()) for labels, one in labelled if one.row.not_after),
     )
     yield _family(
         "entry_renew_from_timestamp_seconds",
-        "When the renewal of an uploaded certificate that bindings use by its ID is due.",
+        "Time from which the renewal of an uploaded certificate that bindings use by its ID is due.",
         ((labels, one.row.renew_from.timestamp()) for labels, one in labelled if one.row.renew_from),
     )
     yield _family(
@@ -195,7 +195,7 @@ def _run_families(status: Status, plan: Plan, common: Labels, version: str) -> I
     )
     yield _family(
         "waiting_entries",
-        "Changes that wait, such as deletions of old certificates and changes of bindings, by the condition.",
+        "Changes that wait, such as deletions of old certificates and changes of bindings, by condition.",
         (
             ((*common, ("condition", condition)), sum(wait.condition is condition for wait in plan.waiting))
             for condition in Condition
