@@ -77,7 +77,7 @@ class _Terminal:
         say("Press Ctrl-C to stop. Anyone who can reach this port can use these certificates.", err=True)
 
     def out(self, line: str) -> None:
-        with contextlib.suppress(OSError):  # nobody reads it any more, and the Worker runs on
+        with contextlib.suppress(OSError):  # stdout is closed, but the Worker keeps running
             say(_render_line(line))
             sys.stdout.flush()
 

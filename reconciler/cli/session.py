@@ -68,8 +68,8 @@ def _log_line(text: str) -> None:
 
 
 class Session:
-    """One run of one command. `log_format`: None where nothing is logged. `max_wait_s`: how long it may wait for a
-    server's rate limit in all. `tell` shows a line for who wonders what a run waits for.
+    """One run of one command. `log_format` None: nothing is logged. `max_wait_s`: the longest total wait for the rate
+    limit of a server. `tell` shows what a run waits for.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Session:
     ) -> None:
         self.file, self.colour = file, colour or Colour.AUTO
         self.log_format = log_format
-        # No bound method: a circle would keep connections open until somebody looks for circles.
+        # Not a bound method: a reference cycle would keep connections open until the garbage collector runs.
         self.tell: Callable[[str], None] = tell if log_format is None else _log_line
         self.max_wait_s = max_wait_s
         self.format = TEXT

@@ -17,7 +17,7 @@ TEXT = "text"
 def say(text: str, *, err: bool = False, nl: bool = True) -> None:
     """Print a text; its `Style` has already decided about colours.
 
-    That stderr can't be written is no reason to stop: there is nobody to be told.
+    If stderr can't be written, the run continues.
     """
     with contextlib.suppress(OSError) if err else contextlib.nullcontext():
         typer.echo(text, err=err, nl=nl, color=True)
@@ -37,7 +37,7 @@ def show_failure(failure: RunFailure, format: str, display: Display) -> None:  #
 def document_failure(failure: RunFailure, format: str, display: Display) -> None:  # noqa: A002 - the word of the option
     """Print why a run stopped on stdout, in the requested format, unless that is text.
 
-    A format without a view of failures prints nothing: metrics of a failed run would stand in for the last good ones.
+    A format without a view of failures prints nothing: a file of metrics must keep the last good values.
     """
     if format != TEXT and format in formats_of(RunFailure):
         say(render(failure, format, display), nl=False)

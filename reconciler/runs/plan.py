@@ -25,7 +25,7 @@ _LONGEST_PATTERN = 200
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A plan with what it was made from."""
+    """A plan with the request that it was made for."""
 
     plan: Plan
     request: PlanRequest
@@ -43,11 +43,11 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class PlanRequest:
-    """What the command line asks of a plan. `at`: another moment than now, for looking. `live`: what serves as well,
-    None: as `check_live` of the policy says; `deploy`: which Workers are deployed where that differs.
+    """The options of a plan. `at`: preview it at this time. `live`: read live Workers, too; None: as in `check_live` of
+    the policy. `deploy`: which Workers are deployed if their live version differs.
 
-    `retire`: only the retires of this certificate or id; `skip_grace`: their grace is skipped, and nothing else.
-    `patience`: a certificate that begins within this time is waited for.
+    `retire`: only the retires of this certificate or ID; `skip_grace`: without their grace period. `patience`: how long
+    to wait until a certificate is valid.
     """
 
     only: tuple[str, ...] = ()
@@ -62,9 +62,9 @@ class PlanRequest:
 
 
 def plan(project: Project, request: PlanRequest, listing: Listing | None = None) -> Planned:
-    """The plan of this moment. Holds the reading half of the store, opens no key, runs no command, writes nothing.
+    """The plan found now. Uses the reading half of the store, opens no key, runs no command, and writes nothing.
 
-    `listing`: one that will do, so that the store is not listed anew.
+    `listing`: a recent list, so that the store is not listed again.
     """
     checkout = look(project)
     checkout.demand_configs()
