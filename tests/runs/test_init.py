@@ -229,7 +229,7 @@ def test_an_mtls_toml_in_a_parent_folder_is_noted(project: Project) -> None:
     (project.folder / "apps/shop").mkdir(parents=True)
     result = project.run("init", "--stack", "other", folder="apps/shop")
     assert result.code == 0
-    assert "info[file-above]: ../../mtls.toml is there already" in result.out
+    assert "info[file-above]: ../../mtls.toml also exists" in result.out
     assert "file-above" not in project.run("init", "--file", "second.toml").out
 
 
