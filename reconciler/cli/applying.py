@@ -98,7 +98,8 @@ def apply(
     """
     if saved is not None and (only or allow_deletes is not None):
         raise UsageError(
-            "a saved plan says itself what it is about", hint="give `--only` and `--allow-deletes` to `mtlsctl plan`"
+            "a saved plan already has its `--only` and `--allow-deletes`",
+            hint="leave them out, or make a new plan with them: `mtlsctl plan --out FILE`",
         )
     waves = _waves(wave)
     wanted = DeployChoice(everybody=deploy, over_split=over_split)
@@ -146,7 +147,7 @@ def _age(text: str) -> timedelta:
 
 
 def _demand_retirable(planned: Planned, name: str, *, now: bool) -> None:
-    """GuardError or UsageError that says why nothing can be deleted, where nothing can."""
+    """Raise GuardError or UsageError, with the reason, if nothing can be deleted."""
     if planned.plan.changes:
         return
     waiting = planned.plan.waiting
@@ -154,11 +155,11 @@ def _demand_retirable(planned: Planned, name: str, *, now: bool) -> None:
         first = waiting[0]
         until = f" (until {first.until:%Y-%m-%d %H:%M} UTC)" if first.until else ""
         only_grace = first.condition is Condition.GRACE and not now
-        hint = f"`mtlsctl explain {first.certificate}` lists every condition"
+        hint = f"run `mtlsctl explain {first.certificate}` to see every condition"
         entry = first.entry.id if first.entry is not None else ""
         raise GuardError(
             f"{entry} of {first.certificate!r} can't be retired yet: {first.detail}{until}",
-            hint=f"`mtlsctl retire {name} --now` skips the grace, and nothing else" if only_grace else hint,
+            hint=f"run `mtlsctl retire {name} --now` to skip only the grace period" if only_grace else hint,
         )
     known = name in planned.desired.declaration.certificates
     listing = planned.actual.listing
@@ -170,7 +171,7 @@ def _demand_retirable(planned: Planned, name: str, *, now: bool) -> None:
         )
     raise GuardError(
         f"{name!r} has no old version: there is nothing to retire",
-        hint="only what a newer upload has replaced, or what was removed from mtls.toml, can be retired",
+        hint="replace its certificate file and run `mtlsctl apply`, or remove it from mtls.toml with `prune = true`",
     )
 
 
@@ -185,7 +186,7 @@ def _carry_out(
     out: Path | None,
     waves: tuple[int | None, ...] = (None,),
 ) -> None:
-    """Show, ask, do, tell; ends the command."""
+    """Show the plan, ask, apply it, show the outcome, and end the command."""
     text = session.format == TEXT
     made = planned.plan
     pending = any(change.phase in phases for change in made.changes)
@@ -196,7 +197,7 @@ def _carry_out(
         watch = _Progress(session, made, phases)
         outcome = carry_out(project, planned, watch, phases, command=name, waves=waves, tell=session.tell)
     else:
-        project.files.tidy()  # a killed run may have left something, and somebody else have finished its job
+        project.files.tidy()  # a killed run may have left temporary files, even if nothing is left to do
         outcome = Outcome.of_nothing(made)
     left = left_to_deploy(planned, outcome)
     if not text or outcome.steps or left or out is not None:
@@ -205,13 +206,13 @@ def _carry_out(
 
 
 def _confirm(yes: bool) -> None:
-    """A person's yes, or `--yes`; without a terminal nothing is changed on a guess."""
+    """Ask the user, unless `--yes` was given; UsageError without a terminal, DeclinedError for no."""
     if yes:
         return
     if not sys.stdin.isatty():
         raise UsageError(
-            "changes are pending and there is no terminal to ask at; nothing was changed",
-            hint="review `mtlsctl plan`, then run it again with `--yes`",
+            "the changes need a confirmation, but there is no terminal to ask; nothing was changed",
+            hint="review `mtlsctl plan`, then run this command again with `--yes`",
         )
     say("\nApply these changes? [y/N]: ", err=True, nl=False)
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
@@ -219,7 +220,7 @@ def _confirm(yes: bool) -> None:
 
 
 class _Progress:
-    """Steps on stderr while they happen, where a person watches; several may be under way at once."""
+    """Shows each step on stderr at a terminal; several can be in progress at once."""
 
     def __init__(self, session: Session, made: Plan, phases: tuple[Phase, ...]) -> None:
         self.session = session
@@ -236,6 +237,6 @@ class _Progress:
         self._tell(lambda: step_line(step, self.session.style(sys.stderr)) + count)
 
     def _tell(self, text: Callable[[], str]) -> None:
-        """A line for who watches."""
+        """Print a line at a terminal."""
         if self.watched:
             say(text(), err=True)

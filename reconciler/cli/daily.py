@@ -35,7 +35,7 @@ FailOnOption = Annotated[
     list[str] | None,
     typer.Option("--fail-on", metavar="CONDITION", help="Exit 2 if expired, due, gap, waiting or within=21d holds."),
 ]
-DaysOption = Annotated[int, typer.Option("--days", metavar="N", min=1, max=3650, help="Look N days ahead.")]
+DaysOption = Annotated[int, typer.Option("--days", metavar="N", min=1, max=3650, help="Forecast N days.")]
 UnusedOption = Annotated[
     bool, typer.Option("--unused", help="Also search for unused certificates, shared keys and undeclared bindings.")
 ]
@@ -54,12 +54,11 @@ def status(
 ) -> None:
     """Show each certificate: expiry, bindings, what is due or kept.
 
-    First when calls begin to fail if nothing is done. Then every declared certificate, the most urgent first: its
-    entry, its end, its owner, where it is bound and where not yet, what waits and until when. What needs attention
-    comes last. Opens no private key and changes nothing.
+    Shows when calls begin to fail if nothing is done. Then lists every declared certificate, the most urgent first: its
+    ID, expiry, owner and bindings, and what it waits for. Findings come last. Opens no private key and changes nothing.
 
     For a monitor: `--fail-on expired`, `due`, `gap` (between two certificates), `waiting`, or `within=21d` (an outage
-    within that time); repeatable. Exit 2 where one of them holds.
+    within that time); repeatable. Exits with 2 if one of them holds.
 
     `--format prometheus` prints metrics for node-exporter's textfile collector, `--format ics` a calendar.
     """
@@ -75,7 +74,7 @@ def status(
 
 
 def _alarm(text: str) -> FailOn:
-    """What one `--fail-on` asks for; UsageError where it is none."""
+    """The condition of one `--fail-on`; UsageError if it is not valid."""
     name, given, value = text.partition("=")
     words = [alarm.value for alarm in Alarm if alarm is not Alarm.WITHIN]
     hint = f"write one of {', '.join(words)}, or within=21d"
@@ -128,8 +127,8 @@ def output(
 ) -> None:
     """Print the ID of an uploaded certificate.
 
-    Prints the ID that a binding would get now, alone on a line, for a pipeline, Terraform or Hyperdrive. While a
-    renewed certificate has not begun, that is the one before. Exits with 1 if it is not uploaded yet, or has expired.
+    Prints the ID that a binding would get now, alone on a line, for a pipeline, Terraform or Hyperdrive. If a renewed
+    certificate is not valid yet, that is the older one. Exits with 1 if it is not uploaded yet, or has expired.
     """
     planned = _look(session.open_project())
     session.show(find_current(name, planned.plan), out)
@@ -183,5 +182,5 @@ def forecast(
 
 
 def _look(project: Project) -> Planned:
-    """The plan, with what it was made from, for a report that says nothing of live Workers."""
+    """The plan, for a report without live Workers."""
     return plan(project, PlanRequest(live=False))

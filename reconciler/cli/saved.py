@@ -1,4 +1,4 @@
-"""`mtlsctl show`: a saved plan, read back. Apart from `plan`, which reads none and starts sooner without its parser."""
+"""`mtlsctl show`: shows a saved plan. In a file of its own, because `plan` starts faster without the parser."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def schema(
     wanted = f"{name}.schema.json"
     if wanted not in schemas:
         known = ", ".join(file.removesuffix(".schema.json") for file in schemas)
-        raise UsageError(f"there is no schema {name!r}", hint=f"there are: {known}")
+        raise UsageError(f"there is no schema {name!r}", hint=f"use one of these: {known}")
     if out is not None:
         session.write(out, schemas[wanted], over_tracked=True)
     else:

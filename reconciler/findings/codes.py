@@ -1,7 +1,7 @@
-"""Every code that mtlsctl can print: how much it matters, what it means, and what to do about it.
+"""Every code that mtlsctl can print: its severities, its meaning, and how to fix it.
 
 A new finding is one row of `Code` and the line that raises it. The reference page is made from this table, and
-`mtlsctl explain CODE` prints a row of it. Only words; every command imports this, so it must stay cheap.
+`mtlsctl explain CODE` prints a row of it. Every command imports this module, so it must stay cheap.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from reconciler.findings.exits import ExitCode
 
 
 class Severity(StrEnum):
-    """How much a finding matters: only errors change the exit code."""
+    """The severity of a finding; only errors change the exit code."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -30,10 +30,10 @@ _EWI = (*_E, *_W, *_I)
 
 
 class Code(StrEnum):
-    """A stable word for JSON and for people.
+    """A stable name of a kind of finding, for JSON and for people.
 
-    `severities` are those that its findings may have. `exit_code` is what an error of it ends a run with; OK where it
-    is never an error. `meaning` and `cure` are a sentence each.
+    `severities`: those that its findings can have. `exit_code`: that of a run with an error of it; OK if it is never an
+    error. `meaning` and `cure`: one sentence each.
     """
 
     severities: tuple[Severity, ...]
@@ -307,10 +307,10 @@ class Code(StrEnum):
         "Have the certificate reissued.")
     BOUND_EXPIRED = ("bound-expired", _W,
         "A binding uses a certificate that has expired, so calls through it fail.",
-        "Replace the certificate file with a valid certificate and run `mtlsctl apply`, then deploy the Worker.")
+        "Replace the certificate file with a valid certificate, run `mtlsctl apply`, and deploy the Worker.")
     BOUND_BEFORE_VALID = ("bound-before-valid", _W,
-        "A binding uses, or moves to, a certificate that is not valid yet; what it used before is not valid either.",
-        "Get a certificate that is valid now, if calls must work before that.")
+        "A binding uses, or moves to, a certificate that is not valid yet; the one before is not valid either.",
+        "If calls must work earlier, get a certificate that is valid now.")
     VALIDITY_UNKNOWN = ("validity-unknown", _W,
         "The dates of the certificate that a binding moves to are unknown.",
         "Check in the Cloudflare dashboard when the certificate is valid.")
@@ -402,8 +402,8 @@ class Code(StrEnum):
         "A renewal within the forecast will exceed the quota of the account.",
         "Spread the renewals, shorten `grace`, or have Cloudflare raise the quota.")
     FORECAST_CUT = ("forecast-cut", _W,
-        "The forecast ends early, because too many renewals come before the last day that was asked for.",
-        "Ask for fewer days with `--days`.")
+        "The forecast ends early, because there are too many renewals before its last day.",
+        "Use fewer days with `--days`.")
 
     # --- proofs at origins ------------------------------------------------------------------------------------------
 
@@ -554,10 +554,10 @@ class Code(StrEnum):
         "Delete certificates that nothing uses, or ask Cloudflare for a higher quota.")
     ALREADY_STORED = ("already-stored", _E,
         "This certificate is uploaded already.",
-        "Plan again; the uploaded certificate is then used.")
+        "Run `mtlsctl plan` again; it uses the uploaded certificate.")
     ENTRY_NOT_FOUND = ("entry-not-found", _E,
         "An uploaded certificate does not exist any more.",
-        "Plan again.")
+        "Run `mtlsctl plan` again.")
     ENTRY_IN_USE = ("entry-in-use", _E,
         "A certificate can't be deleted, because something still uses it.",
         "Deploy every Worker whose live version uses it; hostnames and Hyperdrive may use it, too.")
@@ -568,8 +568,8 @@ class Code(StrEnum):
     # --- the local store and Cloudflare's API -----------------------------------------------------------------------
 
     STORE = ("store", _EI,
-        "Two answers of Cloudflare or the local store contradict each other; as a note, the local store was checked.",
-        "Plan again, unless it is a note.")
+        "Two answers of Cloudflare or the local store contradict each other; as an info, the local store was checked.",
+        "Run `mtlsctl plan` again; no action is needed for an info.")
     STORE_REFUSED = ("store-refused", _E,
         "Cloudflare or the local store refused a request.",
         "Fix what the message names.")
@@ -611,13 +611,13 @@ class Code(StrEnum):
         "Check what is between this machine and Cloudflare, such as a proxy.")
     UPLOAD_DIFFERS = ("upload-differs", _E,
         "Cloudflare stored something else than was sent; nothing was bound to it.",
-        "Look at the uploaded certificate, and delete it if it is of no use.")
+        "Check the uploaded certificate, and delete it if you do not need it.")
     UPLOAD_GONE = ("upload-gone", _W,
         "A certificate that this run uploaded was deleted meanwhile.",
         "Run `mtlsctl apply` to upload it again.")
     UPLOAD_LISTED_OTHERWISE = ("upload-listed-otherwise", _W,
         "A certificate that this run uploaded is listed differently than Cloudflare's reply said.",
-        "Look at the uploaded certificate, and run `mtlsctl plan`.")
+        "Check the uploaded certificate, and run `mtlsctl plan`.")
     CONTENT_TWICE = ("content-twice", _W,
         "A certificate that this run uploaded was uploaded a second time by another run.",
         "Delete the one that nothing uses.")
@@ -674,13 +674,13 @@ class Code(StrEnum):
         "Finish it with `wrangler versions deploy`, or use `--over-split`.", ExitCode.BLOCKED)
     BUILD_NEEDED = ("build-needed", _E,
         "The generated file that wrangler would deploy has other IDs, or is of another Worker.",
-        "Build again, then apply again.")
+        "Build again, then run `mtlsctl apply` again.")
     DEPLOY_AMBIGUOUS = ("deploy-ambiguous", _E,
         "Two declared environments are the same Worker, so each deploy would undo the other.",
         "Give each environment a name of its own.")
     DEPLOY_BLOCKED = ("deploy-blocked", _E,
         "A Worker can't be deployed, because a binding of its wrangler file still has a placeholder.",
-        "Fix what keeps that binding from its ID.")
+        "Fix the error about that binding first.")
     DEPLOY_NOT_ALLOWED = ("deploy-not-allowed", _W,
         "mtls.toml asks to deploy a Worker, which runs its build with your token, and you have not allowed that.",
         "Run with `--deploy`, or set `MTLSCTL_DEPLOY=1` where you trust the repository.")
@@ -908,7 +908,7 @@ class Code(StrEnum):
         "The folders of `MTLSCTL_KEY_DIRS` could not be checked.",
         "Check the permissions on what the message names.")
     DESIRED_STATE = ("desired-state", _I,
-        "Which mtls.toml is used, or that there is none, so that only the machine was checked.",
+        "The mtls.toml that is used; without one, only the machine was checked.",
         "No action needed, unless there is a hint.")
     DESIRED_STATE_UNREADABLE = ("desired-state-unreadable", _W,
         "The place of mtls.toml could not be checked.",
@@ -972,5 +972,5 @@ _BY_TEXT: dict[str, Code] = {code: code for code in Code}
 
 
 def find_code(text: str) -> Code | None:
-    """The code with this text, None where there is none."""
+    """The code with this text, or None."""
     return _BY_TEXT.get(text)

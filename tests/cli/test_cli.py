@@ -149,7 +149,7 @@ def test_the_embedded_store_leaves_a_file_with_a_real_accounts_id_alone(project:
     project.write("wrangler.toml", live)
     result = project.run("apply", "--yes")
     assert result.code == 3
-    assert "real account" in result.out
+    assert "an ID from a Cloudflare account" in result.out
     assert project.read("wrangler.toml") == live
 
 
@@ -188,7 +188,7 @@ def test_places_lead_from_the_working_directory(project: Project) -> None:
         (["plan", "--nope"], "--nope"),
         (["nope"], "nope"),
         (["plan", "--format", "yaml"], "yaml"),
-        (["plan", "--only", "nope"], "names no declared certificate"),
+        (["plan", "--only", "nope"], "matches no declared certificate"),
         (["plan", "--file", "nope.toml"], "does not exist"),
         (["plan", "--at", "tomorrow"], "tomorrow"),
         (["plan", "--allow-deletes", "-1"], "--allow-deletes"),
@@ -209,7 +209,7 @@ def test_without_a_file_the_hint_says_where_it_is_looked_for(tmp_path: Path) -> 
     """A new user's first call."""
     result = run(tmp_path, {}, "plan")
     assert result.code == 64
-    assert "there is no mtls.toml here" in result.err
+    assert "mtls.toml was not found here" in result.err
 
 
 def test_global_options_are_taken_before_and_after_the_command(project: Project) -> None:
@@ -231,7 +231,7 @@ def test_offline_reads_files_only(applied: Project) -> None:
     result = applied.run("plan", "--offline")
     assert result.code == 0
     assert "OFFLINE" in result.out
-    assert "? BILLING of checkout (top level): only the store knows" in result.out
+    assert "? BILLING of checkout (top level): whether its ID is the current one" in result.out
 
 
 def test_offline_works_without_an_account(project: Project) -> None:

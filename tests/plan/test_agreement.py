@@ -218,7 +218,7 @@ def shared(number: int) -> Part:
 
 
 PARTS: Mapping[str, Callable[[int], Part]] = {
-    "in place": in_place,
+    "up to date": in_place,
     "new": bound,
     "renewed": renewed,
     "superseded": superseded,
@@ -331,7 +331,7 @@ def demand_same_counts(plan: Plan, drift: Drift) -> None:
     """All reports count the same bindings as up to date."""
     rows = [row for row in plan.assessment.bindings if row.declared is not None]
     same = [row.at for row in rows if isinstance(row.verdict, UpToDate)]
-    assert [story.at for story in tell_bindings(plan.assessment) if story.what == "in place"] == same
+    assert [story.at for story in tell_bindings(plan.assessment) if story.what == "up to date"] == same
     by_name = sum(row.certificate is not None for row in rows if isinstance(row.verdict, UpToDate))
     status = make_status(plan)
     standing = [place.standing for one in status.certificates for place in one.places]

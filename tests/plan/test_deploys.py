@@ -318,7 +318,7 @@ def test_an_approved_deploy_is_of_one_worker_and_no_other() -> None:
     (deploy,) = [change for change in plan.changes if isinstance(change, Deploy)]
     saved = replace(plan, changes=(replace(deploy, script="shop-staging"),))
     assert saved.digest != replace(plan, changes=(deploy,)).digest
-    with pytest.raises(StalePlanError, match=r"goes beyond the saved one: deploy .* as shop"):
+    with pytest.raises(StalePlanError, match=r"not in the saved plan: deploy .* as shop"):
         approve(plan, saved)
 
 
@@ -394,7 +394,7 @@ def test_to_deploy_from_the_embedded_store_is_no_wish_that_is_passed_over(argume
     project = make_project(tmp_path)
     result = project.run(*arguments)
     assert result.code == 64
-    assert "`--deploy` asks what serves in an account" in result.err
+    assert "`--deploy` reads live Workers" in result.err
     assert project.read("wrangler.toml") == WRANGLER
     assert project.run("plan", "--deploy", "--offline").code == 64
 

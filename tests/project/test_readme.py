@@ -45,5 +45,5 @@ def test_whoever_has_no_mtls_toml_yet_is_told_how_to_make_one(tmp_path: Path) ->
     """By the first command that a newcomer tries."""
     result = run(tmp_path, {}, "plan")
     assert result.code == 64
-    assert "`mtlsctl init --from .` makes one" in result.err
+    assert "run `mtlsctl init --from .` to create one" in result.err
     assert "Set up and adopt:\n  init " in run(tmp_path, {}, "--help").out

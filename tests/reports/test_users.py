@@ -227,7 +227,7 @@ def test_status_names_who_uses_the_certificate_and_who_still_uses_the_old_one() 
         f"""
       bound     BILLING in {CONFIG} (top level)
       used by   the Hyperdrive configuration db
-      waiting   {OLD.id}: its grace is not over, until 2026-11-29 12:00 UTC
+      waiting   {OLD.id}: its grace period is not over, until 2026-11-29 12:00 UTC
       used by   the Worker shop (live): {OLD.id}
       used by   the Hyperdrive configuration archive: {OLD.id}
 """
@@ -243,7 +243,7 @@ def test_status_names_no_user_twice() -> None:
     text = status_text(made)
     assert (
         f"""
-      waiting   {OLD.id}: its id is in b/mtls.toml
+      waiting   {OLD.id}: its ID is in b/mtls.toml
                 kept since 2026-11-10, when its grace period ended; to have it deleted, remove its ID from b/mtls.toml
       used by   the Worker shop (live): {OLD.id}
 """
@@ -289,7 +289,7 @@ def test_a_report_that_could_not_look_says_why(told: Told) -> None:
     """Nobody who uses it is not the same as nobody known."""
     live = replace(LIVE, users={}, users_unread={"the list of Hyperdrive configurations": "no right"})
     line = (
-        "Not checked: not everything else that may use a certificate could be read:"
+        "Not checked: some other users of certificates could not be read:"
         " the list of Hyperdrive configurations: no right.\n"
     )
     assert line in told.report(in_account(live))

@@ -35,7 +35,10 @@ _SECTIONS: dict[Code, tuple[str, str]] = {
     ),
     Code.ENTRY_MISSING: (
         "mtlsctl drift --unused",
-        "`mtlsctl drift` also reports [`undeclared-binding`](#undeclared-binding) and [`newer-entry`](#newer-entry).",
+        (
+            "`mtlsctl drift` also reports [`undeclared-binding`](#undeclared-binding) and"
+            f" [`{Code.NEWER_ENTRY}`](#{Code.NEWER_ENTRY})."
+        ),
     ),
     Code.USAGE: ("Commands and runs", ""),
     Code.DEV_UNSERVED: ("mtlsctl dev", "See also the [limits](../dev.md#limits) of `mtlsctl dev`."),
@@ -45,7 +48,7 @@ _SECTIONS: dict[Code, tuple[str, str]] = {
 
 
 def findings_page() -> str:
-    """The whole page: a heading, and so an anchor, for each code."""
+    """The whole page; each code has a heading, and so an anchor."""
     return "\n".join(_lines())
 
 
@@ -77,6 +80,6 @@ def _severities(code: Code) -> str:
 
 
 def _anchor(title: str) -> str:
-    """What renderers make of a heading: lower case, dashes for spaces, no other punctuation."""
+    """The anchor that renderers give a heading: lower case, dashes for spaces, no other punctuation."""
     kept = (sign for sign in title.lower() if sign.isalnum() or sign in "- _")
     return "".join(kept).replace(" ", "-")
