@@ -24,7 +24,9 @@ from tests.support.paths import REPOSITORY
 
 ROOT = REPOSITORY
 GUIDE = (ROOT / "docs/guide.md").read_text()
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*/README.md")])
+PAGES = sorted(
+    page for folder in ("*.md", ".github/*.md", "docs/**/*.md", "examples/**/*.md") for page in ROOT.glob(folder)
+)
 COMMANDS: dict[str, Any] = {name: load_command(name) for name in commands.COMMANDS}
 GLOBAL_OPTIONS = {"--file", "-f", "--color", "--verbose", "--log-format", "--version", "--max-wait"}
 """Those of every command, and of every command that asks the store."""
@@ -192,7 +194,7 @@ def test_a_command_line_in_the_documentation_is_one(page: Path, line: str) -> No
 
 def test_command_lines_are_found_in_every_sort_of_block() -> None:
     """Else the test before this one would have nothing to say."""
-    assert len([line for page, line in LINES if page.name == "guide.md"]) > len(COMMANDS)
+    assert len(LINES) > len(COMMANDS)
     assert "mtlsctl apply plan.json --lock-timeout 5m" in [line for _, line in LINES]
 
 
@@ -224,7 +226,9 @@ def test_a_relative_link_leads_to_a_file_and_a_heading(page: Path) -> None:
             assert anchor in anchors(file), target
 
 
-def test_the_readme_leads_to_the_guide_and_the_guide_to_the_findings() -> None:
-    """Nobody has to know where to look."""
-    assert "docs/guide.md" in set(links(ROOT / "README.md"))
-    assert "reference/findings.md" in set(links(ROOT / "docs/guide.md"))
+def test_the_readme_leads_to_the_index_and_the_index_to_every_page() -> None:
+    """So no page needs more than two clicks."""
+    index = ROOT / "docs/index.md"
+    assert "docs/index.md" in set(links(ROOT / "README.md"))
+    linked = {(index.parent / target.partition("#")[0]).resolve() for target in links(index)}
+    assert set((ROOT / "docs").rglob("*.md")) - {index, ROOT / "docs/guide.md"} <= linked
