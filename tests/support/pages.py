@@ -24,9 +24,8 @@ NOT_RUN = {
     "needs Prometheus",
     "needs a real account",
     "needs a real origin",
-    "needs npm packages",
 }
-"""Why a block of commands may be left out."""
+"""The only reasons for which a block of commands is left out."""
 
 _BLOCK = re.compile(
     r"(?ms)^<!-- in the test: (?P<hidden>.*?) -->$"
@@ -106,17 +105,18 @@ def run_page(page: Path, folder: Path, environ: Mapping[str, str], *, replaced: 
     return dict(zip(map(int, parts[1::2]), parts[2::2], strict=True))
 
 
-def expected(page: Path) -> Iterator[tuple[int, list[str]]]:
-    """The lines that a page shows of the output of a block that is run, by the line of that block."""
-    before: Block | None = None
+def not_printed(page: Path, printed: Mapping[int, str]) -> Iterator[str]:
+    """The lines that a page shows as output and that the block before did not print; a `...` is any text."""
+    output = ""
     for block in blocks(page):
-        if block.language == "text" and before is not None:
-            yield before.line, [line for line in block.text.splitlines() if line.strip() not in {"", "..."}]
+        if block.language == "text":
+            parts = ((line, part) for line in block.text.splitlines() for part in line.split("..."))
+            yield from (line for line, part in parts if output and _alike(part).strip() not in output)
         elif block.language == "sh":
-            before = block if block.shell is not None else None
+            output = _alike(printed.get(block.line, ""))
 
 
-def alike(text: str) -> str:
+def _alike(text: str) -> str:
     """A text without what differs from run to run: IDs, numbers, dates and the width of a column."""
     text = re.sub(r"\b[0-9a-f]{8,}(?:-[0-9a-f]{4,})*\b", "ID", text)
     return re.sub(r"\s+", " ", re.sub(r"\d+", "N", text))
