@@ -13,7 +13,7 @@ _HEAD = """\
 <!-- Generated from reconciler/findings/codes.py by `make docs`: edit that file, not this one. -->
 
 Every code that mtlsctl prints, what it means, and how to fix it. Only errors change the exit code. The finding itself
-says where, and often has the lines to write. `mtlsctl explain CODE` prints the same.
+says where, and often has the lines to write. `mtlsctl explain CODE` prints the same. Back to the [index](../index.md).
 """
 _SECTIONS: dict[Code, tuple[str, str]] = {
     Code.TOO_LARGE: ("mtls.toml", ""),
