@@ -13,7 +13,7 @@ _HEAD = """\
 <!-- Generated from reconciler/findings/codes.py by `make docs`: edit that file, not this one. -->
 
 Every code that mtlsctl prints, what it means, and how to fix it. Only errors change the exit code. The finding itself
-says where, and often has the lines to write. `mtlsctl explain CODE` prints the same. Back to the [guide](../guide.md).
+says where, and often has the lines to write. `mtlsctl explain CODE` prints the same. Back to the [index](../index.md).
 """
 _SECTIONS: dict[Code, tuple[str, str]] = {
     Code.TOO_LARGE: ("mtls.toml", ""),
@@ -41,7 +41,7 @@ _SECTIONS: dict[Code, tuple[str, str]] = {
         ),
     ),
     Code.USAGE: ("Commands and runs", ""),
-    Code.DEV_UNSERVED: ("mtlsctl dev", "See also the [limits](../dev.md#limits) of `mtlsctl dev`."),
+    Code.DEV_UNSERVED: ("mtlsctl dev", "See also the [limits](../how-to/dev.md#limits) of `mtlsctl dev`."),
     Code.MTLSCTL: ("mtlsctl doctor", "A check that passes is an info."),
 }
 """The first code of each section, with its heading and introduction; the codes come in the order of the table."""
