@@ -55,6 +55,9 @@ _OF_TIME = frozenset(
 )
 """What is waited for last: for time, and for what is looked at, or counted, only after that."""
 
+LONGEST_PATTERN = 200
+"""Of a glob for names. A name has 48 characters; to match a long glob can take hours."""
+
 
 def next_of(waiting: Iterable[Waiting]) -> datetime | None:
     """The earliest known time at which something of this may be done."""

@@ -13,14 +13,12 @@ from reconciler.plan.approval import approve, demand_appliable
 from reconciler.plan.assess import judge
 from reconciler.plan.assessment import PlanOptions
 from reconciler.plan.live import NOBODY, DeployChoice, count_versions
-from reconciler.plan.plan import Plan, SavedPlan, Selection, make_plan, match_names
+from reconciler.plan.plan import LONGEST_PATTERN, Plan, SavedPlan, Selection, make_plan, match_names
 from reconciler.plan.policy import PATIENCE
 from reconciler.runs.look import FurtherLook, look, look_further, observe
 from reconciler.runs.project import Project
 
 ANY_NUMBER = 10**9
-_LONGEST_PATTERN = 200
-"""Of `--only`, and of what a saved plan says was its. A name has 48 characters; to match a long glob can take hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +124,10 @@ def _demand_account(declaration: Declaration, request: PlanRequest, asked: str) 
 
 
 def _demand_matches(desired: Desired, only: tuple[str, ...]) -> None:
-    long = next((pattern for pattern in only if len(pattern) > _LONGEST_PATTERN), None)
+    long = next((pattern for pattern in only if len(pattern) > LONGEST_PATTERN), None)
     if long is not None:
         raise UsageError(
-            f"`--only {long[:20]}...` is longer than any name", hint=f"give at most {_LONGEST_PATTERN} characters"
+            f"`--only {long[:20]}...` is longer than any name", hint=f"give at most {LONGEST_PATTERN} characters"
         )
     for pattern, names in match_names(desired, only).items():
         if not names:

@@ -35,7 +35,7 @@ def test_the_commands_for_what_you_have_end_in_an_empty_plan(account: Account) -
     assert list(results) == ["mtlsctl init --from .", "mtlsctl plan", "mtlsctl status --orphans"]
     assert [result.code for result in results.values()] == [0, 0, 0]
     assert "`mtlsctl plan` has no changes." in results["mtlsctl init --from ."].out
-    assert "\nNo changes; 1 in place" in results["mtlsctl plan"].out
+    assert "\nNo changes. 1 certificate up to date" in results["mtlsctl plan"].out
     assert "LATER in apps/shop/wrangler.toml (top level) has the placeholder" in results["mtlsctl status --orphans"].out
     assert project.run("drift").code == 0
 

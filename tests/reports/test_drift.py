@@ -416,7 +416,7 @@ def test_a_changed_id_is_shown_with_its_place_and_what_mends_it(project: Project
     result = project.run("drift")
     assert result.code == 2
     assert f"  ~ binding: BILLING in wrangler.toml (top level) has '{uid(77)}'; declared is" in result.out
-    assert "      at mtls.toml:12:1\n      hint: `mtlsctl apply` fixes it" in result.out
+    assert "      at   mtls.toml:12:1\n      fix  `mtlsctl apply` fixes it" in result.out
     assert result.out.rstrip().endswith("Drift: 1 changed; 1 in sync.")
     assert project.run("apply", "--yes").code == 0
     assert project.run("drift").code == 0

@@ -394,10 +394,10 @@ def test_conditions_say_holds_or_why_not_and_until_when(project: Project) -> Non
     project.environ.clear()
     result = project.run("explain", "billing")
     assert result.code == 0
-    assert "holds          its successor is stored" in result.out
-    assert "does not hold  its grace is over\n" in result.out
+    assert "      ok           its successor is stored" in result.out
+    assert "      NOT YET      its grace is over\n" in result.out
     assert "because its grace is not over, until 20" in result.out
-    assert "not looked at  no other file of this tree that may configure a Worker has its id" in result.out
+    assert "      not checked  no other file of this tree that may configure a Worker has its id" in result.out
     assert "key         not needed: this content is stored already" in result.out
 
 

@@ -411,7 +411,7 @@ def test_a_binding_with_an_unknown_id_is_shown_with_its_line_and_what_mends_it(p
     result = project.run("status", "--orphans")
     assert result.code == 0
     assert f"referenced, and not in the store:\n  . X in wrangler.toml (top level) has {uid(7)}" in result.out
-    assert "      at wrangler.toml:10:18\n      hint: declare it, and run `mtlsctl apply`:\n" in result.out
+    assert "      at   wrangler.toml:10:18\n      fix  declare it, and run `mtlsctl apply`:\n" in result.out
     assert '        | [workers.checkout.bindings]\n        | X = "NAME"\n' in result.out
     assert result.out.rstrip().endswith("1 finding.")
 

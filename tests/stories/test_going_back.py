@@ -274,7 +274,7 @@ def test_when_the_entry_is_gone_the_plan_says_so_and_what_to_do(site: Site) -> N
     assert site.changes() == [*REBINDS, "upload billing"]
     plan = site.project.run("plan").out
     assert "warning[previous-entry-gone]: 'billing' goes back to a certificate of 2026-09-24 12:00 UTC" in plan
-    assert "hint: after a revert: put the old key back for one run, or go forward, by reverting the revert" in plan
+    assert "  fix  after a revert: put the old key back for one run, or go forward, by reverting the revert" in plan
 
 
 @pytest.mark.parametrize(("at_hand", "code"), [(None, "key-unavailable"), (NEW, "key-mismatch")], ids=["none", "new"])
