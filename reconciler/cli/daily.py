@@ -40,7 +40,7 @@ FailOnOption = Annotated[
 DaysOption = Annotated[int, typer.Option("--days", metavar="N", min=1, max=3650, help="Look N days ahead.")]
 NamesArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[NAME]...", help="Limit to certificates matching NAME (glob), or to an ID that is bound."),
+    typer.Argument(metavar="NAME", help="Limit to certificates matching NAME (glob), or to an ID that is bound."),
 ]
 OwnerOption = Annotated[str | None, typer.Option("--owner", metavar="OWNER", help="Limit to certificates of OWNER.")]
 DueOption = Annotated[bool, typer.Option("--due", help="Show only what is due for renewal or has expired.")]

@@ -135,7 +135,7 @@ def test_output_never_reads_live_workers(account: Account) -> None:
 def test_who_uses_the_certificate_is_in_every_report_that_looked(account: Account) -> None:
     """One call for all Hyperdrive configurations."""
     add_hyperdrive(account.api, account.current())  # type: ignore[arg-type]
-    for command in ("status", "forecast --days 400", "explain billing"):
+    for command in ("status billing", "forecast --days 400", "explain billing"):
         assert "the Hyperdrive configuration db" in account.run(*command.split(), "--live").out
     assert account.paths.count("/hyperdrive/configs") == 1
 

@@ -16,7 +16,7 @@ from reconciler.reports.explain_entries import EntryStory
 from reconciler.views.table import Display
 from reconciler.views.text.findings import show_findings
 from reconciler.views.text.layout import labelled, wrapped
-from reconciler.views.text.names import Names
+from reconciler.views.text.names import ShownNames
 from reconciler.views.text.plan import not_checked_lines
 from reconciler.views.text.plan_groups import SIGNS
 from reconciler.views.text.status import hint_text, kept_since_text, time_text
@@ -30,18 +30,18 @@ _SUBJECTS = {
     NameKind.CERTIFICATE: "a declared certificate",
     NameKind.BINDING: "a binding",
     NameKind.WORKER: "a declared Worker",
-    NameKind.ENTRY: "an entry's id",
+    NameKind.ENTRY: "the ID of an uploaded certificate",
 }
 _ROLES = {
     Role.CURRENT: "current",
-    Role.SUPERSEDED: "superseded",
-    Role.ORPHANED: "orphaned",
+    Role.SUPERSEDED: "old",
+    Role.ORPHANED: "removed from mtls.toml",
     Role.NEWER: "newer than the current one",
     Role.DUPLICATE: "not chosen",
-    Role.UNDECIDED: "ours, for a certificate whose file is bad",
+    Role.UNDECIDED: "managed by this stack; the certificate's file can't be used",
     Role.OTHER_STACK: "of another stack",
-    Role.FOREIGN: "not ours",
-    Role.UNKNOWN: "not in the store",
+    Role.FOREIGN: "not managed here",
+    Role.UNKNOWN: "not found",
 }
 
 
@@ -53,7 +53,7 @@ def show_explanation(explanation: Explanation, display: Display) -> str:
 
 def render_explanation(explanation: Explanation, style: Style, *, findings: str = "", width: int | None = None) -> str:
     """The whole explanation. `findings`: those that concern it, as `render_findings` shows them."""
-    names = Names(width, _ids(explanation), _places(explanation))
+    names = ShownNames(width, _ids(explanation), _places(explanation))
     return "\n".join(_Lines(explanation, names, style, width).all(findings)) + "\n"
 
 
@@ -73,7 +73,7 @@ def _places(explanation: Explanation) -> Iterator[SiteAddress]:
 class _Lines:
     """The lines of one explanation."""
 
-    def __init__(self, explanation: Explanation, names: Names, style: Style, width: int | None) -> None:
+    def __init__(self, explanation: Explanation, names: ShownNames, style: Style, width: int | None) -> None:
         self.explanation, self.names, self.style, self.width = explanation, names, style, width
 
     def all(self, findings: str) -> Iterator[str]:

@@ -18,7 +18,7 @@ from reconciler.reports.status import Urgency
 from reconciler.views.table import Display
 from reconciler.views.text.findings import show_findings
 from reconciler.views.text.layout import Cell, cells, shortened, spread, wrapped
-from reconciler.views.text.names import Names, count
+from reconciler.views.text.names import ShownNames, count
 from reconciler.views.text.plan import not_checked_lines, store_text
 from reconciler.views.text.status import by_id_lines, time_text, use_lines
 from reconciler.views.text.style import Style
@@ -48,7 +48,7 @@ def render_forecast(forecast: Forecast, style: Style, *, findings: str = "", wid
 
 
 def _lines(forecast: Forecast, style: Style, findings: str, width: int | None) -> Iterator[str]:
-    names = Names(width, _ids(forecast), _places(forecast))
+    names = ShownNames(width, _ids(forecast), _places(forecast))
     days = (forecast.until - forecast.made).days
     head = f"{printable(forecast.stack)}: {_day(forecast.made)} to {_day(forecast.until)}, {count(days, 'day')}"
     yield from spread(Cell(head, style.bold), Cell(store_text(forecast.store, width), style.dim), width)
@@ -123,7 +123,7 @@ def _interval_text(time: timedelta) -> str:
 # --- the calendar ---------------------------------------------------------------------------------------------------
 
 
-def _calendar_lines(forecast: Forecast, names: Names, style: Style, width: int | None) -> Iterator[str]:
+def _calendar_lines(forecast: Forecast, names: ShownNames, style: Style, width: int | None) -> Iterator[str]:
     shown = left = 0
     for head, lines in groupby(_fold(forecast.calendar), lambda line: _head(line[0])):
         yield ""
@@ -164,7 +164,9 @@ def _head(item: DueItem) -> str:
     return "Due already" if item.urgency in _OVERDUE else f"{item.renew_from:%Y-%m}"
 
 
-def _item_lines(line: tuple[DueItem, ...], size: int, names: Names, style: Style, width: int | None) -> Iterator[str]:
+def _item_lines(
+    line: tuple[DueItem, ...], size: int, names: ShownNames, style: Style, width: int | None
+) -> Iterator[str]:
     """A row of the calendar; below it who owns the certificate, and where it is bound."""
     item = line[0]
     paint = style.bad if item.urgency is Urgency.EXPIRED else style.warn if item.urgency is Urgency.DUE else style.bold
@@ -200,7 +202,7 @@ def _concerns(use: Use, item: DueItem) -> bool:
     return use.certificate == item.certificate and not item.again
 
 
-def _by_id_lines(forecast: Forecast, names: Names, style: Style, width: int | None) -> Iterator[str]:
+def _by_id_lines(forecast: Forecast, names: ShownNames, style: Style, width: int | None) -> Iterator[str]:
     """What ends by then and is renewed elsewhere; the ids have to be changed here."""
     for item in forecast.by_id:
         yield ""

@@ -13,7 +13,7 @@ _LONGEST_TEXT = 24
 _ID_CHARACTERS = frozenset("0123456789abcdef-")
 
 
-class Names:
+class ShownNames:
     """What a report calls things. `width`: that of its display; None shows everything whole."""
 
     def __init__(self, width: int | None, ids: Iterable[str | None] = (), places: Iterable[SiteAddress] = ()) -> None:

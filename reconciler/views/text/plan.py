@@ -31,7 +31,7 @@ from reconciler.plan.renewals import Due
 from reconciler.views.table import Display
 from reconciler.views.text.findings import count_findings, show_findings
 from reconciler.views.text.layout import Cell, labelled, spread, table, wrapped
-from reconciler.views.text.names import Names, count
+from reconciler.views.text.names import ShownNames, count
 from reconciler.views.text.plan_groups import (
     MAX_WAITING,
     SIGNS,
@@ -77,7 +77,7 @@ def render_plan(plan: PlanFacts, style: Style, width: int | None = None) -> str:
 
 
 def _lines(plan: PlanFacts, style: Style, width: int | None) -> Iterator[str]:
-    names = Names(width, _ids(plan), _places(plan))
+    names = ShownNames(width, _ids(plan), _places(plan))
     head = f"{printable(plan.stack)}: {_changes_text(plan)}"
     yield from spread(Cell(head, style.bold), Cell(store_text(plan.store, width), style.dim), width)
     for note in _notes(plan):
@@ -220,7 +220,7 @@ _AREAS = {
 }
 
 
-def _deploys_lines(plan: PlanFacts, names: Names, width: int | None, style: Style) -> Iterator[str]:
+def _deploys_lines(plan: PlanFacts, names: ShownNames, width: int | None, style: Style) -> Iterator[str]:
     deploys = [change for change in plan.changes if isinstance(change, Deploy)]
     waits = [wait for wait in plan.waiting if isinstance(wait.change, Deploy)]
     if deploys or waits:
@@ -230,7 +230,7 @@ def _deploys_lines(plan: PlanFacts, names: Names, width: int | None, style: Styl
     yield from waiting_block(waits, names, width, indent="  ")
 
 
-def _unknown_lines(plan: PlanFacts, names: Names, width: int | None, style: Style) -> Iterator[str]:
+def _unknown_lines(plan: PlanFacts, names: ShownNames, width: int | None, style: Style) -> Iterator[str]:
     if not plan.unknown:
         return
     yield ""
@@ -392,7 +392,9 @@ _LIVE_WORDS = {
 }
 
 
-def _live_lines(rows: Sequence[LiveBinding] | None, names: Names, width: int | None, style: Style) -> Iterator[str]:
+def _live_lines(
+    rows: Sequence[LiveBinding] | None, names: ShownNames, width: int | None, style: Style
+) -> Iterator[str]:
     """What live Workers use, where it is not what the files have. Nothing where live Workers were not read."""
     if rows is None:
         return
@@ -416,10 +418,10 @@ def _live_lines(rows: Sequence[LiveBinding] | None, names: Names, width: int | N
 
 
 def live_row_lines(
-    row: LiveBinding, style: Style, names: Names | None = None, width: int | None = None
+    row: LiveBinding, style: Style, names: ShownNames | None = None, width: int | None = None
 ) -> Iterator[str]:
     """One binding from all sides: what is wanted, what the file has, what each live version uses."""
-    names = names or Names(None)
+    names = names or ShownNames(None)
     paint = style.good if row.state is LiveState.IN_SYNC else style.change
     detail = f": {printable(row.detail)}" if row.detail else ""
     text = f"{names.binding(row.at)}: {_LIVE_WORDS[row.state]}{detail}"

@@ -26,7 +26,7 @@ from reconciler.model import (
 from reconciler.plan.coverage import KeyNeeded
 from reconciler.plan.plan import Plan, PlanFacts
 from reconciler.views.text.layout import Cell, cells, labelled, spread, table, wrapped
-from reconciler.views.text.names import Names, environment
+from reconciler.views.text.names import ShownNames, environment
 from reconciler.views.text.style import Style
 
 SIGNS = {
@@ -108,7 +108,7 @@ def _key(change: Change, owners: Mapping[str | None, CertificateName]) -> tuple[
     return None, change.after
 
 
-def group_lines(group: Group, plan: PlanFacts, names: Names, width: int | None, style: Style) -> Iterator[str]:
+def group_lines(group: Group, plan: PlanFacts, names: ShownNames, width: int | None, style: Style) -> Iterator[str]:
     """One block: a line with what it is about, then what differs, then its changes and what waits."""
     yield from _head_lines(group, plan, names, width, style)
     yield from _difference_lines(group.differences, width)
@@ -124,7 +124,7 @@ def group_lines(group: Group, plan: PlanFacts, names: Names, width: int | None, 
     yield from waiting_block(group.waiting, names, width)
 
 
-def _head_lines(group: Group, plan: PlanFacts, names: Names, width: int | None, style: Style) -> Iterator[str]:
+def _head_lines(group: Group, plan: PlanFacts, names: ShownNames, width: int | None, style: Style) -> Iterator[str]:
     name = printable(group.name) if group.name is not None else None
     if group.id is not None:
         name = f"{names.id(group.id)} (by ID)"
@@ -235,7 +235,7 @@ def key_text(source: KeyReference) -> str:
     return known.get(source.source, f"{printable(source.source)} {where}")
 
 
-def _binding_row(change: BindingChange, names: Names, style: Style) -> list[Cell]:
+def _binding_row(change: BindingChange, names: ShownNames, style: Style) -> list[Cell]:
     """One line of a wrangler file: its Worker, its environment, its name, what it has and what it gets."""
     sign = SIGNS[change.action]
     paint = {"+": style.good, "~": style.change, "-": style.bad}[sign]
@@ -248,7 +248,7 @@ def _binding_row(change: BindingChange, names: Names, style: Style) -> list[Cell
     ]
 
 
-def _arrow(change: BindingChange, names: Names) -> str:
+def _arrow(change: BindingChange, names: ShownNames) -> str:
     after = "none" if change.action is Action.UNBIND else names.id(change.after) if change.after is not None else "new"
     if change.before is not None and change.before == change.after:
         return after
@@ -273,7 +273,9 @@ def _entry_text(retire: Retire) -> str:
     return f"{printable(retire.entry.name) or 'without a name'}, {uploaded}"
 
 
-def waiting_block(waits: Iterable[Waiting], names: Names, width: int | None, *, indent: str = _INDENT) -> Iterator[str]:
+def waiting_block(
+    waits: Iterable[Waiting], names: ShownNames, width: int | None, *, indent: str = _INDENT
+) -> Iterator[str]:
     """What waits, for what, and until when; what waits for the same in one sentence."""
     alike: dict[tuple[str, Action, str, str], list[str]] = {}
     for wait in waits:
@@ -286,7 +288,7 @@ def waiting_block(waits: Iterable[Waiting], names: Names, width: int | None, *, 
         yield from wrapped(f"{what} {verb}: {printable(detail)}{until}", width, first=f"{indent}. ")
 
 
-def _waiting_text(change: Upload | BindingChange | Deploy | Retire, names: Names) -> tuple[str, str]:
+def _waiting_text(change: Upload | BindingChange | Deploy | Retire, names: ShownNames) -> tuple[str, str]:
     """What waits, and what it does meanwhile."""
     match change:
         case Retire():
@@ -301,7 +303,7 @@ def _waiting_text(change: Upload | BindingChange | Deploy | Retire, names: Names
             assert_never(change)
 
 
-def deploy_lines(deploy: Deploy, names: Names, width: int | None, style: Style) -> Iterator[str]:
+def deploy_lines(deploy: Deploy, names: ShownNames, width: int | None, style: Style) -> Iterator[str]:
     """What changes for the traffic of one Worker."""
     built = f", built as {printable(deploy.built)}" if deploy.built is not None else ""
     text = f"{names.site(deploy.at)} as {printable(deploy.script)}{built}"

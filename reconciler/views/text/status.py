@@ -18,7 +18,7 @@ from reconciler.reports.status import BoundAt, ByIdStatus, CertificateStatus, St
 from reconciler.views.table import Display
 from reconciler.views.text.findings import show_findings, to_act_on
 from reconciler.views.text.layout import Cell, cells, labelled, table, wrapped
-from reconciler.views.text.names import Names, count
+from reconciler.views.text.names import ShownNames, count
 from reconciler.views.text.plan import counts_text, describe, live_row_lines, not_checked_lines, store_text
 from reconciler.views.text.style import Style
 
@@ -81,7 +81,7 @@ def distance_text(time: datetime, now: datetime) -> str:
 
 
 def _lines(status: Status, style: Style, findings: str, width: int | None) -> Iterator[str]:
-    names = Names(width, _ids(status), _places(status))
+    names = ShownNames(width, _ids(status), _places(status))
     yield from _outage_lines(status, names, style, width)
     text = f"{printable(status.stack)} on {store_text(status.store, width)}, {time_text(status.made)}"
     yield from map(style.dim, wrapped(text, width))
@@ -127,7 +127,7 @@ def _places(status: Status) -> Iterator[SiteAddress]:
     yield from (row.at for row in status.live or ())
 
 
-def _outage_lines(status: Status, names: Names, style: Style, width: int | None) -> Iterator[str]:
+def _outage_lines(status: Status, names: ShownNames, style: Style, width: int | None) -> Iterator[str]:
     """When the first calls fail, or that they do; the first thing that a person wants to know."""
     outage = status.outage
     paint: Callable[[str], str] = str
@@ -148,7 +148,7 @@ def _outage_lines(status: Status, names: Names, style: Style, width: int | None)
 # --- the table --------------------------------------------------------------------------------------------------------
 
 
-def _table_lines(status: Status, names: Names, style: Style, width: int | None) -> Iterator[str]:
+def _table_lines(status: Status, names: ShownNames, style: Style, width: int | None) -> Iterator[str]:
     """A row for each certificate, the most urgent first, those that are bound by their ID among them."""
     rows = [(item.urgency, _row(item, status, style)) for item in status.certificates]
     rows += [(item.urgency, _row_by_id(item, status.made, names, style)) for item in status.by_id]
@@ -199,7 +199,7 @@ def _row(item: CertificateStatus, status: Status, style: Style) -> list[Cell]:
     ]
 
 
-def _row_by_id(item: ByIdStatus, now: datetime, names: Names, style: Style) -> list[Cell]:
+def _row_by_id(item: ByIdStatus, now: datetime, names: ShownNames, style: Style) -> list[Cell]:
     row = item.row
     whose = f"stack {printable(row.mark.stack)}" if row.mark is not None and row.owner is None else "-"
     states = [] if item.urgency is Urgency.LATER else [_STATES[item.urgency]]
@@ -259,7 +259,7 @@ def _is_wrong(place: BoundAt) -> bool:
     return place.standing not in {Standing.IN_PLACE, Standing.WAITING}
 
 
-def _count_lines(status: Status, names: Names, style: Style, width: int | None) -> Iterator[str]:
+def _count_lines(status: Status, names: ShownNames, style: Style, width: int | None) -> Iterator[str]:
     """How many there are of each state, and which is the first to expire."""
     found = [item.urgency for item in status.certificates] + [one.urgency for one in status.by_id]
     counts = [f"{found.count(urgency)} {_STATES[urgency]}" for urgency in (Urgency.LATER, Urgency.DUE, Urgency.EXPIRED)]
@@ -292,7 +292,7 @@ def _field(
 
 
 def _certificate_lines(
-    item: CertificateStatus, status: Status, names: Names, style: Style, width: int | None
+    item: CertificateStatus, status: Status, names: ShownNames, style: Style, width: int | None
 ) -> Iterator[str]:
     yield ""
     yield style.bold(printable(item.certificate))
@@ -326,7 +326,7 @@ def _not_told(wait: Waiting, uses: Iterable[Use]) -> Iterator[Use]:
         yield from (one for one in uses if one.entry.id == entry.id and one.user.kind not in told)
 
 
-def use_lines(uses: Iterable[Use], names: Names, width: int | None, *, indent: str = "  ") -> Iterator[str]:
+def use_lines(uses: Iterable[Use], names: ShownNames, width: int | None, *, indent: str = "  ") -> Iterator[str]:
     """Who else uses a certificate, a line each up to a number."""
     found = tuple(uses)
     for use in found[:_MOST_USES]:
@@ -336,7 +336,7 @@ def use_lines(uses: Iterable[Use], names: Names, width: int | None, *, indent: s
         yield from _field("", f"and {len(found) - _MOST_USES} more; see --format json", width, indent=indent)
 
 
-def by_id_lines(item: ByIdStatus, now: datetime, names: Names, style: Style, width: int | None) -> Iterator[str]:
+def by_id_lines(item: ByIdStatus, now: datetime, names: ShownNames, style: Style, width: int | None) -> Iterator[str]:
     """One uploaded certificate that bindings name by its id."""
     row = item.row
     yield style.bold(f"{names.id(row.id)} (by ID)")
@@ -352,7 +352,7 @@ def by_id_lines(item: ByIdStatus, now: datetime, names: Names, style: Style, wid
         yield from _field(label, f"{names.binding(place.at)}{_aside(place, names)}", width)
 
 
-def _aside(place: BoundAt, names: Names) -> str:
+def _aside(place: BoundAt, names: ShownNames) -> str:
     match place.standing:
         case Standing.IN_PLACE:
             return ""
@@ -380,7 +380,7 @@ def _when_by_id(row: ByIdRow, now: datetime) -> str:
     return f"{time_text(row.not_after)} ({distance_text(row.not_after, now)}){renew}"
 
 
-def _live_lines(status: Status, names: Names, style: Style, width: int | None) -> Iterator[str]:
+def _live_lines(status: Status, names: ShownNames, style: Style, width: int | None) -> Iterator[str]:
     """The bindings of which live Workers use something else than the wrangler files name."""
     rows = [row for row in status.live or () if row.state is not LiveState.IN_SYNC]
     if not rows:
@@ -407,7 +407,7 @@ def _when(item: CertificateStatus, now: datetime) -> str:
 
 
 def _place_text(
-    place: BoundAt, item: CertificateStatus, names: Names, style: Style
+    place: BoundAt, item: CertificateStatus, names: ShownNames, style: Style
 ) -> tuple[str, str, Callable[[str], str]]:
     where, found = names.binding(place.at), names.id(place.found)
     match place.standing:
@@ -424,7 +424,7 @@ def _place_text(
             return "not bound", f"{where}: it has {found}", style.warn
 
 
-def _kept_lines(kept: KeptEntry, names: Names, width: int | None) -> Iterator[str]:
+def _kept_lines(kept: KeptEntry, names: ShownNames, width: int | None) -> Iterator[str]:
     """Why an old certificate is kept; then since when and what would end that, where there is anything to say."""
     wait = kept.waiting
     until = f", until {time_text(wait.until)}" if wait.until else ""
