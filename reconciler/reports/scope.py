@@ -30,6 +30,11 @@ class Scope:
         """Whether nothing is left out."""
         return not self.names and self.owner is None
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What was asked for, for a person."""
+        return (*self.names, *(() if self.owner is None else (f"owner {self.owner}",)))
+
 
 def narrow(status: Status, plan: Plan, scope: Scope) -> Status:
     """The status of what a scope names alone. UsageError where one of its names or its owner is of nothing here.
@@ -44,6 +49,7 @@ def narrow(status: Status, plan: Plan, scope: Scope) -> Status:
     by_id = tuple(one for one in status.by_id if _includes(scope, one.row.id, None))
     names = {one.certificate for one in certificates} | {one.waiting.certificate for one in orphaned}
     ids: set[str | None] = {one.row.id for one in by_id}
+    ids |= {one.entry.id for one in certificates if one.entry is not None}
 
     def is_included(change: Change) -> bool:
         is_by_id = isinstance(change, BindingChange) and change.certificate is None and change.after in ids
@@ -60,11 +66,14 @@ def narrow(status: Status, plan: Plan, scope: Scope) -> Status:
         diagnostics=_of(status.diagnostics, names, by_id, status.by_id),
         next=next_of(waiting),
         waiting=len(waiting),
-        outages=tuple(one for one in status.outages if one.certificate in names or one.entry in ids),
+        outages=tuple(
+            one for one in status.outages if one.certificate in names or (one.entry in ids and one.certificate is None)
+        ),
         uses=tuple(one for one in status.uses if one.certificate in names),
         live=None
         if status.live is None
         else tuple(row for row in status.live if row.certificate in names or row.desired in ids),
+        about=scope.words,
         asked=bool(scope.names),
     )
 

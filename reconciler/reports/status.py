@@ -97,7 +97,8 @@ class Status:
     was asked for by `--fail-on`, and is so.
     `by_id`: what bindings use by its id, the most urgent first. `uses`: what else uses certificates of this stack, as
     far as that was read. `live`: what live Workers use, None where they were not read. `not_checked`: what was not.
-    `asked`: certificates were asked for by name, so all is shown of them. `hidden`: how many rows a filter left out.
+    `about`: what it is limited to; () is everything. `asked`: certificates were asked for by name, so all is shown of
+    them. `hidden`: how many rows a filter left out.
     """
 
     stack: str
@@ -115,6 +116,7 @@ class Status:
     uses: tuple[Use, ...] = ()
     live: tuple[LiveBinding, ...] | None = None
     not_checked: tuple[NotChecked, ...] = ()
+    about: tuple[str, ...] = ()
     asked: bool = False
     hidden: int = 0
 

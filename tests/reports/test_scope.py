@@ -82,6 +82,13 @@ def test_what_is_left_out_is_left_out_everywhere(plan: Plan) -> None:
     assert about(plan, "billing").changes[Action.REBIND] == 1
 
 
+def test_a_binding_by_the_id_of_a_certificate_is_about_that_certificate() -> None:
+    """Its outage is that of the certificate."""
+    wanted = desired({"billing": 1}, [worker("checkout", {None: {"BILLING": f"id:{uid(1)}"}})])
+    made = plan_of(wanted, actual([entry(1, 1, "@billing")], {"checkout": file({None: {"BILLING": uid(1)}})}))
+    assert [one.at.binding for one in about(made, "billing").outages] == ["BILLING"]
+
+
 def test_an_alarm_is_about_what_was_asked_for(plan: Plan) -> None:
     """A team's monitor does not ring for another team."""
     asked = [("due", FailOn(Alarm.DUE))]

@@ -443,7 +443,7 @@ REPORTS: Mapping[str, object] = {
     "show": SAVED,
     "status": STATUS,
     "status-calm": CALM,
-    "status-name": replace(CALM, certificates=CALM.certificates[:1], by_id=(), asked=True),
+    "status-name": replace(CALM, certificates=CALM.certificates[:1], by_id=(), about=("partner-*",), asked=True),
     "explain": EXPLANATION,
     "forecast": FORECAST,
     "findings": Validation((WARNING, ERROR)),

@@ -39,16 +39,23 @@ def _telling(ids: Iterable[str | None]) -> int:
 
 
 def wrapped(text: str, width: int | None, *, first: str = "", then: str | None = None) -> Iterator[str]:
-    """The lines of a text of single spaces, never cut in a word. `first` begins the first, `then` all others."""
+    """The lines of a text of single spaces, never cut in a word. `first` begins the first, `then` all others.
+
+    A word that does not fit behind that is moved to the left, on a line of its own.
+    """
     if width is None:
         yield f"{first}{text}"
         return
+    after = " " * cells(first) if then is None else then
     line, is_begun = first, False
     for word in text.split():
-        if is_begun and cells(line) + 1 + cells(word) > width:
-            yield line
-            line, is_begun = " " * cells(first) if then is None else then, False
-        line, is_begun = f"{line} {word}" if is_begun else line + word, True
+        if cells(line) + is_begun + cells(word) <= width:
+            line, is_begun = f"{line} {word}" if is_begun else line + word, True
+            continue
+        if is_begun or (first.strip() and line == first and cells(word) <= width):
+            yield line.rstrip()
+            line = after if cells(after) + cells(word) <= width else " " * max(width - cells(word), 0)
+        line, is_begun = line + word, True
     yield line
 
 

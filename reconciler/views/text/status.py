@@ -47,7 +47,6 @@ _STATES = {
 _HEADS = ("CERTIFICATE", "EXPIRES", "RENEW FROM", "USED BY", "OWNER", "STATE")
 _MOST_NEEDED = {"CERTIFICATE": 20, "OWNER": 12, "STATE": 16}
 """So much of a cell is shown before columns are left out: names are shortened, and a long state has its own line."""
-_FAR = timedelta(days=300)
 _LEFT_OUT_FIRST = ("RENEW FROM", "OWNER", "USED BY")
 
 
@@ -84,11 +83,12 @@ def _lines(status: Status, style: Style, findings: str, width: int | None) -> It
     names = ShownNames(width, _ids(status), _places(status))
     yield from _outage_lines(status, names, style, width)
     text = f"{printable(status.stack)} on {store_text(status.store, width)}, {time_text(status.made)}"
+    text += f", only {', '.join(map(printable, status.about))}" if status.about else ""
     yield from map(style.dim, wrapped(text, width))
     yield ""
     yield from _table_lines(status, names, style, width)
     for item in status.certificates:
-        if status.asked or _needs_detail(item):
+        if status.asked or _needs_detail(item, status):
             yield from _certificate_lines(item, status, names, style, width)
     for kept in status.orphaned:
         yield ""
@@ -218,17 +218,17 @@ def _row_by_id(item: ByIdStatus, now: datetime, names: ShownNames, style: Style)
 
 def _row_removed(kept: KeptEntry) -> list[Cell]:
     name = Cell(printable(kept.waiting.certificate or ""), shrinks=True)
-    return [name, Cell("-"), Cell("-"), Cell("-"), Cell("-", shrinks=True), Cell("removed, 1 old kept")]
+    return [name, Cell("-"), Cell("-"), Cell("-"), Cell("-", shrinks=True), Cell("removed, 1 kept")]
 
 
 def _expires(time: datetime | None, now: datetime) -> str:
-    """`in 24 d  12-23`; with its year where that does not follow."""
+    """`in 24 d   2026-12-23`."""
     if time is None:
         return "unknown"
     away = abs(time - now)
     number, unit = (away.days, "d") if away >= timedelta(days=2) else (int(away.total_seconds() // 3600), "h")
-    text = f"in {number} {unit}" if time >= now else f"{number} {unit} ago"
-    return f"{text:<7}  {time:%Y-%m-%d}" if away >= _FAR else f"{text:<7}  {time:%m-%d}"
+    text = f"{number or '<1'} {unit}"
+    return f"{f'in {text}' if time >= now else f'{text} ago':<8}  {time:%Y-%m-%d}"
 
 
 def _used_by(places: Iterable[BoundAt], others: int) -> str:
@@ -239,13 +239,16 @@ def _used_by(places: Iterable[BoundAt], others: int) -> str:
 
 
 def _state(item: CertificateStatus) -> Iterator[str]:
-    yield _STATES[item.urgency]
-    if item.due is not None and item.due.renewed:
-        yield "renewed but not in use yet"
+    """`ok` where nothing but time has to pass."""
+    wrong = sum(map(_is_wrong, item.places))
+    is_renewed = item.due is not None and item.due.renewed
+    if item.urgency is not Urgency.LATER or not (wrong or is_renewed or item.entry is None):
+        yield _STATES[item.urgency]
+    if is_renewed:
+        yield "renewed, not in use yet"
     if item.entry is None:
         yield "not uploaded"
-    wrong = sum(_is_wrong(place) for place in item.places)
-    if wrong:
+    elif wrong:
         yield f"{count(wrong, 'binding')} {'differs' if wrong == 1 else 'differ'}"
     kept = sum(one.waiting.entry is not None for one in item.waiting)
     if kept:
@@ -280,9 +283,11 @@ def _count_lines(status: Status, names: ShownNames, style: Style, width: int | N
 # --- what is wrong, or was asked for ----------------------------------------------------------------------------------
 
 
-def _needs_detail(item: CertificateStatus) -> bool:
-    is_wrong = item.urgency is not Urgency.LATER or item.entry is None or any(map(_is_wrong, item.places))
-    return is_wrong or any(one.since is not None for one in item.waiting)
+def _needs_detail(item: CertificateStatus, status: Status) -> bool:
+    """Whether something is wrong that no pending change fixes; those are for `mtlsctl plan` to show."""
+    is_stuck = any(one.since is not None for one in item.waiting)
+    is_wrong = not any(status.changes.values()) and any(map(_is_wrong, item.places))
+    return item.urgency is not Urgency.LATER or is_stuck or is_wrong
 
 
 def _field(
