@@ -448,7 +448,7 @@ def test_a_stream_that_can_not_hold_a_sign_is_no_bug(project: Project) -> None:
     """An owner's snowman on an ASCII stream stops nothing."""
     owned = 'certificate = "certs/billing.pem"\nowner = "\u2603"'
     project.write("mtls.toml", MTLS.replace('certificate = "certs/billing.pem"', owned))
-    done = _shell(project, "mtlsctl status", PYTHONIOENCODING="ascii")
+    done = _shell(project, "mtlsctl status billing", PYTHONIOENCODING="ascii")
     assert done.returncode == 0, done.stderr
     assert "\n  owner " in done.stdout
 

@@ -161,7 +161,8 @@ def test_hostile_names_are_text() -> None:
 
 def test_before_apply_it_says_not_stored_and_what_is_pending(project: Project) -> None:
     """Nothing is made by looking, and pending changes are no failure."""
-    result = project.run("status")
+    assert "\n0 ok, 1 not applied, 0 due, 0 expired. First: billing in " in project.run("status").out
+    result = project.run("status", "billing")
     assert result.code == 0
     assert "  uploaded   no\n" in result.out
     assert "  not bound  BILLING of checkout (top level): it has <CERTIFICATE_ID>\n" in result.out

@@ -241,10 +241,9 @@ def _used_by(places: Iterable[BoundAt], others: int) -> str:
 def _state(item: CertificateStatus) -> Iterator[str]:
     """`ok` where nothing but time has to pass."""
     wrong = sum(map(_is_wrong, item.places))
-    is_renewed = item.due is not None and item.due.renewed
-    if item.urgency is not Urgency.LATER or not (wrong or is_renewed or item.entry is None):
+    if item.urgency is not Urgency.LATER or _is_applied(item):
         yield _STATES[item.urgency]
-    if is_renewed:
+    if item.due is not None and item.due.renewed:
         yield "renewed, not in use yet"
     if item.entry is None:
         yield "not uploaded"
@@ -258,6 +257,12 @@ def _state(item: CertificateStatus) -> Iterator[str]:
         yield f"{count(waiting, 'change')} {'waits' if waiting == 1 else 'wait'}"
 
 
+def _is_applied(item: CertificateStatus) -> bool:
+    """Whether it is uploaded, and every binding uses it."""
+    is_renewed = item.due is not None and item.due.renewed
+    return item.entry is not None and not is_renewed and not any(map(_is_wrong, item.places))
+
+
 def _is_wrong(place: BoundAt) -> bool:
     return place.standing not in {Standing.IN_PLACE, Standing.WAITING}
 
@@ -265,7 +270,10 @@ def _is_wrong(place: BoundAt) -> bool:
 def _count_lines(status: Status, names: ShownNames, style: Style, width: int | None) -> Iterator[str]:
     """How many there are of each state, and which is the first to expire."""
     found = [item.urgency for item in status.certificates] + [one.urgency for one in status.by_id]
-    counts = [f"{found.count(urgency)} {_STATES[urgency]}" for urgency in (Urgency.LATER, Urgency.DUE, Urgency.EXPIRED)]
+    not_applied = sum(item.urgency is Urgency.LATER and not _is_applied(item) for item in status.certificates)
+    counts = [f"{found.count(Urgency.LATER) - not_applied} ok"]
+    counts += [f"{not_applied} not applied"] if not_applied else []
+    counts += [f"{found.count(urgency)} {_STATES[urgency]}" for urgency in (Urgency.DUE, Urgency.EXPIRED)]
     unknown = found.count(Urgency.UNREADABLE)
     counts += [f"{unknown} unknown"] if unknown else []
     ends = [(item.due.not_after, printable(item.certificate)) for item in status.certificates if item.due is not None]
