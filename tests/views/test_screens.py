@@ -6,13 +6,33 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from reconciler.model import CertificateName
 from reconciler.views.table import Display, render
 from reconciler.views.text.layout import NARROWEST, cells
 from reconciler.views.text.style import Style
-from tests.support.screens import ACCOUNT, FOLDER, REPORTS, WIDTHS, path_of, screen
+from tests.support.screens import (
+    ACCOUNT,
+    DIFFERENCES,
+    FOLDER,
+    LATER,
+    OLD,
+    PLAN,
+    REPORTS,
+    STATUS,
+    WIDTHS,
+    at,
+    bound,
+    path_of,
+    rebind,
+    screen,
+    upload,
+)
 
 ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]+)*")
 TO_COPY = ("    | ", "Next: ", "Digest: ")
@@ -41,6 +61,23 @@ def test_no_line_is_wider_than_the_terminal_unless_it_is_one_word(name: str) -> 
         lines = render(REPORTS[name], "text", Display(width=width)).splitlines()
         wide = [line for line in lines if cells(line) > width and not line.startswith(TO_COPY)]
         assert [line for line in wide if not is_one_word(line)] == []
+
+
+WORD = st.text("abcdefgh-_0123", min_size=1, max_size=48)
+
+
+@given(name=WORD, label=WORD, environment=WORD, binding=WORD, width=st.integers(NARROWEST, 200))
+def test_no_name_makes_a_line_too_wide(name: str, label: str, environment: str, binding: str, width: int) -> None:
+    """Whatever certificates, Workers, environments and bindings are called."""
+    where, certificate = at(label, environment, binding), CertificateName(name)
+    changes = (upload(certificate, *DIFFERENCES), rebind(where, certificate, OLD))
+    plan = replace(PLAN, changes=changes, waiting=(replace(LATER, change=changes[1]),))
+    row = replace(STATUS.certificates[1], certificate=certificate, owner=label, places=(bound(where, OLD),))
+    for report in (plan, replace(STATUS, certificates=(row,), diagnostics=())):
+        lines = render(report, "text", Display(width=width)).splitlines()
+        assert [
+            one for one in lines if cells(one) > width and not one.startswith(TO_COPY) and not is_one_word(one)
+        ] == []
 
 
 def is_one_word(line: str) -> bool:
