@@ -44,7 +44,7 @@ _WAITS: Mapping[Condition, Mapping[str, str]] = {
     Condition.PRUNE_OFF: {
         "": "its certificate was removed from mtls.toml; `prune = true` in `[policy]` would retire it"
     },
-    Condition.SUCCESSOR_MISSING: {"": "its successor is not uploaded yet; its grace period of {grace} begins then"},
+    Condition.SUCCESSOR_MISSING: {"": "kept until its successor is uploaded, then for a grace period of {grace}"},
     Condition.SUCCESSOR_NOT_VALID: {
         "later": "its successor {successor} is not valid yet",
         "": "its successor {successor} is not valid",

@@ -190,7 +190,11 @@ PLAN = Plan(
         for number, name in enumerate(("warehouse", "a", "b", "c", "d", "e"))
     ),
     waiting=(
-        Waiting(retire(OLD, PARTNER), Condition.SUCCESSOR_MISSING, "its successor is not uploaded yet"),
+        Waiting(
+            retire(OLD, PARTNER),
+            Condition.SUCCESSOR_MISSING,
+            "kept until its successor is uploaded, then for a grace period of 7d",
+        ),
         Waiting(FORMER, Condition.ROLLBACK_REACH, ROLLBACK),
     ),
     unknown=(),

@@ -35,7 +35,7 @@ from tests.support.screens import (
 )
 
 ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]+)*")
-TO_COPY = ("    | ", "Next: ", "Digest: ")
+TO_COPY = ("    | ", "Next: ", "digest: ")
 """How a line begins that is to be copied, so it is never wrapped."""
 OF_COLUMNS = frozenset(["Left", "out:", "RENEW", "FROM,", "FROM", "OWNER,", "OWNER", "USED", "BY", "(--wide)."])
 """What is there only where columns are left out."""

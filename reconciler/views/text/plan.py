@@ -55,7 +55,7 @@ def show_plan(plan: PlanFacts, display: Display) -> str:
 
 def show_saved_plan(saved: SavedPlan, display: Display) -> str:
     """The plan that was saved, with its digest."""
-    return f"{_whole(saved, display)}Digest: {saved.digest}\n" + _next_line(saved, display.style)
+    return f"{_whole(saved, display)}digest: {saved.digest}\n" + _next_line(saved, display.style)
 
 
 def _whole(plan: PlanFacts, display: Display) -> str:

@@ -285,7 +285,8 @@ def waiting_block(
     for (verb, _, detail, until), found in alike.items():
         more = f" and {len(found) - _MOST_ALIKE} more" if len(found) > _MOST_ALIKE else ""
         what = f"{', '.join(found[:_MOST_ALIKE])}{more}"
-        yield from wrapped(f"{what} {verb}: {printable(detail)}{until}", width, first=f"{indent}. ")
+        why = printable(detail) if detail.startswith(verb) else f"{verb}: {printable(detail)}"
+        yield from wrapped(f"{what} {why}{until}", width, first=f"{indent}. ")
 
 
 def _waiting_text(change: Upload | BindingChange | Deploy | Retire, names: ShownNames) -> tuple[str, str]:
