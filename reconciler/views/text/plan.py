@@ -166,7 +166,8 @@ def change_lines(change: Change, style: Style, keys: Iterable[KeyNeeded] = ()) -
     """One change on its own: a line with sign, action and subject; below it the key that it needs."""
     sign = SIGNS[change.action]
     paint = {"+": style.good, "~": style.change, "-": style.bad, "*": style.bold, "^": style.change}[sign]
-    yield f"{paint(f'  {sign} {change.action:<7}')} {describe(change)}"
+    head = paint(f"  {sign} {change.action:<7}")
+    yield f"{head} {describe(change)}  {style.dim('(' + ', '.join(change.reasons) + ')')}"
     if isinstance(change, Upload | Verify):
         names = (change.certificate, *change.shared_with) if isinstance(change, Upload) else (change.certificate,)
         key = next((one.source for name in names for one in keys if one.certificate == name), None)
