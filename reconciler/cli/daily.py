@@ -52,7 +52,9 @@ OrphansOption = Annotated[
 
 
 @command(
-    example="mtlsctl status --format prometheus --out /var/lib/node_exporter/mtlsctl.prom",
+    example=(
+        "mtlsctl status 'billing*' --due\nmtlsctl status --format prometheus --out /var/lib/node_exporter/mtlsctl.prom"
+    ),
     shows=(Status, Orphans, Metrics),
     asks=True,
 )

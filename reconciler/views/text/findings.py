@@ -36,7 +36,7 @@ def place_lines(
     if place is not None:
         path = normpath(join(folder, place.path)) if folder else place.path
         shown = ":".join(str(part) for part in (printable(path), place.line, place.column) if part is not None)
-        yield f"  at   {shown}"
+        yield from (f"  at   {shown}",) if " " in shown else wrapped(shown, width, first="  at   ")
     if hint:
         first, *rest = hint.splitlines()
         yield from wrapped(printable(first), width, first="  fix  ")

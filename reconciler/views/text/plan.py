@@ -428,7 +428,7 @@ def live_row_lines(
     text = f"{names.binding(row.at)}: {_LIVE_WORDS[row.state]}{detail}"
     yield from labelled(_LIVE_SIGNS[row.state], text, width, paint=paint, gap=" ")
     sides = []
-    if row.desired is not None or row.certificate is not None:
+    if row.desired != row.file and (row.desired is not None or row.certificate is not None):
         sides.append(f"wanted {names.id(row.desired) if row.desired else 'a new one'}")
     sides.append(f"file {names.id(row.file)}")
     sides += [f"live {names.id(one.id)} ({one.share:g} %, version {printable(one.version)})" for one in row.live]
