@@ -1,6 +1,7 @@
 """What a terminal shows fits any width from 60 columns, cuts no word, ID or date, and loses nothing without colour.
 
-`tests/views/screens` has each report at each width, to be read; `python -m tests.support.screens` writes them again.
+`tests/views/screens_of_plans` has each report at each width, to be read.
+`python -m tests.support.screens_of_plans` writes them again.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from reconciler.model import CertificateName
 from reconciler.views.table import Display, render
 from reconciler.views.text.layout import NARROWEST, cells
 from reconciler.views.text.style import Style
-from tests.support.screens import (
+from tests.support.screens_of_plans import (
     ACCOUNT,
     DIFFERENCES,
     FOLDER,
@@ -45,7 +46,7 @@ every = pytest.mark.parametrize("name", REPORTS)
 @pytest.mark.parametrize("width", WIDTHS)
 @every
 def test_a_report_is_shown_as_it_is_in_its_file(name: str, width: str) -> None:
-    """Read the difference; where it is meant, run `python -m tests.support.screens`."""
+    """Read the difference; where it is meant, run `python -m tests.support.screens_of_plans`."""
     assert screen(name, width) == path_of(name, width).read_text()
 
 

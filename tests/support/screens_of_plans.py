@@ -1,6 +1,6 @@
 """Reports as a terminal shows them, made by hand of constants: names of 48 characters, and IDs of real length.
 
-`python -m tests.support.screens` writes tests/views/screens again, a file for each report and width.
+`python -m tests.support.screens_of_plans` writes tests/views/screens_of_plans again, a file for each report and width.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ from reconciler.x509.chains import Window
 from tests.support.paths import REPOSITORY
 from tests.support.pki import DAY, NOW
 
-FOLDER = REPOSITORY / "tests/views/screens"
+FOLDER = REPOSITORY / "tests/views/screens_of_plans"
 WIDTHS: Mapping[str, int | None] = {"60": 60, "80": 80, "120": 120, "200": 200, "wide": None}
 
 LONG = CertificateName("partner-acme-international-settlements-eu-west-1")
