@@ -24,6 +24,7 @@ from reconciler.reports.explain import Explanation
 from reconciler.reports.explain import explain as explain_name
 from reconciler.reports.forecast import Forecast, make_forecast
 from reconciler.reports.metrics import Metrics, make_metrics
+from reconciler.reports.scope import Scope, narrow, show_only
 from reconciler.reports.status import Alarm, FailOn, Status, make_status
 from reconciler.reports.status import fail_on as with_alarms
 from reconciler.runs.explain import code_meant, suggest_code
@@ -36,39 +37,57 @@ FailOnOption = Annotated[
     typer.Option("--fail-on", metavar="CONDITION", help="Exit 2 if expired, due, gap, waiting or within=21d holds."),
 ]
 DaysOption = Annotated[int, typer.Option("--days", metavar="N", min=1, max=3650, help="Forecast N days.")]
+NamesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="NAME", help="Limit to certificates matching NAME (glob), or to an ID that is bound."),
+]
+OwnerOption = Annotated[str | None, typer.Option("--owner", metavar="OWNER", help="Limit to certificates of OWNER.")]
+DueOption = Annotated[bool, typer.Option("--due", help="Show only what is due for renewal or has expired.")]
+ExpiredOption = Annotated[bool, typer.Option("--expired", help="Show only what has expired.")]
 UnusedOption = Annotated[
     bool, typer.Option("--unused", help="Also search for unused certificates, shared keys and undeclared bindings.")
 ]
 
 
 @command(
-    example="mtlsctl status --format prometheus --out /var/lib/node_exporter/mtlsctl.prom",
+    example=(
+        "mtlsctl status 'billing*' --due\nmtlsctl status --format prometheus --out /var/lib/node_exporter/mtlsctl.prom"
+    ),
     shows=(Status, Metrics),
     asks=True,
 )
 def status(
     session: Session,
+    names: NamesArgument = None,
     out: OutOption = None,
+    owner: OwnerOption = None,
+    due: DueOption = False,
+    expired: ExpiredOption = False,
     live: LiveOption = None,
     fail_on: FailOnOption = None,
 ) -> None:
     """Show each certificate: expiry, bindings, what is due or kept.
 
-    Shows when calls begin to fail if nothing is done. Then lists every declared certificate, the most urgent first: its
-    ID, expiry, owner and bindings, and what it waits for. Findings come last. Opens no private key and changes nothing.
+    Shows first when calls begin to fail if nothing is done. Then a row for each certificate, the most urgent first, and
+    details of those that need attention; give NAME for all details. Opens no private key and changes nothing.
 
     For a monitor: `--fail-on expired`, `due`, `gap` (between two certificates), `waiting`, or `within=21d` (an outage
-    within that time); repeatable. Exits with 2 if one of them holds.
+    within that time); repeatable. Exits with 2 if one of them holds. NAME and --owner limit what is judged; --due and
+    --expired only limit the rows that are shown.
 
     `--format prometheus` prints metrics for node-exporter's textfile collector, `--format ics` a calendar.
     """
     asked = tuple((text, _alarm(text)) for text in fail_on or ())
+    scope = Scope(tuple(names or ()), owner)
+    is_limited = not scope.is_everything or due or expired
+    if is_limited and session.can_show(Metrics):
+        raise UsageError("metrics are of the whole stack", hint="leave out NAME, --owner, --due and --expired")
     planned = plan(session.open_project(), PlanRequest(live=live))
-    found = with_alarms(make_status(planned.plan), asked)
+    found = with_alarms(narrow(make_status(planned.plan), planned.plan, scope), asked)
     if session.can_show(Metrics):
         session.show(Metrics(make_metrics(planned.plan, __version__)), out)
     else:
-        session.show(found, out)
+        session.show(show_only(found, due=due, expired=expired), out)
     alarmed = ExitCode.CHANGES if found.failed_on else ExitCode.OK
     raise typer.Exit(strongest((exit_code_of(found.diagnostics), alarmed)))
 

@@ -123,7 +123,7 @@ def _greet(session: Session, url: str, account: str, host: str) -> None:
     if host not in _LOOPBACK:
         who = "who knows the token" if known else "at all"
         say(f"WARNING: listening on {host}, so anyone {who} who reaches this machine can use the emulator", err=True)
-        say("  hint: do not upload real private keys to it; without --host it listens on 127.0.0.1 only", err=True)
+        say("  fix  do not upload real private keys to it; without --host it listens on 127.0.0.1 only", err=True)
     say("the emulator is running; press Ctrl-C to stop it", err=True)
 
 

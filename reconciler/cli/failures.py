@@ -71,7 +71,7 @@ def report_bug(error: BaseException) -> int:
     try:
         _show(Diagnostic(Severity.ERROR, Code.BUG, message, hint=hint))
     except Exception:  # noqa: BLE001 - the bug may be in what shows it
-        typer.echo(f"error[{Code.BUG}]: {message}\n  hint: {printable(hint)}", err=True)
+        typer.echo(f"error[{Code.BUG}]: {message}\n  fix  {printable(hint)}", err=True)
     return ExitCode.FAILED
 
 

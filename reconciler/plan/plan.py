@@ -55,6 +55,9 @@ _OF_TIME = frozenset(
 )
 """The conditions that depend on time, and those that are checked only once these hold."""
 
+LONGEST_PATTERN = 200
+"""Of a glob for names. A name has 48 characters; to match a long glob can take hours."""
+
 
 def next_of(waiting: Iterable[Waiting]) -> datetime | None:
     """The earliest known time at which one of these changes may be made."""

@@ -96,6 +96,8 @@ class Status:
     earliest first. `waiting`: how many changes wait. `failed_on`: the conditions of `--fail-on` that hold.
     `by_id`: certificates that bindings use by ID, the most urgent first. `uses`: what else uses certificates of this
     stack, as far as that was read. `live`: what live Workers use; None if not read. `not_checked`: what was not read.
+    `about`: what it is limited to; () is everything. `asked`: certificates were asked for by name, so everything about
+    them is shown. `hidden`: how many rows a filter left out.
     """
 
     stack: str
@@ -113,6 +115,9 @@ class Status:
     uses: tuple[Use, ...] = ()
     live: tuple[LiveBinding, ...] | None = None
     not_checked: tuple[NotChecked, ...] = ()
+    about: tuple[str, ...] = ()
+    asked: bool = False
+    hidden: int = 0
 
     @property
     def outage(self) -> Outage | None:

@@ -13,7 +13,7 @@ from reconciler.plan.approval import approve, demand_appliable, demand_recent
 from reconciler.plan.assess import judge
 from reconciler.plan.assessment import PlanOptions
 from reconciler.plan.live import NOBODY, DeployChoice, count_versions
-from reconciler.plan.plan import Plan, SavedPlan, Selection, make_plan, match_names
+from reconciler.plan.plan import LONGEST_PATTERN, Plan, SavedPlan, Selection, make_plan, match_names
 from reconciler.plan.policy import PATIENCE
 from reconciler.runs.look import FurtherLook, look, look_further, observe
 from reconciler.runs.project import Project
@@ -24,8 +24,6 @@ DEPLOY_VARIABLE = "MTLSCTL_DEPLOY"
 """With 1, the operator allows what `deploy = "wrangler"` asks for."""
 MAX_AGE = timedelta(days=7)
 """Of a saved plan: who approved it knew the world of that time."""
-_LONGEST_PATTERN = 200
-"""The longest pattern of `--only`, also in a saved plan. A name has 48 characters; a long glob can take hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +135,10 @@ def _demand_account(declaration: Declaration, request: PlanRequest, asked: str) 
 
 
 def _demand_matches(desired: Desired, only: tuple[str, ...]) -> None:
-    long = next((pattern for pattern in only if len(pattern) > _LONGEST_PATTERN), None)
+    long = next((pattern for pattern in only if len(pattern) > LONGEST_PATTERN), None)
     if long is not None:
         raise UsageError(
-            f"`--only {long[:20]}...` is longer than any name", hint=f"use at most {_LONGEST_PATTERN} characters"
+            f"`--only {long[:20]}...` is longer than any name", hint=f"use at most {LONGEST_PATTERN} characters"
         )
     for pattern, names in match_names(desired, only).items():
         if not names:

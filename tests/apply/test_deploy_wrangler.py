@@ -108,7 +108,7 @@ def test_a_killed_run_is_finished_by_the_next(bench: Bench, project: Project) ->
         }
     ]
     assert bench.serving() != {file_id(project)}
-    assert "1 still to deploy: wrangler.toml (top level)" in project.run("plan", "--live").out
+    assert "1 Worker to deploy: tiny (top level)." in project.run("plan", "--live").out
     (project.folder / "src").mkdir()
     # It has nothing to change, but checks what the old entry waits for, and so can report what is left.
     again = project.run("apply", "--yes", "--file", "../mtls.toml", folder="src")
@@ -208,7 +208,7 @@ def test_what_a_build_made_is_what_is_deployed(bench: Bench, project: Project) -
     binding = {"binding": "MY_CERT", "certificate_id": file_id(project)}
     project.write("dist/wrangler.json", json.dumps(built | {"mtls_certificates": [binding]}))
     planned = project.run("plan", "--deploy", "--out", "plan.json")
-    assert "wrangler.toml (top level), built as dist/wrangler.json, as tiny" in planned.out
+    assert "^ deploy  tiny (top level) as tiny, built as dist/wrangler.json\n" in planned.out
     project.write("index.js", "this is no program\n")  # deploying it would fail
     result = project.run("apply", "plan.json")
     assert result.code == 0, result.out + result.err

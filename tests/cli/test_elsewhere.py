@@ -78,7 +78,7 @@ MEANT = {
 def test_a_word_of_another_tool_leads_here(project: Project, line: str) -> None:
     """Exit 64, the word as it was written, and a hint that says what to write."""
     result = project.run(*shlex.split(line))
-    message, _, hint = result.err.partition("\n  hint: ")
+    message, _, hint = result.err.partition("\n  fix  ")
     assert (result.code, result.out) == (64, "")
     assert MEANT[line] in hint
     wrong = next((word for word in line.split() if word.startswith("-")), line)

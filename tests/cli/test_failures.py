@@ -97,4 +97,4 @@ def test_text_and_json_name_the_same_place_of_an_error(project: Project) -> None
     project.write("plan.json", "{}")
     result = project.run("show", "plan.json", "--format", "json")
     assert problem_of(result)["path"] == "plan.json"
-    assert "at plan.json" in result.err
+    assert "at   plan.json" in result.err

@@ -97,8 +97,8 @@ def test_hostile_certificates_cost_little_all_together(project: Project) -> None
     result = run(project, "plan")
     check_run(result, codes=frozenset({1}), given=given)
     out = result.out.decode()
-    assert f"+ upload  c{len(names) - 1} as" in out
-    assert "1 to upload" in out
+    assert f"\n  c{len(names) - 1}  new\n    + upload  needs $K" in out
+    assert "1 upload" in out
     assert all(f"certs/c{number}.pem" in out for number, _ in enumerate(names[:-1]))
 
 

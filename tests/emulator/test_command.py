@@ -138,7 +138,7 @@ def test_what_does_not_fit_is_refused(
     done = run(tmp_path, {}, "emulator", *PORT, *arguments)
     assert (done.code, served.states) == (code, [])
     assert message in done.err
-    assert "hint: " in done.err
+    assert "  fix  " in done.err
 
 
 def test_a_port_that_is_taken_is_an_error_with_a_hint(tmp_path: Path) -> None:

@@ -180,10 +180,10 @@ def test_a_plan_of_some_day_tells_what_is_due_by_then_and_what_entries_renewing_
     """The days after the end are told as such; two certificates with one content need one entry."""
     plan = looked_at(310)
     text = render_plan(plan, PLAIN)
-    assert "due for renewal by then:\n  ! early ends 2027-10-24 12:00 UTC, due since 2026-11-23\n" in text
-    assert "  ! billing ends 2027-10-24 12:00 UTC, due since 2027-09-24\n  ! twin ends" in text
-    assert "    renewing needs 2 entries more for a while: 4 of 1000\n" in text
-    assert "expired" not in text
+    assert "Due for renewal by then:\n  ! early    ends 2027-10-24 12:00 UTC  due since 2026-11-23\n" in text
+    assert "  ! billing  ends 2027-10-24 12:00 UTC  due since 2027-09-24\n  ! twin     ends" in text
+    assert "\nRenewing what is due needs 2 more certificates for a while: 4 of 1,000.\n" in text
+    assert "Expired" not in text
     assert plan.quota is not None
     assert (plan.quota.leaf.renewals, plan.quota.ca.renewals) == (2, 0)
 
@@ -191,42 +191,42 @@ def test_a_plan_of_some_day_tells_what_is_due_by_then_and_what_entries_renewing_
 def test_a_plan_of_a_day_after_the_end_tells_what_has_expired_by_then() -> None:
     """Expired is not due: it is too late for that."""
     text = render_plan(looked_at(336), PLAIN)
-    assert "expired by then:\n  x early ended 2027-10-24 12:00 UTC\n  x billing ended" in text
-    assert "due for renewal" not in text
-    assert "renewing needs 2 entries more" in text
+    assert "Expired by then:\n  x early    ended 2027-10-24 12:00 UTC\n  x billing  ended" in text
+    assert "Due for renewal" not in text
+    assert "needs 2 more certificates for a while" in text
 
 
 def test_a_plan_of_a_day_on_which_nothing_is_due_names_the_first_to_be() -> None:
     """No answer would leave a person wondering."""
     text = render_plan(looked_at(-10), PLAIN)
-    assert "nothing is due for renewal by then; the first to be is early, from 2026-11-23" in text
+    assert "Nothing is due for renewal by then. First: early, from 2026-11-23." in text
 
 
 def test_renewals_that_do_not_fit_into_the_account_are_loud() -> None:
     """Two stored, of three: the renewals need two more."""
     text = render_plan(looked_at(310, limit=3), PLAIN)
-    assert "renewing needs 2 entries more for a while: 4 of 3, WHICH DOES NOT FIT" in text
+    assert "Renewing what is due needs 2 more certificates for a while: 4 of 3, WHICH DOES NOT FIT." in text
 
 
 def test_a_ca_that_is_due_counts_against_the_quota_of_cas() -> None:
     """Which is five."""
     wanted = desired({"partner": 1}, declared=[certificate("partner", ca=True, key=None)])
     plan = plan_of(wanted, actual([entry(1, 1, "@partner", ca=True)]), now=END - DAY)
-    assert "renewing needs 1 CA entry more for a while: 2 of 5" in render_plan(plan, PLAIN)
+    assert "needs 1 more CA certificate for a while: 2 of 5" in render_plan(plan, PLAIN)
 
 
 def test_an_offline_plan_tells_what_is_due_without_a_quota() -> None:
     """Files know dates, and nothing of the account."""
     text = render_plan(plan_of(desired({"billing": 1}), actual(None), now=END, at=True), PLAIN)
-    assert "due for renewal by then:\n  ! billing ends" in text
-    assert "renewing needs" not in text
+    assert "Due for renewal by then:\n  ! billing  ends" in text
+    assert "Renewing" not in text
 
 
 def test_at_the_command_line_a_day_is_enough(project: Project) -> None:
     """Text for people; in JSON the same dates, and the entries that renewing needs."""
     project.run("apply", "--yes")
     result = project.run("plan", "--at", "2027-10-01")
-    assert (result.code, "due for renewal by then:\n  ! billing ends 2027-10-24 12:00 UTC" in result.out) == (0, True)
+    assert (result.code, "Due for renewal by then:\n  ! billing  ends 2027-10-24 12:00 UTC" in result.out) == (0, True)
     document = project.run("plan", "--at", "2027-10-01", "--format", "json").json
     assert (document["at"], document["made"]) == (True, "2027-10-01T00:00:00Z")
     assert document["due"] == [
@@ -242,5 +242,5 @@ def test_a_renew_before_that_is_too_long_is_told_with_its_line(project: Project,
     project.write("mtls.toml", MTLS.replace('stack = "payments"', 'stack = "payments"\npolicy.renew_before = "400d"'))
     result = project.run(*command)
     assert (result.code, result.out.count("warning[renew-before-too-long]")) == (0, 1)
-    assert "at mtls.toml:3:" in result.out
+    assert "at   mtls.toml:3:" in result.out
     assert "warning[renewal-due]" not in result.out

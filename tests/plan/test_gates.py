@@ -97,8 +97,8 @@ def test_a_proof_stands_before_the_upload_that_needs_it() -> None:
     plan = fresh(wanted(gated("billing", UPLOAD), certificate("ledger")))
     assert shape(plan) == ["verify billing", "upload billing", "upload ledger", "bind billing"]
     text = render_plan(plan, PLAIN)
-    assert text.index("verify:") < text.index("upload:") < text.index("bind:")
-    assert f"* verify  billing at {URL}  (before-upload)" in text
+    assert f"\n  billing  new\n    * prove   at {URL}, before the upload, needs $" in text
+    assert text.index("* prove") < text.index("+ upload") < text.index("+ checkout")
     assert plan.summary[plan.changes[0].action] == 1
 
 

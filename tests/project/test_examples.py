@@ -120,7 +120,7 @@ def test_the_demo_tells_the_whole_story(tmp_path: Path) -> None:
     command = [sys.executable, str(EXAMPLES / "demo.py")]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    for told in ("$ mtlsctl plan", "(missing)", "No changes", "(content-changed)", "newer-entry", "to the byte"):
+    for told in ("$ mtlsctl plan", "billing  new", "No changes", "billing  renewed", "newer-entry", "to the byte"):
         assert told in done.stdout
     assert list(tmp_path.iterdir()) == []
 

@@ -87,8 +87,8 @@ def test_what_is_installed_runs_the_quickstart(wheels: dict[str, Path], tmp_path
     environment = make_environment(wheels["sdist"], tmp_path / "empty")
     printed = run(REPOSITORY / ".ci/try_installed", environment, cwd=tmp_path)
     assert printed.startswith(f"mtlsctl {__version__}\n")
-    assert "1 to upload, 1 to rebind" in printed
-    assert "No changes; 1 in place" in printed
+    assert "1 upload, 1 config change" in printed
+    assert "No changes. 1 certificate up to date" in printed
 
 
 def test_the_wheel_of_the_sdist_is_the_wheel_of_the_tree(wheels: dict[str, Path]) -> None:

@@ -42,7 +42,7 @@ def test_errors_fail_a_commit_with_their_place(project: Project, entry: str) -> 
     project.write("mtls.toml", MTLS.replace("private_key", "privat_key"))
     result = project.run(*entry.split())
     assert result.code == 1
-    assert "at mtls.toml:6:1" in result.out + result.err
+    assert "at   mtls.toml:6:1" in result.out + result.err
 
 
 @pytest.mark.parametrize("entry", ENTRIES)

@@ -35,7 +35,7 @@ def test_the_commands_for_what_you_have_end_in_an_empty_plan(account: Account) -
     assert list(results) == ["mtlsctl init --from .", "mtlsctl plan", "mtlsctl drift --unused"]
     assert [result.code for result in results.values()] == [0, 0, 2]
     assert "`mtlsctl plan` has no changes." in results["mtlsctl init --from ."].out
-    assert "\nNo changes; 1 in place" in results["mtlsctl plan"].out
+    assert "\nNo changes. 1 certificate up to date" in results["mtlsctl plan"].out
     drift = results["mtlsctl drift --unused"].out
     assert "  apps/shop/wrangler.toml\n    + LATER (top level) has the placeholder" in drift
     assert project.run("drift").code == 0

@@ -283,8 +283,8 @@ def test_show_of_a_rotation_with_waiting_entries_says_the_same(project: Project)
         "mtls.toml", TWO.replace('certificate = "certs/billing.pem"', 'certificate = "certs/billing.pem"\ngrace = "0s"')
     )
     printed = project.run("plan", "--out", "plan.json").out
-    assert "retire" in printed
-    assert "waiting" in printed
+    assert "    - delete  10ca1000-" in printed
+    assert "(old) kept" in printed
     assert project.run("show", "plan.json").out.startswith(printed.partition("Next:")[0])
 
 

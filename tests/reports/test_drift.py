@@ -415,7 +415,7 @@ def test_a_changed_id_is_shown_with_its_place_and_the_command_that_fixes_it(proj
     result = project.run("drift")
     assert result.code == 2
     assert f"  billing\n    ~ BILLING in wrangler.toml (top level) has {uid(77)}, which no" in result.out
-    assert "      at mtls.toml:12:1\n\n" in result.out
+    assert "      at   mtls.toml:12:1\n\n" in result.out
     assert result.out.endswith("Drift: 1 changed; 1 in sync.\nNext: mtlsctl apply\n")
     assert project.run("apply", "--yes").code == 0
     assert project.run("drift").code == 0

@@ -485,7 +485,7 @@ def test_a_binding_with_an_unknown_id_is_shown_with_its_line_and_its_fix(project
     result = project.run("drift", "--unused")
     assert result.code == 2
     assert f"  wrangler.toml\n    + X (top level) has {uid(7)}, which no uploaded" in result.out
-    assert "      at wrangler.toml:10:18\n      fix  declare it, then run `mtlsctl apply`:\n" in result.out
+    assert "      at   wrangler.toml:10:18\n      fix  declare it, then run `mtlsctl apply`:\n" in result.out
     assert '        | [workers.checkout.bindings]\n        | X = "NAME"\n' in result.out
     assert result.out.rstrip().endswith("Drift: 1 unexpected; 2 in sync.")
     alone = project.run("drift")

@@ -398,10 +398,10 @@ def test_conditions_say_holds_or_why_not_and_until_when(project: Project) -> Non
     project.environ.clear()
     result = project.run("explain", "billing")
     assert result.code == 0
-    assert "holds          its successor is uploaded" in result.out
-    assert "does not hold  its grace period is over\n" in result.out
+    assert "      ok           its successor is uploaded" in result.out
+    assert "      NOT YET      its grace period is over\n" in result.out
     assert "because its grace period is not over, until 20" in result.out
-    assert "not looked at  no other file of this tree that could configure a Worker has its ID" in result.out
+    assert "      not checked  no other file of this tree that could configure a Worker has its ID" in result.out
     assert "key         not needed: it is already uploaded" in result.out
 
 

@@ -293,7 +293,7 @@ def test_the_peak_is_the_first_moment_at_which_it_is_reached() -> None:
     (finding,) = found.findings
     assert (finding.code, finding.certificate) == ("forecast-quota", "b")
     assert "4 of 3 certificates" in finding.message
-    assert "leaf certificates, of 3: 2 now, 4 at the most on 2026-12-04, 2 at the end: THAT DOES NOT FIT" in (
+    assert "leaf certificates: 2 of 3 now, peak 4 on 2026-12-04, 2 at the end: THAT DOES NOT FIT" in (
         render_forecast(found, PLAIN)
     )
 
@@ -346,7 +346,7 @@ def test_a_certificate_without_end_is_no_crash() -> None:
 
 def shown(given: Mapping[str, Given]) -> list[str]:
     """The lines of the calendar and of the entries, without heads and empty lines."""
-    text = render_forecast(forecast(*world(given)), PLAIN).partition("this supposes that")[0]
+    text = render_forecast(forecast(*world(given)), PLAIN).partition("Assumptions:")[0]
     return [line for line in text.splitlines() if line[:4].strip() in {".", "~", "!", "x", "+", "-"}]
 
 
@@ -357,7 +357,7 @@ def test_a_two_day_certificate_is_five_lines() -> None:
     assert found.leaf is not None
     assert (found.leaf.peak, found.leaf.end) == (7, 7)  # of seven days of grace: the current one and six before it
     assert shown({"short": Given(ends=2, begins=0)}) == [
-        "  . 2026-11-24  short  ends 2026-11-25 12:00 UTC",
+        "  . 2026-11-24  short  expires 2026-11-25 12:00 UTC",
         "  ~ 2026-11-26  short  89 more renewals until 2027-03-23, about every 1.3 days",
         "  + 2026-11-24      2  short is renewed",
         "  ~ 2026-11-26         short: 89 more renewals until 2027-03-23, about every 1.3 days; peak 7",
@@ -368,12 +368,12 @@ def test_a_two_day_certificate_is_five_lines() -> None:
 @pytest.mark.parametrize(
     ("lifetime", "told"),
     [
-        (80, ["  ~ 2027-03-10  a  would end 2027-04-05 20:00 UTC"]),
+        (80, ["  ~ 2027-03-10  a  would expire 2027-04-05 20:00 UTC"]),
         (
             60,
             [
-                "  ~ 2027-02-11  a  would end 2027-03-03 12:00 UTC",
-                "  ~ 2027-03-23  a  would end 2027-04-12 12:00 UTC",
+                "  ~ 2027-02-11  a  would expire 2027-03-03 12:00 UTC",
+                "  ~ 2027-03-23  a  would expire 2027-04-12 12:00 UTC",
             ],
         ),
         (45, ["  ~ 2027-01-22  a  3 more renewals until 2027-03-23, about every 30 days"]),
@@ -391,7 +391,7 @@ def test_more_than_two_further_renewals_share_a_line(lifetime: float, told: list
 def test_what_is_shared_of_one_certificate_hides_nothing_of_another() -> None:
     """Its renewal keeps its own lines, between those of the others."""
     lines = shown({"short": Given(ends=2, begins=0), "billing": Given(ends=40)})
-    assert "  . 2026-12-03  billing  ends 2027-01-02 12:00 UTC" in lines
+    assert "  . 2026-12-03  billing  expires 2027-01-02 12:00 UTC" in lines
     assert sum("billing" in line for line in lines) == 3
 
 
@@ -423,13 +423,13 @@ def test_text_has_the_calendar_the_entries_and_what_is_supposed(project: Project
     project.environ.clear()
     result = project.run("forecast", "--days", "400")
     assert (result.code, result.err) == (0, "")
-    assert "2027-09:\n  . 2027-09-24  billing  ends 2027-10-24 12:00 UTC\n      owner     team-payments\n" in result.out
-    assert "      bound     BILLING in wrangler.toml (top level)\n" in result.out
-    assert "leaf certificates, of 1000: 1 now, 2 at the most on 2027-09-24, 1 at the end\n" in result.out
+    assert "2027-09\n  . 2027-09-24  billing  expires 2027-10-24 12:00 UTC\n" in result.out
+    assert "      owner team-payments; used by BILLING of checkout (top level)\n" in result.out
+    assert "leaf certificates: 1 of 1,000 now, peak 2 on 2027-09-24, 1 at the end\n" in result.out
     assert (
         "  + 2027-09-24      2  billing is renewed\n  - 2027-10-01      1  the old certificate of billing is deleted\n"
     ) in result.out
-    assert "this supposes that\n  - " in result.out
+    assert "Assumptions:\n  - " in result.out
 
 
 def test_json_fits_its_schema_and_out_writes_the_same(project: Project) -> None:
@@ -456,7 +456,7 @@ def test_a_quota_that_does_not_suffice_is_a_warning_with_its_place(project: Proj
     result = project.run("forecast", "--days", "400")
     assert result.code == 0
     assert "warning[forecast-quota]: the quota is too small for 'billing' on 2027-09-24" in result.out
-    assert "at mtls.toml:4:" in result.out
+    assert "at   mtls.toml:4:" in result.out
 
 
 def test_a_bad_certificate_file_ends_with_1_and_the_rest_is_told(project: Project) -> None:

@@ -150,9 +150,9 @@ def test_status_says_it_in_one_sentence_and_in_json() -> None:
     plan = Gate("", None, live(shop=USED, other=USED)).plan()
     text = render_status(make_status(plan), PLAIN)
     assert (
-        f"      waiting   {OLD.id}: it is used by version v7 of shop (100 % of the traffic, deployed on"
+        f"  kept       {OLD.id} (old): it is used by version v7 of shop (100 % of the traffic, deployed on"
         f" {DEPLOYED:%Y-%m-%d}), and by 1 more Worker\n"
-        f"                kept since {SINCE:%Y-%m-%d}, when its grace period ended; to have it deleted,"
+        f"             kept since {SINCE:%Y-%m-%d}, when its grace period ended; to have it deleted,"
         f" {HINTS['both']}\n"
     ) in text
     (waits,) = status_document(make_status(plan), lambda _: None).certificates[0].waiting
@@ -176,8 +176,8 @@ def test_status_has_it_for_an_entry_without_a_certificate_as_well() -> None:
     """Its certificate was removed from mtls.toml, and its grace ended after its own upload."""
     orphan = replace(OLD, name=OLD.name.replace("billing", "former"))
     text = render_status(make_status(Gate("", None, entries=(NEW, orphan)).plan()), PLAIN)
-    assert "  . former: " in text
-    assert f"\n      kept since {days_ago(33):%Y-%m-%d}, when its grace period ended\n" in text
+    assert "\nformer (removed from mtls.toml)\n" in text
+    assert f"\n             kept since {days_ago(33):%Y-%m-%d}, when its grace period ended\n" in text
 
 
 def test_explain_says_it_with_the_condition_that_does_not_hold() -> None:
@@ -186,7 +186,7 @@ def test_explain_says_it_with_the_condition_that_does_not_hold() -> None:
     for name in ("billing", OLD.id):
         told = explain(name, plan)
         text = render_explanation(told, PLAIN)
-        assert f"      kept since {SINCE:%Y-%m-%d}, when its grace period ended\n" in text
+        assert f"                kept since {SINCE:%Y-%m-%d}, when its grace period ended\n" in text
         assert f"to have it deleted, {HINTS['a declared Worker']}\n" in text
         (entry,) = explain_document(told, lambda _: None).entries
         assert entry.since == SINCE

@@ -125,8 +125,8 @@ def test_the_first_line_of_a_status_is_the_first_outage() -> None:
     """In an account it says, too, whether live Workers were checked."""
     display = Display()
     first = render(status_of(uid(2)), "text", display).splitlines()[0]
-    assert first.startswith("If nothing is done, calls fail from 2026-11-29 12:00 UTC (in 6 days): first BILLING in")
-    assert render(status_of(uid(3)), "text", display).splitlines()[0].startswith("CALLS FAIL NOW through BILLING in")
+    assert first.startswith("If nothing is done, calls fail from 2026-11-29 12:00 UTC (in 6 days): first BILLING of")
+    assert render(status_of(uid(3)), "text", display).splitlines()[0].startswith("CALLS FAIL NOW through BILLING of")
     assert "no outage can be predicted" in render(status_of(None), "text", display).splitlines()[0]
     assert "Not checked: live Workers" in render(make_status(live_plan(None)), "text", display)
     assert "Not checked: live Workers" not in render(make_status(live_plan(shop(real(1)))), "text", display)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -115,9 +117,12 @@ def test_what_waits_stands_with_its_certificate_and_orphans_apart() -> None:
     status = status_of(desired({"billing": 1}, [BILLING]), there)
     assert [kept.waiting.entry.id for kept in only(status).waiting if kept.waiting.entry] == [uid(2)]
     assert [kept.waiting.entry.id for kept in status.orphaned if kept.waiting.entry] == [uid(3)]
-    text = render_status(status, PLAIN)
-    assert f"waiting   {uid(2)}: its grace period is not over, until 2026-11-29 12:00 UTC" in text
-    assert f". gone: {uid(3)}: its certificate was removed from mtls.toml" in text
+    text = render_status(replace(status, asked=True), PLAIN)
+    assert f"kept       {uid(2)} (old): its grace period is not over, until 2026-11-29 12:00 UTC" in text
+    assert (
+        f"\ngone (removed from mtls.toml)\n  kept       {uid(3)} (old): its certificate was removed from mtls.toml"
+        in text
+    )
 
 
 @pytest.mark.parametrize(
@@ -145,7 +150,7 @@ def test_hostile_names_are_text() -> None:
         declared=[certificate("billing", owner=HOSTILE)],
     )
     there = actual([entry(1, 1, HOSTILE)], {"checkout": file({HOSTILE: {HOSTILE: HOSTILE}}, path=HOSTILE)})
-    text = render_status(status_of(wanted, there), PLAIN)
+    text = render_status(replace(status_of(wanted, there), asked=True), PLAIN)
     assert "\x1b" not in text
     assert "\u202e" not in text
     assert not any(line.lstrip().startswith("::") for line in text.splitlines())
@@ -156,12 +161,12 @@ def test_hostile_names_are_text() -> None:
 
 def test_before_apply_it_says_not_stored_and_what_is_pending(project: Project) -> None:
     """Nothing is made by looking, and pending changes are no failure."""
-    result = project.run("status")
+    assert "\n0 ok, 1 not applied, 0 due, 0 expired. First: billing in " in project.run("status").out
+    result = project.run("status", "billing")
     assert result.code == 0
-    assert "entry     not stored" in result.out
-    assert "not bound BILLING in wrangler.toml (top level): it has <CERTIFICATE_ID>" in result.out
-    assert result.out.rstrip().endswith("run `mtlsctl apply`.")
-    assert "1 to upload, 1 to rebind" in result.out
+    assert "  uploaded   no\n" in result.out
+    assert "  not bound  BILLING of checkout (top level): it has <CERTIFICATE_ID>\n" in result.out
+    assert "\nPending: 1 upload, 1 config change. Next: mtlsctl plan\n" in result.out
     assert not (project.folder / ".mtlsctl").exists()
 
 
@@ -171,8 +176,9 @@ def test_after_apply_it_says_where_it_is_bound_and_that_all_is_well(project: Pro
     project.environ.clear()
     result = project.run("status")
     assert result.code == 0
-    assert "bound     BILLING in wrangler.toml (top level)" in result.out
-    assert result.out.rstrip().endswith("Nothing needs attention.")
+    assert " 1 binding  -      ok\n" in result.out
+    assert "Pending" not in result.out
+    assert re.search(r"\n1 ok, 0 due, 0 expired. First: billing in \d+ days.\n\Z", result.out)
     assert result.err == ""
 
 
@@ -202,10 +208,10 @@ def test_an_error_is_what_needs_attention_and_ends_with_1(project: Project) -> N
     project.write("certs/bad.pem", "no certificate")
     result = project.run("status")
     assert result.code == 1
-    attention = result.out.partition("needs attention:")[2]
+    attention = result.out.partition("\nbad\n")[2]
     assert "error[" in attention
-    assert "at certs/bad.pem" in attention
-    assert "with a file that can't be used:\n  ? bad " in result.out
+    assert "at   certs/bad.pem" in attention
+    assert "\nbad\n  expires    unknown: its file can't be used\n" in result.out
     document = project.run("status", "--format", "json").json
     assert any(problem.get("path") == "certs/bad.pem" for problem in document["diagnostics"])
 

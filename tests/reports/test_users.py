@@ -38,14 +38,14 @@ from tests.plan.test_by_id import ENDED, SOON, plan, stored
 from tests.plan.test_coverage import BOTH, LOOKED, NEW, OLD, WORKER, wrangler
 from tests.plan.test_retire_live import real
 from tests.support.pki import DAY, END, NOW
-from tests.support.worlds import CONFIG, actual, bundle, certificate, desired, entry, file, plan_of, uid, worker
+from tests.support.worlds import actual, bundle, certificate, desired, entry, file, plan_of, uid, worker
 
 Report = Callable[[Plan], str]
 
 
 def status_text(made: Plan) -> str:
     findings = show_findings(to_act_on(made.diagnostics), Display())
-    return render_status(make_status(made), PLAIN, findings=findings)
+    return render_status(replace(make_status(made), asked=True), PLAIN, findings=findings)
 
 
 def drift_of(made: Plan) -> Drift:
@@ -74,31 +74,34 @@ def test_status_shows_what_is_bound_by_its_id_with_its_stack_and_its_end() -> No
     text = status_text(plan(stored(1, bundle(1), "books:ledger")))
     assert (
         f"""
-bound by id:
-  = {uid(1)}  ends {END:%Y-%m-%d %H:%M} UTC (in 335 days), due from {END - 30 * DAY:%Y-%m-%d}
-      name      books.ledger.{bundle(1).digest[:12]}
-      stack     books (not managed here)
-      bound     LEDGER in {CONFIG} (top level)
+{uid(1)} (by ID)
+  expires    {END:%Y-%m-%d %H:%M} UTC (in 335 days), renew from {END - 30 * DAY:%Y-%m-%d}
+  name       books.ledger.{bundle(1).digest[:12]}
+  stack      books (not managed here)
+  bound      LEDGER of checkout (top level)
 
-Nothing needs attention.
+1 ok, 0 due, 0 expired. First: {uid(1)} in 335 days.
 """
         in text
     )
 
 
 @pytest.mark.parametrize(
-    ("content", "urgency", "sign"),
-    [(SOON, Urgency.DUE, "!"), (ENDED, Urgency.EXPIRED, "x")],
+    ("content", "urgency", "state"),
+    [(SOON, Urgency.DUE, "due"), (ENDED, Urgency.EXPIRED, "expired")],
     ids=["due", "ended"],
 )
-def test_a_stack_of_nothing_else_needs_attention_where_one_is_due(content: object, urgency: Urgency, sign: str) -> None:
+def test_a_stack_of_nothing_else_needs_attention_where_one_is_due(
+    content: object, urgency: Urgency, state: str
+) -> None:
     """It used to read that nothing did."""
     made = plan(stored(1, content))  # type: ignore[arg-type]
     (found,) = make_status(made).by_id
     assert found.urgency is urgency
     text = status_text(made)
-    assert f"  {sign} {uid(1)}  end" in text
-    assert "Nothing needs attention." not in text
+    assert f"\n{uid(1)} (by ID)  " in text
+    assert f" {state}, not managed here\n" in text
+    assert "1 ok" not in text
     assert ("warning[by-id-due]" in text) is (urgency is Urgency.DUE)
     assert ("warning[bound-expired]" in text) is (urgency is Urgency.EXPIRED)
 
@@ -106,15 +109,15 @@ def test_a_stack_of_nothing_else_needs_attention_where_one_is_due(content: objec
 def test_status_says_which_newer_one_there_is() -> None:
     """With the name that it was uploaded under."""
     text = status_text(plan(stored(1, bundle(1), "books:ledger"), stored(2, bundle(2), "books:ledger", age=3)))
-    assert f"      newer     {uid(2)} (books.ledger.{bundle(2).digest[:12]})\n" in text
+    assert f"  newer      {uid(2)} (books.ledger.{bundle(2).digest[:12]})\n" in text
 
 
 @pytest.mark.parametrize(
     ("found", "standing", "line"),
     [
-        (uid(1), Standing.IN_PLACE, f"bound     LEDGER in {CONFIG} (top level)"),
-        (uid(2), Standing.OTHER_ID, f"not bound LEDGER in {CONFIG} (top level): it has {uid(2)}"),
-        (None, Standing.MISSING, f"not bound LEDGER in {CONFIG} (top level): the file has no such binding"),
+        (uid(1), Standing.IN_PLACE, "bound      LEDGER of checkout (top level)"),
+        (uid(2), Standing.OTHER_ID, f"not bound  LEDGER of checkout (top level): it has {uid(2)}"),
+        (None, Standing.MISSING, "not bound  LEDGER of checkout (top level): the file has no such binding"),
     ],
     ids=["bound", "another id is bound", "not bound"],
 )
@@ -125,13 +128,13 @@ def test_status_says_how_each_binding_stands(found: EntryId | None, standing: St
     made = plan_of(wanted, actual([stored(1, bundle(1)), entry(2, 2)], files))
     (row,) = make_status(made).by_id
     assert [place.standing for place in row.places] == [standing]
-    assert f"      {line}\n" in status_text(made)
+    assert f"  {line}\n" in status_text(made)
 
 
 def test_status_says_that_nobody_declares_a_binding() -> None:
     """It is in use all the same."""
     text = status_text(plan(stored(1, bundle(1)), workers=[worker("checkout", {None: {}})]))
-    assert f"      bound     LEDGER in {CONFIG} (top level): mtls.toml does not declare it\n" in text
+    assert "  bound      LEDGER of checkout (top level): mtls.toml does not declare it\n" in text
 
 
 def test_the_most_urgent_comes_first_and_what_is_not_known_is_said() -> None:
@@ -146,14 +149,16 @@ def test_the_most_urgent_comes_first_and_what_is_not_known_is_said() -> None:
         (uid(3), Urgency.UNREADABLE),
         (uid(1), Urgency.LATER),
     ]
-    assert f"  ? {uid(3)}  it is not known here, nor when it ends\n" in status_text(made)
+    assert f"\n{uid(3)} (by ID)\n  expires    unknown: no uploaded certificate with this ID was found\n" in status_text(
+        made
+    )
 
 
 def test_an_old_certificate_of_this_stack_is_not_called_managed_elsewhere() -> None:
     """It is bound by its id all the same."""
     wanted = desired({"ledger": 2}, [worker("checkout", {None: {"LEDGER": f"id:{uid(1)}"}})])
     text = status_text(plan(entry(1, 1, "@ledger", age=40), entry(2, 2, "@ledger", age=20), wanted=wanted))
-    assert "      stack     payments (an old certificate of ledger)\n" in text
+    assert "  stack      payments (an old certificate of ledger)\n" in text
 
 
 def test_forecast_shows_the_end_of_what_is_bound_by_its_id() -> None:
@@ -164,15 +169,15 @@ def test_forecast_shows_the_end_of_what_is_bound_by_its_id() -> None:
     assert [one.row.id for one in make_forecast(made, 400).by_id] == [uid(2), uid(1)]
     assert [one.row.id for one in make_forecast(made, 30).by_id] == [uid(2)]
     text = forecast_text(made)
-    assert "bound by id:\n" in text
-    assert f"  = {uid(1)}  ends {END:%Y-%m-%d %H:%M} UTC (in 335 days), due from {END - 30 * DAY:%Y-%m-%d}\n" in text
+    ends = f"{END:%Y-%m-%d %H:%M} UTC (in 335 days), renew from {END - 30 * DAY:%Y-%m-%d}"
+    assert f"\n{uid(1)} (by ID)\n  expires    {ends}\n" in text
 
 
 def test_forecast_says_offline_that_the_end_is_not_known() -> None:
     """Only the store knows."""
     wanted = desired({}, [worker("checkout", {None: {"A": f"id:{uid(1)}"}})])
     made = plan_of(wanted, actual(None, {"checkout": file({None: {"A": uid(1)}})}))
-    assert f"  ? {uid(1)}  it is not known here, nor when it ends\n" in forecast_text(made)
+    assert f"\n{uid(1)} (by ID)\n  expires    unknown: no" in forecast_text(made)
 
 
 @pytest.mark.parametrize("name", ["LEDGER", "checkout", str(uid(1))], ids=["binding", "worker", "id"])
@@ -185,9 +190,9 @@ def test_explain_says_whose_it_is_when_it_ends_and_what_is_newer(name: str) -> N
     assert (story.not_after, story.renew_from) == (END, END - 30 * DAY)
     assert [problem.code for problem in told.diagnostics] == ["by-id-outdated"]
     text = explain_text(name)(made)
-    assert f"      ends        {END:%Y-%m-%d %H:%M} UTC, due from {END - 30 * DAY:%Y-%m-%d}\n" in text
-    assert "      stack       books\n" in text
-    assert f"      newer       {uid(2)}, uploaded later under the same name\n" in text
+    assert f"    expires     {END:%Y-%m-%d %H:%M} UTC, renew from {END - 30 * DAY:%Y-%m-%d}\n" in text
+    assert "    stack       books\n" in text
+    assert f"    newer       {uid(2)}, uploaded later under the same name\n" in text
 
 
 def test_drift_warns_of_a_newer_one_and_has_not_drifted() -> None:
@@ -225,11 +230,11 @@ def test_status_names_who_uses_the_certificate_and_who_still_uses_the_old_one() 
     text = status_text(in_account(replace(LIVE, workers={"shop": STALE})))
     assert (
         f"""
-      bound     BILLING in {CONFIG} (top level)
-      used by   the Hyperdrive configuration db
-      waiting   {OLD.id}: its grace period is not over, until 2026-11-29 12:00 UTC
-      used by   the Worker shop (live): {OLD.id}
-      used by   the Hyperdrive configuration archive: {OLD.id}
+  bound      BILLING of checkout (top level)
+  used by    the Hyperdrive configuration db
+  kept       {OLD.id} (old): its grace period is not over, until 2026-11-29 12:00 UTC
+  used by    the Worker shop (live): {OLD.id}
+  used by    the Hyperdrive configuration archive: {OLD.id}
 """
         in text
     )
@@ -243,9 +248,9 @@ def test_status_names_no_user_twice() -> None:
     text = status_text(made)
     assert (
         f"""
-      waiting   {OLD.id}: its ID is in b/mtls.toml
-                kept since 2026-11-10, when its grace period ended; to have it deleted, remove its ID from b/mtls.toml
-      used by   the Worker shop (live): {OLD.id}
+  kept       {OLD.id} (old): its ID is in b/mtls.toml
+             kept since 2026-11-10, when its grace period ended; to have it deleted, remove its ID from b/mtls.toml
+  used by    the Worker shop (live): {OLD.id}
 """
         in text
     ), text
@@ -255,9 +260,9 @@ def test_status_names_no_user_twice() -> None:
 def test_status_shows_live_workers_that_differ_and_what_to_run() -> None:
     """After a revert nothing else is left to do."""
     text = status_text(in_account(replace(LIVE, workers={"shop": STALE})))
-    assert "live Workers:\n  ! BILLING in " in text
-    assert text.endswith("1 Worker to deploy: run `mtlsctl apply --deploy`, or deploy with wrangler.\n")
-    assert "live Workers:" not in status_text(in_account(LIVE))
+    assert "\nLive Workers\n  ! BILLING of checkout (top level): needs a deploy\n" in text
+    assert "\n1 Worker to deploy: run `mtlsctl apply --deploy`, or deploy with wrangler.\n" in text
+    assert "Live Workers" not in status_text(in_account(LIVE))
 
 
 @dataclass(frozen=True)
@@ -301,14 +306,14 @@ def test_explain_names_users_of_the_current_certificate_and_of_old_ones() -> Non
     assert [story.users for story in told.certificates] == [(DB,)]
     assert [story.users for story in told.entries] == [(ARCHIVE,)]
     text = explain_text("billing")(in_account(LIVE))
-    assert "      used by     the Hyperdrive configuration db\n" in text
-    assert "      used by     the Hyperdrive configuration archive\n" in text
+    assert "    used by     the Hyperdrive configuration db\n" in text
+    assert "    used by     the Hyperdrive configuration archive\n" in text
 
 
 def test_forecast_names_who_has_to_be_changed_with_a_renewal() -> None:
     """Of the certificate that is in use, not of old ones; once, though it is renewed several times."""
     text = render_forecast(make_forecast(in_account(LIVE), 1000), PLAIN)
-    assert text.count("used by   the Hyperdrive configuration db") == 1
+    assert text.count("used by    the Hyperdrive configuration db") == 1
     assert "archive" not in text
 
 

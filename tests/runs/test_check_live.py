@@ -77,7 +77,7 @@ def test_after_a_revert_a_plan_says_that_it_read_no_live_worker_and_what_to_run(
     """The files are right, and every live Worker uses the other certificate."""
     result = account.run("plan")
     assert account.paths == []
-    assert "No changes; 1 in place" in result.out
+    assert "No changes. 1 certificate up to date" in result.out
     assert "Not checked: live Workers, Hyperdrive configurations, hostnames (mtlsctl plan --live).\n" in result.out
     assert result.out.endswith("\nNext: mtlsctl plan --live\n")
     document = account.run("plan", "--format", "json").json
@@ -91,7 +91,7 @@ def test_after_a_revert_a_plan_says_that_it_read_no_live_worker_and_what_to_run(
 def test_the_command_that_it_names_finds_it_and_names_the_one_that_fixes_it(account: Account) -> None:
     """One after the other."""
     result = account.run("plan", "--live")
-    assert "1 still to deploy: wrangler.toml (top level)" in result.out
+    assert "1 Worker to deploy: checkout (top level)." in result.out
     assert "Not checked" not in result.out
     assert result.out.endswith("\nNext: mtlsctl apply --deploy\n")
 
@@ -137,7 +137,7 @@ def test_output_never_reads_live_workers(account: Account) -> None:
 def test_who_uses_the_certificate_is_in_every_report_that_looked(account: Account) -> None:
     """One call for all Hyperdrive configurations."""
     add_hyperdrive(account.api, account.current())  # type: ignore[arg-type]
-    for command in ("status", "forecast --days 400", "explain billing"):
+    for command in ("status billing", "forecast --days 400", "explain billing"):
         assert "the Hyperdrive configuration db" in account.run(*command.split(), "--live").out
     assert account.paths.count("/hyperdrive/configs") == 1
 
@@ -169,7 +169,7 @@ def test_a_saved_plan_keeps_what_it_did_not_check_and_show_names_itself(account:
     account.project.certificate("billing", 3)
     account.project.environ.pop("BILLING_KEY")
     printed = account.run("plan", "--out", "plan.json").out
-    assert "            needs $BILLING_KEY\n" in printed
+    assert "    + upload  needs $BILLING_KEY\n" in printed
     assert printed.endswith("\nNext: mtlsctl apply plan.json\n")
     saved = account.project.read("plan.json")
     account.project.write("moved.json", saved)

@@ -138,7 +138,7 @@ def test_a_renewal_that_is_declared_is_not_asked_for_again(applied: Project, clo
     give(applied, later(NOW + 295 * DAY, 700 * DAY))
     plan = applied.run("plan")
     assert "renewal-due" not in plan.out
-    due = "  ! billing ends 2027-09-19 12:00 UTC, due since 2027-08-20; renewed in mtls.toml, but still in use"
+    due = "  ! billing  ends 2027-09-19 12:00 UTC  due since 2027-08-20  renewed in mtls.toml, but still in use"
     assert due in plan.out
     assert applied.run("status", "--fail-on", "due").code == 0
     assert "due already" not in applied.run("forecast").out

@@ -104,7 +104,7 @@ def test_a_broken_mtls_toml_hides_nothing_else(applied: Project) -> None:
     applied.write("mtls.toml", MTLS.replace("private_key", "privat_key"))
     result = applied.run("doctor")
     assert result.code == 1
-    assert "at mtls.toml:6:1" in result.out
+    assert "at   mtls.toml:6:1" in result.out
     assert ".mtlsctl/store.db is intact" in result.out
 
 
@@ -292,8 +292,8 @@ def test_what_is_open_to_others_is_named_with_its_cure(applied: Project) -> None
     result = applied.run("doctor")
     assert result.code == 0
     assert result.out.count("warning[open-to-others]") == 2
-    assert "hint: run `chmod 700 .mtlsctl`\n" in result.out
-    assert "hint: run `chmod 600 .mtlsctl/store.db`\n" in result.out
+    assert "fix  run `chmod 700 .mtlsctl`\n" in result.out
+    assert "fix  run `chmod 600 .mtlsctl/store.db`\n" in result.out
 
 
 def _truncate(path: Path) -> None:
@@ -322,7 +322,7 @@ def test_a_damaged_store_is_an_error_with_a_way_out(applied: Project, damage: Ca
     result = applied.run("doctor")
     assert result.code == 1
     assert "error[" in result.out
-    assert "hint: " in result.out
+    assert "fix  " in result.out
     assert "no killed run left temporary files" in result.out
 
 
@@ -368,7 +368,7 @@ def test_what_killed_runs_left_is_named(project: Project) -> None:
         project.write(name, "")
     result = project.run("doctor")
     assert result.out.count("warning[leftover]") == 2
-    assert "at .wrangler.toml.mtlsctl-0123abcd.tmp" in result.out
+    assert "at   .wrangler.toml.mtlsctl-0123abcd.tmp" in result.out
     project.run("apply", "--yes")
     assert problems(project) == set()
 
@@ -378,7 +378,7 @@ def test_a_worker_whose_config_is_a_folder_is_looked_at_too(project: Project) ->
     project.write("mtls.toml", MTLS.replace('"wrangler.toml"', '"app"'))
     project.write("app/wrangler.toml", WRANGLER)
     project.write("app/.wrangler.toml.mtlsctl-0123abcd.tmp", "")
-    assert "at app/.wrangler.toml.mtlsctl-0123abcd.tmp" in project.run("doctor").out
+    assert "at   app/.wrangler.toml.mtlsctl-0123abcd.tmp" in project.run("doctor").out
 
 
 # --- the checks themselves ------------------------------------------------------------------------------------------

@@ -69,9 +69,9 @@ def test_json_has_the_row_of_the_table(project: Project) -> None:
 @pytest.mark.parametrize(
     ("declared", "heading"),
     [
-        (MTLS.replace("billing", "quota"), "certificates:"),
-        (MTLS.replace("workers.checkout", "workers.quota"), "bindings:"),
-        (MTLS.replace("BILLING = ", "quota = "), "bindings:"),
+        (MTLS.replace("billing", "quota"), "Certificates\n"),
+        (MTLS.replace("workers.checkout", "workers.quota"), "Bindings\n"),
+        (MTLS.replace("BILLING = ", "quota = "), "Bindings\n"),
     ],
     ids=["a certificate", "a Worker", "a binding"],
 )

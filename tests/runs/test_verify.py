@@ -236,7 +236,7 @@ def test_files_that_are_wrong_are_refuted(project: Project, change: tuple[str, s
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["biling"], "hint: did you mean `billing`?"),
+        (["biling"], "fix  did you mean `billing`?"),
         (["partner"], "is a CA, which a Worker can't use"),
         (["--offline", "--level", "origin"], "`--offline` sends nothing, but the level origin does"),
     ],

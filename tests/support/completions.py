@@ -18,6 +18,7 @@ from reconciler.views.json.schemas import all_schemas
 NAMES = {
     ("plan", "only"): "certificate",
     ("apply", "only"): "certificate",
+    ("status", "names"): "certificate",
     ("verify", "names"): "certificate",
     ("output", "name"): "certificate",
     ("retire", "name"): "certificate",

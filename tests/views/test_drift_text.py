@@ -67,20 +67,20 @@ Drift of mono on Cloudflare, 2026-11-23 12:00 UTC
 
   partner-acme
     ~ PARTNER has 838979d6, expected 28b52d48
-      at mtls.toml:7
+      at   mtls.toml:7
     ~ PARTNER_TWO has 838979d6, expected 28b52d48
-      at mtls.toml:7
+      at   mtls.toml:7
 
   {CONFIG}
     + LATER (env staging) has the placeholder
-      at mtls.toml:7
+      at   mtls.toml:7
       fix  declare it:
         | [workers.gw.env.staging.bindings]
         | LATER = "NAME"
 
   other uploaded certificates
     . nothing in this tree uses c7269d99 (legacy)
-      at mtls.toml:7
+      at   mtls.toml:7
       fix  delete it:
         | wrangler mtls-certificate delete --id {LEGACY}
 

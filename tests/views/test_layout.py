@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.views.text.layout import Cell, ShortIds, cells, shortened, table, wrapped
+from reconciler.views.text.layout import Cell, ShortIds, cells, labelled, shortened, spread, table, wrapped
 
 ID = "28b52d48-33a1-4f7e-9f5c-3d2b1a0c9e8d"
 LOCAL = "10ca1000-3f2a-4f7e-9f5c-3d2b1a0c9e8d"
@@ -48,6 +48,37 @@ def test_wrapped_lines_have_every_word_whole(words: list[str], width: int) -> No
     lines = list(wrapped(" ".join(words), width, first="  ! ", then="    "))
     assert " ".join(lines).split() == ["!", *words]
     assert all(len(line) <= width or len(line.split()) == 1 for line in lines)
+
+
+def test_a_word_that_does_not_fit_behind_its_label_is_moved_to_the_left() -> None:
+    """A path can be copied only if it is in one piece."""
+    lines = list(labelled("+ upload", f"needs {'k' * 52}", 60, indent="    "))
+    assert lines == ["    + upload  needs", " " * 8 + "k" * 52]
+
+
+@given(st.text("abc ", max_size=60), st.text("xyz ", max_size=60), st.integers(60, 200))
+def test_two_texts_at_both_ends_of_a_line_fit_or_are_two_lines(left: str, right: str, width: int) -> None:
+    """Nothing is lost."""
+    lines = list(spread(Cell(left), Cell(right), width))
+    assert all(len(line) <= width for line in lines)
+    assert " ".join(lines).split() == [*left.split(), *right.split()]
+
+
+@given(
+    st.lists(st.tuples(*[st.text("ab-", min_size=1, max_size=48)] * 3), min_size=1, max_size=5), st.integers(60, 200)
+)
+def test_any_table_fits(rows: list[tuple[str, ...]], width: int) -> None:
+    """Names are shortened; the last cell is whole, on its row or below it."""
+    made = [[Cell(first, shrinks=True), Cell(second, shrinks=True), Cell(third)] for first, second, third in rows]
+    lines = list(table(made, width))
+    assert all(cells(line) <= width for line in lines)
+    assert all(any(line.endswith(third) for line in lines) for _, _, third in rows)
+
+
+def test_a_cell_that_is_not_to_be_cut_keeps_its_column_wide() -> None:
+    """An ID between names."""
+    rows = [[Cell("n" * 48, shrinks=True), Cell("x" * 30)], [Cell("28b52d48-33a1 (by ID)"), Cell("x" * 30)]]
+    assert "  28b52d48-33a1 (by ID)" in "\n".join(table(rows, 60))
 
 
 def test_without_a_width_a_text_is_one_line() -> None:

@@ -10,47 +10,53 @@ from reconciler.findings.diagnostics import Diagnostic, Place, Pointer, Resolve
 from reconciler.findings.escape import printable
 from reconciler.reports.checks import Checkup, RunFailure, Validation
 from reconciler.views.table import Display
+from reconciler.views.text.layout import wrapped
 from reconciler.views.text.style import Style
 
 
-def render_finding(diagnostic: Diagnostic, resolve: Resolve, style: Style, *, folder: str = "") -> str:
+def render_finding(
+    diagnostic: Diagnostic, resolve: Resolve, style: Style, *, folder: str = "", width: int | None = None
+) -> str:
     """One block. `folder` leads from the working directory to the folder of mtls.toml, so that places can be opened.
 
-    A hint of several lines, such as lines to paste, stands behind a bar: no line of it can start anything.
+    Further lines of a hint, such as lines to paste, are behind a bar and not wrapped: none of them can start anything.
     """
-    label = f"{diagnostic.severity}[{printable(diagnostic.code)}]"
+    label = f"{diagnostic.severity}[{printable(diagnostic.code)}]:"
     paint = {Severity.ERROR: style.bad, Severity.WARNING: style.warn, Severity.INFO: style.dim}[diagnostic.severity]
-    head = f"{paint(label)}: {printable(diagnostic.message)}"
-    return "\n".join((head, *place_lines(diagnostic.where, diagnostic.hint, resolve, folder=folder)))
+    first, *rest = wrapped(f"{label} {printable(diagnostic.message)}", width, then="  ")
+    head = (paint(label) + first.removeprefix(label), *rest)
+    return "\n".join((*head, *place_lines(diagnostic.where, diagnostic.hint, resolve, folder=folder, width=width)))
 
 
 def place_lines(
-    where: Pointer | Place | None, hint: str | None, resolve: Resolve, *, folder: str = ""
+    where: Pointer | Place | None, hint: str | None, resolve: Resolve, *, folder: str = "", width: int | None = None
 ) -> Iterator[str]:
     """The lines below what happened: where, and what to do."""
     place = resolve(where)
     if place is not None:
         path = normpath(join(folder, place.path)) if folder else place.path
         shown = ":".join(str(part) for part in (printable(path), place.line, place.column) if part is not None)
-        yield f"  at {shown}"
+        yield from (f"  at   {shown}",) if " " in shown else wrapped(shown, width, first="  at   ")
     if hint:
         first, *rest = hint.splitlines()
-        yield f"  hint: {printable(first)}"
+        yield from wrapped(printable(first), width, first="  fix  ")
         yield from (f"    | {printable(line)}" for line in rest)
 
 
-def render_findings(diagnostics: Iterable[Diagnostic], resolve: Resolve, style: Style, *, folder: str = "") -> str:
-    """All blocks, errors last, so that they stand nearest to the prompt; equal ones once."""
+def render_findings(
+    diagnostics: Iterable[Diagnostic], resolve: Resolve, style: Style, *, folder: str = "", width: int | None = None
+) -> str:
+    """All blocks, errors last, so that they are nearest to the prompt; equal ones once."""
     order = [Severity.INFO, Severity.WARNING, Severity.ERROR]
     unique = dict.fromkeys(diagnostics)
     ordered = sorted(unique, key=lambda diagnostic: order.index(diagnostic.severity))
-    return "\n".join(render_finding(diagnostic, resolve, style, folder=folder) for diagnostic in ordered)
+    return "\n".join(render_finding(one, resolve, style, folder=folder, width=width) for one in ordered)
 
 
 def show_findings(diagnostics: Iterable[Diagnostic], display: Display) -> str:
     """All blocks, as `render_findings` has them, and below them where to read more."""
     found = tuple(diagnostics)
-    blocks = render_findings(found, display.place, display.style, folder=display.folder)
+    blocks = render_findings(found, display.place, display.style, folder=display.folder, width=display.width)
     command = explaining(found)
     return f"{blocks}\n{display.style.dim(f'About a finding: {command}')}" if command is not None else blocks
 

@@ -10,20 +10,23 @@ from typing import TypeVar
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.escape import printable
+from reconciler.model import SiteAddress
 from reconciler.plan.users import Use
 from reconciler.reports.forecast import DueItem, Forecast, Outlook
 from reconciler.reports.forecast_entries import Event, ForecastStep
 from reconciler.reports.status import Urgency
 from reconciler.views.table import Display
 from reconciler.views.text.findings import show_findings
-from reconciler.views.text.plan import not_checked_lines
-from reconciler.views.text.status import by_id_lines, place_text, time_text, use_lines
+from reconciler.views.text.layout import Cell, cells, shortened, spread, wrapped
+from reconciler.views.text.names import ShownNames, count
+from reconciler.views.text.plan import not_checked_lines, store_text
+from reconciler.views.text.status import by_id_lines, time_text, use_lines
 from reconciler.views.text.style import Style
 
 _OVERDUE = {Urgency.EXPIRED: "x", Urgency.DUE: "!"}
-_ROW = "      {:<9} {}"
 _MAX_STEPS = 40
 _MAX_AGAIN = 40
+_BEFORE_NAME, _BESIDE_STEP = 16, 44
 _MOST_ALONE = 2
 """So many further renewals of a certificate have a line each; of more, all of them share one."""
 
@@ -36,33 +39,49 @@ def show_forecast(forecast: Forecast, display: Display) -> str:
     """A forecast with its findings, and the errors of its plan and what dates make of it."""
     errors = (one for one in forecast.diagnostics if one.severity is Severity.ERROR or one.code in _OF_DATES)
     findings = show_findings((*errors, *forecast.findings), display)
-    return render_forecast(forecast, display.style, findings=findings)
+    return render_forecast(forecast, display.style, findings=findings, width=display.width)
 
 
-def render_forecast(forecast: Forecast, style: Style, *, findings: str = "") -> str:
+def render_forecast(forecast: Forecast, style: Style, *, findings: str = "", width: int | None = None) -> str:
     """The whole forecast. `findings`: those that need attention, as `render_findings` shows them."""
-    return "\n".join(_lines(forecast, style, findings)) + "\n"
+    return "\n".join(_lines(forecast, style, findings, width)) + "\n"
 
 
-def _lines(forecast: Forecast, style: Style, findings: str) -> Iterator[str]:
+def _lines(forecast: Forecast, style: Style, findings: str, width: int | None) -> Iterator[str]:
+    names = ShownNames(width, _ids(forecast), _places(forecast))
     days = (forecast.until - forecast.made).days
-    span = f"{_day(forecast.made)} to {_day(forecast.until)} ({days} days)"
-    yield style.bold(f"Forecast for the stack {printable(forecast.stack)} on {forecast.store.title}, {span}")
+    head = f"{printable(forecast.stack)}: {_day(forecast.made)} to {_day(forecast.until)}, {count(days, 'day')}"
+    yield from spread(Cell(head, style.bold), Cell(store_text(forecast.store, width), style.dim), width)
     if forecast.leaf is None:
-        yield style.warn("OFFLINE: the store was not asked, so nothing is said of the quota")
-    yield from _calendar_lines(forecast, style)
-    yield from _by_id_lines(forecast, style)
+        yield from map(style.warn, wrapped("OFFLINE: only files were read, so the quota is unknown", width))
+    yield from _calendar_lines(forecast, names, style, width)
+    yield from _by_id_lines(forecast, names, style, width)
     for kind, outlook, ca in (("leaf certificates", forecast.leaf, False), ("CAs", forecast.ca, True)):
         steps = [step for step in forecast.steps if step.ca is ca]
         if outlook is not None and (steps or outlook.now or not ca):
-            yield from _outlook_lines(kind, outlook, steps, style)
+            yield from _outlook_lines(kind, outlook, steps, style, width)
     yield ""
-    yield from not_checked_lines(forecast.not_checked, "forecast", style)
-    yield style.bold("this supposes that")
-    yield from (f"  - {text}" for text in forecast.assumptions)
+    yield style.bold("Assumptions:")
+    for text in forecast.assumptions:
+        yield from wrapped(text, width, first="  - ")
     if findings:
         yield ""
         yield findings
+    if forecast.not_checked:
+        yield ""
+        yield from not_checked_lines(forecast.not_checked, "forecast", style, width)
+
+
+def _ids(forecast: Forecast) -> Iterator[str | None]:
+    for one in forecast.by_id:
+        yield from (one.row.id, one.row.newer.id if one.row.newer is not None else None)
+        yield from (place.found for place in one.places)
+    yield from (use.entry.id for use in forecast.uses)
+
+
+def _places(forecast: Forecast) -> Iterator[SiteAddress]:
+    yield from (place.at for item in forecast.calendar for place in item.places)
+    yield from (place.at for one in forecast.by_id for place in one.places)
 
 
 def _day(time: datetime) -> str:
@@ -104,23 +123,28 @@ def _interval_text(time: timedelta) -> str:
 # --- the calendar ---------------------------------------------------------------------------------------------------
 
 
-def _calendar_lines(forecast: Forecast, style: Style) -> Iterator[str]:
-    width = max((len(printable(item.certificate)) for item in forecast.calendar), default=0)
+def _calendar_lines(forecast: Forecast, names: ShownNames, style: Style, width: int | None) -> Iterator[str]:
     shown = left = 0
     for head, lines in groupby(_fold(forecast.calendar), lambda line: _head(line[0])):
         yield ""
-        yield style.bold(f"{head}:")
+        yield style.bold(head)
+        chosen = []
         for line in lines:
             shown += line[0].again
             if line[0].again and shown > _MAX_AGAIN:
                 left += len(line)
             else:
-                yield from _item_lines(line, width, style)
-                yield from use_lines(one for one in forecast.uses if _concerns(one, line[0]))
+                chosen.append(line)
+        size = max((cells(printable(line[0].certificate)) for line in chosen), default=0)
+        for line in chosen:
+            yield from _item_lines(line, size, names, style, width)
+            yield from use_lines(
+                (one for one in forecast.uses if _concerns(one, line[0])), names, width, indent="      "
+            )
     if left:
         yield f"  ~ and {left} more renewals of renewed certificates; see --format json"
     rest = tuple(_rest_lines(forecast))
-    yield from ("", *rest) if rest else ()
+    yield from ("", *(line for text in rest for line in wrapped(text, width))) if rest else ()
 
 
 def _rest_lines(forecast: Forecast) -> Iterator[str]:
@@ -137,25 +161,40 @@ def _rest_lines(forecast: Forecast) -> Iterator[str]:
 
 
 def _head(item: DueItem) -> str:
-    return "due already" if item.urgency in _OVERDUE else f"{item.renew_from:%Y-%m}"
+    return "Due already" if item.urgency in _OVERDUE else f"{item.renew_from:%Y-%m}"
 
 
-def _item_lines(line: tuple[DueItem, ...], width: int, style: Style) -> Iterator[str]:
+def _item_lines(
+    line: tuple[DueItem, ...], size: int, names: ShownNames, style: Style, width: int | None
+) -> Iterator[str]:
+    """A row of the calendar; below it who owns the certificate, and where it is bound."""
     item = line[0]
     paint = style.bad if item.urgency is Urgency.EXPIRED else style.warn if item.urgency is Urgency.DUE else style.bold
     sign = "~" if item.again else _OVERDUE.get(item.urgency, ".")
-    head = paint(f"  {sign} {_day(item.renew_from)}  {printable(item.certificate):<{width}}")
+    end = "expired" if item.urgency is Urgency.EXPIRED else "would expire" if item.again else "expires"
+    text = f"{end} {time_text(item.not_after)}"
     if len(line) > 1:
-        yield f"{head}  {_series_text([one.renew_from for one in line])}"
-        return
-    end = "ended" if item.urgency is Urgency.EXPIRED else "would end" if item.again else "ends"
-    yield f"{head}  {end} {time_text(item.not_after)}"
-    if item.again:
+        text = _series_text([one.renew_from for one in line])
+    name = _name(item.certificate, width, _BEFORE_NAME)
+    label = f"{sign} {_day(item.renew_from)}  {name}"
+    pad = " " * max(size - cells(name), 0)
+    room = width - cells(label) - cells(text) - 4 if width is not None else len(pad)
+    if room >= 0:
+        yield f"  {paint(label)}{pad if room >= len(pad) else ''}  {text}"
+    else:
+        yield f"  {paint(label)}"
+        yield from wrapped(text, width, first="      ")
+    if item.again or len(line) > 1:
         return  # owner and bindings are shown with the first renewal
-    if item.owner:
-        yield _ROW.format("owner", printable(item.owner))
-    for place in item.places:
-        yield _ROW.format("bound", place_text(place.at.binding, place.at.config, place.at.environment))
+    owner = f"owner {printable(item.owner)}; " if item.owner else ""
+    places = ", ".join(names.binding(place.at) for place in item.places)
+    told = f"{owner}{f'used by {places}' if places else 'not bound'}"
+    yield from wrapped(told, width, first="      ")
+
+
+def _name(name: str, width: int | None, other: int) -> str:
+    """A name next to so many other columns, or as much of it as there is room for."""
+    return printable(name) if width is None else shortened(printable(name), width - other)
 
 
 def _concerns(use: Use, item: DueItem) -> bool:
@@ -163,40 +202,42 @@ def _concerns(use: Use, item: DueItem) -> bool:
     return use.certificate == item.certificate and not item.again
 
 
-def _by_id_lines(forecast: Forecast, style: Style) -> Iterator[str]:
+def _by_id_lines(forecast: Forecast, names: ShownNames, style: Style, width: int | None) -> Iterator[str]:
     """What ends by then and is renewed elsewhere; the ids have to be changed here."""
-    if not forecast.by_id:
-        return
-    yield ""
-    yield style.bold("bound by id:")
-    paint = {Urgency.EXPIRED: style.bad, Urgency.DUE: style.warn, Urgency.UNREADABLE: style.bad}
     for item in forecast.by_id:
-        yield from by_id_lines(item, forecast.made, paint.get(item.urgency, style.bold))
+        yield ""
+        yield from by_id_lines(item, forecast.made, names, style, width)
 
 
 # --- entries --------------------------------------------------------------------------------------------------------
 
 
-def _outlook_lines(kind: str, outlook: Outlook, steps: list[ForecastStep], style: Style) -> Iterator[str]:
+def _outlook_lines(
+    kind: str, outlook: Outlook, steps: list[ForecastStep], style: Style, width: int | None
+) -> Iterator[str]:
     yield ""
-    peak = f"{outlook.peak} at the most" + (f" on {_day(outlook.peak_at)}" if outlook.peak > outlook.now else "")
-    text = f"{kind}, of {outlook.limit}: {outlook.now} now, {peak}, {outlook.end} at the end"
-    yield style.bad(f"{text}: THAT DOES NOT FIT") if outlook.over else style.bold(text)
+    peak = f"peak {outlook.peak:,}" + (f" on {_day(outlook.peak_at)}" if outlook.peak > outlook.now else "")
+    text = f"{kind}: {outlook.now:,} of {outlook.limit:,} now, {peak}, {outlook.end:,} at the end"
+    paint = style.bad if outlook.over else style.bold
+    yield from map(paint, wrapped(f"{text}: THAT DOES NOT FIT" if outlook.over else text, width))
     lines = tuple(_fold(steps))
     for line in lines[:_MAX_STEPS]:
-        text = _step_line(line)
-        yield style.bad(text) if max(step.entries for step in line) > outlook.limit else text
+        sign, day, number, what = _step_texts(line, width)
+        is_over = max(step.entries for step in line) > outlook.limit
+        shown = wrapped(what, width, first=f"  {sign} {day}  {number:>5}  ")
+        yield from map(style.bad if is_over else str, shown)
     left = sum(map(len, lines[_MAX_STEPS:]))
     if left:
         yield f"    and {left} more steps; see --format json"
 
 
-def _step_line(line: tuple[ForecastStep, ...]) -> str:
-    step, name = line[0], printable(line[0].certificate)
+def _step_texts(line: tuple[ForecastStep, ...], width: int | None) -> tuple[str, str, str, str]:
+    """Sign, day, how many there are then, and what happens."""
+    step, name = line[0], _name(line[0].certificate, width, _BESIDE_STEP)
     if len(line) > 1:
         most = max(one.entries for one in line)
         series = _series_text([one.at for one in line if one.event is Event.RENEWAL])
-        return f"  ~ {_day(step.at)}         {name}: {series}; peak {most}"
+        return "~", _day(step.at), "", f"{name}: {series}; peak {most}"
     again = " again" if step.again else ""
     match step.event:
         case Event.UPLOAD:
@@ -205,4 +246,4 @@ def _step_line(line: tuple[ForecastStep, ...]) -> str:
             what = f"{name} is renewed{again}"
         case Event.RETIRE:
             what = f"the old certificate of {name} is deleted{again}"
-    return f"  {'-' if step.event is Event.RETIRE else '+'} {_day(step.at)}  {step.entries:>5}  {what}"
+    return "-" if step.event is Event.RETIRE else "+", _day(step.at), str(step.entries), what

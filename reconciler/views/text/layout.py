@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from textwrap import wrap
 from unicodedata import combining, east_asian_width
 
 from reconciler.findings.escape import printable
@@ -14,7 +13,9 @@ NARROWEST = 60
 """The width that is assumed of a terminal that claims less."""
 _ID_LENGTH = 8  # as git does
 _LEAST_COLUMN = 12
+_LONGEST_LAST = 16
 _GAP = "  "
+_LONGEST_LINE = 100  # what is at the far right of a wide terminal is not seen
 _CUT = "..."
 
 
@@ -38,19 +39,53 @@ def _telling(ids: Iterable[str | None]) -> int:
 
 
 def wrapped(text: str, width: int | None, *, first: str = "", then: str | None = None) -> Iterator[str]:
-    """The lines of a text of single spaces, never cut in a word. `first` begins the first, `then` all others."""
-    after = " " * len(first) if then is None else then
+    """The lines of a text of single spaces, never cut in a word. `first` begins the first, `then` all others.
+
+    A word that does not fit behind that is moved to the left, on a line of its own.
+    """
     if width is None:
         yield f"{first}{text}"
-    else:
-        yield from wrap(
-            text,
-            width,
-            initial_indent=first,
-            subsequent_indent=after,
-            break_long_words=False,
-            break_on_hyphens=False,
-        ) or (first,)
+        return
+    after = " " * cells(first) if then is None else then
+    line, is_begun = first, False
+    for word in text.split():
+        if cells(line) + is_begun + cells(word) <= width:
+            line, is_begun = f"{line} {word}" if is_begun else line + word, True
+            continue
+        if is_begun or (first.strip() and line == first and cells(word) <= width):
+            yield line.rstrip()
+            line = after if cells(after) + cells(word) <= width else " " * max(width - cells(word), 0)
+        line, is_begun = line + word, True
+    yield line
+
+
+def labelled(
+    label: str,
+    text: str,
+    width: int | None,
+    *,
+    paint: Callable[[str], str] = str,
+    indent: str = "  ",
+    gap: str = _GAP,
+) -> Iterator[str]:
+    """A text behind its label, wrapped next to it; the label in its colour."""
+    first, *rest = wrapped(text, width, first=f"{indent}{label}{gap}" if text else f"{indent}{label}")
+    yield indent + paint(label) + first.removeprefix(f"{indent}{label}")
+    yield from rest
+
+
+def spread(left: Cell, right: Cell, width: int | None, *, indent: str = "") -> Iterator[str]:
+    """A line with one text at its begin and one at its end; two lines where they do not fit."""
+    end = min(width, _LONGEST_LINE) if width is not None else 0
+    gap = end - cells(indent) - cells(left.text) - cells(right.text)
+    if not right.text:
+        yield from map(left.paint, wrapped(left.text, width, first=indent, then=f"{indent}  "))
+        return
+    if width is None or gap >= len(_GAP):
+        yield f"{indent}{left.paint(left.text)}{' ' * max(gap, len(_GAP))}{right.paint(right.text)}"
+        return
+    yield from map(left.paint, wrapped(left.text, width, first=indent, then=f"{indent}  "))
+    yield from map(right.paint, wrapped(right.text, width, first=f"{indent}  "))
 
 
 def shortened(text: str, room: int) -> str:
@@ -91,35 +126,62 @@ class Cell:
 def table(rows: Sequence[Sequence[Cell]], width: int | None, *, indent: str = "  ") -> Iterator[str]:
     """The rows as aligned columns, all with as many cells.
 
-    Where they do not fit, the columns that may be shortened are; what still does not fit goes to a line below its row.
+    Where they do not fit, the columns that may be shortened are. The cells of a row that still do not fit are on a line
+    below it; for a long text in the last column no other is shortened.
     """
     if not rows:
         return
-    widths = [max(cells(row[index].text) for row in rows) for index in range(len(rows[0]))]
-    shrinking = [index for index in range(len(widths)) if all(row[index].shrinks for row in rows)]
     room = None if width is None else width - len(indent)
-    while room is not None and _total(widths) > room:
-        widest = max(shrinking, key=lambda index: widths[index], default=None)
-        if widest is None or widths[widest] <= _LEAST_COLUMN:
-            break
-        widths[widest] -= 1
-    fitting = len(widths)
-    while room is not None and fitting > 1 and _total(widths[:fitting]) > room:
-        fitting -= 1
+    widths = _widths(rows, room)
     for row in rows:
+        fitting = len(row)
+        while room is not None and fitting > 1 and cells(_joined(row[:fitting], widths, plain=True)) > room:
+            fitting -= 1
         yield indent + _joined(row[:fitting], widths)
-        if fitting < len(row):
-            rest = _GAP.join(cell.text for cell in row[fitting:] if cell.text)
-            yield from wrapped(rest, width, first=f"{indent}    ") if rest else ()
+        rest = [cell for cell in row[fitting:] if cell.text]
+        if rest:
+            lines = wrapped(_GAP.join(cell.text for cell in rest), width, first=f"{indent}    ")
+            yield from map(rest[0].paint if len(rest) == 1 else str, lines)
 
 
-def _joined(row: Sequence[Cell], widths: Sequence[int]) -> str:
+def _widths(rows: Sequence[Sequence[Cell]], room: int | None) -> list[int]:
+    """The columns, shortened until all fit, or else as many of the first ones as can."""
+    natural = [max(cells(row[index].text) for row in rows) for index in range(len(rows[0]))]
+    least = [_least([row[index] for row in rows]) for index in range(len(natural))]
+    if room is None:
+        return natural
+    for fitting in range(len(natural), 0, -1):
+        widths = natural[:fitting]
+        if fitting == len(natural) and least[-1] == natural[-1]:
+            widths[-1] = min(widths[-1], _LONGEST_LAST)
+        while _total(widths) > room:
+            widest = max(
+                (one for one in range(fitting) if widths[one] > least[one]), key=widths.__getitem__, default=None
+            )
+            if widest is None:
+                break
+            widths[widest] -= 1
+        else:
+            return [*widths, *natural[fitting:]]
+    return natural
+
+
+def _least(column: Sequence[Cell]) -> int:
+    """How narrow a column may be: no cell is cut that may not be."""
+    whole = max((cells(cell.text) for cell in column if not cell.shrinks), default=0)
+    return max(whole, _LEAST_COLUMN) if any(cell.shrinks for cell in column) else whole
+
+
+def _joined(row: Sequence[Cell], widths: Sequence[int], *, plain: bool = False) -> str:
+    shown = len(row)
+    while shown and not row[shown - 1].text:
+        shown -= 1
     parts = []
-    for index, cell in enumerate(row):
+    for index, cell in enumerate(row[:shown]):
         text = shortened(cell.text, widths[index]) if cell.shrinks else cell.text
-        pad = "" if not any(one.text for one in row[index + 1 :]) else " " * (widths[index] - cells(text))
-        parts.append(cell.paint(text) + pad)
-    return _GAP.join(parts).rstrip()
+        pad = " " * (widths[index] - cells(text)) if index < shown - 1 else ""
+        parts.append((text if plain else cell.paint(text)) + pad)
+    return _GAP.join(parts)
 
 
 def _total(widths: Sequence[int]) -> int:

@@ -1,22 +1,22 @@
-"""A plan as text: what happens and why, what is due for renewal, and what is live."""
+"""A plan as text: what happens and why, by certificate; what waits, what is due, what is live; what to run next."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import assert_never
 
+from reconciler.findings.codes import Code
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.escape import printable
 from reconciler.model import (
     Action,
     BindingChange,
-    CertificateName,
     Change,
     Deploy,
-    Difference,
-    Gate,
-    KeyReference,
     Retire,
+    SiteAddress,
+    StoreSettings,
     Upload,
     Verify,
     Waiting,
@@ -30,19 +30,22 @@ from reconciler.plan.quota import QuotaCount
 from reconciler.plan.renewals import Due
 from reconciler.views.table import Display
 from reconciler.views.text.findings import count_findings, show_findings
+from reconciler.views.text.layout import Cell, labelled, spread, table, wrapped
+from reconciler.views.text.names import ShownNames, count
+from reconciler.views.text.plan_groups import (
+    MAX_WAITING,
+    SIGNS,
+    Group,
+    deploy_lines,
+    group_changes,
+    group_lines,
+    key_text,
+    waiting_block,
+)
 from reconciler.views.text.style import Style
 
-SIGNS = {
-    Action.UPLOAD: "+",
-    Action.BIND: "+",
-    Action.REBIND: "~",
-    Action.UNBIND: "-",
-    Action.DEPLOY: "^",
-    Action.VERIFY: "*",
-    Action.RETIRE: "-",
-}
-_AFTER_UPLOAD = "(known after the upload)"
 _MAX_LISTED = 20
+_ACCOUNT_LENGTH = 8
 
 
 def show_plan(plan: PlanFacts, display: Display) -> str:
@@ -56,10 +59,11 @@ def show_saved_plan(saved: SavedPlan, display: Display) -> str:
 
 
 def _whole(plan: PlanFacts, display: Display) -> str:
-    text = render_plan(plan, display.style)
-    if plan.diagnostics:
-        text = f"{show_findings(plan.diagnostics, display)}\n\n{text}"
-    counted = count_findings(plan.diagnostics)
+    text = render_plan(plan, display.style, display.width)
+    found = [one for one in plan.diagnostics if not _is_in_due_lines(one, plan)]
+    if found:
+        text = f"{show_findings(found, display)}\n\n{text}"
+    counted = count_findings(found)
     return f"{text}{display.style.warn(f'{counted}, see above.')}\n" if counted else text
 
 
@@ -67,73 +71,108 @@ def _next_line(plan: PlanFacts, style: Style) -> str:
     return f"{style.bold('Next:')} {printable(plan.next_command)}\n" if plan.next_command is not None else ""
 
 
-def render_plan(plan: PlanFacts, style: Style) -> str:
+def render_plan(plan: PlanFacts, style: Style, width: int | None = None) -> str:
     """The whole plan without its findings, which `render_findings` shows."""
-    return "\n".join(_lines(plan, style)) + "\n"
+    return "\n".join(_lines(plan, style, width)) + "\n"
 
 
-def _lines(plan: PlanFacts, style: Style) -> Iterator[str]:
-    yield style.bold(f"Plan for the stack {printable(plan.stack)} on {plan.store.title}")
-    if plan.partial:
-        names = ", ".join(map(printable, plan.partial))
-        yield style.warn(f"PARTIAL: only {names}; everything else is left out")
-    if plan.at:
-        yield style.warn(f"AS OF {plan.made:%Y-%m-%d %H:%M} UTC: for looking only, it can't be applied")
-    if plan.offline:
-        yield style.warn("OFFLINE: the store was not asked; what only it knows is marked `?`")
-    for phase, changes in groupby(plan.changes, key=lambda change: change.phase):
+def _lines(plan: PlanFacts, style: Style, width: int | None) -> Iterator[str]:
+    names = ShownNames(width, _ids(plan), _places(plan))
+    head = f"{printable(plan.stack)}: {_changes_text(plan)}"
+    yield from spread(Cell(head, style.bold), Cell(store_text(plan.store, width), style.dim), width)
+    for note in _notes(plan):
+        yield from map(style.warn, wrapped(note, width, then="  "))
+    groups = group_changes(plan)
+    waiting = [group for group in groups if not group.changes]
+    for group in (*groups[: len(groups) - len(waiting)], *waiting[:MAX_WAITING]):
         yield ""
-        yield style.bold(f"{phase}:")
-        for change in changes:
-            yield from change_lines(change, style, plan.keys)
-    yield from _unknown_lines(plan, style)
-    yield from _adopted_lines(plan, style)
-    yield from waiting_lines(plan.waiting, style)
-    yield from _live_lines(plan.live, style)
-    yield from _due_lines(plan, style)
+        yield from group_lines(group, plan, names, width, style)
+    if len(waiting) > MAX_WAITING:
+        yield f"  . and {count(len(waiting) - MAX_WAITING, 'more certificate')}; see --format json"
+    yield from _deploys_lines(plan, names, width, style)
+    yield from _unknown_lines(plan, names, width, style)
+    yield from _live_lines(plan.live, names, width, style)
+    yield from _due_lines(plan, width, style)
     yield ""
-    yield _summary_line(plan, style)
+    yield from _summary_lines(plan, groups, width, style)
     is_of_apply = plan.apply_with is None  # which makes sure of every key itself, before anything else
     unseen = [one for one in plan.not_checked if not (is_of_apply and one.area is Area.KEYS)]
-    yield from not_checked_lines(unseen, "plan", style)
+    yield from not_checked_lines(unseen, "plan", style, width)
     if plan.calls is not None:
         yield style.dim(_calls_line(plan.calls))
 
 
+def _ids(plan: PlanFacts) -> Iterator[str | None]:
+    for change in (*plan.changes, *(wait.change for wait in plan.waiting)):
+        match change:
+            case BindingChange():
+                yield from (change.before, change.after)
+            case Retire():
+                yield change.entry.id
+            case Deploy():
+                for one in change.bindings:
+                    yield from (one.id, *one.live)
+    for row in plan.live or ():
+        yield from (row.desired, row.file, *(one.id for one in row.live))
+
+
+def _places(plan: PlanFacts) -> Iterator[SiteAddress]:
+    for change in (*plan.changes, *(wait.change for wait in plan.waiting)):
+        if isinstance(change, BindingChange | Deploy):
+            yield change.at
+    yield from (row.at for row in plan.live or ())
+    yield from (item.at for item in plan.unknown if item.at is not None)
+
+
+def store_text(store: StoreSettings, width: int | None) -> str:
+    """`Cloudflare 01234567`, or `the local store`."""
+    account = store.account
+    if account is None:
+        return store.title
+    return f"{store.title} {printable(account if width is None else account[:_ACCOUNT_LENGTH])}"
+
+
+_COUNTED = (
+    (frozenset({Action.UPLOAD}), "upload"),
+    (frozenset({Action.BIND, Action.REBIND, Action.UNBIND}), "config change"),
+    (frozenset({Action.DEPLOY}), "deploy"),
+    (frozenset({Action.VERIFY}), "proof"),
+    (frozenset({Action.RETIRE}), "deletion"),
+)
+
+
+def counts_text(counts: Iterable[tuple[Action, int]]) -> str:
+    """`1 upload, 2 config changes`; empty where nothing changes."""
+    given = tuple(counts)
+    numbers = ((word, sum(number for action, number in given if action in actions)) for actions, word in _COUNTED)
+    return ", ".join(count(number, word) for word, number in numbers if number)
+
+
+def _changes_text(plan: PlanFacts) -> str:
+    counts = counts_text(plan.summary.items())
+    return counts or ("no changes in the files alone" if plan.unknown else "no changes")
+
+
+def _notes(plan: PlanFacts) -> Iterator[str]:
+    if plan.partial:
+        yield f"PARTIAL: only {', '.join(map(printable, plan.partial))}; everything else is left out"
+    if plan.at:
+        yield f"AS OF {plan.made:%Y-%m-%d %H:%M} UTC: a preview, it can't be applied"
+    if plan.offline:
+        yield "OFFLINE: only files were read; `?` marks what they can't show"
+
+
 def change_lines(change: Change, style: Style, keys: Iterable[KeyNeeded] = ()) -> Iterator[str]:
-    """One change: a line with sign, action, subject and reason; below it what differs, and the key that it needs."""
+    """One change on its own: a line with sign, action and subject; below it the key that it needs."""
     sign = SIGNS[change.action]
     paint = {"+": style.good, "~": style.change, "-": style.bad, "*": style.bold, "^": style.change}[sign]
     head = paint(f"  {sign} {change.action:<7}")
     yield f"{head} {describe(change)}  {style.dim('(' + ', '.join(change.reasons) + ')')}"
-    match change:
-        case Upload():
-            yield from _key_lines((change.certificate, *change.shared_with), keys)
-            if change.shared_with:
-                yield f"            the same content as {', '.join(map(printable, change.shared_with))}"
-            yield from _difference_lines(change.differences)
-        case BindingChange():
-            if change.action is not Action.UNBIND:
-                before = "none" if change.before is None else printable(change.before) or '""'
-                yield f"            id: {before} -> {printable(change.after or _AFTER_UPLOAD)}"
-            else:
-                yield f"            id: {printable(change.before or '')} -> none"
-            if change.remote is not None:
-                yield f"            remote: {str(change.remote).lower()}"
-            if change.not_before is not None:
-                yield f"            apply waits for it to become valid, at {change.not_before:%H:%M:%S} UTC"
-            if change.after is not None:
-                yield from _difference_lines(change.differences)
-        case Deploy():
-            yield from _deploy_lines(change)
-        case Verify():
-            what = "upload" if change.before is Gate.UPLOAD else "retire of its old entries"
-            yield f"            sends requests there; without this proof its {what} is not made"
-            yield from _key_lines((change.certificate,), keys)
-        case Retire():
-            yield f"            {printable(change.entry.name)}, uploaded {_day(change.entry.uploaded_on)}"
-        case _:
-            assert_never(change)
+    if isinstance(change, Upload | Verify):
+        names = (change.certificate, *change.shared_with) if isinstance(change, Upload) else (change.certificate,)
+        key = next((one.source for name in names for one in keys if one.certificate == name), None)
+        if key is not None:
+            yield f"            needs {key_text(key)}"
 
 
 def describe(change: Change) -> str:
@@ -157,31 +196,20 @@ def describe(change: Change) -> str:
             assert_never(change)
 
 
-def _key_lines(names: tuple[CertificateName, ...], keys: Iterable[KeyNeeded]) -> Iterator[str]:
-    needed = next((key.source for name in names for key in keys if key.certificate == name), None)
-    if needed is not None:
-        yield f"            needs {_key_text(needed)}"
-
-
-def _key_text(source: KeyReference) -> str:
-    """`$BILLING_KEY`, or the path; of any other source its name as well."""
-    where = printable(source.options.get(source.source, ""))
-    known = {"env": f"${where}", "file": where}
-    return known.get(source.source, f"{printable(source.source)} {where}")
-
-
-def not_checked_lines(not_checked: Sequence[NotChecked], command: str, style: Style) -> Iterator[str]:
+def not_checked_lines(
+    not_checked: Sequence[NotChecked], command: str, style: Style, width: int | None = None
+) -> Iterator[str]:
     """What was not looked at, with the command that does; then what could not be read, and why."""
     asked = [one for one in not_checked if one.reason is None]
+    texts = [f"{printable(one.detail)}." for one in not_checked if one.reason is not None]
     if asked:
         groups = [
             ", ".join(_AREAS[one.area] for one in group) + (f" ({look})" if look is not None else "")
             for look, group in groupby(asked, key=lambda one: one.command(command))
         ]
-        yield style.change(f"Not checked: {'; '.join(groups)}.")
-    for one in not_checked:
-        if one.reason is not None:
-            yield style.change(f"Not checked: {printable(one.detail)}.")
+        texts.insert(0, f"{'; '.join(groups)}.")
+    for text in texts:
+        yield from map(style.change, wrapped(f"Not checked: {text}", width, then="  "))
 
 
 _AREAS = {
@@ -194,37 +222,29 @@ _AREAS = {
 }
 
 
-def _difference_lines(differences: tuple[Difference, ...]) -> Iterator[str]:
-    for item in differences:
-        attribute = printable(item.attribute.replace("_", " "))
-        before, after = (printable(side) if side is not None else "none" for side in (item.before, item.after))
-        yield f"            {attribute}: {before} -> {after}"
+def _deploys_lines(plan: PlanFacts, names: ShownNames, width: int | None, style: Style) -> Iterator[str]:
+    deploys = [change for change in plan.changes if isinstance(change, Deploy)]
+    waits = [wait for wait in plan.waiting if isinstance(wait.change, Deploy)]
+    if deploys or waits:
+        yield ""
+    for deploy in deploys:
+        yield from deploy_lines(deploy, names, width, style)
+    yield from waiting_block(waits, names, width, indent="  ")
 
 
-def _unknown_lines(plan: PlanFacts, style: Style) -> Iterator[str]:
+def _unknown_lines(plan: PlanFacts, names: ShownNames, width: int | None, style: Style) -> Iterator[str]:
     if not plan.unknown:
         return
     yield ""
-    yield style.bold("not known offline:")
+    yield style.bold("Unknown offline:")
+    alike: dict[str, list[str]] = {}
     for item in plan.unknown:
-        subject = printable(item.certificate or "")
-        if item.at is not None:
-            subject = f"{item.at.binding} of {item.at.worker} ({environment_text(item.at.environment)})"
-        yield f"  ? {printable(subject)}: {printable(item.message)}"
-
-
-def _adopted_lines(plan: PlanFacts, style: Style) -> Iterator[str]:
-    """Entries under foreign names are worth a line; those under our own mark only a number."""
-    foreign = [item for item in plan.adopted if not item.ours]
-    if not foreign:
-        return
-    yield ""
-    yield style.bold("adopted (stored already under another name, nothing to do):")
-    for item in foreign[:_MAX_LISTED]:
-        name = printable(item.entry.name) or "no name"
-        yield f"  = {printable(item.certificate)} is {printable(item.entry.id)} ({name})"
-    if len(foreign) > _MAX_LISTED:
-        yield f"  = and {len(foreign) - _MAX_LISTED} more; see --format json"
+        subject = printable(item.certificate or "") if item.at is None else names.binding(item.at)
+        alike.setdefault(printable(item.message), []).append(subject)
+    for message, subjects in alike.items():
+        more = f" and {len(subjects) - _MAX_LISTED} more" if len(subjects) > _MAX_LISTED else ""
+        text = f"{message}: {', '.join(subjects[:_MAX_LISTED])}{more}"
+        yield from wrapped(text, width, first="  ? ")
 
 
 def waiting_lines(waiting: tuple[Waiting, ...], style: Style) -> Iterator[str]:
@@ -254,19 +274,48 @@ def waiting_text(item: Waiting) -> str:
     return f"{action}{describe(item.change)}: {printable(item.detail)}{until}"
 
 
-def _summary_line(plan: PlanFacts, style: Style) -> str:
-    counts = ", ".join(f"{count} to {action}" for action, count in plan.summary.items() if count)
-    if not counts and plan.unknown:
-        counts = "No change that the files alone could tell"
-    parts = [counts or "No changes", f"{len(plan.adopted)} in place"]
-    if plan.waiting:
-        parts.append(f"{len(plan.waiting)} waiting")
+def _summary_lines(plan: PlanFacts, groups: Sequence[Group], width: int | None, style: Style) -> Iterator[str]:
+    """What is up to date, what waits, and what the account holds afterwards, in one paragraph."""
+    changed = {group.name for group in groups if group.changes or any(one.entry is None for one in group.waiting)}
+    same = sum(item.certificate not in changed for item in plan.adopted)
+    parts = [f"{count(same, 'certificate')} up to date"] if same or (not plan.changes and not plan.unknown) else []
+    kept = sum(wait.entry is not None for wait in plan.waiting)
+    if len(plan.waiting) > kept:
+        waits = len(plan.waiting) - kept
+        parts.append(f"{count(waits, 'change')} {'waits' if waits == 1 else 'wait'}")
+    if kept:
+        parts.append(f"{count(kept, 'old certificate')} kept")
     if plan.quota is not None:
-        leaf, ca = plan.quota.leaf, plan.quota.ca
-        parts.append(f"quota {leaf.now} -> {leaf.after} of {leaf.limit}")
-        if ca.peak:
-            parts.append(f"CAs {ca.now} -> {ca.after} of {ca.limit}")
-    return (style.good if not plan.changes else style.bold)("; ".join(parts) + ".")
+        parts += _quota_texts(plan)
+    lead = [] if plan.changes else ["No changes"]
+    if not plan.changes and plan.unknown:
+        lead = ["The files alone show no change"]
+    paint = style.bold if plan.changes else style.good
+    yield from map(paint, wrapped(f"{'. '.join((*lead, *parts))}.", width))
+    if plan.quota is not None:
+        for kind, number in (("", plan.quota.leaf), ("CA ", plan.quota.ca)):
+            if number.renewals:
+                yield from _renewals_lines(kind, number, width, style)
+
+
+def _quota_texts(plan: PlanFacts) -> Iterator[str]:
+    if plan.quota is None:
+        return
+    after = " after this" if plan.changes else ""
+    for kind, number in (("", plan.quota.leaf), ("CAs: ", plan.quota.ca)):
+        if number.peak or not kind:
+            peak = f", peak {number.peak:,}" if number.peak > max(number.now, number.after) else ""
+            yield f"{kind}{number.after:,} of {number.limit:,} used{after}{peak}"
+
+
+def _renewals_lines(kind: str, number: QuotaCount, width: int | None, style: Style) -> Iterator[str]:
+    """Old and new are both there until the old ones are deleted."""
+    together = number.after + number.renewals
+    what = count(number.renewals, f"more {kind}certificate")
+    text = f"Renewing what is due needs {what} for a while: {together:,} of {number.limit:,}"
+    is_over = together > number.limit
+    lines = wrapped(f"{text}, WHICH DOES NOT FIT." if is_over else f"{text}.", width)
+    yield from map(style.bad if is_over else str, lines)
 
 
 def _calls_line(calls: Calls) -> str:
@@ -274,51 +323,45 @@ def _calls_line(calls: Calls) -> str:
     return f"{made}." if calls.apply == calls.made else f"{made}; {calls.apply:,} in all once this is applied."
 
 
-def _day(time: object) -> str:
-    return f"{time:%Y-%m-%d}" if time is not None else "at an unknown time"
-
-
 # --- renewals ---------------------------------------------------------------------------------------------------------
 
+_ABOUT_DUE = frozenset({Code.RENEWAL_DUE, Code.BOUND_EXPIRED})
 
-def _due_lines(plan: PlanFacts, style: Style) -> Iterator[str]:
-    """Nothing where nothing is due, but for a plan as of another moment: that was asked for this."""
+
+def _is_in_due_lines(finding: Diagnostic, plan: PlanFacts) -> bool:
+    """Whether the dates of a preview say it already."""
+    return plan.at and finding.code is Code.RENEWAL_DUE
+
+
+def _due_lines(plan: PlanFacts, width: int | None, style: Style) -> Iterator[str]:
+    """What is due of which no finding says so; of a preview all of it, since it was asked for that."""
+    said = {one.certificate for one in plan.diagnostics if one.code in _ABOUT_DUE and not _is_in_due_lines(one, plan)}
     by_then = " by then" if plan.at else ""
-    expired = [item for item in plan.due if item.has_expired(plan.made)]
-    due = [item for item in plan.due if item.is_due(plan.made) and item not in expired]
+    asked = [item for item in plan.due if item.is_due(plan.made) and item.certificate not in said]
+    expired = [item for item in asked if item.has_expired(plan.made)]
+    due = [item for item in asked if item not in expired]
     if expired:
         yield ""
-        yield style.bold(f"expired{by_then}:")
-        lines = [style.bad(f"  x {_name(item)} ended {_minute(item)}{_renewed(item)}") for item in expired]
-        yield from _listed(lines, "x")
+        yield style.bold(f"Expired{by_then}:")
+        yield from _listed_rows([_due_row("x", item, "ended", style.bad) for item in expired], width)
     if due:
         yield ""
-        yield style.bold(f"due for renewal{by_then}:")
-        lines = [
-            style.warn(f"  ! {_name(item)} ends {_minute(item)}, due since {item.renew_from:%Y-%m-%d}{_renewed(item)}")
-            for item in due
-        ]
-        yield from _listed(lines, "!")
-    if (expired or due) and plan.quota is not None:
-        for kind, count in (("", plan.quota.leaf), ("CA ", plan.quota.ca)):
-            if count.renewals:
-                yield _quota_line(kind, count, style)
-    if plan.at and plan.due and not expired and not due:
+        yield style.bold(f"Due for renewal{by_then}:")
+        yield from _listed_rows([_due_row("!", item, "ends", style.warn) for item in due], width)
+    if plan.at and plan.due and not any(item.is_due(plan.made) for item in plan.due):
         yield ""
-        first = plan.due[0]
-        yield f"nothing is due for renewal by then; the first to be is {_name(first)}, from {first.renew_from:%Y-%m-%d}"
+        first = f"{printable(plan.due[0].certificate)}, from {plan.due[0].renew_from:%Y-%m-%d}"
+        yield from wrapped(f"Nothing is due for renewal by then. First: {first}.", width)
 
 
-def _name(item: Due) -> str:
-    return printable(item.certificate)
-
-
-def _renewed(item: Due) -> str:
-    return "; renewed in mtls.toml, but still in use" if item.renewed else ""
-
-
-def _minute(item: Due) -> str:
-    return f"{item.not_after:%Y-%m-%d %H:%M} UTC"
+def _due_row(sign: str, item: Due, verb: str, paint: Callable[[str], str]) -> list[Cell]:
+    since = f"due since {item.renew_from:%Y-%m-%d}" if verb == "ends" else ""
+    return [
+        Cell(f"{sign} {printable(item.certificate)}", paint, shrinks=True),
+        Cell(f"{verb} {item.not_after:%Y-%m-%d %H:%M} UTC"),
+        Cell(since),
+        Cell("renewed in mtls.toml, but still in use" if item.renewed else ""),
+    ]
 
 
 def _listed(lines: list[str], sign: str) -> Iterator[str]:
@@ -327,16 +370,13 @@ def _listed(lines: list[str], sign: str) -> Iterator[str]:
         yield f"  {sign} and {len(lines) - _MAX_LISTED} more; see --format json"
 
 
-def _quota_line(kind: str, count: QuotaCount, style: Style) -> str:
-    """Old and new stand side by side until the old ones are retired."""
-    together = count.after + count.renewals
-    noun = "entry" if count.renewals == 1 else "entries"
-    text = f"    renewing needs {count.renewals} {kind}{noun} more for a while: {together} of {count.limit}"
-    return style.bad(f"{text}, WHICH DOES NOT FIT") if together > count.limit else text
+def _listed_rows(rows: Sequence[Sequence[Cell]], width: int | None) -> Iterator[str]:
+    yield from table(rows[:_MAX_LISTED], width)
+    if len(rows) > _MAX_LISTED:
+        yield f"  and {len(rows) - _MAX_LISTED} more; see --format json"
 
 
 # --- what is live -----------------------------------------------------------------------------------------------------
-
 
 _LIVE_SIGNS = {
     LiveState.IN_SYNC: "=",
@@ -346,58 +386,51 @@ _LIVE_SIGNS = {
     LiveState.UNKNOWN: "?",
 }
 _LIVE_WORDS = {
-    LiveState.IN_SYNC: "serves what the file names",
+    LiveState.IN_SYNC: "uses what the file has",
     LiveState.NEEDS_DEPLOY: "needs a deploy",
-    LiveState.SPLIT: "a gradual deployment is under way",
-    LiveState.NOT_DEPLOYED: "does not serve",
-    LiveState.UNKNOWN: "not known",
+    LiveState.SPLIT: "gradual deployment",
+    LiveState.NOT_DEPLOYED: "not live",
+    LiveState.UNKNOWN: "unknown",
 }
 
 
-def _live_lines(rows: Sequence[LiveBinding] | None, style: Style) -> Iterator[str]:
-    """Who presents which certificate right now. Nothing where nobody asked."""
+def _live_lines(
+    rows: Sequence[LiveBinding] | None, names: ShownNames, width: int | None, style: Style
+) -> Iterator[str]:
+    """What live Workers use, where it is not what the files have. Nothing where live Workers were not read."""
     if rows is None:
         return
     yield ""
-    yield style.bold("live (what serving versions present now):")
-    if not rows:
-        yield "  no declared binding"
+    yield style.bold("Live Workers:")
+    same = sum(row.state is LiveState.IN_SYNC for row in rows)
     for row in rows:
-        yield from live_row_lines(row, style)
-    deploys = dict.fromkeys((row.at.config, row.at.environment) for row in rows if row.state is LiveState.NEEDS_DEPLOY)
+        if row.state is not LiveState.IN_SYNC:
+            yield from live_row_lines(row, style, names, width)
+    texts = []
+    if not rows:
+        texts.append("No binding is declared.")
+    if same:
+        text = f"{count(same, 'binding')} {'uses' if same == 1 else 'use'} the certificate of the wrangler file."
+        texts.append(text)
+    deploys = dict.fromkeys(row.at.site for row in rows if row.state is LiveState.NEEDS_DEPLOY)
     if deploys:
-        yield style.change(f"  {len(deploys)} still to deploy: " + "; ".join(_place(*one) for one in deploys))
+        texts.append(f"{count(len(deploys), 'Worker')} to deploy: {', '.join(map(names.site, deploys))}.")
+    for text in texts:
+        yield from wrapped(text, width, first="  ")
 
 
-def live_row_lines(row: LiveBinding, style: Style) -> Iterator[str]:
-    """One binding from all sides: what is wanted, what the file names, what each live version uses."""
+def live_row_lines(
+    row: LiveBinding, style: Style, names: ShownNames | None = None, width: int | None = None
+) -> Iterator[str]:
+    """One binding from all sides: what is wanted, what the file has, what each live version uses."""
+    names = names or ShownNames(None)
     paint = style.good if row.state is LiveState.IN_SYNC else style.change
-    subject = f"{printable(row.at.binding)} in {_place(row.at.config, row.at.environment)}"
-    name = f" = {printable(row.certificate)}" if row.certificate else ""
-    said = f"{_LIVE_WORDS[row.state]}{f': {printable(row.detail)}' if row.detail else ''}"
-    yield f"{paint(f'  {_LIVE_SIGNS[row.state]}')} {subject}{name}  {style.dim(f'({said})')}"
-    if row.state is LiveState.IN_SYNC and row.desired in (None, row.file):
-        yield f"            everywhere: {_id(row.file)}"
-        return
-    if row.desired is not None or row.certificate is not None:
-        yield f"            wanted: {_id(row.desired) if row.desired else '(not stored yet)'}"
-    yield f"            file:   {_id(row.file)}"
-    for one in row.live:
-        yield f"            live:   {_id(one.id)}  {style.dim(f'(version {printable(one.version)}, {one.share:g} %)')}"
-
-
-def _deploy_lines(deploy: Deploy) -> Iterator[str]:
-    """What changes for the traffic of one Worker."""
-    for one in deploy.bindings:
-        if one.differs:
-            now = " and ".join(_id(live) for live in dict.fromkeys(one.live)) or "nothing"
-            after = _id(one.id) if one.id or one.digest is None else "(known after the upload)"
-            yield f"            {printable(one.binding)}: {now} -> {after}"
-
-
-def _id(text: str | None) -> str:
-    return "none" if text is None else printable(text) or '""'
-
-
-def _place(config: str, environment: str | None) -> str:
-    return f"{printable(config)} ({printable(environment_text(environment))})"
+    detail = f": {printable(row.detail)}" if row.detail else ""
+    text = f"{names.binding(row.at)}: {_LIVE_WORDS[row.state]}{detail}"
+    yield from labelled(_LIVE_SIGNS[row.state], text, width, paint=paint, gap=" ")
+    sides = []
+    if row.desired != row.file and (row.desired is not None or row.certificate is not None):
+        sides.append(f"wanted {names.id(row.desired) if row.desired else 'a new one'}")
+    sides.append(f"file {names.id(row.file)}")
+    sides += [f"live {names.id(one.id)} ({one.share:g} %, version {printable(one.version)})" for one in row.live]
+    yield from wrapped(", ".join(sides), width, first="      ")

@@ -1,4 +1,4 @@
-"""A status as text: what is urgent first, what a person should do last, nearest to the prompt."""
+"""A status as text: when the first calls fail, a row for each certificate, then details of what is wrong."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 
 from reconciler.findings.escape import printable
-from reconciler.model import Condition, UserKind, Waiting
-from reconciler.model.words import environment_text
+from reconciler.model import Condition, SiteAddress, UserKind, Waiting
 from reconciler.plan.assessment import ByIdRow
 from reconciler.plan.inventory import Role
 from reconciler.plan.live import LiveState
@@ -18,17 +17,12 @@ from reconciler.reports.outage import first_of
 from reconciler.reports.status import BoundAt, ByIdStatus, CertificateStatus, Standing, Status, Urgency
 from reconciler.views.table import Display
 from reconciler.views.text.findings import show_findings, to_act_on
-from reconciler.views.text.plan import describe, live_row_lines, not_checked_lines
+from reconciler.views.text.layout import Cell, cells, labelled, table, wrapped
+from reconciler.views.text.names import ShownNames, count
+from reconciler.views.text.plan import counts_text, describe, live_row_lines, not_checked_lines, store_text
 from reconciler.views.text.style import Style
 
-_HEADS = {
-    Urgency.EXPIRED: "expired:",
-    Urgency.DUE: "due for renewal:",
-    Urgency.UNREADABLE: "with a file that can't be used:",
-    Urgency.LATER: "not due yet:",
-}
-_SIGNS = {Urgency.EXPIRED: "x", Urgency.DUE: "!", Urgency.UNREADABLE: "?", Urgency.LATER: "="}
-_ROW = "      {:<9} {}"
+_LABEL = 9
 _BOUND = {Standing.IN_PLACE, Standing.UNDECLARED}
 _MOST_USES = 10
 _TOLD = {
@@ -44,9 +38,22 @@ _RELATIONS = {
 }
 
 
+_STATES = {
+    Urgency.EXPIRED: "expired",
+    Urgency.DUE: "due",
+    Urgency.UNREADABLE: "dates unknown",
+    Urgency.LATER: "ok",
+}
+_HEADS = ("CERTIFICATE", "EXPIRES", "RENEW FROM", "USED BY", "OWNER", "STATE")
+_MOST_NEEDED = {"CERTIFICATE": 20, "OWNER": 12, "STATE": 16}
+"""So much of a cell is shown before columns are left out: names are shortened, and a long state has its own line."""
+_LEFT_OUT_FIRST = ("RENEW FROM", "OWNER", "USED BY")
+
+
 def show_status(status: Status, display: Display) -> str:
     """A status with its findings."""
-    return render_status(status, display.style, findings=show_findings(to_act_on(status.diagnostics), display))
+    findings = show_findings(to_act_on(status.diagnostics), display)
+    return render_status(status, display.style, findings=findings, width=display.width)
 
 
 def show_current(current: Current, _display: Display) -> str:
@@ -54,9 +61,9 @@ def show_current(current: Current, _display: Display) -> str:
     return f"{printable(current.entry.id)}\n"
 
 
-def render_status(status: Status, style: Style, *, findings: str = "") -> str:
+def render_status(status: Status, style: Style, *, findings: str = "", width: int | None = None) -> str:
     """The whole status. `findings`: those that need attention, as `render_findings` shows them."""
-    return "\n".join(_lines(status, style, findings)) + "\n"
+    return "\n".join(_lines(status, style, findings, width)) + "\n"
 
 
 def time_text(time: datetime) -> str:
@@ -72,75 +79,257 @@ def distance_text(time: datetime, now: datetime) -> str:
     return f"in {text}" if time >= now else f"{text} ago"
 
 
-def place_text(binding: str, config: str, environment: str | None) -> str:
-    """A binding's place in one phrase."""
-    return f"{printable(binding)} in {printable(config)} ({printable(environment_text(environment))})"
-
-
-def _lines(status: Status, style: Style, findings: str) -> Iterator[str]:
-    yield _outage_line(status, style)
-    yield style.bold(f"Status of the stack {printable(status.stack)} on {status.store.title}, {time_text(status.made)}")
-    if not status.certificates:
-        yield ""
-        yield "No certificate is declared."
-    width = max((len(printable(item.certificate)) for item in status.certificates), default=0)
-    for urgency in Urgency:
-        chosen = [item for item in status.certificates if item.urgency is urgency]
-        if chosen:
-            yield ""
-            yield style.bold(_HEADS[urgency])
-            for item in chosen:
-                yield from _certificate_lines(item, status, width, style)
-    if status.orphaned:
-        yield ""
-        yield style.bold("of certificates that are no longer declared:")
-        for kept in status.orphaned:
-            why, *more = _kept_lines(kept)
-            yield f"  . {printable(kept.waiting.certificate or '')}: {why}"
-            yield from (f"      {line}" for line in more)
-            yield from use_lines(_not_told(kept.waiting, status.uses))
-    yield from _by_id_lines(status, style)
-    yield from _live_lines(status, style)
+def _lines(status: Status, style: Style, findings: str, width: int | None) -> Iterator[str]:
+    names = ShownNames(width, _ids(status), _places(status))
+    yield from _outage_lines(status, names, style, width)
+    text = f"{printable(status.stack)} on {store_text(status.store, width)}, {time_text(status.made)}"
+    text += f", only {', '.join(map(printable, status.about))}" if status.about else ""
+    yield from map(style.dim, wrapped(text, width))
     yield ""
-    yield from not_checked_lines(status.not_checked, "status", style)
-    yield from _attention_lines(status, style, findings)
+    yield from _table_lines(status, names, style, width)
+    for item in status.certificates:
+        if status.asked or _needs_detail(item, status):
+            yield from _certificate_lines(item, status, names, style, width)
+    for kept in status.orphaned:
+        yield ""
+        yield style.bold(f"{printable(kept.waiting.certificate or '')} (removed from mtls.toml)")
+        yield from _kept_lines(kept, names, width)
+        yield from use_lines(_not_told(kept.waiting, status.uses), names, width)
+    for one in status.by_id:
+        if status.asked or one.urgency is not Urgency.LATER or any(_is_wrong(place) for place in one.places):
+            yield ""
+            yield from by_id_lines(one, status.made, names, style, width)
+    yield from _live_lines(status, names, style, width)
+    yield from _attention_lines(status, style, findings, width)
+    yield ""
+    yield from not_checked_lines(status.not_checked, "status", style, width)
+    yield from _count_lines(status, names, style, width)
 
 
-def _outage_line(status: Status, style: Style) -> str:
+def _ids(status: Status) -> Iterator[str | None]:
+    for item in status.certificates:
+        yield item.entry.id if item.entry is not None else None
+        yield from (place.found for place in item.places)
+    kept = (*status.orphaned, *(one for item in status.certificates for one in item.waiting))
+    yield from (one.waiting.entry.id for one in kept if one.waiting.entry is not None)
+    for one in status.by_id:
+        yield from (one.row.id, one.row.newer.id if one.row.newer is not None else None)
+        yield from (place.found for place in one.places)
+    yield from (use.entry.id for use in status.uses)
+    for row in status.live or ():
+        yield from (row.desired, row.file, *(one.id for one in row.live))
+
+
+def _places(status: Status) -> Iterator[SiteAddress]:
+    yield from (place.at for item in status.certificates for place in item.places)
+    yield from (place.at for one in status.by_id for place in one.places)
+    yield from (one.at for one in status.outages)
+    yield from (row.at for row in status.live or ())
+
+
+def _outage_lines(status: Status, names: ShownNames, style: Style, width: int | None) -> Iterator[str]:
     """When the first calls fail, or that they do; the first thing that a person wants to know."""
     outage = status.outage
+    paint: Callable[[str], str] = str
     if outage is None or outage.time is None:
-        return "No declared binding uses an uploaded certificate, so no outage can be predicted."
-    where = place_text(outage.at.binding, outage.at.config, outage.at.environment)
-    more = sum(one.failing for one in status.outages) - 1
-    if outage.failing:
-        others = f" and {more} more" if more > 0 else ""
-        return style.bad(f"CALLS FAIL NOW through {where}{others}: its certificate is not valid.")
-    when = f"{time_text(outage.time)} ({distance_text(outage.time, status.made)})"
-    return f"If nothing is done, calls fail from {when}: first {where}."
+        text = "No declared binding uses an uploaded certificate, so no outage can be predicted."
+    else:
+        where = names.binding(outage.at)
+        if outage.failing:
+            more = sum(one.failing for one in status.outages) - 1
+            others = f" and {more} more" if more > 0 else ""
+            text, paint = f"CALLS FAIL NOW through {where}{others}: its certificate is not valid.", style.bad
+        else:
+            when = f"{time_text(outage.time)} ({distance_text(outage.time, status.made)})"
+            text = f"If nothing is done, calls fail from {when}: first {where}."
+    yield from map(paint, wrapped(text, width))
 
 
-def _certificate_lines(item: CertificateStatus, status: Status, width: int, style: Style) -> Iterator[str]:
-    paint = _paint(item.urgency, style)
-    head = paint(f"  {_SIGNS[item.urgency]} {printable(item.certificate):<{width}}")
-    yield f"{head}  {_when(item, status.made)}"
-    entry = printable(item.entry.id) if item.entry else style.warn("not stored")
-    yield _ROW.format("entry", entry)
+# --- the table --------------------------------------------------------------------------------------------------------
+
+
+def _table_lines(status: Status, names: ShownNames, style: Style, width: int | None) -> Iterator[str]:
+    """A row for each certificate, the most urgent first, those that are bound by their ID among them."""
+    rows = [(item.urgency, _row(item, status, style)) for item in status.certificates]
+    rows += [(item.urgency, _row_by_id(item, status.made, names, style)) for item in status.by_id]
+    order = list(Urgency)
+    found = [row for _, row in sorted(rows, key=lambda one: order.index(one[0]))]
+    found += [_row_removed(kept) for kept in status.orphaned]
+    if not found:
+        yield "No certificate is declared." if not status.hidden else "No certificate is in that state."
+        return
+    shown, left_out = _columns(found, width)
+    head = [Cell(text, style.bold) for text in _HEADS]
+    yield from table([[row[index] for index in shown] for row in (head, *found)], width, indent="")
+    if left_out:
+        text = f"Left out: {', '.join(left_out)} (--wide)."
+        yield style.dim(text)
+
+
+def _columns(rows: list[list[Cell]], width: int | None) -> tuple[list[int], list[str]]:
+    """The columns that fit, and the names of the others."""
+    widths = [max(cells(head), *(cells(row[index].text) for row in rows)) for index, head in enumerate(_HEADS)]
+    for head, most in _MOST_NEEDED.items():
+        index = _HEADS.index(head)
+        widths[index] = min(widths[index], most)
+    shown = list(range(len(_HEADS)))
+    left_out: list[str] = []
+    for name in _LEFT_OUT_FIRST:
+        if width is None or sum(widths[index] + 2 for index in shown) - 2 <= width:
+            break
+        shown.remove(_HEADS.index(name))
+        left_out.append(name)
+    return shown, left_out
+
+
+def _row(item: CertificateStatus, status: Status, style: Style) -> list[Cell]:
+    due = item.due
+    return [
+        Cell(printable(item.certificate), shrinks=True),
+        Cell(_expires(due.not_after if due is not None else None, status.made)),
+        Cell(f"{due.renew_from:%Y-%m-%d}" if due is not None else "-"),
+        Cell(
+            _used_by(
+                item.places,
+                sum(one.certificate == item.certificate and one.role is Role.CURRENT for one in status.uses),
+            )
+        ),
+        Cell(printable(item.owner) if item.owner else "-", shrinks=True),
+        Cell(", ".join(_state(item)), _paint(item.urgency, style)),
+    ]
+
+
+def _row_by_id(item: ByIdStatus, now: datetime, names: ShownNames, style: Style) -> list[Cell]:
+    row = item.row
+    whose = f"stack {printable(row.mark.stack)}" if row.mark is not None and row.owner is None else "-"
+    states = [] if item.urgency is Urgency.LATER else [_STATES[item.urgency]]
+    states.append(
+        "not managed here" if row.owner is None else f"{_RELATIONS.get(row.role, 'of')} {printable(row.owner)}"
+    )
+    return [
+        Cell(f"{names.id(row.id)} (by ID)"),
+        Cell(_expires(row.not_after, now)),
+        Cell(f"{row.renew_from:%Y-%m-%d}" if row.renew_from is not None else "-"),
+        Cell(_used_by(item.places, 0)),
+        Cell(whose, shrinks=True),
+        Cell(", ".join(states), _paint(item.urgency, style)),
+    ]
+
+
+def _row_removed(kept: KeptEntry) -> list[Cell]:
+    name = Cell(printable(kept.waiting.certificate or ""), shrinks=True)
+    return [name, Cell("-"), Cell("-"), Cell("-"), Cell("-", shrinks=True), Cell("removed, 1 kept")]
+
+
+def _expires(time: datetime | None, now: datetime) -> str:
+    """`in 24 d   2026-12-23`."""
+    if time is None:
+        return "unknown"
+    away = abs(time - now)
+    number, unit = (away.days, "d") if away >= timedelta(days=2) else (int(away.total_seconds() // 3600), "h")
+    text = f"{number or '<1'} {unit}"
+    return f"{f'in {text}' if time >= now else f'{text} ago':<8}  {time:%Y-%m-%d}"
+
+
+def _used_by(places: Iterable[BoundAt], others: int) -> str:
+    bindings = sum(place.standing in {Standing.IN_PLACE, Standing.UNDECLARED, Standing.WAITING} for place in places)
+    texts = [count(bindings, "binding")] if bindings else []
+    texts += [count(others, "other")] if others else []
+    return ", ".join(texts) or "-"
+
+
+def _state(item: CertificateStatus) -> Iterator[str]:
+    """`ok` where nothing but time has to pass."""
+    wrong = sum(map(_is_wrong, item.places))
+    if item.urgency is not Urgency.LATER or _is_applied(item):
+        yield _STATES[item.urgency]
+    if item.due is not None and item.due.renewed:
+        yield "renewed, not in use yet"
+    if item.entry is None:
+        yield "not uploaded"
+    elif wrong:
+        yield f"{count(wrong, 'binding')} {'differs' if wrong == 1 else 'differ'}"
+    kept = sum(one.waiting.entry is not None for one in item.waiting)
+    if kept:
+        yield f"{kept} old kept"
+    waiting = len(item.waiting) - kept
+    if waiting:
+        yield f"{count(waiting, 'change')} {'waits' if waiting == 1 else 'wait'}"
+
+
+def _is_applied(item: CertificateStatus) -> bool:
+    """Whether it is uploaded, and every binding uses it."""
+    is_renewed = item.due is not None and item.due.renewed
+    return item.entry is not None and not is_renewed and not any(map(_is_wrong, item.places))
+
+
+def _is_wrong(place: BoundAt) -> bool:
+    return place.standing not in {Standing.IN_PLACE, Standing.WAITING}
+
+
+def _count_lines(status: Status, names: ShownNames, style: Style, width: int | None) -> Iterator[str]:
+    """How many there are of each state, and which is the first to expire."""
+    found = [item.urgency for item in status.certificates] + [one.urgency for one in status.by_id]
+    not_applied = sum(item.urgency is Urgency.LATER and not _is_applied(item) for item in status.certificates)
+    counts = [f"{found.count(Urgency.LATER) - not_applied} ok"]
+    counts += [f"{not_applied} not applied"] if not_applied else []
+    counts += [f"{found.count(urgency)} {_STATES[urgency]}" for urgency in (Urgency.DUE, Urgency.EXPIRED)]
+    unknown = found.count(Urgency.UNREADABLE)
+    counts += [f"{unknown} unknown"] if unknown else []
+    ends = [(item.due.not_after, printable(item.certificate)) for item in status.certificates if item.due is not None]
+    ends += [(item.row.not_after, names.id(item.row.id)) for item in status.by_id if item.row.not_after is not None]
+    first = min(((end, name) for end, name in ends if end >= status.made), default=None)
+    text = f"{', '.join(counts)}."
+    if first is not None:
+        text += f" First: {first[1]} {distance_text(first[0], status.made)}."
+    if status.hidden:
+        text += f" {count(status.hidden, 'certificate')} not shown."
+    worst = min(found, key=list(Urgency).index, default=Urgency.LATER)
+    yield from map(_paint(worst, style), wrapped(text, width))
+
+
+# --- what is wrong, or was asked for ----------------------------------------------------------------------------------
+
+
+def _needs_detail(item: CertificateStatus, status: Status) -> bool:
+    """Whether something is wrong that no pending change fixes; those are for `mtlsctl plan` to show."""
+    is_stuck = any(one.since is not None for one in item.waiting)
+    is_wrong = not any(status.changes.values()) and any(map(_is_wrong, item.places))
+    return item.urgency is not Urgency.LATER or is_stuck or is_wrong
+
+
+def _field(
+    label: str, text: str, width: int | None, *, paint: Callable[[str], str] = str, indent: str = "  "
+) -> Iterator[str]:
+    return labelled(f"{label:<{_LABEL}}", text, width, paint=paint, indent=indent)
+
+
+def _certificate_lines(
+    item: CertificateStatus, status: Status, names: ShownNames, style: Style, width: int | None
+) -> Iterator[str]:
+    yield ""
+    yield style.bold(printable(item.certificate))
+    yield from _field("expires", _when(item, status.made), width)
+    if item.entry is not None:
+        name = printable(item.entry.name) or "without a name"
+        yield from _field("uploaded", f"{names.id(item.entry.id)} {name}", width)
+    else:
+        yield from _field("uploaded", "no", width, paint=style.warn)
     if item.owner:
-        yield _ROW.format("owner", printable(item.owner))
+        yield from _field("owner", printable(item.owner), width)
     outage = first_of(one for one in status.outages if one.certificate == item.certificate)
     if outage is not None and outage.time is not None:
         text = f"{time_text(outage.time)} ({distance_text(outage.time, status.made)})"
-        yield _ROW.format("outage", style.bad(f"since {text}") if outage.failing else f"from {text}")
+        when = "since" if outage.failing else "from"
+        yield from _field("outage", f"{when} {text}", width, paint=style.bad if outage.failing else str)
     for place in item.places:
-        yield _place_line(place, item, style)
+        label, text, paint = _place_text(place, item, names, style)
+        yield from _field(label, text, width, paint=paint)
     of_current = [one for one in status.uses if one.certificate == item.certificate and one.role is Role.CURRENT]
-    yield from use_lines(of_current)
+    yield from use_lines(of_current, names, width)
     for kept in item.waiting:
-        why, *more = _kept_lines(kept)
-        yield _ROW.format("waiting", why)
-        yield from (_ROW.format("", line) for line in more)
-        yield from use_lines(_not_told(kept.waiting, status.uses))
+        yield from _kept_lines(kept, names, width)
+        yield from use_lines(_not_told(kept.waiting, status.uses), names, width)
 
 
 def _not_told(wait: Waiting, uses: Iterable[Use]) -> Iterator[Use]:
@@ -150,52 +339,44 @@ def _not_told(wait: Waiting, uses: Iterable[Use]) -> Iterator[Use]:
         yield from (one for one in uses if one.entry.id == entry.id and one.user.kind not in told)
 
 
-def use_lines(uses: Iterable[Use]) -> Iterator[str]:
+def use_lines(uses: Iterable[Use], names: ShownNames, width: int | None, *, indent: str = "  ") -> Iterator[str]:
     """Who else uses a certificate, a line each up to a number."""
     found = tuple(uses)
     for use in found[:_MOST_USES]:
-        old = "" if use.role is Role.CURRENT else f": {printable(use.entry.id)}"
-        yield _ROW.format("used by", f"{printable(use.user.text)}{old}")
+        old = "" if use.role is Role.CURRENT else f": {names.id(use.entry.id)}"
+        yield from _field("used by", f"{printable(use.user.text)}{old}", width, indent=indent)
     if len(found) > _MOST_USES:
-        yield _ROW.format("", f"and {len(found) - _MOST_USES} more; see --format json")
+        yield from _field("", f"and {len(found) - _MOST_USES} more; see --format json", width, indent=indent)
 
 
-def _by_id_lines(status: Status, style: Style) -> Iterator[str]:
-    """What is bound by its id: nobody renews it here, so its end is all there is to watch."""
-    if not status.by_id:
-        return
-    yield ""
-    yield style.bold("bound by id:")
-    for item in status.by_id:
-        yield from by_id_lines(item, status.made, _paint(item.urgency, style))
-
-
-def by_id_lines(item: ByIdStatus, now: datetime, paint: Callable[[str], str]) -> Iterator[str]:
+def by_id_lines(item: ByIdStatus, now: datetime, names: ShownNames, style: Style, width: int | None) -> Iterator[str]:
     """One uploaded certificate that bindings name by its id."""
     row = item.row
-    yield f"{paint(f'  {_SIGNS[item.urgency]} {printable(row.id)}')}  {_when_by_id(row, now)}"
+    yield style.bold(f"{names.id(row.id)} (by ID)")
+    yield from _field("expires", _when_by_id(row, now), width)
     if row.entry is not None:
-        yield _ROW.format("name", printable(row.entry.name) or "none")
-    yield _ROW.format("stack", whose(row))
+        yield from _field("name", printable(row.entry.name) or "none", width)
+    yield from _field("stack", whose(row), width)
     if row.newer is not None:
-        yield _ROW.format("newer", f"{printable(row.newer.id)} ({printable(row.newer.name) or 'no name'})")
+        newer = f"{names.id(row.newer.id)} ({printable(row.newer.name) or 'no name'})"
+        yield from _field("newer", newer, width)
     for place in item.places:
-        where = place_text(place.at.binding, place.at.config, place.at.environment)
-        yield _ROW.format("bound" if place.standing in _BOUND else "not bound", where + _aside(place))
+        label = "bound" if place.standing in _BOUND else "not bound"
+        yield from _field(label, f"{names.binding(place.at)}{_aside(place, names)}", width)
 
 
-def _aside(place: BoundAt) -> str:
+def _aside(place: BoundAt, names: ShownNames) -> str:
     match place.standing:
         case Standing.IN_PLACE:
             return ""
         case Standing.WAITING:
-            return f": {printable(place.found or '')}, until it becomes valid"
+            return f": {names.id(place.found)}, until it becomes valid"
         case Standing.UNDECLARED:
             return ": mtls.toml does not declare it"
         case Standing.MISSING:
             return ": the file has no such binding"
         case Standing.OTHER_ID:
-            return f": it has {printable(place.found or 'an empty id')}"
+            return f": it has {names.id(place.found)}"
 
 
 def whose(row: ByIdRow) -> str:
@@ -207,23 +388,20 @@ def whose(row: ByIdRow) -> str:
 
 def _when_by_id(row: ByIdRow, now: datetime) -> str:
     if row.not_after is None:
-        return "its end is not known" if row.entry is not None else "it is not known here, nor when it ends"
-    end = (
-        f"{'ended' if row.has_ended(now) else 'ends'} {time_text(row.not_after)} ({distance_text(row.not_after, now)})"
-    )
-    since = "since" if row.is_due(now) else "from"
-    return f"{end}, due {since} {row.renew_from:%Y-%m-%d}" if row.renew_from is not None else end
+        return "unknown" if row.entry is not None else "unknown: no uploaded certificate with this ID was found"
+    renew = f", renew from {row.renew_from:%Y-%m-%d}" if row.renew_from is not None else ""
+    return f"{time_text(row.not_after)} ({distance_text(row.not_after, now)}){renew}"
 
 
-def _live_lines(status: Status, style: Style) -> Iterator[str]:
+def _live_lines(status: Status, names: ShownNames, style: Style, width: int | None) -> Iterator[str]:
     """The bindings of which live Workers use something else than the wrangler files name."""
     rows = [row for row in status.live or () if row.state is not LiveState.IN_SYNC]
     if not rows:
         return
     yield ""
-    yield style.bold("live Workers:")
+    yield style.bold("Live Workers")
     for row in rows[:_MOST_USES]:
-        yield from live_row_lines(row, style)
+        yield from live_row_lines(row, style, names, width)
     if len(rows) > _MOST_USES:
         yield f"  and {len(rows) - _MOST_USES} more; see `mtlsctl plan --live`"
 
@@ -235,40 +413,45 @@ def _paint(urgency: Urgency, style: Style) -> Callable[[str], str]:
 
 def _when(item: CertificateStatus, now: datetime) -> str:
     if item.due is None:
-        return "its end is not known"
-    ended = item.urgency is Urgency.EXPIRED
-    text = f"{'ended' if ended else 'ends'} {time_text(item.due.not_after)} ({distance_text(item.due.not_after, now)})"
+        return "unknown: its file can't be used"
     renewed = "; renewed in mtls.toml, but still in use" if item.due.renewed else ""
-    return f"{text}, due {'since' if item.due.renew_from <= now else 'from'} {item.due.renew_from:%Y-%m-%d}{renewed}"
+    text = f"{time_text(item.due.not_after)} ({distance_text(item.due.not_after, now)})"
+    return f"{text}, renew from {item.due.renew_from:%Y-%m-%d}{renewed}"
 
 
-def _place_line(place: BoundAt, item: CertificateStatus, style: Style) -> str:
-    where = place_text(place.at.binding, place.at.config, place.at.environment)
-    found = printable(place.found or "an empty id")
+def _place_text(
+    place: BoundAt, item: CertificateStatus, names: ShownNames, style: Style
+) -> tuple[str, str, Callable[[str], str]]:
+    where, found = names.binding(place.at), names.id(place.found)
     match place.standing:
         case Standing.IN_PLACE:
-            return _ROW.format("bound", where)
+            return "bound", where, str
         case Standing.WAITING:
-            return _ROW.format("bound", f"{where}: {found}, until the new certificate becomes valid")
+            return "bound", f"{where}: {found}, until the new certificate becomes valid", str
         case Standing.UNDECLARED:
-            old = "" if item.entry and place.found == item.entry.id else f"an older entry, {found}, and "
-            return _ROW.format("bound", f"{where}: {style.warn(f'{old}mtls.toml does not declare it')}")
+            old = "" if item.entry and place.found == item.entry.id else f"an older certificate, {found}, and "
+            return "bound", f"{where}: {old}mtls.toml does not declare it", style.warn
         case Standing.MISSING:
-            return _ROW.format("not bound", f"{where}: {style.warn('the file has no such binding')}")
+            return "not bound", f"{where}: the file has no such binding", style.warn
         case Standing.OTHER_ID:
-            return _ROW.format("not bound", f"{where}: {style.warn(f'it has {found}')}")
+            return "not bound", f"{where}: it has {found}", style.warn
 
 
-def _kept_lines(kept: KeptEntry) -> Iterator[str]:
+def _kept_lines(kept: KeptEntry, names: ShownNames, width: int | None) -> Iterator[str]:
     """Why an old certificate is kept; then since when and what would end that, where there is anything to say."""
     wait = kept.waiting
     until = f", until {time_text(wait.until)}" if wait.until else ""
-    what = printable(wait.entry.id) if wait.entry is not None else f"{wait.change.action} {describe(wait.change)}"
-    yield f"{what}: {printable(wait.detail)}{until}"
+    is_entry = wait.entry is not None
+    what = (
+        f"{names.id(wait.entry.id)} (old)"
+        if wait.entry is not None
+        else f"{wait.change.action} {describe(wait.change)}"
+    )
+    yield from _field("kept" if is_entry else "waiting", f"{what}: {printable(wait.detail)}{until}", width)
     since = kept_since_text(kept.since) if kept.since is not None else None
     told = [text for text in (since, hint_text(kept.hint)) if text is not None]
     if told:
-        yield "; ".join(told)
+        yield from _field("", "; ".join(told), width)
 
 
 def kept_since_text(since: datetime) -> str:
@@ -281,19 +464,21 @@ def hint_text(hint: str | None) -> str | None:
     return f"to have it deleted, {printable(hint)}" if hint is not None else None
 
 
-def _attention_lines(status: Status, style: Style, findings: str) -> Iterator[str]:
-    counts = ", ".join(f"{count} to {action}" for action, count in status.changes.items() if count)
+def _attention_lines(status: Status, style: Style, findings: str, width: int | None) -> Iterator[str]:
+    counts = counts_text(status.changes.items())
     to_deploy = {row.at.site for row in status.live or () if row.state is LiveState.NEEDS_DEPLOY}
-    if not counts and not findings and not to_deploy and not status.failed_on:
-        yield style.good("Nothing needs attention.")
-        return
-    if status.failed_on:
-        yield style.bad(f"failed on: {', '.join(map(printable, status.failed_on))}")
-    yield style.bold("needs attention:")
     if findings:
+        yield ""
         yield findings
+    texts = []
+    if status.failed_on:
+        texts.append((f"Failed on: {', '.join(map(printable, status.failed_on))}.", style.bad))
     if to_deploy:
-        workers = "1 Worker" if len(to_deploy) == 1 else f"{len(to_deploy)} Workers"
-        yield style.bold(f"{workers} to deploy: run `mtlsctl apply --deploy`, or deploy with wrangler.")
+        workers = count(len(to_deploy), "Worker")
+        texts.append((f"{workers} to deploy: run `mtlsctl apply --deploy`, or deploy with wrangler.", style.bold))
     if counts:
-        yield style.bold(f"Changes are pending ({counts}); see `mtlsctl plan`, then run `mtlsctl apply`.")
+        texts.append((f"Pending: {counts}. Next: mtlsctl plan", style.bold))
+    if texts:
+        yield ""
+    for text, paint in texts:
+        yield from map(paint, wrapped(text, width))

@@ -1,0 +1,55 @@
+"""The names of one report: IDs as short as they may be, a Worker by its label where that is of one file only."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from reconciler.findings.escape import printable
+from reconciler.model import BindingAddress, SiteAddress
+from reconciler.views.text.layout import ShortIds, shortened
+
+_LONGEST_TEXT = 24
+_ID_CHARACTERS = frozenset("0123456789abcdef-")
+
+
+class ShownNames:
+    """What a report calls things. `width`: that of its display; None shows everything whole."""
+
+    def __init__(self, width: int | None, ids: Iterable[str | None] = (), places: Iterable[SiteAddress] = ()) -> None:
+        self._width, self._ids = width, ShortIds(ids, width)
+        configs: dict[str, set[str]] = defaultdict(set)
+        for one in places:
+            configs[one.worker].add(one.config)
+        self._ambiguous = {label for label, found in configs.items() if len(found) > 1}
+
+    def id(self, text: str | None) -> str:
+        """An ID; of a binding also what else the file has there, `none` where it has nothing."""
+        if text is None:
+            return "none"
+        is_id = bool(text) and _ID_CHARACTERS.issuperset(text)
+        if is_id or self._width is None:
+            return self._ids(text) or '""'
+        return shortened(printable(text), _LONGEST_TEXT) or '""'
+
+    def worker(self, at: SiteAddress) -> str:
+        """The label of a Worker, or the path of its file."""
+        return printable(at.config if at.worker in self._ambiguous else at.worker)
+
+    def site(self, at: SiteAddress) -> str:
+        """`partner-gw (production)`, for a sentence."""
+        return f"{self.worker(at)} ({environment(at)})"
+
+    def binding(self, at: BindingAddress) -> str:
+        """`PARTNER of partner-gw (production)`, for a sentence."""
+        return f"{printable(at.binding)} of {self.site(at)}"
+
+
+def environment(at: SiteAddress) -> str:
+    """The name of an environment, for a column."""
+    return "top level" if at.environment is None else printable(at.environment)
+
+
+def count(number: int, word: str, plural: str | None = None) -> str:
+    """`1 binding`, `2 bindings`."""
+    return f"{number:,} {word if number == 1 else plural or f'{word}s'}"

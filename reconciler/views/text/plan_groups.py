@@ -1,0 +1,323 @@
+"""What a plan changes and what waits, by certificate: each in one block, with what differs and what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from reconciler.findings.escape import printable
+from reconciler.model import (
+    Action,
+    BindingChange,
+    CertificateName,
+    Change,
+    Deploy,
+    Difference,
+    EntryId,
+    Gate,
+    KeyReference,
+    Reason,
+    Retire,
+    Upload,
+    Verify,
+    Waiting,
+)
+from reconciler.plan.coverage import KeyNeeded
+from reconciler.plan.plan import Plan, PlanFacts
+from reconciler.views.text.layout import Cell, cells, labelled, spread, table, wrapped
+from reconciler.views.text.names import ShownNames, environment
+from reconciler.views.text.style import Style
+
+SIGNS = {
+    Action.UPLOAD: "+",
+    Action.BIND: "+",
+    Action.REBIND: "~",
+    Action.UNBIND: "-",
+    Action.DEPLOY: "^",
+    Action.VERIFY: "*",
+    Action.RETIRE: "-",
+}
+MAX_WAITING = 20
+"""So many certificates of which something only waits have a block each."""
+_MOST_ALIKE = 10
+_INDENT, _DEEPER = "    ", "      "
+_NOTES = {
+    Reason.PLACEHOLDER_ID: "placeholder",
+    Reason.UNKNOWN_ID: "unknown ID",
+    Reason.WRONG_ID: "wrong ID",
+    Reason.REMOVED: "removed from mtls.toml",
+}
+"""What a line of a binding says of its reasons; the other reasons follow from the line and its block."""
+_UNINTERESTING = frozenset({"serial_number", "not_before", "fingerprint"})
+"""What differs between any two certificates."""
+
+
+@dataclass
+class Group:
+    """All that a plan has for one certificate, for one ID that bindings use, or for what is of neither."""
+
+    name: CertificateName | None = None
+    id: EntryId | None = None
+    changes: list[Change] = field(default_factory=list)
+    waiting: list[Waiting] = field(default_factory=list)
+
+    @property
+    def differences(self) -> tuple[Difference, ...]:
+        """What differs between the old certificate and the new one."""
+        known = (one.differences for one in self.changes if isinstance(one, Upload | BindingChange))
+        return next((found for found in known if found), ())
+
+    def has(self, action: Action) -> bool:
+        """Whether something is done in such a way."""
+        return any(change.action is action for change in self.changes)
+
+
+def group_changes(plan: PlanFacts) -> tuple[Group, ...]:
+    """The groups in the order of the plan, those in which something only waits last; deploys are in none."""
+    owners = _owners(plan)
+    found: dict[tuple[str | None, str | None], Group] = {}
+
+    def group_of(change: Change) -> Group:
+        key = _key(change, owners)
+        return found.setdefault(key, Group(*key))
+
+    for change in plan.changes:
+        if not isinstance(change, Deploy):
+            group_of(change).changes.append(change)
+    for wait in plan.waiting:
+        if not isinstance(wait.change, Deploy):
+            group_of(wait.change).waiting.append(wait)
+    return tuple(sorted(found.values(), key=lambda group: not group.changes))
+
+
+def _owners(plan: PlanFacts) -> Mapping[str | None, CertificateName]:
+    """Whose each uploaded certificate is, as far as the plan says it."""
+    retires = (*plan.changes, *(one.change for one in plan.waiting))
+    return {
+        **{one.entry.id: one.certificate for one in plan.adopted},
+        **{one.entry.id: one.certificate for one in retires if isinstance(one, Retire)},
+    }
+
+
+def _key(change: Change, owners: Mapping[str | None, CertificateName]) -> tuple[CertificateName | None, EntryId | None]:
+    if change.certificate is not None or not isinstance(change, BindingChange):
+        return change.certificate, None
+    if change.action is Action.UNBIND:
+        return owners.get(change.before), None
+    return None, change.after
+
+
+def group_lines(group: Group, plan: PlanFacts, names: ShownNames, width: int | None, style: Style) -> Iterator[str]:
+    """One block: a line with what it is about, then what differs, then its changes and what waits."""
+    yield from _head_lines(group, plan, names, width, style)
+    yield from _difference_lines(group.differences, width)
+    for change in group.changes:
+        if isinstance(change, Verify | Upload):
+            yield from _step_lines(change, plan.keys, width, style)
+    rows = [_binding_row(change, names, style) for change in group.changes if isinstance(change, BindingChange)]
+    yield from table(rows, width, indent=_INDENT)
+    for change in group.changes:
+        if isinstance(change, Retire):
+            text = f"{names.id(change.entry.id)} {_old(change)} {_entry_text(change)}"
+            yield from labelled("- delete", text, width, paint=style.bad, indent=_INDENT)
+    yield from waiting_block(group.waiting, names, width)
+
+
+def _head_lines(group: Group, plan: PlanFacts, names: ShownNames, width: int | None, style: Style) -> Iterator[str]:
+    name = printable(group.name) if group.name is not None else None
+    if group.id is not None:
+        name = f"{names.id(group.id)} (by ID)"
+    about = _about(group)
+    left = name if name is not None else "Other bindings"
+    owner = _owner(group, plan)
+    text = f"owner {printable(owner)}" if owner is not None else ""
+    if about:
+        is_long = width is not None and cells(left) + cells(about) + 4 > width
+        left = f"{left} {about}" if is_long else f"{left}  {about}"
+    yield from spread(Cell(left, style.bold), Cell(text, style.dim), width, indent="  ")
+
+
+def _owner(group: Group, plan: PlanFacts) -> str | None:
+    if group.name is None or not isinstance(plan, Plan):
+        return None  # a saved plan has no rows
+    row = plan.assessment.by_name.get(group.name)
+    return row.declared.owner if row is not None else None
+
+
+def _about(group: Group) -> str:
+    """What happens to a certificate, in one phrase."""
+    if group.id is not None:
+        return "not managed here"
+    upload = next((change for change in group.changes if isinstance(change, Upload)), None)
+    if upload is not None:
+        words = ["renewed" if Reason.CONTENT_CHANGED in upload.reasons else "new"]
+        words += ["new key"] if any(one.attribute == "key" for one in group.differences) else []
+        return ", ".join(words)
+    if any(Reason.ORPHANED in one.reasons for one in _retires(group)):
+        return "removed from mtls.toml"
+    if group.has(Action.BIND) or group.has(Action.REBIND):
+        return "already uploaded"
+    if any(wait.entry is None for wait in group.waiting) or group.name is None or group.has(Action.UNBIND):
+        return ""
+    return "up to date"
+
+
+def _retires(group: Group) -> Iterator[Retire]:
+    for change in (*group.changes, *(wait.change for wait in group.waiting)):
+        if isinstance(change, Retire):
+            yield change
+
+
+def _difference_lines(differences: Sequence[Difference], width: int | None) -> Iterator[str]:
+    known = {one.attribute: one for one in differences if one.attribute not in _UNINTERESTING}
+    ends, key = known.pop("not_after", None), known.pop("key", None)
+    facts = []
+    if ends is not None:
+        before, after = _text(ends.before), _text(ends.after)
+        is_other_day = before[:10] != after[:10]
+        facts.append(("expires", f"{before[:10]} -> {after[:10]}" if is_other_day else f"{before} -> {after}"))
+    if key is not None:
+        kinds = [_text(side).partition(", SPKI ")[0] for side in (key.before, key.after)]
+        if kinds[0] != kinds[1]:
+            facts.append(("key", " -> ".join(kinds)))
+    line = "     ".join(
+        f"{label:<8}  {text}" if not at else f"{label}  {text}" for at, (label, text) in enumerate(facts)
+    )
+    if width is None or cells(line) + len(_INDENT) <= width:
+        yield from [f"{_INDENT}{line}"] if facts else []
+    else:
+        for label, text in facts:
+            yield from labelled(f"{label:<8}", text, width, indent=_INDENT)
+    for one in known.values():
+        label = "names" if one.attribute == "subject_alternative_names" else one.attribute.replace("_", " ")
+        yield from labelled(f"{printable(label):<8}", _change_text(one), width, indent=_INDENT)
+
+
+def _change_text(one: Difference) -> str:
+    """Of a list what is added and removed; of anything else both sides."""
+    if one.attribute != "subject_alternative_names":
+        return f"{_text(one.before)} -> {_text(one.after)}"
+    before, after = ((side or "").split(", ") if side else [] for side in (one.before, one.after))
+    removed = [f"-{printable(name)}" for name in before if name not in after]
+    added = [f"+{printable(name)}" for name in after if name not in before]
+    return " ".join((*removed, *added)) or "in another order"
+
+
+def _text(side: str | None) -> str:
+    return "none" if side is None else printable(side)
+
+
+def _step_lines(change: Upload | Verify, keys: Iterable[KeyNeeded], width: int | None, style: Style) -> Iterator[str]:
+    """An upload or a proof, with the key that it needs."""
+    match change:
+        case Upload():
+            names: tuple[CertificateName, ...] = (change.certificate, *change.shared_with)
+            shared = ", ".join(map(printable, change.shared_with))
+            words = [f"for {shared} too (same content)"] if shared else []
+            label, paint = "+ upload", style.good
+        case Verify():
+            names = (change.certificate,)
+            before = "upload" if change.before is Gate.UPLOAD else "deletion of old certificates"
+            words = [f"at {printable(change.origin)}, before the {before}"]
+            label, paint = "* prove ", style.bold
+        case _:
+            assert_never(change)
+    key = next((one.source for name in names for one in keys if one.certificate == name), None)
+    words += [f"needs {key_text(key)}"] if key is not None else []
+    yield from labelled(label, ", ".join(words), width, paint=paint, indent=_INDENT)
+
+
+def key_text(source: KeyReference) -> str:
+    """`$BILLING_KEY`, or the path; of any other source its name as well."""
+    where = printable(source.options.get(source.source, ""))
+    known = {"env": f"${where}", "file": where}
+    return known.get(source.source, f"{printable(source.source)} {where}")
+
+
+def _binding_row(change: BindingChange, names: ShownNames, style: Style) -> list[Cell]:
+    """One line of a wrangler file: its Worker, its environment, its name, what it has and what it gets."""
+    sign = SIGNS[change.action]
+    paint = {"+": style.good, "~": style.change, "-": style.bad}[sign]
+    return [
+        Cell(f"{sign} {names.worker(change.at)}", paint, shrinks=True),
+        Cell(environment(change.at), shrinks=True),
+        Cell(printable(change.at.binding), shrinks=True),
+        Cell(_arrow(change, names)),
+        Cell(", ".join(_notes(change)), style.dim),
+    ]
+
+
+def _arrow(change: BindingChange, names: ShownNames) -> str:
+    after = "none" if change.action is Action.UNBIND else names.id(change.after) if change.after is not None else "new"
+    if change.before is not None and change.before == change.after:
+        return after
+    return f"{names.id(change.before)} -> {after}" if change.before is not None else f"-> {after}"
+
+
+def _notes(change: BindingChange) -> Iterator[str]:
+    yield from (_NOTES[reason] for reason in change.reasons if reason in _NOTES)
+    if change.remote is not None and (Reason.REMOTE_DIFFERS in change.reasons or change.action is Action.BIND):
+        yield f"remote = {str(change.remote).lower()}"
+    if change.not_before is not None:
+        yield f"waits for it to become valid at {change.not_before:%H:%M:%S} UTC"
+
+
+def _old(retire: Retire) -> str:
+    return "(removed)" if Reason.ORPHANED in retire.reasons else "(old)"
+
+
+def _entry_text(retire: Retire) -> str:
+    day = retire.entry.uploaded_on
+    uploaded = f"uploaded {day:%Y-%m-%d}" if day is not None else "uploaded at an unknown time"
+    return f"{printable(retire.entry.name) or 'without a name'}, {uploaded}"
+
+
+def waiting_block(
+    waits: Iterable[Waiting], names: ShownNames, width: int | None, *, indent: str = _INDENT
+) -> Iterator[str]:
+    """What waits, for what, and until when; what waits for the same in one sentence."""
+    alike: dict[tuple[str, Action, str, str], list[str]] = {}
+    for wait in waits:
+        until = f", until {wait.until:%Y-%m-%d %H:%M} UTC" if wait.until else ""
+        what, verb = _waiting_text(wait.change, names)
+        alike.setdefault((verb, wait.change.action, wait.detail, until), []).append(what)
+    for (verb, _, detail, until), found in alike.items():
+        more = f" and {len(found) - _MOST_ALIKE} more" if len(found) > _MOST_ALIKE else ""
+        what = f"{', '.join(found[:_MOST_ALIKE])}{more}"
+        why = printable(detail) if detail.startswith(verb) else f"{verb}: {printable(detail)}"
+        yield from wrapped(f"{what} {why}{until}", width, first=f"{indent}. ")
+
+
+def _waiting_text(change: Upload | BindingChange | Deploy | Retire, names: ShownNames) -> tuple[str, str]:
+    """What waits, and what it does meanwhile."""
+    match change:
+        case Retire():
+            return f"{names.id(change.entry.id)} {_old(change)}", "kept"
+        case BindingChange():
+            return f"{names.binding(change.at)} {_arrow(change, names)}", "waits"
+        case Upload():
+            return "upload", "waits"
+        case Deploy():
+            return f"deploy of {names.site(change.at)}", "waits"
+        case _:
+            assert_never(change)
+
+
+def deploy_lines(deploy: Deploy, names: ShownNames, width: int | None, style: Style) -> Iterator[str]:
+    """What changes for the traffic of one Worker."""
+    built = f", built as {printable(deploy.built)}" if deploy.built is not None else ""
+    text = f"{names.site(deploy.at)} as {printable(deploy.script)}{built}"
+    yield from labelled("^ deploy", text, width, paint=style.change)
+    rows = [
+        [
+            Cell(printable(one.binding), shrinks=True),
+            Cell(
+                f"{' and '.join(names.id(live) for live in dict.fromkeys(one.live)) or 'none'} -> "
+                f"{names.id(one.id) if one.id or one.digest is None else 'new'}"
+            ),
+        ]
+        for one in deploy.bindings
+        if one.differs
+    ]
+    yield from table(rows, width, indent=_DEEPER)
