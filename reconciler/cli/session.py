@@ -28,10 +28,12 @@ from reconciler.cli.options import (
     VersionOption,
     WideOption,
 )
+from reconciler.cli.progress import make_meter
 from reconciler.cli.terminal import TEXT, document_failure, say, show_failure, tell
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Place, Pointer
 from reconciler.findings.errors import FileError, ReconcilerError, UsageError
+from reconciler.model.progress import SILENT, Progress
 from reconciler.reports.checks import RunFailure
 from reconciler.runs.project import Project, open_project, project_at
 from reconciler.stores import StoreContext
@@ -70,7 +72,8 @@ def _log_line(text: str) -> None:
 
 class Session:
     """One run of one command. `log_format`: None where nothing is logged. `max_wait_s`: how long it may wait for a
-    server's rate limit in all. `tell` shows a line for who wonders what a run waits for.
+    server's rate limit in all. `tell` shows a line about what a run waits for, `progress` how far long work is: where
+    there is a log, the log has it.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class Session:
         self.log_format = log_format
         # No bound method: a circle would keep connections open until somebody looks for circles.
         self.tell: Callable[[str], None] = tell if log_format is None else _log_line
+        self.progress: Progress = SILENT if log_format is not None else make_meter()
         self.max_wait_s = max_wait_s
         self.format = TEXT
         self.wide = False
@@ -98,7 +102,7 @@ class Session:
 
     def open_project(self) -> Project:
         """The project that this run is about."""
-        context = StoreContext(os.environ, self.max_wait_s, self.tell)
+        context = StoreContext(os.environ, self.max_wait_s, self.tell, self.progress)
         self.project = open_project(self.file, cwd=_working_folder(), environ=os.environ, context=context)
         self.log(f"desired state: {self.project.folder / self.project.name}")
         return self.project
@@ -108,7 +112,7 @@ class Session:
         path = _working_folder() / (self.file or FILE_NAME)
         if not path.parent.is_dir():
             raise UsageError(f"the folder of {self.file} does not exist", hint="create it first")
-        context = StoreContext(os.environ, self.max_wait_s, self.tell)
+        context = StoreContext(os.environ, self.max_wait_s, self.tell, self.progress)
         self.project = project_at(path, environ=os.environ, context=context)
         self.log(f"desired state: {path}")
         return self.project

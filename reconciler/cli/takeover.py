@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.session import OutOption, Session, command
-from reconciler.cli.terminal import say
+from reconciler.cli.terminal import ask, say
 from reconciler.desired.rules import accepts, check_certificate_path
 from reconciler.findings.errors import DeclinedError, UsageError
 from reconciler.findings.escape import printable
@@ -153,8 +153,7 @@ def _asked(project: Project, request: InitRequest) -> InitRequest:
 def _ask(question: str, default: str, why_not: Callable[[str], str | None]) -> str:
     """An answer that will do, the default for an empty one; DeclinedError at the end of the input."""
     while True:
-        say(f"{question} [{default}]: ", err=True, nl=False)
-        line = sys.stdin.readline()
+        line = ask(f"{question} [{default}]: ", unchanged="nothing was written")
         if not line:
             raise DeclinedError("no answer; nothing was written")
         answer = line.strip() or default

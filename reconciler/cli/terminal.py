@@ -1,31 +1,112 @@
-"""The streams: what is said to a person, and how a failure is shown. Imports nothing that is slow."""
+"""The streams: what is shown to a person, and how a failure is shown. Imports nothing that is slow."""
 
 from __future__ import annotations
 
 import contextlib
+import sys
+import threading
+from collections.abc import Iterator
 
 import typer
 
 from reconciler.findings.escape import printable
+from reconciler.findings.exits import ExitCode
 from reconciler.reports.checks import RunFailure
 from reconciler.views.table import Display, formats_of, render
 
 TEXT = "text"
 """The format for people; the only one that goes to stderr."""
+_ERASE = "\r\x1b[J"
+"""To the begin of the line, and delete from there: also what became several lines when the terminal got narrower."""
+
+
+class BottomLine:
+    """A line on stderr below everything else, drawn again in its place.
+
+    The cursor waits at its begin and is never hidden, so the terminal needs no repair, whatever ends the run.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self._text = ""
+
+    def draw(self, text: str) -> None:
+        """Show this text instead of the last one."""
+        with self.lock:
+            self._text = text
+            _write(f"{_ERASE}{text}\r")
+
+    def clear(self) -> None:
+        """Remove the line."""
+        with self.lock:
+            if self._text:
+                self._text = ""
+                _write(_ERASE)
+
+    @contextlib.contextmanager
+    def lifted(self) -> Iterator[None]:
+        """Out of the way for the duration of the `with`."""
+        with self.lock:
+            if self._text:
+                _write(_ERASE)
+            yield
+            if self._text:
+                _write(f"{self._text}\r")
+
+
+def _write(text: str) -> None:
+    with contextlib.suppress(OSError):
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
+bottom = BottomLine()
+"""The one of this process: there is one stderr."""
 
 
 def say(text: str, *, err: bool = False, nl: bool = True) -> None:
-    """Print; whether there is colour in it was decided by the `Style` that made it.
+    """Print; the `Style` that made the text has decided on its colour.
 
-    That stderr can't be written is no reason to stop: there is nobody to be told.
+    A stderr that can't be written is no reason to stop: there is no one to tell.
     """
-    with contextlib.suppress(OSError) if err else contextlib.nullcontext():
+    with bottom.lifted(), contextlib.suppress(OSError) if err else contextlib.nullcontext():
         typer.echo(text, err=err, nl=nl, color=True)
 
 
 def tell(line: str) -> None:
-    """A line for whoever wonders what a run waits for; on stderr, whether or not a person watches."""
+    """A line about what a run waits for; on stderr, even if it is not a terminal."""
     say(printable(line), err=True)
+
+
+def ask(question: str, *, unchanged: str) -> str:
+    """The line that a person answers, empty at the end of the input; on stderr.
+
+    Ctrl-C ends the run with 130. `unchanged`, such as "nothing was changed", is shown on a line of its own.
+    """
+    say(question, err=True, nl=False)
+    try:
+        line = sys.stdin.readline()
+    except KeyboardInterrupt:
+        say(f"\nInterrupted: {unchanged}.", err=True)
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    if not line.endswith("\n"):
+        say("", err=True)
+    return line
+
+
+@contextlib.contextmanager
+def until_stopped() -> Iterator[None]:
+    """What runs until Ctrl-C, which is its end and no interruption; exit code 130 all the same."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(f"{line_after_signal()}Stopped.", err=True)
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+
+
+def line_after_signal() -> str:
+    """What ends the line in which a terminal shows `^C`."""
+    return "\n" if sys.stderr.isatty() else ""
 
 
 def show_failure(failure: RunFailure, format: str, display: Display) -> None:  # noqa: A002 - the word of the option
@@ -35,9 +116,9 @@ def show_failure(failure: RunFailure, format: str, display: Display) -> None:  #
 
 
 def document_failure(failure: RunFailure, format: str, display: Display) -> None:  # noqa: A002 - the word of the option
-    """Print why a run stopped on stdout, in the format that was asked for, if it is none for people.
+    """Print why a run stopped on stdout, in the format that was asked for, if that is not one for people.
 
-    A format without a view of failures prints nothing: metrics of a failed run would stand in for the last good ones.
+    A format without a view of failures prints nothing: metrics of a failed run would be taken for the last good ones.
     """
     if format != TEXT and format in formats_of(RunFailure):
         say(render(failure, format, display), nl=False)

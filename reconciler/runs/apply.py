@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -48,6 +49,7 @@ def apply(
         waves=waves,
         wait_until=partial(_wait_until, project.clock, tell),
         settle=journal.settle,
+        stopping=partial(_stopping, tell),
     )
     outcome = apply_plan(made, planned.desired, world, phases)
     journal.end(exit_code=outcome.exit_code, interrupted=outcome.interrupted)
@@ -63,6 +65,14 @@ def _wait_until(clock: Clock, tell: Callable[[str], None], time: datetime) -> No
     if clock.now() < time:
         tell(f"Waiting until {time:%H:%M:%S} UTC, when the new certificate becomes valid")
         clock.wait_until(time)
+
+
+def _stopping(tell: Callable[[str], None], changes: Sequence[Change], patience_s: float) -> None:
+    """Say what an interrupted run waits for."""
+    counts = Counter(change.action for change in changes)
+    words = [f"{count} {action}{'' if count == 1 else 's'}" for action, count in counts.items()]
+    quit_now = "Press Ctrl-C again to quit now."
+    tell(f"Stopping: {' and '.join(words)} in progress, up to {patience_s:.0f} s. {quit_now}")
 
 
 def _retirable(project: Project, planned: Planned, uploaded: bool) -> frozenset[EntryId]:

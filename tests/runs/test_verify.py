@@ -177,7 +177,7 @@ def test_without_the_key_the_origin_is_open(project: Project, tmp_path: Path) ->
     assert levels(result)["files"] == "proved in-order"
     assert levels(result)["origin"] == levels(result)["runtime"] == "skipped no-key"
     assert "its key is not available: the environment variable BILLING_KEY is not set" in text.out
-    assert "Counted on and not run: billing (origin), billing (runtime)." in text.out
+    assert "Required but skipped: billing (origin), billing (runtime)." in text.out
 
 
 def test_without_an_origin_there_is_nothing_to_prove_there(project: Project) -> None:

@@ -1,0 +1,70 @@
+"""What `validate` and `doctor` found, as text: what is wrong, what was not checked, and how much is in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic
+from reconciler.findings.escape import printable
+from reconciler.reports.checks import Checkup, Validation
+from reconciler.views.table import Display
+from reconciler.views.text.findings import count_findings, show_findings, to_act_on
+from reconciler.views.text.layout import wrapped
+from reconciler.views.text.lines import counted, led, next_lines, prose
+
+_FIX = "fix what is listed, then run: "
+
+
+def show_validation(validation: Validation, display: Display) -> str:
+    """Every finding, and how many there are."""
+    found, style = validation.diagnostics, display.style
+    problems = count_findings(found)
+    text = f"{show_findings(found, display)}\n\n" if found else ""
+    if problems:
+        again = "\n".join(next_lines(("mtlsctl", "validate"), display.width, before=_FIX))
+        return f"{text}{style.bold(f'{problems}.')}\n{again}\n"
+    return f"{text}{style.good('Everything checked is in order.')}\n"
+
+
+def show_checkup(checkup: Checkup, display: Display) -> str:
+    """The whole check-up: at a terminal what is in order is one paragraph."""
+    return "\n".join(_checkup_lines(checkup, display)) + "\n"
+
+
+def _checkup_lines(checkup: Checkup, display: Display) -> Iterator[str]:
+    style, found = display.style, checkup.diagnostics
+    notes = [item for item in found if item.severity is Severity.INFO]
+    passed = [item for item in notes if item.hint is None]
+    yield style.bold("mtlsctl checked this machine and checkout")
+    if display.width is None:
+        size = max((len(item.code) for item in notes), default=0)
+        for item in notes:
+            yield from _note_lines(item, display, size)
+    else:
+        names = ", ".join(dict.fromkeys(item.code for item in passed))
+        yield from led("ok", f"{counted(len(passed), 'check')}: {names} (--wide shows each)", prose(display.width))
+        unchecked = [item for item in notes if item.hint is not None]
+        for item in unchecked:
+            yield from _note_lines(item, display, max(len(item.code) for item in unchecked))
+    problems = to_act_on(found)
+    if problems:
+        yield ""
+        yield show_findings(problems, display)
+    counts = count_findings(found)
+    yield ""
+    if counts:
+        yield style.bold(f"{counts}.")
+        yield from next_lines(("mtlsctl", "doctor"), display.width, before=_FIX)
+    else:
+        yield style.good("Everything checked is in order.")
+
+
+def _note_lines(item: Diagnostic, display: Display, size: int) -> Iterator[str]:
+    """A check that passed, or was not made, and how it can be made."""
+    style, width, then = display.style, prose(display.width), f"      {'':{size}}  "
+    sign, paint = ("ok", style.good) if item.hint is None else ("--", style.change)
+    label = f"{sign}  {item.code:<{size}} "
+    yield from led(label, printable(item.message), width, paint=lambda text: paint(sign) + text[len(sign) :], then=then)
+    if item.hint is not None:
+        yield from wrapped(printable(item.hint), width, first=f"{then}fix  ")
