@@ -208,6 +208,8 @@ def command(
                 except ReconcilerError as error:
                     session.fail(error)
                     raise typer.Exit(error.exit_code) from error
+                except KeyboardInterrupt as error:  # typer would end without a word
+                    raise typer.Abort from error
 
         def build() -> TyperCommand:
             signature = _signature(function, shows, asks=asks)

@@ -83,8 +83,8 @@ def ask(question: str, *, unchanged: str) -> str:
 
     Ctrl-C ends the run with 130. `unchanged`, such as "nothing was changed", is shown on a line of its own.
     """
-    say(question, err=True, nl=False)
     try:
+        say(question, err=True, nl=False)
         line = sys.stdin.readline()
     except KeyboardInterrupt:
         say(f"\nInterrupted: {unchanged}.", err=True)

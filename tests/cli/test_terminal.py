@@ -28,11 +28,12 @@ class Held:
 
     def __init__(self) -> None:
         self.uploads = 0
-        self.free = threading.Event()
+        self.asked, self.free = threading.Event(), threading.Event()
 
     def answer(self, state: EmulatorState, request: Request) -> Reply:
         self.uploads += request.method == "POST"
         if self.uploads > 1:
+            self.asked.set()
             self.free.wait(PATIENCE_S)
         return answer(state, request)
 
@@ -159,3 +160,13 @@ def test_a_dumb_terminal_gets_no_escape_sequence(account: Account, held: Held) -
     with in_terminal(account.project, "apply", "--yes", term="dumb") as run:
         assert run.end() == 0
     assert "\x1b" not in run.seen
+
+
+def test_ctrl_c_while_reading_says_that_nothing_is_lost(account: Account, held: Held) -> None:
+    """A plan, for example, which waits for the account."""
+    held.uploads = 2
+    with in_terminal(account.project, "plan") as run:
+        assert held.asked.wait(PATIENCE_S)
+        run.press(CTRL_C)
+        assert run.end() == 130
+    assert run.screen[-3:] == ["^C", "Interrupted. It is safe to run the command again.", ""]
