@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from reconciler.apply import Observer, World, apply_plan
+from reconciler.findings.exits import ExitCode
 from reconciler.model import Change, EntryId, Phase, Retire
 from reconciler.model.ports import Clock
 from reconciler.plan.live import NOBODY
@@ -51,7 +52,11 @@ def apply(
         settle=journal.settle,
         stopping=partial(_stopping, tell),
     )
-    outcome = apply_plan(made, planned.desired, world, phases)
+    try:
+        outcome = apply_plan(made, planned.desired, world, phases)
+    except KeyboardInterrupt:  # a second one, while the results after the first were written down
+        journal.end(exit_code=ExitCode.INTERRUPTED, interrupted=True)
+        raise
     journal.end(exit_code=outcome.exit_code, interrupted=outcome.interrupted)
     return replace(outcome, findings=(*outcome.findings, *journal.findings))
 

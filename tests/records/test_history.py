@@ -205,7 +205,7 @@ def test_no_name_acts_on_a_terminal_or_a_pipeline(past: Past, style: Style) -> N
     hostile(past)
     text = show_history(past.document(), Display(style=style))
     lines = text.splitlines()
-    assert len(lines) == text.count("\n") == 4
+    assert len(lines) == text.count("\n") == 3
     for line in lines:
         assert not line.lstrip().startswith("::")
         for code in ("1", "2", "31", "32", "33", "33;1", "0"):

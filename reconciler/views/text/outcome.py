@@ -20,7 +20,7 @@ from reconciler.views.text.lines import command_lines, counted, job_of, led, nex
 from reconciler.views.text.style import Style
 
 _MOST_ALIKE = 5
-"""Steps with the same reason that are named; of more only the number is shown, at a terminal."""
+"""Steps with the same reason that are named; of more only the number is shown. Failed ones are named in a file."""
 _MOST_LISTED = 20
 
 
@@ -121,7 +121,8 @@ def _alike(steps: Iterable[Step]) -> list[list[Step]]:
 def _group_lines(steps: Sequence[Step], sign: str, display: Display, short: ShortIds) -> list[str]:
     """The steps of one reason, and the reason."""
     width, first = prose(display.width), steps[0]
-    if display.width is not None and len(steps) > _MOST_ALIKE:
+    is_whole = display.width is None and first.status is StepStatus.FAILED
+    if len(steps) > _MOST_ALIKE and not is_whole:
         counts = Counter(job_of(step.change.action) for step in steps)
         subjects = [" and ".join(counted(number, job) for job, number in counts.items())]
     else:
