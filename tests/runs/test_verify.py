@@ -259,7 +259,7 @@ def test_nothing_to_prove_is_said(project: Project) -> None:
     project.write("mtls.toml", 'version = 1\nstack = "payments"\n')
     result = project.run("verify")
     assert result.code == 0
-    assert "There is nothing to prove" in result.out
+    assert "Nothing to verify: mtls.toml declares no client certificate." in result.out
 
 
 # --- wrangler and workerd -------------------------------------------------------------------------------------------
