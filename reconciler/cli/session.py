@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from shutil import get_terminal_size
 from typing import Annotated, Literal, TextIO, get_type_hints
 
 import typer
@@ -29,7 +28,7 @@ from reconciler.cli.options import (
     WideOption,
 )
 from reconciler.cli.progress import make_meter
-from reconciler.cli.terminal import TEXT, document_failure, say, show_failure, tell
+from reconciler.cli.terminal import TEXT, columns, document_failure, say, show_failure, tell
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Place, Pointer
 from reconciler.findings.errors import FileError, ReconcilerError, UsageError
@@ -40,7 +39,6 @@ from reconciler.stores import StoreContext
 from reconciler.system.atomic import write_atomic
 from reconciler.system.discover import FILE_NAME
 from reconciler.views.table import Display, formats_of, render
-from reconciler.views.text.layout import NARROWEST
 from reconciler.views.text.style import PLAIN, Style
 
 _log = logging.getLogger(__name__)
@@ -96,9 +94,7 @@ class Session:
 
     def width(self, stream: TextIO) -> int | None:
         """The columns of a terminal, at least `NARROWEST`; None for a file or a pipe, and with `--wide`."""
-        if self.wide or not stream.isatty():
-            return None
-        return max(get_terminal_size().columns, NARROWEST)
+        return None if self.wide else columns(stream)
 
     def open_project(self) -> Project:
         """The project that this run is about."""

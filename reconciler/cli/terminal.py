@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import threading
 from collections.abc import Iterator
+from shutil import get_terminal_size
+from typing import TextIO
 
 import typer
 
@@ -13,6 +16,7 @@ from reconciler.findings.escape import printable
 from reconciler.findings.exits import ExitCode
 from reconciler.reports.checks import RunFailure
 from reconciler.views.table import Display, formats_of, render
+from reconciler.views.text.layout import NARROWEST, wrapped
 
 TEXT = "text"
 """The format for people; the only one that goes to stderr."""
@@ -74,8 +78,19 @@ def say(text: str, *, err: bool = False, nl: bool = True) -> None:
 
 
 def tell(line: str) -> None:
-    """A line about what a run waits for; on stderr, even if it is not a terminal."""
-    say(printable(line), err=True)
+    """A message about what a run waits for; on stderr, even if it is not a terminal."""
+    say("\n".join(wrapped(printable(line), columns(sys.stderr), then="  ")), err=True)
+
+
+def columns(stream: TextIO) -> int | None:
+    """The width of a terminal for what is written line by line, at least `NARROWEST`; None for a file or a pipe."""
+    if not stream.isatty():
+        return None
+    try:
+        found = os.get_terminal_size(stream.fileno()).columns
+    except OSError:
+        found = 0
+    return max(get_terminal_size(fallback=(found or 80, 24)).columns, NARROWEST)
 
 
 def ask(question: str, *, unchanged: str) -> str:

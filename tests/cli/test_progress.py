@@ -180,6 +180,21 @@ def test_elsewhere_there_is_a_line_at_each_tick(monkeypatch: pytest.MonkeyPatch)
     )
 
 
+def test_a_message_about_a_wait_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never cut in a word; elsewhere it is one line."""
+    message = "Stopping: 10 uploads in progress, up to 10 s. Press Ctrl-C again to quit now."
+    monkeypatch.setenv("COLUMNS", "60")
+    bench = Bench(monkeypatch)
+    terminal.tell(message)
+    assert bench.shown.splitlines() == [
+        "Stopping: 10 uploads in progress, up to 10 s. Press Ctrl-C",
+        "  again to quit now.",
+    ]
+    bench = Bench(monkeypatch, redrawn=False)
+    terminal.tell(message)
+    assert bench.stream.getvalue() == f"{message}\n"
+
+
 @pytest.mark.parametrize(
     ("stream", "term", "expected"),
     [(Terminal(), "xterm", Redrawn), (Terminal(), "dumb", Logged), (io.StringIO(), "xterm", Logged)],
