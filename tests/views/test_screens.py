@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic
+from reconciler.reports.checks import Validation
 from reconciler.views.table import Display, render
 from reconciler.views.text.findings import show_findings
 from reconciler.views.text.layout import cells
@@ -33,3 +36,13 @@ def test_no_line_is_wider_than_the_terminal_unless_it_is_one_word(name: str, wid
 def test_a_file_gets_every_id_whole(name: str) -> None:
     """As `--wide` and a pipe do: nothing is shortened."""
     assert "..." not in render(SCREENS[name], "text", Display(place))
+
+
+@pytest.mark.parametrize(("severity", "most"), [(Severity.ERROR, 20), (Severity.WARNING, 5)])
+def test_many_findings_of_one_code_are_counted_at_a_terminal(severity: Severity, most: int) -> None:
+    """The first ones are shown, the others with `--wide`, and in a pipe."""
+    found = tuple(Diagnostic(severity, Code.KEY_UNAVAILABLE, f"the key of 'c{number:03}'") for number in range(30))
+    text = render(Validation(found), "text", Display(width=80))
+    assert text.count("the key of") == most
+    assert f"and {30 - most} more {severity}s [key-unavailable]; --wide shows each\n" in text
+    assert render(Validation(found), "text", Display()).count("the key of") == 30

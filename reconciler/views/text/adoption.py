@@ -9,16 +9,16 @@ from reconciler.findings.escape import printable
 from reconciler.model import ById
 from reconciler.takeover.adoption import Adoption
 from reconciler.views.table import Display
-from reconciler.views.text.findings import count_findings, show_findings
+from reconciler.views.text.findings import count_findings
 from reconciler.views.text.layout import Cell, table, wrapped
-from reconciler.views.text.lines import counted, job_of, prose
+from reconciler.views.text.lines import counted, finding_lines, job_of, prose
 from reconciler.views.text.style import Style
 
 
 def show_adoption(adoption: Adoption, display: Display) -> str:
     """What was done, with all that there is to know."""
-    findings = show_findings(adoption.findings, display)
-    return "\n".join((*((findings, "") if findings else ()), *_lines(adoption, display))) + "\n"
+    findings = finding_lines(adoption.findings, display)
+    return "\n".join((*findings, *(("",) if adoption.findings else ()), *_lines(adoption, display))) + "\n"
 
 
 def _lines(adoption: Adoption, display: Display) -> Iterator[str]:

@@ -9,9 +9,9 @@ from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.escape import printable
 from reconciler.reports.checks import Checkup, Validation
 from reconciler.views.table import Display
-from reconciler.views.text.findings import count_findings, show_findings, to_act_on
+from reconciler.views.text.findings import count_findings, to_act_on
 from reconciler.views.text.layout import wrapped
-from reconciler.views.text.lines import counted, led, next_lines, prose
+from reconciler.views.text.lines import counted, finding_lines, led, next_lines, prose
 
 _FIX = "fix what is listed, then run: "
 
@@ -20,7 +20,7 @@ def show_validation(validation: Validation, display: Display) -> str:
     """Every finding, and how many there are."""
     found, style = validation.diagnostics, display.style
     problems = count_findings(found)
-    text = f"{show_findings(found, display)}\n\n" if found else ""
+    text = "\n".join((*finding_lines(found, display), "", "")) if found else ""
     if problems:
         again = "\n".join(next_lines(("mtlsctl", "validate"), display.width, before=_FIX))
         return f"{text}{style.bold(f'{problems}.')}\n{again}\n"
@@ -50,7 +50,7 @@ def _checkup_lines(checkup: Checkup, display: Display) -> Iterator[str]:
     problems = to_act_on(found)
     if problems:
         yield ""
-        yield show_findings(problems, display)
+        yield from finding_lines(problems, display)
     counts = count_findings(found)
     yield ""
     if counts:

@@ -5,10 +5,16 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.escape import printable
 from reconciler.model import Action
+from reconciler.views.table import Display
+from reconciler.views.text.findings import show_findings
 from reconciler.views.text.layout import wrapped
 
+_MOST_ALIKE = {Severity.ERROR: 20, Severity.WARNING: 5, Severity.INFO: 5}
+"""Findings with the same code that are shown at a terminal."""
 PROSE = 100
 """Columns. Longer lines of prose are hard to read."""
 
@@ -80,6 +86,22 @@ def next_lines(words: Sequence[str], width: int | None, *, before: str = "") -> 
         return
     yield from wrapped(f"Next: {before}".rstrip(), width)
     yield from command_lines(words, width)
+
+
+def finding_lines(found: Iterable[Diagnostic], display: Display) -> Iterator[str]:
+    """The blocks of these findings; at a terminal only the first ones of each code, and how many more there are."""
+    unique = list(dict.fromkeys(found))
+    kinds: dict[tuple[str, Severity], list[Diagnostic]] = {}
+    for one in unique:
+        kinds.setdefault((one.code, one.severity), []).append(one)
+    most = {kind: len(same) if display.width is None else _MOST_ALIKE[kind[1]] for kind, same in kinds.items()}
+    shown = {id(one) for kind, same in kinds.items() for one in same[: most[kind]]}
+    if unique:
+        yield show_findings([one for one in unique if id(one) in shown], display)
+    for (code, severity), same in kinds.items():
+        left = len(same) - most[code, severity]
+        if left > 0:
+            yield f"and {counted(left, f'more {severity}')} {printable(f'[{code}]')}; --wide shows each"
 
 
 def listed(names: Iterable[str], most: int) -> str:

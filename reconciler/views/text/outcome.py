@@ -16,7 +16,7 @@ from reconciler.reports.left import Applied, ToDeploy
 from reconciler.views.table import Display
 from reconciler.views.text.findings import show_findings
 from reconciler.views.text.layout import ShortIds, wrapped
-from reconciler.views.text.lines import command_lines, counted, job_of, led, next_lines, noun_of, prose
+from reconciler.views.text.lines import command_lines, counted, finding_lines, job_of, led, next_lines, noun_of, prose
 from reconciler.views.text.style import Style
 
 _MOST_ALIKE = 5
@@ -55,7 +55,7 @@ def _lines(applied: Applied, display: Display) -> Iterator[str]:
     yield from _kept_lines(outcome.of(StepStatus.WAITING), style, width, short)
     if outcome.findings:
         yield ""
-        yield show_findings(outcome.findings, display)
+        yield from finding_lines(outcome.findings, display)
     yield from _to_deploy_lines(applied.to_deploy, display)
     yield from _next_lines(applied, width)
 

@@ -12,9 +12,9 @@ from reconciler.proof.observations import End, Moment, Observation, Seen
 from reconciler.proof.requests import authority_texts
 from reconciler.proof.verdicts import ProofStatus
 from reconciler.views.table import Display
-from reconciler.views.text.findings import show_findings, to_act_on
+from reconciler.views.text.findings import to_act_on
 from reconciler.views.text.layout import Cell, table, wrapped
-from reconciler.views.text.lines import counted, led, listed, next_lines, prose
+from reconciler.views.text.lines import counted, finding_lines, led, listed, next_lines, prose
 from reconciler.views.text.style import Style
 
 _MAX_NAMES = 3
@@ -58,7 +58,7 @@ def _lines(verification: Verification, display: Display) -> Iterator[str]:
     found = to_act_on((*verification.diagnostics, *(one for level in levels for one in level.findings)))
     if found:
         yield ""
-        yield show_findings(found, display)
+        yield from finding_lines(found, display)
     yield ""
     yield from _summary(verification, style, width)
 
