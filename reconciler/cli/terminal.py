@@ -20,8 +20,10 @@ from reconciler.views.text.layout import NARROWEST, wrapped
 
 TEXT = "text"
 """The format for people; the only one that goes to stderr."""
-_ERASE = "\r\x1b[J"
-"""To the begin of the line, and delete from there: also what became several lines when the terminal got narrower."""
+_DELETE_AFTER = "\x1b[J"
+"""Deletes what is after the cursor: also what became several lines when the terminal got narrower. Never sent at the
+begin of a line: tmux would take a line at the top of the screen for a whole screen, and keep it in its history."""
+_ERASE = f"\r {_DELETE_AFTER}\r"
 
 
 class BottomLine:
@@ -38,7 +40,7 @@ class BottomLine:
         """Show this text instead of the last one."""
         with self.lock:
             self._text = text
-            _write(f"{_ERASE}{text}\r")
+            _write(f"\r{text or ' '}{_DELETE_AFTER}\r")
 
     def clear(self) -> None:
         """Remove the line."""

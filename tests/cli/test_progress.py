@@ -12,6 +12,7 @@ from reconciler.cli.progress import Logged, Meter, Redrawn
 from reconciler.cli.terminal import BottomLine, say
 from reconciler.views.text.layout import cells
 from reconciler.views.text.progress import Work, bar_line, plain_line
+from tests.support.terminals import on_screen
 
 UPLOADING = Work("Uploading", 431, 1000, 20.0)
 
@@ -51,12 +52,8 @@ class Bench:
 
     @property
     def shown(self) -> str:
-        """Everything that is on the screen, as a terminal shows it."""
-        lines = [""]
-        for piece in self.stream.getvalue().replace("\r\x1b[J", "\f").split("\f"):
-            lines[-1] = ""
-            lines[-1:] = piece.replace("\r", "").split("\n")
-        return "\n".join(lines)
+        """Everything that is on the screen."""
+        return "\n".join(on_screen(self.stream.getvalue()))
 
 
 # --- the line ---------------------------------------------------------------------------------------------------------
@@ -154,6 +151,16 @@ def test_inner_work_is_shown_instead_of_outer_work(monkeypatch: pytest.MonkeyPat
             assert "Searching files" in bench.shown
         bench.after(1.0)
         assert bench.shown.startswith("Deleting")
+
+
+def test_a_line_at_the_top_of_the_screen_is_not_taken_for_a_whole_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """tmux keeps a screen that is deleted from its begin on in its history, once for each time the line is drawn."""
+    bench = Bench(monkeypatch)
+    with bench.meter.counting("Uploading", 1000):
+        bench.after(1.0)
+        say("a line", err=True)
+        bench.after(1.0)
+    assert "\r\x1b[J" not in bench.stream.getvalue()
 
 
 @pytest.mark.parametrize("columns", [200, 60, 20, 5, 1])

@@ -51,7 +51,7 @@ def test_long_work_is_one_line_that_is_drawn_again(account: Account, held: Held)
     """With a count; nothing of it stays, and what went well is not repeated."""
     with in_terminal(account.project, "apply", "--yes", columns=120) as run:
         run.until(r"Uploading   #*-+   1/24")
-        run.until(r"\r\x1b\[JUploading   #*-+   1/24")
+        run.until(r"\r\rUploading   #*-+   1/24")
         held.free.set()
         assert run.end() == 0
     screen = "\n".join(run.screen)
@@ -127,7 +127,7 @@ def test_the_end_of_the_input_at_the_question_is_a_no(project: Project) -> None:
         run.until(r"Apply these changes\? \[y/N\]: ")
         run.press("\x04")
         assert run.end() == 1
-    assert "Apply these changes? [y/N]: " in run.screen
+    assert "Apply these changes? [y/N]:" in run.screen
     assert any("nothing was changed" in line for line in run.screen)
 
 

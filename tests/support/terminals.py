@@ -65,20 +65,25 @@ class TerminalRun:
 
     @property
     def screen(self) -> list[str]:
-        """The lines that stay on a terminal that is high and wide enough."""
-        lines, column = [""], 0
-        for token in re.findall(r"\x1b\[J|\r|\n|[^\x1b\r\n]+", self.seen):
-            if token == "\r":
-                column = 0
-            elif token == "\n":
-                lines.append("")
-                column = 0
-            elif token == "\x1b[J":
-                lines[-1] = lines[-1][:column]
-            else:
-                lines[-1] = lines[-1][:column].ljust(column) + token + lines[-1][column + len(token) :]
-                column += len(token)
-        return lines
+        """The lines that stay."""
+        return on_screen(self.seen)
+
+
+def on_screen(written: str) -> list[str]:
+    """The lines on a terminal that is high and wide enough, without spaces at their ends."""
+    lines, column = [""], 0
+    for token in re.findall(r"\x1b\[J|\r|\n|[^\x1b\r\n]+", written):
+        if token == "\r":
+            column = 0
+        elif token == "\n":
+            lines.append("")
+            column = 0
+        elif token == "\x1b[J":
+            lines[-1] = lines[-1][:column]
+        else:
+            lines[-1] = lines[-1][:column].ljust(column) + token + lines[-1][column + len(token) :]
+            column += len(token)
+    return [line.rstrip() for line in lines]
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from reconciler.findings.codes import Severity
 from reconciler.findings.diagnostics import Diagnostic
@@ -13,8 +13,6 @@ from reconciler.views.text.findings import count_findings, to_act_on
 from reconciler.views.text.layout import wrapped
 from reconciler.views.text.lines import counted, finding_lines, led, next_lines, prose
 
-_FIX = "fix what is listed, then run: "
-
 
 def show_validation(validation: Validation, display: Display) -> str:
     """Every finding, and how many there are."""
@@ -22,8 +20,7 @@ def show_validation(validation: Validation, display: Display) -> str:
     problems = count_findings(found)
     text = "\n".join((*finding_lines(found, display), "", "")) if found else ""
     if problems:
-        again = "\n".join(next_lines(("mtlsctl", "validate"), display.width, before=_FIX))
-        return f"{text}{style.bold(f'{problems}.')}\n{again}\n"
+        return text + "\n".join((style.bold(f"{problems}."), *_next_lines("validate", found, display))) + "\n"
     return f"{text}{style.good('Everything checked is in order.')}\n"
 
 
@@ -55,7 +52,7 @@ def _checkup_lines(checkup: Checkup, display: Display) -> Iterator[str]:
     yield ""
     if counts:
         yield style.bold(f"{counts}.")
-        yield from next_lines(("mtlsctl", "doctor"), display.width, before=_FIX)
+        yield from _next_lines("doctor", found, display)
     else:
         yield style.good("Everything checked is in order.")
 
@@ -68,3 +65,9 @@ def _note_lines(item: Diagnostic, display: Display, size: int) -> Iterator[str]:
     yield from led(label, printable(item.message), width, paint=lambda text: paint(sign) + text[len(sign) :], then=then)
     if item.hint is not None:
         yield from wrapped(printable(item.hint), width, first=f"{then}fix  ")
+
+
+def _next_lines(command: str, found: Iterable[Diagnostic], display: Display) -> Iterator[str]:
+    """What to run once the errors are fixed; nothing where there is none."""
+    if any(one.is_error for one in found):
+        yield from next_lines(("mtlsctl", command), display.width, before="fix what is listed, then run: ")
