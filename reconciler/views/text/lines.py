@@ -50,7 +50,7 @@ def noun_of(action: Action) -> tuple[str, str]:
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:
     """`1 step`, `2 steps`."""
-    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def prose(width: int | None) -> int | None:

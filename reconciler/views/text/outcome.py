@@ -91,7 +91,7 @@ def _done_counts(steps: Iterable[Step]) -> Iterator[str]:
         if done[noun, verb] == number:
             yield f"{counted(number, noun)} {verb}"
         elif done[noun, verb]:
-            yield f"{done[noun, verb]:,} of {counted(number, noun)} {verb}"
+            yield f"{done[noun, verb]} of {counted(number, noun)} {verb}"
 
 
 def _other_counts(outcome: Outcome) -> Iterator[str]:
@@ -103,7 +103,7 @@ def _other_counts(outcome: Outcome) -> Iterator[str]:
     }
     for status, word in words.items():
         if steps := outcome.of(status):
-            yield f"{len(steps):,} {word}"
+            yield f"{len(steps)} {word}"
 
 
 # --- what was not done ------------------------------------------------------------------------------------------------
@@ -140,7 +140,7 @@ def _cut(groups: Sequence[list[str]], width: int | None) -> Iterator[list[str]]:
     most = len(groups) if width is None else _MOST_LISTED
     yield from groups[:most]
     if len(groups) > most:
-        yield [f"  . and {len(groups) - most:,} more; see mtlsctl history --wide"]
+        yield [f"  . and {len(groups) - most} more; see mtlsctl history --wide"]
 
 
 def _kept_lines(steps: Sequence[Step], style: Style, width: int | None, short: ShortIds) -> Iterator[str]:
@@ -154,7 +154,7 @@ def _kept_lines(steps: Sequence[Step], style: Style, width: int | None, short: S
         until = f", until {one.until:%Y-%m-%d %H:%M} UTC" if one.until else ""
         yield from led(".", f"{_object(one.change, short)}: {printable(one.detail)}{until}", width)
     if width is not None and len(kept) > _MOST_LISTED:
-        yield f"  . and {len(kept) - _MOST_LISTED:,} more; see mtlsctl plan"
+        yield f"  . and {len(kept) - _MOST_LISTED} more; see mtlsctl plan"
 
 
 # --- what to do next --------------------------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ def _to_deploy_lines(to_deploy: Sequence[ToDeploy], display: Display) -> Iterato
     for each in shown:
         yield from command_lines(each.command_from(display.folder), display.width)
     if len(to_deploy) > len(shown):
-        yield f"  and {len(to_deploy) - len(shown):,} more; --wide shows all"
+        yield f"  and {len(to_deploy) - len(shown)} more; --wide shows all"
     yield "Or deploy with: mtlsctl apply --deploy"
 
 
