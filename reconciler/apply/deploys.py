@@ -82,6 +82,7 @@ def _deploy_wave(run: Run, wave: Sequence[tuple[int, Deploy]]) -> None:
         SIDE_BY_SIDE,
         give_up=deployer.give_up,  # else an interrupt would wait for wrangler
         patience_s=PATIENCE_S,
+        waiting=lambda numbers: run.stopping(begun[number][0] for number in numbers),
     )
     live = _look(run, [change for _, change in begun])
     for (index, change), version in zip(begun, versions, strict=True):

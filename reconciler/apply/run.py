@@ -52,6 +52,10 @@ def _nothing() -> None:
     """Do nothing."""
 
 
+def _silent(changes: Sequence[Change], patience_s: float) -> None:
+    """Tell no one."""
+
+
 def _never(time: datetime) -> None:
     raise AssertionError(f"nothing here waits until {time}")
 
@@ -78,6 +82,8 @@ class World:
     settle: Callable[[], None] = _nothing
     """Makes durable what the observer wrote about starting changes, before their first effect. A ReconcilerError from
     it fails them."""
+    stopping: Callable[[Sequence[Change], float], None] = _silent
+    """Called by an interrupted run with the changes in progress that it waits for, and for how many seconds at most."""
 
 
 @dataclass(slots=True)
@@ -148,6 +154,10 @@ class Run:
         """Whether the time has passed up to which the change was right."""
         return change.not_after is not None and self.world.now() > change.not_after
 
+    def stopping(self, indexes: Iterable[int]) -> None:
+        """Report the changes in progress that an interrupted run waits for."""
+        self.world.stopping([self.plan.changes[index] for index in sorted(indexes)], PATIENCE_S)
+
     def failure(self, index: int, error: ReconcilerError) -> Step:
         """The step of a change that an error stopped; failed, unless the change was not even tried."""
         change = self.plan.changes[index]
@@ -203,7 +213,7 @@ def _attempt_at_once(run: Run, changes: Iterator[tuple[int, Prepare]]) -> None:
                 _take_ended(run, pool)
         except BaseException:
             run.world.store.give_up()
-            pool.let_end(PATIENCE_S)
+            pool.let_end(PATIENCE_S, run.stopping)
             for index, step in sorted(pool.results.items()):
                 _end(run, index, step)
             raise

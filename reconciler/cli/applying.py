@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -12,17 +14,18 @@ from typing import Annotated
 
 import typer
 
-from reconciler.cli.planning import AllowDeletesOption, DeployOption, OnlyOption, OverSplitOption
+from reconciler.cli.planning import AllowDeletesOption, DeployOption, OnlyOption, OverSplitOption, apply_with
 from reconciler.cli.saved import read_saved
 from reconciler.cli.session import Session, command, seconds
-from reconciler.cli.terminal import TEXT, say
+from reconciler.cli.terminal import TEXT, ask, say
 from reconciler.desired.durations import parse_duration
 from reconciler.desired.rules import Refused
 from reconciler.findings.errors import DeclinedError, GuardError, UsageError
 from reconciler.model import Change, Condition, Phase
+from reconciler.model.progress import Done, uncounted
 from reconciler.plan.approval import demand_digest
 from reconciler.plan.live import DeployChoice
-from reconciler.plan.outcome import Outcome, Step
+from reconciler.plan.outcome import Outcome, Step, StepStatus
 from reconciler.plan.plan import Plan
 from reconciler.plan.policy import PATIENCE
 from reconciler.reports.left import Applied
@@ -32,8 +35,7 @@ from reconciler.runs.plan import Planned, PlanRequest, plan_approved
 from reconciler.runs.plan import plan as make
 from reconciler.runs.project import Project
 from reconciler.views.table import render
-from reconciler.views.text.outcome import step_line
-from reconciler.views.text.plan import describe
+from reconciler.views.text.outcome import failure_lines
 
 
 class PhaseName(StrEnum):
@@ -113,7 +115,10 @@ def apply(
         if digest is not None:
             demand_digest(planned.plan, digest)
         phases = tuple(Phase(name) for name in phase) if phase else tuple(Phase)
-        _carry_out(session, project, planned, phases, "apply", yes=yes or approved is not None, out=out, waves=waves)
+        words: tuple[str, ...] = (str(saved),) if saved is not None else apply_with(request, None)
+        words += tuple(word for name in phase or () for word in ("--phase", name))
+        again = ("apply", *words, *(("--deploy",) if deploy and saved is not None else ()))
+        _carry_out(session, project, planned, phases, again, yes=yes or approved is not None, out=out, waves=waves)
 
 
 @command(example="mtlsctl retire billing --now", shows=(Applied,), asks=True)
@@ -136,7 +141,8 @@ def retire(
         request = PlanRequest(retire=name, skip_grace=now, allow_deletes=allow_deletes, live=False)
         planned = make(project, request)
         _demand_retirable(planned, name, now=now)
-        _carry_out(session, project, planned, (Phase.RETIRE,), "retire", yes=yes, out=out)
+        again = ("retire", name, *(("--now",) if now else ()))
+        _carry_out(session, project, planned, (Phase.RETIRE,), again, yes=yes, out=out)
 
 
 def _age(text: str) -> timedelta:
@@ -180,13 +186,16 @@ def _carry_out(
     project: Project,
     planned: Planned,
     phases: tuple[Phase, ...],
-    name: str,
+    again: Sequence[str],
     *,
     yes: bool,
     out: Path | None,
     waves: tuple[int | None, ...] = (None,),
 ) -> None:
-    """Show the plan, ask, apply it, show the outcome, and end the command."""
+    """Show the plan, ask, apply it, show the outcome, and end the command.
+
+    `again`: the words of the command that continues this run.
+    """
     text = session.format == TEXT
     made = planned.plan
     pending = any(change.phase in phases for change in made.changes)
@@ -194,14 +203,14 @@ def _carry_out(
         say(render(made, TEXT, session.display(sys.stdout)), nl=False, err=not text)
     if pending:
         _confirm(yes)
-        watch = _Progress(session, made, phases)
-        outcome = carry_out(project, planned, watch, phases, command=name, waves=waves, tell=session.tell)
+        with _Watch(session, made, phases) as watch:
+            outcome = carry_out(project, planned, watch, phases, command=again[0], waves=waves, tell=session.tell)
     else:
         project.files.tidy()  # a killed run may have left temporary files, even if nothing is left to do
         outcome = Outcome.of_nothing(made)
     left = left_to_deploy(planned, outcome)
     if not text or outcome.steps or left or out is not None:
-        session.show(Applied(outcome, left), out)
+        session.show(Applied(outcome, left, ("mtlsctl", *again)), out)
     raise typer.Exit(outcome.exit_code)
 
 
@@ -214,29 +223,48 @@ def _confirm(yes: bool) -> None:
             "the changes need a confirmation, but there is no terminal to ask; nothing was changed",
             hint="review `mtlsctl plan`, then run this command again with `--yes`",
         )
-    say("\nApply these changes? [y/N]: ", err=True, nl=False)
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+    answer = ask("\nApply these changes? [y/N]: ", unchanged="nothing was changed")
+    if answer.strip().lower() not in {"y", "yes"}:
         raise DeclinedError("declined; nothing was changed")
 
 
-class _Progress:
-    """Shows each step on stderr at a terminal; several can be in progress at once."""
+_DOING = {
+    Phase.UPLOAD: "Uploading",
+    Phase.BIND: "Writing bindings",
+    Phase.DEPLOY: "Deploying",
+    Phase.VERIFY: "Verifying",
+    Phase.RETIRE: "Deleting",
+}
+
+
+class _Watch:
+    """Counts the steps of each phase, and shows at a terminal at once which failed; where there is a log, it has
+    them."""
 
     def __init__(self, session: Session, made: Plan, phases: tuple[Phase, ...]) -> None:
-        self.session = session
-        self.watched = sys.stderr.isatty() and session.log_format is None  # else the log has them
-        self.total = sum(change.phase in phases for change in made.changes)
-        self.ended = 0
+        self._session = session
+        self._left = Counter(change.phase for change in made.changes if change.phase in phases)
+        self._phase: Phase | None = None
+        self._count = ExitStack()
+        self._done: Done = uncounted
+
+    def __enter__(self) -> _Watch:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._count.close()
 
     def started(self, change: Change) -> None:
-        self._tell(lambda: f"  ... {change.action} {describe(change)}")
+        if change.phase is not self._phase:
+            self._count.close()
+            self._phase = change.phase
+            counting = self._session.progress.counting(_DOING[change.phase], self._left[change.phase])
+            self._done = self._count.enter_context(counting)
 
     def finished(self, step: Step) -> None:
-        self.ended += 1
-        count = f" [{self.ended}/{self.total}]"
-        self._tell(lambda: step_line(step, self.session.style(sys.stderr)) + count)
-
-    def _tell(self, text: Callable[[], str]) -> None:
-        """Print a line at a terminal."""
-        if self.watched:
-            say(text(), err=True)
+        self._left[step.change.phase] -= 1
+        self._done()
+        if step.status is StepStatus.FAILED and sys.stderr.isatty() and self._session.log_format is None:
+            display = self._session.display(sys.stderr)
+            for line in failure_lines(step, display.style, display.width):
+                say(line, err=True)

@@ -12,14 +12,15 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.session import Session, command
-from reconciler.cli.terminal import say
+from reconciler.cli.terminal import say, until_stopped
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.escape import printable
 from reconciler.model.words import environment_text
 from reconciler.runs.dev.worker import DevRequest, Running, run_dev
+from reconciler.views.table import Display
 from reconciler.views.text.findings import show_findings
+from reconciler.views.text.layout import Cell, table, wrapped
 from reconciler.views.text.status import time_text
-from reconciler.views.text.style import Style
 from reconciler.workerd.output import read_failure
 
 _LONGEST = 4000
@@ -54,7 +55,8 @@ def dev(
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))  # closing the terminal ends it in order, too
     request = DevRequest(worker, environment or None, port, without_unserved)
-    run_dev(session.open_project(), request, _Terminal(session))
+    with until_stopped():
+        run_dev(session.open_project(), request, _Terminal(session))
 
 
 class _Terminal:
@@ -71,8 +73,8 @@ class _Terminal:
     def ready(self, running: Running) -> None:
         presented = [(one.binding, one.certificate, one.ends) for one in running.presented]
         where = environment_text(running.environment)
-        style = self._session.style(sys.stdout)
-        self._session.emit(_render_running(running.worker, where, running.url, presented, style))
+        display = self._session.display(sys.stdout)
+        self._session.emit(_render_running(running.worker, where, running.url, presented, display))
         sys.stdout.flush()
         say("Press Ctrl-C to stop. Anyone who can reach this port can use these certificates.", err=True)
 
@@ -89,13 +91,17 @@ class _Terminal:
 
 
 def _render_running(
-    worker: str, where: str, url: str, presented: Iterable[tuple[str, str, datetime]], style: Style
+    worker: str, where: str, url: str, presented: Iterable[tuple[str, str, datetime]], display: Display
 ) -> str:
-    """The address of the Worker, and the certificate of each binding with its expiry."""
-    lines = [style.bold(f"{printable(worker)} ({printable(where)}) answers on {url}")]
-    rows = [(printable(binding), printable(name), ends) for binding, name, ends in presented]
-    width = max((len(binding) for binding, _, _ in rows), default=0)
-    lines += [f"  {binding:<{width}}  uses {name}, which expires {time_text(ends)}" for binding, name, ends in rows]
+    """Where the Worker answers, and which binding uses what: pairs of binding and certificate, with its end."""
+    style = display.style
+    head = f"{printable(worker)} ({printable(where)}) answers on {url}"
+    lines = [style.bold(line) for line in wrapped(head, display.width, then="  ")]
+    rows = [
+        [Cell(printable(binding), shrinks=True), Cell(f"uses {printable(name)}, which expires {time_text(ends)}")]
+        for binding, name, ends in presented
+    ]
+    lines += table(rows, display.width)
     if not rows:
         lines.append(style.warn("  no binding of it uses a certificate"))
     return "\n".join(lines) + "\n"

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.session import Session, command
-from reconciler.cli.terminal import say
+from reconciler.cli.terminal import say, until_stopped
 from reconciler.emulator.faults import read_faults
 from reconciler.emulator.settings import Limiter, RateLimit
 from reconciler.emulator.state import ACCOUNT_ID, EmulatorState, new_state
@@ -103,7 +103,7 @@ def emulator(
     state.limiter = _limiter(rate_limit)
     if faults is not None:
         _schedule(state, faults)
-    with server.listen(host, port) as listening:
+    with server.listen(host, port) as listening, until_stopped():
         _greet(session, server.base_url(listening), next(iter(state.accounts)), host)
         server.serve(
             state,
@@ -124,7 +124,7 @@ def _greet(session: Session, url: str, account: str, host: str) -> None:
         who = "who knows the token" if known else "at all"
         say(f"WARNING: listening on {host}, so anyone {who} who reaches this machine can use the emulator", err=True)
         say("  fix  do not upload real private keys to it; without --host it listens on 127.0.0.1 only", err=True)
-    say("the emulator is running; press Ctrl-C to stop it", err=True)
+    say("The emulator is running. Press Ctrl-C to stop it.", err=True)
 
 
 def _state(account: str | None, store: Path | None) -> EmulatorState:

@@ -13,7 +13,7 @@ import typer
 
 from reconciler.cli.commands import NoSuchCommand
 from reconciler.cli.elsewhere import as_written, hint_for_command, hint_for_option
-from reconciler.cli.terminal import TEXT, show_failure
+from reconciler.cli.terminal import TEXT, line_after_signal, say, show_failure
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.escape import printable
@@ -44,6 +44,12 @@ def _usage(error: typer.exceptions.TyperException) -> tuple[str, str]:
         option = as_written(name, sys.argv[1:], known)
         return f"No such option: {option}", hint_for_option(option, command, known) or hint
     return message, hint
+
+
+def report_interrupt() -> int:
+    """Show that a signal ended the run, and give the exit code."""
+    say(f"{line_after_signal()}Interrupted. It is safe to run the command again.", err=True)
+    return ExitCode.INTERRUPTED
 
 
 def report_stream(error: OSError) -> int:

@@ -79,7 +79,7 @@ def plan(
         live=live,
         deploy=DeployChoice(everybody=deploy, over_split=over_split),
     )
-    made = replace(make(project, request).plan, apply_with=_apply_with(request, out))
+    made = replace(make(project, request).plan, apply_with=apply_with(request, out))
     if out is not None:
         session.write(out, render(made, "json", session.display(sys.stdout)))
     session.show(made)
@@ -89,7 +89,7 @@ def plan(
     raise typer.Exit(strongest(codes))
 
 
-def _apply_with(request: PlanRequest, out: Path | None) -> tuple[str, ...]:
+def apply_with(request: PlanRequest, out: Path | None) -> tuple[str, ...]:
     """The arguments of `mtlsctl apply` for this plan."""
     if out is not None:
         return (str(out),)

@@ -18,7 +18,6 @@ import typer
 from reconciler.cli.commands import Commands
 from reconciler.cli.options import ColourOption, FileOption, LogFormatOption, VerboseOption, VersionOption, WideOption
 
-_INTERRUPTED = 130
 _COLLECT_AFTER = 300_000
 """Objects. A run is short and leaves few circles; looking for them at Python's pace took a fifth of a plan's time."""
 
@@ -57,8 +56,7 @@ def run() -> NoReturn:
         code = _call()
         sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):
-        typer.echo("interrupted; it is safe to run again", err=True)
-        code = _INTERRUPTED
+        code = _failures().report_interrupt()
     except BrokenPipeError:
         _close(sys.stdout)  # the reader of stdout has ended, so there is nothing to report
         code = 1

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from shutil import get_terminal_size
 from typing import Annotated, Literal, TextIO, get_type_hints
 
 import typer
@@ -28,17 +27,18 @@ from reconciler.cli.options import (
     VersionOption,
     WideOption,
 )
-from reconciler.cli.terminal import TEXT, document_failure, say, show_failure, tell
+from reconciler.cli.progress import make_meter
+from reconciler.cli.terminal import TEXT, columns, document_failure, say, show_failure, tell
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Place, Pointer
 from reconciler.findings.errors import FileError, ReconcilerError, UsageError
+from reconciler.model.progress import SILENT, Progress
 from reconciler.reports.checks import RunFailure
 from reconciler.runs.project import Project, open_project, project_at
 from reconciler.stores import StoreContext
 from reconciler.system.discover import FILE_NAME
 from reconciler.system.files import write_named
 from reconciler.views.table import Display, formats_of, render
-from reconciler.views.text.layout import NARROWEST
 from reconciler.views.text.style import PLAIN, Style
 
 _log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ def _log_line(text: str) -> None:
 
 class Session:
     """One run of one command. `log_format` None: nothing is logged. `max_wait_s`: the longest total wait for the rate
-    limit of a server. `tell` shows what a run waits for.
+    limit of a server. `tell` shows what a run waits for, `progress` how far it is; a log has both.
     """
 
     def __init__(
@@ -80,6 +80,7 @@ class Session:
         self.log_format = log_format
         # Not a bound method: a reference cycle would keep connections open until the garbage collector runs.
         self.tell: Callable[[str], None] = tell if log_format is None else _log_line
+        self.progress: Progress = SILENT if log_format is not None else make_meter()
         self.max_wait_s = max_wait_s
         self.format = TEXT
         self.wide = False
@@ -92,13 +93,11 @@ class Session:
 
     def width(self, stream: TextIO) -> int | None:
         """The columns of a terminal, at least `NARROWEST`; None for a file or a pipe, and with `--wide`."""
-        if self.wide or not stream.isatty():
-            return None
-        return max(get_terminal_size().columns, NARROWEST)
+        return None if self.wide else columns(stream)
 
     def open_project(self) -> Project:
         """The project of this run."""
-        context = StoreContext(os.environ, self.max_wait_s, self.tell)
+        context = StoreContext(os.environ, self.max_wait_s, self.tell, self.progress)
         self.project = open_project(self.file, cwd=_working_folder(), environ=os.environ, context=context)
         self.log(f"desired state: {self.project.folder / self.project.name}")
         return self.project
@@ -108,7 +107,7 @@ class Session:
         path = _working_folder() / (self.file or FILE_NAME)
         if not path.parent.is_dir():
             raise UsageError(f"the folder of {self.file} does not exist", hint="create it first")
-        context = StoreContext(os.environ, self.max_wait_s, self.tell)
+        context = StoreContext(os.environ, self.max_wait_s, self.tell, self.progress)
         self.project = project_at(path, environ=os.environ, context=context)
         self.log(f"desired state: {path}")
         return self.project
@@ -198,6 +197,8 @@ def command(
                 except ReconcilerError as error:
                     session.fail(error)
                     raise typer.Exit(error.exit_code) from error
+                except KeyboardInterrupt as error:  # typer would end without a word
+                    raise typer.Abort from error
 
         def build() -> TyperCommand:
             signature = _signature(function, shows, asks=asks)

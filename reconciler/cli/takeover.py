@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.session import OutOption, Session, command
-from reconciler.cli.terminal import say
+from reconciler.cli.terminal import ask, say, tell
 from reconciler.desired.rules import accepts, check_certificate_path
 from reconciler.findings.errors import DeclinedError, UsageError
 from reconciler.findings.escape import printable
@@ -138,13 +138,10 @@ def _asked(project: Project, request: InitRequest) -> InitRequest:
     if not sys.stdin.isatty() or not sys.stderr.isatty():
         return request
     if request.stack is None:
-        say("\nA stack is the owner mark on all that is uploaded from this mtls.toml, such as a team's name.", err=True)
+        tell("A stack is the owner mark on all that is uploaded from this mtls.toml, such as a team's name.")
         request = replace(request, stack=_ask("Name of the stack", choose_stack(project, request), why_no_stack))
     if request.kind is None and request.account is None:
-        say(
-            f"\nWhere the certificates are kept: {'; '.join(f'{kind} is {kind.traits.about}' for kind in StoreKind)}.",
-            err=True,
-        )
+        tell(f"Where the certificates are kept: {'; '.join(f'{kind} is {kind.traits.about}' for kind in StoreKind)}.")
         suggested = choose_store(project, request, ()).kind
         request = replace(request, kind=StoreKind(_ask(f"Store: {' or '.join(StoreKind)}", suggested, why_no_store)))
     return request
@@ -153,8 +150,7 @@ def _asked(project: Project, request: InitRequest) -> InitRequest:
 def _ask(question: str, default: str, why_not: Callable[[str], str | None]) -> str:
     """A valid answer, or the default for an empty one; DeclinedError at the end of the input."""
     while True:
-        say(f"{question} [{default}]: ", err=True, nl=False)
-        line = sys.stdin.readline()
+        line = ask(f"{question} [{default}]: ", unchanged="nothing was written")
         if not line:
             raise DeclinedError("no answer; nothing was written")
         answer = line.strip() or default

@@ -7,7 +7,7 @@ its own.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import islice
@@ -18,6 +18,12 @@ from typing import Generic, TypeVar
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
+_MOMENT_S = 0.1
+"""Seconds. What ends within them is not worth a message that it is waited for."""
+
+
+def _silent(_: Collection[int]) -> None:
+    """Tell no one."""
 
 
 class DaemonPool(Generic[_R]):
@@ -70,11 +76,25 @@ class DaemonPool(Generic[_R]):
         self.under_way.difference_update(ended)
         return ended
 
-    def let_end(self, patience_s: float) -> None:
-        """Wait for effects in progress, at most `patience_s` seconds; an interrupt ends the wait."""
+    def let_end(self, patience_s: float, waiting: Callable[[Collection[int]], None] = _silent) -> None:
+        """Wait for effects in progress, at most `patience_s` seconds; an interrupt ends the wait.
+
+        `waiting` gets the numbers of those that take longer than a moment.
+        """
         ends = time.monotonic() + patience_s
-        with suppress(Empty, KeyboardInterrupt):
-            while self.under_way - self.results.keys() - self.errors.keys():
+        with suppress(KeyboardInterrupt):
+            self._let_end_until(min(time.monotonic() + _MOMENT_S, ends))
+            if patience_s and self._unfinished:
+                waiting(self._unfinished)
+                self._let_end_until(ends)
+
+    @property
+    def _unfinished(self) -> Collection[int]:
+        return self.under_way - self.results.keys() - self.errors.keys()
+
+    def _let_end_until(self, ends: float) -> None:
+        with suppress(Empty):
+            while self._unfinished:
                 self._ended.get(timeout=max(ends - time.monotonic(), 0.0))
 
     def result(self, number: int) -> _R:
@@ -108,12 +128,13 @@ def run_all(
     *,
     give_up: Callable[[], None] = lambda: None,
     patience_s: float = 0.0,
+    waiting: Callable[[Collection[int]], None] = _silent,
 ) -> list[_R]:
     """The results of `effect` for each item, in order, at most `at_once` at a time; with 1, all in this thread.
 
     After an error, no more effects start. When those in progress have ended, the error of the first item is raised.
     Ctrl-C is raised when effects in progress have ended, but at most `patience_s` later; `give_up` is called first, to
-    end them sooner.
+    end them sooner, and `waiting` gets the numbers of the items that are waited for.
     """
     if at_once == 1:
         return [effect(item) for item in items]
@@ -128,7 +149,7 @@ def run_all(
                 pass
         except BaseException:
             give_up()
-            pool.let_end(patience_s)
+            pool.let_end(patience_s, waiting)
             raise
         if pool.errors:
             pool.result(min(pool.errors))

@@ -42,10 +42,11 @@ class ToDeploy:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The outcome of a plan, and what must still be deployed."""
+    """The outcome of a plan, and what must still be deployed. `again`: the command that continues it."""
 
     outcome: Outcome
     to_deploy: tuple[ToDeploy, ...] = ()
+    again: tuple[str, ...] = ("mtlsctl", "apply")
 
 
 def deploy_command(config: str, environment: EnvironmentName, built: str | None = None) -> tuple[str, ...]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
 from reconciler.apply import Observer, World, apply_plan
+from reconciler.findings.exits import ExitCode
 from reconciler.model import Change, EntryId, Phase, Retire
 from reconciler.model.ports import Clock
 from reconciler.plan.live import NOBODY
@@ -49,8 +51,13 @@ def apply(
         waves=waves,
         wait_until=partial(_wait_until, project.clock, tell),
         settle=journal.settle,
+        stopping=partial(_stopping, tell),
     )
-    outcome = apply_plan(made, planned.desired, world, phases)
+    try:
+        outcome = apply_plan(made, planned.desired, world, phases)
+    except KeyboardInterrupt:  # a second one, while the results after the first were written down
+        journal.end(exit_code=ExitCode.INTERRUPTED, interrupted=True)
+        raise
     journal.end(exit_code=outcome.exit_code, interrupted=outcome.interrupted)
     return replace(outcome, findings=(*outcome.findings, *journal.findings))
 
@@ -64,6 +71,14 @@ def _wait_until(clock: Clock, tell: Callable[[str], None], time: datetime) -> No
     if clock.now() < time:
         tell(f"Waiting until {time:%H:%M:%S} UTC, when the new certificate becomes valid")
         clock.wait_until(time)
+
+
+def _stopping(tell: Callable[[str], None], changes: Sequence[Change], patience_s: float) -> None:
+    """Say what an interrupted run waits for."""
+    counts = Counter(change.action for change in changes)
+    words = [f"{count} {action}{'' if count == 1 else 's'}" for action, count in counts.items()]
+    quit_now = "Press Ctrl-C again to quit now."
+    tell(f"Stopping: {' and '.join(words)} in progress, up to {patience_s:.0f} s. {quit_now}")
 
 
 def _retirable(project: Project, planned: Planned, uploaded: bool) -> frozenset[EntryId]:

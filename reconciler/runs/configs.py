@@ -11,6 +11,7 @@ from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import FileError, InputError, ReconcilerError
 from reconciler.model import Built, Declaration, DeclaredWorker, EnvironmentName, WorkerLabel, WranglerFile
 from reconciler.model.ports import FileReader
+from reconciler.model.progress import Done, uncounted
 from reconciler.wrangler.formats import MAX_BYTES
 from reconciler.wrangler.read import read_wrangler
 from reconciler.wrangler.which import REDIRECT, findings_beside, redirect_target, search
@@ -91,7 +92,7 @@ class ConfigReader:
 
 
 def load_configs(
-    declaration: Declaration, files: FileReader, read_files: ReadFiles
+    declaration: Declaration, files: FileReader, read_files: ReadFiles, done: Done = uncounted
 ) -> tuple[dict[WorkerLabel, WranglerFile], tuple[Diagnostic, ...]]:
     """Every declared wrangler file that can be used, and all findings.
 
@@ -102,6 +103,7 @@ def load_configs(
     loaded: dict[WorkerLabel, WranglerFile] = {}
     by_identity: dict[str, WranglerFile | None] = {}
     for label, worker in sorted(declaration.workers.items()):
+        done()
         try:
             path = reader.find(worker.config)
             identity = files.identity(path)

@@ -24,6 +24,7 @@ from reconciler.model import (
 )
 from reconciler.model.identifiers import is_askable
 from reconciler.model.ports import FileReader, LiveReader, StoreReader
+from reconciler.model.progress import Done
 from reconciler.plan.assess import needs, see
 from reconciler.plan.assessment import Assessment
 from reconciler.plan.live import targets_of
@@ -71,12 +72,16 @@ def look(project: Project, narrow: Callable[[Declaration], Declaration] = lambda
     """
     declaration, warnings = project.declaration()
     declaration = narrow(declaration)
-    desired, blocked = _load_certificates(declaration, project.files)
-    configs, noticed = load_configs(declaration, project.files, project.sources)
+    with project.progress.counting("Reading certificates", len(declaration.certificates)) as done:
+        desired, blocked = _load_certificates(declaration, project.files, done)
+    with project.progress.counting("Reading wrangler files", len(declaration.workers)) as done:
+        configs, noticed = load_configs(declaration, project.files, project.sources, done)
     return Checkout(desired, configs, warnings, blocked, noticed)
 
 
-def _load_certificates(declaration: Declaration, files: FileReader) -> tuple[Desired, tuple[Diagnostic, ...]]:
+def _load_certificates(
+    declaration: Declaration, files: FileReader, done: Done
+) -> tuple[Desired, tuple[Diagnostic, ...]]:
     """Every declared certificate file, each read once. One that can't be used blocks only its certificate.
 
     What is wrong with a file is said in full of the first certificate that names it, of the others once.
@@ -90,6 +95,7 @@ def _load_certificates(declaration: Declaration, files: FileReader) -> tuple[Des
             if declared.path not in read:
                 first[declared.path] = name
                 read[declared.path] = _load_bundle(files, declared.path)
+            done()
     for name, declared in declaration.certificates.items():
         found = read[declared.path]
         if isinstance(found, Bundle):

@@ -17,6 +17,7 @@ from reconciler.findings.errors import UsageError
 from reconciler.model import Declaration, DeclaredCertificate, EnvironmentName, StoreSettings
 from reconciler.model.keys import KeyContext, KeyFiles
 from reconciler.model.ports import Clock, Files, PrivateKey, Sources, Store, StoreReader, WorkerDeployer
+from reconciler.model.progress import SILENT, Progress
 from reconciler.stores import StoreContext
 from reconciler.syntax.places import Places
 from reconciler.system.clock import SystemClock
@@ -94,6 +95,7 @@ class Project:
     clock: Clock
     deployers: WorkerDeployers
     provers: Provers
+    progress: Progress = SILENT
     sources: dict[str, bytes] = field(default_factory=dict, repr=False)
     _places: dict[str, Places] = field(default_factory=dict, init=False, repr=False)
 
@@ -238,17 +240,18 @@ def open_project(
 
 def project_at(path: Path, *, environ: Mapping[str, str], context: StoreContext | None = None) -> Project:
     """The project of this mtls.toml, an absolute path that need not exist yet."""
-    folder, clock = path.parent, SystemClock()
-    files = ProjectFiles(folder, key_dirs=environ.get(KEY_DIRS, ""), name=path.name)
+    folder, clock, context = path.parent, SystemClock(), context or StoreContext(environ)
+    files = ProjectFiles(folder, key_dirs=environ.get(KEY_DIRS, ""), name=path.name, progress=context.progress)
     return Project(
         folder=folder,
         name=path.name,
         environ=environ,
         files=files,
-        stores=_Stores(folder, clock, context or StoreContext(environ)),
+        stores=_Stores(folder, clock, context),
         lines=JournalFile(folder),
         lock=partial(checkout_lock, folder, clock=clock),
         clock=clock,
         deployers=_Deployers(files, folder, environ),
         provers=_Provers(files, folder, environ, clock),
+        progress=context.progress,
     )

@@ -15,6 +15,7 @@ from typing import Protocol, cast
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import StoreKind, StoreSettings
 from reconciler.model.ports import Clock, Store, StoreReader
+from reconciler.model.progress import SILENT, Progress
 
 __all__ = ["Connection", "StoreContext", "StoreRoom", "connect", "open_reader", "open_store"]
 
@@ -28,12 +29,14 @@ class StoreContext:
     """What a store needs in addition to its own server or file: the environment, and how to wait for a server.
 
     `max_wait_s` is the total time that a run may wait for rate limits: 15 minutes outlast Cloudflare's block of five.
-    `tell` gets a message for each wait, and for anything in the environment that the user should know about.
+    `tell` gets a message for each wait, and for anything in the environment that the user should know about;
+    `progress` shows how far many reads are.
     """
 
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     max_wait_s: float = 900.0
     tell: Callable[[str], None] = _silent
+    progress: Progress = SILENT
 
 
 class Connection(Protocol):

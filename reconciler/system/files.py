@@ -19,6 +19,7 @@ from reconciler.findings.errors import FileChangedError, FileError
 from reconciler.findings.events import FileAction, FileTouched
 from reconciler.model import EntryId, Sweep
 from reconciler.model.keys import KeyFile
+from reconciler.model.progress import SILENT, Progress
 from reconciler.system.atomic import leftover_of, write_atomic
 from reconciler.system.confine import ConfinedTree, contains, outside, read_regular, real_path, refuse_hidden
 from reconciler.system.discover import FILE_NAME, git_root
@@ -77,15 +78,16 @@ class ProjectFiles:
 
     The root of the tree is the git root of `folder`, or `folder` outside git. `key_dirs` lists the absolute folders,
     joined like PATH, in which a private key outside the tree may be; relative ones are ignored. `name` is the file name
-    of mtls.toml.
+    of mtls.toml. `progress` shows how far a sweep is.
     """
 
-    def __init__(self, folder: Path, *, key_dirs: str = "", name: str = FILE_NAME) -> None:
+    def __init__(self, folder: Path, *, key_dirs: str = "", name: str = FILE_NAME, progress: Progress = SILENT) -> None:
         real = Path(os.path.realpath(folder))
         self._tree = ConfinedTree(folder=real, root=git_root(real) or real)
         named = [Path(name) for name in key_dirs.split(os.pathsep)]
         self._key_dirs = tuple(Path(os.path.realpath(place)) for place in named if place.is_absolute())
         self._name = name
+        self._progress = progress
         self._seen: set[Path] = set()
 
     @property
@@ -123,7 +125,8 @@ class ProjectFiles:
 
     def sweep(self, ids: Iterable[EntryId]) -> Sweep:
         """The files in the tree that contain these ids; see `sweep_tree`."""
-        return sweep_tree(self._tree, ids, leave_out=self._name)
+        with self._progress.counting("Searching files", None) as done:
+            return sweep_tree(self._tree, ids, leave_out=self._name, done=done)
 
     def read_key(self, path: str, *, limit: int) -> KeyFile:
         """A private key file, in the tree or in a folder that the operator listed; FileError as `read`.

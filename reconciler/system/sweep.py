@@ -13,6 +13,7 @@ from pathlib import Path
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import FileError
 from reconciler.model import EntryId, Sweep
+from reconciler.model.progress import Done, uncounted
 from reconciler.system.confine import ConfinedTree, read_regular, real_path
 from reconciler.system.walk import walk
 
@@ -22,7 +23,7 @@ _OURS = re.compile(rb'"format"\s*:\s*"mtlsctl\.[a-z]+/[0-9]')
 """In every document that mtlsctl writes: a saved plan names what it retires, and deploys nothing."""
 
 
-def sweep_tree(tree: ConfinedTree, ids: Iterable[EntryId], *, leave_out: str) -> Sweep:
+def sweep_tree(tree: ConfinedTree, ids: Iterable[EntryId], *, leave_out: str, done: Done = uncounted) -> Sweep:
     """The configuration files in the tree that contain these ids, in any letter case, anywhere in their text.
 
     Any .toml, .json or .jsonc file can be one, because wrangler accepts any file name with `-c`, a build writes its
@@ -39,6 +40,7 @@ def sweep_tree(tree: ConfinedTree, ids: Iterable[EntryId], *, leave_out: str) ->
     unread: list[str] = []
     own = tree.folder / leave_out
     for place, is_listed in walk(tree.root, _may_configure):
+        done()
         if _is_same(place, own):
             continue
         text = _text_of(tree, place) if is_listed else None

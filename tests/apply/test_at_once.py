@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import httpx
@@ -170,6 +170,7 @@ def carry_out(
     keys: Keys | None = None,
     safe: Iterable[EntryId] = (),
     settle: Callable[[], None] = lambda: None,
+    stopping: Callable[[Sequence[Change], float], None] = lambda _changes, _seconds: None,
 ) -> Outcome:
     world = World(
         store=store,
@@ -181,6 +182,7 @@ def carry_out(
         prover=NoProver(),
         now=lambda: NOW,
         settle=settle,
+        stopping=stopping,
     )
     return apply_plan(plan, WANTED, world)
 
@@ -438,6 +440,29 @@ def test_an_interrupt_lets_end_what_is_on_its_way_and_tells_it() -> None:
     assert statuses(outcome) == {StepStatus.DONE: 1 + AT_ONCE, StepStatus.NOT_STARTED: COUNT - 1 - AT_ONCE}
     assert {step.entry for step in outcome.of(StepStatus.DONE)} == {e.id for e in server.store.list_entries().entries}
     assert len(meter.order) == 1 + AT_ONCE
+
+
+def test_what_an_interrupted_run_waits_for_is_reported() -> None:
+    """The changes whose calls are not answered yet, and how long it waits at most."""
+    server, over = make_server(), threading.Event()
+    all_sent = threading.Barrier(AT_ONCE)
+    meter = Meter(server)
+    told: list[tuple[int, float]] = []
+
+    def meet(number: int) -> None:
+        if number > 2:
+            all_sent.wait(PATIENCE_S)
+            over.wait(PATIENCE_S)
+
+    def stopping(changes: Sequence[Change], seconds: float) -> None:
+        told.append((len(changes), seconds))
+        over.set()
+
+    meter.meet = meet
+    watch = interrupt_at(SECOND_BATCH, lambda: all_sent.wait(PATIENCE_S))
+    outcome = carry_out(uploads(), metered(server, meter), watch, stopping=stopping)
+    assert told == [(AT_ONCE - 1, run.PATIENCE_S)]
+    assert len(outcome.of(StepStatus.DONE)) == 1 + AT_ONCE
 
 
 def test_what_does_not_end_in_time_is_told_as_under_way(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,7 +93,7 @@ def test_keys_that_are_no_files_are_refused_each_alone(project: Project) -> None
         tables += f'[certificates.c{number}]\ncertificate = "c{number}.pem"\nprivate_key = "k{number}"\n'
     project.write("mtls.toml", MTLS + tables)
     printed = check(project, "apply", "--yes", codes=frozenset({5}))
-    assert "2 done" in printed
+    assert "certificate uploaded, 1 binding written" in printed
     assert all(f"'k{number}'" in printed for number, _ in enumerate(KINDS))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections.abc import Collection
 from functools import partial
 
 import pytest
@@ -97,6 +98,43 @@ def test_an_interrupt_gives_up_and_waits_for_effects_to_end() -> None:
     with pytest.raises(KeyboardInterrupt):
         run_all(effect, [1], 2, give_up=over.set, patience_s=60)
     assert ended == [1]
+
+
+@interruptible()
+def test_what_an_interrupt_waits_for_is_reported() -> None:
+    """The numbers of the effects in progress; they may end then."""
+    over, told = threading.Event(), list[set[int]]()
+
+    def effect(number: int) -> None:
+        if number == 1:
+            interrupt_main()
+        if number > 0:
+            over.wait(60)
+
+    def waiting(numbers: Collection[int]) -> None:
+        told.append(set(numbers))
+        over.set()
+
+    with pytest.raises(KeyboardInterrupt):
+        run_all(effect, range(9), 3, patience_s=60, waiting=waiting)
+    assert len(told) == 1
+    assert told[0] >= {1}
+    assert 0 not in told[0]
+
+
+@interruptible()
+def test_a_second_interrupt_ends_the_wait() -> None:
+    """Whoever waits can leave at once."""
+    over = threading.Event()
+
+    def effect(number: int) -> None:
+        interrupt_main()
+        over.wait(60)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_all(effect, [1], 2, patience_s=3600, waiting=lambda _: interrupt_main())
+    assert not over.is_set()
+    over.set()
 
 
 def test_a_thread_is_reused() -> None:

@@ -65,7 +65,7 @@ def test_a_healthy_project_is_told_so_line_by_line(applied: Project) -> None:
     init_git(applied)
     result = applied.run("doctor")
     assert (result.code, result.err) == (0, "")
-    assert result.out.rstrip().endswith("Everything looked at is in order.")
+    assert result.out.rstrip().endswith("Everything checked is in order.")
     assert f"mtlsctl        {__version__}, on Python 3." in result.out
     assert f"cryptography {metadata.version('cryptography')}" in result.out
     assert f"mtls.toml, in the git repository {applied.folder}" in result.out
@@ -88,7 +88,7 @@ def test_without_an_mtls_toml_the_machine_is_looked_at_all_the_same(tmp_path: Pa
     assert result.code == 0
     assert "mtls.toml was not found here" in result.out
     assert "only the machine and the environment were checked" in result.out
-    assert "hint: go to its folder" in result.out
+    assert "fix  go to its folder" in result.out
     assert "packages" in result.out
 
 

@@ -552,10 +552,10 @@ def test_text_says_what_was_taken_what_is_left_and_what_comes_next(account: Acco
     account.project.write("wrangler.toml", wrangler(**ids))
     out = account.init().out
     assert "warning[placeholder-left]: BAD in wrangler.toml (top level)" in out
-    assert "  1 certificate, each found in this tree by the content of its entry\n" in out
-    assert "  2 bindings of 1 Worker\n  1 entry bound by its id\n" in out
+    assert "  1 certificate, each matched to a file by its content\n" in out
+    assert "  2 bindings of 1 Worker\n  1 certificate bound by its ID\n" in out
     assert out.index("warning[") < out.index("Wrote mtls.toml") < out.index("`mtlsctl plan` has no changes.")
-    assert "next:\n" in out
+    assert "Next:\n  mtlsctl plan" in out
 
 
 def test_update_adds_and_says_what_it_added(account: Account) -> None:

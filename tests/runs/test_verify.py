@@ -177,7 +177,7 @@ def test_without_the_key_the_origin_is_open(project: Project, tmp_path: Path) ->
     assert levels(result)["files"] == "proved in-order"
     assert levels(result)["origin"] == levels(result)["runtime"] == "skipped no-key"
     assert "its key is not available: the environment variable BILLING_KEY is not set" in text.out
-    assert "Counted on and not run: billing (origin), billing (runtime)." in text.out
+    assert "Required but skipped: billing (origin), billing (runtime)." in text.out
 
 
 def test_without_an_origin_there_is_nothing_to_prove_there(project: Project) -> None:
@@ -259,7 +259,7 @@ def test_nothing_to_prove_is_said(project: Project) -> None:
     project.write("mtls.toml", 'version = 1\nstack = "payments"\n')
     result = project.run("verify")
     assert result.code == 0
-    assert "There is nothing to prove" in result.out
+    assert "Nothing to verify: mtls.toml declares no client certificate." in result.out
 
 
 # --- wrangler and workerd -------------------------------------------------------------------------------------------

@@ -183,7 +183,7 @@ def test_an_interrupted_run_says_so_and_the_next_one_finishes(project: Project, 
     """130, in words, with nothing half written; safe to run again."""
     ended = run_until(project, name, what, nth, "before")
     assert ended.returncode == 130, ended.stderr
-    assert "safe to run" in ended.stdout.splitlines()[-1]
+    assert ended.stdout.splitlines()[-1] == "Next: mtlsctl apply"
     assert "Traceback" not in ended.stderr
     assert leftovers(project) == []
     assert_nothing_points_nowhere(project)

@@ -12,6 +12,7 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import FileError, InputError, ReconcilerError, UsageError
 from reconciler.model import WorkerLabel, WranglerFile
+from reconciler.model.progress import Done
 from reconciler.runs.configs import ConfigReader
 from reconciler.runs.project import Project
 from reconciler.system.git import ignored_among
@@ -59,21 +60,22 @@ class _Surveyor:
     findings: list[Diagnostic] = field(default_factory=list)
 
     def run(self) -> Survey:
-        places = sorted(self._places())
+        with self.project.progress.counting("Searching files", None) as done:
+            places = sorted(self._places(done))
         ignored = ignored_among(places)
         named = {path: place for place in places if (path := self._named(place)) is not None}
         configs = {path for path in named if _is_config(basename(path))}
         left_out = sorted(path for path in configs if named[path] in ignored)
         self.findings.extend(_ignored(left_out))
-        certificates = tuple(
-            replace(found, ignored=named[path] in ignored)
-            for path in sorted(named.keys() - configs)
-            if (found := self._certificate(path)) is not None
-        )
+        paths = sorted(named.keys() - configs)
+        with self.project.progress.counting("Reading certificates", len(paths)) as done:
+            found = [(path, self._certificate(path, done)) for path in paths]
+        certificates = tuple(replace(one, ignored=named[path] in ignored) for path, one in found if one is not None)
         return Survey(tuple(self._configs(configs - set(left_out))), certificates, tuple(self.findings))
 
-    def _places(self) -> Iterator[Path]:
+    def _places(self, done: Done) -> Iterator[Path]:
         for place, is_listed in walk(self.root, _is_wanted, skipped=SKIPPED | _GENERATED):
+            done()
             if is_listed:
                 yield place
             else:
@@ -128,8 +130,9 @@ class _Surveyor:
 
     # --- certificates -------------------------------------------------------------------------------------------
 
-    def _certificate(self, path: str) -> FoundCertificate | None:
+    def _certificate(self, path: str, done: Done) -> FoundCertificate | None:
         """A certificate file; None for any other. A private key is read to recognize it, and not kept."""
+        done()
         try:
             bundle = parse_file(self.project.files.read(path, limit=MAX_CHAIN_BYTES), path)
         except ReconcilerError:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from reconciler.findings.diagnostics import Pointer
 from reconciler.findings.errors import ReconcilerError, UsageError
@@ -19,6 +20,7 @@ from reconciler.model import (
 )
 from reconciler.model.concurrency import run_all
 from reconciler.model.ports import PrivateKey
+from reconciler.model.progress import counted
 from reconciler.plan.assess import judge
 from reconciler.plan.plan import match_names
 from reconciler.proof.levels import OFFLINE, CertificateProof, Level, LevelResult, Skip, Verification, skip
@@ -36,6 +38,9 @@ from reconciler.runtime.find import MissingProgram
 from reconciler.workerd.form import read_certificate_ids
 from reconciler.x509.certificates import Bundle
 from reconciler.x509.chains import window_of
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 
 SIDE_BY_SIDE = 4
 """The number of concurrent certificates, and of wrangler runs: each is a Node process that bundles a Worker."""
@@ -59,7 +64,7 @@ def verify(project: Project, request: VerifyRequest, log: Callable[[str], None])
     chosen = _choose(checkout.desired, request.names)
     run = _VerifyRun(project, checkout, request, log)
     run.prepare(chosen)
-    proofs = tuple(run_all(run.prove, chosen, SIDE_BY_SIDE))
+    proofs = tuple(run.count("Verifying", run.prove, chosen))
     return Verification(
         stack=checkout.desired.declaration.stack,
         made=project.clock.now(),
@@ -115,10 +120,15 @@ class _VerifyRun:
             for name in chosen
             for _, file, environment, _ in places_of(name, self.desired.declaration, self.checkout.configs)
         )
-        made = run_all(self._dry_run, list(places), SIDE_BY_SIDE)
+        made = self.count("Building Workers", self._dry_run, list(places))
         self.built.update(zip(places, made, strict=True))
         if not self.request.offline:
             self.entries = self._stored()
+
+    def count(self, what: str, effect: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:
+        """The results of `effect` for each item, several at once."""
+        with self.project.progress.counting(what, len(items)) as done:
+            return run_all(counted(effect, done), items, SIDE_BY_SIDE)
 
     def _dry_run(self, place: tuple[str, EnvironmentName]) -> dict[str, str] | ReconcilerError | None:
         try:

@@ -26,7 +26,7 @@ def connect(settings: StoreSettings, *, root: Path, clock: Clock, context: Store
     if access.has_global_key:
         context.tell(f"{GLOBAL_KEY} is set, too: mtlsctl uses only the token, but wrangler would use that key")
     bounds = Bounds(max_wait_s=context.max_wait_s, run_s=DEFAULT_BOUNDS.run_s + context.max_wait_s)
-    client = Client(access, Time(now=clock.now), bounds=bounds, tell=context.tell)
+    client = Client(access, Time(now=clock.now), bounds=bounds, tell=context.tell, progress=context.progress)
     return CloudflareConnection(client, access)
 
 

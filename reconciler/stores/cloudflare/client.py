@@ -30,6 +30,7 @@ from reconciler.findings.events import CallMade
 from reconciler.findings.secrets import Secrets
 from reconciler.model.concurrency import run_all
 from reconciler.model.errors import EntryNotFound, StoreClosed, StoreError
+from reconciler.model.progress import SILENT, Progress, counted
 from reconciler.stores.cloudflare.access import BASE_URL, Access
 from reconciler.stores.cloudflare.errors import Exhausted, NoAnswer, Operation, UnusableReply, refusal
 from reconciler.stores.cloudflare.paths import path_template
@@ -203,6 +204,7 @@ class Client:
         *,
         bounds: Bounds = DEFAULT_BOUNDS,
         tell: Callable[[str], None] = lambda _: None,
+        progress: Progress = SILENT,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.calls = 0
@@ -210,6 +212,7 @@ class Client:
         self._time = time
         self._bounds = bounds
         self._tell = tell
+        self._progress = progress
         self._secrets = Secrets((access.token,))
         self._budget = Budget()
         self._turn = threading.Condition()
@@ -298,9 +301,13 @@ class Client:
         )
         _log.info(made)
 
-    def side_by_side(self, effect: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:
-        """The result of `effect` for each item, in order; one call per connection at a time. Gives up on Ctrl-C."""
-        return run_all(effect, items, self.at_once, give_up=self.give_up)
+    def side_by_side(self, what: str, effect: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:
+        """The result of `effect` for each item, in order; one call per connection at a time. Gives up on Ctrl-C.
+
+        `what` says what is being done, for who waits.
+        """
+        with self._progress.counting(what, len(items)) as done:
+            return run_all(counted(effect, done), items, self.at_once, give_up=self.give_up)
 
     # --- the rate limit -----------------------------------------------------------------------------------------------
 

@@ -190,7 +190,7 @@ class Lists:
         return ListPage(number, entries, envelope.result_info or ResultInfo())
 
     def _pages(self, numbers: Sequence[int]) -> Pages:
-        return self._client.side_by_side(self._page, numbers)
+        return self._client.side_by_side("Listing certificates", self._page, numbers)
 
 
 def compare(

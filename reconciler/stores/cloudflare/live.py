@@ -224,7 +224,8 @@ class CloudflareLive:
                 return error
 
         workers: dict[str, LiveWorker | None] = {}
-        for target, found in zip(targets, self._client.side_by_side(read, targets), strict=True):
+        answers = self._client.side_by_side("Reading live Workers", read, targets)
+        for target, found in zip(targets, answers, strict=True):
             if isinstance(found, ReconcilerError):
                 unread[target] = _reason(found)
             else:
@@ -264,7 +265,7 @@ class CloudflareLive:
 
     def _hostnames(self, cas: Sequence[EntryId]) -> Users:
         pairs = [(zone, ca) for zone in self._zones() for ca in cas]
-        found = self._client.side_by_side(self._hostnames_of, pairs)
+        found = self._client.side_by_side("Reading hostnames", self._hostnames_of, pairs)
         return [one for users in found for one in users]
 
     def _hostnames_of(self, pair: tuple[NamedBody, EntryId]) -> Users:
@@ -294,7 +295,7 @@ class CloudflareLive:
         raise UnusableReply(f"the account has more than {len(found)} zones", hint="delete its unused CAs by hand")
 
     def _associations(self, entries: Sequence[EntryId]) -> Users:
-        found = self._client.side_by_side(self._associations_of, entries)
+        found = self._client.side_by_side("Reading associations", self._associations_of, entries)
         return [one for users in found for one in users]
 
     def _associations_of(self, entry_id: EntryId) -> Users:

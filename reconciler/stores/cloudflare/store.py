@@ -139,7 +139,8 @@ class CloudflareReader:
     def get_all(self, ids: Iterable[EntryId]) -> dict[EntryId, Entry | None]:
         """As in the port; one call per connection at a time."""
         asked = tuple(dict.fromkeys(ids))
-        return dict(zip(asked, self._client.side_by_side(self.get, asked), strict=True))
+        found = self._client.side_by_side("Reading certificates", self.get, asked)
+        return dict(zip(asked, found, strict=True))
 
     def live(self) -> CloudflareLive:
         """A reader of what Workers and other services of the account use; shares connections and the rate limit."""

@@ -2,82 +2,80 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from reconciler.findings.escape import printable
 from reconciler.model import ById
 from reconciler.takeover.adoption import Adoption
 from reconciler.views.table import Display
-from reconciler.views.text.findings import count_findings, show_findings
-from reconciler.views.text.plan import change_lines
+from reconciler.views.text.findings import count_findings
+from reconciler.views.text.layout import Cell, table, wrapped
+from reconciler.views.text.lines import counted, finding_lines, job_of, prose
 from reconciler.views.text.style import Style
 
 
 def show_adoption(adoption: Adoption, display: Display) -> str:
     """What was done, with all that there is to know."""
-    return render_adoption(adoption, display.style, findings=show_findings(adoption.findings, display))
+    findings = finding_lines(adoption.findings, display)
+    return "\n".join((*findings, *(("",) if adoption.findings else ()), *_lines(adoption, display))) + "\n"
 
 
-def render_adoption(adoption: Adoption, style: Style, *, findings: str = "") -> str:
-    """Everything. `findings` as `render_findings` shows them."""
-    return "\n".join(_lines(adoption, style, findings)) + "\n"
-
-
-def _lines(adoption: Adoption, style: Style, findings: str) -> Iterator[str]:
-    if findings:
-        yield findings
-        yield ""
-    written = ", ".join(map(printable, adoption.written))
+def _lines(adoption: Adoption, display: Display) -> Iterator[str]:
+    style, width = display.style, prose(display.width)
     if adoption.written:
-        yield style.bold(f"{'Added to' if adoption.updated else 'Wrote'} {written}")
+        did = "Added to" if adoption.updated else "Wrote"
+        yield from map(style.bold, wrapped(f"{did} {', '.join(map(printable, adoption.written))}", width, then="  "))
     else:
-        yield style.good(f"{printable(adoption.file)} has everything already; nothing was added.")
-    yield f"  the stack {printable(adoption.stack)} on {adoption.store.title}"
-    yield from (f"  {line}" for line in _taken(adoption))
+        text = f"{printable(adoption.file)} has everything already. Nothing was added."
+        yield from map(style.good, wrapped(text, width))
+    for fact in (f"stack {printable(adoption.stack)}, on {adoption.store.title}", *_taken(adoption)):
+        yield from wrapped(fact, width, first="  ", then="    ")
     yield ""
-    yield from _plan_lines(adoption, style)
-    counted = count_findings(adoption.findings)
-    if counted:
-        yield style.warn(f"{counted}, see above.")
-    yield from _next_lines(adoption, style)
+    yield from _plan_lines(adoption, style, width)
+    problems = count_findings(adoption.findings)
+    if problems:
+        yield style.warn(f"{problems}, see above.")
+    yield ""
+    yield from _next_lines(adoption, display)
 
 
 def _taken(adoption: Adoption) -> Iterator[str]:
     """What is declared now that was not before."""
     certificates = len(adoption.proposal.certificates)
     if certificates:
-        yield f"{_count(certificates, 'certificate')}, each found in this tree by the content of its entry"
+        yield f"{counted(certificates, 'certificate')}, each matched to a file by its content"
     by_id = {one.target.id for one in adoption.bindings if isinstance(one.target, ById)}
     if adoption.bindings:
         workers = len({one.at.worker for one in adoption.bindings})
-        yield f"{_count(len(adoption.bindings), 'binding')} of {_count(workers, 'Worker')}"
+        yield f"{counted(len(adoption.bindings), 'binding')} of {counted(workers, 'Worker')}"
     if by_id:
-        yield f"{_count(len(by_id), 'entry', 'entries')} bound by {'its id' if len(by_id) == 1 else 'their ids'}"
+        yield f"{counted(len(by_id), 'certificate')} bound by {'its ID' if len(by_id) == 1 else 'their IDs'}"
 
 
-def _plan_lines(adoption: Adoption, style: Style) -> Iterator[str]:
+def _plan_lines(adoption: Adoption, style: Style, width: int | None) -> Iterator[str]:
     changes = adoption.plan.changes
     if not changes:
         yield style.good("`mtlsctl plan` has no changes.")
         return
-    yield style.bold(f"`mtlsctl plan` has {_count(len(changes), 'change')}:")
-    for change in changes:
-        yield from change_lines(change, style, adoption.plan.keys)
+    counts = Counter(job_of(change.action) for change in changes)
+    jobs = ", ".join(counted(number, job) for job, number in counts.items())
+    text = f"`mtlsctl plan` has {counted(len(changes), 'change')}: {jobs}."
+    yield from map(style.change, wrapped(text, width))
 
 
-def _next_lines(adoption: Adoption, style: Style) -> Iterator[str]:
-    yield ""
-    yield style.bold("next:")
+def _next_lines(adoption: Adoption, display: Display) -> Iterator[str]:
+    """The commands that come next, each with what it does; the first one last, next to the prompt."""
+    style, width = display.style, prose(display.width)
     if not adoption.searched:
-        yield "  declare a certificate and a Worker, as the comments in the file show,"
-        yield "  or have what is in this tree taken over: mtlsctl init --update --from ."
+        text = "Declare a certificate and a Worker, as the comments in the file show. Or adopt what is in this folder:"
+        yield from wrapped(text, width)
+        yield "  mtlsctl init --update --from ."
     elif adoption.findings:
-        yield "  look at the findings: in the file, what could not be declared is a comment with its reason"
-    yield "  mtlsctl plan                what would happen; it changes nothing"
+        yield from wrapped("What could not be declared is a comment in the file, with the reason.", width)
+    yield style.bold("Next:")
+    steps = [("mtlsctl plan", "shows what would happen; changes nothing")]
     if adoption.searched:
-        yield "  mtlsctl drift --unused      what is unused or not declared, each with its fix"
-    yield f"  git add {printable(adoption.file)} schemas    then review and commit"
-
-
-def _count(count: int, word: str, plural: str | None = None) -> str:
-    return f"{count} {word if count == 1 else plural or f'{word}s'}"
+        steps.append(("mtlsctl drift --unused", "what is unused or not declared, each with its fix"))
+    steps.append((f"git add {printable(adoption.file)} schemas", "then review and commit"))
+    yield from table([[Cell(command), Cell(does)] for command, does in steps], display.width)

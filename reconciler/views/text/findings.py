@@ -1,4 +1,4 @@
-"""Findings as blocks of text: what happened, where, and what to do; and the check-up that consists of them."""
+"""Findings as blocks of text: what happened, where, and what to do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from posixpath import join, normpath
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer, Resolve
 from reconciler.findings.escape import printable
-from reconciler.reports.checks import Checkup, RunFailure, Validation
+from reconciler.reports.checks import RunFailure
 from reconciler.views.table import Display
 from reconciler.views.text.layout import wrapped
 from reconciler.views.text.style import Style
@@ -80,44 +80,8 @@ def show_failure(failure: RunFailure, display: Display) -> str:
     return f"{show_findings(failure.diagnostics, display)}\n"
 
 
-def show_validation(validation: Validation, display: Display) -> str:
-    """Every finding, and how many there are."""
-    found, style = validation.diagnostics, display.style
-    counted = count_findings(found)
-    summary = style.bold(f"{counted}.") if counted else style.good("Everything checked is in order.")
-    text = f"{show_findings(found, display)}\n\n" if found else ""
-    return f"{text}{summary}\n"
-
-
 def count_findings(diagnostics: Iterable[Diagnostic]) -> str:
     """`2 errors, 1 warning`; empty where there is neither."""
     unique = dict.fromkeys(diagnostics)
     counts = {word: sum(item.severity is word for item in unique) for word in (Severity.ERROR, Severity.WARNING)}
     return ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for word, count in counts.items() if count)
-
-
-# --- a check-up -------------------------------------------------------------------------------------------------------
-
-
-def show_checkup(checkup: Checkup, display: Display) -> str:
-    """The whole check-up."""
-    findings = show_findings(to_act_on(checkup.diagnostics), display)
-    return render_checkup(checkup.diagnostics, display.style, findings=findings)
-
-
-def render_checkup(diagnostics: Iterable[Diagnostic], style: Style, *, findings: str) -> str:
-    """The whole check-up. `findings`: the errors and warnings among them, as `render_findings` shows them."""
-    found = tuple(diagnostics)
-    notes = [item for item in found if item.severity is Severity.INFO]
-    width = max((len(item.code) for item in notes), default=0)
-    lines = [style.bold("mtlsctl looked at this machine and checkout")]
-    for item in notes:
-        sign = style.good("ok") if item.hint is None else style.change("--")
-        lines.append(f"  {sign}  {item.code:<{width}}  {printable(item.message)}")
-        if item.hint is not None:
-            lines.append(f"      {'':<{width}}  hint: {printable(item.hint)}")
-    if findings:
-        lines += ["", findings]
-    counted = count_findings(found)
-    lines += ["", style.bold(f"{counted}.") if counted else style.good("Everything looked at is in order.")]
-    return "\n".join(lines) + "\n"

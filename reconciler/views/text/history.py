@@ -2,91 +2,116 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 
 from reconciler.findings.escape import printable
-from reconciler.model.words import environment_text
 from reconciler.records.history import HistoryDocument, HistoryRun, HistoryStep, RunEnd, StepEnd
 from reconciler.records.journal import ChangeSummary
 from reconciler.views.table import Display
+from reconciler.views.text.layout import ShortIds, wrapped
+from reconciler.views.text.lines import counted, led, noun_of, prose
 from reconciler.views.text.style import Style
 
-_MAX_STEPS = 20
+_MOST_DONE = 20
+"""Steps that went well and are shown one by one, at a terminal; more are counted."""
 
 
 def show_history(history: HistoryDocument, display: Display) -> str:
-    """The whole history."""
-    return render_history(history, display.style)
-
-
-def render_history(history: HistoryDocument, style: Style) -> str:
     """The whole history. Every line begins with a word or sign of ours, never with what others named."""
-    lines = [line for run in history.runs for line in _run_lines(run, style)]
+    style, width = display.style, prose(display.width)
+    short = ShortIds(_ids(history), display.width)
+    lines: list[str] = []
+    for run in history.runs:
+        lines += ([""] if lines else []) + list(_run_lines(run, style, width, short))
     if not history.runs:
-        lines.append("No runs yet: `mtlsctl apply` writes down what it does.")
+        lines += wrapped("No runs yet. `mtlsctl apply` writes down what it does.", width)
+    notes = []
     if history.more:
-        lines.append(style.dim(f"and {_count(history.more, 'older run')}; see --limit"))
+        notes.append(f"{counted(history.more, 'older run')} not shown; --limit shows more.")
     if history.torn:
-        lines.append(style.dim(f"{_count(history.torn, 'line')} of the journal cut off, where a run was killed"))
+        notes.append(f"{counted(history.torn, 'line')} of the journal cut off, where a run was killed.")
     if history.unknown:
-        lines.append(style.dim(f"{_count(history.unknown, 'line')} of the journal written by another version"))
+        notes.append(f"{counted(history.unknown, 'line')} of the journal written by another version.")
+    lines += [""] if notes else []
+    lines += [style.dim(line) for note in notes for line in wrapped(note, width)]
     return "\n".join(lines) + "\n"
 
 
-def _run_lines(run: HistoryRun, style: Style) -> Iterator[str]:
-    head = style.bold(f"{run.started:%Y-%m-%d %H:%M:%S} UTC  {printable(run.command)} {printable(run.stack)}")
-    yield f"{head}  {_ending(run, style)}"
-    for step in run.steps[:_MAX_STEPS]:
-        yield _step_line(step, style)
-    if len(run.steps) > _MAX_STEPS:
-        yield f"  and {_count(len(run.steps) - _MAX_STEPS, 'more step')}; see --format json"
+def _ids(history: HistoryDocument) -> Iterable[str | None]:
+    for run in history.runs:
+        for step in run.steps:
+            yield from (step.entry, step.change.before)
+
+
+def _run_lines(run: HistoryRun, style: Style, width: int | None, short: ShortIds) -> Iterator[str]:
+    head = f"{run.started:%Y-%m-%d %H:%M:%S} UTC  {printable(run.command)} {printable(run.stack)}"
+    ending, paint, more = _ending(run, style)
+    if width is not None and len(head) + 2 + len(ending) > width:
+        yield style.bold(head)
+        yield from map(paint, wrapped(ending, width, first="  "))
+    else:
+        yield f"{style.bold(head)}  {paint(ending)}"
+    if more:
+        yield from wrapped(more, width, first="  ")
+    done = [step for step in run.steps if step.status is StepEnd.DONE]
+    folded = width is not None and len(done) > _MOST_DONE
+    if folded:
+        yield from led("ok:", f"{_counts(done)}; --wide shows each", width, paint=style.good)
+    for step in run.steps:
+        if not folded or step.status is not StepEnd.DONE:
+            yield from _step_lines(step, style, width, short)
     if not run.steps:
         yield style.dim("  no step was started")
 
 
-def _ending(run: HistoryRun, style: Style) -> str:
+def _ending(run: HistoryRun, style: Style) -> tuple[str, Callable[[str], str], str]:
+    """How a run ended, its colour, and what there is to add."""
     match run.ended:
         case RunEnd.DONE:
-            return style.good("done")
+            return "done", style.good, ""
         case RunEnd.UNFINISHED:
             words = f"never ended: killed, or still running as pid {run.pid}"
-            return style.bad(words) + "; the next apply finishes the job"
+            return words, style.bad, "The next `mtlsctl apply` finishes it."
         case RunEnd.INTERRUPTED | RunEnd.BLOCKED:
-            return style.change(f"{run.ended} (exit {run.exit_code})")
+            return f"{run.ended} (exit {run.exit_code})", style.change, ""
         case RunEnd.PARTIAL:
-            return style.bad(f"failed in part (exit {run.exit_code})")
+            return f"failed in part (exit {run.exit_code})", style.bad, ""
         case RunEnd.FAILED:
-            return style.bad(f"failed (exit {run.exit_code})")
+            return f"failed (exit {run.exit_code})", style.bad, ""
 
 
-def _step_line(step: HistoryStep, style: Style) -> str:
+def _counts(steps: Iterable[HistoryStep]) -> str:
+    """`999 certificates uploaded, 2 bindings written`."""
+    counts = Counter(noun_of(step.change.action) for step in steps)
+    return ", ".join(f"{counted(number, noun)} {verb}" for (noun, verb), number in counts.items())
+
+
+def _step_lines(step: HistoryStep, style: Style, width: int | None, short: ShortIds) -> Iterator[str]:
     sign, paint = {
-        StepEnd.DONE: ("ok", style.good),
-        StepEnd.FAILED: ("FAILED", style.bad),
-        StepEnd.NOT_STARTED: ("not started", style.change),
-        StepEnd.WAITING: ("waiting", style.change),
-        StepEnd.UNPROVED: ("not proved", style.change),
-        StepEnd.UNFINISHED: ("started, end unknown", style.bad),
+        StepEnd.DONE: ("ok:", style.good),
+        StepEnd.FAILED: ("FAILED:", style.bad),
+        StepEnd.NOT_STARTED: ("not started:", style.change),
+        StepEnd.WAITING: ("kept:", style.change),
+        StepEnd.UNPROVED: ("not proved:", style.change),
+        StepEnd.UNFINISHED: ("started, end unknown:", style.bad),
     }[step.status]
-    text = f"  {paint(sign)}: {step.change.action} {_describe(step.change)}"
+    text = f"{step.change.action} {_describe(step.change, short)}"
     if step.status is StepEnd.DONE and step.entry is not None and step.entry != step.change.before:
-        text += f" -> {printable(step.entry)}"
+        text += f" -> {short(step.entry)}"
     if step.problem is not None:
         text += f": {printable(step.problem.message)} [{printable(step.problem.code)}]"
-    return f"{text} ({printable(step.note)})" if step.note else text
+    text += f" ({printable(step.note)})" if step.note else ""
+    yield from led(sign, text, width, paint=paint, then="      ")
 
 
-def _describe(change: ChangeSummary) -> str:
+def _describe(change: ChangeSummary, short: ShortIds) -> str:
     """A change's subject in one phrase, as far as the journal has it."""
     certificate = printable(change.certificate or "")
     if change.origin is not None:
         return f"{certificate} at {printable(change.origin)}"
-    if change.binding is None:
-        return f"{printable(change.before)} of {certificate}" if change.before else certificate
-    where = f"{printable(change.binding)} in {printable(change.config or '')}"
-    where += f" ({printable(environment_text(change.environment))})"
-    return f"{where} = {certificate}" if certificate else where
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    if change.config is not None:
+        environment = printable(change.environment) if change.environment is not None else "top level"
+        where = f"{printable(change.worker or change.config)} ({environment})"
+        return f"{printable(change.binding)} of {where}" if change.binding is not None else where
+    return f"{short(change.before)} of {certificate}" if change.before else certificate

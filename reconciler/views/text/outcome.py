@@ -1,74 +1,234 @@
-"""An outcome as text: what was done, what was not, and what to do next."""
+"""An outcome as text: how much was done, what was not and why, and what to do next."""
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import assert_never
 
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.escape import printable
+from reconciler.model import BindingChange, Change, Deploy, Retire, Upload, Verify
 from reconciler.plan.outcome import Outcome, Step, StepStatus
+from reconciler.plan.plan import next_of
 from reconciler.reports.left import Applied, ToDeploy
 from reconciler.views.table import Display
 from reconciler.views.text.findings import show_findings
-from reconciler.views.text.plan import describe, waiting_lines
+from reconciler.views.text.layout import ShortIds, wrapped
+from reconciler.views.text.lines import command_lines, counted, finding_lines, job_of, led, next_lines, noun_of, prose
 from reconciler.views.text.style import Style
+
+_MOST_ALIKE = 5
+"""Steps with the same reason that are named; of more only the number is shown. Failed ones are named in a file."""
+_MOST_LISTED = 20
 
 
 def show_applied(applied: Applied, display: Display) -> str:
     """What became of a plan, below its own findings; those of the plan were shown with it."""
-    outcome = applied.outcome
-    problems = (*outcome.findings, *(step.problem for step in outcome.steps if step.problem is not None))
-    findings = f"\n{show_findings(problems, display)}\n" if problems else ""
-    return f"{findings}\n{render_outcome(outcome, display.style, applied.to_deploy, folder=display.folder)}"
+    return "\n" + "\n".join(_lines(applied, display)) + "\n"
 
 
-def render_outcome(outcome: Outcome, style: Style, to_deploy: tuple[ToDeploy, ...] = (), *, folder: str = "") -> str:
-    """The whole outcome without its findings, which `render_findings` shows. `folder` as there."""
-    return "\n".join(_lines(outcome, style, to_deploy, folder)) + "\n"
+def failure_lines(step: Step, style: Style, width: int | None) -> Iterator[str]:
+    """A change that has just failed, for who watches the run."""
+    if step.problem is not None:
+        text = f"{_subject(step.change, _ids([step], width))} failed: {printable(step.problem.message)}"
+        yield from led("x", text, width, paint=style.bad)
 
 
-def step_line(step: Step, style: Style) -> str:
-    """One change and how it ended."""
-    sign, paint = {
-        StepStatus.DONE: ("ok", style.good),
-        StepStatus.FAILED: ("FAILED", style.bad),
-        StepStatus.NOT_STARTED: ("not started", style.change),
-        StepStatus.WAITING: ("waiting", style.change),
-        StepStatus.UNPROVED: ("not proved", style.change),
-    }[step.status]
-    text = f"  {paint(sign)}: {step.change.action} {describe(step.change)}"
-    if step.status is StepStatus.DONE and step.entry is not None:
-        text += f" -> {printable(step.entry)}"
-    return f"{text} ({printable(step.note)})" if step.note else text
+def _lines(applied: Applied, display: Display) -> Iterator[str]:
+    outcome, style = applied.outcome, display.style
+    width, short = prose(display.width), _ids(outcome.steps, display.width)
+    yield from _head_lines(outcome, style, width)
+    for status, title, sign, paint in (
+        (StepStatus.FAILED, "Failed:", "x", style.bad),
+        (StepStatus.UNPROVED, "Not proved:", "?", style.change),
+        (StepStatus.NOT_STARTED, "Not started:", "-", style.change),
+    ):
+        if steps := outcome.of(status):
+            yield ""
+            yield style.bold(title)
+            for lines in _cut([_group_lines(group, sign, display, short) for group in _alike(steps)], display.width):
+                head, *others = lines
+                yield f"  {paint(sign)}{head[3:]}"
+                yield from others
+    yield from _kept_lines(outcome.of(StepStatus.WAITING), style, width, short)
+    if outcome.findings:
+        yield ""
+        yield from finding_lines(outcome.findings, display)
+    yield from _to_deploy_lines(applied.to_deploy, display)
+    yield from _next_lines(applied, width)
 
 
-def _lines(outcome: Outcome, style: Style, to_deploy: tuple[ToDeploy, ...], folder: str) -> Iterator[str]:
-    yield style.bold(f"Applied to the stack {printable(outcome.plan.stack)}")
-    for step in outcome.steps:
-        if step.status is not StepStatus.WAITING:
-            yield step_line(step, style)
-    held = tuple(step.waiting for step in outcome.steps if step.waiting is not None)
-    yield from waiting_lines(held, style)
-    yield from _to_deploy_lines(to_deploy, style, folder)
-    counts = [f"{len(outcome.of(status))} {status.replace('-', ' ')}" for status in StepStatus if outcome.of(status)]
+# --- how much was done ------------------------------------------------------------------------------------------------
+
+
+def _head_lines(outcome: Outcome, style: Style, width: int | None) -> Iterator[str]:
+    """`Done: 2 certificates uploaded, 1 of 2 bindings written, 1 failed.  Details: mtlsctl history`."""
+    done, failed = outcome.of(StepStatus.DONE), outcome.of(StepStatus.FAILED)
+    if not outcome.steps:
+        yield style.good("Nothing to do.")
+        return
+    word = "Done in part" if failed and done else "Done" if done else "Nothing done"
+    word = "Interrupted" if outcome.interrupted else word
+    paint = style.bad if outcome.interrupted or failed else style.good
+    begun = len(outcome.of(StepStatus.NOT_STARTED)) < len(outcome.steps)
+    counts = [*_done_counts(outcome.steps), *_other_counts(outcome)]
+    details = "  Details: mtlsctl history" if begun else ""
+    text = f"{word}: {', '.join(counts)}."
+    if width is None or len(text) + len(details) <= width:
+        yield f"{paint(text)}{details}"
+        return
+    yield from map(paint, wrapped(text, width, then="  "))
+    yield from (details,) if details else ()
+
+
+def _done_counts(steps: Iterable[Step]) -> Iterator[str]:
+    """What was done, and of how many where that was not all."""
+    total = Counter(noun_of(step.change.action) for step in steps)
+    done = Counter(noun_of(step.change.action) for step in steps if step.status is StepStatus.DONE)
+    for (noun, verb), number in total.items():
+        if done[noun, verb] == number:
+            yield f"{counted(number, noun)} {verb}"
+        elif done[noun, verb]:
+            yield f"{done[noun, verb]} of {counted(number, noun)} {verb}"
+
+
+def _other_counts(outcome: Outcome) -> Iterator[str]:
+    words = {
+        StepStatus.FAILED: "failed",
+        StepStatus.UNPROVED: "not proved",
+        StepStatus.NOT_STARTED: "not started",
+        StepStatus.WAITING: "kept",
+    }
+    for status, word in words.items():
+        if steps := outcome.of(status):
+            yield f"{len(steps)} {word}"
+
+
+# --- what was not done ------------------------------------------------------------------------------------------------
+
+
+def _alike(steps: Iterable[Step]) -> list[list[Step]]:
+    """The steps, those with the same reason together."""
+    groups: dict[tuple[Diagnostic | None, str | None], list[Step]] = {}
+    for step in steps:
+        problem = replace(step.problem, certificate=None) if step.problem is not None else None
+        groups.setdefault((problem, step.note), []).append(step)
+    return list(groups.values())
+
+
+def _group_lines(steps: Sequence[Step], sign: str, display: Display, short: ShortIds) -> list[str]:
+    """The steps of one reason, and the reason."""
+    width, first = prose(display.width), steps[0]
+    is_whole = display.width is None and first.status is StepStatus.FAILED
+    if len(steps) > _MOST_ALIKE and not is_whole:
+        counts = Counter(job_of(step.change.action) for step in steps)
+        subjects = [" and ".join(counted(number, job) for job, number in counts.items())]
+    else:
+        subjects = [_subject(step.change, short) for step in steps]
+    note = f": {printable(first.note)}" if first.note else ""
+    lines = [line for subject in subjects for line in led(sign, f"{subject}{note}", width)]
+    if first.problem is not None:
+        inner = replace(display, width=None if display.width is None else display.width - 4)
+        lines += [f"    {line}" for line in show_findings([first.problem], inner).splitlines()]
+    return lines
+
+
+def _cut(groups: Sequence[list[str]], width: int | None) -> Iterator[list[str]]:
+    """The groups; at a terminal not more than anyone reads."""
+    most = len(groups) if width is None else _MOST_LISTED
+    yield from groups[:most]
+    if len(groups) > most:
+        yield [f"  . and {len(groups) - most} more; see mtlsctl history --wide"]
+
+
+def _kept_lines(steps: Sequence[Step], style: Style, width: int | None, short: ShortIds) -> Iterator[str]:
+    """Old certificates that turned out to be needed still."""
+    kept = [step.waiting for step in steps if step.waiting is not None]
+    if not kept:
+        return
     yield ""
-    summary = ", ".join(counts) or "Nothing to do"
-    kept = sum(one.entry is not None for one in outcome.plan.waiting)
-    waiting = len(outcome.plan.waiting) - kept
-    later = [f"{waiting} waiting"] if waiting else []
-    later += [f"{kept} kept until safe to delete"] if kept else []
-    if later:
-        summary += f"; {', '.join(later)}, see `mtlsctl plan`"
-    if outcome.interrupted:
-        summary += "; interrupted: it is safe to run `mtlsctl apply` again, which finishes the job"
-    yield (style.good if not outcome.of(StepStatus.FAILED) and not outcome.interrupted else style.bad)(summary + ".")
+    yield style.bold("Kept for now:")
+    for one in kept if width is None else kept[:_MOST_LISTED]:
+        until = f", until {one.until:%Y-%m-%d %H:%M} UTC" if one.until else ""
+        yield from led(".", f"{_object(one.change, short)}: {printable(one.detail)}{until}", width)
+    if width is not None and len(kept) > _MOST_LISTED:
+        yield f"  . and {len(kept) - _MOST_LISTED} more; see mtlsctl plan"
 
 
-def _to_deploy_lines(to_deploy: tuple[ToDeploy, ...], style: Style, folder: str) -> Iterator[str]:
-    """What is written and does not serve yet."""
+# --- what to do next --------------------------------------------------------------------------------------------------
+
+
+def _to_deploy_lines(to_deploy: Sequence[ToDeploy], display: Display) -> Iterator[str]:
+    """The Workers whose file is written and whose live version is not."""
     if not to_deploy:
         return
     yield ""
-    yield style.bold("to deploy (the files are written; what serves is unchanged until then):")
-    for one in to_deploy:
-        yield f"  {printable(shlex.join(one.command_from(folder)))}"
+    one = len(to_deploy) == 1
+    head = f"Deploy {'this Worker' if one else f'these {len(to_deploy)} Workers'} next; until then"
+    text = f"{head} {'its live version does' if one else 'their live versions do'} not change."
+    yield from map(display.style.bold, wrapped(text, prose(display.width)))
+    shown = to_deploy if display.width is None else to_deploy[:_MOST_LISTED]
+    for each in shown:
+        yield from command_lines(each.command_from(display.folder), display.width)
+    if len(to_deploy) > len(shown):
+        yield f"  and {len(to_deploy) - len(shown)} more; --wide shows all"
+    yield "Or deploy with: mtlsctl apply --deploy"
+
+
+def _next_lines(applied: Applied, width: int | None) -> Iterator[str]:
+    """What still waits, and the next command."""
+    outcome = applied.outcome
+    yield ""
+    if outcome.interrupted:
+        yield "Completed steps are kept."
+    kept = sum(one.entry is not None for one in outcome.plan.waiting)
+    waits = len(outcome.plan.waiting) - kept
+    more = " more" if outcome.of(StepStatus.WAITING) else ""
+    later = [f"{counted(waits, 'change')} {'waits' if waits == 1 else 'wait'}"] if waits else []
+    later += [f"{counted(kept, f'{more} old certificate'.strip())} kept for now"] if kept else []
+    if later:
+        yield from wrapped(f"{', '.join(later)}; `mtlsctl plan` shows why.", width)
+    first = next_of(outcome.waiting)
+    if outcome.of(StepStatus.FAILED) or outcome.of(StepStatus.UNPROVED):
+        yield from next_lines(applied.again, width, before="fix what failed, then run: ")
+    elif outcome.interrupted:
+        yield from next_lines(applied.again, width)
+    elif outcome.of(StepStatus.NOT_STARTED):
+        yield from next_lines(("mtlsctl", "apply"), width)
+    elif applied.to_deploy:
+        yield from next_lines(("mtlsctl", "plan"), width, before="deploy, then run: ")
+    elif first is not None:
+        yield from next_lines(("mtlsctl", "apply"), width, before=f"from {first:%Y-%m-%d %H:%M} UTC on, run: ")
+    else:
+        yield from next_lines(("mtlsctl", "status"), width)
+
+
+# --- changes ----------------------------------------------------------------------------------------------------------
+
+
+def _ids(steps: Iterable[Step], width: int | None) -> ShortIds:
+    return ShortIds([step.change.entry.id for step in steps if isinstance(step.change, Retire)], width)
+
+
+def _subject(change: Change, short: ShortIds) -> str:
+    """`upload ledger`, `rebind PARTNER of partner-gw (production)`."""
+    return f"{change.action} {_object(change, short)}"
+
+
+def _object(change: Change, short: ShortIds) -> str:
+    match change:
+        case Upload():
+            return printable(change.certificate)
+        case BindingChange():
+            where = printable(change.at.environment) if change.at.environment is not None else "top level"
+            return f"{printable(change.at.binding)} of {printable(change.at.worker)} ({where})"
+        case Deploy():
+            return printable(change.script)
+        case Verify():
+            return f"{printable(change.certificate)} at {printable(change.origin)}"
+        case Retire():
+            return f"{short(change.entry.id)} of {printable(change.certificate)}"
+        case _:
+            assert_never(change)

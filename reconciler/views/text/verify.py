@@ -3,81 +3,141 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from reconciler.findings.escape import printable
 from reconciler.model.words import environment_text
-from reconciler.proof.levels import CertificateProof, LevelResult, Verification
+from reconciler.proof.levels import CertificateProof, Level, LevelResult, Verification
 from reconciler.proof.observations import End, Moment, Observation, Seen
 from reconciler.proof.requests import authority_texts
 from reconciler.proof.verdicts import ProofStatus
 from reconciler.views.table import Display
-from reconciler.views.text.findings import show_findings, to_act_on
+from reconciler.views.text.findings import to_act_on
+from reconciler.views.text.layout import Cell, table, wrapped
+from reconciler.views.text.lines import counted, finding_lines, led, listed, next_lines, prose
 from reconciler.views.text.style import Style
 
 _MAX_NAMES = 3
-_ROW = "      {}"
-_DETAIL = "                {}"
+_MOST_ROWS = 20
+_INDENT = "      "
+_DETAIL = "                "
 _MOMENTS = {
     Moment.BEFORE: "",
     Moment.DURING: " during the handshake",
     Moment.AFTER: " after the handshake",
 }
+_SIGNS = {ProofStatus.PROVED: "+", ProofStatus.REFUTED: "!", ProofStatus.INCONCLUSIVE: "?", ProofStatus.SKIPPED: "-"}
+_PLAIN = {"in-order": "ok", "skipped": "skipped"}
+"""Words for verdicts whose own say less to a person."""
 
 
 def show_verification(verification: Verification, display: Display) -> str:
-    """A verification with every finding of it."""
-    levels = (level for proof in verification.certificates for level in proof.levels)
-    found = (*verification.diagnostics, *(one for level in levels for one in level.findings))
-    return render_verification(verification, display.style, findings=show_findings(to_act_on(found), display))
+    """A verification with every finding of it.
+
+    A terminal gets one row for each certificate, and in full what is not proved; a file, a pipe, and who verifies a
+    single certificate get everything.
+    """
+    return "\n".join(_lines(verification, display)) + "\n"
 
 
-def render_verification(verification: Verification, style: Style, *, findings: str = "") -> str:
-    """The whole verification. `findings`: its warnings and errors, as `render_findings` shows them."""
-    return "\n".join(_lines(verification, style, findings)) + "\n"
-
-
-def _lines(verification: Verification, style: Style, findings: str) -> Iterator[str]:
+def _lines(verification: Verification, display: Display) -> Iterator[str]:
+    style, width = display.style, prose(display.width)
     yield style.bold(f"Proofs for the stack {printable(verification.stack)}, {verification.made:%Y-%m-%d %H:%M} UTC")
-    for proof in verification.certificates:
+    proofs = verification.certificates
+    if display.width is not None and len(proofs) > 1:
         yield ""
-        yield from _certificate_lines(proof, verification, style)
-    if findings:
+        yield from _rows(verification, display)
+        proofs = tuple(proof for proof in proofs if not _is_fine(proof, verification))
+        whole = False
+    else:
+        whole = True
+    for proof in proofs:
         yield ""
-        yield findings
+        yield from _certificate_lines(proof, verification, style, width, whole=whole)
+    levels = (level for proof in verification.certificates for level in proof.levels)
+    found = to_act_on((*verification.diagnostics, *(one for level in levels for one in level.findings)))
+    if found:
+        yield ""
+        yield from finding_lines(found, display)
     yield ""
-    yield _summary(verification, style)
+    yield from _summary(verification, style, width)
 
 
-def _certificate_lines(proof: CertificateProof, verification: Verification, style: Style) -> Iterator[str]:
-    ends = f", ends {proof.not_after:%Y-%m-%d %H:%M} UTC" if proof.not_after else ""
-    yield style.bold(f"{printable(proof.certificate)}{ends}")
-    if proof.fingerprint:
-        yield _ROW.format(style.dim(f"leaf {proof.fingerprint}"))
-    if proof.origin:
-        yield _ROW.format(style.dim(f"at {printable(proof.origin.url)}"))
-    for result in proof.levels:
-        yield from _level_lines(result, verification, style)
+def _is_fine(proof: CertificateProof, verification: Verification) -> bool:
+    """Whether nothing was refuted, left open, or skipped although it is required."""
+    return all(_is_right(result, verification) for result in proof.levels)
 
 
-def _level_lines(result: LevelResult, verification: Verification, style: Style) -> Iterator[str]:
-    paint = {
+def _is_right(result: LevelResult, verification: Verification) -> bool:
+    return result.standing is ProofStatus.PROVED or (result.skipped is not None and not verification.is_missing(result))
+
+
+def _rows(verification: Verification, display: Display) -> Iterator[str]:
+    """A table of the certificates; of many only those that are not fine, and how many others there are."""
+    style, proofs = display.style, verification.certificates
+    shown = [proof for proof in proofs if len(proofs) <= _MOST_ROWS or not _is_fine(proof, verification)][:_MOST_ROWS]
+    levels = [level for level in Level if any(result.level is level for proof in proofs for result in proof.levels)]
+    head = ("CERTIFICATE", "EXPIRES", *(level.value.upper() for level in levels))
+    rows = [[Cell(text, style.dim, shrinks=index == 0) for index, text in enumerate(head)]]
+    for proof in shown:
+        ends = f"{proof.not_after:%Y-%m-%d}" if proof.not_after else "-"
+        results = {result.level: result for result in proof.levels}
+        rows.append([Cell(printable(proof.certificate), shrinks=True), Cell(ends)])
+        rows[-1] += [_cell(results.get(level), verification, style) for level in levels]
+    if shown:
+        yield from table(rows, display.width)
+    fine = sum(_is_fine(proof, verification) for proof in proofs if proof not in shown)
+    if fine:
+        yield f"  {counted(fine, 'certificate')} passed."
+    left = len(proofs) - len(shown) - fine
+    if left:
+        yield f"  {counted(left, 'certificate')} more did not pass; --wide shows all."
+
+
+def _cell(result: LevelResult | None, verification: Verification, style: Style) -> Cell:
+    if result is None:
+        return Cell("-")
+    return Cell(printable(_PLAIN.get(result.verdict, result.verdict)), _paint(result, verification, style))
+
+
+def _paint(result: LevelResult, verification: Verification, style: Style) -> Callable[[str], str]:
+    return {
         ProofStatus.PROVED: style.good,
         ProofStatus.REFUTED: style.bad,
         ProofStatus.INCONCLUSIVE: style.change,
         ProofStatus.SKIPPED: style.change if verification.is_missing(result) else style.dim,
     }[result.standing]
-    sign = {ProofStatus.PROVED: "+", ProofStatus.REFUTED: "!", ProofStatus.INCONCLUSIVE: "?", ProofStatus.SKIPPED: "-"}
-    verdict = printable(result.verdict)
-    yield f"  {paint(f'{sign[result.standing]} {result.level:<9} {verdict}')}: {printable(result.why)}"
+
+
+def _certificate_lines(
+    proof: CertificateProof, verification: Verification, style: Style, width: int | None, *, whole: bool
+) -> Iterator[str]:
+    """One certificate: all of it, or only what is not fine."""
+    ends = f", expires {proof.not_after:%Y-%m-%d %H:%M} UTC" if proof.not_after and whole else ""
+    yield style.bold(f"{printable(proof.certificate)}{ends}")
+    if proof.fingerprint and whole:
+        yield f"{_INDENT}{style.dim(f'leaf {proof.fingerprint}')}"
+    if proof.origin:
+        yield f"{_INDENT}{style.dim(f'at {printable(proof.origin.url)}')}"
+    for result in proof.levels:
+        if whole or not _is_right(result, verification):
+            yield from _level_lines(result, verification, style, width)
+
+
+def _level_lines(result: LevelResult, verification: Verification, style: Style, width: int | None) -> Iterator[str]:
+    verdict = printable(_PLAIN.get(result.verdict, result.verdict))
+    label = f"{_SIGNS[result.standing]} {result.level:<9} {verdict}:"
+    paint = _paint(result, verification, style)
+    yield from led(label, printable(result.why), width, paint=paint, then=_DETAIL)
     if result.hint and result.standing is not ProofStatus.PROVED:
-        yield _DETAIL.format(f"hint: {printable(result.hint.splitlines()[0])}")
+        yield from wrapped(printable(result.hint.splitlines()[0]), width, first=f"{_DETAIL}fix  ")
+    details = []
     for run in result.dry_runs:
         where = f"{run.binding} in {run.config} ({environment_text(run.environment)})"
-        yield _DETAIL.format(style.dim(f"{printable(where)}: {printable(run.found or 'none')}"))
-    if result.seen is not None:
-        for line in _seen_lines(result.seen):
-            yield _DETAIL.format(style.dim(line))
+        details.append(f"{printable(where)}: {printable(run.found or 'none')}")
+    details += _seen_lines(result.seen) if result.seen is not None else ()
+    for detail in details:
+        yield from map(style.dim, wrapped(detail, width, first=_DETAIL))
 
 
 def _seen_lines(seen: Seen) -> Iterator[str]:
@@ -129,22 +189,27 @@ def _came_of(seen: Observation) -> str:
     return f"{word}{moment}"
 
 
-def _summary(verification: Verification, style: Style) -> str:
+def _summary(verification: Verification, style: Style, width: int | None) -> Iterator[str]:
+    """The counts, what is missing, and what to run next."""
     if not verification.certificates:
-        return style.bold("There is nothing to prove: no client certificate is declared.")
-    counts: Counter[str] = Counter()
-    for proof in verification.certificates:
-        for result in proof.levels:
-            counts["not run" if result.skipped else result.standing] += 1
-    words = [f"{counts[word]} {word}" for word in ("proved", "refuted", "inconclusive", "not run") if counts[word]]
-    missing = [
-        f"{proof.certificate} ({result.level})"
-        for proof in verification.certificates
-        for result in proof.levels
-        if verification.is_missing(result)
-    ]
-    text = f"{', '.join(words)}."
+        yield from wrapped("Nothing to verify: mtls.toml declares no client certificate.", width)
+        return
+    results = [(proof, result) for proof in verification.certificates for result in proof.levels]
+    counts = Counter("skipped" if result.skipped else _COUNTED[result.standing] for _, result in results)
+    text = ", ".join(f"{counts[word]} {word}" for word in (*_COUNTED.values(), "skipped") if counts[word]) + "."
+    missing = [f"{proof.certificate} ({result.level})" for proof, result in results if verification.is_missing(result)]
     if missing:
-        text += f" Counted on and not run: {', '.join(map(printable, missing[:_MAX_NAMES]))}"
-        text += f" and {len(missing) - _MAX_NAMES} more." if len(missing) > _MAX_NAMES else "."
-    return (style.bad if verification.exit_code else style.good)(text)
+        text += f" Required but skipped: {listed(missing, _MAX_NAMES)}."
+    paint = style.bad if verification.exit_code else style.good
+    yield from map(paint, wrapped(text, width))
+    failed = [proof.certificate for proof in verification.certificates if not _is_fine(proof, verification)]
+    if failed:
+        names = failed if len(failed) <= _MAX_NAMES else []
+        yield from next_lines(("mtlsctl", "verify", *names), width, before="fix what is listed, then run: ")
+
+
+_COUNTED = {
+    ProofStatus.PROVED: "passed",
+    ProofStatus.REFUTED: "rejected",
+    ProofStatus.INCONCLUSIVE: "inconclusive",
+}

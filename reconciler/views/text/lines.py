@@ -1,0 +1,111 @@
+"""Lines that several reports have: a sign before a wrapped text, a command to copy, a count with its noun."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from reconciler.findings.codes import Severity
+from reconciler.findings.diagnostics import Diagnostic
+from reconciler.findings.escape import printable
+from reconciler.model import Action
+from reconciler.views.table import Display
+from reconciler.views.text.findings import show_findings
+from reconciler.views.text.layout import wrapped
+
+_MOST_ALIKE = {Severity.ERROR: 20, Severity.WARNING: 5, Severity.INFO: 5}
+"""Findings with the same code that are shown at a terminal."""
+PROSE = 100
+"""Columns. Longer lines of prose are hard to read."""
+
+_DONE = {
+    Action.UPLOAD: ("certificate", "uploaded"),
+    Action.BIND: ("binding", "written"),
+    Action.REBIND: ("binding", "written"),
+    Action.UNBIND: ("binding", "removed"),
+    Action.DEPLOY: ("Worker", "deployed"),
+    Action.VERIFY: ("certificate", "proved"),
+    Action.RETIRE: ("old certificate", "deleted"),
+}
+_JOBS = {
+    Action.UPLOAD: "upload",
+    Action.BIND: "binding change",
+    Action.REBIND: "binding change",
+    Action.UNBIND: "binding change",
+    Action.DEPLOY: "deploy",
+    Action.VERIFY: "proof",
+    Action.RETIRE: "deletion",
+}
+
+
+def job_of(action: Action) -> str:
+    """A word for something that is still to be done."""
+    return _JOBS[action]
+
+
+def noun_of(action: Action) -> tuple[str, str]:
+    """What an action is about, and what has happened to it when the action is done."""
+    return _DONE[action]
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """`1 step`, `2 steps`."""
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def prose(width: int | None) -> int | None:
+    """The width of a paragraph."""
+    return None if width is None else min(width, PROSE)
+
+
+def led(
+    sign: str, text: str, width: int | None, *, paint: Callable[[str], str] = str, then: str = "    "
+) -> Iterator[str]:
+    """The lines of a text after a sign, which alone is painted. `then` begins the other lines."""
+    first, *others = wrapped(text, width, first=f"  {sign} ", then=then)
+    yield f"  {paint(sign)}{first[2 + len(sign) :]}"
+    yield from others
+
+
+def command_lines(words: Sequence[str], width: int | None, *, indent: str = "  ") -> Iterator[str]:
+    """A command to copy into a shell, continued on the next line where it does not fit."""
+    line, later = indent, f"{indent}  "
+    for word in map(printable, map(shlex.quote, words)):
+        if width is not None and line.strip() and len(line) + len(word) + len(" \\") >= width:
+            yield f"{line} \\"
+            line = later
+        line = f"{line} {word}" if line.strip() else f"{line}{word}"
+    yield line
+
+
+def next_lines(words: Sequence[str], width: int | None, *, before: str = "") -> Iterator[str]:
+    """What to run next; the command on lines of its own where it does not fit."""
+    text = f"Next: {before}{printable(shlex.join(words))}"
+    if width is None or len(text) <= width:
+        yield text
+        return
+    yield from wrapped(f"Next: {before}".rstrip(), width)
+    yield from command_lines(words, width)
+
+
+def finding_lines(found: Iterable[Diagnostic], display: Display) -> Iterator[str]:
+    """The blocks of these findings; at a terminal only the first ones of each code, and how many more there are."""
+    unique = list(dict.fromkeys(found))
+    kinds: dict[tuple[str, Severity], list[Diagnostic]] = {}
+    for one in unique:
+        kinds.setdefault((one.code, one.severity), []).append(one)
+    most = {kind: len(same) if display.width is None else _MOST_ALIKE[kind[1]] for kind, same in kinds.items()}
+    shown = {id(one) for kind, same in kinds.items() for one in same[: most[kind]]}
+    if unique:
+        yield show_findings([one for one in unique if id(one) in shown], display)
+    for (code, severity), same in kinds.items():
+        left = len(same) - most[code, severity]
+        if left > 0:
+            yield f"and {counted(left, f'more {severity}')} {printable(f'[{code}]')}; --wide shows each"
+
+
+def listed(names: Iterable[str], most: int) -> str:
+    """The names, escaped; of many the first ones, and how many more there are."""
+    known = list(names)
+    more = f" and {len(known) - most} more" if len(known) > most else ""
+    return ", ".join(map(printable, known[:most])) + more
