@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.hashes import MD5, SHA1
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place
-from reconciler.x509.certificates import Bundle, issuer_text, quiet, subject_text
+from reconciler.x509.certificates import MALFORMED, Bundle, issuer_text, key_digest, quiet, serial_of, subject_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,15 @@ class Chain:
     @property
     def issuers(self) -> tuple[int, ...]:
         """The intermediates on the path: what an origin must accept beside the leaf; a root is not among them."""
-        return tuple(index for index in self.path[1:] if not is_self_issued(self.bundle.certificates[index]))
+        top = self.path[-1]
+        return self.path[1:-1] if is_self_signed(self.bundle.certificates[top]) else self.path[1:]
+
+    def related(self) -> tuple[int, ...]:
+        """The certificates beside the path that other paths of the leaf go through, in the order of the file."""
+        certificates = self.bundle.certificates
+        on_path = {certificates[index] for index in self.path}
+        reachable = _Paths(certificates, self.leaf).reachable()
+        return tuple(sorted(index for index in reachable if certificates[index] not in on_path))
 
     def place(self, index: int) -> Place:
         """Where the certificate begins, as far as that is known."""
@@ -99,9 +107,30 @@ def make_chain(bundle: Bundle, path: str, *, now: datetime) -> Chain:
     return Chain(bundle, path, _Paths(bundle.certificates, _find_leaf(bundle.certificates)).best(now))
 
 
-def is_self_issued(certificate: x509.Certificate) -> bool:
-    """Whether subject and issuer are the same name: a root, or a leaf that signed itself (RFC 5280 section 3.2)."""
-    return certificate.subject == certificate.issuer
+@lru_cache(maxsize=4096)
+def is_self_signed(certificate: x509.Certificate) -> bool:
+    """Whether it is a root, or a leaf that signed itself: subject and issuer are the same name, and it names no other
+    key as that of its issuer, as a root does that its predecessor signed (RFC 5280 section 3.2).
+    """
+    if not _is_self_issued(certificate):
+        return False
+    return not key_ids_differ(certificate, certificate) or _is_proved(certificate, certificate)
+
+
+def key_ids_differ(child: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether the child's authorityKeyIdentifier names another issuer than this one; absent parts don't count."""
+    try:
+        named = child.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
+    except (x509.ExtensionNotFound, *MALFORMED):
+        return False
+    serial, names = named.authority_cert_serial_number, named.authority_cert_issuer
+    if child is not issuer and serial is not None and serial != serial_of(issuer):
+        return True
+    directory = [one.value for one in names or () if isinstance(one, x509.DirectoryName)]
+    if child is not issuer and directory and issuer.issuer not in directory:
+        return True
+    own = _key_id(issuer)
+    return None not in (own, named.key_identifier) and own != named.key_identifier
 
 
 def weak_hash(certificate: x509.Certificate) -> str | None:
@@ -143,10 +172,18 @@ def order(chain: Chain) -> Iterator[Diagnostic]:
 def signatures(chain: Chain) -> Iterator[Diagnostic]:
     """Every link of the path, proved by the issuer's key. A link that rests on SHA-1 or MD5 is said by `weak_links`."""
     certificates = chain.bundle.certificates
+    if chain.path == (chain.leaf,):
+        yield from _own_signature(chain, chain.leaf)
     for lower, upper in zip(chain.path, chain.path[1:], strict=False):
         child, issuer = certificates[lower], certificates[upper]
         if weak_hash(child) is None:
             yield from _link(chain, lower, upper, child, issuer)
+
+
+def own_signatures(chain: Chain) -> Iterator[Diagnostic]:
+    """The signature of each certificate that is its own issuer."""
+    for index in range(len(chain.bundle.ders)):
+        yield from _own_signature(chain, index)
 
 
 def weak_links(chain: Chain) -> Iterator[Diagnostic]:
@@ -180,7 +217,7 @@ class _Paths:
             return path
         if len(self.distinct) > _MOST_COMPARED:
             return self._first_in_file()
-        counted = [index for index in self.distinct if not is_self_issued(self.certificates[index])]
+        counted = [index for index in self.distinct if not is_self_signed(self.certificates[index])]
         valid = [index for index in counted if self._begin(index) <= now <= self._end(index)]
         for usable in (valid, counted):
             # Of paths that are valid now, when they began does not matter.
@@ -205,18 +242,29 @@ class _Paths:
     def issuers(self, index: int) -> tuple[int, ...]:
         """Who may have issued a certificate, in the order of the file; () for a root.
 
-        Of several with one name, as cross-signed or renewed CAs have, those with the right key, if any.
+        Of several with one name, as cross-signed or renewed CAs have, those with the right key, if any; first those
+        that the child names by its key ID. A root that its predecessor signed has that as its issuer.
         """
         if index not in self._issuers:
             self._issuers[index] = self._find_issuers(self.certificates[index])
         return self._issuers[index]
 
     def _find_issuers(self, child: x509.Certificate) -> tuple[int, ...]:
-        if is_self_issued(child):
+        if _is_self_issued(child) and _is_proved(child, child):
             return ()
-        found = [index for index in self.distinct if self.certificates[index].subject == child.issuer]
-        proved = [one for one in found if _is_proved(child, self.certificates[one])] if len(found) > 1 else []
-        return tuple(proved or found)
+        certificates = self.certificates
+        found = [
+            one for one in self.distinct if certificates[one].subject == child.issuer and certificates[one] != child
+        ]
+        if len(found) < 2 and not _is_self_issued(child):
+            return tuple(found)
+        # One key, whatever the bytes of its name: a CA that signs across often writes the name in another encoding.
+        proved = {one for one in found if _is_proved(child, certificates[one])}
+        if not proved:
+            return () if _is_self_issued(child) else tuple(found)
+        keys = {key_digest(certificates[one]) for one in proved}
+        twins = (one for one in found if key_digest(certificates[one]) in keys)
+        return tuple(sorted(twins, key=lambda one: (key_ids_differ(child, certificates[one]), one not in proved)))
 
     def reachable(self) -> frozenset[int]:
         """Every certificate on some path."""
@@ -246,7 +294,7 @@ class _Paths:
             if not issuers:
                 return _down(index, below)
             for issuer in reversed(issuers):
-                if issuer not in below and (issuer in usable or is_self_issued(self.certificates[issuer])):
+                if issuer not in below and (issuer in usable or is_self_signed(self.certificates[issuer])):
                     below[issuer] = index
                     left.append(issuer)
         return None
@@ -268,6 +316,18 @@ def _down(top: int, below: dict[int, int | None]) -> tuple[int, ...]:
     return tuple(reversed(path))
 
 
+def _is_self_issued(certificate: x509.Certificate) -> bool:
+    return certificate.subject == certificate.issuer
+
+
+def _key_id(certificate: x509.Certificate) -> bytes | None:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+    except (x509.ExtensionNotFound, *MALFORMED):
+        return None
+
+
+@lru_cache(maxsize=4096)
 def _is_proved(child: x509.Certificate, issuer: x509.Certificate) -> bool:
     try:
         child.verify_directly_issued_by(issuer)
@@ -278,7 +338,7 @@ def _is_proved(child: x509.Certificate, issuer: x509.Certificate) -> bool:
 
 def _find_leaf(certificates: tuple[x509.Certificate, ...]) -> int:
     """0, or where the first certificate issued others, the only one that issued none of them."""
-    issuers = {certificate.issuer for certificate in certificates if not is_self_issued(certificate)}
+    issuers = {certificate.issuer for certificate in certificates if not _is_self_issued(certificate)}
     if certificates[0].subject not in issuers:
         return 0
     leaves = [index for index, certificate in enumerate(certificates) if certificate.subject not in issuers]
@@ -287,12 +347,11 @@ def _find_leaf(certificates: tuple[x509.Certificate, ...]) -> int:
 
 def _beside_the_path(chain: Chain) -> Iterator[Diagnostic]:
     certificates, path = chain.bundle.certificates, chain.path
-    on_path = {certificates[index] for index in path}
-    # A second path, as cross-signed intermediates make one, is there for origins that build it.
-    related = {certificates[index] for index in _Paths(certificates, chain.leaf).reachable()}
-    extras = [index for index, certificate in enumerate(certificates) if certificate not in on_path | related]
+    related = chain.related()
+    known = {certificates[index] for index in (*path, *related)}
+    extras = [index for index, certificate in enumerate(certificates) if certificate not in known]
     top = path[-1]
-    if path == (0,) and not is_self_issued(certificates[0]):
+    if path == (0,) and not is_self_signed(certificates[0]):
         issuer = issuer_text(certificates[0])
         if extras:
             message = f"{chain.describe(0)} was issued by {issuer}, but {chain.describe(extras[0])} comes next"
@@ -302,12 +361,49 @@ def _beside_the_path(chain: Chain) -> Iterator[Diagnostic]:
         message = f"{chain.describe(0)} comes without its issuer {issuer}"
         hint = "this works only where the origin trusts that issuer directly; else put the intermediates after the leaf"
         yield chain.finding(Severity.WARNING, Code.CHAIN_INCOMPLETE, message, 0, hint)
-    if top and is_self_issued(certificates[top]):
+    if top and is_self_signed(certificates[top]):
         message = f"{chain.describe(top)} is a root, which an origin has already and ignores here"
         yield chain.finding(Severity.WARNING, Code.CHAIN_HAS_ROOT, message, top, "remove it from the file")
+    yield from _second_paths(chain, related)
     for index in extras:
         message = f"{chain.describe(index)} has nothing to do with the chain of the leaf"
         yield chain.finding(Severity.WARNING, Code.CHAIN_UNRELATED, message, index, "remove it from the file")
+
+
+def _second_paths(chain: Chain, related: tuple[int, ...]) -> Iterator[Diagnostic]:
+    """What cross-signing makes: a certificate of the same name and key as one of the path, of another issuer."""
+    certificates = chain.bundle.certificates
+    for index in related:
+        twins = [one for one in chain.issuers if _is_twin(certificates[one], certificates[index])]
+        if twins and not is_self_signed(certificates[index]):
+            message = (
+                f"{chain.describe(index)} is a second path: it has the name and key of certificate {twins[0] + 1}"
+                " and another issuer"
+            )
+            hint = "OpenSSL tries only the first of the two: put the one first whose root the origin trusts"
+            yield chain.finding(Severity.INFO, Code.CHAIN_SECOND_PATH, message, index, hint)
+
+
+def _is_twin(one: x509.Certificate, other: x509.Certificate) -> bool:
+    return one.subject == other.subject and key_digest(one) == key_digest(other)
+
+
+def _own_signature(chain: Chain, index: int) -> Iterator[Diagnostic]:
+    certificate = chain.bundle.certificates[index]
+    if (
+        not is_self_signed(certificate)
+        or weak_hash(certificate)
+        or _Paths(chain.bundle.certificates, index).issuers(index)
+    ):
+        return
+    try:
+        certificate.verify_directly_issued_by(certificate)
+    except InvalidSignature:
+        message = f"{chain.describe(index)} is its own issuer, but its own key did not sign it"
+        hint = "the file is damaged, or the certificate was changed: copy it again from its source, or create it again"
+        yield chain.finding(Severity.ERROR, Code.SELF_SIGNATURE, message, index, hint)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return  # its kind of signature or key is reported by the checks of keys
 
 
 def _link(
@@ -324,7 +420,15 @@ def _link(
     except InvalidSignature:
         hint = "it has the right name and another key: look for the issuer's certificate that was in use at the time"
         yield chain.finding(Severity.ERROR, Code.CHAIN_SIGNATURE, f"{pair}, though the names fit", upper, hint)
+        return
     except (ValueError, TypeError, UnsupportedAlgorithm):
         message = f"the signature on {chain.describe(lower)} is of a kind that can't be checked here"
         hint = "make sure that the origin knows this signature algorithm"
         yield chain.finding(Severity.WARNING, Code.SIGNATURE_UNKNOWN, message, lower, hint)
+        return
+    if key_ids_differ(child, issuer):
+        message = f"{chain.describe(lower)} names another issuer by its key ID than {chain.describe(upper)}"
+        hint = (
+            "origins that use OpenSSL refuse this: put the issuer's certificate after it that the CA gave you with it"
+        )
+        yield chain.finding(Severity.ERROR, Code.CHAIN_KEY_ID, message, lower, hint)
