@@ -349,17 +349,17 @@ class Code(StrEnum):
         "Remove that certificate from the file.")
     CHAIN_SECOND_PATH = ("chain-second-path", _I,
         "The file contains a second path: two certificates with the same name and key, issued by different CAs.",
-        "Put the one first whose root the origin trusts; OpenSSL tries no other.")
-    CHAIN_KEY_ID = ("chain-key-id", _E,
-        "A certificate names its issuer by another key ID than the issuer in the file has, which OpenSSL refuses.",
-        "Put the intermediate into the file that the CA delivered with the certificate.")
-    SELF_SIGNATURE = ("self-signature", _E,
-        "A certificate is its own issuer, but its own key did not sign it.",
+        "First put the one whose root the origin trusts; origins that use OpenSSL try only the first.")
+    CHAIN_KEY_ID = ("chain-key-id", _EW,
+        "The authorityKeyIdentifier of a certificate does not match its issuer in the file, which OpenSSL refuses.",
+        "Use the intermediate that the CA delivered with the certificate.")
+    SELF_SIGNATURE = ("self-signature", _EW,
+        "The signature of a self-signed certificate is wrong.",
         "Copy the certificate again from its source, or create it again.")
     NAME_CONSTRAINTS = ("name-constraints", _EW,
         "A CA of the chain has name constraints that forbid a name below it, or that some origins do not support.",
         "Ask the CA for a certificate with names that it may issue for, or for another intermediate.")
-    PATH_LENGTH = ("path-length", _E,
+    PATH_LENGTH = ("path-length", _EW,
         "A CA of the chain has more CAs below it than its pathLenConstraint allows.",
         "Ask the CA for a chain that its own rules allow.")
     CHAIN_DUPLICATE = ("chain-duplicate", _W,
@@ -390,8 +390,8 @@ class Code(StrEnum):
         "A certificate has a critical extension that some or all origins do not support, so they refuse it.",
         "Have the certificate reissued with the extension not marked critical, or without it.")
     KEY_ENCODING = ("key-encoding", _EW,
-        "An EC key writes out the parameters of its curve, or is compressed; origins refuse both.",
-        "Make a new EC P-256 key that names its curve, and have the certificate reissued for it.")
+        "An EC key has explicit parameters instead of a named curve, or is compressed; some or all origins refuse it.",
+        "Make a new EC P-256 key with a named curve, and have the certificate reissued for it.")
     KEY_TYPE_REFUSED = ("key-type-refused", _EW,
         "A key has a type or size that Cloudflare and origins refuse.",
         "Make a new EC P-256 or RSA 2048 key, and have the certificate reissued for it.")

@@ -380,7 +380,7 @@ def _second_paths(chain: Chain, related: tuple[int, ...]) -> Iterator[Diagnostic
                 f"{chain.describe(index)} is a second path: it has the name and key of certificate {twins[0] + 1}"
                 " and another issuer"
             )
-            hint = "OpenSSL tries only the first of the two: put the one first whose root the origin trusts"
+            hint = "first put the one whose root the origin trusts: origins that use OpenSSL try only the first"
             yield chain.finding(Severity.INFO, Code.CHAIN_SECOND_PATH, message, index, hint)
 
 
@@ -399,8 +399,8 @@ def _own_signature(chain: Chain, index: int) -> Iterator[Diagnostic]:
     try:
         certificate.verify_directly_issued_by(certificate)
     except InvalidSignature:
-        message = f"{chain.describe(index)} is its own issuer, but its own key did not sign it"
-        hint = "the file is damaged, or the certificate was changed: copy it again from its source, or create it again"
+        message = f"{chain.describe(index)} is self-signed, but its signature is wrong"
+        hint = "the file is damaged or was changed: copy it again from its source, or create it again"
         yield chain.finding(Severity.ERROR, Code.SELF_SIGNATURE, message, index, hint)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return  # its kind of signature or key is reported by the checks of keys
@@ -427,8 +427,6 @@ def _link(
         yield chain.finding(Severity.WARNING, Code.SIGNATURE_UNKNOWN, message, lower, hint)
         return
     if key_ids_differ(child, issuer):
-        message = f"{chain.describe(lower)} names another issuer by its key ID than {chain.describe(upper)}"
-        hint = (
-            "origins that use OpenSSL refuse this: put the issuer's certificate after it that the CA gave you with it"
-        )
+        message = f"the authorityKeyIdentifier of {chain.describe(lower)} does not match {chain.describe(upper)}"
+        hint = "origins that use OpenSSL refuse this chain: use the intermediate that the CA delivered with the certificate"
         yield chain.finding(Severity.ERROR, Code.CHAIN_KEY_ID, message, lower, hint)

@@ -134,7 +134,7 @@ def path_lengths(chain: Chain) -> Iterator[Diagnostic]:
         constraints = _extension(chain.bundle.certificates[index], x509.BasicConstraints)
         most = constraints.path_length if constraints is not None else None
         if most is not None and below > most:
-            message = f"{chain.describe(index)} allows {most} CAs below it (pathLenConstraint), but {below} are there"
+            message = f"{chain.describe(index)} has pathLenConstraint {most}, but {below} CA certificates are below it"
             hint = "origins refuse this chain: ask the CA for one that its own rules allow"
             yield chain.finding(Severity.ERROR, Code.PATH_LENGTH, message, index, hint)
 

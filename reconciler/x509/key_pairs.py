@@ -93,8 +93,8 @@ _DAMAGED_PAIR = _Refusal(
 )
 _WRITTEN_OUT = _Refusal(
     Code.KEY_ENCODING,
-    "the private key writes out the parameters of its curve instead of its name, which Workers can't use",
-    "write it again where you keep secrets: openssl pkey -in KEY -ec_param_enc named_curve -out NEW",
+    "the private key has explicit EC parameters instead of a named curve, which Workers can't use",
+    "convert it where you keep secrets: openssl pkey -in KEY -ec_param_enc named_curve -out NEW",
 )
 _OTHER_RSA = _Refusal(
     Code.KEY_TYPE_REFUSED,

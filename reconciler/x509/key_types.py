@@ -45,7 +45,7 @@ CA_SIGNATURES = frozenset(
 NEW_KEY_HINT = "create a new key (EC P-256 or RSA 2048) and request a certificate for it from the CA"
 
 NAMED_CURVE_HINT = (
-    "create a new key that names its curve (openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -pkeyopt"
+    "create a new key with a named curve (openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -pkeyopt"
     " ec_param_enc:named_curve) and request a certificate for it from the CA"
 )
 
@@ -184,11 +184,11 @@ def _encodings(chain: Chain, indexes: Iterable[int], severity: Severity) -> Iter
         point = key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
         curve = key_kind(key).removeprefix("EC ")
         what = (
-            f"writes out the parameters of the curve {curve} instead of its name"
+            f"has explicit EC parameters instead of the named curve {curve}, which origins refuse"
             if point in certificate.tbs_certificate_bytes
-            else f"writes its key of the curve {curve} in a compressed form"
+            else f"has a compressed public key of the curve {curve}, which some origins refuse"
         )
-        message = f"{chain.describe(index)} {what}, which origins refuse"
+        message = f"{chain.describe(index)} {what}"
         yield chain.finding(severity, Code.KEY_ENCODING, message, index, NAMED_CURVE_HINT)
 
 

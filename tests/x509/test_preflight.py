@@ -395,17 +395,17 @@ ODD: dict[str, tuple[Severity, str, str]] = {
     "P-256 written out": (
         ERROR,
         "key-encoding",
-        "certificate 1 of 2 (CN=client.example) writes out the parameters of the curve P-256 instead of its name",
+        "certificate 1 of 2 (CN=client.example) has explicit EC parameters instead of the named curve P-256, which",
     ),
     "intermediate P-256 written out": (
         ERROR,
         "key-encoding",
-        "certificate 2 of 2 (CN=Odd) writes out the parameters of the curve P-256 instead of its name, which",
+        "certificate 2 of 2 (CN=Odd) has explicit EC parameters instead of the named curve P-256, which origins refuse",
     ),
     "P-256, compressed": (
         ERROR,
         "key-encoding",
-        "certificate 1 of 2 (CN=client.example) writes its key of the curve P-256 in a compressed form",
+        "certificate 1 of 2 (CN=client.example) has a compressed public key of the curve P-256, which some origins",
     ),
     "P-224": (ERROR, "key-type-refused", "has a key of type EC secp224r1"),
     "RSA 8192": (WARNING, "key-type-rare", "has a key of type RSA 8192, which some stores and origins do not accept"),
@@ -418,7 +418,7 @@ ODD: dict[str, tuple[Severity, str, str]] = {
     "self-signed, damaged": (
         ERROR,
         "self-signature",
-        "the certificate (CN=self 3) is its own issuer, but its own key did not sign it",
+        "the certificate (CN=self 3) is self-signed, but its signature is wrong",
     ),
     "unknown critical extension": (
         ERROR,
@@ -448,12 +448,12 @@ ODD: dict[str, tuple[Severity, str, str]] = {
     "path length broken": (
         ERROR,
         "path-length",
-        "certificate 3 of 3 (CN=Odd) allows 0 CAs below it (pathLenConstraint), but 1 are there",
+        "certificate 3 of 3 (CN=Odd) has pathLenConstraint 0, but 1 CA certificates are below it",
     ),
     "key ids differ": (
         ERROR,
         "chain-key-id",
-        "certificate 1 of 2 (CN=client.example) names another issuer by its key ID than certificate 2 of 2 (CN=Odd)",
+        "the authorityKeyIdentifier of certificate 1 of 2 (CN=client.example) does not match certificate 2 of 2",
     ),
     "from 1951": (WARNING, "dates-odd", "(CN=client.example) begins before 1970, on 1951-01-01T00:00:00Z"),
     "serial negative": (WARNING, "serial-odd", "has a serial number that is negative"),
