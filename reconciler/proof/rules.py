@@ -14,7 +14,7 @@ from reconciler.proof.reactions import FAULTS, REFUSALS, Reaction, asked, asked_
 from reconciler.proof.verdicts import Judgement, Verdict
 from reconciler.proof.words import HINTS, REJECTIONS
 from reconciler.x509.certificates import Bundle
-from reconciler.x509.chains import is_self_signed
+from reconciler.x509.paths import is_self_signed
 
 _PROXY_FAULT = 520
 

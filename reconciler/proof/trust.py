@@ -12,7 +12,8 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import InputError
 from reconciler.x509.certificates import Bundle, issuer_text, quiet, rfc3339, subject_text
-from reconciler.x509.chains import is_self_signed, make_chain
+from reconciler.x509.chains import make_chain
+from reconciler.x509.paths import is_self_signed
 
 
 def roots_of(bundle: Bundle, path: str) -> Bundle:

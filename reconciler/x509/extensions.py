@@ -11,7 +11,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID as Usage
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.x509.certificates import MALFORMED, oid_text
-from reconciler.x509.chains import Chain, is_self_signed
+from reconciler.x509.chains import Chain
+from reconciler.x509.paths import is_self_signed
 
 _E = TypeVar("_E", bound=x509.ExtensionType)
 _CLIENT = frozenset({Usage.CLIENT_AUTH, Usage.ANY_EXTENDED_KEY_USAGE})

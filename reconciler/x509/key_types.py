@@ -14,7 +14,8 @@ from cryptography.x509.oid import SignatureAlgorithmOID as Signature
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.x509.certificates import key_kind, oid_text, public_key_of
-from reconciler.x509.chains import Chain, is_self_signed, weak_hash
+from reconciler.x509.chains import Chain, weak_hash
+from reconciler.x509.paths import is_self_signed
 
 MIN_RSA_BITS = 2048
 """The smallest RSA key that OpenSSL accepts at security level 2, the default of most origins."""
