@@ -19,14 +19,11 @@ def is_self_issued(certificate: x509.Certificate) -> bool:
     return certificate.subject == certificate.issuer
 
 
-@lru_cache(maxsize=4096)
 def is_self_signed(certificate: x509.Certificate) -> bool:
     """Whether it is a root, or a leaf that signed itself: subject and issuer are the same name, and its key IDs don't
     say that another key signed it, as those of a root do that its predecessor signed.
     """
-    if not is_self_issued(certificate):
-        return False
-    return not key_ids_differ(certificate, certificate) or _is_proved(certificate, certificate)
+    return is_self_issued(certificate) and _names_its_own_key(certificate)
 
 
 def key_ids_differ(child: x509.Certificate, issuer: x509.Certificate) -> bool:
@@ -100,18 +97,19 @@ class Paths:
         return self._issuers[index]
 
     def _find_issuers(self, child: x509.Certificate) -> tuple[int, ...]:
-        if is_self_issued(child) and _is_proved(child, child):
-            return ()
-        certificates = self.certificates
-        found = [
-            one for one in self.distinct if certificates[one].subject == child.issuer and certificates[one] != child
-        ]
-        if len(found) < 2 and not is_self_issued(child):
+        certificates, issuer = self.certificates, child.issuer
+        found = [one for one in self.distinct if certificates[one].subject == issuer]
+        is_own_issuer = is_self_issued(child)
+        if len(found) < 2 and not is_own_issuer:
             return tuple(found)
+        if is_own_issuer:
+            if _is_proved(child, child):
+                return ()
+            found = [one for one in found if certificates[one] != child]
         # One key, whatever the bytes of its name: a CA that signs across often writes the name in another encoding.
         proved = {one for one in found if _is_proved(child, certificates[one])}
         if not proved:
-            return () if is_self_issued(child) else tuple(found)
+            return () if is_own_issuer else tuple(found)
         keys = {key_digest(certificates[one]) for one in proved}
         twins = (one for one in found if key_digest(certificates[one]) in keys)
         return tuple(sorted(twins, key=lambda one: (key_ids_differ(child, certificates[one]), one not in proved)))
@@ -164,6 +162,11 @@ def _down(top: int, below: dict[int, int | None]) -> tuple[int, ...]:
         path.append(index)
         index = below[index]
     return tuple(reversed(path))
+
+
+@lru_cache(maxsize=4096)
+def _names_its_own_key(certificate: x509.Certificate) -> bool:
+    return not key_ids_differ(certificate, certificate) or _is_proved(certificate, certificate)
 
 
 def _key_id(certificate: x509.Certificate) -> bytes | None:
