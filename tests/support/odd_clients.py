@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Unpack
 
 from cryptography import x509
@@ -94,8 +94,8 @@ def _directory(text: str) -> x509.DirectoryName:
     return x509.DirectoryName(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)]))
 
 
-def _critical(dotted: str, value: bytes) -> tuple[bytes, ...]:
-    return (*LEAF, extension(dotted, value, critical=True))
+def _critical(others: Iterable[bytes], dotted: str, value: bytes) -> tuple[bytes, ...]:
+    return (*others, extension(dotted, value, critical=True))
 
 
 _DNS, _OTHER_DNS = x509.DNSName("client.example"), x509.DNSName("other.example")
@@ -105,6 +105,29 @@ _FAR = ("260101000000Z", "20510101000000Z")
 _NEVER = ("260101000000Z", "99991231235959Z")
 _NOBODY_KNOWS = "1.3.6.1.4.1.99999.1"
 _KNOWN, _UNKNOWN = (extension(_NOBODY_KNOWS, NULL, critical=critical) for critical in (False, True))
+
+_OTHER_NAME = x509.OtherName(x509.ObjectIdentifier("1.3.6.1.4.1.311.20.2.3"), tlv(0x0C, b"a@b"))
+_ADDRESS = tlv(0x86, b"http://a.example")
+_CRITICAL = {
+    "authorityInfoAccess": ("1.3.6.1.5.5.7.1.1", sequence(sequence(oid("1.3.6.1.5.5.7.48.1"), _ADDRESS))),
+    "certificatePolicies": ("2.5.29.32", sequence(sequence(oid("1.2.3")))),
+    "cRLDistributionPoints": ("2.5.29.31", sequence(sequence(tlv(0xA0, tlv(0xA0, _ADDRESS))))),
+    "subjectKeyIdentifier": ("2.5.29.14", tlv(0x04, b"leaf")),
+    "authorityKeyIdentifier": ("2.5.29.35", sequence()),
+    "nsCertType": ("2.16.840.1.113730.1.1", b"\x03\x02\x07\x80"),
+    "TLS feature": ("1.3.6.1.5.5.7.1.24", sequence(integer(5))),
+    "issuerAltName": ("2.5.29.18", sequence(tlv(0x82, b"a.example"))),
+    "proxyCertInfo": ("1.3.6.1.5.5.7.1.14", sequence(sequence(oid("1.3.6.1.5.5.7.21.1")))),
+    "noCheck": ("1.3.6.1.5.5.7.48.1.5", NULL),
+    "poison": ("1.3.6.1.4.1.11129.2.4.3", NULL),
+    "application policies": ("1.3.6.1.4.1.311.21.10", sequence(sequence(oid("1.3.6.1.5.5.7.3.2")))),
+}
+_POLICIES = {
+    "policyConstraints": ("2.5.29.36", sequence(tlv(0x80, b"\5"))),
+    "policyConstraints 0": ("2.5.29.36", sequence(tlv(0x80, b"\0"))),
+    "policyMappings": ("2.5.29.33", sequence(sequence(oid("1.2.3"), oid("1.2.4")))),
+    "inhibitAnyPolicy": ("2.5.29.54", integer(0)),
+}
 
 KINDS: dict[str, Callable[[], Made]] = {
     # keys of the leaf
@@ -146,7 +169,6 @@ KINDS: dict[str, Callable[[], Made]] = {
     "intermediate RSA 1024": lambda: _below(key="rsa1024"),
     "intermediate RSA 8192": lambda: _below(key=large_rsa(8192)),
     "intermediate RSA 16384": lambda: _below(key=large_rsa(16384)),
-    "PSS with RSA, short salt": lambda: make(_between("rsa2048"), "client.example", pss=True, salt=20),
     "intermediate RSA-PSS": lambda: make(
         make(root(), "Odd", CA, key="rsa2048", info=pss_info), "client.example", pss=True
     ),
@@ -159,6 +181,7 @@ KINDS: dict[str, Callable[[], Made]] = {
     "MD5 with RSA": lambda: make(_between("rsa2048"), "client.example", hash_algorithm=MD5),
     "SHA-224 with RSA": lambda: make(_between("rsa2048"), "client.example", hash_algorithm=hashes.SHA224()),
     "PSS with RSA": lambda: make(_between("rsa2048"), "client.example", pss=True),
+    "PSS with RSA, short salt": lambda: make(_between("rsa2048"), "client.example", pss=True, salt=20),
     "intermediate SHA-1": lambda: _below(hash_algorithm=SHA1),
     "intermediate SHA-224": lambda: _below(hash_algorithm=hashes.SHA224()),
     "damaged": lambda: _leaf().damaged(),
@@ -188,9 +211,9 @@ KINDS: dict[str, Callable[[], Made]] = {
         ).public_bytes()
     ),
     # extensions
-    "no extensions": lambda: _leaf(extensions=()),
-    "unknown extension": lambda: _leaf(extensions=(*LEAF, _KNOWN)),
-    "unknown critical extension": lambda: _leaf(extensions=(*LEAF, _UNKNOWN)),
+    "no extensions": lambda: _leaf(()),
+    "unknown extension": lambda: _leaf((*LEAF, _KNOWN)),
+    "unknown critical extension": lambda: _leaf((*LEAF, _UNKNOWN)),
     "intermediate unknown critical extension": lambda: _below((*CA, _UNKNOWN)),
     "name constraints kept": lambda: _below(_CONSTRAINED, _NAMED),
     "name constraints kept, not critical": lambda: _below((*CA, constraints([_DNS], critical=False)), _NAMED),
@@ -217,13 +240,7 @@ KINDS: dict[str, Callable[[], Made]] = {
         (*LEAF, alternative(x509.RegisteredID(x509.ObjectIdentifier("1.2.3.4")))),
     ),
     "name constraints of directory names kept, not critical": lambda: _below(
-        (
-            *CA,
-            constraints(
-                [_directory("client.example")],
-                critical=False,
-            ),
-        )
+        (*CA, constraints([_directory("client.example")], critical=False))
     ),
     "name constraints of addresses broken": lambda: _below(
         (*CA, constraints([x509.IPAddress(ipaddress.ip_network("10.0.0.0/8"))])),
@@ -232,104 +249,31 @@ KINDS: dict[str, Callable[[], Made]] = {
     "name constraints of an unknown kind, none there": lambda: _below(
         (*CA, constraints([x509.RegisteredID(x509.ObjectIdentifier("1.2.3"))]))
     ),
-    "critical authorityInfoAccess": lambda: _leaf(
-        extensions=(
-            *LEAF,
-            extension(
-                "1.3.6.1.5.5.7.1.1",
-                sequence(sequence(oid("1.3.6.1.5.5.7.48.1"), tlv(0x86, b"http://a.example"))),
-                critical=True,
-            ),
-        )
-    ),
-    "critical certificatePolicies": lambda: _leaf(
-        extensions=(*LEAF, extension("2.5.29.32", sequence(sequence(oid("1.2.3"))), critical=True))
-    ),
-    "critical cRLDistributionPoints": lambda: _leaf(
-        extensions=(
-            *LEAF,
-            extension(
-                "2.5.29.31", sequence(sequence(tlv(0xA0, tlv(0xA0, tlv(0x86, b"http://a.example"))))), critical=True
-            ),
-        )
-    ),
-    "critical subjectKeyIdentifier": lambda: _leaf(
-        extensions=(*LEAF, extension("2.5.29.14", tlv(0x04, b"leaf"), critical=True))
-    ),
-    "critical authorityKeyIdentifier": lambda: _leaf(
-        extensions=(*LEAF, extension("2.5.29.35", sequence(), critical=True))
-    ),
+    **{f"critical {title}": partial(_leaf, _critical(LEAF, *row)) for title, row in _CRITICAL.items()},
+    **{f"intermediate critical {title}": partial(_below, _critical(CA, *row)) for title, row in _POLICIES.items()},
     "critical extendedKeyUsage": lambda: _leaf(
-        extensions=(
-            *LEAF[:2],
-            extension("2.5.29.37", x509.ExtendedKeyUsage([CLIENT_AUTH]).public_bytes(), critical=True),
-        )
+        _critical(LEAF[:2], "2.5.29.37", x509.ExtendedKeyUsage([CLIENT_AUTH]).public_bytes())
     ),
-    "critical nsCertType": lambda: _leaf(
-        extensions=(*LEAF, extension("2.16.840.1.113730.1.1", b"\x03\x02\x07\x80", critical=True))
-    ),
-    "critical TLS feature": lambda: _leaf(
-        extensions=(*LEAF, extension("1.3.6.1.5.5.7.1.24", sequence(integer(5)), critical=True))
-    ),
-    "critical issuerAltName": lambda: _leaf(
-        extensions=(*LEAF, extension("2.5.29.18", sequence(tlv(0x82, b"a.example")), critical=True))
-    ),
-    "critical proxyCertInfo": lambda: _leaf(
-        extensions=(
-            *LEAF,
-            extension("1.3.6.1.5.5.7.1.14", sequence(sequence(oid("1.3.6.1.5.5.7.21.1"))), critical=True),
-        )
-    ),
-    "critical noCheck": lambda: _leaf(extensions=_critical("1.3.6.1.5.5.7.48.1.5", NULL)),
-    "critical poison": lambda: _leaf(extensions=_critical("1.3.6.1.4.1.11129.2.4.3", NULL)),
-    "critical application policies": lambda: _leaf(
-        extensions=(
-            *LEAF,
-            extension("1.3.6.1.4.1.311.21.10", sequence(sequence(oid("1.3.6.1.5.5.7.3.2"))), critical=True),
-        )
-    ),
-    "critical other names only": lambda: _leaf(
-        extensions=(
-            *LEAF,
-            alternative(
-                x509.OtherName(x509.ObjectIdentifier("1.3.6.1.4.1.311.20.2.3"), tlv(0x0C, b"a@b")), critical=True
-            ),
-        )
-    ),
-    "critical directory names only": lambda: _leaf(
-        extensions=(
-            *LEAF,
-            alternative(_directory("a"), critical=True),
-        )
-    ),
-    "intermediate critical policyConstraints": lambda: _below(
-        (*CA, extension("2.5.29.36", sequence(tlv(0x80, b"\5")), critical=True))
-    ),
-    "intermediate critical policyConstraints 0": lambda: _below(
-        (*CA, extension("2.5.29.36", sequence(tlv(0x80, b"\0")), critical=True))
-    ),
-    "intermediate critical policyMappings": lambda: _below(
-        (*CA, extension("2.5.29.33", sequence(sequence(oid("1.2.3"), oid("1.2.4"))), critical=True))
-    ),
-    "intermediate critical inhibitAnyPolicy": lambda: _below((*CA, extension("2.5.29.54", integer(0), critical=True))),
+    "critical other names only": lambda: _leaf((*LEAF, alternative(_OTHER_NAME, critical=True))),
+    "critical directory names only": lambda: _leaf((*LEAF, alternative(_directory("a"), critical=True))),
     "path length kept": lambda: _below((basic(ca=True, depth=0), usage(ISSUES))),
     "path length broken": lambda: make(
         make(make(root(), "Odd", (basic(ca=True, depth=0), usage(ISSUES))), "Lower", CA), "client.example"
     ),
-    "server only": lambda: _leaf(extensions=(*LEAF[:2], extended(SERVER_AUTH))),
+    "server only": lambda: _leaf((*LEAF[:2], extended(SERVER_AUTH))),
     "intermediate server only": lambda: _below((*CA, extended(SERVER_AUTH))),
-    "usage keyEncipherment": lambda: _leaf(extensions=(LEAF[0], usage(b"\x03\x02\x05\x20"), LEAF[2])),
-    "usage empty": lambda: _leaf(extensions=(LEAF[0], usage(b"\x03\x01\x00"), LEAF[2])),
-    "a CA": lambda: _leaf(extensions=CA),
-    "a CA that may sign": lambda: _leaf(extensions=(CA[0], usage(b"\x03\x02\x01\x86"), LEAF[2])),
+    "usage keyEncipherment": lambda: _leaf((LEAF[0], usage(b"\x03\x02\x05\x20"), LEAF[2])),
+    "usage empty": lambda: _leaf((LEAF[0], usage(b"\x03\x01\x00"), LEAF[2])),
+    "a CA": lambda: _leaf(CA),
+    "a CA that may sign": lambda: _leaf((CA[0], usage(b"\x03\x02\x01\x86"), LEAF[2])),
     "intermediate without keyCertSign": lambda: _below((CA[0], usage(SIGNS))),
     "intermediate that is no CA": lambda: _below((basic(ca=False), usage(ISSUES))),
     "intermediate without extensions": lambda: _below(()),
-    "extension twice": lambda: _leaf(extensions=(*LEAF, LEAF[2])),
+    "extension twice": lambda: _leaf((*LEAF, LEAF[2])),
     "a CA by openssl req": lambda: make(
         None, "req self", (extension(BASIC, b"\x30\x03\x01\x01\xff", critical=True), *key_ids(b"req", b"req"))
     ),
-    "a CA without usage": lambda: _leaf(extensions=(basic(ca=True),)),
+    "a CA without usage": lambda: _leaf((basic(ca=True),)),
     "key issuer and serial differ": lambda: _leaf(
         extensions=(*LEAF, extension(ISSUER_KEY, sequence(tlv(0xA1, tlv(0xA4, name("Else"))), tlv(0x82, b"\x07"))))
     ),
@@ -348,7 +292,6 @@ KINDS: dict[str, Callable[[], Made]] = {
     # dates
     "until 2051": lambda: _dated(*_FAR),
     "until 9999": lambda: _dated(*_NEVER),
-    "cross-signed, the other last": lambda: _cross_signed(first=False),
     "self-signed until 9999": lambda: make(None, "self 5", dates=_NEVER),
     "intermediate until 9999": lambda: _below(dates=_NEVER),
     "from 1951": lambda: _dated("510101000000Z", "20510101000000Z"),
@@ -356,6 +299,7 @@ KINDS: dict[str, Callable[[], Made]] = {
     "until 2030 with an offset": lambda: _dated("260101000000Z", "300101000000+0000"),
     # paths
     "cross-signed, the other first": lambda: _cross_signed(first=True),
+    "cross-signed, the other last": lambda: _cross_signed(first=False),
     "no intermediate": _with_chain,
     "the root along": lambda: _with_chain(_between(), root()),
     "a stranger along": lambda: _with_chain(_between(), make(None, "Stranger", CA)),
