@@ -302,6 +302,9 @@ class Code(StrEnum):
     INTERMEDIATE_NOT_YET_VALID = ("intermediate-not-yet-valid", _W,
         "An intermediate of the certificate is not valid yet.",
         "Wait until it is valid, or correct the clock of this machine.")
+    DATES_ODD = ("dates-odd", _W,
+        "A certificate begins before 1970, which some origins refuse.",
+        "Have the certificate reissued with a later begin.")
     DATES_REVERSED = ("dates-reversed", _EW,
         "A certificate ends before it begins, so it is never valid.",
         "Have the certificate reissued.")
@@ -344,6 +347,21 @@ class Code(StrEnum):
     CHAIN_UNRELATED = ("chain-unrelated", _W,
         "The file contains a certificate that is not part of the leaf's chain.",
         "Remove that certificate from the file.")
+    CHAIN_SECOND_PATH = ("chain-second-path", _I,
+        "The file contains a second path: two certificates with the same name and key, issued by different CAs.",
+        "First put the one whose root the origin trusts; origins that use OpenSSL try only the first.")
+    CHAIN_KEY_ID = ("chain-key-id", _EW,
+        "The authorityKeyIdentifier of a certificate does not match its issuer in the file, which OpenSSL refuses.",
+        "Use the intermediate that the CA delivered with the certificate.")
+    SELF_SIGNATURE = ("self-signature", _EW,
+        "The signature of a self-signed certificate is wrong.",
+        "Copy the certificate again from its source, or create it again.")
+    NAME_CONSTRAINTS = ("name-constraints", _EW,
+        "A CA of the chain has name constraints that forbid a name below it, or that some origins do not support.",
+        "Ask the CA for a certificate with names that it may issue for, or for another intermediate.")
+    PATH_LENGTH = ("path-length", _EW,
+        "A CA of the chain has more CAs below it than its pathLenConstraint allows.",
+        "Ask the CA for a chain that its own rules allow.")
     CHAIN_DUPLICATE = ("chain-duplicate", _W,
         "The file contains the same certificate twice.",
         "Remove one of the two.")
@@ -368,6 +386,12 @@ class Code(StrEnum):
     EXTENSION_UNREADABLE = ("extension-unreadable", _EW,
         "An extension of a certificate is damaged or appears twice.",
         "Have the certificate reissued.")
+    EXTENSION_CRITICAL = ("extension-critical", _EW,
+        "A certificate has a critical extension that some or all origins do not support, so they refuse it.",
+        "Have the certificate reissued with the extension not marked critical, or without it.")
+    KEY_ENCODING = ("key-encoding", _EW,
+        "An EC key has explicit parameters instead of a named curve, or is compressed; some or all origins refuse it.",
+        "Make a new EC P-256 key with a named curve, and have the certificate reissued for it.")
     KEY_TYPE_REFUSED = ("key-type-refused", _EW,
         "A key has a type or size that Cloudflare and origins refuse.",
         "Make a new EC P-256 or RSA 2048 key, and have the certificate reissued for it.")
@@ -380,11 +404,14 @@ class Code(StrEnum):
     SIGNATURE_UNKNOWN = ("signature-unknown", _W,
         "A certificate is signed with an algorithm that can't be checked here.",
         "Make sure that the origin supports this algorithm.")
+    SIGNATURE_RARE = ("signature-rare", _W,
+        "A certificate is signed with an algorithm that some origins do not accept.",
+        "Have the certificate reissued, signed by RSA or ECDSA with SHA-256, SHA-384 or SHA-512.")
     CA_SIGNATURE_ALGORITHM = ("ca-signature-algorithm", _E,
         "A CA is signed with an algorithm that Cloudflare refuses for CAs.",
         "Use a CA that is signed with RSA (PKCS#1) or ECDSA.")
     SERIAL_ODD = ("serial-odd", _W,
-        "A serial number breaks RFC 5280: it is zero, negative, or longer than 20 bytes.",
+        "A serial number breaks RFC 5280: it is zero or negative.",
         "Have the certificate reissued.")
     VERSION_ODD = ("version-odd", _W,
         "A certificate has X.509 version 1.",

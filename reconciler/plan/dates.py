@@ -19,7 +19,7 @@ from reconciler.plan.inventory import Inventory
 from reconciler.plan.renewals import Due, due_of, find_always_due, find_due
 from reconciler.x509.certificates import rfc3339
 from reconciler.x509.chains import window_of
-from reconciler.x509.preflight import check_dates
+from reconciler.x509.preflight import check_dates, check_stored
 
 _Subject = CertificateName | EntryId
 _NOT_YET = frozenset({Code.CERTIFICATE_NOT_YET_VALID, Code.INTERMEDIATE_NOT_YET_VALID})
@@ -157,10 +157,13 @@ def _bound_early(bindings: Sequence[BindingRow], now: datetime) -> Mapping[_Subj
 
 
 def _of_stored(desired: Desired, row: CertificateRow, now: datetime, *, is_bound_expired: bool) -> Iterator[Diagnostic]:
-    """Findings about the dates of an uploaded certificate (offline: a declared one), and about a due renewal."""
+    """Findings about dates and keys of an uploaded certificate (offline: a declared one), and about a due renewal."""
     bundle = row.bundle
     if bundle is None:
         return
+    if not row.declared.ca:
+        keys = check_stored(bundle, path=row.declared.path, now=now)
+        yield from (replace(problem, certificate=row.name) for problem in keys)
     dates = check_dates(bundle, path=row.declared.path, ca=row.declared.ca, now=now)
     if not is_bound_expired:  # else the other finding already reports it
         yield from (replace(problem, certificate=row.name) for problem in dates)

@@ -42,10 +42,11 @@ ABOUT_THE_CERTIFICATE = frozenset(
         "certificate_unknown",
         "unknown_ca",
         "access_denied",
+        "decode_error",
     }
 )
 """Alerts that a server sends because of the client's certificate. The server chooses which one, and it may be
-imprecise: Go sends bad_certificate for everything."""
+imprecise: Go sends decode_error for what it can't read, and bad_certificate for everything else."""
 
 WITHOUT_A_REASON = frozenset({"certificate_required", "handshake_failure"})
 """Alerts of servers that received no certificate, and of some that refuse one."""

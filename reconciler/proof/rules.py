@@ -14,7 +14,7 @@ from reconciler.proof.reactions import FAULTS, REFUSALS, Reaction, asked, asked_
 from reconciler.proof.verdicts import Judgement, Verdict
 from reconciler.proof.words import HINTS, REJECTIONS
 from reconciler.x509.certificates import Bundle
-from reconciler.x509.chains import is_self_issued
+from reconciler.x509.paths import is_self_signed
 
 _PROXY_FAULT = 520
 
@@ -113,7 +113,7 @@ def _more_sent(seen: Seen) -> _Found:
     """A TLS library may complete a chain from certificates that it knows, which Cloudflare would not. An additional
     root does not matter: the origin either trusts it already or does not."""
     beyond = tuple(der for der in seen.ours.presented if der not in seen.chain)
-    extra = [one for one in Bundle(beyond).certificates if not is_self_issued(one)] if beyond else []
+    extra = [one for one in Bundle(beyond).certificates if not is_self_signed(one)] if beyond else []
     if not seen.ours.sent or not extra:
         return None
     why = (

@@ -12,7 +12,8 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import InputError
 from reconciler.x509.certificates import Bundle, issuer_text, quiet, rfc3339, subject_text
-from reconciler.x509.chains import is_self_issued, make_chain
+from reconciler.x509.chains import make_chain
+from reconciler.x509.paths import is_self_signed
 
 
 def roots_of(bundle: Bundle, path: str) -> Bundle:
@@ -21,7 +22,7 @@ def roots_of(bundle: Bundle, path: str) -> Bundle:
     Others are left out: a TLS library would add them to our own chain, and the proof would be of another chain than the
     one that Cloudflare sends.
     """
-    ders = tuple(der for der, one in zip(bundle.ders, bundle.certificates, strict=True) if is_self_issued(one))
+    ders = tuple(der for der, one in zip(bundle.ders, bundle.certificates, strict=True) if is_self_signed(one))
     if not ders:
         message = f"{path} contains no root: no certificate in it is self-signed"
         hint = "use the root of the origin's own certificate; the origin sends its intermediates itself"
@@ -38,13 +39,15 @@ def check_trust(
     """
     with quiet():
         chain = make_chain(bundle, path, now=now)
-        top = bundle.certificates[chain.path[-1]]
-        way = _follow(top, trusted)
-    last = way[-1]
+        # Every certificate may be the one whose issuer the origin trusts, on any path that cross-signing makes.
+        ways = [_follow(bundle.certificates[one], trusted) for one in (*reversed(chain.path), *chain.related())]
+    best = next((one for one in ways if is_self_signed(one[-1]) and one[-1] in trusted.certificates), None)
+    way = best or next((one for one in ways if len(one) > 1), ways[0])
+    top, last = way[0], way[-1]
     if last is top and top not in trusted.certificates:
         yield _not_trusted(top, bundle, trusted, path, trusted_path)
         return
-    if not is_self_issued(last):
+    if not is_self_signed(last):
         message = f"{trusted_path} contains no root for this chain: {subject_text(last)} is an intermediate"
         hint = "add the root; many origins, such as those that use OpenSSL, don't accept an intermediate in its place"
         yield Diagnostic(Severity.WARNING, Code.CLIENT_CA_WITHOUT_ROOT, message, Place(trusted_path), hint)
@@ -68,7 +71,7 @@ def _not_trusted(top: x509.Certificate, bundle: Bundle, trusted: Bundle, path: s
 def _follow(start: x509.Certificate, trusted: Bundle) -> list[x509.Certificate]:
     """The path from a certificate up through the trusted ones, as far as it goes."""
     way = [start]
-    while not is_self_issued(way[-1]):
+    while not is_self_signed(way[-1]):
         above = next((one for one in trusted.certificates if one not in way and _issued(way[-1], one)), None)
         if above is None:
             break

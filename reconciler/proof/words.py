@@ -10,6 +10,7 @@ REJECTIONS = {
     "certificate_unknown": "the origin rejects this certificate without a reason",
     "unknown_ca": "the origin does not know the CA of this certificate, or an intermediate is missing",
     "access_denied": "the origin knows this certificate and denies it access",
+    "decode_error": "the origin can't read this certificate",
 }
 
 HINTS = {

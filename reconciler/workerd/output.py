@@ -29,6 +29,7 @@ _ALERTS: Mapping[str, tuple[Reached, str]] = {
     "certificate_unknown": (Reached.REJECTED, "it does not accept the certificate"),
     "bad_certificate": (Reached.REJECTED, "it does not accept the certificate, which may not be valid yet"),
     "unsupported_certificate": (Reached.REJECTED, "the certificate is not for clients"),
+    "decode_error": (Reached.REJECTED, "it can't read the certificate"),
     "access_denied": (Reached.REJECTED, "it denies access to this client"),
     "decrypt_error": (Reached.REJECTED, "the signature of the key does not match the certificate"),
     "certificate_required": (Reached.NOT_SENT, "it received no certificate"),
@@ -62,13 +63,13 @@ def read_failure(line: str) -> Failure | None:
     """The failure that a line reports; None for any other line."""
     if alert := _ALERT.search(line):
         return _alert(alert)
+    if found := _UNUSABLE.search(line):  # before the next, whose words it may quote about our own certificate
+        reason = (found["rustls"] or found["boring"])[:_LONGEST]
+        return Failure(Reached.UNUSABLE, f"the runtime does not accept the certificate and key: {reason}")
     for pattern in _UNTRUSTED:
         if found := pattern.search(line):
             reason = found["reason"][:_LONGEST]
             return Failure(Reached.SERVER_UNTRUSTED, f"the origin's own certificate is not trusted: {reason}")
-    if found := _UNUSABLE.search(line):
-        reason = (found["rustls"] or found["boring"])[:_LONGEST]
-        return Failure(Reached.UNUSABLE, f"the runtime does not accept the certificate and key: {reason}")
     if _UNREACHABLE.search(line):
         return Failure(Reached.UNREACHABLE, "the origin's name does not resolve, or nothing answers there")
     return None

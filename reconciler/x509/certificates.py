@@ -192,6 +192,12 @@ def issuer_text(certificate: x509.Certificate) -> str:
     return _text_of(lambda: certificate.issuer) or "(empty)"
 
 
+def oid_text(oid: x509.ObjectIdentifier) -> str:
+    """The library's name of an object identifier, with its numbers; the numbers alone where it knows no name."""
+    name = oid._name  # noqa: SLF001 - not public, but what the library itself prints
+    return oid.dotted_string if name == "Unknown OID" else f"{name} ({oid.dotted_string})"
+
+
 def rfc3339(time: datetime) -> str:
     """An aware time in UTC with whole seconds, `2026-11-23T12:00:00Z`."""
     return time.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"

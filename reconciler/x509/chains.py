@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.hashes import MD5, SHA1
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place
-from reconciler.x509.certificates import Bundle, issuer_text, quiet, subject_text
+from reconciler.x509.certificates import Bundle, issuer_text, key_digest, quiet, subject_text
+from reconciler.x509.paths import Paths, is_self_issued, is_self_signed, key_ids_differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,15 @@ class Chain:
     @property
     def issuers(self) -> tuple[int, ...]:
         """The intermediates on the path: what an origin must accept beside the leaf; a root is not among them."""
-        return tuple(index for index in self.path[1:] if not is_self_issued(self.bundle.certificates[index]))
+        top = self.path[-1]
+        return self.path[1:-1] if is_self_signed(self.bundle.certificates[top]) else self.path[1:]
+
+    def related(self) -> tuple[int, ...]:
+        """The certificates beside the path that other paths of the leaf go through, in the order of the file."""
+        certificates = self.bundle.certificates
+        on_path = {certificates[index] for index in self.path}
+        reachable = Paths(certificates, self.leaf).reachable()
+        return tuple(sorted(index for index in reachable if certificates[index] not in on_path))
 
     def place(self, index: int) -> Place:
         """Where the certificate begins, as far as that is known."""
@@ -96,12 +105,7 @@ def make_chain(bundle: Bundle, path: str, *, now: datetime) -> Chain:
 
     Of several paths, as cross-signed intermediates make them: one that is valid now, then the one that ends last.
     """
-    return Chain(bundle, path, _Paths(bundle.certificates, _find_leaf(bundle.certificates)).best(now))
-
-
-def is_self_issued(certificate: x509.Certificate) -> bool:
-    """Whether subject and issuer are the same name: a root, or a leaf that signed itself (RFC 5280 section 3.2)."""
-    return certificate.subject == certificate.issuer
+    return Chain(bundle, path, Paths(bundle.certificates, _find_leaf(bundle.certificates)).best(now))
 
 
 def weak_hash(certificate: x509.Certificate) -> str | None:
@@ -143,10 +147,18 @@ def order(chain: Chain) -> Iterator[Diagnostic]:
 def signatures(chain: Chain) -> Iterator[Diagnostic]:
     """Yield a finding for each link that the issuer's key does not prove; `weak_links` reports SHA-1 and MD5."""
     certificates = chain.bundle.certificates
+    if chain.path == (chain.leaf,):
+        yield from _own_signature(chain, chain.leaf)
     for lower, upper in zip(chain.path, chain.path[1:], strict=False):
         child, issuer = certificates[lower], certificates[upper]
         if weak_hash(child) is None:
             yield from _link(chain, lower, upper, child, issuer)
+
+
+def own_signatures(chain: Chain) -> Iterator[Diagnostic]:
+    """The signature of each certificate that is its own issuer."""
+    for index in range(len(chain.bundle.ders)):
+        yield from _own_signature(chain, index)
 
 
 def weak_links(chain: Chain) -> Iterator[Diagnostic]:
@@ -157,124 +169,6 @@ def weak_links(chain: Chain) -> Iterator[Diagnostic]:
             message = f"{chain.describe(index)} is signed with {weak}, which origins refuse"
             hint = "ask the CA to reissue it with SHA-256"
             yield chain.finding(Severity.ERROR, Code.WEAK_SIGNATURE, message, index, hint)
-
-
-_MOST_COMPARED = 20
-"""Certificates of a bundle; twice as many as a file may have. Only an account's list can have more."""
-
-
-class _Paths:
-    """The paths from a leaf to where they end in a bundle: at a root, or where no issuer is found."""
-
-    def __init__(self, certificates: tuple[x509.Certificate, ...], leaf: int) -> None:
-        self.certificates, self.leaf = certificates, leaf
-        first: dict[x509.Certificate, int] = {}
-        for index, certificate in enumerate(certificates):
-            first.setdefault(certificate, index)
-        self.distinct = tuple(first.values())
-        self._issuers: dict[int, tuple[int, ...]] = {}
-
-    def best(self, now: datetime) -> tuple[int, ...]:
-        """Indexes, the leaf's first."""
-        path = self._only_one()
-        if path is not None:
-            return path
-        if len(self.distinct) > _MOST_COMPARED:
-            return self._first_in_file()
-        counted = [index for index in self.distinct if not is_self_issued(self.certificates[index])]
-        valid = [index for index in counted if self._begin(index) <= now <= self._end(index)]
-        for usable in (valid, counted):
-            # Of paths that are valid now, when they began does not matter.
-            begins = None if usable is valid else sorted({self._begin(index) for index in usable})
-            for end in sorted({self._end(index) for index in usable}, reverse=True):
-                for begin in begins or (None,):
-                    fit = (one for one in usable if self._end(one) >= end and (not begin or self._begin(one) <= begin))
-                    path = self._find(frozenset(fit))
-                    if path is not None:
-                        return path
-        return self._first_in_file()
-
-    def _begin(self, index: int) -> datetime:
-        """When it begins, if not before the leaf: earlier is no better."""
-        leaf = self.certificates[self.leaf].not_valid_before_utc
-        return max(self.certificates[index].not_valid_before_utc, leaf)
-
-    def _end(self, index: int) -> datetime:
-        """When it ends, if not after the leaf: later is no better."""
-        return min(self.certificates[index].not_valid_after_utc, self.certificates[self.leaf].not_valid_after_utc)
-
-    def issuers(self, index: int) -> tuple[int, ...]:
-        """Who may have issued a certificate, in the order of the file; () for a root.
-
-        Of several with one name, as cross-signed or renewed CAs have, those with the right key, if any.
-        """
-        if index not in self._issuers:
-            self._issuers[index] = self._find_issuers(self.certificates[index])
-        return self._issuers[index]
-
-    def _find_issuers(self, child: x509.Certificate) -> tuple[int, ...]:
-        if is_self_issued(child):
-            return ()
-        found = [index for index in self.distinct if self.certificates[index].subject == child.issuer]
-        proved = [one for one in found if _is_proved(child, self.certificates[one])] if len(found) > 1 else []
-        return tuple(proved or found)
-
-    def reachable(self) -> frozenset[int]:
-        """Every certificate on some path."""
-        found, left = {self.leaf}, [self.leaf]
-        while left:
-            new = set(self.issuers(left.pop())) - found
-            found |= new
-            left.extend(new)
-        return frozenset(found)
-
-    def _only_one(self) -> tuple[int, ...] | None:
-        """The path of a bundle that has no other."""
-        path = [self.leaf]
-        while issuers := self.issuers(path[-1]):
-            if len(issuers) > 1 or issuers[0] in path:
-                return None
-            path.append(issuers[0])
-        return tuple(path)
-
-    def _find(self, usable: frozenset[int]) -> tuple[int, ...] | None:
-        """The first whole path through these and any root."""
-        below: dict[int, int | None] = {self.leaf: None}
-        left = [self.leaf]
-        while left:
-            index = left.pop()
-            issuers = self.issuers(index)
-            if not issuers:
-                return _down(index, below)
-            for issuer in reversed(issuers):
-                if issuer not in below and (issuer in usable or is_self_issued(self.certificates[issuer])):
-                    below[issuer] = index
-                    left.append(issuer)
-        return None
-
-    def _first_in_file(self) -> tuple[int, ...]:
-        """A path as far as it goes, of certificates that issued each other in a circle."""
-        path = [self.leaf]
-        while found := [index for index in self.issuers(path[-1]) if index not in path]:
-            path.append(found[0])
-        return tuple(path)
-
-
-def _down(top: int, below: dict[int, int | None]) -> tuple[int, ...]:
-    path: list[int] = []
-    index: int | None = top
-    while index is not None:
-        path.append(index)
-        index = below[index]
-    return tuple(reversed(path))
-
-
-def _is_proved(child: x509.Certificate, issuer: x509.Certificate) -> bool:
-    try:
-        child.verify_directly_issued_by(issuer)
-    except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):
-        return False
-    return True
 
 
 def _find_leaf(certificates: tuple[x509.Certificate, ...]) -> int:
@@ -288,12 +182,11 @@ def _find_leaf(certificates: tuple[x509.Certificate, ...]) -> int:
 
 def _beside_the_path(chain: Chain) -> Iterator[Diagnostic]:
     certificates, path = chain.bundle.certificates, chain.path
-    on_path = {certificates[index] for index in path}
-    # A second path, as cross-signed intermediates make one, is there for origins that build it.
-    related = {certificates[index] for index in _Paths(certificates, chain.leaf).reachable()}
-    extras = [index for index, certificate in enumerate(certificates) if certificate not in on_path | related]
+    related = chain.related()
+    known = {certificates[index] for index in (*path, *related)}
+    extras = [index for index, certificate in enumerate(certificates) if certificate not in known]
     top = path[-1]
-    if path == (0,) and not is_self_issued(certificates[0]):
+    if path == (0,) and not is_self_signed(certificates[0]):
         issuer = issuer_text(certificates[0])
         if extras:
             message = f"{chain.describe(0)} was issued by {issuer}, but {chain.describe(extras[0])} comes next"
@@ -303,12 +196,49 @@ def _beside_the_path(chain: Chain) -> Iterator[Diagnostic]:
         message = f"the file does not contain {issuer}, the issuer of {chain.describe(0)}"
         hint = "add the intermediates after the leaf, unless the origin trusts that issuer directly"
         yield chain.finding(Severity.WARNING, Code.CHAIN_INCOMPLETE, message, 0, hint)
-    if top and is_self_issued(certificates[top]):
+    if top and is_self_signed(certificates[top]):
         message = f"{chain.describe(top)} is a root, which origins ignore in a chain"
         yield chain.finding(Severity.WARNING, Code.CHAIN_HAS_ROOT, message, top, "remove it from the file")
+    yield from _second_paths(chain, related)
     for index in extras:
         message = f"{chain.describe(index)} is not part of the leaf's chain"
         yield chain.finding(Severity.WARNING, Code.CHAIN_UNRELATED, message, index, "remove it from the file")
+
+
+def _second_paths(chain: Chain, related: tuple[int, ...]) -> Iterator[Diagnostic]:
+    """What cross-signing makes: a certificate of the same name and key as one of the path, of another issuer."""
+    certificates = chain.bundle.certificates
+    for index in related:
+        twins = [one for one in chain.issuers if _is_twin(certificates[one], certificates[index])]
+        if twins and not is_self_signed(certificates[index]):
+            message = (
+                f"{chain.describe(index)} is a second path: it has the name and key of certificate {twins[0] + 1}"
+                " and another issuer"
+            )
+            hint = "first put the one whose root the origin trusts: origins that use OpenSSL try only the first"
+            yield chain.finding(Severity.INFO, Code.CHAIN_SECOND_PATH, message, index, hint)
+
+
+def _is_twin(one: x509.Certificate, other: x509.Certificate) -> bool:
+    return one.subject == other.subject and key_digest(one) == key_digest(other)
+
+
+def _own_signature(chain: Chain, index: int) -> Iterator[Diagnostic]:
+    certificate = chain.bundle.certificates[index]
+    if (
+        not is_self_signed(certificate)
+        or weak_hash(certificate)
+        or Paths(chain.bundle.certificates, index).issuers(index)
+    ):
+        return
+    try:
+        certificate.verify_directly_issued_by(certificate)
+    except InvalidSignature:
+        message = f"{chain.describe(index)} is self-signed, but its signature is wrong"
+        hint = "the file is damaged or was changed: copy it again from its source, or create it again"
+        yield chain.finding(Severity.ERROR, Code.SELF_SIGNATURE, message, index, hint)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return  # its kind of signature or key is reported by the checks of keys
 
 
 def _link(
@@ -325,7 +255,13 @@ def _link(
     except InvalidSignature:
         hint = "it has another key; find the issuer's certificate that was in use when this one was issued"
         yield chain.finding(Severity.ERROR, Code.CHAIN_SIGNATURE, f"{pair}, although the names match", upper, hint)
+        return
     except (ValueError, TypeError, UnsupportedAlgorithm):
         message = f"the signature on {chain.describe(lower)} uses an algorithm that can't be checked here"
         hint = "make sure that the origin supports this signature algorithm"
         yield chain.finding(Severity.WARNING, Code.SIGNATURE_UNKNOWN, message, lower, hint)
+        return
+    if key_ids_differ(child, issuer):
+        message = f"the authorityKeyIdentifier of {chain.describe(lower)} does not match {chain.describe(upper)}"
+        hint = "origins that use OpenSSL refuse this: use the intermediate that the CA delivered with the certificate"
+        yield chain.finding(Severity.ERROR, Code.CHAIN_KEY_ID, message, lower, hint)

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from cryptography.x509.oid import PublicKeyAlgorithmOID
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
@@ -43,7 +44,7 @@ def check_pair(bundle: Bundle, key_pem: bytes, *, where: _Where) -> tuple[Diagno
     """
     block = _find_key(key_pem)
     key = _load(block) if isinstance(block, Block) else block
-    found = key if isinstance(key, _Refusal) else _compare(bundle, key)
+    found = key if isinstance(key, _Refusal) else _compare(bundle, key) or _check_encoding(bundle, block, key)
     return (found.as_diagnostic(where),) if found else ()
 
 
@@ -90,6 +91,23 @@ _DAMAGED_PAIR = _Refusal(
     "the private key has the certificate's public key, but can't sign for it: its private part is damaged",
     _COPY_AGAIN,
 )
+_WRITTEN_OUT = _Refusal(
+    Code.KEY_ENCODING,
+    "the private key has explicit EC parameters instead of a named curve, which Workers can't use",
+    "convert it where you keep secrets: openssl pkey -in KEY -ec_param_enc named_curve -out NEW",
+)
+_OTHER_RSA = _Refusal(
+    Code.KEY_TYPE_REFUSED,
+    "one of the certificate and the private key is for RSA-PSS alone, and the other is for any RSA signature",
+    NEW_KEY_HINT,
+)
+_RSA_PSS = bytes.fromhex("06092a864886f70d01010a")
+_CURVE_NAMES = {
+    ec.SECP256R1: bytes.fromhex("06082a8648ce3d030107"),
+    ec.SECP384R1: bytes.fromhex("06052b81040022"),
+    ec.SECP521R1: bytes.fromhex("06052b81040023"),
+}
+"""The object identifiers of curves as a key has them."""
 
 _HINTS = {
     Kind.UTF16: "save it as UTF-8; in PowerShell: Set-Content -Encoding ascii",
@@ -188,6 +206,20 @@ def _compare(bundle: Bundle, key: PrivateKeyTypes) -> _Refusal | None:
         return None if _signs_for(bundle, key) else _DAMAGED_PAIR
     except (ValueError, TypeError, InternalError, UnsupportedAlgorithm):
         return _DAMAGED_PAIR
+
+
+def _check_encoding(bundle: Bundle, block: Block | _Refusal, key: PrivateKeyTypes) -> _Refusal | None:
+    """What is wrong with how the key is written, which the library does not tell once it has read it."""
+    der = b"" if isinstance(block, _Refusal) else decode(block.body) or b""
+    match key:
+        case ec.EllipticCurvePrivateKey():
+            named = _CURVE_NAMES.get(type(key.curve))
+            return _WRITTEN_OUT if named is not None and named not in der else None
+        case rsa.RSAPrivateKey():
+            is_pss = bundle.leaf.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS
+            return _OTHER_RSA if is_pss != (_RSA_PSS in der) else None
+        case _:
+            return None
 
 
 def _public_der(bundle: Bundle, index: int) -> bytes | None:

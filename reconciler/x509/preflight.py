@@ -8,26 +8,38 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from cryptography import x509
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.x509.certificates import Bundle, quiet, rfc3339, serial_of
-from reconciler.x509.chains import Chain, duplicates, make_chain, order, signatures, weak_links
+from reconciler.x509.chains import Chain, duplicates, make_chain, order, own_signatures, signatures, weak_links
+from reconciler.x509.constraints import name_constraints
 from reconciler.x509.extensions import (
     all_are_cas,
     client_usage,
+    critical_extensions,
     issuers_are_cas,
     leaf_is_no_ca,
+    path_lengths,
     readable,
     signing_usage,
 )
-from reconciler.x509.key_types import ca_keys, ca_signatures, known_signature, leaf_keys
+from reconciler.x509.key_types import (
+    ca_encodings,
+    ca_keys,
+    ca_signatures,
+    known_signature,
+    leaf_encodings,
+    leaf_keys,
+    oddly_written_key,
+    stored_encodings,
+)
 
-MAX_SERIAL_BITS = 159
-"""20 octets with a sign bit (RFC 5280 section 4.1.2.2)."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+"""The earliest time that workerd's TLS library reads."""
 
 _Check = Callable[[Chain], Iterable[Diagnostic]]
 
@@ -44,6 +56,17 @@ def check_dates(bundle: Bundle, *, path: str, ca: bool, now: datetime) -> tuple[
     hint = f"origins refuse it; put a new certificate into {path} and run `mtlsctl apply`"
     counted = range(len(bundle.ders)) if ca else (chain.leaf, *chain.issuers)
     return tuple(_dates(chain, counted, now, Severity.WARNING, hint))
+
+
+def check_stored(bundle: Bundle, *, path: str, now: datetime) -> tuple[Diagnostic, ...]:
+    """What origins refuse, whatever the time is, of a certificate that is stored and may be bound: warnings only.
+
+    The store took it, so only the fault that a store does not notice counts. `now` is aware UTC.
+    """
+    if not any(oddly_written_key(one) for one in bundle.certificates):
+        return ()
+    with quiet():
+        return tuple(stored_encodings(make_chain(bundle, path, now=now)))
 
 
 def check_for_upload(bundle: Bundle, *, ca: bool, path: str, now: datetime) -> tuple[Diagnostic, ...]:
@@ -63,33 +86,43 @@ def check_for_upload(bundle: Bundle, *, ca: bool, path: str, now: datetime) -> t
 
 
 def oddities(chain: Chain) -> Iterator[Diagnostic]:
-    """Serial numbers and versions that RFC 5280 does not allow and that some programs refuse."""
+    """Serial numbers, versions and dates that some programs refuse.
+
+    A serial number of more than 20 bytes is accepted by every origin, though RFC 5280 does not allow it.
+    """
     for index, certificate in enumerate(chain.bundle.certificates):
         who, serial = chain.describe(index), serial_of(certificate)
         hint = "some programs refuse it; ask the CA to reissue it"
-        if serial <= 0 or serial.bit_length() > MAX_SERIAL_BITS:
-            what = "longer than 20 bytes" if serial > 0 else "zero" if serial == 0 else "negative"
+        if serial <= 0:
+            what = "zero" if serial == 0 else "negative"
             message = f"{who} has a serial number that is {what} (RFC 5280 section 4.1.2.2)"
             yield chain.finding(Severity.WARNING, Code.SERIAL_ODD, message, index, hint)
         if certificate.version is not x509.Version.v3:
             message = f"{who} is an X.509 certificate of version 1, which has no extensions"
             yield chain.finding(Severity.WARNING, Code.VERSION_ODD, message, index, hint)
+        if certificate.not_valid_before_utc < _EPOCH:
+            message = f"{who} begins before 1970, on {rfc3339(certificate.not_valid_before_utc)}"
+            yield chain.finding(Severity.WARNING, Code.DATES_ODD, message, index, hint)
 
 
 _ALL_CHECKS: tuple[_Check, ...] = (readable, oddities, duplicates)
 LEAF_CHECKS: tuple[_Check, ...] = (
     *_ALL_CHECKS,
     leaf_keys,
+    leaf_encodings,
     weak_links,  # before the signatures: SHA-1 can't be checked here, and would look like a broken link
     known_signature,
     order,
     signatures,
     leaf_is_no_ca,
     issuers_are_cas,
+    path_lengths,
+    name_constraints,
     client_usage,
     signing_usage,
+    critical_extensions,
 )
-CA_CHECKS: tuple[_Check, ...] = (*_ALL_CHECKS, all_are_cas, ca_keys, ca_signatures)
+CA_CHECKS: tuple[_Check, ...] = (*_ALL_CHECKS, all_are_cas, ca_keys, ca_encodings, own_signatures, ca_signatures)
 
 
 def _leaf_dates(chain: Chain, now: datetime) -> Iterator[Diagnostic]:

@@ -28,12 +28,14 @@ from reconciler.x509.certificates import Bundle
 from reconciler.x509.files import parse_file
 from reconciler.x509.key_pairs import check_pair, only_key
 from reconciler.x509.pem import MAX_KEY_BYTES
+from tests.support.der_certificates import explicit_key_pem, make, plain_key_pem, pss_info, pss_key_pem
 from tests.support.pki import make_ca, rsa_pss_by_openssl, to_pem
 
 ROOT = make_ca("Root")
 MIDDLE = ROOT.issue_ca("Intermediate")
 LEAF = MIDDLE.issue("client")
 RSA_LEAF = ROOT.issue("client", key="rsa2048")
+PSS = make(None, "client", key="rsa2048", info=pss_info)
 WHERE = Place("keys/x.key")
 PARAMETERS = to_pem("EC PARAMETERS", bytes.fromhex("06082a8648ce3d030107"))
 
@@ -86,6 +88,15 @@ def test_a_pair_restricted_to_rsa_pss_matches(tmp_path: Path) -> None:
     """A key of type RSA-PSS is proved to match too."""
     bundle, key = rsa_pss_by_openssl(tmp_path)
     assert check_pair(bundle, key, where=WHERE) == ()
+
+
+def test_a_pair_of_which_only_one_is_restricted_to_rsa_pss_does_not_match() -> None:
+    """TLS libraries take them for two types of key, though the numbers are the same."""
+    for bundle, key in (
+        (Bundle(PSS.ders), plain_key_pem(PSS.key)),
+        (RSA_LEAF.bundle, pss_key_pem(RSA_LEAF.key)),
+    ):
+        assert_refused(check_pair(bundle, key, where=WHERE), "key-type-refused", "is for RSA-PSS alone")
 
 
 # --- pairs that do not ----------------------------------------------------------------------------------------------
@@ -235,6 +246,11 @@ BAD: dict[str, Row] = {
         lambda: make_ca(key="secp256k1").key_pem,
         "key-type-refused",
         "the private key has type EC secp256k1: TLS clients use the curves P-256 and P-384",
+    ),
+    "a written-out curve": (
+        lambda: explicit_key_pem(LEAF.key),
+        "key-encoding",
+        "the private key has explicit EC parameters instead of a named curve",
     ),
     "a key that cannot sign": (
         lambda: plain(x25519.X25519PrivateKey.generate()),

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -244,6 +245,11 @@ PARTS: Mapping[str, Callable[[int], Part]] = {
         for name, row in test_preflight.BAD_CAS.items()
         if row[1] is Severity.ERROR
     },
+    **{
+        f"odd: {code}": unfit(partial(test_preflight.odd, kind))
+        for kind, (severity, code, _) in test_preflight.ODD.items()
+        if severity is Severity.ERROR
+    },
     **{f"no certificate: {name}": unread(row[0]()) for name, row in test_certificates.REFUSED.items()},
 }
 
@@ -394,7 +400,7 @@ def test_a_part_of_the_plan_is_filtered_and_not_judged_otherwise() -> None:
 
 HOLDING = (
     *(f"plan/{name}.py" for name in ("binding_findings", "certificates", "inventory", "quota", "deploys")),
-    *(f"x509/{name}.py" for name in ("preflight", "chains", "extensions", "key_types")),
+    *(f"x509/{name}.py" for name in ("preflight", "chains", "constraints", "extensions", "key_types")),
 )
 NEVER_HOLDS = {"supersedes-ambiguous"}
 """An error about what to delete: it holds nothing that is to be made."""

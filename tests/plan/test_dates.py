@@ -52,6 +52,7 @@ from reconciler.x509.certificates import Bundle, parse_stored
 from reconciler.x509.chains import window_of
 from reconciler.x509.pem import encode
 from tests.plan.test_retire_live import real, wrangler
+from tests.support.der_certificates import explicit_info, make
 from tests.support.pki import BEGIN, END, NOW, make_ca
 from tests.support.worlds import (
     STACK,
@@ -186,6 +187,16 @@ def test_a_root_that_has_ended_does_not_count() -> None:
         [stored(1, VALID, age=300), stored(2, bundle, age=100)], {"checkout": file({None: {"BILLING": uid(2)}})}
     )
     assert shown(plan_of(wanted, there)) == ["retire billing superseded"]
+
+
+def test_an_adopted_certificate_with_a_written_out_curve_is_a_warning() -> None:
+    """It is stored already, under another name, and origins refuse it."""
+    odd = Bundle(make(None, "odd", info=explicit_info, dates=("200101000000Z", "20510101000000Z")).ders)
+    wanted = declaring({"billing": odd}, desired({"billing": 1}, [BILLING]))
+    files = {"checkout": file({None: {"BILLING": uid(2)}})}
+    plan = plan_of(wanted, actual([stored(2, odd, "by hand")], files))
+    assert (shown(plan), len(plan.adopted)) == ([], 1)
+    assert [(one.severity, one.code) for one in plan.diagnostics] == [(Severity.WARNING, "key-encoding")]
 
 
 # --- bindings ------------------------------------------------------------------------------------------------------

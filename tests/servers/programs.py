@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
+from reconciler.workerd.config import literal
+from reconciler.x509.certificates import parse_stored
+from reconciler.x509.pem import encode
 from tests.servers import find_program, listening_socket, port_of, process, read_until
+from tests.support.runtime_programs import workerd
 from tests.support.wrangler_readers import find_node
 
 _NGINX = """\
@@ -118,6 +127,63 @@ def s_server(folder: Path, *options: str) -> Iterator[int]:
     fixed = ["-accept", "127.0.0.1:0", "-www", "-cert", "server.pem", "-key", "server.key", "-CAfile", "clients.pem"]
     with process([find_program("openssl"), "s_server", *fixed, *options], folder) as started:
         yield int(read_until(started, b"ACCEPT").rpartition(b":")[2])
+
+
+def find_go() -> str:
+    """The go command."""
+    program = shutil.which("go")
+    if program is None:
+        pytest.skip("go is not installed, which builds the origin with the TLS of Go")
+    return program
+
+
+@contextlib.contextmanager
+def go_tls(folder: Path) -> Iterator[int]:
+    """The port of a server with the TLS of Go, built from `go_tls/` beside this file into the folder."""
+    program = find_go()
+    source = Path(__file__).parent / "go_tls" / "main.go"
+    # Outside of any module, so that it behaves as this version of Go does, and not as the one that a go.mod names.
+    environ = {**os.environ, "GO111MODULE": "on", "GOWORK": "off", "GOFLAGS": "", "CGO_ENABLED": "0"}
+    built = folder / "go-tls"
+    command = [program, "build", "-o", str(built), str(source)]
+    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode(errors="replace")
+    with process([str(built)], folder) as started:
+        yield int(read_until(started, b"PORT").split()[1])
+
+
+_WORKERD = """\
+using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [(name = "main", worker = (
+    modules = [(name = "m.js", esModule = "export default {{ fetch() {{ return new Response('ok'); }} }}")],
+    compatibilityDate = "2024-09-23"
+  ))],
+  sockets = [(name = "s", service = "main", https = (options = (), tlsOptions = (
+    keypair = (privateKey = {key}, certificateChain = {chain}),
+    requireClientCerts = true, trustedCertificates = [{trusted}]
+  )))]
+);
+"""
+
+
+@contextlib.contextmanager
+def workerd_tls(folder: Path) -> Iterator[int]:
+    """The port of a workerd that demands client certificates: an origin with the TLS of Rust."""
+    program = workerd()
+    trusted = parse_stored((folder / "clients.pem").read_text())
+    assert trusted is not None
+    text = _WORKERD.format(
+        key=literal((folder / "server.key").read_text()),
+        chain=literal((folder / "server.pem").read_text()),
+        trusted=", ".join(literal(encode("CERTIFICATE", der)) for der in trusted.ders),
+    )
+    (folder / "origin.capnp").write_text(text)
+    with contextlib.closing(listening_socket()) as listener:
+        descriptor = listener.fileno()
+        command = [str(program), "serve", f"--socket-fd=s={descriptor}", "origin.capnp"]
+        with process(command, folder, inherit=(descriptor,)):
+            yield port_of(listener)
 
 
 _NODE = """\

@@ -25,6 +25,7 @@ from reconciler.x509 import chains
 from reconciler.x509.certificates import Bundle
 from reconciler.x509.chains import Window
 from reconciler.x509.key_pairs import check_pair
+from reconciler.x509.paths import Paths
 from tests.simulation.gate import Fault, Mode
 from tests.simulation.ports import GatedFiles
 from tests.simulation.story import MEDDLERS, Broken, Story
@@ -182,7 +183,7 @@ def wait_a_day_too_long(patch: Patch) -> None:
 
 
 def take_the_first_path_for_the_best(patch: Patch) -> None:
-    patch.setattr(chains._Paths, "best", lambda self, _: self._first_in_file())
+    patch.setattr(Paths, "best", lambda self, _: self._first_in_file())
 
 
 def delete_before_the_successor_is_valid(patch: Patch) -> None:

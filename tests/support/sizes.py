@@ -52,6 +52,7 @@ SLOW = (
     "runtime/test_reach.py",
     "syntax/test_jsonc_spans.py::test_an_accepted_text_has_the_values_that_another_parser_reads",
     "wrangler/test_readers.py",
+    "x509/test_origin_verdicts.py",
     # whole programs
     "cli/test_cli.py::test_odd_streams_and_folders_are_no_bugs",
     "cli/test_complete.py::test_bash_completes",

@@ -8,14 +8,9 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.reports.checks import Validation
 from reconciler.views.table import Display, render
-from reconciler.views.text.findings import show_findings
 from reconciler.views.text.layout import cells
 from tests.support.reports import place
 from tests.support.screens import COMMAND, FOLDER, SCREENS, WIDTHS, screens
-from tests.support.screens_of_work import FOUND
-
-BLOCKS = {line.strip() for line in show_findings(FOUND, Display(place)).splitlines()}
-"""Blocks of findings have tests of their own."""
 
 
 def test_screens_are_as_they_were_looked_at() -> None:
@@ -29,7 +24,7 @@ def test_no_line_is_wider_than_the_terminal_unless_it_is_one_word(name: str, wid
     """A path or a URL is never cut."""
     for line in render(SCREENS[name], "text", Display(place, width=width)).splitlines():
         is_word = len(line.rstrip("\\").split()) <= 2
-        assert cells(line) <= width or is_word or line.strip() in BLOCKS, line
+        assert cells(line) <= width or is_word, line
 
 
 @pytest.mark.parametrize("name", SCREENS)

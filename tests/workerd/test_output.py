@@ -39,6 +39,12 @@ ROWS = [
     ),
     (NEW + "failed to lookup address information: Name or service not known", Reached.UNREACHABLE, None),
     ("service c: TLS configuration: keys may not be consistent: KeyMismatch", Reached.UNUSABLE, None),
+    (
+        "service c: TLS configuration: invalid peer certificate: Other(OtherError(UnsupportedCertVersion))",
+        Reached.UNUSABLE,
+        None,
+    ),
+    (NEW + "received fatal alert: DecodeError", Reached.REJECTED, "decode_error"),
     (OLD + "1e000065:Cipher functions:OPENSSL_internal:BAD_DECRYPT", Reached.UNUSABLE, None),
 ]
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.name import _ASN1Type
+from cryptography.x509.oid import NameOID
 
 from reconciler.x509.certificates import Bundle
 from reconciler.x509.chains import make_chain, window_of
 from reconciler.x509.preflight import check_dates, check_for_upload
-from tests.support.pki import DAY, END, NOW, Authority, make_ca
+from tests.support.der_certificates import CA, key_ids, make, root
+from tests.support.der_certificates import LEAF as LEAF_EXTENSIONS
+from tests.support.pki import DAY, END, NOW, Authority, make_ca, make_key
 
 ROOT = make_ca("Paths Root", not_before=NOW - 4000 * DAY, not_after=NOW + 4000 * DAY)
 OLD_ROOT = make_ca("Old Root", not_before=NOW - 4000 * DAY, not_after=NOW + 4000 * DAY)
@@ -58,14 +63,14 @@ SHORT = cross(-400 * DAY, 30 * DAY)
     ],
 )
 def test_the_path_is_one_that_is_valid_and_ends_last(ders: tuple[bytes, ...]) -> None:
-    """Origins build the path that they can; a cross-sign beside it harms nobody, and is no reason for a warning."""
+    """A cross-sign beside it is a second path, which a note reports; it is no reason for a warning."""
     bundle = Bundle(ders)
     window = window_of(bundle, now=NOW)
     assert (window.contains(NOW), window.ends) == (True, END)
     assert make_chain(bundle, "", now=NOW).path[1] == ders.index(der(ISSUER))
     assert check_dates(bundle, path="x.pem", ca=False, now=NOW) == ()
     found = {one.code for one in check_for_upload(bundle, ca=False, path="x.pem", now=NOW)}
-    assert found <= {"chain-has-root", "chain-incomplete"}
+    assert found - {"chain-has-root"} == {"chain-second-path"}
 
 
 def test_where_no_path_is_valid_the_one_that_ends_last_counts() -> None:
@@ -91,3 +96,55 @@ def test_many_alike_take_no_time() -> None:
     """Nobody has twenty ways; a stranger's list may."""
     many = tuple(cross(-DAY, timedelta(days=days)) for days in range(1, 40))
     assert make_chain(Bundle((LEAF, *many)), "", now=NOW).path == (0, 1)
+
+
+def findings(*ders: bytes) -> list[tuple[str, str]]:
+    """Severity and code of what is reported before an upload."""
+    found = check_for_upload(Bundle(ders), ca=False, path="x.pem", now=NOW)
+    return [(one.severity, one.code) for one in found]
+
+
+def test_a_cross_signed_intermediate_is_a_second_path_whatever_the_bytes_of_its_name() -> None:
+    """CAs write the same name as another type of string when they sign across; it has the same key."""
+    plain = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Issuer", _ASN1Type.PrintableString)])
+    crossed = der(OLD_ROOT.issue_ca(plain, key=ISSUER.key, not_after=NOW + 900 * DAY))
+    for chain in ((LEAF, der(ISSUER), crossed), (LEAF, crossed, der(ISSUER))):
+        assert findings(*chain) == [("info", "chain-second-path")]
+        assert make_chain(Bundle(chain), "", now=NOW).path[1] == chain.index(der(ISSUER))
+
+
+def test_a_renewed_ca_of_the_same_name_and_another_key_is_no_second_path() -> None:
+    """It can't have issued the leaf."""
+    renewed = ROOT.issue_ca("Issuer", not_after=NOW + 900 * DAY)
+    assert findings(LEAF, der(ISSUER), der(renewed)) == [("warning", "chain-unrelated")]
+
+
+def test_a_root_that_its_predecessor_signed_is_an_intermediate() -> None:
+    """It has its own name as its issuer and another key; an origin that trusts only the old root needs it."""
+    old, new = make(None, "CA", (*CA, *key_ids(b"old", b"old"))), make_key()
+    for ids in ((*CA, *key_ids(b"new", b"old")), CA):
+        bridge = make(old, "CA", ids, key=new)
+        leaf = make(bridge, "client")
+        chain = (leaf.der, bridge.der, old.der)
+        assert make_chain(Bundle(chain), "", now=NOW).path == (0, 1, 2)
+        found = check_for_upload(Bundle(chain), ca=False, path="x.pem", now=datetime.now(UTC))
+        assert [one.code for one in found] == ["chain-has-root"]
+    assert make_chain(Bundle((leaf.der, bridge.der)), "", now=NOW).path == (0, 1)
+
+
+def test_a_client_with_the_name_of_its_ca_did_not_sign_itself() -> None:
+    """The chain goes on to the CA."""
+    ca = make_ca("twin", not_after=NOW + 900 * DAY)
+    assert findings(ca.issue("twin").der, der(ca)) == [("warning", "chain-has-root")]
+
+
+def test_of_issuers_with_one_key_the_one_that_the_key_id_names_is_on_the_path() -> None:
+    """OpenSSL takes no other."""
+    top = root()
+    named = make(top, "Middle", (*CA, *key_ids(b"named", None)))
+    other = make(top, "Middle", (*CA, *key_ids(b"other", None)), key=named.key)
+    leaf = make(named, "client", (*LEAF_EXTENSIONS, *key_ids(None, b"named")))
+    chain = Bundle((leaf.der, other.der, named.der))
+    assert make_chain(chain, "", now=datetime.now(UTC)).path == (0, 2)
+    found = check_for_upload(chain, ca=False, path="x.pem", now=datetime.now(UTC))
+    assert [one.code for one in found] == ["chain-second-path"]

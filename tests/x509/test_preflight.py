@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,9 @@ from reconciler.findings.codes import Severity
 from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.x509.certificates import Bundle
 from reconciler.x509.files import parse_file
-from reconciler.x509.preflight import check_dates, check_for_upload
+from reconciler.x509.preflight import check_dates, check_for_upload, check_stored
+from tests.support.der_certificates import BASIC, CA, Changes, explicit_info, extension, make
+from tests.support.odd_clients import KINDS
 from tests.support.pki import DAY, END, NOW, SERVER_AUTH, Issued, by_openssl, make_ca, patch, rsa_pss_by_openssl
 
 ROOT = make_ca("Root")
@@ -91,11 +93,7 @@ Row = tuple[Callable[[], Bundle], Severity, str, str]
 
 
 def _reversed() -> Bundle:
-    return patch(
-        make_ca("x", ca=False),
-        b"\x17\x0d261024120000Z\x17\x0d361120120000Z",
-        b"\x17\x0d361120120000Z\x17\x0d261024120000Z",
-    ).bundle
+    return Bundle(make(None, "x", dates=("361120120000Z", "261024120000Z")).ders)
 
 
 def _renamed_in_other_bytes() -> Bundle:
@@ -310,12 +308,8 @@ BAD: dict[str, Row] = {
         "certificate 1 of 2 (CN=client) has a key of type EC P-521, which some stores and origins do not accept",
     ),
     "an extension that can't be read": (
-        lambda: (
-            patch(
-                make_ca("x", ca=False),
-                b"\x55\x1d\x13\x01\x01\xff\x04\x02\x30\x00",
-                b"\x55\x1d\x13\x01\x01\xff\x04\x02\x31\x00",
-            ).bundle
+        lambda: Bundle(
+            make(None, "x", (extension(BASIC, b"\x31\x00"),), dates=("261024120000Z", "361120120000Z")).ders
         ),
         ERROR,
         "extension-unreadable",
@@ -373,14 +367,6 @@ BY_OPENSSL: dict[str, tuple[tuple[str, ...], str, bool, Severity, str, str]] = {
         "serial-odd",
         "certificate 1 of 2 (CN=by-openssl) has a serial number that is negative (RFC 5280 section 4.1.2.2)",
     ),
-    "a serial of 21 bytes": (
-        ("-set_serial", "0x" + "7f" * 21),
-        "ec256",
-        True,
-        WARNING,
-        "serial-odd",
-        "has a serial number that is longer than 20 bytes (RFC 5280 section 4.1.2.2)",
-    ),
     "version 1": (
         (),
         "ec256",
@@ -403,6 +389,119 @@ def test_a_fault_that_only_openssl_makes_is_found(
     if code == "version-odd" and made.certificate.version is x509.Version.v3:
         pytest.skip("this openssl makes no certificate of version 1")
     assert_found(upload_findings(made.bundle, now=made.bundle.not_before), severity, code, message)
+
+
+ODD: dict[str, tuple[Severity, str, str]] = {
+    "P-256 written out": (
+        ERROR,
+        "key-encoding",
+        "certificate 1 of 2 (CN=client.example) has explicit EC parameters instead of the named curve P-256, which",
+    ),
+    "intermediate P-256 written out": (
+        ERROR,
+        "key-encoding",
+        "certificate 2 of 2 (CN=Odd) has explicit EC parameters instead of the named curve P-256, which origins refuse",
+    ),
+    "P-256, compressed": (
+        ERROR,
+        "key-encoding",
+        "certificate 1 of 2 (CN=client.example) has a compressed public key of the curve P-256, which some origins",
+    ),
+    "P-224": (ERROR, "key-type-refused", "has a key of type EC secp224r1"),
+    "RSA 4096, exponent 5": (WARNING, "key-type-rare", "has a key of type RSA 4096 with the exponent 5, which"),
+    "SHA-224": (
+        WARNING,
+        "signature-rare",
+        "is signed with ecdsa-with-SHA224 (1.2.840.10045.4.3.1), which some origins refuse",
+    ),
+    "self-signed, damaged": (
+        ERROR,
+        "self-signature",
+        "the certificate (CN=self 3) is self-signed, but its signature is wrong",
+    ),
+    "unknown critical extension": (
+        ERROR,
+        "extension-critical",
+        "(CN=client.example) has the critical extension 1.3.6.1.4.1.99999.1, which origins refuse",
+    ),
+    "critical certificatePolicies": (
+        WARNING,
+        "extension-critical",
+        "has the critical extension certificatePolicies (2.5.29.32), which some origins refuse",
+    ),
+    "critical other names only": (
+        WARNING,
+        "extension-critical",
+        "has a critical subjectAltName with only types of names that some origins refuse",
+    ),
+    "name constraints broken": (
+        ERROR,
+        "name-constraints",
+        "certificate 2 of 2 (CN=Odd) may not issue for the DNS name client.example of certificate 1 of 2",
+    ),
+    "name constraints of directory names kept": (
+        WARNING,
+        "name-constraints",
+        "certificate 2 of 2 (CN=Odd) has name constraints of a type that some origins do not support",
+    ),
+    "path length broken": (
+        ERROR,
+        "path-length",
+        "certificate 3 of 3 (CN=Odd) has pathLenConstraint 0, but 1 CA certificates are below it",
+    ),
+    "key ids differ": (
+        ERROR,
+        "chain-key-id",
+        "the authorityKeyIdentifier of certificate 1 of 2 (CN=client.example) does not match certificate 2 of 2",
+    ),
+    "from 1951": (WARNING, "dates-odd", "(CN=client.example) begins before 1970, on 1951-01-01T00:00:00Z"),
+    "serial negative": (WARNING, "serial-odd", "has a serial number that is negative"),
+}
+
+
+def odd(kind: str) -> Bundle:
+    """A certificate of this kind, with its chain; valid around the real time."""
+    return Bundle(KINDS[kind]().ders)
+
+
+@pytest.mark.parametrize(("kind", "severity", "code", "message"), [(kind, *row) for kind, row in ODD.items()])
+def test_a_fault_that_no_library_makes_is_found(kind: str, severity: Severity, code: str, message: str) -> None:
+    """What real origins do with each of these is in `test_origin_verdicts`."""
+    assert_found(upload_findings(odd(kind), now=datetime.now(UTC)), severity, code, message)
+
+
+@pytest.mark.parametrize("kind", ["serial of 40 bytes", "name constraints kept", "path length kept", "until 9999"])
+def test_an_oddity_that_all_origins_accept_has_no_finding(kind: str) -> None:
+    """Nothing is refused for being rare."""
+    assert upload_findings(odd(kind), now=datetime.now(UTC)) == ()
+
+
+@pytest.mark.parametrize("kind", ["P-256 written out", "intermediate P-256 written out"])
+def test_a_stored_certificate_with_a_written_out_curve_is_a_warning(kind: str) -> None:
+    """It is uploaded already, and origins refuse it all the same."""
+    found = check_stored(odd(kind), path="certs/x.pem", now=NOW)
+    assert [(one.severity, one.code) for one in found] == [(WARNING, "key-encoding")]
+    assert check_stored(LEAF.bundle, path="certs/x.pem", now=NOW) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "code"),
+    [
+        ("root", {"info": explicit_info}, "key-encoding"),
+        ("root", {"key": "ec256"}, None),
+    ],
+    ids=["written-out curve", "fit"],
+)
+def test_a_ca_names_its_curve(name: str, key: Changes, code: str | None) -> None:
+    """Cloudflare can't read another one."""
+    found = upload_findings(Bundle(make(None, name, CA, **key).ders), ca=True, now=datetime.now(UTC))
+    assert [one.code for one in found] == ([code] if code else [])
+
+
+def test_a_damaged_ca_is_found() -> None:
+    """A root is its own issuer, so its signature can be checked."""
+    found = upload_findings(Bundle(make(None, "root", CA).damaged().ders), ca=True, now=datetime.now(UTC))
+    assert [(one.severity, one.code) for one in found] == [(ERROR, "self-signature")]
 
 
 def test_rsa_pss_keys_are_rare(tmp_path: Path) -> None:
