@@ -508,7 +508,7 @@ def test_the_tree_is_searched_with_unused_alone(project: Project, monkeypatch: p
     project.write("mtls.toml", MTLS.partition("[workers")[0])
     searched: list[list[EntryId]] = []
 
-    def sweep(_tree: object, ids: Iterable[EntryId], *, leave_out: str) -> Sweep:
+    def sweep(_tree: object, ids: Iterable[EntryId], *, leave_out: str, **_: object) -> Sweep:
         searched.append([*ids])
         return Sweep(unread=(leave_out,))
 

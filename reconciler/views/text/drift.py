@@ -8,14 +8,16 @@ from itertools import groupby
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.escape import printable
+from reconciler.model import BindingChange
 from reconciler.reports.drift import Drift, DriftFinding, State, Subject
 from reconciler.reports.drift_findings import APPLY
 from reconciler.views.table import Display
 from reconciler.views.text.findings import place_lines, show_findings
 from reconciler.views.text.layout import ShortIds, shortened, wrapped
-from reconciler.views.text.plan import not_checked_lines, waiting_lines
+from reconciler.views.text.names import ShownNames
+from reconciler.views.text.plan import not_checked_lines
+from reconciler.views.text.plan_groups import waiting_block
 from reconciler.views.text.status import time_text
-from reconciler.views.text.style import PLAIN
 
 _SIGNS = {State.MISSING: "-", State.CHANGED: "~", State.UNEXPECTED: "+", State.SHARED: "!", State.UNUSED: "."}
 _GROUPS = {Subject.ENTRY: "other uploaded certificates", Subject.KEY: "private keys"}
@@ -41,13 +43,17 @@ def _lines(drift: Drift, display: Display, findings: str) -> Iterator[str]:
                 yield from _finding_lines(finding, name, display, ids)
             if hint != APPLY:
                 yield from _fix_lines(hint, width)
-    yield from waiting_lines(drift.waiting, style)
+    if drift.waiting:
+        places = (one.change.at.site for one in drift.waiting if isinstance(one.change, BindingChange))
+        kept = (one.entry.id for one in drift.waiting if one.entry is not None)
+        yield ""
+        yield style.bold("Kept or waiting, which is no drift:")
+        yield from waiting_block(drift.waiting, ShownNames(width, kept, places), width, indent="  ")
     if findings:
         yield ""
         yield findings
     yield ""
-    for line in not_checked_lines(drift.not_checked, drift.command, PLAIN):
-        yield from map(style.change, wrapped(line, width, then="  "))
+    yield from not_checked_lines(drift.not_checked, drift.command, style, width)
     counts = ", ".join(f"{count} {state}" for state, count in drift.summary.items() if state in _SIGNS and count)
     in_sync = f"{drift.summary[State.IN_SYNC]} in sync"
     counted, paint = (f"Drift: {counts}", style.warn) if counts else ("No drift", style.good)

@@ -18,7 +18,8 @@ from reconciler.reports.status import Urgency
 from reconciler.views.table import Display
 from reconciler.views.text.findings import show_findings
 from reconciler.views.text.layout import Cell, cells, shortened, spread, wrapped
-from reconciler.views.text.names import ShownNames, count
+from reconciler.views.text.lines import counted
+from reconciler.views.text.names import ShownNames
 from reconciler.views.text.plan import not_checked_lines, store_text
 from reconciler.views.text.status import by_id_lines, time_text, use_lines
 from reconciler.views.text.style import Style
@@ -50,7 +51,7 @@ def render_forecast(forecast: Forecast, style: Style, *, findings: str = "", wid
 def _lines(forecast: Forecast, style: Style, findings: str, width: int | None) -> Iterator[str]:
     names = ShownNames(width, _ids(forecast), _places(forecast))
     days = (forecast.until - forecast.made).days
-    head = f"{printable(forecast.stack)}: {_day(forecast.made)} to {_day(forecast.until)}, {count(days, 'day')}"
+    head = f"{printable(forecast.stack)}: {_day(forecast.made)} to {_day(forecast.until)}, {counted(days, 'day')}"
     yield from spread(Cell(head, style.bold), Cell(store_text(forecast.store, width), style.dim), width)
     if forecast.leaf is None:
         yield from map(style.warn, wrapped("OFFLINE: only files were read, so the quota is unknown", width))

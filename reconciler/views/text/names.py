@@ -48,8 +48,3 @@ class ShownNames:
 def environment(at: SiteAddress) -> str:
     """The name of an environment, for a column."""
     return "top level" if at.environment is None else printable(at.environment)
-
-
-def count(number: int, word: str, plural: str | None = None) -> str:
-    """`1 binding`, `2 bindings`."""
-    return f"{number:,} {word if number == 1 else plural or f'{word}s'}"

@@ -19,27 +19,25 @@ from reconciler.model import (
     StoreSettings,
     Upload,
     Verify,
-    Waiting,
 )
 from reconciler.model.calls import Calls
 from reconciler.model.words import environment_text
-from reconciler.plan.coverage import Area, KeyNeeded, NotChecked
+from reconciler.plan.coverage import Area, NotChecked
 from reconciler.plan.live import LiveBinding, LiveState
 from reconciler.plan.plan import PlanFacts, SavedPlan
 from reconciler.plan.quota import QuotaCount
 from reconciler.plan.renewals import Due
 from reconciler.views.table import Display
-from reconciler.views.text.findings import count_findings, show_findings
+from reconciler.views.text.findings import count_findings
 from reconciler.views.text.layout import Cell, labelled, spread, table, wrapped
-from reconciler.views.text.names import ShownNames, count
+from reconciler.views.text.lines import counted, finding_lines
+from reconciler.views.text.names import ShownNames
 from reconciler.views.text.plan_groups import (
     MAX_WAITING,
-    SIGNS,
     Group,
     deploy_lines,
     group_changes,
     group_lines,
-    key_text,
     waiting_block,
 )
 from reconciler.views.text.style import Style
@@ -62,7 +60,7 @@ def _whole(plan: PlanFacts, display: Display) -> str:
     text = render_plan(plan, display.style, display.width)
     found = [one for one in plan.diagnostics if not _is_in_due_lines(one, plan)]
     if found:
-        text = f"{show_findings(found, display)}\n\n{text}"
+        text = "\n".join((*finding_lines(found, display), "", text))
     counted = count_findings(found)
     return f"{text}{display.style.warn(f'{counted}, see above.')}\n" if counted else text
 
@@ -88,7 +86,7 @@ def _lines(plan: PlanFacts, style: Style, width: int | None) -> Iterator[str]:
         yield ""
         yield from group_lines(group, plan, names, width, style)
     if len(waiting) > MAX_WAITING:
-        yield f"  . and {count(len(waiting) - MAX_WAITING, 'more certificate')}; see --format json"
+        yield f"  . and {counted(len(waiting) - MAX_WAITING, 'more certificate')}; see --format json"
     yield from _deploys_lines(plan, names, width, style)
     yield from _unknown_lines(plan, names, width, style)
     yield from _live_lines(plan.live, names, width, style)
@@ -145,7 +143,7 @@ def counts_text(counts: Iterable[tuple[Action, int]]) -> str:
     """`1 upload, 2 config changes`; empty where nothing changes."""
     given = tuple(counts)
     numbers = ((word, sum(number for action, number in given if action in actions)) for actions, word in _COUNTED)
-    return ", ".join(count(number, word) for word, number in numbers if number)
+    return ", ".join(counted(number, word) for word, number in numbers if number)
 
 
 def _changes_text(plan: PlanFacts) -> str:
@@ -160,19 +158,6 @@ def _notes(plan: PlanFacts) -> Iterator[str]:
         yield f"AS OF {plan.made:%Y-%m-%d %H:%M} UTC: a preview, it can't be applied"
     if plan.offline:
         yield "OFFLINE: only files were read; `?` marks what they can't show"
-
-
-def change_lines(change: Change, style: Style, keys: Iterable[KeyNeeded] = ()) -> Iterator[str]:
-    """One change on its own: a line with sign, action and subject; below it the key that it needs."""
-    sign = SIGNS[change.action]
-    paint = {"+": style.good, "~": style.change, "-": style.bad, "*": style.bold, "^": style.change}[sign]
-    head = paint(f"  {sign} {change.action:<7}")
-    yield f"{head} {describe(change)}  {style.dim('(' + ', '.join(change.reasons) + ')')}"
-    if isinstance(change, Upload | Verify):
-        names = (change.certificate, *change.shared_with) if isinstance(change, Upload) else (change.certificate,)
-        key = next((one.source for name in names for one in keys if one.certificate == name), None)
-        if key is not None:
-            yield f"            needs {key_text(key)}"
 
 
 def describe(change: Change) -> str:
@@ -247,44 +232,17 @@ def _unknown_lines(plan: PlanFacts, names: ShownNames, width: int | None, style:
         yield from wrapped(text, width, first="  ? ")
 
 
-def waiting_lines(waiting: tuple[Waiting, ...], style: Style) -> Iterator[str]:
-    """What can't be done yet: no change and no failure."""
-    later = [item for item in waiting if item.entry is None]
-    if later:
-        yield ""
-        yield style.bold("waiting:")
-        yield from _listed([f"  . {waiting_text(item)}" for item in later], ".")
-    kept = [item for item in waiting if item.entry is not None]
-    if kept:
-        yield ""
-        yield style.bold("kept until they can be deleted safely:")
-        lines: list[str] = []
-        for item in kept:
-            name = printable(item.entry.name) if item.entry is not None else ""
-            lines.append(
-                f"  . {waiting_text(item)}\n" + style.dim(f"            ({item.condition}; {name or 'no name'})")
-            )
-        yield from _listed(lines, ".")
-
-
-def waiting_text(item: Waiting) -> str:
-    """What waits, for what, and until when, in one line."""
-    until = f", until {item.until:%Y-%m-%d %H:%M} UTC" if item.until else ""
-    action = "" if item.entry is not None else f"{item.change.action} "
-    return f"{action}{describe(item.change)}: {printable(item.detail)}{until}"
-
-
 def _summary_lines(plan: PlanFacts, groups: Sequence[Group], width: int | None, style: Style) -> Iterator[str]:
     """What is up to date, what waits, and what the account holds afterwards, in one paragraph."""
     changed = {group.name for group in groups if group.changes or any(one.entry is None for one in group.waiting)}
     same = sum(item.certificate not in changed for item in plan.adopted)
-    parts = [f"{count(same, 'certificate')} up to date"] if same or (not plan.changes and not plan.unknown) else []
+    parts = [f"{counted(same, 'certificate')} up to date"] if same or (not plan.changes and not plan.unknown) else []
     kept = sum(wait.entry is not None for wait in plan.waiting)
     if len(plan.waiting) > kept:
         waits = len(plan.waiting) - kept
-        parts.append(f"{count(waits, 'change')} {'waits' if waits == 1 else 'wait'}")
+        parts.append(f"{counted(waits, 'change')} {'waits' if waits == 1 else 'wait'}")
     if kept:
-        parts.append(f"{count(kept, 'old certificate')} kept")
+        parts.append(f"{counted(kept, 'old certificate')} kept")
     if plan.quota is not None:
         parts += _quota_texts(plan)
     lead = [] if plan.changes else ["No changes"]
@@ -311,7 +269,7 @@ def _quota_texts(plan: PlanFacts) -> Iterator[str]:
 def _renewals_lines(kind: str, number: QuotaCount, width: int | None, style: Style) -> Iterator[str]:
     """Old and new are both there until the old ones are deleted."""
     together = number.after + number.renewals
-    what = count(number.renewals, f"more {kind}certificate")
+    what = counted(number.renewals, f"more {kind}certificate")
     text = f"Renewing what is due needs {what} for a while: {together:,} of {number.limit:,}"
     is_over = together > number.limit
     lines = wrapped(f"{text}, WHICH DOES NOT FIT." if is_over else f"{text}.", width)
@@ -364,12 +322,6 @@ def _due_row(sign: str, item: Due, verb: str, paint: Callable[[str], str]) -> li
     ]
 
 
-def _listed(lines: list[str], sign: str) -> Iterator[str]:
-    yield from lines[:_MAX_LISTED]
-    if len(lines) > _MAX_LISTED:
-        yield f"  {sign} and {len(lines) - _MAX_LISTED} more; see --format json"
-
-
 def _listed_rows(rows: Sequence[Sequence[Cell]], width: int | None) -> Iterator[str]:
     yield from table(rows[:_MAX_LISTED], width)
     if len(rows) > _MAX_LISTED:
@@ -410,11 +362,11 @@ def _live_lines(
     if not rows:
         texts.append("No binding is declared.")
     if same:
-        text = f"{count(same, 'binding')} {'uses' if same == 1 else 'use'} the certificate of the wrangler file."
+        text = f"{counted(same, 'binding')} {'uses' if same == 1 else 'use'} the certificate of the wrangler file."
         texts.append(text)
     deploys = dict.fromkeys(row.at.site for row in rows if row.state is LiveState.NEEDS_DEPLOY)
     if deploys:
-        texts.append(f"{count(len(deploys), 'Worker')} to deploy: {', '.join(map(names.site, deploys))}.")
+        texts.append(f"{counted(len(deploys), 'Worker')} to deploy: {', '.join(map(names.site, deploys))}.")
     for text in texts:
         yield from wrapped(text, width, first="  ")
 

@@ -18,7 +18,8 @@ from reconciler.reports.status import BoundAt, ByIdStatus, CertificateStatus, St
 from reconciler.views.table import Display
 from reconciler.views.text.findings import show_findings, to_act_on
 from reconciler.views.text.layout import Cell, cells, labelled, table, wrapped
-from reconciler.views.text.names import ShownNames, count
+from reconciler.views.text.lines import counted
+from reconciler.views.text.names import ShownNames
 from reconciler.views.text.plan import counts_text, describe, live_row_lines, not_checked_lines, store_text
 from reconciler.views.text.style import Style
 
@@ -233,8 +234,8 @@ def _expires(time: datetime | None, now: datetime) -> str:
 
 def _used_by(places: Iterable[BoundAt], others: int) -> str:
     bindings = sum(place.standing in {Standing.IN_PLACE, Standing.UNDECLARED, Standing.WAITING} for place in places)
-    texts = [count(bindings, "binding")] if bindings else []
-    texts += [count(others, "other")] if others else []
+    texts = [counted(bindings, "binding")] if bindings else []
+    texts += [counted(others, "other")] if others else []
     return ", ".join(texts) or "-"
 
 
@@ -248,13 +249,13 @@ def _state(item: CertificateStatus) -> Iterator[str]:
     if item.entry is None:
         yield "not uploaded"
     elif wrong:
-        yield f"{count(wrong, 'binding')} {'differs' if wrong == 1 else 'differ'}"
+        yield f"{counted(wrong, 'binding')} {'differs' if wrong == 1 else 'differ'}"
     kept = sum(one.waiting.entry is not None for one in item.waiting)
     if kept:
         yield f"{kept} old kept"
     waiting = len(item.waiting) - kept
     if waiting:
-        yield f"{count(waiting, 'change')} {'waits' if waiting == 1 else 'wait'}"
+        yield f"{counted(waiting, 'change')} {'waits' if waiting == 1 else 'wait'}"
 
 
 def _is_applied(item: CertificateStatus) -> bool:
@@ -283,7 +284,7 @@ def _count_lines(status: Status, names: ShownNames, style: Style, width: int | N
     if first is not None:
         text += f" First: {first[1]} {distance_text(first[0], status.made)}."
     if status.hidden:
-        text += f" {count(status.hidden, 'certificate')} not shown."
+        text += f" {counted(status.hidden, 'certificate')} not shown."
     worst = min(found, key=list(Urgency).index, default=Urgency.LATER)
     yield from map(_paint(worst, style), wrapped(text, width))
 
@@ -474,7 +475,7 @@ def _attention_lines(status: Status, style: Style, findings: str, width: int | N
     if status.failed_on:
         texts.append((f"Failed on: {', '.join(map(printable, status.failed_on))}.", style.bad))
     if to_deploy:
-        workers = count(len(to_deploy), "Worker")
+        workers = counted(len(to_deploy), "Worker")
         texts.append((f"{workers} to deploy: run `mtlsctl apply --deploy`, or deploy with wrangler.", style.bold))
     if counts:
         texts.append((f"Pending: {counts}. Next: mtlsctl plan", style.bold))
