@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from reconciler.desired.wording import Suggestions, listed, looks_like_key, quoted_value
 from reconciler.findings.codes import Code
 from reconciler.model import Deployer, StoreKind
+from reconciler.model.accounts import account_problem
 
 
 class Refused(ValueError):
@@ -169,13 +170,11 @@ def check_known(text: str, known: list[str]) -> str:
 
 def check_account_id(text: str) -> str:
     """32 hexadecimal digits. Never shown: it may be a token that was pasted by mistake."""
-    if re.fullmatch("[0-9a-f]{32}", text):
+    problem = account_problem(text)
+    if problem is None:
         return text
-    raise Refused(
-        Code.BAD_ACCOUNT_ID,
-        "must be a Cloudflare account ID: 32 characters of 0-9 and a-f",
-        hint="copy it from the URL of the account's dashboard; never put an API token into this file",
-    )
+    hint = f"{problem.hint}; never put an API token into this file"
+    raise Refused(Code.BAD_ACCOUNT_ID, f"must be a Cloudflare account ID, but it {problem.cause}", hint=hint)
 
 
 def check_entry_id(text: str) -> str:

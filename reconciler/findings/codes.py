@@ -112,7 +112,7 @@ class Code(StrEnum):
         "Use one of the values that the message lists.")
     BAD_ACCOUNT_ID = ("bad-account-id", _E,
         "`account_id` is not a valid Cloudflare account ID; it is not shown, because it may be a token.",
-        "Write the 32 hexadecimal digits from the address of the account's dashboard.")
+        "Write the 32 hexadecimal digits from the address of the account's dashboard, in lower case.")
     BAD_PATH = ("bad-path", _E,
         "A path is absolute, contains `\\`, leads into `.git`, or names an unsupported kind of file.",
         "Write a path with `/`, relative to the folder of mtls.toml.")
@@ -592,8 +592,8 @@ class Code(StrEnum):
         "The answer was not the JSON of Cloudflare's API.",
         "Check what is between this machine and Cloudflare, such as a proxy.")
     STORE_CONNECTION = ("store-connection", _EW,
-        "The CA bundle or the proxy of the environment can't be used.",
-        "Correct `SSL_CERT_FILE`, `SSL_CERT_DIR`, `HTTPS_PROXY` or `ALL_PROXY`.")
+        "The CA bundle or the proxy of the environment can't be used; the message names the variable.",
+        "Correct that variable, or unset it.")
     STORE_TIMEOUT = ("store-timeout", _EW,
         "The run took longer than it may.",
         "Run the same command again to continue.")
@@ -631,10 +631,10 @@ class Code(StrEnum):
         "The account is not set.",
         "Set `account_id` in `[store]`, or `CLOUDFLARE_ACCOUNT_ID`.")
     ACCOUNT_MALFORMED = ("account-malformed", _EW,
-        "The account ID is not valid.",
-        "Use the 32 hexadecimal digits from the address of the account's dashboard.")
+        "The account ID of a variable or of a wrangler file is not valid; it is not shown, because it may be a token.",
+        "Use the 32 hexadecimal digits from the address of the account's dashboard, in lower case.")
     BASE_URL = ("base-url", _EW,
-        "`CLOUDFLARE_API_BASE_URL` can't be used, or would send the token unencrypted.",
+        "`CLOUDFLARE_API_BASE_URL` can't be used, lacks `/client/v4`, or would send the token unencrypted.",
         "Use an `https://` URL, or unset the variable.")
     COMPLIANCE_REGION = ("compliance-region", _EW,
         "`CLOUDFLARE_COMPLIANCE_REGION` is not a known region.",
@@ -797,7 +797,7 @@ class Code(StrEnum):
         "Choose another `--port`, or 0 for a free one.")
     EXTRA = ("extra", _E,
         "A part of mtlsctl that is installed separately is missing.",
-        "Run `pipx install --force '.[emulator,calendar]'` in a checkout of mtlsctl.")
+        "Run `pipx install --force '.[emulator,calendar,socks]'` in a checkout of mtlsctl.")
     BUG = ("bug", _E,
         "Something unexpected happened in mtlsctl.",
         "Report it with the file that the message names; the file contains no secrets.")

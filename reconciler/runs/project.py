@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from reconciler import keys, stores
 from reconciler.desired.parse import MAX_BYTES, parse_declaration
+from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.errors import UsageError
 from reconciler.model import Declaration, DeclaredCertificate, EnvironmentName, StoreSettings
+from reconciler.model.accounts import account_problem
 from reconciler.model.keys import KeyContext, KeyFiles
 from reconciler.model.ports import Clock, Files, PrivateKey, Sources, Store, StoreReader, WorkerDeployer
 from reconciler.stores import StoreContext
@@ -107,7 +109,12 @@ class Project:
         store = declaration.store
         variable = store.kind.traits.account_variable
         if variable is not None and store.account_id is None:
-            store = replace(store, account_id=self.environ.get(variable) or None)
+            account = self.environ.get(variable) or None
+            problem = account_problem(account) if account is not None else None
+            if problem is not None:
+                message = f"{variable} {problem.cause}, so wrangler files were not compared with it"
+                warnings += (Diagnostic(Severity.WARNING, Code.ACCOUNT_MALFORMED, message, None, problem.hint),)
+            store = replace(store, account_id=account)
         return replace(declaration, store=store), warnings
 
     @property
