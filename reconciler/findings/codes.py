@@ -284,6 +284,9 @@ class Code(StrEnum):
     KEY_READABLE = ("key-readable", _W,
         "The file of a private key can be read by its group or by everyone.",
         "Run `chmod 600` on the file.")
+    KEY_TRACKING_UNKNOWN = ("key-tracking-unknown", _EWI,
+        "Git is missing, refuses the checkout, or has no repository here, so a private key in git would go unnoticed.",
+        "Run the command of the hint, then check again.", ExitCode.BLOCKED)
     KEY_IN_GIT = ("key-in-git", _E,
         "Git tracks a private key.",
         "Run `git rm --cached` on the file, and have the certificate reissued with a new key.")
@@ -712,8 +715,8 @@ class Code(StrEnum):
         "A wrangler file, a folder or an environment was not taken over, for the reason in the message.",
         "Follow the hint, then run `mtlsctl init --update`.")
     IGNORED_BY_GIT = ("ignored-by-git", _WI,
-        "Git ignores a certificate, which then can't be declared, or wrangler files, which are left out.",
-        "Run `git add -f` on the certificate; for generated wrangler files, declare what they are generated from.")
+        "Git ignores a certificate, which can't be declared, or a wrangler file, whose IDs then are in no commit.",
+        "Run `git add -f` on the file; for generated wrangler files, declare what they are generated from.")
     CHAIN_DIFFERS = ("chain-differs", _W,
         "A file has the leaf of an uploaded certificate in use, but another chain, so it is bound by its ID.",
         "Bind it by name after the next renewal, or put the uploaded chain into the file.")
@@ -925,8 +928,8 @@ class Code(StrEnum):
         "The permissions of `.mtlsctl` could not be checked.",
         "Check the permissions on what the message names.")
     GIT = ("git", _I,
-        "Git ignores `.mtlsctl`, or did not answer.",
-        "No action needed, unless there is a hint.")
+        "Git ignores `.mtlsctl`.",
+        "No action needed.")
     STORE_IN_GIT = ("store-in-git", _W,
         "Git tracks the local store of this checkout.",
         "Run `git rm --cached .mtlsctl/store.db`.")
@@ -935,7 +938,7 @@ class Code(StrEnum):
         "Run the command of the hint, which writes a `.gitignore` there.")
     GIT_UNREADABLE = ("git-unreadable", _W,
         "What git tracks and ignores could not be checked.",
-        "Check the permissions on what the message names.")
+        "Follow the hint: install git, or let it accept the checkout of another owner.")
     KEYS = ("keys", _I,
         "Only this user can read the private key files, and git does not track them.",
         "No action needed.")

@@ -22,16 +22,14 @@ from reconciler.model.ports import Clock, Files, PrivateKey, Sources, Store, Sto
 from reconciler.stores import StoreContext
 from reconciler.syntax.places import Places
 from reconciler.system.clock import SystemClock
-from reconciler.system.discover import FILE_NAME, find_file
-from reconciler.system.files import ProjectFiles
+from reconciler.system.discover import FILE_NAME, find_file, git_root
+from reconciler.system.files import KEY_DIRS, ProjectFiles
 from reconciler.system.journal import JournalFile, Lines
 from reconciler.system.lock import checkout_lock
 
 if TYPE_CHECKING:
     from reconciler.proof.ports import Prober
     from reconciler.proof.reach import Runtime
-
-KEY_DIRS = "MTLSCTL_KEY_DIRS"
 
 
 class ProjectTree(Files, KeyFiles, Protocol):
@@ -221,8 +219,11 @@ def open_project(
     """The project of `--file`, else of the nearest mtls.toml; UsageError where there is none."""
     path = cwd / file if file is not None else find_file(cwd)
     if path is None:
+        where = "here or in a parent folder up to the git root"
+        if git_root(cwd) is None:
+            where = "here; parent folders are not searched, because there is no .git"
         raise UsageError(
-            f"there is no {FILE_NAME} here or in a parent folder up to the git root",
+            f"there is no {FILE_NAME} {where}",
             hint="go to its folder, or name it with `--file`; `mtlsctl init --from .` makes one of what is here",
         )
     if file is not None and not os.path.lexists(path):

@@ -20,11 +20,22 @@ from reconciler.findings.events import FileAction, FileTouched
 from reconciler.model import EntryId, Sweep
 from reconciler.model.keys import KeyFile
 from reconciler.system.atomic import leftover_of, write_atomic
-from reconciler.system.confine import ConfinedTree, contains, outside, read_regular, real_path, refuse_hidden
+from reconciler.system.confine import (
+    ConfinedTree,
+    contains,
+    outside,
+    read_regular,
+    real_path,
+    refuse_hidden,
+    says_where,
+)
 from reconciler.system.discover import FILE_NAME, git_root
 from reconciler.system.sweep import sweep_tree
 
 _log = logging.getLogger(__name__)
+
+KEY_DIRS = "MTLSCTL_KEY_DIRS"
+"""The variable that lists folders outside the tree in which private keys may be."""
 
 
 def read_named(path: Path, *, limit: int) -> bytes:
@@ -44,7 +55,8 @@ class ProjectFiles:
 
     def __init__(self, folder: Path, *, key_dirs: str = "", name: str = FILE_NAME) -> None:
         real = Path(os.path.realpath(folder))
-        self._tree = ConfinedTree(folder=real, root=git_root(real) or real)
+        root = git_root(real)
+        self._tree = ConfinedTree(folder=real, root=root or real, in_git=root is not None)
         named = [Path(name) for name in key_dirs.split(os.pathsep)]
         self._key_dirs = tuple(Path(os.path.realpath(place)) for place in named if place.is_absolute())
         self._name = name
@@ -60,7 +72,7 @@ class ProjectFiles:
         file-too-large (more than `limit` bytes) or file-unreadable.
         """
         real = self._tree.resolve(path)
-        data, _ = read_regular(real, path, limit=limit)
+        data, _ = self._read(real, path, limit)
         self._seen.add(real)
         return data
 
@@ -95,10 +107,20 @@ class ProjectFiles:
         real = real_path(self._tree.folder / path, path)
         base = contains((self._tree.root, *self._key_dirs), real)
         if base is None:
-            raise outside(path, "keep it in the project, or add the absolute path of its folder to MTLSCTL_KEY_DIRS")
+            followed = os.path.normpath(self._tree.folder / path) != str(real)
+            folder = f"the absolute path of its folder to {KEY_DIRS}"
+            hint = f"keep it in {self._tree.root_text}; or add {folder}"
+            raise outside(path, hint, real if followed else None)
         refuse_hidden(real, base, path)
-        data, facts = read_regular(real, path, limit=limit)
+        data, facts = self._read(real, path, limit)
         return KeyFile(data, readable_by_others=bool(facts.st_mode & (stat.S_IRGRP | stat.S_IROTH)))
+
+    def _read(self, real: Path, path: str, limit: int) -> tuple[bytes, os.stat_result]:
+        """As `read_regular`; the error about a link to nothing says where it leads."""
+        try:
+            return read_regular(real, path, limit=limit)
+        except FileError as error:
+            raise says_where(error, path, self._tree.folder / path, real) from error
 
     def replace(self, path: str, *, old: bytes, new: bytes) -> None:
         """Replace the content of the file with `new`, in one step, if it is still `old`; mode, owner and links stay.

@@ -22,7 +22,6 @@ from reconciler.model.errors import StoreError
 from reconciler.runs.doctor.checkout import CHECKS
 from reconciler.runs.doctor.examine import run_check
 from reconciler.runs.doctor.machine import MACHINE_CHECKS
-from reconciler.system.git import ignored
 from reconciler.version import __version__
 from tests.cli.test_canaries import search
 from tests.support.cli import MTLS, WRANGLER, Project, Result, run
@@ -438,13 +437,3 @@ def test_no_key_ever_shows(project: Project) -> None:
     project.environ["MTLSCTL_KEY_DIRS"] = "relative"
     results = [project.run("doctor", "--verbose"), project.run("doctor", "--format", "json")]
     search(project, results, (1,), ("certs/billing.key",))
-
-
-def test_git_tells_what_it_ignores(tmp_path: Path) -> None:
-    """For existing and missing files of any name; None outside a repository."""
-    assert ignored(tmp_path / "a") is None
-    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
-    (tmp_path / ".gitignore").write_text("*.db\n")
-    assert ignored(tmp_path / "store.db") is True
-    assert ignored(tmp_path / "-x*[") is False
-    assert ignored(tmp_path / "deep/-x*.db") is True

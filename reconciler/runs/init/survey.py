@@ -14,7 +14,7 @@ from reconciler.findings.errors import FileError, InputError, ReconcilerError, U
 from reconciler.model import WorkerLabel, WranglerFile
 from reconciler.runs.configs import ConfigReader
 from reconciler.runs.project import Project
-from reconciler.system.git import ignored_among
+from reconciler.system.git import ignored as ignore_answer
 from reconciler.system.walk import SKIPPED, walk
 from reconciler.takeover.proposed import FoundCertificate
 from reconciler.wrangler.which import NAMES, search
@@ -60,7 +60,12 @@ class _Surveyor:
 
     def run(self) -> Survey:
         places = sorted(self._places())
-        ignored = ignored_among(places)
+        answer = ignore_answer(places)
+        if answer.problem is not None:
+            message = f"files that git ignores were not left out: {answer.problem.message}"
+            hint = f"{answer.problem.hint}; then check that no generated wrangler file is declared"
+            self.findings.append(Diagnostic(Severity.WARNING, Code.GIT_UNREADABLE, message, None, hint))
+        ignored = answer.yes
         named = {path: place for place in places if (path := self._named(place)) is not None}
         configs = {path for path in named if _is_config(basename(path))}
         left_out = sorted(path for path in configs if named[path] in ignored)
