@@ -46,6 +46,9 @@ _log = logging.getLogger(__name__)
 _PRECIOUS = frozenset({".pem", ".key", ".crt", ".cer", ".toml", ".jsonc", ".db"})
 """No report is called so; what is, is somebody's certificate, key, configuration or store."""
 
+STDOUT = Path("-")
+"""`--out -`, as in most tools."""
+
 DEFAULT_MAX_WAIT = "15m"
 """Cloudflare's rate limit refuses everything for five minutes once it is passed, whoever passed it."""
 
@@ -53,7 +56,9 @@ MaxWaitOption = Annotated[
     str,
     typer.Option("--max-wait", metavar="TIME", help="Wait at most TIME for Cloudflare's rate limit: 30s, 15m."),
 ]
-OutOption = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Also write the result to FILE.")]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", metavar="FILE", help="Also write the result to FILE (- for standard output).")
+]
 
 
 def seconds(text: str) -> float:
@@ -149,7 +154,7 @@ class Session:
     def show(self, report: object, out: Path | None = None) -> None:
         """A report, in the format that was asked for: to stdout, and whole to a file where one is named."""
         display = self.display(sys.stdout)
-        if out is not None:
+        if out is not None and out != STDOUT:
             whole = replace(display, style=PLAIN, width=None)
             self.write(out, render(report, self.format, whole))
         say(render(report, self.format, display), nl=False)
@@ -159,7 +164,10 @@ class Session:
         say(text, nl=False)
 
     def write(self, out: Path, text: str) -> None:
-        """A file that the user named, replaced atomically."""
+        """A file that the user named, replaced atomically; - is standard output."""
+        if out == STDOUT:
+            self.emit(text)
+            return
         if self._is_precious(out):
             raise FileError(
                 f"`--out {out}` would overwrite what mtlsctl or git works with",

@@ -14,6 +14,7 @@ from reconciler.desired.wording import Suggestions, listed, looks_like_key, quot
 from reconciler.findings.codes import Code
 from reconciler.model import Deployer, StoreKind
 from reconciler.model.accounts import account_problem
+from reconciler.model.templates import template_of
 
 
 class Refused(ValueError):
@@ -230,6 +231,12 @@ def check_config_path(text: str) -> str:
     if name in {"", ".", ".."} or "." not in name or name.endswith(CONFIG_SUFFIXES):
         return text
     message = f"must be a wrangler file ({', '.join(CONFIG_SUFFIXES)}) or a folder that contains one"
+    made = template_of(name)
+    if made is not None and made.endswith(CONFIG_SUFFIXES):
+        hint = (
+            f"this is a template: name the file that is made from it ({quoted_value(made)}), and run mtlsctl after that"
+        )
+        raise Refused(Code.BAD_PATH, message, hint=hint)
     hint = "use one of these formats: configuration in code can't be edited; add / to a folder with a dot in its name"
     raise Refused(Code.BAD_PATH, message, hint=hint)
 

@@ -858,10 +858,10 @@ class Code(StrEnum):
     TOKEN_MISSING = ("token-missing", _EW,
         "`CLOUDFLARE_API_TOKEN` is not set, and the project uses Cloudflare.",
         "Create an API token, and pass it to this run in that variable.")
-    TOKEN_OLD_NAME = ("token-old-name", _W,
+    TOKEN_OLD_NAME = ("token-old-name", _EW,
         "Only `CF_API_TOKEN` is set, which mtlsctl does not read.",
         "Set `CLOUDFLARE_API_TOKEN` instead.")
-    TOKEN_EMPTY = ("token-empty", _W,
+    TOKEN_EMPTY = ("token-empty", _EW,
         "`CLOUDFLARE_API_TOKEN` is set, but empty.",
         "Check whether CI withholds the secret here, as from forks.")
     TOKEN_WHITE_SPACE = ("token-white-space", _EW,
@@ -873,13 +873,13 @@ class Code(StrEnum):
     TOKEN_IS_KEY = ("token-is-key", _EW,
         "`CLOUDFLARE_API_TOKEN` contains a global API key instead of a token.",
         "Create an API token.")
-    TOKEN_UNKNOWN = ("token-unknown", _W,
+    TOKEN_UNKNOWN = ("token-unknown", _EW,
         "Cloudflare does not know the API token.",
         "Check that the token is complete and has not expired, then set it again.")
-    TOKEN_INACTIVE = ("token-inactive", _W,
+    TOKEN_INACTIVE = ("token-inactive", _EW,
         "Cloudflare reports that the API token is disabled or has expired.",
         "Create a new token.")
-    TOKEN_LACKS = ("token-lacks", _W,
+    TOKEN_LACKS = ("token-lacks", _EW,
         "The API token lacks a permission that some command needs.",
         "Give the token the permission that the hint names.")
     TOKEN_RIGHTS = ("token-rights", _I,
@@ -955,8 +955,8 @@ class Code(StrEnum):
         "The folders of the wrangler files could not be checked for temporary files.",
         "Check the permissions on what the message names.")
     ACCOUNT = ("account", _I,
-        "Cloudflare knows the API token, and the token is active.",
-        "No action needed.")
+        "Cloudflare knows the API token, and the token is active; with a hint, the account was not checked.",
+        "No action needed, unless there is a hint.")
     ACCOUNT_UNREADABLE = ("account-unreadable", _W,
         "The account could not be checked.",
         "Check the permissions on what the message names.")

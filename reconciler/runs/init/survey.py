@@ -12,6 +12,7 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import FileError, InputError, ReconcilerError, UsageError
 from reconciler.model import WorkerLabel, WranglerFile
+from reconciler.model.templates import template_of
 from reconciler.runs.configs import ConfigReader
 from reconciler.runs.project import Project
 from reconciler.system.git import ignored as ignore_answer
@@ -67,6 +68,9 @@ class _Surveyor:
             self.findings.append(Diagnostic(Severity.WARNING, Code.GIT_UNREADABLE, message, None, hint))
         ignored = answer.yes
         named = {path: place for place in places if (path := self._named(place)) is not None}
+        templates = [path for path in named if template_of(basename(path)) is not None]
+        self.findings.extend(_templates(sorted(path for path in templates if template_of(path) not in named)))
+        named = {path: place for path, place in named.items() if path not in templates}
         configs = {path for path in named if _is_config(basename(path))}
         left_out = sorted(path for path in configs if named[path] in ignored)
         self.findings.extend(_ignored(left_out))
@@ -147,7 +151,8 @@ class _Surveyor:
 
 
 def _is_wanted(name: str) -> bool:
-    return _is_config(name) or name.lower().endswith(_CERTIFICATE_SUFFIXES)
+    made = template_of(name)
+    return (made is not None and _is_config(made)) or _is_config(name) or name.lower().endswith(_CERTIFICATE_SUFFIXES)
 
 
 def _is_config(name: str) -> bool:
@@ -161,6 +166,14 @@ def _ignored(paths: list[str]) -> Iterator[Diagnostic]:
         message = f"{count} that git ignores {'is' if len(paths) == 1 else 'are'} left out: {told}"
         hint = "a file that is made by a build is made again; declare what it is made from"
         yield Diagnostic(Severity.INFO, Code.IGNORED_BY_GIT, message, None, hint)
+
+
+def _templates(paths: list[str]) -> Iterator[Diagnostic]:
+    """Templates of which the file is not here: what a pipeline makes from them gets no new IDs."""
+    for path in paths:
+        message = f"{path} is left out: it is a template"
+        hint = "make the file from it, then run `mtlsctl init --update`; or write IDs into it: `mtlsctl output NAME`"
+        yield Diagnostic(Severity.WARNING, Code.LEFT_OUT, message, Place(path), hint)
 
 
 def _unusable(path: str, error: ReconcilerError) -> Iterator[Diagnostic]:
