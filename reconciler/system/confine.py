@@ -121,6 +121,14 @@ def refuse_hidden(real: Path, base: Path, path: str) -> None:
         raise not_regular(path)
 
 
+def refuse_devices(real: Path, path: str) -> None:
+    """FileError if `real` is where a system has its devices and pseudo files: no key is there, on any machine. By its
+    name alone, because it may be outside the tree, where nothing is looked at."""
+    inside = str(real)
+    if inside.startswith((*_PSEUDO, "/dev/")) and not inside.startswith("/dev/shm/"):  # noqa: S108 - no file is made there
+        raise not_regular(path)
+
+
 def open_regular(real: Path, path: str) -> int:
     """A descriptor for reading, always of a regular file; FileError for anything else. Never waits for a pipe or a
     device."""

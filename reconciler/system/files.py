@@ -26,6 +26,7 @@ from reconciler.system.confine import (
     outside,
     read_regular,
     real_path,
+    refuse_devices,
     refuse_hidden,
     says_where,
 )
@@ -107,6 +108,7 @@ class ProjectFiles:
         real = real_path(self._tree.folder / path, path)
         base = contains((self._tree.root, *self._key_dirs), real)
         if base is None:
+            refuse_devices(real, path)
             followed = os.path.normpath(self._tree.folder / path) != str(real)
             folder = f"the absolute path of its folder to {KEY_DIRS}"
             hint = f"keep it in {self._tree.root_text}; or add {folder}"
