@@ -224,3 +224,60 @@ def test_offline_doctor_says_that_the_account_was_not_checked(project: Project) 
     project.write("mtls.toml", CLOUDFLARE)
     project.environ |= {"CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID, "CLOUDFLARE_API_TOKEN": TOKEN}
     assert "the account and the rights of the token were not checked" in project.run("doctor", "--offline").out
+
+
+# --- keys that can be one nowhere -----------------------------------------------------------------------------------
+
+NEVER_KEYS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a folder": (lambda path: path.mkdir(), "file-not-regular"),
+    "a pipe": (os.mkfifo, "file-not-regular"),
+    "a circle of links": (lambda path: path.symlink_to(path.name), "file-not-regular"),
+    "a link to a device": (lambda path: path.symlink_to("/dev/zero"), "file-not-regular"),
+    "a link to a pseudo file": (lambda path: path.symlink_to("/proc/self/environ"), "file-not-regular"),
+    "a file of 2 MB": (lambda path: path.write_bytes(bytes(2_000_000)), "key-too-large"),
+    "an empty file": (lambda path: path.touch(), "key-empty"),
+}
+
+
+@pytest.mark.parametrize("what", NEVER_KEYS)
+def test_what_can_be_a_key_on_no_machine_is_an_error(what: str, project: Project) -> None:
+    """Of `validate` and `doctor`, not only of `apply` after an approval."""
+    make, code = NEVER_KEYS[what]
+    make(project.folder / "some.key")
+    project.write("mtls.toml", MTLS.replace('{ env = "BILLING_KEY" }', '"some.key"'))
+    result = project.run("validate")
+    assert result.code == 1
+    assert f"error[{code}]" in result.out
+    assert "Everything checked is in order" not in result.out
+    assert project.run("verify").code == 1
+    assert project.run("doctor").code == (0 if code == "key-empty" else 1)  # doctor does not parse keys
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev/stdin", "/proc/self/environ", ".git/key"])
+def test_places_without_keys_are_errors_by_their_names(path: str, project: Project) -> None:
+    """Nothing is opened there."""
+    project.write("mtls.toml", MTLS.replace('{ env = "BILLING_KEY" }', f'"{path}"'))
+    result = project.run("validate")
+    assert result.code == 1
+    assert "info[key-not-checked]" not in result.out
+
+
+@pytest.mark.parametrize("path", ["certs/none.key", "/run/secrets/none.key", "../none.key"])
+def test_a_key_that_is_only_not_here_is_a_note(path: str, project: Project) -> None:
+    """It may be on the machine that applies."""
+    project.write("mtls.toml", MTLS.replace('{ env = "BILLING_KEY" }', f'"{path}"'))
+    result = project.run("validate")
+    assert result.code == 0
+    assert "info[key-not-checked]" in result.out
+
+
+def test_a_declared_wrangler_file_that_git_ignores_is_a_warning(project: Project) -> None:
+    """Its IDs would be in no commit. A tracked file is not ignored."""
+    project.write(".gitignore", "wrangler.toml\n")
+    subprocess.run(["git", "init", "-q"], cwd=project.folder, check=True)
+    result = project.run("validate")
+    assert result.code == 0
+    assert "warning[ignored-by-git]" in result.out
+    assert "at wrangler.toml" in result.out
+    subprocess.run(["git", "add", "-f", "wrangler.toml"], cwd=project.folder, check=True)
+    assert "ignored-by-git" not in project.run("validate").out

@@ -15,6 +15,7 @@ from reconciler.model import WorkerLabel, WranglerFile
 from reconciler.model.templates import template_of
 from reconciler.runs.configs import ConfigReader
 from reconciler.runs.project import Project
+from reconciler.system.discover import git_root
 from reconciler.system.git import ignored as ignore_answer
 from reconciler.system.walk import SKIPPED, walk
 from reconciler.takeover.proposed import FoundCertificate
@@ -44,7 +45,8 @@ def survey(project: Project, below: Path, declared: Mapping[WorkerLabel, Wrangle
     """
     root = Path(os.path.realpath(below))
     if not root.is_dir() or not root.is_relative_to(project.files.root):
-        hint = f"name a folder of this tree, below {project.files.root}"
+        why = "" if git_root(project.files.root) else ", the folder of mtls.toml, because there is no .git"
+        hint = f"name a folder in {project.files.root}{why}"
         raise UsageError(f"--from {str(below)!r} is no folder of this tree", hint=hint)
     return _Surveyor(project, root, declared, ConfigReader(project.files, project.sources)).run()
 
