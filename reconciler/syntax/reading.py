@@ -41,10 +41,8 @@ def syntax_error(path: str, text: str, message: str, where: Place, hint: str | N
     mark = _CONFLICT.search(text)
     if mark is not None:
         where = Place(path, *line_and_column(text, mark.start()))
-        message, hint = (
-            "a merge conflict is not resolved here",
-            f"choose one side, and remove the lines with {mark[0][:7]}",
-        )
+        message = "the file contains git merge conflict markers"
+        hint = "resolve the conflict: keep one side, without the lines of <<<<<<<, ======= and >>>>>>>"
     return UnreadableError(ReadFault.SYNTAX, message, where, hint)
 
 

@@ -215,7 +215,7 @@ def test_a_merge_conflict_is_named_with_its_line(project: Project, path: str, ma
         result = project.run("validate")
         assert result.code == 1
         said = result.out + result.err
-        assert "a merge conflict is not resolved here" in said
+        assert "the file contains git merge conflict markers" in said
         assert f"at {path}:2:1" in said
 
 

@@ -163,7 +163,7 @@ def test_an_mtls_toml_that_is_there_is_never_overwritten(project: Project, there
     [
         (["--stack", "My Stack"], "for example `--stack my-stack`"),
         (["--stack", ""], "can't be the name of a stack"),
-        (["--account", "x"], "is no account's id"),
+        (["--account", "x"], "`--account` is not an account ID: it is not 32 digits"),
         (["--from", "nowhere"], "is no folder of this tree"),
         (["--from", ".."], "is no folder of this tree"),
         (["--certificates", "/certs"], "can't hold the certificates"),

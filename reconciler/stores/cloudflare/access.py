@@ -93,15 +93,16 @@ class _Elsewhere:
     environ: Mapping[str, str] = field(repr=False)
     root: Path | None
 
-    def mention(self, variable: str) -> tuple[str, str]:
-        """What to add to the message, and to the hint, about a variable that is not set; often nothing."""
+    def mention(self, variable: str, hint: str) -> tuple[str, str]:
+        """What to add to the message about a variable that is not set, often nothing; and the hint, after what is
+        likelier."""
         old = _OLD_NAMES[variable]
         if self.environ.get(old):
-            return f"; {old} is set, but that old name is not read", f"set {variable} instead of {old}; "
+            return f"; {old} is set, but that old name is not read", f"set {variable} instead of {old}"
         if self.root is not None and (self.root / _DOTENV).is_file():
-            load = f"if it is in {_DOTENV}, load that first: set -a; . ./{_DOTENV}; set +a; "
-            return f"; mtlsctl does not read {_DOTENV}", load
-        return "", ""
+            load = f"if it is in {_DOTENV}, run `set -a; . ./{_DOTENV}; set +a` first"
+            return f"; mtlsctl does not read {_DOTENV}", f"{load}; else {hint}"
+        return "", hint
 
 
 def _default_url(environ: Mapping[str, str]) -> str:
@@ -149,12 +150,8 @@ def _is_loopback(host: str) -> bool:
 
 def _account(settings: StoreSettings, elsewhere: _Elsewhere) -> str:
     if not settings.account_id:
-        also, first = elsewhere.mention(ACCOUNT)
-        raise StoreError(
-            f"the Cloudflare account is not set{also}",
-            hint=f"{first}set `account_id` in `[store]`, or {ACCOUNT}; {_OFFLINE}",
-            code=Code.ACCOUNT_MISSING,
-        )
+        also, hint = elsewhere.mention(ACCOUNT, f"set `account_id` in `[store]`, or {ACCOUNT}; {_OFFLINE}")
+        raise StoreError(f"the Cloudflare account is not set{also}", hint=hint, code=Code.ACCOUNT_MISSING)
     problem = account_problem(settings.account_id)
     if problem is not None:
         named = ACCOUNT if elsewhere.environ.get(ACCOUNT) == settings.account_id else "the account ID"
@@ -169,8 +166,8 @@ def _token(elsewhere: _Elsewhere) -> str:
     if problem is not None:
         code, message, hint = problem
         if code is Code.TOKEN_MISSING:
-            also, first = elsewhere.mention(TOKEN)
-            message, hint = message + also, first + hint
+            also, hint = elsewhere.mention(TOKEN, hint)
+            message += also
         if GLOBAL_KEY in environ:
             message += f"; {GLOBAL_KEY} is set, which mtlsctl does not use"
         raise StoreError(message, hint=hint, code=code)
