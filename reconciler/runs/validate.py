@@ -17,7 +17,7 @@ from reconciler.plan.renewals import find_always_due
 from reconciler.runs.handshake import check_cas
 from reconciler.runs.look import Checkout, look
 from reconciler.runs.project import Project
-from reconciler.system.git import ignored, tracked
+from reconciler.system.git import ask_ignored, ask_tracked
 from reconciler.x509.certificates import Bundle
 from reconciler.x509.key_pairs import check_pair
 from reconciler.x509.preflight import check_for_upload
@@ -89,7 +89,7 @@ def tracked_keys(
         for certificate in declaration.certificates.values()
         if certificate.key is not None and certificate.key.source == "file"
     }
-    answer = tracked(declared.values())
+    answer = ask_tracked(declared.values())
     if answer.problem is not None:
         names = ", ".join(repr(str(name)) for name, path in declared.items() if path in answer.unknown)
         message = f"whether git tracks the private key of {names} was not checked: {answer.problem.message}"
@@ -113,7 +113,7 @@ def tracked_keys(
 def _ignored_configs(project: Project, checkout: Checkout) -> Iterator[Diagnostic]:
     """Declared wrangler files that git ignores: nobody else gets the IDs that are written into them."""
     paths = {project.folder / file.path: file.path for file in checkout.configs.values()}
-    answer = ignored(paths)
+    answer = ask_ignored(paths)
     if answer.problem is not None:
         message = f"whether git ignores the declared wrangler files was not checked: {answer.problem.message}"
         yield Diagnostic(Severity.WARNING, Code.GIT_UNREADABLE, message, None, answer.problem.hint)

@@ -48,12 +48,12 @@ class GitAnswer:
     problem: GitProblem | None = None
 
 
-def tracked(paths: Iterable[Path]) -> GitAnswer:
+def ask_tracked(paths: Iterable[Path]) -> GitAnswer:
     """Whether the file of each path is in git's index, links resolved."""
     return _ask(paths, _ls_files)
 
 
-def ignored(paths: Iterable[Path]) -> GitAnswer:
+def ask_ignored(paths: Iterable[Path]) -> GitAnswer:
     """Whether git ignores each path and does not track it. The files need not exist."""
     return _ask(paths, _check_ignore)
 

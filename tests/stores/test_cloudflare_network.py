@@ -218,6 +218,13 @@ def test_servers_are_always_verified(environ: dict[str, str], folder: Path) -> N
     assert context.check_hostname
 
 
+def test_no_session_key_is_written_to_a_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection carries private keys; `SSLKEYLOGFILE` would let everybody who reads the file read them."""
+    monkeypatch.setenv("SSLKEYLOGFILE", str(folder / "keys.log"))
+    for environ in ({}, {CA_FILE: str(folder / "ca.pem")}, {CA_FOLDER: str(folder)}):
+        assert trusted(find_network(API, environ)).keylog_filename is None
+
+
 @pytest.mark.parametrize(
     ("environ", "words"),
     [

@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.system.clock import SystemClock
 from reconciler.system.discover import find_file, git_root
-from reconciler.system.git import GitAnswer, ignored, tracked
+from reconciler.system.git import GitAnswer, ask_ignored, ask_tracked
 from tests.support.gits import no_git, refusing_git
 
 
@@ -34,14 +34,14 @@ def test_tracked_tells_which_files_git_has(repository: Path) -> None:
     """Names are literal: a file called `*.key` does not match every key."""
     certs = repository / "certs"
     paths = [certs / "tracked.key", certs / "untracked.key", certs / "*.key", certs / "missing.key"]
-    assert tracked(paths) == GitAnswer(frozenset({certs / "tracked.key"}))
-    assert tracked([]) == GitAnswer()
+    assert ask_tracked(paths) == GitAnswer(frozenset({certs / "tracked.key"}))
+    assert ask_tracked([]) == GitAnswer()
 
 
 def test_tracked_looks_behind_links(repository: Path) -> None:
     """The file that contains the key counts; the result has the paths as given."""
     (repository / "link.key").symlink_to("certs/tracked.key")
-    assert tracked([repository / "link.key"]).yes == {repository / "link.key"}
+    assert ask_tracked([repository / "link.key"]).yes == {repository / "link.key"}
 
 
 def test_tracked_is_not_misled_by_a_hook(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,7 +51,7 @@ def test_tracked_is_not_misled_by_a_hook(repository: Path, tmp_path: Path, monke
     monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path / "other"))
     monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "other/.git/no-index"))
     path = repository / "certs/tracked.key"
-    assert tracked([path]).yes == {path}
+    assert ask_tracked([path]).yes == {path}
 
 
 def test_tracked_runs_no_command_of_the_repository(repository: Path, tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_tracked_runs_no_command_of_the_repository(repository: Path, tmp_path: P
     watcher.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
     watcher.chmod(0o755)
     git(repository, "config", "core.fsmonitor", str(watcher))
-    tracked([repository / "certs/tracked.key"])
+    ask_tracked([repository / "certs/tracked.key"])
     assert not (tmp_path / "ran").exists()
 
 
@@ -69,18 +69,18 @@ def test_ignored_tells_which_files_git_ignores(repository: Path) -> None:
     (repository / ".gitignore").write_text("*.key\n")
     certs = repository / "certs"
     paths = [certs / "tracked.key", certs / "untracked.key", certs / "none.key", certs / "-x*[", repository / "a.toml"]
-    assert ignored(paths) == GitAnswer(frozenset({certs / "untracked.key", certs / "none.key"}))
-    assert ignored([repository / "a.toml"]) == ignored([]) == GitAnswer()
+    assert ask_ignored(paths) == GitAnswer(frozenset({certs / "untracked.key", certs / "none.key"}))
+    assert ask_ignored([repository / "a.toml"]) == ask_ignored([]) == GitAnswer()
 
 
 def test_of_what_is_outside_of_git_nothing_is_known(repository: Path, tmp_path: Path) -> None:
     """It is named, and the others get their answer."""
     (tmp_path / "lone.key").write_text("key")
-    answer = tracked([tmp_path / "lone.key", repository / "certs/tracked.key"])
+    answer = ask_tracked([tmp_path / "lone.key", repository / "certs/tracked.key"])
     assert answer == GitAnswer(frozenset({repository / "certs/tracked.key"}), frozenset({tmp_path / "lone.key"}))
 
 
-@pytest.mark.parametrize("question", [tracked, ignored])
+@pytest.mark.parametrize("question", [ask_tracked, ask_ignored])
 def test_git_that_is_missing_or_refuses_is_a_problem_and_no_answer(
     question: Callable[[list[Path]], GitAnswer], repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,11 +112,11 @@ def test_the_users_configuration_of_git_is_passed_on(
         {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": str(repository)},
         {"GIT_CONFIG_GLOBAL": str(tmp_path / "config")},
     ):
-        assert tracked([path]).problem is not None
+        assert ask_tracked([path]).problem is not None
         with monkeypatch.context() as patched:
             for name, value in variables.items():
                 patched.setenv(name, value)
-            assert tracked([path]) == GitAnswer(frozenset({path}))
+            assert ask_tracked([path]) == GitAnswer(frozenset({path}))
 
 
 def test_the_git_root_is_the_nearest(repository: Path) -> None:

@@ -24,7 +24,7 @@ from reconciler.stores.database import STORE_FILE, FileDatabase, damaged
 from reconciler.stores.local import LocalReader
 from reconciler.system.atomic import leftover_of
 from reconciler.system.discover import git_root
-from reconciler.system.git import ignored, tracked
+from reconciler.system.git import ask_ignored, ask_tracked
 
 _IGNORE_FILE = ".gitignore"
 _TIMEOUT_S = 2.0
@@ -84,7 +84,7 @@ def _ignored(project: Project, _: Declaration | None) -> Iterator[Diagnostic]:
     folder, store = project.folder / FOLDER, project.folder / STORE_FILE
     if git_root(project.folder) is None or not stat.S_ISDIR(_mode(folder)):
         return
-    is_tracked, is_ignored = tracked([store]), ignored([store])
+    is_tracked, is_ignored = ask_tracked([store]), ask_ignored([store])
     problem = is_tracked.problem or is_ignored.problem
     if problem is not None:
         yield cure(Code.GIT_UNREADABLE, f"what git tracks and ignores was not checked: {problem.message}", problem.hint)

@@ -16,7 +16,7 @@ from reconciler.model.templates import template_of
 from reconciler.runs.configs import ConfigReader
 from reconciler.runs.project import Project
 from reconciler.system.discover import git_root
-from reconciler.system.git import ignored as ignore_answer
+from reconciler.system.git import ask_ignored
 from reconciler.system.walk import SKIPPED, walk
 from reconciler.takeover.proposed import FoundCertificate
 from reconciler.wrangler.which import NAMES, search
@@ -63,7 +63,7 @@ class _Surveyor:
 
     def run(self) -> Survey:
         places = sorted(self._places())
-        answer = ignore_answer(places)
+        answer = ask_ignored(places)
         if answer.problem is not None:
             message = f"files that git ignores were not left out: {answer.problem.message}"
             hint = f"{answer.problem.hint}; then check that no generated wrangler file is declared"

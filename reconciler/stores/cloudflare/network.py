@@ -190,6 +190,8 @@ def trusted(network: Network) -> ssl.SSLContext:
         context = _with_folders(network.ca_folder)
     else:
         context = httpx.create_ssl_context(trust_env=False)
+    # By SSLKEYLOGFILE, the session keys of the connection that carries private keys would be written to a file.
+    context.keylog_filename = None  # type: ignore[assignment]
     return context
 
 
