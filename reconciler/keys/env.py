@@ -67,7 +67,7 @@ def _instead_of_key(text: str) -> tuple[str, str] | None:
 _LONGEST = 1000
 _PATH_HINT = (
     'write private_key = { file = "PATH" }, and list the folder of PATH in MTLSCTL_KEY_DIRS if it is outside the'
-    " project; in GitLab, or set the type of the variable to Variable instead of File"
+    " project; or, in GitLab, change the type of the variable from File to Variable"
 )
 _RESOLVE = "run mtlsctl in the tool that resolves it, so that the variable contains the key itself"
 _INSTEAD = tuple(

@@ -31,8 +31,10 @@ def account_problem(text: str) -> AccountProblem | None:
         return None
     bare = text.strip()
     if _ID.fullmatch(bare) or (_ID.fullmatch(bare.lower()) and bare != text):
-        what = "ends with a line end" if text.rstrip("\r\n") == bare != text else "has white space around it"
-        return AccountProblem(what, "set it again without it; it often comes from a file or from copying")
+        what = "ends with a line break" if text.rstrip("\r\n") == bare != text else "has white space around it"
+        return AccountProblem(
+            what, "set it again without the white space, which often comes from a file or from copying"
+        )
     if bare[:1] in {'"', "'"} or bare[-1:] in {'"', "'"}:
         return AccountProblem("contains quotes", "set it again without quotes")
     if _ID.fullmatch(bare.lower()):

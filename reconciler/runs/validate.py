@@ -92,10 +92,10 @@ def tracked_keys(
     answer = ask_tracked(declared.values())
     if answer.problem is not None:
         names = ", ".join(repr(str(name)) for name, path in declared.items() if path in answer.unknown)
-        message = f"whether git tracks the private key of {names} was not checked: {answer.problem.message}"
+        message = f"could not check whether git tracks the private key of {names}: {answer.problem.message}"
         yield Diagnostic(unasked, Code.KEY_TRACKING_UNKNOWN, message, None, answer.problem.hint)
     elif answer.outside:
-        message = "there is no git repository here, so whether git tracks private keys was not checked"
+        message = "did not check whether git tracks private keys: there is no git repository here"
         yield Diagnostic(Severity.INFO, Code.KEY_TRACKING_UNKNOWN, message)
     for name, path in declared.items():
         if path in answer.yes:
@@ -115,7 +115,7 @@ def _ignored_configs(project: Project, checkout: Checkout) -> Iterator[Diagnosti
     paths = {project.folder / file.path: file.path for file in checkout.configs.values()}
     answer = ask_ignored(paths)
     if answer.problem is not None:
-        message = f"whether git ignores the declared wrangler files was not checked: {answer.problem.message}"
+        message = f"could not check whether git ignores the declared wrangler files: {answer.problem.message}"
         yield Diagnostic(Severity.WARNING, Code.GIT_UNREADABLE, message, None, answer.problem.hint)
     for place, path in paths.items():
         if place in answer.yes:

@@ -16,8 +16,8 @@ from tests.support.cli import MTLS, Project
 ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
 TOKEN = "v1.canary-7f3a9c2e5b1d8f4a6c0e9b7d_23e105f4ece"
 SHAPES = {
-    ACCOUNT + "\n": "ends with a line end",
-    ACCOUNT + "\r\n": "ends with a line end",
+    ACCOUNT + "\n": "ends with a line break",
+    ACCOUNT + "\r\n": "ends with a line break",
     " " + ACCOUNT: "has white space around it",
     f'"{ACCOUNT}"': "contains quotes",
     f"'{ACCOUNT}": "contains quotes",

@@ -112,13 +112,13 @@ ROWS = (
     Row("no repository", "validate", lone, 0, ("info[key-tracking-unknown]", "no git repository")),
     Row("git missing", "doctor", both(repository, missing_git), 0, ("warning[key-tracking-unknown]",), (UNTRACKED,)),
     Row("git refuses", "doctor", both(repository, other_owner), 0, ("warning[key-tracking-unknown]",), (UNTRACKED,)),
-    Row("no repository", "doctor", lone, 0, ("whether git tracks private keys was not checked",), (UNTRACKED,)),
+    Row("no repository", "doctor", lone, 0, ("did not check whether git tracks private keys",), (UNTRACKED,)),
     Row(
         "git refuses",
         "init --from . --stack x --store local",
         both(repository, no_mtls_toml, other_owner),
         0,
-        ("files that git ignores were not left out", "safe.directory"),
+        ("could not leave out the files that git ignores", "safe.directory"),
     ),
     Row("git missing", "plan", both(repository, missing_git), 0, ("private keys",)),
     # permission

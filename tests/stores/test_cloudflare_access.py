@@ -148,5 +148,5 @@ def test_a_dotenv_file_is_mentioned_where_a_variable_is_missing(account: str | N
 def test_a_malformed_account_is_named_by_its_variable() -> None:
     """Where it is from mtls.toml, the file was refused already."""
     wrong = ACCOUNT + "\n"
-    with pytest.raises(StoreError, match="CLOUDFLARE_ACCOUNT_ID ends with a line end"):
+    with pytest.raises(StoreError, match="CLOUDFLARE_ACCOUNT_ID ends with a line break"):
         find_access(StoreSettings(StoreKind.CLOUDFLARE, wrong), {**GOOD, "CLOUDFLARE_ACCOUNT_ID": wrong})

@@ -87,7 +87,7 @@ def _ignored(project: Project, _: Declaration | None) -> Iterator[Diagnostic]:
     is_tracked, is_ignored = ask_tracked([store]), ask_ignored([store])
     problem = is_tracked.problem or is_ignored.problem
     if problem is not None:
-        yield cure(Code.GIT_UNREADABLE, f"what git tracks and ignores was not checked: {problem.message}", problem.hint)
+        yield cure(Code.GIT_UNREADABLE, f"could not check what git tracks and ignores: {problem.message}", problem.hint)
     elif is_tracked.yes:
         hint = f"run `git rm --cached {shlex.quote(STORE_FILE)}`"
         yield cure(Code.STORE_IN_GIT, "git tracks the local store of this checkout", hint, place=STORE_FILE)

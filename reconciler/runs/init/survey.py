@@ -65,7 +65,7 @@ class _Surveyor:
         places = sorted(self._places())
         answer = ask_ignored(places)
         if answer.problem is not None:
-            message = f"files that git ignores were not left out: {answer.problem.message}"
+            message = f"could not leave out the files that git ignores: {answer.problem.message}"
             hint = f"{answer.problem.hint}; then check that no generated wrangler file is declared"
             self.findings.append(Diagnostic(Severity.WARNING, Code.GIT_UNREADABLE, message, None, hint))
         ignored = answer.yes
