@@ -49,7 +49,7 @@ schemas: $(STAMP) ## write the JSON Schemas again
 
 docs: $(STAMP) ## write the generated reference pages, and what shells complete, again
 	@$(BIN)/python -m tests.support.completions
-	@$(BIN)/python -c 'from pathlib import Path; from reconciler.views.markdown.findings import findings_page; Path("docs/reference/findings.md").write_text(findings_page())'
+	@$(BIN)/python -m tests.support.reference
 
 bench: $(STAMP) ## medians, and ratios to a bare interpreter of the same run
 	@$(BIN)/python -m tests.bench.run

@@ -16,7 +16,7 @@ def main() -> NoReturn:
     """Run the command line and exit with its code. Signals are caught before anything slow is imported."""
     try:
         signal.signal(signal.SIGTERM, _interrupt)
-        if sys.argv[1:2] in (["__complete"], ["completion"]):  # a shell asks, and somebody waits
+        if sys.argv[1:2] in (["__complete"], ["completion"]):  # a shell waits for the answer
             from reconciler.cli.complete import answer
 
             if answer(sys.argv[1:]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +16,8 @@ from reconciler.cli.planning import AllowDeletesOption, DeployOption, OnlyOption
 from reconciler.cli.saved import read_saved
 from reconciler.cli.session import Session, command, seconds
 from reconciler.cli.terminal import TEXT, say
+from reconciler.desired.durations import parse_duration
+from reconciler.desired.rules import Refused
 from reconciler.findings.errors import DeclinedError, GuardError, UsageError
 from reconciler.model import Change, Condition, Phase
 from reconciler.plan.approval import demand_digest
@@ -82,6 +85,9 @@ def apply(
     ] = "all",
     over_split: OverSplitOption = False,
     lock_timeout: LockTimeoutOption = "0s",
+    max_age: Annotated[
+        str, typer.Option("--max-age", metavar="TIME", help="Refuse a saved PLAN older than TIME: 12h, 7d.")
+    ] = "7d",
 ) -> None:
     """Upload, bind and retire what `plan` shows.
 
@@ -92,15 +98,18 @@ def apply(
     """
     if saved is not None and (only or allow_deletes is not None):
         raise UsageError(
-            "a saved plan says itself what it is about", hint="give `--only` and `--allow-deletes` to `mtlsctl plan`"
+            "a saved plan already has its `--only` and `--allow-deletes`",
+            hint="leave them out, or make a new plan with them: `mtlsctl plan --out FILE`",
         )
     waves = _waves(wave)
     wanted = DeployChoice(everybody=deploy, over_split=over_split)
     project = session.open_project()
-    approved = read_saved(saved) if saved is not None else None
+    approved = read_saved(session, saved) if saved is not None else None
     with project.lock(command="apply", timeout_s=seconds(lock_timeout), waiting=session.tell):
         request = PlanRequest(only=tuple(only or ()), allow_deletes=allow_deletes, deploy=wanted, patience=PATIENCE)
-        planned = plan_approved(project, approved, wanted) if approved is not None else make(project, request)
+        planned = (
+            plan_approved(project, approved, wanted, _age(max_age)) if approved is not None else make(project, request)
+        )
         if digest is not None:
             demand_digest(planned.plan, digest)
         phases = tuple(Phase(name) for name in phase) if phase else tuple(Phase)
@@ -130,8 +139,15 @@ def retire(
         _carry_out(session, project, planned, (Phase.RETIRE,), "retire", yes=yes, out=out)
 
 
+def _age(text: str) -> timedelta:
+    try:
+        return parse_duration(text)
+    except Refused as error:
+        raise typer.BadParameter(f"{text!r} is not a valid time: write 12h or 7d") from error
+
+
 def _demand_retirable(planned: Planned, name: str, *, now: bool) -> None:
-    """GuardError or UsageError that says why nothing can be deleted, where nothing can."""
+    """Raise GuardError or UsageError, with the reason, if nothing can be deleted."""
     if planned.plan.changes:
         return
     waiting = planned.plan.waiting
@@ -139,11 +155,11 @@ def _demand_retirable(planned: Planned, name: str, *, now: bool) -> None:
         first = waiting[0]
         until = f" (until {first.until:%Y-%m-%d %H:%M} UTC)" if first.until else ""
         only_grace = first.condition is Condition.GRACE and not now
-        hint = f"`mtlsctl explain {first.certificate}` lists every condition"
+        hint = f"run `mtlsctl explain {first.certificate}` to see every condition"
         entry = first.entry.id if first.entry is not None else ""
         raise GuardError(
             f"{entry} of {first.certificate!r} can't be retired yet: {first.detail}{until}",
-            hint=f"`mtlsctl retire {name} --now` skips the grace, and nothing else" if only_grace else hint,
+            hint=f"run `mtlsctl retire {name} --now` to skip only the grace period" if only_grace else hint,
         )
     known = name in planned.desired.declaration.certificates
     listing = planned.actual.listing
@@ -155,7 +171,7 @@ def _demand_retirable(planned: Planned, name: str, *, now: bool) -> None:
         )
     raise GuardError(
         f"{name!r} has no old version: there is nothing to retire",
-        hint="only what a newer upload has replaced, or what was removed from mtls.toml, can be retired",
+        hint="replace its certificate file and run `mtlsctl apply`, or remove it from mtls.toml with `prune = true`",
     )
 
 
@@ -170,7 +186,7 @@ def _carry_out(
     out: Path | None,
     waves: tuple[int | None, ...] = (None,),
 ) -> None:
-    """Show, ask, do, tell; ends the command."""
+    """Show the plan, ask, apply it, show the outcome, and end the command."""
     text = session.format == TEXT
     made = planned.plan
     pending = any(change.phase in phases for change in made.changes)
@@ -181,7 +197,7 @@ def _carry_out(
         watch = _Progress(session, made, phases)
         outcome = carry_out(project, planned, watch, phases, command=name, waves=waves, tell=session.tell)
     else:
-        project.files.tidy()  # a killed run may have left something, and somebody else have finished its job
+        project.files.tidy()  # a killed run may have left temporary files, even if nothing is left to do
         outcome = Outcome.of_nothing(made)
     left = left_to_deploy(planned, outcome)
     if not text or outcome.steps or left or out is not None:
@@ -190,13 +206,13 @@ def _carry_out(
 
 
 def _confirm(yes: bool) -> None:
-    """A person's yes, or `--yes`; without a terminal nothing is changed on a guess."""
+    """Ask the user, unless `--yes` was given; UsageError without a terminal, DeclinedError for no."""
     if yes:
         return
     if not sys.stdin.isatty():
         raise UsageError(
-            "changes are pending and there is no terminal to ask at; nothing was changed",
-            hint="review `mtlsctl plan`, then run it again with `--yes`",
+            "the changes need a confirmation, but there is no terminal to ask; nothing was changed",
+            hint="review `mtlsctl plan`, then run this command again with `--yes`",
         )
     say("\nApply these changes? [y/N]: ", err=True, nl=False)
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
@@ -204,7 +220,7 @@ def _confirm(yes: bool) -> None:
 
 
 class _Progress:
-    """Steps on stderr while they happen, where a person watches; several may be under way at once."""
+    """Shows each step on stderr at a terminal; several can be in progress at once."""
 
     def __init__(self, session: Session, made: Plan, phases: tuple[Phase, ...]) -> None:
         self.session = session
@@ -221,6 +237,6 @@ class _Progress:
         self._tell(lambda: step_line(step, self.session.style(sys.stderr)) + count)
 
     def _tell(self, text: Callable[[], str]) -> None:
-        """A line for who watches."""
+        """Print a line at a terminal."""
         if self.watched:
             say(text(), err=True)

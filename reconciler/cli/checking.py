@@ -1,4 +1,4 @@
-"""`validate` and `doctor`: whether files, machine and account are in order."""
+"""`validate` and `doctor`: checks of the files, the machine and the account."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ COMMANDS = {name: row for group in GROUPS.values() for name, row in group.items(
 
 
 class _Unloaded(TyperCommand):
-    """A command by its short help alone; it becomes the real one where its arguments are parsed."""
+    """A command with only its short help; the real one is loaded when its arguments are parsed."""
 
     def __init__(self, name: str, file: str, help: str) -> None:  # noqa: A002 - the word of typer
         super().__init__(name, help=help, rich_markup_mode=None)
@@ -63,7 +63,7 @@ class _Unloaded(TyperCommand):
 
 
 class NoSuchCommand(TyperException):
-    """A word that is no command."""
+    """A word that is not a command."""
 
     def __init__(self, word: str) -> None:
         super().__init__(f"No such command {word!r}.")
@@ -78,7 +78,7 @@ class Commands(TyperGroup):
         self.commands = {name: _Unloaded(name, *row) for name, row in COMMANDS.items()}
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command that the first argument names; NoSuchCommand where it names none."""
+        """The command that the first argument names; raises NoSuchCommand if there is none."""
         if args[0] not in self.commands:
             raise NoSuchCommand(args[0])
         return super().resolve_command(ctx, args)

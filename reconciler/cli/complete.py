@@ -62,14 +62,14 @@ TABLE = Path(__file__).with_name("completion.json")
 
 _MAX_BYTES = 1_000_000
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
-"""What the shell gets to see of a name: nothing that it could take for more than a word."""
+"""The part of a name that is shown to a shell: nothing that it could take for more than a word."""
 
 Candidate = tuple[str, str]
 """A word and what it is."""
 
 
 def answer(arguments: Sequence[str]) -> bool:
-    """Whether a command line was one of completion's own, and is answered."""
+    """Whether the command line was for completion; if so, it was answered."""
     match list(arguments):
         case ["__complete", *rest]:
             _complete(rest)
@@ -134,7 +134,7 @@ def _shown(shell: str, word: str, about: str) -> str:
 
 
 class _Line:
-    """What the words before the current one say. `waiting`: the option whose value comes next."""
+    """The state after the words before the current one. `waiting`: the option whose value comes next."""
 
     def __init__(self, table: CompletionTable, words: Sequence[str]) -> None:
         self._table = table
@@ -171,7 +171,7 @@ class _Line:
             self.waiting = option if "kind" in option else None
 
     def next(self, current: str) -> Iterator[Candidate]:
-        """Commands, arguments or options, whichever may come next."""
+        """The commands, arguments or options that can come next."""
         if current.startswith("-") and not self.ended:
             yield from self._unused()
         elif self._command is None:
@@ -182,7 +182,7 @@ class _Line:
             yield from self._unused()
 
     def values(self) -> Iterator[Candidate]:
-        """What the option that waits for a value takes."""
+        """The values of the option that waits for one."""
         if self.waiting is not None:
             yield from self._of(self.waiting.get("kind", ""), self.waiting.get("values", []))
 
@@ -232,7 +232,7 @@ class _Line:
 
 
 def _read_toml(file: str | None) -> dict[str, object]:
-    """mtls.toml, read without checking more than that it is a file of a sane size; empty where there is none."""
+    """mtls.toml, checked only for its size; empty if there is none."""
     path = Path(file).expanduser() if file else find_file(Path.cwd())
     if path is None:
         return {}

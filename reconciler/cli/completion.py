@@ -25,7 +25,7 @@ class Shell(StrEnum):
 
 
 def completion() -> TyperCommand:
-    """The command. It takes the global options as all do, and has no use for them."""
+    """The command. It accepts the global options, but does not use them."""
 
     def run(
         shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh or fish.")],

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
@@ -20,11 +19,11 @@ from reconciler.reports.current import Current, find_current
 from reconciler.reports.drift import Drift
 from reconciler.reports.drift_live import join_live
 from reconciler.reports.drift_look import make_drift
+from reconciler.reports.drift_unused import find_unused, join_unused
 from reconciler.reports.explain import Explanation
 from reconciler.reports.explain import explain as explain_name
 from reconciler.reports.forecast import Forecast, make_forecast
 from reconciler.reports.metrics import Metrics, make_metrics
-from reconciler.reports.orphans import Orphans, find_orphans, unreferenced
 from reconciler.reports.status import Alarm, FailOn, Status, make_status
 from reconciler.reports.status import fail_on as with_alarms
 from reconciler.runs.explain import code_meant, suggest_code
@@ -36,42 +35,34 @@ FailOnOption = Annotated[
     list[str] | None,
     typer.Option("--fail-on", metavar="CONDITION", help="Exit 2 if expired, due, gap, waiting or within=21d holds."),
 ]
-DaysOption = Annotated[int, typer.Option("--days", metavar="N", min=1, max=3650, help="Look N days ahead.")]
-OrphansOption = Annotated[
-    bool,
-    typer.Option("--orphans", help="List mismatches instead, each with its fix."),
+DaysOption = Annotated[int, typer.Option("--days", metavar="N", min=1, max=3650, help="Forecast N days.")]
+UnusedOption = Annotated[
+    bool, typer.Option("--unused", help="Also search for unused certificates, shared keys and undeclared bindings.")
 ]
 
 
 @command(
     example="mtlsctl status --format prometheus --out /var/lib/node_exporter/mtlsctl.prom",
-    shows=(Status, Orphans, Metrics),
+    shows=(Status, Metrics),
     asks=True,
 )
 def status(
     session: Session,
     out: OutOption = None,
-    orphans: OrphansOption = False,
     live: LiveOption = None,
     fail_on: FailOnOption = None,
 ) -> None:
     """Show each certificate: expiry, bindings, what is due or kept.
 
-    First when calls begin to fail if nothing is done. Then every declared certificate, the most urgent first: its
-    entry, its end, its owner, where it is bound and where not yet, what waits and until when. What needs attention
-    comes last. Opens no private key and changes nothing.
+    Shows when calls begin to fail if nothing is done. Then lists every declared certificate, the most urgent first: its
+    ID, expiry, owner and bindings, and what it waits for. Findings come last. Opens no private key and changes nothing.
 
     For a monitor: `--fail-on expired`, `due`, `gap` (between two certificates), `waiting`, or `within=21d` (an outage
-    within that time); repeatable. Exit 2 where one of them holds.
-
-    With --orphans it lists mismatches instead: uploads that nothing refers to, IDs that do not exist or are not managed
-    here, one key in several certificates, and expired certificates that are still bound; each with its fix.
+    within that time); repeatable. Exits with 2 if one of them holds.
 
     `--format prometheus` prints metrics for node-exporter's textfile collector, `--format ics` a calendar.
     """
     asked = tuple((text, _alarm(text)) for text in fail_on or ())
-    if orphans:
-        _show_orphans(session, out)
     planned = plan(session.open_project(), PlanRequest(live=live))
     found = with_alarms(make_status(planned.plan), asked)
     if session.can_show(Metrics):
@@ -83,7 +74,7 @@ def status(
 
 
 def _alarm(text: str) -> FailOn:
-    """What one `--fail-on` asks for; UsageError where it is none."""
+    """The condition of one `--fail-on`; UsageError if it is not valid."""
     name, given, value = text.partition("=")
     words = [alarm.value for alarm in Alarm if alarm is not Alarm.WITHIN]
     hint = f"write one of {', '.join(words)}, or within=21d"
@@ -136,25 +127,36 @@ def output(
 ) -> None:
     """Print the ID of an uploaded certificate.
 
-    Prints the ID that a binding would get now, alone on a line, for a pipeline, Terraform or Hyperdrive. While a
-    renewed certificate has not begun, that is the one before. Exits with 1 if it is not uploaded yet, or has expired.
+    Prints the ID that a binding would get now, alone on a line, for a pipeline, Terraform or Hyperdrive. If a renewed
+    certificate is not valid yet, that is the older one. Exits with 1 if it is not uploaded yet, or has expired.
     """
     planned = _look(session.open_project())
     session.show(find_current(name, planned.plan), out)
 
 
-@command(example="mtlsctl drift --format json --out drift.json", shows=(Drift,), asks=True)
-def drift(session: Session, out: OutOption = None, live: LiveOption = None) -> None:
+@command(
+    example="mtlsctl drift --format json --out drift.json\nmtlsctl drift --unused",
+    shows=(Drift,),
+    asks=True,
+)
+def drift(session: Session, unused: UnusedOption = False, out: OutOption = None, live: LiveOption = None) -> None:
     """List what differs from mtls.toml; exit 2 if anything does.
 
     Finds what changed, is missing, or is not declared: among the uploaded certificates, in the wrangler files and in
     the certificate files; with --live in the live Workers too. Each finding has a key that stays the same from run to
     run. Opens no private key and changes nothing.
+
+    With --unused it also searches all files of the tree: for unused certificates, one private key in several
+    certificates, and undeclared bindings with a placeholder, an unknown ID or a certificate that is not managed here.
+    Each of them is a finding like any other: the exit code is 2.
     """
-    planned = plan(session.open_project(), PlanRequest(live=live))
+    project = session.open_project()
+    planned = plan(project, PlanRequest(live=live))
     found = make_drift(planned.plan)
     if planned.plan.live is not None:
         found = join_live(found, planned.plan)
+    if unused:
+        found = join_unused(found, planned.plan, project.files.sweep(find_unused(planned.plan)))
     session.show(found, out)
     raise typer.Exit(found.exit_code)
 
@@ -180,16 +182,5 @@ def forecast(
 
 
 def _look(project: Project) -> Planned:
-    """The plan, with what it was made from, for a report that says nothing of live Workers."""
+    """The plan, for a report without live Workers."""
     return plan(project, PlanRequest(live=False))
-
-
-def _show_orphans(session: Session, out: Path | None) -> NoReturn:
-    """What of store and wrangler files does not belong together; ends the command."""
-    session.demand(Orphans, "`status --orphans`")
-    project = session.open_project()
-    planned = _look(project)
-    sweep = project.files.sweep(unreferenced(planned.plan))
-    found = find_orphans(planned.plan, sweep)
-    session.show(found, out)
-    raise typer.Exit(exit_code_of(found.diagnostics))

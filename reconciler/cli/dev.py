@@ -58,7 +58,7 @@ def dev(
 
 
 class _Terminal:
-    """Tells a person at a terminal."""
+    """Shows the progress at a terminal."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -77,7 +77,7 @@ class _Terminal:
         say("Press Ctrl-C to stop. Anyone who can reach this port can use these certificates.", err=True)
 
     def out(self, line: str) -> None:
-        with contextlib.suppress(OSError):  # nobody reads it any more, and the Worker runs on
+        with contextlib.suppress(OSError):  # stdout is closed, but the Worker keeps running
             say(_render_line(line))
             sys.stdout.flush()
 
@@ -91,7 +91,7 @@ class _Terminal:
 def _render_running(
     worker: str, where: str, url: str, presented: Iterable[tuple[str, str, datetime]], style: Style
 ) -> str:
-    """Where the Worker answers, and which binding presents what: pairs of binding and certificate, with its end."""
+    """The address of the Worker, and the certificate of each binding with its expiry."""
     lines = [style.bold(f"{printable(worker)} ({printable(where)}) answers on {url}")]
     rows = [(printable(binding), printable(name), ends) for binding, name, ends in presented]
     width = max((len(binding) for binding, _, _ in rows), default=0)
@@ -102,5 +102,5 @@ def _render_running(
 
 
 def _render_line(line: str) -> str:
-    """A line that a Worker printed: it may be anything, and acts on no terminal."""
+    """A line that a Worker printed, escaped so that it can't control the terminal."""
     return printable(line[:_LONGEST])

@@ -1,4 +1,4 @@
-"""The words of other tools, and what does the same here. Read only where a command line was wrong."""
+"""Words of other tools, and the commands that do the same here. Imported only for a wrong command line."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ _REMOVE = (
 _ROTATE = "replace the certificate file and its private key, then run `mtlsctl apply`"
 _BACK = "revert the commit that changed the certificate file, then run `mtlsctl apply`: it needs no key"
 _REFRESH = "run `mtlsctl drift` to list what differs; every run reads Cloudflare and the files again"
+_UNUSED = "run `mtlsctl drift --unused` to list unused certificates; `mtlsctl drift` alone lists what differs"
 _LOGIN = "set CLOUDFLARE_API_TOKEN; `mtlsctl doctor` shows what the token may do"
 _NO_STATE = "there is no state file: run `mtlsctl plan`, which reads Cloudflare and the files each time"
 _HISTORY = "run `mtlsctl history` to show the runs that changed something from this checkout"
@@ -40,6 +41,7 @@ _COMMANDS: Mapping[str, Collection[str]] = {
     _ROTATE: ("rotate", "renew", "replace", "reissue", "issue"),
     _BACK: ("rollback", "revert", "undo", "restore"),
     _REFRESH: ("refresh", "reload", "compare", "audit"),
+    _UNUSED: ("unused", "orphans", "orphan", "stale", "leftovers", "mismatches"),
     _LOGIN: ("login", "logout", "whoami", "auth", "configure", "token"),
     _NO_STATE: ("state", "workspace", "taint", "untaint", "console", "force-unlock", "unlock"),
     _HISTORY: ("log", "logs", "journal", "events", "runs"),
@@ -54,7 +56,7 @@ _COMMANDS: Mapping[str, Collection[str]] = {
 }
 
 _CLOSE = 0.75
-"""A worse guess misleads: `--json` is not like `--version`."""
+"""The least similarity of a suggestion, so that `--json` does not suggest `--version`."""
 
 _QUESTION = "use `--yes` to apply without asking"
 _JSON = "use `--format json`"
@@ -79,6 +81,7 @@ _OPTIONS: Mapping[str, tuple[str | None, Collection[str]]] = {
     _ONLY: ("--only", ("--target", "-t", "--name", "--certificate", "--filter", "--selector", "-l", "--include")),
     _REMOVE: (None, ("--destroy", "--prune", "--delete")),
     _REFRESH: (None, ("--refresh", "--refresh-only", "--no-refresh")),
+    _UNUSED: (None, ("--orphans", "--unused", "--stale")),
     _ROTATE: (None, ("--replace", "--rotate", "--renew")),
     _NO_STATE: (None, ("--state", "--backend-config", "--lock", "--no-lock")),
     _LOG: ("--verbose", ("--debug", "-v", "-d", "--trace", "--log-level", "--log")),
@@ -94,11 +97,11 @@ _OPTIONS: Mapping[str, tuple[str | None, Collection[str]]] = {
     "leave it out: as many calls are made at once as Cloudflare allows": (None, ("--parallelism", "-j", "--jobs")),
     "use `--version`": ("--version", ("-V",)),
 }
-"""Hint to the options that it is for; it fits a command that has the option before them, or with None any command."""
+"""By hint, the option that a command must have for it (None: any command), and the options that it is for."""
 
 
 def hint_for_command(word: str) -> str:
-    """What to run instead of a command that does not exist."""
+    """A hint for a command that does not exist."""
     for hint, words in _COMMANDS.items():
         if word.lower() in words:
             return hint
@@ -107,7 +110,7 @@ def hint_for_command(word: str) -> str:
 
 
 def _options_of_commands() -> set[str]:
-    """The options of all commands, without loading one; none where their table can't be read, for a hint is no need."""
+    """The options of all commands, without loading one; empty if their table can't be read."""
     try:
         commands = json.loads(TABLE.read_bytes())["commands"].values()
     except OSError:
@@ -126,7 +129,7 @@ def as_written(name: str, arguments: Iterable[str], known: Collection[str]) -> s
 
 
 def hint_for_option(written: str, command: str, known: Collection[str]) -> str | None:
-    """What to write instead of an option that a command does not have; None where nothing comes to mind.
+    """A hint for an option that a command does not have; None if there is none.
 
     `command` is empty before the command. `known`: the options that the command has.
     """

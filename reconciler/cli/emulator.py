@@ -123,14 +123,14 @@ def _greet(session: Session, url: str, account: str, host: str) -> None:
     if host not in _LOOPBACK:
         who = "who knows the token" if known else "at all"
         say(f"WARNING: listening on {host}, so anyone {who} who reaches this machine can use the emulator", err=True)
-        say("  hint: put nothing into it that is worth something; without --host it listens on 127.0.0.1", err=True)
-    say("the emulator is running; Ctrl-C ends it", err=True)
+        say("  hint: do not upload real private keys to it; without --host it listens on 127.0.0.1 only", err=True)
+    say("the emulator is running; press Ctrl-C to stop it", err=True)
 
 
 def _state(account: str | None, store: Path | None) -> EmulatorState:
     account = account or os.environ.get("CLOUDFLARE_ACCOUNT_ID") or ACCOUNT_ID
     if not re.fullmatch(r"[0-9a-f]{32}", account):
-        raise UsageError(f"{account!r} is no account id", hint="an account id has 32 hexadecimal digits in lower case")
+        raise UsageError(f"{account!r} is not a valid account ID", hint="use 32 hexadecimal digits in lower case")
     state = new_state(SystemClock(), account_id=account, folder=store)
     token = os.environ.get(_TOKEN)
     if token:
@@ -144,7 +144,7 @@ def _limiter(text: str) -> Limiter:
     found = re.fullmatch(r"([1-9]\d{0,8})/([1-9]\d{0,5})s?", text)
     if found is None:
         raise UsageError(
-            f"--rate-limit {text!r} is no limit", hint='write 120/6s for 120 requests in 6 seconds, or "off"'
+            f"--rate-limit {text!r} is not a valid limit", hint='write 120/6s for 120 requests in 6 seconds, or "off"'
         )
     window_s = float(found[2])
     return Limiter(RateLimit(int(found[1]), window_s, window_s))
@@ -160,5 +160,5 @@ def _schedule(state: EmulatorState, text: str) -> None:
     except OSError as error:
         raise FileError(f"can't read {text!r}: {error.strerror}", hint="name a JSON file, or write seed:N") from error
     except ValueError as error:
-        hint = 'a list such as [{"kind": "lost-reply", "method": "POST", "path": "/mtls_certificates"}]'
+        hint = 'write a list such as [{"kind": "lost-reply", "method": "POST", "path": "/mtls_certificates"}]'
         raise UsageError(f"{text}: {error}", hint=hint) from error

@@ -1,4 +1,4 @@
-"""What ends a run outside of its command: wrong use, output that can't be written, a bug. Imported when it happens."""
+"""Errors outside a command: wrong use, output that can't be written, a bug. Imported only when one happens."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from reconciler.views.table import Display
 
 
 def report_usage(error: typer.exceptions.TyperException) -> int:
-    """Show what is wrong with the command line, and give the exit code."""
+    """Show what is wrong with the command line, and return the exit code."""
     message, hint = _usage(error)
     _show(Diagnostic(Severity.ERROR, Code.USAGE, message, hint=hint))
     return ExitCode.USAGE
@@ -47,7 +47,7 @@ def _usage(error: typer.exceptions.TyperException) -> tuple[str, str]:
 
 
 def report_stream(error: OSError) -> int:
-    """Show that stdout could not be written, such as on a full disk, and give the exit code."""
+    """Show that stdout could not be written, such as on a full disk, and return the exit code."""
     message = f"the output could not be written: {error.strerror}"
     hint = "completed steps are kept; run `mtlsctl history` to see them"
     show_failure(RunFailure((Diagnostic(Severity.ERROR, Code.OUTPUT, message, hint=hint),)), TEXT, Display())
@@ -55,7 +55,7 @@ def report_stream(error: OSError) -> int:
 
 
 def report_bug(error: BaseException) -> int:
-    """Write a report, show where it is, and give the exit code. Values stay out: a message may quote a key."""
+    """Write a report, show where it is, and return the exit code. It has no values, because one could be a key."""
     lines = [f"mtlsctl {__version__}, Python {platform.python_version()}, {sys.platform}"]
     current: BaseException | None = error
     while current is not None:
@@ -66,8 +66,8 @@ def report_bug(error: BaseException) -> int:
     handle, path = tempfile.mkstemp(prefix="mtlsctl-bug-", suffix=".txt")
     with os.fdopen(handle, "w", encoding="utf-8") as report:
         report.write("\n".join(lines) + "\n")
-    message = f"mtlsctl met something it did not expect ({type(error).__name__})"
-    hint = f"please report it with {path}; the report holds no values, so no secrets"
+    message = f"unexpected error in mtlsctl ({type(error).__name__})"
+    hint = f"please report it with {path}; the file contains no values, so no secrets"
     try:
         _show(Diagnostic(Severity.ERROR, Code.BUG, message, hint=hint))
     except Exception:  # noqa: BLE001 - the bug may be in what shows it
@@ -76,12 +76,12 @@ def report_bug(error: BaseException) -> int:
 
 
 def _show(problem: Diagnostic) -> None:
-    """In the format that was asked for, as far as that can be told without knowing the command."""
+    """Show the failure in the requested format, as far as that is known without the command."""
     show_failure(RunFailure((problem,)), _asked_format(sys.argv[1:]), Display())
 
 
 def _asked_format(arguments: Sequence[str]) -> str:
-    """The value of the last `--format`; text where there is none."""
+    """The value of the last `--format`, or text."""
     found = TEXT
     for argument, following in zip(arguments, (*arguments[1:], TEXT), strict=True):
         if argument == "--":

@@ -47,7 +47,7 @@ class _ToStderr(logging.Handler):
         self._display = Display(place)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write the line. Whatever is wrong with it stops no run."""
+        """Write the line. An error in it never stops the run."""
         try:
             line = LogLine(datetime.fromtimestamp(record.created, UTC), record.msg)
             say(render(line, self._format, self._display), err=True, nl=False)

@@ -95,7 +95,7 @@ def plan(
 
 
 def _apply_with(request: PlanRequest, out: Path | None) -> tuple[str, ...]:
-    """What `mtlsctl apply` is given to do what this plan shows."""
+    """The arguments of `mtlsctl apply` for this plan."""
     if out is not None:
         return (str(out),)
     words = [word for name in request.only for word in ("--only", name)]

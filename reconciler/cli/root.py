@@ -1,4 +1,4 @@
-"""The entry: global options, and whatever was not foreseen."""
+"""The entry point: global options, and unexpected errors."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def run() -> NoReturn:
         typer.echo("interrupted; it is safe to run again", err=True)
         code = _INTERRUPTED
     except BrokenPipeError:
-        _close(sys.stdout)  # whoever read us has gone: nothing to say
+        _close(sys.stdout)  # the reader of stdout has ended, so there is nothing to report
         code = 1
     except OSError as error:
         _close(sys.stdout)
@@ -78,7 +78,7 @@ def run() -> NoReturn:
 
 
 def _call() -> object:
-    """What the command line returns, an exit code or nothing; wrong use is shown here."""
+    """The exit code of the command line; errors of its use are shown here."""
     try:
         return app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except typer.exceptions.TyperException as error:
@@ -86,7 +86,7 @@ def _call() -> object:
 
 
 def _mend_streams() -> None:
-    """Whatever started us may have closed a stream, or said an encoding that can't hold every sign."""
+    """Repair the streams: the parent process may have closed one, or set an encoding without some characters."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         stream = getattr(sys, name)
         if stream is None:
@@ -96,7 +96,7 @@ def _mend_streams() -> None:
 
 
 def _close(stream: TextIO) -> None:
-    """What is still to be written to a stream goes nowhere."""
+    """Discard what is still written to a stream."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 

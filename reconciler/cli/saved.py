@@ -1,4 +1,4 @@
-"""`mtlsctl show`: a saved plan, read back. Apart from `plan`, which reads none and starts sooner without its parser."""
+"""`mtlsctl show`: shows a saved plan. In a file of its own, because `plan` starts faster without the parser."""
 
 from __future__ import annotations
 
@@ -23,9 +23,15 @@ def show(
 
     Reads that file only: not mtls.toml, and nothing from Cloudflare or the local store.
     """
-    session.show(read_saved(saved), out)
+    session.show(read_saved(session, saved), out)
 
 
-def read_saved(path: Path) -> SavedPlan:
-    """A saved plan of the user's; ReconcilerError where it is none."""
-    return read_plan(read_named(path, limit=MAX_BYTES), str(path))
+def read_saved(session: Session, path: Path) -> SavedPlan:
+    """A saved plan of the user's, with a line on where it is from; ReconcilerError where it is none."""
+    plan = read_plan(read_named(path, limit=MAX_BYTES), str(path))
+    commit = f" at commit {plan.commit[:12]}" if plan.commit else ""
+    session.tell(
+        f"{path}: made {plan.made:%Y-%m-%d %H:%M} UTC{commit}."
+        " It is not signed: anyone can make one, so use only one from a job that you trust."
+    )
+    return plan

@@ -32,13 +32,13 @@ def schema(
     schemas = all_schemas(keys.KINDS)
     if all_into is not None:
         for file, text in schemas.items():
-            session.write(all_into / file, text)
+            session.write(all_into / file, text, over_tracked=True)
         return
     wanted = f"{name}.schema.json"
     if wanted not in schemas:
         known = ", ".join(file.removesuffix(".schema.json") for file in schemas)
-        raise UsageError(f"there is no schema {name!r}", hint=f"there are: {known}")
+        raise UsageError(f"there is no schema {name!r}", hint=f"use one of these: {known}")
     if out is not None:
-        session.write(out, schemas[wanted])
+        session.write(out, schemas[wanted], over_tracked=True)
     else:
         session.emit(schemas[wanted])

@@ -35,8 +35,8 @@ from reconciler.findings.errors import FileError, ReconcilerError, UsageError
 from reconciler.reports.checks import RunFailure
 from reconciler.runs.project import Project, open_project, project_at
 from reconciler.stores import StoreContext
-from reconciler.system.atomic import write_atomic
 from reconciler.system.discover import FILE_NAME
+from reconciler.system.files import write_named
 from reconciler.views.table import Display, formats_of, render
 from reconciler.views.text.layout import NARROWEST
 from reconciler.views.text.style import PLAIN, Style
@@ -44,13 +44,13 @@ from reconciler.views.text.style import PLAIN, Style
 _log = logging.getLogger(__name__)
 
 _PRECIOUS = frozenset({".pem", ".key", ".crt", ".cer", ".toml", ".jsonc", ".db"})
-"""No report is called so; what is, is somebody's certificate, key, configuration or store."""
+"""A file with such a suffix is a certificate, a key, a configuration or a store, so no report is written to it."""
 
 STDOUT = Path("-")
 """`--out -`, as in most tools."""
 
 DEFAULT_MAX_WAIT = "15m"
-"""Cloudflare's rate limit refuses everything for five minutes once it is passed, whoever passed it."""
+"""Cloudflare's rate limit refuses everything for five minutes once any program has exceeded it."""
 
 MaxWaitOption = Annotated[
     str,
@@ -74,8 +74,8 @@ def _log_line(text: str) -> None:
 
 
 class Session:
-    """One run of one command. `log_format`: None where nothing is logged. `max_wait_s`: how long it may wait for a
-    server's rate limit in all. `tell` shows a line for who wonders what a run waits for.
+    """One run of one command. `log_format` None: nothing is logged. `max_wait_s`: the longest total wait for the rate
+    limit of a server. `tell` shows what a run waits for.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Session:
     ) -> None:
         self.file, self.colour = file, colour or Colour.AUTO
         self.log_format = log_format
-        # No bound method: a circle would keep connections open until somebody looks for circles.
+        # Not a bound method: a reference cycle would keep connections open until the garbage collector runs.
         self.tell: Callable[[str], None] = tell if log_format is None else _log_line
         self.max_wait_s = max_wait_s
         self.format = TEXT
@@ -102,14 +102,14 @@ class Session:
         return max(get_terminal_size().columns, NARROWEST)
 
     def open_project(self) -> Project:
-        """The project that this run is about."""
+        """The project of this run."""
         context = StoreContext(os.environ, self.max_wait_s, self.tell)
         self.project = open_project(self.file, cwd=_working_folder(), environ=os.environ, context=context)
         self.log(f"desired state: {self.project.folder / self.project.name}")
         return self.project
 
     def new_project(self) -> Project:
-        """The project of an mtls.toml that is to be made, here or at `--file`; it may be there."""
+        """The project of a new mtls.toml, here or at `--file`; the file may already exist."""
         path = _working_folder() / (self.file or FILE_NAME)
         if not path.parent.is_dir():
             raise UsageError(f"the folder of {self.file} does not exist", hint="create it first")
@@ -123,7 +123,7 @@ class Session:
         _log_line(text)
 
     def fail(self, error: ReconcilerError) -> None:
-        """Show why the run stopped: on stderr, and on stdout in the format that was asked for."""
+        """Show why the run stopped: on stderr, and on stdout in the requested format."""
         failure = RunFailure(error.diagnostics())
         if self.log_format is not LogFormat.JSON:
             show_failure(failure, self.format, self.display(sys.stderr))
@@ -133,7 +133,7 @@ class Session:
         document_failure(failure, self.format, self.display(sys.stderr))
 
     def place(self, where: Pointer | Place | None) -> Place | None:
-        """Where a finding is; without a project only where that was said whole."""
+        """The place of a finding; without a project only if it needs no lookup."""
         return self.project.place(where) if self.project else Display().place(where)
 
     def display(self, stream: TextIO) -> Display:
@@ -142,17 +142,11 @@ class Session:
         return Display(self.place, self.style(stream), folder, self.width(stream))
 
     def can_show(self, report: type) -> bool:
-        """Whether such a report has the format that was asked for."""
+        """Whether such a report has the requested format."""
         return self.format in formats_of(report)
 
-    def demand(self, report: type, what: str) -> None:
-        """UsageError where such a report does not have the format that was asked for. `what` asks for the report."""
-        if not self.can_show(report):
-            hint = f"use one of these: {', '.join(formats_of(report))}"
-            raise UsageError(f"{what} has no format {self.format}", hint=hint)
-
     def show(self, report: object, out: Path | None = None) -> None:
-        """A report, in the format that was asked for: to stdout, and whole to a file where one is named."""
+        """Show a report in the requested format: on stdout, and whole in a file if one is named."""
         display = self.display(sys.stdout)
         if out is not None and out != STDOUT:
             whole = replace(display, style=PLAIN, width=None)
@@ -163,19 +157,19 @@ class Session:
         """A result, to stdout."""
         say(text, nl=False)
 
-    def write(self, out: Path, text: str) -> None:
-        """A file that the user named, replaced atomically; - is standard output."""
+    def write(self, out: Path, text: str, *, over_tracked: bool = False) -> None:
+        """Replace a file that the user named, atomically; - is standard output. `over_tracked`: also one in git."""
         if out == STDOUT:
             self.emit(text)
             return
         if self._is_precious(out):
             raise FileError(
-                f"`--out {out}` would overwrite what mtlsctl or git works with",
+                f"`--out {out}` would overwrite a file that mtlsctl or git uses",
                 hint="name a file for the report, such as report.json",
                 where=Place(str(out)),
                 code=Code.OUT_REFUSED,
             )
-        write_atomic(out, text.encode(), where=Place(str(out)))
+        write_named(out, text.encode(), over_tracked=over_tracked)
 
     def _is_precious(self, out: Path) -> bool:
         """Whether a file is an input of this run, a certificate or key, or below `.git` or `.mtlsctl`."""
@@ -196,7 +190,7 @@ def _working_folder() -> Path:
 def command(
     *, example: str, shows: tuple[type, ...] = (), asks: bool = False
 ) -> Callable[[Callable[..., None]], Callable[[], TyperCommand]]:
-    """Turn a function into what builds its command, which also takes the global options, and shows errors.
+    """Turn a function into a command that also takes the global options, and shows errors.
 
     The function's first parameter is the `Session`, its name that of the command. `example`: lines to copy. `shows`:
     the reports that it may show; the values of its `--format` are the formats that these have in the table of views.
@@ -258,7 +252,7 @@ def _format_option(shows: tuple[type, ...]) -> tuple[inspect.Parameter, ...]:
 
 
 def _session(arguments: dict[str, object]) -> Session:
-    """The session from the global options, those after the command winning over those before it."""
+    """The session from the global options; one after the command overrides one before it."""
     context = arguments.pop("ctx")
     arguments.pop("version")
     file, colour, log_format = (arguments.pop(name) for name in ("file", "colour", "log_format"))

@@ -1,4 +1,4 @@
-"""`init` and `export`: taking over what is there."""
+"""`init` and `export`: adopting what exists."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def init(
     if update:
         if stack or store or account or same_stack:
             hint = "change them in mtls.toml by hand; `--update` only adds"
-            raise UsageError("with `--update`, mtls.toml says which stack and store it is for", hint=hint)
+            raise UsageError("with `--update`, the existing mtls.toml sets the stack and `[store]`", hint=hint)
         done = create.update(session.open_project(), request)
     else:
         project = session.new_project()
@@ -107,22 +107,22 @@ def export(
 
 
 def _project_here(session: Session) -> Project:
-    """The project of the mtls.toml that is there, else of none."""
+    """The project of the existing mtls.toml, or a project without one."""
     return session.open_project() if session.file or find_file(Path.cwd()) else session.new_project()
 
 
 def _demand_folder(certificates: str | None) -> None:
-    """Refuse a folder for certificates that mtls.toml could not name."""
+    """Raise UsageError for a folder that mtls.toml does not allow in paths of certificates."""
     if certificates is not None and not accepts(check_certificate_path, f"{certificates}/name.pem"):
-        hint = "a folder inside of this tree, relative and written with /, such as certs"
-        raise UsageError(f"`--certificates {certificates}` can't hold the certificates of an mtls.toml", hint=hint)
+        hint = "use a folder of this tree, relative and with /, such as certs"
+        raise UsageError(f"`--certificates {certificates}` is not a folder that mtls.toml can name", hint=hint)
 
 
 # --- questions ------------------------------------------------------------------------------------------------------
 
 
 def _asked(project: Project, request: InitRequest) -> InitRequest:
-    """What was not given on the command line, asked for where there is a terminal to ask at."""
+    """The request, completed by questions to the user if there is a terminal."""
 
     def why_no_stack(answer: str) -> str | None:
         try:
@@ -151,7 +151,7 @@ def _asked(project: Project, request: InitRequest) -> InitRequest:
 
 
 def _ask(question: str, default: str, why_not: Callable[[str], str | None]) -> str:
-    """An answer that will do, the default for an empty one; DeclinedError at the end of the input."""
+    """A valid answer, or the default for an empty one; DeclinedError at the end of the input."""
     while True:
         say(f"{question} [{default}]: ", err=True, nl=False)
         line = sys.stdin.readline()

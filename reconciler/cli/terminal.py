@@ -1,4 +1,4 @@
-"""The streams: what is said to a person, and how a failure is shown. Imports nothing that is slow."""
+"""Writes to the streams: lines for people, and failures. Imports nothing that is slow."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ TEXT = "text"
 
 
 def say(text: str, *, err: bool = False, nl: bool = True) -> None:
-    """Print; whether there is colour in it was decided by the `Style` that made it.
+    """Print a text; its `Style` has already decided about colours.
 
-    That stderr can't be written is no reason to stop: there is nobody to be told.
+    If stderr can't be written, the run continues.
     """
     with contextlib.suppress(OSError) if err else contextlib.nullcontext():
         typer.echo(text, err=err, nl=nl, color=True)
 
 
 def tell(line: str) -> None:
-    """A line for whoever wonders what a run waits for; on stderr, whether or not a person watches."""
+    """Print on stderr what a run waits for, even without a terminal."""
     say(printable(line), err=True)
 
 
 def show_failure(failure: RunFailure, format: str, display: Display) -> None:  # noqa: A002 - the word of the option
-    """Show why a run stopped: on stderr for a person, and on stdout in the format that was asked for."""
+    """Show why a run stopped: on stderr as text, and on stdout in the requested format."""
     say(render(failure, TEXT, display), err=True, nl=False)
     document_failure(failure, format, display)
 
 
 def document_failure(failure: RunFailure, format: str, display: Display) -> None:  # noqa: A002 - the word of the option
-    """Print why a run stopped on stdout, in the format that was asked for, if it is none for people.
+    """Print why a run stopped on stdout, in the requested format, unless that is text.
 
-    A format without a view of failures prints nothing: metrics of a failed run would stand in for the last good ones.
+    A format without a view of failures prints nothing: a file of metrics must keep the last good values.
     """
     if format != TEXT and format in formats_of(RunFailure):
         say(render(failure, format, display), nl=False)

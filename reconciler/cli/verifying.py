@@ -51,7 +51,9 @@ def verify(
     levels = frozenset(Level(one) for one in level) if level else None
     if offline and levels and levels - OFFLINE:
         wrong = next(one for one in Level if one in levels - OFFLINE)
-        raise UsageError(f"`--offline` sends nothing, and the level {wrong} does", hint="take one of them")
+        raise UsageError(
+            f"`--offline` sends nothing, but the level {wrong} does", hint="use only one of the two options"
+        )
     request = VerifyRequest(tuple(names or ()), levels, offline)
     found = prove(session.open_project(), request, session.log)
     session.show(found, out)

@@ -238,8 +238,8 @@ class WorkerTable(Table):
     )
     deploy: DeployerText | None = Field(
         default=None,
-        description='"wrangler": apply runs the project\'s own wrangler if the live version uses a different ID than '
-        "the file. Without it, mtlsctl does not deploy, except with apply --deploy.",
+        description='"wrangler": ask apply to run the project\'s own wrangler if the live version uses a different ID '
+        "than the file. It needs MTLSCTL_DEPLOY=1 or apply --deploy; without this key only apply --deploy deploys.",
         examples=["wrangler"],
     )
     bindings: Bindings | None = Field(

@@ -1,7 +1,7 @@
-"""Every code that mtlsctl can print: how much it matters, what it means, and what to do about it.
+"""Every code that mtlsctl can print: its severities, its meaning, and how to fix it.
 
 A new finding is one row of `Code` and the line that raises it. The reference page is made from this table, and
-`mtlsctl explain CODE` prints a row of it. Only words; every command imports this, so it must stay cheap.
+`mtlsctl explain CODE` prints a row of it. Every command imports this module, so it must stay cheap.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from reconciler.findings.exits import ExitCode
 
 
 class Severity(StrEnum):
-    """How much a finding matters: only errors change the exit code."""
+    """The severity of a finding; only errors change the exit code."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -30,10 +30,10 @@ _EWI = (*_E, *_W, *_I)
 
 
 class Code(StrEnum):
-    """A stable word for JSON and for people.
+    """A stable name of a kind of finding, for JSON and for people.
 
-    `severities` are those that its findings may have. `exit_code` is what an error of it ends a run with; OK where it
-    is never an error. `meaning` and `cure` are a sentence each.
+    `severities`: those that its findings can have. `exit_code`: that of a run with an error of it; OK if it is never an
+    error. `meaning` and `cure`: one sentence each.
     """
 
     severities: tuple[Severity, ...]
@@ -310,10 +310,10 @@ class Code(StrEnum):
         "Have the certificate reissued.")
     BOUND_EXPIRED = ("bound-expired", _W,
         "A binding uses a certificate that has expired, so calls through it fail.",
-        "Replace the certificate file with a valid certificate and run `mtlsctl apply`, then deploy the Worker.")
+        "Replace the certificate file with a valid certificate, run `mtlsctl apply`, and deploy the Worker.")
     BOUND_BEFORE_VALID = ("bound-before-valid", _W,
-        "A binding uses, or moves to, a certificate that is not valid yet; what it used before is not valid either.",
-        "Get a certificate that is valid now, if calls must work before that.")
+        "A binding uses, or moves to, a certificate that is not valid yet; the one before is not valid either.",
+        "If calls must work earlier, get a certificate that is valid now.")
     VALIDITY_UNKNOWN = ("validity-unknown", _W,
         "The dates of the certificate that a binding moves to are unknown.",
         "Check in the Cloudflare dashboard when the certificate is valid.")
@@ -405,8 +405,8 @@ class Code(StrEnum):
         "A renewal within the forecast will exceed the quota of the account.",
         "Spread the renewals, shorten `grace`, or have Cloudflare raise the quota.")
     FORECAST_CUT = ("forecast-cut", _W,
-        "The forecast ends early, because too many renewals come before the last day that was asked for.",
-        "Ask for fewer days with `--days`.")
+        "The forecast ends early, because there are too many renewals before its last day.",
+        "Use fewer days with `--days`.")
 
     # --- proofs at origins ------------------------------------------------------------------------------------------
 
@@ -557,10 +557,10 @@ class Code(StrEnum):
         "Delete certificates that nothing uses, or ask Cloudflare for a higher quota.")
     ALREADY_STORED = ("already-stored", _E,
         "This certificate is uploaded already.",
-        "Plan again; the uploaded certificate is then used.")
+        "Run `mtlsctl plan` again; it uses the uploaded certificate.")
     ENTRY_NOT_FOUND = ("entry-not-found", _E,
         "An uploaded certificate does not exist any more.",
-        "Plan again.")
+        "Run `mtlsctl plan` again.")
     ENTRY_IN_USE = ("entry-in-use", _E,
         "A certificate can't be deleted, because something still uses it.",
         "Deploy every Worker whose live version uses it; hostnames and Hyperdrive may use it, too.")
@@ -571,8 +571,8 @@ class Code(StrEnum):
     # --- the local store and Cloudflare's API -----------------------------------------------------------------------
 
     STORE = ("store", _EI,
-        "Two answers of Cloudflare or the local store contradict each other; as a note, the local store was checked.",
-        "Plan again, unless it is a note.")
+        "Two answers of Cloudflare or the local store contradict each other; as an info, the local store was checked.",
+        "Run `mtlsctl plan` again; no action is needed for an info.")
     STORE_REFUSED = ("store-refused", _E,
         "Cloudflare or the local store refused a request.",
         "Fix what the message names.")
@@ -614,13 +614,13 @@ class Code(StrEnum):
         "Check what is between this machine and Cloudflare, such as a proxy.")
     UPLOAD_DIFFERS = ("upload-differs", _E,
         "Cloudflare stored something else than was sent; nothing was bound to it.",
-        "Look at the uploaded certificate, and delete it if it is of no use.")
+        "Check the uploaded certificate, and delete it if you do not need it.")
     UPLOAD_GONE = ("upload-gone", _W,
         "A certificate that this run uploaded was deleted meanwhile.",
         "Run `mtlsctl apply` to upload it again.")
     UPLOAD_LISTED_OTHERWISE = ("upload-listed-otherwise", _W,
         "A certificate that this run uploaded is listed differently than Cloudflare's reply said.",
-        "Look at the uploaded certificate, and run `mtlsctl plan`.")
+        "Check the uploaded certificate, and run `mtlsctl plan`.")
     CONTENT_TWICE = ("content-twice", _W,
         "A certificate that this run uploaded was uploaded a second time by another run.",
         "Delete the one that nothing uses.")
@@ -677,13 +677,16 @@ class Code(StrEnum):
         "Finish it with `wrangler versions deploy`, or use `--over-split`.", ExitCode.BLOCKED)
     BUILD_NEEDED = ("build-needed", _E,
         "The generated file that wrangler would deploy has other IDs, or is of another Worker.",
-        "Build again, then apply again.")
+        "Build again, then run `mtlsctl apply` again.")
     DEPLOY_AMBIGUOUS = ("deploy-ambiguous", _E,
         "Two declared environments are the same Worker, so each deploy would undo the other.",
         "Give each environment a name of its own.")
     DEPLOY_BLOCKED = ("deploy-blocked", _E,
         "A Worker can't be deployed, because a binding of its wrangler file still has a placeholder.",
-        "Fix what keeps that binding from its ID.")
+        "Fix the error about that binding first.")
+    DEPLOY_NOT_ALLOWED = ("deploy-not-allowed", _W,
+        "mtls.toml asks to deploy a Worker, which runs its build with your token, and you have not allowed that.",
+        "Run with `--deploy`, or set `MTLSCTL_DEPLOY=1` where you trust the repository.")
     DEPLOY_UNSUPPORTED = ("deploy-unsupported", _E,
         "A Pages project, or a Worker without a name, can't be deployed by mtlsctl.",
         "Deploy it by hand.")
@@ -733,29 +736,29 @@ class Code(StrEnum):
         "Something new can't be added to mtls.toml without changing an existing line.",
         "Write the lines of the hint by hand.")
 
-    # --- mtlsctl status --orphans -----------------------------------------------------------------------------------
+    # --- mtlsctl drift --unused -------------------------------------------------------------------------------------
 
     ENTRY_MISSING = ("entry-missing", _W,
-        "A binding has an ID that is not found among the uploaded certificates, or is not a valid ID.",
-        "Run `mtlsctl apply` if the binding is declared; else follow the hint.")
+        "An undeclared binding has an ID that no uploaded certificate has, or that is not a valid ID.",
+        "Declare the binding with the lines of the hint, or remove it.")
     ID_OF_OTHER_STORE = ("id-of-other-store", _W,
         "A binding has an ID from a Cloudflare account, but this project uses the local store.",
         'Set `kind = "cloudflare"` in `[store]`.')
     PLACEHOLDER_LEFT = ("placeholder-left", _W,
-        "A binding still has a placeholder instead of an ID.",
-        "Run `mtlsctl apply` if the binding is declared; else follow the hint.")
+        "An undeclared binding has a placeholder instead of an ID.",
+        "Declare the binding with the lines of the hint, or remove it.")
     ENTRY_IS_CA = ("entry-is-ca", _W,
         "A binding has the ID of a CA, which a Worker can't use.",
         "Bind a client certificate.")
     ENTRY_EXPIRED = ("entry-expired", _W,
-        "A binding still uses an uploaded certificate that has expired.",
-        "Renew the certificate.")
+        "A binding that mtls.toml does not declare uses an uploaded certificate that has expired.",
+        "Declare the binding with a valid certificate, or remove it.")
     KEY_SHARED = ("key-shared", _W,
         "Several certificates use the same private key.",
         "Have them reissued, each with a key of its own.")
     ENTRY_FOREIGN = ("entry-foreign", _I,
         "A binding uses an uploaded certificate that is not managed here.",
-        "Hand it over or declare it with the lines of the hint, or leave it as it is.")
+        "Declare the binding or hand the certificate over with the lines of the hint.")
     ENTRY_UNREFERENCED = ("entry-unreferenced", _I,
         "No declared Worker uses an uploaded certificate.",
         "Hand it over, declare it, or delete it; the hint shows how.")
@@ -787,8 +790,9 @@ class Code(StrEnum):
         "The saved plan has a finding that this version of mtlsctl does not know.",
         "Update mtlsctl, or make a new plan.")
     OUT_REFUSED = ("out-refused", _E,
-        "`--out` names a certificate, a private key, a configuration file or a store.",
-        "Name another file for the report.")
+        ("`--out` names a certificate, a private key, a configuration file or a store; or, in a checkout, a symbolic"
+         " link or a file that git tracks, which a pull request may have prepared."),
+        "Name another file for the report, in a pipeline one outside the checkout.")
     OUTPUT = ("output", _E,
         "The output could not be written, as on a full disk; completed steps are kept.",
         "Free some disk space; `mtlsctl history` shows what was done.")
@@ -907,7 +911,7 @@ class Code(StrEnum):
         "The folders of `MTLSCTL_KEY_DIRS` could not be checked.",
         "Check the permissions on what the message names.")
     DESIRED_STATE = ("desired-state", _I,
-        "Which mtls.toml is used, or that there is none, so that only the machine was checked.",
+        "The mtls.toml that is used; without one, only the machine was checked.",
         "No action needed, unless there is a hint.")
     DESIRED_STATE_UNREADABLE = ("desired-state-unreadable", _W,
         "The place of mtls.toml could not be checked.",
@@ -971,5 +975,5 @@ _BY_TEXT: dict[str, Code] = {code: code for code in Code}
 
 
 def find_code(text: str) -> Code | None:
-    """The code with this text, None where there is none."""
+    """The code with this text, or None."""
     return _BY_TEXT.get(text)

@@ -1,4 +1,4 @@
-"""What a finding looks like, and where it points: facts for a person and for JSON, never key material."""
+"""Findings and the places they point to; they never contain key material."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from reconciler.findings.codes import Code, Severity
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """A key or value inside a file, by its path of keys and indexes; turned into a `Place` only when reported.
+    """A key or value in a file, by its path of keys and indexes; resolved to a `Place` only when it is reported.
 
-    `path` is relative to the folder of mtls.toml, with `/`. `at_key` asks for the place of the last key, not of its
-    value. Where the last keys do not exist, the place of the longest existing part stands.
+    `path` is relative to the folder of mtls.toml, with `/`. `at_key`: the place of the last key instead of its value.
+    If the last keys do not exist, it means the longest part that exists.
     """
 
     path: str
@@ -23,7 +23,7 @@ class Pointer:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something is, for a person: line and column count from 1, columns in characters."""
+    """A place in a file. Lines and columns start at 1; columns count characters."""
 
     path: str
     line: int | None = None
@@ -35,14 +35,14 @@ class Place:
 
 
 Resolve = Callable[[Pointer | Place | None], Place | None]
-"""Turns where a finding is into file, line and column; the shell has the files, this room does not."""
+"""Resolves the place of a finding to file, line and column. The shell provides it, because it has the files."""
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
     """One finding: what is wrong, where, and what to do about it.
 
-    `certificate` names the declared certificate that it is about, where it is about one alone.
+    `certificate`: the declared certificate that it is about, if it is about exactly one.
     """
 
     severity: Severity
@@ -54,19 +54,19 @@ class Diagnostic:
 
     @property
     def is_error(self) -> bool:
-        """Whether it stands in the way of what it is about."""
+        """Whether it blocks what it is about."""
         return self.severity is Severity.ERROR
 
 
 MAX_FINDINGS = 200
-"""Of one file more are only counted: nobody reads them, and a file can be made to have a hundred thousand."""
+"""The most findings of one file that are shown. The others are counted: a file can have a hundred thousand."""
 
 
 def shorten(found: Sequence[Diagnostic], where: Pointer | Place) -> tuple[Diagnostic, ...]:
-    """The first of many findings, and one that says how many more there are; an error where an error is among them."""
+    """The first `MAX_FINDINGS` findings, and one with the number of the others; an error if one of them is an error."""
     rest = found[MAX_FINDINGS:]
     if not rest:
         return tuple(found)
     severity = Severity.ERROR if any(one.severity is Severity.ERROR for one in rest) else Severity.WARNING
-    message, hint = f"{len(rest):,} more findings are not shown", "correct these first, then run again"
+    message, hint = f"{len(rest):,} more findings are not shown", "fix these first, then run again"
     return (*found[:MAX_FINDINGS], Diagnostic(severity, Code.TOO_MANY_FINDINGS, message, where, hint))

@@ -14,10 +14,8 @@ from reconciler.findings.exits import ExitCode
 
 
 class ReconcilerError(Exception):
-    """Something a user can act on: `message` says what happened, `hint` what to do.
-
-    `code` is that of the class where no finer one is given.
-    """
+    """An error that a user can fix: `message` says what happened, `hint` what to do. `code` defaults to that of the
+    class."""
 
     code: Code
 
@@ -38,16 +36,16 @@ class ReconcilerError(Exception):
 
     @property
     def exit_code(self) -> ExitCode:
-        """What the process ends with when this stops it."""
+        """The exit code of a process that this error stops."""
         return self.code.exit_code
 
     def diagnostics(self) -> tuple[Diagnostic, ...]:
-        """The same as findings; more than one where a file has several problems."""
+        """The error as findings; several if a file has several problems."""
         return (Diagnostic(Severity.ERROR, self.code, self.message, self.where, self.hint),)
 
 
 class InputError(ReconcilerError):
-    """A file says something that cannot be worked with; holds every problem found, and has the code of the first."""
+    """A file has invalid content. It has every problem that was found, and the code of the first error."""
 
     def __init__(self, problems: Iterable[Diagnostic]) -> None:
         self.problems = tuple(problems)
@@ -66,13 +64,13 @@ class UsageError(ReconcilerError):
 
 
 class StalePlanError(ReconcilerError):
-    """What was approved is not what is found now."""
+    """The approved plan does not match the plan found now."""
 
     code = Code.STALE_PLAN
 
 
 class GuardError(ReconcilerError):
-    """A guard rail stands in the way of everything that was asked for."""
+    """A guard rail blocks everything that was requested."""
 
     code = Code.BLOCKED
 
@@ -84,19 +82,19 @@ class DeclinedError(ReconcilerError):
 
 
 class FileError(ReconcilerError):
-    """A file could not be read or written, or lies where it must not."""
+    """A file could not be read or written, or is in a forbidden place."""
 
     code = Code.FILE
 
 
 class FileChangedError(FileError):
-    """A file is not what it was when the run looked at it."""
+    """A file was changed after the run had read it."""
 
     code = Code.FILE_CHANGED
 
 
 class DeployError(ReconcilerError):
-    """A Worker could not be put into service."""
+    """A Worker could not be deployed."""
 
     code = Code.DEPLOY
 
@@ -114,13 +112,13 @@ class LockedError(ReconcilerError):
 
 
 class EditRefused(ReconcilerError):
-    """A wrangler file can't be changed without touching what is not ours; the hint has the lines to paste."""
+    """A wrangler file can't be changed without touching lines that mtlsctl does not manage; the hint has the lines."""
 
     code = Code.EDIT_REFUSED
 
 
 class KeySourceError(ReconcilerError):
-    """A private key could not be had from where mtls.toml says it is."""
+    """A private key could not be read from its place in mtls.toml."""
 
     code = Code.KEY_UNAVAILABLE
 

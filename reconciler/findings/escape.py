@@ -1,7 +1,7 @@
-"""Output of others is data: what files and stores are called never acts on the terminal, or the CI job, that shows it.
+"""Escapes texts of others, such as names of files and uploads, so that they can't control a terminal or a CI job.
 
-A CI runner reads what a job prints and obeys some of it: a line that begins with `::` (GitHub Actions), and `##[` or
-`##vso[` anywhere in a line (GitHub's older form, Azure Pipelines; TeamCity's is alike).
+A CI runner obeys some of the output of a job: a line that begins with `::` (GitHub Actions), and `##[` or `##vso[`
+anywhere in a line (GitHub's older form, Azure Pipelines; TeamCity's is similar).
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ _COMMAND = re.compile(r"\A( *):(?=:)|(#)#(?=\w*\[)")
 
 
 def printable(text: str) -> str:
-    """One line of visible characters that commands nothing: everything else as its escape (`\\x1b`, `\\u202e`).
+    """The text as one line of visible characters, with everything else as its escape (`\\x1b`, `\\u202e`).
 
-    Visible is what Python calls printable: no control or direction character, no space but the plain one, nothing
-    unassigned. Of what a runner would obey, one sign is written as its escape: `\\x3a:error::`, `#\\x23[error]`.
+    Visible is what Python calls printable: no control or direction characters, no space except the plain one, nothing
+    unassigned. In a command for a runner, one character is escaped: `\\x3a:error::`, `#\\x23[error]`.
     """
     if not text.isprintable():
         text = "".join(sign if sign.isprintable() else _escaped(sign) for sign in text)

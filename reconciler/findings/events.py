@@ -1,7 +1,7 @@
-"""What a run does, as values for its log. Whoever does it logs one of them; the command line writes it as a line.
+"""What a run does, as values for its log. The code that does something logs a value; the command line writes the line.
 
-Always at the level INFO: without `--verbose` nobody listens, and Python itself would print what is more severe. No
-value has key material, a token, or a text of others that may quote one.
+Always at the level INFO: without `--verbose` it is dropped, but Python itself would print anything more severe. No
+value has key material, a token, or a text of others that could contain one.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from enum import StrEnum
 class CallMade:
     """One call over the network, and how it ended.
 
-    `path`: with the names of ids in their places. `ms`: from sending to the last byte. `status`: None where no answer
-    came. `note`: why none came, or what else was special. `page`: of a list. `ray`: how Cloudflare's support finds the
-    call. `remaining` and `limit`: the calls that the rate limit leaves, and allows, where the reply says so.
+    `path`: a template, with names instead of IDs. `ms`: from sending to the last byte. `status`: None if there was no
+    answer. `note`: why there was none, or anything else unusual. `page`: of a list. `ray`: the ID of the call for
+    Cloudflare's support. `remaining` and `limit`: the calls that the rate limit leaves and allows, if known.
     """
 
     method: str
@@ -31,7 +31,7 @@ class CallMade:
 
 
 class FileAction(StrEnum):
-    """What became of a file. `opened`: for writing, as the journal and the lock are for a whole run."""
+    """What was done with a file. `opened`: for writing, such as the journal and the lock for a whole run."""
 
     WRITTEN = "written"
     OPENED = "opened"
@@ -40,7 +40,7 @@ class FileAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FileTouched:
-    """One file that was changed. `size`: its bytes, where it was written whole."""
+    """One file that was changed. `size`: its bytes, if the whole file was written."""
 
     action: FileAction
     path: str
@@ -49,7 +49,7 @@ class FileTouched:
 
 @dataclass(frozen=True, slots=True)
 class ProgramStarted:
-    """Another program that was started, by its argv and its working directory."""
+    """A program that was started, with its arguments and its working directory."""
 
     command: tuple[str, ...]
     folder: str

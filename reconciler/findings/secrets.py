@@ -1,14 +1,14 @@
-"""What must never be shown, and how a text of others, such as a server's, is kept from quoting it."""
+"""Hides texts from servers and programs that contain a secret."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
 
-HIDDEN = "(its text is not shown, for it quotes a secret)"
+HIDDEN = "(its text is not shown, because it contains a secret)"
 
 _WINDOW = 12
-"""So many characters in a row of a secret are a part of it, fewer are chance."""
+"""A text contains a secret if it has this many consecutive characters of it; fewer can be chance."""
 _MAX_TEXT = 1000
 _MARKERS = re.compile(r"-----(?:BEGIN|END)[^-]*-----")
 _GAPS = re.compile(r"\s|\\[nrt]|[\\\"']")
@@ -16,16 +16,16 @@ _GAPS = re.compile(r"\s|\\[nrt]|[\\\"']")
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """The secrets of one call, or of one program that is run."""
+    """The secrets of one call, or of one program run."""
 
     values: tuple[str, ...] = field(default=(), repr=False)
 
     def with_(self, value: str) -> Secrets:
-        """These and one more."""
+        """These secrets and one more."""
         return Secrets((*self.values, value))
 
     def show(self, text: str) -> str:
-        """A text, unchanged as long as it is of a sane length and has no part of a secret."""
+        """The text, cut to a reasonable length; `HIDDEN` if it contains a part of a secret."""
         flat = _flatten(text)
         for value in self.values:
             secret = _flatten(value)
@@ -36,5 +36,5 @@ class Secrets:
 
 
 def _flatten(text: str) -> str:
-    """Without line ends, written out or not, and without PEM's own lines, which are no secret."""
+    """The text without line ends (also escaped ones), and without the BEGIN and END lines of PEM, which are public."""
     return _GAPS.sub("", _MARKERS.sub("", text))

@@ -1,4 +1,4 @@
-"""Finding what somebody meant by a name that does not exist. Compares names; knows nothing of what they stand for."""
+"""Hints for a name that does not exist, from the names that do."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ _MOST_LISTED = 20
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known name that is most like `word`, None where none is close. Upper and lower case count as the same."""
+    """The closest known name, or None if none is close. Upper and lower case are the same."""
     by_lower = {name.lower(): name for name in sorted(set(known), reverse=True)}
     near = get_close_matches(word.lower(), list(by_lower), n=1) if len(word) <= _LONGEST else []
     return by_lower[near[0]] if near else None
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
-    """A hint with the closest known name, else with all of them, or how many there are."""
+    """A hint: the closest known name, else the list of known names, or their number if there are many."""
     names = sorted(set(known))
     near = nearest(word, names)
     if near is not None:
         return f"did you mean `{near}`?"
     if len(names) > _MOST_LISTED:
-        return f"there are {len(names)} names that would do, none of them like this one"
-    return f"there are: {', '.join(names) or 'none'}"
+        return f"check the spelling; none of the {len(names)} known names is similar"
+    return f"use one of these: {', '.join(names)}" if names else "mtls.toml declares none yet"

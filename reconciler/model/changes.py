@@ -1,4 +1,4 @@
-"""What changes, what waits, and why; the lists of actions, reasons and conditions are closed."""
+"""Changes, waiting changes, and their reasons. The lists of actions, reasons and conditions are fixed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Action(StrEnum):
 
 
 class Phase(StrEnum):
-    """The only order there is: create, bind, put into service, prove, then retire."""
+    """The phases, in their only order: create, bind, deploy, prove, then retire."""
 
     UPLOAD = "upload"
     BIND = "bind"
@@ -34,7 +34,7 @@ class Phase(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a change is planned; closed and stable."""
+    """Why a change is planned; a fixed list."""
 
     MISSING = "missing"
     CONTENT_CHANGED = "content-changed"
@@ -52,7 +52,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One attribute of a certificate that changes; a side without a value does not have it."""
+    """One attribute of a certificate that changes; None: the certificate does not have it."""
 
     attribute: str
     before: str | None = None
@@ -61,9 +61,9 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """Put a declared certificate into the store. `name` is the mark it gets; `shared_with` declare the same content.
+    """Upload a declared certificate. `name`: its mark. `shared_with`: other certificates with the same content.
 
-    `not_after`: when it ends; it is not uploaded any more from then on; aware UTC.
+    `not_after`: when it expires; it is not uploaded after that. Aware UTC.
     """
 
     certificate: CertificateName
@@ -80,11 +80,11 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class BindingChange:
-    """Add, change or remove one entry of `mtls_certificates`.
+    """Add, change or remove one item of `mtls_certificates`.
 
-    `before` and `after` are ids; `after` None in a bind or rebind: the id is known once `digest` is uploaded.
-    `remote` None: not declared, so it stays as it is. `not_before`: when the certificate begins, if `apply` has to wait
-    for that. `not_after`: when it ends; the change is not made any more from then on. Both aware UTC.
+    `before` and `after` are IDs; `after` None in a bind or rebind: the ID is known once `digest` is uploaded. `remote`
+    None: not declared, so it is not changed. `not_before`: when the certificate becomes valid, if `apply` must wait for
+    that. `not_after`: when it expires; the binding is not changed after that. Both aware UTC.
     """
 
     action: Action
@@ -104,10 +104,10 @@ class BindingChange:
 
 @dataclass(frozen=True, slots=True)
 class ToPresent:
-    """What one binding of a Worker uses after a deploy; `live` is what each live version uses now.
+    """The certificate that one binding of a Worker uses after a deploy. `live`: the ID that each live version uses now.
 
-    `id` None: known once `digest` is uploaded; without a digest it is not bound any more. `later`: the content digest
-    that it will use once that certificate has begun.
+    `id` None: known once `digest` is uploaded; if `digest` is None, too, the binding is removed. `later`: the content
+    digest that it will use once that certificate is valid.
     """
 
     binding: str
@@ -119,18 +119,18 @@ class ToPresent:
 
     @property
     def differs(self) -> bool:
-        """Whether some serving version presents something else; what is not uploaded yet none can present."""
+        """Whether a live version uses something else; always True for a certificate that is not uploaded yet."""
         pending = self.id is None and self.digest is not None
         return pending or any(live != self.id for live in self.live)
 
 
 @dataclass(frozen=True, slots=True)
 class Deploy:
-    """Hand one environment of a wrangler file to wrangler, for what serves presents other ids than the file names.
+    """Deploy one environment of a wrangler file, because the live versions use other IDs than the file.
 
-    `script` is the Worker's real name, `serving` the ids of the versions that serve now, `bindings` all that are ours.
-    `built`: what a build made of the file, and is deployed instead. `not_after`: when the first of the certificates
-    ends that it puts in the place of a valid one; it is not deployed any more from then on; aware UTC.
+    `script`: the real name of the Worker. `serving`: the IDs of its live versions. `bindings`: those that this stack
+    manages. `built`: the generated file that wrangler deploys instead. `not_after`: when the first certificate expires
+    that replaces a valid one; the Worker is not deployed after that. Aware UTC.
     """
 
     at: SiteAddress
@@ -148,10 +148,10 @@ class Deploy:
 
 @dataclass(frozen=True, slots=True)
 class Verify:
-    """Prove a certificate at its origin, and do what comes after it only if that succeeds.
+    """Prove a certificate at its origin; the change after it is made only if that succeeds.
 
-    `digest` is the content that is proved. `before` an upload it is not stored yet; before a retire it is the current
-    one that is proved, not what is to go.
+    `digest`: the content that is proved. `before` an upload, that is the new certificate; before a retire, it is the
+    current one, not the one that is deleted.
     """
 
     certificate: CertificateName
@@ -164,14 +164,15 @@ class Verify:
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
-        """What it is for."""
+        """Why it is planned."""
         return (Reason.BEFORE_UPLOAD if self.before is Gate.UPLOAD else Reason.BEFORE_RETIRE,)
 
 
 @dataclass(frozen=True, slots=True)
 class Retire:
-    """Delete one entry. `entry` is what was seen, compared again just before the delete. `not_after`: when its
-    successor ends, if the entry is valid; it is not deleted any more from then on; aware UTC.
+    """Delete one entry. `entry`: as it was read; it is read and compared again just before the deletion.
+
+    `not_after`: when its successor expires, if the entry is valid itself; it is not deleted after that. Aware UTC.
     """
 
     entry: Entry
@@ -188,9 +189,9 @@ Change = Upload | BindingChange | Deploy | Verify | Retire
 
 
 class Condition(StrEnum):
-    """What a change waits for: a binding or an upload for the first two, a retire for the others.
+    """What a change waits for: bindings and uploads for the first two, retires for the others.
 
-    Closed and stable, in the order in which it is shown.
+    A fixed list, in the order in which it is shown.
     """
 
     NOT_VALID_YET = "not-valid-yet"
@@ -220,10 +221,10 @@ class Condition(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A change that will be made once `condition` holds; it is no change yet, and no failure.
+    """A change that will be made once `condition` holds. It is neither a pending change nor a failure.
 
-    `until`: when that is, where a time is known; aware UTC. `detail` is for a person. `proofs`: what has to be proved
-    before the change is made.
+    `until`: when that is, if known; aware UTC. `detail`: why it waits, as a sentence. `proofs`: those that must succeed
+    before the change.
     """
 
     change: Upload | BindingChange | Deploy | Retire
@@ -234,18 +235,18 @@ class Waiting:
 
     @property
     def certificate(self) -> CertificateName | None:
-        """The certificate that it is about; None of a binding by id, and of a deploy."""
+        """The certificate that it is about; None for a binding by ID, and for a deploy."""
         return self.change.certificate
 
     @property
     def entry(self) -> Entry | None:
-        """What is to be deleted, of a retire."""
+        """The entry that a retire deletes; None for other changes."""
         return self.change.entry if isinstance(self.change, Retire) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """A declared certificate that the store has already. `ours`: under a mark of this stack."""
+    """A declared certificate that is already uploaded. `ours`: with a mark of this stack."""
 
     certificate: CertificateName
     entry: Entry
@@ -254,7 +255,7 @@ class Adopted:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """What an offline plan can't say, because only the store knows."""
+    """Something that an offline plan does not know, because the list of uploaded certificates was not read."""
 
     certificate: CertificateName | None
     at: BindingAddress | None

@@ -1,7 +1,7 @@
 """(Desired, Actual, now) -> Assessment: every rule of the reconciler, applied once in a run.
 
-Looks that cost something fit in: `judge` says with `needs` what has to be looked at next, and `see` judges again only
-what was unseen. `limit` turns what would be done into what waits or is held, and does nothing else.
+Costly reads come in between: after `judge`, `needs` returns what must be read next, and `see` judges again only the
+rows that were unseen. The limits only turn pending changes into waiting or held ones.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ from reconciler.plan.retire import RetireScene, judge_entries, judge_leaving, le
 def judge(
     desired: Desired, actual: Actual, now: datetime, ask: PlanOptions = NO_OPTIONS, findings: Iterable[Diagnostic] = ()
 ) -> Assessment:
-    """Every row. With `actual.listing` None, offline, only what files can tell.
+    """Every row. `actual.listing` None: offline, so only from the files.
 
-    `findings`: what was found while `desired` and the files were read; errors of a certificate hold it.
+    `findings`: those of reading `desired` and the files; an error of a certificate holds it.
     """
     inventory = None if actual.listing is None else take_inventory(desired, actual.listing, actual.files)
     role_of = role_finder(desired, inventory) if inventory else None
@@ -63,7 +63,7 @@ def judge(
     certificates, of_certificates = judge_certificates(desired, inventory, now, read)
     by_name = {row.name: row for row in certificates}
     bindings = judge_bindings(desired, actual, inventory, roles, by_name, now, ask.patience)
-    dates = judge_dates(desired, certificates, bindings.rows, now, offline=inventory is None)
+    dates = judge_dates(desired, certificates, bindings.rows, now, inventory)
     held = {at: Held((problem,)) for at, problem in bindings.sites.items()}
     sites, of_sites = judge_sites(desired, actual, inventory, bindings.rows, held, ask.deploy, now)
     scene = make_scene(desired, actual, inventory, bindings.rows, now, ask)
@@ -86,13 +86,13 @@ def judge(
 
 
 def scene_of(assessment: Assessment) -> RetireScene:
-    """What the conditions of retires look at."""
+    """The facts that the conditions of retires check."""
     a = assessment
     return make_scene(a.desired, a.actual, a.inventory, a.bindings, a.now, a.ask)
 
 
 def needs(assessment: Assessment) -> Looks:
-    """What has to be looked at before every entry that is to leave can be judged; nothing where all is seen."""
+    """What must be read before every leaving entry can be judged; empty if all is read."""
     unseen = [(row, row.verdict) for row in assessment.entries if isinstance(row.verdict, Unseen)]
     return Looks(
         tree=tuple(row.entry.id for row, verdict in unseen if verdict.need is Need.TREE),
@@ -101,8 +101,7 @@ def needs(assessment: Assessment) -> Looks:
 
 
 def see(assessment: Assessment, *, sweep: Sweep | None = None, live: Live | None = None) -> Assessment:
-    """The same after a look through the tree, or at what is live: only what was unseen, and the sites, are judged
-    again."""
+    """The same after the tree was searched, or live Workers were read: only unseen rows and sites are judged again."""
     a = assessment
     actual = replace(a.actual, sweep=sweep or a.actual.sweep, live=live or a.actual.live)
     seen = replace(a, actual=actual)
@@ -123,7 +122,7 @@ def see(assessment: Assessment, *, sweep: Sweep | None = None, live: Live | None
 
 
 def settle(assessment: Assessment) -> Assessment:
-    """The same where nobody looks any further: what is still unseen of an entry keeps it (rule 5)."""
+    """The same when nothing more is read: an entry that could not be checked completely is kept (rule 5)."""
 
     def keep(row: EntryRow) -> EntryRow:
         if not isinstance(row.verdict, Unseen) or row.verdict.change is None:
@@ -135,7 +134,7 @@ def settle(assessment: Assessment) -> Assessment:
 
 
 def limit_uploads(assessment: Assessment, uploads: Iterable[Upload]) -> Assessment:
-    """Of these uploads those that do not fit into the account are held, with all that needs them."""
+    """The same, but holding those of these uploads that do not fit into the account, and all that needs them."""
     a = assessment
     if a.actual.listing is None:
         return a
@@ -166,7 +165,7 @@ _Row = TypeVar("_Row", CertificateRow, BindingRow, SiteRow)
 
 
 def _held(rows: Iterable[_Row], by: Callable[[Change], Diagnostic | None]) -> tuple[_Row, ...]:
-    """The rows, those whose change is held by a finding among them."""
+    """The rows; a row whose change `by` has a finding for is held by it."""
     held: list[_Row] = []
     for row in rows:
         problem = by(row.verdict.change) if isinstance(row.verdict, Pending | Waits) else None
@@ -175,14 +174,14 @@ def _held(rows: Iterable[_Row], by: Callable[[Change], Diagnostic | None]) -> tu
 
 
 def limit_retires(assessment: Assessment, waits: Callable[[Retire], Waits | None]) -> Assessment:
-    """Of the entries that could go, those for which `waits` says so wait."""
+    """The same, but the retires for which `waits` returns a verdict wait."""
     return replace(
         assessment, entries=_waiting(assessment.entries, lambda c: waits(c) if isinstance(c, Retire) else None)
     )
 
 
 def limit_changes(assessment: Assessment, waits: Callable[[Change], Waits | None]) -> Assessment:
-    """Of everything that would be done, that for which `waits` says so waits; deploys by what is still bound then."""
+    """The same, but the changes for which `waits` returns a verdict wait; deploys are judged again after that."""
     a = replace(
         assessment,
         certificates=_waiting(assessment.certificates, waits),

@@ -1,7 +1,6 @@
-"""The Assessment: the one judgement of the world in a run, as rows that every report reads.
+"""The Assessment: the result of judging everything once in a run, as rows that every report reads.
 
-Values only. `assess.py` makes them; a plan, a status, an explanation, a drift and the metrics are views of them and
-judge nothing again.
+Values only. `assess.py` makes them. Plan, status, explain, drift and the metrics are views of them, and decide nothing.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ from reconciler.x509.chains import Window
 
 
 class Need(StrEnum):
-    """What has to be looked at before a row can be judged."""
+    """What must be read before a row can be judged."""
 
     STORE = "store"
     FILE = "file"
@@ -67,9 +66,9 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """`change` is to be made, but not before `condition` holds; `until` where a time is known.
+    """`change` is made once `condition` holds; `until`: when, if that is known.
 
-    `facts` are what a sentence about it needs, by name; `wording.wait_text` writes it.
+    `facts`: the values for the sentence that `wording.wait_text` writes, by name.
     """
 
     change: Change
@@ -80,22 +79,19 @@ class Waits:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Errors stand in the way. ValueError where there are none: nothing is ever held without a finding.
-
-    `change`: what would be made without them, where that is known.
-    """
+    """Errors prevent a change; ValueError if there are none. `change`: the one that they prevent, if it is known."""
 
     by: tuple[Diagnostic, ...]
     change: Change | None = None
 
     def __post_init__(self) -> None:
         if not self.by:
-            raise ValueError("a row is held by findings, never by none")
+            raise ValueError("a row can't be held without a finding")
 
 
 @dataclass(frozen=True, slots=True)
 class Unseen:
-    """It can't be judged before something is looked at."""
+    """It can't be judged before something is read."""
 
     need: Need
     change: Change | None = None
@@ -103,7 +99,7 @@ class Unseen:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """It stays as it is, for it is not ours to change. `owner`: the certificate that it is of, where it is of one."""
+    """It is not changed, because this stack does not manage it, or it is current. `owner`: its certificate, if any."""
 
     role: Role
     owner: CertificateName | None = None
@@ -117,9 +113,9 @@ Verdict = UpToDate | Pending | Waits | Held | Unseen | Kept
 
 @dataclass(frozen=True, slots=True)
 class CertificateRow:
-    """One declared certificate. Without a `bundle` its file can't be used. `entry`: its current one, if it is stored.
+    """One declared certificate. `bundle` None: its file can't be used. `entry`: its current one, if it is uploaded.
 
-    `ours`: that entry is under a mark of this stack. `same_content`: all certificates with its content, itself too.
+    `ours`: that entry has a mark of this stack. `same_content`: all certificates with its content, itself included.
     """
 
     declared: DeclaredCertificate
@@ -138,11 +134,11 @@ class CertificateRow:
 
 @dataclass(frozen=True, slots=True)
 class BindingRow:
-    """One binding, declared or found, or both. `entry`: what the store has under the id found; `owner`: the declared
-    or former certificate that this entry is of.
+    """One binding, declared or found, or both.
 
-    `wanted`: the id that it should have, None where that is not known yet. `table`: the keys that lead to its list in
-    the wrangler file. `elsewhere`: it is of another account than the store. `findings`: warnings about it.
+    `entry`: the uploaded certificate with the ID that was found; `owner`: the declared or former certificate that it is
+    of. `wanted`: the ID that the binding should have; None if it is not known yet. `table`: the keys that lead to its
+    list in the wrangler file. `elsewhere`: it belongs to another account. `findings`: warnings about it.
     """
 
     at: BindingAddress
@@ -158,7 +154,7 @@ class BindingRow:
 
     @property
     def certificate(self) -> CertificateName | None:
-        """The declared certificate that it should use, where it is declared by name."""
+        """The declared certificate that it should use; None if it is not declared by name."""
         target = self.target
         return target.certificate if isinstance(target, ByCertificate) else None
 
@@ -169,17 +165,17 @@ class BindingRow:
 
     @property
     def found_id(self) -> str | None:
-        """The id that the wrangler file has."""
+        """The ID in the wrangler file."""
         return self.found.certificate_id if self.found is not None else None
 
     @property
     def index(self) -> int:
-        """Its place in its list, from 0; of one that is not found, 0."""
+        """Its index in its list; 0 if it was not found."""
         return self.found.index if self.found is not None else 0
 
     @property
     def is_preview(self) -> bool:
-        """Whether it is one of `previews`, which nobody declares."""
+        """Whether it is one of `previews`, which can't be declared."""
         return self.table == ("previews",)
 
     @property
@@ -190,7 +186,7 @@ class BindingRow:
 
     @property
     def pointer(self) -> Pointer:
-        """Where its id is in the wrangler file; of one that is not found, where its list would be."""
+        """Where its ID is in the wrangler file; the place of its list if it was not found."""
         keys = (*self.table, "mtls_certificates")
         return Pointer(self.at.config, (*keys, self.found.index, "certificate_id") if self.found else keys)
 
@@ -199,7 +195,7 @@ class BindingRow:
 class SiteRow:
     """One declared environment of one wrangler file. `file` None: it was not read, or lacks the environment.
 
-    `live`: what the live versions of its Worker use, a row a binding; () where nobody looked.
+    `live`: the certificates that the live versions of its Worker use, one row for each binding; () if not read.
     """
 
     at: SiteAddress
@@ -211,8 +207,8 @@ class SiteRow:
 
 @dataclass(frozen=True, slots=True)
 class EntryRow:
-    """One entry of the store. `owner`: the declared or former certificate that it is of. `reason` and `successor` of
-    one that is to leave."""
+    """One entry. `owner`: the declared or former certificate that it is of. `reason` and `successor`: only of one that
+    leaves."""
 
     entry: Entry
     role: Role
@@ -224,12 +220,12 @@ class EntryRow:
 
 @dataclass(frozen=True, slots=True)
 class ByIdRow:
-    """One uploaded certificate that bindings name by its id, and that is the current one of no declared certificate.
+    """One uploaded certificate that bindings use by its ID, and that is not current for a declared certificate.
 
-    `entry` None: it is not found, or the store was not asked. `owner`: the certificate of this stack that it is an old
-    one of. `mark`: under which stack and name it was uploaded. `renew_from`: when its renewal falls due by the policy.
-    `newer`: what was uploaded later under the same name. `bindings`: those that use it or are declared to. `findings`:
-    warnings about it.
+    `entry` None: it was not found, or the list was not read. `owner`: the certificate of this stack, if it is an old
+    one of it. `mark`: the stack and name under which it was uploaded. `renew_from`: when its renewal is due by the
+    policy. `newer`: a later upload under the same name. `bindings`: those that use it, or are declared to use it.
+    `findings`: warnings about it.
     """
 
     id: EntryId
@@ -245,24 +241,24 @@ class ByIdRow:
 
     @property
     def not_after(self) -> datetime | None:
-        """When it ends; None where that is not known."""
+        """When it expires; None if unknown."""
         return self.window.ends
 
     def has_ended(self, now: datetime) -> bool:
-        """Whether it is known to have ended; the last second is valid still."""
+        """Whether it is known to have expired; it is still valid in its last second."""
         return self.window.has_ended(now)
 
     def is_due(self, now: datetime) -> bool:
-        """Whether its renewal is due; what has ended is due too."""
+        """Whether its renewal is due; also True if it has expired."""
         return self.has_ended(now) or (self.renew_from is not None and self.renew_from <= now)
 
 
 @dataclass(frozen=True, slots=True)
 class PlanOptions:
-    """What a run wants. `skip_grace`: the certificate or id whose grace is skipped, and nothing else.
+    """The options of a run. `skip_grace`: the certificate or ID whose grace period is skipped.
 
-    `deploy`: which Workers are deployed where their live version differs. `patience`: a certificate that begins within
-    this time is waited for in this run.
+    `deploy`: which Workers are deployed if their live version differs. `patience`: how long this run waits until a
+    certificate is valid.
     """
 
     skip_grace: str | None = None
@@ -275,7 +271,7 @@ NO_OPTIONS = PlanOptions()
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """What has to be looked at next: the tree for these ids, what is live for these entries."""
+    """What must be read next: the tree for these IDs, live Workers for these entries."""
 
     tree: tuple[EntryId, ...] = ()
     live: tuple[Entry, ...] = ()
@@ -283,9 +279,9 @@ class Looks:
 
 @dataclass(frozen=True)
 class Assessment:
-    """Everything that was judged. `inventory` None: offline. `previews`: bindings of Worker Previews, never written.
+    """All rows and findings. `inventory` None: offline. `previews`: bindings of Worker Previews, never written.
 
-    `found`, `found_live`, `limits`: findings of files and store, of what is live, and of limits.
+    `found`, `found_live`, `limits`: findings about files and entries, about live Workers, and about limits.
     """
 
     desired: Desired
@@ -305,7 +301,7 @@ class Assessment:
 
     @property
     def findings(self) -> tuple[Diagnostic, ...]:
-        """Every finding, in the order shown, those of rows among them."""
+        """Every finding, in the order shown, including those of rows."""
         return (*self.found, *self.found_live, *self.limits)
 
     @property
@@ -323,12 +319,12 @@ class Assessment:
 
     @cached_property
     def by_entry(self) -> Mapping[EntryId, EntryRow]:
-        """The row of each entry of the store."""
+        """The row of each entry, by its ID."""
         return {row.entry.id: row for row in self.entries}
 
     @cached_property
     def uses(self) -> Mapping[str, tuple[BindingRow, ...]]:
-        """By id the bindings that are found with it, previews among them; those of other accounts left out."""
+        """The bindings that have an ID in their wrangler file, by that ID; with previews, without other accounts."""
         found: dict[str, list[BindingRow]] = defaultdict(list)
         for row in (*self.bindings, *self.previews):
             if row.found is not None and not row.elsewhere:
@@ -337,17 +333,17 @@ class Assessment:
 
     @cached_property
     def names(self) -> Mapping[EntryId, CertificateName]:
-        """The declared or former certificate of each entry that is current or ours."""
+        """The declared or former certificate of each entry that is current or managed by this stack."""
         current = {row.entry.id: row.name for row in sorted(self.certificates, key=_name, reverse=True) if row.entry}
         return {**(self.inventory.owned if self.inventory else {}), **current}
 
     @property
     def live(self) -> tuple[LiveBinding, ...]:
-        """What live Workers use, binding by binding; () where nobody looked."""
+        """The certificates that live Workers use, one row for each binding; () if they were not read."""
         return tuple(row for site in self.sites for row in site.live)
 
     def entry(self, text: str) -> Entry | None:
-        """The entry of an id: from the list, or from the one question that was asked for it (rule 6)."""
+        """The entry with an ID, from the list or from the request for that ID alone (rule 6); None if unknown."""
         listed = self.by_entry.get(EntryId(text))
         return listed.entry if listed is not None else self.actual.asked.get(EntryId(text))
 
@@ -357,5 +353,5 @@ def _name(row: CertificateRow) -> str:
 
 
 def place_of(row: BindingRow) -> tuple[str, tuple[str, ...], int]:
-    """Where a binding is, to sort by."""
+    """The sort key of a binding: its place."""
     return row.at.config, row.table, row.found.index if row.found else -1

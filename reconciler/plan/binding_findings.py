@@ -1,4 +1,4 @@
-"""What is said about bindings and the files they stand in: each finding with its place and what to do."""
+"""The findings about bindings and wrangler files: message, place and hint of each."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from reconciler.model.stores import ACCOUNT_VARIABLE
 from reconciler.x509.certificates import rfc3339
 
 _MOST_COMPARED = 30
-"""Environments of one file: ten thousand names, each compared with as many, would take minutes."""
+"""The most environments of a file that a hint compares: with ten thousand names that would take minutes."""
 
 PAGES_ENVIRONMENTS = ("preview", "production")
-"""The only environments that wrangler takes in the file of a Pages project."""
+"""The only environments that wrangler accepts in the file of a Pages project."""
 
 
 def bindings_table(label: str, environment: EnvironmentName) -> str:
@@ -73,58 +73,60 @@ class Site:
 
 
 def account_id_declared(site: Site, binding: BindingName, text: str) -> Diagnostic:
-    """Rule 7: a store that marks its ids does not bind a real account's id."""
+    """Rule 7: a store with an ID prefix of its own does not bind an ID from an account."""
     store = site.declaration.store
-    message = f"{binding} refers to {text}, the id of a real account, but this project uses {store.title}"
-    hint = f'set `kind = "cloudflare"` in `[store]`, or bind an id that begins with {store.kind.traits.id_prefix}'
+    message = f"{binding} refers to {text}, an ID from a Cloudflare account, but this project uses {store.title}"
+    hint = f'set `kind = "cloudflare"` in `[store]`, or bind an ID that begins with {store.kind.traits.id_prefix}'
     return Diagnostic(Severity.ERROR, Code.ACCOUNT_ID_DECLARED, message, site.declared_at(binding), hint)
 
 
 def account_id_in_file(
     store: StoreSettings, file: WranglerFile, keys: tuple[str | int, ...], found: FoundBinding
 ) -> Diagnostic:
-    """Rule 7: a store that marks its ids changes nothing in a file with a real account's id."""
+    """Rule 7: with such a store, a file that has an ID from an account is not changed."""
     message = (
-        f"{file.path} has the id {found.certificate_id} of a real account; {store.title} changes nothing in such a file"
+        f"{file.path} has {found.certificate_id}, an ID from a Cloudflare account, but this project uses"
+        f" {store.title}; the file is not changed"
     )
-    hint = 'set `kind = "cloudflare"` in `[store]`, or put a placeholder in the place of that id'
+    hint = 'set `kind = "cloudflare"` in `[store]`, or replace that ID with a placeholder'
     pointer = Pointer(file.path, (*keys, "mtls_certificates", found.index, "certificate_id"))
     return Diagnostic(Severity.ERROR, Code.ACCOUNT_ID_IN_FILE, message, pointer, hint)
 
 
 def account_differs(site: Site, account_id: str) -> Diagnostic:
-    """Ids are per account: one of another account's means nothing there. What is no account's ID is not shown."""
+    """The environment belongs to another account, where these IDs do not exist. What is not an ID is not shown."""
     problem = account_problem(site.found.account_id or "")
     if problem is not None:
         message = f"the `account_id` of {site.text} {problem.cause}"
         hint = f"{problem.hint}; or remove the line, so that wrangler takes {ACCOUNT_VARIABLE}"
         return Diagnostic(Severity.ERROR, Code.ACCOUNT_MALFORMED, message, site.declared_at(), hint)
-    message = f"{site.text} is of the account {site.found.account_id}, but the store is that of {account_id}"
+    message = f"{site.text} uses the account {site.found.account_id}, but this project uses {account_id}"
     hint = "declare that environment in an mtls.toml of its own, with its account in `[store]`"
     return Diagnostic(Severity.ERROR, Code.ACCOUNT_DIFFERS, message, site.declared_at(), hint)
 
 
 def unknown_entry(site: Site, binding: BindingName, text: str) -> Diagnostic:
-    """Rule 6: a declared id that the store was asked for and does not know."""
-    message = f"{binding} shall have the id {text}, which the store does not know"
-    hint = "look the id up where that entry is managed; it may have been rotated or deleted there"
+    """Rule 6: a declared ID that was requested by itself and not found."""
+    message = f"{binding} refers to {text}, but {site.declaration.store.title} has no certificate with this ID"
+    hint = "look up the current ID where that certificate is managed; it may have been replaced or deleted there"
     return Diagnostic(Severity.ERROR, Code.UNKNOWN_ENTRY, message, site.declared_at(binding), hint)
 
 
 def binding_to_ca(site: Site, binding: BindingName, text: str) -> Diagnostic:
-    """A Worker presents leaf certificates only."""
-    message = f"{binding} shall have the id {text}, which is a CA; a Worker can't present one"
+    """A declared ID of a CA; a Worker can use client certificates only."""
+    message = f"{binding} refers to {text}, which is a CA; a Worker can't use a CA"
     return Diagnostic(
-        Severity.ERROR, Code.BINDING_TO_CA, message, site.declared_at(binding), "bind the id of a leaf certificate"
+        Severity.ERROR, Code.BINDING_TO_CA, message, site.declared_at(binding), "bind the ID of a client certificate"
     )
 
 
 def target_expired(
     site: Site, binding: BindingName, target: str, ended: datetime, certificate: CertificateName | None
 ) -> Diagnostic:
-    """Rule 10: no binding moves to a certificate that every origin refuses."""
+    """Rule 10: no binding is changed to a certificate that every origin refuses."""
     message = f"{binding} in {site.text} is not changed: {target} expired on {rfc3339(ended)}"
-    hint = "replace the certificate file with a valid certificate" if certificate else "declare the ID of a valid one"
+    what = "replace the certificate file with" if certificate else "declare the ID of"
+    hint = f"{what} a valid certificate"
     where = site.declared_at(binding)
     return Diagnostic(Severity.ERROR, Code.CERTIFICATE_EXPIRED, message, where, hint, certificate)
 
@@ -132,55 +134,54 @@ def target_expired(
 def bound_before_valid(
     site: Site, binding: BindingName, target: str, begins: datetime, certificate: CertificateName | None
 ) -> Diagnostic:
-    """Rule 10: nothing that works is bound, so nothing is lost by moving early."""
+    """Rule 10: no valid certificate is bound, so the binding is changed although the new one is not valid yet."""
     message = (
         f"{binding} in {site.text} moves to {target}, which is not valid before {rfc3339(begins)};"
         " no valid certificate is bound there now"
     )
-    hint = "calls through it fail until then; get a certificate that is valid now if they must work earlier"
+    hint = "calls through it fail until then; if they must work earlier, get a certificate that is valid now"
     return Diagnostic(Severity.WARNING, Code.BOUND_BEFORE_VALID, message, site.declared_at(binding), hint, certificate)
 
 
 def validity_unknown(site: Site, binding: BindingName, target: str, certificate: CertificateName | None) -> Diagnostic:
-    """Rule 10: nothing that is known to work is bound, so it moves though nobody knows until when it works."""
-    message = f"{binding} in {site.text} moves to {target}, whose dates could not be read"
+    """Rule 10: no valid certificate is bound, so the binding is changed although the new dates are unknown."""
+    message = f"{binding} in {site.text} moves to {target}, whose validity dates could not be read"
     hint = "check in the Cloudflare dashboard when it is valid"
     return Diagnostic(Severity.WARNING, Code.VALIDITY_UNKNOWN, message, site.declared_at(binding), hint, certificate)
 
 
 def binding_name_taken(site: Site, binding: BindingName) -> Diagnostic:
-    """wrangler refuses a name that stands twice among the bindings of one environment."""
+    """wrangler refuses a name that two bindings of one environment have."""
     message = f"{binding} is already a binding of another kind in {site.text}: {site.found.taken[binding]}"
-    hint = "wrangler refuses a name that stands twice; choose another"
+    hint = "choose another name; wrangler refuses two bindings with the same name"
     return Diagnostic(Severity.ERROR, Code.BINDING_NAME_TAKEN, message, site.declared_at(binding), hint)
 
 
 def unknown_environment(site: Site) -> Diagnostic:
-    """An environment is never created here: a misspelt one would become a Worker of its own."""
+    """A declared environment that the file lacks. It is not created: a misspelled one would be a new Worker."""
     name, file = site.environment, site.file
     known = [other for other in file.environments if other is not None]
     near = get_close_matches(name or "", known, n=1) if len(known) <= _MOST_COMPARED else []
-    hint = f"did you mean `{near[0]}`?" if near else f"add [env.{name}] to {file.path} first; it is never created here"
+    hint = f"did you mean `{near[0]}`?" if near else f"add [env.{name}] to {file.path}; mtlsctl does not create it"
     message = f"{file.path} has no environment {name!r}"
     pointer = Pointer(site.declaration.path, ("workers", site.worker.label, "env", name or ""), at_key=True)
     return Diagnostic(Severity.ERROR, Code.UNKNOWN_ENVIRONMENT, message, pointer, hint)
 
 
 def pages_environment(site: Site) -> Diagnostic:
-    """A Pages project has two environments, and wrangler stops at any other."""
-    message = f"{site.file.path} is of a Pages project, where wrangler takes no environment {site.environment!r}"
-    hint = f"Pages has only {' and '.join(PAGES_ENVIRONMENTS)}"
+    """A Pages project has two environments, and wrangler refuses any other."""
+    message = f"{site.file.path} is of a Pages project, which can't have the environment {site.environment!r}"
+    hint = f"declare {' or '.join(PAGES_ENVIRONMENTS)}, or the top level"
     return Diagnostic(Severity.ERROR, Code.PAGES_ENVIRONMENT, message, site.declared_at(), hint)
 
 
 def undeclared_binding(at: BindingAddress, index: int, owner: CertificateName, *, ca: bool = False) -> Diagnostic:
-    """Rule 3: a binding of ours where nothing declares it. `ca`: nothing could, for it presents a CA."""
+    """Rule 3: an undeclared binding to a certificate of this stack. `ca`: to a CA, so it can't be declared either."""
     where: tuple[str | int, ...] = () if at.environment is None else ("env", at.environment)
-    table = "bindings" if at.environment is None else f"env.{at.environment}.bindings"
-    message = f"{at.binding} in {at.site.text} presents an entry of {owner!r} and is not declared; it is left alone"
-    hint = f"declare it in the Worker's `{table}`, or remove it from {at.config}"
+    message = f"{at.binding} in {at.site.text} uses a certificate of {owner!r}, but is not declared; it is not changed"
+    hint = f"declare it in {bindings_table(at.worker, at.environment)} of mtls.toml, or remove it from {at.config}"
     if ca:
-        hint = f"a Worker can't present a CA: put the id of a leaf there, or remove it from {at.config}"
+        hint = f"a Worker can't use a CA: write the ID of a client certificate there, or remove it from {at.config}"
     pointer = Pointer(at.config, (*where, "mtls_certificates", index))
     return Diagnostic(Severity.WARNING, Code.UNDECLARED_BINDING, message, pointer, hint)
 
@@ -188,32 +189,32 @@ def undeclared_binding(at: BindingAddress, index: int, owner: CertificateName, *
 def undeclared_environment(
     declaration: Declaration, worker: DeclaredWorker, file: WranglerFile, environment: str
 ) -> Diagnostic:
-    """Rule 3: wrangler deploys such an environment without any certificate, and says so in a warning only."""
-    message = f"{file.path} has the environment {environment!r}, for which nothing is declared"
+    """Rule 3: wrangler deploys such an environment without certificates, with no more than a warning."""
+    message = f"{file.path} has the environment {environment!r}, for which mtls.toml declares nothing"
     lines = [
         bindings_table(worker.label, environment),
         *(_binding_line(binding) for binding in worker.environments.get(None, ())),
     ]
     hint = (
-        "wrangler does not inherit mtls_certificates; add these lines to mtls.toml (the table alone says that it has"
-        " none):\n" + "\n".join(lines)
+        "wrangler does not inherit mtls_certificates: add these lines to mtls.toml, or only the first if this"
+        " environment needs no certificate:\n" + "\n".join(lines)
     )
     pointer = Pointer(declaration.path, ("workers", worker.label))
     return Diagnostic(Severity.WARNING, Code.UNDECLARED_ENVIRONMENT, message, pointer, hint)
 
 
 def previews_unmanaged(file: WranglerFile) -> Diagnostic:
-    """`previews` has bindings of its own, which are not inherited either."""
-    message = f"{file.path} has `previews`, whose mtls_certificates are not written by mtlsctl"
-    hint = "write the ids that a preview needs there by hand: `mtlsctl output NAME`; an entry named there is kept"
+    """`previews` has bindings of its own; they are not inherited either."""
+    message = f"{file.path} has `previews`, whose mtls_certificates mtlsctl does not write"
+    hint = "write the IDs there by hand: `mtlsctl output NAME` prints them; a certificate whose ID is there is kept"
     severity = Severity.WARNING if file.previews else Severity.INFO
     return Diagnostic(severity, Code.PREVIEWS_UNMANAGED, message, Pointer(file.path, ("previews",)), hint)
 
 
 def rebuild_needed(file: WranglerFile, built: str) -> Diagnostic:
-    """wrangler deploys what a build made of the file."""
-    message = f"wrangler deploys {built}, which a build makes of {file.path}; it does not have these ids"
-    hint = "build again after `mtlsctl apply`, before you deploy"
+    """wrangler deploys a file that a build generated, which has other IDs."""
+    message = f"wrangler deploys {built}, which a build generates from {file.path}; it does not have these IDs"
+    hint = "build again after `mtlsctl apply`, then deploy"
     return Diagnostic(Severity.WARNING, Code.REBUILD_NEEDED, message, Pointer(file.path), hint)
 
 

@@ -1,5 +1,4 @@
-"""What becomes of each binding, declared or found: the one walk over mtls.toml and the wrangler files (rules 3, 6, 7
-and 10 of the reconciler)."""
+"""The verdict of each binding, from one walk over mtls.toml and the wrangler files (rules 3, 6, 7 and 10)."""
 
 from __future__ import annotations
 
@@ -56,7 +55,7 @@ from reconciler.x509.chains import Window, window_of
 
 @dataclass(frozen=True, slots=True)
 class JudgedBindings:
-    """Every binding, the previews, and what was found on the way. `sites`: what holds all of an environment."""
+    """Every binding, the previews, and the findings. `sites`: the error that holds a whole environment."""
 
     rows: tuple[BindingRow, ...]
     previews: tuple[BindingRow, ...]
@@ -73,8 +72,10 @@ def judge_bindings(
     now: datetime,
     patience: timedelta,
 ) -> JudgedBindings:
-    """A row for each binding that is declared, and for every other one in a declared wrangler file; in the order of
-    labels, then of mtls.toml, then of the file. `inventory` None: offline."""
+    """A row for each declared binding, and for every other one in a declared wrangler file.
+
+    In the order of labels, then of mtls.toml, then of the file. `inventory` None: offline.
+    """
     return _BindingJudge(desired, actual, inventory, roles, certificates, now, patience).run()
 
 
@@ -169,7 +170,7 @@ class _BindingJudge:
                 self.rows.append(self._unbind(site, found, problem))
 
     def _in_the_way(self, site: Site) -> Diagnostic | None:
-        """Why nothing can be bound in an environment that is there."""
+        """The error that keeps all bindings of an existing environment from being written, or None."""
         store = self.desired.declaration.store
         if is_elsewhere(store, site.found):
             return findings.account_differs(site, str(store.account_id))
@@ -203,13 +204,13 @@ class _BindingJudge:
     def _judge_binding(
         self, site: Site, declared: DeclaredBinding, problem: Diagnostic | None
     ) -> tuple[Verdict, EntryId | None]:
-        """The verdict of a declared binding, and the id that it should have."""
+        """The verdict of a declared binding, and the ID that it should have."""
         found, target = site.found.find(declared.binding), self._target(site, declared)
         wanted = target.id if isinstance(target, _Target) else self._declared_id(declared)
         if found is None and declared.binding in site.found.taken and problem is None:
             return self._hold(findings.binding_name_taken(site, declared.binding)), wanted
         is_in_place = found is not None and found.certificate_id == wanted and is_remote_as_wanted(found, declared)
-        if is_in_place:  # whatever is wrong elsewhere, here is nothing to change
+        if is_in_place:  # nothing to change here, even if something else is wrong
             if problem is None and isinstance(target, Diagnostic):
                 self.findings.append(target)
             return UpToDate(), wanted
@@ -220,7 +221,7 @@ class _BindingJudge:
         return self._compare(site, declared, target), wanted
 
     def _compare(self, site: Site, declared: DeclaredBinding, target: _Target) -> Verdict:
-        """What is found against what should be there, where they differ."""
+        """The verdict of a declared binding that differs from what was found."""
         found = site.found.find(declared.binding)
         change = self._change(site, declared, found, target)
         unsure = self.inventory is None and target.id is None
@@ -252,7 +253,7 @@ class _BindingJudge:
         )
 
     def _judge_dates(self, site: Site, declared: DeclaredBinding, target: _Target, change: BindingChange) -> Verdict:
-        """Rule 10, of a binding that gets another id: by the dates of what it moves to, and of what it has."""
+        """Rule 10 for a binding that gets another ID: by the dates of the new certificate and of the one in use."""
         name, now, binding = target.certificate, self.now, declared.binding
         window = self._window(target)
         text = f"the certificate {name!r}" if name is not None else str(target.id)
@@ -279,14 +280,14 @@ class _BindingJudge:
         return Pending(change)
 
     def _window(self, target: _Target) -> Window:
-        """When what a binding should use is valid."""
+        """When the certificate that a binding should use is valid."""
         if target.certificate is not None:
             return window_of(self.desired.bundles[target.certificate], now=self.now)
         entry = self._entry(target.id) if target.id else None
         return entry.window(self.now) if entry else Window(None, None)
 
     def _is_bound_valid(self, site: Site, binding: BindingName) -> bool:
-        """Whether a binding has an id, and its certificate is known to be valid now."""
+        """Whether a binding has an ID whose certificate is known to be valid now."""
         found = site.found.find(binding)
         entry = self._entry(found.certificate_id) if found is not None else None
         return entry is not None and entry.window(self.now).contains(self.now)
@@ -311,23 +312,23 @@ class _BindingJudge:
         return rebind_reasons(pair), certificate_differences(old, new) if old and new and old != new else ()
 
     def _entry(self, text: str) -> Entry | None:
-        """The entry of an id: from the list, or from the one question that was asked for it (rule 6)."""
+        """The entry with an ID, from the list or from the request for that ID alone (rule 6); None if unknown."""
         listed = self.inventory.entries.get(EntryId(text)) if self.inventory else None
         return listed or self.actual.asked.get(EntryId(text))
 
     def _owned(self, text: str) -> CertificateName | None:
-        """Whose entry an id is, by its mark or because it was handed over."""
+        """The certificate that an ID is of, by its mark or because it was handed over; None if not of this stack."""
         return self.inventory.owned.get(EntryId(text)) if self.inventory else None
 
     def _declared_id(self, declared: DeclaredBinding) -> EntryId | None:
-        """The id that a binding should have though something stands in its way."""
+        """The ID that a binding should have, even if an error prevents it; None if it is not known."""
         if isinstance(declared.target, ById):
             return declared.target.id
         row = self.certificates.get(declared.target.certificate)
         return row.entry.id if row is not None and row.entry is not None else None
 
     def _target(self, site: Site, declared: DeclaredBinding) -> _Target | Held | Unseen | Diagnostic:
-        """What the binding should use; else what holds its certificate, or what is wrong with its id."""
+        """The ID or content that the binding should use; else what holds its certificate, or the error of its ID."""
         if isinstance(declared.target, ById):
             return self._target_by_id(site, declared.binding, declared.target)
         row = self.certificates.get(declared.target.certificate)
@@ -356,9 +357,10 @@ class _BindingJudge:
     # --- undeclared ---------------------------------------------------------------------------------------------
 
     def _unbind(self, site: Site, found: FoundBinding, problem: Diagnostic | None) -> BindingRow:
-        """An undeclared binding of ours in a declared environment goes, unless another stack binds here too.
+        """The row of an undeclared binding in a declared environment.
 
-        One of an adopted entry is not ours by its mark: it stays, and is reported.
+        It is removed if it has an entry of this stack, unless another stack binds here too. One with an adopted entry
+        is only reported, because that entry has no mark of this stack.
         """
         owner = self._owned(found.certificate_id)
         adopted = self.adopted.get(found.certificate_id)
@@ -377,7 +379,7 @@ class _BindingJudge:
         return self._row(site, found.binding, None, None, Pending(change))
 
     def _kept(self, found: FoundBinding, owner: CertificateName | None) -> Kept:
-        """What a binding has that nothing declares, and that stays."""
+        """The verdict of an undeclared binding that is not changed."""
         role, of = self.roles.get(EntryId(found.certificate_id), (Role.UNKNOWN, None))
         return Kept(role, owner or of)
 
@@ -391,12 +393,12 @@ class _BindingJudge:
         return (problem,)
 
     def _owner(self, found: FoundBinding, environment: EnvironmentName, file: WranglerFile) -> CertificateName | None:
-        """Whose entry a binding has: by mark or handed over; in a declared environment also by content alone."""
+        """The certificate that a binding uses: by mark or handed over; in a declared environment also by content."""
         is_declared = environment in self.declared[file.path]
         return self._owned(found.certificate_id) or (self.adopted.get(found.certificate_id) if is_declared else None)
 
     def _judge_undeclared(self, worker: DeclaredWorker, file: WranglerFile) -> None:
-        """Environments that the file has and no Worker with this file declares."""
+        """Judge the environments of a file that no Worker declares."""
         top = file.environments.get(None)
         at_top = bool(top and top.bindings) or file.path in self.bound_at_top
         for environment, there in file.environments.items():
@@ -418,7 +420,7 @@ class _BindingJudge:
             self.previews.append(BindingRow(at, ("previews",), None, found, entry, owner, None, kept))
 
     def _guard_other_store(self, file: WranglerFile, begin: int) -> None:
-        """Rule 7: the local store changes nothing in a file that has a real account's id."""
+        """Rule 7: with the local store, hold all changes to a file that has an ID from a Cloudflare account."""
         planned = [at for at in range(begin, len(self.rows)) if isinstance(self.rows[at].verdict, Pending | Waits)]
         if not planned:
             return
@@ -432,7 +434,7 @@ class _BindingJudge:
                 return
 
     def _look_around(self, file: WranglerFile, *, planned: bool) -> None:
-        """What wrangler would deploy besides, or instead."""
+        """Report what wrangler would deploy in addition to the file, or instead of it."""
         if file.previews is not None and (file.previews or file.path in self.bound_at_top):
             self.findings.append(findings.previews_unmanaged(file))
         if file.built is not None:
@@ -445,7 +447,7 @@ class _BindingJudge:
 
 
 def hold(verdict: Verdict, *by: Diagnostic) -> Held:
-    """The verdict of something that would be done, and that these findings hold."""
+    """The verdict of a change that these findings hold."""
     return Held(by, verdict.change if isinstance(verdict, Pending | Waits) else None)
 
 
@@ -454,7 +456,7 @@ def _table(environment: EnvironmentName) -> tuple[str, ...]:
 
 
 def _ids_of(file: WranglerFile) -> Iterator[tuple[tuple[str | int, ...], FoundBinding]]:
-    """Every binding of a file with the keys that lead to its list; `previews` too, which is never written."""
+    """Yield every binding of a file with the keys that lead to its list; also those of `previews`."""
     for environment, there in file.environments.items():
         yield from ((_table(environment), found) for found in there.bindings)
     yield from ((("previews",), found) for found in file.previews or ())

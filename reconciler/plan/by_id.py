@@ -1,4 +1,4 @@
-"""Uploaded certificates that bindings name by `{ id = ... }`: managed elsewhere, so only watched here."""
+"""Uploaded certificates that bindings refer to by `{ id = ... }`: managed elsewhere, so only watched here."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def judge_by_id(
     bindings: Iterable[BindingRow],
     now: datetime,
 ) -> tuple[tuple[ByIdRow, ...], tuple[Diagnostic, ...]]:
-    """A row for each, in the order of its first binding, and what there is to say of it. `inventory` None: offline."""
+    """A row for each, in the order of its first binding, and the findings. `inventory` None: offline."""
     current = {entry.id for entry in inventory.current.values()} if inventory is not None else set()
     by_id: dict[EntryId, list[BindingRow]] = defaultdict(list)
     for binding in bindings:
@@ -57,9 +57,9 @@ def judge_by_id(
 
 
 def _id_of(declaration: Declaration, row: BindingRow, roles: Roles) -> EntryId | None:
-    """The id that a binding is declared to use, or uses without being declared; None where it is not managed by id.
+    """The ID that a binding is declared to use, or has without being declared; None if it is not managed by ID.
 
-    In a file where other stacks bind too, what is not declared here is theirs to watch.
+    If other stacks bind in the file too (`exclusive = false`), undeclared bindings are left to them.
     """
     if row.elsewhere:
         return None
@@ -72,20 +72,20 @@ def _id_of(declaration: Declaration, row: BindingRow, roles: Roles) -> EntryId |
 
 
 def _renew_from(entry: Entry | None, declaration: Declaration, now: datetime) -> datetime | None:
-    """When the renewal of an uploaded certificate falls due; of one that can't be read the lifetime is not known."""
+    """When the renewal of an uploaded certificate is due; without its PEM, a share of its lifetime is unknown."""
     ends, wanted = entry.window(now).ends if entry is not None else None, declaration.policy.renew_before
     if entry is None or ends is None:
         return None
     if entry.bundle is not None:
         lead = renewal_lead(entry.bundle, wanted)
-        is_always_due = lead >= lifetime_of(entry.bundle)  # a date that says nothing; the default's says something
+        is_always_due = lead >= lifetime_of(entry.bundle)  # such a date is useless, so the default is used
         return count_back(ends, renewal_lead(entry.bundle, None) if is_always_due else lead)
     known = wanted.duration if wanted is not None else None
     return count_back(ends, DEFAULT_RENEW_BEFORE if known is None else known)
 
 
 def _stem(name: str) -> str:
-    """What the marks of one certificate of one stack begin with."""
+    """The beginning that all marks of one certificate of one stack share."""
     return name.rpartition(".")[0]
 
 
@@ -97,7 +97,10 @@ def _by_stem(entries: Iterable[Entry]) -> Mapping[str, Sequence[Entry]]:
 
 
 def _newer(entry: Entry, mark: Mark, alike: Iterable[Entry], now: datetime) -> Entry | None:
-    """What was uploaded later under the same mark. One that is valid now comes first; one that has ended is none."""
+    """The newest upload under the same mark that is later than `entry`; one that is valid now is preferred.
+
+    One that has expired is not returned.
+    """
     uploaded = entry.uploaded_on
     later = [
         (other.window(now).contains(now), other.uploaded_on, other.id, other)
@@ -112,13 +115,13 @@ def _newer(entry: Entry, mark: Mark, alike: Iterable[Entry], now: datetime) -> E
     return max(later, key=lambda one: one[:3])[3] if later else None
 
 
-# --- what is said ---------------------------------------------------------------------------------------------------
+# --- findings -------------------------------------------------------------------------------------------------------
 
 
 def _findings(declaration: Declaration, row: ByIdRow, now: datetime) -> Iterator[Diagnostic]:
-    """One at most: what to change to says more than that the end is near.
+    """At most one finding: a newer certificate is more useful to know than the date of the renewal.
 
-    What has ended is reported where it is in use, and where a binding would move to it.
+    An expired certificate is reported elsewhere: if it is in use, and if a binding would be changed to it.
     """
     if row.newer is not None:
         yield _outdated(declaration, row, row.newer, now)
@@ -131,31 +134,31 @@ def _outdated(declaration: Declaration, row: ByIdRow, newer: Entry, now: datetim
     end = f"; {row.id} {_end(row, now)}" if row.is_due(now) else ""
     if row.role is Role.SUPERSEDED and row.owner is not None:
         message = f"{uses} {row.id}, an old certificate of {row.owner!r}; the current one is {newer.id}{end}"
-        hint = "bind it by its name in mtls.toml:\n" + _lines(row, "certificate", row.owner)
+        hint = "bind the certificate by its name in mtls.toml:\n" + _lines(row, "certificate", row.owner)
     else:
         of = f"the stack {row.mark.stack!r}" if row.mark is not None else "its stack"
         name = f" under the name {row.mark.certificate!r}" if row.mark is not None else ""
-        message = f"{uses} {row.id} of {of}, which uploaded a newer certificate{name}, {newer.id}{_on(newer)}{end}"
+        message = f"{uses} {row.id} of {of}, which uploaded a newer certificate{name}: {newer.id}{_on(newer)}{end}"
         hint = _change_id(row, newer, now)
     return Diagnostic(Severity.WARNING, Code.BY_ID_OUTDATED, message, _pointer(declaration, row), hint)
 
 
 def _on(entry: Entry) -> str:
-    return f", on {entry.uploaded_on:%Y-%m-%d}" if entry.uploaded_on is not None else ""
+    return f" ({entry.uploaded_on:%Y-%m-%d})" if entry.uploaded_on is not None else ""
 
 
 def _change_id(row: ByIdRow, newer: Entry, now: datetime) -> str:
-    """The lines with the new id; before it is valid, from when on they are right."""
+    """The lines with the new ID, and the time to write them if it is not valid yet."""
     begins = newer.window(now).begins
-    when = f", once it is valid, from {begins:%Y-%m-%d %H:%M} UTC" if begins is not None and begins > now else ""
+    when = f" once it is valid ({begins:%Y-%m-%d %H:%M} UTC)" if begins is not None and begins > now else ""
     lines = _lines(row, "id", newer.id)
     if not lines:
-        return f"put {newer.id} into {_undeclared_in(row)}{when}"
-    return f"change the id in mtls.toml{when}:\n{lines}"
+        return f"write {newer.id} into {_undeclared_in(row)}{when}"
+    return f"change the ID in mtls.toml{when}:\n{lines}"
 
 
 def _lines(row: ByIdRow, key: str, target: EntryId | CertificateName) -> str:
-    """The lines of mtls.toml that bind something else instead, each below the header of its table."""
+    """The lines of mtls.toml that bind `target` instead, with the headers of their tables."""
     declared = [one for one in row.bindings if one.declared is not None]
     lines: list[str] = []
     for table, rows in groupby(declared, lambda one: bindings_table(one.at.worker, one.at.environment)):
@@ -170,17 +173,17 @@ def _lines(row: ByIdRow, key: str, target: EntryId | CertificateName) -> str:
 
 def _due(declaration: Declaration, row: ByIdRow, now: datetime) -> Diagnostic:
     name = row.entry.name if row.entry is not None else ""
-    since = f"is due for renewal since {row.renew_from:%Y-%m-%d}: it "
+    since = f"has been due for renewal since {row.renew_from:%Y-%m-%d} and {_end(row, now)}"
     uses = f"{_places(row)} {'use' if len(row.bindings) > 1 else 'uses'}"
-    message = f"{row.id} ({name or 'no name'}), which {uses} by its id, {since}{_end(row, now)}"
+    message = f"{row.id} ({name or 'no name'}) {since}; {uses} it by its ID"
     where = f"by the stack {row.mark.stack!r}" if row.mark is not None and row.owner is None else "elsewhere"
     place = "mtls.toml" if any(one.declared is not None for one in row.bindings) else _undeclared_in(row)
-    hint = f"it is managed {where}: have it renewed there, then change the id in {place}"
+    hint = f"it is managed {where}: have it renewed there, then change the ID in {place}"
     return Diagnostic(Severity.WARNING, Code.BY_ID_DUE, message, _pointer(declaration, row), hint)
 
 
 def _end(row: ByIdRow, now: datetime) -> str:
-    return f"{'expired' if row.has_ended(now) else 'ends'} on {row.not_after:%Y-%m-%d %H:%M} UTC"
+    return f"{'expired' if row.has_ended(now) else 'expires'} on {row.not_after:%Y-%m-%d %H:%M} UTC"
 
 
 def _places(row: ByIdRow) -> str:

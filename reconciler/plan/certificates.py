@@ -1,4 +1,4 @@
-"""Which declared certificates are stored, which are to be uploaded, and which are held (rules 1, 2 and 9)."""
+"""Which declared certificates are uploaded, which must be uploaded, and which are held (rules 1, 2 and 9)."""
 
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ _MOST_NAMED = 5
 def judge_certificates(
     desired: Desired, inventory: Inventory | None, now: datetime, unusable: Sequence[Diagnostic]
 ) -> tuple[tuple[CertificateRow, ...], tuple[Diagnostic, ...]]:
-    """A row for each declared certificate, in the order of mtls.toml, and what was found on the way.
+    """A row for each declared certificate, in the order of mtls.toml, and the findings.
 
-    `inventory` None: offline. `unusable`: what was found in the certificate files, errors among it.
+    `inventory` None: offline. `unusable`: the findings about certificate files; an error among them holds its
+    certificate.
     """
     judge = _CertificateJudge(desired, inventory, now)
     return judge.rows(unusable), tuple(judge.findings)
 
 
 class _CertificateJudge:
-    """Judges by content: certificates with one content share one entry, one upload, and what holds it."""
+    """Judges by content: certificates with the same content share one entry, one upload, and its errors."""
 
     def __init__(self, desired: Desired, inventory: Inventory | None, now: datetime) -> None:
         self.desired, self.inventory, self.now = desired, inventory, now
@@ -93,7 +94,7 @@ class _CertificateJudge:
         return dict.fromkeys(names, Held(errors, upload) if errors else self._judge_upload(upload))
 
     def _judge_upload(self, upload: Upload) -> Verdict:
-        """Rule 10: an upload does not wait for its certificate to begin, unless it has to be proved before."""
+        """Rule 10: an upload does not wait until its certificate is valid, unless it must be proved first."""
         declared = self.desired.declaration.certificates[upload.certificate]
         window = window_of(self.desired.bundles[upload.certificate], now=self.now, ca=declared.ca)
         begins = window.begins
@@ -114,11 +115,11 @@ def _groups(desired: Desired) -> dict[str, list[CertificateName]]:
 
 
 def _same_content_twice(desired: Desired, names: Sequence[CertificateName]) -> tuple[Diagnostic, ...]:
-    """One content can't be a CA and a leaf: the store holds it once."""
+    """An error for each, if some are declared as a CA and others not: the same content is uploaded only once."""
     if len({desired.declaration.certificates[name].ca for name in names}) == 1:
         return ()
-    message = f"{_together(names)} have the same content, but not all of them say `ca = true`"
-    hint = "the store holds one content once; make them agree"
+    message = f"{_together(names)} have the same content, but not all of them have `ca = true`"
+    hint = "set `ca` to the same value in all of them: the same content can be uploaded only once"
     path = desired.declaration.path
     return tuple(
         Diagnostic(Severity.ERROR, Code.SAME_CONTENT, message, Pointer(path, ("certificates", name)), hint, name)
@@ -132,29 +133,26 @@ def _together(names: Sequence[CertificateName]) -> str:
 
 
 def _check_upload(desired: Desired, names: list[CertificateName], now: datetime) -> list[Diagnostic]:
-    """The full checks, once a content; each finding is said of every certificate that shares it."""
+    """The findings of all checks, which run once for each content; each is repeated for every certificate with it."""
     first = desired.declaration.certificates[names[0]]
     found = list(check_for_upload(desired.bundles[names[0]], ca=first.ca, path=first.path, now=now))
     keys = [name for name in names if desired.declaration.certificates[name].key is not None]
     if not first.ca and not keys:
-        message = f"{names[0]!r} is not in the store and has no `private_key`, so it can't be uploaded"
+        message = f"{names[0]!r} is not uploaded yet, and can't be: it has no `private_key`"
         pointer = Pointer(desired.declaration.path, ("certificates", names[0]))
-        hint = 'add `private_key = { env = "NAME" }` or the path of a key file'
+        hint = 'add `private_key = { env = "NAME" }`, or the path of a key file'
         found.append(Diagnostic(Severity.ERROR, Code.KEY_MISSING, message, pointer, hint))
     return [replace(problem, certificate=name) for problem in found for name in names]
 
 
 def _same_leaf(desired: Desired, inventory: Inventory, names: list[CertificateName]) -> list[Diagnostic]:
-    """A stored entry with this leaf and another chain: to the store it may be the same certificate."""
+    """A warning for each entry with this leaf and another chain: Cloudflare may refuse the upload as a duplicate."""
     leaf = desired.bundles[names[0]].fingerprint
     same = [entry for entry in inventory.entries.values() if entry.bundle and entry.bundle.fingerprint == leaf]
-    message = "the store has the leaf of {!r} already, with another chain, as {}"
-    hint = "the store may refuse it as stored already; give the chain that is stored, or a renewed certificate"
+    message = f"{desired.declaration.store.title} already has the leaf of {names[0]!r}, with another chain, as "
+    hint = "the upload may be refused as a duplicate; use the chain that is uploaded, or a renewed certificate"
     pointer = Pointer(desired.declaration.path, ("certificates", names[0], "certificate"))
-    return [
-        Diagnostic(Severity.WARNING, Code.SAME_LEAF, message.format(names[0], entry.id), pointer, hint, names[0])
-        for entry in same
-    ]
+    return [Diagnostic(Severity.WARNING, Code.SAME_LEAF, message + entry.id, pointer, hint, names[0]) for entry in same]
 
 
 def _upload(desired: Desired, inventory: Inventory, digest: str, names: list[CertificateName]) -> Upload:
@@ -172,7 +170,7 @@ def _upload(desired: Desired, inventory: Inventory, digest: str, names: list[Cer
 
 
 def _previous(inventory: Inventory, names: list[CertificateName]) -> Entry | None:
-    """The newest entry that these certificates leave behind."""
+    """The newest entry that the upload replaces."""
     left = [leaving.entry for leaving in inventory.leaving if leaving.certificate in names]
     timed = [(entry.uploaded_on, entry.id, entry) for entry in left if entry.uploaded_on is not None]
     return max(timed)[2] if timed else (left[0] if left else None)

@@ -1,4 +1,4 @@
-"""What a plan did not look at, and which private keys `apply` will need: as declared, without opening any."""
+"""What a plan did not check, and which private keys `apply` will need: from mtls.toml, without opening any."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reconciler.model import Action, CertificateName, Change, Condition, Desired, KeyReference, Upload, Verify
+from reconciler.model import Action, CertificateName, Change, Condition, Desired, KeyReference, Sweep, Upload, Verify
 from reconciler.plan.assessment import Assessment, Waits
 from reconciler.plan.live import declared_environments, is_elsewhere, target_of
 from reconciler.plan.retire_live import can_be_live
@@ -21,53 +21,63 @@ class Area(StrEnum):
     OTHER_USERS = "other-users"
     TREE = "tree"
     KEYS = "keys"
+    UNUSED = "unused"
 
 
 ABOUT_LIVE = frozenset({Area.LIVE_WORKERS, Area.OTHER_USERS})
 """What `--live` reads."""
 
 _DETAILS = {
-    Area.STORE: "which certificates are uploaded was not read",
-    Area.LIVE_WORKERS: "live Workers were not read: they may use other certificates than the wrangler files name",
-    Area.OTHER_USERS: "Hyperdrive configurations and hostnames were not read: they may use old certificates",
-    Area.TREE: "other files were not searched for the ids of old certificates: that waits until nothing else keeps one",
-    Area.KEYS: "no private key was opened: whether each is available and belongs to its certificate is unknown",
+    Area.STORE: "the list of uploaded certificates was not read",
+    Area.LIVE_WORKERS: "live Workers were not read; they may use other certificates than the wrangler files",
+    Area.OTHER_USERS: "Hyperdrive configurations and hostnames were not read; they may use old certificates",
+    Area.TREE: "other files were not searched for the IDs of old certificates; this is done last, before a deletion",
+    Area.KEYS: "no private key was opened; a key may be missing, or belong to another certificate",
+    Area.UNUSED: "unused certificates, shared private keys and undeclared bindings were not searched for",
 }
 _FAILED = {
-    Area.LIVE_WORKERS: "not every live Worker could be read",
-    Area.OTHER_USERS: "not everything else that may use a certificate could be read",
+    Area.LIVE_WORKERS: "some live Workers could not be read",
+    Area.OTHER_USERS: "some other users of certificates could not be read",
+    Area.UNUSED: "some files could not be searched for the IDs of unused certificates",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class NotChecked:
-    """One area that was not looked at, or not all of it. `reason`: why it could not be read; None: nobody asked."""
+    """One area that was not checked, or only in part. `reason`: why it could not be read; None: not requested."""
 
     area: Area
     reason: str | None = None
 
     @property
     def detail(self) -> str:
-        """What that means, as a sentence without its full stop."""
+        """What that means, as a sentence without a full stop."""
         return _DETAILS[self.area] if self.reason is None else f"{_FAILED[self.area]}: {self.reason}"
 
     def command(self, name: str) -> str | None:
-        """What looks at it; `name` is the command whose result this is of. None where no option of it would."""
+        """The command that checks it, None if there is none. `name`: the command that did not."""
         if self.reason is not None:
             return None
         if self.area in ABOUT_LIVE:
             return f"mtlsctl {name} --live"
-        return {Area.STORE: f"mtlsctl {name}", Area.KEYS: "mtlsctl validate"}.get(self.area)
+        commands = {Area.STORE: name, Area.KEYS: "validate", Area.UNUSED: f"{name} --unused"}
+        return f"mtlsctl {commands[self.area]}" if self.area in commands else None
 
 
 def of_live(found: Iterable[NotChecked]) -> tuple[NotChecked, ...]:
-    """What was not read of what is live, for a report that says nothing of files and keys."""
+    """Those about live Workers and other users, for a report without files and keys."""
     return tuple(one for one in found if one.area in ABOUT_LIVE)
+
+
+def of_unused(sweep: Sweep) -> tuple[NotChecked, ...]:
+    """What a search for unused certificates could not read."""
+    found = _failed(Area.UNUSED, list(sweep.unread))
+    return (found,) if found is not None else ()
 
 
 @dataclass(frozen=True, slots=True)
 class KeyNeeded:
-    """The key of one certificate, by where mtls.toml says that it is. `actions`: what needs it."""
+    """The private key of one certificate: its place in mtls.toml, and the actions that need it."""
 
     certificate: CertificateName
     source: KeyReference
@@ -75,7 +85,7 @@ class KeyNeeded:
 
 
 def find_not_checked(assessment: Assessment, keys: Sequence[KeyNeeded]) -> tuple[NotChecked, ...]:
-    """What was not looked at though it could change what a reader makes of the plan; in the order of `Area`."""
+    """The areas that were not checked and could change the reader's opinion of the plan, in the order of `Area`."""
     found = (
         NotChecked(Area.STORE) if assessment.inventory is None else None,
         _live_workers(assessment),
@@ -122,13 +132,13 @@ def _failed(area: Area, reasons: list[str]) -> NotChecked | None:
 
 
 def _needs_tree(assessment: Assessment) -> bool:
-    """Whether an old certificate will leave, and something that costs less to find out keeps it so far."""
+    """Whether an old certificate waits to be deleted, and a cheaper check keeps it so far."""
     waits = (row.verdict for row in assessment.entries if isinstance(row.verdict, Waits))
     return assessment.actual.sweep is None and any(one.condition is not Condition.PRUNE_OFF for one in waits)
 
 
 def find_keys(desired: Desired, changes: Iterable[Change]) -> tuple[KeyNeeded, ...]:
-    """The keys that these changes need, in their order. Of certificates with one content, the key that is opened."""
+    """The keys that these changes need, in their order; for certificates with the same content, the first key."""
     found: dict[CertificateName, KeyNeeded] = {}
     for change in changes:
         match change:

@@ -1,7 +1,7 @@
-"""When each certificate falls due, and what dates make of what is in use (rule 10): expired, due, or with a gap ahead.
+"""When each certificate is due, and the findings about dates (rule 10): expired, due, or with a gap ahead.
 
-All of it follows what the bindings use, not what is declared: calls fail by the former. It must not hold any change;
-`bindings.py` does.
+They follow the certificates that bindings use, not those that are declared, because calls fail by the former. They
+never hold a change; `bindings.py` does that.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from datetime import datetime
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
-from reconciler.model import ById, CertificateName, Condition, Desired, EntryId
+from reconciler.model import ById, CertificateName, Condition, Desired, Entry, EntryId
 from reconciler.plan.assessment import Assessment, BindingRow, CertificateRow, Pending, Waits
+from reconciler.plan.inventory import Inventory
 from reconciler.plan.renewals import Due, due_of, find_always_due, find_due
 from reconciler.x509.certificates import rfc3339
 from reconciler.x509.chains import window_of
@@ -22,13 +23,13 @@ from reconciler.x509.preflight import check_dates
 
 _Subject = CertificateName | EntryId
 _NOT_YET = frozenset({Code.CERTIFICATE_NOT_YET_VALID, Code.INTERMEDIATE_NOT_YET_VALID})
-"""What a binding that waits says already, with the time."""
+"""Not reported if a waiting binding already reports it, with the time."""
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedDates:
-    """The certificates with their due dates. `expired` comes first in every report; `findings` after everything else
-    of certificates."""
+    """The certificates with their due dates. `expired`: reported before everything else. `findings`: after the other
+    findings about certificates."""
 
     certificates: tuple[CertificateRow, ...]
     expired: tuple[Diagnostic, ...]
@@ -40,21 +41,21 @@ def judge_dates(
     certificates: Sequence[CertificateRow],
     bindings: Sequence[BindingRow],
     now: datetime,
-    offline: bool,
+    inventory: Inventory | None,
 ) -> JudgedDates:
-    """When each certificate falls due, and what is found about dates."""
+    """The due date of each certificate, and the findings about dates. `inventory` None: offline."""
     users: dict[CertificateName, list[BindingRow]] = defaultdict(list)
     for binding in bindings:
         name = binding.certificate
         if name is not None and name == binding.owner and binding.entry is not None:
             users[name].append(binding)
     rows = tuple(replace(row, due=_due(desired, row, users.get(row.name, ()), now)) for row in certificates)
-    expired = _bound_expired(bindings, now)
+    expired = _bound_expired(bindings, desired, inventory, now)
     early = _bound_early(bindings, now)
     found: list[Diagnostic] = list(early.values())
     waited_for = {row.certificate for row in bindings if isinstance(row.verdict, Waits)} | set(early)
     for row in sorted(rows, key=lambda row: row.name):
-        if row.bundle is not None and (offline or row.entry is not None):
+        if row.bundle is not None and (inventory is None or row.entry is not None):
             dates = _of_stored(desired, row, now, is_bound_expired=row.name in expired)
             found.extend(one for one in dates if one.code not in _NOT_YET or row.name not in waited_for)
     found.extend(_gaps(desired, bindings, now))
@@ -64,12 +65,12 @@ def judge_dates(
 
 
 def declared_due(row: CertificateRow, assessment: Assessment) -> Due | None:
-    """When the certificate of the declared file falls due, whatever is in use; None where the file can't be used."""
+    """When the certificate of the declared file is due, even if another one is in use; None if it can't be read."""
     return _due(assessment.desired, row, (), assessment.now)
 
 
 def _due(desired: Desired, row: CertificateRow, users: Sequence[BindingRow], now: datetime) -> Due | None:
-    """By the certificate that ends first of those in use; by the declared one where none is."""
+    """The due date of the certificate in use that expires first; of the declared one if none is in use."""
     if row.bundle is None:
         return None
     used = [(row.bundle, window_of(row.bundle, now=now, ca=row.declared.ca).ends)]
@@ -78,8 +79,10 @@ def _due(desired: Desired, row: CertificateRow, users: Sequence[BindingRow], now
     return min(dues, key=lambda due: due.not_after, default=None)
 
 
-def _bound_expired(bindings: Sequence[BindingRow], now: datetime) -> Mapping[_Subject, Diagnostic]:
-    """What has ended, is in use, and stays in use, by the certificate or the id that is declared for it."""
+def _bound_expired(
+    bindings: Sequence[BindingRow], desired: Desired, inventory: Inventory | None, now: datetime
+) -> Mapping[_Subject, Diagnostic]:
+    """The expired certificates that are in use and stay in use, by the declared certificate or ID."""
     found: dict[_Subject, list[BindingRow]] = defaultdict(list)
     for row in bindings:
         stays = row.declared is not None and not _moves(row)
@@ -88,7 +91,24 @@ def _bound_expired(bindings: Sequence[BindingRow], now: datetime) -> Mapping[_Su
             subject = target.id if isinstance(target, ById) else row.certificate
             if subject is not None:
                 found[subject].append(row)
-    return {subject: _expired(subject, rows, now) for subject, rows in found.items()}
+    return {
+        subject: _expired(subject, rows, _valid_entry(desired, inventory, rows[0].certificate, now), now)
+        for subject, rows in found.items()
+    }
+
+
+def _valid_entry(
+    desired: Desired, inventory: Inventory | None, name: CertificateName | None, now: datetime
+) -> Entry | None:
+    """The uploaded certificate of this name that is valid now: the current one, else the newest; None if none is."""
+    if inventory is None or name is None:
+        return None
+    current = inventory.current.get(name)
+    owned = [inventory.entries[entry_id] for entry_id, owner in inventory.owned.items() if owner == name]
+    newest_first = sorted(owned, key=lambda entry: (str(entry.uploaded_on or ""), entry.id), reverse=True)
+    stored = newest_first if current is None else [current, *newest_first]
+    is_ca = desired.declaration.certificates[name].ca
+    return next((entry for entry in stored if entry.ca == is_ca and entry.window(now).contains(now)), None)
 
 
 def _moves(row: BindingRow) -> bool:
@@ -96,23 +116,29 @@ def _moves(row: BindingRow) -> bool:
     return isinstance(row.verdict, Pending) and row.found_id != row.wanted
 
 
-def _expired(subject: _Subject, rows: Sequence[BindingRow], now: datetime) -> Diagnostic:
+def _expired(subject: _Subject, rows: Sequence[BindingRow], valid: Entry | None, now: datetime) -> Diagnostic:
     first = rows[0]
     ends = min(end for row in rows if row.entry is not None and (end := row.entry.window(now).ends) is not None)
     more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
     name = first.certificate
     what = f"the certificate {name!r}" if name is not None else f"the certificate {subject}"
     message = f"{what} expired on {rfc3339(ends)} and is still in use: {first.text}{more}"
-    hint = (
-        "get a new certificate, replace its file, run `mtlsctl apply`, and deploy"
-        if name is not None
-        else "it is not managed here: declare the ID of a valid certificate, run `mtlsctl apply`, and deploy"
-    )
+    if name is None:
+        hint = "it is not managed here: declare the ID of a valid certificate, run `mtlsctl apply`, and deploy"
+    elif valid is None:
+        hint = "get a new certificate, replace its file, run `mtlsctl apply`, and deploy"
+    elif valid.id == first.wanted:
+        hint = f"{valid.id} is valid: fix what keeps the binding from it, run `mtlsctl apply`, and deploy"
+    else:
+        hint = (
+            f"{valid.id} is uploaded and valid: restore its file (pull, or revert the revert), run `mtlsctl apply`,"
+            " and deploy"
+        )
     return Diagnostic(Severity.WARNING, Code.BOUND_EXPIRED, message, first.pointer, hint, name)
 
 
 def _bound_early(bindings: Sequence[BindingRow], now: datetime) -> Mapping[_Subject, Diagnostic]:
-    """What has not begun and is in use already, by the certificate or the id that is declared for it."""
+    """The certificates that are in use and not valid yet, by the declared certificate or ID."""
     found: dict[_Subject, Diagnostic] = {}
     for row in bindings:
         target = row.target
@@ -122,19 +148,21 @@ def _bound_early(bindings: Sequence[BindingRow], now: datetime) -> Mapping[_Subj
         begins = row.entry.window(now).begins
         if begins is not None and now < begins:
             message = f"{row.text} uses a certificate that is not valid before {rfc3339(begins)}"
-            hint = "calls through it fail until then; declare a certificate that is valid now if they must work earlier"
+            hint = (
+                "calls through it fail until then; if they must work earlier, declare a certificate that is valid now"
+            )
             name = row.certificate
             found[subject] = Diagnostic(Severity.WARNING, Code.BOUND_BEFORE_VALID, message, row.pointer, hint, name)
     return found
 
 
 def _of_stored(desired: Desired, row: CertificateRow, now: datetime, *, is_bound_expired: bool) -> Iterator[Diagnostic]:
-    """Dates of what is stored already (all that is declared, when offline), and a renewal that is due."""
+    """Findings about the dates of an uploaded certificate (offline: a declared one), and about a due renewal."""
     bundle = row.bundle
     if bundle is None:
         return
     dates = check_dates(bundle, path=row.declared.path, ca=row.declared.ca, now=now)
-    if not is_bound_expired:  # else that says it
+    if not is_bound_expired:  # else the other finding already reports it
         yield from (replace(problem, certificate=row.name) for problem in dates)
     due = None if dates or row.due is None or row.due.renewed else find_due(desired, row.due, now)
     if due is not None:
@@ -142,7 +170,7 @@ def _of_stored(desired: Desired, row: CertificateRow, now: datetime, *, is_bound
 
 
 def _gaps(desired: Desired, bindings: Sequence[BindingRow], now: datetime) -> Iterator[Diagnostic]:
-    """Where what is in use ends before its successor begins; once for each certificate or id, the longest."""
+    """Where the certificate in use expires before its successor is valid: the longest gap of each certificate or ID."""
     gaps: dict[_Subject, tuple[datetime, datetime, BindingRow]] = {}
     for row in bindings:
         verdict, target = row.verdict, row.target
@@ -155,10 +183,10 @@ def _gaps(desired: Desired, bindings: Sequence[BindingRow], now: datetime) -> It
     for subject, (ends, begins, row) in gaps.items():
         what = f"the certificate {row.certificate!r}" if row.certificate is not None else f"the certificate {subject}"
         message = (
-            f"{row.text} has no valid certificate from {rfc3339(ends)} to {rfc3339(begins)}: what it uses ends then,"
-            f" and its successor, {what}, begins later"
+            f"{row.text} has no valid certificate from {rfc3339(ends)} to {rfc3339(begins)}: the one in use expires"
+            f" before {what} becomes valid"
         )
-        hint = "get a certificate that begins before the first of the two"
+        hint = f"get a certificate that becomes valid before {rfc3339(ends)}"
         name = row.certificate
         yield Diagnostic(
             Severity.WARNING,

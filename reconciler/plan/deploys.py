@@ -1,6 +1,6 @@
-"""Which Workers have to be deployed: those whose serving versions present other ids than their wrangler file names.
+"""Which Workers must be deployed: those whose live versions use other IDs than their wrangler file.
 
-Decided by what is live, never by what a run wrote, so that the next run finishes what a killed one left.
+This is decided by what is live, never by what a run wrote, so the next run finishes the work of a killed one.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ def judge_sites(
     choice: DeployChoice,
     now: datetime,
 ) -> tuple[tuple[SiteRow, ...], tuple[Diagnostic, ...]]:
-    """A row for each declared environment, and what was found on the way.
+    """A row for each declared environment, and the findings.
 
-    Every deploy that is due once the pending bindings are written; none where nobody looked at what is live. `held`:
-    environments in which nothing can be bound.
+    A deploy is planned if it is needed once the pending bindings are written, and only if live Workers were read.
+    `held`: environments in which nothing can be bound.
     """
     rows: list[SiteRow] = []
     found: list[Diagnostic] = []
@@ -81,6 +81,8 @@ def judge_sites(
                 )
                 said: list[Diagnostic] = []
                 verdict = site.judge(choice, said) if choice.includes(worker) else site.judge_left()
+                if choice.refuses(worker) and isinstance(verdict, Waits):
+                    said.append(site.not_allowed())
                 found.extend(said)
             rows.append(SiteRow(at, worker, file if there else None, live.get(at, ()), verdict))
     return tuple(rows), tuple(found)
@@ -95,7 +97,7 @@ def _pending_by_site(rows: Iterable[BindingRow]) -> Mapping[SiteAddress, Sequenc
 
 
 def _later_by_site(rows: Iterable[BindingRow]) -> Mapping[SiteAddress, Mapping[str, Waits]]:
-    """The bindings that wait for their certificate to begin."""
+    """The bindings that wait until their certificate is valid."""
     found: dict[SiteAddress, dict[str, Waits]] = defaultdict(dict)
     for row in rows:
         if isinstance(row.verdict, Waits) and isinstance(row.verdict.change, BindingChange):
@@ -104,7 +106,7 @@ def _later_by_site(rows: Iterable[BindingRow]) -> Mapping[SiteAddress, Mapping[s
 
 
 def _places_by_name(desired: Desired, actual: Actual) -> Mapping[str, Sequence[str]]:
-    """Which environments of which files are a Worker, by its real name; each wants to be all of it."""
+    """The declared environments of each Worker, by its real name. Two of the same Worker overwrite each other."""
     names: dict[str, list[str]] = defaultdict(list)
     for _, environment, file in declared_environments(desired, actual.files):
         target = target_of(file, environment)
@@ -129,7 +131,7 @@ class _Site:
     now: datetime
 
     def judge_left(self) -> Verdict:
-        """What somebody else has to deploy: it waits for that, and is no change of ours."""
+        """The verdict of a Worker that mtlsctl does not deploy: up to date, or waiting for a deploy."""
         target, live = target_of(self.file, self.environment), self.actual.live
         if self._is_never_live:
             return UpToDate()
@@ -138,24 +140,30 @@ class _Site:
         change = self._change(target)
         return UpToDate() if change is None else Waits(change, Condition.NOT_DEPLOYED)
 
+    def not_allowed(self) -> Diagnostic:
+        """What is said of a Worker that declares to be deployed."""
+        why = 'mtls.toml says `deploy = "wrangler"`, and this run was not allowed to deploy'
+        hint = "run with `--deploy`, or set MTLSCTL_DEPLOY=1 where you trust what the build of this repository does"
+        return self._say(Code.DEPLOY_NOT_ALLOWED, Severity.WARNING, why, hint)
+
     def judge(self, choice: DeployChoice, said: list[Diagnostic]) -> Verdict:
-        """What becomes of it; findings are added to `said`."""
+        """The verdict of a Worker that mtlsctl deploys; findings are added to `said`."""
         target, live = target_of(self.file, self.environment), self.actual.live
         if self._is_never_live:
             return UpToDate()
         if live is None:
             return Unseen(Need.LIVE)
         if self.file.pages or target is None:
-            why = "a Pages project is not deployed by `wrangler deploy`" if self.file.pages else "it has no name there"
+            why = "`wrangler deploy` does not deploy Pages projects" if self.file.pages else "it has no `name`"
             said.append(self._say(Code.DEPLOY_UNSUPPORTED, Severity.ERROR, why, "deploy it by hand"))
             return Held(tuple(said))
         if target in live.unread:
-            why = f"what serves is not known: {live.unread[target]}"
+            why = f"its live version is unknown: {live.unread[target]}"
             said.append(self._say(Code.LIVE_UNREAD, Severity.ERROR, why, None))
             return Held(tuple(said))
         if live.workers.get(target) is None or not self._serving(target):
-            hint = "deploy it once by hand; from then on it is found, or say `deployed = false`"
-            said.append(self._say(Code.NOT_LIVE, Severity.WARNING, "nothing of it serves yet", hint))
+            hint = "deploy it once by hand, or set `deployed = false`"
+            said.append(self._say(Code.NOT_LIVE, Severity.WARNING, "it has no live version yet", hint))
             return UpToDate()
         change = self._change(target)
         if change is None:
@@ -167,7 +175,7 @@ class _Site:
         return Held((problem,), change)
 
     def _judge_later(self, target: str) -> Verdict:
-        """What has to be deployed once a certificate has begun, of a Worker that needs no deploy now."""
+        """The deploy that a Worker needs once a certificate is valid, though it needs none now."""
         serving = self._serving(target)
 
         def will_differ(name: str, wait: Waits) -> bool:
@@ -181,7 +189,7 @@ class _Site:
         return Waits(change, Condition.NOT_VALID_YET, min(times))
 
     def _judge_dates(self, change: Deploy, said: list[Diagnostic]) -> Verdict:
-        """Rule 10, of what is live: no deploy replaces a valid certificate by one that has ended or not begun."""
+        """Rule 10 for live Workers: no deploy replaces a valid certificate with an expired or not yet valid one."""
         begins: list[datetime] = []
         ends: list[datetime] = []
         for one in change.bindings:
@@ -190,7 +198,7 @@ class _Site:
                 continue
             if window.ends is not None and window.has_ended(self.now):
                 why = f"{one.binding} would use a certificate that expired on {rfc3339(window.ends)}"
-                hint = "what is live is still valid: bind a valid certificate first"
+                hint = "bind a valid certificate first; the live version still uses one"
                 problem = replace(
                     self._say(Code.DEPLOY_BLOCKED, Severity.ERROR, why, hint), certificate=one.certificate
                 )
@@ -204,7 +212,7 @@ class _Site:
         return Waits(change, Condition.NOT_VALID_YET, max(begins), {"case": "live"}) if begins else Pending(change)
 
     def _window(self, one: ToPresent) -> Window | None:
-        """When what a binding uses after the deploy is valid; None where nothing is known."""
+        """When the certificate that a binding uses after the deploy is valid; None if unknown."""
         entry = self._entry(one.id)
         if entry is not None:
             return entry.window(self.now)
@@ -230,7 +238,7 @@ class _Site:
         return is_elsewhere(store, self.file.environments[self.environment])
 
     def _change(self, target: str) -> Deploy | None:
-        """The deploy of what the file names once this plan is applied; None where that is live, or nothing is."""
+        """The deploy of the IDs in the file after this plan; None if they are live, or the Worker is not deployed."""
         serving = self._serving(target)
         bindings = tuple(self._to_present(serving))
         if not serving or not any(one.differs for one in bindings):
@@ -253,15 +261,16 @@ class _Site:
         store = self.desired.declaration.store.kind
         free = next((one.binding for one in bindings if one.id is not None and is_placeholder(one.id, store)), None)
         if free is not None:
-            why = f"{free} still has a placeholder for an id"
-            return self._say(Code.DEPLOY_BLOCKED, Severity.ERROR, why, "see what stands in the way of that binding")
+            why = f"{free} still has a placeholder instead of an ID"
+            return self._say(Code.DEPLOY_BLOCKED, Severity.ERROR, why, "fix the error about that binding first")
         if len(self.names[target]) > 1:
-            why = f"{' and '.join(self.names[target])} are one Worker, {target}; each deploy would undo the other's"
-            hint = "give each a name of its own, or declare the one that is to serve"
+            places = " and ".join(self.names[target])
+            why = f"{places} are the same Worker, {target}, so each deploy would undo the other"
+            hint = "give each a `name` of its own, or declare only one of them"
             return self._say(Code.DEPLOY_AMBIGUOUS, Severity.ERROR, why, hint)
         if len(serving) > 1 and not choice.over_split and target not in choice.split:
-            why = "a gradual deployment is under way, which a deploy would end"
-            hint = "finish it with `wrangler versions deploy`, or deploy over it with `--over-split`"
+            why = "a gradual deployment is in progress, and a deploy would end it"
+            hint = "finish it with `wrangler versions deploy`, or deploy anyway with `--over-split`"
             return self._say(Code.GRADUAL_DEPLOYMENT, Severity.ERROR, why, hint)
         return self._build_needed(target, bindings)
 
@@ -270,21 +279,24 @@ class _Site:
         if built is None:
             return None
         if built.script != target:
-            why = f"wrangler deploys {built.path}, which a build made for {built.script or 'a Worker without a name'}"
-            return self._say(Code.BUILD_NEEDED, Severity.ERROR, why, f"build it for {target}, then apply again")
+            script = built.script or "a Worker without a name"
+            why = f"wrangler deploys the generated file {built.path}, which is for {script}"
+            hint = f"build it for {target}, then run `mtlsctl apply` again"
+            return self._say(Code.BUILD_NEEDED, Severity.ERROR, why, hint)
         if not all(_has(built, one) for one in bindings):
-            why = f"wrangler deploys {built.path}, which a build made and which names other ids"
-            return self._say(Code.BUILD_NEEDED, Severity.ERROR, why, "build again, then apply again")
+            why = f"wrangler deploys the generated file {built.path}, which has other IDs"
+            hint = "build again, then run `mtlsctl apply` again"
+            return self._say(Code.BUILD_NEEDED, Severity.ERROR, why, hint)
         return None
 
     def _serving(self, target: str) -> tuple[LiveVersion, ...]:
         found = self.actual.live.workers.get(target) if self.actual.live else None
         return found.serving if found else ()
 
-    # --- what it will present -----------------------------------------------------------------------------------------
+    # --- what it will use ---------------------------------------------------------------------------------------------
 
     def _to_present(self, serving: Sequence[LiveVersion]) -> Iterator[ToPresent]:
-        """Bindings that are ours: every declared one, and those that present an entry of ours and shall not."""
+        """Yield every declared binding, and each undeclared live one that uses a certificate of this stack."""
         file = self._after()
 
         def live(name: str) -> tuple[EntryId | None, ...]:
@@ -292,7 +304,7 @@ class _Site:
 
         declared = self.worker.environments[self.environment]
         for one in declared:
-            if one.binding in file:  # else something stands in its way, which is reported elsewhere
+            if one.binding in file:  # else an error keeps it from being written, which is reported elsewhere
                 certificate = one.target.certificate if isinstance(one.target, ByCertificate) else None
                 yield ToPresent(
                     binding=one.binding,
@@ -309,7 +321,7 @@ class _Site:
                 yield ToPresent(name, None, live=live(name))
 
     def _digest(self, certificate: CertificateName | None, used: EntryId | None) -> str | None:
-        """The content that a declared certificate's binding uses after the deploy; None where that is another's."""
+        """The content of the declared certificate if the binding uses it after the deploy, else None."""
         bundle = self.desired.bundles.get(certificate) if certificate is not None else None
         if bundle is None or certificate is None:
             return None
@@ -317,12 +329,12 @@ class _Site:
         return bundle.digest if used is None or (current is not None and used == current.id) else None
 
     def _later_digest(self, binding: str) -> str | None:
-        """The content that a binding uses once its certificate has begun."""
+        """The content that a binding uses once its certificate is valid."""
         wait = self.later.get(binding)
         return wait.change.digest if wait is not None and isinstance(wait.change, BindingChange) else None
 
     def _after(self) -> dict[str, EntryId | None]:
-        """The ids that the file names once the changes of this plan are made; None: not known before the upload."""
+        """The IDs in the file after the changes of this plan; None: not known before the upload."""
         there = self.file.environments[self.environment].bindings
         after: dict[str, EntryId | None] = {found.binding: EntryId(found.certificate_id) for found in there}
         for change in self.changes:
@@ -339,7 +351,7 @@ class _Site:
 
 
 def _has(built: Built, one: ToPresent) -> bool:
-    """Whether a built file says of a binding what is to be presented."""
+    """Whether a generated file has the right ID for a binding."""
     if one.id is None and one.digest is None:
         return all(binding != one.binding for binding, _ in built.bindings)
     return (one.binding, one.id) in built.bindings

@@ -1,4 +1,4 @@
-"""What differs between two certificates, attribute by attribute; never a comparison of PEM text."""
+"""The differences of two certificates, attribute by attribute; PEM text is not compared."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from reconciler.x509.certificates import Bundle
 
 @lru_cache(maxsize=4096)
 def certificate_differences(before: Bundle, after: Bundle) -> tuple[Difference, ...]:
-    """The attributes of the leaf that changed, in the order of `CertificateFacts`. Call it on pairs known to differ.
+    """The attributes of the leaf that changed, in the order of `CertificateFacts`. Call it only on pairs that differ.
 
-    deepdiff is imported here and not above: it costs more than a plan in which nothing differs.
+    deepdiff is imported here because its import takes longer than a plan without differences.
     """
     from deepdiff import DeepDiff
 

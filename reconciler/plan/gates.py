@@ -1,4 +1,4 @@
-"""Gates: before what a certificate has to be proved at its origin, and the proofs that a plan needs for its changes."""
+"""Gates: the actions before which a certificate must be proved at its origin, and the proofs that changes need."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from reconciler.model import CertificateName, Change, Declaration, Desired, Gate
 
 
 def has_gate(declaration: Declaration, name: CertificateName, gate: Gate) -> bool:
-    """Whether a declared certificate has to be proved before this; what is no longer declared, or is a CA, has not."""
+    """Whether a certificate must be proved before this action; False if it is a CA, or no longer declared."""
     declared = declaration.certificates.get(name)
     if declared is None or declared.ca:
         return False
@@ -17,7 +17,7 @@ def has_gate(declaration: Declaration, name: CertificateName, gate: Gate) -> boo
 
 
 def needs_proof(desired: Desired, change: Change) -> frozenset[CertificateName]:
-    """The certificates that have to be proved before a change: of an upload all that share it, each at its origin."""
+    """The certificates that must be proved before a change; for an upload, all that share it, each at its origin."""
     match change:
         case Upload():
             names, gate = (change.certificate, *change.shared_with), Gate.UPLOAD
@@ -44,5 +44,5 @@ def proofs_for(desired: Desired, changes: Iterable[Change], gate: Gate) -> Itera
     wanted = {name for change in changes for name in needs_proof(desired, change)}
     for name in sorted(wanted):
         origin, bundle = desired.declaration.certificates[name].verify, desired.bundles.get(name)
-        if origin is not None and bundle is not None:  # else there is nothing to prove it with: its change is held back
+        if origin is not None and bundle is not None:  # else it can't be proved, and an error holds its change
             yield Verify(name, bundle.digest, origin.url, gate)

@@ -1,4 +1,4 @@
-"""Which entries of the store are ours: by their mark, by a former name, or handed over in `supersedes`."""
+"""Which entries are managed by this stack: by their mark, by a former name, or handed over in `supersedes`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from reconciler.model.ownership import CUSTOM, is_other_stacks, is_ours, read_ma
 
 @dataclass(frozen=True, slots=True)
 class Owned:
-    """The entries that are ours, each with the declared or former certificate that it is of.
+    """The entries that this stack manages, each with the declared or former certificate that it is of.
 
-    `handed_over`: items of `supersedes` that are not in the store any more; nothing that needs attention.
+    `handed_over`: notes on items of `supersedes` that were deleted since; they need no attention.
     """
 
     entries: dict[EntryId, CertificateName]
@@ -26,8 +26,8 @@ class Owned:
 def find_owned(
     desired: Desired, entries: tuple[Entry, ...], stored: Container[CertificateName], problems: list[Diagnostic]
 ) -> Owned:
-    """Every entry that is ours; findings of what is in doubt are added to `problems`. `stored`: certificates that
-    have a current entry."""
+    """Every entry that this stack manages; findings are added to `problems`. `stored`: certificates with a current
+    entry."""
     declaration = desired.declaration
     former = _former_names(declaration)
     owned: dict[EntryId, CertificateName] = {}
@@ -47,7 +47,7 @@ def find_owned(
         named = any(item in (entry.id, entry.name) for entry in entries)
         if named or CertificateName(item) in marked:
             continue
-        # Once the certificate is stored, the usual end of a handover is that the other one was deleted.
+        # Once the certificate is uploaded, a handover usually ends with the deletion of the other one.
         is_new = name in desired.bundles and name not in stored and name not in uploaded
         (problems if is_new else done).append(_superseded_nothing(declaration, name, item, index, is_new=is_new))
     return Owned(owned, tuple(done))
@@ -56,7 +56,7 @@ def find_owned(
 def _superseded_nothing(
     declaration: Declaration, name: CertificateName, item: str, index: int, *, is_new: bool
 ) -> Diagnostic:
-    """That nothing has this id or name: misspelled where the certificate `is_new`, else deleted after the handover."""
+    """No entry has this ID or name: misspelled if the certificate `is_new`, else deleted after the handover."""
     where = declaration.store.title
     message = f"no certificate in {where} has the ID or name {item!r}, which `supersedes` of {name!r} lists"
     deleted, corrected = "remove it if that certificate was deleted already", "correct it if it is misspelled"
@@ -77,7 +77,7 @@ def _superseded_items(declaration: Declaration) -> Iterator[tuple[CertificateNam
 
 
 def _former_names(declaration: Declaration) -> dict[CertificateName, CertificateName]:
-    """Former names of declared certificates, to the names they have now. No declared name is among them."""
+    """The current name of each certificate by its former name. No declared name is among the former ones."""
     items = _superseded_items(declaration)
     return {CertificateName(item): name for name, item, _ in items if kind_of_id(item) is IdKind.PLACEHOLDER}
 
@@ -90,15 +90,15 @@ def _handed_over(
     index: int,
     problems: list[Diagnostic],
 ) -> tuple[Entry, ...]:
-    """The foreign entry that an item of `supersedes` hands over; nothing where it is gone already, or in doubt."""
+    """The foreign entry that an item of `supersedes` hands over; empty if it was deleted, or can't be handed over."""
     by_id = kind_of_id(item) is not IdKind.PLACEHOLDER
     found = [entry for entry in entries if (entry.id == item if by_id else entry.name == item)]
     found = [entry for entry in found if not is_ours(read_mark(entry), declaration)]
     pointer = Pointer(declaration.path, ("certificates", name, "supersedes", index))
     if len(found) > 1:
         ids = ", ".join(sorted(entry.id for entry in found))
-        message = f"{item!r} in `supersedes` of {name!r} names {len(found)} entries of the store"
-        hint = f"names are not unique there; give the id instead: {ids}"
+        message = f"{item!r} in `supersedes` of {name!r} matches {len(found)} uploaded certificates"
+        hint = f"names are not unique; write the ID instead: {ids}"
         problems.append(Diagnostic(Severity.ERROR, Code.SUPERSEDES_AMBIGUOUS, message, pointer, hint, name))
         return ()
     for entry in found:
@@ -109,9 +109,9 @@ def _handed_over(
         elif entry.type != CUSTOM:
             refusal = f"is managed by Cloudflare (type {entry.type!r})"
         elif entry.ca != declaration.certificates[name].ca:
-            refusal = "is a CA" if entry.ca else "is no CA"
+            refusal = "is a CA" if entry.ca else "is not a CA"
         if refusal is not None:
-            message = f"{item!r} in `supersedes` of {name!r} {refusal}; it is left alone"
+            message = f"{item!r} in `supersedes` of {name!r} {refusal}; it is left as it is"
             hint = "remove it from `supersedes`"
             problems.append(Diagnostic(Severity.WARNING, Code.SUPERSEDES_REFUSED, message, pointer, hint, name))
             return ()

@@ -1,4 +1,4 @@
-"""The store's entries, sorted by what they are to this declaration: wanted, superseded, orphaned, or none of ours."""
+"""The role of each entry for this declaration: current, superseded, orphaned, not managed by this stack, and so on."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class Role(StrEnum):
-    """What an entry is to this declaration; the words of the reconciler's rules."""
+    """The role of an entry for this declaration, in the words of the reconciler's rules."""
 
     CURRENT = "current"
     SUPERSEDED = "superseded"
@@ -46,8 +46,10 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """An entry that is ours and no longer wanted. `successor` is what its certificate declares now, if stored; of an
-    orphan, what was uploaded later for the same subject."""
+    """An entry of this stack that is no longer wanted.
+
+    `successor`: the current entry of its certificate, if there is one; of an orphan, a later one with its subject.
+    """
 
     entry: Entry
     certificate: CertificateName
@@ -57,10 +59,10 @@ class Leaving:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """`current`: declared certificates that are stored. `refused`: those whose entry can't be used, and why.
+    """All entries by their role. `current`: by declared certificate. `refused`: by certificate, why none can be used.
 
-    `owned`: the certificate for which an entry is ours, by mark or handed over; wanted or not. `handed_over`: notes on
-    items of `supersedes` that have done their work; not among `diagnostics`, for they would be reported for ever.
+    `owned`: the certificate of each entry that this stack manages, by its mark or handed over. `handed_over`: notes on
+    items of `supersedes` that were deleted since; not in `diagnostics`, where they would be reported for ever.
     """
 
     entries: Mapping[EntryId, Entry]
@@ -73,7 +75,7 @@ class Inventory:
 
 
 def take_inventory(desired: Desired, listing: Listing, files: Mapping[WorkerLabel, WranglerFile]) -> Inventory:
-    """Rules 1, 2 and 4 of the reconciler: who is wanted, adopted, superseded, newer, orphaned."""
+    """The inventory by rules 1, 2 and 4 of the reconciler."""
     declaration = desired.declaration
     problems: list[Diagnostic] = []
     current, refused = _find_wanted(desired, listing.entries, _bound_ids(declaration, files), problems)
@@ -91,7 +93,7 @@ def take_inventory(desired: Desired, listing: Listing, files: Mapping[WorkerLabe
             leaving.append(Leaving(entry, certificate, Reason.ORPHANED, _renewal_of(entry, newest)))
             continue
         if certificate not in desired.bundles:
-            continue  # its file is bad, so this entry may be the very one that is declared
+            continue  # its file can't be read, so this may be the declared entry itself
         successor = current.get(certificate)
         if successor is not None and not _is_older(entry, successor):
             problems.append(_newer_entry(declaration, entry, certificate, successor))
@@ -110,11 +112,11 @@ def take_inventory(desired: Desired, listing: Listing, files: Mapping[WorkerLabe
 
 RoleOf = Callable[[Entry], tuple[Role, CertificateName | None]]
 Roles = Mapping[EntryId, tuple[Role, CertificateName | None]]
-"""What each entry is, and of which declared or former certificate."""
+"""The role of each entry, and the declared or former certificate that it is of."""
 
 
 def role_finder(desired: Desired, inventory: Inventory) -> RoleOf:
-    """What tells what an entry is, and of which declared or former certificate."""
+    """A function that returns the role of an entry, and the declared or former certificate that it is of."""
     current = {entry.id: name for name, entry in reversed(list(inventory.current.items()))}
     wanted = {bundle.digest: name for name, bundle in sorted(desired.bundles.items(), reverse=True)}
     leaving = {one.entry.id: one for one in inventory.leaving}
@@ -136,24 +138,24 @@ def role_finder(desired: Desired, inventory: Inventory) -> RoleOf:
 
 
 def _newest_by_subject(entries: Iterable[Entry], owned: Mapping[EntryId, CertificateName]) -> dict[str, Entry]:
-    """For each subject the entry of ours that was uploaded last; worked out once, and only where there are orphans."""
+    """By subject the latest entry of this stack; made once, and only if there are orphans."""
     timed = [(one.uploaded_on, one.id, one) for one in entries if one.id in owned and one.uploaded_on is not None]
     in_order = (one for _, _, one in sorted(timed, key=lambda item: item[:2]))
     return {subject_text(one.bundle.leaf): one for one in in_order if one.bundle is not None}
 
 
 def _renewal_of(entry: Entry, newest: Mapping[str, Entry]) -> Entry | None:
-    """The newest entry of ours that was uploaded later for the same subject.
+    """The latest entry of this stack that was uploaded after `entry` for the same subject; None if there is none.
 
-    An orphan's content may have been shared with a certificate that is still declared, and was rotated since: the mark
-    names only one of them. Its grace then counts from that rotation.
+    An orphan may have shared its content with a certificate that is still declared and was rotated since, because the
+    mark names only one of them. Its grace period then begins with that rotation.
     """
     later = newest.get(subject_text(entry.bundle.leaf)) if entry.bundle else None
     return later if later is not None and _is_older(entry, later) else None
 
 
 def _is_older(entry: Entry, successor: Entry) -> bool:
-    """Unknown times are doubts, and a doubt keeps the entry."""
+    """Whether an entry was uploaded before another; False if a time is unknown, so that the entry is kept."""
     if entry.uploaded_on is None or successor.uploaded_on is None:
         return False
     return entry.uploaded_on < successor.uploaded_on
@@ -163,11 +165,11 @@ def _newer_entry(declaration: Declaration, entry: Entry, certificate: Certificat
     return Diagnostic(
         Severity.WARNING,
         Code.NEWER_ENTRY,
-        f"the store has a newer entry for {certificate!r}, {entry.id} ({entry.name!r}), uploaded after the declared one"
-        f" ({current.id}); it is kept",
+        f"{declaration.store.title} has a newer certificate for {certificate!r}, {entry.id} ({entry.name!r}), uploaded"
+        f" after the declared one ({current.id}); it is kept",
         Pointer(declaration.path, ("certificates", certificate, "certificate")),
-        "a newer checkout may have uploaded it: update this one; after a revert it is the way forward; it is retired"
-        " once a certificate that was uploaded after it is declared",
+        "pull first: a newer commit may have uploaded it; after a revert this is expected: it is kept so that you can"
+        " roll forward, until a later upload replaces it",
         certificate,
     )
 
@@ -176,7 +178,7 @@ def _newer_entry(declaration: Declaration, entry: Entry, certificate: Certificat
 
 
 def _bound_ids(declaration: Declaration, files: Mapping[WorkerLabel, WranglerFile]) -> set[str]:
-    """Ids that stand at a declared binding of a declared certificate."""
+    """The IDs in wrangler files of bindings that are declared by certificate name."""
     found: set[str] = set()
     for worker in declaration.workers.values():
         file = files.get(worker.label)
@@ -217,13 +219,13 @@ def _preferred(declaration: Declaration, entries: list[Entry], bound: set[str]) 
 
 
 def _preference(declaration: Declaration, entry: Entry, bound: set[str]) -> tuple[bool, bool, datetime, str]:
-    """Of several entries with one content: the bound one, then the marked, then the oldest, then by id."""
+    """The sort key of several entries with the same content: bound first, then marked, then oldest, then by ID."""
     marked = is_ours(read_mark(entry), declaration)
     return entry.id not in bound, not marked, entry.uploaded_on or _NEVER, entry.id
 
 
 class Preference(StrEnum):
-    """What makes an entry the current one of its content; where there is only one, that."""
+    """Why an entry is the current one among those with the same content."""
 
     ONLY = "only"
     BOUND = "bound"
@@ -233,7 +235,7 @@ class Preference(StrEnum):
 
 
 def preference_of(desired: Desired, actual: Actual, name: CertificateName, current: Entry) -> Preference:
-    """By what the `current` entry of a declared certificate won over the others with the same content."""
+    """Why `current` is preferred over the other entries with the same content."""
     digest = desired.bundles[name].digest
     entries = actual.listing.entries if actual.listing else ()
     others = (entry for entry in entries if entry.bundle and entry.bundle.digest == digest)
@@ -248,7 +250,7 @@ def preference_of(desired: Desired, actual: Actual, name: CertificateName, curre
 
 
 def _why_not(declaration: Declaration, name: CertificateName, entry: Entry) -> Diagnostic | None:
-    """Why an entry of the right content still can't serve; entries can't be changed, so each is an error."""
+    """Why an entry with the right content still can't be used; an error, because entries can't be changed."""
     pointer = Pointer(declaration.path, ("certificates", name))
     declared = declaration.certificates[name]
     mark = read_mark(entry)
@@ -259,23 +261,23 @@ def _why_not(declaration: Declaration, name: CertificateName, entry: Entry) -> D
     if entry.type != CUSTOM:
         return refuse(
             Code.ENTRY_MANAGED,
-            f"the store has the content of {name!r} as {entry.id}, managed by Cloudflare (type {entry.type!r})",
-            "that entry belongs to Gateway or Access and can't be bound; declare another certificate",
+            f"{name!r} is already uploaded as {entry.id}, but Cloudflare manages that one (type {entry.type!r})",
+            "it belongs to Gateway or Access, so it can't be bound; declare another certificate",
         )
     if entry.ca != declared.ca:
         kind = "a CA" if entry.ca else "a leaf certificate"
         return refuse(
             Code.ENTRY_CA_DIFFERS,
-            f"the store has the content of {name!r} as {entry.id}, uploaded as {kind}; that can't be changed",
-            f"set `ca = {str(entry.ca).lower()}`, or delete that entry where it was made and run again",
+            f"{name!r} is already uploaded as {entry.id}, but as {kind}, which can't be changed",
+            f"set `ca = {str(entry.ca).lower()}`, or delete that upload where it was made and run again",
         )
     if is_other_stacks(mark, declaration):
         stack = mark.stack if mark else ""
         return refuse(
             Code.ENTRY_OF_OTHER_STACK,
-            f"the store has the content of {name!r} as {entry.id}, which belongs to the stack {stack!r}",
-            f'bind it with `{{ id = "{entry.id}" }}`, or, if this stack was called {stack!r} before, add that name to'
-            " `former_stacks`",
+            f"{name!r} is already uploaded as {entry.id}, which belongs to the stack {stack!r}",
+            f'bind it with `{{ id = "{entry.id}" }}`; if {stack!r} is a former name of this stack, add it to'
+            " `former_stacks` instead",
         )
     return None
 
@@ -284,8 +286,8 @@ def _order_differs(declaration: Declaration, name: CertificateName, entry: Entry
     return Diagnostic(
         Severity.WARNING,
         Code.CHAIN_ORDER,
-        f"the store holds the certificates of {name!r} ({entry.id}) in another order than the file",
+        f"the uploaded copy of {name!r} ({entry.id}) has its certificates in another order than the file",
         Pointer(declaration.path, ("certificates", name, "certificate")),
-        "the leaf must come first for the handshake; if the stored order is wrong, upload a renewed certificate",
+        "the leaf must come first in a handshake; if the uploaded order is wrong, upload a renewed certificate",
         name,
     )

@@ -1,4 +1,4 @@
-"""Desired, file and live, side by side: who presents which certificate right now, and what still needs a deploy."""
+"""Each binding in mtls.toml, in the wrangler file and live: which certificate it uses, and what needs a deploy."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from reconciler.plan.inventory import Inventory
 
 
 class LiveState(StrEnum):
-    """How what serves stands to what the wrangler file names."""
+    """Whether the live versions use the ID in the wrangler file."""
 
     IN_SYNC = "in-sync"
     NEEDS_DEPLOY = "needs-deploy"
@@ -41,7 +41,7 @@ class LiveState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """What one serving version presents; without `id` it has no such binding. `share` in percent."""
+    """The ID that one live version uses for a binding; None: it has no such binding. `share` in percent."""
 
     version: str
     share: float
@@ -50,9 +50,9 @@ class Presented:
 
 @dataclass(frozen=True, slots=True)
 class LiveBinding:
-    """One binding of one Worker and environment. `desired` None: not declared, or not stored yet.
+    """One binding of one Worker and environment. `desired` None: not declared, or not uploaded yet.
 
-    `file` None: the file has no such binding. `detail` says why the state is unknown.
+    `file` None: the file has no such binding. `detail`: why the state is unknown.
     """
 
     at: BindingAddress
@@ -66,9 +66,9 @@ class LiveBinding:
 
 
 def target_of(file: WranglerFile, environment: EnvironmentName) -> str | None:
-    """What stands for the Worker of an environment in `Live.workers`; None where the file gives it no name.
+    """The key of an environment's Worker in `Live.workers`; None if the file has no name for it.
 
-    A Pages project has two sides: its preview, and production, which is the top level's too.
+    A Pages project has two: preview, and production, which is also that of the top level.
     """
     there = file.environments.get(environment)
     script = there.script if there else None
@@ -78,7 +78,7 @@ def target_of(file: WranglerFile, environment: EnvironmentName) -> str | None:
 
 
 def target_text(target: str) -> str:
-    """What stands for a Worker or Pages project in `Live.workers`, for a sentence."""
+    """The name of a Worker or Pages project in a sentence, from its key in `Live.workers`."""
     if not target.startswith(PAGES):
         return target
     project, _, side = target.removeprefix(PAGES).rpartition("/")
@@ -86,18 +86,18 @@ def target_text(target: str) -> str:
 
 
 def is_elsewhere(store: StoreSettings, found: WranglerEnvironment) -> bool:
-    """Whether an environment is of another account than the store: its ids mean nothing here, nor its Worker's name."""
+    """Whether an environment belongs to another account, so that its IDs and its Worker's name mean nothing here."""
     return store.account is not None and found.account_id not in (None, store.account)
 
 
 def count_versions(live: Live) -> int:
-    """The versions that were read: they never change, so another look of the same run reads none of them."""
+    """The number of versions that were read. They never change, so the same run does not read them again."""
     workers = (worker for target, worker in live.workers.items() if not target.startswith(PAGES))
     return sum(len(worker.versions) for worker in workers if worker is not None)
 
 
 def targets_of(desired: Desired, files: Mapping[WorkerLabel, WranglerFile]) -> tuple[str, ...]:
-    """Everything declared that can be live, each once."""
+    """The keys in `Live.workers` of everything that is declared, each once."""
     found = (target_of(file, environment) for _, environment, file in declared_environments(desired, files))
     return tuple(dict.fromkeys(target for target in found if target is not None))
 
@@ -105,7 +105,7 @@ def targets_of(desired: Desired, files: Mapping[WorkerLabel, WranglerFile]) -> t
 def declared_environments(
     desired: Desired, files: Mapping[WorkerLabel, WranglerFile]
 ) -> Iterator[tuple[DeclaredWorker, EnvironmentName, WranglerFile]]:
-    """Every declared environment whose file was read and has it."""
+    """Yield every declared environment that its wrangler file has, if that was read."""
     for label, worker in sorted(desired.declaration.workers.items()):
         file = files.get(label)
         for environment in worker.environments:
@@ -115,26 +115,36 @@ def declared_environments(
 
 @dataclass(frozen=True, slots=True)
 class DeployChoice:
-    """Who is deployed: everybody (`--deploy`), or the Workers that declare it. `over_split`: also over a gradual
-    deployment that is under way. `nobody`: deploys are not what this run is about. `workers`: these as well, and those
-    of `split` (real names) over a gradual deployment, for that was approved."""
+    """Which Workers are deployed: every one (`--deploy`), or those that declare it, if the operator has `allowed` it.
+
+    A deploy runs the build of the repository with a token, so mtls.toml alone can't order it. `over_split`: also over a
+    gradual deployment in progress. `nobody`: the run is not about deploys. `workers`: these as well, and those of
+    `split` (real names) over a gradual deployment, because that was approved.
+    """
 
     everybody: bool = False
+    allowed: bool = False
     over_split: bool = False
     nobody: bool = False
     workers: frozenset[WorkerLabel] = frozenset()
     split: frozenset[str] = frozenset()
 
     def includes(self, worker: DeclaredWorker) -> bool:
-        """Whether this Worker is ours to deploy."""
-        return not self.nobody and (self.everybody or worker.deploy is not None or worker.label in self.workers)
+        """Whether this run deploys this Worker."""
+        if self.nobody:
+            return False
+        return self.everybody or worker.label in self.workers or (self.allowed and worker.deploy is not None)
+
+    def refuses(self, worker: DeclaredWorker) -> bool:
+        """Whether the Worker declares that it is to be deployed, and no one has allowed it."""
+        return not self.nobody and worker.deploy is not None and not self.includes(worker)
 
     def targets(self, desired: Desired, actual: Actual) -> tuple[str, ...]:
-        """What has to be looked at to decide."""
+        """The keys in `Live.workers` that must be read to decide."""
         found = (
             target_of(file, environment)
             for worker, environment, file in declared_environments(desired, actual.files)
-            if self.includes(worker) and not file.pages
+            if (self.includes(worker) or self.refuses(worker)) and not file.pages
         )
         return tuple(dict.fromkeys(target for target in found if target is not None))
 
@@ -147,7 +157,7 @@ def compare_live(
 ) -> Mapping[SiteAddress, tuple[LiveBinding, ...]]:
     """For each declared environment a row for each binding that it declares, has in its file, or uses live.
 
-    Nothing where nobody asked.
+    Empty if live Workers were not read.
     """
     if actual.live is None:
         return {}
@@ -160,7 +170,7 @@ def compare_live(
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """One environment, from all three sides."""
+    """One environment in mtls.toml, in its file and live."""
 
     worker: DeclaredWorker
     environment: EnvironmentName
@@ -204,21 +214,21 @@ class _Seen:
     def _state(self, file_id: str | None, live: tuple[Presented, ...]) -> tuple[LiveState, str | None]:
         target = target_of(self.file, self.environment)
         if is_elsewhere(self.store, self.file.environments[self.environment]):
-            return LiveState.UNKNOWN, "it is of another account than the store"
+            return LiveState.UNKNOWN, "it belongs to another account"
         if target is None:
-            return LiveState.UNKNOWN, "the wrangler file gives the Worker no name"
+            return LiveState.UNKNOWN, "the wrangler file has no `name` for it"
         if target in self.live.unread:
             return LiveState.UNKNOWN, self.live.unread[target]
         if not live:
             found = self.live.workers.get(target)
-            return LiveState.NOT_DEPLOYED, "nothing of it is deployed" if found else "the account has no such Worker"
+            return LiveState.NOT_DEPLOYED, "it has no live version" if found else "the account has no such Worker"
         same = [one.id == file_id for one in live]
         if all(same):
             return LiveState.IN_SYNC, None
         return LiveState.SPLIT if any(same) else LiveState.NEEDS_DEPLOY, None
 
     def _wanted(self, target: ByCertificate | ById | None) -> tuple[CertificateName | None, EntryId | None]:
-        """The certificate and the entry that a binding is declared to present."""
+        """The certificate and the ID that a binding is declared to use."""
         if not isinstance(target, ByCertificate):
             return None, target.id if target else None
         entry = self.inventory.current.get(target.certificate) if self.inventory else None

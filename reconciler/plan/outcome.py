@@ -1,4 +1,4 @@
-"""What became of a plan: every change of it, done or not, and why."""
+"""The outcome of a run: how each change of the plan ended, and why."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class StepStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One change and how it ended. `entry`: the id that it made or bound. `note`: why it was not started, or how."""
+    """One change and how it ended. `entry`: the ID that it uploaded or bound. `note`: such as why it did not start."""
 
     change: Change
     status: StepStatus
@@ -37,7 +37,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class StepBegan:
-    """For the log of a run: the first effect of a change comes next."""
+    """For the log of a run: a change begins."""
 
     change: Change
 
@@ -52,7 +52,7 @@ class StepEnded:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A run that was carried out. `findings` came up while applying, such as a key file that others can read."""
+    """A finished run. `findings`: those of the run itself, such as a key file that others can read."""
 
     plan: Plan
     steps: tuple[Step, ...]
@@ -61,8 +61,11 @@ class Outcome:
 
     @classmethod
     def of_nothing(cls, plan: Plan) -> Outcome:
-        """The outcome of a run in which nothing was to be done in the phases asked for."""
-        steps = (Step(change, StepStatus.NOT_STARTED, note="its phase was not asked for") for change in plan.changes)
+        """The outcome of a run whose requested phases have no changes."""
+        steps = (
+            Step(change, StepStatus.NOT_STARTED, note=f"the phase {change.phase} was not requested")
+            for change in plan.changes
+        )
         return cls(plan, tuple(steps))
 
     def of(self, status: StepStatus) -> tuple[Step, ...]:
@@ -71,12 +74,12 @@ class Outcome:
 
     @property
     def waiting(self) -> tuple[Waiting, ...]:
-        """What the plan knew to be waiting, and retires that turned out to be."""
+        """What waits in the plan, and the retires that turned out to be unsafe during the run."""
         return (*self.plan.waiting, *(step.waiting for step in self.steps if step.waiting is not None))
 
     @property
     def exit_code(self) -> ExitCode:
-        """Partly done is 5; nothing done is 1, or 3 where only guard rails stood in the way."""
+        """5 if some changes failed and others were made; 1 if some failed and none was made; 3 if some were blocked."""
         codes: list[ExitCode] = [exit_code_of((*self.plan.diagnostics, *self.findings))]
         if self.interrupted:
             codes.append(ExitCode.INTERRUPTED)
@@ -93,7 +96,7 @@ class Outcome:
 
     @property
     def problems(self) -> tuple[Diagnostic, ...]:
-        """Every finding of the run: the plan's, those met while applying, and each step's own."""
+        """Every finding: those of the plan, of the run, and of each step."""
         own = tuple(step.problem for step in self.steps if step.problem is not None)
         return (*self.plan.diagnostics, *self.findings, *own)
 

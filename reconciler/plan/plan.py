@@ -53,21 +53,22 @@ _OF_TIME = frozenset(
         Condition.UNPROVED,
     }
 )
-"""What is waited for last: for time, and for what is looked at, or counted, only after that."""
+"""The conditions that depend on time, and those that are checked only once these hold."""
 
 
 def next_of(waiting: Iterable[Waiting]) -> datetime | None:
-    """The earliest known time at which something of this may be done."""
+    """The earliest known time at which one of these changes may be made."""
     return min((one.until for one in waiting if one.until is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanFacts:
-    """What a plan says, in order, and what a person needs to judge it; of a saved plan, all that is left of it.
+    """The contents of a plan, in order, with what a person needs to review it; also all that a saved plan has.
 
-    `partial`: the names of `--only`. `at`: a moment other than now; such a plan is for looking. `quota` None: offline.
-    `live` None: nobody asked what serves. `calls` None: no server was asked. `keys`: those that `apply` will need.
-    `apply_with`: what `mtlsctl apply` is given to do this; None where this is a plan of `apply` itself.
+    `partial`: the names of `--only`. `at`: the plan is a preview of another time. `quota` None: offline. `live` None:
+    live Workers were not requested. `calls` None: no server was called. `keys`: those that `apply` will need.
+    `apply_with`: the arguments of `mtlsctl apply` for this plan; None if `apply` itself made it. `commit`: that of the
+    checkout; None outside git.
     """
 
     stack: str
@@ -88,10 +89,11 @@ class PlanFacts:
     keys: tuple[KeyNeeded, ...] = ()
     not_checked: tuple[NotChecked, ...] = ()
     apply_with: tuple[str, ...] | None = None
+    commit: str | None = None
 
     @property
     def next_command(self) -> str | None:
-        """What to run next; None where nothing follows, and where errors have to be fixed first."""
+        """The command to run next; None if there is none, or if errors must be fixed first."""
         if self.apply_with is None:
             return None
         only = tuple(word for name in self.partial for word in ("--only", name))
@@ -108,42 +110,43 @@ class PlanFacts:
 
     @property
     def digest(self) -> str:
-        """`sha256:...` over the intent as two plans are compared; see `change_key`.
+        """`sha256:...` of stack, store, account and changes, by `change_key`; the same digest means the same changes.
 
-        The intent is what is done now, and what waits for time or for a check that is made only once that time has
-        come. So time alone never changes the digest (rule 13).
+        It covers the pending changes, and those that wait for a time or for a check that is made only after that time.
+        So time alone never changes the digest (rule 13).
         """
         late = [waiting for waiting in self.waiting if waiting.condition in _OF_TIME]
         intent = [*self.changes, *(change for waiting in late for change in (waiting.change, *waiting.proofs))]
+        target = json.dumps([self.stack, self.store.kind, self.store.account_id])
         keys = sorted({json.dumps(change_key(change), sort_keys=True) for change in intent})
-        return "sha256:" + hashlib.sha256("\n".join(keys).encode()).hexdigest()
+        return "sha256:" + hashlib.sha256("\n".join((target, *keys)).encode()).hexdigest()
 
     @property
     def next(self) -> datetime | None:
-        """The earliest time at which something that waits may be done; None where none is known."""
+        """The earliest time at which a waiting change may be made; None if none is known."""
         return next_of(self.waiting)
 
     @property
     def summary(self) -> dict[Action, int]:
-        """How many changes of each action, all actions named."""
+        """The number of changes of each action; every action is a key."""
         return {action: sum(change.action is action for change in self.changes) for action in Action}
 
 
 @dataclass(frozen=True, slots=True)
 class SavedPlan(PlanFacts):
-    """A plan that was read back: it was judged then, and has no rows."""
+    """A plan that was read from a file; it has no rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a plan is about. `only`: names or globs of certificates; () is all. `retire`: only the retires of this
-    certificate or id. A selection filters, and judges nothing."""
+    """A filter of the changes of a plan. `only`: names or globs of certificates; () is all. `retire`: only the retires
+    of this certificate or ID."""
 
     only: tuple[str, ...] = ()
     retire: str | None = None
 
     def names(self, name: CertificateName | str | None) -> bool:
-        """Whether a certificate is selected; with `only`, what is of no certificate is not."""
+        """Whether a certificate is selected; with `only`, None is not."""
         return not self.only or (name is not None and any(fnmatchcase(name, pattern) for pattern in self.only))
 
     def includes(self, change: Change) -> bool:
@@ -171,18 +174,19 @@ ALL = Selection()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan(PlanFacts):
-    """What `apply` would do, with the rows that say why."""
+    """What `apply` would do, with the rows that explain it."""
 
     assessment: Assessment
     selection: Selection = ALL
 
 
 def change_key(change: Change) -> dict[str, str]:
-    """What makes two changes the same: action, content, file, environment, binding, the id before, a declared remote;
-    of a proof where it is made, and before what.
+    """The facts that make two changes the same: action, content, file, environment, binding, the ID before, a declared
+    remote; of a proof its origin, and the action that it is made before.
 
-    Times, foreign entries, other bytes of files and absolute paths do not matter. A binding to an id that is managed
-    elsewhere has no content of ours, so the id itself stands for it. To end a gradual deployment is more than a deploy.
+    Times, foreign entries, other bytes of files and absolute paths do not count. For a certificate that is managed
+    elsewhere, the ID is used instead of the content. A deploy that ends a gradual deployment is another change, and so
+    is a deploy of another Worker.
     """
     parts: dict[str, str | None]
     match change:
@@ -203,6 +207,7 @@ def change_key(change: Change) -> dict[str, str]:
             parts = {
                 "config": change.at.config,
                 "environment": change.at.environment,
+                "script": change.script,
                 "presents": json.dumps(sorted(presents, key=str)),
                 "over": "a gradual deployment" if len(change.serving) > 1 else None,
             }
@@ -232,7 +237,7 @@ def make_plan(
 
 
 def draw_plan(assessment: Assessment, selection: Selection, *, at: bool = False, show_live: bool = False) -> Plan:
-    """The plan of rows to which every limit was applied."""
+    """The plan of an assessment to which every limit was applied."""
     desired, listing, now = assessment.desired, assessment.actual.listing, assessment.now
     uploads = sorted(_selected(assessment, selection, Upload), key=lambda upload: upload.certificate)
     retires = sorted(_selected(assessment, selection, Retire), key=_oldest_first)
@@ -279,14 +284,14 @@ _Change = TypeVar("_Change", Upload, BindingChange, Deploy, Retire)
 
 
 def _selected(assessment: Assessment, selection: Selection, kind: type[_Change]) -> list[_Change]:
-    """The pending changes of one kind that the plan is about, each once: the rows are their only source."""
+    """The selected pending changes of one kind, each once; rows are their only source."""
     pending = (row.verdict.change for row in assessment.rows if isinstance(row.verdict, Pending))
     wanted = (change for change in pending if isinstance(change, kind) and selection.includes(change))
     return list({id(change): change for change in wanted}.values())
 
 
 def _deployable(deploys: Iterable[Deploy], uploads: Iterable[Upload]) -> list[Deploy]:
-    """Deploys of which every id is known, or will be: of a part of the uploads, not all are."""
+    """The deploys whose IDs are all known, or will be after these uploads, in the order of files."""
     known = {upload.digest for upload in uploads}
     ready = (one for one in deploys if all(b.id is not None or b.digest in {None, *known} for b in one.bindings))
     return sorted(ready, key=lambda one: (one.at.config, one.at.environment or ""))
@@ -301,7 +306,7 @@ def _oldest_first(retire: Retire) -> tuple[str, str]:
 
 
 def _over_limit(retires: Sequence[Retire], allowed: int) -> Callable[[Retire], Waits | None]:
-    """Of more than the limit, the oldest go first, and the rest waits."""
+    """A function that lets all but the `allowed` oldest retires wait."""
     held: set[EntryId] = {retire.entry.id for retire in sorted(retires, key=_oldest_first)[allowed:]}
 
     def waits(retire: Retire) -> Waits | None:
@@ -317,7 +322,7 @@ def _adopted(assessment: Assessment, selection: Selection) -> tuple[Adopted, ...
 
 
 def _waiting(assessment: Assessment, selection: Selection) -> tuple[Waiting, ...]:
-    """What waits, in the order in which it would be done."""
+    """The waiting changes, in the order in which they would be made."""
     found: dict[int, Waiting] = {}
     for row in assessment.rows:
         wait = row.verdict
@@ -331,7 +336,7 @@ def _waiting(assessment: Assessment, selection: Selection) -> tuple[Waiting, ...
 
 
 def _proofs(desired: Desired, change: Change) -> tuple[Verify, ...]:
-    """What has to be proved before a change that waits."""
+    """The proofs that must succeed before a waiting change."""
     gates = {Action.UPLOAD: Gate.UPLOAD, Action.RETIRE: Gate.RETIRE}
     gate = gates.get(change.action)
     return () if gate is None else tuple(proofs_for(desired, (change,), gate))
@@ -354,15 +359,17 @@ def _waiting_order(waiting: Waiting) -> tuple[int, str, str, str]:
 
 
 def _unknown(assessment: Assessment, selection: Selection) -> tuple[Unknown, ...]:
-    """What an offline plan can't say, because only the store knows."""
+    """What an offline plan does not know, because the list of uploaded certificates was not read."""
     if assessment.inventory is not None:
         return ()
     names = sorted(row.name for row in assessment.certificates if row.bundle is not None)
-    found = [Unknown(name, None, "only the store knows whether this content is there") for name in names]
-    for row in assessment.bindings:
-        if isinstance(row.verdict, Unseen) and row.verdict.need is Need.STORE:
-            message = "only the store knows whether this id is the current one"
-            found.append(Unknown(row.certificate, row.at, message))
+    bindings = (
+        row for row in assessment.bindings if isinstance(row.verdict, Unseen) and row.verdict.need is Need.STORE
+    )
+    found = (
+        *(Unknown(name, None, "whether it is uploaded") for name in names),
+        *(Unknown(row.certificate, row.at, "whether its ID is the current one") for row in bindings),
+    )
     return tuple(one for one in found if selection.names(one.certificate))
 
 
@@ -371,7 +378,7 @@ def _live(assessment: Assessment, selection: Selection) -> tuple[LiveBinding, ..
 
 
 def exit_code_of(diagnostics: Iterable[Diagnostic]) -> ExitCode:
-    """What errors among findings end a run with: warnings and waiting entries are no failure."""
+    """The exit code of a run with these findings. Only errors count; warnings do not."""
     errors = [problem for problem in diagnostics if problem.is_error]
     return strongest(
         ExitCode.BLOCKED if problem.code.exit_code is ExitCode.BLOCKED else ExitCode.FAILED for problem in errors

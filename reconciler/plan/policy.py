@@ -1,4 +1,4 @@
-"""When a certificate is due, and how long a superseded entry stays. Handed the time, never asks for it."""
+"""When a certificate is due, and how long a superseded entry is kept."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from reconciler.model import CertificateName, Declaration, Policy, RenewBefore
 from reconciler.x509.certificates import Bundle
 
 PATIENCE = timedelta(minutes=5)
-"""`apply` waits this long for a certificate to begin (rule 10)."""
+"""The longest time that `apply` waits until a certificate is valid (rule 10)."""
 
 DEFAULT_RENEW_BEFORE = timedelta(days=30)
 
@@ -17,14 +17,14 @@ _END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
 def lifetime_of(bundle: Bundle) -> timedelta:
-    """How long the leaf is valid; 0 for one that ends before it begins."""
+    """How long the leaf is valid; 0 if it ends before it begins."""
     return max(bundle.not_after - bundle.not_before, timedelta(0))
 
 
 def renewal_lead(bundle: Bundle, renew_before: RenewBefore | None) -> timedelta:
-    """How long before its end a certificate is to be renewed; never negative.
+    """How long before its end a certificate is due for renewal; never negative.
 
-    Without `renew_before` the smaller of 30 days and a third of the lifetime, so that a certificate of a day works too.
+    Without `renew_before`, 30 days or a third of the lifetime, whichever is shorter; so one that lives a day works too.
     """
     lifetime = lifetime_of(bundle)
     if renew_before is None:
@@ -35,15 +35,12 @@ def renewal_lead(bundle: Bundle, renew_before: RenewBefore | None) -> timedelta:
 
 
 def renewal_start(bundle: Bundle, ends: datetime, renew_before: RenewBefore | None) -> datetime:
-    """When renewal falls due: counted back from the end of the chain, by the leaf's lifetime.
-
-    There is no time before the year 1, whatever somebody put into a certificate.
-    """
+    """When the renewal is due: before the end of the chain, by a lead that depends on the lifetime of the leaf."""
     return count_back(ends, renewal_lead(bundle, renew_before))
 
 
 def count_back(end: datetime, lead: timedelta) -> datetime:
-    """So long before an end, and never before the year 1."""
+    """The time `lead` before an end; at the earliest the year 1, which is the first that Python can represent."""
     return end - min(lead, end - _BEGIN_OF_TIME)
 
 
@@ -60,8 +57,8 @@ def grace_of(policy: Policy, declared_grace: timedelta | None) -> timedelta:
 
 
 def grace_end(times: tuple[datetime, ...], grace: timedelta) -> datetime:
-    """Until when an entry stays: counted from the latest of its own upload, its successor's, and its successor's
-    begin (rule 11)."""
+    """The end of the grace period: after the latest of `times`, which are the uploads of the entry and its successor,
+    and the time from which the successor is valid (rule 11)."""
     latest = max(times)
     return latest + min(grace, _END_OF_TIME - latest)
 

@@ -1,4 +1,4 @@
-"""Whether uploads fit into the account, and how its quota stands before, while and after a plan is applied."""
+"""Whether uploads fit into the account, and how much of its quota is used before, during and after `apply`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from reconciler.plan.renewals import Due, count_renewals
 
 @dataclass(frozen=True, slots=True)
 class QuotaCount:
-    """Entries of one sort: allowed, now, at the most while applying, and afterwards.
+    """The number of entries of one kind: allowed, now, at most during `apply`, and afterwards.
 
-    `renewals`: how many more the renewals that are due by then will need, until the old entries are retired.
+    `renewals`: how many more the renewals that are due need until their old entries are deleted.
     """
 
     limit: int
@@ -45,7 +45,7 @@ def _limits(desired: Desired) -> Mapping[bool, int]:
 
 
 def over_quota(uploads: Iterable[Upload], desired: Desired, listing: Listing) -> Mapping[str, Diagnostic]:
-    """By content digest the uploads that do not fit into the account, in the order of their names, and why."""
+    """The uploads that do not fit into the account, each with its error, by content digest, in the order of names."""
     room = {ca: _limits(desired)[ca] - count for ca, count in _counts(listing).items()}
     over: dict[str, Diagnostic] = {}
     for upload in sorted(uploads, key=lambda upload: upload.certificate):
@@ -60,8 +60,9 @@ def over_quota(uploads: Iterable[Upload], desired: Desired, listing: Listing) ->
 def _over_quota(desired: Desired, upload: Upload, ca: bool) -> Diagnostic:
     limit = _limits(desired)[ca]
     kind = "CA certificates" if ca else "certificates"
-    hint = "retire entries that nothing uses" + ("" if ca else ", or raise `limit` in `[store]` where Cloudflare did")
-    message = f"{upload.certificate!r} does not fit into the account: the quota for {kind}, {limit}, is reached"
+    raised = "" if ca else ", or raise `limit` in `[store]` if Cloudflare raised the quota"
+    hint = f"delete certificates that nothing uses{raised}"
+    message = f"{upload.certificate!r} can't be uploaded: the quota for {kind} ({limit:,}) is reached"
     pointer = Pointer(desired.declaration.path, ("certificates", upload.certificate))
     return Diagnostic(Severity.ERROR, Code.QUOTA, message, pointer, hint, upload.certificate)
 

@@ -1,4 +1,4 @@
-"""Why a binding that is there is changed: a list of named checks, in the order in which the reasons are shown."""
+"""Why an existing binding is changed: a list of named checks, in the order in which the reasons are shown."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from reconciler.model import CertificateName, DeclaredBinding, Entry, FoundBindi
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A binding as found, whose id is not the wanted one, beside what is known of that id.
+    """A binding whose ID is not the wanted one.
 
-    `entry` and its `owner` are what the store has under the id found; `certificate` is what the binding shall present.
-    `asked` False: offline, so nothing is known of it.
+    `entry` and its `owner`: the uploaded certificate with the ID that was found. `certificate`: the one that the
+    binding should use. `asked` False: offline, so nothing is known about the ID.
     """
 
     entry: Entry | None
@@ -24,7 +24,7 @@ class Pair:
 
     @property
     def is_of_same_certificate(self) -> bool:
-        """Whether the id found is of an older or newer entry of the certificate that is wanted."""
+        """Whether the ID that was found is of an older or newer entry of the wanted certificate."""
         return self.entry is not None and self.owner is not None and self.owner == self.certificate
 
 
@@ -49,7 +49,7 @@ REBIND_CHECKS: tuple[Callable[[Pair], Reason | None], ...] = (_placeholder, _unk
 
 
 def rebind_reasons(pair: Pair) -> tuple[Reason, ...]:
-    """Every reason that holds; always at least one."""
+    """Every reason that applies; at least one."""
     return tuple(reason for check in REBIND_CHECKS if (reason := check(pair)) is not None)
 
 

@@ -1,4 +1,4 @@
-"""Which declared certificates are to be renewed, and what is said of them. `policy` knows when."""
+"""Which declared certificates must be renewed, and the findings about that. The dates come from `policy`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from reconciler.x509.certificates import Bundle
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """When a declared certificate falls due, and when its chain ends: at the end of the first element to do so.
+    """When a declared certificate is due, and when its chain expires (with its first element).
 
-    That of the certificate that its bindings use, where they use one. `renewed`: a later one is declared.
+    The dates of the certificate that its bindings use, if they use one. `renewed`: a later one is declared.
     """
 
     certificate: CertificateName
@@ -26,16 +26,16 @@ class Due:
     renewed: bool = False
 
     def is_due(self, now: datetime) -> bool:
-        """From the start of the renewal on; what has expired is due too, for no renewal begins after the end."""
+        """Whether the renewal must begin; also True if it has expired, because no renewal begins after the end."""
         return self.renew_from <= now
 
     def has_expired(self, now: datetime) -> bool:
-        """The last second is valid still."""
+        """Whether it has expired; it is still valid in its last second."""
         return self.not_after < now
 
 
 def due_of(desired: Desired, name: CertificateName, used: Bundle, ends: datetime) -> Due:
-    """When a certificate falls due of which `used` is in use; `ends`: the end of its best path."""
+    """The due date of a certificate if `used` is in use; `ends`: the end of its best path."""
     renew_from = renewal_start(used, ends, renew_before_of(desired.declaration, name))
     declared = desired.bundles[name]
     is_later = declared.not_after > used.not_after
@@ -43,9 +43,9 @@ def due_of(desired: Desired, name: CertificateName, used: Bundle, ends: datetime
 
 
 def count_renewals(desired: Desired, due: Iterable[Due], now: datetime) -> Mapping[bool, int]:
-    """Entries that the renewals which are due need beside the old ones: of CAs (True) and of leaves (False).
+    """The number of entries that due renewals need in addition to the old ones: of CAs (True) and leaves (False).
 
-    One for each content: certificates that share one are renewed together. What is renewed already needs none.
+    One for each content, because certificates that share one are renewed together; none if it is renewed already.
     """
     contents = {
         (desired.declaration.certificates[item.certificate].ca, desired.bundles[item.certificate].digest)
@@ -56,13 +56,14 @@ def count_renewals(desired: Desired, due: Iterable[Due], now: datetime) -> Mappi
 
 
 def find_due(desired: Desired, due: Due, now: datetime) -> Diagnostic | None:
-    """That a certificate of which nothing worse is reported has to be renewed now."""
+    """A warning if a certificate must be renewed now, unless it is always due."""
     name = due.certificate
     if not due.is_due(now) or find_always_due(desired, name) is not None:
         return None
     declared = desired.declaration.certificates[name]
     message = (
-        f"{name!r} is due for renewal since {due.renew_from:%Y-%m-%d}: it ends on {due.not_after:%Y-%m-%d %H:%M} UTC"
+        f"{name!r} has been due for renewal since {due.renew_from:%Y-%m-%d} and expires on"
+        f" {due.not_after:%Y-%m-%d %H:%M} UTC"
     )
     pointer = Pointer(desired.declaration.path, ("certificates", name, "certificate"))
     hint = f"get a new certificate, replace {declared.path}, and run `mtlsctl apply`"
@@ -70,41 +71,38 @@ def find_due(desired: Desired, due: Due, now: datetime) -> Diagnostic | None:
 
 
 def find_always_due(desired: Desired, name: CertificateName) -> Diagnostic | None:
-    """That a certificate is due as soon as it is issued, and so would its successor be: no date says anything then."""
+    """A warning if a certificate is due as soon as it is issued, as its successor would be: the date is useless."""
     bundle, declaration = desired.bundles[name], desired.declaration
     wanted, lifetime = renew_before_of(declaration, name), lifetime_of(bundle)
     if wanted is None or not lifetime or renewal_lead(bundle, wanted) < lifetime:
         return None
     own = declaration.certificates[name].renew_before is not None
     lead, valid = duration_text(renewal_lead(bundle, wanted)), duration_text(lifetime)
-    message = (
-        f"{name!r} is due for renewal from its first day on: `renew_before` is {lead}, and it is valid for {valid}"
-    )
+    message = f"{name!r} is always due for renewal: `renew_before` is {lead}, but it is valid for {valid} only"
     pointer = Pointer(declaration.path, ("certificates", name, "renew_before") if own else ("policy", "renew_before"))
-    hint = 'give less, or a share of the lifetime, such as `renew_before = "33%"`'
+    hint = 'shorten it, or write a share of the lifetime, such as `renew_before = "33%"`'
     return Diagnostic(Severity.WARNING, Code.RENEW_BEFORE_TOO_LONG, message, pointer, hint, name)
 
 
 def find_going_back(
     desired: Desired, names: Sequence[CertificateName], previous: Entry | None, now: datetime
 ) -> Diagnostic | None:
-    """That what is to be uploaded is older than the stored entry it takes the place of: a revert, or an old branch.
+    """A warning if the upload is older than the entry that it replaces, as after a revert or on an old branch.
 
-    A revert is to need no upload, so this is said before somebody looks for a key in an emergency.
+    Usually a revert needs no upload; the warning comes before someone looks for the old key in an emergency.
     """
     old = previous.bundle if previous is not None else None
     bundle, declared = desired.bundles[names[0]], desired.declaration.certificates[names[0]]
     if previous is None or old is None or bundle.not_before >= old.not_before or now < old.not_before:
-        return None  # one that has not begun was never in use, so nothing goes back
-    needs = "" if declared.ca else ", with its own private key"
+        return None  # a certificate that is not valid yet was never in use
+    needs = "" if declared.ca else " with its own private key"
     message = (
-        f"{names[0]!r} goes back to a certificate of {bundle.not_before:%Y-%m-%d %H:%M} UTC that the store does not"
-        f" hold (any more), from one of {old.not_before:%Y-%m-%d %H:%M} UTC, {previous.id}: it has to be"
-        f" uploaded{needs}"
+        f"{names[0]!r} goes back to an older certificate, valid from {bundle.not_before:%Y-%m-%d %H:%M} UTC, which must"
+        f" be uploaded{needs}; {previous.id}, valid from {old.not_before:%Y-%m-%d %H:%M} UTC, is uploaded"
     )
     hint = (
-        "after a revert: put the old key back for one run, or go forward, by reverting the revert or with a new"
-        " certificate; what is bound stays bound until then"
+        "after a revert, make the old key available for one run, or roll forward: revert the revert, or get a new"
+        " certificate; until then the bindings do not change"
     )
     pointer = Pointer(desired.declaration.path, ("certificates", names[0], "certificate"))
     return Diagnostic(Severity.WARNING, Code.PREVIOUS_ENTRY_GONE, message, pointer, hint, names[0])

@@ -1,7 +1,8 @@
-"""Whether an entry may be deleted (rules 5 and 11 of the reconciler). Every doubt keeps it."""
+"""Whether an entry may be deleted (rules 5 and 11 of the reconciler). If that can't be checked, it is kept."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -28,16 +29,20 @@ from reconciler.x509.certificates import subject_text
 
 @dataclass(frozen=True, slots=True)
 class RetireScene:
-    """What the conditions look at, gathered once. `pending`: certificates of which some declared binding does not name
-    the current entry, for whatever reason. `coming`: subjects of declared certificates that are not stored yet."""
+    """The facts that the conditions check, gathered once.
+
+    `pending`: by certificate, the declared bindings that do not have its current ID, for any reason. `coming`: subjects
+    of declared certificates that are not uploaded yet. `bound`: by ID, the wrangler files that have it. `declared_ids`:
+    by ID, the bindings that are declared with it.
+    """
 
     desired: Desired
     actual: Actual
     now: datetime
-    pending: frozenset[CertificateName]
+    pending: Mapping[CertificateName, Sequence[BindingRow]]
     coming: frozenset[str]
-    bound: frozenset[str]
-    declared_ids: frozenset[str]
+    bound: Mapping[str, Sequence[str]]
+    declared_ids: Mapping[str, Sequence[BindingRow]]
     unread: tuple[str, ...]
     skip_grace: str | None
 
@@ -56,38 +61,46 @@ def make_scene(
     now: datetime,
     ask: PlanOptions,
 ) -> RetireScene:
-    """The scene of a world whose bindings are judged. Grace and proofs count from `now`."""
-    declared = [row for row in bindings if row.declared is not None]
+    """The scene once all bindings are judged. Grace and proofs count from `now`."""
+    pending: dict[CertificateName, list[BindingRow]] = defaultdict(list)
+    declared_ids: dict[str, list[BindingRow]] = defaultdict(list)
+    for row in bindings:
+        match row.target:
+            case ByCertificate(certificate) if row.wanted is None or row.found_id != row.wanted:
+                pending[certificate].append(row)
+            case ById(entry_id):
+                declared_ids[entry_id].append(row)
+            case _:
+                pass
+    bound: dict[str, list[str]] = defaultdict(list)
+    for file in {file.path: file for file in actual.files.values()}.values():
+        bindings_there = (one for there in file.environments.values() for one in there.bindings)
+        for text in {found.certificate_id for found in (*bindings_there, *(file.previews or ()))}:
+            bound[text].append(file.path)
     return RetireScene(
         desired=desired,
         actual=actual,
         now=now,
-        pending=frozenset(
-            row.target.certificate
-            for row in declared
-            if isinstance(row.target, ByCertificate) and (row.wanted is None or row.found_id != row.wanted)
-        ),
+        pending=pending,
         coming=_coming(desired, inventory) if inventory is not None else frozenset(),
-        bound=frozenset(
-            found.certificate_id
-            for file in actual.files.values()
-            for found in (
-                *(one for there in file.environments.values() for one in there.bindings),
-                *(file.previews or ()),
-            )
-        ),
-        declared_ids=frozenset(row.target.id for row in declared if isinstance(row.target, ById)),
+        bound=bound,
+        declared_ids=declared_ids,
         unread=tuple(sorted(name for name in desired.declaration.certificates if name not in desired.bundles)),
         skip_grace=ask.skip_grace,
     )
 
 
 def _coming(desired: Desired, inventory: Inventory) -> frozenset[str]:
-    """Worked out only where something is orphaned."""
+    """The subjects of declared certificates that are not uploaded; empty without an orphan, which alone needs it."""
     if all(one.reason is not Reason.ORPHANED for one in inventory.leaving):
         return frozenset()
     unstored = (bundle for name, bundle in desired.bundles.items() if name not in inventory.current)
     return frozenset(subject_text(bundle.leaf) for bundle in unstored)
+
+
+def _named(kind: str, texts: Sequence[str]) -> Mapping[str, str]:
+    """The facts that name the first of some things and count the others."""
+    return {kind: texts[0], "others": f" and {len(texts) - 1} more" if len(texts) > 1 else ""}
 
 
 def _prune_off(leaving: Leaving, scene: RetireScene) -> _Wait | None:
@@ -111,7 +124,7 @@ def _is_replaced_soon(leaving: Leaving, scene: RetireScene) -> bool:
 
 
 def _successor_not_valid(leaving: Leaving, scene: RetireScene) -> _Wait | None:
-    """Rule 11: the last certificate that works is kept, unless it does not work any more either."""
+    """Rule 11: the last valid certificate is kept until its successor is valid, or until it has expired itself."""
     if leaving.successor is None or leaving.entry.window(scene.now).has_ended(scene.now):
         return None
     window, facts = leaving.successor.window(scene.now), {"successor": str(leaving.successor.id)}
@@ -127,15 +140,21 @@ def _content_unknown(_: Leaving, scene: RetireScene) -> _Wait | None:
 
 
 def _declared_by_id(leaving: Leaving, scene: RetireScene) -> _Wait | None:
-    return _Wait() if leaving.entry.id in scene.declared_ids else None
+    rows = scene.declared_ids.get(leaving.entry.id)
+    return _Wait(_named("binding", [row.text for row in rows])) if rows else None
 
 
 def _bindings_pending(leaving: Leaving, scene: RetireScene) -> _Wait | None:
-    return _Wait() if leaving.certificate in scene.pending else None
+    rows = scene.pending.get(leaving.certificate)
+    if not rows:
+        return None
+    case = "" if rows[0].at.worker in scene.actual.files else "unread"
+    return _Wait({"case": case, **_named("binding", [row.text for row in rows])})
 
 
 def _bound_in_file(leaving: Leaving, scene: RetireScene) -> _Wait | None:
-    return _Wait() if leaving.entry.id in scene.bound else None
+    files = scene.bound.get(leaving.entry.id)
+    return _Wait(_named("file", files)) if files else None
 
 
 def _grace(leaving: Leaving, scene: RetireScene) -> _Wait | None:
@@ -148,7 +167,7 @@ def _grace(leaving: Leaving, scene: RetireScene) -> _Wait | None:
 
 
 def _grace_end(leaving: Leaving, scene: RetireScene) -> datetime | None:
-    """When its grace ends or ended; None where the store does not say when something was uploaded."""
+    """The end of its grace period; None if the time of an upload is unknown."""
     uploads = [entry.uploaded_on for entry in (leaving.entry, leaving.successor) if entry is not None]
     known = tuple(time for time in uploads if time is not None)
     if len(known) < len(uploads):
@@ -158,8 +177,10 @@ def _grace_end(leaving: Leaving, scene: RetireScene) -> datetime | None:
 
 
 def kept_since(row: EntryRow, scene: RetireScene) -> datetime | None:
-    """When the grace of an entry that is to leave ended, so that it is kept for something else since; None while it
-    lasts, or where nothing has replaced the entry yet."""
+    """The end of the grace period of a leaving entry, after which something else keeps it.
+
+    None during the grace period, and if nothing has replaced the entry yet.
+    """
     leaving = leaving_of(row)
     if _successor_missing(leaving, scene) is not None:
         return None
@@ -227,9 +248,9 @@ def _live(check: LiveCheck) -> Check:
 
 WITH_LIVE: tuple[tuple[Condition, Check], ...] = tuple((condition, _live(check)) for condition, check in LIVE_CHECKS)
 CONDITIONS = (*WITHOUT_SWEEP, *WITH_SWEEP, *WITH_LIVE)
-"""Every condition, in the order in which they are asked: each tier costs more than the one before.
+"""Every condition, in the order in which they are checked: each tier costs more than the one before.
 
-Those of time come last of what costs nothing: the digest of a plan rests on that (`PlanFacts.digest`).
+In the tier that costs nothing, those that depend on time come last: `PlanFacts.digest` relies on that.
 """
 
 
@@ -244,7 +265,7 @@ def _first_wait(
 
 
 def _tiers(scene: RetireScene) -> tuple[tuple[tuple[tuple[Condition, Check], ...], Need | None], ...]:
-    """The conditions by what they cost, each with what has to be looked at before it, where nobody has yet."""
+    """The tiers of conditions, by cost, each with what must be read first; None if that was read, or is not needed."""
     return (
         (WITHOUT_SWEEP, None),
         (WITH_SWEEP, Need.TREE if scene.actual.sweep is None else None),
@@ -253,7 +274,7 @@ def _tiers(scene: RetireScene) -> tuple[tuple[tuple[tuple[Condition, Check], ...
 
 
 def judge_leaving(leaving: Leaving, scene: RetireScene) -> Verdict:
-    """Pending, or the first condition that does not hold, or what has to be looked at before that is known."""
+    """Pending; else the first condition that does not hold, or what must be read before that is known."""
     bundle = leaving.entry.bundle
     assert bundle is not None  # noqa: S101 - the inventory lets nothing leave that it can't read
     retire = Retire(leaving.entry, leaving.certificate, bundle.digest, (leaving.reason,), _not_after(leaving, scene))
@@ -288,14 +309,14 @@ def judge_entries(inventory: Inventory, roles: Roles, scene: RetireScene) -> tup
     return tuple(rows)
 
 
-# --- for a person ---------------------------------------------------------------------------------------------------
+# --- for `mtlsctl explain` ------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One condition of one retire. `facts` and `until` say why it does not hold, `hint` what would make it hold.
+    """One condition of one retire. `facts` and `until`: why it does not hold. `hint`: what to do about it.
 
-    `holds` None: not looked at, because the tree, and after it what is live, is searched only once all else holds.
+    `holds` None: not checked. The tree, and then live Workers, are searched only if all conditions before hold.
     """
 
     condition: Condition
@@ -306,12 +327,12 @@ class Judged:
 
     @property
     def detail(self) -> str | None:
-        """Why it does not hold, in words."""
+        """Why it does not hold, as a sentence."""
         return wait_text(self.condition, self.facts) if self.holds is False else None
 
 
 def conditions_of(row: EntryRow, scene: RetireScene) -> tuple[Judged, ...]:
-    """Every condition of one leaving entry, in the order in which they are shown; none is left out after the first."""
+    """Every condition of one leaving entry, in the order shown; also those after the first that does not hold."""
     leaving = leaving_of(row)
     judged: list[Judged] = []
     all_hold = True
@@ -327,12 +348,12 @@ def conditions_of(row: EntryRow, scene: RetireScene) -> tuple[Judged, ...]:
 
 
 def leaving_of(row: EntryRow) -> Leaving:
-    """What a row says of an entry that leaves; ValueError for one that stays."""
+    """The leaving entry of a row; ValueError if its entry stays."""
     if row.reason is None or row.owner is None:
         raise ValueError(f"{row.entry.id} does not leave")
     return Leaving(row.entry, row.owner, row.reason, row.successor)
 
 
 def keep(retire: Retire, condition: Condition, detail: str) -> Waiting:
-    """A retire that turned out unsafe just before the delete."""
+    """The waiting change of a retire that turned out to be unsafe just before the deletion."""
     return Waiting(retire, condition, detail)

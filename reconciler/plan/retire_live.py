@@ -1,6 +1,7 @@
-"""What must be true of live Workers, and of all else that may use an entry, before it is deleted. Every doubt keeps it.
+"""The conditions about live Workers and other users of an entry that must hold before the entry is deleted.
 
-Asked only of an entry that nothing else keeps: each look costs calls to every Worker of the account.
+If one can't be checked, the entry is kept. They are checked only if all other conditions hold: each check costs calls
+to every Worker of the account.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from reconciler.plan.live import declared_environments, target_of, target_text
 
 Facts = Mapping[str, str]
 LiveCheck = Callable[[Leaving, Desired, Actual], Facts | None]
-"""The facts of why a condition does not hold, None where it does."""
+"""Returns the facts of why a condition does not hold; None if it holds."""
 
 
 def can_be_live(desired: Desired) -> bool:
@@ -49,7 +50,7 @@ def _unchecked(_: Leaving, desired: Desired, actual: Actual) -> Facts | None:
 
 
 def _not_deployed(leaving: Leaving, desired: Desired, actual: Actual) -> Facts | None:
-    """A Worker that should be live and is not found may be live under another name, or in another account."""
+    """A declared Worker that was not found; it may be live under another name, or in another account."""
     if actual.live is None:
         return None
     for worker, environment, file in _binding(leaving, desired, actual):
@@ -60,14 +61,15 @@ def _not_deployed(leaving: Leaving, desired: Desired, actual: Actual) -> Facts |
         if target is None:
             return {"case": "no-name", "site": site}
         if actual.live.workers.get(target) is None:
-            return {"script": target, "site": site}
+            text = target_text(target)
+            return {"script": text if file.pages else f"the Worker {text}", "site": site}
     return None
 
 
 def _binding(
     leaving: Leaving, desired: Desired, actual: Actual
 ) -> Iterator[tuple[DeclaredWorker, EnvironmentName, WranglerFile]]:
-    """Every declared environment that binds the entry's certificate."""
+    """Yield every declared environment that binds the certificate of the entry."""
     for worker, environment, file in declared_environments(desired, actual.files):
         targets = (binding.target for binding in worker.environments[environment])
         if ByCertificate(leaving.certificate) in targets:
@@ -83,7 +85,7 @@ class LiveUse:
 
 
 def live_uses(entry_id: EntryId, live: Live | None) -> tuple[LiveUse, ...]:
-    """Every live version that uses an entry; where there is none, every version in reach of a rollback."""
+    """The live versions that use an entry; if there are none, the versions that use it and a rollback could restore."""
     found = (worker for worker in live.workers.values() if worker is not None) if live else ()
     uses = [
         LiveUse(worker, version)
@@ -110,7 +112,7 @@ def _rollback(leaving: Leaving, _: Desired, actual: Actual) -> Facts | None:
 
 
 def _use_facts(uses: Sequence[LiveUse]) -> dict[str, str]:
-    """The first of them, and how many other Workers there are."""
+    """The facts of the first use, and the number of other Workers."""
     first, more = uses[0], len({use.worker.script for use in uses}) - 1
     made = first.version.deployed_on
     return {

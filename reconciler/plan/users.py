@@ -1,4 +1,4 @@
-"""Who uses the certificates of this stack besides the bindings of its wrangler files, as far as that was read."""
+"""What uses the certificates of this stack in addition to the bindings in its wrangler files, as far as it was read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reconciler.plan.assessment import Assessment
 from reconciler.plan.inventory import Role
 from reconciler.plan.live import targets_of
 
-LIVE, ROLLBACK = "live", "in reach of a rollback"
+LIVE, ROLLBACK = "live", "after a rollback"
 _BY_TARGET = {UserKind.WORKER, UserKind.PAGES}
 
 
@@ -27,15 +27,15 @@ class Use:
 
 
 def entries_of(assessment: Assessment) -> tuple[Entry, ...]:
-    """Every uploaded certificate that is of a declared or former certificate."""
+    """The entries of declared and former certificates."""
     return tuple(row.entry for row in assessment.entries if row.owner is not None)
 
 
 def find_uses(assessment: Assessment) -> tuple[Use, ...]:
-    """Every use that no row of a binding shows, in the order of the list.
+    """Every use that no binding row shows, in the order of the list.
 
-    Of a current certificate live Workers that are declared are left out: their bindings have rows. Whatever still uses
-    an old one is named.
+    Declared Workers that use a current certificate are left out, because their bindings have rows. Every use of an old
+    one is included.
     """
     users = users_by_entry(assessment.actual)
     declared = set(targets_of(assessment.desired, assessment.actual.files))
@@ -49,7 +49,7 @@ def find_uses(assessment: Assessment) -> tuple[Use, ...]:
 
 
 def users_by_entry(actual: Actual) -> Mapping[EntryId, tuple[User, ...]]:
-    """By id everything that was seen to use it; a service only where nothing more exact is known."""
+    """The users of each entry, by its ID; a service only if nothing more exact is known."""
     found: dict[EntryId, list[User]] = defaultdict(list)
     for entry_id, files in (actual.sweep.mentions if actual.sweep else {}).items():
         found[entry_id] += (User(UserKind.FILE, file) for file in files)
@@ -62,7 +62,7 @@ def users_by_entry(actual: Actual) -> Mapping[EntryId, tuple[User, ...]]:
 
 
 def _live_users(live: Live) -> list[tuple[EntryId, User]]:
-    """The Workers and Pages projects, each once for each certificate: what is live before what one may go back to."""
+    """The Workers and Pages projects that use each entry, each once: as live, or else as reachable by a rollback."""
     uses: dict[tuple[EntryId, str], User] = {}
     for target, worker in live.workers.items():
         versions = worker.versions if worker is not None else ()

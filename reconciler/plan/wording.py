@@ -1,6 +1,6 @@
-"""What a change waits for, in words: what must be true, and why it is not, from a verdict's facts.
+"""Sentences for what a change waits for: the condition, and why it does not hold yet, from the facts of a verdict.
 
-`findings/` has the words of errors and warnings; this is the other half: waiting is neither.
+Waiting is neither an error nor a warning; the sentences of those are in the findings.
 """
 
 from __future__ import annotations
@@ -10,28 +10,28 @@ from collections.abc import Mapping
 from reconciler.model import Condition
 
 REQUIREMENTS: Mapping[Condition, str] = {
-    Condition.NOT_VALID_YET: "the new certificate has begun",
-    Condition.VALIDITY_UNKNOWN: "the dates of the new certificate are known",
-    Condition.PRUNE_OFF: "it is superseded, or orphaned with `prune = true`",
-    Condition.SUCCESSOR_MISSING: "its successor is stored",
-    Condition.SUCCESSOR_NOT_VALID: "its successor is valid, or it has ended itself",
+    Condition.NOT_VALID_YET: "the new certificate is valid",
+    Condition.VALIDITY_UNKNOWN: "the validity dates of the new certificate are known",
+    Condition.PRUNE_OFF: "mtls.toml declares its certificate, or has `prune = true`",
+    Condition.SUCCESSOR_MISSING: "its successor is uploaded",
+    Condition.SUCCESSOR_NOT_VALID: "its successor is valid, or it has expired itself",
     Condition.CONTENT_UNKNOWN: "every declared certificate file can be read",
-    Condition.DECLARED_BY_ID: "no binding in mtls.toml names it by id",
-    Condition.BINDINGS_PENDING: "every declared binding of its certificate names the current entry",
-    Condition.BOUND_IN_FILE: "no declared wrangler file has its id",
-    Condition.GRACE: "its grace is over",
-    Condition.LISTING_UNSTABLE: "the store's list held still while it was read",
-    Condition.NAMED_IN_FILE: "no other file of this tree that may configure a Worker has its id",
-    Condition.UNCHECKED: "every wrangler file of this tree could be looked at",
+    Condition.DECLARED_BY_ID: "no binding in mtls.toml refers to it by its ID",
+    Condition.BINDINGS_PENDING: "every declared binding of its certificate has the current ID",
+    Condition.BOUND_IN_FILE: "no declared wrangler file has its ID",
+    Condition.GRACE: "its grace period is over",
+    Condition.LISTING_UNSTABLE: "the list of uploaded certificates did not change while it was read",
+    Condition.NAMED_IN_FILE: "no other file of this tree that could configure a Worker has its ID",
+    Condition.UNCHECKED: "every file of this tree that could configure a Worker could be read",
     Condition.PRESENTED_LIVE: "no live version of a Worker uses it",
-    Condition.ROLLBACK_REACH: "no version that a rollback could bring back uses it (`rollback_versions`)",
+    Condition.ROLLBACK_REACH: "no version that a rollback could restore uses it (`rollback_versions`)",
     Condition.USED_ELSEWHERE: "no Hyperdrive configuration, hostname or other service uses it",
-    Condition.LIVE_UNCHECKED: "everything that may present it could be looked at",
-    Condition.NOT_DEPLOYED: "every declared Worker that binds its certificate is found live",
-    Condition.UNPROVED: "its successor is proved at its origin, as `verify_before` says (at `mtlsctl apply`)",
-    Condition.MAX_DELETES: "no more are retired in one run than `max_deletes` allows",
+    Condition.LIVE_UNCHECKED: "everything that could use it was checked",
+    Condition.NOT_DEPLOYED: "every declared Worker that binds its certificate is deployed",
+    Condition.UNPROVED: "its successor is proved at its origin, as `verify_before` requires (by `mtlsctl apply`)",
+    Condition.MAX_DELETES: "the run deletes no more certificates than `max_deletes` allows",
 }
-"""What must be true before a change is made, by the condition that it else waits for."""
+"""What must be true before a change is made, by the condition that it waits for."""
 
 _WAITS: Mapping[Condition, Mapping[str, str]] = {
     Condition.NOT_VALID_YET: {
@@ -40,29 +40,34 @@ _WAITS: Mapping[Condition, Mapping[str, str]] = {
         "live": "the certificate in its wrangler file is not valid yet, so the live version stays",
         "proof": "the new certificate is not valid yet, so it can't be tested at its origin before the upload",
     },
-    Condition.VALIDITY_UNKNOWN: {"": "the dates of the new certificate are unknown, and the one in use is valid"},
+    Condition.VALIDITY_UNKNOWN: {
+        "": "the validity dates of the new certificate are unknown, so the valid one in use stays"
+    },
     Condition.PRUNE_OFF: {
-        "": "its certificate was removed from mtls.toml; `prune = true` in `[policy]` would retire it"
+        "": "its certificate was removed from mtls.toml; set `prune = true` in `[policy]` to delete it"
     },
     Condition.SUCCESSOR_MISSING: {"": "kept until its successor is uploaded, then for a grace period of {grace}"},
     Condition.SUCCESSOR_NOT_VALID: {
         "later": "its successor {successor} is not valid yet",
         "": "its successor {successor} is not valid",
     },
-    Condition.CONTENT_UNKNOWN: {"": "the certificate file of {names} could not be read, and might declare it"},
-    Condition.DECLARED_BY_ID: {"": "a binding in mtls.toml names it by id"},
-    Condition.BINDINGS_PENDING: {"": "some declared binding does not name its successor yet"},
-    Condition.BOUND_IN_FILE: {"": "a wrangler file had its id when this run began"},
-    Condition.GRACE: {
-        "": "its grace is not over",
-        "no-time": "the store does not say when it was uploaded, so its grace can't be counted",
+    Condition.CONTENT_UNKNOWN: {"": "the certificate file of {names} could not be read, and might contain it"},
+    Condition.DECLARED_BY_ID: {"": "mtls.toml binds it by its ID as {binding}{others}"},
+    Condition.BINDINGS_PENDING: {
+        "": "{binding}{others} must get the ID of its successor first",
+        "unread": "{binding} could not be checked, because its wrangler file could not be read",
     },
-    Condition.LISTING_UNSTABLE: {"": "the store's list moved while it was read"},
-    Condition.NAMED_IN_FILE: {"": "its id is in {files}"},
+    Condition.BOUND_IN_FILE: {"": "{file}{others} had its ID when this run began"},
+    Condition.GRACE: {
+        "": "its grace period is not over",
+        "no-time": "the time of its upload is unknown, so the end of its grace period is unknown",
+    },
+    Condition.LISTING_UNSTABLE: {"": "the list of uploaded certificates changed while it was read"},
+    Condition.NAMED_IN_FILE: {"": "its ID is in {files}"},
     Condition.UNCHECKED: {
-        "": "the tree was not looked through",
-        "one": "{file} could not be looked at, and might name it",
-        "several": "{file} and {more} more could not be looked at, and might name it",
+        "": "the other files of this tree were not searched for its ID",
+        "one": "{file} could not be read, and might have its ID",
+        "several": "{file} and {more} more could not be read, and might have its ID",
     },
     Condition.PRESENTED_LIVE: {
         "": "it is used by version {version} of {script} ({share} % of the traffic){others}",
@@ -71,31 +76,29 @@ _WAITS: Mapping[Condition, Mapping[str, str]] = {
         ),
     },
     Condition.ROLLBACK_REACH: {
-        "": "it is used by version {version} of {script}, which a rollback could bring back{others}",
+        "": "it is used by version {version} of {script}, which a rollback could restore{others}",
         "dated": (
-            "it is used by version {version} of {script} (deployed on {deployed}), which a rollback could bring back"
+            "it is used by version {version} of {script} (deployed on {deployed}), which a rollback could restore"
             "{others}"
         ),
         "latest": "it is used by the newest version of {script}, which is not deployed yet{others}",
     },
     Condition.USED_ELSEWHERE: {"": "it is used by {users}"},
     Condition.LIVE_UNCHECKED: {
-        "": "what live Workers present was not looked at",
-        "one": "whether anything uses it is not known: {subject} could not be looked at: {reason}",
-        "several": (
-            "whether anything uses it is not known: {subject} could not be looked at (and {more} more): {reason}"
-        ),
-        "part": "not everything that may present it was looked at",
+        "": "live Workers were not checked, and might use it",
+        "one": "{subject} could not be checked, and might use it: {reason}",
+        "several": "{subject} and {more} more could not be checked, and might use it: {reason}",
+        "part": "not everything that could use it was checked",
     },
     Condition.NOT_DEPLOYED: {
-        "": "{script}, the Worker of {site}, is not found in the account (`deployed = false` if none is live)",
-        "no-name": "{site} gives its Worker no name, so it can't be looked for",
+        "": "{script}, named in {site}, was not found in the account; if it is not deployed, set `deployed = false`",
+        "no-name": "{site} has no `name`, so its Worker could not be checked",
     },
-    Condition.MAX_DELETES: {"": "a run retires at most {allowed}; allow more with `--allow-deletes N`"},
+    Condition.MAX_DELETES: {"": "a run deletes at most {allowed}; allow more with `--allow-deletes N`"},
     Condition.NOT_IN_PLAN: {"": "it was waiting when the plan was saved"},
 }
 
 
 def wait_text(condition: Condition, facts: Mapping[str, str]) -> str:
-    """Why an entry is kept. `facts`: `case` picks one of several sentences, the others are named in it."""
+    """Why a change waits. `facts`: `case` selects the sentence, the others are the values in it."""
     return _WAITS[condition][facts.get("case", "")].format_map(facts)

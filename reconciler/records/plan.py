@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator
@@ -104,6 +105,9 @@ def _with_zones(due: Due) -> Due:
 class PlanDocument(JsonPart):
     """What `mtlsctl apply` would do, in order. `digest` is over the intent: `changes`, and what waits for time.
 
+    `content_hash` is over everything else in the document: an edited one is refused. It is no signature. `commit`: what
+    was checked out.
+
     `next`: the earliest time at which something that waits may be done.
     `keys`: the private keys that `apply` will need; none was opened. `next_command`: what to run next.
     """
@@ -112,7 +116,9 @@ class PlanDocument(JsonPart):
     stack: str
     store: StorePart
     made: UtcTime
+    commit: str | None = None
     digest: str
+    content_hash: str = ""
     offline: bool = False
     at: bool = False
     partial: tuple[str, ...] | None = None
@@ -134,10 +140,11 @@ class PlanDocument(JsonPart):
 
 def plan_document(plan: PlanFacts, resolve: Resolve) -> PlanDocument:
     """A plan as its document."""
-    return PlanDocument(
+    document = PlanDocument(
         stack=plan.stack,
         store=StorePart(kind=plan.store.kind, account_id=plan.store.account_id),
         made=plan.made,
+        commit=plan.commit,
         digest=plan.digest,
         offline=plan.offline,
         at=plan.at,
@@ -160,6 +167,13 @@ def plan_document(plan: PlanFacts, resolve: Resolve) -> PlanDocument:
         next_command=plan.next_command,
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in plan.diagnostics),
     )
+    return document.model_copy(update={"content_hash": content_hash(document)})
+
+
+def content_hash(document: PlanDocument) -> str:
+    """`sha256:...` over the document without this hash."""
+    text = document.model_dump_json(exclude={"content_hash"}, exclude_none=True, ensure_ascii=True)
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
 def live_part(row: LiveBinding) -> LivePart:

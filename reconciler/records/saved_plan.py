@@ -38,7 +38,7 @@ from reconciler.plan.live import LiveBinding
 from reconciler.plan.plan import SavedPlan
 from reconciler.records.base import DiagnosticPart
 from reconciler.records.changes import ChangePart
-from reconciler.records.plan import KeyNeededPart, LivePart, PlanDocument, WaitingPart
+from reconciler.records.plan import KeyNeededPart, LivePart, PlanDocument, WaitingPart, content_hash
 
 MAX_BYTES = 10_000_000
 """The maximum size of a saved plan: a thousand certificates with all their bindings need a tenth of it."""
@@ -65,9 +65,10 @@ def read_plan(data: bytes, path: str) -> SavedPlan:
         plan = _plan(document, path)
     except ValueError as error:
         raise _no_plan(path, str(error)) from None
-    if plan.digest != document.digest:
+    if plan.digest != document.digest or content_hash(document) != document.content_hash:
+        which = "digest does not match its changes" if plan.digest != document.digest else "hash does not match it"
         raise StalePlanError(
-            f"{path} was changed after it was saved: its digest does not match its changes",
+            f"{path} was changed after it was saved: its {which}",
             hint="make a new plan and have it approved",
             where=Place(path),
         )
@@ -106,6 +107,7 @@ def _plan(document: PlanDocument, path: str) -> SavedPlan:
         quota=document.quota,
         calls=document.calls,
         made=document.made,
+        commit=document.commit,
         offline=document.offline,
         at=document.at,
         partial=document.partial or (),

@@ -1,4 +1,4 @@
-"""Findings as the result of a run: of `validate`, of `doctor`, and of any run that an error stopped."""
+"""Findings as the result of a run: of `validate`, `doctor`, or any run that an error stopped."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from reconciler.findings.diagnostics import Diagnostic
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """What is wrong with the files, in their order."""
+    """The findings about the files, in their order."""
 
     diagnostics: tuple[Diagnostic, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Checkup:
-    """What was found on this machine and checkout. An info is a check that passed, or with a hint one not made."""
+    """Findings about this machine and checkout. An info is a check that passed, or with a hint one that was skipped."""
 
     diagnostics: tuple[Diagnostic, ...]
 

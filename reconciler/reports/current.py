@@ -19,8 +19,8 @@ from reconciler.plan.plan import Plan
 class Current:
     """A declared certificate and the entry that a binding of it would get now.
 
-    `not_after`: when the chain of that entry ends. `later`: when the certificate that mtls.toml declares begins, of
-    which this is the one before.
+    `not_after`: when the chain of that entry expires. `later`: when the declared certificate becomes valid, if this is
+    an older one because the declared one is not valid yet.
     """
 
     certificate: CertificateName
@@ -32,15 +32,15 @@ class Current:
 
 
 def find_current(name: str, plan: Plan) -> Current:
-    """The entry that a binding of this certificate would get now: while the renewed one has not begun, the one before.
+    """The entry that a binding of this certificate would get now: the older one if the declared one is not valid yet.
 
-    UsageError where no certificate of this name is declared; InputError, with the errors that stand in the way, where
-    it is not stored, or has expired.
+    UsageError if no certificate of this name is declared; InputError if it is not uploaded or has expired, with all
+    its errors.
     """
     desired = plan.assessment.desired
     declared = desired.declaration.certificates
     if name not in declared:
-        message = f"{name!r} is no certificate of {desired.declaration.path}"
+        message = f"{name!r} is not a certificate in {desired.declaration.path}"
         raise UsageError(message, hint=suggest(name, declared))
     certificate = CertificateName(name)
     bundle = desired.bundles.get(certificate)
@@ -79,14 +79,14 @@ def _not_stored(name: CertificateName, plan: Plan, desired: Desired) -> Diagnost
     problem = Diagnostic(
         Severity.ERROR,
         Code.NOT_STORED,
-        f"{name!r} is not in the store yet, so it has no id",
+        f"{name!r} is not uploaded yet, so it has no ID",
         Pointer(desired.declaration.path, ("certificates", name)),
-        "run `mtlsctl apply`, which uploads it",
+        "run `mtlsctl apply` to upload it",
         name,
     )
     if any(_errors_of(name, plan)):
-        hint = "what stands in its way is told beside this; mend it, then run `mtlsctl apply`"
-        return replace(problem, message=f"{name!r} has no entry that can be told", hint=hint)
+        hint = "fix the other errors, then run `mtlsctl apply`"
+        return replace(problem, message=f"the ID of {name!r} is unknown, because it has errors", hint=hint)
     return problem
 
 

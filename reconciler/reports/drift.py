@@ -1,7 +1,6 @@
-"""What is not as declared, and what became of it: changed, missing, or there without being declared.
+"""Drift: what differs from mtls.toml, as findings with keys that stay the same from run to run.
 
-Told from a plan and what it was made from, so nothing more is asked and nothing is decided anew. Whatever a plan would
-change is a finding here, or follows one. More findings can join: see `Drift.joined`.
+`drift_look.py` finds what a plan shows; `drift_live.py` and `drift_unused.py` add what `--live` and `--unused` read.
 """
 
 from __future__ import annotations
@@ -12,11 +11,13 @@ from datetime import datetime
 from enum import StrEnum
 from urllib.parse import quote
 
+from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.exits import ExitCode, strongest
 from reconciler.model import (
     BindingAddress,
     CertificateName,
+    EntryId,
     EnvironmentName,
     Reason,
     SiteAddress,
@@ -28,11 +29,13 @@ from reconciler.plan.plan import exit_code_of
 
 
 class State(StrEnum):
-    """What became of something; in the order in which findings are shown."""
+    """How something differs; in the order in which findings are shown."""
 
     MISSING = "missing"
     CHANGED = "changed"
     UNEXPECTED = "unexpected"
+    SHARED = "shared"
+    UNUSED = "unused"
     IN_SYNC = "in-sync"
 
 
@@ -44,14 +47,17 @@ class Subject(StrEnum):
     ENVIRONMENT = "environment"
     BINDING = "binding"
     LIVE = "live"
+    KEY = "key"
 
 
 @dataclass(frozen=True, slots=True)
 class DriftFinding:
-    """One thing that is not as declared.
+    """One thing that differs from mtls.toml.
 
-    `key` is the same for the same thing in every run and every checkout, whatever became of it. `expected` and `found`
-    are ids; of a certificate, content digests. `follows` has the keys of bindings that are mended with it.
+    `key` is the same for the same thing in every run and every checkout, and no other finding has it. `expected` and
+    `found` are IDs; of a certificate, content digests. `follows` has the keys of bindings that it concerns and that
+    have no finding of their own. `entries`: the uploaded certificates with one private key. `apply`: whether
+    `mtlsctl apply` fixes it. `code`: of findings that `mtlsctl explain CODE` knows.
     """
 
     state: State
@@ -66,14 +72,17 @@ class DriftFinding:
     found: str | None = None
     reasons: tuple[Reason, ...] = ()
     follows: tuple[str, ...] = ()
+    entries: tuple[EntryId, ...] = ()
+    apply: bool = False
+    code: Code | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """One look. `in_sync` counts what is as declared. `diagnostics`: what a plan says that no finding tells of.
+    """The drift of one moment. `in_sync` counts what is as declared.
 
-    `waiting`: bindings and uploads that wait for a time, which is no drift.
-    `not_checked`: what was not read of what is live, so that nothing is said of it.
+    `diagnostics`: findings of the plan that no finding of drift repeats. `waiting`: bindings and uploads that wait,
+    which is no drift. `not_checked`: what was not read. `unused`: whether `--unused` was asked for.
     """
 
     stack: str
@@ -84,6 +93,12 @@ class Drift:
     diagnostics: tuple[Diagnostic, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     not_checked: tuple[NotChecked, ...] = ()
+    unused: bool = False
+
+    @property
+    def command(self) -> str:
+        """The command that shows it."""
+        return "drift --unused" if self.unused else "drift"
 
     @property
     def summary(self) -> dict[State, int]:
@@ -93,21 +108,24 @@ class Drift:
 
     @property
     def exit_code(self) -> ExitCode:
-        """2 where something has drifted. An error that no finding tells of means that not all could be looked at."""
+        """2 if there is a finding. An error that no finding repeats means that not everything could be read."""
         found = ExitCode.CHANGES if self.findings else ExitCode.OK
         return strongest((exit_code_of(self.diagnostics), found))
 
-    def joined(self, findings: Iterable[DriftFinding], *, in_sync: int = 0) -> Drift:
-        """The same with findings, and things in sync, that were looked for elsewhere."""
-        return replace(self, findings=in_order((*self.findings, *findings)), in_sync=self.in_sync + in_sync)
-
-    def told(self, diagnostics: Iterable[Diagnostic]) -> Drift:
-        """The same with what else stood in the way of looking."""
-        return replace(self, diagnostics=(*self.diagnostics, *diagnostics))
+    def joined(
+        self, findings: Iterable[DriftFinding], diagnostics: Iterable[Diagnostic] = (), *, in_sync: int = 0
+    ) -> Drift:
+        """The same with what was found elsewhere."""
+        return replace(
+            self,
+            findings=in_order((*self.findings, *findings)),
+            diagnostics=(*self.diagnostics, *diagnostics),
+            in_sync=self.in_sync + in_sync,
+        )
 
 
 def in_order(findings: Iterable[DriftFinding]) -> tuple[DriftFinding, ...]:
-    """What is missing first; then by key, so that two looks can be laid side by side."""
+    """What is missing first; then by key, so that the reports of two runs can be compared line by line."""
     states, subjects = list(State), list(Subject)
     return tuple(sorted(findings, key=lambda one: (states.index(one.state), subjects.index(one.subject), one.key)))
 
@@ -118,5 +136,5 @@ def key_of(subject: Subject, *parts: str) -> str:
 
 
 def environment_part(environment: EnvironmentName) -> str:
-    """An environment in a key; no environment can be called as the top level is."""
+    """An environment in a key; no environment can have the name of the top level."""
     return "top-level" if environment is None else f"env/{environment}"

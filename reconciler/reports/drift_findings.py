@@ -1,12 +1,11 @@
-"""What is said of drift: each finding with its key, its place, and the command or the line that fixes it.
-
-A hint says that `mtlsctl apply` fixes something only where the plan has a change for it.
-"""
+"""The findings of drift that a plan shows: each with its key, its place, and the command or the line that fixes it."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from difflib import get_close_matches
 
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic, Pointer
@@ -19,7 +18,9 @@ from reconciler.model import (
     EntryId,
     Reason,
     Retire,
+    StoreKind,
 )
+from reconciler.model.identifiers import is_askable, is_of_other_store, is_placeholder
 from reconciler.plan.assessment import (
     Assessment,
     BindingRow,
@@ -30,139 +31,180 @@ from reconciler.plan.assessment import (
     Verdict,
     Waits,
 )
-from reconciler.plan.binding_findings import declared_at
+from reconciler.plan.binding_findings import bindings_table, declared_at, toml_key
 from reconciler.plan.wording import wait_text
 from reconciler.reports.drift import DriftFinding, State, Subject, environment_part, key_of
 
-_APPLY = "`mtlsctl apply` fixes it"
+APPLY = "run `mtlsctl apply` to fix it"
+"""The fix of a row whose change is planned, where there is nothing to add."""
+
+_ALIKE = 0.85
+"""Two random IDs agree in less than half of their characters; one with a typing error, in nearly all."""
 
 
-def _way_out(verdict: Verdict, apply: str = _APPLY) -> str:
-    """What fixes a row: the command where its change is planned, else what stands in the way of it."""
+def _fix_of(verdict: Verdict, planned: str = APPLY) -> str:
+    """The fix of a row: `planned` if its change is planned, else what stands in its way."""
     match verdict:
         case Pending():
-            return apply
+            return planned
         case Held(by):
             first = by[0]
             return f"`mtlsctl apply` can't fix it: {first.message}" + (f"; {first.hint}" if first.hint else "")
         case Waits(condition=condition, facts=facts):
             return f"it waits: {wait_text(condition, facts)}"
         case _:
-            return "see `mtlsctl plan`"
+            return "run `mtlsctl plan` to see why"
 
 
-def binding_key(at: BindingAddress) -> str:
-    """The key of a binding."""
-    return key_of(Subject.BINDING, at.config, environment_part(at.environment), at.binding)
+def _is_planned(row: CertificateRow | BindingRow) -> bool:
+    return isinstance(row.verdict, Pending)
+
+
+def _reasons(row: BindingRow) -> tuple[Reason, ...]:
+    return row.verdict.change.reasons if isinstance(row.verdict, Pending) else ()
+
+
+def binding_key(row: BindingRow) -> str:
+    """The key of a binding; previews have a place of their own, next to the environments."""
+    return _binding_key(row.at, "previews" if row.is_preview else environment_part(row.at.environment))
+
+
+def _binding_key(at: BindingAddress, place: str) -> str:
+    return key_of(Subject.BINDING, at.config, place, at.binding)
+
+
+def named(entry: Entry) -> str:
+    """An uploaded certificate in a sentence: its ID, and its name."""
+    return f"{entry.id} ({entry.name or 'no name'})"
 
 
 # --- certificates ---------------------------------------------------------------------------------------------------
 
 
 def content_changed(declaration: Declaration, row: CertificateRow, stored: Entry) -> DriftFinding:
-    """The file holds another certificate than the store."""
+    """The file has another certificate than the one that is uploaded."""
     path = row.declared.path
-    upload = f"renewed: {_way_out(row.verdict, '`mtlsctl apply` uploads it')}"
+    renewed = _fix_of(row.verdict, "run `mtlsctl apply` to upload it")
     return DriftFinding(
         state=State.CHANGED,
         subject=Subject.CERTIFICATE,
         key=_certificate_key(row.name),
-        message=f"{path} is not the certificate that is stored for {row.name!r} ({stored.id})",
-        hint=f"{upload}; changed by mistake: git checkout -- {shlex.quote(path)}",
+        message=f"{path} differs from the uploaded certificate of {row.name!r} ({stored.id})",
+        hint=f"if it was renewed, {renewed}; if not, {_restore(path)}",
         where=_certificate_pointer(declaration, row.name),
         certificate=row.name,
         expected=row.bundle.digest if row.bundle else None,
         found=stored.bundle.digest if stored.bundle else None,
+        apply=_is_planned(row),
     )
 
 
 def content_missing(declaration: Declaration, row: CertificateRow) -> DriftFinding:
-    """The store has no entry with the content of the file."""
+    """The certificate of the file is not uploaded."""
     return DriftFinding(
         state=State.MISSING,
         subject=Subject.CERTIFICATE,
         key=_certificate_key(row.name),
-        message=f"the store has no entry with the content of {row.name!r}",
-        hint=_way_out(row.verdict, "`mtlsctl apply` uploads it, for which it needs the private key"),
+        message=f"the certificate {row.name!r} is not uploaded",
+        hint=_fix_of(row.verdict, "run `mtlsctl apply` to upload it; it needs the private key"),
         where=_certificate_pointer(declaration, row.name),
         certificate=row.name,
         expected=row.bundle.digest if row.bundle else None,
+        apply=_is_planned(row),
     )
 
 
 def file_unusable(declaration: Declaration, name: CertificateName, problem: Diagnostic | None) -> DriftFinding:
-    """The certificate's file is gone, or is none any more."""
+    """The certificate's file was deleted, or is not a valid certificate any more."""
     path = declaration.certificates[name].path
-    gone = problem is not None and problem.code == Code.FILE_MISSING
-    told = f": {problem.message}" if problem is not None and not gone else ""
+    is_missing = problem is not None and problem.code == Code.FILE_MISSING
+    why = f": {problem.message}" if problem is not None and not is_missing else ""
     return DriftFinding(
-        state=State.MISSING if gone else State.CHANGED,
+        state=State.MISSING if is_missing else State.CHANGED,
         subject=Subject.CERTIFICATE,
         key=_certificate_key(name),
-        message=f"{path}, the certificate of {name!r}, {'does not exist' if gone else f'can not be used{told}'}",
-        hint=f"restore it: git checkout -- {shlex.quote(path)}",
+        message=f"{path}, the certificate of {name!r}, {'does not exist' if is_missing else f'cannot be used{why}'}",
+        hint=_restore(path),
         where=_certificate_pointer(declaration, name),
         certificate=name,
     )
 
 
 def entry_unusable(declaration: Declaration, row: CertificateRow, problem: Diagnostic) -> DriftFinding:
-    """The store has the content, in an entry that can't serve."""
+    """The certificate is uploaded in a way that can't be used."""
     return DriftFinding(
         state=State.CHANGED,
         subject=Subject.CERTIFICATE,
         key=_certificate_key(row.name),
         message=problem.message,
-        hint=problem.hint or _way_out(row.verdict),
+        hint=problem.hint or _fix_of(row.verdict),
         where=_certificate_pointer(declaration, row.name),
         certificate=row.name,
         expected=row.bundle.digest if row.bundle else None,
     )
 
 
-# --- entries --------------------------------------------------------------------------------------------------------
+# --- uploaded certificates ------------------------------------------------------------------------------------------
 
 
-def entry_missing(declaration: Declaration, entry_id: EntryId, rows: Sequence[BindingRow]) -> DriftFinding:
-    """Bindings by `{ id = ... }` name an entry that is managed elsewhere, and was deleted."""
+def entry_key(entry_id: EntryId) -> str:
+    """The key of an uploaded certificate."""
+    return key_of(Subject.ENTRY, entry_id)
+
+
+def entry_missing(
+    declaration: Declaration, entry_id: EntryId, rows: Sequence[BindingRow], entries: Iterable[Entry]
+) -> DriftFinding:
+    """Bindings by `{ id = ... }` name an ID that does not exist, or was deleted where it is managed."""
+    meant = closest(entry_id, entries)
+    near = f"did you mean {named(meant)}? " if meant is not None else "it was rotated or deleted where it is managed: "
     return DriftFinding(
         state=State.MISSING,
         subject=Subject.ENTRY,
-        key=key_of(Subject.ENTRY, entry_id),
-        message=f"the store does not have {entry_id}, which mtls.toml binds by its id",
-        hint="it was rotated or deleted where it is managed: put its successor's id into mtls.toml",
+        key=entry_key(entry_id),
+        message=f"mtls.toml binds {entry_id} by its ID, but no uploaded certificate has this ID",
+        hint=f"{near}put the right ID into mtls.toml",
         where=declared_at(declaration, rows[0].at),
         expected=entry_id,
-        follows=tuple(sorted(binding_key(row.at) for row in rows)),
+        follows=tuple(sorted(map(binding_key, rows))),
     )
 
 
+def closest(text: str, entries: Iterable[Entry]) -> Entry | None:
+    """The uploaded certificate whose ID is most like the text, for a typing error."""
+    by_id = {entry.id: entry for entry in entries if not entry.ca}
+    near = get_close_matches(text.strip().lower(), by_id, n=1, cutoff=_ALIKE)
+    return by_id[EntryId(near[0])] if near else None
+
+
 def entry_newer(declaration: Declaration, entry: Entry, name: CertificateName, current: Entry) -> DriftFinding:
-    """Somebody uploaded a later entry of a certificate than this checkout declares."""
+    """Another checkout uploaded a later certificate than this one declares."""
     return DriftFinding(
         state=State.UNEXPECTED,
         subject=Subject.ENTRY,
-        key=key_of(Subject.ENTRY, entry.id),
-        message=f"{entry.id} ({entry.name!r}) of {name!r} was uploaded after the declared entry, {current.id}",
-        hint="a newer checkout may have uploaded it: update this one",
+        key=entry_key(entry.id),
+        message=f"{named(entry)} of {name!r} was uploaded after the declared certificate, {current.id}",
+        hint="pull first: a newer commit may have uploaded it",
         where=_certificate_pointer(declaration, name),
         certificate=name,
         expected=current.id,
         found=entry.id,
+        code=Code.NEWER_ENTRY,
     )
 
 
 def entry_retirable(retire: Retire) -> DriftFinding:
-    """Nothing needs an entry of ours any more, and it is still there."""
+    """Nothing needs an old certificate any more, and it is still uploaded."""
     return DriftFinding(
         state=State.UNEXPECTED,
         subject=Subject.ENTRY,
-        key=key_of(Subject.ENTRY, retire.entry.id),
-        message=f"{retire.entry.id} ({retire.entry.name!r}) of {retire.certificate!r} is still there; nothing needs it",
-        hint="`mtlsctl apply` retires it",
+        key=entry_key(retire.entry.id),
+        message=f"{named(retire.entry)}, an old certificate of {retire.certificate!r}, is no longer needed",
+        hint="run `mtlsctl apply` to delete it",
         certificate=retire.certificate,
         found=retire.entry.id,
         reasons=retire.reasons,
+        apply=True,
     )
 
 
@@ -171,17 +213,17 @@ def entry_retirable(retire: Retire) -> DriftFinding:
 
 def environment_missing(declaration: Declaration, row: SiteRow) -> DriftFinding:
     """A declared environment was removed from the wrangler file, with all of its bindings."""
-    at = row.at
+    at, place = row.at, environment_part(row.at.environment)
     bindings = (BindingAddress(at.worker, at.config, at.environment, one.binding) for one in _declared_in(row))
     return DriftFinding(
         state=State.MISSING,
         subject=Subject.ENVIRONMENT,
-        key=key_of(Subject.ENVIRONMENT, at.config, environment_part(at.environment)),
+        key=key_of(Subject.ENVIRONMENT, at.config, place),
         message=f"{at.config} does not have the environment {at.environment!r}",
-        hint=f"put it back into {at.config}, or take it out of mtls.toml",
+        hint=f"put it back into {at.config}, or remove it from mtls.toml",
         where=Pointer(declaration.path, ("workers", at.worker, "env", at.environment or ""), at_key=True),
         at=at,
-        follows=tuple(sorted(map(binding_key, bindings))),
+        follows=tuple(sorted(_binding_key(one, place) for one in bindings)),
     )
 
 
@@ -200,60 +242,101 @@ def binding_missing(declaration: Declaration, row: BindingRow, assessment: Asses
     """A declared binding is not in the wrangler file."""
     taken = is_taken(row, assessment)
     why = f": there it is {taken}" if taken else ""
-    rename = f"give one of the two another name, in mtls.toml or in {row.at.config}"
+    rename = f"rename one of the two, in mtls.toml or in {row.at.config}"
     return DriftFinding(
         state=State.MISSING,
         subject=Subject.BINDING,
-        key=binding_key(row.at),
+        key=binding_key(row),
         message=f"{row.at.site.text} does not have the binding {row.at.binding}{why}",
-        hint=rename if taken else _way_out(row.verdict),
+        hint=rename if taken else _fix_of(row.verdict),
         where=declared_at(declaration, row.at),
         certificate=row.certificate,
         at=row.at,
         expected=row.wanted,
         reasons=(Reason.MISSING,),
+        apply=_is_planned(row),
     )
 
 
 def binding_changed(declaration: Declaration, row: BindingRow) -> DriftFinding:
-    """A declared binding has another id, or another `remote`, than it should have; or it is where it can't be."""
+    """A declared binding has another ID, or another `remote`, than it should have; or it is where it can't be."""
     name, found = row.certificate, row.found_id
-    wanted = f"the entry of {name!r}" + (f", {row.wanted}" if row.wanted else "") if name else str(row.wanted)
-    has = repr(found)
-    declared = row.declared
+    wanted = f"the ID of {name!r}" + (f", {row.wanted}" if row.wanted else "") if name else str(row.wanted)
+    has, declared = id_text(row, declaration.store.kind), row.declared
     if found == row.wanted and row.found is not None and declared is not None and declared.remote is not None:
         has, wanted = f"remote = {str(row.found.remote).lower()}", f"remote = {str(declared.remote).lower()}"
     return DriftFinding(
         state=State.CHANGED,
         subject=Subject.BINDING,
-        key=binding_key(row.at),
-        message=f"{row.at.binding} in {row.at.site.text} has {has}; declared is {wanted}",
-        hint=_way_out(row.verdict),
+        key=binding_key(row),
+        message=f"{row.text} has {has}, expected {wanted}",
+        hint=_fix_of(row.verdict),
         where=declared_at(declaration, row.at),
         certificate=name,
         at=row.at,
         expected=row.wanted,
         found=found,
-        reasons=row.verdict.change.reasons if isinstance(row.verdict, Pending) else (),
+        reasons=_reasons(row),
+        apply=_is_planned(row),
     )
 
 
-def binding_undeclared(row: BindingRow, owner: CertificateName) -> DriftFinding:
-    """A binding uses an entry of ours, and nothing declares it."""
-    is_planned = isinstance(row.verdict, Pending)
-    undo = f"or remove it from {row.at.config}" + (": `mtlsctl apply` does" if is_planned else "")
+def id_text(row: BindingRow, store: StoreKind) -> str:
+    """The ID that a binding has, for a sentence; of one that no uploaded certificate has, what is wrong with it."""
+    text = row.found_id or ""
+    if row.entry is not None or is_of_other_store(text, store):
+        return text
+    if is_placeholder(text, store):
+        return f"the placeholder {text!r}"
+    return f"{text}, which {'no uploaded certificate has' if is_askable(text, store) else 'is not a valid ID'}"
+
+
+def binding_undeclared(row: BindingRow, owner: CertificateName, now: datetime) -> DriftFinding:
+    """A binding uses a certificate of this stack, and mtls.toml does not declare it."""
+    entry, is_planned, value = row.entry, _is_planned(row), f'"{owner}"'
+    remove = "run `mtlsctl apply` to remove it" if is_planned else f"remove it from {row.at.config}"
+    if row.is_preview:
+        hint = previews_by_hand(owner)
+    elif entry is not None and entry.ca:
+        hint = f"a Worker can't use a CA: {remove}"
+    else:
+        hint = f"{remove}; or declare it:\n{declaring(row, value)}"
     return DriftFinding(
         state=State.UNEXPECTED,
         subject=Subject.BINDING,
-        key=binding_key(row.at),
-        message=f"{row.text} presents {owner!r}, and mtls.toml does not declare it",
-        hint=f'declare it for {row.at.worker}: {row.at.binding} = "{owner}"; {undo}',
+        key=binding_key(row),
+        message=f"{row.text} uses a certificate of {owner!r}{ended(entry, now)}, but mtls.toml does not declare it",
+        hint=hint,
         where=Pointer(row.at.config, (*row.table, "mtls_certificates", row.index)),
         certificate=owner,
         at=row.at,
         found=row.found_id,
-        reasons=row.verdict.change.reasons if isinstance(row.verdict, Pending) else (),
+        reasons=_reasons(row),
+        apply=is_planned,
+        code=Code.UNDECLARED_BINDING,
     )
+
+
+def declaring(row: BindingRow, value: str) -> str:
+    """The lines of mtls.toml that declare a binding; `value` as TOML."""
+    return f"{bindings_table(row.at.worker, row.at.environment)}\n{toml_key(row.at.binding)} = {value}"
+
+
+def previews_by_hand(name: str) -> str:
+    """The fix of a binding of `previews`, which can't be declared."""
+    return f"previews are not managed: write the ID there by hand: `mtlsctl output {name}`"
+
+
+def ended(entry: Entry | None, now: datetime) -> str:
+    """What to add to a sentence about an uploaded certificate that has expired."""
+    window = entry.window(now) if entry is not None else None
+    if window is None or window.ends is None or not window.has_ended(now):
+        return ""
+    return f", which expired on {window.ends:%Y-%m-%d %H:%M} UTC"
+
+
+def _restore(path: str) -> str:
+    return f"restore it:\ngit checkout -- {shlex.quote(path)}"
 
 
 def _certificate_key(name: CertificateName) -> str:

@@ -1,9 +1,10 @@
-"""Drift of what is live: Workers that use another id than their wrangler file names, and other users of old
+"""Drift that only `--live` shows: live Workers that differ from their wrangler file, and other users of old
 certificates."""
 
 from __future__ import annotations
 
 import shlex
+from collections import defaultdict
 from collections.abc import Iterator
 
 from reconciler.findings.codes import Code, Severity
@@ -27,7 +28,7 @@ _STATES = {
 
 
 def join_live(drift: Drift, plan: Plan) -> Drift:
-    """The drift with that of what is live, of a plan that looked at it. What could not be looked at is an error."""
+    """The drift with that of live Workers, of a plan that read them. A Worker that could not be read is an error."""
     inventory = plan.assessment.inventory
     owned = frozenset(inventory.owned) if inventory is not None else frozenset()
     rows = [row for row in plan.live or () if _is_ours(row, owned)]
@@ -37,11 +38,11 @@ def join_live(drift: Drift, plan: Plan) -> Drift:
     in_sync = sum(row.state is LiveState.IN_SYNC for row in rows)
     in_sync += sum(use.role is Role.CURRENT for use in uses)
     unread = tuple(dict.fromkeys(_unread(row) for row in rows if row.state is LiveState.UNKNOWN))
-    return drift.joined(findings, in_sync=in_sync).told(unread)
+    return drift.joined(findings, unread, in_sync=in_sync)
 
 
 def _is_ours(row: LiveBinding, owned: frozenset[EntryId]) -> bool:
-    """Declared, or presenting an entry of ours that nothing declares."""
+    """Declared, or using a certificate of this stack that nothing declares."""
     declared = row.certificate is not None or row.desired is not None
     return declared or any(one.id in owned for one in row.live)
 
@@ -61,16 +62,16 @@ def _findings(rows: list[LiveBinding], assessment: Assessment) -> Iterator[Drift
 
 
 def _finding(row: LiveBinding, state: State, built: str | None) -> DriftFinding:
-    serves = " and ".join(f"{one.id or 'nothing'} ({one.share:g} %)" for one in row.live) or row.detail or "nothing"
+    uses = " and ".join(f"{one.id or 'nothing'} ({one.share:g} %)" for one in row.live) or row.detail or "nothing"
     command = shlex.join(deploy_command(row.at.config, row.at.environment, built))
     split = row.state is LiveState.SPLIT
     return DriftFinding(
         state=state,
         subject=Subject.LIVE,
         key=key_of(Subject.LIVE, row.at.config, environment_part(row.at.environment), row.at.binding),
-        message=f"{row.at.binding} of {row.script or row.at.config}: what serves presents {serves};"
-        f" {row.at.config} ({environment_text(row.at.environment)}) names {row.file or 'nothing'}",
-        hint="a gradual deployment is under way: finish it" if split else f"deploy it: `{command}`",
+        message=f"the live version of {row.script or row.at.config} uses {uses} as {row.at.binding};"
+        f" {row.at.config} ({environment_text(row.at.environment)}) has {row.file or 'nothing'}",
+        hint="finish the gradual deployment: `wrangler versions deploy`" if split else f"deploy it:\n{command}",
         where=Pointer(row.at.config, () if row.at.environment is None else ("env", row.at.environment)),
         certificate=row.certificate,
         at=row.at,
@@ -80,11 +81,17 @@ def _finding(row: LiveBinding, state: State, built: str | None) -> DriftFinding:
 
 
 def _use_findings(uses: list[Use], assessment: Assessment) -> Iterator[DriftFinding]:
-    """What still uses an old certificate though its successor is uploaded; nobody but its owner can change it."""
+    """What still uses old certificates though their successor is uploaded; only its owner can change it."""
+    by_key: dict[str, list[Use]] = defaultdict(list)
     for use in uses:
+        if use.role is Role.SUPERSEDED:
+            by_key[key_of(Subject.LIVE, use.user.kind, use.user.id or use.user.name, use.certificate)].append(use)
+    for one_key, (use, *others) in by_key.items():
         current = assessment.by_name.get(use.certificate)
-        if use.role is not Role.SUPERSEDED or current is None or current.entry is None:
+        if current is None or current.entry is None:
             continue
+        count = f"{len(others)} more old certificate{'s' if len(others) > 1 else ''}"
+        old = f"{use.entry.id} and {count}" if others else f"{use.entry.id}, an old certificate"
         key = "ca_certificate_id" if use.entry.ca else "mtls_certificate_id"
         hint = f"set its {key} to {current.entry.id}"
         if use.user.kind is UserKind.HOSTNAMES:
@@ -92,9 +99,8 @@ def _use_findings(uses: list[Use], assessment: Assessment) -> Iterator[DriftFind
         yield DriftFinding(
             state=State.CHANGED,
             subject=Subject.LIVE,
-            key=key_of(Subject.LIVE, use.user.kind, use.user.id or use.user.name, use.certificate),
-            message=f"{use.user.text} uses {use.entry.id}, an old certificate of {use.certificate!r};"
-            f" the current one is {current.entry.id}",
+            key=one_key,
+            message=f"{use.user.text} uses {old} of {use.certificate!r}; the current one is {current.entry.id}",
             hint=hint,
             certificate=use.certificate,
             expected=current.entry.id,
@@ -103,6 +109,6 @@ def _use_findings(uses: list[Use], assessment: Assessment) -> Iterator[DriftFind
 
 
 def _unread(row: LiveBinding) -> Diagnostic:
-    message = f"what serves of {row.at.config} ({environment_text(row.at.environment)}) is not known: {row.detail}"
+    message = f"the live version of {row.at.config} ({environment_text(row.at.environment)}) is unknown: {row.detail}"
     where = Pointer(row.at.config, () if row.at.environment is None else ("env", row.at.environment))
     return Diagnostic(Severity.ERROR, Code.LIVE_UNREAD, message, where)

@@ -1,4 +1,4 @@
-"""The rows that are not as declared, told by what happened instead of by what to do; it judges nothing."""
+"""The drift that a plan shows, from the verdicts of its rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reconciler.model import CertificateName, EntryId, Retire, SiteAddress
 from reconciler.model.identifiers import is_askable
 from reconciler.plan.assessment import BindingRow, CertificateRow, Held, Pending, SiteRow, UpToDate, Waits
 from reconciler.plan.binding_findings import declared_at
-from reconciler.plan.coverage import of_live
+from reconciler.plan.coverage import Area, NotChecked, of_live
 from reconciler.plan.inventory import Role
 from reconciler.plan.plan import Plan
 from reconciler.reports import drift_findings as say
@@ -20,15 +20,15 @@ from reconciler.reports.drift import Drift, DriftFinding, in_order
 
 
 def make_drift(plan: Plan) -> Drift:
-    """The drift that a plan shows. The plan asked the store and looked at everything; ValueError for an offline one."""
+    """The drift that a plan shows; ValueError for an offline one."""
     if plan.offline:
-        raise ValueError("an offline plan does not know what the store has")
+        raise ValueError("an offline plan does not know which certificates are uploaded")
     return _DriftLook(plan).run()
 
 
 @dataclass
 class _DriftLook:
-    """Reads every row once; one instance per drift. `told`: findings that a finding of drift tells already."""
+    """Reads every row once; one instance per drift. `told`: findings of the plan that a finding of drift repeats."""
 
     plan: Plan
     in_sync: int = 0
@@ -50,11 +50,11 @@ class _DriftLook:
             findings=in_order(found),
             diagnostics=tuple(problem for problem in self.plan.diagnostics if not self._is_told(problem)),
             waiting=tuple(one for one in self.plan.waiting if not isinstance(one.change, Retire)),
-            not_checked=of_live(self.plan.not_checked),
+            not_checked=(*of_live(self.plan.not_checked), NotChecked(Area.UNUSED)),
         )
 
     def _is_told(self, problem: Diagnostic) -> bool:
-        """Whether a finding of drift tells the same. An error is told only by a finding that is about nothing else."""
+        """Whether a finding of drift repeats it; an error only by a finding that is about nothing else."""
         if problem.is_error or problem.code in {Code.BOUND_EXPIRED, Code.VALIDITY_GAP}:
             return problem in self.told
         row = self.assessment.by_name.get(CertificateName(problem.certificate or ""))
@@ -107,7 +107,8 @@ class _DriftLook:
             elif row.at.site not in missing:
                 yield from self._declared(row)
         for entry_id, rows in self.unknown.items():
-            yield say.entry_missing(self.declaration, entry_id, rows)
+            entries = (one.entry for one in self.assessment.entries)
+            yield say.entry_missing(self.declaration, entry_id, rows, entries)
 
     def _declared(self, row: BindingRow) -> Iterator[DriftFinding]:
         """What is wrong with one binding; nothing where it is in sync, or follows a certificate that is not."""
@@ -121,12 +122,12 @@ class _DriftLook:
                 self.told.update(row.verdict.by if isinstance(row.verdict, Held) else ())
             yield say.binding_missing(self.declaration, row, self.assessment)
         elif row.wanted is None and row.certificate is not None and self._follows(row, row.certificate):
-            self.follows[row.certificate].append(say.binding_key(row.at))
+            self.follows[row.certificate].append(say.binding_key(row))
         else:
             yield say.binding_changed(self.declaration, row)
 
     def _note_unknown(self, row: BindingRow) -> None:
-        """One finding tells of an id that nobody knows, for all bindings that should have it."""
+        """Note an ID that no uploaded certificate has: it gets one finding for all bindings that should have it."""
         if row.certificate is not None or row.wanted is None or self.assessment.entry(row.wanted) is not None:
             return
         if not is_askable(row.wanted, self.plan.store.kind):
@@ -148,16 +149,16 @@ class _DriftLook:
         return True
 
     def _undeclared(self, row: BindingRow) -> Iterator[DriftFinding]:
-        """A binding of ours that nothing declares; in a declared environment also one of an adopted entry."""
+        """A binding of this stack that nothing declares; in a declared environment also one of an adopted entry."""
         if row.owner is None or not self.declaration.workers[row.at.worker].exclusive:
             return
         self.told.update(row.findings)
-        yield say.binding_undeclared(row, row.owner)
+        yield say.binding_undeclared(row, row.owner, self.assessment.now)
 
     # --- entries ------------------------------------------------------------------------------------------------
 
     def _entries(self) -> Iterator[DriftFinding]:
-        """Entries of ours that somebody else uploaded later, and those that are safe to delete and still there."""
+        """Entries of this stack that another checkout uploaded later, and those that are safe to delete."""
         for row in self.assessment.entries:
             current = self.assessment.by_name.get(row.owner) if row.owner is not None else None
             if row.role is Role.NEWER and current is not None and current.entry is not None:

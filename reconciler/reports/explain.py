@@ -1,6 +1,6 @@
-"""Why something is planned or not, for a name that a person asks about. Repeats what a plan decided.
+"""Why something is planned or not, for a name from the command line. Repeats what a plan decided.
 
-A name may be that of several things at once, a certificate and a Worker for example; then all of them are explained.
+A name can belong to several things, such as a certificate and a Worker; then all of them are explained.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from reconciler.reports.explain_entries import EntryStory, tell_entry
 
 
 class NameKind(StrEnum):
-    """What a name turned out to be."""
+    """What a name belongs to."""
 
     CERTIFICATE = "certificate"
     BINDING = "binding"
@@ -35,10 +35,10 @@ class NameKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What there is to say of a name. `diagnostics`: the errors and warnings that concern what is explained, and notes
-    on items of `supersedes` that have done their work.
+    """The explanation of a name. `diagnostics`: the errors and warnings about what is explained, and notes on items of
+    `supersedes` that were deleted since.
 
-    `not_checked`: what was not read of what is live.
+    `not_checked`: what was not read about live Workers and other users.
     """
 
     name: str
@@ -51,21 +51,22 @@ class Explanation:
 
 
 def explain_command(name: str) -> str:
-    """The command whose result an explanation is, without `mtlsctl`."""
+    """The command that prints the explanation of a name, without `mtlsctl`."""
     return shlex.join(("explain", name))
 
 
 def explain(name: str, plan: Plan) -> Explanation:
-    """The explanation of a certificate, binding, Worker or entry id. UsageError where nothing has this name.
+    """The explanation of a certificate, binding, Worker or ID. UsageError if nothing has this name.
 
-    The plan must have asked the store, and looked at everything.
+    The plan must be online and without a selection.
     """
     assessment = plan.assessment
     stories = tell_bindings(assessment)
     subjects = _subjects(name, assessment, stories)
     if not subjects:
         message = (
-            f"{name!r} is no certificate, binding or Worker of {assessment.desired.declaration.path}, and no entry's id"
+            f"{name!r} is not a certificate, binding or Worker in {assessment.desired.declaration.path},"
+            " and not the ID of an uploaded certificate"
         )
         raise UsageError(message, hint=suggest(name, _known_names(assessment, stories)))
     bindings = tuple(story for story in stories if _is_about(name, story, subjects, assessment))
@@ -86,7 +87,7 @@ def explain(name: str, plan: Plan) -> Explanation:
 
 
 def _subjects(name: str, assessment: Assessment, stories: Iterable[BindingStory]) -> tuple[NameKind, ...]:
-    """Everything that has this name. An id counts where the store knows it, or where some file has it."""
+    """Everything that the name belongs to. An ID counts if it is uploaded, or if a file has it."""
     declaration, asked = assessment.desired.declaration, assessment.actual.asked
     known_ids = {*assessment.by_entry, *asked, *(story.found for story in stories), *_wanted_ids(stories)}
     holds = {
@@ -113,7 +114,7 @@ def _owned(assessment: Assessment) -> Mapping[EntryId, CertificateName]:
 
 
 def _is_about(name: str, story: BindingStory, subjects: tuple[NameKind, ...], assessment: Assessment) -> bool:
-    """A binding that nobody declares is about the certificate whose entry it uses."""
+    """Whether a binding belongs to the name; an undeclared one belongs to the certificate that it uses."""
     owned = _owned(assessment)
     owner = owned.get(EntryId(story.found)) if story.found and not story.declared else None
     asked: dict[NameKind, bool] = {
@@ -126,7 +127,7 @@ def _is_about(name: str, story: BindingStory, subjects: tuple[NameKind, ...], as
 
 
 def _entry_ids(name: str, subjects: tuple[NameKind, ...], assessment: Assessment) -> tuple[EntryId, ...]:
-    """The entry that was asked for, and everything that a certificate that was asked for leaves behind or owns."""
+    """The ID itself, and the IDs of the other entries that the named certificate owns."""
     ids: list[EntryId] = [EntryId(name)] if NameKind.ENTRY in subjects else []
     if NameKind.CERTIFICATE in subjects:
         current = assessment.by_name[CertificateName(name)].entry
@@ -138,7 +139,7 @@ def _entry_ids(name: str, subjects: tuple[NameKind, ...], assessment: Assessment
 def _ids_of(
     bindings: Iterable[BindingStory], subjects: tuple[NameKind, ...], assessment: Assessment
 ) -> Iterator[EntryId]:
-    """What a binding or Worker that was asked for uses by its id: nothing else here says whose that is, or its end."""
+    """Yield the IDs that the named binding or Worker uses by ID, to explain their owner and expiry."""
     if NameKind.BINDING in subjects or NameKind.WORKER in subjects:
         places = {story.at for story in bindings}
         yield from (row.id for row in assessment.by_id if any(one.at in places for one in row.bindings))
@@ -147,7 +148,7 @@ def _ids_of(
 def _certificates(
     name: str, subjects: tuple[NameKind, ...], bindings: tuple[BindingStory, ...], assessment: Assessment
 ) -> tuple[CertificateName, ...]:
-    """The certificate that was asked for, those that a binding should use, those whose current entry it is."""
+    """The named certificate, those that the named binding should use, and those whose current entry has the ID."""
     names: list[CertificateName] = []
     if NameKind.CERTIFICATE in subjects:
         names.append(CertificateName(name))
@@ -164,7 +165,7 @@ def _findings(
     bindings: tuple[BindingStory, ...],
     entries: tuple[EntryStory, ...],
 ) -> Iterable[Diagnostic]:
-    """What the plan found about these, the plan's order kept."""
+    """Yield the findings of the plan about these, in the order of the plan."""
     names = {story.name for story in certificates}
     names |= {story.certificate for story in entries if story.certificate and story.role is not Role.CURRENT}
     held = {problem for story in bindings for problem in story.problems}

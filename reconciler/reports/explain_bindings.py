@@ -1,4 +1,4 @@
-"""Why a binding changes, stays, or is held back, in sentences: a view of the rows, which decides nothing."""
+"""Why a binding changes, stays or is blocked, in sentences. A view of the rows, which decides nothing."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from reconciler.plan.wording import wait_text
 
 @dataclass(frozen=True, slots=True)
 class BindingStory:
-    """One binding of one environment. `declared` and `found`: what mtls.toml and the wrangler file say of it.
+    """One binding of one environment. `declared`: its target in mtls.toml. `found`: its ID in the wrangler file.
 
-    `action` None: nothing would happen. `what` and `why` are one clause each. `problems` stand in the way.
+    `action` None: nothing would happen. `what` and `why`: one clause each. `problems`: the errors that block it.
     """
 
     at: BindingAddress
@@ -40,12 +40,12 @@ class BindingStory:
 
     @property
     def certificate(self) -> CertificateName | None:
-        """The declared certificate that it shall present, if it is one."""
+        """The declared certificate that it should use; None if it is declared by ID."""
         return self.declared.certificate if isinstance(self.declared, ByCertificate) else None
 
 
 def tell_bindings(assessment: Assessment) -> tuple[BindingStory, ...]:
-    """Every binding that is declared, then every other one in the environments of declared wrangler files."""
+    """Every declared binding, then every other one in declared wrangler files."""
     declared = [row for row in assessment.bindings if row.declared is not None]
     others = [row for row in assessment.bindings if row.declared is None]
     return tuple(_tell(row) for row in (*declared, *sorted(others, key=lambda row: row.at.worker)))
@@ -68,7 +68,7 @@ def _tell(row: BindingRow) -> BindingStory:
 
 
 def _clauses(row: BindingRow) -> tuple[str, str]:
-    """What becomes of a binding, and why."""
+    """What happens to a binding, and why."""
     match row.verdict:
         case Pending(change) if isinstance(change, BindingChange):
             return change_clauses(change)
@@ -76,7 +76,7 @@ def _clauses(row: BindingRow) -> tuple[str, str]:
             return f"would be changed by {change.action}", " and ".join(change.reasons)
         case UpToDate():
             target = "" if row.declared is None else f", {_as_declared(row.declared)}"
-            return "in place", f"{row.at.config} has {row.found_id}{target}"
+            return "up to date", f"{row.at.config} has {row.found_id}{target}"
         case Held(by):
             return "nothing is planned", _messages(by)
         case Waits(condition=condition, facts=facts, until=until):
@@ -84,17 +84,17 @@ def _clauses(row: BindingRow) -> tuple[str, str]:
         case Unseen(need):
             return "nothing is planned", _UNSEEN[need]
         case Kept():
-            why = f"mtls.toml does not declare it, and {row.found_id} is no entry of this stack"
+            why = f"mtls.toml does not declare it, and {row.found_id} is not managed here"
             return "nothing is planned", _messages(row.findings) or why
         case _:
             assert_never(row.verdict)
 
 
 _UNSEEN = {
-    Need.STORE: "only the store knows",
+    Need.STORE: "the list of uploaded certificates was not read",
     Need.FILE: "its file could not be read",
-    Need.TREE: "the tree was not looked through",
-    Need.LIVE: "live Workers were not looked at",
+    Need.TREE: "the other files of this tree were not searched",
+    Need.LIVE: "live Workers were not read",
 }
 
 
@@ -105,14 +105,14 @@ def _messages(found: Iterable[Diagnostic]) -> str:
 def _as_declared(binding: DeclaredBinding) -> str:
     match binding.target:
         case ById():
-            return "the id that mtls.toml gives"
+            return "the ID in mtls.toml"
         case ByCertificate(certificate):
-            return f"the current entry of {certificate}"
+            return f"the current ID of {certificate}"
 
 
 def change_clauses(change: BindingChange) -> tuple[str, str]:
     """What a planned change does to a binding, and why."""
-    after = f"the id {change.after}" if change.after else "the id that the upload gives"
+    after = f"the ID {change.after}" if change.after else "the ID of the new upload"
     what = {
         Action.BIND: f"would be added with {after}",
         Action.REBIND: f"would get {after}",
@@ -122,22 +122,23 @@ def change_clauses(change: BindingChange) -> tuple[str, str]:
 
 
 def _reason_clause(reason: Reason, change: BindingChange) -> str:
-    had = f"{change.at.config} has {change.before or 'an empty id'} there"
-    subject = change.certificate or "what mtls.toml declares"
+    has = f"{change.at.config} has {change.before or 'an empty ID'}"
     match reason:
         case Reason.MISSING:
-            return f"{change.at.config} has no such binding there"
+            return f"{change.at.config} does not have this binding"
         case Reason.PLACEHOLDER_ID:
-            return f"{had}, which is a placeholder"
+            return f"{has}, which is a placeholder"
         case Reason.UNKNOWN_ID:
-            return f"{had}, which the store does not know"
+            return f"{has}, which is not the ID of an uploaded certificate"
         case Reason.CONTENT_CHANGED:
-            return f"{had}, an entry with another content of {subject}"
+            return f"{has}, another version of {change.certificate}"
+        case Reason.WRONG_ID if change.certificate is None:
+            return f"{has}, which is not the ID in mtls.toml"
         case Reason.WRONG_ID:
-            return f"{had}, which is no entry of {subject}"
+            return f"{has}, which is not an uploaded version of {change.certificate}"
         case Reason.REMOTE_DIFFERS:
-            return "its `remote` is not as mtls.toml declares it"
+            return "its `remote` differs from mtls.toml"
         case Reason.REMOVED:
-            return f"mtls.toml does not declare it, and its entry is one of {subject}"
+            return f"mtls.toml does not declare it, and it uses {change.certificate} of this stack"
         case _:
             return str(reason)

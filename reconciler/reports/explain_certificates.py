@@ -1,4 +1,4 @@
-"""Which entry a declared certificate has, why that one, and whether its key is needed, in sentences."""
+"""Which upload a declared certificate uses, why that one, and whether its key is needed, in sentences."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from reconciler.plan.renewals import Due
 from reconciler.plan.users import find_uses
 
 _WHY_THAT_ONE = {
-    Preference.ONLY: "the only entry with this content",
-    Preference.BOUND: "among several entries with this content the one that is bound already",
-    Preference.MARKED: "among several entries with this content the one with the mark of this stack",
-    Preference.OLDEST: "among several entries with this content the oldest",
-    Preference.FIRST_ID: "among several entries with this content the first by id",
+    Preference.ONLY: "the only upload with this content",
+    Preference.BOUND: "the one of several uploads with this content that is bound already",
+    Preference.MARKED: "the one of several uploads with this content that has the mark of this stack",
+    Preference.OLDEST: "the oldest of several uploads with this content",
+    Preference.FIRST_ID: "the first by ID of several uploads with this content",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateStory:
-    """One declared certificate. Digest, fingerprint and `due` are None where its file can't be used.
+    """One declared certificate. `digest`, `fingerprint` and `due` are None if its file can't be used.
 
-    `ours`: its entry is under a mark of this stack, not adopted. `action` None: nothing is to be done; `what` and `why`
-    are a clause each, as `key_why` is, of why its key is needed or not. `shared_with` declare the same content.
-    `users`: what else uses its entry, besides the bindings that are declared or found.
+    `ours`: its entry has a mark of this stack; else it is adopted. `action` None: nothing would happen. `what` and
+    `why`: one clause each; so is `key_why`, for the need of its key. `shared_with`: certificates with the same content.
+    `users`: what uses its entry in addition to declared and found bindings.
     """
 
     name: CertificateName
@@ -89,33 +89,33 @@ def tell_certificate(name: CertificateName, plan: Plan) -> CertificateStory:
 
 
 def _clauses(row: CertificateRow, chosen: Preference | None) -> tuple[str, str]:
-    """What would become of the certificate, and why."""
+    """What would happen to the certificate, and why."""
     match row.verdict:
         case Pending(change) if isinstance(change, Upload):
             return f"would be uploaded as {change.name}", _upload_clause(change)
         case _ if row.entry is not None:
             clause = _WHY_THAT_ONE[chosen or Preference.ONLY]
-            return "stored already: nothing to upload", f"{row.entry.id} is {clause}"
+            return "already uploaded", f"{row.entry.id} is {clause}"
         case Held(by):
-            return "not stored, and no upload is planned", "; ".join(dict.fromkeys(one.message for one in by))
+            return "not uploaded, and no upload is planned", "; ".join(dict.fromkeys(one.message for one in by))
         case _:
-            return "not stored, and no upload is planned", "its file could not be read"
+            return "not uploaded, and no upload is planned", "its file could not be read"
 
 
 def _upload_clause(upload: Upload) -> str:
     if ChangeReason.CONTENT_CHANGED in upload.reasons:
-        return "its file has another content than the entry that it has so far"
-    return "the store has no entry with this content"
+        return "the content of its file differs from its uploaded certificate"
+    return "no uploaded certificate has this content"
 
 
 def _key_clause(declared: DeclaredCertificate, uploaded: bool, proof: Verify | None, *, stored: bool) -> str:
     if declared.key is None:
-        return "a CA has none" if declared.ca else "mtls.toml names none"
+        return "a CA has no private key" if declared.ca else "mtls.toml has no `private_key` for it"
     source = f"{declared.key.source} {declared.key.options.get(declared.key.source, '')}".rstrip()
     if uploaded:
-        return f"the upload sends it, from {source}"
+        return f"the upload needs it, from {source}"
     if proof is not None:
         return f"the proof before the {proof.before} needs it, from {source}"
     if stored:
-        return "this content is stored already, and binding needs no key"
+        return "it is already uploaded, and binding needs no key"
     return "nothing would be uploaded"

@@ -1,4 +1,4 @@
-"""What an entry of the store is to this declaration, and each condition of its retirement, in sentences."""
+"""The role of an entry for this declaration, and each condition of its deletion, in sentences."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from reconciler.reports.kept import hint_of
 
 @dataclass(frozen=True, slots=True)
 class EntryStory:
-    """One id. `entry` None: the store does not know it. `conditions` only where it is to leave; `since`: when its grace
-    period ended, where it is kept nevertheless.
+    """One ID. `entry` None: it is not uploaded. `conditions`: only of one that leaves. `since`: the end of its grace
+    period, if it is still kept after that.
 
-    `stack`: where its name says that it was uploaded; `newer`: what was uploaded later under that name, of one that
-    is bound by its id. `renew_from`: of one that is bound by its id. `users`: what was seen to use it.
+    `stack`: the stack in its mark. `newer` and `renew_from`: only of one that is bound by its ID: a later upload under
+    the same name, and when it is due for renewal. `users`: what uses it, as far as that was read.
     """
 
     id: EntryId
@@ -61,13 +61,14 @@ def _tell(entry_id: EntryId, assessment: Assessment) -> EntryStory:
         return _tell_leaving(row, assessment)
     entry = assessment.entry(entry_id)
     if entry is None:
-        return EntryStory(entry_id, None, Role.UNKNOWN, None, "nothing is planned", "the store does not know this id")
+        why = f"{assessment.desired.declaration.store.title} has no certificate with this ID"
+        return EntryStory(entry_id, None, Role.UNKNOWN, None, "nothing is planned", why)
     role, owner = (row.role, row.owner) if row is not None else _role_of_unlisted(entry, assessment)
     return EntryStory(entry_id, entry, role, owner, "stays", _why_it_stays(role, entry, owner))
 
 
 def _role_of_unlisted(entry: Entry, assessment: Assessment) -> tuple[Role, CertificateName | None]:
-    """What an entry is that the list lacks, and that was asked for by its id."""
+    """The role of an entry that is not in the list, but was found by its ID."""
     inventory = assessment.inventory
     return role_finder(assessment.desired, inventory)(entry) if inventory is not None else (Role.FOREIGN, None)
 
@@ -76,19 +77,19 @@ def _why_it_stays(role: Role, entry: Entry, certificate: CertificateName | None)
     mark = read_mark(entry)
     match role:
         case Role.CURRENT:
-            return f"it is the current entry of {certificate}"
+            return f"it is the current upload of {certificate}"
         case Role.DUPLICATE:
-            return f"it has the content that {certificate} declares"
+            return f"it has the same content as {certificate}"
         case Role.NEWER:
-            return f"it was uploaded after the current entry of {certificate}: some newer checkout may have done it"
+            return f"it was uploaded after the current upload of {certificate}; a newer commit may have done that"
         case Role.UNDECIDED:
-            return f"the file of {certificate} can't be used, so this may be the very entry that it declares"
+            return f"the file of {certificate} can't be read, and might contain this certificate"
         case Role.OTHER_STACK:
             return f"it belongs to the stack {mark.stack}" if mark else "it belongs to another stack"
         case _ if entry.type != CUSTOM:
             return f"it is managed by Cloudflare (type {entry.type})"
         case _:
-            return "it has no mark of this stack, so it is not ours"
+            return "it has no mark of this stack, so it is not managed here"
 
 
 def _tell_leaving(row: EntryRow, assessment: Assessment) -> EntryStory:
@@ -117,7 +118,7 @@ def _tell_leaving(row: EntryRow, assessment: Assessment) -> EntryStory:
 
 def _why_it_leaves(row: EntryRow) -> str:
     if row.reason is Reason.ORPHANED:
-        return f"its certificate {row.owner} is no longer declared"
+        return f"{row.owner} was removed from mtls.toml"
     if row.successor is None:
-        return f"{row.owner} declares another content, which is not stored yet"
-    return f"{row.owner} has a newer entry, {row.successor.id}"
+        return f"{row.owner} has another content now, which is not uploaded yet"
+    return f"{row.owner} has a newer upload, {row.successor.id}"

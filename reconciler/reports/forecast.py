@@ -1,6 +1,6 @@
-"""What falls due when, and whether the renewals fit into the account.
+"""When each certificate is due for renewal, and whether the renewals fit into the account.
 
-Told from a plan and what it was made from, so nothing more is asked. What is supposed is part of the result.
+Made from a plan and its assessment alone. The result includes its assumptions.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from reconciler.reports.status import BoundAt, ByIdStatus, CertificateStatus, St
 
 @dataclass(frozen=True, slots=True)
 class DueItem:
-    """One line of the calendar. `again`: it is of a successor, supposed to last as long as the present one."""
+    """One line of the calendar. `again`: it is for a successor, assumed to last as long as the present certificate."""
 
     certificate: CertificateName
     urgency: Urgency
@@ -47,7 +47,7 @@ class DueItem:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """The quota of one sort over time. `over`: the first step that does not fit any more."""
+    """The number of entries of one kind over time. `over`: the first step that exceeds the quota."""
 
     limit: int
     now: int
@@ -61,9 +61,10 @@ class Outlook:
 class Forecast:
     """The calendar from `made` to `until`, the most urgent first. `leaf` and `ca` None: offline, nothing was counted.
 
-    `later`: how many certificates fall due after `until`, `upcoming` the first of them. `unreadable`: nobody knows.
-    `by_id`: what bindings use by its id and falls due by `until`, the first to end first; those whose end is not known
-    come last. `uses`: what else uses the present certificates. `not_checked`: what was not read of what is live.
+    `later`: how many certificates are due after `until`, `upcoming`: the first of them. `unreadable`: those whose dates
+    are unknown. `by_id`: certificates that bindings use by ID and that are due by `until`, the first to expire first,
+    those with unknown expiry last. `uses`: what else uses the present certificates. `not_checked`: what was not read
+    about live Workers and other users.
     """
 
     stack: str
@@ -86,7 +87,7 @@ class Forecast:
 
 
 def make_forecast(plan: Plan, days: int) -> Forecast:
-    """The forecast that a plan of everything allows. Of an offline one it has no quota."""
+    """The forecast from a plan without a selection. From an offline plan it has no quota."""
     desired = plan.assessment.desired
     contents = group_contents(plan)
     counts = _counts(plan.quota)
@@ -136,7 +137,7 @@ def _order(item: DueItem) -> tuple[datetime, bool, str]:
 
 
 def _item(status: CertificateStatus, due: Due, now: datetime) -> DueItem:
-    """A declared certificate with the places in which its renewal has to arrive."""
+    """A declared certificate with the bindings that its renewal must reach."""
     return DueItem(
         certificate=status.certificate,
         urgency=urgency_of(due, now),
@@ -149,14 +150,14 @@ def _item(status: CertificateStatus, due: Due, now: datetime) -> DueItem:
 
 
 def _presents(place: BoundAt, entry: Entry | None) -> bool:
-    """Declared, or the present entry without being declared; an older entry somewhere is no matter of a renewal."""
+    """Whether a renewal must reach a binding: if it is declared, or uses the present entry undeclared."""
     return place.standing is not Standing.UNDECLARED or (entry is not None and place.found == entry.id)
 
 
 def _successors(
     known: Mapping[CertificateName, DueItem], contents: Iterable[Content], steps: Iterable[ForecastStep]
 ) -> Iterator[DueItem]:
-    """The renewals of what the renewals before have brought."""
+    """Yield the renewals of successors."""
     by_name = {content.names[0]: content for content in contents}
     for step in steps:
         if step.event is Event.RENEWAL and step.again:
@@ -189,36 +190,37 @@ def _outlook(count: QuotaCount, made: datetime, steps: list[ForecastStep]) -> Ou
     )
 
 
-# --- what is said ---------------------------------------------------------------------------------------------------
+# --- sentences ------------------------------------------------------------------------------------------------------
 
 
 def _assumptions(contents: tuple[Content, ...], timeline: Timeline, *, offline: bool) -> tuple[str, ...]:
-    """What the forecast supposes, in words; the first is of dates, the rest of the number of entries."""
-    told = ["a renewed certificate is valid as long as the present one, from the moment at which that falls due"]
+    """The assumptions of the forecast, as sentences: the first about dates, the others about the number of entries."""
+    told = ["a renewed certificate is valid as long as the present one, counted from its due date"]
     if offline:
         return tuple(told)
     told += [
-        "each renewal is uploaded when it falls due, and what is overdue now: one entry more for each content",
-        "`mtlsctl apply` runs, and each Worker is deployed, while the grace lasts; the old entry goes when it is over",
-        "nobody else uploads or deletes, and no certificate is added to mtls.toml or taken out",
+        "each certificate is renewed and uploaded on its due date (now if overdue), once for each content",
+        "within the grace period `mtlsctl apply` runs and each Worker is deployed; then the old certificate is deleted",
+        "nothing else is uploaded or deleted, and no certificate is added to mtls.toml or removed from it",
     ]
     if timeline.stay:
-        entries = "1 waiting entry stays" if timeline.stay == 1 else f"{timeline.stay} waiting entries stay"
-        told.append(f"{entries} to the end, for what is waited for is no matter of time")
+        told.append(f"{_old_ones(timeline.stay)} to the end, waiting for something other than a date")
     renewed = {step.certificate for step in timeline.steps if step.event is Event.RENEWAL and not step.again}
     foreign = sum(content.foreign and content.names[0] in renewed for content in contents)
     if foreign:
-        entries = (
-            "1 old entry that is not ours stays" if foreign == 1 else f"{foreign} old entries that are not ours stay"
-        )
-        told.append(f"{entries} to the end: `supersedes` would hand over")
+        told.append(f"{_old_ones(foreign)} to the end, not managed here and not handed over with `supersedes`")
     return tuple(told)
+
+
+def _old_ones(count: int) -> str:
+    return "1 old certificate stays" if count == 1 else f"{count} old certificates stay"
 
 
 def _cut(desired: Desired, timeline: Timeline) -> Iterator[Diagnostic]:
     if timeline.cut:
         message = (
-            f"the forecast ends on {timeline.until:%Y-%m-%d}, for more than {MAX_STEPS:,} uploads and retires come"
+            f"the forecast ends on {timeline.until:%Y-%m-%d}, because there are more than {MAX_STEPS:,} uploads and"
+            " deletions"
         )
         pointer = Pointer(desired.declaration.path, ("certificates",))
         yield Diagnostic(Severity.WARNING, Code.FORECAST_CUT, message, pointer, "ask for fewer days with `--days`")
@@ -230,10 +232,10 @@ def _over(desired: Desired, outlooks: Mapping[bool, Outlook]) -> Iterator[Diagno
         if step is not None:
             kind = "CA certificates" if ca else "certificates"
             message = (
-                f"{step.certificate!r} will not fit into the account on {step.at:%Y-%m-%d}: by then it would hold"
-                f" {step.entries} {kind}, and {outlook.limit} are allowed; at the most {outlook.peak} are needed"
+                f"the quota is too small for {step.certificate!r} on {step.at:%Y-%m-%d}: the account would then have"
+                f" {step.entries} of {outlook.limit} {kind}; the peak is {outlook.peak}"
             )
-            hint = "spread the renewals with `renew_before`, shorten `grace`, retire what nothing uses"
-            hint += "" if ca else ", or have Cloudflare raise the quota, and `limit` in `[store]` with it"
+            hint = "spread the renewals with `renew_before`, shorten `grace`, or delete certificates that nothing uses"
+            hint += "" if ca else "; or ask Cloudflare for a higher quota, then raise `limit` in `[store]`"
             pointer = Pointer(desired.declaration.path, ("certificates", step.certificate))
             yield Diagnostic(Severity.WARNING, Code.FORECAST_QUOTA, message, pointer, hint, step.certificate)

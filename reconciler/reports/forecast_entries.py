@@ -1,7 +1,6 @@
-"""How many entries the account will hold: a timeline from now on, by a model that its reader is told of.
+"""How many entries the account will hold: a timeline from now on, with assumptions that the forecast lists.
 
-Each renewal is one entry more from the moment it falls due; the old one goes when its grace is over, if it is ours.
-Pure arithmetic over dates; asks nobody.
+Each renewal adds an entry on its due date. The old entry is deleted after its grace period, if this stack manages it.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from reconciler.x509.certificates import Bundle
 from reconciler.x509.chains import window_of
 
 MAX_STEPS = 10_000
-"""After so many the forecast ends: a certificate of an hour would have its own line for each hour of ten years."""
+"""The forecast ends after so many: a certificate that lives an hour would have 87,600 in ten years."""
 
 
 class Event(StrEnum):
-    """What changes the number of entries."""
+    """An event that changes the number of entries."""
 
     UPLOAD = "upload"
     RENEWAL = "renewal"
@@ -33,7 +32,7 @@ class Event(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ForecastStep:
-    """One entry more or less. `entries`: how many of its sort there are then. `again`: of a successor, supposed."""
+    """One entry more or less. `entries`: how many of its kind there are then. `again`: of an assumed successor."""
 
     at: datetime
     event: Event
@@ -45,10 +44,10 @@ class ForecastStep:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What is renewed as one: the declared certificates that share it.
+    """A content with the declared certificates that share it; they are renewed together.
 
-    `cycle`: from one renewal to the next, None where there is no telling. `retires`: it has an entry of ours, which its
-    renewal supersedes. `foreign`: its entry is somebody else's, and stays.
+    `cycle`: the time from one renewal to the next; None if unknown. `retires`: this stack manages its entry, which is
+    deleted after the renewal. `foreign`: its entry is not managed here, and stays.
     """
 
     names: tuple[CertificateName, ...]
@@ -63,7 +62,8 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """The steps in their order, uploads before retires. `until`: where it ends, sooner than asked if `cut`."""
+    """The steps in order, uploads before retires. `until`: its end, earlier than requested if `cut`. `stay`: how many
+    waiting entries stay, because they do not wait for a date."""
 
     until: datetime
     steps: tuple[ForecastStep, ...]
@@ -72,7 +72,7 @@ class Timeline:
 
 
 def group_contents(plan: Plan) -> tuple[Content, ...]:
-    """Every declared content that could be read. What is uploaded now will be ours."""
+    """Every declared content that could be read. Entries that are uploaded now will be managed by this stack."""
     declaration, inventory = plan.assessment.desired.declaration, plan.assessment.inventory
     ours = {change.digest for change in plan.changes if isinstance(change, Upload)}
     groups: dict[Bundle, list[CertificateRow]] = {}
@@ -106,7 +106,7 @@ def group_contents(plan: Plan) -> tuple[Content, ...]:
 def make_timeline(plan: Plan, contents: Iterable[Content], now: Mapping[bool, int], until: datetime) -> Timeline:
     """The number of entries from `plan.made` to `until`. `now`: those that the account has, of CAs (True) and leaves.
 
-    Without a count, as offline, `entries` of the steps are differences.
+    Without counts (offline), `entries` of the steps are differences.
     """
     run, desired = _Run(until, dict(now)), plan.assessment.desired
     for change in plan.changes:
@@ -137,7 +137,7 @@ def make_timeline(plan: Plan, contents: Iterable[Content], now: Mapping[bool, in
 
 
 def _leaves(retire: Retire, wait: Waiting, desired: Desired, plan: Plan) -> datetime | None:
-    """When what waits will go, as far as that is a matter of time; a doubt counts it to the end."""
+    """When a waiting entry will be deleted; None if not only time decides, so that it counts to the end."""
     match wait.condition:
         case Condition.GRACE if wait.until is not None:
             return max(wait.until, plan.made)
@@ -146,7 +146,7 @@ def _leaves(retire: Retire, wait: Waiting, desired: Desired, plan: Plan) -> date
         case Condition.SUCCESSOR_MISSING if not _is_uploaded(retire.certificate, plan):
             return None
         case Condition.SUCCESSOR_MISSING | Condition.BINDINGS_PENDING | Condition.SUCCESSOR_NOT_VALID:
-            # An apply of now ends the first two, or the first after the successor has begun; then the grace counts.
+            # An apply resolves these now, or once the successor is valid; then the grace period begins.
             declared, bundle = desired.declaration.certificates.get(retire.certificate), None
             if declared is not None:
                 bundle = desired.bundles.get(retire.certificate)
@@ -164,7 +164,7 @@ def _is_uploaded(name: CertificateName, plan: Plan) -> bool:
 
 @dataclass(order=True, slots=True)
 class _Due:
-    """One thing to happen. Ordered by time; of one moment what adds comes first, so that the peak is not hidden."""
+    """One future event. Ordered by time; at the same time additions come first, so that the peak is counted."""
 
     at: datetime
     removes: bool
@@ -176,7 +176,7 @@ class _Due:
 
 
 class _Run:
-    """Walks from one event to the next; a renewal brings about the retire of the old entry, and the next renewal."""
+    """Walks from one event to the next; a renewal adds the retire of the old entry, and the next renewal."""
 
     def __init__(self, until: datetime, counts: dict[bool, int]) -> None:
         self.until, self.cut = until, False

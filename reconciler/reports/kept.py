@@ -1,6 +1,7 @@
-"""Since when old entries are kept, and what would end that.
+"""Since when old entries are kept, and what to do about it.
 
-Time alone ends a grace. Everything else may last: a Worker that is deployed once a year keeps an old entry for a year.
+A grace period ends by itself. Other conditions can last: a Worker that is deployed once a year can keep an entry for a
+year.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _HINTS: Mapping[Condition, str] = {
     Condition.UNCHECKED: "make that file readable, or remove it",
     Condition.USED_ELSEWHERE: "let {users} use another certificate",
 }
-"""What would end other conditions than those of live Workers, where the detail of the condition does not say so."""
+"""What to do about conditions other than those of live Workers, if the detail of the condition does not say it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +40,9 @@ class KeptFor:
 
 @dataclass(frozen=True, slots=True)
 class KeptEntry:
-    """What waits. Of an old entry `since`: when its grace period ended, where it has; `hint`: what would end it.
+    """A waiting change. Of an old entry, `since`: when its grace period ended, if it has; `hint`: what to do about it.
 
-    `live`: the versions of Workers that keep it, where that is what it waits for.
+    `live`: the versions of Workers that keep it, if it waits for these.
     """
 
     waiting: Waiting
@@ -51,7 +52,7 @@ class KeptEntry:
 
 
 def find_kept(plan: Plan) -> tuple[KeptEntry, ...]:
-    """Everything that waits, in the order of the plan."""
+    """Every waiting change, in the order of the plan."""
     scene, sites = scene_of(plan.assessment), _Sites(plan.assessment)
 
     def find(wait: Waiting) -> KeptEntry:
@@ -66,7 +67,7 @@ def find_kept(plan: Plan) -> tuple[KeptEntry, ...]:
 
 
 def hint_of(condition: Condition, facts: Mapping[str, str], entry_id: EntryId, assessment: Assessment) -> str | None:
-    """What would make a condition of an entry hold, as an imperative; None where time does, or the detail says it."""
+    """What to do to make a condition of an entry hold; None if only time does, or if the detail says it."""
     sites = _Sites(assessment)
     return sites.hint(condition, facts, sites.keeping(condition, entry_id))
 
@@ -95,7 +96,7 @@ class _Sites:
         return tuple(KeptFor(use, row.at if row else None) for use, row in zip(uses, rows, strict=True))
 
     def hint(self, condition: Condition, facts: Mapping[str, str], live: Iterable[KeptFor]) -> str | None:
-        """What would end it."""
+        """What to do to make the condition hold, or None."""
         uses = tuple(one.use for one in live)
         if not uses:
             hint = _HINTS.get(condition)
@@ -106,7 +107,7 @@ class _Sites:
         return self._to_replace(uses)
 
     def _to_replace(self, uses: Sequence[LiveUse]) -> str:
-        """What ends the use by live versions: a deploy of each, and more of them before no rollback leads back."""
+        """What ends the use by live versions: a deploy of each, and more until no rollback can restore one."""
         used = Counter(use.worker.script for use in uses)
         split = [use.worker.script for use in uses if len(use.worker.serving) > 1]
         whole = [use.worker.script for use in uses if used[use.worker.script] >= len(use.worker.serving)]
@@ -123,7 +124,7 @@ class _Sites:
         return f"{' and '.join(steps)}{then}"
 
     def _to_leave_reach(self, uses: Sequence[LiveUse]) -> str:
-        """What ends the reach of a rollback: so many deploys, or a lower `rollback_versions`."""
+        """What makes a rollback to these versions impossible: a number of deploys, or a lower `rollback_versions`."""
         scripts = [use.worker.script for use in uses]
         nearest = min(use.version.deployments_ago or 0 for use in uses)
         times = _more_times(self._rollback_versions - nearest + 1)
@@ -131,13 +132,13 @@ class _Sites:
         return f"deploy {_names(scripts)} {times}{self._command(scripts)}, or {lower}"
 
     def _how(self, scripts: Sequence[str]) -> str:
-        """How these declared Workers are deployed: by us where all of them wait for just that."""
+        """The command that deploys these declared Workers: `mtlsctl apply --deploy` if it would deploy all of them."""
         if all(_would_deploy(self._by_target[script]) for script in scripts):
             return " (`mtlsctl apply --deploy`)"
         return self._command(scripts)
 
     def _command(self, scripts: Sequence[str]) -> str:
-        """The command, where there is one Worker, and it is declared here."""
+        """The command of wrangler if there is one Worker, and it is declared here; else empty."""
         row = self._by_target.get(scripts[0]) if len(set(scripts)) == 1 else None
         if row is None or row.file is None or row.file.pages:
             return ""
@@ -153,7 +154,7 @@ def _would_deploy(row: SiteRow) -> bool:
 
 
 def _names(scripts: Iterable[str]) -> str:
-    """The first few Workers by name, the others by their number."""
+    """The names of the first few Workers, and the number of the others."""
     shown = [target_text(script) for script in dict.fromkeys(scripts)]
     if len(shown) > _MOST_NAMED:
         shown[_MOST_NAMED - 1 :] = [f"{len(shown) - _MOST_NAMED + 1} more Workers"]

@@ -1,4 +1,4 @@
-"""What a run leaves for somebody else to deploy: exactly the environments whose file says what does not serve yet."""
+"""What must still be deployed after a run: the environments whose file has IDs that are not live yet."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from reconciler.plan.outcome import Outcome, Step, StepStatus
 
 @dataclass(frozen=True, slots=True)
 class ToDeploy:
-    """One environment of a wrangler file. `script`: its Worker's real name, where the file gives one."""
+    """One environment of a wrangler file. `script`: the real name of its Worker, if the file has one."""
 
     at: SiteAddress
     script: str | None
@@ -29,11 +29,11 @@ class ToDeploy:
 
     @property
     def command(self) -> tuple[str, ...]:
-        """What deploys it, from the folder of mtls.toml."""
+        """The command that deploys it, for the folder of mtls.toml."""
         return deploy_command(self.at.config, self.at.environment, self.built)
 
     def command_from(self, folder: str) -> tuple[str, ...]:
-        """The same from elsewhere; `folder` leads from there to the folder of mtls.toml."""
+        """The same command for another folder; `folder`: the path from there to the folder of mtls.toml."""
         config, built = (
             normpath(join(folder, path)) if path is not None else None for path in (self.at.config, self.built)
         )
@@ -42,16 +42,16 @@ class ToDeploy:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What became of a plan, and what it leaves to deploy."""
+    """The outcome of a plan, and what must still be deployed."""
 
     outcome: Outcome
     to_deploy: tuple[ToDeploy, ...] = ()
 
 
 def deploy_command(config: str, environment: EnvironmentName, built: str | None = None) -> tuple[str, ...]:
-    """What deploys one environment of a wrangler file; an empty `--env` is the top level, said so.
+    """The command that deploys one environment of a wrangler file; an empty `--env` names the top level.
 
-    `built`: what a build made of the file for one environment; named itself, for `--config` leads past any redirect.
+    `built`: the file that a build generated for one environment; it is named because `--config` ignores redirects.
     """
     if built is not None:
         return ("wrangler", "deploy", "--config", built, "--env=")
@@ -64,9 +64,9 @@ def find_left(
     store: StoreSettings,
     files: Mapping[WorkerLabel, WranglerFile],
 ) -> tuple[ToDeploy, ...]:
-    """What this run changed in files and did not deploy, and what was left before it as far as it looked.
+    """The environments that this run changed and did not deploy, and those from before, if live Workers were read.
 
-    Nothing for a store whose certificates no deployed Worker can use.
+    Empty for a store whose certificates no deployed Worker can use.
     """
     if not store.kind.traits.has_live_workers:
         return ()
@@ -84,7 +84,7 @@ def find_left(
         if isinstance(change, Deploy) and step.status is StepStatus.DONE:
             deployed.add((change.at.config, change.at.environment))
         elif isinstance(change, Deploy) and (change.at.config, change.at.environment) in unwritten:
-            continue  # its file does not say yet what is to serve
+            continue  # its file does not have the new IDs yet
         elif isinstance(change, Deploy) or (isinstance(change, BindingChange) and step.status is StepStatus.DONE):
             left.setdefault((change.at.config, change.at.environment), change.at.worker)
     for row in live:

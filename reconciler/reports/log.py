@@ -10,7 +10,7 @@ from reconciler.findings.events import CallMade, FileTouched, ProgramStarted
 from reconciler.plan.outcome import StepBegan, StepEnded
 
 LogEvent = CallMade | FileTouched | ProgramStarted | StepBegan | StepEnded | Diagnostic | str
-"""What a line is about. A text is something that fits nowhere else, and public as everything here."""
+"""What a line is about. A text is for everything that has no type of its own; like all here, it has no secrets."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
-"""A status as numbers, for a monitoring system: what to watch, each with labels that lead to whoever has to act.
+"""A status as metrics for a monitoring system; the labels name the owner who must act.
 
-Sums up what a status and its plan have; decides nothing anew. Labels are facts; `views/prometheus` escapes them.
+A view of a status and its plan, which decides nothing. `views/prometheus` escapes the labels.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One metric, a gauge: its name without the prefix, what it means in one line, its samples."""
+    """One metric, a gauge: its name without the prefix, its meaning in one line, its samples."""
 
     name: str
     help: str
@@ -39,13 +39,13 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """All metrics of one look."""
+    """All metrics of one run."""
 
     families: tuple[Family, ...]
 
 
 def make_metrics(plan: Plan, version: str) -> tuple[Family, ...]:
-    """Every metric. A closed list has a sample for each of its words, so that none appears out of nothing."""
+    """Every metric. A label with a fixed set of values has a sample for each of them, so that no series is missing."""
     status = make_status(plan)
     common: Labels = (("stack", status.stack),)
     if status.store.account_id is not None:
@@ -69,32 +69,32 @@ def _family(name: str, meaning: str, samples: Iterable[tuple[Labels, float]]) ->
 
 
 def _certificate_families(status: Status, assessment: Assessment, common: Labels) -> Iterator[Family]:
-    """What is declared. A file that can't be used has no dates, and says so."""
+    """The metrics of declared certificates. One whose file can't be used has no dates, and `usable` is 0."""
     labelled = [(_labels_of(one, common), one) for one in status.certificates]
     dues = [(labels, declared_due(assessment.by_name[one.certificate], assessment)) for labels, one in labelled]
     yield _family(
         "certificate_not_after_timestamp_seconds",
-        "When the declared certificate ends: the first end in its chain.",
+        "Expiry time of the declared certificate: the earliest in its chain.",
         ((labels, due.not_after.timestamp()) for labels, due in dues if due),
     )
     yield _family(
         "certificate_renew_from_timestamp_seconds",
-        "When the renewal of the declared certificate falls due.",
+        "Time from which the renewal of the declared certificate is due.",
         ((labels, due.renew_from.timestamp()) for labels, due in dues if due),
     )
     yield _family(
         "certificate_usable",
-        "Whether the declared certificate file could be read: 1, or 0 where nobody knows its dates.",
+        "Whether the declared certificate file could be read: 1, or 0 if its dates are unknown.",
         ((labels, due is not None) for labels, due in dues),
     )
     yield _family(
         "certificate_stored",
-        "Whether the store holds the declared certificate: 1 or 0.",
+        "Whether the declared certificate is uploaded: 1 or 0.",
         ((labels, one.entry is not None) for labels, one in labelled),
     )
     yield _family(
         "certificate_info",
-        "The entry that the declared certificate has in the store, empty where it has none; always 1.",
+        "The ID of the declared certificate, empty if it is not uploaded; always 1.",
         (((*labels, ("entry", one.entry.id if one.entry else "")), 1) for labels, one in labelled),
     )
 
@@ -102,11 +102,11 @@ def _certificate_families(status: Status, assessment: Assessment, common: Labels
 def _bound_families(
     status: Status, common: Labels, ends: Mapping[CertificateName | None, tuple[datetime, ...]]
 ) -> Iterator[Family]:
-    """What wrangler files name, which after a renewal is still the old entry until `apply` was run."""
+    """The metrics of certificates in wrangler files, which are the old ones until `apply` runs after a renewal."""
     labelled = [(_labels_of(one, common), one) for one in status.certificates]
     yield _family(
         "certificate_bindings",
-        "Bindings of the certificate by how they stand in the wrangler files.",
+        "Bindings of the certificate, by their state in the wrangler files.",
         (
             ((*labels, ("standing", standing)), sum(place.standing is standing for place in one.places))
             for labels, one in labelled
@@ -115,20 +115,20 @@ def _bound_families(
     )
     yield _family(
         "certificate_bound_not_after_timestamp_seconds",
-        "When the first of the entries ends that wrangler files name for the certificate.",
+        "Expiry time of the uploaded certificate that its bindings use in wrangler files; the earliest if they differ.",
         ((labels, min(ends[one.certificate]).timestamp()) for labels, one in labelled if ends.get(one.certificate)),
     )
     nobodys = (*common, ("certificate", ""), ("owner", ""))
     counted = [*((labels, one.certificate) for labels, one in labelled), (nobodys, None)]
     yield _family(
         "certificate_expired_bindings",
-        "Bindings in wrangler files with an entry that has expired; without a certificate: of none that is declared.",
+        "Bindings in wrangler files that use an expired certificate; an empty label certificate: one not declared.",
         ((labels, sum(end < status.made for end in ends.get(name, ()))) for labels, name in counted),
     )
 
 
 def _outage_families(status: Status, common: Labels) -> Iterator[Family]:
-    """What a user would notice."""
+    """The metrics of outages, which users would notice."""
     owners = {one.certificate: one.owner or "" for one in status.certificates}
     yield _family(
         "outage_timestamp_seconds",
@@ -152,16 +152,16 @@ def _outage_families(status: Status, common: Labels) -> Iterator[Family]:
 
 
 def _by_id_families(status: Status, common: Labels) -> Iterator[Family]:
-    """What bindings name by its id. `managed` says whether this stack renews it, `managed_by` which stack does."""
+    """Metrics of certificates that bindings use by ID; the labels `managed` and `managed_by` show who renews them."""
     labelled = [(_labels_by_id(one.row, common), one) for one in status.by_id]
     yield _family(
         "entry_not_after_timestamp_seconds",
-        "When the uploaded certificate ends that bindings name by its id.",
+        "Expiry time of an uploaded certificate that bindings use by its ID.",
         ((labels, one.row.not_after.timestamp()) for labels, one in labelled if one.row.not_after),
     )
     yield _family(
         "entry_renew_from_timestamp_seconds",
-        "When the renewal of the uploaded certificate falls due that bindings name by its id.",
+        "Time from which the renewal of an uploaded certificate that bindings use by its ID is due.",
         ((labels, one.row.renew_from.timestamp()) for labels, one in labelled if one.row.renew_from),
     )
     yield _family(
@@ -171,7 +171,7 @@ def _by_id_families(status: Status, common: Labels) -> Iterator[Family]:
     )
     yield _family(
         "entry_bindings",
-        "Bindings that name the uploaded certificate by its id.",
+        "Bindings that use the uploaded certificate by its ID.",
         ((labels, len(one.places)) for labels, one in labelled),
     )
 
@@ -187,7 +187,7 @@ def _labels_by_id(row: ByIdRow, common: Labels) -> Labels:
 
 
 def _run_families(status: Status, plan: Plan, common: Labels, version: str) -> Iterator[Family]:
-    """What is of the stack as a whole."""
+    """The metrics of the stack as a whole."""
     yield _family(
         "pending_changes",
         "Changes that mtlsctl apply would make, by action.",
@@ -195,7 +195,7 @@ def _run_families(status: Status, plan: Plan, common: Labels, version: str) -> I
     )
     yield _family(
         "waiting_entries",
-        "Old entries that are kept until it is safe to retire them, by the condition that they wait for.",
+        "Changes that wait, such as deletions of old certificates and changes of bindings, by condition.",
         (
             ((*common, ("condition", condition)), sum(wait.condition is condition for wait in plan.waiting))
             for condition in Condition
@@ -203,7 +203,7 @@ def _run_families(status: Status, plan: Plan, common: Labels, version: str) -> I
     )
     yield _family(
         "findings",
-        "Findings of this look, by severity.",
+        "Findings of this run, by severity.",
         (
             ((*common, ("severity", severity)), sum(one.severity is severity for one in status.diagnostics))
             for severity in Severity
@@ -222,7 +222,7 @@ def _run_families(status: Status, plan: Plan, common: Labels, version: str) -> I
     )
     yield _family(
         "last_run_timestamp_seconds",
-        "When this was written: old numbers are no numbers.",
+        "When these metrics were written; check that they are not outdated.",
         ((common, status.made.timestamp()),),
     )
     yield _family(
@@ -234,7 +234,7 @@ def _run_families(status: Status, plan: Plan, common: Labels, version: str) -> I
 
 
 def _bound_ends(assessment: Assessment) -> dict[CertificateName | None, tuple[datetime, ...]]:
-    """For each certificate the ends of the entries that its bindings have; under None those of nobody declared here."""
+    """When the entries that bindings have expire, by certificate; under None, those of no declared certificate."""
     found: dict[CertificateName | None, list[datetime]] = defaultdict(list)
     for rows in assessment.uses.values():
         for row in rows:

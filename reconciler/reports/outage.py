@@ -1,7 +1,7 @@
-"""When calls through each binding begin to fail if nothing is done: the one date that matters to a user.
+"""When calls through each binding begin to fail if nothing is done: the most important date for a user.
 
-It follows what is used, not what is declared: the certificates of live versions where these were looked at, else the
-one that the wrangler file names. A renewal that is not applied or not deployed moves no date.
+It depends on the certificates in use, not on those declared: those of live versions if these were read, else the one
+in the wrangler file. So a renewal that is not applied and deployed does not change it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ from reconciler.plan.live import LiveBinding, LiveState
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """One declared binding. `time`: when calls begin to fail, aware UTC; None where nothing known is used.
+    """One declared binding. `time`: when calls begin to fail, aware UTC; None if the certificate in use is unknown.
 
-    `entry`: the certificate in use that fails first. `failing`: calls fail already. `is_live`: by what is live, not by
-    the wrangler file alone.
+    `entry`: the certificate in use that fails first. `failing`: calls fail already. `is_live`: live versions were read.
     """
 
     at: BindingAddress
@@ -32,14 +31,14 @@ class Outage:
 
 
 def find_outages(assessment: Assessment) -> tuple[Outage, ...]:
-    """The outage of every declared binding, the first to come first; those without a time last."""
+    """The outage of every declared binding, the earliest first; those without a time last."""
     live = {row.at: row for row in assessment.live}
     found = [_outage(row, live, assessment) for row in assessment.bindings if row.declared is not None]
     return tuple(sorted(found, key=lambda one: (one.time is None, one.time or assessment.now, str(one.at))))
 
 
 def first_of(outages: Iterable[Outage]) -> Outage | None:
-    """The first outage to come, or that has come; None where no time is known."""
+    """The earliest outage, past or future; None if no time is known."""
     return min((one for one in outages if one.time is not None), key=lambda one: str(one.time), default=None)
 
 
@@ -56,7 +55,7 @@ def _outage(row: BindingRow, live: Mapping[BindingAddress, LiveBinding], assessm
 
 
 def _times(ids: Iterable[str | None], assessment: Assessment) -> Iterator[tuple[datetime, EntryId]]:
-    """For each certificate in use when calls with it begin to fail: at its end, or already if it has not begun."""
+    """Yield when calls begin to fail, for each certificate in use: when it expires; already, if it is not valid yet."""
     now = assessment.now
     for text in dict.fromkeys(ids):
         entry = assessment.entry(text) if text is not None else None
@@ -64,6 +63,6 @@ def _times(ids: Iterable[str | None], assessment: Assessment) -> Iterator[tuple[
             continue
         window = entry.window(now)
         if window.begins is not None and now < window.begins:
-            yield min(entry.uploaded_on or now, now), entry.id  # since it is bound, which nobody knows better
+            yield min(entry.uploaded_on or now, now), entry.id  # since it was bound, but that time is unknown
         elif window.ends is not None:
             yield window.ends, entry.id

@@ -1,6 +1,6 @@
-"""Where everything stands: each declared certificate by urgency, with its entry, its places and what waits.
+"""Each declared certificate by urgency, with its entry, its bindings and what waits.
 
-Sums up what a plan has decided already and what the wrangler files say; decides nothing anew.
+A view of a plan, which decides nothing.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from reconciler.reports.outage import Outage, find_outages, first_of
 
 
 class Urgency(StrEnum):
-    """How soon somebody has to act, the most urgent first. `unreadable`: the file is bad, so nobody knows."""
+    """How urgent a renewal is, most urgent first. `unreadable`: the file can't be used, so its dates are unknown."""
 
     EXPIRED = "expired"
     DUE = "due"
@@ -43,7 +43,7 @@ class Urgency(StrEnum):
 
 
 class Standing(StrEnum):
-    """What a wrangler file has where a certificate is, or should be, bound.
+    """The state of a binding in a wrangler file.
 
     `waiting`: it gets the current entry once that is valid. `undeclared`: it uses the current entry, or one that waits
     to be retired, and mtls.toml does not declare it.
@@ -58,7 +58,7 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BoundAt:
-    """One binding of one environment. `found` is the id that the file has there, None where it has none."""
+    """One binding of one environment. `found`: its ID in the file; None if the file does not have the binding."""
 
     at: BindingAddress
     standing: Standing
@@ -67,7 +67,7 @@ class BoundAt:
 
 @dataclass(frozen=True, slots=True)
 class CertificateStatus:
-    """One declared certificate. `entry` None: not stored. Without `due` its file could not be read."""
+    """One declared certificate. `entry` None: not uploaded. `due` None: its file could not be read."""
 
     certificate: CertificateName
     urgency: Urgency
@@ -80,8 +80,7 @@ class CertificateStatus:
 
 @dataclass(frozen=True, slots=True)
 class ByIdStatus:
-    """One uploaded certificate that bindings name by its id. `row`: what was found; `urgency`: UNREADABLE where its end
-    is not known."""
+    """One uploaded certificate that bindings use by its ID. `urgency`: UNREADABLE if its expiry is unknown."""
 
     row: ByIdRow
     urgency: Urgency
@@ -90,13 +89,13 @@ class ByIdStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """One look. `orphaned`: what waits of certificates that are no longer declared. `changes`: pending, by action.
+    """The status of a stack. `orphaned`: waiting changes of certificates that are no longer declared. `changes`:
+    pending ones, by action.
 
-    `next`: the earliest time at which something that waits may be done. `outages`: one for each declared binding, the
-    first to come first; by what is live only where that was read. `waiting`: how many changes wait. `failed_on`: what
-    was asked for by `--fail-on`, and is so.
-    `by_id`: what bindings use by its id, the most urgent first. `uses`: what else uses certificates of this stack, as
-    far as that was read. `live`: what live Workers use, None where they were not read. `not_checked`: what was not.
+    `next`: the earliest time at which a waiting change may be made. `outages`: one for each declared binding, the
+    earliest first. `waiting`: how many changes wait. `failed_on`: the conditions of `--fail-on` that hold.
+    `by_id`: certificates that bindings use by ID, the most urgent first. `uses`: what else uses certificates of this
+    stack, as far as that was read. `live`: what live Workers use; None if not read. `not_checked`: what was not read.
     """
 
     stack: str
@@ -117,12 +116,12 @@ class Status:
 
     @property
     def outage(self) -> Outage | None:
-        """The first outage to come, or that has come."""
+        """The earliest outage, past or future."""
         return first_of(self.outages)
 
 
 def make_status(plan: Plan) -> Status:
-    """The status of a plan that asked the store and looked at everything, not at some names alone."""
+    """The status from a plan, which must be online and without a selection."""
     kept = find_kept(plan)
     waiting: dict[CertificateName, list[KeptEntry]] = defaultdict(list)
     for one in kept:
@@ -160,7 +159,7 @@ def make_status(plan: Plan) -> Status:
 
 
 class Alarm(StrEnum):
-    """What a monitor may fail on."""
+    """A condition of `--fail-on`."""
 
     EXPIRED = "expired"
     DUE = "due"
@@ -171,14 +170,14 @@ class Alarm(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FailOn:
-    """One `--fail-on`. `within`: of an outage, how far ahead."""
+    """One `--fail-on`. `within`: only of an outage, how far ahead."""
 
     alarm: Alarm
     within: timedelta = timedelta(0)
 
 
 def fail_on(status: Status, asked: Iterable[tuple[str, FailOn]]) -> Status:
-    """The status with what holds of what was asked for, in the words in which it was asked."""
+    """The status with the conditions that hold, as they were written on the command line."""
     return replace(status, failed_on=tuple(text for text, one in asked if _holds(status, one)))
 
 
@@ -208,7 +207,7 @@ def _is_orphaned(kept: KeptEntry, plan: Plan) -> bool:
 
 
 def by_id_of(plan: Plan) -> tuple[ByIdStatus, ...]:
-    """What bindings use by its id, the most urgent first."""
+    """The uploaded certificates that bindings use by ID, the most urgent first."""
     found = (ByIdStatus(row, _urgency_by_id(row, plan.made), _places_by_id(row)) for row in plan.assessment.by_id)
     order = list(Urgency)
     return tuple(sorted(found, key=lambda one: (order.index(one.urgency), str(one.row.renew_from), one.row.id)))
@@ -234,7 +233,7 @@ def _places_by_id(row: ByIdRow) -> tuple[BoundAt, ...]:
 
 
 def urgency_of(due: Due | None, now: datetime) -> Urgency:
-    """How soon somebody has to act on a certificate; without `due` its dates are unknown."""
+    """How urgent the renewal of a certificate is; `due` None: its dates are unknown."""
     if due is None:
         return Urgency.UNREADABLE
     if due.has_expired(now):
@@ -248,7 +247,7 @@ def _order(status: CertificateStatus) -> tuple[int, str, str]:
 
 
 class _Bindings:
-    """Every row, gathered once: declared ones by what they should use, the others by the id that they have."""
+    """All binding rows: declared ones by their target, the others by their ID."""
 
     def __init__(self, assessment: Assessment) -> None:
         self._by_target: dict[ByCertificate | ById, list[BindingRow]] = defaultdict(list)
@@ -260,7 +259,7 @@ class _Bindings:
                 self._undeclared[row.found_id].append(row)
 
     def of(self, certificate: CertificateRow, waiting: Iterable[KeptEntry]) -> Iterator[BoundAt]:
-        """Where it is declared, by its name or by the id of its entry; then where that, or one that waits, is found."""
+        """Yield where a certificate is declared, by name or ID; then where its entry, or a waiting one, is found."""
         entry = certificate.entry
         targets = (ByCertificate(certificate.name), *(() if entry is None else (ById(entry.id),)))
         for target in targets:

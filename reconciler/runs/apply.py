@@ -31,7 +31,7 @@ def apply(
 ) -> Outcome:
     """Carry out a plan that was made in this run, under the lock of the checkout, and write the journal.
 
-    `tell`: shows a line to whoever waits.
+    `tell`: shows a line to the user.
     """
     made = planned.plan
     project.files.tidy()
@@ -56,7 +56,7 @@ def apply(
 
 
 def left_to_deploy(planned: Planned, outcome: Outcome) -> tuple[ToDeploy, ...]:
-    """What somebody else has to deploy after this run."""
+    """What must still be deployed after this run."""
     return find_left(outcome.steps, planned.plan.assessment.live, planned.plan.store, planned.actual.files)
 
 
@@ -67,10 +67,10 @@ def _wait_until(clock: Clock, tell: Callable[[str], None], time: datetime) -> No
 
 
 def _retirable(project: Project, planned: Planned, uploaded: bool) -> frozenset[EntryId]:
-    """What a plan of this moment would retire: while a person thought about the plan, git may have been at work.
+    """The IDs that a plan made now would retire, because files may have changed while a person read the plan.
 
-    The list of this run serves again while it is younger than lists lag, and this run has uploaded nothing since: a new
-    one would not know more. The entries that go are read by their ids anyhow, each just before its delete.
+    The list of this run is used again if this run uploaded nothing, and if the list is younger than lists lag, so that
+    a new one would have nothing new. Each entry is also read by its ID just before its deletion.
     """
     request = replace(planned.request, allow_deletes=ANY_NUMBER, live=False, deploy=NOBODY)
     lag = timedelta(seconds=project.stores.open_reader(planned.plan.store).lag_s)
@@ -82,7 +82,7 @@ def _retirable(project: Project, planned: Planned, uploaded: bool) -> frozenset[
 
 @dataclass(frozen=True, slots=True)
 class _Both:
-    """The journal, and whoever else watches."""
+    """Passes each step to the journal and to another observer."""
 
     journal: Journal
     other: Observer

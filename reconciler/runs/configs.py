@@ -17,7 +17,7 @@ from reconciler.wrangler.read import read_wrangler
 from reconciler.wrangler.which import NAMES, REDIRECT, findings_beside, redirect_target, search
 
 ReadFiles = MutableMapping[str, bytes]
-"""Text files that were read, by path: places in them are looked up only for what is reported."""
+"""Text files that were read, by path, to look up the places of findings."""
 
 _MAX_REDIRECT = 10_000
 
@@ -26,7 +26,7 @@ _MAX_REDIRECT = 10_000
 class ConfigReader:
     """Finds wrangler files as wrangler would, and reads them; folders are listed once.
 
-    `noticed` is what a person should know of the files that were read.
+    `noticed`: the findings about the files that were read.
     """
 
     files: FileReader
@@ -35,13 +35,13 @@ class ConfigReader:
     folders: dict[str, frozenset[str] | None] = field(default_factory=dict)
 
     def files_in(self, folder: str) -> frozenset[str] | None:
-        """The names of the files directly in a folder; None where it is none that can be read."""
+        """The names of the files directly in a folder; None if it is not a folder, or can't be read."""
         if folder not in self.folders:
             self.folders[folder] = self.files.files_in(folder)
         return self.folders[folder]
 
     def find(self, config: str) -> str:
-        """`config`, or what wrangler's search finds where `config` is a folder; FileError where it finds nothing."""
+        """The path of `config`; if it is a folder, what wrangler's search finds. FileError if it finds none."""
         if self.files_in(config) is None:
             return config
         found = search(self.files.folders_up(config), self.files_in)
@@ -54,7 +54,7 @@ class ConfigReader:
         return found
 
     def read(self, path: str) -> WranglerFile:
-        """A wrangler file, with what a build made of it; ReconcilerError where it can't be used."""
+        """A wrangler file, with the file that a build generated from it; ReconcilerError if it can't be used."""
         try:
             self.read_files[path] = data = self.files.read(path, limit=MAX_BYTES)
         except FileError as error:
@@ -74,7 +74,7 @@ class ConfigReader:
         return f"make it from its template first: {normpath(join(folder, names[0]))}" if names else None
 
     def _follow_redirect(self, file: WranglerFile, folder: str, *, beside: bool) -> WranglerFile:
-        """What wrangler deploys instead of a file; an error where the declared file is itself what was built."""
+        """The file with the generated one that wrangler deploys instead; an error if the file is that one itself."""
         redirect = normpath(join(folder, REDIRECT))
         if basename(redirect) not in (self.files_in(dirname(redirect)) or ()):
             return file
@@ -92,7 +92,7 @@ class ConfigReader:
         return replace(file, built=self._built(target)) if beside else file
 
     def _built(self, target: str) -> Built:
-        """What stands in the built file; nothing where it is not there, or can't be read."""
+        """The content of the generated file; empty if it does not exist, or can't be read."""
         try:
             file = read_wrangler(target, self.files.read(target, limit=MAX_BYTES))
         except ReconcilerError:
@@ -104,10 +104,10 @@ class ConfigReader:
 def load_configs(
     declaration: Declaration, files: FileReader, read_files: ReadFiles
 ) -> tuple[dict[WorkerLabel, WranglerFile], tuple[Diagnostic, ...]]:
-    """Every declared wrangler file that can be used, and everything that is wrong with any.
+    """Every declared wrangler file that can be used, and all findings.
 
-    Two labels that lead to one file, by whatever path or link, share one `WranglerFile`; what is wrong with it is
-    reported for the first label alone.
+    Two labels of the same file, by any path or link, share one `WranglerFile`; its findings are reported only for the
+    first label.
     """
     reader = ConfigReader(files, read_files)
     loaded: dict[WorkerLabel, WranglerFile] = {}
@@ -129,12 +129,12 @@ def load_configs(
 
 
 def deployed_path(file: WranglerFile, environment: EnvironmentName) -> str:
-    """The file that wrangler would deploy: what a build tool made, where one did."""
+    """The file that wrangler would deploy: the generated one, if there is one."""
     return file.built.path if file.built is not None and environment is None else file.path
 
 
 def _at_declaration(declaration: Declaration, label: WorkerLabel, error: ReconcilerError) -> Iterable[Diagnostic]:
-    """The findings of an error; those without a line, such as a missing file, where mtls.toml names the file."""
+    """The findings of an error; those without a line, such as a missing file, point to `config` in mtls.toml."""
     if not isinstance(error, FileError):
         return error.diagnostics()
     where = Pointer(declaration.path, ("workers", label, "config"))
@@ -142,7 +142,7 @@ def _at_declaration(declaration: Declaration, label: WorkerLabel, error: Reconci
 
 
 def _declared_twice(declaration: Declaration, files: dict[WorkerLabel, WranglerFile]) -> Iterator[Diagnostic]:
-    """The same file under two paths; the same path twice was found when mtls.toml was read."""
+    """Yield an error for the same file under two paths; the same path twice was reported for mtls.toml already."""
     first: dict[tuple[str, EnvironmentName], DeclaredWorker] = {}
     for label, file in files.items():
         worker = declaration.workers[label]
@@ -153,8 +153,8 @@ def _declared_twice(declaration: Declaration, files: dict[WorkerLabel, WranglerF
                 yield Diagnostic(
                     Severity.ERROR,
                     Code.ENVIRONMENT_DECLARED_TWICE,
-                    f"{worker.config} and {other.config} are one file, and both {label!r} and {other.label!r}"
+                    f"{worker.config} and {other.config} are the same file, and both {label!r} and {other.label!r}"
                     f" declare {where}",
                     Pointer(declaration.path, ("workers", label, "config")),
-                    "declare an environment of a file once",
+                    "declare each environment of a file only once",
                 )

@@ -1,4 +1,4 @@
-"""What `explain` is asked about: something of the project, or the code of a finding."""
+"""Decides whether `explain` is about a name of the project, or about the code of a finding."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reconciler.runs.project import Project
 
 
 def code_meant(name: str, open_project: Callable[[], Project]) -> Code | None:
-    """The code that is asked about; None for anything else, and for a name that mtls.toml declares.
+    """The code with this name; None if it is not a code, or if mtls.toml declares the name.
 
     Without an mtls.toml, or with one that can't be read, nothing is declared.
     """
@@ -27,7 +27,7 @@ def code_meant(name: str, open_project: Callable[[], Project]) -> Code | None:
 
 
 def suggest_code(error: UsageError, name: str) -> UsageError:
-    """The error with the code that is most like the name in its hint, too; the error itself where none is like it."""
+    """The error, with the closest code in its hint, if one is close."""
     near = nearest(name, Code)
     if near is None:
         return error

@@ -1,4 +1,4 @@
-"""Reads the world once: mtls.toml and the files that it names, then the store, then what costs more."""
+"""Reads everything once: mtls.toml and the files that it names, then the store, then what costs more."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ from reconciler.x509.files import MAX_CHAIN_BYTES, parse_file
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
-    """What the files of a project say. `configs`: the declared wrangler files that can be used.
+    """The files of a project. `configs`: the declared wrangler files that can be used.
 
-    `warnings` are of mtls.toml, `blocked` of certificate files, each of which blocks its certificate alone, and
-    `noticed` of wrangler files.
+    The findings: `warnings` about mtls.toml, `blocked` about certificate files (each blocks only its certificate), and
+    `noticed` about wrangler files.
     """
 
     desired: Desired
@@ -50,7 +50,7 @@ class Checkout:
 
     @property
     def findings(self) -> tuple[Diagnostic, ...]:
-        """Everything that is wrong or worth knowing, in the order in which the files were read."""
+        """Every finding, in the order in which the files were read."""
         return (*self.warnings, *self.blocked, *self.noticed)
 
     @property
@@ -59,15 +59,15 @@ class Checkout:
         return all(problem.severity is not Severity.ERROR for problem in self.noticed)
 
     def demand_configs(self) -> None:
-        """Raise InputError, with all findings, where some declared wrangler file can't be used."""
+        """Raise InputError, with all findings, if a declared wrangler file can't be used."""
         if not self.has_every_config:
             raise InputError(self.findings)
 
 
 def look(project: Project, narrow: Callable[[Declaration], Declaration] = lambda whole: whole) -> Checkout:
-    """The files of a project, each read once; InputError where mtls.toml itself can't be used.
+    """The files of a project, each read once; InputError if mtls.toml itself can't be used.
 
-    `narrow` takes away what a run is not about, so that its files are not read.
+    `narrow`: reduces the declaration to what a run needs, so that other files are not read.
     """
     declaration, warnings = project.declaration()
     declaration = narrow(declaration)
@@ -77,7 +77,7 @@ def look(project: Project, narrow: Callable[[Declaration], Declaration] = lambda
 
 
 def _load_certificates(declaration: Declaration, files: FileReader) -> tuple[Desired, tuple[Diagnostic, ...]]:
-    """Every declared certificate file, each read once. A bad one blocks its certificate alone.
+    """Every declared certificate file, each read once. One that can't be used blocks only its certificate.
 
     What is wrong with a file is said in full of the first certificate that names it, of the others once.
     """
@@ -98,7 +98,7 @@ def _load_certificates(declaration: Declaration, files: FileReader) -> tuple[Des
             said = found.diagnostics() if name == first[declared.path] else found.diagnostics()[:1]
             named = Pointer(declaration.path, ("certificates", name, "certificate"))
             for problem in said:
-                # A file that is not there has no line; the line that names it has.
+                # A missing file has no line, so the finding points to mtls.toml.
                 where = named if isinstance(found, FileError) else problem.where
                 problems.append(replace(problem, certificate=name, where=where))
     return Desired(declaration, bundles), tuple(problems)
@@ -119,7 +119,7 @@ def observe(
     reader: StoreReader | None,
     listing: Listing | None = None,
 ) -> Actual:
-    """What is there. `reader` None: offline. `listing`: one that will do, so that the store is not listed again."""
+    """What exists. `reader` None: offline. `listing`: a recent list, so that the store is not listed again."""
     if reader is None:
         return Actual(files=configs, listing=None)
     listing = listing or reader.list_entries()
@@ -130,7 +130,7 @@ def observe(
 def ask_for_missing(
     reader: StoreReader, listing: Listing, ids: Iterable[str], store: StoreKind
 ) -> Mapping[EntryId, Entry | None]:
-    """The answers for ids that the list lacks, each asked for once (rule 6); placeholders are not asked for."""
+    """The entries with IDs that the list lacks, each requested once (rule 6); placeholders are not requested."""
     known = {entry.id for entry in listing.entries}
     missing = (EntryId(text) for text in ids if text not in known and is_askable(text, store))
     return reader.get_all(dict.fromkeys(missing))
@@ -138,9 +138,11 @@ def ask_for_missing(
 
 @dataclass(frozen=True, slots=True)
 class FurtherLook:
-    """How to look further: through the whole tree, and at what is live: of everything declared where `live` is asked
-    for or something may be retired, and of what may have to be deployed. With `live` also what else uses a certificate
-    of this stack."""
+    """The ports for what costs more: a search of the whole tree, and live Workers.
+
+    All declared Workers are read with `live`, or if something may be retired; else only those that may need a deploy.
+    With `live`, other users of certificates are read, too.
+    """
 
     files: FileReader
     reader: LiveReader | None
@@ -148,8 +150,8 @@ class FurtherLook:
 
 
 def look_further(assessment: Assessment, look: FurtherLook) -> Assessment:
-    """The assessment with what costs more: the tree is searched only for entries that nothing else keeps, and live
-    Workers are asked only for those that the tree does not keep either, or where somebody wants to know."""
+    """The assessment after what costs more: the tree is searched only for entries that nothing else keeps, and live
+    Workers are read only for entries that the tree does not keep either, or if that was requested."""
     ids = needs(assessment).tree
     if ids:
         assessment = see(assessment, sweep=look.files.sweep(ids))
@@ -167,7 +169,7 @@ def look_further(assessment: Assessment, look: FurtherLook) -> Assessment:
 
 
 def _named_ids(desired: Desired, configs: Mapping[WorkerLabel, WranglerFile]) -> Iterator[str]:
-    """Every id that the declared wrangler files or mtls.toml name."""
+    """Every ID in the declared wrangler files and in mtls.toml."""
     for file in configs.values():
         yield from ids_in(file)
     for worker in desired.declaration.workers.values():
@@ -176,6 +178,6 @@ def _named_ids(desired: Desired, configs: Mapping[WorkerLabel, WranglerFile]) ->
 
 
 def ids_in(file: WranglerFile) -> Iterator[str]:
-    """Every certificate id of a wrangler file."""
+    """Yield every certificate ID in a wrangler file."""
     for environment in file.environments.values():
         yield from (found.certificate_id for found in environment.bindings)

@@ -1,4 +1,4 @@
-"""Wires a plan: load -> observe -> judge -> look further -> plan. Knows every room and decides nothing."""
+"""Wires a plan: load -> observe -> judge -> read more -> plan. Decides nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from reconciler.findings.errors import StalePlanError, UsageError
 from reconciler.findings.suggest import suggest
 from reconciler.model import Actual, Declaration, Deploy, Desired, Listing
 from reconciler.model.calls import Calls, expect_calls
-from reconciler.plan.approval import approve, demand_appliable
+from reconciler.plan.approval import approve, demand_appliable, demand_recent
 from reconciler.plan.assess import judge
 from reconciler.plan.assessment import PlanOptions
 from reconciler.plan.live import NOBODY, DeployChoice, count_versions
@@ -17,15 +17,20 @@ from reconciler.plan.plan import Plan, SavedPlan, Selection, make_plan, match_na
 from reconciler.plan.policy import PATIENCE
 from reconciler.runs.look import FurtherLook, look, look_further, observe
 from reconciler.runs.project import Project
+from reconciler.system.discover import head_commit
 
 ANY_NUMBER = 10**9
+DEPLOY_VARIABLE = "MTLSCTL_DEPLOY"
+"""With 1, the operator allows what `deploy = "wrangler"` asks for."""
+MAX_AGE = timedelta(days=7)
+"""Of a saved plan: who approved it knew the world of that time."""
 _LONGEST_PATTERN = 200
-"""Of `--only`, and of what a saved plan says was its. A name has 48 characters; to match a long glob can take hours."""
+"""The longest pattern of `--only`, also in a saved plan. A name has 48 characters; a long glob can take hours."""
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A plan with what it was made from."""
+    """A plan with the request that it was made for."""
 
     plan: Plan
     request: PlanRequest
@@ -37,17 +42,17 @@ class Planned:
 
     @property
     def actual(self) -> Actual:
-        """What is there."""
+        """What was found."""
         return self.plan.assessment.actual
 
 
 @dataclass(frozen=True, slots=True)
 class PlanRequest:
-    """What the command line asks of a plan. `at`: another moment than now, for looking. `live`: what serves as well,
-    None: as `check_live` of the policy says; `deploy`: which Workers are deployed where that differs.
+    """The options of a plan. `at`: preview it at this time. `live`: read live Workers, too; None: as in `check_live` of
+    the policy. `deploy`: which Workers are deployed if their live version differs.
 
-    `retire`: only the retires of this certificate or id; `skip_grace`: their grace is skipped, and nothing else.
-    `patience`: a certificate that begins within this time is waited for.
+    `retire`: only the retires of this certificate or ID; `skip_grace`: without their grace period. `patience`: how long
+    to wait until a certificate is valid.
     """
 
     only: tuple[str, ...] = ()
@@ -62,9 +67,9 @@ class PlanRequest:
 
 
 def plan(project: Project, request: PlanRequest, listing: Listing | None = None) -> Planned:
-    """The plan of this moment. Holds the reading half of the store, opens no key, runs no command, writes nothing.
+    """The plan found now. Uses the reading half of the store, opens no key, runs no command, and writes nothing.
 
-    `listing`: one that will do, so that the store is not listed anew.
+    `listing`: a recent list, so that the store is not listed again.
     """
     checkout = look(project)
     checkout.demand_configs()
@@ -81,7 +86,8 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
     if asked is not None and further.reader is None:
         _demand_account(desired.declaration, request, asked)
     before = reader.calls if reader else None
-    ask = PlanOptions(request.retire if request.skip_grace else None, request.deploy, request.patience)
+    deploy = replace(request.deploy, allowed=project.environ.get(DEPLOY_VARIABLE) == "1")
+    ask = PlanOptions(request.retire if request.skip_grace else None, deploy, request.patience)
     assessment = look_further(judge(desired, actual, now, ask, checkout.findings), further)
     made = make_plan(
         assessment,
@@ -92,7 +98,7 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
     )
     if reader is not None and before is not None:
         made = replace(made, calls=_count_calls(made, before, reader.calls or 0))
-    return Planned(made, request)
+    return Planned(replace(made, commit=head_commit(project.folder)), request)
 
 
 def _count_calls(made: Plan, before: int, calls: int) -> Calls:
@@ -102,9 +108,12 @@ def _count_calls(made: Plan, before: int, calls: int) -> Calls:
     return expect_calls(made.changes, made=calls, again=again, entries=entries)
 
 
-def plan_approved(project: Project, saved: SavedPlan, deploy: DeployChoice = NOBODY) -> Planned:
-    """The plan of this moment as far as a saved one allows it; StalePlanError where it goes beyond."""
+def plan_approved(
+    project: Project, saved: SavedPlan, deploy: DeployChoice = NOBODY, max_age: timedelta = MAX_AGE
+) -> Planned:
+    """The plan found now, limited to a saved one; StalePlanError if it has other changes, or is too old."""
     demand_appliable(saved)
+    demand_recent(saved, project.clock.now(), max_age)
     try:
         deploys = [change for change in saved.changes if isinstance(change, Deploy)]
         split = frozenset(change.script for change in deploys if len(change.serving) > 1)
@@ -112,26 +121,28 @@ def plan_approved(project: Project, saved: SavedPlan, deploy: DeployChoice = NOB
         request = PlanRequest(only=saved.partial, allow_deletes=ANY_NUMBER, deploy=wanted, patience=PATIENCE)
         planned = plan(project, request)
     except UsageError as error:
-        message = f"the saved plan is of certificates that are not declared any more: {error.message}"
+        message = f"the saved plan selects certificates that are no longer declared: {error.message}"
         raise StalePlanError(message, hint="make a new plan and have it approved") from error
     return replace(planned, plan=approve(planned.plan, saved))
 
 
 def _demand_account(declaration: Declaration, request: PlanRequest, asked: str) -> None:
     if request.offline:
-        raise UsageError(f"`{asked}` asks the account, and `--offline` asks nobody", hint="take one of them")
+        message = f"`{asked}` reads the account, but `--offline` calls no server"
+        raise UsageError(message, hint="use only one of the two options")
     if not declaration.store.kind.traits.has_live_workers:
-        message = f"`{asked}` asks what serves in an account; {declaration.store.title} has no live Workers"
-        raise UsageError(message, hint='see kind = "cloudflare" in `[store]`; `mtlsctl emulator` is an account to try')
+        message = f"`{asked}` reads live Workers, but this project uses {declaration.store.title}, which has none"
+        hint = 'set `kind = "cloudflare"` in `[store]`; to try it without an account, run `mtlsctl emulator`'
+        raise UsageError(message, hint=hint)
 
 
 def _demand_matches(desired: Desired, only: tuple[str, ...]) -> None:
     long = next((pattern for pattern in only if len(pattern) > _LONGEST_PATTERN), None)
     if long is not None:
         raise UsageError(
-            f"`--only {long[:20]}...` is longer than any name", hint=f"give at most {_LONGEST_PATTERN} characters"
+            f"`--only {long[:20]}...` is longer than any name", hint=f"use at most {_LONGEST_PATTERN} characters"
         )
     for pattern, names in match_names(desired, only).items():
         if not names:
             hint = suggest(pattern, desired.declaration.certificates)
-            raise UsageError(f"`--only {pattern}` names no declared certificate", hint=hint)
+            raise UsageError(f"`--only {pattern}` matches no declared certificate", hint=hint)

@@ -1,4 +1,4 @@
-"""One project for one run: its mtls.toml, and the only ways to everything that a run may touch."""
+"""One project for one run: its mtls.toml, and the ports to everything that a run may touch."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from reconciler.system.discover import FILE_NAME, find_file, git_root
 from reconciler.system.files import KEY_DIRS, ProjectFiles
 from reconciler.system.journal import JournalFile, Lines
 from reconciler.system.lock import checkout_lock
+from reconciler.system.process import hide_from_other_programs
 
 if TYPE_CHECKING:
     from reconciler.proof.ports import Prober
@@ -41,33 +42,33 @@ class ProjectTree(Files, KeyFiles, Protocol):
 
 
 class Stores(Protocol):
-    """The way to the store that mtls.toml names."""
+    """Opens the store that mtls.toml names."""
 
     def open_reader(self, settings: StoreSettings) -> StoreReader:
-        """The reading half; creates nothing."""
+        """The reading half of the store; creates nothing."""
 
     def open_store(self, settings: StoreSettings) -> Store:
         """The whole store."""
 
 
 class WorkerDeployers(Protocol):
-    """The way to put wrangler files into service."""
+    """Opens the port that deploys Workers."""
 
     def open(self, declaration: Declaration) -> WorkerDeployer:
-        """What deploys into the account of mtls.toml; runs nothing yet."""
+        """The port that deploys into the account of mtls.toml; nothing is run yet."""
 
 
 class Provers(Protocol):
-    """The ways to prove that certificates work."""
+    """Opens the ports that prove that certificates work."""
 
     def prober(self) -> Prober:
-        """Origins, as they are seen from this machine."""
+        """The port that calls origins from this machine."""
 
     def runtime(self, near: Iterable[str]) -> Runtime:
-        """A real Worker on this machine; its runtime is looked for beside these paths, then beside mtls.toml."""
+        """The port that runs a Worker on this machine; its runtime is searched next to these paths, then mtls.toml."""
 
     def dry_run(self, config: str, environment: EnvironmentName, on_line: Callable[[str], None]) -> bytes | None:
-        """What the project's own wrangler would upload of a wrangler file; None where there is no wrangler."""
+        """The port that runs the project's own wrangler without uploading; None if wrangler was not found."""
 
 
 class Lock(Protocol):
@@ -76,12 +77,12 @@ class Lock(Protocol):
     def __call__(
         self, *, command: str, timeout_s: float, waiting: Callable[[str], None]
     ) -> AbstractContextManager[None]:
-        """Held as long as the `with` lasts; LockedError where another run has it for longer than `timeout_s`."""
+        """The lock, held during the `with`; LockedError if another run holds it for longer than `timeout_s`."""
 
 
 @dataclass(slots=True)
 class Project:
-    """Everything that a run may touch passes through here. `sources` keeps what was read, to find places in."""
+    """Everything that a run may touch. `sources`: the files that were read, to look up lines and columns."""
 
     folder: Path
     name: str
@@ -97,7 +98,7 @@ class Project:
     _places: dict[str, Places] = field(default_factory=dict, init=False, repr=False)
 
     def declaration(self) -> tuple[Declaration, tuple[Diagnostic, ...]]:
-        """mtls.toml as it is now, with its warnings; InputError with everything that is wrong in it.
+        """mtls.toml as it is now, with its warnings; InputError with all its errors.
 
         Of the environment only the account is taken, where the file leaves it open. Nothing is kept between two calls:
         a run that plans again before it deletes must see what others wrote meanwhile.
@@ -118,17 +119,18 @@ class Project:
     @property
     def key_sources(self) -> Sources:
         """Every source of private keys by its name; opens no key."""
+        hide_from_other_programs()
         return keys.open_sources(KeyContext(files=self.files, environment=self.environ))
 
     def key_of(self, certificate: DeclaredCertificate) -> PrivateKey | None:
-        """The private key of a declared certificate; None where mtls.toml names none.
+        """The private key of a declared certificate; None if mtls.toml has none for it.
 
         KeySourceError where it can't be had. Opened by each call, so that no key stays in memory for a whole run.
         """
         return None if certificate.key is None else self.key_sources[certificate.key.source].open(certificate.key)
 
     def place(self, where: Pointer | Place | None) -> Place | None:
-        """Where a finding is: file, line, column."""
+        """The place of a finding: file, line, column."""
         if not isinstance(where, Pointer):
             return where
         data = self.sources.get(where.path)
@@ -144,7 +146,7 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class _Stores:
-    """The real stores, beside one mtls.toml."""
+    """The real stores for one mtls.toml."""
 
     folder: Path
     clock: Clock
@@ -158,7 +160,7 @@ class _Stores:
         return self._connect(settings).store()
 
     def _connect(self, settings: StoreSettings) -> stores.Connection:
-        """The same for all of a run, which has one rate limit and one patience."""
+        """The connection, the same for the whole run, which has one rate limit and one limit for waiting."""
         if settings not in self.connections:
             made = stores.connect(settings, root=self.folder, clock=self.clock, context=self.context)
             self.connections[settings] = made
@@ -167,7 +169,7 @@ class _Stores:
 
 @dataclass(frozen=True, slots=True)
 class _Deployers:
-    """The project's own wrangler; imported only where something is to be deployed."""
+    """The project's own wrangler; imported only for a deploy."""
 
     files: ProjectFiles
     folder: Path
@@ -175,16 +177,25 @@ class _Deployers:
 
     def open(self, declaration: Declaration) -> WorkerDeployer:
         from reconciler.runtime.deploying import WranglerDeployer
+        from reconciler.stores.cloudflare.access import base_url_of
 
+        hide_from_other_programs()
         references = [certificate.key for certificate in declaration.certificates.values() if certificate.key]
         secret = frozenset(name for key in references for name in key.options.values() if name in self.environ)
         account_id = declaration.store.account_id
-        return WranglerDeployer(self.folder, self.files.root, self.environ, withheld=secret, account_id=account_id)
+        return WranglerDeployer(
+            self.folder,
+            self.files.root,
+            self.environ,
+            withheld=secret,
+            account_id=account_id,
+            base_url=base_url_of(self.environ),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class _Provers:
-    """Real connections, the project's own wrangler and workerd; imported only where something is to be proved."""
+    """Real connections, the project's own wrangler and workerd; imported only for a proof."""
 
     files: ProjectFiles
     folder: Path
@@ -199,6 +210,7 @@ class _Provers:
     def runtime(self, near: Iterable[str]) -> Runtime:
         from reconciler.runtime.reaching import LocalRuntime
 
+        hide_from_other_programs()
         places = [self.folder / path for path in near]
         return LocalRuntime((*places, self.folder), self.files.root, self.environ)
 
@@ -206,6 +218,7 @@ class _Provers:
         from reconciler.runtime.bundling import bundle
         from reconciler.runtime.find import find_wrangler
 
+        hide_from_other_programs()
         path = self.folder / config
         wrangler = find_wrangler(path.parent, self.files.root, self.environ)
         if wrangler is None:
@@ -216,23 +229,23 @@ class _Provers:
 def open_project(
     file: Path | None, *, cwd: Path, environ: Mapping[str, str], context: StoreContext | None = None
 ) -> Project:
-    """The project of `--file`, else of the nearest mtls.toml; UsageError where there is none."""
+    """The project of `--file`, else of the nearest mtls.toml; UsageError if there is none."""
     path = cwd / file if file is not None else find_file(cwd)
     if path is None:
         where = "here or in a parent folder up to the git root"
         if git_root(cwd) is None:
             where = "here; parent folders are not searched, because there is no .git"
         raise UsageError(
-            f"there is no {FILE_NAME} {where}",
-            hint="go to its folder, or name it with `--file`; `mtlsctl init --from .` makes one of what is here",
+            f"{FILE_NAME} was not found {where}",
+            hint="go to its folder, or name it with `--file`; run `mtlsctl init --from .` to create one",
         )
     if file is not None and not os.path.lexists(path):
-        raise UsageError(f"{file} does not exist", hint="`--file` names an mtls.toml; is the path right?")
+        raise UsageError(f"{file} does not exist", hint="check the path of `--file`, which must be an mtls.toml")
     return project_at(path, environ=environ, context=context)
 
 
 def project_at(path: Path, *, environ: Mapping[str, str], context: StoreContext | None = None) -> Project:
-    """The project of this mtls.toml, an absolute path, which need not be there yet."""
+    """The project of this mtls.toml, an absolute path that need not exist yet."""
     folder, clock = path.parent, SystemClock()
     files = ProjectFiles(folder, key_dirs=environ.get(KEY_DIRS, ""), name=path.name)
     return Project(

@@ -1,4 +1,4 @@
-"""Everything that can be said without the store: the files, the certificates, the keys that are at hand."""
+"""The checks that need no server: the files, the certificates, and the available keys."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from reconciler.x509.preflight import check_for_upload
 
 
 def validate(project: Project) -> tuple[Diagnostic, ...]:
-    """Every finding, in the order of the file. Opens keys where they are at hand; one that is not is no error here."""
+    """Every finding, in the order of the file. Opens the available keys; a missing one is not an error here."""
     checkout = look(project)
     desired, declaration = checkout.desired, checkout.desired.declaration
     found: list[Diagnostic] = [*checkout.warnings, *checkout.blocked]
@@ -61,7 +61,7 @@ def _check_bindings(
 
 
 def _check_key(project: Project, declared: DeclaredCertificate, bundle: Bundle) -> Iterator[Diagnostic]:
-    """The pair, where the key is available; a checkout of a pipeline often has none."""
+    """The findings about a certificate and its key, if the key is available; in a pipeline it often is not."""
     where = Pointer(project.name, ("certificates", declared.name, "private_key"))
     try:
         key = project.key_of(declared)
@@ -82,8 +82,10 @@ def _check_key(project: Project, declared: DeclaredCertificate, bundle: Bundle) 
 def tracked_keys(
     project: Project, declaration: Declaration, unasked: Severity = Severity.ERROR
 ) -> Iterator[Diagnostic]:
-    """Private keys that git tracks: who can read the repository has them. Where git can't be asked, that is reported:
-    as `unasked` where there is a repository, else as a note."""
+    """An error for each private key that git tracks: everyone who can read the repository has it.
+
+    If git can't be asked: a finding of the severity `unasked` in a repository, else a note.
+    """
     declared = {
         certificate.name: project.folder / certificate.key.options["file"]
         for certificate in declaration.certificates.values()

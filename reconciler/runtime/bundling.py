@@ -8,10 +8,8 @@ from pathlib import Path
 from reconciler.findings.codes import Code
 from reconciler.model import EnvironmentName
 from reconciler.runtime.children import OnLine, RuntimeFailure, environment, running
-from reconciler.runtime.wrangler import QUIET, plain, private_folder
+from reconciler.runtime.wrangler import NODE, QUIET, plain, private_folder
 
-_NODE = ("NODE_PATH", "NODE_OPTIONS", "NODE_EXTRA_CA_CERTS", "NVM_DIR", "VOLTA_HOME", "ASDF_DIR", "ASDF_DATA_DIR")
-"""Variables of Node and of its version managers; a shim installed by npm may belong to one of them."""
 _MOST = 200 * 1024 * 1024
 _MOST_LINES = 12
 _KEPT_LINES = 400
@@ -49,7 +47,7 @@ def bundle(
     with private_folder("dev") as folder:
         form = folder / "form"
         options = ["--dry-run", "--outfile", str(form), "--config", str(config), f"--env={name or ''}"]
-        variables = {**environment(environ, *_NODE), **QUIET, "WRANGLER_LOG_PATH": str(folder / "logs")}
+        variables = {**environment(environ, *NODE), **QUIET, "WRANGLER_LOG_PATH": str(folder / "logs")}
         command = [str(wrangler), "deploy", *options]
         with running(command, environ=variables, on_out=hear, on_err=hear, cwd=config.parent) as child:
             try:

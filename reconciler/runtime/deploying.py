@@ -8,24 +8,32 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from reconciler.findings.errors import DeployError
 from reconciler.findings.secrets import Secrets
 from reconciler.model import EnvironmentName
-from reconciler.runtime.children import Child, OnLine, running
+from reconciler.runtime.children import Child, OnLine, environment, running
 from reconciler.runtime.find import find_wrangler
 from reconciler.runtime.output import deployed_version, is_unseen, last_words
-from reconciler.runtime.wrangler import QUIET, plain, private_folder
+from reconciler.runtime.wrangler import NODE, QUIET, plain, private_folder
 
 _GLOBAL_KEYS = ("CLOUDFLARE_API_KEY", "CF_API_KEY")
-_NOT_FOR_WRANGLER = (
-    *_GLOBAL_KEYS,
-    *("CLOUDFLARE_EMAIL", "CF_EMAIL"),
-    *("CLOUDFLARE_ENV", "WRANGLER_CI_MATCH_TAG", "WRANGLER_OUTPUT_FILE_DIRECTORY"),
+_PASSED_ON = (
+    *("CLOUDFLARE_API_TOKEN", "CLOUDFLARE_COMPLIANCE_REGION", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+    *("CI", "GITHUB_ACTIONS", "GITLAB_CI", "NODE_ENV", "WRANGLER_LOG", "WRANGLER_BUILD_CONDITIONS"),
 )
-"""A global key would override the token (wrangler 4), an environment variable the requested environment; a CI system's
-tag belongs to one Worker, and each deploy here sets its own name."""
+MORE_VARIABLES = "MTLSCTL_PASS"
+"""More names of variables for the build, separated by commas; globs."""
+_SETTLED = {
+    **dict.fromkeys(("CLOUDFLARE_API_KEY", "CLOUDFLARE_EMAIL", "CF_API_KEY", "CF_EMAIL", "CLOUDFLARE_ENV"), ""),
+    "NODE_TLS_REJECT_UNAUTHORIZED": "1",
+    "WRANGLER_API_ENVIRONMENT": "production",
+}
+"""What decides where wrangler sends the token: set, so that no `.env` file can. A global key would override the token
+(wrangler 4), and `CLOUDFLARE_ENV` the requested environment."""
+_PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy")
 _SECRET = ("CLOUDFLARE_API_TOKEN", "CF_API_TOKEN", "CLOUDFLARE_ACCESS_CLIENT_SECRET", *_GLOBAL_KEYS)
 _KEPT_LINES = 400
 _PEM, _PEM_IN_BASE64 = "PRIVATE KEY-----", "LS0tLS1CRUdJTi"
@@ -38,13 +46,15 @@ LAG_PAUSES_S = (2.0, 4.0, 8.0, 10.0)
 
 @dataclass(slots=True)
 class WranglerDeployer:
-    """The port `WorkerDeployer`. `withheld` are variables with private keys, which no build needs."""
+    """The port `WorkerDeployer`. `withheld` are variables with private keys, which no build needs; `base_url` is the
+    address of the API."""
 
     folder: Path
     root: Path
     environ: Mapping[str, str] = field(repr=False)
     withheld: frozenset[str]
     account_id: str | None
+    base_url: str
     longest_s: float = LONGEST_S
     pauses_s: tuple[float, ...] = LAG_PAUSES_S
     _over: threading.Event = field(default_factory=threading.Event, init=False)
@@ -117,17 +127,22 @@ class WranglerDeployer:
                     self._children.discard(child)
 
     def _environment(self, script: str) -> dict[str, str]:
-        """Everything that the build may need, except private keys and ways into the account other than the token.
+        """What programs need, the token, what `MTLSCTL_PASS` names, and no private key.
 
-        The Worker's name is the planned one, whatever a CI system or an `.env` file sets.
+        Account, address, proxies and the Worker's name are the planned ones, whatever a CI system or an `.env` file
+        sets: a variable that is set, even to nothing, is not read from there.
         """
+        asked = [name.strip() for name in self.environ.get(MORE_VARIABLES, "").split(",") if name.strip()]
+        more = [name for name in self.environ if any(fnmatchcase(name, pattern) for pattern in asked)]
         kept = {
             name: value
-            for name, value in self.environ.items()
-            if name not in self.withheld and name not in _NOT_FOR_WRANGLER and not _has_key(value)
+            for name, value in environment(self.environ, *NODE, *_PASSED_ON, *more).items()
+            if name not in self.withheld and not _has_key(value)
         }
+        proxies = {name: self.environ.get(name, "") for name in _PROXIES}
+        settled = {**proxies, **_SETTLED, "CLOUDFLARE_API_BASE_URL": self.base_url}
         account = {"CLOUDFLARE_ACCOUNT_ID": self.account_id} if self.account_id else {}
-        return {**kept, **account, **QUIET, "WRANGLER_CI_OVERRIDE_NAME": script}
+        return {**kept, **settled, **account, **QUIET, "WRANGLER_CI_OVERRIDE_NAME": script}
 
     def _secrets(self) -> Secrets:
         names = (*_SECRET, *self.withheld)

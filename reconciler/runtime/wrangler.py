@@ -13,6 +13,9 @@ from reconciler.runtime.children import undisturbed
 
 QUIET = {"CI": "true", "NO_COLOR": "1", "WRANGLER_SEND_METRICS": "false", "WRANGLER_SEND_ERROR_REPORTS": "false"}
 
+NODE = ("NODE_PATH", "NODE_OPTIONS", "NODE_EXTRA_CA_CERTS", "NVM_DIR", "VOLTA_HOME", "ASDF_DIR", "ASDF_DATA_DIR")
+"""Variables of Node and of its version managers; a shim installed by npm may belong to one of them."""
+
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 

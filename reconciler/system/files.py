@@ -31,6 +31,7 @@ from reconciler.system.confine import (
     says_where,
 )
 from reconciler.system.discover import FILE_NAME, git_root
+from reconciler.system.git import ask_tracked
 from reconciler.system.sweep import sweep_tree
 
 _log = logging.getLogger(__name__)
@@ -44,6 +45,44 @@ def read_named(path: Path, *, limit: int) -> bytes:
     if not os.path.lexists(path):
         raise FileError(f"{str(path)!r} does not exist", hint="check the path", code=Code.FILE_MISSING)
     return read_regular(Path(os.path.realpath(path)), str(path), limit=limit)[0]
+
+
+def write_named(path: Path, data: bytes, *, over_tracked: bool = False) -> None:
+    """Write a file that the user names on the command line, atomically.
+
+    FileError with the code out-refused where a pull request may have prepared the place: a symbolic link, a folder of
+    a git tree that is one, or, unless `over_tracked`, a file that git tracks. A file that git can't tell about is one.
+    """
+    found = _link_to(path)
+    if found is not None:
+        raise _refused(path, f"{str(found)!r} is a symbolic link to {str(found.readlink())!r}")
+    if not over_tracked and os.path.lexists(path) and git_root(path.parent) is not None:
+        answer = ask_tracked((path,))
+        if answer.problem is not None:
+            why = f"the file exists, and git could not be asked whether it tracks it: {answer.problem.message}"
+            raise _refused(path, why)
+        if answer.yes:
+            raise _refused(path, "git tracks that file")
+    write_atomic(path, data, where=Place(str(path)))
+
+
+def _link_to(path: Path) -> Path | None:
+    """The path itself, or its first folder in a git tree, that is a symbolic link."""
+    whole = Path(os.path.abspath(path))  # noqa: PTH100 - `resolve` would follow the links that are looked for
+    if whole.is_symlink():
+        return path
+    top = next((folder for folder in whole.parents if os.path.lexists(folder / ".git")), None)
+    inside = () if top is None else (folder for folder in whole.parents if folder.is_relative_to(top) and folder != top)
+    return next((folder for folder in inside if folder.is_symlink()), None)
+
+
+def _refused(path: Path, why: str) -> FileError:
+    return FileError(
+        f"`--out {path}` was refused: {why}",
+        hint="write outside the checkout, in a pipeline to a folder of the runner, such as $RUNNER_TEMP",
+        where=Place(str(path)),
+        code=Code.OUT_REFUSED,
+    )
 
 
 class ProjectFiles:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from reconciler.findings.events import ProgramStarted
 from reconciler.system.discover import git_root
+from reconciler.system.process import hide_from_other_programs
 
 _log = logging.getLogger(__name__)
 
@@ -124,6 +125,7 @@ def _git(root: Path, *arguments: str, stdin: bytes = b"") -> subprocess.Complete
     # No file watcher: its hook is a command that the repository configures.
     options = ("-c", "core.fsmonitor=false")
     shown = takewhile(lambda argument: argument != "--", arguments)  # thousands of names may follow
+    hide_from_other_programs()
     _log.info(ProgramStarted(("git", *shown), str(root)))
     try:
         return subprocess.run(  # noqa: S603 - a fixed command by argv, no shell; the names follow `--`

@@ -1,4 +1,4 @@
-"""What `init` did, and what the plan of its result shows."""
+"""The result of `init`: the files that it wrote, and the plan of the new mtls.toml."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ class AdoptedBinding:
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """`file` was written, or (`updated`) added to; `written` has every file that is new or changed.
+    """The result of `init`. `file`: the mtls.toml; `updated`: it existed before. `written`: every new or changed file.
 
-    `proposal`: what was added. `findings`: everything that a person should know, that of the plan too. `searched`: the
-    tree was looked through.
+    `proposal`: what was added. `findings`: all of them, including those of the plan. `searched`: the tree was searched.
     """
 
     file: str

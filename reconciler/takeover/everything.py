@@ -1,4 +1,4 @@
-"""All that an account holds as a proposal: for whoever has no tree yet, or wants to see the whole."""
+"""A proposal with every uploaded certificate of an account, for `mtlsctl export`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FALLBACK = "certificate"
 
 
 def propose_everything(listing: Listing, stack: str, store: StoreSettings, folder: str) -> Proposal:
-    """A certificate for each content of the account, its file in `folder`; what can't be declared is in `others`."""
+    """A proposal with one certificate for each content, its file in `folder`; `others` has what can't be declared."""
     names, seen = Names(), dict[str, Entry]()
     certificates: list[ProposedCertificate] = []
     others: list[str] = []
@@ -40,17 +40,17 @@ def _order(entry: Entry) -> tuple[str, str]:
 def _why_not(entry: Entry, stack: str, seen: dict[str, Entry]) -> str | None:
     mark = read_mark(entry)
     if entry.type != CUSTOM:
-        return f"managed by Cloudflare ({entry.type})"
+        return f"managed by Cloudflare (type {entry.type!r})"
     if entry.bundle is None:
-        return "it can't be read"
+        return "can't be read"
     if mark is not None and mark.stack != stack:
-        return f"of the stack {mark.stack!r}"
+        return f"managed by the stack {mark.stack!r}"
     same = seen.get(entry.bundle.digest)
-    return None if same is None else f"the same content as {same.id}"
+    return None if same is None else f"same content as {same.id}"
 
 
 def certificate_files(certificates: Sequence[ProposedCertificate]) -> Iterator[tuple[str, str]]:
-    """Path and PEM of each."""
+    """Yield the path and the PEM of each certificate."""
     for certificate in certificates:
         if certificate.entry.bundle is not None:
             yield certificate.path, certificate.entry.bundle.pem()

@@ -1,4 +1,4 @@
-"""Which entries in use become certificates, each matched to a file of the tree by content; which stay bound by id."""
+"""Which entries in use become certificates, each matched to a file by content, and which stay bound by ID."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FALLBACK = "certificate"
 
 @dataclass(frozen=True, slots=True)
 class ProposedTarget:
-    """What a binding of one entry declares. `remark` is for a person, and stays true whatever is rotated."""
+    """What a binding to one entry declares. `remark`: a comment for people, which must stay true after rotations."""
 
     to: ByCertificate | ById
     remark: str = ""
@@ -43,7 +43,7 @@ class Matched:
 
 
 def match(scene: Scene) -> Matched:
-    """Every entry that a binding presents, and every CA of which the tree has the file."""
+    """The certificates for every entry that a binding uses, and for every CA whose file is in the tree."""
     return _Matcher(scene).run()
 
 
@@ -64,7 +64,7 @@ class _Matcher:
         for entry_id in self.uses:
             entry = self.scene.entries[entry_id]
             if entry.ca:
-                continue  # a Worker can't present it
+                continue  # a Worker can't use it
             if entry_id in current:
                 self.targets[entry_id] = ProposedTarget(ByCertificate(current[entry_id]))
             elif entry.bundle is None or self._file_of(entry) is None or not self.scene.can_be_ours(entry):
@@ -80,7 +80,7 @@ class _Matcher:
 
     @cached_property
     def _files(self) -> Mapping[str, FoundCertificate]:
-        """The file of each content: of several the one with the shortest path, so that a copy is no surprise."""
+        """The file of each content; of several, the one with the shortest path, because others are probably copies."""
         found: dict[str, FoundCertificate] = {}
         for file in sorted(self.scene.certificates, key=lambda file: (len(file.path), file.path)):
             if not file.ignored and accepts(check_certificate_path, file.path):
@@ -93,7 +93,7 @@ class _Matcher:
     # --- entries ------------------------------------------------------------------------------------------------
 
     def _main(self, entries: list[Entry]) -> Entry:
-        """Of several with one content that which a plan takes for the current one; the others stay bound by id."""
+        """The entry that a plan prefers among those with the same content; the others stay bound by ID."""
         main = min(entries, key=self._preference)
         for other in entries:
             if other is not main:
@@ -113,7 +113,7 @@ class _Matcher:
         self.findings.extend(say.by_id(entry, self.uses[entry.id], self._alike(entry)))
 
     def _alike(self, entry: Entry) -> list[FoundCertificate]:
-        """The files with the leaf of an entry, be it with another chain."""
+        """The files with the leaf of an entry, even with another chain."""
         return self._by_leaf.get(entry.bundle.fingerprint, []) if entry.bundle is not None else []
 
     @cached_property
@@ -124,9 +124,9 @@ class _Matcher:
         return found
 
     def _authorities(self, current: Mapping[EntryId, CertificateName], seen: set[str]) -> Iterator[Entry]:
-        """CAs are used by others than Workers, so any of which the tree has the file is taken for one in use.
+        """Yield every CA whose file is in the tree: CAs are not used by Workers, so all are assumed to be in use.
 
-        `seen`: contents that are declared as leaves; one content can't be both.
+        `seen`: contents that are declared as leaves, because the same content can't be both.
         """
         for entry in sorted(self.scene.listing.entries, key=self._preference):
             if entry.ca and entry.id not in current and self._file_of(entry) and self.scene.can_be_ours(entry):
@@ -138,7 +138,7 @@ class _Matcher:
     # --- names --------------------------------------------------------------------------------------------------
 
     def _named(self, entries: Iterable[Entry]) -> tuple[ProposedCertificate, ...]:
-        """The certificates by name. Of several entries under one name the one uploaded last gets it as it is."""
+        """The certificates, sorted by name. Of several entries with the same name, the latest keeps it unchanged."""
         proposed: list[ProposedCertificate] = []
         for entry in sorted(entries, key=lambda one: (str(one.uploaded_on), one.id), reverse=True):
             file = self._file_of(entry)
@@ -155,7 +155,7 @@ class _Matcher:
         return tuple(sorted(proposed, key=lambda one: one.name))
 
     def _suggest(self, certificates: tuple[ProposedCertificate, ...]) -> Iterator[Suggestion]:
-        """Files that are fit to be presented and are declared nowhere: stored and not in use, or not stored."""
+        """Yield the files of usable client certificates that are not declared: uploaded but unused, or not uploaded."""
         stored = {entry.bundle.digest: entry for entry in self.scene.listing.entries if entry.bundle is not None}
         leaves = {entry.bundle.fingerprint for entry in stored.values() if entry.bundle is not None}
         done = {one.entry.bundle.digest for one in certificates if one.entry.bundle is not None}
@@ -163,7 +163,7 @@ class _Matcher:
         for file in sorted(self._files.values(), key=lambda file: file.path):
             entry = stored.get(file.bundle.digest)
             if entry is None and file.bundle.fingerprint in leaves:
-                continue  # the store may take it for one that it has
+                continue  # the upload may be refused as a duplicate
             if file.bundle.digest in done or (entry is not None and (entry.id in self.uses or entry.ca)):
                 continue
             if self._is_fit(file):
@@ -171,12 +171,12 @@ class _Matcher:
                 yield Suggestion(name, file.path, file.key)
 
     def _is_fit(self, file: FoundCertificate) -> bool:
-        """Whether it could be uploaded as a client certificate, were it not for its dates."""
+        """Whether it could be uploaded as a client certificate, apart from its dates."""
         found = check_for_upload(file.bundle, ca=False, path=file.path, now=self.scene.now)
         return not any(one.severity is Severity.ERROR and one.code not in _BY_DATE for one in found)
 
 
 def _wishes(file: FoundCertificate) -> tuple[str, ...]:
-    """Names for a certificate, from its file: what the file is called, then what the certificate is."""
+    """Possible names of a certificate: from the name of its file, then from its common name."""
     stem = file.path.rsplit("/", 1)[-1].partition(".")[0]
     return stem, common_name(file.bundle)

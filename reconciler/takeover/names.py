@@ -1,4 +1,4 @@
-"""Names made fit: what people and stores call things, as mtls.toml takes names; each given out once."""
+"""Converts any name to one that mtls.toml allows, and keeps names unique."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _FALLBACK_STACK = "main"
 
 
 def fit_name(text: str, longest: int = NAME_LENGTH) -> str:
-    """Of `a-z`, `0-9` and `-`, as near to the text as may be; empty where nothing of it is left."""
+    """The text reduced to `a-z`, `0-9` and `-`; empty if nothing is left of it."""
     plain = unicodedata.normalize("NFKD", text)
     plain = "".join(sign for sign in plain if not unicodedata.combining(sign))
     return re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:longest].rstrip("-")
 
 
 def default_stack(folder: str) -> str:
-    """A stack's name from that of its folder."""
+    """The name of a stack from that of its folder."""
     return fit_name(folder, STACK_LENGTH) or _FALLBACK_STACK
 
 
 def common_name(bundle: Bundle) -> str:
-    """The common name of a leaf, empty where it has none or it can't be read."""
+    """The common name of the leaf; empty if there is none, or if it can't be read."""
     try:
         with quiet():
             found = bundle.leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
@@ -39,17 +39,17 @@ def common_name(bundle: Bundle) -> str:
 
 
 class Names:
-    """Gives out names, none of them twice."""
+    """A source of unique names."""
 
     def __init__(self, taken: Iterable[str] = ()) -> None:
         self._taken = set(taken)
 
     def give(self, *wishes: str, fallback: str) -> str:
-        """The first wish of which something fit is left, with a number where that is taken."""
+        """The first wish that gives an allowed name, with a number if that name is taken."""
         base = next((name for wish in wishes if (name := fit_name(wish))), fallback)
         for number in count(1):
             name = base if number == 1 else f"{base[: NAME_LENGTH - len(str(number)) - 1].rstrip('-')}-{number}"
             if name not in self._taken:
                 self._taken.add(name)
                 return name
-        raise AssertionError("there is always a next number")
+        raise AssertionError("unreachable: there is always a next number")

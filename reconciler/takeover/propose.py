@@ -1,4 +1,4 @@
-"""From what was found to what is proposed to be declared: certificates as they match, and a table for each Worker.
+"""The proposal of what to declare, from what was found: the matched certificates, and a table for each Worker.
 
 What can't be declared becomes a comment with its reason.
 """
@@ -20,7 +20,7 @@ from reconciler.takeover.scene import Scene, UndeclaredBinding
 
 
 def propose(scene: Scene) -> tuple[Proposal, tuple[Diagnostic, ...]]:
-    """The proposal, and what a person should know of it; the plan of the result tells the rest."""
+    """The proposal and its findings; the plan of the result has all others."""
     matched = match(scene)
     workers, about_workers = propose_workers(scene, matched)
     used = {
@@ -43,7 +43,7 @@ _LONGEST_SHOWN = 60
 
 
 def propose_workers(scene: Scene, matched: Matched) -> tuple[tuple[ProposedWorker, ...], tuple[Diagnostic, ...]]:
-    """A table for each file that has something to declare, and what is to be said of it."""
+    """A table for each file with something to declare, and the findings."""
     proposer = _Proposer(scene, matched)
     return tuple(proposer.workers()), tuple(proposer.findings)
 
@@ -60,7 +60,7 @@ class _Proposer:
         self.ids = {str(entry.id): entry.id for entry in scene.entries.values() if not entry.ca}
 
     def _names(self) -> dict[str, ByCertificate | ById]:
-        """What a binding of this name may be meant to present: a certificate, or an entry that is bound by its id."""
+        """The probable target of a binding by its name: a certificate, or an entry that is bound by its ID."""
         by_id = {fit_name(self.scene.entries[one].name): found.to for one, found in self.matched.targets.items()}
         declared = (*self.scene.desired.declaration.certificates, *(one.name for one in self.matched.certificates))
         names = (*(one.name for one in self.matched.suggestions), *declared)
@@ -119,7 +119,7 @@ class _Proposer:
                 self.findings.append(say.lacks(file, environment.name, missing))
 
     def _forgotten(self, environment: EnvironmentName, top: Sequence[ProposedBinding]) -> ProposedEnvironment:
-        """An environment without bindings, where the top level has some: the plan warns of it until it is declared."""
+        """An environment without bindings below a top level with some; the plan warns about it until it is declared."""
         lines = tuple(ProposedBinding(one.binding, None, guess=one.target or one.guess) for one in top)
         remark = f"wrangler does not inherit bindings. Declare those that {environment} needs, or the empty table."
         return ProposedEnvironment(environment, lines, remark)
@@ -135,7 +135,7 @@ class _Proposer:
         return ProposedBinding(name, None, remark, guess)
 
     def _doubt(self, site: UndeclaredBinding) -> tuple[str, ByCertificate | ById | None]:
-        """Why a binding can't be declared, of the moment at which it was found, and what may be meant."""
+        """Why a binding could not be declared when it was found, and what it probably means."""
         text = site.found.certificate_id
         shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
         if site.entry is not None:
@@ -147,7 +147,7 @@ class _Proposer:
         return f"was {shown}, which {self.store.title} did not have", self._alike(text)
 
     def _alike(self, text: str) -> ByCertificate | ById | None:
-        """What is declared for the entry whose id is most like this one."""
+        """The target for the entry whose ID is most similar to this one."""
         near = get_close_matches(text.strip().lower(), self.ids, n=1, cutoff=_ALIKE)
         if not near:
             return None

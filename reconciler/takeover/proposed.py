@@ -1,4 +1,4 @@
-"""What `init` and `export` propose to declare, of what is there already."""
+"""What `init` and `export` propose to declare."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from reconciler.x509.certificates import Bundle
 
 @dataclass(frozen=True, slots=True)
 class FoundCertificate:
-    """A certificate file of the tree. `key`: a file beside it that is called like its private key, never opened.
+    """A certificate file of the tree. `key`: a file next to it with the name of its private key; it is never opened.
 
-    `ignored`: git ignores it, so that no other checkout would have it. `new`: it is not there yet, and to be written.
+    `ignored`: git ignores it, so other checkouts lack it. `new`: it does not exist yet, and will be written.
     """
 
     path: str
@@ -26,7 +26,7 @@ class FoundCertificate:
 
 @dataclass(frozen=True, slots=True)
 class ProposedCertificate:
-    """One `[certificates.NAME]` for an entry that is stored already."""
+    """One `[certificates.NAME]` for an uploaded certificate."""
 
     name: CertificateName
     path: str
@@ -40,8 +40,8 @@ class ProposedCertificate:
 class ProposedBinding:
     """One line of a bindings table. `target` None: nothing can be declared yet, so the line is a comment.
 
-    `remark` is a comment at the end of the line, and stays true whatever is rotated. `guess`: what a line that is a
-    comment would declare.
+    `remark`: a comment at the end of the line, which must stay true after rotations. `guess`: what the line would
+    declare if it were not a comment.
     """
 
     binding: BindingName
@@ -52,7 +52,7 @@ class ProposedBinding:
 
 @dataclass(frozen=True, slots=True)
 class ProposedEnvironment:
-    """One bindings table. Without any target it stays a comment, for declared it would say that there are none."""
+    """One bindings table. Without a target it is a comment, because an empty table would mean: no bindings."""
 
     name: EnvironmentName
     bindings: tuple[ProposedBinding, ...]
@@ -66,7 +66,7 @@ class ProposedEnvironment:
 
 @dataclass(frozen=True, slots=True)
 class ProposedWorker:
-    """One `[workers.LABEL]`. `known`: it is declared already, and only environments or bindings are new."""
+    """One `[workers.LABEL]`. `known`: it is declared already; only environments or bindings are new."""
 
     label: WorkerLabel
     config: str
@@ -77,7 +77,7 @@ class ProposedWorker:
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A certificate file that could be declared, as a comment: no entry in use has its content."""
+    """A certificate file that could be declared, as a comment, because no entry in use has its content."""
 
     name: CertificateName
     path: str
@@ -86,7 +86,7 @@ class Suggestion:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What to declare, in the order in which it is written. `others`: what can't be declared, in words."""
+    """What to declare, in the order in which it is written. `others`: what can't be declared, as text."""
 
     stack: str
     store: StoreSettings
@@ -97,5 +97,5 @@ class Proposal:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is to be declared."""
+        """Whether there is nothing to declare."""
         return not self.certificates and not self.workers

@@ -1,4 +1,4 @@
-"""What was found, and what each binding of a wrangler file leads to."""
+"""What was found: wrangler files, certificates and uploads, and the entry of each binding."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from reconciler.takeover.proposed import FoundCertificate
 
 @dataclass(frozen=True, slots=True)
 class UndeclaredBinding:
-    """One binding of one environment. `entry` None: the store does not know the id, or it is none."""
+    """One binding of one environment. `entry` None: its ID is not uploaded, or is not a valid ID."""
 
     file: WranglerFile
     environment: EnvironmentName
@@ -42,12 +42,12 @@ class UndeclaredBinding:
 
     @property
     def text(self) -> str:
-        """The place in words."""
+        """The place, for a sentence."""
         return f"{self.found.binding} in {self.file.path} ({environment_text(self.environment)})"
 
     @property
     def pointer(self) -> Pointer:
-        """Where it stands."""
+        """The place of the binding in its file."""
         table = () if self.environment is None else ("env", self.environment)
         return Pointer(self.file.path, (*table, "mtls_certificates", self.found.index))
 
@@ -56,8 +56,8 @@ class UndeclaredBinding:
 class Scene:
     """Everything that a proposal is made from.
 
-    `desired` is what is declared already: for a new file nothing but stack and store. `declared`: the wrangler files of
-    its Workers, which are among `configs`, too.
+    `desired`: what is declared already; for a new file only stack and store. `declared`: the wrangler files of its
+    Workers, which are also in `configs`.
     """
 
     desired: Desired
@@ -70,18 +70,18 @@ class Scene:
 
     @cached_property
     def entries(self) -> Mapping[EntryId, Entry]:
-        """Every entry that is known, those that the list lacks and the store knows, too."""
+        """Every known entry, including those that the list lacks and that were found by their ID."""
         asked = {entry.id: entry for entry in self.asked.values() if entry is not None}
         return {**asked, **{entry.id: entry for entry in self.listing.entries}}
 
     @cached_property
     def stock(self) -> Inventory:
-        """The entries by what they are to what is declared already."""
+        """The roles of the entries for what is declared already."""
         return take_inventory(self.desired, self.listing, self.declared)
 
     @cached_property
     def sites(self) -> tuple[UndeclaredBinding, ...]:
-        """Every binding that could be declared and is not, in the order of the files."""
+        """Every binding that is not declared and could be, in the order of the files."""
         return tuple(
             UndeclaredBinding(file, name, found, self._entry_of(found))
             for file in self.configs
@@ -92,13 +92,13 @@ class Scene:
         )
 
     def _entry_of(self, found: FoundBinding) -> Entry | None:
-        """The entry of an id that is written as ids are: anything else can't be bound by mtls.toml."""
+        """The entry of a binding if its ID is well-formed; mtls.toml can't bind anything else."""
         text = found.certificate_id
         askable = is_askable(text, self.desired.declaration.store.kind)
         return self.entries.get(EntryId(text)) if askable else None
 
     def workers_of(self, file: WranglerFile) -> tuple[DeclaredWorker, ...]:
-        """The Workers that declare a file already, the first by label first."""
+        """The Workers that declare a file already, sorted by label."""
         return tuple(self._by_path.get(file.path, ()))
 
     @cached_property
@@ -109,7 +109,7 @@ class Scene:
         return workers
 
     def declaring(self, file: WranglerFile, environment: EnvironmentName) -> DeclaredWorker | None:
-        """The Worker that declares an environment already."""
+        """The Worker that declares an environment already, or None."""
         return next((one for one in self.workers_of(file) if environment in one.environments), None)
 
     def is_declared(self, file: WranglerFile, environment: EnvironmentName, binding: str) -> bool:
@@ -118,7 +118,7 @@ class Scene:
         return worker is not None and any(one.binding == binding for one in worker.environments[environment])
 
     def can_be_ours(self, entry: Entry) -> bool:
-        """Whether a certificate with its content can be declared here, and would have just this entry."""
+        """Whether a certificate with its content can be declared here and would use exactly this entry."""
         if entry.bundle is None or entry.bundle.digest in self._declared_contents or entry.type != CUSTOM:
             return False
         listed = entry.id in self.stock.entries  # what the list lacks is not adopted by the next plan
@@ -129,23 +129,23 @@ class Scene:
         return frozenset(bundle.digest for bundle in self.desired.bundles.values())
 
     def why_not(self, file: WranglerFile, environment: WranglerEnvironment) -> str | None:
-        """Why nothing of an environment can be declared; None where it can."""
+        """Why an environment can't be declared; None if it can."""
         ours, theirs = self.desired.declaration.store.account, environment.account_id
         if ours and theirs and theirs != ours:
-            return f"it is of the account {theirs}, not of {ours}"
+            return f"it uses the account {theirs}, not {ours}"
         if file.pages and environment.name not in (None, *PAGES_ENVIRONMENTS):
-            return "wrangler takes no such environment in the file of a Pages project"
+            return "a Pages project can't have this environment"
         if environment.name is not None and not accepts(check_environment_name, environment.name):
-            return "its name can't stand in mtls.toml"
+            return "mtls.toml does not allow its name"
         return None
 
     def left_out(self) -> Iterator[Diagnostic]:
-        """Environments with bindings of which nothing can be declared."""
+        """Yield a warning for each environment with bindings that can't be declared."""
         for file in self.configs:
             for environment in file.environments.values():
                 why = self.why_not(file, environment)
                 if why is not None and environment.bindings:
                     where = () if environment.name is None else ("env", environment.name)
                     message = f"{file.path} ({environment_text(environment.name)}) is left out: {why}"
-                    hint = "what it binds stays as it is; an account has an mtls.toml of its own"
+                    hint = "its bindings are left as they are; each account needs an mtls.toml of its own"
                     yield Diagnostic(Severity.WARNING, Code.LEFT_OUT, message, Pointer(file.path, where), hint)

@@ -1,7 +1,7 @@
-"""Adding to an mtls.toml that is there: whole new lines between those that stand, every one of which stays as it is.
+"""Adds whole new lines to an existing mtls.toml; every existing line stays unchanged.
 
-Each addition is proved alone: the text, read anew, must mean what it meant and the addition, nothing else. What can't
-be added so, such as to a table in braces, is left to a person, with the lines.
+Each addition is checked: read again, the text must mean what it meant before plus the addition, and nothing else. What
+can't be added this way, such as to an inline table, is reported with the lines to add by hand.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Values = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Addition:
-    """Lines to add. `table`: they go below the last line of this table; without it, behind what is at `behind`.
+    """Lines to add. `table`: the table whose last line they follow; None: they follow the last table under `behind`.
 
     `makes`: the certificate that they declare; `needs`: those that they refer to.
     """
@@ -43,7 +43,7 @@ class Addition:
 
 
 def only_new(proposal: Proposal) -> Proposal:
-    """Of a proposal what an update adds: what is declared; comments for what can't be would be added every time."""
+    """The part of a proposal that an update adds: without comments, which every update would add again."""
     workers = []
     for worker in proposal.workers:
         if not worker.known:
@@ -80,7 +80,7 @@ def update_declaration(text: str, declaration: Declaration, proposal: Proposal) 
 
 
 def _groups(additions: Iterable[Addition]) -> Iterator[list[Addition]]:
-    """Additions for one place, which are tried together first: each trial reads the whole text."""
+    """Yield the additions of each place. A group is first tried as a whole, because each try reads the whole text."""
     group: list[Addition] = []
     for addition in additions:
         if group and (addition.table, addition.behind) != (group[0].table, group[0].behind):
@@ -92,7 +92,7 @@ def _groups(additions: Iterable[Addition]) -> Iterator[list[Addition]]:
 
 
 def _together(group: list[Addition]) -> Addition:
-    """All of them as one; tables with an empty line between."""
+    """All of them as one addition, with an empty line between tables."""
     between = () if group[0].table is not None else ("",)
     lines: tuple[str, ...] = ()
     values: Values = {}
@@ -103,7 +103,7 @@ def _together(group: list[Addition]) -> Addition:
 
 
 def _additions(declaration: Declaration, proposal: Proposal) -> Iterator[Addition]:
-    """The certificates first, for bindings refer to them."""
+    """Yield the additions, certificates first, because bindings refer to them."""
     for certificate in proposal.certificates:
         alone = Proposal(proposal.stack, proposal.store, certificates=(certificate,))
         added = _of_tables(f"the certificate {certificate.name!r}", alone)
@@ -156,7 +156,7 @@ def _table_path(label: WorkerLabel, environment: EnvironmentName) -> tuple[Key, 
 
 
 def _add(text: str, addition: Addition) -> str | None:
-    """The text with it; None where its layout has no place for it, or the result would mean anything else."""
+    """The text with the addition; None if its layout has no place for it, or the result would mean something else."""
     tree = read_tree(text)
     splice = _below(tree, addition) if addition.table is not None else _behind(tree, addition)
     if splice is None:
@@ -170,7 +170,7 @@ def _add(text: str, addition: Addition) -> str | None:
 
 
 def _below(tree: TomlTree, addition: Addition) -> Splice | None:
-    """As the last line of a table that has a header of its own."""
+    """The splice that adds lines at the end of a table with a header of its own, or None."""
     node = tree.find(addition.table or ())
     if node is None or node.section is None or node.section.header is None:
         return None
@@ -183,7 +183,7 @@ def _below(tree: TomlTree, addition: Addition) -> Splice | None:
 
 
 def _behind(tree: TomlTree, addition: Addition) -> Splice:
-    """As a table of its own, behind its like, with an empty line between."""
+    """The splice that adds a table after the last similar one, with an empty line between, or None."""
     for path in addition.behind:
         like = [index for index, found in enumerate(tree.paths) if found[: len(path)] == path]
         if like:
@@ -192,9 +192,9 @@ def _behind(tree: TomlTree, addition: Addition) -> Splice:
 
 
 def _after_section(tree: TomlTree, index: int, lines: tuple[str, ...]) -> Splice:
-    """Behind the last line of a section and the comments that stand directly below it.
+    """The splice after the last line of a section and the comments directly below it.
 
-    Comments behind an empty line, or directly above the next header, are the next one's.
+    Comments after an empty line, or directly above the next header, belong to the next section.
     """
     text, section = tree.text, tree.sections[index]
     last = section.pairs[-1].end if section.pairs else section.header.end if section.header else 0
@@ -219,7 +219,7 @@ def _is_blank(text: str, start: int) -> bool:
 
 
 def _merged(values: Values, more: Values) -> Values:
-    """Both, where neither has what the other has."""
+    """Both values merged; they have no value in common."""
     merged = dict(values)
     for key, value in more.items():
         there = merged.get(key)
@@ -230,6 +230,6 @@ def _merged(values: Values, more: Values) -> Values:
 def _by_hand(path: str, addition: Addition) -> Diagnostic:
     table = addition.table
     header = (bindings_table(str(table[1]), None if len(table) == 3 else str(table[3])),) if table is not None else ()
-    message = f"{addition.what} can't be added to {path} without changing a line that is there"
-    hint = "add it by hand:\n" + "\n".join((*header, *addition.lines))
+    message = f"{addition.what} can't be added to {path} without changing an existing line"
+    hint = "add these lines by hand:\n" + "\n".join((*header, *addition.lines))
     return Diagnostic(Severity.WARNING, Code.UPDATE_BY_HAND, message, Pointer(path, table or ()), hint)

@@ -1,6 +1,6 @@
-"""A proposal as the text of an mtls.toml, with comments; what others named is data in it.
+"""A proposal as the text of an mtls.toml, with comments. Names from others are escaped.
 
-The file outlives many rotations, so no comment says what only holds today: no date, no count, no id of what is current.
+The file outlives many rotations, so no comment has anything that changes: no date, no count, no current ID.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ _MOST_SUGGESTED = 20
 
 
 def write_declaration(proposal: Proposal, *, about: str = CERTIFICATES) -> str:
-    """The whole file. `about`: the words before the certificates."""
+    """The text of the whole file. `about`: the comment before the certificates."""
     document = tomlkit.document()
     _add_lines(document, HEAD)
     document.append(None, tomlkit.nl())
@@ -92,7 +92,7 @@ def write_declaration(proposal: Proposal, *, about: str = CERTIFICATES) -> str:
 
 
 def write_tables(proposal: Proposal, *, about: str = "") -> str:
-    """The tables of certificates and Workers alone; with `about` also the words that explain each part."""
+    """The text of the certificate and Worker tables; with `about`, also the comments that explain each part."""
     document = tomlkit.document()
     if proposal.certificates:
         if about:
@@ -148,7 +148,7 @@ def _certificate(certificate: ProposedCertificate) -> Table:
 
 
 def _named(entry: Entry) -> str:
-    """What an uploaded certificate is called, for a comment at its id: neither can change."""
+    """The name of an uploaded certificate, for a comment at its ID; neither can change."""
     return repr(entry.name) if entry.name else ""
 
 
@@ -220,7 +220,7 @@ def _bindings(environment: ProposedEnvironment) -> Table:
 
 
 def undeclared_lines(worker: ProposedWorker, environment: ProposedEnvironment) -> Iterator[str]:
-    """A table of which nothing can be declared, without the # before each line; an empty line at its end."""
+    """Yield the lines of a table that can't be declared, without the # before each, and an empty line at the end."""
     if environment.remark:
         yield environment.remark
     yield bindings_table(worker.label, environment.name)
@@ -229,7 +229,7 @@ def undeclared_lines(worker: ProposedWorker, environment: ProposedEnvironment) -
 
 
 def binding_line(binding: ProposedBinding) -> str:
-    """One line of a bindings table as it stands in a file; a comment where nothing can be declared yet."""
+    """One line of a bindings table; a comment if it can't be declared yet."""
     if binding.target is None:
         return f"# {printable(_doubtful_line(binding))}"
     line = f"{toml_key(binding.binding)} = {target_item(binding.target).as_string()}"

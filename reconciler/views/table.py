@@ -27,8 +27,6 @@ VIEWS: dict[tuple[str, str], str] = {
     (f"{_REPORTS}.status:Status", "json"): f"{_JSON}.status:show_status",
     (f"{_REPORTS}.status:Status", "ics"): "reconciler.views.ics.calendar:show_status",
     (f"{_REPORTS}.metrics:Metrics", "prometheus"): "reconciler.views.prometheus.metrics:show_metrics",
-    (f"{_REPORTS}.orphans:Orphans", "text"): f"{_TEXT}.orphans:show_orphans",
-    (f"{_REPORTS}.orphans:Orphans", "json"): f"{_JSON}.orphans:show_orphans",
     (f"{_REPORTS}.explain:Explanation", "text"): f"{_TEXT}.explain:show_explanation",
     (f"{_REPORTS}.explain:Explanation", "json"): f"{_JSON}.explain:show_explanation",
     ("reconciler.findings.codes:Code", "text"): f"{_TEXT}.codes:show_code",

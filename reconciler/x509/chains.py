@@ -120,12 +120,12 @@ def duplicates(chain: Chain) -> Iterator[Diagnostic]:
     ders = chain.bundle.ders
     for index, der in enumerate(ders):
         if der in ders[:index]:
-            message = f"{chain.describe(index)} is in the file already, as certificate {ders.index(der) + 1}"
+            message = f"{chain.describe(index)} is already in the file as certificate {ders.index(der) + 1}"
             yield chain.finding(Severity.WARNING, Code.CHAIN_DUPLICATE, message, index, "remove one of the two")
 
 
 def order(chain: Chain) -> Iterator[Diagnostic]:
-    """Leaf first, each certificate issued by the next, and nothing else beside them."""
+    """Yield findings unless the leaf is first, each certificate is issued by the next, and there are no others."""
     if chain.leaf != 0:
         message = f"{chain.describe(0)} is an issuer, but the certificate of the key must come first"
         hint = f"put {chain.describe(chain.leaf)} first, then its intermediates, each before the one that issued it"
@@ -134,14 +134,14 @@ def order(chain: Chain) -> Iterator[Diagnostic]:
     if list(chain.path) != sorted(chain.path):
         steps = ", ".join(str(index + 1) for index in chain.path)
         index = next(at for at, before in zip(chain.path[1:], chain.path, strict=False) if at < before)
-        message = f"{chain.describe(index)} stands before a certificate that it issued"
-        hint = f"write them in the order in which each is issued by the next: {steps}"
+        message = f"{chain.describe(index)} comes before a certificate that it issued"
+        hint = f"write them in this order, each before its issuer: {steps}"
         yield chain.finding(Severity.ERROR, Code.CHAIN_ORDER, message, index, hint)
     yield from _beside_the_path(chain)
 
 
 def signatures(chain: Chain) -> Iterator[Diagnostic]:
-    """Every link of the path, proved by the issuer's key. A link that rests on SHA-1 or MD5 is said by `weak_links`."""
+    """Yield a finding for each link that the issuer's key does not prove; `weak_links` reports SHA-1 and MD5."""
     certificates = chain.bundle.certificates
     for lower, upper in zip(chain.path, chain.path[1:], strict=False):
         child, issuer = certificates[lower], certificates[upper]
@@ -150,11 +150,12 @@ def signatures(chain: Chain) -> Iterator[Diagnostic]:
 
 
 def weak_links(chain: Chain) -> Iterator[Diagnostic]:
-    """SHA-1 and MD5 on the leaf and its intermediates; nobody looks at a root's signature (OpenSSL level 1 and up)."""
+    """Yield a finding for SHA-1 and MD5 on the leaf and its intermediates; the signature of a root is never checked
+    (OpenSSL, level 1 and up)."""
     for index in (chain.leaf, *chain.issuers):
         if weak := weak_hash(chain.bundle.certificates[index]):
             message = f"{chain.describe(index)} is signed with {weak}, which origins refuse"
-            hint = "let the CA issue it again, with SHA-256"
+            hint = "ask the CA to reissue it with SHA-256"
             yield chain.finding(Severity.ERROR, Code.WEAK_SIGNATURE, message, index, hint)
 
 
@@ -299,14 +300,14 @@ def _beside_the_path(chain: Chain) -> Iterator[Diagnostic]:
             hint = f"put the certificate of {issuer} after it"
             yield chain.finding(Severity.ERROR, Code.CHAIN_BROKEN, message, extras[0], hint)
             return
-        message = f"{chain.describe(0)} comes without its issuer {issuer}"
-        hint = "this works only where the origin trusts that issuer directly; else put the intermediates after the leaf"
+        message = f"the file does not contain {issuer}, the issuer of {chain.describe(0)}"
+        hint = "add the intermediates after the leaf, unless the origin trusts that issuer directly"
         yield chain.finding(Severity.WARNING, Code.CHAIN_INCOMPLETE, message, 0, hint)
     if top and is_self_issued(certificates[top]):
-        message = f"{chain.describe(top)} is a root, which an origin has already and ignores here"
+        message = f"{chain.describe(top)} is a root, which origins ignore in a chain"
         yield chain.finding(Severity.WARNING, Code.CHAIN_HAS_ROOT, message, top, "remove it from the file")
     for index in extras:
-        message = f"{chain.describe(index)} has nothing to do with the chain of the leaf"
+        message = f"{chain.describe(index)} is not part of the leaf's chain"
         yield chain.finding(Severity.WARNING, Code.CHAIN_UNRELATED, message, index, "remove it from the file")
 
 
@@ -315,16 +316,16 @@ def _link(
 ) -> Iterator[Diagnostic]:
     pair = f"{chain.describe(lower)} was not signed by the key of {chain.describe(upper)}"
     if child.issuer.public_bytes() != issuer.subject.public_bytes():
-        message = f"{chain.describe(lower)} writes the name of its issuer in other bytes than {chain.describe(upper)}"
-        hint = "some origins compare names byte by byte and refuse this: let the CA issue it again"
+        message = f"{chain.describe(lower)} encodes the name of its issuer in other bytes than {chain.describe(upper)}"
+        hint = "some origins compare the bytes and refuse this; ask the CA to reissue it"
         yield chain.finding(Severity.WARNING, Code.CHAIN_NAME_ENCODING, message, lower, hint)
         return
     try:
         child.verify_directly_issued_by(issuer)
     except InvalidSignature:
-        hint = "it has the right name and another key: look for the issuer's certificate that was in use at the time"
-        yield chain.finding(Severity.ERROR, Code.CHAIN_SIGNATURE, f"{pair}, though the names fit", upper, hint)
+        hint = "it has another key; find the issuer's certificate that was in use when this one was issued"
+        yield chain.finding(Severity.ERROR, Code.CHAIN_SIGNATURE, f"{pair}, although the names match", upper, hint)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        message = f"the signature on {chain.describe(lower)} is of a kind that can't be checked here"
-        hint = "make sure that the origin knows this signature algorithm"
+        message = f"the signature on {chain.describe(lower)} uses an algorithm that can't be checked here"
+        hint = "make sure that the origin supports this signature algorithm"
         yield chain.finding(Severity.WARNING, Code.SIGNATURE_UNKNOWN, message, lower, hint)

@@ -33,29 +33,29 @@ _Check = Callable[[Chain], Iterable[Diagnostic]]
 
 
 def check_dates(bundle: Bundle, *, path: str, ca: bool, now: datetime) -> tuple[Diagnostic, ...]:
-    """What has expired, or is not valid yet, of a certificate that is stored and may be bound: warnings only.
+    """What has expired, or is not valid yet, of an uploaded certificate: warnings only, because it is uploaded already.
 
-    The store holds it whether or not; what is left to do is to renew it. `now` is aware UTC; `ca`: each one counts.
+    `now` is aware UTC. `ca`: every certificate counts.
     """
     if all(one.not_valid_before_utc <= now <= one.not_valid_after_utc for one in bundle.certificates):
         return ()
     with quiet():
         chain = make_chain(bundle, path, now=now)
-    hint = f"origins refuse it: put a new certificate into {path} and run `mtlsctl apply`"
+    hint = f"origins refuse it; put a new certificate into {path} and run `mtlsctl apply`"
     counted = range(len(bundle.ders)) if ca else (chain.leaf, *chain.issuers)
     return tuple(_dates(chain, counted, now, Severity.WARNING, hint))
 
 
 def check_for_upload(bundle: Bundle, *, ca: bool, path: str, now: datetime) -> tuple[Diagnostic, ...]:
-    """Everything that speaks against an upload, errors and warnings. `ca`: each certificate is a CA of its own.
+    """Every error and warning about a certificate before its upload. `ca`: each certificate is a CA of its own.
 
-    `path` is the file's name, `now` aware UTC. What the library warns of becomes a finding too.
+    `path` is the name of the file, `now` is aware UTC. Warnings of the X.509 library become findings, too.
     """
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)  # of which the library's deprecations are a kind
         chain = make_chain(
             Bundle(bundle.ders, bundle.lines), path, now=now
-        )  # again, for it warns at the first look only
+        )  # a new object, because the library warns only once for each
         found = [*(_ca_dates if ca else _leaf_dates)(chain, now)]
         for check in CA_CHECKS if ca else LEAF_CHECKS:
             found.extend(check(chain))
@@ -66,13 +66,13 @@ def oddities(chain: Chain) -> Iterator[Diagnostic]:
     """Serial numbers and versions that RFC 5280 does not allow and that some programs refuse."""
     for index, certificate in enumerate(chain.bundle.certificates):
         who, serial = chain.describe(index), serial_of(certificate)
-        hint = "some programs refuse it: let the CA issue it again"
+        hint = "some programs refuse it; ask the CA to reissue it"
         if serial <= 0 or serial.bit_length() > MAX_SERIAL_BITS:
             what = "longer than 20 bytes" if serial > 0 else "zero" if serial == 0 else "negative"
             message = f"{who} has a serial number that is {what} (RFC 5280 section 4.1.2.2)"
             yield chain.finding(Severity.WARNING, Code.SERIAL_ODD, message, index, hint)
         if certificate.version is not x509.Version.v3:
-            message = f"{who} is an X.509 certificate of version 1, without any extension"
+            message = f"{who} is an X.509 certificate of version 1, which has no extensions"
             yield chain.finding(Severity.WARNING, Code.VERSION_ODD, message, index, hint)
 
 
@@ -93,19 +93,19 @@ CA_CHECKS: tuple[_Check, ...] = (*_ALL_CHECKS, all_are_cas, ca_keys, ca_signatur
 
 
 def _leaf_dates(chain: Chain, now: datetime) -> Iterator[Diagnostic]:
-    hint = "every origin refuses it: get a new certificate from the CA"
+    hint = "every origin refuses it; get a new certificate from the CA"
     yield from _dates(chain, (chain.leaf, *chain.issuers), now, Severity.ERROR, hint)
     leaf_end = chain.bundle.certificates[chain.leaf].not_valid_after_utc
     for index in chain.issuers:
         end = chain.bundle.certificates[index].not_valid_after_utc
         if now <= end < leaf_end:
-            message = f"{chain.describe(index)} ends on {rfc3339(end)}, before the leaf that rests on it"
-            hint = "the chain is refused from then on: plan the renewal by that date, or get a newer intermediate"
+            message = f"{chain.describe(index)} expires on {rfc3339(end)}, before the leaf that depends on it"
+            hint = "origins refuse the chain from then on; renew by that date, or get a newer intermediate"
             yield chain.finding(Severity.WARNING, Code.INTERMEDIATE_ENDS_FIRST, message, index, hint)
 
 
 def _ca_dates(chain: Chain, now: datetime) -> Iterator[Diagnostic]:
-    hint = "take it out of the file, or put its successor there"
+    hint = "remove it from the file, or replace it with its successor"
     return _dates(chain, range(len(chain.bundle.ders)), now, Severity.ERROR, hint)
 
 
@@ -116,22 +116,26 @@ def _dates(chain: Chain, indexes: Iterable[int], now: datetime, severity: Severi
         begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         if begin > end:
             message = f"{chain.describe(index)} ends before it begins, so it is never valid"
-            yield chain.finding(severity, Code.DATES_REVERSED, message, index, "let the CA issue it again")
+            yield chain.finding(severity, Code.DATES_REVERSED, message, index, "ask the CA to reissue it")
         elif now > end:
-            message = f"{chain.describe(index)} has EXPIRED: it ended on {rfc3339(end)}, {(now - end).days} days ago"
+            message = f"{chain.describe(index)} has EXPIRED: it ended on {rfc3339(end)}, {_days_ago((now - end).days)}"
             code = Code.INTERMEDIATE_EXPIRED if is_intermediate else Code.CERTIFICATE_EXPIRED
             yield chain.finding(severity, code, message, index, hint)
         elif now < begin:
             message = f"{chain.describe(index)} is not valid before {rfc3339(begin)}"
-            soon = "origins refuse it until then; is the clock of this machine right?"
+            soon = "origins refuse it until then; check that the clock of this machine is right"
             code = Code.INTERMEDIATE_NOT_YET_VALID if is_intermediate else Code.CERTIFICATE_NOT_YET_VALID
             yield chain.finding(Severity.WARNING, code, message, index, soon)
 
 
+def _days_ago(days: int) -> str:
+    return "less than a day ago" if days == 0 else "1 day ago" if days == 1 else f"{days} days ago"
+
+
 def _said_by_library(chain: Chain, said: Sequence[warnings.WarningMessage]) -> Iterator[Diagnostic]:
-    """What the X.509 library warned of, once each; it does not say of which certificate."""
+    """Yield the warnings of the X.509 library, each once; they do not name a certificate."""
     ours = [warning for warning in said if issubclass(warning.category, UserWarning)]
     for text in dict.fromkeys(str(warning.message) for warning in ours):
-        hint = "later versions may refuse such a certificate: let the CA issue it again"
+        hint = "later versions may refuse such a certificate; ask the CA to reissue it"
         message = f"the X.509 library warns: {text}"
         yield chain.finding(Severity.WARNING, Code.LIBRARY_WARNING, message, chain.leaf, hint)

@@ -120,10 +120,14 @@ def test_a_killed_run_is_finished_by_the_next(bench: Bench, project: Project) ->
 
 
 def test_a_worker_that_declares_it_is_deployed_without_being_asked(bench: Bench, project: Project) -> None:
-    """`deploy = "wrangler"`."""
+    """`deploy = "wrangler"`, where the operator allows it; else it waits, and the plan says how to allow it."""
     project.write(
         "mtls.toml", MTLS.replace('config = "wrangler.toml"', 'config = "wrangler.toml"\ndeploy = "wrangler"')
     )
+    refused = project.run("apply", "--yes")
+    assert (refused.code, "warning[deploy-not-allowed]" in project.run("plan").out) == (0, True)
+    assert bench.serving() != {file_id(project)}
+    project.environ["MTLSCTL_DEPLOY"] = "1"
     assert project.run("apply", "--yes").code == 0
     assert bench.serving() == {file_id(project)}
 

@@ -15,6 +15,7 @@ from reconciler.cli.commands import COMMANDS
 from reconciler.version import __version__
 from tests.support.cli import MTLS, WRANGLER, Project, run
 from tests.support.paths import REPOSITORY
+from tests.support.trees import git
 from tests.support.worlds import REAL_ID, issued
 
 EMBEDDED_ID = re.compile(r"10ca1000-[0-9a-f-]{27}")
@@ -148,7 +149,7 @@ def test_the_embedded_store_leaves_a_file_with_a_real_accounts_id_alone(project:
     project.write("wrangler.toml", live)
     result = project.run("apply", "--yes")
     assert result.code == 3
-    assert "real account" in result.out
+    assert "an ID from a Cloudflare account" in result.out
     assert project.read("wrangler.toml") == live
 
 
@@ -187,7 +188,7 @@ def test_places_lead_from_the_working_directory(project: Project) -> None:
         (["plan", "--nope"], "--nope"),
         (["nope"], "nope"),
         (["plan", "--format", "yaml"], "yaml"),
-        (["plan", "--only", "nope"], "names no declared certificate"),
+        (["plan", "--only", "nope"], "matches no declared certificate"),
         (["plan", "--file", "nope.toml"], "does not exist"),
         (["plan", "--at", "tomorrow"], "tomorrow"),
         (["plan", "--allow-deletes", "-1"], "--allow-deletes"),
@@ -208,7 +209,7 @@ def test_without_a_file_the_hint_says_where_it_is_looked_for(tmp_path: Path) -> 
     """A new user's first call."""
     result = run(tmp_path, {}, "plan")
     assert result.code == 64
-    assert "there is no mtls.toml here" in result.err
+    assert "mtls.toml was not found here" in result.err
 
 
 def test_global_options_are_taken_before_and_after_the_command(project: Project) -> None:
@@ -230,7 +231,7 @@ def test_offline_reads_files_only(applied: Project) -> None:
     result = applied.run("plan", "--offline")
     assert result.code == 0
     assert "OFFLINE" in result.out
-    assert "? BILLING of checkout (top level): only the store knows" in result.out
+    assert "? BILLING of checkout (top level): whether its ID is the current one" in result.out
 
 
 def test_offline_works_without_an_account(project: Project) -> None:
@@ -482,6 +483,38 @@ def test_out_never_overwrites_what_is_worked_with(project: Project, out: str) ->
         assert result.code == 1
         assert "error[out-refused]" in result.err
     assert {path: path.read_bytes() for path in project.folder.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("place", ["plan.json", "folder/plan.json", "tracked.json"])
+def test_out_writes_to_no_place_that_a_pull_request_has_prepared(project: Project, tmp_path: Path, place: str) -> None:
+    """A link, a folder that is one, and a file that git tracks; whatever is there stays."""
+    outside = tmp_path.parent / f"{tmp_path.name}-outside"
+    outside.mkdir()
+    target = outside / "plan.json"
+    target.write_text("mine")
+    (project.folder / "plan.json").symlink_to(target)
+    (project.folder / "folder").symlink_to(outside)
+    project.write("tracked.json", "mine")
+    git(project.folder, "init", "--quiet")
+    git(project.folder, "add", "tracked.json")
+    for command in ("plan", "status", "validate"):
+        result = project.run(command, "--out", place)
+        assert (result.code, "error[out-refused]" in result.err) == (1, True)
+    assert (target.read_text(), project.read("tracked.json")) == ("mine", "mine")
+
+
+def test_out_replaces_its_own_file_in_a_checkout(project: Project) -> None:
+    """A file that git does not track, written by an earlier run."""
+    git(project.folder, "init", "--quiet")
+    assert [project.run("plan", "--out", "plan.json").code for _ in range(2)] == [0, 0]
+
+
+def test_out_replaces_no_file_that_git_cannot_tell_about(project: Project) -> None:
+    """As where it is missing; a new file can't be one that it tracks."""
+    (project.folder / ".git").mkdir()
+    assert project.run("plan", "--out", "plan.json").code == 0
+    refused = project.run("plan", "--out", "plan.json")
+    assert (refused.code, "git could not be asked" in refused.err) == (1, True)
 
 
 def test_a_full_disk_is_no_bug_where_output_is_not_buffered(project: Project) -> None:

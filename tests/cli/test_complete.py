@@ -89,7 +89,7 @@ def test_every_name_that_a_command_takes_is_known_to_be_that_of_something() -> N
         ("init --from ", [FOLDERS]),
         ("init --store ", ["local", "cloudflare"]),
         ("emulator --faults ", [FILES]),
-        ("schema o", ["outcome", "output", "orphans"]),
+        ("schema o", ["outcome", "output"]),
         ("completion ", ["bash", "zsh", "fish"]),
         ("plan --only ", ["billing", "ledger"]),
         ("retire l", ["ledger"]),

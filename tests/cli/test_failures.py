@@ -32,7 +32,7 @@ def problem_of(result: Result) -> dict[str, object]:
         (["plan", "--at", "tomorrow"], "tomorrow"),
         (["explain"], "Missing argument"),
         (["plan", "--max-wait", "long"], "is not a valid time"),
-        (["plan", "--only", "nope"], "names no declared certificate"),
+        (["plan", "--only", "nope"], "matches no declared certificate"),
         (["plan", "--file", "nope.toml"], "does not exist"),
         (["apply"], "no terminal"),
         (["schema", "nope"], "No such option"),
@@ -76,7 +76,7 @@ def test_a_bug_in_what_shows_it_is_still_a_report(project: Project, monkeypatch:
     monkeypatch.setattr("reconciler.cli.terminal.render", lambda *_: 1 / 0)
     result = project.run("plan", "--format", "json")
     assert (result.code, result.out) == (1, "")
-    assert "error[bug]: mtlsctl met something it did not expect (ZeroDivisionError)" in result.err
+    assert "error[bug]: unexpected error in mtlsctl (ZeroDivisionError)" in result.err
     Path(result.err.partition("report it with ")[2].partition(";")[0]).unlink()
 
 

@@ -74,9 +74,9 @@ def test_what_stands_in_the_way_is_told(project: Project) -> None:
     [
         ("biling", "did you mean `billing`?"),
         ("BILLING", "did you mean `billing`?"),
-        ("quite-another", "there are: billing, partner-ca"),
-        ("*", "there are: billing, partner-ca"),
-        ("x" * 10_000, "there are: billing, partner-ca"),
+        ("quite-another", "use one of these: billing, partner-ca"),
+        ("*", "use one of these: billing, partner-ca"),
+        ("x" * 10_000, "use one of these: billing, partner-ca"),
         ("\x1b[2Jx\u202ey\n::error::z", r"'\x1b[2Jx\u202ey\n::error::z'"),
     ],
     ids=["misspelt", "in capitals", "like none", "a glob", "very long", "hostile"],

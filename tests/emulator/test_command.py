@@ -120,8 +120,8 @@ def test_listening_for_others_is_said_loudly(tmp_path: Path, served: Served) -> 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("--rate-limit", "many"), 64, "is no limit"),
-        (("--account", "mine"), 64, "is no account id"),
+        (("--rate-limit", "many"), 64, "is not a valid limit"),
+        (("--account", "mine"), 64, "is not a valid account ID"),
         (("--faults", "none.json"), 1, "can't read 'none.json'"),
         (("--faults", "bad.json"), 64, "bad.json: "),
         (("--faults", "odd.json"), 64, "unknown fault 'surprise'"),

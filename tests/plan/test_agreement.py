@@ -23,6 +23,7 @@ from reconciler.model import (
     Entry,
     Policy,
     Retire,
+    Sweep,
     Upload,
     WranglerFile,
 )
@@ -31,6 +32,7 @@ from reconciler.plan.assessment import Assessment, Held, Pending, UpToDate
 from reconciler.plan.plan import Plan, Selection, make_plan
 from reconciler.reports.drift import Drift, Subject, environment_part, key_of
 from reconciler.reports.drift_look import make_drift
+from reconciler.reports.drift_unused import join_unused
 from reconciler.reports.explain_bindings import tell_bindings
 from reconciler.reports.explain_certificates import tell_certificate
 from reconciler.reports.status import Standing, make_status
@@ -54,8 +56,6 @@ from tests.support.worlds import (
 from tests.x509 import test_certificates, test_preflight
 
 DAY = timedelta(days=1)
-PROMISES = ("`mtlsctl apply` fixes", "`mtlsctl apply` uploads", "`mtlsctl apply` retires", "`mtlsctl apply` does")
-"""What a report says only of what the plan has a change for."""
 
 
 @dataclass
@@ -218,7 +218,7 @@ def shared(number: int) -> Part:
 
 
 PARTS: Mapping[str, Callable[[int], Part]] = {
-    "in place": in_place,
+    "up to date": in_place,
     "new": bound,
     "renewed": renewed,
     "superseded": superseded,
@@ -281,6 +281,7 @@ def keys_of_changes(plan: Plan) -> Iterator[str]:
 def demand_agreement(plan: Plan) -> None:
     """Every report of a plan says the same as its rows."""
     assessment, drift = plan.assessment, make_drift(plan)
+    demand_one_finding_a_key(plan, drift)
     demand_true_promises(plan, drift)
     held = [row.verdict for row in assessment.rows if isinstance(row.verdict, Held)]
     assert all(one.is_error and one in plan.diagnostics for verdict in held for one in verdict.by)
@@ -300,12 +301,20 @@ def demand_agreement(plan: Plan) -> None:
         assert told.why
 
 
+def demand_one_finding_a_key(plan: Plan, drift: Drift) -> None:
+    """A pipeline keeps an issue for each key, so no two findings have one key; `--unused` only adds."""
+    whole = join_unused(drift, plan, Sweep())
+    keys = [finding.key for finding in whole.findings]
+    assert len(keys) == len(set(keys)), keys
+    assert set(drift.findings) <= set(whole.findings)
+
+
 def demand_true_promises(plan: Plan, drift: Drift) -> None:
     """No report says that apply fixes what the plan has no change for; and no error that holds is kept back."""
     planned = set(keys_of_changes(plan))
     for finding in drift.findings:
-        if any(promise in finding.hint for promise in PROMISES):
-            assert finding.key in planned, finding
+        assert finding.apply is (finding.key in planned), finding
+        assert not finding.apply or "run `mtlsctl apply`" in finding.hint
     told = " ".join(f"{one.message} {one.hint}" for one in drift.findings)
     unusable = {row.name for row in plan.assessment.certificates if row.bundle is None}
     for row in plan.assessment.rows:
@@ -322,7 +331,7 @@ def demand_same_counts(plan: Plan, drift: Drift) -> None:
     """All reports count the same bindings as up to date."""
     rows = [row for row in plan.assessment.bindings if row.declared is not None]
     same = [row.at for row in rows if isinstance(row.verdict, UpToDate)]
-    assert [story.at for story in tell_bindings(plan.assessment) if story.what == "in place"] == same
+    assert [story.at for story in tell_bindings(plan.assessment) if story.what == "up to date"] == same
     by_name = sum(row.certificate is not None for row in rows if isinstance(row.verdict, UpToDate))
     status = make_status(plan)
     standing = [place.standing for one in status.certificates for place in one.places]

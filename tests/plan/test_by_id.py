@@ -110,10 +110,10 @@ def test_the_warning_says_who_manages_it_and_where_it_is_used() -> None:
     """And that the id has to change here, too."""
     (found,) = plan(stored(1, SOON, "books:ledger")).diagnostics
     assert found.message == (
-        f"{uid(1)} (books.ledger.{SOON.digest[:12]}), which LEDGER in {CONFIG} (top level) uses by its id, is due for"
-        f" renewal since 2026-11-06: it ends on {NOW + 5 * DAY:%Y-%m-%d %H:%M} UTC"
+        f"{uid(1)} (books.ledger.{SOON.digest[:12]}) has been due for renewal since 2026-11-06 and expires on"
+        f" {NOW + 5 * DAY:%Y-%m-%d %H:%M} UTC; LEDGER in {CONFIG} (top level) uses it by its ID"
     )
-    assert found.hint == "it is managed by the stack 'books': have it renewed there, then change the id in mtls.toml"
+    assert found.hint == "it is managed by the stack 'books': have it renewed there, then change the ID in mtls.toml"
 
 
 def test_one_that_can_not_be_read_ends_when_the_store_says() -> None:
@@ -249,11 +249,11 @@ def test_the_other_stack_is_told_the_line_to_write() -> None:
     )
     assert found.message == (
         f"LEDGER in {CONFIG} (top level), OLD in {CONFIG} (env my env) use {uid(1)} of the stack 'books', which"
-        f" uploaded a newer certificate under the name 'ledger', {uid(2)}, on {days_ago(3):%Y-%m-%d};"
-        f" {uid(1)} ends on {NOW + 5 * DAY:%Y-%m-%d %H:%M} UTC"
+        f" uploaded a newer certificate under the name 'ledger': {uid(2)} ({days_ago(3):%Y-%m-%d});"
+        f" {uid(1)} expires on {NOW + 5 * DAY:%Y-%m-%d %H:%M} UTC"
     )
     assert (found.hint or "").splitlines() == [
-        "change the id in mtls.toml:",
+        "change the ID in mtls.toml:",
         "[workers.checkout.bindings]",
         f'LEDGER = {{ id = "{uid(2)}", remote = true }}',
         '[workers.checkout.env."my env".bindings]',
@@ -265,7 +265,7 @@ def test_a_newer_one_that_is_not_valid_yet_is_said_with_the_time_from_which_it_i
     """Changed today, the binding would wait, or fail."""
     made = plan(stored(1, bundle(1), "books:ledger"), stored(2, LATER, "books:ledger", age=3))
     hint = made.diagnostics[-1].hint or ""
-    assert hint.startswith(f"change the id in mtls.toml, once it is valid, from {NOW + 9 * DAY:%Y-%m-%d %H:%M} UTC:\n")
+    assert hint.startswith(f"change the ID in mtls.toml once it is valid ({NOW + 9 * DAY:%Y-%m-%d %H:%M} UTC):\n")
 
 
 def test_an_old_one_of_this_stack_is_to_be_bound_by_its_name() -> None:
@@ -276,7 +276,9 @@ def test_an_old_one_of_this_stack_is_to_be_bound_by_its_name() -> None:
     assert (row.owner, row.role) == ("ledger", Role.SUPERSEDED)
     found = next(one for one in made.diagnostics if one.code == "by-id-outdated")
     assert f"an old certificate of 'ledger'; the current one is {uid(2)}" in found.message
-    assert found.hint == 'bind it by its name in mtls.toml:\n[workers.checkout.bindings]\nLEDGER = "ledger"'
+    assert (
+        found.hint == 'bind the certificate by its name in mtls.toml:\n[workers.checkout.bindings]\nLEDGER = "ledger"'
+    )
 
 
 def test_a_binding_that_nobody_declares_is_to_be_changed_in_its_file() -> None:
@@ -286,7 +288,7 @@ def test_a_binding_that_nobody_declares_is_to_be_changed_in_its_file() -> None:
         stored(2, bundle(2), "books:ledger", age=3),
         workers=[worker("checkout", {None: {}})],
     )
-    assert made.diagnostics[-1].hint == f"put {uid(2)} into {CONFIG}"
+    assert made.diagnostics[-1].hint == f"write {uid(2)} into {CONFIG}"
 
 
 # --- both stacks ----------------------------------------------------------------------------------------------------
@@ -310,7 +312,7 @@ class Seen:
 SEEN = [
     Seen(
         "one repository: its files name the old id",
-        "its id is in shop/mtls.toml, shop/wrangler.toml",
+        "its ID is in shop/mtls.toml, shop/wrangler.toml",
         Sweep(mentions={OLD_ID: ("shop/mtls.toml", "shop/wrangler.toml")}),
     ),
     Seen(
@@ -318,8 +320,10 @@ SEEN = [
         "it is used by version v7 of checkout (100 % of the traffic)",
         live=replace(OURS, workers={**OURS.workers, "checkout": THEIRS}),
     ),
-    Seen("another repository: live Workers were not read", "what live Workers present was not looked at", live=None),
-    Seen("the grace is not over, so no one was asked", "its grace is not over", None, None, age=2),
+    Seen(
+        "another repository: live Workers were not read", "live Workers were not checked, and might use it", live=None
+    ),
+    Seen("the grace is not over, so no one was asked", "its grace period is not over", None, None, age=2),
     Seen("nothing uses it any more", None),
 ]
 
@@ -344,7 +348,7 @@ def test_both_stacks_hear_of_an_old_certificate_that_is_still_bound_by_its_id(se
     ours, theirs = two_stacks(seen)
     assert [wait.detail for wait in ours.waiting] == ([] if seen.says is None else [seen.says])
     assert codes(theirs) == ["by-id-outdated"]
-    assert f"of the stack 'payments', which uploaded a newer certificate under the name 'ledger', {NEW_ID}" in next(
+    assert f"of the stack 'payments', which uploaded a newer certificate under the name 'ledger': {NEW_ID}" in next(
         one.message for one in theirs.diagnostics if one.code == "by-id-outdated"
     )
 

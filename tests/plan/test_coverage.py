@@ -67,13 +67,13 @@ LOOKS = [
     Look("only other Workers were read", ("live-workers",), replace(LOOKED, workers={"other": SHOP})),
     Look(
         "its Worker could not be read",
-        ("live-workers: not every live Worker could be read: shop: no right",),
+        ("live-workers: some live Workers could not be read: shop: no right",),
         replace(LOOKED, workers={}, unread={"shop": "no right"}),
     ),
     Look("the other users were not asked for", ("other-users",), replace(LOOKED, users_of=frozenset())),
     Look(
         "the other users could not be read",
-        ("other-users: not everything else that may use a certificate could be read: the list of X: no right",),
+        ("other-users: some other users of certificates could not be read: the list of X: no right",),
         replace(LOOKED, users_unread={"the list of X": "no right"}),
     ),
     Look(
@@ -269,7 +269,7 @@ def test_declared_workers_are_users_of_old_certificates_only() -> None:
     assert uses(replace(LOOKED, workers=workers)) == [
         (NEW.id, Role.CURRENT, "the Worker other (live)"),
         (OLD.id, Role.SUPERSEDED, "the Worker shop (live)"),
-        (OLD.id, Role.SUPERSEDED, "the Worker other (in reach of a rollback)"),
+        (OLD.id, Role.SUPERSEDED, "the Worker other (after a rollback)"),
         (OLD.id, Role.SUPERSEDED, "the Pages project site/production (live)"),
     ]
 

@@ -486,6 +486,25 @@ def test_what_is_expired_and_in_use_comes_first_and_once() -> None:
     assert shown(plan) == ["rebind D wrong-id"]
 
 
+@pytest.mark.parametrize(
+    ("declared", "entries", "more", "hint"),
+    [
+        (ENDED, [stored(1, ENDED)], {}, "get a new certificate, replace its file"),
+        (ENDED, [stored(1, ENDED), stored(2, VALID, age=20)], {}, f"{uid(2)} is uploaded and valid: restore its file"),
+        (VALID, [stored(1, ENDED), stored(2, VALID, age=20)], {"OTHER": real(1)}, f"{uid(2)} is valid: fix what keeps"),
+    ],
+    ids=["nothing valid", "a newer upload", "the current one, and the file is held"],
+)
+def test_the_hint_for_an_expired_certificate_names_the_valid_one_that_is_uploaded(
+    declared: Bundle, entries: list[Entry], more: dict[str, str], hint: str
+) -> None:
+    """A new certificate is needed only if none is."""
+    wanted = declaring({"billing": declared}, desired({"billing": 1}, [BILLING]))
+    plan = plan_of(wanted, actual(entries, {"checkout": file({None: {"BILLING": uid(1), **more}})}))
+    (found,) = [one for one in plan.diagnostics if one.code == "bound-expired"]
+    assert (found.hint or "").startswith(hint)
+
+
 def test_grace_counts_from_the_begin_of_the_successor() -> None:
     """It was uploaded long before, and began three days ago."""
     began = chain(begin=NOW - 3 * DAY)

@@ -12,7 +12,7 @@ import pytest
 
 from reconciler.apply import World, apply_plan
 from reconciler.apply.deploys import in_waves
-from reconciler.findings.errors import DeployError
+from reconciler.findings.errors import DeployError, StalePlanError
 from reconciler.model import (
     Built,
     Change,
@@ -29,6 +29,7 @@ from reconciler.model import (
     WranglerFile,
 )
 from reconciler.model.ports import WorkerDeployer
+from reconciler.plan.approval import approve
 from reconciler.plan.assess import judge
 from reconciler.plan.assessment import PlanOptions
 from reconciler.plan.live import NOBODY, DeployChoice, LiveState, target_of
@@ -91,7 +92,21 @@ ROWS = [
     Row("the file changes in this run", serves({"BILLING": OLD.id}), named({"BILLING": OLD.id}), deploys=1),
     Row("the upload is still to come", serves({"BILLING": NEW.id}), deploys=1, content=3),
     Row("nobody asked", serves({"BILLING": OLD.id}), wanted=DeployChoice()),
-    Row("the Worker declares it", serves({"BILLING": OLD.id}), wanted=DeployChoice(), declares=True, deploys=1),
+    Row(
+        "the Worker declares it, and the operator allows it",
+        serves({"BILLING": OLD.id}),
+        wanted=DeployChoice(allowed=True),
+        declares=True,
+        deploys=1,
+    ),
+    Row(
+        "the Worker declares it, and nobody allows it",
+        serves({"BILLING": OLD.id}),
+        wanted=DeployChoice(),
+        declares=True,
+        findings=["deploy-not-allowed"],
+    ),
+    Row("the Worker declares it and is up to date", serves({"BILLING": NEW.id}), wanted=DeployChoice(), declares=True),
     Row("deploys are not what the run is about", serves({"BILLING": OLD.id}), wanted=NOBODY, declares=True),
     Row("what serves was not looked at", None),
     Row(
@@ -200,6 +215,7 @@ def test_a_deploy_is_planned_only_where_what_serves_differs(row: Row) -> None:
         "deploy-unsupported",
         "build-needed",
         "deploy-ambiguous",
+        "deploy-not-allowed",
     } == set(row.findings) - {"redirected"}
 
 
@@ -296,6 +312,23 @@ def world_with(deployer: WorkerDeployer) -> World:
     )
 
 
+def test_an_approved_deploy_is_of_one_worker_and_no_other() -> None:
+    """Its name can change after the review, and then another Worker's code would be overwritten."""
+    plan = plan_of(Row("", serves({"BILLING": OLD.id})))
+    (deploy,) = [change for change in plan.changes if isinstance(change, Deploy)]
+    saved = replace(plan, changes=(replace(deploy, script="shop-staging"),))
+    assert saved.digest != replace(plan, changes=(deploy,)).digest
+    with pytest.raises(StalePlanError, match=r"not in the saved plan: deploy .* as shop"):
+        approve(plan, saved)
+
+
+def test_a_digest_is_of_one_account() -> None:
+    """The same intent in another account is another one."""
+    plan = plan_of(Row("", serves({"BILLING": OLD.id})))
+    other = replace(plan, store=replace(plan.store, account_id="f" * 32))
+    assert (plan.digest == other.digest, plan.digest == replace(plan, stack="other").digest) == (False, False)
+
+
 class Unasked:
     """A deployer that nobody may ask."""
 
@@ -361,7 +394,7 @@ def test_to_deploy_from_the_embedded_store_is_no_wish_that_is_passed_over(argume
     project = make_project(tmp_path)
     result = project.run(*arguments)
     assert result.code == 64
-    assert "`--deploy` asks what serves in an account" in result.err
+    assert "`--deploy` reads live Workers" in result.err
     assert project.read("wrangler.toml") == WRANGLER
     assert project.run("plan", "--deploy", "--offline").code == 64
 

@@ -549,7 +549,7 @@ def test_no_plan_gets_around_a_gate() -> None:
         (
             frozenset(),
             "proved      at https://billing.example/health, when asked for",
-            "not needed: this content is stored",
+            "not needed: it is already uploaded",
         ),
     ],
     ids=["a gate", "none"],

@@ -24,7 +24,7 @@ from reconciler.model import (
     WranglerFile,
 )
 from reconciler.plan.plan import Plan
-from tests.support.worlds import actual, certificate, desired, entry, file, plan_of, waits, worker
+from tests.support.worlds import CONFIG, actual, certificate, desired, entry, file, plan_of, waits, worker
 
 GRACE = timedelta(days=7)
 
@@ -185,12 +185,29 @@ def test_what_is_live_says_who_presents_it() -> None:
         assert plan.waiting[0].detail == f"it is used by version v7 of other (12.5 % of the traffic){told}"
 
 
+@pytest.mark.parametrize(
+    ("files", "detail"),
+    [
+        ({"A": OLD.id, "B": NEW.id}, "A in {} (top level) must get the ID of its successor first"),
+        ({"A": OLD.id}, "A in {} (top level) and 1 more must get the ID of its successor first"),
+        (None, "A in {} (top level) could not be checked, because its wrangler file could not be read"),
+    ],
+    ids=["one", "several", "its file could not be read"],
+)
+def test_a_binding_that_still_needs_the_successor_is_named(files: dict[str, str] | None, detail: str) -> None:
+    """So that nobody has to search for it."""
+    wanted = desired(
+        {"billing": 1}, [worker(tables={None: {"A": "billing", "B": "billing"}})], store=StoreKind.CLOUDFLARE
+    )
+    there = actual([NEW, OLD], {} if files is None else {"checkout": file({None: files})})
+    (waiting,) = [one for one in plan_of(wanted, there).waiting if one.condition is Condition.BINDINGS_PENDING]
+    assert waiting.detail == detail.format(CONFIG)
+
+
 def test_an_unread_worker_says_why() -> None:
     """The missing permission is in the words."""
     plan = Gate("x", None, replace(GONE, unread={"other": "no right (give it)", "b": "?"})).plan()
-    assert plan.waiting[0].detail == (
-        "whether anything uses it is not known: other could not be looked at (and 1 more): no right (give it)"
-    )
+    assert plan.waiting[0].detail == ("other and 1 more could not be checked, and might use it: no right (give it)")
 
 
 def test_the_embedded_store_has_no_live_workers_to_wait_for() -> None:

@@ -108,8 +108,10 @@ def test_what_is_written_in_one_step_is_what_another_reads() -> None:
     assert up["name"] == down["name"]
     (plan,) = [line for step, line in LINES if step.job == "plan" and step.workflow == "apply.yml"]
     (apply,) = [line for step, line in LINES if step.job == "apply"]
-    assert shlex.split(plan)[-2:] == ["--out", up["path"]]
-    assert shlex.split(apply)[2] == up["path"]
+    path = up["path"].replace("${{ runner.temp }}", "$RUNNER_TEMP")
+    assert shlex.split(plan, comments=True)[-2:] == ["--out", path]
+    assert shlex.split(apply)[2] == path
+    assert down["path"] == "${{ runner.temp }}"
 
 
 # --- secrets --------------------------------------------------------------------------------------------------------
@@ -196,6 +198,7 @@ def project(state: EmulatorState, tmp_path: Path) -> Iterator[Project]:
     made = make_project(tmp_path, MTLS, WRANGLER)
     with running(state) as url:
         made.environ["CLOUDFLARE_API_BASE_URL"] = url
+        (tmp_path / "runner").mkdir()
         yield made
 
 
@@ -228,9 +231,9 @@ def test_the_workflows_do_what_they_say_with_the_permissions_of_the_readme(proje
     assert run_workflow(project, "apply.yml") == [0, 0]
     assert project.read("wrangler.toml") != before
     assert set(run_workflow(project, "watch.yml")) == {0}
-    assert "mtlsctl_certificate_stored" in project.read("mtlsctl.prom")
+    assert "mtlsctl_certificate_stored" in project.read("runner/mtlsctl.prom")
     assert run_workflow(project, "apply.yml") == [0, 0]
-    assert '"changes": []' in project.read("plan.json")
+    assert '"changes": []' in project.read("runner/plan.json")
 
 
 def test_a_renewal_goes_through_and_the_daily_run_retires_the_old_entry(project: Project, state: EmulatorState) -> None:

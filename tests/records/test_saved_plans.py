@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from reconciler.findings.errors import InputError
 from reconciler.records.saved_plan import read_plan
 from reconciler.views.table import Display, render
 from tests.support.cli import MTLS, WRANGLER, Project, make_project
-from tests.support.reports import PLAN
+from tests.support.reports import PLAN, sealed
 
 SECOND = """
 [certificates.ledger]
@@ -59,7 +60,7 @@ def test_a_change_that_the_plan_does_not_have_makes_it_stale_and_changes_nothing
     project.certificate("ledger", 3)
     result = project.run("apply", "plan.json")
     assert result.code == 4
-    assert "goes beyond the saved one: upload ledger" in result.err
+    assert "has changes that are not in the saved plan: upload ledger" in result.err
     assert stored(project) == []
     assert project.read("wrangler.toml") == WRANGLER
 
@@ -124,8 +125,26 @@ TAMPERED: dict[str, tuple[Callable[[str], str], int, str]] = {
         "changed after it was saved",
     ),
     "the digest is another": (_tamper(lambda plan: plan.update(digest="sha256:0")), 4, "changed after it was saved"),
-    "another stack": (_tamper(lambda plan: plan.update(stack="other")), 4, "for the stack 'other'"),
-    "another store": (_tamper(lambda plan: plan["store"].update(kind="cloudflare")), 4, "cloudflare store"),
+    "another stack": (_tamper(lambda plan: plan.update(stack="other")), 4, "changed after it was saved"),
+    "another store": (_tamper(lambda plan: plan["store"].update(kind="cloudflare")), 4, "changed after it was saved"),
+    "another time": (_tamper(lambda plan: plan.update(made="2026-01-01T00:00:00Z")), 4, "changed after it was saved"),
+    "a Worker is called otherwise": (
+        _tamper(lambda plan: plan["changes"][-1].update(worker="harmless")),
+        4,
+        "changed after it was saved",
+    ),
+    "a certificate is called otherwise": (
+        _tamper(lambda plan: plan["changes"][0].update(certificate="harmless")),
+        4,
+        "changed after it was saved",
+    ),
+    "another commit": (_tamper(lambda plan: plan.update(commit="0" * 40)), 4, "changed after it was saved"),
+    "a finding is added": (
+        _tamper(lambda plan: plan["diagnostics"].append({"severity": "info", "code": "x", "message": "all is well"})),
+        4,
+        "changed after it was saved",
+    ),
+    "no hash": (_tamper(lambda plan: plan.pop("content_hash")), 4, "changed after it was saved"),
     "an unknown key": (_tamper(lambda plan: plan.update(evil=1)), 1, "not a saved plan"),
     "another format": (_tamper(lambda plan: plan.update(format="mtlsctl.plan/2")), 1, "not a saved plan"),
     "an action that does not exist": (_tamper(lambda plan: plan["changes"][0].update(action="rm")), 1, "not a saved"),
@@ -146,6 +165,7 @@ def test_a_tampered_plan_executes_nothing(project: Project, how: str) -> None:
     assert said in result.err
     assert stored(project) == []
     assert project.read("wrangler.toml") == WRANGLER
+    assert project.run("show", "plan.json").code == code
 
 
 def test_a_plan_that_was_forged_whole_is_still_only_compared(project: Project) -> None:
@@ -153,10 +173,42 @@ def test_a_plan_that_was_forged_whole_is_still_only_compared(project: Project) -
     project.run("plan", "--only", "ledger", "--out", "other.json")
     forged = json.loads(project.read("other.json"))
     del forged["partial"]
-    project.write("forged.json", json.dumps(forged))
+    project.write("forged.json", sealed(forged))
     result = project.run("apply", "forged.json")
     assert result.code == 4
     assert stored(project) == []
+
+
+@pytest.mark.parametrize(
+    ("age", "options", "code"),
+    [
+        (timedelta(days=6, hours=23), [], 0),
+        (timedelta(days=7, hours=1), [], 4),
+        (timedelta(days=29), ["--max-age", "30d"], 0),
+        (timedelta(hours=2), ["--max-age", "1h"], 4),
+        (timedelta(minutes=-4), [], 0),
+        (timedelta(minutes=-6), [], 4),
+        (timedelta(0), ["--max-age", "soon"], 64),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
+)
+def test_a_plan_is_applied_only_while_it_is_recent(
+    project: Project, age: timedelta, options: list[str], code: int
+) -> None:
+    """7 days, or as the command line says; one from the future has a wrong clock, or a forger."""
+    made = datetime.now(UTC) - age
+    document = json.loads(project.read("plan.json"))
+    project.write("old.json", sealed({**document, "made": made.isoformat().replace("+00:00", "Z")}))
+    assert project.run("apply", "old.json", *options).code == code
+
+
+def test_who_reads_a_plan_hears_where_it_is_from_and_that_it_is_not_signed(project: Project) -> None:
+    """`show` and `apply`; on stderr, so that a document stays one."""
+    document = json.loads(project.read("plan.json"))
+    project.write("plan.json", sealed({**document, "commit": "0123456789abcdef" * 2 + "01234567"}))
+    for arguments in (["show", "plan.json", "--format", "json"], ["apply", "plan.json"]):
+        told = project.run(*arguments).err
+        assert "at commit 0123456789ab. It is not signed" in told
 
 
 @pytest.mark.parametrize("option", [["--offline"], ["--at", "2030-01-01"]], ids=" ".join)
@@ -288,7 +340,7 @@ def test_a_finding_that_another_version_saved_is_shown_with_its_own_code(project
         {"severity": "warning", "code": "of-next-year", "message": "it rains"},
         {"severity": "warning", "code": "renewal-due", "message": "it is due"},
     ]
-    project.write("plan.json", json.dumps(document))
+    project.write("plan.json", sealed(document))
     shown = project.run("show", "plan.json")
     assert shown.code == 0
     assert "warning[unknown-finding]: of-next-year: it rains" in shown.out

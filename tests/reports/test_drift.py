@@ -23,8 +23,7 @@ from reconciler.reports.drift_look import make_drift
 from reconciler.runs.configs import load_configs
 from reconciler.runs.look import observe
 from reconciler.system.clock import SystemClock
-from reconciler.views.text.drift import render_drift
-from reconciler.views.text.style import PLAIN
+from reconciler.views.table import Display, render
 from tests.cli.test_canaries import search
 from tests.plan.test_convergence import Universe, universes
 from tests.plan.test_rules import ROWS, Row
@@ -252,7 +251,7 @@ def test_a_world_that_is_as_declared_is_in_sync() -> None:
     """Two certificates and four bindings."""
     drift = World().drift()
     assert shown(drift) == ()
-    assert drift.summary == {State.MISSING: 0, State.CHANGED: 0, State.UNEXPECTED: 0, State.IN_SYNC: 6}
+    assert drift.summary == {**dict.fromkeys(State, 0), State.IN_SYNC: 6}
     assert drift.exit_code is ExitCode.OK
 
 
@@ -384,7 +383,7 @@ def test_hostile_names_are_text() -> None:
     world.workers = [worker("shop", {HOSTILE: {HOSTILE: "billing"}}, config=SHOP)]
     world.shop = {HOSTILE: {HOSTILE: HOSTILE, "MORE": uid(1)}}
     world.store(entry(5, 5, "@billing", age=1))
-    text = render_drift(world.drift(), lambda _: None, PLAIN)
+    text = render(world.drift(), "text", Display())
     assert "\x1b" not in text
     assert "\u202e" not in text
     assert not any(line.lstrip().startswith("::") for line in text.splitlines())
@@ -409,15 +408,15 @@ def test_after_apply_nothing_has_drifted(project: Project) -> None:
     assert result.out.rstrip().endswith("No drift; 2 in sync.")
 
 
-def test_a_changed_id_is_shown_with_its_place_and_what_mends_it(project: Project) -> None:
-    """Exit 2; `apply` mends it, and then it is gone."""
+def test_a_changed_id_is_shown_with_its_place_and_the_command_that_fixes_it(project: Project) -> None:
+    """Exit 2; `apply` fixes it, which is said once, at the end."""
     text = project.read("wrangler.toml")
     project.write("wrangler.toml", re.sub("10ca1000-[0-9a-f-]*", str(uid(77)), text))
     result = project.run("drift")
     assert result.code == 2
-    assert f"  ~ binding: BILLING in wrangler.toml (top level) has '{uid(77)}'; declared is" in result.out
-    assert "      at mtls.toml:12:1\n      hint: `mtlsctl apply` fixes it" in result.out
-    assert result.out.rstrip().endswith("Drift: 1 changed; 1 in sync.")
+    assert f"  billing\n    ~ BILLING in wrangler.toml (top level) has {uid(77)}, which no" in result.out
+    assert "      at mtls.toml:12:1\n\n" in result.out
+    assert result.out.endswith("Drift: 1 changed; 1 in sync.\nNext: mtlsctl apply\n")
     assert project.run("apply", "--yes").code == 0
     assert project.run("drift").code == 0
 
@@ -445,12 +444,13 @@ def test_json_is_one_document_and_out_writes_the_same(project: Project) -> None:
     result = project.run("drift", "--format", "json", "--out", "drift.json")
     document = result.json
     assert (result.code, document["format"]) == (2, "mtlsctl.drift/1")
-    assert document["summary"] == {"missing": 0, "changed": 1, "unexpected": 0, "in-sync": 0}
+    assert document["summary"] == {str(state): int(state is State.CHANGED) for state in State}
     (found,) = document["findings"]
     assert (found["key"], found["state"], found["subject"]) == ("certificate:billing", "changed", "certificate")
     assert found["follows"] == ["binding:wrangler.toml:top-level:BILLING"]
     assert (found["path"], found["line"]) == ("mtls.toml", 5)
     assert found["expected"] != found["found"]
+    assert found["apply"] is True
     assert project.read("drift.json") == result.out
 
 

@@ -55,8 +55,8 @@ def test_a_certificate_that_is_missing_is_uploaded_and_needs_its_key() -> None:
     """What, why, from where the key comes; file and content are named."""
     (story,) = tell("billing", desired({"billing": 1}), actual()).certificates
     assert story.action is Action.UPLOAD
-    assert story.why == "the store has no entry with this content"
-    assert (story.key_needed, story.key_why) == (True, "the upload sends it, from env KEY")
+    assert story.why == "no uploaded certificate has this content"
+    assert (story.key_needed, story.key_why) == (True, "the upload needs it, from env KEY")
     assert (story.path, story.digest, story.fingerprint) == (
         "certs/billing.pem",
         bundle(1).digest,
@@ -69,7 +69,7 @@ def test_a_stored_certificate_needs_no_key(name: str, ours: bool) -> None:
     """Whoever uploaded it."""
     (story,) = tell("billing", desired({"billing": 1}), actual([entry(1, 1, name)])).certificates
     assert (story.action, story.ours, story.key_needed) == (None, ours, False)
-    assert story.why == f"{uid(1)} is the only entry with this content"
+    assert story.why == f"{uid(1)} is the only upload with this content"
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,10 @@ def test_why_that_one_of_several_entries(entries: list[Entry], at: str, chosen: 
 
 @pytest.mark.parametrize(
     ("settings", "needed", "why"),
-    [({"ca": True, "key": None}, False, "a CA has none"), ({"key": None}, True, "mtls.toml names none")],
+    [
+        ({"ca": True, "key": None}, False, "a CA has no private key"),
+        ({"key": None}, True, "mtls.toml has no `private_key` for it"),
+    ],
     ids=["a CA", "no key declared"],
 )
 def test_a_certificate_without_a_key_says_so(settings: dict[str, object], needed: bool, why: str) -> None:
@@ -153,15 +156,15 @@ class Row:
 
 
 BINDINGS = [
-    Row("in place", bound(BILLING=uid(1)), None, f"{CONFIG} has {uid(1)}, the current entry of billing"),
-    Row("missing", bound(), Action.BIND, f"{CONFIG} has no such binding there"),
-    Row("a placeholder", bound(BILLING="<ID>"), Action.REBIND, f"{CONFIG} has <ID> there, which is a placeholder"),
-    Row("an empty id", bound(BILLING=""), Action.REBIND, f"{CONFIG} has an empty id there, which is a placeholder"),
+    Row("in place", bound(BILLING=uid(1)), None, f"{CONFIG} has {uid(1)}, the current ID of billing"),
+    Row("missing", bound(), Action.BIND, f"{CONFIG} does not have this binding"),
+    Row("a placeholder", bound(BILLING="<ID>"), Action.REBIND, f"{CONFIG} has <ID>, which is a placeholder"),
+    Row("an empty id", bound(BILLING=""), Action.REBIND, f"{CONFIG} has an empty ID, which is a placeholder"),
     Row(
         "an unknown id",
         bound(BILLING=uid(7)),
         Action.REBIND,
-        f"{CONFIG} has {uid(7)} there, which the store does not know",
+        f"{CONFIG} has {uid(7)}, which is not the ID of an uploaded certificate",
     ),
     Row(
         "an older entry",
@@ -169,40 +172,41 @@ BINDINGS = [
             [entry(1, 1, "@billing", age=1), entry(2, 2, "@billing")], {"checkout": file({None: {"BILLING": uid(2)}})}
         ),
         Action.REBIND,
-        f"{CONFIG} has {uid(2)} there, an entry with another content of billing",
+        f"{CONFIG} has {uid(2)}, another version of billing",
     ),
     Row(
         "somebody else's entry",
         actual([entry(1, 1, "@billing"), entry(2, 2, "by hand")], {"checkout": file({None: {"BILLING": uid(2)}})}),
         Action.REBIND,
-        f"{CONFIG} has {uid(2)} there, which is no entry of billing",
+        f"{CONFIG} has {uid(2)}, which is not an uploaded version of billing",
     ),
     Row(
         "no longer declared",
         bound(BILLING=uid(1)),
         Action.UNBIND,
-        "mtls.toml does not declare it, and its entry is one of billing",
+        "mtls.toml does not declare it, and it uses billing of this stack",
         desired({"billing": 1}, [worker("checkout", {None: {}})]),
     ),
     Row(
         "none of ours",
         actual([], {"checkout": file({None: {"BILLING": uid(5)}})}),
         None,
-        f"mtls.toml does not declare it, and {uid(5)} is no entry of this stack",
+        f"mtls.toml does not declare it, and {uid(5)} is not managed here",
         desired({"billing": 1}, [worker("checkout", {None: {}})]),
     ),
     Row(
         "in an environment that nobody declares",
         actual([entry(1, 1, "@billing")], {"checkout": file({"prod": {"BILLING": uid(1)}})}),
         None,
-        f"BILLING in {CONFIG} (env prod) presents an entry of 'billing' and is not declared; it is left alone",
+        f"BILLING in {CONFIG} (env prod) uses a certificate of 'billing', but is not declared; it is not changed",
         desired({"billing": 1}, [worker("checkout", {None: {}})]),
     ),
     Row(
         "a real account's id",
         bound(BILLING=REAL_ID),
         None,
-        f"{CONFIG} has the id {REAL_ID} of a real account; the local store changes nothing in such a file",
+        f"{CONFIG} has {REAL_ID}, an ID from a Cloudflare account, but this project uses the local store;"
+        " the file is not changed",
     ),
     Row(
         "a name that is taken",
@@ -221,21 +225,21 @@ BINDINGS = [
         "an id that nobody knows",
         bound(BILLING="<ID>"),
         None,
-        f"BILLING shall have the id {uid(8)}, which the store does not know",
+        f"BILLING refers to {uid(8)}, but the local store has no certificate with this ID",
         desired({}, [worker("checkout", {None: {"BILLING": f"id:{uid(8)}"}})]),
     ),
     Row(
         "an id that is managed elsewhere",
         bound(BILLING=uid(1)),
         None,
-        f"{CONFIG} has {uid(1)}, the id that mtls.toml gives",
+        f"{CONFIG} has {uid(1)}, the ID in mtls.toml",
         desired({}, [worker("checkout", {None: {"BILLING": f"id:{uid(1)}"}})]),
     ),
     Row(
         "no room in the account",
         actual([entry(5, 5, "other")], {"checkout": file({None: {"BILLING": REAL_ID}})}),
         None,
-        "'billing' does not fit into the account: the quota for certificates, 1, is reached",
+        "'billing' can't be uploaded: the quota for certificates (1) is reached",
         desired({"billing": 1}, [BILLING], store=StoreKind.CLOUDFLARE, limit=1),
     ),
 ]
@@ -357,7 +361,7 @@ def test_a_name_of_several_things_explains_them_all() -> None:
         ("BILING", "did you mean `BILLING`?"),
         ("chekout", "did you mean `checkout`?"),
         (uid(1)[:-1], f"did you mean `{uid(1)}`?"),
-        ("zzzzzz", f"there are: {uid(1)}, BILLING, billing, checkout"),
+        ("zzzzzz", f"use one of these: {uid(1)}, BILLING, billing, checkout"),
         (uid(1).upper(), f"did you mean `{uid(1)}`?"),
     ],
 )
@@ -394,11 +398,11 @@ def test_conditions_say_holds_or_why_not_and_until_when(project: Project) -> Non
     project.environ.clear()
     result = project.run("explain", "billing")
     assert result.code == 0
-    assert "holds          its successor is stored" in result.out
-    assert "does not hold  its grace is over\n" in result.out
-    assert "because its grace is not over, until 20" in result.out
-    assert "not looked at  no other file of this tree that may configure a Worker has its id" in result.out
-    assert "key         not needed: this content is stored already" in result.out
+    assert "holds          its successor is uploaded" in result.out
+    assert "does not hold  its grace period is over\n" in result.out
+    assert "because its grace period is not over, until 20" in result.out
+    assert "not looked at  no other file of this tree that could configure a Worker has its ID" in result.out
+    assert "key         not needed: it is already uploaded" in result.out
 
 
 def test_json_says_the_same(project: Project) -> None:

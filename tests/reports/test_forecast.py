@@ -292,7 +292,7 @@ def test_the_peak_is_the_first_moment_at_which_it_is_reached() -> None:
     assert (found.leaf.over.certificate, found.leaf.over.at) == ("b", NOW + 11 * DAY)
     (finding,) = found.findings
     assert (finding.code, finding.certificate) == ("forecast-quota", "b")
-    assert "4 certificates, and 3 are allowed" in finding.message
+    assert "4 of 3 certificates" in finding.message
     assert "leaf certificates, of 3: 2 now, 4 at the most on 2026-12-04, 2 at the end: THAT DOES NOT FIT" in (
         render_forecast(found, PLAIN)
     )
@@ -318,8 +318,8 @@ def test_what_is_supposed_is_said_with_the_doubts_of_this_account() -> None:
     given = {"a": Given(ends=40, entry="by hand"), "b": Given(ends=400)}
     found = forecast(*world(given, old=[("gone", 60)]))
     assert found.assumptions[-2:] == (
-        "1 waiting entry stays to the end, for what is waited for is no matter of time",
-        "1 old entry that is not ours stays to the end: `supersedes` would hand over",
+        "1 old certificate stays to the end, waiting for something other than a date",
+        "1 old certificate stays to the end, not managed here and not handed over with `supersedes`",
     )
 
 
@@ -455,7 +455,7 @@ def test_a_quota_that_does_not_suffice_is_a_warning_with_its_place(project: Proj
     project.write("mtls.toml", project.read("mtls.toml") + "[store]\nlimit = 1\n")
     result = project.run("forecast", "--days", "400")
     assert result.code == 0
-    assert "warning[forecast-quota]: 'billing' will not fit into the account on 2027-09-24" in result.out
+    assert "warning[forecast-quota]: the quota is too small for 'billing' on 2027-09-24" in result.out
     assert "at mtls.toml:4:" in result.out
 
 

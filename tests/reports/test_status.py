@@ -116,7 +116,7 @@ def test_what_waits_stands_with_its_certificate_and_orphans_apart() -> None:
     assert [kept.waiting.entry.id for kept in only(status).waiting if kept.waiting.entry] == [uid(2)]
     assert [kept.waiting.entry.id for kept in status.orphaned if kept.waiting.entry] == [uid(3)]
     text = render_status(status, PLAIN)
-    assert f"waiting   {uid(2)}: its grace is not over, until 2026-11-29 12:00 UTC" in text
+    assert f"waiting   {uid(2)}: its grace period is not over, until 2026-11-29 12:00 UTC" in text
     assert f". gone: {uid(3)}: its certificate was removed from mtls.toml" in text
 
 

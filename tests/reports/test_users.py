@@ -9,6 +9,7 @@ import pytest
 
 from reconciler.findings.exits import ExitCode
 from reconciler.model import (
+    Entry,
     EntryId,
     Live,
     LiveVersion,
@@ -23,11 +24,11 @@ from reconciler.plan.plan import Plan
 from reconciler.reports.drift import Drift, State
 from reconciler.reports.drift_live import join_live
 from reconciler.reports.drift_look import make_drift
+from reconciler.reports.drift_unused import join_unused
 from reconciler.reports.explain import explain
 from reconciler.reports.forecast import make_forecast
 from reconciler.reports.status import Standing, Urgency, make_status
-from reconciler.views.table import Display
-from reconciler.views.text.drift import render_drift
+from reconciler.views.table import Display, render
 from reconciler.views.text.explain import render_explanation
 from reconciler.views.text.findings import show_findings, to_act_on
 from reconciler.views.text.forecast import render_forecast
@@ -35,6 +36,7 @@ from reconciler.views.text.status import render_status
 from reconciler.views.text.style import PLAIN
 from tests.plan.test_by_id import ENDED, SOON, plan, stored
 from tests.plan.test_coverage import BOTH, LOOKED, NEW, OLD, WORKER, wrangler
+from tests.plan.test_retire_live import real
 from tests.support.pki import DAY, END, NOW
 from tests.support.worlds import CONFIG, actual, bundle, certificate, desired, entry, file, plan_of, uid, worker
 
@@ -53,7 +55,7 @@ def drift_of(made: Plan) -> Drift:
 
 
 def drift_text(made: Plan) -> str:
-    return render_drift(drift_of(made), lambda _: None, PLAIN)
+    return render(join_unused(drift_of(made), made, Sweep()), "text", Display())
 
 
 def forecast_text(made: Plan) -> str:
@@ -201,15 +203,17 @@ DB, ARCHIVE = User(UserKind.HYPERDRIVE, "db", "hd-1"), User(UserKind.HYPERDRIVE,
 STALE = LiveWorker("shop", (LiveVersion("v1", {"BILLING": OLD.id}, 100.0),))
 
 
-def in_account(live: Live | None, *, ca: bool = False, is_new_stored: bool = True) -> Plan:
-    """BILLING is rotated, with its old certificate still in its grace; what is live as told."""
+def in_account(
+    live: Live | None, *, ca: bool = False, is_new_stored: bool = True, older: tuple[Entry, ...] = ()
+) -> Plan:
+    """BILLING is rotated, with its old certificates still in their grace; what is live as told."""
     more = {"ca": True, "key": None} if ca else {}
     declared = certificate("billing", **more)
     workers = [] if ca else [WORKER]
     wanted = desired({"billing": 1}, workers, declared=[declared], store=StoreKind.CLOUDFLARE)
     new = replace(NEW, uploaded_on=NOW - DAY, ca=ca)
     entries = [new, replace(OLD, ca=ca)] if is_new_stored else [replace(OLD, ca=ca)]
-    there = actual(entries, {"checkout": wrangler()}, sweep=None, live=live)
+    there = actual([*entries, *older], {"checkout": wrangler()}, sweep=None, live=live)
     return plan_of(wanted, there, show_live=live is not None)
 
 
@@ -223,7 +227,7 @@ def test_status_names_who_uses_the_certificate_and_who_still_uses_the_old_one() 
         f"""
       bound     BILLING in {CONFIG} (top level)
       used by   the Hyperdrive configuration db
-      waiting   {OLD.id}: its grace is not over, until 2026-11-29 12:00 UTC
+      waiting   {OLD.id}: its grace period is not over, until 2026-11-29 12:00 UTC
       used by   the Worker shop (live): {OLD.id}
       used by   the Hyperdrive configuration archive: {OLD.id}
 """
@@ -239,7 +243,7 @@ def test_status_names_no_user_twice() -> None:
     text = status_text(made)
     assert (
         f"""
-      waiting   {OLD.id}: its id is in b/mtls.toml
+      waiting   {OLD.id}: its ID is in b/mtls.toml
                 kept since 2026-11-10, when its grace period ended; to have it deleted, remove its ID from b/mtls.toml
       used by   the Worker shop (live): {OLD.id}
 """
@@ -266,7 +270,7 @@ class Told:
 
 REPORTS = {
     "status": Told(status_text, "mtlsctl status --live"),
-    "drift": Told(drift_text, "mtlsctl drift --live"),
+    "drift": Told(drift_text, "mtlsctl drift --unused --live"),
     "forecast": Told(forecast_text, "mtlsctl forecast --live"),
     "explain": Told(explain_text("billing"), "mtlsctl explain billing --live"),
 }
@@ -285,7 +289,7 @@ def test_a_report_that_could_not_look_says_why(told: Told) -> None:
     """Nobody who uses it is not the same as nobody known."""
     live = replace(LIVE, users={}, users_unread={"the list of Hyperdrive configurations": "no right"})
     line = (
-        "Not checked: not everything else that may use a certificate could be read:"
+        "Not checked: some other users of certificates could not be read:"
         " the list of Hyperdrive configurations: no right.\n"
     )
     assert line in told.report(in_account(live))
@@ -331,6 +335,16 @@ def test_hostnames_and_hyperdrive_are_told_what_to_do_with_an_old_ca() -> None:
         f"associate them with {NEW.id} instead (API Shield, client certificates)",
         f"set its ca_certificate_id to {NEW.id}",
     ]
+
+
+def test_hostnames_of_one_zone_with_two_old_cas_are_one_finding() -> None:
+    """One key, one finding: both are fixed at once."""
+    older = replace(entry(3, 3, "@billing", age=60, ca=True), id=real(3))
+    hostnames = User(UserKind.HOSTNAMES, "a.example", "zone-1")
+    live = Live(users={OLD.id: (hostnames,), older.id: (hostnames,)}, users_of=BOTH | {older.id})
+    (found,) = drift_of(in_account(live, ca=True, older=(older,))).findings
+    assert found.key == "live:hostnames:zone-1:billing"
+    assert "and 1 more old certificate of 'billing'" in found.message
 
 
 def test_before_its_successor_is_uploaded_no_user_has_drifted() -> None:

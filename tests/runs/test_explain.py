@@ -98,5 +98,5 @@ def test_an_unknown_name_suggests_a_code_without_an_mtls_toml(tmp_path: Path) ->
     """Beside the hint that says what is missing."""
     result = run(tmp_path, {}, "explain", "renewal-dew")
     assert result.code == 64
-    assert "there is no mtls.toml" in result.err
+    assert "mtls.toml was not found" in result.err
     assert "did you mean the code `renewal-due`?" in result.err

@@ -54,8 +54,8 @@ def test_export_prints_an_mtls_toml_of_everything_that_can_be_declared(account: 
     assert "workers" not in values
     assert parse_declaration(result.out.encode(), "mtls.toml", keys.KINDS)[1] == ()
     assert "# Left out of this export:\n" in result.out
-    assert "of the stack 'other'" in result.out
-    assert "managed by Cloudflare (gateway_managed)" in result.out
+    assert "by the stack 'other'" in result.out
+    assert "managed by Cloudflare (type 'gateway_managed')" in result.out
     assert list(account.project.folder.iterdir()) == []
     assert {call.method for call in account.state.calls} == {"GET"}
 

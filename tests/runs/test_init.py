@@ -22,6 +22,7 @@ from tests.cli.test_canaries import search
 from tests.support.cli import WRANGLER, Project, Result
 from tests.support.emulated import TOKEN
 from tests.support.pki import Issued, make_ca
+from tests.support.trees import git
 from tests.support.worlds import issued
 from tests.views.test_schemas import SCHEMAS
 
@@ -93,11 +94,6 @@ def wrangler(**ids: str) -> str:
     )
 
 
-def git(folder: Path, *arguments: str) -> None:
-    """A git command there."""
-    subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True)
-
-
 # --- an empty folder ------------------------------------------------------------------------------------------------
 
 
@@ -161,13 +157,13 @@ def test_an_mtls_toml_that_is_there_is_never_overwritten(project: Project, there
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--stack", "My Stack"], "for example `--stack my-stack`"),
-        (["--stack", ""], "can't be the name of a stack"),
+        (["--stack", "My Stack"], "use a name such as `--stack my-stack`"),
+        (["--stack", ""], "is not a valid stack name"),
         (["--account", "x"], "`--account` is not an account ID: it is not 32 digits"),
-        (["--from", "nowhere"], "is no folder of this tree"),
-        (["--from", ".."], "is no folder of this tree"),
-        (["--certificates", "/certs"], "can't hold the certificates"),
-        (["--update"], "there is no mtls.toml here"),
+        (["--from", "nowhere"], "is not a folder of this tree"),
+        (["--from", ".."], "is not a folder of this tree"),
+        (["--certificates", "/certs"], "is not a folder that mtls.toml can name"),
+        (["--update"], "mtls.toml was not found here"),
         (["--file", "no/such/mtls.toml"], "the folder of no/such/mtls.toml does not exist"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -214,7 +210,7 @@ def test_what_the_embedded_store_has_is_taken_over_again(project: Project) -> No
     (project.folder / "mtls.toml").unlink()
     refused = project.run("init", "--from", ".")
     assert (refused.code, refused.out) == (3, "")
-    assert "error[stack-taken]: the stack 'shop-app' marks 1 entry" in refused.err
+    assert "error[stack-taken]: 1 uploaded certificate belongs to a stack 'shop-app'" in refused.err
     assert not (project.folder / "mtls.toml").exists()
     assert project.run("init", "--from", ".", "--same-stack").code == 0
     assert project.run("plan", "--detailed-exitcode").code == 0
@@ -229,7 +225,7 @@ def test_an_mtls_toml_in_a_parent_folder_is_noted(project: Project) -> None:
     (project.folder / "apps/shop").mkdir(parents=True)
     result = project.run("init", "--stack", "other", folder="apps/shop")
     assert result.code == 0
-    assert "info[file-above]: ../../mtls.toml is there already" in result.out
+    assert "info[file-above]: ../../mtls.toml also exists" in result.out
     assert "file-above" not in project.run("init", "--file", "second.toml").out
 
 
@@ -416,7 +412,7 @@ def test_a_name_that_is_no_text_is_left_out(account: Account) -> None:
     report = account.report()
     assert configs_of(account) == ["a/wrangler.toml"]
     (found,) = [one for one in report["findings"] if one["code"] == "left-out"]
-    assert "its name is no UTF-8" in found["message"]
+    assert "its name is not valid UTF-8" in found["message"]
 
 
 def test_a_key_that_was_pasted_for_an_id_is_never_quoted(account: Account) -> None:
@@ -427,7 +423,7 @@ def test_a_key_that_was_pasted_for_an_id_is_never_quoted(account: Account) -> No
     project.write("a/wrangler.toml", wrangler(A=key.replace("\n", "\\n")))
     project.write("b/wrangler.toml", wrangler(A=UNKNOWN) + f'[env."{line}"]\nname = "x"\n')
     project.write("c/wrangler.toml", wrangler(**{line: UNKNOWN}))
-    results = [account.init(), project.run("init", "--update", "--format", "json"), project.run("status", "--orphans")]
+    results = [account.init(), project.run("init", "--update", "--format", "json"), project.run("drift", "--unused")]
     assert results[0].out.count("warning[left-out]") == 3
     search(project, results, (1,), tuple(f"{name}/wrangler.toml" for name in "abc"))
 
@@ -528,9 +524,10 @@ def test_the_plan_shows_nothing_that_the_report_did_not_announce(account: Accoun
     assert plan["changes"] == report["changes"] == []
     assert plan["diagnostics"]
     assert all(problem in report["findings"] for problem in plan["diagnostics"])
-    orphans = account.project.run("status", "--orphans", "--format", "json").json
+    drift = account.project.run("drift", "--unused", "--format", "json").json
     told = [(one["code"], one["message"]) for one in report["findings"]]
-    assert all((one["code"], one["message"]) in told for one in orphans["findings"])
+    assert drift["findings"]
+    assert all((one["code"], one["message"]) in told for one in (*drift["findings"], *drift["diagnostics"]))
 
 
 def test_the_report_fits_its_schema_and_out_writes_the_same(account: Account) -> None:
@@ -654,7 +651,7 @@ def test_an_answer_that_is_none_is_asked_for_again(project: Project) -> None:
     """A stack that can't be one, a store that there is not."""
     code, seen = at_a_terminal(project.folder, "My Team\nteam\nsqlite\nlocal\n")
     assert code == 0
-    assert "'My Team' can't be the name of a stack" in seen
+    assert "'My Team' is not a valid stack name" in seen
     assert "please answer local or cloudflare" in seen
     assert tomli.loads(project.read("mtls.toml"))["stack"] == "team"
 

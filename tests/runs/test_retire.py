@@ -65,7 +65,7 @@ def test_without_now_the_grace_holds_and_the_hint_names_now(rotated: Project) ->
     """Blocked: exit 3."""
     result = rotated.run("retire", "billing", "--yes")
     assert result.code == 3
-    assert "its grace is not over" in result.err
+    assert "its grace period is not over" in result.err
     assert "--now" in result.err
     assert len(waiting(rotated)) == 1
 
@@ -77,7 +77,7 @@ def test_now_skips_nothing_else_a_binding_that_is_still_there_keeps_it(rotated: 
     rotated.write("wrangler.toml", rotated.read("wrangler.toml").replace(current, old["entry"]))
     result = rotated.run("retire", "billing", "--now", "--yes")
     assert result.code == 3
-    assert "binding" in result.err
+    assert "BILLING in wrangler.toml (top level) must get the ID of its successor first" in result.err
     assert len(waiting(rotated)) == 1
 
 

@@ -237,8 +237,8 @@ def test_files_that_are_wrong_are_refuted(project: Project, change: tuple[str, s
     ("arguments", "said"),
     [
         (["biling"], "hint: did you mean `billing`?"),
-        (["partner"], "is a CA, which no Worker sends"),
-        (["--offline", "--level", "origin"], "`--offline` sends nothing, and the level origin does"),
+        (["partner"], "is a CA, which a Worker can't use"),
+        (["--offline", "--level", "origin"], "`--offline` sends nothing, but the level origin does"),
     ],
 )
 def test_what_does_not_fit_is_wrong_use(project: Project, arguments: list[str], said: str) -> None:

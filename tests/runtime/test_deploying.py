@@ -32,7 +32,8 @@ class Site:
         path.chmod(0o700)
         environ = {"PATH": os.defpath, "MTLSCTL_WRANGLER": str(path), "CLOUDFLARE_API_TOKEN": TOKEN, **self.environ}
         withheld = frozenset({"BILLING_KEY"})
-        return WranglerDeployer(self.folder, self.folder, environ, withheld, "a" * 32, longest_s, pauses_s)
+        address = "https://api.example/client/v4"
+        return WranglerDeployer(self.folder, self.folder, environ, withheld, "a" * 32, address, longest_s, pauses_s)
 
     def deploy(self, script: str, **more: float) -> str | None:
         return self.deployer(script, **more).deploy("wrangler.toml", None, "shop")  # type: ignore[arg-type]
@@ -137,17 +138,48 @@ def test_its_words_are_cut_to_what_one_reads(site: Site) -> None:
         ("OTHER", KEY),
         ("OTHER", KEY.replace("\n", "\\n")),
         ("OTHER", base64.b64encode(KEY.encode()).decode()),
-        ("CLOUDFLARE_API_KEY", "global"),
-        ("CF_EMAIL", "a@example.com"),
-        ("CLOUDFLARE_ENV", "staging"),
+        ("AWS_SECRET_ACCESS_KEY", "of another cloud"),
+        ("GITHUB_TOKEN", "of the forge"),
+        ("CF_API_TOKEN", "another token"),
         ("WRANGLER_CI_MATCH_TAG", "tag"),
         ("WRANGLER_OUTPUT_FILE_DIRECTORY", "somewhere"),
     ],
 )
 def test_what_is_no_business_of_a_build_is_withheld(site: Site, name: str, value: str) -> None:
-    """Private keys under any name, other ways into the account, and variables that select another Worker."""
-    site.environ[name] = value
+    """Private keys under any name, secrets of others, and variables that select another Worker."""
+    site.environ |= {name: value, "MTLSCTL_PASS": "OTHER,BILLING_KEY"}
     assert site.deploy(f'test -z "${{{name}+set}}"') is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CLOUDFLARE_API_BASE_URL", "https://api.example/client/v4"),
+        ("CLOUDFLARE_ACCOUNT_ID", "a" * 32),
+        ("CLOUDFLARE_API_KEY", ""),
+        ("CLOUDFLARE_EMAIL", ""),
+        ("CF_EMAIL", ""),
+        ("CLOUDFLARE_ENV", ""),
+        ("HTTPS_PROXY", ""),
+        ("https_proxy", ""),
+        ("NODE_TLS_REJECT_UNAUTHORIZED", "1"),
+        ("WRANGLER_API_ENVIRONMENT", "production"),
+    ],
+)
+@pytest.mark.parametrize("before", [None, "of an attacker"], ids=["unset", "set"])
+def test_what_leads_the_token_is_settled_before_wrangler_reads_an_env_file(
+    site: Site, name: str, value: str, before: str | None
+) -> None:
+    """A variable that is set, even to nothing, is not taken from a `.env` file of the repository."""
+    if before is not None and "proxy" not in name.lower():
+        site.environ[name] = before
+    assert site.deploy(f'test "${{{name}-unset}}" = "{value}"') is None
+
+
+def test_the_proxy_of_the_operator_stays(site: Site) -> None:
+    """It is set where mtlsctl itself would use it."""
+    site.environ["HTTPS_PROXY"] = "http://proxy.example:3128"
+    assert site.deploy('test "$HTTPS_PROXY" = http://proxy.example:3128') is None
 
 
 @pytest.mark.parametrize(
@@ -159,8 +191,8 @@ def test_what_is_no_business_of_a_build_is_withheld(site: Site, name: str, value
     ],
 )
 def test_what_a_build_may_need_is_passed_on(site: Site, name: str, value: str) -> None:
-    """Everything else."""
-    site.environ[name] = value
+    """What Node needs, and what the operator names."""
+    site.environ |= {name: value, "MTLSCTL_PASS": "OTHER, CERT*"}
     assert site.deploy(f'test -n "${{{name}+set}}"') is None
 
 

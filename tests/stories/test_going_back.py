@@ -273,8 +273,11 @@ def test_when_the_entry_is_gone_the_plan_says_so_and_what_to_do(site: Site) -> N
     site.git("revert", "--no-edit", "HEAD~1")
     assert site.changes() == [*REBINDS, "upload billing"]
     plan = site.project.run("plan").out
-    assert "warning[previous-entry-gone]: 'billing' goes back to a certificate of 2026-09-24 12:00 UTC" in plan
-    assert "hint: after a revert: put the old key back for one run, or go forward, by reverting the revert" in plan
+    assert (
+        "warning[previous-entry-gone]: 'billing' goes back to an older certificate, valid from 2026-09-24 12:00 UTC"
+        in plan
+    )
+    assert "hint: after a revert, make the old key available for one run, or roll forward: revert the revert" in plan
 
 
 @pytest.mark.parametrize(("at_hand", "code"), [(None, "key-unavailable"), (NEW, "key-mismatch")], ids=["none", "new"])

@@ -357,8 +357,7 @@ def test_every_planted_fault_is_found_and_nothing_else(taken: TakenOver) -> None
     assert taken.places("entry-missing") == {WRONG["slip"], WRONG["capitals"], WRONG["deleted"]}
     assert taken.places("entry-is-ca") == {WRONG["ca"]}
     ids = taken.repository.ids
-    assert {name for name in EXPIRED for text in taken.found("entry-expired") if ids[name] in text} == EXPIRED
-    assert len(taken.found("entry-expired")) == len(EXPIRED)
+    assert len(taken.found("bound-expired")) == len(EXPIRED)
     (shared,) = taken.found("key-shared")
     assert all(ids[name] in shared for name in ONE_KEY)
     (twice,) = taken.found("name-twice")
@@ -372,8 +371,8 @@ def test_every_planted_fault_is_found_and_nothing_else(taken: TakenOver) -> None
     foreign = {name for name, one in ids.items() for text in taken.found("entry-foreign") if one in text}
     assert foreign == {"bank-sandbox", "ledger", "warehouse", "logistics"}
     (left_out,) = taken.found("left-out")
-    assert left_out.startswith("apps/drivers/wrangler.json (env staging) is left out: it is of the account ")
-    planted = {"placeholder-left", "entry-missing", "entry-is-ca", "entry-expired", "key-shared", "name-twice"}
+    assert left_out.startswith("apps/drivers/wrangler.json (env staging) is left out: it uses the account ")
+    planted = {"placeholder-left", "entry-missing", "entry-is-ca", "key-shared", "name-twice"}
     planted |= {"entry-unreferenced", "ignored-by-git", "chain-differs", "entry-foreign", "left-out"}
     environments = {"undeclared-environment", "environment-lacks"}
     (undeclared,) = taken.found("undeclared-binding")  # the plan's word for the CA that is bound
@@ -403,20 +402,22 @@ def test_every_forgotten_environment_is_found(taken: TakenOver) -> None:
     assert {(found[1], found[2]) for found in lacking if found} == some
 
 
-def test_orphans_and_drift_say_the_same_of_the_result(taken: TakenOver) -> None:
-    """`status --orphans` has every fault again, with what mends it; nothing has drifted."""
+def test_drift_says_the_same_of_the_result(taken: TakenOver) -> None:
+    """`drift --unused` has every fault again, with its fix; what is declared, by ID too, has not drifted."""
     project = taken.repository.project()
-    orphans = project.run("status", "--orphans", "--format", "json").json["findings"]
-    assert Counter(one["code"] for one in orphans) == {
+    whole = project.run("drift", "--unused", "--format", "json")
+    findings = whole.json["findings"]
+    assert whole.code == 2
+    assert Counter(one["code"] for one in findings) == {
         "placeholder-left": 5,
         "entry-missing": 3,
         "entry-is-ca": 1,
-        "entry-expired": 2,
         "key-shared": 1,
-        "entry-foreign": 4,
         "entry-unreferenced": 1,
     }
-    (slip,) = [one for one in orphans if "apps/labels" in one.get("path", "")]
+    assert len({one["key"] for one in findings}) == len(findings)
+    assert Counter(one["code"] for one in whole.json["diagnostics"])["entry-foreign"] == 4
+    (slip,) = [one for one in findings if "apps/labels" in one.get("path", "")]
     assert f"did you mean {taken.repository.ids['partner']} (partner)?" in slip["hint"]
     drift = project.run("drift", "--format", "json")
     assert (drift.code, drift.json["findings"]) == (0, [])
@@ -453,5 +454,6 @@ def test_the_comments_are_what_was_meant_and_apply_mends_it(taken: TakenOver, tm
     assert [one["certificate"] for one in held] == ["customs"]
     assert project.run("apply", "--yes").code == 5
     assert project.run("plan", "--format", "json").json["changes"] == []
-    again = json.loads(project.run("status", "--orphans", "--format", "json").out)
-    assert Counter(one["code"] for one in again["findings"])["entry-missing"] == 2
+    again = json.loads(project.run("drift", "--unused", "--format", "json").out)
+    unknown = re.compile(r" has \S+, which (no uploaded certificate has|is not a valid ID)")
+    assert [one["state"] for one in again["findings"] if unknown.search(one["message"])] == ["changed", "unexpected"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 from datetime import timedelta
+from typing import Any
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
@@ -74,6 +76,7 @@ from reconciler.records.journal import (
     StepFinished,
     StepStarted,
 )
+from reconciler.records.plan import PlanDocument, content_hash
 from reconciler.reports.checks import Checkup, RunFailure, Validation
 from reconciler.reports.current import Current
 from reconciler.reports.drift import Drift, DriftFinding, State
@@ -89,8 +92,6 @@ from reconciler.reports.kept import KeptEntry, KeptFor
 from reconciler.reports.left import Applied, ToDeploy
 from reconciler.reports.log import LogLine
 from reconciler.reports.metrics import Family, Metrics, Sample
-from reconciler.reports.orphan_findings import Orphan
-from reconciler.reports.orphans import Orphans
 from reconciler.reports.status import BoundAt, ByIdStatus, CertificateStatus, Standing, Status, Urgency
 from reconciler.takeover.adoption import Adoption
 from reconciler.takeover.proposed import (
@@ -172,7 +173,7 @@ DEPLOY = Deploy(
 PROOF = Verify(BILLING, DIGEST, "https://billing.example:8443/health", Gate.UPLOAD)
 LATE_PROOF = Verify(BILLING, DIGEST, "https://billing.example:8443/health", Gate.RETIRE)
 RETIRE = Retire(FORMER, BILLING, LATER_DIGEST, (Reason.SUPERSEDED,))
-GRACE = Waiting(RETIRE, Condition.GRACE, "its grace is not over", ODD)
+GRACE = Waiting(RETIRE, Condition.GRACE, "its grace period is not over", ODD)
 UNCHECKED = Waiting(
     Retire(Entry(OLD, "by hand"), LEDGER, DIGEST, (Reason.SUPERSEDED,)),
     Condition.UNCHECKED,
@@ -224,7 +225,7 @@ OFFLINE = Plan(
     changes=(),
     adopted=(),
     waiting=(),
-    unknown=(Unknown(BILLING, None, "only the store knows"), Unknown(None, STAGED, "only the store knows")),
+    unknown=(Unknown(BILLING, None, "whether it is uploaded"), Unknown(None, STAGED, "whether it is uploaded")),
     due=(),
     diagnostics=(),
     quota=None,
@@ -240,7 +241,7 @@ OUTCOME = Outcome(
     (
         Step(UPLOAD, StepStatus.DONE, NEW, note="found again"),
         Step(BIND, StepStatus.FAILED, problem=ERROR),
-        Step(DEPLOY, StepStatus.NOT_STARTED, note="its phase was not asked for"),
+        Step(DEPLOY, StepStatus.NOT_STARTED, note="the phase deploy was not requested"),
         Step(PROOF, StepStatus.UNPROVED, blocked=True),
         Step(RETIRE, StepStatus.WAITING, waiting=GRACE),
     ),
@@ -327,7 +328,7 @@ EXPLANATION = Explanation(
         ),
         CertificateStory(
             *(LEDGER, "certs/ledger.pem", True, None, None, None, None, None, False, None, None),
-            *("nothing", "its file is bad", False, "a CA has none", ()),
+            *("nothing", "its file is bad", False, "a CA has no private key", ()),
         ),
     ),
     (
@@ -366,7 +367,7 @@ DRIFT = Drift(
             DriftSubject.BINDING,
             "binding:a:b",
             "BILLING is another",
-            "apply mends it",
+            "run `mtlsctl apply` to fix it",
             Pointer(CONFIG, ("mtls_certificates", 0)),
             BILLING,
             STAGED,
@@ -374,14 +375,18 @@ DRIFT = Drift(
             OLD,
             (Reason.WRONG_ID,),
             ("live:a",),
+            apply=True,
         ),
         DriftFinding(
             State.UNEXPECTED, DriftSubject.ENVIRONMENT, "environment:a", "it is new", "declare it", at=STAGING
         ),
         DriftFinding(State.MISSING, DriftSubject.CERTIFICATE, "certificate:ledger", "it is gone", "upload it"),
+        DriftFinding(
+            *(State.SHARED, DriftSubject.KEY, "key:a", "one key", "reissue"), entries=(NEW, OLD), code=Code.KEY_SHARED
+        ),
     ),
     FINDINGS,
-    not_checked=(NotChecked(Area.LIVE_WORKERS),),
+    not_checked=(NotChecked(Area.LIVE_WORKERS), NotChecked(Area.UNUSED)),
 )
 FORECAST = Forecast(
     stack="payments",
@@ -410,23 +415,6 @@ FORECAST = Forecast(
     by_id=BY_ID,
     uses=USES[:1],
     not_checked=(NotChecked(Area.LIVE_WORKERS),),
-)
-ORPHANS = Orphans(
-    "payments",
-    STORE,
-    NOW,
-    (
-        Orphan(
-            ERROR,
-            (NEW, OLD),
-            (
-                BindingAddress(CHECKOUT, CONFIG, None, BindingName("BILLING")),
-                BindingAddress(CHECKOUT, CONFIG, "staging", BindingName("A")),
-            ),
-        ),
-        Orphan(WARNING),
-    ),
-    FINDINGS,
 )
 METRICS = Metrics((Family("findings", "Findings of this look.", (Sample((("stack", "payments"),), 2),)),))
 VALIDATION, CHECKUP, FAILURE = Validation(FINDINGS), Checkup(FINDINGS), RunFailure(FINDINGS)
@@ -578,6 +566,12 @@ LOG_LINE = LogLine(
 )
 
 REPORTS: tuple[object, ...] = (
-    *(PLAN, OFFLINE, SAVED_PLAN, APPLIED, STATUS, METRICS, ORPHANS, EXPLANATION, CURRENT_ENTRY, DRIFT, FORECAST),
+    *(PLAN, OFFLINE, SAVED_PLAN, APPLIED, STATUS, METRICS, EXPLANATION, CURRENT_ENTRY, DRIFT, FORECAST),
     *(VERIFICATION, HISTORY, ADOPTION, PROPOSAL, VALIDATION, CHECKUP, FAILURE, Code.QUOTA, LOG_LINE),
 )
+
+
+def sealed(document: dict[str, Any]) -> str:
+    """A plan with the hash that fits it, which anybody can compute."""
+    read = PlanDocument.model_validate_json(json.dumps(document))
+    return json.dumps({**document, "content_hash": content_hash(read)})

@@ -62,6 +62,7 @@ SLOW = (
     "project/test_bench.py",
     "project/test_examples.py",
     "project/test_package.py",
+    "project/test_pages.py::test_the_commands_of_a_page_work",
 )
 """Folders, files and single tests, in tests/: what takes long."""
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tests.support.paths import REPOSITORY
+from tests.support.reference import PART
 from tests.support.source import sources
 
 TO_DO = REPOSITORY / "tests/project/words_to_do.txt"
@@ -131,7 +132,8 @@ def read_literals(tree: ast.Module) -> str:
 
 
 def read_page(text: str) -> str:
-    """The prose of a page: no code, no comments, no targets of links."""
+    """The prose of a page: no code, no comments, no targets of links, and nothing that is generated from literals."""
+    text = PART.sub("", text)
     text = re.sub(r"(?ms)^ *```.*?^ *```$|<!--.*?-->", "", text)
     text = re.sub(r"`[^`]*`", "`", text)
     return " ".join(re.sub(r"\]\([^)]*\)", "]", text).split())

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from reconciler.system.clock import SystemClock
-from reconciler.system.discover import find_file, git_root
+from reconciler.system.discover import find_file, git_root, head_commit
 from reconciler.system.git import GitAnswer, ask_ignored, ask_tracked
 from tests.support.gits import no_git, refusing_git
-
-
-def git(folder: Path, *arguments: str) -> None:
-    subprocess.run(["git", "-c", "core.hooksPath=/dev/null", *arguments], cwd=folder, check=True, capture_output=True)
+from tests.support.trees import git
 
 
 @pytest.fixture
@@ -153,3 +149,32 @@ def test_the_clock_is_in_utc() -> None:
     offset = SystemClock().now().utcoffset()
     assert offset is not None
     assert not offset
+
+
+def test_the_commit_is_read_from_the_files_of_git(repository: Path, tmp_path: Path) -> None:
+    """On a branch, packed or not, detached, in a worktree, and in a subfolder; as git itself says."""
+    assert head_commit(repository) is None
+    git(repository, "commit", "--quiet", "--message", "first")
+    first = git(repository, "rev-parse", "HEAD").strip()
+    assert head_commit(repository / "certs") == first
+    git(repository, "pack-refs", "--all")
+    assert head_commit(repository) == first
+    git(repository, "worktree", "add", "--quiet", "-b", "other", str(tmp_path / "other"))
+    git(tmp_path / "other", "commit", "--quiet", "--allow-empty", "--message", "second")
+    assert head_commit(tmp_path / "other") == git(tmp_path / "other", "rev-parse", "HEAD").strip() != first
+    git(repository, "checkout", "--quiet", "--detach")
+    assert head_commit(repository) == first
+
+
+@pytest.mark.parametrize("head", ["", "ref: refs/heads/none", "ref: ../../secret", "not a commit", "\xff"])
+def test_a_commit_that_can_not_be_read_is_none(tmp_path: Path, head: str) -> None:
+    """Nothing but a commit id is ever taken from there."""
+    (tmp_path / "secret").write_text("a secret")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git/HEAD").write_bytes(head.encode("latin-1"))
+    assert head_commit(tmp_path) is None
+
+
+def test_outside_of_git_there_is_no_commit(tmp_path: Path) -> None:
+    """Nor is one looked for."""
+    assert head_commit(tmp_path) is None

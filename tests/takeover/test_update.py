@@ -201,7 +201,7 @@ def test_many_additions_are_tried_together_first(monkeypatch: pytest.MonkeyPatch
 
 
 def test_what_can_not_be_declared_is_not_added_as_a_comment_again_and_again() -> None:
-    """`status --orphans` has it."""
+    """`drift --unused` has it."""
     doubtful = config({None: {"BILLING": uid(1), "LATER": "TODO"}, "staging": {"LATER": "TODO"}})
     assert updated(BY_HAND, doubtful).text == BY_HAND
 

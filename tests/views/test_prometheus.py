@@ -23,6 +23,7 @@ from tests.servers import find_program
 from tests.support.cli import MTLS, Project
 from tests.support.paths import REPOSITORY
 from tests.support.pki import DAY, END, NOW, make_ca
+from tests.support.reference import watched
 from tests.support.worlds import actual, certificate, days_ago, desired, entry, file, issued, plan_of, uid, worker
 
 EXAMPLE = REPOSITORY / "examples/prometheus"
@@ -275,13 +276,6 @@ def test_a_run_that_can_not_look_leaves_the_old_file(project: Project) -> None:
     assert project.read("x.prom") == before
 
 
-def test_there_are_no_metrics_of_orphans(project: Project) -> None:
-    """Wrong use is 64, and says what to leave out."""
-    result = project.run("status", "--orphans", "--format", "prometheus")
-    assert (result.code, result.out) == (64, "")
-    assert "--orphans" in result.err
-
-
 def test_no_key_and_no_token_ever_shows(project: Project) -> None:
     """Metrics are for everybody."""
     project.environ["CLOUDFLARE_API_TOKEN"] = "canary-token-value"
@@ -306,9 +300,7 @@ def rules() -> list[dict[str, Any]]:
 
 def written() -> Mapping[str, set[str]]:
     """Every metric that `status` writes, with its labels."""
-    wanted = desired({"billing": 1}, [worker("checkout", {None: {"BILLING": "billing", "LEDGER": f"id:{uid(2)}"}})])
-    files = {"checkout": file({None: {"BILLING": uid(1), "LEDGER": uid(2)}})}
-    text = render_metrics(make_metrics(plan_of(wanted, actual([entry(1, 1, "@billing"), entry(2, 2)], files)), "1"))
+    text = render_metrics(make_metrics(watched(), "1"))
     return {
         family.name: {label for sample in family.samples for label in sample.labels}
         for family in text_string_to_metric_families(text)
@@ -388,10 +380,3 @@ def test_promtool_agrees_with_the_rules_and_their_tests(arguments: tuple[str, ..
     program = find_program("promtool")
     result = subprocess.run([program, *arguments], cwd=EXAMPLE, capture_output=True, text=True, timeout=60, check=False)
     assert (result.returncode, result.stdout.count("FAILED")) == (0, 0), result.stdout + result.stderr
-
-
-def test_the_readme_tells_every_metric() -> None:
-    """And no other."""
-    rows = re.findall(r"(?m)^\| (`[^|]+) \|", (EXAMPLE / "README.md").read_text())
-    told = {word for row in rows for word in re.findall(r"`([a-z_]+)`", row)}
-    assert told == {name.removeprefix("mtlsctl_") for name in written()}

@@ -55,11 +55,3 @@ def test_a_new_format_is_one_function_and_one_row(tmp_path: Path, monkeypatch: p
     assert "toy" in formats_of(Status)
     assert "'toy'" in project.run("status", "--format", "yaml").err
     assert "toy" not in project.run("plan", "--help").out
-
-
-def test_a_report_that_lacks_a_format_of_its_command_says_which_it_has(tmp_path: Path) -> None:
-    """Before anything is looked at."""
-    result = make_project(tmp_path).run("status", "--orphans", "--format", "prometheus")
-    assert result.code == 64
-    assert "`status --orphans` has no format prometheus" in result.err
-    assert "text, json" in result.err

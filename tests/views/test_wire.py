@@ -27,7 +27,6 @@ DOCUMENTS: Mapping[str, object] = {
     "explain": reports.EXPLANATION,
     "drift": reports.DRIFT,
     "forecast": reports.FORECAST,
-    "orphans": reports.ORPHANS,
     "output": reports.CURRENT_ENTRY,
     "verify": reports.VERIFICATION,
     "history": reports.HISTORY,

@@ -123,7 +123,7 @@ BAD: dict[str, Row] = {
         lambda: ROOT.issue_ca("Old", not_after=NOW - DAY).issue().bundle,
         ERROR,
         "intermediate-expired",
-        "certificate 2 of 2 (CN=Old) has EXPIRED: it ended on 2026-11-22T12:00:00Z, 1 days ago",
+        "certificate 2 of 2 (CN=Old) has EXPIRED: it ended on 2026-11-22T12:00:00Z, 1 day ago",
     ),
     "an intermediate that is not valid yet": (
         lambda: ROOT.issue_ca("New", not_before=NOW + DAY).issue().bundle,
@@ -135,7 +135,7 @@ BAD: dict[str, Row] = {
         lambda: ROOT.issue_ca("Short", not_after=END - DAY).issue().bundle,
         WARNING,
         "intermediate-ends-first",
-        "certificate 2 of 2 (CN=Short) ends on 2027-10-23T12:00:00Z, before the leaf that rests on it",
+        "certificate 2 of 2 (CN=Short) expires on 2027-10-23T12:00:00Z, before the leaf that depends on it",
     ),
     "dates in reverse": (
         _reversed,
@@ -159,7 +159,7 @@ BAD: dict[str, Row] = {
         lambda: bundle(LEAF, ROOT.issue_ca("Intermediate")),
         ERROR,
         "chain-signature",
-        "was not signed by the key of certificate 2 of 2 (CN=Intermediate), though the names fit",
+        "was not signed by the key of certificate 2 of 2 (CN=Intermediate), although the names match",
     ),
     "the intermediate first": (
         lambda: bundle(MIDDLE, LEAF),
@@ -177,43 +177,43 @@ BAD: dict[str, Row] = {
         lambda: bundle(DEEP, MIDDLE, LOWER),
         ERROR,
         "chain-order",
-        "certificate 2 of 3 (CN=Intermediate) stands before a certificate that it issued",
+        "certificate 2 of 3 (CN=Intermediate) comes before a certificate that it issued",
     ),
     "no intermediate": (
         lambda: bundle(LEAF),
         WARNING,
         "chain-incomplete",
-        "the certificate (CN=client) comes without its issuer CN=Intermediate",
+        "the file does not contain CN=Intermediate, the issuer of the certificate (CN=client)",
     ),
     "the root at the end": (
         lambda: bundle(LEAF, MIDDLE, ROOT),
         WARNING,
         "chain-has-root",
-        "certificate 3 of 3 (CN=Root) is a root, which an origin has already and ignores here",
+        "certificate 3 of 3 (CN=Root) is a root, which origins ignore in a chain",
     ),
     "the leaf twice": (
         lambda: bundle(LEAF, LEAF, MIDDLE),
         WARNING,
         "chain-duplicate",
-        "certificate 2 of 3 (CN=client) is in the file already, as certificate 1",
+        "certificate 2 of 3 (CN=client) is already in the file as certificate 1",
     ),
     "a stranger after a whole chain": (
         lambda: bundle(LEAF, MIDDLE, OTHER),
         WARNING,
         "chain-unrelated",
-        "certificate 3 of 3 (CN=Other) has nothing to do with the chain of the leaf",
+        "certificate 3 of 3 (CN=Other) is not part of the leaf's chain",
     ),
     "a stranger after a self-signed leaf": (
         lambda: bundle(make_ca("self", ca=False), OTHER),
         WARNING,
         "chain-unrelated",
-        "certificate 2 of 2 (CN=Other) has nothing to do with the chain of the leaf",
+        "certificate 2 of 2 (CN=Other) is not part of the leaf's chain",
     ),
     "an issuer's name in another encoding": (
         _renamed_in_other_bytes,
         WARNING,
         "chain-name-encoding",
-        "writes the name of its issuer in other bytes than certificate 2 of 2 (CN=Upper)",
+        "encodes the name of its issuer in other bytes than certificate 2 of 2 (CN=Upper)",
     ),
     "an intermediate that is not a CA": (
         lambda: ROOT.issue_ca("Fake", ca=False, cert_sign=False).issue().bundle,
@@ -387,7 +387,7 @@ BY_OPENSSL: dict[str, tuple[tuple[str, ...], str, bool, Severity, str, str]] = {
         True,
         WARNING,
         "version-odd",
-        "certificate 1 of 2 (CN=by-openssl) is an X.509 certificate of version 1, without any extension",
+        "certificate 1 of 2 (CN=by-openssl) is an X.509 certificate of version 1, which has no extensions",
     ),
 }
 
@@ -458,7 +458,7 @@ BAD_CAS: dict[str, Row] = {
         lambda: bundle(ROOT, make_ca("Old", not_after=NOW - DAY)),
         ERROR,
         "certificate-expired",
-        "certificate 2 of 2 (CN=Old) has EXPIRED: it ended on 2026-11-22T12:00:00Z, 1 days ago",
+        "certificate 2 of 2 (CN=Old) has EXPIRED: it ended on 2026-11-22T12:00:00Z, 1 day ago",
     ),
     "a CA with RSA 1024": (
         lambda: make_ca("Weak", key="rsa1024").bundle,
@@ -470,7 +470,7 @@ BAD_CAS: dict[str, Row] = {
         lambda: bundle(ROOT, ROOT),
         WARNING,
         "chain-duplicate",
-        "certificate 2 of 2 (CN=Root) is in the file already, as certificate 1",
+        "certificate 2 of 2 (CN=Root) is already in the file as certificate 1",
     ),
 }
 
@@ -508,9 +508,7 @@ def test_a_finding_points_to_the_line_of_its_certificate() -> None:
 def test_the_right_order_is_in_the_hint() -> None:
     """The hint for a chain in the wrong order has the right order."""
     found = upload_findings(bundle(DEEP, MIDDLE, LOWER))
-    assert [finding.hint for finding in found] == [
-        "write them in the order in which each is issued by the next: 1, 3, 2"
-    ]
+    assert [finding.hint for finding in found] == ["write them in this order, each before its issuer: 1, 3, 2"]
 
 
 def test_of_two_issuers_of_one_name_the_one_with_the_key_counts() -> None:

@@ -1,4 +1,4 @@
-"""Wires `init` and `export`: look, propose, write; then make the plan of what was written, and say what it shows."""
+"""Wires `init` and `export`: read, propose, write; then make the plan of the new file, and report what it shows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from reconciler.findings.errors import FileError
 from reconciler.model import Declaration, Desired, Entry, EntryId, Listing, StoreSettings, WorkerLabel, WranglerFile
 from reconciler.model.ports import LiveReader, Store, StoreReader
 from reconciler.private.folder import FOLDER, make_folder
-from reconciler.reports.orphans import find_orphans, unreferenced
+from reconciler.reports.drift import DriftFinding
+from reconciler.reports.drift_look import make_drift
+from reconciler.reports.drift_unused import find_unused, join_unused
 from reconciler.runs.init.settings import InitRequest, choose_stack, choose_store, demand_new, open_reader, writable
 from reconciler.runs.init.survey import Survey, survey
 from reconciler.runs.look import ask_for_missing, ids_in, look
@@ -35,23 +37,23 @@ from reconciler.views.json.schemas import DECLARATION_SCHEMA, all_schemas
 from reconciler.x509.certificates import parse_stored
 
 SCHEMA = "schemas/mtls.schema.json"
-"""Beside mtls.toml; its first line names it."""
+"""Next to mtls.toml, which names it in its first line."""
 
 
 def demand_free(project: Project) -> None:
-    """FileError where an mtls.toml is there already."""
+    """Raise FileError if an mtls.toml exists already."""
     path = project.folder / project.name
     if path.is_symlink() or path.exists():
         raise FileError(
-            f"{project.name} is there already, and is never overwritten",
-            hint="`mtlsctl init --update` adds what is new to it and keeps every line",
+            f"{project.name} exists already, and is never overwritten",
+            hint="run `mtlsctl init --update` to add what is new; it keeps every line",
             where=Place(project.name),
             code=Code.FILE_EXISTS,
         )
 
 
 def init(project: Project, request: InitRequest) -> Adoption:
-    """A new mtls.toml. FileError where one is there; GuardError where its stack is somebody else's already."""
+    """Write a new mtls.toml. FileError if there is one; GuardError if its stack name has uploads already."""
     demand_free(project)
     found = survey(project, request.below, {}) if request.below is not None else Survey((), (), ())
     stack, store = choose_stack(project, request), choose_store(project, request, found.configs)
@@ -73,17 +75,17 @@ def init(project: Project, request: InitRequest) -> Adoption:
 
 
 def _above(project: Project) -> Iterator[Diagnostic]:
-    """Another mtls.toml in a parent folder, which commands run here took until now."""
+    """An info about another mtls.toml in a parent folder, which commands in this folder used until now."""
     above = find_file(project.folder.parent) if project.folder != project.files.root else None
     if above is not None:
         name = os.path.relpath(above, project.folder)
-        message = f"{name} is there already; commands that are run in this folder take the new one from now on"
-        hint = f"`mtlsctl --file {name}` takes the other; two files must not declare the same environment"
+        message = f"{name} also exists; commands in this folder use the new mtls.toml from now on"
+        hint = f"use `mtlsctl --file {name}` for the other one; the two must not declare the same environment"
         yield Diagnostic(Severity.INFO, Code.FILE_ABOVE, message, Place(name), hint)
 
 
 def update(project: Project, request: InitRequest) -> Adoption:
-    """What is new in the tree and the store, added to the mtls.toml that is there."""
+    """Add what is new in the tree and among the uploads to the existing mtls.toml."""
     checkout = look(project)
     checkout.demand_configs()
     declaration, data = checkout.desired.declaration, project.sources[project.name]
@@ -105,7 +107,7 @@ def update(project: Project, request: InitRequest) -> Adoption:
 
 
 def export(project: Project, request: InitRequest, folder: str) -> Proposal:
-    """Everything that the store holds, as a proposal whose certificate files are in `folder`.
+    """Every uploaded certificate, as a proposal whose certificate files are in `folder`.
 
     Stack and store are those of mtls.toml, where there is one and the request does not say otherwise.
     """
@@ -119,7 +121,7 @@ def export(project: Project, request: InitRequest, folder: str) -> Proposal:
 
 
 def save_all(proposal: Proposal, folder: Path) -> Iterator[str]:
-    """Write the certificates of a proposal below a folder. One that is there already with this content stays."""
+    """Write the certificates of a proposal into a folder. An existing file with the same content is kept."""
     for path, pem in certificate_files(proposal.certificates):
         target = folder / path
         if not target.is_file() or parse_stored(target.read_text(errors="replace")) != parse_stored(pem):
@@ -145,7 +147,7 @@ def _scene(
 
 @dataclass
 class _Remembered:
-    """The reading half of a store, asked once for each thing: proposal and plan look at the same moment."""
+    """The reading half of a store, which keeps its answers, so that proposal and plan see the same state."""
 
     inner: StoreReader
     listing: Listing | None = None
@@ -155,7 +157,7 @@ class _Remembered:
         return self
 
     def open_store(self, _: StoreSettings) -> Store:
-        raise AssertionError("taking over what is there changes no store")
+        raise AssertionError("unreachable: init and export change nothing in a store")
 
     @property
     def calls(self) -> int | None:
@@ -186,7 +188,7 @@ class _Remembered:
 
 
 def _to_save(scene: Scene, folder: str | None) -> Iterator[FoundCertificate]:
-    """Files to be written for entries in use of which the tree has none."""
+    """The files to write for entries in use that no file of the tree has."""
     if folder is None:
         return
     there = {file.bundle.digest for file in scene.certificates if not file.ignored}
@@ -209,7 +211,7 @@ def _save(project: Project, scene: Scene, proposal: Proposal) -> list[str]:
 
 
 def _write_around(project: Project) -> Iterator[str]:
-    """The schema beside the file, for editors; and `.mtlsctl/`, which ignores itself in git."""
+    """Write the schema next to the file, for editors, and `.mtlsctl/`, which ignores itself in git."""
     text = all_schemas(keys.KINDS)[DECLARATION_SCHEMA].encode()
     path = _inside(project, SCHEMA)
     if not path.is_symlink() and not path.exists():
@@ -220,7 +222,7 @@ def _write_around(project: Project) -> Iterator[str]:
 
 
 def _inside(project: Project, path: str) -> Path:
-    """Where a path of mtls.toml leads; FileError where that is not in this tree."""
+    """The place of a path in mtls.toml; FileError if it is not in this tree."""
     project.files.identity(path)
     return project.folder / path
 
@@ -238,11 +240,12 @@ def _adoption(
     searched: bool,
     updated: bool = False,
 ) -> Adoption:
-    """What was done, with the plan of what stands there now: nothing in it shall come as a surprise."""
+    """The result, with the plan of the new file, so that its first plan is no surprise."""
     planned = plan(replace(project, stores=reader), PlanRequest(live=False))
-    sweep = project.files.sweep(unreferenced(planned.plan))
-    orphans = find_orphans(planned.plan, sweep)
-    told = (*findings, *planned.plan.diagnostics, *(orphan.finding for orphan in orphans.findings))
+    drift = make_drift(planned.plan)
+    whole = join_unused(drift, planned.plan, project.files.sweep(find_unused(planned.plan)))
+    unused = (one for finding in whole.findings if finding not in drift.findings for one in _diagnostics(finding))
+    told = (*findings, *planned.plan.diagnostics, *whole.diagnostics, *unused)
     return Adoption(
         file=project.name,
         updated=updated,
@@ -254,3 +257,10 @@ def _adoption(
         findings=tuple(dict.fromkeys(told)),
         plan=planned.plan,
     )
+
+
+def _diagnostics(finding: DriftFinding) -> Iterator[Diagnostic]:
+    """A finding of drift as one of the report."""
+    if finding.code is not None:
+        severity = finding.code.severities[0]
+        yield Diagnostic(severity, finding.code, finding.message, finding.where, finding.hint, finding.certificate)

@@ -1,4 +1,4 @@
-"""Which stack and which store a new mtls.toml is for: as asked for, else as what is there suggests."""
+"""Chooses the stack and the store of a new mtls.toml: from the command line, else from what was found."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from reconciler.takeover.names import STACK_LENGTH, default_stack, fit_name
 
 @dataclass(frozen=True, slots=True)
 class InitRequest:
-    """What the command line asks. None: as it is found, or the default.
+    """The options of `init`. None: from what was found, or the default.
 
-    `below`: look for wrangler files and certificates there. `save`: a folder for the certificates of entries in use
-    that no file of the tree has, relative to that of mtls.toml.
+    `below`: the folder to search for wrangler files and certificates. `save`: the folder, relative to that of
+    mtls.toml, for the certificates of entries in use that no file of the tree has.
     """
 
     stack: str | None = None
@@ -36,19 +36,19 @@ class InitRequest:
 
 
 def choose_stack(project: Project, request: InitRequest) -> str:
-    """The stack's name: as asked for, else from the name of the folder. UsageError where it can't be one."""
+    """The name of the stack: from the command line, else from the name of the folder. UsageError if it is not valid."""
     stack = request.stack if request.stack is not None else default_stack(project.folder.name)
     if not accepts(name_rule("stack name", STACK_LENGTH), stack):
         near = fit_name(stack, STACK_LENGTH)
-        hint = f"for example `--stack {near}`" if near else "for example `--stack payments`"
-        raise UsageError(f"{stack!r} can't be the name of a stack: 1 to 32 of a-z, 0-9 and -", hint=hint)
+        hint = f"use a name such as `--stack {near or 'payments'}`"
+        raise UsageError(f"{stack!r} is not a valid stack name: 1 to 32 characters of a-z, 0-9 and -", hint=hint)
     return stack
 
 
 def choose_store(project: Project, request: InitRequest, configs: tuple[WranglerFile, ...]) -> StoreSettings:
-    """The store: as asked for; else an account's, where a token or an id in a wrangler file speaks for one.
+    """The store: from the command line; else Cloudflare, if there is a token or an account's ID in a wrangler file.
 
-    Its account: as asked for, else that of the environment, else the one that the wrangler files name.
+    Its account: from the command line, else from the environment, else from the wrangler files.
     """
     account = request.account or project.environ.get(ACCOUNT_VARIABLE) or _only_account(configs)
     problem = account_problem(request.account) if request.account is not None else None
@@ -60,18 +60,18 @@ def choose_store(project: Project, request: InitRequest, configs: tuple[Wrangler
 
 
 def open_reader(project: Project, request: InitRequest, store: StoreSettings) -> StoreReader:
-    """The reading half of the store; where nobody asked for it, a refusal says that there is another."""
+    """The reading half of the store. If it was not chosen on the command line, an error mentions the local store."""
     try:
         return project.stores.open_reader(store)
     except StoreError as error:
         if request.kind is not None:
             raise
-        hint = f"{error.hint}; or `--store local`, which needs no account"
+        hint = f"{error.hint}; or use `--store local`, which needs no account"
         raise StoreError(error.message, hint=hint, code=error.code) from error
 
 
 def _has_account_ids(configs: tuple[WranglerFile, ...]) -> bool:
-    """Whether some binding has the id of a real account."""
+    """Whether a binding has an ID from a Cloudflare account."""
     return any(
         kind_of_id(found.certificate_id) is IdKind.ACCOUNT
         for file in configs
@@ -81,24 +81,24 @@ def _has_account_ids(configs: tuple[WranglerFile, ...]) -> bool:
 
 
 def _only_account(configs: tuple[WranglerFile, ...]) -> str | None:
-    """The account that the wrangler files name, where they all name the same."""
+    """The account in the wrangler files, if it is the same in all of them; else None."""
     named = {one.account_id for file in configs for one in file.environments.values() if one.account_id}
     accounts = {one for one in named if account_problem(one) is None}  # not a placeholder that a pipeline replaces
     return accounts.pop() if len(accounts) == 1 else None
 
 
 def writable(store: StoreSettings) -> StoreSettings:
-    """The settings as they can stand in mtls.toml: an account that is none there stays in the environment."""
+    """The settings for mtls.toml, without an account ID that mtls.toml would refuse."""
     return replace(store, account_id=store.account)
 
 
 def demand_new(stack: str, listing: Listing) -> None:
-    """Two files that mark alike would each retire what the other has uploaded."""
+    """Raise GuardError if the stack has uploads: two files with one stack name would delete each other's uploads."""
     marked = [entry for entry in listing.entries if (mark := read_mark(entry)) is not None and mark.stack == stack]
     if marked:
-        count = f"{len(marked)} entr{'y' if len(marked) == 1 else 'ies'}"
+        count = "1 uploaded certificate belongs" if len(marked) == 1 else f"{len(marked)} uploaded certificates belong"
         raise GuardError(
-            f"the stack {stack!r} marks {count} of this store already, such as {marked[0].id} ({marked[0].name})",
-            hint="give another name with `--stack`; or `--same-stack`, if it is this very one and its file was lost",
+            f"{count} to a stack {stack!r} already, such as {marked[0].id} ({marked[0].name})",
+            hint="choose another name with `--stack`, or add `--same-stack` if it is this stack and its file was lost",
             code=Code.STACK_TAKEN,
         )

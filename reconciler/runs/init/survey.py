@@ -1,4 +1,4 @@
-"""Finds what a tree has to be taken over: wrangler files as wrangler would find them, and certificate files."""
+"""Finds what a tree has to adopt: wrangler files, as wrangler would find them, and certificate files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _MOST_NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What there is. `configs` have bindings, or may have; `findings`: what was left out."""
+    """What was found. `configs`: the wrangler files with bindings. `findings`: what was left out."""
 
     configs: tuple[WranglerFile, ...]
     certificates: tuple[FoundCertificate, ...]
@@ -39,21 +39,21 @@ class Survey:
 
 
 def survey(project: Project, below: Path, declared: Mapping[WorkerLabel, WranglerFile]) -> Survey:
-    """Everything below a folder. `declared`: wrangler files that mtls.toml has already; they stay as they are.
+    """Everything in a folder and its subfolders. `declared`: wrangler files that are declared already.
 
-    UsageError where `below` is no folder of the tree. Files that git ignores are left out, and so is what a build made.
+    UsageError if `below` is not a folder of the tree. Files that git ignores and generated files are left out.
     """
     root = Path(os.path.realpath(below))
     if not root.is_dir() or not root.is_relative_to(project.files.root):
         why = "" if git_root(project.files.root) else ", the folder of mtls.toml, because there is no .git"
-        hint = f"name a folder in {project.files.root}{why}"
-        raise UsageError(f"--from {str(below)!r} is no folder of this tree", hint=hint)
+        hint = f"name a folder inside {project.files.root}{why}"
+        raise UsageError(f"`--from {below}` is not a folder of this tree", hint=hint)
     return _Surveyor(project, root, declared, ConfigReader(project.files, project.sources)).run()
 
 
 @dataclass
 class _Surveyor:
-    """One look through the tree."""
+    """One search of the tree."""
 
     project: Project
     root: Path
@@ -89,17 +89,17 @@ class _Surveyor:
                 yield place
             else:
                 name = os.path.relpath(place, self.project.folder)
-                message = f"{name!r} can't be listed, so what is in it is not taken over"
+                message = f"{name!r} can't be listed, so its files are not adopted"
                 hint = "let this user read it, then run `mtlsctl init --update`"
                 self.findings.append(Diagnostic(Severity.WARNING, Code.LEFT_OUT, message, Place(name), hint))
 
     def _named(self, place: Path) -> str | None:
-        """A place as mtls.toml names it: relative to its folder, with /; None where the name is no text."""
+        """A place as a path of mtls.toml: relative to its folder, with /; None if the name is not valid UTF-8."""
         name = os.path.relpath(place, os.path.realpath(self.project.folder)).replace(os.sep, "/")
         try:
             name.encode()
         except UnicodeEncodeError:
-            message = f"{name!r} is left out: its name is no UTF-8"
+            message = f"{name!r} is left out: its name is not valid UTF-8"
             self.findings.append(Diagnostic(Severity.WARNING, Code.LEFT_OUT, message, None, "rename it"))
             return None
         return name
@@ -126,13 +126,13 @@ class _Surveyor:
         return (self.project.folder / path).is_symlink()
 
     def _config(self, path: str) -> WranglerFile | None:
-        """A wrangler file that wrangler might be run with; None where it has nothing to do with certificates."""
+        """A wrangler file with bindings that wrangler would use; None for any other file."""
         file = self.reader.read(path)
         bound = any(environment.bindings for environment in file.environments.values())
         beside = search([dirname(path) or "."], self.reader.files_in)
         if bound and basename(path) in NAMES and beside is not None and beside != normpath(path):
-            message = f"{path} is left out: wrangler takes {beside}, which lies beside it"
-            hint = f"remove {path} if it is not used any more; if it is deployed with `-c`, declare it by hand"
+            message = f"{path} is left out: wrangler uses {beside}, which is next to it"
+            hint = f"delete {path} if it is no longer used; if you deploy it with `-c`, declare it by hand"
             self.findings.append(Diagnostic(Severity.WARNING, Code.LEFT_OUT, message, Place(path), hint))
             return None
         return file if bound else None
@@ -140,7 +140,7 @@ class _Surveyor:
     # --- certificates -------------------------------------------------------------------------------------------
 
     def _certificate(self, path: str) -> FoundCertificate | None:
-        """A certificate file; None for any other. A private key is read to know it for one, and let go of."""
+        """A certificate file; None for any other. A private key is read to recognize it, and not kept."""
         try:
             bundle = parse_file(self.project.files.read(path, limit=MAX_CHAIN_BYTES), path)
         except ReconcilerError:
@@ -165,8 +165,9 @@ def _ignored(paths: list[str]) -> Iterator[Diagnostic]:
     if paths:
         told = ", ".join(paths[:_MOST_NAMED]) + (", ..." if len(paths) > _MOST_NAMED else "")
         count = f"{len(paths)} wrangler file{'' if len(paths) == 1 else 's'}"
-        message = f"{count} that git ignores {'is' if len(paths) == 1 else 'are'} left out: {told}"
-        hint = "a file that is made by a build is made again; declare what it is made from"
+        are, them = ("is", "it") if len(paths) == 1 else ("are", "them")
+        message = f"{count} {are} left out, because git ignores {them}: {told}"
+        hint = "for a file that a build generates, declare the file that it is generated from"
         yield Diagnostic(Severity.INFO, Code.IGNORED_BY_GIT, message, None, hint)
 
 
@@ -179,7 +180,7 @@ def _templates(paths: list[str]) -> Iterator[Diagnostic]:
 
 
 def _unusable(path: str, error: ReconcilerError) -> Iterator[Diagnostic]:
-    """A wrangler file that can't be read. What a build made is nothing to say, nor what is only called like one."""
+    """Yield a warning for a wrangler file that can't be read, unless it is generated or only has a similar name."""
     if error.code == Code.CONFIG_GENERATED or basename(path) not in NAMES:
         return
     if isinstance(error, (InputError, FileError)):

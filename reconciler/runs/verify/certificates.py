@@ -80,7 +80,7 @@ def _choose(desired: Desired, patterns: tuple[str, ...]) -> list[CertificateName
             raise UsageError(f"{pattern!r} matches no declared certificate", hint=suggest(pattern, certificates))
         leaves = [name for name in names if not certificates[name].ca]
         if not leaves:
-            raise UsageError(f"{names[0]!r} is a CA, which no Worker sends", hint="name a client certificate")
+            raise UsageError(f"{names[0]!r} is a CA, which a Worker can't use", hint="name a client certificate")
         chosen |= dict.fromkeys(leaves)
     return list(chosen)
 

@@ -73,7 +73,7 @@ def find_access(settings: StoreSettings, environ: Mapping[str, str], root: Path 
 
     `root` is the folder of mtls.toml: a `.env` there, which wrangler reads and mtlsctl does not, is mentioned.
     """
-    base_url = environ.get(BASE_URL) or _default_url(environ)
+    base_url = base_url_of(environ)
     is_loopback = _demand_safe(base_url)
     elsewhere = _Elsewhere(environ, root)
     return Access(
@@ -84,6 +84,11 @@ def find_access(settings: StoreSettings, environ: Mapping[str, str], root: Path 
         has_global_key=GLOBAL_KEY in environ,
         network=find_network(base_url, environ),
     )
+
+
+def base_url_of(environ: Mapping[str, str]) -> str:
+    """The address of the API, as the environment says; StoreError for an unknown region."""
+    return environ.get(BASE_URL) or _default_url(environ)
 
 
 @dataclass(frozen=True, slots=True)

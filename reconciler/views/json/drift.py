@@ -1,4 +1,4 @@
-"""`mtlsctl.drift/1`: what is not as declared, for a scheduler that acts on it."""
+"""`mtlsctl.drift/1`: what differs from mtls.toml, for a scheduler that acts on it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,19 @@ from reconciler.views.json.document import as_view
 
 
 class DriftPart(JsonPart):
-    """One thing that is not as declared.
+    """One thing that differs from mtls.toml.
 
-    `key` is the same in every run and checkout: a key that was not there before is new, one that is gone is mended.
-    `expected` and `found` are ids; of a certificate, content digests. `environment` is left out for the top level.
-    `follows`: keys of bindings that are mended with it, and have no finding of their own.
+    `key` is the same in every run and checkout, and unique in a document: a key that was not there before is new, one
+    that is no longer there is fixed. `apply`: whether `mtlsctl apply` fixes it. `code`: for `mtlsctl explain CODE`.
+    `expected` and `found` are IDs; of a certificate, content digests. `environment` is left out for the top level.
+    `follows`: keys of the bindings that it concerns, without a finding of their own. `entries`: IDs of the uploaded
+    certificates that have one private key.
     """
 
     key: str
     state: State
     subject: Subject
+    code: str | None = None
     message: str
     hint: str
     certificate: str | None = None
@@ -35,13 +38,15 @@ class DriftPart(JsonPart):
     found: str | None = None
     reasons: tuple[Reason, ...]
     follows: tuple[str, ...]
+    entries: tuple[str, ...]
+    apply: bool
     path: str | None = None
     line: int | None = None
     column: int | None = None
 
 
 class DriftDocument(JsonPart):
-    """The drift of one moment. `summary` counts every state; without findings all that was checked is in sync.
+    """The drift of one moment. `summary` counts every state. `unused`: whether `--unused` was asked for.
 
     `waiting`: bindings and uploads that wait for a time, which is no drift; `next`: the earliest such time.
     """
@@ -50,6 +55,7 @@ class DriftDocument(JsonPart):
     stack: str
     store: StorePart
     made: UtcTime
+    unused: bool
     summary: dict[State, int]
     findings: tuple[DriftPart, ...]
     waiting: tuple[WaitingPart, ...]
@@ -64,11 +70,12 @@ def drift_document(drift: Drift, resolve: Resolve) -> DriftDocument:
         stack=drift.stack,
         store=StorePart(kind=drift.store.kind, account_id=drift.store.account_id),
         made=drift.made,
+        unused=drift.unused,
         summary=drift.summary,
         findings=tuple(_finding(finding, resolve) for finding in drift.findings),
         waiting=tuple(map(waiting_part, drift.waiting)),
         next=next_of(drift.waiting),
-        not_checked=tuple(not_checked_part(one, "drift") for one in drift.not_checked),
+        not_checked=tuple(not_checked_part(one, drift.command) for one in drift.not_checked),
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in drift.diagnostics),
     )
 
@@ -82,6 +89,7 @@ def _finding(finding: DriftFinding, resolve: Resolve) -> DriftPart:
         key=finding.key,
         state=finding.state,
         subject=finding.subject,
+        code=finding.code,
         message=finding.message,
         hint=finding.hint,
         certificate=finding.certificate,
@@ -93,6 +101,8 @@ def _finding(finding: DriftFinding, resolve: Resolve) -> DriftPart:
         found=finding.found,
         reasons=finding.reasons,
         follows=finding.follows,
+        entries=finding.entries,
+        apply=finding.apply,
         path=place.path if place else None,
         line=place.line if place else None,
         column=place.column if place else None,

@@ -19,7 +19,6 @@ from reconciler.views.json.drift import DriftDocument
 from reconciler.views.json.explain import ExplainDocument
 from reconciler.views.json.forecast import ForecastDocument
 from reconciler.views.json.log import LogDocument
-from reconciler.views.json.orphans import OrphansDocument
 from reconciler.views.json.outcome import OutcomeDocument
 from reconciler.views.json.status import OutputDocument, StatusDocument
 from reconciler.views.json.takeover import ExportDocument, InitDocument
@@ -39,7 +38,6 @@ _DOCUMENTS: Mapping[str, type[JsonPart]] = {
     "verify.schema.json": VerifyDocument,
     "drift.schema.json": DriftDocument,
     "forecast.schema.json": ForecastDocument,
-    "orphans.schema.json": OrphansDocument,
     "init.schema.json": InitDocument,
     "export.schema.json": ExportDocument,
     "log.schema.json": LogDocument,

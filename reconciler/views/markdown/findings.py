@@ -13,7 +13,7 @@ _HEAD = """\
 <!-- Generated from reconciler/findings/codes.py by `make docs`: edit that file, not this one. -->
 
 Every code that mtlsctl prints, what it means, and how to fix it. Only errors change the exit code. The finding itself
-says where, and often has the lines to write. `mtlsctl explain CODE` prints the same. Back to the [guide](../guide.md).
+says where, and often has the lines to write. `mtlsctl explain CODE` prints the same. Back to the [index](../index.md).
 """
 _SECTIONS: dict[Code, tuple[str, str]] = {
     Code.TOO_LARGE: ("mtls.toml", ""),
@@ -31,21 +31,24 @@ _SECTIONS: dict[Code, tuple[str, str]] = {
     Code.NOT_LIVE: ("Deploys", ""),
     Code.FILE_EXISTS: (
         "mtlsctl init",
-        "`mtlsctl init` also reports what `mtlsctl plan` and `mtlsctl status --orphans` report.",
+        "`mtlsctl init` also reports what `mtlsctl plan` and `mtlsctl drift --unused` report.",
     ),
     Code.ENTRY_MISSING: (
-        "mtlsctl status --orphans",
-        "It also reports [`undeclared-binding`](#undeclared-binding) and [`newer-entry`](#newer-entry).",
+        "mtlsctl drift --unused",
+        (
+            "`mtlsctl drift` also reports [`undeclared-binding`](#undeclared-binding) and"
+            f" [`{Code.NEWER_ENTRY}`](#{Code.NEWER_ENTRY})."
+        ),
     ),
     Code.USAGE: ("Commands and runs", ""),
-    Code.DEV_UNSERVED: ("mtlsctl dev", "See also the [limits](../dev.md#limits) of `mtlsctl dev`."),
+    Code.DEV_UNSERVED: ("mtlsctl dev", "See also the [limits](../how-to/dev.md#limits) of `mtlsctl dev`."),
     Code.MTLSCTL: ("mtlsctl doctor", "A check that passes is an info."),
 }
 """The first code of each section, with its heading and introduction; the codes come in the order of the table."""
 
 
 def findings_page() -> str:
-    """The whole page: a heading, and so an anchor, for each code."""
+    """The whole page; each code has a heading, and so an anchor."""
     return "\n".join(_lines())
 
 
@@ -77,6 +80,6 @@ def _severities(code: Code) -> str:
 
 
 def _anchor(title: str) -> str:
-    """What renderers make of a heading: lower case, dashes for spaces, no other punctuation."""
+    """The anchor that renderers give a heading: lower case, dashes for spaces, no other punctuation."""
     kept = (sign for sign in title.lower() if sign.isalnum() or sign in "- _")
     return "".join(kept).replace(" ", "-")

@@ -75,7 +75,7 @@ def _next_lines(adoption: Adoption, style: Style) -> Iterator[str]:
         yield "  look at the findings: in the file, what could not be declared is a comment with its reason"
     yield "  mtlsctl plan                what would happen; it changes nothing"
     if adoption.searched:
-        yield "  mtlsctl status --orphans    what does not belong together, each with what mends it"
+        yield "  mtlsctl drift --unused      what is unused or not declared, each with its fix"
     yield f"  git add {printable(adoption.file)} schemas    then review and commit"
 
 

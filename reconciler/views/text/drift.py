@@ -1,56 +1,93 @@
-"""Drift as text: what is missing, what changed, what nobody declares; each with what mends it."""
+"""Drift as text: by certificate, each difference with its place and its fix, and the command to run next."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 
-from reconciler.findings.diagnostics import Resolve
+from reconciler.findings.codes import Code, Severity
 from reconciler.findings.escape import printable
-from reconciler.reports.drift import Drift, DriftFinding, State
+from reconciler.reports.drift import Drift, DriftFinding, State, Subject
+from reconciler.reports.drift_findings import APPLY
 from reconciler.views.table import Display
-from reconciler.views.text.findings import place_lines, show_findings, to_act_on
+from reconciler.views.text.findings import place_lines, show_findings
+from reconciler.views.text.layout import ShortIds, shortened, wrapped
 from reconciler.views.text.plan import not_checked_lines, waiting_lines
 from reconciler.views.text.status import time_text
-from reconciler.views.text.style import Style
+from reconciler.views.text.style import PLAIN
 
-_SIGNS = {State.MISSING: "-", State.CHANGED: "~", State.UNEXPECTED: "+"}
+_SIGNS = {State.MISSING: "-", State.CHANGED: "~", State.UNEXPECTED: "+", State.SHARED: "!", State.UNUSED: "."}
+_GROUPS = {Subject.ENTRY: "other uploaded certificates", Subject.KEY: "private keys"}
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def show_drift(drift: Drift, display: Display) -> str:
-    """A drift with the findings of its plan."""
-    findings = show_findings(to_act_on(drift.diagnostics), display)
-    return render_drift(drift, display.place, display.style, folder=display.folder, findings=findings)
+    """A drift with the findings of its plan: errors, warnings, and which certificates are not managed here."""
+    notable = (one for one in drift.diagnostics if one.severity is not Severity.INFO or one.code is Code.ENTRY_FOREIGN)
+    return "\n".join(_lines(drift, display, show_findings(notable, display))) + "\n"
 
 
-def render_drift(drift: Drift, resolve: Resolve, style: Style, *, folder: str = "", findings: str = "") -> str:
-    """The whole drift. `folder` and `findings` as in `render_status`: the plan's own, as `render_findings` has them."""
-    return "\n".join(_lines(drift, resolve, style, folder, findings)) + "\n"
-
-
-def _lines(drift: Drift, resolve: Resolve, style: Style, folder: str, findings: str) -> Iterator[str]:
-    yield style.bold(f"Drift of the stack {printable(drift.stack)} on {drift.store.title}, {time_text(drift.made)}")
-    for state in _SIGNS:
-        chosen = [finding for finding in drift.findings if finding.state is state]
-        if chosen:
-            yield ""
-            yield style.bold(f"{state}:")
-            for finding in chosen:
-                yield from _finding_lines(finding, resolve, style, folder)
+def _lines(drift: Drift, display: Display, findings: str) -> Iterator[str]:
+    style, width = display.style, display.width
+    head = f"Drift of {printable(drift.stack)} on {drift.store.title}, {time_text(drift.made)}"
+    yield from map(style.bold, wrapped(head, width, then="  "))
+    ids = ShortIds((found for one in drift.findings for found in _ID.findall(one.message)), width)
+    for name, group in _groups(drift.findings).items():
+        yield ""
+        yield style.bold(f"  {_fitting(printable(name), width)}")
+        for hint, same in groupby(group, lambda one: one.hint):
+            for finding in same:
+                yield from _finding_lines(finding, name, display, ids)
+            if hint != APPLY:
+                yield from _fix_lines(hint, width)
     yield from waiting_lines(drift.waiting, style)
     if findings:
         yield ""
         yield findings
     yield ""
+    for line in not_checked_lines(drift.not_checked, drift.command, PLAIN):
+        yield from map(style.change, wrapped(line, width, then="  "))
     counts = ", ".join(f"{count} {state}" for state, count in drift.summary.items() if state in _SIGNS and count)
     in_sync = f"{drift.summary[State.IN_SYNC]} in sync"
-    yield from not_checked_lines(drift.not_checked, "drift", style)
-    yield style.warn(f"Drift: {counts}; {in_sync}.") if counts else style.good(f"No drift; {in_sync}.")
+    counted, paint = (f"Drift: {counts}", style.warn) if counts else ("No drift", style.good)
+    yield from map(paint, wrapped(f"{counted}; {in_sync}.", width, then="  "))
+    fixed = sum(one.apply for one in drift.findings)
+    if fixed:
+        some = f"  (fixes {fixed} of {len(drift.findings)})" if fixed < len(drift.findings) else ""
+        yield f"{style.bold('Next:')} mtlsctl apply{some}"
 
 
-def _finding_lines(finding: DriftFinding, resolve: Resolve, style: Style, folder: str) -> Iterator[str]:
-    paint = style.change if finding.state is State.CHANGED else style.bad
-    yield f"{paint(f'  {_SIGNS[finding.state]} {finding.subject}')}: {printable(finding.message)}"
-    yield from (f"    {line}" for line in place_lines(finding.where, finding.hint, resolve, folder=folder))
+def _groups(findings: Sequence[DriftFinding]) -> Mapping[str, list[DriftFinding]]:
+    """The findings of each certificate; else of each wrangler file; in the order of the first finding."""
+    groups: dict[str, list[DriftFinding]] = {}
+    for one in findings:
+        name = one.certificate or (one.at.config if one.at is not None else _GROUPS.get(one.subject, one.subject))
+        groups.setdefault(name, []).append(one)
+    return groups
+
+
+def _finding_lines(finding: DriftFinding, group: str, display: Display, ids: ShortIds) -> Iterator[str]:
+    """One finding below the name of its group; a file that is this name is not named again."""
+    sign, style = _SIGNS[finding.state], display.style
+    message = finding.message.replace(f" in {group} (", " (", 1)
+    text = _ID.sub(lambda found: ids(found[0]), printable(message))
+    head, *rest = wrapped(text, display.width, first=f"    {sign} ")
+    paint = style.change if finding.state in (State.CHANGED, State.UNUSED) else style.bad
+    yield head.replace(sign, paint(sign), 1)
+    yield from rest
+    yield from (f"    {line}" for line in place_lines(finding.where, None, display.place, folder=display.folder))
     if finding.follows:
         count = len(finding.follows)
-        yield f"      {count} {'binding follows' if count == 1 else 'bindings follow'} it"
+        yield f"      affects {count} binding{'' if count == 1 else 's'}"
+
+
+def _fix_lines(hint: str, width: int | None) -> Iterator[str]:
+    """The fix; lines to paste are behind a bar, so that no line of them can start anything."""
+    first, *rest = hint.splitlines()
+    yield from wrapped(printable(first), width, first="      fix  ")
+    yield from (f"        | {printable(line)}" for line in rest)
+
+
+def _fitting(name: str, width: int | None) -> str:
+    return name if width is None else shortened(name, width - len("  "))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from posixpath import join, normpath
 
-from reconciler.findings.codes import Severity
+from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer, Resolve
 from reconciler.findings.escape import printable
 from reconciler.reports.checks import Checkup, RunFailure, Validation
@@ -48,8 +48,20 @@ def render_findings(diagnostics: Iterable[Diagnostic], resolve: Resolve, style: 
 
 
 def show_findings(diagnostics: Iterable[Diagnostic], display: Display) -> str:
-    """All blocks, as `render_findings` has them."""
-    return render_findings(diagnostics, display.place, display.style, folder=display.folder)
+    """All blocks, as `render_findings` has them, and below them where to read more."""
+    found = tuple(diagnostics)
+    blocks = render_findings(found, display.place, display.style, folder=display.folder)
+    command = explaining(found)
+    return f"{blocks}\n{display.style.dim(f'About a finding: {command}')}" if command is not None else blocks
+
+
+def explaining(diagnostics: Iterable[Diagnostic]) -> str | None:
+    """The command that explains the errors and warnings: with the code if all have one. None if there are none.
+
+    Wrong use of the command line has its hint, which leads to the help.
+    """
+    codes = {problem.code for problem in to_act_on(diagnostics)} - {Code.USAGE}
+    return f"mtlsctl explain {codes.pop() if len(codes) == 1 else 'CODE'}" if codes else None
 
 
 def to_act_on(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:

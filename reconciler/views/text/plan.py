@@ -190,6 +190,7 @@ _AREAS = {
     Area.OTHER_USERS: "Hyperdrive configurations, hostnames",
     Area.TREE: "other files with ids of old certificates",
     Area.KEYS: "private keys",
+    Area.UNUSED: "unused certificates, shared keys, undeclared bindings",
 }
 
 

@@ -1,0 +1,281 @@
+"""Drift that only `--unused` shows: unused certificates, one private key in several certificates, and bindings that
+nothing declares and that can't work or use certificates that are not managed here."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer
+from reconciler.model import ById, CertificateName, Condition, Entry, EntryId, Sweep, UserKind
+from reconciler.model.identifiers import is_of_other_store, is_placeholder
+from reconciler.model.ownership import CUSTOM, is_other_stacks, is_ours, read_mark
+from reconciler.plan.assessment import Assessment, BindingRow, EntryRow, UpToDate, Waits
+from reconciler.plan.coverage import of_live, of_unused
+from reconciler.plan.inventory import Role
+from reconciler.plan.plan import Plan
+from reconciler.plan.users import users_by_entry
+from reconciler.reports.drift import Drift, DriftFinding, State, Subject, key_of
+from reconciler.reports.drift_findings import (
+    binding_key,
+    binding_undeclared,
+    closest,
+    declaring,
+    ended,
+    entry_key,
+    id_text,
+    named,
+    previews_by_hand,
+)
+from reconciler.x509.certificates import key_digest
+
+_MOST_NAMED = 3
+
+
+def find_unused(plan: Plan) -> tuple[EntryId, ...]:
+    """The IDs to search the tree for before `join_unused`: nothing that mtls.toml declares has them."""
+    return tuple(row.entry.id for row in _unused(plan.assessment))
+
+
+def join_unused(drift: Drift, plan: Plan, sweep: Sweep) -> Drift:
+    """The drift with what `--unused` adds. `sweep`: which files have the IDs of `find_unused`."""
+    assessment, known = plan.assessment, {finding.key for finding in drift.findings}
+    found = (*_undeclared(assessment), *_shared_keys(assessment), *_unused_entries(assessment, sweep))
+    joined = drift.joined((one for one in found if one.key not in known), _not_managed(assessment))
+    return replace(joined, unused=True, not_checked=(*of_live(drift.not_checked), *of_unused(sweep)))
+
+
+# --- bindings that nothing declares ---------------------------------------------------------------------------------
+
+
+def _undeclared(assessment: Assessment) -> Iterator[DriftFinding]:
+    for row in (*assessment.bindings, *assessment.previews):
+        if row.declared is None and row.found is not None and not row.elsewhere:
+            is_broken = row.entry is None or row.entry.ca
+            finding = _broken(row, assessment) if is_broken else _working(row, assessment)
+            if finding is not None:
+                yield finding
+
+
+def _broken(row: BindingRow, assessment: Assessment) -> DriftFinding:
+    """A binding that can't work, whoever manages it: no client certificate is uploaded with its ID."""
+    text, store = row.found_id or "", assessment.desired.declaration.store
+    what = id_text(row, store.kind)
+    if row.entry is not None:
+        what = f"{named(row.entry)}, a CA, which a Worker can't use"
+        return _finding(row, Code.ENTRY_IS_CA, what, _declare(row))
+    if is_placeholder(text, store.kind):
+        name = row.at.binding.lower().replace("_", "-")  # of a certificate with this name, if there is one
+        fix = _declare(row, f'"{name}"') if name in assessment.by_name else _declare(row)
+        return _finding(row, Code.PLACEHOLDER_LEFT, what, fix)
+    if is_of_other_store(text, store.kind):
+        what += f", an ID from a Cloudflare account, but this project uses {store.title}"
+        fix = f'set `kind = "cloudflare"` in `[store]`; {store.title} changes nothing in such a file'
+        return _finding(row, Code.ID_OF_OTHER_STORE, what, fix)
+    meant = closest(text, (one.entry for one in assessment.entries))
+    if meant is None:
+        return _finding(row, Code.ENTRY_MISSING, what, _declare(row))
+    known = assessment.names.get(meant.id)
+    fix = _declare(row, f'"{known}"' if known is not None else f'{{ id = "{meant.id}" }}')
+    return _finding(row, Code.ENTRY_MISSING, what, f"did you mean {named(meant)}? {fix}")
+
+
+def _working(row: BindingRow, assessment: Assessment) -> DriftFinding | None:
+    """A binding of a client certificate, unless it is expected: in a file where another stack binds too, and in
+    previews, which can't be declared."""
+    entry, now = row.entry, assessment.now
+    name = assessment.names.get(entry.id) if entry is not None else None
+    if row.is_preview:
+        current = assessment.by_name.get(name) if name is not None else None
+        is_current = current is not None and current.entry == entry
+        return None if name is None or is_current else binding_undeclared(row, name, now)
+    if entry is None or not assessment.desired.declaration.workers[row.at.worker].exclusive:
+        return None
+    if name is not None:
+        return binding_undeclared(row, name, now)
+    after = ended(entry, now)
+    fix = _declare(row, f'{{ id = "{entry.id}" }}') if not after else f"{_declare(row)}\n{_take_over(entry)}"
+    code = Code.ENTRY_EXPIRED if after else Code.ENTRY_FOREIGN
+    return _finding(row, code, f"{named(entry)}{after}, which is not managed here", fix)
+
+
+def _finding(row: BindingRow, code: Code, what: str, hint: str) -> DriftFinding:
+    return DriftFinding(
+        state=State.UNEXPECTED,
+        subject=Subject.BINDING,
+        key=binding_key(row),
+        message=f"{row.text} has {what}",
+        hint=hint,
+        where=row.pointer,
+        at=row.at,
+        found=row.found_id,
+        code=code,
+    )
+
+
+def _declare(row: BindingRow, value: str = '"NAME"') -> str:
+    """The lines that declare the binding; previews can't be declared."""
+    return (
+        previews_by_hand("NAME")
+        if row.is_preview
+        else f"declare it, then run `mtlsctl apply`:\n{declaring(row, value)}"
+    )
+
+
+# --- certificates that are used as declared, and not managed here -----------------------------------------------------
+
+
+def _not_managed(assessment: Assessment) -> Iterator[Diagnostic]:
+    """Notes, no drift: what is used may be as declared though this stack neither uploaded it nor was handed it."""
+    declaration = assessment.desired.declaration
+    owned = assessment.inventory.owned if assessment.inventory is not None else {}
+    for entry_id, rows in assessment.uses.items():
+        entry, used = assessment.entry(entry_id), [row for row in rows if _is_expected(row, assessment)]
+        if not used or entry is None or entry.ca or entry.id in owned:
+            continue
+        mark, name = read_mark(entry), assessment.names.get(entry.id)
+        if not is_ours(mark, declaration):
+            stack = mark.stack if mark is not None and is_other_stacks(mark, declaration) else None
+            yield _note(assessment, entry, used, name, stack)
+
+
+def _is_expected(row: BindingRow, assessment: Assessment) -> bool:
+    if row.declared is not None:
+        return isinstance(row.verdict, UpToDate)
+    return row.is_preview or not assessment.desired.declaration.workers[row.at.worker].exclusive
+
+
+def _note(
+    assessment: Assessment, entry: Entry, rows: Sequence[BindingRow], name: CertificateName | None, stack: str | None
+) -> Diagnostic:
+    texts = [row.text for row in rows]
+    more = f" and {len(texts) - _MOST_NAMED} more" if len(texts) > _MOST_NAMED else ""
+    uses = f"{', '.join(texts[:_MOST_NAMED])}{more} {'uses' if len(texts) == 1 else 'use'} it"
+    what, pointer = f"{named(entry)}{ended(entry, assessment.now)}", rows[0].pointer
+    if stack is not None:
+        message = f"{what} is managed by the stack {stack!r}, and {uses}"
+        hint = "when that stack renews it, change its ID here, too"
+    elif name is not None:
+        message = f"{what} is used as {name!r}, but was not handed over: it is kept when {name!r} is renewed"
+        hint = f'hand it over:\n[certificates.{name}]\nsupersedes = ["{entry.id}"]'
+        pointer = Pointer(assessment.desired.declaration.path, ("certificates", name))
+    else:
+        message, hint = f"{what} is not managed here, and {uses}", _take_over(entry)
+    return Diagnostic(Severity.INFO, Code.ENTRY_FOREIGN, message, pointer, hint, name)
+
+
+def _take_over(entry: Entry) -> str:
+    line = f'supersedes = ["{entry.id}"]'
+    return f"to renew it here, declare its certificate (`mtlsctl export` prints it) with {line}"
+
+
+# --- one key in several certificates ----------------------------------------------------------------------------------
+
+
+def _shared_keys(assessment: Assessment) -> Iterator[DriftFinding]:
+    """Client certificates by their public key. Renewals of one certificate under one name are one certificate."""
+    by_key: dict[str, dict[str, list[Entry]]] = defaultdict(lambda: defaultdict(list))
+    for row in assessment.entries:
+        entry = row.entry
+        digest = key_digest(entry.bundle.leaf) if entry.bundle and entry.type == CUSTOM and not entry.ca else None
+        if digest is not None:
+            by_key[digest][assessment.names.get(entry.id) or entry.name or entry.id].append(entry)
+    for digest, holders in by_key.items():
+        if len(holders) > 1:
+            yield _shared_key(assessment, digest, [entry for held in holders.values() for entry in held])
+
+
+def _shared_key(assessment: Assessment, digest: str, entries: Sequence[Entry]) -> DriftFinding:
+    listed = ", ".join(named(entry) for entry in entries[:_MOST_NAMED])
+    more = f" and {len(entries) - _MOST_NAMED} more" if len(entries) > _MOST_NAMED else ""
+    rows = [row for entry in entries for row in assessment.uses.get(entry.id, ())]
+    return DriftFinding(
+        state=State.SHARED,
+        subject=Subject.KEY,
+        key=key_of(Subject.KEY, digest),
+        message=f"{len(entries)} certificates have the same private key: {listed}{more}",
+        hint="have all but one of them reissued, each with a key of its own: one leak would affect all of them",
+        where=rows[0].pointer if rows else None,
+        follows=tuple(sorted({binding_key(row) for row in rows})),
+        entries=tuple(entry.id for entry in entries),
+        code=Code.KEY_SHARED,
+    )
+
+
+# --- unused certificates ----------------------------------------------------------------------------------------------
+
+
+def _unused(assessment: Assessment) -> Iterator[EntryRow]:
+    """Client certificates that nothing declared uses, or is to use, except those that wait to be deleted.
+
+    Users of a CA, and of what other stacks uploaded, are not in the files of this stack. Users in the account are known
+    if live Workers were read.
+    """
+    declaration, users = assessment.desired.declaration, users_by_entry(assessment.actual)
+    by_id = {row.target.id for row in assessment.bindings if isinstance(row.target, ById)}
+    bound = {row.certificate for row in assessment.bindings}
+    to_be_bound = {row.entry.id for row in assessment.certificates if row.entry and bound & {*row.same_content}}
+    used = {*assessment.uses, *by_id, *to_be_bound}
+    for row in assessment.entries:
+        entry, is_leaving = row.entry, row.role in (Role.SUPERSEDED, Role.ORPHANED)
+        if entry.type != CUSTOM or entry.ca or entry.id in used:
+            continue
+        if is_other_stacks(read_mark(entry), declaration):
+            continue
+        is_used = any(user.kind is not UserKind.FILE for user in users.get(entry.id, ()))
+        if _is_kept_for_good(row) if is_leaving else not is_used:
+            yield row
+
+
+def _is_kept_for_good(row: EntryRow) -> bool:
+    """Whether its certificate is no longer declared, and nothing deletes it."""
+    return isinstance(row.verdict, Waits) and row.verdict.condition is Condition.PRUNE_OFF
+
+
+def _unused_entries(assessment: Assessment, sweep: Sweep) -> Iterator[DriftFinding]:
+    for row in _unused(assessment):
+        entry, name = row.entry, assessment.names.get(row.entry.id)
+        files, state = sweep.mentions.get(entry.id, ()), State.UNUSED
+        if files:
+            state = State.UNEXPECTED
+            listed = ", ".join(files[:_MOST_NAMED]) + (", ..." if len(files) > _MOST_NAMED else "")
+            has = "has" if len(files) == 1 else "have"
+            message = f"no declared Worker uses {named(entry)}, but {listed} {has} its ID"
+            hint = "declare that Worker: `mtlsctl init --update --from .` writes the lines; or remove the ID there"
+        elif name is not None and name in assessment.by_name:
+            message = f"no binding uses {name!r}, {named(entry)}"
+            hint = f"bind it, or remove it from mtls.toml; keep it if something else uses `mtlsctl output {name}`"
+        elif name is not None:
+            message = f"{named(entry)} is of {name!r}, which mtls.toml no longer declares"
+            hint = "set `prune = true` in `[policy]` to have it deleted after its grace period; or declare it again"
+        else:
+            unread = "" if sweep.complete else f", as far as it could be searched ({sweep.unread[0]} could not)"
+            message = f"nothing in this tree uses {named(entry)}{unread}"
+            hint = _delete_or_hand_over(entry, assessment)
+        yield DriftFinding(
+            state=state,
+            subject=Subject.ENTRY,
+            key=entry_key(entry.id),
+            message=message,
+            hint=hint,
+            certificate=name,
+            found=entry.id,
+            code=Code.ENTRY_UNREFERENCED,
+        )
+
+
+def _delete_or_hand_over(entry: Entry, assessment: Assessment) -> str:
+    """How to delete it, or to hand it over to the certificate that was uploaded later under the same name."""
+    for row in sorted(assessment.certificates, key=lambda row: row.name):
+        if row.entry and entry.name and row.entry.name == entry.name and _is_older(entry, row.entry):
+            return f'hand it over, then it is deleted:\n[certificates.{row.name}]\nsupersedes = ["{entry.id}"]'
+    delete = f"wrangler mtls-certificate delete --id {entry.id}"
+    return f"delete it if neither Hyperdrive nor another repository uses it:\n{delete}"
+
+
+def _is_older(entry: Entry, other: Entry) -> bool:
+    if entry.uploaded_on is None or other.uploaded_on is None:
+        return False
+    return entry.uploaded_on < other.uploaded_on
