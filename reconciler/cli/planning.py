@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from reconciler.cli.session import Session, command
+from reconciler.cli.session import STDOUT, Session, command
+from reconciler.cli.terminal import say
 from reconciler.findings.exits import ExitCode, strongest
 from reconciler.plan.live import DeployChoice
 from reconciler.plan.plan import Plan, exit_code_of
@@ -79,10 +80,14 @@ def plan(
         live=live,
         deploy=DeployChoice(everybody=deploy, over_split=over_split),
     )
-    made = replace(make(project, request).plan, apply_with=apply_with(request, out))
+    saved = None if out == STDOUT else out
+    made = replace(make(project, request).plan, apply_with=apply_with(request, saved))
     if out is not None:
         session.write(out, render(made, "json", session.display(sys.stdout)))
-    session.show(made)
+    if out != STDOUT:
+        session.show(made)
+    elif session.format != "json":
+        say(render(made, session.format, session.display(sys.stderr)), err=True, nl=False)
     codes = [exit_code_of(made.diagnostics)]
     if detailed_exitcode and made.changes:
         codes.append(ExitCode.CHANGES)

@@ -46,6 +46,9 @@ _log = logging.getLogger(__name__)
 _PRECIOUS = frozenset({".pem", ".key", ".crt", ".cer", ".toml", ".jsonc", ".db"})
 """A file with such a suffix is a certificate, a key, a configuration or a store, so no report is written to it."""
 
+STDOUT = Path("-")
+"""`--out -`, as in most tools."""
+
 DEFAULT_MAX_WAIT = "15m"
 """Cloudflare's rate limit refuses everything for five minutes once any program has exceeded it."""
 
@@ -53,7 +56,9 @@ MaxWaitOption = Annotated[
     str,
     typer.Option("--max-wait", metavar="TIME", help="Wait at most TIME for Cloudflare's rate limit: 30s, 15m."),
 ]
-OutOption = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Also write the result to FILE.")]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", metavar="FILE", help="Also write the result to FILE (- for standard output).")
+]
 
 
 def seconds(text: str) -> float:
@@ -142,7 +147,7 @@ class Session:
     def show(self, report: object, out: Path | None = None) -> None:
         """Show a report in the requested format: on stdout, and whole in a file if one is named."""
         display = self.display(sys.stdout)
-        if out is not None:
+        if out is not None and out != STDOUT:
             whole = replace(display, style=PLAIN, width=None)
             self.write(out, render(report, self.format, whole))
         say(render(report, self.format, display), nl=False)
@@ -152,7 +157,10 @@ class Session:
         say(text, nl=False)
 
     def write(self, out: Path, text: str, *, over_tracked: bool = False) -> None:
-        """A file that the user named, replaced atomically. `over_tracked`: also one that git tracks."""
+        """Replace a file that the user named, atomically; - is standard output. `over_tracked`: also one in git."""
+        if out == STDOUT:
+            self.emit(text)
+            return
         if self._is_precious(out):
             raise FileError(
                 f"`--out {out}` would overwrite a file that mtlsctl or git uses",

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from reconciler.desired.wording import Suggestions, listed, looks_like_key, quoted_value
 from reconciler.findings.codes import Code
 from reconciler.model import Deployer, StoreKind
+from reconciler.model.accounts import account_problem
+from reconciler.model.templates import template_of
 
 
 class Refused(ValueError):
@@ -169,13 +171,11 @@ def check_known(text: str, known: list[str]) -> str:
 
 def check_account_id(text: str) -> str:
     """32 hexadecimal digits. Never shown: it may be a token that was pasted by mistake."""
-    if re.fullmatch("[0-9a-f]{32}", text):
+    problem = account_problem(text)
+    if problem is None:
         return text
-    raise Refused(
-        Code.BAD_ACCOUNT_ID,
-        "must be a Cloudflare account ID: 32 characters of 0-9 and a-f",
-        hint="copy it from the URL of the account's dashboard; never put an API token into this file",
-    )
+    hint = f"{problem.hint}; never put an API token into this file"
+    raise Refused(Code.BAD_ACCOUNT_ID, f"must be a Cloudflare account ID, but it {problem.cause}", hint=hint)
 
 
 def check_entry_id(text: str) -> str:
@@ -231,6 +231,12 @@ def check_config_path(text: str) -> str:
     if name in {"", ".", ".."} or "." not in name or name.endswith(CONFIG_SUFFIXES):
         return text
     message = f"must be a wrangler file ({', '.join(CONFIG_SUFFIXES)}) or a folder that contains one"
+    made = template_of(name)
+    if made is not None and made.endswith(CONFIG_SUFFIXES):
+        hint = (
+            f"this is a template: name the file that is made from it ({quoted_value(made)}), and run mtlsctl after that"
+        )
+        raise Refused(Code.BAD_PATH, message, hint=hint)
     hint = "use one of these formats: configuration in code can't be edited; add / to a folder with a dot in its name"
     raise Refused(Code.BAD_PATH, message, hint=hint)
 

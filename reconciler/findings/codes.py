@@ -112,7 +112,7 @@ class Code(StrEnum):
         "Use one of the values that the message lists.")
     BAD_ACCOUNT_ID = ("bad-account-id", _E,
         "`account_id` is not a valid Cloudflare account ID; it is not shown, because it may be a token.",
-        "Write the 32 hexadecimal digits from the address of the account's dashboard.")
+        "Write the 32 hexadecimal digits from the address of the account's dashboard, in lower case.")
     BAD_PATH = ("bad-path", _E,
         "A path is absolute, contains `\\`, leads into `.git`, or names an unsupported kind of file.",
         "Write a path with `/`, relative to the folder of mtls.toml.")
@@ -284,6 +284,9 @@ class Code(StrEnum):
     KEY_READABLE = ("key-readable", _W,
         "The file of a private key can be read by its group or by everyone.",
         "Run `chmod 600` on the file.")
+    KEY_TRACKING_UNKNOWN = ("key-tracking-unknown", _EWI,
+        "Git is missing, refuses the checkout, or has no repository here, so a private key in git would go unnoticed.",
+        "Run the command of the hint, then check again.", ExitCode.BLOCKED)
     KEY_IN_GIT = ("key-in-git", _E,
         "Git tracks a private key.",
         "Run `git rm --cached` on the file, and have the certificate reissued with a new key.")
@@ -619,8 +622,8 @@ class Code(StrEnum):
         "The answer was not the JSON of Cloudflare's API.",
         "Check what is between this machine and Cloudflare, such as a proxy.")
     STORE_CONNECTION = ("store-connection", _EW,
-        "The CA bundle or the proxy of the environment can't be used.",
-        "Correct `SSL_CERT_FILE`, `SSL_CERT_DIR`, `HTTPS_PROXY` or `ALL_PROXY`.")
+        "The CA bundle or the proxy of the environment can't be used; the message names the variable.",
+        "Correct that variable, or unset it.")
     STORE_TIMEOUT = ("store-timeout", _EW,
         "The run took longer than it may.",
         "Run the same command again to continue.")
@@ -658,10 +661,10 @@ class Code(StrEnum):
         "The account is not set.",
         "Set `account_id` in `[store]`, or `CLOUDFLARE_ACCOUNT_ID`.")
     ACCOUNT_MALFORMED = ("account-malformed", _EW,
-        "The account ID is not valid.",
-        "Use the 32 hexadecimal digits from the address of the account's dashboard.")
+        "The account ID of a variable or of a wrangler file is not valid; it is not shown, because it may be a token.",
+        "Use the 32 hexadecimal digits from the address of the account's dashboard, in lower case.")
     BASE_URL = ("base-url", _EW,
-        "`CLOUDFLARE_API_BASE_URL` can't be used, or would send the token unencrypted.",
+        "`CLOUDFLARE_API_BASE_URL` can't be used, lacks `/client/v4`, or would send the token unencrypted.",
         "Use an `https://` URL, or unset the variable.")
     COMPLIANCE_REGION = ("compliance-region", _EW,
         "`CLOUDFLARE_COMPLIANCE_REGION` is not a known region.",
@@ -742,8 +745,8 @@ class Code(StrEnum):
         "A wrangler file, a folder or an environment was not taken over, for the reason in the message.",
         "Follow the hint, then run `mtlsctl init --update`.")
     IGNORED_BY_GIT = ("ignored-by-git", _WI,
-        "Git ignores a certificate, which then can't be declared, or wrangler files, which are left out.",
-        "Run `git add -f` on the certificate; for generated wrangler files, declare what they are generated from.")
+        "Git ignores a certificate, which can't be declared, or a wrangler file, whose IDs then are in no commit.",
+        "Run `git add -f` on the file; for generated wrangler files, declare what they are generated from.")
     CHAIN_DIFFERS = ("chain-differs", _W,
         "A file has the leaf of an uploaded certificate in use, but another chain, so it is bound by its ID.",
         "Bind it by name after the next renewal, or put the uploaded chain into the file.")
@@ -828,7 +831,7 @@ class Code(StrEnum):
         "Choose another `--port`, or 0 for a free one.")
     EXTRA = ("extra", _E,
         "A part of mtlsctl that is installed separately is missing.",
-        "Run `pipx install --force '.[emulator,calendar]'` in a checkout of mtlsctl.")
+        "Run `pipx install --force '.[emulator,calendar,socks]'` in a checkout of mtlsctl.")
     BUG = ("bug", _E,
         "Something unexpected happened in mtlsctl.",
         "Report it with the file that the message names; the file contains no secrets.")
@@ -886,10 +889,10 @@ class Code(StrEnum):
     TOKEN_MISSING = ("token-missing", _EW,
         "`CLOUDFLARE_API_TOKEN` is not set, and the project uses Cloudflare.",
         "Create an API token, and pass it to this run in that variable.")
-    TOKEN_OLD_NAME = ("token-old-name", _W,
+    TOKEN_OLD_NAME = ("token-old-name", _EW,
         "Only `CF_API_TOKEN` is set, which mtlsctl does not read.",
         "Set `CLOUDFLARE_API_TOKEN` instead.")
-    TOKEN_EMPTY = ("token-empty", _W,
+    TOKEN_EMPTY = ("token-empty", _EW,
         "`CLOUDFLARE_API_TOKEN` is set, but empty.",
         "Check whether CI withholds the secret here, as from forks.")
     TOKEN_WHITE_SPACE = ("token-white-space", _EW,
@@ -901,13 +904,13 @@ class Code(StrEnum):
     TOKEN_IS_KEY = ("token-is-key", _EW,
         "`CLOUDFLARE_API_TOKEN` contains a global API key instead of a token.",
         "Create an API token.")
-    TOKEN_UNKNOWN = ("token-unknown", _W,
+    TOKEN_UNKNOWN = ("token-unknown", _EW,
         "Cloudflare does not know the API token.",
         "Check that the token is complete and has not expired, then set it again.")
-    TOKEN_INACTIVE = ("token-inactive", _W,
+    TOKEN_INACTIVE = ("token-inactive", _EW,
         "Cloudflare reports that the API token is disabled or has expired.",
         "Create a new token.")
-    TOKEN_LACKS = ("token-lacks", _W,
+    TOKEN_LACKS = ("token-lacks", _EW,
         "The API token lacks a permission that some command needs.",
         "Give the token the permission that the hint names.")
     TOKEN_RIGHTS = ("token-rights", _I,
@@ -956,8 +959,8 @@ class Code(StrEnum):
         "The permissions of `.mtlsctl` could not be checked.",
         "Check the permissions on what the message names.")
     GIT = ("git", _I,
-        "Git ignores `.mtlsctl`, or did not answer.",
-        "No action needed, unless there is a hint.")
+        "Git ignores `.mtlsctl`.",
+        "No action needed.")
     STORE_IN_GIT = ("store-in-git", _W,
         "Git tracks the local store of this checkout.",
         "Run `git rm --cached .mtlsctl/store.db`.")
@@ -966,7 +969,7 @@ class Code(StrEnum):
         "Run the command of the hint, which writes a `.gitignore` there.")
     GIT_UNREADABLE = ("git-unreadable", _W,
         "What git tracks and ignores could not be checked.",
-        "Check the permissions on what the message names.")
+        "Follow the hint: install git, or let it accept the checkout of another owner.")
     KEYS = ("keys", _I,
         "Only this user can read the private key files, and git does not track them.",
         "No action needed.")
@@ -983,8 +986,8 @@ class Code(StrEnum):
         "The folders of the wrangler files could not be checked for temporary files.",
         "Check the permissions on what the message names.")
     ACCOUNT = ("account", _I,
-        "Cloudflare knows the API token, and the token is active.",
-        "No action needed.")
+        "Cloudflare knows the API token, and the token is active; with a hint, the account was not checked.",
+        "No action needed, unless there is a hint.")
     ACCOUNT_UNREADABLE = ("account-unreadable", _W,
         "The account could not be checked.",
         "Check the permissions on what the message names.")

@@ -122,6 +122,11 @@ class KeySourceError(ReconcilerError):
 
     code = Code.KEY_UNAVAILABLE
 
+    @property
+    def is_absent(self) -> bool:
+        """True if the key is only not here; false if what is here can't be a key on any machine."""
+        return self.code is Code.KEY_UNAVAILABLE
+
 
 class CertificateError(InputError):
     """A certificate or key file can't be used; one diagnostic for each problem."""

@@ -37,6 +37,14 @@ class FileKey(BaseModel):
     ]
 
 
+_NEVER_KEYS = {
+    Code.FILE_NOT_REGULAR: Code.FILE_NOT_REGULAR,
+    Code.FILE_IN_GIT: Code.FILE_IN_GIT,
+    Code.FILE_TOO_LARGE: Code.KEY_TOO_LARGE,
+}
+"""The codes of files that are here and can't be a key on any machine; in other cases the key may be elsewhere."""
+
+
 @dataclass(frozen=True, slots=True)
 class FileKeySource:
     """Reads keys through this port."""
@@ -46,14 +54,15 @@ class FileKeySource:
     def open(self, reference: KeyReference) -> PrivateKey:
         """The key, with the finding `key-readable` if others can read its file too.
 
-        KeySourceError if the port can't read it.
+        KeySourceError if the port can't read it: `key-unavailable` if it may be on another machine.
         """
         path = reference.options["file"]
         try:
             found = self.files.read_key(path, limit=MAX_KEY_BYTES)
         except FileError as error:
             hint = error.hint or 'create the key file there, or use another key source: private_key = { env = "NAME" }'
-            raise KeySourceError(error.message, hint=hint, where=error.where or Place(path)) from error
+            code = _NEVER_KEYS.get(error.code)
+            raise KeySourceError(error.message, hint=hint, where=error.where or Place(path), code=code) from error
         return PrivateKey(found.data, (_readable(path),) if found.readable_by_others else ())
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
+from reconciler.model.accounts import account_problem
 from reconciler.model.stores import StoreKind
 from reconciler.model.words import BindingName, CertificateName, EntryId, EnvironmentName, WorkerLabel
 from reconciler.x509.certificates import Bundle
@@ -44,8 +45,10 @@ class StoreSettings:
 
     @property
     def account(self) -> str | None:
-        """The account of the certificates; None if the store has no accounts, or the account is unknown."""
-        return self.account_id if self.kind.traits.has_accounts else None
+        """The account of the certificates; None if the store has no accounts, or the account is unknown or invalid."""
+        if not self.kind.traits.has_accounts or self.account_id is None or account_problem(self.account_id) is not None:
+            return None
+        return self.account_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ from reconciler.model import (
     WranglerEnvironment,
     WranglerFile,
 )
+from reconciler.model.accounts import account_problem
+from reconciler.model.stores import ACCOUNT_VARIABLE
 from reconciler.x509.certificates import rfc3339
 
 _MOST_COMPARED = 30
@@ -92,7 +94,12 @@ def account_id_in_file(
 
 
 def account_differs(site: Site, account_id: str) -> Diagnostic:
-    """The environment belongs to another account, where these IDs do not exist."""
+    """The environment belongs to another account, where these IDs do not exist. What is not an ID is not shown."""
+    problem = account_problem(site.found.account_id or "")
+    if problem is not None:
+        message = f"the `account_id` of {site.text} {problem.cause}"
+        hint = f"{problem.hint}; or remove the line, so that wrangler takes {ACCOUNT_VARIABLE}"
+        return Diagnostic(Severity.ERROR, Code.ACCOUNT_MALFORMED, message, site.declared_at(), hint)
     message = f"{site.text} uses the account {site.found.account_id}, but this project uses {account_id}"
     hint = "declare that environment in an mtls.toml of its own, with its account in `[store]`"
     return Diagnostic(Severity.ERROR, Code.ACCOUNT_DIFFERS, message, site.declared_at(), hint)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Collection, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass, field, replace
 from posixpath import basename, dirname, join, normpath
 
@@ -12,9 +12,10 @@ from reconciler.findings.errors import FileError, InputError, ReconcilerError
 from reconciler.model import Built, Declaration, DeclaredWorker, EnvironmentName, WorkerLabel, WranglerFile
 from reconciler.model.ports import FileReader
 from reconciler.model.progress import Done, uncounted
+from reconciler.model.templates import template_of
 from reconciler.wrangler.formats import MAX_BYTES
 from reconciler.wrangler.read import read_wrangler
-from reconciler.wrangler.which import REDIRECT, findings_beside, redirect_target, search
+from reconciler.wrangler.which import NAMES, REDIRECT, findings_beside, redirect_target, search
 
 ReadFiles = MutableMapping[str, bytes]
 """Text files that were read, by path, to look up the places of findings."""
@@ -48,20 +49,30 @@ class ConfigReader:
         if found is None:
             raise FileError(
                 f"wrangler finds no configuration in {config} or above",
-                hint="name the wrangler file in `config`",
+                hint=self._template_hint(config, NAMES) or "name the wrangler file in `config`",
                 code=Code.FILE_MISSING,
             )
         return found
 
     def read(self, path: str) -> WranglerFile:
         """A wrangler file, with the file that a build generated from it; ReconcilerError if it can't be used."""
-        self.read_files[path] = data = self.files.read(path, limit=MAX_BYTES)
+        try:
+            self.read_files[path] = data = self.files.read(path, limit=MAX_BYTES)
+        except FileError as error:
+            if error.code is Code.FILE_MISSING:
+                error.hint = self._template_hint(dirname(path) or ".", (basename(path),)) or error.hint
+            raise
         file = read_wrangler(path, data)
         folders = self.files.folders_up(dirname(path) or ".")
         self.noticed.extend(findings_beside(path, folders, self.files_in))
         for folder in folders:
             file = self._follow_redirect(file, folder, beside=folder == folders[0])
         return file
+
+    def _template_hint(self, folder: str, wanted: Collection[str]) -> str | None:
+        """What to do where a folder has only a template of a wanted file."""
+        names = sorted(name for name in self.files_in(folder) or () if template_of(name) in wanted)
+        return f"make it from its template first: {normpath(join(folder, names[0]))}" if names else None
 
     def _follow_redirect(self, file: WranglerFile, folder: str, *, beside: bool) -> WranglerFile:
         """The file with the generated one that wrangler deploys instead; an error if the file is that one itself."""

@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING, Protocol
 
 from reconciler import keys, stores
 from reconciler.desired.parse import MAX_BYTES, parse_declaration
+from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.errors import UsageError
 from reconciler.model import Declaration, DeclaredCertificate, EnvironmentName, StoreSettings
+from reconciler.model.accounts import account_problem
 from reconciler.model.keys import KeyContext, KeyFiles
 from reconciler.model.ports import Clock, Files, PrivateKey, Sources, Store, StoreReader, WorkerDeployer
 from reconciler.model.progress import SILENT, Progress
 from reconciler.stores import StoreContext
 from reconciler.syntax.places import Places
 from reconciler.system.clock import SystemClock
-from reconciler.system.discover import FILE_NAME, find_file
-from reconciler.system.files import ProjectFiles
+from reconciler.system.discover import FILE_NAME, find_file, git_root
+from reconciler.system.files import KEY_DIRS, ProjectFiles
 from reconciler.system.journal import JournalFile, Lines
 from reconciler.system.lock import checkout_lock
 from reconciler.system.process import hide_from_other_programs
@@ -30,8 +32,6 @@ from reconciler.system.process import hide_from_other_programs
 if TYPE_CHECKING:
     from reconciler.proof.ports import Prober
     from reconciler.proof.reach import Runtime
-
-KEY_DIRS = "MTLSCTL_KEY_DIRS"
 
 
 class ProjectTree(Files, KeyFiles, Protocol):
@@ -110,7 +110,12 @@ class Project:
         store = declaration.store
         variable = store.kind.traits.account_variable
         if variable is not None and store.account_id is None:
-            store = replace(store, account_id=self.environ.get(variable) or None)
+            account = self.environ.get(variable) or None
+            problem = account_problem(account) if account is not None else None
+            if problem is not None:
+                message = f"{variable} {problem.cause}, so wrangler files were not compared with it"
+                warnings += (Diagnostic(Severity.WARNING, Code.ACCOUNT_MALFORMED, message, None, problem.hint),)
+            store = replace(store, account_id=account)
         return replace(declaration, store=store), warnings
 
     @property
@@ -229,8 +234,11 @@ def open_project(
     """The project of `--file`, else of the nearest mtls.toml; UsageError if there is none."""
     path = cwd / file if file is not None else find_file(cwd)
     if path is None:
+        where = "here or in a parent folder up to the git root"
+        if git_root(cwd) is None:
+            where = "here; parent folders are not searched, because there is no .git"
         raise UsageError(
-            f"{FILE_NAME} was not found here or in a parent folder up to the git root",
+            f"{FILE_NAME} was not found {where}",
             hint="go to its folder, or name it with `--file`; run `mtlsctl init --from .` to create one",
         )
     if file is not None and not os.path.lexists(path):

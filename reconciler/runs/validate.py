@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from reconciler.findings.codes import Code, Severity
-from reconciler.findings.diagnostics import Diagnostic, Pointer
+from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.errors import KeySourceError, ReconcilerError
 from reconciler.model import Actual, CertificateName, Declaration, DeclaredCertificate, Desired
 from reconciler.plan.assessment import NO_OPTIONS, CertificateRow, Held
@@ -15,9 +15,9 @@ from reconciler.plan.bindings import judge_bindings
 from reconciler.plan.certificates import judge_certificates
 from reconciler.plan.renewals import find_always_due
 from reconciler.runs.handshake import check_cas
-from reconciler.runs.look import look
+from reconciler.runs.look import Checkout, look
 from reconciler.runs.project import Project
-from reconciler.system.git import tracked
+from reconciler.system.git import ask_ignored, ask_tracked
 from reconciler.x509.certificates import Bundle
 from reconciler.x509.key_pairs import check_pair
 from reconciler.x509.preflight import check_for_upload
@@ -41,6 +41,7 @@ def validate(project: Project) -> tuple[Diagnostic, ...]:
             found.extend(replace(problem, certificate=name) for problem in cas)
     found.extend(tracked_keys(project, declaration))
     found.extend(checkout.noticed)
+    found.extend(_ignored_configs(project, checkout))
     if checkout.has_every_config:
         found.extend(_check_bindings(desired, Actual(checkout.configs, listing=None), found, now))
     return tuple(dict.fromkeys(found))
@@ -65,6 +66,9 @@ def _check_key(project: Project, declared: DeclaredCertificate, bundle: Bundle) 
     try:
         key = project.key_of(declared)
     except KeySourceError as error:
+        if not error.is_absent:
+            yield from (replace(problem, where=where) for problem in error.diagnostics())
+            return
         message = f"the key of {declared.name!r} is not available, so the pair was not checked: {error.message}"
         yield Diagnostic(Severity.INFO, Code.KEY_NOT_CHECKED, message, where, error.hint)
     except ReconcilerError as error:
@@ -75,16 +79,28 @@ def _check_key(project: Project, declared: DeclaredCertificate, bundle: Bundle) 
             yield from check_pair(bundle, key.pem, where=where)
 
 
-def tracked_keys(project: Project, declaration: Declaration) -> Iterator[Diagnostic]:
-    """An error for each private key that git tracks: everyone who can read the repository has it."""
+def tracked_keys(
+    project: Project, declaration: Declaration, unasked: Severity = Severity.ERROR
+) -> Iterator[Diagnostic]:
+    """An error for each private key that git tracks: everyone who can read the repository has it.
+
+    If git can't be asked: a finding of the severity `unasked` in a repository, else a note.
+    """
     declared = {
         certificate.name: project.folder / certificate.key.options["file"]
         for certificate in declaration.certificates.values()
         if certificate.key is not None and certificate.key.source == "file"
     }
-    known = tracked(declared.values()) if declared else set()
+    answer = ask_tracked(declared.values())
+    if answer.problem is not None:
+        names = ", ".join(repr(str(name)) for name, path in declared.items() if path in answer.unknown)
+        message = f"could not check whether git tracks the private key of {names}: {answer.problem.message}"
+        yield Diagnostic(unasked, Code.KEY_TRACKING_UNKNOWN, message, None, answer.problem.hint)
+    elif answer.outside:
+        message = "did not check whether git tracks private keys: there is no git repository here"
+        yield Diagnostic(Severity.INFO, Code.KEY_TRACKING_UNKNOWN, message)
     for name, path in declared.items():
-        if known is not None and path in known:
+        if path in answer.yes:
             yield Diagnostic(
                 Severity.ERROR,
                 Code.KEY_IN_GIT,
@@ -94,3 +110,17 @@ def tracked_keys(project: Project, declaration: Declaration) -> Iterator[Diagnos
                 " a secret of the pipeline",
                 name,
             )
+
+
+def _ignored_configs(project: Project, checkout: Checkout) -> Iterator[Diagnostic]:
+    """Declared wrangler files that git ignores: nobody else gets the IDs that are written into them."""
+    paths = {project.folder / file.path: file.path for file in checkout.configs.values()}
+    answer = ask_ignored(paths)
+    if answer.problem is not None:
+        message = f"could not check whether git ignores the declared wrangler files: {answer.problem.message}"
+        yield Diagnostic(Severity.WARNING, Code.GIT_UNREADABLE, message, None, answer.problem.hint)
+    for place, path in paths.items():
+        if place in answer.yes:
+            message = "git ignores this wrangler file, so the IDs that mtlsctl writes into it are in no commit"
+            hint = "if it is generated, declare the file that it is generated from; else commit it: `git add -f`"
+            yield Diagnostic(Severity.WARNING, Code.IGNORED_BY_GIT, message, Place(path), hint)

@@ -12,7 +12,7 @@ import re
 
 from reconciler.findings.diagnostics import Place
 from reconciler.syntax.jsonc import MAX_DIGITS, JsoncError, parse
-from reconciler.syntax.reading import ReadFault, UnreadableError, read_text
+from reconciler.syntax.reading import ReadFault, UnreadableError, read_text, syntax_error
 from reconciler.syntax.text import line_and_column
 
 _STRING = r'"(?:[^"\\]|\\.)*+"'
@@ -30,7 +30,7 @@ def load(path: str, data: bytes, *, max_bytes: int) -> dict[str, object]:
         values = parse(text).plain()
     except JsoncError as error:
         where = Place(path, *line_and_column(text, error.offset))
-        raise UnreadableError(ReadFault.SYNTAX, f"invalid JSON: {error.message}", where, error.hint) from error
+        raise syntax_error(path, text, f"invalid JSON: {error.message}", where, error.hint) from error
     if not isinstance(values, dict):
         where, hint = Place(path, 1, 1), "put { and } around its content"
         raise UnreadableError(ReadFault.SYNTAX, "the file must contain an object", where, hint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 
 from reconciler.findings.codes import Code, Severity
@@ -29,6 +30,20 @@ class UnreadableError(Exception):
     def as_error(self, code: Code) -> InputError:
         """The error as one finding with this code."""
         return InputError([Diagnostic(Severity.ERROR, code, self.message, self.where, self.hint)])
+
+
+_CONFLICT = re.compile(r"^(?:(?:<{7}|\|{7}|>{7})(?: .*)?|={7})\r?$", re.MULTILINE)
+
+
+def syntax_error(path: str, text: str, message: str, where: Place, hint: str | None) -> UnreadableError:
+    """The error for a text that is not valid in its format. The mark of a merge conflict in it comes first: a parser
+    trips over it in other words, or over what is around it."""
+    mark = _CONFLICT.search(text)
+    if mark is not None:
+        where = Place(path, *line_and_column(text, mark.start()))
+        message = "the file contains git merge conflict markers"
+        hint = "resolve the conflict: keep one side, without the lines of <<<<<<<, ======= and >>>>>>>"
+    return UnreadableError(ReadFault.SYNTAX, message, where, hint)
 
 
 def read_text(path: str, data: bytes, *, max_bytes: int) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import tomli
 
 from reconciler.findings.diagnostics import Place
-from reconciler.syntax.reading import ReadFault, UnreadableError, read_text
+from reconciler.syntax.reading import ReadFault, UnreadableError, read_text, syntax_error
 from reconciler.syntax.text import line_and_column
 
 MAX_PARTS = 32
@@ -124,7 +124,7 @@ def load(path: str, data: bytes, *, max_bytes: int) -> dict[str, object]:
         return dict[str, object](tomli.loads(text))
     except tomli.TOMLDecodeError as error:
         message, hint = _message_and_hint(error.msg)
-        raise UnreadableError(ReadFault.SYNTAX, message, Place(path, error.lineno, error.colno), hint) from error
+        raise syntax_error(path, text, message, Place(path, error.lineno, error.colno), hint) from error
     except (ValueError, RecursionError) as error:
         # By default, Python converts at most 4,300 digits; tomli passes that error on, without a place.
         digits = re.search("(?<![0-9_])[0-9_]{4300}", text)

@@ -37,9 +37,10 @@ _HINTS = {
 def write_atomic(path: Path, data: bytes, mode: int = 0o644, *, where: Pointer | Place | None = None) -> None:
     """Make `data` the whole content of `path`: afterwards the file has the old content or the new one, never a part.
 
-    `mode` is the maximum: a new file gets it minus the umask, an existing one never more than it had; its owner is kept
-    if the system allows it. If `path` is a symbolic link it stays one and its target is replaced; other hard links keep
-    the old content. FileError (at `where`, or at `path`) if it can't be written or is not a regular file; then the old
+    `mode` is the maximum: a new file gets it minus the umask, an existing one never more than it had; its owner and its
+    group are each kept if the system allows it. If `path` is a symbolic link it stays one and its target is replaced;
+    other hard links keep the old content. FileError (at `where`, or at `path`) if it can't be written or is not a
+    regular file; then the old
     content stays and nothing else is left behind. (Only if a disk fails in the very last step, the sync of the folder,
     the new content is already there.)
     """
@@ -124,9 +125,13 @@ def _replace(target: Path, data: bytes, mode: int, before: os.stat_result | None
 
 
 def _keep_attributes(descriptor: int, mode: int, before: os.stat_result) -> None:
-    # Only root may change the owner; otherwise it is the user who runs this, as with most editors.
-    with contextlib.suppress(OSError):
+    # Only root may change the owner; otherwise it is the user who runs this, as with most editors. The group is kept if
+    # this user is in it.
+    try:
         os.fchown(descriptor, before.st_uid, before.st_gid)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.fchown(descriptor, -1, before.st_gid)
     os.fchmod(descriptor, mode & stat.S_IMODE(before.st_mode))
 
 

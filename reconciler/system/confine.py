@@ -29,22 +29,36 @@ _NOT_REGULAR = frozenset({errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.EOPNOTSU
 
 @dataclass(frozen=True, slots=True)
 class ConfinedTree:
-    """The folder of mtls.toml and the root that no path may leave; both absolute, links resolved."""
+    """The folder of mtls.toml and the root that no path may leave; both absolute, links resolved.
+
+    `in_git`: the root is that of a repository; else it is the folder, because nothing says how far the project goes.
+    """
 
     folder: Path
     root: Path
+    in_git: bool = True
 
     def resolve(self, path: str) -> Path:
         """The real path of `path`, which may not exist. FileError if it leaves the tree or enters `.git`."""
         if path.startswith("/"):
             raise outside(path, "write a path relative to the folder of mtls.toml")
         if self._climbs_out(path):
-            raise outside(path, f"use a path inside {str(self.root)!r}, the root of the project")
+            raise outside(path, f"use a path inside {self.root_text}")
         real = self._follow(path)
         if not is_below(real, self.root):
-            raise outside(path, f"check its links; they lead outside {str(self.root)!r}, the root of the project")
+            raise outside(path, f"use a path inside {self.root_text}", real)
         refuse_hidden(real, self.root, path)
         return real
+
+    @property
+    def root_text(self) -> str:
+        """The root in a hint, with the reason why it is not larger."""
+        if self.in_git:
+            return f"{str(self.root)!r}, the root of the project"
+        return (
+            f"{str(self.root)!r}: there is no .git, so the project is only the folder of mtls.toml; run in a whole git"
+            " checkout (with its .git) to use files above it"
+        )
 
     def relative(self, real: Path) -> str:
         """`real` as messages show it: relative to the folder of mtls.toml, with `/`; always printable."""
@@ -107,6 +121,14 @@ def refuse_hidden(real: Path, base: Path, path: str) -> None:
         raise not_regular(path)
 
 
+def refuse_devices(real: Path, path: str) -> None:
+    """FileError if `real` is where a system has its devices and pseudo files: no key is there, on any machine. By its
+    name alone, because it may be outside the tree, where nothing is looked at."""
+    inside = str(real)
+    if inside.startswith((*_PSEUDO, "/dev/")) and not inside.startswith("/dev/shm/"):  # noqa: S108 - no file is made there
+        raise not_regular(path)
+
+
 def open_regular(real: Path, path: str) -> int:
     """A descriptor for reading, always of a regular file; FileError for anything else. Never waits for a pipe or a
     device."""
@@ -143,9 +165,21 @@ def read_regular(real: Path, path: str, *, limit: int) -> tuple[bytes, os.stat_r
     return data, facts
 
 
-def outside(path: str, hint: str) -> FileError:
-    """The error for a path that leaves the tree."""
-    return FileError(f"{path!r} is outside the project", hint=hint, where=Place(path), code=Code.FILE_OUTSIDE)
+def outside(path: str, hint: str, real: Path | None = None) -> FileError:
+    """The error for a path that leaves the tree; `real` is where its links lead."""
+    what = "is outside the project" if real is None else f"leads to {str(real)!r}, which is outside the project"
+    return FileError(f"{path!r} {what}", hint=hint, where=Place(path), code=Code.FILE_OUTSIDE)
+
+
+def says_where(error: FileError, path: str, place: Path, real: Path) -> FileError:
+    """The error about a file that is missing, with where the links in its path lead; other errors unchanged.
+
+    `place` is the path with no link followed, `real` with all of them.
+    """
+    if error.code is not Code.FILE_MISSING or os.path.normpath(place) == str(real):
+        return error
+    message = f"{path!r} leads to {str(real)!r}, which does not exist"
+    return FileError(message, hint="check the links in this path", where=error.where, code=error.code)
 
 
 def not_regular(path: str) -> FileError:

@@ -21,12 +21,24 @@ from reconciler.model import EntryId, Sweep
 from reconciler.model.keys import KeyFile
 from reconciler.model.progress import SILENT, Progress
 from reconciler.system.atomic import leftover_of, write_atomic
-from reconciler.system.confine import ConfinedTree, contains, outside, read_regular, real_path, refuse_hidden
+from reconciler.system.confine import (
+    ConfinedTree,
+    contains,
+    outside,
+    read_regular,
+    real_path,
+    refuse_devices,
+    refuse_hidden,
+    says_where,
+)
 from reconciler.system.discover import FILE_NAME, git_root
-from reconciler.system.git import tracked
+from reconciler.system.git import ask_tracked
 from reconciler.system.sweep import sweep_tree
 
 _log = logging.getLogger(__name__)
+
+KEY_DIRS = "MTLSCTL_KEY_DIRS"
+"""The variable that lists folders outside the tree in which private keys may be."""
 
 
 def read_named(path: Path, *, limit: int) -> bytes:
@@ -46,10 +58,11 @@ def write_named(path: Path, data: bytes, *, over_tracked: bool = False) -> None:
     if found is not None:
         raise _refused(path, f"{str(found)!r} is a symbolic link to {str(found.readlink())!r}")
     if not over_tracked and os.path.lexists(path) and git_root(path.parent) is not None:
-        known = tracked((path,))
-        if known is None:
-            raise _refused(path, "the file exists, and git could not be asked whether it tracks it")
-        if known:
+        answer = ask_tracked((path,))
+        if answer.problem is not None:
+            why = f"the file exists, and git could not be asked whether it tracks it: {answer.problem.message}"
+            raise _refused(path, why)
+        if answer.yes:
             raise _refused(path, "git tracks that file")
     write_atomic(path, data, where=Place(str(path)))
 
@@ -83,7 +96,8 @@ class ProjectFiles:
 
     def __init__(self, folder: Path, *, key_dirs: str = "", name: str = FILE_NAME, progress: Progress = SILENT) -> None:
         real = Path(os.path.realpath(folder))
-        self._tree = ConfinedTree(folder=real, root=git_root(real) or real)
+        root = git_root(real)
+        self._tree = ConfinedTree(folder=real, root=root or real, in_git=root is not None)
         named = [Path(name) for name in key_dirs.split(os.pathsep)]
         self._key_dirs = tuple(Path(os.path.realpath(place)) for place in named if place.is_absolute())
         self._name = name
@@ -100,7 +114,7 @@ class ProjectFiles:
         file-too-large (more than `limit` bytes) or file-unreadable.
         """
         real = self._tree.resolve(path)
-        data, _ = read_regular(real, path, limit=limit)
+        data, _ = self._read(real, path, limit)
         self._seen.add(real)
         return data
 
@@ -136,10 +150,21 @@ class ProjectFiles:
         real = real_path(self._tree.folder / path, path)
         base = contains((self._tree.root, *self._key_dirs), real)
         if base is None:
-            raise outside(path, "keep it in the project, or add the absolute path of its folder to MTLSCTL_KEY_DIRS")
+            refuse_devices(real, path)
+            followed = os.path.normpath(self._tree.folder / path) != str(real)
+            folder = f"the absolute path of its folder to {KEY_DIRS}"
+            hint = f"keep it in {self._tree.root_text}; or add {folder}"
+            raise outside(path, hint, real if followed else None)
         refuse_hidden(real, base, path)
-        data, facts = read_regular(real, path, limit=limit)
+        data, facts = self._read(real, path, limit)
         return KeyFile(data, readable_by_others=bool(facts.st_mode & (stat.S_IRGRP | stat.S_IROTH)))
+
+    def _read(self, real: Path, path: str, limit: int) -> tuple[bytes, os.stat_result]:
+        """As `read_regular`; the error about a link to nothing says where it leads."""
+        try:
+            return read_regular(real, path, limit=limit)
+        except FileError as error:
+            raise says_where(error, path, self._tree.folder / path, real) from error
 
     def replace(self, path: str, *, old: bytes, new: bytes) -> None:
         """Replace the content of the file with `new`, in one step, if it is still `old`; mode, owner and links stay.

@@ -1,11 +1,17 @@
-"""What git knows about the tree: its root, and tracked and ignored files. Changes nothing, contacts no server."""
+"""What git knows about the tree: its root, and tracked and ignored files. Changes nothing, contacts no server.
+
+Where git can't be asked, the answer says so, and why: no file is then called untracked or not ignored.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
+import re
+import shlex
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
@@ -16,24 +22,61 @@ from reconciler.system.process import hide_from_other_programs
 _log = logging.getLogger(__name__)
 
 _TIMEOUT_S = 30
-_PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "XDG_CONFIG_HOME", "LANG", "LC_ALL")
+_PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "XDG_CONFIG_HOME", "LANG")
+_CONFIGURATION = re.compile(r"GIT_CONFIG_(?:COUNT|KEY_\d+|VALUE_\d+|GLOBAL|SYSTEM|NOSYSTEM)")
+"""Where the user, or the image of a container, says which checkouts of other owners git accepts."""
+_OTHER_OWNER = (b"dubious ownership", b"unsafe repository")
 
 
-def tracked(paths: Iterable[Path]) -> set[Path] | None:
-    """Those of `paths` whose file is in git's index, links resolved; None if that is unknown.
+@dataclass(frozen=True, slots=True)
+class GitProblem:
+    """Why git could not be asked. `message` is a whole sentence, `hint` what to do."""
 
-    It is unknown if git is missing, does not answer in 30 seconds, or refuses (a folder that is not a repository, or
-    one of another owner).
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class GitAnswer:
+    """Those of the given paths for which git says yes; and those for which nothing is known.
+
+    `outside` are in no repository. `problem` is why git could not be asked about the `unknown` ones.
     """
-    found: set[Path] = set()
+
+    yes: frozenset[Path] = frozenset()
+    outside: frozenset[Path] = frozenset()
+    unknown: frozenset[Path] = frozenset()
+    problem: GitProblem | None = None
+
+
+def ask_tracked(paths: Iterable[Path]) -> GitAnswer:
+    """Whether the file of each path is in git's index, links resolved."""
+    return _ask(paths, _ls_files)
+
+
+def ask_ignored(paths: Iterable[Path]) -> GitAnswer:
+    """Whether git ignores each path and does not track it. The files need not exist."""
+    return _ask(paths, _check_ignore)
+
+
+def _ask(paths: Iterable[Path], question: Callable[[Path, Sequence[str]], set[str] | GitProblem]) -> GitAnswer:
+    """The answer of git, which is asked once for each repository."""
+    yes: set[Path] = set()
+    outside: set[Path] = set()
+    unknown: set[Path] = set()
+    problem: GitProblem | None = None
     for root, real in _by_root(paths).items():
         if root is None:
-            return None
-        names = _ls_files(root, sorted({path.relative_to(root).as_posix() for path in real.values()}))
-        if names is None:
-            return None
-        found |= {given for given, path in real.items() if path.relative_to(root).as_posix() in names}
-    return found
+            outside |= real.keys()
+            continue
+        names = {given: path.relative_to(root).as_posix() for given, path in real.items()}
+        told = question(root, sorted(set(names.values())))
+        if isinstance(told, GitProblem):
+            problem = problem or told
+            unknown |= real.keys()
+        else:
+            yes |= {given for given, name in names.items() if name in told}
+    return GitAnswer(frozenset(yes), frozenset(outside), frozenset(unknown), problem)
 
 
 def _by_root(paths: Iterable[Path]) -> Mapping[Path | None, Mapping[Path, Path]]:
@@ -45,40 +88,40 @@ def _by_root(paths: Iterable[Path]) -> Mapping[Path | None, Mapping[Path, Path]]
     return groups
 
 
-def ignored(path: Path) -> bool | None:
-    """True if git ignores `path`, which need not exist; None if that is unknown, as for `tracked`."""
-    real = Path(os.path.realpath(path))
-    root = git_root(real.parent)
-    done = _git(root, "check-ignore", "--quiet", "--", real.relative_to(root).as_posix()) if root else None
-    return None if done is None or done.returncode not in (0, 1) else done.returncode == 0
-
-
-def ignored_among(paths: Iterable[Path]) -> set[Path]:
-    """Those of `paths` that git ignores and does not track; empty if that is unknown, as outside git."""
-    found: set[Path] = set()
-    for root, real in _by_root(paths).items():
-        if root is None:
-            continue
-        names = {given: os.fsencode(path.relative_to(root).as_posix()) for given, path in real.items()}
-        asked = b"".join(name + b"\0" for name in sorted(set(names.values())))
-        done = _git(root, "check-ignore", "-z", "--stdin", stdin=asked)
-        if done is not None and done.returncode == 0:
-            told = set(done.stdout.split(b"\0"))
-            found |= {given for given, name in names.items() if name in told}
-    return found
-
-
-def _ls_files(root: Path, names: Sequence[str]) -> set[str] | None:
+def _ls_files(root: Path, names: Sequence[str]) -> set[str] | GitProblem:
     """Those of `names`, relative to `root`, that are in the index of the repository at `root`."""
     # literal, because a file may be called `*.key`
-    done = _git(root, "--literal-pathspecs", "ls-files", "-z", "--", *names)
-    if done is None or done.returncode != 0:
-        return None
+    return _names(_git(root, "--literal-pathspecs", "ls-files", "-z", "--", *names), root)
+
+
+def _check_ignore(root: Path, names: Sequence[str]) -> set[str] | GitProblem:
+    """Those of `names`, relative to `root`, that git ignores."""
+    asked = b"".join(os.fsencode(name) + b"\0" for name in names)
+    return _names(_git(root, "check-ignore", "-z", "--stdin", stdin=asked), root, none=1)
+
+
+def _names(done: subprocess.CompletedProcess[bytes] | GitProblem, root: Path, none: int = 0) -> set[str] | GitProblem:
+    """The names that git printed; `none` is its exit code for no name at all."""
+    if isinstance(done, GitProblem):
+        return done
+    if done.returncode not in (0, none):
+        return _refusal(done, root)
     return {os.fsdecode(name) for name in done.stdout.split(b"\0") if name}
 
 
-def _git(root: Path, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes] | None:
-    """The result of git in the repository at `root`; None if it did not finish."""
+def _refusal(done: subprocess.CompletedProcess[bytes], root: Path) -> GitProblem:
+    """Why git failed. Its own words are not shown: they may quote a value of some configuration file."""
+    if any(words in done.stderr for words in _OTHER_OWNER):
+        cure = f"git config --global --add safe.directory {shlex.quote(str(root))}"
+        return GitProblem(f"git refuses the repository {str(root)!r}, because another user owns it", f"run `{cure}`")
+    what = f"git failed in {str(root)!r} (exit code {done.returncode})"
+    if b"not a git repository" in done.stderr:
+        what = f"git finds no valid repository at {str(root)!r}"
+    return GitProblem(what, f"run `git -C {shlex.quote(str(root))} status` to see why")
+
+
+def _git(root: Path, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes] | GitProblem:
+    """The result of git in the repository at `root`, or why there is none."""
     # No file watcher: its hook is a command that the repository configures.
     options = ("-c", "core.fsmonitor=false")
     shown = takewhile(lambda argument: argument != "--", arguments)  # thousands of names may follow
@@ -94,13 +137,19 @@ def _git(root: Path, *arguments: str, stdin: bytes = b"") -> subprocess.Complete
             timeout=_TIMEOUT_S,
             check=False,
         )
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return None
+    except FileNotFoundError:
+        return GitProblem("git is not installed", "install git, or run this where it is installed")
+    except subprocess.TimeoutExpired:
+        return GitProblem(f"git did not answer within {_TIMEOUT_S} s", "check the file system of the repository")
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        return GitProblem(f"git could not be run ({type(error).__name__})", "check that `git --version` works here")
 
 
 def _environment() -> dict[str, str]:
     """The variables that git needs from this process's environment, which may contain private keys and tokens.
 
-    Not git's own variables: inside a hook they name the hook's repository and index.
+    Not git's own variables but those of its configuration: inside a hook they name the hook's repository and index.
+    Its messages are in English, because one of them is looked for.
     """
-    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    names = (*_PASSED_ON, *(name for name in os.environ if _CONFIGURATION.fullmatch(name)))
+    return {name: os.environ[name] for name in names if name in os.environ} | {"LC_ALL": "C"}

@@ -14,6 +14,7 @@ from reconciler.findings.codes import Code
 from reconciler.findings.errors import FileError
 from reconciler.model import EntryId, Sweep
 from reconciler.model.progress import Done, uncounted
+from reconciler.model.templates import template_of
 from reconciler.system.confine import ConfinedTree, read_regular, real_path
 from reconciler.system.walk import walk
 
@@ -27,7 +28,8 @@ def sweep_tree(tree: ConfinedTree, ids: Iterable[EntryId], *, leave_out: str, do
     """The configuration files in the tree that contain these ids, in any letter case, anywhere in their text.
 
     Any .toml, .json or .jsonc file can be one, because wrangler accepts any file name with `-c`, a build writes its
-    own, and another mtls.toml may bind by id; so can a `cloudflare.config` in code. `leave_out` is the mtls.toml of
+    own, and another mtls.toml may bind by id; so can a `cloudflare.config` in code, and a template of any of these,
+    such as `wrangler.toml.j2`, from which a pipeline makes the file again. `leave_out` is the mtls.toml of
     this run, whose own ids are declared. In a text with escapes, the last group of an id is enough. Folders that are
     links are not entered; `.git`, `node_modules` and files that mtlsctl writes are left out. Files are named relative
     to the folder of mtls.toml, sorted. Unread is what can't be listed or read, or is a link out of the tree; and a
@@ -62,6 +64,7 @@ def _is_same(place: Path, own: Path) -> bool:
 
 
 def _may_configure(name: str) -> bool:
+    name = template_of(name) or name
     return name.lower().endswith(_SUFFIXES) or name.lower().startswith("cloudflare.config.")
 
 
@@ -83,4 +86,5 @@ def _text_of(tree: ConfinedTree, place: Path) -> bytes | None:
 
 def _is_wrangler(name: str) -> bool:
     """True if the name is one of wrangler's. Such a file must be readable; other files are often large data."""
-    return name.lower().startswith("wrangler") and name.lower().endswith(_SUFFIXES)
+    name = (template_of(name) or name).lower()
+    return name.startswith("wrangler") and name.endswith(_SUFFIXES)

@@ -170,5 +170,8 @@ def test_programs_that_are_started_are_shown(project: Project) -> None:
     project.write("mtls.toml", project.read("mtls.toml").replace('{ env = "BILLING_KEY" }', '"certs/billing.key"'))
     project.write("certs/billing.key", "no key").chmod(0o600)
     lines = logged(project.run("validate", "--log-format", "json"))
-    (started,) = [line["program"] for line in lines if line["event"] == "program"]
-    assert started == {"command": ["git", "--literal-pathspecs", "ls-files", "-z"], "folder": str(project.folder)}
+    started = [line["program"] for line in lines if line["event"] == "program"]
+    assert started == [
+        {"command": ["git", "--literal-pathspecs", "ls-files", "-z"], "folder": str(project.folder)},
+        {"command": ["git", "check-ignore", "-z", "--stdin"], "folder": str(project.folder)},
+    ]

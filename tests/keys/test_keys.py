@@ -426,9 +426,10 @@ def test_a_key_in_a_variable_is_returned() -> None:
     assert open_key("env", "BILLING_KEY", environment={"BILLING_KEY": KEY.decode()}).pem == KEY
 
 
-@pytest.mark.parametrize("newline", ["\\n", "\\r\\n"])
+@pytest.mark.parametrize("newline", ["\\n", "\\r\\n", "\\\\n", "\\\\r\\\\n", "%0A", "%0D%0A", "%0a"])
 def test_line_breaks_as_two_characters_are_accepted(newline: str) -> None:
-    """CI variables often have a PEM on one line with the two characters \\n for a line break."""
+    """CI variables often have a PEM on one line with the two characters \\n for a line break, escaped once or twice, or
+    as in a URL."""
     key = open_key("env", "K", environment={"K": KEY.decode().replace("\n", newline)})
     assert check_pair(LEAF.bundle, key.pem, where=None) == ()
 
@@ -446,6 +447,55 @@ def test_a_variable_without_a_key_is_an_error_with_a_hint(environment: dict[str,
     with pytest.raises(KeySourceError, match=message) as refused:
         open_key("env", "BILLING_KEY", environment=environment)
     assert refused.value.hint
+
+
+INSTEAD = {
+    "/builds/group/project.tmp/BILLING_KEY": "a path",
+    "./certs/billing.key": "a path",
+    "../billing.key": "a path",
+    "~/keys/billing.key": "a path",
+    "C:\\\\keys\\\\billing.key": "a path",
+    "billing.pem": "a path",
+    "op://vault/item/private key": "a 1Password reference",
+    "vault:secret/data/mtls#key": "a reference to a secret",
+    "ref+vault://secret/mtls#/key": "a reference to a secret",
+    "arn:aws:secretsmanager:eu-west-1:1234:secret:mtls": "a reference to a secret",
+    "${{ secrets.BILLING_KEY }}": "a placeholder",
+    "{{ billing_key }}": "a placeholder",
+    "$(BILLING_KEY)": "a placeholder",
+    "${BILLING_KEY}": "a placeholder",
+    "$BILLING_KEY": "a placeholder",
+    "%BILLING_KEY%": "a placeholder",
+    "<your key>": "a placeholder",
+    "***": "a masked value",
+    "[MASKED]": "a masked value",
+    "redacted": "a masked value",
+    "xxxxxxxx": "a masked value",
+}
+
+
+@pytest.mark.parametrize("value", INSTEAD)
+def test_what_a_variable_has_instead_of_a_key_is_named_and_not_shown(value: str) -> None:
+    """It is an error on every machine, not a key that is only missing here."""
+    with pytest.raises(KeySourceError, match=f"variable K contains {INSTEAD[value]} instead of a key") as refused:
+        open_key("env", "K", environment={"K": f"{value}\n"})
+    assert not refused.value.is_absent
+    assert refused.value.hint
+    assert value not in refused.value.message
+
+
+@pytest.mark.parametrize("value", ["", " "])
+def test_an_empty_variable_may_be_set_elsewhere(value: str) -> None:
+    """CI withholds secrets from forks."""
+    with pytest.raises(KeySourceError) as refused:
+        open_key("env", "K", environment={"K": value})
+    assert refused.value.is_absent
+
+
+def test_bare_base64_is_never_called_something_else() -> None:
+    """The check of the key says what is wrong with it."""
+    for text in ("MIIEvQIBADANBgkqhkiG9w0BAQEFAASC", "LS0tLS1CRUdJTg==", "/u3+7QAAAAIAAAAB==", "Zm9v/YmFy+"):
+        assert open_key("env", "K", environment={"K": text}).pem == text.encode()
 
 
 def test_bytes_that_are_not_text_pass_through_a_variable() -> None:

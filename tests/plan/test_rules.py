@@ -689,6 +689,13 @@ AROUND = [
         adopted=[REAL_ID],
     ),
     Row(
+        "what a wrangler file has instead of an account's ID is an error of its own",
+        in_account(desired({"billing": 1}, [BILLING])),
+        actual([replace(STORED[0], id=EntryId(REAL_ID))], {"checkout": of_account(file({}), "<< todo >>")}),
+        findings=["account-malformed"],
+        adopted=[REAL_ID],
+    ),
+    Row(
         "an undeclared environment of another account is nobody's business",
         in_account(desired({"billing": 1}, [worker("checkout", {"staging": {}})])),
         actual(

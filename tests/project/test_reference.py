@@ -191,8 +191,11 @@ NO_VARIABLES = {
     "PYDANTIC_DISABLE_PLUGINS",  # set, never read
 }
 """Texts that look like variables, and are other names."""
-OF_LIBRARIES = {"HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSLKEYLOGFILE", "COLUMNS"}
-"""Read by httpx, Python and typer."""
+OF_LIBRARIES = {
+    *("SSLKEYLOGFILE", "COLUMNS"),
+    *(f"GIT_CONFIG_{name}" for name in ("COUNT", "KEY_0", "VALUE_0", "GLOBAL", "SYSTEM", "NOSYSTEM")),
+}
+"""Read by Python and typer; or passed on to git by a pattern."""
 
 
 def texts(node: ast.AST) -> Iterator[str]:

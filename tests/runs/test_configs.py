@@ -167,3 +167,60 @@ def test_previews_and_pages_are_read_from_every_format() -> None:
         file = read_wrangler(path, data)
         assert file.pages
         assert [found.certificate_id for found in file.previews or ()] == ["1"]
+
+
+@pytest.mark.parametrize("suffix", [".example", ".dist", ".j2"])
+def test_where_only_the_template_of_a_wrangler_file_is_here_it_is_named(project: Project, suffix: str) -> None:
+    """A checkout in which nobody made the file yet. By its name, and in a folder."""
+    folder = project.folder / "workers/checkout"
+    (folder / "wrangler.toml").rename(folder / f"wrangler.toml{suffix}")
+    named = MTLS.replace('"wrangler.toml"', '"workers/checkout/wrangler.toml"')
+    for mtls in (project.read("mtls.toml"), named):
+        project.write("mtls.toml", mtls)
+        result = project.run("plan")
+        assert result.code == 1
+        assert (
+            f"fix  make it from its template first: workers/checkout/wrangler.toml{suffix}" in result.out + result.err
+        )
+
+
+def test_a_template_can_not_be_declared(project: Project) -> None:
+    """What is made from it can."""
+    project.write("mtls.toml", MTLS.replace('"wrangler.toml"', '"workers/checkout/wrangler.toml.j2"'))
+    result = project.run("plan")
+    assert result.code == 1
+    assert "this is a template: name the file that is made from it (`wrangler.toml`)" in result.err
+
+
+def test_init_names_a_template_of_which_the_file_is_missing(project: Project) -> None:
+    """An example next to its file is nothing to say."""
+    (project.folder / "mtls.toml").unlink()
+    project.write("workers/checkout/wrangler.toml.example", WRANGLER)
+    project.write("workers/other/wrangler.jsonc.j2", JSONC)
+    result = project.run("init", "--from", ".", "--store", "local", "--stack", "x", "--format", "json")
+    found = [one["message"] for one in result.json["findings"] if one["code"] == "left-out"]
+    assert found == ["workers/other/wrangler.jsonc.j2 is left out: it is a template"]
+
+
+@pytest.mark.parametrize("mark", ["<<<<<<< HEAD", "||||||| 1234abc", "=======", ">>>>>>> branch"])
+@pytest.mark.parametrize("path", ["mtls.toml", "workers/checkout/wrangler.toml", "workers/checkout/wrangler.jsonc"])
+def test_a_merge_conflict_is_named_with_its_line(project: Project, path: str, mark: str) -> None:
+    """In every file that is parsed; also if only one mark is left, and with Windows line ends."""
+    if path.endswith("jsonc"):
+        project.write(path, JSONC)
+    for end in ("\n", "\r\n"):
+        text = project.read(path).replace("\r\n", "\n").replace(f"{mark}\n", "")
+        first, rest = text.split("\n", 1)
+        project.write(path, f"{first}\n{mark}\n{rest}".replace("\n", end))
+        result = project.run("validate")
+        assert result.code == 1
+        said = result.out + result.err
+        assert "the file contains git merge conflict markers" in said
+        assert f"at   {path}:2:1" in said
+
+
+def test_a_line_like_a_merge_mark_in_a_valid_file_is_text(project: Project) -> None:
+    """In a string or comment that the parser accepts."""
+    path = "workers/checkout/wrangler.toml"
+    project.write(path, project.read(path) + '[vars]\nTITLE = """\nMenu\n=======\n"""\n')
+    assert project.run("validate").code == 0

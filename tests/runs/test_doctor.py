@@ -22,11 +22,11 @@ from reconciler.model.errors import StoreError
 from reconciler.runs.doctor.checkout import CHECKS
 from reconciler.runs.doctor.examine import run_check
 from reconciler.runs.doctor.machine import MACHINE_CHECKS
-from reconciler.system.git import ignored
 from reconciler.version import __version__
 from tests.cli.test_canaries import search
 from tests.support.cli import MTLS, WRANGLER, Project, Result, run
 from tests.support.emulated import client_of, make_state
+from tests.support.gits import no_git, refusing_git
 from tests.support.worlds import issued
 
 TOKEN = "canary-7f3a9c2e5b1d8f4a6c0e9b7d"
@@ -153,12 +153,15 @@ def test_the_token_is_judged_and_never_shown(project: Project, variables: dict[s
 
 
 def test_the_cloudflare_store_needs_a_token(project: Project) -> None:
-    """A warning with the required permissions: files can be planned without a token."""
+    """An error with the required permissions; offline a warning, because files can be planned without a token."""
     project.write("mtls.toml", CLOUDFLARE)
     result = project.run("doctor")
-    assert result.code == 0
-    assert "warning[token-missing]" in result.out
+    assert result.code == 1
+    assert "error[token-missing]" in result.out
     assert "SSL and Certificates" in result.out
+    offline = project.run("doctor", "--offline")
+    assert offline.code == 0
+    assert "warning[token-missing]" in offline.out
     project.environ["CLOUDFLARE_API_TOKEN"] = TOKEN
     assert problems(project, "--offline") == set()
 
@@ -252,14 +255,55 @@ def test_a_token_that_is_none_ends_the_questions(
     assert TOKEN not in account.run("doctor").out
 
 
-def test_an_account_that_does_not_answer_is_a_warning(account: Project) -> None:
-    """Files can be planned without it; with `--offline` no call is made."""
-    account.environ["CLOUDFLARE_API_BASE_URL"] = "http://127.0.0.1:1"
-    assert problems(account) == {"store-unreachable"}
-    assert account.run("doctor").code == 0
-    assert problems(account, "--offline") == set()
-    del account.environ["CLOUDFLARE_ACCOUNT_ID"]
-    assert problems(account) == {"account-missing"}
+@pytest.mark.parametrize(
+    ("variables", "code"),
+    [
+        ({"CLOUDFLARE_API_BASE_URL": "http://127.0.0.1:1"}, "store-unreachable"),
+        ({"CLOUDFLARE_API_BASE_URL": "https://api.cloudflare.com"}, "base-url"),
+        ({"CLOUDFLARE_API_BASE_URL": "https://127.0.0.1:1/client/v4", "SSL_CERT_FILE": "/none"}, "store-connection"),
+        ({"CLOUDFLARE_API_BASE_URL": "https://127.0.0.1:1/client/v4", "HTTPS_PROXY": "x://y"}, "store-connection"),
+        ({"CLOUDFLARE_API_BASE_URL": "", "CLOUDFLARE_COMPLIANCE_REGION": "moon"}, "compliance-region"),
+        ({"CLOUDFLARE_ACCOUNT_ID": ""}, "account-missing"),
+        ({"CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID + "\n"}, "account-malformed"),
+        ({"CLOUDFLARE_API_TOKEN": ""}, "token-empty"),
+        ({"CLOUDFLARE_API_TOKEN": TOKEN + "\n"}, "token-white-space"),
+        ({"CLOUDFLARE_API_TOKEN": "cfk_" + TOKEN}, "token-is-key"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_doctor_fails_where_no_command_that_asks_the_account_can_work(
+    account: Project, variables: dict[str, str], code: str
+) -> None:
+    """Each cause is reported once, as an error; with `--offline` no call is made, and nothing is an error."""
+    account.environ |= variables
+    result = account.run("doctor", "--format", "json")
+    found = [item for item in result.json["diagnostics"] if item["severity"] != "info"]
+    assert result.code == 1
+    assert [(item["code"], item["severity"]) for item in found] == [(code, "error")]
+    assert account.run("doctor", "--offline").code == 0
+
+
+def test_a_token_that_can_not_list_certificates_is_an_error(account: Project, state: EmulatorState) -> None:
+    """Every command that asks the account begins with the list; another permission that is missing is a warning."""
+    lists = {Permission.CERTIFICATES_READ, Permission.CERTIFICATES_WRITE}
+    state.access.tokens[TOKEN] = Token(frozenset(set(Permission) - lists))
+    assert account.run("doctor").code == 1
+    state.access.tokens[TOKEN] = Token(frozenset(lists))
+    result = account.run("doctor")
+    assert result.code == 0
+    assert "warning[token-lacks]" in result.out
+
+
+def test_a_missing_token_is_reported_once_with_what_may_hold_it(project: Project) -> None:
+    """The old name of the variable, or a `.env` file."""
+    project.write("mtls.toml", CLOUDFLARE)
+    project.environ["CLOUDFLARE_ACCOUNT_ID"] = ACCOUNT_ID
+    project.write(".env", f"CLOUDFLARE_API_TOKEN={TOKEN}\n")
+    result = project.run("doctor")
+    assert result.out.count("[token-missing]") == 1
+    assert "mtlsctl does not read .env" in result.out
+    project.environ["CF_API_TOKEN"] = TOKEN
+    assert problems(project) == {"token-old-name"}
 
 
 def test_a_pages_project_needs_one_permission_more(account: Project, state: EmulatorState) -> None:
@@ -356,6 +400,21 @@ def test_private_keys_in_git_are_errors_and_readable_ones_warnings(project: Proj
     assert "error[key-in-git]" in result.out
 
 
+def test_doctor_never_claims_what_git_did_not_say(project: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Outside a repository, without git, and where it refuses the checkout."""
+    project.write("mtls.toml", KEY_FILE)
+    project.write("certs/billing.key", issued(1).key_pem).chmod(0o600)
+    outside = project.run("doctor")
+    assert "1 private key file, readable only by this user\n" in outside.out
+    assert codes(project.run("doctor", "--format", "json"))["key-tracking-unknown"] == "info"
+    init_git(project)
+    assert "readable only by this user and not in git" in project.run("doctor").out
+    for make in (no_git, refusing_git):
+        project.environ["PATH"] = make(tmp_path_factory.mktemp("bin"))
+        assert "and not in git" not in project.run("doctor").out
+        assert problems(project) == {"key-tracking-unknown"}
+
+
 def test_a_key_that_is_not_at_hand_is_no_problem(project: Project) -> None:
     """Most checkouts have none; it is reported as an info."""
     project.write("mtls.toml", KEY_FILE)
@@ -438,13 +497,3 @@ def test_no_key_ever_shows(project: Project) -> None:
     project.environ["MTLSCTL_KEY_DIRS"] = "relative"
     results = [project.run("doctor", "--verbose"), project.run("doctor", "--format", "json")]
     search(project, results, (1,), ("certs/billing.key",))
-
-
-def test_git_tells_what_it_ignores(tmp_path: Path) -> None:
-    """For existing and missing files of any name; None outside a repository."""
-    assert ignored(tmp_path / "a") is None
-    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
-    (tmp_path / ".gitignore").write_text("*.db\n")
-    assert ignored(tmp_path / "store.db") is True
-    assert ignored(tmp_path / "-x*[") is False
-    assert ignored(tmp_path / "deep/-x*.db") is True

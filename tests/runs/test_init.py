@@ -159,7 +159,7 @@ def test_an_mtls_toml_that_is_there_is_never_overwritten(project: Project, there
     [
         (["--stack", "My Stack"], "use a name such as `--stack my-stack`"),
         (["--stack", ""], "is not a valid stack name"),
-        (["--account", "x"], "is not a valid account ID"),
+        (["--account", "x"], "`--account` is not an account ID: it is not 32 digits"),
         (["--from", "nowhere"], "is not a folder of this tree"),
         (["--from", ".."], "is not a folder of this tree"),
         (["--certificates", "/certs"], "is not a folder that mtls.toml can name"),

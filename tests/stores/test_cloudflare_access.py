@@ -109,22 +109,44 @@ def test_both_halves_open_without_a_call(tmp_path: Path) -> None:
     store.close()
 
 
+@pytest.mark.parametrize("host", ["api.cloudflare.com", "api.fed.cloudflare.com"])
+@pytest.mark.parametrize("path", ["", "/", "/client", "/v4", "/client/v4/accounts"])
+def test_cloudflares_own_address_needs_its_path(host: str, path: str) -> None:
+    """Without it, every call would get a page instead of an answer; the hint has the whole address."""
+    with pytest.raises(StoreError, match="does not end with /client/v4") as caught:
+        find_access(SETTINGS, {**GOOD, "CLOUDFLARE_API_BASE_URL": f"https://{host}{path}"})
+    assert f"https://{host}/client/v4" in (caught.value.hint or "")
+
+
 @pytest.mark.parametrize(
-    ("variable", "value"),
-    [
-        ("SSL_CERT_FILE", "/nowhere/ca.pem"),
-        ("HTTPS_PROXY", "nonsense://user:secret@proxy"),
-        ("HTTPS_PROXY", "http://a:b"),
-    ],
+    ("variable", "account"), [("CF_API_TOKEN", ACCOUNT), ("CF_ACCOUNT_ID", None)], ids=["the token", "the account"]
 )
-def test_what_the_connection_can_not_use_is_said(
-    variable: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """CA bundles and proxies come from the environment; the address of a proxy is not shown."""
-    monkeypatch.setenv(variable, value)
-    with pytest.raises(StoreError) as caught:
-        open_reader(SETTINGS, root=tmp_path, clock=SetClock(), context=StoreContext(GOOD))
-    assert caught.value.code == "store-connection"
-    assert variable in (caught.value.hint or "")
-    assert "secret" not in f"{caught.value.message}{caught.value.hint}"
-    assert caught.value.__cause__ is None
+def test_an_old_name_is_mentioned_where_the_new_one_is_missing(variable: str, account: str | None) -> None:
+    """Older versions of wrangler read it, mtlsctl does not; its value is not shown."""
+    settings = StoreSettings(StoreKind.CLOUDFLARE, account)
+    environ = {variable: TOKEN} if account else {**GOOD, variable: TOKEN}
+    with pytest.raises(StoreError, match=f"{variable} is set, but that old name is not read") as caught:
+        find_access(settings, environ)
+    assert TOKEN not in f"{caught.value.message} {caught.value.hint}"
+
+
+@pytest.mark.parametrize("account", [ACCOUNT, None], ids=["the token", "the account"])
+def test_a_dotenv_file_is_mentioned_where_a_variable_is_missing(account: str | None, tmp_path: Path) -> None:
+    """Wrangler reads it, mtlsctl does not. Only that it exists is looked at."""
+    settings = StoreSettings(StoreKind.CLOUDFLARE, account)
+    environ = {} if account else GOOD
+    with pytest.raises(StoreError) as before:
+        find_access(settings, environ, tmp_path)
+    assert ".env" not in before.value.message
+    (tmp_path / ".env").write_text(f"CLOUDFLARE_API_TOKEN={TOKEN}\n")
+    (tmp_path / ".env").chmod(0)
+    with pytest.raises(StoreError, match=r"mtlsctl does not read \.env") as caught:
+        find_access(settings, environ, tmp_path)
+    assert "set -a; . ./.env; set +a" in (caught.value.hint or "")
+
+
+def test_a_malformed_account_is_named_by_its_variable() -> None:
+    """Where it is from mtls.toml, the file was refused already."""
+    wrong = ACCOUNT + "\n"
+    with pytest.raises(StoreError, match="CLOUDFLARE_ACCOUNT_ID ends with a line break"):
+        find_access(StoreSettings(StoreKind.CLOUDFLARE, wrong), {**GOOD, "CLOUDFLARE_ACCOUNT_ID": wrong})

@@ -382,3 +382,37 @@ def test_no_secret_is_ever_shown(faults: list[Fault], caplog: pytest.LogCaptureF
     assert TOKEN not in text
     for start in range(48, 80):  # where the private number of a P-256 key is
         assert body[start : start + 12] not in flat
+
+
+def test_the_first_retry_after_a_long_silence_is_reported() -> None:
+    """The pause before it is short, but the call took 30 seconds in vain. Short failures are only logged."""
+    told: list[str] = []
+    time = FakeTime()
+
+    def silent(_: httpx.Request) -> httpx.Response:
+        time.sleep(DEFAULT_BOUNDS.read_s)
+        raise httpx.ReadTimeout("timed out")
+
+    client = make_client(silent, time, tell=told.append)
+    with pytest.raises(NoAnswer):
+        send_patiently(client, LIST, lambda: 0.0)
+    assert told[0] == "Cloudflare did not answer within 30 s; retrying (1 of 4)"
+    assert len(told) == ATTEMPTS - 1
+    told.clear()
+
+    def refused(_: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    with pytest.raises(NoAnswer):
+        send_patiently(make_client(refused, time, tell=told.append), LIST, lambda: 0.0)
+    assert told == [line for line in told if line.startswith("waiting")]
+
+
+@pytest.mark.parametrize("path", ["", "/cf"])
+def test_a_reply_that_is_no_answer_points_at_an_odd_base_url(path: str) -> None:
+    """A path without /client/v4 may be a company's gateway, so it is mentioned only once something is wrong."""
+    access = replace(ACCESS, base_url=f"https://gateway.example{path}")
+    for response in (httpx.Response(404, text="<html>"), refuse(404, 7003, "Could not route to /x")):
+        with pytest.raises(StoreError) as caught:
+            make_client(replying(response), access=access).send(LIST)
+        assert "ends with /client/v4" in (caught.value.hint or "")

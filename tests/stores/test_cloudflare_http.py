@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import ssl
 import threading
@@ -89,7 +90,8 @@ def serving(server: FakeCloudflare, context: ssl.SSLContext | None = None) -> It
 
 
 def reader_of(base_url: str) -> CloudflareReader:
-    context = StoreContext({"CLOUDFLARE_API_TOKEN": TOKEN, "CLOUDFLARE_API_BASE_URL": base_url})
+    environ = {**os.environ, "CLOUDFLARE_API_TOKEN": TOKEN, "CLOUDFLARE_API_BASE_URL": base_url}
+    context = StoreContext(environ)
     settings = StoreSettings(StoreKind.CLOUDFLARE, ACCOUNT)
     reader = open_reader(settings, root=Path(), clock=SetClock(), context=context)
     assert isinstance(reader, CloudflareReader)

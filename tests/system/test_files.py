@@ -184,3 +184,45 @@ def test_a_key_in_git_is_refused(files: ProjectFiles) -> None:
     with pytest.raises(FileError) as caught:
         files.read_key("../.git/config", limit=LIMIT)
     assert caught.value.code == "file-in-git"
+
+
+def test_a_link_to_nothing_says_where_it_leads(tree: Path, files: ProjectFiles) -> None:
+    """Of a file, a key, or a folder on the way; a path without a link is only named."""
+    (tree / "lone.pem").symlink_to("/mnt/secrets/lone.pem")
+    (tree / "gone").symlink_to("nowhere")
+    (tree / "inside.pem").symlink_to("deeper/none.pem")
+    for path, target in (("gone/x.pem", tree / "nowhere/x.pem"), ("inside.pem", tree / "deeper/none.pem")):
+        for read in (files.read, files.read_key):
+            with pytest.raises(FileError) as caught:
+                read(path, limit=10)
+            assert caught.value.code == "file-missing"
+            assert caught.value.message == f"{path!r} leads to {str(target)!r}, which does not exist"
+    with pytest.raises(FileError, match=r"'none\.pem' does not exist"):
+        files.read("none.pem", limit=10)
+
+
+def test_a_link_out_of_the_tree_says_where_it_leads(tree: Path) -> None:
+    """Of a file, and of a key outside the folders of MTLSCTL_KEY_DIRS; `..` needs no explanation."""
+    (tree / "lone.pem").symlink_to("/mnt/secrets/lone.pem")
+    files = ProjectFiles(tree, key_dirs="/run/secrets")
+    for read in (files.read, files.read_key):
+        with pytest.raises(FileError) as caught:
+            read("lone.pem", limit=10)
+        assert caught.value.code == "file-outside"
+        assert "leads to '/mnt/secrets/lone.pem', which is outside the project" in caught.value.message
+    with pytest.raises(FileError, match=r"'/mnt/secrets/x\.key' is outside the project") as lone:
+        files.read_key("/mnt/secrets/x.key", limit=10)
+    assert "MTLSCTL_KEY_DIRS" in (lone.value.hint or "")
+
+
+def test_without_git_the_error_says_why_the_tree_is_small(tmp_path: Path) -> None:
+    """An image that has the files but not `.git` has a smaller tree than the checkout."""
+    (tmp_path / "project").mkdir()
+    (tmp_path / "shared.pem").write_text("x")
+    files = ProjectFiles(tmp_path / "project")
+    for read in (files.read, files.read_key):
+        with pytest.raises(FileError) as caught:
+            read("../shared.pem", limit=10)
+        assert "there is no .git, so the project is only the folder of mtls.toml" in (caught.value.hint or "")
+    (tmp_path / ".git").mkdir()
+    assert ProjectFiles(tmp_path / "project").read("../shared.pem", limit=10) == b"x"

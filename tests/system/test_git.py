@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from reconciler.system.clock import SystemClock
 from reconciler.system.discover import find_file, git_root, head_commit
-from reconciler.system.git import tracked
+from reconciler.system.git import GitAnswer, ask_ignored, ask_tracked
+from tests.support.gits import no_git, refusing_git
 from tests.support.trees import git
 
 
@@ -28,14 +30,14 @@ def test_tracked_tells_which_files_git_has(repository: Path) -> None:
     """Names are literal: a file called `*.key` does not match every key."""
     certs = repository / "certs"
     paths = [certs / "tracked.key", certs / "untracked.key", certs / "*.key", certs / "missing.key"]
-    assert tracked(paths) == {certs / "tracked.key"}
-    assert tracked([]) == set()
+    assert ask_tracked(paths) == GitAnswer(frozenset({certs / "tracked.key"}))
+    assert ask_tracked([]) == GitAnswer()
 
 
 def test_tracked_looks_behind_links(repository: Path) -> None:
     """The file that contains the key counts; the result has the paths as given."""
     (repository / "link.key").symlink_to("certs/tracked.key")
-    assert tracked([repository / "link.key"]) == {repository / "link.key"}
+    assert ask_tracked([repository / "link.key"]).yes == {repository / "link.key"}
 
 
 def test_tracked_is_not_misled_by_a_hook(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,7 +47,7 @@ def test_tracked_is_not_misled_by_a_hook(repository: Path, tmp_path: Path, monke
     monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path / "other"))
     monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "other/.git/no-index"))
     path = repository / "certs/tracked.key"
-    assert tracked([path]) == {path}
+    assert ask_tracked([path]).yes == {path}
 
 
 def test_tracked_runs_no_command_of_the_repository(repository: Path, tmp_path: Path) -> None:
@@ -54,26 +56,63 @@ def test_tracked_runs_no_command_of_the_repository(repository: Path, tmp_path: P
     watcher.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
     watcher.chmod(0o755)
     git(repository, "config", "core.fsmonitor", str(watcher))
-    tracked([repository / "certs/tracked.key"])
+    ask_tracked([repository / "certs/tracked.key"])
     assert not (tmp_path / "ran").exists()
 
 
-def test_tracked_cannot_tell_outside_of_git(repository: Path, tmp_path: Path) -> None:
-    """With one path outside any repository the result is None, which does not mean that nothing is tracked."""
+def test_ignored_tells_which_files_git_ignores(repository: Path) -> None:
+    """Of files that need not exist; a tracked one is not ignored."""
+    (repository / ".gitignore").write_text("*.key\n")
+    certs = repository / "certs"
+    paths = [certs / "tracked.key", certs / "untracked.key", certs / "none.key", certs / "-x*[", repository / "a.toml"]
+    assert ask_ignored(paths) == GitAnswer(frozenset({certs / "untracked.key", certs / "none.key"}))
+    assert ask_ignored([repository / "a.toml"]) == ask_ignored([]) == GitAnswer()
+
+
+def test_of_what_is_outside_of_git_nothing_is_known(repository: Path, tmp_path: Path) -> None:
+    """It is named, and the others get their answer."""
     (tmp_path / "lone.key").write_text("key")
-    assert tracked([tmp_path / "lone.key", repository / "certs/tracked.key"]) is None
+    answer = ask_tracked([tmp_path / "lone.key", repository / "certs/tracked.key"])
+    assert answer == GitAnswer(frozenset({repository / "certs/tracked.key"}), frozenset({tmp_path / "lone.key"}))
 
 
-def test_tracked_cannot_tell_without_git(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If git is not installed."""
-    monkeypatch.setenv("PATH", str(repository))
-    assert tracked([repository / "certs/tracked.key"]) is None
+@pytest.mark.parametrize("question", [ask_tracked, ask_ignored])
+def test_git_that_is_missing_or_refuses_is_a_problem_and_no_answer(
+    question: Callable[[list[Path]], GitAnswer], repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its cause and its cure; nothing is then called untracked."""
+    path = repository / "certs/tracked.key"
+    (tmp_path / "broken/.git").mkdir(parents=True)
+    for place, git_path, message, hint in (
+        (path, no_git(tmp_path), "git is not installed", "install git"),
+        (path, refusing_git(tmp_path), "because another user owns it", f"safe.directory {repository}"),
+        (tmp_path / "broken/x.key", "/usr/bin:/bin", "git finds no valid repository", "status"),
+    ):
+        monkeypatch.setenv("PATH", git_path)
+        answer = question([place])
+        assert not answer.yes
+        assert answer.unknown == {place}
+        assert answer.problem is not None
+        assert message in answer.problem.message
+        assert hint in answer.problem.hint
 
 
-def test_tracked_cannot_tell_where_git_refuses(tmp_path: Path) -> None:
-    """A folder called `.git` is not a repository."""
-    (tmp_path / ".git").mkdir()
-    assert tracked([tmp_path / "x.key"]) is None
+def test_the_users_configuration_of_git_is_passed_on(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that the cure for a checkout of another owner works, as a file and as variables of a container."""
+    path = repository / "certs/tracked.key"
+    monkeypatch.setenv("PATH", refusing_git(tmp_path))
+    (tmp_path / "config").write_text("[safe]\n\tdirectory = *\n")
+    for variables in (
+        {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": str(repository)},
+        {"GIT_CONFIG_GLOBAL": str(tmp_path / "config")},
+    ):
+        assert ask_tracked([path]).problem is not None
+        with monkeypatch.context() as patched:
+            for name, value in variables.items():
+                patched.setenv(name, value)
+            assert ask_tracked([path]) == GitAnswer(frozenset({path}))
 
 
 def test_the_git_root_is_the_nearest(repository: Path) -> None:

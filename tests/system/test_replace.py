@@ -213,3 +213,22 @@ def test_tidy_finds_what_a_kill_leaves(tree: Path, files: ProjectFiles, monkeypa
     assert len(leftovers(tree)) == 1
     files.tidy()
     assert leftovers(tree) == []
+
+
+def test_a_replaced_file_keeps_its_group_where_the_owner_can_not_be_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only root may give a file away, but its group may be one of the user's own."""
+    path, asked = tmp_path / "x", list[tuple[int, int]]()
+    path.write_text("old")
+
+    def as_user(_: int, owner: int, group: int) -> None:
+        asked.append((owner, group))
+        if owner != -1:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("reconciler.system.atomic.os.fchown", as_user)
+    write_atomic(path, b"new")
+    before = path.stat()
+    assert asked == [(before.st_uid, before.st_gid), (-1, before.st_gid)]
+    assert path.read_text() == "new"

@@ -42,10 +42,14 @@ def test_the_sweep_leaves_other_files_out(tree: Path, files: ProjectFiles, name:
 
 @pytest.mark.parametrize(
     "name",
-    ["ops/odd.toml", "dist/worker.json", "prod.wrangler.toml", "b.toml", "cloudflare.config.ts", "a/mtls.toml"],
+    [
+        *("ops/odd.toml", "dist/worker.json", "prod.wrangler.toml", "b.toml", "cloudflare.config.ts", "a/mtls.toml"),
+        *("wrangler.toml.example", "wrangler.jsonc.dist", "a/Wrangler.TOML.J2", "prod.json.tmpl"),
+    ],
 )
 def test_the_sweep_finds_ids_in_files_of_other_names(tree: Path, files: ProjectFiles, name: str) -> None:
-    """wrangler accepts any file with `-c`, a build writes its own, and another mtls.toml may bind by id."""
+    """wrangler accepts any file with `-c`, a build writes its own, another mtls.toml may bind by id, and a pipeline
+    makes a file of its template again."""
     write(name, ID.encode())(tree)
     assert files.sweep([ID]).mentions == {ID: (name,)}
 

@@ -24,7 +24,7 @@ from reconciler.stores.database import STORE_FILE, FileDatabase, damaged
 from reconciler.stores.local import LocalReader
 from reconciler.system.atomic import leftover_of
 from reconciler.system.discover import git_root
-from reconciler.system.git import ignored, tracked
+from reconciler.system.git import ask_ignored, ask_tracked
 
 _IGNORE_FILE = ".gitignore"
 _TIMEOUT_S = 2.0
@@ -84,20 +84,14 @@ def _ignored(project: Project, _: Declaration | None) -> Iterator[Diagnostic]:
     folder, store = project.folder / FOLDER, project.folder / STORE_FILE
     if git_root(project.folder) is None or not stat.S_ISDIR(_mode(folder)):
         return
-    if tracked([store]):
+    is_tracked, is_ignored = ask_tracked([store]), ask_ignored([store])
+    problem = is_tracked.problem or is_ignored.problem
+    if problem is not None:
+        yield cure(Code.GIT_UNREADABLE, f"could not check what git tracks and ignores: {problem.message}", problem.hint)
+    elif is_tracked.yes:
         hint = f"run `git rm --cached {shlex.quote(STORE_FILE)}`"
         yield cure(Code.STORE_IN_GIT, "git tracks the local store of this checkout", hint, place=STORE_FILE)
-        return
-    answer = ignored(store)
-    if answer is None:
-        yield Diagnostic(
-            Severity.INFO,
-            Code.GIT,
-            f"git did not answer whether it ignores {FOLDER}",
-            None,
-            "check that git works here",
-        )
-    elif answer:
+    elif is_ignored.yes:
         yield well(Code.GIT, f"git ignores {FOLDER}")
     else:
         hint = f"run `printf '*\\n' > {FOLDER}/{_IGNORE_FILE}`"
@@ -124,19 +118,23 @@ def _keys(project: Project, declaration: Declaration | None) -> Iterator[Diagnos
     """Private key files that git tracks, or that other users can read."""
     if declaration is None:
         return
-    found: list[Diagnostic] = list(tracked_keys(project, declaration))
+    found: list[Diagnostic] = list(tracked_keys(project, declaration, Severity.WARNING))
+    asked = not any(one.code is Code.KEY_TRACKING_UNKNOWN for one in found)
     declared = [one for one in declaration.certificates.values() if one.key is not None and one.key.source == "file"]
     for certificate in declared:
         try:
             key = project.key_of(certificate)
             found.extend(key.findings if key is not None else ())
         except KeySourceError as error:
+            if not error.is_absent:
+                found.extend(error.diagnostics())
+                continue
             message = f"the key of {certificate.name!r} is not available: {error.message}"
             found.append(Diagnostic(Severity.INFO, Code.KEY_NOT_AT_HAND, message, error.where, error.hint))
     yield from found
-    if declared and not found:
+    if declared and all(one.code is Code.KEY_TRACKING_UNKNOWN for one in found):
         count = f"{len(declared)} private key file{'' if len(declared) == 1 else 's'}"
-        yield well(Code.KEYS, f"{count}, readable only by this user and not in git")
+        yield well(Code.KEYS, f"{count}, readable only by this user{' and not in git' if asked else ''}")
 
 
 def _leftovers(project: Project, declaration: Declaration | None) -> Iterator[Diagnostic]:

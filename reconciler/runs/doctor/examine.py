@@ -7,7 +7,8 @@ changed, and no finding contains the value of a variable that may be a secret.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from reconciler import stores
@@ -24,7 +25,18 @@ from reconciler.runs.project import Project
 from reconciler.stores import StoreContext
 from reconciler.system.discover import git_root
 
-_TOKEN_CODES = frozenset({Code.TOKEN_MISSING, Code.TOKEN_WHITE_SPACE, Code.TOKEN_MALFORMED, Code.TOKEN_IS_KEY})
+_TOKEN_CODES = frozenset({Code.TOKEN_WHITE_SPACE, Code.TOKEN_MALFORMED, Code.TOKEN_IS_KEY})
+_NO_TOKEN = frozenset({Code.TOKEN_OLD_NAME, Code.TOKEN_EMPTY})
+_ONCE = frozenset({Code.TOKEN_MISSING, Code.ACCOUNT_MALFORMED})
+"""Found by several checks, of which the last knows most."""
+_HOPELESS = (
+    _TOKEN_CODES
+    | _NO_TOKEN
+    | _ONCE
+    | {Code.TOKEN_UNKNOWN, Code.TOKEN_INACTIVE, Code.ACCOUNT_MISSING, Code.BASE_URL, Code.COMPLIANCE_REGION}
+    | {Code.STORE_CONNECTION, Code.STORE_UNREACHABLE, Code.STORE_REPLY, Code.STORE_ACCOUNT, Code.STORE_PERMISSION}
+)
+"""What stops every command that asks the account, also as a warning of its check."""
 
 
 def examine(
@@ -32,7 +44,7 @@ def examine(
 ) -> tuple[Diagnostic, ...]:
     """All findings in the order of the checks; those of severity info report what is in order, or was not checked.
 
-    With `offline`, no server is called.
+    With `offline`, no server is called, and what only a server needs is at most a warning.
 
     `open_project` may raise ReconcilerError: then checks that need a project are left out. That is an error only if the
     command line named a file (`file_named`).
@@ -48,7 +60,25 @@ def examine(
         found.extend(error.diagnostics() if project or file_named else _no_project(error))
     for name, unreadable, check in _checks(project, declaration, environ, offline=offline):
         found.extend(run_check(name, unreadable, check))
-    return tuple(dict.fromkeys(found))
+    needs_account = declaration is not None and declaration.store.kind.traits.has_accounts and not offline
+    return tuple(dict.fromkeys(_weigh(_once(found), needs_account=needs_account)))
+
+
+def _once(found: Sequence[Diagnostic]) -> Iterator[Diagnostic]:
+    """The findings without those that say less about what another one is about."""
+    codes = [one.code for one in found]
+    for at, one in enumerate(found):
+        again = one.code in _ONCE and one.code in codes[at + 1 :]
+        known = one.code is Code.TOKEN_MISSING and not _NO_TOKEN.isdisjoint(codes)
+        if not again and not known:
+            yield one
+
+
+def _weigh(found: Iterable[Diagnostic], *, needs_account: bool) -> Iterator[Diagnostic]:
+    """The findings; with `needs_account`, those are errors that stop every command that asks the account."""
+    for one in found:
+        hopeless = needs_account and one.severity is Severity.WARNING and one.code in _HOPELESS
+        yield replace(one, severity=Severity.ERROR) if hopeless else one
 
 
 def run_check(name: str, unreadable: Code, check: Callable[[], Iterable[Diagnostic]]) -> tuple[Diagnostic, ...]:
@@ -79,8 +109,8 @@ def _checks(
         yield "desired-state", Code.DESIRED_STATE_UNREADABLE, partial(_desired_state, project)
         for name, unreadable, checkout_check in CHECKOUT_CHECKS:
             yield name, unreadable, partial(checkout_check, project, declaration)
-        if not offline:
-            yield "account", Code.ACCOUNT_UNREADABLE, partial(_account, project, declaration)
+        account = _not_asked if offline else partial(_account, project)
+        yield "account", Code.ACCOUNT_UNREADABLE, partial(account, declaration)
 
 
 def _desired_state(project: Project) -> Iterator[Diagnostic]:
@@ -94,7 +124,7 @@ def _account(project: Project, declaration: Declaration | None) -> Iterator[Diag
 
     Empty if the store has no accounts, or if the token, which has its own check, is not valid.
 
-    Plans of files work without an account, so every finding here is at most a warning. Never waits for the rate limit.
+    Never waits for the rate limit.
     """
     if declaration is None or not declaration.store.kind.traits.has_accounts:
         return
@@ -107,6 +137,15 @@ def _account(project: Project, declaration: Declaration | None) -> Iterator[Diag
         return
     cas = any(certificate.ca for certificate in declaration.certificates.values())
     yield from connection.examine(cas=cas, pages=_has_pages(project, declaration))
+
+
+def _not_asked(declaration: Declaration | None) -> Iterator[Diagnostic]:
+    """That the account was not checked, if there is one."""
+    if declaration is not None and declaration.store.kind.traits.has_accounts:
+        hint = "run `mtlsctl doctor` without `--offline`"
+        yield Diagnostic(
+            Severity.INFO, Code.ACCOUNT, "the account and the rights of the token were not checked", None, hint
+        )
 
 
 def _has_pages(project: Project, declaration: Declaration) -> bool:

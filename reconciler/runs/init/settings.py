@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reconciler.desired.rules import accepts, check_account_id, name_rule
+from reconciler.desired.rules import accepts, name_rule
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import GuardError, UsageError
 from reconciler.model import Listing, StoreKind, StoreSettings, WranglerFile
+from reconciler.model.accounts import account_problem
 from reconciler.model.errors import StoreError
 from reconciler.model.identifiers import IdKind, kind_of_id
 from reconciler.model.ownership import read_mark
@@ -50,9 +51,9 @@ def choose_store(project: Project, request: InitRequest, configs: tuple[Wrangler
     Its account: from the command line, else from the environment, else from the wrangler files.
     """
     account = request.account or project.environ.get(ACCOUNT_VARIABLE) or _only_account(configs)
-    if request.account is not None and not accepts(check_account_id, request.account):
-        hint = "use the 32 hexadecimal digits from the address of the account's dashboard"
-        raise UsageError("`--account` is not a valid account ID", hint=hint)
+    problem = account_problem(request.account) if request.account is not None else None
+    if problem is not None:
+        raise UsageError(f"`--account` is not an account ID: it {problem.cause}", hint=problem.hint)
     speaks = bool(request.account or project.environ.get(TOKEN_VARIABLE)) or _has_account_ids(configs)
     kind = request.kind or (StoreKind.CLOUDFLARE if speaks else StoreKind.LOCAL)
     return StoreSettings(kind, account if kind.traits.has_accounts else None)
@@ -81,14 +82,14 @@ def _has_account_ids(configs: tuple[WranglerFile, ...]) -> bool:
 
 def _only_account(configs: tuple[WranglerFile, ...]) -> str | None:
     """The account in the wrangler files, if it is the same in all of them; else None."""
-    accounts = {one.account_id for file in configs for one in file.environments.values() if one.account_id}
+    named = {one.account_id for file in configs for one in file.environments.values() if one.account_id}
+    accounts = {one for one in named if account_problem(one) is None}  # not a placeholder that a pipeline replaces
     return accounts.pop() if len(accounts) == 1 else None
 
 
 def writable(store: StoreSettings) -> StoreSettings:
     """The settings for mtls.toml, without an account ID that mtls.toml would refuse."""
-    account = store.account_id if store.account_id and accepts(check_account_id, store.account_id) else None
-    return replace(store, account_id=account)
+    return replace(store, account_id=store.account)
 
 
 def demand_new(stack: str, listing: Listing) -> None:

@@ -13,9 +13,11 @@ from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import FileError, InputError, ReconcilerError, UsageError
 from reconciler.model import WorkerLabel, WranglerFile
 from reconciler.model.progress import Done
+from reconciler.model.templates import template_of
 from reconciler.runs.configs import ConfigReader
 from reconciler.runs.project import Project
-from reconciler.system.git import ignored_among
+from reconciler.system.discover import git_root
+from reconciler.system.git import ask_ignored
 from reconciler.system.walk import SKIPPED, walk
 from reconciler.takeover.proposed import FoundCertificate
 from reconciler.wrangler.which import NAMES, search
@@ -44,7 +46,8 @@ def survey(project: Project, below: Path, declared: Mapping[WorkerLabel, Wrangle
     """
     root = Path(os.path.realpath(below))
     if not root.is_dir() or not root.is_relative_to(project.files.root):
-        hint = f"name a folder inside {project.files.root}"
+        why = "" if git_root(project.files.root) else ", the folder of mtls.toml, because there is no .git"
+        hint = f"name a folder inside {project.files.root}{why}"
         raise UsageError(f"`--from {below}` is not a folder of this tree", hint=hint)
     return _Surveyor(project, root, declared, ConfigReader(project.files, project.sources)).run()
 
@@ -62,8 +65,16 @@ class _Surveyor:
     def run(self) -> Survey:
         with self.project.progress.counting("Searching files", None) as done:
             places = sorted(self._places(done))
-        ignored = ignored_among(places)
+        answer = ask_ignored(places)
+        if answer.problem is not None:
+            message = f"could not leave out the files that git ignores: {answer.problem.message}"
+            hint = f"{answer.problem.hint}; then check that no generated wrangler file is declared"
+            self.findings.append(Diagnostic(Severity.WARNING, Code.GIT_UNREADABLE, message, None, hint))
+        ignored = answer.yes
         named = {path: place for place in places if (path := self._named(place)) is not None}
+        templates = [path for path in named if template_of(basename(path)) is not None]
+        self.findings.extend(_templates(sorted(path for path in templates if template_of(path) not in named)))
+        named = {path: place for path, place in named.items() if path not in templates}
         configs = {path for path in named if _is_config(basename(path))}
         left_out = sorted(path for path in configs if named[path] in ignored)
         self.findings.extend(_ignored(left_out))
@@ -145,7 +156,8 @@ class _Surveyor:
 
 
 def _is_wanted(name: str) -> bool:
-    return _is_config(name) or name.lower().endswith(_CERTIFICATE_SUFFIXES)
+    made = template_of(name)
+    return (made is not None and _is_config(made)) or _is_config(name) or name.lower().endswith(_CERTIFICATE_SUFFIXES)
 
 
 def _is_config(name: str) -> bool:
@@ -160,6 +172,14 @@ def _ignored(paths: list[str]) -> Iterator[Diagnostic]:
         message = f"{count} {are} left out, because git ignores {them}: {told}"
         hint = "for a file that a build generates, declare the file that it is generated from"
         yield Diagnostic(Severity.INFO, Code.IGNORED_BY_GIT, message, None, hint)
+
+
+def _templates(paths: list[str]) -> Iterator[Diagnostic]:
+    """Templates of which the file is not here: what a pipeline makes from them gets no new IDs."""
+    for path in paths:
+        message = f"{path} is left out: it is a template"
+        hint = "make the file from it, then run `mtlsctl init --update`; or write IDs into it: `mtlsctl output NAME`"
+        yield Diagnostic(Severity.WARNING, Code.LEFT_OUT, message, Place(path), hint)
 
 
 def _unusable(path: str, error: ReconcilerError) -> Iterator[Diagnostic]:

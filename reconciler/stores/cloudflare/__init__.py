@@ -1,7 +1,8 @@
 """The Cloudflare store: the certificates of one account, over the API.
 
-access.py reads the environment, client.py sends HTTP within the rate limit of rate.py, errors.py explains refusals,
-wire.py parses; listing.py, live.py and rights.py read, store.py has the ports. Only this package may import httpx.
+access.py and network.py read the environment, client.py sends HTTP within the rate limit of rate.py, errors.py
+explains refusals, wire.py parses; listing.py, live.py and rights.py read, store.py has the ports. Only this package may
+import httpx.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from reconciler.stores.cloudflare.rights import examine
 from reconciler.stores.cloudflare.store import CloudflareReader, CloudflareStore
 
 
-def connect(settings: StoreSettings, *, root: Path, clock: Clock, context: StoreContext) -> CloudflareConnection:  # noqa: ARG001 - as StoreRoom
+def connect(settings: StoreSettings, *, root: Path, clock: Clock, context: StoreContext) -> CloudflareConnection:
     """A connection to one account. StoreError for an invalid token, account or address. Makes no call."""
-    access = find_access(settings, context.environ)
+    access = find_access(settings, context.environ, root)
     if access.has_global_key:
         context.tell(f"{GLOBAL_KEY} is set, too: mtlsctl uses only the token, but wrangler would use that key")
     bounds = Bounds(max_wait_s=context.max_wait_s, run_s=DEFAULT_BOUNDS.run_s + context.max_wait_s)

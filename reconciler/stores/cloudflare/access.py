@@ -9,11 +9,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from reconciler.findings.codes import Code
 from reconciler.model import StoreSettings
+from reconciler.model.accounts import account_problem
 from reconciler.model.errors import StoreError
+from reconciler.stores.cloudflare.network import DIRECT, Network, find_network
 
 BASE_URL = "CLOUDFLARE_API_BASE_URL"
 REGION = "CLOUDFLARE_COMPLIANCE_REGION"
@@ -27,8 +30,13 @@ _HOSTS = {
 }
 """Base URLs by compliance region, as in wrangler 4.164.0."""
 
+_API_HOSTS = frozenset(urlsplit(url).hostname for url in _HOSTS.values())
+
 _TOKEN_FORM = re.compile(r"[A-Za-z0-9_-]+")
-_ACCOUNT_FORM = re.compile(r"[0-9A-Za-z]{1,32}")
+_OLD_NAMES = {TOKEN: "CF_API_TOKEN", ACCOUNT: "CF_ACCOUNT_ID"}
+"""Read by older versions of wrangler, and not here."""
+_DOTENV = ".env"
+_PATH = "/client/v4"
 _GLOBAL_KEY_PREFIX = "cfk_"  # Cloudflare's token formats of 2026
 _OFFLINE = "`mtlsctl validate` and `mtlsctl plan --offline` work without an account"
 
@@ -42,6 +50,12 @@ class Access:
     token: str = field(repr=False)
     is_loopback: bool = False
     has_global_key: bool = False
+    network: Network = DIRECT
+
+    @property
+    def odd_path(self) -> bool:
+        """True if the path of the address does not end like that of Cloudflare's API."""
+        return not self.base_url.endswith(_PATH)
 
     @property
     def host(self) -> str:
@@ -54,21 +68,46 @@ class Access:
         return f"/accounts/{self.account_id}/mtls_certificates"
 
 
-def find_access(settings: StoreSettings, environ: Mapping[str, str]) -> Access:
-    """The access that the environment describes; StoreError for a variable that is missing or not valid."""
+def find_access(settings: StoreSettings, environ: Mapping[str, str], root: Path | None = None) -> Access:
+    """The access that the environment describes; StoreError for a variable that is missing or not valid.
+
+    `root` is the folder of mtls.toml: a `.env` there, which wrangler reads and mtlsctl does not, is mentioned.
+    """
     base_url = base_url_of(environ)
+    is_loopback = _demand_safe(base_url)
+    elsewhere = _Elsewhere(environ, root)
     return Access(
         base_url=base_url.rstrip("/"),
-        account_id=_account(settings),
-        token=_token(environ),
-        is_loopback=_demand_safe(base_url),
+        account_id=_account(settings, elsewhere),
+        token=_token(elsewhere),
+        is_loopback=is_loopback,
         has_global_key=GLOBAL_KEY in environ,
+        network=find_network(base_url, environ),
     )
 
 
 def base_url_of(environ: Mapping[str, str]) -> str:
     """The address of the API, as the environment says; StoreError for an unknown region."""
     return environ.get(BASE_URL) or _default_url(environ)
+
+
+@dataclass(frozen=True, slots=True)
+class _Elsewhere:
+    """The environment, and the places in which a missing variable may have been set instead."""
+
+    environ: Mapping[str, str] = field(repr=False)
+    root: Path | None
+
+    def mention(self, variable: str, hint: str) -> tuple[str, str]:
+        """What to add to the message about a variable that is not set, often nothing; and the hint, after what is
+        likelier."""
+        old = _OLD_NAMES[variable]
+        if self.environ.get(old):
+            return f"; {old} is set, but that old name is not read", f"set {variable} instead of {old}"
+        if self.root is not None and (self.root / _DOTENV).is_file():
+            load = f"if it is in {_DOTENV}, run `set -a; . ./{_DOTENV}; set +a` first"
+            return f"; mtlsctl does not read {_DOTENV}", f"{load}; else {hint}"
+        return "", hint
 
 
 def _default_url(environ: Mapping[str, str]) -> str:
@@ -92,6 +131,8 @@ def _demand_safe(base_url: str) -> bool:
     loopback = _is_loopback(host)
     if parts.scheme == "http" and not loopback:
         raise _bad_url("would send the token unencrypted", "use https; plain http is only for 127.0.0.1 and localhost")
+    if host in _API_HOSTS and parts.path.rstrip("/") != _PATH:
+        raise _bad_url(f"does not end with {_PATH}", f"set it to https://{host}{_PATH}, or unset it")
     return loopback
 
 
@@ -112,24 +153,26 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _account(settings: StoreSettings) -> str:
+def _account(settings: StoreSettings, elsewhere: _Elsewhere) -> str:
     if not settings.account_id:
-        raise StoreError(
-            "the Cloudflare account is not set",
-            hint=f"set `account_id` in `[store]`, or {ACCOUNT}; {_OFFLINE}",
-            code=Code.ACCOUNT_MISSING,
-        )
-    if not _ACCOUNT_FORM.fullmatch(settings.account_id):
-        hint = "use the 32 hexadecimal digits from the address of the account's dashboard"
-        raise StoreError("the account ID is not valid", hint=hint, code=Code.ACCOUNT_MALFORMED)
+        also, hint = elsewhere.mention(ACCOUNT, f"set `account_id` in `[store]`, or {ACCOUNT}; {_OFFLINE}")
+        raise StoreError(f"the Cloudflare account is not set{also}", hint=hint, code=Code.ACCOUNT_MISSING)
+    problem = account_problem(settings.account_id)
+    if problem is not None:
+        named = ACCOUNT if elsewhere.environ.get(ACCOUNT) == settings.account_id else "the account ID"
+        raise StoreError(f"{named} {problem.cause}", hint=problem.hint, code=Code.ACCOUNT_MALFORMED)
     return settings.account_id
 
 
-def _token(environ: Mapping[str, str]) -> str:
+def _token(elsewhere: _Elsewhere) -> str:
+    environ = elsewhere.environ
     token = environ.get(TOKEN, "")
     problem = _token_problem(token)
     if problem is not None:
         code, message, hint = problem
+        if code is Code.TOKEN_MISSING:
+            also, hint = elsewhere.mention(TOKEN, hint)
+            message += also
         if GLOBAL_KEY in environ:
             message += f"; {GLOBAL_KEY} is set, which mtlsctl does not use"
         raise StoreError(message, hint=hint, code=code)

@@ -32,7 +32,8 @@ from reconciler.model.concurrency import run_all
 from reconciler.model.errors import EntryNotFound, StoreClosed, StoreError
 from reconciler.model.progress import SILENT, Progress, counted
 from reconciler.stores.cloudflare.access import BASE_URL, Access
-from reconciler.stores.cloudflare.errors import Exhausted, NoAnswer, Operation, UnusableReply, refusal
+from reconciler.stores.cloudflare.errors import Exhausted, NoAnswer, Operation, UnusableReply, WrongAccount, refusal
+from reconciler.stores.cloudflare.network import Network, trusted
 from reconciler.stores.cloudflare.paths import path_template
 from reconciler.stores.cloudflare.rate import Budget, read_allowance, read_retry_after
 from reconciler.stores.cloudflare.wire import Envelope, parse_envelope
@@ -49,8 +50,8 @@ _RAY_FORM = re.compile(r"[0-9a-f]{16}(?:-[A-Z]{3})?")
 _TOO_MANY = 429
 _SERVER_ERROR = 500
 _BUSY = 503
+_ODD_PATH = f"check {BASE_URL}: the path of Cloudflare's API ends with /client/v4"
 _STATUS = "check www.cloudflarestatus.com, then run the same command again; it checks what exists and continues"
-_TRUST = "set SSL_CERT_FILE to your company's CA bundle; TLS verification can't be turned off"
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -104,42 +105,50 @@ class Http(httpx.Client):
 
 
 def open_http(access: Access, bounds: Bounds, transport: httpx.BaseTransport | None) -> Http:
-    """A client with the proxies and CA bundles of the environment, as httpx reads them. Plain http uses no proxy."""
+    """A client that calls the API through the proxy of `access`, and trusts its CAs; StoreError if one is unusable."""
+    through = access.network.proxy
     try:
         return Http(
             headers={"authorization": f"Bearer {access.token}", "user-agent": f"mtlsctl/{__version__}"},
             timeout=httpx.Timeout(bounds.read_s, connect=bounds.connect_s, pool=bounds.call_s),
             limits=httpx.Limits(max_connections=bounds.connections, max_keepalive_connections=bounds.connections),
-            trust_env=not (access.is_loopback and urlsplit(access.base_url).scheme == "http"),
+            trust_env=False,
+            verify=trusted(access.network) if transport is None else True,
+            proxy=httpx.Proxy(through.url) if through is not None and transport is None else None,
             transport=transport,
         )
     except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:
-        # Neither the cause nor the values are shown: the address of a proxy may contain a password.
-        raise StoreError(
-            f"the connection to Cloudflare could not be set up ({type(error).__name__})",
-            hint="check that SSL_CERT_FILE, SSL_CERT_DIR, HTTPS_PROXY and ALL_PROXY name an existing file or proxy",
-            code=Code.STORE_CONNECTION,
-        ) from None
+        # Neither the cause nor the value is shown: the address of a proxy may contain a password.
+        what = f"the proxy of {through.variable}" if through is not None else "the connection to Cloudflare"
+        message = f"{what} could not be set up ({type(error).__name__})"
+        hint = f"write {through.variable} like http://proxy.example:8080" if through is not None else None
+        raise StoreError(message, hint=hint, code=Code.STORE_CONNECTION) from None
 
 
-def unreachable(error: httpx.TransportError, bounds: Bounds, secrets: Secrets) -> NoAnswer:
+def unreachable(error: httpx.TransportError, bounds: Bounds, secrets: Secrets, network: Network) -> NoAnswer:
     """The error for a call that was not sent."""
+    through = network.proxy
     if isinstance(error, httpx.ConnectTimeout):
-        return NoAnswer(f"connecting to Cloudflare timed out after {bounds.connect_s:.0f} s", hint=AGAIN, sent=False)
+        behind = f" through the proxy of {through.variable}" if through is not None else ""
+        message = f"connecting to Cloudflare{behind} timed out after {bounds.connect_s:.0f} s"
+        return NoAnswer(message, hint=AGAIN, sent=False)
     if isinstance(error, httpx.PoolTimeout):
         return NoAnswer("all connections to Cloudflare stayed busy", hint=AGAIN, sent=False)
-    if isinstance(error, httpx.ProxyError):
-        message = f"the proxy failed to connect to Cloudflare: {secrets.show(str(error))}"
-        return NoAnswer(message, hint="check HTTPS_PROXY and ALL_PROXY, and what the proxy allows", sent=False)
     if isinstance(error.__cause__, ssl.SSLError) or "CERTIFICATE_VERIFY_FAILED" in str(error):
         message = (
             "TLS verification failed: the server's certificate is not valid for Cloudflare's API: "
             f"{secrets.show(str(error))}"
         )
-        return NoAnswer(message, hint=_TRUST, sent=False, lasting=True)
-    message = f"Cloudflare can't be reached: {secrets.show(str(error)) or type(error).__name__}"
+        return NoAnswer(message, hint=network.trust_hint, sent=False, lasting=True)
+    said = secrets.show(str(error)) or type(error).__name__
+    if through is not None:
+        # Without the tunnel nothing was sent: a proxy that can't be reached is a ConnectError like any other.
+        refused = isinstance(error, httpx.ProxyError)
+        what = "failed to connect to Cloudflare" if refused else "can't be reached"
+        hint = f"check {through.variable} and what the proxy allows; NO_PROXY lists the hosts to reach without it"
+        return NoAnswer(f"the proxy of {through.variable} {what}: {said}", hint=hint, sent=False)
     hint = f"check the network; set HTTPS_PROXY to use a proxy, or {BASE_URL} to use another address"
-    return NoAnswer(message, hint=hint, sent=False)
+    return NoAnswer(f"Cloudflare can't be reached: {said}", hint=hint, sent=False)
 
 
 def torn(error: httpx.TransportError | httpx.DecodingError, bounds: Bounds) -> NoAnswer:
@@ -161,13 +170,14 @@ def redirected(reply: HttpReply) -> StoreError:
     )
 
 
-def no_json(reply: HttpReply) -> StoreError:
+def no_json(reply: HttpReply, access: Access) -> StoreError:
     """The error for a reply without an envelope: a page of a proxy or firewall, or half a reply. It quotes nothing."""
+    hint = f"check for a proxy or firewall in between; {BASE_URL} and HTTPS_PROXY set the address and the proxy"
     kind = "an HTML page" if reply.body[:200].lstrip()[:1] == b"<" else "something else"
     refused = reply.status >= 400
     return UnusableReply(
         f"the address of the API answered with {kind} instead of the API's JSON (HTTP {reply.status})",
-        hint=f"check for a proxy or firewall in between; {BASE_URL} and HTTPS_PROXY set the address and the proxy",
+        hint=f"{_ODD_PATH}; else {hint}" if access.odd_path else hint,
         sent=not refused,
         lasting=refused,
     )
@@ -243,6 +253,10 @@ class Client:
         self.give_up()
         self._http.close()
 
+    def monotonic(self) -> float:
+        """Seconds of the client's clock, to measure a call by."""
+        return self._time.monotonic()
+
     def sleep(self, seconds: float) -> None:
         """Wait. StoreClosed if the client gave up meanwhile, Exhausted if the wait would exceed the run's limit."""
         if self._deadline is not None and self._time.monotonic() + seconds > self._deadline:
@@ -252,10 +266,12 @@ class Client:
         elif self._closed.wait(seconds):
             raise _was_closed()
 
-    def wait(self, seconds: float, why: str) -> None:
-        """Wait, and report it if it is long enough to be noticed."""
+    def wait(self, seconds: float, why: str, *, lost_s: float = 0.0) -> None:
+        """Wait, and report it if it is long enough to be noticed; `lost_s` is what a call took in vain before."""
         if seconds >= _TOLD_FROM_S:
             self._tell(f"waiting {seconds:.0f} s: {why}")
+        elif seconds + lost_s >= _TOLD_FROM_S:
+            self._tell(why)
         else:
             _log.info(f"waiting {seconds * 1000:.0f} ms: {why}")
         self.sleep(seconds)
@@ -377,7 +393,7 @@ class Client:
             with closing(self._http.exchange(call.method, url, call.body)) as response:
                 return HttpReply(response.status_code, response.headers, self._read(response))
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
-            raise unreachable(error, self._bounds, self._secrets) from error
+            raise unreachable(error, self._bounds, self._secrets, self._access.network) from error
         except (httpx.TransportError, httpx.DecodingError) as error:
             raise torn(error, self._bounds) from error
 
@@ -408,10 +424,13 @@ class Client:
             said = "; ".join(f"{trouble.code or ''} {secrets.show(trouble.message)}".strip() for trouble in troubles)
             raise NoAnswer(f"Cloudflare failed with HTTP {reply.status}{': ' * bool(said)}{said}", hint=_STATUS)
         if envelope is None:
-            raise no_json(reply)
+            raise no_json(reply, self._access)
         if not envelope.success or reply.status >= 400:
             has_global_key = self._access.has_global_key
-            raise refusal(call.operation, reply.status, troubles, secrets, has_global_key=has_global_key)
+            error = refusal(call.operation, reply.status, troubles, secrets, has_global_key=has_global_key)
+            if isinstance(error, WrongAccount) and self._access.odd_path:
+                error.hint = f"{_ODD_PATH}; else {error.hint}"
+            raise error
         return envelope
 
     def _out_of_time(self) -> Exhausted:
@@ -440,6 +459,7 @@ def send_patiently(client: Client, call: ApiCall, random: Callable[[], float]) -
     """
     unsure = False
     for attempt in count(1):
+        begun = client.monotonic()
         try:
             return client.send(call)
         except EntryNotFound:
@@ -451,8 +471,9 @@ def send_patiently(client: Client, call: ApiCall, random: Callable[[], float]) -
             if error.lasting or not repeatable or attempt == ATTEMPTS:
                 raise
             unsure = unsure or error.sent
-            why = f"{error.message}; then retrying"
-        client.wait(backoff_s(attempt, random()), why)
+            why = f"{error.message}; retrying ({attempt} of {ATTEMPTS - 1})"
+            lost_s = client.monotonic() - begun
+        client.wait(backoff_s(attempt, random()), why, lost_s=lost_s)
     raise AssertionError  # count() does not end
 
 

@@ -115,7 +115,8 @@ def _ask(client: Client, need: _Need) -> Diagnostic:
     except PermissionLacking as error:
         if error.number == _OTHER_ACCOUNT:
             raise
-        return _warning(Code.TOKEN_LACKS, f"{error.message}; needed {need.purpose}", error.hint)
+        severity = Severity.ERROR if need.operation is Operation.LIST else Severity.WARNING
+        return Diagnostic(severity, Code.TOKEN_LACKS, f"{error.message}; needed {need.purpose}", None, error.hint)
     except StoreRefused as error:
         return _note(Code.TOKEN_RIGHTS, unknown, error.message)
     return _note(Code.TOKEN_RIGHTS, f"{permission}: granted; needed {need.purpose}")
