@@ -16,6 +16,7 @@ from reconciler.model import (
     Action,
     Actual,
     BindingChange,
+    BindingName,
     Built,
     ByCertificate,
     CertificateName,
@@ -263,6 +264,10 @@ class _Site:
         if free is not None:
             why = f"{free} still has a placeholder instead of an ID"
             return self._say(Code.DEPLOY_BLOCKED, Severity.ERROR, why, "fix the error about that binding first")
+        lost = self._lost(serving)
+        if lost is not None:
+            why = f"its wrangler file does not have {lost}, which its live version uses"
+            return self._say(Code.DEPLOY_BLOCKED, Severity.ERROR, why, "fix the error about that binding first")
         if len(self.names[target]) > 1:
             places = " and ".join(self.names[target])
             why = f"{places} are the same Worker, {target}, so each deploy would undo the other"
@@ -273,6 +278,20 @@ class _Site:
             hint = "finish it with `wrangler versions deploy`, or deploy anyway with `--over-split`"
             return self._say(Code.GRADUAL_DEPLOYMENT, Severity.ERROR, why, hint)
         return self._build_needed(target, bindings)
+
+    def _lost(self, serving: Sequence[LiveVersion]) -> BindingName | None:
+        """A declared binding that is live, under this name or the one before it was renamed, and not in the file."""
+        file, live = self._after(), {name for version in serving for name in version.bindings}
+        missing = [one for one in self.worker.environments[self.environment] if one.binding not in file]
+        removed = {change.certificate for change in self.changes if change.action is Action.UNBIND}
+        return next(
+            (
+                one.binding
+                for one in missing
+                if one.binding in live or (isinstance(one.target, ByCertificate) and one.target.certificate in removed)
+            ),
+            None,
+        )
 
     def _build_needed(self, target: str, bindings: Sequence[ToPresent]) -> Diagnostic | None:
         built = self.file.built

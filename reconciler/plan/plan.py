@@ -26,6 +26,7 @@ from reconciler.model import (
     Gate,
     Phase,
     Retire,
+    SiteAddress,
     StoreSettings,
     Unknown,
     Upload,
@@ -244,6 +245,7 @@ def draw_plan(assessment: Assessment, selection: Selection, *, at: bool = False,
     desired, listing, now = assessment.desired, assessment.actual.listing, assessment.now
     uploads = sorted(_selected(assessment, selection, Upload), key=lambda upload: upload.certificate)
     retires = sorted(_selected(assessment, selection, Retire), key=_oldest_first)
+    deploys, left_out = _selected(assessment, selection, Deploy), _left_out(assessment, selection)
     due = sorted(
         (row.due for row in assessment.certificates if row.due is not None and selection.names(row.name)),
         key=lambda due: (due.renew_from, due.certificate),
@@ -252,7 +254,7 @@ def draw_plan(assessment: Assessment, selection: Selection, *, at: bool = False,
         *proofs_for(desired, uploads, Gate.UPLOAD),
         *uploads,
         *sorted(_selected(assessment, selection, BindingChange), key=_binding_order),
-        *_deployable(_selected(assessment, selection, Deploy), uploads),
+        *_deployable((one for one in deploys if one.at not in left_out), uploads),
         *proofs_for(desired, retires, Gate.RETIRE),
         *retires,
     )
@@ -281,6 +283,13 @@ def draw_plan(assessment: Assessment, selection: Selection, *, at: bool = False,
         assessment=assessment,
         selection=selection,
     )
+
+
+def _left_out(assessment: Assessment, selection: Selection) -> set[SiteAddress]:
+    """Where a binding that is not selected has to change first: a deploy would make its present ID live."""
+    pending = (row.verdict.change for row in assessment.bindings if isinstance(row.verdict, Pending))
+    changes = (change for change in pending if isinstance(change, BindingChange))
+    return {change.at.site for change in changes if not selection.includes(change)}
 
 
 _Change = TypeVar("_Change", Upload, BindingChange, Deploy, Retire)

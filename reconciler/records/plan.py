@@ -15,7 +15,7 @@ from reconciler.plan.live import LiveBinding, LiveState, Presented
 from reconciler.plan.plan import PlanFacts
 from reconciler.plan.quota import Quota
 from reconciler.plan.renewals import Due
-from reconciler.records.base import FIRST_MISTAKE, DiagnosticPart, JsonPart, UtcTime, diagnostic_part
+from reconciler.records.base import FIRST_MISTAKE, DiagnosticPart, JsonPart, UtcTime, diagnostic_part, to_json
 from reconciler.records.changes import ChangePart, change_part
 
 
@@ -172,7 +172,7 @@ def plan_document(plan: PlanFacts, resolve: Resolve) -> PlanDocument:
 
 def content_hash(document: PlanDocument) -> str:
     """`sha256:...` over the document without this hash."""
-    text = document.model_dump_json(exclude={"content_hash"}, exclude_none=True, ensure_ascii=True)
+    text = to_json(document.model_copy(update={"content_hash": ""}), indent=None)
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 

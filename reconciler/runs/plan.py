@@ -62,6 +62,7 @@ class PlanRequest:
     retire: str | None = None
     skip_grace: bool = False
     patience: timedelta = timedelta(0)
+    approved: bool = False
 
 
 def plan(project: Project, request: PlanRequest, listing: Listing | None = None) -> Planned:
@@ -84,7 +85,8 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
     if asked is not None and further.reader is None:
         _demand_account(desired.declaration, request, asked)
     before = reader.calls if reader else None
-    deploy = replace(request.deploy, allowed=project.environ.get(DEPLOY_VARIABLE) == "1")
+    is_allowed = not request.approved and project.environ.get(DEPLOY_VARIABLE) == "1"
+    deploy = replace(request.deploy, allowed=is_allowed)
     ask = PlanOptions(request.retire if request.skip_grace else None, deploy, request.patience)
     assessment = look_further(judge(desired, actual, now, ask, checkout.findings), further)
     made = make_plan(
@@ -116,7 +118,9 @@ def plan_approved(
         deploys = [change for change in saved.changes if isinstance(change, Deploy)]
         split = frozenset(change.script for change in deploys if len(change.serving) > 1)
         wanted = replace(deploy, workers=frozenset(change.at.worker for change in deploys), split=split)
-        request = PlanRequest(only=saved.partial, allow_deletes=ANY_NUMBER, deploy=wanted, patience=PATIENCE)
+        request = PlanRequest(
+            only=saved.partial, allow_deletes=ANY_NUMBER, deploy=wanted, patience=PATIENCE, approved=True
+        )
         planned = plan(project, request)
     except UsageError as error:
         message = f"the saved plan selects certificates that are no longer declared: {error.message}"

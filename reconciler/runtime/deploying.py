@@ -27,13 +27,17 @@ _PASSED_ON = (
 MORE_VARIABLES = "MTLSCTL_PASS"
 """More names of variables for the build, separated by commas; globs."""
 _SETTLED = {
-    **dict.fromkeys(("CLOUDFLARE_API_KEY", "CLOUDFLARE_EMAIL", "CF_API_KEY", "CF_EMAIL", "CLOUDFLARE_ENV"), ""),
+    "CLOUDFLARE_API_KEY": "not-used",
+    "CLOUDFLARE_EMAIL": "",
+    "CLOUDFLARE_ENV": "",
     "NODE_TLS_REJECT_UNAUTHORIZED": "1",
     "WRANGLER_API_ENVIRONMENT": "production",
 }
-"""What decides where wrangler sends the token: set, so that no `.env` file can. A global key would override the token
-(wrangler 4), and `CLOUDFLARE_ENV` the requested environment."""
-_PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy")
+"""What decides where wrangler sends the token, and which one: set, so that no `.env` file can. From an `.env` file
+wrangler takes what is unset or empty. A global key counts only together with an address, so that one alone leaves the
+token in use, and an address from an `.env` file makes the deploy fail. `--env` wins over `CLOUDFLARE_ENV`."""
+_PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
+"""Each is read in lower case first, where an empty one counts as set."""
 _SECRET = ("CLOUDFLARE_API_TOKEN", "CF_API_TOKEN", "CLOUDFLARE_ACCESS_CLIENT_SECRET", *_GLOBAL_KEYS)
 _KEPT_LINES = 400
 _PEM, _PEM_IN_BASE64 = "PRIVATE KEY-----", "LS0tLS1CRUdJTi"
@@ -139,7 +143,11 @@ class WranglerDeployer:
             for name, value in environment(self.environ, *NODE, *_PASSED_ON, *more).items()
             if name not in self.withheld and not _has_key(value)
         }
-        proxies = {name: self.environ.get(name, "") for name in _PROXIES}
+        proxies = {
+            spelled: self.environ.get(name.lower()) or self.environ.get(name, "")
+            for name in _PROXIES
+            for spelled in (name, name.lower())
+        }
         settled = {**proxies, **_SETTLED, "CLOUDFLARE_API_BASE_URL": self.base_url}
         account = {"CLOUDFLARE_ACCOUNT_ID": self.account_id} if self.account_id else {}
         return {**kept, **settled, **account, **QUIET, "WRANGLER_CI_OVERRIDE_NAME": script}

@@ -68,13 +68,20 @@ def write_named(path: Path, data: bytes, *, over_tracked: bool = False) -> None:
 
 
 def _link_to(path: Path) -> Path | None:
-    """The path itself, or its first folder in a git tree, that is a symbolic link."""
-    whole = Path(os.path.abspath(path))  # noqa: PTH100 - `resolve` would follow the links that are looked for
+    """The path itself, or one of its folders from the outermost git tree on, that is a symbolic link.
+
+    The path as it is written: of `link/..`, the link is followed before its parent is found.
+    """
+    whole = Path.cwd() / path
     if whole.is_symlink():
         return path
-    top = next((folder for folder in whole.parents if os.path.lexists(folder / ".git")), None)
-    inside = () if top is None else (folder for folder in whole.parents if folder.is_relative_to(top) and folder != top)
-    return next((folder for folder in inside if folder.is_symlink()), None)
+    folders = [*reversed(whole.parents)]
+    top = next((index for index, folder in enumerate(folders) if _is_git_root(folder)), len(folders))
+    return next((folder for folder in folders[top + 1 :] if folder.is_symlink()), None)
+
+
+def _is_git_root(folder: Path) -> bool:
+    return not folder.is_symlink() and os.path.lexists(folder / ".git")
 
 
 def _refused(path: Path, why: str) -> FileError:

@@ -484,7 +484,9 @@ def test_out_never_overwrites_what_is_worked_with(project: Project, out: str) ->
     assert {path: path.read_bytes() for path in project.folder.rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.parametrize("place", ["plan.json", "folder/plan.json", "tracked.json"])
+@pytest.mark.parametrize(
+    "place", ["plan.json", "folder/plan.json", "tracked.json", "folder/../plan.json", "repository/new.json"]
+)
 def test_out_writes_to_no_place_that_a_pull_request_has_prepared(project: Project, tmp_path: Path, place: str) -> None:
     """A link, a folder that is one, and a file that git tracks; whatever is there stays."""
     outside = tmp_path.parent / f"{tmp_path.name}-outside"
@@ -496,6 +498,8 @@ def test_out_writes_to_no_place_that_a_pull_request_has_prepared(project: Projec
     project.write("tracked.json", "mine")
     git(project.folder, "init", "--quiet")
     git(project.folder, "add", "tracked.json")
+    git(outside, "init", "--quiet", "repository")
+    (project.folder / "repository").symlink_to(outside / "repository")
     for command in ("plan", "status", "validate"):
         result = project.run(command, "--out", place)
         assert (result.code, "error[out-refused]" in result.err) == (1, True)

@@ -30,13 +30,14 @@ from reconciler.model import (
     Retire,
     StoreKind,
     Upload,
+    WranglerFile,
 )
 from reconciler.model.ownership import mark_name
 from reconciler.plan.approval import approve
 from reconciler.plan.assess import judge
 from reconciler.plan.assessment import PlanOptions
 from reconciler.plan.live import DeployChoice
-from reconciler.plan.plan import Plan, exit_code_of, make_plan
+from reconciler.plan.plan import Plan, Selection, exit_code_of, make_plan
 from reconciler.plan.policy import PATIENCE
 from reconciler.records.base import to_json
 from reconciler.records.plan import plan_document
@@ -652,3 +653,44 @@ def test_a_deploy_that_waited_in_a_saved_plan_stays_waiting_when_its_time_has_co
     approved = approve(then, saved)
     assert [(one.change.action, one.condition) for one in approved.waiting] == [(Action.DEPLOY, Condition.NOT_IN_PLAN)]
     assert approved.changes == ()
+
+
+def having(ids: Mapping[str, EntryId]) -> WranglerFile:
+    """The wrangler file of the Worker shop, with these bindings."""
+    made = wrangler(real(1))
+    top = replace(made.environments[None], bindings=file({None: dict(ids)}).environments[None].bindings)
+    return replace(made, environments={None: top})
+
+
+def live_with(ids: Mapping[str, EntryId]) -> Live:
+    """The Worker shop, live with these."""
+    return Live({"shop": LiveWorker("shop", (LiveVersion("v1", dict(ids), 100.0),))}, whole=True)
+
+
+def test_with_only_no_worker_is_deployed_of_which_a_binding_is_left_out() -> None:
+    """It keeps its ID in the file, which a deploy would make live; that one has expired."""
+    entries = [
+        replace(stored(1, ENDED, "a", age=300), id=real(1)),
+        replace(stored(2, VALID, age=10), id=real(2)),
+        replace(stored(3, OTHER, "@other", age=1), id=real(3)),
+    ]
+    both = worker("checkout", {None: {"BILLING": "billing", "OTHER": "other"}})
+    base = desired({"billing": 1, "other": 2}, [both], store=StoreKind.CLOUDFLARE)
+    seen = live_with({"BILLING": real(2), "OTHER": real(9)})
+    there = actual(entries, {"checkout": having({"BILLING": real(1), "OTHER": real(9)})}, live=seen)
+    choice = PlanOptions(deploy=DeployChoice(everybody=True))
+    assessment = judge(declaring({"billing": VALID, "other": OTHER}, base), there, NOW, choice)
+    assert Action.DEPLOY in {change.action for change in make_plan(assessment).changes}
+    only = make_plan(assessment, Selection(("other",)))
+    assert [change.action for change in only.changes] == [Action.REBIND]
+
+
+def test_a_deploy_removes_no_declared_binding_that_is_live() -> None:
+    """The file lost it, and what would write it again is held."""
+    wanted = declaring({"billing": ENDED}, desired({"billing": 1}, [BILLING], store=StoreKind.CLOUDFLARE))
+    entries = [replace(stored(1, VALID), id=real(1))]
+    seen = live_with({"BILLING": real(1), "GONE": real(1)})
+    there = actual(entries, {"checkout": having({})}, live=seen)
+    plan = make_plan(judge(wanted, there, NOW, PlanOptions(deploy=DeployChoice(everybody=True))))
+    assert [change for change in plan.changes if change.action is Action.DEPLOY] == []
+    assert "deploy-blocked" in codes(plan)

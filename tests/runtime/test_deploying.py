@@ -156,9 +156,9 @@ def test_what_is_no_business_of_a_build_is_withheld(site: Site, name: str, value
     [
         ("CLOUDFLARE_API_BASE_URL", "https://api.example/client/v4"),
         ("CLOUDFLARE_ACCOUNT_ID", "a" * 32),
-        ("CLOUDFLARE_API_KEY", ""),
+        ("CLOUDFLARE_API_KEY", "not-used"),
         ("CLOUDFLARE_EMAIL", ""),
-        ("CF_EMAIL", ""),
+        ("CF_EMAIL", "unset"),
         ("CLOUDFLARE_ENV", ""),
         ("HTTPS_PROXY", ""),
         ("https_proxy", ""),
@@ -170,16 +170,19 @@ def test_what_is_no_business_of_a_build_is_withheld(site: Site, name: str, value
 def test_what_leads_the_token_is_settled_before_wrangler_reads_an_env_file(
     site: Site, name: str, value: str, before: str | None
 ) -> None:
-    """A variable that is set, even to nothing, is not taken from a `.env` file of the repository."""
+    """What a `.env` file of the repository could set; a global key without an address leaves the token in use."""
     if before is not None and "proxy" not in name.lower():
         site.environ[name] = before
     assert site.deploy(f'test "${{{name}-unset}}" = "{value}"') is None
 
 
 def test_the_proxy_of_the_operator_stays(site: Site) -> None:
-    """It is set where mtlsctl itself would use it."""
-    site.environ["HTTPS_PROXY"] = "http://proxy.example:3128"
-    assert site.deploy('test "$HTTPS_PROXY" = http://proxy.example:3128') is None
+    """Written in either case, it is passed on in both."""
+    for name in ("HTTPS_PROXY", "https_proxy"):
+        site.environ = {name: "http://proxy.example:3128"}
+        assert (
+            site.deploy('test "$HTTPS_PROXY$https_proxy" = http://proxy.example:3128http://proxy.example:3128') is None
+        )
 
 
 @pytest.mark.parametrize(
