@@ -186,6 +186,18 @@ def test_whatever_the_worker_is_called_elsewhere_the_declared_one_is_deployed(be
     assert set(bench.state.account().holders.workers) == {"tiny"}
 
 
+def test_an_env_file_of_the_repository_leads_the_token_nowhere(bench: Bench, project: Project) -> None:
+    """wrangler takes from it what is unset or empty: no address, and no key that would be used instead of the token."""
+    project.write(".env", "CLOUDFLARE_API_BASE_URL=http://127.0.0.1:9/client/v4\nWRANGLER_API_ENVIRONMENT=staging\n")
+    assert project.run("apply", "--yes", "--deploy").code == 0
+    assert bench.serving() == {file_id(project)}
+    before = bench.serving()
+    project.write(".env", "CLOUDFLARE_API_KEY=theirs\nCLOUDFLARE_EMAIL=a@mtls.example\n")
+    renew(project, 2)
+    assert project.run("apply", "--yes", "--deploy").code == 5
+    assert bench.serving() == before
+
+
 def test_wrangler_that_ends_well_and_deploys_nothing_is_found_out(bench: Bench, project: Project) -> None:
     """The live version counts, whatever wrangler reports."""
     project.environ["MTLSCTL_WRANGLER"] = "/bin/true"
