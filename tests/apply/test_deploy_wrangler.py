@@ -11,6 +11,7 @@ import pytest
 
 from reconciler.emulator.server import running
 from reconciler.emulator.state import ACCOUNT_ID, new_state
+from reconciler.emulator.tokens import Token
 from reconciler.system.clock import SystemClock
 from tests.emulator.test_wrangler import Bench
 from tests.support.cli import Project
@@ -193,6 +194,7 @@ def test_an_env_file_of_the_repository_leads_the_token_nowhere(bench: Bench, pro
     assert bench.serving() == {file_id(project)}
     before = bench.serving()
     project.write(".env", "CLOUDFLARE_API_KEY=theirs\nCLOUDFLARE_EMAIL=a@mtls.example\n")
+    bench.state.access.tokens[project.environ["CLOUDFLARE_API_TOKEN"]] = Token()  # and no other is known
     renew(project, 2)
     assert project.run("apply", "--yes", "--deploy").code == 5
     assert bench.serving() == before
