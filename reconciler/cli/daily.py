@@ -131,7 +131,7 @@ def explain(
         session.show(code, out)
         return
     try:
-        planned = plan(session.open_project(), PlanRequest(live=live))
+        planned = plan(session.open_project(), PlanRequest(live=live, every_condition=True))
         found = explain_name(name, planned.plan)
     except UsageError as error:
         raise suggest_code(error, name) from error

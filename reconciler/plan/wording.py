@@ -12,7 +12,7 @@ from reconciler.model import Condition
 REQUIREMENTS: Mapping[Condition, str] = {
     Condition.NOT_VALID_YET: "the new certificate is valid",
     Condition.VALIDITY_UNKNOWN: "the validity dates of the new certificate are known",
-    Condition.PRUNE_OFF: "mtls.toml declares its certificate, or has `prune = true`",
+    Condition.PRUNE_OFF: "mtls.toml has `prune = true`, if it no longer declares its certificate",
     Condition.SUCCESSOR_MISSING: "its successor is uploaded",
     Condition.SUCCESSOR_NOT_VALID: "its successor is valid, or it has expired itself",
     Condition.CONTENT_UNKNOWN: "every declared certificate file can be read",
@@ -46,9 +46,13 @@ _WAITS: Mapping[Condition, Mapping[str, str]] = {
     Condition.PRUNE_OFF: {
         "": "its certificate was removed from mtls.toml; set `prune = true` in `[policy]` to delete it"
     },
-    Condition.SUCCESSOR_MISSING: {"": "kept until its successor is uploaded, then for a grace period of {grace}"},
+    Condition.SUCCESSOR_MISSING: {
+        "": "kept until its successor is uploaded, then for a grace period of {grace}",
+        "later": "kept until its successor is uploaded, then for a grace period of {grace} from {begins}, its begin",
+    },
     Condition.SUCCESSOR_NOT_VALID: {
         "later": "its successor {successor} is not valid yet",
+        "coming": "the certificate in its file is not valid yet",
         "": "its successor {successor} is not valid",
     },
     Condition.CONTENT_UNKNOWN: {"": "the certificate file of {names} could not be read, and might contain it"},

@@ -50,7 +50,8 @@ class PlanRequest:
     the policy. `deploy`: which Workers are deployed if their live version differs.
 
     `retire`: only the retires of this certificate or ID; `skip_grace`: without their grace period. `patience`: how long
-    to wait until a certificate is valid.
+    to wait until a certificate is valid. `every_condition`: where live Workers are read, check all conditions of every
+    old certificate.
     """
 
     only: tuple[str, ...] = ()
@@ -62,6 +63,7 @@ class PlanRequest:
     retire: str | None = None
     skip_grace: bool = False
     patience: timedelta = timedelta(0)
+    every_condition: bool = False
 
 
 def plan(project: Project, request: PlanRequest, listing: Listing | None = None) -> Planned:
@@ -85,7 +87,8 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
         _demand_account(desired.declaration, request, asked)
     before = reader.calls if reader else None
     deploy = replace(request.deploy, allowed=project.environ.get(DEPLOY_VARIABLE) == "1")
-    ask = PlanOptions(request.retire if request.skip_grace else None, deploy, request.patience)
+    every_condition = request.every_condition and further.live
+    ask = PlanOptions(request.retire if request.skip_grace else None, deploy, request.patience, every_condition)
     assessment = look_further(judge(desired, actual, now, ask, checkout.findings), further)
     made = make_plan(
         assessment,

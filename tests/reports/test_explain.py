@@ -311,6 +311,21 @@ def test_every_condition_is_judged_and_none_is_left_out_after_the_first() -> Non
     assert story.what == "waits to be retired"
 
 
+def test_of_a_removed_certificate_only_conditions_about_what_it_has_are_shown() -> None:
+    """It has no successor and no declared binding; JSON has all conditions, which then hold."""
+    told = tell(uid(2), desired({}), actual([entry(2, 2, "@partner", age=1)]))
+    (story,) = told.entries
+    assert [judged.condition for judged in story.conditions] == [condition for condition, _ in CONDITIONS]
+    about_others = {one.condition for one in story.conditions if not one.applies}
+    assert about_others == {
+        Condition.SUCCESSOR_MISSING,
+        Condition.SUCCESSOR_NOT_VALID,
+        Condition.BINDINGS_PENDING,
+        Condition.NOT_DEPLOYED,
+    }
+    assert "successor" not in render_explanation(told, PLAIN)
+
+
 @pytest.mark.parametrize(
     ("sweep", "condition"),
     [
@@ -398,10 +413,8 @@ def test_conditions_say_holds_or_why_not_and_until_when(project: Project) -> Non
     project.environ.clear()
     result = project.run("explain", "billing")
     assert result.code == 0
-    assert "      ok           its successor is uploaded" in result.out
-    assert "      NOT YET      its grace period is over\n" in result.out
-    assert "because its grace period is not over, until 20" in result.out
-    assert "      not checked  no other file of this tree that could configure a Worker has its ID" in result.out
+    assert "      NOT YET  its grace period is over [grace]\n               until 20" in result.out
+    assert "      others: 12 hold, 2 not checked yet\n" in result.out
     assert "key         not needed: it is already uploaded" in result.out
 
 
