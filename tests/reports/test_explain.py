@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
 
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import UsageError
-from reconciler.model import Action, Actual, Condition, Desired, Entry, KeyReference, Policy, StoreKind, Sweep
+from reconciler.model import Action, Actual, Condition, Desired, Entry, EntryId, KeyReference, Policy, StoreKind, Sweep
 from reconciler.plan.inventory import Preference, Role
 from reconciler.plan.retire import CONDITIONS
 from reconciler.plan.wording import REQUIREMENTS
@@ -375,7 +375,7 @@ def test_a_name_of_several_things_explains_them_all() -> None:
     [
         ("BILING", "did you mean `BILLING`?"),
         ("chekout", "did you mean `checkout`?"),
-        (uid(1)[:-1], f"did you mean `{uid(1)}`?"),
+        (uid(1)[:-1] + "2", f"did you mean `{uid(1)}`?"),
         ("zzzzzz", f"use one of these: {uid(1)}, BILLING, billing, checkout"),
         (uid(1).upper(), f"did you mean `{uid(1)}`?"),
     ],
@@ -385,6 +385,36 @@ def test_an_unknown_name_is_answered_with_what_was_probably_meant(name: str, hin
     with pytest.raises(UsageError) as caught:
         tell(name, desired({"billing": 1}, [BILLING]), bound(BILLING=uid(1)))
     assert caught.value.hint == hint
+
+
+def test_a_short_id_is_enough_if_it_is_of_one_certificate_only() -> None:
+    """As a terminal shows it, from 8 characters on."""
+    there = actual([entry(1, 1, "@billing"), replace(entry(2, 2, "@billing", age=40), id=EntryId(REAL_ID))])
+    for name in (REAL_ID[:8], REAL_ID[:13], REAL_ID):
+        told = tell(name, desired({"billing": 1}), there)
+        assert (told.name, told.subjects, [one.id for one in told.entries]) == (REAL_ID, (NameKind.ENTRY,), [REAL_ID])
+    both = actual([*there.listing.entries, entry(3, 3)]) if there.listing else there
+    for name in (REAL_ID[:7], uid(1)[:8]):
+        with pytest.raises(UsageError):
+            tell(name, desired({"billing": 1}), both)
+
+
+def test_a_removed_certificate_is_explained_by_its_name() -> None:
+    """As long as it is uploaded; plan and status call it by that name."""
+    told = tell("partner", desired({}), actual([entry(2, 2, "@partner", age=1)]))
+    assert (told.subjects, told.certificates, [one.id for one in told.entries]) == (
+        (NameKind.CERTIFICATE,),
+        (),
+        [uid(2)],
+    )
+    assert render_explanation(told, PLAIN).startswith("partner is a certificate that was removed from mtls.toml\n")
+
+
+def test_an_unknown_id_may_be_of_a_deleted_certificate() -> None:
+    """The history of the checkout has it."""
+    with pytest.raises(UsageError) as caught:
+        tell("168e175b-aaaa-4bbb-8ccc-123456789abc", desired({"billing": 1}), bound())
+    assert "`mtlsctl history`" in (caught.value.hint or "")
 
 
 # --- text -----------------------------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ _SUBJECTS = {
 }
 _SAID = frozenset({(Condition.GRACE, ""), (Condition.LISTING_UNSTABLE, "")})
 """Conditions with the case in which their reason only repeats that they do not hold."""
+_REMOVED = "a certificate that was removed from mtls.toml"
 _ROLES = {
     Role.CURRENT: "current",
     Role.SUPERSEDED: "old",
@@ -81,7 +82,9 @@ class _Lines:
 
     def all(self, findings: str) -> Iterator[str]:
         told = self.explanation
-        subjects = " and ".join(_SUBJECTS[subject] for subject in told.subjects)
+        is_declared = any(one.name == told.name for one in told.certificates)
+        words = _SUBJECTS if is_declared else _SUBJECTS | {NameKind.CERTIFICATE: _REMOVED}
+        subjects = " and ".join(words[subject] for subject in told.subjects)
         yield from map(self.style.bold, wrapped(f"{printable(told.name)} is {subjects}", self.width))
         sections = (
             ("Certificates", [self.certificate(story) for story in told.certificates]),
