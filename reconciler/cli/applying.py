@@ -127,7 +127,7 @@ def apply(
 @command(example="mtlsctl retire billing --now", shows=(Applied,), asks=True)
 def retire(
     session: Session,
-    name: Annotated[str, typer.Argument(metavar="NAME|ID", help="A certificate, or the ID of an uploaded one.")],
+    name: Annotated[str, typer.Argument(metavar="NAME|ID", help="A certificate, or an ID (8 or more characters).")],
     now: Annotated[bool, typer.Option("--now", help="Skip the grace period (for a leaked key).")] = False,
     out: OutcomeOutOption = None,
     yes: YesOption = False,
