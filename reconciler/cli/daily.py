@@ -198,7 +198,7 @@ def forecast(
     the old and the new certificate, so it also shows how many the account will hold, and when they no longer fit. Shows
     its assumptions. Opens no private key and changes nothing.
     """
-    planned = plan(session.open_project(), PlanRequest(offline=offline, live=live))
+    planned = plan(session.open_project(), PlanRequest(offline=offline, live=live, every_condition=True))
     found = make_forecast(planned.plan, days)
     session.show(found, out)
     raise typer.Exit(exit_code_of(found.diagnostics))

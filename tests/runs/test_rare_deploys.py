@@ -91,3 +91,10 @@ def test_live_explains_every_condition_also_during_the_grace_period(tmp_path: Pa
         assert f"to have it deleted, {told}\n" in found.out
         assert "[used-elsewhere]" not in found.out
         assert "not checked" not in found.out.lower()
+
+        document = project.run("forecast", "--format", "json").json
+        assert "retire" in {step["event"] for step in document["steps"]}
+        document = project.run("forecast", "--live", "--format", "json").json
+        assert [step for step in document["steps"] if step["event"] == "retire"] == []
+        (stays,) = [text for text in document["assumptions"] if text.startswith("the old certificate of billing stays")]
+        assert stays.endswith(f"; to have it deleted, {told}")
