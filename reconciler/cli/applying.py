@@ -22,12 +22,15 @@ from reconciler.desired.durations import parse_duration
 from reconciler.desired.rules import Refused
 from reconciler.findings.errors import DeclinedError, GuardError, UsageError
 from reconciler.model import Change, Condition, Phase
+from reconciler.model.identifiers import is_short_id
 from reconciler.model.progress import Done, uncounted
 from reconciler.plan.approval import demand_digest
 from reconciler.plan.live import DeployChoice
 from reconciler.plan.outcome import Outcome, Step, StepStatus
 from reconciler.plan.plan import Plan
 from reconciler.plan.policy import PATIENCE
+from reconciler.plan.retire_live import can_be_live
+from reconciler.reports.explain import DELETED
 from reconciler.reports.left import Applied
 from reconciler.runs.apply import apply as carry_out
 from reconciler.runs.apply import left_to_deploy
@@ -124,7 +127,7 @@ def apply(
 @command(example="mtlsctl retire billing --now", shows=(Applied,), asks=True)
 def retire(
     session: Session,
-    name: Annotated[str, typer.Argument(metavar="NAME|ID", help="A certificate, or the ID of an uploaded one.")],
+    name: Annotated[str, typer.Argument(metavar="NAME|ID", help="A certificate, or an ID (8 or more characters).")],
     now: Annotated[bool, typer.Option("--now", help="Skip the grace period (for a leaked key).")] = False,
     out: OutcomeOutOption = None,
     yes: YesOption = False,
@@ -140,7 +143,7 @@ def retire(
     with project.lock(command="retire", timeout_s=seconds(lock_timeout), waiting=session.tell):
         request = PlanRequest(retire=name, skip_grace=now, allow_deletes=allow_deletes, live=False)
         planned = make(project, request)
-        _demand_retirable(planned, name, now=now)
+        _demand_retirable(planned, planned.request.retire or name, now=now)
         again = ("retire", name, *(("--now",) if now else ()))
         _carry_out(session, project, planned, (Phase.RETIRE,), again, yes=yes, out=out)
 
@@ -160,12 +163,14 @@ def _demand_retirable(planned: Planned, name: str, *, now: bool) -> None:
     if waiting:
         first = waiting[0]
         until = f" (until {first.until:%Y-%m-%d %H:%M} UTC)" if first.until else ""
-        only_grace = first.condition is Condition.GRACE and not now
-        hint = f"run `mtlsctl explain {first.certificate}` to see every condition"
+        live = " --live" if can_be_live(planned.desired) else ""
+        hint = f"run `mtlsctl explain {first.certificate}{live}` to see every condition"
+        if first.condition is Condition.GRACE and not now:
+            hint += f"; only if its key leaked, skip the grace period: `mtlsctl retire {name} --now`"
         entry = first.entry.id if first.entry is not None else ""
         raise GuardError(
             f"{entry} of {first.certificate!r} can't be retired yet: {first.detail}{until}",
-            hint=f"run `mtlsctl retire {name} --now` to skip only the grace period" if only_grace else hint,
+            hint=hint,
         )
     known = name in planned.desired.declaration.certificates
     listing = planned.actual.listing
@@ -173,7 +178,7 @@ def _demand_retirable(planned: Planned, name: str, *, now: bool) -> None:
     if not known:
         raise UsageError(
             f"{name!r} is neither a certificate in mtls.toml nor the ID of an uploaded one",
-            hint="run `mtlsctl status` to list both",
+            hint=DELETED if is_short_id(name) else "run `mtlsctl status` to list both",
         )
     raise GuardError(
         f"{name!r} has no old version: there is nothing to retire",

@@ -14,6 +14,7 @@ from reconciler.findings.codes import Code
 from reconciler.findings.errors import UsageError
 from reconciler.findings.escape import printable
 from reconciler.findings.exits import ExitCode, strongest
+from reconciler.model import Condition
 from reconciler.plan.plan import exit_code_of
 from reconciler.reports.current import Current, find_current
 from reconciler.reports.drift import Drift
@@ -27,7 +28,7 @@ from reconciler.reports.metrics import Metrics, make_metrics
 from reconciler.reports.scope import Scope, narrow, show_only
 from reconciler.reports.status import Alarm, FailOn, Status, make_status
 from reconciler.reports.status import fail_on as with_alarms
-from reconciler.runs.explain import code_meant, suggest_code
+from reconciler.runs.explain import suggest_word, word_meant
 from reconciler.runs.plan import Planned, PlanRequest, plan
 from reconciler.runs.project import Project
 from reconciler.version import __version__
@@ -105,14 +106,17 @@ def _alarm(text: str) -> FailOn:
         raise UsageError(f"`--fail-on {printable(text)}`: the time {error}", hint=hint) from error
 
 
-@command(example="mtlsctl explain billing\nmtlsctl explain renewal-due", shows=(Explanation, Code), asks=True)
+@command(
+    example="mtlsctl explain billing\nmtlsctl explain renewal-due", shows=(Explanation, Code, Condition), asks=True
+)
 def explain(
     session: Session,
     name: Annotated[
         str,
         typer.Argument(
             metavar="NAME|CODE",
-            help="A certificate, a binding, a Worker's label, the ID of an uploaded certificate, or a finding's code.",
+            help="A certificate, a binding, a Worker's label, an ID (8 or more characters), a finding's code, or a"
+            " condition.",
         ),
     ],
     out: OutOption = None,
@@ -121,20 +125,20 @@ def explain(
     """Explain why something is planned or not, or a finding's code.
 
     For a certificate: which upload is used and why, what happens to each binding, and each condition that an old
-    version still waits for. Opens no private key and changes nothing.
+    version still waits for; with --live all conditions are checked. Opens no private key and changes nothing.
 
-    For a code: its severities, its exit code, its meaning and its fix; no mtls.toml is needed. If mtls.toml declares
-    the same name, that name is explained.
+    For a code or a condition: its meaning and its fix, of a code also its severities and its exit code; no mtls.toml is
+    needed. If mtls.toml declares the same name, that name is explained.
     """
-    code = code_meant(name, session.open_project)
-    if code is not None:
-        session.show(code, out)
+    word = word_meant(name, session.open_project)
+    if word is not None:
+        session.show(word, out)
         return
     try:
-        planned = plan(session.open_project(), PlanRequest(live=live))
+        planned = plan(session.open_project(), PlanRequest(live=live, every_condition=True))
         found = explain_name(name, planned.plan)
     except UsageError as error:
-        raise suggest_code(error, name) from error
+        raise suggest_word(error, name) from error
     session.show(found, out)
 
 
@@ -194,7 +198,7 @@ def forecast(
     the old and the new certificate, so it also shows how many the account will hold, and when they no longer fit. Shows
     its assumptions. Opens no private key and changes nothing.
     """
-    planned = plan(session.open_project(), PlanRequest(offline=offline, live=live))
+    planned = plan(session.open_project(), PlanRequest(offline=offline, live=live, every_condition=True))
     found = make_forecast(planned.plan, days)
     session.show(found, out)
     raise typer.Exit(exit_code_of(found.diagnostics))

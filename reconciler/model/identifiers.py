@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from enum import Enum
 
 from reconciler.model import StoreKind
@@ -11,6 +12,9 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NIL = re.compile(r"[0-]+")
 _PREFIXES = tuple(kind.traits.id_prefix for kind in StoreKind if kind.traits.id_prefix is not None)
+
+
+_SHORT_ID = re.compile(r"[0-9a-f-]{8,36}")
 
 
 class IdKind(Enum):
@@ -30,6 +34,22 @@ def kind_of_id(text: str) -> IdKind:
     if not _UUID.fullmatch(text) or _NIL.fullmatch(text):
         return IdKind.PLACEHOLDER
     return IdKind.PREFIXED if text.lower().startswith(_PREFIXES) else IdKind.ACCOUNT
+
+
+def is_short_id(text: str) -> bool:
+    """Whether a text can be an ID, or the first 8 or more characters of one."""
+    return _SHORT_ID.fullmatch(text) is not None
+
+
+def whole_id(text: str, ids: Iterable[str]) -> str | None:
+    """The only one of these IDs that is the text or begins with it; None if there is no such ID, or several.
+
+    Fewer than 8 characters never match.
+    """
+    if not is_short_id(text):
+        return None
+    found = {one for one in ids if one.startswith(text)}
+    return text if text in found else found.pop() if len(found) == 1 else None
 
 
 def is_askable(text: str, store: StoreKind) -> bool:

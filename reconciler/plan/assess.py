@@ -92,7 +92,11 @@ def scene_of(assessment: Assessment) -> RetireScene:
 
 
 def needs(assessment: Assessment) -> Looks:
-    """What must be read before every leaving entry can be judged; empty if all is read."""
+    """What must be read before every leaving entry can be judged, with all conditions if that is asked for."""
+    if assessment.ask.every_condition:
+        leaving = tuple(row.entry for row in assessment.entries if row.reason is not None)
+        tree = leaving if assessment.actual.sweep is None else ()
+        return Looks(tuple(entry.id for entry in tree), leaving if assessment.actual.live is None else ())
     unseen = [(row, row.verdict) for row in assessment.entries if isinstance(row.verdict, Unseen)]
     return Looks(
         tree=tuple(row.entry.id for row, verdict in unseen if verdict.need is Need.TREE),

@@ -258,12 +258,14 @@ class PlanOptions:
     """The options of a run. `skip_grace`: the certificate or ID whose grace period is skipped.
 
     `deploy`: which Workers are deployed if their live version differs. `patience`: how long this run waits until a
-    certificate is valid.
+    certificate is valid. `every_condition`: check all conditions of every old entry, also those after the first that
+    does not hold.
     """
 
     skip_grace: str | None = None
     deploy: DeployChoice = NOBODY
     patience: timedelta = timedelta(0)
+    every_condition: bool = False
 
 
 NO_OPTIONS = PlanOptions()

@@ -25,6 +25,7 @@ from reconciler.plan.policy import duration_text, grace_end, grace_of
 from reconciler.plan.retire_live import LIVE_CHECKS, LiveCheck, can_be_live
 from reconciler.plan.wording import wait_text
 from reconciler.x509.certificates import subject_text
+from reconciler.x509.chains import window_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class RetireScene:
     declared_ids: Mapping[str, Sequence[BindingRow]]
     unread: tuple[str, ...]
     skip_grace: str | None
+    every_condition: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ def make_scene(
         declared_ids=declared_ids,
         unread=tuple(sorted(name for name in desired.declaration.certificates if name not in desired.bundles)),
         skip_grace=ask.skip_grace,
+        every_condition=ask.every_condition,
     )
 
 
@@ -113,7 +116,10 @@ def _successor_missing(leaving: Leaving, scene: RetireScene) -> _Wait | None:
         return None
     if leaving.reason is not Reason.SUPERSEDED and not _is_replaced_soon(leaving, scene):
         return None
-    return _Wait({"grace": duration_text(_grace_time(leaving, scene))})
+    begins, facts = _coming_begins(leaving, scene), {"grace": duration_text(_grace_time(leaving, scene))}
+    if begins is None or begins <= scene.now:
+        return _Wait(facts)
+    return _Wait({"case": "later", "begins": f"{begins:%Y-%m-%d %H:%M} UTC", **facts})
 
 
 def _is_replaced_soon(leaving: Leaving, scene: RetireScene) -> bool:
@@ -125,14 +131,23 @@ def _is_replaced_soon(leaving: Leaving, scene: RetireScene) -> bool:
 
 def _successor_not_valid(leaving: Leaving, scene: RetireScene) -> _Wait | None:
     """Rule 11: the last valid certificate is kept until its successor is valid, or until it has expired itself."""
-    if leaving.successor is None or leaving.entry.window(scene.now).has_ended(scene.now):
+    if leaving.entry.window(scene.now).has_ended(scene.now):
         return None
+    if leaving.successor is None:
+        begins = _coming_begins(leaving, scene)
+        return _Wait({"case": "coming"}, begins) if begins is not None and begins > scene.now else None
     window, facts = leaving.successor.window(scene.now), {"successor": str(leaving.successor.id)}
     if window.contains(scene.now):
         return None
     if window.has_ended(scene.now) or window.begins is None:
         return _Wait(facts)
     return _Wait({"case": "later", **facts}, window.begins)
+
+
+def _coming_begins(leaving: Leaving, scene: RetireScene) -> datetime | None:
+    """When the content begins that its certificate's file has, but no upload; None if unknown, or if there is none."""
+    bundle = scene.desired.bundles.get(leaving.certificate) if leaving.successor is None else None
+    return window_of(bundle, now=scene.now).begins if bundle is not None else None
 
 
 def _content_unknown(_: Leaving, scene: RetireScene) -> _Wait | None:
@@ -167,12 +182,18 @@ def _grace(leaving: Leaving, scene: RetireScene) -> _Wait | None:
 
 
 def _grace_end(leaving: Leaving, scene: RetireScene) -> datetime | None:
-    """The end of its grace period; None if the time of an upload is unknown."""
+    """The end of its grace period; None if the time of an upload is unknown.
+
+    For a successor that is not uploaded yet, as if it was uploaded now.
+    """
     uploads = [entry.uploaded_on for entry in (leaving.entry, leaving.successor) if entry is not None]
     known = tuple(time for time in uploads if time is not None)
     if len(known) < len(uploads):
         return None
-    begins = leaving.successor.window(scene.now).begins if leaving.successor is not None else None
+    if _successor_missing(leaving, scene) is not None:
+        known = (*known, scene.now)
+    successor = leaving.successor
+    begins = successor.window(scene.now).begins if successor is not None else _coming_begins(leaving, scene)
     return grace_end((*known, begins) if begins is not None else known, _grace_time(leaving, scene))
 
 
@@ -205,7 +226,9 @@ def _listing_unstable(_: Leaving, scene: RetireScene) -> _Wait | None:
 
 
 def _named_in_file(leaving: Leaving, scene: RetireScene) -> _Wait | None:
-    mentions = scene.actual.sweep.mentions.get(leaving.entry.id, ()) if scene.actual.sweep else ()
+    """In files other than the declared ones that bind it, which keep it already."""
+    found = scene.actual.sweep.mentions.get(leaving.entry.id, ()) if scene.actual.sweep else ()
+    mentions = [path for path in found if path not in scene.bound.get(leaving.entry.id, ())]
     return _Wait({"files": ", ".join(mentions)}) if mentions else None
 
 
@@ -316,7 +339,9 @@ def judge_entries(inventory: Inventory, roles: Roles, scene: RetireScene) -> tup
 class Judged:
     """One condition of one retire. `facts` and `until`: why it does not hold. `hint`: what to do about it.
 
-    `holds` None: not checked. The tree, and then live Workers, are searched only if all conditions before hold.
+    `holds` None: not checked. The tree, and then live Workers, are searched if all conditions before hold, or if every
+    condition was asked for. `applies` False: it holds because it is about something that the entry does not have, such
+    as a successor.
     """
 
     condition: Condition
@@ -324,6 +349,7 @@ class Judged:
     facts: Mapping[str, str] = field(default_factory=dict)
     until: datetime | None = None
     hint: str | None = None
+    applies: bool = True
 
     @property
     def detail(self) -> str | None:
@@ -337,14 +363,35 @@ def conditions_of(row: EntryRow, scene: RetireScene) -> tuple[Judged, ...]:
     judged: list[Judged] = []
     all_hold = True
     for conditions in (WITHOUT_SWEEP, WITH_SWEEP, WITH_LIVE):
-        # No live Worker can use an entry of a store without an account, whatever else keeps it.
-        is_looked_at = all_hold or (conditions is WITH_LIVE and not can_be_live(scene.desired))
+        is_looked_at = all_hold or _is_read(conditions, scene)
         for condition, check in conditions:
             wait = check(leaving, scene) if is_looked_at else None
             holds = wait is None if is_looked_at else None
-            judged.append(Judged(condition, holds, wait.facts if wait else {}, wait.until if wait else None))
+            applies = holds is False or _applies(condition, leaving, scene)
+            found = wait or _Wait()
+            judged.append(Judged(condition, holds, found.facts, found.until, applies=applies))
             all_hold = all_hold and holds is True
     return tuple(judged)
+
+
+def _is_read(conditions: tuple[tuple[Condition, Check], ...], scene: RetireScene) -> bool:
+    """Whether what a tier needs was read for every leaving entry, whatever else keeps it."""
+    if conditions is WITH_LIVE:
+        # No live Worker can use an entry of a store without an account.
+        return not can_be_live(scene.desired) or (scene.every_condition and scene.actual.live is not None)
+    return scene.every_condition and scene.actual.sweep is not None
+
+
+_OF_SUCCESSOR = frozenset({Condition.SUCCESSOR_MISSING, Condition.SUCCESSOR_NOT_VALID})
+_OF_DECLARED = frozenset({Condition.BINDINGS_PENDING, Condition.NOT_DEPLOYED})
+
+
+def _applies(condition: Condition, leaving: Leaving, scene: RetireScene) -> bool:
+    if leaving.reason is not Reason.ORPHANED:
+        return condition is not Condition.PRUNE_OFF
+    if condition in _OF_SUCCESSOR:
+        return leaving.successor is not None or _is_replaced_soon(leaving, scene)
+    return condition not in _OF_DECLARED
 
 
 def leaving_of(row: EntryRow) -> Leaving:

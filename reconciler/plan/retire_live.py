@@ -20,6 +20,7 @@ from reconciler.model import (
     Live,
     LiveVersion,
     LiveWorker,
+    UserKind,
     WranglerFile,
 )
 from reconciler.model.words import environment_text
@@ -124,7 +125,10 @@ def _use_facts(uses: Sequence[LiveUse]) -> dict[str, str]:
 
 
 def _used(leaving: Leaving, _: Desired, actual: Actual) -> Facts | None:
+    """Cloudflare also names the service of a Worker that is named as such; that service is not another user."""
     users = actual.live.users.get(leaving.entry.id, ()) if actual.live else ()
+    if live_uses(leaving.entry.id, actual.live):
+        users = tuple(user for user in users if user.kind is not UserKind.SERVICE)
     return {"users": ", ".join(user.text for user in users)} if users else None
 
 

@@ -12,7 +12,7 @@ from reconciler.model import Condition
 REQUIREMENTS: Mapping[Condition, str] = {
     Condition.NOT_VALID_YET: "the new certificate is valid",
     Condition.VALIDITY_UNKNOWN: "the validity dates of the new certificate are known",
-    Condition.PRUNE_OFF: "mtls.toml declares its certificate, or has `prune = true`",
+    Condition.PRUNE_OFF: "mtls.toml has `prune = true`, if it no longer declares its certificate",
     Condition.SUCCESSOR_MISSING: "its successor is uploaded",
     Condition.SUCCESSOR_NOT_VALID: "its successor is valid, or it has expired itself",
     Condition.CONTENT_UNKNOWN: "every declared certificate file can be read",
@@ -46,9 +46,13 @@ _WAITS: Mapping[Condition, Mapping[str, str]] = {
     Condition.PRUNE_OFF: {
         "": "its certificate was removed from mtls.toml; set `prune = true` in `[policy]` to delete it"
     },
-    Condition.SUCCESSOR_MISSING: {"": "kept until its successor is uploaded, then for a grace period of {grace}"},
+    Condition.SUCCESSOR_MISSING: {
+        "": "kept until its successor is uploaded, then for a grace period of {grace}",
+        "later": "kept until its successor is uploaded, then for a grace period of {grace} from {begins}, its begin",
+    },
     Condition.SUCCESSOR_NOT_VALID: {
         "later": "its successor {successor} is not valid yet",
+        "coming": "the certificate in its file is not valid yet",
         "": "its successor {successor} is not valid",
     },
     Condition.CONTENT_UNKNOWN: {"": "the certificate file of {names} could not be read, and might contain it"},
@@ -97,6 +101,102 @@ _WAITS: Mapping[Condition, Mapping[str, str]] = {
     Condition.MAX_DELETES: {"": "a run deletes at most {allowed}; allow more with `--allow-deletes N`"},
     Condition.NOT_IN_PLAN: {"": "it was waiting when the plan was saved"},
 }
+
+
+MEANINGS: Mapping[Condition, tuple[str, str]] = {
+    Condition.NOT_VALID_YET: (
+        "The new certificate is not valid yet, so the one in use stays, or it must be proved first and can't be yet.",
+        "Wait: the first `mtlsctl apply` after that time continues.",
+    ),
+    Condition.VALIDITY_UNKNOWN: (
+        "The validity dates of the new certificate can't be read, and the one in use is known to be valid.",
+        "Check it in the dashboard, or bind another one.",
+    ),
+    Condition.PRUNE_OFF: (
+        "Its certificate was removed from mtls.toml, and `prune` is off.",
+        "Set `prune = true` in `[policy]` to delete it, or leave it.",
+    ),
+    Condition.SUCCESSOR_MISSING: ("The new content is not uploaded yet.", "Run `mtlsctl apply`."),
+    Condition.CONTENT_UNKNOWN: (
+        "A declared certificate file can't be read, and might contain this certificate.",
+        "Fix that file.",
+    ),
+    Condition.DECLARED_BY_ID: (
+        "A binding in mtls.toml refers to it with `{ id = ... }`.",
+        "Change that binding.",
+    ),
+    Condition.BINDINGS_PENDING: (
+        "A declared binding does not have the ID of its successor yet.",
+        "Run `mtlsctl apply`; if the successor is not valid yet, wait until it is. Check the errors of that Worker.",
+    ),
+    Condition.BOUND_IN_FILE: (
+        "A declared wrangler file had its ID when the run began.",
+        "Run `mtlsctl apply`; if the binding waits for its new certificate, wait, too. Remove undeclared bindings.",
+    ),
+    Condition.LISTING_UNSTABLE: ("The list of uploaded certificates changed while it was read.", "Run again."),
+    Condition.SUCCESSOR_NOT_VALID: (
+        "Its successor is not valid yet or has expired, and it has not expired itself.",
+        "Wait until the successor is valid; if that has expired, replace the certificate file.",
+    ),
+    Condition.GRACE: (
+        "Its grace period is not over; it counts from its upload, or the upload or begin of its successor, if later.",
+        "Wait; only for a leaked key, run `mtlsctl retire NAME --now`.",
+    ),
+    Condition.NAMED_IN_FILE: (
+        "Its ID is in another file of the tree that might configure a Worker, even in a comment.",
+        "Remove the ID there.",
+    ),
+    Condition.UNCHECKED: (
+        "A folder or file of the tree could not be read, and might have its ID.",
+        "Make it readable, or remove it.",
+    ),
+    Condition.PRESENTED_LIVE: (
+        "A live version of a Worker uses it, with any share of the traffic.",
+        "Deploy that Worker; finish a gradual deployment.",
+    ),
+    Condition.ROLLBACK_REACH: (
+        "One of the `rollback_versions` deployments before the newest uses it, so a rollback could restore it.",
+        "Deploy once more when you are sure, or lower `rollback_versions` in `[policy]`.",
+    ),
+    Condition.USED_ELSEWHERE: (
+        "A Hyperdrive configuration, a hostname (of a CA) or another service that Cloudflare names uses it.",
+        "Let that use another certificate.",
+    ),
+    Condition.LIVE_UNCHECKED: (
+        "A Worker, or something else that might use it, could not be read.",
+        "Give the token the missing permission; `mtlsctl explain NAME --live` shows the reason.",
+    ),
+    Condition.NOT_DEPLOYED: (
+        "A declared Worker that binds its certificate was not found in the account.",
+        "Deploy it, or set `deployed = false`.",
+    ),
+    Condition.MAX_DELETES: (
+        "One run deletes at most `max_deletes` certificates.",
+        "Run again, or use `--allow-deletes N`.",
+    ),
+    Condition.IN_USE: (
+        "Just before the deletion, Cloudflare named a service that uses it, or refused the deletion.",
+        "Deploy or change what uses it.",
+    ),
+    Condition.UNPROVED: (
+        '`verify_before = "retire"` is set, and the current certificate could not be proved at its origin.',
+        "Make its key available to `mtlsctl apply`; test the origin with `mtlsctl verify`.",
+    ),
+    Condition.CHANGED_MEANWHILE: (
+        "It is not what the plan saw, or a plan made now would keep it.",
+        "Plan again.",
+    ),
+    Condition.NOT_IN_PLAN: (
+        "It was waiting when the applied plan was saved.",
+        "Make a new plan, which deletes it.",
+    ),
+}
+"""Why a change waits, and what to do about it, by condition; for `explain CONDITION`."""
+
+
+def find_condition(text: str) -> Condition | None:
+    """The condition with this name, or None."""
+    return Condition(text) if text in set(Condition) else None
 
 
 def wait_text(condition: Condition, facts: Mapping[str, str]) -> str:

@@ -13,8 +13,9 @@ from enum import StrEnum
 from reconciler.findings.codes import Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import UsageError
-from reconciler.findings.suggest import suggest
+from reconciler.findings.suggest import nearest, suggest
 from reconciler.model import CertificateName, EntryId
+from reconciler.model.identifiers import is_short_id, whole_id
 from reconciler.plan.assessment import Assessment
 from reconciler.plan.coverage import NotChecked, of_live
 from reconciler.plan.inventory import Role
@@ -23,9 +24,12 @@ from reconciler.reports.explain_bindings import BindingStory, tell_bindings
 from reconciler.reports.explain_certificates import CertificateStory, tell_certificate
 from reconciler.reports.explain_entries import EntryStory, tell_entry
 
+DELETED = "if it was an uploaded certificate that was deleted, `mtlsctl history` shows when"
+"""The hint for an ID that is unknown."""
+
 
 class NameKind(StrEnum):
-    """What a name belongs to."""
+    """What a name belongs to. A certificate that was removed from mtls.toml counts as long as it is uploaded."""
 
     CERTIFICATE = "certificate"
     BINDING = "binding"
@@ -58,17 +62,25 @@ def explain_command(name: str) -> str:
 def explain(name: str, plan: Plan) -> Explanation:
     """The explanation of a certificate, binding, Worker or ID. UsageError if nothing has this name.
 
+    A removed certificate has a name as long as it is uploaded. Of an ID, 8 or more characters suffice if they are of no
+    other.
     The plan must be online and without a selection.
     """
     assessment = plan.assessment
     stories = tell_bindings(assessment)
     subjects = _subjects(name, assessment, stories)
+    whole = None if subjects else whole_id(name, _known_ids(assessment, stories))
+    if whole is not None:
+        name, subjects = whole, (NameKind.ENTRY,)
     if not subjects:
         message = (
             f"{name!r} is not a certificate, binding or Worker in {assessment.desired.declaration.path},"
             " and not the ID of an uploaded certificate"
         )
-        raise UsageError(message, hint=suggest(name, _known_names(assessment, stories)))
+        known = _known_names(assessment, stories)
+        hint = suggest(name, known)
+        is_deleted = is_short_id(name) and nearest(name, known) is None
+        raise UsageError(message, hint=f"{DELETED}\n{hint}" if is_deleted else hint)
     bindings = tuple(story for story in stories if _is_about(name, story, subjects, assessment))
     ids = dict.fromkeys((*_entry_ids(name, subjects, assessment), *_ids_of(bindings, subjects, assessment)))
     entries = tuple(tell_entry(entry_id, assessment) for entry_id in ids)
@@ -88,10 +100,9 @@ def explain(name: str, plan: Plan) -> Explanation:
 
 def _subjects(name: str, assessment: Assessment, stories: Iterable[BindingStory]) -> tuple[NameKind, ...]:
     """Everything that the name belongs to. An ID counts if it is uploaded, or if a file has it."""
-    declaration, asked = assessment.desired.declaration, assessment.actual.asked
-    known_ids = {*assessment.by_entry, *asked, *(story.found for story in stories), *_wanted_ids(stories)}
+    declaration, known_ids = assessment.desired.declaration, _known_ids(assessment, stories)
     holds = {
-        NameKind.CERTIFICATE: name in declaration.certificates,
+        NameKind.CERTIFICATE: name in declaration.certificates or name in _owned(assessment).values(),
         NameKind.BINDING: any(story.at.binding == name for story in stories),
         NameKind.WORKER: name in declaration.workers,
         NameKind.ENTRY: name in known_ids,
@@ -99,13 +110,15 @@ def _subjects(name: str, assessment: Assessment, stories: Iterable[BindingStory]
     return tuple(subject for subject, is_one in holds.items() if is_one)
 
 
-def _wanted_ids(stories: Iterable[BindingStory]) -> set[EntryId]:
-    return {story.wanted for story in stories if story.wanted is not None}
+def _known_ids(assessment: Assessment, stories: Iterable[BindingStory]) -> set[str]:
+    in_files = (text for story in stories for text in (story.found, story.wanted) if text is not None)
+    return {*assessment.by_entry, *assessment.actual.asked, *in_files}
 
 
 def _known_names(assessment: Assessment, stories: Iterable[BindingStory]) -> set[str]:
     declaration = assessment.desired.declaration
     names: set[str] = {*declaration.certificates, *declaration.workers, *(story.at.binding for story in stories)}
+    names |= set(_owned(assessment).values())
     return names | set(assessment.by_entry)
 
 
@@ -130,7 +143,8 @@ def _entry_ids(name: str, subjects: tuple[NameKind, ...], assessment: Assessment
     """The ID itself, and the IDs of the other entries that the named certificate owns."""
     ids: list[EntryId] = [EntryId(name)] if NameKind.ENTRY in subjects else []
     if NameKind.CERTIFICATE in subjects:
-        current = assessment.by_name[CertificateName(name)].entry
+        row = assessment.by_name.get(CertificateName(name))
+        current = row.entry if row is not None else None
         owned = (entry_id for entry_id, owner in _owned(assessment).items() if owner == name)
         ids.extend(entry_id for entry_id in owned if current is None or entry_id != current.id)
     return tuple(dict.fromkeys(ids))

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import CertificateName, Desired, Entry, StoreSettings
+from reconciler.plan.assessment import Assessment
 from reconciler.plan.coverage import NotChecked
 from reconciler.plan.dates import declared_due
 from reconciler.plan.inventory import Role
@@ -24,11 +25,15 @@ from reconciler.reports.forecast_entries import (
     Content,
     Event,
     ForecastStep,
+    Stays,
     Timeline,
     group_contents,
     make_timeline,
 )
+from reconciler.reports.kept import hint_of
 from reconciler.reports.status import BoundAt, ByIdStatus, CertificateStatus, Standing, Urgency, make_status, urgency_of
+
+_MOST_NAMED = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +119,7 @@ def make_forecast(plan: Plan, days: int) -> Forecast:
         steps=() if plan.quota is None else timeline.steps,
         leaf=outlooks.get(False),
         ca=outlooks.get(True),
-        assumptions=_assumptions(contents, timeline, offline=plan.quota is None),
+        assumptions=_assumptions(contents, timeline, plan.assessment, offline=plan.quota is None),
         findings=(*_cut(desired, timeline), *_over(desired, outlooks)),
         diagnostics=plan.diagnostics,
         by_id=_by_id(status.by_id, timeline.until),
@@ -193,7 +198,9 @@ def _outlook(count: QuotaCount, made: datetime, steps: list[ForecastStep]) -> Ou
 # --- sentences ------------------------------------------------------------------------------------------------------
 
 
-def _assumptions(contents: tuple[Content, ...], timeline: Timeline, *, offline: bool) -> tuple[str, ...]:
+def _assumptions(
+    contents: tuple[Content, ...], timeline: Timeline, assessment: Assessment, *, offline: bool
+) -> tuple[str, ...]:
     """The assumptions of the forecast, as sentences: the first about dates, the others about the number of entries."""
     told = ["a renewed certificate is valid as long as the present one, counted from its due date"]
     if offline:
@@ -203,8 +210,9 @@ def _assumptions(contents: tuple[Content, ...], timeline: Timeline, *, offline: 
         "within the grace period `mtlsctl apply` runs and each Worker is deployed; then the old certificate is deleted",
         "nothing else is uploaded or deleted, and no certificate is added to mtls.toml or removed from it",
     ]
-    if timeline.stay:
-        told.append(f"{_old_ones(timeline.stay)} to the end, waiting for something other than a date")
+    told += (_stays_text(one, assessment) for one in timeline.stay[:_MOST_NAMED])
+    if len(timeline.stay) > _MOST_NAMED:
+        told.append(f"{_old_ones(len(timeline.stay) - _MOST_NAMED, 'more ')}, see `mtlsctl status`")
     renewed = {step.certificate for step in timeline.steps if step.event is Event.RENEWAL and not step.again}
     foreign = sum(content.foreign and content.names[0] in renewed for content in contents)
     if foreign:
@@ -212,8 +220,15 @@ def _assumptions(contents: tuple[Content, ...], timeline: Timeline, *, offline: 
     return tuple(told)
 
 
-def _old_ones(count: int) -> str:
-    return "1 old certificate stays" if count == 1 else f"{count} old certificates stay"
+def _stays_text(one: Stays, assessment: Assessment) -> str:
+    wait = one.waiting
+    hint = hint_of(one.condition, one.facts, wait.entry.id, assessment) if wait.entry is not None else None
+    then = f"; to have it deleted, {hint}" if hint is not None else ""
+    return f"the old certificate of {wait.certificate} stays to the end: {one.why}{then}"
+
+
+def _old_ones(count: int, more: str = "") -> str:
+    return f"1 {more}old certificate stays" if count == 1 else f"{count} {more}old certificates stay"
 
 
 def _cut(desired: Desired, timeline: Timeline) -> Iterator[Diagnostic]:

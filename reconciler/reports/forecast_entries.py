@@ -12,9 +12,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from reconciler.model import CertificateName, Condition, Desired, Retire, Upload, Waiting
-from reconciler.plan.assessment import CertificateRow
+from reconciler.plan.assess import scene_of
+from reconciler.plan.assessment import CertificateRow, Waits
 from reconciler.plan.plan import Plan
 from reconciler.plan.policy import grace_of, lifetime_of, renew_before_of, renewal_lead, renewal_start
+from reconciler.plan.retire import RetireScene, conditions_of
 from reconciler.x509.certificates import Bundle
 from reconciler.x509.chains import window_of
 
@@ -61,14 +63,24 @@ class Content:
 
 
 @dataclass(frozen=True, slots=True)
+class Stays:
+    """An old entry that stays to the end, because it does not wait for a date alone. `why`: a clause, from `facts`."""
+
+    waiting: Waiting
+    condition: Condition
+    facts: Mapping[str, str]
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Timeline:
-    """The steps in order, uploads before retires. `until`: its end, earlier than requested if `cut`. `stay`: how many
-    waiting entries stay, because they do not wait for a date."""
+    """The steps in order, uploads before retires. `until`: its end, earlier than requested if `cut`. `stay`: the
+    waiting entries that stay."""
 
     until: datetime
     steps: tuple[ForecastStep, ...]
     cut: bool = False
-    stay: int = 0
+    stay: tuple[Stays, ...] = ()
 
 
 def group_contents(plan: Plan) -> tuple[Content, ...]:
@@ -116,13 +128,14 @@ def make_timeline(plan: Plan, contents: Iterable[Content], now: Mapping[bool, in
             )
         elif isinstance(change, Retire):
             run.add(plan.made, Event.RETIRE, change.certificate, change.entry.ca)
-    stay = 0
+    stay: list[Stays] = []
+    scene = scene_of(plan.assessment)
     for wait in plan.waiting:
         match wait.change:
             case Retire() as retire:
-                at = _leaves(retire, wait, desired, plan)
-                if at is None:
-                    stay += 1
+                at, further = _leaves(retire, wait, desired, plan), _further_wait(wait, plan, scene)
+                if at is None or further is not None:
+                    stay.append(further or _stays(wait, plan))
                 else:
                     run.add(at, Event.RETIRE, retire.certificate, retire.entry.ca)
             case Upload() as upload if wait.until is not None:
@@ -133,7 +146,23 @@ def make_timeline(plan: Plan, contents: Iterable[Content], now: Mapping[bool, in
     for content in contents:
         run.renew(content, max(content.renew_from, plan.made))
     steps = tuple(run.walk())
-    return Timeline(run.until, steps, run.cut, stay)
+    return Timeline(run.until, steps, run.cut, tuple(stay))
+
+
+def _further_wait(wait: Waiting, plan: Plan, scene: RetireScene) -> Stays | None:
+    """What else than its grace period is known to keep an entry."""
+    if wait.condition is not Condition.GRACE or wait.entry is None:
+        return None
+    judged = conditions_of(plan.assessment.by_entry[wait.entry.id], scene)
+    found = (one for one in judged if one.holds is False and one.condition is not Condition.GRACE)
+    other = next(found, None)
+    return None if other is None else Stays(wait, other.condition, other.facts, other.detail or wait.detail)
+
+
+def _stays(wait: Waiting, plan: Plan) -> Stays:
+    row = plan.assessment.by_entry.get(wait.entry.id) if wait.entry is not None else None
+    facts = row.verdict.facts if row is not None and isinstance(row.verdict, Waits) else {}
+    return Stays(wait, wait.condition, facts, wait.detail)
 
 
 def _leaves(retire: Retire, wait: Waiting, desired: Desired, plan: Plan) -> datetime | None:

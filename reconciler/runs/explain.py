@@ -1,4 +1,4 @@
-"""Decides whether `explain` is about a name of the project, or about the code of a finding."""
+"""Decides whether `explain` is about a name of the project, the code of a finding, or a condition."""
 
 from __future__ import annotations
 
@@ -7,31 +7,32 @@ from collections.abc import Callable
 from reconciler.findings.codes import Code, find_code
 from reconciler.findings.errors import ReconcilerError, UsageError
 from reconciler.findings.suggest import nearest
-from reconciler.model import Declaration
+from reconciler.model import Condition, Declaration
+from reconciler.plan.wording import find_condition
 from reconciler.runs.project import Project
 
 
-def code_meant(name: str, open_project: Callable[[], Project]) -> Code | None:
-    """The code with this name; None if it is not a code, or if mtls.toml declares the name.
+def word_meant(name: str, open_project: Callable[[], Project]) -> Code | Condition | None:
+    """The code or condition with this name; None if there is none, or if mtls.toml declares the name.
 
     Without an mtls.toml, or with one that can't be read, nothing is declared.
     """
-    code = find_code(name)
-    if code is None:
+    word = find_code(name) or find_condition(name)
+    if word is None:
         return None
     try:
         declaration, _ = open_project().declaration()
     except ReconcilerError:
-        return code
-    return None if _declares(declaration, name) else code
+        return word
+    return None if _declares(declaration, name) else word
 
 
-def suggest_code(error: UsageError, name: str) -> UsageError:
-    """The error, with the closest code in its hint, if one is close."""
-    near = nearest(name, Code)
+def suggest_word(error: UsageError, name: str) -> UsageError:
+    """The error, with the closest code or condition in its hint, if one is close."""
+    near = nearest(name, (*Code, *Condition))
     if near is None:
         return error
-    meant = f"did you mean the code `{near}`?"
+    meant = f"did you mean the {'code' if find_code(near) else 'condition'} `{near}`?"
     return UsageError(error.message, hint=f"{error.hint}\n{meant}" if error.hint else meant)
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
 
 from reconciler.findings.errors import StalePlanError, UsageError
 from reconciler.findings.suggest import suggest
-from reconciler.model import Actual, Declaration, Deploy, Desired, Listing
+from reconciler.model import Actual, Declaration, Deploy, Desired, Listing, Reason
 from reconciler.model.calls import Calls, expect_calls
+from reconciler.model.identifiers import whole_id
+from reconciler.model.ownership import read_mark
 from reconciler.plan.approval import approve, demand_appliable, demand_recent
 from reconciler.plan.assess import judge
-from reconciler.plan.assessment import PlanOptions
+from reconciler.plan.assessment import Assessment, PlanOptions
 from reconciler.plan.live import NOBODY, DeployChoice, count_versions
 from reconciler.plan.plan import LONGEST_PATTERN, Plan, SavedPlan, Selection, make_plan, match_names
 from reconciler.plan.policy import PATIENCE
@@ -50,7 +54,8 @@ class PlanRequest:
     the policy. `deploy`: which Workers are deployed if their live version differs.
 
     `retire`: only the retires of this certificate or ID; `skip_grace`: without their grace period. `patience`: how long
-    to wait until a certificate is valid.
+    to wait until a certificate is valid. `every_condition`: where live Workers are read, check all conditions of every
+    old certificate.
     """
 
     only: tuple[str, ...] = ()
@@ -63,6 +68,7 @@ class PlanRequest:
     skip_grace: bool = False
     patience: timedelta = timedelta(0)
     approved: bool = False
+    every_condition: bool = False
 
 
 def plan(project: Project, request: PlanRequest, listing: Listing | None = None) -> Planned:
@@ -73,11 +79,13 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
     checkout = look(project)
     checkout.demand_configs()
     desired = checkout.desired
-    if request.only:
-        _demand_matches(desired, request.only)
+    others = _not_declared(desired, request.only)
+    if others and request.offline:
+        raise _no_match(others[0], desired.declaration.certificates)
     now = request.at or project.clock.now()
     reader = None if request.offline else project.stores.open_reader(desired.declaration.store)
     actual = observe(desired, checkout.configs, reader, listing)
+    request = replace(request, retire=_whole(request.retire, actual.listing))
     live_reader = reader.live() if reader else None
     is_live_wanted = desired.declaration.policy.check_live if request.live is None else request.live
     further = FurtherLook(project.files, live_reader, is_live_wanted and live_reader is not None)
@@ -87,8 +95,11 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
     before = reader.calls if reader else None
     is_allowed = not request.approved and project.environ.get(DEPLOY_VARIABLE) == "1"
     deploy = replace(request.deploy, allowed=is_allowed)
-    ask = PlanOptions(request.retire if request.skip_grace else None, deploy, request.patience)
-    assessment = look_further(judge(desired, actual, now, ask, checkout.findings), further)
+    every_condition = request.every_condition and further.live
+    ask = PlanOptions(request.retire if request.skip_grace else None, deploy, request.patience, every_condition)
+    assessment = judge(desired, actual, now, ask, checkout.findings)
+    _demand_uploaded(others, assessment)
+    assessment = look_further(assessment, further)
     made = make_plan(
         assessment,
         Selection(request.only, request.retire),
@@ -138,13 +149,31 @@ def _demand_account(declaration: Declaration, request: PlanRequest, asked: str) 
         raise UsageError(message, hint=hint)
 
 
-def _demand_matches(desired: Desired, only: tuple[str, ...]) -> None:
+def _not_declared(desired: Desired, only: tuple[str, ...]) -> list[str]:
+    """The patterns that match no declared certificate; UsageError if one is too long."""
     long = next((pattern for pattern in only if len(pattern) > LONGEST_PATTERN), None)
     if long is not None:
         raise UsageError(
             f"`--only {long[:20]}...` is longer than any name", hint=f"use at most {LONGEST_PATTERN} characters"
         )
-    for pattern, names in match_names(desired, only).items():
-        if not names:
-            hint = suggest(pattern, desired.declaration.certificates)
-            raise UsageError(f"`--only {pattern}` matches no declared certificate", hint=hint)
+    return [pattern for pattern, names in match_names(desired, only).items() if not names]
+
+
+def _demand_uploaded(patterns: Iterable[str], assessment: Assessment) -> None:
+    """Raise UsageError if a pattern matches no removed certificate that is still uploaded either."""
+    removed = {row.owner for row in assessment.entries if row.reason is Reason.ORPHANED and row.owner is not None}
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in removed):
+            raise _no_match(pattern, {*assessment.desired.declaration.certificates, *removed})
+
+
+def _no_match(pattern: str, known: Iterable[str]) -> UsageError:
+    return UsageError(f"`--only {pattern}` matches no declared certificate", hint=suggest(pattern, known))
+
+
+def _whole(name: str | None, listing: Listing | None) -> str | None:
+    """The name of a certificate as it is; the ID that a short ID is of."""
+    entries = listing.entries if listing is not None else ()
+    if name is None or any((mark := read_mark(entry)) and mark.certificate == name for entry in entries):
+        return name
+    return whole_id(name, (entry.id for entry in entries)) or name

@@ -31,6 +31,8 @@ VIEWS: dict[tuple[str, str], str] = {
     (f"{_REPORTS}.explain:Explanation", "json"): f"{_JSON}.explain:show_explanation",
     ("reconciler.findings.codes:Code", "text"): f"{_TEXT}.codes:show_code",
     ("reconciler.findings.codes:Code", "json"): f"{_JSON}.codes:show_code",
+    ("reconciler.model.changes:Condition", "text"): f"{_TEXT}.codes:show_condition",
+    ("reconciler.model.changes:Condition", "json"): f"{_JSON}.codes:show_condition",
     (f"{_REPORTS}.current:Current", "text"): f"{_TEXT}.status:show_current",
     (f"{_REPORTS}.current:Current", "json"): f"{_JSON}.status:show_current",
     (f"{_REPORTS}.drift:Drift", "text"): f"{_TEXT}.drift:show_drift",

@@ -34,11 +34,12 @@ from reconciler.model import (
 )
 from reconciler.model.ownership import mark_name
 from reconciler.plan.approval import approve
-from reconciler.plan.assess import judge
+from reconciler.plan.assess import judge, scene_of
 from reconciler.plan.assessment import PlanOptions
 from reconciler.plan.live import DeployChoice
 from reconciler.plan.plan import Plan, Selection, exit_code_of, make_plan
 from reconciler.plan.policy import PATIENCE
+from reconciler.plan.retire import conditions_of
 from reconciler.records.base import to_json
 from reconciler.records.plan import plan_document
 from reconciler.records.saved_plan import read_plan
@@ -411,6 +412,20 @@ def test_time_alone_does_not_change_the_digest(at: datetime) -> None:
     ]
     assert len({plan.digest for plan in plans}) == 1
     assert "retire ledger superseded" in shown(plans[-1]) or at < NOW + 6 * DAY
+
+
+def test_the_grace_period_of_a_content_that_is_not_uploaded_counts_from_its_begin() -> None:
+    """Before its upload the dates are those that it will have after it."""
+    wanted, (old, _), files = WAITING_FOR_LATER
+    plan = make_plan(judge(wanted, actual([old], files), NOW))
+    (wait,) = [one for one in plan.waiting if one.condition is Condition.SUCCESSOR_MISSING]
+    begins = NOW + 10 * DAY
+    assert wait.detail.endswith(f"for a grace period of 7d from {begins:%Y-%m-%d %H:%M} UTC, its begin")
+    (row,) = plan.assessment.entries
+    judged = {one.condition: one for one in conditions_of(row, scene_of(plan.assessment))}
+    not_valid, grace = judged[Condition.SUCCESSOR_NOT_VALID], judged[Condition.GRACE]
+    assert (not_valid.holds, not_valid.until) == (False, begins)
+    assert (grace.holds, grace.until) == (False, begins + 7 * DAY)
 
 
 def test_the_digest_changes_with_what_waits() -> None:

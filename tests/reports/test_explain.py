@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
 
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import UsageError
-from reconciler.model import Action, Actual, Condition, Desired, Entry, KeyReference, Policy, StoreKind, Sweep
+from reconciler.model import Action, Actual, Condition, Desired, Entry, EntryId, KeyReference, Policy, StoreKind, Sweep
 from reconciler.plan.inventory import Preference, Role
 from reconciler.plan.retire import CONDITIONS
 from reconciler.plan.wording import REQUIREMENTS
@@ -311,6 +311,21 @@ def test_every_condition_is_judged_and_none_is_left_out_after_the_first() -> Non
     assert story.what == "waits to be retired"
 
 
+def test_of_a_removed_certificate_only_conditions_about_what_it_has_are_shown() -> None:
+    """It has no successor and no declared binding; JSON has all conditions, which then hold."""
+    told = tell(uid(2), desired({}), actual([entry(2, 2, "@partner", age=1)]))
+    (story,) = told.entries
+    assert [judged.condition for judged in story.conditions] == [condition for condition, _ in CONDITIONS]
+    about_others = {one.condition for one in story.conditions if not one.applies}
+    assert about_others == {
+        Condition.SUCCESSOR_MISSING,
+        Condition.SUCCESSOR_NOT_VALID,
+        Condition.BINDINGS_PENDING,
+        Condition.NOT_DEPLOYED,
+    }
+    assert "successor" not in render_explanation(told, PLAIN)
+
+
 @pytest.mark.parametrize(
     ("sweep", "condition"),
     [
@@ -360,7 +375,7 @@ def test_a_name_of_several_things_explains_them_all() -> None:
     [
         ("BILING", "did you mean `BILLING`?"),
         ("chekout", "did you mean `checkout`?"),
-        (uid(1)[:-1], f"did you mean `{uid(1)}`?"),
+        (uid(1)[:-1] + "2", f"did you mean `{uid(1)}`?"),
         ("zzzzzz", f"use one of these: {uid(1)}, BILLING, billing, checkout"),
         (uid(1).upper(), f"did you mean `{uid(1)}`?"),
     ],
@@ -370,6 +385,36 @@ def test_an_unknown_name_is_answered_with_what_was_probably_meant(name: str, hin
     with pytest.raises(UsageError) as caught:
         tell(name, desired({"billing": 1}, [BILLING]), bound(BILLING=uid(1)))
     assert caught.value.hint == hint
+
+
+def test_a_short_id_is_enough_if_it_is_of_one_certificate_only() -> None:
+    """As a terminal shows it, from 8 characters on."""
+    there = actual([entry(1, 1, "@billing"), replace(entry(2, 2, "@billing", age=40), id=EntryId(REAL_ID))])
+    for name in (REAL_ID[:8], REAL_ID[:13], REAL_ID):
+        told = tell(name, desired({"billing": 1}), there)
+        assert (told.name, told.subjects, [one.id for one in told.entries]) == (REAL_ID, (NameKind.ENTRY,), [REAL_ID])
+    both = actual([*there.listing.entries, entry(3, 3)]) if there.listing else there
+    for name in (REAL_ID[:7], uid(1)[:8]):
+        with pytest.raises(UsageError):
+            tell(name, desired({"billing": 1}), both)
+
+
+def test_a_removed_certificate_is_explained_by_its_name() -> None:
+    """As long as it is uploaded; plan and status call it by that name."""
+    told = tell("partner", desired({}), actual([entry(2, 2, "@partner", age=1)]))
+    assert (told.subjects, told.certificates, [one.id for one in told.entries]) == (
+        (NameKind.CERTIFICATE,),
+        (),
+        [uid(2)],
+    )
+    assert render_explanation(told, PLAIN).startswith("partner is a certificate that was removed from mtls.toml\n")
+
+
+def test_an_unknown_id_may_be_of_a_deleted_certificate() -> None:
+    """The history of the checkout has it."""
+    with pytest.raises(UsageError) as caught:
+        tell("168e175b-aaaa-4bbb-8ccc-123456789abc", desired({"billing": 1}), bound())
+    assert "`mtlsctl history`" in (caught.value.hint or "")
 
 
 # --- text -----------------------------------------------------------------------------------------------------------
@@ -398,10 +443,8 @@ def test_conditions_say_holds_or_why_not_and_until_when(project: Project) -> Non
     project.environ.clear()
     result = project.run("explain", "billing")
     assert result.code == 0
-    assert "      ok           its successor is uploaded" in result.out
-    assert "      NOT YET      its grace period is over\n" in result.out
-    assert "because its grace period is not over, until 20" in result.out
-    assert "      not checked  no other file of this tree that could configure a Worker has its ID" in result.out
+    assert "      NOT YET  its grace period is over [grace]\n               until 20" in result.out
+    assert "      others: 12 hold, 2 not checked yet\n" in result.out
     assert "key         not needed: it is already uploaded" in result.out
 
 

@@ -317,8 +317,8 @@ def test_what_is_supposed_is_said_with_the_doubts_of_this_account() -> None:
     """An entry that waits for no moment, and one of somebody else: both are counted to the end."""
     given = {"a": Given(ends=40, entry="by hand"), "b": Given(ends=400)}
     found = forecast(*world(given, old=[("gone", 60)]))
-    assert found.assumptions[-2:] == (
-        "1 old certificate stays to the end, waiting for something other than a date",
+    assert found.assumptions[-2].startswith("the old certificate of gone stays to the end: its certificate was removed")
+    assert found.assumptions[-1:] == (
         "1 old certificate stays to the end, not managed here and not handed over with `supersedes`",
     )
 

@@ -9,6 +9,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from reconciler.findings.codes import Code
+from reconciler.model import Condition
+from reconciler.plan.wording import MEANINGS
 from reconciler.views.text.codes import render_code
 from reconciler.views.text.style import PLAIN
 from tests.support.cli import MTLS, Project, run
@@ -100,3 +102,27 @@ def test_an_unknown_name_suggests_a_code_without_an_mtls_toml(tmp_path: Path) ->
     assert result.code == 64
     assert "mtls.toml was not found" in result.err
     assert "did you mean the code `renewal-due`?" in result.err
+
+
+def test_every_condition_is_explained_without_an_mtls_toml(tmp_path: Path) -> None:
+    """What must hold, why something waits for it, and what to do."""
+    for condition in set(Condition) - {Condition.VALIDITY_UNKNOWN}:
+        result = run(tmp_path, {}, "explain", condition)
+        assert (result.code, result.err) == (0, "")
+        assert all(f"  {text}\n" in result.out for text in MEANINGS[condition])
+    lines = run(tmp_path, {}, "explain", "grace").out.splitlines()
+    assert lines[:2] == ["grace", "  waits until  its grace period is over"]
+    assert "did you mean the condition `prune-off`?" in run(tmp_path, {}, "explain", "prune-of").err
+
+
+def test_json_of_a_condition_is_as_its_schema_says(tmp_path: Path) -> None:
+    """A document of its own."""
+    document = run(tmp_path, {}, "explain", "max-deletes", "--format", "json").json
+    assert (document["format"], document["condition"]) == ("mtlsctl.condition/1", "max-deletes")
+    schema = json.loads((REPOSITORY / "schemas/condition.schema.json").read_text())
+    assert list(Draft202012Validator(schema).iter_errors(document)) == []
+
+
+def test_one_name_is_both_a_code_and_a_condition_and_means_the_same() -> None:
+    """Of two with different meanings one could not be explained."""
+    assert {code.value for code in Code} & {one.value for one in Condition} == {"validity-unknown"}

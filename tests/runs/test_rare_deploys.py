@@ -66,3 +66,35 @@ def test_an_old_certificate_is_kept_until_the_deploys_that_status_names(tmp_path
         assert kept(project) == []
         assert project.run("apply", "--yes").code == 0
         assert len(state.account().entries()) == 1
+
+
+def test_live_explains_every_condition_also_during_the_grace_period(tmp_path: Path) -> None:
+    """The Worker that is not deployed is no surprise at its end."""
+    state = new_state(SystemClock())
+    with running(state) as url:
+        project = make_project(tmp_path, mtls=ACCOUNT.replace('grace = "0s"', 'grace = "7d"'))
+        project.environ |= {
+            "CLOUDFLARE_API_BASE_URL": url,
+            "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID,
+            "CLOUDFLARE_API_TOKEN": TOKEN,
+        }
+        assert project.run("apply", "--yes").code == 0
+        deploy(project, state)
+        project.certificate("billing", 2)
+        assert project.run("apply", "--yes").code == 0
+        told = "deploy checkout (`mtlsctl apply --deploy`), then deploy it once more (`rollback_versions = 1`)"
+
+        assert "others: 7 hold, 7 not checked yet" in project.run("explain", "billing").out
+        found = project.run("explain", "billing", "--live")
+        assert "NOT YET  its grace period is over [grace]\n" in found.out
+        assert "NOT YET  no live version of a Worker uses it [presented-live]\n" in found.out
+        assert f"to have it deleted, {told}\n" in found.out
+        assert "[used-elsewhere]" not in found.out
+        assert "not checked" not in found.out.lower()
+
+        document = project.run("forecast", "--format", "json").json
+        assert "retire" in {step["event"] for step in document["steps"]}
+        document = project.run("forecast", "--live", "--format", "json").json
+        assert [step for step in document["steps"] if step["event"] == "retire"] == []
+        (stays,) = [text for text in document["assumptions"] if text.startswith("the old certificate of billing stays")]
+        assert stays.endswith(f"; to have it deleted, {told}")

@@ -61,12 +61,32 @@ def test_an_entry_is_named_by_its_id_too(rotated: Project) -> None:
     assert waiting(rotated) == []
 
 
+def test_a_short_id_is_enough_if_it_is_of_one_certificate_only(rotated: Project) -> None:
+    """As a terminal shows it; one that several have is refused, and nothing is deleted."""
+    (old,) = waiting(rotated)
+    assert rotated.run("retire", old["entry"][:8], "--now", "--yes").code == 64
+    assert len(waiting(rotated)) == 1
+    assert rotated.run("retire", old["entry"][:14], "--now", "--yes").code == 0
+    assert waiting(rotated) == []
+
+
+def test_the_name_of_a_removed_certificate_selects_it(rotated: Project) -> None:
+    """Of a plan, as of `retire`; a name that is neither declared nor uploaded is refused."""
+    rotated.write("mtls.toml", 'version = 1\nstack = "payments"\n[policy]\nprune = true\n')
+    found = rotated.run("plan", "--only", "billing", "--format", "json")
+    assert (found.code, {one["certificate"] for one in found.json["waiting"]}) == (0, {"billing"})
+    assert rotated.run("plan", "--only", "biling").code == 64
+    assert rotated.run("plan", "--only", "billing", "--offline").code == 64
+    assert "billing is a certificate that was removed from mtls.toml" in rotated.run("explain", "billing").out
+
+
 def test_without_now_the_grace_holds_and_the_hint_names_now(rotated: Project) -> None:
     """Blocked: exit 3."""
     result = rotated.run("retire", "billing", "--yes")
     assert result.code == 3
     assert "its grace period is not over" in result.err
-    assert "--now" in result.err
+    assert "run `mtlsctl explain billing` to see every condition; only if its key leaked," in result.err
+    assert "`mtlsctl retire billing --now`" in result.err
     assert len(waiting(rotated)) == 1
 
 

@@ -10,6 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from reconciler.findings.codes import Code
+from reconciler.model import Condition
 from reconciler.records.saved_plan import read_plan
 from reconciler.views.table import Display, render
 from tests.support import reports
@@ -34,6 +35,7 @@ DOCUMENTS: Mapping[str, object] = {
     "export": reports.PROPOSAL,
     "diagnostics": reports.VALIDATION,
     "code": Code.QUOTA,
+    "condition": Condition.MAX_DELETES,
     "log": reports.LOG_LINE,
 }
 

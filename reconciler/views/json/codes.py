@@ -1,10 +1,15 @@
-"""`mtlsctl.code/1`: what the code of a finding means. The sentences are for people; everything else is stable."""
+"""`mtlsctl.code/1` and `mtlsctl.condition/1`: what the code of a finding means, or a condition that a change waits for.
+
+The sentences are for people; everything else is stable.
+"""
 
 from __future__ import annotations
 
 from typing import Literal
 
 from reconciler.findings.codes import Code, Severity
+from reconciler.model import Condition
+from reconciler.plan.wording import MEANINGS, REQUIREMENTS
 from reconciler.records.base import JsonPart, to_json
 from reconciler.views.table import Display
 
@@ -34,3 +39,24 @@ def code_document(code: Code) -> CodeDocument:
         meaning=code.meaning,
         cure=code.cure,
     )
+
+
+class ConditionDocument(JsonPart):
+    """`requirement`: what must hold; left out of those that only a run finds. `meaning`: why a change waits for it."""
+
+    format: Literal["mtlsctl.condition/1"] = "mtlsctl.condition/1"
+    condition: Condition
+    requirement: str | None = None
+    meaning: str
+    cure: str
+
+
+def show_condition(condition: Condition, _: Display) -> str:
+    """A condition as JSON."""
+    return to_json(condition_document(condition))
+
+
+def condition_document(condition: Condition) -> ConditionDocument:
+    """A condition as its document."""
+    meaning, cure = MEANINGS[condition]
+    return ConditionDocument(condition=condition, requirement=REQUIREMENTS.get(condition), meaning=meaning, cure=cure)

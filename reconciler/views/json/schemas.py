@@ -13,7 +13,7 @@ from reconciler.model.keys import KeySourceKind
 from reconciler.records.base import JsonPart
 from reconciler.records.history import HistoryDocument
 from reconciler.records.plan import PlanDocument
-from reconciler.views.json.codes import CodeDocument
+from reconciler.views.json.codes import CodeDocument, ConditionDocument
 from reconciler.views.json.diagnostics import DiagnosticsDocument
 from reconciler.views.json.drift import DriftDocument
 from reconciler.views.json.explain import ExplainDocument
@@ -33,6 +33,7 @@ _DOCUMENTS: Mapping[str, type[JsonPart]] = {
     "status.schema.json": StatusDocument,
     "explain.schema.json": ExplainDocument,
     "code.schema.json": CodeDocument,
+    "condition.schema.json": ConditionDocument,
     "output.schema.json": OutputDocument,
     "history.schema.json": HistoryDocument,
     "verify.schema.json": VerifyDocument,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from reconciler.findings.escape import printable
-from reconciler.model import SiteAddress, User
+from reconciler.model import Condition, SiteAddress, User
 from reconciler.plan.inventory import Role
 from reconciler.plan.retire import Judged
 from reconciler.plan.wording import REQUIREMENTS
@@ -26,12 +26,16 @@ _SHORT = 12
 _MOST_USERS = 10
 _LABEL = 11
 _INDENT = "    "
+_NOT_YET = len("NOT YET")
 _SUBJECTS = {
     NameKind.CERTIFICATE: "a declared certificate",
     NameKind.BINDING: "a binding",
     NameKind.WORKER: "a declared Worker",
     NameKind.ENTRY: "the ID of an uploaded certificate",
 }
+_SAID = frozenset({(Condition.GRACE, ""), (Condition.LISTING_UNSTABLE, "")})
+"""Conditions with the case in which their reason only repeats that they do not hold."""
+_REMOVED = "a certificate that was removed from mtls.toml"
 _ROLES = {
     Role.CURRENT: "current",
     Role.SUPERSEDED: "old",
@@ -78,7 +82,9 @@ class _Lines:
 
     def all(self, findings: str) -> Iterator[str]:
         told = self.explanation
-        subjects = " and ".join(_SUBJECTS[subject] for subject in told.subjects)
+        is_declared = any(one.name == told.name for one in told.certificates)
+        words = _SUBJECTS if is_declared else _SUBJECTS | {NameKind.CERTIFICATE: _REMOVED}
+        subjects = " and ".join(words[subject] for subject in told.subjects)
         yield from map(self.style.bold, wrapped(f"{printable(told.name)} is {subjects}", self.width))
         sections = (
             ("Certificates", [self.certificate(story) for story in told.certificates]),
@@ -136,7 +142,8 @@ class _Lines:
     def entry(self, story: EntryStory) -> Iterator[str]:
         whose = f", of {story.certificate}" if story.certificate else ""
         yield from self._head(".", self.names.id(story.id), f"{_ROLES[story.role]}{whose}; {story.what}")
-        yield from self._field("because", printable(story.why))
+        if story.role is not Role.ORPHANED:
+            yield from self._field("because", printable(story.why))
         if story.since is not None:
             yield from self._field("", kept_since_text(story.since))
         if story.entry:
@@ -150,9 +157,7 @@ class _Lines:
             yield from self._field("newer", f"{self.names.id(story.newer)}, uploaded later under the same name")
         yield from self._users(story.users)
         if story.conditions:
-            yield f"{_INDENT}It is deleted once all of these hold:"
-            for judged in story.conditions:
-                yield from self._condition(judged)
+            yield from self._conditions(story.conditions)
 
     def _head(self, sign: str, subject: str, what: str) -> Iterator[str]:
         style = self.style
@@ -170,19 +175,32 @@ class _Lines:
         if len(users) > _MOST_USERS:
             yield from self._field("", f"and {len(users) - _MOST_USERS} more; see --format json")
 
-    def _condition(self, judged: Judged) -> Iterator[str]:
-        requirement = REQUIREMENTS[judged.condition]
-        if judged.holds:
-            yield from self._checked("ok", requirement)
-        elif judged.holds is None:
-            lines = self._checked("not checked", f"{requirement} (the others come first)")
-            yield from map(self.style.dim, lines)
-        else:
-            yield from map(self.style.warn, self._checked("NOT YET", requirement))
-            until = f", until {time_text(judged.until)}" if judged.until else ""
-            yield from self._checked("", f"because {printable(judged.detail or 'it could not be checked')}{until}")
-            hint = hint_text(judged.hint)
-            yield from self._checked("", hint) if hint is not None else ()
+    def _conditions(self, conditions: tuple[Judged, ...]) -> Iterator[str]:
+        """The conditions that do not hold, then how many others there are."""
+        shown = [one for one in conditions if one.applies]
+        failing = [one for one in shown if one.holds is False]
+        held, unchecked = (sum(one.holds is holds for one in shown) for holds in (True, None))
+        if not failing and not unchecked:
+            yield f"{_INDENT}All {held} conditions of its deletion hold."
+            return
+        yield f"{_INDENT}It is deleted once all of these hold:"
+        for judged in failing:
+            yield from self._failing(judged)
+        hold = "holds" if held == 1 else "hold"
+        counts = [f"{count} {what}" for count, what in ((held, hold), (unchecked, "not checked yet")) if count]
+        if counts:
+            more = f"{'others: ' if failing else ''}{', '.join(counts)}"
+            yield from map(self.style.dim, wrapped(more, self.width, first=f"{_INDENT}  "))
+
+    def _failing(self, judged: Judged) -> Iterator[str]:
+        requirement = f"{REQUIREMENTS[judged.condition]} [{judged.condition}]"
+        yield from map(self.style.warn, self._checked("NOT YET", requirement))
+        why = None if (judged.condition, judged.facts.get("case", "")) in _SAID else judged.detail
+        until = f"until {time_text(judged.until)}" if judged.until else None
+        if why is not None or until is not None:
+            yield from self._checked("", ", ".join(printable(text) for text in (why, until) if text is not None))
+        hint = hint_text(judged.hint)
+        yield from self._checked("", hint) if hint is not None else ()
 
     def _checked(self, label: str, text: str) -> Iterator[str]:
-        return wrapped(text, self.width, first=f"{_INDENT}  {label:<{_LABEL}}  ")
+        return wrapped(text, self.width, first=f"{_INDENT}  {label:<{_NOT_YET}}  ")
