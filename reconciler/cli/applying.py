@@ -207,7 +207,7 @@ def _carry_out(
     if text or (pending and not yes):
         say(render(made, TEXT, session.display(sys.stdout)), nl=False, err=not text)
     if pending:
-        _confirm(yes)
+        _confirm(yes, can_save=again[0] == "apply")
         with _Watch(session, made, phases) as watch:
             outcome = carry_out(project, planned, watch, phases, command=again[0], waves=waves, tell=session.tell)
     else:
@@ -219,19 +219,21 @@ def _carry_out(
     raise typer.Exit(outcome.exit_code)
 
 
-def _confirm(yes: bool) -> None:
+def _confirm(yes: bool, *, can_save: bool) -> None:
     """Ask the user, unless `--yes` was given; UsageError without a terminal, DeclinedError for no."""
     if yes:
         return
     if not sys.stdin.isatty():
         raise UsageError(
             "the changes need a confirmation, but there is no terminal to ask; nothing was changed",
-            hint="review `mtlsctl plan`, then run this command again with `--yes`",
+            hint=f"{_SAVE if can_save else 'check the changes above'}; or run this command again with `--yes`",
         )
     answer = ask("\nApply these changes? [y/N]: ", unchanged="nothing was changed")
     if answer.strip().lower() not in {"y", "yes"}:
         raise DeclinedError("declined; nothing was changed")
 
+
+_SAVE = "save a plan with `mtlsctl plan --out plan.json`, review it, and run `mtlsctl apply plan.json`"
 
 _DOING = {
     Phase.UPLOAD: "Uploading",

@@ -201,6 +201,7 @@ def command(
             session = _session(arguments)
             with logging_to_stderr(session.log_format, session.place):
                 try:
+                    _demand_file_name(arguments.get("out"))
                     function(session, **arguments)
                 except ReconcilerError as error:
                     session.fail(error)
@@ -218,6 +219,14 @@ def command(
         return build
 
     return declare
+
+
+def _demand_file_name(out: object) -> None:
+    """Raise UsageError for `--out ""`, before the run: a variable of a script may be empty."""
+    if out == Path():
+        raise UsageError(
+            "`--out` is empty or the working directory", hint="name a file; in a script, check that its variable is set"
+        )
 
 
 def _signature(function: Callable[..., None], shows: tuple[type, ...], *, asks: bool) -> inspect.Signature:

@@ -52,7 +52,8 @@ def demand_digest(found: Plan, digest: str) -> None:
     if found.digest != digest:
         raise StalePlanError(
             f"the plan found now has the digest {found.digest}, not {digest}; nothing was changed",
-            hint="review `mtlsctl plan`, and approve the digest that it shows",
+            hint="run `mtlsctl plan --format json` with the same options, such as `--deploy` or `--only`; review it,"
+            " and approve its `digest`",
         )
 
 

@@ -336,7 +336,10 @@ def ended(entry: Entry | None, now: datetime) -> str:
 
 
 def _restore(path: str) -> str:
-    return f"restore it:\ngit checkout -- {shlex.quote(path)}"
+    return (
+        "restore it (if git has it like this already, write an earlier commit before `--`):\n"
+        f"git checkout -- {shlex.quote(path)}"
+    )
 
 
 def _certificate_key(name: CertificateName) -> str:

@@ -234,6 +234,14 @@ def test_offline_reads_files_only(applied: Project) -> None:
     assert "? whether its ID is the current one: BILLING of checkout (top level)" in result.out
 
 
+def test_offline_calls_no_certificate_uploaded_and_shows_no_empty_sentence(project: Project) -> None:
+    """A binding with a placeholder changes either way; whether there is an upload for it, only the store knows."""
+    lines = project.run("plan", "--offline").out.splitlines()
+    assert "  billing  upload unknown" in lines
+    assert "  ? whether it is uploaded: billing" in lines
+    assert "." not in lines
+
+
 def test_offline_works_without_an_account(project: Project) -> None:
     """Neither account nor token are needed to check files; what is missing for the rest is said before any call."""
     project.write("mtls.toml", MTLS + '[store]\nkind = "cloudflare"\n')
@@ -482,6 +490,26 @@ def test_out_never_overwrites_what_is_worked_with(project: Project, out: str) ->
         assert result.code == 1
         assert "error[out-refused]" in result.err
     assert {path: path.read_bytes() for path in project.folder.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("command", [["plan"], ["status"], ["apply", "--yes"]], ids=" ".join)
+def test_an_empty_out_is_wrong_use_before_anything_is_done(project: Project, command: list[str]) -> None:
+    """As of a variable of a script that is not set."""
+    before = project.read("wrangler.toml")
+    result = project.run(*command, "--out", "")
+    assert (result.code, "`--out` is empty" in result.err, project.read("wrangler.toml")) == (64, True, before)
+
+
+@pytest.mark.parametrize(("command", "saves"), [(["apply"], True), (["retire", "billing", "--now"], False)])
+def test_without_a_terminal_a_saved_plan_comes_before_yes(project: Project, command: list[str], saves: bool) -> None:
+    """It is what a pipeline should use; a deletion by `retire` can't be saved."""
+    project.run("apply", "--yes")
+    project.certificate("billing", 4)
+    if not saves:
+        project.run("apply", "--yes")
+    result = project.run(*command)
+    assert (result.code, "again with `--yes`" in result.err) == (64, True)
+    assert ("`mtlsctl plan --out plan.json`" in result.err) == saves
 
 
 @pytest.mark.parametrize(

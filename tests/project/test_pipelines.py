@@ -72,6 +72,7 @@ def test_there_are_three_workflows_with_every_command_that_a_pipeline_needs() ->
         "status",
         "forecast",
         "drift",
+        "history",
     }
 
 
@@ -106,12 +107,26 @@ def test_what_is_written_in_one_step_is_what_another_reads() -> None:
     (up,) = [step["with"] for step in jobs["plan"]["steps"] if "upload-artifact" in step.get("uses", "")]
     (down,) = [step["with"] for step in jobs["apply"]["steps"] if "download-artifact" in step.get("uses", "")]
     assert up["name"] == down["name"]
-    (plan,) = [line for step, line in LINES if step.job == "plan" and step.workflow == "apply.yml"]
-    (apply,) = [line for step, line in LINES if step.job == "apply"]
+    plan, show = [line for step, line in LINES if step.job == "plan" and step.workflow == "apply.yml"]
+    apply, _ = [line for step, line in LINES if step.job == "apply"]
     path = up["path"].replace("${{ runner.temp }}", "$RUNNER_TEMP")
     assert shlex.split(plan, comments=True)[-2:] == ["--out", path]
-    assert shlex.split(apply)[2] == path
+    assert shlex.split(show)[2] == shlex.split(apply)[2] == path
     assert down["path"] == "${{ runner.temp }}"
+
+
+@ids("name", ["apply.yml", "review.yml"])
+def test_a_plan_with_errors_is_shown_too(name: str) -> None:
+    """`plan --out` saves it and ends with 1, after which a step without a condition does not run."""
+    (show,) = [one for one in WORKFLOWS[name]["jobs"]["plan"]["steps"] if "mtlsctl show" in one.get("run", "")]
+    assert show["if"] == "${{ !cancelled() }}"
+    assert "GITHUB_STEP_SUMMARY" in show["run"]
+
+
+def test_the_ids_are_pushed_onto_what_main_has_by_then() -> None:
+    """Main may have moved while the plan waited for its approval."""
+    (commit,) = [one["run"] for one in WORKFLOWS["apply.yml"]["jobs"]["apply"]["steps"] if "git push" in str(one)]
+    assert re.search(r"git commit .*\n.*git pull --rebase origin main\b.*\n.*git push origin HEAD:main\b", commit)
 
 
 # --- secrets --------------------------------------------------------------------------------------------------------
@@ -228,11 +243,11 @@ def test_the_workflows_do_what_they_say_with_the_permissions_of_the_readme(proje
     }
     assert set(run_workflow(project, "review.yml")) == {0}
     before = project.read("wrangler.toml")
-    assert run_workflow(project, "apply.yml") == [0, 0]
+    assert run_workflow(project, "apply.yml") == [0, 0, 0, 0]
     assert project.read("wrangler.toml") != before
     assert set(run_workflow(project, "watch.yml")) == {0}
     assert "mtlsctl_certificate_stored" in project.read("runner/mtlsctl.prom")
-    assert run_workflow(project, "apply.yml") == [0, 0]
+    assert run_workflow(project, "apply.yml") == [0, 0, 0, 0]
     assert '"changes": []' in project.read("runner/plan.json")
 
 
@@ -243,8 +258,8 @@ def test_a_renewal_goes_through_and_the_daily_run_retires_the_old_entry(project:
     project.certificate("billing", 2)
     for permissions, left in ((PERMISSIONS["CLOUDFLARE_TOKEN_READ"] - {Permission.HYPERDRIVE_READ}, 2), (None, 1)):
         state.access.tokens["CLOUDFLARE_TOKEN_READ"] = Token(permissions or PERMISSIONS["CLOUDFLARE_TOKEN_READ"])
-        assert run_workflow(project, "apply.yml") == [0, 0]
-        assert run_workflow(project, "apply.yml") == [0, 0]
+        assert run_workflow(project, "apply.yml") == [0, 0, 0, 0]
+        assert run_workflow(project, "apply.yml") == [0, 0, 0, 0]
         assert len(state.account().store.list_entries().entries) == left
 
 

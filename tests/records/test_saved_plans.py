@@ -211,6 +211,16 @@ def test_who_reads_a_plan_hears_where_it_is_from_and_that_it_is_not_signed(proje
         assert "at commit 0123456789ab. It is not signed" in told
 
 
+def test_the_text_of_a_saved_plan_says_when_and_of_which_commit_it_was_made(project: Project) -> None:
+    """A pipeline shows it to those who approve it, and stderr is not in it."""
+    document = json.loads(project.read("plan.json"))
+    made, commit = "2026-11-28T14:05:00Z", "0123456789abcdef" * 2 + "01234567"
+    project.write("plan.json", sealed({**document, "made": made, "commit": commit}))
+    assert "\nmade: 2026-11-28 14:05 UTC at commit 0123456789ab\n" in project.run("show", "plan.json").out
+    project.write("plan.json", sealed({**document, "made": made, "commit": None}))
+    assert "\nmade: 2026-11-28 14:05 UTC\n" in project.run("show", "plan.json").out
+
+
 @pytest.mark.parametrize("option", [["--offline"], ["--at", "2030-01-01"]], ids=" ".join)
 def test_a_plan_for_looking_can_not_be_applied(project: Project, option: list[str]) -> None:
     """The error names the option."""
@@ -255,6 +265,7 @@ def test_digest_demands_exactly_that_plan(project: Project) -> None:
     digest = json.loads(project.read("plan.json"))["digest"]
     wrong = project.run("apply", "--yes", "--digest", "sha256:" + "0" * 64)
     assert (wrong.code, stored(project)) == (4, [])
+    assert "mtlsctl plan --format json" in wrong.err
     assert project.run("apply", "--yes", "--digest", digest).code == 0
     assert project.run("apply", "--yes", "--digest", digest).code == 4
 

@@ -44,6 +44,7 @@ from reconciler.views.text.style import Style
 
 _MAX_LISTED = 20
 _ACCOUNT_LENGTH = 8
+_COMMIT_LENGTH = 12
 
 
 def show_plan(plan: PlanFacts, display: Display) -> str:
@@ -52,8 +53,10 @@ def show_plan(plan: PlanFacts, display: Display) -> str:
 
 
 def show_saved_plan(saved: SavedPlan, display: Display) -> str:
-    """The plan that was saved, with its digest."""
-    return f"{_whole(saved, display)}digest: {saved.digest}\n" + _next_line(saved, display.style)
+    """The plan that was saved, with when and of what it was made, and its digest."""
+    commit = f" at commit {printable(saved.commit[:_COMMIT_LENGTH])}" if saved.commit else ""
+    made = f"made: {saved.made:%Y-%m-%d %H:%M} UTC{commit}\n"
+    return f"{_whole(saved, display)}{made}digest: {saved.digest}\n" + _next_line(saved, display.style)
 
 
 def _whole(plan: PlanFacts, display: Display) -> str:
@@ -249,7 +252,8 @@ def _summary_lines(plan: PlanFacts, groups: Sequence[Group], width: int | None, 
     if not plan.changes and plan.unknown:
         lead = ["The files alone show no change"]
     paint = style.bold if plan.changes else style.good
-    yield from map(paint, wrapped(f"{'. '.join((*lead, *parts))}.", width))
+    if lead or parts:
+        yield from map(paint, wrapped(f"{'. '.join((*lead, *parts))}.", width))
     if plan.quota is not None:
         for kind, number in (("", plan.quota.leaf), ("CA ", plan.quota.ca)):
             if number.renewals:

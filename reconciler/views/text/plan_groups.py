@@ -128,7 +128,7 @@ def _head_lines(group: Group, plan: PlanFacts, names: ShownNames, width: int | N
     name = printable(group.name) if group.name is not None else None
     if group.id is not None:
         name = f"{names.id(group.id)} (by ID)"
-    about = _about(group)
+    about = _about(group, plan)
     left = name if name is not None else "Other bindings"
     owner = _owner(group, plan)
     text = f"owner {printable(owner)}" if owner is not None else ""
@@ -145,7 +145,7 @@ def _owner(group: Group, plan: PlanFacts) -> str | None:
     return row.declared.owner if row is not None else None
 
 
-def _about(group: Group) -> str:
+def _about(group: Group, plan: PlanFacts) -> str:
     """What happens to a certificate, in one phrase."""
     if group.id is not None:
         return "not managed here"
@@ -156,6 +156,8 @@ def _about(group: Group) -> str:
         return ", ".join(words)
     if any(Reason.ORPHANED in one.reasons for one in _retires(group)):
         return "removed from mtls.toml"
+    if any(one.at is None and one.certificate == group.name for one in plan.unknown):
+        return "upload unknown"
     if group.has(Action.BIND) or group.has(Action.REBIND):
         return "already uploaded"
     if any(wait.entry is None for wait in group.waiting) or group.name is None or group.has(Action.UNBIND):
