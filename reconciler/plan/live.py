@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import (
     Actual,
     BindingAddress,
@@ -26,6 +28,7 @@ from reconciler.model import (
     WranglerFile,
 )
 from reconciler.model.live import PAGES
+from reconciler.model.words import environment_text
 from reconciler.plan.inventory import Inventory
 
 
@@ -115,6 +118,13 @@ def declared_environments(
         for environment in worker.environments:
             if file is not None and environment in file.environments:
                 yield worker, environment, file
+
+
+def unread_finding(row: LiveBinding) -> Diagnostic:
+    """The error about a live version that is unknown; the same for each binding of an environment."""
+    message = f"the live version of {row.at.config} ({environment_text(row.at.environment)}) is unknown: {row.detail}"
+    where = Pointer(row.at.config, () if row.at.environment is None else ("env", row.at.environment))
+    return Diagnostic(Severity.ERROR, Code.LIVE_UNREAD, message, where)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from reconciler.findings.codes import Code, Severity
-from reconciler.findings.diagnostics import Diagnostic, Pointer
+from reconciler.findings.codes import Code
+from reconciler.findings.diagnostics import Pointer
 from reconciler.model import EntryId, UserKind
 from reconciler.model.words import environment_text
 from reconciler.plan.assessment import Assessment, Pending
 from reconciler.plan.inventory import Role
-from reconciler.plan.live import LiveBinding, LiveState
+from reconciler.plan.live import LiveBinding, LiveState, unread_finding
 from reconciler.plan.plan import Plan
 from reconciler.plan.users import Use, find_uses
 from reconciler.reports.drift import Drift, DriftFinding, State, Subject, environment_part, key_of
@@ -39,8 +39,9 @@ def join_live(drift: Drift, plan: Plan) -> Drift:
     findings += tuple(_use_findings(uses, plan.assessment))
     in_sync = sum(row.state in {LiveState.IN_SYNC, LiveState.FILE_BEHIND} for row in rows)
     in_sync += sum(use.role is Role.CURRENT for use in uses)
-    unread = tuple(dict.fromkeys(_unread(row) for row in rows if row.state is LiveState.UNKNOWN))
-    return drift.joined(findings, unread, in_sync=in_sync)
+    told = {problem.where for problem in drift.diagnostics if problem.code is Code.LIVE_UNREAD}
+    unread = dict.fromkeys(unread_finding(row) for row in rows if row.state is LiveState.UNKNOWN)
+    return drift.joined(findings, (one for one in unread if one.where not in told), in_sync=in_sync)
 
 
 def _is_ours(row: LiveBinding, owned: frozenset[EntryId]) -> bool:
@@ -122,9 +123,3 @@ def _use_findings(uses: list[Use], assessment: Assessment) -> Iterator[DriftFind
             expected=current.entry.id,
             found=use.entry.id,
         )
-
-
-def _unread(row: LiveBinding) -> Diagnostic:
-    message = f"the live version of {row.at.config} ({environment_text(row.at.environment)}) is unknown: {row.detail}"
-    where = Pointer(row.at.config, () if row.at.environment is None else ("env", row.at.environment))
-    return Diagnostic(Severity.ERROR, Code.LIVE_UNREAD, message, where)
