@@ -697,7 +697,7 @@ class Code(StrEnum):
         "A Worker that should be deployed has no live version yet.",
         "Deploy it once by hand, or set `deployed = false`.")
     LIVE_UNREAD = ("live-unread", _E,
-        "The live version of a Worker can't be read, so the Worker is not deployed.",
+        "The live version of a Worker was requested and can't be read, so it was not checked and is not deployed.",
         "Fix what the message names; the token needs `Workers Scripts Read`.")
     GRADUAL_DEPLOYMENT = ("gradual-deployment", _E,
         "A gradual deployment is in progress, and a deploy would end it.",

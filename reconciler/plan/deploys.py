@@ -15,6 +15,7 @@ from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import (
     Action,
     Actual,
+    BindingAddress,
     BindingChange,
     BindingName,
     Built,
@@ -60,8 +61,8 @@ def judge_sites(
     rows: list[SiteRow] = []
     found: list[Diagnostic] = []
     names = _places_by_name(desired, actual)
-    live = compare_live(desired, actual, inventory)
     bindings = tuple(bindings)
+    live = compare_live(desired, actual, inventory, dict(_next_ids(bindings)))
     pending, later = _pending_by_site(bindings), _later_by_site(bindings)
     for label, worker in sorted(desired.declaration.workers.items()):
         file = actual.files.get(label)
@@ -95,6 +96,19 @@ def _pending_by_site(rows: Iterable[BindingRow]) -> Mapping[SiteAddress, Sequenc
         if isinstance(row.verdict, Pending) and isinstance(row.verdict.change, BindingChange):
             changes[row.at.site].append(row.verdict.change)
     return changes
+
+
+def _next_ids(rows: Iterable[BindingRow]) -> Iterator[tuple[BindingAddress, EntryId | None]]:
+    """Yield the ID that a binding with a wrong file should have, also if an error keeps it from being written.
+
+    Not of one that must wait until its certificate is valid, nor of one whose certificate is not uploaded yet.
+    """
+    for row in rows:
+        change = row.verdict.change if isinstance(row.verdict, Pending | Held) else None
+        if isinstance(change, BindingChange) and change.action is Action.UNBIND:
+            yield row.at, None
+        elif isinstance(row.verdict, Pending | Held) and row.wanted is not None and row.wanted != row.found_id:
+            yield row.at, row.wanted
 
 
 def _later_by_site(rows: Iterable[BindingRow]) -> Mapping[SiteAddress, Mapping[str, Waits]]:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import (
     Actual,
     BindingAddress,
@@ -26,13 +28,18 @@ from reconciler.model import (
     WranglerFile,
 )
 from reconciler.model.live import PAGES
+from reconciler.model.words import environment_text
 from reconciler.plan.inventory import Inventory
 
 
 class LiveState(StrEnum):
-    """Whether the live versions use the ID in the wrangler file."""
+    """Whether the live versions use the ID in the wrangler file.
+
+    `file-behind`: they use the right ID, and the file does not have it yet; a deploy of that file would roll back.
+    """
 
     IN_SYNC = "in-sync"
+    FILE_BEHIND = "file-behind"
     NEEDS_DEPLOY = "needs-deploy"
     SPLIT = "split"
     NOT_DEPLOYED = "not-deployed"
@@ -113,6 +120,13 @@ def declared_environments(
                 yield worker, environment, file
 
 
+def unread_finding(row: LiveBinding) -> Diagnostic:
+    """The error about a live version that is unknown; the same for each binding of an environment."""
+    message = f"the live version of {row.at.config} ({environment_text(row.at.environment)}) is unknown: {row.detail}"
+    where = Pointer(row.at.config, () if row.at.environment is None else ("env", row.at.environment))
+    return Diagnostic(Severity.ERROR, Code.LIVE_UNREAD, message, where)
+
+
 @dataclass(frozen=True, slots=True)
 class DeployChoice:
     """Which Workers are deployed: every one (`--deploy`), or those that declare it, if the operator has `allowed` it.
@@ -153,17 +167,17 @@ NOBODY = DeployChoice(nobody=True)
 
 
 def compare_live(
-    desired: Desired, actual: Actual, inventory: Inventory | None
+    desired: Desired, actual: Actual, inventory: Inventory | None, next_ids: Mapping[BindingAddress, EntryId | None]
 ) -> Mapping[SiteAddress, tuple[LiveBinding, ...]]:
     """For each declared environment a row for each binding that it declares, has in its file, or uses live.
 
-    Empty if live Workers were not read.
+    `next_ids`: what the bindings whose file is wrong should have; None: nothing. Empty if live Workers were not read.
     """
     if actual.live is None:
         return {}
     found: dict[SiteAddress, tuple[LiveBinding, ...]] = {}
     for worker, environment, file in declared_environments(desired, actual.files):
-        seen = _Seen(worker, environment, file, actual.live, inventory, desired.declaration.store)
+        seen = _Seen(worker, environment, file, actual.live, inventory, desired.declaration.store, next_ids)
         found[SiteAddress(worker.label, file.path, environment)] = tuple(seen.row(name) for name in seen.names())
     return found
 
@@ -178,6 +192,7 @@ class _Seen:
     live: Live
     inventory: Inventory | None
     store: StoreSettings
+    next_ids: Mapping[BindingAddress, EntryId | None]
 
     def names(self) -> tuple[str, ...]:
         """Declared ones first, then the file's, then those that are only live."""
@@ -191,10 +206,11 @@ class _Seen:
         there = self.file.environments[self.environment]
         found = there.find(name)
         live = tuple(Presented(one.id, one.share or 0.0, one.bindings.get(name)) for one in self._serving())
-        state, detail = self._state(found.certificate_id if found else None, live)
+        at = BindingAddress(self.worker.label, self.file.path, self.environment, BindingName(name))
+        state, detail = self._state(at, found.certificate_id if found else None, live)
         certificate, wanted = self._wanted(declared.target if declared else None)
         return LiveBinding(
-            at=BindingAddress(self.worker.label, self.file.path, self.environment, BindingName(name)),
+            at=at,
             script=there.script,
             state=state,
             certificate=certificate,
@@ -211,7 +227,9 @@ class _Seen:
         found = self.live.workers.get(target) if target is not None else None
         return found.serving if found else ()
 
-    def _state(self, file_id: str | None, live: tuple[Presented, ...]) -> tuple[LiveState, str | None]:
+    def _state(
+        self, at: BindingAddress, file_id: str | None, live: tuple[Presented, ...]
+    ) -> tuple[LiveState, str | None]:
         target = target_of(self.file, self.environment)
         if is_elsewhere(self.store, self.file.environments[self.environment]):
             return LiveState.UNKNOWN, "it belongs to another account"
@@ -225,6 +243,8 @@ class _Seen:
         same = [one.id == file_id for one in live]
         if all(same):
             return LiveState.IN_SYNC, None
+        if at in self.next_ids and all(one.id == self.next_ids[at] for one in live):
+            return LiveState.FILE_BEHIND, None
         return LiveState.SPLIT if any(same) else LiveState.NEEDS_DEPLOY, None
 
     def _wanted(self, target: ByCertificate | ById | None) -> tuple[CertificateName | None, EntryId | None]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import TypeVar, assert_never
 
+from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.exits import ExitCode, strongest
 from reconciler.model import (
@@ -38,7 +39,7 @@ from reconciler.plan.assess import limit_retires, limit_uploads, settle
 from reconciler.plan.assessment import Assessment, Need, Pending, SiteRow, Unseen, Waits
 from reconciler.plan.coverage import ABOUT_LIVE, KeyNeeded, NotChecked, find_keys, find_not_checked
 from reconciler.plan.gates import proofs_for
-from reconciler.plan.live import LiveBinding, LiveState
+from reconciler.plan.live import LiveBinding, LiveState, target_of, unread_finding
 from reconciler.plan.quota import Quota, count_quota
 from reconciler.plan.renewals import Due
 from reconciler.plan.retire import WITH_LIVE, WITH_SWEEP, is_meant
@@ -259,6 +260,8 @@ def draw_plan(assessment: Assessment, selection: Selection, *, at: bool = False,
         *retires,
     )
     keys = find_keys(desired, changes)
+    live = _live(assessment, selection) if show_live else None
+    findings = (*assessment.findings, *_unread(live or (), assessment))
     return Plan(
         stack=desired.declaration.stack,
         store=desired.declaration.store,
@@ -268,16 +271,14 @@ def draw_plan(assessment: Assessment, selection: Selection, *, at: bool = False,
         unknown=_unknown(assessment, selection),
         due=tuple(due),
         diagnostics=tuple(
-            problem
-            for problem in assessment.findings
-            if problem.certificate is None or selection.names(problem.certificate)
+            problem for problem in findings if problem.certificate is None or selection.names(problem.certificate)
         ),
         quota=None if listing is None else count_quota(desired, listing, uploads, retires, tuple(due), now),
         made=now,
         offline=listing is None,
         at=at,
         partial=selection.only,
-        live=_live(assessment, selection) if show_live else None,
+        live=live,
         keys=keys,
         not_checked=find_not_checked(assessment, keys),
         assessment=assessment,
@@ -387,6 +388,22 @@ def _unknown(assessment: Assessment, selection: Selection) -> tuple[Unknown, ...
 
 def _live(assessment: Assessment, selection: Selection) -> tuple[LiveBinding, ...]:
     return tuple(row for row in assessment.live if selection.names(row.certificate))
+
+
+def _unread(rows: Iterable[LiveBinding], assessment: Assessment) -> Iterator[Diagnostic]:
+    """An error for each Worker whose live version was asked for and could not be read (rule 12), each once.
+
+    Not of one that is not live here, nor of one whose deploy already reports it.
+    """
+    live, seen = assessment.actual.live, {one.where for one in assessment.found_live if one.code is Code.LIVE_UNREAD}
+    for row in rows:
+        undeployed = assessment.desired.declaration.workers[row.at.worker].undeployed
+        target = target_of(assessment.actual.files[row.at.worker], row.at.environment)
+        problem = unread_finding(row)
+        is_unread = live is not None and row.state is LiveState.UNKNOWN and target in live.unread
+        if is_unread and row.at.environment not in undeployed and problem.where not in seen:
+            seen.add(problem.where)
+            yield problem
 
 
 def exit_code_of(diagnostics: Iterable[Diagnostic]) -> ExitCode:

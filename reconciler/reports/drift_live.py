@@ -5,15 +5,16 @@ from __future__ import annotations
 
 import shlex
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
-from reconciler.findings.codes import Code, Severity
-from reconciler.findings.diagnostics import Diagnostic, Pointer
+from reconciler.findings.codes import Code
+from reconciler.findings.diagnostics import Pointer
 from reconciler.model import EntryId, UserKind
 from reconciler.model.words import environment_text
-from reconciler.plan.assessment import Assessment
+from reconciler.plan.assessment import Assessment, Pending
 from reconciler.plan.inventory import Role
-from reconciler.plan.live import LiveBinding, LiveState
+from reconciler.plan.live import LiveBinding, LiveState, unread_finding
 from reconciler.plan.plan import Plan
 from reconciler.plan.users import Use, find_uses
 from reconciler.reports.drift import Drift, DriftFinding, State, Subject, environment_part, key_of
@@ -32,13 +33,15 @@ def join_live(drift: Drift, plan: Plan) -> Drift:
     inventory = plan.assessment.inventory
     owned = frozenset(inventory.owned) if inventory is not None else frozenset()
     rows = [row for row in plan.live or () if _is_ours(row, owned)]
+    drift = replace(drift, findings=tuple(_with_live(drift.findings, rows)))
     findings = tuple(_findings(rows, plan.assessment))
     uses = [use for use in find_uses(plan.assessment) if use.user.kind in _OTHERS]
     findings += tuple(_use_findings(uses, plan.assessment))
-    in_sync = sum(row.state is LiveState.IN_SYNC for row in rows)
+    in_sync = sum(row.state in {LiveState.IN_SYNC, LiveState.FILE_BEHIND} for row in rows)
     in_sync += sum(use.role is Role.CURRENT for use in uses)
-    unread = tuple(dict.fromkeys(_unread(row) for row in rows if row.state is LiveState.UNKNOWN))
-    return drift.joined(findings, unread, in_sync=in_sync)
+    told = {problem.where for problem in drift.diagnostics if problem.code is Code.LIVE_UNREAD}
+    unread = dict.fromkeys(unread_finding(row) for row in rows if row.state is LiveState.UNKNOWN)
+    return drift.joined(findings, (one for one in unread if one.where not in told), in_sync=in_sync)
 
 
 def _is_ours(row: LiveBinding, owned: frozenset[EntryId]) -> bool:
@@ -47,7 +50,18 @@ def _is_ours(row: LiveBinding, owned: frozenset[EntryId]) -> bool:
     return declared or any(one.id in owned for one in row.live)
 
 
+def _with_live(findings: Iterable[DriftFinding], rows: list[LiveBinding]) -> Iterator[DriftFinding]:
+    """The findings; one about a file that is behind its live version says that no deploy is needed."""
+    behind = {row.at for row in rows if row.state is LiveState.FILE_BEHIND}
+    for one in findings:
+        if one.subject is Subject.BINDING and one.at in behind:
+            hint = f"{one.hint}; then commit the file. Do not deploy the file as it is" if one.apply else one.hint
+            one = replace(one, message=f"{one.message}; the live version is right, only the file is behind", hint=hint)
+        yield one
+
+
 def _findings(rows: list[LiveBinding], assessment: Assessment) -> Iterator[DriftFinding]:
+    unwritten = {row.at.site for row in assessment.bindings if isinstance(row.verdict, Pending)}
     for row in rows:
         state = _STATES.get(row.state)
         undeployed = assessment.desired.declaration.workers[row.at.worker].undeployed
@@ -58,20 +72,23 @@ def _findings(rows: list[LiveBinding], assessment: Assessment) -> Iterator[Drift
         elif row.state is LiveState.NEEDS_DEPLOY and all(one.id is None for one in row.live):
             state = State.MISSING
         built = assessment.actual.files[row.at.worker].built
-        yield _finding(row, state, built.path if built else None)
+        yield _finding(row, state, built.path if built else None, is_unwritten=row.at.site in unwritten)
 
 
-def _finding(row: LiveBinding, state: State, built: str | None) -> DriftFinding:
+def _finding(row: LiveBinding, state: State, built: str | None, *, is_unwritten: bool) -> DriftFinding:
+    """`is_unwritten`: the file gets other IDs first, so to deploy it as it is could roll back."""
     uses = " and ".join(f"{one.id or 'nothing'} ({one.share:g} %)" for one in row.live) or row.detail or "nothing"
     command = shlex.join(deploy_command(row.at.config, row.at.environment, built))
-    split = row.state is LiveState.SPLIT
+    hint = f"run `mtlsctl apply`, then deploy it:\n{command}" if is_unwritten else f"deploy it:\n{command}"
+    if row.state is LiveState.SPLIT:
+        hint = "finish the gradual deployment: `wrangler versions deploy`"
     return DriftFinding(
         state=state,
         subject=Subject.LIVE,
         key=key_of(Subject.LIVE, row.at.config, environment_part(row.at.environment), row.at.binding),
         message=f"the live version of {row.script or row.at.config} uses {uses} as {row.at.binding};"
         f" {row.at.config} ({environment_text(row.at.environment)}) has {row.file or 'nothing'}",
-        hint="finish the gradual deployment: `wrangler versions deploy`" if split else f"deploy it:\n{command}",
+        hint=hint,
         where=Pointer(row.at.config, () if row.at.environment is None else ("env", row.at.environment)),
         certificate=row.certificate,
         at=row.at,
@@ -106,9 +123,3 @@ def _use_findings(uses: list[Use], assessment: Assessment) -> Iterator[DriftFind
             expected=current.entry.id,
             found=use.entry.id,
         )
-
-
-def _unread(row: LiveBinding) -> Diagnostic:
-    message = f"the live version of {row.at.config} ({environment_text(row.at.environment)}) is unknown: {row.detail}"
-    where = Pointer(row.at.config, () if row.at.environment is None else ("env", row.at.environment))
-    return Diagnostic(Severity.ERROR, Code.LIVE_UNREAD, message, where)

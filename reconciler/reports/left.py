@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from posixpath import join, normpath
 
 from reconciler.model import (
+    Action,
+    BindingAddress,
     BindingChange,
     Deploy,
     EnvironmentName,
@@ -67,7 +69,8 @@ def find_left(
 ) -> tuple[ToDeploy, ...]:
     """The environments that this run changed and did not deploy, and those from before, if live Workers were read.
 
-    Empty for a store whose certificates no deployed Worker can use.
+    Without those whose live version already uses what this run wrote into the file. Empty for a store whose
+    certificates no deployed Worker can use.
     """
     if not store.kind.traits.has_live_workers:
         return ()
@@ -80,8 +83,12 @@ def find_left(
         for change, status in changes
         if isinstance(change, BindingChange) and status is not StepStatus.DONE
     }
+    live = tuple(live)
+    used = {row.at: {one.id for one in row.live} for row in live}
     for step in steps:
         change = step.change
+        if isinstance(change, BindingChange) and step.status is StepStatus.DONE and _is_used(change, used):
+            continue
         if isinstance(change, Deploy) and step.status is StepStatus.DONE:
             deployed.add((change.at.config, change.at.environment))
         elif isinstance(change, Deploy) and (change.at.config, change.at.environment) in unwritten:
@@ -98,6 +105,12 @@ def find_left(
         for (config, environment), worker in sorted(left.items(), key=lambda item: (item[0][0], item[0][1] or ""))
         if (config, environment) not in deployed
     )
+
+
+def _is_used(change: BindingChange, used: Mapping[BindingAddress, Set[str | None]]) -> bool:
+    """Whether every live version already has what a change wrote; an ID from an upload of this run is never live."""
+    after = None if change.action is Action.UNBIND else change.after
+    return (after is not None or change.action is Action.UNBIND) and used.get(change.at) == {after}
 
 
 def _script(file: WranglerFile | None, environment: EnvironmentName) -> str | None:

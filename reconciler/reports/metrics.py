@@ -13,6 +13,7 @@ from datetime import datetime
 from reconciler.findings.codes import Severity
 from reconciler.model import Action, CertificateName, Condition, EntryId
 from reconciler.plan.assessment import Assessment, ByIdRow
+from reconciler.plan.coverage import ABOUT_LIVE, Area
 from reconciler.plan.dates import declared_due
 from reconciler.plan.plan import Plan
 from reconciler.reports.status import CertificateStatus, Standing, Status, make_status
@@ -208,6 +209,12 @@ def _run_families(status: Status, plan: Plan, common: Labels, version: str) -> I
             ((*common, ("severity", severity)), sum(one.severity is severity for one in status.diagnostics))
             for severity in Severity
         ),
+    )
+    failed = {one.area for one in status.not_checked if one.reason is not None}
+    yield _family(
+        "not_checked",
+        "Whether an area that was requested could not be read, at least in part: 1 or 0.",
+        (((*common, ("area", area)), area in failed) for area in Area if area in ABOUT_LIVE),
     )
     counts = [("leaf", plan.quota.leaf), ("ca", plan.quota.ca)] if plan.quota else []
     yield _family(

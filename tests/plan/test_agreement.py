@@ -30,17 +30,22 @@ from reconciler.model import (
 )
 from reconciler.plan import assess
 from reconciler.plan.assessment import Assessment, Held, Pending, UpToDate
-from reconciler.plan.plan import Plan, Selection, make_plan
+from reconciler.plan.live import LiveState
+from reconciler.plan.outcome import Step, StepStatus
+from reconciler.plan.plan import Plan, Selection, draw_plan, make_plan
 from reconciler.reports.drift import Drift, Subject, environment_part, key_of
+from reconciler.reports.drift_live import join_live
 from reconciler.reports.drift_look import make_drift
 from reconciler.reports.drift_unused import join_unused
 from reconciler.reports.explain_bindings import tell_bindings
 from reconciler.reports.explain_certificates import tell_certificate
+from reconciler.reports.left import find_left
 from reconciler.reports.status import Standing, make_status
+from reconciler.views.table import Display, render
 from reconciler.x509.certificates import Bundle
 from reconciler.x509.files import parse_file
 from tests.plan import test_deploys, test_rules
-from tests.plan.test_retire_live import OLD, real
+from tests.plan.test_retire_live import NEW, OLD, real
 from tests.support.paths import REPOSITORY
 from tests.support.pki import NOW, make_ca
 from tests.support.worlds import (
@@ -386,6 +391,41 @@ def test_all_reports_agree_over_deploys(row: test_deploys.Row) -> None:
     held = [one.verdict for one in plan.assessment.sites if isinstance(one.verdict, Held)]
     assert all(problem in plan.diagnostics for verdict in held for problem in verdict.by)
     assert make_drift(plan).findings is not None
+
+
+def test_no_report_advises_a_deploy_where_only_the_file_is_behind() -> None:
+    """The live version has the right ID already; a deploy of the file as it is would roll back."""
+    row = test_deploys.Row("", test_deploys.serves({"BILLING": NEW.id}), test_deploys.named({"BILLING": OLD.id}))
+    made = test_deploys.plan_of(row)
+    plan = draw_plan(made.assessment, made.selection, show_live=True)
+    assert [one.state for one in plan.live or ()] == [LiveState.FILE_BEHIND]
+    assert [one.action for one in plan.changes] == ["rebind"]
+    drift = join_live(make_drift(plan), plan)
+    about = [one for one in drift.findings if one.subject in {Subject.BINDING, Subject.LIVE}]
+    assert [(one.subject, one.apply) for one in about] == [(Subject.BINDING, True)]
+    assert "only the file is behind" in about[0].message
+    shown = [render(document, "text", Display()) for document in (plan, make_status(plan), drift)]
+    assert not any("wrangler deploy" in text or "to deploy" in text for text in shown)
+    done = [Step(change, StepStatus.DONE) for change in plan.changes]
+    assert find_left(done, plan.assessment.live, plan.store, plan.assessment.actual.files) == ()
+    assert len(find_left(done, (), plan.store, plan.assessment.actual.files)) == 1
+
+
+def test_a_file_that_gets_another_id_is_never_advised_to_be_deployed_as_it_is() -> None:
+    """Another binding of it may be behind: `apply` comes first."""
+    files = test_deploys.named({"BILLING": OLD.id, "MORE": NEW.id})
+    row = test_deploys.Row(
+        "",
+        test_deploys.serves({"BILLING": NEW.id, "MORE": OLD.id}),
+        files,
+        declared={"BILLING": "billing", "MORE": "billing"},
+    )
+    made = test_deploys.plan_of(row)
+    plan = draw_plan(made.assessment, made.selection, show_live=True)
+    (found,) = [one for one in join_live(make_drift(plan), plan).findings if one.subject is Subject.LIVE]
+    assert found.hint.startswith("run `mtlsctl apply`, then deploy it:")
+    done = [Step(change, StepStatus.DONE) for change in plan.changes if change.action == "rebind"]
+    assert len(find_left(done, plan.assessment.live, plan.store, plan.assessment.actual.files)) == 1
 
 
 def test_a_part_of_the_plan_is_filtered_and_not_judged_otherwise() -> None:

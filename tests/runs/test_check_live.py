@@ -154,6 +154,28 @@ def test_a_permission_that_is_missing_is_said_and_is_no_failure(account: Account
     assert (found["area"], "command" in found) == ("other-users", False)
 
 
+@pytest.mark.parametrize("command", ["plan", "status", "status billing", "status --fail-on within=14d", "drift"])
+def test_live_workers_that_were_asked_for_and_could_not_be_read_are_an_error(account: Account, command: str) -> None:
+    """A check that could not be made is never passed (rule 12), also where only `check_live` asks for it."""
+    account.project.write("mtls.toml", CHECK_LIVE)
+    scripts = {Permission.WORKERS_READ, Permission.WORKERS_WRITE}
+    account.state.access.tokens[TOKEN] = Token(frozenset(Permission) - scripts)
+    result = account.run(*command.split(), "--format", "json")
+    assert result.code == 1
+    assert [one["code"] for one in result.json["diagnostics"]].count("live-unread") == 1
+    assert account.run(*command.split(), "--no-live").code != 1
+
+
+def test_the_metrics_show_what_could_not_be_read(account: Account) -> None:
+    """So a monitor sees a token that lost a permission; what was not asked for is 0."""
+    unread = f'mtlsctl_not_checked{{stack="payments",account="{ACCOUNT_ID}",area="live-workers"}}'
+    assert f"{unread} 0\n" in account.run("status", "--live", "--format", "prometheus").out
+    scripts = {Permission.WORKERS_READ, Permission.WORKERS_WRITE}
+    account.state.access.tokens[TOKEN] = Token(frozenset(Permission) - scripts)
+    assert f"{unread} 1\n" in account.run("status", "--live", "--format", "prometheus").out
+    assert f"{unread} 0\n" in account.run("status", "--format", "prometheus").out
+
+
 def test_a_project_on_the_local_store_has_nothing_live(tmp_path: Path) -> None:
     """`check_live` asks nobody there, and asking for it by name is wrong use."""
     local = MTLS.replace("[certificates", "[policy]\ncheck_live = true\n\n[certificates", 1)

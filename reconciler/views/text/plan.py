@@ -336,6 +336,7 @@ def _listed_rows(rows: Sequence[Sequence[Cell]], width: int | None) -> Iterator[
 
 _LIVE_SIGNS = {
     LiveState.IN_SYNC: "=",
+    LiveState.FILE_BEHIND: "<",
     LiveState.NEEDS_DEPLOY: "!",
     LiveState.SPLIT: "%",
     LiveState.NOT_DEPLOYED: "o",
@@ -343,6 +344,7 @@ _LIVE_SIGNS = {
 }
 _LIVE_WORDS = {
     LiveState.IN_SYNC: "uses what the file has",
+    LiveState.FILE_BEHIND: "the live version is right, the file is behind: needs `mtlsctl apply`, no deploy",
     LiveState.NEEDS_DEPLOY: "needs a deploy",
     LiveState.SPLIT: "gradual deployment",
     LiveState.NOT_DEPLOYED: "not live",
