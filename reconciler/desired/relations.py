@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from reconciler.desired.findings import Findings, Raw, tables, texts
-from reconciler.desired.rules import ENTRY_ID_PATTERN
+from reconciler.desired.rules import ENTRY_ID_PATTERN, NAME_PATTERN
 from reconciler.desired.wording import Keys, Suggestions, listed, named, quoted, quoted_value, table
 from reconciler.findings.codes import Code, Severity
 from reconciler.model import EnvironmentName, StoreKind
@@ -169,7 +169,9 @@ def _reference_hint(target: str, declared: Raw, suggestions: Suggestions) -> str
     if not declared:
         return "declare it in `[certificates.NAME]` with `certificate` and `private_key`"
     more = ", ..." if len(declared) > _MOST_LISTED else ""
-    return f"use a declared certificate: {listed(islice(declared, _MOST_LISTED))}{more}"
+    name = target if re.fullmatch(NAME_PATTERN, target) else "NAME"
+    known = f"{listed(islice(declared, _MOST_LISTED))}{more}"
+    return f"declare it in `[certificates.{name}]`, or use a certificate that is declared: {known}"
 
 
 def _check_environments(raw: Raw, findings: Findings) -> None:

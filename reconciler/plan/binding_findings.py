@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
@@ -184,6 +185,21 @@ def undeclared_binding(at: BindingAddress, index: int, owner: CertificateName, *
         hint = f"a Worker can't use a CA: write the ID of a client certificate there, or remove it from {at.config}"
     pointer = Pointer(at.config, (*where, "mtls_certificates", index))
     return Diagnostic(Severity.WARNING, Code.UNDECLARED_BINDING, message, pointer, hint)
+
+
+def placeholder_left(
+    at: BindingAddress, text: str, found: str, where: Pointer, declared: Container[CertificateName]
+) -> Diagnostic:
+    """An undeclared binding that was never given an ID: wrangler refuses to deploy it. `text`: the binding, `found`:
+    what it has instead of an ID."""
+    name = CertificateName(at.binding.lower().replace("_", "-"))  # of a certificate with this name, if there is one
+    lines = [bindings_table(at.worker, at.environment), f'{toml_key(at.binding)} = "{name}"']
+    hint = "declare it, then run `mtlsctl apply`"
+    if name not in declared:
+        lines = ["[certificates.NAME]", 'certificate = "PATH.pem"', lines[0], f'{toml_key(at.binding)} = "NAME"']
+        hint = "declare it, with its certificate unless that is declared already, then run `mtlsctl apply`"
+    hint = f"{hint}:\n" + "\n".join(lines)
+    return Diagnostic(Severity.WARNING, Code.PLACEHOLDER_LEFT, f"{text} has the placeholder {found!r}", where, hint)
 
 
 def undeclared_environment(

@@ -365,7 +365,9 @@ class _BindingJudge:
         owner = self._owned(found.certificate_id)
         adopted = self.adopted.get(found.certificate_id)
         if problem is not None or (owner is None and adopted is None):
-            return self._row(site, found.binding, None, None, self._kept(found, owner))
+            row = self._row(site, found.binding, None, None, self._kept(found, owner))
+            self._report_placeholder(site, row)
+            return row
         if owner is None or not site.worker.exclusive:
             said = self._undeclared(site, found, owner or adopted)
             return self._row(site, found.binding, None, None, self._kept(found, owner or adopted), said)
@@ -377,6 +379,13 @@ class _BindingJudge:
             before=found.certificate_id,
         )
         return self._row(site, found.binding, None, None, Pending(change))
+
+    def _report_placeholder(self, site: Site, row: BindingRow) -> None:
+        """Warn of an undeclared binding with a placeholder, unless another stack may declare it."""
+        found = row.found_id or ""
+        if row.found is not None and site.worker.exclusive and not row.elsewhere and is_placeholder(found, self.store):
+            names = self.desired.declaration.certificates
+            self.findings.append(findings.placeholder_left(row.at, row.text, found, row.pointer, names))
 
     def _kept(self, found: FoundBinding, owner: CertificateName | None) -> Kept:
         """The verdict of an undeclared binding that is not changed."""
@@ -408,7 +417,9 @@ class _BindingJudge:
             for found in there.bindings:
                 owner = self._owned(found.certificate_id)
                 said = self._undeclared(site, found, owner)
-                self.rows.append(self._row(site, found.binding, None, None, self._kept(found, owner), said))
+                row = self._row(site, found.binding, None, None, self._kept(found, owner), said)
+                self.rows.append(row)
+                self._report_placeholder(site, row)
             if environment is not None and at_top:
                 declaration = self.desired.declaration
                 self.findings.append(findings.undeclared_environment(declaration, worker, file, environment))

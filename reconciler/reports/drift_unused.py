@@ -13,6 +13,7 @@ from reconciler.model import ById, CertificateName, Condition, Entry, EntryId, S
 from reconciler.model.identifiers import is_of_other_store, is_placeholder
 from reconciler.model.ownership import CUSTOM, is_other_stacks, is_ours, read_mark
 from reconciler.plan.assessment import Assessment, BindingRow, EntryRow, UpToDate, Waits
+from reconciler.plan.binding_findings import placeholder_left
 from reconciler.plan.coverage import of_live, of_unused
 from reconciler.plan.inventory import Role
 from reconciler.plan.plan import Plan
@@ -44,7 +45,11 @@ def join_unused(drift: Drift, plan: Plan, sweep: Sweep) -> Drift:
     assessment, known = plan.assessment, {finding.key for finding in drift.findings}
     found = (*_undeclared(assessment), *_shared_keys(assessment), *_unused_entries(assessment, sweep))
     joined = drift.joined((one for one in found if one.key not in known), _not_managed(assessment))
-    return replace(joined, unused=True, not_checked=(*of_live(drift.not_checked), *of_unused(sweep)))
+    told = {(one.code, one.where) for one in joined.findings if one.code is Code.PLACEHOLDER_LEFT}
+    diagnostics = tuple(one for one in joined.diagnostics if (one.code, one.where) not in told)
+    return replace(
+        joined, unused=True, diagnostics=diagnostics, not_checked=(*of_live(drift.not_checked), *of_unused(sweep))
+    )
 
 
 # --- bindings that nothing declares ---------------------------------------------------------------------------------
@@ -67,9 +72,9 @@ def _broken(row: BindingRow, assessment: Assessment) -> DriftFinding:
         what = f"{named(row.entry)}, a CA, which a Worker can't use"
         return _finding(row, Code.ENTRY_IS_CA, what, _declare(row))
     if is_placeholder(text, store.kind):
-        name = row.at.binding.lower().replace("_", "-")  # of a certificate with this name, if there is one
-        fix = _declare(row, f'"{name}"') if name in assessment.by_name else _declare(row)
-        return _finding(row, Code.PLACEHOLDER_LEFT, what, fix)
+        said = placeholder_left(row.at, row.text, text, row.pointer, assessment.desired.declaration.certificates)
+        fix = previews_by_hand("NAME") if row.is_preview else said.hint
+        return _finding(row, Code.PLACEHOLDER_LEFT, what, fix or "")
     if is_of_other_store(text, store.kind):
         what += f", an ID from a Cloudflare account, but this project uses {store.title}"
         fix = f'set `kind = "cloudflare"` in `[store]`; {store.title} changes nothing in such a file'
@@ -243,7 +248,11 @@ def _unused_entries(assessment: Assessment, sweep: Sweep) -> Iterator[DriftFindi
             listed = ", ".join(files[:_MOST_NAMED]) + (", ..." if len(files) > _MOST_NAMED else "")
             has = "has" if len(files) == 1 else "have"
             message = f"no declared Worker uses {named(entry)}, but {listed} {has} its ID"
-            hint = "declare that Worker: `mtlsctl init --update --from .` writes the lines; or remove the ID there"
+            above = max(_parents(file) for file in files)
+            folder = "/".join([".."] * above) or "."
+            hint = (
+                f"declare that Worker: `mtlsctl init --update --from {folder}` writes the lines; or remove the ID there"
+            )
         elif name is not None and name in assessment.by_name:
             message = f"no binding uses {name!r}, {named(entry)}"
             hint = f"bind it, or remove it from mtls.toml; keep it if something else uses `mtlsctl output {name}`"
@@ -264,6 +273,11 @@ def _unused_entries(assessment: Assessment, sweep: Sweep) -> Iterator[DriftFindi
             found=entry.id,
             code=Code.ENTRY_UNREFERENCED,
         )
+
+
+def _parents(path: str) -> int:
+    """How many folders above that of mtls.toml a path begins."""
+    return sum(part == ".." for part in path.split("/"))
 
 
 def _delete_or_hand_over(entry: Entry, assessment: Assessment) -> str:

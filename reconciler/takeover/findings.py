@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import shlex
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
-from reconciler.model import Entry, EnvironmentName, Listing, WranglerFile
+from reconciler.model import CertificateName, Entry, EntryId, EnvironmentName, WranglerFile
 from reconciler.model.ownership import CUSTOM
 from reconciler.model.words import environment_text
+from reconciler.plan.binding_findings import bindings_table, toml_key
+from reconciler.takeover.names import common_name
 from reconciler.takeover.proposed import FoundCertificate
-from reconciler.takeover.scene import UndeclaredBinding
+from reconciler.takeover.scene import BoundById, Scene, UndeclaredBinding
+from reconciler.x509.certificates import rfc3339
 
 _MOST_NAMED = 5
 
@@ -54,20 +57,66 @@ def lacks(file: WranglerFile, environment: EnvironmentName, missing: Iterable[st
     return Diagnostic(Severity.INFO, Code.ENVIRONMENT_LACKS, message, where, hint)
 
 
-def name_twice(listing: Listing, used: Iterable[str]) -> Iterator[Diagnostic]:
-    """Yield a warning for each name that several entries have, such as after an upload by hand."""
+def name_twice(scene: Scene, proposed: Mapping[EntryId, CertificateName]) -> Iterator[Diagnostic]:
+    """Yield a warning for each name that several entries have, unless all of them are declared already.
+
+    `proposed`: the name in mtls.toml of each entry that is new there.
+    """
     by_name: dict[str, list[Entry]] = defaultdict(list)
-    for entry in listing.entries:
+    for entry in scene.listing.entries:
         if entry.name and entry.type == CUSTOM:
             by_name[entry.name].append(entry)
-    in_use = set(used)
+    known = {*scene.stock.owned, *(entry.id for entry in scene.stock.current.values())}
+    known |= {one.entry.id for one in scene.bound_by_id}
     for name, entries in sorted(by_name.items()):
-        if len(entries) > 1:
-            told = [f"{one.id}{'' if one.id in in_use else ' (not bound here)'}" for one in entries[:_MOST_NAMED]]
+        if len(entries) > 1 and not known.issuperset(entry.id for entry in entries):
+            told = [_told(scene, one, proposed.get(one.id)) for one in entries[:_MOST_NAMED]]
             more = f" and {len(entries) - _MOST_NAMED} more" if len(entries) > _MOST_NAMED else ""
             message = f"{len(entries)} uploaded certificates have the name {name!r}: {', '.join(told)}{more}"
-            hint = "if the later one is the renewal of the earlier, move the bindings to it in mtls.toml"
+            hint = (
+                "if the later one is the renewal of the earlier, move the bindings to it in mtls.toml;"
+                " else give them telling names there"
+            )
             yield Diagnostic(Severity.WARNING, Code.NAME_TWICE, message, None, hint)
+
+
+def _told(scene: Scene, entry: Entry, name: CertificateName | None) -> str:
+    """An upload as one of several with its name: what tells them apart, where it is bound, and its name here."""
+    used = [
+        f"{found.binding} in {file.path} ({environment_text(environment.name)})"
+        for file in scene.configs
+        for environment in file.environments.values()
+        for found in environment.bindings
+        if found.certificate_id == entry.id
+    ]
+    more = f" and {len(used) - 1} more" if len(used) > 1 else ""
+    facts = (
+        facts_of(entry),
+        f"bound by {used[0]}{more}" if used else "not bound here",
+        f"declared as {name!r}" if name is not None else "",
+    )
+    return f"{entry.id} ({', '.join(filter(None, facts))})"
+
+
+def facts_of(entry: Entry) -> str:
+    """The common name and the last day of a certificate, which never change; empty if it can't be read."""
+    if entry.bundle is None:
+        return ""
+    name = common_name(entry.bundle)
+    ends = f"ends {rfc3339(entry.bundle.not_after)[:10]}"
+    return f"CN={name}, {ends}" if name else ends
+
+
+def bind_by_name(path: str, one: BoundById, name: CertificateName) -> Diagnostic:
+    """A binding that is declared by the ID of a declared certificate, so that no renewal reaches it."""
+    binding, remote = toml_key(one.declared.binding), one.declared.remote
+    table = bindings_table(one.worker, one.environment)
+    message = f"{one.declared.binding} in {table} is bound by the ID of {name!r}, so a renewal would not change it"
+    value = f'"{name}"' if remote is None else f'{{ certificate = "{name}", remote = {str(remote).lower()} }}'
+    hint = f"bind it by its name; change its line to:\n{table}\n{binding} = {value}"
+    keys = ("workers", one.worker, *(() if one.environment is None else ("env", one.environment)), "bindings")
+    where = Pointer(path, (*keys, one.declared.binding), at_key=True)
+    return Diagnostic(Severity.WARNING, Code.UPDATE_BY_HAND, message, where, hint, name)
 
 
 def unusable_path(path: str) -> Diagnostic:

@@ -34,12 +34,13 @@ class ProposedTarget:
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """`targets`: for each entry in use that can be bound."""
+    """`targets`: for each entry in use that can be bound. `savable`: those without a file, which could get one."""
 
     targets: Mapping[EntryId, ProposedTarget]
     certificates: tuple[ProposedCertificate, ...]
     suggestions: tuple[Suggestion, ...]
     findings: tuple[Diagnostic, ...]
+    savable: frozenset[EntryId] = frozenset()
 
 
 def match(scene: Scene) -> Matched:
@@ -56,6 +57,7 @@ class _Matcher:
         self.names = Names(self.declaration.certificates)
         self.targets: dict[EntryId, ProposedTarget] = {}
         self.findings: list[Diagnostic] = []
+        self.savable: set[EntryId] = set()
         self.uses = Counter(site.entry.id for site in scene.sites if site.entry is not None)
 
     def run(self) -> Matched:
@@ -71,10 +73,15 @@ class _Matcher:
                 self._by_id(entry)
             else:
                 chosen[entry.bundle.digest].append(entry)
+        for entry in {one.entry.id: one.entry for one in self.scene.bound_by_id}.values():
+            if entry.id in current:
+                self.targets[entry.id] = ProposedTarget(ByCertificate(current[entry.id]))
+            elif entry.id not in self.uses and self._file_of(entry) is not None and self.scene.can_be_ours(entry):
+                chosen[entry.bundle.digest if entry.bundle is not None else ""].append(entry)
         mains = [self._main(entries) for entries in chosen.values()]
         certificates = self._named((*mains, *self._authorities(current, set(chosen))))
         suggestions = tuple(self._suggest(certificates))
-        return Matched(self.targets, certificates, suggestions, tuple(self.findings))
+        return Matched(self.targets, certificates, suggestions, tuple(self.findings), frozenset(self.savable))
 
     # --- files --------------------------------------------------------------------------------------------------
 
@@ -110,6 +117,8 @@ class _Matcher:
             return
         remark = "uploaded by this stack" if is_ours(mark, self.declaration) else "not managed here"
         self.targets[entry.id] = ProposedTarget(ById(entry.id), remark)
+        if self.scene.can_be_ours(entry):
+            self.savable.add(entry.id)
         self.findings.extend(say.by_id(entry, self.uses[entry.id], self._alike(entry)))
 
     def _alike(self, entry: Entry) -> list[FoundCertificate]:
@@ -166,7 +175,7 @@ class _Matcher:
                 continue  # the upload may be refused as a duplicate
             if file.bundle.digest in done or (entry is not None and (entry.id in self.uses or entry.ca)):
                 continue
-            if self._is_fit(file):
+            if not file.outside and self._is_fit(file):
                 name = CertificateName(self.names.give(entry.name if entry else "", *_wishes(file), fallback=_FALLBACK))
                 yield Suggestion(name, file.path, file.key)
 

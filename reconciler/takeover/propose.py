@@ -23,16 +23,31 @@ def propose(scene: Scene) -> tuple[Proposal, tuple[Diagnostic, ...]]:
     """The proposal and its findings; the plan of the result has all others."""
     matched = match(scene)
     workers, about_workers = propose_workers(scene, matched)
-    used = {
-        found.certificate_id
-        for file in scene.configs
-        for environment in file.environments.values()
-        for found in environment.bindings
-    }
     declaration = scene.desired.declaration
-    proposal = Proposal(declaration.stack, declaration.store, matched.certificates, workers, matched.suggestions)
-    findings = (*scene.left_out(), *matched.findings, *about_workers, *say.name_twice(scene.listing, used))
+    proposal = Proposal(
+        declaration.stack,
+        declaration.store,
+        matched.certificates,
+        workers,
+        matched.suggestions,
+        savable=matched.savable,
+    )
+    findings = (
+        *scene.left_out(),
+        *matched.findings,
+        *about_workers,
+        *_by_name(scene, matched),
+        *say.name_twice(scene, {one.entry.id: one.name for one in matched.certificates}),
+    )
     return proposal, findings
+
+
+def _by_name(scene: Scene, matched: Matched) -> Iterator[Diagnostic]:
+    """Yield a finding for each binding that is declared by the ID of what is, or will be, a declared certificate."""
+    for one in scene.bound_by_id:
+        target = matched.targets.get(one.entry.id)
+        if target is not None and isinstance(target.to, ByCertificate):
+            yield say.bind_by_name(scene.desired.declaration.path, one, target.to.certificate)
 
 
 # --- the tables of Workers ------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ class FoundCertificate:
     """A certificate file of the tree. `key`: a file next to it with the name of its private key; it is never opened.
 
     `ignored`: git ignores it, so other checkouts lack it. `new`: it does not exist yet, and will be written.
+    `outside`: it is not in the folder that was searched for Workers, so it is only matched to uploads in use.
     """
 
     path: str
@@ -22,6 +23,7 @@ class FoundCertificate:
     key: str | None = None
     ignored: bool = False
     new: bool = False
+    outside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,10 @@ class Suggestion:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What to declare, in the order in which it is written. `others`: what can't be declared, as text."""
+    """What to declare, in the order in which it is written.
+
+    `others`: what can't be declared, as text. `savable`: the uploads bound by ID that could get a certificate file.
+    """
 
     stack: str
     store: StoreSettings
@@ -94,6 +99,7 @@ class Proposal:
     workers: tuple[ProposedWorker, ...] = ()
     suggestions: tuple[Suggestion, ...] = ()
     others: tuple[str, ...] = ()
+    savable: frozenset[EntryId] = frozenset()
 
     @property
     def is_empty(self) -> bool:

@@ -12,6 +12,8 @@ from reconciler.desired.rules import accepts, check_environment_name
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import (
+    ById,
+    DeclaredBinding,
     DeclaredWorker,
     Desired,
     Entry,
@@ -52,6 +54,16 @@ class UndeclaredBinding:
         return Pointer(self.file.path, (*table, "mtls_certificates", self.found.index))
 
 
+@dataclass(frozen=True, slots=True)
+class BoundById:
+    """A binding that mtls.toml declares by the ID of an uploaded client certificate."""
+
+    worker: WorkerLabel
+    environment: EnvironmentName
+    declared: DeclaredBinding
+    entry: Entry
+
+
 @dataclass(frozen=True)
 class Scene:
     """Everything that a proposal is made from.
@@ -90,6 +102,25 @@ class Scene:
             for found in environment.bindings
             if not self.is_declared(file, name, found.binding)
         )
+
+    @cached_property
+    def bound_by_id(self) -> tuple[BoundById, ...]:
+        """Every binding that is declared by an ID, in the order of mtls.toml."""
+        return tuple(
+            BoundById(worker.label, environment, declared, entry)
+            for worker in self.desired.declaration.workers.values()
+            for environment, bindings in worker.environments.items()
+            for declared in bindings
+            if isinstance(declared.target, ById)
+            and (entry := self.entries.get(declared.target.id)) is not None
+            and not entry.ca
+        )
+
+    @property
+    def in_use(self) -> Mapping[EntryId, Entry]:
+        """Every client certificate that a binding uses: one that is not declared yet, or one declared by its ID."""
+        found = (site.entry for site in self.sites if site.entry is not None and not site.entry.ca)
+        return {entry.id: entry for entry in (*found, *(one.entry for one in self.bound_by_id))}
 
     def _entry_of(self, found: FoundBinding) -> Entry | None:
         """The entry of a binding if its ID is well-formed; mtls.toml can't bind anything else."""

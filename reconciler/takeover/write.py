@@ -1,6 +1,7 @@
 """A proposal as the text of an mtls.toml, with comments. Names from others are escaped.
 
-The file outlives many rotations, so no comment has anything that changes: no date, no count, no current ID.
+The file outlives many rotations, so no comment has anything that changes: no date but the end of an old upload, no
+count, no current ID.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from tomlkit.items import Comment, Item, Table
 from reconciler.findings.escape import printable
 from reconciler.model import ByCertificate, ById, CertificateName, Entry, StoreSettings
 from reconciler.plan.binding_findings import bindings_table, toml_key
+from reconciler.takeover.findings import facts_of
 from reconciler.takeover.proposed import (
     Proposal,
     ProposedBinding,
@@ -148,8 +150,8 @@ def _certificate(certificate: ProposedCertificate) -> Table:
 
 
 def _named(entry: Entry) -> str:
-    """The name of an uploaded certificate, for a comment at its ID; neither can change."""
-    return repr(entry.name) if entry.name else ""
+    """What an uploaded certificate is, for a comment at its ID; none of it can change."""
+    return ", ".join(filter(None, (repr(entry.name) if entry.name else "", facts_of(entry))))
 
 
 def _key_line(name: CertificateName, key: str | None) -> str:

@@ -23,6 +23,8 @@ from reconciler.model import (
 )
 from reconciler.model.ownership import mark_name
 from reconciler.plan import inventory
+from reconciler.plan.assess import judge
+from reconciler.plan.plan import make_plan
 from reconciler.x509.certificates import parse_stored, subject_text
 from tests.support.pki import NOW, make_ca
 from tests.support.worlds import (
@@ -947,3 +949,17 @@ def test_an_undeclared_environment_gets_the_lines_to_add() -> None:
         'BILLING = "billing"',
         f'L = {{ id = "{uid(9)}" }}',
     ]
+
+
+@pytest.mark.parametrize("environment", [None, "staging"])
+@pytest.mark.parametrize("offline", [False, True])
+def test_an_undeclared_placeholder_is_reported_by_every_plan(*, offline: bool, environment: str | None) -> None:
+    """Wrangler refuses to deploy it; whether its environment is declared or not, and without an account, too."""
+    tables = {None: {"BILLING": uid(1)}}
+    tables[environment] = {**tables.get(environment, {}), "SMS_GATEWAY": "<ID>"}
+    there = actual([entry(1, 1, "@billing")], {"checkout": file(tables)})
+    there = replace(there, listing=None) if offline else there
+    plan = make_plan(judge(desired({"billing": 1}, [BILLING]), there, NOW))
+    (found,) = [one for one in plan.diagnostics if one.code == "placeholder-left"]
+    assert found.message.startswith("SMS_GATEWAY in ")
+    assert '[certificates.NAME]\ncertificate = "PATH.pem"\n[workers.checkout.' in str(found.hint)

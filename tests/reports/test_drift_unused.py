@@ -396,6 +396,22 @@ def test_what_another_file_names_is_used_by_something_that_is_not_declared() -> 
     assert "`mtlsctl init --update --from .`" in found.hint
 
 
+def test_the_fix_searches_the_folder_of_the_file_that_has_the_id() -> None:
+    """Which may be next to the folder of mtls.toml."""
+    there, wanted = actual([OURS, entry(2, 2, "old")], in_file(BOUND)), desired({"billing": 1}, [BILLING])
+    sweep = Sweep({uid(2): ("apps/wrangler.toml", "../../ledger/wrangler.toml")})
+    (found,) = search_world(wanted, there, sweep=sweep).findings
+    assert "`mtlsctl init --update --from ../..`" in found.hint
+
+
+def test_a_placeholder_is_reported_once() -> None:
+    """The plan warns of it, too."""
+    there = actual([OURS], in_file({None: {"BILLING": uid(1), "MORE": "TODO"}}))
+    found = search_world(desired({"billing": 1}, [BILLING]), there)
+    assert [one.code for one in found.findings] == ["placeholder-left"]
+    assert "placeholder-left" not in [one.code for one in found.diagnostics]
+
+
 def test_a_file_that_could_not_be_searched_is_reported() -> None:
     """Before a certificate is deleted as unused."""
     there = actual([OURS, entry(2, 2, "old")], in_file(BOUND))

@@ -669,3 +669,47 @@ def test_no_answer_writes_nothing(project: Project) -> None:
     assert code == 1
     assert "nothing was written" in seen
     assert list(project.folder.iterdir()) == []
+
+
+def test_certificates_are_written_for_what_was_bound_by_id_before(account: Account) -> None:
+    """`--update --certificates` declares them, reports the line to change, and names all files to commit."""
+    one = account.upload(LEAVES[0], "billing")
+    account.project.write("wrangler.toml", wrangler(BILLING=one))
+    first = account.init().out
+    assert "1 of them has no file here: to write and declare them, run `mtlsctl init --update" in " ".join(
+        first.split()
+    )
+    result = account.project.run("init", "--update", "--certificates", "certs")
+    assert result.code == 0
+    assert "[update-by-hand]" in result.out
+    assert "git add mtls.toml certs/billing.pem" in result.out
+    assert account.declared["certificates"] == {"billing": {"certificate": "certs/billing.pem", "supersedes": [one]}}
+    text = account.project.read("mtls.toml").replace(f'{{ id = "{one}" }}', '"billing"')
+    account.project.write("mtls.toml", text)
+    again = account.project.run("init", "--update")
+    assert "[update-by-hand]" not in again.out
+    assert account.project.run("plan", "--detailed-exitcode").code == 0
+
+
+def test_certificates_outside_of_the_folder_to_search_are_matched(account: Account) -> None:
+    """Those in use only: what else is there was not to be adopted."""
+    one = account.upload(LEAVES[0], "billing")
+    account.project.write("apps/shop/wrangler.toml", wrangler(BILLING=one))
+    account.project.write("infra/certs/billing.pem", LEAVES[0].certificate_pem.decode())
+    account.project.write("infra/certs/other.pem", LEAVES[1].certificate_pem.decode())
+    result = account.project.run("init", "--from", "apps", "--stack", "shop")
+    assert result.code == 0
+    assert account.declared["certificates"]["billing"]["certificate"] == "infra/certs/billing.pem"
+    assert "infra/certs/other.pem" not in account.project.read("mtls.toml")
+
+
+def test_an_update_does_not_claim_to_have_everything_while_something_is_left(account: Account) -> None:
+    """A placeholder that is not declared is reported above."""
+    one = account.upload(LEAVES[0], "billing")
+    account.project.write("wrangler.toml", wrangler(BILLING=one, LATER="<TODO>"))
+    account.project.write("certs/billing.pem", LEAVES[0].certificate_pem.decode())
+    account.init()
+    result = account.project.run("init", "--update")
+    assert "[placeholder-left]" in result.out
+    assert "Nothing can be added to mtls.toml. What is left is above" in result.out
+    assert "git add" not in result.out

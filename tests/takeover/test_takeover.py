@@ -404,10 +404,10 @@ HOSTILE = ['a"]\nx = 1 #', "\x1b[2J", "\u202e", "##[error]x", "'''", "\\", "a\r\
 
 
 def comments(text: str) -> list[str]:
-    """The comments of a text that are words, not lines that could be declared."""
+    """The comments of a text that are words, not lines that could be declared; without the facts of old uploads."""
     found = (line.partition("# ")[2] for line in text.splitlines() if "# " in line)
     words = (one.partition(" # ")[2] if re.match(r'[\w"]+ = |\[', one) else one for one in found)
-    return [one for one in words if one]
+    return [one.partition(", CN=")[0] for one in words if one]
 
 
 def test_no_comment_says_what_a_rotation_makes_untrue() -> None:

@@ -74,7 +74,7 @@ def test_what_is_new_is_added_where_it_belongs_and_every_comment_stays() -> None
         "\n[certificates.ledger]\n"
         'certificate = "certs/ledger.pem"\n'
         '# private_key = { env = "LEDGER_KEY" }\n'
-        f"supersedes = [\"{uid(2)}\"] # 'ledger'\n",
+        f"supersedes = [\"{uid(2)}\"] # 'ledger', CN=client-2, ends 2027-10-24\n",
     ).replace(
         'BILLING = "billing"           # do not touch\n',
         'BILLING = "billing"           # do not touch\n'
@@ -140,6 +140,43 @@ def test_every_layout_keeps_its_lines_and_its_habits(layout: str) -> None:
         ("checkout", "staging", "BILLING"),
         ("books", None, "LEDGER"),
     }
+
+
+def test_a_file_that_came_later_is_declared_and_the_line_that_binds_its_id_is_reported() -> None:
+    """The line is kept; once it is changed as the hint says, nothing is left to report."""
+    text = BY_HAND.replace('BILLING = "billing" ', f'BILLING = {{ id = "{uid(2)}", remote = true }} ')
+    world = World(ENTRIES, [config({None: {"BILLING": uid(2)}})], FILES)
+    done = edited(text, world).updated(world)
+    assert lines_survive(text, done.text)
+    assert done.values["certificates"]["ledger"]["supersedes"] == [uid(2)]
+    (found,) = done.findings
+    assert found.code == "update-by-hand"
+    assert found.hint == (
+        "bind it by its name; change its line to:\n[workers.checkout.bindings]\n"
+        'BILLING = { certificate = "ledger", remote = true }'
+    )
+    again = done.updated(world)
+    assert (again.text, again.codes()) == (done.text, ["update-by-hand"])
+    changed = done.edited(done.text.replace(f'{{ id = "{uid(2)}", ', '{ certificate = "ledger", ')).updated(world)
+    assert changed.codes() == []
+
+
+def test_two_uploads_with_one_name_are_told_apart_until_both_are_declared() -> None:
+    """By common name, end and binding, and with the name that each got."""
+    world = World(
+        [entry(1, 1, "ledger", age=9), entry(2, 2, "ledger", age=3)],
+        [config({None: {"LEDGER": uid(1)}, "staging": {"LEDGER": uid(2)}})],
+        FILES,
+    )
+    taken = take_over(world)
+    (found,) = taken.findings
+    path = world.configs[0].path
+    assert found.message == (
+        "2 uploaded certificates have the name 'ledger': "
+        f"{uid(1)} (CN=client-1, ends 2027-10-24, bound by LEDGER in {path} (top level), declared as 'ledger-2'), "
+        f"{uid(2)} (CN=client-2, ends 2027-10-24, bound by LEDGER in {path} (env staging), declared as 'ledger')"
+    )
+    assert taken.updated(world).codes() == []
 
 
 BRACES = [

@@ -82,7 +82,7 @@ def _token(environ: Variables, declaration: Declaration | None) -> Iterator[Diag
         message = f"{TOKEN_VARIABLE} is not set, so mtlsctl can't call Cloudflare's API"
         hint = (
             "create a token with `Account: SSL and Certificates` (Read to plan, Edit to apply) and pass it to the step"
-            " that runs mtlsctl; `mtlsctl plan --offline` needs none"
+            " that runs mtlsctl; `mtlsctl plan --offline` and `forecast --offline` need none"
         )
         yield cure(Code.TOKEN_MISSING, message, hint)
     elif token is None:

@@ -193,8 +193,7 @@ def _to_save(scene: Scene, folder: str | None) -> Iterator[FoundCertificate]:
         return
     there = {file.bundle.digest for file in scene.certificates if not file.ignored}
     names = Names(path.rpartition("/")[2].removesuffix(".pem") for path in (file.path for file in scene.certificates))
-    used = {site.entry.id: site.entry for site in scene.sites if site.entry is not None and not site.entry.ca}
-    for _, entry in sorted(used.items()):
+    for _, entry in sorted(scene.in_use.items()):
         if entry.bundle is not None and entry.bundle.digest not in there and scene.can_be_ours(entry):
             there.add(entry.bundle.digest)
             name = names.give(entry.name, common_name(entry.bundle), fallback="certificate")

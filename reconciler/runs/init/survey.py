@@ -42,6 +42,8 @@ class Survey:
 def survey(project: Project, below: Path, declared: Mapping[WorkerLabel, WranglerFile]) -> Survey:
     """Everything in a folder and its subfolders. `declared`: wrangler files that are declared already.
 
+    Certificate files are found in the whole folder of mtls.toml: the Workers of one subfolder may use those of another.
+
     UsageError if `below` is not a folder of the tree. Files that git ignores and generated files are left out.
     """
     root = Path(os.path.realpath(below))
@@ -64,7 +66,7 @@ class _Surveyor:
 
     def run(self) -> Survey:
         with self.project.progress.counting("Searching files", None) as done:
-            places = sorted(self._places(done))
+            places = sorted({*self._places(done), *self._outside(done)})
         answer = ask_ignored(places)
         if answer.problem is not None:
             message = f"could not leave out the files that git ignores: {answer.problem.message}"
@@ -81,7 +83,11 @@ class _Surveyor:
         paths = sorted(named.keys() - configs)
         with self.project.progress.counting("Reading certificates", len(paths)) as done:
             found = [(path, self._certificate(path, done)) for path in paths]
-        certificates = tuple(replace(one, ignored=named[path] in ignored) for path, one in found if one is not None)
+        certificates = tuple(
+            replace(one, ignored=named[path] in ignored, outside=not named[path].is_relative_to(self.root))
+            for path, one in found
+            if one is not None
+        )
         return Survey(tuple(self._configs(configs - set(left_out))), certificates, tuple(self.findings))
 
     def _places(self, done: Done) -> Iterator[Path]:
@@ -94,6 +100,16 @@ class _Surveyor:
                 message = f"{name!r} can't be listed, so its files are not adopted"
                 hint = "let this user read it, then run `mtlsctl init --update`"
                 self.findings.append(Diagnostic(Severity.WARNING, Code.LEFT_OUT, message, Place(name), hint))
+
+    def _outside(self, done: Done) -> Iterator[Path]:
+        """Certificate files of the project that are not in the folder to search."""
+        home = Path(os.path.realpath(self.project.folder))
+        if self.root == home or not self.root.is_relative_to(home):
+            return
+        for place, is_listed in walk(home, _is_certificate, skipped=SKIPPED | _GENERATED):
+            done()
+            if is_listed and not place.is_relative_to(self.root):
+                yield place
 
     def _named(self, place: Path) -> str | None:
         """A place as a path of mtls.toml: relative to its folder, with /; None if the name is not valid UTF-8."""
@@ -157,7 +173,11 @@ class _Surveyor:
 
 def _is_wanted(name: str) -> bool:
     made = template_of(name)
-    return (made is not None and _is_config(made)) or _is_config(name) or name.lower().endswith(_CERTIFICATE_SUFFIXES)
+    return (made is not None and _is_config(made)) or _is_config(name) or _is_certificate(name)
+
+
+def _is_certificate(name: str) -> bool:
+    return name.lower().endswith(_CERTIFICATE_SUFFIXES)
 
 
 def _is_config(name: str) -> bool:

@@ -38,7 +38,7 @@ _OLD_NAMES = {TOKEN: "CF_API_TOKEN", ACCOUNT: "CF_ACCOUNT_ID"}
 _DOTENV = ".env"
 _PATH = "/client/v4"
 _GLOBAL_KEY_PREFIX = "cfk_"  # Cloudflare's token formats of 2026
-_OFFLINE = "`mtlsctl validate` and `mtlsctl plan --offline` work without an account"
+_OFFLINE = "`mtlsctl validate`, `plan --offline` and `forecast --offline` work without an account"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator
 
@@ -26,6 +27,9 @@ def _lines(adoption: Adoption, display: Display) -> Iterator[str]:
     if adoption.written:
         did = "Added to" if adoption.updated else "Wrote"
         yield from map(style.bold, wrapped(f"{did} {', '.join(map(printable, adoption.written))}", width, then="  "))
+    elif adoption.findings:
+        text = f"Nothing can be added to {printable(adoption.file)}. What is left is above, each with what to do."
+        yield from wrapped(text, width)
     else:
         text = f"{printable(adoption.file)} has everything already. Nothing was added."
         yield from map(style.good, wrapped(text, width))
@@ -44,13 +48,20 @@ def _taken(adoption: Adoption) -> Iterator[str]:
     """What is declared now that was not before."""
     certificates = len(adoption.proposal.certificates)
     if certificates:
-        yield f"{counted(certificates, 'certificate')}, each matched to a file by its content"
+        new = sum(one.path in adoption.written for one in adoption.proposal.certificates)
+        matched = f"{certificates - new} matched to {'a file' if certificates - new == 1 else 'files'} by content"
+        how = f": {counted(new, 'file')} written, {matched}" if new else ", each matched to a file by its content"
+        yield f"{counted(certificates, 'certificate')}{how}"
     by_id = {one.target.id for one in adoption.bindings if isinstance(one.target, ById)}
     if adoption.bindings:
         workers = len({one.at.worker for one in adoption.bindings})
         yield f"{counted(len(adoption.bindings), 'binding')} of {counted(workers, 'Worker')}"
     if by_id:
         yield f"{counted(len(by_id), 'certificate')} bound by {'its ID' if len(by_id) == 1 else 'their IDs'}"
+    savable = len(by_id & adoption.proposal.savable)
+    if savable:
+        have = f"{savable} of them {'has' if savable == 1 else 'have'} no file here"
+        yield f"{have}: to write and declare them, run `mtlsctl init --update --certificates certs`"
 
 
 def _plan_lines(adoption: Adoption, style: Style, width: int | None) -> Iterator[str]:
@@ -77,5 +88,15 @@ def _next_lines(adoption: Adoption, display: Display) -> Iterator[str]:
     steps = [("mtlsctl plan", "shows what would happen; changes nothing")]
     if adoption.searched:
         steps.append(("mtlsctl drift --unused", "what is unused or not declared, each with its fix"))
-    steps.append((f"git add {printable(adoption.file)} schemas", "then review and commit"))
+    if adoption.written:
+        steps.append((f"git add {printable(' '.join(_to_commit(adoption)))}", "then review and commit"))
     yield from table([[Cell(command), Cell(does)] for command, does in steps], display.width)
+
+
+def _to_commit(adoption: Adoption) -> Iterator[str]:
+    """The new and changed files, quoted for a shell; certificates one by one, because keys may be next to them."""
+    yield shlex.quote(adoption.file)
+    if not adoption.updated:
+        yield "schemas"
+    others = {adoption.file, *(one for one in adoption.written if one.startswith(("schemas/", ".mtlsctl/")))}
+    yield from (shlex.quote(path) for path in adoption.written if path not in others)
