@@ -46,7 +46,9 @@ _WAITS: Mapping[Condition, Mapping[str, str]] = {
     Condition.PRUNE_OFF: {
         "": "its certificate was removed from mtls.toml; set `prune = true` in `[policy]` to delete it"
     },
-    Condition.SUCCESSOR_MISSING: {"": "kept until its successor is uploaded, then for a grace period of {grace}"},
+    Condition.SUCCESSOR_MISSING: {
+        "": "kept until its successor is uploaded and valid, then for a grace period of {grace}"
+    },
     Condition.SUCCESSOR_NOT_VALID: {
         "later": "its successor {successor} is not valid yet",
         "": "its successor {successor} is not valid",

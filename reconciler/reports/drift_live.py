@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import shlex
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
-from reconciler.model import EntryId, UserKind
+from reconciler.model import CertificateName, EntryId, UserKind
 from reconciler.model.words import environment_text
 from reconciler.plan.assessment import Assessment
 from reconciler.plan.inventory import Role
@@ -32,7 +32,7 @@ def join_live(drift: Drift, plan: Plan) -> Drift:
     inventory = plan.assessment.inventory
     owned = frozenset(inventory.owned) if inventory is not None else frozenset()
     rows = [row for row in plan.live or () if _is_ours(row, owned)]
-    findings = tuple(_findings(rows, plan.assessment))
+    findings = tuple(_findings(rows, plan.assessment, inventory.owned if inventory is not None else {}))
     uses = [use for use in find_uses(plan.assessment) if use.user.kind in _OTHERS]
     findings += tuple(_use_findings(uses, plan.assessment))
     in_sync = sum(row.state is LiveState.IN_SYNC for row in rows)
@@ -47,7 +47,9 @@ def _is_ours(row: LiveBinding, owned: frozenset[EntryId]) -> bool:
     return declared or any(one.id in owned for one in row.live)
 
 
-def _findings(rows: list[LiveBinding], assessment: Assessment) -> Iterator[DriftFinding]:
+def _findings(
+    rows: list[LiveBinding], assessment: Assessment, owned: Mapping[EntryId, CertificateName]
+) -> Iterator[DriftFinding]:
     for row in rows:
         state = _STATES.get(row.state)
         undeployed = assessment.desired.declaration.workers[row.at.worker].undeployed
@@ -58,26 +60,37 @@ def _findings(rows: list[LiveBinding], assessment: Assessment) -> Iterator[Drift
         elif row.state is LiveState.NEEDS_DEPLOY and all(one.id is None for one in row.live):
             state = State.MISSING
         built = assessment.actual.files[row.at.worker].built
-        yield _finding(row, state, built.path if built else None)
+        certificate = row.certificate
+        if certificate is None and row.desired is None:  # declared no more: of the certificate that is still live
+            certificate = next((owned[one.id] for one in row.live if one.id is not None and one.id in owned), None)
+        yield _finding(row, state, certificate, built.path if built else None)
 
 
-def _finding(row: LiveBinding, state: State, built: str | None) -> DriftFinding:
-    uses = " and ".join(f"{one.id or 'nothing'} ({one.share:g} %)" for one in row.live) or row.detail or "nothing"
+def _finding(row: LiveBinding, state: State, certificate: CertificateName | None, built: str | None) -> DriftFinding:
     command = shlex.join(deploy_command(row.at.config, row.at.environment, built))
     split = row.state is LiveState.SPLIT
     return DriftFinding(
         state=state,
         subject=Subject.LIVE,
         key=key_of(Subject.LIVE, row.at.config, environment_part(row.at.environment), row.at.binding),
-        message=f"the live version of {row.script or row.at.config} uses {uses} as {row.at.binding};"
-        f" {row.at.config} ({environment_text(row.at.environment)}) has {row.file or 'nothing'}",
+        message=_message(row),
         hint="finish the gradual deployment: `wrangler versions deploy`" if split else f"deploy it:\n{command}",
         where=Pointer(row.at.config, () if row.at.environment is None else ("env", row.at.environment)),
-        certificate=row.certificate,
+        certificate=certificate,
         at=row.at,
         expected=row.file,
         found=next((one.id for one in row.live if one.id is not None and one.id != row.file), None),
     )
+
+
+def _message(row: LiveBinding) -> str:
+    """What is live and what the wrangler file has, in one sentence."""
+    worker, file = row.script or row.at.config, f"{row.at.config} ({environment_text(row.at.environment)})"
+    if row.state is LiveState.NOT_DEPLOYED:
+        has = f"binds {row.file} as {row.at.binding}" if row.file is not None else f"does not have {row.at.binding}"
+        return f"{worker} is not deployed in this account; {file} {has}"
+    uses = " and ".join(f"{one.id or 'nothing'} ({one.share:g} %)" for one in row.live)
+    return f"the live version of {worker} uses {uses} as {row.at.binding}; {file} has {row.file or 'nothing'}"
 
 
 def _use_findings(uses: list[Use], assessment: Assessment) -> Iterator[DriftFinding]:

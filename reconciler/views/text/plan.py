@@ -242,7 +242,7 @@ def _summary_lines(plan: PlanFacts, groups: Sequence[Group], width: int | None, 
         waits = len(plan.waiting) - kept
         parts.append(f"{counted(waits, 'change')} {'waits' if waits == 1 else 'wait'}")
     if kept:
-        parts.append(f"{counted(kept, 'old certificate')} kept")
+        parts.append(f"{counted(kept, 'old certificate')} kept (all conditions: mtlsctl explain NAME)")
     if plan.quota is not None:
         parts += _quota_texts(plan)
     lead = [] if plan.changes else ["No changes"]

@@ -18,7 +18,7 @@ from reconciler.reports.status import BoundAt, ByIdStatus, CertificateStatus, St
 from reconciler.views.table import Display
 from reconciler.views.text.findings import show_findings, to_act_on
 from reconciler.views.text.layout import Cell, cells, labelled, table, wrapped
-from reconciler.views.text.lines import counted
+from reconciler.views.text.lines import counted, until_text
 from reconciler.views.text.names import ShownNames
 from reconciler.views.text.plan import counts_text, describe, live_row_lines, not_checked_lines, store_text
 from reconciler.views.text.style import Style
@@ -441,14 +441,13 @@ def _place_text(
 def _kept_lines(kept: KeptEntry, names: ShownNames, width: int | None) -> Iterator[str]:
     """Why an old certificate is kept; then since when and what would end that, where there is anything to say."""
     wait = kept.waiting
-    until = f", until {time_text(wait.until)}" if wait.until else ""
     is_entry = wait.entry is not None
     what = (
         f"{names.id(wait.entry.id)} (old)"
         if wait.entry is not None
         else f"{wait.change.action} {describe(wait.change)}"
     )
-    yield from _field("kept" if is_entry else "waiting", f"{what}: {printable(wait.detail)}{until}", width)
+    yield from _field("kept" if is_entry else "waiting", f"{what}: {printable(wait.detail)}{until_text(wait)}", width)
     since = kept_since_text(kept.since) if kept.since is not None else None
     told = [text for text in (since, hint_text(kept.hint)) if text is not None]
     if told:
