@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 
@@ -10,6 +11,7 @@ from reconciler.model import Condition, SiteAddress, UserKind, Waiting
 from reconciler.plan.assessment import ByIdRow
 from reconciler.plan.inventory import Role
 from reconciler.plan.live import LiveState
+from reconciler.plan.plan import next_of
 from reconciler.plan.users import Use
 from reconciler.reports.current import Current
 from reconciler.reports.kept import KeptEntry
@@ -253,9 +255,11 @@ def _state(item: CertificateStatus) -> Iterator[str]:
     kept = sum(one.waiting.entry is not None for one in item.waiting)
     if kept:
         yield f"{kept} old kept"
-    waiting = len(item.waiting) - kept
+    waiting = [one.waiting for one in item.waiting if one.waiting.entry is None]
     if waiting:
-        yield f"{counted(waiting, 'change')} {'waits' if waiting == 1 else 'wait'}"
+        first = next_of(waiting)
+        until = f" until {first:%Y-%m-%d}" if first is not None else ""
+        yield f"{counted(len(waiting), 'change')} {'waits' if len(waiting) == 1 else 'wait'}{until}"
 
 
 def _is_applied(item: CertificateStatus) -> bool:
@@ -293,10 +297,11 @@ def _count_lines(status: Status, names: ShownNames, style: Style, width: int | N
 
 
 def _needs_detail(item: CertificateStatus, status: Status) -> bool:
-    """Whether something is wrong that no pending change fixes; those are for `mtlsctl plan` to show."""
+    """Whether something is wrong that no pending change fixes, or a change waits; the others are for `mtlsctl plan`."""
     is_stuck = any(one.since is not None for one in item.waiting)
     is_wrong = not any(status.changes.values()) and any(map(_is_wrong, item.places))
-    return item.urgency is not Urgency.LATER or is_stuck or is_wrong
+    is_waiting = any(one.waiting.entry is None for one in item.waiting)
+    return item.urgency is not Urgency.LATER or is_stuck or is_wrong or is_waiting
 
 
 def _field(
@@ -328,9 +333,20 @@ def _certificate_lines(
         yield from _field(label, text, width, paint=paint)
     of_current = [one for one in status.uses if one.certificate == item.certificate and one.role is Role.CURRENT]
     yield from use_lines(of_current, names, width)
+    yield from _waiting_lines([one.waiting for one in item.waiting if one.waiting.entry is None], width)
     for kept in item.waiting:
+        if kept.waiting.entry is None:
+            continue
         yield from _kept_lines(kept, names, width)
         yield from use_lines(_not_told(kept.waiting, status.uses), names, width)
+
+
+def _waiting_lines(waits: Iterable[Waiting], width: int | None) -> Iterator[str]:
+    """For what the changes of a certificate wait, and until when; the bindings have lines of their own."""
+    alike = Counter((printable(wait.detail), until_text(wait)) for wait in waits)
+    for (detail, until), number in alike.items():
+        verb = "waits" if number == 1 else "wait"
+        yield from _field("waiting", f"{counted(number, 'change')} {verb}{until}: {detail}", width)
 
 
 def _not_told(wait: Waiting, uses: Iterable[Use]) -> Iterator[Use]:
