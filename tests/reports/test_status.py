@@ -130,7 +130,7 @@ def test_what_waits_stands_with_its_certificate_and_orphans_apart() -> None:
     text = render_status(replace(status, asked=True), PLAIN)
     assert f"kept       {uid(2)} (old): its grace period is not over; deleted not before 2026-11-29 12:00 UTC" in text
     assert (
-        f"\ngone (removed from mtls.toml)\n  kept       {uid(3)} (old): its certificate was removed from mtls.toml"
+        f"\ngone (removed from mtls.toml)\n  kept       {uid(3)} (removed): its certificate was removed from mtls.toml"
         in text
     )
 

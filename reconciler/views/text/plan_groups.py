@@ -122,7 +122,7 @@ def group_lines(group: Group, plan: PlanFacts, names: ShownNames, width: int | N
     yield from table(rows, width, indent=_INDENT)
     for change in group.changes:
         if isinstance(change, Retire):
-            text = f"{names.id(change.entry.id)} {_old(change)} {_entry_text(change)}"
+            text = f"{names.id(change.entry.id)} {old_text(change)} {_entry_text(change)}"
             yield from labelled("- delete", text, width, paint=style.bad, indent=_INDENT)
     yield from waiting_block(group.waiting, names, width)
 
@@ -138,6 +138,9 @@ def _head_lines(group: Group, plan: PlanFacts, names: ShownNames, width: int | N
     if about:
         is_long = width is not None and cells(left) + cells(about) + 4 > width
         left = f"{left} {about}" if is_long else f"{left}  {about}"
+        if not text and not is_long:  # as it is: a paragraph would join the two
+            yield f"  {style.bold(left)}"
+            return
     yield from spread(Cell(left, style.bold), Cell(text, style.dim), width, indent="  ")
 
 
@@ -160,6 +163,8 @@ def _about(group: Group) -> str:
     if any(Reason.ORPHANED in one.reasons for one in _retires(group)):
         return "removed from mtls.toml"
     if group.has(Action.BIND) or group.has(Action.REBIND):
+        return "already uploaded"
+    if any(isinstance(wait.change, BindingChange) and wait.change.after is not None for wait in group.waiting):
         return "already uploaded"
     if any(wait.entry is None for wait in group.waiting) or group.name is None or group.has(Action.UNBIND):
         return ""
@@ -266,7 +271,8 @@ def _notes(change: BindingChange) -> Iterator[str]:
         yield f"waits for it to become valid at {change.not_before:%H:%M:%S} UTC"
 
 
-def _old(retire: Retire) -> str:
+def old_text(retire: Retire) -> str:
+    """What an uploaded certificate is: an old one of a declared certificate, or of one that was removed."""
     return "(removed)" if Reason.ORPHANED in retire.reasons else "(old)"
 
 
@@ -316,7 +322,7 @@ def _waiting_text(change: Upload | Deploy | Retire, names: ShownNames) -> tuple[
     """What waits, and what it does meanwhile."""
     match change:
         case Retire():
-            return f"{names.id(change.entry.id)} {_old(change)}", "kept"
+            return f"{names.id(change.entry.id)} {old_text(change)}", "kept"
         case Upload():
             return "upload", "waits"
         case Deploy():

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 
 from reconciler.findings.escape import printable
-from reconciler.model import Condition, SiteAddress, UserKind, Waiting
+from reconciler.model import Condition, Retire, SiteAddress, UserKind, Waiting
 from reconciler.plan.assessment import ByIdRow
 from reconciler.plan.inventory import Role
 from reconciler.plan.live import LiveState
@@ -23,6 +23,7 @@ from reconciler.views.text.layout import Cell, cells, labelled, table, wrapped
 from reconciler.views.text.lines import counted, until_text
 from reconciler.views.text.names import ShownNames
 from reconciler.views.text.plan import counts_text, describe, live_row_lines, not_checked_lines, store_text
+from reconciler.views.text.plan_groups import old_text
 from reconciler.views.text.style import Style
 
 _LABEL = 9
@@ -459,8 +460,8 @@ def _kept_lines(kept: KeptEntry, names: ShownNames, width: int | None) -> Iterat
     wait = kept.waiting
     is_entry = wait.entry is not None
     what = (
-        f"{names.id(wait.entry.id)} (old)"
-        if wait.entry is not None
+        f"{names.id(wait.change.entry.id)} {old_text(wait.change)}"
+        if isinstance(wait.change, Retire)
         else f"{wait.change.action} {describe(wait.change)}"
     )
     yield from _field("kept" if is_entry else "waiting", f"{what}: {printable(wait.detail)}{until_text(wait)}", width)
