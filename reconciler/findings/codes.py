@@ -301,7 +301,7 @@ class Code(StrEnum):
         "Replace the intermediate with the CA's current one.")
     CERTIFICATE_NOT_YET_VALID = ("certificate-not-yet-valid", _W,
         "The certificate is not valid yet.",
-        "Wait until it is valid, or correct the clock of this machine.")
+        "Run `mtlsctl apply` when it is valid: a renewed certificate is bound then. Or correct this machine's clock.")
     INTERMEDIATE_NOT_YET_VALID = ("intermediate-not-yet-valid", _W,
         "An intermediate of the certificate is not valid yet.",
         "Wait until it is valid, or correct the clock of this machine.")

@@ -47,7 +47,7 @@ _WAITS: Mapping[Condition, Mapping[str, str]] = {
         "": "its certificate was removed from mtls.toml; set `prune = true` in `[policy]` to delete it"
     },
     Condition.SUCCESSOR_MISSING: {
-        "": "kept until its successor is uploaded, then for a grace period of {grace}",
+        "": "kept until its successor is uploaded and valid, then for a grace period of {grace}",
         "later": "kept until its successor is uploaded, then for a grace period of {grace} from {begins}, its begin",
     },
     Condition.SUCCESSOR_NOT_VALID: {

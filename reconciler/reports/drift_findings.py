@@ -90,7 +90,7 @@ def content_changed(declaration: Declaration, row: CertificateRow, stored: Entry
         subject=Subject.CERTIFICATE,
         key=_certificate_key(row.name),
         message=f"{path} differs from the uploaded certificate of {row.name!r} ({stored.id})",
-        hint=f"if it was renewed, {renewed}; if not, {_restore(path)}",
+        hint=f"if it was renewed, {renewed}; if not, {_restore(path, with_key=not row.declared.ca)}",
         where=_certificate_pointer(declaration, row.name),
         certificate=row.name,
         expected=row.bundle.digest if row.bundle else None,
@@ -335,9 +335,10 @@ def ended(entry: Entry | None, now: datetime) -> str:
     return f", which expired on {window.ends:%Y-%m-%d %H:%M} UTC"
 
 
-def _restore(path: str) -> str:
+def _restore(path: str, *, with_key: bool = False) -> str:
+    key = " (and its private key, if that was replaced too)" if with_key else ""
     return (
-        "restore it (if git has it like this already, write an earlier commit before `--`):\n"
+        f"restore it{key}; if git has it like this already, write an earlier commit before `--`:\n"
         f"git checkout -- {shlex.quote(path)}"
     )
 

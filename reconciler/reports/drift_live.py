@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import shlex
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Pointer
-from reconciler.model import EntryId, UserKind
+from reconciler.model import CertificateName, EntryId, UserKind
 from reconciler.model.words import environment_text
 from reconciler.plan.assessment import Assessment, Pending
 from reconciler.plan.inventory import Role
@@ -34,7 +34,7 @@ def join_live(drift: Drift, plan: Plan) -> Drift:
     owned = frozenset(inventory.owned) if inventory is not None else frozenset()
     rows = [row for row in plan.live or () if _is_ours(row, owned)]
     drift = replace(drift, findings=tuple(_with_live(drift.findings, rows)))
-    findings = tuple(_findings(rows, plan.assessment))
+    findings = tuple(_findings(rows, plan.assessment, inventory.owned if inventory is not None else {}))
     uses = [use for use in find_uses(plan.assessment) if use.user.kind in _OTHERS]
     findings += tuple(_use_findings(uses, plan.assessment))
     in_sync = sum(row.state in {LiveState.IN_SYNC, LiveState.FILE_BEHIND} for row in rows)
@@ -60,7 +60,9 @@ def _with_live(findings: Iterable[DriftFinding], rows: list[LiveBinding]) -> Ite
         yield one
 
 
-def _findings(rows: list[LiveBinding], assessment: Assessment) -> Iterator[DriftFinding]:
+def _findings(
+    rows: list[LiveBinding], assessment: Assessment, owned: Mapping[EntryId, CertificateName]
+) -> Iterator[DriftFinding]:
     unwritten = {row.at.site for row in assessment.bindings if isinstance(row.verdict, Pending)}
     for row in rows:
         state = _STATES.get(row.state)
@@ -72,12 +74,17 @@ def _findings(rows: list[LiveBinding], assessment: Assessment) -> Iterator[Drift
         elif row.state is LiveState.NEEDS_DEPLOY and all(one.id is None for one in row.live):
             state = State.MISSING
         built = assessment.actual.files[row.at.worker].built
-        yield _finding(row, state, built.path if built else None, is_unwritten=row.at.site in unwritten)
+        certificate = row.certificate
+        if certificate is None and row.desired is None:  # declared no more: of the certificate that is still live
+            certificate = next((owned[one.id] for one in row.live if one.id is not None and one.id in owned), None)
+        is_unwritten = row.at.site in unwritten
+        yield _finding(row, state, certificate, built.path if built else None, is_unwritten=is_unwritten)
 
 
-def _finding(row: LiveBinding, state: State, built: str | None, *, is_unwritten: bool) -> DriftFinding:
+def _finding(
+    row: LiveBinding, state: State, certificate: CertificateName | None, built: str | None, *, is_unwritten: bool
+) -> DriftFinding:
     """`is_unwritten`: the file gets other IDs first, so to deploy it as it is could roll back."""
-    uses = " and ".join(f"{one.id or 'nothing'} ({one.share:g} %)" for one in row.live) or row.detail or "nothing"
     command = shlex.join(deploy_command(row.at.config, row.at.environment, built))
     hint = f"run `mtlsctl apply`, then deploy it:\n{command}" if is_unwritten else f"deploy it:\n{command}"
     if row.state is LiveState.SPLIT:
@@ -86,15 +93,24 @@ def _finding(row: LiveBinding, state: State, built: str | None, *, is_unwritten:
         state=state,
         subject=Subject.LIVE,
         key=key_of(Subject.LIVE, row.at.config, environment_part(row.at.environment), row.at.binding),
-        message=f"the live version of {row.script or row.at.config} uses {uses} as {row.at.binding};"
-        f" {row.at.config} ({environment_text(row.at.environment)}) has {row.file or 'nothing'}",
+        message=_message(row),
         hint=hint,
         where=Pointer(row.at.config, () if row.at.environment is None else ("env", row.at.environment)),
-        certificate=row.certificate,
+        certificate=certificate,
         at=row.at,
         expected=row.file,
         found=next((one.id for one in row.live if one.id is not None and one.id != row.file), None),
     )
+
+
+def _message(row: LiveBinding) -> str:
+    """What is live and what the wrangler file has, in one sentence."""
+    worker, file = row.script or row.at.config, f"{row.at.config} ({environment_text(row.at.environment)})"
+    if row.state is LiveState.NOT_DEPLOYED:
+        has = f"binds {row.file} as {row.at.binding}" if row.file is not None else f"does not have {row.at.binding}"
+        return f"{worker} is not deployed in this account; {file} {has}"
+    uses = " and ".join(f"{one.id or 'nothing'} ({one.share:g} %)" for one in row.live)
+    return f"the live version of {worker} uses {uses} as {row.at.binding}; {file} has {row.file or 'nothing'}"
 
 
 def _use_findings(uses: list[Use], assessment: Assessment) -> Iterator[DriftFinding]:

@@ -5,13 +5,23 @@ Made from a plan and its assessment alone. The result includes its assumptions.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
-from reconciler.model import CertificateName, Desired, Entry, StoreSettings
+from reconciler.model import (
+    BindingAddress,
+    BindingChange,
+    CertificateName,
+    Condition,
+    Desired,
+    Entry,
+    StoreSettings,
+    Upload,
+)
 from reconciler.plan.assessment import Assessment
 from reconciler.plan.coverage import NotChecked
 from reconciler.plan.dates import declared_due
@@ -51,6 +61,15 @@ class DueItem:
 
 
 @dataclass(frozen=True, slots=True)
+class Begin:
+    """A renewed certificate becomes valid, and its changes can be made. `places`: the bindings that wait for it."""
+
+    certificate: CertificateName
+    at: datetime
+    places: tuple[BindingAddress, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Outlook:
     """The number of entries of one kind over time. `over`: the first step that exceeds the quota."""
 
@@ -69,7 +88,7 @@ class Forecast:
     `later`: how many certificates are due after `until`, `upcoming`: the first of them. `unreadable`: those whose dates
     are unknown. `by_id`: certificates that bindings use by ID and that are due by `until`, the first to expire first,
     those with unknown expiry last. `uses`: what else uses the present certificates. `not_checked`: what was not read
-    about live Workers and other users.
+    about live Workers and other users. `begins`: certificates that wait to become valid, the first to begin first.
     """
 
     stack: str
@@ -89,6 +108,7 @@ class Forecast:
     by_id: tuple[ByIdStatus, ...] = ()
     uses: tuple[Use, ...] = ()
     not_checked: tuple[NotChecked, ...] = ()
+    begins: tuple[Begin, ...] = ()
 
 
 def make_forecast(plan: Plan, days: int) -> Forecast:
@@ -125,7 +145,21 @@ def make_forecast(plan: Plan, days: int) -> Forecast:
         by_id=_by_id(status.by_id, timeline.until),
         uses=tuple(use for use in status.uses if use.role is Role.CURRENT),
         not_checked=status.not_checked,
+        begins=tuple(_begins(plan, timeline.until)),
     )
+
+
+def _begins(plan: Plan, until: datetime) -> Iterator[Begin]:
+    """Yield the times at which waiting changes can be made because a certificate becomes valid."""
+    found: dict[tuple[datetime, CertificateName], list[BindingAddress]] = defaultdict(list)
+    for wait in plan.waiting:
+        change = wait.change
+        if wait.condition is not Condition.NOT_VALID_YET or wait.until is None or wait.until > until:
+            continue
+        if isinstance(change, BindingChange | Upload) and change.certificate is not None:
+            found[wait.until, change.certificate] += [change.at] if isinstance(change, BindingChange) else []
+    for (at, name), places in sorted(found.items(), key=lambda item: item[0]):
+        yield Begin(name, at, tuple(places))
 
 
 def _by_id(found: Iterable[ByIdStatus], until: datetime) -> tuple[ByIdStatus, ...]:

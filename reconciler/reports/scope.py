@@ -50,6 +50,8 @@ def narrow(status: Status, plan: Plan, scope: Scope) -> Status:
     names = {one.certificate for one in certificates} | {one.waiting.certificate for one in orphaned}
     ids: set[str | None] = {one.row.id for one in by_id}
     ids |= {one.entry.id for one in certificates if one.entry is not None}
+    waits = (*orphaned, *(one for certificate in certificates for one in certificate.waiting))
+    kept = {one.waiting.entry.id for one in waits if one.waiting.entry is not None}
 
     def is_included(change: Change) -> bool:
         is_by_id = isinstance(change, BindingChange) and change.certificate is None and change.after in ids
@@ -72,7 +74,11 @@ def narrow(status: Status, plan: Plan, scope: Scope) -> Status:
         uses=tuple(one for one in status.uses if one.certificate in names),
         live=None
         if status.live is None
-        else tuple(row for row in status.live if row.certificate in names or row.desired in ids),
+        else tuple(
+            row
+            for row in status.live
+            if row.certificate in names or row.desired in ids or any(one.id in kept for one in row.live)
+        ),
         about=scope.words,
         asked=bool(scope.names),
     )

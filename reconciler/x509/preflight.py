@@ -156,7 +156,10 @@ def _dates(chain: Chain, indexes: Iterable[int], now: datetime, severity: Severi
             yield chain.finding(severity, code, message, index, hint)
         elif now < begin:
             message = f"{chain.describe(index)} is not valid before {rfc3339(begin)}"
-            soon = "origins refuse it until then; check that the clock of this machine is right"
+            soon = (
+                "origins refuse it until then; `mtlsctl apply` binds a renewed certificate when it is valid. If it"
+                " should be valid now, check the clock of this machine"
+            )
             code = Code.INTERMEDIATE_NOT_YET_VALID if is_intermediate else Code.CERTIFICATE_NOT_YET_VALID
             yield chain.finding(Severity.WARNING, code, message, index, soon)
 

@@ -583,7 +583,7 @@ def test_a_binding_that_waits_is_no_drift_and_no_change_in_any_report() -> None:
     assert [place.standing for place in status.places] == [Standing.WAITING]
     (story,) = tell_bindings(plan.assessment)
     assert (story.action, story.what) == (None, f"waits until {NOW + 10 * DAY:%Y-%m-%d %H:%M} UTC")
-    assert "  . BILLING of checkout (top level) " in render_plan(plan, PLAIN)
+    assert "  . checkout  top level  BILLING  " in render_plan(plan, PLAIN)
 
 
 def test_what_is_in_use_before_it_begins_is_reported_as_that() -> None:

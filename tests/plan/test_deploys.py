@@ -439,6 +439,29 @@ def test_drift_of_what_serves_is_named_and_nothing_else(
     assert [(one.state, one.key) for one in drift.findings if one.subject == "live"] == told
 
 
+@pytest.mark.parametrize("live", [Live(workers={"shop": None}), Live(workers={"shop": LiveWorker("shop", ())})])
+def test_drift_of_a_worker_without_a_live_version_says_that_it_is_not_deployed(live: Live) -> None:
+    """In a whole sentence, with the binding that its file has."""
+    wanted = desired({"billing": 1}, [worker(tables={None: {"BILLING": "billing"}})], store=StoreKind.CLOUDFLARE)
+    there = actual([NEW], {"checkout": named({"BILLING": NEW.id})}, live=live)
+    plan = make_plan(judge(wanted, there, NOW), show_live=True)
+    found = [one.message for one in join_live(make_drift(plan), plan).findings if one.subject == "live"]
+    assert found == [
+        f"shop is not deployed in this account; workers/checkout/wrangler.toml (top level) binds {NEW.id} as BILLING"
+    ]
+
+
+def test_drift_of_a_removed_binding_that_is_still_live_is_of_its_certificate() -> None:
+    """So that it is shown with the rest of that certificate."""
+    wanted = desired({"billing": 1}, [worker(tables={None: {"BILLING": "billing"}})], store=StoreKind.CLOUDFLARE)
+    live = serves({"BILLING": NEW.id, "GONE": OLD.id})
+    plan = make_plan(
+        judge(wanted, actual([NEW, OLD], {"checkout": named({"BILLING": NEW.id})}, live=live), NOW), show_live=True
+    )
+    found = [one.certificate for one in join_live(make_drift(plan), plan).findings if one.subject == "live"]
+    assert found == ["billing"]
+
+
 def test_what_serves_and_could_not_be_looked_at_is_no_drift_but_an_error() -> None:
     """Exit 1, with the reason."""
     wanted = desired({"billing": 1}, [worker(tables={None: {"BILLING": "billing"}})], store=StoreKind.CLOUDFLARE)

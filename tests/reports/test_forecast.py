@@ -21,6 +21,7 @@ from reconciler.reports.status import Urgency
 from reconciler.views.text.forecast import render_forecast
 from reconciler.views.text.style import PLAIN
 from reconciler.x509.certificates import Bundle
+from tests.plan.test_dates import later_plan
 from tests.runs.test_frugal import Counted, CountedFiles, CountedStores, NoLines, no_lock
 from tests.support.cli import MTLS, Project, make_project
 from tests.support.paths import REPOSITORY
@@ -393,6 +394,21 @@ def test_what_is_shared_of_one_certificate_hides_nothing_of_another() -> None:
     lines = shown({"short": Given(ends=2, begins=0), "billing": Given(ends=40)})
     assert "  . 2026-12-03  billing  expires 2027-01-02 12:00 UTC" in lines
     assert sum("billing" in line for line in lines) == 3
+
+
+def test_the_begin_of_a_certificate_that_waits_is_an_event() -> None:
+    """With what to do then, and which bindings wait."""
+    plan = later_plan()
+    forecast = make_forecast(plan, 120)
+    (begin,) = forecast.begins
+    assert (begin.certificate, begin.at, [one.binding for one in begin.places]) == (
+        "billing",
+        NOW + 10 * DAY,
+        ["BILLING"],
+    )
+    assert f"+ {begin.at:%Y-%m-%d}  billing  becomes valid" in render_forecast(forecast, PLAIN)
+    assert "run mtlsctl apply; waiting: BILLING of checkout (top level)" in render_forecast(forecast, PLAIN)
+    assert make_forecast(plan, 9).begins == ()
 
 
 def test_hostile_names_are_text() -> None:

@@ -10,7 +10,8 @@ import pytest
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import UsageError
-from reconciler.model import Action, Actual, Desired, RenewBefore
+from reconciler.model import Action, Actual, BindingAddress, BindingName, Desired, RenewBefore, WorkerLabel
+from reconciler.plan.live import LiveBinding, LiveState, Presented
 from reconciler.plan.plan import Plan
 from reconciler.reports.scope import Scope, narrow, show_only
 from reconciler.reports.status import Alarm, FailOn, Status, fail_on, make_status
@@ -87,6 +88,18 @@ def test_a_binding_by_the_id_of_a_certificate_is_about_that_certificate() -> Non
     wanted = desired({"billing": 1}, [worker("checkout", {None: {"BILLING": f"id:{uid(1)}"}})])
     made = plan_of(wanted, actual([entry(1, 1, "@billing")], {"checkout": file({None: {"BILLING": uid(1)}})}))
     assert [one.at.binding for one in about(made, "billing").outages] == ["BILLING"]
+
+
+def test_a_removed_certificate_keeps_its_live_workers() -> None:
+    """Those are why it can't be deleted."""
+    wanted = desired({"billing": 1}, [worker("checkout", {None: {"BILLING": "billing"}})])
+    entries = [entry(1, 1, "@billing"), entry(9, 9, "@partner")]
+    made = plan_of(wanted, actual(entries, {"checkout": file({None: {"BILLING": uid(1)}})}))
+    at = BindingAddress(WorkerLabel("checkout"), "workers/checkout/wrangler.toml", None, BindingName("PARTNER"))
+    live = LiveBinding(at, "shop", LiveState.NEEDS_DEPLOY, live=(Presented("v1", 100, uid(9)),))
+    status = narrow(replace(make_status(made), live=(live,)), made, Scope(("partner",)))
+    assert status.live == (live,)
+    assert narrow(replace(make_status(made), live=(live,)), made, Scope(("billing",))).live == ()
 
 
 def test_an_alarm_is_about_what_was_asked_for(plan: Plan) -> None:

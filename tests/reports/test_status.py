@@ -13,8 +13,9 @@ from reconciler.reports.status import CertificateStatus, Standing, Status, Urgen
 from reconciler.views.text.status import distance_text, render_status
 from reconciler.views.text.style import PLAIN
 from tests.cli.test_canaries import search
+from tests.plan.test_dates import later_plan
 from tests.support.cli import MTLS, Project
-from tests.support.pki import END, NOW
+from tests.support.pki import DAY, END, NOW
 from tests.support.worlds import actual, certificate, desired, entry, file, issued, plan_of, uid, worker
 
 BILLING = worker("checkout", {None: {"BILLING": "billing"}})
@@ -110,6 +111,15 @@ def test_a_binding_by_id_is_a_place_of_the_certificate_with_that_entry() -> None
     assert place.standing is Standing.IN_PLACE
 
 
+def test_changes_that_wait_for_a_certificate_to_begin_have_the_date_and_a_block() -> None:
+    """In the table, and once with the reason below its bindings."""
+    text = render_status(make_status(later_plan()), PLAIN)
+    until = f"{NOW + 10 * DAY:%Y-%m-%d}"
+    assert f"1 change waits until {until}\n" in text or f"1 change waits until {until}," in text
+    assert "\nbilling\n  expires " in text
+    assert f"  waiting    1 change waits, until {until} 12:00 UTC: the new certificate is not valid yet" in text
+
+
 def test_what_waits_stands_with_its_certificate_and_orphans_apart() -> None:
     """A certificate that left the file has no line of its own."""
     entries = [entry(1, 1, "@billing", age=1), entry(2, 2, "@billing"), entry(3, 3, "@gone")]
@@ -118,9 +128,9 @@ def test_what_waits_stands_with_its_certificate_and_orphans_apart() -> None:
     assert [kept.waiting.entry.id for kept in only(status).waiting if kept.waiting.entry] == [uid(2)]
     assert [kept.waiting.entry.id for kept in status.orphaned if kept.waiting.entry] == [uid(3)]
     text = render_status(replace(status, asked=True), PLAIN)
-    assert f"kept       {uid(2)} (old): its grace period is not over, until 2026-11-29 12:00 UTC" in text
+    assert f"kept       {uid(2)} (old): its grace period is not over; deleted not before 2026-11-29 12:00 UTC" in text
     assert (
-        f"\ngone (removed from mtls.toml)\n  kept       {uid(3)} (old): its certificate was removed from mtls.toml"
+        f"\ngone (removed from mtls.toml)\n  kept       {uid(3)} (removed): its certificate was removed from mtls.toml"
         in text
     )
 

@@ -232,7 +232,7 @@ def test_status_names_who_uses_the_certificate_and_who_still_uses_the_old_one() 
         f"""
   bound      BILLING of checkout (top level)
   used by    the Hyperdrive configuration db
-  kept       {OLD.id} (old): its grace period is not over, until 2026-11-29 12:00 UTC
+  kept       {OLD.id} (old): its grace period is not over; deleted not before 2026-11-29 12:00 UTC
   used by    the Worker shop (live): {OLD.id}
   used by    the Hyperdrive configuration archive: {OLD.id}
 """

@@ -85,7 +85,7 @@ from reconciler.reports.explain import Explanation, NameKind
 from reconciler.reports.explain_bindings import BindingStory
 from reconciler.reports.explain_certificates import CertificateStory
 from reconciler.reports.explain_entries import EntryStory
-from reconciler.reports.forecast import DueItem, Forecast, Outlook
+from reconciler.reports.forecast import Begin, DueItem, Forecast, Outlook
 from reconciler.reports.forecast_entries import Event
 from reconciler.reports.forecast_entries import ForecastStep as EntryStep
 from reconciler.reports.kept import KeptEntry, KeptFor
@@ -415,6 +415,7 @@ FORECAST = Forecast(
     by_id=BY_ID,
     uses=USES[:1],
     not_checked=(NotChecked(Area.LIVE_WORKERS),),
+    begins=(Begin(BILLING, ODD, (BOUND, STAGED)),),
 )
 METRICS = Metrics((Family("findings", "Findings of this look.", (Sample((("stack", "payments"),), 2),)),))
 VALIDATION, CHECKUP, FAILURE = Validation(FINDINGS), Checkup(FINDINGS), RunFailure(FINDINGS)

@@ -62,7 +62,7 @@ from reconciler.reports.explain import Explanation, NameKind
 from reconciler.reports.explain_bindings import BindingStory
 from reconciler.reports.explain_certificates import CertificateStory
 from reconciler.reports.explain_entries import EntryStory
-from reconciler.reports.forecast import DueItem, Forecast, Outlook
+from reconciler.reports.forecast import Begin, DueItem, Forecast, Outlook
 from reconciler.reports.forecast_entries import Event, ForecastStep
 from reconciler.reports.kept import KeptEntry
 from reconciler.reports.outage import Outage
@@ -438,6 +438,7 @@ FORECAST = Forecast(
     diagnostics=(ERROR,),
     by_id=(BY_ID,),
     not_checked=(NotChecked(Area.LIVE_WORKERS),),
+    begins=(Begin(WAREHOUSE, NOW + 9 * DAY, (GATEWAY, PAYOUTS)),),
 )
 REPORTS: Mapping[str, object] = {
     "plan": PLAN,

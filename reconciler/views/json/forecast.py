@@ -31,6 +31,14 @@ class DueItemPart(JsonPart):
     places: tuple[BindingAddress, ...]
 
 
+class BeginPart(JsonPart):
+    """A certificate becomes valid at `at`, and the bindings in `places` can be changed to it."""
+
+    certificate: str
+    at: UtcTime
+    places: tuple[BindingAddress, ...]
+
+
 class OutlookPart(JsonPart):
     """The quota of one sort over time. `over_from`: when it does not suffice any more."""
 
@@ -54,7 +62,8 @@ class ForecastDocument(JsonPart):
 
     `unreadable`: certificates whose file can't be used. Without `quota` the store was not asked. `assumptions`: what
     the numbers rest on, in words. `by_id`: what bindings use by its id and falls due by then, the first to end first.
-    `uses`: what else uses the present certificates, and has to be changed when they are renewed.
+    `uses`: what else uses the present certificates, and has to be changed when they are renewed. `begins`:
+    certificates that are not valid yet, and the bindings that wait for them.
     """
 
     format: Literal["mtlsctl.forecast/1"] = "mtlsctl.forecast/1"
@@ -73,6 +82,7 @@ class ForecastDocument(JsonPart):
     uses: tuple[UsePart, ...]
     not_checked: tuple[NotCheckedPart, ...]
     diagnostics: tuple[DiagnosticPart, ...]
+    begins: tuple[BeginPart, ...] = ()
 
 
 def forecast_document(forecast: Forecast, resolve: Resolve) -> ForecastDocument:
@@ -94,6 +104,7 @@ def forecast_document(forecast: Forecast, resolve: Resolve) -> ForecastDocument:
         uses=tuple(map(use_part, forecast.uses)),
         not_checked=tuple(not_checked_part(one, "forecast") for one in forecast.not_checked),
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in (*forecast.findings, *forecast.diagnostics)),
+        begins=tuple(BeginPart(certificate=one.certificate, at=one.at, places=one.places) for one in forecast.begins),
     )
 
 

@@ -14,6 +14,7 @@ from reconciler.reports.drift_findings import APPLY
 from reconciler.views.table import Display
 from reconciler.views.text.findings import place_lines, show_findings
 from reconciler.views.text.layout import ShortIds, shortened, wrapped
+from reconciler.views.text.lines import counted
 from reconciler.views.text.names import ShownNames
 from reconciler.views.text.plan import not_checked_lines
 from reconciler.views.text.plan_groups import waiting_block
@@ -55,9 +56,11 @@ def _lines(drift: Drift, display: Display, findings: str) -> Iterator[str]:
     yield ""
     yield from not_checked_lines(drift.not_checked, drift.command, style, width)
     counts = ", ".join(f"{count} {state}" for state, count in drift.summary.items() if state in _SIGNS and count)
-    in_sync = f"{drift.summary[State.IN_SYNC]} in sync"
-    counted, paint = (f"Drift: {counts}", style.warn) if counts else ("No drift", style.good)
-    yield from map(paint, wrapped(f"{counted}; {in_sync}.", width, then="  "))
+    found, paint = (f"Drift: {counts}", style.warn) if counts else ("No drift", style.good)
+    number = len(drift.waiting)
+    waiting = f", {counted(number, 'change')} {'waits' if number == 1 else 'wait'}" if number else ""
+    rest = f"{drift.summary[State.IN_SYNC]} in sync{waiting}"
+    yield from map(paint, wrapped(f"{found}; {rest}.", width, then="  "))
     fixed = sum(one.apply for one in drift.findings)
     if fixed:
         some = f"  (fixes {fixed} of {len(drift.findings)})" if fixed < len(drift.findings) else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import TypeVar
@@ -12,7 +12,7 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.escape import printable
 from reconciler.model import SiteAddress
 from reconciler.plan.users import Use
-from reconciler.reports.forecast import DueItem, Forecast, Outlook
+from reconciler.reports.forecast import Begin, DueItem, Forecast, Outlook
 from reconciler.reports.forecast_entries import Event, ForecastStep
 from reconciler.reports.status import Urgency
 from reconciler.views.table import Display
@@ -82,6 +82,7 @@ def _ids(forecast: Forecast) -> Iterator[str | None]:
 
 def _places(forecast: Forecast) -> Iterator[SiteAddress]:
     yield from (place.at for item in forecast.calendar for place in item.places)
+    yield from (place for one in forecast.begins for place in one.places)
     yield from (place.at for one in forecast.by_id for place in one.places)
 
 
@@ -90,6 +91,8 @@ def _day(time: datetime) -> str:
 
 
 _Line = TypeVar("_Line", DueItem, ForecastStep)
+_Row = tuple[DueItem, ...] | Begin
+"""A row of the calendar: renewals of a certificate, or that a certificate becomes valid."""
 
 
 def _fold(items: Sequence[_Line]) -> Iterator[tuple[_Line, ...]]:
@@ -126,26 +129,39 @@ def _interval_text(time: timedelta) -> str:
 
 def _calendar_lines(forecast: Forecast, names: ShownNames, style: Style, width: int | None) -> Iterator[str]:
     shown = left = 0
-    for head, lines in groupby(_fold(forecast.calendar), lambda line: _head(line[0])):
+    rows: list[_Row] = sorted((*_fold(forecast.calendar), *forecast.begins), key=_time)
+    for head, found in groupby(rows, _head):
         yield ""
         yield style.bold(head)
-        chosen = []
-        for line in lines:
-            shown += line[0].again
-            if line[0].again and shown > _MAX_AGAIN:
-                left += len(line)
+        chosen: list[_Row] = []
+        for row in found:
+            is_again = not isinstance(row, Begin) and row[0].again
+            shown += is_again
+            if is_again and shown > _MAX_AGAIN and not isinstance(row, Begin):
+                left += len(row)
             else:
-                chosen.append(line)
-        size = max((cells(printable(line[0].certificate)) for line in chosen), default=0)
-        for line in chosen:
-            yield from _item_lines(line, size, names, style, width)
+                chosen.append(row)
+        size = max((cells(printable(_certificate(row))) for row in chosen), default=0)
+        for row in chosen:
+            if isinstance(row, Begin):
+                yield from _begin_lines(row, size, forecast, names, style, width)
+                continue
+            yield from _item_lines(row, size, names, style, width)
             yield from use_lines(
-                (one for one in forecast.uses if _concerns(one, line[0])), names, width, indent="      "
+                (one for one in forecast.uses if _concerns(one, row[0])), names, width, indent="      "
             )
     if left:
         yield f"  ~ and {left} more renewals of renewed certificates; see --format json"
     rest = tuple(_rest_lines(forecast))
     yield from ("", *(line for text in rest for line in wrapped(text, width))) if rest else ()
+
+
+def _time(row: _Row) -> datetime:
+    return row.at if isinstance(row, Begin) else row[0].renew_from
+
+
+def _certificate(row: _Row) -> str:
+    return row.certificate if isinstance(row, Begin) else row[0].certificate
 
 
 def _rest_lines(forecast: Forecast) -> Iterator[str]:
@@ -161,8 +177,39 @@ def _rest_lines(forecast: Forecast) -> Iterator[str]:
         yield f"When {printable(name)} falls due is not known: its file can't be used."
 
 
-def _head(item: DueItem) -> str:
-    return "Due already" if item.urgency in _OVERDUE else f"{item.renew_from:%Y-%m}"
+def _head(row: _Row) -> str:
+    is_overdue = not isinstance(row, Begin) and row[0].urgency in _OVERDUE
+    return "Due already" if is_overdue else f"{_time(row):%Y-%m}"
+
+
+def _begin_lines(
+    begin: Begin, size: int, forecast: Forecast, names: ShownNames, style: Style, width: int | None
+) -> Iterator[str]:
+    """When a renewed certificate becomes valid; below it what to do then, and which bindings wait."""
+    workers = len({place.site for place in begin.places})
+    deploy = f", then deploy {counted(workers, 'Worker')}" if forecast.store.kind.traits.has_live_workers else ""
+    told = f"run mtlsctl apply{deploy if workers else ''}"
+    if begin.places:
+        told += f"; waiting: {', '.join(map(names.binding, begin.places))}"
+    yield from _row_lines(
+        "+", begin.at, begin.certificate, f"becomes valid {time_text(begin.at)}", size, width, style.bold
+    )
+    yield from wrapped(told, width, first="      ")
+
+
+def _row_lines(
+    sign: str, time: datetime, certificate: str, text: str, size: int, width: int | None, paint: Callable[[str], str]
+) -> Iterator[str]:
+    """A row of the calendar, in one line if it fits."""
+    name = _name(certificate, width, _BEFORE_NAME)
+    label = f"{sign} {_day(time)}  {name}"
+    pad = " " * max(size - cells(name), 0)
+    room = width - cells(label) - cells(text) - 4 if width is not None else len(pad)
+    if room >= 0:
+        yield f"  {paint(label)}{pad if room >= len(pad) else ''}  {text}"
+    else:
+        yield f"  {paint(label)}"
+        yield from wrapped(text, width, first="      ")
 
 
 def _item_lines(
@@ -176,15 +223,7 @@ def _item_lines(
     text = f"{end} {time_text(item.not_after)}"
     if len(line) > 1:
         text = _series_text([one.renew_from for one in line])
-    name = _name(item.certificate, width, _BEFORE_NAME)
-    label = f"{sign} {_day(item.renew_from)}  {name}"
-    pad = " " * max(size - cells(name), 0)
-    room = width - cells(label) - cells(text) - 4 if width is not None else len(pad)
-    if room >= 0:
-        yield f"  {paint(label)}{pad if room >= len(pad) else ''}  {text}"
-    else:
-        yield f"  {paint(label)}"
-        yield from wrapped(text, width, first="      ")
+    yield from _row_lines(sign, item.renew_from, item.certificate, text, size, width, paint)
     if item.again or len(line) > 1:
         return  # owner and bindings are shown with the first renewal
     owner = f"owner {printable(item.owner)}; " if item.owner else ""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from reconciler.findings.codes import Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.escape import printable
-from reconciler.model import Action
+from reconciler.model import Action, Condition, Waiting
 from reconciler.views.table import Display
 from reconciler.views.text.findings import show_findings
 from reconciler.views.text.layout import wrapped
@@ -51,6 +51,17 @@ def noun_of(action: Action) -> tuple[str, str]:
 def counted(number: int, noun: str, plural: str | None = None) -> str:
     """`1 step`, `2 steps`."""
     return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def until_text(wait: Waiting) -> str:
+    """The end of the sentence on what waits: the time, if there is one. Other conditions may keep it longer."""
+    if wait.until is None:
+        return ""
+    time = f"{wait.until:%Y-%m-%d %H:%M} UTC"
+    if wait.condition is Condition.GRACE:
+        return f"; deleted not before {time}"
+    later = ", then for its grace period" if wait.condition is Condition.SUCCESSOR_NOT_VALID else ""
+    return f", until {time}{later}"
 
 
 def prose(width: int | None) -> int | None:

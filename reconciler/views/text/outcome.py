@@ -12,11 +12,21 @@ from reconciler.findings.escape import printable
 from reconciler.model import BindingChange, Change, Deploy, Retire, Upload, Verify
 from reconciler.plan.outcome import Outcome, Step, StepStatus
 from reconciler.plan.plan import next_of
-from reconciler.reports.left import Applied, ToDeploy
+from reconciler.reports.left import Applied
 from reconciler.views.table import Display
 from reconciler.views.text.findings import show_findings
 from reconciler.views.text.layout import ShortIds, wrapped
-from reconciler.views.text.lines import command_lines, counted, finding_lines, job_of, led, next_lines, noun_of, prose
+from reconciler.views.text.lines import (
+    command_lines,
+    counted,
+    finding_lines,
+    job_of,
+    led,
+    next_lines,
+    noun_of,
+    prose,
+    until_text,
+)
 from reconciler.views.text.style import Style
 
 _MOST_ALIKE = 5
@@ -56,7 +66,7 @@ def _lines(applied: Applied, display: Display) -> Iterator[str]:
     if outcome.findings:
         yield ""
         yield from finding_lines(outcome.findings, display)
-    yield from _to_deploy_lines(applied.to_deploy, display)
+    yield from _to_deploy_lines(applied, display)
     yield from _next_lines(applied, width)
 
 
@@ -151,8 +161,7 @@ def _kept_lines(steps: Sequence[Step], style: Style, width: int | None, short: S
     yield ""
     yield style.bold("Kept for now:")
     for one in kept if width is None else kept[:_MOST_LISTED]:
-        until = f", until {one.until:%Y-%m-%d %H:%M} UTC" if one.until else ""
-        yield from led(".", f"{_object(one.change, short)}: {printable(one.detail)}{until}", width)
+        yield from led(".", f"{_object(one.change, short)}: {printable(one.detail)}{until_text(one)}", width)
     if width is not None and len(kept) > _MOST_LISTED:
         yield f"  . and {len(kept) - _MOST_LISTED} more; see mtlsctl plan"
 
@@ -160,8 +169,9 @@ def _kept_lines(steps: Sequence[Step], style: Style, width: int | None, short: S
 # --- what to do next --------------------------------------------------------------------------------------------------
 
 
-def _to_deploy_lines(to_deploy: Sequence[ToDeploy], display: Display) -> Iterator[str]:
+def _to_deploy_lines(applied: Applied, display: Display) -> Iterator[str]:
     """The Workers whose file is written and whose live version is not."""
+    to_deploy = applied.to_deploy
     if not to_deploy:
         return
     yield ""
@@ -174,7 +184,8 @@ def _to_deploy_lines(to_deploy: Sequence[ToDeploy], display: Display) -> Iterato
         yield from command_lines(each.command_from(display.folder), display.width)
     if len(to_deploy) > len(shown):
         yield f"  and {len(to_deploy) - len(shown)} more; --wide shows all"
-    yield "Or deploy with: mtlsctl apply --deploy"
+    if "--deploy" not in applied.again:  # else this run tried it, and its findings say what is in the way
+        yield "Or deploy with: mtlsctl apply --deploy"
 
 
 def _next_lines(applied: Applied, width: int | None) -> Iterator[str]:

@@ -100,7 +100,7 @@ def _lines(plan: PlanFacts, style: Style, width: int | None) -> Iterator[str]:
     unseen = [one for one in plan.not_checked if not (is_of_apply and one.area is Area.KEYS)]
     yield from not_checked_lines(unseen, "plan", style, width)
     if plan.calls is not None:
-        yield style.dim(_calls_line(plan.calls))
+        yield style.dim(_calls_line(plan.calls, can_apply=not plan.at and not plan.offline))
 
 
 def _ids(plan: PlanFacts) -> Iterator[str | None]:
@@ -204,7 +204,7 @@ _AREAS = {
     Area.STORE: "which certificates are uploaded",
     Area.LIVE_WORKERS: "live Workers",
     Area.OTHER_USERS: "Hyperdrive configurations, hostnames",
-    Area.TREE: "other files with ids of old certificates",
+    Area.TREE: "other files with IDs of old certificates",
     Area.KEYS: "private keys",
     Area.UNUSED: "unused certificates, shared keys, undeclared bindings",
 }
@@ -245,7 +245,7 @@ def _summary_lines(plan: PlanFacts, groups: Sequence[Group], width: int | None, 
         waits = len(plan.waiting) - kept
         parts.append(f"{counted(waits, 'change')} {'waits' if waits == 1 else 'wait'}")
     if kept:
-        parts.append(f"{counted(kept, 'old certificate')} kept")
+        parts.append(f"{counted(kept, 'old certificate')} kept (all conditions: mtlsctl explain NAME)")
     if plan.quota is not None:
         parts += _quota_texts(plan)
     lead = [] if plan.changes else ["No changes"]
@@ -264,10 +264,10 @@ def _quota_texts(plan: PlanFacts) -> Iterator[str]:
     if plan.quota is None:
         return
     after = " after this" if plan.changes else ""
-    for kind, number in (("", plan.quota.leaf), ("CAs: ", plan.quota.ca)):
-        if number.peak or not kind:
+    for kind, noun, number in (("Quota: ", " certificates", plan.quota.leaf), ("CAs: ", "", plan.quota.ca)):
+        if number.peak or noun:
             peak = f", peak {number.peak:,}" if number.peak > max(number.now, number.after) else ""
-            yield f"{kind}{number.after:,} of {number.limit:,} used{after}{peak}"
+            yield f"{kind}{number.after:,} of {number.limit:,}{noun}{after}{peak}"
 
 
 def _renewals_lines(kind: str, number: QuotaCount, width: int | None, style: Style) -> Iterator[str]:
@@ -280,9 +280,13 @@ def _renewals_lines(kind: str, number: QuotaCount, width: int | None, style: Sty
     yield from map(style.bad if is_over else str, lines)
 
 
-def _calls_line(calls: Calls) -> str:
+def _calls_line(calls: Calls, *, can_apply: bool) -> str:
     made = f"{calls.made:,} call{'' if calls.made == 1 else 's'} to Cloudflare made"
-    return f"{made}." if calls.apply == calls.made else f"{made}; {calls.apply:,} in all once this is applied."
+    return (
+        f"{made}."
+        if calls.apply == calls.made or not can_apply
+        else f"{made}; {calls.apply:,} in all once this is applied."
+    )
 
 
 # --- renewals ---------------------------------------------------------------------------------------------------------

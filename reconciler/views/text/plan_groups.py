@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import assert_never
 
 from reconciler.findings.escape import printable
@@ -12,6 +13,7 @@ from reconciler.model import (
     BindingChange,
     CertificateName,
     Change,
+    Condition,
     Deploy,
     Difference,
     EntryId,
@@ -26,6 +28,7 @@ from reconciler.model import (
 from reconciler.plan.coverage import KeyNeeded
 from reconciler.plan.plan import Plan, PlanFacts
 from reconciler.views.text.layout import Cell, cells, labelled, spread, table, wrapped
+from reconciler.views.text.lines import counted, until_text
 from reconciler.views.text.names import ShownNames, environment
 from reconciler.views.text.style import Style
 
@@ -119,7 +122,7 @@ def group_lines(group: Group, plan: PlanFacts, names: ShownNames, width: int | N
     yield from table(rows, width, indent=_INDENT)
     for change in group.changes:
         if isinstance(change, Retire):
-            text = f"{names.id(change.entry.id)} {_old(change)} {_entry_text(change)}"
+            text = f"{names.id(change.entry.id)} {old_text(change)} {_entry_text(change)}"
             yield from labelled("- delete", text, width, paint=style.bad, indent=_INDENT)
     yield from waiting_block(group.waiting, names, width)
 
@@ -135,6 +138,9 @@ def _head_lines(group: Group, plan: PlanFacts, names: ShownNames, width: int | N
     if about:
         is_long = width is not None and cells(left) + cells(about) + 4 > width
         left = f"{left} {about}" if is_long else f"{left}  {about}"
+        if not text and not is_long:  # as it is: a paragraph would join the two
+            yield f"  {style.bold(left)}"
+            return
     yield from spread(Cell(left, style.bold), Cell(text, style.dim), width, indent="  ")
 
 
@@ -159,6 +165,8 @@ def _about(group: Group, plan: PlanFacts) -> str:
     if any(one.at is None and one.certificate == group.name for one in plan.unknown):
         return "upload unknown"
     if group.has(Action.BIND) or group.has(Action.REBIND):
+        return "already uploaded"
+    if any(isinstance(wait.change, BindingChange) and wait.change.after is not None for wait in group.waiting):
         return "already uploaded"
     if any(wait.entry is None for wait in group.waiting) or group.name is None or group.has(Action.UNBIND):
         return ""
@@ -265,7 +273,8 @@ def _notes(change: BindingChange) -> Iterator[str]:
         yield f"waits for it to become valid at {change.not_before:%H:%M:%S} UTC"
 
 
-def _old(retire: Retire) -> str:
+def old_text(retire: Retire) -> str:
+    """What an uploaded certificate is: an old one of a declared certificate, or of one that was removed."""
     return "(removed)" if Reason.ORPHANED in retire.reasons else "(old)"
 
 
@@ -280,10 +289,20 @@ def waiting_block(
 ) -> Iterator[str]:
     """What waits, for what, and until when; what waits for the same in one sentence."""
     alike: dict[tuple[str, Action, str, str], list[str]] = {}
+    bindings: dict[tuple[Condition, str, datetime | None], list[BindingChange]] = {}
     for wait in waits:
-        until = f", until {wait.until:%Y-%m-%d %H:%M} UTC" if wait.until else ""
+        if isinstance(wait.change, BindingChange):
+            bindings.setdefault((wait.condition, wait.detail, wait.until), []).append(wait.change)
+            continue
         what, verb = _waiting_text(wait.change, names)
-        alike.setdefault((verb, wait.change.action, wait.detail, until), []).append(what)
+        alike.setdefault((verb, wait.change.action, wait.detail, until_text(wait)), []).append(what)
+    for (_, why, time), changes in bindings.items():
+        yield from table([_waiting_row(change, names) for change in changes[:_MOST_ALIKE]], width, indent=indent)
+        if len(changes) > _MOST_ALIKE:
+            yield f"{indent}. and {counted(len(changes) - _MOST_ALIKE, 'more binding')}"
+        first = f"wait until {time:%Y-%m-%d %H:%M} UTC" if time is not None else "wait"
+        first = first if len(changes) > 1 else first.replace("wait", "waits", 1)
+        yield from wrapped(f"{first}: {printable(why)}", width, first=f"{indent}  ")
     for (verb, _, detail, until), found in alike.items():
         more = f" and {len(found) - _MOST_ALIKE} more" if len(found) > _MOST_ALIKE else ""
         what = f"{', '.join(found[:_MOST_ALIKE])}{more}"
@@ -291,13 +310,21 @@ def waiting_block(
         yield from wrapped(f"{what} {why}{until}", width, first=f"{indent}. ")
 
 
-def _waiting_text(change: Upload | BindingChange | Deploy | Retire, names: ShownNames) -> tuple[str, str]:
+def _waiting_row(change: BindingChange, names: ShownNames) -> list[Cell]:
+    """One line of a wrangler file that is not written yet."""
+    return [
+        Cell(f". {names.worker(change.at)}", shrinks=True),
+        Cell(environment(change.at), shrinks=True),
+        Cell(printable(change.at.binding), shrinks=True),
+        Cell(_arrow(change, names)),
+    ]
+
+
+def _waiting_text(change: Upload | Deploy | Retire, names: ShownNames) -> tuple[str, str]:
     """What waits, and what it does meanwhile."""
     match change:
         case Retire():
-            return f"{names.id(change.entry.id)} {_old(change)}", "kept"
-        case BindingChange():
-            return f"{names.binding(change.at)} {_arrow(change, names)}", "waits"
+            return f"{names.id(change.entry.id)} {old_text(change)}", "kept"
         case Upload():
             return "upload", "waits"
         case Deploy():

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 
 from reconciler.findings.escape import printable
-from reconciler.model import Condition, SiteAddress, UserKind, Waiting
+from reconciler.model import Condition, Retire, SiteAddress, UserKind, Waiting
 from reconciler.plan.assessment import ByIdRow
 from reconciler.plan.inventory import Role
 from reconciler.plan.live import LiveState
+from reconciler.plan.plan import next_of
 from reconciler.plan.users import Use
 from reconciler.reports.current import Current
 from reconciler.reports.kept import KeptEntry
@@ -18,9 +20,10 @@ from reconciler.reports.status import BoundAt, ByIdStatus, CertificateStatus, St
 from reconciler.views.table import Display
 from reconciler.views.text.findings import show_findings, to_act_on
 from reconciler.views.text.layout import Cell, cells, labelled, table, wrapped
-from reconciler.views.text.lines import counted
+from reconciler.views.text.lines import counted, until_text
 from reconciler.views.text.names import ShownNames
 from reconciler.views.text.plan import counts_text, describe, live_row_lines, not_checked_lines, store_text
+from reconciler.views.text.plan_groups import old_text
 from reconciler.views.text.style import Style
 
 _LABEL = 9
@@ -253,9 +256,11 @@ def _state(item: CertificateStatus) -> Iterator[str]:
     kept = sum(one.waiting.entry is not None for one in item.waiting)
     if kept:
         yield f"{kept} old kept"
-    waiting = len(item.waiting) - kept
+    waiting = [one.waiting for one in item.waiting if one.waiting.entry is None]
     if waiting:
-        yield f"{counted(waiting, 'change')} {'waits' if waiting == 1 else 'wait'}"
+        first = next_of(waiting)
+        until = f" until {first:%Y-%m-%d}" if first is not None else ""
+        yield f"{counted(len(waiting), 'change')} {'waits' if len(waiting) == 1 else 'wait'}{until}"
 
 
 def _is_applied(item: CertificateStatus) -> bool:
@@ -293,10 +298,11 @@ def _count_lines(status: Status, names: ShownNames, style: Style, width: int | N
 
 
 def _needs_detail(item: CertificateStatus, status: Status) -> bool:
-    """Whether something is wrong that no pending change fixes; those are for `mtlsctl plan` to show."""
+    """Whether something is wrong that no pending change fixes, or a change waits; the others are for `mtlsctl plan`."""
     is_stuck = any(one.since is not None for one in item.waiting)
     is_wrong = not any(status.changes.values()) and any(map(_is_wrong, item.places))
-    return item.urgency is not Urgency.LATER or is_stuck or is_wrong
+    is_waiting = any(one.waiting.entry is None for one in item.waiting)
+    return item.urgency is not Urgency.LATER or is_stuck or is_wrong or is_waiting
 
 
 def _field(
@@ -328,9 +334,20 @@ def _certificate_lines(
         yield from _field(label, text, width, paint=paint)
     of_current = [one for one in status.uses if one.certificate == item.certificate and one.role is Role.CURRENT]
     yield from use_lines(of_current, names, width)
+    yield from _waiting_lines([one.waiting for one in item.waiting if one.waiting.entry is None], width)
     for kept in item.waiting:
+        if kept.waiting.entry is None:
+            continue
         yield from _kept_lines(kept, names, width)
         yield from use_lines(_not_told(kept.waiting, status.uses), names, width)
+
+
+def _waiting_lines(waits: Iterable[Waiting], width: int | None) -> Iterator[str]:
+    """For what the changes of a certificate wait, and until when; the bindings have lines of their own."""
+    alike = Counter((printable(wait.detail), until_text(wait)) for wait in waits)
+    for (detail, until), number in alike.items():
+        verb = "waits" if number == 1 else "wait"
+        yield from _field("waiting", f"{counted(number, 'change')} {verb}{until}: {detail}", width)
 
 
 def _not_told(wait: Waiting, uses: Iterable[Use]) -> Iterator[Use]:
@@ -441,14 +458,13 @@ def _place_text(
 def _kept_lines(kept: KeptEntry, names: ShownNames, width: int | None) -> Iterator[str]:
     """Why an old certificate is kept; then since when and what would end that, where there is anything to say."""
     wait = kept.waiting
-    until = f", until {time_text(wait.until)}" if wait.until else ""
     is_entry = wait.entry is not None
     what = (
-        f"{names.id(wait.entry.id)} (old)"
-        if wait.entry is not None
+        f"{names.id(wait.change.entry.id)} {old_text(wait.change)}"
+        if isinstance(wait.change, Retire)
         else f"{wait.change.action} {describe(wait.change)}"
     )
-    yield from _field("kept" if is_entry else "waiting", f"{what}: {printable(wait.detail)}{until}", width)
+    yield from _field("kept" if is_entry else "waiting", f"{what}: {printable(wait.detail)}{until_text(wait)}", width)
     since = kept_since_text(kept.since) if kept.since is not None else None
     told = [text for text in (since, hint_text(kept.hint)) if text is not None]
     if told:

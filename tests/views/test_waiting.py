@@ -1,0 +1,50 @@
+"""What waits, on a terminal: a row for each binding, then once for what; a date is never shown as a promise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from reconciler.model import Action, BindingAddress, BindingChange, BindingName, Condition, Waiting, WorkerLabel
+from reconciler.views.table import Display, render
+from reconciler.views.text.lines import until_text
+from reconciler.views.text.names import ShownNames
+from reconciler.views.text.plan_groups import waiting_block
+from tests.support.pki import DAY, NOW
+from tests.support.reports import APPLIED
+from tests.support.screens_of_plans import NEW, OLD, PARTNER, retire
+
+LATER = NOW + 3 * DAY
+
+
+def waiting(environment: str | None) -> Waiting:
+    """A binding that waits for the new certificate."""
+    at = BindingAddress(WorkerLabel("gw"), "gw/wrangler.jsonc", environment, BindingName("PARTNER"))
+    change = BindingChange(Action.REBIND, at, (), PARTNER, None, OLD, NEW)
+    return Waiting(change, Condition.NOT_VALID_YET, "the new certificate is not valid yet", LATER)
+
+
+def test_bindings_that_wait_for_the_same_have_a_row_each_and_one_reason() -> None:
+    """As the rows of bindings that are written."""
+    names = ShownNames(80, (OLD, NEW))
+    assert list(waiting_block([waiting(None), waiting("staging")], names, 80)) == [
+        "    . gw  top level  PARTNER  28b52d48 -> 9d7d1c39",
+        "    . gw  staging    PARTNER  28b52d48 -> 9d7d1c39",
+        "      wait until 2026-11-26 12:00 UTC: the new certificate is not valid yet",
+    ]
+
+
+def test_the_end_of_grace_is_not_shown_as_the_date_of_the_deletion() -> None:
+    """Other conditions may keep the certificate longer."""
+    kept = Waiting(retire(OLD, PARTNER), Condition.GRACE, "its grace period is not over", LATER)
+    assert until_text(kept) == "; deleted not before 2026-11-26 12:00 UTC"
+    assert until_text(replace(kept, condition=Condition.SUCCESSOR_NOT_VALID)) == (
+        ", until 2026-11-26 12:00 UTC, then for its grace period"
+    )
+    assert until_text(replace(kept, condition=Condition.PRESENTED_LIVE, until=None)) == ""
+
+
+def test_a_run_with_deploys_does_not_suggest_itself() -> None:
+    """What it could not deploy, it could not deploy again."""
+    deployed = replace(APPLIED, again=("mtlsctl", "apply", "--deploy"))
+    assert "Or deploy with" in render(APPLIED, "text", Display())
+    assert "Or deploy with" not in render(deployed, "text", Display())
