@@ -19,6 +19,7 @@ from reconciler.model.identifiers import is_short_id, whole_id
 from reconciler.plan.assessment import Assessment
 from reconciler.plan.coverage import NotChecked, of_live
 from reconciler.plan.inventory import Role
+from reconciler.plan.live import LiveBinding
 from reconciler.plan.plan import Plan
 from reconciler.reports.explain_bindings import BindingStory, tell_bindings
 from reconciler.reports.explain_certificates import CertificateStory, tell_certificate
@@ -42,7 +43,8 @@ class Explanation:
     """The explanation of a name. `diagnostics`: the errors and warnings about what is explained, and notes on items of
     `supersedes` that were deleted since.
 
-    `not_checked`: what was not read about live Workers and other users.
+    `not_checked`: what was not read about live Workers and other users. `live`: what live Workers use as the explained
+    bindings; None if they were not read.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Explanation:
     entries: tuple[EntryStory, ...]
     diagnostics: tuple[Diagnostic, ...]
     not_checked: tuple[NotChecked, ...] = ()
+    live: tuple[LiveBinding, ...] | None = None
 
 
 def explain_command(name: str) -> str:
@@ -95,6 +98,7 @@ def explain(name: str, plan: Plan) -> Explanation:
         entries=entries,
         diagnostics=tuple(_findings(plan, certificates, bindings, entries)),
         not_checked=of_live(plan.not_checked),
+        live=None if plan.live is None else tuple(row for row in plan.live if row.at in {one.at for one in bindings}),
     )
 
 

@@ -142,6 +142,16 @@ def test_who_uses_the_certificate_is_in_every_report_that_looked(account: Accoun
     assert account.paths.count("/hyperdrive/configs") == 1
 
 
+def test_explain_shows_what_a_live_worker_uses(account: Account) -> None:
+    """Of its bindings, as `plan --live` shows it; also of a Worker that needs no deploy."""
+    result = account.run("explain", "checkout", "--live")
+    assert "\nLive Workers\n" in result.out
+    assert "BILLING of checkout (top level): needs a deploy\n" in result.out
+    (row,) = account.run("explain", "checkout", "--live", "--format", "json").json["live"]
+    assert (row["state"], row["script"], len(row["live"])) == ("needs-deploy", "checkout", 1)
+    assert "live" not in account.run("explain", "checkout", "--format", "json").json
+
+
 def test_a_permission_that_is_missing_is_said_and_is_no_failure(account: Account) -> None:
     """Live Workers were asked for and read; what else uses the certificate is unknown."""
     both = {Permission.HYPERDRIVE_READ, Permission.HYPERDRIVE_READ.replace("Read", "Write")}

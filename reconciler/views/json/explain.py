@@ -10,7 +10,7 @@ from reconciler.plan.inventory import Preference, Role
 from reconciler.plan.retire import Judged
 from reconciler.plan.wording import REQUIREMENTS
 from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
-from reconciler.records.plan import NotCheckedPart, not_checked_part
+from reconciler.records.plan import LivePart, NotCheckedPart, live_part, not_checked_part
 from reconciler.reports.explain import Explanation, NameKind, explain_command
 from reconciler.reports.explain_bindings import BindingStory
 from reconciler.reports.explain_certificates import CertificateStory
@@ -104,7 +104,7 @@ class EntryStoryPart(JsonPart):
 
 
 class ExplainDocument(JsonPart):
-    """Everything that has the name, with what follows from it."""
+    """Everything that has the name, with what follows from it. Without `live` live Workers were not read."""
 
     format: Literal["mtlsctl.explain/1"] = "mtlsctl.explain/1"
     name: str
@@ -112,6 +112,7 @@ class ExplainDocument(JsonPart):
     certificates: tuple[CertificateStoryPart, ...]
     bindings: tuple[BindingStoryPart, ...]
     entries: tuple[EntryStoryPart, ...]
+    live: tuple[LivePart, ...] | None = None
     not_checked: tuple[NotCheckedPart, ...]
     diagnostics: tuple[DiagnosticPart, ...]
 
@@ -124,6 +125,7 @@ def explain_document(explanation: Explanation, resolve: Resolve) -> ExplainDocum
         certificates=tuple(map(_certificate, explanation.certificates)),
         bindings=tuple(map(_binding, explanation.bindings)),
         entries=tuple(map(_entry, explanation.entries)),
+        live=None if explanation.live is None else tuple(map(live_part, explanation.live)),
         not_checked=tuple(not_checked_part(one, explain_command(explanation.name)) for one in explanation.not_checked),
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in explanation.diagnostics),
     )

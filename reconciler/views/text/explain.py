@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from reconciler.findings.escape import printable
 from reconciler.model import Condition, SiteAddress, User
 from reconciler.plan.inventory import Role
+from reconciler.plan.live import LiveBinding
 from reconciler.plan.retire import Judged
 from reconciler.plan.wording import REQUIREMENTS
 from reconciler.reports.explain import Explanation, NameKind, explain_command
@@ -17,7 +18,7 @@ from reconciler.views.table import Display
 from reconciler.views.text.findings import show_findings
 from reconciler.views.text.layout import labelled, wrapped
 from reconciler.views.text.names import ShownNames
-from reconciler.views.text.plan import not_checked_lines
+from reconciler.views.text.plan import live_row_lines, not_checked_lines
 from reconciler.views.text.plan_groups import SIGNS
 from reconciler.views.text.status import hint_text, kept_since_text, time_text
 from reconciler.views.text.style import Style
@@ -68,6 +69,8 @@ def _ids(explanation: Explanation) -> Iterator[str | None]:
         yield from (binding.found, binding.wanted)
     for entry in explanation.entries:
         yield from (entry.id, entry.newer)
+    for row in explanation.live or ():
+        yield from (row.desired, row.file, *(one.id for one in row.live))
 
 
 def _places(explanation: Explanation) -> Iterator[SiteAddress]:
@@ -89,6 +92,7 @@ class _Lines:
         sections = (
             ("Certificates", [self.certificate(story) for story in told.certificates]),
             ("Bindings", [self.binding(story) for story in told.bindings]),
+            ("Live Workers", [self.live(row) for row in told.live or ()]),
             ("Uploaded certificates", [self.entry(story) for story in told.entries]),
         )
         for head, stories in sections:
@@ -138,6 +142,9 @@ class _Lines:
         yield from self._head(sign, self.names.binding(story.at), story.what)
         yield from self._field("because", printable(story.why))
         yield from self._field("file", printable(story.at.config))
+
+    def live(self, row: LiveBinding) -> Iterator[str]:
+        yield from live_row_lines(row, self.style, self.names, self.width)
 
     def entry(self, story: EntryStory) -> Iterator[str]:
         whose = f", of {story.certificate}" if story.certificate else ""
