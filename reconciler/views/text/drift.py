@@ -48,7 +48,7 @@ def _lines(drift: Drift, display: Display, findings: str) -> Iterator[str]:
         places = (one.change.at.site for one in drift.waiting if isinstance(one.change, BindingChange))
         kept = (one.entry.id for one in drift.waiting if one.entry is not None)
         yield ""
-        yield style.bold("Kept or waiting, which is no drift:")
+        yield style.bold("Waiting, which is no drift:")
         yield from waiting_block(drift.waiting, ShownNames(width, kept, places), width, indent="  ")
     if findings:
         yield ""

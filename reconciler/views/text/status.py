@@ -347,7 +347,7 @@ def _waiting_lines(waits: Iterable[Waiting], width: int | None) -> Iterator[str]
     alike = Counter((printable(wait.detail), until_text(wait)) for wait in waits)
     for (detail, until), number in alike.items():
         verb = "waits" if number == 1 else "wait"
-        yield from _field("waiting", f"{counted(number, 'change')} {verb}{until}: {detail}", width)
+        yield from _field("waiting", f"{counted(number, 'change')} {verb}{until.removeprefix(',')}: {detail}", width)
 
 
 def _not_told(wait: Waiting, uses: Iterable[Use]) -> Iterator[Use]:
