@@ -955,7 +955,7 @@ def test_an_undeclared_environment_gets_the_lines_to_add() -> None:
 @pytest.mark.parametrize("offline", [False, True])
 def test_an_undeclared_placeholder_is_reported_by_every_plan(*, offline: bool, environment: str | None) -> None:
     """Wrangler refuses to deploy it; whether its environment is declared or not, and without an account, too."""
-    tables = {None: {"BILLING": uid(1)}}
+    tables: dict[str | None, dict[str, str]] = {None: {"BILLING": uid(1)}}
     tables[environment] = {**tables.get(environment, {}), "SMS_GATEWAY": "<ID>"}
     there = actual([entry(1, 1, "@billing")], {"checkout": file(tables)})
     there = replace(there, listing=None) if offline else there
