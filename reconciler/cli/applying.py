@@ -17,11 +17,11 @@ import typer
 from reconciler.cli.planning import AllowDeletesOption, DeployOption, OnlyOption, OverSplitOption, apply_with
 from reconciler.cli.saved import read_saved
 from reconciler.cli.session import Session, command, seconds
-from reconciler.cli.terminal import TEXT, ask, say
+from reconciler.cli.terminal import TEXT, ask, say, tell
 from reconciler.desired.durations import parse_duration
 from reconciler.desired.rules import Refused
 from reconciler.findings.errors import DeclinedError, GuardError, UsageError
-from reconciler.model import Change, Condition, Phase
+from reconciler.model import Action, Change, Condition, Phase
 from reconciler.model.identifiers import is_short_id
 from reconciler.model.progress import Done, uncounted
 from reconciler.plan.approval import demand_digest
@@ -207,6 +207,8 @@ def _carry_out(
     if text or (pending and not yes):
         say(render(made, TEXT, session.display(sys.stdout)), nl=False, err=not text)
     if pending:
+        if not yes:
+            _warn_of_keys(made, project, phases)
         _confirm(yes, can_save=again[0] == "apply")
         with _Watch(session, made, phases) as watch:
             outcome = carry_out(project, planned, watch, phases, command=again[0], waves=waves, tell=session.tell)
@@ -217,6 +219,16 @@ def _carry_out(
     if not text or outcome.steps or left or out is not None:
         session.show(Applied(outcome, left, ("mtlsctl", *again)), out)
     raise typer.Exit(outcome.exit_code)
+
+
+def _warn_of_keys(made: Plan, project: Project, phases: tuple[Phase, ...]) -> None:
+    """Name the variables of keys that are not set, before the question. Opens no key: that is for after a yes."""
+    needed = {Action.UPLOAD: Phase.UPLOAD, Action.VERIFY: Phase.VERIFY}
+    for key in made.keys:
+        variable = key.source.options.get("env", "") if key.source.source == "env" else ""
+        actions = ["proof" if one is Action.VERIFY else "upload" for one in key.actions if needed.get(one) in phases]
+        if variable and actions and not project.environ.get(variable):
+            tell(f"warning: ${variable} is not set, so the {actions[0]} of {key.certificate} will fail.")
 
 
 def _confirm(yes: bool, *, can_save: bool) -> None:

@@ -16,6 +16,7 @@ from reconciler.desired.rules import accepts, check_certificate_path
 from reconciler.findings.errors import DeclinedError, UsageError
 from reconciler.findings.escape import printable
 from reconciler.model import StoreKind
+from reconciler.model.stores import ACCOUNT_VARIABLE, TOKEN_VARIABLE
 from reconciler.runs.init import create
 from reconciler.runs.init.settings import InitRequest, choose_stack, choose_store
 from reconciler.runs.project import Project
@@ -66,7 +67,8 @@ def init(
     each is matched to a certificate file by content, or bound by its ID. What can't be declared becomes a comment with
     the reason. Uploads nothing, changes no wrangler file, and opens no private key.
 
-    At a terminal it asks for the stack, and where to keep the certificates. Never overwrites an existing mtls.toml.
+    At a terminal it asks for the stack and, unless the environment has an account and a token, where to keep the
+    certificates. Never overwrites an existing mtls.toml.
     """
     request = InitRequest(stack, same_stack, store, account, below, certificates)
     _demand_folder(certificates)
@@ -140,7 +142,8 @@ def _asked(project: Project, request: InitRequest) -> InitRequest:
     if request.stack is None:
         tell("A stack is the owner mark on all that is uploaded from this mtls.toml, such as a team's name.")
         request = replace(request, stack=_ask("Name of the stack", choose_stack(project, request), why_no_stack))
-    if request.kind is None and request.account is None:
+    has_account = bool(project.environ.get(ACCOUNT_VARIABLE) and project.environ.get(TOKEN_VARIABLE))
+    if request.kind is None and request.account is None and not has_account:
         tell(f"Where the certificates are kept: {'; '.join(f'{kind} is {kind.traits.about}' for kind in StoreKind)}.")
         suggested = choose_store(project, request, ()).kind
         request = replace(request, kind=StoreKind(_ask(f"Store: {' or '.join(StoreKind)}", suggested, why_no_store)))

@@ -34,6 +34,7 @@ class Worker:
     deployments: list[Json] = field(default_factory=list)
     script_settings: Json = field(default_factory=dict)
     subdomain: bool = True
+    schedules: list[Json] = field(default_factory=list)
 
     def version(self, version_id: str) -> Json | None:
         """The version with this id, or None."""

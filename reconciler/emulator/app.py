@@ -85,6 +85,7 @@ _TABLE: dict[str, Handler] = {
     f"PATCH {_SCRIPT}/script-settings workers:write": workers.patch_script_settings,
     f"GET {_SCRIPT}/secrets workers:read": workers.list_secrets,
     f"GET {_SCRIPT}/schedules workers:read": workers.list_schedules,
+    f"PUT {_SCRIPT}/schedules workers:write": workers.put_schedules,
     f"GET {_SCRIPT}/subdomain workers:read": workers.get_script_subdomain,
     f"POST {_SCRIPT}/subdomain workers:write": workers.set_script_subdomain,
     f"GET {_SCRIPT}/versions workers:read": workers.list_versions,

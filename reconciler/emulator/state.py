@@ -130,6 +130,10 @@ class Ask:
         """The body as a JSON object; ApiError if it is something else."""
         return as_object(self._json())
 
+    def objects(self) -> list[Json]:
+        """The body as a list of JSON objects; ApiError if it is something else."""
+        return as_objects(self._json())
+
     def number(self, name: str, default: int) -> int:
         """A number from 1 in the query, the default if there is no valid one."""
         text = self.request.first(name) or ""

@@ -292,9 +292,18 @@ def list_secrets(ask: Ask) -> Reply:
 
 
 def list_schedules(ask: Ask) -> Reply:
-    """Always empty: no Worker runs here, so none is scheduled."""
-    find_worker(ask)
-    return success({"schedules": []})
+    """The cron triggers. Only remembered: no Worker runs here."""
+    return success({"schedules": find_worker(ask).schedules})
+
+
+def put_schedules(ask: Ask) -> Reply:
+    """Replace all cron triggers, as wrangler does for `triggers.crons`."""
+    worker, now = find_worker(ask), ask.now()
+    given = [str(one.get("cron", "")) for one in ask.objects()]
+    if not all(given):
+        raise invalid("each schedule must have a cron expression")
+    worker.schedules = [{"cron": cron, "created_on": now, "modified_on": now} for cron in given]
+    return list_schedules(ask)
 
 
 def get_script_subdomain(ask: Ask) -> Reply:

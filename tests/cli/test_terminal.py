@@ -121,6 +121,16 @@ def test_ctrl_c_at_the_question_leaves_a_clean_line(project: Project) -> None:
     assert not (project.folder / ".mtlsctl/journal.jsonl").exists()
 
 
+def test_a_variable_that_is_not_set_is_named_before_the_question(project: Project) -> None:
+    """So that no one says yes to what can only fail."""
+    del project.environ["BILLING_KEY"]
+    with in_terminal(project, "apply") as run:
+        run.until(r"\nwarning: \$BILLING_KEY is not set, so the upload of billing will fail\.")
+        run.until(r"Apply these changes\? \[y/N\]: ")
+        run.press("\x04")
+        assert run.end() == 1
+
+
 def test_the_end_of_the_input_at_the_question_is_a_no(project: Project) -> None:
     """Ctrl-D."""
     with in_terminal(project, "apply") as run:

@@ -198,3 +198,13 @@ def test_an_upload_without_metadata_is_refused(api: httpx.Client, files: dict[st
     """400, and no Worker is created."""
     assert api.put(SCRIPT, files=files).status_code == 400
     assert api.get("/workers/scripts").json()["result"] == []
+
+
+def test_cron_triggers_are_remembered(api: httpx.Client) -> None:
+    """Wrangler sends all of them after each deploy of a file with `triggers.crons`."""
+    api.put(SCRIPT, files=multipart([]))
+    assert api.get(f"{SCRIPT}/schedules").json()["result"] == {"schedules": []}
+    put = api.put(f"{SCRIPT}/schedules", json=[{"cron": "0 3 * * *"}, {"cron": "*/5 * * * *"}])
+    crons = [one["cron"] for one in api.get(f"{SCRIPT}/schedules").json()["result"]["schedules"]]
+    assert (put.status_code, crons) == (200, ["0 3 * * *", "*/5 * * * *"])
+    assert api.put(f"{SCRIPT}/schedules", json=[{}]).status_code == 400

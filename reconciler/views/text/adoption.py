@@ -6,6 +6,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator
 
+from reconciler.findings.codes import Severity
 from reconciler.findings.escape import printable
 from reconciler.model import ById
 from reconciler.takeover.adoption import Adoption
@@ -18,7 +19,7 @@ from reconciler.views.text.style import Style
 
 def show_adoption(adoption: Adoption, display: Display) -> str:
     """What was done, with all that there is to know."""
-    findings = finding_lines(adoption.findings, display)
+    findings = finding_lines(sorted(adoption.findings, key=lambda one: list(Severity).index(one.severity)), display)
     return "\n".join((*findings, *(("",) if adoption.findings else ()), *_lines(adoption, display))) + "\n"
 
 
