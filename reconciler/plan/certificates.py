@@ -15,7 +15,7 @@ from reconciler.plan.assessment import CertificateRow, Held, Need, Pending, Unse
 from reconciler.plan.differences import certificate_differences
 from reconciler.plan.gates import proofs_for
 from reconciler.plan.inventory import Inventory
-from reconciler.plan.renewals import find_going_back
+from reconciler.plan.renewals import find_earlier_end, find_going_back
 from reconciler.x509.chains import window_of
 from reconciler.x509.preflight import check_for_upload
 
@@ -87,7 +87,9 @@ class _CertificateJudge:
         if any(name in inventory.current or name in refused for name in names):
             return {name: Held((refused[name],)) if name in refused else UpToDate() for name in names}
         found = [*_check_upload(self.desired, names, self.now), *_same_leaf(self.desired, inventory, names)]
-        older = find_going_back(self.desired, names, _previous(inventory, names), self.now)
+        previous = _previous(inventory, names)
+        older = find_going_back(self.desired, names, previous, self.now)
+        older = older or find_earlier_end(self.desired, names, previous, self.now)
         self.findings.extend(found if older is None else [*found, older])
         errors = tuple(one for one in found if one.is_error)
         upload = _upload(self.desired, inventory, digest, names)
