@@ -165,6 +165,8 @@ def output(
 def drift(session: Session, unused: UnusedOption = False, out: OutOption = None, live: LiveOption = None) -> None:
     """List what differs from mtls.toml; exit 2 if anything does.
 
+    An old certificate that is ready to be deleted is listed, but does not count for exit code 2.
+
     Finds what changed, is missing, or is not declared: among the uploaded certificates, in the wrangler files and in
     the certificate files; with --live in the live Workers too. Each finding has a key that stays the same from run to
     run. Opens no private key and changes nothing.

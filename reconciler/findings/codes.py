@@ -329,6 +329,9 @@ class Code(StrEnum):
     INTERMEDIATE_ENDS_FIRST = ("intermediate-ends-first", _W,
         "An intermediate expires before the leaf that depends on it.",
         "Plan the renewal by the earlier date, or get a newer intermediate.")
+    RENEWAL_ENDS_EARLIER = ("renewal-ends-earlier", _W,
+        "A renewed certificate expires earlier than the uploaded one that it replaces.",
+        "Check that the file is the certificate that you meant; nothing to do if it is meant to be shorter.")
     RENEW_BEFORE_TOO_LONG = ("renew-before-too-long", _W,
         "`renew_before` is at least as long as the certificate is valid, so the certificate is always due.",
         'Shorten `renew_before`, or write a share such as `"33%"`.')

@@ -15,7 +15,7 @@ from reconciler.plan.assessment import CertificateRow, Held, Need, Pending, Unse
 from reconciler.plan.differences import certificate_differences
 from reconciler.plan.gates import proofs_for
 from reconciler.plan.inventory import Inventory
-from reconciler.plan.renewals import find_going_back
+from reconciler.plan.renewals import find_earlier_end, find_going_back
 from reconciler.x509.chains import window_of
 from reconciler.x509.preflight import check_for_upload
 
@@ -82,16 +82,25 @@ class _CertificateJudge:
         if same:
             return dict.fromkeys(names, Held(same))
         if inventory is None:
-            return dict.fromkeys(names, Unseen(Need.STORE))
+            return self._judge_offline(names)
         refused = inventory.refused
         if any(name in inventory.current or name in refused for name in names):
             return {name: Held((refused[name],)) if name in refused else UpToDate() for name in names}
         found = [*_check_upload(self.desired, names, self.now), *_same_leaf(self.desired, inventory, names)]
-        older = find_going_back(self.desired, names, _previous(inventory, names), self.now)
+        previous = _previous(inventory, names)
+        older = find_going_back(self.desired, names, previous, self.now)
+        older = older or find_earlier_end(self.desired, names, previous, self.now)
         self.findings.extend(found if older is None else [*found, older])
         errors = tuple(one for one in found if one.is_error)
         upload = _upload(self.desired, inventory, digest, names)
         return dict.fromkeys(names, Held(errors, upload) if errors else self._judge_upload(upload))
+
+    def _judge_offline(self, names: list[CertificateName]) -> Mapping[CertificateName, Verdict]:
+        """Judged as `validate` does, because the certificate may still have to be uploaded."""
+        found = _check_file(self.desired, names, self.now)
+        self.findings.extend(found)
+        errors = tuple(one for one in found if one.is_error)
+        return dict.fromkeys(names, Held(errors) if errors else Unseen(Need.STORE))
 
     def _judge_upload(self, upload: Upload) -> Verdict:
         """Rule 10: an upload does not wait until its certificate is valid, unless it must be proved first."""
@@ -132,17 +141,25 @@ def _together(names: Sequence[CertificateName]) -> str:
     return " and ".join((*names[:_MOST_NAMED], f"{more:,} more") if more > 0 else names)
 
 
-def _check_upload(desired: Desired, names: list[CertificateName], now: datetime) -> list[Diagnostic]:
-    """The findings of all checks, which run once for each content; each is repeated for every certificate with it."""
+def _check_file(desired: Desired, names: list[CertificateName], now: datetime) -> list[Diagnostic]:
+    """The findings about the content, which is checked once; each is repeated for every certificate with it."""
     first = desired.declaration.certificates[names[0]]
-    found = list(check_for_upload(desired.bundles[names[0]], ca=first.ca, path=first.path, now=now))
+    found = check_for_upload(desired.bundles[names[0]], ca=first.ca, path=first.path, now=now)
+    return [replace(problem, certificate=name) for problem in found for name in names]
+
+
+def _check_upload(desired: Desired, names: list[CertificateName], now: datetime) -> list[Diagnostic]:
+    """The findings of all checks before an upload; each is repeated for every certificate with the same content."""
+    first = desired.declaration.certificates[names[0]]
+    found = []
     keys = [name for name in names if desired.declaration.certificates[name].key is not None]
     if not first.ca and not keys:
         message = f"{names[0]!r} is not uploaded yet, and can't be: it has no `private_key`"
         pointer = Pointer(desired.declaration.path, ("certificates", names[0]))
         hint = 'add `private_key = { env = "NAME" }`, or the path of a key file'
         found.append(Diagnostic(Severity.ERROR, Code.KEY_MISSING, message, pointer, hint))
-    return [replace(problem, certificate=name) for problem in found for name in names]
+    of_key = [replace(problem, certificate=name) for problem in found for name in names]
+    return [*_check_file(desired, names, now), *of_key]
 
 
 def _same_leaf(desired: Desired, inventory: Inventory, names: list[CertificateName]) -> list[Diagnostic]:

@@ -157,15 +157,16 @@ def _bound_early(bindings: Sequence[BindingRow], now: datetime) -> Mapping[_Subj
 
 
 def _of_stored(desired: Desired, row: CertificateRow, now: datetime, *, is_bound_expired: bool) -> Iterator[Diagnostic]:
-    """Findings about dates and keys of an uploaded certificate (offline: a declared one), and about a due renewal."""
+    """Findings about dates and keys of an uploaded certificate, and about a due renewal. Offline only the latter: the
+    file was judged before."""
     bundle = row.bundle
     if bundle is None:
         return
-    if not row.declared.ca:
+    if row.entry is not None and not row.declared.ca:
         keys = check_stored(bundle, path=row.declared.path, now=now)
         yield from (replace(problem, certificate=row.name) for problem in keys)
     dates = check_dates(bundle, path=row.declared.path, ca=row.declared.ca, now=now)
-    if not is_bound_expired:  # else the other finding already reports it
+    if row.entry is not None and not is_bound_expired:  # else the other finding already reports it
         yield from (replace(problem, certificate=row.name) for problem in dates)
     due = None if dates or row.due is None or row.due.renewed else find_due(desired, row.due, now)
     if due is not None:

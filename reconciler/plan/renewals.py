@@ -84,6 +84,22 @@ def find_always_due(desired: Desired, name: CertificateName) -> Diagnostic | Non
     return Diagnostic(Severity.WARNING, Code.RENEW_BEFORE_TOO_LONG, message, pointer, hint, name)
 
 
+def find_earlier_end(
+    desired: Desired, names: Sequence[CertificateName], previous: Entry | None, now: datetime
+) -> Diagnostic | None:
+    """A warning if the upload expires before the entry that it replaces, as if the wrong file was renewed."""
+    old, bundle = previous.bundle if previous is not None else None, desired.bundles[names[0]]
+    if previous is None or old is None or not now <= bundle.not_after < old.not_after:
+        return None  # one that has expired is an error of its own
+    message = (
+        f"{names[0]!r} expires on {bundle.not_after:%Y-%m-%d %H:%M} UTC, earlier than the certificate that it replaces:"
+        f" {previous.id} is valid until {old.not_after:%Y-%m-%d %H:%M} UTC"
+    )
+    hint = "check that the file is the certificate that you meant"
+    pointer = Pointer(desired.declaration.path, ("certificates", names[0], "certificate"))
+    return Diagnostic(Severity.WARNING, Code.RENEWAL_ENDS_EARLIER, message, pointer, hint, names[0])
+
+
 def find_going_back(
     desired: Desired, names: Sequence[CertificateName], previous: Entry | None, now: datetime
 ) -> Diagnostic | None:

@@ -57,7 +57,8 @@ class DriftFinding:
     `key` is the same for the same thing in every run and every checkout, and no other finding has it. `expected` and
     `found` are IDs; of a certificate, content digests. `follows` has the keys of bindings that it concerns and that
     have no finding of their own. `entries`: the uploaded certificates with one private key. `apply`: whether
-    `mtlsctl apply` fixes it. `code`: of findings that `mtlsctl explain CODE` knows.
+    `mtlsctl apply` fixes it. `fails`: whether it counts for exit code 2; a deletion that is ready does not. `code`: of
+    findings that `mtlsctl explain CODE` knows.
     """
 
     state: State
@@ -74,6 +75,7 @@ class DriftFinding:
     follows: tuple[str, ...] = ()
     entries: tuple[EntryId, ...] = ()
     apply: bool = False
+    fails: bool = True
     code: Code | None = None
 
 
@@ -108,8 +110,8 @@ class Drift:
 
     @property
     def exit_code(self) -> ExitCode:
-        """2 if there is a finding. An error that no finding repeats means that not everything could be read."""
-        found = ExitCode.CHANGES if self.findings else ExitCode.OK
+        """2 if a finding fails. An error that no finding repeats means that not everything could be read."""
+        found = ExitCode.CHANGES if any(one.fails for one in self.findings) else ExitCode.OK
         return strongest((exit_code_of(self.diagnostics), found))
 
     def joined(

@@ -194,7 +194,7 @@ def entry_newer(declaration: Declaration, entry: Entry, name: CertificateName, c
 
 
 def entry_retirable(retire: Retire) -> DriftFinding:
-    """Nothing needs an old certificate any more, and it is still uploaded."""
+    """Nothing needs an old certificate any more, and it is still uploaded: work for `apply`, so no run fails by it."""
     return DriftFinding(
         state=State.UNEXPECTED,
         subject=Subject.ENTRY,
@@ -205,6 +205,7 @@ def entry_retirable(retire: Retire) -> DriftFinding:
         found=retire.entry.id,
         reasons=retire.reasons,
         apply=True,
+        fails=False,
     )
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
-from reconciler.findings.errors import KeySourceError, ReconcilerError
+from reconciler.findings.errors import FileError, KeySourceError, ReconcilerError
 from reconciler.model import Actual, CertificateName, Declaration, DeclaredCertificate, Desired
 from reconciler.plan.assessment import NO_OPTIONS, CertificateRow, Held
 from reconciler.plan.bindings import judge_bindings
@@ -19,8 +21,15 @@ from reconciler.runs.look import Checkout, look
 from reconciler.runs.project import Project
 from reconciler.system.git import ask_ignored, ask_tracked
 from reconciler.x509.certificates import Bundle
+from reconciler.x509.files import MAX_CHAIN_BYTES
 from reconciler.x509.key_pairs import check_pair
 from reconciler.x509.preflight import check_for_upload
+
+_KEY_NAMES = (".key", ".pem")
+_OUT_OF_GIT = (
+    "take it out (git rm --cached FILE), have the certificate reissued with a new key, and keep that key in a secret of"
+    " the pipeline"
+)
 
 
 def validate(project: Project) -> tuple[Diagnostic, ...]:
@@ -91,12 +100,14 @@ def tracked_keys(
         for certificate in declaration.certificates.values()
         if certificate.key is not None and certificate.key.source == "file"
     }
-    answer = ask_tracked(declared.values())
+    others = _undeclared_keys(project, declaration, frozenset(declared.values()))
+    answer = ask_tracked((*declared.values(), *others.values()))
     if answer.problem is not None:
-        names = ", ".join(repr(str(name)) for name, path in declared.items() if path in answer.unknown)
+        asked = (*declared.items(), *others.items())
+        names = ", ".join(repr(str(name)) for name, path in asked if path in answer.unknown)
         message = f"could not check whether git tracks the private key of {names}: {answer.problem.message}"
         yield Diagnostic(unasked, Code.KEY_TRACKING_UNKNOWN, message, None, answer.problem.hint)
-    elif answer.outside:
+    elif answer.outside & frozenset(declared.values()):
         message = "did not check whether git tracks private keys: there is no git repository here"
         yield Diagnostic(Severity.INFO, Code.KEY_TRACKING_UNKNOWN, message)
     for name, path in declared.items():
@@ -106,10 +117,37 @@ def tracked_keys(
                 Code.KEY_IN_GIT,
                 f"git tracks the private key of {name!r}",
                 Pointer(declaration.path, ("certificates", name, "private_key")),
-                "take it out (git rm --cached FILE), have the certificate reissued with a new key, and keep that key in"
-                " a secret of the pipeline",
+                _OUT_OF_GIT,
                 name,
             )
+    for other, path in others.items():
+        if path in answer.yes:
+            message = "git tracks this file, which contains a private key"
+            yield Diagnostic(Severity.ERROR, Code.KEY_IN_GIT, message, Place(other), _OUT_OF_GIT)
+
+
+def _undeclared_keys(project: Project, declaration: Declaration, known: frozenset[Path]) -> dict[str, Path]:
+    """The files with a private key, by name and content, in the folders of declared certificates; without `known`.
+
+    Not the certificate files: a private key in one of them is an error of that file.
+    """
+    certificates = {one.path for one in declaration.certificates.values()}
+    folders = sorted({posixpath.dirname(path) for path in certificates})
+    found: dict[str, Path] = {}
+    for folder in folders:
+        for name in sorted(project.files.files_in(folder or ".") or ()):
+            path = posixpath.join(folder, name)
+            is_other = path not in certificates and project.folder / path not in known
+            if is_other and name.endswith(_KEY_NAMES) and _has_key(project, path):
+                found[path] = project.folder / path
+    return found
+
+
+def _has_key(project: Project, path: str) -> bool:
+    try:
+        return b"PRIVATE KEY-----" in project.files.read(path, limit=MAX_CHAIN_BYTES)
+    except FileError:
+        return False  # larger than any key, or unreadable here
 
 
 def _ignored_configs(project: Project, checkout: Checkout) -> Iterator[Diagnostic]:

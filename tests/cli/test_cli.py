@@ -307,6 +307,18 @@ def test_validate_reports_a_private_key_that_git_tracks(project: Project) -> Non
     assert "error[key-in-git]" in result.out
 
 
+def test_validate_reports_a_tracked_key_file_that_is_not_declared(project: Project) -> None:
+    """The key is declared as a variable, and its file lies in the folder of the certificate; the content decides."""
+    project.write("certs/billing.key", issued(1).key_pem).chmod(0o600)
+    project.write("certs/ca.pem", issued(1).certificate_pem)
+    project.write("certs/local.key", issued(1).key_pem).chmod(0o600)
+    for command in (["init", "-q"], ["add", "certs/billing.key", "certs/ca.pem"]):
+        subprocess.run(["git", *command], cwd=project.folder, check=True)
+    result = project.run("validate", "--format", "json")
+    found = [one["path"] for one in result.json["diagnostics"] if one["code"] == "key-in-git"]
+    assert (result.code, found) == (1, ["certs/billing.key"])
+
+
 def test_a_key_file_that_others_can_read_is_a_warning(project: Project) -> None:
     """Said by apply, which opens it; the run goes on."""
     project.write("mtls.toml", MTLS.replace('{ env = "BILLING_KEY" }', '"certs/billing.key"'))

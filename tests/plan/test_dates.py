@@ -262,6 +262,24 @@ def test_offline_a_binding_to_a_file_that_has_ended_is_held_too() -> None:
     assert [one.severity for one in plan.diagnostics if one.code == "certificate-expired"].count(Severity.ERROR) == 1
 
 
+def test_an_expired_file_is_one_error_offline_and_online_before_its_upload() -> None:
+    """The same file has the same severity in `validate`, `plan --offline` and `plan`."""
+    wanted = declaring({"billing": ENDED}, desired({"billing": 1}))
+    for there in (actual(None), actual([])):
+        found = [one for one in plan_of(wanted, there).diagnostics if one.code == "certificate-expired"]
+        assert [one.severity for one in found] == [Severity.ERROR]
+
+
+def test_a_renewal_that_expires_earlier_than_what_it_replaces_is_a_warning() -> None:
+    """It may be the wrong file; one that ends later says nothing."""
+    soon, late = chain(end=NOW + 10 * DAY), chain(end=NOW + 400 * DAY)
+    for declared, old, expected in ((soon, late, [Severity.WARNING]), (late, soon, [])):
+        plan = plan_of(declaring({"billing": declared}, desired({"billing": 1})), actual([stored(1, old)]))
+        assert shown(plan)[0].startswith("upload")
+        found = [one.severity for one in plan.diagnostics if one.code == "renewal-ends-earlier"]
+        assert found == expected
+
+
 def test_a_stable_list_is_no_reason_to_retire_what_still_serves() -> None:
     """The guard holds for a handed-over entry, too, which has no mark of ours."""
     handed = certificate("billing", supersedes=(uid(1),))

@@ -263,7 +263,7 @@ def test_what_somebody_did_is_named_rightly_and_nothing_else_is(row: Behind) -> 
     drift = world.drift()
     assert shown(drift) == row.found
     assert sorted(key for finding in drift.findings for key in finding.follows) == sorted(row.follows)
-    assert drift.exit_code is (ExitCode.CHANGES if row.found else ExitCode.OK)
+    assert drift.exit_code is (ExitCode.CHANGES if any(one.fails for one in drift.findings) else ExitCode.OK)
     assert all(finding.message and finding.hint for finding in drift.findings)
 
 
@@ -334,7 +334,9 @@ def test_a_retire_that_is_due_is_an_entry_that_nobody_expects() -> None:
     there = actual([old, new], {"checkout": file({None: {"BILLING": uid(2)}})})
     plan = plan_of(wanted, there)
     assert needs(judge(wanted, replace(there, sweep=None), NOW)).tree == (uid(1),)
-    assert shown(make_drift(plan)) == (f"unexpected entry:{uid(1)}",)
+    drift = make_drift(plan)
+    assert shown(drift) == (f"unexpected entry:{uid(1)}",)
+    assert (drift.findings[0].fails, drift.exit_code) == (False, ExitCode.OK)
 
 
 def test_a_key_is_the_same_whatever_became_of_the_thing() -> None:

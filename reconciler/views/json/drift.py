@@ -20,7 +20,7 @@ class DriftPart(JsonPart):
     that is no longer there is fixed. `apply`: whether `mtlsctl apply` fixes it. `code`: for `mtlsctl explain CODE`.
     `expected` and `found` are IDs; of a certificate, content digests. `environment` is left out for the top level.
     `follows`: keys of the bindings that it concerns, without a finding of their own. `entries`: IDs of the uploaded
-    certificates that have one private key.
+    certificates that have one private key. `fails`: whether it counts for exit code 2.
     """
 
     key: str
@@ -40,6 +40,7 @@ class DriftPart(JsonPart):
     follows: tuple[str, ...]
     entries: tuple[str, ...]
     apply: bool
+    fails: bool
     path: str | None = None
     line: int | None = None
     column: int | None = None
@@ -103,6 +104,7 @@ def _finding(finding: DriftFinding, resolve: Resolve) -> DriftPart:
         follows=finding.follows,
         entries=finding.entries,
         apply=finding.apply,
+        fails=finding.fails,
         path=place.path if place else None,
         line=place.line if place else None,
         column=place.column if place else None,
