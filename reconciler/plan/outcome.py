@@ -79,11 +79,15 @@ class Outcome:
 
     @property
     def exit_code(self) -> ExitCode:
-        """5 if some changes failed and others were made; 1 if some failed and none was made; 3 if some were blocked."""
+        """5 if some changes failed and others were made; 1 if some failed and none was made; 3 if some were blocked.
+
+        Of `retire`, 3 also if one of the uploads that it was asked to delete is kept.
+        """
         codes: list[ExitCode] = [exit_code_of((*self.plan.diagnostics, *self.findings))]
         if self.interrupted:
             codes.append(ExitCode.INTERRUPTED)
-        if any(step.blocked for step in self.steps):
+        kept = self.plan.waiting or self.of(StepStatus.WAITING)
+        if any(step.blocked for step in self.steps) or (self.plan.selection.retire is not None and kept):
             codes.append(ExitCode.BLOCKED)
         if self.of(StepStatus.FAILED):
             codes.append(ExitCode.FAILED)

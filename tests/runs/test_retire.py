@@ -12,7 +12,7 @@ from reconciler.plan.outcome import StepStatus
 from reconciler.runs.apply import apply
 from reconciler.runs.plan import PlanRequest, plan
 from reconciler.runs.project import open_project
-from tests.support.cli import MTLS, Project, make_project
+from tests.support.cli import MTLS, WRANGLER, Project, make_project
 
 
 class Nobody:
@@ -174,3 +174,13 @@ def test_the_journal_names_the_command(rotated: Project) -> None:
     rotated.run("retire", "billing", "--now", "--yes")
     runs = rotated.run("history", "--format", "json").json["runs"]
     assert [run["command"] for run in runs] == ["retire", "apply", "apply"]
+
+
+def test_a_retire_that_leaves_an_old_version_says_so_with_its_exit_code(rotated: Project) -> None:
+    """Of two old versions one is deleted, and the other is in another file: 3, because both were asked for."""
+    second = rotated.run("output", "billing").out.strip()
+    rotated.certificate("billing", 3)
+    assert rotated.run("apply", "--yes").code == 0
+    rotated.write("other/wrangler.toml", WRANGLER.replace("<CERTIFICATE_ID>", second))
+    result = rotated.run("retire", "billing", "--now", "--yes", "--format", "json")
+    assert (result.code, result.json["exit_code"], len(result.json["done"])) == (3, 3, 1)
