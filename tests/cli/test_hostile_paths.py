@@ -93,7 +93,7 @@ def test_keys_that_are_no_files_are_refused_each_alone(project: Project) -> None
         tables += f'[certificates.c{number}]\ncertificate = "c{number}.pem"\nprivate_key = "k{number}"\n'
     project.write("mtls.toml", MTLS + tables)
     printed = check(project, "apply", "--yes", codes=frozenset({5}))
-    assert "certificate uploaded, 1 binding written" in printed
+    assert f"1 of {len(KINDS) + 1} certificates uploaded, 1 binding written" in printed
     assert all(f"'k{number}'" in printed for number, _ in enumerate(KINDS))
 
 
@@ -133,7 +133,7 @@ def test_what_the_sweep_meets_keeps_the_old_entry(project: Project) -> None:
         folder = project.folder / f"other{number}"
         folder.mkdir()
         make(folder / "wrangler.toml")
-    assert "1 waiting" in check(project, "plan", codes=frozenset({0}))
+    assert "1 old certificate kept" in check(project, "plan", codes=frozenset({0}))
     check(project, "apply", "--yes", codes=frozenset({0}))
     assert len(project.run("plan", "--format", "json").json["waiting"]) == 1
 

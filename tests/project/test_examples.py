@@ -15,6 +15,7 @@ import pytest
 from reconciler.wrangler.read import read_wrangler
 from tests.support.cli import Project, Result, run
 from tests.support.paths import REPOSITORY
+from tests.support.trees import git
 
 EXAMPLES = REPOSITORY / "examples"
 
@@ -65,6 +66,7 @@ def test_many_workers_binds_every_environment_as_declared(tmp_path: Path) -> Non
     project = copy("many-workers", tmp_path, "billing", "billing-staging", "ledger")
     shutil.copy(project.folder / "certs/throwaway-ca.pem", project.folder / "certs/partner-ca.pem")
     project.environ["LEDGER_KEY"] = project.read("certs/ledger.key")
+    git(project.folder, "init", "--quiet")  # else a note says that nothing could be asked about keys
     assert project.run("validate").out == "Everything checked is in order.\n"
     outcome = project.run("apply", "--yes", "--format", "json").json
     entry = {
