@@ -73,15 +73,19 @@ def _link_to(path: Path) -> Path | None:
     The path as it is written: of `link/..`, the link is followed before its parent is found.
     """
     whole = Path.cwd() / path
-    if whole.is_symlink():
+    if _is_link(whole):
         return path
     folders = [*reversed(whole.parents)]
     top = next((index for index, folder in enumerate(folders) if _is_git_root(folder)), len(folders))
-    return next((folder for folder in folders[top + 1 :] if folder.is_symlink()), None)
+    return next((folder for folder in folders[top + 1 :] if _is_link(folder)), None)
+
+
+def _is_link(path: Path) -> bool:
+    return os.path.islink(path)  # noqa: PTH114 - `Path.is_symlink` raises for a name that no file can have
 
 
 def _is_git_root(folder: Path) -> bool:
-    return not folder.is_symlink() and os.path.lexists(folder / ".git")
+    return not _is_link(folder) and os.path.lexists(folder / ".git")
 
 
 def _refused(path: Path, why: str) -> FileError:

@@ -20,6 +20,7 @@ from reconciler.system.clock import SystemClock
 from tests.support.cli import MTLS, WRANGLER, Project, Result
 from tests.support.hostile import DOCUMENTED, FEW, LONG, check_run, check_texts
 from tests.support.measured import CLI, measure, measure_counted
+from tests.support.reports import sealed
 from tests.support.worlds import issued
 
 FORMATS = ((), ("--format", "json"))
@@ -133,8 +134,8 @@ def test_a_name_in_a_plan_is_shown_and_does_nothing(
     assert isinstance(hostile, dict)
     with monkeypatch.context() as unchecked:
         unchecked.setattr(PlanFacts, "digest", hostile["digest"])
-        read = read_plan(json.dumps(hostile).encode(), "plan.json")
-    project.write("plan.json", json.dumps({**hostile, "digest": read.digest}))
+        read = read_plan(sealed(hostile).encode(), "plan.json")
+    project.write("plan.json", sealed({**hostile, "digest": read.digest}))
     for shown in FORMATS:
         result = project.run("show", "plan.json", *shown)
         assert result.code == 0, result

@@ -205,7 +205,7 @@ def test_what_cant_be_served_is_named_at_once_with_its_place(project: Project) -
     del project.environ["BILLING_KEY"]
     result = project.run("dev", "checkout", "--env", "staging", "--port", "0")
     assert result.code == 1
-    told = re.findall(r"error\[(.+?)\]: (\w+).*\n  at (.+?):", result.err)
+    told = re.findall(r"error\[(.+?)\]: (\w+).*\n  at +(.+?):", result.err)
     file = "apps/checkout/wrangler.toml"
     assert sorted(told) == [
         ("dev-unserved", "API_KEY", file),
@@ -215,7 +215,7 @@ def test_what_cant_be_served_is_named_at_once_with_its_place(project: Project) -
         ("dev-unserved", "STRAY", file),
         ("key-unavailable", "BILLING", "mtls.toml"),
     ]
-    assert "KV (kv_namespace) can't be served here\n  at apps/checkout/wrangler.toml:11:1" in result.err
+    assert "KV (kv_namespace) can't be served here\n  at   apps/checkout/wrangler.toml:11:1" in result.err
     assert 'export BILLING_KEY="$(cat KEY)"' in result.err
 
 

@@ -17,6 +17,7 @@ import tomlkit
 from tests.project.test_examples import EXAMPLES, copy, make
 from tests.support.cli import Project, Result
 from tests.support.json_judge import read_json
+from tests.support.trees import git
 from tests.support.wrangler_readers import Case, find_node, read_all, uploaded_bindings
 
 MONOREPO = EXAMPLES / "monorepo"
@@ -168,6 +169,7 @@ def test_it_is_as_large_and_as_mixed_as_it_says() -> None:
 def test_there_is_nothing_to_find(tmp_path: Path) -> None:
     """No error, no warning, no remark: by `validate`, and by a plan."""
     project = prepare(tmp_path)
+    git(project.folder, "init", "--quiet")  # else a note says that nothing could be asked about keys
     assert project.run("validate") == Result(0, "Everything checked is in order.\n", "")
     assert project.run("plan", "--format", "json").json["diagnostics"] == []
 
