@@ -15,8 +15,8 @@ EnvironmentName = str | None
 
 
 def environment_text(environment: EnvironmentName) -> str:
-    """The description of an environment: `top level`, or `env NAME`."""
-    return "top level" if environment is None else f"env {environment}"
+    """The environment for a sentence: its name, or `top level`."""
+    return "top level" if environment is None else environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class SiteAddress:
 
     @property
     def text(self) -> str:
-        """`workers/checkout/wrangler.toml (env staging)`, for a sentence."""
+        """`workers/checkout/wrangler.toml (staging)`, for a sentence."""
         return f"{self.config} ({environment_text(self.environment)})"
 
 

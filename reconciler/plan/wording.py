@@ -139,7 +139,7 @@ MEANINGS: Mapping[Condition, tuple[str, str]] = {
         "Wait until the successor is valid; if that has expired, replace the certificate file.",
     ),
     Condition.GRACE: (
-        "Its grace period is not over; it counts from its upload, or the upload or begin of its successor, if later.",
+        "Its grace period is not over. It counts from its upload, or from the upload or the begin of its successor.",
         "Wait; only for a leaked key, run `mtlsctl retire NAME --now`.",
     ),
     Condition.NAMED_IN_FILE: (

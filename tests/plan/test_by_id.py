@@ -248,7 +248,7 @@ def test_the_other_stack_is_told_the_line_to_write() -> None:
         one for one in plan_of(desired({}, [declared]), actual(entries, files)).diagnostics if "newer" in one.message
     )
     assert found.message == (
-        f"LEDGER in {CONFIG} (top level), OLD in {CONFIG} (env my env) use {uid(1)} of the stack 'books', which"
+        f"LEDGER in {CONFIG} (top level), OLD in {CONFIG} (my env) use {uid(1)} of the stack 'books', which"
         f" uploaded a newer certificate under the name 'ledger': {uid(2)} ({days_ago(3):%Y-%m-%d});"
         f" {uid(1)} expires on {NOW + 5 * DAY:%Y-%m-%d %H:%M} UTC"
     )

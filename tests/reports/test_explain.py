@@ -198,7 +198,7 @@ BINDINGS = [
         "in an environment that nobody declares",
         actual([entry(1, 1, "@billing")], {"checkout": file({"prod": {"BILLING": uid(1)}})}),
         None,
-        f"BILLING in {CONFIG} (env prod) uses a certificate of 'billing', but is not declared; it is not changed",
+        f"BILLING in {CONFIG} (prod) uses a certificate of 'billing', but is not declared; it is not changed",
         desired({"billing": 1}, [worker("checkout", {None: {}})]),
     ),
     Row(

@@ -299,7 +299,7 @@ def test_wrangler_is_asked_what_it_would_deploy(with_programs: Project) -> None:
     )
     result = project.run("verify", "--level", "wrangler")
     assert result.code == 1
-    assert "absent: wrangler would deploy without BILLING in wrangler.toml (env staging)" in result.out
+    assert "absent: wrangler would deploy without BILLING in wrangler.toml (staging)" in result.out
 
 
 def test_a_worker_that_wrangler_can_not_make_leaves_it_open(with_programs: Project) -> None:

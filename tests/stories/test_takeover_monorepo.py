@@ -241,7 +241,7 @@ class TakenOver:
 
 
 def place_of(message: str) -> Place:
-    """`BILLING in apps/x/wrangler.toml (env staging) ...`."""
+    """`BILLING in apps/x/wrangler.toml (staging) ...`."""
     found = re.match(r"(\S+) in (\S+) \((top level|env (\S+))\)", message)
     assert found is not None, message
     return app_of(found[2]), found[4] or "", found[1]
@@ -371,7 +371,7 @@ def test_every_planted_fault_is_found_and_nothing_else(taken: TakenOver) -> None
     foreign = {name for name, one in ids.items() for text in taken.found("entry-foreign") if one in text}
     assert foreign == {"bank-sandbox", "ledger", "warehouse", "logistics"}
     (left_out,) = taken.found("left-out")
-    assert left_out.startswith("apps/drivers/wrangler.json (env staging) is left out: it uses the account ")
+    assert left_out.startswith("apps/drivers/wrangler.json (staging) is left out: it uses the account ")
     planted = {"placeholder-left", "entry-missing", "entry-is-ca", "key-shared", "name-twice"}
     planted |= {"entry-unreferenced", "ignored-by-git", "chain-differs", "entry-foreign", "left-out"}
     environments = {"undeclared-environment", "environment-lacks"}

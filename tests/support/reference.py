@@ -20,7 +20,9 @@ from reconciler.desired.durations import DURATION_PATTERN, RENEW_BEFORE_PATTERN
 from reconciler.desired.schema import declaration_schema
 from reconciler.findings.codes import Code
 from reconciler.findings.exits import PRECEDENCE, ExitCode
+from reconciler.model import Condition
 from reconciler.plan.plan import Plan
+from reconciler.plan.wording import MEANINGS
 from reconciler.records import saved_plan
 from reconciler.reports.metrics import Family, make_metrics
 from reconciler.syntax import jsonc, toml_read
@@ -230,8 +232,22 @@ def watched() -> Plan:
     return plan_of(wanted, actual([entry(1, 1, "@billing"), entry(2, 2)], there))
 
 
+# --- conditions -----------------------------------------------------------------------------------------------------
+
+_OF_CHANGES = (Condition.NOT_VALID_YET, Condition.VALIDITY_UNKNOWN)
+"""What bindings, uploads and deploys wait for; the other conditions keep an old certificate."""
+
+
+def _conditions(kind: str) -> Iterator[str]:
+    """What a change waits for, or what keeps an old certificate: why, and what to do."""
+    because = {"waits": "why it waits", "kept": "why it is kept"}[kind]
+    found = [one for one in MEANINGS if (one in _OF_CHANGES) is (kind == "waits")]
+    yield from _table(("condition", because, "what to do"), ((f"`{one}`", *MEANINGS[one]) for one in found))
+
+
 PARTS: Mapping[str, Callable[..., Iterator[str]]] = {
     "command": _command,
+    "conditions": _conditions,
     "global-options": _global_options,
     "keys": _keys,
     "file-limits": _file_limits,
@@ -244,6 +260,6 @@ PARTS: Mapping[str, Callable[..., Iterator[str]]] = {
 
 
 if __name__ == "__main__":
-    for path in sorted(FOLDER.glob("*.md")):
+    for path in sorted(FOLDER.parent.rglob("*.md")):
         path.write_text(filled(path.read_text()))
     (FOLDER / "findings.md").write_text(findings_page())

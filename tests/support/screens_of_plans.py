@@ -1,14 +1,10 @@
-"""Reports as a terminal shows them, made by hand of constants: names of 48 characters, and IDs of real length.
-
-`python -m tests.support.screens_of_plans` writes tests/views/screens_of_plans again, a file for each report and width.
-"""
+"""Plans and what is told of them, made by hand of constants: names of 48 characters, and IDs of real length."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from datetime import timedelta
-from pathlib import Path
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place
@@ -67,13 +63,8 @@ from reconciler.reports.forecast_entries import Event, ForecastStep
 from reconciler.reports.kept import KeptEntry
 from reconciler.reports.outage import Outage
 from reconciler.reports.status import BoundAt, ByIdStatus, CertificateStatus, Standing, Status, Urgency
-from reconciler.views.table import Display, render
 from reconciler.x509.chains import Window
-from tests.support.paths import REPOSITORY
 from tests.support.pki import DAY, NOW
-
-FOLDER = REPOSITORY / "tests/views/screens_of_plans"
-WIDTHS: Mapping[str, int | None] = {"60": 60, "80": 80, "120": 120, "200": 200, "wide": None}
 
 LONG = CertificateName("partner-acme-international-settlements-eu-west-1")
 PARTNER, WAREHOUSE, LEDGER = map(CertificateName, ("partner-acme", "warehouse", "ledger"))
@@ -440,7 +431,7 @@ FORECAST = Forecast(
     not_checked=(NotChecked(Area.LIVE_WORKERS),),
     begins=(Begin(WAREHOUSE, NOW + 9 * DAY, (GATEWAY, PAYOUTS)),),
 )
-REPORTS: Mapping[str, object] = {
+PLANS: Mapping[str, object] = {
     "plan": PLAN,
     "plan-without-changes": QUIET,
     "plan-preview": PREVIEW,
@@ -453,20 +444,3 @@ REPORTS: Mapping[str, object] = {
     "forecast": FORECAST,
     "findings": Validation((WARNING, ERROR)),
 }
-
-
-def screen(name: str, width: str) -> str:
-    """What is on a terminal of this width."""
-    return render(REPORTS[name], "text", Display(width=WIDTHS[width]))
-
-
-def path_of(name: str, width: str) -> Path:
-    """The file that has it."""
-    return FOLDER / name / f"{width}.txt"
-
-
-if __name__ == "__main__":
-    for report in REPORTS:
-        for columns in WIDTHS:
-            path_of(report, columns).parent.mkdir(parents=True, exist_ok=True)
-            path_of(report, columns).write_text(screen(report, columns))

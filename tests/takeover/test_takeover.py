@@ -285,7 +285,7 @@ def test_an_environment_with_some_of_the_bindings_is_noted() -> None:
     """wrangler notes it, too; maybe it is meant."""
     taken = take([entry(1, 1, "x")], {None: {"A": uid(1), "B": uid(1)}, "staging": {"A": uid(1)}}, {"c.pem": 1})
     assert taken.codes() == ["environment-lacks"]
-    assert taken.findings[0].message == f"{APP} (env staging) lacks some bindings of the top level: B"
+    assert taken.findings[0].message == f"{APP} (staging) lacks some bindings of the top level: B"
 
 
 def test_a_binding_whose_name_can_not_be_declared_is_left_alone_for_good() -> None:

@@ -174,7 +174,7 @@ def test_two_uploads_with_one_name_are_told_apart_until_both_are_declared() -> N
     assert found.message == (
         "2 uploaded certificates have the name 'ledger': "
         f"{uid(1)} (CN=client-1, ends 2027-10-24, bound by LEDGER in {path} (top level), declared as 'ledger-2'), "
-        f"{uid(2)} (CN=client-2, ends 2027-10-24, bound by LEDGER in {path} (env staging), declared as 'ledger')"
+        f"{uid(2)} (CN=client-2, ends 2027-10-24, bound by LEDGER in {path} (staging), declared as 'ledger')"
     )
     assert taken.updated(world).codes() == []
 

@@ -43,7 +43,7 @@ DRIFT = Drift(
                 State.UNEXPECTED,
                 Subject.BINDING,
                 "binding:LATER",
-                f"LATER in {CONFIG} (env staging) has the placeholder",
+                f"LATER in {CONFIG} (staging) has the placeholder",
             ),
             'declare it:\n[workers.gw.env.staging.bindings]\nLATER = "NAME"',
             at=binding("LATER", "staging"),
@@ -72,7 +72,7 @@ Drift of mono on Cloudflare, 2026-11-23 12:00 UTC
       at   mtls.toml:7
 
   {CONFIG}
-    + LATER (env staging) has the placeholder
+    + LATER (staging) has the placeholder
       at   mtls.toml:7
       fix  declare it:
         | [workers.gw.env.staging.bindings]

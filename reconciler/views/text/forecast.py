@@ -219,8 +219,8 @@ def _item_lines(
     item = line[0]
     paint = style.bad if item.urgency is Urgency.EXPIRED else style.warn if item.urgency is Urgency.DUE else style.bold
     sign = "~" if item.again else _OVERDUE.get(item.urgency, ".")
-    end = "expired" if item.urgency is Urgency.EXPIRED else "would expire" if item.again else "expires"
-    text = f"{end} {time_text(item.not_after)}"
+    ends = {Urgency.EXPIRED: "expired", Urgency.DUE: "due, expires"}.get(item.urgency, "falls due, expires")
+    text = f"{'due again, would expire' if item.again else ends} {time_text(item.not_after)}"
     if len(line) > 1:
         text = _series_text([one.renew_from for one in line])
     yield from _row_lines(sign, item.renew_from, item.certificate, text, size, width, paint)

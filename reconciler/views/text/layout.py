@@ -70,7 +70,8 @@ def labelled(
 ) -> Iterator[str]:
     """A text behind its label, wrapped next to it; the label in its colour."""
     first, *rest = wrapped(text, width, first=f"{indent}{label}{gap}" if text else f"{indent}{label}")
-    yield indent + paint(label) + first.removeprefix(f"{indent}{label}")
+    shown = f"{indent}{label}" if first.startswith(f"{indent}{label}") else f"{indent}{label}".rstrip()
+    yield indent + paint(shown[len(indent) :]) + first.removeprefix(shown)
     yield from rest
 
 

@@ -29,9 +29,9 @@ _DONE = {
 }
 _JOBS = {
     Action.UPLOAD: "upload",
-    Action.BIND: "binding change",
-    Action.REBIND: "binding change",
-    Action.UNBIND: "binding change",
+    Action.BIND: "config change",
+    Action.REBIND: "config change",
+    Action.UNBIND: "config change",
     Action.DEPLOY: "deploy",
     Action.VERIFY: "proof",
     Action.RETIRE: "deletion",

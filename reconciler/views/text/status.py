@@ -51,7 +51,7 @@ _STATES = {
 _HEADS = ("CERTIFICATE", "EXPIRES", "RENEW FROM", "USED BY", "OWNER", "STATE")
 _MOST_NEEDED = {"CERTIFICATE": 20, "OWNER": 12, "STATE": 16}
 """So much of a cell is shown before columns are left out: names are shortened, and a long state has its own line."""
-_LEFT_OUT_FIRST = ("RENEW FROM", "OWNER", "USED BY")
+_LEFT_OUT_FIRST = ("OWNER", "RENEW FROM", "USED BY")
 
 
 def show_status(status: Status, display: Display) -> str:
