@@ -10,7 +10,7 @@ import typer
 from reconciler import keys
 from reconciler.cli.session import Session, command
 from reconciler.findings.errors import UsageError
-from reconciler.views.json.schemas import all_schemas
+from reconciler.views.json.schemas import SCHEMAS, all_schemas, schema_text
 
 
 @command(example="mtlsctl schema --out schemas/mtls.schema.json")
@@ -29,16 +29,16 @@ def schema(
     With the schema of mtls.toml, editors complete and check that file. The others describe the JSON that mtlsctl
     writes.
     """
-    schemas = all_schemas(keys.KINDS)
     if all_into is not None:
-        for file, text in schemas.items():
+        for file, text in all_schemas(keys.KINDS).items():
             session.write(all_into / file, text, over_tracked=True)
         return
     wanted = f"{name}.schema.json"
-    if wanted not in schemas:
-        known = ", ".join(file.removesuffix(".schema.json") for file in schemas)
+    if wanted not in SCHEMAS:
+        known = ", ".join(file.removesuffix(".schema.json") for file in SCHEMAS)
         raise UsageError(f"there is no schema {name!r}", hint=f"use one of these: {known}")
+    text = schema_text(wanted, keys.KINDS)
     if out is not None:
-        session.write(out, schemas[wanted], over_tracked=True)
+        session.write(out, text, over_tracked=True)
     else:
-        session.emit(schemas[wanted])
+        session.emit(text)

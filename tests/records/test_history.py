@@ -28,7 +28,7 @@ from reconciler.plan.outcome import Step, StepStatus
 from reconciler.records.history import HistoryDocument, RunEnd, history_document
 from reconciler.runs.journal import Journal, read_journal
 from reconciler.system.journal import JournalFile
-from reconciler.views.json.schemas import all_schemas
+from reconciler.views.json.schemas import schema_text
 from reconciler.views.table import Display
 from reconciler.views.text.history import show_history
 from reconciler.views.text.style import PLAIN, Style
@@ -223,7 +223,7 @@ def test_json_is_ascii_and_fits_its_schema(past: Past) -> None:
     text = to_json(past.document())
     assert text.isascii()
     assert not any(character < " " for character in text.replace("\n", ""))
-    schema = json.loads(all_schemas(keys.KINDS)["history.schema.json"])
+    schema = json.loads(schema_text("history.schema.json", keys.KINDS))
     jsonschema.Draft202012Validator(schema).validate(json.loads(text))
 
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from reconciler import keys
 from reconciler.cli.commands import COMMANDS, load_command
 from reconciler.cli.complete import TABLE
 from reconciler.cli.help import GLOBAL
 from reconciler.findings.codes import Code
-from reconciler.views.json.schemas import all_schemas
+from reconciler.views.json.schemas import SCHEMAS
 
 NAMES = {
     ("plan", "only"): "certificate",
@@ -89,7 +88,7 @@ def _kind(command: str, param: Any) -> dict[str, object]:
     """What a value is: one of a few, a path, a name, or something else."""
     choices = param.type_descriptor.choices
     if (command, param.name) == ("schema", "name"):
-        choices = [name.removesuffix(".schema.json") for name in all_schemas(keys.KINDS)]
+        choices = [name.removesuffix(".schema.json") for name in SCHEMAS]
     if choices is not None:
         return {"kind": "other", "values": [str(choice) for choice in choices]}
     if (command, param.name) in NAMES:

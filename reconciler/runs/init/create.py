@@ -33,7 +33,7 @@ from reconciler.takeover.proposed import FoundCertificate, Proposal
 from reconciler.takeover.scene import Scene
 from reconciler.takeover.update import only_new, update_declaration
 from reconciler.takeover.write import write_declaration
-from reconciler.views.json.schemas import DECLARATION_SCHEMA, all_schemas
+from reconciler.views.json.schemas import DECLARATION_SCHEMA, schema_text
 from reconciler.x509.certificates import parse_stored
 
 SCHEMA = "schemas/mtls.schema.json"
@@ -211,7 +211,7 @@ def _save(project: Project, scene: Scene, proposal: Proposal) -> list[str]:
 
 def _write_around(project: Project) -> Iterator[str]:
     """Write the schema next to the file, for editors, and `.mtlsctl/`, which ignores itself in git."""
-    text = all_schemas(keys.KINDS)[DECLARATION_SCHEMA].encode()
+    text = schema_text(DECLARATION_SCHEMA, keys.KINDS).encode()
     path = _inside(project, SCHEMA)
     if not path.is_symlink() and not path.exists():
         create_atomic(path, text, where=Place(SCHEMA))

@@ -43,6 +43,8 @@ _DOCUMENTS: Mapping[str, type[JsonPart]] = {
     "export.schema.json": ExportDocument,
     "log.schema.json": LogDocument,
 }
+SCHEMAS = (DECLARATION_SCHEMA, *_DOCUMENTS)
+"""The names of all files."""
 
 
 class _AbsentForNone(GenerateJsonSchema):
@@ -52,11 +54,18 @@ class _AbsentForNone(GenerateJsonSchema):
         return field["schema"]["type"] != "nullable" and super().field_is_required(field, total)
 
 
+def schema_text(name: str, kinds: Sequence[KeySourceKind]) -> str:
+    """The schema with this file name, one of SCHEMAS: of mtls.toml, or of a document that the tool writes."""
+    if name == DECLARATION_SCHEMA:
+        return _text(declaration_schema(kinds))
+    made = _DOCUMENTS[name].model_json_schema(mode="serialization", schema_generator=_AbsentForNone)
+    return _text({"$schema": _DRAFT} | made)
+
+
+def _text(schema: Mapping[str, object]) -> str:
+    return json.dumps(schema, indent=2) + "\n"
+
+
 def all_schemas(kinds: Sequence[KeySourceKind]) -> Mapping[str, str]:
-    """File name to text: the schema of mtls.toml, and one for each document that the tool writes."""
-    schemas: dict[str, dict[str, object]] = {DECLARATION_SCHEMA: declaration_schema(kinds)}
-    for name, document in _DOCUMENTS.items():
-        schemas[name] = {"$schema": _DRAFT} | document.model_json_schema(
-            mode="serialization", schema_generator=_AbsentForNone
-        )
-    return {name: json.dumps(schema, indent=2) + "\n" for name, schema in schemas.items()}
+    """File name to text of every schema. Takes a second: where one is enough, ask for that one."""
+    return {name: schema_text(name, kinds) for name in SCHEMAS}
