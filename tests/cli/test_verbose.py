@@ -16,6 +16,7 @@ from reconciler.reports.log import LogLine
 from reconciler.views.table import formats_of
 from tests.project.test_house import ROOT
 from tests.support.cli import Project, Result
+from tests.support.source import nodes
 
 LINE = re.compile(r"\d\d:\d\d:\d\d\.\d{3}Z \S.*")
 
@@ -61,7 +62,7 @@ def test_a_run_without_it_logs_nothing(project: Project) -> None:
 def test_every_line_of_the_package_is_logged_as_an_info() -> None:
     """Only so does nothing reach the stderr of a run that did not ask for it."""
     for path in ROOT.rglob("*.py"):
-        calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        calls = [node.func for node in nodes(path) if isinstance(node, ast.Call)]
         used = {call.attr for call in calls if isinstance(call, ast.Attribute) and ast.unparse(call.value) == "_log"}
         assert used <= {"info", "isEnabledFor"}, path
 

@@ -16,7 +16,9 @@ from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import InputError, ReconcilerError
 from reconciler.findings.exits import ExitCode
 from tests.support.paths import REPOSITORY
-from tests.support.source import Source, sources
+from tests.support.source import Source, nodes, sources
+
+pytestmark = pytest.mark.xdist_group("source")  # one worker parses the package
 
 # --- the rows -------------------------------------------------------------------------------------------------------
 
@@ -88,7 +90,7 @@ def spelled_out(source: Source) -> Iterator[str]:
     """Texts that are codes, but for members of other closed lists; and words in the brackets of a printed finding."""
     path = source.path.relative_to(REPOSITORY / "reconciler").as_posix()
     members = {id(node) for enum in source.enums() for node in ast.walk(enum)}
-    for node in ast.walk(source.tree):
+    for node in nodes(source.path):
         if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or id(node) in members:
             continue
         text = node.value
@@ -104,7 +106,7 @@ def test_no_code_is_spelled_out_outside_of_the_table() -> None:
 
 def compared(source: Source) -> Iterator[str]:
     """Codes that are compared with texts, or taken to pieces."""
-    for node in ast.walk(source.tree):
+    for node in nodes(source.path):
         match node:
             case ast.Compare():
                 sides = [node.left, *node.comparators]
@@ -152,7 +154,7 @@ def said(source: Source) -> Iterator[tuple[Severity, Code, int]]:
 
     A finding of drift has a code and no severity.
     """
-    calls = (node for node in ast.walk(source.tree) if isinstance(node, ast.Call))
+    calls = (node for node in nodes(source.path) if isinstance(node, ast.Call))
     for call in (node for node in calls if ast.unparse(node.func) != "DriftFinding"):
         given = [one for one in call.args if isinstance(one, ast.Attribute) and isinstance(one.value, ast.Name)]
         severities = [Severity[one.attr] for one in given if ast.unparse(one.value) == "Severity"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from reconciler.model import StoreKind, StoreSettings
 from reconciler.model.identifiers import is_askable, is_of_other_store, is_placeholder
 from reconciler.model.stores import TRAITS
 from tests.support.paths import REPOSITORY
+from tests.support.source import nodes
 
 ROOT = REPOSITORY / "reconciler"
 OF_THE_STORE_FILE = {ROOT / "runs/doctor/checkout.py"}
@@ -19,9 +21,9 @@ OF_ACCOUNT = "2458ce5a-0c35-4c7f-82c7-8e9487d3ff60"
 OF_LOCAL = "10ca1000-0c35-4c7f-82c7-8e9487d3ff60"
 
 
-def compared(tree: ast.AST) -> bool:
+def compared(path: Path) -> bool:
     """Whether a module compares with a specific kind of store."""
-    comparisons = (node for node in ast.walk(tree) if isinstance(node, ast.Compare))
+    comparisons = (node for node in nodes(path) if isinstance(node, ast.Compare))
     sides = (side for node in comparisons for side in (node.left, *node.comparators))
     return any(isinstance(side, ast.Attribute) and getattr(side.value, "id", "") == "StoreKind" for side in sides)
 
@@ -39,7 +41,7 @@ def test_every_kind_of_store_has_its_own_traits() -> None:
 def test_no_code_outside_the_stores_depends_on_a_specific_kind() -> None:
     """The traits describe what a kind can do, so a new kind needs no new branch."""
     outside = [path for path in ROOT.rglob("*.py") if path.parts[len(ROOT.parts)] != "stores"]
-    assert {path for path in outside if compared(ast.parse(path.read_text()))} == OF_THE_STORE_FILE
+    assert {path for path in outside if compared(path)} == OF_THE_STORE_FILE
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,7 @@ from tests.plan import test_deploys, test_rules
 from tests.plan.test_retire_live import NEW, OLD, real
 from tests.support.paths import REPOSITORY
 from tests.support.pki import NOW, make_ca
+from tests.support.source import nodes
 from tests.support.worlds import (
     REAL_ID,
     actual,
@@ -463,7 +464,7 @@ def held_codes() -> set[str]:
 
 def raised_as_errors(path: Path) -> Iterator[str]:
     """The codes that a module gives to errors, by its text."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Call):
             severities = [one for one in node.args if isinstance(one, ast.Attribute) and one.attr == "ERROR"]
             for argument in node.args if severities else ():

@@ -17,6 +17,9 @@ from packaging.utils import canonicalize_name
 
 from reconciler.views.table import VIEWS
 from tests.support.paths import REPOSITORY
+from tests.support.source import nodes
+
+pytestmark = pytest.mark.xdist_group("source")  # one worker parses the package
 
 ROOT = REPOSITORY / "reconciler"
 
@@ -80,7 +83,7 @@ def modules(room: str) -> Iterator[Path]:
 
 def imported(path: Path) -> Iterator[str]:
     """Every module that a file imports, inside of functions too."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module == "reconciler":
@@ -124,7 +127,7 @@ def test_a_pure_room_does_no_io_and_never_asks_for_the_time(room: str) -> None:
     """No module with effects, no open(), no now()."""
     for path in modules(room):
         assert not {module.split(".")[0] for module in imported(path)} & EFFECTS, path
-        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        calls = [node for node in nodes(path) if isinstance(node, ast.Call)]
         names = {getattr(call.func, "id", getattr(call.func, "attr", "")) for call in calls}
         assert not names & {"open", "now", "today", "utcnow", "getenv", "input", "print"}, path
 
@@ -147,7 +150,7 @@ def test_a_class_of_these_rooms_is_called_as_no_other_of_the_package(room: str) 
     """One name, one meaning."""
 
     def names(path: Path) -> list[str]:
-        return [node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef)]
+        return [node.name for node in nodes(path) if isinstance(node, ast.ClassDef)]
 
     counts = Counter(name for path in ROOT.rglob("*.py") for name in names(path))
     assert [name for path in modules(room) for name in names(path) if counts[name] > 1] == []
@@ -175,7 +178,7 @@ def test_only_the_command_line_imports_typer() -> None:
 def test_the_command_line_imports_everything_at_the_top_of_its_files() -> None:
     """Commands are loaded when they are run, so none has to hide; only the entry catches signals first."""
     for path in modules("cli"):
-        functions = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+        functions = [node for node in nodes(path) if isinstance(node, ast.FunctionDef)]
         inside = [node for one in functions for node in ast.walk(one) if isinstance(node, ast.Import | ast.ImportFrom)]
         assert (inside == []) is (path.name != "__init__.py"), path
 

@@ -12,6 +12,8 @@ MODULE = '''
 """The module is beside."""
 import re
 
+pytestmark = pytest.mark.xdist_group("source")  # one worker parses the package
+
 PATTERN = re.compile("it goes beside")
 QUERY = "SELECT foreign FROM doubt"
 CODES = {"a key beside": "beside"}
