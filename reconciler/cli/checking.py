@@ -16,7 +16,7 @@ from reconciler.runs.validate import validate as check
 
 @command(example="mtlsctl validate --format json", shows=(Validation,))
 def validate(session: Session, out: OutOption = None) -> None:
-    """Check mtls.toml and all files that it names; ask no server.
+    """Check mtls.toml, the files that it names, and that no key is in git; ask no server.
 
     Reads the certificates, the wrangler files and the private keys that are available, and checks that each key fits
     its certificate.

@@ -770,13 +770,13 @@ class Code(StrEnum):
 
     ENTRY_MISSING = ("entry-missing", _W,
         "An undeclared binding has an ID that no uploaded certificate has, or that is not a valid ID.",
-        "Declare the binding with the lines of the hint, or remove it.")
+        "Declare the binding as the hint says, or remove it.")
     ID_OF_OTHER_STORE = ("id-of-other-store", _W,
         "A binding has an ID from a Cloudflare account, but this project uses the local store.",
         'Set `kind = "cloudflare"` in `[store]`.')
     PLACEHOLDER_LEFT = ("placeholder-left", _W,
         "An undeclared binding has a placeholder instead of an ID.",
-        "Declare the binding with the lines of the hint, or remove it.")
+        "Declare the binding as the hint says, or remove it.")
     ENTRY_IS_CA = ("entry-is-ca", _W,
         "A binding has the ID of a CA, which a Worker can't use.",
         "Bind a client certificate.")
@@ -788,10 +788,10 @@ class Code(StrEnum):
         "Have them reissued, each with a key of its own.")
     ENTRY_FOREIGN = ("entry-foreign", _I,
         "A binding uses an uploaded certificate that is not managed here.",
-        "Declare the binding or hand the certificate over with the lines of the hint.")
+        "To renew it here, run `mtlsctl init --update --certificates certs`; else no action is needed.")
     ENTRY_UNREFERENCED = ("entry-unreferenced", _I,
         "No declared Worker uses an uploaded certificate.",
-        "Hand it over, declare it, or delete it; the hint shows how.")
+        "Follow the hint: declare what uses it, let a certificate supersede it, or delete it.")
 
     # --- commands and runs ------------------------------------------------------------------------------------------
 

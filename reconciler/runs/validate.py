@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -26,10 +27,6 @@ from reconciler.x509.key_pairs import check_pair
 from reconciler.x509.preflight import check_for_upload
 
 _KEY_NAMES = (".key", ".pem")
-_OUT_OF_GIT = (
-    "take it out (git rm --cached FILE), have the certificate reissued with a new key, and keep that key in a secret of"
-    " the pipeline"
-)
 
 
 def validate(project: Project) -> tuple[Diagnostic, ...]:
@@ -95,11 +92,12 @@ def tracked_keys(
 
     If git can't be asked: a finding of the severity `unasked` in a repository, else a note.
     """
-    declared = {
-        certificate.name: project.folder / certificate.key.options["file"]
+    files = {
+        certificate.name: certificate.key.options["file"]
         for certificate in declaration.certificates.values()
         if certificate.key is not None and certificate.key.source == "file"
     }
+    declared = {name: project.folder / path for name, path in files.items()}
     others = _undeclared_keys(project, declaration, frozenset(declared.values()))
     answer = ask_tracked((*declared.values(), *others.values()))
     if answer.problem is not None:
@@ -117,13 +115,21 @@ def tracked_keys(
                 Code.KEY_IN_GIT,
                 f"git tracks the private key of {name!r}",
                 Pointer(declaration.path, ("certificates", name, "private_key")),
-                _OUT_OF_GIT,
+                _out_of_git(files[name]),
                 name,
             )
     for other, path in others.items():
         if path in answer.yes:
             message = "git tracks this file, which contains a private key"
-            yield Diagnostic(Severity.ERROR, Code.KEY_IN_GIT, message, Place(other), _OUT_OF_GIT)
+            yield Diagnostic(Severity.ERROR, Code.KEY_IN_GIT, message, Place(other), _out_of_git(other))
+
+
+def _out_of_git(path: str) -> str:
+    """How to take a private key out of git; its history keeps it, so the key itself must be replaced."""
+    return (
+        f"run `git rm --cached -- {shlex.quote(path)}`, add it to .gitignore, and have the certificate reissued with a"
+        " new key; keep that key in a secret of the pipeline"
+    )
 
 
 def _undeclared_keys(project: Project, declaration: Declaration, known: frozenset[Path]) -> dict[str, Path]:

@@ -128,7 +128,8 @@ class _Proposer:
             if environment.name is None or not names or self.scene.why_not(file, environment) is not None or not new:
                 continue
             if not environment.bindings:
-                yield self._forgotten(environment.name, [at_top[name] for name in names if name in at_top])
+                known = (at_top[name] for name in names if name in at_top)
+                yield self._forgotten(environment.name, [one for one in known if one.target or one.guess])
             missing = [name for name in names if environment.find(name) is None]
             if environment.bindings and missing:
                 self.findings.append(say.lacks(file, environment.name, missing))

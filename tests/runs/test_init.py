@@ -713,3 +713,41 @@ def test_an_update_does_not_claim_to_have_everything_while_something_is_left(acc
     assert "[placeholder-left]" in result.out
     assert "Nothing can be added to mtls.toml. What is left is above" in result.out
     assert "git add" not in result.out
+
+
+# --- what a clone needs ---------------------------------------------------------------------------------------------
+
+
+def test_each_written_file_is_named_like_its_table(account: Account) -> None:
+    """Also of two uploads with one name, in whatever order their IDs are: else a renewal overwrites the wrong file."""
+    for leaf in LEAVES[:3]:
+        binding = f"LEDGER_{leaf.certificate.serial_number}"
+        account.project.write(f"{binding.lower()}/wrangler.toml", wrangler(**{binding: account.upload(leaf, "ledger")}))
+    account.init("--certificates", "certs")
+    paths = {name: one["certificate"] for name, one in account.declared["certificates"].items()}
+    assert paths == {name: f"certs/{name}.pem" for name in ("ledger", "ledger-2", "ledger-3")}
+
+
+def test_init_names_every_file_that_a_clone_lacks(account: Account) -> None:
+    """Also a certificate file that was there, and after `--update` what an earlier run wrote; no key."""
+    git(account.project.folder, "init", "-q")
+    account.project.write("infra/fraud.pem", LEAVES[0].certificate_pem)
+    account.project.write("infra/fraud.key", LEAVES[0].key_pem)
+    account.project.write("wrangler.toml", wrangler(FRAUD=account.upload(LEAVES[0], "fraud")))
+    git(account.project.folder, "add", "wrangler.toml")
+    assert "git add mtls.toml schemas/mtls.schema.json infra/fraud.pem  " in account.init().out
+    again = account.project.run("init", "--update")
+    assert "git add mtls.toml schemas/mtls.schema.json infra/fraud.pem  " in again.out
+
+
+def test_init_reports_a_key_that_git_tracks_and_does_not_propose_it(account: Account) -> None:
+    """`validate` would fail by it; the fix names the file."""
+    git(account.project.folder, "init", "-q")
+    account.project.write("certs/billing.pem", LEAVES[0].certificate_pem)
+    account.project.write("certs/billing.key", LEAVES[0].key_pem)
+    account.project.write("wrangler.toml", wrangler(BILLING=account.upload(LEAVES[0], "billing")))
+    git(account.project.folder, "add", "certs/billing.key")
+    out = account.init().out
+    assert "error[key-in-git]" in out
+    assert "git rm --cached -- certs/billing.key" in " ".join(out.split())
+    assert 'private_key = { env = "BILLING_KEY" }' in account.project.read("mtls.toml")

@@ -17,7 +17,7 @@ from reconciler.model.templates import template_of
 from reconciler.runs.configs import ConfigReader
 from reconciler.runs.project import Project
 from reconciler.system.discover import git_root
-from reconciler.system.git import ask_ignored
+from reconciler.system.git import ask_ignored, ask_tracked
 from reconciler.system.walk import SKIPPED, walk
 from reconciler.takeover.proposed import FoundCertificate
 from reconciler.wrangler.which import NAMES, search
@@ -83,8 +83,15 @@ class _Surveyor:
         paths = sorted(named.keys() - configs)
         with self.project.progress.counting("Reading certificates", len(paths)) as done:
             found = [(path, self._certificate(path, done)) for path in paths]
+        keys = {one.key: self.project.folder / one.key for _, one in found if one is not None and one.key is not None}
+        tracked = ask_tracked(keys.values()).yes  # such a key must be replaced, and its file is not a place for a key
         certificates = tuple(
-            replace(one, ignored=named[path] in ignored, outside=not named[path].is_relative_to(self.root))
+            replace(
+                one,
+                ignored=named[path] in ignored,
+                outside=not named[path].is_relative_to(self.root),
+                key=None if one.key is None or keys[one.key] in tracked else one.key,
+            )
             for path, one in found
             if one is not None
         )

@@ -89,15 +89,6 @@ def _next_lines(adoption: Adoption, display: Display) -> Iterator[str]:
     steps = [("mtlsctl plan", "shows what would happen; changes nothing")]
     if adoption.searched:
         steps.append(("mtlsctl drift --unused", "what is unused or not declared, each with its fix"))
-    if adoption.written:
-        steps.append((f"git add {printable(' '.join(_to_commit(adoption)))}", "then review and commit"))
+    if adoption.written or len(adoption.to_commit) > 1:
+        steps.append((f"git add {printable(shlex.join(adoption.to_commit))}", "then review and commit"))
     yield from table([[Cell(command), Cell(does)] for command, does in steps], display.width)
-
-
-def _to_commit(adoption: Adoption) -> Iterator[str]:
-    """The new and changed files, quoted for a shell; certificates one by one, because keys may be next to them."""
-    yield shlex.quote(adoption.file)
-    if not adoption.updated:
-        yield "schemas"
-    others = {adoption.file, *(one for one in adoption.written if one.startswith(("schemas/", ".mtlsctl/")))}
-    yield from (shlex.quote(path) for path in adoption.written if path not in others)

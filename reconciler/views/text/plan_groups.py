@@ -49,7 +49,7 @@ _NOTES = {
     Reason.PLACEHOLDER_ID: "placeholder",
     Reason.UNKNOWN_ID: "unknown ID",
     Reason.WRONG_ID: "wrong ID",
-    Reason.REMOVED: "removed from mtls.toml",
+    Reason.REMOVED: "not declared in mtls.toml",
 }
 """What a line of a binding says of its reasons; the other reasons follow from the line and its block."""
 _UNINTERESTING = frozenset({"serial_number", "not_before", "fingerprint"})
