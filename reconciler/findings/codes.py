@@ -557,6 +557,9 @@ class Code(StrEnum):
     BY_ID_OUTDATED = ("by-id-outdated", _W,
         "A binding names an uploaded certificate by its ID, and a newer one was uploaded under the same name.",
         "Change the ID in mtls.toml, once the stack that manages the certificate uses the newer one.")
+    BY_ID_DECLARED = ("by-id-declared", _W,
+        "mtls.toml declares a certificate, but a binding names it by its ID, so a renewal does not change the binding.",
+        "Bind the certificate by its name, as the hint shows.")
     BY_ID_DUE = ("by-id-due", _W,
         "An uploaded certificate that a binding names by its ID is due for renewal, or has expired.",
         "Have it renewed where it is managed, then change the ID in mtls.toml.")

@@ -36,18 +36,9 @@ def propose(scene: Scene) -> tuple[Proposal, tuple[Diagnostic, ...]]:
         *scene.left_out(),
         *matched.findings,
         *about_workers,
-        *_by_name(scene, matched),
         *say.name_twice(scene, {one.entry.id: one.name for one in matched.certificates}),
     )
     return proposal, findings
-
-
-def _by_name(scene: Scene, matched: Matched) -> Iterator[Diagnostic]:
-    """Yield a finding for each binding that is declared by the ID of what is, or will be, a declared certificate."""
-    for one in scene.bound_by_id:
-        target = matched.targets.get(one.entry.id)
-        if target is not None and isinstance(target.to, ByCertificate):
-            yield say.bind_by_name(scene.desired.declaration.path, one, target.to.certificate)
 
 
 # --- the tables of Workers ------------------------------------------------------------------------------------------

@@ -681,13 +681,13 @@ def test_certificates_are_written_for_what_was_bound_by_id_before(account: Accou
     )
     result = account.project.run("init", "--update", "--certificates", "certs")
     assert result.code == 0
-    assert "[update-by-hand]" in result.out
+    assert "[by-id-declared]" in result.out
     assert "git add mtls.toml certs/billing.pem" in result.out
     assert account.declared["certificates"] == {"billing": {"certificate": "certs/billing.pem", "supersedes": [one]}}
     text = account.project.read("mtls.toml").replace(f'{{ id = "{one}" }}', '"billing"')
     account.project.write("mtls.toml", text)
     again = account.project.run("init", "--update")
-    assert "[update-by-hand]" not in again.out
+    assert "[by-id-declared]" not in again.out
     assert account.project.run("plan", "--detailed-exitcode").code == 0
 
 
