@@ -89,6 +89,6 @@ def _next_lines(adoption: Adoption, display: Display) -> Iterator[str]:
     steps = [("mtlsctl plan", "shows what would happen; changes nothing")]
     if adoption.searched:
         steps.append(("mtlsctl drift --unused", "what is unused or not declared, each with its fix"))
-    if adoption.written or len(adoption.to_commit) > 1:
+    if len(adoption.to_commit) > (0 if adoption.written else 1):
         steps.append((f"git add {printable(shlex.join(adoption.to_commit))}", "then review and commit"))
     yield from table([[Cell(command), Cell(does)] for command, does in steps], display.width)

@@ -170,7 +170,8 @@ def _about(group: Group, plan: PlanFacts) -> str:
         return "already uploaded"
     if any(wait.entry is None for wait in group.waiting) or group.name is None or group.has(Action.UNBIND):
         return ""
-    return "up to date"
+    errors = [one for one in plan.diagnostics if one.is_error and one.certificate == group.name]
+    return f"blocked: {errors[0].code}" if errors else "up to date"
 
 
 def _retires(group: Group) -> Iterator[Retire]:
