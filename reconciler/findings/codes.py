@@ -741,9 +741,9 @@ class Code(StrEnum):
     FILE_EXISTS = ("file-exists", _E,
         "The file exists already, and is never overwritten.",
         "Add what is new with `mtlsctl init --update`, or move the file away.")
-    FILE_ABOVE = ("file-above", _I,
+    FILE_ABOVE = ("file-above", _W,
         "A parent folder has an mtls.toml, too; commands in this folder use the new one from now on.",
-        "No action needed, if you want two.")
+        "If you want one, delete the new file and run `mtlsctl init --update` in the parent folder.")
     STACK_TAKEN = ("stack-taken", _E,
         "Uploaded certificates are marked with this stack's name already.",
         "Choose another `--stack`, or add `--same-stack` if it is the same stack.", ExitCode.BLOCKED)
@@ -764,7 +764,7 @@ class Code(StrEnum):
         "Declare them for the environment, if its code needs them.")
     NAME_TWICE = ("name-twice", _W,
         "Several uploaded certificates have the same name.",
-        "If the later one is the renewal of the earlier, move the bindings to it in mtls.toml.")
+        "If the later one is the renewal of the earlier, change the bindings of the earlier one in mtls.toml to it.")
     UPDATE_BY_HAND = ("update-by-hand", _W,
         "Something new can't be added to mtls.toml without changing an existing line.",
         "Write the lines of the hint by hand.")
@@ -774,6 +774,9 @@ class Code(StrEnum):
     ENTRY_MISSING = ("entry-missing", _W,
         "An undeclared binding has an ID that no uploaded certificate has, or that is not a valid ID.",
         "Declare the binding as the hint says, or remove it.")
+    WORKER_UNDECLARED = ("worker-undeclared", _W,
+        "A wrangler file has bindings, and mtls.toml does not declare it.",
+        "Run `mtlsctl init --update`, which adds it.")
     ID_OF_OTHER_STORE = ("id-of-other-store", _W,
         "A binding has an ID from a Cloudflare account, but this project uses the local store.",
         'Set `kind = "cloudflare"` in `[store]`.')

@@ -8,8 +8,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from reconciler.findings.codes import Code, Severity
-from reconciler.findings.diagnostics import Diagnostic, Pointer
-from reconciler.model import ById, CertificateName, Condition, Declaration, Entry, EntryId, Sweep, UserKind
+from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
+from reconciler.model import (
+    ById,
+    CertificateName,
+    Condition,
+    Declaration,
+    Entry,
+    EntryId,
+    Sweep,
+    UserKind,
+    WranglerFile,
+)
 from reconciler.model.identifiers import is_of_other_store, is_placeholder
 from reconciler.model.ownership import CUSTOM, is_other_stacks, is_ours, read_mark
 from reconciler.plan.assessment import Assessment, BindingRow, CertificateRow, EntryRow, UpToDate, Waits
@@ -50,6 +60,14 @@ def join_unused(drift: Drift, plan: Plan, sweep: Sweep) -> Drift:
     return replace(
         joined, unused=True, diagnostics=diagnostics, not_checked=(*of_live(drift.not_checked), *of_unused(sweep))
     )
+
+
+def worker_undeclared(file: WranglerFile) -> Diagnostic:
+    """A wrangler file that mtls.toml does not declare, so that none of its bindings is checked."""
+    number = sum(len(environment.bindings) for environment in file.environments.values())
+    message = f"mtls.toml does not declare {file.path}, which has {number} binding{'' if number == 1 else 's'}"
+    hint = "run `mtlsctl init --update` to add it"
+    return Diagnostic(Severity.WARNING, Code.WORKER_UNDECLARED, message, Place(file.path), hint)
 
 
 # --- bindings that nothing declares ---------------------------------------------------------------------------------

@@ -73,8 +73,8 @@ def name_twice(scene: Scene, proposed: Mapping[EntryId, CertificateName]) -> Ite
             more = f" and {len(entries) - _MOST_NAMED} more" if len(entries) > _MOST_NAMED else ""
             message = f"{len(entries)} uploaded certificates have the name {name!r}: {', '.join(told)}{more}"
             hint = (
-                "if the later one is the renewal of the earlier, move the bindings to it in mtls.toml;"
-                " else give them telling names there"
+                "if the later one is the renewal of the earlier, change the bindings of the earlier one in mtls.toml to"
+                " it; if both are needed, no action is needed"
             )
             yield Diagnostic(Severity.WARNING, Code.NAME_TWICE, message, None, hint)
 

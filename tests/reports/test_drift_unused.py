@@ -513,6 +513,20 @@ def test_where_nothing_is_found_it_says_so(project: Project) -> None:
     assert "Not checked" not in result.out
 
 
+def test_a_wrangler_file_that_is_not_declared_is_a_warning_unless_another_mtls_toml_is_nearer(project: Project) -> None:
+    """Its bindings are in no plan; `init --update` adds it."""
+    head = project.read("wrangler.toml").partition("[[")[0]
+    text = f'{head}[[mtls_certificates]]\nbinding = "TAX"\ncertificate_id = "<TODO>"\n'
+    project.write("apps/refunds/wrangler.toml", text)
+    project.write("apps/other/wrangler.toml", text)
+    project.write("apps/other/mtls.toml", "")
+    result = project.run("drift", "--unused")
+    assert result.code == 0
+    words = " ".join(result.out.split())
+    assert "warning[worker-undeclared]: mtls.toml does not declare apps/refunds/wrangler.toml, which has 1" in words
+    assert "apps/other" not in result.out
+
+
 def test_a_binding_with_an_unknown_id_is_shown_with_its_line_and_its_fix(project: Project) -> None:
     """Exit 2; `drift` alone warns of it, and says what it left out."""
     add_binding(project)

@@ -225,7 +225,7 @@ def test_an_mtls_toml_in_a_parent_folder_is_noted(project: Project) -> None:
     (project.folder / "apps/shop").mkdir(parents=True)
     result = project.run("init", "--stack", "other", folder="apps/shop")
     assert result.code == 0
-    assert "info[file-above]: ../../mtls.toml also exists" in result.out
+    assert "warning[file-above]: ../../mtls.toml also exists" in result.out
     assert "file-above" not in project.run("init", "--file", "second.toml").out
 
 
@@ -552,7 +552,7 @@ def test_text_says_what_was_taken_what_is_left_and_what_comes_next(account: Acco
     account.project.write("wrangler.toml", wrangler(**ids))
     out = account.init().out
     assert "warning[placeholder-left]: BAD in wrangler.toml (top level)" in out
-    assert "  1 certificate, each matched to a file by its content\n" in out
+    assert "  1 certificate, matched to a file by its content\n" in out
     assert "  2 bindings of 1 Worker\n  1 certificate bound by its ID\n" in out
     assert out.index("warning[") < out.index("Wrote mtls.toml") < out.index("`mtlsctl plan` has no changes.")
     assert "Next:\n  mtlsctl plan" in out
@@ -641,7 +641,7 @@ def test_at_a_terminal_it_asks_little_and_explains_itself(project: Project) -> N
     """Stack and store; an empty answer is the default."""
     code, seen = at_a_terminal(project.folder, "payments\n\n")
     assert code == 0
-    assert "A stack is the owner mark on all that is uploaded" in seen
+    assert "A stack is everything that this mtls.toml manages." in seen
     assert "Name of the stack [shop-app]: " in seen
     assert "Store: local or cloudflare [local]: " in seen
     assert tomli.loads(project.read("mtls.toml"))["stack"] == "payments"
@@ -676,9 +676,7 @@ def test_certificates_are_written_for_what_was_bound_by_id_before(account: Accou
     one = account.upload(LEAVES[0], "billing")
     account.project.write("wrangler.toml", wrangler(BILLING=one))
     first = account.init().out
-    assert "1 of them has no file here: to write and declare them, run `mtlsctl init --update" in " ".join(
-        first.split()
-    )
+    assert "it has no file here: to write and declare them, run `mtlsctl init --update" in " ".join(first.split())
     result = account.project.run("init", "--update", "--certificates", "certs")
     assert result.code == 0
     assert "[by-id-declared]" in result.out

@@ -79,13 +79,16 @@ def init(project: Project, request: InitRequest) -> Adoption:
 
 
 def _above(project: Project) -> Iterator[Diagnostic]:
-    """An info about another mtls.toml in a parent folder, which commands in this folder used until now."""
+    """A warning about another mtls.toml in a parent folder, which commands in this folder used until now."""
     above = find_file(project.folder.parent) if project.folder != project.files.root else None
     if above is not None:
         name = os.path.relpath(above, project.folder)
         message = f"{name} also exists; commands in this folder use the new mtls.toml from now on"
-        hint = f"use `mtlsctl --file {name}` for the other one; the two must not declare the same environment"
-        yield Diagnostic(Severity.INFO, Code.FILE_ABOVE, message, Place(name), hint)
+        hint = (
+            f"to use one file, delete this mtls.toml and run `mtlsctl --file {name} init --update`; to keep both, make"
+            " sure that they do not declare the same environment"
+        )
+        yield Diagnostic(Severity.WARNING, Code.FILE_ABOVE, message, Place(name), hint)
 
 
 def update(project: Project, request: InitRequest) -> Adoption:

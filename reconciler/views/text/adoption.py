@@ -51,7 +51,8 @@ def _taken(adoption: Adoption) -> Iterator[str]:
     if certificates:
         new = sum(one.path in adoption.written for one in adoption.proposal.certificates)
         matched = f"{certificates - new} matched to {'a file' if certificates - new == 1 else 'files'} by content"
-        how = f": {counted(new, 'file')} written, {matched}" if new else ", each matched to a file by its content"
+        each = "matched" if certificates == 1 else "each matched"
+        how = f": {counted(new, 'file')} written, {matched}" if new else f", {each} to a file by its content"
         yield f"{counted(certificates, 'certificate')}{how}"
     by_id = {one.target.id for one in adoption.bindings if isinstance(one.target, ById)}
     if adoption.bindings:
@@ -62,6 +63,8 @@ def _taken(adoption: Adoption) -> Iterator[str]:
     savable = len(by_id & adoption.proposal.savable)
     if savable:
         have = f"{savable} of them {'has' if savable == 1 else 'have'} no file here"
+        if savable == len(by_id):
+            have = {1: "it has no file here", 2: "neither has a file here"}.get(savable, "none has a file here")
         yield f"{have}: to write and declare them, run `mtlsctl init --update --certificates certs`"
 
 
