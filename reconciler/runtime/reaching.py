@@ -41,15 +41,16 @@ class LocalRuntime:
         return self._call(workerd, call) if reach.reached is Reached.INCONCLUSIVE else reach
 
     def _call(self, workerd: Path, call: OriginCall) -> Reach:
-        config = reaching_config(call, timeout_s=self.timeout_s)
         lines: list[str] = []
         answer = b""
         try:
-            with (
-                listen(0) as listening,
-                serving(workerd, config, listening, environ=self.environ, on_out=lambda _: None, on_err=lines.append),
-            ):
-                answer = self._ask(listening.getsockname()[1])
+            with listen(0) as listening:
+                port: int = listening.getsockname()[1]
+                config = reaching_config(call, port=port, timeout_s=self.timeout_s)
+                with serving(
+                    workerd, config, listening, environ=self.environ, on_out=lambda _: None, on_err=lines.append
+                ):
+                    answer = self._ask(port)
         except NotStarted as error:
             return refused(error.lines)
         return judge(answer, lines)  # all lines are complete, because workerd has ended

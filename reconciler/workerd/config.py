@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from reconciler.model.ports import PrivateKey
+from reconciler.workerd import door
 from reconciler.workerd.form import Module, ModuleKind
 from reconciler.x509.certificates import parse_stored
 from reconciler.x509.pem import encode
@@ -60,11 +61,12 @@ class Config:
     text: str = field(repr=False)
 
 
-def write_config(worker: ServedWorker) -> Config:
-    """The configuration of a Worker on one socket."""
+def write_config(worker: ServedWorker, hosts: Sequence[str]) -> Config:
+    """The configuration of a Worker on one socket, which only answers requests to these `hosts`, each with its port."""
     identities = [(name, served) for name, served in worker.bindings if isinstance(served, Identity)]
-    services = [_worker(worker), *(_network(_service(name), identity) for name, identity in identities), _INTERNET]
-    socket = f'(name = "{SOCKET}", http = (), service = "main")'
+    networks = [_network(_service(name), identity) for name, identity in identities]
+    services = [_door(hosts), _worker(worker), *networks, _INTERNET]
+    socket = f'(name = "{SOCKET}", http = (), service = "door")'
     head = 'using Workerd = import "/workerd/workerd.capnp";\n\nconst config :Workerd.Config = '
     return Config(f"{head}(services = {_list(services)}, sockets = [{socket}]);\n")
 
@@ -74,6 +76,13 @@ _EVERYWHERE = 'allow = ["public", "private"]'
 
 _INTERNET = f'(name = "internet", network = ({_EVERYWHERE}, tlsOptions = (trustBrowserCas = true)))'
 """What a plain `fetch()` reaches."""
+
+
+def _door(hosts: Sequence[str]) -> str:
+    hosts_text = f'(name = "HOSTS", json = {literal(json.dumps(list(hosts)))})'
+    module = f'(name = "door.js", esModule = {_text(door.SOURCE)})'
+    bindings = f'[{hosts_text}, (name = "WORKER", service = "main")]'
+    return f'(name = "door", worker = (modules = [{module}], compatibilityDate = "{door.DATE}", bindings = {bindings}))'
 
 
 def _worker(worker: ServedWorker) -> str:
