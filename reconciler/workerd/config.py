@@ -27,13 +27,14 @@ class Identity:
     """The certificate of a binding: PEM of the chain, and its key.
 
     `trusted` is PEM of CAs that the origin's own certificate may come from, in addition to the roots of this machine;
-    with `only_these`, instead of them.
+    with `only_these`, instead of them. Networks in `deny` are not called.
     """
 
     certificates: str = field(repr=False)
     key: PrivateKey
     trusted: tuple[str, ...] = field(default=(), repr=False)
     only_these: bool = False
+    deny: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,8 @@ def _network(name: str, identity: Identity) -> str:
     trusted = _list(literal(one) for text in identity.trusted for one in _each(text))
     machine = "false" if identity.only_these else "true"
     options = f"keypair = ({pair}), trustBrowserCas = {machine}, trustedCertificates = {trusted}"
-    return f"(name = {literal(name)}, network = ({_EVERYWHERE}, tlsOptions = ({options})))"
+    deny = _list(map(literal, identity.deny))
+    return f"(name = {literal(name)}, network = ({_EVERYWHERE}, deny = {deny}, tlsOptions = ({options})))"
 
 
 def _each(text: str) -> Iterator[str]:

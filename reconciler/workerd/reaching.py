@@ -29,9 +29,12 @@ export default {
 """
 
 
-def reaching_config(call: OriginCall, *, port: int, timeout_s: float) -> Config:
-    """A Worker that makes this call for every request to this port, and answers with the result."""
-    identity = Identity(call.certificates, call.key, tuple(call.trusted), only_these=bool(call.trusted))
+def reaching_config(call: OriginCall, *, port: int, timeout_s: float, deny: tuple[str, ...]) -> Config:
+    """A Worker that makes this call for every request to this port, and answers with the result.
+
+    Nothing in the networks of `deny` is called.
+    """
+    identity = Identity(call.certificates, call.key, tuple(call.trusted), only_these=bool(call.trusted), deny=deny)
     bindings: list[tuple[str, Identity | Variable]] = [
         ("MY_CERT", identity),
         ("URL", Variable(call.url)),

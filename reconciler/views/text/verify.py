@@ -143,7 +143,7 @@ def _level_lines(result: LevelResult, verification: Verification, style: Style, 
 def _seen_lines(seen: Seen) -> Iterator[str]:
     """What was asked for, what was sent, and what came of each connection."""
     ours = seen.ours
-    if ours.end in {End.UNREACHABLE, End.UNTRUSTED, End.NO_TLS, End.LOCAL}:
+    if ours.end in {End.UNREACHABLE, End.FORBIDDEN, End.UNTRUSTED, End.NO_TLS, End.LOCAL}:
         return
     yield f"{_asked(ours)}; {_sent(ours)}"
     yield f"with it: {_came_of(ours)}"
