@@ -29,6 +29,8 @@ from reconciler.system.journal import JournalFile, Lines
 from reconciler.system.lock import checkout_lock
 from reconciler.system.process import hide_from_other_programs
 
+VERIFY_VARIABLE = "MTLSCTL_VERIFY_PRIVATE"
+
 if TYPE_CHECKING:
     from reconciler.proof.ports import Prober
     from reconciler.proof.reach import Runtime
@@ -204,17 +206,24 @@ class _Provers:
     environ: Mapping[str, str] = field(repr=False)
     clock: Clock
 
+    @property
+    def _deny(self) -> tuple[str, ...]:
+        """The networks that the operator has not allowed to call."""
+        from reconciler.proof.reach import FORBIDDEN
+
+        return () if self.environ.get(VERIFY_VARIABLE) == "1" else FORBIDDEN
+
     def prober(self) -> Prober:
         from reconciler.probe import OriginProber
 
-        return OriginProber(self.clock)
+        return OriginProber(self.clock, deny=self._deny)
 
     def runtime(self, near: Iterable[str]) -> Runtime:
         from reconciler.runtime.reaching import LocalRuntime
 
         hide_from_other_programs()
         places = [self.folder / path for path in near]
-        return LocalRuntime((*places, self.folder), self.files.root, self.environ)
+        return LocalRuntime((*places, self.folder), self.files.root, self.environ, deny=self._deny)
 
     def dry_run(self, config: str, environment: EnvironmentName, on_line: Callable[[str], None]) -> bytes | None:
         from reconciler.runtime.bundling import bundle

@@ -167,6 +167,14 @@ def test_only_the_job_that_commits_may_write_to_the_repository() -> None:
             assert [step["name"] for step in with_token] == (["commit the ids"] if job == "apply" else [])
 
 
+def test_no_package_from_npm_runs_code_when_it_is_installed() -> None:
+    """Neither in the job that deploys, nor for the tests."""
+    texts = [*(step.text for step in STEPS), (REPOSITORY / "tests/node/setup").read_text()]
+    found = [line for text in texts for line in text.splitlines() if re.search(r"^\s*npm (?:ci|install)\b", line)]
+    assert len(found) == 2
+    assert all("--ignore-scripts" in line for line in found)
+
+
 # --- as a run -------------------------------------------------------------------------------------------------------
 
 MTLS = f"""\

@@ -171,7 +171,7 @@ def test_a_rotation_under_load_fails_no_request(rotation: Rotation) -> None:
 
     # The origin takes the new pair, as seen from here and from a real Worker.
     rotation.renew(client("new"))
-    (proof,) = rotation.mtlsctl("verify", "billing", "--format", "json").json["certificates"]
+    (proof,) = rotation.mtlsctl("verify", "billing", "--run-project", "--format", "json").json["certificates"]
     verdicts = {level["level"]: level["verdict"] for level in proof["levels"]}
     assert (verdicts["files"], verdicts["origin"], verdicts["runtime"]) == ("in-order", "accepted", "answered")
     assert rotation.stored == [old]
