@@ -32,6 +32,7 @@ from reconciler.model.concurrency import run_all
 from reconciler.model.errors import EntryNotFound, StoreClosed, StoreError
 from reconciler.model.progress import SILENT, Progress, counted
 from reconciler.stores.cloudflare.access import BASE_URL, Access
+from reconciler.stores.cloudflare.body import CHECK_BETWEEN, ENCODING, unpacked
 from reconciler.stores.cloudflare.errors import Exhausted, NoAnswer, Operation, UnusableReply, WrongAccount, refusal
 from reconciler.stores.cloudflare.network import Network, trusted
 from reconciler.stores.cloudflare.paths import path_template
@@ -109,7 +110,11 @@ def open_http(access: Access, bounds: Bounds, transport: httpx.BaseTransport | N
     through = access.network.proxy
     try:
         return Http(
-            headers={"authorization": f"Bearer {access.token}", "user-agent": f"mtlsctl/{__version__}"},
+            headers={
+                "authorization": f"Bearer {access.token}",
+                "user-agent": f"mtlsctl/{__version__}",
+                "accept-encoding": ENCODING,
+            },
             timeout=httpx.Timeout(bounds.read_s, connect=bounds.connect_s, pool=bounds.call_s),
             limits=httpx.Limits(max_connections=bounds.connections, max_keepalive_connections=bounds.connections),
             trust_env=False,
@@ -401,12 +406,12 @@ class Client:
         """The body. UnusableReply if it is too large, NoAnswer if it takes too long."""
         ends = self._time.monotonic() + self._bounds.call_s
         body = bytearray()
-        for chunk in response.iter_bytes():
+        for chunk in unpacked(response):
             body += chunk
             if len(body) > self._bounds.body_bytes:
                 raise UnusableReply(
                     f"Cloudflare's reply is larger than {self._bounds.body_bytes // 1_000_000} MB",
-                    hint=f"check what is between this machine and Cloudflare; see {BASE_URL} and the proxy variables",
+                    hint=CHECK_BETWEEN,
                     lasting=True,
                 )
             if self._time.monotonic() > ends:
