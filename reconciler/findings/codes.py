@@ -500,6 +500,9 @@ class Code(StrEnum):
     CONFIG_IN_CODE = ("config-in-code", _W,
         "A configuration in code is next to the wrangler file, and mtlsctl can't edit it.",
         "If wrangler uses it, write the IDs into it by hand: `mtlsctl output NAME` prints them.")
+    CONFIGS_TOO_LARGE = ("configs-too-large", _E,
+        "The wrangler files of one run have more than 8 MB, or more than 100,000 values, together.",
+        "Split mtls.toml into several, each with a `stack` of its own; run `init` with `--from` for a smaller folder.")
     CONFIG_GENERATED = ("config-generated", _E,
         "`config` names a file that a build generates and would overwrite.",
         "Name the file that the build reads.")
@@ -835,6 +838,9 @@ class Code(StrEnum):
     EXTRA = ("extra", _E,
         "A part of mtlsctl that is installed separately is missing.",
         "Run `pipx install --force '.[emulator,calendar,socks]'` in a checkout of mtlsctl.")
+    OUT_OF_MEMORY = ("out-of-memory", _E,
+        "This machine has not enough memory for the run.",
+        "Give it more memory, or split the stack. Completed steps are kept, and the next run continues.")
     BUG = ("bug", _E,
         "Something unexpected happened in mtlsctl.",
         "Report it with the file that the message names; the file contains no secrets.")
