@@ -808,8 +808,8 @@ class Code(StrEnum):
         "`mtlsctl retire` can't delete the certificate yet.",
         "Run `mtlsctl explain NAME` to see each condition.", ExitCode.BLOCKED)
     LOCKED = ("locked", _E,
-        "Another run holds the lock of this checkout.",
-        "Wait for that run, for example with `--lock-timeout 5m`.", ExitCode.LOCKED)
+        "Another run holds the lock of this checkout, or this run lost it, because `.mtlsctl/lock` was deleted.",
+        "Wait for that run, for example with `--lock-timeout 5m`. Never delete that file.", ExitCode.LOCKED)
     STALE_PLAN = ("stale-plan", _E,
         "The saved plan, or its digest, does not match what is found now; nothing was changed.",
         "Make a new plan, and have it approved.", ExitCode.STALE_PLAN)
