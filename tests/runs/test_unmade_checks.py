@@ -271,6 +271,20 @@ def test_a_key_that_is_only_not_here_is_a_note(path: str, project: Project) -> N
     assert "info[key-not-checked]" in result.out
 
 
+def test_a_local_store_that_git_tracks_is_a_warning(project: Project) -> None:
+    """Of validate and doctor, which ask git; others can write there what mtlsctl takes as uploaded."""
+    subprocess.run(["git", "init", "-q"], cwd=project.folder, check=True)
+    assert project.run("apply", "--yes").code == 0
+    for command in ("validate", "doctor"):
+        assert "store-in-git" not in project.run(command).out
+    subprocess.run(["git", "add", "-f", ".mtlsctl/store.db"], cwd=project.folder, check=True)
+    for command in ("validate", "doctor"):
+        result = project.run(command)
+        assert result.code == 0
+        assert "warning[store-in-git]" in result.out
+        assert "git rm --cached .mtlsctl/store.db" in result.out
+
+
 def test_a_declared_wrangler_file_that_git_ignores_is_a_warning(project: Project) -> None:
     """Its IDs would be in no commit. A tracked file is not ignored."""
     project.write(".gitignore", "wrangler.toml\n")
