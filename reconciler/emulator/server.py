@@ -105,6 +105,7 @@ def _server(state: EmulatorState, on_reply: OnReply | None) -> uvicorn.Server:
         log_level="critical",
         access_log=False,
         server_header=False,
+        date_header=False,
         timeout_keep_alive=60,
         timeout_graceful_shutdown=1,
     )

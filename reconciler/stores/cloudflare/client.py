@@ -36,7 +36,7 @@ from reconciler.stores.cloudflare.body import CHECK_BETWEEN, ENCODING, unpacked
 from reconciler.stores.cloudflare.errors import Exhausted, NoAnswer, Operation, UnusableReply, WrongAccount, refusal
 from reconciler.stores.cloudflare.network import Network, trusted
 from reconciler.stores.cloudflare.paths import path_template
-from reconciler.stores.cloudflare.rate import Budget, read_allowance, read_retry_after
+from reconciler.stores.cloudflare.rate import Budget, read_allowance, read_date, read_retry_after
 from reconciler.stores.cloudflare.wire import Envelope, parse_envelope
 from reconciler.version import __version__
 
@@ -210,7 +210,10 @@ class Time:
 
 
 class Client:
-    """The API for one account; thread-safe. `calls` is the number of calls made so far."""
+    """The API for one account; thread-safe. `calls` is the number of calls made so far.
+
+    `ahead`: how far this machine's clock was before the server's at the last reply that told the server's time.
+    """
 
     def __init__(
         self,
@@ -223,6 +226,7 @@ class Client:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.calls = 0
+        self.ahead: timedelta | None = None
         self._access = access
         self._time = time
         self._bounds = bounds
@@ -362,8 +366,10 @@ class Client:
             self._turn.notify_all()
 
     def _heed(self, now: float, reply: HttpReply) -> None:
-        """Delay the next calls if the reply asks for it."""
-        retry_after_s = read_retry_after(reply.headers, self._time.now())
+        """Delay the next calls if the reply asks for it, and compare the clocks."""
+        here, there = self._time.now(), read_date(reply.headers)
+        self.ahead = here - there if there is not None else self.ahead
+        retry_after_s = read_retry_after(reply.headers, here)
         if reply.status == _TOO_MANY or (reply.status == _BUSY and retry_after_s is not None):
             self._budget.refuse(now, retry_after_s)
         else:
