@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from enum import StrEnum
@@ -110,7 +110,7 @@ def apply(
     wanted = DeployChoice(everybody=deploy, over_split=over_split)
     project = session.open_project()
     approved = read_saved(session, saved) if saved is not None else None
-    with project.lock(command="apply", timeout_s=seconds(lock_timeout), waiting=session.tell):
+    with project.lock(command="apply", timeout_s=seconds(lock_timeout), waiting=session.tell) as held:
         request = PlanRequest(only=tuple(only or ()), allow_deletes=allow_deletes, deploy=wanted, patience=PATIENCE)
         planned = (
             plan_approved(project, approved, wanted, _age(max_age)) if approved is not None else make(project, request)
@@ -121,7 +121,8 @@ def apply(
         words: tuple[str, ...] = (str(saved),) if saved is not None else apply_with(request, None)
         words += tuple(word for name in phase or () for word in ("--phase", name))
         again = ("apply", *words, *(("--deploy",) if deploy and saved is not None else ()))
-        _carry_out(session, project, planned, phases, again, yes=yes or approved is not None, out=out, waves=waves)
+        is_sure = yes or approved is not None
+        _carry_out(session, project, planned, phases, again, held, yes=is_sure, out=out, waves=waves)
 
 
 @command(example="mtlsctl retire billing --now", shows=(Applied,), asks=True)
@@ -140,12 +141,12 @@ def retire(
     the new certificate first, then run this with --now. `mtlsctl explain NAME` shows what an old version waits for.
     """
     project = session.open_project()
-    with project.lock(command="retire", timeout_s=seconds(lock_timeout), waiting=session.tell):
+    with project.lock(command="retire", timeout_s=seconds(lock_timeout), waiting=session.tell) as held:
         request = PlanRequest(retire=name, skip_grace=now, allow_deletes=allow_deletes, live=False)
         planned = make(project, request)
         _demand_retirable(planned, planned.request.retire or name, now=now)
         again = ("retire", name, *(("--now",) if now else ()))
-        _carry_out(session, project, planned, (Phase.RETIRE,), again, yes=yes, out=out)
+        _carry_out(session, project, planned, (Phase.RETIRE,), again, held, yes=yes, out=out)
 
 
 def _age(text: str) -> timedelta:
@@ -192,6 +193,7 @@ def _carry_out(
     planned: Planned,
     phases: tuple[Phase, ...],
     again: Sequence[str],
+    held: Callable[[], None],
     *,
     yes: bool,
     out: Path | None,
@@ -199,7 +201,7 @@ def _carry_out(
 ) -> None:
     """Show the plan, ask, apply it, show the outcome, and end the command.
 
-    `again`: the words of the command that continues this run.
+    `again`: the words of the command that continues this run. `held`: raises LockedError once the lock is lost.
     """
     text = session.format == TEXT
     made = planned.plan
@@ -211,7 +213,16 @@ def _carry_out(
             _warn_of_keys(made, project, phases)
         _confirm(yes, can_save=again[0] == "apply")
         with _Watch(session, made, phases) as watch:
-            outcome = carry_out(project, planned, watch, phases, command=again[0], waves=waves, tell=session.tell)
+            outcome = carry_out(
+                project,
+                planned,
+                watch,
+                phases,
+                command=again[0],
+                waves=waves,
+                tell=session.tell,
+                demand_lock=held,
+            )
     else:
         project.files.tidy()  # a killed run may have left temporary files, even if nothing is left to do
         outcome = Outcome.of_nothing(made)

@@ -136,6 +136,7 @@ def _server(
         log_level="critical",
         access_log=False,
         server_header=False,
+        date_header=False,
         timeout_keep_alive=60,
         timeout_graceful_shutdown=1,
     )

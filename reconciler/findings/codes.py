@@ -500,6 +500,9 @@ class Code(StrEnum):
     CONFIG_IN_CODE = ("config-in-code", _W,
         "A configuration in code is next to the wrangler file, and mtlsctl can't edit it.",
         "If wrangler uses it, write the IDs into it by hand: `mtlsctl output NAME` prints them.")
+    CONFIGS_TOO_LARGE = ("configs-too-large", _E,
+        "The wrangler files of one run have more than 8 MB, or more than 100,000 values, together.",
+        "Split mtls.toml into several, each with a `stack` of its own; run `init` with `--from` for a smaller folder.")
     CONFIG_GENERATED = ("config-generated", _E,
         "`config` names a file that a build generates and would overwrite.",
         "Name the file that the build reads.")
@@ -672,6 +675,9 @@ class Code(StrEnum):
     COMPLIANCE_REGION = ("compliance-region", _EW,
         "`CLOUDFLARE_COMPLIANCE_REGION` is not a known region.",
         "Set it to `public` or `fedramp_high`, or unset it.")
+    CLOCK_SKEW = ("clock-skew", _W,
+        "The clock of this machine differs from Cloudflare's by more than five minutes.",
+        "Set the clock of this machine. Until then no old certificate is deleted.")
     STORE_LOCKED = ("store-locked", _E,
         "Another process uses the local store, `.mtlsctl/store.db`.",
         "Run again when that process is done.")
@@ -805,8 +811,8 @@ class Code(StrEnum):
         "`mtlsctl retire` can't delete the certificate yet.",
         "Run `mtlsctl explain NAME` to see each condition.", ExitCode.BLOCKED)
     LOCKED = ("locked", _E,
-        "Another run holds the lock of this checkout.",
-        "Wait for that run, for example with `--lock-timeout 5m`.", ExitCode.LOCKED)
+        "Another run holds the lock of this checkout, or this run lost it, because `.mtlsctl/lock` was deleted.",
+        "Wait for that run, for example with `--lock-timeout 5m`. Never delete that file.", ExitCode.LOCKED)
     STALE_PLAN = ("stale-plan", _E,
         "The saved plan, or its digest, does not match what is found now; nothing was changed.",
         "Make a new plan, and have it approved.", ExitCode.STALE_PLAN)
@@ -835,6 +841,9 @@ class Code(StrEnum):
     EXTRA = ("extra", _E,
         "A part of mtlsctl that is installed separately is missing.",
         "Run `pipx install --force '.[emulator,calendar,socks]'` in a checkout of mtlsctl.")
+    OUT_OF_MEMORY = ("out-of-memory", _E,
+        "This machine has not enough memory for the run.",
+        "Give it more memory, or split the stack. Completed steps are kept, and the next run continues.")
     BUG = ("bug", _E,
         "Something unexpected happened in mtlsctl.",
         "Report it with the file that the message names; the file contains no secrets.")

@@ -203,6 +203,7 @@ class Condition(StrEnum):
     BINDINGS_PENDING = "bindings-pending"
     BOUND_IN_FILE = "bound-in-file"
     LISTING_UNSTABLE = "listing-unstable"
+    CLOCK_SKEW = "clock-skew"
     SUCCESSOR_NOT_VALID = "successor-not-valid"
     GRACE = "grace"
     NAMED_IN_FILE = "named-in-file"

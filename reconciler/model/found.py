@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from reconciler.model.words import EntryId, EnvironmentName
 from reconciler.x509.certificates import MALFORMED, Bundle, parse_stored
@@ -42,10 +42,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Every entry of the account. If not `stable`, the list changed while it was read, and nothing can be retired."""
+    """Every entry of the account. If not `stable`, the list changed while it was read, and nothing can be retired.
+
+    `ahead`: how far the clock of this machine is before the server's, negative if behind; None if the server did not
+    tell its time. A store on this machine has no other clock.
+    """
 
     entries: tuple[Entry, ...]
     stable: bool = True
+    ahead: timedelta | None = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)

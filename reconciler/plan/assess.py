@@ -6,11 +6,12 @@ rows that were unseen. The limits only turn pending changes into waiting or held
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
+from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import (
     Actual,
@@ -45,8 +46,10 @@ from reconciler.plan.certificates import judge_certificates
 from reconciler.plan.dates import judge_dates
 from reconciler.plan.deploys import judge_sites
 from reconciler.plan.inventory import Roles, role_finder, take_inventory
+from reconciler.plan.policy import MAX_SKEW, skew_facts
 from reconciler.plan.quota import over_quota
 from reconciler.plan.retire import RetireScene, judge_entries, judge_leaving, leaving_of, make_scene
+from reconciler.plan.wording import wait_text
 
 
 def judge(
@@ -80,9 +83,18 @@ def judge(
         previews=bindings.previews,
         entries=judge_entries(inventory, roles, scene) if inventory else (),
         by_id=by_id,
-        found=(*dates.expired, *read, *of_certificates, *dates.findings, *bindings.findings, *of_ids),
+        found=(*_skewed(actual), *dates.expired, *read, *of_certificates, *dates.findings, *bindings.findings, *of_ids),
         found_live=of_sites,
     )
+
+
+def _skewed(actual: Actual) -> Iterator[Diagnostic]:
+    """That this machine's clock is wrong, by which every date of this run was judged."""
+    ahead = actual.listing.ahead if actual.listing is not None else None
+    if ahead is not None and abs(ahead) > MAX_SKEW:
+        message = f"{wait_text(Condition.CLOCK_SKEW, skew_facts(ahead))}, so dates are judged wrongly"
+        hint = "set the clock of this machine; until then no old certificate is deleted"
+        yield Diagnostic(Severity.WARNING, Code.CLOCK_SKEW, message, None, hint)
 
 
 def scene_of(assessment: Assessment) -> RetireScene:

@@ -21,7 +21,7 @@ from reconciler.model import (
 )
 from reconciler.plan.assessment import BindingRow, EntryRow, Kept, Need, Pending, PlanOptions, Unseen, Verdict, Waits
 from reconciler.plan.inventory import Inventory, Leaving, Roles
-from reconciler.plan.policy import duration_text, grace_end, grace_of
+from reconciler.plan.policy import MAX_SKEW, duration_text, grace_end, grace_of, skew_facts
 from reconciler.plan.retire_live import LIVE_CHECKS, LiveCheck, can_be_live
 from reconciler.plan.wording import wait_text
 from reconciler.x509.certificates import subject_text
@@ -225,6 +225,16 @@ def _listing_unstable(_: Leaving, scene: RetireScene) -> _Wait | None:
     return None if listing and listing.stable else _Wait()
 
 
+def _clock_skew(_: Leaving, scene: RetireScene) -> _Wait | None:
+    """A grace period, and the dates of certificates, count only by a clock that is right."""
+    listing = scene.actual.listing
+    if listing is None:
+        return None  # another condition keeps what can't be seen
+    if listing.ahead is None:
+        return _Wait({"case": "unknown"})
+    return _Wait(skew_facts(listing.ahead)) if abs(listing.ahead) > MAX_SKEW else None
+
+
 def _named_in_file(leaving: Leaving, scene: RetireScene) -> _Wait | None:
     """In files other than the declared ones that bind it, which keep it already."""
     found = scene.actual.sweep.mentions.get(leaving.entry.id, ()) if scene.actual.sweep else ()
@@ -252,6 +262,7 @@ WITHOUT_SWEEP: tuple[tuple[Condition, Check], ...] = (
     (Condition.BINDINGS_PENDING, _bindings_pending),
     (Condition.BOUND_IN_FILE, _bound_in_file),
     (Condition.LISTING_UNSTABLE, _listing_unstable),
+    (Condition.CLOCK_SKEW, _clock_skew),
     (Condition.SUCCESSOR_NOT_VALID, _successor_not_valid),
     (Condition.GRACE, _grace),
 )

@@ -21,6 +21,7 @@ REQUIREMENTS: Mapping[Condition, str] = {
     Condition.BOUND_IN_FILE: "no declared wrangler file has its ID",
     Condition.GRACE: "its grace period is over",
     Condition.LISTING_UNSTABLE: "the list of uploaded certificates did not change while it was read",
+    Condition.CLOCK_SKEW: "the clock of this machine agrees with Cloudflare's",
     Condition.NAMED_IN_FILE: "no other file of this tree that could configure a Worker has its ID",
     Condition.UNCHECKED: "every file of this tree that could configure a Worker could be read",
     Condition.PRESENTED_LIVE: "no live version of a Worker uses it",
@@ -67,6 +68,10 @@ _WAITS: Mapping[Condition, Mapping[str, str]] = {
         "no-time": "the time of its upload is unknown, so the end of its grace period is unknown",
     },
     Condition.LISTING_UNSTABLE: {"": "the list of uploaded certificates changed while it was read"},
+    Condition.CLOCK_SKEW: {
+        "": "the clock of this machine is {by} {way} Cloudflare's",
+        "unknown": "the clock of this machine could not be compared with Cloudflare's, which did not tell its time",
+    },
     Condition.NAMED_IN_FILE: {"": "its ID is in {files}"},
     Condition.UNCHECKED: {
         "": "the other files of this tree were not searched for its ID",
@@ -134,6 +139,10 @@ MEANINGS: Mapping[Condition, tuple[str, str]] = {
         "Run `mtlsctl apply`; if the binding waits for its new certificate, wait, too. Remove undeclared bindings.",
     ),
     Condition.LISTING_UNSTABLE: ("The list of uploaded certificates changed while it was read.", "Run again."),
+    Condition.CLOCK_SKEW: (
+        "This machine's clock differs from Cloudflare's by more than five minutes, or could not be compared with it.",
+        "Set the clock of this machine, then run again. If it is right, check what is between it and Cloudflare.",
+    ),
     Condition.SUCCESSOR_NOT_VALID: (
         "Its successor is not valid yet or has expired, and it has not expired itself.",
         "Wait until the successor is valid; if that has expired, replace the certificate file.",

@@ -30,11 +30,13 @@ def apply(
     command: str = "apply",
     waves: Sequence[int | None] = (None,),
     tell: Callable[[str], None] = lambda _: None,
+    demand_lock: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Carry out a plan that was made in this run, under the lock of the checkout, and write the journal.
 
-    `tell`: shows a line to the user.
+    `tell`: shows a line to the user. `demand_lock`: raises LockedError once the lock is lost; asked before each change.
     """
+    demand_lock()  # a person may have thought about the plan for long
     made = planned.plan
     project.files.tidy()
     journal = Journal(project.lines, clock=project.clock)
@@ -52,6 +54,7 @@ def apply(
         wait_until=partial(_wait_until, project.clock, tell),
         settle=journal.settle,
         stopping=partial(_stopping, tell),
+        demand_lock=demand_lock,
     )
     try:
         outcome = apply_plan(made, planned.desired, world, phases)

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 from posixpath import basename, dirname, join, normpath
 
 from reconciler.findings.codes import Code, Severity
-from reconciler.findings.diagnostics import Diagnostic, Pointer
+from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.errors import FileError, InputError, ReconcilerError
 from reconciler.model import Built, Declaration, DeclaredWorker, EnvironmentName, WorkerLabel, WranglerFile
 from reconciler.model.ports import FileReader
 from reconciler.model.progress import Done, uncounted
 from reconciler.model.templates import template_of
-from reconciler.wrangler.formats import MAX_BYTES
-from reconciler.wrangler.read import read_wrangler
+from reconciler.wrangler.formats import MAX_BYTES, load
+from reconciler.wrangler.read import read_values
 from reconciler.wrangler.which import NAMES, REDIRECT, findings_beside, redirect_target, search
 
 ReadFiles = MutableMapping[str, bytes]
@@ -22,18 +22,31 @@ ReadFiles = MutableMapping[str, bytes]
 
 _MAX_REDIRECT = 10_000
 
+MOST_BYTES = 8_000_000
+MOST_VALUES = 100_000
+"""Of all wrangler files of a run together: a pull request can have thousands of links, or copies, of a large one."""
+
+
+class OverBudgetError(ReconcilerError):
+    """The wrangler files of a run are too large together, so no more of them is read."""
+
+    code = Code.CONFIGS_TOO_LARGE
+
 
 @dataclass(slots=True)
 class ConfigReader:
     """Finds wrangler files as wrangler would, and reads them; folders are listed once.
 
-    `noticed`: the findings about the files that were read.
+    `noticed`: the findings about the files that were read. Every read counts in `left_bytes` and `left_values`; below
+    0, it raises OverBudgetError.
     """
 
     files: FileReader
     read_files: ReadFiles
     noticed: list[Diagnostic] = field(default_factory=list)
     folders: dict[str, frozenset[str] | None] = field(default_factory=dict)
+    left_bytes: int = MOST_BYTES
+    left_values: int = MOST_VALUES
 
     def files_in(self, folder: str) -> frozenset[str] | None:
         """The names of the files directly in a folder; None if it is not a folder, or can't be read."""
@@ -62,12 +75,25 @@ class ConfigReader:
             if error.code is Code.FILE_MISSING:
                 error.hint = self._template_hint(dirname(path) or ".", (basename(path),)) or error.hint
             raise
-        file = read_wrangler(path, data)
+        file = self._parse(path, data)
         folders = self.files.folders_up(dirname(path) or ".")
         self.noticed.extend(findings_beside(path, folders, self.files_in))
         for folder in folders:
             file = self._follow_redirect(file, folder, beside=folder == folders[0])
         return file
+
+    def _parse(self, path: str, data: bytes) -> WranglerFile:
+        """The bindings in a file; the other values are dropped."""
+        self.left_bytes -= len(data)
+        values = load(path, data) if self.left_bytes >= 0 else {}
+        self.left_values -= _count(values)
+        if self.left_bytes < 0 or self.left_values < 0:
+            raise OverBudgetError(
+                f"all wrangler files together have more than {MOST_BYTES // 1_000_000} MB, or {MOST_VALUES:,} values",
+                hint="split mtls.toml into several, each with a `stack` of its own; run `init` for a smaller folder",
+                where=Place(path),
+            )
+        return read_values(path, values)
 
     def _template_hint(self, folder: str, wanted: Collection[str]) -> str | None:
         """What to do where a folder has only a template of a wanted file."""
@@ -95,7 +121,9 @@ class ConfigReader:
     def _built(self, target: str) -> Built:
         """The content of the generated file; empty if it does not exist, or can't be read."""
         try:
-            file = read_wrangler(target, self.files.read(target, limit=MAX_BYTES))
+            file = self._parse(target, self.files.read(target, limit=MAX_BYTES))
+        except OverBudgetError:
+            raise
         except ReconcilerError:
             return Built(target, frozenset())
         top = file.environments[None]
@@ -105,7 +133,7 @@ class ConfigReader:
 def load_configs(
     declaration: Declaration, files: FileReader, read_files: ReadFiles, done: Done = uncounted
 ) -> tuple[dict[WorkerLabel, WranglerFile], tuple[Diagnostic, ...]]:
-    """Every declared wrangler file that can be used, and all findings.
+    """Every declared wrangler file that can be used, and all findings. OverBudgetError if they are too large together.
 
     Two labels of the same file, by any path or link, share one `WranglerFile`; its findings are reported only for the
     first label.
@@ -121,6 +149,9 @@ def load_configs(
             if identity not in by_identity:
                 by_identity[identity] = None
                 by_identity[identity] = reader.read(path)
+        except OverBudgetError as error:
+            error.where = Pointer(declaration.path, ("workers", label, "config"))
+            raise
         except ReconcilerError as error:
             reader.noticed.extend(_at_declaration(declaration, label, error))
         else:
@@ -128,6 +159,17 @@ def load_configs(
             if file is not None:
                 loaded[label] = file
     return loaded, (*reader.noticed, *_declared_twice(declaration, loaded))
+
+
+def _count(values: object) -> int:
+    """The number of values in a parsed file, tables and lists among them."""
+    count, left = 0, [values]
+    while left:
+        inside = left.pop()
+        items = inside.values() if isinstance(inside, dict) else inside if isinstance(inside, list) else ()
+        count += len(items)
+        left.extend(item for item in items if isinstance(item, (dict, list)))
+    return count
 
 
 def deployed_path(file: WranglerFile, environment: EnvironmentName) -> str:

@@ -79,8 +79,11 @@ class Lock(Protocol):
 
     def __call__(
         self, *, command: str, timeout_s: float, waiting: Callable[[str], None]
-    ) -> AbstractContextManager[None]:
-        """The lock, held during the `with`; LockedError if another run holds it for longer than `timeout_s`."""
+    ) -> AbstractContextManager[Callable[[], None]]:
+        """The lock, held during the `with`; LockedError if another run holds it for longer than `timeout_s`.
+
+        Gives a function that raises LockedError if the lock was lost since.
+        """
 
 
 @dataclass(slots=True)

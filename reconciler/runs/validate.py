@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -19,6 +21,7 @@ from reconciler.plan.renewals import find_always_due
 from reconciler.runs.handshake import check_cas
 from reconciler.runs.look import Checkout, look
 from reconciler.runs.project import Project
+from reconciler.stores.database import STORE_FILE
 from reconciler.system.git import ask_ignored, ask_tracked
 from reconciler.x509.certificates import Bundle
 from reconciler.x509.files import MAX_CHAIN_BYTES
@@ -51,6 +54,7 @@ def validate(project: Project) -> tuple[Diagnostic, ...]:
     found.extend(tracked_keys(project, declaration))
     found.extend(checkout.noticed)
     found.extend(_ignored_configs(project, checkout))
+    found.extend(_tracked_store(project))
     if checkout.has_every_config:
         found.extend(_check_bindings(desired, Actual(checkout.configs, listing=None), found, now))
     return tuple(dict.fromkeys(found))
@@ -148,6 +152,18 @@ def _has_key(project: Project, path: str) -> bool:
         return b"PRIVATE KEY-----" in project.files.read(path, limit=MAX_CHAIN_BYTES)
     except FileError:
         return False  # larger than any key, or unreadable here
+
+
+def _tracked_store(project: Project) -> Iterator[Diagnostic]:
+    """A local store that came with the checkout: whoever can write to the repository decides what it says is uploaded.
+
+    `plan` runs no program, so only `validate` and `doctor` find out.
+    """
+    store = project.folder / STORE_FILE
+    if os.path.lexists(store) and ask_tracked((store,)).yes:  # that git can't be asked is reported for other files
+        message = "git tracks the local store, so others can change what mtlsctl takes as uploaded"
+        hint = f"run `git rm --cached {shlex.quote(STORE_FILE)}`"
+        yield Diagnostic(Severity.WARNING, Code.STORE_IN_GIT, message, Place(STORE_FILE), hint)
 
 
 def _ignored_configs(project: Project, checkout: Checkout) -> Iterator[Diagnostic]:

@@ -12,6 +12,8 @@ from reconciler.runtime.find import find_workerd
 from reconciler.runtime.workerd import NotStarted, listen, serving
 from reconciler.workerd.reaching import judge, reaching_config, refused
 
+_MOST_ANSWER = 65_536
+
 
 @dataclass(frozen=True, slots=True)
 class LocalRuntime:
@@ -60,7 +62,7 @@ class LocalRuntime:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=self.timeout_s + 10)
         try:
             connection.request("GET", "/")
-            return connection.getresponse().read()
+            return connection.getresponse().read(_MOST_ANSWER)
         except (OSError, http.client.HTTPException):
             return b""
         finally:

@@ -1,4 +1,5 @@
-"""What git knows about the tree: its root, and tracked and ignored files. Changes nothing, contacts no server.
+"""What git knows about the tree: its root, and tracked and ignored files. Changes nothing, contacts no server, and runs
+no command that the repository configures.
 
 Where git can't be asked, the answer says so, and why: no file is then called untracked or not ignored.
 """
@@ -26,6 +27,17 @@ _PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "XDG_CONFIG_HOME", "L
 _CONFIGURATION = re.compile(r"GIT_CONFIG_(?:COUNT|KEY_\d+|VALUE_\d+|GLOBAL|SYSTEM|NOSYSTEM)")
 """Where the user, or the image of a container, says which checkouts of other owners git accepts."""
 _OTHER_OWNER = (b"dubious ownership", b"unsafe repository")
+_SET = {
+    "LC_ALL": "C",  # some of its messages are looked for
+    # A partial clone fetches a file that it lacks, by a command of its configuration; older versions of git know only
+    # the second.
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_ALLOW_PROTOCOL": "",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_OPTIONAL_LOCKS": "0",
+}
+_NOT_READ = re.compile(rb"^fatal: |lazy fetching disabled|Permission denied", re.MULTILINE)
+"""git goes on without a `.gitignore` that it can't read, and then says that nothing is ignored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +118,9 @@ def _names(done: subprocess.CompletedProcess[bytes] | GitProblem, root: Path, no
         return done
     if done.returncode not in (0, none):
         return _refusal(done, root)
+    if _NOT_READ.search(done.stderr):
+        message = f"git could not read a file that it needs in {str(root)!r}, and mtlsctl lets it fetch nothing"
+        return GitProblem(message, f"if you trust this repository, run `git -C {shlex.quote(str(root))} status` first")
     return {os.fsdecode(name) for name in done.stdout.split(b"\0") if name}
 
 
@@ -149,7 +164,6 @@ def _environment() -> dict[str, str]:
     """The variables that git needs from this process's environment, which may contain private keys and tokens.
 
     Not git's own variables but those of its configuration: inside a hook they name the hook's repository and index.
-    Its messages are in English, because one of them is looked for.
     """
     names = (*_PASSED_ON, *(name for name in os.environ if _CONFIGURATION.fullmatch(name)))
-    return {name: os.environ[name] for name in names if name in os.environ} | {"LC_ALL": "C"}
+    return {name: os.environ[name] for name in names if name in os.environ} | _SET

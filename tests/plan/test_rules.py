@@ -525,6 +525,28 @@ SAFE = [
         waiting=["billing listing-unstable"],
         adopted=[uid(2)],
     ),
+    *(
+        Row(
+            f"5: a clock that is {ahead} before the store's keeps it",
+            desired({"billing": 2}, [BILLING]),
+            actual(OLD_AND_NEW, bound(2), ahead=ahead),
+            waiting=["billing clock-skew"],
+            adopted=[uid(2)],
+            findings=findings,
+        )
+        for ahead, findings in (
+            (timedelta(days=8), ["clock-skew"]),
+            (timedelta(minutes=-6), ["clock-skew"]),
+            (None, list[str]()),
+        )
+    ),
+    Row(
+        "5: a clock that differs by less than five minutes keeps nothing",
+        desired({"billing": 2}, [BILLING]),
+        actual(OLD_AND_NEW, bound(2), ahead=timedelta(minutes=-4)),
+        ["retire billing superseded"],
+        adopted=[uid(2)],
+    ),
     Row(
         "5: what live Workers present can't be seen, so in an account nothing is retired",
         desired({"billing": 2}, [BILLING], store=StoreKind.CLOUDFLARE),

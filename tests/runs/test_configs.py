@@ -224,3 +224,55 @@ def test_a_line_like_a_merge_mark_in_a_valid_file_is_text(project: Project) -> N
     path = "workers/checkout/wrangler.toml"
     project.write(path, project.read(path) + '[vars]\nTITLE = """\nMenu\n=======\n"""\n')
     assert project.run("validate").code == 0
+
+
+def many(project: Project, count: int, text: str, suffix: str = "toml") -> None:
+    """Further Workers, each with a wrangler file of its own of this text."""
+    mtls = project.read("mtls.toml")
+    for number in range(count):
+        project.write(f"w{number}/wrangler.{suffix}", text)
+        mtls += f'\n[workers.w{number}]\nconfig = "w{number}/wrangler.{suffix}"\n'
+    project.write("mtls.toml", mtls)
+
+
+LARGE = f'name = "w"\n# {"x" * 250_000}\n'
+
+
+@pytest.mark.parametrize("command", ["plan", "validate", "apply --yes"])
+def test_all_wrangler_files_of_a_run_have_one_budget(project: Project, command: str) -> None:
+    """Over 8 MB together the run ends with one error, at the Worker whose file was too much."""
+    many(project, 33, LARGE)
+    result = project.run(*command.split())
+    assert result.code == 1
+    said = result.out + result.err
+    assert said.count("error[configs-too-large]") == 1
+    assert "mtls.toml:" in said
+    assert "a `stack` of its own" in said
+    assert "10ca1000-" not in project.read("workers/checkout/wrangler.toml")
+
+
+def test_within_the_budget_every_wrangler_file_is_read(project: Project) -> None:
+    """The one that fills it, too; and a file that several Workers share counts once."""
+    many(project, 31, LARGE)
+    shared = "".join(f'\n[workers.s{number}]\nconfig = "w0/wrangler.toml"\n' for number in range(9))
+    project.write("mtls.toml", project.read("mtls.toml") + shared)
+    assert project.run("plan").code == 0
+
+
+def test_the_values_of_all_wrangler_files_are_counted(project: Project) -> None:
+    """Small files can have many, and each costs more than its bytes."""
+    many(project, 2, json.dumps({"name": "w", "vars": {"A": [1] * 60_000}}), "json")
+    result = project.run("plan")
+    assert result.code == 1
+    assert "error[configs-too-large]" in result.err
+    assert "w1" in project.read("mtls.toml").splitlines()[int(result.err.partition("mtls.toml:")[2].split(":")[0]) - 1]
+
+
+def test_init_has_the_same_budget(project: Project) -> None:
+    """It reads every wrangler file of the folder; a smaller folder can be adopted."""
+    many(project, 33, LARGE)
+    project.folder.joinpath("mtls.toml").unlink()
+    result = project.run("init", "--from", ".", "--stack", "x", "--store", "local")
+    assert result.code == 1
+    assert "error[configs-too-large]" in result.err
+    assert project.run("init", "--from", "workers", "--stack", "x", "--store", "local").code == 0

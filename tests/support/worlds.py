@@ -180,10 +180,11 @@ def actual(
     asked: Mapping[EntryId, Entry | None] | None = None,
     sweep: Sweep | None = Sweep(),  # noqa: B008 - a value, never changed
     stable: bool = True,
+    ahead: timedelta | None = timedelta(0),
     live: Live | None = None,
 ) -> Actual:
     """What is there; `entries` None is offline."""
-    listing = None if entries is None else Listing(tuple(entries), stable)
+    listing = None if entries is None else Listing(tuple(entries), stable, ahead)
     labelled = {WorkerLabel(label): found for label, found in (files or {}).items()}
     return Actual(files=labelled, listing=listing, asked=asked or {}, sweep=sweep, live=live)
 
