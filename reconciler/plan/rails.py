@@ -12,7 +12,7 @@ from reconciler.model.ownership import former_stack_of, read_mark
 from reconciler.model.words import environment_text
 from reconciler.plan.assessment import BindingRow, Held, Pending, Waits
 from reconciler.plan.inventory import Inventory, Leaving
-from reconciler.plan.policy import duration_text, most_unbinds
+from reconciler.plan.policy import duration_text, grace_of, lifetime_of, most_unbinds
 
 _DEFAULT = Policy()
 _MOST_NAMED = 4
@@ -71,15 +71,15 @@ def _of_retires(declaration: Declaration, leaving: Collection[Leaving]) -> Itera
     if policy.prune and any(one.reason is Reason.ORPHANED for one in leaving):
         yield "`prune = true`"
     own = {one.certificate: certificates[one.certificate] for one in leaving if one.certificate in certificates}
-    by_policy = any(one.certificate not in own or own[one.certificate].grace is None for one in leaving)
-    if by_policy and policy.grace < _DEFAULT.grace:
+    short = {one.certificate for one in leaving if _is_kept_shortly(one, declaration)}
+    if any(name not in own or own[name].grace is None for name in short):
         yield f'`grace = "{duration_text(policy.grace)}"`'
     if policy.max_deletes > _DEFAULT.max_deletes:
         yield f"`max_deletes = {policy.max_deletes}`"
     if policy.rollback_versions < _DEFAULT.rollback_versions:
         yield f"`rollback_versions = {policy.rollback_versions}`"
     for name, one in own.items():
-        if one.grace is not None and one.grace < _DEFAULT.grace:
+        if one.grace is not None and name in short:
             yield f'`grace = "{duration_text(one.grace)}"` of {name}'
         is_proved = Gate.RETIRE in (policy.verify_before if one.verify_before is None else one.verify_before)
         if Gate.RETIRE in policy.verify_before and not is_proved:
@@ -88,6 +88,13 @@ def _of_retires(declaration: Declaration, leaving: Collection[Leaving]) -> Itera
         if worker.undeployed:
             names = sorted(map(environment_text, worker.undeployed))
             yield f"`deployed = false` of {label} ({_listed(names)})"
+
+
+def _is_kept_shortly(leaving: Leaving, declaration: Declaration) -> bool:
+    """Whether its grace period is shorter than by default, or than a third of a lifetime that is only days long."""
+    declared, bundle = declaration.certificates.get(leaving.certificate), leaving.entry.bundle
+    grace = grace_of(declaration.policy, declared.grace if declared is not None else None)
+    return grace < min(_DEFAULT.grace, lifetime_of(bundle) / 3 if bundle is not None else _DEFAULT.grace)
 
 
 def _of_unbinds(declaration: Declaration, bindings: Sequence[BindingRow]) -> Iterator[str]:

@@ -11,7 +11,7 @@ import pytest
 from reconciler.findings.exits import ExitCode
 from reconciler.model import DeclaredWorker, Gate, Policy, WranglerFile
 from reconciler.plan.plan import Plan, exit_code_of
-from tests.support.pki import NOW
+from tests.support.pki import NOW, make_ca
 from tests.support.worlds import (
     actual,
     certificate,
@@ -198,6 +198,17 @@ def test_settings_of_one_certificate_or_worker_are_named_with_it() -> None:
         weak(plan)
         == '`grace = "1h"` of billing, `verify_before` of billing, `deployed = false` of checkout (top level)'
     )
+
+
+def test_the_grace_of_a_certificate_that_lives_for_days_is_a_third_of_that() -> None:
+    """More than its lifetime would keep nothing that works."""
+    issuer = make_ca("Short")
+    lives = issuer.issue("short", not_before=NOW - timedelta(days=2), not_after=NOW + timedelta(days=1))
+    old = replace(OLD, certificates=lives.certificate_pem.decode(), name=f"payments.billing.{lives.bundle.digest[:12]}")
+    for hours, weakly in ((24, None), (23, '`grace = "23h"` of billing')):
+        own = certificate("billing", grace=timedelta(hours=hours))
+        plan = plan_of(desired({"billing": 2}, [BILLING], declared=[own]), actual([old, CURRENT], bound()))
+        assert (shown(plan), weak(plan)) == (["retire billing superseded"], weakly)
 
 
 def test_a_raised_max_unbinds_is_named_only_where_a_binding_is_removed() -> None:
