@@ -59,7 +59,8 @@ def too_many_unbinds(declaration: Declaration, over: Sequence[BindingChange], co
         f"{count} bindings would be removed, but one run removes at most {count - len(over)}; kept:"
         f" {first.binding} in {first.config} ({environment_text(first.environment)}){more}",
         Pointer(declaration.path, ("policy", "max_unbinds")),
-        f"if all of them must go, run with `--allow-unbinds {count}`; else declare them in mtls.toml again",
+        f"if all of them are meant to be removed, run `mtlsctl apply --allow-unbinds {count}`; else declare them in"
+        " mtls.toml again",
     )
 
 

@@ -136,7 +136,7 @@ def test_the_error_about_too_many_removed_bindings_says_what_to_type() -> None:
         " and 1 more"
     )
     assert found.hint is not None
-    assert "run with `--allow-unbinds 12`" in found.hint
+    assert "run `mtlsctl apply --allow-unbinds 12`" in found.hint
 
 
 def test_allow_unbinds_lets_more_go_and_fewer() -> None:

@@ -206,3 +206,57 @@ def test_a_limit_that_cannot_be_read_stops_every_run(old: Project, variable: str
     assert "variable-invalid" in result.err
     assert said in " ".join(result.err.split())
     assert f"or unset {variable}" in " ".join(result.err.split())
+
+
+# --- bindings ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Project:
+    """Twelve Workers that use one certificate; mtls.toml no longer says so."""
+    project = make_project(tmp_path)
+    names = [f"w{number:02}" for number in range(12)]
+    tables = "".join(f'[workers.{name}]\nconfig = "{name}/wrangler.toml"\nbindings = {{}}\n' for name in names)
+    declared = MTLS.partition("[workers")[0] + tables
+    for name in names:
+        project.write(f"{name}/wrangler.toml", WRANGLER.replace("checkout", name))
+    project.write("mtls.toml", declared.replace("{}", '{ BILLING = "billing" }'))
+    assert project.run("apply", "--yes").code == 0
+    project.write("mtls.toml", declared)
+    return project
+
+
+def bound(project: Project) -> int:
+    """How many wrangler files have the binding."""
+    return sum("BILLING" in path.read_text() for path in project.folder.glob("w*/wrangler.toml"))
+
+
+def test_apply_removes_as_many_bindings_as_one_run_may_and_ends_with_3(many: Project) -> None:
+    """The rest waits for a person; the reports say so, and drift does not call it in order."""
+    assert many.run("plan", "--detailed-exitcode").code == 3
+    assert many.run("apply", "--yes", "--allow-unbinds", "3").code == 3
+    assert bound(many) == 9
+    told = " ".join(many.run("explain", "w11", "--format", "text").out.split())
+    assert many.run("drift").code == 2
+    assert bound(many) == 9
+    assert "BILLING" in told
+    assert many.run("apply", "--yes").code == 0
+    assert bound(many) == 0
+
+
+def test_a_saved_plan_removes_the_bindings_that_it_has_and_keeps_those_that_waited(many: Project) -> None:
+    """It ended with 3; whoever approves it approves these, also where some are removed already."""
+    assert many.run("plan", "--out", "plan.json").code == 3
+    assert many.run("apply", "plan.json", "--only", "billing").code == 64
+    many.write("w00/wrangler.toml", WRANGLER.partition("[[")[0])
+    result = many.run("apply", "plan.json", "--format", "json")
+    assert result.code == 0, result.err
+    assert {wait["condition"] for wait in result.json["waiting"]} == {"not-in-plan"}
+    assert bound(many) == 2
+
+
+def test_a_saved_plan_may_have_more_than_one_run_removes_by_default(many: Project) -> None:
+    """The number was approved with it."""
+    assert many.run("plan", "--allow-unbinds", "12", "--out", "plan.json").code == 0
+    assert many.run("apply", "plan.json").code == 0
+    assert bound(many) == 0
