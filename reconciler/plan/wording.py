@@ -203,7 +203,7 @@ MEANINGS: Mapping[Condition, tuple[str, str]] = {
     ),
     Condition.MAX_DELETES: (
         "One run deletes at most `max_deletes` certificates.",
-        "Run again, or use `--allow-deletes N`, up to `MTLSCTL_MAX_DELETES` if that is set.",
+        "Run again, or use `--allow-deletes N`.",
     ),
     Condition.IN_USE: (
         "Just before the deletion, Cloudflare named a service that uses it, or refused the deletion.",
