@@ -54,7 +54,6 @@ _OF_TIME = frozenset(
         Condition.GRACE,
         *(condition for condition, _ in (*WITH_SWEEP, *WITH_LIVE)),
         Condition.MAX_DELETES,
-        Condition.MAX_UNBINDS,
         Condition.UNPROVED,
     }
 )

@@ -145,6 +145,13 @@ def test_allow_unbinds_lets_more_go_and_fewer() -> None:
     assert [len(plan_of(**world, allow_unbinds=n).changes) for n in (0, 5, 12, 99)] == [0, 5, 12, 12]  # type: ignore[arg-type]
 
 
+def test_an_approval_by_digest_is_of_the_bindings_that_one_run_removes() -> None:
+    """Time alone removes no more of them, so they are no part of what was approved."""
+    world = removing(12)
+    digests = [plan_of(**world, allow_unbinds=n).digest for n in (None, 10, 12)]  # type: ignore[arg-type]
+    assert digests[0] == digests[1] != digests[2]
+
+
 def test_no_option_goes_over_the_ceiling_of_the_operator() -> None:
     """The smallest number counts; the sentence names the variable, for no option helps."""
     old = [entry(number, number, "@billing", age=30 + number) for number in (3, 4, 5)]
