@@ -14,7 +14,16 @@ from typing import Annotated
 
 import typer
 
-from reconciler.cli.planning import AllowDeletesOption, DeployOption, OnlyOption, OverSplitOption, apply_with
+from reconciler.cli.planning import (
+    AllowDeletesOption,
+    AllowUnbindsOption,
+    DeployOption,
+    OnlyOption,
+    OverSplitOption,
+    PruneOption,
+    TakeOverOption,
+    apply_with,
+)
 from reconciler.cli.saved import read_saved
 from reconciler.cli.session import Session, command, seconds
 from reconciler.cli.terminal import TEXT, ask, say, tell
@@ -80,6 +89,9 @@ def apply(
     phase: PhaseOption = None,
     only: OnlyOption = None,
     allow_deletes: AllowDeletesOption = None,
+    allow_unbinds: AllowUnbindsOption = None,
+    prune: PruneOption = False,
+    take_over: TakeOverOption = None,
     digest: Annotated[
         str | None, typer.Option("--digest", metavar="D", help="Apply only if the plan has this digest.")
     ] = None,
@@ -101,17 +113,34 @@ def apply(
 
     With a saved PLAN it plans again and runs only if every change it finds is in PLAN.
     """
-    if saved is not None and (only or allow_deletes is not None):
+    stacks = tuple(take_over or ())
+    given = {
+        "--only": only,
+        "--allow-deletes": allow_deletes is not None,
+        "--allow-unbinds": allow_unbinds is not None,
+        "--prune": prune,
+        "--take-over": stacks,
+    }
+    if saved is not None and any(given.values()):
+        names = " and ".join(f"`{name}`" for name, value in given.items() if value)
         raise UsageError(
-            "a saved plan already has its `--only` and `--allow-deletes`",
-            hint="leave them out, or make a new plan with them: `mtlsctl plan --out FILE`",
+            f"{names} can't be combined with a saved plan, which says already what is done",
+            hint="leave that out, or make a new plan with it: `mtlsctl plan --out FILE`",
         )
     waves = _waves(wave)
     wanted = DeployChoice(everybody=deploy, over_split=over_split)
     project = session.open_project()
     approved = read_saved(session, saved) if saved is not None else None
     with project.lock(command="apply", timeout_s=seconds(lock_timeout), waiting=session.tell) as held:
-        request = PlanRequest(only=tuple(only or ()), allow_deletes=allow_deletes, deploy=wanted, patience=PATIENCE)
+        request = PlanRequest(
+            only=tuple(only or ()),
+            allow_deletes=allow_deletes,
+            allow_unbinds=allow_unbinds,
+            prune=prune,
+            take_over=stacks,
+            deploy=wanted,
+            patience=PATIENCE,
+        )
         planned = (
             plan_approved(project, approved, wanted, _age(max_age)) if approved is not None else make(project, request)
         )
@@ -133,6 +162,7 @@ def retire(
     out: OutcomeOutOption = None,
     yes: YesOption = False,
     allow_deletes: AllowDeletesOption = None,
+    take_over: TakeOverOption = None,
     lock_timeout: LockTimeoutOption = "0s",
 ) -> None:
     """Delete the old versions of one certificate.
@@ -142,10 +172,14 @@ def retire(
     """
     project = session.open_project()
     with project.lock(command="retire", timeout_s=seconds(lock_timeout), waiting=session.tell) as held:
-        request = PlanRequest(retire=name, skip_grace=now, allow_deletes=allow_deletes, live=False)
+        stacks = tuple(take_over or ())
+        request = PlanRequest(
+            retire=name, skip_grace=now, allow_deletes=allow_deletes, prune=True, take_over=stacks, live=False
+        )
         planned = make(project, request)
         _demand_retirable(planned, planned.request.retire or name, now=now)
-        again = ("retire", name, *(("--now",) if now else ()))
+        again = ["retire", name, *(["--now"] if now else [])]
+        again += [word for stack in stacks for word in ("--take-over", stack)]
         _carry_out(session, project, planned, (Phase.RETIRE,), again, held, yes=yes, out=out)
 
 
@@ -183,7 +217,8 @@ def _demand_retirable(planned: Planned, name: str, *, now: bool) -> None:
         )
     raise GuardError(
         f"{name!r} has no old version: there is nothing to retire",
-        hint="replace its certificate file and run `mtlsctl apply`, or remove it from mtls.toml with `prune = true`",
+        hint="replace its certificate file and run `mtlsctl apply`; to delete it for good, remove it from mtls.toml"
+        " with `prune = true`, then run `mtlsctl apply --prune`",
     )
 
 

@@ -26,6 +26,24 @@ OnlyOption = Annotated[
 AllowDeletesOption = Annotated[
     int | None, typer.Option("--allow-deletes", metavar="N", min=0, help="Allow up to N deletions in this run.")
 ]
+AllowUnbindsOption = Annotated[
+    int | None,
+    typer.Option("--allow-unbinds", metavar="N", min=0, help="Allow up to N bindings to be removed in this run."),
+]
+PruneOption = Annotated[
+    bool,
+    typer.Option(
+        "--prune", help="Delete uploaded certificates that were removed from mtls.toml (needs `prune = true`)."
+    ),
+]
+TakeOverOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--take-over",
+        metavar="STACK",
+        help="Delete old certificates that STACK, listed in `former_stacks`, uploaded (repeatable).",
+    ),
+]
 AtOption = Annotated[
     datetime | None,
     typer.Option(
@@ -62,6 +80,9 @@ def plan(
     at: AtOption = None,
     offline: Annotated[bool, typer.Option("--offline", help="Read files only; ask no server.")] = False,
     allow_deletes: AllowDeletesOption = None,
+    allow_unbinds: AllowUnbindsOption = None,
+    prune: PruneOption = False,
+    take_over: TakeOverOption = None,
     live: LiveOption = None,
     deploy: DeployOption = False,
     over_split: OverSplitOption = False,
@@ -77,6 +98,9 @@ def plan(
         at=moment,
         offline=offline,
         allow_deletes=allow_deletes,
+        allow_unbinds=allow_unbinds,
+        prune=prune,
+        take_over=tuple(take_over or ()),
         live=live,
         deploy=DeployChoice(everybody=deploy, over_split=over_split),
     )
@@ -101,6 +125,10 @@ def apply_with(request: PlanRequest, out: Path | None) -> tuple[str, ...]:
     words = [word for name in request.only for word in ("--only", name)]
     if request.allow_deletes is not None:
         words += ["--allow-deletes", str(request.allow_deletes)]
+    if request.allow_unbinds is not None:
+        words += ["--allow-unbinds", str(request.allow_unbinds)]
+    words += ["--prune"] if request.prune else []
+    words += [word for stack in request.take_over for word in ("--take-over", stack)]
     words += ["--deploy"] if request.deploy.everybody else []
     words += ["--over-split"] if request.deploy.over_split else []
     return tuple(words)

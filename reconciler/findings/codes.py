@@ -601,6 +601,25 @@ class Code(StrEnum):
         "It could not be checked whether something uses a certificate, so it is kept.",
         "Fix what the message names, then run again.")
 
+    # --- guard rails ------------------------------------------------------------------------------------------------
+
+    POLICY_WEAK = ("policy-weak", _W,
+        "The plan has something to remove, and settings in mtls.toml protect it less than the defaults do.",
+        ("Check that the removal and these settings are both meant; limit them with `MTLSCTL_MAX_DELETES` and"
+         " `MTLSCTL_MIN_GRACE`."))
+    NOTHING_DECLARED = ("nothing-declared", _W,
+        "mtls.toml declares nothing, but uploaded certificates have the mark of this stack.",
+        "Restore mtls.toml if it was emptied by mistake, or choose another `stack`.")
+    STACK_SHARED = ("stack-shared", _W,
+        "Another repository seems to upload certificates under the name of this stack, or of a former one.",
+        "Let each repository have a `stack` of its own; ignore it if you removed these certificates from mtls.toml.")
+    TOO_MANY_UNBINDS = ("too-many-unbinds", _E,
+        "One run would remove more bindings than `max_unbinds` allows; it removes only that many.",
+        "Check mtls.toml; if they are all meant to be removed, run with `--allow-unbinds N`.", ExitCode.BLOCKED)
+    VARIABLE_INVALID = ("variable-invalid", _E,
+        "An environment variable that limits every run has a value that mtlsctl can't read.",
+        "Correct the variable, or unset it.")
+
     # --- the local store and Cloudflare's API -----------------------------------------------------------------------
 
     STORE = ("store", _EI,

@@ -189,14 +189,18 @@ Change = Upload | BindingChange | Deploy | Verify | Retire
 
 
 class Condition(StrEnum):
-    """What a change waits for: bindings and uploads for the first two, retires for the others.
+    """What a change waits for: bindings and uploads for the first two, removed bindings for the third, retires for the
+    others.
 
     A fixed list, in the order in which it is shown.
     """
 
     NOT_VALID_YET = "not-valid-yet"
     VALIDITY_UNKNOWN = "validity-unknown"
+    MAX_UNBINDS = "max-unbinds"
     PRUNE_OFF = "prune-off"
+    PRUNE_NOT_REQUESTED = "prune-not-requested"
+    NOT_TAKEN_OVER = "not-taken-over"
     SUCCESSOR_MISSING = "successor-missing"
     CONTENT_UNKNOWN = "content-unknown"
     DECLARED_BY_ID = "declared-by-id"

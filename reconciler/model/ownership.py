@@ -44,6 +44,12 @@ def is_ours(mark: Mark | None, declaration: Declaration) -> bool:
     return mark.stack in declaration.former_stacks and mark.certificate in declaration.certificates
 
 
+def former_stack_of(entry: Entry, declaration: Declaration) -> str | None:
+    """The former stack whose mark an entry has; None for the mark of this stack, and for any other."""
+    mark = read_mark(entry)
+    return mark.stack if mark is not None and mark.stack in declaration.former_stacks else None
+
+
 def is_other_stacks(mark: Mark | None, declaration: Declaration) -> bool:
     """Whether another stack manages the entry. Former stacks are not other stacks, even for undeclared names."""
     return mark is not None and mark.stack != declaration.stack and mark.stack not in declaration.former_stacks

@@ -48,6 +48,7 @@ from reconciler.plan.deploys import judge_sites
 from reconciler.plan.inventory import Roles, role_finder, take_inventory
 from reconciler.plan.policy import MAX_SKEW, skew_facts
 from reconciler.plan.quota import over_quota
+from reconciler.plan.rails import find_rails
 from reconciler.plan.retire import RetireScene, judge_entries, judge_leaving, leaving_of, make_scene
 from reconciler.plan.wording import wait_text
 
@@ -70,6 +71,7 @@ def judge(
     held = {at: Held((problem,)) for at, problem in bindings.sites.items()}
     sites, of_sites = judge_sites(desired, actual, inventory, bindings.rows, held, ask.deploy, now)
     scene = make_scene(desired, actual, inventory, bindings.rows, now, ask)
+    rails = find_rails(desired, inventory, bindings.rows)
     by_id, of_ids = judge_by_id(desired, actual, inventory, roles, (*bindings.rows, *bindings.previews), now)
     return Assessment(
         desired=desired,
@@ -83,7 +85,16 @@ def judge(
         previews=bindings.previews,
         entries=judge_entries(inventory, roles, scene) if inventory else (),
         by_id=by_id,
-        found=(*_skewed(actual), *dates.expired, *read, *of_certificates, *dates.findings, *bindings.findings, *of_ids),
+        found=(
+            *_skewed(actual),
+            *dates.expired,
+            *rails,
+            *read,
+            *of_certificates,
+            *dates.findings,
+            *bindings.findings,
+            *of_ids,
+        ),
         found_live=of_sites,
     )
 
@@ -194,6 +205,12 @@ def limit_retires(assessment: Assessment, waits: Callable[[Retire], Waits | None
     return replace(
         assessment, entries=_waiting(assessment.entries, lambda c: waits(c) if isinstance(c, Retire) else None)
     )
+
+
+def limit_unbinds(assessment: Assessment, waits: Callable[[Change], Waits | None], finding: Diagnostic) -> Assessment:
+    """The same, but the removed bindings for which `waits` returns a verdict wait, which is an error."""
+    limited = limit_changes(assessment, waits)
+    return replace(limited, limits=(*limited.limits, finding))
 
 
 def limit_changes(assessment: Assessment, waits: Callable[[Change], Waits | None]) -> Assessment:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -35,12 +35,14 @@ from reconciler.model import (
     Waiting,
 )
 from reconciler.model.calls import Calls
-from reconciler.plan.assess import limit_retires, limit_uploads, settle
+from reconciler.plan.assess import limit_retires, limit_unbinds, limit_uploads, settle
 from reconciler.plan.assessment import Assessment, Need, Pending, SiteRow, Unseen, Waits
 from reconciler.plan.coverage import ABOUT_LIVE, KeyNeeded, NotChecked, find_keys, find_not_checked
 from reconciler.plan.gates import proofs_for
 from reconciler.plan.live import LiveBinding, LiveState, target_of, unread_finding
+from reconciler.plan.policy import most_unbinds
 from reconciler.plan.quota import Quota, count_quota
+from reconciler.plan.rails import own_bindings, too_many_unbinds
 from reconciler.plan.renewals import Due
 from reconciler.plan.retire import WITH_LIVE, WITH_SWEEP, is_meant
 from reconciler.plan.wording import wait_text
@@ -230,14 +232,21 @@ def make_plan(
     selection: Selection = ALL,
     *,
     allow_deletes: int | None = None,
+    allow_unbinds: int | None = None,
+    ceiling: int | None = None,
     at: bool = False,
     show_live: bool = False,
 ) -> Plan:
-    """The plan for one run. `allow_deletes`: over the policy's `max_deletes`."""
-    judged = settle(assessment)
+    """The plan for one run. `allow_deletes`, `allow_unbinds`: instead of the limits of the policy. `ceiling`: of
+    deletions, whatever else allows more."""
+    judged, policy = settle(assessment), assessment.desired.declaration.policy
     judged = limit_uploads(judged, _selected(judged, selection, Upload))
-    allowed = judged.desired.declaration.policy.max_deletes if allow_deletes is None else allow_deletes
-    judged = limit_retires(judged, _over_limit(_selected(judged, selection, Retire), allowed))
+    judged = _limit_unbinds(judged, selection, allow_unbinds)
+    allowed = policy.max_deletes if allow_deletes is None else allow_deletes
+    facts = {"allowed": str(allowed)}
+    if ceiling is not None and ceiling <= allowed:
+        allowed, facts = ceiling, {"allowed": str(ceiling), "case": "ceiling"}
+    judged = limit_retires(judged, _over_limit(_selected(judged, selection, Retire), allowed, facts))
     return draw_plan(judged, selection, at=at, show_live=show_live)
 
 
@@ -318,12 +327,28 @@ def _oldest_first(retire: Retire) -> tuple[str, str]:
     return str(retire.entry.uploaded_on), retire.entry.id
 
 
-def _over_limit(retires: Sequence[Retire], allowed: int) -> Callable[[Retire], Waits | None]:
+def _limit_unbinds(assessment: Assessment, selection: Selection, allow: int | None) -> Assessment:
+    """The same, but all except the first bindings that may be removed in one run wait."""
+    changes = _selected(assessment, selection, BindingChange)
+    unbinds = sorted((one for one in changes if one.action is Action.UNBIND), key=_binding_order)
+    declaration = assessment.desired.declaration
+    allowed = most_unbinds(declaration.policy, len(own_bindings(assessment.bindings))) if allow is None else allow
+    over = unbinds[allowed:]
+    if not over:
+        return assessment
+    held, facts = set(map(id, over)), {"allowed": str(allowed)}
+
+    def waits(change: Change) -> Waits | None:
+        return Waits(change, Condition.MAX_UNBINDS, facts=facts) if id(change) in held else None
+
+    return limit_unbinds(assessment, waits, too_many_unbinds(declaration, over, len(unbinds)))
+
+
+def _over_limit(retires: Sequence[Retire], allowed: int, facts: Mapping[str, str]) -> Callable[[Retire], Waits | None]:
     """A function that lets all but the `allowed` oldest retires wait."""
     held: set[EntryId] = {retire.entry.id for retire in sorted(retires, key=_oldest_first)[allowed:]}
 
     def waits(retire: Retire) -> Waits | None:
-        facts = {"allowed": str(allowed)}
         return Waits(retire, Condition.MAX_DELETES, facts=facts) if retire.entry.id in held else None
 
     return waits

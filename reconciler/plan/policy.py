@@ -16,6 +16,8 @@ MAX_SKEW = timedelta(minutes=5)
 
 DEFAULT_RENEW_BEFORE = timedelta(days=30)
 
+DEFAULT_MAX_UNBINDS = 10
+
 _BEGIN_OF_TIME = datetime.min.replace(tzinfo=UTC)
 _END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
@@ -58,6 +60,11 @@ def renew_before_of(declaration: Declaration, name: CertificateName) -> RenewBef
 def grace_of(policy: Policy, declared_grace: timedelta | None) -> timedelta:
     """The certificate's own grace, else the policy's."""
     return policy.grace if declared_grace is None else declared_grace
+
+
+def most_unbinds(policy: Policy, bindings: int) -> int:
+    """How many bindings one run may remove, where `bindings` are of this stack: by default 10, or half of them."""
+    return max(DEFAULT_MAX_UNBINDS, bindings // 2) if policy.max_unbinds is None else policy.max_unbinds
 
 
 def grace_end(times: tuple[datetime, ...], grace: timedelta) -> datetime:

@@ -19,6 +19,7 @@ from reconciler.model import (
     Retire,
     Waiting,
 )
+from reconciler.model.ownership import former_stack_of
 from reconciler.plan.assessment import BindingRow, EntryRow, Kept, Need, Pending, PlanOptions, Unseen, Verdict, Waits
 from reconciler.plan.inventory import Inventory, Leaving, Roles
 from reconciler.plan.policy import MAX_SKEW, duration_text, grace_end, grace_of, skew_facts
@@ -45,8 +46,7 @@ class RetireScene:
     bound: Mapping[str, Sequence[str]]
     declared_ids: Mapping[str, Sequence[BindingRow]]
     unread: tuple[str, ...]
-    skip_grace: str | None
-    every_condition: bool
+    ask: PlanOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +88,7 @@ def make_scene(
         bound=bound,
         declared_ids=declared_ids,
         unread=tuple(sorted(name for name in desired.declaration.certificates if name not in desired.bundles)),
-        skip_grace=ask.skip_grace,
-        every_condition=ask.every_condition,
+        ask=ask,
     )
 
 
@@ -108,6 +107,29 @@ def _named(kind: str, texts: Sequence[str]) -> Mapping[str, str]:
 
 def _prune_off(leaving: Leaving, scene: RetireScene) -> _Wait | None:
     return _Wait() if leaving.reason is Reason.ORPHANED and not scene.desired.declaration.policy.prune else None
+
+
+def _prune_not_requested(leaving: Leaving, scene: RetireScene) -> _Wait | None:
+    """mtls.toml only permits it: one commit must not both remove a certificate and order its deletion."""
+    if leaving.reason is not Reason.ORPHANED or scene.ask.prune:
+        return None
+    return _Wait(_once_grace_is_over(leaving, scene))
+
+
+def _not_taken_over(leaving: Leaving, scene: RetireScene) -> _Wait | None:
+    """A stack that `former_stacks` lists may still be in use, by a repository that this one knows nothing of."""
+    stack = former_stack_of(leaving.entry, scene.desired.declaration)
+    if stack is None or stack in scene.ask.take_over:
+        return None
+    return _Wait({"stack": stack, **_once_grace_is_over(leaving, scene)})
+
+
+def _once_grace_is_over(leaving: Leaving, scene: RetireScene) -> Mapping[str, str]:
+    """The facts that say when an option helps: an option that is given earlier would have to be given again."""
+    grace = _grace(leaving, scene)
+    if grace is None or grace.until is None:
+        return {}
+    return {"case": "later", "end": f"{grace.until:%Y-%m-%d %H:%M} UTC"}
 
 
 def _successor_missing(leaving: Leaving, scene: RetireScene) -> _Wait | None:
@@ -173,7 +195,7 @@ def _bound_in_file(leaving: Leaving, scene: RetireScene) -> _Wait | None:
 
 
 def _grace(leaving: Leaving, scene: RetireScene) -> _Wait | None:
-    if scene.skip_grace is not None and is_meant(leaving.entry, leaving.certificate, scene.skip_grace):
+    if scene.ask.skip_grace is not None and is_meant(leaving.entry, leaving.certificate, scene.ask.skip_grace):
         return None
     end = _grace_end(leaving, scene)
     if end is None:
@@ -256,6 +278,8 @@ Check = Callable[[Leaving, RetireScene], _Wait | None]
 
 WITHOUT_SWEEP: tuple[tuple[Condition, Check], ...] = (
     (Condition.PRUNE_OFF, _prune_off),
+    (Condition.PRUNE_NOT_REQUESTED, _prune_not_requested),
+    (Condition.NOT_TAKEN_OVER, _not_taken_over),
     (Condition.SUCCESSOR_MISSING, _successor_missing),
     (Condition.CONTENT_UNKNOWN, _content_unknown),
     (Condition.DECLARED_BY_ID, _declared_by_id),
@@ -389,17 +413,20 @@ def _is_read(conditions: tuple[tuple[Condition, Check], ...], scene: RetireScene
     """Whether what a tier needs was read for every leaving entry, whatever else keeps it."""
     if conditions is WITH_LIVE:
         # No live Worker can use an entry of a store without an account.
-        return not can_be_live(scene.desired) or (scene.every_condition and scene.actual.live is not None)
-    return scene.every_condition and scene.actual.sweep is not None
+        return not can_be_live(scene.desired) or (scene.ask.every_condition and scene.actual.live is not None)
+    return scene.ask.every_condition and scene.actual.sweep is not None
 
 
 _OF_SUCCESSOR = frozenset({Condition.SUCCESSOR_MISSING, Condition.SUCCESSOR_NOT_VALID})
+_OF_ORPHANED = frozenset({Condition.PRUNE_OFF, Condition.PRUNE_NOT_REQUESTED})
 _OF_DECLARED = frozenset({Condition.BINDINGS_PENDING, Condition.NOT_DEPLOYED})
 
 
 def _applies(condition: Condition, leaving: Leaving, scene: RetireScene) -> bool:
+    if condition is Condition.NOT_TAKEN_OVER:
+        return former_stack_of(leaving.entry, scene.desired.declaration) is not None
     if leaving.reason is not Reason.ORPHANED:
-        return condition is not Condition.PRUNE_OFF
+        return condition not in _OF_ORPHANED
     if condition in _OF_SUCCESSOR:
         return leaving.successor is not None or _is_replaced_soon(leaving, scene)
     return condition not in _OF_DECLARED

@@ -12,7 +12,10 @@ from reconciler.model import Condition
 REQUIREMENTS: Mapping[Condition, str] = {
     Condition.NOT_VALID_YET: "the new certificate is valid",
     Condition.VALIDITY_UNKNOWN: "the validity dates of the new certificate are known",
+    Condition.MAX_UNBINDS: "the run removes no more bindings than `max_unbinds` allows",
     Condition.PRUNE_OFF: "mtls.toml has `prune = true`, if it no longer declares its certificate",
+    Condition.PRUNE_NOT_REQUESTED: "the run has `--prune`, if mtls.toml no longer declares its certificate",
+    Condition.NOT_TAKEN_OVER: "the run has `--take-over STACK`, if a former stack uploaded it",
     Condition.SUCCESSOR_MISSING: "its successor is uploaded",
     Condition.SUCCESSOR_NOT_VALID: "its successor is valid, or it has expired itself",
     Condition.CONTENT_UNKNOWN: "every declared certificate file can be read",
@@ -44,8 +47,21 @@ _WAITS: Mapping[Condition, Mapping[str, str]] = {
     Condition.VALIDITY_UNKNOWN: {
         "": "the validity dates of the new certificate are unknown, so the valid one in use stays"
     },
+    Condition.MAX_UNBINDS: {"": "a run removes at most {allowed} bindings; allow more with `--allow-unbinds N`"},
     Condition.PRUNE_OFF: {
-        "": "its certificate was removed from mtls.toml; set `prune = true` in `[policy]` to delete it"
+        "": "its certificate was removed from mtls.toml; to delete it, set `prune = true` in `[policy]` and run"
+        " `mtlsctl apply --prune`"
+    },
+    Condition.PRUNE_NOT_REQUESTED: {
+        "": "its certificate was removed from mtls.toml; to delete it, run `mtlsctl apply --prune`",
+        "later": "its certificate was removed from mtls.toml; to delete it, run `mtlsctl apply --prune` after {end},"
+        " when its grace period is over",
+    },
+    Condition.NOT_TAKEN_OVER: {
+        "": "the stack {stack!r} uploaded it; if no repository uses that stack any more, delete it with"
+        " `mtlsctl apply --take-over {stack}`",
+        "later": "the stack {stack!r} uploaded it; if no repository uses that stack any more, delete it with"
+        " `mtlsctl apply --take-over {stack}` after {end}, when its grace period is over",
     },
     Condition.SUCCESSOR_MISSING: {
         "": "kept until its successor is uploaded and valid, then for a grace period of {grace}",
@@ -103,7 +119,10 @@ _WAITS: Mapping[Condition, Mapping[str, str]] = {
         "": "{script}, named in {site}, was not found in the account; if it is not deployed, set `deployed = false`",
         "no-name": "{site} has no `name`, so its Worker could not be checked",
     },
-    Condition.MAX_DELETES: {"": "a run deletes at most {allowed}; allow more with `--allow-deletes N`"},
+    Condition.MAX_DELETES: {
+        "": "a run deletes at most {allowed}; allow more with `--allow-deletes N`",
+        "ceiling": "a run deletes at most {allowed}, as the variable MTLSCTL_MAX_DELETES says; run again for more",
+    },
     Condition.NOT_IN_PLAN: {"": "it was waiting when the plan was saved"},
 }
 
@@ -117,9 +136,21 @@ MEANINGS: Mapping[Condition, tuple[str, str]] = {
         "The validity dates of the new certificate can't be read, and the one in use is known to be valid.",
         "Check it in the dashboard, or bind another one.",
     ),
+    Condition.MAX_UNBINDS: (
+        "One run removes at most `max_unbinds` bindings from the wrangler files.",
+        "Check that these bindings are meant to be removed; then run with `--allow-unbinds N`.",
+    ),
     Condition.PRUNE_OFF: (
         "Its certificate was removed from mtls.toml, and `prune` is off.",
-        "Set `prune = true` in `[policy]` to delete it, or leave it.",
+        "To delete it, set `prune = true` in `[policy]` and run `mtlsctl apply --prune`; or leave it.",
+    ),
+    Condition.PRUNE_NOT_REQUESTED: (
+        "Its certificate was removed from mtls.toml, and the run was not told to delete it.",
+        "To delete it, run `mtlsctl apply --prune`, or set `MTLSCTL_PRUNE=1` where every run may do that; or leave it.",
+    ),
+    Condition.NOT_TAKEN_OVER: (
+        "A stack that `former_stacks` lists uploaded it, and another repository might still use that stack.",
+        "If none does, run `mtlsctl apply --take-over STACK`; else remove the stack from `former_stacks`.",
     ),
     Condition.SUCCESSOR_MISSING: ("The new content is not uploaded yet.", "Run `mtlsctl apply`."),
     Condition.CONTENT_UNKNOWN: (

@@ -235,8 +235,9 @@ def _unused(assessment: Assessment) -> Iterator[EntryRow]:
 
 
 def _is_kept_for_good(row: EntryRow) -> bool:
-    """Whether its certificate is no longer declared, and nothing deletes it."""
-    return isinstance(row.verdict, Waits) and row.verdict.condition is Condition.PRUNE_OFF
+    """Whether its certificate is no longer declared, and nothing deletes it by itself."""
+    conditions = (Condition.PRUNE_OFF, Condition.PRUNE_NOT_REQUESTED)
+    return isinstance(row.verdict, Waits) and row.verdict.condition in conditions
 
 
 def _unused_entries(assessment: Assessment, sweep: Sweep) -> Iterator[DriftFinding]:
@@ -258,7 +259,8 @@ def _unused_entries(assessment: Assessment, sweep: Sweep) -> Iterator[DriftFindi
             hint = f"bind it, or remove it from mtls.toml; keep it if something else uses `mtlsctl output {name}`"
         elif name is not None:
             message = f"{named(entry)} is of {name!r}, which mtls.toml no longer declares"
-            hint = "set `prune = true` in `[policy]` to have it deleted after its grace period; or declare it again"
+            allow = "" if assessment.desired.declaration.policy.prune else "set `prune = true` in `[policy]` and "
+            hint = f"to delete it, {allow}run `mtlsctl apply --prune`; or declare it again"
         else:
             unread = "" if sweep.complete else f", as far as it could be searched ({sweep.unread[0]} could not)"
             message = f"nothing in this tree uses {named(entry)}{unread}"

@@ -10,14 +10,14 @@ from functools import partial
 
 from reconciler.apply import Observer, World, apply_plan
 from reconciler.findings.exits import ExitCode
-from reconciler.model import Change, EntryId, Phase, Retire
+from reconciler.model import Change, Condition, EntryId, Phase, Retire
 from reconciler.model.ports import Clock
 from reconciler.plan.live import NOBODY
 from reconciler.plan.outcome import Outcome, Step
 from reconciler.reports.left import ToDeploy, find_left
 from reconciler.runs.handshake import Proving
 from reconciler.runs.journal import Journal
-from reconciler.runs.plan import ANY_NUMBER, Planned, plan
+from reconciler.runs.plan import Planned, plan
 from reconciler.runs.project import Project
 
 
@@ -90,12 +90,13 @@ def _retirable(project: Project, planned: Planned, uploaded: bool) -> frozenset[
     The list of this run is used again if this run uploaded nothing, and if the list is younger than lists lag, so that
     a new one would have nothing new. Each entry is also read by its ID just before its deletion.
     """
-    request = replace(planned.request, allow_deletes=ANY_NUMBER, live=False, deploy=NOBODY)
+    request = replace(planned.request, live=False, deploy=NOBODY)
     lag = timedelta(seconds=project.stores.open_reader(planned.plan.store).lag_s)
     is_fresh = not uploaded and project.clock.now() - planned.plan.made < lag
     listing = planned.actual.listing if is_fresh else None
     again = plan(replace(project, sources={}), request, listing).plan
-    return frozenset(change.entry.id for change in again.changes if isinstance(change, Retire))
+    over_limit = (wait.change for wait in again.waiting if wait.condition is Condition.MAX_DELETES)
+    return frozenset(change.entry.id for change in (*again.changes, *over_limit) if isinstance(change, Retire))
 
 
 @dataclass(frozen=True, slots=True)

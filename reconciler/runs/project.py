@@ -20,6 +20,7 @@ from reconciler.model.accounts import account_problem
 from reconciler.model.keys import KeyContext, KeyFiles
 from reconciler.model.ports import Clock, Files, PrivateKey, Sources, Store, StoreReader, WorkerDeployer
 from reconciler.model.progress import SILENT, Progress
+from reconciler.runs.operator import read_operator
 from reconciler.stores import StoreContext
 from reconciler.syntax.places import Places
 from reconciler.system.clock import SystemClock
@@ -107,8 +108,8 @@ class Project:
     def declaration(self) -> tuple[Declaration, tuple[Diagnostic, ...]]:
         """mtls.toml as it is now, with its warnings; InputError with all its errors.
 
-        Of the environment only the account is taken, where the file leaves it open. Nothing is kept between two calls:
-        a run that plans again before it deletes must see what others wrote meanwhile.
+        Of the environment the account is taken, where the file leaves it open, and the limits of the operator. Nothing
+        is kept between two calls: a run that plans again before it deletes must see what others wrote meanwhile.
         """
         data = self.sources[self.name] = self.files.read(self.name, limit=MAX_BYTES)
         declaration, warnings = parse_declaration(data, self.name, keys.KINDS)
@@ -121,7 +122,7 @@ class Project:
                 message = f"{variable} {problem.cause}, so wrangler files were not compared with it"
                 warnings += (Diagnostic(Severity.WARNING, Code.ACCOUNT_MALFORMED, message, None, problem.hint),)
             store = replace(store, account_id=account)
-        return replace(declaration, store=store), warnings
+        return read_operator(self.environ).restrict(replace(declaration, store=store)), warnings
 
     @property
     def key_sources(self) -> Sources:

@@ -410,6 +410,7 @@ LEAVING = [
         desired({"billing": 2}, [BILLING], policy=PRUNE),
         actual([entry(1, 1, "@ledger"), entry(2, 2, "@billing", age=8)], bound(2)),
         ["retire ledger orphaned"],
+        findings=["policy-weak"],
         adopted=[uid(2)],
     ),
     Row(
@@ -502,6 +503,7 @@ SAFE = [
         desired({"billing": 2}, [BILLING], policy=PRUNE),
         actual([entry(1, 1, "@ledger", age=6.9), entry(2, 2, "@billing", age=30)], bound(2)),
         waiting=["ledger grace"],
+        findings=["stack-shared", "policy-weak"],
         adopted=[uid(2)],
     ),
     Row(
@@ -509,6 +511,7 @@ SAFE = [
         desired({"billing": 2}, [BILLING], declared=[certificate("billing", grace=timedelta(hours=1))]),
         actual([entry(1, 1, "@billing", age=30), entry(2, 2, "@billing", age=0.1)], bound(2)),
         ["retire billing superseded"],
+        findings=["policy-weak"],
         adopted=[uid(2)],
     ),
     Row(
@@ -516,6 +519,7 @@ SAFE = [
         desired({"billing": 2}, [BILLING], policy=PRUNE),
         actual([replace(entry(1, 1, "@ledger"), uploaded_on=None), entry(2, 2, "@billing")], bound(2)),
         waiting=["ledger grace"],
+        findings=["policy-weak"],
         adopted=[uid(2)],
     ),
     Row(

@@ -318,6 +318,7 @@ def test_of_a_removed_certificate_only_conditions_about_what_it_has_are_shown() 
     assert [judged.condition for judged in story.conditions] == [condition for condition, _ in CONDITIONS]
     about_others = {one.condition for one in story.conditions if not one.applies}
     assert about_others == {
+        Condition.NOT_TAKEN_OVER,
         Condition.SUCCESSOR_MISSING,
         Condition.SUCCESSOR_NOT_VALID,
         Condition.BINDINGS_PENDING,

@@ -118,8 +118,8 @@ def test_a_retire_lists_once_and_reads_and_deletes_each(account: Account) -> Non
     account.declare(COUNT)
     account.run("apply", "--yes")
     account.declare(0, policy='prune = true\ngrace = "0s"\nmax_deletes = 100\n')
-    made, expected = said(account.run("plan", "--format", "json"))
-    assert account.run("apply", "--yes").code == 0
+    made, expected = said(account.run("plan", "--prune", "--format", "json"))
+    assert account.run("apply", "--yes", "--prune").code == 0
     calls = account.calls
     assert (calls["list"], calls["GET"], calls["DELETE"]) == (PAGES, COUNT, COUNT)
     assert made < sum(calls.values()) <= expected
@@ -131,7 +131,7 @@ def test_uploads_and_retires_in_one_run_list_once_more_and_not_twice(account: Ac
     account.declare(COUNT)
     account.run("apply", "--yes")
     account.declare(2, first=COUNT + 1, policy='prune = true\ngrace = "0s"\nmax_deletes = 100\n')
-    assert account.run("apply", "--yes").code == 0
+    assert account.run("apply", "--yes", "--prune").code == 0
     assert account.calls["list"] == 2 * PAGES
     assert account.calls["POST"] == 2
     assert account.calls["DELETE"] == COUNT - 2
@@ -147,7 +147,7 @@ def test_a_list_serves_the_last_look_for_as_long_as_lists_lag(account: Account, 
     real = open_project(None, cwd=account.project.folder, environ=account.project.environ)
     project = replace(real, clock=clock)
     account.state.calls.clear()
-    planned = plan(project, PlanRequest())
+    planned = plan(project, PlanRequest(prune=True))
     clock.time += timedelta(seconds=thought_s)
     outcome = apply(project, planned, Nobody())
     assert len(outcome.of(StepStatus.DONE)) == 2

@@ -141,7 +141,7 @@ class World:
         transport = _Watched(self, crash_at)
         project = self._project(tree, transport)
         try:
-            planned: Planned = plan(project, PlanRequest(deploy=DeployChoice(everybody=deploy)))
+            planned: Planned = plan(project, PlanRequest(prune=True, deploy=DeployChoice(everybody=deploy)))
             return apply(project, planned, _Nobody())
         except (ReconcilerError, Crash):
             return None

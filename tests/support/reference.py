@@ -236,7 +236,7 @@ def watched() -> Plan:
 
 # --- conditions -----------------------------------------------------------------------------------------------------
 
-_OF_CHANGES = (Condition.NOT_VALID_YET, Condition.VALIDITY_UNKNOWN)
+_OF_CHANGES = (Condition.NOT_VALID_YET, Condition.VALIDITY_UNKNOWN, Condition.MAX_UNBINDS)
 """What bindings, uploads and deploys wait for; the other conditions keep an old certificate."""
 
 
