@@ -503,6 +503,9 @@ class Code(StrEnum):
     CONFIG_GENERATED = ("config-generated", _E,
         "`config` names a file that a build generates and would overwrite.",
         "Name the file that the build reads.")
+    REDIRECT_OUTSIDE = ("redirect-outside", _W,
+        "A redirect makes wrangler deploy a file outside the project, or can't be read: mtlsctl can't check that file.",
+        "Build again inside the project, remove the redirect, or deploy with `wrangler deploy -c FILE`.")
     REBUILD_NEEDED = ("rebuild-needed", _W,
         "Wrangler deploys a file that a build generated, and it does not have these IDs.",
         "Build again after `mtlsctl apply`, before you deploy.")
