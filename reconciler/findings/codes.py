@@ -83,6 +83,9 @@ class Code(StrEnum):
     BAD_REQUIRED_VERSION = ("bad-required-version", _E,
         "`required_version` is not a version specifier (PEP 440).",
         'Write a specifier such as `">=0.1,<1"`.')
+    SECRET_IN_FILE = ("secret-in-file", _E,
+        "mtls.toml has a key or a value with the shape of an API token or of a line of a private key.",
+        "Remove it and revoke the token, or replace the key; if it is neither, choose a shorter name.")
     PRIVATE_KEY_IN_FILE = ("private-key-in-file", _E,
         "mtls.toml contains a private key, where only the place of a key is allowed.",
         "Name a file or an environment variable instead; if the file was ever shared, replace the key.")
@@ -176,6 +179,9 @@ class Code(StrEnum):
     FILE_NOT_REGULAR = ("file-not-regular", _E,
         "A path leads to a folder, a pipe, a device, or a link that must not be followed.",
         "Name a regular file.")
+    FOLDER_WRITABLE = ("folder-writable", _E,
+        "Other users of this machine can write `.mtlsctl`, so its store, its journal and its lock may be from them.",
+        "Check the files in it, then run the `chmod` command of the hint.")
     FILE_TOO_LARGE = ("file-too-large", _E,
         "A file is larger than such a file may be.",
         "Check that it is the right file.")
