@@ -536,6 +536,9 @@ class Code(StrEnum):
     UNKNOWN_ENTRY = ("unknown-entry", _E,
         "A binding declares an ID that is not found among the uploaded certificates.",
         "Look up the current ID where that certificate is managed.")
+    IDS_NOT_ASKED = ("ids-not-asked", _W,
+        "Too many IDs of bindings are not in the list of uploaded certificates; the rest was not looked up.",
+        "Check that the account is the right one, and correct the IDs.")
     ACCOUNT_ID_DECLARED = ("account-id-declared", _E,
         "A binding declares an ID from a Cloudflare account, but this project uses the local store.",
         'Set `kind = "cloudflare"` in `[store]`, or declare an ID of the local store.', ExitCode.BLOCKED)
@@ -578,6 +581,9 @@ class Code(StrEnum):
     ENTRY_CA_DIFFERS = ("entry-ca-differs", _E,
         "The certificate is uploaded as a CA and declared as a client certificate, or the other way round.",
         "Make `ca` agree, or delete the uploaded certificate and run again.")
+    LEAF_DIFFERS = ("leaf-differs", _E,
+        "The same certificates are uploaded or declared with another one first, which a Worker would present instead.",
+        "Put the leaf first in the file; if it is there, get a renewed certificate, or delete that upload.")
     SUPERSEDES_AMBIGUOUS = ("supersedes-ambiguous", _E,
         "A name in `supersedes` matches several uploaded certificates.",
         "Write the ID of the one that is meant.")

@@ -63,7 +63,8 @@ class Difference:
 class Upload:
     """Upload a declared certificate. `name`: its mark. `shared_with`: other certificates with the same content.
 
-    `not_after`: when it expires; it is not uploaded after that. Aware UTC.
+    `not_after`: when it expires; it is not uploaded after that. Aware UTC. `leaf`: of several certificates, the
+    fingerprint of the one that is presented, because the digest does not depend on their order.
     """
 
     certificate: CertificateName
@@ -73,6 +74,7 @@ class Upload:
     differences: tuple[Difference, ...] = ()
     shared_with: tuple[CertificateName, ...] = ()
     not_after: datetime | None = None
+    leaf: str | None = None
 
     action = Action.UPLOAD
     phase = Phase.UPLOAD

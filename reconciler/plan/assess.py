@@ -39,6 +39,7 @@ from reconciler.plan.assessment import (
     Unseen,
     Waits,
 )
+from reconciler.plan.binding_findings import ids_not_asked
 from reconciler.plan.bindings import hold, judge_bindings
 from reconciler.plan.by_id import judge_by_id
 from reconciler.plan.certificates import judge_certificates
@@ -68,6 +69,7 @@ def judge(
     sites, of_sites = judge_sites(desired, actual, inventory, bindings.rows, held, ask.deploy, now)
     scene = make_scene(desired, actual, inventory, bindings.rows, now, ask)
     by_id, of_ids = judge_by_id(desired, actual, inventory, roles, (*bindings.rows, *bindings.previews), now)
+    unasked = (ids_not_asked(desired.declaration, len(actual.asked), len(actual.unasked)),) if actual.unasked else ()
     return Assessment(
         desired=desired,
         actual=actual,
@@ -80,7 +82,7 @@ def judge(
         previews=bindings.previews,
         entries=judge_entries(inventory, roles, scene) if inventory else (),
         by_id=by_id,
-        found=(*dates.expired, *read, *of_certificates, *dates.findings, *bindings.findings, *of_ids),
+        found=(*dates.expired, *read, *of_certificates, *dates.findings, *bindings.findings, *unasked, *of_ids),
         found_live=of_sites,
     )
 

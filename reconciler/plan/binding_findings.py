@@ -106,11 +106,26 @@ def account_differs(site: Site, account_id: str) -> Diagnostic:
     return Diagnostic(Severity.ERROR, Code.ACCOUNT_DIFFERS, message, site.declared_at(), hint)
 
 
-def unknown_entry(site: Site, binding: BindingName, text: str) -> Diagnostic:
-    """Rule 6: a declared ID that was requested by itself and not found."""
+def unknown_entry(site: Site, binding: BindingName, text: str, *, asked: bool) -> Diagnostic:
+    """Rule 6: a declared ID that the list lacks, and that was requested by itself and not found, or not requested."""
     message = f"{binding} refers to {text}, but {site.declaration.store.title} has no certificate with this ID"
+    if not asked:
+        message = (
+            f"{binding} refers to {text}, which is not in the list of uploaded certificates (not looked up by itself)"
+        )
     hint = "look up the current ID where that certificate is managed; it may have been replaced or deleted there"
     return Diagnostic(Severity.ERROR, Code.UNKNOWN_ENTRY, message, site.declared_at(binding), hint)
+
+
+def ids_not_asked(declaration: Declaration | None, asked: int, unasked: int) -> Diagnostic:
+    """Rule 6: the list lacks more IDs than one run requests by themselves, so the others count as unknown."""
+    message = (
+        f"{asked + unasked} IDs of bindings are not in the list of uploaded certificates; {asked} were looked up"
+        f" one by one, the other {unasked} were not checked and count as unknown"
+    )
+    hint = "check that the account is the right one, and correct the IDs"
+    where = Pointer(declaration.path, ("workers",)) if declaration is not None else None
+    return Diagnostic(Severity.WARNING, Code.IDS_NOT_ASKED, message, where, hint)
 
 
 def binding_to_ca(site: Site, binding: BindingName, text: str) -> Diagnostic:

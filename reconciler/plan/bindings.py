@@ -348,7 +348,7 @@ class _BindingJudge:
         if self._foreign(target.id):
             return findings.account_id_declared(site, binding, target.id)
         if entry is None:
-            return findings.unknown_entry(site, binding, target.id)
+            return findings.unknown_entry(site, binding, target.id, asked=target.id not in self.actual.unasked)
         return findings.binding_to_ca(site, binding, target.id) if entry.ca else _Target(target.id)
 
     def _foreign(self, text: str) -> bool:

@@ -196,7 +196,7 @@ def change_key(change: Change) -> dict[str, str]:
     parts: dict[str, str | None]
     match change:
         case Upload():
-            parts = {"digest": change.digest}
+            parts = {"digest": change.digest, "leaf": change.leaf}
         case BindingChange():
             parts = {
                 "digest": change.digest,

@@ -37,7 +37,8 @@ class PresentPart(JsonPart):
 class ChangePart(JsonPart):
     """One change. `environment` is left out for the top level, `after` while the id is not known yet.
 
-    `not_before`: when the certificate of a binding begins, for which `apply` waits.
+    `not_before`: when the certificate of a binding begins, for which `apply` waits. `leaf`: of an upload of several
+    certificates, the fingerprint of the first.
     """
 
     action: Action
@@ -45,6 +46,7 @@ class ChangePart(JsonPart):
     reasons: tuple[Reason, ...]
     certificate: str | None = None
     content_digest: str | None = None
+    leaf: str | None = None
     name: str | None = None
     shared_with: tuple[str, ...] | None = None
     worker: str | None = None
@@ -88,6 +90,7 @@ def _upload_part(change: Upload) -> ChangePart:
         reasons=change.reasons,
         certificate=change.certificate,
         content_digest=change.digest,
+        leaf=change.leaf,
         name=change.name,
         shared_with=change.shared_with or None,
         differences=change.differences or None,

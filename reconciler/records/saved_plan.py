@@ -141,6 +141,7 @@ def _change(part: ChangePart) -> Change:
             reasons=part.reasons,
             differences=part.differences or (),
             shared_with=cast(tuple[CertificateName, ...], part.shared_with or ()),
+            leaf=part.leaf,
         )
     if part.action is Action.DEPLOY:
         return _deploy(part)

@@ -95,7 +95,8 @@ class _Matcher:
         return found
 
     def _file_of(self, entry: Entry) -> FoundCertificate | None:
-        return self._files.get(entry.bundle.digest) if entry.bundle is not None else None
+        file = self._files.get(entry.bundle.digest) if entry.bundle is not None else None
+        return file if file is not None and (entry.ca or entry.has_leaf_of(file.bundle)) else None
 
     # --- entries ------------------------------------------------------------------------------------------------
 
