@@ -536,6 +536,9 @@ class Code(StrEnum):
     UNKNOWN_ENTRY = ("unknown-entry", _E,
         "A binding declares an ID that is not found among the uploaded certificates.",
         "Look up the current ID where that certificate is managed.")
+    ID_OF_OTHER_STACK = ("id-of-other-stack", _W,
+        "A binding gets a certificate of another stack by its ID, so the Worker acts under the identity of others.",
+        "Ask those who manage that stack whether this Worker may use it.")
     IDS_NOT_ASKED = ("ids-not-asked", _W,
         "Too many IDs of bindings are not in the list of uploaded certificates; the rest was not looked up.",
         "Check that the account is the right one, and correct the IDs.")

@@ -81,12 +81,32 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """What an uploaded certificate that is bound by its ID is: its name in the store, the stack and certificate that
+    its mark names, and its subject; None if they are unknown."""
+
+    name: str
+    stack: str | None = None
+    certificate: str | None = None
+    subject: str | None = None
+
+    @property
+    def text(self) -> str:
+        """`ledger of the stack books (CN=ledger)`, or its name in the store."""
+        whose = self.name or "without a name"
+        if self.stack is not None:
+            whose = f"{self.certificate} of the stack {self.stack}"
+        return f"{whose} ({self.subject})" if self.subject is not None else whose
+
+
+@dataclass(frozen=True, slots=True)
 class BindingChange:
     """Add, change or remove one item of `mtls_certificates`.
 
     `before` and `after` are IDs; `after` None in a bind or rebind: the ID is known once `digest` is uploaded. `remote`
     None: not declared, so it is not changed. `not_before`: when the certificate becomes valid, if `apply` must wait for
-    that. `not_after`: when it expires; the binding is not changed after that. Both aware UTC.
+    that. `not_after`: when it expires; the binding is not changed after that. Both aware UTC. `identity`: what `after`
+    is, of a certificate that is bound by its ID.
     """
 
     action: Action
@@ -100,6 +120,7 @@ class BindingChange:
     differences: tuple[Difference, ...] = ()
     not_before: datetime | None = None
     not_after: datetime | None = None
+    identity: Identity | None = None
 
     phase = Phase.BIND
 

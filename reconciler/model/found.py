@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from reconciler.model.words import EntryId, EnvironmentName
-from reconciler.x509.certificates import MALFORMED, Bundle, parse_stored, serial_of
+from reconciler.x509.certificates import MALFORMED, Bundle, parse_stored, serial_of, subject_text
 from reconciler.x509.chains import Window, window_of
 
 
@@ -42,6 +42,11 @@ class Entry:
             return 0
         described = [at for at, one in enumerate(bundle.certificates) if str(serial_of(one)) == self.serial_number]
         return described[0] if len(described) == 1 else 0
+
+    @property
+    def subject(self) -> str | None:
+        """The subject of the certificate that a handshake presents; None if the store's text can't be parsed."""
+        return subject_text(self.bundle.certificates[self.leaf_at]) if self.bundle is not None else None
 
     def has_leaf_of(self, bundle: Bundle) -> bool:
         """Whether it presents the leaf of `bundle`: the same certificates may be uploaded with another one first."""

@@ -20,6 +20,7 @@ from reconciler.model import (
     DeclaredWorker,
     EnvironmentName,
     FoundBinding,
+    Identity,
     StoreSettings,
     WranglerEnvironment,
     WranglerFile,
@@ -126,6 +127,13 @@ def ids_not_asked(declaration: Declaration | None, asked: int, unasked: int) -> 
     hint = "check that the account is the right one, and correct the IDs"
     where = Pointer(declaration.path, ("workers",)) if declaration is not None else None
     return Diagnostic(Severity.WARNING, Code.IDS_NOT_ASKED, message, where, hint)
+
+
+def id_of_other_stack(site: Site, binding: BindingName, text: str, identity: Identity) -> Diagnostic:
+    """A certificate of another stack, so of other people, that a Worker is about to get."""
+    message = f"{binding} in {site.text} gets {text}, which is {identity.text}: another stack manages it"
+    hint = "ask those who manage that stack whether this Worker may use its certificate"
+    return Diagnostic(Severity.WARNING, Code.ID_OF_OTHER_STACK, message, site.declared_at(binding), hint)
 
 
 def binding_to_ca(site: Site, binding: BindingName, text: str) -> Diagnostic:

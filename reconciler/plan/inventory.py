@@ -251,7 +251,7 @@ def preference_of(desired: Desired, actual: Actual, name: CertificateName, curre
 
 def _why_not(desired: Desired, name: CertificateName, entry: Entry) -> Diagnostic | None:
     """Why an entry with the right content still can't be used; an error, because entries can't be changed."""
-    declaration, bundle = desired.declaration, entry.bundle
+    declaration = desired.declaration
     pointer = Pointer(declaration.path, ("certificates", name))
     declared = declaration.certificates[name]
     mark = read_mark(entry)
@@ -280,12 +280,11 @@ def _why_not(desired: Desired, name: CertificateName, entry: Entry) -> Diagnosti
             f'bind it with `{{ id = "{entry.id}" }}`; if {stack!r} is a former name of this stack, add it to'
             " `former_stacks` instead",
         )
-    if bundle is not None and not declared.ca and not entry.has_leaf_of(desired.bundles[name]):
-        first = subject_text(bundle.certificates[entry.leaf_at])
+    if not declared.ca and not entry.has_leaf_of(desired.bundles[name]):
         return refuse(
             Code.LEAF_DIFFERS,
-            f"the certificates of {name!r} are already uploaded as {entry.id}, but with another one first ({first}):"
-            " a Worker would present that one",
+            f"the certificates of {name!r} are already uploaded as {entry.id}, but with another one first:"
+            f" a Worker would present {entry.subject}",
             f"check that {declared.path} begins with the leaf; if it does, get a renewed certificate,"
             " or delete that upload where it was made and run again",
         )

@@ -10,6 +10,7 @@ from reconciler.model import (
     Change,
     Deploy,
     Difference,
+    Identity,
     Phase,
     Reason,
     Retire,
@@ -34,6 +35,15 @@ class PresentPart(JsonPart):
     later: str | None = None
 
 
+class IdentityPart(JsonPart):
+    """What a binding gets by its ID: the `name` in the store, the `stack` and `certificate` that this name tells."""
+
+    name: str
+    stack: str | None = None
+    certificate: str | None = None
+    subject: str | None = None
+
+
 class ChangePart(JsonPart):
     """One change. `environment` is left out for the top level, `after` while the id is not known yet.
 
@@ -55,6 +65,7 @@ class ChangePart(JsonPart):
     binding: str | None = None
     before: str | None = None
     after: str | None = None
+    identity: IdentityPart | None = None
     remote: bool | None = None
     not_before: UtcTime | None = None
     uploaded_on: UtcTime | None = None
@@ -110,9 +121,18 @@ def _binding_part(change: BindingChange) -> ChangePart:
         binding=change.at.binding,
         before=change.before,
         after=change.after,
+        identity=_identity_part(change.identity),
         remote=change.remote,
         not_before=change.not_before,
         differences=change.differences or None,
+    )
+
+
+def _identity_part(identity: Identity | None) -> IdentityPart | None:
+    if identity is None:
+        return None
+    return IdentityPart(
+        name=identity.name, stack=identity.stack, certificate=identity.certificate, subject=identity.subject
     )
 
 

@@ -21,6 +21,7 @@ from reconciler.model import (
     Entry,
     EntryId,
     Gate,
+    Identity,
     KeyReference,
     Reason,
     Retire,
@@ -164,6 +165,7 @@ def _change(part: ChangePart) -> Change:
         remote=part.remote,
         differences=part.differences or (),
         not_before=part.not_before,
+        identity=Identity(**dict(part.identity)) if part.identity is not None else None,
     )
 
 
