@@ -6,7 +6,6 @@ import contextlib
 import errno
 import logging
 import os
-import shlex
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Place
 from reconciler.findings.errors import FileError
+from reconciler.findings.escape import shell_word
 from reconciler.findings.events import FileAction, FileTouched
 
 _log = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ def stands(path: Path, is_kind: Callable[[int], bool]) -> bool:
 def _refuse_writable(folder: Path, mode: int) -> None:
     """FileError if other users can write the folder, and so replace every file in it."""
     if mode & (stat.S_IWGRP | stat.S_IWOTH):
-        place = shlex.quote(str(folder))
+        place = shell_word(str(folder))
         raise FileError(
             f"other users of this machine can write {FOLDER} (its permissions are {stat.S_IMODE(mode):04o}),"
             " so they may have written its files",

@@ -114,12 +114,10 @@ class _Matcher:
     def _by_id(self, entry: Entry) -> None:
         mark = read_mark(entry)
         if mark is not None and is_other_stacks(mark, self.declaration):
-            remark = f"managed by the stack {mark.stack!r}: {mark.certificate} ({entry.subject})"
+            remark = f"{mark.certificate}, managed by the stack {mark.stack!r}"
             self.targets[entry.id] = ProposedTarget(ById(entry.id), remark)
             return
-        told = " ".join(filter(None, (entry.name, f"({entry.subject})" if entry.subject else "")))
         remark = "uploaded by this stack" if is_ours(mark, self.declaration) else "not managed here"
-        remark = f"{remark}: {told}" if told else remark
         self.targets[entry.id] = ProposedTarget(ById(entry.id), remark)
         if self.scene.can_be_ours(entry):
             self.savable.add(entry.id)
