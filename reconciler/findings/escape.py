@@ -44,7 +44,7 @@ def to_paste(what: str, lines: Iterable[str], *, names: Iterable[str | None]) ->
     """
     if all(name is None or name.isprintable() for name in names):
         return f"{what}:\n" + "\n".join(lines)
-    return f"{what}; its lines are not shown, because a name in it has control characters: rename that first"
+    return f"{what} (not shown: a name in them has control characters, rename that first)"
 
 
 def shell_command(words: Iterable[str]) -> str:

@@ -47,7 +47,7 @@ def is_well_known(name: str) -> bool:
 
 def _check_name(name: str) -> str:
     if is_well_known(name):
-        raise ValueError(f"{name} is a variable that programs use for something else, not a private key")
+        raise ValueError(f"{name} is a variable that programs use for something else; choose a name of its own")
     return name
 
 
