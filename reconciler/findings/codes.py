@@ -83,6 +83,9 @@ class Code(StrEnum):
     BAD_REQUIRED_VERSION = ("bad-required-version", _E,
         "`required_version` is not a version specifier (PEP 440).",
         'Write a specifier such as `">=0.1,<1"`.')
+    SECRET_IN_FILE = ("secret-in-file", _E,
+        "mtls.toml has a key or a value with the shape of an API token or of a line of a private key.",
+        "Remove it and revoke the token, or replace the key; if it is neither, choose a shorter name.")
     PRIVATE_KEY_IN_FILE = ("private-key-in-file", _E,
         "mtls.toml contains a private key, where only the place of a key is allowed.",
         "Name a file or an environment variable instead; if the file was ever shared, replace the key.")
@@ -176,6 +179,9 @@ class Code(StrEnum):
     FILE_NOT_REGULAR = ("file-not-regular", _E,
         "A path leads to a folder, a pipe, a device, or a link that must not be followed.",
         "Name a regular file.")
+    FOLDER_WRITABLE = ("folder-writable", _E,
+        "Other users of this machine can write `.mtlsctl`, so its store, its journal and its lock may be from them.",
+        "Check the files in it, then run the `chmod` command of the hint.")
     FILE_TOO_LARGE = ("file-too-large", _E,
         "A file is larger than such a file may be.",
         "Check that it is the right file.")
@@ -506,6 +512,9 @@ class Code(StrEnum):
     CONFIG_GENERATED = ("config-generated", _E,
         "`config` names a file that a build generates and would overwrite.",
         "Name the file that the build reads.")
+    REDIRECT_OUTSIDE = ("redirect-outside", _W,
+        "A redirect makes wrangler deploy a file outside the project, or can't be read: mtlsctl can't check that file.",
+        "Build again inside the project, remove the redirect, or deploy with `wrangler deploy -c FILE`.")
     REBUILD_NEEDED = ("rebuild-needed", _W,
         "Wrangler deploys a file that a build generated, and it does not have these IDs.",
         "Build again after `mtlsctl apply`, before you deploy.")
@@ -530,6 +539,12 @@ class Code(StrEnum):
     UNKNOWN_ENTRY = ("unknown-entry", _E,
         "A binding declares an ID that is not found among the uploaded certificates.",
         "Look up the current ID where that certificate is managed.")
+    ID_OF_OTHER_STACK = ("id-of-other-stack", _W,
+        "A binding gets a certificate of another stack by its ID, so the Worker acts under the identity of others.",
+        "Ask those who manage that stack whether this Worker may use it.")
+    IDS_NOT_ASKED = ("ids-not-asked", _W,
+        "Too many IDs of bindings are not in the list of uploaded certificates; the rest was not looked up.",
+        "Check that the account is the right one, and correct the IDs.")
     ACCOUNT_ID_DECLARED = ("account-id-declared", _E,
         "A binding declares an ID from a Cloudflare account, but this project uses the local store.",
         'Set `kind = "cloudflare"` in `[store]`, or declare an ID of the local store.', ExitCode.BLOCKED)
@@ -572,6 +587,9 @@ class Code(StrEnum):
     ENTRY_CA_DIFFERS = ("entry-ca-differs", _E,
         "The certificate is uploaded as a CA and declared as a client certificate, or the other way round.",
         "Make `ca` agree, or delete the uploaded certificate and run again.")
+    LEAF_DIFFERS = ("leaf-differs", _E,
+        "The same certificates are uploaded or declared with another one first, which a Worker would present instead.",
+        "Put the leaf first in the file; if it is there, get a renewed certificate, or delete that upload.")
     SUPERSEDES_AMBIGUOUS = ("supersedes-ambiguous", _E,
         "A name in `supersedes` matches several uploaded certificates.",
         "Write the ID of the one that is meant.")

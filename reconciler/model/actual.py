@@ -14,7 +14,8 @@ from reconciler.model.words import EntryId, WorkerLabel
 class Actual:
     """The observed state. `listing` is None in an offline plan, which does not read the store.
 
-    `asked` has the answers for IDs that a file refers to and the list lacks. `sweep` is None if nothing would be
+    `asked` has the answers for IDs of declared bindings that the list lacks, `unasked` those that were too many to be
+    requested. `sweep` is None if nothing would be
     retired, `live` is None if live Workers were not checked.
     """
 
@@ -23,3 +24,4 @@ class Actual:
     asked: Mapping[EntryId, Entry | None] = field(default_factory=dict)
     sweep: Sweep | None = None
     live: Live | None = None
+    unasked: frozenset[EntryId] = frozenset()

@@ -63,7 +63,8 @@ class Difference:
 class Upload:
     """Upload a declared certificate. `name`: its mark. `shared_with`: other certificates with the same content.
 
-    `not_after`: when it expires; it is not uploaded after that. Aware UTC.
+    `not_after`: when it expires; it is not uploaded after that. Aware UTC. `leaf`: of several certificates, the
+    fingerprint of the one that is presented, because the digest does not depend on their order.
     """
 
     certificate: CertificateName
@@ -73,9 +74,29 @@ class Upload:
     differences: tuple[Difference, ...] = ()
     shared_with: tuple[CertificateName, ...] = ()
     not_after: datetime | None = None
+    leaf: str | None = None
 
     action = Action.UPLOAD
     phase = Phase.UPLOAD
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What an uploaded certificate that is bound by its ID is: its name in the store, the stack and certificate that
+    its mark names, and its subject; None if they are unknown."""
+
+    name: str
+    stack: str | None = None
+    certificate: str | None = None
+    subject: str | None = None
+
+    @property
+    def text(self) -> str:
+        """`ledger of the stack books (CN=ledger)`, or its name in the store."""
+        whose = self.name or "without a name"
+        if self.stack is not None:
+            whose = f"{self.certificate} of the stack {self.stack}"
+        return f"{whose} ({self.subject})" if self.subject is not None else whose
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +105,8 @@ class BindingChange:
 
     `before` and `after` are IDs; `after` None in a bind or rebind: the ID is known once `digest` is uploaded. `remote`
     None: not declared, so it is not changed. `not_before`: when the certificate becomes valid, if `apply` must wait for
-    that. `not_after`: when it expires; the binding is not changed after that. Both aware UTC.
+    that. `not_after`: when it expires; the binding is not changed after that. Both aware UTC. `identity`: what `after`
+    is, of a certificate that is bound by its ID.
     """
 
     action: Action
@@ -98,6 +120,7 @@ class BindingChange:
     differences: tuple[Difference, ...] = ()
     not_before: datetime | None = None
     not_after: datetime | None = None
+    identity: Identity | None = None
 
     phase = Phase.BIND
 

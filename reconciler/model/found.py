@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from reconciler.model.words import EntryId, EnvironmentName
-from reconciler.x509.certificates import MALFORMED, Bundle, parse_stored
+from reconciler.x509.certificates import MALFORMED, Bundle, parse_stored, serial_of, subject_text
 from reconciler.x509.chains import Window, window_of
 
 
@@ -30,6 +30,27 @@ class Entry:
     def bundle(self) -> Bundle | None:
         """The certificates, or None if the store's text can't be parsed. The same PEM is parsed once per run."""
         return parse_stored(self.certificates)
+
+    @property
+    def leaf_at(self) -> int:
+        """The index in `bundle` of the certificate that a handshake presents: the first.
+
+        A store may give a chain back in another order; its own fields then tell which one it is.
+        """
+        bundle = self.bundle
+        if bundle is None or len(bundle.ders) == 1:
+            return 0
+        described = [at for at, one in enumerate(bundle.certificates) if str(serial_of(one)) == self.serial_number]
+        return described[0] if len(described) == 1 else 0
+
+    @property
+    def subject(self) -> str | None:
+        """The subject of the certificate that a handshake presents; None if the store's text can't be parsed."""
+        return subject_text(self.bundle.certificates[self.leaf_at]) if self.bundle is not None else None
+
+    def has_leaf_of(self, bundle: Bundle) -> bool:
+        """Whether it presents the leaf of `bundle`: the same certificates may be uploaded with another one first."""
+        return self.bundle is not None and self.bundle.ders[self.leaf_at] == bundle.ders[0]
 
     def window(self, now: datetime) -> Window:
         """When it is valid, by the best path at `now`. If it can't be read, only the end that the store lists."""

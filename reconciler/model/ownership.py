@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from reconciler.model import CertificateName, Declaration, Entry
+from reconciler.model import CertificateName, Declaration, Entry, Identity
 
 _MARK = re.compile(r"([a-z0-9][a-z0-9-]{0,31})\.([a-z0-9][a-z0-9-]{0,47})\.([0-9a-f]{12})")
 
@@ -33,6 +33,14 @@ def read_mark(entry: Entry) -> Mark | None:
         return None
     stack, certificate, short = found.groups()
     return Mark(stack, CertificateName(certificate)) if entry.bundle.digest.startswith(short) else None
+
+
+def identity_of(entry: Entry) -> Identity:
+    """What an entry is, for a person who sees its ID."""
+    mark = read_mark(entry)
+    if mark is None:
+        return Identity(entry.name, subject=entry.subject)
+    return Identity(entry.name, mark.stack, mark.certificate, entry.subject)
 
 
 def is_ours(mark: Mark | None, declaration: Declaration) -> bool:

@@ -40,6 +40,7 @@ from reconciler.plan.assessment import (
     Unseen,
     Waits,
 )
+from reconciler.plan.binding_findings import ids_not_asked
 from reconciler.plan.bindings import hold, judge_bindings
 from reconciler.plan.by_id import judge_by_id
 from reconciler.plan.certificates import judge_certificates
@@ -73,6 +74,7 @@ def judge(
     scene = make_scene(desired, actual, inventory, bindings.rows, now, ask)
     rails = find_rails(desired, inventory, bindings.rows)
     by_id, of_ids = judge_by_id(desired, actual, inventory, roles, (*bindings.rows, *bindings.previews), now)
+    unasked = (ids_not_asked(desired.declaration, len(actual.asked), len(actual.unasked)),) if actual.unasked else ()
     return Assessment(
         desired=desired,
         actual=actual,
@@ -93,6 +95,7 @@ def judge(
             *of_certificates,
             *dates.findings,
             *bindings.findings,
+            *unasked,
             *of_ids,
         ),
         found_live=of_sites,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +12,7 @@ from typing import TypeVar, assert_never
 
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic
+from reconciler.findings.escape import shell_command
 from reconciler.findings.exits import ExitCode, strongest
 from reconciler.model import (
     Action,
@@ -105,15 +105,15 @@ class PlanFacts:
             return None
         only = tuple(word for name in self.partial for word in ("--only", name))
         if self.at or self.offline:
-            return shlex.join(("mtlsctl", "plan", *only))
+            return shell_command(("mtlsctl", "plan", *only))
         if self.changes:
-            return shlex.join(("mtlsctl", "apply", *self.apply_with))
+            return shell_command(("mtlsctl", "apply", *self.apply_with))
         if any(problem.is_error for problem in self.diagnostics):
             return None
         if any(row.state is LiveState.NEEDS_DEPLOY for row in self.live or ()):
             return "mtlsctl apply --deploy"
         unread = any(one.area in ABOUT_LIVE and one.reason is None for one in self.not_checked)
-        return shlex.join(("mtlsctl", "plan", "--live", *only)) if unread else None
+        return shell_command(("mtlsctl", "plan", "--live", *only)) if unread else None
 
     @property
     def digest(self) -> str:
@@ -198,7 +198,7 @@ def change_key(change: Change) -> dict[str, str]:
     parts: dict[str, str | None]
     match change:
         case Upload():
-            parts = {"digest": change.digest}
+            parts = {"digest": change.digest, "leaf": change.leaf}
         case BindingChange():
             parts = {
                 "digest": change.digest,

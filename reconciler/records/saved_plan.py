@@ -21,6 +21,7 @@ from reconciler.model import (
     Entry,
     EntryId,
     Gate,
+    Identity,
     KeyReference,
     Reason,
     Retire,
@@ -43,7 +44,7 @@ from reconciler.records.plan import KeyNeededPart, LivePart, PlanDocument, Waiti
 MAX_BYTES = 10_000_000
 """The maximum size of a saved plan: a thousand certificates with all their bindings need a tenth of it."""
 
-_MAX_COMMAS = 250_000
+MAX_COMMAS = 250_000
 """The approximate maximum number of values: a plan of 2,000 certificates with their bindings has 45,000 commas. A plan
 crafted with a million errors would need a gigabyte of memory to be refused."""
 
@@ -53,7 +54,7 @@ _FORMAT = get_args(PlanDocument.model_fields["format"].annotation)[0]
 
 def read_plan(data: bytes, path: str) -> SavedPlan:
     """A saved plan. InputError if the file is not one; StalePlanError if it was changed after it was saved."""
-    if data.count(b",") > _MAX_COMMAS:
+    if data.count(b",") > MAX_COMMAS:
         raise _no_plan(path, "it has more values than a plan can have")
     try:
         document = PlanDocument.model_validate_json(data)
@@ -141,6 +142,7 @@ def _change(part: ChangePart) -> Change:
             reasons=part.reasons,
             differences=part.differences or (),
             shared_with=cast(tuple[CertificateName, ...], part.shared_with or ()),
+            leaf=part.leaf,
         )
     if part.action is Action.DEPLOY:
         return _deploy(part)
@@ -163,6 +165,7 @@ def _change(part: ChangePart) -> Change:
         remote=part.remote,
         differences=part.differences or (),
         not_before=part.not_before,
+        identity=Identity(**dict(part.identity)) if part.identity is not None else None,
     )
 
 

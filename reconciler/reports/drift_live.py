@@ -3,13 +3,13 @@ certificates."""
 
 from __future__ import annotations
 
-import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Pointer
+from reconciler.findings.escape import shell_command
 from reconciler.model import CertificateName, EntryId, UserKind
 from reconciler.model.words import environment_text
 from reconciler.plan.assessment import Assessment, Pending
@@ -85,7 +85,7 @@ def _finding(
     row: LiveBinding, state: State, certificate: CertificateName | None, built: str | None, *, is_unwritten: bool
 ) -> DriftFinding:
     """`is_unwritten`: the file gets other IDs first, so to deploy it as it is could roll back."""
-    command = shlex.join(deploy_command(row.at.config, row.at.environment, built))
+    command = shell_command(deploy_command(row.at.config, row.at.environment, built))
     hint = f"run `mtlsctl apply`, then deploy it:\n{command}" if is_unwritten else f"deploy it:\n{command}"
     if row.state is LiveState.SPLIT:
         hint = "finish the gradual deployment: `wrangler versions deploy`"

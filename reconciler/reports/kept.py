@@ -6,12 +6,12 @@ year.
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from reconciler.findings.escape import shell_command
 from reconciler.model import Condition, Deploy, EntryId, SiteAddress, Waiting
 from reconciler.plan.assess import scene_of
 from reconciler.plan.assessment import Assessment, Pending, SiteRow, Waits
@@ -143,7 +143,7 @@ class _Sites:
         if row is None or row.file is None or row.file.pages:
             return ""
         built = row.file.built.path if row.file.built is not None else None
-        return f" (`{shlex.join(deploy_command(row.at.config, row.at.environment, built))}`)"
+        return f" (`{shell_command(deploy_command(row.at.config, row.at.environment, built))}`)"
 
 
 def _would_deploy(row: SiteRow) -> bool:

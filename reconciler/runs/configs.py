@@ -108,8 +108,10 @@ class ConfigReader:
         try:
             target = redirect_target(redirect, self.files.read(redirect, limit=_MAX_REDIRECT))
             same = target is not None and self.files.identity(target) == self.files.identity(file.path)
-        except FileError:
-            return file  # too large, or out of the tree: nothing that wrangler or a build tool of this tree wrote
+        except FileError as error:
+            if beside:
+                self.noticed.append(_unfollowed(file, redirect, error))
+            return file
         if target is None:
             return file
         if same:
@@ -128,6 +130,15 @@ class ConfigReader:
             return Built(target, frozenset())
         top = file.environments[None]
         return Built(target, frozenset((found.binding, found.certificate_id) for found in top.bindings), top.script)
+
+
+def _unfollowed(file: WranglerFile, redirect: str, error: FileError) -> Diagnostic:
+    """The warning about a redirect that leads out of the tree, or can't be read."""
+    message = f"{redirect} tells wrangler which file to deploy, but mtlsctl did not follow it: {error.message}"
+    hint = (
+        f"build again inside the project, remove {redirect}, or deploy with `wrangler deploy -c {basename(file.path)}`"
+    )
+    return Diagnostic(Severity.WARNING, Code.REDIRECT_OUTSIDE, message, Pointer(redirect), hint)
 
 
 def load_configs(

@@ -129,17 +129,26 @@ def observe(
     if reader is None:
         return Actual(files=configs, listing=None)
     listing = listing or reader.list_entries()
-    ids = _named_ids(desired, configs)
-    return Actual(configs, listing, ask_for_missing(reader, listing, ids, desired.declaration.store.kind))
+    ids = _declared_ids(desired.declaration, configs)
+    asked, unasked = ask_for_missing(reader, listing, ids, desired.declaration.store.kind)
+    return Actual(configs, listing, asked, unasked=unasked)
+
+
+MOST_ASKED = 20
+"""The most IDs that a plan requests one by one. Each is a call of the user's rate limit, and a pull request can write
+thousands into a file; a list lacks more than a few only if they are wrong."""
 
 
 def ask_for_missing(
     reader: StoreReader, listing: Listing, ids: Iterable[str], store: StoreKind
-) -> Mapping[EntryId, Entry | None]:
-    """The entries with IDs that the list lacks, each requested once (rule 6); placeholders are not requested."""
+) -> tuple[Mapping[EntryId, Entry | None], frozenset[EntryId]]:
+    """The entries with IDs that the list lacks, each requested once (rule 6), and the IDs that were too many.
+
+    Placeholders are not requested.
+    """
     known = {entry.id for entry in listing.entries}
-    missing = (EntryId(text) for text in ids if text not in known and is_askable(text, store))
-    return reader.get_all(dict.fromkeys(missing))
+    missing = [*dict.fromkeys(EntryId(text) for text in ids if text not in known and is_askable(text, store))]
+    return reader.get_all(missing[:MOST_ASKED]), frozenset(missing[MOST_ASKED:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,13 +183,20 @@ def look_further(assessment: Assessment, look: FurtherLook) -> Assessment:
     return see(assessment, live=look.reader.look(question))
 
 
-def _named_ids(desired: Desired, configs: Mapping[WorkerLabel, WranglerFile]) -> Iterator[str]:
-    """Every ID in the declared wrangler files and in mtls.toml."""
-    for file in configs.values():
-        yield from ids_in(file)
-    for worker in desired.declaration.workers.values():
-        for bindings in worker.environments.values():
-            yield from (binding.target.id for binding in bindings if isinstance(binding.target, ById))
+def _declared_ids(declaration: Declaration, configs: Mapping[WorkerLabel, WranglerFile]) -> Iterator[str]:
+    """Yield every ID in mtls.toml, then those that declared bindings have in the wrangler files."""
+    declared = [
+        (label, environment, binding)
+        for label, worker in declaration.workers.items()
+        for environment, bindings in worker.environments.items()
+        for binding in bindings
+    ]
+    yield from (binding.target.id for _, _, binding in declared if isinstance(binding.target, ById))
+    for label, environment, binding in declared:
+        there = configs[label].environments.get(environment) if label in configs else None
+        found = there.find(binding.binding) if there is not None else None
+        if found is not None:
+            yield found.certificate_id
 
 
 def ids_in(file: WranglerFile) -> Iterator[str]:

@@ -262,7 +262,13 @@ def open_project(
 def project_at(path: Path, *, environ: Mapping[str, str], context: StoreContext | None = None) -> Project:
     """The project of this mtls.toml, an absolute path that need not exist yet."""
     folder, clock, context = path.parent, SystemClock(), context or StoreContext(environ)
-    files = ProjectFiles(folder, key_dirs=environ.get(KEY_DIRS, ""), name=path.name, progress=context.progress)
+    files = ProjectFiles(
+        folder,
+        key_dirs=environ.get(KEY_DIRS, ""),
+        name=path.name,
+        progress=context.progress,
+        is_document=_is_document,
+    )
     return Project(
         folder=folder,
         name=path.name,
@@ -276,3 +282,10 @@ def project_at(path: Path, *, environ: Mapping[str, str], context: StoreContext 
         provers=_Provers(files, folder, environ, clock),
         progress=context.progress,
     )
+
+
+def _is_document(text: bytes) -> bool:
+    """As `is_document`, imported only where a file of the tree contains an ID that is searched."""
+    from reconciler.views.json.schemas import is_document
+
+    return is_document(text)

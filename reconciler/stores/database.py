@@ -302,6 +302,8 @@ def _refusals() -> Iterator[None]:
     try:
         yield
     except FileError as error:
+        if error.code is Code.FOLDER_WRITABLE:
+            raise StoreError(error.message, hint=error.hint, where=error.where, code=error.code) from error
         raise damaged(f"can't be used: {error.message}") from error
 
 

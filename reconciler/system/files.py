@@ -33,7 +33,7 @@ from reconciler.system.confine import (
 )
 from reconciler.system.discover import FILE_NAME, git_root
 from reconciler.system.git import ask_tracked
-from reconciler.system.sweep import sweep_tree
+from reconciler.system.sweep import IsDocument, sweep_tree
 
 _log = logging.getLogger(__name__)
 
@@ -102,10 +102,18 @@ class ProjectFiles:
 
     The root of the tree is the git root of `folder`, or `folder` outside git. `key_dirs` lists the absolute folders,
     joined like PATH, in which a private key outside the tree may be; relative ones are ignored. `name` is the file name
-    of mtls.toml. `progress` shows how far a sweep is.
+    of mtls.toml. `progress` shows how far a sweep is; it leaves out what `is_document` says mtlsctl wrote.
     """
 
-    def __init__(self, folder: Path, *, key_dirs: str = "", name: str = FILE_NAME, progress: Progress = SILENT) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        key_dirs: str = "",
+        name: str = FILE_NAME,
+        progress: Progress = SILENT,
+        is_document: IsDocument = lambda _: False,
+    ) -> None:
         real = Path(os.path.realpath(folder))
         root = git_root(real)
         self._tree = ConfinedTree(folder=real, root=root or real, in_git=root is not None)
@@ -113,6 +121,7 @@ class ProjectFiles:
         self._key_dirs = tuple(Path(os.path.realpath(place)) for place in named if place.is_absolute())
         self._name = name
         self._progress = progress
+        self._is_document = is_document
         self._seen: set[Path] = set()
 
     @property
@@ -151,7 +160,7 @@ class ProjectFiles:
     def sweep(self, ids: Iterable[EntryId]) -> Sweep:
         """The files in the tree that contain these ids; see `sweep_tree`."""
         with self._progress.counting("Searching files", None) as done:
-            return sweep_tree(self._tree, ids, leave_out=self._name, done=done)
+            return sweep_tree(self._tree, ids, leave_out=self._name, is_document=self._is_document, done=done)
 
     def read_key(self, path: str, *, limit: int) -> KeyFile:
         """A private key file, in the tree or in a folder that the operator listed; FileError as `read`.

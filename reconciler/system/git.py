@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import os
 import re
-import shlex
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
+from reconciler.findings.escape import shell_word
 from reconciler.findings.events import ProgramStarted
 from reconciler.system.discover import git_root
 from reconciler.system.process import hide_from_other_programs
@@ -127,12 +127,12 @@ def _names(done: subprocess.CompletedProcess[bytes] | GitProblem, root: Path, no
 def _refusal(done: subprocess.CompletedProcess[bytes], root: Path) -> GitProblem:
     """Why git failed. Its own words are not shown: they may quote a value of some configuration file."""
     if any(words in done.stderr for words in _OTHER_OWNER):
-        cure = f"git config --global --add safe.directory {shlex.quote(str(root))}"
+        cure = f"git config --global --add safe.directory {shell_word(str(root))}"
         return GitProblem(f"git refuses the repository {str(root)!r}, because another user owns it", f"run `{cure}`")
     what = f"git failed in {str(root)!r} (exit code {done.returncode})"
     if b"not a git repository" in done.stderr:
         what = f"git finds no valid repository at {str(root)!r}"
-    return GitProblem(what, f"run `git -C {shlex.quote(str(root))} status` to see why")
+    return GitProblem(what, f"run `git -C {shell_word(str(root))} status` to see why")
 
 
 def _git(root: Path, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes] | GitProblem:

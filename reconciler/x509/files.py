@@ -6,13 +6,13 @@ It must never quote the file, and must not judge the certificates: `preflight` d
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, shorten
 from reconciler.findings.errors import CertificateError
+from reconciler.findings.escape import shell_word
 from reconciler.x509.certificates import MALFORMED, Bundle, quiet
 from reconciler.x509.pem import (
     Block,
@@ -92,7 +92,7 @@ def _line_of(problem: Diagnostic) -> int:
 
 
 def _not_pem(kind: Kind, path: str) -> Diagnostic:
-    quoted = shlex.quote(path)
+    quoted = shell_word(path)
     if kind is Kind.EMPTY:
         hint = "write the certificate to it as PEM: the leaf first, then its intermediates"
         return _problem(Code.CERTIFICATE_EMPTY, "the certificate file is empty", Place(path), hint)
@@ -216,7 +216,7 @@ class _File:
         invalid = invalid_character(block.body)
         if "\\n" in block.body:
             message = "the certificate has the two characters \\n in place of line breaks"
-            hint = f"convert it: printf '%b' \"$(cat {shlex.quote(self.path)})\" > certificate.pem"
+            hint = f"convert it: printf '%b' \"$(cat {shell_word(self.path)})\" > certificate.pem"
             return _problem(Code.CERTIFICATE_GARBLED, message, where, hint)
         if invalid is not None:
             message = "the certificate is damaged: this character is not valid in base64"
@@ -236,7 +236,7 @@ class _File:
         label = _SAME_AS.get(block.label, block.label)
         fallback = ("of a type that does not belong in a certificate file", "keep only CERTIFICATE blocks in the file")
         what, hint = _OTHER_BLOCKS.get(label, fallback)
-        hint = hint.format(path=shlex.quote(self.path))
+        hint = hint.format(path=shell_word(self.path))
         return _problem(Code.CERTIFICATE_WRONG_BLOCK, f"this block is {what}", self.at(block.start), hint)
 
 

@@ -599,6 +599,14 @@ IDS = [
         findings=["unknown-entry"],
     ),
     Row(
+        "6: of many ids that the list lacks, those that were not asked for count as unknown, and a warning says so",
+        desired({"billing": 1}, [worker("checkout", {None: {"BILLING": "billing", "LEDGER": f"id:{uid(8)}"}})]),
+        actual([entry(1, 1, "@billing")], bound(9), asked={uid(7): None}, unasked=[uid(8), uid(9)]),
+        ["rebind BILLING unknown-id"],
+        adopted=[uid(1)],
+        findings=["unknown-entry", "ids-not-asked"],
+    ),
+    Row(
         "6: a declared id of a CA is an error",
         desired({}, [worker("checkout", {None: {"LEDGER": f"id:{uid(9)}"}})]),
         actual([entry(9, 9, ca=True)], OPEN),

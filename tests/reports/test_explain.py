@@ -232,7 +232,7 @@ BINDINGS = [
         "an id that is managed elsewhere",
         bound(BILLING=uid(1)),
         None,
-        f"{CONFIG} has {uid(1)}, the ID in mtls.toml",
+        f"{CONFIG} has {uid(1)}, the ID in mtls.toml: billing of the stack payments (CN=client-1)",
         desired({}, [worker("checkout", {None: {"BILLING": f"id:{uid(1)}"}})]),
     ),
     Row(

@@ -136,6 +136,35 @@ def test_a_redirect_that_leads_nowhere_stops_nothing(project: Project, text: str
     assert set(codes(project)) <= {"rebuild-needed"}
 
 
+OUTSIDE = [
+    pytest.param('{"configPath": "../../../../../elsewhere/wrangler.json"}', id="its target is outside"),
+    pytest.param('{"configPath": "/etc/wrangler.json"}', id="its target is absolute"),
+    pytest.param('{"configPath": "../../../../.git/wrangler.json"}', id="its target belongs to git"),
+    pytest.param('{"configPath": "../../out.json"}', id="its target is a link out"),
+    pytest.param(" " * 10_001, id="too large"),
+]
+
+
+@pytest.mark.parametrize("text", OUTSIDE)
+def test_a_redirect_that_is_not_followed_is_a_warning(project: Project, text: str) -> None:
+    """wrangler follows it, so what it deploys was not checked."""
+    (project.folder / "workers/checkout/out.json").symlink_to("../../../elsewhere.json")
+    project.write("workers/checkout/.wrangler/deploy/config.json", text)
+    assert codes(project) == ["redirect-outside"]
+    result = project.run("plan")
+    assert result.code == 0
+    assert "workers/checkout/.wrangler/deploy/config.json" in result.out
+    assert "`wrangler deploy -c wrangler.toml`" in result.out
+
+
+def test_a_redirect_that_is_a_link_out_of_the_project_is_a_warning(project: Project) -> None:
+    """Its content is not read."""
+    (project.folder / "workers/checkout/.wrangler/deploy").mkdir(parents=True)
+    (project.folder.parent / "there.json").write_text('{"configPath": "x.json"}')
+    (project.folder / "workers/checkout/.wrangler/deploy/config.json").symlink_to("../../../../../there.json")
+    assert codes(project) == ["redirect-outside"]
+
+
 def test_one_file_by_two_paths_can_not_declare_an_environment_twice(project: Project) -> None:
     """Through a folder, through a link: one file."""
     (project.folder / "alias").symlink_to("workers/checkout")

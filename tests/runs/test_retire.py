@@ -54,6 +54,32 @@ def test_now_skips_the_grace(rotated: Project) -> None:
     assert rotated.run("plan", "--detailed-exitcode").code == 0
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"certificate_id": "%s"}',
+        '{"certificate_id": "%s", "vars": {"format": "mtlsctl.plan/1"}}',
+        '{"format": "mtlsctl.plan/1", "mtls_certificates": [{"binding": "X", "certificate_id": "%s"}]}',
+    ],
+)
+def test_a_marker_of_a_document_hides_no_file_from_the_search(rotated: Project, text: str) -> None:
+    """`wrangler deploy -c prod.json` may use it."""
+    (old,) = waiting(rotated)
+    rotated.write("prod.json", text % old["entry"])
+    result = rotated.run("retire", "billing", "--now", "--yes")
+    assert (result.code, "prod.json" in result.out + result.err) == (3, True)
+    assert len(waiting(rotated)) == 1
+
+
+def test_a_saved_plan_in_the_tree_keeps_nothing(rotated: Project) -> None:
+    """It names what it retires."""
+    (old,) = waiting(rotated)
+    assert rotated.run("plan", "--out", "plan.json").code == 0
+    assert old["entry"] in rotated.read("plan.json")
+    assert rotated.run("retire", "billing", "--now", "--yes").code == 0
+    assert waiting(rotated) == []
+
+
 def test_an_entry_is_named_by_its_id_too(rotated: Project) -> None:
     """One of several old entries."""
     (old,) = waiting(rotated)

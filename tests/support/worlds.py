@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 
@@ -179,6 +179,7 @@ def actual(
     files: Mapping[str, WranglerFile] | None = None,
     *,
     asked: Mapping[EntryId, Entry | None] | None = None,
+    unasked: Iterable[EntryId] = (),
     sweep: Sweep | None = Sweep(),  # noqa: B008 - a value, never changed
     stable: bool = True,
     ahead: timedelta | None = timedelta(0),
@@ -187,7 +188,9 @@ def actual(
     """What is there; `entries` None is offline."""
     listing = None if entries is None else Listing(tuple(entries), stable, ahead)
     labelled = {WorkerLabel(label): found for label, found in (files or {}).items()}
-    return Actual(files=labelled, listing=listing, asked=asked or {}, sweep=sweep, live=live)
+    return Actual(
+        files=labelled, listing=listing, asked=asked or {}, sweep=sweep, live=live, unasked=frozenset(unasked)
+    )
 
 
 def plan_of(

@@ -90,6 +90,7 @@ class EntryStoryPart(JsonPart):
 
     entry: str
     name: str | None = None
+    subject: str | None = None
     role: Role
     certificate: str | None = None
     stack: str | None = None
@@ -180,6 +181,7 @@ def _entry(story: EntryStory) -> EntryStoryPart:
     return EntryStoryPart(
         entry=story.id,
         name=story.entry.name if story.entry else None,
+        subject=story.entry.subject if story.entry else None,
         role=story.role,
         certificate=story.certificate,
         stack=story.stack,

@@ -155,6 +155,8 @@ class _Lines:
             yield from self._field("", kept_since_text(story.since))
         if story.entry:
             yield from self._field("its name", printable(story.entry.name) or "none")
+        if story.entry and story.entry.subject is not None:
+            yield from self._field("subject", printable(story.entry.subject))
         if story.not_after is not None:
             due = f", renew from {story.renew_from:%Y-%m-%d}" if story.renew_from is not None else ""
             yield from self._field("expires", f"{time_text(story.not_after)}{due}")

@@ -171,7 +171,8 @@ def describe(change: Change) -> str:
         case BindingChange():
             where = f"{printable(change.at.binding)} in {printable(change.at.config)}"
             where += f" ({printable(environment_text(change.at.environment))})"
-            return f"{where} = {printable(change.certificate)}" if change.certificate else where
+            what = change.identity.text if change.identity is not None else change.certificate
+            return f"{where} = {printable(what)}" if what else where
         case Deploy():
             where = f"{printable(change.at.config)} ({printable(environment_text(change.at.environment))})"
             built = f", built as {printable(change.built)}," if change.built is not None else ""

@@ -71,6 +71,12 @@ class Group:
         known = (one.differences for one in self.changes if isinstance(one, Upload | BindingChange))
         return next((found for found in known if found), ())
 
+    @property
+    def bindings(self) -> tuple[BindingChange, ...]:
+        """Its changes of bindings, also those that wait."""
+        both = (*self.changes, *(one.change for one in self.waiting))
+        return tuple(one for one in both if isinstance(one, BindingChange))
+
     def has(self, action: Action) -> bool:
         """Whether something is done in such a way."""
         return any(change.action is action for change in self.changes)
@@ -135,6 +141,10 @@ def _head_lines(group: Group, plan: PlanFacts, names: ShownNames, width: int | N
     left = name if name is not None else "Other bindings"
     owner = _owner(group, plan)
     text = f"owner {printable(owner)}" if owner is not None else ""
+    if group.id is not None and width is not None and cells(left) + cells(about) + 4 > width:
+        yield f"  {style.bold(left)}"
+        yield from wrapped(about, width, first=_INDENT)
+        return
     if about:
         is_long = width is not None and cells(left) + cells(about) + 4 > width
         left = f"{left} {about}" if is_long else f"{left}  {about}"
@@ -154,7 +164,11 @@ def _owner(group: Group, plan: PlanFacts) -> str | None:
 def _about(group: Group, plan: PlanFacts) -> str:
     """What happens to a certificate, in one phrase."""
     if group.id is not None:
-        return "not managed here"
+        known = (one.identity for one in group.bindings if one.identity is not None)
+        identity = next(known, None)
+        if identity is None:
+            return "not managed here"
+        return printable(identity.text) + ("" if identity.stack is not None else ", not managed here")
     upload = next((change for change in group.changes if isinstance(change, Upload)), None)
     if upload is not None:
         words = ["renewed" if Reason.CONTENT_CHANGED in upload.reasons else "new"]

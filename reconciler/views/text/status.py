@@ -374,6 +374,8 @@ def by_id_lines(item: ByIdStatus, now: datetime, names: ShownNames, style: Style
     yield from _field("expires", _when_by_id(row, now), width)
     if row.entry is not None:
         yield from _field("name", printable(row.entry.name) or "none", width)
+    if row.entry is not None and row.entry.subject is not None:
+        yield from _field("subject", printable(row.entry.subject), width)
     yield from _field("stack", whose(row), width)
     if row.newer is not None:
         newer = f"{names.id(row.newer.id)} ({printable(row.newer.name) or 'no name'})"
