@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from reconciler.model.found import Entry, Listing, Sweep, WranglerFile
+from reconciler.model.found import BrokenFile, Entry, Listing, Sweep, WranglerFile
 from reconciler.model.live import Live
 from reconciler.model.words import EntryId, WorkerLabel
 
@@ -15,7 +15,7 @@ class Actual:
     """The observed state. `listing` is None in an offline plan, which does not read the store.
 
     `asked` has the answers for IDs that a file refers to and the list lacks. `sweep` is None if nothing would be
-    retired, `live` is None if live Workers were not checked.
+    retired, `live` is None if live Workers were not checked. `broken`: the declared wrangler files that can't be used.
     """
 
     files: Mapping[WorkerLabel, WranglerFile]
@@ -23,3 +23,4 @@ class Actual:
     asked: Mapping[EntryId, Entry | None] = field(default_factory=dict)
     sweep: Sweep | None = None
     live: Live | None = None
+    broken: Mapping[WorkerLabel, BrokenFile] = field(default_factory=dict)

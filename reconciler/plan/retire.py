@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from reconciler.model import (
     Actual,
+    BrokenFile,
     ByCertificate,
     ById,
     CertificateName,
@@ -19,6 +20,7 @@ from reconciler.model import (
     Retire,
     Waiting,
 )
+from reconciler.model.found import has_needle, needle_of
 from reconciler.plan.assessment import BindingRow, EntryRow, Kept, Need, Pending, PlanOptions, Unseen, Verdict, Waits
 from reconciler.plan.inventory import Inventory, Leaving, Roles
 from reconciler.plan.policy import duration_text, grace_end, grace_of
@@ -34,7 +36,7 @@ class RetireScene:
 
     `pending`: by certificate, the declared bindings that do not have its current ID, for any reason. `coming`: subjects
     of declared certificates that are not uploaded yet. `bound`: by ID, the wrangler files that have it. `declared_ids`:
-    by ID, the bindings that are declared with it.
+    by ID, the bindings that are declared with it. `broken`: the declared wrangler files that can't be used.
     """
 
     desired: Desired
@@ -45,6 +47,7 @@ class RetireScene:
     bound: Mapping[str, Sequence[str]]
     declared_ids: Mapping[str, Sequence[BindingRow]]
     unread: tuple[str, ...]
+    broken: tuple[BrokenFile, ...]
     skip_grace: str | None
     every_condition: bool
 
@@ -87,6 +90,7 @@ def make_scene(
         coming=_coming(desired, inventory) if inventory is not None else frozenset(),
         bound=bound,
         declared_ids=declared_ids,
+        broken=tuple({file.path: file for file in actual.broken.values()}.values()),
         unread=tuple(sorted(name for name in desired.declaration.certificates if name not in desired.bundles)),
         skip_grace=ask.skip_grace,
         every_condition=ask.every_condition,
@@ -168,7 +172,9 @@ def _bindings_pending(leaving: Leaving, scene: RetireScene) -> _Wait | None:
 
 
 def _bound_in_file(leaving: Leaving, scene: RetireScene) -> _Wait | None:
-    files = scene.bound.get(leaving.entry.id)
+    needle = needle_of(leaving.entry.id)
+    named = [file.path for file in scene.broken if file.text is not None and has_needle(file.text, needle)]
+    files = (*scene.bound.get(leaving.entry.id, ()), *named)
     return _Wait(_named("file", files)) if files else None
 
 
@@ -234,12 +240,12 @@ def _named_in_file(leaving: Leaving, scene: RetireScene) -> _Wait | None:
 
 def _unchecked(_: Leaving, scene: RetireScene) -> _Wait | None:
     sweep = scene.actual.sweep
-    if sweep is None:
-        return _Wait()
-    if not sweep.unread:
-        return None
-    more = len(sweep.unread) - 1
-    return _Wait({"case": "several" if more else "one", "file": sweep.unread[0], "more": str(more)})
+    unread = [file.path for file in scene.broken if file.text is None]
+    unread += [path for path in sweep.unread if path not in unread] if sweep is not None else []
+    if not unread:
+        return None if sweep is not None else _Wait()
+    more = len(unread) - 1
+    return _Wait({"case": "several" if more else "one", "file": unread[0], "more": str(more)})
 
 
 Check = Callable[[Leaving, RetireScene], _Wait | None]

@@ -77,14 +77,13 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
     `listing`: a recent list, so that the store is not listed again.
     """
     checkout = look(project)
-    checkout.demand_configs()
     desired = checkout.desired
     others = _not_declared(desired, request.only)
     if others and request.offline:
         raise _no_match(others[0], desired.declaration.certificates)
     now = request.at or project.clock.now()
     reader = None if request.offline else project.stores.open_reader(desired.declaration.store)
-    actual = observe(desired, checkout.configs, reader, listing)
+    actual = observe(checkout, reader, listing)
     request = replace(request, retire=_whole(request.retire, actual.listing))
     live_reader = reader.live() if reader else None
     is_live_wanted = desired.declaration.policy.check_live if request.live is None else request.live

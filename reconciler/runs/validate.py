@@ -51,8 +51,8 @@ def validate(project: Project) -> tuple[Diagnostic, ...]:
     found.extend(tracked_keys(project, declaration))
     found.extend(checkout.noticed)
     found.extend(_ignored_configs(project, checkout))
-    if checkout.has_every_config:
-        found.extend(_check_bindings(desired, Actual(checkout.configs, listing=None), found, now))
+    offline = Actual(checkout.configs, listing=None, broken=checkout.broken)
+    found.extend(_check_bindings(desired, offline, found, now))
     return tuple(dict.fromkeys(found))
 
 

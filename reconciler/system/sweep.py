@@ -13,6 +13,7 @@ from pathlib import Path
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import FileError
 from reconciler.model import EntryId, Sweep
+from reconciler.model.found import has_needle, needle_of
 from reconciler.model.progress import Done, uncounted
 from reconciler.model.templates import template_of
 from reconciler.system.confine import ConfinedTree, read_regular, real_path
@@ -35,7 +36,7 @@ def sweep_tree(tree: ConfinedTree, ids: Iterable[EntryId], *, leave_out: str, do
     to the folder of mtls.toml, sorted. Unread is what can't be listed or read, or is a link out of the tree; and a
     `wrangler*` file that is not a regular file, is a broken link, or is larger than 20 MB.
     """
-    needles = {entry_id: entry_id.lower().encode(errors="surrogatepass") for entry_id in ids}
+    needles = {entry_id: needle_of(entry_id) for entry_id in ids}
     if not needles:
         return Sweep()
     found: dict[EntryId, list[str]] = {}
@@ -50,7 +51,7 @@ def sweep_tree(tree: ConfinedTree, ids: Iterable[EntryId], *, leave_out: str, do
             unread.append(tree.relative(place))
             continue
         for entry_id, needle in needles.items():
-            if needle in text or (b"\\u" in text and needle.rpartition(b"-")[2] in text):
+            if has_needle(text, needle):
                 found.setdefault(entry_id, []).append(tree.relative(place))
     return Sweep({entry_id: tuple(sorted(places)) for entry_id, places in found.items()}, tuple(sorted(unread)))
 

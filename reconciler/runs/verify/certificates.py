@@ -110,11 +110,13 @@ class _VerifyRun:
         """True if a level was requested."""
         return level in (self.request.levels or (OFFLINE if self.request.offline else Level))
 
-    def prepare(self, chosen: Iterable[CertificateName]) -> None:
+    def prepare(self, chosen: Sequence[CertificateName]) -> None:
         """Build what wrangler would deploy from every file that binds one of these, each once."""
         if not self.has(Level.WRANGLER):
             return
-        self.checkout.demand_configs()
+        names = frozenset(chosen)
+        if any(names & self.desired.declaration.workers[label].certificates for label in self.checkout.broken):
+            self.checkout.demand_configs()
         places = dict.fromkeys(
             (deployed_path(file, environment), environment)
             for name in chosen
@@ -141,7 +143,7 @@ class _VerifyRun:
         """The entries of the declared certificates; None if the store can't be read."""
         try:
             reader = self.project.stores.open_reader(self.desired.declaration.store)
-            actual = observe(self.desired, self.checkout.configs, reader)
+            actual = observe(self.checkout, reader)
             assessment = judge(self.desired, actual, self.project.clock.now())
         except ReconcilerError as error:
             self.log(f"the uploaded certificates could not be read: {error.message}")
