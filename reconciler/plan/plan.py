@@ -43,6 +43,7 @@ from reconciler.plan.live import LiveBinding, LiveState, target_of, unread_findi
 from reconciler.plan.quota import Quota, count_quota
 from reconciler.plan.renewals import Due
 from reconciler.plan.retire import WITH_LIVE, WITH_SWEEP, is_meant
+from reconciler.plan.retire_live import lost_rollbacks
 from reconciler.plan.wording import wait_text
 
 _OF_TIME = frozenset(
@@ -267,7 +268,7 @@ def draw_plan(assessment: Assessment, selection: Selection, *, at: bool = False,
     )
     keys = find_keys(desired, changes)
     live = _live(assessment, selection) if show_live else None
-    findings = (*assessment.findings, *_unread(live or (), assessment))
+    findings = (*assessment.findings, *_unread(live or (), assessment), *_lost_rollbacks(assessment, retires))
     elsewhere = _elsewhere(assessment, selection)
     return Plan(
         stack=desired.declaration.stack,
@@ -413,6 +414,16 @@ def _unread(rows: Iterable[LiveBinding], assessment: Assessment) -> Iterator[Dia
         if is_unread and row.at.environment not in undeployed and problem.where not in seen:
             seen.add(problem.where)
             yield problem
+
+
+def _lost_rollbacks(assessment: Assessment, retires: Iterable[Retire]) -> Iterator[Diagnostic]:
+    """A warning for each deletion that takes a rollback away, which only `--ignore-rollback` allows."""
+    if assessment.ask.ignore_rollback is None:
+        return
+    for retire in retires:
+        found = lost_rollbacks(retire.entry.id, retire.certificate, assessment.actual.live)
+        if found is not None:
+            yield found
 
 
 def _elsewhere(assessment: Assessment, selection: Selection) -> frozenset[Diagnostic]:

@@ -24,7 +24,7 @@ from reconciler.model.found import has_needle, needle_of
 from reconciler.plan.assessment import BindingRow, EntryRow, Kept, Need, Pending, PlanOptions, Unseen, Verdict, Waits
 from reconciler.plan.inventory import Inventory, Leaving, Roles
 from reconciler.plan.policy import duration_text, grace_end, grace_of
-from reconciler.plan.retire_live import LIVE_CHECKS, LiveCheck, can_be_live
+from reconciler.plan.retire_live import LIVE_CHECKS, LiveCheck, can_be_live, find_rollback
 from reconciler.plan.wording import wait_text
 from reconciler.x509.certificates import subject_text
 from reconciler.x509.chains import window_of
@@ -49,6 +49,7 @@ class RetireScene:
     unread: tuple[str, ...]
     broken: tuple[BrokenFile, ...]
     skip_grace: str | None
+    ignore_rollback: str | None
     every_condition: bool
 
 
@@ -93,6 +94,7 @@ def make_scene(
         broken=tuple({file.path: file for file in actual.broken.values()}.values()),
         unread=tuple(sorted(name for name in desired.declaration.certificates if name not in desired.bundles)),
         skip_grace=ask.skip_grace,
+        ignore_rollback=ask.ignore_rollback,
         every_condition=ask.every_condition,
     )
 
@@ -275,7 +277,18 @@ def _live(check: LiveCheck) -> Check:
     return wait
 
 
-WITH_LIVE: tuple[tuple[Condition, Check], ...] = tuple((condition, _live(check)) for condition, check in LIVE_CHECKS)
+def _rollback(leaving: Leaving, scene: RetireScene) -> _Wait | None:
+    is_ignored = scene.ignore_rollback is not None and is_meant(
+        leaving.entry, leaving.certificate, scene.ignore_rollback
+    )
+    facts = find_rollback(leaving.entry.id, scene.actual.live, past=not is_ignored)
+    return None if facts is None else _Wait(facts)
+
+
+WITH_LIVE: tuple[tuple[Condition, Check], ...] = tuple(
+    (condition, _rollback if condition is Condition.ROLLBACK_REACH else _live(check))
+    for condition, check in LIVE_CHECKS
+)
 CONDITIONS = (*WITHOUT_SWEEP, *WITH_SWEEP, *WITH_LIVE)
 """Every condition, in the order in which they are checked: each tier costs more than the one before.
 

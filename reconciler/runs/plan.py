@@ -53,8 +53,9 @@ class PlanRequest:
     """The options of a plan. `at`: preview it at this time. `live`: read live Workers, too; None: as in `check_live` of
     the policy. `deploy`: which Workers are deployed if their live version differs.
 
-    `retire`: only the retires of this certificate or ID; `skip_grace`: without their grace period. `patience`: how long
-    to wait until a certificate is valid. `every_condition`: where live Workers are read, check all conditions of every
+    `retire`: only the retires of this certificate or ID; `skip_grace`: without their grace period;
+    `ignore_rollback`: even if a rollback could restore a version that uses one. `patience`: how long to wait until a
+    certificate is valid. `every_condition`: where live Workers are read, check all conditions of every
     old certificate.
     """
 
@@ -66,6 +67,7 @@ class PlanRequest:
     deploy: DeployChoice = NOBODY
     retire: str | None = None
     skip_grace: bool = False
+    ignore_rollback: bool = False
     patience: timedelta = timedelta(0)
     approved: bool = False
     every_condition: bool = False
@@ -95,7 +97,13 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
     is_allowed = not request.approved and project.environ.get(DEPLOY_VARIABLE) == "1"
     deploy = replace(request.deploy, allowed=is_allowed)
     every_condition = request.every_condition and further.live
-    ask = PlanOptions(request.retire if request.skip_grace else None, deploy, request.patience, every_condition)
+    ask = PlanOptions(
+        skip_grace=request.retire if request.skip_grace else None,
+        ignore_rollback=request.retire if request.ignore_rollback else None,
+        deploy=deploy,
+        patience=request.patience,
+        every_condition=every_condition,
+    )
     assessment = judge(desired, actual, now, ask, checkout.findings)
     _demand_uploaded(others, assessment)
     assessment = look_further(assessment, further)

@@ -194,7 +194,9 @@ class _Lines:
         for judged in failing:
             yield from self._failing(judged)
         hold = "holds" if held == 1 else "hold"
-        counts = [f"{count} {what}" for count, what in ((held, hold), (unchecked, "not checked yet")) if count]
+        order = ", in this order" if unchecked > 1 else ""
+        left = f"not checked yet{order}: {', '.join(one.condition for one in shown if one.holds is None)}"
+        counts = [f"{count} {what}" for count, what in ((held, hold), (unchecked, left)) if count]
         if counts:
             more = f"{'others: ' if failing else ''}{', '.join(counts)}"
             yield from map(self.style.dim, wrapped(more, self.width, first=f"{_INDENT}  "))
