@@ -33,7 +33,7 @@ from reconciler.reports.explain import DELETED
 from reconciler.reports.kept import hint_to_retire
 from reconciler.reports.left import Applied
 from reconciler.runs.apply import apply as carry_out
-from reconciler.runs.apply import left_to_deploy
+from reconciler.runs.apply import demand_programs, left_to_deploy
 from reconciler.runs.plan import Planned, PlanRequest, plan_approved
 from reconciler.runs.plan import plan as make
 from reconciler.runs.project import Project
@@ -219,6 +219,7 @@ def _carry_out(
     elif text or (pending and not yes):
         say(render(made, TEXT, session.display(sys.stdout)), nl=False, err=not text)
     if pending:
+        demand_programs(project, planned, phases)
         if not yes:
             _warn_of_keys(made, project, phases)
         _confirm(yes, can_save=again[0] == "apply")

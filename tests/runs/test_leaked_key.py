@@ -113,3 +113,18 @@ def test_conditions_are_checked_in_the_order_in_which_they_are_listed() -> None:
     order = list(Condition)
     checked = [order.index(condition) for condition, _ in CONDITIONS]
     assert checked == sorted(checked)
+
+
+def test_a_deploy_without_wrangler_stops_before_anything_is_changed(leaked: Project, state: EmulatorState) -> None:
+    """Not after the upload, with a deploy left to fail; a run without deploys needs none."""
+    leaked.environ["PATH"] = str(leaked.folder)
+    leaked.certificate("billing", 3)
+    before = leaked.read("wrangler.toml")
+    result = leaked.run("apply", "--deploy", "--yes")
+    assert (result.code, uploads(state), leaked.read("wrangler.toml")) == (1, 2, before)
+    told = "error[program-missing]: wrangler was not found, so wrangler.toml can't be deployed; nothing was changed"
+    assert told in result.err
+    assert "or run this without `--deploy`, and deploy by hand" in result.err
+    steps = ("--phase", "upload", "--phase", "bind")
+    assert leaked.run("apply", "--deploy", "--yes", *steps).code == 0  # the deploy is not part of this run
+    assert uploads(state) == 3

@@ -127,6 +127,8 @@ class _Lines:
         if story.digest and story.fingerprint:
             yield from self._field("content", f"{story.digest[:_SHORT]} (its content digest)")
             yield from self._field("fingerprint", story.fingerprint)
+        if story.serial:
+            yield from self._field("serial", f"{story.serial} (hexadecimal, as openssl prints it)")
         if story.shared_with:
             yield from self._field("shared with", ", ".join(map(printable, story.shared_with)))
         if story.origin:
