@@ -30,7 +30,7 @@ from reconciler.cli.terminal import TEXT, ask, say, tell
 from reconciler.desired.durations import parse_duration
 from reconciler.desired.rules import Refused
 from reconciler.findings.errors import DeclinedError, GuardError, UsageError
-from reconciler.model import Action, Change, Condition, Phase
+from reconciler.model import Action, CertificateName, Change, EntryId, Phase
 from reconciler.model.identifiers import is_short_id
 from reconciler.model.progress import Done, uncounted
 from reconciler.plan.approval import demand_digest
@@ -38,11 +38,11 @@ from reconciler.plan.live import DeployChoice
 from reconciler.plan.outcome import Outcome, Step, StepStatus
 from reconciler.plan.plan import Plan
 from reconciler.plan.policy import PATIENCE
-from reconciler.plan.retire_live import can_be_live
 from reconciler.reports.explain import DELETED
+from reconciler.reports.kept import hint_to_retire
 from reconciler.reports.left import Applied
 from reconciler.runs.apply import apply as carry_out
-from reconciler.runs.apply import left_to_deploy
+from reconciler.runs.apply import demand_programs, left_to_deploy
 from reconciler.runs.plan import Planned, PlanRequest, plan_approved
 from reconciler.runs.plan import plan as make
 from reconciler.runs.project import Project
@@ -159,6 +159,10 @@ def retire(
     session: Session,
     name: Annotated[str, typer.Argument(metavar="NAME|ID", help="A certificate, or an ID (8 or more characters).")],
     now: Annotated[bool, typer.Option("--now", help="Skip the grace period (for a leaked key).")] = False,
+    ignore_rollback: Annotated[
+        bool,
+        typer.Option("--ignore-rollback", help="Delete even if a rollback could restore a version that uses it."),
+    ] = False,
     out: OutcomeOutOption = None,
     yes: YesOption = False,
     allow_deletes: AllowDeletesOption = None,
@@ -169,16 +173,25 @@ def retire(
 
     Deletes only what its successor has replaced everywhere, or what was removed from mtls.toml. For a leaked key, apply
     the new certificate first, then run this with --now. `mtlsctl explain NAME` shows what an old version waits for.
+
+    With --ignore-rollback, versions that a rollback could restore do not count; the plan names those to which no one
+    can go back then. What live versions use is never deleted.
     """
     project = session.open_project()
     with project.lock(command="retire", timeout_s=seconds(lock_timeout), waiting=session.tell) as held:
         stacks = tuple(take_over or ())
         request = PlanRequest(
-            retire=name, skip_grace=now, allow_deletes=allow_deletes, prune=True, take_over=stacks, live=False
+            retire=name,
+            skip_grace=now,
+            ignore_rollback=ignore_rollback,
+            allow_deletes=allow_deletes,
+            prune=True,
+            take_over=stacks,
+            live=False,
         )
         planned = make(project, request)
         _demand_retirable(planned, planned.request.retire or name, now=now)
-        again = ["retire", name, *(["--now"] if now else [])]
+        again = ["retire", name, *(["--now"] if now else []), *(["--ignore-rollback"] if ignore_rollback else [])]
         again += [word for stack in stacks for word in ("--take-over", stack)]
         _carry_out(session, project, planned, (Phase.RETIRE,), again, held, yes=yes, out=out)
 
@@ -198,25 +211,26 @@ def _demand_retirable(planned: Planned, name: str, *, now: bool) -> None:
     if waiting:
         first = waiting[0]
         until = f" (until {first.until:%Y-%m-%d %H:%M} UTC)" if first.until else ""
-        live = " --live" if can_be_live(planned.desired) else ""
-        hint = f"run `mtlsctl explain {first.certificate}{live}` to see every condition"
-        if first.condition is Condition.GRACE and not now:
-            hint += f"; only if its key leaked, skip the grace period: `mtlsctl retire {name} --now`"
         entry = first.entry.id if first.entry is not None else ""
         raise GuardError(
             f"{entry} of {first.certificate!r} can't be retired yet: {first.detail}{until}",
-            hint=hint,
+            hint=hint_to_retire(first, name, planned.plan.assessment, skips_grace=now),
         )
-    known = name in planned.desired.declaration.certificates
-    listing = planned.actual.listing
-    known = known or any(name == entry.id for entry in (listing.entries if listing else ()))
-    if not known:
+    row = planned.plan.assessment.by_name.get(CertificateName(name))
+    if row is not None:
+        if row.bundle is None:
+            raise GuardError(
+                f"the certificate file of {name!r} could not be read, so it is unknown which uploads are old",
+                hint="fix that file, then run this again; `mtlsctl validate` shows what is wrong with it",
+            )
+        return  # the plan is empty, which is what was asked for
+    if EntryId(name) not in planned.plan.assessment.by_entry:
         raise UsageError(
             f"{name!r} is neither a certificate in mtls.toml nor the ID of an uploaded one",
             hint=DELETED if is_short_id(name) else "run `mtlsctl status` to list both",
         )
     raise GuardError(
-        f"{name!r} has no old version: there is nothing to retire",
+        f"{name} is not an old version, so it is not deleted: `mtlsctl explain {name}` shows what uses it",
         hint="replace its certificate file and run `mtlsctl apply`; to delete it for good, remove it from mtls.toml"
         " with `prune = true`, then run `mtlsctl apply --prune`",
     )
@@ -241,9 +255,12 @@ def _carry_out(
     text = session.format == TEXT
     made = planned.plan
     pending = any(change.phase in phases for change in made.changes)
-    if text or (pending and not yes):
+    if made.selection.retire is not None and not (made.changes or made.waiting or made.exit_code):
+        say(f"Nothing to do: {made.selection.retire} has no old version.", err=not text)
+    elif text or (pending and not yes):
         say(render(made, TEXT, session.display(sys.stdout)), nl=False, err=not text)
     if pending:
+        demand_programs(project, planned, phases)
         if not yes:
             _warn_of_keys(made, project, phases)
         _confirm(yes, can_save=again[0] == "apply")

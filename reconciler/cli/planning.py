@@ -14,7 +14,7 @@ from reconciler.cli.session import STDOUT, Session, command
 from reconciler.cli.terminal import say
 from reconciler.findings.exits import ExitCode, strongest
 from reconciler.plan.live import DeployChoice
-from reconciler.plan.plan import Plan, exit_code_of
+from reconciler.plan.plan import Plan
 from reconciler.runs.plan import PlanRequest
 from reconciler.runs.plan import plan as make
 from reconciler.views.table import render
@@ -112,7 +112,7 @@ def plan(
         session.show(made)
     elif session.format != "json":
         say(render(made, session.format, session.display(sys.stderr)), err=True, nl=False)
-    codes = [exit_code_of(made.diagnostics)]
+    codes = [made.exit_code]
     if detailed_exitcode and made.changes:
         codes.append(ExitCode.CHANGES)
     raise typer.Exit(strongest(codes))

@@ -748,6 +748,9 @@ class Code(StrEnum):
     GRADUAL_DEPLOYMENT = ("gradual-deployment", _E,
         "A gradual deployment is in progress, and a deploy would end it.",
         "Finish it with `wrangler versions deploy`, or use `--over-split`.", ExitCode.BLOCKED)
+    ROLLBACK_LOST = ("rollback-lost", _W,
+        "With `retire --ignore-rollback`, a certificate is deleted that an earlier version of a Worker uses.",
+        "Do not roll back to the versions in the message; deploy their code again instead.")
     BUILD_NEEDED = ("build-needed", _E,
         "The generated file that wrangler would deploy has other IDs, or is of another Worker.",
         "Build again, then run `mtlsctl apply` again.")

@@ -38,7 +38,16 @@ from reconciler.model.declared import (
     RenewBefore,
     StoreSettings,
 )
-from reconciler.model.found import Built, Entry, FoundBinding, Listing, Sweep, WranglerEnvironment, WranglerFile
+from reconciler.model.found import (
+    BrokenFile,
+    Built,
+    Entry,
+    FoundBinding,
+    Listing,
+    Sweep,
+    WranglerEnvironment,
+    WranglerFile,
+)
 from reconciler.model.live import Live, LiveQuestion, LiveVersion, LiveWorker, User, UserKind
 from reconciler.model.stores import StoreKind, StoreTraits
 from reconciler.model.words import (
@@ -60,6 +69,7 @@ __all__ = [
     "BindingAddress",
     "BindingChange",
     "BindingName",
+    "BrokenFile",
     "Built",
     "ByCertificate",
     "ById",

@@ -159,6 +159,12 @@ class DeclaredWorker:
     undeployed: frozenset[EnvironmentName] = frozenset()
     deploy: Deployer | None = None
 
+    @property
+    def certificates(self) -> frozenset[CertificateName]:
+        """The declared certificates that its bindings use by name."""
+        targets = (binding.target for bindings in self.environments.values() for binding in bindings)
+        return frozenset(target.certificate for target in targets if isinstance(target, ByCertificate))
+
 
 @dataclass(frozen=True, slots=True)
 class Declaration:

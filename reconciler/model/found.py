@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model.words import EntryId, EnvironmentName
 from reconciler.x509.certificates import MALFORMED, Bundle, parse_stored, serial_of, subject_text
 from reconciler.x509.chains import Window, window_of
@@ -129,6 +130,26 @@ class WranglerFile:
     previews: tuple[FoundBinding, ...] | None = None
     pages: bool = False
     built: Built | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenFile:
+    """A declared wrangler file that can't be used. `problems`: the errors. `text`: its bytes in lower case; None if
+    they can't be read, so that it may have any ID."""
+
+    path: str
+    problems: tuple[Diagnostic, ...]
+    text: bytes | None = field(default=None, repr=False)
+
+
+def needle_of(entry_id: EntryId) -> bytes:
+    """An ID as it is searched for in a text in lower case."""
+    return entry_id.lower().encode(errors="surrogatepass")
+
+
+def has_needle(text: bytes, needle: bytes) -> bool:
+    """Whether a text in lower case contains an ID, anywhere; in one with escapes, its last group is enough."""
+    return needle in text or (b"\\u" in text and needle.rpartition(b"-")[2] in text)
 
 
 @dataclass(frozen=True, slots=True)

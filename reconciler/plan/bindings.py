@@ -143,11 +143,13 @@ class _BindingJudge:
     # --- declared -----------------------------------------------------------------------------------------------
 
     def _unread(self, worker: DeclaredWorker) -> Iterator[BindingRow]:
-        """Bindings of a Worker whose wrangler file was not read."""
+        """Bindings of a Worker whose wrangler file can't be used."""
+        broken = self.actual.broken.get(worker.label)
+        verdict = Held(broken.problems) if broken is not None else Unseen(Need.FILE)
         for environment, bindings in worker.environments.items():
             for declared in bindings:
                 at = BindingAddress(worker.label, worker.config, environment, declared.binding)
-                yield BindingRow(at, _table(environment), declared, None, None, None, None, Unseen(Need.FILE))
+                yield BindingRow(at, _table(environment), declared, None, None, None, None, verdict)
 
     def _judge_environment(
         self,

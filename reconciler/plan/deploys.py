@@ -72,6 +72,8 @@ def judge_sites(
             verdict: Verdict = UpToDate()
             if at in held:
                 verdict = held[at]
+            elif label in actual.broken:
+                verdict = Held(actual.broken[label].problems)
             elif file is None or there is None:
                 verdict = Unseen(Need.FILE)
             elif inventory is None:

@@ -45,6 +45,7 @@ from reconciler.plan.quota import Quota, count_quota
 from reconciler.plan.rails import own_bindings, too_many_unbinds
 from reconciler.plan.renewals import Due
 from reconciler.plan.retire import WITH_LIVE, WITH_SWEEP, is_meant
+from reconciler.plan.retire_live import lost_rollbacks
 from reconciler.plan.wording import wait_text
 
 _OF_TIME = frozenset(
@@ -114,6 +115,12 @@ class PlanFacts:
             return "mtlsctl apply --deploy"
         unread = any(one.area in ABOUT_LIVE and one.reason is None for one in self.not_checked)
         return shell_command(("mtlsctl", "plan", "--live", *only)) if unread else None
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """1 if errors hold something, 5 if something else can be applied all the same; 3 if only a guard rail does."""
+        code = exit_code_of(self.diagnostics)
+        return ExitCode.PARTIAL if code is ExitCode.FAILED and self.changes else code
 
     @property
     def digest(self) -> str:
@@ -270,7 +277,8 @@ def draw_plan(assessment: Assessment, selection: Selection, *, at: bool = False,
     )
     keys = find_keys(desired, changes)
     live = _live(assessment, selection) if show_live else None
-    findings = (*assessment.findings, *_unread(live or (), assessment))
+    findings = (*assessment.findings, *_unread(live or (), assessment), *_lost_rollbacks(assessment, retires))
+    elsewhere = _elsewhere(assessment, selection)
     return Plan(
         stack=desired.declaration.stack,
         store=desired.declaration.store,
@@ -280,7 +288,9 @@ def draw_plan(assessment: Assessment, selection: Selection, *, at: bool = False,
         unknown=_unknown(assessment, selection),
         due=tuple(due),
         diagnostics=tuple(
-            problem for problem in findings if problem.certificate is None or selection.names(problem.certificate)
+            problem
+            for problem in findings
+            if (problem.certificate is None or selection.names(problem.certificate)) and problem not in elsewhere
         ),
         quota=None if listing is None else count_quota(desired, listing, uploads, retires, tuple(due), now),
         made=now,
@@ -429,6 +439,31 @@ def _unread(rows: Iterable[LiveBinding], assessment: Assessment) -> Iterator[Dia
         if is_unread and row.at.environment not in undeployed and problem.where not in seen:
             seen.add(problem.where)
             yield problem
+
+
+def _lost_rollbacks(assessment: Assessment, retires: Iterable[Retire]) -> Iterator[Diagnostic]:
+    """A warning for each deletion that takes a rollback away, which only `--ignore-rollback` allows."""
+    if assessment.ask.ignore_rollback is None:
+        return
+    for retire in retires:
+        found = lost_rollbacks(retire.entry.id, retire.certificate, assessment.actual.live)
+        if found is not None:
+            yield found
+
+
+def _elsewhere(assessment: Assessment, selection: Selection) -> frozenset[Diagnostic]:
+    """The errors of wrangler files that can't be used and whose Workers use none of the selected certificates."""
+    workers, broken = assessment.desired.declaration.workers, assessment.actual.broken
+    if not selection.only and selection.retire is None:
+        return frozenset()
+    retired = assessment.names.get(EntryId(selection.retire or "")) or selection.retire
+
+    def is_about(name: CertificateName) -> bool:
+        return selection.names(name) and (retired is None or name == retired)
+
+    about = {label for label in broken if any(map(is_about, workers[label].certificates))}
+    kept = {problem for label in about for problem in broken[label].problems}
+    return frozenset(problem for file in broken.values() for problem in file.problems) - kept
 
 
 def exit_code_of(diagnostics: Iterable[Diagnostic]) -> ExitCode:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from reconciler.model import (
     Actual,
+    BrokenFile,
     ByCertificate,
     ById,
     CertificateName,
@@ -19,11 +20,12 @@ from reconciler.model import (
     Retire,
     Waiting,
 )
+from reconciler.model.found import has_needle, needle_of
 from reconciler.model.ownership import former_stack_of
 from reconciler.plan.assessment import BindingRow, EntryRow, Kept, Need, Pending, PlanOptions, Unseen, Verdict, Waits
 from reconciler.plan.inventory import Inventory, Leaving, Roles
 from reconciler.plan.policy import MAX_SKEW, duration_text, grace_end, grace_of, skew_facts
-from reconciler.plan.retire_live import LIVE_CHECKS, LiveCheck, can_be_live
+from reconciler.plan.retire_live import LIVE_CHECKS, LiveCheck, can_be_live, find_rollback
 from reconciler.plan.wording import wait_text
 from reconciler.x509.certificates import subject_text
 from reconciler.x509.chains import window_of
@@ -35,7 +37,7 @@ class RetireScene:
 
     `pending`: by certificate, the declared bindings that do not have its current ID, for any reason. `coming`: subjects
     of declared certificates that are not uploaded yet. `bound`: by ID, the wrangler files that have it. `declared_ids`:
-    by ID, the bindings that are declared with it.
+    by ID, the bindings that are declared with it. `broken`: the declared wrangler files that can't be used.
     """
 
     desired: Desired
@@ -46,6 +48,7 @@ class RetireScene:
     bound: Mapping[str, Sequence[str]]
     declared_ids: Mapping[str, Sequence[BindingRow]]
     unread: tuple[str, ...]
+    broken: tuple[BrokenFile, ...]
     ask: PlanOptions
 
 
@@ -87,6 +90,7 @@ def make_scene(
         coming=_coming(desired, inventory) if inventory is not None else frozenset(),
         bound=bound,
         declared_ids=declared_ids,
+        broken=tuple({file.path: file for file in actual.broken.values()}.values()),
         unread=tuple(sorted(name for name in desired.declaration.certificates if name not in desired.bundles)),
         ask=ask,
     )
@@ -190,7 +194,9 @@ def _bindings_pending(leaving: Leaving, scene: RetireScene) -> _Wait | None:
 
 
 def _bound_in_file(leaving: Leaving, scene: RetireScene) -> _Wait | None:
-    files = scene.bound.get(leaving.entry.id)
+    needle = needle_of(leaving.entry.id)
+    named = [file.path for file in scene.broken if file.text is not None and has_needle(file.text, needle)]
+    files = (*scene.bound.get(leaving.entry.id, ()), *named)
     return _Wait(_named("file", files)) if files else None
 
 
@@ -266,12 +272,12 @@ def _named_in_file(leaving: Leaving, scene: RetireScene) -> _Wait | None:
 
 def _unchecked(_: Leaving, scene: RetireScene) -> _Wait | None:
     sweep = scene.actual.sweep
-    if sweep is None:
-        return _Wait()
-    if not sweep.unread:
-        return None
-    more = len(sweep.unread) - 1
-    return _Wait({"case": "several" if more else "one", "file": sweep.unread[0], "more": str(more)})
+    unread = [file.path for file in scene.broken if file.text is None]
+    unread += [path for path in sweep.unread if path not in unread] if sweep is not None else []
+    if not unread:
+        return None if sweep is not None else _Wait()
+    more = len(unread) - 1
+    return _Wait({"case": "several" if more else "one", "file": unread[0], "more": str(more)})
 
 
 Check = Callable[[Leaving, RetireScene], _Wait | None]
@@ -304,7 +310,18 @@ def _live(check: LiveCheck) -> Check:
     return wait
 
 
-WITH_LIVE: tuple[tuple[Condition, Check], ...] = tuple((condition, _live(check)) for condition, check in LIVE_CHECKS)
+def _rollback(leaving: Leaving, scene: RetireScene) -> _Wait | None:
+    is_ignored = scene.ask.ignore_rollback is not None and is_meant(
+        leaving.entry, leaving.certificate, scene.ask.ignore_rollback
+    )
+    facts = find_rollback(leaving.entry.id, scene.actual.live, past=not is_ignored)
+    return None if facts is None else _Wait(facts)
+
+
+WITH_LIVE: tuple[tuple[Condition, Check], ...] = tuple(
+    (condition, _rollback if condition is Condition.ROLLBACK_REACH else _live(check))
+    for condition, check in LIVE_CHECKS
+)
 CONDITIONS = (*WITHOUT_SWEEP, *WITH_SWEEP, *WITH_LIVE)
 """Every condition, in the order in which they are checked: each tier costs more than the one before.
 

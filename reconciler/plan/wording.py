@@ -196,7 +196,10 @@ MEANINGS: Mapping[Condition, tuple[str, str]] = {
     ),
     Condition.ROLLBACK_REACH: (
         "One of the `rollback_versions` deployments before the newest uses it, so a rollback could restore it.",
-        "Deploy once more when you are sure, or lower `rollback_versions` in `[policy]`.",
+        (
+            "Deploy once more when you are sure, or lower `rollback_versions` in `[policy]`; for a leaked key, run"
+            " `mtlsctl retire NAME --now --ignore-rollback`."
+        ),
     ),
     Condition.USED_ELSEWHERE: (
         "A Hyperdrive configuration, a hostname (of a CA) or another service that Cloudflare names uses it.",

@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from reconciler.apply import Observer, World, apply_plan
+from reconciler.findings.errors import ReconcilerError
 from reconciler.findings.exits import ExitCode
-from reconciler.model import Change, Condition, EntryId, Phase, Retire
+from reconciler.model import Change, Condition, Deploy, EntryId, Phase, Retire
 from reconciler.model.ports import Clock
 from reconciler.plan.live import NOBODY
 from reconciler.plan.outcome import Outcome, Step
@@ -63,6 +64,19 @@ def apply(
         raise
     journal.end(exit_code=outcome.exit_code, interrupted=outcome.interrupted)
     return replace(outcome, findings=(*outcome.findings, *journal.findings))
+
+
+def demand_programs(project: Project, planned: Planned, phases: Sequence[Phase]) -> None:
+    """Raise ReconcilerError if a program is missing that the deploys of a plan need, before anything is changed."""
+    deploys = [change for change in planned.plan.changes if isinstance(change, Deploy) and change.phase in phases]
+    if deploys:
+        configs = [change.built or change.at.config for change in deploys]
+        try:
+            project.deployers.open(planned.desired.declaration).demand_programs(configs)
+        except ReconcilerError as error:
+            error.message += "; nothing was changed"
+            error.hint = f"{error.hint}; or run this without `--deploy`, and deploy by hand"
+            raise
 
 
 def left_to_deploy(planned: Planned, outcome: Outcome) -> tuple[ToDeploy, ...]:

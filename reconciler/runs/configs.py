@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, MutableMapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 from posixpath import basename, dirname, join, normpath
 
+from reconciler.desired.rules import CONFIG_SUFFIXES
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.errors import FileError, InputError, ReconcilerError
-from reconciler.model import Built, Declaration, DeclaredWorker, EnvironmentName, WorkerLabel, WranglerFile
+from reconciler.model import BrokenFile, Built, Declaration, DeclaredWorker, EnvironmentName, WorkerLabel, WranglerFile
 from reconciler.model.ports import FileReader
 from reconciler.model.progress import Done, uncounted
 from reconciler.model.templates import template_of
+from reconciler.syntax.toml import lines_below
 from reconciler.wrangler.formats import MAX_BYTES, load
 from reconciler.wrangler.read import read_values
 from reconciler.wrangler.which import NAMES, REDIRECT, findings_beside, redirect_target, search
@@ -56,7 +59,7 @@ class ConfigReader:
 
     def find(self, config: str) -> str:
         """The path of `config`; if it is a folder, what wrangler's search finds. FileError if it finds none."""
-        if self.files_in(config) is None:
+        if _is_file_name(config) or self.files_in(config) is None:
             return config
         found = search(self.files.folders_up(config), self.files_in)
         if found is None:
@@ -94,6 +97,24 @@ class ConfigReader:
                 where=Place(path),
             )
         return read_values(path, values)
+
+    def at_declaration(
+        self, declaration: Declaration, label: WorkerLabel, error: ReconcilerError
+    ) -> Iterable[Diagnostic]:
+        """The findings of an error; those without a line, such as a missing file, point to `config` in mtls.toml.
+
+        Where the folder of a missing file does not exist either, the hint has the lines of a Worker that was removed.
+        """
+        if not isinstance(error, FileError):
+            return error.diagnostics()
+        where, config = Pointer(declaration.path, ("workers", label, "config")), declaration.workers[label].config
+        found = [replace(problem, where=where) for problem in error.diagnostics()]
+        folder = dirname(config) if _is_file_name(config) else config
+        if error.code is not Code.FILE_MISSING or not folder or self.files_in(folder) is not None:
+            return found
+        lines = _lines_text(self.read_files.get(declaration.path), label)
+        hint = f"if this Worker was removed, delete {lines} of {declaration.path}; else restore {folder}"
+        return [replace(problem, hint=hint) for problem in found]
 
     def _template_hint(self, folder: str, wanted: Collection[str]) -> str | None:
         """What to do where a folder has only a template of a wanted file."""
@@ -141,35 +162,63 @@ def _unfollowed(file: WranglerFile, redirect: str, error: FileError) -> Diagnost
     return Diagnostic(Severity.WARNING, Code.REDIRECT_OUTSIDE, message, Pointer(redirect), hint)
 
 
-def load_configs(
-    declaration: Declaration, files: FileReader, read_files: ReadFiles, done: Done = uncounted
-) -> tuple[dict[WorkerLabel, WranglerFile], tuple[Diagnostic, ...]]:
-    """Every declared wrangler file that can be used, and all findings. OverBudgetError if they are too large together.
+@dataclass(frozen=True, slots=True)
+class Configs:
+    """The declared wrangler files: those that can be used, those that can't, and all findings about them."""
+
+    files: Mapping[WorkerLabel, WranglerFile]
+    broken: Mapping[WorkerLabel, BrokenFile]
+    findings: tuple[Diagnostic, ...]
+
+
+def load_configs(declaration: Declaration, files: FileReader, read_files: ReadFiles, done: Done = uncounted) -> Configs:
+    """Every declared wrangler file, each read once. OverBudgetError if they are too large together.
 
     Two labels of the same file, by any path or link, share one `WranglerFile`; its findings are reported only for the
     first label.
     """
     reader = ConfigReader(files, read_files)
     loaded: dict[WorkerLabel, WranglerFile] = {}
-    by_identity: dict[str, WranglerFile | None] = {}
+    broken: dict[WorkerLabel, BrokenFile] = {}
+    by_identity: dict[str, WranglerFile | BrokenFile] = {}
     for label, worker in sorted(declaration.workers.items()):
         done()
         try:
             path = reader.find(worker.config)
             identity = files.identity(path)
-            if identity not in by_identity:
-                by_identity[identity] = None
-                by_identity[identity] = reader.read(path)
-        except OverBudgetError as error:
-            error.where = Pointer(declaration.path, ("workers", label, "config"))
-            raise
         except ReconcilerError as error:
-            reader.noticed.extend(_at_declaration(declaration, label, error))
+            broken[label] = _broken(worker.config, tuple(reader.at_declaration(declaration, label, error)))
+            reader.noticed.extend(broken[label].problems)
+            continue
+        if identity not in by_identity:
+            try:
+                by_identity[identity] = reader.read(path)
+            except ReconcilerError as error:
+                found = tuple(reader.at_declaration(declaration, label, error))
+                text = None if isinstance(error, FileError) else read_files[path]
+                by_identity[identity] = _broken(path, found, text)
+                reader.noticed.extend(found)
+        file = by_identity[identity]
+        if isinstance(file, BrokenFile):
+            broken[label] = file
         else:
-            file = by_identity[identity]
-            if file is not None:
-                loaded[label] = file
-    return loaded, (*reader.noticed, *_declared_twice(declaration, loaded))
+            loaded[label] = file
+    for labels, problem in _declared_twice(declaration, loaded):
+        reader.noticed.append(problem)
+        for one in labels:
+            broken[one] = _broken(loaded[one].path, (problem,), read_files[loaded[one].path])
+    usable = {label: file for label, file in loaded.items() if label not in broken}
+    return Configs(usable, broken, tuple(reader.noticed))
+
+
+def _is_file_name(config: str) -> bool:
+    """Whether `config` names a file: a folder of that name is an error, not a place to search in."""
+    return PurePosixPath(config).suffix in CONFIG_SUFFIXES
+
+
+def _broken(path: str, found: tuple[Diagnostic, ...], text: bytes | None = None) -> BrokenFile:
+    errors = tuple(problem for problem in found if problem.is_error)
+    return BrokenFile(path, errors, None if text is None else text.lower())
 
 
 def _count(values: object) -> int:
@@ -188,16 +237,18 @@ def deployed_path(file: WranglerFile, environment: EnvironmentName) -> str:
     return file.built.path if file.built is not None and environment is None else file.path
 
 
-def _at_declaration(declaration: Declaration, label: WorkerLabel, error: ReconcilerError) -> Iterable[Diagnostic]:
-    """The findings of an error; those without a line, such as a missing file, point to `config` in mtls.toml."""
-    if not isinstance(error, FileError):
-        return error.diagnostics()
-    where = Pointer(declaration.path, ("workers", label, "config"))
-    return [replace(problem, where=where) for problem in error.diagnostics()]
+def _lines_text(data: bytes | None, label: WorkerLabel) -> str:
+    """`lines 12 to 18`: where mtls.toml declares a Worker; the name of its table if that is not a table of its own."""
+    blocks = lines_below(data.decode(), ("workers", label)) if data is not None else []
+    texts = [str(first) if first == last else f"{first} to {last}" for first, last in blocks]
+    return f"lines {' and '.join(texts)}" if texts else f"`workers.{label}`"
 
 
-def _declared_twice(declaration: Declaration, files: dict[WorkerLabel, WranglerFile]) -> Iterator[Diagnostic]:
-    """Yield an error for the same file under two paths; the same path twice was reported for mtls.toml already."""
+def _declared_twice(
+    declaration: Declaration, files: Mapping[WorkerLabel, WranglerFile]
+) -> Iterator[tuple[tuple[WorkerLabel, WorkerLabel], Diagnostic]]:
+    """Yield the Workers of the same file under two paths, with the error; the same path twice was reported for
+    mtls.toml already."""
     first: dict[tuple[str, EnvironmentName], DeclaredWorker] = {}
     for label, file in files.items():
         worker = declaration.workers[label]
@@ -205,7 +256,7 @@ def _declared_twice(declaration: Declaration, files: dict[WorkerLabel, WranglerF
             other = first.setdefault((file.path, environment), worker)
             if other.label != label and other.config != worker.config:
                 where = "its top level" if environment is None else f"its environment {environment!r}"
-                yield Diagnostic(
+                problem = Diagnostic(
                     Severity.ERROR,
                     Code.ENVIRONMENT_DECLARED_TWICE,
                     f"{worker.config} and {other.config} are the same file, and both {label!r} and {other.label!r}"
@@ -213,3 +264,4 @@ def _declared_twice(declaration: Declaration, files: dict[WorkerLabel, WranglerF
                     Pointer(declaration.path, ("workers", label, "config")),
                     "declare each environment of a file only once",
                 )
+                yield (label, other.label), problem

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from reconciler.findings.codes import Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import FileError, InputError, ReconcilerError
 from reconciler.model import (
     Actual,
+    BrokenFile,
     ById,
     CertificateName,
     Declaration,
@@ -37,7 +37,7 @@ from reconciler.x509.files import MAX_CHAIN_BYTES, parse_file
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
-    """The files of a project. `configs`: the declared wrangler files that can be used.
+    """The files of a project. `configs`: the declared wrangler files that can be used; `broken`: the others.
 
     The findings: `warnings` about mtls.toml, `blocked` about certificate files (each blocks only its certificate), and
     `noticed` about wrangler files.
@@ -45,6 +45,7 @@ class Checkout:
 
     desired: Desired
     configs: Mapping[WorkerLabel, WranglerFile]
+    broken: Mapping[WorkerLabel, BrokenFile]
     warnings: tuple[Diagnostic, ...]
     blocked: tuple[Diagnostic, ...]
     noticed: tuple[Diagnostic, ...]
@@ -54,14 +55,9 @@ class Checkout:
         """Every finding, in the order in which the files were read."""
         return (*self.warnings, *self.blocked, *self.noticed)
 
-    @property
-    def has_every_config(self) -> bool:
-        """Whether every declared wrangler file can be used."""
-        return all(problem.severity is not Severity.ERROR for problem in self.noticed)
-
     def demand_configs(self) -> None:
         """Raise InputError, with all findings, if a declared wrangler file can't be used."""
-        if not self.has_every_config:
+        if self.broken:
             raise InputError(self.findings)
 
 
@@ -75,8 +71,8 @@ def look(project: Project, narrow: Callable[[Declaration], Declaration] = lambda
     with project.progress.counting("Reading certificates", len(declaration.certificates)) as done:
         desired, blocked = _load_certificates(declaration, project.files, done)
     with project.progress.counting("Reading wrangler files", len(declaration.workers)) as done:
-        configs, noticed = load_configs(declaration, project.files, project.sources, done)
-    return Checkout(desired, configs, warnings, blocked, noticed)
+        configs = load_configs(declaration, project.files, project.sources, done)
+    return Checkout(desired, configs.files, configs.broken, warnings, blocked, configs.findings)
 
 
 def _load_certificates(
@@ -119,19 +115,14 @@ def _load_bundle(files: FileReader, path: str) -> Bundle | ReconcilerError:
     return bundle
 
 
-def observe(
-    desired: Desired,
-    configs: Mapping[WorkerLabel, WranglerFile],
-    reader: StoreReader | None,
-    listing: Listing | None = None,
-) -> Actual:
+def observe(checkout: Checkout, reader: StoreReader | None, listing: Listing | None = None) -> Actual:
     """What exists. `reader` None: offline. `listing`: a recent list, so that the store is not listed again."""
     if reader is None:
-        return Actual(files=configs, listing=None)
+        return Actual(checkout.configs, None, broken=checkout.broken)
     listing = listing or reader.list_entries()
-    ids = _declared_ids(desired.declaration, configs)
-    asked, unasked = ask_for_missing(reader, listing, ids, desired.declaration.store.kind)
-    return Actual(configs, listing, asked, unasked=unasked)
+    ids = _declared_ids(checkout.desired.declaration, checkout.configs)
+    asked, unasked = ask_for_missing(reader, listing, ids, checkout.desired.declaration.store.kind)
+    return Actual(checkout.configs, listing, asked, unasked=unasked, broken=checkout.broken)
 
 
 MOST_ASKED = 20

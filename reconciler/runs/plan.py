@@ -57,8 +57,9 @@ class PlanRequest:
     `allow_deletes`, `allow_unbinds`: instead of the limits of the policy. `prune`: also retire what mtls.toml no longer
     declares; the operator's variable orders that, too. `take_over`: the former stacks whose entries may be retired.
 
-    `retire`: only the retires of this certificate or ID; `skip_grace`: without their grace period. `patience`: how long
-    to wait until a certificate is valid. `every_condition`: where live Workers are read, check all conditions of every
+    `retire`: only the retires of this certificate or ID; `skip_grace`: without their grace period;
+    `ignore_rollback`: even if a rollback could restore a version that uses one. `patience`: how long to wait until a
+    certificate is valid. `every_condition`: where live Workers are read, check all conditions of every
     old certificate.
     """
 
@@ -73,6 +74,7 @@ class PlanRequest:
     deploy: DeployChoice = NOBODY
     retire: str | None = None
     skip_grace: bool = False
+    ignore_rollback: bool = False
     patience: timedelta = timedelta(0)
     approved: bool = False
     every_condition: bool = False
@@ -84,7 +86,6 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
     `listing`: a recent list, so that the store is not listed again.
     """
     checkout = look(project)
-    checkout.demand_configs()
     desired, operator = checkout.desired, read_operator(project.environ)
     _demand_former(desired.declaration, request)
     others = _not_declared(desired, request.only)
@@ -92,7 +93,7 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
         raise _no_match(others[0], desired.declaration.certificates)
     now = request.at or project.clock.now()
     reader = None if request.offline else project.stores.open_reader(desired.declaration.store)
-    actual = observe(desired, checkout.configs, reader, listing)
+    actual = observe(checkout, reader, listing)
     request = replace(request, retire=_whole(request.retire, actual.listing))
     live_reader = reader.live() if reader else None
     is_live_wanted = desired.declaration.policy.check_live if request.live is None else request.live
@@ -106,6 +107,7 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
     every_condition = request.every_condition and further.live
     ask = PlanOptions(
         skip_grace=request.retire if request.skip_grace else None,
+        ignore_rollback=request.retire if request.ignore_rollback else None,
         deploy=deploy,
         patience=request.patience,
         every_condition=every_condition,

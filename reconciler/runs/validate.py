@@ -14,6 +14,7 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.errors import FileError, KeySourceError, ReconcilerError
 from reconciler.model import Actual, CertificateName, Declaration, DeclaredCertificate, Desired
+from reconciler.model.keys import at_key, place_of_key
 from reconciler.plan.assessment import NO_OPTIONS, CertificateRow, Held
 from reconciler.plan.bindings import judge_bindings
 from reconciler.plan.certificates import judge_certificates
@@ -55,8 +56,8 @@ def validate(project: Project) -> tuple[Diagnostic, ...]:
     found.extend(checkout.noticed)
     found.extend(_ignored_configs(project, checkout))
     found.extend(_tracked_store(project))
-    if checkout.has_every_config:
-        found.extend(_check_bindings(desired, Actual(checkout.configs, listing=None), found, now))
+    offline = Actual(checkout.configs, listing=None, broken=checkout.broken)
+    found.extend(_check_bindings(desired, offline, found, now))
     return tuple(dict.fromkeys(found))
 
 
@@ -80,7 +81,7 @@ def _check_key(project: Project, declared: DeclaredCertificate, bundle: Bundle) 
         key = project.key_of(declared)
     except KeySourceError as error:
         if not error.is_absent:
-            yield from (replace(problem, where=where) for problem in error.diagnostics())
+            yield from at_key(error.diagnostics(), declared, project.name)
             return
         message = f"the key of {declared.name!r} is not available, so the pair was not checked: {error.message}"
         yield Diagnostic(Severity.INFO, Code.KEY_NOT_CHECKED, message, where, error.hint)
@@ -89,7 +90,7 @@ def _check_key(project: Project, declared: DeclaredCertificate, bundle: Bundle) 
     else:
         if key is not None:
             yield from key.findings
-            yield from check_pair(bundle, key.pem, where=where)
+            yield from at_key(check_pair(bundle, key.pem, where=None), declared, project.name)
 
 
 def tracked_keys(
@@ -120,7 +121,7 @@ def tracked_keys(
                 Severity.ERROR,
                 Code.KEY_IN_GIT,
                 f"git tracks the private key of {name!r}",
-                Pointer(declaration.path, ("certificates", name, "private_key")),
+                place_of_key(declaration.certificates[name], declaration.path),
                 _OUT_OF_GIT,
                 name,
             )

@@ -13,6 +13,7 @@ from pathlib import Path
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import FileError
 from reconciler.model import EntryId, Sweep
+from reconciler.model.found import has_needle, needle_of
 from reconciler.model.progress import Done, uncounted
 from reconciler.model.templates import template_of
 from reconciler.system.confine import ConfinedTree, read_regular, real_path
@@ -40,7 +41,7 @@ def sweep_tree(
     once. Files are named relative to the folder of mtls.toml, sorted. Unread is what can't be listed or read, or is a
     link out of the tree; and a `wrangler*` file that is not a regular file, is a broken link, or is larger than 20 MB.
     """
-    needles = {entry_id: entry_id.lower().encode(errors="surrogatepass") for entry_id in ids}
+    needles = {entry_id: needle_of(entry_id) for entry_id in ids}
     if not needles:
         return Sweep()
     reader = _Reader(tree, needles, is_document)
@@ -107,11 +108,7 @@ class _Reader:
         except FileError as error:
             return _Content(problem=error.code)
         lower = text.lower()
-        mentioned = tuple(
-            entry_id
-            for entry_id, needle in self.needles.items()
-            if needle in lower or (b"\\u" in lower and needle.rpartition(b"-")[2] in lower)
-        )
+        mentioned = tuple(entry_id for entry_id, needle in self.needles.items() if has_needle(lower, needle))
         return _Content(mentioned, bool(mentioned) and self.is_document(text))
 
 

@@ -108,7 +108,8 @@ _HINTS = {
     Kind.UTF16: "save it as UTF-8; in PowerShell: Set-Content -Encoding ascii",
     Kind.DER_CERTIFICATE: "convert it: openssl x509 -inform der -in {path} -out certificate.pem",
     Kind.DER_PKCS7: "convert it: openssl pkcs7 -inform der -print_certs -in {path} -out certificate.pem",
-    Kind.PKCS12: "extract the certificates: openssl pkcs12 -nokeys -in {path} -out certificate.pem",
+    Kind.PKCS12: "extract the certificates: openssl pkcs12 -nokeys -in {path} -out certificate.pem; for"
+    " an old keystore, add -legacy",
     Kind.JKS: "extract the certificate: keytool -exportcert -rfc -keystore {path} -alias NAME",
     Kind.DER_REQUEST: "send it to the CA and use the certificate that the CA returns",
     Kind.DER_PUBLIC_KEY: "get the certificate from the CA; a public key alone is not a certificate",

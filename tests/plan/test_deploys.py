@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -294,6 +294,9 @@ class Interrupted:
         self.waited = self.over.wait(60)
         raise DeployError("ended")
 
+    def demand_programs(self, configs: Iterable[str]) -> None:
+        """All are there."""
+
     def give_up(self) -> None:
         self.over.set()
 
@@ -334,6 +337,9 @@ class Unasked:
 
     def deploy(self, config: str, environment: EnvironmentName, script: str) -> str | None:
         raise AssertionError(f"{script} was deployed")
+
+    def demand_programs(self, configs: Iterable[str]) -> None:
+        """All are there."""
 
     def give_up(self) -> None:
         """Nothing is under way."""

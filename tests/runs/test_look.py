@@ -12,7 +12,7 @@ import pytest
 from reconciler.findings.errors import InputError
 from reconciler.model import Declaration, Entry, EntryId, Listing, WorkerLabel
 from reconciler.model.ports import StoreReader
-from reconciler.runs.look import MOST_ASKED, look, observe
+from reconciler.runs.look import MOST_ASKED, Checkout, look, observe
 from reconciler.runs.project import Project, open_project
 from tests.support.cli import MTLS, WRANGLER, make_project
 from tests.support.worlds import desired, entry, file, uid, worker
@@ -43,7 +43,7 @@ def only_checkout(whole: Declaration) -> Declaration:
 def test_a_broken_wrangler_file_hides_no_other(project: Project) -> None:
     """The others are there to be judged."""
     checkout = look(project)
-    assert not checkout.has_every_config
+    assert list(checkout.broken) == ["refunds"]
     assert list(checkout.configs) == ["checkout"]
 
 
@@ -100,7 +100,7 @@ def test_only_ids_of_declared_bindings_are_asked_for_and_no_more_than_the_limit(
     more = {f"X{number}": uid(200 + number) for number in range(2000)}
     files = {WorkerLabel("checkout"): file({None: {**more, **found, "TODO": "<ID>"}, "other": more})}
     wanted = desired({"billing": 1}, [worker("checkout", {None: bindings})])
-    seen = observe(wanted, files, cast(StoreReader, reader))
+    seen = observe(Checkout(wanted, files, {}, (), (), ()), cast(StoreReader, reader))
     assert reader.asked == [uid(99), *(uid(100 + number) for number in range(MOST_ASKED - 1))]
     assert set(seen.asked) == set(reader.asked)
     assert seen.unasked == {uid(100 + number) for number in range(MOST_ASKED - 1, 30)}
@@ -111,5 +111,6 @@ def test_an_id_that_many_bindings_have_is_asked_for_once() -> None:
     reader = Reader()
     bindings = {f"B{number}": "billing" for number in range(30)}
     files = {WorkerLabel("checkout"): file({None: dict.fromkeys(bindings, uid(9))})}
-    seen = observe(desired({"billing": 1}, [worker("checkout", {None: bindings})]), files, cast(StoreReader, reader))
+    wanted = desired({"billing": 1}, [worker("checkout", {None: bindings})])
+    seen = observe(Checkout(wanted, files, {}, (), (), ()), cast(StoreReader, reader))
     assert (reader.asked, seen.unasked) == ([uid(9)], frozenset())

@@ -152,5 +152,5 @@ def _not_asked(declaration: Declaration | None) -> Iterator[Diagnostic]:
 
 def _has_pages(project: Project, declaration: Declaration) -> bool:
     """True if a declared wrangler file is a Pages project's; `validate` reports errors in the files."""
-    configs, _ = load_configs(declaration, project.files, {})
-    return any(file.pages for file in configs.values())
+    configs = load_configs(declaration, project.files, {})
+    return any(file.pages for file in configs.files.values())

@@ -137,7 +137,9 @@ class _VerifyRun:
         self.allowed = bool(self.request.levels) or self._may_run(chosen)
         if not self.has(Level.WRANGLER):
             return
-        self.checkout.demand_configs()
+        names = frozenset(chosen)
+        if any(names & self.desired.declaration.workers[label].certificates for label in self.checkout.broken):
+            self.checkout.demand_configs()
         if not self.request.offline:
             self.entries = self._stored()
         if not self.runs(Level.WRANGLER):
@@ -176,7 +178,7 @@ class _VerifyRun:
         """The entries of the declared certificates; None if the store can't be read."""
         try:
             reader = self.project.stores.open_reader(self.desired.declaration.store)
-            actual = observe(self.desired, self.checkout.configs, reader)
+            actual = observe(self.checkout, reader)
             assessment = judge(self.desired, actual, self.project.clock.now())
         except ReconcilerError as error:
             self.log(f"the uploaded certificates could not be read: {error.message}")

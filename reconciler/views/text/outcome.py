@@ -206,6 +206,8 @@ def _next_lines(applied: Applied, width: int | None) -> Iterator[str]:
         yield from next_lines(applied.again, width, before="fix what failed, then run: ")
     elif outcome.interrupted:
         yield from next_lines(applied.again, width)
+    elif any(problem.is_error for problem in outcome.plan.diagnostics):
+        yield from next_lines(applied.again, width, before="fix the errors of the plan, then run: ")
     elif outcome.of(StepStatus.NOT_STARTED):
         yield from next_lines(("mtlsctl", "apply"), width)
     elif applied.to_deploy:

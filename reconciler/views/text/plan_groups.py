@@ -52,7 +52,7 @@ _NOTES = {
     Reason.REMOVED: "removed from mtls.toml",
 }
 """What a line of a binding says of its reasons; the other reasons follow from the line and its block."""
-_UNINTERESTING = frozenset({"serial_number", "not_before", "fingerprint"})
+_UNINTERESTING = frozenset({"serial_number", "serial", "not_before", "fingerprint"})
 """What differs between any two certificates."""
 
 
