@@ -226,6 +226,8 @@ def limit_changes(assessment: Assessment, waits: Callable[[Change], Waits | None
     )
     if a.bindings != assessment.bindings:
         held = {row.at: row.verdict for row in a.sites if isinstance(row.verdict, Held)}
+        # What was found about live Workers is found again.
+        held = {at: verdict for at, verdict in held.items() if not any(one in a.found_live for one in verdict.by)}
         sites, found = judge_sites(a.desired, a.actual, a.inventory, a.bindings, held, a.ask.deploy, a.now)
         a = replace(a, sites=sites, found_live=found)
     return replace(a, sites=_waiting(a.sites, waits))

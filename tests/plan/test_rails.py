@@ -10,7 +10,10 @@ import pytest
 
 from reconciler.findings.exits import ExitCode
 from reconciler.model import DeclaredWorker, Gate, Policy, WranglerFile
-from reconciler.plan.plan import Plan, exit_code_of
+from reconciler.plan.plan import Plan, exit_code_of, make_plan
+from tests.plan import test_deploys
+from tests.plan.test_retire_live import NEW as LIVE_NEW
+from tests.plan.test_retire_live import OLD as LIVE_OLD
 from tests.support.pki import NOW, make_ca
 from tests.support.worlds import (
     actual,
@@ -150,6 +153,19 @@ def test_an_approval_by_digest_is_of_the_bindings_that_one_run_removes() -> None
     world = removing(12)
     digests = [plan_of(**world, allow_unbinds=n).digest for n in (None, 10, 12)]  # type: ignore[arg-type]
     assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_limit_on_bindings_leaves_errors_about_live_workers_as_they_are() -> None:
+    """Deploys are judged again after it."""
+    row = test_deploys.Row(
+        "",
+        test_deploys.serves({"BILLING": LIVE_OLD.id}, {"BILLING": LIVE_NEW.id}),
+        test_deploys.named({"BILLING": LIVE_NEW.id, "MORE": LIVE_NEW.id}),
+    )
+    judged = test_deploys.plan_of(row).assessment
+    plans = [make_plan(judged, allow_unbinds=n) for n in (1, 0)]
+    errors = [[str(one.code) for one in plan.diagnostics if one.is_error] for plan in plans]
+    assert errors == [["gradual-deployment"], ["gradual-deployment", "too-many-unbinds"]]
 
 
 def test_no_option_goes_over_the_ceiling_of_the_operator() -> None:
