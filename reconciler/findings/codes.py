@@ -492,8 +492,8 @@ class Code(StrEnum):
         "An item of `mtls_certificates` has no `binding`.",
         "Add `binding` with the name of the binding.")
     WRANGLER_NO_ID = ("wrangler-no-id", _E,
-        "A wrangler file has a private key, or a far too long text, in the place of a name or an ID.",
-        "Write the name or the ID there; if it was a private key, replace that key.")
+        "A wrangler file has a private key, a token, or a far too long text, in the place of a name or an ID.",
+        "Write the name or the ID there; if it was a private key or a token, replace it.")
     WRANGLER_CERTIFICATE_ID = ("wrangler-certificate-id", _E,
         "An item of `mtls_certificates` has no `certificate_id`.",
         'Add `certificate_id = ""`; `mtlsctl apply` writes the ID.')

@@ -253,3 +253,25 @@ def test_a_line_like_a_merge_mark_in_a_valid_file_is_text(project: Project) -> N
     path = "workers/checkout/wrangler.toml"
     project.write(path, project.read(path) + '[vars]\nTITLE = """\nMenu\n=======\n"""\n')
     assert project.run("validate").code == 0
+
+
+SECRETS = ["Zq3xW0vK7-uT1rB_nM5yH8cJ2dF6gS4aLpE9oXiQ", "cfut_" + "a1b2c3d4e5" * 4]  # of that shape, none of them one
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[[mtls_certificates]]\nbinding = "X"\ncertificate_id = "S"\n',
+        '[[mtls_certificates]]\nbinding = "S"\ncertificate_id = ""\n',
+        '[env."S".vars]\nA = 1\n',
+    ],
+)
+def test_a_token_in_the_place_of_an_id_or_a_name_is_never_shown(project: Project, text: str, secret: str) -> None:
+    """By its shape; the file is refused, because such an ID or name is a mistake."""
+    project.write("workers/checkout/wrangler.toml", WRANGLER + text.replace("S", secret))
+    for command in ("plan", "status", "validate"):
+        for shown in ((), ("--format", "json")):
+            result = project.run(command, *shown)
+            assert secret not in result.out + result.err
+            assert "wrangler-no-id" in result.out + result.err
