@@ -585,7 +585,7 @@ class Code(StrEnum):
         "The certificate is uploaded as a CA and declared as a client certificate, or the other way round.",
         "Make `ca` agree, or delete the uploaded certificate and run again.")
     LEAF_DIFFERS = ("leaf-differs", _E,
-        "The same certificates are uploaded or declared with another one first, which a Worker would present instead.",
+        "The same certificates are uploaded or declared with another one first, which a Worker would use instead.",
         "Put the leaf first in the file; if it is there, get a renewed certificate, or delete that upload.")
     SUPERSEDES_AMBIGUOUS = ("supersedes-ambiguous", _E,
         "A name in `supersedes` matches several uploaded certificates.",
