@@ -492,8 +492,8 @@ class Code(StrEnum):
         "An item of `mtls_certificates` has no `binding`.",
         "Add `binding` with the name of the binding.")
     WRANGLER_NO_ID = ("wrangler-no-id", _E,
-        "A wrangler file has a private key, or a far too long text, in the place of a name or an ID.",
-        "Write the name or the ID there; if it was a private key, replace that key.")
+        "A wrangler file has a private key, a token, or a far too long text, in the place of a name or an ID.",
+        "Write the name or the ID there; if it was a private key or a token, replace it.")
     WRANGLER_CERTIFICATE_ID = ("wrangler-certificate-id", _E,
         "An item of `mtls_certificates` has no `certificate_id`.",
         'Add `certificate_id = ""`; `mtlsctl apply` writes the ID.')
@@ -588,7 +588,7 @@ class Code(StrEnum):
         "The certificate is uploaded as a CA and declared as a client certificate, or the other way round.",
         "Make `ca` agree, or delete the uploaded certificate and run again.")
     LEAF_DIFFERS = ("leaf-differs", _E,
-        "The same certificates are uploaded or declared with another one first, which a Worker would present instead.",
+        "The same certificates are uploaded or declared with another one first, which a Worker would use instead.",
         "Put the leaf first in the file; if it is there, get a renewed certificate, or delete that upload.")
     SUPERSEDES_AMBIGUOUS = ("supersedes-ambiguous", _E,
         "A name in `supersedes` matches several uploaded certificates.",

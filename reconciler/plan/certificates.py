@@ -134,7 +134,7 @@ def _same_content_twice(desired: Desired, names: Sequence[CertificateName]) -> t
     elif not certificates[0].ca and len({desired.bundles[name].fingerprint for name in names}) > 1:
         code = Code.LEAF_DIFFERS
         message = f"{_together(names)} have the same certificates in their files, but not the same one first"
-        hint = "the first is the one that a Worker presents: in each file, write the leaf and only its own issuers"
+        hint = "the first is the one that a Worker uses: in each file, write the leaf and only its own issuers"
     else:
         return ()
     path = desired.declaration.path

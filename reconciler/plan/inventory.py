@@ -284,7 +284,7 @@ def _why_not(desired: Desired, name: CertificateName, entry: Entry) -> Diagnosti
         return refuse(
             Code.LEAF_DIFFERS,
             f"the certificates of {name!r} are already uploaded as {entry.id}, but with another one first:"
-            f" a Worker would present {entry.subject}",
+            f" a Worker would use {entry.subject}",
             f"check that {declared.path} begins with the leaf; if it does, get a renewed certificate,"
             " or delete that upload where it was made and run again",
         )

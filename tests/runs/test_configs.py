@@ -230,8 +230,7 @@ def test_init_names_a_template_of_which_the_file_is_missing(project: Project) ->
     assert found == ["workers/other/wrangler.jsonc.j2 is left out: it is a template"]
 
 
-@pytest.mark.parametrize("mark", ["<<<<<<< HEAD", "||||||| 1234abc", "=======", ">>>>>>> branch"])
-@pytest.mark.parametrize("path", ["mtls.toml", "workers/checkout/wrangler.toml", "workers/checkout/wrangler.jsonc"])
+@pytest.mark.parametrize("mark", ["@pytest.mark.parametrize("path", ["mtls.toml", "workers/checkout/wrangler.toml", "workers/checkout/wrangler.jsonc"])
 def test_a_merge_conflict_is_named_with_its_line(project: Project, path: str, mark: str) -> None:
     """In every file that is parsed; also if only one mark is left, and with Windows line ends."""
     if path.endswith("jsonc"):
@@ -254,6 +253,7 @@ def test_a_line_like_a_merge_mark_in_a_valid_file_is_text(project: Project) -> N
     assert project.run("validate").code == 0
 
 
+<<<<<<< HEAD
 def many(project: Project, count: int, text: str, suffix: str = "toml") -> None:
     """Further Workers, each with a wrangler file of its own of this text."""
     mtls = project.read("mtls.toml")
@@ -304,3 +304,25 @@ def test_init_has_the_same_budget(project: Project) -> None:
     assert result.code == 1
     assert "error[configs-too-large]" in result.err
     assert project.run("init", "--from", "workers", "--stack", "x", "--store", "local").code == 0
+
+
+SECRETS = ["Zq3xW0vK7-uT1rB_nM5yH8cJ2dF6gS4aLpE9oXiQ", "cfut_" + "a1b2c3d4e5" * 4]  # of that shape, none of them one
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[[mtls_certificates]]\nbinding = "X"\ncertificate_id = "S"\n',
+        '[[mtls_certificates]]\nbinding = "S"\ncertificate_id = ""\n',
+        '[env."S".vars]\nA = 1\n',
+    ],
+)
+def test_a_token_in_the_place_of_an_id_or_a_name_is_never_shown(project: Project, text: str, secret: str) -> None:
+    """By its shape; the file is refused, because such an ID or name is a mistake."""
+    project.write("workers/checkout/wrangler.toml", WRANGLER + text.replace("S", secret))
+    for command in ("plan", "status", "validate"):
+        for shown in ((), ("--format", "json")):
+            result = project.run(command, *shown)
+            assert secret not in result.out + result.err
+            assert "wrangler-no-id" in result.out + result.err
