@@ -398,6 +398,8 @@ _OF_DECLARED = frozenset({Condition.BINDINGS_PENDING, Condition.NOT_DEPLOYED})
 
 
 def _applies(condition: Condition, leaving: Leaving, scene: RetireScene) -> bool:
+    if condition is Condition.CLOCK_SKEW:
+        return scene.desired.declaration.store.kind.traits.has_accounts  # a store on this machine has no other clock
     if leaving.reason is not Reason.ORPHANED:
         return condition is not Condition.PRUNE_OFF
     if condition in _OF_SUCCESSOR:
