@@ -712,7 +712,7 @@ class Code(StrEnum):
     COMPLIANCE_REGION = ("compliance-region", _EW,
         "`CLOUDFLARE_COMPLIANCE_REGION` is not a known region.",
         "Set it to `public` or `fedramp_high`, or unset it.")
-    CLOCK_SKEW = ("clock-skew", _W,
+    CLOCK_WRONG = ("clock-wrong", _W,
         "The clock of this machine differs from Cloudflare's by more than five minutes.",
         "Set the clock of this machine. Until then no old certificate is deleted.")
     STORE_LOCKED = ("store-locked", _E,

@@ -108,7 +108,7 @@ def _skewed(actual: Actual) -> Iterator[Diagnostic]:
     if ahead is not None and abs(ahead) > MAX_SKEW:
         message = f"{wait_text(Condition.CLOCK_SKEW, skew_facts(ahead))}, so dates are judged wrongly"
         hint = "set the clock of this machine; until then no old certificate is deleted"
-        yield Diagnostic(Severity.WARNING, Code.CLOCK_SKEW, message, None, hint)
+        yield Diagnostic(Severity.WARNING, Code.CLOCK_WRONG, message, None, hint)
 
 
 def scene_of(assessment: Assessment) -> RetireScene:

@@ -442,6 +442,8 @@ _OF_DECLARED = frozenset({Condition.BINDINGS_PENDING, Condition.NOT_DEPLOYED})
 def _applies(condition: Condition, leaving: Leaving, scene: RetireScene) -> bool:
     if condition is Condition.NOT_TAKEN_OVER:
         return former_stack_of(leaving.entry, scene.desired.declaration) is not None
+    if condition is Condition.CLOCK_SKEW:
+        return scene.desired.declaration.store.kind.traits.has_accounts  # a store on this machine has no other clock
     if leaving.reason is not Reason.ORPHANED:
         return condition not in _OF_ORPHANED
     if condition in _OF_SUCCESSOR:

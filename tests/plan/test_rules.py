@@ -539,8 +539,8 @@ SAFE = [
             findings=findings,
         )
         for ahead, findings in (
-            (timedelta(days=8), ["clock-skew"]),
-            (timedelta(minutes=-6), ["clock-skew"]),
+            (timedelta(days=8), ["clock-wrong"]),
+            (timedelta(minutes=-6), ["clock-wrong"]),
             (None, list[str]()),
         )
     ),

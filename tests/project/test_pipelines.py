@@ -6,7 +6,6 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,11 @@ from reconciler.cli.root import app
 from reconciler.emulator.server import running
 from reconciler.emulator.state import ACCOUNT_ID, EmulatorState
 from reconciler.emulator.tokens import Permission, Token
+from reconciler.system.clock import SystemClock
 from tests.project.test_docs import COMMANDS, arguments_of
 from tests.support.cli import WRANGLER, Project, make_project
 from tests.support.emulated import make_state
 from tests.support.paths import REPOSITORY
-from tests.support.store_contract import SetClock
 
 EXAMPLE = REPOSITORY / "examples/pipelines"
 WORKFLOWS: dict[str, dict[Any, Any]] = {
@@ -209,7 +208,7 @@ PERMISSIONS = {
 @pytest.fixture
 def state() -> EmulatorState:
     """An emulator that knows the two tokens of the README, and no other."""
-    made = make_state(SetClock())
+    made = make_state(SystemClock())
     for name, permissions in PERMISSIONS.items():
         made.access.tokens[name] = Token(permissions)
     return made
@@ -262,7 +261,6 @@ def test_the_workflows_do_what_they_say_with_the_permissions_of_the_readme(proje
 def test_a_renewal_goes_through_and_the_daily_run_retires_the_old_entry(project: Project, state: EmulatorState) -> None:
     """With tokens that may what the README says; one permission less, and it stays."""
     run_workflow(project, "apply.yml")
-    state.clock.time += timedelta(days=1)  # type: ignore[attr-defined]
     project.certificate("billing", 2)
     for permissions, left in ((PERMISSIONS["CLOUDFLARE_TOKEN_READ"] - {Permission.HYPERDRIVE_READ}, 2), (None, 1)):
         state.access.tokens["CLOUDFLARE_TOKEN_READ"] = Token(permissions or PERMISSIONS["CLOUDFLARE_TOKEN_READ"])

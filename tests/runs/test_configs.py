@@ -230,7 +230,8 @@ def test_init_names_a_template_of_which_the_file_is_missing(project: Project) ->
     assert found == ["workers/other/wrangler.jsonc.j2 is left out: it is a template"]
 
 
-@pytest.mark.parametrize("mark", ["@pytest.mark.parametrize("path", ["mtls.toml", "workers/checkout/wrangler.toml", "workers/checkout/wrangler.jsonc"])
+@pytest.mark.parametrize("mark", ["<<<<<<< HEAD", "||||||| 1234abc", "=======", ">>>>>>> branch"])
+@pytest.mark.parametrize("path", ["mtls.toml", "workers/checkout/wrangler.toml", "workers/checkout/wrangler.jsonc"])
 def test_a_merge_conflict_is_named_with_its_line(project: Project, path: str, mark: str) -> None:
     """In every file that is parsed; also if only one mark is left, and with Windows line ends."""
     if path.endswith("jsonc"):
@@ -253,7 +254,6 @@ def test_a_line_like_a_merge_mark_in_a_valid_file_is_text(project: Project) -> N
     assert project.run("validate").code == 0
 
 
-<<<<<<< HEAD
 def many(project: Project, count: int, text: str, suffix: str = "toml") -> None:
     """Further Workers, each with a wrangler file of its own of this text."""
     mtls = project.read("mtls.toml")

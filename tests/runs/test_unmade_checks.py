@@ -263,7 +263,7 @@ def test_a_clock_that_is_wrong_or_unchecked_keeps_the_old_certificate(
         applied = project.run("apply", "--yes")
     assert [one["condition"] for one in made["waiting"]] == (["clock-skew"] if waits else [])
     assert [change["action"] for change in made["changes"]] == ([] if waits else ["retire"])
-    warned = [found["message"] for found in made["diagnostics"] if found["code"] == "clock-skew"]
+    warned = [found["message"] for found in made["diagnostics"] if found["code"] == "clock-wrong"]
     assert warned == [] if not waits or name == "not told" else name.split(" ", 2)[2] in warned[0]
     assert ("Done: 1 " in applied.out) is not waits
 
