@@ -44,12 +44,24 @@ TakeOverOption = Annotated[
         help="Delete old certificates that STACK, listed in `former_stacks`, uploaded (repeatable).",
     ),
 ]
+
+
+def _moment(text: str) -> datetime:
+    """The time of `--at`, in UTC."""
+    for form in ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"):
+        try:
+            return datetime.strptime(text, form).replace(tzinfo=UTC)
+        except ValueError:
+            continue
+    raise typer.BadParameter(f"{text!r} is not a date; write 2027-01-31, or 2027-01-31T12:00:00Z for a time in UTC")
+
+
 AtOption = Annotated[
     datetime | None,
     typer.Option(
         "--at",
         metavar="DATE",
-        formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"],
+        parser=_moment,
         help="Preview the plan at DATE (UTC). The result can't be applied.",
     ),
 ]
@@ -92,10 +104,9 @@ def plan(
     Needs no private key, runs no command and changes nothing, so it is safe to run on a pull request.
     """
     project = session.open_project()
-    moment = at.replace(tzinfo=UTC) if at else None
     request = PlanRequest(
         only=tuple(only or ()),
-        at=moment,
+        at=at,
         offline=offline,
         allow_deletes=allow_deletes,
         allow_unbinds=allow_unbinds,

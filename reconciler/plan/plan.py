@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import TypeVar, assert_never
 
 from reconciler.findings.codes import Code
-from reconciler.findings.diagnostics import Diagnostic
+from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.escape import shell_command
 from reconciler.findings.exits import ExitCode, strongest
 from reconciler.model import (
@@ -39,7 +39,7 @@ from reconciler.plan.assess import limit_retires, limit_unbinds, limit_uploads, 
 from reconciler.plan.assessment import Assessment, Need, Pending, SiteRow, Unseen, Waits
 from reconciler.plan.coverage import ABOUT_LIVE, KeyNeeded, NotChecked, find_keys, find_not_checked
 from reconciler.plan.gates import proofs_for
-from reconciler.plan.live import LiveBinding, LiveState, target_of, unread_finding
+from reconciler.plan.live import LiveBinding, LiveState, target_of, unread_findings
 from reconciler.plan.policy import most_unbinds
 from reconciler.plan.quota import Quota, count_quota
 from reconciler.plan.rails import own_bindings, too_many_unbinds
@@ -426,19 +426,20 @@ def _live(assessment: Assessment, selection: Selection) -> tuple[LiveBinding, ..
 
 
 def _unread(rows: Iterable[LiveBinding], assessment: Assessment) -> Iterator[Diagnostic]:
-    """An error for each Worker whose live version was asked for and could not be read (rule 12), each once.
+    """The errors about live versions that were asked for and could not be read (rule 12).
 
-    Not of one that is not live here, nor of one whose deploy already reports it.
+    Not of a Worker that is not live here, nor of one whose deploy already reports it.
     """
-    live, seen = assessment.actual.live, {one.where for one in assessment.found_live if one.code is Code.LIVE_UNREAD}
-    for row in rows:
+    live, told = assessment.actual.live, {one.where for one in assessment.found_live if one.code is Code.LIVE_UNREAD}
+
+    def is_unread(row: LiveBinding) -> bool:
         undeployed = assessment.desired.declaration.workers[row.at.worker].undeployed
         target = target_of(assessment.actual.files[row.at.worker], row.at.environment)
-        problem = unread_finding(row)
-        is_unread = live is not None and row.state is LiveState.UNKNOWN and target in live.unread
-        if is_unread and row.at.environment not in undeployed and problem.where not in seen:
-            seen.add(problem.where)
-            yield problem
+        where = Pointer(row.at.config, () if row.at.environment is None else ("env", row.at.environment))
+        is_unknown = live is not None and row.state is LiveState.UNKNOWN and target in live.unread
+        return is_unknown and row.at.environment not in undeployed and where not in told
+
+    yield from unread_findings(filter(is_unread, rows))
 
 
 def _lost_rollbacks(assessment: Assessment, retires: Iterable[Retire]) -> Iterator[Diagnostic]:

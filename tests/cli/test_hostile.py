@@ -95,7 +95,7 @@ def test_hostile_certificates_cost_little_all_together(project: Project) -> None
     project.write(f"certs/c{len(names) - 1}.pem", project.read("certs/billing.pem"))
     project.write("mtls.toml", declare(names, key="K"))
     result = run(project, "plan")
-    check_run(result, codes=frozenset({1}), given=given)
+    check_run(result, codes=frozenset({5}), given=given)
     out = result.out.decode()
     assert f"\n  c{len(names) - 1}  new\n    + upload  needs $K" in out
     assert "1 upload" in out

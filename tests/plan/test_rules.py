@@ -934,7 +934,7 @@ def test_updates_name_the_attributes_that_differ_and_no_others() -> None:
     there = actual([entry(1, 1, "@billing")], bound(1))
     upload, rebind = plan_of(desired({"billing": 2}, [BILLING]), there).changes
     changed = [item.attribute for item in upload.differences]  # type: ignore[union-attr]
-    assert changed == ["subject", "serial_number", "key", "fingerprint"]
+    assert changed == ["subject", "serial_number", "serial", "key", "fingerprint"]
     assert rebind.differences == upload.differences  # type: ignore[union-attr]
 
 

@@ -15,6 +15,8 @@ from reconciler.system.clock import SystemClock
 from tests.runs.test_rare_deploys import deploy
 from tests.support.cli import MTLS, Project, Result, make_project
 from tests.support.emulated import TOKEN
+from tests.support.pki import make_ca
+from tests.support.worlds import issued
 
 ACCOUNT = MTLS.replace("[certificates.billing]", '[store]\nkind = "cloudflare"\n\n[certificates.billing]')
 DEPLOY = "`wrangler deploy --config wrangler.toml --env=`"
@@ -106,6 +108,17 @@ def test_explain_leads_to_the_command_of_each_condition(leaked: Project, state: 
     whole = leaked.run("explain", "billing", "--live").out
     assert whole.index("[grace]") < whole.index("[rollback-reach]")
     assert "for a leaked key, run `mtlsctl retire billing --now --ignore-rollback`" in whole
+
+
+def test_a_plan_says_whether_a_renewal_has_a_new_key(tmp_path: Path) -> None:
+    """The same key again would be the leaked one."""
+    project = make_project(tmp_path)
+    assert project.run("apply", "--yes").code == 0
+    ca = make_ca("Other")
+    project.write("certs/billing.pem", ca.issue("again", key=issued(1).key).certificate_pem)
+    assert "billing  renewed, same key" in project.run("plan").out
+    project.write("certs/billing.pem", ca.issue("again").certificate_pem)
+    assert "billing  renewed, new key" in project.run("plan").out
 
 
 def test_conditions_are_checked_in_the_order_in_which_they_are_listed() -> None:

@@ -40,9 +40,9 @@ def show_applied(applied: Applied, display: Display) -> str:
 
 
 def failure_lines(step: Step, style: Style, width: int | None) -> Iterator[str]:
-    """A change that has just failed, for who watches the run."""
+    """A change that has just failed, for who watches the run; the outcome has the whole error."""
     if step.problem is not None:
-        text = f"{_subject(step.change, _ids([step], width))} failed: {printable(step.problem.message)}"
+        text = f"{_subject(step.change, _ids([step], width))} failed [{step.problem.code}]"
         yield from led("x", text, width, paint=style.bad)
 
 

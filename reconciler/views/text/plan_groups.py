@@ -171,9 +171,12 @@ def _about(group: Group, plan: PlanFacts) -> str:
         return printable(identity.text) + ("" if identity.stack is not None else ", not managed here")
     upload = next((change for change in group.changes if isinstance(change, Upload)), None)
     if upload is not None:
-        words = ["renewed" if Reason.CONTENT_CHANGED in upload.reasons else "new"]
-        words += ["new key"] if any(one.attribute == "key" for one in group.differences) else []
-        return ", ".join(words)
+        if Reason.CONTENT_CHANGED not in upload.reasons:
+            return "new"
+        if not group.differences:
+            return "renewed"
+        is_new = any(one.attribute == "key" for one in group.differences)
+        return "renewed, new key" if is_new else "renewed, same key"
     if any(Reason.ORPHANED in one.reasons for one in _retires(group)):
         return "removed from mtls.toml"
     if any(one.at is None and one.certificate == group.name for one in plan.unknown):
