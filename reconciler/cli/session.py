@@ -149,7 +149,7 @@ class Session:
         display = self.display(sys.stdout)
         if out is not None and out != STDOUT:
             whole = replace(display, style=PLAIN, width=None)
-            self.write(out, render(report, self.format, whole))
+            self.write(out, render(report, self.format, whole).lstrip("\n"))
         say(render(report, self.format, display), nl=False)
 
     def emit(self, text: str) -> None:
