@@ -21,6 +21,7 @@ from reconciler.cli.terminal import TEXT, ask, say, tell
 from reconciler.desired.durations import parse_duration
 from reconciler.desired.rules import Refused
 from reconciler.findings.errors import DeclinedError, GuardError, UsageError
+from reconciler.findings.escape import printable
 from reconciler.model import Action, Change, Condition, Phase
 from reconciler.model.identifiers import is_short_id
 from reconciler.model.progress import Done, uncounted
@@ -55,7 +56,7 @@ def _waves(text: str) -> tuple[int | None, ...]:
     """`1,5,all`: sizes, None for all that are left."""
     parts = [part.strip() for part in text.split(",")]
     if not all(part == "all" or re.fullmatch(r"[1-9]\d{0,4}", part) for part in parts) or "all" in parts[:-1]:
-        raise typer.BadParameter(f"{text!r} is not valid: write sizes, such as 1,5,all")
+        raise typer.BadParameter(f"{text!r} is not valid: write sizes, such as 1,5,all", param_hint="--wave")
     return tuple(None if part == "all" else int(part) for part in parts)
 
 
@@ -106,17 +107,21 @@ def apply(
             "a saved plan already has its `--only` and `--allow-deletes`",
             hint="leave them out, or make a new plan with them: `mtlsctl plan --out FILE`",
         )
+    if digest is not None and not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
+        raise UsageError(
+            f"`--digest {printable(digest)}` is not a digest", hint="copy it whole: `sha256:` and 64 hexadecimal digits"
+        )
     waves = _waves(wave)
     wanted = DeployChoice(everybody=deploy, over_split=over_split)
     project = session.open_project()
     approved = read_saved(session, saved) if saved is not None else None
-    with project.lock(command="apply", timeout_s=seconds(lock_timeout), waiting=session.tell):
+    with project.lock(command="apply", timeout_s=seconds(lock_timeout, "--lock-timeout"), waiting=session.tell):
         request = PlanRequest(only=tuple(only or ()), allow_deletes=allow_deletes, deploy=wanted, patience=PATIENCE)
         planned = (
             plan_approved(project, approved, wanted, _age(max_age)) if approved is not None else make(project, request)
         )
         if digest is not None:
-            demand_digest(planned.plan, digest)
+            demand_digest(planned.plan, digest, str(saved) if saved is not None else None)
         phases = tuple(Phase(name) for name in phase) if phase else tuple(Phase)
         words: tuple[str, ...] = (str(saved),) if saved is not None else apply_with(request, None)
         words += tuple(word for name in phase or () for word in ("--phase", name))
@@ -140,7 +145,7 @@ def retire(
     the new certificate first, then run this with --now. `mtlsctl explain NAME` shows what an old version waits for.
     """
     project = session.open_project()
-    with project.lock(command="retire", timeout_s=seconds(lock_timeout), waiting=session.tell):
+    with project.lock(command="retire", timeout_s=seconds(lock_timeout, "--lock-timeout"), waiting=session.tell):
         request = PlanRequest(retire=name, skip_grace=now, allow_deletes=allow_deletes, live=False)
         planned = make(project, request)
         _demand_retirable(planned, planned.request.retire or name, now=now)
@@ -152,7 +157,7 @@ def _age(text: str) -> timedelta:
     try:
         return parse_duration(text)
     except Refused as error:
-        raise typer.BadParameter(f"{text!r} is not a valid time: write 12h or 7d") from error
+        raise typer.BadParameter(f"{text!r} is not a valid time: write 12h or 7d", param_hint="--max-age") from error
 
 
 def _demand_retirable(planned: Planned, name: str, *, now: bool) -> None:
