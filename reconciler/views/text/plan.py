@@ -262,7 +262,7 @@ def _summary_lines(plan: PlanFacts, groups: Sequence[Group], width: int | None, 
         parts += _quota_texts(plan)
     lead = [] if plan.changes else ["No changes"]
     if not plan.changes and plan.unknown:
-        lead = ["No changes found in the files. Run `mtlsctl plan` with a token to see uploads and renewals"]
+        lead = ["No changes found in the files. `mtlsctl plan` shows uploads and renewals"]
     paint = style.bold if plan.changes else style.good
     if lead or parts:
         yield from map(paint, wrapped(f"{'. '.join((*lead, *parts))}.", width))
