@@ -30,6 +30,7 @@ from reconciler.cli.terminal import TEXT, ask, say, tell
 from reconciler.desired.durations import parse_duration
 from reconciler.desired.rules import Refused
 from reconciler.findings.errors import DeclinedError, GuardError, UsageError
+from reconciler.findings.escape import printable
 from reconciler.model import Action, CertificateName, Change, EntryId, Phase
 from reconciler.model.identifiers import is_short_id
 from reconciler.model.progress import Done, uncounted
@@ -64,7 +65,7 @@ def _waves(text: str) -> tuple[int | None, ...]:
     """`1,5,all`: sizes, None for all that are left."""
     parts = [part.strip() for part in text.split(",")]
     if not all(part == "all" or re.fullmatch(r"[1-9]\d{0,4}", part) for part in parts) or "all" in parts[:-1]:
-        raise typer.BadParameter(f"{text!r} is not valid: write sizes, such as 1,5,all")
+        raise typer.BadParameter(f"{text!r} is not valid: write sizes, such as 1,5,all", param_hint="--wave")
     return tuple(None if part == "all" else int(part) for part in parts)
 
 
@@ -127,11 +128,15 @@ def apply(
             f"{names} can't be combined with a saved plan, which says already what is done",
             hint="leave that out, or make a new plan with it: `mtlsctl plan --out FILE`",
         )
+    if digest is not None and not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
+        raise UsageError(
+            f"`--digest {printable(digest)}` is not a digest", hint="copy it whole: `sha256:` and 64 hexadecimal digits"
+        )
     waves = _waves(wave)
     wanted = DeployChoice(everybody=deploy, over_split=over_split)
     project = session.open_project()
     approved = read_saved(session, saved) if saved is not None else None
-    with project.lock(command="apply", timeout_s=seconds(lock_timeout), waiting=session.tell) as held:
+    with project.lock(command="apply", timeout_s=seconds(lock_timeout, "--lock-timeout"), waiting=session.tell) as held:
         request = PlanRequest(
             only=tuple(only or ()),
             allow_deletes=allow_deletes,
@@ -145,7 +150,7 @@ def apply(
             plan_approved(project, approved, wanted, _age(max_age)) if approved is not None else make(project, request)
         )
         if digest is not None:
-            demand_digest(planned.plan, digest)
+            demand_digest(planned.plan, digest, str(saved) if saved is not None else None)
         phases = tuple(Phase(name) for name in phase) if phase else tuple(Phase)
         words: tuple[str, ...] = (str(saved),) if saved is not None else apply_with(request, None)
         words += tuple(word for name in phase or () for word in ("--phase", name))
@@ -178,7 +183,9 @@ def retire(
     can go back then. What live versions use is never deleted.
     """
     project = session.open_project()
-    with project.lock(command="retire", timeout_s=seconds(lock_timeout), waiting=session.tell) as held:
+    with project.lock(
+        command="retire", timeout_s=seconds(lock_timeout, "--lock-timeout"), waiting=session.tell
+    ) as held:
         stacks = tuple(take_over or ())
         request = PlanRequest(
             retire=name,
@@ -200,7 +207,7 @@ def _age(text: str) -> timedelta:
     try:
         return parse_duration(text)
     except Refused as error:
-        raise typer.BadParameter(f"{text!r} is not a valid time: write 12h or 7d") from error
+        raise typer.BadParameter(f"{text!r} is not a valid time: write 12h or 7d", param_hint="--max-age") from error
 
 
 def _demand_retirable(planned: Planned, name: str, *, now: bool) -> None:

@@ -653,7 +653,7 @@ class Code(StrEnum):
         "A change was skipped, because an earlier error from Cloudflare stopped this run.",
         "Fix the earlier error, then run again.")
     STORE_PERMISSION = ("store-permission", _EW,
-        "The API token is not valid, or lacks a permission.",
+        "The API token lacks a permission.",
         "Give the token the permission that the hint names.")
     STORE_ACCOUNT = ("store-account", _EW,
         "Cloudflare knows no such account for this API token.",

@@ -130,7 +130,8 @@ class ToPresent:
     """The certificate that one binding of a Worker uses after a deploy. `live`: the ID that each live version uses now.
 
     `id` None: known once `digest` is uploaded; if `digest` is None, too, the binding is removed. `later`: the content
-    digest that it will use once that certificate is valid.
+    digest that it will use once that certificate is valid. `older`: `id` was uploaded before what is live now, so the
+    deploy goes back to a previous certificate.
     """
 
     binding: str
@@ -139,6 +140,7 @@ class ToPresent:
     certificate: CertificateName | None = None
     live: tuple[EntryId | None, ...] = ()
     later: str | None = None
+    older: bool = False
 
     @property
     def differs(self) -> bool:

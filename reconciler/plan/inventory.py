@@ -95,7 +95,7 @@ def take_inventory(desired: Desired, listing: Listing, files: Mapping[WorkerLabe
         if certificate not in desired.bundles:
             continue  # its file can't be read, so this may be the declared entry itself
         successor = current.get(certificate)
-        if successor is not None and not _is_older(entry, successor):
+        if successor is not None and not is_older(entry, successor):
             problems.append(_newer_entry(declaration, entry, certificate, successor))
             continue
         leaving.append(Leaving(entry, certificate, Reason.SUPERSEDED, successor))
@@ -151,10 +151,10 @@ def _renewal_of(entry: Entry, newest: Mapping[str, Entry]) -> Entry | None:
     mark names only one of them. Its grace period then begins with that rotation.
     """
     later = newest.get(subject_text(entry.bundle.leaf)) if entry.bundle else None
-    return later if later is not None and _is_older(entry, later) else None
+    return later if later is not None and is_older(entry, later) else None
 
 
-def _is_older(entry: Entry, successor: Entry) -> bool:
+def is_older(entry: Entry, successor: Entry) -> bool:
     """Whether an entry was uploaded before another; False if a time is unknown, so that the entry is kept."""
     if entry.uploaded_on is None or successor.uploaded_on is None:
         return False

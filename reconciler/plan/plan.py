@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import TypeVar, assert_never
@@ -35,8 +35,9 @@ from reconciler.model import (
     Waiting,
 )
 from reconciler.model.calls import Calls
+from reconciler.model.identifiers import is_placeholder
 from reconciler.plan.assess import limit_retires, limit_unbinds, limit_uploads, settle
-from reconciler.plan.assessment import Assessment, Need, Pending, SiteRow, Unseen, Waits
+from reconciler.plan.assessment import Assessment, BindingRow, Need, Pending, SiteRow, Unseen, Waits
 from reconciler.plan.coverage import ABOUT_LIVE, KeyNeeded, NotChecked, find_keys, find_not_checked
 from reconciler.plan.gates import proofs_for
 from reconciler.plan.live import LiveBinding, LiveState, target_of, unread_findings
@@ -76,7 +77,7 @@ class PlanFacts:
     `partial`: the names of `--only`. `at`: the plan is a preview of another time. `quota` None: offline. `live` None:
     live Workers were not requested. `calls` None: no server was called. `keys`: those that `apply` will need.
     `apply_with`: the arguments of `mtlsctl apply` for this plan; None if `apply` itself made it. `commit`: that of the
-    checkout; None outside git.
+    checkout; None outside git. `owners`: of the certificates in `changes` and `waiting`, if mtls.toml names them.
     """
 
     stack: str
@@ -98,6 +99,7 @@ class PlanFacts:
     not_checked: tuple[NotChecked, ...] = ()
     apply_with: tuple[str, ...] | None = None
     commit: str | None = None
+    owners: Mapping[CertificateName, str] = field(default_factory=dict)
 
     @property
     def next_command(self) -> str | None:
@@ -279,12 +281,13 @@ def draw_plan(assessment: Assessment, selection: Selection, *, at: bool = False,
     live = _live(assessment, selection) if show_live else None
     findings = (*assessment.findings, *_unread(live or (), assessment), *_lost_rollbacks(assessment, retires))
     elsewhere = _elsewhere(assessment, selection)
+    waiting = _waiting(assessment, selection)
     return Plan(
         stack=desired.declaration.stack,
         store=desired.declaration.store,
         changes=changes,
         adopted=_adopted(assessment, selection),
-        waiting=_waiting(assessment, selection),
+        waiting=waiting,
         unknown=_unknown(assessment, selection),
         due=tuple(due),
         diagnostics=tuple(
@@ -300,6 +303,7 @@ def draw_plan(assessment: Assessment, selection: Selection, *, at: bool = False,
         live=live,
         keys=keys,
         not_checked=find_not_checked(assessment, keys),
+        owners=_owners(desired, (*changes, *(wait.change for wait in waiting))),
         assessment=assessment,
         selection=selection,
     )
@@ -406,10 +410,18 @@ def _waiting_order(waiting: Waiting) -> tuple[int, str, str, str]:
             assert_never(change)
 
 
+def _owners(desired: Desired, changes: Iterable[Change]) -> Mapping[CertificateName, str]:
+    """The owner of each declared certificate that these changes are about."""
+    names = sorted({change.certificate for change in changes if change.certificate is not None})
+    found = ((name, desired.declaration.certificates.get(name)) for name in names)
+    return {name: one.owner for name, one in found if one is not None and one.owner is not None}
+
+
 def _unknown(assessment: Assessment, selection: Selection) -> tuple[Unknown, ...]:
     """What an offline plan does not know, because the list of uploaded certificates was not read."""
     if assessment.inventory is not None:
         return ()
+    desired = assessment.desired
     names = sorted(row.name for row in assessment.certificates if row.bundle is not None)
     bindings = (
         row for row in assessment.bindings if isinstance(row.verdict, Unseen) and row.verdict.need is Need.STORE
@@ -417,8 +429,20 @@ def _unknown(assessment: Assessment, selection: Selection) -> tuple[Unknown, ...
     found = (
         *(Unknown(name, None, "whether it is uploaded") for name in names),
         *(Unknown(row.certificate, row.at, "whether its ID is the current one") for row in bindings),
+        *(Unknown(None, row.at, _UNDECLARED) for row in assessment.bindings if _may_be_removed(row, desired)),
     )
     return tuple(one for one in found if selection.names(one.certificate))
+
+
+_UNDECLARED = "in the wrangler file, not in mtls.toml: removed if its certificate is of this stack"
+
+
+def _may_be_removed(row: BindingRow, desired: Desired) -> bool:
+    """Whether an online plan would remove an undeclared binding if its certificate has a mark of this stack."""
+    worker = desired.declaration.workers[row.at.worker]
+    is_of_ours = row.at.environment in worker.environments and worker.exclusive and not row.elsewhere
+    is_real = row.found is not None and not is_placeholder(row.found.certificate_id, desired.declaration.store.kind)
+    return row.declared is None and is_of_ours and is_real
 
 
 def _live(assessment: Assessment, selection: Selection) -> tuple[LiveBinding, ...]:

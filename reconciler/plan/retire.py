@@ -37,7 +37,8 @@ class RetireScene:
 
     `pending`: by certificate, the declared bindings that do not have its current ID, for any reason. `coming`: subjects
     of declared certificates that are not uploaded yet. `bound`: by ID, the wrangler files that have it. `declared_ids`:
-    by ID, the bindings that are declared with it. `broken`: the declared wrangler files that can't be used.
+    by ID, the bindings that are declared with it. `staying`: the IDs of bindings that this plan does not change.
+    `broken`: the declared wrangler files that can't be used.
     """
 
     desired: Desired
@@ -46,6 +47,7 @@ class RetireScene:
     pending: Mapping[CertificateName, Sequence[BindingRow]]
     coming: frozenset[str]
     bound: Mapping[str, Sequence[str]]
+    staying: frozenset[str]
     declared_ids: Mapping[str, Sequence[BindingRow]]
     unread: tuple[str, ...]
     broken: tuple[BrokenFile, ...]
@@ -69,6 +71,7 @@ def make_scene(
     """The scene once all bindings are judged. Grace and proofs count from `now`."""
     pending: dict[CertificateName, list[BindingRow]] = defaultdict(list)
     declared_ids: dict[str, list[BindingRow]] = defaultdict(list)
+    staying = {found.certificate_id for file in actual.files.values() for found in file.previews or ()}
     for row in bindings:
         match row.target:
             case ByCertificate(certificate) if row.wanted is None or row.found_id != row.wanted:
@@ -77,6 +80,8 @@ def make_scene(
                 declared_ids[entry_id].append(row)
             case _:
                 pass
+        if not isinstance(row.verdict, Pending) and row.found_id is not None:
+            staying.add(row.found_id)
     bound: dict[str, list[str]] = defaultdict(list)
     for file in {file.path: file for file in actual.files.values()}.values():
         bindings_there = (one for there in file.environments.values() for one in there.bindings)
@@ -89,6 +94,7 @@ def make_scene(
         pending=pending,
         coming=_coming(desired, inventory) if inventory is not None else frozenset(),
         bound=bound,
+        staying=frozenset(staying),
         declared_ids=declared_ids,
         broken=tuple({file.path: file for file in actual.broken.values()}.values()),
         unread=tuple(sorted(name for name in desired.declaration.certificates if name not in desired.bundles)),
@@ -197,7 +203,10 @@ def _bound_in_file(leaving: Leaving, scene: RetireScene) -> _Wait | None:
     needle = needle_of(leaving.entry.id)
     named = [file.path for file in scene.broken if file.text is not None and has_needle(file.text, needle)]
     files = (*scene.bound.get(leaving.entry.id, ()), *named)
-    return _Wait(_named("file", files)) if files else None
+    if not files:
+        return None
+    case = "" if named or leaving.entry.id in scene.staying else "removed"
+    return _Wait({"case": case, **_named("file", files)})
 
 
 def _grace(leaving: Leaving, scene: RetireScene) -> _Wait | None:

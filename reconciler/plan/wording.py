@@ -78,7 +78,10 @@ _WAITS: Mapping[Condition, Mapping[str, str]] = {
         "": "{binding}{others} must get the ID of its successor first",
         "unread": "{binding} could not be checked, because its wrangler file could not be read",
     },
-    Condition.BOUND_IN_FILE: {"": "{file}{others} had its ID when this run began"},
+    Condition.BOUND_IN_FILE: {
+        "": "its ID is still in {file}{others}",
+        "removed": "its ID is still in {file}{others}; `mtlsctl apply` removes it there",
+    },
     Condition.GRACE: {
         "": "its grace period is not over",
         "no-time": "the time of its upload is unknown, so the end of its grace period is unknown",
@@ -166,7 +169,7 @@ MEANINGS: Mapping[Condition, tuple[str, str]] = {
         "Run `mtlsctl apply`; if the successor is not valid yet, wait until it is. Check the errors of that Worker.",
     ),
     Condition.BOUND_IN_FILE: (
-        "A declared wrangler file had its ID when the run began.",
+        "A declared wrangler file still has its ID.",
         "Run `mtlsctl apply`; if the binding waits for its new certificate, wait, too. Remove undeclared bindings.",
     ),
     Condition.LISTING_UNSTABLE: ("The list of uploaded certificates changed while it was read.", "Run again."),

@@ -24,7 +24,8 @@ from reconciler.records.base import JsonPart, UtcTime
 class PresentPart(JsonPart):
     """What one binding uses after a deploy; `live` is what each live version uses now, null for nothing.
 
-    `later`: the content digest that it will use once that certificate has begun.
+    `later`: the content digest that it will use once that certificate has begun. `older`: true if `id` was uploaded
+    before what is live now.
     """
 
     binding: str
@@ -33,6 +34,7 @@ class PresentPart(JsonPart):
     id: str | None = None
     live: tuple[str | None, ...]
     later: str | None = None
+    older: bool | None = None
 
 
 class IdentityPart(JsonPart):
@@ -183,4 +185,5 @@ def _present_part(one: ToPresent) -> PresentPart:
         id=one.id,
         live=one.live,
         later=one.later,
+        older=one.older or None,
     )

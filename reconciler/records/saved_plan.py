@@ -113,6 +113,7 @@ def _plan(document: PlanDocument, path: str) -> SavedPlan:
         at=document.at,
         partial=document.partial or (),
         live=None if document.live is None else tuple(_live(part) for part in document.live),
+        owners={CertificateName(name): owner for name, owner in (document.owners or {}).items()},
         keys=tuple(_key(part) for part in document.keys),
         not_checked=tuple(NotChecked(part.area, part.reason) for part in document.not_checked),
         apply_with=(path,),
@@ -193,6 +194,7 @@ def _deploy(part: ChangePart) -> Deploy:
                 CertificateName(one.certificate) if one.certificate is not None else None,
                 tuple(EntryId(live) if live is not None else None for live in one.live),
                 one.later,
+                older=bool(one.older),
             )
             for one in part.presents or ()
         ),

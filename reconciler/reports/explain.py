@@ -81,8 +81,9 @@ def explain(name: str, plan: Plan) -> Explanation:
             " and not the ID of an uploaded certificate"
         )
         known = _known_names(assessment, stories)
-        hint = suggest(name, known)
-        is_deleted = is_short_id(name) and nearest(name, known) is None
+        is_close = nearest(name, known) is not None
+        hint = suggest(name, known if is_close else set(known) - set(_known_ids(assessment, stories)))
+        is_deleted = is_short_id(name) and not is_close
         raise UsageError(message, hint=f"{DELETED}\n{hint}" if is_deleted else hint)
     bindings = tuple(story for story in stories if _is_about(name, story, subjects, assessment))
     ids = dict.fromkeys((*_entry_ids(name, subjects, assessment), *_ids_of(bindings, subjects, assessment)))

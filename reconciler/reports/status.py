@@ -176,7 +176,7 @@ class Alarm(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FailOn:
-    """One `--fail-on`. `within`: only of an outage, how far ahead."""
+    """One `--fail-on`. `within`: how far ahead; of an outage, or of what will be due."""
 
     alarm: Alarm
     within: timedelta = timedelta(0)
@@ -194,9 +194,10 @@ def _holds(status: Status, asked: FailOn) -> bool:
             is_expired = any(one.urgency is Urgency.EXPIRED for one in status.certificates)
             return is_expired or Code.BOUND_EXPIRED in codes or any(one.failing for one in status.outages)
         case Alarm.DUE:
-            due = (one.due for one in status.certificates if one.due is not None)
-            is_due = any(one.is_due(status.made) and not one.renewed for one in due)
-            return is_due or any(one.urgency in {Urgency.DUE, Urgency.EXPIRED} for one in status.by_id)
+            due, then = (one.due for one in status.certificates if one.due is not None), status.made + asked.within
+            is_due = any(one.is_due(then) and not one.renewed for one in due)
+            by_id = {_urgency_by_id(one.row, then) for one in status.by_id}
+            return is_due or bool(by_id & {Urgency.DUE, Urgency.EXPIRED})
         case Alarm.GAP:
             return Code.VALIDITY_GAP in codes
         case Alarm.WAITING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -34,6 +34,7 @@ _OUT_OF_GIT = (
     "take it out (git rm --cached FILE), have the certificate reissued with a new key, and keep that key in a secret of"
     " the pipeline"
 )
+_ELSEWHERE = "normal on a pull request, whose job has no keys; `mtlsctl validate` checks the pair where the key is"
 
 
 def validate(project: Project) -> tuple[Diagnostic, ...]:
@@ -41,6 +42,7 @@ def validate(project: Project) -> tuple[Diagnostic, ...]:
     checkout = look(project)
     desired, declaration = checkout.desired, checkout.desired.declaration
     found: list[Diagnostic] = [*checkout.warnings, *checkout.blocked]
+    absent: list[Diagnostic] = []
     now = project.clock.now()
     for name, bundle in desired.bundles.items():
         declared = declaration.certificates[name]
@@ -48,10 +50,13 @@ def validate(project: Project) -> tuple[Diagnostic, ...]:
         found.extend(replace(problem, certificate=name) for problem in problems)
         always_due = find_always_due(desired, name)
         found.extend([always_due] if always_due is not None else [])
-        found.extend(replace(problem, certificate=name) for problem in _check_key(project, declared, bundle))
+        checked = tuple(replace(problem, certificate=name) for problem in _check_key(project, declared, bundle))
+        found.extend(problem for problem in checked if problem.code is not Code.KEY_NOT_CHECKED)
+        absent.extend(problem for problem in checked if problem.code is Code.KEY_NOT_CHECKED)
         if declared.verify is not None:
             cas = check_cas(declared.path, declared.verify, bundle, project.files, now)
             found.extend(replace(problem, certificate=name) for problem in cas)
+    found.extend(absent if len(absent) == 1 else _join_absent(absent))
     found.extend(tracked_keys(project, declaration))
     found.extend(checkout.noticed)
     found.extend(_ignored_configs(project, checkout))
@@ -84,13 +89,23 @@ def _check_key(project: Project, declared: DeclaredCertificate, bundle: Bundle) 
             yield from at_key(error.diagnostics(), declared, project.name)
             return
         message = f"the key of {declared.name!r} is not available, so the pair was not checked: {error.message}"
-        yield Diagnostic(Severity.INFO, Code.KEY_NOT_CHECKED, message, where, error.hint)
+        is_elsewhere = declared.key is not None and declared.key.source == "env"  # as in the job of a pull request
+        hint = _ELSEWHERE if is_elsewhere else error.hint
+        yield Diagnostic(Severity.INFO, Code.KEY_NOT_CHECKED, message, where, hint)
     except ReconcilerError as error:
         yield from error.diagnostics()
     else:
         if key is not None:
             yield from key.findings
             yield from at_key(check_pair(bundle, key.pem, where=None), declared, project.name)
+
+
+def _join_absent(absent: Sequence[Diagnostic]) -> Iterator[Diagnostic]:
+    """One finding for several keys that are not available, as on a pull request."""
+    if absent:
+        names = ", ".join(str(one.certificate) for one in absent)
+        message = f"the keys of {names} are not available, so these pairs were not checked"
+        yield Diagnostic(Severity.INFO, Code.KEY_NOT_CHECKED, message, hint=_ELSEWHERE)
 
 
 def tracked_keys(

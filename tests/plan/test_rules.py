@@ -929,6 +929,15 @@ def test_an_offline_plan_says_what_files_can_tell_and_marks_the_rest() -> None:
     assert plan.quota is None
 
 
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_an_offline_plan_names_each_undeclared_binding_that_may_be_removed(*, exclusive: bool) -> None:
+    """Not a placeholder, nor one of a Worker that another stack may declare."""
+    checkout = replace(worker("checkout", {None: {}}), exclusive=exclusive)
+    there = actual(None, {"checkout": file({None: {"A": uid(1), "B": "<ID>"}})})
+    unknown = [item.at.binding for item in plan_of(desired({}, [checkout]), there).unknown if item.at is not None]
+    assert unknown == (["A"] if exclusive else [])
+
+
 def test_updates_name_the_attributes_that_differ_and_no_others() -> None:
     """Same issuer and dates: those are not listed."""
     there = actual([entry(1, 1, "@billing")], bound(1))

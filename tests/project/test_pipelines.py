@@ -122,6 +122,16 @@ def test_a_plan_with_errors_is_shown_too(name: str) -> None:
     assert "GITHUB_STEP_SUMMARY" in show["run"]
 
 
+def test_a_plan_with_errors_can_still_be_approved_on_main_alone() -> None:
+    """One broken certificate keeps no other from being renewed; no other branch is pushed to main."""
+    jobs = WORKFLOWS["apply.yml"]["jobs"]
+    *_, show, count, upload = jobs["plan"]["steps"]
+    assert {one["if"] for one in (show, count, upload)} == {"${{ !cancelled() }}"}
+    for job in jobs.values():
+        assert "github.ref == 'refs/heads/main'" in job["if"]
+    assert "!cancelled()" in jobs["apply"]["if"]
+
+
 def test_the_ids_are_pushed_onto_what_main_has_by_then() -> None:
     """Main may have moved while the plan waited for its approval."""
     (commit,) = [one["run"] for one in WORKFLOWS["apply.yml"]["jobs"]["apply"]["steps"] if "git push" in str(one)]
@@ -163,7 +173,7 @@ def test_only_the_job_that_commits_may_write_to_the_repository() -> None:
             assert checkout["with"] == {"persist-credentials": False}
             assert body.get("permissions") == ({"contents": "write"} if job == "apply" else None)
             with_token = [step for step in body["steps"] if "github.token" in str(step)]
-            assert [step["name"] for step in with_token] == (["commit the ids"] if job == "apply" else [])
+            assert [step["name"] for step in with_token] == (["commit the IDs"] if job == "apply" else [])
 
 
 def test_no_package_from_npm_runs_code_when_it_is_installed() -> None:

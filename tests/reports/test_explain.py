@@ -378,7 +378,7 @@ def test_a_name_of_several_things_explains_them_all() -> None:
         ("BILING", "did you mean `BILLING`?"),
         ("chekout", "did you mean `checkout`?"),
         (uid(1)[:-1] + "2", f"did you mean `{uid(1)}`?"),
-        ("zzzzzz", f"use one of these: {uid(1)}, BILLING, billing, checkout"),
+        ("zzzzzz", "use one of these: BILLING, billing, checkout"),
         (uid(1).upper(), f"did you mean `{uid(1)}`?"),
     ],
 )

@@ -240,7 +240,7 @@ def test_a_permission_that_the_token_lacks_is_a_warning_that_names_it(
     [
         (Token(active=False), "token-unknown", 2),
         (None, "token-unknown", 2),
-        (Token(accounts=frozenset({"f" * 32})), "store-permission", 2),
+        (Token(accounts=frozenset({"f" * 32})), "store-account", 2),
         (Token(account_owned=True), None, 6),
     ],
     ids=["inactive", "unknown", "of another account", "owned by an account"],

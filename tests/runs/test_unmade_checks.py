@@ -23,7 +23,7 @@ from reconciler.emulator.state import ACCOUNT_ID
 from reconciler.emulator.tokens import Permission, Token
 from reconciler.system.clock import SystemClock
 from reconciler.system.lock import checkout_lock
-from tests.support.cli import MTLS, Project, make_project
+from tests.support.cli import MTLS, WRANGLER, Project, make_project
 from tests.support.emulated import TOKEN, make_state
 from tests.support.gits import no_git, refusing_git
 from tests.support.worlds import issued
@@ -344,3 +344,19 @@ def test_a_declared_wrangler_file_that_git_ignores_is_a_warning(project: Project
     assert "at   wrangler.toml" in result.out
     subprocess.run(["git", "add", "-f", "wrangler.toml"], cwd=project.folder, check=True)
     assert "ignored-by-git" not in project.run("validate").out
+
+
+_KEY = 'private_key = { env = "LEDGER_KEY" }'
+
+
+def test_keys_that_are_not_here_are_one_note(tmp_path: Path) -> None:
+    """As on a pull request, whose job has none."""
+    project = make_project(
+        tmp_path, f'{MTLS}[certificates.ledger]\ncertificate = "certs/ledger.pem"\n{_KEY}\n', WRANGLER
+    )
+    project.certificate("ledger", 2)
+    project.environ.clear()
+    found = [one for one in project.run("validate", "--format", "json").json["diagnostics"] if "key" in one["code"]]
+    assert [one["code"] for one in found] == ["key-not-checked"]
+    assert "billing, ledger" in found[0]["message"]
+    assert "normal on a pull request" in found[0]["hint"]

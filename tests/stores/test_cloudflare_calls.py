@@ -109,7 +109,7 @@ def test_a_plan_lists_pages_and_nothing_else(account: Account) -> None:
     for command in ("plan", "apply", "status"):
         assert account.run(command).code == 0
         assert account.calls == {"list": PAGES}
-    assert "\n2 calls to Cloudflare made.\n" in account.run("plan").out
+    assert "\nThis plan made 2 calls to Cloudflare.\n" in account.run("plan").out
 
 
 def test_a_retire_lists_once_and_reads_and_deletes_each(account: Account) -> None:
@@ -166,7 +166,7 @@ def test_a_saved_plan_keeps_what_it_said_of_calls(account: Account) -> None:
     """`show` shows it, and it is not part of the digest."""
     account.declare(1)
     account.run("plan", "--out", "plan.json")
-    assert "1 call to Cloudflare made; 3 in all once this is applied." in account.run("show", "plan.json").out
+    assert "This plan made 1 call to Cloudflare; `mtlsctl apply` makes about 3." in account.run("show", "plan.json").out
     assert said(account.run("show", "plan.json", "--format", "json")) == (1, 3)
     assert account.run("apply", "plan.json").code == 0
 

@@ -26,7 +26,7 @@ from reconciler.model import (
     Waiting,
 )
 from reconciler.plan.coverage import KeyNeeded
-from reconciler.plan.plan import Plan, PlanFacts
+from reconciler.plan.plan import PlanFacts
 from reconciler.views.text.layout import Cell, cells, labelled, spread, table, wrapped
 from reconciler.views.text.lines import counted, until_text
 from reconciler.views.text.names import ShownNames, environment
@@ -155,10 +155,7 @@ def _head_lines(group: Group, plan: PlanFacts, names: ShownNames, width: int | N
 
 
 def _owner(group: Group, plan: PlanFacts) -> str | None:
-    if group.name is None or not isinstance(plan, Plan):
-        return None  # a saved plan has no rows
-    row = plan.assessment.by_name.get(group.name)
-    return row.declared.owner if row is not None else None
+    return plan.owners.get(group.name) if group.name is not None else None
 
 
 def _about(group: Group, plan: PlanFacts) -> str:
@@ -276,7 +273,7 @@ def _binding_row(change: BindingChange, names: ShownNames, style: Style) -> list
 
 
 def _arrow(change: BindingChange, names: ShownNames) -> str:
-    after = "none" if change.action is Action.UNBIND else names.id(change.after) if change.after is not None else "new"
+    after = names.id(change.after) if change.after is not None or change.action is Action.UNBIND else names.new
     if change.before is not None and change.before == change.after:
         return after
     return f"{names.id(change.before)} -> {after}" if change.before is not None else f"-> {after}"
@@ -362,6 +359,7 @@ def deploy_lines(deploy: Deploy, names: ShownNames, width: int | None, style: St
                 f"{' and '.join(names.id(live) for live in dict.fromkeys(one.live)) or 'none'} -> "
                 f"{names.id(one.id) if one.id or one.digest is None else 'new'}"
             ),
+            Cell("older: goes back to a previous certificate" if one.older else "", style.warn),
         ]
         for one in deploy.bindings
         if one.differs
