@@ -193,6 +193,9 @@ def load_configs(declaration: Declaration, files: FileReader, read_files: ReadFi
         if identity not in by_identity:
             try:
                 by_identity[identity] = reader.read(path)
+            except OverBudgetError as error:
+                error.where = Pointer(declaration.path, ("workers", label, "config"))
+                raise
             except ReconcilerError as error:
                 found = tuple(reader.at_declaration(declaration, label, error))
                 text = None if isinstance(error, FileError) else read_files[path]
