@@ -145,12 +145,12 @@ class Late:
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
         self._connection.connect()
-        self._connection.send(b"GET / HTTP/1.1\r\n")
+        self._connection.send(f"GET / HTTP/1.1\r\nHost: localhost:{port}\r\n".encode())
 
     def finish(self) -> tuple[int, str]:
         """Its answer."""
         with contextlib.closing(self._connection), http.client.HTTPResponse(self._connection.sock) as reply:
-            self._connection.send(b"Host: localhost\r\nConnection: close\r\n\r\n")
+            self._connection.send(b"Connection: close\r\n\r\n")
             reply.begin()
             return reply.status, reply.read().decode()
 
