@@ -50,13 +50,43 @@ def test_tracked_is_not_misled_by_a_hook(repository: Path, tmp_path: Path, monke
     assert ask_tracked([path]).yes == {path}
 
 
-def test_tracked_runs_no_command_of_the_repository(repository: Path, tmp_path: Path) -> None:
-    """A file watcher in the repository's configuration is not started."""
-    watcher = tmp_path / "watcher"
-    watcher.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
-    watcher.chmod(0o755)
-    git(repository, "config", "core.fsmonitor", str(watcher))
-    ask_tracked([repository / "certs/tracked.key"])
+COMMANDS = {
+    "core.fsmonitor": "RUN",
+    "core.pager": "RUN",
+    "pager.ls-files": "RUN",
+    "pager.check-ignore": "RUN",
+    "core.editor": "RUN",
+    "core.sshCommand": "RUN",
+    "core.askPass": "RUN",
+    "core.gitProxy": "RUN",
+    "core.alternateRefsCommand": "RUN",
+    "credential.helper": "RUN",
+    "diff.external": "RUN",
+    "filter.keys.clean": "RUN",
+    "filter.keys.smudge": "RUN",
+    "filter.keys.process": "RUN",
+    "alias.ls-files": "!RUN",
+    "alias.check-ignore": "!RUN",
+}
+"""Configuration whose value is a command; RUN is a program that leaves a file."""
+
+
+@pytest.mark.parametrize("question", [ask_tracked, ask_ignored])
+def test_no_command_of_the_repository_is_run(
+    question: Callable[[list[Path]], GitAnswer], repository: Path, tmp_path: Path
+) -> None:
+    """A file watcher, pagers, filters, aliases, helpers and hooks of an unpacked archive are not started."""
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    program.chmod(0o755)
+    for hook in ("post-index-change", "fsmonitor-watchman", "pre-commit", "post-checkout"):
+        (repository / ".git/hooks").mkdir(exist_ok=True)
+        (repository / ".git/hooks" / hook).symlink_to(program)
+    (repository / ".gitattributes").write_text("*.key filter=keys\n")
+    for key, value in COMMANDS.items():
+        git(repository, "config", key, value.replace("RUN", str(program)))
+    (tmp_path / "ran").unlink(missing_ok=True)  # `git config` itself may start a pager
+    assert question([repository / "certs/tracked.key"]).problem is None
     assert not (tmp_path / "ran").exists()
 
 
