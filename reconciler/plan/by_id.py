@@ -9,6 +9,7 @@ from datetime import datetime
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
+from reconciler.findings.escape import printable, to_paste
 from reconciler.model import Actual, ById, CertificateName, Declaration, Desired, Entry, EntryId
 from reconciler.model.ownership import Mark, read_mark
 from reconciler.plan.assessment import BindingRow, ByIdRow
@@ -140,7 +141,7 @@ def _by_name_instead(declaration: Declaration, rows: Sequence[BindingRow], name:
     uses = f"{_places(rows)} {'are' if len(rows) > 1 else 'is'} bound by the ID of {name!r}"
     message = f"{uses}, so a renewal would not change {'them' if len(rows) > 1 else 'it'}"
     where, lines = _lines(rows, "certificate", name)
-    hint = f"bind it by its name {where}:\n{lines}"
+    hint = to_paste(f"bind it by its name {where}", lines, names=_names(rows))
     return Diagnostic(Severity.WARNING, Code.BY_ID_DECLARED, message, declared_at(declaration, rows[0].at), hint, name)
 
 
@@ -150,7 +151,7 @@ def _outdated(declaration: Declaration, row: ByIdRow, newer: Entry, now: datetim
     if row.role is Role.SUPERSEDED and row.owner is not None:
         message = f"{uses} {row.id}, an old certificate of {row.owner!r}; the current one is {newer.id}{end}"
         where, lines = _lines(row.bindings, "certificate", row.owner)
-        hint = f"bind the certificate by its name {where}:\n{lines}"
+        hint = to_paste(f"bind the certificate by its name {where}", lines, names=_names(row.bindings))
     else:
         of = f"the stack {row.mark.stack!r}" if row.mark is not None else "its stack"
         name = f" under the name {row.mark.certificate!r}" if row.mark is not None else ""
@@ -169,11 +170,16 @@ def _change_id(row: ByIdRow, newer: Entry, now: datetime) -> str:
     when = f" once it is valid ({begins:%Y-%m-%d %H:%M} UTC)" if begins is not None and begins > now else ""
     where, lines = _lines(row.bindings, "id", newer.id)
     if not lines:
-        return f"write {newer.id} into {_undeclared_in(row)}{when}"
-    return f"change the ID {where}{when}:\n{lines}"
+        return f"write {newer.id} into {printable(_undeclared_in(row))}{when}"
+    return to_paste(f"change the ID {where}{when}", lines, names=_names(row.bindings))
 
 
-def _lines(rows: Iterable[BindingRow], key: str, target: EntryId | CertificateName) -> tuple[str, str]:
+def _names(rows: Iterable[BindingRow]) -> Iterator[str | None]:
+    for one in rows:
+        yield from (one.at.environment, one.at.binding)
+
+
+def _lines(rows: Iterable[BindingRow], key: str, target: EntryId | CertificateName) -> tuple[str, list[str]]:
     """Where in mtls.toml to bind `target` instead, and the lines; with headers only if they are of several tables."""
     tables: dict[str, list[str]] = defaultdict(list)
     for one in rows:
@@ -184,8 +190,8 @@ def _lines(rows: Iterable[BindingRow], key: str, target: EntryId | CertificateNa
             tables[bindings_table(one.at.worker, one.at.environment)].append(f"{toml_key(one.at.binding)} = {value}")
     if len(tables) == 1:
         ((table, lines),) = tables.items()
-        return f"in `{table}`", "\n".join(lines)
-    return "in mtls.toml", "\n".join("\n".join((table, *lines)) for table, lines in tables.items())
+        return f"in `{table}`", lines
+    return "in mtls.toml", [line for table, lines in tables.items() for line in (table, *lines)]
 
 
 def _due(declaration: Declaration, row: ByIdRow, now: datetime) -> Diagnostic:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from difflib import get_close_matches
 
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic, Pointer
+from reconciler.findings.escape import printable, shell_word, to_paste
 from reconciler.model import (
     BindingAddress,
     CertificateName,
@@ -301,12 +301,14 @@ def binding_undeclared(
     if row.is_preview:
         hint = previews_by_hand(owner)
     elif entry is not None and entry.ca:
-        remove = "run `mtlsctl apply` to remove it" if is_planned else f"remove it from {row.at.config}"
+        remove = "run `mtlsctl apply` to remove it" if is_planned else f"remove it from {printable(row.at.config)}"
         hint = f"a Worker can't use a CA: {remove}"
     elif is_planned:
-        hint = f"declare it: add this {where}; or run `mtlsctl apply` to remove it:\n{lines}"
+        what = f"declare it: add this {where}; or run `mtlsctl apply` to remove it"
+        hint = to_paste(what, lines, names=(row.at.environment, row.at.binding))
     else:
-        hint = f"declare it: add this {where}; or remove it from {row.at.config}:\n{lines}"
+        what = f"declare it: add this {where}; or remove it from {printable(row.at.config)}"
+        hint = to_paste(what, lines, names=(row.at.environment, row.at.binding))
     return DriftFinding(
         state=State.UNEXPECTED,
         subject=Subject.BINDING,
@@ -340,7 +342,7 @@ def _restore(path: str, *, with_key: bool = False) -> str:
     key = " (and its private key, if that was replaced too)" if with_key else ""
     return (
         f"restore it{key}; if git has it like this already, write an earlier commit before `--`:\n"
-        f"git checkout -- {shlex.quote(path)}"
+        f"git checkout -- {shell_word(path)}"
     )
 
 

@@ -3,19 +3,19 @@ certificates."""
 
 from __future__ import annotations
 
-import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Pointer
+from reconciler.findings.escape import printable, shell_command
 from reconciler.model import CertificateName, EntryId, SiteAddress, UserKind
 from reconciler.model.words import environment_text
 from reconciler.plan.assessment import Assessment, Pending
 from reconciler.plan.binding_findings import toml_key
 from reconciler.plan.inventory import Role
-from reconciler.plan.live import LiveBinding, LiveState, unread_finding
+from reconciler.plan.live import LiveBinding, LiveState, unread_findings
 from reconciler.plan.plan import Plan
 from reconciler.plan.users import Use, find_uses
 from reconciler.reports.drift import Drift, DriftFinding, State, Subject, environment_part, key_of
@@ -39,9 +39,10 @@ def join_live(drift: Drift, plan: Plan) -> Drift:
     findings += tuple(_use_findings(uses, plan.assessment))
     in_sync = sum(row.state in {LiveState.IN_SYNC, LiveState.FILE_BEHIND} for row in rows)
     in_sync += sum(use.role is Role.CURRENT for use in uses)
-    told = {problem.where for problem in drift.diagnostics if problem.code is Code.LIVE_UNREAD}
-    unread = dict.fromkeys(unread_finding(row) for row in rows if row.state is LiveState.UNKNOWN)
-    return drift.joined(findings, (one for one in unread if one.where not in told), in_sync=in_sync)
+    told = [problem.message for problem in drift.diagnostics if problem.code is Code.LIVE_UNREAD]
+    unknown = (row for row in rows if row.state is LiveState.UNKNOWN)
+    unread = unread_findings(row for row in unknown if not any(str(row.detail) in message for message in told))
+    return drift.joined(findings, unread, in_sync=in_sync)
 
 
 def _is_ours(row: LiveBinding, owned: frozenset[EntryId]) -> bool:
@@ -92,13 +93,13 @@ def _deploy(site: SiteAddress, assessment: Assessment, otherwise: str = "") -> s
     mine = [row for row in assessment.bindings if row.at.site == site]
     unusable = [row for row in mine if row.declared is None and row.found is not None and row.entry is None]
     built = assessment.actual.files[site.worker].built
-    command = shlex.join(deploy_command(site.config, site.environment, built.path if built else None))
+    command = shell_command(deploy_command(site.config, site.environment, built.path if built else None))
     steps = []
     if any(isinstance(row.verdict, Pending) for row in mine):
         steps.append("run `mtlsctl apply`")
     if unusable:
-        names = ", ".join(row.at.binding for row in unusable)
-        steps.append(f"fix {names} in {site.config}, which wrangler refuses: no certificate has such an ID")
+        names = ", ".join(printable(row.at.binding) for row in unusable)
+        steps.append(f"fix {names} in {printable(site.config)}, which wrangler refuses: no certificate has such an ID")
     return f"{', then '.join((*steps, 'deploy it'))}{otherwise}:\n{command}"
 
 

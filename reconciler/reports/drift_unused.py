@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
+from reconciler.findings.escape import to_paste, toml_text
 from reconciler.model import (
     ById,
     CertificateName,
@@ -107,7 +108,7 @@ def _broken(row: BindingRow, assessment: Assessment) -> DriftFinding:
     else:
         value = f'"{known}"' if known is not None else f'{{ id = "{meant.id}" }}'
         where, lines = where_to_declare(declaration, row.at, value)
-        fix = f"add this {where}, then run `mtlsctl apply`:\n{lines}"
+        fix = to_paste(f"add this {where}, then run `mtlsctl apply`", lines, names=(row.at.environment, row.at.binding))
     return _finding(row, Code.ENTRY_MISSING, what, f"did you mean {named(meant)}? {fix}")
 
 
@@ -253,8 +254,9 @@ def _unused(assessment: Assessment) -> Iterator[EntryRow]:
 
 
 def _is_kept_for_good(row: EntryRow) -> bool:
-    """Whether its certificate is no longer declared, and nothing deletes it."""
-    return isinstance(row.verdict, Waits) and row.verdict.condition is Condition.PRUNE_OFF
+    """Whether its certificate is no longer declared, and nothing deletes it by itself."""
+    conditions = (Condition.PRUNE_OFF, Condition.PRUNE_NOT_REQUESTED)
+    return isinstance(row.verdict, Waits) and row.verdict.condition in conditions
 
 
 def _unused_entries(assessment: Assessment, sweep: Sweep) -> Iterator[DriftFinding]:
@@ -274,7 +276,8 @@ def _unused_entries(assessment: Assessment, sweep: Sweep) -> Iterator[DriftFindi
             hint = f"bind it, or remove it from mtls.toml; keep it if something else uses `mtlsctl output {name}`"
         elif name is not None:
             message = f"{named(entry)} is of {name!r}, which mtls.toml no longer declares"
-            hint = "set `prune = true` in `[policy]` to have it deleted after its grace period; or declare it again"
+            allow = "" if assessment.desired.declaration.policy.prune else "set `prune = true` in `[policy]` and "
+            hint = f"to delete it, {allow}run `mtlsctl apply --prune`; or declare it again"
         else:
             unread = "" if sweep.complete else f", as far as it could be searched ({sweep.unread[0]} could not)"
             message = f"nothing in this tree uses {named(entry)}{unread}"
@@ -308,8 +311,8 @@ def _delete_or_supersede(entry: Entry, assessment: Assessment) -> str:
 def _supersede(row: CertificateRow, entry: Entry) -> str:
     """How to name an upload in the `supersedes` of a certificate, which may have that line already."""
     if row.declared.supersedes:
-        return f'add "{entry.id}" to the `supersedes` of `[certificates.{row.name}]`'
-    return f'add this to `[certificates.{row.name}]`:\nsupersedes = ["{entry.id}"]'
+        return f"add {toml_text(entry.id)} to the `supersedes` of `[certificates.{row.name}]`"
+    return to_paste(f"add this to `[certificates.{row.name}]`", [f'supersedes = ["{entry.id}"]'], names=(entry.id,))
 
 
 def _is_older(entry: Entry, other: Entry) -> bool:

@@ -5,7 +5,6 @@ A name can belong to several things, such as a certificate and a Worker; then al
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,6 +12,7 @@ from enum import StrEnum
 from reconciler.findings.codes import Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import UsageError
+from reconciler.findings.escape import shell_command
 from reconciler.findings.suggest import nearest, suggest
 from reconciler.model import CertificateName, EntryId
 from reconciler.model.identifiers import is_short_id, whole_id
@@ -61,7 +61,7 @@ class Explanation:
 
 def explain_command(name: str) -> str:
     """The command that prints the explanation of a name, without `mtlsctl`."""
-    return shlex.join(("explain", name))
+    return shell_command(("explain", name))
 
 
 def explain(name: str, plan: Plan) -> Explanation:
@@ -85,8 +85,9 @@ def explain(name: str, plan: Plan) -> Explanation:
             " and not the ID of an uploaded certificate"
         )
         known = _known_names(assessment, stories)
-        hint = suggest(name, known)
-        is_deleted = is_short_id(name) and nearest(name, known) is None
+        is_close = nearest(name, known) is not None
+        hint = suggest(name, known if is_close else set(known) - set(_known_ids(assessment, stories)))
+        is_deleted = is_short_id(name) and not is_close
         raise UsageError(message, hint=f"{DELETED}\n{hint}" if is_deleted else hint)
     bindings = tuple(story for story in stories if _is_about(name, story, subjects, assessment))
     ids = dict.fromkeys((*_entry_ids(name, subjects, assessment), *_ids_of(bindings, subjects, assessment)))

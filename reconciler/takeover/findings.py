@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
+from reconciler.findings.escape import shell_word
 from reconciler.model import CertificateName, Entry, EntryId, EnvironmentName, WranglerFile
 from reconciler.model.ownership import CUSTOM
 from reconciler.model.words import environment_text
@@ -26,7 +26,7 @@ def by_id(entry: Entry, uses: int, alike: Sequence[FoundCertificate]) -> Iterato
     if same and all(file.ignored for file in same):
         path = same[0].path
         message = f"{path} contains the certificate {told}, but git ignores the file, so other checkouts lack it"
-        hint = f"a certificate is public: run `git add -f {shlex.quote(path)}`, declare it, and bind it by its name"
+        hint = f"a certificate is public: run `git add -f {shell_word(path)}`, declare it, and bind it by its name"
         yield Diagnostic(Severity.WARNING, Code.IGNORED_BY_GIT, message, Place(path), hint)
     elif alike and not same:
         path = alike[0].path

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -107,7 +109,7 @@ def told(command: str) -> list[str]:
     page = (REPOSITORY / "docs/explanation/security.md").read_text()
     for line in page.splitlines():
         first, *rest = [cell.strip() for cell in line.split("|")[1:-1]] or [""]
-        if f"`{command}`" in first:
+        if f"`{command}`" in first and len(rest) == 4:
             return rest
     pytest.fail(f"the page does not have {command}")
 
@@ -146,3 +148,18 @@ def test_every_kind_of_effect_is_seen(tmp_path: Path) -> None:
         (tmp_path / "x.key").write_text("")
     assert seen.programs == {"git"}
     assert any(path.endswith("x.key") for path in seen.opened)
+
+
+def test_what_a_run_writes_is_for_its_user_alone_whatever_the_umask(tmp_path: Path) -> None:
+    """Only a report that was asked for is public: it says nothing that a plan would not."""
+    before = os.umask(0)
+    try:
+        project = make_project(tmp_path)
+        assert project.run("apply", "--yes", "--out", "outcome.json").code == 0
+    finally:
+        os.umask(before)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / ".mtlsctl").iterdir()}
+    assert stat.S_IMODE((tmp_path / ".mtlsctl").stat().st_mode) == 0o700
+    assert {mode for name, mode in modes.items() if name != ".gitignore"} == {0o600}
+    assert modes.keys() >= {"store.db", "journal.jsonl", "lock"}
+    assert stat.S_IMODE((tmp_path / "outcome.json").stat().st_mode) == 0o644

@@ -84,7 +84,7 @@ def test_live_explains_every_condition_also_during_the_grace_period(tmp_path: Pa
         assert project.run("apply", "--yes").code == 0
         told = "deploy checkout (`mtlsctl apply --deploy`), then deploy it once more (`rollback_versions = 1`)"
 
-        assert "others: 7 hold, 7 not checked yet" in project.run("explain", "billing").out
+        assert "others: 8 hold, 7 not checked yet" in project.run("explain", "billing").out
         found = project.run("explain", "billing", "--live")
         assert "NOT YET  its grace period is over [grace]\n" in found.out
         assert "NOT YET  no live version of a Worker uses it [presented-live]\n" in found.out

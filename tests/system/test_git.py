@@ -50,14 +50,85 @@ def test_tracked_is_not_misled_by_a_hook(repository: Path, tmp_path: Path, monke
     assert ask_tracked([path]).yes == {path}
 
 
-def test_tracked_runs_no_command_of_the_repository(repository: Path, tmp_path: Path) -> None:
-    """A file watcher in the repository's configuration is not started."""
-    watcher = tmp_path / "watcher"
-    watcher.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
-    watcher.chmod(0o755)
-    git(repository, "config", "core.fsmonitor", str(watcher))
-    ask_tracked([repository / "certs/tracked.key"])
+COMMANDS = {
+    "core.fsmonitor": "RUN",
+    "core.pager": "RUN",
+    "pager.ls-files": "RUN",
+    "pager.check-ignore": "RUN",
+    "core.editor": "RUN",
+    "core.sshCommand": "RUN",
+    "core.askPass": "RUN",
+    "core.gitProxy": "RUN",
+    "core.alternateRefsCommand": "RUN",
+    "credential.helper": "RUN",
+    "diff.external": "RUN",
+    "filter.keys.clean": "RUN",
+    "filter.keys.smudge": "RUN",
+    "filter.keys.process": "RUN",
+    "alias.ls-files": "!RUN",
+    "alias.check-ignore": "!RUN",
+}
+"""Configuration whose value is a command; RUN is a program that leaves a file."""
+
+
+@pytest.mark.parametrize("question", [ask_tracked, ask_ignored])
+def test_no_command_of_the_repository_is_run(
+    question: Callable[[list[Path]], GitAnswer], repository: Path, tmp_path: Path
+) -> None:
+    """A file watcher, pagers, filters, aliases, helpers and hooks of an unpacked archive are not started."""
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    program.chmod(0o755)
+    for hook in ("post-index-change", "fsmonitor-watchman", "pre-commit", "post-checkout"):
+        (repository / ".git/hooks").mkdir(exist_ok=True)
+        (repository / ".git/hooks" / hook).symlink_to(program)
+    (repository / ".gitattributes").write_text("*.key filter=keys\n")
+    for key, value in COMMANDS.items():
+        git(repository, "config", key, value.replace("RUN", str(program)))
+    (tmp_path / "ran").unlink(missing_ok=True)  # `git config` itself may start a pager
+    assert question([repository / "certs/tracked.key"]).problem is None
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.fixture
+def fetching(repository: Path, tmp_path: Path) -> Path:
+    """The repository as a partial clone that lacks the content of a .gitignore; to fetch it leaves the file `ran`."""
+    (repository / ".gitignore").write_text("*.key\n")
+    git(repository, "add", ".gitignore")
+    blob = git(repository, "rev-parse", ":.gitignore").strip()
+    git(repository, "update-index", "--skip-worktree", ".gitignore")
+    (repository / ".gitignore").unlink()
+    (repository / ".git/objects" / blob[:2] / blob[2:]).unlink()
+    for key, value in {
+        "core.repositoryFormatVersion": "1",
+        "extensions.partialClone": "origin",
+        "remote.origin.url": ".",
+        "remote.origin.promisor": "true",
+        "remote.origin.uploadpack": f"touch {tmp_path}/ran; false",
+    }.items():
+        git(repository, "config", key, value)
+    return repository
+
+
+@pytest.mark.parametrize("question", [ask_tracked, ask_ignored])
+def test_a_file_that_git_lacks_is_not_fetched(
+    question: Callable[[list[Path]], GitAnswer], fetching: Path, tmp_path: Path
+) -> None:
+    """What fetches it is a command that the repository configures."""
+    question([fetching / "certs/untracked.key"])
+    assert not (tmp_path / "ran").exists()
+
+
+def test_without_a_file_that_git_lacks_nothing_is_called_not_ignored(fetching: Path) -> None:
+    """git itself goes on without the .gitignore. It is not needed to know what git tracks."""
+    path = fetching / "certs/untracked.key"
+    answer = ask_ignored([path])
+    assert not answer.yes
+    assert answer.unknown == {path}
+    assert answer.problem is not None
+    assert "could not read a file that it needs" in answer.problem.message
+    assert "if you trust this repository" in answer.problem.hint
+    assert ask_tracked([path]) == GitAnswer()
 
 
 def test_ignored_tells_which_files_git_ignores(repository: Path) -> None:

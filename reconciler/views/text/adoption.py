@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Iterator
 
 from reconciler.findings.codes import Severity
-from reconciler.findings.escape import printable
+from reconciler.findings.escape import printable, shell_command
 from reconciler.model import ById
 from reconciler.takeover.adoption import Adoption
 from reconciler.views.table import Display
@@ -93,5 +92,5 @@ def _next_lines(adoption: Adoption, display: Display) -> Iterator[str]:
     if adoption.searched:
         steps.append(("mtlsctl drift --unused", "what is unused or not declared, each with its fix"))
     if len(adoption.to_commit) > (0 if adoption.written else 1):
-        steps.append((f"git add {printable(shlex.join(adoption.to_commit))}", "then review and commit"))
+        steps.append((shell_command(("git", "add", *adoption.to_commit)), "then review and commit"))
     yield from table([[Cell(command), Cell(does)] for command, does in steps], display.width)

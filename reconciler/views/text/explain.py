@@ -127,6 +127,8 @@ class _Lines:
         if story.digest and story.fingerprint:
             yield from self._field("content", f"{story.digest[:_SHORT]} (its content digest)")
             yield from self._field("fingerprint", story.fingerprint)
+        if story.serial:
+            yield from self._field("serial", f"{story.serial} (hexadecimal, as openssl prints it)")
         if story.shared_with:
             yield from self._field("shared with", ", ".join(map(printable, story.shared_with)))
         if story.origin:
@@ -155,6 +157,8 @@ class _Lines:
             yield from self._field("", kept_since_text(story.since))
         if story.entry:
             yield from self._field("its name", printable(story.entry.name) or "none")
+        if story.entry and story.entry.subject is not None:
+            yield from self._field("subject", printable(story.entry.subject))
         if story.not_after is not None:
             due = f", renew from {story.renew_from:%Y-%m-%d}" if story.renew_from is not None else ""
             yield from self._field("expires", f"{time_text(story.not_after)}{due}")
@@ -194,7 +198,9 @@ class _Lines:
         for judged in failing:
             yield from self._failing(judged)
         hold = "holds" if held == 1 else "hold"
-        counts = [f"{count} {what}" for count, what in ((held, hold), (unchecked, "not checked yet")) if count]
+        order = ", in this order" if unchecked > 1 else ""
+        left = f"not checked yet{order}: {', '.join(one.condition for one in shown if one.holds is None)}"
+        counts = [f"{count} {what}" for count, what in ((held, hold), (unchecked, left)) if count]
         if counts:
             more = f"{'others: ' if failing else ''}{', '.join(counts)}"
             yield from map(self.style.dim, wrapped(more, self.width, first=f"{_INDENT}  "))
