@@ -16,10 +16,10 @@ from reconciler.runs.validate import validate as check
 
 @command(example="mtlsctl validate --format json", shows=(Validation,))
 def validate(session: Session, out: OutOption = None) -> None:
-    """Check mtls.toml and all files that it names; ask no server.
+    """Check mtls.toml, its files, and keys in git; ask no server.
 
     Reads the certificates, the wrangler files and the private keys that are available, and checks that each key fits
-    its certificate.
+    its certificate. Reports private keys that git tracks: those that mtls.toml names, and any next to a certificate.
     """
     found = check(session.open_project())
     session.show(Validation(found), out)

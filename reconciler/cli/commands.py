@@ -20,7 +20,7 @@ GROUPS = {
         "plan": ("planning", "Show what `apply` would do, and why."),
         "apply": ("applying", "Upload, bind and retire what `plan` shows."),
         "status": ("daily", "Show each certificate: expiry, bindings, what is due or kept."),
-        "validate": ("checking", "Check mtls.toml and all files that it names; ask no server."),
+        "validate": ("checking", "Check mtls.toml, its files, and keys in git; ask no server."),
         "show": ("saved", "Show a saved plan."),
     },
     "Set up and adopt": {

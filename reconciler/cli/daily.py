@@ -20,7 +20,7 @@ from reconciler.reports.current import Current, find_current
 from reconciler.reports.drift import Drift
 from reconciler.reports.drift_live import join_live
 from reconciler.reports.drift_look import make_drift
-from reconciler.reports.drift_unused import find_unused, join_unused
+from reconciler.reports.drift_unused import find_unused, join_unused, worker_undeclared
 from reconciler.reports.explain import Explanation
 from reconciler.reports.explain import explain as explain_name
 from reconciler.reports.forecast import Forecast, make_forecast
@@ -29,6 +29,7 @@ from reconciler.reports.scope import Scope, narrow, show_only
 from reconciler.reports.status import Alarm, FailOn, Status, make_status
 from reconciler.reports.status import fail_on as with_alarms
 from reconciler.runs.explain import suggest_word, word_meant
+from reconciler.runs.init.survey import undeclared
 from reconciler.runs.plan import Planned, PlanRequest, plan
 from reconciler.runs.project import Project
 from reconciler.version import __version__
@@ -176,7 +177,8 @@ def drift(session: Session, unused: UnusedOption = False, out: OutOption = None,
 
     With --unused it also searches all files of the tree: for unused certificates, one private key in several
     certificates, and undeclared bindings with a placeholder, an unknown ID or a certificate that is not managed here.
-    Each of them is a finding like any other: the exit code is 2.
+    Each of them is a finding like any other: the exit code is 2. It also warns of wrangler files that mtls.toml does
+    not declare.
     """
     project = session.open_project()
     planned = plan(project, PlanRequest(live=live))
@@ -185,6 +187,8 @@ def drift(session: Session, unused: UnusedOption = False, out: OutOption = None,
         found = join_live(found, planned.plan)
     if unused:
         found = join_unused(found, planned.plan, project.files.sweep(find_unused(planned.plan)))
+        files = undeclared(project, planned.plan.assessment.actual.files)
+        found = found.joined((), map(worker_undeclared, files))
     session.show(found, out)
     raise typer.Exit(found.exit_code)
 

@@ -12,7 +12,7 @@ from reconciler.cli.complete import TABLE
 _LIST = "run `mtlsctl status` to list the certificates and where they are bound"
 _SHOW = "run `mtlsctl explain NAME` for a certificate, a binding or a Worker; `mtlsctl status` lists them"
 _PLAN = "run `mtlsctl plan`: it shows what `mtlsctl apply` would do, and changes nothing"
-_CHECK = "run `mtlsctl validate` to check mtls.toml and all files that it names"
+_CHECK = "run `mtlsctl validate` to check mtls.toml and the files that it names"
 _DECLARE = "declare it in mtls.toml, then run `mtlsctl apply`"
 _ADOPT = "run `mtlsctl init --from .` to adopt what exists, or `mtlsctl init --update` if there is an mtls.toml"
 _APPLY = "run `mtlsctl apply`; with `--deploy` it also deploys Workers"

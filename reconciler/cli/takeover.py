@@ -11,14 +11,14 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.session import OutOption, Session, command
-from reconciler.cli.terminal import ask, say, tell
+from reconciler.cli.terminal import ask, tell
 from reconciler.desired.rules import accepts, check_certificate_path
 from reconciler.findings.errors import DeclinedError, UsageError
-from reconciler.findings.escape import printable
 from reconciler.model import StoreKind
 from reconciler.model.stores import ACCOUNT_VARIABLE, TOKEN_VARIABLE
 from reconciler.runs.init import create
 from reconciler.runs.init.settings import InitRequest, choose_stack, choose_store
+from reconciler.runs.init.survey import demand_folder
 from reconciler.runs.project import Project
 from reconciler.system.discover import find_file
 from reconciler.takeover.adoption import Adoption
@@ -67,8 +67,8 @@ def init(
     each is matched to a certificate file by content, or bound by its ID. What can't be declared becomes a comment with
     the reason. Uploads nothing, changes no wrangler file, and opens no private key.
 
-    At a terminal it asks for the stack and, unless the environment has an account and a token, where to keep the
-    certificates. Never overwrites an existing mtls.toml.
+    At a terminal it asks for the stack and, without --from and unless the environment has an account or a token, where
+    to keep the certificates. Never overwrites an existing mtls.toml.
     """
     request = InitRequest(stack, same_stack, store, account, below, certificates)
     _demand_folder(certificates)
@@ -80,6 +80,8 @@ def init(
     else:
         project = session.new_project()
         create.demand_free(project)
+        if below is not None:
+            demand_folder(project, below)
         done = create.init(project, _asked(project, request))
     session.show(done, out)
 
@@ -130,7 +132,7 @@ def _asked(project: Project, request: InitRequest) -> InitRequest:
         try:
             choose_stack(project, replace(request, stack=answer))
         except UsageError as error:
-            return error.message
+            return f"{error.message}; {error.hint}" if error.hint else error.message
         return None
 
     def why_no_store(answer: str) -> str | None:
@@ -140,10 +142,10 @@ def _asked(project: Project, request: InitRequest) -> InitRequest:
     if not sys.stdin.isatty() or not sys.stderr.isatty():
         return request
     if request.stack is None:
-        tell("A stack is the owner mark on all that is uploaded from this mtls.toml, such as a team's name.")
+        tell("A stack is everything that this mtls.toml manages. Its name becomes part of the name of each upload.")
         request = replace(request, stack=_ask("Name of the stack", choose_stack(project, request), why_no_stack))
-    has_account = bool(project.environ.get(ACCOUNT_VARIABLE) and project.environ.get(TOKEN_VARIABLE))
-    if request.kind is None and request.account is None and not has_account:
+    speaks = any(map(project.environ.get, (ACCOUNT_VARIABLE, TOKEN_VARIABLE))) or request.account is not None
+    if request.kind is None and not speaks and request.below is None:  # else the wrangler files show which store it is
         tell(f"Where the certificates are kept: {'; '.join(f'{kind} is {kind.traits.about}' for kind in StoreKind)}.")
         suggested = choose_store(project, request, ()).kind
         request = replace(request, kind=StoreKind(_ask(f"Store: {' or '.join(StoreKind)}", suggested, why_no_store)))
@@ -160,4 +162,4 @@ def _ask(question: str, default: str, why_not: Callable[[str], str | None]) -> s
         why = why_not(answer)
         if why is None:
             return answer
-        say(printable(why), err=True)
+        tell(why)

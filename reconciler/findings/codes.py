@@ -575,6 +575,9 @@ class Code(StrEnum):
     BY_ID_OUTDATED = ("by-id-outdated", _W,
         "A binding names an uploaded certificate by its ID, and a newer one was uploaded under the same name.",
         "Change the ID in mtls.toml, once the stack that manages the certificate uses the newer one.")
+    BY_ID_DECLARED = ("by-id-declared", _W,
+        "mtls.toml declares a certificate, but a binding names it by its ID, so a renewal does not change the binding.",
+        "Bind the certificate by its name, as the hint shows.")
     BY_ID_DUE = ("by-id-due", _W,
         "An uploaded certificate that a binding names by its ID is due for renewal, or has expired.",
         "Have it renewed where it is managed, then change the ID in mtls.toml.")
@@ -784,9 +787,9 @@ class Code(StrEnum):
     FILE_EXISTS = ("file-exists", _E,
         "The file exists already, and is never overwritten.",
         "Add what is new with `mtlsctl init --update`, or move the file away.")
-    FILE_ABOVE = ("file-above", _I,
+    FILE_ABOVE = ("file-above", _W,
         "A parent folder has an mtls.toml, too; commands in this folder use the new one from now on.",
-        "No action needed, if you want two.")
+        "If you want one, delete the new file and run `mtlsctl init --update` in the parent folder.")
     STACK_TAKEN = ("stack-taken", _E,
         "Uploaded certificates are marked with this stack's name already.",
         "Choose another `--stack`, or add `--same-stack` if it is the same stack.", ExitCode.BLOCKED)
@@ -807,7 +810,7 @@ class Code(StrEnum):
         "Declare them for the environment, if its code needs them.")
     NAME_TWICE = ("name-twice", _W,
         "Several uploaded certificates have the same name.",
-        "If the later one is the renewal of the earlier, move the bindings to it in mtls.toml.")
+        "If the later one is the renewal of the earlier, change the bindings of the earlier one in mtls.toml to it.")
     UPDATE_BY_HAND = ("update-by-hand", _W,
         "Something new can't be added to mtls.toml without changing an existing line.",
         "Write the lines of the hint by hand.")
@@ -816,13 +819,16 @@ class Code(StrEnum):
 
     ENTRY_MISSING = ("entry-missing", _W,
         "An undeclared binding has an ID that no uploaded certificate has, or that is not a valid ID.",
-        "Declare the binding with the lines of the hint, or remove it.")
+        "Declare the binding as the hint says, or remove it.")
+    WORKER_UNDECLARED = ("worker-undeclared", _W,
+        "A wrangler file has bindings, and mtls.toml does not declare it.",
+        "Run `mtlsctl init --update`, which adds it.")
     ID_OF_OTHER_STORE = ("id-of-other-store", _W,
         "A binding has an ID from a Cloudflare account, but this project uses the local store.",
         'Set `kind = "cloudflare"` in `[store]`.')
     PLACEHOLDER_LEFT = ("placeholder-left", _W,
         "An undeclared binding has a placeholder instead of an ID.",
-        "Declare the binding with the lines of the hint, or remove it.")
+        "Declare the binding as the hint says, or remove it.")
     ENTRY_IS_CA = ("entry-is-ca", _W,
         "A binding has the ID of a CA, which a Worker can't use.",
         "Bind a client certificate.")
@@ -834,10 +840,10 @@ class Code(StrEnum):
         "Have them reissued, each with a key of its own.")
     ENTRY_FOREIGN = ("entry-foreign", _I,
         "A binding uses an uploaded certificate that is not managed here.",
-        "Declare the binding or hand the certificate over with the lines of the hint.")
+        "To renew it here, run `mtlsctl init --update --certificates certs`; else no action is needed.")
     ENTRY_UNREFERENCED = ("entry-unreferenced", _I,
         "No declared Worker uses an uploaded certificate.",
-        "Hand it over, declare it, or delete it; the hint shows how.")
+        "Follow the hint: declare what uses it, let a certificate supersede it, or delete it.")
 
     # --- commands and runs ------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
@@ -47,6 +47,18 @@ def declared_at(declaration: Declaration, at: BindingAddress) -> Pointer:
     where: tuple[str | int, ...] = ("workers", at.worker)
     where += ("bindings",) if at.environment is None else ("env", at.environment, "bindings")
     return Pointer(declaration.path, (*where, at.binding), at_key=True)
+
+
+def to_declare(declaration: Declaration, at: BindingAddress, value: str, say: Callable[[str], str]) -> str:
+    """A hint with the lines of mtls.toml that declare a binding; of a table that is there without its header.
+
+    `value` as TOML; `say` makes the sentence of where the lines belong, such as "to `[workers.checkout.bindings]`".
+    """
+    table, line = bindings_table(at.worker, at.environment), f"{toml_key(at.binding)} = {value}"
+    worker = declaration.workers.get(at.worker)
+    is_there = worker is not None and at.environment in worker.environments
+    where, lines = (f"to `{table}`", (line,)) if is_there else ("to mtls.toml", (table, line))
+    return to_paste(say(where), lines, names=(at.environment, at.binding))
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,27 +220,37 @@ def undeclared_binding(at: BindingAddress, index: int, owner: CertificateName, *
     """Rule 3: an undeclared binding to a certificate of this stack. `ca`: to a CA, so it can't be declared either."""
     where: tuple[str | int, ...] = () if at.environment is None else ("env", at.environment)
     message = f"{at.binding} in {at.site.text} uses a certificate of {owner!r}, but is not declared; it is not changed"
-    table = bindings_table(at.worker, at.environment)
-    hint = f"declare it in {table} of mtls.toml, or remove it from {printable(at.config)}"
+    hint = f"declare it: run `mtlsctl init --update`; or remove it from {printable(at.config)}"
     if ca:
         hint = f"a Worker can't use a CA: write the ID of a client certificate there, or remove it from {at.config}"
     pointer = Pointer(at.config, (*where, "mtls_certificates", index))
     return Diagnostic(Severity.WARNING, Code.UNDECLARED_BINDING, message, pointer, hint)
 
 
-def placeholder_left(
-    at: BindingAddress, text: str, found: str, where: Pointer, declared: Container[CertificateName]
-) -> Diagnostic:
+def placeholder_left(declaration: Declaration, at: BindingAddress, text: str, found: str, where: Pointer) -> Diagnostic:
     """An undeclared binding that was never given an ID: wrangler refuses to deploy it. `text`: the binding, `found`:
     what it has instead of an ID."""
     name = CertificateName(at.binding.lower().replace("_", "-"))  # of a certificate with this name, if there is one
-    lines = [bindings_table(at.worker, at.environment), f'{toml_key(at.binding)} = "{name}"']
-    hint = "declare it, then run `mtlsctl apply`"
-    if name not in declared:
-        lines = ["[certificates.NAME]", 'certificate = "PATH.pem"', lines[0], f'{toml_key(at.binding)} = "NAME"']
-        hint = "declare it, with its certificate unless that is declared already, then run `mtlsctl apply`"
-    hint = to_paste(hint, lines, names=(at.environment, at.binding))
+    hint = bind_some(declaration, at, name if name in declaration.certificates else None)
     return Diagnostic(Severity.WARNING, Code.PLACEHOLDER_LEFT, f"{text} has the placeholder {found!r}", where, hint)
+
+
+def unknown_left(declaration: Declaration, at: BindingAddress, text: str, found: str, where: Pointer) -> Diagnostic:
+    """An undeclared binding with an ID that was requested by itself and not found: wrangler refuses to deploy it."""
+    message = f"{text} has {found}, which no uploaded certificate has"
+    return Diagnostic(Severity.WARNING, Code.ENTRY_MISSING, message, where, bind_some(declaration, at))
+
+
+def bind_some(declaration: Declaration, at: BindingAddress, name: CertificateName | None = None) -> str:
+    """How to declare a binding that has no valid ID. `name`: the certificate that it probably means."""
+    first = "" if name is not None else "declare its certificate in `[certificates.NAME]` if it is new, then "
+    remove = f"remove the binding from {printable(at.config)}"
+    return to_declare(
+        declaration,
+        at,
+        f'"{name or "NAME"}"',
+        lambda where: f"{first}add this {where}, and run `mtlsctl apply`; or {remove}",
+    )
 
 
 def undeclared_environment(

@@ -380,7 +380,7 @@ class _BindingJudge:
         adopted = self.adopted.get(found.certificate_id)
         if problem is not None or (owner is None and adopted is None):
             row = self._row(site, found.binding, None, None, self._kept(found, owner))
-            self._report_placeholder(site, row)
+            self._report_unusable(site, row)
             return row
         if owner is None or not site.worker.exclusive:
             said = self._undeclared(site, found, owner or adopted)
@@ -394,12 +394,16 @@ class _BindingJudge:
         )
         return self._row(site, found.binding, None, None, Pending(change))
 
-    def _report_placeholder(self, site: Site, row: BindingRow) -> None:
-        """Warn of an undeclared binding with a placeholder, unless another stack may declare it."""
-        found = row.found_id or ""
-        if row.found is not None and site.worker.exclusive and not row.elsewhere and is_placeholder(found, self.store):
-            names = self.desired.declaration.certificates
-            self.findings.append(findings.placeholder_left(row.at, row.text, found, row.pointer, names))
+    def _report_unusable(self, site: Site, row: BindingRow) -> None:
+        """Warn of an undeclared binding with a placeholder or an unknown ID, unless another stack may declare it."""
+        text = row.found_id or ""
+        if row.found is None or not site.worker.exclusive or row.elsewhere:
+            return
+        declaration = self.desired.declaration
+        if is_placeholder(text, self.store):
+            self.findings.append(findings.placeholder_left(declaration, row.at, row.text, text, row.pointer))
+        elif row.entry is None and EntryId(text) in self.actual.asked:
+            self.findings.append(findings.unknown_left(declaration, row.at, row.text, text, row.pointer))
 
     def _kept(self, found: FoundBinding, owner: CertificateName | None) -> Kept:
         """The verdict of an undeclared binding that is not changed."""
@@ -433,7 +437,7 @@ class _BindingJudge:
                 said = self._undeclared(site, found, owner)
                 row = self._row(site, found.binding, None, None, self._kept(found, owner), said)
                 self.rows.append(row)
-                self._report_placeholder(site, row)
+                self._report_unusable(site, row)
             if environment is not None and at_top:
                 declaration = self.desired.declaration
                 self.findings.append(findings.undeclared_environment(declaration, worker, file, environment))

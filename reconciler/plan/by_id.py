@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from itertools import groupby
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
@@ -32,12 +31,16 @@ def judge_by_id(
     now: datetime,
 ) -> tuple[tuple[ByIdRow, ...], tuple[Diagnostic, ...]]:
     """A row for each, in the order of its first binding, and the findings. `inventory` None: offline."""
-    current = {entry.id for entry in inventory.current.values()} if inventory is not None else set()
+    found = inventory.current.items() if inventory is not None else ()
+    current = {entry.id: name for name, entry in sorted(found, reverse=True)}
     by_id: dict[EntryId, list[BindingRow]] = defaultdict(list)
+    declared: dict[CertificateName, list[BindingRow]] = defaultdict(list)
     for binding in bindings:
         entry_id = _id_of(desired.declaration, binding, roles)
         if entry_id is not None and entry_id not in current:
             by_id[entry_id].append(binding)
+        elif entry_id is not None:
+            declared[current[entry_id]].append(binding)
     listed = inventory.entries if inventory is not None else {}
     by_name = _by_stem(listed.values()) if by_id else {}
     rows: list[ByIdRow] = []
@@ -54,7 +57,8 @@ def judge_by_id(
         window = entry.window(now) if entry is not None else Window(None, None)
         row = ByIdRow(entry_id, entry, role, owner, mark, renew_from, newer, tuple(of_id), window)
         rows.append(replace(row, findings=tuple(_findings(desired.declaration, row, now))))
-    return tuple(rows), tuple(found for row in rows for found in row.findings)
+    by_name_instead = [_by_name_instead(desired.declaration, of_name, name) for name, of_name in declared.items()]
+    return tuple(rows), (*by_name_instead, *(found for row in rows for found in row.findings))
 
 
 def _id_of(declaration: Declaration, row: BindingRow, roles: Roles) -> EntryId | None:
@@ -126,17 +130,28 @@ def _findings(declaration: Declaration, row: ByIdRow, now: datetime) -> Iterator
     """
     if row.newer is not None:
         yield _outdated(declaration, row, row.newer, now)
+    elif row.role is Role.SUPERSEDED and row.owner is not None:  # its successor is not uploaded yet
+        yield replace(_by_name_instead(declaration, row.bindings, row.owner), certificate=None)
     elif row.is_due(now) and not row.has_ended(now):
         yield _due(declaration, row, now)
 
 
+def _by_name_instead(declaration: Declaration, rows: Sequence[BindingRow], name: CertificateName) -> Diagnostic:
+    """Bindings that are declared by the ID of a declared certificate, so that no renewal reaches them."""
+    uses = f"{_places(rows)} {'are' if len(rows) > 1 else 'is'} bound by the ID of {name!r}"
+    message = f"{uses}, so a renewal would not change {'them' if len(rows) > 1 else 'it'}"
+    where, lines = _lines(rows, "certificate", name)
+    hint = f"bind it by its name {where}:\n{lines}"
+    return Diagnostic(Severity.WARNING, Code.BY_ID_DECLARED, message, declared_at(declaration, rows[0].at), hint, name)
+
+
 def _outdated(declaration: Declaration, row: ByIdRow, newer: Entry, now: datetime) -> Diagnostic:
-    uses = f"{_places(row)} {'use' if len(row.bindings) > 1 else 'uses'}"
+    uses = f"{_places(row.bindings)} {'use' if len(row.bindings) > 1 else 'uses'}"
     end = f"; {row.id} {_end(row, now)}" if row.is_due(now) else ""
     if row.role is Role.SUPERSEDED and row.owner is not None:
         message = f"{uses} {row.id}, an old certificate of {row.owner!r}; the current one is {newer.id}{end}"
-        what = "bind the certificate by its name in mtls.toml"
-        hint = to_paste(what, _lines(row, "certificate", row.owner), names=_names(row))
+        where, lines = _lines(row.bindings, "certificate", row.owner)
+        hint = to_paste(f"bind the certificate by its name {where}", lines, names=_names(row))
     else:
         of = f"the stack {row.mark.stack!r}" if row.mark is not None else "its stack"
         name = f" under the name {row.mark.certificate!r}" if row.mark is not None else ""
@@ -153,10 +168,10 @@ def _change_id(row: ByIdRow, newer: Entry, now: datetime) -> str:
     """The lines with the new ID, and the time to write them if it is not valid yet."""
     begins = newer.window(now).begins
     when = f" once it is valid ({begins:%Y-%m-%d %H:%M} UTC)" if begins is not None and begins > now else ""
-    lines = _lines(row, "id", newer.id)
+    where, lines = _lines(row.bindings, "id", newer.id)
     if not lines:
         return f"write {newer.id} into {printable(_undeclared_in(row))}{when}"
-    return to_paste(f"change the ID in mtls.toml{when}", lines, names=_names(row))
+    return to_paste(f"change the ID {where}{when}", lines, names=_names(row))
 
 
 def _names(row: ByIdRow) -> Iterator[str | None]:
@@ -164,24 +179,25 @@ def _names(row: ByIdRow) -> Iterator[str | None]:
         yield from (one.at.environment, one.at.binding)
 
 
-def _lines(row: ByIdRow, key: str, target: EntryId | CertificateName) -> list[str]:
-    """The lines of mtls.toml that bind `target` instead, with the headers of their tables."""
-    declared = [one for one in row.bindings if one.declared is not None]
-    lines: list[str] = []
-    for table, rows in groupby(declared, lambda one: bindings_table(one.at.worker, one.at.environment)):
-        lines.append(table)
-        for one in rows:
-            remote = one.declared.remote if one.declared is not None else None
+def _lines(rows: Iterable[BindingRow], key: str, target: EntryId | CertificateName) -> tuple[str, list[str]]:
+    """Where in mtls.toml to bind `target` instead, and the lines; with headers only if they are of several tables."""
+    tables: dict[str, list[str]] = defaultdict(list)
+    for one in rows:
+        if one.declared is not None:
+            remote = one.declared.remote
             more = f", remote = {str(remote).lower()}" if remote is not None else ""
             value = f'{{ {key} = "{target}"{more} }}' if more or key == "id" else f'"{target}"'
-            lines.append(f"{toml_key(one.at.binding)} = {value}")
-    return lines
+            tables[bindings_table(one.at.worker, one.at.environment)].append(f"{toml_key(one.at.binding)} = {value}")
+    if len(tables) == 1:
+        ((table, lines),) = tables.items()
+        return f"in `{table}`", lines
+    return "in mtls.toml", [line for table, lines in tables.items() for line in (table, *lines)]
 
 
 def _due(declaration: Declaration, row: ByIdRow, now: datetime) -> Diagnostic:
     name = row.entry.name if row.entry is not None else ""
     since = f"has been due for renewal since {row.renew_from:%Y-%m-%d} and {_end(row, now)}"
-    uses = f"{_places(row)} {'use' if len(row.bindings) > 1 else 'uses'}"
+    uses = f"{_places(row.bindings)} {'use' if len(row.bindings) > 1 else 'uses'}"
     message = f"{row.id} ({name or 'no name'}) {since}; {uses} it by its ID"
     where = f"by the stack {row.mark.stack!r}" if row.mark is not None and row.owner is None else "elsewhere"
     place = "mtls.toml" if any(one.declared is not None for one in row.bindings) else _undeclared_in(row)
@@ -193,8 +209,8 @@ def _end(row: ByIdRow, now: datetime) -> str:
     return f"{'expired' if row.has_ended(now) else 'expires'} on {row.not_after:%Y-%m-%d %H:%M} UTC"
 
 
-def _places(row: ByIdRow) -> str:
-    texts = [one.text for one in row.bindings]
+def _places(rows: Iterable[BindingRow]) -> str:
+    texts = [one.text for one in rows]
     more = f" and {len(texts) - _MOST_NAMED} more" if len(texts) > _MOST_NAMED else ""
     return ", ".join(texts[:_MOST_NAMED]) + more
 

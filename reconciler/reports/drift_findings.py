@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic, Pointer
-from reconciler.findings.escape import shell_word, to_paste
+from reconciler.findings.escape import printable, shell_word
 from reconciler.model import (
     BindingAddress,
     CertificateName,
@@ -31,7 +31,7 @@ from reconciler.plan.assessment import (
     Verdict,
     Waits,
 )
-from reconciler.plan.binding_findings import bindings_table, declared_at, toml_key
+from reconciler.plan.binding_findings import declared_at, to_declare
 from reconciler.plan.wording import wait_text
 from reconciler.reports.drift import DriftFinding, State, Subject, environment_part, key_of
 
@@ -292,16 +292,30 @@ def id_text(row: BindingRow, store: StoreKind) -> str:
     return f"{text}, which {'no uploaded certificate has' if is_askable(text, store) else 'is not a valid ID'}"
 
 
-def binding_undeclared(row: BindingRow, owner: CertificateName, now: datetime) -> DriftFinding:
+def binding_undeclared(
+    declaration: Declaration, row: BindingRow, owner: CertificateName, now: datetime
+) -> DriftFinding:
     """A binding uses a certificate of this stack, and mtls.toml does not declare it."""
-    entry, is_planned, value = row.entry, _is_planned(row), f'"{owner}"'
-    remove = "run `mtlsctl apply` to remove it" if is_planned else f"remove it from {row.at.config}"
+    entry, is_planned = row.entry, _is_planned(row)
     if row.is_preview:
         hint = previews_by_hand(owner)
     elif entry is not None and entry.ca:
+        remove = "run `mtlsctl apply` to remove it" if is_planned else f"remove it from {row.at.config}"
         hint = f"a Worker can't use a CA: {remove}"
+    elif is_planned:
+        hint = to_declare(
+            declaration,
+            row.at,
+            f'"{owner}"',
+            lambda where: f"declare it: add this {where}; or run `mtlsctl apply` to remove it",
+        )
     else:
-        hint = declaring(row, value, f"{remove}; or declare it")
+        hint = to_declare(
+            declaration,
+            row.at,
+            f'"{owner}"',
+            lambda where: f"declare it: add this {where}; or remove it from {printable(row.at.config)}",
+        )
     return DriftFinding(
         state=State.UNEXPECTED,
         subject=Subject.BINDING,
@@ -316,12 +330,6 @@ def binding_undeclared(row: BindingRow, owner: CertificateName, now: datetime) -
         apply=is_planned,
         code=Code.UNDECLARED_BINDING,
     )
-
-
-def declaring(row: BindingRow, value: str, what: str) -> str:
-    """A hint with the lines of mtls.toml that declare a binding; `value` as TOML, `what` is what to do."""
-    lines = (bindings_table(row.at.worker, row.at.environment), f"{toml_key(row.at.binding)} = {value}")
-    return to_paste(what, lines, names=(row.at.environment, row.at.binding))
 
 
 def previews_by_hand(name: str) -> str:

@@ -4,15 +4,16 @@ certificates."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Pointer
-from reconciler.findings.escape import shell_command
-from reconciler.model import CertificateName, EntryId, UserKind
+from reconciler.findings.escape import printable, shell_command
+from reconciler.model import CertificateName, EntryId, SiteAddress, UserKind
 from reconciler.model.words import environment_text
 from reconciler.plan.assessment import Assessment, Pending
+from reconciler.plan.binding_findings import toml_key
 from reconciler.plan.inventory import Role
 from reconciler.plan.live import LiveBinding, LiveState, unread_findings
 from reconciler.plan.plan import Plan
@@ -24,7 +25,6 @@ _OTHERS = {UserKind.HYPERDRIVE, UserKind.HOSTNAMES}
 _STATES = {
     LiveState.NEEDS_DEPLOY: State.CHANGED,
     LiveState.SPLIT: State.CHANGED,
-    LiveState.NOT_DEPLOYED: State.MISSING,
 }
 
 
@@ -64,32 +64,63 @@ def _with_live(findings: Iterable[DriftFinding], rows: list[LiveBinding]) -> Ite
 def _findings(
     rows: list[LiveBinding], assessment: Assessment, owned: Mapping[EntryId, CertificateName]
 ) -> Iterator[DriftFinding]:
-    unwritten = {row.at.site for row in assessment.bindings if isinstance(row.verdict, Pending)}
+    missing: dict[SiteAddress, list[LiveBinding]] = defaultdict(list)
     for row in rows:
         state = _STATES.get(row.state)
-        undeployed = assessment.desired.declaration.workers[row.at.worker].undeployed
-        if state is None or (row.state is LiveState.NOT_DEPLOYED and row.at.environment in undeployed):
+        if row.state is LiveState.NOT_DEPLOYED:
+            missing[row.at.site].append(row)
+            continue
+        if state is None:
             continue
         if row.state is LiveState.NEEDS_DEPLOY and row.file is None:
             state = State.UNEXPECTED
         elif row.state is LiveState.NEEDS_DEPLOY and all(one.id is None for one in row.live):
             state = State.MISSING
-        built = assessment.actual.files[row.at.worker].built
         certificate = row.certificate
         if certificate is None and row.desired is None:  # declared no more: of the certificate that is still live
             certificate = next((owned[one.id] for one in row.live if one.id is not None and one.id in owned), None)
-        is_unwritten = row.at.site in unwritten
-        yield _finding(row, state, certificate, built.path if built else None, is_unwritten=is_unwritten)
-
-
-def _finding(
-    row: LiveBinding, state: State, certificate: CertificateName | None, built: str | None, *, is_unwritten: bool
-) -> DriftFinding:
-    """`is_unwritten`: the file gets other IDs first, so to deploy it as it is could roll back."""
-    command = shell_command(deploy_command(row.at.config, row.at.environment, built))
-    hint = f"run `mtlsctl apply`, then deploy it:\n{command}" if is_unwritten else f"deploy it:\n{command}"
-    if row.state is LiveState.SPLIT:
         hint = "finish the gradual deployment: `wrangler versions deploy`"
+        yield _finding(
+            row, state, certificate, hint if row.state is LiveState.SPLIT else _deploy(row.at.site, assessment)
+        )
+    for site, of_site in missing.items():
+        if site.environment not in assessment.desired.declaration.workers[site.worker].undeployed:
+            yield _not_deployed(site, of_site, assessment)
+
+
+def _deploy(site: SiteAddress, assessment: Assessment, otherwise: str = "") -> str:
+    """How to deploy a Worker: after IDs are written, so as not to roll back, and what wrangler refuses is fixed."""
+    mine = [row for row in assessment.bindings if row.at.site == site]
+    unusable = [row for row in mine if row.declared is None and row.found is not None and row.entry is None]
+    built = assessment.actual.files[site.worker].built
+    command = shell_command(deploy_command(site.config, site.environment, built.path if built else None))
+    steps = []
+    if any(isinstance(row.verdict, Pending) for row in mine):
+        steps.append("run `mtlsctl apply`")
+    if unusable:
+        names = ", ".join(printable(row.at.binding) for row in unusable)
+        steps.append(f"fix {names} in {printable(site.config)}, which wrangler refuses: no certificate has such an ID")
+    return f"{', then '.join((*steps, 'deploy it'))}{otherwise}:\n{command}"
+
+
+def _not_deployed(site: SiteAddress, rows: Sequence[LiveBinding], assessment: Assessment) -> DriftFinding:
+    """A Worker without a live version, once for all of its bindings."""
+    where = f"{site.config} ({environment_text(site.environment)})"
+    table = f"[workers.{site.worker}" + ("]" if site.environment is None else f".env.{toml_key(site.environment)}]")
+    otherwise = f"; or set `deployed = false` in `{table}` until it is"
+    return DriftFinding(
+        state=State.MISSING,
+        subject=Subject.LIVE,
+        key=key_of(Subject.LIVE, site.config, environment_part(site.environment)),
+        message=f"{rows[0].script or 'the Worker'}, from {where}, is not deployed in this account; bindings: "
+        + ", ".join(row.at.binding for row in rows),
+        hint=_deploy(site, assessment, otherwise),
+        where=Pointer(site.config, () if site.environment is None else ("env", site.environment)),
+        at=site,
+    )
+
+
+def _finding(row: LiveBinding, state: State, certificate: CertificateName | None, hint: str) -> DriftFinding:
     return DriftFinding(
         state=state,
         subject=Subject.LIVE,
@@ -107,11 +138,11 @@ def _finding(
 def _message(row: LiveBinding) -> str:
     """What is live and what the wrangler file has, in one sentence."""
     worker, file = row.script or row.at.config, f"{row.at.config} ({environment_text(row.at.environment)})"
-    if row.state is LiveState.NOT_DEPLOYED:
-        has = f"binds {row.file} as {row.at.binding}" if row.file is not None else f"does not have {row.at.binding}"
-        return f"{worker} is not deployed in this account; {file} {has}"
+    has = f"{file} has {row.file}" if row.file is not None else f"{file} does not have it"
+    if all(one.id is None for one in row.live):
+        return f"the live version of {worker} has no binding {row.at.binding}; {has}"
     uses = " and ".join(f"{one.id or 'nothing'} ({one.share:g} %)" for one in row.live)
-    return f"the live version of {worker} uses {uses} as {row.at.binding}; {file} has {row.file or 'nothing'}"
+    return f"the live version of {worker} uses {uses} as {row.at.binding}; {has}"
 
 
 def _use_findings(uses: list[Use], assessment: Assessment) -> Iterator[DriftFinding]:

@@ -154,7 +154,7 @@ class _DriftLook:
         if row.owner is None or not self.declaration.workers[row.at.worker].exclusive:
             return
         self.told.update(row.findings)
-        yield say.binding_undeclared(row, row.owner, self.assessment.now)
+        yield say.binding_undeclared(self.declaration, row, row.owner, self.assessment.now)
 
     # --- entries ------------------------------------------------------------------------------------------------
 

@@ -8,13 +8,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from reconciler.findings.codes import Code, Severity
-from reconciler.findings.diagnostics import Diagnostic, Pointer
+from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.escape import to_paste
-from reconciler.model import ById, CertificateName, Condition, Entry, EntryId, Sweep, UserKind
+from reconciler.model import (
+    ById,
+    CertificateName,
+    Condition,
+    Declaration,
+    Entry,
+    EntryId,
+    Sweep,
+    UserKind,
+    WranglerFile,
+)
 from reconciler.model.identifiers import is_of_other_store, is_placeholder
 from reconciler.model.ownership import CUSTOM, is_other_stacks, is_ours, read_mark
-from reconciler.plan.assessment import Assessment, BindingRow, EntryRow, UpToDate, Waits
-from reconciler.plan.binding_findings import placeholder_left
+from reconciler.plan.assessment import Assessment, BindingRow, CertificateRow, EntryRow, UpToDate, Waits
+from reconciler.plan.binding_findings import bind_some, placeholder_left, to_declare
 from reconciler.plan.coverage import of_live, of_unused
 from reconciler.plan.inventory import Role
 from reconciler.plan.plan import Plan
@@ -24,7 +34,6 @@ from reconciler.reports.drift_findings import (
     binding_key,
     binding_undeclared,
     closest,
-    declaring,
     ended,
     entry_key,
     id_text,
@@ -34,6 +43,7 @@ from reconciler.reports.drift_findings import (
 from reconciler.x509.certificates import key_digest
 
 _MOST_NAMED = 3
+_SAID_BY_PLAN = frozenset({Code.PLACEHOLDER_LEFT, Code.ENTRY_MISSING})
 
 
 def find_unused(plan: Plan) -> tuple[EntryId, ...]:
@@ -46,11 +56,19 @@ def join_unused(drift: Drift, plan: Plan, sweep: Sweep) -> Drift:
     assessment, known = plan.assessment, {finding.key for finding in drift.findings}
     found = (*_undeclared(assessment), *_shared_keys(assessment), *_unused_entries(assessment, sweep))
     joined = drift.joined((one for one in found if one.key not in known), _not_managed(assessment))
-    told = {(one.code, one.where) for one in joined.findings if one.code is Code.PLACEHOLDER_LEFT}
+    told = {(one.code, one.where) for one in joined.findings if one.code in _SAID_BY_PLAN}
     diagnostics = tuple(one for one in joined.diagnostics if (one.code, one.where) not in told)
     return replace(
         joined, unused=True, diagnostics=diagnostics, not_checked=(*of_live(drift.not_checked), *of_unused(sweep))
     )
+
+
+def worker_undeclared(file: WranglerFile) -> Diagnostic:
+    """A wrangler file that mtls.toml does not declare, so that none of its bindings is checked."""
+    number = sum(len(environment.bindings) for environment in file.environments.values())
+    message = f"mtls.toml does not declare {file.path}, which has {number} binding{'' if number == 1 else 's'}"
+    hint = "run `mtlsctl init --update` to add it"
+    return Diagnostic(Severity.WARNING, Code.WORKER_UNDECLARED, message, Place(file.path), hint)
 
 
 # --- bindings that nothing declares ---------------------------------------------------------------------------------
@@ -67,13 +85,14 @@ def _undeclared(assessment: Assessment) -> Iterator[DriftFinding]:
 
 def _broken(row: BindingRow, assessment: Assessment) -> DriftFinding:
     """A binding that can't work, whoever manages it: no client certificate is uploaded with its ID."""
-    text, store = row.found_id or "", assessment.desired.declaration.store
+    text, declaration = row.found_id or "", assessment.desired.declaration
+    store = declaration.store
     what = id_text(row, store.kind)
     if row.entry is not None:
         what = f"{named(row.entry)}, a CA, which a Worker can't use"
-        return _finding(row, Code.ENTRY_IS_CA, what, _declare(row))
+        return _finding(row, Code.ENTRY_IS_CA, what, _bind_some(row, declaration))
     if is_placeholder(text, store.kind):
-        said = placeholder_left(row.at, row.text, text, row.pointer, assessment.desired.declaration.certificates)
+        said = placeholder_left(declaration, row.at, row.text, text, row.pointer)
         fix = previews_by_hand("NAME") if row.is_preview else said.hint
         return _finding(row, Code.PLACEHOLDER_LEFT, what, fix or "")
     if is_of_other_store(text, store.kind):
@@ -82,29 +101,33 @@ def _broken(row: BindingRow, assessment: Assessment) -> DriftFinding:
         return _finding(row, Code.ID_OF_OTHER_STORE, what, fix)
     meant = closest(text, (one.entry for one in assessment.entries))
     if meant is None:
-        return _finding(row, Code.ENTRY_MISSING, what, _declare(row))
+        return _finding(row, Code.ENTRY_MISSING, what, _bind_some(row, declaration))
     known = assessment.names.get(meant.id)
-    fix = _declare(row, f'"{known}"' if known is not None else f'{{ id = "{meant.id}" }}')
+    if row.is_preview:
+        fix = previews_by_hand("NAME")
+    else:
+        value = f'"{known}"' if known is not None else f'{{ id = "{meant.id}" }}'
+        fix = to_declare(declaration, row.at, value, lambda where: f"add this {where}, then run `mtlsctl apply`")
     return _finding(row, Code.ENTRY_MISSING, what, f"did you mean {named(meant)}? {fix}")
 
 
 def _working(row: BindingRow, assessment: Assessment) -> DriftFinding | None:
     """A binding of a client certificate, unless it is expected: in a file where another stack binds too, and in
     previews, which can't be declared."""
-    entry, now = row.entry, assessment.now
+    entry, now, declaration = row.entry, assessment.now, assessment.desired.declaration
     name = assessment.names.get(entry.id) if entry is not None else None
     if row.is_preview:
         current = assessment.by_name.get(name) if name is not None else None
         is_current = current is not None and current.entry == entry
-        return None if name is None or is_current else binding_undeclared(row, name, now)
-    if entry is None or not assessment.desired.declaration.workers[row.at.worker].exclusive:
+        return None if name is None or is_current else binding_undeclared(declaration, row, name, now)
+    if entry is None or not declaration.workers[row.at.worker].exclusive:
         return None
     if name is not None:
-        return binding_undeclared(row, name, now)
-    after = ended(entry, now)
-    fix = _declare(row, f'{{ id = "{entry.id}" }}') if not after else f"{_declare(row)}\n{_take_over(entry)}"
-    code = Code.ENTRY_EXPIRED if after else Code.ENTRY_FOREIGN
-    return _finding(row, code, f"{named(entry)}{after}, which is not managed here", fix)
+        return binding_undeclared(declaration, row, name, now)
+    what = f"{named(entry)}{ended(entry, now)}, which is not managed here"
+    if ended(entry, now):
+        return _finding(row, Code.ENTRY_EXPIRED, what, f"{_RENEW_HERE}; or {bind_some(declaration, row.at)}")
+    return _finding(row, Code.ENTRY_FOREIGN, what, "declare it: run `mtlsctl init --update`")
 
 
 def _finding(row: BindingRow, code: Code, what: str, hint: str) -> DriftFinding:
@@ -121,16 +144,16 @@ def _finding(row: BindingRow, code: Code, what: str, hint: str) -> DriftFinding:
     )
 
 
-def _declare(row: BindingRow, value: str = '"NAME"') -> str:
-    """The lines that declare the binding; previews can't be declared."""
-    return previews_by_hand("NAME") if row.is_preview else declaring(row, value, "declare it, then run `mtlsctl apply`")
+def _bind_some(row: BindingRow, declaration: Declaration) -> str:
+    """How to declare the binding with another certificate; previews can't be declared."""
+    return previews_by_hand("NAME") if row.is_preview else bind_some(declaration, row.at)
 
 
 # --- certificates that are used as declared, and not managed here -----------------------------------------------------
 
 
 def _not_managed(assessment: Assessment) -> Iterator[Diagnostic]:
-    """Notes, no drift: what is used may be as declared though this stack neither uploaded it nor was handed it."""
+    """Notes, no drift: what is used may be as declared though it is not managed by this stack."""
     declaration = assessment.desired.declaration
     owned = assessment.inventory.owned if assessment.inventory is not None else {}
     for entry_id, rows in assessment.uses.items():
@@ -160,18 +183,15 @@ def _note(
         message = f"{what} is managed by the stack {stack!r}, and {uses}"
         hint = "when that stack renews it, change its ID here, too"
     elif name is not None:
-        message = f"{what} is used as {name!r}, but was not handed over: it is kept when {name!r} is renewed"
-        lines = (f"[certificates.{name}]", f'supersedes = ["{entry.id}"]')
-        hint = to_paste("hand it over", lines, names=(entry.id,))
+        message = f"{what} is used as {name!r}, but is not in its `supersedes`: it is kept when {name!r} is renewed"
+        hint = f"to have it deleted after the renewal, {_supersede(assessment.by_name[name], entry)}"
         pointer = Pointer(assessment.desired.declaration.path, ("certificates", name))
     else:
-        message, hint = f"{what} is not managed here, and {uses}", _take_over(entry)
+        message, hint = f"{what} is not managed here, and {uses}", _RENEW_HERE
     return Diagnostic(Severity.INFO, Code.ENTRY_FOREIGN, message, pointer, hint, name)
 
 
-def _take_over(entry: Entry) -> str:
-    line = f'supersedes = ["{entry.id}"]'
-    return f"to renew it here, declare its certificate (`mtlsctl export` prints it) with {line}"
+_RENEW_HERE = "to renew it here, run `mtlsctl init --update --certificates certs`, which declares its certificate"
 
 
 # --- one key in several certificates ----------------------------------------------------------------------------------
@@ -248,10 +268,8 @@ def _unused_entries(assessment: Assessment, sweep: Sweep) -> Iterator[DriftFindi
             has = "has" if len(files) == 1 else "have"
             message = f"no declared Worker uses {named(entry)}, but {listed} {has} its ID"
             above = max(_parents(file) for file in files)
-            folder = "/".join([".."] * above) or "."
-            hint = (
-                f"declare that Worker: `mtlsctl init --update --from {folder}` writes the lines; or remove the ID there"
-            )
+            option = f" --from {'/'.join(['..'] * above)}" if above else ""
+            hint = f"declare that Worker: run `mtlsctl init --update{option}`; or remove the ID there"
         elif name is not None and name in assessment.by_name:
             message = f"no binding uses {name!r}, {named(entry)}"
             hint = f"bind it, or remove it from mtls.toml; keep it if something else uses `mtlsctl output {name}`"
@@ -262,7 +280,7 @@ def _unused_entries(assessment: Assessment, sweep: Sweep) -> Iterator[DriftFindi
         else:
             unread = "" if sweep.complete else f", as far as it could be searched ({sweep.unread[0]} could not)"
             message = f"nothing in this tree uses {named(entry)}{unread}"
-            hint = _delete_or_hand_over(entry, assessment)
+            hint = _delete_or_supersede(entry, assessment)
         yield DriftFinding(
             state=state,
             subject=Subject.ENTRY,
@@ -280,13 +298,20 @@ def _parents(path: str) -> int:
     return sum(part == ".." for part in path.split("/"))
 
 
-def _delete_or_hand_over(entry: Entry, assessment: Assessment) -> str:
-    """How to delete it, or to hand it over to the certificate that was uploaded later under the same name."""
+def _delete_or_supersede(entry: Entry, assessment: Assessment) -> str:
+    """How to delete it, or to let the certificate replace it that was uploaded later under the same name."""
     for row in sorted(assessment.certificates, key=lambda row: row.name):
         if row.entry and entry.name and row.entry.name == entry.name and _is_older(entry, row.entry):
-            return f'hand it over, then it is deleted:\n[certificates.{row.name}]\nsupersedes = ["{entry.id}"]'
+            return f"to have it deleted, {_supersede(row, entry)}"
     delete = f"wrangler mtls-certificate delete --id {entry.id}"
     return f"delete it if neither Hyperdrive nor another repository uses it:\n{delete}"
+
+
+def _supersede(row: CertificateRow, entry: Entry) -> str:
+    """How to name an upload in the `supersedes` of a certificate, which may have that line already."""
+    if row.declared.supersedes:
+        return f'add "{entry.id}" to the `supersedes` of `[certificates.{row.name}]`'
+    return to_paste(f"add this to `[certificates.{row.name}]`", [f'supersedes = ["{entry.id}"]'], names=(entry.id,))
 
 
 def _is_older(entry: Entry, other: Entry) -> bool:

@@ -25,6 +25,8 @@ from reconciler.reports.explain_bindings import BindingStory, tell_bindings
 from reconciler.reports.explain_certificates import CertificateStory, tell_certificate
 from reconciler.reports.explain_entries import EntryStory, tell_entry
 
+_MOST_NAMED = 5
+
 DELETED = "if it was an uploaded certificate that was deleted, `mtlsctl history` shows when"
 """The hint for an ID that is unknown."""
 
@@ -65,6 +67,8 @@ def explain_command(name: str) -> str:
 def explain(name: str, plan: Plan) -> Explanation:
     """The explanation of a certificate, binding, Worker or ID. UsageError if nothing has this name.
 
+    An upload is also found by its name, if it is the only one with that name.
+
     A removed certificate has a name as long as it is uploaded. Of an ID, 8 or more characters suffice if they are of no
     other.
     The plan must be online and without a selection.
@@ -72,7 +76,7 @@ def explain(name: str, plan: Plan) -> Explanation:
     assessment = plan.assessment
     stories = tell_bindings(assessment)
     subjects = _subjects(name, assessment, stories)
-    whole = None if subjects else whole_id(name, _known_ids(assessment, stories))
+    whole = None if subjects else whole_id(name, _known_ids(assessment, stories)) or _id_named(name, assessment)
     if whole is not None:
         name, subjects = whole, (NameKind.ENTRY,)
     if not subjects:
@@ -113,6 +117,16 @@ def _subjects(name: str, assessment: Assessment, stories: Iterable[BindingStory]
         NameKind.ENTRY: name in known_ids,
     }
     return tuple(subject for subject, is_one in holds.items() if is_one)
+
+
+def _id_named(name: str, assessment: Assessment) -> EntryId | None:
+    """The ID of the upload with this name; None if there is none. UsageError if there are several."""
+    ids = [row.entry.id for row in assessment.entries if name and row.entry.name == name]
+    if len(ids) > 1:
+        more = ", ..." if len(ids) > _MOST_NAMED else ""
+        message = f"{len(ids)} uploaded certificates have the name {name!r}: {', '.join(ids[:_MOST_NAMED])}{more}"
+        raise UsageError(message, hint="explain one of them by its ID")
+    return ids[0] if ids else None
 
 
 def _known_ids(assessment: Assessment, stories: Iterable[BindingStory]) -> set[str]:

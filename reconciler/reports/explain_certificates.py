@@ -113,7 +113,11 @@ def _upload_clause(upload: Upload) -> str:
 
 def _key_clause(declared: DeclaredCertificate, uploaded: bool, proof: Verify | None, *, stored: bool) -> str:
     if declared.key is None:
-        return "a CA has no private key" if declared.ca else "mtls.toml has no `private_key` for it"
+        if declared.ca:
+            return "a CA has no private key"
+        if stored:
+            return "it is already uploaded; mtls.toml needs a `private_key` before its next renewal"
+        return "mtls.toml has no `private_key` for it"
     source = f"{declared.key.source} {declared.key.options.get(declared.key.source, '')}".rstrip()
     if uploaded:
         return f"the upload needs it, from {source}"

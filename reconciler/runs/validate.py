@@ -13,6 +13,7 @@ from pathlib import Path
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.errors import FileError, KeySourceError, ReconcilerError
+from reconciler.findings.escape import shell_command
 from reconciler.model import Actual, CertificateName, Declaration, DeclaredCertificate, Desired
 from reconciler.model.keys import at_key, place_of_key
 from reconciler.plan.assessment import NO_OPTIONS, CertificateRow, Held
@@ -30,10 +31,6 @@ from reconciler.x509.key_pairs import check_pair
 from reconciler.x509.preflight import check_for_upload
 
 _KEY_NAMES = (".key", ".pem")
-_OUT_OF_GIT = (
-    "take it out (git rm --cached FILE), have the certificate reissued with a new key, and keep that key in a secret of"
-    " the pipeline"
-)
 _ELSEWHERE = "normal on a pull request, whose job has no keys; `mtlsctl validate` checks the pair where the key is"
 
 
@@ -115,11 +112,12 @@ def tracked_keys(
 
     If git can't be asked: a finding of the severity `unasked` in a repository, else a note.
     """
-    declared = {
-        certificate.name: project.folder / certificate.key.options["file"]
+    files = {
+        certificate.name: certificate.key.options["file"]
         for certificate in declaration.certificates.values()
         if certificate.key is not None and certificate.key.source == "file"
     }
+    declared = {name: project.folder / path for name, path in files.items()}
     others = _undeclared_keys(project, declaration, frozenset(declared.values()))
     answer = ask_tracked((*declared.values(), *others.values()))
     if answer.problem is not None:
@@ -137,13 +135,22 @@ def tracked_keys(
                 Code.KEY_IN_GIT,
                 f"git tracks the private key of {name!r}",
                 place_of_key(declaration.certificates[name], declaration.path),
-                _OUT_OF_GIT,
+                _out_of_git(files[name]),
                 name,
             )
     for other, path in others.items():
         if path in answer.yes:
             message = "git tracks this file, which contains a private key"
-            yield Diagnostic(Severity.ERROR, Code.KEY_IN_GIT, message, Place(other), _OUT_OF_GIT)
+            yield Diagnostic(Severity.ERROR, Code.KEY_IN_GIT, message, Place(other), _out_of_git(other))
+
+
+def _out_of_git(path: str) -> str:
+    """How to take a private key out of git; its history keeps it, so the key itself must be replaced."""
+    command = shell_command(("git", "rm", "--cached", "--", path))
+    return (
+        f"run `{command}`, add it to .gitignore, and have the certificate reissued with a"
+        " new key; keep that key in a secret of the pipeline"
+    )
 
 
 def _undeclared_keys(project: Project, declaration: Declaration, known: frozenset[Path]) -> dict[str, Path]:

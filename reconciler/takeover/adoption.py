@@ -23,6 +23,8 @@ class AdoptedBinding:
 class Adoption:
     """The result of `init`. `file`: the mtls.toml; `updated`: it existed before. `written`: every new or changed file.
 
+    `to_commit`: these, and other files that mtls.toml names and git does not track yet.
+
     `proposal`: what was added. `findings`: all of them, including those of the plan. `searched`: the tree was searched.
     """
 
@@ -35,6 +37,7 @@ class Adoption:
     proposal: Proposal
     findings: tuple[Diagnostic, ...]
     plan: Plan
+    to_commit: tuple[str, ...] = ()
 
     @property
     def bindings(self) -> tuple[AdoptedBinding, ...]:

@@ -7,14 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
-from reconciler.findings.escape import shell_word, to_paste
+from reconciler.findings.escape import shell_word
 from reconciler.model import CertificateName, Entry, EntryId, EnvironmentName, WranglerFile
 from reconciler.model.ownership import CUSTOM
 from reconciler.model.words import environment_text
-from reconciler.plan.binding_findings import bindings_table, toml_key
 from reconciler.takeover.names import common_name
 from reconciler.takeover.proposed import FoundCertificate
-from reconciler.takeover.scene import BoundById, Scene, UndeclaredBinding
+from reconciler.takeover.scene import Scene, UndeclaredBinding
 from reconciler.x509.certificates import rfc3339
 
 _MOST_NAMED = 5
@@ -74,8 +73,8 @@ def name_twice(scene: Scene, proposed: Mapping[EntryId, CertificateName]) -> Ite
             more = f" and {len(entries) - _MOST_NAMED} more" if len(entries) > _MOST_NAMED else ""
             message = f"{len(entries)} uploaded certificates have the name {name!r}: {', '.join(told)}{more}"
             hint = (
-                "if the later one is the renewal of the earlier, move the bindings to it in mtls.toml;"
-                " else give them telling names there"
+                "if the later one is the renewal of the earlier, change the bindings of the earlier one in mtls.toml to"
+                " it; if both are needed, no action is needed"
             )
             yield Diagnostic(Severity.WARNING, Code.NAME_TWICE, message, None, hint)
 
@@ -105,19 +104,6 @@ def facts_of(entry: Entry) -> str:
     name = common_name(entry.bundle)
     ends = f"ends {rfc3339(entry.bundle.not_after)[:10]}"
     return f"CN={name}, {ends}" if name else ends
-
-
-def bind_by_name(path: str, one: BoundById, name: CertificateName) -> Diagnostic:
-    """A binding that is declared by the ID of a declared certificate, so that no renewal reaches it."""
-    binding, remote = toml_key(one.declared.binding), one.declared.remote
-    table = bindings_table(one.worker, one.environment)
-    message = f"{one.declared.binding} in {table} is bound by the ID of {name!r}, so a renewal would not change it"
-    value = f'"{name}"' if remote is None else f'{{ certificate = "{name}", remote = {str(remote).lower()} }}'
-    lines, names = (table, f"{binding} = {value}"), (one.environment, one.declared.binding)
-    hint = to_paste("bind it by its name; change its line to", lines, names=names)
-    keys = ("workers", one.worker, *(() if one.environment is None else ("env", one.environment)), "bindings")
-    where = Pointer(path, (*keys, one.declared.binding), at_key=True)
-    return Diagnostic(Severity.WARNING, Code.UPDATE_BY_HAND, message, where, hint, name)
 
 
 def unusable_path(path: str) -> Diagnostic:

@@ -39,18 +39,9 @@ def propose(scene: Scene) -> tuple[Proposal, tuple[Diagnostic, ...]]:
         *unasked,
         *matched.findings,
         *about_workers,
-        *_by_name(scene, matched),
         *say.name_twice(scene, {one.entry.id: one.name for one in matched.certificates}),
     )
     return proposal, findings
-
-
-def _by_name(scene: Scene, matched: Matched) -> Iterator[Diagnostic]:
-    """Yield a finding for each binding that is declared by the ID of what is, or will be, a declared certificate."""
-    for one in scene.bound_by_id:
-        target = matched.targets.get(one.entry.id)
-        if target is not None and isinstance(target.to, ByCertificate):
-            yield say.bind_by_name(scene.desired.declaration.path, one, target.to.certificate)
 
 
 # --- the tables of Workers ------------------------------------------------------------------------------------------
@@ -131,7 +122,8 @@ class _Proposer:
             if environment.name is None or not names or self.scene.why_not(file, environment) is not None or not new:
                 continue
             if not environment.bindings:
-                yield self._forgotten(environment.name, [at_top[name] for name in names if name in at_top])
+                known = (at_top[name] for name in names if name in at_top)
+                yield self._forgotten(environment.name, [one for one in known if one.target or one.guess])
             missing = [name for name in names if environment.find(name) is None]
             if environment.bindings and missing:
                 self.findings.append(say.lacks(file, environment.name, missing))

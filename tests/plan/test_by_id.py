@@ -272,7 +272,9 @@ def test_a_newer_one_that_is_not_valid_yet_is_said_with_the_time_from_which_it_i
     """Changed today, the binding would wait, or fail."""
     made = plan(stored(1, bundle(1), "books:ledger"), stored(2, LATER, "books:ledger", age=3))
     hint = made.diagnostics[-1].hint or ""
-    assert hint.startswith(f"change the ID in mtls.toml once it is valid ({NOW + 9 * DAY:%Y-%m-%d %H:%M} UTC):\n")
+    assert hint.startswith(
+        f"change the ID in `[workers.checkout.bindings]` once it is valid ({NOW + 9 * DAY:%Y-%m-%d %H:%M} UTC):\n"
+    )
 
 
 def test_an_old_one_of_this_stack_is_to_be_bound_by_its_name() -> None:
@@ -283,9 +285,21 @@ def test_an_old_one_of_this_stack_is_to_be_bound_by_its_name() -> None:
     assert (row.owner, row.role) == ("ledger", Role.SUPERSEDED)
     found = next(one for one in made.diagnostics if one.code == "by-id-outdated")
     assert f"an old certificate of 'ledger'; the current one is {uid(2)}" in found.message
-    assert (
-        found.hint == 'bind the certificate by its name in mtls.toml:\n[workers.checkout.bindings]\nLEDGER = "ledger"'
-    )
+    assert found.hint == 'bind the certificate by its name in `[workers.checkout.bindings]`:\nLEDGER = "ledger"'
+
+
+def test_a_binding_by_the_id_of_a_declared_certificate_is_reported_before_and_while_it_is_renewed() -> None:
+    """No renewal reaches it; whatever else its line says stays."""
+    declared = by_id(1)
+    (binding,) = declared.environments[None]
+    declared = replace(declared, environments={None: (replace(binding, remote=True),)})
+    for number in (1, 2):
+        made = plan(entry(1, 1, "@ledger", age=40), wanted=desired({"ledger": number}, [declared]))
+        (found,) = [one for one in made.diagnostics if one.code == "by-id-declared"]
+        assert "is bound by the ID of 'ledger', so a renewal would not change it" in found.message
+        assert found.hint == (
+            'bind it by its name in `[workers.checkout.bindings]`:\nLEDGER = { certificate = "ledger", remote = true }'
+        )
 
 
 def test_a_binding_that_nobody_declares_is_to_be_changed_in_its_file() -> None:

@@ -439,7 +439,7 @@ def test_to_deploy_from_the_embedded_store_is_no_wish_that_is_passed_over(argume
         (
             Live(workers={"shop": None}),
             {"BILLING": NEW.id},
-            [("missing", "live:workers/checkout/wrangler.toml:top-level:BILLING")],
+            [("missing", "live:workers/checkout/wrangler.toml:top-level")],
         ),
         (
             serves({"BILLING": NEW.id, "GONE": OLD.id}),
@@ -474,8 +474,20 @@ def test_drift_of_a_worker_without_a_live_version_says_that_it_is_not_deployed(l
     plan = make_plan(judge(wanted, there, NOW), show_live=True)
     found = [one.message for one in join_live(make_drift(plan), plan).findings if one.subject == "live"]
     assert found == [
-        f"shop is not deployed in this account; workers/checkout/wrangler.toml (top level) binds {NEW.id} as BILLING"
+        "shop, from workers/checkout/wrangler.toml (top level), is not deployed in this account; bindings: BILLING"
     ]
+
+
+def test_drift_of_a_worker_that_is_not_deployed_is_one_finding_with_what_a_deploy_needs() -> None:
+    """wrangler refuses a placeholder; and the Worker may not be meant to be live yet."""
+    declared = worker(tables={None: {"BILLING": "billing", "MORE": "billing"}})
+    wanted = desired({"billing": 1}, [declared], store=StoreKind.CLOUDFLARE)
+    found = named({"BILLING": NEW.id, "MORE": NEW.id, "SMS": "<put id here>"})
+    plan = make_plan(judge(wanted, actual([NEW], {"checkout": found}, live=serves()), NOW), show_live=True)
+    (one,) = [one for one in join_live(make_drift(plan), plan).findings if one.subject == "live"]
+    assert one.message.endswith("bindings: BILLING, MORE")
+    assert one.hint.startswith("fix SMS in workers/checkout/wrangler.toml, which wrangler refuses")
+    assert "then deploy it; or set `deployed = false` in `[workers.checkout]` until it is:\n" in one.hint
 
 
 def test_drift_of_a_removed_binding_that_is_still_live_is_of_its_certificate() -> None:

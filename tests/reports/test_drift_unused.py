@@ -125,11 +125,20 @@ ROWS = [
         f"wrangler mtls-certificate delete --id {uid(2)}",
     ),
     Row(
-        "an older one under the same name can be handed over",
+        "an older one under the same name can be superseded by it",
         [entry(1, 1, "billing"), entry(2, 2, "billing", age=60)],
         BOUND,
         [unused(2)],
-        f'[certificates.billing]\nsupersedes = ["{uid(2)}"]',
+        f'add this to `[certificates.billing]`:\nsupersedes = ["{uid(2)}"]',
+        handed=False,
+        notes=["is not in its `supersedes`"],
+    ),
+    Row(
+        "a certificate with `supersedes` gets no second line of it",
+        [entry(1, 1, "billing"), entry(2, 2, "billing", age=60)],
+        BOUND,
+        [unused(2)],
+        f'add "{uid(2)}" to the `supersedes` of `[certificates.billing]`',
     ),
     Row(
         "a later one under the same name was not replaced by it",
@@ -172,15 +181,16 @@ ROWS = [
         [OURS],
         {None: {"BILLING": uid(1), "MORE": "10ca1000-dead-4bad-9bad-ffffffffffff"}},
         ["unexpected MORE entry-missing"],
-        '[workers.checkout.bindings]\nMORE = "NAME"',
+        "add this to `[workers.checkout.bindings]`, and run `mtlsctl apply`; or remove the binding from "
+        f'{CONFIG}:\nMORE = "NAME"',
     ),
     Row(
         "an ID with a typing error",
         [OURS],
         {None: {"BILLING": uid(1), "MORE": uid(1).replace("0000-4000", "0000-4001")}},
         ["unexpected MORE entry-missing"],
-        f"did you mean {uid(1)} ({OURS.name})? declare it, then run `mtlsctl apply`:\n"
-        '[workers.checkout.bindings]\nMORE = "billing"',
+        f"did you mean {uid(1)} ({OURS.name})? add this to `[workers.checkout.bindings]`, then run `mtlsctl apply`:\n"
+        'MORE = "billing"',
     ),
     Row(
         "an ID in capitals of a certificate that is not managed here",
@@ -245,14 +255,14 @@ ROWS = [
         [OURS, LEDGER],
         MORE,
         ["unexpected MORE entry-foreign"],
-        f'[workers.checkout.bindings]\nMORE = {{ id = "{uid(9)}" }}',
+        "run `mtlsctl init --update`",
     ),
     Row(
         "bound without being declared, and expired",
         [OURS, LEDGER],
         MORE,
         ["unexpected MORE entry-expired"],
-        f'supersedes = ["{uid(9)}"]',
+        "run `mtlsctl init --update --certificates certs`",
         now=LATER,
     ),
     Row("bound by ID: it is as declared", [OURS, LEDGER], MORE, notes=["is not managed here"], workers=(BY_ID,)),
@@ -271,7 +281,13 @@ ROWS = [
         asked={uid(1): OURS},
         workers=(worker("checkout", {None: {"BILLING": f"id:{uid(1)}"}}),),
     ),
-    Row("adopted, and not handed over", [entry(1, 1, "by hand")], BOUND, notes=["was not handed over"], handed=False),
+    Row(
+        "adopted, and not superseded",
+        [entry(1, 1, "by hand")],
+        BOUND,
+        notes=["is not in its `supersedes`"],
+        handed=False,
+    ),
     Row(
         "a declared binding with the ID of something else",
         [OURS, LEDGER],
@@ -300,7 +316,7 @@ ROWS = [
         {None: {"BILLING": uid(1)}, "staging": {"MORE": uid(1)}},
         ["unexpected MORE undeclared-binding"],
         '[workers.checkout.env.staging.bindings]\nMORE = "billing"',
-        notes=["was not handed over"],
+        notes=["is not in its `supersedes`"],
         handed=False,
     ),
     # one key, several certificates
@@ -402,7 +418,7 @@ def test_what_another_file_names_is_used_by_something_that_is_not_declared() -> 
     (before,) = search_world(wanted, there).findings
     assert (found.state, found.key) == ("unexpected", before.key)
     assert "but apps/other/wrangler.toml has its ID" in found.message
-    assert "`mtlsctl init --update --from .`" in found.hint
+    assert "`mtlsctl init --update`" in found.hint
 
 
 def test_the_fix_searches_the_folder_of_the_file_that_has_the_id() -> None:
@@ -506,14 +522,28 @@ def test_where_nothing_is_found_it_says_so(project: Project) -> None:
     assert "Not checked" not in result.out
 
 
+def test_a_wrangler_file_that_is_not_declared_is_a_warning_unless_another_mtls_toml_is_nearer(project: Project) -> None:
+    """Its bindings are in no plan; `init --update` adds it."""
+    head = project.read("wrangler.toml").partition("[[")[0]
+    text = f'{head}[[mtls_certificates]]\nbinding = "TAX"\ncertificate_id = "<TODO>"\n'
+    project.write("apps/refunds/wrangler.toml", text)
+    project.write("apps/other/wrangler.toml", text)
+    project.write("apps/other/mtls.toml", "")
+    result = project.run("drift", "--unused")
+    assert result.code == 0
+    words = " ".join(result.out.split())
+    assert "warning[worker-undeclared]: mtls.toml does not declare apps/refunds/wrangler.toml, which has 1" in words
+    assert "apps/other" not in result.out
+
+
 def test_a_binding_with_an_unknown_id_is_shown_with_its_line_and_its_fix(project: Project) -> None:
-    """Exit 2; `drift` alone does not show it, and says what it left out."""
+    """Exit 2; `drift` alone warns of it, and says what it left out."""
     add_binding(project)
     result = project.run("drift", "--unused")
     assert result.code == 2
     assert f"  wrangler.toml\n    + X (top level) has {uid(7)}, which no uploaded" in result.out
-    assert "      at   wrangler.toml:10:18\n      fix  declare it, then run `mtlsctl apply`:\n" in result.out
-    assert '        | [workers.checkout.bindings]\n        | X = "NAME"\n' in result.out
+    assert "      at   wrangler.toml:10:18\n      fix  declare its certificate in `[certificates.NAME]`" in result.out
+    assert '        | X = "NAME"\n' in result.out
     assert result.out.rstrip().endswith("Drift: 1 unexpected; 2 in sync.")
     alone = project.run("drift")
     assert alone.code == 0

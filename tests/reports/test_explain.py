@@ -477,3 +477,11 @@ def test_no_key_ever_shows(project: Project) -> None:
     project.write("certs/billing.pem", issued(1).key_pem)
     results.append(project.run("explain", "billing"))
     search(project, results, (1,), ("certs/billing.pem",))
+
+
+def test_an_upload_is_explained_by_its_name_if_no_other_has_it() -> None:
+    """As all reports show that name; of several, their IDs are listed."""
+    plan = plan_of(desired({}), actual([entry(1, 1, "old test"), entry(2, 2, "twin"), entry(3, 3, "twin")]))
+    assert [story.id for story in explain("old test", plan).entries] == [uid(1)]
+    with pytest.raises(UsageError, match="2 uploaded certificates have the name 'twin'"):
+        explain("twin", plan)

@@ -171,7 +171,7 @@ def test_hostile_names_are_text() -> None:
 
 def test_before_apply_it_says_not_stored_and_what_is_pending(project: Project) -> None:
     """Nothing is made by looking, and pending changes are no failure."""
-    assert "\n0 ok, 1 not applied, 0 due, 0 expired. First: billing in " in project.run("status").out
+    assert "\n0 ok, 1 not applied, 0 due, 0 expired. Expires first: billing in " in project.run("status").out
     result = project.run("status", "billing")
     assert result.code == 0
     assert "  uploaded   no\n" in result.out
@@ -188,7 +188,7 @@ def test_after_apply_it_says_where_it_is_bound_and_that_all_is_well(project: Pro
     assert result.code == 0
     assert " 1 binding  -      ok\n" in result.out
     assert "Pending" not in result.out
-    assert re.search(r"\n1 ok, 0 due, 0 expired. First: billing in \d+ days.\n\Z", result.out)
+    assert re.search(r"\n1 ok, 0 due, 0 expired. Expires first: billing in \d+ days.\n\Z", result.out)
     assert result.err == ""
 
 

@@ -225,7 +225,7 @@ def test_an_mtls_toml_in_a_parent_folder_is_noted(project: Project) -> None:
     (project.folder / "apps/shop").mkdir(parents=True)
     result = project.run("init", "--stack", "other", folder="apps/shop")
     assert result.code == 0
-    assert "info[file-above]: ../../mtls.toml also exists" in result.out
+    assert "warning[file-above]: ../../mtls.toml also exists" in result.out
     assert "file-above" not in project.run("init", "--file", "second.toml").out
 
 
@@ -552,7 +552,7 @@ def test_text_says_what_was_taken_what_is_left_and_what_comes_next(account: Acco
     account.project.write("wrangler.toml", wrangler(**ids))
     out = account.init().out
     assert "warning[placeholder-left]: BAD in wrangler.toml (top level)" in out
-    assert "  1 certificate, each matched to a file by its content\n" in out
+    assert "  1 certificate, matched to a file by its content\n" in out
     assert "  2 bindings of 1 Worker\n  1 certificate bound by its ID\n" in out
     assert out.index("warning[") < out.index("Wrote mtls.toml") < out.index("`mtlsctl plan` has no changes.")
     assert "Next:\n  mtlsctl plan" in out
@@ -641,7 +641,7 @@ def test_at_a_terminal_it_asks_little_and_explains_itself(project: Project) -> N
     """Stack and store; an empty answer is the default."""
     code, seen = at_a_terminal(project.folder, "payments\n\n")
     assert code == 0
-    assert "A stack is the owner mark on all that is uploaded" in seen
+    assert "A stack is everything that this mtls.toml manages." in seen
     assert "Name of the stack [shop-app]: " in seen
     assert "Store: local or cloudflare [local]: " in seen
     assert tomli.loads(project.read("mtls.toml"))["stack"] == "payments"
@@ -676,18 +676,16 @@ def test_certificates_are_written_for_what_was_bound_by_id_before(account: Accou
     one = account.upload(LEAVES[0], "billing")
     account.project.write("wrangler.toml", wrangler(BILLING=one))
     first = account.init().out
-    assert "1 of them has no file here: to write and declare them, run `mtlsctl init --update" in " ".join(
-        first.split()
-    )
+    assert "it has no file here: to write and declare them, run `mtlsctl init --update" in " ".join(first.split())
     result = account.project.run("init", "--update", "--certificates", "certs")
     assert result.code == 0
-    assert "[update-by-hand]" in result.out
+    assert "[by-id-declared]" in result.out
     assert "git add mtls.toml certs/billing.pem" in result.out
     assert account.declared["certificates"] == {"billing": {"certificate": "certs/billing.pem", "supersedes": [one]}}
     text = account.project.read("mtls.toml").replace(f'{{ id = "{one}" }}', '"billing"')
     account.project.write("mtls.toml", text)
     again = account.project.run("init", "--update")
-    assert "[update-by-hand]" not in again.out
+    assert "[by-id-declared]" not in again.out
     assert account.project.run("plan", "--detailed-exitcode").code == 0
 
 
@@ -713,3 +711,41 @@ def test_an_update_does_not_claim_to_have_everything_while_something_is_left(acc
     assert "[placeholder-left]" in result.out
     assert "Nothing can be added to mtls.toml. What is left is above" in result.out
     assert "git add" not in result.out
+
+
+# --- what a clone needs ---------------------------------------------------------------------------------------------
+
+
+def test_each_written_file_is_named_like_its_table(account: Account) -> None:
+    """Also of two uploads with one name, in whatever order their IDs are: else a renewal overwrites the wrong file."""
+    for leaf in LEAVES[:3]:
+        binding = f"LEDGER_{leaf.certificate.serial_number}"
+        account.project.write(f"{binding.lower()}/wrangler.toml", wrangler(**{binding: account.upload(leaf, "ledger")}))
+    account.init("--certificates", "certs")
+    paths = {name: one["certificate"] for name, one in account.declared["certificates"].items()}
+    assert paths == {name: f"certs/{name}.pem" for name in ("ledger", "ledger-2", "ledger-3")}
+
+
+def test_init_names_every_file_that_a_clone_lacks(account: Account) -> None:
+    """Also a certificate file that was there, and after `--update` what an earlier run wrote; no key."""
+    git(account.project.folder, "init", "-q")
+    account.project.write("infra/fraud.pem", LEAVES[0].certificate_pem)
+    account.project.write("infra/fraud.key", LEAVES[0].key_pem)
+    account.project.write("wrangler.toml", wrangler(FRAUD=account.upload(LEAVES[0], "fraud")))
+    git(account.project.folder, "add", "wrangler.toml")
+    assert "git add mtls.toml schemas/mtls.schema.json infra/fraud.pem  " in account.init().out
+    again = account.project.run("init", "--update")
+    assert "git add mtls.toml schemas/mtls.schema.json infra/fraud.pem  " in again.out
+
+
+def test_init_reports_a_key_that_git_tracks_and_does_not_propose_it(account: Account) -> None:
+    """`validate` would fail by it; the fix names the file."""
+    git(account.project.folder, "init", "-q")
+    account.project.write("certs/billing.pem", LEAVES[0].certificate_pem)
+    account.project.write("certs/billing.key", LEAVES[0].key_pem)
+    account.project.write("wrangler.toml", wrangler(BILLING=account.upload(LEAVES[0], "billing")))
+    git(account.project.folder, "add", "certs/billing.key")
+    out = account.init().out
+    assert "error[key-in-git]" in out
+    assert "git rm --cached -- certs/billing.key" in " ".join(out.split())
+    assert 'private_key = { env = "BILLING_KEY" }' in account.project.read("mtls.toml")

@@ -553,7 +553,8 @@ PROPOSAL = Proposal(
     others=("an entry without a certificate",),
 )
 ADOPTION = Adoption(
-    "mtls.toml", True, True, "payments", STORE, ("mtls.toml", "certs/billing.pem"), PROPOSAL, FINDINGS, PLAN
+    *("mtls.toml", True, True, "payments", STORE, ("mtls.toml", "certs/billing.pem"), PROPOSAL, FINDINGS, PLAN),
+    to_commit=("mtls.toml", "certs/billing.pem"),
 )
 
 # --- the log of a run -----------------------------------------------------------------------------------------------

@@ -142,23 +142,15 @@ def test_every_layout_keeps_its_lines_and_its_habits(layout: str) -> None:
     }
 
 
-def test_a_file_that_came_later_is_declared_and_the_line_that_binds_its_id_is_reported() -> None:
-    """The line is kept; once it is changed as the hint says, nothing is left to report."""
+def test_a_file_that_came_later_is_declared_and_the_line_that_binds_its_id_is_kept() -> None:
+    """The plan of the new file reports that line."""
     text = BY_HAND.replace('BILLING = "billing" ', f'BILLING = {{ id = "{uid(2)}", remote = true }} ')
     world = World(ENTRIES, [config({None: {"BILLING": uid(2)}})], FILES)
     done = edited(text, world).updated(world)
     assert lines_survive(text, done.text)
     assert done.values["certificates"]["ledger"]["supersedes"] == [uid(2)]
-    (found,) = done.findings
-    assert found.code == "update-by-hand"
-    assert found.hint == (
-        "bind it by its name; change its line to:\n[workers.checkout.bindings]\n"
-        'BILLING = { certificate = "ledger", remote = true }'
-    )
     again = done.updated(world)
-    assert (again.text, again.codes()) == (done.text, ["update-by-hand"])
-    changed = done.edited(done.text.replace(f'{{ id = "{uid(2)}", ', '{ certificate = "ledger", ')).updated(world)
-    assert changed.codes() == []
+    assert (again.text, again.codes()) == (done.text, [])
 
 
 def test_two_uploads_with_one_name_are_told_apart_until_both_are_declared() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 
 from reconciler import keys
@@ -23,13 +24,15 @@ from reconciler.runs.init.survey import Survey, survey
 from reconciler.runs.look import ask_for_missing, ids_in, look
 from reconciler.runs.plan import PlanRequest, plan
 from reconciler.runs.project import Project
+from reconciler.runs.validate import tracked_keys
 from reconciler.system.atomic import create_atomic
 from reconciler.system.discover import find_file
+from reconciler.system.git import ask_ignored, ask_tracked
 from reconciler.takeover.adoption import Adoption
 from reconciler.takeover.everything import certificate_files, propose_everything
 from reconciler.takeover.names import Names, common_name
 from reconciler.takeover.propose import propose
-from reconciler.takeover.proposed import FoundCertificate, Proposal
+from reconciler.takeover.proposed import FoundCertificate, Proposal, ProposedCertificate
 from reconciler.takeover.scene import Scene
 from reconciler.takeover.update import only_new, update_declaration
 from reconciler.takeover.write import write_declaration
@@ -65,6 +68,7 @@ def init(project: Project, request: InitRequest) -> Adoption:
     scene = _scene(project, bare, found, reader, {})
     scene = replace(scene, certificates=(*scene.certificates, *_to_save(scene, request.save)))
     proposal, about = propose(scene)
+    proposal = _named_alike(scene, proposal)
     text = write_declaration(replace(proposal, store=writable(store)))
     parse_declaration(text.encode(), project.name, keys.KINDS)  # what it would refuse is not written
     written = [*_save(project, scene, proposal), *_write_around(project)]
@@ -75,13 +79,16 @@ def init(project: Project, request: InitRequest) -> Adoption:
 
 
 def _above(project: Project) -> Iterator[Diagnostic]:
-    """An info about another mtls.toml in a parent folder, which commands in this folder used until now."""
+    """A warning about another mtls.toml in a parent folder, which commands in this folder used until now."""
     above = find_file(project.folder.parent) if project.folder != project.files.root else None
     if above is not None:
         name = os.path.relpath(above, project.folder)
         message = f"{name} also exists; commands in this folder use the new mtls.toml from now on"
-        hint = f"use `mtlsctl --file {name}` for the other one; the two must not declare the same environment"
-        yield Diagnostic(Severity.INFO, Code.FILE_ABOVE, message, Place(name), hint)
+        hint = (
+            f"to use one file, delete this mtls.toml and run `mtlsctl --file {name} init --update`; to keep both, make"
+            " sure that they do not declare the same environment"
+        )
+        yield Diagnostic(Severity.WARNING, Code.FILE_ABOVE, message, Place(name), hint)
 
 
 def update(project: Project, request: InitRequest) -> Adoption:
@@ -94,7 +101,7 @@ def update(project: Project, request: InitRequest) -> Adoption:
     scene = _scene(project, checkout.desired, found, reader, checkout.configs)
     scene = replace(scene, certificates=(*scene.certificates, *_to_save(scene, request.save)))
     proposal, about = propose(scene)
-    proposal = only_new(proposal)
+    proposal = only_new(_named_alike(scene, proposal))
     text, by_hand = update_declaration(data.decode(), declaration, proposal)
     written: list[str] = []
     if text.encode() != data:
@@ -201,13 +208,29 @@ def _to_save(scene: Scene, folder: str | None) -> Iterator[FoundCertificate]:
             yield FoundCertificate(f"{folder}/{name}.pem", entry.bundle, new=True)
 
 
+def _named_alike(scene: Scene, proposal: Proposal) -> Proposal:
+    """The proposal, with each new file named like the table that declares it; with a number if that name is taken."""
+    new = {file.path for file in scene.certificates if file.new}
+    there = {file.path for file in scene.certificates if not file.new}
+    stems = {one.name: f"{one.path.rpartition('/')[0]}/{one.name}" for one in proposal.certificates if one.path in new}
+    taken = there | {f"{stem}.pem" for stem in stems.values()}  # so that no file gets the name of another table
+
+    def path_of(one: ProposedCertificate) -> str:
+        stem = stems.get(one.name)
+        if stem is None or f"{stem}.pem" not in there:
+            return one.path if stem is None else f"{stem}.pem"
+        return next(path for number in count(2) if (path := f"{stem}-{number}.pem") not in taken)
+
+    return replace(proposal, certificates=tuple(replace(one, path=path_of(one)) for one in proposal.certificates))
+
+
 def _save(project: Project, scene: Scene, proposal: Proposal) -> list[str]:
     """Write the certificates that the proposal refers to and the tree lacks."""
-    new = {file.path: file for file in scene.certificates if file.new}
-    saved = [certificate.path for certificate in proposal.certificates if certificate.path in new]
-    for path in saved:
-        create_atomic(_inside(project, path), new[path].bundle.pem().encode(), where=Place(path))
-    return saved
+    there = {file.path for file in scene.certificates if not file.new}
+    new = [certificate for certificate in proposal.certificates if certificate.path not in there]
+    for path, pem in certificate_files(new):
+        create_atomic(_inside(project, path), pem.encode(), where=Place(path))
+    return [certificate.path for certificate in new]
 
 
 def _write_around(project: Project) -> Iterator[str]:
@@ -242,10 +265,13 @@ def _adoption(
 ) -> Adoption:
     """The result, with the plan of the new file, so that its first plan is no surprise."""
     planned = plan(replace(project, stores=reader), PlanRequest(live=False))
+    declaration = planned.plan.assessment.desired.declaration
     drift = make_drift(planned.plan)
     whole = join_unused(drift, planned.plan, project.files.sweep(find_unused(planned.plan)))
-    unused = (one for finding in whole.findings if finding not in drift.findings for one in _diagnostics(finding))
-    told = (*findings, *planned.plan.diagnostics, *whole.diagnostics, *unused)
+    unused = [one for finding in whole.findings if finding not in drift.findings for one in _diagnostics(finding)]
+    again = {(one.code, one.where) for one in unused}
+    of_plan = (one for one in planned.plan.diagnostics if (one.code, one.where) not in again)
+    told = (*findings, *of_plan, *whole.diagnostics, *unused, *tracked_keys(project, declaration, Severity.WARNING))
     return Adoption(
         file=project.name,
         updated=updated,
@@ -253,10 +279,30 @@ def _adoption(
         stack=planned.plan.stack,
         store=planned.plan.store,
         written=tuple(written),
+        to_commit=tuple(_to_commit(project, declaration, written)),
         proposal=proposal,
         findings=tuple(dict.fromkeys(told)),
         plan=planned.plan,
     )
+
+
+def _to_commit(project: Project, declaration: Declaration, written: Iterable[str]) -> Iterator[str]:
+    """What a clone needs: new and changed files, and files that mtls.toml names and git does not track. No keys.
+
+    Certificates one by one, because keys may be next to them.
+    """
+    yield project.name
+    named = [SCHEMA, *(one.path for one in declaration.certificates.values())]
+    named += (worker.config for worker in declaration.workers.values())
+    there = {path: project.folder / path for path in named if (project.folder / path).is_file()}
+    tracked, ignored = ask_tracked(there.values()), ask_ignored(there.values())
+    if tracked.problem is None and ignored.problem is None:
+        known = tracked.yes | tracked.outside | ignored.yes
+        found = [path for path, place in there.items() if place not in known]
+    else:
+        found = []
+    new = [path for path in written if not path.startswith(f"{FOLDER}/")]
+    yield from (path for path in dict.fromkeys((*new, *found)) if path != project.name)
 
 
 def _diagnostics(finding: DriftFinding) -> Iterator[Diagnostic]:

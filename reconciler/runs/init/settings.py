@@ -46,7 +46,8 @@ def choose_stack(project: Project, request: InitRequest) -> str:
 
 
 def choose_store(project: Project, request: InitRequest, configs: tuple[WranglerFile, ...]) -> StoreSettings:
-    """The store: from the command line; else Cloudflare, if there is a token or an account's ID in a wrangler file.
+    """The store: from the command line; else Cloudflare, if the environment has a token or an account, or a wrangler
+    file has an ID from an account.
 
     Its account: from the command line, else from the environment, else from the wrangler files.
     """
@@ -54,7 +55,8 @@ def choose_store(project: Project, request: InitRequest, configs: tuple[Wrangler
     problem = account_problem(request.account) if request.account is not None else None
     if problem is not None:
         raise UsageError(f"`--account` is not an account ID: it {problem.cause}", hint=problem.hint)
-    speaks = bool(request.account or project.environ.get(TOKEN_VARIABLE)) or _has_account_ids(configs)
+    named = (request.account, project.environ.get(TOKEN_VARIABLE), project.environ.get(ACCOUNT_VARIABLE))
+    speaks = any(named) or _has_account_ids(configs)
     kind = request.kind or (StoreKind.CLOUDFLARE if speaks else StoreKind.LOCAL)
     return StoreSettings(kind, account if kind.traits.has_accounts else None)
 
@@ -64,9 +66,10 @@ def open_reader(project: Project, request: InitRequest, store: StoreSettings) ->
     try:
         return project.stores.open_reader(store)
     except StoreError as error:
-        if request.kind is not None:
-            raise
-        hint = f"{error.hint}; or use `--store local`, which needs no account"
+        of_account = f"use `--account ID`, or set {ACCOUNT_VARIABLE}"  # there is no mtls.toml yet
+        hint = of_account if error.code is Code.ACCOUNT_MISSING else error.hint
+        if request.kind is None:
+            hint = f"{hint}; or use `--store local`, which needs no account"
         raise StoreError(error.message, hint=hint, code=error.code) from error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from pathlib import Path
 from posixpath import basename, dirname, join, normpath
 
@@ -16,8 +17,8 @@ from reconciler.model.progress import Done
 from reconciler.model.templates import template_of
 from reconciler.runs.configs import ConfigReader, OverBudgetError
 from reconciler.runs.project import Project
-from reconciler.system.discover import git_root
-from reconciler.system.git import ask_ignored
+from reconciler.system.discover import FILE_NAME, git_root
+from reconciler.system.git import ask_ignored, ask_tracked
 from reconciler.system.walk import SKIPPED, walk
 from reconciler.takeover.proposed import FoundCertificate
 from reconciler.wrangler.which import NAMES, search
@@ -46,12 +47,24 @@ def survey(project: Project, below: Path, declared: Mapping[WorkerLabel, Wrangle
 
     UsageError if `below` is not a folder of the tree. Files that git ignores and generated files are left out.
     """
+    root = demand_folder(project, below)
+    return _Surveyor(project, root, declared, ConfigReader(project.files, project.sources)).run()
+
+
+def demand_folder(project: Project, below: Path) -> Path:
+    """The real path of a folder to search; UsageError if it is not one of the tree."""
     root = Path(os.path.realpath(below))
     if not root.is_dir() or not root.is_relative_to(project.files.root):
         why = "" if git_root(project.files.root) else ", the folder of mtls.toml, because there is no .git"
         hint = f"name a folder inside {project.files.root}{why}"
         raise UsageError(f"`--from {below}` is not a folder of this tree", hint=hint)
-    return _Surveyor(project, root, declared, ConfigReader(project.files, project.sources)).run()
+    return root
+
+
+def undeclared(project: Project, declared: Mapping[WorkerLabel, WranglerFile]) -> tuple[WranglerFile, ...]:
+    """The wrangler files with bindings that `init --update` would add, but those that have a nearer mtls.toml."""
+    root = Path(os.path.realpath(project.folder))
+    return tuple(_Surveyor(project, root, declared, ConfigReader(project.files, project.sources)).undeclared())
 
 
 @dataclass
@@ -83,12 +96,29 @@ class _Surveyor:
         paths = sorted(named.keys() - configs)
         with self.project.progress.counting("Reading certificates", len(paths)) as done:
             found = [(path, self._certificate(path, done)) for path in paths]
+        keys = {one.key: self.project.folder / one.key for _, one in found if one is not None and one.key is not None}
+        tracked = ask_tracked(keys.values()).yes  # such a key must be replaced, and its file is not a place for a key
         certificates = tuple(
-            replace(one, ignored=named[path] in ignored, outside=not named[path].is_relative_to(self.root))
+            replace(
+                one,
+                ignored=named[path] in ignored,
+                outside=not named[path].is_relative_to(self.root),
+                key=None if one.key is None or keys[one.key] in tracked else one.key,
+            )
             for path, one in found
             if one is not None
         )
         return Survey(tuple(self._configs(configs - set(left_out))), certificates, tuple(self.findings))
+
+    def undeclared(self) -> Iterator[WranglerFile]:
+        """Yield the wrangler files with bindings that no Worker declares."""
+        with self.project.progress.counting("Searching files", None) as done:
+            places = [place for place in self._places(done) if _is_config(place.name) and not template_of(place.name)]
+        ignored = ask_ignored(places).yes
+        mine = [one for one in places if one not in ignored and _is_nearest(self.root, one)]
+        known = {file.path for file in self.declared.values()}
+        found = self._configs({path for place in mine if (path := self._named(place)) is not None})
+        yield from (file for file in found if file.path not in known)
 
     def _places(self, done: Done) -> Iterator[Path]:
         for place, is_listed in walk(self.root, _is_wanted, skipped=SKIPPED | _GENERATED):
@@ -171,6 +201,12 @@ class _Surveyor:
         beside = self.reader.files_in(folder or ".") or frozenset()
         key = next((name for form in _KEY_NAMES if (name := form.format(stem=stem)) in beside), None)
         return FoundCertificate(path, bundle, None if key is None else join(folder, key))
+
+
+def _is_nearest(home: Path, place: Path) -> bool:
+    """Whether no folder between that of mtls.toml (`home`) and a file has an mtls.toml of its own."""
+    between = takewhile(lambda folder: folder != home, place.parents)
+    return not any(os.path.lexists(folder / FILE_NAME) for folder in between)
 
 
 def _is_wanted(name: str) -> bool:

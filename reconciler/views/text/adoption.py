@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from reconciler.findings.codes import Severity
-from reconciler.findings.escape import printable, shell_word
+from reconciler.findings.escape import printable, shell_command
 from reconciler.model import ById
 from reconciler.takeover.adoption import Adoption
 from reconciler.views.table import Display
@@ -50,7 +50,8 @@ def _taken(adoption: Adoption) -> Iterator[str]:
     if certificates:
         new = sum(one.path in adoption.written for one in adoption.proposal.certificates)
         matched = f"{certificates - new} matched to {'a file' if certificates - new == 1 else 'files'} by content"
-        how = f": {counted(new, 'file')} written, {matched}" if new else ", each matched to a file by its content"
+        each = "matched" if certificates == 1 else "each matched"
+        how = f": {counted(new, 'file')} written, {matched}" if new else f", {each} to a file by its content"
         yield f"{counted(certificates, 'certificate')}{how}"
     by_id = {one.target.id for one in adoption.bindings if isinstance(one.target, ById)}
     if adoption.bindings:
@@ -61,6 +62,8 @@ def _taken(adoption: Adoption) -> Iterator[str]:
     savable = len(by_id & adoption.proposal.savable)
     if savable:
         have = f"{savable} of them {'has' if savable == 1 else 'have'} no file here"
+        if savable == len(by_id):
+            have = {1: "it has no file here", 2: "neither has a file here"}.get(savable, "none has a file here")
         yield f"{have}: to write and declare them, run `mtlsctl init --update --certificates certs`"
 
 
@@ -88,15 +91,6 @@ def _next_lines(adoption: Adoption, display: Display) -> Iterator[str]:
     steps = [("mtlsctl plan", "shows what would happen; changes nothing")]
     if adoption.searched:
         steps.append(("mtlsctl drift --unused", "what is unused or not declared, each with its fix"))
-    if adoption.written:
-        steps.append((f"git add {' '.join(_to_commit(adoption))}", "then review and commit"))
+    if len(adoption.to_commit) > (0 if adoption.written else 1):
+        steps.append((shell_command(("git", "add", *adoption.to_commit)), "then review and commit"))
     yield from table([[Cell(command), Cell(does)] for command, does in steps], display.width)
-
-
-def _to_commit(adoption: Adoption) -> Iterator[str]:
-    """The new and changed files, quoted for a shell; certificates one by one, because keys may be next to them."""
-    yield shell_word(adoption.file)
-    if not adoption.updated:
-        yield "schemas"
-    others = {adoption.file, *(one for one in adoption.written if one.startswith(("schemas/", ".mtlsctl/")))}
-    yield from (shell_word(path) for path in adoption.written if path not in others)

@@ -39,9 +39,10 @@ def _checkup_lines(checkup: Checkup, display: Display) -> Iterator[str]:
         for item in notes:
             yield from _note_lines(item, display, size)
     else:
-        names = ", ".join(dict.fromkeys(item.code for item in passed))
-        yield from led("ok", f"{counted(len(passed), 'check')}: {names} (--wide shows each)", prose(display.width))
         unchecked = [item for item in notes if item.hint is not None]
+        names = dict.fromkeys(item.code for item in passed if item.code not in {one.code for one in unchecked})
+        text = f"{counted(len(names), 'check')}: {', '.join(names)} (--wide shows each)"
+        yield from led("ok", text, prose(display.width))
         for item in unchecked:
             yield from _note_lines(item, display, max(len(item.code) for item in unchecked))
     problems = to_act_on(found)

@@ -65,7 +65,10 @@ def _lines(drift: Drift, display: Display, findings: str) -> Iterator[str]:
     yield from map(paint, wrapped(f"{found}; {rest}.", width, then="  "))
     fixed = sum(one.apply for one in drift.findings)
     if fixed:
-        some = f"  (fixes {fixed} of {len(drift.findings)})" if fixed < len(drift.findings) else ""
+        removed = sum(one.apply and one.code is Code.UNDECLARED_BINDING for one in drift.findings)
+        notes = [f"fixes {fixed} of {len(drift.findings)}"] if fixed < len(drift.findings) else []
+        notes += [f"removes {counted(removed, 'undeclared binding')}"] if removed else []
+        some = f"  ({'; '.join(notes)})" if notes else ""
         yield f"{style.bold('Next:')} mtlsctl apply{some}"
 
 

@@ -121,7 +121,7 @@ class _Lines:
         if story.owner:
             yield from self._field("owner", printable(story.owner))
         if story.entry:
-            whose = "managed by this stack" if story.ours else "adopted, under another name"
+            whose = "managed by this stack" if story.ours else "adopted: uploaded without a mark of this stack"
             yield from self._field("uploaded", f"{self.names.id(story.entry.id)}, {whose}")
             yield from self._field("its name", printable(story.entry.name) or "none")
         if story.digest and story.fingerprint:

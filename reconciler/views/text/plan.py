@@ -154,7 +154,15 @@ def counts_text(counts: Iterable[tuple[Action, int]]) -> str:
 
 def _changes_text(plan: PlanFacts) -> str:
     counts = counts_text(plan.summary.items())
-    return counts or ("no changes found, renewals unknown" if plan.unknown else "no changes")
+    if counts or not _errors(plan):
+        return counts or ("no changes found, renewals unknown" if plan.unknown else "no changes")
+    return f"no changes; {_errors(plan)}"
+
+
+def _errors(plan: PlanFacts) -> str:
+    """`2 errors`; empty without any."""
+    number = len(dict.fromkeys(one for one in plan.diagnostics if one.is_error))
+    return counted(number, "error") if number else ""
 
 
 def _notes(plan: PlanFacts) -> Iterator[str]:
@@ -264,7 +272,10 @@ def _summary_lines(plan: PlanFacts, groups: Sequence[Group], width: int | None, 
     lead = [] if plan.changes else ["No changes"]
     if not plan.changes and plan.unknown:
         lead = ["No changes found in the files. `mtlsctl plan` shows uploads and renewals"]
-    paint = style.bold if plan.changes else style.good
+    blocked = len({one.certificate for one in plan.diagnostics if one.is_error and one.certificate is not None})
+    if blocked:
+        parts.insert(0, f"{counted(blocked, 'certificate')} blocked")
+    paint = style.bold if plan.changes else style.bad if _errors(plan) else style.good
     if lead or parts:
         yield from map(paint, wrapped(f"{'. '.join((*lead, *parts))}.", width))
     if plan.quota is not None:

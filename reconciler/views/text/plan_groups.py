@@ -49,7 +49,7 @@ _NOTES = {
     Reason.PLACEHOLDER_ID: "placeholder",
     Reason.UNKNOWN_ID: "unknown ID",
     Reason.WRONG_ID: "wrong ID",
-    Reason.REMOVED: "removed from mtls.toml",
+    Reason.REMOVED: "not declared in mtls.toml",
 }
 """What a line of a binding says of its reasons; the other reasons follow from the line and its block."""
 _UNINTERESTING = frozenset({"serial_number", "serial", "not_before", "fingerprint"})
@@ -184,7 +184,8 @@ def _about(group: Group, plan: PlanFacts) -> str:
         return "already uploaded"
     if any(wait.entry is None for wait in group.waiting) or group.name is None or group.has(Action.UNBIND):
         return ""
-    return "up to date"
+    errors = [one for one in plan.diagnostics if one.is_error and one.certificate == group.name]
+    return f"blocked: {errors[0].code}" if errors else "up to date"
 
 
 def _retires(group: Group) -> Iterator[Retire]:

@@ -291,7 +291,7 @@ def _count_lines(status: Status, names: ShownNames, style: Style, width: int | N
     first = min(((end, name) for end, name in ends if end >= status.made), default=None)
     text = f"{', '.join(counts)}."
     if first is not None:
-        text += f" First: {first[1]} {distance_text(first[0], status.made)}."
+        text += f" Expires first: {first[1]} {distance_text(first[0], status.made)}."
     if status.hidden:
         text += f" {counted(status.hidden, 'certificate')} not shown."
     worst = min(found, key=list(Urgency).index, default=Urgency.LATER)
