@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
@@ -48,16 +49,16 @@ def declared_at(declaration: Declaration, at: BindingAddress) -> Pointer:
     return Pointer(declaration.path, (*where, at.binding), at_key=True)
 
 
-def where_to_declare(declaration: Declaration, at: BindingAddress, value: str) -> tuple[str, list[str]]:
-    """Where in mtls.toml a binding can be declared, for a sentence; and the lines, of an existing table without header.
+def to_declare(declaration: Declaration, at: BindingAddress, value: str, say: Callable[[str], str]) -> str:
+    """A hint with the lines of mtls.toml that declare a binding; of a table that is there without its header.
 
-    `value` as TOML.
+    `value` as TOML; `say` makes the sentence of where the lines belong, such as "to `[workers.checkout.bindings]`".
     """
     table, line = bindings_table(at.worker, at.environment), f"{toml_key(at.binding)} = {value}"
     worker = declaration.workers.get(at.worker)
-    if worker is not None and at.environment in worker.environments:
-        return f"to `{table}`", [line]
-    return "to mtls.toml", [table, line]
+    is_there = worker is not None and at.environment in worker.environments
+    where, lines = (f"to `{table}`", (line,)) if is_there else ("to mtls.toml", (table, line))
+    return to_paste(say(where), lines, names=(at.environment, at.binding))
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,10 +243,14 @@ def unknown_left(declaration: Declaration, at: BindingAddress, text: str, found:
 
 def bind_some(declaration: Declaration, at: BindingAddress, name: CertificateName | None = None) -> str:
     """How to declare a binding that has no valid ID. `name`: the certificate that it probably means."""
-    where, lines = where_to_declare(declaration, at, f'"{name or "NAME"}"')
     first = "" if name is not None else "declare its certificate in `[certificates.NAME]` if it is new, then "
-    what = f"{first}add this {where}, and run `mtlsctl apply`; or remove the binding from {printable(at.config)}"
-    return to_paste(what, lines, names=(at.environment, at.binding))
+    remove = f"remove the binding from {printable(at.config)}"
+    return to_declare(
+        declaration,
+        at,
+        f'"{name or "NAME"}"',
+        lambda where: f"{first}add this {where}, and run `mtlsctl apply`; or {remove}",
+    )
 
 
 def undeclared_environment(

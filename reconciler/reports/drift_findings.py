@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic, Pointer
-from reconciler.findings.escape import printable, shell_word, to_paste
+from reconciler.findings.escape import printable, shell_word
 from reconciler.model import (
     BindingAddress,
     CertificateName,
@@ -31,7 +31,7 @@ from reconciler.plan.assessment import (
     Verdict,
     Waits,
 )
-from reconciler.plan.binding_findings import declared_at, where_to_declare
+from reconciler.plan.binding_findings import declared_at, to_declare
 from reconciler.plan.wording import wait_text
 from reconciler.reports.drift import DriftFinding, State, Subject, environment_part, key_of
 
@@ -297,18 +297,25 @@ def binding_undeclared(
 ) -> DriftFinding:
     """A binding uses a certificate of this stack, and mtls.toml does not declare it."""
     entry, is_planned = row.entry, _is_planned(row)
-    where, lines = where_to_declare(declaration, row.at, f'"{owner}"')
     if row.is_preview:
         hint = previews_by_hand(owner)
     elif entry is not None and entry.ca:
-        remove = "run `mtlsctl apply` to remove it" if is_planned else f"remove it from {printable(row.at.config)}"
+        remove = "run `mtlsctl apply` to remove it" if is_planned else f"remove it from {row.at.config}"
         hint = f"a Worker can't use a CA: {remove}"
     elif is_planned:
-        what = f"declare it: add this {where}; or run `mtlsctl apply` to remove it"
-        hint = to_paste(what, lines, names=(row.at.environment, row.at.binding))
+        hint = to_declare(
+            declaration,
+            row.at,
+            f'"{owner}"',
+            lambda where: f"declare it: add this {where}; or run `mtlsctl apply` to remove it",
+        )
     else:
-        what = f"declare it: add this {where}; or remove it from {printable(row.at.config)}"
-        hint = to_paste(what, lines, names=(row.at.environment, row.at.binding))
+        hint = to_declare(
+            declaration,
+            row.at,
+            f'"{owner}"',
+            lambda where: f"declare it: add this {where}; or remove it from {printable(row.at.config)}",
+        )
     return DriftFinding(
         state=State.UNEXPECTED,
         subject=Subject.BINDING,

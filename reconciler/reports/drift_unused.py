@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
-from reconciler.findings.escape import to_paste, toml_text
+from reconciler.findings.escape import to_paste
 from reconciler.model import (
     ById,
     CertificateName,
@@ -24,7 +24,7 @@ from reconciler.model import (
 from reconciler.model.identifiers import is_of_other_store, is_placeholder
 from reconciler.model.ownership import CUSTOM, is_other_stacks, is_ours, read_mark
 from reconciler.plan.assessment import Assessment, BindingRow, CertificateRow, EntryRow, UpToDate, Waits
-from reconciler.plan.binding_findings import bind_some, placeholder_left, where_to_declare
+from reconciler.plan.binding_findings import bind_some, placeholder_left, to_declare
 from reconciler.plan.coverage import of_live, of_unused
 from reconciler.plan.inventory import Role
 from reconciler.plan.plan import Plan
@@ -107,8 +107,7 @@ def _broken(row: BindingRow, assessment: Assessment) -> DriftFinding:
         fix = previews_by_hand("NAME")
     else:
         value = f'"{known}"' if known is not None else f'{{ id = "{meant.id}" }}'
-        where, lines = where_to_declare(declaration, row.at, value)
-        fix = to_paste(f"add this {where}, then run `mtlsctl apply`", lines, names=(row.at.environment, row.at.binding))
+        fix = to_declare(declaration, row.at, value, lambda where: f"add this {where}, then run `mtlsctl apply`")
     return _finding(row, Code.ENTRY_MISSING, what, f"did you mean {named(meant)}? {fix}")
 
 
@@ -311,7 +310,7 @@ def _delete_or_supersede(entry: Entry, assessment: Assessment) -> str:
 def _supersede(row: CertificateRow, entry: Entry) -> str:
     """How to name an upload in the `supersedes` of a certificate, which may have that line already."""
     if row.declared.supersedes:
-        return f"add {toml_text(entry.id)} to the `supersedes` of `[certificates.{row.name}]`"
+        return f'add "{entry.id}" to the `supersedes` of `[certificates.{row.name}]`'
     return to_paste(f"add this to `[certificates.{row.name}]`", [f'supersedes = ["{entry.id}"]'], names=(entry.id,))
 
 

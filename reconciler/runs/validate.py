@@ -13,7 +13,7 @@ from pathlib import Path
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.errors import FileError, KeySourceError, ReconcilerError
-from reconciler.findings.escape import shell_word
+from reconciler.findings.escape import shell_command
 from reconciler.model import Actual, CertificateName, Declaration, DeclaredCertificate, Desired
 from reconciler.model.keys import at_key, place_of_key
 from reconciler.plan.assessment import NO_OPTIONS, CertificateRow, Held
@@ -146,8 +146,9 @@ def tracked_keys(
 
 def _out_of_git(path: str) -> str:
     """How to take a private key out of git; its history keeps it, so the key itself must be replaced."""
+    command = shell_command(("git", "rm", "--cached", "--", path))
     return (
-        f"run `git rm --cached -- {shell_word(path)}`, add it to .gitignore, and have the certificate reissued with a"
+        f"run `{command}`, add it to .gitignore, and have the certificate reissued with a"
         " new key; keep that key in a secret of the pipeline"
     )
 
