@@ -141,7 +141,7 @@ def _by_name_instead(declaration: Declaration, rows: Sequence[BindingRow], name:
     uses = f"{_places(rows)} {'are' if len(rows) > 1 else 'is'} bound by the ID of {name!r}"
     message = f"{uses}, so a renewal would not change {'them' if len(rows) > 1 else 'it'}"
     where, lines = _lines(rows, "certificate", name)
-    hint = f"bind it by its name {where}:\n{lines}"
+    hint = to_paste(f"bind it by its name {where}", lines, names=_names(rows))
     return Diagnostic(Severity.WARNING, Code.BY_ID_DECLARED, message, declared_at(declaration, rows[0].at), hint, name)
 
 
@@ -151,7 +151,7 @@ def _outdated(declaration: Declaration, row: ByIdRow, newer: Entry, now: datetim
     if row.role is Role.SUPERSEDED and row.owner is not None:
         message = f"{uses} {row.id}, an old certificate of {row.owner!r}; the current one is {newer.id}{end}"
         where, lines = _lines(row.bindings, "certificate", row.owner)
-        hint = to_paste(f"bind the certificate by its name {where}", lines, names=_names(row))
+        hint = to_paste(f"bind the certificate by its name {where}", lines, names=_names(row.bindings))
     else:
         of = f"the stack {row.mark.stack!r}" if row.mark is not None else "its stack"
         name = f" under the name {row.mark.certificate!r}" if row.mark is not None else ""
@@ -171,11 +171,11 @@ def _change_id(row: ByIdRow, newer: Entry, now: datetime) -> str:
     where, lines = _lines(row.bindings, "id", newer.id)
     if not lines:
         return f"write {newer.id} into {printable(_undeclared_in(row))}{when}"
-    return to_paste(f"change the ID {where}{when}", lines, names=_names(row))
+    return to_paste(f"change the ID {where}{when}", lines, names=_names(row.bindings))
 
 
-def _names(row: ByIdRow) -> Iterator[str | None]:
-    for one in row.bindings:
+def _names(rows: Iterable[BindingRow]) -> Iterator[str | None]:
+    for one in rows:
         yield from (one.at.environment, one.at.binding)
 
 

@@ -300,7 +300,7 @@ def binding_undeclared(
     if row.is_preview:
         hint = previews_by_hand(owner)
     elif entry is not None and entry.ca:
-        remove = "run `mtlsctl apply` to remove it" if is_planned else f"remove it from {row.at.config}"
+        remove = "run `mtlsctl apply` to remove it" if is_planned else f"remove it from {printable(row.at.config)}"
         hint = f"a Worker can't use a CA: {remove}"
     elif is_planned:
         hint = to_declare(

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
-from reconciler.findings.escape import to_paste
+from reconciler.findings.escape import to_paste, toml_text
 from reconciler.model import (
     ById,
     CertificateName,
@@ -310,7 +310,7 @@ def _delete_or_supersede(entry: Entry, assessment: Assessment) -> str:
 def _supersede(row: CertificateRow, entry: Entry) -> str:
     """How to name an upload in the `supersedes` of a certificate, which may have that line already."""
     if row.declared.supersedes:
-        return f'add "{entry.id}" to the `supersedes` of `[certificates.{row.name}]`'
+        return f"add {toml_text(entry.id)} to the `supersedes` of `[certificates.{row.name}]`"
     return to_paste(f"add this to `[certificates.{row.name}]`", [f'supersedes = ["{entry.id}"]'], names=(entry.id,))
 
 
