@@ -187,7 +187,9 @@ def drift(session: Session, unused: UnusedOption = False, out: OutOption = None,
         found = join_live(found, planned.plan)
     if unused:
         found = join_unused(found, planned.plan, project.files.sweep(find_unused(planned.plan)))
-        files = undeclared(project, planned.plan.assessment.actual.files)
+        actual = planned.plan.assessment.actual
+        broken = {one.path for one in actual.broken.values()}  # declared, and reported already
+        files = (one for one in undeclared(project, actual.files) if one.path not in broken)
         found = found.joined((), map(worker_undeclared, files))
     session.show(found, out)
     raise typer.Exit(found.exit_code)
