@@ -38,6 +38,7 @@ from reconciler.runs.plan import Planned, PlanRequest, plan_approved
 from reconciler.runs.plan import plan as make
 from reconciler.runs.project import Project
 from reconciler.views.table import render
+from reconciler.views.text.lines import until_text
 from reconciler.views.text.outcome import failure_lines
 
 
@@ -162,14 +163,13 @@ def _demand_retirable(planned: Planned, name: str, *, now: bool) -> None:
     waiting = planned.plan.waiting
     if waiting:
         first = waiting[0]
-        until = f" (until {first.until:%Y-%m-%d %H:%M} UTC)" if first.until else ""
         live = " --live" if can_be_live(planned.desired) else ""
         hint = f"run `mtlsctl explain {first.certificate}{live}` to see every condition"
         if first.condition is Condition.GRACE and not now:
             hint += f"; only if its key leaked, skip the grace period: `mtlsctl retire {name} --now`"
         entry = first.entry.id if first.entry is not None else ""
         raise GuardError(
-            f"{entry} of {first.certificate!r} can't be retired yet: {first.detail}{until}",
+            f"{entry} of {first.certificate!r} can't be retired yet: {first.detail}{until_text(first)}",
             hint=hint,
         )
     known = name in planned.desired.declaration.certificates

@@ -358,7 +358,7 @@ def test_a_two_day_certificate_is_five_lines() -> None:
     assert found.leaf is not None
     assert (found.leaf.peak, found.leaf.end) == (7, 7)  # of seven days of grace: the current one and six before it
     assert shown({"short": Given(ends=2, begins=0)}) == [
-        "  . 2026-11-24  short  expires 2026-11-25 12:00 UTC",
+        "  . 2026-11-24  short  falls due, expires 2026-11-25 12:00 UTC",
         "  ~ 2026-11-26  short  89 more renewals until 2027-03-23, about every 1.3 days",
         "  + 2026-11-24      2  short is renewed",
         "  ~ 2026-11-26         short: 89 more renewals until 2027-03-23, about every 1.3 days; peak 7",
@@ -369,12 +369,12 @@ def test_a_two_day_certificate_is_five_lines() -> None:
 @pytest.mark.parametrize(
     ("lifetime", "told"),
     [
-        (80, ["  ~ 2027-03-10  a  would expire 2027-04-05 20:00 UTC"]),
+        (80, ["  ~ 2027-03-10  a  due again, would expire 2027-04-05 20:00 UTC"]),
         (
             60,
             [
-                "  ~ 2027-02-11  a  would expire 2027-03-03 12:00 UTC",
-                "  ~ 2027-03-23  a  would expire 2027-04-12 12:00 UTC",
+                "  ~ 2027-02-11  a  due again, would expire 2027-03-03 12:00 UTC",
+                "  ~ 2027-03-23  a  due again, would expire 2027-04-12 12:00 UTC",
             ],
         ),
         (45, ["  ~ 2027-01-22  a  3 more renewals until 2027-03-23, about every 30 days"]),
@@ -392,7 +392,7 @@ def test_more_than_two_further_renewals_share_a_line(lifetime: float, told: list
 def test_what_is_shared_of_one_certificate_hides_nothing_of_another() -> None:
     """Its renewal keeps its own lines, between those of the others."""
     lines = shown({"short": Given(ends=2, begins=0), "billing": Given(ends=40)})
-    assert "  . 2026-12-03  billing  expires 2027-01-02 12:00 UTC" in lines
+    assert "  . 2026-12-03  billing  falls due, expires 2027-01-02 12:00 UTC" in lines
     assert sum("billing" in line for line in lines) == 3
 
 
@@ -439,7 +439,7 @@ def test_text_has_the_calendar_the_entries_and_what_is_supposed(project: Project
     project.environ.clear()
     result = project.run("forecast", "--days", "400")
     assert (result.code, result.err) == (0, "")
-    assert "2027-09\n  . 2027-09-24  billing  expires 2027-10-24 12:00 UTC\n" in result.out
+    assert "2027-09\n  . 2027-09-24  billing  falls due, expires 2027-10-24 12:00 UTC\n" in result.out
     assert "      owner team-payments; used by BILLING of checkout (top level)\n" in result.out
     assert "leaf certificates: 1 of 1,000 now, peak 2 on 2027-09-24, 1 at the end\n" in result.out
     assert (

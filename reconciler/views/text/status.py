@@ -464,7 +464,7 @@ def _kept_lines(kept: KeptEntry, names: ShownNames, width: int | None) -> Iterat
         if isinstance(wait.change, Retire)
         else f"{wait.change.action} {describe(wait.change)}"
     )
-    yield from _field("kept" if is_entry else "waiting", f"{what}: {printable(wait.detail)}{until_text(wait)}", width)
+    yield from _field("kept" if is_entry else "waiting", f"{what}: {names.text(wait.detail)}{until_text(wait)}", width)
     since = kept_since_text(kept.since) if kept.since is not None else None
     told = [text for text in (since, hint_text(kept.hint)) if text is not None]
     if told:
