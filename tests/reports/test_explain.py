@@ -444,7 +444,7 @@ def test_conditions_say_holds_or_why_not_and_until_when(project: Project) -> Non
     result = project.run("explain", "billing")
     assert result.code == 0
     assert "      NOT YET  its grace period is over [grace]\n               until 20" in result.out
-    assert "      others: 12 hold, 2 not checked yet\n" in result.out
+    assert "      not checked: named-in-file, unchecked\n      the other 12 hold\n" in result.out
     assert "key         not needed: it is already uploaded" in result.out
 
 
