@@ -72,6 +72,12 @@ def hint_of(condition: Condition, facts: Mapping[str, str], entry_id: EntryId, a
     return sites.hint(condition, facts, sites.keeping(condition, entry_id), entry_id)
 
 
+def is_deployed_here(condition: Condition, entry_id: EntryId, assessment: Assessment) -> bool:
+    """Whether only versions of Workers that mtls.toml declares keep an entry, so that deploys of these end it."""
+    found = _Sites(assessment).keeping(condition, entry_id)
+    return bool(found) and all(one.site is not None for one in found)
+
+
 class _Sites:
     """The declared environments by the Worker that they deploy, gathered once."""
 
