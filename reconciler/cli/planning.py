@@ -31,8 +31,9 @@ AtOption = Annotated[
     typer.Option(
         "--at",
         metavar="DATE",
-        formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"],
-        help="Preview the plan at DATE (UTC). The result can't be applied.",
+        formats=["%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M UTC", "%Y-%m-%dT%H:%M:%SZ"],
+        help="Preview the plan at DATE (UTC): YYYY-MM-DD, also with a time, such as '2026-12-06 02:30'. The result"
+        " can't be applied.",
     ),
 ]
 LiveOption = Annotated[

@@ -95,7 +95,9 @@ def _finding(
         key=key_of(Subject.LIVE, row.at.config, environment_part(row.at.environment), row.at.binding),
         message=_message(row),
         hint=hint,
-        where=Pointer(row.at.config, () if row.at.environment is None else ("env", row.at.environment)),
+        where=Pointer(
+            row.at.config, (*(() if row.at.environment is None else ("env", row.at.environment)), "mtls_certificates")
+        ),
         certificate=certificate,
         at=row.at,
         expected=row.file,
@@ -110,7 +112,8 @@ def _message(row: LiveBinding) -> str:
         has = f"binds {row.file} as {row.at.binding}" if row.file is not None else f"does not have {row.at.binding}"
         return f"{worker} is not deployed in this account; {file} {has}"
     uses = " and ".join(f"{one.id or 'nothing'} ({one.share:g} %)" for one in row.live)
-    return f"the live version of {worker} uses {uses} as {row.at.binding}; {file} has {row.file or 'nothing'}"
+    has = row.file or f"no binding {row.at.binding}"
+    return f"the live version of {worker} uses {uses} as {row.at.binding}; {file} has {has}"
 
 
 def _use_findings(uses: list[Use], assessment: Assessment) -> Iterator[DriftFinding]:

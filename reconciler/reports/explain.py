@@ -6,6 +6,7 @@ A name can belong to several things, such as a certificate and a Worker; then al
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -27,6 +28,7 @@ from reconciler.reports.explain_entries import EntryStory, tell_entry
 
 DELETED = "if it was an uploaded certificate that was deleted, `mtlsctl history` shows when"
 """The hint for an ID that is unknown."""
+_REMOVED = "if it was a certificate that was removed from mtls.toml and deleted, `mtlsctl history` shows when"
 
 
 class NameKind(StrEnum):
@@ -71,7 +73,8 @@ def explain(name: str, plan: Plan) -> Explanation:
     """
     assessment = plan.assessment
     stories = tell_bindings(assessment)
-    subjects = _subjects(name, assessment, stories)
+    name = _ids_by_name(assessment).get(name, name)
+    subjects = _subjects(name, assessment, stories, plan.live or ())
     whole = None if subjects else whole_id(name, _known_ids(assessment, stories))
     if whole is not None:
         name, subjects = whole, (NameKind.ENTRY,)
@@ -81,9 +84,10 @@ def explain(name: str, plan: Plan) -> Explanation:
             " and not the ID of an uploaded certificate"
         )
         known = _known_names(assessment, stories)
-        hint = suggest(name, known)
-        is_deleted = is_short_id(name) and nearest(name, known) is None
-        raise UsageError(message, hint=f"{DELETED}\n{hint}" if is_deleted else hint)
+        is_deleted = nearest(name, (*known, *assessment.by_entry)) is None
+        hint = suggest(name, known if is_deleted else (*known, *assessment.by_entry))
+        deleted = DELETED if is_short_id(name) else _REMOVED
+        raise UsageError(message, hint=f"{deleted}\n{hint}" if is_deleted else hint)
     bindings = tuple(story for story in stories if _is_about(name, story, subjects, assessment))
     ids = dict.fromkeys((*_entry_ids(name, subjects, assessment), *_ids_of(bindings, subjects, assessment)))
     entries = tuple(tell_entry(entry_id, assessment) for entry_id in ids)
@@ -98,16 +102,37 @@ def explain(name: str, plan: Plan) -> Explanation:
         entries=entries,
         diagnostics=tuple(_findings(plan, certificates, bindings, entries)),
         not_checked=of_live(plan.not_checked),
-        live=None if plan.live is None else tuple(row for row in plan.live if row.at in {one.at for one in bindings}),
+        live=None if plan.live is None else tuple(_live(name, plan.live, bindings, entries)),
     )
 
 
-def _subjects(name: str, assessment: Assessment, stories: Iterable[BindingStory]) -> tuple[NameKind, ...]:
-    """Everything that the name belongs to. An ID counts if it is uploaded, or if a file has it."""
+def _ids_by_name(assessment: Assessment) -> Mapping[str, EntryId]:
+    """The ID of each upload, by its name in the account, of those that only one has."""
+    named = Counter(row.entry.name for row in assessment.entries)
+    return {row.entry.name: row.entry.id for row in assessment.entries if row.entry.name and named[row.entry.name] == 1}
+
+
+def _live(
+    name: str, rows: Iterable[LiveBinding], bindings: Iterable[BindingStory], entries: Iterable[EntryStory]
+) -> Iterator[LiveBinding]:
+    """Yield what live Workers use as these bindings, and where they use these uploads, also undeclared."""
+    places, ids = {one.at for one in bindings}, {one.id for one in entries}
+    for row in rows:
+        if row.at in places or row.at.binding == name or any(one.id in ids for one in row.live):
+            yield row
+
+
+def _subjects(
+    name: str, assessment: Assessment, stories: Iterable[BindingStory], live: Iterable[LiveBinding]
+) -> tuple[NameKind, ...]:
+    """Everything that the name belongs to. An ID counts if it is uploaded, or if a file has it.
+
+    A binding counts also if only a live Worker has it.
+    """
     declaration, known_ids = assessment.desired.declaration, _known_ids(assessment, stories)
     holds = {
         NameKind.CERTIFICATE: name in declaration.certificates or name in _owned(assessment).values(),
-        NameKind.BINDING: any(story.at.binding == name for story in stories),
+        NameKind.BINDING: name in {*(one.at.binding for one in stories), *(one.at.binding for one in live)},
         NameKind.WORKER: name in declaration.workers,
         NameKind.ENTRY: name in known_ids,
     }
@@ -122,8 +147,7 @@ def _known_ids(assessment: Assessment, stories: Iterable[BindingStory]) -> set[s
 def _known_names(assessment: Assessment, stories: Iterable[BindingStory]) -> set[str]:
     declaration = assessment.desired.declaration
     names: set[str] = {*declaration.certificates, *declaration.workers, *(story.at.binding for story in stories)}
-    names |= set(_owned(assessment).values())
-    return names | set(assessment.by_entry)
+    return names | set(_owned(assessment).values())
 
 
 def _owned(assessment: Assessment) -> Mapping[EntryId, CertificateName]:
