@@ -57,9 +57,10 @@ bench: $(STAMP) ## medians, and ratios to a bare interpreter of the same run
 soak: $(STAMP) ## the simulation with new seeds, for MINUTES (10)
 	@$(BIN)/python -m tests.simulation --minutes $(or $(MINUTES),10)
 
-lock: $(STAMP) ## pin the development environment again, with hashes
+lock: $(STAMP) ## pin the development environment again, and of it what mtlsctl itself needs, with hashes
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
 	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements-dev.lock
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --constraint requirements-dev.lock --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock
 
 dist: $(STAMP) ## build the sdist and the wheel into dist/
 	@rm -rf dist

@@ -14,6 +14,7 @@ from reconciler.apply.proofs import prove_before_retires, prove_before_uploads
 from reconciler.apply.retires import retire_all
 from reconciler.apply.run import Observer, Run, World
 from reconciler.apply.uploads import check_keys, upload_all
+from reconciler.findings.errors import LockedError
 from reconciler.model import Change, Desired, Phase, Verify
 from reconciler.plan.outcome import Outcome, Step, StepStatus
 from reconciler.plan.plan import Plan
@@ -38,24 +39,27 @@ def apply_plan(plan: Plan, desired: Desired, world: World, phases: Sequence[Phas
     """The outcome of a plan made in this run, carried out in the given phases. Errors of steps are part of the
     outcome."""
     run = Run(plan, desired, world, phases)
-    interrupted = False
+    ended, interrupted = "the run was interrupted", False
     try:
         for asked, carry_out in _WALK:
             if asked & set(phases):
                 carry_out(run)
         run.findings.extend(world.store.look_back())
+    except LockedError as error:
+        ended = "the run lost its lock"
+        run.findings.extend(error.diagnostics())
     except KeyboardInterrupt:
         interrupted = True
-    steps = (run.steps.get(index) or _not_ended(run, index, change) for index, change in enumerate(plan.changes))
+    steps = (run.steps.get(index) or _not_ended(run, index, change, ended) for index, change in enumerate(plan.changes))
     return Outcome(plan, tuple(steps), tuple(run.findings), interrupted)
 
 
-def _not_ended(run: Run, index: int, change: Change) -> Step:
+def _not_ended(run: Run, index: int, change: Change, ended: str) -> Step:
     guarded = Phase(change.before) if isinstance(change, Verify) else change.phase
     if not {change.phase, guarded} & set(run.phases):
         note = f"the phase {change.phase} was not requested"
     elif index in run.under_way:
-        note = "it was in progress when the run was interrupted; the next run checks its result"
+        note = f"it was in progress when {ended}; the next run checks its result"
     else:
-        note = "the run was interrupted"
+        note = ended
     return Step(change, StepStatus.NOT_STARTED, note=note)

@@ -7,11 +7,11 @@ from hashlib import sha256
 
 from reconciler.apply.run import Run
 from reconciler.findings.codes import Severity
-from reconciler.findings.diagnostics import Diagnostic, Pointer
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import InputError, ReconcilerError
-from reconciler.model import CertificateName
+from reconciler.model import CertificateName, DeclaredCertificate
+from reconciler.model.keys import at_key, place_of_key
 from reconciler.model.ports import PrivateKey
-from reconciler.x509.certificates import Bundle
 from reconciler.x509.key_pairs import check_pair, only_key
 
 
@@ -23,26 +23,26 @@ def open_key(run: Run, names: Iterable[CertificateName]) -> PrivateKey | None:
         reference = certificates[name].key
         if reference is None:
             continue
-        where = Pointer(run.desired.declaration.path, ("certificates", name, "private_key"))
         try:
             key = run.world.keys[reference.source].open(reference)
         except ReconcilerError as error:
-            error.where = error.where or where
+            error.where = error.where or place_of_key(certificates[name], run.desired.declaration.path)
             raise
-        return _prove(run, run.desired.bundles[name], key, where)
+        return _prove(run, certificates[name], key)
     return None
 
 
-def _prove(run: Run, bundle: Bundle, key: PrivateKey, where: Pointer) -> PrivateKey:
+def _prove(run: Run, declared: DeclaredCertificate, key: PrivateKey) -> PrivateKey:
     """The key without anything else, checked to belong to the certificates. InputError if it does not.
 
     A run checks each pair once. A key that is opened again is compared with the checked one by its hash, because its
     source may return another key by then.
     """
+    bundle = run.desired.bundles[declared.name]
     seen = sha256(bundle.digest.encode() + key.pem).digest()
     problems: tuple[Diagnostic, ...] = ()
     if seen not in run.proved:
-        problems = check_pair(bundle, key.pem, where=where)
+        problems = at_key(check_pair(bundle, key.pem, where=None), declared, run.desired.declaration.path)
         if any(found.severity is Severity.ERROR for found in problems):
             raise InputError(problems)
         run.proved.add(seen)

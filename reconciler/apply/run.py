@@ -84,6 +84,8 @@ class World:
     it fails them."""
     stopping: Callable[[Sequence[Change], float], None] = _silent
     """Called by an interrupted run with the changes in progress that it waits for, and for how many seconds at most."""
+    demand_lock: Callable[[], None] = _nothing
+    """Raises LockedError, which ends the run, if the lock of the checkout was lost. Called before each change."""
 
 
 @dataclass(slots=True)
@@ -115,7 +117,11 @@ class Run:
         return bool(self.start_all((index,)))
 
     def start_all(self, indexes: Iterable[int]) -> list[int]:
-        """Report the start of several changes at once; returns those that could be reported, the others have failed."""
+        """Report the start of several changes at once; returns those that could be reported, the others have failed.
+
+        LockedError, before anything begins, if the lock of the checkout was lost.
+        """
+        self.world.demand_lock()
         begun: list[int] = []
         for index in indexes:
             self.under_way[index] = time.monotonic()

@@ -9,6 +9,7 @@ from functools import partial
 
 from reconciler.apply.keys import open_key
 from reconciler.apply.run import Effect, Run, attempt_all, expired_meanwhile
+from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Pointer
 from reconciler.findings.errors import ReconcilerError
 from reconciler.model import Entry, Phase, Upload
@@ -64,7 +65,18 @@ def _upload(run: Run, upload: Upload, new: NewEntry) -> Step:
             f"{upload.certificate!r} was stored as {entry.id}, but with a different content",
             hint="run `mtlsctl plan`, and check that certificate; nothing was bound to it",
         )
+    _demand_leaf(run, upload, entry)
     return Step(upload, StepStatus.DONE, entry=entry.id, note=note)
+
+
+def _demand_leaf(run: Run, upload: Upload, entry: Entry) -> None:
+    """StoreError if the entry has the right certificates, but presents another one than the declared leaf."""
+    if not entry.ca and not entry.has_leaf_of(run.desired.bundles[upload.certificate]):
+        raise StoreError(
+            f"the certificates of {upload.certificate!r} are stored as {entry.id}, but with another one first",
+            hint="run `mtlsctl plan` to see what to do; nothing was bound to it",
+            code=Code.LEAF_DIFFERS,
+        )
 
 
 def _find_content(run: Run, upload: Upload, refused: AlreadyStored, *, ca: bool) -> Entry:

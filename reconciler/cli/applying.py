@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from enum import StrEnum
@@ -14,14 +14,24 @@ from typing import Annotated
 
 import typer
 
-from reconciler.cli.planning import AllowDeletesOption, DeployOption, OnlyOption, OverSplitOption, apply_with
+from reconciler.cli.planning import (
+    AllowDeletesOption,
+    AllowUnbindsOption,
+    DeployOption,
+    OnlyOption,
+    OverSplitOption,
+    PruneOption,
+    TakeOverOption,
+    apply_with,
+)
 from reconciler.cli.saved import read_saved
 from reconciler.cli.session import Session, command, seconds
 from reconciler.cli.terminal import TEXT, ask, say, tell
 from reconciler.desired.durations import parse_duration
 from reconciler.desired.rules import Refused
 from reconciler.findings.errors import DeclinedError, GuardError, UsageError
-from reconciler.model import Action, Change, Condition, Phase
+from reconciler.findings.escape import printable
+from reconciler.model import Action, CertificateName, Change, EntryId, Phase
 from reconciler.model.identifiers import is_short_id
 from reconciler.model.progress import Done, uncounted
 from reconciler.plan.approval import demand_digest
@@ -29,11 +39,11 @@ from reconciler.plan.live import DeployChoice
 from reconciler.plan.outcome import Outcome, Step, StepStatus
 from reconciler.plan.plan import Plan
 from reconciler.plan.policy import PATIENCE
-from reconciler.plan.retire_live import can_be_live
 from reconciler.reports.explain import DELETED
+from reconciler.reports.kept import hint_to_retire
 from reconciler.reports.left import Applied
 from reconciler.runs.apply import apply as carry_out
-from reconciler.runs.apply import left_to_deploy
+from reconciler.runs.apply import demand_programs, left_to_deploy
 from reconciler.runs.plan import Planned, PlanRequest, plan_approved
 from reconciler.runs.plan import plan as make
 from reconciler.runs.project import Project
@@ -56,7 +66,7 @@ def _waves(text: str) -> tuple[int | None, ...]:
     """`1,5,all`: sizes, None for all that are left."""
     parts = [part.strip() for part in text.split(",")]
     if not all(part == "all" or re.fullmatch(r"[1-9]\d{0,4}", part) for part in parts) or "all" in parts[:-1]:
-        raise typer.BadParameter(f"{text!r} is not valid: write sizes, such as 1,5,all")
+        raise typer.BadParameter(f"{text!r} is not valid: write sizes, such as 1,5,all", param_hint="--wave")
     return tuple(None if part == "all" else int(part) for part in parts)
 
 
@@ -81,6 +91,9 @@ def apply(
     phase: PhaseOption = None,
     only: OnlyOption = None,
     allow_deletes: AllowDeletesOption = None,
+    allow_unbinds: AllowUnbindsOption = None,
+    prune: PruneOption = False,
+    take_over: TakeOverOption = None,
     digest: Annotated[
         str | None, typer.Option("--digest", metavar="D", help="Apply only if the plan has this digest.")
     ] = None,
@@ -102,27 +115,49 @@ def apply(
 
     With a saved PLAN it plans again and runs only if every change it finds is in PLAN.
     """
-    if saved is not None and (only or allow_deletes is not None):
+    stacks = tuple(take_over or ())
+    given = {
+        "--only": only,
+        "--allow-deletes": allow_deletes is not None,
+        "--allow-unbinds": allow_unbinds is not None,
+        "--prune": prune,
+        "--take-over": stacks,
+    }
+    if saved is not None and any(given.values()):
+        names = " and ".join(f"`{name}`" for name, value in given.items() if value)
         raise UsageError(
-            "a saved plan already has its `--only` and `--allow-deletes`",
-            hint="leave them out, or make a new plan with them: `mtlsctl plan --out FILE`",
+            f"{names} can't be combined with a saved plan, which says already what is done",
+            hint="leave that out, or make a new plan with it: `mtlsctl plan --out FILE`",
+        )
+    if digest is not None and not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
+        raise UsageError(
+            f"`--digest {printable(digest)}` is not a digest", hint="copy it whole: `sha256:` and 64 hexadecimal digits"
         )
     waves = _waves(wave)
     wanted = DeployChoice(everybody=deploy, over_split=over_split)
     project = session.open_project()
     approved = read_saved(session, saved) if saved is not None else None
-    with project.lock(command="apply", timeout_s=seconds(lock_timeout), waiting=session.tell):
-        request = PlanRequest(only=tuple(only or ()), allow_deletes=allow_deletes, deploy=wanted, patience=PATIENCE)
+    with project.lock(command="apply", timeout_s=seconds(lock_timeout, "--lock-timeout"), waiting=session.tell) as held:
+        request = PlanRequest(
+            only=tuple(only or ()),
+            allow_deletes=allow_deletes,
+            allow_unbinds=allow_unbinds,
+            prune=prune,
+            take_over=stacks,
+            deploy=wanted,
+            patience=PATIENCE,
+        )
         planned = (
             plan_approved(project, approved, wanted, _age(max_age)) if approved is not None else make(project, request)
         )
         if digest is not None:
-            demand_digest(planned.plan, digest)
+            demand_digest(planned.plan, digest, str(saved) if saved is not None else None)
         phases = tuple(Phase(name) for name in phase) if phase else tuple(Phase)
         words: tuple[str, ...] = (str(saved),) if saved is not None else apply_with(request, None)
         words += tuple(word for name in phase or () for word in ("--phase", name))
         again = ("apply", *words, *(("--deploy",) if deploy and saved is not None else ()))
-        _carry_out(session, project, planned, phases, again, yes=yes or approved is not None, out=out, waves=waves)
+        is_sure = yes or approved is not None
+        _carry_out(session, project, planned, phases, again, held, yes=is_sure, out=out, waves=waves)
 
 
 @command(example="mtlsctl retire billing --now", shows=(Applied,), asks=True)
@@ -130,30 +165,50 @@ def retire(
     session: Session,
     name: Annotated[str, typer.Argument(metavar="NAME|ID", help="A certificate, or an ID (8 or more characters).")],
     now: Annotated[bool, typer.Option("--now", help="Skip the grace period (for a leaked key).")] = False,
+    ignore_rollback: Annotated[
+        bool,
+        typer.Option("--ignore-rollback", help="Delete even if a rollback could restore a version that uses it."),
+    ] = False,
     out: OutcomeOutOption = None,
     yes: YesOption = False,
     allow_deletes: AllowDeletesOption = None,
+    take_over: TakeOverOption = None,
     lock_timeout: LockTimeoutOption = "0s",
 ) -> None:
     """Delete the old versions of one certificate.
 
     Deletes only what its successor has replaced everywhere, or what was removed from mtls.toml. For a leaked key, apply
     the new certificate first, then run this with --now. `mtlsctl explain NAME` shows what an old version waits for.
+
+    With --ignore-rollback, versions that a rollback could restore do not count; the plan names those to which no one
+    can go back then. What live versions use is never deleted.
     """
     project = session.open_project()
-    with project.lock(command="retire", timeout_s=seconds(lock_timeout), waiting=session.tell):
-        request = PlanRequest(retire=name, skip_grace=now, allow_deletes=allow_deletes, live=False)
+    with project.lock(
+        command="retire", timeout_s=seconds(lock_timeout, "--lock-timeout"), waiting=session.tell
+    ) as held:
+        stacks = tuple(take_over or ())
+        request = PlanRequest(
+            retire=name,
+            skip_grace=now,
+            ignore_rollback=ignore_rollback,
+            allow_deletes=allow_deletes,
+            prune=True,
+            take_over=stacks,
+            live=False,
+        )
         planned = make(project, request)
         _demand_retirable(planned, planned.request.retire or name, now=now)
-        again = ("retire", name, *(("--now",) if now else ()))
-        _carry_out(session, project, planned, (Phase.RETIRE,), again, yes=yes, out=out)
+        again = ["retire", name, *(["--now"] if now else []), *(["--ignore-rollback"] if ignore_rollback else [])]
+        again += [word for stack in stacks for word in ("--take-over", stack)]
+        _carry_out(session, project, planned, (Phase.RETIRE,), again, held, yes=yes, out=out)
 
 
 def _age(text: str) -> timedelta:
     try:
         return parse_duration(text)
     except Refused as error:
-        raise typer.BadParameter(f"{text!r} is not a valid time: write 12h or 7d") from error
+        raise typer.BadParameter(f"{text!r} is not a valid time: write 12h or 7d", param_hint="--max-age") from error
 
 
 def _demand_retirable(planned: Planned, name: str, *, now: bool) -> None:
@@ -163,26 +218,28 @@ def _demand_retirable(planned: Planned, name: str, *, now: bool) -> None:
     waiting = planned.plan.waiting
     if waiting:
         first = waiting[0]
-        live = " --live" if can_be_live(planned.desired) else ""
-        hint = f"run `mtlsctl explain {first.certificate}{live}` to see every condition"
-        if first.condition is Condition.GRACE and not now:
-            hint += f"; only if its key leaked, skip the grace period: `mtlsctl retire {name} --now`"
         entry = first.entry.id if first.entry is not None else ""
         raise GuardError(
             f"{entry} of {first.certificate!r} can't be retired yet: {first.detail}{until_text(first)}",
-            hint=hint,
+            hint=hint_to_retire(first, name, planned.plan.assessment, skips_grace=now),
         )
-    known = name in planned.desired.declaration.certificates
-    listing = planned.actual.listing
-    known = known or any(name == entry.id for entry in (listing.entries if listing else ()))
-    if not known:
+    row = planned.plan.assessment.by_name.get(CertificateName(name))
+    if row is not None:
+        if row.bundle is None:
+            raise GuardError(
+                f"the certificate file of {name!r} could not be read, so it is unknown which uploads are old",
+                hint="fix that file, then run this again; `mtlsctl validate` shows what is wrong with it",
+            )
+        return  # the plan is empty, which is what was asked for
+    if EntryId(name) not in planned.plan.assessment.by_entry:
         raise UsageError(
             f"{name!r} is neither a certificate in mtls.toml nor the ID of an uploaded one",
             hint=DELETED if is_short_id(name) else "run `mtlsctl status` to list both",
         )
     raise GuardError(
-        f"{name!r} has no old version: there is nothing to retire",
-        hint="replace its certificate file and run `mtlsctl apply`, or remove it from mtls.toml with `prune = true`",
+        f"{name} is not an old version, so it is not deleted: `mtlsctl explain {name}` shows what uses it",
+        hint="replace its certificate file and run `mtlsctl apply`; to delete it for good, remove it from mtls.toml"
+        " with `prune = true`, then run `mtlsctl apply --prune`",
     )
 
 
@@ -192,6 +249,7 @@ def _carry_out(
     planned: Planned,
     phases: tuple[Phase, ...],
     again: Sequence[str],
+    held: Callable[[], None],
     *,
     yes: bool,
     out: Path | None,
@@ -199,19 +257,31 @@ def _carry_out(
 ) -> None:
     """Show the plan, ask, apply it, show the outcome, and end the command.
 
-    `again`: the words of the command that continues this run.
+    `again`: the words of the command that continues this run. `held`: raises LockedError once the lock is lost.
     """
     text = session.format == TEXT
     made = planned.plan
     pending = any(change.phase in phases for change in made.changes)
-    if text or (pending and not yes):
+    if made.selection.retire is not None and not (made.changes or made.waiting or made.exit_code):
+        say(f"Nothing to do: {made.selection.retire} has no old version.", err=not text)
+    elif text or (pending and not yes):
         say(render(made, TEXT, session.display(sys.stdout)), nl=False, err=not text)
     if pending:
+        demand_programs(project, planned, phases)
         if not yes:
             _warn_of_keys(made, project, phases)
         _confirm(yes, can_save=again[0] == "apply")
         with _Watch(session, made, phases) as watch:
-            outcome = carry_out(project, planned, watch, phases, command=again[0], waves=waves, tell=session.tell)
+            outcome = carry_out(
+                project,
+                planned,
+                watch,
+                phases,
+                command=again[0],
+                waves=waves,
+                tell=session.tell,
+                demand_lock=held,
+            )
     else:
         project.files.tidy()  # a killed run may have left temporary files, even if nothing is left to do
         outcome = Outcome.of_nothing(made)

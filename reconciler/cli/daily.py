@@ -35,7 +35,9 @@ from reconciler.version import __version__
 
 FailOnOption = Annotated[
     list[str] | None,
-    typer.Option("--fail-on", metavar="CONDITION", help="Exit 2 if expired, due, gap, waiting or within=21d holds."),
+    typer.Option(
+        "--fail-on", metavar="CONDITION", help="Exit 2 if expired, due[=21d], gap, waiting or within=21d holds."
+    ),
 ]
 DaysOption = Annotated[int, typer.Option("--days", metavar="N", min=1, max=3650, help="Forecast N days.")]
 NamesArgument = Annotated[
@@ -72,9 +74,9 @@ def status(
     Shows first when calls begin to fail if nothing is done. Then a row for each certificate, the most urgent first, and
     details of those that need attention; give NAME for all details. Opens no private key and changes nothing.
 
-    For a monitor: `--fail-on expired`, `due`, `gap` (between two certificates), `waiting`, or `within=21d` (an outage
-    within that time); repeatable. Exits with 2 if one of them holds. NAME and --owner limit what is judged; --due and
-    --expired only limit the rows that are shown.
+    For a monitor: `--fail-on expired`, `due` (now), `due=21d` (within that time), `gap` (between two certificates),
+    `waiting`, or `within=21d` (an outage within that time); repeatable. Exits with 2 if one of them holds. NAME and
+    --owner limit what is judged; --due and --expired only limit the rows that are shown.
 
     `--format prometheus` prints metrics for node-exporter's textfile collector, `--format ics` a calendar.
     """
@@ -97,8 +99,9 @@ def _alarm(text: str) -> FailOn:
     """The condition of one `--fail-on`; UsageError if it is not valid."""
     name, given, value = text.partition("=")
     words = [alarm.value for alarm in Alarm if alarm is not Alarm.WITHIN]
-    hint = f"write one of {', '.join(words)}, or within=21d"
-    if name not in set(Alarm) or bool(given) is not (name == Alarm.WITHIN):
+    hint = f"write one of {', '.join(words)}, or due=21d or within=21d"
+    can_have_time = name in {Alarm.DUE, Alarm.WITHIN}
+    if name not in set(Alarm) or (given and not can_have_time) or (not given and name == Alarm.WITHIN):
         raise UsageError(f"`--fail-on {printable(text)}` is not a condition", hint=hint)
     try:
         return FailOn(Alarm(name), parse_duration(value) if given else timedelta(0))

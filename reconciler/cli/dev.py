@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from reconciler.cli.options import AllowHostOption
 from reconciler.cli.session import Session, command
 from reconciler.cli.terminal import say, until_stopped
 from reconciler.findings.diagnostics import Diagnostic
@@ -45,16 +46,18 @@ def dev(
     environment: EnvironmentOption = None,
     port: PortOption = 8788,
     without_unserved: WithoutOption = False,
+    allow_host: AllowHostOption = None,
 ) -> None:
     """Run a Worker on this machine with its real certificates.
 
     Runs until Ctrl-C. The project's own wrangler builds the Worker and workerd, the runtime of Workers, runs it;
     neither gets a token, and Cloudflare is not asked. Variables work too. Any other binding (KV, R2, secrets, ...) is
-    an error, or left out with --without-unserved. workerd gets private keys in memory: no file has them.
+    an error, or left out with --without-unserved. workerd gets private keys in memory: no file has them. Requests of
+    web pages of other sites are refused, and those to another host name than 127.0.0.1 or localhost.
     """
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))  # closing the terminal ends it in order, too
-    request = DevRequest(worker, environment or None, port, without_unserved)
+    request = DevRequest(worker, environment or None, port, without_unserved, tuple(allow_host or ()))
     with until_stopped():
         run_dev(session.open_project(), request, _Terminal(session))
 
@@ -76,7 +79,7 @@ class _Terminal:
         display = self._session.display(sys.stdout)
         self._session.emit(_render_running(running.worker, where, running.url, presented, display))
         sys.stdout.flush()
-        say("Press Ctrl-C to stop. Anyone who can reach this port can use these certificates.", err=True)
+        say("Press Ctrl-C to stop. Every program on this machine can use these certificates.", err=True)
 
     def out(self, line: str) -> None:
         with contextlib.suppress(OSError):  # stdout is closed, but the Worker keeps running

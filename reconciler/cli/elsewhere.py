@@ -17,7 +17,7 @@ _DECLARE = "declare it in mtls.toml, then run `mtlsctl apply`"
 _ADOPT = "run `mtlsctl init --from .` to adopt what exists, or `mtlsctl init --update` if there is an mtls.toml"
 _APPLY = "run `mtlsctl apply`; with `--deploy` it also deploys Workers"
 _REMOVE = (
-    "remove it from mtls.toml, set `prune = true` in `[policy]`, then run `mtlsctl apply`; "
+    "remove it from mtls.toml, set `prune = true` in `[policy]`, then run `mtlsctl apply --prune`; "
     "for a leaked key, see `mtlsctl retire --help`"
 )
 _ROTATE = "replace the certificate file and its private key, then run `mtlsctl apply`"
@@ -79,7 +79,7 @@ _OPTIONS: Mapping[str, tuple[str | None, Collection[str]]] = {
     ),
     _PLAN: (None, ("--dry-run", "-n", "--dryrun", "--check", "--preview", "--diff", "--what-if", "--noop")),
     _ONLY: ("--only", ("--target", "-t", "--name", "--certificate", "--filter", "--selector", "-l", "--include")),
-    _REMOVE: (None, ("--destroy", "--prune", "--delete")),
+    _REMOVE: (None, ("--destroy", "--delete")),
     _REFRESH: (None, ("--refresh", "--refresh-only", "--no-refresh")),
     _UNUSED: (None, ("--orphans", "--unused", "--stale")),
     _ROTATE: (None, ("--replace", "--rotate", "--renew")),

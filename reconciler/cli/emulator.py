@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from reconciler.cli.options import AllowHostOption
 from reconciler.cli.session import Session, command
 from reconciler.cli.terminal import say, until_stopped
 from reconciler.emulator.faults import read_faults
@@ -76,6 +77,7 @@ def emulator(
     session: Session,
     port: PortOption = 8787,
     host: HostOption = "127.0.0.1",
+    allow_host: AllowHostOption = None,
     account: AccountOption = None,
     latency: LatencyOption = 0.0,
     rate_limit: RateLimitOption = "1200/300s",
@@ -108,6 +110,7 @@ def emulator(
         server.serve(
             state,
             listening,
+            hosts=allow_host or (),
             on_reply=lambda request, reply: session.log(f"{request.method} {request.path} {reply.status}"),
         )
 
@@ -134,7 +137,7 @@ def _state(account: str | None, store: Path | None) -> EmulatorState:
     state = new_state(SystemClock(), account_id=account, folder=store)
     token = os.environ.get(_TOKEN)
     if token:
-        state.access.tokens[token] = Token()
+        state.access.given[token] = Token()
     return state
 
 

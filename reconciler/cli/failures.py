@@ -60,6 +60,14 @@ def report_stream(error: OSError) -> int:
     return ExitCode.FAILED
 
 
+def report_memory() -> int:
+    """Show that the memory was not enough, and return the exit code. Called when what was using it is freed."""
+    message = "the memory of this machine, or of this container, is not enough for this run"
+    hint = "allow more memory; completed steps are kept, and the next run continues"
+    _show(Diagnostic(Severity.ERROR, Code.OUT_OF_MEMORY, message, hint=hint))
+    return ExitCode.FAILED
+
+
 def report_bug(error: BaseException) -> int:
     """Write a report, show where it is, and return the exit code. It has no values, because one could be a key."""
     lines = [f"mtlsctl {__version__}, Python {platform.python_version()}, {sys.platform}"]

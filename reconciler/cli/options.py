@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,8 @@ import typer
 
 from reconciler.cli.help import GLOBAL
 from reconciler.version import __version__
+
+_HOST = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
 
 class Colour(StrEnum):
@@ -31,6 +34,13 @@ def _print_version(value: bool) -> None:
     if value:
         typer.echo(f"mtlsctl {__version__}")
         raise typer.Exit
+
+
+def _check_hosts(names: list[str] | None) -> list[str] | None:
+    for name in names or ():
+        if not _HOST.fullmatch(name):
+            raise typer.BadParameter(f"{name!r} is not a host name: leave out scheme, port and path")
+    return names
 
 
 FileOption = Annotated[
@@ -59,6 +69,15 @@ LogFormatOption = Annotated[
     LogFormat | None,
     typer.Option(
         "--log-format", metavar="FORMAT", help="Log as text or json; implies --verbose.", rich_help_panel=GLOBAL
+    ),
+]
+AllowHostOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-host",
+        metavar="HOST",
+        callback=_check_hosts,
+        help="Also answer requests to this host name (repeatable).",
     ),
 ]
 VersionOption = Annotated[

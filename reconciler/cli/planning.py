@@ -14,7 +14,7 @@ from reconciler.cli.session import STDOUT, Session, command
 from reconciler.cli.terminal import say
 from reconciler.findings.exits import ExitCode, strongest
 from reconciler.plan.live import DeployChoice
-from reconciler.plan.plan import Plan, exit_code_of
+from reconciler.plan.plan import Plan
 from reconciler.runs.plan import PlanRequest
 from reconciler.runs.plan import plan as make
 from reconciler.views.table import render
@@ -26,12 +26,42 @@ OnlyOption = Annotated[
 AllowDeletesOption = Annotated[
     int | None, typer.Option("--allow-deletes", metavar="N", min=0, help="Allow up to N deletions in this run.")
 ]
+AllowUnbindsOption = Annotated[
+    int | None,
+    typer.Option("--allow-unbinds", metavar="N", min=0, help="Allow up to N bindings to be removed in this run."),
+]
+PruneOption = Annotated[
+    bool,
+    typer.Option(
+        "--prune", help="Delete uploaded certificates that were removed from mtls.toml (needs `prune = true`)."
+    ),
+]
+TakeOverOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--take-over",
+        metavar="STACK",
+        help="Delete old certificates that STACK, listed in `former_stacks`, uploaded (repeatable).",
+    ),
+]
+
+
+def _moment(text: str) -> datetime:
+    """The time of `--at`, in UTC."""
+    for form in ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"):
+        try:
+            return datetime.strptime(text, form).replace(tzinfo=UTC)
+        except ValueError:
+            continue
+    raise typer.BadParameter(f"{text!r} is not a date; write 2027-01-31, or 2027-01-31T12:00:00Z for a time in UTC")
+
+
 AtOption = Annotated[
     datetime | None,
     typer.Option(
         "--at",
         metavar="DATE",
-        formats=["%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M UTC", "%Y-%m-%dT%H:%M:%SZ"],
+        parser=_moment,
         help="Preview the plan at DATE (UTC): YYYY-MM-DD, also with a time, such as '2026-12-06 02:30'. The result"
         " can't be applied.",
     ),
@@ -63,6 +93,9 @@ def plan(
     at: AtOption = None,
     offline: Annotated[bool, typer.Option("--offline", help="Read files only; ask no server.")] = False,
     allow_deletes: AllowDeletesOption = None,
+    allow_unbinds: AllowUnbindsOption = None,
+    prune: PruneOption = False,
+    take_over: TakeOverOption = None,
     live: LiveOption = None,
     deploy: DeployOption = False,
     over_split: OverSplitOption = False,
@@ -72,12 +105,14 @@ def plan(
     Needs no private key, runs no command and changes nothing, so it is safe to run on a pull request.
     """
     project = session.open_project()
-    moment = at.replace(tzinfo=UTC) if at else None
     request = PlanRequest(
         only=tuple(only or ()),
-        at=moment,
+        at=at,
         offline=offline,
         allow_deletes=allow_deletes,
+        allow_unbinds=allow_unbinds,
+        prune=prune,
+        take_over=tuple(take_over or ()),
         live=live,
         deploy=DeployChoice(everybody=deploy, over_split=over_split),
     )
@@ -89,7 +124,7 @@ def plan(
         session.show(made)
     elif session.format != "json":
         say(render(made, session.format, session.display(sys.stderr)), err=True, nl=False)
-    codes = [exit_code_of(made.diagnostics)]
+    codes = [made.exit_code]
     if detailed_exitcode and made.changes:
         codes.append(ExitCode.CHANGES)
     raise typer.Exit(strongest(codes))
@@ -102,6 +137,10 @@ def apply_with(request: PlanRequest, out: Path | None) -> tuple[str, ...]:
     words = [word for name in request.only for word in ("--only", name)]
     if request.allow_deletes is not None:
         words += ["--allow-deletes", str(request.allow_deletes)]
+    if request.allow_unbinds is not None:
+        words += ["--allow-unbinds", str(request.allow_unbinds)]
+    words += ["--prune"] if request.prune else []
+    words += [word for stack in request.take_over for word in ("--take-over", stack)]
     words += ["--deploy"] if request.deploy.everybody else []
     words += ["--over-split"] if request.deploy.over_split else []
     return tuple(words)

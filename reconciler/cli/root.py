@@ -52,6 +52,7 @@ def run() -> NoReturn:
     os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
     gc.set_threshold(_COLLECT_AFTER)
     atexit.register(gc.freeze)  # nothing is looked for on the way out
+    is_full = False
     try:
         code = _call()
         sys.stdout.flush()
@@ -63,8 +64,12 @@ def run() -> NoReturn:
     except OSError as error:
         _close(sys.stdout)
         code = _failures().report_stream(error)
+    except MemoryError:
+        code, is_full = 1, True
     except Exception as error:  # noqa: BLE001 - the last resort: a bug is reported as one
         code = _failures().report_bug(error)
+    if is_full:
+        code = _failures().report_memory()  # here, where the frames that hold the memory are gone
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

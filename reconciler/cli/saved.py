@@ -23,15 +23,18 @@ def show(
 
     Reads that file only: not mtls.toml, and nothing from Cloudflare or the local store.
     """
-    session.show(read_saved(session, saved), out)
+    plan = read_plan(read_named(saved, limit=MAX_BYTES), str(saved))
+    session.tell(f"{saved} is {_TRUST}")
+    session.show(plan, out)
+
+
+_TRUST = "not signed: anyone can make one, so use only one from a job that you trust."
 
 
 def read_saved(session: Session, path: Path) -> SavedPlan:
-    """A saved plan of the user's, with a line on where it is from; ReconcilerError where it is none."""
+    """A saved plan that is about to be applied, after a line on where it is from; ReconcilerError if it is not one."""
     plan = read_plan(read_named(path, limit=MAX_BYTES), str(path))
     commit = f" at commit {plan.commit[:12]}" if plan.commit else ""
-    session.tell(
-        f"{path}: made {plan.made:%Y-%m-%d %H:%M} UTC{commit}."
-        " It is not signed: anyone can make one, so use only one from a job that you trust."
-    )
+    made = f"{'a preview of' if plan.at else 'made'} {plan.made:%Y-%m-%d %H:%M} UTC{commit}"
+    session.tell(f"{path}: {made}. It is {_TRUST}")
     return plan

@@ -61,11 +61,11 @@ OutOption = Annotated[
 ]
 
 
-def seconds(text: str) -> float:
-    """`30s`, `5m`, `1h`, or plain seconds."""
+def seconds(text: str, option: str) -> float:
+    """`30s`, `5m`, `1h`, or plain seconds, as the value of an option."""
     found = re.fullmatch(r"(\d{1,6})([smh]?)", text)
     if found is None:
-        raise typer.BadParameter(f"{text!r} is not a valid time: write 30s, 5m or 1h")
+        raise typer.BadParameter(f"{text!r} is not a valid time: write 30s, 5m or 1h", param_hint=option)
     return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
 
 
@@ -149,7 +149,7 @@ class Session:
         display = self.display(sys.stdout)
         if out is not None and out != STDOUT:
             whole = replace(display, style=PLAIN, width=None)
-            self.write(out, render(report, self.format, whole))
+            self.write(out, render(report, self.format, whole).lstrip("\n"))
         say(render(report, self.format, display), nl=False)
 
     def emit(self, text: str) -> None:
@@ -274,7 +274,7 @@ def _session(arguments: dict[str, object]) -> Session:
         file=file if isinstance(file, Path) else before.get("file"),
         colour=colour if isinstance(colour, Colour) else before.get("colour"),
         log_format=chosen or (LogFormat.TEXT if verbose or before.get("verbose") else None),
-        max_wait_s=seconds(str(arguments.pop("max_wait", DEFAULT_MAX_WAIT))),
+        max_wait_s=seconds(str(arguments.pop("max_wait", DEFAULT_MAX_WAIT)), "--max-wait"),
     )
     session.format = str(arguments.pop("format", TEXT))
     session.wide = bool(wide or before.get("wide"))

@@ -5,10 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from reconciler.desired.rules import KEY_IN_FILE, KEY_IN_FILE_HINT, NAME_PATTERN
+from reconciler.desired.rules import (
+    KEY_IN_FILE,
+    KEY_IN_FILE_HINT,
+    NAME_PATTERN,
+    SHAPE,
+    SHAPE_HINT,
+)
 from reconciler.desired.wording import Keys, holds_private_key, named
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer, shorten
+from reconciler.findings.secrets import looks_secret
+
+_FREE = frozenset({"verify", "account_id"})
+"""Values with a rule of their own that shows none of them: a URL may have a random part."""
 
 Raw = Mapping[str, object]
 """A table of the file as parsed from TOML."""
@@ -80,15 +90,19 @@ class Findings:
         self._found.append((keys, Diagnostic(severity, code, message, where, hint, certificate)))
 
     def add_leaks(self, raw: Raw) -> None:
-        """Add a finding for each private key in the file. Call this first: it suppresses later findings there."""
+        """Add a finding for each secret in the file. Call this first: it suppresses later findings there."""
         for keys, value in walk(raw):
-            in_key = bool(keys) and isinstance(keys[-1], str) and holds_private_key(keys[-1])
-            if in_key or (isinstance(value, str) and holds_private_key(value)):
-                self.add(
-                    Code.PRIVATE_KEY_IN_FILE, keys, f"{named(keys)} {KEY_IN_FILE}", hint=KEY_IN_FILE_HINT, at_key=in_key
-                )
-                # The table around the string of a key source is the same leak.
-                self._leaks |= {keys, keys[:-1]} if "private_key" in keys[:-1] else {keys}
+            key = keys[-1] if keys and isinstance(keys[-1], str) else ""
+            if holds_private_key(key) or (isinstance(value, str) and holds_private_key(value)):
+                code, what, hint = Code.PRIVATE_KEY_IN_FILE, KEY_IN_FILE, KEY_IN_FILE_HINT
+            elif looks_secret(key) or (isinstance(value, str) and looks_secret(value) and not _FREE & {*keys}):
+                code, what, hint = Code.SECRET_IN_FILE, SHAPE, SHAPE_HINT
+            else:
+                continue
+            in_key = holds_private_key(key) or looks_secret(key)
+            self.add(code, keys, f"{named(keys)} {what}", hint=hint, at_key=in_key)
+            # The table around the string of a key source is the same leak.
+            self._leaks |= {keys, keys[:-1]} if "private_key" in keys[:-1] else {keys}
 
     def in_order(self, raw: Raw) -> tuple[Diagnostic, ...]:
         """All findings, in file order."""

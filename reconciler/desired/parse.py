@@ -140,6 +140,7 @@ def _policy(table: PolicyTable) -> Policy:
         grace=parse_duration(table.grace),
         prune=table.prune,
         max_deletes=table.max_deletes,
+        max_unbinds=table.max_unbinds,
         rollback_versions=table.rollback_versions,
         verify_before=table.verify_before or frozenset(),
         check_live=table.check_live,

@@ -257,6 +257,11 @@ KEY_IN_FILE_HINT = (
     'write private_key = "path/to/it.key" or private_key = { env = "NAME" }; if the file was ever shared, '
     "the key is no longer secret: replace it"
 )
+SHAPE = "looks like an API token or a line of a private key, which must never be in this file"
+SHAPE_HINT = (
+    "remove it: the token is read from CLOUDFLARE_API_TOKEN, a key from a file or a variable; "
+    "if the file was ever shared, revoke the token or replace the key. If it is neither, choose a shorter name"
+)
 
 
 def _check_relative(text: str) -> None:

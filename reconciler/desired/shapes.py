@@ -113,13 +113,22 @@ class PolicyTable(Table):
     )
     prune: bool = Field(
         default=False,
-        description="true: retire uploaded certificates of this stack after they were removed from this file.",
+        description="true: allow apply --prune to delete uploaded certificates of this stack that were removed from "
+        "this file. Without --prune they are kept.",
         examples=[False],
     )
     max_deletes: int = Field(
         default=10,
         ge=0,
         description="How many uploaded certificates one apply can retire; the rest is kept until --allow-deletes N.",
+        examples=[10],
+    )
+    max_unbinds: int | None = Field(
+        default=None,
+        ge=0,
+        description="How many bindings one apply can remove from the wrangler files; the rest is kept until "
+        "--allow-unbinds N, and the exit code is 3 (default: 10, or half of the bindings of this stack, whichever is "
+        "more).",
         examples=[10],
     )
     rollback_versions: int = Field(

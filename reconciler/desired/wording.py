@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from datetime import date, datetime, time
 from difflib import get_close_matches
 
+from reconciler.findings.secrets import looks_secret
+
 Keys = tuple[str | int, ...]
 """The path of keys and indexes to a value."""
 
@@ -33,8 +35,8 @@ def looks_like_key(text: str) -> bool:
 
 
 def quoted(text: str) -> str:
-    """A key in backticks, cut to one short line. Hidden if it may be a pasted private key."""
-    if "-----" in text or "PRIVATE KEY" in text or _LONG_RUN.search(text):
+    """A key in backticks, cut to one short line. Hidden if it may be a pasted private key or token."""
+    if "-----" in text or "PRIVATE KEY" in text or _LONG_RUN.search(text) or looks_secret(text):
         return _HIDDEN
     cut = text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
     return "`" + "".join(char if char.isprintable() else f"\\u{ord(char):04X}" for char in cut) + "`"

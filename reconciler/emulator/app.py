@@ -6,6 +6,8 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import format_datetime
 
 from reconciler.emulator import certificates, holders, people, workers
 from reconciler.emulator.control import CONTROL, control
@@ -158,7 +160,13 @@ def _answer(state: EmulatorState, request: Request) -> Reply:
     kind = fault.kind.value if fault else None
     state.record(RecordedCall(request.method, request.path, request.query, reply.status, kind))
     ray = {"cf-ray": f"{os.urandom(8).hex()}-EMU"}
-    return replace(reply, headers={**reply.headers, **state.limiter.headers(caller, now), **ray})
+    told = {"date": _http_date(now), **ray}
+    return replace(reply, headers={**reply.headers, **state.limiter.headers(caller, now), **told})
+
+
+def _http_date(now: datetime) -> str:
+    """The emulator's own time, by which it also says when something was uploaded."""
+    return format_datetime(now.astimezone(UTC), usegmt=True)
 
 
 def _work(state: EmulatorState, request: Request, fault: Fault | None) -> Reply:

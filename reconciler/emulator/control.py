@@ -38,7 +38,7 @@ def _show(state: EmulatorState, _: object) -> Json:
     return {
         "settings": asdict(state.settings),
         "rate_limit": asdict(state.limiter.limit) if state.limiter.limit else None,
-        "tokens": len(state.access.tokens),
+        "tokens": len(state.access.known),
         "faults": [asdict(fault) for fault in state.faults.pending],
         "happened": [list(event) for event in state.faults.happened],
         "accounts": {account.id: _show_account(account) for account in state.accounts.values()},
@@ -108,6 +108,8 @@ def _add_token(state: EmulatorState, body: object) -> Json:
     refused."""
     given = _object(body)
     accounts = given.get("accounts")
+    if accounts == []:
+        raise ValueError("accounts is empty, so the token would be good for nothing; leave it out for every account")
     names = given.get("permissions")
     state.access.tokens[str(given["token"])] = Token(
         permissions=ALL if names is None else permissions_named(_list(names)),
@@ -115,7 +117,13 @@ def _add_token(state: EmulatorState, body: object) -> Json:
         active=given.get("active", True) is True,
         account_owned=given.get("account_owned", False) is True,
     )
-    return {"tokens": len(state.access.tokens)}
+    return {"tokens": len(state.access.known)}
+
+
+def _forget_tokens(state: EmulatorState, _: object) -> Json:
+    """Forget the added tokens: what was accepted at the start is accepted again."""
+    state.access.tokens.clear()
+    return {"tokens": len(state.access.known)}
 
 
 def _add_account(state: EmulatorState, body: object) -> Json:
@@ -181,6 +189,7 @@ _HANDLERS: dict[tuple[str, str], Callable[[EmulatorState, object], Json]] = {
     ("POST", "faults"): _add_faults,
     ("DELETE", "faults"): _clear_faults,
     ("POST", "tokens"): _add_token,
+    ("DELETE", "tokens"): _forget_tokens,
     ("POST", "accounts"): _add_account,
     ("POST", "managed"): _seed_managed,
     ("POST", "bind"): _bind,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
+import re
 import socket
 import struct
 import threading
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -16,7 +18,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from reconciler.emulator.app import PREFIX, answer
 from reconciler.emulator.state import EmulatorState
-from reconciler.emulator.wire import Delivery, Reply, Request
+from reconciler.emulator.wire import Delivery, Reply, Request, failure, unexpected_host
 from reconciler.findings.errors import AddressError
 
 OnReply = Callable[[Request, Reply], None]
@@ -33,7 +35,7 @@ _NO_LINGER = struct.pack("ii", 1, 0)
 def running(state: EmulatorState) -> Iterator[str]:
     """The base URL of a server over this state, on a free loopback port, for the duration of the `with`."""
     with contextlib.closing(listen("127.0.0.1", 0)) as listening:
-        server = _server(state, None)
+        server = _server(state, listening)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         try:
@@ -43,9 +45,11 @@ def running(state: EmulatorState) -> Iterator[str]:
             thread.join()
 
 
-def serve(state: EmulatorState, listening: socket.socket, *, on_reply: OnReply | None = None) -> None:
-    """Answer requests until a signal ends it; the signal is raised again afterwards."""
-    _server(state, on_reply).run(sockets=[listening])
+def serve(
+    state: EmulatorState, listening: socket.socket, *, hosts: Collection[str] = (), on_reply: OnReply | None = None
+) -> None:
+    """Answer requests until a signal ends it; the signal is raised again afterwards. `hosts` are additional names."""
+    _server(state, listening, hosts, on_reply).run(sockets=[listening])
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -65,7 +69,31 @@ def base_url(listening: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}{PREFIX}"
 
 
-def _server(state: EmulatorState, on_reply: OnReply | None) -> uvicorn.Server:
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\s:/@\[\]]+)(:[0-9]{1,5})?")
+
+
+def is_expected(host: str, listening: str, hosts: Collection[str]) -> bool:
+    """Whether a request with this `Host` may be answered: it names this machine by an address, or by an allowed name.
+
+    A web page can reach the emulator under a name of its own, by DNS rebinding, but not under an address.
+    """
+    found = _HOST.fullmatch(host.lower())
+    if found is None:
+        return False
+    name = found[1].strip("[]")
+    if name == "localhost" or name in hosts:
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback or not ipaddress.ip_address(listening).is_loopback
+    except ValueError:
+        return False
+
+
+def _server(
+    state: EmulatorState, listening: socket.socket, hosts: Collection[str] = (), on_reply: OnReply | None = None
+) -> uvicorn.Server:
+    address: str = listening.getsockname()[0]
+    names = frozenset(name.lower() for name in hosts)
     transports: dict[tuple[str, int], asyncio.Transport] = {}
 
     class Protocol(H11Protocol):
@@ -87,7 +115,10 @@ def _server(state: EmulatorState, on_reply: OnReply | None) -> uvicorn.Server:
         request = await _read(scope, receive)
         if request is None:
             return await _send(Reply(413, b""), send)
-        reply = answer(state, request)
+        if is_expected(request.headers.get("host", ""), address, names):
+            reply = answer(state, request)
+        else:
+            reply = failure(unexpected_host())
         if on_reply is not None:
             on_reply(request, reply)
         if reply.delay_s:
@@ -105,6 +136,7 @@ def _server(state: EmulatorState, on_reply: OnReply | None) -> uvicorn.Server:
         log_level="critical",
         access_log=False,
         server_header=False,
+        date_header=False,
         timeout_keep_alive=60,
         timeout_graceful_shutdown=1,
     )

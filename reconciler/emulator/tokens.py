@@ -47,16 +47,26 @@ class Token:
 
 @dataclass(slots=True)
 class KnownTokens:
-    """The known tokens and global keys by their text. If none is known, every well-formed token may do everything."""
+    """The known tokens and global keys by their text. If none is known, every well-formed token may do everything.
+
+    `given` are those that it began with; `tokens` were added since, and can be forgotten.
+    """
 
     tokens: dict[str, Token] = field(default_factory=dict, repr=False)
+    given: dict[str, Token] = field(default_factory=dict, repr=False)
+
+    @property
+    def known(self) -> Mapping[str, Token]:
+        """All of them."""
+        return {**self.given, **self.tokens}
 
     def identify(self, request: Request) -> Token:
         """The token of a request. ApiError if it has none, or one that is unknown or inactive."""
         text = credential(request)
         if text == UPLOAD_TOKEN:
             return Token(frozenset())
-        token = self.tokens.get(text) if self.tokens else Token() if text else None
+        known = self.known
+        token = known.get(text) if known else Token() if text else None
         if token is None:
             raise unknown_credentials()
         if not token.active:

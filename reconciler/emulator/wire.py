@@ -153,6 +153,11 @@ def no_route(path: str) -> ApiError:
     return ApiError(404, 7003, message, also=((7000, "No route for that URI"),))
 
 
+def unexpected_host() -> ApiError:
+    """The request is for a host name that the emulator was not told to answer to."""
+    return ApiError(421, UNPUBLISHED, "The emulator does not answer to this host name; allow it with --allow-host HOST")
+
+
 def rate_limited() -> ApiError:
     """Too many requests."""
     return ApiError(429, 971, "Please wait and consider throttling your request speed")

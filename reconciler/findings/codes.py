@@ -83,6 +83,9 @@ class Code(StrEnum):
     BAD_REQUIRED_VERSION = ("bad-required-version", _E,
         "`required_version` is not a version specifier (PEP 440).",
         'Write a specifier such as `">=0.1,<1"`.')
+    SECRET_IN_FILE = ("secret-in-file", _E,
+        "mtls.toml has a key or a value with the shape of an API token or of a line of a private key.",
+        "Remove it and revoke the token, or replace the key; if it is neither, choose a shorter name.")
     PRIVATE_KEY_IN_FILE = ("private-key-in-file", _E,
         "mtls.toml contains a private key, where only the place of a key is allowed.",
         "Name a file or an environment variable instead; if the file was ever shared, replace the key.")
@@ -176,6 +179,9 @@ class Code(StrEnum):
     FILE_NOT_REGULAR = ("file-not-regular", _E,
         "A path leads to a folder, a pipe, a device, or a link that must not be followed.",
         "Name a regular file.")
+    FOLDER_WRITABLE = ("folder-writable", _E,
+        "Other users of this machine can write `.mtlsctl`, so its store, its journal and its lock may be from them.",
+        "Check the files in it, then run the `chmod` command of the hint.")
     FILE_TOO_LARGE = ("file-too-large", _E,
         "A file is larger than such a file may be.",
         "Check that it is the right file.")
@@ -486,8 +492,8 @@ class Code(StrEnum):
         "An item of `mtls_certificates` has no `binding`.",
         "Add `binding` with the name of the binding.")
     WRANGLER_NO_ID = ("wrangler-no-id", _E,
-        "A wrangler file has a private key, or a far too long text, in the place of a name or an ID.",
-        "Write the name or the ID there; if it was a private key, replace that key.")
+        "A wrangler file has a private key, a token, or a far too long text, in the place of a name or an ID.",
+        "Write the name or the ID there; if it was a private key or a token, replace it.")
     WRANGLER_CERTIFICATE_ID = ("wrangler-certificate-id", _E,
         "An item of `mtls_certificates` has no `certificate_id`.",
         'Add `certificate_id = ""`; `mtlsctl apply` writes the ID.')
@@ -500,9 +506,15 @@ class Code(StrEnum):
     CONFIG_IN_CODE = ("config-in-code", _W,
         "A configuration in code is next to the wrangler file, and mtlsctl can't edit it.",
         "If wrangler uses it, write the IDs into it by hand: `mtlsctl output NAME` prints them.")
+    CONFIGS_TOO_LARGE = ("configs-too-large", _E,
+        "The wrangler files of one run have more than 8 MB, or more than 100,000 values, together.",
+        "Split mtls.toml into several, each with a `stack` of its own; run `init` with `--from` for a smaller folder.")
     CONFIG_GENERATED = ("config-generated", _E,
         "`config` names a file that a build generates and would overwrite.",
         "Name the file that the build reads.")
+    REDIRECT_OUTSIDE = ("redirect-outside", _W,
+        "A redirect makes wrangler deploy a file outside the project, or can't be read: mtlsctl can't check that file.",
+        "Build again inside the project, remove the redirect, or deploy with `wrangler deploy -c FILE`.")
     REBUILD_NEEDED = ("rebuild-needed", _W,
         "Wrangler deploys a file that a build generated, and it does not have these IDs.",
         "Build again after `mtlsctl apply`, before you deploy.")
@@ -527,6 +539,12 @@ class Code(StrEnum):
     UNKNOWN_ENTRY = ("unknown-entry", _E,
         "A binding declares an ID that is not found among the uploaded certificates.",
         "Look up the current ID where that certificate is managed.")
+    ID_OF_OTHER_STACK = ("id-of-other-stack", _W,
+        "A binding gets a certificate of another stack by its ID, so the Worker acts under the identity of others.",
+        "Ask those who manage that stack whether this Worker may use it.")
+    IDS_NOT_ASKED = ("ids-not-asked", _W,
+        "Too many IDs of bindings are not in the list of uploaded certificates; the rest was not looked up.",
+        "Check that the account is the right one, and correct the IDs.")
     ACCOUNT_ID_DECLARED = ("account-id-declared", _E,
         "A binding declares an ID from a Cloudflare account, but this project uses the local store.",
         'Set `kind = "cloudflare"` in `[store]`, or declare an ID of the local store.', ExitCode.BLOCKED)
@@ -569,6 +587,9 @@ class Code(StrEnum):
     ENTRY_CA_DIFFERS = ("entry-ca-differs", _E,
         "The certificate is uploaded as a CA and declared as a client certificate, or the other way round.",
         "Make `ca` agree, or delete the uploaded certificate and run again.")
+    LEAF_DIFFERS = ("leaf-differs", _E,
+        "The same certificates are uploaded or declared with another one first, which a Worker would use instead.",
+        "Put the leaf first in the file; if it is there, get a renewed certificate, or delete that upload.")
     SUPERSEDES_AMBIGUOUS = ("supersedes-ambiguous", _E,
         "A name in `supersedes` matches several uploaded certificates.",
         "Write the ID of the one that is meant.")
@@ -598,6 +619,25 @@ class Code(StrEnum):
         "It could not be checked whether something uses a certificate, so it is kept.",
         "Fix what the message names, then run again.")
 
+    # --- guard rails ------------------------------------------------------------------------------------------------
+
+    POLICY_WEAK = ("policy-weak", _W,
+        "The plan has something to remove, and settings in mtls.toml protect it less than the defaults do.",
+        ("Check that the removal and these settings are both meant; limit them with `MTLSCTL_MAX_DELETES` and"
+         " `MTLSCTL_MIN_GRACE`."))
+    NOTHING_DECLARED = ("nothing-declared", _W,
+        "mtls.toml declares nothing, but uploaded certificates have the mark of this stack.",
+        "Restore mtls.toml if it was emptied by mistake, or choose another `stack`.")
+    STACK_SHARED = ("stack-shared", _W,
+        "Another repository seems to upload certificates under the name of this stack, or of a former one.",
+        "Let each repository have a `stack` of its own; ignore it if you removed these certificates from mtls.toml.")
+    TOO_MANY_UNBINDS = ("too-many-unbinds", _E,
+        "One run would remove more bindings than `max_unbinds` allows; it removes only that many.",
+        "Check mtls.toml; if they are all meant to be removed, run with `--allow-unbinds N`.", ExitCode.BLOCKED)
+    VARIABLE_INVALID = ("variable-invalid", _E,
+        "An environment variable that limits every run has a value that mtlsctl can't read.",
+        "Correct the variable, or unset it.")
+
     # --- the local store and Cloudflare's API -----------------------------------------------------------------------
 
     STORE = ("store", _EI,
@@ -613,7 +653,7 @@ class Code(StrEnum):
         "A change was skipped, because an earlier error from Cloudflare stopped this run.",
         "Fix the earlier error, then run again.")
     STORE_PERMISSION = ("store-permission", _EW,
-        "The API token is not valid, or lacks a permission.",
+        "The API token lacks a permission.",
         "Give the token the permission that the hint names.")
     STORE_ACCOUNT = ("store-account", _EW,
         "Cloudflare knows no such account for this API token.",
@@ -672,6 +712,9 @@ class Code(StrEnum):
     COMPLIANCE_REGION = ("compliance-region", _EW,
         "`CLOUDFLARE_COMPLIANCE_REGION` is not a known region.",
         "Set it to `public` or `fedramp_high`, or unset it.")
+    CLOCK_WRONG = ("clock-wrong", _W,
+        "The clock of this machine differs from Cloudflare's by more than five minutes.",
+        "Set the clock of this machine. Until then no old certificate is deleted.")
     STORE_LOCKED = ("store-locked", _E,
         "Another process uses the local store, `.mtlsctl/store.db`.",
         "Run again when that process is done.")
@@ -705,6 +748,9 @@ class Code(StrEnum):
     GRADUAL_DEPLOYMENT = ("gradual-deployment", _E,
         "A gradual deployment is in progress, and a deploy would end it.",
         "Finish it with `wrangler versions deploy`, or use `--over-split`.", ExitCode.BLOCKED)
+    ROLLBACK_LOST = ("rollback-lost", _W,
+        "With `retire --ignore-rollback`, a certificate is deleted that an earlier version of a Worker uses.",
+        "Do not roll back to the versions in the message; deploy their code again instead.")
     BUILD_NEEDED = ("build-needed", _E,
         "The generated file that wrangler would deploy has other IDs, or is of another Worker.",
         "Build again, then run `mtlsctl apply` again.")
@@ -805,8 +851,8 @@ class Code(StrEnum):
         "`mtlsctl retire` can't delete the certificate yet.",
         "Run `mtlsctl explain NAME` to see each condition.", ExitCode.BLOCKED)
     LOCKED = ("locked", _E,
-        "Another run holds the lock of this checkout.",
-        "Wait for that run, for example with `--lock-timeout 5m`.", ExitCode.LOCKED)
+        "Another run holds the lock of this checkout, or this run lost it, because `.mtlsctl/lock` was deleted.",
+        "Wait for that run, for example with `--lock-timeout 5m`. Never delete that file.", ExitCode.LOCKED)
     STALE_PLAN = ("stale-plan", _E,
         "The saved plan, or its digest, does not match what is found now; nothing was changed.",
         "Make a new plan, and have it approved.", ExitCode.STALE_PLAN)
@@ -835,6 +881,9 @@ class Code(StrEnum):
     EXTRA = ("extra", _E,
         "A part of mtlsctl that is installed separately is missing.",
         "Run `pipx install --force '.[emulator,calendar,socks]'` in a checkout of mtlsctl.")
+    OUT_OF_MEMORY = ("out-of-memory", _E,
+        "This machine has not enough memory for the run.",
+        "Give it more memory, or split the stack. Completed steps are kept, and the next run continues.")
     BUG = ("bug", _E,
         "Something unexpected happened in mtlsctl.",
         "Report it with the file that the message names; the file contains no secrets.")

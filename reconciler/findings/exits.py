@@ -28,8 +28,9 @@ class ExitCode(IntEnum):
     BLOCKED = (3,
         "Blocked by a guard rail or a policy; what was not blocked is done. `verify`: neither proved nor refuted.")
     STALE_PLAN = (4, "The saved plan, or the digest, is not of what would be done now. Nothing was changed.")
-    PARTIAL = (5, "Something was done and something failed; the outcome lists both. Run the same command again.")
-    LOCKED = (6, "Another run holds the lock of this checkout.")
+    PARTIAL = (5,
+        "Something was done and something failed; the outcome lists both. `plan`: errors hold some changes, not all.")
+    LOCKED = (6, "Another run holds the lock of this checkout, or its file was deleted during this run.")
     USAGE = (64, "Wrong use of the command line, no mtls.toml, or no terminal to ask at.")
     INTERRUPTED = (130, "Interrupted by Ctrl-C or SIGTERM. It is safe to run again.")
 

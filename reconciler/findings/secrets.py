@@ -1,4 +1,4 @@
-"""Hides texts from servers and programs that contain a secret."""
+"""Hides texts from servers and programs that contain a secret, and recognizes secrets by their shape."""
 
 from __future__ import annotations
 
@@ -12,6 +12,41 @@ _WINDOW = 12
 _MAX_TEXT = 1000
 _MARKERS = re.compile(r"-----(?:BEGIN|END)[^-]*-----")
 _GAPS = re.compile(r"\s|\\[nrt]|[\\\"']")
+_PREFIXED = re.compile(r"\bcf[a-z]{0,4}_[A-Za-z0-9_-]{30,}")
+_RUN = re.compile(r"[A-Za-z0-9+/=_-]{40,}")
+_SHORTEST = 40
+"""A Cloudflare token has 40 characters, newer ones more after a prefix; a line of a key's base64 has 64."""
+_WORD = re.compile(r"[A-Z]?[a-z]{4,}|[A-Z]{5,}")
+_MOST_IN_WORDS = 22
+"""Of 40 characters, how many may belong to words: 7 in what is random (more than 22 in one of 500), 28 in names."""
+_FEWEST_OF_A_CASE = 4
+
+
+def looks_secret(text: str) -> bool:
+    """Whether the text contains what has the shape of a token of Cloudflare, or of base64 as in a private key.
+
+    Names that people choose have words; UUIDs and fingerprints have letters of one case.
+    """
+    return _PREFIXED.search(text) is not None or any(_is_random(run[0]) for run in _RUN.finditer(text))
+
+
+def _is_random(run: str) -> bool:
+    """Whether some 40 consecutive characters of a run have digits and both cases, and hardly any words."""
+    in_word = bytearray(len(run))
+    for word in _WORD.finditer(run):
+        in_word[word.start() : word.end()] = b"\1" * len(word[0])
+    count = sum(in_word[:_SHORTEST])
+    for at in range(len(run) - _SHORTEST + 1):
+        if at:
+            count += in_word[at + _SHORTEST - 1] - in_word[at - 1]
+        if count <= _MOST_IN_WORDS and _is_mixed(run[at : at + _SHORTEST]):
+            return True
+    return False
+
+
+def _is_mixed(window: str) -> bool:
+    upper, lower = sum(sign.isupper() for sign in window), sum(sign.islower() for sign in window)
+    return min(upper, lower) >= _FEWEST_OF_A_CASE and any(sign.isdigit() for sign in window)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from reconciler.findings.escape import printable
+
 _LONGEST = 100
 _MOST_LISTED = 20
 
@@ -24,7 +26,7 @@ def suggest(word: str, known: Iterable[str]) -> str:
     names = sorted(set(known))
     near = nearest(word, names)
     if near is not None:
-        return f"did you mean `{near}`?"
+        return f"did you mean `{printable(near)}`?"
     if len(names) > _MOST_LISTED:
         return f"check the spelling; none of the {len(names)} known names is similar"
-    return f"use one of these: {', '.join(names)}" if names else "mtls.toml declares none yet"
+    return f"use one of these: {', '.join(map(printable, names))}" if names else "mtls.toml declares none yet"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 from urllib.parse import unquote
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import KeySourceError
@@ -16,6 +16,39 @@ from reconciler.keys.registration import Registration
 from reconciler.model import KeyReference
 from reconciler.model.keys import KeySourceKind
 from reconciler.model.ports import PrivateKey
+
+_WELL_KNOWN = frozenset(
+    (
+        *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "PWD", "TMPDIR", "TMP", "TEMP", "TZ", "LANG", "TERM", "CI"),
+        *("EDITOR", "HOSTNAME", "OLDPWD", "COLUMNS", "NO_COLOR", "IFS", "ENV", "BASH_ENV", "DISPLAY"),
+        *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE"),
+        *("NODE_OPTIONS", "NODE_PATH", "NODE_ENV", "NODE_EXTRA_CA_CERTS", "NODE_TLS_REJECT_UNAUTHORIZED"),
+        *("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NVM_DIR", "VOLTA_HOME", "ASDF_DIR", "ASDF_DATA_DIR"),
+        *("CLOUDFLARE_API_TOKEN", "CLOUDFLARE_API_KEY", "CLOUDFLARE_EMAIL", "CLOUDFLARE_ACCOUNT_ID", "CLOUDFLARE_ENV"),
+        *("CLOUDFLARE_API_BASE_URL", "CLOUDFLARE_COMPLIANCE_REGION", "CLOUDFLARE_ACCESS_CLIENT_SECRET"),
+        *("CLOUDFLARE_ACCESS_CLIENT_ID", "CF_API_TOKEN", "CF_API_KEY", "CF_EMAIL", "CF_ACCOUNT_ID"),
+        "EMULATOR_TOKEN",
+        *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "NPM_TOKEN", "NODE_AUTH_TOKEN"),
+        *("GITHUB_TOKEN", "GH_TOKEN", "GITHUB_ENV", "GITHUB_PATH", "GITHUB_OUTPUT", "GITHUB_ACTIONS", "GITHUB_SHA"),
+        *("GITLAB_CI", "GITLAB_TOKEN", "CI_JOB_TOKEN", "SSH_AUTH_SOCK"),
+    )
+)
+_WELL_KNOWN_BEGINNINGS = ("LC_", "LD_", "DYLD_", "XDG_", "GIT_", "MTLSCTL_", "WRANGLER_", "PYTHON", "NPM_CONFIG_")
+
+
+def is_well_known(name: str) -> bool:
+    """Whether a variable has a meaning of its own for programs, in any letter case: none holds a private key.
+
+    What mtls.toml names as a key is withheld from the programs that mtlsctl starts, and a value that is another secret
+    would be tried as a key.
+    """
+    return name.upper() in _WELL_KNOWN or name.upper().startswith(_WELL_KNOWN_BEGINNINGS)
+
+
+def _check_name(name: str) -> str:
+    if is_well_known(name):
+        raise ValueError(f"{name} is a variable that programs use for something else; choose a name of its own")
+    return name
 
 
 class EnvironmentKey(BaseModel):
@@ -30,6 +63,7 @@ class EnvironmentKey(BaseModel):
             max_length=255,
             description="Name of the environment variable with the PEM text of the key.",
         ),
+        AfterValidator(_check_name),
     ]
 
 

@@ -5,7 +5,6 @@ The port that reads a key file checks that its place is allowed, and that it is 
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import FileError, KeySourceError
+from reconciler.findings.escape import shell_word
 from reconciler.keys.registration import Registration
 from reconciler.model import KeyReference
 from reconciler.model.keys import KeyFiles, KeySourceKind
@@ -68,7 +68,7 @@ class FileKeySource:
 
 def _readable(path: str) -> Diagnostic:
     message = "this private key file is readable by its group or by everyone on this machine"
-    return Diagnostic(Severity.WARNING, Code.KEY_READABLE, message, Place(path), f"chmod 600 {shlex.quote(path)}")
+    return Diagnostic(Severity.WARNING, Code.KEY_READABLE, message, Place(path), f"chmod 600 {shell_word(path)}")
 
 
 SOURCE = Registration(KeySourceKind("file", FileKey, bare=True), lambda context: FileKeySource(context.files))

@@ -11,6 +11,7 @@ from reconciler.model.changes import (
     Condition,
     Deploy,
     Difference,
+    Identity,
     Phase,
     Reason,
     Retire,
@@ -37,7 +38,16 @@ from reconciler.model.declared import (
     RenewBefore,
     StoreSettings,
 )
-from reconciler.model.found import Built, Entry, FoundBinding, Listing, Sweep, WranglerEnvironment, WranglerFile
+from reconciler.model.found import (
+    BrokenFile,
+    Built,
+    Entry,
+    FoundBinding,
+    Listing,
+    Sweep,
+    WranglerEnvironment,
+    WranglerFile,
+)
 from reconciler.model.live import Live, LiveQuestion, LiveVersion, LiveWorker, User, UserKind
 from reconciler.model.stores import StoreKind, StoreTraits
 from reconciler.model.words import (
@@ -59,6 +69,7 @@ __all__ = [
     "BindingAddress",
     "BindingChange",
     "BindingName",
+    "BrokenFile",
     "Built",
     "ByCertificate",
     "ById",
@@ -78,6 +89,7 @@ __all__ = [
     "EnvironmentName",
     "FoundBinding",
     "Gate",
+    "Identity",
     "KeyReference",
     "Listing",
     "Live",

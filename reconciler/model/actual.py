@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from reconciler.model.found import Entry, Listing, Sweep, WranglerFile
+from reconciler.model.found import BrokenFile, Entry, Listing, Sweep, WranglerFile
 from reconciler.model.live import Live
 from reconciler.model.words import EntryId, WorkerLabel
 
@@ -14,8 +14,9 @@ from reconciler.model.words import EntryId, WorkerLabel
 class Actual:
     """The observed state. `listing` is None in an offline plan, which does not read the store.
 
-    `asked` has the answers for IDs that a file refers to and the list lacks. `sweep` is None if nothing would be
-    retired, `live` is None if live Workers were not checked.
+    `asked` has the answers for IDs of declared bindings that the list lacks, `unasked` those that were too many to be
+    requested. `sweep` is None if nothing would be retired, `live` is None if live Workers were not checked. `broken`:
+    the declared wrangler files that can't be used.
     """
 
     files: Mapping[WorkerLabel, WranglerFile]
@@ -23,3 +24,5 @@ class Actual:
     asked: Mapping[EntryId, Entry | None] = field(default_factory=dict)
     sweep: Sweep | None = None
     live: Live | None = None
+    unasked: frozenset[EntryId] = frozenset()
+    broken: Mapping[WorkerLabel, BrokenFile] = field(default_factory=dict)

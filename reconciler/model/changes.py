@@ -63,7 +63,8 @@ class Difference:
 class Upload:
     """Upload a declared certificate. `name`: its mark. `shared_with`: other certificates with the same content.
 
-    `not_after`: when it expires; it is not uploaded after that. Aware UTC.
+    `not_after`: when it expires; it is not uploaded after that. Aware UTC. `leaf`: of several certificates, the
+    fingerprint of the one that is presented, because the digest does not depend on their order.
     """
 
     certificate: CertificateName
@@ -73,9 +74,29 @@ class Upload:
     differences: tuple[Difference, ...] = ()
     shared_with: tuple[CertificateName, ...] = ()
     not_after: datetime | None = None
+    leaf: str | None = None
 
     action = Action.UPLOAD
     phase = Phase.UPLOAD
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What an uploaded certificate that is bound by its ID is: its name in the store, the stack and certificate that
+    its mark names, and its subject; None if they are unknown."""
+
+    name: str
+    stack: str | None = None
+    certificate: str | None = None
+    subject: str | None = None
+
+    @property
+    def text(self) -> str:
+        """`ledger of the stack books (CN=ledger)`, or its name in the store."""
+        whose = self.name or "without a name"
+        if self.stack is not None:
+            whose = f"{self.certificate} of the stack {self.stack}"
+        return f"{whose} ({self.subject})" if self.subject is not None else whose
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +105,8 @@ class BindingChange:
 
     `before` and `after` are IDs; `after` None in a bind or rebind: the ID is known once `digest` is uploaded. `remote`
     None: not declared, so it is not changed. `not_before`: when the certificate becomes valid, if `apply` must wait for
-    that. `not_after`: when it expires; the binding is not changed after that. Both aware UTC.
+    that. `not_after`: when it expires; the binding is not changed after that. Both aware UTC. `identity`: what `after`
+    is, of a certificate that is bound by its ID.
     """
 
     action: Action
@@ -98,6 +120,7 @@ class BindingChange:
     differences: tuple[Difference, ...] = ()
     not_before: datetime | None = None
     not_after: datetime | None = None
+    identity: Identity | None = None
 
     phase = Phase.BIND
 
@@ -107,7 +130,8 @@ class ToPresent:
     """The certificate that one binding of a Worker uses after a deploy. `live`: the ID that each live version uses now.
 
     `id` None: known once `digest` is uploaded; if `digest` is None, too, the binding is removed. `later`: the content
-    digest that it will use once that certificate is valid.
+    digest that it will use once that certificate is valid. `older`: `id` was uploaded before what is live now, so the
+    deploy goes back to a previous certificate.
     """
 
     binding: str
@@ -116,6 +140,7 @@ class ToPresent:
     certificate: CertificateName | None = None
     live: tuple[EntryId | None, ...] = ()
     later: str | None = None
+    older: bool = False
 
     @property
     def differs(self) -> bool:
@@ -189,29 +214,34 @@ Change = Upload | BindingChange | Deploy | Verify | Retire
 
 
 class Condition(StrEnum):
-    """What a change waits for: bindings and uploads for the first two, retires for the others.
+    """What a change waits for: bindings and uploads for the first two, removed bindings for the third, retires for the
+    others.
 
     A fixed list, in the order in which it is shown.
     """
 
     NOT_VALID_YET = "not-valid-yet"
     VALIDITY_UNKNOWN = "validity-unknown"
+    MAX_UNBINDS = "max-unbinds"
     PRUNE_OFF = "prune-off"
+    PRUNE_NOT_REQUESTED = "prune-not-requested"
+    NOT_TAKEN_OVER = "not-taken-over"
     SUCCESSOR_MISSING = "successor-missing"
     CONTENT_UNKNOWN = "content-unknown"
     DECLARED_BY_ID = "declared-by-id"
     BINDINGS_PENDING = "bindings-pending"
     BOUND_IN_FILE = "bound-in-file"
     LISTING_UNSTABLE = "listing-unstable"
+    CLOCK_SKEW = "clock-skew"
     SUCCESSOR_NOT_VALID = "successor-not-valid"
     GRACE = "grace"
     NAMED_IN_FILE = "named-in-file"
     UNCHECKED = "unchecked"
-    LIVE_UNCHECKED = "live-unchecked"
-    NOT_DEPLOYED = "not-deployed"
     PRESENTED_LIVE = "presented-live"
     ROLLBACK_REACH = "rollback-reach"
     USED_ELSEWHERE = "used-elsewhere"
+    LIVE_UNCHECKED = "live-unchecked"
+    NOT_DEPLOYED = "not-deployed"
     MAX_DELETES = "max-deletes"
     IN_USE = "in-use"
     UNPROVED = "unproved"

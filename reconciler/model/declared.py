@@ -63,6 +63,7 @@ class RenewBefore:
 class Policy:
     """`[policy]`, with the defaults of the format. `renew_before` None: 30 days or a third, whichever is shorter.
 
+    `max_unbinds` None: 10, or half of the bindings of this stack, whichever is more.
     `rollback_versions`: how many deployments before the newest must remain available for a rollback. The certificates
     that they use are kept.
     `check_live`: every plan, drift and status reads live Workers, as with `--live`.
@@ -72,6 +73,7 @@ class Policy:
     grace: timedelta = timedelta(days=7)
     prune: bool = False
     max_deletes: int = 10
+    max_unbinds: int | None = None
     rollback_versions: int = 1
     verify_before: frozenset[Gate] = frozenset()
     check_live: bool = False
@@ -156,6 +158,12 @@ class DeclaredWorker:
     environments: Mapping[EnvironmentName, tuple[DeclaredBinding, ...]] = field(default_factory=dict)
     undeployed: frozenset[EnvironmentName] = frozenset()
     deploy: Deployer | None = None
+
+    @property
+    def certificates(self) -> frozenset[CertificateName]:
+        """The declared certificates that its bindings use by name."""
+        targets = (binding.target for bindings in self.environments.values() for binding in bindings)
+        return frozenset(target.certificate for target in targets if isinstance(target, ByCertificate))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model.words import EntryId, EnvironmentName
-from reconciler.x509.certificates import MALFORMED, Bundle, parse_stored
+from reconciler.x509.certificates import MALFORMED, Bundle, parse_stored, serial_of, subject_text
 from reconciler.x509.chains import Window, window_of
 
 
@@ -31,6 +32,27 @@ class Entry:
         """The certificates, or None if the store's text can't be parsed. The same PEM is parsed once per run."""
         return parse_stored(self.certificates)
 
+    @property
+    def leaf_at(self) -> int:
+        """The index in `bundle` of the certificate that a handshake presents: the first.
+
+        A store may give a chain back in another order; its own fields then tell which one it is.
+        """
+        bundle = self.bundle
+        if bundle is None or len(bundle.ders) == 1:
+            return 0
+        described = [at for at, one in enumerate(bundle.certificates) if str(serial_of(one)) == self.serial_number]
+        return described[0] if len(described) == 1 else 0
+
+    @property
+    def subject(self) -> str | None:
+        """The subject of the certificate that a handshake presents; None if the store's text can't be parsed."""
+        return subject_text(self.bundle.certificates[self.leaf_at]) if self.bundle is not None else None
+
+    def has_leaf_of(self, bundle: Bundle) -> bool:
+        """Whether it presents the leaf of `bundle`: the same certificates may be uploaded with another one first."""
+        return self.bundle is not None and self.bundle.ders[self.leaf_at] == bundle.ders[0]
+
     def window(self, now: datetime) -> Window:
         """When it is valid, by the best path at `now`. If it can't be read, only the end that the store lists."""
         bundle = self.bundle
@@ -42,10 +64,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Every entry of the account. If not `stable`, the list changed while it was read, and nothing can be retired."""
+    """Every entry of the account. If not `stable`, the list changed while it was read, and nothing can be retired.
+
+    `ahead`: how far the clock of this machine is before the server's, negative if behind; None if the server did not
+    tell its time. A store on this machine has no other clock.
+    """
 
     entries: tuple[Entry, ...]
     stable: bool = True
+    ahead: timedelta | None = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +130,26 @@ class WranglerFile:
     previews: tuple[FoundBinding, ...] | None = None
     pages: bool = False
     built: Built | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenFile:
+    """A declared wrangler file that can't be used. `problems`: the errors. `text`: its bytes in lower case; None if
+    they can't be read, so that it may have any ID."""
+
+    path: str
+    problems: tuple[Diagnostic, ...]
+    text: bytes | None = field(default=None, repr=False)
+
+
+def needle_of(entry_id: EntryId) -> bytes:
+    """An ID as it is searched for in a text in lower case."""
+    return entry_id.lower().encode(errors="surrogatepass")
+
+
+def has_needle(text: bytes, needle: bytes) -> bool:
+    """Whether a text in lower case contains an ID, anywhere; in one with escapes, its last group is enough."""
+    return needle in text or (b"\\u" in text and needle.rpartition(b"-")[2] in text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,12 @@ The parser of mtls.toml and the key sources import this module, and not each oth
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
+
+from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
+from reconciler.model.declared import DeclaredCertificate
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -45,6 +48,24 @@ class KeyFiles(Protocol):
         bytes, is not a regular file, is inside `.git`, or is outside the tree and outside the folders that the operator
         listed, with links resolved.
         """
+
+
+def place_of_key(declared: DeclaredCertificate, path: str) -> Pointer | Place:
+    """The place of a private key: its file if it is in one, else its declaration in mtls.toml, which `path` names."""
+    if declared.key is not None and declared.key.source == "file":
+        return Place(declared.key.options["file"])
+    return Pointer(path, ("certificates", declared.name, "private_key"))
+
+
+def at_key(found: Iterable[Diagnostic], declared: DeclaredCertificate, path: str) -> tuple[Diagnostic, ...]:
+    """The findings about a private key at its place; for a file, the hint has the way to its declaration."""
+    where = place_of_key(declared, path)
+    if isinstance(where, Pointer):
+        return tuple(replace(problem, where=where) for problem in found)
+    names = f"`private_key` of {declared.name!r} in {path} names this file"
+    return tuple(
+        replace(problem, where=where, hint=f"{problem.hint}; {names}" if problem.hint else names) for problem in found
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from reconciler.model import CertificateName, Declaration, Entry
+from reconciler.model import CertificateName, Declaration, Entry, Identity
 
 _MARK = re.compile(r"([a-z0-9][a-z0-9-]{0,31})\.([a-z0-9][a-z0-9-]{0,47})\.([0-9a-f]{12})")
 
@@ -35,6 +35,14 @@ def read_mark(entry: Entry) -> Mark | None:
     return Mark(stack, CertificateName(certificate)) if entry.bundle.digest.startswith(short) else None
 
 
+def identity_of(entry: Entry) -> Identity:
+    """What an entry is, for a person who sees its ID."""
+    mark = read_mark(entry)
+    if mark is None:
+        return Identity(entry.name, subject=entry.subject)
+    return Identity(entry.name, mark.stack, mark.certificate, entry.subject)
+
+
 def is_ours(mark: Mark | None, declaration: Declaration) -> bool:
     """Whether this stack manages the entry. Marks of former stacks count only for certificates declared here."""
     if mark is None:
@@ -42,6 +50,12 @@ def is_ours(mark: Mark | None, declaration: Declaration) -> bool:
     if mark.stack == declaration.stack:
         return True
     return mark.stack in declaration.former_stacks and mark.certificate in declaration.certificates
+
+
+def former_stack_of(entry: Entry, declaration: Declaration) -> str | None:
+    """The former stack whose mark an entry has; None for the mark of this stack, and for any other."""
+    mark = read_mark(entry)
+    return mark.stack if mark is not None and mark.stack in declaration.former_stacks else None
 
 
 def is_other_stacks(mark: Mark | None, declaration: Declaration) -> bool:

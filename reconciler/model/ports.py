@@ -135,6 +135,9 @@ class Files(FileReader, Protocol):
 class WorkerDeployer(Protocol):
     """Deploys wrangler files. Calls can run in parallel."""
 
+    def demand_programs(self, configs: Iterable[str]) -> None:
+        """ReconcilerError with the code program-missing if a program is missing that deploys of these files need."""
+
     def deploy(self, config: str, environment: EnvironmentName, script: str) -> str | None:
         """The ID of the deployed version, or None if it is unknown. DeployError if the deploy failed.
 

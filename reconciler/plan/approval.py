@@ -47,12 +47,15 @@ def demand_recent(saved: PlanFacts, now: datetime, max_age: timedelta) -> None:
         )
 
 
-def demand_digest(found: Plan, digest: str) -> None:
-    """Raise StalePlanError if the plan found now is not exactly the one of `--digest`."""
+def demand_digest(found: Plan, digest: str, saved: str | None = None) -> None:
+    """Raise StalePlanError if the plan found now is not that of `--digest`. `saved`: the file of a saved plan."""
     if found.digest != digest:
+        of_saved = f"run `mtlsctl show {saved}` to see its digest; if some of it is done already, make a new plan"
         raise StalePlanError(
             f"the plan found now has the digest {found.digest}, not {digest}; nothing was changed",
-            hint="run `mtlsctl plan --format json` with the same options, such as `--deploy` or `--only`; review it,"
+            hint=of_saved
+            if saved is not None
+            else "run `mtlsctl plan --format json` with the same options, such as `--deploy` or `--only`; review it,"
             " and approve its `digest`",
         )
 

@@ -6,11 +6,12 @@ rows that were unseen. The limits only turn pending changes into waiting or held
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
+from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import (
     Actual,
@@ -39,14 +40,18 @@ from reconciler.plan.assessment import (
     Unseen,
     Waits,
 )
+from reconciler.plan.binding_findings import ids_not_asked
 from reconciler.plan.bindings import hold, judge_bindings
 from reconciler.plan.by_id import judge_by_id
 from reconciler.plan.certificates import judge_certificates
 from reconciler.plan.dates import judge_dates
 from reconciler.plan.deploys import judge_sites
 from reconciler.plan.inventory import Roles, role_finder, take_inventory
+from reconciler.plan.policy import MAX_SKEW, skew_facts
 from reconciler.plan.quota import over_quota
+from reconciler.plan.rails import find_rails
 from reconciler.plan.retire import RetireScene, judge_entries, judge_leaving, leaving_of, make_scene
+from reconciler.plan.wording import wait_text
 
 
 def judge(
@@ -67,7 +72,9 @@ def judge(
     held = {at: Held((problem,)) for at, problem in bindings.sites.items()}
     sites, of_sites = judge_sites(desired, actual, inventory, bindings.rows, held, ask.deploy, now)
     scene = make_scene(desired, actual, inventory, bindings.rows, now, ask)
+    rails = find_rails(desired, inventory, bindings.rows)
     by_id, of_ids = judge_by_id(desired, actual, inventory, roles, (*bindings.rows, *bindings.previews), now)
+    unasked = (ids_not_asked(desired.declaration, len(actual.asked), len(actual.unasked)),) if actual.unasked else ()
     return Assessment(
         desired=desired,
         actual=actual,
@@ -80,9 +87,28 @@ def judge(
         previews=bindings.previews,
         entries=judge_entries(inventory, roles, scene) if inventory else (),
         by_id=by_id,
-        found=(*dates.expired, *read, *of_certificates, *dates.findings, *bindings.findings, *of_ids),
+        found=(
+            *_skewed(actual),
+            *dates.expired,
+            *rails,
+            *read,
+            *of_certificates,
+            *dates.findings,
+            *bindings.findings,
+            *unasked,
+            *of_ids,
+        ),
         found_live=of_sites,
     )
+
+
+def _skewed(actual: Actual) -> Iterator[Diagnostic]:
+    """That this machine's clock is wrong, by which every date of this run was judged."""
+    ahead = actual.listing.ahead if actual.listing is not None else None
+    if ahead is not None and abs(ahead) > MAX_SKEW:
+        message = f"{wait_text(Condition.CLOCK_SKEW, skew_facts(ahead))}, so dates are judged wrongly"
+        hint = "set the clock of this machine; until then no old certificate is deleted"
+        yield Diagnostic(Severity.WARNING, Code.CLOCK_WRONG, message, None, hint)
 
 
 def scene_of(assessment: Assessment) -> RetireScene:
@@ -184,6 +210,12 @@ def limit_retires(assessment: Assessment, waits: Callable[[Retire], Waits | None
     )
 
 
+def limit_unbinds(assessment: Assessment, waits: Callable[[Change], Waits | None], finding: Diagnostic) -> Assessment:
+    """The same, but the removed bindings for which `waits` returns a verdict wait, which is an error."""
+    limited = limit_changes(assessment, waits)
+    return replace(limited, limits=(*limited.limits, finding))
+
+
 def limit_changes(assessment: Assessment, waits: Callable[[Change], Waits | None]) -> Assessment:
     """The same, but the changes for which `waits` returns a verdict wait; deploys are judged again after that."""
     a = replace(
@@ -194,6 +226,8 @@ def limit_changes(assessment: Assessment, waits: Callable[[Change], Waits | None
     )
     if a.bindings != assessment.bindings:
         held = {row.at: row.verdict for row in a.sites if isinstance(row.verdict, Held)}
+        # What was found about live Workers is found again.
+        held = {at: verdict for at, verdict in held.items() if not any(one in a.found_live for one in verdict.by)}
         sites, found = judge_sites(a.desired, a.actual, a.inventory, a.bindings, held, a.ask.deploy, a.now)
         a = replace(a, sites=sites, found_live=found)
     return replace(a, sites=_waiting(a.sites, waits))

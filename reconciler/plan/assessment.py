@@ -255,17 +255,22 @@ class ByIdRow:
 
 @dataclass(frozen=True, slots=True)
 class PlanOptions:
-    """The options of a run. `skip_grace`: the certificate or ID whose grace period is skipped.
+    """The options of a run. `skip_grace`: the certificate or ID whose grace period is skipped. `ignore_rollback`: the
+    one that is deleted even if a rollback could restore a version that uses it.
 
     `deploy`: which Workers are deployed if their live version differs. `patience`: how long this run waits until a
     certificate is valid. `every_condition`: check all conditions of every old entry, also those after the first that
-    does not hold.
+    does not hold. `prune`: this run was told to retire what mtls.toml no longer declares. `take_over`: the former
+    stacks whose entries it may retire.
     """
 
     skip_grace: str | None = None
+    ignore_rollback: str | None = None
     deploy: DeployChoice = NOBODY
     patience: timedelta = timedelta(0)
     every_condition: bool = False
+    prune: bool = False
+    take_over: frozenset[str] = frozenset()
 
 
 NO_OPTIONS = PlanOptions()

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
+from reconciler.findings.escape import printable, to_paste, toml_text
 from reconciler.model import (
     BindingAddress,
     BindingName,
@@ -20,6 +21,7 @@ from reconciler.model import (
     DeclaredWorker,
     EnvironmentName,
     FoundBinding,
+    Identity,
     StoreSettings,
     WranglerEnvironment,
     WranglerFile,
@@ -106,11 +108,33 @@ def account_differs(site: Site, account_id: str) -> Diagnostic:
     return Diagnostic(Severity.ERROR, Code.ACCOUNT_DIFFERS, message, site.declared_at(), hint)
 
 
-def unknown_entry(site: Site, binding: BindingName, text: str) -> Diagnostic:
-    """Rule 6: a declared ID that was requested by itself and not found."""
+def unknown_entry(site: Site, binding: BindingName, text: str, *, asked: bool) -> Diagnostic:
+    """Rule 6: a declared ID that the list lacks, and that was requested by itself and not found, or not requested."""
     message = f"{binding} refers to {text}, but {site.declaration.store.title} has no certificate with this ID"
+    if not asked:
+        message = (
+            f"{binding} refers to {text}, which is not in the list of uploaded certificates (not looked up by itself)"
+        )
     hint = "look up the current ID where that certificate is managed; it may have been replaced or deleted there"
     return Diagnostic(Severity.ERROR, Code.UNKNOWN_ENTRY, message, site.declared_at(binding), hint)
+
+
+def ids_not_asked(declaration: Declaration | None, asked: int, unasked: int) -> Diagnostic:
+    """Rule 6: the list lacks more IDs than one run requests by themselves, so the others count as unknown."""
+    message = (
+        f"{asked + unasked} IDs of bindings are not in the list of uploaded certificates; {asked} were looked up"
+        f" one by one, the other {unasked} were not checked and count as unknown"
+    )
+    hint = "check that the account is the right one, and correct the IDs"
+    where = Pointer(declaration.path, ("workers",)) if declaration is not None else None
+    return Diagnostic(Severity.WARNING, Code.IDS_NOT_ASKED, message, where, hint)
+
+
+def id_of_other_stack(site: Site, binding: BindingName, text: str, identity: Identity) -> Diagnostic:
+    """A certificate of another stack, so of other people, that a Worker is about to get."""
+    message = f"{binding} in {site.text} gets {text}, which is {identity.text}: another stack manages it"
+    hint = "ask those who manage that stack whether this Worker may use its certificate"
+    return Diagnostic(Severity.WARNING, Code.ID_OF_OTHER_STACK, message, site.declared_at(binding), hint)
 
 
 def binding_to_ca(site: Site, binding: BindingName, text: str) -> Diagnostic:
@@ -163,7 +187,11 @@ def unknown_environment(site: Site) -> Diagnostic:
     name, file = site.environment, site.file
     known = [other for other in file.environments if other is not None]
     near = get_close_matches(name or "", known, n=1) if len(known) <= _MOST_COMPARED else []
-    hint = f"did you mean `{near[0]}`?" if near else f"add [env.{name}] to {file.path}; mtlsctl does not create it"
+    hint = (
+        f"did you mean `{printable(near[0])}`?"
+        if near
+        else f"add [env.{name}] to {file.path}; mtlsctl does not create it"
+    )
     message = f"{file.path} has no environment {name!r}"
     pointer = Pointer(site.declaration.path, ("workers", site.worker.label, "env", name or ""), at_key=True)
     return Diagnostic(Severity.ERROR, Code.UNKNOWN_ENVIRONMENT, message, pointer, hint)
@@ -180,7 +208,8 @@ def undeclared_binding(at: BindingAddress, index: int, owner: CertificateName, *
     """Rule 3: an undeclared binding to a certificate of this stack. `ca`: to a CA, so it can't be declared either."""
     where: tuple[str | int, ...] = () if at.environment is None else ("env", at.environment)
     message = f"{at.binding} in {at.site.text} uses a certificate of {owner!r}, but is not declared; it is not changed"
-    hint = f"declare it in {bindings_table(at.worker, at.environment)} of mtls.toml, or remove it from {at.config}"
+    table = bindings_table(at.worker, at.environment)
+    hint = f"declare it in {table} of mtls.toml, or remove it from {printable(at.config)}"
     if ca:
         hint = f"a Worker can't use a CA: write the ID of a client certificate there, or remove it from {at.config}"
     pointer = Pointer(at.config, (*where, "mtls_certificates", index))
@@ -198,7 +227,7 @@ def placeholder_left(
     if name not in declared:
         lines = ["[certificates.NAME]", 'certificate = "PATH.pem"', lines[0], f'{toml_key(at.binding)} = "NAME"']
         hint = "declare it, with its certificate unless that is declared already, then run `mtlsctl apply`"
-    hint = f"{hint}:\n" + "\n".join(lines)
+    hint = to_paste(hint, lines, names=(at.environment, at.binding))
     return Diagnostic(Severity.WARNING, Code.PLACEHOLDER_LEFT, f"{text} has the placeholder {found!r}", where, hint)
 
 
@@ -211,10 +240,11 @@ def undeclared_environment(
         bindings_table(worker.label, environment),
         *(_binding_line(binding) for binding in worker.environments.get(None, ())),
     ]
-    hint = (
+    what = (
         "wrangler does not inherit mtls_certificates: add these lines to mtls.toml, or only the first if this"
-        " environment needs no certificate:\n" + "\n".join(lines)
+        " environment needs no certificate"
     )
+    hint = to_paste(what, lines, names=(environment,))
     pointer = Pointer(declaration.path, ("workers", worker.label))
     return Diagnostic(Severity.WARNING, Code.UNDECLARED_ENVIRONMENT, message, pointer, hint)
 
@@ -235,9 +265,9 @@ def rebuild_needed(file: WranglerFile, built: str) -> Diagnostic:
 
 
 def toml_key(name: str) -> str:
-    """A key of TOML that means this name."""
+    """A key of TOML that means this name, on one line."""
     bare = name.isascii() and name.replace("-", "").replace("_", "").isalnum()
-    return name if bare else '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return name if bare else toml_text(name)
 
 
 def _binding_line(declared: DeclaredBinding) -> str:

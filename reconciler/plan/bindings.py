@@ -31,6 +31,7 @@ from reconciler.model import (
     WranglerFile,
 )
 from reconciler.model.identifiers import is_of_other_store, is_placeholder
+from reconciler.model.ownership import identity_of, is_other_stacks, read_mark
 from reconciler.plan import binding_findings as findings
 from reconciler.plan.assessment import (
     BindingRow,
@@ -142,11 +143,13 @@ class _BindingJudge:
     # --- declared -----------------------------------------------------------------------------------------------
 
     def _unread(self, worker: DeclaredWorker) -> Iterator[BindingRow]:
-        """Bindings of a Worker whose wrangler file was not read."""
+        """Bindings of a Worker whose wrangler file can't be used."""
+        broken = self.actual.broken.get(worker.label)
+        verdict = Held(broken.problems) if broken is not None else Unseen(Need.FILE)
         for environment, bindings in worker.environments.items():
             for declared in bindings:
                 at = BindingAddress(worker.label, worker.config, environment, declared.binding)
-                yield BindingRow(at, _table(environment), declared, None, None, None, None, Unseen(Need.FILE))
+                yield BindingRow(at, _table(environment), declared, None, None, None, None, verdict)
 
     def _judge_environment(
         self,
@@ -228,7 +231,16 @@ class _BindingJudge:
         if unsure and found is not None and not is_placeholder(found.certificate_id, self.store):
             return Unseen(Need.STORE, change)
         is_new_id = found is None or found.certificate_id != target.id
+        self._warn_of_other_stack(site, change, is_new_id=is_new_id)
         return self._judge_dates(site, declared, target, change) if is_new_id else Pending(change)
+
+    def _warn_of_other_stack(self, site: Site, change: BindingChange, *, is_new_id: bool) -> None:
+        """Warn of an ID of another stack before the Worker gets it; once it has it, the change was approved."""
+        entry = self._entry(change.after) if is_new_id and change.after is not None else None
+        if change.identity is None or entry is None:
+            return
+        if is_other_stacks(read_mark(entry), self.desired.declaration):
+            self.findings.append(findings.id_of_other_stack(site, change.at.binding, entry.id, change.identity))
 
     def _hold(self, problem: Diagnostic, change: BindingChange | None = None) -> Held:
         self.findings.append(problem)
@@ -240,6 +252,7 @@ class _BindingJudge:
         reasons, differences = self._reasons(found, target)
         if found is not None and not is_remote_as_wanted(found, declared):
             reasons = (*reasons, Reason.REMOTE_DIFFERS)
+        entry = self._entry(target.id) if target.certificate is None and target.id is not None else None
         return BindingChange(
             action=Action.BIND if found is None else Action.REBIND,
             at=site.address(declared.binding),
@@ -250,6 +263,7 @@ class _BindingJudge:
             after=target.id,
             remote=declared.remote,
             differences=differences,
+            identity=identity_of(entry) if entry is not None else None,
         )
 
     def _judge_dates(self, site: Site, declared: DeclaredBinding, target: _Target, change: BindingChange) -> Verdict:
@@ -348,7 +362,7 @@ class _BindingJudge:
         if self._foreign(target.id):
             return findings.account_id_declared(site, binding, target.id)
         if entry is None:
-            return findings.unknown_entry(site, binding, target.id)
+            return findings.unknown_entry(site, binding, target.id, asked=target.id not in self.actual.unasked)
         return findings.binding_to_ca(site, binding, target.id) if entry.ca else _Target(target.id)
 
     def _foreign(self, text: str) -> bool:

@@ -10,6 +10,7 @@ from itertools import groupby
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
+from reconciler.findings.escape import printable, to_paste
 from reconciler.model import Actual, ById, CertificateName, Declaration, Desired, Entry, EntryId
 from reconciler.model.ownership import Mark, read_mark
 from reconciler.plan.assessment import BindingRow, ByIdRow
@@ -134,7 +135,8 @@ def _outdated(declaration: Declaration, row: ByIdRow, newer: Entry, now: datetim
     end = f"; {row.id} {_end(row, now)}" if row.is_due(now) else ""
     if row.role is Role.SUPERSEDED and row.owner is not None:
         message = f"{uses} {row.id}, an old certificate of {row.owner!r}; the current one is {newer.id}{end}"
-        hint = "bind the certificate by its name in mtls.toml:\n" + _lines(row, "certificate", row.owner)
+        what = "bind the certificate by its name in mtls.toml"
+        hint = to_paste(what, _lines(row, "certificate", row.owner), names=_names(row))
     else:
         of = f"the stack {row.mark.stack!r}" if row.mark is not None else "its stack"
         name = f" under the name {row.mark.certificate!r}" if row.mark is not None else ""
@@ -153,11 +155,16 @@ def _change_id(row: ByIdRow, newer: Entry, now: datetime) -> str:
     when = f" once it is valid ({begins:%Y-%m-%d %H:%M} UTC)" if begins is not None and begins > now else ""
     lines = _lines(row, "id", newer.id)
     if not lines:
-        return f"write {newer.id} into {_undeclared_in(row)}{when}"
-    return f"change the ID in mtls.toml{when}:\n{lines}"
+        return f"write {newer.id} into {printable(_undeclared_in(row))}{when}"
+    return to_paste(f"change the ID in mtls.toml{when}", lines, names=_names(row))
 
 
-def _lines(row: ByIdRow, key: str, target: EntryId | CertificateName) -> str:
+def _names(row: ByIdRow) -> Iterator[str | None]:
+    for one in row.bindings:
+        yield from (one.at.environment, one.at.binding)
+
+
+def _lines(row: ByIdRow, key: str, target: EntryId | CertificateName) -> list[str]:
     """The lines of mtls.toml that bind `target` instead, with the headers of their tables."""
     declared = [one for one in row.bindings if one.declared is not None]
     lines: list[str] = []
@@ -168,7 +175,7 @@ def _lines(row: ByIdRow, key: str, target: EntryId | CertificateName) -> str:
             more = f", remote = {str(remote).lower()}" if remote is not None else ""
             value = f'{{ {key} = "{target}"{more} }}' if more or key == "id" else f'"{target}"'
             lines.append(f"{toml_key(one.at.binding)} = {value}")
-    return "\n".join(lines)
+    return lines
 
 
 def _due(declaration: Declaration, row: ByIdRow, now: datetime) -> Diagnostic:

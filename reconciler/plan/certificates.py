@@ -124,15 +124,22 @@ def _groups(desired: Desired) -> dict[str, list[CertificateName]]:
 
 
 def _same_content_twice(desired: Desired, names: Sequence[CertificateName]) -> tuple[Diagnostic, ...]:
-    """An error for each, if some are declared as a CA and others not: the same content is uploaded only once."""
-    if len({desired.declaration.certificates[name].ca for name in names}) == 1:
+    """An error for each, if some are declared as a CA and others not, or with another leaf: the same content is
+    uploaded only once."""
+    certificates = [desired.declaration.certificates[name] for name in names]
+    if len({one.ca for one in certificates}) > 1:
+        code = Code.SAME_CONTENT
+        message = f"{_together(names)} have the same content, but not all of them have `ca = true`"
+        hint = "set `ca` to the same value in all of them: the same content can be uploaded only once"
+    elif not certificates[0].ca and len({desired.bundles[name].fingerprint for name in names}) > 1:
+        code = Code.LEAF_DIFFERS
+        message = f"{_together(names)} have the same certificates in their files, but not the same one first"
+        hint = "the first is the one that a Worker uses: in each file, write the leaf and only its own issuers"
+    else:
         return ()
-    message = f"{_together(names)} have the same content, but not all of them have `ca = true`"
-    hint = "set `ca` to the same value in all of them: the same content can be uploaded only once"
     path = desired.declaration.path
     return tuple(
-        Diagnostic(Severity.ERROR, Code.SAME_CONTENT, message, Pointer(path, ("certificates", name)), hint, name)
-        for name in names
+        Diagnostic(Severity.ERROR, code, message, Pointer(path, ("certificates", name)), hint, name) for name in names
     )
 
 
@@ -183,6 +190,7 @@ def _upload(desired: Desired, inventory: Inventory, digest: str, names: list[Cer
         reasons=(Reason.CONTENT_CHANGED if previous else Reason.MISSING,),
         differences=certificate_differences(old, bundle) if old else (),
         shared_with=tuple(names[1:]),
+        leaf=bundle.fingerprint if len(bundle.ders) > 1 else None,
     )
 
 

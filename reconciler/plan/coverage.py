@@ -134,7 +134,8 @@ def _failed(area: Area, reasons: list[str]) -> NotChecked | None:
 def _needs_tree(assessment: Assessment) -> bool:
     """Whether an old certificate waits to be deleted, and a cheaper check keeps it so far."""
     waits = (row.verdict for row in assessment.entries if isinstance(row.verdict, Waits))
-    return assessment.actual.sweep is None and any(one.condition is not Condition.PRUNE_OFF for one in waits)
+    on_request = (Condition.PRUNE_OFF, Condition.PRUNE_NOT_REQUESTED, Condition.NOT_TAKEN_OVER)
+    return assessment.actual.sweep is None and any(one.condition not in on_request for one in waits)
 
 
 def find_keys(desired: Desired, changes: Iterable[Change]) -> tuple[KeyNeeded, ...]:

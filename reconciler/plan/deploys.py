@@ -37,7 +37,7 @@ from reconciler.model import (
 from reconciler.model.identifiers import is_placeholder
 from reconciler.model.words import environment_text
 from reconciler.plan.assessment import BindingRow, Held, Need, Pending, SiteRow, Unseen, UpToDate, Verdict, Waits
-from reconciler.plan.inventory import Inventory
+from reconciler.plan.inventory import Inventory, is_older
 from reconciler.plan.live import DeployChoice, compare_live, declared_environments, is_elsewhere, target_of
 from reconciler.plan.retire_live import can_be_live
 from reconciler.x509.certificates import rfc3339
@@ -72,6 +72,8 @@ def judge_sites(
             verdict: Verdict = UpToDate()
             if at in held:
                 verdict = held[at]
+            elif label in actual.broken:
+                verdict = Held(actual.broken[label].problems)
             elif file is None or there is None:
                 verdict = Unseen(Need.FILE)
             elif inventory is None:
@@ -346,12 +348,23 @@ class _Site:
                     certificate=certificate,
                     live=live(one.binding),
                     later=self._later_digest(one.binding),
+                    older=self._is_older(certificate, file[one.binding], live(one.binding)),
                 )
         ours = {*self.inventory.owned, *(entry.id for entry in self.inventory.current.values())}
         stray = [name for version in serving for name, entry_id in version.bindings.items() if entry_id in ours]
         for name in dict.fromkeys(stray):
             if name not in file and all(one.binding != name for one in declared):
                 yield ToPresent(name, None, live=live(name))
+
+    def _is_older(
+        self, certificate: CertificateName | None, after: EntryId | None, live: Iterable[EntryId | None]
+    ) -> bool:
+        """Whether a binding goes back to an upload of the same certificate from before the one that is live now."""
+        entry = self._entry(after)
+        if entry is None or certificate is None:
+            return False
+        used = [self._entry(one) for one in live if one and self.inventory.owned.get(one) == certificate]
+        return any(one is not None and is_older(entry, one) for one in used)
 
     def _digest(self, certificate: CertificateName | None, used: EntryId | None) -> str | None:
         """The content of the declared certificate if the binding uses it after the deploy, else None."""

@@ -95,7 +95,7 @@ def take_inventory(desired: Desired, listing: Listing, files: Mapping[WorkerLabe
         if certificate not in desired.bundles:
             continue  # its file can't be read, so this may be the declared entry itself
         successor = current.get(certificate)
-        if successor is not None and not _is_older(entry, successor):
+        if successor is not None and not is_older(entry, successor):
             problems.append(_newer_entry(declaration, entry, certificate, successor))
             continue
         leaving.append(Leaving(entry, certificate, Reason.SUPERSEDED, successor))
@@ -151,10 +151,10 @@ def _renewal_of(entry: Entry, newest: Mapping[str, Entry]) -> Entry | None:
     mark names only one of them. Its grace period then begins with that rotation.
     """
     later = newest.get(subject_text(entry.bundle.leaf)) if entry.bundle else None
-    return later if later is not None and _is_older(entry, later) else None
+    return later if later is not None and is_older(entry, later) else None
 
 
-def _is_older(entry: Entry, successor: Entry) -> bool:
+def is_older(entry: Entry, successor: Entry) -> bool:
     """Whether an entry was uploaded before another; False if a time is unknown, so that the entry is kept."""
     if entry.uploaded_on is None or successor.uploaded_on is None:
         return False
@@ -202,7 +202,7 @@ def _find_wanted(
     refused: dict[CertificateName, Diagnostic] = {}
     for name, bundle in desired.bundles.items():
         same = by_content.get(bundle.digest, [])
-        doubts = {entry.id: _why_not(desired.declaration, name, entry) for entry in same}
+        doubts = {entry.id: _why_not(desired, name, entry) for entry in same}
         good = [entry for entry in same if doubts[entry.id] is None]
         if good:
             current[name] = good[0] if len(good) == 1 else _preferred(desired.declaration, good, bound)
@@ -239,7 +239,7 @@ def preference_of(desired: Desired, actual: Actual, name: CertificateName, curre
     digest = desired.bundles[name].digest
     entries = actual.listing.entries if actual.listing else ()
     others = (entry for entry in entries if entry.bundle and entry.bundle.digest == digest)
-    usable = [entry for entry in others if entry.id != current.id and not _why_not(desired.declaration, name, entry)]
+    usable = [entry for entry in others if entry.id != current.id and not _why_not(desired, name, entry)]
     if not usable:
         return Preference.ONLY
     bound = _bound_ids(desired.declaration, actual.files)
@@ -249,8 +249,9 @@ def preference_of(desired: Desired, actual: Actual, name: CertificateName, curre
     return next(rank for rank, own, other in zip(ranks, mine, next_best, strict=True) if own != other)
 
 
-def _why_not(declaration: Declaration, name: CertificateName, entry: Entry) -> Diagnostic | None:
+def _why_not(desired: Desired, name: CertificateName, entry: Entry) -> Diagnostic | None:
     """Why an entry with the right content still can't be used; an error, because entries can't be changed."""
+    declaration = desired.declaration
     pointer = Pointer(declaration.path, ("certificates", name))
     declared = declaration.certificates[name]
     mark = read_mark(entry)
@@ -278,6 +279,14 @@ def _why_not(declaration: Declaration, name: CertificateName, entry: Entry) -> D
             f"{name!r} is already uploaded as {entry.id}, which belongs to the stack {stack!r}",
             f'bind it with `{{ id = "{entry.id}" }}`; if {stack!r} is a former name of this stack, add it to'
             " `former_stacks` instead",
+        )
+    if not declared.ca and not entry.has_leaf_of(desired.bundles[name]):
+        return refuse(
+            Code.LEAF_DIFFERS,
+            f"the certificates of {name!r} are already uploaded as {entry.id}, but with another one first:"
+            f" a Worker would use {entry.subject}",
+            f"check that {declared.path} begins with the leaf; if it does, get a renewed certificate,"
+            " or delete that upload where it was made and run again",
         )
     return None
 

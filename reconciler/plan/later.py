@@ -30,9 +30,9 @@ def deploys_text(entry_id: EntryId, scene: RetireScene) -> str | None:
     None if no version is known to use it.
     """
     uses = live_uses(entry_id, scene.actual.live)
-    if not uses:
+    times = max((deploys_needed(use.version.deployments_ago, scene) for use in uses), default=0)
+    if times < 1:
         return None
-    times = max(deploys_needed(use.version.deployments_ago, scene) for use in uses)
     shown = list(dict.fromkeys(target_text(use.worker.script) for use in uses))
     if len(shown) > _MOST_NAMED:
         shown[_MOST_NAMED - 1 :] = [f"{len(shown) - _MOST_NAMED + 1} more Workers"]
@@ -45,7 +45,8 @@ def deploys_needed(ago: int | None, scene: RetireScene) -> int:
 
     None of these: it was not deployed, so the next deploy replaces it.
     """
-    return 1 if ago is None else scene.desired.declaration.policy.rollback_versions - ago + 1
+    reach = 0 if scene.ask.ignore_rollback is not None else scene.desired.declaration.policy.rollback_versions
+    return 1 if ago is None else reach - ago + 1
 
 
 def times_text(count: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -120,11 +120,19 @@ def declared_environments(
                 yield worker, environment, file
 
 
-def unread_finding(row: LiveBinding) -> Diagnostic:
-    """The error about a live version that is unknown; the same for each binding of an environment."""
-    message = f"the live version of {row.at.config} ({environment_text(row.at.environment)}) is unknown: {row.detail}"
-    where = Pointer(row.at.config, () if row.at.environment is None else ("env", row.at.environment))
-    return Diagnostic(Severity.ERROR, Code.LIVE_UNREAD, message, where)
+def unread_findings(rows: Iterable[LiveBinding]) -> Iterator[Diagnostic]:
+    """Yield an error for each reason why live versions are unknown: at the first environment, with the number of the
+    others."""
+    reasons: dict[str | None, dict[SiteAddress, None]] = {}
+    for row in rows:
+        reasons.setdefault(row.detail, {}).setdefault(row.at.site)
+    for reason, (first, *others) in reasons.items():
+        more = f" and of {len(others)} more environment{'' if len(others) == 1 else 's'}" if others else ""
+        message = (
+            f"the live version of {first.config} ({environment_text(first.environment)}){more} is unknown: {reason}"
+        )
+        where = Pointer(first.config, () if first.environment is None else ("env", first.environment))
+        yield Diagnostic(Severity.ERROR, Code.LIVE_UNREAD, message, where)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reconciler.findings.codes import Severity
+from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.exits import ExitCode, strongest
 from reconciler.model import Action, Change, EntryId, Waiting
@@ -81,11 +81,14 @@ class Outcome:
     def exit_code(self) -> ExitCode:
         """5 if some changes failed and others were made; 1 if some failed and none was made; 3 if some were blocked.
 
+        6 if the run lost its lock.
         Of `retire`, 3 also if one of the uploads that it was asked to delete is kept.
         """
         codes: list[ExitCode] = [exit_code_of((*self.plan.diagnostics, *self.findings))]
         if self.interrupted:
             codes.append(ExitCode.INTERRUPTED)
+        if any(found.code is Code.LOCKED for found in self.findings):
+            codes.append(ExitCode.LOCKED)
         kept = self.plan.waiting or self.of(StepStatus.WAITING)
         if any(step.blocked for step in self.steps) or (self.plan.selection.retire is not None and kept):
             codes.append(ExitCode.BLOCKED)

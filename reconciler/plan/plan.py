@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shlex
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import TypeVar, assert_never
 
 from reconciler.findings.codes import Code
-from reconciler.findings.diagnostics import Diagnostic
+from reconciler.findings.diagnostics import Diagnostic, Pointer
+from reconciler.findings.escape import shell_command
 from reconciler.findings.exits import ExitCode, strongest
 from reconciler.model import (
     Action,
@@ -35,15 +35,19 @@ from reconciler.model import (
     Waiting,
 )
 from reconciler.model.calls import Calls
-from reconciler.plan.assess import limit_retires, limit_uploads, scene_of, settle
-from reconciler.plan.assessment import Assessment, EntryRow, Need, Pending, SiteRow, Unseen, Waits
+from reconciler.model.identifiers import is_placeholder
+from reconciler.plan.assess import limit_retires, limit_unbinds, limit_uploads, scene_of, settle
+from reconciler.plan.assessment import Assessment, BindingRow, EntryRow, Need, Pending, SiteRow, Unseen, Waits
 from reconciler.plan.coverage import ABOUT_LIVE, KeyNeeded, NotChecked, find_keys, find_not_checked
 from reconciler.plan.gates import proofs_for
 from reconciler.plan.later import deletion_time, deploys_text
-from reconciler.plan.live import LiveBinding, LiveState, target_of, unread_finding
+from reconciler.plan.live import LiveBinding, LiveState, target_of, unread_findings
+from reconciler.plan.policy import most_unbinds
 from reconciler.plan.quota import Quota, count_quota
+from reconciler.plan.rails import own_bindings, too_many_unbinds
 from reconciler.plan.renewals import Due
 from reconciler.plan.retire import WITH_LIVE, WITH_SWEEP, is_meant
+from reconciler.plan.retire_live import lost_rollbacks
 from reconciler.plan.wording import wait_text
 
 _OF_TIME = frozenset(
@@ -74,7 +78,7 @@ class PlanFacts:
     `partial`: the names of `--only`. `at`: the plan is a preview of another time. `quota` None: offline. `live` None:
     live Workers were not requested. `calls` None: no server was called. `keys`: those that `apply` will need.
     `apply_with`: the arguments of `mtlsctl apply` for this plan; None if `apply` itself made it. `commit`: that of the
-    checkout; None outside git.
+    checkout; None outside git. `owners`: of the certificates in `changes` and `waiting`, if mtls.toml names them.
     """
 
     stack: str
@@ -96,6 +100,7 @@ class PlanFacts:
     not_checked: tuple[NotChecked, ...] = ()
     apply_with: tuple[str, ...] | None = None
     commit: str | None = None
+    owners: Mapping[CertificateName, str] = field(default_factory=dict)
 
     @property
     def next_command(self) -> str | None:
@@ -104,15 +109,21 @@ class PlanFacts:
             return None
         only = tuple(word for name in self.partial for word in ("--only", name))
         if self.at or self.offline:
-            return shlex.join(("mtlsctl", "plan", *only))
+            return shell_command(("mtlsctl", "plan", *only))
         if self.changes:
-            return shlex.join(("mtlsctl", "apply", *self.apply_with))
+            return shell_command(("mtlsctl", "apply", *self.apply_with))
         if any(problem.is_error for problem in self.diagnostics):
             return None
         if any(row.state is LiveState.NEEDS_DEPLOY for row in self.live or ()):
             return "mtlsctl apply --deploy"
         unread = any(one.area in ABOUT_LIVE and one.reason is None for one in self.not_checked)
-        return shlex.join(("mtlsctl", "plan", "--live", *only)) if unread else None
+        return shell_command(("mtlsctl", "plan", "--live", *only)) if unread else None
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """1 if errors hold something, 5 if something else can be applied all the same; 3 if only a guard rail does."""
+        code = exit_code_of(self.diagnostics)
+        return ExitCode.PARTIAL if code is ExitCode.FAILED and self.changes else code
 
     @property
     def digest(self) -> str:
@@ -197,7 +208,7 @@ def change_key(change: Change) -> dict[str, str]:
     parts: dict[str, str | None]
     match change:
         case Upload():
-            parts = {"digest": change.digest}
+            parts = {"digest": change.digest, "leaf": change.leaf}
         case BindingChange():
             parts = {
                 "digest": change.digest,
@@ -231,14 +242,21 @@ def make_plan(
     selection: Selection = ALL,
     *,
     allow_deletes: int | None = None,
+    allow_unbinds: int | None = None,
+    ceiling: int | None = None,
     at: bool = False,
     show_live: bool = False,
 ) -> Plan:
-    """The plan for one run. `allow_deletes`: over the policy's `max_deletes`."""
-    judged = settle(assessment)
+    """The plan for one run. `allow_deletes`, `allow_unbinds`: instead of the limits of the policy. `ceiling`: of
+    deletions, whatever else allows more."""
+    judged, policy = settle(assessment), assessment.desired.declaration.policy
     judged = limit_uploads(judged, _selected(judged, selection, Upload))
-    allowed = judged.desired.declaration.policy.max_deletes if allow_deletes is None else allow_deletes
-    judged = limit_retires(judged, _over_limit(_selected(judged, selection, Retire), allowed))
+    judged = _limit_unbinds(judged, selection, allow_unbinds)
+    allowed = policy.max_deletes if allow_deletes is None else allow_deletes
+    facts = {"allowed": str(allowed)}
+    if ceiling is not None and ceiling <= allowed:
+        allowed, facts = ceiling, {"allowed": str(ceiling), "case": "ceiling"}
+    judged = limit_retires(judged, _over_limit(_selected(judged, selection, Retire), allowed, facts))
     return draw_plan(judged, selection, at=at, show_live=show_live)
 
 
@@ -262,17 +280,21 @@ def draw_plan(assessment: Assessment, selection: Selection, *, at: bool = False,
     )
     keys = find_keys(desired, changes)
     live = _live(assessment, selection) if show_live else None
-    findings = (*assessment.findings, *_unread(live or (), assessment))
+    findings = (*assessment.findings, *_unread(live or (), assessment), *_lost_rollbacks(assessment, retires))
+    elsewhere = _elsewhere(assessment, selection)
+    waiting = _waiting(assessment, selection)
     return Plan(
         stack=desired.declaration.stack,
         store=desired.declaration.store,
         changes=changes,
         adopted=_adopted(assessment, selection),
-        waiting=_waiting(assessment, selection),
+        waiting=waiting,
         unknown=_unknown(assessment, selection),
         due=tuple(due),
         diagnostics=tuple(
-            problem for problem in findings if problem.certificate is None or selection.names(problem.certificate)
+            problem
+            for problem in findings
+            if (problem.certificate is None or selection.names(problem.certificate)) and problem not in elsewhere
         ),
         quota=None if listing is None else count_quota(desired, listing, uploads, retires, tuple(due), now),
         made=now,
@@ -282,6 +304,7 @@ def draw_plan(assessment: Assessment, selection: Selection, *, at: bool = False,
         live=live,
         keys=keys,
         not_checked=find_not_checked(assessment, keys),
+        owners=_owners(desired, (*changes, *(wait.change for wait in waiting))),
         assessment=assessment,
         selection=selection,
     )
@@ -319,12 +342,28 @@ def _oldest_first(retire: Retire) -> tuple[str, str]:
     return str(retire.entry.uploaded_on), retire.entry.id
 
 
-def _over_limit(retires: Sequence[Retire], allowed: int) -> Callable[[Retire], Waits | None]:
+def _limit_unbinds(assessment: Assessment, selection: Selection, allow: int | None) -> Assessment:
+    """The same, but all except the first bindings that may be removed in one run wait."""
+    changes = _selected(assessment, selection, BindingChange)
+    unbinds = sorted((one for one in changes if one.action is Action.UNBIND), key=_binding_order)
+    declaration = assessment.desired.declaration
+    allowed = most_unbinds(declaration.policy, len(own_bindings(assessment.bindings))) if allow is None else allow
+    over = unbinds[allowed:]
+    if not over:
+        return assessment
+    held, facts = set(map(id, over)), {"allowed": str(allowed)}
+
+    def waits(change: Change) -> Waits | None:
+        return Waits(change, Condition.MAX_UNBINDS, facts=facts) if id(change) in held else None
+
+    return limit_unbinds(assessment, waits, too_many_unbinds(declaration, over, len(unbinds)))
+
+
+def _over_limit(retires: Sequence[Retire], allowed: int, facts: Mapping[str, str]) -> Callable[[Retire], Waits | None]:
     """A function that lets all but the `allowed` oldest retires wait."""
     held: set[EntryId] = {retire.entry.id for retire in sorted(retires, key=_oldest_first)[allowed:]}
 
     def waits(retire: Retire) -> Waits | None:
-        facts = {"allowed": str(allowed)}
         return Waits(retire, Condition.MAX_DELETES, facts=facts) if retire.entry.id in held else None
 
     return waits
@@ -377,10 +416,18 @@ def _waiting_order(waiting: Waiting) -> tuple[int, str, str, str]:
             assert_never(change)
 
 
+def _owners(desired: Desired, changes: Iterable[Change]) -> Mapping[CertificateName, str]:
+    """The owner of each declared certificate that these changes are about."""
+    names = sorted({change.certificate for change in changes if change.certificate is not None})
+    found = ((name, desired.declaration.certificates.get(name)) for name in names)
+    return {name: one.owner for name, one in found if one is not None and one.owner is not None}
+
+
 def _unknown(assessment: Assessment, selection: Selection) -> tuple[Unknown, ...]:
     """What an offline plan does not know, because the list of uploaded certificates was not read."""
     if assessment.inventory is not None:
         return ()
+    desired = assessment.desired
     names = sorted(row.name for row in assessment.certificates if row.bundle is not None)
     bindings = (
         row for row in assessment.bindings if isinstance(row.verdict, Unseen) and row.verdict.need is Need.STORE
@@ -388,8 +435,20 @@ def _unknown(assessment: Assessment, selection: Selection) -> tuple[Unknown, ...
     found = (
         *(Unknown(name, None, "whether it is uploaded") for name in names),
         *(Unknown(row.certificate, row.at, "whether its ID is the current one") for row in bindings),
+        *(Unknown(None, row.at, _UNDECLARED) for row in assessment.bindings if _may_be_removed(row, desired)),
     )
     return tuple(one for one in found if selection.names(one.certificate))
+
+
+_UNDECLARED = "in the wrangler file, not in mtls.toml: removed if its certificate is of this stack"
+
+
+def _may_be_removed(row: BindingRow, desired: Desired) -> bool:
+    """Whether an online plan would remove an undeclared binding if its certificate has a mark of this stack."""
+    worker = desired.declaration.workers[row.at.worker]
+    is_of_ours = row.at.environment in worker.environments and worker.exclusive and not row.elsewhere
+    is_real = row.found is not None and not is_placeholder(row.found.certificate_id, desired.declaration.store.kind)
+    return row.declared is None and is_of_ours and is_real
 
 
 def _live(assessment: Assessment, selection: Selection) -> tuple[LiveBinding, ...]:
@@ -397,19 +456,45 @@ def _live(assessment: Assessment, selection: Selection) -> tuple[LiveBinding, ..
 
 
 def _unread(rows: Iterable[LiveBinding], assessment: Assessment) -> Iterator[Diagnostic]:
-    """An error for each Worker whose live version was asked for and could not be read (rule 12), each once.
+    """The errors about live versions that were asked for and could not be read (rule 12).
 
-    Not of one that is not live here, nor of one whose deploy already reports it.
+    Not of a Worker that is not live here, nor of one whose deploy already reports it.
     """
-    live, seen = assessment.actual.live, {one.where for one in assessment.found_live if one.code is Code.LIVE_UNREAD}
-    for row in rows:
+    live, told = assessment.actual.live, {one.where for one in assessment.found_live if one.code is Code.LIVE_UNREAD}
+
+    def is_unread(row: LiveBinding) -> bool:
         undeployed = assessment.desired.declaration.workers[row.at.worker].undeployed
         target = target_of(assessment.actual.files[row.at.worker], row.at.environment)
-        problem = unread_finding(row)
-        is_unread = live is not None and row.state is LiveState.UNKNOWN and target in live.unread
-        if is_unread and row.at.environment not in undeployed and problem.where not in seen:
-            seen.add(problem.where)
-            yield problem
+        where = Pointer(row.at.config, () if row.at.environment is None else ("env", row.at.environment))
+        is_unknown = live is not None and row.state is LiveState.UNKNOWN and target in live.unread
+        return is_unknown and row.at.environment not in undeployed and where not in told
+
+    yield from unread_findings(filter(is_unread, rows))
+
+
+def _lost_rollbacks(assessment: Assessment, retires: Iterable[Retire]) -> Iterator[Diagnostic]:
+    """A warning for each deletion that takes a rollback away, which only `--ignore-rollback` allows."""
+    if assessment.ask.ignore_rollback is None:
+        return
+    for retire in retires:
+        found = lost_rollbacks(retire.entry.id, retire.certificate, assessment.actual.live)
+        if found is not None:
+            yield found
+
+
+def _elsewhere(assessment: Assessment, selection: Selection) -> frozenset[Diagnostic]:
+    """The errors of wrangler files that can't be used and whose Workers use none of the selected certificates."""
+    workers, broken = assessment.desired.declaration.workers, assessment.actual.broken
+    if not selection.only and selection.retire is None:
+        return frozenset()
+    retired = assessment.names.get(EntryId(selection.retire or "")) or selection.retire
+
+    def is_about(name: CertificateName) -> bool:
+        return selection.names(name) and (retired is None or name == retired)
+
+    about = {label for label in broken if any(map(is_about, workers[label].certificates))}
+    kept = {problem for label in about for problem in broken[label].problems}
+    return frozenset(problem for file in broken.values() for problem in file.problems) - kept
 
 
 def exit_code_of(diagnostics: Iterable[Diagnostic]) -> ExitCode:

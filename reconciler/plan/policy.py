@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from reconciler.model import CertificateName, Declaration, Policy, RenewBefore
@@ -10,7 +11,12 @@ from reconciler.x509.certificates import Bundle
 PATIENCE = timedelta(minutes=5)
 """The longest time that `apply` waits until a certificate is valid (rule 10)."""
 
+MAX_SKEW = timedelta(minutes=5)
+"""How far the clock of this machine may be from the store's before no retire is made."""
+
 DEFAULT_RENEW_BEFORE = timedelta(days=30)
+
+DEFAULT_MAX_UNBINDS = 10
 
 _BEGIN_OF_TIME = datetime.min.replace(tzinfo=UTC)
 _END_OF_TIME = datetime.max.replace(tzinfo=UTC)
@@ -56,11 +62,22 @@ def grace_of(policy: Policy, declared_grace: timedelta | None) -> timedelta:
     return policy.grace if declared_grace is None else declared_grace
 
 
+def most_unbinds(policy: Policy, bindings: int) -> int:
+    """How many bindings one run may remove, where `bindings` are of this stack: by default 10, or half of them."""
+    return max(DEFAULT_MAX_UNBINDS, bindings // 2) if policy.max_unbinds is None else policy.max_unbinds
+
+
 def grace_end(times: tuple[datetime, ...], grace: timedelta) -> datetime:
     """The end of the grace period: after the latest of `times`, which are the uploads of the entry and its successor,
     and the time from which the successor is valid (rule 11)."""
     latest = max(times)
     return latest + min(grace, _END_OF_TIME - latest)
+
+
+def skew_facts(ahead: timedelta) -> Mapping[str, str]:
+    """For the sentence about a clock that is wrong: by how much, in minutes, and in which direction."""
+    by = timedelta(minutes=round(abs(ahead).total_seconds() / 60))
+    return {"by": duration_text(by), "way": "ahead of" if ahead > timedelta(0) else "behind"}
 
 
 def duration_text(time: timedelta) -> str:

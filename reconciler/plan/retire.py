@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from reconciler.model import (
     Actual,
+    BrokenFile,
     ByCertificate,
     ById,
     CertificateName,
@@ -19,11 +20,13 @@ from reconciler.model import (
     Retire,
     Waiting,
 )
+from reconciler.model.found import has_needle, needle_of
+from reconciler.model.ownership import former_stack_of
 from reconciler.model.words import environment_text
 from reconciler.plan.assessment import BindingRow, EntryRow, Kept, Need, Pending, PlanOptions, Unseen, Verdict, Waits
 from reconciler.plan.inventory import Inventory, Leaving, Roles
-from reconciler.plan.policy import duration_text, grace_end, grace_of
-from reconciler.plan.retire_live import LIVE_CHECKS, LiveCheck, can_be_live
+from reconciler.plan.policy import MAX_SKEW, duration_text, grace_end, grace_of, skew_facts
+from reconciler.plan.retire_live import LIVE_CHECKS, LiveCheck, can_be_live, find_rollback
 from reconciler.plan.wording import wait_text
 from reconciler.x509.certificates import subject_text
 from reconciler.x509.chains import window_of
@@ -37,7 +40,8 @@ class RetireScene:
 
     `pending`: by certificate, the declared bindings that do not have its current ID, for any reason. `coming`: subjects
     of declared certificates that are not uploaded yet. `bound`: by ID, the wrangler files that have it. `declared_ids`:
-    by ID, the bindings that are declared with it.
+    by ID, the bindings that are declared with it. `staying`: the IDs of bindings that this plan does not change.
+    `broken`: the declared wrangler files that can't be used.
     """
 
     desired: Desired
@@ -46,10 +50,11 @@ class RetireScene:
     pending: Mapping[CertificateName, Sequence[BindingRow]]
     coming: frozenset[str]
     bound: Mapping[str, Sequence[str]]
+    staying: frozenset[str]
     declared_ids: Mapping[str, Sequence[BindingRow]]
     unread: tuple[str, ...]
-    skip_grace: str | None
-    every_condition: bool
+    broken: tuple[BrokenFile, ...]
+    ask: PlanOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,7 @@ def make_scene(
     """The scene once all bindings are judged. Grace and proofs count from `now`."""
     pending: dict[CertificateName, list[BindingRow]] = defaultdict(list)
     declared_ids: dict[str, list[BindingRow]] = defaultdict(list)
+    staying = {found.certificate_id for file in actual.files.values() for found in file.previews or ()}
     for row in bindings:
         match row.target:
             case ByCertificate(certificate) if row.wanted is None or row.found_id != row.wanted:
@@ -77,6 +83,8 @@ def make_scene(
                 declared_ids[entry_id].append(row)
             case _:
                 pass
+        if not isinstance(row.verdict, Pending) and row.found_id is not None:
+            staying.add(row.found_id)
     bound: dict[str, list[str]] = defaultdict(list)
     for file in {file.path: file for file in actual.files.values()}.values():
         bindings_there = (one for there in file.environments.values() for one in there.bindings)
@@ -89,10 +97,11 @@ def make_scene(
         pending=pending,
         coming=_coming(desired, inventory) if inventory is not None else frozenset(),
         bound=bound,
+        staying=frozenset(staying),
         declared_ids=declared_ids,
+        broken=tuple({file.path: file for file in actual.broken.values()}.values()),
         unread=tuple(sorted(name for name in desired.declaration.certificates if name not in desired.bundles)),
-        skip_grace=ask.skip_grace,
-        every_condition=ask.every_condition,
+        ask=ask,
     )
 
 
@@ -111,6 +120,29 @@ def _named(kind: str, texts: Sequence[str]) -> Mapping[str, str]:
 
 def _prune_off(leaving: Leaving, scene: RetireScene) -> _Wait | None:
     return _Wait() if leaving.reason is Reason.ORPHANED and not scene.desired.declaration.policy.prune else None
+
+
+def _prune_not_requested(leaving: Leaving, scene: RetireScene) -> _Wait | None:
+    """mtls.toml only permits it: one commit must not both remove a certificate and order its deletion."""
+    if leaving.reason is not Reason.ORPHANED or scene.ask.prune:
+        return None
+    return _Wait(_once_grace_is_over(leaving, scene))
+
+
+def _not_taken_over(leaving: Leaving, scene: RetireScene) -> _Wait | None:
+    """A stack that `former_stacks` lists may still be in use, by a repository that this one knows nothing of."""
+    stack = former_stack_of(leaving.entry, scene.desired.declaration)
+    if stack is None or stack in scene.ask.take_over:
+        return None
+    return _Wait({"stack": stack, **_once_grace_is_over(leaving, scene)})
+
+
+def _once_grace_is_over(leaving: Leaving, scene: RetireScene) -> Mapping[str, str]:
+    """The facts that say when an option helps: an option that is given earlier would have to be given again."""
+    grace = _grace(leaving, scene)
+    if grace is None or grace.until is None:
+        return {}
+    return {"case": "later", "end": f"{grace.until:%Y-%m-%d %H:%M} UTC"}
 
 
 def _successor_missing(leaving: Leaving, scene: RetireScene) -> _Wait | None:
@@ -183,12 +215,17 @@ def _bindings_text(rows: Sequence[BindingRow]) -> str:
 
 
 def _bound_in_file(leaving: Leaving, scene: RetireScene) -> _Wait | None:
-    files = scene.bound.get(leaving.entry.id)
-    return _Wait(_named("file", files)) if files else None
+    needle = needle_of(leaving.entry.id)
+    named = [file.path for file in scene.broken if file.text is not None and has_needle(file.text, needle)]
+    files = (*scene.bound.get(leaving.entry.id, ()), *named)
+    if not files:
+        return None
+    case = "" if named or leaving.entry.id in scene.staying else "removed"
+    return _Wait({"case": case, **_named("file", files)})
 
 
 def _grace(leaving: Leaving, scene: RetireScene) -> _Wait | None:
-    if scene.skip_grace is not None and is_meant(leaving.entry, leaving.certificate, scene.skip_grace):
+    if scene.ask.skip_grace is not None and is_meant(leaving.entry, leaving.certificate, scene.ask.skip_grace):
         return None
     end = grace_end_of(leaving, scene)
     if end is None:
@@ -240,6 +277,16 @@ def _listing_unstable(_: Leaving, scene: RetireScene) -> _Wait | None:
     return None if listing and listing.stable else _Wait()
 
 
+def _clock_skew(_: Leaving, scene: RetireScene) -> _Wait | None:
+    """A grace period, and the dates of certificates, count only by a clock that is right."""
+    listing = scene.actual.listing
+    if listing is None:
+        return None  # another condition keeps what can't be seen
+    if listing.ahead is None:
+        return _Wait({"case": "unknown"})
+    return _Wait(skew_facts(listing.ahead)) if abs(listing.ahead) > MAX_SKEW else None
+
+
 def _named_in_file(leaving: Leaving, scene: RetireScene) -> _Wait | None:
     """In files other than the declared ones that bind it, which keep it already."""
     found = scene.actual.sweep.mentions.get(leaving.entry.id, ()) if scene.actual.sweep else ()
@@ -249,24 +296,27 @@ def _named_in_file(leaving: Leaving, scene: RetireScene) -> _Wait | None:
 
 def _unchecked(_: Leaving, scene: RetireScene) -> _Wait | None:
     sweep = scene.actual.sweep
-    if sweep is None:
-        return _Wait()
-    if not sweep.unread:
-        return None
-    more = len(sweep.unread) - 1
-    return _Wait({"case": "several" if more else "one", "file": sweep.unread[0], "more": str(more)})
+    unread = [file.path for file in scene.broken if file.text is None]
+    unread += [path for path in sweep.unread if path not in unread] if sweep is not None else []
+    if not unread:
+        return None if sweep is not None else _Wait()
+    more = len(unread) - 1
+    return _Wait({"case": "several" if more else "one", "file": unread[0], "more": str(more)})
 
 
 Check = Callable[[Leaving, RetireScene], _Wait | None]
 
 WITHOUT_SWEEP: tuple[tuple[Condition, Check], ...] = (
     (Condition.PRUNE_OFF, _prune_off),
+    (Condition.PRUNE_NOT_REQUESTED, _prune_not_requested),
+    (Condition.NOT_TAKEN_OVER, _not_taken_over),
     (Condition.SUCCESSOR_MISSING, _successor_missing),
     (Condition.CONTENT_UNKNOWN, _content_unknown),
     (Condition.DECLARED_BY_ID, _declared_by_id),
     (Condition.BINDINGS_PENDING, _bindings_pending),
     (Condition.BOUND_IN_FILE, _bound_in_file),
     (Condition.LISTING_UNSTABLE, _listing_unstable),
+    (Condition.CLOCK_SKEW, _clock_skew),
     (Condition.SUCCESSOR_NOT_VALID, _successor_not_valid),
     (Condition.GRACE, _grace),
 )
@@ -284,7 +334,18 @@ def _live(check: LiveCheck) -> Check:
     return wait
 
 
-WITH_LIVE: tuple[tuple[Condition, Check], ...] = tuple((condition, _live(check)) for condition, check in LIVE_CHECKS)
+def _rollback(leaving: Leaving, scene: RetireScene) -> _Wait | None:
+    is_ignored = scene.ask.ignore_rollback is not None and is_meant(
+        leaving.entry, leaving.certificate, scene.ask.ignore_rollback
+    )
+    facts = find_rollback(leaving.entry.id, scene.actual.live, past=not is_ignored)
+    return None if facts is None else _Wait(facts)
+
+
+WITH_LIVE: tuple[tuple[Condition, Check], ...] = tuple(
+    (condition, _rollback if condition is Condition.ROLLBACK_REACH else _live(check))
+    for condition, check in LIVE_CHECKS
+)
 CONDITIONS = (*WITHOUT_SWEEP, *WITH_SWEEP, *WITH_LIVE)
 """Every condition, in the order in which they are checked: each tier costs more than the one before.
 
@@ -393,17 +454,22 @@ def _is_read(conditions: tuple[tuple[Condition, Check], ...], scene: RetireScene
     """Whether what a tier needs was read for every leaving entry, whatever else keeps it."""
     if conditions is WITH_LIVE:
         # No live Worker can use an entry of a store without an account.
-        return not can_be_live(scene.desired) or (scene.every_condition and scene.actual.live is not None)
-    return scene.every_condition and scene.actual.sweep is not None
+        return not can_be_live(scene.desired) or (scene.ask.every_condition and scene.actual.live is not None)
+    return scene.ask.every_condition and scene.actual.sweep is not None
 
 
 _OF_SUCCESSOR = frozenset({Condition.SUCCESSOR_MISSING, Condition.SUCCESSOR_NOT_VALID})
+_OF_ORPHANED = frozenset({Condition.PRUNE_OFF, Condition.PRUNE_NOT_REQUESTED})
 _OF_DECLARED = frozenset({Condition.BINDINGS_PENDING, Condition.NOT_DEPLOYED})
 
 
 def _applies(condition: Condition, leaving: Leaving, scene: RetireScene) -> bool:
+    if condition is Condition.NOT_TAKEN_OVER:
+        return former_stack_of(leaving.entry, scene.desired.declaration) is not None
+    if condition is Condition.CLOCK_SKEW:
+        return scene.desired.declaration.store.kind.traits.has_accounts  # a store on this machine has no other clock
     if leaving.reason is not Reason.ORPHANED:
-        return condition is not Condition.PRUNE_OFF
+        return condition not in _OF_ORPHANED
     if condition in _OF_SUCCESSOR:
         return leaving.successor is not None or _is_replaced_soon(leaving, scene)
     return condition not in _OF_DECLARED

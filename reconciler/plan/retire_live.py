@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import (
     Actual,
     ByCertificate,
+    CertificateName,
     Condition,
     DeclaredWorker,
     Desired,
@@ -30,6 +33,9 @@ from reconciler.plan.live import declared_environments, target_of, target_text
 Facts = Mapping[str, str]
 LiveCheck = Callable[[Leaving, Desired, Actual], Facts | None]
 """Returns the facts of why a condition does not hold; None if it holds."""
+
+
+_MOST_NAMED = 5
 
 
 def can_be_live(desired: Desired) -> bool:
@@ -105,11 +111,40 @@ def _presented(leaving: Leaving, _: Desired, actual: Actual) -> Facts | None:
 
 
 def _rollback(leaving: Leaving, _: Desired, actual: Actual) -> Facts | None:
-    uses = live_uses(leaving.entry.id, actual.live)
-    if not uses or uses[0].version.share is not None:
+    return find_rollback(leaving.entry.id, actual.live)
+
+
+def find_rollback(entry_id: EntryId, live: Live | None, *, past: bool = True) -> Facts | None:
+    """The first version without traffic that uses an entry and could get some; None if there is none.
+
+    `past` False: only one that was uploaded and not deployed yet, and none that a rollback could restore.
+    """
+    uses = live_uses(entry_id, live)
+    if uses and uses[0].version.share is not None:
+        return None
+    uses = tuple(use for use in uses if past or use.version.deployments_ago is None)
+    if not uses:
         return None
     facts = _use_facts(uses)
     return facts if uses[0].version.deployments_ago is not None else {**facts, "case": "latest"}
+
+
+def lost_rollbacks(entry_id: EntryId, certificate: CertificateName, live: Live | None) -> Diagnostic | None:
+    """A warning with the versions that a rollback can't use any more once an entry is deleted; None if there are
+    none."""
+    uses = [use for use in live_uses(entry_id, live) if use.version.share is None]
+    if not uses:
+        return None
+    named = [f"{use.version.id} of {target_text(use.worker.script)}{_deployed_text(use)}" for use in uses[:_MOST_NAMED]]
+    more = f" and {len(uses) - _MOST_NAMED} more" if len(uses) > _MOST_NAMED else ""
+    message = f"once {entry_id} is deleted, no one can roll back to version {', '.join(named)}{more}, which uses it"
+    hint = "to go back to that code, deploy it again with the current certificate"
+    return Diagnostic(Severity.WARNING, Code.ROLLBACK_LOST, message, None, hint, certificate)
+
+
+def _deployed_text(use: LiveUse) -> str:
+    made = use.version.deployed_on
+    return f" (deployed on {made:%Y-%m-%d})" if made is not None else ""
 
 
 def _use_facts(uses: Sequence[LiveUse]) -> dict[str, str]:

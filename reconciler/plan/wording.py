@@ -12,7 +12,10 @@ from reconciler.model import Condition
 REQUIREMENTS: Mapping[Condition, str] = {
     Condition.NOT_VALID_YET: "the new certificate is valid",
     Condition.VALIDITY_UNKNOWN: "the validity dates of the new certificate are known",
+    Condition.MAX_UNBINDS: "the run removes no more bindings than `max_unbinds` allows",
     Condition.PRUNE_OFF: "mtls.toml has `prune = true`, if it no longer declares its certificate",
+    Condition.PRUNE_NOT_REQUESTED: "the run has `--prune`, if mtls.toml no longer declares its certificate",
+    Condition.NOT_TAKEN_OVER: "the run has `--take-over STACK`, if a former stack uploaded it",
     Condition.SUCCESSOR_MISSING: "its successor is uploaded",
     Condition.SUCCESSOR_NOT_VALID: "its successor is valid, or it has expired itself",
     Condition.CONTENT_UNKNOWN: "every declared certificate file can be read",
@@ -21,6 +24,7 @@ REQUIREMENTS: Mapping[Condition, str] = {
     Condition.BOUND_IN_FILE: "no declared wrangler file has its ID",
     Condition.GRACE: "its grace period is over",
     Condition.LISTING_UNSTABLE: "the list of uploaded certificates did not change while it was read",
+    Condition.CLOCK_SKEW: "the clock of this machine agrees with Cloudflare's",
     Condition.NAMED_IN_FILE: "no other file of this tree that could configure a Worker has its ID",
     Condition.UNCHECKED: "every file of this tree that could configure a Worker could be read",
     Condition.PRESENTED_LIVE: "no live version of a Worker uses it",
@@ -43,8 +47,21 @@ _WAITS: Mapping[Condition, Mapping[str, str]] = {
     Condition.VALIDITY_UNKNOWN: {
         "": "the validity dates of the new certificate are unknown, so the valid one in use stays"
     },
+    Condition.MAX_UNBINDS: {"": "a run removes at most {allowed} bindings; allow more with `--allow-unbinds N`"},
     Condition.PRUNE_OFF: {
-        "": "its certificate was removed from mtls.toml; set `prune = true` in `[policy]` to delete it"
+        "": "its certificate was removed from mtls.toml; to delete it, set `prune = true` in `[policy]` and run"
+        " `mtlsctl apply --prune`"
+    },
+    Condition.PRUNE_NOT_REQUESTED: {
+        "": "its certificate was removed from mtls.toml; to delete it, run `mtlsctl apply --prune`",
+        "later": "its certificate was removed from mtls.toml; to delete it, run `mtlsctl apply --prune` after {end},"
+        " when its grace period is over",
+    },
+    Condition.NOT_TAKEN_OVER: {
+        "": "the stack {stack!r} uploaded it; if no repository uses that stack any more, delete it with"
+        " `mtlsctl apply --take-over {stack}`",
+        "later": "the stack {stack!r} uploaded it; if no repository uses that stack any more, delete it with"
+        " `mtlsctl apply --take-over {stack}` after {end}, when its grace period is over",
     },
     Condition.SUCCESSOR_MISSING: {
         "": "kept until its successor is uploaded and valid, then for a grace period of {grace}",
@@ -61,12 +78,19 @@ _WAITS: Mapping[Condition, Mapping[str, str]] = {
         "": "{bindings} must get the ID of its successor first",
         "unread": "{bindings} could not be checked, because its wrangler file could not be read",
     },
-    Condition.BOUND_IN_FILE: {"": "{file}{others} had its ID when this run began"},
+    Condition.BOUND_IN_FILE: {
+        "": "its ID is still in {file}{others}",
+        "removed": "its ID is still in {file}{others}; `mtlsctl apply` removes it there",
+    },
     Condition.GRACE: {
         "": "its grace period is not over",
         "no-time": "the time of its upload is unknown, so the end of its grace period is unknown",
     },
     Condition.LISTING_UNSTABLE: {"": "the list of uploaded certificates changed while it was read"},
+    Condition.CLOCK_SKEW: {
+        "": "the clock of this machine is {by} {way} Cloudflare's",
+        "unknown": "the clock of this machine could not be compared with Cloudflare's, which did not tell its time",
+    },
     Condition.NAMED_IN_FILE: {"": "its ID is in {files}"},
     Condition.UNCHECKED: {
         "": "the other files of this tree were not searched for its ID",
@@ -98,7 +122,10 @@ _WAITS: Mapping[Condition, Mapping[str, str]] = {
         "": "{script}, named in {site}, was not found in the account; if it is not deployed, set `deployed = false`",
         "no-name": "{site} has no `name`, so its Worker could not be checked",
     },
-    Condition.MAX_DELETES: {"": "a run deletes at most {allowed}; allow more with `--allow-deletes N`"},
+    Condition.MAX_DELETES: {
+        "": "a run deletes at most {allowed}; allow more with `--allow-deletes N`",
+        "ceiling": "a run deletes at most {allowed}, as the variable MTLSCTL_MAX_DELETES says; run again for more",
+    },
     Condition.NOT_IN_PLAN: {"": "it was waiting when the plan was saved"},
 }
 
@@ -112,9 +139,21 @@ MEANINGS: Mapping[Condition, tuple[str, str]] = {
         "The validity dates of the new certificate can't be read, and the one in use is known to be valid.",
         "Check it in the dashboard, or bind another one.",
     ),
+    Condition.MAX_UNBINDS: (
+        "One run removes at most `max_unbinds` bindings from the wrangler files.",
+        "Check that these bindings are meant to be removed; then run with `--allow-unbinds N`.",
+    ),
     Condition.PRUNE_OFF: (
         "Its certificate was removed from mtls.toml, and `prune` is off.",
-        "Set `prune = true` in `[policy]` to delete it, or leave it.",
+        "To delete it, set `prune = true` in `[policy]` and run `mtlsctl apply --prune`; or leave it.",
+    ),
+    Condition.PRUNE_NOT_REQUESTED: (
+        "Its certificate was removed from mtls.toml, and the run was not told to delete it.",
+        "To delete it, run `mtlsctl apply --prune`, or set `MTLSCTL_PRUNE=1` where every run may do that; or leave it.",
+    ),
+    Condition.NOT_TAKEN_OVER: (
+        "A stack that `former_stacks` lists uploaded it, and another repository might still use that stack.",
+        "If none does, run `mtlsctl apply --take-over STACK`; else remove the stack from `former_stacks`.",
     ),
     Condition.SUCCESSOR_MISSING: ("The new content is not uploaded yet.", "Run `mtlsctl apply`."),
     Condition.CONTENT_UNKNOWN: (
@@ -130,10 +169,14 @@ MEANINGS: Mapping[Condition, tuple[str, str]] = {
         "Run `mtlsctl apply`; if the successor is not valid yet, wait until it is. Check the errors of that Worker.",
     ),
     Condition.BOUND_IN_FILE: (
-        "A declared wrangler file had its ID when the run began.",
+        "A declared wrangler file still has its ID.",
         "Run `mtlsctl apply`; if the binding waits for its new certificate, wait, too. Remove undeclared bindings.",
     ),
     Condition.LISTING_UNSTABLE: ("The list of uploaded certificates changed while it was read.", "Run again."),
+    Condition.CLOCK_SKEW: (
+        "This machine's clock differs from Cloudflare's by more than five minutes, or could not be compared with it.",
+        "Set the clock of this machine, then run again. If it is right, check what is between it and Cloudflare.",
+    ),
     Condition.SUCCESSOR_NOT_VALID: (
         "Its successor is not valid yet or has expired, and it has not expired itself.",
         "Wait until the successor is valid; if that has expired, replace the certificate file.",
@@ -156,7 +199,10 @@ MEANINGS: Mapping[Condition, tuple[str, str]] = {
     ),
     Condition.ROLLBACK_REACH: (
         "One of the `rollback_versions` deployments before the newest uses it, so a rollback could restore it.",
-        "Deploy once more when you are sure, or lower `rollback_versions` in `[policy]`.",
+        (
+            "Deploy once more when you are sure, or lower `rollback_versions` in `[policy]`; for a leaked key, run"
+            " `mtlsctl retire NAME --now --ignore-rollback`."
+        ),
     ),
     Condition.USED_ELSEWHERE: (
         "A Hyperdrive configuration, a hostname (of a CA) or another service that Cloudflare names uses it.",

@@ -13,6 +13,7 @@ from pathlib import Path
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Place
 from reconciler.findings.errors import FileError
+from reconciler.findings.escape import shell_word
 from reconciler.findings.events import FileAction, FileTouched
 
 _log = logging.getLogger(__name__)
@@ -30,7 +31,8 @@ _NOT_REGULAR = frozenset(
 def make_folder(root: Path) -> Path:
     """The folder in `root`, created if it is missing: mode 0700, with a .gitignore for everything in it.
 
-    An existing folder is not changed. FileError if it is a link or not a folder, OSError if it can't be created.
+    An existing folder is not changed. FileError if it is a link, not a folder, or open to other users' changes; OSError
+    if it can't be created.
     """
     folder = root / FOLDER
     with contextlib.suppress(FileExistsError):
@@ -57,13 +59,14 @@ def open_file(root: Path, name: str, flags: int) -> int:
     """A descriptor of the regular file `.mtlsctl/NAME` in `root`, which child processes do not inherit.
 
     With O_CREAT in `flags`, a missing folder and file (mode 0600) are created. FileError if one of them is a link or of
-    another kind; FileNotFoundError if one is missing; other OSErrors are passed on.
+    another kind, or if others can write the folder; FileNotFoundError if one is missing; other OSErrors are passed on.
     """
     folder = make_folder(root) if flags & os.O_CREAT else root / FOLDER
     flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # NONBLOCK: a pipe without a writer would hang
     try:
         parent = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
+            _refuse_writable(folder, os.fstat(parent).st_mode)
             descriptor = os.open(name, flags, 0o600, dir_fd=parent)
         finally:
             os.close(parent)
@@ -80,14 +83,30 @@ def open_file(root: Path, name: str, flags: int) -> int:
 
 
 def stands(path: Path, is_kind: Callable[[int], bool]) -> bool:
-    """Whether the path exists. FileError if it is a link or not of this kind."""
+    """Whether the path exists. FileError if it is a link or not of this kind, or a folder that others can write."""
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
         return False
     if not is_kind(mode):
         raise _misplaced(path.name)
+    if stat.S_ISDIR(mode):
+        _refuse_writable(path, mode)
     return True
+
+
+def _refuse_writable(folder: Path, mode: int) -> None:
+    """FileError if other users can write the folder, and so replace every file in it."""
+    if mode & (stat.S_IWGRP | stat.S_IWOTH):
+        place = shell_word(str(folder))
+        raise FileError(
+            f"other users of this machine can write {FOLDER} (its permissions are {stat.S_IMODE(mode):04o}),"
+            " so they may have written its files",
+            hint=f"check its files, then run `chmod 700 {place}`; if that changes nothing, this file system has no"
+            " permissions: use a checkout on another one",
+            where=Place(FOLDER),
+            code=Code.FOLDER_WRITABLE,
+        )
 
 
 def unusable(name: str, error: OSError) -> FileError:

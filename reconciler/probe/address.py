@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 import queue
 import socket
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
@@ -30,6 +32,11 @@ class Endpoint:
 
     family: int
     place: tuple[object, ...]
+
+    def is_in(self, networks: Iterable[str]) -> bool:
+        """Whether the address is in one of these networks."""
+        address = ipaddress.ip_address(str(self.place[0]).partition("%")[0])
+        return any(address in ipaddress.ip_network(network) for network in networks)
 
 
 class NotReached(Exception):

@@ -23,6 +23,7 @@ from reconciler.probe.exchange import Exchange, Timeouts
 from reconciler.probe.watch import Watch
 from reconciler.proof.observations import End, Moment, Observation, Seen, Shown
 from reconciler.proof.ports import ClientIdentity, ProbeTarget
+from reconciler.proof.reach import FORBIDDEN, FORBIDDEN_TEXT
 from reconciler.proof.rules import is_worth_comparing, may_be_asked_late
 from reconciler.version import __version__
 from reconciler.x509.certificates import Bundle, public_key_of
@@ -38,10 +39,11 @@ _SHOWN = {
 
 @dataclass(frozen=True, slots=True)
 class OriginProber:
-    """The port `Prober` over real connections."""
+    """The port `Prober` over real connections; none to an address in the networks of `deny`."""
 
     clock: Clock
     timeouts: Timeouts = field(default_factory=Timeouts)
+    deny: tuple[str, ...] = FORBIDDEN
 
     def probe(self, target: ProbeTarget, pair: ClientIdentity) -> Seen:
         """The observed behaviour of the origin. Nothing is sent if its own certificate is not trusted."""
@@ -50,6 +52,8 @@ class OriginProber:
             endpoints = resolve(address, self.timeouts.connect_s)
         except NotReached as error:
             return Seen(Observation(Shown.OURS, End.UNREACHABLE, str(error), Moment.BEFORE), chain=pair.bundle.ders)
+        if any(endpoint.is_in(self.deny) for endpoint in endpoints):
+            return Seen(Observation(Shown.OURS, End.FORBIDDEN, FORBIDDEN_TEXT, Moment.BEFORE), chain=pair.bundle.ders)
         for endpoint in endpoints:
             # All use the first address that accepts a connection; otherwise they could not be compared.
             way = _Way(target, address, endpoint, self.timeouts)

@@ -28,11 +28,16 @@ OFFLINE = frozenset({Level.FILES, Level.WRANGLER})
 """Levels that send nothing over the network."""
 
 
+RUNS_PROJECT = frozenset({Level.WRANGLER, Level.RUNTIME})
+"""Levels that run programs of the checkout: its wrangler with its build, and its workerd."""
+
+
 class Skip(StrEnum):
     """Why a level was not run."""
 
     NOT_DECLARED = "not-declared"
     NO_PROGRAM = "no-program"
+    NOT_ALLOWED = "not-allowed"
     NO_KEY = "no-key"
     NO_CERTIFICATE = "no-certificate"
     NOT_STORED = "not-stored"
@@ -95,11 +100,18 @@ class Verification:
 
     def is_missing(self, result: LevelResult) -> bool:
         """True if a required level was skipped: it was requested by name, or its key is missing."""
-        neutral = {Skip.NOT_DECLARED, Skip.NO_PROGRAM, Skip.NOT_STORED}
+        neutral = {Skip.NOT_DECLARED, Skip.NO_PROGRAM, Skip.NOT_ALLOWED, Skip.NOT_STORED}
         return result.skipped is not None and (result.level in self.demanded or result.skipped not in neutral)
 
     def _code(self, result: LevelResult) -> ExitCode:
         return ExitCode.BLOCKED if self.is_missing(result) else EXIT_CODES[result.standing]
+
+
+def not_allowed(level: Level) -> LevelResult:
+    """The result of a level that runs programs of the checkout, which the operator did not allow."""
+    programs = "the project's wrangler and its build" if level is Level.WRANGLER else "the project's workerd"
+    hint = f"run it with `--level {level}` or `--run-project`, if you trust this checkout"
+    return skip(level, Skip.NOT_ALLOWED, f"it runs {programs}, and that was not allowed", hint)
 
 
 def skip(level: Level, reason: Skip, why: str, hint: str | None = None) -> LevelResult:

@@ -28,6 +28,7 @@ class End(StrEnum):
     NO_TLS = "no-tls"
     NO_HTTP = "no-http"
     LOCAL = "local"
+    FORBIDDEN = "forbidden"
 
 
 class Moment(StrEnum):

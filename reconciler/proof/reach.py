@@ -13,6 +13,17 @@ from typing import Protocol
 
 from reconciler.model.ports import PrivateKey
 
+FORBIDDEN = (
+    *("169.254.0.0/16", "fe80::/10"),
+    *("100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32", "fd00:ec2::/32", "fd20:ce::/32"),
+    *("::ffff:169.254.0.0/112", "::ffff:6464:64c8/128", "::ffff:a83f:8110/128", "::ffff:c000:c0/128"),
+    *("64:ff9b::a9fe:0/112", "64:ff9b::6464:64c8/128", "64:ff9b::a83f:8110/128", "64:ff9b::c000:c0/128"),
+)
+"""Networks that no origin is in, but what a cloud tells its machines, credentials among it: link-local addresses, the
+metadata services of Alibaba, Azure, Oracle, AWS and Google, and the IPv4 ones as IPv6, mapped or by NAT64."""
+
+FORBIDDEN_TEXT = "its address is link-local, or that of a cloud's metadata service"
+
 
 class Reached(StrEnum):
     """How far a call got; the words of `verify`'s verdicts if they mean the same."""
@@ -23,6 +34,7 @@ class Reached(StrEnum):
     UNUSABLE = "unusable"
     SERVER_UNTRUSTED = "server-untrusted"
     UNREACHABLE = "unreachable"
+    FORBIDDEN = "forbidden"
     INCONCLUSIVE = "inconclusive"
     NOT_RUN = "not-run"
 

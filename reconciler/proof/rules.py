@@ -31,7 +31,7 @@ def judge(seen: Seen) -> Judgement:
 
 def is_worth_comparing(ours: Observation) -> bool:
     """True if the other connections could add something: the origin was reached, and our side worked."""
-    return ours.end not in {End.UNREACHABLE, End.SILENT, End.UNTRUSTED, End.NO_TLS, End.LOCAL}
+    return ours.end not in {End.UNREACHABLE, End.FORBIDDEN, End.SILENT, End.UNTRUSTED, End.NO_TLS, End.LOCAL}
 
 
 def may_be_asked_late(ours: Observation, expect: int | None) -> bool:
@@ -51,6 +51,12 @@ def _too_late(seen: Seen) -> _Found:
         return None
     why = "the origin requests a certificate only after the handshake, when a Worker can't send one"
     return Verdict.REQUESTED_TOO_LATE, why, HINTS["late"]
+
+
+def _forbidden(seen: Seen) -> _Found:
+    if seen.ours.end is not End.FORBIDDEN:
+        return None
+    return Verdict.UNREACHABLE, f"the origin was not called: {seen.ours.detail}", HINTS["address"]
 
 
 def _unreachable(seen: Seen) -> _Found:
@@ -267,6 +273,7 @@ _NOT_VERIFIED = "the origin requests a certificate, but accepts every client; th
 
 RULES: tuple[tuple[str, _Rule], ...] = (
     ("too-late", _too_late),
+    ("forbidden", _forbidden),
     ("unreachable", _unreachable),
     ("server-untrusted", _server_untrusted),
     ("no-tls", _no_tls),

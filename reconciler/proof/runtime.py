@@ -15,6 +15,7 @@ _STANDINGS = {
     Reached.UNUSABLE: ProofStatus.REFUTED,
     Reached.SERVER_UNTRUSTED: ProofStatus.INCONCLUSIVE,
     Reached.UNREACHABLE: ProofStatus.INCONCLUSIVE,
+    Reached.FORBIDDEN: ProofStatus.INCONCLUSIVE,
     Reached.INCONCLUSIVE: ProofStatus.INCONCLUSIVE,
 }
 
@@ -26,6 +27,8 @@ def judge_reach(reach: Reach, expect: int | None) -> LevelResult:
     standing, verdict, hint = _STANDINGS[reach.reached], str(reach.reached), None
     if reach.reached is Reached.ANSWERED and not _is_good(reach.status, expect):
         standing, verdict, hint = ProofStatus.INCONCLUSIVE, str(Reached.INCONCLUSIVE), HINTS["application"]
+    if reach.reached is Reached.FORBIDDEN:
+        verdict, hint = str(Reached.UNREACHABLE), HINTS["address"]
     if reach.proxied:
         hint = HINTS["proxied"]
     return LevelResult(Level.RUNTIME, standing, verdict, reach.detail, hint, reach=reach)

@@ -15,6 +15,7 @@ REJECTIONS = {
 
 HINTS = {
     "reach": "check the URL, and that this machine can reach it; Cloudflare must be able to reach it, too",
+    "address": "correct the URL of `verify`; to call this address all the same, set MTLSCTL_VERIFY_PRIVATE=1",
     "origin-ca": "for a private CA, set `ca` in `verify` to its root; that does not show whether Cloudflare trusts it",
     "origin-ca-roots": "put only self-signed roots into the file of `ca`",
     "tls": "check that a server with TLS 1.2 or 1.3 answers there",

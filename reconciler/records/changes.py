@@ -10,6 +10,7 @@ from reconciler.model import (
     Change,
     Deploy,
     Difference,
+    Identity,
     Phase,
     Reason,
     Retire,
@@ -23,7 +24,8 @@ from reconciler.records.base import JsonPart, UtcTime
 class PresentPart(JsonPart):
     """What one binding uses after a deploy; `live` is what each live version uses now, null for nothing.
 
-    `later`: the content digest that it will use once that certificate has begun.
+    `later`: the content digest that it will use once that certificate has begun. `older`: true if `id` was uploaded
+    before what is live now.
     """
 
     binding: str
@@ -32,12 +34,23 @@ class PresentPart(JsonPart):
     id: str | None = None
     live: tuple[str | None, ...]
     later: str | None = None
+    older: bool | None = None
+
+
+class IdentityPart(JsonPart):
+    """What a binding gets by its ID: the `name` in the store, the `stack` and `certificate` that this name tells."""
+
+    name: str
+    stack: str | None = None
+    certificate: str | None = None
+    subject: str | None = None
 
 
 class ChangePart(JsonPart):
     """One change. `environment` is left out for the top level, `after` while the id is not known yet.
 
-    `not_before`: when the certificate of a binding begins, for which `apply` waits.
+    `not_before`: when the certificate of a binding begins, for which `apply` waits. `leaf`: of an upload of several
+    certificates, the fingerprint of the first.
     """
 
     action: Action
@@ -45,6 +58,7 @@ class ChangePart(JsonPart):
     reasons: tuple[Reason, ...]
     certificate: str | None = None
     content_digest: str | None = None
+    leaf: str | None = None
     name: str | None = None
     shared_with: tuple[str, ...] | None = None
     worker: str | None = None
@@ -53,6 +67,7 @@ class ChangePart(JsonPart):
     binding: str | None = None
     before: str | None = None
     after: str | None = None
+    identity: IdentityPart | None = None
     remote: bool | None = None
     not_before: UtcTime | None = None
     uploaded_on: UtcTime | None = None
@@ -88,6 +103,7 @@ def _upload_part(change: Upload) -> ChangePart:
         reasons=change.reasons,
         certificate=change.certificate,
         content_digest=change.digest,
+        leaf=change.leaf,
         name=change.name,
         shared_with=change.shared_with or None,
         differences=change.differences or None,
@@ -107,9 +123,18 @@ def _binding_part(change: BindingChange) -> ChangePart:
         binding=change.at.binding,
         before=change.before,
         after=change.after,
+        identity=_identity_part(change.identity),
         remote=change.remote,
         not_before=change.not_before,
         differences=change.differences or None,
+    )
+
+
+def _identity_part(identity: Identity | None) -> IdentityPart | None:
+    if identity is None:
+        return None
+    return IdentityPart(
+        name=identity.name, stack=identity.stack, certificate=identity.certificate, subject=identity.subject
     )
 
 
@@ -160,4 +185,5 @@ def _present_part(one: ToPresent) -> PresentPart:
         id=one.id,
         live=one.live,
         later=one.later,
+        older=one.older or None,
     )

@@ -55,6 +55,7 @@ class ChangeSummary(JournalPart):
     before: str | None = None
     after: str | None = None
     origin: str | None = None
+    script: str | None = None
 
 
 class ProblemSummary(JournalPart):
@@ -140,6 +141,7 @@ def summary_of(change: Change) -> ChangeSummary:
         before=part.before,
         after=part.after,
         origin=part.origin,
+        script=part.script,
     )
 
 

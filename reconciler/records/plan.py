@@ -115,6 +115,7 @@ class PlanDocument(JsonPart):
     was checked out.
 
     `next`: the earliest time at which something that waits may be done.
+    `owners`: the owner of each certificate in `changes` and `waiting`, if mtls.toml names one.
     `keys`: the private keys that `apply` will need; none was opened. `next_command`: what to run next.
     """
 
@@ -138,6 +139,7 @@ class PlanDocument(JsonPart):
     calls: Calls | None = None
     due: Annotated[tuple[Annotated[Due, AfterValidator(_with_zones)], ...], FIRST_MISTAKE]
     live: Annotated[tuple[LivePart, ...], FIRST_MISTAKE] | None = None
+    owners: dict[str, str] | None = None
     keys: Annotated[tuple[KeyNeededPart, ...], FIRST_MISTAKE]
     not_checked: Annotated[tuple[NotCheckedPart, ...], FIRST_MISTAKE]
     next_command: str | None = None
@@ -168,6 +170,7 @@ def plan_document(plan: PlanFacts, resolve: Resolve) -> PlanDocument:
         calls=plan.calls,
         due=plan.due,
         live=None if plan.live is None else tuple(live_part(row) for row in plan.live),
+        owners={str(name): owner for name, owner in plan.owners.items()} or None,
         keys=tuple(map(_key_part, plan.keys)),
         not_checked=tuple(not_checked_part(one, "plan") for one in plan.not_checked),
         next_command=plan.next_command,

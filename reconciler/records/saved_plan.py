@@ -21,6 +21,7 @@ from reconciler.model import (
     Entry,
     EntryId,
     Gate,
+    Identity,
     KeyReference,
     Reason,
     Retire,
@@ -43,7 +44,7 @@ from reconciler.records.plan import KeyNeededPart, LivePart, PlanDocument, Waiti
 MAX_BYTES = 10_000_000
 """The maximum size of a saved plan: a thousand certificates with all their bindings need a tenth of it."""
 
-_MAX_COMMAS = 250_000
+MAX_COMMAS = 250_000
 """The approximate maximum number of values: a plan of 2,000 certificates with their bindings has 45,000 commas. A plan
 crafted with a million errors would need a gigabyte of memory to be refused."""
 
@@ -53,7 +54,7 @@ _FORMAT = get_args(PlanDocument.model_fields["format"].annotation)[0]
 
 def read_plan(data: bytes, path: str) -> SavedPlan:
     """A saved plan. InputError if the file is not one; StalePlanError if it was changed after it was saved."""
-    if data.count(b",") > _MAX_COMMAS:
+    if data.count(b",") > MAX_COMMAS:
         raise _no_plan(path, "it has more values than a plan can have")
     try:
         document = PlanDocument.model_validate_json(data)
@@ -112,6 +113,7 @@ def _plan(document: PlanDocument, path: str) -> SavedPlan:
         at=document.at,
         partial=document.partial or (),
         live=None if document.live is None else tuple(_live(part) for part in document.live),
+        owners={CertificateName(name): owner for name, owner in (document.owners or {}).items()},
         keys=tuple(_key(part) for part in document.keys),
         not_checked=tuple(NotChecked(part.area, part.reason) for part in document.not_checked),
         apply_with=(path,),
@@ -141,6 +143,7 @@ def _change(part: ChangePart) -> Change:
             reasons=part.reasons,
             differences=part.differences or (),
             shared_with=cast(tuple[CertificateName, ...], part.shared_with or ()),
+            leaf=part.leaf,
         )
     if part.action is Action.DEPLOY:
         return _deploy(part)
@@ -163,6 +166,7 @@ def _change(part: ChangePart) -> Change:
         remote=part.remote,
         differences=part.differences or (),
         not_before=part.not_before,
+        identity=Identity(**dict(part.identity)) if part.identity is not None else None,
     )
 
 
@@ -198,6 +202,7 @@ def _deploy(part: ChangePart) -> Deploy:
                 CertificateName(one.certificate) if one.certificate is not None else None,
                 tuple(EntryId(live) if live is not None else None for live in one.live),
                 one.later,
+                older=bool(one.older),
             )
             for one in part.presents or ()
         ),

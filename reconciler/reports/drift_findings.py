@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from difflib import get_close_matches
 
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic, Pointer
+from reconciler.findings.escape import shell_word, to_paste
 from reconciler.model import (
     BindingAddress,
     CertificateName,
@@ -301,7 +301,7 @@ def binding_undeclared(row: BindingRow, owner: CertificateName, now: datetime) -
     elif entry is not None and entry.ca:
         hint = f"a Worker can't use a CA: {remove}"
     else:
-        hint = f"{remove}; or declare it:\n{declaring(row, value)}"
+        hint = declaring(row, value, f"{remove}; or declare it")
     return DriftFinding(
         state=State.UNEXPECTED,
         subject=Subject.BINDING,
@@ -318,9 +318,10 @@ def binding_undeclared(row: BindingRow, owner: CertificateName, now: datetime) -
     )
 
 
-def declaring(row: BindingRow, value: str) -> str:
-    """The lines of mtls.toml that declare a binding; `value` as TOML."""
-    return f"{bindings_table(row.at.worker, row.at.environment)}\n{toml_key(row.at.binding)} = {value}"
+def declaring(row: BindingRow, value: str, what: str) -> str:
+    """A hint with the lines of mtls.toml that declare a binding; `value` as TOML, `what` is what to do."""
+    lines = (bindings_table(row.at.worker, row.at.environment), f"{toml_key(row.at.binding)} = {value}")
+    return to_paste(what, lines, names=(row.at.environment, row.at.binding))
 
 
 def previews_by_hand(name: str) -> str:
@@ -340,7 +341,7 @@ def _restore(path: str, *, with_key: bool = False) -> str:
     key = " (and its private key, if that was replaced too)" if with_key else ""
     return (
         f"restore it{key}; if git has it like this already, write an earlier commit before `--`:\n"
-        f"git checkout -- {shlex.quote(path)}"
+        f"git checkout -- {shell_word(path)}"
     )
 
 

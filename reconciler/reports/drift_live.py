@@ -3,18 +3,18 @@ certificates."""
 
 from __future__ import annotations
 
-import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Pointer
+from reconciler.findings.escape import shell_command
 from reconciler.model import CertificateName, EntryId, UserKind
 from reconciler.model.words import environment_text
 from reconciler.plan.assessment import Assessment, Pending
 from reconciler.plan.inventory import Role
-from reconciler.plan.live import LiveBinding, LiveState, unread_finding
+from reconciler.plan.live import LiveBinding, LiveState, unread_findings
 from reconciler.plan.plan import Plan
 from reconciler.plan.users import Use, find_uses
 from reconciler.reports.drift import Drift, DriftFinding, State, Subject, environment_part, key_of
@@ -39,9 +39,10 @@ def join_live(drift: Drift, plan: Plan) -> Drift:
     findings += tuple(_use_findings(uses, plan.assessment))
     in_sync = sum(row.state in {LiveState.IN_SYNC, LiveState.FILE_BEHIND} for row in rows)
     in_sync += sum(use.role is Role.CURRENT for use in uses)
-    told = {problem.where for problem in drift.diagnostics if problem.code is Code.LIVE_UNREAD}
-    unread = dict.fromkeys(unread_finding(row) for row in rows if row.state is LiveState.UNKNOWN)
-    return drift.joined(findings, (one for one in unread if one.where not in told), in_sync=in_sync)
+    told = [problem.message for problem in drift.diagnostics if problem.code is Code.LIVE_UNREAD]
+    unknown = (row for row in rows if row.state is LiveState.UNKNOWN)
+    unread = unread_findings(row for row in unknown if not any(str(row.detail) in message for message in told))
+    return drift.joined(findings, unread, in_sync=in_sync)
 
 
 def _is_ours(row: LiveBinding, owned: frozenset[EntryId]) -> bool:
@@ -85,7 +86,7 @@ def _finding(
     row: LiveBinding, state: State, certificate: CertificateName | None, built: str | None, *, is_unwritten: bool
 ) -> DriftFinding:
     """`is_unwritten`: the file gets other IDs first, so to deploy it as it is could roll back."""
-    command = shlex.join(deploy_command(row.at.config, row.at.environment, built))
+    command = shell_command(deploy_command(row.at.config, row.at.environment, built))
     hint = f"run `mtlsctl apply`, then deploy it:\n{command}" if is_unwritten else f"deploy it:\n{command}"
     if row.state is LiveState.SPLIT:
         hint = "finish the gradual deployment: `wrangler versions deploy`"

@@ -97,7 +97,8 @@ class _DriftLook:
 
     def _is_missing(self, row: SiteRow) -> bool:
         """Whether the wrangler file was read and lacks the environment."""
-        return row.file is None and isinstance(row.verdict, Held)
+        is_broken = row.at.worker in self.assessment.actual.broken
+        return row.file is None and isinstance(row.verdict, Held) and not is_broken
 
     def _bindings(self) -> Iterator[DriftFinding]:
         missing: set[SiteAddress] = {row.at for row in self.assessment.sites if row.file is None}

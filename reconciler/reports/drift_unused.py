@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
+from reconciler.findings.escape import to_paste
 from reconciler.model import ById, CertificateName, Condition, Entry, EntryId, Sweep, UserKind
 from reconciler.model.identifiers import is_of_other_store, is_placeholder
 from reconciler.model.ownership import CUSTOM, is_other_stacks, is_ours, read_mark
@@ -122,11 +123,7 @@ def _finding(row: BindingRow, code: Code, what: str, hint: str) -> DriftFinding:
 
 def _declare(row: BindingRow, value: str = '"NAME"') -> str:
     """The lines that declare the binding; previews can't be declared."""
-    return (
-        previews_by_hand("NAME")
-        if row.is_preview
-        else f"declare it, then run `mtlsctl apply`:\n{declaring(row, value)}"
-    )
+    return previews_by_hand("NAME") if row.is_preview else declaring(row, value, "declare it, then run `mtlsctl apply`")
 
 
 # --- certificates that are used as declared, and not managed here -----------------------------------------------------
@@ -164,7 +161,8 @@ def _note(
         hint = "when that stack renews it, change its ID here, too"
     elif name is not None:
         message = f"{what} is used as {name!r}, but was not handed over: it is kept when {name!r} is renewed"
-        hint = f'hand it over:\n[certificates.{name}]\nsupersedes = ["{entry.id}"]'
+        lines = (f"[certificates.{name}]", f'supersedes = ["{entry.id}"]')
+        hint = to_paste("hand it over", lines, names=(entry.id,))
         pointer = Pointer(assessment.desired.declaration.path, ("certificates", name))
     else:
         message, hint = f"{what} is not managed here, and {uses}", _take_over(entry)
@@ -235,8 +233,9 @@ def _unused(assessment: Assessment) -> Iterator[EntryRow]:
 
 
 def _is_kept_for_good(row: EntryRow) -> bool:
-    """Whether its certificate is no longer declared, and nothing deletes it."""
-    return isinstance(row.verdict, Waits) and row.verdict.condition is Condition.PRUNE_OFF
+    """Whether its certificate is no longer declared, and nothing deletes it by itself."""
+    conditions = (Condition.PRUNE_OFF, Condition.PRUNE_NOT_REQUESTED)
+    return isinstance(row.verdict, Waits) and row.verdict.condition in conditions
 
 
 def _unused_entries(assessment: Assessment, sweep: Sweep) -> Iterator[DriftFinding]:
@@ -258,7 +257,8 @@ def _unused_entries(assessment: Assessment, sweep: Sweep) -> Iterator[DriftFindi
             hint = f"bind it, or remove it from mtls.toml; keep it if something else uses `mtlsctl output {name}`"
         elif name is not None:
             message = f"{named(entry)} is of {name!r}, which mtls.toml no longer declares"
-            hint = "set `prune = true` in `[policy]` to have it deleted after its grace period; or declare it again"
+            allow = "" if assessment.desired.declaration.policy.prune else "set `prune = true` in `[policy]` and "
+            hint = f"to delete it, {allow}run `mtlsctl apply --prune`; or declare it again"
         else:
             unread = "" if sweep.complete else f", as far as it could be searched ({sweep.unread[0]} could not)"
             message = f"nothing in this tree uses {named(entry)}{unread}"

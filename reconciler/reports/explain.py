@@ -5,7 +5,6 @@ A name can belong to several things, such as a certificate and a Worker; then al
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from enum import StrEnum
 from reconciler.findings.codes import Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import UsageError
+from reconciler.findings.escape import shell_command
 from reconciler.findings.suggest import nearest, suggest
 from reconciler.model import CertificateName, EntryId
 from reconciler.model.identifiers import is_short_id, whole_id
@@ -61,7 +61,7 @@ class Explanation:
 
 def explain_command(name: str) -> str:
     """The command that prints the explanation of a name, without `mtlsctl`."""
-    return shlex.join(("explain", name))
+    return shell_command(("explain", name))
 
 
 def explain(name: str, plan: Plan) -> Explanation:
@@ -73,9 +73,9 @@ def explain(name: str, plan: Plan) -> Explanation:
     """
     assessment = plan.assessment
     stories = tell_bindings(assessment)
-    name = _ids_by_name(assessment).get(name, name)
     subjects = _subjects(name, assessment, stories, plan.live or ())
-    whole = None if subjects else whole_id(name, _known_ids(assessment, stories))
+    known_ids = _known_ids(assessment, stories)
+    whole = None if subjects else _ids_by_name(assessment).get(name) or whole_id(name, known_ids)
     if whole is not None:
         name, subjects = whole, (NameKind.ENTRY,)
     if not subjects:
@@ -84,10 +84,10 @@ def explain(name: str, plan: Plan) -> Explanation:
             " and not the ID of an uploaded certificate"
         )
         known = _known_names(assessment, stories)
-        is_deleted = nearest(name, (*known, *assessment.by_entry)) is None
-        hint = suggest(name, known if is_deleted else (*known, *assessment.by_entry))
+        is_close = nearest(name, known | known_ids) is not None
+        hint = suggest(name, known | known_ids if is_close else known)
         deleted = DELETED if is_short_id(name) else _REMOVED
-        raise UsageError(message, hint=f"{deleted}\n{hint}" if is_deleted else hint)
+        raise UsageError(message, hint=hint if is_close else f"{deleted}\n{hint}")
     bindings = tuple(story for story in stories if _is_about(name, story, subjects, assessment))
     ids = dict.fromkeys((*_entry_ids(name, subjects, assessment), *_ids_of(bindings, subjects, assessment)))
     entries = tuple(tell_entry(entry_id, assessment) for entry_id in ids)

@@ -15,9 +15,11 @@ from reconciler.model import (
     ById,
     CertificateName,
     DeclaredBinding,
+    Entry,
     EntryId,
     Reason,
 )
+from reconciler.model.ownership import identity_of
 from reconciler.plan.assessment import Assessment, BindingRow, Held, Kept, Need, Pending, Unseen, UpToDate, Waits
 from reconciler.plan.wording import wait_text
 
@@ -75,7 +77,7 @@ def _clauses(row: BindingRow) -> tuple[str, str]:
         case Pending(change):
             return f"would be changed by {change.action}", " and ".join(change.reasons)
         case UpToDate():
-            target = "" if row.declared is None else f", {_as_declared(row.declared)}"
+            target = "" if row.declared is None else f", {_as_declared(row.declared, row.entry)}"
             return "up to date", f"{row.at.config} has {row.found_id}{target}"
         case Held(by):
             return "nothing is planned", _messages(by)
@@ -102,10 +104,10 @@ def _messages(found: Iterable[Diagnostic]) -> str:
     return "; ".join(dict.fromkeys(problem.message for problem in found))
 
 
-def _as_declared(binding: DeclaredBinding) -> str:
+def _as_declared(binding: DeclaredBinding, entry: Entry | None) -> str:
     match binding.target:
         case ById():
-            return "the ID in mtls.toml"
+            return "the ID in mtls.toml" + (f": {identity_of(entry).text}" if entry is not None else "")
         case ByCertificate(certificate):
             return f"the current ID of {certificate}"
 
@@ -113,6 +115,7 @@ def _as_declared(binding: DeclaredBinding) -> str:
 def change_clauses(change: BindingChange) -> tuple[str, str]:
     """What a planned change does to a binding, and why."""
     after = f"the ID {change.after}" if change.after else "the ID of the new upload"
+    after += f", {change.identity.text}" if change.identity is not None else ""
     what = {
         Action.BIND: f"would be added with {after}",
         Action.REBIND: f"would get {after}",

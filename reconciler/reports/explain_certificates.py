@@ -15,6 +15,7 @@ from reconciler.plan.inventory import Preference, preference_of
 from reconciler.plan.plan import Plan
 from reconciler.plan.renewals import Due
 from reconciler.plan.users import find_uses
+from reconciler.x509.certificates import serial_text
 from reconciler.x509.chains import window_of
 
 _WHY_THAT_ONE = {
@@ -33,7 +34,7 @@ class CertificateStory:
     `ours`: its entry has a mark of this stack; else it is adopted. `action` None: nothing would happen. `what` and
     `why`: one clause each; so is `key_why`, for the need of its key. `shared_with`: certificates with the same content.
     `users`: what uses its entry in addition to declared and found bindings. `begins`: when it becomes valid. `in_use`:
-    when the older certificate expires that is still in use, if there is one.
+    when the older certificate expires that is still in use, if there is one. `serial`: hexadecimal, as openssl has it.
     """
 
     name: CertificateName
@@ -57,6 +58,7 @@ class CertificateStory:
     users: tuple[User, ...] = ()
     begins: datetime | None = None
     in_use: Due | None = None
+    serial: str | None = None
 
 
 def tell_certificate(name: CertificateName, plan: Plan) -> CertificateStory:
@@ -87,6 +89,7 @@ def tell_certificate(name: CertificateName, plan: Plan) -> CertificateStory:
         key_needed=lacks_key or ((upload is not None or proof is not None) and row.declared.key is not None),
         key_why=_key_clause(row.declared, upload is not None, proof, stored=row.entry is not None),
         shared_with=tuple(other for other in row.same_content if other != name),
+        serial=serial_text(row.bundle.leaf) if row.bundle else None,
         origin=row.declared.verify.url if row.declared.verify else None,
         proved_before=tuple(gate for gate in Gate if has_gate(assessment.desired.declaration, name, gate)),
         users=tuple(

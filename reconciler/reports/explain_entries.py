@@ -95,9 +95,7 @@ def _why_it_stays(role: Role, entry: Entry, certificate: CertificateName | None)
 def _tell_leaving(row: EntryRow, assessment: Assessment) -> EntryStory:
     scene = scene_of(assessment)
     conditions = tuple(
-        judged
-        if judged.holds is not False
-        else replace(judged, hint=hint_of(judged.condition, judged.facts, row.entry.id, assessment))
+        judged if judged.holds is not False else replace(judged, hint=_hint(judged, row, assessment))
         for judged in conditions_of(row, scene)
     )
     if isinstance(row.verdict, Waits) and row.verdict.condition is Condition.MAX_DELETES:
@@ -114,6 +112,16 @@ def _tell_leaving(row: EntryRow, assessment: Assessment) -> EntryStory:
         conditions=conditions,
         since=None if isinstance(row.verdict, Pending) else kept_since(row, scene),
     )
+
+
+def _hint(judged: Judged, row: EntryRow, assessment: Assessment) -> str | None:
+    """What to do about a condition; with the command for a leaked key, which must not wait."""
+    hint = hint_of(judged.condition, judged.facts, row.entry.id, assessment)
+    if judged.condition is Condition.GRACE:
+        return f"wait; only for a leaked key, run `mtlsctl retire {row.owner} --now`"
+    if judged.condition is Condition.ROLLBACK_REACH and judged.facts.get("case") != "latest":
+        return f"{hint}; for a leaked key, run `mtlsctl retire {row.owner} --now --ignore-rollback`"
+    return hint
 
 
 def _why_it_leaves(row: EntryRow) -> str:

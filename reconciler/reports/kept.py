@@ -6,19 +6,19 @@ year.
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from reconciler.findings.escape import shell_command
 from reconciler.model import Condition, Deploy, EntryId, SiteAddress, Waiting
 from reconciler.plan.assess import scene_of
 from reconciler.plan.assessment import Assessment, Pending, SiteRow, Waits
 from reconciler.plan.live import is_elsewhere, target_of, target_text
 from reconciler.plan.plan import Plan
 from reconciler.plan.retire import kept_since
-from reconciler.plan.retire_live import LiveUse, live_uses
+from reconciler.plan.retire_live import LiveUse, can_be_live, live_uses
 from reconciler.reports.left import deploy_command
 
 _MOST_NAMED = 4
@@ -78,12 +78,32 @@ def is_deployed_here(condition: Condition, entry_id: EntryId, assessment: Assess
     return bool(found) and all(one.site is not None for one in found)
 
 
+def hint_to_retire(waiting: Waiting, name: str, assessment: Assessment, *, skips_grace: bool) -> str:
+    """What to do where `mtlsctl retire NAME` can't delete an entry yet, for a person in a hurry."""
+    certificate, entry, condition = waiting.certificate, waiting.entry, waiting.condition
+    live = " --live" if can_be_live(assessment.desired) else ""
+    explain = f"run `mtlsctl explain {certificate}{live}` to see every condition"
+    if condition is Condition.GRACE and not skips_grace:
+        return f"{explain}; only if its key leaked, skip the grace period: `mtlsctl retire {name} --now`"
+    row = assessment.by_entry.get(entry.id) if entry is not None else None
+    if row is None or not isinstance(row.verdict, Waits):
+        return explain
+    if condition is Condition.ROLLBACK_REACH and row.verdict.facts.get("case") != "latest":
+        now = " --now" if skips_grace else ""
+        uses = tuple(one.use for one in _Sites(assessment).keeping(condition, row.entry.id))
+        again = _Sites(assessment).to_leave_reach(uses)
+        return f"{again}, then run this again; or give up the rollback: `mtlsctl retire {name}{now} --ignore-rollback`"
+    hint = hint_of(condition, row.verdict.facts, row.entry.id, assessment)
+    return explain if hint is None else f"{hint}, then run this again; {explain}"
+
+
 class _Sites:
     """The declared environments by the Worker that they deploy, gathered once."""
 
     def __init__(self, assessment: Assessment) -> None:
         self._live = assessment.actual.live
-        self._rollback_versions = assessment.desired.declaration.policy.rollback_versions
+        is_ignored = assessment.ask.ignore_rollback is not None
+        self._rollback_versions = 0 if is_ignored else assessment.desired.declaration.policy.rollback_versions
         self._bindings = assessment.bindings
         self._by_target: dict[str, SiteRow] = {}
         store = assessment.desired.declaration.store
@@ -148,11 +168,14 @@ class _Sites:
 
     def _to_leave_reach(self, uses: Sequence[LiveUse]) -> str:
         """What makes a rollback to these versions impossible: a number of deploys, or a lower `rollback_versions`."""
+        nearest = min(use.version.deployments_ago or 0 for use in uses)
+        return f"{self.to_leave_reach(uses)}, or set `rollback_versions = {nearest - 1}` in `[policy]`"
+
+    def to_leave_reach(self, uses: Sequence[LiveUse]) -> str:
+        """How often to deploy which Workers until no rollback can restore these versions."""
         scripts = [use.worker.script for use in uses]
         nearest = min(use.version.deployments_ago or 0 for use in uses)
-        times = _more_times(self._rollback_versions - nearest + 1)
-        lower = f"set `rollback_versions = {nearest - 1}` in `[policy]`"
-        return f"deploy {_names(scripts)} {times}{self._command(scripts)}, or {lower}"
+        return f"deploy {_names(scripts)} {_more_times(self._rollback_versions - nearest + 1)}{self._command(scripts)}"
 
     def _how(self, scripts: Sequence[str]) -> str:
         """The command that deploys these declared Workers: `mtlsctl apply --deploy` if it would deploy all of them."""
@@ -166,7 +189,7 @@ class _Sites:
         if row is None or row.file is None or row.file.pages:
             return ""
         built = row.file.built.path if row.file.built is not None else None
-        return f" (`{shlex.join(deploy_command(row.at.config, row.at.environment, built))}`)"
+        return f" (`{shell_command(deploy_command(row.at.config, row.at.environment, built))}`)"
 
 
 def _would_deploy(row: SiteRow) -> bool:

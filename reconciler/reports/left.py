@@ -50,6 +50,11 @@ class Applied:
     to_deploy: tuple[ToDeploy, ...] = ()
     again: tuple[str, ...] = ("mtlsctl", "apply")
 
+    @property
+    def is_of_saved_plan(self) -> bool:
+        """Whether the command names a saved plan."""
+        return self.again[1] == "apply" and any(not word.startswith("-") for word in self.again[2:3])
+
 
 def deploy_command(config: str, environment: EnvironmentName, built: str | None = None) -> tuple[str, ...]:
     """The command that deploys one environment of a wrangler file; an empty `--env` names the top level.

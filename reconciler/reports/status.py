@@ -48,7 +48,7 @@ class Standing(StrEnum):
     """The state of a binding in a wrangler file.
 
     `waiting`: it gets the current entry once that is valid. `undeclared`: it uses the current entry, or one that waits
-    to be retired, and mtls.toml does not declare it.
+    to be retired, and mtls.toml does not declare it. `unread`: its wrangler file can't be used.
     """
 
     IN_PLACE = "in-place"
@@ -56,6 +56,7 @@ class Standing(StrEnum):
     OTHER_ID = "other-id"
     MISSING = "missing"
     UNDECLARED = "undeclared"
+    UNREAD = "unread"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,7 @@ class Alarm(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FailOn:
-    """One `--fail-on`. `within`: only of an outage, how far ahead."""
+    """One `--fail-on`. `within`: how far ahead; of an outage, or of what will be due."""
 
     alarm: Alarm
     within: timedelta = timedelta(0)
@@ -203,9 +204,10 @@ def _holds(status: Status, asked: FailOn) -> bool:
             is_expired = any(one.urgency is Urgency.EXPIRED for one in status.certificates)
             return is_expired or Code.BOUND_EXPIRED in codes or any(one.failing for one in status.outages)
         case Alarm.DUE:
-            due = (one.due for one in status.certificates if one.due is not None)
-            is_due = any(one.is_due(status.made) and not one.renewed for one in due)
-            return is_due or any(one.urgency in {Urgency.DUE, Urgency.EXPIRED} for one in status.by_id)
+            due, then = (one.due for one in status.certificates if one.due is not None), status.made + asked.within
+            is_due = any(one.is_due(then) and not one.renewed for one in due)
+            by_id = {_urgency_by_id(one.row, then) for one in status.by_id}
+            return is_due or bool(by_id & {Urgency.DUE, Urgency.EXPIRED})
         case Alarm.GAP:
             return Code.VALIDITY_GAP in codes
         case Alarm.WAITING:
@@ -223,7 +225,10 @@ def _is_orphaned(kept: KeptEntry, plan: Plan) -> bool:
 
 def by_id_of(plan: Plan) -> tuple[ByIdStatus, ...]:
     """The uploaded certificates that bindings use by ID, the most urgent first."""
-    found = (ByIdStatus(row, _urgency_by_id(row, plan.made), _places_by_id(row)) for row in plan.assessment.by_id)
+    found = (
+        ByIdStatus(row, _urgency_by_id(row, plan.made), _places_by_id(row, plan.assessment))
+        for row in plan.assessment.by_id
+    )
     order = list(Urgency)
     return tuple(sorted(found, key=lambda one: (order.index(one.urgency), str(one.row.renew_from), one.row.id)))
 
@@ -236,12 +241,12 @@ def _urgency_by_id(row: ByIdRow, now: datetime) -> Urgency:
     return Urgency.DUE if row.is_due(now) else Urgency.LATER
 
 
-def _places_by_id(row: ByIdRow) -> tuple[BoundAt, ...]:
+def _places_by_id(row: ByIdRow, assessment: Assessment) -> tuple[BoundAt, ...]:
     def standing(one: BindingRow) -> Standing:
         if one.declared is None:
             return Standing.UNDECLARED
         if one.found_id is None:
-            return Standing.MISSING
+            return _without_id(one, assessment)
         return Standing.IN_PLACE if one.found_id == row.id else Standing.OTHER_ID
 
     return tuple(BoundAt(one.at, standing(one), one.found_id) for one in row.bindings)
@@ -261,12 +266,17 @@ def _order(status: CertificateStatus) -> tuple[int, str, str]:
     return list(Urgency).index(status.urgency), renew_from, status.certificate
 
 
+def _without_id(row: BindingRow, assessment: Assessment) -> Standing:
+    return Standing.UNREAD if row.at.worker in assessment.actual.broken else Standing.MISSING
+
+
 class _Bindings:
     """All binding rows: declared ones by their target, the others by their ID."""
 
     def __init__(self, assessment: Assessment) -> None:
         self._by_target: dict[ByCertificate | ById, list[BindingRow]] = defaultdict(list)
         self._undeclared: dict[str, list[BindingRow]] = defaultdict(list)
+        self._assessment = assessment
         for row in assessment.bindings:
             if row.target is not None:
                 self._by_target[row.target].append(row)
@@ -279,15 +289,14 @@ class _Bindings:
         targets = (ByCertificate(certificate.name), *(() if entry is None else (ById(entry.id),)))
         for target in targets:
             for row in self._by_target.get(target, ()):
-                yield BoundAt(row.at, _standing(row, entry), row.found_id)
+                yield BoundAt(row.at, self._standing(row, entry), row.found_id)
         for one in (entry, *(kept.waiting.entry for kept in waiting if kept.waiting.entry is not None)):
             for row in self._undeclared.get(one.id, ()) if one else ():
                 yield BoundAt(row.at, Standing.UNDECLARED, row.found_id)
 
-
-def _standing(row: BindingRow, entry: Entry | None) -> Standing:
-    if row.found_id is None:
-        return Standing.MISSING
-    if isinstance(row.verdict, Waits):
-        return Standing.WAITING
-    return Standing.IN_PLACE if entry is not None and row.found_id == entry.id else Standing.OTHER_ID
+    def _standing(self, row: BindingRow, entry: Entry | None) -> Standing:
+        if row.found_id is None:
+            return _without_id(row, self._assessment)
+        if isinstance(row.verdict, Waits):
+            return Standing.WAITING
+        return Standing.IN_PLACE if entry is not None and row.found_id == entry.id else Standing.OTHER_ID

@@ -9,15 +9,16 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from reconciler.apply import Observer, World, apply_plan
+from reconciler.findings.errors import ReconcilerError
 from reconciler.findings.exits import ExitCode
-from reconciler.model import Change, EntryId, Phase, Retire
+from reconciler.model import Change, Condition, Deploy, EntryId, Phase, Retire
 from reconciler.model.ports import Clock
 from reconciler.plan.live import NOBODY
 from reconciler.plan.outcome import Outcome, Step
 from reconciler.reports.left import ToDeploy, find_left
 from reconciler.runs.handshake import Proving
 from reconciler.runs.journal import Journal
-from reconciler.runs.plan import ANY_NUMBER, Planned, plan
+from reconciler.runs.plan import Planned, plan
 from reconciler.runs.project import Project
 
 
@@ -30,11 +31,13 @@ def apply(
     command: str = "apply",
     waves: Sequence[int | None] = (None,),
     tell: Callable[[str], None] = lambda _: None,
+    demand_lock: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Carry out a plan that was made in this run, under the lock of the checkout, and write the journal.
 
-    `tell`: shows a line to the user.
+    `tell`: shows a line to the user. `demand_lock`: raises LockedError once the lock is lost; asked before each change.
     """
+    demand_lock()  # a person may have thought about the plan for long
     made = planned.plan
     project.files.tidy()
     journal = Journal(project.lines, clock=project.clock)
@@ -52,6 +55,7 @@ def apply(
         wait_until=partial(_wait_until, project.clock, tell),
         settle=journal.settle,
         stopping=partial(_stopping, tell),
+        demand_lock=demand_lock,
     )
     try:
         outcome = apply_plan(made, planned.desired, world, phases)
@@ -60,6 +64,19 @@ def apply(
         raise
     journal.end(exit_code=outcome.exit_code, interrupted=outcome.interrupted)
     return replace(outcome, findings=(*outcome.findings, *journal.findings))
+
+
+def demand_programs(project: Project, planned: Planned, phases: Sequence[Phase]) -> None:
+    """Raise ReconcilerError if a program is missing that the deploys of a plan need, before anything is changed."""
+    deploys = [change for change in planned.plan.changes if isinstance(change, Deploy) and change.phase in phases]
+    if deploys:
+        configs = [change.built or change.at.config for change in deploys]
+        try:
+            project.deployers.open(planned.desired.declaration).demand_programs(configs)
+        except ReconcilerError as error:
+            error.message += "; nothing was changed"
+            error.hint = f"{error.hint}; or run this without `--deploy`, and deploy by hand"
+            raise
 
 
 def left_to_deploy(planned: Planned, outcome: Outcome) -> tuple[ToDeploy, ...]:
@@ -87,12 +104,13 @@ def _retirable(project: Project, planned: Planned, uploaded: bool) -> frozenset[
     The list of this run is used again if this run uploaded nothing, and if the list is younger than lists lag, so that
     a new one would have nothing new. Each entry is also read by its ID just before its deletion.
     """
-    request = replace(planned.request, allow_deletes=ANY_NUMBER, live=False, deploy=NOBODY)
+    request = replace(planned.request, live=False, deploy=NOBODY)
     lag = timedelta(seconds=project.stores.open_reader(planned.plan.store).lag_s)
     is_fresh = not uploaded and project.clock.now() - planned.plan.made < lag
     listing = planned.actual.listing if is_fresh else None
     again = plan(replace(project, sources={}), request, listing).plan
-    return frozenset(change.entry.id for change in again.changes if isinstance(change, Retire))
+    over_limit = (wait.change for wait in again.waiting if wait.condition is Condition.MAX_DELETES)
+    return frozenset(change.entry.id for change in (*again.changes, *over_limit) if isinstance(change, Retire))
 
 
 @dataclass(frozen=True, slots=True)

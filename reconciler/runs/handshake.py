@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
-from reconciler.findings.diagnostics import Diagnostic, Pointer
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import KeySourceError, ReconcilerError
 from reconciler.model import DeclaredCertificate, Origin
+from reconciler.model.keys import at_key
 from reconciler.model.ports import FileReader, PrivateKey
 from reconciler.proof.ports import ClientIdentity, Prober, ProbeTarget
 from reconciler.proof.proofs import Proof
@@ -35,18 +36,17 @@ class OpenedKey:
 def open_key(project: Project, declared: DeclaredCertificate, bundle: Bundle) -> OpenedKey:
     """The key, checked against its certificate. A missing key is not an error: the checkout of a pipeline often has
     none."""
-    where = Pointer(project.name, ("certificates", declared.name, "private_key"))
     try:
         opened = project.key_of(declared)
     except KeySourceError as error:
         if not error.is_absent:
-            return OpenedKey(wrong=tuple(replace(problem, where=where) for problem in error.diagnostics()))
+            return OpenedKey(wrong=at_key(error.diagnostics(), declared, project.name))
         return OpenedKey(missing=error.message, hint=error.hint)
     except ReconcilerError as error:
         return OpenedKey(missing=error.message, hint=error.hint)
     if opened is None:
         return OpenedKey(missing="mtls.toml has no `private_key` for it")
-    wrong = check_pair(bundle, opened.pem, where=where)
+    wrong = at_key(check_pair(bundle, opened.pem, where=None), declared, project.name)
     if wrong:
         return OpenedKey(wrong=wrong, findings=opened.findings)
     return OpenedKey(PrivateKey(only_key(opened.pem)), findings=opened.findings)

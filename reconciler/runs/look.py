@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from reconciler.findings.codes import Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import FileError, InputError, ReconcilerError
 from reconciler.model import (
     Actual,
+    BrokenFile,
     ById,
     CertificateName,
     Declaration,
@@ -37,7 +37,7 @@ from reconciler.x509.files import MAX_CHAIN_BYTES, parse_file
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
-    """The files of a project. `configs`: the declared wrangler files that can be used.
+    """The files of a project. `configs`: the declared wrangler files that can be used; `broken`: the others.
 
     The findings: `warnings` about mtls.toml, `blocked` about certificate files (each blocks only its certificate), and
     `noticed` about wrangler files.
@@ -45,6 +45,7 @@ class Checkout:
 
     desired: Desired
     configs: Mapping[WorkerLabel, WranglerFile]
+    broken: Mapping[WorkerLabel, BrokenFile]
     warnings: tuple[Diagnostic, ...]
     blocked: tuple[Diagnostic, ...]
     noticed: tuple[Diagnostic, ...]
@@ -54,14 +55,9 @@ class Checkout:
         """Every finding, in the order in which the files were read."""
         return (*self.warnings, *self.blocked, *self.noticed)
 
-    @property
-    def has_every_config(self) -> bool:
-        """Whether every declared wrangler file can be used."""
-        return all(problem.severity is not Severity.ERROR for problem in self.noticed)
-
     def demand_configs(self) -> None:
         """Raise InputError, with all findings, if a declared wrangler file can't be used."""
-        if not self.has_every_config:
+        if self.broken:
             raise InputError(self.findings)
 
 
@@ -75,8 +71,8 @@ def look(project: Project, narrow: Callable[[Declaration], Declaration] = lambda
     with project.progress.counting("Reading certificates", len(declaration.certificates)) as done:
         desired, blocked = _load_certificates(declaration, project.files, done)
     with project.progress.counting("Reading wrangler files", len(declaration.workers)) as done:
-        configs, noticed = load_configs(declaration, project.files, project.sources, done)
-    return Checkout(desired, configs, warnings, blocked, noticed)
+        configs = load_configs(declaration, project.files, project.sources, done)
+    return Checkout(desired, configs.files, configs.broken, warnings, blocked, configs.findings)
 
 
 def _load_certificates(
@@ -119,27 +115,31 @@ def _load_bundle(files: FileReader, path: str) -> Bundle | ReconcilerError:
     return bundle
 
 
-def observe(
-    desired: Desired,
-    configs: Mapping[WorkerLabel, WranglerFile],
-    reader: StoreReader | None,
-    listing: Listing | None = None,
-) -> Actual:
+def observe(checkout: Checkout, reader: StoreReader | None, listing: Listing | None = None) -> Actual:
     """What exists. `reader` None: offline. `listing`: a recent list, so that the store is not listed again."""
     if reader is None:
-        return Actual(files=configs, listing=None)
+        return Actual(checkout.configs, None, broken=checkout.broken)
     listing = listing or reader.list_entries()
-    ids = _named_ids(desired, configs)
-    return Actual(configs, listing, ask_for_missing(reader, listing, ids, desired.declaration.store.kind))
+    ids = _declared_ids(checkout.desired.declaration, checkout.configs)
+    asked, unasked = ask_for_missing(reader, listing, ids, checkout.desired.declaration.store.kind)
+    return Actual(checkout.configs, listing, asked, unasked=unasked, broken=checkout.broken)
+
+
+MOST_ASKED = 20
+"""The most IDs that a plan requests one by one. Each is a call of the user's rate limit, and a pull request can write
+thousands into a file; a list lacks more than a few only if they are wrong."""
 
 
 def ask_for_missing(
     reader: StoreReader, listing: Listing, ids: Iterable[str], store: StoreKind
-) -> Mapping[EntryId, Entry | None]:
-    """The entries with IDs that the list lacks, each requested once (rule 6); placeholders are not requested."""
+) -> tuple[Mapping[EntryId, Entry | None], frozenset[EntryId]]:
+    """The entries with IDs that the list lacks, each requested once (rule 6), and the IDs that were too many.
+
+    Placeholders are not requested.
+    """
     known = {entry.id for entry in listing.entries}
-    missing = (EntryId(text) for text in ids if text not in known and is_askable(text, store))
-    return reader.get_all(dict.fromkeys(missing))
+    missing = [*dict.fromkeys(EntryId(text) for text in ids if text not in known and is_askable(text, store))]
+    return reader.get_all(missing[:MOST_ASKED]), frozenset(missing[MOST_ASKED:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,13 +174,20 @@ def look_further(assessment: Assessment, look: FurtherLook) -> Assessment:
     return see(assessment, live=look.reader.look(question))
 
 
-def _named_ids(desired: Desired, configs: Mapping[WorkerLabel, WranglerFile]) -> Iterator[str]:
-    """Every ID in the declared wrangler files and in mtls.toml."""
-    for file in configs.values():
-        yield from ids_in(file)
-    for worker in desired.declaration.workers.values():
-        for bindings in worker.environments.values():
-            yield from (binding.target.id for binding in bindings if isinstance(binding.target, ById))
+def _declared_ids(declaration: Declaration, configs: Mapping[WorkerLabel, WranglerFile]) -> Iterator[str]:
+    """Yield every ID in mtls.toml, then those that declared bindings have in the wrangler files."""
+    declared = [
+        (label, environment, binding)
+        for label, worker in declaration.workers.items()
+        for environment, bindings in worker.environments.items()
+        for binding in bindings
+    ]
+    yield from (binding.target.id for _, _, binding in declared if isinstance(binding.target, ById))
+    for label, environment, binding in declared:
+        there = configs[label].environments.get(environment) if label in configs else None
+        found = there.find(binding.binding) if there is not None else None
+        if found is not None:
+            yield found.certificate_id
 
 
 def ids_in(file: WranglerFile) -> Iterator[str]:

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 
 from reconciler.findings.errors import StalePlanError, UsageError
 from reconciler.findings.suggest import suggest
-from reconciler.model import Actual, Declaration, Deploy, Desired, Listing, Reason
+from reconciler.model import Actual, Declaration, Deploy, Desired, Listing, Reason, Retire
 from reconciler.model.calls import Calls, expect_calls
 from reconciler.model.identifiers import whole_id
 from reconciler.model.ownership import read_mark
@@ -20,6 +20,7 @@ from reconciler.plan.live import NOBODY, DeployChoice, count_versions
 from reconciler.plan.plan import LONGEST_PATTERN, Plan, SavedPlan, Selection, make_plan, match_names
 from reconciler.plan.policy import PATIENCE
 from reconciler.runs.look import FurtherLook, look, look_further, observe
+from reconciler.runs.operator import read_operator
 from reconciler.runs.project import Project
 from reconciler.system.discover import head_commit
 
@@ -53,8 +54,12 @@ class PlanRequest:
     """The options of a plan. `at`: preview it at this time. `live`: read live Workers, too; None: as in `check_live` of
     the policy. `deploy`: which Workers are deployed if their live version differs.
 
-    `retire`: only the retires of this certificate or ID; `skip_grace`: without their grace period. `patience`: how long
-    to wait until a certificate is valid. `every_condition`: where live Workers are read, check all conditions of every
+    `allow_deletes`, `allow_unbinds`: instead of the limits of the policy. `prune`: also retire what mtls.toml no longer
+    declares; the operator's variable orders that, too. `take_over`: the former stacks whose entries may be retired.
+
+    `retire`: only the retires of this certificate or ID; `skip_grace`: without their grace period;
+    `ignore_rollback`: even if a rollback could restore a version that uses one. `patience`: how long to wait until a
+    certificate is valid. `every_condition`: where live Workers are read, check all conditions of every
     old certificate.
     """
 
@@ -62,10 +67,14 @@ class PlanRequest:
     at: datetime | None = None
     offline: bool = False
     allow_deletes: int | None = None
+    allow_unbinds: int | None = None
+    prune: bool = False
+    take_over: tuple[str, ...] = ()
     live: bool | None = None
     deploy: DeployChoice = NOBODY
     retire: str | None = None
     skip_grace: bool = False
+    ignore_rollback: bool = False
     patience: timedelta = timedelta(0)
     approved: bool = False
     every_condition: bool = False
@@ -77,14 +86,14 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
     `listing`: a recent list, so that the store is not listed again.
     """
     checkout = look(project)
-    checkout.demand_configs()
-    desired = checkout.desired
+    desired, operator = checkout.desired, read_operator(project.environ)
+    _demand_former(desired.declaration, request)
     others = _not_declared(desired, request.only)
     if others and request.offline:
         raise _no_match(others[0], desired.declaration.certificates)
     now = request.at or project.clock.now()
     reader = None if request.offline else project.stores.open_reader(desired.declaration.store)
-    actual = observe(desired, checkout.configs, reader, listing)
+    actual = observe(checkout, reader, listing)
     request = replace(request, retire=_whole(request.retire, actual.listing))
     live_reader = reader.live() if reader else None
     is_live_wanted = desired.declaration.policy.check_live if request.live is None else request.live
@@ -96,7 +105,15 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
     is_allowed = not request.approved and project.environ.get(DEPLOY_VARIABLE) == "1"
     deploy = replace(request.deploy, allowed=is_allowed)
     every_condition = request.every_condition and further.live
-    ask = PlanOptions(request.retire if request.skip_grace else None, deploy, request.patience, every_condition)
+    ask = PlanOptions(
+        skip_grace=request.retire if request.skip_grace else None,
+        ignore_rollback=request.retire if request.ignore_rollback else None,
+        deploy=deploy,
+        patience=request.patience,
+        every_condition=every_condition,
+        prune=request.prune or (operator.prune and not request.approved),
+        take_over=frozenset(request.take_over),
+    )
     assessment = judge(desired, actual, now, ask, checkout.findings)
     _demand_uploaded(others, assessment)
     assessment = look_further(assessment, further)
@@ -104,6 +121,8 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
         assessment,
         Selection(request.only, request.retire),
         allow_deletes=request.allow_deletes,
+        allow_unbinds=request.allow_unbinds,
+        ceiling=operator.max_deletes,
         at=request.at is not None,
         show_live=further.live,
     )
@@ -129,14 +148,32 @@ def plan_approved(
         deploys = [change for change in saved.changes if isinstance(change, Deploy)]
         split = frozenset(change.script for change in deploys if len(change.serving) > 1)
         wanted = replace(deploy, workers=frozenset(change.at.worker for change in deploys), split=split)
+        retires = [change for change in saved.changes if isinstance(change, Retire)]
         request = PlanRequest(
-            only=saved.partial, allow_deletes=ANY_NUMBER, deploy=wanted, patience=PATIENCE, approved=True
+            only=saved.partial,
+            allow_deletes=ANY_NUMBER,
+            allow_unbinds=ANY_NUMBER,
+            prune=any(Reason.ORPHANED in change.reasons for change in retires),
+            take_over=tuple({change.entry.name.partition(".")[0] for change in retires}),
+            deploy=wanted,
+            patience=PATIENCE,
+            approved=True,
         )
         planned = plan(project, request)
     except UsageError as error:
         message = f"the saved plan selects certificates that are no longer declared: {error.message}"
         raise StalePlanError(message, hint="make a new plan and have it approved") from error
     return replace(planned, plan=approve(planned.plan, saved))
+
+
+def _demand_former(declaration: Declaration, request: PlanRequest) -> None:
+    """UsageError if a stack that is to be taken over is not a former one; a saved plan names others, too."""
+    former = declaration.former_stacks
+    other = next((stack for stack in request.take_over if stack not in former), None)
+    if other is None or request.approved:
+        return
+    known = suggest(other, former) if former else "add it to `former_stacks` in mtls.toml first, if it was renamed"
+    raise UsageError(f"`--take-over {other}`: `former_stacks` in mtls.toml does not list that stack", hint=known)
 
 
 def _demand_account(declaration: Declaration, request: PlanRequest, asked: str) -> None:

@@ -20,6 +20,7 @@ from reconciler.model.accounts import account_problem
 from reconciler.model.keys import KeyContext, KeyFiles
 from reconciler.model.ports import Clock, Files, PrivateKey, Sources, Store, StoreReader, WorkerDeployer
 from reconciler.model.progress import SILENT, Progress
+from reconciler.runs.operator import read_operator
 from reconciler.stores import StoreContext
 from reconciler.syntax.places import Places
 from reconciler.system.clock import SystemClock
@@ -28,6 +29,8 @@ from reconciler.system.files import KEY_DIRS, ProjectFiles
 from reconciler.system.journal import JournalFile, Lines
 from reconciler.system.lock import checkout_lock
 from reconciler.system.process import hide_from_other_programs
+
+VERIFY_VARIABLE = "MTLSCTL_VERIFY_PRIVATE"
 
 if TYPE_CHECKING:
     from reconciler.proof.ports import Prober
@@ -77,8 +80,11 @@ class Lock(Protocol):
 
     def __call__(
         self, *, command: str, timeout_s: float, waiting: Callable[[str], None]
-    ) -> AbstractContextManager[None]:
-        """The lock, held during the `with`; LockedError if another run holds it for longer than `timeout_s`."""
+    ) -> AbstractContextManager[Callable[[], None]]:
+        """The lock, held during the `with`; LockedError if another run holds it for longer than `timeout_s`.
+
+        Gives a function that raises LockedError if the lock was lost since.
+        """
 
 
 @dataclass(slots=True)
@@ -102,8 +108,8 @@ class Project:
     def declaration(self) -> tuple[Declaration, tuple[Diagnostic, ...]]:
         """mtls.toml as it is now, with its warnings; InputError with all its errors.
 
-        Of the environment only the account is taken, where the file leaves it open. Nothing is kept between two calls:
-        a run that plans again before it deletes must see what others wrote meanwhile.
+        Of the environment the account is taken, where the file leaves it open, and the limits of the operator. Nothing
+        is kept between two calls: a run that plans again before it deletes must see what others wrote meanwhile.
         """
         data = self.sources[self.name] = self.files.read(self.name, limit=MAX_BYTES)
         declaration, warnings = parse_declaration(data, self.name, keys.KINDS)
@@ -116,7 +122,7 @@ class Project:
                 message = f"{variable} {problem.cause}, so wrangler files were not compared with it"
                 warnings += (Diagnostic(Severity.WARNING, Code.ACCOUNT_MALFORMED, message, None, problem.hint),)
             store = replace(store, account_id=account)
-        return replace(declaration, store=store), warnings
+        return read_operator(self.environ).restrict(replace(declaration, store=store)), warnings
 
     @property
     def key_sources(self) -> Sources:
@@ -204,17 +210,24 @@ class _Provers:
     environ: Mapping[str, str] = field(repr=False)
     clock: Clock
 
+    @property
+    def _deny(self) -> tuple[str, ...]:
+        """The networks that the operator has not allowed to call."""
+        from reconciler.proof.reach import FORBIDDEN
+
+        return () if self.environ.get(VERIFY_VARIABLE) == "1" else FORBIDDEN
+
     def prober(self) -> Prober:
         from reconciler.probe import OriginProber
 
-        return OriginProber(self.clock)
+        return OriginProber(self.clock, deny=self._deny)
 
     def runtime(self, near: Iterable[str]) -> Runtime:
         from reconciler.runtime.reaching import LocalRuntime
 
         hide_from_other_programs()
         places = [self.folder / path for path in near]
-        return LocalRuntime((*places, self.folder), self.files.root, self.environ)
+        return LocalRuntime((*places, self.folder), self.files.root, self.environ, deny=self._deny)
 
     def dry_run(self, config: str, environment: EnvironmentName, on_line: Callable[[str], None]) -> bytes | None:
         from reconciler.runtime.bundling import bundle
@@ -249,7 +262,13 @@ def open_project(
 def project_at(path: Path, *, environ: Mapping[str, str], context: StoreContext | None = None) -> Project:
     """The project of this mtls.toml, an absolute path that need not exist yet."""
     folder, clock, context = path.parent, SystemClock(), context or StoreContext(environ)
-    files = ProjectFiles(folder, key_dirs=environ.get(KEY_DIRS, ""), name=path.name, progress=context.progress)
+    files = ProjectFiles(
+        folder,
+        key_dirs=environ.get(KEY_DIRS, ""),
+        name=path.name,
+        progress=context.progress,
+        is_document=_is_document,
+    )
     return Project(
         folder=folder,
         name=path.name,
@@ -263,3 +282,10 @@ def project_at(path: Path, *, environ: Mapping[str, str], context: StoreContext 
         provers=_Provers(files, folder, environ, clock),
         progress=context.progress,
     )
+
+
+def _is_document(text: bytes) -> bool:
+    """As `is_document`, imported only where a file of the tree contains an ID that is searched."""
+    from reconciler.views.json.schemas import is_document
+
+    return is_document(text)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +14,7 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.errors import FileError, KeySourceError, ReconcilerError
 from reconciler.model import Actual, CertificateName, Declaration, DeclaredCertificate, Desired
+from reconciler.model.keys import at_key, place_of_key
 from reconciler.plan.assessment import NO_OPTIONS, CertificateRow, Held
 from reconciler.plan.bindings import judge_bindings
 from reconciler.plan.certificates import judge_certificates
@@ -19,6 +22,7 @@ from reconciler.plan.renewals import find_always_due
 from reconciler.runs.handshake import check_cas
 from reconciler.runs.look import Checkout, look
 from reconciler.runs.project import Project
+from reconciler.stores.database import STORE_FILE
 from reconciler.system.git import ask_ignored, ask_tracked
 from reconciler.x509.certificates import Bundle
 from reconciler.x509.files import MAX_CHAIN_BYTES
@@ -30,6 +34,7 @@ _OUT_OF_GIT = (
     "take it out (git rm --cached FILE), have the certificate reissued with a new key, and keep that key in a secret of"
     " the pipeline"
 )
+_ELSEWHERE = "normal on a pull request, whose job has no keys; `mtlsctl validate` checks the pair where the key is"
 
 
 def validate(project: Project) -> tuple[Diagnostic, ...]:
@@ -37,6 +42,7 @@ def validate(project: Project) -> tuple[Diagnostic, ...]:
     checkout = look(project)
     desired, declaration = checkout.desired, checkout.desired.declaration
     found: list[Diagnostic] = [*checkout.warnings, *checkout.blocked]
+    absent: list[Diagnostic] = []
     now = project.clock.now()
     for name, bundle in desired.bundles.items():
         declared = declaration.certificates[name]
@@ -44,15 +50,19 @@ def validate(project: Project) -> tuple[Diagnostic, ...]:
         found.extend(replace(problem, certificate=name) for problem in problems)
         always_due = find_always_due(desired, name)
         found.extend([always_due] if always_due is not None else [])
-        found.extend(replace(problem, certificate=name) for problem in _check_key(project, declared, bundle))
+        checked = tuple(replace(problem, certificate=name) for problem in _check_key(project, declared, bundle))
+        found.extend(problem for problem in checked if problem.code is not Code.KEY_NOT_CHECKED)
+        absent.extend(problem for problem in checked if problem.code is Code.KEY_NOT_CHECKED)
         if declared.verify is not None:
             cas = check_cas(declared.path, declared.verify, bundle, project.files, now)
             found.extend(replace(problem, certificate=name) for problem in cas)
+    found.extend(absent if len(absent) == 1 else _join_absent(absent))
     found.extend(tracked_keys(project, declaration))
     found.extend(checkout.noticed)
     found.extend(_ignored_configs(project, checkout))
-    if checkout.has_every_config:
-        found.extend(_check_bindings(desired, Actual(checkout.configs, listing=None), found, now))
+    found.extend(_tracked_store(project))
+    offline = Actual(checkout.configs, listing=None, broken=checkout.broken)
+    found.extend(_check_bindings(desired, offline, found, now))
     return tuple(dict.fromkeys(found))
 
 
@@ -76,16 +86,26 @@ def _check_key(project: Project, declared: DeclaredCertificate, bundle: Bundle) 
         key = project.key_of(declared)
     except KeySourceError as error:
         if not error.is_absent:
-            yield from (replace(problem, where=where) for problem in error.diagnostics())
+            yield from at_key(error.diagnostics(), declared, project.name)
             return
         message = f"the key of {declared.name!r} is not available, so the pair was not checked: {error.message}"
-        yield Diagnostic(Severity.INFO, Code.KEY_NOT_CHECKED, message, where, error.hint)
+        is_elsewhere = declared.key is not None and declared.key.source == "env"  # as in the job of a pull request
+        hint = _ELSEWHERE if is_elsewhere else error.hint
+        yield Diagnostic(Severity.INFO, Code.KEY_NOT_CHECKED, message, where, hint)
     except ReconcilerError as error:
         yield from error.diagnostics()
     else:
         if key is not None:
             yield from key.findings
-            yield from check_pair(bundle, key.pem, where=where)
+            yield from at_key(check_pair(bundle, key.pem, where=None), declared, project.name)
+
+
+def _join_absent(absent: Sequence[Diagnostic]) -> Iterator[Diagnostic]:
+    """One finding for several keys that are not available, as on a pull request."""
+    if absent:
+        names = ", ".join(str(one.certificate) for one in absent)
+        message = f"the keys of {names} are not available, so these pairs were not checked"
+        yield Diagnostic(Severity.INFO, Code.KEY_NOT_CHECKED, message, hint=_ELSEWHERE)
 
 
 def tracked_keys(
@@ -116,7 +136,7 @@ def tracked_keys(
                 Severity.ERROR,
                 Code.KEY_IN_GIT,
                 f"git tracks the private key of {name!r}",
-                Pointer(declaration.path, ("certificates", name, "private_key")),
+                place_of_key(declaration.certificates[name], declaration.path),
                 _OUT_OF_GIT,
                 name,
             )
@@ -148,6 +168,18 @@ def _has_key(project: Project, path: str) -> bool:
         return b"PRIVATE KEY-----" in project.files.read(path, limit=MAX_CHAIN_BYTES)
     except FileError:
         return False  # larger than any key, or unreadable here
+
+
+def _tracked_store(project: Project) -> Iterator[Diagnostic]:
+    """A local store that came with the checkout: whoever can write to the repository decides what it says is uploaded.
+
+    `plan` runs no program, so only `validate` and `doctor` find out.
+    """
+    store = project.folder / STORE_FILE
+    if os.path.lexists(store) and ask_tracked((store,)).yes:  # that git can't be asked is reported for other files
+        message = "git tracks the local store, so others can change what mtlsctl takes as uploaded"
+        hint = f"run `git rm --cached {shlex.quote(STORE_FILE)}`"
+        yield Diagnostic(Severity.WARNING, Code.STORE_IN_GIT, message, Place(STORE_FILE), hint)
 
 
 def _ignored_configs(project: Project, checkout: Checkout) -> Iterator[Diagnostic]:

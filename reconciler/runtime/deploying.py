@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -15,7 +16,7 @@ from reconciler.findings.errors import DeployError
 from reconciler.findings.secrets import Secrets
 from reconciler.model import EnvironmentName
 from reconciler.runtime.children import Child, OnLine, environment, running
-from reconciler.runtime.find import find_wrangler
+from reconciler.runtime.find import MissingProgram, find_wrangler
 from reconciler.runtime.output import deployed_version, is_unseen, last_words
 from reconciler.runtime.wrangler import NODE, QUIET, plain, private_folder
 
@@ -44,6 +45,12 @@ _PEM, _PEM_IN_BASE64 = "PRIVATE KEY-----", "LS0tLS1CRUdJTi"
 
 LONGEST_S = 1800.0
 """Seconds. A build may take long; one that takes longer hangs."""
+_VERSION_S = 60.0
+_VERSION = re.compile(r"\b(\d+)\.\d+\.\d+\b")
+_OLDEST = 4
+"""The oldest major version of wrangler that deploys are tested with."""
+_COMMAND_NOT_FOUND = 127
+_NO_NODE = "install Node, which wrangler needs on the PATH"
 LAG_PAUSES_S = (2.0, 4.0, 8.0, 10.0)
 """Seconds between attempts while Workers don't see an upload yet: with the attempts, more than 20 seconds in total."""
 
@@ -65,15 +72,45 @@ class WranglerDeployer:
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
     _children: set[Child] = field(default_factory=set, init=False)
 
+    def demand_programs(self, configs: Iterable[str]) -> None:
+        """As in the port; each wrangler is asked for its version, which needs Node as a deploy does."""
+        found: dict[Path, Path] = {}
+        missing: list[str] = []
+        for config in dict.fromkeys(configs):
+            folder = (self.folder / config).parent
+            wrangler = find_wrangler(folder, self.root, self.environ)
+            if wrangler is None:
+                missing.append(config)
+            else:
+                found.setdefault(wrangler, folder)
+        if missing:
+            raise _not_found(missing)
+        for wrangler, folder in found.items():
+            self._demand_usable(wrangler, folder)
+
+    def _demand_usable(self, wrangler: Path, folder: Path) -> None:
+        lines: list[str] = []
+        variables = {**environment(self.environ, *NODE), **QUIET}
+        with self._running([str(wrangler), "--version"], variables, folder, lines.append) as child:
+            try:
+                code = child.wait(_VERSION_S)
+            except TimeoutError:
+                return  # a slow machine; the deploy itself has its own limit
+        words = last_words([plain(line) for line in lines], self._secrets())
+        if code:
+            hint = _NO_NODE if code == _COMMAND_NOT_FOUND else "fix what it reports, or install wrangler again"
+            raise MissingProgram(f"wrangler can't be run ({wrangler}): {words}", hint=hint)
+        version = _VERSION.search(words)
+        if version is not None and int(version[1]) < _OLDEST:
+            message = f"wrangler {version[0]} is too old to deploy with ({wrangler})"
+            raise MissingProgram(message, hint=f"run `npm install --save-dev wrangler@{_OLDEST}` in {folder}")
+
     def deploy(self, config: str, environment: EnvironmentName, script: str) -> str | None:
         """The version that `wrangler deploy` reports; DeployError with wrangler's last output if it failed."""
         path = self.folder / config
         wrangler = find_wrangler(path.parent, self.root, self.environ)
         if wrangler is None:
-            raise DeployError(
-                f"wrangler was not found, so {config} can't be deployed",
-                hint="run `npm install --save-dev wrangler` in its folder, or set MTLSCTL_WRANGLER",
-            )
+            raise _not_found([config])
         command = [str(wrangler), "deploy", "--config", str(path), f"--env={environment or ''}"]
         for pause in (*self.pauses_s, None):
             with private_folder("deploy") as private:
@@ -157,6 +194,14 @@ class WranglerDeployer:
         return Secrets(tuple(value for name in names if (value := self.environ.get(name, "").strip())))
 
 
+def _not_found(configs: Sequence[str]) -> MissingProgram:
+    more = f" and {len(configs) - 1} more" if len(configs) > 1 else ""
+    return MissingProgram(
+        f"wrangler was not found, so {configs[0]}{more} can't be deployed",
+        hint="run `npm install --save-dev wrangler` in its folder, or set MTLSCTL_WRANGLER",
+    )
+
+
 def _has_key(value: str) -> bool:
     """True if a variable contains a private key in PEM, or PEM in base64."""
     if _PEM in value:
@@ -169,8 +214,8 @@ def _has_key(value: str) -> bool:
 
 
 def _hint(code: int, *, unseen: bool) -> str:
-    if code == 127:
-        return "install Node, which wrangler needs on the PATH"
+    if code == _COMMAND_NOT_FOUND:
+        return _NO_NODE
     if unseen:
         return "run `mtlsctl apply` again to deploy the rest; an upload may take a moment to reach Workers"
     return "fix what wrangler reports, then run `mtlsctl apply` again to deploy the rest"

@@ -7,23 +7,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reconciler.proof.reach import OriginCall, Reach, Reached
+from reconciler.proof.reach import FORBIDDEN, OriginCall, Reach, Reached
 from reconciler.runtime.find import find_workerd
 from reconciler.runtime.workerd import NotStarted, listen, serving
 from reconciler.workerd.reaching import judge, reaching_config, refused
+
+_MOST_ANSWER = 65_536
 
 
 @dataclass(frozen=True, slots=True)
 class LocalRuntime:
     """workerd on this machine, found from the first of these places that leads to one, up to `root`.
 
-    Several calls may be made at once.
+    Several calls may be made at once. Nothing in the networks of `deny` is called.
     """
 
     places: Sequence[Path]
     root: Path
     environ: Mapping[str, str] = field(repr=False)
     timeout_s: float = 10.0
+    deny: tuple[str, ...] = FORBIDDEN
 
     def call(self, call: OriginCall) -> Reach:
         """The result of the call; one that says nothing about the certificate is made once more.
@@ -41,15 +44,16 @@ class LocalRuntime:
         return self._call(workerd, call) if reach.reached is Reached.INCONCLUSIVE else reach
 
     def _call(self, workerd: Path, call: OriginCall) -> Reach:
-        config = reaching_config(call, timeout_s=self.timeout_s)
         lines: list[str] = []
         answer = b""
         try:
-            with (
-                listen(0) as listening,
-                serving(workerd, config, listening, environ=self.environ, on_out=lambda _: None, on_err=lines.append),
-            ):
-                answer = self._ask(listening.getsockname()[1])
+            with listen(0) as listening:
+                port: int = listening.getsockname()[1]
+                config = reaching_config(call, port=port, timeout_s=self.timeout_s, deny=self.deny)
+                with serving(
+                    workerd, config, listening, environ=self.environ, on_out=lambda _: None, on_err=lines.append
+                ):
+                    answer = self._ask(port)
         except NotStarted as error:
             return refused(error.lines)
         return judge(answer, lines)  # all lines are complete, because workerd has ended
@@ -58,7 +62,7 @@ class LocalRuntime:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=self.timeout_s + 10)
         try:
             connection.request("GET", "/")
-            return connection.getresponse().read()
+            return connection.getresponse().read(_MOST_ANSWER)
         except (OSError, http.client.HTTPException):
             return b""
         finally:

@@ -78,8 +78,9 @@ def serving(
             command = [str(workerd), "serve", *options, f"/dev/fd/{described.fileno()}"]
             kept = running(command, environ=environment(environ), on_out=on_out, on_err=ear.hear, passed=passed)
             child = stack.enter_context(kept)
-        described.close()
         _wait_until_ready(signs, child, ear)
+        described.truncate(0)  # workerd keeps its descriptor of this file open, and other programs could read it there
+        described.close()
         yield child
 
 

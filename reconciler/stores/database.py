@@ -13,6 +13,7 @@ import sqlite3
 import stat
 import weakref
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Protocol
 
@@ -47,6 +48,7 @@ _WORDS: dict[int, tuple[Code, str, str]] = {
     sqlite3.SQLITE_CANTOPEN: (Code.STORE_UNREADABLE, "can't be opened", _ACCESS),
     sqlite3.SQLITE_CORRUPT: (Code.STORE_DAMAGED, "is damaged", _RESTORE),
     sqlite3.SQLITE_NOTADB: (Code.STORE_DAMAGED, "is not a database", _RESTORE),
+    sqlite3.SQLITE_INTERRUPT: (Code.STORE_DAMAGED, "takes far more steps to read than its size explains", _RESTORE),
     sqlite3.SQLITE_TOOBIG: (Code.STORE_DAMAGED, "contains a value that is too large to read", _RESTORE),
 }
 _UNFINISHED = (
@@ -117,7 +119,35 @@ END""",
 _MAX_ROW_BYTES = 2_000_000
 """Our rows have at most a hundred kilobytes; SQLite would read a gigabyte."""
 
+MOST_ROWS = 30_000
+MOST_BYTES = 50_000_000
+"""Of all rows together: a committed file of some kilobytes, packed, could have gigabytes."""
+
+_STEPS = 1_000_000
+_MOST_STEPS = 50
+"""Of a million instructions of SQLite: to list or check as many rows as there may be takes three. A tree of pages that
+point to each other has no end."""
+
 _JOURNAL_MAGIC = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
+
+
+def read_rows(connection: sqlite3.Connection, query: str) -> list[tuple[object, ...]]:
+    """All rows of a query that reads each row of the file once, a value at most; StoreError if they are too many.
+
+    Rows that share pages are damage: together they have more text than the file has bytes.
+    """
+    (pages,), (page,) = (connection.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size"))
+    size, rows = 0, list[tuple[object, ...]]()
+    for row in connection.execute(query):
+        rows.append(row)
+        size += sum(len(value) for value in row if isinstance(value, (str, bytes)))
+        if size > pages * page:
+            raise damaged("has rows that share their content")
+        if size > MOST_BYTES or len(rows) > MOST_ROWS:
+            raise damaged(
+                f"has more than {MOST_ROWS:,} certificates, or more than {MOST_BYTES // 1_000_000} MB of them"
+            )
+    return rows
 
 
 class ReadableDatabase(Protocol):
@@ -215,6 +245,8 @@ class FileDatabase:
         with contextlib.closing(opened) as connection:
             connection.execute("PRAGMA trusted_schema = OFF")
             connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_ROW_BYTES)
+            steps = count()
+            connection.set_progress_handler(lambda: next(steps) >= _MOST_STEPS, _STEPS)
             yield connection
 
     def _recovered(self, reader: sqlite3.Connection) -> bool:
@@ -270,6 +302,8 @@ def _refusals() -> Iterator[None]:
     try:
         yield
     except FileError as error:
+        if error.code is Code.FOLDER_WRITABLE:
+            raise StoreError(error.message, hint=error.hint, where=error.where, code=error.code) from error
         raise damaged(f"can't be used: {error.message}") from error
 
 

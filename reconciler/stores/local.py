@@ -21,7 +21,14 @@ from reconciler.model.ownership import CUSTOM
 from reconciler.model.ports import Clock, NewEntry
 from reconciler.model.stores import LOCAL_ID_PREFIX
 from reconciler.stores import StoreContext
-from reconciler.stores.database import Database, FileDatabase, MemoryDatabase, ReadableDatabase, damaged
+from reconciler.stores.database import (
+    Database,
+    FileDatabase,
+    MemoryDatabase,
+    ReadableDatabase,
+    damaged,
+    read_rows,
+)
 from reconciler.x509.certificates import Bundle, parse_stored, rfc3339, stored_fields
 from reconciler.x509.key_pairs import check_pair
 from reconciler.x509.pem import find_blocks
@@ -88,7 +95,11 @@ class LocalReader:
         with self._database.reading() as connection:
             if connection is None:
                 return Listing(())
-            rows = connection.execute(f"SELECT {_COLUMNS} FROM entries ORDER BY uploaded_on").fetchall()  # noqa: S608
+            # Without the name of the index, statistics in a strange file could make SQLite read all of it to sort it.
+            rows = read_rows(
+                connection,
+                f"SELECT {_COLUMNS} FROM entries INDEXED BY entries_by_uploaded_on ORDER BY uploaded_on",  # noqa: S608
+            )
         return Listing(tuple(_entry(row) for row in rows))
 
     def live(self) -> None:

@@ -115,6 +115,24 @@ def locate(text: str, keys: tuple[Key, ...], *, at_key: bool) -> tuple[int, int]
     return line_and_column(tree.text, find_offset(tree, keys, at_key=at_key))
 
 
+def lines_below(text: str, path: tuple[Key, ...]) -> list[tuple[int, int]]:
+    """The first and last line, from 1, of each block of tables at or below a path. ScanError if the text is not TOML.
+
+    A table goes from its header to its last pair; tables that follow each other are one block.
+    """
+    tree = read_tree(text)
+    blocks: list[tuple[int, int]] = []
+    last = -1
+    for index, (section, found) in enumerate(zip(tree.sections, tree.paths, strict=True)):
+        if section.header is None or found[: len(path)] != path:
+            continue
+        end = section.pairs[-1].end if section.pairs else section.header.end
+        first = blocks.pop()[0] if last == index - 1 else line_and_column(tree.text, section.header.start)[0]
+        blocks.append((first, line_and_column(tree.text, end)[0]))
+        last = index
+    return blocks
+
+
 def find_offset(tree: TomlTree, keys: tuple[Key, ...], *, at_key: bool) -> int:
     """The offset that `locate` would find, in a parsed tree. It does not count a byte order mark."""
     offset = 0

@@ -34,7 +34,14 @@ _HINTS = {
 }
 
 
-def write_atomic(path: Path, data: bytes, mode: int = 0o644, *, where: Pointer | Place | None = None) -> None:
+def write_atomic(
+    path: Path,
+    data: bytes,
+    mode: int = 0o644,
+    *,
+    where: Pointer | Place | None = None,
+    folder: int | None = None,
+) -> None:
     """Make `data` the whole content of `path`: afterwards the file has the old content or the new one, never a part.
 
     `mode` is the maximum: a new file gets it minus the umask, an existing one never more than it had; its owner and its
@@ -43,10 +50,13 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o644, *, where: Pointer |
     regular file; then the old
     content stays and nothing else is left behind. (Only if a disk fails in the very last step, the sync of the folder,
     the new content is already there.)
+
+    `folder`: a descriptor of the folder of `path`. Then everything is done in there, wherever the path leads meanwhile,
+    and a link is no regular file.
     """
     where = where or Place(str(path))
     try:
-        before = _stat(path)
+        before = _stat(path, folder)
         if before is not None and not stat.S_ISREG(before.st_mode):
             raise FileError(
                 f"{where.path!r} is not a regular file",
@@ -54,7 +64,7 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o644, *, where: Pointer |
                 where=where,
                 code=Code.FILE_NOT_REGULAR,
             )
-        _replace(Path(os.path.realpath(path)), data, mode, before)
+        _replace(Path(os.path.realpath(path)) if folder is None else path, data, mode, before, folder)
     except (OSError, ValueError) as error:
         raise _failure(error, where) from error
 
@@ -97,17 +107,18 @@ def is_leftover(name: str, of: str) -> bool:
     return leftover_of(name) == of
 
 
-def _stat(path: Path) -> os.stat_result | None:
+def _stat(path: Path, folder: int | None) -> os.stat_result | None:
     try:
-        return path.stat()
+        return path.stat() if folder is None else os.stat(path.name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
         return None
 
 
-def _replace(target: Path, data: bytes, mode: int, before: os.stat_result | None) -> None:
-    temporary = target.with_name(f".{target.name}.mtlsctl-{os.urandom(4).hex()}.tmp")
+def _replace(target: Path, data: bytes, mode: int, before: os.stat_result | None, folder: int | None) -> None:
+    beside = target.with_name(f".{target.name}.mtlsctl-{os.urandom(4).hex()}.tmp")
+    temporary, final = (beside, target) if folder is None else (beside.name, target.name)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(temporary, flags, mode if before is None else 0o600 & mode)
+    descriptor = os.open(temporary, flags, mode if before is None else 0o600 & mode, dir_fd=folder)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
@@ -115,13 +126,13 @@ def _replace(target: Path, data: bytes, mode: int, before: os.stat_result | None
                 _keep_attributes(descriptor, mode, before)
             file.flush()
             os.fsync(descriptor)
-        temporary.replace(target)
+        os.replace(temporary, final, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
         with contextlib.suppress(OSError):
-            temporary.unlink()
+            os.unlink(temporary, dir_fd=folder)
         raise
     _log.info(FileTouched(FileAction.WRITTEN, str(target), len(data)))
-    _sync_folder(target.parent)
+    _sync_folder(target.parent if folder is None else ".", folder)
 
 
 def _keep_attributes(descriptor: int, mode: int, before: os.stat_result) -> None:
@@ -135,9 +146,9 @@ def _keep_attributes(descriptor: int, mode: int, before: os.stat_result) -> None
     os.fchmod(descriptor, mode & stat.S_IMODE(before.st_mode))
 
 
-def _sync_folder(folder: Path) -> None:
+def _sync_folder(folder: Path | str, within: int | None = None) -> None:
     try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=within)
         try:
             os.fsync(descriptor)
         finally:

@@ -6,10 +6,11 @@ opened, and only a regular file is read.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,9 @@ from reconciler.findings.errors import FileError
 _IGNORED = dict.fromkeys((*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF))
 # Files there are made up by the kernel. Not /dev: its devices are not regular files, and /dev/shm has some.
 _PSEUDO = ("/proc/", "/sys/")
+_BY_FOLDER = {os.open, os.stat, os.rename, os.unlink, os.access} <= os.supports_dir_fd
+# O_PATH, where there is one: a folder may be one that this user can write to and enter, but not list.
+_FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 _GIT = frozenset({".git", "git~1"})
 _NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
 _NOT_REGULAR = frozenset({errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.EOPNOTSUPP})
@@ -129,30 +133,50 @@ def refuse_devices(real: Path, path: str) -> None:
         raise not_regular(path)
 
 
-def open_regular(real: Path, path: str) -> int:
+@contextlib.contextmanager
+def opened_folder(base: Path, folder: Path) -> Iterator[int | None]:
+    """A descriptor of `folder`, which is `base` or in it, for `dir_fd`; it stays the same, whatever is renamed.
+
+    No link below `base` is followed; OSError for one. None on a system without this; then paths are looked up again.
+    """
+    if not _BY_FOLDER:
+        yield None
+        return
+    descriptor = os.open(base, _FOLDER)
+    try:
+        for part in folder.relative_to(base).parts:
+            inner = os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = inner
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def open_regular(real: Path, path: str, *, folder: int | None = None) -> int:
     """A descriptor for reading, always of a regular file; FileError for anything else. Never waits for a pipe or a
-    device."""
+    device. `folder`: a descriptor of its folder, which is not looked up again then."""
     # O_NONBLOCK: a FIFO without a writer would block here. O_NOFOLLOW: links were resolved and checked before.
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
     try:
-        descriptor = os.open(real, flags)
+        descriptor = os.open(real, flags) if folder is None else os.open(real.name, flags, dir_fd=folder)
     except (OSError, ValueError) as error:
-        raise _unopened(path, error) from error
+        raise unopened(path, error) from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise not_regular(path)
     return descriptor
 
 
-def read_regular(real: Path, path: str, *, limit: int) -> tuple[bytes, os.stat_result]:
+def read_regular(real: Path, path: str, *, limit: int, folder: int | None = None) -> tuple[bytes, os.stat_result]:
     """The whole file and its stat result. FileError if it is missing, not a regular file, or larger than `limit`
-    bytes."""
-    descriptor = open_regular(real, path)
+    bytes. `folder` as for `open_regular`."""
+    descriptor = open_regular(real, path, folder=folder)
     try:
         facts = os.fstat(descriptor)
         data = _read_at_most(partial(os.read, descriptor), limit + 1, expected=facts.st_size)
     except OSError as error:
-        raise _unopened(path, error) from error
+        raise unopened(path, error) from error
     finally:
         os.close(descriptor)
     if len(data) > limit:
@@ -220,7 +244,8 @@ def _missing(path: str) -> FileError:
     return FileError(f"{path!r} does not exist", hint=hint, where=Place(path), code=Code.FILE_MISSING)
 
 
-def _unopened(path: str, error: OSError | ValueError) -> FileError:
+def unopened(path: str, error: OSError | ValueError) -> FileError:
+    """The error for what the system refused to open."""
     if isinstance(error, ValueError) or error.errno in _NOT_THERE:
         return _missing(path)
     if error.errno in _NOT_REGULAR:

@@ -7,10 +7,11 @@ not know what the content means.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from reconciler.findings.codes import Code
@@ -24,16 +25,18 @@ from reconciler.system.atomic import leftover_of, write_atomic
 from reconciler.system.confine import (
     ConfinedTree,
     contains,
+    opened_folder,
     outside,
     read_regular,
     real_path,
     refuse_devices,
     refuse_hidden,
     says_where,
+    unopened,
 )
 from reconciler.system.discover import FILE_NAME, git_root
 from reconciler.system.git import ask_tracked
-from reconciler.system.sweep import sweep_tree
+from reconciler.system.sweep import IsDocument, sweep_tree
 
 _log = logging.getLogger(__name__)
 
@@ -64,7 +67,22 @@ def write_named(path: Path, data: bytes, *, over_tracked: bool = False) -> None:
             raise _refused(path, why)
         if answer.yes:
             raise _refused(path, "git tracks that file")
-    write_atomic(path, data, where=Place(str(path)))
+    whole = Path.cwd() / path
+    top = next(filter(_is_git_root, reversed(whole.parents)), None)
+    if top is None or not os.path.lexists(whole.parent):
+        write_atomic(path, data, where=Place(str(path)))
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            folder = stack.enter_context(opened_folder(top, whole.parent))
+        except OSError as error:
+            if error.errno not in _A_LINK:
+                raise unopened(str(path), error) from error
+            raise _refused(path, "a folder of it has just become a symbolic link") from error
+        write_atomic(whole, data, where=Place(str(path)), folder=folder)
+
+
+_A_LINK = frozenset({errno.ELOOP, errno.EMLINK, errno.ENOTDIR})
 
 
 def _link_to(path: Path) -> Path | None:
@@ -102,10 +120,18 @@ class ProjectFiles:
 
     The root of the tree is the git root of `folder`, or `folder` outside git. `key_dirs` lists the absolute folders,
     joined like PATH, in which a private key outside the tree may be; relative ones are ignored. `name` is the file name
-    of mtls.toml. `progress` shows how far a sweep is.
+    of mtls.toml. `progress` shows how far a sweep is; it leaves out what `is_document` says mtlsctl wrote.
     """
 
-    def __init__(self, folder: Path, *, key_dirs: str = "", name: str = FILE_NAME, progress: Progress = SILENT) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        key_dirs: str = "",
+        name: str = FILE_NAME,
+        progress: Progress = SILENT,
+        is_document: IsDocument = lambda _: False,
+    ) -> None:
         real = Path(os.path.realpath(folder))
         root = git_root(real)
         self._tree = ConfinedTree(folder=real, root=root or real, in_git=root is not None)
@@ -113,6 +139,7 @@ class ProjectFiles:
         self._key_dirs = tuple(Path(os.path.realpath(place)) for place in named if place.is_absolute())
         self._name = name
         self._progress = progress
+        self._is_document = is_document
         self._seen: set[Path] = set()
 
     @property
@@ -151,7 +178,7 @@ class ProjectFiles:
     def sweep(self, ids: Iterable[EntryId]) -> Sweep:
         """The files in the tree that contain these ids; see `sweep_tree`."""
         with self._progress.counting("Searching files", None) as done:
-            return sweep_tree(self._tree, ids, leave_out=self._name, done=done)
+            return sweep_tree(self._tree, ids, leave_out=self._name, is_document=self._is_document, done=done)
 
     def read_key(self, path: str, *, limit: int) -> KeyFile:
         """A private key file, in the tree or in a folder that the operator listed; FileError as `read`.
@@ -184,16 +211,18 @@ class ProjectFiles:
         marked read-only. A change that another program writes between the last check and the replacement is lost.
         """
         real = self._tree.resolve(path)
-        facts = self._expect(real, path, old)
-        if not facts.st_mode & 0o222 or not os.access(real, os.W_OK):
-            raise FileError(
-                f"{path!r} is read-only",
-                hint=f"let this user write it (chmod u+w), then run again: {path}",
-                where=Place(path),
-                code=Code.FILE_UNWRITABLE,
-            )
-        self._seen.add(real)
-        write_atomic(real, new, stat.S_IMODE(facts.st_mode), where=Place(path))
+        with self._folder_of(real, path) as folder:
+            facts = self._expect(real, path, old, folder)
+            name = real if folder is None else real.name
+            if not facts.st_mode & 0o222 or not os.access(name, os.W_OK, dir_fd=folder):
+                raise FileError(
+                    f"{path!r} is read-only",
+                    hint=f"let this user write it (chmod u+w), then run again: {path}",
+                    where=Place(path),
+                    code=Code.FILE_UNWRITABLE,
+                )
+            self._seen.add(real)
+            write_atomic(real, new, stat.S_IMODE(facts.st_mode), where=Place(path), folder=folder)
 
     def tidy(self) -> None:
         """Remove the temporary files that a killed run left next to the files read or replaced so far.
@@ -210,17 +239,32 @@ class ProjectFiles:
                         (folder / entry.name).unlink()
                         _log.info(FileTouched(FileAction.REMOVED, entry.path))
 
-    def _expect(self, real: Path, path: str, old: bytes) -> os.stat_result:
+    @contextlib.contextmanager
+    def _folder_of(self, real: Path, path: str) -> Iterator[int | None]:
+        """The folder of a real path, as `opened_folder`; FileChangedError if a link took the place of a part of it."""
+        with contextlib.ExitStack() as stack:
+            try:
+                folder = stack.enter_context(opened_folder(self._tree.root, real.parent))
+            except OSError as error:
+                found = unopened(path, error)
+                raise found if found.code is Code.FILE_UNREADABLE else _changed(path) from error
+            yield folder
+
+    def _expect(self, real: Path, path: str, old: bytes, folder: int | None) -> os.stat_result:
         """The stat result of the file; FileChangedError unless its content is `old`."""
-        changed = FileChangedError(
-            f"{path!r} was changed or deleted by another program after this run read it",
-            hint="run again to plan with its current content",
-            where=Place(path),
-        )
         try:
-            data, facts = read_regular(real, path, limit=len(old))
+            data, facts = read_regular(real, path, limit=len(old), folder=folder)
         except FileError as error:
-            raise changed if error.code in {Code.FILE_MISSING, Code.FILE_TOO_LARGE} else error from error
+            is_other = error.code in {Code.FILE_MISSING, Code.FILE_TOO_LARGE}
+            raise _changed(path) if is_other else error from error
         if data != old:
-            raise changed
+            raise _changed(path)
         return facts
+
+
+def _changed(path: str) -> FileChangedError:
+    return FileChangedError(
+        f"{path!r} was changed or deleted by another program after this run read it",
+        hint="run again to plan with its current content",
+        where=Place(path),
+    )

@@ -1,4 +1,5 @@
-"""What git knows about the tree: its root, and tracked and ignored files. Changes nothing, contacts no server.
+"""What git knows about the tree: its root, and tracked and ignored files. Changes nothing, contacts no server, and runs
+no command that the repository configures.
 
 Where git can't be asked, the answer says so, and why: no file is then called untracked or not ignored.
 """
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
+from reconciler.findings.escape import shell_word
 from reconciler.findings.events import ProgramStarted
 from reconciler.system.discover import git_root
 from reconciler.system.process import hide_from_other_programs
@@ -26,6 +28,17 @@ _PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "XDG_CONFIG_HOME", "L
 _CONFIGURATION = re.compile(r"GIT_CONFIG_(?:COUNT|KEY_\d+|VALUE_\d+|GLOBAL|SYSTEM|NOSYSTEM)")
 """Where the user, or the image of a container, says which checkouts of other owners git accepts."""
 _OTHER_OWNER = (b"dubious ownership", b"unsafe repository")
+_SET = {
+    "LC_ALL": "C",  # some of its messages are looked for
+    # A partial clone fetches a file that it lacks, by a command of its configuration; older versions of git know only
+    # the second.
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_ALLOW_PROTOCOL": "",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_OPTIONAL_LOCKS": "0",
+}
+_NOT_READ = re.compile(rb"^fatal: |lazy fetching disabled|Permission denied", re.MULTILINE)
+"""git goes on without a `.gitignore` that it can't read, and then says that nothing is ignored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,18 +119,21 @@ def _names(done: subprocess.CompletedProcess[bytes] | GitProblem, root: Path, no
         return done
     if done.returncode not in (0, none):
         return _refusal(done, root)
+    if _NOT_READ.search(done.stderr):
+        message = f"git could not read a file that it needs in {str(root)!r}, and mtlsctl lets it fetch nothing"
+        return GitProblem(message, f"if you trust this repository, run `git -C {shlex.quote(str(root))} status` first")
     return {os.fsdecode(name) for name in done.stdout.split(b"\0") if name}
 
 
 def _refusal(done: subprocess.CompletedProcess[bytes], root: Path) -> GitProblem:
     """Why git failed. Its own words are not shown: they may quote a value of some configuration file."""
     if any(words in done.stderr for words in _OTHER_OWNER):
-        cure = f"git config --global --add safe.directory {shlex.quote(str(root))}"
+        cure = f"git config --global --add safe.directory {shell_word(str(root))}"
         return GitProblem(f"git refuses the repository {str(root)!r}, because another user owns it", f"run `{cure}`")
     what = f"git failed in {str(root)!r} (exit code {done.returncode})"
     if b"not a git repository" in done.stderr:
         what = f"git finds no valid repository at {str(root)!r}"
-    return GitProblem(what, f"run `git -C {shlex.quote(str(root))} status` to see why")
+    return GitProblem(what, f"run `git -C {shell_word(str(root))} status` to see why")
 
 
 def _git(root: Path, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes] | GitProblem:
@@ -149,7 +165,6 @@ def _environment() -> dict[str, str]:
     """The variables that git needs from this process's environment, which may contain private keys and tokens.
 
     Not git's own variables but those of its configuration: inside a hook they name the hook's repository and index.
-    Its messages are in English, because one of them is looked for.
     """
     names = (*_PASSED_ON, *(name for name in os.environ if _CONFIGURATION.fullmatch(name)))
-    return {name: os.environ[name] for name in names if name in os.environ} | {"LC_ALL": "C"}
+    return {name: os.environ[name] for name in names if name in os.environ} | _SET

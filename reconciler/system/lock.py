@@ -2,7 +2,7 @@
 
 The kernel holds the lock and releases it when its holder ends, in whatever way. The text in the file only shows others
 who holds it, and never counts as proof that the lock is held. The file is not removed: otherwise two runs could lock
-two files of the same name.
+two files of the same name. If something else removes it, the holder finds out before its next step.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import platform
 import pwd
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -51,30 +52,60 @@ class _Owner(BaseModel):
 @contextlib.contextmanager
 def checkout_lock(
     folder: Path, *, command: str, clock: Clock, timeout_s: float, waiting: Callable[[str], None]
-) -> Iterator[None]:
+) -> Iterator[Callable[[], None]]:
     """Hold the lock of the checkout whose mtls.toml is in `folder`, for the duration of the `with`.
+
+    Gives a function that raises LockedError if the lock's file was deleted or replaced, so that another run may hold
+    another lock. It costs one stat; call it before each change.
 
     Waits up to `timeout_s` for another run (0: not at all) and passes its description to `waiting` once, in one line.
     LockedError if that was not enough; FileError if this place has no locks. `command` is the current command, for
     messages of other runs.
     """
+    deadline = time.monotonic() + timeout_s
+    descriptor = _open(folder)
     try:
-        descriptor = open_file(folder, _NAME, os.O_RDWR | os.O_CREAT)
-    except OSError as error:
-        raise unusable(_NAME, error) from error
-    try:
-        _take(descriptor, timeout_s, waiting)
+        _take(descriptor, deadline, waiting)
+        while not _is_in_place(folder, descriptor):  # deleted or replaced while this run waited for it
+            os.close(descriptor)
+            descriptor = _open(folder)
+            _take(descriptor, deadline, waiting)
         try:
             _sign(descriptor, command, clock)
-            yield
+            yield partial(_demand_in_place, folder, descriptor)
         finally:
             _release(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _take(descriptor: int, timeout_s: float, waiting: Callable[[str], None]) -> None:
-    deadline = time.monotonic() + timeout_s
+def _open(folder: Path) -> int:
+    try:
+        return open_file(folder, _NAME, os.O_RDWR | os.O_CREAT)
+    except OSError as error:
+        raise unusable(_NAME, error) from error
+
+
+def _is_in_place(folder: Path, descriptor: int) -> bool:
+    """Whether the locked file is still the one that other runs would open."""
+    held = os.fstat(descriptor)
+    try:
+        found = (folder / FOLDER / _NAME).lstat()
+    except OSError:
+        return False
+    return (found.st_dev, found.st_ino) == (held.st_dev, held.st_ino)
+
+
+def _demand_in_place(folder: Path, descriptor: int) -> None:
+    if not _is_in_place(folder, descriptor):
+        raise LockedError(
+            f"{_PLACE} was deleted or replaced during this run, so another run may have begun; this one stopped",
+            hint="completed steps are kept; find out what deletes that file, then run the same command again",
+            where=_PLACE,
+        )
+
+
+def _take(descriptor: int, deadline: float, waiting: Callable[[str], None]) -> None:
     told = False
     while not _try(descriptor):
         left = deadline - time.monotonic()

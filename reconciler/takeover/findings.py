@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
+from reconciler.findings.escape import shell_word, to_paste
 from reconciler.model import CertificateName, Entry, EntryId, EnvironmentName, WranglerFile
 from reconciler.model.ownership import CUSTOM
 from reconciler.model.words import environment_text
@@ -27,7 +27,7 @@ def by_id(entry: Entry, uses: int, alike: Sequence[FoundCertificate]) -> Iterato
     if same and all(file.ignored for file in same):
         path = same[0].path
         message = f"{path} contains the certificate {told}, but git ignores the file, so other checkouts lack it"
-        hint = f"a certificate is public: run `git add -f {shlex.quote(path)}`, declare it, and bind it by its name"
+        hint = f"a certificate is public: run `git add -f {shell_word(path)}`, declare it, and bind it by its name"
         yield Diagnostic(Severity.WARNING, Code.IGNORED_BY_GIT, message, Place(path), hint)
     elif alike and not same:
         path = alike[0].path
@@ -113,7 +113,8 @@ def bind_by_name(path: str, one: BoundById, name: CertificateName) -> Diagnostic
     table = bindings_table(one.worker, one.environment)
     message = f"{one.declared.binding} in {table} is bound by the ID of {name!r}, so a renewal would not change it"
     value = f'"{name}"' if remote is None else f'{{ certificate = "{name}", remote = {str(remote).lower()} }}'
-    hint = f"bind it by its name; change its line to:\n{table}\n{binding} = {value}"
+    lines, names = (table, f"{binding} = {value}"), (one.environment, one.declared.binding)
+    hint = to_paste("bind it by its name; change its line to", lines, names=names)
     keys = ("workers", one.worker, *(() if one.environment is None else ("env", one.environment)), "bindings")
     where = Pointer(path, (*keys, one.declared.binding), at_key=True)
     return Diagnostic(Severity.WARNING, Code.UPDATE_BY_HAND, message, where, hint, name)

@@ -95,7 +95,8 @@ class _Matcher:
         return found
 
     def _file_of(self, entry: Entry) -> FoundCertificate | None:
-        return self._files.get(entry.bundle.digest) if entry.bundle is not None else None
+        file = self._files.get(entry.bundle.digest) if entry.bundle is not None else None
+        return file if file is not None and (entry.ca or entry.has_leaf_of(file.bundle)) else None
 
     # --- entries ------------------------------------------------------------------------------------------------
 
@@ -113,7 +114,8 @@ class _Matcher:
     def _by_id(self, entry: Entry) -> None:
         mark = read_mark(entry)
         if mark is not None and is_other_stacks(mark, self.declaration):
-            self.targets[entry.id] = ProposedTarget(ById(entry.id), f"managed by the stack {mark.stack!r}")
+            remark = f"{mark.certificate}, managed by the stack {mark.stack!r}"
+            self.targets[entry.id] = ProposedTarget(ById(entry.id), remark)
             return
         remark = "uploaded by this stack" if is_ours(mark, self.declaration) else "not managed here"
         self.targets[entry.id] = ProposedTarget(ById(entry.id), remark)

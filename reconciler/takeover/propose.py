@@ -12,6 +12,7 @@ from reconciler.desired.rules import accepts, check_binding_name, check_config_p
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import BindingName, ByCertificate, ById, EnvironmentName, WorkerLabel, WranglerFile
 from reconciler.model.identifiers import is_of_other_store, is_placeholder
+from reconciler.plan.binding_findings import ids_not_asked
 from reconciler.takeover import findings as say
 from reconciler.takeover.matching import Matched, match
 from reconciler.takeover.names import Names, fit_name
@@ -32,8 +33,10 @@ def propose(scene: Scene) -> tuple[Proposal, tuple[Diagnostic, ...]]:
         matched.suggestions,
         savable=matched.savable,
     )
+    unasked = (ids_not_asked(None, len(scene.asked), len(scene.unasked)),) if scene.unasked else ()
     findings = (
         *scene.left_out(),
+        *unasked,
         *matched.findings,
         *about_workers,
         *_by_name(scene, matched),

@@ -69,7 +69,7 @@ class Scene:
     """Everything that a proposal is made from.
 
     `desired`: what is declared already; for a new file only stack and store. `declared`: the wrangler files of its
-    Workers, which are also in `configs`.
+    Workers, which are also in `configs`. `asked` and `unasked`: as in `Actual`, for all bindings.
     """
 
     desired: Desired
@@ -79,6 +79,7 @@ class Scene:
     certificates: tuple[FoundCertificate, ...]
     now: datetime
     declared: Mapping[WorkerLabel, WranglerFile] = field(default_factory=dict)
+    unasked: frozenset[EntryId] = frozenset()
 
     @cached_property
     def entries(self) -> Mapping[EntryId, Entry]:

@@ -13,6 +13,7 @@ import tomli
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
+from reconciler.findings.escape import to_paste
 from reconciler.model import ByCertificate, CertificateName, Declaration, EnvironmentName, WorkerLabel
 from reconciler.model.words import environment_text
 from reconciler.plan.binding_findings import bindings_table
@@ -231,5 +232,6 @@ def _by_hand(path: str, addition: Addition) -> Diagnostic:
     table = addition.table
     header = (bindings_table(str(table[1]), None if len(table) == 3 else str(table[3])),) if table is not None else ()
     message = f"{addition.what} can't be added to {path} without changing an existing line"
-    hint = "add these lines by hand:\n" + "\n".join((*header, *addition.lines))
+    lines = (*header, *addition.lines)
+    hint = to_paste("add these lines by hand", lines, names=lines)
     return Diagnostic(Severity.WARNING, Code.UPDATE_BY_HAND, message, Pointer(path, table or ()), hint)

@@ -36,7 +36,7 @@ POLICY = """\
 [policy]                  # all optional; these are the defaults
 renew_before = "30d"      # or a share of the lifetime, "33%"; default: the smaller of 30 days and a third
 grace = "7d"              # keep a replaced certificate at least this long
-prune = false             # true: delete a certificate that was removed from this file
+prune = false             # true: `mtlsctl apply --prune` may delete certificates that were removed from this file
 max_deletes = 10          # delete at most this many in one run; `mtlsctl apply --allow-deletes N` allows more
 check_live = false        # true: every plan, drift and status reads the live Workers of the account
 """

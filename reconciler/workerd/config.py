@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from reconciler.model.ports import PrivateKey
+from reconciler.workerd import door
 from reconciler.workerd.form import Module, ModuleKind
 from reconciler.x509.certificates import parse_stored
 from reconciler.x509.pem import encode
@@ -26,13 +27,14 @@ class Identity:
     """The certificate of a binding: PEM of the chain, and its key.
 
     `trusted` is PEM of CAs that the origin's own certificate may come from, in addition to the roots of this machine;
-    with `only_these`, instead of them.
+    with `only_these`, instead of them. Networks in `deny` are not called.
     """
 
     certificates: str = field(repr=False)
     key: PrivateKey
     trusted: tuple[str, ...] = field(default=(), repr=False)
     only_these: bool = False
+    deny: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +62,12 @@ class Config:
     text: str = field(repr=False)
 
 
-def write_config(worker: ServedWorker) -> Config:
-    """The configuration of a Worker on one socket."""
+def write_config(worker: ServedWorker, hosts: Sequence[str]) -> Config:
+    """The configuration of a Worker on one socket, which only answers requests to these `hosts`, each with its port."""
     identities = [(name, served) for name, served in worker.bindings if isinstance(served, Identity)]
-    services = [_worker(worker), *(_network(_service(name), identity) for name, identity in identities), _INTERNET]
-    socket = f'(name = "{SOCKET}", http = (), service = "main")'
+    networks = [_network(_service(name), identity) for name, identity in identities]
+    services = [_door(hosts), _worker(worker), *networks, _INTERNET]
+    socket = f'(name = "{SOCKET}", http = (), service = "door")'
     head = 'using Workerd = import "/workerd/workerd.capnp";\n\nconst config :Workerd.Config = '
     return Config(f"{head}(services = {_list(services)}, sockets = [{socket}]);\n")
 
@@ -74,6 +77,13 @@ _EVERYWHERE = 'allow = ["public", "private"]'
 
 _INTERNET = f'(name = "internet", network = ({_EVERYWHERE}, tlsOptions = (trustBrowserCas = true)))'
 """What a plain `fetch()` reaches."""
+
+
+def _door(hosts: Sequence[str]) -> str:
+    hosts_text = f'(name = "HOSTS", json = {literal(json.dumps(list(hosts)))})'
+    module = f'(name = "door.js", esModule = {_text(door.SOURCE)})'
+    bindings = f'[{hosts_text}, (name = "WORKER", service = "main")]'
+    return f'(name = "door", worker = (modules = [{module}], compatibilityDate = "{door.DATE}", bindings = {bindings}))'
 
 
 def _worker(worker: ServedWorker) -> str:
@@ -115,7 +125,8 @@ def _network(name: str, identity: Identity) -> str:
     trusted = _list(literal(one) for text in identity.trusted for one in _each(text))
     machine = "false" if identity.only_these else "true"
     options = f"keypair = ({pair}), trustBrowserCas = {machine}, trustedCertificates = {trusted}"
-    return f"(name = {literal(name)}, network = ({_EVERYWHERE}, tlsOptions = ({options})))"
+    deny = _list(map(literal, identity.deny))
+    return f"(name = {literal(name)}, network = ({_EVERYWHERE}, deny = {deny}, tlsOptions = ({options})))"
 
 
 def _each(text: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from reconciler.proof.reach import Reached
+from reconciler.proof.reach import FORBIDDEN_TEXT, Reached
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,7 @@ _UNTRUSTED = (
 _UNREACHABLE = re.compile(
     r"failed to lookup address|DNS lookup failed|Connection refused|connect\(\).*(?:refused|reach)"
 )
+_FORBIDDEN = re.compile(r"connecting to \S+ is not allowed|blocked by restrictPeers\(\)")
 _UNUSABLE = re.compile(
     r"TLS configuration: (?P<rustls>.+)"
     r"|(?P<boring>(?:PEM routines|Cipher functions|X\.509 [a-z ]+):OPENSSL_internal:\w+)"
@@ -70,6 +71,8 @@ def read_failure(line: str) -> Failure | None:
         if found := pattern.search(line):
             reason = found["reason"][:_LONGEST]
             return Failure(Reached.SERVER_UNTRUSTED, f"the origin's own certificate is not trusted: {reason}")
+    if _FORBIDDEN.search(line):
+        return Failure(Reached.FORBIDDEN, f"the origin was not called: {FORBIDDEN_TEXT}")
     if _UNREACHABLE.search(line):
         return Failure(Reached.UNREACHABLE, "the origin's name does not resolve, or nothing answers there")
     return None

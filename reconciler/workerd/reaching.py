@@ -8,11 +8,9 @@ from dataclasses import replace
 
 from reconciler.proof.reach import OriginCall, Reach, Reached
 from reconciler.workerd.config import Config, Identity, ServedWorker, Variable, write_config
+from reconciler.workerd.door import DATE, hosts_at
 from reconciler.workerd.form import Module, ModuleKind
 from reconciler.workerd.output import find_failure
-
-_DATE = "2024-09-23"
-"""Old enough for every workerd that is still in use; nothing here depends on a later date."""
 
 _WORKER = b"""\
 export default {
@@ -31,15 +29,19 @@ export default {
 """
 
 
-def reaching_config(call: OriginCall, *, timeout_s: float) -> Config:
-    """A Worker that makes this call for every request, and answers with the result."""
-    identity = Identity(call.certificates, call.key, tuple(call.trusted), only_these=bool(call.trusted))
+def reaching_config(call: OriginCall, *, port: int, timeout_s: float, deny: tuple[str, ...]) -> Config:
+    """A Worker that makes this call for every request to this port, and answers with the result.
+
+    Nothing in the networks of `deny` is called.
+    """
+    identity = Identity(call.certificates, call.key, tuple(call.trusted), only_these=bool(call.trusted), deny=deny)
     bindings: list[tuple[str, Identity | Variable]] = [
         ("MY_CERT", identity),
         ("URL", Variable(call.url)),
         ("TIMEOUT_MS", Variable(round(timeout_s * 1000))),
     ]
-    return write_config(ServedWorker([Module("main.js", ModuleKind.ES, _WORKER)], bindings, _DATE))
+    worker = ServedWorker([Module("main.js", ModuleKind.ES, _WORKER)], bindings, DATE)
+    return write_config(worker, hosts_at(port))
 
 
 def refused(lines: Sequence[str]) -> Reach:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from reconciler.findings.diagnostics import Pointer
 from reconciler.findings.errors import EditRefused, InputError
+from reconciler.findings.escape import printable, to_paste
 from reconciler.model import FoundBinding
 from reconciler.syntax.text import split_bom
 from reconciler.wrangler.formats import Format, format_of, load
@@ -151,11 +152,12 @@ def _refused(layout: Format, path: str, edit: Edit) -> EditRefused:
     place = "the top level" if edit.environment is None else f"the environment {edit.environment}"
     match edit:
         case SetBinding():
-            lines = layout.snippet(edit.environment, edit.binding, edit.certificate_id)
-            hint = f"edit the file by hand so that it contains:\n{lines}"
+            lines = layout.snippet(edit.environment, edit.binding, edit.certificate_id).splitlines()
+            names = (edit.environment, edit.binding, edit.certificate_id)
+            hint = to_paste("edit the file by hand so that it contains", lines, names=names)
         case SetRemote():
-            hint = f"set `remote` of {edit.binding} to {str(edit.remote).lower()} by hand"
+            hint = f"set `remote` of {printable(edit.binding)} to {str(edit.remote).lower()} by hand"
         case RemoveBinding():
-            hint = f"remove {edit.binding} from {KEY} by hand"
+            hint = f"remove {printable(edit.binding)} from {KEY} by hand"
     message = f"the binding {edit.binding} in {place} can't be changed without changing something else"
     return EditRefused(message, hint=hint, where=where)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer, shorten
 from reconciler.findings.errors import InputError
+from reconciler.findings.secrets import looks_secret
 from reconciler.model import EnvironmentName, FoundBinding, WranglerEnvironment, WranglerFile
 from reconciler.wrangler.formats import load
 from reconciler.wrangler.splices import KEY, environment_path
@@ -72,8 +73,8 @@ def _environments(
     tables = values.get("env")
     if isinstance(tables, dict):
         for name, table in tables.items():
-            if len(name) > _LONGEST or "PRIVATE KEY" in name:
-                message = "the name of an environment contains a private key or is far too long; it is not shown"
+            if len(name) > _LONGEST or _is_secret(name):
+                message = "the name of an environment contains a secret or is far too long; it is not shown"
                 problems.append(_problem(Code.WRANGLER_NO_ID, message, path, ("env",), "rename it"))
             elif isinstance(table, dict):
                 yield name, table
@@ -108,11 +109,11 @@ def _entry_problems(path: str, keys: Keys, entry: object) -> Iterator[Diagnostic
         return
     for key in ("binding", "certificate_id"):
         text = entry.get(key)
-        if isinstance(text, str) and ("PRIVATE KEY" in text or len(text) > _LONGEST):
-            is_key = "PRIVATE KEY" in text
-            message = f"`{key}` {'contains a private key' if is_key else 'is far too long for a name or an ID'}"
+        if isinstance(text, str) and (_is_secret(text) or len(text) > _LONGEST):
+            why = "contains a private key or a token" if _is_secret(text) else "is far too long for a name or an ID"
+            message = f"`{key}` {why}"
             what = "name of the binding" if key == "binding" else "ID of the certificate"
-            hint = f"write the {what}; a private key that was in the file is no longer secret: replace it"
+            hint = f"write the {what}; a key or token that was in the file is no longer secret: replace it"
             yield _problem(Code.WRANGLER_NO_ID, message, path, (*keys, key), hint)
             return
     name = entry.get("binding")
@@ -123,6 +124,10 @@ def _entry_problems(path: str, keys: Keys, entry: object) -> Iterator[Diagnostic
         message = f"each element of `{KEY}` must have a `certificate_id`: a string"
         hint = "write an empty string if the ID is not known yet"
         yield _problem(Code.WRANGLER_CERTIFICATE_ID, message, path, (*keys, "certificate_id"), hint)
+
+
+def _is_secret(text: str) -> bool:
+    return "PRIVATE KEY" in text or looks_secret(text)
 
 
 def _problem(

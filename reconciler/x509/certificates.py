@@ -31,12 +31,16 @@ MALFORMED = (ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGen
 
 @dataclass(frozen=True, slots=True)
 class CertificateFacts:
-    """The facts that a person compares, all as text, so that two certificates can be shown side by side."""
+    """The facts that a person compares, all as text, so that two certificates can be shown side by side.
+
+    `serial_number` is decimal, as Cloudflare shows it; `serial` is the same as CAs and openssl show it.
+    """
 
     subject: str
     subject_alternative_names: tuple[str, ...]
     issuer: str
     serial_number: str
+    serial: str
     not_before: str
     not_after: str
     key: str
@@ -106,6 +110,7 @@ class Bundle:
             subject_alternative_names=_alternative_names(leaf),
             issuer=issuer_text(leaf),
             serial_number=str(serial_of(leaf)),
+            serial=serial_text(leaf),
             not_before=rfc3339(leaf.not_valid_before_utc),
             not_after=rfc3339(leaf.not_valid_after_utc),
             key=_key_text(leaf),
@@ -174,6 +179,13 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         _IS_QUIET.reset(token)
+
+
+def serial_text(certificate: x509.Certificate) -> str:
+    """The serial number as `openssl x509 -serial` prints it: hexadecimal, in whole bytes."""
+    number = serial_of(certificate)
+    digits = f"{abs(number):X}"
+    return f"{'-' if number < 0 else ''}{digits:0>{len(digits) + len(digits) % 2}}"
 
 
 def serial_of(certificate: x509.Certificate) -> int:

@@ -6,13 +6,13 @@ It must never quote the file, and must not judge the certificates: `preflight` d
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, shorten
 from reconciler.findings.errors import CertificateError
+from reconciler.findings.escape import shell_word
 from reconciler.x509.certificates import MALFORMED, Bundle, quiet
 from reconciler.x509.pem import (
     Block,
@@ -92,7 +92,7 @@ def _line_of(problem: Diagnostic) -> int:
 
 
 def _not_pem(kind: Kind, path: str) -> Diagnostic:
-    quoted = shlex.quote(path)
+    quoted = shell_word(path)
     if kind is Kind.EMPTY:
         hint = "write the certificate to it as PEM: the leaf first, then its intermediates"
         return _problem(Code.CERTIFICATE_EMPTY, "the certificate file is empty", Place(path), hint)
@@ -108,7 +108,8 @@ _HINTS = {
     Kind.UTF16: "save it as UTF-8; in PowerShell: Set-Content -Encoding ascii",
     Kind.DER_CERTIFICATE: "convert it: openssl x509 -inform der -in {path} -out certificate.pem",
     Kind.DER_PKCS7: "convert it: openssl pkcs7 -inform der -print_certs -in {path} -out certificate.pem",
-    Kind.PKCS12: "extract the certificates: openssl pkcs12 -nokeys -in {path} -out certificate.pem",
+    Kind.PKCS12: "extract the certificates: openssl pkcs12 -nokeys -in {path} -out certificate.pem; for"
+    " an old keystore, add -legacy",
     Kind.JKS: "extract the certificate: keytool -exportcert -rfc -keystore {path} -alias NAME",
     Kind.DER_REQUEST: "send it to the CA and use the certificate that the CA returns",
     Kind.DER_PUBLIC_KEY: "get the certificate from the CA; a public key alone is not a certificate",
@@ -216,7 +217,7 @@ class _File:
         invalid = invalid_character(block.body)
         if "\\n" in block.body:
             message = "the certificate has the two characters \\n in place of line breaks"
-            hint = f"convert it: printf '%b' \"$(cat {shlex.quote(self.path)})\" > certificate.pem"
+            hint = f"convert it: printf '%b' \"$(cat {shell_word(self.path)})\" > certificate.pem"
             return _problem(Code.CERTIFICATE_GARBLED, message, where, hint)
         if invalid is not None:
             message = "the certificate is damaged: this character is not valid in base64"
@@ -236,7 +237,7 @@ class _File:
         label = _SAME_AS.get(block.label, block.label)
         fallback = ("of a type that does not belong in a certificate file", "keep only CERTIFICATE blocks in the file")
         what, hint = _OTHER_BLOCKS.get(label, fallback)
-        hint = hint.format(path=shlex.quote(self.path))
+        hint = hint.format(path=shell_word(self.path))
         return _problem(Code.CERTIFICATE_WRONG_BLOCK, f"this block is {what}", self.at(block.start), hint)
 
 

@@ -113,7 +113,8 @@ _HINTS = {
     Kind.UTF16: "save it as UTF-8; in PowerShell: Set-Content -Encoding ascii",
     Kind.DER_KEY: "convert it: openssl pkey -inform der -in KEY -out key.pem",
     Kind.DER_CERTIFICATE: _SWAPPED,
-    Kind.PKCS12: "extract the key and keep it as a secret: openssl pkcs12 -nocerts -noenc -in KEYSTORE",
+    Kind.PKCS12: "extract the key and keep it as a secret: openssl pkcs12 -nocerts -noenc -in KEYSTORE;"
+    " for an old keystore, add -legacy",
     Kind.JKS: "extract the key through PKCS#12: keytool -importkeystore -deststoretype pkcs12",
     Kind.BASE64_PEM: "decode it once before you store it: base64 -d",
     Kind.LFS: "remove the private key from Git LFS and keep it as a secret of the pipeline",

@@ -60,8 +60,8 @@ EVERYTHING = (
     ["output", "billing", "--format", "json"],
     ["doctor"],
     ["history", "--format", "json"],
-    ["verify"],
-    ["verify", "--format", "json"],
+    ["verify", "--run-project"],
+    ["verify", "--run-project", "--format", "json"],
 )
 
 

@@ -31,7 +31,10 @@ def problem_of(result: Result) -> dict[str, object]:
         (["nope"], "No such command"),
         (["plan", "--at", "tomorrow"], "tomorrow"),
         (["explain"], "Missing argument"),
-        (["plan", "--max-wait", "long"], "is not a valid time"),
+        (["plan", "--max-wait", "long"], "--max-wait: 'long' is not a valid time"),
+        (["apply", "--lock-timeout", "soon"], "--lock-timeout: 'soon' is not a valid time"),
+        (["apply", "--wave", "1,al"], "--wave: '1,al' is not valid"),
+        (["apply", "--digest", "sha256:abc"], "`--digest sha256:abc` is not a digest"),
         (["plan", "--only", "nope"], "matches no declared certificate"),
         (["plan", "--file", "nope.toml"], "does not exist"),
         (["apply"], "no terminal"),
@@ -68,6 +71,32 @@ def test_a_bug_is_json_where_json_was_asked_for(project: Project, monkeypatch: p
     assert (problem["code"], "ZeroDivisionError" in str(problem["message"])) == ("bug", True)
     report = Path(str(problem["hint"]).partition("report it with ")[2].partition(";")[0])
     report.unlink()
+
+
+@pytest.mark.parametrize(
+    ("command", "where"),
+    [
+        ("plan", "runs.project.parse_declaration"),
+        ("doctor", "runs.project.parse_declaration"),
+        ("doctor", "runs.doctor.checkout.leftover_of"),
+        ("validate", "runs.look.parse_file"),
+        ("apply --yes", "apply.keys.check_pair"),
+    ],
+)
+def test_too_little_memory_is_no_bug(
+    command: str, where: str, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plain error, with what to do, wherever it happens; also in a check after which others go on."""
+
+    def full(*_: object, **__: object) -> object:
+        raise MemoryError
+
+    monkeypatch.setattr(f"reconciler.{where}", full)
+    result = project.run(*command.split(), "--format", "json")
+    assert result.code == 1
+    problem = problem_of(result)
+    assert problem["code"] == "out-of-memory"
+    assert "next run continues" in str(problem["hint"])
 
 
 def test_a_bug_in_what_shows_it_is_still_a_report(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

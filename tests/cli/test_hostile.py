@@ -23,6 +23,7 @@ from tests.support.hostile_files import (
     large_rsa_pem,
 )
 from tests.support.measured import HangingError, Measured, measure, measure_counted
+from tests.support.sizes import sampled
 
 
 def run(project: Project, *arguments: str, **environ: str) -> Measured:
@@ -55,21 +56,21 @@ def test_what_hangs_and_what_costs_is_seen(tmp_path: Path) -> None:
     assert 10_000 < small.calls < MAX_CALLS
 
 
-@pytest.mark.parametrize("name", MTLS_FILES)
+@pytest.mark.parametrize("name", sampled(MTLS_FILES))
 def test_a_hostile_mtls_toml_costs_little(project: Project, name: str) -> None:
     """Caps and counts before anything is made of it; what is wrong is told in text and in JSON."""
     given = project.write("mtls.toml", MTLS_FILES[name]())
     check_run(run(project, "plan", "--format", "json"), given=given.stat().st_size)
 
 
-@pytest.mark.parametrize("name", WRANGLER_FILES)
+@pytest.mark.parametrize("name", sampled(WRANGLER_FILES))
 def test_a_hostile_wrangler_toml_costs_little(project: Project, name: str) -> None:
     """The same caps, at a quarter of the size."""
     given = project.write("wrangler.toml", WRANGLER_FILES[name]())
     check_run(run(project, "plan", "--format", "json"), given=given.stat().st_size)
 
 
-@pytest.mark.parametrize("name", JSON_FILES)
+@pytest.mark.parametrize("name", sampled(JSON_FILES))
 def test_a_hostile_wrangler_jsonc_costs_little(project: Project, name: str) -> None:
     """JSON has its own reader and its own bombs."""
     project.write("mtls.toml", MTLS.replace("wrangler.toml", "wrangler.jsonc"))
@@ -95,7 +96,7 @@ def test_hostile_certificates_cost_little_all_together(project: Project) -> None
     project.write(f"certs/c{len(names) - 1}.pem", project.read("certs/billing.pem"))
     project.write("mtls.toml", declare(names, key="K"))
     result = run(project, "plan")
-    check_run(result, codes=frozenset({1}), given=given)
+    check_run(result, codes=frozenset({5}), given=given)
     out = result.out.decode()
     assert f"\n  c{len(names) - 1}  new\n    + upload  needs $K" in out
     assert "1 upload" in out

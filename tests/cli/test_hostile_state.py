@@ -21,6 +21,7 @@ from tests.support.cli import MTLS, WRANGLER, Project, Result
 from tests.support.hostile import DOCUMENTED, FEW, LONG, check_run, check_texts
 from tests.support.measured import CLI, measure, measure_counted
 from tests.support.reports import sealed
+from tests.support.sizes import sampled
 from tests.support.worlds import issued
 
 FORMATS = ((), ("--format", "json"))
@@ -92,7 +93,7 @@ PLANS: dict[str, Callable[[Json], str | bytes]] = {
 HARMLESS = {"100,000 adopted", "100,000 findings", "a long name", "a NUL", "the same key twice"}
 
 
-@pytest.mark.parametrize("name", PLANS)
+@pytest.mark.parametrize("name", sampled(PLANS))
 def test_a_hostile_plan_costs_little_and_executes_nothing(project: Project, plan: Json, name: str) -> None:
     """Shown or refused; what it says is never done on its word."""
     given = project.write("plan.json", PLANS[name](plan)).stat().st_size
@@ -188,7 +189,7 @@ STORES: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.parametrize("name", STORES)
+@pytest.mark.parametrize("name", sampled(STORES))
 def test_a_hostile_store_costs_little_and_is_not_changed(project: Project, name: str) -> None:
     """It is refused, or what it says is data; never repaired by guessing."""
     assert project.run("apply", "--yes").code == 0

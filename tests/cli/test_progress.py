@@ -78,6 +78,7 @@ def test_work_of_unknown_size_has_a_count_and_a_rate() -> None:
     ("work", "end"),
     [
         (Work("Deploying", 1, 10, 60.0), "1/10   1.0/min   about 9 min left"),
+        (Work("Deploying", 1, 2, 12.0), "1/2   5.0/min"),
         (Work("Deploying", 3, 10, 1.5), "3/10   2.0/s   about 4 s left"),
         (Work("Deploying", 1, 1000, 60.0), "1/1000   1.0/min   about 16 h 39 min left"),
         (Work("Deploying", 0, 10, 60.0), "0/10"),

@@ -104,7 +104,7 @@ def test_a_failure_is_shown_at_once_above_the_line(account: Account, held: Held)
     """While the others are still under way."""
     del account.project.environ["C000_KEY"]
     with in_terminal(account.project, "apply", "--yes", columns=120) as run:
-        run.until(r"x upload c000 failed: ")
+        run.until(r"x upload c000 failed \[")
         run.until(r"Uploading   #+-+   2/24")
         held.free.set()
         assert run.end() == 5

@@ -96,12 +96,12 @@ def test_all_settings_are_read() -> None:
     account = "023e105f4ecef8ad9ca31a8372d0c353"
     declaration = parse(
         HEAD + f'former_stacks = ["old"]\n[store]\nkind = "cloudflare"\naccount_id = "{account}"\nlimit = 2000\n'
-        '[policy]\nrenew_before = "45d"\ngrace = "0s"\nprune = true\nmax_deletes = 0\nrollback_versions = 3\n'
-        "check_live = true\n"
+        '[policy]\nrenew_before = "45d"\ngrace = "0s"\nprune = true\nmax_deletes = 0\nmax_unbinds = 2\n'
+        "rollback_versions = 3\ncheck_live = true\n"
     )
     assert declaration.former_stacks == ("old",)
     assert declaration.store == StoreSettings(StoreKind.CLOUDFLARE, account, 2000)
-    assert declaration.policy == Policy(RenewBefore(timedelta(days=45)), timedelta(0), True, 0, 3, check_live=True)
+    assert declaration.policy == Policy(RenewBefore(timedelta(days=45)), timedelta(0), True, 0, 2, 3, check_live=True)
 
 
 @pytest.mark.parametrize(

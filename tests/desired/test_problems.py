@@ -96,8 +96,17 @@ def test_a_finding_names_its_certificate() -> None:
     assert problem.certificate == "billing"
 
 
+TOKEN = "Zq3xW0vK7-uT1rB_nM5yH8cJ2dF6gS4aLpE9oXiQ"  # the shape of one, not one
+PREFIXED = "cfut_" + "a1b2c3d4e5" * 4
+KEY_LINE = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgevZzL1gdAFr88hb2"
+
+
 @pytest.mark.parametrize(
-    "secret", ["MIGH" + "AgEA" * 30, "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY"]
+    "secret",
+    [
+        *("MIGH" + "AgEA" * 30, "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY"),
+        *(TOKEN, TOKEN.replace("-", "x"), PREFIXED, KEY_LINE),
+    ],
 )
 @pytest.mark.parametrize(
     "before",
@@ -115,6 +124,8 @@ def test_a_finding_names_its_certificate() -> None:
         "[certificates.a]\nverify_before = ",
         "[certificates.a]\nverify_before = [1, ",
         "[certificates.a]\nsupersedes = [1, ",
+        "[certificates.a]\nowner = ",
+        "[certificates.a]\nprivate_key.file = ",
         "[certificates.a]\nprivate_key.env = ",
         "[workers.w]\nconfig = ",
         "[workers.w.bindings]\nA = ",
@@ -128,6 +139,48 @@ def test_a_pasted_secret_is_never_shown(before: str, secret: str) -> None:
     for problem in problems("version = 1\n" + body):
         shown = f"{problem.message} {problem.hint}"
         assert not any(line in shown for line in secret.splitlines())
+
+
+@pytest.mark.parametrize("secret", [TOKEN, TOKEN.replace("-", "x"), PREFIXED, KEY_LINE])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"S" = 1',
+        '[policy]\n"S" = "7d"',
+        '[certificates."S"]\ncertificate = "a.pem"',
+        '[certificates.a]\ncertificate = "a.pem"\n"S" = "x"',
+        '[workers."S"]\nconfig = "wrangler.toml"',
+        '[workers.w]\nconfig = "wrangler.toml"\n[workers.w.bindings]\n"S" = "billing"',
+        '[workers.w]\nconfig = "wrangler.toml"\n[workers.w.env."S".bindings]',
+        '[workers.w]\nconfig = "wrangler.toml"\n[workers.w.bindings]\nA = "S"',
+        '[workers.w]\nconfig = "certs/S/wrangler.toml"',
+        '[certificates.a]\ncertificate = "certs/S.pem"',
+        '[certificates.a]\ncertificate = "a.pem"\nprivate_key = { env = "S" }',
+        '[certificates.a]\ncertificate = "a.pem"\nprivate_key = "S"',
+        '"S" = 1\n"S" = 2',
+        "x = S",
+    ],
+)
+def test_a_secret_as_a_key_a_path_or_a_variable_is_never_shown(text: str, secret: str) -> None:
+    """By its shape: a name that programs use for a file or a variable would be shown by the next error."""
+    found = problems(HEAD + CERTIFICATE + text.replace("S", secret) + "\n")
+    assert secret not in " ".join(f"{problem.message} {problem.hint} {problem.certificate}" for problem in found)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[certificates.payments-gateway-production-client-certificate1]\ncertificate = "a.pem"',
+        '[certificates.a]\ncertificate = "teams/PaymentsGatewayV2/ProductionClientCertificate2024.pem"',
+        '[certificates.a]\ncertificate = "a.pem"\nprivate_key.env = "PAYMENTS_GATEWAY_PRODUCTION_CLIENT_KEY_2024"',
+        '[certificates.a]\ncertificate = "a.pem"\nprivate_key = "/nix/store/0c5b8vw40dy178xlpddw65q9gf1h2186-Key/key"',
+        '[certificates.a]\ncertificate = "a.pem"\nsupersedes = ["9d7d1c39-55a1-4a5c-9a5f-0d5b1d0f6f11"]',
+        '[certificates.a]\ncertificate = "a.pem"\nverify = "https://a.example/Zq3xW0vK7uT1rBnM5yH8cJ2dF6gS4aLpE9oXiQab"',
+    ],
+)
+def test_a_long_name_that_people_choose_is_no_secret(text: str) -> None:
+    """It has words; an ID has letters of one case."""
+    parse_declaration((HEAD + text + "\n").encode(), "mtls.toml", KINDS)
 
 
 def test_verify_on_a_ca_is_an_error() -> None:

@@ -222,6 +222,21 @@ def test_managed_entries_and_workers_can_be_put_in_from_outside(state: EmulatorS
     assert control(state, "GET", "calls").json()["calls"] == []
 
 
+def test_added_tokens_can_be_forgotten(state: EmulatorState) -> None:
+    """Then what the emulator began with is accepted again: any token, or only the given one."""
+    added = {"token": "sesame", "permissions": []}
+    control(state, "POST", "tokens", added)
+    assert error_of(client_of(state).get(PATH))[:2] == (401, 9106)
+    assert control(state, "DELETE", "tokens").json() == {"tokens": 0}
+    assert client_of(state).get(PATH).status_code == 200
+    state.access.given[TOKEN] = Token()
+    control(state, "POST", "tokens", {**added, "token": TOKEN})
+    assert client_of(state).get(PATH).status_code == 403
+    assert control(state, "DELETE", "tokens").json() == {"tokens": 1}
+    assert client_of(state).get(PATH).status_code == 200
+    assert client_of(state, token="sesame").get(PATH).status_code == 401
+
+
 @pytest.mark.parametrize(
     ("method", "path", "given"),
     [
@@ -235,6 +250,7 @@ def test_managed_entries_and_workers_can_be_put_in_from_outside(state: EmulatorS
         ("PUT", "rate-limit", {"headers": "wrong"}),
         ("POST", "tokens", {"permissions": []}),
         ("POST", "tokens", {"token": "t", "permissions": ["Everything"]}),
+        ("POST", "tokens", {"token": "t", "accounts": []}),
         ("POST", "accounts", {"account": "../escape"}),
         ("POST", "managed", {"type": "gateway_managed", "name": "x", "certificates": "none"}),
         ("POST", "bind", {"worker": "shop", "bindings": {}, "account": OTHER_ACCOUNT}),

@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.emulator import server
 from reconciler.emulator.faults import Fault, FaultKind
-from reconciler.emulator.server import listen, running
+from reconciler.emulator.server import is_expected, listen, running
 from reconciler.emulator.state import ACCOUNT_ID, EmulatorState
 from reconciler.findings.errors import AddressError
 from tests.emulator.test_certificates import PATH, body
@@ -65,6 +65,30 @@ def test_a_body_without_end_is_refused(state: EmulatorState, monkeypatch: pytest
     with running(state) as url:
         assert httpx.post(f"{url}/user", content=b"x" * 1001, headers=HEADERS).status_code == 413
         assert httpx.get(f"{url}/user", headers=HEADERS).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/client/v4/user", "/_emulator/state"])
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        *((host, 200) for host in ("localhost", "LOCALHOST:1", "127.0.0.1:8787", "127.9.9.9", "[::1]:8787")),
+        *((host, 421) for host in ("attacker.example", "attacker.example:8787", "localhost.attacker.example", "")),
+        *((host, 421) for host in ("10.0.0.5", "127.1", "user@localhost", "localhost:8787:1", "0x7f.0.0.1")),
+    ],
+)
+def test_another_host_is_refused(state: EmulatorState, host: str, status: int, path: str) -> None:
+    """By DNS rebinding a page could read the state under its own name."""
+    with running(state) as url:
+        reply = httpx.get(url.removesuffix("/client/v4") + path, headers={**HEADERS, "Host": host})
+    assert reply.status_code == status
+    assert ("certificates" in reply.text) == (status == 200 and path == "/_emulator/state")
+
+
+def test_one_that_listens_for_others_answers_to_addresses_and_allowed_names() -> None:
+    """As in a container, where clients call it by a name."""
+    expected = ("10.0.0.5:8787", "[fd00::5]:8787", "localhost", "emulator:8787")
+    assert [is_expected(host, "0.0.0.0", {"emulator"}) for host in expected] == [True] * 4  # noqa: S104
+    assert not is_expected("attacker.example", "0.0.0.0", {"emulator"})  # noqa: S104
 
 
 def test_every_reply_takes_the_latency(state: EmulatorState) -> None:

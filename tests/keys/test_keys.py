@@ -17,13 +17,16 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from pydantic import BaseModel, ValidationError
 
+from reconciler.desired import parse_declaration
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place
-from reconciler.findings.errors import CertificateError, FileError, KeySourceError
+from reconciler.findings.errors import CertificateError, FileError, InputError, KeySourceError
 from reconciler.keys import KINDS, SOURCES, open_sources
+from reconciler.keys.env import is_well_known
 from reconciler.model import KeyReference
 from reconciler.model.keys import KeyContext, KeyFile
 from reconciler.model.ports import PrivateKey
+from reconciler.runtime import children, deploying, wrangler
 from reconciler.x509.certificates import Bundle
 from reconciler.x509.files import parse_file
 from reconciler.x509.key_pairs import check_pair, only_key
@@ -540,3 +543,37 @@ def test_no_value_with_a_key_shows_it() -> None:
     shown = "".join(f"{one!r}{one}" for one in values)
     assert [part for part in windows(KEY) if part in shown] == []
     assert "BEGIN" not in shown
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("PATH", "HOME", "Path", "http_proxy", "LC_ALL", "LD_PRELOAD", "CLOUDFLARE_API_TOKEN", "CF_API_TOKEN"),
+        *("NODE_OPTIONS", "MTLSCTL_PASS", "SSL_CERT_FILE", "XDG_CONFIG_HOME", "WRANGLER_LOG", "GITHUB_TOKEN"),
+    ],
+)
+def test_a_variable_with_a_meaning_of_its_own_holds_no_key(name: str) -> None:
+    """It would be withheld from the programs that need it, or another secret would be tried as a key."""
+    with pytest.raises(InputError) as refused:
+        parse_declaration(declaring(name), "mtls.toml", KINDS)
+    (found,) = refused.value.diagnostics()
+    assert found.code is Code.BAD_VALUE
+    assert f"{name} is a variable that programs use for something else" in found.message
+
+
+@pytest.mark.parametrize("name", ["BILLING_KEY", "PATH_KEY", "CLOUDFLARE_MTLS_KEY", "CI_KEY", "NODE_KEY", "pem"])
+def test_any_other_variable_may_hold_a_key(name: str) -> None:
+    """Names of one's own that only begin like a well-known one."""
+    parse_declaration(declaring(name), "mtls.toml", KINDS)
+
+
+def declaring(name: str) -> bytes:
+    """An mtls.toml whose key is in this variable."""
+    key = f'private_key = {{ env = "{name}" }}'
+    return f'version = 1\nstack = "s"\n[certificates.a]\ncertificate = "a.pem"\n{key}\n'.encode()
+
+
+def test_every_variable_that_programs_are_given_has_a_meaning_of_its_own() -> None:
+    """So that no mtls.toml can take one away."""
+    given = {*children._PASSED_ON, *deploying._PASSED_ON, *deploying._PROXIES, *deploying._SECRET, *wrangler.NODE}
+    assert {name for name in given if not is_well_known(name)} == set()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import pytest
 
+from reconciler.findings.codes import Code, Severity
 from reconciler.model import (
+    BindingChange,
     CertificateName,
     Declaration,
     DeclaredWorker,
@@ -26,6 +29,10 @@ from reconciler.model import (
 from reconciler.model.ownership import mark_name
 from reconciler.plan.inventory import Role
 from reconciler.plan.plan import Plan
+from reconciler.records.saved_plan import read_plan
+from reconciler.reports.explain import explain
+from reconciler.reports.status import make_status
+from reconciler.views.table import Display, render
 from reconciler.x509.certificates import Bundle
 from tests.support.pki import DAY, END, NOW, make_ca
 from tests.support.worlds import (
@@ -362,3 +369,73 @@ def test_once_the_id_is_changed_both_are_silent() -> None:
     assert (shown(made), codes(made)) == ([], [])
     (row,) = made.assessment.by_id
     assert (row.role, row.mark.stack if row.mark else None, row.not_after) == (Role.OTHER_STACK, "payments", END)
+
+
+# --- what it is -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("found", [uid(9), "<CERTIFICATE_ID>", uid(2)], ids=["unknown ID", "placeholder", "another"])
+def test_a_change_to_an_id_of_another_stack_shows_what_it_is_and_is_a_warning(found: str) -> None:
+    """A UUID alone would give a Worker the identity of another team in one unreadable line."""
+    made = plan(stored(1, bundle(1), "books:ledger"), stored(2, bundle(2)), found=found)
+    (change,) = made.changes
+    assert isinstance(change, BindingChange)
+    assert change.identity is not None
+    assert (change.identity.stack, change.identity.certificate) == ("books", "ledger")
+    (warned,) = [one for one in made.diagnostics if one.code is Code.ID_OF_OTHER_STACK]
+    assert warned.severity is Severity.WARNING
+    assert "ledger of the stack books (CN=client-1)" in warned.message
+    assert uid(1) in warned.message
+    for text in (render(made, "text", Display(width=None)), render(made, "text", Display(width=60))):
+        assert "ledger of the stack books (CN=client-1)" in " ".join(text.split())
+    (part,) = json.loads(render(made, "json", Display()))["changes"]
+    assert (part["identity"]["stack"], part["identity"]["subject"]) == ("books", "CN=client-1")
+
+
+def test_a_saved_plan_shows_what_an_id_is() -> None:
+    """Without the store, from what was approved."""
+    made = plan(stored(1, bundle(1), "books:ledger"), found=uid(9))
+    saved = read_plan(render(made, "json", Display()).encode(), "plan.json")
+    assert "ledger of the stack books (CN=client-1)" in render(saved, "text", Display())
+
+
+def test_a_binding_that_waits_shows_what_its_id_is_and_warns() -> None:
+    """It is approved before it happens."""
+    made = plan(stored(1, LATER, "books:ledger"), stored(2, bundle(2)), found=uid(2))
+    assert (made.changes, waits(made)) == ((), ["None not-valid-yet"])
+    assert "id-of-other-stack" in codes(made)
+    assert "ledger of the stack books (CN=later)" in render(made, "text", Display())
+
+
+def test_an_id_that_the_worker_has_already_is_no_warning() -> None:
+    """The change was approved; a warning for ever would be read by nobody."""
+    assert codes(plan(stored(1, bundle(1), "books:ledger"))) == []
+
+
+@pytest.mark.parametrize("name", ["by hand", "payments:ledger", ""])
+def test_an_id_of_no_other_stack_shows_what_it_is_without_a_warning(name: str) -> None:
+    """Whoever uploaded it by hand, or under our mark."""
+    made = plan(stored(1, bundle(1), name), found=uid(9))
+    assert "id-of-other-stack" not in codes(made)
+    assert "(CN=client-1)" in render(made, "text", Display())
+
+
+def test_what_others_named_is_shown_as_text() -> None:
+    """An entry's name may be anything."""
+    made = plan(stored(1, bundle(1), "x\x1b[2J\n::error::"), found=uid(9))
+    text = render(made, "text", Display())
+    assert "\x1b" not in text
+    assert not any(line.lstrip().startswith("::") for line in text.splitlines())
+
+
+@pytest.mark.parametrize("found", [uid(1), uid(9)], ids=["in place", "to be changed"])
+def test_status_and_explain_show_what_an_id_is(found: str) -> None:
+    """The binding's story, the certificate's, and the row of the status."""
+    made = plan(stored(1, bundle(1), "books:ledger"), found=found)
+    told = render(explain("LEDGER", made), "text", Display())
+    assert "ledger of the stack books (CN=client-1)" in told
+    assert "subject     CN=client-1" in render(explain(uid(1), made), "text", Display())
+    (part,) = json.loads(render(make_status(made), "json", Display()))["by_id"]
+    assert part["subject"] == "CN=client-1"
+    detail = render(replace(make_status(made), asked=True), "text", Display())
+    assert "CN=client-1" in detail

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from reconciler.apply import World, apply_plan
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import (
+    Actual,
     Change,
     Condition,
     Declaration,
@@ -36,7 +37,7 @@ from reconciler.plan.assess import judge, needs, see
 from reconciler.plan.outcome import Outcome, Step, StepStatus
 from reconciler.plan.plan import Plan, make_plan
 from reconciler.runs.configs import load_configs
-from reconciler.runs.look import observe
+from reconciler.runs.look import Checkout, observe
 from reconciler.stores.local import LocalStore, open_in_memory
 from reconciler.wrangler.read import read_wrangler
 from tests.support.memory import MemoryClock, MemoryFiles, MemoryKeys, NoDeployer, NoProver
@@ -96,9 +97,13 @@ class Universe:
     clock: MemoryClock
     uploads: list[str] = field(default_factory=list)
 
+    def observe(self) -> Actual:
+        """What exists now."""
+        found = load_configs(self.desired.declaration, self.files, {})
+        return observe(Checkout(self.desired, found.files, found.broken, (), (), found.findings), self.store)
+
     def plan(self) -> Plan:
-        files, _ = load_configs(self.desired.declaration, self.files, {})
-        seen = observe(self.desired, files, self.store)
+        seen = self.observe()
         assessment = judge(self.desired, seen, self.clock.now())
         ids = needs(assessment).tree
         return make_plan(see(assessment, sweep=self.files.sweep(ids)) if ids else assessment)

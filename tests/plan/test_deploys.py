@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -39,6 +39,7 @@ from reconciler.reports.drift_live import join_live
 from reconciler.reports.drift_look import make_drift
 from reconciler.reports.left import find_left
 from reconciler.stores.local import open_in_memory
+from reconciler.views.table import Display, render
 from tests.plan.test_retire_live import NEW, OLD, real
 from tests.support.cli import WRANGLER, make_project
 from tests.support.interrupts import interrupt_main, interruptible
@@ -230,6 +231,26 @@ def test_a_deploy_keeps_its_key_when_its_upload_is_done() -> None:
     ]
 
 
+@pytest.mark.parametrize(("content", "file_id", "live_id"), [(1, NEW.id, OLD.id), (2, OLD.id, NEW.id)])
+def test_a_deploy_that_goes_back_to_an_older_upload_is_marked(content: int, file_id: EntryId, live_id: EntryId) -> None:
+    """A re-run of an old commit plans one."""
+    found = named({"BILLING": file_id})
+    plan = plan_of(Row("", serves({"BILLING": live_id}), found, content=content))
+    (deploy,) = [change for change in plan.changes if isinstance(change, Deploy)]
+    assert [one.older for one in deploy.bindings] == [content == 2]
+    assert ("older" in render(plan, "text", Display())) is (content == 2)
+
+
+def test_a_binding_in_neither_the_file_nor_a_live_version_uses_no_certificate() -> None:
+    """A new binding on a pull request."""
+    declared = worker(tables={None: {"BILLING": "billing", "PARTNER": "billing"}})
+    wanted = desired({"billing": 1}, [declared], store=StoreKind.CLOUDFLARE)
+    there = actual([NEW], {"checkout": named({"BILLING": NEW.id})}, live=serves({"BILLING": NEW.id}))
+    text = render(make_plan(judge(wanted, there, NOW), show_live=True), "text", Display())
+    assert "1 binding uses the certificate of the wrangler file.\n" in text
+    assert "1 binding is not in the wrangler file and not live yet.\n" in text
+
+
 @pytest.mark.parametrize(
     ("live", "state"),
     [
@@ -294,6 +315,9 @@ class Interrupted:
         self.waited = self.over.wait(60)
         raise DeployError("ended")
 
+    def demand_programs(self, configs: Iterable[str]) -> None:
+        """All are there."""
+
     def give_up(self) -> None:
         self.over.set()
 
@@ -334,6 +358,9 @@ class Unasked:
 
     def deploy(self, config: str, environment: EnvironmentName, script: str) -> str | None:
         raise AssertionError(f"{script} was deployed")
+
+    def demand_programs(self, configs: Iterable[str]) -> None:
+        """All are there."""
 
     def give_up(self) -> None:
         """Nothing is under way."""

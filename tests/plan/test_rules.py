@@ -410,6 +410,7 @@ LEAVING = [
         desired({"billing": 2}, [BILLING], policy=PRUNE),
         actual([entry(1, 1, "@ledger"), entry(2, 2, "@billing", age=8)], bound(2)),
         ["retire ledger orphaned"],
+        findings=["policy-weak"],
         adopted=[uid(2)],
     ),
     Row(
@@ -502,6 +503,7 @@ SAFE = [
         desired({"billing": 2}, [BILLING], policy=PRUNE),
         actual([entry(1, 1, "@ledger", age=6.9), entry(2, 2, "@billing", age=30)], bound(2)),
         waiting=["ledger grace"],
+        findings=["stack-shared", "policy-weak"],
         adopted=[uid(2)],
     ),
     Row(
@@ -509,6 +511,7 @@ SAFE = [
         desired({"billing": 2}, [BILLING], declared=[certificate("billing", grace=timedelta(hours=1))]),
         actual([entry(1, 1, "@billing", age=30), entry(2, 2, "@billing", age=0.1)], bound(2)),
         ["retire billing superseded"],
+        findings=["policy-weak"],
         adopted=[uid(2)],
     ),
     Row(
@@ -516,6 +519,7 @@ SAFE = [
         desired({"billing": 2}, [BILLING], policy=PRUNE),
         actual([replace(entry(1, 1, "@ledger"), uploaded_on=None), entry(2, 2, "@billing")], bound(2)),
         waiting=["ledger grace"],
+        findings=["policy-weak"],
         adopted=[uid(2)],
     ),
     Row(
@@ -523,6 +527,28 @@ SAFE = [
         desired({"billing": 2}, [BILLING]),
         actual(OLD_AND_NEW, bound(2), stable=False),
         waiting=["billing listing-unstable"],
+        adopted=[uid(2)],
+    ),
+    *(
+        Row(
+            f"5: a clock that is {ahead} before the store's keeps it",
+            desired({"billing": 2}, [BILLING]),
+            actual(OLD_AND_NEW, bound(2), ahead=ahead),
+            waiting=["billing clock-skew"],
+            adopted=[uid(2)],
+            findings=findings,
+        )
+        for ahead, findings in (
+            (timedelta(days=8), ["clock-wrong"]),
+            (timedelta(minutes=-6), ["clock-wrong"]),
+            (None, list[str]()),
+        )
+    ),
+    Row(
+        "5: a clock that differs by less than five minutes keeps nothing",
+        desired({"billing": 2}, [BILLING]),
+        actual(OLD_AND_NEW, bound(2), ahead=timedelta(minutes=-4)),
+        ["retire billing superseded"],
         adopted=[uid(2)],
     ),
     Row(
@@ -571,6 +597,14 @@ IDS = [
         desired({}, [worker("checkout", {None: {"LEDGER": f"id:{uid(9)}"}})]),
         actual([], OPEN, asked={uid(9): None}),
         findings=["unknown-entry"],
+    ),
+    Row(
+        "6: of many ids that the list lacks, those that were not asked for count as unknown, and a warning says so",
+        desired({"billing": 1}, [worker("checkout", {None: {"BILLING": "billing", "LEDGER": f"id:{uid(8)}"}})]),
+        actual([entry(1, 1, "@billing")], bound(9), asked={uid(7): None}, unasked=[uid(8), uid(9)]),
+        ["rebind BILLING unknown-id"],
+        adopted=[uid(1)],
+        findings=["unknown-entry", "ids-not-asked"],
     ),
     Row(
         "6: a declared id of a CA is an error",
@@ -895,12 +929,21 @@ def test_an_offline_plan_says_what_files_can_tell_and_marks_the_rest() -> None:
     assert plan.quota is None
 
 
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_an_offline_plan_names_each_undeclared_binding_that_may_be_removed(*, exclusive: bool) -> None:
+    """Not a placeholder, nor one of a Worker that another stack may declare."""
+    checkout = replace(worker("checkout", {None: {}}), exclusive=exclusive)
+    there = actual(None, {"checkout": file({None: {"A": uid(1), "B": "<ID>"}})})
+    unknown = [item.at.binding for item in plan_of(desired({}, [checkout]), there).unknown if item.at is not None]
+    assert unknown == (["A"] if exclusive else [])
+
+
 def test_updates_name_the_attributes_that_differ_and_no_others() -> None:
     """Same issuer and dates: those are not listed."""
     there = actual([entry(1, 1, "@billing")], bound(1))
     upload, rebind = plan_of(desired({"billing": 2}, [BILLING]), there).changes
     changed = [item.attribute for item in upload.differences]  # type: ignore[union-attr]
-    assert changed == ["subject", "serial_number", "key", "fingerprint"]
+    assert changed == ["subject", "serial_number", "serial", "key", "fingerprint"]
     assert rebind.differences == upload.differences  # type: ignore[union-attr]
 
 

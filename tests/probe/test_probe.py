@@ -16,13 +16,17 @@ import pytest
 from reconciler.findings.diagnostics import Pointer
 from reconciler.model import CertificateName
 from reconciler.model.ports import PrivateKey
-from reconciler.probe import address, contexts, exchange, watch
+from reconciler.probe import OriginProber, address, contexts, exchange, watch
+from reconciler.probe.address import Endpoint
 from reconciler.probe.exchange import Answer, read_answer
 from reconciler.probe.prober import make_throwaway
 from reconciler.proof.observations import End, Moment, NginxPage, Shown
 from reconciler.proof.ports import ClientIdentity
 from reconciler.proof.proofs import Proof, proof_warnings
+from reconciler.proof.reach import FORBIDDEN
 from reconciler.proof.rules import judge
+from reconciler.runs.project import VERIFY_VARIABLE, project_at
+from reconciler.runtime.reaching import LocalRuntime
 from reconciler.x509.certificates import Bundle
 from reconciler.x509.files import parse_file
 from tests.servers import listening_socket, port_of
@@ -72,6 +76,52 @@ def test_a_redirect_is_not_followed(folder: Path) -> None:
             seen = probe(port)
     assert (seen.ours.status, told(seen)) == (302, "accepted")
     assert elsewhere == []
+
+
+@pytest.mark.parametrize(
+    "resolved",
+    [
+        *("169.254.169.254", "169.254.0.1", "fe80::1", "fe80::1%eth0", "febf::1", "fd00:ec2::254", "fd20:ce::254"),
+        *("::ffff:169.254.169.254", "64:ff9b::169.254.169.254", "100.100.100.200", "::ffff:100.100.100.200"),
+        *("168.63.129.16", "::ffff:168.63.129.16", "192.0.0.192", "64:ff9b::192.0.0.192"),
+    ],
+)
+def test_what_resolves_to_a_metadata_service_is_not_called(monkeypatch: pytest.MonkeyPatch, resolved: str) -> None:
+    """Whatever its name, and whatever else it resolves to: `verify` is a line of a pull request."""
+    families = {True: socket.AF_INET6, False: socket.AF_INET}
+    answers = [(families[":" in one], socket.SOCK_STREAM, 6, "", (one, 443)) for one in ("127.0.0.1", resolved)]
+    connected: list[object] = []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answers)
+    monkeypatch.setattr(exchange, "connect", lambda endpoint, _: connected.append(endpoint))
+    seen = probe(443, host="origin.example")
+    assert (seen.ours.end, told(seen), connected) == (End.FORBIDDEN, "unreachable", [])
+    hint = judge(seen).hint
+    assert hint is not None
+    assert "MTLSCTL_VERIFY_PRIVATE=1" in hint
+
+
+@pytest.mark.parametrize("host", ["2852039166", "0xa9fea9fe", "0251.0376.0251.0376", "169.254.43518", "[fe80::1]"])
+def test_an_odd_form_of_such_an_address_is_the_same(host: str) -> None:
+    """As the system's resolver reads it."""
+    assert probe(443, host=host).ours.end in (End.FORBIDDEN, End.UNREACHABLE)
+
+
+@pytest.mark.parametrize(
+    "place", ["127.0.0.1", "::1", "10.0.0.1", "192.168.1.1", "172.16.0.1", "fd12::1", "203.0.113.5", "169.253.1.1"]
+)
+def test_other_private_addresses_are_called(place: str) -> None:
+    """An origin is often in the network of the operator."""
+    assert not Endpoint(socket.AF_INET, (place, 443)).is_in(FORBIDDEN)
+
+
+def test_the_operator_may_allow_every_address(folder: Path) -> None:
+    """By MTLSCTL_VERIFY_PRIVATE=1, and by nothing else; no file of the repository can."""
+    for value, allowed in (("1", True), ("0", False), ("true", False), ("", False)):
+        provers = project_at(folder / "mtls.toml", environ={VERIFY_VARIABLE: value}).provers
+        prober, runtime = provers.prober(), provers.runtime([])
+        assert isinstance(prober, OriginProber)
+        assert isinstance(runtime, LocalRuntime)
+        assert (prober.deny == (), runtime.deny == ()) == (allowed, allowed)
 
 
 def test_no_proxy_of_the_environment_is_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

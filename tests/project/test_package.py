@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from collections.abc import Iterator
 from importlib import metadata
@@ -94,6 +97,32 @@ def test_what_is_installed_runs_the_quickstart(wheels: dict[str, Path], tmp_path
 def test_the_wheel_of_the_sdist_is_the_wheel_of_the_tree(wheels: dict[str, Path]) -> None:
     """To the byte, so that what is tried of one holds for the other."""
     assert wheels["wheel"].read_bytes() == wheels["sdist"].read_bytes()
+
+
+def pins(path: str) -> dict[str, str]:
+    """The version of each package in a lock file; each has hashes, and nothing says from where it comes."""
+    text = (REPOSITORY / path).read_text()
+    assert "://" not in text
+    entries = re.split(r"\n(?=[a-z])", text)
+    assert all("--hash=sha256:" in entry for entry in entries)
+    return {found[1]: found[2] for entry in entries if (found := re.match(r"([a-z0-9-]+)(?:\[.*\])?==(\S+)", entry))}
+
+
+def test_what_is_installed_with_hashes_is_what_was_tested() -> None:
+    """`make lock` writes both files; that for users has every requirement of mtlsctl and its extras."""
+    users, developers = pins("requirements.lock"), pins("requirements-dev.lock")
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    needed = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
+    for requirement in map(Requirement, needed):
+        assert requirement.specifier.contains(users[canonicalize_name(requirement.name)]), requirement
+    assert {name: version for name, version in users.items() if developers.get(name, version) != version} == {}
+    assert set(users) - set(developers) == {"socksio"}  # only the extra `socks` needs it
+
+
+def test_every_package_from_npm_has_a_hash() -> None:
+    """Also those of other systems: a version without one could be anything."""
+    locked = json.loads((REPOSITORY / "tests/node/package-lock.json").read_text())["packages"]
+    assert [path for path, package in locked.items() if path and not package.get("integrity")] == []
 
 
 def test_the_wheel_has_the_package_and_its_licence_and_nothing_else(wheels: dict[str, Path]) -> None:

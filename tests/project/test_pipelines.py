@@ -6,7 +6,6 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,11 @@ from reconciler.cli.root import app
 from reconciler.emulator.server import running
 from reconciler.emulator.state import ACCOUNT_ID, EmulatorState
 from reconciler.emulator.tokens import Permission, Token
+from reconciler.system.clock import SystemClock
 from tests.project.test_docs import COMMANDS, arguments_of
 from tests.support.cli import WRANGLER, Project, make_project
 from tests.support.emulated import make_state
 from tests.support.paths import REPOSITORY
-from tests.support.store_contract import SetClock
 
 EXAMPLE = REPOSITORY / "examples/pipelines"
 WORKFLOWS: dict[str, dict[Any, Any]] = {
@@ -123,6 +122,16 @@ def test_a_plan_with_errors_is_shown_too(name: str) -> None:
     assert "GITHUB_STEP_SUMMARY" in show["run"]
 
 
+def test_a_plan_with_errors_can_still_be_approved_on_main_alone() -> None:
+    """One broken certificate keeps no other from being renewed; no other branch is pushed to main."""
+    jobs = WORKFLOWS["apply.yml"]["jobs"]
+    *_, show, count, upload = jobs["plan"]["steps"]
+    assert {one["if"] for one in (show, count, upload)} == {"${{ !cancelled() }}"}
+    for job in jobs.values():
+        assert "github.ref == 'refs/heads/main'" in job["if"]
+    assert "!cancelled()" in jobs["apply"]["if"]
+
+
 def test_the_ids_are_pushed_onto_what_main_has_by_then() -> None:
     """Main may have moved while the plan waited for its approval."""
     (commit,) = [one["run"] for one in WORKFLOWS["apply.yml"]["jobs"]["apply"]["steps"] if "git push" in str(one)]
@@ -164,7 +173,15 @@ def test_only_the_job_that_commits_may_write_to_the_repository() -> None:
             assert checkout["with"] == {"persist-credentials": False}
             assert body.get("permissions") == ({"contents": "write"} if job == "apply" else None)
             with_token = [step for step in body["steps"] if "github.token" in str(step)]
-            assert [step["name"] for step in with_token] == (["commit the ids"] if job == "apply" else [])
+            assert [step["name"] for step in with_token] == (["commit the IDs"] if job == "apply" else [])
+
+
+def test_no_package_from_npm_runs_code_when_it_is_installed() -> None:
+    """Neither in the job that deploys, nor for the tests."""
+    texts = [*(step.text for step in STEPS), (REPOSITORY / "tests/node/setup").read_text()]
+    found = [line for text in texts for line in text.splitlines() if re.search(r"^\s*npm (?:ci|install)\b", line)]
+    assert len(found) == 2
+    assert all("--ignore-scripts" in line for line in found)
 
 
 # --- as a run -------------------------------------------------------------------------------------------------------
@@ -201,7 +218,7 @@ PERMISSIONS = {
 @pytest.fixture
 def state() -> EmulatorState:
     """An emulator that knows the two tokens of the README, and no other."""
-    made = make_state(SetClock())
+    made = make_state(SystemClock())
     for name, permissions in PERMISSIONS.items():
         made.access.tokens[name] = Token(permissions)
     return made
@@ -254,7 +271,6 @@ def test_the_workflows_do_what_they_say_with_the_permissions_of_the_readme(proje
 def test_a_renewal_goes_through_and_the_daily_run_retires_the_old_entry(project: Project, state: EmulatorState) -> None:
     """With tokens that may what the README says; one permission less, and it stays."""
     run_workflow(project, "apply.yml")
-    state.clock.time += timedelta(days=1)  # type: ignore[attr-defined]
     project.certificate("billing", 2)
     for permissions, left in ((PERMISSIONS["CLOUDFLARE_TOKEN_READ"] - {Permission.HYPERDRIVE_READ}, 2), (None, 1)):
         state.access.tokens["CLOUDFLARE_TOKEN_READ"] = Token(permissions or PERMISSIONS["CLOUDFLARE_TOKEN_READ"])

@@ -16,6 +16,7 @@ from reconciler.cli.commands import COMMANDS, GROUPS, load_command
 from reconciler.desired.schema import declaration_schema
 from reconciler.findings.codes import Code
 from reconciler.findings.exits import ExitCode
+from reconciler.keys.env import is_well_known
 from reconciler.model import Action, Reason
 from reconciler.plan.coverage import Area
 from reconciler.proof.levels import Level
@@ -187,7 +188,7 @@ def test_the_glossary_is_in_order() -> None:
 
 NAME = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*")
 NO_VARIABLES = {
-    *("ALL_PHASES", "CA_LIMIT", "CERTIFICATE_VERIFY_FAILED", "MY_CERT", "TIMEOUT_MS"),
+    *("ALL_PHASES", "CA_LIMIT", "CERTIFICATE_VERIFY_FAILED", "MY_CERT", "O_PATH", "TIMEOUT_MS"),
     "BILLING_KEY",  # an example
     "PYDANTIC_DISABLE_PLUGINS",  # set, never read
 }
@@ -233,6 +234,11 @@ def test_every_variable_that_the_code_names_is_on_the_page_and_no_other() -> Non
     """Also those that programs get or don't get."""
     in_code = {name for source in sources() for name in variables_in(source.tree)} - NO_VARIABLES
     assert set(on_the_page()) == in_code | OF_LIBRARIES
+
+
+def test_no_variable_on_the_page_may_be_declared_as_a_private_key() -> None:
+    """As the page says: each has a meaning of its own."""
+    assert [name for name in on_the_page() if not is_well_known(name)] == []
 
 
 def test_variables_are_found_in_every_way_in_which_the_code_reads_them() -> None:

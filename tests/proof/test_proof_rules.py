@@ -85,6 +85,7 @@ class Row:
 ALL_ALIKE = alert("internal_error")
 TABLE = (
     Row("no connection", seen(ended(End.UNREACHABLE), None, None), "unreachable"),
+    Row("an address that is not called", seen(ended(End.FORBIDDEN), None, None), "forbidden", "unreachable"),
     Row("no answer", seen(ended(End.SILENT), None, None), "unreachable"),
     Row("its own certificate", seen(ended(End.UNTRUSTED), None, None), "server-untrusted"),
     Row("no TLS there", seen(ended(End.NO_TLS), None, None), "no-tls", "inconclusive"),

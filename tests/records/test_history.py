@@ -33,6 +33,7 @@ from reconciler.views.table import Display
 from reconciler.views.text.history import show_history
 from reconciler.views.text.style import PLAIN, Style
 from tests.support.memory import MemoryClock
+from tests.support.reports import DEPLOY
 from tests.support.worlds import uid
 
 HOSTILE = "\x1b[2J\n::error::x\u202e\u2066\x9b\r\t\x7f\u2028"
@@ -100,6 +101,17 @@ def test_runs_are_shown_newest_first_with_what_they_did(past: Past) -> None:
         f"  ok: upload billing -> {uid(1)}\n"
         f"  FAILED: bind {place}: it changed meanwhile [file-changed]\n"
     )
+
+
+def test_a_deploy_names_the_worker_that_was_deployed(past: Past) -> None:
+    """Its real name, as Cloudflare has it, and where it is declared; one that failed as well."""
+    done = Step(DEPLOY, StepStatus.DONE, note="live version: v2")
+    past.run(done, DEPLOY, exit_code=None)
+    first, second = past.text().splitlines()[-2:]
+    at = DEPLOY.at
+    assert first == f"  ok: deploy {DEPLOY.script}: {at.worker} ({at.environment or 'top level'}) (live version: v2)"
+    assert DEPLOY.script in second
+    assert [step.change.script for step in past.document().runs[0].steps] == [DEPLOY.script, DEPLOY.script]
 
 
 def test_a_killed_run_is_shown_as_one(past: Past) -> None:

@@ -203,12 +203,13 @@ def test_a_plan_is_applied_only_while_it_is_recent(
 
 
 def test_who_reads_a_plan_hears_where_it_is_from_and_that_it_is_not_signed(project: Project) -> None:
-    """`show` and `apply`; on stderr, so that a document stays one."""
+    """`show` has it in the plan, `apply` on stderr; what is not signed is on stderr, so that a document stays one."""
     document = json.loads(project.read("plan.json"))
     project.write("plan.json", sealed({**document, "commit": "0123456789abcdef" * 2 + "01234567"}))
-    for arguments in (["show", "plan.json", "--format", "json"], ["apply", "plan.json"]):
-        told = project.run(*arguments).err
-        assert "at commit 0123456789ab. It is not signed" in told
+    assert "at commit 0123456789ab. It is not signed" in project.run("apply", "plan.json").err
+    shown = project.run("show", "plan.json")
+    assert "at commit 0123456789ab\n" in shown.out
+    assert shown.err.startswith("plan.json is not signed: ")
 
 
 def test_the_text_of_a_saved_plan_says_when_and_of_which_commit_it_was_made(project: Project) -> None:
@@ -272,7 +273,9 @@ def test_digest_demands_exactly_that_plan(project: Project) -> None:
 
 def test_show_prints_what_plan_printed_and_reads_nothing_else(project: Project, tmp_path: Path) -> None:
     """Text and JSON, outside the project."""
-    text = project.run("plan").out
+    project.write("mtls.toml", TWO.replace("[certificates.billing]", '[certificates.billing]\nowner = "team-payments"'))
+    text = project.run("plan", "--out", "plan.json").out.replace("apply plan.json", "apply")
+    assert "owner team-payments" in text
     saved = project.read("plan.json")
     away = Project(tmp_path / "away")
     away.write("plan.json", saved)

@@ -20,8 +20,6 @@ from reconciler.plan.assess import judge, needs
 from reconciler.plan.plan import Plan
 from reconciler.reports.drift import Drift, DriftFinding, State, Subject, key_of
 from reconciler.reports.drift_look import make_drift
-from reconciler.runs.configs import load_configs
-from reconciler.runs.look import observe
 from reconciler.system.clock import SystemClock
 from reconciler.views.table import Display, render
 from tests.cli.test_canaries import search
@@ -309,8 +307,7 @@ def test_whatever_a_plan_would_change_has_drifted(row: Row) -> None:
 @given(universes())
 def test_in_random_worlds_drift_and_plan_agree(universe: Universe) -> None:
     """What a plan would change has drifted; where it would change nothing, and has no error, all is as declared."""
-    files, _ = load_configs(universe.desired.declaration, universe.files, {})
-    there = observe(universe.desired, files, universe.store)
+    there = universe.observe()
     plan = plan_of(universe.desired, there)
     drift = make_drift(plan)
     assert covers(drift, plan)

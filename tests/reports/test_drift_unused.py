@@ -56,9 +56,16 @@ def same_key(number: int, name: str) -> Entry:
     return replace(entry(number + 50, 1, name), certificates=text)
 
 
-def search_world(wanted: Desired, there: Actual, *, now: datetime = NOW, sweep: Sweep = Sweep()) -> Drift:  # noqa: B008
+def search_world(
+    wanted: Desired,
+    there: Actual,
+    *,
+    now: datetime = NOW,
+    sweep: Sweep = Sweep(),  # noqa: B008
+    told: bool = True,
+) -> Drift:
     """What `drift --unused` shows of a world."""
-    plan = plan_of(wanted, there, now=now)
+    plan = plan_of(wanted, there, now=now, told=told)
     return join_unused(make_drift(plan), plan, sweep)
 
 
@@ -132,7 +139,7 @@ ROWS = [
         "wrangler mtls-certificate delete",
     ),
     Row("a declared one that nothing binds", [OURS], {}, [unused(1)], "`mtlsctl output billing`", workers=()),
-    Row("no longer declared", [OURS, entry(2, 2, "@gone")], BOUND, [unused(2)], "`prune = true`"),
+    Row("no longer declared", [OURS, entry(2, 2, "@gone")], BOUND, [unused(2)], "`mtlsctl apply --prune`"),
     Row(
         "a superseded one that apply deletes: reported by drift alone",
         [OURS, entry(2, 2, "@billing", age=60)],
@@ -433,10 +440,12 @@ def test_a_certificate_that_something_in_the_account_uses_is_not_unused() -> Non
     assert f"unused {uid(2)} entry-unreferenced" not in shown(search_world(wanted, live))
 
 
-def test_a_certificate_that_prune_will_delete_is_not_reported() -> None:
-    """It waits for its grace, or its deletion is drift."""
+def test_a_certificate_that_every_run_prunes_is_not_reported() -> None:
+    """It waits for its grace, or its deletion is drift; without the order, nothing deletes it by itself."""
     there = actual([OURS, entry(2, 2, "@gone", age=1)], in_file(BOUND))
-    assert shown(search_world(desired({"billing": 1}, [BILLING], policy=Policy(prune=True)), there)) == []
+    wanted = desired({"billing": 1}, [BILLING], policy=Policy(prune=True))
+    assert shown(search_world(wanted, there)) == []
+    assert shown(search_world(wanted, there, told=False)) == [unused(2)]
 
 
 def test_a_key_is_shared_across_a_declared_certificate_and_others() -> None:

@@ -138,12 +138,22 @@ def test_the_first_line_of_a_status_is_the_first_outage() -> None:
         (FailOn(Alarm.EXPIRED), uid(3), True),
         (FailOn(Alarm.EXPIRED), uid(2), False),
         (FailOn(Alarm.DUE), uid(1), False),
+        (FailOn(Alarm.DUE, timedelta(days=3650)), uid(1), True),
         (FailOn(Alarm.WAITING), uid(1), False),
         (FailOn(Alarm.WITHIN, timedelta(days=6)), uid(2), True),
         (FailOn(Alarm.WITHIN, timedelta(days=5)), uid(2), False),
         (FailOn(Alarm.WITHIN, timedelta(0)), uid(3), True),
     ],
-    ids=["expired", "not expired", "not due", "nothing waits", "within 6 days", "not within 5", "failing already"],
+    ids=[
+        "expired",
+        "not expired",
+        "not due",
+        "due by then",
+        "nothing waits",
+        "within 6 days",
+        "not within 5",
+        "failing already",
+    ],
 )
 def test_a_monitor_fails_on_what_it_asked_for(asked: FailOn, binding: str, holds: bool) -> None:
     """And names it in the words in which it was asked."""
@@ -219,5 +229,5 @@ def test_at_the_command_line_what_was_asked_for_ends_with_2(project: Project) ->
     assert project.run("status", "--fail-on", "expired", "--fail-on", "within=1d").code == 0
     result = project.run("status", "--fail-on", "expired", "--fail-on", "within=3000d", "--format", "json")
     assert (result.code, result.json["failed_on"]) == (2, ["within=3000d"])
-    for wrong in ("soon", "within", "within=x", "due=3d", "within=99999999d"):
+    for wrong in ("soon", "within", "within=x", "gap=3d", "due=x", "within=99999999d"):
         assert project.run("status", "--fail-on", wrong).code == 64

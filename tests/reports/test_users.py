@@ -77,6 +77,7 @@ def test_status_shows_what_is_bound_by_its_id_with_its_stack_and_its_end() -> No
 {uid(1)} (by ID)
   expires    {END:%Y-%m-%d %H:%M} UTC (in 335 days), renew from {END - 30 * DAY:%Y-%m-%d}
   name       books.ledger.{bundle(1).digest[:12]}
+  subject    CN=client-1
   stack      books (not managed here)
   bound      LEDGER of checkout (top level)
 

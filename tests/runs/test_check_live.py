@@ -235,3 +235,23 @@ def test_a_saved_plan_that_was_changed_names_no_command_of_its_own(account: Acco
     account.project.write("plan.json", sealed(json.loads(edited)))
     shown = account.run("show", "plan.json")
     assert (shown.code, "evil" in shown.out) == (0, False)
+
+
+def test_one_missing_permission_is_one_error_with_the_number_of_environments(account: Account) -> None:
+    """Not one for each binding or Worker that could not be read."""
+    more = "".join(
+        f'\n[workers.w{number}]\nconfig = "w{number}/wrangler.toml"\n'
+        f'[workers.w{number}.bindings]\nBILLING = "billing"\n'
+        for number in range(3)
+    )
+    account.project.write("mtls.toml", account.project.read("mtls.toml") + more)
+    for number in range(3):
+        text = account.project.read("wrangler.toml").replace('"checkout"', f'"w{number}"')
+        account.project.write(f"w{number}/wrangler.toml", text)
+    account.state.access.tokens[TOKEN] = Token(
+        frozenset(Permission) - {Permission.WORKERS_READ, Permission.WORKERS_WRITE}
+    )
+    for command in ("plan", "drift"):
+        found = account.run(command, "--live", "--format", "json").json["diagnostics"]
+        (error,) = [one["message"] for one in found if one["code"] == "live-unread"]
+        assert "and of 3 more environments is unknown: " in error

@@ -70,9 +70,9 @@ def test_the_search_ends_at_the_git_root(project: Project) -> None:
     (nested.folder / ".git").mkdir()
     project.write("wrangler.toml", WRANGLER)
     result = nested.run("plan")
-    assert result.code == 1
-    assert "wrangler finds no configuration in workers/checkout or above" in result.err
-    assert "mtls.toml:9:" in result.err
+    assert result.code == 5
+    assert "wrangler finds no configuration in workers/checkout or above" in result.out
+    assert "mtls.toml:9:" in result.out
 
 
 def test_a_file_that_wrangler_would_take_instead_is_a_finding(project: Project) -> None:
@@ -124,9 +124,9 @@ def test_a_file_that_a_build_made_is_refused(project: Project) -> None:
     redirect(project, "dist/wrangler.json", JSONC)
     project.write("mtls.toml", MTLS.replace('"wrangler.toml"', '"workers/checkout/dist/wrangler.json"'))
     result = project.run("plan")
-    assert result.code == 1
-    assert "config-generated" in result.err
-    assert "name the file that the build reads" in result.err
+    assert result.code == 5
+    assert "config-generated" in result.out
+    assert "name the file that the build reads" in result.out
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"configPath": 1}', "[" * 9000, '{"configPath": "../../nope.json"}'])
@@ -136,14 +136,44 @@ def test_a_redirect_that_leads_nowhere_stops_nothing(project: Project, text: str
     assert set(codes(project)) <= {"rebuild-needed"}
 
 
+OUTSIDE = [
+    pytest.param('{"configPath": "../../../../../elsewhere/wrangler.json"}', id="its target is outside"),
+    pytest.param('{"configPath": "/etc/wrangler.json"}', id="its target is absolute"),
+    pytest.param('{"configPath": "../../../../.git/wrangler.json"}', id="its target belongs to git"),
+    pytest.param('{"configPath": "../../out.json"}', id="its target is a link out"),
+    pytest.param(" " * 10_001, id="too large"),
+]
+
+
+@pytest.mark.parametrize("text", OUTSIDE)
+def test_a_redirect_that_is_not_followed_is_a_warning(project: Project, text: str) -> None:
+    """wrangler follows it, so what it deploys was not checked."""
+    (project.folder / "workers/checkout/out.json").symlink_to("../../../elsewhere.json")
+    project.write("workers/checkout/.wrangler/deploy/config.json", text)
+    assert codes(project) == ["redirect-outside"]
+    result = project.run("plan")
+    assert result.code == 0
+    assert "workers/checkout/.wrangler/deploy/config.json" in result.out
+    assert "`wrangler deploy -c wrangler.toml`" in result.out
+
+
+def test_a_redirect_that_is_a_link_out_of_the_project_is_a_warning(project: Project) -> None:
+    """Its content is not read."""
+    (project.folder / "workers/checkout/.wrangler/deploy").mkdir(parents=True)
+    (project.folder.parent / "there.json").write_text('{"configPath": "x.json"}')
+    (project.folder / "workers/checkout/.wrangler/deploy/config.json").symlink_to("../../../../../there.json")
+    assert codes(project) == ["redirect-outside"]
+
+
 def test_one_file_by_two_paths_can_not_declare_an_environment_twice(project: Project) -> None:
     """Through a folder, through a link: one file."""
     (project.folder / "alias").symlink_to("workers/checkout")
     again = '\n[workers.again]\nconfig = "alias/wrangler.toml"\n[workers.again.bindings]\nBILLING = "billing"\n'
     project.write("mtls.toml", project.read("mtls.toml") + again)
     result = project.run("plan")
-    assert result.code == 1
-    assert "environment-declared-twice" in result.err
+    assert result.code == 5
+    assert "environment-declared-twice" in result.out
+    assert "~" not in result.out  # neither of the two is written
 
 
 def test_the_account_of_the_environment_is_compared_with_each_declared_one(project: Project) -> None:
@@ -178,10 +208,8 @@ def test_where_only_the_template_of_a_wrangler_file_is_here_it_is_named(project:
     for mtls in (project.read("mtls.toml"), named):
         project.write("mtls.toml", mtls)
         result = project.run("plan")
-        assert result.code == 1
-        assert (
-            f"fix  make it from its template first: workers/checkout/wrangler.toml{suffix}" in result.out + result.err
-        )
+        assert result.code == 5
+        assert f"fix  make it from its template first: workers/checkout/wrangler.toml{suffix}" in result.out
 
 
 def test_a_template_can_not_be_declared(project: Project) -> None:
@@ -224,3 +252,77 @@ def test_a_line_like_a_merge_mark_in_a_valid_file_is_text(project: Project) -> N
     path = "workers/checkout/wrangler.toml"
     project.write(path, project.read(path) + '[vars]\nTITLE = """\nMenu\n=======\n"""\n')
     assert project.run("validate").code == 0
+
+
+def many(project: Project, count: int, text: str, suffix: str = "toml") -> None:
+    """Further Workers, each with a wrangler file of its own of this text."""
+    mtls = project.read("mtls.toml")
+    for number in range(count):
+        project.write(f"w{number}/wrangler.{suffix}", text)
+        mtls += f'\n[workers.w{number}]\nconfig = "w{number}/wrangler.{suffix}"\n'
+    project.write("mtls.toml", mtls)
+
+
+LARGE = f'name = "w"\n# {"x" * 250_000}\n'
+
+
+@pytest.mark.parametrize("command", ["plan", "validate", "apply --yes"])
+def test_all_wrangler_files_of_a_run_have_one_budget(project: Project, command: str) -> None:
+    """Over 8 MB together the run ends with one error, at the Worker whose file was too much."""
+    many(project, 33, LARGE)
+    result = project.run(*command.split())
+    assert result.code == 1
+    said = result.out + result.err
+    assert said.count("error[configs-too-large]") == 1
+    assert "mtls.toml:" in said
+    assert "a `stack` of its own" in said
+    assert "10ca1000-" not in project.read("workers/checkout/wrangler.toml")
+
+
+def test_within_the_budget_every_wrangler_file_is_read(project: Project) -> None:
+    """The one that fills it, too; and a file that several Workers share counts once."""
+    many(project, 31, LARGE)
+    shared = "".join(f'\n[workers.s{number}]\nconfig = "w0/wrangler.toml"\n' for number in range(9))
+    project.write("mtls.toml", project.read("mtls.toml") + shared)
+    assert project.run("plan").code == 0
+
+
+def test_the_values_of_all_wrangler_files_are_counted(project: Project) -> None:
+    """Small files can have many, and each costs more than its bytes."""
+    many(project, 2, json.dumps({"name": "w", "vars": {"A": [1] * 60_000}}), "json")
+    result = project.run("plan")
+    assert result.code == 1
+    assert "error[configs-too-large]" in result.err
+    assert "w1" in project.read("mtls.toml").splitlines()[int(result.err.partition("mtls.toml:")[2].split(":")[0]) - 1]
+
+
+def test_init_has_the_same_budget(project: Project) -> None:
+    """It reads every wrangler file of the folder; a smaller folder can be adopted."""
+    many(project, 33, LARGE)
+    project.folder.joinpath("mtls.toml").unlink()
+    result = project.run("init", "--from", ".", "--stack", "x", "--store", "local")
+    assert result.code == 1
+    assert "error[configs-too-large]" in result.err
+    assert project.run("init", "--from", "workers", "--stack", "x", "--store", "local").code == 0
+
+
+SECRETS = ["Zq3xW0vK7-uT1rB_nM5yH8cJ2dF6gS4aLpE9oXiQ", "cfut_" + "a1b2c3d4e5" * 4]  # of that shape, none of them one
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[[mtls_certificates]]\nbinding = "X"\ncertificate_id = "S"\n',
+        '[[mtls_certificates]]\nbinding = "S"\ncertificate_id = ""\n',
+        '[env."S".vars]\nA = 1\n',
+    ],
+)
+def test_a_token_in_the_place_of_an_id_or_a_name_is_never_shown(project: Project, text: str, secret: str) -> None:
+    """By its shape; the file is refused, because such an ID or name is a mistake."""
+    project.write("workers/checkout/wrangler.toml", WRANGLER + text.replace("S", secret))
+    for command in ("plan", "status", "validate"):
+        for shown in ((), ("--format", "json")):
+            result = project.run(command, *shown)
+            assert secret not in result.out + result.err
+            assert "wrangler-no-id" in result.out + result.err

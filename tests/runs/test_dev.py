@@ -88,10 +88,10 @@ class Running:
     errors: Path
     port: int = 0
 
-    def get(self, path: str) -> tuple[int, bytes]:
+    def get(self, path: str, **headers: str) -> tuple[int, bytes]:
         """The Worker's answer: status and body."""
         with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
-            connection.request("GET", path)
+            connection.request("GET", path, headers=headers)
             reply = connection.getresponse()
             return reply.status, reply.read()
 
@@ -253,6 +253,35 @@ def test_nothing_stays_however_it_ends(project: Project, number: signal.Signals)
     assert not accepts(worker.port)
 
 
+def descendants(pid: int) -> Iterator[int]:
+    """The processes that a process has started, and those that they have."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in map(int, (task / "children").read_text().split()):
+            yield child
+            yield from descendants(child)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="descriptors are looked at in /proc")
+def test_no_file_that_workerd_keeps_open_has_the_key(project: Project) -> None:
+    """Not the one in memory, either, that it was started with: other programs of the user could read it there."""
+    secret = client("billing").key_pem.splitlines()[2]
+    with origin() as running, dev(project) as worker:
+        assert worker.get("/")[0] == 200
+        opened = [one for pid in descendants(worker.process.pid) for one in Path(f"/proc/{pid}/fd").iterdir()]
+        contents = [one.read_bytes() for one in opened if one.is_file()]
+        assert any("memfd" in str(one.readlink()) for one in opened)
+        assert not any(secret in content for content in contents)
+        assert worker.get(f"/?url={running.url}") == (200, b"ok")
+
+
+@pytest.mark.parametrize("headers", [{"Host": "attacker.example"}, {"Origin": "http://attacker.example"}])
+def test_a_web_page_of_somebody_else_gets_no_answer(project: Project, headers: dict[str, str]) -> None:
+    """A host name that the user allows is answered."""
+    with dev(project, "--allow-host", "shop.example") as worker:
+        assert worker.get("/", **headers)[0] == (421 if "Host" in headers else 403)
+        assert worker.get("/", Host=f"shop.example:{worker.port}")[0] == 200
+
+
 def accepts(port: int) -> bool:
     """True if someone still listens there, after time to end, because after SIGKILL the keeper ends it."""
     for _ in range(600):
@@ -322,6 +351,7 @@ def test_what_does_not_keep_a_worker_from_running_is_said(project: Project) -> N
         (["chekout"], 64, "did you mean `checkout`?"),
         (["checkout", "--env", "prod"], 64, "has no environment 'prod'"),
         (["checkout", "--port", "70000"], 64, "less than or equal to 65535"),
+        (["checkout", "--allow-host", "http://shop.example"], 64, "is not a host name"),
         ([], 64, "Missing argument 'WORKER'"),
     ],
 )

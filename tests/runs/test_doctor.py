@@ -240,7 +240,7 @@ def test_a_permission_that_the_token_lacks_is_a_warning_that_names_it(
     [
         (Token(active=False), "token-unknown", 2),
         (None, "token-unknown", 2),
-        (Token(accounts=frozenset({"f" * 32})), "store-permission", 2),
+        (Token(accounts=frozenset({"f" * 32})), "store-account", 2),
         (Token(account_owned=True), None, 6),
     ],
     ids=["inactive", "unknown", "of another account", "owned by an account"],
@@ -338,6 +338,30 @@ def test_what_is_open_to_others_is_named_with_its_cure(applied: Project) -> None
     assert result.out.count("warning[open-to-others]") == 2
     assert "fix  run `chmod 700 .mtlsctl`\n" in result.out
     assert "fix  run `chmod 600 .mtlsctl/store.db`\n" in result.out
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o702])
+@pytest.mark.parametrize(
+    "arguments", [("plan",), ("apply", "--yes"), ("status",), ("history",), ("export",), ("output", "billing")], ids=str
+)
+def test_a_folder_that_others_can_write_is_refused(applied: Project, mode: int, arguments: tuple[str, ...]) -> None:
+    """Its store, journal and lock may be from them; each command names the `chmod`, after which it works."""
+    folder = applied.folder / ".mtlsctl"
+    folder.chmod(mode)
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    result = applied.run(*arguments)
+    assert (result.code, "error[folder-writable]" in result.err) == (1, True)
+    assert f"run `chmod 700 {folder}`" in " ".join(result.err.split())
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    assert "error[folder-writable]" in applied.run("doctor").out
+    folder.chmod(0o700)
+    assert applied.run(*arguments).code == 0
+
+
+def test_a_folder_that_others_can_only_read_is_used(applied: Project) -> None:
+    """What is in it is public; `doctor` warns."""
+    (applied.folder / ".mtlsctl").chmod(0o755)
+    assert applied.run("plan").code == 0
 
 
 def _truncate(path: Path) -> None:

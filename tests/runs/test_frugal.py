@@ -100,7 +100,9 @@ class NoLines:
         raise AssertionError("a plan writes no journal")
 
 
-def no_lock(*, command: str, timeout_s: float, waiting: Callable[[str], None]) -> AbstractContextManager[None]:
+def no_lock(
+    *, command: str, timeout_s: float, waiting: Callable[[str], None]
+) -> AbstractContextManager[Callable[[], None]]:
     raise AssertionError("a plan takes no lock")
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from reconciler.findings.errors import InputError
-from reconciler.model import Declaration, WorkerLabel
-from reconciler.runs.look import look
+from reconciler.model import Declaration, Entry, EntryId, Listing, WorkerLabel
+from reconciler.model.ports import StoreReader
+from reconciler.runs.look import MOST_ASKED, Checkout, look, observe
 from reconciler.runs.project import Project, open_project
 from tests.support.cli import MTLS, WRANGLER, make_project
+from tests.support.worlds import desired, entry, file, uid, worker
 
 REFUNDS = """
 [workers.refunds]
@@ -39,7 +43,7 @@ def only_checkout(whole: Declaration) -> Declaration:
 def test_a_broken_wrangler_file_hides_no_other(project: Project) -> None:
     """The others are there to be judged."""
     checkout = look(project)
-    assert not checkout.has_every_config
+    assert list(checkout.broken) == ["refunds"]
     assert list(checkout.configs) == ["checkout"]
 
 
@@ -68,3 +72,45 @@ def test_two_labels_of_one_file_report_once_what_is_wrong_with_it(tmp_path: Path
     made.write("wrangler.toml", WRANGLER + "name = ")
     checkout = look(open_project(None, cwd=tmp_path, environ={}))
     assert [problem.code for problem in checkout.noticed] == ["wrangler-syntax"]
+
+
+# --- IDs that the list lacks ----------------------------------------------------------------------------------------
+
+
+class Reader:
+    """A store with one entry, and which IDs it was asked for one by one."""
+
+    def __init__(self) -> None:
+        self.asked: list[EntryId] = []
+
+    def list_entries(self) -> Listing:
+        return Listing((entry(1, 1),))
+
+    def get_all(self, ids: Iterable[EntryId]) -> dict[EntryId, Entry | None]:
+        self.asked.extend(ids)
+        return dict.fromkeys(self.asked)
+
+
+def test_only_ids_of_declared_bindings_are_asked_for_and_no_more_than_the_limit() -> None:
+    """Each is a call of the user's rate limit, and a pull request can write thousands into a wrangler file. Those that
+    mtls.toml names come first."""
+    reader = Reader()
+    bindings = {f"B{number}": "billing" for number in range(30)} | {"LEDGER": f"id:{uid(99)}", "KNOWN": f"id:{uid(1)}"}
+    found = {f"B{number}": uid(100 + number) for number in range(30)}
+    more = {f"X{number}": uid(200 + number) for number in range(2000)}
+    files = {WorkerLabel("checkout"): file({None: {**more, **found, "TODO": "<ID>"}, "other": more})}
+    wanted = desired({"billing": 1}, [worker("checkout", {None: bindings})])
+    seen = observe(Checkout(wanted, files, {}, (), (), ()), cast(StoreReader, reader))
+    assert reader.asked == [uid(99), *(uid(100 + number) for number in range(MOST_ASKED - 1))]
+    assert set(seen.asked) == set(reader.asked)
+    assert seen.unasked == {uid(100 + number) for number in range(MOST_ASKED - 1, 30)}
+
+
+def test_an_id_that_many_bindings_have_is_asked_for_once() -> None:
+    """The limit is of IDs, not of bindings."""
+    reader = Reader()
+    bindings = {f"B{number}": "billing" for number in range(30)}
+    files = {WorkerLabel("checkout"): file({None: dict.fromkeys(bindings, uid(9))})}
+    wanted = desired({"billing": 1}, [worker("checkout", {None: bindings})])
+    seen = observe(Checkout(wanted, files, {}, (), (), ()), cast(StoreReader, reader))
+    assert (reader.asked, seen.unasked) == ([uid(9)], frozenset())

@@ -86,8 +86,8 @@ def test_live_explains_every_condition_also_during_the_grace_period(tmp_path: Pa
         assert project.run("apply", "--yes").code == 0
 
         text = project.run("explain", "billing").out
-        assert "not checked: named-in-file, unchecked, presented-live, rollback-reach," in text
-        assert "\n      the other 7 hold\n" in text
+        assert "not checked yet, in this order: named-in-file, unchecked, presented-live," in text
+        assert "\n      the other 8 hold\n" in text
         found = project.run("explain", "billing", "--live")
         assert "NOT YET  its grace period is over [grace]\n" in found.out
         assert "NOT YET  no live version of a Worker uses it [presented-live]\n" in found.out

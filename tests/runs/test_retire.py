@@ -54,6 +54,32 @@ def test_now_skips_the_grace(rotated: Project) -> None:
     assert rotated.run("plan", "--detailed-exitcode").code == 0
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"certificate_id": "%s"}',
+        '{"certificate_id": "%s", "vars": {"format": "mtlsctl.plan/1"}}',
+        '{"format": "mtlsctl.plan/1", "mtls_certificates": [{"binding": "X", "certificate_id": "%s"}]}',
+    ],
+)
+def test_a_marker_of_a_document_hides_no_file_from_the_search(rotated: Project, text: str) -> None:
+    """`wrangler deploy -c prod.json` may use it."""
+    (old,) = waiting(rotated)
+    rotated.write("prod.json", text % old["entry"])
+    result = rotated.run("retire", "billing", "--now", "--yes")
+    assert (result.code, "prod.json" in result.out + result.err) == (3, True)
+    assert len(waiting(rotated)) == 1
+
+
+def test_a_saved_plan_in_the_tree_keeps_nothing(rotated: Project) -> None:
+    """It names what it retires."""
+    (old,) = waiting(rotated)
+    assert rotated.run("plan", "--out", "plan.json").code == 0
+    assert old["entry"] in rotated.read("plan.json")
+    assert rotated.run("retire", "billing", "--now", "--yes").code == 0
+    assert waiting(rotated) == []
+
+
 def test_an_entry_is_named_by_its_id_too(rotated: Project) -> None:
     """One of several old entries."""
     (old,) = waiting(rotated)
@@ -111,13 +137,28 @@ def test_now_skips_nothing_else_another_file_that_names_it_keeps_it(rotated: Pro
 
 
 def test_the_current_entry_is_never_retired(rotated: Project) -> None:
-    """By name there is nothing else, by id it is refused."""
+    """By its id it is refused, and stays."""
     current = ID.findall(rotated.read("wrangler.toml"))[0]
     rotated.run("retire", "billing", "--now", "--yes")
-    for name in ("billing", current):
-        result = rotated.run("retire", name, "--now", "--yes")
-        assert result.code == 3
-        assert "nothing to retire" in result.err
+    result = rotated.run("retire", current, "--now", "--yes")
+    assert (result.code, "is not an old version, so it is not deleted" in result.err) == (3, True)
+    assert rotated.run("output", "billing").out.strip() == current
+
+
+def test_to_retire_again_is_nothing_to_do(rotated: Project) -> None:
+    """Not blocked: what was asked for is so. With and without a terminal format, and without --yes."""
+    rotated.run("retire", "billing", "--now", "--yes")
+    again = rotated.run("retire", "billing", "--now")
+    assert (again.code, again.out) == (0, "Nothing to do: billing has no old version.\n")
+    document = rotated.run("retire", "billing", "--format", "json")
+    assert (document.code, document.json["exit_code"], document.json["done"]) == (0, 0, [])
+
+
+def test_of_a_certificate_whose_file_cannot_be_read_it_is_unknown_what_is_old(rotated: Project) -> None:
+    """So "nothing to do" would be a guess."""
+    rotated.write("certs/billing.pem", "no certificate")
+    result = rotated.run("retire", "billing", "--now", "--yes")
+    assert (result.code, "could not be read, so it is unknown which uploads are old" in result.err) == (3, True)
 
 
 def test_an_orphan_needs_prune_still(rotated: Project) -> None:

@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from unittest import mock
 
@@ -22,7 +23,7 @@ from reconciler.emulator.state import ACCOUNT_ID
 from reconciler.emulator.tokens import Permission, Token
 from reconciler.system.clock import SystemClock
 from reconciler.system.lock import checkout_lock
-from tests.support.cli import MTLS, Project, make_project
+from tests.support.cli import MTLS, WRANGLER, Project, make_project
 from tests.support.emulated import TOKEN, make_state
 from tests.support.gits import no_git, refusing_git
 from tests.support.worlds import issued
@@ -219,6 +220,54 @@ def test_what_the_token_can_not_read_keeps_the_old_certificate(name: str, tmp_pa
     assert ("warning[token-lacks]" in doctor.out) == bool(right.lacks)
 
 
+class Elsewhere(SystemClock):
+    """The clock of another machine."""
+
+    def __init__(self, behind: timedelta) -> None:
+        self.behind = behind
+
+    def now(self) -> datetime:
+        return super().now() - self.behind
+
+
+CLOCKS = {
+    "the same": (timedelta(0), False),
+    "4 minutes ahead": (timedelta(minutes=4), False),
+    "8 days ahead": (timedelta(days=8), True),
+    "6 minutes behind": (timedelta(minutes=-6), True),
+}
+
+
+@pytest.mark.parametrize("name", [*CLOCKS, "not told"])
+def test_a_clock_that_is_wrong_or_unchecked_keeps_the_old_certificate(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A grace period would be over too early. What no reply tells was not checked."""
+    behind, waits = CLOCKS.get(name, (timedelta(0), True))
+    state = make_state()
+    state.clock = Elsewhere(behind)
+    if name == "not told":
+        monkeypatch.setattr("reconciler.emulator.app._http_date", lambda _: "")
+    mtls = CLOUDFLARE.replace('config = "wrangler.toml"', 'config = "wrangler.toml"\ndeployed = false')
+    project = make_project(tmp_path, mtls)
+    with running(state) as url:
+        project.environ |= {
+            "CLOUDFLARE_API_BASE_URL": url,
+            "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID,
+            "CLOUDFLARE_API_TOKEN": TOKEN,
+        }
+        assert project.run("apply", "--yes").code == 0
+        project.certificate("billing", 2)
+        assert project.run("apply", "--yes", "--phase", "upload", "--phase", "bind").code == 0
+        made = project.run("plan", "--format", "json").json
+        applied = project.run("apply", "--yes")
+    assert [one["condition"] for one in made["waiting"]] == (["clock-skew"] if waits else [])
+    assert [change["action"] for change in made["changes"]] == ([] if waits else ["retire"])
+    warned = [found["message"] for found in made["diagnostics"] if found["code"] == "clock-wrong"]
+    assert warned == [] if not waits or name == "not told" else name.split(" ", 2)[2] in warned[0]
+    assert ("Done: 1 " in applied.out) is not waits
+
+
 def test_offline_doctor_says_that_the_account_was_not_checked(project: Project) -> None:
     """Instead of leaving it out."""
     project.write("mtls.toml", CLOUDFLARE)
@@ -271,6 +320,20 @@ def test_a_key_that_is_only_not_here_is_a_note(path: str, project: Project) -> N
     assert "info[key-not-checked]" in result.out
 
 
+def test_a_local_store_that_git_tracks_is_a_warning(project: Project) -> None:
+    """Of validate and doctor, which ask git; others can write there what mtlsctl takes as uploaded."""
+    subprocess.run(["git", "init", "-q"], cwd=project.folder, check=True)
+    assert project.run("apply", "--yes").code == 0
+    for command in ("validate", "doctor"):
+        assert "store-in-git" not in project.run(command).out
+    subprocess.run(["git", "add", "-f", ".mtlsctl/store.db"], cwd=project.folder, check=True)
+    for command in ("validate", "doctor"):
+        result = project.run(command)
+        assert result.code == 0
+        assert "warning[store-in-git]" in result.out
+        assert "git rm --cached .mtlsctl/store.db" in result.out
+
+
 def test_a_declared_wrangler_file_that_git_ignores_is_a_warning(project: Project) -> None:
     """Its IDs would be in no commit. A tracked file is not ignored."""
     project.write(".gitignore", "wrangler.toml\n")
@@ -281,3 +344,19 @@ def test_a_declared_wrangler_file_that_git_ignores_is_a_warning(project: Project
     assert "at   wrangler.toml" in result.out
     subprocess.run(["git", "add", "-f", "wrangler.toml"], cwd=project.folder, check=True)
     assert "ignored-by-git" not in project.run("validate").out
+
+
+_KEY = 'private_key = { env = "LEDGER_KEY" }'
+
+
+def test_keys_that_are_not_here_are_one_note(tmp_path: Path) -> None:
+    """As on a pull request, whose job has none."""
+    project = make_project(
+        tmp_path, f'{MTLS}[certificates.ledger]\ncertificate = "certs/ledger.pem"\n{_KEY}\n', WRANGLER
+    )
+    project.certificate("ledger", 2)
+    project.environ.clear()
+    found = [one for one in project.run("validate", "--format", "json").json["diagnostics"] if "key" in one["code"]]
+    assert [one["code"] for one in found] == ["key-not-checked"]
+    assert "billing, ledger" in found[0]["message"]
+    assert "normal on a pull request" in found[0]["hint"]

@@ -21,6 +21,7 @@ from tests.support.paths import REPOSITORY
 from tests.support.pki import Authority, make_ca
 from tests.support.proving import folder_with_files
 from tests.support.runtime_programs import install_wrangler, node_path
+from tests.support.terminals import in_terminal
 
 SCHEMA = REPOSITORY / "schemas" / "verify.schema.json"
 WRANGLER = """\
@@ -149,7 +150,7 @@ def test_an_origin_that_this_machine_does_not_trust_leaves_it_open(project: Proj
 def test_what_can_not_be_run_says_so_and_counts_neither_way(project: Project, tmp_path: Path) -> None:
     """Neither wrangler nor workerd is installed: this is no failure and no proof."""
     with at_origin(project, tmp_path):
-        result = verify(project)
+        result = verify(project, "--run-project")
     assert result.code == 0
     assert levels(result) == {
         "files": "proved in-order",
@@ -300,6 +301,93 @@ def test_wrangler_is_asked_what_it_would_deploy(with_programs: Project) -> None:
     result = project.run("verify", "--level", "wrangler")
     assert result.code == 1
     assert "absent: wrangler would deploy without BILLING in wrangler.toml (staging)" in result.out
+
+
+@pytest.fixture
+def project_with_traps(project: Project, tmp_path: Path) -> Project:
+    """Each program that a pull request may bring leaves a trace; the Worker is bound, so nothing else holds a level."""
+    assert project.run("apply", "--yes").code == 0
+    (tmp_path / "ran").mkdir()
+    for name in ("node_modules/.bin/wrangler", "node_modules/.bin/workerd"):
+        project.write(name, f'#!/bin/sh\necho > "{tmp_path}/ran/${{0##*/}}"\nexit 1\n').chmod(0o700)
+    project.environ["MTLSCTL_WORKERD"] = str(project.folder / "node_modules/.bin/workerd")
+    project.environ["PATH"] = "/usr/bin:/bin"
+    return project
+
+
+NOT_ALLOWED = {
+    "files": "proved in-order",
+    "wrangler": "skipped not-allowed",
+    "origin": "proved accepted",
+    "runtime": "skipped not-allowed",
+}
+
+
+def test_nothing_of_the_checkout_is_run_unless_the_operator_says_so(
+    project_with_traps: Project, tmp_path: Path
+) -> None:
+    """A level that was not run is reported with the reason and what to do, and never as passed."""
+    project = project_with_traps
+    with at_origin(project, tmp_path):
+        result, text = verify(project), project.run("verify")
+        offline = verify(project, "--offline")
+        assert list((tmp_path / "ran").iterdir()) == []
+    assert (result.code, levels(result)) == (0, NOT_ALLOWED)
+    assert levels(offline) == {"files": "proved in-order", "wrangler": "skipped not-allowed"}
+    assert "2 passed, 2 skipped." in text.out
+    assert "wrangler and runtime run programs of this checkout: add --run-project if you trust it." in text.out
+    assert "skipped: it runs the project's wrangler and its build, and that was not allowed" in text.out
+    assert "fix  run it with `--level runtime` or `--run-project`, if you trust this checkout" in text.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "runs"),
+    [
+        (["--run-project"], {}, True),
+        (["--level", "wrangler"], {}, True),
+        (["--level", "wrangler", "--offline"], {}, True),
+        ([], {"MTLSCTL_RUN_PROJECT": "1"}, True),
+        ([], {"MTLSCTL_RUN_PROJECT": "0"}, False),
+        ([], {"MTLSCTL_RUN_PROJECT": "true"}, False),
+        ([], {"CI": "true"}, False),
+        (["--level", "files"], {}, False),
+        (["--level", "origin"], {}, False),
+        (["--level", "files", "--run-project"], {}, False),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list | dict) else "",
+)
+def test_the_operator_says_so_by_an_option_a_level_or_a_variable(
+    project_with_traps: Project, tmp_path: Path, arguments: list[str], environ: dict[str, str], runs: bool
+) -> None:
+    """`MTLSCTL_RUN_PROJECT` is 1, as the variables of other permissions."""
+    project_with_traps.environ |= environ
+    with at_origin(project_with_traps, tmp_path):
+        verify(project_with_traps, *arguments)
+    assert (tmp_path / "ran/wrangler").exists() is runs
+    assert (tmp_path / "ran/workerd").exists() is (runs and "--level" not in arguments)
+
+
+@pytest.mark.parametrize(("answer", "runs"), [("y", True), ("yes", True), ("", False), ("n", False)])
+def test_at_a_terminal_a_person_is_asked(project_with_traps: Project, tmp_path: Path, answer: str, runs: bool) -> None:
+    """Once, and only where the answer makes a difference."""
+    project = project_with_traps
+    with at_origin(project, tmp_path), in_terminal(project, "verify") as run:
+        assert not (tmp_path / "ran/wrangler").exists()
+        run.until(r"Run them\? \[y/N\]: ")
+        run.press(f"{answer}\n")
+        run.end()
+    assert (tmp_path / "ran/wrangler").exists() is runs
+    assert run.seen.count("Run them?") == 1
+
+
+@pytest.mark.parametrize("arguments", [("--level", "files"), ("--run-project",), ("--offline", "partner-*")])
+def test_nobody_is_asked_where_the_answer_makes_no_difference(
+    project_with_traps: Project, arguments: tuple[str, ...]
+) -> None:
+    """Nothing of the checkout would be run, or it was said already."""
+    with in_terminal(project_with_traps, "verify", *arguments) as run:
+        run.end()
+    assert "Run them?" not in run.seen
 
 
 def test_a_worker_that_wrangler_can_not_make_leaves_it_open(with_programs: Project) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from reconciler.findings.errors import DeployError
+from reconciler.findings.errors import DeployError, ReconcilerError
 from reconciler.findings.secrets import HIDDEN
 from reconciler.runtime.deploying import WranglerDeployer
 from tests.support.store_contract import LEAVES
@@ -221,3 +222,50 @@ def test_what_workers_never_see_fails_and_says_so(site: Site) -> None:
     assert count.read_text() == "x\nx\n"
     site.fails(f"echo x >> {count}; exit 1", pauses_s=(0.0,))  # type: ignore[arg-type]
     assert count.read_text() == "x\nx\nx\n"
+
+
+# --- before anything is changed -------------------------------------------------------------------------------------
+
+
+def refused(site: Site, script: str) -> ReconcilerError:
+    """The error of a wrangler that can't be used."""
+    with pytest.raises(ReconcilerError) as caught:
+        site.deployer(script).demand_programs(["wrangler.toml"])
+    assert caught.value.code == "program-missing"
+    return caught.value
+
+
+@pytest.mark.parametrize("script", ["echo 4.164.0", "echo ' wrangler 10.0.1 (update available 11.0.0)'", ":"])
+def test_a_wrangler_that_runs_and_is_not_too_old_is_enough(site: Site, script: str) -> None:
+    """One that does not tell its version is not judged; it gets neither the token nor a key."""
+    site.environ["BILLING_KEY"] = KEY
+    site.deployer(f"{script}; env > seen").demand_programs(["wrangler.toml", "other/wrangler.toml"])
+    seen = re.findall(r"(?m)^\w+=", (site.folder / "seen").read_text())
+    assert not {"CLOUDFLARE_API_TOKEN=", "BILLING_KEY="} & set(seen)
+
+
+def test_a_wrangler_that_is_too_old_is_named_with_its_version(site: Site) -> None:
+    """The newer one that npm offers is not its version."""
+    error = refused(site, "echo ' wrangler 3.114.2 (update available 4.10.0)'")
+    assert error.message.startswith("wrangler 3.114.2 is too old to deploy with")
+    assert "npm install --save-dev wrangler@4" in str(error.hint)
+
+
+def test_without_node_the_hint_is_to_install_it(site: Site) -> None:
+    """As `env node` ends."""
+    error = refused(site, "exec /usr/bin/env no-such-node")
+    assert (error.hint, "no-such-node" in error.message) == ("install Node, which wrangler needs on the PATH", True)
+
+
+def test_an_old_node_is_reported_in_the_words_of_wrangler(site: Site) -> None:
+    """It refuses to start."""
+    error = refused(site, "echo 'Wrangler requires at least Node.js v22'; exit 1")
+    assert "requires at least Node.js v22" in error.message
+
+
+def test_each_file_without_a_wrangler_counts(site: Site) -> None:
+    """By the folders above it, and the PATH."""
+    deployer = site.deployer(":")
+    deployer.environ = {"PATH": str(site.folder)}
+    with pytest.raises(ReconcilerError, match=r"not found, so a/wrangler.toml and 1 more can't be deployed"):
+        deployer.demand_programs(["a/wrangler.toml", "b/wrangler.toml", "a/wrangler.toml"])

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.model.ports import PrivateKey
-from reconciler.proof.reach import OriginCall, Reach, Reached
+from reconciler.proof.reach import FORBIDDEN_TEXT, OriginCall, Reach, Reached
 from reconciler.runtime.reaching import LocalRuntime
 from tests.servers.certificates import pki
 from tests.servers.programs import nginx
@@ -111,6 +111,16 @@ def test_a_pair_that_is_none_never_gets_to_the_origin(kind: str) -> None:
     assert reach.reached is Reached.UNUSABLE
     assert "does not accept the certificate and key" in reach.detail
     assert not any(line in reach.detail for line in key.decode().splitlines())
+
+
+METADATA = ("169.254.169.254", "[::ffff:169.254.169.254]", "[fe80::1]", "[fd00:ec2::254]", "100.100.100.200")
+
+
+@pytest.mark.parametrize("host", METADATA)
+def test_a_cloud_s_metadata_service_is_not_called(host: str) -> None:
+    """workerd itself refuses the address, after it has resolved the name."""
+    reach = call(f"https://{host}/latest/meta-data/", client("right"))
+    assert (reach.reached, reach.detail) == (Reached.FORBIDDEN, f"the origin was not called: {FORBIDDEN_TEXT}")
 
 
 def test_an_origin_whose_own_certificate_is_strange_is_not_talked_to() -> None:

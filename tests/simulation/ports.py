@@ -228,10 +228,12 @@ class GatedLock:
     gate: Gate
 
     @contextmanager
-    def __call__(self, *, command: str, timeout_s: float, waiting: Callable[[str], None]) -> Iterator[None]:
+    def __call__(
+        self, *, command: str, timeout_s: float, waiting: Callable[[str], None]
+    ) -> Iterator[Callable[[], None]]:
         self.gate.passes("lock.acquire", command, lambda: None, fails=failures.locked())
         try:
-            yield
+            yield lambda: None
         finally:
             if not self.gate.dead:
                 self.gate.passes("lock.release", command, lambda: None)

@@ -58,7 +58,7 @@ def delete_what_files_name(patch: Patch) -> None:
 
 
 def delete_newer_entries(patch: Patch) -> None:
-    patch.setattr(inventory, "_is_older", lambda *_: True)
+    patch.setattr(inventory, "is_older", lambda *_: True)
 
 
 def delete_entries_of_others(patch: Patch) -> None:
@@ -199,7 +199,7 @@ def skip_more_than_the_grace(patch: Patch) -> None:
     original = retire._successor_not_valid
 
     def check(leaving: Any, scene: Any) -> object:
-        return None if scene.skip_grace else original(leaving, scene)
+        return None if scene.ask.skip_grace else original(leaving, scene)
 
     rows = ((condition, check if of is original else of) for condition, of in retire.WITHOUT_SWEEP)
     patch.setattr(retire, "WITHOUT_SWEEP", tuple(rows))

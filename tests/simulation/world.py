@@ -29,7 +29,16 @@ from tests.simulation.gate import Crash, Fault, Gate, Mode, Seen
 from tests.simulation.pool import CAS, LEAVES, NOW, content
 from tests.simulation.ports import GatedClock, GatedEnvironment, GatedFiles, GatedLines, GatedLock
 from tests.simulation.record import Recorder, Row, Run, Snapshot
-from tests.simulation.spec import DECLARATION, OTHER_STACK, STACK, Spec, certificate_path, key_path, key_variable
+from tests.simulation.spec import (
+    DECLARATION,
+    FORMER_STACK,
+    OTHER_STACK,
+    STACK,
+    Spec,
+    certificate_path,
+    key_path,
+    key_variable,
+)
 from tests.simulation.stock import EmbeddedStock, Stock
 from tests.support.memory import MemoryClock, NoDeployers, NoProvers
 
@@ -150,7 +159,8 @@ class World:
         project = self._project(checkout, gate, recorder, told.texts.append)
         before = Snapshot(self.rows(), dict(checkout.tree), bytes(checkout.journal))
         try:
-            _command(project, told, ask)
+            former = (FORMER_STACK,) if FORMER_STACK.encode() in checkout.tree.get(DECLARATION, b"") else ()
+            _command(project, told, ask, former)
         except Crash:
             told.ended = "crashed"
         except KeyboardInterrupt:
@@ -238,10 +248,11 @@ class _Told:
         self.texts.append(self.document)
 
 
-def _command(project: Project, told: _Told, ask: Ask) -> None:
-    """As `mtlsctl apply --yes`: under the lock, plan, carry out where there is something to do, tidy up where not."""
+def _command(project: Project, told: _Told, ask: Ask, former: tuple[str, ...]) -> None:
+    """As `mtlsctl apply --yes --prune`: under the lock, plan, carry out where there is something to do, tidy up where
+    not. It takes over from every former stack."""
     with project.lock(command="apply", timeout_s=0, waiting=lambda _: None):
-        planned = _plan(project, ask)
+        planned = _plan(project, ask, former)
         told.planned(planned.plan, project)
         if not ask.apply:
             return
@@ -254,12 +265,13 @@ def _command(project: Project, told: _Told, ask: Ask) -> None:
             told.texts.append(to_json(outcome_document(outcome, project.place)))
 
 
-def _plan(project: Project, ask: Ask) -> Planned:
+def _plan(project: Project, ask: Ask, former: tuple[str, ...]) -> Planned:
     if ask.saved is not None:
         return plan_approved(project, read_plan(ask.saved, "plan.json"))
     if ask.retires is not None:
-        return plan(project, PlanRequest(retire=ask.retires, skip_grace=True))
-    return plan(project, PlanRequest(patience=PATIENCE if ask.patience else timedelta()))
+        return plan(project, PlanRequest(retire=ask.retires, skip_grace=True, prune=True, take_over=former))
+    patience = PATIENCE if ask.patience else timedelta()
+    return plan(project, PlanRequest(patience=patience, prune=True, take_over=former))
 
 
 class _Silent:

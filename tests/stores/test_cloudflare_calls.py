@@ -109,7 +109,7 @@ def test_a_plan_lists_pages_and_nothing_else(account: Account) -> None:
     for command in ("plan", "apply", "status"):
         assert account.run(command).code == 0
         assert account.calls == {"list": PAGES}
-    assert "\n2 calls to Cloudflare made.\n" in account.run("plan").out
+    assert "\nThis plan made 2 calls to Cloudflare.\n" in account.run("plan").out
 
 
 def test_a_retire_lists_once_and_reads_and_deletes_each(account: Account) -> None:
@@ -118,8 +118,8 @@ def test_a_retire_lists_once_and_reads_and_deletes_each(account: Account) -> Non
     account.declare(COUNT)
     account.run("apply", "--yes")
     account.declare(0, policy='prune = true\ngrace = "0s"\nmax_deletes = 100\n')
-    made, expected = said(account.run("plan", "--format", "json"))
-    assert account.run("apply", "--yes").code == 0
+    made, expected = said(account.run("plan", "--prune", "--format", "json"))
+    assert account.run("apply", "--yes", "--prune").code == 0
     calls = account.calls
     assert (calls["list"], calls["GET"], calls["DELETE"]) == (PAGES, COUNT, COUNT)
     assert made < sum(calls.values()) <= expected
@@ -131,7 +131,7 @@ def test_uploads_and_retires_in_one_run_list_once_more_and_not_twice(account: Ac
     account.declare(COUNT)
     account.run("apply", "--yes")
     account.declare(2, first=COUNT + 1, policy='prune = true\ngrace = "0s"\nmax_deletes = 100\n')
-    assert account.run("apply", "--yes").code == 0
+    assert account.run("apply", "--yes", "--prune").code == 0
     assert account.calls["list"] == 2 * PAGES
     assert account.calls["POST"] == 2
     assert account.calls["DELETE"] == COUNT - 2
@@ -147,7 +147,7 @@ def test_a_list_serves_the_last_look_for_as_long_as_lists_lag(account: Account, 
     real = open_project(None, cwd=account.project.folder, environ=account.project.environ)
     project = replace(real, clock=clock)
     account.state.calls.clear()
-    planned = plan(project, PlanRequest())
+    planned = plan(project, PlanRequest(prune=True))
     clock.time += timedelta(seconds=thought_s)
     outcome = apply(project, planned, Nobody())
     assert len(outcome.of(StepStatus.DONE)) == 2
@@ -166,7 +166,7 @@ def test_a_saved_plan_keeps_what_it_said_of_calls(account: Account) -> None:
     """`show` shows it, and it is not part of the digest."""
     account.declare(1)
     account.run("plan", "--out", "plan.json")
-    assert "1 call to Cloudflare made; 3 in all once this is applied." in account.run("show", "plan.json").out
+    assert "This plan made 1 call to Cloudflare; `mtlsctl apply` makes about 3." in account.run("show", "plan.json").out
     assert said(account.run("show", "plan.json", "--format", "json")) == (1, 3)
     assert account.run("apply", "plan.json").code == 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -94,6 +95,30 @@ def replying(*responses: httpx.Response) -> Callable[[httpx.Request], httpx.Resp
             True,
             id="no gzip",
         ),
+        pytest.param(
+            httpx.Response(200, headers={"content-encoding": "gzip"}, content=iter([gzip.compress(b"{}")[:-1]])),
+            "was lost",
+            True,
+            id="half a gzip",
+        ),
+        pytest.param(
+            httpx.Response(200, headers={"content-encoding": "br"}, content=iter([b"x"])),
+            "did not ask for",
+            False,
+            id="another encoding",
+        ),
+        pytest.param(
+            httpx.Response(200, headers={"content-encoding": "gzip, gzip"}, content=iter([b"x"])),
+            "did not ask for",
+            False,
+            id="gzip in gzip",
+        ),
+        pytest.param(
+            httpx.Response(200, headers={"content-encoding": "gzip"}, content=iter([b""])),
+            "something else instead of the API's JSON",
+            True,
+            id="an empty gzip",
+        ),
     ],
 )
 def test_what_is_no_answer(response: httpx.Response, said: str, again: bool) -> None:
@@ -103,6 +128,16 @@ def test_what_is_no_answer(response: httpx.Response, said: str, again: bool) -> 
     assert said in caught.value.message
     assert caught.value.hint
     assert caught.value.lasting is not again
+
+
+@pytest.mark.parametrize("cut", [1, 100, 10_000])
+def test_a_packed_reply_is_what_was_packed(cut: int) -> None:
+    """However it is cut into pieces on its way."""
+    body = success([{"id": str(number)} for number in range(20_000)]).content
+    packed = gzip.compress(body)
+    pieces = iter([packed[at : at + cut] for at in range(0, len(packed), cut)])
+    client = make_client(lambda _: httpx.Response(200, headers={"Content-Encoding": "GZIP"}, content=pieces))
+    assert client.send(LIST).result == [{"id": str(number)} for number in range(20_000)]
 
 
 def test_a_reply_without_end_is_cut() -> None:

@@ -13,7 +13,14 @@ from reconciler.model.errors import (
     StoreRefused,
     UnknownStoreError,
 )
-from reconciler.stores.cloudflare.errors import Operation, PermissionLacking, WrongAccount, refusal
+from reconciler.stores.cloudflare.errors import (
+    Operation,
+    OtherAccount,
+    PermissionLacking,
+    TokenUnknown,
+    WrongAccount,
+    refusal,
+)
 from reconciler.stores.cloudflare.wire import Trouble
 from tests.support.cloudflare_server import TOKEN
 from tests.support.store_contract import LEAVES
@@ -43,11 +50,11 @@ GET, LIST, UPLOAD, DELETE = Operation.GET, Operation.LIST, Operation.UPLOAD, Ope
         (UPLOAD, 403, 10000, "Authentication error", PermissionLacking, "`Account: SSL and Certificates Write`"),
         (DELETE, 403, 10000, "Authentication error", PermissionLacking, "SSL and Certificates > Edit"),
         (LIST, 403, 10000, "Authentication error", PermissionLacking, "the role of the user"),
-        (LIST, 401, 9106, "Authentication failed", PermissionLacking, "CLOUDFLARE_API_TOKEN"),
-        (LIST, 401, 9109, "Invalid access token", PermissionLacking, "not expired"),
-        (LIST, 403, 9109, "Unauthorized to access requested resource", PermissionLacking, "account_id"),
-        (DELETE, 403, 9109, "Unauthorized to access requested resource", PermissionLacking, "account_id"),
-        (LIST, 400, 6003, "Invalid request headers", PermissionLacking, "CLOUDFLARE_API_TOKEN"),
+        (LIST, 401, 9106, "Authentication failed", TokenUnknown, "CLOUDFLARE_API_TOKEN"),
+        (LIST, 401, 9109, "Invalid access token", TokenUnknown, "not expired"),
+        (LIST, 403, 9109, "Unauthorized to access requested resource", OtherAccount, "account_id"),
+        (DELETE, 403, 9109, "Unauthorized to access requested resource", OtherAccount, "account_id"),
+        (LIST, 400, 6003, "Invalid request headers", TokenUnknown, "CLOUDFLARE_API_TOKEN"),
         (LIST, 400, 1001, "this endpoint does not support account owned tokens", PermissionLacking, "user token"),
         (LIST, 404, 7003, "Could not route to /x", WrongAccount, "account_id"),
         (GET, 404, 7003, "Could not route to /x", WrongAccount, "account_id"),
@@ -81,7 +88,7 @@ def test_any_error_of_several_counts_and_what_lies_below_them() -> None:
     below = Trouble(code=6111, message="Invalid format for Authorization header")
     top = Trouble(code=1, message="Invalid", error_chain=[below])
     error = refusal(LIST, 400, [top], Secrets())
-    assert type(error) is PermissionLacking
+    assert type(error) is TokenUnknown
     assert "Cloudflare 6111 Invalid format for Authorization header" in error.message
 
 

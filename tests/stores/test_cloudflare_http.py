@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import os
 import socket
 import ssl
 import threading
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,7 +24,7 @@ from reconciler.model import StoreKind, StoreSettings
 from reconciler.model.errors import StoreError
 from reconciler.stores import StoreContext, open_reader
 from reconciler.stores.cloudflare.client import Time
-from reconciler.stores.cloudflare.errors import NoAnswer
+from reconciler.stores.cloudflare.errors import NoAnswer, UnusableReply
 from reconciler.stores.cloudflare.store import CloudflareReader
 from tests.cli.test_canaries import search
 from tests.project.test_house import ROOT, imported
@@ -33,6 +35,7 @@ from tests.support.cloudflare_server import (
     FakeCloudflare,
     FakeTime,
     Fault,
+    Respond,
     answer,
     limited,
     lost,
@@ -66,12 +69,14 @@ def serving(server: FakeCloudflare, context: ssl.SSLContext | None = None) -> It
                 self.close_connection = True
                 return
             self.send_response(response.status_code)
+            assert isinstance(response.stream, httpx.SyncByteStream)
+            sent = b"".join(response.stream)  # packed, if it is
             for name, value in response.headers.items():
-                if name != "content-length":
+                if name not in {"content-length", "transfer-encoding"}:
                     self.send_header(name, value)
-            self.send_header("content-length", str(len(response.content)))
+            self.send_header("content-length", str(len(sent)))
             self.end_headers()
-            self.wfile.write(response.content)
+            self.wfile.write(sent)
 
         do_GET = do_POST = do_DELETE = handle_any  # noqa: N815 - the library's names
 
@@ -84,9 +89,11 @@ def serving(server: FakeCloudflare, context: ssl.SSLContext | None = None) -> It
             http.socket = context.wrap_socket(http.socket, server_side=True)
         thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield f"http{'s' if context else ''}://127.0.0.1:{http.server_port}/client/v4"
-        http.shutdown()
-        thread.join()
+        try:
+            yield f"http{'s' if context else ''}://127.0.0.1:{http.server_port}/client/v4"
+        finally:
+            http.shutdown()
+            thread.join()
 
 
 def reader_of(base_url: str) -> CloudflareReader:
@@ -143,6 +150,42 @@ def test_a_token_in_clear_goes_through_no_proxy(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
     with serving(make_server()) as base_url, contextlib.closing(reader_of(base_url)) as reader:
         assert reader.list_entries().entries == ()
+
+
+def test_a_packed_reply_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is unpacked is counted before more is: 63 kB that hold 62 MB never cost more than a reply may have."""
+    bomb = gzip.compress(bytes(62 << 20))
+    made: list[int] = []
+    new = zlib.decompressobj
+
+    class Counted:
+        """Unpacks, and counts what was unpacked."""
+
+        def __init__(self, wbits: int) -> None:
+            self.inflate = new(wbits)
+
+        def decompress(self, data: bytes, most: int = 0) -> bytes:
+            out = self.inflate.decompress(data, most)
+            made.append(len(out))
+            return out
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.inflate, name)
+
+    def explode(_: httpx.Request, __: Respond) -> httpx.Response:
+        return httpx.Response(200, headers={"content-encoding": "gzip"}, content=iter([bomb]))
+
+    monkeypatch.setattr("reconciler.stores.cloudflare.body.zlib.decompressobj", Counted)
+    server = make_server()
+    server.fail("GET", explode)
+    with (
+        serving(server) as base_url,
+        contextlib.closing(reader_of(base_url)) as reader,
+        pytest.raises(UnusableReply, match="larger than 20 MB"),
+    ):
+        reader.list_entries()
+    assert reader.calls == 1
+    assert 20_000_000 < sum(made) <= 20_000_000 + (1 << 16)
 
 
 def test_a_redirect_is_not_followed() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import sqlite3
 import stat
+import struct
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from reconciler.model.errors import StoreError, StoreRefused
 from reconciler.model.ports import NewEntry
 from reconciler.stores import open_reader, open_store
-from reconciler.stores.database import APPLICATION_ID, FileDatabase, MemoryDatabase
+from reconciler.stores.database import APPLICATION_ID, SCHEMA, FileDatabase, MemoryDatabase
 from reconciler.stores.local import LocalStore
 from tests.support.embedded import SETTINGS, on_disk, store_file
 from tests.support.store_contract import LEAVES, UNKNOWN, SetClock, leaf
@@ -173,6 +175,88 @@ def test_torn_pages_are_damage(tmp_path: Path) -> None:
     place.write_bytes(place.read_bytes()[:4096] + b"\xff" * 8192)
     with pytest.raises(StoreError) as caught:
         on_disk(tmp_path, SetClock()).store.list_entries()
+    assert caught.value.code == "store-damaged"
+
+
+def share_pages(place: Path, rows: int) -> None:
+    """Let every row of a store of one row be that row, its long text in the same pages of the file."""
+    data = bytearray(place.read_bytes())
+    with contextlib.closing(sqlite3.connect(place)) as connection:
+        root = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'entries'").fetchone()[0]
+    at, size = (root - 1) * 4096, 4096
+    (first,) = struct.unpack_from(">H", data, at + 8)
+    payload = 0
+    for used in range(1, 9):
+        byte = data[at + first + used - 1]
+        payload = payload << 7 | byte & 0x7F
+        if byte < 0x80:
+            break
+    least = (size - 12) * 32 // 255 - 23  # https://www.sqlite.org/fileformat2.html, section 1.6
+    local = least + (payload - least) % (size - 4)
+    local = local if local <= size - 35 else least
+    head = bytes(data[at + first : at + first + used])
+    rest = bytes(data[at + first + used + 1 : at + first + used + 1 + local + 4])  # after the row's number
+    cells = [head + bytes([number]) + rest for number in range(1, rows + 1)]
+    page, end, places = bytearray(size), size, []
+    for cell in cells:
+        end -= len(cell)
+        page[end : end + len(cell)] = cell
+        places.append(end)
+    struct.pack_into(">BHHHB", page, 0, 13, 0, rows, end, 0)
+    struct.pack_into(f">{rows}H", page, 8, *places)
+    assert end >= 8 + 2 * rows
+    data[at : at + size] = page
+    place.write_bytes(data)
+
+
+def test_rows_that_share_pages_are_damage(tmp_path: Path) -> None:
+    """800 rows with one text of 1.9 MB would be 1.5 GB to read, in a file of 4 MB."""
+    place = store_file(tmp_path)
+    store = on_disk(tmp_path, SetClock()).store
+    (entry,) = store.list_entries().entries
+    with sql(tmp_path) as connection:
+        connection.execute("DROP TRIGGER entries_stay")
+        connection.execute("UPDATE entries SET certificates = ?", ("x" * 200_300,))
+        connection.execute(SCHEMA[-1])
+        for number in range(2, 8):
+            time = f"2026-12-0{number}T00:00:00.000000Z"
+            connection.execute(
+                f"INSERT INTO entries SELECT id || {number}, digest || {number}, type, name, ca, '', issuer,"  # noqa: S608
+                f" serial_number, signature, expires_on, '{time}' FROM entries WHERE id = '{entry.id}'"
+            )
+    assert len(store.list_entries().entries) == 7
+    share_pages(place, 7)
+    with pytest.raises(StoreError) as caught:
+        store.list_entries()
+    assert caught.value.code == "store-damaged"
+    assert "share their content" in caught.value.message
+
+
+@pytest.mark.parametrize(("name", "most"), [("MOST_ROWS", 2), ("MOST_BYTES", 2 * len(LEAVES[0].bundle.pem()) + 900)])
+def test_what_is_read_of_a_store_has_a_limit(
+    tmp_path: Path, name: str, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of rows, and of bytes in all of them."""
+    store = on_disk(tmp_path, SetClock()).store
+    monkeypatch.setattr(f"reconciler.stores.database.{name}", most)
+    for number in range(2):
+        store.upload(leaf(LEAVES[number]))
+    assert len(store.list_entries().entries) == 2
+    store.upload(leaf(LEAVES[2]))
+    with pytest.raises(StoreError, match="has more than") as caught:
+        store.list_entries()
+    assert caught.value.code == "store-damaged"
+
+
+def test_a_store_without_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite counts its steps: a tree of pages that point to each other would keep it busy for ever."""
+    store = on_disk(tmp_path, SetClock()).store
+    for number in range(3):
+        store.upload(leaf(LEAVES[number]))
+    monkeypatch.setattr("reconciler.stores.database._STEPS", 10)
+    monkeypatch.setattr("reconciler.stores.database._MOST_STEPS", 3)
+    with pytest.raises(StoreError, match="far more steps") as caught:
+        store.list_entries()
     assert caught.value.code == "store-damaged"
 
 

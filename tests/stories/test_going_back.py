@@ -247,7 +247,7 @@ def test_the_entry_that_was_gone_back_from_goes_once_a_later_one_is_declared(sit
     site.apply()
     site.commit("ids of the way back")
     if site.state is not None:
-        site.state.clock.time = NOW  # type: ignore[attr-defined]
+        site.state.clock.time = SystemClock().now()  # type: ignore[attr-defined]
     site.declare(NEXT)
     site.roll_out()
     waiting = site.project.run("plan", "--format", "json").json["waiting"]
@@ -302,7 +302,7 @@ def test_with_the_old_key_the_way_back_is_an_upload(site: Site) -> None:
     site.git("revert", "--no-edit", "HEAD~1")
     site.project.environ["BILLING_KEY"] = OLD.key_pem.decode()
     if site.state is not None:
-        site.state.clock.time = NOW  # type: ignore[attr-defined]
+        site.state.clock.time = SystemClock().now()  # type: ignore[attr-defined]
     site.apply()
     assert site.changes() == []
     assert site.entries() == ["NEW", "OLD"]
@@ -326,7 +326,7 @@ def test_a_new_certificate_is_the_other_way_forward(site: Site) -> None:
     """It is no going back, so nothing of that is said."""
     site.delete(OLD)
     if site.state is not None:
-        site.state.clock.time = NOW  # type: ignore[attr-defined]
+        site.state.clock.time = SystemClock().now()  # type: ignore[attr-defined]
     site.declare(NEXT)
     assert "previous-entry-gone" not in site.project.run("plan").out
     site.apply()

@@ -145,12 +145,12 @@ class Late:
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
         self._connection.connect()
-        self._connection.send(b"GET / HTTP/1.1\r\n")
+        self._connection.send(f"GET / HTTP/1.1\r\nHost: localhost:{port}\r\n".encode())
 
     def finish(self) -> tuple[int, str]:
         """Its answer."""
         with contextlib.closing(self._connection), http.client.HTTPResponse(self._connection.sock) as reply:
-            self._connection.send(b"Host: localhost\r\nConnection: close\r\n\r\n")
+            self._connection.send(b"Connection: close\r\n\r\n")
             reply.begin()
             return reply.status, reply.read().decode()
 
@@ -171,7 +171,7 @@ def test_a_rotation_under_load_fails_no_request(rotation: Rotation) -> None:
 
     # The origin takes the new pair, as seen from here and from a real Worker.
     rotation.renew(client("new"))
-    (proof,) = rotation.mtlsctl("verify", "billing", "--format", "json").json["certificates"]
+    (proof,) = rotation.mtlsctl("verify", "billing", "--run-project", "--format", "json").json["certificates"]
     verdicts = {level["level"]: level["verdict"] for level in proof["levels"]}
     assert (verdicts["files"], verdicts["origin"], verdicts["runtime"]) == ("in-order", "accepted", "answered")
     assert rotation.stored == [old]

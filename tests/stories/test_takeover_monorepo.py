@@ -242,9 +242,9 @@ class TakenOver:
 
 def place_of(message: str) -> Place:
     """`BILLING in apps/x/wrangler.toml (staging) ...`."""
-    found = re.match(r"(\S+) in (\S+) \((top level|env (\S+))\)", message)
+    found = re.match(r"(\S+) in (\S+) \((top level|\S+)\)", message)
     assert found is not None, message
-    return app_of(found[2]), found[4] or "", found[1]
+    return app_of(found[2]), "" if found[3] == "top level" else found[3], found[1]
 
 
 @pytest.fixture(scope="module")
@@ -398,7 +398,7 @@ def test_every_forgotten_environment_is_found(taken: TakenOver) -> None:
     }
     nothing_right = {("apps/admin/wrangler.jsonc", "staging")}  # placeholders alone
     assert {(found[1], found[2]) for found in undeclared if found} == without | nothing_right
-    lacking = {re.match(r"(\S+) \(env (\S+)\)", text) for text in taken.found("environment-lacks")}
+    lacking = {re.match(r"(\S+) \((\S+)\)", text) for text in taken.found("environment-lacks")}
     assert {(found[1], found[2]) for found in lacking if found} == some
 
 

@@ -16,6 +16,7 @@ from reconciler.model.ports import PrivateKey
 from reconciler.runtime.bundling import bundle
 from reconciler.runtime.workerd import listen, serving
 from reconciler.workerd.config import Identity, ServedWorker, Variable, write_config
+from reconciler.workerd.door import hosts_at
 from reconciler.workerd.form import read_form
 from reconciler.x509.certificates import parse_stored
 from tests.support.pki import Issued
@@ -117,7 +118,7 @@ class Edge:
         """Make that version ready, beside the one that serves."""
         with contextlib.ExitStack() as starting:
             listening = starting.enter_context(listen(0))
-            config = write_config(self._deployed())
+            config = write_config(self._deployed(), hosts_at(self.switch.port))
             hear = self.lines.append
             starting.enter_context(serving(workerd(), config, listening, environ={}, on_out=hear, on_err=hear))
             self._ready, self._next = listening.getsockname()[1], starting.pop_all()

@@ -5,7 +5,7 @@ Every request passes one gate: a delete of what is live, or named, is caught as 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -141,7 +141,7 @@ class World:
         transport = _Watched(self, crash_at)
         project = self._project(tree, transport)
         try:
-            planned: Planned = plan(project, PlanRequest(deploy=DeployChoice(everybody=deploy)))
+            planned: Planned = plan(project, PlanRequest(prune=True, deploy=DeployChoice(everybody=deploy)))
             return apply(project, planned, _Nobody())
         except (ReconcilerError, Crash):
             return None
@@ -196,6 +196,8 @@ class _Deployers:
 
     def open(self, _declaration: Declaration) -> _Deployers:
         return self
+
+    def demand_programs(self, configs: Iterable[str]) -> None: ...
 
     def give_up(self) -> None: ...
 

@@ -22,6 +22,8 @@ class NoDeployer:
     def deploy(self, config: str, environment: EnvironmentName, script: str) -> str | None:
         raise AssertionError(f"nobody wanted {config} ({environment}) deployed as {script}")
 
+    def demand_programs(self, configs: Iterable[str]) -> None: ...
+
     def give_up(self) -> None: ...
 
 

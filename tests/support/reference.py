@@ -25,6 +25,7 @@ from reconciler.plan.plan import Plan
 from reconciler.plan.wording import MEANINGS
 from reconciler.records import saved_plan
 from reconciler.reports.metrics import Family, make_metrics
+from reconciler.runs import configs
 from reconciler.syntax import jsonc, toml_read
 from reconciler.views.markdown.findings import findings_page
 from reconciler.views.prometheus.metrics import PREFIX
@@ -187,6 +188,7 @@ def _file_limits() -> Iterator[str]:
     rows = (
         ("mtls.toml", f"{parse.MAX_BYTES:,} bytes; {deep}"),
         ("a wrangler file", f"{formats.MAX_BYTES:,} bytes; TOML as mtls.toml, JSON nested {jsonc.MAX_NESTING} deep"),
+        ("all wrangler files of a run", f"{configs.MOST_BYTES:,} bytes, {configs.MOST_VALUES:,} values"),
         ("a certificate file", f"{chain} of {files.MAX_CERTIFICATE_BYTES:,} bytes"),
         ("a private key", f"{pem.MAX_KEY_BYTES:,} bytes"),
         ("a saved plan", f"{saved_plan.MAX_BYTES:,} bytes"),
@@ -234,7 +236,7 @@ def watched() -> Plan:
 
 # --- conditions -----------------------------------------------------------------------------------------------------
 
-_OF_CHANGES = (Condition.NOT_VALID_YET, Condition.VALIDITY_UNKNOWN)
+_OF_CHANGES = (Condition.NOT_VALID_YET, Condition.VALIDITY_UNKNOWN, Condition.MAX_UNBINDS)
 """What bindings, uploads and deploys wait for; the other conditions keep an old certificate."""
 
 

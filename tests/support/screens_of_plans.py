@@ -200,6 +200,7 @@ PLAN = Plan(
     ),
     not_checked=(NotChecked(Area.LIVE_WORKERS), NotChecked(Area.OTHER_USERS), NotChecked(Area.KEYS)),
     apply_with=(),
+    owners={PARTNER: "team-partners", LONG: OWNER},
     assessment=ROWS,
 )
 LATER = Waiting(

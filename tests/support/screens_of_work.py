@@ -175,7 +175,7 @@ CHECKS = (
 
 FOUND = (NO_KEY, READABLE, *reports.FINDINGS)
 WORK: Mapping[str, object] = {
-    "outcome-done": Applied(Outcome(PLAN, DONE), TO_DEPLOY),
+    "outcome-done": Applied(Outcome(replace(PLAN, commit="0123456789abcdef"), DONE), TO_DEPLOY),
     "outcome-failed": Applied(Outcome(PLAN, FAILED, (READABLE,)), TO_DEPLOY[1:], ("mtlsctl", "apply", "--only", LONG)),
     "outcome-interrupted": Applied(Outcome(PLAN, INTERRUPTED, interrupted=True)),
     "history": HISTORY,

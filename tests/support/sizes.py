@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
 FULL = os.environ.get("TESTS_FULL") == "1"
 """Whether this run has the full sizes. Read here and nowhere else."""
@@ -42,6 +43,18 @@ SLOW = (
     "syntax/test_jsonc_spans.py::test_a_hostile_file_causes_no_backtracking",
     "syntax/test_toml_spans.py::test_a_hostile_text_causes_no_backtracking",
     "views/test_hostile_names.py",
+    # whole runs against an account
+    "emulator/test_faults.py::test_a_seed_does_the_same_each_time_and_comes_to_an_end",
+    "emulator/test_recording.py",
+    "project/test_pipelines.py",
+    "records/test_saved_plans.py::test_a_tampered_plan_executes_nothing",
+    "runs/test_check_live.py",
+    "runs/test_frugal.py",
+    "runs/test_rare_deploys.py",
+    "stores/test_cloudflare_calls.py",
+    "stores/test_cloudflare_http.py::test_the_log_of_calls_shows_no_secret",
+    "takeover/test_takeover.py::test_whatever_is_made_fit_is_taken_by_mtls_toml",
+    "wrangler/test_remote.py::test_in_any_layout_remote_changes_only_its_binding",
     # real wrangler, workerd, npm and TLS servers
     "apply/test_deploy_wrangler.py",
     "apply/test_gate_at_origin.py",
@@ -54,6 +67,15 @@ SLOW = (
     "wrangler/test_readers.py",
     "x509/test_origin_verdicts.py",
     # whole programs
+    "cli/test_cli.py::test_a_stream_that_can_not_hold_a_sign_is_no_bug",
+    "cli/test_terminal.py",
+    "desired/test_problems.py::test_only_a_required_version_costs_its_import",
+    "runs/test_init.py::test_an_answer_that_is_none_is_asked_for_again",
+    "runs/test_init.py::test_at_a_terminal_it_asks_little_and_explains_itself",
+    "runs/test_init.py::test_no_answer_writes_nothing",
+    "runs/test_init.py::test_what_the_command_line_says_is_not_asked",
+    "runtime/test_deploying.py::test_what_leads_the_token_is_settled_before_wrangler_reads_an_env_file",
+    "views/test_table.py::test_text_needs_no_json_document_and_json_no_text",
     "cli/test_cli.py::test_odd_streams_and_folders_are_no_bugs",
     "cli/test_complete.py::test_bash_completes",
     "emulator/test_command.py::test_it_serves_until_ctrl_c",
@@ -71,6 +93,11 @@ SLOW = (
 def is_slow(node_id: str) -> bool:
     """Whether a test is left out of `make check`, by its pytest node id."""
     return node_id.startswith(tuple(f"tests/{place}" for place in SLOW))
+
+
+def sampled(names: Iterable[str]) -> tuple[str, ...]:
+    """Every second row of a large matrix; all of them at the full size."""
+    return tuple(names)[:: size(2, 1)]
 
 
 def size(base: int, full: int) -> int:

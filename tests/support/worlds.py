@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 
@@ -35,6 +35,7 @@ from reconciler.model import (
 )
 from reconciler.model.ownership import mark_name
 from reconciler.plan.assess import judge
+from reconciler.plan.assessment import PlanOptions
 from reconciler.plan.plan import Plan, Selection, make_plan
 from reconciler.x509.certificates import Bundle, parse_stored
 from tests.support.pki import NOW, Authority, Issued, make_ca
@@ -178,21 +179,33 @@ def actual(
     files: Mapping[str, WranglerFile] | None = None,
     *,
     asked: Mapping[EntryId, Entry | None] | None = None,
+    unasked: Iterable[EntryId] = (),
     sweep: Sweep | None = Sweep(),  # noqa: B008 - a value, never changed
     stable: bool = True,
+    ahead: timedelta | None = timedelta(0),
     live: Live | None = None,
 ) -> Actual:
     """What is there; `entries` None is offline."""
-    listing = None if entries is None else Listing(tuple(entries), stable)
+    listing = None if entries is None else Listing(tuple(entries), stable, ahead)
     labelled = {WorkerLabel(label): found for label, found in (files or {}).items()}
-    return Actual(files=labelled, listing=listing, asked=asked or {}, sweep=sweep, live=live)
+    return Actual(
+        files=labelled, listing=listing, asked=asked or {}, sweep=sweep, live=live, unasked=frozenset(unasked)
+    )
 
 
 def plan_of(
-    wanted: Desired, there: Actual, *, now: datetime = NOW, only: tuple[str, ...] = (), **options: object
+    wanted: Desired,
+    there: Actual,
+    *,
+    now: datetime = NOW,
+    only: tuple[str, ...] = (),
+    told: bool = True,
+    **options: object,
 ) -> Plan:
-    """The plan for a world."""
-    return make_plan(judge(wanted, there, now), Selection(only), **options)  # type: ignore[arg-type]
+    """The plan for a world; `told`: of a run that was told to prune, and to take over from every former stack."""
+    stacks = frozenset(wanted.declaration.former_stacks if told else ())
+    judged = judge(wanted, there, now, PlanOptions(prune=told, take_over=stacks))
+    return make_plan(judged, Selection(only), **options)  # type: ignore[arg-type]
 
 
 def shown(plan: Plan) -> list[str]:

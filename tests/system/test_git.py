@@ -60,6 +60,47 @@ def test_tracked_runs_no_command_of_the_repository(repository: Path, tmp_path: P
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.fixture
+def fetching(repository: Path, tmp_path: Path) -> Path:
+    """The repository as a partial clone that lacks the content of a .gitignore; to fetch it leaves the file `ran`."""
+    (repository / ".gitignore").write_text("*.key\n")
+    git(repository, "add", ".gitignore")
+    blob = git(repository, "rev-parse", ":.gitignore").strip()
+    git(repository, "update-index", "--skip-worktree", ".gitignore")
+    (repository / ".gitignore").unlink()
+    (repository / ".git/objects" / blob[:2] / blob[2:]).unlink()
+    for key, value in {
+        "core.repositoryFormatVersion": "1",
+        "extensions.partialClone": "origin",
+        "remote.origin.url": ".",
+        "remote.origin.promisor": "true",
+        "remote.origin.uploadpack": f"touch {tmp_path}/ran; false",
+    }.items():
+        git(repository, "config", key, value)
+    return repository
+
+
+@pytest.mark.parametrize("question", [ask_tracked, ask_ignored])
+def test_a_file_that_git_lacks_is_not_fetched(
+    question: Callable[[list[Path]], GitAnswer], fetching: Path, tmp_path: Path
+) -> None:
+    """What fetches it is a command that the repository configures."""
+    question([fetching / "certs/untracked.key"])
+    assert not (tmp_path / "ran").exists()
+
+
+def test_without_a_file_that_git_lacks_nothing_is_called_not_ignored(fetching: Path) -> None:
+    """git itself goes on without the .gitignore. It is not needed to know what git tracks."""
+    path = fetching / "certs/untracked.key"
+    answer = ask_ignored([path])
+    assert not answer.yes
+    assert answer.unknown == {path}
+    assert answer.problem is not None
+    assert "could not read a file that it needs" in answer.problem.message
+    assert "if you trust this repository" in answer.problem.hint
+    assert ask_tracked([path]) == GitAnswer()
+
+
 def test_ignored_tells_which_files_git_ignores(repository: Path) -> None:
     """Of files that need not exist; a tracked one is not ignored."""
     (repository / ".gitignore").write_text("*.key\n")

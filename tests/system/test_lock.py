@@ -74,7 +74,9 @@ def line_of(child: subprocess.Popen[str]) -> str:
     return child.stdout.readline().rstrip("\n")
 
 
-def lock(folder: Path, waiting: Callable[[str], None] = print, timeout_s: float = 0) -> AbstractContextManager[None]:
+def lock(
+    folder: Path, waiting: Callable[[str], None] = print, timeout_s: float = 0
+) -> AbstractContextManager[Callable[[], None]]:
     return checkout_lock(folder, command="apply", clock=MemoryClock(), timeout_s=timeout_s, waiting=waiting)
 
 
@@ -139,6 +141,46 @@ def test_it_is_free_afterwards_and_the_file_stays(tmp_path: Path) -> None:
     with lock(tmp_path):
         pass
     assert (tmp_path / ".mtlsctl/lock").read_bytes() == b""
+
+
+def replaced(root: Path) -> None:
+    (root / ".mtlsctl/lock").rename(root / "x")
+    (root / ".mtlsctl/lock").touch()
+
+
+def linked(root: Path) -> None:
+    (root / ".mtlsctl/lock").rename(root / "x")
+    (root / ".mtlsctl/lock").symlink_to("../x")
+
+
+LOSSES: dict[str, Callable[[Path], object]] = {
+    "deleted": lambda root: (root / ".mtlsctl/lock").unlink(),
+    "replaced": replaced,
+    "a link to it": linked,
+    "moved with its folder": lambda root: (root / ".mtlsctl").rename(root / "moved"),
+}
+
+
+@pytest.mark.parametrize("how", LOSSES)
+def test_its_holder_finds_out_that_the_file_is_another(tmp_path: Path, how: str) -> None:
+    """Another run could lock the new file; so the first one stops."""
+    with lock(tmp_path) as demand:
+        demand()
+        LOSSES[how](tmp_path)
+        with pytest.raises(LockedError, match="deleted or replaced") as caught:
+            demand()
+        assert caught.value.exit_code is ExitCode.LOCKED
+
+
+def test_who_waited_for_a_file_that_was_replaced_locks_the_new_one(tmp_path: Path, start: Start) -> None:
+    """Else it would hold the lock of a file that nobody else opens."""
+    with lock(tmp_path):
+        child = start(WAIT.replace("waiting=waiting):", "waiting=waiting) as demand:\n    demand()"))
+        assert line_of(child).startswith("waiting for ")
+        (tmp_path / ".mtlsctl/lock").unlink()
+        (tmp_path / ".mtlsctl/lock").touch()
+    assert line_of(child) == "held"
+    assert child.wait(timeout=30) == 0
 
 
 def test_who_was_refused_changes_nothing(tmp_path: Path) -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import reconciler.system.files
 from reconciler.findings.errors import FileChangedError, FileError
 from reconciler.system.atomic import write_atomic
-from reconciler.system.files import ProjectFiles
+from reconciler.system.confine import ConfinedTree
+from reconciler.system.files import ProjectFiles, write_named
 from tests.support.trees import CONFIG, leftovers
 
 LIMIT = 1000
@@ -50,6 +53,80 @@ def test_a_file_that_changed_is_not_replaced(tree: Path, files: ProjectFiles, me
     with pytest.raises(FileChangedError):
         files.replace(CONFIG, old=OLD, new=NEW)
     assert (place.read_bytes() if place.exists() else None) == meanwhile
+
+
+def swap(tree: Path, moved: str, elsewhere: Path) -> None:
+    """Another program puts a link to elsewhere where a folder of the path was."""
+    shutil.copytree(tree / moved, elsewhere)
+    (tree / moved).rename(tree / f"{moved}.old")
+    (tree / moved).symlink_to(elsewhere)
+
+
+@pytest.mark.parametrize("moved", ["workers/checkout", "workers"])
+@pytest.mark.parametrize("step", ["_expect", "write_atomic"])
+def test_a_folder_that_becomes_a_link_leads_no_write_out_of_the_tree(
+    tree: Path, files: ProjectFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moved: str, step: str
+) -> None:
+    """Check and write are in one folder, however late it is swapped, and whatever has its name then."""
+    (tree / CONFIG).write_bytes(OLD)
+    outside = tmp_path / "outside"
+    where: object = ProjectFiles if step == "_expect" else reconciler.system.files
+    effect = getattr(where, step)
+
+    def swapped(*arguments: object, **named: object) -> object:
+        swap(tree, moved, outside)
+        return effect(*arguments, **named)
+
+    monkeypatch.setattr(where, step, swapped)
+    files.replace(CONFIG, old=OLD, new=NEW)
+    written = Path(CONFIG).relative_to(moved)
+    assert (outside / written).read_bytes() == OLD
+    assert (tree / f"{moved}.old" / written).read_bytes() == NEW
+    assert leftovers(tmp_path) == []
+
+
+def test_a_folder_that_became_a_link_before_is_no_folder(
+    tree: Path, files: ProjectFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between resolving the path and opening its folder: nothing is written anywhere."""
+    (tree / CONFIG).write_bytes(OLD)
+    resolve = ConfinedTree.resolve
+
+    def swapped(self: ConfinedTree, path: str) -> Path:
+        real = resolve(self, path)
+        swap(tree, "workers", tmp_path / "outside")
+        return real
+
+    monkeypatch.setattr(ConfinedTree, "resolve", swapped)
+    with pytest.raises(FileChangedError):
+        files.replace(CONFIG, old=OLD, new=NEW)
+    assert {place.read_bytes() for place in tmp_path.rglob("wrangler.toml")} == {OLD}
+
+
+def test_a_system_without_descriptors_of_folders_still_replaces(
+    tree: Path, files: ProjectFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By paths, as before; a link inside of the tree stays one."""
+    monkeypatch.setattr("reconciler.system.confine._BY_FOLDER", False)
+    (tree / CONFIG).write_bytes(OLD)
+    (tree / "link.toml").symlink_to(CONFIG)
+    files.replace("link.toml", old=OLD, new=NEW)
+    assert (tree / "link.toml").is_symlink()
+    assert (tree / CONFIG).read_bytes() == NEW
+    assert leftovers(tree) == []
+
+
+def test_a_folder_that_can_be_entered_and_not_listed_is_enough(tree: Path, files: ProjectFiles) -> None:
+    """To write into it."""
+    (tree / CONFIG).write_bytes(OLD)
+    (tree / "workers").chmod(0o311)
+    (tree / "workers/checkout").chmod(0o311)
+    try:
+        files.replace(CONFIG, old=OLD, new=NEW)
+    finally:
+        for folder in ("workers", "workers/checkout"):
+            (tree / folder).chmod(0o755)
+    assert (tree / CONFIG).read_bytes() == NEW
 
 
 def test_a_read_only_file_is_not_replaced(tree: Path, files: ProjectFiles) -> None:
@@ -126,6 +203,30 @@ def test_a_folder_that_cannot_be_synced_does_not_matter(
     monkeypatch.setattr(os, "fsync", refuse_folders)
     files.replace(CONFIG, old=OLD, new=NEW)
     assert (tree / CONFIG).read_bytes() == NEW
+
+
+@pytest.mark.parametrize("step", ["opened_folder", "write_atomic"])
+def test_a_folder_of_out_that_becomes_a_link_is_not_followed(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """After it was checked that none of them is one."""
+    outside = tmp_path / "outside"
+    effect = getattr(reconciler.system.files, step)
+
+    def swapped(*arguments: object, **named: object) -> object:
+        swap(tree, "workers", outside)
+        return effect(*arguments, **named)
+
+    monkeypatch.setattr(reconciler.system.files, step, swapped)
+    if step == "opened_folder":
+        with pytest.raises(FileError, match="become a symbolic link") as caught:
+            write_named(tree / "workers/plan.json", NEW)
+        assert caught.value.code == "out-refused"
+    else:
+        write_named(tree / "workers/plan.json", NEW)
+        assert (tree / "workers.old/plan.json").read_bytes() == NEW
+    assert not (outside / "plan.json").exists()
+    assert leftovers(tmp_path) == []
 
 
 # --- writing elsewhere -----------------------------------------------------------------------------------------------
@@ -207,7 +308,7 @@ def test_tidy_removes_only_what_a_killed_run_left(tree: Path, files: ProjectFile
 def test_tidy_finds_what_a_kill_leaves(tree: Path, files: ProjectFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     """A replacement names its temporary file in a way that tidy recognizes."""
     (tree / CONFIG).write_bytes(OLD)
-    monkeypatch.setattr(Path, "replace", lambda *_: None)  # as if killed before the last step
+    monkeypatch.setattr(os, "replace", lambda *_, **__: None)  # as if killed before the last step
     files.replace(CONFIG, old=OLD, new=NEW)
     monkeypatch.undo()
     assert len(leftovers(tree)) == 1

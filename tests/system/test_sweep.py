@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.model import EntryId
+from reconciler.system.confine import read_regular
 from reconciler.system.files import ProjectFiles
 from tests.support.trees import Hostile, link, write
 
@@ -21,9 +22,9 @@ def test_the_sweep_finds_ids_in_the_whole_tree(tree: Path, files: ProjectFiles) 
     for name in ("Wrangler.JSONC", "dist/wrangler.json", "../other/wrangler.prod.toml"):
         write(name, f"# {ID.upper()}".encode())(tree)
     write("wrangler-old.toml", OTHER_ID.encode())(tree)
-    sweep = files.sweep([ID, OTHER_ID, EntryId("10ca1000-0000-4000-8000-000000000000")])
-    assert sweep.complete
-    assert sweep.mentions == {
+    found = files.sweep([ID, OTHER_ID, EntryId("10ca1000-0000-4000-8000-000000000000")])
+    assert found.complete
+    assert found.mentions == {
         ID: ("../other/wrangler.prod.toml", "Wrangler.JSONC", "dist/wrangler.json"),
         OTHER_ID: ("wrangler-old.toml",),
     }
@@ -36,8 +37,8 @@ def test_the_sweep_finds_ids_in_the_whole_tree(tree: Path, files: ProjectFiles) 
 def test_the_sweep_leaves_other_files_out(tree: Path, files: ProjectFiles, name: str) -> None:
     """Files that wrangler does not read, and the folders of git and of packages, don't count as a use."""
     write(name, ID.encode())(tree)
-    sweep = files.sweep([ID])
-    assert (sweep.mentions, sweep.complete) == ({}, True)
+    found = files.sweep([ID])
+    assert (found.mentions, found.complete) == ({}, True)
 
 
 @pytest.mark.parametrize(
@@ -60,10 +61,12 @@ def test_the_sweep_finds_an_id_behind_escapes(tree: Path, files: ProjectFiles) -
     assert files.sweep([ID]).mentions == {ID: ("wrangler.json",)}
 
 
-def test_the_sweep_leaves_out_what_this_tool_writes(tree: Path, files: ProjectFiles) -> None:
-    """A saved plan names what it retires."""
-    write("plan.json", b'{\n  "format": "mtlsctl.plan/1",\n  "x": "' + ID.encode() + b'"}')(tree)
-    assert files.sweep([ID]).mentions == {}
+def test_the_sweep_leaves_out_what_this_tool_writes(tree: Path) -> None:
+    """A saved plan names what it retires; but a file with a name of wrangler's is never left out."""
+    files = ProjectFiles(tree, is_document=lambda text: text.startswith(b"ours"))
+    write("plan.json", b"ours " + ID.encode())(tree)
+    write("wrangler.json", b"ours " + ID.encode())(tree)
+    assert files.sweep([ID]).mentions == {ID: ("wrangler.json",)}
 
 
 def test_a_large_data_file_is_no_doubt(tree: Path, files: ProjectFiles) -> None:
@@ -79,17 +82,6 @@ def test_a_file_of_another_name_that_leads_out_of_the_tree_is_a_doubt(tree: Path
     assert files.sweep([ID]).unread == ("prod.toml",)
 
 
-@pytest.mark.parametrize(
-    "text", ['{"format":"mtlsctl.plan/1","x":"%s"}', '{"a": "%s", "format" : "mtlsctl.outcome/1"}']
-)
-def test_what_this_tool_writes_is_known_in_any_layout(tree: Path, files: ProjectFiles, text: str) -> None:
-    """Other tools may format it differently; but a file with a name of wrangler's is never left out."""
-    write("plan.json", (text % ID).encode())(tree)
-    assert files.sweep([ID]).mentions == {}
-    write("wrangler.json", (text % ID).encode())(tree)
-    assert files.sweep([ID]).mentions == {ID: ("wrangler.json",)}
-
-
 def test_this_mtls_toml_is_left_out_through_a_link_too(tree: Path, files: ProjectFiles) -> None:
     """Its own ids are declared."""
     write("conf/prod.toml", ID.encode())(tree)
@@ -103,8 +95,8 @@ def test_the_sweep_enters_no_linked_folder(tmp_path: Path, tree: Path, files: Pr
     write("elsewhere/wrangler.toml", ID.encode())(tmp_path)
     (tree / "circle").symlink_to("..")
     (tree / "out").symlink_to("../../elsewhere")
-    sweep = files.sweep([ID])
-    assert (sweep.mentions, sweep.complete) == ({}, True)
+    found = files.sweep([ID])
+    assert (found.mentions, found.complete) == ({}, True)
 
 
 def test_the_sweep_reads_a_linked_file(tree: Path, files: ProjectFiles) -> None:
@@ -112,6 +104,35 @@ def test_the_sweep_reads_a_linked_file(tree: Path, files: ProjectFiles) -> None:
     write("base.toml", ID.encode())(tree)
     (tree / "wrangler.toml").symlink_to("base.toml")
     assert files.sweep([ID]).mentions == {ID: ("base.toml", "wrangler.toml")}
+
+
+def test_a_file_with_many_names_is_read_once(tree: Path, files: ProjectFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By links and by hard links; each name is reported, a file that is too large for nothing is not read again."""
+    write("base.toml", ID.encode())(tree)
+    write("big.json", b" " * 20_000_001)(tree)
+    for number in range(3):
+        (tree / f"link{number}.toml").symlink_to("base.toml")
+        (tree / f"hard{number}.toml").hardlink_to(tree / "base.toml")
+        (tree / f"big{number}.json").symlink_to("big.json")
+    read: list[str] = []
+
+    def counted(place: Path, path: str, *, limit: int) -> tuple[bytes, os.stat_result]:
+        read.append(place.name)
+        return read_regular(place, path, limit=limit)
+
+    monkeypatch.setattr("reconciler.system.sweep.read_regular", counted)
+    found = files.sweep([ID])
+    assert len([name for name in read if name not in ("big.json", "wrangler.toml")]) == 1
+    assert read.count("big.json") == 1
+    assert (len(found.mentions[ID]), found.complete) == (7, True)
+
+
+def test_a_large_file_is_a_doubt_only_under_a_name_of_wranglers(tree: Path, files: ProjectFiles) -> None:
+    """Also where it was read under another name first, or is left for a later one."""
+    write("data.json", b" " * 20_000_001)(tree)
+    for name in ("a.json", "wrangler.json", "z.json"):
+        (tree / name).symlink_to("data.json")
+    assert files.sweep([ID]).unread == ("wrangler.json",)
 
 
 UNSEEN = (
@@ -128,9 +149,9 @@ def test_what_the_sweep_cannot_see_makes_it_incomplete(tree: Path, files: Projec
     """A file that can't be read may contain the id."""
     write("dist/wrangler.json", ID.encode())(tree)
     case.make(tree)
-    sweep = files.sweep([ID])
-    assert not sweep.complete
-    assert sweep.mentions == {ID: ("dist/wrangler.json",)}
+    found = files.sweep([ID])
+    assert not found.complete
+    assert found.mentions == {ID: ("dist/wrangler.json",)}
 
 
 def test_a_folder_that_cannot_be_listed_makes_the_sweep_incomplete(

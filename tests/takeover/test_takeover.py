@@ -152,7 +152,7 @@ def test_an_entry_of_another_stack_is_bound_by_its_id_though_its_file_is_there()
     """That stack rotates it."""
     taken = take([entry(1, 1, "@billing", stack="other")], {None: {"B": uid(1)}}, {"c.pem": 1})
     assert taken.values["workers"]["checkout"]["bindings"] == {"B": {"id": uid(1)}}
-    assert "# managed by the stack 'other'" in taken.text
+    assert "# billing, managed by the stack 'other'" in taken.text
     assert unchanged(taken)
 
 

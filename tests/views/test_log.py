@@ -18,7 +18,7 @@ from reconciler.views.table import Display, render
 from tests.support.hostile import NAMES, check_texts
 from tests.support.paths import REPOSITORY
 from tests.support.pki import NOW
-from tests.support.reports import UPLOAD
+from tests.support.reports import RETIRE, UPLOAD
 
 SCHEMA = json.loads((REPOSITORY / "schemas/log.schema.json").read_text())
 CALL = CallMade("GET", "/accounts/{account_id}/mtls_certificates", 45.4)
@@ -54,6 +54,11 @@ LINES: dict[str, tuple[LogEvent, str, str]] = {
     "a file that is removed": (FileTouched(FileAction.REMOVED, "/p/.x.tmp"), "removed /p/.x.tmp", "info"),
     "a program": (ProgramStarted(("git", "ls-files", "a b"), "/p"), "started git ls-files 'a b' in /p", "info"),
     "a step that begins": (StepBegan(UPLOAD), f"upload billing as {UPLOAD.name}: started", "info"),
+    "a step that deletes": (
+        StepEnded(Step(RETIRE, StepStatus.DONE, entry=RETIRE.entry.id), 71.2),
+        f"retire {RETIRE.entry.id} of billing: done after 71 ms",
+        "info",
+    ),
     "a step that is done": (
         StepEnded(Step(UPLOAD, StepStatus.DONE, entry=EntryId("7f3a"), note="it was there"), 71.2),
         f"upload billing as {UPLOAD.name}: done after 71 ms -> 7f3a: it was there",

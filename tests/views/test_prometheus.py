@@ -161,6 +161,7 @@ def test_bindings_are_counted_by_how_they_stand() -> None:
         Standing.OTHER_ID: 1,
         Standing.MISSING: 1,
         Standing.UNDECLARED: 1,
+        Standing.UNREAD: 0,
     }
 
 

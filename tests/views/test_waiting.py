@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from reconciler.model import Action, BindingAddress, BindingChange, BindingName, Condition, Waiting, WorkerLabel
+from reconciler.plan.outcome import Outcome, Step, StepStatus
+from reconciler.reports.left import Applied
 from reconciler.views.table import Display, render
 from reconciler.views.text.lines import until_text
 from reconciler.views.text.names import ShownNames
@@ -53,6 +57,27 @@ def test_the_end_of_grace_is_not_shown_as_the_date_of_the_deletion() -> None:
 
 def test_a_run_with_deploys_does_not_suggest_itself() -> None:
     """What it could not deploy, it could not deploy again."""
-    deployed = replace(APPLIED, again=("mtlsctl", "apply", "--deploy"))
-    assert "Or deploy with" in render(APPLIED, "text", Display())
-    assert "Or deploy with" not in render(deployed, "text", Display())
+    steps = tuple(step for step in APPLIED.outcome.steps if step.status is not StepStatus.FAILED)
+    whole = replace(APPLIED, outcome=replace(APPLIED.outcome, steps=steps))
+    assert "Or deploy with" in render(whole, "text", Display())
+    assert "Or deploy with" not in render(replace(whole, again=("mtlsctl", "apply", "--deploy")), "text", Display())
+
+
+def test_a_failed_run_has_one_next_command() -> None:
+    """In a pipeline the job has to begin again: its checkout does not have the new IDs."""
+    text = render(replace(APPLIED, again=("mtlsctl", "apply", "plan.json")), "text", Display())
+    assert "Or deploy with" not in text
+    assert text.endswith("\nNext: fix what failed; in a pipeline start a new run, else run: mtlsctl apply plan.json\n")
+    again = replace(APPLIED, again=("mtlsctl", "apply", "--only", "billing"))
+    assert render(again, "text", Display()).endswith(
+        "\nNext: fix what failed, then run: mtlsctl apply --only billing\n"
+    )
+
+
+@pytest.mark.parametrize("commit", [None, "0123456789abcdef"])
+def test_what_was_written_into_wrangler_files_has_to_be_committed(commit: str | None) -> None:
+    """Each file once, from the working directory; outside git there is nothing to commit."""
+    step = Step(waiting(None).change, StepStatus.DONE)
+    outcome = Outcome(replace(APPLIED.outcome.plan, commit=commit), (step, step))
+    text = render(Applied(outcome), "text", Display(folder="../mono"))
+    assert ("\nCommit the new IDs: ../mono/gw/wrangler.jsonc.\n" in text) is (commit is not None)

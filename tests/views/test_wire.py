@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 from reconciler.findings.codes import Code
 from reconciler.model import Condition
 from reconciler.records.saved_plan import read_plan
+from reconciler.views.json.schemas import is_document
 from reconciler.views.table import Display, render
 from tests.support import reports
 from tests.support.paths import REPOSITORY
@@ -53,6 +54,41 @@ def test_what_is_on_the_wire_fits_its_schema_which_knows_every_key(path: Path) -
     kind = document["format"].removeprefix("mtlsctl.").removesuffix("/1")
     schema = json.loads((REPOSITORY / f"schemas/{kind}.schema.json").read_text())
     assert list(Draft202012Validator(schema).iter_errors(document)) == []
+
+
+@pytest.mark.parametrize("path", sorted(WIRE.glob("*.json")), ids=lambda path: path.stem)
+def test_what_is_written_is_known_again_in_any_layout(path: Path) -> None:
+    """The sweep for IDs leaves such files out."""
+    text = path.read_bytes()
+    assert is_document(text)
+    assert is_document(json.dumps(json.loads(text), separators=(",", ":")).encode())
+
+
+def _other(change: Callable[[dict[str, object]], object]) -> bytes:
+    document = json.loads((WIRE / "plan.json").read_text())
+    return json.dumps(change(document)).encode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(_other(lambda plan: {**plan, "mtls_certificates": []}), id="a key of wrangler's"),
+        pytest.param(_other(lambda plan: {"stack": plan.pop("stack"), **plan}), id="format is not the first key"),
+        pytest.param(_other(lambda plan: {"vars": plan}), id="not at the top"),
+        pytest.param(_other(lambda plan: [plan]), id="in a list"),
+        pytest.param(_other(lambda plan: {**plan, "format": "mtlsctl.plan/2"}), id="another version"),
+        pytest.param(_other(lambda plan: {**plan, "format": "mtlsctl.drift/1"}), id="another kind"),
+        pytest.param(_other(lambda plan: {**plan, "format": "mtlsctl.mtls/1"}), id="no document"),
+        pytest.param(b'{"format": "mtlsctl.plan/1"}', id="no more than its format"),
+        pytest.param(_other(dict) + b'{"certificate_id": "x"}', id="more after it"),
+        pytest.param(b"// x\n" + _other(dict), id="a comment before it"),
+        pytest.param(_other(dict)[:-1], id="cut off"),
+        pytest.param(b'{"format": "mtlsctl.plan/1", "changes": [' + b"1," * 250_001 + b"1]}", id="too many values"),
+    ],
+)
+def test_what_only_looks_like_a_document_is_none(text: bytes) -> None:
+    """A wrangler file could have the marker anywhere, and would hide the IDs that it names."""
+    assert not is_document(text)
 
 
 def test_every_kind_of_document_is_on_the_wire() -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from reconciler.model.ports import PrivateKey
 from reconciler.runtime.workerd import NotStarted, listen, newest_date, serving
 from reconciler.workerd.config import Identity, ServedWorker, Variable, literal, write_config
+from reconciler.workerd.door import hosts_at
 from reconciler.workerd.form import Module, ModuleKind
 from tests.support.runtime_programs import workerd
 from tests.support.worlds import issued
@@ -32,9 +33,8 @@ def ask(served: ServedWorker) -> bytes:
     """The answer of a Worker in the real runtime."""
     with ExitStack() as stack:
         listening = stack.enter_context(listen(0))
-        program = stack.enter_context(
-            serving(workerd(), write_config(served), listening, environ={}, on_out=print, on_err=print)
-        )
+        config = write_config(served, hosts_at(listening.getsockname()[1]))
+        program = stack.enter_context(serving(workerd(), config, listening, environ={}, on_out=print, on_err=print))
         assert program
         connection = http.client.HTTPConnection("127.0.0.1", listening.getsockname()[1], timeout=30)
         stack.callback(connection.close)
@@ -132,7 +132,7 @@ def test_each_root_is_a_text_of_its_own() -> None:
     roots = tuple(issued(number).certificate_pem.decode() for number in (2, 3, 4))
     pair = issued(1)
     identity = Identity(pair.chain_pem.decode(), PrivateKey(pair.key_pem), ("".join(roots[:2]), roots[2]))
-    written = write_config(worker(bindings=[("A", identity)])).text
+    written = write_config(worker(bindings=[("A", identity)]), []).text
     assert f"trustedCertificates = [{', '.join(map(literal, roots))}]" in written
 
 
@@ -140,7 +140,7 @@ def test_a_configuration_never_shows_its_keys() -> None:
     """Neither in a message nor in a traceback."""
     pair = issued(1)
     identity = Identity(pair.chain_pem.decode(), PrivateKey(pair.key_pem))
-    config = write_config(worker(bindings=[("A", identity)]))
+    config = write_config(worker(bindings=[("A", identity)]), [])
     secret = pair.key_pem.decode().splitlines()[1]
     assert secret in config.text
     assert secret not in repr(config) + str(config) + repr(identity) + repr(worker(bindings=[("A", identity)]))

@@ -6,6 +6,8 @@ import hashlib
 import ipaddress
 import json
 import shlex
+import shutil
+import subprocess
 import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -25,6 +27,7 @@ from reconciler.x509.certificates import Bundle, parse_stored, quiet, remember, 
 from reconciler.x509.files import MAX_CERTIFICATE_BYTES, MAX_CHAIN_BYTES, parse_file
 from reconciler.x509.pem import Kind, recognise
 from tests.support.pki import SERVER_AUTH, by_openssl, make_ca, patch, to_pem
+from tests.support.worlds import bundle, issued
 
 ROOT = make_ca("Root")
 MIDDLE = ROOT.issue_ca("Intermediate")
@@ -565,3 +568,16 @@ def test_a_nested_quiet_lasts_until_the_outer_one_ends() -> None:
         warnings.warn("odd", UserWarning, stacklevel=1)
     with pytest.raises(UserWarning, match="odd"):
         warnings.warn("odd", UserWarning, stacklevel=1)
+
+
+def test_a_serial_number_is_written_as_openssl_prints_it(tmp_path: Path) -> None:
+    """In whole bytes, upper case."""
+    program = shutil.which("openssl")
+    if program is None:
+        pytest.skip("openssl is not installed")
+    for number in (1, 2):
+        made = issued(number)
+        (tmp_path / "leaf.pem").write_bytes(made.certificate_pem)
+        command = [program, "x509", "-noout", "-serial", "-in", str(tmp_path / "leaf.pem")]
+        printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        assert printed == f"serial={bundle(number).facts().serial}\n"

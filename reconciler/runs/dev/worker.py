@@ -35,6 +35,7 @@ from reconciler.runtime.children import Child, RuntimeFailure
 from reconciler.runtime.find import WORKERD, WRANGLER, MissingProgram, find_workerd, find_wrangler
 from reconciler.runtime.workerd import listen, newest_date, serving
 from reconciler.workerd.config import ServedWorker, write_config
+from reconciler.workerd.door import hosts_at
 from reconciler.workerd.form import BuiltWorker, read_form
 from reconciler.wrangler.formats import load
 from reconciler.wrangler.read import environment_table
@@ -42,12 +43,14 @@ from reconciler.wrangler.read import environment_table
 
 @dataclass(frozen=True, slots=True)
 class DevRequest:
-    """The options of the command. `without_unserved` runs the Worker without the bindings that can't be served."""
+    """The options of the command. `without_unserved` runs the Worker without the bindings that can't be served;
+    `hosts` are names that it is called by, in addition to those of the loopback."""
 
     worker: str
     environment: EnvironmentName = None
     port: int = 0
     without_unserved: bool = False
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +146,12 @@ class _DevRun:
         environ, watcher = self.project.environ, self.watcher
         wrangler, workerd = self._find(find_wrangler, WRANGLER), self._find(find_workerd, WORKERD)
         listening = stack.enter_context(listen(self.request.port))
+        port: int = listening.getsockname()[1]
         served, presented = self._choose(self._build(wrangler), newest_date(workerd, environ))
-        kept = serving(
-            workerd, write_config(served), listening, environ=environ, on_out=watcher.out, on_err=watcher.err
-        )
+        config = write_config(served, hosts_at(port, self.request.hosts))
+        kept = serving(workerd, config, listening, environ=environ, on_out=watcher.out, on_err=watcher.err)
         child = stack.enter_context(kept)
-        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        return child, Running(self.request.worker, self.request.environment, url, presented)
+        return child, Running(self.request.worker, self.request.environment, f"http://127.0.0.1:{port}", presented)
 
     @property
     def _deployed(self) -> Path:

@@ -6,7 +6,6 @@ Read-only, except that the store's reader undoes the unfinished write of a kille
 from __future__ import annotations
 
 import os
-import shlex
 import sqlite3
 import stat
 from collections.abc import Callable, Iterable, Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import KeySourceError, ReconcilerError
+from reconciler.findings.escape import shell_word
 from reconciler.model import Declaration, StoreKind
 from reconciler.private.folder import FOLDER
 from reconciler.runs.configs import ConfigReader
@@ -52,7 +52,7 @@ def _writable(project: Project, declaration: Declaration | None) -> Iterator[Dia
     for path in _wrangler_files(project, declaration):
         if path.exists() and not os.access(path, os.W_OK):
             refused += 1
-            hint = f"run `chmod u+w {shlex.quote(_named(project, path))}`"
+            hint = f"run `chmod u+w {shell_word(_named(project, path))}`"
             yield cure(Code.FILE_READ_ONLY, "this file can't be written", hint, place=_named(project, path))
     if not refused:
         yield well(Code.WRITABLE, "the folder of mtls.toml and the wrangler files can be written")
@@ -74,7 +74,7 @@ def _permissions(project: Project, _: Declaration | None) -> Iterator[Diagnostic
         wanted = 0o700 if path == folder else 0o600
         name = _named(project, path)
         message = f"its permissions are {stat.S_IMODE(_mode(path)):04o}, so other users of this machine can read it"
-        yield cure(Code.OPEN_TO_OTHERS, message, f"run `chmod {wanted:o} {shlex.quote(name)}`", place=name)
+        yield cure(Code.OPEN_TO_OTHERS, message, f"run `chmod {wanted:o} {shell_word(name)}`", place=name)
     if not open_to_others:
         yield well(Code.PERMISSIONS, f"other users of this machine can't read {FOLDER}")
 
@@ -89,7 +89,7 @@ def _ignored(project: Project, _: Declaration | None) -> Iterator[Diagnostic]:
     if problem is not None:
         yield cure(Code.GIT_UNREADABLE, f"could not check what git tracks and ignores: {problem.message}", problem.hint)
     elif is_tracked.yes:
-        hint = f"run `git rm --cached {shlex.quote(STORE_FILE)}`"
+        hint = f"run `git rm --cached {shell_word(STORE_FILE)}`"
         yield cure(Code.STORE_IN_GIT, "git tracks the local store of this checkout", hint, place=STORE_FILE)
     elif is_ignored.yes:
         yield well(Code.GIT, f"git ignores {FOLDER}")

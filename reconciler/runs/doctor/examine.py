@@ -90,6 +90,8 @@ def run_check(name: str, unreadable: Code, check: Callable[[], Iterable[Diagnost
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else "unknown error"
         return (cure(unreadable, f"{name} could not be checked: {reason}", "check its permissions"),)
+    except MemoryError:
+        raise  # the other checks have no memory either
     except Exception as error:  # noqa: BLE001 - the other checks go on; the message may quote a secret, the type can't
         message = f"{name} could not be checked: unexpected error in mtlsctl ({type(error).__name__})"
         return (Diagnostic(Severity.ERROR, Code.CHECK_FAILED, message, None, "report this as a bug of mtlsctl"),)
@@ -150,5 +152,5 @@ def _not_asked(declaration: Declaration | None) -> Iterator[Diagnostic]:
 
 def _has_pages(project: Project, declaration: Declaration) -> bool:
     """True if a declared wrangler file is a Pages project's; `validate` reports errors in the files."""
-    configs, _ = load_configs(declaration, project.files, {})
-    return any(file.pages for file in configs.values())
+    configs = load_configs(declaration, project.files, {})
+    return any(file.pages for file in configs.files.values())

@@ -81,7 +81,7 @@ def _token(environ: Variables, declaration: Declaration | None) -> Iterator[Diag
     elif token is None and needed:
         message = f"{TOKEN_VARIABLE} is not set, so mtlsctl can't call Cloudflare's API"
         hint = (
-            "create a token with `Account: SSL and Certificates` (Read to plan, Edit to apply) and pass it to the step"
+            "create a token with `Account: SSL and Certificates` (Read to plan, Write to apply) and pass it to the step"
             " that runs mtlsctl; `mtlsctl plan --offline` and `forecast --offline` need none"
         )
         yield cure(Code.TOKEN_MISSING, message, hint)

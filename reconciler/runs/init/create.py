@@ -141,8 +141,9 @@ def _scene(
 ) -> Scene:
     listing = reader.list_entries()
     ids = (one for file in found.configs for one in ids_in(file))
-    asked = ask_for_missing(reader, listing, ids, desired.declaration.store.kind)
-    return Scene(desired, listing, asked, found.configs, found.certificates, project.clock.now(), declared)
+    asked, unasked = ask_for_missing(reader, listing, ids, desired.declaration.store.kind)
+    now = project.clock.now()
+    return Scene(desired, listing, asked, found.configs, found.certificates, now, declared, unasked)
 
 
 @dataclass

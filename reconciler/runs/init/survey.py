@@ -14,7 +14,7 @@ from reconciler.findings.errors import FileError, InputError, ReconcilerError, U
 from reconciler.model import WorkerLabel, WranglerFile
 from reconciler.model.progress import Done
 from reconciler.model.templates import template_of
-from reconciler.runs.configs import ConfigReader
+from reconciler.runs.configs import ConfigReader, OverBudgetError
 from reconciler.runs.project import Project
 from reconciler.system.discover import git_root
 from reconciler.system.git import ask_ignored
@@ -134,6 +134,8 @@ class _Surveyor:
                     continue
                 known.add(identity)
                 file = self._config(path)
+            except OverBudgetError:
+                raise
             except ReconcilerError as error:
                 self.findings.extend(_unusable(path, error))
                 continue

@@ -23,7 +23,17 @@ from reconciler.model.ports import PrivateKey
 from reconciler.model.progress import counted
 from reconciler.plan.assess import judge
 from reconciler.plan.plan import match_names
-from reconciler.proof.levels import OFFLINE, CertificateProof, Level, LevelResult, Skip, Verification, skip
+from reconciler.proof.levels import (
+    OFFLINE,
+    RUNS_PROJECT,
+    CertificateProof,
+    Level,
+    LevelResult,
+    Skip,
+    Verification,
+    not_allowed,
+    skip,
+)
 from reconciler.proof.ports import ClientIdentity
 from reconciler.proof.proofs import proof_warnings, proxied_warning
 from reconciler.proof.reach import OriginCall, Reached
@@ -50,12 +60,19 @@ SIDE_BY_SIDE = 4
 class VerifyRequest:
     """The options of the command. Without `levels`, all of them; with `offline`, only those that send nothing.
 
-    With `offline`, the store is not read, either.
+    With `offline`, the store is not read, either. Levels of `RUNS_PROJECT` are run if they are in `levels`, with
+    `run_project`, or if `may_run` says yes, which is asked at most once, and only if it makes a difference.
     """
 
     names: tuple[str, ...] = ()
     levels: frozenset[Level] | None = None
     offline: bool = False
+    run_project: bool = False
+    may_run: Callable[[], bool] = lambda: False
+
+
+RUN_VARIABLE = "MTLSCTL_RUN_PROJECT"
+"""With 1, the operator allows what `run_project` allows."""
 
 
 def verify(project: Project, request: VerifyRequest, log: Callable[[str], None]) -> Verification:
@@ -100,6 +117,7 @@ class _VerifyRun:
     log: Callable[[str], None]
     built: dict[tuple[str, EnvironmentName], dict[str, str] | ReconcilerError | None] = field(default_factory=dict)
     entries: Mapping[CertificateName, EntryId] | None = None
+    allowed: bool = False
 
     @property
     def desired(self) -> Desired:
@@ -110,11 +128,22 @@ class _VerifyRun:
         """True if a level was requested."""
         return level in (self.request.levels or (OFFLINE if self.request.offline else Level))
 
-    def prepare(self, chosen: Iterable[CertificateName]) -> None:
+    def runs(self, level: Level) -> bool:
+        """True if a level was requested, and may run programs of the checkout if it needs them."""
+        return self.has(level) and (level not in RUNS_PROJECT or self.allowed)
+
+    def prepare(self, chosen: Sequence[CertificateName]) -> None:
         """Build what wrangler would deploy from every file that binds one of these, each once."""
+        self.allowed = bool(self.request.levels) or self._may_run(chosen)
         if not self.has(Level.WRANGLER):
             return
-        self.checkout.demand_configs()
+        names = frozenset(chosen)
+        if any(names & self.desired.declaration.workers[label].certificates for label in self.checkout.broken):
+            self.checkout.demand_configs()
+        if not self.request.offline:
+            self.entries = self._stored()
+        if not self.runs(Level.WRANGLER):
+            return
         places = dict.fromkeys(
             (deployed_path(file, environment), environment)
             for name in chosen
@@ -122,8 +151,16 @@ class _VerifyRun:
         )
         made = self.count("Building Workers", self._dry_run, list(places))
         self.built.update(zip(places, made, strict=True))
-        if not self.request.offline:
-            self.entries = self._stored()
+
+    def _may_run(self, chosen: Iterable[CertificateName]) -> bool:
+        """Whether the operator lets this run start programs of the checkout; a person is asked last."""
+        request, declaration = self.request, self.desired.declaration
+        if request.run_project or self.project.environ.get(RUN_VARIABLE) == "1":
+            return True
+        certificates = [declaration.certificates[name] for name in chosen]
+        to_call = self.has(Level.RUNTIME) and any(certificate.verify for certificate in certificates)
+        bound = (places_of(one.name, declaration, self.checkout.configs) for one in certificates)
+        return (to_call or any(any(places) for places in bound)) and request.may_run()
 
     def count(self, what: str, effect: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:
         """The results of `effect` for each item, several at once."""
@@ -141,7 +178,7 @@ class _VerifyRun:
         """The entries of the declared certificates; None if the store can't be read."""
         try:
             reader = self.project.stores.open_reader(self.desired.declaration.store)
-            actual = observe(self.desired, self.checkout.configs, reader)
+            actual = observe(self.checkout, reader)
             assessment = judge(self.desired, actual, self.project.clock.now())
         except ReconcilerError as error:
             self.log(f"the uploaded certificates could not be read: {error.message}")
@@ -217,7 +254,9 @@ class _One:
             roots = load_roots(self.run.project.files, origin)
         except ReconcilerError as error:
             return skip(level, Skip.NO_ORIGIN_CA, error.message, error.hint)
-        return self._origin(origin, opened.key) if level is Level.ORIGIN else self._runtime(origin, opened.key, roots)
+        if level is Level.ORIGIN:
+            return self._origin(origin, opened.key)
+        return self._runtime(origin, opened.key, roots) if self.run.runs(level) else not_allowed(level)
 
     def _origin(self, origin: Origin, key: PrivateKey) -> LevelResult:
         proof = Proving(self.run.project.files, self.run.project.provers.prober).prove(

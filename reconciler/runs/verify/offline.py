@@ -22,7 +22,7 @@ from reconciler.model import (
 from reconciler.model.identifiers import is_placeholder
 from reconciler.model.ports import FileReader
 from reconciler.model.words import environment_text
-from reconciler.proof.levels import DryRun, Level, LevelResult, Skip, skip
+from reconciler.proof.levels import DryRun, Level, LevelResult, Skip, not_allowed, skip
 from reconciler.proof.verdicts import ProofStatus
 from reconciler.runs.configs import deployed_path
 from reconciler.runs.handshake import OpenedKey, check_cas
@@ -53,7 +53,8 @@ def check_files(
 # --- what wrangler would deploy -------------------------------------------------------------------------------------
 
 Build = Mapping[tuple[str, EnvironmentName], dict[str, str] | ReconcilerError | None]
-"""The ids by binding that wrangler would deploy; an error if the dry run failed, None if wrangler was not found."""
+"""The ids by binding that wrangler would deploy; an error if the dry run failed, None if wrangler was not found. Empty
+if wrangler must not be run."""
 
 
 def places_of(
@@ -83,6 +84,8 @@ def check_wrangler(
     runs: list[DryRun] = []
     for label, file, environment, binding in places_of(name, declaration, files):
         path = deployed_path(file, environment)
+        if (path, environment) not in built:
+            return not_allowed(Level.WRANGLER)
         ids = built[path, environment]
         if ids is None:
             bring = "run `npm install wrangler` next to the Worker, or set MTLSCTL_WRANGLER"

@@ -33,10 +33,11 @@ from reconciler.model.concurrency import run_all
 from reconciler.model.errors import EntryNotFound, StoreClosed, StoreError
 from reconciler.model.progress import SILENT, Progress, counted
 from reconciler.stores.cloudflare.access import BASE_URL, Access
+from reconciler.stores.cloudflare.body import CHECK_BETWEEN, ENCODING, unpacked
 from reconciler.stores.cloudflare.errors import Exhausted, NoAnswer, Operation, UnusableReply, WrongAccount, refusal
 from reconciler.stores.cloudflare.network import Network, trusted
 from reconciler.stores.cloudflare.paths import path_template
-from reconciler.stores.cloudflare.rate import Budget, read_allowance, read_retry_after
+from reconciler.stores.cloudflare.rate import Budget, read_allowance, read_date, read_retry_after
 from reconciler.stores.cloudflare.wire import Envelope, parse_envelope
 from reconciler.version import __version__
 
@@ -132,6 +133,7 @@ def open_http(access: Access, bounds: Bounds, transport: httpx.BaseTransport | N
     through = access.network.proxy
     headers = {
         "accept": "application/json",
+        "accept-encoding": ENCODING,
         "authorization": f"Bearer {access.token}",
         "user-agent": f"mtlsctl/{__version__}",
     }
@@ -229,7 +231,10 @@ class Time:
 
 
 class Client:
-    """The API for one account; thread-safe. `calls` is the number of calls made so far."""
+    """The API for one account; thread-safe. `calls` is the number of calls made so far.
+
+    `ahead`: how far this machine's clock was before the server's at the last reply that told the server's time.
+    """
 
     def __init__(
         self,
@@ -242,6 +247,7 @@ class Client:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.calls = 0
+        self.ahead: timedelta | None = None
         self._access = access
         self._time = time
         self._bounds = bounds
@@ -381,8 +387,10 @@ class Client:
             self._turn.notify_all()
 
     def _heed(self, now: float, reply: HttpReply) -> None:
-        """Delay the next calls if the reply asks for it."""
-        retry_after_s = read_retry_after(reply.headers, self._time.now())
+        """Delay the next calls if the reply asks for it, and compare the clocks."""
+        here, there = self._time.now(), read_date(reply.headers)
+        self.ahead = here - there if there is not None else self.ahead
+        retry_after_s = read_retry_after(reply.headers, here)
         if reply.status == _TOO_MANY or (reply.status == _BUSY and retry_after_s is not None):
             self._budget.refuse(now, retry_after_s)
         else:
@@ -425,12 +433,12 @@ class Client:
         """The body. UnusableReply if it is too large, NoAnswer if it takes too long."""
         ends = self._time.monotonic() + self._bounds.call_s
         body = bytearray()
-        for chunk in response.iter_bytes():
+        for chunk in unpacked(response):
             body += chunk
             if len(body) > self._bounds.body_bytes:
                 raise UnusableReply(
                     f"Cloudflare's reply is larger than {self._bounds.body_bytes // 1_000_000} MB",
-                    hint=f"check what is between this machine and Cloudflare; see {BASE_URL} and the proxy variables",
+                    hint=CHECK_BETWEEN,
                     lasting=True,
                 )
             if self._time.monotonic() > ends:

@@ -58,6 +58,18 @@ class PermissionLacking(StoreRefused):
     code = Code.STORE_PERMISSION
 
 
+class TokenUnknown(PermissionLacking):
+    """Cloudflare does not know the token."""
+
+    code = Code.TOKEN_UNKNOWN
+
+
+class OtherAccount(PermissionLacking):
+    """The token is valid, and not for this account."""
+
+    code = Code.STORE_ACCOUNT
+
+
 class WrongAccount(StoreRefused):
     """The token has no access to such an account."""
 
@@ -233,24 +245,24 @@ _RULES = (
         operations=_DELETE,
     ),
     _Rule(PermissionLacking, "the token has no permission to {operation}", _PERMISSION_HINT, numbers=_numbers(10000)),
-    _Rule(PermissionLacking, "Cloudflare does not know the token", _TOKEN_HINT, numbers=_numbers(9106)),
+    _Rule(TokenUnknown, "Cloudflare does not know the token", _TOKEN_HINT, numbers=_numbers(9106)),
     _Rule(
-        PermissionLacking,
+        TokenUnknown,
         "Cloudflare does not know the token",
         _TOKEN_HINT,
         numbers=_numbers(1000),
         fragments=("invalid api token",),
     ),
     _Rule(
-        PermissionLacking,
+        TokenUnknown,
         "the token is not valid",
         _TOKEN_HINT,
         numbers=_numbers(9109),
         fragments=("invalid access token",),
     ),
-    _Rule(PermissionLacking, "the token is not for this account", _ACCOUNT_HINT, numbers=_numbers(9109)),
+    _Rule(OtherAccount, "the token is not for this account", _ACCOUNT_HINT, numbers=_numbers(9109)),
     _Rule(
-        PermissionLacking,
+        TokenUnknown,
         "Cloudflare can't read the token",
         f"set {TOKEN} again; its value does not have the format of a token",
         numbers=_numbers(6111, 6003),
@@ -295,7 +307,7 @@ def refusal(
         return UnknownStoreError(f"Cloudflare refused to {operation.value}: {said}", number=number, hint=hint)
     permission = permission_of(operation)
     hint = rule.hint.format(permission=permission, dashboard=_DASHBOARD[permission])
-    if has_global_key and rule.kind is PermissionLacking:
+    if has_global_key and issubclass(rule.kind, PermissionLacking):
         hint += f" ({GLOBAL_KEY} is set, too; mtlsctl uses only the token)"
     return rule.kind(f"{rule.message.format(operation=operation.value)}: {said}", number=number, hint=hint)
 

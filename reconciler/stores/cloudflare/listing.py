@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
@@ -173,7 +173,7 @@ class Lists:
             if self._last is not None and self._last[0] > mark:
                 return self._last[1]
             self._begun += 1
-            listing = read_list(self._page, self._pages)
+            listing = replace(read_list(self._page, self._pages), ahead=self._client.ahead)
             self._last = (self._begun, listing)
             return listing
 

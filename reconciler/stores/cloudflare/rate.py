@@ -13,7 +13,7 @@ import re
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 QUOTA = 1200
@@ -51,6 +51,15 @@ def read_allowance(headers: Mapping[str, str]) -> Allowance | None:
         if "r" in parameters and "t" in parameters
     ]
     return min(found, key=lambda allowance: allowance.remaining, default=None)
+
+
+def read_date(headers: Mapping[str, str]) -> datetime | None:
+    """The server's time when it answered, exact to the second; None if the header is missing or not valid."""
+    try:
+        time = parsedate_to_datetime(headers.get("date", ""))
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 
 def read_retry_after(headers: Mapping[str, str], now: datetime) -> float | None:

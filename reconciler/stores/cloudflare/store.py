@@ -10,6 +10,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TypeVar
 
 from reconciler.findings.codes import Code
@@ -201,7 +202,7 @@ class CloudflareStore(CloudflareReader):
         listed = tuple(entry for entry in listing.entries if entry.id not in gone)
         known = {entry.id for entry in listed} | gone
         unlisted = tuple(entry for entry in uploaded.values() if entry.id not in known)
-        return Listing((*listed, *unlisted), stable=listing.stable)
+        return replace(listing, entries=(*listed, *unlisted))
 
     def upload(self, new: NewEntry) -> Entry:
         """The entry as stored, compared with what was sent.

@@ -36,6 +36,7 @@ class CertificateStoryPart(JsonPart):
     owner: str | None = None
     content_digest: str | None = None
     fingerprint: str | None = None
+    serial: str | None = None
     not_after: UtcTime | None = None
     renew_from: UtcTime | None = None
     entry: str | None = None
@@ -90,6 +91,7 @@ class EntryStoryPart(JsonPart):
 
     entry: str
     name: str | None = None
+    subject: str | None = None
     role: Role
     certificate: str | None = None
     stack: str | None = None
@@ -142,6 +144,7 @@ def _certificate(story: CertificateStory) -> CertificateStoryPart:
         owner=story.owner,
         content_digest=story.digest,
         fingerprint=story.fingerprint,
+        serial=story.serial,
         not_after=story.due.not_after if story.due else None,
         renew_from=story.due.renew_from if story.due else None,
         entry=story.entry.id if story.entry else None,
@@ -180,6 +183,7 @@ def _entry(story: EntryStory) -> EntryStoryPart:
     return EntryStoryPart(
         entry=story.id,
         name=story.entry.name if story.entry else None,
+        subject=story.entry.subject if story.entry else None,
         role=story.role,
         certificate=story.certificate,
         stack=story.stack,

@@ -1,10 +1,12 @@
-"""The JSON Schemas of every document, by the name of the file in `schemas/`."""
+"""The JSON Schemas of every document, by the name of the file in `schemas/`; and whether a text is such a document."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 
+from pydantic import ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core.core_schema import DataclassField, ModelField, TypedDictField
 
@@ -13,6 +15,7 @@ from reconciler.model.keys import KeySourceKind
 from reconciler.records.base import JsonPart
 from reconciler.records.history import HistoryDocument
 from reconciler.records.plan import PlanDocument
+from reconciler.records.saved_plan import MAX_BYTES, MAX_COMMAS
 from reconciler.views.json.codes import CodeDocument, ConditionDocument
 from reconciler.views.json.diagnostics import DiagnosticsDocument
 from reconciler.views.json.drift import DriftDocument
@@ -45,6 +48,26 @@ _DOCUMENTS: Mapping[str, type[JsonPart]] = {
 }
 SCHEMAS = (DECLARATION_SCHEMA, *_DOCUMENTS)
 """The names of all files."""
+
+_FORMAT = re.compile(rb'\s*\{\s*"format"\s*:\s*"mtlsctl\.([a-z]+)/[0-9]+"')
+
+
+def is_document(text: bytes) -> bool:
+    """Whether the whole text is one document that this version writes, with `format` as its first key.
+
+    A file that only has such a key somewhere may be anything, a wrangler file too.
+    """
+    start = _FORMAT.match(text)
+    document = _DOCUMENTS.get(f"{start[1].decode()}.schema.json") if start is not None else None
+    if document is None or len(text) > MAX_BYTES or text.count(b",") > MAX_COMMAS:
+        return False
+    try:
+        document.model_validate_json(text)
+    except ValidationError as error:
+        # What is null is left out of what is written, and some parts can't be read back without it.
+        found = error.errors(include_url=False, include_input=False, include_context=False)
+        return all(one["type"] == "missing" and len(one["loc"]) > 1 for one in found)
+    return True
 
 
 class _AbsentForNone(GenerateJsonSchema):

@@ -110,6 +110,7 @@ class ByIdPart(JsonPart):
 
     entry: str
     name: str | None = None
+    subject: str | None = None
     role: Role
     urgency: Urgency
     stack: str | None = None
@@ -255,6 +256,7 @@ def by_id_part(status: ByIdStatus) -> ByIdPart:
     return ByIdPart(
         entry=row.id,
         name=row.entry.name if row.entry is not None else None,
+        subject=row.entry.subject if row.entry is not None else None,
         role=row.role,
         urgency=status.urgency,
         stack=row.mark.stack if row.mark is not None else None,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Iterator
 
 from reconciler.findings.codes import Severity
-from reconciler.findings.escape import printable
+from reconciler.findings.escape import printable, shell_word
 from reconciler.model import ById
 from reconciler.takeover.adoption import Adoption
 from reconciler.views.table import Display
@@ -90,14 +89,14 @@ def _next_lines(adoption: Adoption, display: Display) -> Iterator[str]:
     if adoption.searched:
         steps.append(("mtlsctl drift --unused", "what is unused or not declared, each with its fix"))
     if adoption.written:
-        steps.append((f"git add {printable(' '.join(_to_commit(adoption)))}", "then review and commit"))
+        steps.append((f"git add {' '.join(_to_commit(adoption))}", "then review and commit"))
     yield from table([[Cell(command), Cell(does)] for command, does in steps], display.width)
 
 
 def _to_commit(adoption: Adoption) -> Iterator[str]:
     """The new and changed files, quoted for a shell; certificates one by one, because keys may be next to them."""
-    yield shlex.quote(adoption.file)
+    yield shell_word(adoption.file)
     if not adoption.updated:
         yield "schemas"
     others = {adoption.file, *(one for one in adoption.written if one.startswith(("schemas/", ".mtlsctl/")))}
-    yield from (shlex.quote(path) for path in adoption.written if path not in others)
+    yield from (shell_word(path) for path in adoption.written if path not in others)

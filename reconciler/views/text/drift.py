@@ -56,7 +56,9 @@ def _lines(drift: Drift, display: Display, findings: str) -> Iterator[str]:
     yield ""
     yield from not_checked_lines(drift.not_checked, drift.command, style, width)
     counts = ", ".join(f"{count} {state}" for state, count in drift.summary.items() if state in _SIGNS and count)
-    found, paint = (f"Drift: {counts}", style.warn) if counts else ("No drift", style.good)
+    is_part = any(problem.is_error for problem in drift.diagnostics)
+    none = ("No drift in what could be compared", style.warn) if is_part else ("No drift", style.good)
+    found, paint = (f"Drift: {counts}", style.warn) if counts else none
     number = len(drift.waiting)
     waiting = f", {counted(number, 'change')} {'waits' if number == 1 else 'wait'}" if number else ""
     rest = f"{drift.summary[State.IN_SYNC]} in sync{waiting}"

@@ -129,6 +129,8 @@ class _Lines:
         if story.digest and story.fingerprint:
             yield from self._field("content", f"{story.digest[:_SHORT]} (its content digest)")
             yield from self._field("fingerprint", story.fingerprint)
+        if story.serial:
+            yield from self._field("serial", f"{story.serial} (hexadecimal, as openssl prints it)")
         if story.shared_with:
             yield from self._field("shared with", ", ".join(map(printable, story.shared_with)))
         if story.origin:
@@ -157,6 +159,8 @@ class _Lines:
             yield from self._field("", kept_since_text(story.since))
         if story.entry:
             yield from self._field("its name", printable(story.entry.name) or "none")
+        if story.entry and story.entry.subject is not None:
+            yield from self._field("subject", printable(story.entry.subject))
         if story.not_after is not None:
             due = f", renew from {story.renew_from:%Y-%m-%d}" if story.renew_from is not None else ""
             yield from self._field("expires", f"{time_text(story.not_after)}{due}")
@@ -201,9 +205,12 @@ class _Lines:
             told = self.explanation
             is_unread = told.live is None and bool(told.not_checked)
             live = f" (mtlsctl {explain_command(told.name)} --live)" if is_unread else ""
-            yield from map(self.style.change, wrapped(f"not checked: {names}{live}", self.width, first=f"{_INDENT}  "))
+            order = ", in this order" if unchecked > 1 else ""
+            text = f"not checked yet{order}: {names}{live}"
+            yield from map(self.style.change, wrapped(text, self.width, first=f"{_INDENT}  "))
         if held:
-            more = f"{'the other ' if failing or unchecked else ''}{held} {hold}"
+            number = "one" if held == 1 else f"{held}"
+            more = f"the other {number} {hold}"
             yield from map(self.style.dim, wrapped(more, self.width, first=f"{_INDENT}  "))
 
     def _failing(self, judged: Judged) -> Iterator[str]:

@@ -113,5 +113,7 @@ def _describe(change: ChangeSummary, short: ShortIds) -> str:
     if change.config is not None:
         environment = printable(change.environment) if change.environment is not None else "top level"
         where = f"{printable(change.worker or change.config)} ({environment})"
+        if change.script is not None:
+            return f"{printable(change.script)}: {where}"
         return f"{printable(change.binding)} of {where}" if change.binding is not None else where
     return f"{short(change.before)} of {certificate}" if change.before else certificate

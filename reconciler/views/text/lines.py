@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
 from reconciler.findings.codes import Severity
 from reconciler.findings.diagnostics import Diagnostic
-from reconciler.findings.escape import printable
+from reconciler.findings.escape import printable, shell_command, shell_word
 from reconciler.model import Action, Condition, Waiting
 from reconciler.views.table import Display
 from reconciler.views.text.findings import show_findings
@@ -87,7 +86,7 @@ def led(
 def command_lines(words: Sequence[str], width: int | None, *, indent: str = "  ") -> Iterator[str]:
     """A command to copy into a shell, continued on the next line where it does not fit."""
     line, later = indent, f"{indent}  "
-    for word in map(printable, map(shlex.quote, words)):
+    for word in map(shell_word, words):
         if width is not None and line.strip() and len(line) + len(word) + len(" \\") >= width:
             yield f"{line} \\"
             line = later
@@ -97,7 +96,7 @@ def command_lines(words: Sequence[str], width: int | None, *, indent: str = "  "
 
 def next_lines(words: Sequence[str], width: int | None, *, before: str = "") -> Iterator[str]:
     """What to run next; the command on lines of its own where it does not fit."""
-    text = f"Next: {before}{printable(shlex.join(words))}"
+    text = f"Next: {before}{shell_command(words)}"
     if width is None or len(text) <= width:
         yield text
         return

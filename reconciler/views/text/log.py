@@ -8,6 +8,7 @@ from typing import assert_never
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.escape import printable
 from reconciler.findings.events import CallMade, FileAction, FileTouched, ProgramStarted
+from reconciler.model import Retire
 from reconciler.plan.outcome import StepBegan, StepEnded, StepStatus
 from reconciler.reports.log import LogEvent, LogLine
 from reconciler.views.table import Display
@@ -69,7 +70,7 @@ def _rate(call: CallMade) -> str | None:
 def _ended(ended: StepEnded) -> str:
     step = ended.step
     text = f"{step.change.action} {describe(step.change)}: {step.status} after {ended.ms:.0f} ms"
-    if step.status is StepStatus.DONE and step.entry is not None:
+    if step.status is StepStatus.DONE and step.entry is not None and not isinstance(step.change, Retire):
         text += f" -> {step.entry}"
     why = [step.problem.message if step.problem else None, step.waiting.detail if step.waiting else None, step.note]
     return f"{text}{''.join(f': {reason}' for reason in why if reason)}"

@@ -18,7 +18,15 @@ _ID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 class ShownNames:
     """What a report calls things. `width`: that of its display; None shows everything whole."""
 
-    def __init__(self, width: int | None, ids: Iterable[str | None] = (), places: Iterable[SiteAddress] = ()) -> None:
+    def __init__(
+        self,
+        width: int | None,
+        ids: Iterable[str | None] = (),
+        places: Iterable[SiteAddress] = (),
+        *,
+        offline: bool = False,
+    ) -> None:
+        self.new = "?" if offline else "new"  # an ID that is unknown: offline it may be uploaded already
         self._width, self._ids = width, ShortIds(ids, width)
         configs: dict[str, set[str]] = defaultdict(set)
         for one in places:

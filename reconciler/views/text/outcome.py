@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from posixpath import join, normpath
 from typing import assert_never
 
 from reconciler.findings.diagnostics import Diagnostic
@@ -22,6 +23,7 @@ from reconciler.views.text.lines import (
     finding_lines,
     job_of,
     led,
+    listed,
     next_lines,
     noun_of,
     prose,
@@ -40,9 +42,9 @@ def show_applied(applied: Applied, display: Display) -> str:
 
 
 def failure_lines(step: Step, style: Style, width: int | None) -> Iterator[str]:
-    """A change that has just failed, for who watches the run."""
+    """A change that has just failed, for who watches the run; the outcome has the whole error."""
     if step.problem is not None:
-        text = f"{_subject(step.change, _ids([step], width))} failed: {printable(step.problem.message)}"
+        text = f"{_subject(step.change, _ids([step], width))} failed [{step.problem.code}]"
         yield from led("x", text, width, paint=style.bad)
 
 
@@ -66,6 +68,7 @@ def _lines(applied: Applied, display: Display) -> Iterator[str]:
     if outcome.findings:
         yield ""
         yield from finding_lines(outcome.findings, display)
+    yield from _to_commit_lines(outcome, display)
     yield from _to_deploy_lines(applied, display)
     yield from _next_lines(applied, width)
 
@@ -169,6 +172,15 @@ def _kept_lines(steps: Sequence[Step], style: Style, width: int | None, short: S
 # --- what to do next --------------------------------------------------------------------------------------------------
 
 
+def _to_commit_lines(outcome: Outcome, display: Display) -> Iterator[str]:
+    """The wrangler files that this run changed, in a git checkout: the next checkout must have the new IDs."""
+    written = (step.change for step in outcome.of(StepStatus.DONE) if isinstance(step.change, BindingChange))
+    files = dict.fromkeys(normpath(join(display.folder, change.at.config)) for change in written)
+    if files and outcome.plan.commit is not None:
+        yield ""
+        yield from wrapped(f"Commit the new IDs: {listed(files, _MOST_ALIKE)}.", prose(display.width), then="  ")
+
+
 def _to_deploy_lines(applied: Applied, display: Display) -> Iterator[str]:
     """The Workers whose file is written and whose live version is not."""
     to_deploy = applied.to_deploy
@@ -184,7 +196,8 @@ def _to_deploy_lines(applied: Applied, display: Display) -> Iterator[str]:
         yield from command_lines(each.command_from(display.folder), display.width)
     if len(to_deploy) > len(shown):
         yield f"  and {len(to_deploy) - len(shown)} more; --wide shows all"
-    if "--deploy" not in applied.again:  # else this run tried it, and its findings say what is in the way
+    was_tried = "--deploy" in applied.again  # and the findings say what is in the way
+    if not was_tried and not applied.outcome.of(StepStatus.FAILED):  # after a failure, only the last line has a command
         yield "Or deploy with: mtlsctl apply --deploy"
 
 
@@ -203,9 +216,13 @@ def _next_lines(applied: Applied, width: int | None) -> Iterator[str]:
         yield from wrapped(f"{', '.join(later)}; `mtlsctl plan` shows why.", width)
     first = next_of(outcome.waiting)
     if outcome.of(StepStatus.FAILED) or outcome.of(StepStatus.UNPROVED):
-        yield from next_lines(applied.again, width, before="fix what failed, then run: ")
+        begin = "fix what failed; in a pipeline start a new run, else run: "
+        before = begin if applied.is_of_saved_plan else "fix what failed, then run: "
+        yield from next_lines(applied.again, width, before=before)
     elif outcome.interrupted:
         yield from next_lines(applied.again, width)
+    elif any(problem.is_error for problem in outcome.plan.diagnostics):
+        yield from next_lines(applied.again, width, before="fix the errors of the plan, then run: ")
     elif outcome.of(StepStatus.NOT_STARTED):
         yield from next_lines(("mtlsctl", "apply"), width)
     elif applied.to_deploy:

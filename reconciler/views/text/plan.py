@@ -58,7 +58,8 @@ def show_plan(plan: PlanFacts, display: Display) -> str:
 def show_saved_plan(saved: SavedPlan, display: Display) -> str:
     """The plan that was saved, with when and of what it was made, and its digest."""
     commit = f" at commit {printable(saved.commit[:_COMMIT_LENGTH])}" if saved.commit else ""
-    made = f"made: {saved.made:%Y-%m-%d %H:%M} UTC{commit}\n"
+    label = "preview of" if saved.at else "made"
+    made = f"{label}: {saved.made:%Y-%m-%d %H:%M} UTC{commit}\n"
     return f"{_whole(saved, display)}{made}digest: {saved.digest}\n" + _next_lines(saved, display.style, display.width)
 
 
@@ -88,7 +89,7 @@ def render_plan(plan: PlanFacts, style: Style, width: int | None = None) -> str:
 
 
 def _lines(plan: PlanFacts, style: Style, width: int | None) -> Iterator[str]:
-    names = ShownNames(width, _ids(plan), _places(plan))
+    names = ShownNames(width, _ids(plan), _places(plan), offline=plan.offline)
     head = f"{printable(plan.stack)}: {_changes_text(plan)}"
     yield from spread(Cell(head, style.bold), Cell(store_text(plan.store, width), style.dim), width)
     for note in _notes(plan):
@@ -108,9 +109,11 @@ def _lines(plan: PlanFacts, style: Style, width: int | None) -> Iterator[str]:
     yield from _summary_lines(plan, groups, width, style)
     is_of_apply = plan.apply_with is None  # which makes sure of every key itself, before anything else
     unseen = [one for one in plan.not_checked if not (is_of_apply and one.area is Area.KEYS)]
-    yield from not_checked_lines(unseen, "plan", style, width)
+    has_deploys = any(isinstance(change, Deploy) for change in plan.changes)  # which are decided by live Workers
+    yield from not_checked_lines(unseen, "plan", style, width, other_workers=has_deploys)
     if plan.calls is not None:
-        yield style.dim(_calls_line(plan.calls, can_apply=not plan.at and not plan.offline))
+        text = _calls_text(plan.calls, plan.changes, can_apply=not plan.at and not plan.offline)
+        yield from map(style.dim, wrapped(text, width, then="  "))
 
 
 def _ids(plan: PlanFacts) -> Iterator[str | None]:
@@ -162,7 +165,7 @@ def counts_text(counts: Iterable[tuple[Action, int]]) -> str:
 def _changes_text(plan: PlanFacts) -> str:
     counts = counts_text(plan.summary.items())
     if counts or plan.unknown:
-        return counts or "no changes in the files alone"
+        return counts or "no changes found, renewals unknown"
     waits = sum(wait.entry is None for wait in plan.waiting)
     return f"no changes now, {waits} {'waits' if waits == 1 else 'wait'}" if waits else "no changes"
 
@@ -174,7 +177,7 @@ def _notes(plan: PlanFacts) -> Iterator[str]:
         read = "files, uploads and live Workers" if plan.store.kind.traits.has_live_workers else "files and uploads"
         yield f"AS OF {plan.made:%Y-%m-%d %H:%M} UTC: a preview with the {read} of now, it can't be applied"
     if plan.offline:
-        yield "OFFLINE: only files were read; `?` marks what they can't show"
+        yield "OFFLINE: only files were read. Whether a certificate was renewed or must be uploaded is unknown."
 
 
 def describe(change: Change) -> str:
@@ -185,7 +188,8 @@ def describe(change: Change) -> str:
         case BindingChange():
             where = f"{printable(change.at.binding)} in {printable(change.at.config)}"
             where += f" ({printable(environment_text(change.at.environment))})"
-            return f"{where} = {printable(change.certificate)}" if change.certificate else where
+            what = change.identity.text if change.identity is not None else change.certificate
+            return f"{where} = {printable(what)}" if what else where
         case Deploy():
             where = f"{printable(change.at.config)} ({printable(environment_text(change.at.environment))})"
             built = f", built as {printable(change.built)}," if change.built is not None else ""
@@ -199,14 +203,23 @@ def describe(change: Change) -> str:
 
 
 def not_checked_lines(
-    not_checked: Sequence[NotChecked], command: str, style: Style, width: int | None = None
+    not_checked: Sequence[NotChecked],
+    command: str,
+    style: Style,
+    width: int | None = None,
+    *,
+    other_workers: bool = False,
 ) -> Iterator[str]:
-    """What was not looked at, with the command that does; then what could not be read, and why."""
+    """What was not checked, with the command that does; then what could not be read, and why.
+
+    `other_workers`: some live Workers were read, so only the others are named.
+    """
+    areas = {**_AREAS, Area.LIVE_WORKERS: "other live Workers"} if other_workers else _AREAS
     asked = [one for one in not_checked if one.reason is None]
     texts = [f"{printable(one.detail)}." for one in not_checked if one.reason is not None]
     if asked:
         groups = [
-            ", ".join(_AREAS[one.area] for one in group) + (f" ({look})" if look is not None else "")
+            ", ".join(areas[one.area] for one in group) + (f" ({look})" if look is not None else "")
             for look, group in groupby(asked, key=lambda one: one.command(command))
         ]
         texts.insert(0, f"{'; '.join(groups)}.")
@@ -267,7 +280,7 @@ def _summary_lines(plan: PlanFacts, groups: Sequence[Group], width: int | None, 
     is_idle = len(plan.waiting) == len(kept)
     lead = [] if plan.changes else ["No changes" if is_idle else "No changes now"]
     if not plan.changes and plan.unknown:
-        lead = ["The files alone show no change"]
+        lead = ["No changes found in the files. `mtlsctl plan` shows uploads and renewals"]
     paint = style.bold if plan.changes else style.good
     if lead or parts:
         yield from map(paint, wrapped(f"{'. '.join((*lead, *parts))}.", width))
@@ -305,12 +318,14 @@ def _renewals_lines(kind: str, number: QuotaCount, width: int | None, style: Sty
     yield from map(style.bad if is_over else str, lines)
 
 
-def _calls_line(calls: Calls, *, can_apply: bool) -> str:
-    made = f"{calls.made:,} call{'' if calls.made == 1 else 's'} to Cloudflare made"
+def _calls_text(calls: Calls, changes: Iterable[Change], *, can_apply: bool) -> str:
+    made = f"This plan made {calls.made:,} call{'' if calls.made == 1 else 's'} to Cloudflare"
     return (
         f"{made}."
         if calls.apply == calls.made or not can_apply
-        else f"{made}; {calls.apply:,} in all once this is applied."
+        else f"{made}; `mtlsctl apply` makes about {calls.apply:,}, plus those of wrangler."
+        if any(isinstance(change, Deploy) for change in changes)
+        else f"{made}; `mtlsctl apply` makes about {calls.apply:,}."
     )
 
 
@@ -381,6 +396,13 @@ _LIVE_WORDS = {
     LiveState.UNKNOWN: "unknown",
 }
 
+_NOWHERE = "not in the wrangler file and not live yet"
+
+
+def _is_nowhere(row: LiveBinding) -> bool:
+    """Whether neither the file nor a live version has a declared binding."""
+    return row.state is LiveState.IN_SYNC and row.file is None
+
 
 def _live_lines(
     rows: Sequence[LiveBinding] | None, names: ShownNames, width: int | None, style: Style
@@ -390,7 +412,8 @@ def _live_lines(
         return
     yield ""
     yield style.bold("Live Workers:")
-    same = sum(row.state is LiveState.IN_SYNC for row in rows)
+    in_sync = [row for row in rows if row.state is LiveState.IN_SYNC]
+    same = sum(not _is_nowhere(row) for row in in_sync)
     for row in rows:
         if row.state is not LiveState.IN_SYNC:
             yield from live_row_lines(row, style, names, width)
@@ -400,6 +423,9 @@ def _live_lines(
     if same:
         text = f"{counted(same, 'binding')} {'uses' if same == 1 else 'use'} the certificate of the wrangler file."
         texts.append(text)
+    if len(in_sync) > same:
+        number = len(in_sync) - same
+        texts.append(f"{counted(number, 'binding')} {'is' if number == 1 else 'are'} {_NOWHERE}.")
     deploys = dict.fromkeys(row.at.site for row in rows if row.state is LiveState.NEEDS_DEPLOY)
     if deploys:
         texts.append(f"{counted(len(deploys), 'Worker')} to deploy: {', '.join(map(names.site, deploys))}.")
@@ -414,7 +440,8 @@ def live_row_lines(
     names = names or ShownNames(None)
     paint = style.good if row.state is LiveState.IN_SYNC else style.change
     detail = f": {printable(row.detail)}" if row.detail else ""
-    text = f"{names.binding(row.at)}: {_LIVE_WORDS[row.state]}{detail}"
+    words = _NOWHERE if _is_nowhere(row) else _LIVE_WORDS[row.state]
+    text = f"{names.binding(row.at)}: {words}{detail}"
     yield from labelled(_LIVE_SIGNS[row.state], text, width, paint=paint, gap=" ")
     sides = []
     if row.desired != row.file and (row.desired is not None or row.certificate is not None):

@@ -28,7 +28,7 @@ from reconciler.model import (
     Waiting,
 )
 from reconciler.plan.coverage import KeyNeeded
-from reconciler.plan.plan import Plan, PlanFacts
+from reconciler.plan.plan import PlanFacts
 from reconciler.views.text.layout import Cell, cells, labelled, spread, table, wrapped
 from reconciler.views.text.lines import counted, until_text
 from reconciler.views.text.names import ShownNames, environment
@@ -54,7 +54,7 @@ _NOTES = {
     Reason.REMOVED: "removed from mtls.toml",
 }
 """What a line of a binding says of its reasons; the other reasons follow from the line and its block."""
-_UNINTERESTING = frozenset({"serial_number", "not_before", "fingerprint"})
+_UNINTERESTING = frozenset({"serial_number", "serial", "not_before", "fingerprint"})
 """What differs between any two certificates."""
 
 
@@ -77,6 +77,12 @@ class Group:
     def is_up_to_date(self) -> bool:
         """Whether only old uploads of it are deleted or kept."""
         return all(isinstance(one, Retire) for one in (*self.changes, *(wait.change for wait in self.waiting)))
+
+    @property
+    def bindings(self) -> tuple[BindingChange, ...]:
+        """Its changes of bindings, also those that wait."""
+        both = (*self.changes, *(one.change for one in self.waiting))
+        return tuple(one for one in both if isinstance(one, BindingChange))
 
     def has(self, action: Action) -> bool:
         """Whether something is done in such a way."""
@@ -148,6 +154,10 @@ def _head_lines(group: Group, plan: PlanFacts, names: ShownNames, width: int | N
     left = name if name is not None else "Other bindings"
     owner = _owner(group, plan)
     text = f"owner {printable(owner)}" if owner is not None else ""
+    if group.id is not None and width is not None and cells(left) + cells(about) + 4 > width:
+        yield f"  {style.bold(left)}"
+        yield from wrapped(about, width, first=_INDENT)
+        return
     if about:
         is_long = width is not None and cells(left) + cells(about) + 4 > width
         left = f"{left} {about}" if is_long else f"{left}  {about}"
@@ -158,21 +168,25 @@ def _head_lines(group: Group, plan: PlanFacts, names: ShownNames, width: int | N
 
 
 def _owner(group: Group, plan: PlanFacts) -> str | None:
-    if group.name is None or not isinstance(plan, Plan):
-        return None  # a saved plan has no rows
-    row = plan.assessment.by_name.get(group.name)
-    return row.declared.owner if row is not None else None
+    return plan.owners.get(group.name) if group.name is not None else None
 
 
 def _about(group: Group, plan: PlanFacts) -> str:
     """What happens to a certificate, in one phrase."""
     if group.id is not None:
-        return "not managed here"
+        known = (one.identity for one in group.bindings if one.identity is not None)
+        identity = next(known, None)
+        if identity is None:
+            return "not managed here"
+        return printable(identity.text) + ("" if identity.stack is not None else ", not managed here")
     upload = next((change for change in group.changes if isinstance(change, Upload)), None)
     if upload is not None:
-        words = ["renewed" if Reason.CONTENT_CHANGED in upload.reasons else "new"]
-        words += ["new key"] if any(one.attribute == "key" for one in group.differences) else []
-        return ", ".join(words)
+        if Reason.CONTENT_CHANGED not in upload.reasons:
+            return "new"
+        if not group.differences:
+            return "renewed"
+        is_new = any(one.attribute == "key" for one in group.differences)
+        return "renewed, new key" if is_new else "renewed, same key"
     if any(Reason.ORPHANED in one.reasons for one in _retires(group)):
         return "removed from mtls.toml"
     if any(one.at is None and one.certificate == group.name for one in plan.unknown):
@@ -286,7 +300,7 @@ def _binding_row(change: BindingChange, names: ShownNames, style: Style) -> list
 
 
 def _arrow(change: BindingChange, names: ShownNames) -> str:
-    after = "none" if change.action is Action.UNBIND else names.id(change.after) if change.after is not None else "new"
+    after = names.id(change.after) if change.after is not None or change.action is Action.UNBIND else names.new
     if change.before is not None and change.before == change.after:
         return after
     return f"{names.id(change.before)} -> {after}" if change.before is not None else f"-> {after}"
@@ -380,6 +394,7 @@ def deploy_lines(deploy: Deploy, names: ShownNames, width: int | None, style: St
                 f"{' and '.join(names.id(live) for live in dict.fromkeys(one.live)) or 'none'} -> "
                 f"{names.id(one.id) if one.id or one.digest is None else 'new'}"
             ),
+            Cell("older: goes back to a previous certificate" if one.older else "", style.warn),
         ]
         for one in deploy.bindings
         if one.differs

@@ -13,6 +13,9 @@ _GAP = "   "
 _RATE_AFTER_S = 1.0
 """Seconds of work before its rate means anything."""
 
+_ESTIMATED_FROM = 10
+"""The time of a few steps differs too much for an estimate."""
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -56,7 +59,7 @@ def _facts(work: Work) -> Iterator[str]:
         return
     rate = work.done / work.elapsed_s
     yield _rate(rate)
-    if work.total is not None and work.done < work.total:
+    if work.total is not None and work.total >= _ESTIMATED_FROM and work.done < work.total:
         yield f"about {_time((work.total - work.done) / rate)} left"
 
 

@@ -27,6 +27,7 @@ from reconciler.views.text.plan_groups import old_text
 from reconciler.views.text.style import Style
 
 _LABEL = 9
+_UNREAD = "its wrangler file could not be read"
 _BOUND = {Standing.IN_PLACE, Standing.UNDECLARED}
 _MOST_USES = 10
 _MOST_FIRST = 3
@@ -255,7 +256,8 @@ def _used_by(places: Iterable[BoundAt], others: int) -> str:
 
 def _state(item: CertificateStatus, status: Status) -> Iterator[str]:
     """`ok` where nothing but time has to pass."""
-    wrong = sum(map(_is_wrong, item.places))
+    unread = sum(place.standing is Standing.UNREAD for place in item.places)
+    wrong = sum(map(_is_wrong, item.places)) - unread
     undeployed = _needs_deploy(item, status)
     if item.urgency is not Urgency.LATER or (_is_applied(item) and not undeployed):
         yield _STATES[item.urgency]
@@ -267,6 +269,8 @@ def _state(item: CertificateStatus, status: Status) -> Iterator[str]:
         yield "not uploaded"
     elif wrong:
         yield f"{counted(wrong, 'binding')} {'differs' if wrong == 1 else 'differ'}"
+    if unread:
+        yield f"{counted(unread, 'binding')} unknown"
     kept = sum(one.waiting.entry is not None for one in item.waiting)
     if kept:
         yield f"{kept} old kept"
@@ -399,6 +403,8 @@ def by_id_lines(item: ByIdStatus, now: datetime, names: ShownNames, style: Style
     yield from _field("expires", _when_by_id(row, now), width)
     if row.entry is not None:
         yield from _field("name", printable(row.entry.name) or "none", width)
+    if row.entry is not None and row.entry.subject is not None:
+        yield from _field("subject", printable(row.entry.subject), width)
     yield from _field("stack", whose(row), width)
     if row.newer is not None:
         newer = f"{names.id(row.newer.id)} ({printable(row.newer.name) or 'no name'})"
@@ -418,6 +424,8 @@ def _aside(place: BoundAt, names: ShownNames) -> str:
             return ": mtls.toml does not declare it"
         case Standing.MISSING:
             return ": the file has no such binding"
+        case Standing.UNREAD:
+            return f": {_UNREAD}"
         case Standing.OTHER_ID:
             return f": it has {names.id(place.found)}"
 
@@ -483,6 +491,8 @@ def _place_text(
             return "bound", f"{where}: {old}mtls.toml does not declare it", style.warn
         case Standing.MISSING:
             return "not bound", f"{where}: the file has no such binding", style.warn
+        case Standing.UNREAD:
+            return "unknown", f"{where}: {_UNREAD}", style.warn
         case Standing.OTHER_ID:
             return "not bound", f"{where}: it has {found}", style.warn
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from reconciler.findings.escape import printable
 from reconciler.model.words import environment_text
-from reconciler.proof.levels import CertificateProof, Level, LevelResult, Verification
+from reconciler.proof.levels import CertificateProof, Level, LevelResult, Skip, Verification
 from reconciler.proof.observations import End, Moment, Observation, Seen
 from reconciler.proof.requests import authority_texts
 from reconciler.proof.verdicts import ProofStatus
@@ -143,7 +143,7 @@ def _level_lines(result: LevelResult, verification: Verification, style: Style, 
 def _seen_lines(seen: Seen) -> Iterator[str]:
     """What was asked for, what was sent, and what came of each connection."""
     ours = seen.ours
-    if ours.end in {End.UNREACHABLE, End.UNTRUSTED, End.NO_TLS, End.LOCAL}:
+    if ours.end in {End.UNREACHABLE, End.FORBIDDEN, End.UNTRUSTED, End.NO_TLS, End.LOCAL}:
         return
     yield f"{_asked(ours)}; {_sent(ours)}"
     yield f"with it: {_came_of(ours)}"
@@ -202,6 +202,10 @@ def _summary(verification: Verification, style: Style, width: int | None) -> Ite
         text += f" Required but skipped: {listed(missing, _MAX_NAMES)}."
     paint = style.bad if verification.exit_code else style.good
     yield from map(paint, wrapped(text, width))
+    held = sorted({result.level for _, result in results if result.skipped is Skip.NOT_ALLOWED}, reverse=True)
+    if held:
+        run = f"{' and '.join(held)} {'run' if len(held) > 1 else 'runs'} programs of this checkout"
+        yield from wrapped(f"{run}: add --run-project if you trust it.", width)
     failed = [proof.certificate for proof in verification.certificates if not _is_fine(proof, verification)]
     if failed:
         names = failed if len(failed) <= _MAX_NAMES else []
