@@ -48,6 +48,7 @@ from reconciler.runs.plan import Planned, PlanRequest, plan_approved
 from reconciler.runs.plan import plan as make
 from reconciler.runs.project import Project
 from reconciler.views.table import render
+from reconciler.views.text.lines import until_text
 from reconciler.views.text.outcome import failure_lines
 
 
@@ -217,10 +218,9 @@ def _demand_retirable(planned: Planned, name: str, *, now: bool) -> None:
     waiting = planned.plan.waiting
     if waiting:
         first = waiting[0]
-        until = f" (until {first.until:%Y-%m-%d %H:%M} UTC)" if first.until else ""
         entry = first.entry.id if first.entry is not None else ""
         raise GuardError(
-            f"{entry} of {first.certificate!r} can't be retired yet: {first.detail}{until}",
+            f"{entry} of {first.certificate!r} can't be retired yet: {first.detail}{until_text(first)}",
             hint=hint_to_retire(first, name, planned.plan.assessment, skips_grace=now),
         )
     row = planned.plan.assessment.by_name.get(CertificateName(name))

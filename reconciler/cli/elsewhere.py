@@ -85,6 +85,11 @@ _OPTIONS: Mapping[str, tuple[str | None, Collection[str]]] = {
     _ROTATE: (None, ("--replace", "--rotate", "--renew")),
     _NO_STATE: (None, ("--state", "--backend-config", "--lock", "--no-lock")),
     _LOG: ("--verbose", ("--debug", "-v", "-d", "--trace", "--log-level", "--log")),
+    "run `mtlsctl plan --live` to see live Workers; `apply` and `retire` read them when they need to": (
+        None,
+        ("--live",),
+    ),
+    "run `mtlsctl plan --offline` or `mtlsctl forecast --offline`, which only read files": (None, ("--offline",)),
     "use `--color never`": ("--color", ("--no-color", "--no-colour", "--colour")),
     "add `2>/dev/null`: only results are written to stdout": (None, ("--quiet", "-q", "--silent")),
     _FILE: ("--file", ("--config", "-c", "--chdir", "-C", "--cwd", "--directory", "--path", "--project")),

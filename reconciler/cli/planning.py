@@ -48,12 +48,12 @@ TakeOverOption = Annotated[
 
 def _moment(text: str) -> datetime:
     """The time of `--at`, in UTC."""
-    for form in ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"):
+    for form in ("%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M UTC", "%Y-%m-%dT%H:%M:%SZ"):
         try:
             return datetime.strptime(text, form).replace(tzinfo=UTC)
         except ValueError:
             continue
-    raise typer.BadParameter(f"{text!r} is not a date; write 2027-01-31, or 2027-01-31T12:00:00Z for a time in UTC")
+    raise typer.BadParameter(f"{text!r} is not a date; write 2027-01-31, or '2027-01-31 12:00' for a time in UTC")
 
 
 AtOption = Annotated[
@@ -62,7 +62,8 @@ AtOption = Annotated[
         "--at",
         metavar="DATE",
         parser=_moment,
-        help="Preview the plan at DATE (UTC). The result can't be applied.",
+        help="Preview the plan at DATE (UTC): YYYY-MM-DD, also with a time, such as '2026-12-06 02:30'. The result"
+        " can't be applied.",
     ),
 ]
 LiveOption = Annotated[

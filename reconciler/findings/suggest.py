@@ -12,10 +12,13 @@ _MOST_LISTED = 20
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The closest known name, or None if none is close. Upper and lower case are the same."""
-    by_lower = {name.lower(): name for name in sorted(set(known), reverse=True)}
-    near = get_close_matches(word.lower(), list(by_lower), n=1) if len(word) <= _LONGEST else []
-    return by_lower[near[0]] if near else None
+    """The closest known name, or None if none is close. Upper and lower case are the same.
+
+    Of names that differ in case alone, one in the case of `word`.
+    """
+    names = sorted(set(known), key=lambda name: (name.islower() != word.islower(), name))
+    near = get_close_matches(word.lower(), {name.lower() for name in names}, n=1) if len(word) <= _LONGEST else []
+    return next((name for name in names if name.lower() == near[0]), None) if near else None
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

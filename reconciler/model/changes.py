@@ -254,7 +254,8 @@ class Waiting:
     """A change that will be made once `condition` holds. It is neither a pending change nor a failure.
 
     `until`: when that is, if known; aware UTC. `detail`: why it waits, as a sentence. `proofs`: those that must succeed
-    before the change.
+    before the change. Of an old certificate that waits for a time, `not_before`: the earliest time of its deletion, if
+    known; `once`: what live Workers need before it, as a clause, if they use it.
     """
 
     change: Upload | BindingChange | Deploy | Retire
@@ -262,6 +263,8 @@ class Waiting:
     detail: str
     until: datetime | None = None
     proofs: tuple[Verify, ...] = ()
+    not_before: datetime | None = None
+    once: str | None = None
 
     @property
     def certificate(self) -> CertificateName | None:

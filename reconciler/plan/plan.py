@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import TypeVar, assert_never
@@ -36,10 +36,11 @@ from reconciler.model import (
 )
 from reconciler.model.calls import Calls
 from reconciler.model.identifiers import is_placeholder
-from reconciler.plan.assess import limit_retires, limit_unbinds, limit_uploads, settle
-from reconciler.plan.assessment import Assessment, BindingRow, Need, Pending, SiteRow, Unseen, Waits
+from reconciler.plan.assess import limit_retires, limit_unbinds, limit_uploads, scene_of, settle
+from reconciler.plan.assessment import Assessment, BindingRow, EntryRow, Need, Pending, SiteRow, Unseen, Waits
 from reconciler.plan.coverage import ABOUT_LIVE, KeyNeeded, NotChecked, find_keys, find_not_checked
 from reconciler.plan.gates import proofs_for
+from reconciler.plan.later import deletion_time, deploys_text
 from reconciler.plan.live import LiveBinding, LiveState, target_of, unread_findings
 from reconciler.plan.policy import most_unbinds
 from reconciler.plan.quota import Quota, count_quota
@@ -376,6 +377,7 @@ def _adopted(assessment: Assessment, selection: Selection) -> tuple[Adopted, ...
 def _waiting(assessment: Assessment, selection: Selection) -> tuple[Waiting, ...]:
     """The waiting changes, in the order in which they would be made."""
     found: dict[int, Waiting] = {}
+    scene = scene_of(assessment)
     for row in assessment.rows:
         wait = row.verdict
         is_left = isinstance(row, SiteRow) and isinstance(wait, Waits) and wait.condition is Condition.NOT_DEPLOYED
@@ -383,7 +385,11 @@ def _waiting(assessment: Assessment, selection: Selection) -> tuple[Waiting, ...
             continue
         if selection.includes(wait.change):
             detail, proofs = wait_text(wait.condition, wait.facts), _proofs(assessment.desired, wait.change)
-            found[id(wait.change)] = Waiting(wait.change, wait.condition, detail, wait.until, proofs)
+            waiting = Waiting(wait.change, wait.condition, detail, wait.until, proofs)
+            if isinstance(row, EntryRow) and wait.until is not None:
+                time, once = deletion_time(row, scene), deploys_text(row.entry.id, scene)
+                waiting = replace(waiting, not_before=time, once=once)
+            found[id(wait.change)] = waiting
     return tuple(sorted(found.values(), key=_waiting_order))
 
 

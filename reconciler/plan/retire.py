@@ -22,6 +22,7 @@ from reconciler.model import (
 )
 from reconciler.model.found import has_needle, needle_of
 from reconciler.model.ownership import former_stack_of
+from reconciler.model.words import environment_text
 from reconciler.plan.assessment import BindingRow, EntryRow, Kept, Need, Pending, PlanOptions, Unseen, Verdict, Waits
 from reconciler.plan.inventory import Inventory, Leaving, Roles
 from reconciler.plan.policy import MAX_SKEW, duration_text, grace_end, grace_of, skew_facts
@@ -29,6 +30,8 @@ from reconciler.plan.retire_live import LIVE_CHECKS, LiveCheck, can_be_live, fin
 from reconciler.plan.wording import wait_text
 from reconciler.x509.certificates import subject_text
 from reconciler.x509.chains import window_of
+
+_MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +198,20 @@ def _bindings_pending(leaving: Leaving, scene: RetireScene) -> _Wait | None:
     rows = scene.pending.get(leaving.certificate)
     if not rows:
         return None
-    case = "" if rows[0].at.worker in scene.actual.files else "unread"
-    return _Wait({"case": case, **_named("binding", [row.text for row in rows])})
+    facts = {"case": "" if rows[0].at.worker in scene.actual.files else "unread", "bindings": _bindings_text(rows)}
+    times = [row.verdict.until if isinstance(row.verdict, Waits) else None for row in rows]
+    known = [time for time in times if time is not None]
+    return _Wait(facts, max(known) if len(known) == len(rows) else None)
+
+
+def _bindings_text(rows: Sequence[BindingRow]) -> str:
+    """Where the first binding is, with all its environments in that file; then how many others there are."""
+    first = rows[0]
+    same = [row for row in rows if (row.at.config, row.at.binding) == (first.at.config, first.at.binding)]
+    where = " and ".join(f"({environment_text(row.at.environment)})" for row in same[:_MOST_NAMED])
+    more = len(rows) - len(same[:_MOST_NAMED])
+    others = f" and {more} more binding{'' if more == 1 else 's'}" if more else ""
+    return f"{first.at.binding} in {first.at.config} {where}{others}"
 
 
 def _bound_in_file(leaving: Leaving, scene: RetireScene) -> _Wait | None:
@@ -212,13 +227,13 @@ def _bound_in_file(leaving: Leaving, scene: RetireScene) -> _Wait | None:
 def _grace(leaving: Leaving, scene: RetireScene) -> _Wait | None:
     if scene.ask.skip_grace is not None and is_meant(leaving.entry, leaving.certificate, scene.ask.skip_grace):
         return None
-    end = _grace_end(leaving, scene)
+    end = grace_end_of(leaving, scene)
     if end is None:
         return _Wait({"case": "no-time"})
     return _Wait(until=end) if scene.now < end else None
 
 
-def _grace_end(leaving: Leaving, scene: RetireScene) -> datetime | None:
+def grace_end_of(leaving: Leaving, scene: RetireScene) -> datetime | None:
     """The end of its grace period; None if the time of an upload is unknown.
 
     For a successor that is not uploaded yet, as if it was uploaded now.
@@ -242,7 +257,7 @@ def kept_since(row: EntryRow, scene: RetireScene) -> datetime | None:
     leaving = leaving_of(row)
     if _successor_missing(leaving, scene) is not None:
         return None
-    end = _grace_end(leaving, scene)
+    end = grace_end_of(leaving, scene)
     return end if end is not None and end <= scene.now else None
 
 

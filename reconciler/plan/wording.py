@@ -75,8 +75,8 @@ _WAITS: Mapping[Condition, Mapping[str, str]] = {
     Condition.CONTENT_UNKNOWN: {"": "the certificate file of {names} could not be read, and might contain it"},
     Condition.DECLARED_BY_ID: {"": "mtls.toml binds it by its ID as {binding}{others}"},
     Condition.BINDINGS_PENDING: {
-        "": "{binding}{others} must get the ID of its successor first",
-        "unread": "{binding} could not be checked, because its wrangler file could not be read",
+        "": "{bindings} must get the ID of its successor first",
+        "unread": "{bindings} could not be checked, because its wrangler file could not be read",
     },
     Condition.BOUND_IN_FILE: {
         "": "its ID is still in {file}{others}",

@@ -44,12 +44,18 @@ class NeededProofPart(JsonPart):
 
 
 class WaitingPart(ChangePart):
-    """A change that waits, and what for. `entry`: what a retire deletes; `verify`: what has to be proved before."""
+    """A change that waits, and what for. `entry`: what a retire deletes; `verify`: what has to be proved before.
+
+    Of an old certificate that waits for a time, `deleted_not_before`: the earliest time of its deletion;
+    `deleted_once`: what live Workers need before it, for a person.
+    """
 
     entry: str | None = None
     condition: Condition
     detail: str
     until: UtcTime | None = None
+    deleted_not_before: UtcTime | None = None
+    deleted_once: str | None = None
     verify: tuple[NeededProofPart, ...] | None = None
 
 
@@ -217,6 +223,8 @@ def waiting_part(waiting: Waiting) -> WaitingPart:
         condition=waiting.condition,
         detail=waiting.detail,
         until=waiting.until,
+        deleted_not_before=waiting.not_before,
+        deleted_once=waiting.once,
         verify=tuple(proofs) or None,
     )
 

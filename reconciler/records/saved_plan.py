@@ -178,7 +178,15 @@ def _waiting(part: WaitingPart) -> Waiting:
     proofs = (
         Verify(CertificateName(one.certificate), one.content_digest, one.origin, gate) for one in part.verify or ()
     )
-    return Waiting(change, part.condition, part.detail, part.until, tuple(proofs))
+    return Waiting(
+        change,
+        part.condition,
+        part.detail,
+        part.until,
+        tuple(proofs),
+        not_before=part.deleted_not_before,
+        once=part.deleted_once,
+    )
 
 
 def _deploy(part: ChangePart) -> Deploy:

@@ -127,7 +127,9 @@ def _finding(row: LiveBinding, state: State, certificate: CertificateName | None
         key=key_of(Subject.LIVE, row.at.config, environment_part(row.at.environment), row.at.binding),
         message=_message(row),
         hint=hint,
-        where=Pointer(row.at.config, () if row.at.environment is None else ("env", row.at.environment)),
+        where=Pointer(
+            row.at.config, (*(() if row.at.environment is None else ("env", row.at.environment)), "mtls_certificates")
+        ),
         certificate=certificate,
         at=row.at,
         expected=row.file,

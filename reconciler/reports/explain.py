@@ -29,6 +29,7 @@ _MOST_NAMED = 5
 
 DELETED = "if it was an uploaded certificate that was deleted, `mtlsctl history` shows when"
 """The hint for an ID that is unknown."""
+_REMOVED = "if it was a certificate that was removed from mtls.toml and deleted, `mtlsctl history` shows when"
 
 
 class NameKind(StrEnum):
@@ -75,8 +76,9 @@ def explain(name: str, plan: Plan) -> Explanation:
     """
     assessment = plan.assessment
     stories = tell_bindings(assessment)
-    subjects = _subjects(name, assessment, stories)
-    whole = None if subjects else whole_id(name, _known_ids(assessment, stories)) or _id_named(name, assessment)
+    subjects = _subjects(name, assessment, stories, plan.live or ())
+    known_ids = _known_ids(assessment, stories)
+    whole = None if subjects else whole_id(name, known_ids) or _id_named(name, assessment)
     if whole is not None:
         name, subjects = whole, (NameKind.ENTRY,)
     if not subjects:
@@ -85,10 +87,10 @@ def explain(name: str, plan: Plan) -> Explanation:
             " and not the ID of an uploaded certificate"
         )
         known = _known_names(assessment, stories)
-        is_close = nearest(name, known) is not None
-        hint = suggest(name, known if is_close else set(known) - set(_known_ids(assessment, stories)))
-        is_deleted = is_short_id(name) and not is_close
-        raise UsageError(message, hint=f"{DELETED}\n{hint}" if is_deleted else hint)
+        is_close = nearest(name, known | known_ids) is not None
+        hint = suggest(name, known | known_ids if is_close else known)
+        deleted = DELETED if is_short_id(name) else _REMOVED
+        raise UsageError(message, hint=hint if is_close else f"{deleted}\n{hint}")
     bindings = tuple(story for story in stories if _is_about(name, story, subjects, assessment))
     ids = dict.fromkeys((*_entry_ids(name, subjects, assessment), *_ids_of(bindings, subjects, assessment)))
     entries = tuple(tell_entry(entry_id, assessment) for entry_id in ids)
@@ -103,16 +105,31 @@ def explain(name: str, plan: Plan) -> Explanation:
         entries=entries,
         diagnostics=tuple(_findings(plan, certificates, bindings, entries)),
         not_checked=of_live(plan.not_checked),
-        live=None if plan.live is None else tuple(row for row in plan.live if row.at in {one.at for one in bindings}),
+        live=None if plan.live is None else tuple(_live(name, plan.live, bindings, entries)),
     )
 
 
-def _subjects(name: str, assessment: Assessment, stories: Iterable[BindingStory]) -> tuple[NameKind, ...]:
-    """Everything that the name belongs to. An ID counts if it is uploaded, or if a file has it."""
+def _live(
+    name: str, rows: Iterable[LiveBinding], bindings: Iterable[BindingStory], entries: Iterable[EntryStory]
+) -> Iterator[LiveBinding]:
+    """Yield what live Workers use as these bindings, and where they use these uploads, also undeclared."""
+    places, ids = {one.at for one in bindings}, {one.id for one in entries}
+    for row in rows:
+        if row.at in places or row.at.binding == name or any(one.id in ids for one in row.live):
+            yield row
+
+
+def _subjects(
+    name: str, assessment: Assessment, stories: Iterable[BindingStory], live: Iterable[LiveBinding]
+) -> tuple[NameKind, ...]:
+    """Everything that the name belongs to. An ID counts if it is uploaded, or if a file has it.
+
+    A binding counts also if only a live Worker has it.
+    """
     declaration, known_ids = assessment.desired.declaration, _known_ids(assessment, stories)
     holds = {
         NameKind.CERTIFICATE: name in declaration.certificates or name in _owned(assessment).values(),
-        NameKind.BINDING: any(story.at.binding == name for story in stories),
+        NameKind.BINDING: name in {*(one.at.binding for one in stories), *(one.at.binding for one in live)},
         NameKind.WORKER: name in declaration.workers,
         NameKind.ENTRY: name in known_ids,
     }
@@ -137,8 +154,7 @@ def _known_ids(assessment: Assessment, stories: Iterable[BindingStory]) -> set[s
 def _known_names(assessment: Assessment, stories: Iterable[BindingStory]) -> set[str]:
     declaration = assessment.desired.declaration
     names: set[str] = {*declaration.certificates, *declaration.workers, *(story.at.binding for story in stories)}
-    names |= set(_owned(assessment).values())
-    return names | set(assessment.by_entry)
+    return names | set(_owned(assessment).values())
 
 
 def _owned(assessment: Assessment) -> Mapping[EntryId, CertificateName]:

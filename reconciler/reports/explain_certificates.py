@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from reconciler.findings.codes import Code
 from reconciler.model import Action, CertificateName, DeclaredCertificate, Entry, Gate, Upload, User, Verify
@@ -15,6 +16,7 @@ from reconciler.plan.plan import Plan
 from reconciler.plan.renewals import Due
 from reconciler.plan.users import find_uses
 from reconciler.x509.certificates import serial_text
+from reconciler.x509.chains import window_of
 
 _WHY_THAT_ONE = {
     Preference.ONLY: "the only upload with this content",
@@ -31,7 +33,8 @@ class CertificateStory:
 
     `ours`: its entry has a mark of this stack; else it is adopted. `action` None: nothing would happen. `what` and
     `why`: one clause each; so is `key_why`, for the need of its key. `shared_with`: certificates with the same content.
-    `users`: what uses its entry in addition to declared and found bindings. `serial`: hexadecimal, as openssl has it.
+    `users`: what uses its entry in addition to declared and found bindings. `begins`: when it becomes valid. `in_use`:
+    when the older certificate expires that is still in use, if there is one. `serial`: hexadecimal, as openssl has it.
     """
 
     name: CertificateName
@@ -53,6 +56,8 @@ class CertificateStory:
     origin: str | None = None
     proved_before: tuple[Gate, ...] = ()
     users: tuple[User, ...] = ()
+    begins: datetime | None = None
+    in_use: Due | None = None
     serial: str | None = None
 
 
@@ -73,6 +78,8 @@ def tell_certificate(name: CertificateName, plan: Plan) -> CertificateStory:
         digest=row.bundle.digest if row.bundle else None,
         fingerprint=row.bundle.fingerprint if row.bundle else None,
         due=declared_due(row, assessment),
+        begins=window_of(row.bundle, now=assessment.now, ca=row.declared.ca).begins if row.bundle else None,
+        in_use=row.due if row.due is not None and row.due.renewed else None,
         entry=row.entry,
         ours=row.ours,
         chosen=chosen,

@@ -19,6 +19,7 @@ from reconciler.model import (
     Condition,
     Desired,
     Entry,
+    EntryId,
     StoreSettings,
     Upload,
 )
@@ -26,9 +27,11 @@ from reconciler.plan.assessment import Assessment
 from reconciler.plan.coverage import NotChecked
 from reconciler.plan.dates import declared_due
 from reconciler.plan.inventory import Role
+from reconciler.plan.later import times_text
 from reconciler.plan.plan import Plan
 from reconciler.plan.quota import Quota, QuotaCount
 from reconciler.plan.renewals import Due
+from reconciler.plan.retire_live import can_be_live
 from reconciler.plan.users import Use
 from reconciler.reports.forecast_entries import (
     MAX_STEPS,
@@ -40,8 +43,9 @@ from reconciler.reports.forecast_entries import (
     group_contents,
     make_timeline,
 )
-from reconciler.reports.kept import hint_of
+from reconciler.reports.kept import hint_of, is_deployed_here
 from reconciler.reports.status import BoundAt, ByIdStatus, CertificateStatus, Standing, Urgency, make_status, urgency_of
+from reconciler.x509.chains import window_of
 
 _MOST_NAMED = 4
 
@@ -70,6 +74,17 @@ class Begin:
 
 
 @dataclass(frozen=True, slots=True)
+class ToRelease:
+    """An old entry that stays until Workers are deployed. `what`: what to do, as a clause. `by`: when its grace period
+    ends, at which the forecast supposes that it is done; None if that is over, so that it counts to the end."""
+
+    certificate: CertificateName
+    entry: EntryId
+    what: str
+    by: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Outlook:
     """The number of entries of one kind over time. `over`: the first step that exceeds the quota."""
 
@@ -89,6 +104,8 @@ class Forecast:
     are unknown. `by_id`: certificates that bindings use by ID and that are due by `until`, the first to expire first,
     those with unknown expiry last. `uses`: what else uses the present certificates. `not_checked`: what was not read
     about live Workers and other users. `begins`: certificates that wait to become valid, the first to begin first.
+    `releases`: old certificates that Workers still use. `deploys`: how often a Worker must be deployed until no
+    rollback can restore what it used before; 0 for a store whose certificates no deployed Worker can use.
     """
 
     stack: str
@@ -109,6 +126,8 @@ class Forecast:
     uses: tuple[Use, ...] = ()
     not_checked: tuple[NotChecked, ...] = ()
     begins: tuple[Begin, ...] = ()
+    releases: tuple[ToRelease, ...] = ()
+    deploys: int = 0
 
 
 def make_forecast(plan: Plan, days: int) -> Forecast:
@@ -146,11 +165,36 @@ def make_forecast(plan: Plan, days: int) -> Forecast:
         uses=tuple(use for use in status.uses if use.role is Role.CURRENT),
         not_checked=status.not_checked,
         begins=tuple(_begins(plan, timeline.until)),
+        releases=tuple(_releases(timeline, plan.assessment)),
+        deploys=_deploys(desired),
     )
 
 
+def _deploys(desired: Desired) -> int:
+    return desired.declaration.policy.rollback_versions + 1 if can_be_live(desired) else 0
+
+
+def _releases(timeline: Timeline, assessment: Assessment) -> Iterator[ToRelease]:
+    """Yield what to do about old certificates that only Workers of mtls.toml still use."""
+    for one in (*timeline.deploy, *timeline.stay):
+        entry = one.waiting.entry
+        if entry is None or one.waiting.certificate is None or not _is_released(one, assessment):
+            continue
+        what = hint_of(one.condition, one.facts, entry.id, assessment)
+        if what is not None:
+            yield ToRelease(one.waiting.certificate, entry.id, what, one.waiting.until)
+
+
+def _is_released(one: Stays, assessment: Assessment) -> bool:
+    entry = one.waiting.entry
+    return entry is not None and is_deployed_here(one.condition, entry.id, assessment)
+
+
 def _begins(plan: Plan, until: datetime) -> Iterator[Begin]:
-    """Yield the times at which waiting changes can be made because a certificate becomes valid."""
+    """Yield the times at which waiting changes can be made because a certificate becomes valid.
+
+    Offline no change is known to wait, so each declared certificate counts that is not valid yet.
+    """
     found: dict[tuple[datetime, CertificateName], list[BindingAddress]] = defaultdict(list)
     for wait in plan.waiting:
         change = wait.change
@@ -158,6 +202,10 @@ def _begins(plan: Plan, until: datetime) -> Iterator[Begin]:
             continue
         if isinstance(change, BindingChange | Upload) and change.certificate is not None:
             found[wait.until, change.certificate] += [change.at] if isinstance(change, BindingChange) else []
+    for row in plan.assessment.certificates if plan.offline else ():
+        begins = window_of(row.bundle, now=plan.made, ca=row.declared.ca).begins if row.bundle is not None else None
+        if begins is not None and plan.made < begins <= until:
+            found[begins, row.name] = [one.at for one in plan.assessment.bindings if one.certificate == row.name]
     for (at, name), places in sorted(found.items(), key=lambda item: item[0]):
         yield Begin(name, at, tuple(places))
 
@@ -239,19 +287,27 @@ def _assumptions(
     told = ["a renewed certificate is valid as long as the present one, counted from its due date"]
     if offline:
         return tuple(told)
+    deployed = f"within the grace period `mtlsctl apply` runs{_deployed_text(assessment.desired)}"
     told += [
         "each certificate is renewed and uploaded on its due date (now if overdue), once for each content",
-        "within the grace period `mtlsctl apply` runs and each Worker is deployed; then the old certificate is deleted",
+        f"{deployed}; then the old certificate is deleted",
         "nothing else is uploaded or deleted, and no certificate is added to mtls.toml or removed from it",
     ]
-    told += (_stays_text(one, assessment) for one in timeline.stay[:_MOST_NAMED])
-    if len(timeline.stay) > _MOST_NAMED:
-        told.append(f"{_old_ones(len(timeline.stay) - _MOST_NAMED, 'more ')}, see `mtlsctl status`")
+    stay = [one for one in timeline.stay if not _is_released(one, assessment)]
+    told += (_stays_text(one, assessment) for one in stay[:_MOST_NAMED])
+    if len(stay) > _MOST_NAMED:
+        told.append(f"{_old_ones(len(stay) - _MOST_NAMED, 'more ')}, see `mtlsctl status`")
     renewed = {step.certificate for step in timeline.steps if step.event is Event.RENEWAL and not step.again}
     foreign = sum(content.foreign and content.names[0] in renewed for content in contents)
     if foreign:
         told.append(f"{_old_ones(foreign)} to the end, not managed here and not handed over with `supersedes`")
     return tuple(told)
+
+
+def _deployed_text(desired: Desired) -> str:
+    times = _deploys(desired)
+    many = f" {times_text(times)} (`rollback_versions = {times - 1}`)" if times > 1 else ""
+    return f" and each Worker is deployed{many}" if times else ""
 
 
 def _stays_text(one: Stays, assessment: Assessment) -> str:

@@ -17,6 +17,7 @@ from reconciler.plan.assessment import CertificateRow, Waits
 from reconciler.plan.plan import Plan
 from reconciler.plan.policy import grace_of, lifetime_of, renew_before_of, renewal_lead, renewal_start
 from reconciler.plan.retire import RetireScene, conditions_of
+from reconciler.reports.kept import is_deployed_here
 from reconciler.x509.certificates import Bundle
 from reconciler.x509.chains import window_of
 
@@ -74,13 +75,16 @@ class Stays:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """The steps in order, uploads before retires. `until`: its end, earlier than requested if `cut`. `stay`: the
-    waiting entries that stay."""
+    """The steps in order, uploads before retires. `until`: its end, earlier than requested if `cut`.
+
+    `stay`: the waiting entries that stay. `deploy`: those that are deleted if Workers are deployed before, as assumed.
+    """
 
     until: datetime
     steps: tuple[ForecastStep, ...]
     cut: bool = False
     stay: tuple[Stays, ...] = ()
+    deploy: tuple[Stays, ...] = ()
 
 
 def group_contents(plan: Plan) -> tuple[Content, ...]:
@@ -129,12 +133,18 @@ def make_timeline(plan: Plan, contents: Iterable[Content], now: Mapping[bool, in
         elif isinstance(change, Retire):
             run.add(plan.made, Event.RETIRE, change.certificate, change.entry.ca)
     stay: list[Stays] = []
+    deploy: list[Stays] = []
     scene = scene_of(plan.assessment)
     for wait in plan.waiting:
         match wait.change:
             case Retire() as retire:
                 at, further = _leaves(retire, wait, desired, plan), _further_wait(wait, plan, scene)
-                if at is None or further is not None:
+                is_assumed = further is not None and is_deployed_here(
+                    further.condition, retire.entry.id, plan.assessment
+                )
+                if further is not None and is_assumed:
+                    deploy.append(further)
+                if at is None or (further is not None and not is_assumed):
                     stay.append(further or _stays(wait, plan))
                 else:
                     run.add(at, Event.RETIRE, retire.certificate, retire.entry.ca)
@@ -146,7 +156,7 @@ def make_timeline(plan: Plan, contents: Iterable[Content], now: Mapping[bool, in
     for content in contents:
         run.renew(content, max(content.renew_from, plan.made))
     steps = tuple(run.walk())
-    return Timeline(run.until, steps, run.cut, tuple(stay))
+    return Timeline(run.until, steps, run.cut, tuple(stay), tuple(deploy))
 
 
 def _further_wait(wait: Waiting, plan: Plan, scene: RetireScene) -> Stays | None:

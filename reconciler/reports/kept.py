@@ -61,7 +61,7 @@ def find_kept(plan: Plan) -> tuple[KeptEntry, ...]:
         row = plan.assessment.by_entry[wait.entry.id]
         facts = row.verdict.facts if isinstance(row.verdict, Waits) else {}
         live = sites.keeping(wait.condition, wait.entry.id)
-        return KeptEntry(wait, kept_since(row, scene), sites.hint(wait.condition, facts, live), live)
+        return KeptEntry(wait, kept_since(row, scene), sites.hint(wait.condition, facts, live, wait.entry.id), live)
 
     return tuple(map(find, plan.waiting))
 
@@ -69,7 +69,13 @@ def find_kept(plan: Plan) -> tuple[KeptEntry, ...]:
 def hint_of(condition: Condition, facts: Mapping[str, str], entry_id: EntryId, assessment: Assessment) -> str | None:
     """What to do to make a condition of an entry hold; None if only time does, or if the detail says it."""
     sites = _Sites(assessment)
-    return sites.hint(condition, facts, sites.keeping(condition, entry_id))
+    return sites.hint(condition, facts, sites.keeping(condition, entry_id), entry_id)
+
+
+def is_deployed_here(condition: Condition, entry_id: EntryId, assessment: Assessment) -> bool:
+    """Whether only versions of Workers that mtls.toml declares keep an entry, so that deploys of these end it."""
+    found = _Sites(assessment).keeping(condition, entry_id)
+    return bool(found) and all(one.site is not None for one in found)
 
 
 def hint_to_retire(waiting: Waiting, name: str, assessment: Assessment, *, skips_grace: bool) -> str:
@@ -98,6 +104,7 @@ class _Sites:
         self._live = assessment.actual.live
         is_ignored = assessment.ask.ignore_rollback is not None
         self._rollback_versions = 0 if is_ignored else assessment.desired.declaration.policy.rollback_versions
+        self._bindings = assessment.bindings
         self._by_target: dict[str, SiteRow] = {}
         store = assessment.desired.declaration.store
         for row in assessment.sites:
@@ -115,7 +122,9 @@ class _Sites:
         rows = (self._by_target.get(use.worker.script) for use in uses)
         return tuple(KeptFor(use, row.at if row else None) for use, row in zip(uses, rows, strict=True))
 
-    def hint(self, condition: Condition, facts: Mapping[str, str], live: Iterable[KeptFor]) -> str | None:
+    def hint(
+        self, condition: Condition, facts: Mapping[str, str], live: Iterable[KeptFor], entry_id: EntryId
+    ) -> str | None:
         """What to do to make the condition hold, or None."""
         uses = tuple(one.use for one in live)
         if not uses:
@@ -124,24 +133,38 @@ class _Sites:
         is_deployed = all(use.version.deployments_ago is not None for use in uses)
         if condition is Condition.ROLLBACK_REACH and is_deployed:
             return self._to_leave_reach(uses)
-        return self._to_replace(uses)
+        return self._to_replace(entry_id, uses)
 
-    def _to_replace(self, uses: Sequence[LiveUse]) -> str:
+    def _to_replace(self, entry_id: EntryId, uses: Sequence[LiveUse]) -> str:
         """What ends the use by live versions: a deploy of each, and more until no rollback can restore one."""
         used = Counter(use.worker.script for use in uses)
         split = [use.worker.script for use in uses if len(use.worker.serving) > 1]
         whole = [use.worker.script for use in uses if used[use.worker.script] >= len(use.worker.serving)]
-        steps = [f"finish the gradual deployment of {_names(split)}"] if split else []
+        behind = self._behind(entry_id, uses)
+        steps = [behind] if behind is not None else []
+        steps += [f"finish the gradual deployment of {_names(split)}"] if split else []
         declared = [script for script in whole if script in self._by_target]
         if declared:
-            steps.append(f"deploy {_names(declared)}{self._how(declared)}")
+            steps.append(f"deploy {_names(declared)}{self._how(declared) if behind is None else ''}")
         others = [script for script in whole if script not in self._by_target]
         if others:
             steps.append(f"deploy {_names(others)} with another certificate")
         reach = self._rollback_versions if any(use.version.deployments_ago is not None for use in uses) else 0
         them = "it" if len({*split, *whole}) == 1 else "them"
-        then = f", then deploy {them} {_more_times(reach)} (`rollback_versions = {reach}`)" if reach else ""
-        return f"{' and '.join(steps)}{then}"
+        then = (
+            f", then deploy {them} {_more_times(reach)} with wrangler (`rollback_versions = {reach}`)" if reach else ""
+        )
+        first = f"{steps.pop(0)}, then " if behind is not None and len(steps) > 1 else ""
+        return f"{first}{' and '.join(steps)}{then}"
+
+    def _behind(self, entry_id: EntryId, uses: Sequence[LiveUse]) -> str | None:
+        """The command that must be run before a deploy helps, because the wrangler files still have the ID."""
+        sites = {row.at for use in uses if (row := self._by_target.get(use.worker.script)) is not None}
+        stale = [row for row in self._bindings if row.found_id == entry_id and row.at.site in sites]
+        if not stale:
+            return None
+        times = [row.verdict.until for row in stale if isinstance(row.verdict, Waits) and row.verdict.until is not None]
+        return f"run `mtlsctl apply` from {max(times):%Y-%m-%d %H:%M} UTC on" if times else "run `mtlsctl apply`"
 
     def _to_leave_reach(self, uses: Sequence[LiveUse]) -> str:
         """What makes a rollback to these versions impossible: a number of deploys, or a lower `rollback_versions`."""

@@ -25,12 +25,14 @@ from reconciler.model import (
 )
 from reconciler.plan.assessment import Assessment, BindingRow, ByIdRow, CertificateRow, Waits
 from reconciler.plan.coverage import NotChecked, of_live
+from reconciler.plan.dates import declared_due
 from reconciler.plan.live import LiveBinding
 from reconciler.plan.plan import Plan
 from reconciler.plan.renewals import Due
 from reconciler.plan.users import Use, find_uses
 from reconciler.reports.kept import KeptEntry, find_kept
 from reconciler.reports.outage import Outage, find_outages, first_of
+from reconciler.x509.chains import window_of
 
 
 class Urgency(StrEnum):
@@ -68,7 +70,11 @@ class BoundAt:
 
 @dataclass(frozen=True, slots=True)
 class CertificateStatus:
-    """One declared certificate. `entry` None: not uploaded. `due` None: its file could not be read."""
+    """One declared certificate. `entry` None: not uploaded. `due` None: its file could not be read.
+
+    `renewed`: when the declared one is due, if `due` is of an older one that is still in use; `begins`: when it becomes
+    valid.
+    """
 
     certificate: CertificateName
     urgency: Urgency
@@ -77,6 +83,8 @@ class CertificateStatus:
     owner: str | None
     places: tuple[BoundAt, ...]
     waiting: tuple[KeptEntry, ...]
+    renewed: Due | None = None
+    begins: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +151,8 @@ def make_status(plan: Plan) -> Status:
             owner=row.declared.owner,
             places=tuple(bindings.of(row, waiting.get(row.name, ()))),
             waiting=tuple(waiting.get(row.name, ())),
+            renewed=declared_due(row, plan.assessment) if row.due is not None and row.due.renewed else None,
+            begins=window_of(row.bundle, now=plan.made, ca=row.declared.ca).begins if row.bundle is not None else None,
         )
         for row in plan.assessment.certificates
     ]

@@ -51,6 +51,8 @@ MEANT = {
     "apply --dry-run": "mtlsctl plan",
     "retire billing -n": "mtlsctl plan",
     "plan --dry-run": "leave it out",
+    "apply --live": "run `mtlsctl plan --live` to see live Workers",
+    "status --offline": "run `mtlsctl plan --offline` or `mtlsctl forecast --offline`",
     "plan --target billing": "--only NAME",
     "plan -target=billing": "--only NAME",
     "plan -out=plan.json": "two dashes: `--out`",

@@ -222,6 +222,12 @@ def test_an_offline_plan_tells_what_is_due_without_a_quota() -> None:
     assert "Renewing" not in text
 
 
+def test_a_preview_takes_a_time_as_it_is_printed(project: Project) -> None:
+    """So that a date of a report can be copied."""
+    for text in ("2027-10-01 02:30", "2027-10-01 02:30 UTC", "2027-10-01T02:30:00Z"):
+        assert "AS OF 2027-10-01 02:30 UTC" in project.run("plan", "--at", text).out
+
+
 def test_at_the_command_line_a_day_is_enough(project: Project) -> None:
     """Text for people; in JSON the same dates, and the entries that renewing needs."""
     project.run("apply", "--yes")

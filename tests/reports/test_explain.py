@@ -378,7 +378,14 @@ def test_a_name_of_several_things_explains_them_all() -> None:
         ("BILING", "did you mean `BILLING`?"),
         ("chekout", "did you mean `checkout`?"),
         (uid(1)[:-1] + "2", f"did you mean `{uid(1)}`?"),
-        ("zzzzzz", "use one of these: BILLING, billing, checkout"),
+        ("biling", "did you mean `billing`?"),
+        (
+            "zzzzzz",
+            (
+                "if it was a certificate that was removed from mtls.toml and deleted, `mtlsctl history` shows when\n"
+                "use one of these: BILLING, billing, checkout"
+            ),
+        ),
         (uid(1).upper(), f"did you mean `{uid(1)}`?"),
     ],
 )
@@ -387,6 +394,13 @@ def test_an_unknown_name_is_answered_with_what_was_probably_meant(name: str, hin
     with pytest.raises(UsageError) as caught:
         tell(name, desired({"billing": 1}, [BILLING]), bound(BILLING=uid(1)))
     assert caught.value.hint == hint
+
+
+def test_the_name_of_an_upload_is_enough_if_only_one_has_it() -> None:
+    """As `plan` and `status` show it."""
+    there = actual([entry(1, 1, "@billing")])
+    (stored,) = there.listing.entries if there.listing is not None else ()
+    assert tell(stored.name, desired({"billing": 1}, [BILLING]), there).name == stored.id
 
 
 def test_a_short_id_is_enough_if_it_is_of_one_certificate_only() -> None:
@@ -446,7 +460,7 @@ def test_conditions_say_holds_or_why_not_and_until_when(project: Project) -> Non
     result = project.run("explain", "billing")
     assert result.code == 0
     assert "      NOT YET  its grace period is over [grace]\n               until 20" in result.out
-    assert "      others: 12 hold, 2 not checked yet, in this order: " in result.out
+    assert "      not checked yet, in this order: named-in-file, unchecked\n      the other 12 hold\n" in result.out
     assert "key         not needed: it is already uploaded" in result.out
 
 

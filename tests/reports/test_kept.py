@@ -25,7 +25,7 @@ DEPLOYED = days_ago(300)
 SINCE = days_ago(13)
 """NEW was uploaded 20 days ago, and its grace was 7 days."""
 COMMAND = f"`wrangler deploy --config {CONFIG} --env=`"
-ONCE_MORE = ", then deploy it once more (`rollback_versions = 1`)"
+ONCE_MORE = ", then deploy it once more with wrangler (`rollback_versions = 1`)"
 
 
 def version(entry: EntryId, share: float | None = 100.0, ago: int | None = 0) -> LiveVersion:
@@ -87,11 +87,12 @@ HINTS = {
     "a declared Worker": f"deploy shop (`mtlsctl apply --deploy`){ONCE_MORE}",
     "one of another tree": f"deploy other with another certificate{ONCE_MORE}",
     "both": "deploy shop (`mtlsctl apply --deploy`) and deploy other with another certificate,"
-    " then deploy them once more (`rollback_versions = 1`)",
+    " then deploy them once more with wrangler (`rollback_versions = 1`)",
     "five": "deploy a, b, c and 2 more Workers with another certificate,"
-    " then deploy them once more (`rollback_versions = 1`)",
+    " then deploy them once more with wrangler (`rollback_versions = 1`)",
     "no rollback is wanted": "deploy shop (`mtlsctl apply --deploy`)",
-    "rollbacks go far": "deploy shop (`mtlsctl apply --deploy`), then deploy it 3 more times (`rollback_versions = 3`)",
+    "rollbacks go far": "deploy shop (`mtlsctl apply --deploy`), then deploy it 3 more times with wrangler"
+    " (`rollback_versions = 3`)",
     "a gradual deployment": f"finish the gradual deployment of shop{ONCE_MORE}",
     "a gradual deployment of which both versions use it": "finish the gradual deployment of shop"
     f" and deploy shop (`mtlsctl apply --deploy`){ONCE_MORE}",

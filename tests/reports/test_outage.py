@@ -16,7 +16,7 @@ from reconciler.reports.metrics import make_metrics
 from reconciler.reports.outage import Outage
 from reconciler.reports.status import Alarm, FailOn, Status, fail_on, make_status
 from reconciler.views.table import Display, render
-from tests.plan.test_dates import ENDED, LATER, SHORT, VALID, declaring, stored
+from tests.plan.test_dates import ENDED, LATER, SHORT, VALID, declaring, later_plan, stored
 from tests.plan.test_retire_live import real, wrangler
 from tests.support.cli import Project
 from tests.support.pki import DAY, END, NOW
@@ -200,13 +200,21 @@ def test_a_calendar_has_renewals_and_outages_and_is_the_same_each_time() -> None
     text = render(status, "ics", Display())
     assert text == render(status, "ics", Display())
     events = list(Calendar.from_ical(text).walk("VEVENT"))
-    assert [str(event["summary"]) for event in events] == ["Calls with billing fail from 12:00 UTC"]
-    assert events[0].decoded("dtstart") == SHORT_END.date()
+    assert [str(event["summary"]) for event in events] == ["Renew billing", "Calls with billing fail from 12:00 UTC"]
+    assert events[1].decoded("dtstart") == SHORT_END.date()
     renewing = render(status_of(uid(1)), "ics", Display())
     assert [str(event["summary"]) for event in Calendar.from_ical(renewing).walk("VEVENT")] == [
         "Renew billing",
         "Calls with billing fail from 12:00 UTC",
     ]
+
+
+def test_a_calendar_has_the_day_of_what_waits() -> None:
+    """When a renewed certificate can be bound, and when its old one can be deleted."""
+    events = Calendar.from_ical(render(make_status(later_plan()), "ics", Display())).walk("VEVENT")
+    found = {str(event["summary"]): event.decoded("dtstart") for event in events}
+    assert found["Apply billing"] == (NOW + 10 * DAY).date()
+    assert found["Delete the old certificate of billing"] == (NOW + 17 * DAY).date()
 
 
 def test_the_first_outage_of_none_that_is_known_is_none() -> None:

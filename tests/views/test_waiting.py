@@ -33,14 +33,22 @@ def test_bindings_that_wait_for_the_same_have_a_row_each_and_one_reason() -> Non
     assert list(waiting_block([waiting(None), waiting("staging")], names, 80)) == [
         "    . gw  top level  PARTNER  28b52d48 -> 9d7d1c39",
         "    . gw  staging    PARTNER  28b52d48 -> 9d7d1c39",
-        "      wait until 2026-11-26 12:00 UTC: the new certificate is not valid yet",
+        "      wait until 2026-11-26 12:00 UTC, then for `mtlsctl apply`: the new",
+        "      certificate is not valid yet",
     ]
 
 
 def test_the_end_of_grace_is_not_shown_as_the_date_of_the_deletion() -> None:
     """Other conditions may keep the certificate longer."""
     kept = Waiting(retire(OLD, PARTNER), Condition.GRACE, "its grace period is not over", LATER)
-    assert until_text(kept) == "; deleted not before 2026-11-26 12:00 UTC"
+    assert until_text(kept) == "; deleted not before 2026-11-26 12:00 UTC, once nothing uses it"
+    assert until_text(replace(kept, once="gw is deployed twice without it")) == (
+        "; deleted not before 2026-11-26 12:00 UTC, once gw is deployed twice without it"
+    )
+    pending = replace(kept, condition=Condition.BINDINGS_PENDING, not_before=LATER + 7 * DAY)
+    assert until_text(pending) == (
+        ", until 2026-11-26 12:00 UTC; deleted not before 2026-12-03 12:00 UTC, once nothing uses it"
+    )
     assert until_text(replace(kept, condition=Condition.SUCCESSOR_NOT_VALID)) == (
         ", until 2026-11-26 12:00 UTC, then for its grace period"
     )

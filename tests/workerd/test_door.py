@@ -151,7 +151,7 @@ def test_everything_else_goes_through_unchanged(port: int) -> None:
 
 def test_what_a_worker_throws_is_told_once(port: int, lines: SimpleQueue[str]) -> None:
     """As without a door; what it said of the first is complete once it says something of the second."""
-    seen = []
+    seen: list[str] = []
     for query in ("first", "second"):
         assert ask(port, f"/broken?{query}")[0] == 500
     while not any("thrown at second" in line for line in seen):

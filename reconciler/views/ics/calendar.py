@@ -12,6 +12,7 @@ from reconciler.findings.codes import Code
 from reconciler.findings.errors import ReconcilerError
 from reconciler.findings.escape import printable
 from reconciler.model.words import environment_text
+from reconciler.plan.renewals import Due
 from reconciler.reports.outage import Outage
 from reconciler.reports.status import CertificateStatus, Status
 from reconciler.views.table import Display
@@ -32,7 +33,7 @@ def show_status(status: Status, _display: Display) -> str:
     calendar.add("prodid", "-//mtlsctl//status//EN")
     calendar.add("version", "2.0")
     calendar.add("x-wr-calname", f"Certificates of {printable(status.stack)}")
-    for event in (*_renewals(status), *_outages(status)):
+    for event in (*_renewals(status), *_waits(status), *_outages(status)):
         calendar.add_component(event)
     text: str = calendar.to_ical().decode()
     return text
@@ -41,14 +42,34 @@ def show_status(status: Status, _display: Display) -> str:
 def _renewals(status: Status) -> Iterator[Event]:
     """A day for each certificate that has to be renewed."""
     for one in status.certificates:
-        if one.due is not None and not one.due.renewed:
+        due = one.renewed or one.due
+        if due is not None:
             yield _event(
-                status, f"renew-{one.certificate}", one.due.renew_from, f"Renew {one.certificate}", _about(one)
+                status, f"renew-{one.certificate}", due.renew_from, f"Renew {one.certificate}", _about(one, due)
             )
 
 
-def _about(one: CertificateStatus) -> str:
-    ends = f"It ends on {one.due.not_after:%Y-%m-%d %H:%M} UTC. " if one.due is not None else ""
+def _waits(status: Status) -> Iterator[Event]:
+    """A day for each certificate whose changes can be made then, and for each old one that can be deleted then."""
+    seen: set[tuple[str, datetime]] = set()
+    for one in (*(kept for item in status.certificates for kept in item.waiting), *status.orphaned):
+        wait, name = one.waiting, one.waiting.certificate
+        time = wait.until if wait.entry is None else wait.not_before
+        what = "change" if wait.entry is None else f"delete-{wait.entry.id}"
+        if name is None or time is None or (f"{what}-{name}", time) in seen:
+            continue
+        seen.add((f"{what}-{name}", time))
+        if wait.entry is None:
+            text = f"From {time:%H:%M} UTC on, run mtlsctl apply, and deploy: {name} becomes valid."
+            yield _event(status, f"apply-{name}", time, f"Apply {name}", text)
+        else:
+            once = wait.once or "nothing uses it"
+            text = f"From {time:%H:%M} UTC on, mtlsctl apply deletes {wait.entry.id}, once {once}."
+            yield _event(status, f"{what}-{name}", time, f"Delete the old certificate of {name}", text)
+
+
+def _about(one: CertificateStatus, due: Due) -> str:
+    ends = f"It ends on {due.not_after:%Y-%m-%d %H:%M} UTC. "
     owner = f"Owner: {one.owner}. " if one.owner else ""
     return f"{ends}{owner}Get a new certificate, replace the file, run mtlsctl apply, and deploy."
 

@@ -39,6 +39,18 @@ class BeginPart(JsonPart):
     places: tuple[BindingAddress, ...]
 
 
+class ReleasePart(JsonPart):
+    """An old certificate that stays until Workers are deployed. `what`: what to do, for a person.
+
+    `by`: the end of its grace period; the numbers suppose that it is done by then. Without it, it counts to the end.
+    """
+
+    certificate: str
+    entry: str
+    what: str
+    by: UtcTime | None = None
+
+
 class OutlookPart(JsonPart):
     """The quota of one sort over time. `over_from`: when it does not suffice any more."""
 
@@ -63,7 +75,8 @@ class ForecastDocument(JsonPart):
     `unreadable`: certificates whose file can't be used. Without `quota` the store was not asked. `assumptions`: what
     the numbers rest on, in words. `by_id`: what bindings use by its id and falls due by then, the first to end first.
     `uses`: what else uses the present certificates, and has to be changed when they are renewed. `begins`:
-    certificates that are not valid yet, and the bindings that wait for them.
+    certificates that are not valid yet, and the bindings that wait for them. `releases`: old certificates that Workers
+    still use.
     """
 
     format: Literal["mtlsctl.forecast/1"] = "mtlsctl.forecast/1"
@@ -83,6 +96,7 @@ class ForecastDocument(JsonPart):
     not_checked: tuple[NotCheckedPart, ...]
     diagnostics: tuple[DiagnosticPart, ...]
     begins: tuple[BeginPart, ...] = ()
+    releases: tuple[ReleasePart, ...] | None = None
 
 
 def forecast_document(forecast: Forecast, resolve: Resolve) -> ForecastDocument:
@@ -105,6 +119,11 @@ def forecast_document(forecast: Forecast, resolve: Resolve) -> ForecastDocument:
         not_checked=tuple(not_checked_part(one, "forecast") for one in forecast.not_checked),
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in (*forecast.findings, *forecast.diagnostics)),
         begins=tuple(BeginPart(certificate=one.certificate, at=one.at, places=one.places) for one in forecast.begins),
+        releases=tuple(
+            ReleasePart(certificate=one.certificate, entry=one.entry, what=one.what, by=one.by)
+            for one in forecast.releases
+        )
+        or None,
     )
 
 

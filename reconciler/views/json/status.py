@@ -64,7 +64,11 @@ class KeptPart(WaitingPart):
 
 
 class CertificatePart(JsonPart):
-    """One declared certificate. Without `entry` it is not stored; without times its file could not be read."""
+    """One declared certificate. Without `entry` it is not stored; without times its file could not be read.
+
+    The times are those of the certificate in use. If `entry` has replaced it and is not in use yet, `entry_not_before`,
+    `entry_not_after` and `entry_renew_from` are those of `entry`.
+    """
 
     certificate: str
     urgency: Urgency
@@ -72,6 +76,9 @@ class CertificatePart(JsonPart):
     name: str | None = None
     not_after: UtcTime | None = None
     renew_from: UtcTime | None = None
+    entry_not_before: UtcTime | None = None
+    entry_not_after: UtcTime | None = None
+    entry_renew_from: UtcTime | None = None
     owner: str | None = None
     places: tuple[PlacePart, ...]
     waiting: tuple[KeptPart, ...]
@@ -178,6 +185,7 @@ show_status = as_view(status_document)
 
 
 def _certificate(status: CertificateStatus) -> CertificatePart:
+    renewed = status.renewed if status.entry is not None else None
     return CertificatePart(
         certificate=status.certificate,
         urgency=status.urgency,
@@ -185,6 +193,9 @@ def _certificate(status: CertificateStatus) -> CertificatePart:
         name=status.entry.name if status.entry else None,
         not_after=status.due.not_after if status.due else None,
         renew_from=status.due.renew_from if status.due else None,
+        entry_not_before=status.begins if renewed is not None else None,
+        entry_not_after=renewed.not_after if renewed is not None else None,
+        entry_renew_from=renewed.renew_from if renewed is not None else None,
         owner=status.owner,
         places=tuple(map(_place, status.places)),
         waiting=tuple(map(_kept, status.waiting)),

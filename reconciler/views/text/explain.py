@@ -114,10 +114,12 @@ class _Lines:
         )
         yield from self._field("because", printable(story.why))
         yield from self._field("file", printable(story.path))
+        if story.in_use:
+            yield from self._field("in use", f"an older one, which expires {time_text(story.in_use.not_after)}")
         if story.due:
-            yield from self._field(
-                "expires", f"{time_text(story.due.not_after)}, renew from {story.due.renew_from:%Y-%m-%d}"
-            )
+            begins = f"; valid from {time_text(story.begins)}" if story.in_use and story.begins else ""
+            until = f"{time_text(story.due.not_after)}, renew from {story.due.renew_from:%Y-%m-%d}"
+            yield from self._field("expires", f"{until}{begins}")
         if story.owner:
             yield from self._field("owner", printable(story.owner))
         if story.entry:
@@ -198,11 +200,17 @@ class _Lines:
         for judged in failing:
             yield from self._failing(judged)
         hold = "holds" if held == 1 else "hold"
-        order = ", in this order" if unchecked > 1 else ""
-        left = f"not checked yet{order}: {', '.join(one.condition for one in shown if one.holds is None)}"
-        counts = [f"{count} {what}" for count, what in ((held, hold), (unchecked, left)) if count]
-        if counts:
-            more = f"{'others: ' if failing else ''}{', '.join(counts)}"
+        if unchecked:
+            names = ", ".join(one.condition for one in shown if one.holds is None)
+            told = self.explanation
+            is_unread = told.live is None and bool(told.not_checked)
+            live = f" (mtlsctl {explain_command(told.name)} --live)" if is_unread else ""
+            order = ", in this order" if unchecked > 1 else ""
+            text = f"not checked yet{order}: {names}{live}"
+            yield from map(self.style.change, wrapped(text, self.width, first=f"{_INDENT}  "))
+        if held:
+            number = "one" if held == 1 else f"{held}"
+            more = f"the other {number} {hold}"
             yield from map(self.style.dim, wrapped(more, self.width, first=f"{_INDENT}  "))
 
     def _failing(self, judged: Judged) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import TypeVar
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.escape import printable
 from reconciler.model import SiteAddress
+from reconciler.plan.later import times_text
 from reconciler.plan.users import Use
 from reconciler.reports.forecast import Begin, DueItem, Forecast, Outlook
 from reconciler.reports.forecast_entries import Event, ForecastStep
@@ -55,6 +56,7 @@ def _lines(forecast: Forecast, style: Style, findings: str, width: int | None) -
     yield from spread(Cell(head, style.bold), Cell(store_text(forecast.store, width), style.dim), width)
     if forecast.leaf is None:
         yield from map(style.warn, wrapped("OFFLINE: only files were read, so the quota is unknown", width))
+    yield from _release_lines(forecast, names, style, width)
     yield from _calendar_lines(forecast, names, style, width)
     yield from _by_id_lines(forecast, names, style, width)
     for kind, outlook, ca in (("leaf certificates", forecast.leaf, False), ("CAs", forecast.ca, True)):
@@ -64,7 +66,7 @@ def _lines(forecast: Forecast, style: Style, findings: str, width: int | None) -
     yield ""
     yield style.bold("Assumptions:")
     for text in forecast.assumptions:
-        yield from wrapped(text, width, first="  - ")
+        yield from wrapped(names.text(text), width, first="  - ")
     if findings:
         yield ""
         yield findings
@@ -122,6 +124,22 @@ def _interval_text(time: timedelta) -> str:
     count = time / length
     number = f"{count:.0f}" if count >= 10 else f"{count:.1f}".removesuffix(".0")
     return unit if number == "1" else f"{number} {unit}s"
+
+
+def _release_lines(forecast: Forecast, names: ShownNames, style: Style, width: int | None) -> Iterator[str]:
+    """The deploys without which old certificates stay."""
+    if forecast.releases:
+        yield ""
+        yield style.bold("Now")
+    for one in forecast.releases[:_MAX_STEPS]:
+        by = f"by {time_text(one.by)}: " if one.by is not None else ""
+        yield from wrapped(
+            f"{printable(one.certificate)}: {by}{names.text(one.what)}; else its old certificate stays",
+            width,
+            first="  ! ",
+        )
+    if len(forecast.releases) > _MAX_STEPS:
+        yield f"    and {len(forecast.releases) - _MAX_STEPS} more; see --format json"
 
 
 # --- the calendar ---------------------------------------------------------------------------------------------------
@@ -187,7 +205,8 @@ def _begin_lines(
 ) -> Iterator[str]:
     """When a renewed certificate becomes valid; below it what to do then, and which bindings wait."""
     workers = len({place.site for place in begin.places})
-    deploy = f", then deploy {counted(workers, 'Worker')}" if forecast.store.kind.traits.has_live_workers else ""
+    times = f" {times_text(forecast.deploys)}" if forecast.deploys > 1 else ""
+    deploy = f", then deploy {counted(workers, 'Worker')}{times}" if forecast.deploys else ""
     told = f"run mtlsctl apply{deploy if workers else ''}"
     if begin.places:
         told += f"; waiting: {', '.join(map(names.binding, begin.places))}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
 
 from reconciler.findings.codes import Severity
 from reconciler.findings.diagnostics import Diagnostic
@@ -56,11 +57,16 @@ def until_text(wait: Waiting) -> str:
     """The end of the sentence on what waits: the time, if there is one. Other conditions may keep it longer."""
     if wait.until is None:
         return ""
-    time = f"{wait.until:%Y-%m-%d %H:%M} UTC"
     if wait.condition is Condition.GRACE:
-        return f"; deleted not before {time}"
-    later = ", then for its grace period" if wait.condition is Condition.SUCCESSOR_NOT_VALID else ""
-    return f", until {time}{later}"
+        return _deletion_text(wait.until, wait.once)
+    time = f", until {wait.until:%Y-%m-%d %H:%M} UTC"
+    if wait.not_before is not None:
+        return f"{time}{_deletion_text(wait.not_before, wait.once)}"
+    return f"{time}, then for its grace period" if wait.condition is Condition.SUCCESSOR_NOT_VALID else time
+
+
+def _deletion_text(time: datetime, once: str | None) -> str:
+    return f"; deleted not before {time:%Y-%m-%d %H:%M} UTC, once {printable(once or 'nothing uses it')}"
 
 
 def prose(width: int | None) -> int | None:

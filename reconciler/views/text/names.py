@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 
@@ -11,6 +12,7 @@ from reconciler.views.text.layout import ShortIds, shortened
 
 _LONGEST_TEXT = 24
 _ID_CHARACTERS = frozenset("0123456789abcdef-")
+_ID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 
 
 class ShownNames:
@@ -39,6 +41,10 @@ class ShownNames:
         if is_id or self._width is None:
             return self._ids(text) or '""'
         return shortened(printable(text), _LONGEST_TEXT) or '""'
+
+    def text(self, sentence: str) -> str:
+        """A sentence, escaped, with its IDs as short as the others."""
+        return _ID.sub(lambda found: self.id(found[0]), printable(sentence))
 
     def worker(self, at: SiteAddress) -> str:
         """The label of a Worker, or the path of its file."""

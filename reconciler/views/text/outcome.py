@@ -228,7 +228,8 @@ def _next_lines(applied: Applied, width: int | None) -> Iterator[str]:
     elif applied.to_deploy:
         yield from next_lines(("mtlsctl", "plan"), width, before="deploy, then run: ")
     elif first is not None:
-        yield from next_lines(("mtlsctl", "apply"), width, before=f"from {first:%Y-%m-%d %H:%M} UTC on, run: ")
+        again = ("mtlsctl", "apply", *(("--deploy",) if "--deploy" in applied.again else ()))
+        yield from next_lines(again, width, before=f"from {first:%Y-%m-%d %H:%M} UTC on, run: ")
     else:
         yield from next_lines(("mtlsctl", "status"), width)
 

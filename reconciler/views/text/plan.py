@@ -19,12 +19,13 @@ from reconciler.model import (
     StoreSettings,
     Upload,
     Verify,
+    Waiting,
 )
 from reconciler.model.calls import Calls
 from reconciler.model.words import environment_text
 from reconciler.plan.coverage import Area, NotChecked
 from reconciler.plan.live import LiveBinding, LiveState
-from reconciler.plan.plan import PlanFacts, SavedPlan
+from reconciler.plan.plan import Plan, PlanFacts, SavedPlan
 from reconciler.plan.quota import QuotaCount
 from reconciler.plan.renewals import Due
 from reconciler.views.table import Display
@@ -38,6 +39,8 @@ from reconciler.views.text.plan_groups import (
     deploy_lines,
     group_changes,
     group_lines,
+    trouble_of,
+    used_ids,
     waiting_block,
 )
 from reconciler.views.text.style import Style
@@ -49,7 +52,7 @@ _COMMIT_LENGTH = 12
 
 def show_plan(plan: PlanFacts, display: Display) -> str:
     """A plan below its findings, and what to run next."""
-    return _whole(plan, display) + _next_line(plan, display.style)
+    return _whole(plan, display) + _next_lines(plan, display.style, display.width)
 
 
 def show_saved_plan(saved: SavedPlan, display: Display) -> str:
@@ -57,7 +60,7 @@ def show_saved_plan(saved: SavedPlan, display: Display) -> str:
     commit = f" at commit {printable(saved.commit[:_COMMIT_LENGTH])}" if saved.commit else ""
     label = "preview of" if saved.at else "made"
     made = f"{label}: {saved.made:%Y-%m-%d %H:%M} UTC{commit}\n"
-    return f"{_whole(saved, display)}{made}digest: {saved.digest}\n" + _next_line(saved, display.style)
+    return f"{_whole(saved, display)}{made}digest: {saved.digest}\n" + _next_lines(saved, display.style, display.width)
 
 
 def _whole(plan: PlanFacts, display: Display) -> str:
@@ -69,8 +72,15 @@ def _whole(plan: PlanFacts, display: Display) -> str:
     return f"{text}{display.style.warn(f'{counted}, see above.')}\n" if counted else text
 
 
-def _next_line(plan: PlanFacts, style: Style) -> str:
-    return f"{style.bold('Next:')} {printable(plan.next_command)}\n" if plan.next_command is not None else ""
+def _next_lines(plan: PlanFacts, style: Style, width: int | None) -> str:
+    """The command to run now, and where nothing is to be done, the one that continues what waits."""
+    now = f"{style.bold('Next:')} {printable(plan.next_command)}\n" if plan.next_command is not None else ""
+    if not isinstance(plan, Plan) or plan.changes or plan.at or plan.partial or plan.next is None:
+        return now
+    is_deploying = plan.assessment.ask.deploy.everybody or plan.next_command == "mtlsctl apply --deploy"
+    deploy = " --deploy" if is_deploying else ""
+    then = f"{'Then,' if now else 'Next:'} from {plan.next:%Y-%m-%d %H:%M} UTC on, run: mtlsctl apply{deploy}"
+    return now + "".join(f"{line}\n" for line in wrapped(then, width))
 
 
 def render_plan(plan: PlanFacts, style: Style, width: int | None = None) -> str:
@@ -154,9 +164,12 @@ def counts_text(counts: Iterable[tuple[Action, int]]) -> str:
 
 def _changes_text(plan: PlanFacts) -> str:
     counts = counts_text(plan.summary.items())
-    if counts or not _errors(plan):
-        return counts or ("no changes found, renewals unknown" if plan.unknown else "no changes")
-    return f"no changes; {_errors(plan)}"
+    if counts or (plan.unknown and not _errors(plan)):
+        return counts or "no changes found, renewals unknown"
+    waits = sum(wait.entry is None for wait in plan.waiting)
+    waiting = f"{waits} {'waits' if waits == 1 else 'wait'}" if waits else ""
+    now = " now" if waits else ""
+    return ", ".join(filter(None, (f"no changes{now}", waiting, _errors(plan))))
 
 
 def _errors(plan: PlanFacts) -> str:
@@ -169,7 +182,8 @@ def _notes(plan: PlanFacts) -> Iterator[str]:
     if plan.partial:
         yield f"PARTIAL: only {', '.join(map(printable, plan.partial))}; everything else is left out"
     if plan.at:
-        yield f"AS OF {plan.made:%Y-%m-%d %H:%M} UTC: a preview, it can't be applied"
+        read = "files, uploads and live Workers" if plan.store.kind.traits.has_live_workers else "files and uploads"
+        yield f"AS OF {plan.made:%Y-%m-%d %H:%M} UTC: a preview with the {read} of now, it can't be applied"
     if plan.offline:
         yield "OFFLINE: only files were read. Whether a certificate was renewed or must be uploaded is unknown."
 
@@ -258,18 +272,21 @@ def _unknown_lines(plan: PlanFacts, names: ShownNames, width: int | None, style:
 
 def _summary_lines(plan: PlanFacts, groups: Sequence[Group], width: int | None, style: Style) -> Iterator[str]:
     """What is up to date, what waits, and what the account holds afterwards, in one paragraph."""
-    changed = {group.name for group in groups if group.changes or any(one.entry is None for one in group.waiting)}
-    same = sum(item.certificate not in changed for item in plan.adopted)
+    changed = {group.name for group in groups if not group.is_up_to_date}
+    same = sum(item.certificate not in changed and trouble_of(item.certificate, plan) is None for item in plan.adopted)
     parts = [f"{counted(same, 'certificate')} up to date"] if same or (not plan.changes and not plan.unknown) else []
-    kept = sum(wait.entry is not None for wait in plan.waiting)
-    if len(plan.waiting) > kept:
-        waits = len(plan.waiting) - kept
-        parts.append(f"{counted(waits, 'change')} {'waits' if waits == 1 else 'wait'}")
+    kept = [wait.entry.id for wait in plan.waiting if wait.entry is not None]
+    if len(plan.waiting) > len(kept):
+        parts.append(_waits_text([wait for wait in plan.waiting if wait.entry is None]))
     if kept:
-        parts.append(f"{counted(kept, 'old certificate')} kept (all conditions: mtlsctl explain NAME)")
+        used = sum(one in used_ids(plan.waiting) for one in kept)
+        note = f", {used} of them in use" if used and len(kept) > 1 else " in use" if used else ""
+        live = " --live" if plan.store.kind.traits.has_live_workers else ""
+        parts.append(f"{counted(len(kept), 'old certificate')} kept{note} (all conditions: mtlsctl explain NAME{live})")
     if plan.quota is not None:
         parts += _quota_texts(plan)
-    lead = [] if plan.changes else ["No changes"]
+    is_idle = len(plan.waiting) == len(kept)
+    lead = [] if plan.changes else ["No changes" if is_idle else "No changes now"]
     if not plan.changes and plan.unknown:
         lead = ["No changes found in the files. `mtlsctl plan` shows uploads and renewals"]
     blocked = len({one.certificate for one in plan.diagnostics if one.is_error and one.certificate is not None})
@@ -282,6 +299,14 @@ def _summary_lines(plan: PlanFacts, groups: Sequence[Group], width: int | None, 
         for kind, number in (("", plan.quota.leaf), ("CA ", plan.quota.ca)):
             if number.renewals:
                 yield from _renewals_lines(kind, number, width, style)
+
+
+def _waits_text(waits: Sequence[Waiting]) -> str:
+    """`2 config changes, 1 deploy wait until 2026-12-01`; the day only if it is that of all."""
+    counts = counts_text((action, sum(wait.change.action is action for wait in waits)) for action in Action)
+    days = {f"{wait.until:%Y-%m-%d}" if wait.until is not None else "" for wait in waits}
+    until = f" until {days.pop()}" if len(days) == 1 and "" not in days else ""
+    return f"{counts} {'waits' if len(waits) == 1 else 'wait'}{until}"
 
 
 def _quota_texts(plan: PlanFacts) -> Iterator[str]:
@@ -327,7 +352,7 @@ def _is_in_due_lines(finding: Diagnostic, plan: PlanFacts) -> bool:
 
 def _due_lines(plan: PlanFacts, width: int | None, style: Style) -> Iterator[str]:
     """What is due of which no finding says so; of a preview all of it, since it was asked for that."""
-    said = {one.certificate for one in plan.diagnostics if one.code in _ABOUT_DUE and not _is_in_due_lines(one, plan)}
+    said = {one.certificate for one in plan.diagnostics if one.code in _ABOUT_DUE and not plan.at}
     by_then = " by then" if plan.at else ""
     asked = [item for item in plan.due if item.is_due(plan.made) and item.certificate not in said]
     expired = [item for item in asked if item.has_expired(plan.made)]
@@ -342,8 +367,9 @@ def _due_lines(plan: PlanFacts, width: int | None, style: Style) -> Iterator[str
         yield from _listed_rows([_due_row("!", item, "ends", style.warn) for item in due], width)
     if plan.at and plan.due and not any(item.is_due(plan.made) for item in plan.due):
         yield ""
-        first = f"{printable(plan.due[0].certificate)}, from {plan.due[0].renew_from:%Y-%m-%d}"
-        yield from wrapped(f"Nothing is due for renewal by then. First: {first}.", width)
+        upcoming = next((item for item in plan.due if not item.renewed), None)
+        first = f" First: {printable(upcoming.certificate)}, from {upcoming.renew_from:%Y-%m-%d}." if upcoming else ""
+        yield from wrapped(f"Nothing is due for renewal by then.{first}", width)
 
 
 def _due_row(sign: str, item: Due, verb: str, paint: Callable[[str], str]) -> list[Cell]:
@@ -432,5 +458,5 @@ def live_row_lines(
     if row.desired != row.file and (row.desired is not None or row.certificate is not None):
         sides.append(f"wanted {names.id(row.desired) if row.desired else 'a new one'}")
     sides.append(f"file {names.id(row.file)}")
-    sides += [f"live {names.id(one.id)} ({one.share:g} %, version {printable(one.version)})" for one in row.live]
+    sides += [f"live {names.id(one.id)} ({one.share:g} %, version {names.id(one.version)})" for one in row.live]
     yield from wrapped(", ".join(sides), width, first="      ")

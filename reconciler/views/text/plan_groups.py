@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import assert_never
 
+from reconciler.findings.codes import Code
 from reconciler.findings.escape import printable
 from reconciler.model import (
     Action,
@@ -72,6 +74,11 @@ class Group:
         return next((found for found in known if found), ())
 
     @property
+    def is_up_to_date(self) -> bool:
+        """Whether only old uploads of it are deleted or kept."""
+        return all(isinstance(one, Retire) for one in (*self.changes, *(wait.change for wait in self.waiting)))
+
+    @property
     def bindings(self) -> tuple[BindingChange, ...]:
         """Its changes of bindings, also those that wait."""
         both = (*self.changes, *(one.change for one in self.waiting))
@@ -130,7 +137,13 @@ def group_lines(group: Group, plan: PlanFacts, names: ShownNames, width: int | N
         if isinstance(change, Retire):
             text = f"{names.id(change.entry.id)} {old_text(change)} {_entry_text(change)}"
             yield from labelled("- delete", text, width, paint=style.bad, indent=_INDENT)
-    yield from waiting_block(group.waiting, names, width)
+    yield from waiting_block(map(partial(_in_this_run, group), group.waiting), names, width)
+
+
+def _in_this_run(group: Group, wait: Waiting) -> Waiting:
+    """What waits, for a block that shows the changes for which it waits."""
+    is_next = wait.condition is Condition.BINDINGS_PENDING and (group.has(Action.BIND) or group.has(Action.REBIND))
+    return replace(wait, detail="kept in this run: its bindings change first") if is_next else wait
 
 
 def _head_lines(group: Group, plan: PlanFacts, names: ShownNames, width: int | None, style: Style) -> Iterator[str]:
@@ -184,8 +197,21 @@ def _about(group: Group, plan: PlanFacts) -> str:
         return "already uploaded"
     if any(wait.entry is None for wait in group.waiting) or group.name is None or group.has(Action.UNBIND):
         return ""
-    errors = [one for one in plan.diagnostics if one.is_error and one.certificate == group.name]
-    return f"blocked: {errors[0].code}" if errors else "up to date"
+    return trouble_of(group.name, plan) or "up to date"
+
+
+def trouble_of(name: CertificateName, plan: PlanFacts) -> str | None:
+    """Why a certificate without changes is not up to date, in one phrase; None if it is."""
+    found = [one for one in plan.diagnostics if one.certificate == name]
+    if any(one.code in {Code.BOUND_EXPIRED, Code.CERTIFICATE_EXPIRED} for one in found):
+        return "expired"
+    return "blocked by an error" if any(one.is_error for one in found) else None
+
+
+def used_ids(waits: Iterable[Waiting]) -> frozenset[str]:
+    """The IDs that bindings keep while their change waits."""
+    changes = (wait.change for wait in waits)
+    return frozenset(one.before for one in changes if isinstance(one, BindingChange) and one.before is not None)
 
 
 def _retires(group: Group) -> Iterator[Retire]:
@@ -288,8 +314,10 @@ def _notes(change: BindingChange) -> Iterator[str]:
         yield f"waits for it to become valid at {change.not_before:%H:%M:%S} UTC"
 
 
-def old_text(retire: Retire) -> str:
-    """What an uploaded certificate is: an old one of a declared certificate, or of one that was removed."""
+def old_text(retire: Retire, *, used: bool = False) -> str:
+    """What an uploaded certificate is: in use until its successor is valid, an old one, or one that was removed."""
+    if used:
+        return "(in use)"
     return "(removed)" if Reason.ORPHANED in retire.reasons else "(old)"
 
 
@@ -303,25 +331,31 @@ def waiting_block(
     waits: Iterable[Waiting], names: ShownNames, width: int | None, *, indent: str = _INDENT
 ) -> Iterator[str]:
     """What waits, for what, and until when; what waits for the same in one sentence."""
+    waits = tuple(waits)
+    used = used_ids(waits)
     alike: dict[tuple[str, Action, str, str], list[str]] = {}
     bindings: dict[tuple[Condition, str, datetime | None], list[BindingChange]] = {}
     for wait in waits:
         if isinstance(wait.change, BindingChange):
             bindings.setdefault((wait.condition, wait.detail, wait.until), []).append(wait.change)
             continue
-        what, verb = _waiting_text(wait.change, names)
+        what, verb = _waiting_text(wait.change, names, used)
         alike.setdefault((verb, wait.change.action, wait.detail, until_text(wait)), []).append(what)
     for (_, why, time), changes in bindings.items():
         yield from table([_waiting_row(change, names) for change in changes[:_MOST_ALIKE]], width, indent=indent)
         if len(changes) > _MOST_ALIKE:
             yield f"{indent}. and {counted(len(changes) - _MOST_ALIKE, 'more binding')}"
-        first = f"wait until {time:%Y-%m-%d %H:%M} UTC" if time is not None else "wait"
+        first = f"wait until {time:%Y-%m-%d %H:%M} UTC, then for `mtlsctl apply`" if time is not None else "wait"
         first = first if len(changes) > 1 else first.replace("wait", "waits", 1)
         yield from wrapped(f"{first}: {printable(why)}", width, first=f"{indent}  ")
     for (verb, _, detail, until), found in alike.items():
         more = f" and {len(found) - _MOST_ALIKE} more" if len(found) > _MOST_ALIKE else ""
         what = f"{', '.join(found[:_MOST_ALIKE])}{more}"
-        why = printable(detail) if detail.startswith(verb) else f"{verb}: {printable(detail)}"
+        if verb == "waits":
+            text = f"{what} {'waits' if len(found) == 1 else 'wait'}{until.removeprefix(',')}: {names.text(detail)}"
+            yield from wrapped(text, width, first=f"{indent}. ")
+            continue
+        why = names.text(detail) if detail.startswith(verb) else f"{verb}: {names.text(detail)}"
         yield from wrapped(f"{what} {why}{until}", width, first=f"{indent}. ")
 
 
@@ -335,11 +369,11 @@ def _waiting_row(change: BindingChange, names: ShownNames) -> list[Cell]:
     ]
 
 
-def _waiting_text(change: Upload | Deploy | Retire, names: ShownNames) -> tuple[str, str]:
+def _waiting_text(change: Upload | Deploy | Retire, names: ShownNames, used: frozenset[str]) -> tuple[str, str]:
     """What waits, and what it does meanwhile."""
     match change:
         case Retire():
-            return f"{names.id(change.entry.id)} {old_text(change)}", "kept"
+            return f"{names.id(change.entry.id)} {old_text(change, used=change.entry.id in used)}", "kept"
         case Upload():
             return "upload", "waits"
         case Deploy():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from reconciler.findings.escape import printable
@@ -30,6 +30,7 @@ _LABEL = 9
 _UNREAD = "its wrangler file could not be read"
 _BOUND = {Standing.IN_PLACE, Standing.UNDECLARED}
 _MOST_USES = 10
+_MOST_FIRST = 3
 _TOLD = {
     Condition.NAMED_IN_FILE: frozenset({UserKind.FILE}),
     Condition.USED_ELSEWHERE: frozenset({UserKind.HYPERDRIVE, UserKind.HOSTNAMES, UserKind.SERVICE}),
@@ -132,6 +133,14 @@ def _places(status: Status) -> Iterator[SiteAddress]:
     yield from (row.at for row in status.live or ())
 
 
+def _listed(texts: Sequence[str]) -> str:
+    """`A, B and C`; of many the first ones, and how many more there are."""
+    shown = list(texts)
+    if len(shown) > _MOST_FIRST:
+        shown[_MOST_FIRST - 1 :] = [f"{len(shown) - _MOST_FIRST + 1} more"]
+    return f"{', '.join(shown[:-1])} and {shown[-1]}" if len(shown) > 1 else shown[0]
+
+
 def _outage_lines(status: Status, names: ShownNames, style: Style, width: int | None) -> Iterator[str]:
     """When the first calls fail, or that they do; the first thing that a person wants to know."""
     outage = status.outage
@@ -139,12 +148,14 @@ def _outage_lines(status: Status, names: ShownNames, style: Style, width: int | 
     if outage is None or outage.time is None:
         text = "No declared binding uses an uploaded certificate, so no outage can be predicted."
     else:
-        where = names.binding(outage.at)
         if outage.failing:
+            where = names.binding(outage.at)
             more = sum(one.failing for one in status.outages) - 1
             others = f" and {more} more" if more > 0 else ""
             text, paint = f"CALLS FAIL NOW through {where}{others}: its certificate is not valid.", style.bad
         else:
+            known = [(names.binding(one.at), one.time) for one in status.outages if one.time is not None]
+            where = _listed([name for name, time in known if time_text(time) == time_text(outage.time)])
             when = f"{time_text(outage.time)} ({distance_text(outage.time, status.made)})"
             text = f"If nothing is done, calls fail from {when}: first {where}."
     yield from map(paint, wrapped(text, width))
@@ -188,11 +199,11 @@ def _columns(rows: list[list[Cell]], width: int | None) -> tuple[list[int], list
 
 
 def _row(item: CertificateStatus, status: Status, style: Style) -> list[Cell]:
-    due = item.due
+    due, next_due = item.due, item.renewed or item.due
     return [
         Cell(printable(item.certificate), shrinks=True),
         Cell(_expires(due.not_after if due is not None else None, status.made)),
-        Cell(f"{due.renew_from:%Y-%m-%d}" if due is not None else "-"),
+        Cell(f"{next_due.renew_from:%Y-%m-%d}" if next_due is not None else "-"),
         Cell(
             _used_by(
                 item.places,
@@ -200,7 +211,7 @@ def _row(item: CertificateStatus, status: Status, style: Style) -> list[Cell]:
             )
         ),
         Cell(printable(item.owner) if item.owner else "-", shrinks=True),
-        Cell(", ".join(_state(item)), _paint(item.urgency, style)),
+        Cell(", ".join(_state(item, status)), _paint(item.urgency, style)),
     ]
 
 
@@ -243,12 +254,15 @@ def _used_by(places: Iterable[BoundAt], others: int) -> str:
     return ", ".join(texts) or "-"
 
 
-def _state(item: CertificateStatus) -> Iterator[str]:
+def _state(item: CertificateStatus, status: Status) -> Iterator[str]:
     """`ok` where nothing but time has to pass."""
     unread = sum(place.standing is Standing.UNREAD for place in item.places)
     wrong = sum(map(_is_wrong, item.places)) - unread
-    if item.urgency is not Urgency.LATER or _is_applied(item):
+    undeployed = _needs_deploy(item, status)
+    if item.urgency is not Urgency.LATER or (_is_applied(item) and not undeployed):
         yield _STATES[item.urgency]
+    if undeployed:
+        yield "not deployed"
     if item.due is not None and item.due.renewed:
         yield "renewed, not in use yet"
     if item.entry is None:
@@ -267,6 +281,12 @@ def _state(item: CertificateStatus) -> Iterator[str]:
         yield f"{counted(len(waiting), 'change')} {'waits' if len(waiting) == 1 else 'wait'}{until}"
 
 
+def _needs_deploy(item: CertificateStatus, status: Status) -> bool:
+    """Whether a live version uses another certificate than the wrangler file; False if none was read."""
+    rows = status.live or ()
+    return any(row.state is LiveState.NEEDS_DEPLOY and row.certificate == item.certificate for row in rows)
+
+
 def _is_applied(item: CertificateStatus) -> bool:
     """Whether it is uploaded, and every binding uses it."""
     is_renewed = item.due is not None and item.due.renewed
@@ -281,8 +301,11 @@ def _count_lines(status: Status, names: ShownNames, style: Style, width: int | N
     """How many there are of each state, and which is the first to expire."""
     found = [item.urgency for item in status.certificates] + [one.urgency for one in status.by_id]
     not_applied = sum(item.urgency is Urgency.LATER and not _is_applied(item) for item in status.certificates)
-    counts = [f"{found.count(Urgency.LATER) - not_applied} ok"]
+    later = [item for item in status.certificates if item.urgency is Urgency.LATER and _is_applied(item)]
+    undeployed = sum(_needs_deploy(item, status) for item in later)
+    counts = [f"{found.count(Urgency.LATER) - not_applied - undeployed} ok"]
     counts += [f"{not_applied} not applied"] if not_applied else []
+    counts += [f"{undeployed} not deployed"] if undeployed else []
     counts += [f"{found.count(urgency)} {_STATES[urgency]}" for urgency in (Urgency.DUE, Urgency.EXPIRED)]
     unknown = found.count(Urgency.UNREADABLE)
     counts += [f"{unknown} unknown"] if unknown else []
@@ -306,7 +329,8 @@ def _needs_detail(item: CertificateStatus, status: Status) -> bool:
     is_stuck = any(one.since is not None for one in item.waiting)
     is_wrong = not any(status.changes.values()) and any(map(_is_wrong, item.places))
     is_waiting = any(one.waiting.entry is None for one in item.waiting)
-    return item.urgency is not Urgency.LATER or is_stuck or is_wrong or is_waiting
+    is_early = is_waiting or _needs_deploy(item, status)
+    return item.urgency is not Urgency.LATER or is_stuck or is_wrong or is_early
 
 
 def _field(
@@ -320,7 +344,7 @@ def _certificate_lines(
 ) -> Iterator[str]:
     yield ""
     yield style.bold(printable(item.certificate))
-    yield from _field("expires", _when(item, status.made), width)
+    yield from _when_lines(item, status.made, width)
     if item.entry is not None:
         name = printable(item.entry.name) or "without a name"
         yield from _field("uploaded", f"{names.id(item.entry.id)} {name}", width)
@@ -342,7 +366,8 @@ def _certificate_lines(
     for kept in item.waiting:
         if kept.waiting.entry is None:
             continue
-        yield from _kept_lines(kept, names, width)
+        used = any(place.standing is Standing.WAITING and place.found == kept.waiting.entry.id for place in item.places)
+        yield from _kept_lines(kept, names, width, used=used)
         yield from use_lines(_not_told(kept.waiting, status.uses), names, width)
 
 
@@ -437,12 +462,19 @@ def _paint(urgency: Urgency, style: Style) -> Callable[[str], str]:
     return painters.get(urgency, style.good)
 
 
-def _when(item: CertificateStatus, now: datetime) -> str:
+def _when_lines(item: CertificateStatus, now: datetime, width: int | None) -> Iterator[str]:
+    """The dates of the certificate in use; then those of the one that replaces it, if it has been renewed."""
     if item.due is None:
-        return "unknown: its file can't be used"
-    renewed = "; renewed in mtls.toml, but still in use" if item.due.renewed else ""
+        yield from _field("expires", "unknown: its file can't be used", width)
+        return
     text = f"{time_text(item.due.not_after)} ({distance_text(item.due.not_after, now)})"
-    return f"{text}, renew from {item.due.renew_from:%Y-%m-%d}{renewed}"
+    if item.renewed is None:
+        yield from _field("expires", f"{text}, renew from {item.due.renew_from:%Y-%m-%d}", width)
+        return
+    yield from _field("in use", f"an older one, which expires {text}", width)
+    begins = f"valid from {time_text(item.begins)}, " if item.begins is not None and item.begins > now else ""
+    until = f"expires {time_text(item.renewed.not_after)}, renew from {item.renewed.renew_from:%Y-%m-%d}"
+    yield from _field("new", f"{begins}{until}", width)
 
 
 def _place_text(
@@ -465,16 +497,16 @@ def _place_text(
             return "not bound", f"{where}: it has {found}", style.warn
 
 
-def _kept_lines(kept: KeptEntry, names: ShownNames, width: int | None) -> Iterator[str]:
+def _kept_lines(kept: KeptEntry, names: ShownNames, width: int | None, *, used: bool = False) -> Iterator[str]:
     """Why an old certificate is kept; then since when and what would end that, where there is anything to say."""
     wait = kept.waiting
     is_entry = wait.entry is not None
     what = (
-        f"{names.id(wait.change.entry.id)} {old_text(wait.change)}"
+        f"{names.id(wait.change.entry.id)} {old_text(wait.change, used=used)}"
         if isinstance(wait.change, Retire)
         else f"{wait.change.action} {describe(wait.change)}"
     )
-    yield from _field("kept" if is_entry else "waiting", f"{what}: {printable(wait.detail)}{until_text(wait)}", width)
+    yield from _field("kept" if is_entry else "waiting", f"{what}: {names.text(wait.detail)}{until_text(wait)}", width)
     since = kept_since_text(kept.since) if kept.since is not None else None
     told = [text for text in (since, hint_text(kept.hint)) if text is not None]
     if told:
