@@ -7,6 +7,7 @@ completion of names cost nothing, and command files have their imports at the to
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -94,6 +95,7 @@ class Commands(TyperGroup):
         write_lines(self.epilog, formatter)
 
 
+@cache
 def load_command(name: str) -> TyperCommand:
     """The real command of this name, from its file."""
     build: Callable[[], TyperCommand] = getattr(import_module(f"reconciler.cli.{COMMANDS[name][0]}"), name)

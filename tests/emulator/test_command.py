@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from reconciler.cli import commands
 from reconciler.emulator import server
 from reconciler.emulator.settings import Settings
 from reconciler.emulator.state import ACCOUNT_ID, EmulatorState, new_state
@@ -154,6 +155,7 @@ def test_without_uvicorn_it_says_what_to_install(tmp_path: Path, monkeypatch: py
     monkeypatch.delitem(sys.modules, "reconciler.emulator.server")
     monkeypatch.delitem(sys.modules, "reconciler.cli.emulator")
     monkeypatch.setitem(sys.modules, "uvicorn", None)
+    monkeypatch.setattr(commands, "load_command", commands.load_command.__wrapped__)
     done = run(tmp_path, {}, "emulator", *PORT)
     assert done.code == 1
     assert "pipx install --force '.[emulator]'" in done.err

@@ -44,6 +44,7 @@ SLOW = (
     "syntax/test_toml_spans.py::test_a_hostile_text_causes_no_backtracking",
     "views/test_hostile_names.py",
     # whole runs against an account
+    "runs/test_leaked_key.py",
     "emulator/test_faults.py::test_a_seed_does_the_same_each_time_and_comes_to_an_end",
     "emulator/test_recording.py",
     "project/test_pipelines.py",
@@ -67,6 +68,9 @@ SLOW = (
     "wrangler/test_readers.py",
     "x509/test_origin_verdicts.py",
     # whole programs
+    "cli/test_cli.py::test_a_full_disk_is_no_bug_where_output_is_not_buffered",
+    "cli/test_cli.py::test_at_a_terminal_apply_asks_and_yes_goes_on",
+    "cli/test_cli.py::test_at_a_terminal_no_changes_nothing_and_ends_with_1",
     "cli/test_cli.py::test_a_stream_that_can_not_hold_a_sign_is_no_bug",
     "cli/test_terminal.py",
     "desired/test_problems.py::test_only_a_required_version_costs_its_import",
@@ -79,6 +83,8 @@ SLOW = (
     "cli/test_cli.py::test_odd_streams_and_folders_are_no_bugs",
     "cli/test_complete.py::test_bash_completes",
     "emulator/test_command.py::test_it_serves_until_ctrl_c",
+    "runs/test_verify.py::test_at_a_terminal_a_person_is_asked",
+    "runs/test_verify.py::test_nobody_is_asked_where_the_answer_makes_no_difference",
     "runs/test_verify.py::test_a_worker_that_wrangler_can_not_make_leaves_it_open",
     "runtime/test_children.py",
     "views/test_prometheus.py::test_promtool_agrees_with_the_rules_and_their_tests",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.cli import commands
 from reconciler.reports.metrics import Metrics
 from reconciler.reports.status import Status
 from reconciler.views.table import VIEWS, Display, formats_of, render
@@ -49,6 +50,7 @@ def show_toy(status: Status, _display: Display) -> str:
 def test_a_new_format_is_one_function_and_one_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command shows it, writes it, lists it in its help, and names it where another is asked for."""
     monkeypatch.setitem(VIEWS, ("reconciler.reports.status:Status", "toy"), "tests.views.test_table:show_toy")
+    monkeypatch.setattr(commands, "load_command", commands.load_command.__wrapped__)
     project = make_project(tmp_path)
     assert project.run("status", "--format", "toy", "--out", "toys").out == project.read("toys") == "1 toys\n"
     assert f"<{'|'.join(formats_of(Status, Metrics))}>" in project.run("status", "--help").out

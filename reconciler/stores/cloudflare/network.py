@@ -12,6 +12,7 @@ import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.util import find_spec
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
@@ -189,10 +190,16 @@ def trusted(network: Network) -> ssl.SSLContext:
     elif network.ca_folder:
         context = _with_folders(network.ca_folder)
     else:
-        context = httpx.create_ssl_context(trust_env=False)
+        context = _packaged()
     # By SSLKEYLOGFILE, the session keys of the connection that carries private keys would be written to a file.
     context.keylog_filename = None  # type: ignore[assignment]
     return context
+
+
+@cache
+def _packaged() -> ssl.SSLContext:
+    """The CAs that come with httpx. Reading them takes as long as a short call."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def _with_file(path: str) -> ssl.SSLContext:
