@@ -55,14 +55,8 @@ def _lines(drift: Drift, display: Display, findings: str) -> Iterator[str]:
         yield findings
     yield ""
     yield from not_checked_lines(drift.not_checked, drift.command, style, width)
-    counts = ", ".join(f"{count} {state}" for state, count in drift.summary.items() if state in _SIGNS and count)
-    is_part = any(problem.is_error for problem in drift.diagnostics)
-    none = ("No drift in what could be compared", style.warn) if is_part else ("No drift", style.good)
-    found, paint = (f"Drift: {counts}", style.warn) if counts else none
-    number = len(drift.waiting)
-    waiting = f", {counted(number, 'change')} {'waits' if number == 1 else 'wait'}" if number else ""
-    rest = f"{drift.summary[State.IN_SYNC]} in sync{waiting}"
-    yield from map(paint, wrapped(f"{found}; {rest}.", width, then="  "))
+    is_clean = not drift.findings and not any(problem.is_error for problem in drift.diagnostics)
+    yield from map(style.good if is_clean else style.warn, wrapped(f"{counts_text(drift)}.", width, then="  "))
     fixed = sum(one.apply for one in drift.findings)
     if fixed:
         removed = sum(one.apply and one.code is Code.UNDECLARED_BINDING for one in drift.findings)
@@ -70,6 +64,16 @@ def _lines(drift: Drift, display: Display, findings: str) -> Iterator[str]:
         notes += [f"removes {counted(removed, 'undeclared binding')}"] if removed else []
         some = f"  ({'; '.join(notes)})" if notes else ""
         yield f"{style.bold('Next:')} mtlsctl apply{some}"
+
+
+def counts_text(drift: Drift) -> str:
+    """`Drift: 1 missing, 2 changed; 3 in sync`."""
+    counts = ", ".join(f"{count} {state}" for state, count in drift.summary.items() if state in _SIGNS and count)
+    is_part = any(problem.is_error for problem in drift.diagnostics)
+    none = "No drift in what could be compared" if is_part else "No drift"
+    number = len(drift.waiting)
+    waiting = f", {counted(number, 'change')} {'waits' if number == 1 else 'wait'}" if number else ""
+    return f"{f'Drift: {counts}' if counts else none}; {drift.summary[State.IN_SYNC]} in sync{waiting}"
 
 
 def _groups(findings: Sequence[DriftFinding]) -> Mapping[str, list[DriftFinding]]:

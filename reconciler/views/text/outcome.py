@@ -76,19 +76,22 @@ def _lines(applied: Applied, display: Display) -> Iterator[str]:
 # --- how much was done ------------------------------------------------------------------------------------------------
 
 
-def _head_lines(outcome: Outcome, style: Style, width: int | None) -> Iterator[str]:
-    """`Done: 2 certificates uploaded, 1 of 2 bindings written, 1 failed.  Details: mtlsctl history`."""
+def head_text(outcome: Outcome) -> str:
+    """`Done: 2 certificates uploaded, 1 of 2 bindings written, 1 failed`."""
     done, failed = outcome.of(StepStatus.DONE), outcome.of(StepStatus.FAILED)
     if not outcome.steps:
-        yield style.good("Nothing to do.")
-        return
+        return "Nothing to do"
     word = "Done in part" if failed and done else "Done" if done else "Nothing done"
     word = "Interrupted" if outcome.interrupted else word
-    paint = style.bad if outcome.interrupted or failed else style.good
+    return f"{word}: {', '.join((*_done_counts(outcome.steps), *_other_counts(outcome)))}"
+
+
+def _head_lines(outcome: Outcome, style: Style, width: int | None) -> Iterator[str]:
+    """How much was done, and where more of it is kept."""
+    paint = style.bad if outcome.interrupted or outcome.of(StepStatus.FAILED) else style.good
     begun = len(outcome.of(StepStatus.NOT_STARTED)) < len(outcome.steps)
-    counts = [*_done_counts(outcome.steps), *_other_counts(outcome)]
     details = "  Details: mtlsctl history" if begun else ""
-    text = f"{word}: {', '.join(counts)}."
+    text = f"{head_text(outcome)}."
     if width is None or len(text) + len(details) <= width:
         yield f"{paint(text)}{details}"
         return

@@ -90,9 +90,9 @@ def render_plan(plan: PlanFacts, style: Style, width: int | None = None) -> str:
 
 def _lines(plan: PlanFacts, style: Style, width: int | None) -> Iterator[str]:
     names = ShownNames(width, _ids(plan), _places(plan), offline=plan.offline)
-    head = f"{printable(plan.stack)}: {_changes_text(plan)}"
+    head = f"{printable(plan.stack)}: {changes_text(plan)}"
     yield from spread(Cell(head, style.bold), Cell(store_text(plan.store, width), style.dim), width)
-    for note in _notes(plan):
+    for note in notes(plan):
         yield from map(style.warn, wrapped(note, width, then="  "))
     groups = group_changes(plan)
     waiting = [group for group in groups if not group.changes]
@@ -106,7 +106,7 @@ def _lines(plan: PlanFacts, style: Style, width: int | None) -> Iterator[str]:
     yield from _live_lines(plan.live, names, width, style)
     yield from _due_lines(plan, width, style)
     yield ""
-    yield from _summary_lines(plan, groups, width, style)
+    yield from summary_lines(plan, groups, width, style)
     is_of_apply = plan.apply_with is None  # which makes sure of every key itself, before anything else
     unseen = [one for one in plan.not_checked if not (is_of_apply and one.area is Area.KEYS)]
     has_deploys = any(isinstance(change, Deploy) for change in plan.changes)  # which are decided by live Workers
@@ -162,7 +162,8 @@ def counts_text(counts: Iterable[tuple[Action, int]]) -> str:
     return ", ".join(counted(number, word) for word, number in numbers if number)
 
 
-def _changes_text(plan: PlanFacts) -> str:
+def changes_text(plan: PlanFacts) -> str:
+    """`1 upload, 2 config changes`, or why there is nothing to do."""
     counts = counts_text(plan.summary.items())
     if counts or (plan.unknown and not _errors(plan)):
         return counts or "no changes found, renewals unknown"
@@ -178,7 +179,8 @@ def _errors(plan: PlanFacts) -> str:
     return counted(number, "error") if number else ""
 
 
-def _notes(plan: PlanFacts) -> Iterator[str]:
+def notes(plan: PlanFacts) -> Iterator[str]:
+    """What the plan leaves out, or is only a preview of."""
     if plan.partial:
         yield f"PARTIAL: only {', '.join(map(printable, plan.partial))}; everything else is left out"
     if plan.at:
@@ -270,7 +272,7 @@ def _unknown_lines(plan: PlanFacts, names: ShownNames, width: int | None, style:
         yield from wrapped(text, width, first="  ? ")
 
 
-def _summary_lines(plan: PlanFacts, groups: Sequence[Group], width: int | None, style: Style) -> Iterator[str]:
+def summary_lines(plan: PlanFacts, groups: Sequence[Group], width: int | None, style: Style) -> Iterator[str]:
     """What is up to date, what waits, and what the account holds afterwards, in one paragraph."""
     changed = {group.name for group in groups if not group.is_up_to_date}
     same = sum(item.certificate not in changed and trouble_of(item.certificate, plan) is None for item in plan.adopted)

@@ -150,7 +150,7 @@ def _head_lines(group: Group, plan: PlanFacts, names: ShownNames, width: int | N
     name = printable(group.name) if group.name is not None else None
     if group.id is not None:
         name = f"{names.id(group.id)} (by ID)"
-    about = _about(group, plan)
+    about = about_text(group, plan)
     left = name if name is not None else "Other bindings"
     owner = _owner(group, plan)
     text = f"owner {printable(owner)}" if owner is not None else ""
@@ -171,7 +171,7 @@ def _owner(group: Group, plan: PlanFacts) -> str | None:
     return plan.owners.get(group.name) if group.name is not None else None
 
 
-def _about(group: Group, plan: PlanFacts) -> str:
+def about_text(group: Group, plan: PlanFacts) -> str:
     """What happens to a certificate, in one phrase."""
     if group.id is not None:
         known = (one.identity for one in group.bindings if one.identity is not None)

@@ -50,7 +50,7 @@ _STATES = {
     Urgency.UNREADABLE: "dates unknown",
     Urgency.LATER: "ok",
 }
-_HEADS = ("CERTIFICATE", "EXPIRES", "RENEW FROM", "USED BY", "OWNER", "STATE")
+HEADS = ("CERTIFICATE", "EXPIRES", "RENEW FROM", "USED BY", "OWNER", "STATE")
 _MOST_NEEDED = {"CERTIFICATE": 20, "OWNER": 12, "STATE": 16}
 """So much of a cell is shown before columns are left out: names are shortened, and a long state has its own line."""
 _LEFT_OUT_FIRST = ("OWNER", "RENEW FROM", "USED BY")
@@ -143,22 +143,23 @@ def _listed(texts: Sequence[str]) -> str:
 
 def _outage_lines(status: Status, names: ShownNames, style: Style, width: int | None) -> Iterator[str]:
     """When the first calls fail, or that they do; the first thing that a person wants to know."""
+    is_failing = status.outage is not None and status.outage.failing
+    yield from map(style.bad if is_failing else str, wrapped(outage_text(status, names), width))
+
+
+def outage_text(status: Status, names: ShownNames) -> str:
+    """The same, as a sentence."""
     outage = status.outage
-    paint: Callable[[str], str] = str
     if outage is None or outage.time is None:
-        text = "No declared binding uses an uploaded certificate, so no outage can be predicted."
-    else:
-        if outage.failing:
-            where = names.binding(outage.at)
-            more = sum(one.failing for one in status.outages) - 1
-            others = f" and {more} more" if more > 0 else ""
-            text, paint = f"CALLS FAIL NOW through {where}{others}: its certificate is not valid.", style.bad
-        else:
-            known = [(names.binding(one.at), one.time) for one in status.outages if one.time is not None]
-            where = _listed([name for name, time in known if time_text(time) == time_text(outage.time)])
-            when = f"{time_text(outage.time)} ({distance_text(outage.time, status.made)})"
-            text = f"If nothing is done, calls fail from {when}: first {where}."
-    yield from map(paint, wrapped(text, width))
+        return "No declared binding uses an uploaded certificate, so no outage can be predicted."
+    if outage.failing:
+        more = sum(one.failing for one in status.outages) - 1
+        others = f" and {more} more" if more > 0 else ""
+        return f"CALLS FAIL NOW through {names.binding(outage.at)}{others}: its certificate is not valid."
+    known = [(names.binding(one.at), one.time) for one in status.outages if one.time is not None]
+    where = _listed([name for name, time in known if time_text(time) == time_text(outage.time)])
+    when = f"{time_text(outage.time)} ({distance_text(outage.time, status.made)})"
+    return f"If nothing is done, calls fail from {when}: first {where}."
 
 
 # --- the table --------------------------------------------------------------------------------------------------------
@@ -166,34 +167,39 @@ def _outage_lines(status: Status, names: ShownNames, style: Style, width: int | 
 
 def _table_lines(status: Status, names: ShownNames, style: Style, width: int | None) -> Iterator[str]:
     """A row for each certificate, the most urgent first, those that are bound by their ID among them."""
-    rows = [(item.urgency, _row(item, status, style)) for item in status.certificates]
-    rows += [(item.urgency, _row_by_id(item, status.made, names, style)) for item in status.by_id]
-    order = list(Urgency)
-    found = [row for _, row in sorted(rows, key=lambda one: order.index(one[0]))]
-    found += [_row_removed(kept) for kept in status.orphaned]
+    found = rows_of(status, names, style)
     if not found:
         yield "No certificate is declared." if not status.hidden else "No certificate is in that state."
         return
     shown, left_out = _columns(found, width)
-    head = [Cell(text, style.bold) for text in _HEADS]
+    head = [Cell(text, style.bold) for text in HEADS]
     yield from table([[row[index] for index in shown] for row in (head, *found)], width, indent="")
     if left_out:
         text = f"Left out: {', '.join(left_out)} (--wide)."
         yield style.dim(text)
 
 
+def rows_of(status: Status, names: ShownNames, style: Style) -> list[list[Cell]]:
+    """The cells below HEADS, the most urgent first."""
+    rows = [(item.urgency, _row(item, status, style)) for item in status.certificates]
+    rows += [(item.urgency, _row_by_id(item, status.made, names, style)) for item in status.by_id]
+    order = list(Urgency)
+    found = [row for _, row in sorted(rows, key=lambda one: order.index(one[0]))]
+    return [*found, *(_row_removed(kept) for kept in status.orphaned)]
+
+
 def _columns(rows: list[list[Cell]], width: int | None) -> tuple[list[int], list[str]]:
     """The columns that fit, and the names of the others."""
-    widths = [max(cells(head), *(cells(row[index].text) for row in rows)) for index, head in enumerate(_HEADS)]
+    widths = [max(cells(head), *(cells(row[index].text) for row in rows)) for index, head in enumerate(HEADS)]
     for head, most in _MOST_NEEDED.items():
-        index = _HEADS.index(head)
+        index = HEADS.index(head)
         widths[index] = min(widths[index], most)
-    shown = list(range(len(_HEADS)))
+    shown = list(range(len(HEADS)))
     left_out: list[str] = []
     for name in _LEFT_OUT_FIRST:
         if width is None or sum(widths[index] + 2 for index in shown) - 2 <= width:
             break
-        shown.remove(_HEADS.index(name))
+        shown.remove(HEADS.index(name))
         left_out.append(name)
     return shown, left_out
 
@@ -300,6 +306,21 @@ def _is_wrong(place: BoundAt) -> bool:
 def _count_lines(status: Status, names: ShownNames, style: Style, width: int | None) -> Iterator[str]:
     """How many there are of each state, and which is the first to expire."""
     found = [item.urgency for item in status.certificates] + [one.urgency for one in status.by_id]
+    worst = min(found, key=list(Urgency).index, default=Urgency.LATER)
+    ends = [(item.due.not_after, printable(item.certificate)) for item in status.certificates if item.due is not None]
+    ends += [(item.row.not_after, names.id(item.row.id)) for item in status.by_id if item.row.not_after is not None]
+    first = min(((end, name) for end, name in ends if end >= status.made), default=None)
+    text = f"{counts_of(status)}."
+    if first is not None:
+        text += f" Expires first: {first[1]} {distance_text(first[0], status.made)}."
+    if status.hidden:
+        text += f" {counted(status.hidden, 'certificate')} not shown."
+    yield from map(_paint(worst, style), wrapped(text, width))
+
+
+def counts_of(status: Status) -> str:
+    """`3 ok, 1 due, 0 expired`."""
+    found = [item.urgency for item in status.certificates] + [one.urgency for one in status.by_id]
     not_applied = sum(item.urgency is Urgency.LATER and not _is_applied(item) for item in status.certificates)
     later = [item for item in status.certificates if item.urgency is Urgency.LATER and _is_applied(item)]
     undeployed = sum(_needs_deploy(item, status) for item in later)
@@ -309,16 +330,7 @@ def _count_lines(status: Status, names: ShownNames, style: Style, width: int | N
     counts += [f"{found.count(urgency)} {_STATES[urgency]}" for urgency in (Urgency.DUE, Urgency.EXPIRED)]
     unknown = found.count(Urgency.UNREADABLE)
     counts += [f"{unknown} unknown"] if unknown else []
-    ends = [(item.due.not_after, printable(item.certificate)) for item in status.certificates if item.due is not None]
-    ends += [(item.row.not_after, names.id(item.row.id)) for item in status.by_id if item.row.not_after is not None]
-    first = min(((end, name) for end, name in ends if end >= status.made), default=None)
-    text = f"{', '.join(counts)}."
-    if first is not None:
-        text += f" Expires first: {first[1]} {distance_text(first[0], status.made)}."
-    if status.hidden:
-        text += f" {counted(status.hidden, 'certificate')} not shown."
-    worst = min(found, key=list(Urgency).index, default=Urgency.LATER)
-    yield from map(_paint(worst, style), wrapped(text, width))
+    return ", ".join(counts)
 
 
 # --- what is wrong, or was asked for ----------------------------------------------------------------------------------
