@@ -1,0 +1,106 @@
+"""Markdown for pull requests and job summaries: a heading to judge by, tables, and all details folded.
+
+Texts of others are in code: there a forge finds no markup, mention, reference or link.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from reconciler.findings.diagnostics import Diagnostic
+from reconciler.findings.escape import printable
+from reconciler.plan.coverage import NotChecked
+from reconciler.views.table import Display
+from reconciler.views.text.findings import count_findings, to_act_on
+from reconciler.views.text.lines import counted, finding_lines
+from reconciler.views.text.plan import not_checked_lines
+from reconciler.views.text.style import PLAIN
+
+MOST_CHARACTERS = 60_000
+"""Of a page. GitHub takes 65,536 in a comment, and who posts the page may add lines of their own."""
+_MOST_ROWS = 40
+_MOST_FINDINGS = 10
+_SIMPLE = r"[A-Za-z0-9_./:,;()=+%?!'\"$-]+"
+_PLAIN = re.compile(f"{_SIMPLE}(?: {_SIMPLE})*")
+_WORDS = re.compile(r"(?:[A-Za-z0-9,;() -]|[.:](?= |$))*")
+_TICKS = re.compile("`+")
+
+
+def code(text: str) -> str:
+    """A text of others as code, on one line; also in a cell of a table.
+
+    What is more than a simple name is written in character references, which are never markup.
+    """
+    shown = printable(text)
+    if _PLAIN.fullmatch(shown):
+        return f"`{shown}`"
+    signs = (sign if sign == " " or sign.isalnum() else f"&#{ord(sign)};" for sign in shown)
+    return f"<code>{''.join(signs)}</code>"
+
+
+def words(text: str) -> str:
+    """A phrase of ours as it is; as code if there is anything in it that could be of others."""
+    return text if _WORDS.fullmatch(text) else code(text)
+
+
+def fence(text: str) -> str:
+    """Lines as they are, in a block of code that none of them can end."""
+    ticks = "`" * max(3, *(len(run) + 1 for run in _TICKS.findall(text)), 3)
+    return f"{ticks}text\n{text.strip(chr(10))}\n{ticks}"
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """A table, and how many rows it leaves out; nothing without rows. The cells are Markdown already."""
+    if rows:
+        lines = [heads, ["---"] * len(heads), *rows[:_MOST_ROWS]]
+        yield "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    if len(rows) > _MOST_ROWS:
+        yield f"and {len(rows) - _MOST_ROWS} more, see below"
+
+
+def listed(names: Iterable[str], most: int = 5) -> str:
+    """The names as code; of many the first ones, and how many more there are."""
+    known = list(dict.fromkeys(names))
+    more = f" and {len(known) - most} more" if len(known) > most else ""
+    return ", ".join(map(code, known[:most])) + more
+
+
+def whole(display: Display) -> Display:
+    """The same, without colour and width."""
+    return replace(display, style=PLAIN, width=None)
+
+
+def findings(found: Iterable[Diagnostic], display: Display) -> Iterator[str]:
+    """The errors and warnings, errors first; of many the first ones."""
+    known = sorted(dict.fromkeys(to_act_on(found)), key=lambda one: not one.is_error)
+    if known:
+        more = f"; the first {_MOST_FINDINGS}" if len(known) > _MOST_FINDINGS else ""
+        yield f"**{count_findings(known)}**{more}:"
+        yield fence("\n".join(finding_lines(known[:_MOST_FINDINGS], whole(display))))
+
+
+def not_checked(found: Sequence[NotChecked], command: str) -> Iterator[str]:
+    """What was not checked, in sight: a page must not look complete where it is not."""
+    yield from map(words, not_checked_lines(found, command, PLAIN))
+
+
+def page(command: str, stack: str, title: str, parts: Iterable[str], details: str) -> str:
+    """A page below its title: the parts, then `details` folded, as much of it as fits."""
+    title = f"mtlsctl {command} {code(stack)}: {title}"
+    body = "\n\n".join((f"### {title}", *parts))
+    if len(body) > MOST_CHARACTERS:
+        body = f"### {title}\n\nToo long to show here: see the log of this run."
+    room = MOST_CHARACTERS - len(body) - 200
+    lines = details.strip("\n").split("\n")
+    kept = 0
+    for line in lines:
+        room -= len(line) + 1
+        if room < 0:
+            break
+        kept += 1
+    shown = lines[:kept]
+    if kept < len(lines):
+        shown.append(f"... {counted(len(lines) - kept, 'more line')}: see the log of this run")
+    return f"{body}\n\n<details><summary>Details</summary>\n\n{fence(chr(10).join(shown))}\n\n</details>\n"
