@@ -295,7 +295,7 @@ class Code(StrEnum):
         "Run the command of the hint, then check again.", ExitCode.BLOCKED)
     KEY_IN_GIT = ("key-in-git", _E,
         "Git tracks a private key.",
-        "Run `git rm --cached` on the file, and have the certificate reissued with a new key.")
+        "Run `git rm --cached` on the file. Its history keeps the key: have the certificate reissued with a new one.")
 
     # --- certificates -----------------------------------------------------------------------------------------------
 
@@ -568,7 +568,7 @@ class Code(StrEnum):
         "Run `mtlsctl apply`.")
     PREVIOUS_ENTRY_GONE = ("previous-entry-gone", _W,
         "The declared certificate is older than the uploaded one and was deleted, as after a revert.",
-        "Make its old key available for one run, or roll forward to a newer certificate.")
+        "If its key leaked, never upload it again. Else make the old key available for one run, or roll forward.")
     NEWER_ENTRY = ("newer-entry", _W,
         "A newer certificate was uploaded under this name; it is kept.",
         "Pull first; after a revert this is expected, and the newer one is kept so that you can roll forward.")

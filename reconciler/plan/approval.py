@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Set
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -84,7 +85,8 @@ def approve(found: Plan, saved: PlanFacts) -> Plan:
     beyond = [one for one in beyond if not isinstance(one, Verify) or any(guards(one, other) for other in changes)]
     if beyond:
         raise StalePlanError(
-            f"the plan found now has changes that are not in the saved plan: {_shortly(beyond)}; nothing was changed",
+            "the plan found now has changes that are not in the saved plan:"
+            f" {_shortly(beyond, {_name(one) for one in saved.changes})}; nothing was changed",
             hint="something changed since the plan was saved: make a new plan and have it approved",
         )
     return replace(approved, calls=found.calls)
@@ -138,7 +140,9 @@ def _key(change: Change) -> str:
     return json.dumps(change_key(change), sort_keys=True)
 
 
-def _shortly(changes: list[Change]) -> str:
-    texts = [_name(change) for change in changes[:_SHOWN]]
+def _shortly(changes: list[Change], known: Set[str]) -> str:
+    """The changes; of those that the saved plan has with another content, that they are others."""
+    names = [_name(change) for change in changes[:_SHOWN]]
+    texts = [f"{name} (another one than in the saved plan)" if name in known else name for name in names]
     more = f", and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
     return "; ".join(texts) + more

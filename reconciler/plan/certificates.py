@@ -16,6 +16,7 @@ from reconciler.plan.differences import certificate_differences
 from reconciler.plan.gates import proofs_for
 from reconciler.plan.inventory import Inventory
 from reconciler.plan.renewals import find_earlier_end, find_going_back
+from reconciler.x509.certificates import Bundle
 from reconciler.x509.chains import window_of
 from reconciler.x509.preflight import check_for_upload
 
@@ -90,8 +91,9 @@ class _CertificateJudge:
         previous = _previous(inventory, names)
         older = find_going_back(self.desired, names, previous, self.now)
         older = older or find_earlier_end(self.desired, names, previous, self.now)
-        self.findings.extend(found if older is None else [*found, older])
         errors = tuple(one for one in found if one.is_error)
+        older = None if errors else older  # what is refused replaces nothing
+        self.findings.extend(found if older is None else [*found, older])
         upload = _upload(self.desired, inventory, digest, names)
         return dict.fromkeys(names, Held(errors, upload) if errors else self._judge_upload(upload))
 
@@ -183,15 +185,24 @@ def _upload(desired: Desired, inventory: Inventory, digest: str, names: list[Cer
     previous = _previous(inventory, names)
     bundle = desired.bundles[names[0]]
     old = previous.bundle if previous else None
+    differences = certificate_differences(old, bundle) if old else ()
+    if _has_known_key(inventory, names, bundle):
+        differences = tuple(one for one in differences if one.attribute != "key")
     return Upload(
         certificate=names[0],
         digest=digest,
         name=mark_name(desired.declaration.stack, names[0], digest),
         reasons=(Reason.CONTENT_CHANGED if previous else Reason.MISSING,),
-        differences=certificate_differences(old, bundle) if old else (),
+        differences=differences,
         shared_with=tuple(names[1:]),
         leaf=bundle.fingerprint if len(bundle.ders) > 1 else None,
     )
+
+
+def _has_known_key(inventory: Inventory, names: list[CertificateName], bundle: Bundle) -> bool:
+    """Whether any upload of this name has the same key: the newest alone does not say that a leaked key is gone."""
+    others = (one.entry.bundle for one in inventory.leaving if one.certificate in names)
+    return any(one is not None and one.facts().key == bundle.facts().key for one in others)
 
 
 def _previous(inventory: Inventory, names: list[CertificateName]) -> Entry | None:

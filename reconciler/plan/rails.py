@@ -30,7 +30,7 @@ def find_rails(desired: Desired, inventory: Inventory | None, bindings: Sequence
         yield Diagnostic(
             Severity.WARNING,
             Code.POLICY_WEAK,
-            f"this plan has something to remove, and mtls.toml protects it less than by default: {', '.join(weak)}",
+            f"this plan removes something, and mtls.toml allows more of that than the defaults do: {', '.join(weak)}",
             Pointer(declaration.path, ("policy",)),
             "check that the removal and these settings are both meant; MTLSCTL_MAX_DELETES and MTLSCTL_MIN_GRACE are"
             " limits that no mtls.toml can change",

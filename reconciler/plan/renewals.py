@@ -117,8 +117,9 @@ def find_going_back(
         f" be uploaded{needs}; {previous.id}, valid from {old.not_before:%Y-%m-%d %H:%M} UTC, is uploaded"
     )
     hint = (
-        "after a revert, make the old key available for one run, or roll forward: revert the revert, or get a new"
-        " certificate; until then the bindings do not change"
+        "if it was deleted because its key leaked, do not upload it again; after any other revert, make the old key"
+        " available for one run, or roll forward: revert the revert, or get a new certificate; until then the bindings"
+        " do not change"
     )
     pointer = Pointer(desired.declaration.path, ("certificates", names[0], "certificate"))
     return Diagnostic(Severity.WARNING, Code.PREVIOUS_ENTRY_GONE, message, pointer, hint, names[0])

@@ -135,9 +135,13 @@ def lost_rollbacks(entry_id: EntryId, certificate: CertificateName, live: Live |
     uses = [use for use in live_uses(entry_id, live) if use.version.share is None]
     if not uses:
         return None
-    named = [f"{use.version.id} of {target_text(use.worker.script)}{_deployed_text(use)}" for use in uses[:_MOST_NAMED]]
+    named = [
+        f"version {use.version.id} of {target_text(use.worker.script)}{_deployed_text(use)}"
+        for use in uses[:_MOST_NAMED]
+    ]
     more = f" and {len(uses) - _MOST_NAMED} more" if len(uses) > _MOST_NAMED else ""
-    message = f"once {entry_id} is deleted, no one can roll back to version {', '.join(named)}{more}, which uses it"
+    verb = "uses" if len(uses) == 1 else "use"
+    message = f"once {entry_id} is deleted, no one can roll back to {', or to '.join(named)}{more}, which {verb} it"
     hint = "to go back to that code, deploy it again with the current certificate"
     return Diagnostic(Severity.WARNING, Code.ROLLBACK_LOST, message, None, hint, certificate)
 

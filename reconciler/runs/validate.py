@@ -148,8 +148,8 @@ def _out_of_git(path: str) -> str:
     """How to take a private key out of git; its history keeps it, so the key itself must be replaced."""
     command = shell_command(("git", "rm", "--cached", "--", path))
     return (
-        f"run `{command}`, add it to .gitignore, and have the certificate reissued with a"
-        " new key; keep that key in a secret of the pipeline"
+        f"run `{command}`, and add it to .gitignore. The history of git keeps it, so treat it as leaked: have the"
+        " certificate reissued with a new key, and keep that key in a secret of the pipeline"
     )
 
 

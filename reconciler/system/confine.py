@@ -240,7 +240,7 @@ def _read_at_most(read: Callable[[int], bytes], size: int, *, expected: int) -> 
 
 
 def _missing(path: str) -> FileError:
-    hint = "check the spelling; paths are relative to the folder of mtls.toml"
+    hint = "check the spelling (paths are relative to the folder of mtls.toml), restore it, or remove its lines"
     return FileError(f"{path!r} does not exist", hint=hint, where=Place(path), code=Code.FILE_MISSING)
 
 

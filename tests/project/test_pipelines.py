@@ -41,8 +41,8 @@ class Step:
 
     @property
     def lines(self) -> list[str]:
-        """Its lines that run mtlsctl."""
-        return [line for line in self.text.splitlines() if re.match(r"\s*mtlsctl ", line)]
+        """Its lines that run mtlsctl, without where their output goes."""
+        return [line.partition(" >> ")[0] for line in self.text.splitlines() if re.match(r"\s*mtlsctl ", line)]
 
 
 def steps() -> Iterator[Step]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from reconciler.system.clock import SystemClock
 from tests.runs.test_rare_deploys import deploy
 from tests.support.cli import MTLS, Project, Result, make_project
 from tests.support.emulated import TOKEN
-from tests.support.pki import make_ca
+from tests.support.pki import BEGIN, make_ca
 from tests.support.worlds import issued
 
 ACCOUNT = MTLS.replace("[certificates.billing]", '[store]\nkind = "cloudflare"\n\n[certificates.billing]')
@@ -119,6 +120,32 @@ def test_a_plan_says_whether_a_renewal_has_a_new_key(tmp_path: Path) -> None:
     assert "billing  renewed, same key" in project.run("plan").out
     project.write("certs/billing.pem", ca.issue("again").certificate_pem)
     assert "billing  renewed, new key" in project.run("plan").out
+
+
+def test_the_key_of_any_older_upload_is_no_new_key(tmp_path: Path) -> None:
+    """The newest upload may have another one: somebody else renewed, too."""
+    project = make_project(tmp_path)
+    for number in (1, 2):
+        project.certificate("billing", number)
+        assert project.run("apply", "--yes").code == 0
+    project.write("certs/billing.pem", make_ca("Other").issue("again", key=issued(1).key).certificate_pem)
+    assert "renewed, same key" in project.run("plan").out
+
+
+def test_the_leaked_certificate_itself_is_not_called_a_renewal(tmp_path: Path) -> None:
+    """After a revert it would be uploaded again."""
+    project = make_project(tmp_path)
+    leaked = make_ca("Other").issue("leaked", not_before=BEGIN - timedelta(days=1))
+    project.write("certs/billing.pem", leaked.certificate_pem)
+    project.environ["BILLING_KEY"] = leaked.key_pem.decode()
+    assert project.run("apply", "--yes").code == 0
+    project.certificate("billing", 2)
+    assert project.run("apply", "--yes").code == 0
+    assert project.run("retire", "billing", "--now", "--yes").code == 0
+    project.write("certs/billing.pem", leaked.certificate_pem)
+    text = project.run("plan").out
+    assert "goes back to an older certificate, new key" in text
+    assert "if it was deleted because its key leaked, do not upload it again" in text
 
 
 def test_conditions_are_checked_in_the_order_in_which_they_are_listed() -> None:

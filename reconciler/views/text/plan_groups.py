@@ -185,8 +185,8 @@ def about_text(group: Group, plan: PlanFacts) -> str:
             return "new"
         if not group.differences:
             return "renewed"
-        is_new = any(one.attribute == "key" for one in group.differences)
-        return "renewed, new key" if is_new else "renewed, same key"
+        key = "new key" if any(one.attribute == "key" for one in group.differences) else "same key"
+        return f"{'goes back to an older certificate' if _is_older(group) else 'renewed'}, {key}"
     if any(Reason.ORPHANED in one.reasons for one in _retires(group)):
         return "removed from mtls.toml"
     if any(one.at is None and one.certificate == group.name for one in plan.unknown):
@@ -198,6 +198,12 @@ def about_text(group: Group, plan: PlanFacts) -> str:
     if any(wait.entry is None for wait in group.waiting) or group.name is None or group.has(Action.UNBIND):
         return ""
     return trouble_of(group.name, plan) or "up to date"
+
+
+def _is_older(group: Group) -> bool:
+    """Whether the new certificate begins before the one that it replaces."""
+    begins = next((one for one in group.differences if one.attribute == "not_before"), None)
+    return begins is not None and (begins.after or "") < (begins.before or "")
 
 
 def trouble_of(name: CertificateName, plan: PlanFacts) -> str | None:
