@@ -15,10 +15,7 @@ from reconciler.desired.rules import (
 from reconciler.desired.wording import Keys, holds_private_key, named
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer, shorten
-from reconciler.findings.secrets import looks_secret
-
-_FREE = frozenset({"verify", "account_id"})
-"""Values with a rule of their own that shows none of them: a URL may have a random part."""
+from reconciler.findings.secrets import looks_like_token, looks_secret
 
 Raw = Mapping[str, object]
 """A table of the file as parsed from TOML."""
@@ -48,6 +45,11 @@ def texts(raw: Raw, key: str) -> Iterator[tuple[int, str]]:
     held = raw.get(key)
     if isinstance(held, list):
         yield from ((index, value) for index, value in enumerate(held) if isinstance(value, str))
+
+
+def _is_secret(keys: Keys, value: str) -> bool:
+    """Whether a value has the shape of a secret. A URL may have a random part; an account ID has a rule of its own."""
+    return looks_like_token(value) if "verify" in keys else looks_secret(value) and "account_id" not in keys
 
 
 def walk(raw: object, keys: Keys = ()) -> Iterator[tuple[Keys, object]]:
@@ -95,7 +97,7 @@ class Findings:
             key = keys[-1] if keys and isinstance(keys[-1], str) else ""
             if holds_private_key(key) or (isinstance(value, str) and holds_private_key(value)):
                 code, what, hint = Code.PRIVATE_KEY_IN_FILE, KEY_IN_FILE, KEY_IN_FILE_HINT
-            elif looks_secret(key) or (isinstance(value, str) and looks_secret(value) and not _FREE & {*keys}):
+            elif looks_secret(key) or (isinstance(value, str) and _is_secret(keys, value)):
                 code, what, hint = Code.SECRET_IN_FILE, SHAPE, SHAPE_HINT
             else:
                 continue

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from reconciler.emulator.settings import Settings
 from reconciler.emulator.wire import Json
+from reconciler.findings.codes import Code
 from reconciler.findings.errors import FileError
 from reconciler.model import Entry, EntryId
 from reconciler.model.ports import Clock
@@ -76,8 +77,10 @@ class Account:
         self._settings = settings
         self._clock = clock
         self._ids = ids
-        self._database: Database = MemoryDatabase() if folder is None else FileDatabase(folder)
         self._file = None if folder is None else folder / _FILE
+        if folder is not None:
+            _refuse_links(folder, folder / _FILE)
+        self._database: Database = MemoryDatabase() if folder is None else FileDatabase(folder)
         self.holders = _read(self._file) if self._file is not None and self._file.exists() else Holders()
         self._kept = b""
         self._entries: dict[str, Entry] | None = None
@@ -174,6 +177,15 @@ def certificates_of(version: Json) -> list[str]:
 
 def _within(since: datetime | None, lag_s: float, now: datetime) -> bool:
     return since is not None and now < since + timedelta(seconds=lag_s)
+
+
+def _refuse_links(*places: Path) -> None:
+    """FileError if one is a symbolic link: a checkout may have brought it, and what it leads to would be replaced."""
+    for place in places:
+        if place.is_symlink():
+            hint = "remove it, or keep the account in another folder with --store"
+            message = f"{str(place)!r} is a symbolic link, through which nothing is written"
+            raise FileError(message, hint=hint, code=Code.FILE_NOT_REGULAR)
 
 
 def _read(file: Path) -> Holders:

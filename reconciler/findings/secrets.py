@@ -27,7 +27,12 @@ def looks_secret(text: str) -> bool:
 
     Names that people choose have words; UUIDs and fingerprints have letters of one case.
     """
-    return _PREFIXED.search(text) is not None or any(_is_random(run[0]) for run in _RUN.finditer(text))
+    return looks_like_token(text) or any(_is_random(run[0]) for run in _RUN.finditer(text))
+
+
+def looks_like_token(text: str) -> bool:
+    """Whether the text contains a token of Cloudflare with one of its prefixes."""
+    return _PREFIXED.search(text) is not None
 
 
 def _is_random(run: str) -> bool:

@@ -44,6 +44,9 @@ class ProjectTree(Files, KeyFiles, Protocol):
     def root(self) -> Path:
         """The root of the tree, absolute, links resolved."""
 
+    def create(self, path: str, data: bytes) -> None:
+        """Create a file, with its folders, in one step; FileError if something is there, or outside the tree."""
+
 
 class Stores(Protocol):
     """Opens the store that mtls.toml names."""

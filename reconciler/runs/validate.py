@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import shlex
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -14,9 +15,9 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.errors import FileError, KeySourceError, ReconcilerError
 from reconciler.findings.escape import shell_command
-from reconciler.model import Actual, CertificateName, Declaration, DeclaredCertificate, Desired
+from reconciler.model import Actual, Declaration, DeclaredCertificate, Desired
 from reconciler.model.keys import at_key, place_of_key
-from reconciler.plan.assessment import NO_OPTIONS, CertificateRow, Held
+from reconciler.plan.assessment import NO_OPTIONS, Held
 from reconciler.plan.bindings import judge_bindings
 from reconciler.plan.certificates import judge_certificates
 from reconciler.plan.renewals import find_always_due
@@ -41,10 +42,13 @@ def validate(project: Project) -> tuple[Diagnostic, ...]:
     found: list[Diagnostic] = [*checkout.warnings, *checkout.blocked]
     absent: list[Diagnostic] = []
     now = project.clock.now()
+    checks: dict[tuple[Bundle, bool, str], tuple[Diagnostic, ...]] = {}  # a file can be named thousands of times
     for name, bundle in desired.bundles.items():
         declared = declaration.certificates[name]
-        problems = check_for_upload(bundle, ca=declared.ca, path=declared.path, now=now)
-        found.extend(replace(problem, certificate=name) for problem in problems)
+        same = (bundle, declared.ca, declared.path)
+        if same not in checks:
+            checks[same] = tuple(check_for_upload(bundle, ca=declared.ca, path=declared.path, now=now))
+        found.extend(replace(problem, certificate=name) for problem in checks[same])
         always_due = find_always_due(desired, name)
         found.extend([always_due] if always_due is not None else [])
         checked = tuple(replace(problem, certificate=name) for problem in _check_key(project, declared, bundle))
@@ -69,10 +73,13 @@ def _check_bindings(
     """What is wrong with bindings and files, as far as files can tell. What a certificate's own errors hold is not
     reported again."""
     rows, _ = judge_certificates(desired, None, now, found)
-    held: dict[CertificateName, CertificateRow] = {}
-    for row in rows:
-        errors = tuple(one for one in found if one.certificate == row.name and one.is_error)
-        held[row.name] = replace(row, verdict=Held(errors)) if errors else row
+    errors: dict[str | None, list[Diagnostic]] = defaultdict(list)
+    for one in found:
+        if one.is_error:
+            errors[one.certificate].append(one)
+    held = {
+        row.name: replace(row, verdict=Held(tuple(errors[row.name]))) if row.name in errors else row for row in rows
+    }
     return judge_bindings(desired, offline, None, {}, held, now, NO_OPTIONS.patience).findings
 
 

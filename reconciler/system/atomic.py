@@ -15,6 +15,7 @@ from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Place, Pointer
 from reconciler.findings.errors import FileError
 from reconciler.findings.events import FileAction, FileTouched
+from reconciler.system.confine import opened_folder
 
 _log = logging.getLogger(__name__)
 
@@ -69,26 +70,28 @@ def write_atomic(
         raise _failure(error, where) from error
 
 
-def create_atomic(path: Path, data: bytes, *, where: Pointer | Place | None = None) -> None:
-    """Create a file and its folders, as a whole or not at all; never overwrites.
+def create_atomic(base: Path, path: Path, data: bytes, *, where: Place) -> None:
+    """Create a file in `base`, and its folders, as a whole or not at all; never overwrites, and follows no link below
+    `base`.
 
-    FileError, with the code file-exists if something is there, even a broken link.
+    FileError at `where`, with the code file-exists if something is there, even a broken link.
     """
-    where = where or Place(str(path))
-    temporary = path.with_name(f".{path.name}.mtlsctl-{os.urandom(4).hex()}.tmp")
+    temporary = f".{path.name}.mtlsctl-{os.urandom(4).hex()}.tmp"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(descriptor)
-            os.link(temporary, path)  # unlike a rename, it never replaces a file
-        finally:
-            temporary.unlink()
-        _log.info(FileTouched(FileAction.WRITTEN, str(path), len(data)))
-        _sync_folder(path.parent)
+        with opened_folder(base, path.parent, create=True) as folder:
+            beside, final = (path.with_name(temporary), path) if folder is None else (temporary, path.name)
+            descriptor = os.open(beside, flags, 0o644, dir_fd=folder)
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(descriptor)
+                os.link(beside, final, src_dir_fd=folder, dst_dir_fd=folder)  # unlike a rename, it replaces no file
+            finally:
+                os.unlink(beside, dir_fd=folder)
+            _log.info(FileTouched(FileAction.WRITTEN, str(path), len(data)))
+            _sync_folder(path.parent if folder is None else ".", folder)
     except FileExistsError as error:
         hint = "move it away, or choose another name"
         raise FileError(f"{where.path!r} already exists", hint=hint, where=where, code=Code.FILE_EXISTS) from error

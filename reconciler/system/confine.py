@@ -23,7 +23,7 @@ from reconciler.findings.errors import FileError
 _IGNORED = dict.fromkeys((*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF))
 # Files there are made up by the kernel. Not /dev: its devices are not regular files, and /dev/shm has some.
 _PSEUDO = ("/proc/", "/sys/")
-_BY_FOLDER = {os.open, os.stat, os.rename, os.unlink, os.access} <= os.supports_dir_fd
+_BY_FOLDER = {os.open, os.stat, os.rename, os.unlink, os.access, os.mkdir, os.link} <= os.supports_dir_fd
 # O_PATH, where there is one: a folder may be one that this user can write to and enter, but not list.
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 _GIT = frozenset({".git", "git~1"})
@@ -134,18 +134,28 @@ def refuse_devices(real: Path, path: str) -> None:
 
 
 @contextlib.contextmanager
-def opened_folder(base: Path, folder: Path) -> Iterator[int | None]:
+def opened_folder(base: Path, folder: Path, *, create: bool = False) -> Iterator[int | None]:
     """A descriptor of `folder`, which is `base` or in it, for `dir_fd`; it stays the same, whatever is renamed.
 
-    No link below `base` is followed; OSError for one. None on a system without this; then paths are looked up again.
+    No link below `base` is followed; OSError for one. `create`: folders that are missing are made. None on a system
+    without this; then paths are looked up again.
     """
     if not _BY_FOLDER:
+        if create:
+            folder.mkdir(parents=True, exist_ok=True)
         yield None
         return
     descriptor = os.open(base, _FOLDER)
     try:
         for part in folder.relative_to(base).parts:
-            inner = os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=descriptor)
+            try:
+                inner = os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=descriptor)
+            except FileNotFoundError:
+                if not create:
+                    raise
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(part, dir_fd=descriptor)
+                inner = os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=descriptor)
             os.close(descriptor)
             descriptor = inner
         yield descriptor

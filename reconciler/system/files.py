@@ -21,7 +21,7 @@ from reconciler.findings.events import FileAction, FileTouched
 from reconciler.model import EntryId, Sweep
 from reconciler.model.keys import KeyFile
 from reconciler.model.progress import SILENT, Progress
-from reconciler.system.atomic import leftover_of, write_atomic
+from reconciler.system.atomic import create_atomic, leftover_of, write_atomic
 from reconciler.system.confine import (
     ConfinedTree,
     contains,
@@ -223,6 +223,12 @@ class ProjectFiles:
                 )
             self._seen.add(real)
             write_atomic(real, new, stat.S_IMODE(facts.st_mode), where=Place(path), folder=folder)
+
+    def create(self, path: str, data: bytes) -> None:
+        """Create a file, with its folders, in one step; FileError if something is there, or outside the tree."""
+        self._tree.resolve(path)
+        folder, _, name = path.rpartition("/")
+        create_atomic(self._tree.root, self._tree.resolve(folder) / name, data, where=Place(path))
 
     def tidy(self) -> None:
         """Remove the temporary files that a killed run left next to the files read or replaced so far.

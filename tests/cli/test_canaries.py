@@ -173,6 +173,29 @@ def test_a_key_in_the_wrong_place_is_never_quoted(project: Project, mistake: str
     search(project, results, (1,), tuple(files))
 
 
+CANARY = "canary-3f9a1c7e"
+SECRETS = {
+    ".dev.vars": f'API_KEY="{CANARY}"\nOTHER={CANARY}\n',
+    "credentials.json": f'{{"type": "service_account", "private": "{CANARY}", {CANARY}}}',
+    "config.toml": f'password = "{CANARY}"\nname = {CANARY}\n',
+    "id.pem": f"-----BEGIN OPENSSH PRIVATE KEY-----\n{CANARY}\n-----END OPENSSH PRIVATE KEY-----\n",
+}
+"""Files of secrets as they are in a tree, each with something that a parser stumbles over."""
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_of_the_tree_that_is_declared_as_something_else_is_never_quoted(project: Project, name: str) -> None:
+    """A line of a pull request can name any file; what is wrong with it is told without its text."""
+    suffix = ".toml" if name != "credentials.json" else ".json"
+    for declared, text in (("certs/secret.pem", "certificate"), (f"secret{suffix}", "config")):
+        project.write(declared, SECRETS[name])
+        old = '"certs/billing.pem"' if text == "certificate" else '"wrangler.toml"'
+        project.write("mtls.toml", MTLS.replace(old, f'"{declared}"'))
+        for command in (["plan", "--verbose"], ["validate", "--format", "json"], ["apply", "--yes"], ["doctor"]):
+            result = project.run(*command)
+            assert CANARY not in result.out + result.err, (declared, command)
+
+
 @pytest.mark.parametrize("text", [KEY[:120], KEY.replace("E", "F"), KEY + KEY, KEY.replace("PRIVATE", "PUBLIC")])
 def test_a_broken_key_is_never_quoted(project: Project, text: str) -> None:
     """Truncated, garbled, twice, mislabelled."""

@@ -24,6 +24,7 @@ from tests.support.hostile_files import (
 )
 from tests.support.measured import HangingError, Measured, measure, measure_counted
 from tests.support.sizes import sampled
+from tests.support.worlds import issued
 
 
 def run(project: Project, *arguments: str, **environ: str) -> Measured:
@@ -111,6 +112,32 @@ def test_one_hostile_certificate_named_thousands_of_times_is_told_in_full_once(p
     result = run(project, "plan", "--format", "json")
     check_run(result, codes=frozenset({1}), given=given.stat().st_size)
     assert len(result.out) < 3_000_000
+
+
+@pytest.mark.parametrize("command", ["validate", "drift"])
+def test_one_good_file_named_thousands_of_times_is_checked_once(project: Project, command: str) -> None:
+    """A chain of 8 certificates; what is found in it is told of each name."""
+    project.write("certs/chain.pem", b"".join(issued(number).certificate_pem for number in range(1, 9)))
+    names = "".join(f"[certificates.c{number}]\ncertificate='certs/chain.pem'\n" for number in range(2000))
+    given = project.write("mtls.toml", f"version = 1\nstack = 'a'\n{names}")
+    check_run(run(project, command), given=given.stat().st_size)
+
+
+NAMED = {
+    "15,000 Workers of one file": "[workers.w{0}]\nconfig = 'wrangler.toml'\n",
+    "3,000 names that are nearly right": (
+        "[workers.x{0}]\nconfig = 'wrangler.toml'\n[workers.x{0}.env.e{0}.bindings]\nB = 'biling{0}'\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_thousands_of_workers_of_one_file_cost_little(project: Project, name: str) -> None:
+    """Each is refused, with what was probably meant."""
+    count = int(name.split()[0].replace(",", ""))
+    text = MTLS + "".join(NAMED[name].format(number) for number in range(count))
+    given = project.write("mtls.toml", text)
+    check_run(run(project, "validate"), codes=frozenset({1}), given=given.stat().st_size)
 
 
 def test_one_content_as_leaf_and_ca_is_told_shortly(project: Project) -> None:

@@ -183,6 +183,30 @@ def test_a_long_name_that_people_choose_is_no_secret(text: str) -> None:
     parse_declaration((HEAD + text + "\n").encode(), "mtls.toml", KINDS)
 
 
+@pytest.mark.parametrize("written", ['verify = "U"', 'verify = { url = "U" }'])
+def test_a_token_in_a_url_is_never_shown(written: str) -> None:
+    """Reports show the URL; a token with a prefix is one wherever it is."""
+    token = "cfut_" + "a1b2c3d4e5" * 4
+    found = problems(HEAD + CERTIFICATE + written.replace("U", f"https://a.example/health?token={token}") + "\n")
+    assert [problem.code for problem in found] == [Code.SECRET_IN_FILE]
+    assert token not in f"{found[0].message} {found[0].hint}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("file:///etc/passwd", "ftp://a.example/", "//a.example/", "https:///x", "https://", "https://a.example:0/"),
+        *("https://a.example:-1/", "https://a.example:x/", "https://a.example/\\r\\nX: y", "https://a.example/\\u0000"),
+        *("https://a.example\\n.b.example/", "https://me@a.example/", "https://[::1", "https://a b.example/", ""),
+    ],
+)
+@pytest.mark.parametrize("written", ['verify = "U"', 'verify = { url = "U" }'])
+def test_only_a_plain_https_url_is_asked(written: str, url: str) -> None:
+    """No other protocol, no user, no second line in what is sent; nothing of it is shown."""
+    found = problems(HEAD + CERTIFICATE + written.replace("U", url) + "\n")
+    assert [problem.code for problem in found] == [Code.BAD_URL]
+
+
 def test_verify_on_a_ca_is_an_error() -> None:
     """A CA is not a client certificate, so there is no handshake to prove."""
     assert codes(HEAD + CERTIFICATE + 'ca = true\nverify = "https://a.example/"\n') == ["not-for-ca"]

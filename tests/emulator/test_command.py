@@ -183,3 +183,19 @@ def test_a_broken_folder_is_an_error_with_a_hint(tmp_path: Path) -> None:
     done = run(tmp_path, {}, "emulator", *PORT, "--store", ".")
     assert done.code == 1
     assert "remove its folder to start with an empty account" in done.err
+
+
+@pytest.mark.parametrize("name", [ACCOUNT_ID, f"{ACCOUNT_ID}/emulator.json"])
+def test_a_folder_with_links_is_refused(tmp_path: Path, name: str) -> None:
+    """A checkout may have brought them; what they lead to stays as it is."""
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / ACCOUNT_ID).mkdir(parents=True)
+    put(client_of(new_state(SetClock(), folder=elsewhere)))
+    before = {path: path.read_bytes() for path in elsewhere.rglob("*") if path.is_file()}
+    place = tmp_path / "here" / name
+    place.parent.mkdir(parents=True)
+    place.symlink_to(elsewhere / name)
+    done = run(tmp_path, {}, "emulator", *PORT, "--store", "here")
+    assert done.code == 1
+    assert "is a symbolic link" in done.err
+    assert {path: path.read_bytes() for path in elsewhere.rglob("*") if path.is_file()} == before

@@ -119,6 +119,30 @@ def test_what_is_installed_with_hashes_is_what_was_tested() -> None:
     assert set(users) - set(developers) == {"socksio"}  # only the extra `socks` needs it
 
 
+LICENCES = {
+    *("MIT", "MIT-0", "MIT License", "BSD-2-Clause", "BSD-3-Clause", "Apache-2.0", "ISC License (ISCL)", "PSF-2.0"),
+    "Mozilla Public License 2.0 (MPL 2.0)",  # certifi: a file of certificates, which is used unchanged
+}
+NOT_INSTALLED = {"colorama": "Windows", "socksio": "the extra `socks`"}
+"""Packages of the lock that an environment for developers may lack, and what installs them."""
+
+
+def licences(name: str) -> set[str]:
+    """What a distribution may be used under, as it says itself; of `A OR B`, both."""
+    told = metadata.metadata(name)
+    given = [*(told.get_all("License-Expression") or ()), *(told.get_all("License") or ())]
+    classified = {one.rpartition(" :: ")[2] for one in told.get_all("Classifier") or () if one.startswith("License ::")}
+    return {part for one in given for part in one.split(" OR ")} | classified
+
+
+def test_every_package_that_is_installed_with_mtlsctl_has_a_free_licence() -> None:
+    """None that asks something of who uses mtlsctl, or of its own licence."""
+    installed = {canonicalize_name(one.metadata["Name"]) for one in metadata.distributions()}
+    users = set(pins("requirements.lock"))
+    assert users - installed <= set(NOT_INSTALLED)
+    assert {name: found for name in users & installed if not (found := licences(name)) & LICENCES} == {}
+
+
 def test_every_package_from_npm_has_a_hash() -> None:
     """Also those of other systems: a version without one could be anything."""
     locked = json.loads((REPOSITORY / "tests/node/package-lock.json").read_text())["packages"]

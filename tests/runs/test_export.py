@@ -86,6 +86,17 @@ def test_a_file_with_another_certificate_is_never_overwritten(account: Account) 
     assert account.project.read("certs/ledger.pem") == LEAVES[2].certificate_pem.decode()
 
 
+def test_no_certificate_is_written_through_a_link_that_leads_out_of_the_tree(account: Account, tmp_path: Path) -> None:
+    """A pull request may have prepared the folder, as for `init`."""
+    outside = tmp_path.parent / f"{tmp_path.name}-outside"
+    outside.mkdir()
+    (account.project.folder / "certs").symlink_to(outside)
+    result = account.project.run("export", "--stack", "shop", "--certificates", "certs")
+    assert result.code == 1
+    assert "error[file-outside]" in result.err
+    assert list(outside.iterdir()) == []
+
+
 def test_json_has_the_certificates_themselves(account: Account) -> None:
     """One document, with what a script needs; and a schema."""
     result = account.project.run("export", "--stack", "shop", "--format", "json", "--out", "export.json")

@@ -65,6 +65,10 @@ class CountedFiles:
         self.counted.writes += 1
         self.inner.replace(path, old=old, new=new)
 
+    def create(self, path: str, data: bytes) -> None:
+        self.counted.writes += 1
+        self.inner.create(path, data)
+
     def tidy(self) -> None:
         self.counted.writes += 1
         self.inner.tidy()

@@ -139,6 +139,8 @@ ROWS = (
     Row("offline", "verify --offline", nothing, 0, ("skipped",)),
     # the lock
     Row("another run", "apply --yes", nothing, 6, ("error[locked]",)),
+    Row("another run", "retire billing --yes", applied, 6, ("error[locked]",)),
+    Row("another run", "plan", nothing, 0, ("1 upload",)),
 )
 
 
@@ -309,6 +311,19 @@ def test_places_without_keys_are_errors_by_their_names(path: str, project: Proje
     result = project.run("validate")
     assert result.code == 1
     assert "info[key-not-checked]" not in result.out
+
+
+def test_a_key_outside_the_project_is_refused_in_the_same_words_whether_it_exists_or_not(project: Project) -> None:
+    """Otherwise a pull request could ask which files the machine has."""
+    there, missing = project.folder.parent / "there.key", project.folder.parent / "none.key"
+    there.write_text("a key")
+    said = []
+    for place in (there, missing):
+        project.write("mtls.toml", MTLS.replace('{ env = "BILLING_KEY" }', f'"{place}"'))
+        results = [project.run(*command) for command in (["validate"], ["apply", "--yes"], ["doctor"], ["verify"])]
+        said.append([(one.code, (one.out + one.err).replace(place.name, "X")) for one in results])
+    assert said[0] == said[1]
+    assert all("outside the project" in text for _, text in said[0][:2])
 
 
 @pytest.mark.parametrize("path", ["certs/none.key", "/run/secrets/none.key", "../none.key"])

@@ -20,6 +20,7 @@ DOCUMENTED = frozenset({0, 1, 2, 3, 4, 5, 6, 64, 130})
 _OWN_COLOUR = re.compile(r"\x1b\[(?:0|1|2|31|32|33|33;1)m")
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _RUNNER = re.compile(r"^\s*::|##\w*\[", re.MULTILINE)
+_FENCE = re.compile(r"^ {0,3}~{3,}[ \t]*$", re.MULTILINE)
 
 NAMES = {
     "a terminal's escape": "\x1b[31mred\x1b[0m\x9b31m\x07\x08\x7f",
@@ -31,6 +32,7 @@ NAMES = {
     "nothing to see": "\u200b\u2060\ufeff\u00ad\U000e0041\U000e0042",
     "an emoji": "🦊👩\u200d👩\u200d👧",
     "quotes": "'\"`$(id)\\",
+    "the end of a block": "~~~",
 }
 """Texts that somebody calls a thing, to make its name act on who reads it."""
 
@@ -40,6 +42,7 @@ FEW = {
     "everything": " ".join(NAMES.values()),
     "a command first": NAMES["a command"],
     "a command in a line": NAMES["a line with a command"],
+    "the end of a block": NAMES["the end of a block"],
 }
 """The same in fewer runs, for the many places that a name can be in."""
 
@@ -52,6 +55,8 @@ def find_harm(text: str) -> str | None:
         return f"hidden signs {sorted(map(ascii, hidden))}"
     if _RUNNER.search(plain):
         return "a command for a CI runner"
+    if _FENCE.search(plain):
+        return "the end of the Markdown block in which a pipeline shows it"
     if "Traceback (most recent call last)" in plain or "error[bug]" in plain:
         return "a bug"
     return None

@@ -103,6 +103,11 @@ class MemoryFiles:
         self.writes += 1
         self.tree[path] = new
 
+    def create(self, path: str, data: bytes) -> None:
+        assert path not in self.tree
+        self.writes += 1
+        self.tree[path] = data
+
     def tidy(self) -> None:
         pass
 

@@ -82,6 +82,8 @@ def test_no_command_of_the_repository_is_run(
     for hook in ("post-index-change", "fsmonitor-watchman", "pre-commit", "post-checkout"):
         (repository / ".git/hooks").mkdir(exist_ok=True)
         (repository / ".git/hooks" / hook).symlink_to(program)
+    (tmp_path / "hooks").symlink_to(repository / ".git/hooks")
+    git(repository, "config", "core.hooksPath", str(tmp_path / "hooks"))
     (repository / ".gitattributes").write_text("*.key filter=keys\n")
     for key, value in COMMANDS.items():
         git(repository, "config", key, value.replace("RUN", str(program)))

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 import reconciler.system.files
+from reconciler.findings.diagnostics import Place
 from reconciler.findings.errors import FileChangedError, FileError
-from reconciler.system.atomic import write_atomic
+from reconciler.system.atomic import create_atomic, write_atomic
 from reconciler.system.confine import ConfinedTree
 from reconciler.system.files import ProjectFiles, write_named
 from tests.support.trees import CONFIG, leftovers
@@ -136,6 +137,57 @@ def test_a_read_only_file_is_not_replaced(tree: Path, files: ProjectFiles) -> No
     with pytest.raises(FileError, match="read-only") as caught:
         files.replace(CONFIG, old=OLD, new=NEW)
     assert caught.value.code == "file-unwritable"
+
+
+@pytest.mark.parametrize("moved", ["workers/checkout", "workers"])
+def test_a_new_file_is_made_in_the_folder_that_was_checked(
+    tree: Path, files: ProjectFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moved: str
+) -> None:
+    """A folder that becomes a link before, or while the file is made, leads it nowhere."""
+    outside = tmp_path / "outside"
+    link = os.link
+
+    def swapped_late(source: str, target: str, **named: int) -> None:
+        swap(tree, moved, outside)
+        link(source, target, src_dir_fd=named["src_dir_fd"], dst_dir_fd=named["dst_dir_fd"])
+
+    with monkeypatch.context() as late:
+        late.setattr(os, "link", swapped_late)
+        files.create("workers/checkout/new/a.pem", NEW)
+    assert [path.relative_to(tmp_path) for path in tmp_path.rglob("a.pem")] == [
+        Path("repo/mtls") / f"{moved}.old" / Path("workers/checkout").relative_to(moved) / "new/a.pem"
+    ]
+    shutil.rmtree(outside)
+    (tree / moved).unlink()
+    (tree / f"{moved}.old").rename(tree / moved)
+
+    def swapped_early(base: Path, path: Path, data: bytes, *, where: Place) -> None:
+        swap(tree, moved, outside)
+        create_atomic(base, path, data, where=where)
+
+    monkeypatch.setattr(reconciler.system.files, "create_atomic", swapped_early)
+    with pytest.raises(FileError, match="could not be written"):
+        files.create("workers/checkout/b.pem", NEW)
+    assert not list(tmp_path.rglob("b.pem"))
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize("descriptors", [True, False])
+def test_a_new_file_replaces_nothing(
+    tree: Path, files: ProjectFiles, monkeypatch: pytest.MonkeyPatch, descriptors: bool
+) -> None:
+    """Neither a file nor a link to nothing; its folders are made, and nothing else is left behind."""
+    monkeypatch.setattr("reconciler.system.confine._BY_FOLDER", descriptors)
+    files.create("a/b/new.pem", NEW)
+    assert (tree / "a/b/new.pem").read_bytes() == NEW
+    (tree / "a/link.pem").symlink_to("nothing")
+    for taken in ("a/b/new.pem", "a/link.pem"):
+        with pytest.raises(FileError) as caught:
+            files.create(taken, OLD)
+        assert caught.value.code == "file-exists"
+    assert (tree / "a/b/new.pem").read_bytes() == NEW
+    assert not (tree / "a/nothing").exists()
+    assert leftovers(tree) == []
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace", "fchmod"])

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 
 import pytest
@@ -15,10 +16,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from reconciler.findings.escape import printable
+from reconciler.findings.escape import printable, toml_text
+from reconciler.model import StoreSettings
+from reconciler.stores.database import FileDatabase
+from reconciler.stores.local import LocalStore
+from reconciler.system.clock import SystemClock
 from tests.support.cli import MTLS, WRANGLER, Project, Result
 from tests.support.hostile import DOCUMENTED, FEW, LONG, NAMES, check_texts
 from tests.support.pki import BEGIN, END
+from tests.support.worlds import issued
 
 FORMATS = (("--format", "json"), ("--color", "always"), ("--verbose",))
 
@@ -36,10 +42,11 @@ def check(result: Result) -> None:
 
 @pytest.mark.parametrize("name", [*NAMES.values(), *FEW.values(), LONG], ids=[*NAMES, *FEW, "900 kB"])
 def test_what_is_printable_is_one_harmless_line(name: str) -> None:
-    """Everything passes here on its way out; an emoji and an umlaut stay what they are."""
+    """Everything passes here on its way out; an emoji and an umlaut stay what they are. `~~~` is text behind a word."""
     for text in (name, name * 2, f"a{name}", f"#{name}", f":{name}", f" {name}"):
         assert "\n" not in printable(text)
-        check_texts(printable(text), f"  {printable(text)}")
+        before = "x " if name == NAMES["the end of a block"] else ""
+        check_texts(before + printable(text), f"  {before}{printable(text)}")
     assert printable("grün 🦊 a::b # [x] ## x") == "grün 🦊 a::b # [x] ## x"
 
 
@@ -133,6 +140,39 @@ def test_a_name_of_a_file_is_shown_and_does_nothing(project: Project, name: str)
         for command in (["validate"], ["apply", "--yes"], ["doctor"]):
             check(project.run(*command, *FORMATS[0]))
             check(project.run(*command))
+
+
+COMMANDS = (
+    *("plan", "plan --offline", "plan --out -", "status", "status --format prometheus", "status --format ics", "drift"),
+    *("forecast", "forecast --offline", "explain billing", "explain BILLING", "validate", "doctor", "verify --offline"),
+    *("output billing", "export", "init --update", "retire billing --yes", "history", "apply --yes", "schema"),
+    *("show ../plan.json", "apply ../plan.json", "completion bash", "dev checkout"),
+)
+
+
+@pytest.mark.parametrize("name", FEW.values(), ids=FEW)
+def test_a_name_in_every_place_at_once_does_nothing_in_any_command(project: Project, name: str) -> None:
+    """Whatever may have such a name has it: owner, entries, environment, Worker, redirect, tracked key, mtls.toml."""
+    project.write(f"{name.replace('/', '_')[:60]}.key", issued(1).key_pem)
+    subprocess.run(["git", "init", "-q"], cwd=project.folder, check=True)
+    subprocess.run(["git", "add", "-A"], cwd=project.folder, check=True)
+    store = LocalStore(FileDatabase(project.folder), clock=SystemClock(), limit=StoreSettings().limit)
+    entries = [
+        store.seed(type_=kind, name=name, ca=False, certificates=issued(number).certificate_pem.decode())
+        for number, kind in ((2, "custom"), (1, "custom"), (3, name))
+    ]
+    declared = f'owner = {toml_text(printable(name)[:60])}\nsupersedes = ["{entries[0].id}"]\nprivate_key'
+    project.write("mtls.toml", MTLS.replace("private_key", declared))
+    wrangler = WRANGLER.replace('"checkout"', toml_text(name)) + f"[env.{toml_text(name[:90])}.vars]\nA = 1\n"
+    project.write("wrangler.toml", wrangler)
+    project.write(".wrangler/deploy/config.json", json.dumps({"configPath": f"../../../{name}.json"}))
+    assert project.run("plan", "--out", "../plan.json").code == 0
+    for command in COMMANDS:
+        words = command.split()
+        formats = ([],) if "--format" in words or words[0] in ("dev", "completion") else ([], ["--format", "json"])
+        for shown in formats:
+            result = project.run(*words, *shown)
+            check(Result(result.code, result.out.replace("\r\n", "\n"), result.err))  # as a calendar ends its lines
 
 
 def certificate(name: str) -> bytes:

@@ -25,8 +25,8 @@ from reconciler.runs.look import ask_for_missing, ids_in, look
 from reconciler.runs.plan import PlanRequest, plan
 from reconciler.runs.project import Project
 from reconciler.runs.validate import tracked_keys
-from reconciler.system.atomic import create_atomic
 from reconciler.system.discover import find_file
+from reconciler.system.files import ProjectFiles
 from reconciler.system.git import ask_ignored, ask_tracked
 from reconciler.takeover.adoption import Adoption
 from reconciler.takeover.everything import certificate_files, propose_everything
@@ -72,7 +72,7 @@ def init(project: Project, request: InitRequest) -> Adoption:
     text = write_declaration(replace(proposal, store=writable(store)))
     parse_declaration(text.encode(), project.name, keys.KINDS)  # what it would refuse is not written
     written = [*_save(project, scene, proposal), *_write_around(project)]
-    create_atomic(project.folder / project.name, text.encode(), where=Place(project.name))
+    project.files.create(project.name, text.encode())
     written.insert(0, project.name)
     findings = (*_above(project), *found.findings, *about)
     return _adoption(project, reader, proposal, findings, written, searched=request.below is not None)
@@ -128,11 +128,13 @@ def export(project: Project, request: InitRequest, folder: str) -> Proposal:
 
 
 def save_all(proposal: Proposal, folder: Path) -> Iterator[str]:
-    """Write the certificates of a proposal into a folder. An existing file with the same content is kept."""
+    """Write the certificates of a proposal into a folder. An existing file with the same content is kept; FileError for
+    a place outside the tree."""
+    files = ProjectFiles(folder)
     for path, pem in certificate_files(proposal.certificates):
         target = folder / path
         if not target.is_file() or parse_stored(target.read_text(errors="replace")) != parse_stored(pem):
-            create_atomic(target, pem.encode(), where=Place(path))
+            files.create(path, pem.encode())
             yield path
 
 
@@ -229,25 +231,20 @@ def _save(project: Project, scene: Scene, proposal: Proposal) -> list[str]:
     there = {file.path for file in scene.certificates if not file.new}
     new = [certificate for certificate in proposal.certificates if certificate.path not in there]
     for path, pem in certificate_files(new):
-        create_atomic(_inside(project, path), pem.encode(), where=Place(path))
+        project.files.create(path, pem.encode())
     return [certificate.path for certificate in new]
 
 
 def _write_around(project: Project) -> Iterator[str]:
     """Write the schema next to the file, for editors, and `.mtlsctl/`, which ignores itself in git."""
     text = schema_text(DECLARATION_SCHEMA, keys.KINDS).encode()
-    path = _inside(project, SCHEMA)
+    project.files.identity(SCHEMA)  # an error if a link leads out of this tree
+    path = project.folder / SCHEMA
     if not path.is_symlink() and not path.exists():
-        create_atomic(path, text, where=Place(SCHEMA))
+        project.files.create(SCHEMA, text)
         yield SCHEMA
     make_folder(project.folder)
     yield f"{FOLDER}/"
-
-
-def _inside(project: Project, path: str) -> Path:
-    """The place of a path in mtls.toml; FileError if it is not in this tree."""
-    project.files.identity(path)
-    return project.folder / path
 
 
 # --- what the plan of it shows --------------------------------------------------------------------------------------
