@@ -253,9 +253,10 @@ def make_plan(
     judged = limit_uploads(judged, _selected(judged, selection, Upload))
     judged = _limit_unbinds(judged, selection, allow_unbinds)
     allowed = policy.max_deletes if allow_deletes is None else allow_deletes
-    facts = {"allowed": str(allowed)}
+    case = "zero" if allowed == 0 and allow_deletes is None else ""
     if ceiling is not None and ceiling <= allowed:
-        allowed, facts = ceiling, {"allowed": str(ceiling), "case": "ceiling"}
+        allowed, case = ceiling, "ceiling" if ceiling else "none"
+    facts = {"allowed": str(allowed), "case": case}
     judged = limit_retires(judged, _over_limit(_selected(judged, selection, Retire), allowed, facts))
     return draw_plan(judged, selection, at=at, show_live=show_live)
 

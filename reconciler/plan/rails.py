@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
@@ -12,7 +12,7 @@ from reconciler.model.ownership import former_stack_of, read_mark
 from reconciler.model.words import environment_text
 from reconciler.plan.assessment import BindingRow, Held, Pending, Waits
 from reconciler.plan.inventory import Inventory, Leaving
-from reconciler.plan.policy import duration_text, grace_of, lifetime_of, most_unbinds
+from reconciler.plan.policy import duration_text, grace_of, is_raised, lifetime_of, most_unbinds
 
 _DEFAULT = Policy()
 _MOST_NAMED = 4
@@ -30,7 +30,8 @@ def find_rails(desired: Desired, inventory: Inventory | None, bindings: Sequence
         yield Diagnostic(
             Severity.WARNING,
             Code.POLICY_WEAK,
-            f"this plan has something to remove, and mtls.toml protects it less than by default: {', '.join(weak)}",
+            "something is to be removed, now or later, and mtls.toml protects it less than by default:"
+            f" {', '.join(weak)}",
             Pointer(declaration.path, ("policy",)),
             "check that the removal and these settings are both meant; MTLSCTL_MAX_DELETES and MTLSCTL_MIN_GRACE are"
             " limits that no mtls.toml can change",
@@ -74,14 +75,16 @@ def _of_retires(declaration: Declaration, leaving: Collection[Leaving]) -> Itera
     own = {one.certificate: certificates[one.certificate] for one in leaving if one.certificate in certificates}
     short = {one.certificate for one in leaving if _is_kept_shortly(one, declaration)}
     if any(name not in own or own[name].grace is None for name in short):
-        yield f'`grace = "{duration_text(policy.grace)}"`'
+        yield _grace_text(policy.grace, policy)
     if policy.max_deletes > _DEFAULT.max_deletes:
-        yield f"`max_deletes = {policy.max_deletes}`"
+        is_limited = policy.max_deletes == policy.most_deletes
+        limited = f"`max_deletes` (MTLSCTL_MAX_DELETES lowers it to {policy.max_deletes})"
+        yield limited if is_limited else f"`max_deletes = {policy.max_deletes}`"
     if policy.rollback_versions < _DEFAULT.rollback_versions:
         yield f"`rollback_versions = {policy.rollback_versions}`"
     for name, one in own.items():
         if one.grace is not None and name in short:
-            yield f'`grace = "{duration_text(one.grace)}"` of {name}'
+            yield f"{_grace_text(one.grace, policy)} of {name}"
         is_proved = Gate.RETIRE in (policy.verify_before if one.verify_before is None else one.verify_before)
         if Gate.RETIRE in policy.verify_before and not is_proved:
             yield f"`verify_before` of {name}"
@@ -96,6 +99,13 @@ def _is_kept_shortly(leaving: Leaving, declaration: Declaration) -> bool:
     declared, bundle = declaration.certificates.get(leaving.certificate), leaving.entry.bundle
     grace = grace_of(declaration.policy, declared.grace if declared is not None else None)
     return grace < min(_DEFAULT.grace, lifetime_of(bundle) / 3 if bundle is not None else _DEFAULT.grace)
+
+
+def _grace_text(grace: timedelta, policy: Policy) -> str:
+    """The setting as it is in mtls.toml, or that the operator raised it."""
+    if is_raised(grace, policy):
+        return f"`grace` (MTLSCTL_MIN_GRACE raises it to {duration_text(grace)})"
+    return f'`grace = "{duration_text(grace)}"`'
 
 
 def _of_unbinds(declaration: Declaration, bindings: Sequence[BindingRow]) -> Iterator[str]:

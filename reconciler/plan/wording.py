@@ -50,7 +50,9 @@ _WAITS: Mapping[Condition, Mapping[str, str]] = {
     Condition.MAX_UNBINDS: {"": "a run removes at most {allowed} bindings; allow more with `--allow-unbinds N`"},
     Condition.PRUNE_OFF: {
         "": "its certificate was removed from mtls.toml; to delete it, set `prune = true` in `[policy]` and run"
-        " `mtlsctl apply --prune`"
+        " `mtlsctl apply --prune`",
+        "ordered": "its certificate was removed from mtls.toml, which does not permit its deletion: set `prune = true`"
+        " in `[policy]`, too",
     },
     Condition.PRUNE_NOT_REQUESTED: {
         "": "its certificate was removed from mtls.toml; to delete it, run `mtlsctl apply --prune`",
@@ -84,6 +86,7 @@ _WAITS: Mapping[Condition, Mapping[str, str]] = {
     },
     Condition.GRACE: {
         "": "its grace period is not over",
+        "least": "its grace period is not over: {grace}, which the variable MTLSCTL_MIN_GRACE demands",
         "no-time": "the time of its upload is unknown, so the end of its grace period is unknown",
     },
     Condition.LISTING_UNSTABLE: {"": "the list of uploaded certificates changed while it was read"},
@@ -125,6 +128,8 @@ _WAITS: Mapping[Condition, Mapping[str, str]] = {
     Condition.MAX_DELETES: {
         "": "a run deletes at most {allowed}; allow more with `--allow-deletes N`",
         "ceiling": "a run deletes at most {allowed}, as the variable MTLSCTL_MAX_DELETES says; run again for more",
+        "none": "the variable MTLSCTL_MAX_DELETES is 0, so no run deletes anything; raise or unset it",
+        "zero": "`max_deletes = 0` in `[policy]` allows no deletion; raise it, or allow some with `--allow-deletes N`",
     },
     Condition.NOT_IN_PLAN: {"": "it was waiting when the plan was saved"},
 }
@@ -183,7 +188,7 @@ MEANINGS: Mapping[Condition, tuple[str, str]] = {
     ),
     Condition.GRACE: (
         "Its grace period is not over. It counts from its upload, or from the upload or the begin of its successor.",
-        "Wait; only for a leaked key, run `mtlsctl retire NAME --now`.",
+        "Wait; only for a leaked key, run `mtlsctl retire NAME --now`. `MTLSCTL_MIN_GRACE` makes a shorter one longer.",
     ),
     Condition.NAMED_IN_FILE: (
         "Its ID is in another file of the tree that might configure a Worker, even in a comment.",
@@ -218,7 +223,7 @@ MEANINGS: Mapping[Condition, tuple[str, str]] = {
     ),
     Condition.MAX_DELETES: (
         "One run deletes at most `max_deletes` certificates.",
-        "Run again, or use `--allow-deletes N`.",
+        "Run again, or use `--allow-deletes N`. With `MTLSCTL_MAX_DELETES`, which nothing exceeds, raise or unset it.",
     ),
     Condition.IN_USE: (
         "Just before the deletion, Cloudflare named a service that uses it, or refused the deletion.",

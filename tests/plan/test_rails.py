@@ -58,9 +58,14 @@ def test_a_removed_certificate_is_deleted_only_by_a_run_that_is_told_to() -> Non
 
 def test_a_run_that_is_told_to_prune_needs_the_permission_of_the_file() -> None:
     """Both are needed; the sentence names both."""
-    plan = plan_of(desired({"billing": 2}, [BILLING]), actual([CURRENT, ORPHAN], bound()))
-    assert (shown(plan), waits(plan)) == ([], ["ledger prune-off"])
-    assert "set `prune = true` in `[policy]` and run `mtlsctl apply --prune`" in details(plan)
+    wanted, there = desired({"billing": 2}, [BILLING]), actual([CURRENT, ORPHAN], bound())
+    for told, said in (
+        (False, "set `prune = true` in `[policy]` and run `mtlsctl apply --prune`"),
+        (True, "mtls.toml, which does not permit its deletion: set `prune = true` in `[policy]`, too"),
+    ):
+        plan = plan_of(wanted, there, told=told)
+        assert (shown(plan), waits(plan)) == ([], ["ledger prune-off"])
+        assert said in details(plan)
 
 
 def test_an_order_that_would_come_too_early_is_advised_for_later() -> None:
