@@ -315,8 +315,8 @@ Check = Callable[[Leaving, RetireScene], _Wait | None]
 WITHOUT_SWEEP: tuple[tuple[Condition, Check], ...] = (
     (Condition.PRUNE_OFF, _prune_off),
     (Condition.PRUNE_NOT_REQUESTED, _prune_not_requested),
-    (Condition.NOT_TAKEN_OVER, _not_taken_over),
     (Condition.SUCCESSOR_MISSING, _successor_missing),
+    (Condition.NOT_TAKEN_OVER, _not_taken_over),
     (Condition.CONTENT_UNKNOWN, _content_unknown),
     (Condition.DECLARED_BY_ID, _declared_by_id),
     (Condition.BINDINGS_PENDING, _bindings_pending),

@@ -15,8 +15,8 @@ REQUIREMENTS: Mapping[Condition, str] = {
     Condition.MAX_UNBINDS: "the run removes no more bindings than `max_unbinds` allows",
     Condition.PRUNE_OFF: "mtls.toml has `prune = true`, if it no longer declares its certificate",
     Condition.PRUNE_NOT_REQUESTED: "the run has `--prune`, if mtls.toml no longer declares its certificate",
-    Condition.NOT_TAKEN_OVER: "the run has `--take-over STACK`, if a former stack uploaded it",
     Condition.SUCCESSOR_MISSING: "its successor is uploaded",
+    Condition.NOT_TAKEN_OVER: "the run has `--take-over STACK`, if a former stack uploaded it",
     Condition.SUCCESSOR_NOT_VALID: "its successor is valid, or it has expired itself",
     Condition.CONTENT_UNKNOWN: "every declared certificate file can be read",
     Condition.DECLARED_BY_ID: "no binding in mtls.toml refers to it by its ID",
@@ -156,11 +156,11 @@ MEANINGS: Mapping[Condition, tuple[str, str]] = {
         "Its certificate was removed from mtls.toml, and the run was not told to delete it.",
         "To delete it, run `mtlsctl apply --prune`, or set `MTLSCTL_PRUNE=1` where every run may do that; or leave it.",
     ),
+    Condition.SUCCESSOR_MISSING: ("The new content is not uploaded yet.", "Run `mtlsctl apply`."),
     Condition.NOT_TAKEN_OVER: (
         "A stack that `former_stacks` lists uploaded it, and another repository might still use that stack.",
         "If none does, run `mtlsctl apply --take-over STACK`; else remove the stack from `former_stacks`.",
     ),
-    Condition.SUCCESSOR_MISSING: ("The new content is not uploaded yet.", "Run `mtlsctl apply`."),
     Condition.CONTENT_UNKNOWN: (
         "A declared certificate file can't be read, and might contain this certificate.",
         "Fix that file.",

@@ -82,6 +82,9 @@ def test_an_upload_of_a_former_stack_is_deleted_only_by_a_run_that_names_the_sta
     wanted, there = desired({"billing": 2}, [BILLING], former_stacks=("shop",)), actual([theirs, CURRENT], bound())
     plan = plan_of(wanted, there, told=False)
     assert (shown(plan), waits(plan)) == ([], ["billing not-taken-over"])
+    going_back = plan_of(desired({"billing": 3}, [BILLING], former_stacks=("shop",)), there, told=False)
+    assert "billing successor-missing" in waits(going_back)
+    assert "--take-over" not in details(going_back)
     assert "the stack 'shop' uploaded it" in details(plan)
     assert "`mtlsctl apply --take-over shop`" in details(plan)
     assert shown(plan_of(wanted, there)) == ["retire billing superseded"]

@@ -64,6 +64,14 @@ def test_the_variable_orders_it_for_every_run(removed: Project, value: str, coun
     assert retired(with_variables(removed, {"MTLSCTL_PRUNE": value}).run("apply", "--yes", "--format", "json")) == count
 
 
+def test_what_has_to_be_ordered_again_later_is_in_the_next_command(removed: Project) -> None:
+    """Without the option, the run after the grace period would delete nothing."""
+    removed.write("mtls.toml", EMPTY.replace("0s", "1d"))
+    for command in (("plan", "--prune"), ("apply", "--prune", "--yes")):
+        assert removed.run(*command).out.endswith(" UTC on, run: mtlsctl apply --prune\n")
+    assert "on, run:" not in removed.run("plan").out
+
+
 def test_the_order_needs_the_permission_of_the_file(removed: Project) -> None:
     """Both are needed."""
     removed.write("mtls.toml", EMPTY.replace("prune = true", "prune = false"))

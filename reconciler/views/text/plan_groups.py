@@ -183,6 +183,8 @@ def _about(group: Group, plan: PlanFacts) -> str:
     if upload is not None:
         if Reason.CONTENT_CHANGED not in upload.reasons:
             return "new"
+        if any(one.code is Code.PREVIOUS_ENTRY_GONE and one.certificate == group.name for one in plan.diagnostics):
+            return "goes back to an older certificate"
         if not group.differences:
             return "renewed"
         is_new = any(one.attribute == "key" for one in group.differences)
