@@ -635,6 +635,11 @@ class Code(StrEnum):
     STACK_SHARED = ("stack-shared", _W,
         "Another repository seems to upload certificates under the name of this stack, or of a former one.",
         "Let each repository have a `stack` of its own; ignore it if you removed these certificates from mtls.toml.")
+    FORMER_STACK_LEFT = ("former-stack-left", _WI,
+        ("Uploads of a former stack are for certificates that mtls.toml does not declare, so no stack manages them; as"
+         " an info, it has no uploads any more."),
+        ("Declare them again, or delete those that `mtlsctl drift --unused` lists; ignore it if another repository"
+         " uses that stack. If it has no uploads, remove it from `former_stacks`."))
     TOO_MANY_UNBINDS = ("too-many-unbinds", _E,
         "One run would remove more bindings than `max_unbinds` allows; it removes only that many.",
         "Check mtls.toml; if they are all meant to be removed, run with `--allow-unbinds N`.", ExitCode.BLOCKED)

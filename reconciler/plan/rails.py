@@ -25,6 +25,7 @@ def find_rails(desired: Desired, inventory: Inventory | None, bindings: Sequence
     declaration = desired.declaration
     yield from _nothing_declared(declaration, inventory)
     yield from _stack_shared(declaration, inventory)
+    yield from _former_stacks(declaration, inventory)
     weak = (*_of_retires(declaration, inventory.leaving), *_of_unbinds(declaration, bindings))
     if weak:
         yield Diagnostic(
@@ -174,6 +175,35 @@ def _stack_shared(declaration: Declaration, inventory: Inventory) -> Iterator[Di
 
 def _shared(declaration: Declaration, keys: tuple[str | int, ...], message: str, hint: str) -> Diagnostic:
     return Diagnostic(Severity.WARNING, Code.STACK_SHARED, message, Pointer(declaration.path, keys), hint)
+
+
+def _former_stacks(declaration: Declaration, inventory: Inventory) -> Iterator[Diagnostic]:
+    """What a rename left: uploads that no stack manages now, or, once there are none, the former name itself."""
+    current = {entry.id for entry in inventory.current.values()}
+    is_uploaded = bool(current) and inventory.current.keys() == declaration.certificates.keys()
+    for index, stack in enumerate(declaration.former_stacks):
+        where = Pointer(declaration.path, ("former_stacks", index))
+        theirs = [one for one in inventory.entries.values() if former_stack_of(one, declaration) == stack]
+        left = [one for one in theirs if one.id not in inventory.owned and one.id not in current]
+        if left:
+            names = _listed([f"{mark.certificate} ({one.id})" for one in left if (mark := read_mark(one)) is not None])
+            message = f"no stack manages these uploads of the former stack {stack!r}, which mtls.toml does not declare"
+            yield Diagnostic(
+                Severity.WARNING,
+                Code.FORMER_STACK_LEFT,
+                f"{message}: {names}",
+                where,
+                f"if another repository uses {stack!r}, ignore this; else declare them again, or delete those that"
+                " `mtlsctl drift --unused` lists",
+            )
+        elif not theirs and is_uploaded:
+            yield Diagnostic(
+                Severity.INFO,
+                Code.FORMER_STACK_LEFT,
+                f"no upload has the mark of the former stack {stack!r} any more",
+                where,
+                f"remove {stack!r} from `former_stacks`",
+            )
 
 
 def _times(entries: Iterable[Entry]) -> list[datetime]:

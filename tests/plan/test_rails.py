@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from reconciler.findings.codes import Severity
 from reconciler.findings.exits import ExitCode
 from reconciler.model import DeclaredWorker, Gate, Policy, WranglerFile
 from reconciler.plan.plan import Plan, exit_code_of, make_plan
@@ -291,4 +292,17 @@ def test_a_former_stack_that_still_uploads_is_a_warning() -> None:
     before = entry(1, 1, "@billing", stack="shop", age=30)
     after = entry(4, 4, "@other", stack="shop", age=1)
     assert codes(plan_of(wanted, actual([CURRENT, before], bound()))) == []
-    assert codes(plan_of(wanted, actual([CURRENT, before, after], bound()))) == ["stack-shared"]
+    found = ["former-stack-left", "stack-shared"]
+    assert sorted(codes(plan_of(wanted, actual([CURRENT, before, after], bound())))) == found
+
+
+def test_what_a_rename_leaves_behind_is_named() -> None:
+    """A certificate that was removed before has an upload that no stack manages; at the end the name is left."""
+    wanted = desired({"billing": 2}, [BILLING], former_stacks=("shop",))
+    adopted, lost = replace(entry(2, 2, "@billing", stack="shop"), id=CURRENT.id), entry(4, 4, "@partner", stack="shop")
+    (left,) = plan_of(wanted, actual([adopted, lost], bound())).diagnostics
+    assert (left.code, left.severity) == ("former-stack-left", Severity.WARNING)
+    assert left.message.endswith(f"does not declare: partner ({lost.id})")
+    assert codes(plan_of(wanted, actual([adopted], bound()))) == []
+    (left,) = plan_of(wanted, actual([CURRENT], bound())).diagnostics
+    assert (left.code, left.severity) == ("former-stack-left", Severity.INFO)
