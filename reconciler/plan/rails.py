@@ -58,8 +58,8 @@ def too_many_unbinds(declaration: Declaration, over: Sequence[BindingChange], co
     return Diagnostic(
         Severity.ERROR,
         Code.TOO_MANY_UNBINDS,
-        f"{count} bindings would be removed, but one run removes at most {count - len(over)}; kept:"
-        f" {first.binding} in {first.config} ({environment_text(first.environment)}){more}",
+        f"{count} binding{'' if count == 1 else 's'} would be removed, but one run removes at most"
+        f" {count - len(over)}; kept: {first.binding} in {first.config} ({environment_text(first.environment)}){more}",
         Pointer(declaration.path, ("policy", "max_unbinds")),
         f"if all of them are meant to be removed, run `mtlsctl apply --allow-unbinds {count}`; else declare them in"
         " mtls.toml again",

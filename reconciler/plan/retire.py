@@ -212,7 +212,7 @@ def _bindings_text(rows: Sequence[BindingRow]) -> str:
     same = [row for row in rows if (row.at.config, row.at.binding) == (first.at.config, first.at.binding)]
     where = " and ".join(f"({environment_text(row.at.environment)})" for row in same[:_MOST_NAMED])
     more = len(rows) - len(same[:_MOST_NAMED])
-    others = f" and {more} more binding{'' if more == 1 else 's'}" if more else ""
+    others = f" and {more} more binding{'' if more == 1 else 's'} of {first.certificate}" if more else ""
     return f"{first.at.binding} in {first.at.config} {where}{others}"
 
 

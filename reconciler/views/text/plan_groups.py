@@ -335,14 +335,14 @@ def waiting_block(
     """What waits, for what, and until when; what waits for the same in one sentence."""
     waits = tuple(waits)
     used = used_ids(waits)
-    alike: dict[tuple[str, Action, str, str], list[str]] = {}
+    alike: dict[tuple[str, Action, str, str, Condition], list[str]] = {}
     bindings: dict[tuple[Condition, str, datetime | None], list[BindingChange]] = {}
     for wait in waits:
         if isinstance(wait.change, BindingChange):
             bindings.setdefault((wait.condition, wait.detail, wait.until), []).append(wait.change)
             continue
         what, verb = _waiting_text(wait.change, names, used)
-        alike.setdefault((verb, wait.change.action, wait.detail, until_text(wait)), []).append(what)
+        alike.setdefault((verb, wait.change.action, wait.detail, until_text(wait), wait.condition), []).append(what)
     for (_, why, time), changes in bindings.items():
         yield from table([_waiting_row(change, names) for change in changes[:_MOST_ALIKE]], width, indent=indent)
         if len(changes) > _MOST_ALIKE:
@@ -350,13 +350,15 @@ def waiting_block(
         first = f"wait until {time:%Y-%m-%d %H:%M} UTC, then for `mtlsctl apply`" if time is not None else "wait"
         first = first if len(changes) > 1 else first.replace("wait", "waits", 1)
         yield from wrapped(f"{first}: {printable(why)}", width, first=f"{indent}  ")
-    for (verb, _, detail, until), found in alike.items():
+    for (verb, _, detail, until, condition), found in alike.items():
         more = f" and {len(found) - _MOST_ALIKE} more" if len(found) > _MOST_ALIKE else ""
         what = f"{', '.join(found[:_MOST_ALIKE])}{more}"
         if verb == "waits":
             text = f"{what} {'waits' if len(found) == 1 else 'wait'}{until.removeprefix(',')}: {names.text(detail)}"
             yield from wrapped(text, width, first=f"{indent}. ")
             continue
+        if condition is Condition.ROLLBACK_REACH:
+            until += " (what ends that: mtlsctl status NAME --live)"
         why = names.text(detail) if detail.startswith(verb) else f"{verb}: {names.text(detail)}"
         yield from wrapped(f"{what} {why}{until}", width, first=f"{indent}. ")
 
