@@ -31,6 +31,7 @@ from reconciler.desired.durations import parse_duration
 from reconciler.desired.rules import Refused
 from reconciler.findings.errors import DeclinedError, GuardError, UsageError
 from reconciler.findings.escape import printable
+from reconciler.findings.suggest import nearest
 from reconciler.model import Action, CertificateName, Change, EntryId, Phase
 from reconciler.model.identifiers import is_short_id
 from reconciler.model.progress import Done, uncounted
@@ -234,13 +235,21 @@ def _demand_retirable(planned: Planned, name: str, *, now: bool) -> None:
     if EntryId(name) not in planned.plan.assessment.by_entry:
         raise UsageError(
             f"{name!r} is neither a certificate in mtls.toml nor the ID of an uploaded one",
-            hint=DELETED if is_short_id(name) else "run `mtlsctl status` to list both",
+            hint=DELETED if is_short_id(name) else _meant(name, planned.plan),
         )
     raise GuardError(
         f"{name} is not an old version, so it is not deleted: `mtlsctl explain {name}` shows what uses it",
         hint="replace its certificate file and run `mtlsctl apply`; to delete it for good, remove it from mtls.toml"
         " with `prune = true`, then run `mtlsctl apply --prune`",
     )
+
+
+def _meant(name: str, made: Plan) -> str:
+    """What to write instead of a name that is unknown."""
+    rows = made.assessment.entries
+    near = nearest(name, [*made.assessment.by_name, *(row.owner for row in rows if row.owner is not None)])
+    lists = "run `mtlsctl status` to list both"
+    return lists if near is None else f"did you mean `{printable(near)}`? Else {lists}"
 
 
 def _carry_out(

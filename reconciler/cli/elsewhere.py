@@ -90,6 +90,7 @@ _OPTIONS: Mapping[str, tuple[str | None, Collection[str]]] = {
         ("--live",),
     ),
     "run `mtlsctl plan --offline` or `mtlsctl forecast --offline`, which only read files": (None, ("--offline",)),
+    "run `mtlsctl plan --at 2027-01-31` to preview a date, or `mtlsctl forecast` for all dates": (None, ("--at",)),
     "use `--color never`": ("--color", ("--no-color", "--no-colour", "--colour")),
     "add `2>/dev/null`: only results are written to stdout": (None, ("--quiet", "-q", "--silent")),
     _FILE: ("--file", ("--config", "-c", "--chdir", "-C", "--cwd", "--directory", "--path", "--project")),

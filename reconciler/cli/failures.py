@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import sys
 import tempfile
 import traceback
@@ -33,6 +34,7 @@ def report_usage(error: typer.exceptions.TyperException) -> int:
 def _usage(error: typer.exceptions.TyperException) -> tuple[str, str]:
     """What is wrong, and what to write instead."""
     message = error.format_message().replace("Value error, ", "")
+    message = re.sub("Input should be a valid integer.*", "write a whole number, such as 10", message)
     if isinstance(error, NoSuchCommand):
         return message, hint_for_command(error.word)
     context = getattr(error, "ctx", None)

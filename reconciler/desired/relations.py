@@ -160,18 +160,21 @@ def _check_references(raw: Raw, findings: Findings) -> None:
                     findings.add(Code.CA_BOUND, keys, message, hint=hint)
 
 
+_REMOVED = "if the certificate was removed on purpose, delete this line"
+
+
 def _reference_hint(target: str, declared: Raw, suggestions: Suggestions) -> str:
     if re.fullmatch(ENTRY_ID_PATTERN, target):
         return f'write {{ id = "{target}" }} to bind a certificate that is managed elsewhere'
     meant = suggestions.did_you_mean(target, list(declared))
     if meant is not None:
-        return meant
+        return f"{meant} Or, {_REMOVED}"
     if not declared:
-        return "declare it in `[certificates.NAME]` with `certificate` and `private_key`"
+        return f"{_REMOVED}; else declare it in `[certificates.NAME]` with `certificate` and `private_key`"
     more = ", ..." if len(declared) > _MOST_LISTED else ""
     name = target if re.fullmatch(NAME_PATTERN, target) else "NAME"
     known = f"{listed(islice(declared, _MOST_LISTED))}{more}"
-    return f"declare it in `[certificates.{name}]`, or use a certificate that is declared: {known}"
+    return f"declare it in `[certificates.{name}]`, or use a certificate that is declared: {known}; {_REMOVED}"
 
 
 def _check_environments(raw: Raw, findings: Findings) -> None:

@@ -154,7 +154,7 @@ class Code(StrEnum):
         "Add `verify` with the URL of the origin, or set `verify_before = []`.")
     UNKNOWN_CERTIFICATE = ("unknown-certificate", _E,
         "A binding refers to a certificate that is not declared.",
-        "Declare the certificate, or correct the name.")
+        "Declare the certificate, correct the name, or delete the binding if the certificate was removed on purpose.")
     CA_BOUND = ("ca-bound", _E,
         "A binding refers to a certificate with `ca = true`, which a Worker can't use.",
         "Bind a client certificate.")
@@ -253,7 +253,8 @@ class Code(StrEnum):
         "No action needed; to check it, run the command where the key is available.")
     KEY_MISMATCH = ("key-mismatch", _E,
         "The private key does not belong to the certificate.",
-        "Use the key that the certificate was requested with; a renewal usually replaces both files.")
+        ("Use the key that the certificate was requested with; a renewal usually replaces both files. A certificate"
+         " that is uploaded already needs no key: after a revert, leave it out."))
     KEY_OF_OTHER_CERTIFICATE = ("key-of-other-certificate", _E,
         "The private key belongs to another certificate of the file than the first.",
         "Put the certificate of the key first.")
@@ -541,7 +542,7 @@ class Code(StrEnum):
         "Look up the current ID where that certificate is managed.")
     ID_OF_OTHER_STACK = ("id-of-other-stack", _W,
         "A binding gets a certificate of another stack by its ID, so the Worker acts under the identity of others.",
-        "Ask those who manage that stack whether this Worker may use it.")
+        "If this stack was renamed, add that name to `former_stacks`; else ask its owners whether a Worker may use it.")
     IDS_NOT_ASKED = ("ids-not-asked", _W,
         "Too many IDs of bindings are not in the list of uploaded certificates; the rest was not looked up.",
         "Check that the account is the right one, and correct the IDs.")
@@ -571,7 +572,7 @@ class Code(StrEnum):
         "If its key leaked, never upload it again. Else make the old key available for one run, or roll forward.")
     NEWER_ENTRY = ("newer-entry", _W,
         "A newer certificate was uploaded under this name; it is kept.",
-        "Pull first; after a revert this is expected, and the newer one is kept so that you can roll forward.")
+        "Pull first. After a revert this is expected: the newer one is kept so that you can roll forward.")
     BY_ID_OUTDATED = ("by-id-outdated", _W,
         "A binding names an uploaded certificate by its ID, and a newer one was uploaded under the same name.",
         "Change the ID in mtls.toml, once the stack that manages the certificate uses the newer one.")
@@ -583,7 +584,7 @@ class Code(StrEnum):
         "Have it renewed where it is managed, then change the ID in mtls.toml.")
     ENTRY_OF_OTHER_STACK = ("entry-of-other-stack", _E,
         "Another stack uploaded this certificate.",
-        "Bind it with `{ id = ... }`, or add the former name of this stack to `former_stacks`.")
+        "If the stack was renamed, add its former name to `former_stacks`; else bind it with `{ id = ... }`.")
     ENTRY_MANAGED = ("entry-managed", _E,
         "Cloudflare Gateway or Access manages this certificate, so it can't be bound.",
         "Declare another certificate.")
@@ -625,7 +626,7 @@ class Code(StrEnum):
     # --- guard rails ------------------------------------------------------------------------------------------------
 
     POLICY_WEAK = ("policy-weak", _W,
-        "The plan has something to remove, and settings in mtls.toml protect it less than the defaults do.",
+        "Something is to be removed, now or later, and settings in mtls.toml protect it less than the defaults do.",
         ("Check that the removal and these settings are both meant; limit them with `MTLSCTL_MAX_DELETES` and"
          " `MTLSCTL_MIN_GRACE`."))
     NOTHING_DECLARED = ("nothing-declared", _W,
@@ -634,11 +635,16 @@ class Code(StrEnum):
     STACK_SHARED = ("stack-shared", _W,
         "Another repository seems to upload certificates under the name of this stack, or of a former one.",
         "Let each repository have a `stack` of its own; ignore it if you removed these certificates from mtls.toml.")
+    FORMER_STACK_LEFT = ("former-stack-left", _WI,
+        ("Uploads of a former stack are for certificates that mtls.toml does not declare, so no stack manages them; as"
+         " an info, it has no uploads any more."),
+        ("Declare them again, or delete those that `mtlsctl drift --unused` lists; ignore it if another repository"
+         " uses that stack. If it has no uploads, remove it from `former_stacks`."))
     TOO_MANY_UNBINDS = ("too-many-unbinds", _E,
         "One run would remove more bindings than `max_unbinds` allows; it removes only that many.",
         "Check mtls.toml; if they are all meant to be removed, run with `--allow-unbinds N`.", ExitCode.BLOCKED)
     VARIABLE_INVALID = ("variable-invalid", _E,
-        "An environment variable that limits every run has a value that mtlsctl can't read.",
+        "An environment variable that allows or limits something has a value that mtlsctl can't read.",
         "Correct the variable, or unset it.")
 
     # --- the local store and Cloudflare's API -----------------------------------------------------------------------

@@ -87,6 +87,8 @@ class EnvironmentKeySource:
         instead = _instead_of_key(value.strip())
         if instead is not None:
             what, hint = instead
+            if hint is _PATH_HINT:
+                hint = f'in a shell, run: export {name}="$(cat PATH)"; or {hint}'
             raise KeySourceError(f"the environment variable {name} contains {what}", hint=hint, code=Code.KEY_NOT_PEM)
         return PrivateKey(_with_line_breaks(value).encode("utf-8", errors="surrogateescape"))
 

@@ -67,6 +67,7 @@ class Policy:
     `rollback_versions`: how many deployments before the newest must remain available for a rollback. The certificates
     that they use are kept.
     `check_live`: every plan, drift and status reads live Workers, as with `--live`.
+    `min_grace`, `most_deletes`: limits of the operator, within which `grace` and `max_deletes` are already.
     """
 
     renew_before: RenewBefore | None = None
@@ -77,6 +78,8 @@ class Policy:
     rollback_versions: int = 1
     verify_before: frozenset[Gate] = frozenset()
     check_live: bool = False
+    min_grace: timedelta = timedelta(0)
+    most_deletes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,10 +58,17 @@ def place_of_key(declared: DeclaredCertificate, path: str) -> Pointer | Place:
 
 
 def at_key(found: Iterable[Diagnostic], declared: DeclaredCertificate, path: str) -> tuple[Diagnostic, ...]:
-    """The findings about a private key at its place; for a file, the hint has the way to its declaration."""
+    """The findings about a private key at its place: named by its variable; of a file, the hint names its
+    declaration."""
     where = place_of_key(declared, path)
     if isinstance(where, Pointer):
-        return tuple(replace(problem, where=where) for problem in found)
+        variable = declared.key.options.get("env") if declared.key is not None else None
+        prefix = f"${variable} for {declared.path}: " if variable is not None else ""
+
+        def named(message: str) -> str:
+            return message if variable is not None and variable in message else f"{prefix}{message}"
+
+        return tuple(replace(problem, where=where, message=named(problem.message)) for problem in found)
     names = f"`private_key` of {declared.name!r} in {path} names this file"
     return tuple(
         replace(problem, where=where, hint=f"{problem.hint}; {names}" if problem.hint else names) for problem in found

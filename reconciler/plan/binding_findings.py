@@ -145,7 +145,11 @@ def ids_not_asked(declaration: Declaration | None, asked: int, unasked: int) -> 
 def id_of_other_stack(site: Site, binding: BindingName, text: str, identity: Identity) -> Diagnostic:
     """A certificate of another stack, so of other people, that a Worker is about to get."""
     message = f"{binding} in {site.text} gets {text}, which is {identity.text}: another stack manages it"
-    hint = "ask those who manage that stack whether this Worker may use its certificate"
+    stack = identity.stack or ""
+    hint = (
+        f"if {stack!r} is a former name of this stack, add it to `former_stacks`; else ask those who manage that stack"
+        " whether this Worker may use its certificate"
+    )
     return Diagnostic(Severity.WARNING, Code.ID_OF_OTHER_STACK, message, site.declared_at(binding), hint)
 
 

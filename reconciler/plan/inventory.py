@@ -168,7 +168,7 @@ def _newer_entry(declaration: Declaration, entry: Entry, certificate: Certificat
         f"{declaration.store.title} has a newer certificate for {certificate!r}, {entry.id} ({entry.name!r}), uploaded"
         f" after the declared one ({current.id}); it is kept",
         Pointer(declaration.path, ("certificates", certificate, "certificate")),
-        "pull first: a newer commit may have uploaded it; after a revert this is expected: it is kept so that you can"
+        "pull first: a newer commit may have uploaded it. After a revert this is expected: it is kept so that you can"
         " roll forward, until a later upload replaces it",
         certificate,
     )
@@ -277,8 +277,8 @@ def _why_not(desired: Desired, name: CertificateName, entry: Entry) -> Diagnosti
         return refuse(
             Code.ENTRY_OF_OTHER_STACK,
             f"{name!r} is already uploaded as {entry.id}, which belongs to the stack {stack!r}",
-            f'bind it with `{{ id = "{entry.id}" }}`; if {stack!r} is a former name of this stack, add it to'
-            " `former_stacks` instead",
+            f"if {stack!r} is a former name of this stack, add it to `former_stacks`; else bind it with"
+            f' `{{ id = "{entry.id}" }}`',
         )
     if not declared.ca and not entry.has_leaf_of(desired.bundles[name]):
         return refuse(

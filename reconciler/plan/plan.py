@@ -26,6 +26,7 @@ from reconciler.model import (
     EntryId,
     Gate,
     Phase,
+    Reason,
     Retire,
     SiteAddress,
     StoreSettings,
@@ -36,6 +37,7 @@ from reconciler.model import (
 )
 from reconciler.model.calls import Calls
 from reconciler.model.identifiers import is_placeholder
+from reconciler.model.ownership import former_stack_of
 from reconciler.plan.assess import limit_retires, limit_unbinds, limit_uploads, scene_of, settle
 from reconciler.plan.assessment import Assessment, BindingRow, EntryRow, Need, Pending, SiteRow, Unseen, Waits
 from reconciler.plan.coverage import ABOUT_LIVE, KeyNeeded, NotChecked, find_keys, find_not_checked
@@ -103,11 +105,16 @@ class PlanFacts:
     owners: Mapping[CertificateName, str] = field(default_factory=dict)
 
     @property
+    def only(self) -> tuple[str, ...]:
+        """The options that limit a command to what this plan is limited to."""
+        return tuple(word for name in self.partial for word in ("--only", name))
+
+    @property
     def next_command(self) -> str | None:
         """The command to run next; None if there is none, or if errors must be fixed first."""
         if self.apply_with is None:
             return None
-        only = tuple(word for name in self.partial for word in ("--only", name))
+        only = self.only
         if self.at or self.offline:
             return shell_command(("mtlsctl", "plan", *only))
         if self.changes:
@@ -196,6 +203,26 @@ class Plan(PlanFacts):
     assessment: Assessment
     selection: Selection = ALL
 
+    def later_command(self, *, deploy: bool) -> tuple[str, ...]:
+        """The command that continues what waits: with the orders of this run, as far as something waits for them."""
+        ask = self.assessment.ask
+        retires = [wait.change for wait in self.waiting if isinstance(wait.change, Retire)]
+        former = {former_stack_of(one.entry, self.assessment.desired.declaration) for one in retires}
+        words = ["mtlsctl", "apply"]
+        words += ["--prune"] if ask.prune and any(Reason.ORPHANED in one.reasons for one in retires) else []
+        words += [word for stack in sorted(ask.take_over) if stack in former for word in ("--take-over", stack)]
+        return (*words, *(("--deploy",) if deploy else ()))
+
+
+def when_text(waiting: Iterable[Waiting]) -> str | None:
+    """When to run again for these changes: `from 2026-12-06 10:00 UTC on`; None if no time is known."""
+    known = [one for one in waiting if one.until is not None]
+    first = next_of(known)
+    if first is None:
+        return None
+    after = ", after the deploys that it waits for" if all(one.once for one in known if one.until == first) else ""
+    return f"from {first:%Y-%m-%d %H:%M} UTC on{after}"
+
 
 def change_key(change: Change) -> dict[str, str]:
     """The facts that make two changes the same: action, content, file, environment, binding, the ID before, a declared
@@ -253,9 +280,10 @@ def make_plan(
     judged = limit_uploads(judged, _selected(judged, selection, Upload))
     judged = _limit_unbinds(judged, selection, allow_unbinds)
     allowed = policy.max_deletes if allow_deletes is None else allow_deletes
-    facts = {"allowed": str(allowed)}
+    case = "zero" if allowed == 0 and allow_deletes is None else ""
     if ceiling is not None and ceiling <= allowed:
-        allowed, facts = ceiling, {"allowed": str(ceiling), "case": "ceiling"}
+        allowed, case = ceiling, "ceiling" if ceiling else "none"
+    facts = {"allowed": str(allowed), "case": case}
     judged = limit_retires(judged, _over_limit(_selected(judged, selection, Retire), allowed, facts))
     return draw_plan(judged, selection, at=at, show_live=show_live)
 

@@ -62,6 +62,11 @@ def grace_of(policy: Policy, declared_grace: timedelta | None) -> timedelta:
     return policy.grace if declared_grace is None else declared_grace
 
 
+def is_raised(grace: timedelta, policy: Policy) -> bool:
+    """Whether a grace period is the shortest that the operator allows, whatever mtls.toml has."""
+    return grace == policy.min_grace > timedelta(0)
+
+
 def most_unbinds(policy: Policy, bindings: int) -> int:
     """How many bindings one run may remove, where `bindings` are of this stack: by default 10, or half of them."""
     return max(DEFAULT_MAX_UNBINDS, bindings // 2) if policy.max_unbinds is None else policy.max_unbinds

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
@@ -12,7 +12,7 @@ from reconciler.model.ownership import former_stack_of, read_mark
 from reconciler.model.words import environment_text
 from reconciler.plan.assessment import BindingRow, Held, Pending, Waits
 from reconciler.plan.inventory import Inventory, Leaving
-from reconciler.plan.policy import duration_text, grace_of, lifetime_of, most_unbinds
+from reconciler.plan.policy import duration_text, grace_of, is_raised, lifetime_of, most_unbinds
 
 _DEFAULT = Policy()
 _MOST_NAMED = 4
@@ -25,12 +25,14 @@ def find_rails(desired: Desired, inventory: Inventory | None, bindings: Sequence
     declaration = desired.declaration
     yield from _nothing_declared(declaration, inventory)
     yield from _stack_shared(declaration, inventory)
+    yield from _former_stacks(declaration, inventory)
     weak = (*_of_retires(declaration, inventory.leaving), *_of_unbinds(declaration, bindings))
     if weak:
         yield Diagnostic(
             Severity.WARNING,
             Code.POLICY_WEAK,
-            f"this plan removes something, and mtls.toml allows more of that than the defaults do: {', '.join(weak)}",
+            "something is to be removed, now or later, and mtls.toml allows more of that than the defaults do:"
+            f" {', '.join(weak)}",
             Pointer(declaration.path, ("policy",)),
             "check that the removal and these settings are both meant; MTLSCTL_MAX_DELETES and MTLSCTL_MIN_GRACE are"
             " limits that no mtls.toml can change",
@@ -56,8 +58,8 @@ def too_many_unbinds(declaration: Declaration, over: Sequence[BindingChange], co
     return Diagnostic(
         Severity.ERROR,
         Code.TOO_MANY_UNBINDS,
-        f"{count} bindings would be removed, but one run removes at most {count - len(over)}; kept:"
-        f" {first.binding} in {first.config} ({environment_text(first.environment)}){more}",
+        f"{count} binding{'' if count == 1 else 's'} would be removed, but one run removes at most"
+        f" {count - len(over)}; kept: {first.binding} in {first.config} ({environment_text(first.environment)}){more}",
         Pointer(declaration.path, ("policy", "max_unbinds")),
         f"if all of them are meant to be removed, run `mtlsctl apply --allow-unbinds {count}`; else declare them in"
         " mtls.toml again",
@@ -74,14 +76,16 @@ def _of_retires(declaration: Declaration, leaving: Collection[Leaving]) -> Itera
     own = {one.certificate: certificates[one.certificate] for one in leaving if one.certificate in certificates}
     short = {one.certificate for one in leaving if _is_kept_shortly(one, declaration)}
     if any(name not in own or own[name].grace is None for name in short):
-        yield f'`grace = "{duration_text(policy.grace)}"`'
+        yield _grace_text(policy.grace, policy)
     if policy.max_deletes > _DEFAULT.max_deletes:
-        yield f"`max_deletes = {policy.max_deletes}`"
+        is_limited = policy.max_deletes == policy.most_deletes
+        limited = f"`max_deletes` (MTLSCTL_MAX_DELETES lowers it to {policy.max_deletes})"
+        yield limited if is_limited else f"`max_deletes = {policy.max_deletes}`"
     if policy.rollback_versions < _DEFAULT.rollback_versions:
         yield f"`rollback_versions = {policy.rollback_versions}`"
     for name, one in own.items():
         if one.grace is not None and name in short:
-            yield f'`grace = "{duration_text(one.grace)}"` of {name}'
+            yield f"{_grace_text(one.grace, policy)} of {name}"
         is_proved = Gate.RETIRE in (policy.verify_before if one.verify_before is None else one.verify_before)
         if Gate.RETIRE in policy.verify_before and not is_proved:
             yield f"`verify_before` of {name}"
@@ -96,6 +100,13 @@ def _is_kept_shortly(leaving: Leaving, declaration: Declaration) -> bool:
     declared, bundle = declaration.certificates.get(leaving.certificate), leaving.entry.bundle
     grace = grace_of(declaration.policy, declared.grace if declared is not None else None)
     return grace < min(_DEFAULT.grace, lifetime_of(bundle) / 3 if bundle is not None else _DEFAULT.grace)
+
+
+def _grace_text(grace: timedelta, policy: Policy) -> str:
+    """The setting as it is in mtls.toml, or that the operator raised it."""
+    if is_raised(grace, policy):
+        return f"`grace` (MTLSCTL_MIN_GRACE raises it to {duration_text(grace)})"
+    return f'`grace = "{duration_text(grace)}"`'
 
 
 def _of_unbinds(declaration: Declaration, bindings: Sequence[BindingRow]) -> Iterator[str]:
@@ -164,6 +175,35 @@ def _stack_shared(declaration: Declaration, inventory: Inventory) -> Iterator[Di
 
 def _shared(declaration: Declaration, keys: tuple[str | int, ...], message: str, hint: str) -> Diagnostic:
     return Diagnostic(Severity.WARNING, Code.STACK_SHARED, message, Pointer(declaration.path, keys), hint)
+
+
+def _former_stacks(declaration: Declaration, inventory: Inventory) -> Iterator[Diagnostic]:
+    """What a rename left: uploads that no stack manages now, or, once there are none, the former name itself."""
+    current = {entry.id for entry in inventory.current.values()}
+    is_uploaded = bool(current) and inventory.current.keys() == declaration.certificates.keys()
+    for index, stack in enumerate(declaration.former_stacks):
+        where = Pointer(declaration.path, ("former_stacks", index))
+        theirs = [one for one in inventory.entries.values() if former_stack_of(one, declaration) == stack]
+        left = [one for one in theirs if one.id not in inventory.owned and one.id not in current]
+        if left:
+            names = _listed([f"{mark.certificate} ({one.id})" for one in left if (mark := read_mark(one)) is not None])
+            message = f"no stack manages these uploads of the former stack {stack!r}, which mtls.toml does not declare"
+            yield Diagnostic(
+                Severity.WARNING,
+                Code.FORMER_STACK_LEFT,
+                f"{message}: {names}",
+                where,
+                f"if another repository uses {stack!r}, ignore this; else declare them again, or delete those that"
+                " `mtlsctl drift --unused` lists",
+            )
+        elif not theirs and is_uploaded:
+            yield Diagnostic(
+                Severity.INFO,
+                Code.FORMER_STACK_LEFT,
+                f"no upload has the mark of the former stack {stack!r} any more",
+                where,
+                f"remove {stack!r} from `former_stacks`",
+            )
 
 
 def _times(entries: Iterable[Entry]) -> list[datetime]:

@@ -25,7 +25,7 @@ from reconciler.model.ownership import former_stack_of
 from reconciler.model.words import environment_text
 from reconciler.plan.assessment import BindingRow, EntryRow, Kept, Need, Pending, PlanOptions, Unseen, Verdict, Waits
 from reconciler.plan.inventory import Inventory, Leaving, Roles
-from reconciler.plan.policy import MAX_SKEW, duration_text, grace_end, grace_of, skew_facts
+from reconciler.plan.policy import MAX_SKEW, duration_text, grace_end, grace_of, is_raised, skew_facts
 from reconciler.plan.retire_live import LIVE_CHECKS, LiveCheck, can_be_live, find_rollback
 from reconciler.plan.wording import wait_text
 from reconciler.x509.certificates import subject_text
@@ -119,7 +119,9 @@ def _named(kind: str, texts: Sequence[str]) -> Mapping[str, str]:
 
 
 def _prune_off(leaving: Leaving, scene: RetireScene) -> _Wait | None:
-    return _Wait() if leaving.reason is Reason.ORPHANED and not scene.desired.declaration.policy.prune else None
+    if leaving.reason is not Reason.ORPHANED or scene.desired.declaration.policy.prune:
+        return None
+    return _Wait({"case": "ordered"} if scene.ask.prune else {})
 
 
 def _prune_not_requested(leaving: Leaving, scene: RetireScene) -> _Wait | None:
@@ -210,7 +212,7 @@ def _bindings_text(rows: Sequence[BindingRow]) -> str:
     same = [row for row in rows if (row.at.config, row.at.binding) == (first.at.config, first.at.binding)]
     where = " and ".join(f"({environment_text(row.at.environment)})" for row in same[:_MOST_NAMED])
     more = len(rows) - len(same[:_MOST_NAMED])
-    others = f" and {more} more binding{'' if more == 1 else 's'}" if more else ""
+    others = f" and {more} more binding{'' if more == 1 else 's'} of {first.certificate}" if more else ""
     return f"{first.at.binding} in {first.at.config} {where}{others}"
 
 
@@ -230,7 +232,11 @@ def _grace(leaving: Leaving, scene: RetireScene) -> _Wait | None:
     end = grace_end_of(leaving, scene)
     if end is None:
         return _Wait({"case": "no-time"})
-    return _Wait(until=end) if scene.now < end else None
+    if end <= scene.now:
+        return None
+    time = _grace_time(leaving, scene)
+    is_least = is_raised(time, scene.desired.declaration.policy)
+    return _Wait({"case": "least", "grace": duration_text(time)} if is_least else {}, end)
 
 
 def grace_end_of(leaving: Leaving, scene: RetireScene) -> datetime | None:
@@ -309,8 +315,8 @@ Check = Callable[[Leaving, RetireScene], _Wait | None]
 WITHOUT_SWEEP: tuple[tuple[Condition, Check], ...] = (
     (Condition.PRUNE_OFF, _prune_off),
     (Condition.PRUNE_NOT_REQUESTED, _prune_not_requested),
-    (Condition.NOT_TAKEN_OVER, _not_taken_over),
     (Condition.SUCCESSOR_MISSING, _successor_missing),
+    (Condition.NOT_TAKEN_OVER, _not_taken_over),
     (Condition.CONTENT_UNKNOWN, _content_unknown),
     (Condition.DECLARED_BY_ID, _declared_by_id),
     (Condition.BINDINGS_PENDING, _bindings_pending),

@@ -15,8 +15,8 @@ REQUIREMENTS: Mapping[Condition, str] = {
     Condition.MAX_UNBINDS: "the run removes no more bindings than `max_unbinds` allows",
     Condition.PRUNE_OFF: "mtls.toml has `prune = true`, if it no longer declares its certificate",
     Condition.PRUNE_NOT_REQUESTED: "the run has `--prune`, if mtls.toml no longer declares its certificate",
-    Condition.NOT_TAKEN_OVER: "the run has `--take-over STACK`, if a former stack uploaded it",
     Condition.SUCCESSOR_MISSING: "its successor is uploaded",
+    Condition.NOT_TAKEN_OVER: "the run has `--take-over STACK`, if a former stack uploaded it",
     Condition.SUCCESSOR_NOT_VALID: "its successor is valid, or it has expired itself",
     Condition.CONTENT_UNKNOWN: "every declared certificate file can be read",
     Condition.DECLARED_BY_ID: "no binding in mtls.toml refers to it by its ID",
@@ -50,7 +50,9 @@ _WAITS: Mapping[Condition, Mapping[str, str]] = {
     Condition.MAX_UNBINDS: {"": "a run removes at most {allowed} bindings; allow more with `--allow-unbinds N`"},
     Condition.PRUNE_OFF: {
         "": "its certificate was removed from mtls.toml; to delete it, set `prune = true` in `[policy]` and run"
-        " `mtlsctl apply --prune`"
+        " `mtlsctl apply --prune`",
+        "ordered": "its certificate was removed from mtls.toml, which does not permit its deletion: set `prune = true`"
+        " in `[policy]`, too",
     },
     Condition.PRUNE_NOT_REQUESTED: {
         "": "its certificate was removed from mtls.toml; to delete it, run `mtlsctl apply --prune`",
@@ -84,6 +86,7 @@ _WAITS: Mapping[Condition, Mapping[str, str]] = {
     },
     Condition.GRACE: {
         "": "its grace period is not over",
+        "least": "its grace period is not over: {grace}, which the variable MTLSCTL_MIN_GRACE demands",
         "no-time": "the time of its upload is unknown, so the end of its grace period is unknown",
     },
     Condition.LISTING_UNSTABLE: {"": "the list of uploaded certificates changed while it was read"},
@@ -125,6 +128,8 @@ _WAITS: Mapping[Condition, Mapping[str, str]] = {
     Condition.MAX_DELETES: {
         "": "a run deletes at most {allowed}; allow more with `--allow-deletes N`",
         "ceiling": "a run deletes at most {allowed}, as the variable MTLSCTL_MAX_DELETES says; run again for more",
+        "none": "the variable MTLSCTL_MAX_DELETES is 0, so no run deletes anything; raise or unset it",
+        "zero": "`max_deletes = 0` in `[policy]` allows no deletion; raise it, or allow some with `--allow-deletes N`",
     },
     Condition.NOT_IN_PLAN: {"": "it was waiting when the plan was saved"},
 }
@@ -151,11 +156,11 @@ MEANINGS: Mapping[Condition, tuple[str, str]] = {
         "Its certificate was removed from mtls.toml, and the run was not told to delete it.",
         "To delete it, run `mtlsctl apply --prune`, or set `MTLSCTL_PRUNE=1` where every run may do that; or leave it.",
     ),
+    Condition.SUCCESSOR_MISSING: ("The new content is not uploaded yet.", "Run `mtlsctl apply`."),
     Condition.NOT_TAKEN_OVER: (
         "A stack that `former_stacks` lists uploaded it, and another repository might still use that stack.",
         "If none does, run `mtlsctl apply --take-over STACK`; else remove the stack from `former_stacks`.",
     ),
-    Condition.SUCCESSOR_MISSING: ("The new content is not uploaded yet.", "Run `mtlsctl apply`."),
     Condition.CONTENT_UNKNOWN: (
         "A declared certificate file can't be read, and might contain this certificate.",
         "Fix that file.",
@@ -183,7 +188,7 @@ MEANINGS: Mapping[Condition, tuple[str, str]] = {
     ),
     Condition.GRACE: (
         "Its grace period is not over. It counts from its upload, or from the upload or the begin of its successor.",
-        "Wait; only for a leaked key, run `mtlsctl retire NAME --now`.",
+        "Wait; only for a leaked key, run `mtlsctl retire NAME --now`. `MTLSCTL_MIN_GRACE` makes a shorter one longer.",
     ),
     Condition.NAMED_IN_FILE: (
         "Its ID is in another file of the tree that might configure a Worker, even in a comment.",
@@ -218,7 +223,7 @@ MEANINGS: Mapping[Condition, tuple[str, str]] = {
     ),
     Condition.MAX_DELETES: (
         "One run deletes at most `max_deletes` certificates.",
-        "Run again, or use `--allow-deletes N`.",
+        "Run again, or use `--allow-deletes N`. With `MTLSCTL_MAX_DELETES`, which nothing exceeds, raise or unset it.",
     ),
     Condition.IN_USE: (
         "Just before the deletion, Cloudflare named a service that uses it, or refused the deletion.",

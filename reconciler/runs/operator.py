@@ -32,7 +32,9 @@ class Operator:
         """The declaration within these limits."""
         policy = declaration.policy
         most = policy.max_deletes if self.max_deletes is None else min(policy.max_deletes, self.max_deletes)
-        policy = replace(policy, grace=max(policy.grace, self.min_grace), max_deletes=most)
+        grace = max(policy.grace, self.min_grace)
+        policy = replace(policy, grace=grace, min_grace=self.min_grace)
+        policy = replace(policy, max_deletes=most, most_deletes=self.max_deletes)
         certificates = {
             name: one if one.grace is None else replace(one, grace=max(one.grace, self.min_grace))
             for name, one in declaration.certificates.items()
@@ -49,7 +51,15 @@ def read_operator(environ: Mapping[str, str]) -> Operator:
         min_grace = timedelta(0) if grace is None else parse_duration(grace)
     except Refused as error:
         raise _invalid(MIN_GRACE, grace or "", "a duration", "write a duration such as 7d or 12h") from error
-    return Operator(environ.get(PRUNE) == "1", None if count is None else int(count), min_grace)
+    return Operator(is_on(environ, PRUNE), None if count is None else int(count), min_grace)
+
+
+def is_on(environ: Mapping[str, str], variable: str) -> bool:
+    """Whether a switch is on. ReconcilerError for another value than `1` and `0`, which would be ignored silently."""
+    text = environ.get(variable) or "0"
+    if text not in {"0", "1"}:
+        raise _invalid(variable, text, "1 or 0", "write 1 to switch it on")
+    return text == "1"
 
 
 def _invalid(variable: str, text: str, wanted: str, hint: str) -> ReconcilerError:

@@ -20,7 +20,7 @@ from reconciler.plan.live import NOBODY, DeployChoice, count_versions
 from reconciler.plan.plan import LONGEST_PATTERN, Plan, SavedPlan, Selection, make_plan, match_names
 from reconciler.plan.policy import PATIENCE
 from reconciler.runs.look import FurtherLook, look, look_further, observe
-from reconciler.runs.operator import read_operator
+from reconciler.runs.operator import is_on, read_operator
 from reconciler.runs.project import Project
 from reconciler.system.discover import head_commit
 
@@ -102,7 +102,7 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
     if asked is not None and further.reader is None:
         _demand_account(desired.declaration, request, asked)
     before = reader.calls if reader else None
-    is_allowed = not request.approved and project.environ.get(DEPLOY_VARIABLE) == "1"
+    is_allowed = not request.approved and is_on(project.environ, DEPLOY_VARIABLE)
     deploy = replace(request.deploy, allowed=is_allowed)
     every_condition = request.every_condition and further.live
     ask = PlanOptions(

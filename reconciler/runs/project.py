@@ -20,7 +20,7 @@ from reconciler.model.accounts import account_problem
 from reconciler.model.keys import KeyContext, KeyFiles
 from reconciler.model.ports import Clock, Files, PrivateKey, Sources, Store, StoreReader, WorkerDeployer
 from reconciler.model.progress import SILENT, Progress
-from reconciler.runs.operator import read_operator
+from reconciler.runs.operator import is_on, read_operator
 from reconciler.stores import StoreContext
 from reconciler.syntax.places import Places
 from reconciler.system.clock import SystemClock
@@ -218,7 +218,7 @@ class _Provers:
         """The networks that the operator has not allowed to call."""
         from reconciler.proof.reach import FORBIDDEN
 
-        return () if self.environ.get(VERIFY_VARIABLE) == "1" else FORBIDDEN
+        return () if is_on(self.environ, VERIFY_VARIABLE) else FORBIDDEN
 
     def prober(self) -> Prober:
         from reconciler.probe import OriginProber

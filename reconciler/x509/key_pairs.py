@@ -232,7 +232,10 @@ def _other_owner(bundle: Bundle, owners: list[int]) -> _Refusal:
     leaf = subject_text(bundle.leaf)
     if not owners:
         message = f"the private key does not match the certificate ({leaf})"
-        hint = "use the key that the certificate was requested with; after a renewal, replace both files together"
+        hint = (
+            "use the key that the certificate was requested with; a renewal replaces both. A certificate that is"
+            " uploaded already needs no key, as after a revert: then leave the key out"
+        )
         return _Refusal(Code.KEY_MISMATCH, message, hint)
     owner = f"certificate {owners[0] + 1} of {len(bundle.ders)} ({subject_text(bundle.certificates[owners[0]])})"
     message = f"the private key matches {owner}, not the first one ({leaf})"

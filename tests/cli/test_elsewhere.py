@@ -72,6 +72,7 @@ MEANT = {
     "plan --formt json": "did you mean `--format`?",
     "plan --nonsense": "mtlsctl plan --help",
     "dev checkout --json": "mtlsctl dev --help",
+    "status --at 2027-01-01": "run `mtlsctl plan --at 2027-01-31`",
     "plan --at tomorrow": "mtlsctl plan --help",
 }
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from reconciler.findings.codes import Severity
 from reconciler.findings.exits import ExitCode
 from reconciler.model import DeclaredWorker, Gate, Policy, WranglerFile
 from reconciler.plan.plan import Plan, exit_code_of, make_plan
@@ -58,9 +59,14 @@ def test_a_removed_certificate_is_deleted_only_by_a_run_that_is_told_to() -> Non
 
 def test_a_run_that_is_told_to_prune_needs_the_permission_of_the_file() -> None:
     """Both are needed; the sentence names both."""
-    plan = plan_of(desired({"billing": 2}, [BILLING]), actual([CURRENT, ORPHAN], bound()))
-    assert (shown(plan), waits(plan)) == ([], ["ledger prune-off"])
-    assert "set `prune = true` in `[policy]` and run `mtlsctl apply --prune`" in details(plan)
+    wanted, there = desired({"billing": 2}, [BILLING]), actual([CURRENT, ORPHAN], bound())
+    for told, said in (
+        (False, "set `prune = true` in `[policy]` and run `mtlsctl apply --prune`"),
+        (True, "mtls.toml, which does not permit its deletion: set `prune = true` in `[policy]`, too"),
+    ):
+        plan = plan_of(wanted, there, told=told)
+        assert (shown(plan), waits(plan)) == ([], ["ledger prune-off"])
+        assert said in details(plan)
 
 
 def test_an_order_that_would_come_too_early_is_advised_for_later() -> None:
@@ -77,6 +83,9 @@ def test_an_upload_of_a_former_stack_is_deleted_only_by_a_run_that_names_the_sta
     wanted, there = desired({"billing": 2}, [BILLING], former_stacks=("shop",)), actual([theirs, CURRENT], bound())
     plan = plan_of(wanted, there, told=False)
     assert (shown(plan), waits(plan)) == ([], ["billing not-taken-over"])
+    going_back = plan_of(desired({"billing": 3}, [BILLING], former_stacks=("shop",)), there, told=False)
+    assert "billing successor-missing" in waits(going_back)
+    assert "--take-over" not in details(going_back)
     assert "the stack 'shop' uploaded it" in details(plan)
     assert "`mtlsctl apply --take-over shop`" in details(plan)
     assert shown(plan_of(wanted, there)) == ["retire billing superseded"]
@@ -283,4 +292,17 @@ def test_a_former_stack_that_still_uploads_is_a_warning() -> None:
     before = entry(1, 1, "@billing", stack="shop", age=30)
     after = entry(4, 4, "@other", stack="shop", age=1)
     assert codes(plan_of(wanted, actual([CURRENT, before], bound()))) == []
-    assert codes(plan_of(wanted, actual([CURRENT, before, after], bound()))) == ["stack-shared"]
+    found = ["former-stack-left", "stack-shared"]
+    assert sorted(codes(plan_of(wanted, actual([CURRENT, before, after], bound())))) == found
+
+
+def test_what_a_rename_leaves_behind_is_named() -> None:
+    """A certificate that was removed before has an upload that no stack manages; at the end the name is left."""
+    wanted = desired({"billing": 2}, [BILLING], former_stacks=("shop",))
+    adopted, lost = replace(entry(2, 2, "@billing", stack="shop"), id=CURRENT.id), entry(4, 4, "@partner", stack="shop")
+    (left,) = plan_of(wanted, actual([adopted, lost], bound())).diagnostics
+    assert (left.code, left.severity) == ("former-stack-left", Severity.WARNING)
+    assert left.message.endswith(f"does not declare: partner ({lost.id})")
+    assert codes(plan_of(wanted, actual([adopted], bound()))) == []
+    (left,) = plan_of(wanted, actual([CURRENT], bound())).diagnostics
+    assert (left.code, left.severity) == ("former-stack-left", Severity.INFO)

@@ -189,10 +189,13 @@ def test_what_is_live_says_who_presents_it() -> None:
     ("files", "detail"),
     [
         ({"A": OLD.id, "B": NEW.id}, "A in {} (top level) must get the ID of its successor first"),
-        ({"A": OLD.id}, "A in {} (top level) and 1 more binding must get the ID of its successor first"),
+        ({"A": OLD.id}, "A in {} (top level) and 1 more binding of billing must get the ID of its successor first"),
         (
             None,
-            "A in {} (top level) and 1 more binding could not be checked, because its wrangler file could not be read",
+            (
+                "A in {} (top level) and 1 more binding of billing could not be checked, because its wrangler file"
+                " could not be read"
+            ),
         ),
     ],
     ids=["one", "several", "its file could not be read"],

@@ -397,6 +397,7 @@ LEAVING = [
         desired({"billing": 2}, [BILLING], former_stacks=("shop",), policy=PRUNE),
         actual([entry(1, 1, "@ledger", stack="shop"), entry(2, 2, "@billing", age=8)], bound(2)),
         adopted=[uid(2)],
+        findings=["former-stack-left"],
     ),
     Row(
         "4: an orphan stays without `prune`",

@@ -128,7 +128,7 @@ def test_what_waits_stands_with_its_certificate_and_orphans_apart() -> None:
     assert [kept.waiting.entry.id for kept in only(status).waiting if kept.waiting.entry] == [uid(2)]
     assert [kept.waiting.entry.id for kept in status.orphaned if kept.waiting.entry] == [uid(3)]
     text = render_status(replace(status, asked=True), PLAIN)
-    until = "deleted not before 2026-11-29 12:00 UTC, once nothing uses it"
+    until = "deleted from 2026-11-29 12:00 UTC on, once nothing uses it"
     assert f"kept       {uid(2)} (old): its grace period is not over; {until}" in text
     assert (
         f"\ngone (removed from mtls.toml)\n  kept       {uid(3)} (removed): its certificate was removed from mtls.toml"

@@ -229,7 +229,7 @@ LIVE = replace(LOOKED, users={NEW.id: (DB,), OLD.id: (ARCHIVE,)})
 def test_status_names_who_uses_the_certificate_and_who_still_uses_the_old_one() -> None:
     """Each with the certificate that it is about."""
     text = status_text(in_account(replace(LIVE, workers={"shop": STALE})))
-    until = "deleted not before 2026-11-29 12:00 UTC, once shop is deployed once without it"
+    until = "deleted from 2026-11-29 12:00 UTC on, once shop is deployed once without it"
     assert (
         f"""
   bound      BILLING of checkout (top level)

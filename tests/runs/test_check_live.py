@@ -80,6 +80,8 @@ def test_after_a_revert_a_plan_says_that_it_read_no_live_worker_and_what_to_run(
     assert "No changes. 1 certificate up to date" in result.out
     assert "Not checked: live Workers, Hyperdrive configurations, hostnames (mtlsctl plan --live).\n" in result.out
     assert result.out.endswith("\nNext: mtlsctl plan --live\n")
+    applied = account.run("apply", "--yes").out
+    assert applied.endswith("\nNext: if live Workers may use other certificates, run: mtlsctl apply --deploy\n")
     document = account.run("plan", "--format", "json").json
     assert [(one["area"], one["command"]) for one in document["not_checked"]] == [
         ("live-workers", "mtlsctl plan --live"),

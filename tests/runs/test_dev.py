@@ -379,7 +379,7 @@ def test_a_pair_that_is_none_is_an_error(project: Project) -> None:
     project.environ["BILLING_KEY"] = client("other").key_pem.decode()
     result = project.run("dev", "checkout", "--port", "0", "--without-unserved")
     assert result.code == 1
-    assert "error[key-mismatch]" in result.err
+    assert "error[key-mismatch]: $BILLING_KEY for " in result.err
 
 
 @pytest.mark.parametrize("variable", ["MTLSCTL_WRANGLER", "MTLSCTL_WORKERD"])

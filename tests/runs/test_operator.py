@@ -57,11 +57,19 @@ def test_the_option_orders_it_for_one_run(removed: Project) -> None:
     assert removed.run("plan", "--prune", "--detailed-exitcode").code == 0
 
 
-@pytest.mark.parametrize(("value", "count"), [("1", 1), ("0", 0), ("", 0), ("true", 0)])
+@pytest.mark.parametrize(("value", "count"), [("1", 1), ("0", 0), ("", 0)])
 def test_the_variable_orders_it_for_every_run(removed: Project, value: str, count: int) -> None:
     """With 1, as `MTLSCTL_DEPLOY`."""
     assert retired(with_variables(removed, {"MTLSCTL_PRUNE": value}).run("plan", "--format", "json")) == count
     assert retired(with_variables(removed, {"MTLSCTL_PRUNE": value}).run("apply", "--yes", "--format", "json")) == count
+
+
+def test_what_has_to_be_ordered_again_later_is_in_the_next_command(removed: Project) -> None:
+    """Without the option, the run after the grace period would delete nothing."""
+    removed.write("mtls.toml", EMPTY.replace("0s", "1d"))
+    for command in (("plan", "--prune"), ("apply", "--prune", "--yes")):
+        assert removed.run(*command).out.endswith(" UTC on, run: mtlsctl apply --prune\n")
+    assert "on, run:" not in removed.run("plan").out
 
 
 def test_the_order_needs_the_permission_of_the_file(removed: Project) -> None:
@@ -182,6 +190,18 @@ def test_no_grace_is_shorter_than_the_operator_allows(old: Project) -> None:
     assert retired(with_variables(old, {"MTLSCTL_MIN_GRACE": "0s"}).run("plan", "--format", "json")) == 3
 
 
+def test_what_waits_names_the_variable_that_keeps_it(old: Project) -> None:
+    """Neither a shorter `grace` nor another run helps then."""
+    for env, said in (
+        ({"MTLSCTL_MIN_GRACE": "9d"}, "its grace period is not over: 9d, which the variable MTLSCTL_MIN_GRACE demands"),
+        ({"MTLSCTL_MAX_DELETES": "0"}, "the variable MTLSCTL_MAX_DELETES is 0, so no run deletes anything"),
+    ):
+        found = with_variables(old, env).run("plan", "--format", "json").json["waiting"]
+        assert [said in wait["detail"] for wait in found] == [True] * 3
+    raised = with_variables(old, {"MTLSCTL_MIN_GRACE": "1h"}).run("plan").out
+    assert "`grace` (MTLSCTL_MIN_GRACE raises it to 1h)" in " ".join(raised.split())
+
+
 def test_retire_now_skips_the_shortest_grace_of_the_operator_too(old: Project) -> None:
     """A leaked key can't wait, and whoever types it is no commit."""
     result = with_variables(old, {"MTLSCTL_MIN_GRACE": "7d"}).run("retire", "billing", "--now", "--yes")
@@ -197,6 +217,8 @@ def test_retire_now_skips_the_shortest_grace_of_the_operator_too(old: Project) -
         ("MTLSCTL_MAX_DELETES", "1" * 99, f"MTLSCTL_MAX_DELETES is '{'1' * 40}...', which is not a whole number"),
         ("MTLSCTL_MIN_GRACE", "7", "MTLSCTL_MIN_GRACE is '7', which is not a duration"),
         ("MTLSCTL_MIN_GRACE", "99999999w", "MTLSCTL_MIN_GRACE is '99999999w', which is not a duration"),
+        ("MTLSCTL_PRUNE", "true", "MTLSCTL_PRUNE is 'true', which is not 1 or 0"),
+        ("MTLSCTL_DEPLOY", "yes", "MTLSCTL_DEPLOY is 'yes', which is not 1 or 0"),
     ],
 )
 def test_a_limit_that_cannot_be_read_stops_every_run(old: Project, variable: str, value: str, said: str) -> None:

@@ -277,6 +277,7 @@ def test_when_the_entry_is_gone_the_plan_says_so_and_what_to_do(site: Site) -> N
         "warning[previous-entry-gone]: 'billing' goes back to an older certificate, valid from 2026-09-24 12:00 UTC"
         in plan
     )
+    assert "  billing  goes back to an older certificate" in plan
     assert (
         "  fix  if it was deleted because its key leaked, do not upload it again; after any other revert, make" in plan
     )

@@ -41,13 +41,13 @@ def test_bindings_that_wait_for_the_same_have_a_row_each_and_one_reason() -> Non
 def test_the_end_of_grace_is_not_shown_as_the_date_of_the_deletion() -> None:
     """Other conditions may keep the certificate longer."""
     kept = Waiting(retire(OLD, PARTNER), Condition.GRACE, "its grace period is not over", LATER)
-    assert until_text(kept) == "; deleted not before 2026-11-26 12:00 UTC, once nothing uses it"
+    assert until_text(kept) == "; deleted from 2026-11-26 12:00 UTC on, once nothing uses it"
     assert until_text(replace(kept, once="gw is deployed twice without it")) == (
-        "; deleted not before 2026-11-26 12:00 UTC, once gw is deployed twice without it"
+        "; deleted from 2026-11-26 12:00 UTC on, once gw is deployed twice without it"
     )
     pending = replace(kept, condition=Condition.BINDINGS_PENDING, not_before=LATER + 7 * DAY)
     assert until_text(pending) == (
-        ", until 2026-11-26 12:00 UTC; deleted not before 2026-12-03 12:00 UTC, once nothing uses it"
+        ", until 2026-11-26 12:00 UTC; deleted from 2026-12-03 12:00 UTC on, once nothing uses it"
     )
     assert until_text(replace(kept, condition=Condition.SUCCESSOR_NOT_VALID)) == (
         ", until 2026-11-26 12:00 UTC, then for its grace period"
@@ -80,4 +80,4 @@ def test_what_was_written_into_wrangler_files_has_to_be_committed(commit: str | 
     step = Step(waiting(None).change, StepStatus.DONE)
     outcome = Outcome(replace(APPLIED.outcome.plan, commit=commit), (step, step))
     text = render(Applied(outcome), "text", Display(folder="../mono"))
-    assert ("\nCommit the new IDs: ../mono/gw/wrangler.jsonc.\n" in text) is (commit is not None)
+    assert ("\nCommit the new IDs:\n  git add ../mono/gw/wrangler.jsonc\n" in text) is (commit is not None)

@@ -42,6 +42,7 @@ from reconciler.proof.verdicts import ProofStatus, Verdict
 from reconciler.runs.configs import deployed_path
 from reconciler.runs.handshake import OpenedKey, Proving, load_roots, open_key
 from reconciler.runs.look import Checkout, look, observe
+from reconciler.runs.operator import is_on
 from reconciler.runs.project import Project
 from reconciler.runs.verify.offline import check_files, check_wrangler, places_of
 from reconciler.runtime.find import MissingProgram
@@ -155,7 +156,7 @@ class _VerifyRun:
     def _may_run(self, chosen: Iterable[CertificateName]) -> bool:
         """Whether the operator lets this run start programs of the checkout; a person is asked last."""
         request, declaration = self.request, self.desired.declaration
-        if request.run_project or self.project.environ.get(RUN_VARIABLE) == "1":
+        if request.run_project or is_on(self.project.environ, RUN_VARIABLE):
             return True
         certificates = [declaration.certificates[name] for name in chosen]
         to_call = self.has(Level.RUNTIME) and any(certificate.verify for certificate in certificates)

@@ -66,7 +66,7 @@ def until_text(wait: Waiting) -> str:
 
 
 def _deletion_text(time: datetime, once: str | None) -> str:
-    return f"; deleted not before {time:%Y-%m-%d %H:%M} UTC, once {printable(once or 'nothing uses it')}"
+    return f"; deleted from {time:%Y-%m-%d %H:%M} UTC on, once {printable(once or 'nothing uses it')}"
 
 
 def prose(width: int | None) -> int | None:

@@ -10,9 +10,9 @@ from typing import assert_never
 
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.escape import printable
-from reconciler.model import BindingChange, Change, Deploy, Retire, Upload, Verify
+from reconciler.model import Action, BindingChange, Change, Deploy, Retire, Upload, Verify
 from reconciler.plan.outcome import Outcome, Step, StepStatus
-from reconciler.plan.plan import next_of
+from reconciler.plan.plan import when_text
 from reconciler.reports.left import Applied
 from reconciler.views.table import Display
 from reconciler.views.text.findings import show_findings
@@ -176,12 +176,33 @@ def _kept_lines(steps: Sequence[Step], style: Style, width: int | None, short: S
 
 
 def _to_commit_lines(outcome: Outcome, display: Display) -> Iterator[str]:
-    """The wrangler files that this run changed, in a git checkout: the next checkout must have the new IDs."""
-    written = (step.change for step in outcome.of(StepStatus.DONE) if isinstance(step.change, BindingChange))
-    files = dict.fromkeys(normpath(join(display.folder, change.at.config)) for change in written)
-    if files and outcome.plan.commit is not None:
-        yield ""
-        yield from wrapped(f"Commit the new IDs: {listed(files, _MOST_ALIKE)}.", prose(display.width), then="  ")
+    """The wrangler files that this run changed, in a git checkout, with the certificates that it uploaded.
+
+    In one commit, so that a revert brings back both.
+    """
+    done = [step.change for step in outcome.of(StepStatus.DONE)]
+    written = [change for change in done if isinstance(change, BindingChange)]
+    if not written or outcome.plan.commit is None:
+        return
+    declared = outcome.plan.assessment.desired.declaration.certificates
+    names = [name for one in done if isinstance(one, Upload) for name in (one.certificate, *one.shared_with)]
+    paths = [change.at.config for change in written] + [declared[name].path for name in names if name in declared]
+    files = list(dict.fromkeys(normpath(join(display.folder, path)) for path in paths))
+    removed = [change.action is Action.UNBIND for change in written]
+    what = (
+        "the removed bindings"
+        if all(removed)
+        else "the new IDs and removed bindings"
+        if any(removed)
+        else "the new IDs"
+    )
+    together = f", together with {'its certificate' if len(names) == 1 else 'their certificates'}" if names else ""
+    yield ""
+    if display.width is not None and len(files) > _MOST_ALIKE:
+        yield from wrapped(f"Commit {what}{together}: {listed(files, _MOST_ALIKE)}.", prose(display.width), then="  ")
+        return
+    yield from wrapped(f"Commit {what}{together}:", prose(display.width), then="  ")
+    yield from command_lines(("git", "add", *files), display.width)
 
 
 def _to_deploy_lines(applied: Applied, display: Display) -> Iterator[str]:
@@ -217,7 +238,7 @@ def _next_lines(applied: Applied, width: int | None) -> Iterator[str]:
     later += [f"{counted(kept, f'{more} old certificate'.strip())} kept for now"] if kept else []
     if later:
         yield from wrapped(f"{', '.join(later)}; `mtlsctl plan` shows why.", width)
-    first = next_of(outcome.waiting)
+    when = when_text(outcome.waiting)
     if outcome.of(StepStatus.FAILED) or outcome.of(StepStatus.UNPROVED):
         begin = "fix what failed; in a pipeline start a new run, else run: "
         before = begin if applied.is_of_saved_plan else "fix what failed, then run: "
@@ -230,9 +251,11 @@ def _next_lines(applied: Applied, width: int | None) -> Iterator[str]:
         yield from next_lines(("mtlsctl", "apply"), width)
     elif applied.to_deploy:
         yield from next_lines(("mtlsctl", "plan"), width, before="deploy, then run: ")
-    elif first is not None:
-        again = ("mtlsctl", "apply", *(("--deploy",) if "--deploy" in applied.again else ()))
-        yield from next_lines(again, width, before=f"from {first:%Y-%m-%d %H:%M} UTC on, run: ")
+    elif when is not None:
+        command = outcome.plan.later_command(deploy="--deploy" in applied.again)
+        yield from next_lines(command, width, before=f"{when}, run: ")
+    elif any(isinstance(step.change, Deploy) for step in outcome.of(StepStatus.DONE)):
+        yield from next_lines(("mtlsctl", "plan", "--live"), width)
     else:
         yield from next_lines(("mtlsctl", "status"), width)
 

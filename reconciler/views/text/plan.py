@@ -8,7 +8,7 @@ from typing import assert_never
 
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic
-from reconciler.findings.escape import printable
+from reconciler.findings.escape import printable, shell_command
 from reconciler.model import (
     Action,
     BindingChange,
@@ -25,7 +25,7 @@ from reconciler.model.calls import Calls
 from reconciler.model.words import environment_text
 from reconciler.plan.coverage import Area, NotChecked
 from reconciler.plan.live import LiveBinding, LiveState
-from reconciler.plan.plan import Plan, PlanFacts, SavedPlan
+from reconciler.plan.plan import Plan, PlanFacts, SavedPlan, when_text
 from reconciler.plan.quota import QuotaCount
 from reconciler.plan.renewals import Due
 from reconciler.views.table import Display
@@ -75,12 +75,24 @@ def _whole(plan: PlanFacts, display: Display) -> str:
 def _next_lines(plan: PlanFacts, style: Style, width: int | None) -> str:
     """The command to run now, and where nothing is to be done, the one that continues what waits."""
     now = f"{style.bold('Next:')} {printable(plan.next_command)}\n" if plan.next_command is not None else ""
-    if not isinstance(plan, Plan) or plan.changes or plan.at or plan.partial or plan.next is None:
+    if not isinstance(plan, Plan) or plan.changes or plan.at:
+        return now
+    if _is_live_open(plan):
+        look = shell_command(("mtlsctl", "apply", *plan.only, "--deploy"))
+        now = f"{style.bold('Next:')} if live Workers may use other certificates, run: {look}\n"
+    when = when_text(plan.waiting)
+    if plan.partial or when is None:
         return now
     is_deploying = plan.assessment.ask.deploy.everybody or plan.next_command == "mtlsctl apply --deploy"
-    deploy = " --deploy" if is_deploying else ""
-    then = f"{'Then,' if now else 'Next:'} from {plan.next:%Y-%m-%d %H:%M} UTC on, run: mtlsctl apply{deploy}"
+    command = shell_command(plan.later_command(deploy=is_deploying))
+    then = f"{'Then,' if now else 'Next:'} {when}, run: {command}"
     return now + "".join(f"{line}\n" for line in wrapped(then, width))
+
+
+def _is_live_open(plan: Plan) -> bool:
+    """Whether `apply` has nothing to do in files and uploads, and did not read what live Workers use."""
+    unread = any(one.area is Area.LIVE_WORKERS and one.reason is None for one in plan.not_checked)
+    return plan.apply_with is None and plan.selection.retire is None and unread and not _errors(plan)
 
 
 def render_plan(plan: PlanFacts, style: Style, width: int | None = None) -> str:

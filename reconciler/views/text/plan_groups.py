@@ -183,10 +183,11 @@ def about_text(group: Group, plan: PlanFacts) -> str:
     if upload is not None:
         if Reason.CONTENT_CHANGED not in upload.reasons:
             return "new"
+        found = (one.code for one in plan.diagnostics if one.certificate == group.name)
+        what = "goes back to an older certificate" if Code.PREVIOUS_ENTRY_GONE in found else "renewed"
         if not group.differences:
-            return "renewed"
-        key = "new key" if any(one.attribute == "key" for one in group.differences) else "same key"
-        return f"{'goes back to an older certificate' if _is_older(group) else 'renewed'}, {key}"
+            return what
+        return f"{what}, {'new' if any(one.attribute == 'key' for one in group.differences) else 'same'} key"
     if any(Reason.ORPHANED in one.reasons for one in _retires(group)):
         return "removed from mtls.toml"
     if any(one.at is None and one.certificate == group.name for one in plan.unknown):
@@ -198,12 +199,6 @@ def about_text(group: Group, plan: PlanFacts) -> str:
     if any(wait.entry is None for wait in group.waiting) or group.name is None or group.has(Action.UNBIND):
         return ""
     return trouble_of(group.name, plan) or "up to date"
-
-
-def _is_older(group: Group) -> bool:
-    """Whether the new certificate begins before the one that it replaces."""
-    begins = next((one for one in group.differences if one.attribute == "not_before"), None)
-    return begins is not None and (begins.after or "") < (begins.before or "")
 
 
 def trouble_of(name: CertificateName, plan: PlanFacts) -> str | None:
@@ -339,14 +334,14 @@ def waiting_block(
     """What waits, for what, and until when; what waits for the same in one sentence."""
     waits = tuple(waits)
     used = used_ids(waits)
-    alike: dict[tuple[str, Action, str, str], list[str]] = {}
+    alike: dict[tuple[str, Action, str, str, Condition], list[str]] = {}
     bindings: dict[tuple[Condition, str, datetime | None], list[BindingChange]] = {}
     for wait in waits:
         if isinstance(wait.change, BindingChange):
             bindings.setdefault((wait.condition, wait.detail, wait.until), []).append(wait.change)
             continue
         what, verb = _waiting_text(wait.change, names, used)
-        alike.setdefault((verb, wait.change.action, wait.detail, until_text(wait)), []).append(what)
+        alike.setdefault((verb, wait.change.action, wait.detail, until_text(wait), wait.condition), []).append(what)
     for (_, why, time), changes in bindings.items():
         yield from table([_waiting_row(change, names) for change in changes[:_MOST_ALIKE]], width, indent=indent)
         if len(changes) > _MOST_ALIKE:
@@ -354,13 +349,15 @@ def waiting_block(
         first = f"wait until {time:%Y-%m-%d %H:%M} UTC, then for `mtlsctl apply`" if time is not None else "wait"
         first = first if len(changes) > 1 else first.replace("wait", "waits", 1)
         yield from wrapped(f"{first}: {printable(why)}", width, first=f"{indent}  ")
-    for (verb, _, detail, until), found in alike.items():
+    for (verb, _, detail, until, condition), found in alike.items():
         more = f" and {len(found) - _MOST_ALIKE} more" if len(found) > _MOST_ALIKE else ""
         what = f"{', '.join(found[:_MOST_ALIKE])}{more}"
         if verb == "waits":
             text = f"{what} {'waits' if len(found) == 1 else 'wait'}{until.removeprefix(',')}: {names.text(detail)}"
             yield from wrapped(text, width, first=f"{indent}. ")
             continue
+        if condition is Condition.ROLLBACK_REACH:
+            until += " (what ends that: mtlsctl status NAME --live)"
         why = names.text(detail) if detail.startswith(verb) else f"{verb}: {names.text(detail)}"
         yield from wrapped(f"{what} {why}{until}", width, first=f"{indent}. ")
 

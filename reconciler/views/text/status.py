@@ -309,10 +309,11 @@ def _count_lines(status: Status, names: ShownNames, style: Style, width: int | N
     worst = min(found, key=list(Urgency).index, default=Urgency.LATER)
     ends = [(item.due.not_after, printable(item.certificate)) for item in status.certificates if item.due is not None]
     ends += [(item.row.not_after, names.id(item.row.id)) for item in status.by_id if item.row.not_after is not None]
-    first = min(((end, name) for end, name in ends if end >= status.made), default=None)
+    first = min((end for end, _ in ends if end >= status.made), default=None)
     text = f"{counts_of(status)}."
     if first is not None:
-        text += f" Expires first: {first[1]} {distance_text(first[0], status.made)}."
+        alike = sorted(name for end, name in ends if time_text(end) == time_text(first))
+        text += f" Expires first: {_listed(alike)} {distance_text(first, status.made)}."
     if status.hidden:
         text += f" {counted(status.hidden, 'certificate')} not shown."
     yield from map(_paint(worst, style), wrapped(text, width))
