@@ -120,8 +120,10 @@ def observe(checkout: Checkout, reader: StoreReader | None, listing: Listing | N
     if reader is None:
         return Actual(checkout.configs, None, broken=checkout.broken)
     listing = listing or reader.list_entries()
+    store = checkout.desired.declaration.store
     ids = _declared_ids(checkout.desired.declaration, checkout.configs)
-    asked, unasked = ask_for_missing(reader, listing, ids, checkout.desired.declaration.store.kind)
+    others = (one for file in checkout.configs.values() for one in ids_in(file, store.account))
+    asked, unasked = ask_for_missing(reader, listing, ids, store.kind, others)
     return Actual(checkout.configs, listing, asked, unasked=unasked, broken=checkout.broken)
 
 
@@ -131,15 +133,18 @@ thousands into a file; a list lacks more than a few only if they are wrong."""
 
 
 def ask_for_missing(
-    reader: StoreReader, listing: Listing, ids: Iterable[str], store: StoreKind
+    reader: StoreReader, listing: Listing, ids: Iterable[str], store: StoreKind, others: Iterable[str] = ()
 ) -> tuple[Mapping[EntryId, Entry | None], frozenset[EntryId]]:
     """The entries with IDs that the list lacks, each requested once (rule 6), and the IDs that were too many.
 
-    Placeholders are not requested.
+    Placeholders are not requested. `others`: IDs of bindings that are not declared, requested if there is room.
     """
     known = {entry.id for entry in listing.entries}
-    missing = [*dict.fromkeys(EntryId(text) for text in ids if text not in known and is_askable(text, store))]
-    return reader.get_all(missing[:MOST_ASKED]), frozenset(missing[MOST_ASKED:])
+    missing, more = (
+        [*dict.fromkeys(EntryId(text) for text in texts if text not in known and is_askable(text, store))]
+        for texts in (ids, others)
+    )
+    return reader.get_all([*dict.fromkeys((*missing, *more))][:MOST_ASKED]), frozenset(missing[MOST_ASKED:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +195,8 @@ def _declared_ids(declaration: Declaration, configs: Mapping[WorkerLabel, Wrangl
             yield found.certificate_id
 
 
-def ids_in(file: WranglerFile) -> Iterator[str]:
-    """Yield every certificate ID in a wrangler file."""
+def ids_in(file: WranglerFile, account: str | None = None) -> Iterator[str]:
+    """Yield every certificate ID in a wrangler file. `account`: not of environments that use another account."""
     for environment in file.environments.values():
-        yield from (found.certificate_id for found in environment.bindings)
+        if account is None or environment.account_id in (None, account):
+            yield from (found.certificate_id for found in environment.bindings)

@@ -28,7 +28,7 @@ from reconciler.system.git import ask_ignored, ask_tracked
 from reconciler.x509.certificates import Bundle
 from reconciler.x509.files import MAX_CHAIN_BYTES
 from reconciler.x509.key_pairs import check_pair
-from reconciler.x509.preflight import check_for_upload
+from reconciler.x509.preflight import check_unknown
 
 _KEY_NAMES = (".key", ".pem")
 _ELSEWHERE = "normal on a pull request, whose job has no keys; `mtlsctl validate` checks the pair where the key is"
@@ -43,7 +43,7 @@ def validate(project: Project) -> tuple[Diagnostic, ...]:
     now = project.clock.now()
     for name, bundle in desired.bundles.items():
         declared = declaration.certificates[name]
-        problems = check_for_upload(bundle, ca=declared.ca, path=declared.path, now=now)
+        problems = check_unknown(bundle, ca=declared.ca, path=declared.path, now=now)
         found.extend(replace(problem, certificate=name) for problem in problems)
         always_due = find_always_due(desired, name)
         found.extend([always_due] if always_due is not None else [])

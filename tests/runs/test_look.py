@@ -91,7 +91,17 @@ class Reader:
         return dict.fromkeys(self.asked)
 
 
-def test_only_ids_of_declared_bindings_are_asked_for_and_no_more_than_the_limit() -> None:
+def test_undeclared_bindings_are_asked_for_while_there_is_room() -> None:
+    """wrangler deploys them as well."""
+    reader = Reader()
+    there = file({None: {"LEDGER": uid(99), "OLD": uid(200), "TODO": "<ID>"}, "other": {"OLDER": uid(201)}})
+    files = {WorkerLabel("checkout"): there}
+    wanted = desired({"billing": 1}, [worker("checkout", {None: {"LEDGER": f"id:{uid(99)}"}})])
+    seen = observe(Checkout(wanted, files, {}, (), (), ()), cast(StoreReader, reader))
+    assert (reader.asked, seen.unasked) == ([uid(99), uid(200), uid(201)], frozenset())
+
+
+def test_ids_of_declared_bindings_are_asked_for_first_and_no_more_than_the_limit() -> None:
     """Each is a call of the user's rate limit, and a pull request can write thousands into a wrangler file. Those that
     mtls.toml names come first."""
     reader = Reader()
