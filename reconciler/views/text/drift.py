@@ -61,8 +61,8 @@ def _lines(drift: Drift, display: Display, findings: str) -> Iterator[str]:
     found, paint = (f"Drift: {counts}", style.warn) if counts else none
     number = len(drift.waiting)
     waiting = f", {counted(number, 'change')} {'waits' if number == 1 else 'wait'}" if number else ""
-    same = drift.summary[State.IN_SYNC]
-    rest = f"{same} {'certificate or binding' if same == 1 else 'certificates and bindings'} in sync{waiting}"
+    alike = drift.summary[State.IN_SYNC]
+    rest = f"{alike} {'certificate or binding' if alike == 1 else 'certificates and bindings'} in sync{waiting}"
     yield from map(paint, wrapped(f"{found}; {rest}.", width, then="  "))
     fixed = sum(one.apply for one in drift.findings)
     if fixed:
