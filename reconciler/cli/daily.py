@@ -188,9 +188,7 @@ def drift(session: Session, unused: UnusedOption = False, out: OutOption = None,
     if unused:
         found = join_unused(found, planned.plan, project.files.sweep(find_unused(planned.plan)))
         actual = planned.plan.assessment.actual
-        broken = {one.path for one in actual.broken.values()}  # declared, and reported already
-        files = (one for one in undeclared(project, actual.files) if one.path not in broken)
-        found = found.joined((), map(worker_undeclared, files))
+        found = found.joined((), map(worker_undeclared, undeclared(project, actual.files, actual.broken)))
     session.show(found, out)
     raise typer.Exit(found.exit_code)
 

@@ -150,5 +150,6 @@ def hint_for_option(written: str, command: str, known: Collection[str]) -> str |
     for hint, (has, others) in _OPTIONS.items():
         if any(name in others for name in names) and (has is None or has in known or not command):
             return f"{hint}, after the command" if has and has not in known else hint
-    near = get_close_matches(written, known, n=1, cutoff=_CLOSE)
+    swapped = [one for one in known if sorted(one) == sorted(written)]  # `--form` is `--from`, not `--format`
+    near = swapped or get_close_matches(written, known, n=1, cutoff=_CLOSE)
     return f"did you mean `{near[0]}`?" if near else None

@@ -14,6 +14,7 @@ from reconciler.cli.session import OutOption, Session, command
 from reconciler.cli.terminal import ask, tell
 from reconciler.desired.rules import accepts, check_certificate_path
 from reconciler.findings.errors import DeclinedError, UsageError
+from reconciler.findings.exits import ExitCode
 from reconciler.model import StoreKind
 from reconciler.model.stores import ACCOUNT_VARIABLE, TOKEN_VARIABLE
 from reconciler.runs.init import create
@@ -84,6 +85,8 @@ def init(
             demand_folder(project, below)
         done = create.init(project, _asked(project, request))
     session.show(done, out)
+    if done.plan.assessment.actual.broken:  # declared wrangler files, of which nothing could be added
+        raise typer.Exit(ExitCode.PARTIAL if done.written else ExitCode.FAILED)
 
 
 @command(example="mtlsctl export --certificates certs > mtls.toml", shows=(Proposal,), asks=True)

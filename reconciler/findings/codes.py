@@ -301,7 +301,7 @@ class Code(StrEnum):
     # --- certificates -----------------------------------------------------------------------------------------------
 
     CERTIFICATE_EXPIRED = ("certificate-expired", _EW,
-        "The certificate has expired: it is not uploaded, and no binding is changed to use it.",
+        "The certificate has expired: it is not uploaded, and no binding moves to it. If it is in use: a warning.",
         "Renew the certificate.")
     INTERMEDIATE_EXPIRED = ("intermediate-expired", _EW,
         "An intermediate of the certificate has expired.",

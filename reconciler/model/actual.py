@@ -14,7 +14,7 @@ from reconciler.model.words import EntryId, WorkerLabel
 class Actual:
     """The observed state. `listing` is None in an offline plan, which does not read the store.
 
-    `asked` has the answers for IDs of declared bindings that the list lacks, `unasked` those that were too many to be
+    `asked` has the answers for IDs of bindings that the list lacks, `unasked` those that were too many to be
     requested. `sweep` is None if nothing would be retired, `live` is None if live Workers were not checked. `broken`:
     the declared wrangler files that can't be used.
     """

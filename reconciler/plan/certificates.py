@@ -18,7 +18,7 @@ from reconciler.plan.inventory import Inventory
 from reconciler.plan.renewals import find_earlier_end, find_going_back
 from reconciler.x509.certificates import Bundle
 from reconciler.x509.chains import window_of
-from reconciler.x509.preflight import check_for_upload
+from reconciler.x509.preflight import check_for_upload, check_unknown
 
 _MOST_NAMED = 5
 
@@ -98,8 +98,8 @@ class _CertificateJudge:
         return dict.fromkeys(names, Held(errors, upload) if errors else self._judge_upload(upload))
 
     def _judge_offline(self, names: list[CertificateName]) -> Mapping[CertificateName, Verdict]:
-        """Judged as `validate` does, because the certificate may still have to be uploaded."""
-        found = _check_file(self.desired, names, self.now)
+        """Judged as `validate` does: the certificate may be uploaded, or may still have to be."""
+        found = _check_file(self.desired, names, self.now, is_unknown=True)
         self.findings.extend(found)
         errors = tuple(one for one in found if one.is_error)
         return dict.fromkeys(names, Held(errors) if errors else Unseen(Need.STORE))
@@ -150,10 +150,16 @@ def _together(names: Sequence[CertificateName]) -> str:
     return " and ".join((*names[:_MOST_NAMED], f"{more:,} more") if more > 0 else names)
 
 
-def _check_file(desired: Desired, names: list[CertificateName], now: datetime) -> list[Diagnostic]:
-    """The findings about the content, which is checked once; each is repeated for every certificate with it."""
+def _check_file(
+    desired: Desired, names: list[CertificateName], now: datetime, *, is_unknown: bool = False
+) -> list[Diagnostic]:
+    """The findings about the content, which is checked once; each is repeated for every certificate with it.
+
+    `is_unknown`: whether it is uploaded is not known.
+    """
+    check = check_unknown if is_unknown else check_for_upload
     first = desired.declaration.certificates[names[0]]
-    found = check_for_upload(desired.bundles[names[0]], ca=first.ca, path=first.path, now=now)
+    found = check(desired.bundles[names[0]], ca=first.ca, path=first.path, now=now)
     return [replace(problem, certificate=name) for problem in found for name in names]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from difflib import get_close_matches
 
@@ -259,11 +259,11 @@ def binding_missing(declaration: Declaration, row: BindingRow, assessment: Asses
     )
 
 
-def binding_changed(declaration: Declaration, row: BindingRow) -> DriftFinding:
+def binding_changed(declaration: Declaration, row: BindingRow, asked: Collection[EntryId]) -> DriftFinding:
     """A declared binding has another ID, or another `remote`, than it should have; or it is where it can't be."""
     name, found = row.certificate, row.found_id
     wanted = f"the ID of {name!r}" + (f", {row.wanted}" if row.wanted else "") if name else str(row.wanted)
-    has, declared = id_text(row, declaration.store.kind), row.declared
+    has, declared = id_text(row, declaration.store.kind, asked), row.declared
     if found == row.wanted and row.found is not None and declared is not None and declared.remote is not None:
         has, wanted = f"remote = {str(row.found.remote).lower()}", f"remote = {str(declared.remote).lower()}"
     return DriftFinding(
@@ -282,14 +282,21 @@ def binding_changed(declaration: Declaration, row: BindingRow) -> DriftFinding:
     )
 
 
-def id_text(row: BindingRow, store: StoreKind) -> str:
-    """The ID that a binding has, for a sentence; of one that no uploaded certificate has, what is wrong with it."""
+def id_text(row: BindingRow, store: StoreKind, asked: Collection[EntryId]) -> str:
+    """The ID that a binding has, for a sentence; of one that no uploaded certificate has, what is wrong with it.
+
+    `asked`: the IDs that were requested by themselves; the list may lack another that exists (rule 6).
+    """
     text = row.found_id or ""
     if row.entry is not None or is_of_other_store(text, store):
         return text
     if is_placeholder(text, store):
         return f"the placeholder {text!r}"
-    return f"{text}, which {'no uploaded certificate has' if is_askable(text, store) else 'is not a valid ID'}"
+    if not is_askable(text, store):
+        return f"{text}, which is not a valid ID"
+    if EntryId(text) in asked:
+        return f"{text}, which no uploaded certificate has"
+    return f"{text}, which is not in the list of uploaded certificates (not looked up by itself)"
 
 
 def binding_undeclared(

@@ -125,7 +125,7 @@ class _DriftLook:
         elif row.wanted is None and row.certificate is not None and self._follows(row, row.certificate):
             self.follows[row.certificate].append(say.binding_key(row))
         else:
-            yield say.binding_changed(self.declaration, row)
+            yield say.binding_changed(self.declaration, row, self.assessment.actual.asked)
 
     def _note_unknown(self, row: BindingRow) -> None:
         """Note an ID that no uploaded certificate has: it gets one finding for all bindings that should have it."""

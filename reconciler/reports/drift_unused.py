@@ -87,7 +87,7 @@ def _broken(row: BindingRow, assessment: Assessment) -> DriftFinding:
     """A binding that can't work, whoever manages it: no client certificate is uploaded with its ID."""
     text, declaration = row.found_id or "", assessment.desired.declaration
     store = declaration.store
-    what = id_text(row, store.kind)
+    what = id_text(row, store.kind, assessment.actual.asked)
     if row.entry is not None:
         what = f"{named(row.entry)}, a CA, which a Worker can't use"
         return _finding(row, Code.ENTRY_IS_CA, what, _bind_some(row, declaration))

@@ -29,7 +29,7 @@ from reconciler.system.git import ask_ignored, ask_tracked
 from reconciler.x509.certificates import Bundle
 from reconciler.x509.files import MAX_CHAIN_BYTES
 from reconciler.x509.key_pairs import check_pair
-from reconciler.x509.preflight import check_for_upload
+from reconciler.x509.preflight import check_unknown
 
 _KEY_NAMES = (".key", ".pem")
 _ELSEWHERE = "normal on a pull request, whose job has no keys; `mtlsctl validate` checks the pair where the key is"
@@ -47,7 +47,7 @@ def validate(project: Project) -> tuple[Diagnostic, ...]:
         declared = declaration.certificates[name]
         same = (bundle, declared.ca, declared.path)
         if same not in checks:
-            checks[same] = tuple(check_for_upload(bundle, ca=declared.ca, path=declared.path, now=now))
+            checks[same] = tuple(check_unknown(bundle, ca=declared.ca, path=declared.path, now=now))
         found.extend(replace(problem, certificate=name) for problem in checks[same])
         always_due = find_always_due(desired, name)
         found.extend([always_due] if always_due is not None else [])

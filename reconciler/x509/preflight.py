@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from cryptography import x509
@@ -41,6 +42,8 @@ from reconciler.x509.key_types import (
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """The earliest time that workerd's TLS library reads."""
 
+_EXPIRED = frozenset({Code.CERTIFICATE_EXPIRED, Code.INTERMEDIATE_EXPIRED})
+
 _Check = Callable[[Chain], Iterable[Diagnostic]]
 
 
@@ -67,6 +70,21 @@ def check_stored(bundle: Bundle, *, path: str, now: datetime) -> tuple[Diagnosti
         return ()
     with quiet():
         return tuple(stored_encodings(make_chain(bundle, path, now=now)))
+
+
+def check_unknown(bundle: Bundle, *, ca: bool, path: str, now: datetime) -> tuple[Diagnostic, ...]:
+    """The findings of `check_for_upload` while it is unknown whether it is uploaded already.
+
+    What has expired is a warning then, because it is one of an uploaded certificate.
+    """
+    hint = (
+        f"if it is uploaded, origins refuse it; if not, `mtlsctl apply` does not upload it: put a new certificate into"
+        f" {path}"
+    )
+    return tuple(
+        replace(one, severity=Severity.WARNING, hint=hint) if one.code in _EXPIRED else one
+        for one in check_for_upload(bundle, ca=ca, path=path, now=now)
+    )
 
 
 def check_for_upload(bundle: Bundle, *, ca: bool, path: str, now: datetime) -> tuple[Diagnostic, ...]:

@@ -262,12 +262,15 @@ def test_offline_a_binding_to_a_file_that_has_ended_is_held_too() -> None:
     assert [one.severity for one in plan.diagnostics if one.code == "certificate-expired"].count(Severity.ERROR) == 1
 
 
-def test_an_expired_file_is_one_error_offline_and_online_before_its_upload() -> None:
-    """The same file has the same severity in `validate`, `plan --offline` and `plan`."""
+def test_an_expired_file_is_an_error_before_its_upload_and_a_warning_once_it_is_uploaded() -> None:
+    """Offline that is unknown: a warning, which says what holds in either case."""
     wanted = declaring({"billing": ENDED}, desired({"billing": 1}))
-    for there in (actual(None), actual([])):
-        found = [one for one in plan_of(wanted, there).diagnostics if one.code == "certificate-expired"]
-        assert [one.severity for one in found] == [Severity.ERROR]
+    severities = []
+    for there in (actual([]), actual([stored(1, ENDED)]), actual(None)):
+        (found,) = [one for one in plan_of(wanted, there).diagnostics if one.code == "certificate-expired"]
+        severities.append(found.severity)
+    assert severities == [Severity.ERROR, Severity.WARNING, Severity.WARNING]
+    assert "if it is uploaded" in (found.hint or "")
 
 
 def test_a_renewal_that_expires_earlier_than_what_it_replaces_is_a_warning() -> None:

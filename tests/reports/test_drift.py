@@ -404,7 +404,7 @@ def test_after_apply_nothing_has_drifted(project: Project) -> None:
     """Exit 0, and no key is needed to say so."""
     result = project.run("drift")
     assert (result.code, result.err) == (0, "")
-    assert result.out.rstrip().endswith("No drift; 2 in sync.")
+    assert result.out.rstrip().endswith("No drift; 2 certificates and bindings in sync.")
 
 
 def test_a_changed_id_is_shown_with_its_place_and_the_command_that_fixes_it(project: Project) -> None:
@@ -415,7 +415,7 @@ def test_a_changed_id_is_shown_with_its_place_and_the_command_that_fixes_it(proj
     assert result.code == 2
     assert f"  billing\n    ~ BILLING in wrangler.toml (top level) has {uid(77)}, which no" in result.out
     assert "      at   mtls.toml:12:1\n\n" in result.out
-    assert result.out.endswith("Drift: 1 changed; 1 in sync.\nNext: mtlsctl apply\n")
+    assert result.out.endswith("Drift: 1 changed; 1 certificate or binding in sync.\nNext: mtlsctl apply\n")
     assert project.run("apply", "--yes").code == 0
     assert project.run("drift").code == 0
 

@@ -518,7 +518,7 @@ def test_where_nothing_is_found_it_says_so(project: Project) -> None:
     """Without any key."""
     result = project.run("drift", "--unused")
     assert (result.code, result.err) == (0, "")
-    assert result.out.rstrip().endswith("No drift; 2 in sync.")
+    assert result.out.rstrip().endswith("No drift; 2 certificates and bindings in sync.")
     assert "Not checked" not in result.out
 
 
@@ -541,10 +541,10 @@ def test_a_binding_with_an_unknown_id_is_shown_with_its_line_and_its_fix(project
     add_binding(project)
     result = project.run("drift", "--unused")
     assert result.code == 2
-    assert f"  wrangler.toml\n    + X (top level) has {uid(7)}, which no uploaded" in result.out
+    assert f"  wrangler.toml\n    + X (top level) has {uid(7)}, which is not in the" in result.out
     assert "      at   wrangler.toml:10:18\n      fix  declare its certificate in `[certificates.NAME]`" in result.out
     assert '        | X = "NAME"\n' in result.out
-    assert result.out.rstrip().endswith("Drift: 1 unexpected; 2 in sync.")
+    assert result.out.rstrip().endswith("Drift: 1 unexpected; 2 certificates and bindings in sync.")
     alone = project.run("drift")
     assert alone.code == 0
     assert "undeclared bindings (mtlsctl drift --unused)." in alone.out

@@ -139,7 +139,10 @@ def test_every_report_shows_the_rest_and_the_error(tmp_path: Path, spoil: Callab
     assert status.code == 1
     assert "REFUNDS of refunds (top level): its wrangler file could not be read" in status.out
     drift = project.run("drift")
-    assert (drift.code, "No drift in what could be compared; 3 in sync." in drift.out) == (1, True)
+    assert (drift.code, "No drift in what could be compared; 3 certificates and bindings in sync." in drift.out) == (
+        1,
+        True,
+    )
     explained = project.run("explain", "refunds")
     assert (explained.code, f"error[{BROKEN[spoil]}]" in explained.out) == (0, True)
     assert project.run("validate").code == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -111,14 +112,29 @@ def test_the_last_valid_certificate_survives_its_grace(applied: Project, clock: 
 
 
 def test_going_back_to_an_expired_certificate_binds_nothing(applied: Project, clock: MemoryClock) -> None:
-    """Its entry is stored still; `validate`, `plan` and `apply` agree that it is an error."""
+    """Its entry is stored still, so it is an error to `plan` and `apply`; `validate` can't know what is bound now."""
     give(applied, later(NOW - DAY))
     assert applied.run("apply", "--yes").code == 0
     bound = applied.read("wrangler.toml")
     clock.time = NOW + 301 * DAY
     give(applied, FIRST)
-    assert [applied.run(*command).code for command in (("validate",), ("plan",), ("apply", "--yes"))] == [1, 1, 1]
+    assert [applied.run(*command).code for command in (("validate",), ("plan",), ("apply", "--yes"))] == [0, 1, 1]
+    assert "warning[certificate-expired]" in applied.run("validate").out
     assert applied.read("wrangler.toml") == bound
+
+
+def test_a_file_that_has_expired_in_use_does_not_fail_what_is_checked_offline(
+    applied: Project, clock: MemoryClock
+) -> None:
+    """As in `plan`; what needs its ID for a new binding fails everywhere."""
+    clock.time = NOW + 301 * DAY
+    commands = (("validate",), ("plan", "--offline"), ("plan",))
+    assert [applied.run(*command).code for command in commands] == [0, 0, 0]
+    text = applied.read("wrangler.toml")
+    (found,) = set(re.findall(r"10ca1000-[0-9a-f-]+", text))
+    applied.write("wrangler.toml", text.replace(found, "<ID>"))
+    results = [applied.run(*command) for command in commands]
+    assert [(one.code, "error[certificate-expired]" in one.out) for one in results] == [(1, True)] * 3
 
 
 def test_an_expired_certificate_in_use_comes_first_in_every_report(applied: Project, clock: MemoryClock) -> None:

@@ -578,6 +578,20 @@ def test_update_adds_and_says_what_it_added(account: Account) -> None:
     assert account.project.run("plan", "--detailed-exitcode").code == 0
 
 
+def test_update_adds_the_rest_while_one_declared_wrangler_file_is_broken(account: Account) -> None:
+    """That file is named once, with its line, and keeps its tables; the exit code is 5, or 1 if nothing was added."""
+    bound_in(account, "a/wrangler.toml")
+    account.init()
+    account.project.write("a/wrangler.toml", "name = \n")
+    account.project.write("b/wrangler.toml", wrangler(MORE=account.upload(LEAVES[1], "more")))
+    result = account.project.run("init", "--update", "--format", "json")
+    assert (result.code, result.json["written"]) == (5, ["mtls.toml"])
+    (found,) = [one for one in result.json["findings"] if one.get("path") == "a/wrangler.toml"]
+    assert (found["code"], found["severity"], found["line"]) == ("wrangler-syntax", "error", 1)
+    assert configs_of(account) == ["a/wrangler.toml", "b/wrangler.toml"]
+    assert account.project.run("init", "--update").code == 1
+
+
 def test_update_can_write_the_certificates_of_new_workers(account: Account) -> None:
     """As a first `init` can."""
     account.init()

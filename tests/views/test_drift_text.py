@@ -87,7 +87,8 @@ Drift of mono on Cloudflare, 2026-11-23 12:00 UTC
 Not checked: live Workers (mtlsctl drift --live); unused
   certificates, shared keys, undeclared bindings (mtlsctl
   drift --unused).
-Drift: 2 changed, 1 unexpected, 1 unused; 5 in sync.
+Drift: 2 changed, 1 unexpected, 1 unused; 5 certificates and
+  bindings in sync.
 Next: mtlsctl apply  (fixes 2 of 4)
 """
     )

@@ -58,7 +58,7 @@ def demand_free(project: Project) -> None:
 def init(project: Project, request: InitRequest) -> Adoption:
     """Write a new mtls.toml. FileError if there is one; GuardError if its stack name has uploads already."""
     demand_free(project)
-    found = survey(project, request.below, {}) if request.below is not None else Survey((), (), ())
+    found = survey(project, request.below, {}, {}) if request.below is not None else Survey((), (), ())
     stack, store = choose_stack(project, request), choose_store(project, request, found.configs)
     reader = _Remembered(open_reader(project, request, store))
     listing = reader.list_entries()
@@ -92,11 +92,13 @@ def _above(project: Project) -> Iterator[Diagnostic]:
 
 
 def update(project: Project, request: InitRequest) -> Adoption:
-    """Add what is new in the tree and among the uploads to the existing mtls.toml."""
+    """Add what is new in the tree and among the uploads to the existing mtls.toml.
+
+    Of a declared wrangler file that can't be used nothing is added; the findings report it (rule 8).
+    """
     checkout = look(project)
-    checkout.demand_configs()
     declaration, data = checkout.desired.declaration, project.sources[project.name]
-    found = survey(project, request.below or project.folder, checkout.configs)
+    found = survey(project, request.below or project.folder, checkout.configs, checkout.broken)
     reader = _Remembered(project.stores.open_reader(declaration.store))
     scene = _scene(project, checkout.desired, found, reader, checkout.configs)
     scene = replace(scene, certificates=(*scene.certificates, *_to_save(scene, request.save)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
@@ -12,7 +12,7 @@ from posixpath import basename, dirname, join, normpath
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import FileError, InputError, ReconcilerError, UsageError
-from reconciler.model import WorkerLabel, WranglerFile
+from reconciler.model import BrokenFile, WorkerLabel, WranglerFile
 from reconciler.model.progress import Done
 from reconciler.model.templates import template_of
 from reconciler.runs.configs import ConfigReader, OverBudgetError
@@ -40,15 +40,21 @@ class Survey:
     findings: tuple[Diagnostic, ...]
 
 
-def survey(project: Project, below: Path, declared: Mapping[WorkerLabel, WranglerFile]) -> Survey:
-    """Everything in a folder and its subfolders. `declared`: wrangler files that are declared already.
+def survey(
+    project: Project,
+    below: Path,
+    declared: Mapping[WorkerLabel, WranglerFile],
+    broken: Mapping[WorkerLabel, BrokenFile],
+) -> Survey:
+    """Everything in a folder and its subfolders. `declared`: wrangler files that are declared already; `broken`: those
+    of them that can't be used, which are reported elsewhere.
 
     Certificate files are found in the whole folder of mtls.toml: the Workers of one subfolder may use those of another.
 
     UsageError if `below` is not a folder of the tree. Files that git ignores and generated files are left out.
     """
     root = demand_folder(project, below)
-    return _Surveyor(project, root, declared, ConfigReader(project.files, project.sources)).run()
+    return _Surveyor(project, root, declared, ConfigReader(project.files, project.sources), broken).run()
 
 
 def demand_folder(project: Project, below: Path) -> Path:
@@ -61,10 +67,13 @@ def demand_folder(project: Project, below: Path) -> Path:
     return root
 
 
-def undeclared(project: Project, declared: Mapping[WorkerLabel, WranglerFile]) -> tuple[WranglerFile, ...]:
+def undeclared(
+    project: Project, declared: Mapping[WorkerLabel, WranglerFile], broken: Mapping[WorkerLabel, BrokenFile]
+) -> tuple[WranglerFile, ...]:
     """The wrangler files with bindings that `init --update` would add, but those that have a nearer mtls.toml."""
     root = Path(os.path.realpath(project.folder))
-    return tuple(_Surveyor(project, root, declared, ConfigReader(project.files, project.sources)).undeclared())
+    reader = ConfigReader(project.files, project.sources)
+    return tuple(_Surveyor(project, root, declared, reader, broken).undeclared())
 
 
 @dataclass
@@ -75,6 +84,7 @@ class _Surveyor:
     root: Path
     declared: Mapping[WorkerLabel, WranglerFile]
     reader: ConfigReader
+    broken: Mapping[WorkerLabel, BrokenFile]
     findings: list[Diagnostic] = field(default_factory=list)
 
     def run(self) -> Survey:
@@ -154,10 +164,11 @@ class _Surveyor:
 
     # --- wrangler files -----------------------------------------------------------------------------------------
 
-    def _configs(self, paths: Iterable[str]) -> Iterator[WranglerFile]:
+    def _configs(self, paths: Set[str]) -> Iterator[WranglerFile]:
         known = {self.project.files.identity(file.path) for file in self.declared.values()}
         yield from {file.path: file for file in self.declared.values()}.values()
-        for path in sorted(paths, key=lambda path: (self._is_link(path), path)):
+        broken = {file.path for file in self.broken.values()}
+        for path in sorted(paths - broken, key=lambda path: (self._is_link(path), path)):
             try:
                 identity = self.project.files.identity(path)
                 if identity in known:

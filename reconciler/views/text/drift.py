@@ -67,13 +67,14 @@ def _lines(drift: Drift, display: Display, findings: str) -> Iterator[str]:
 
 
 def counts_text(drift: Drift) -> str:
-    """`Drift: 1 missing, 2 changed; 3 in sync`."""
+    """`Drift: 1 missing, 2 changed; 3 certificates and bindings in sync`."""
     counts = ", ".join(f"{count} {state}" for state, count in drift.summary.items() if state in _SIGNS and count)
     is_part = any(problem.is_error for problem in drift.diagnostics)
     none = "No drift in what could be compared" if is_part else "No drift"
     number = len(drift.waiting)
     waiting = f", {counted(number, 'change')} {'waits' if number == 1 else 'wait'}" if number else ""
-    return f"{f'Drift: {counts}' if counts else none}; {drift.summary[State.IN_SYNC]} in sync{waiting}"
+    alike = counted(drift.summary[State.IN_SYNC], "certificate or binding", "certificates and bindings")
+    return f"{f'Drift: {counts}' if counts else none}; {alike} in sync{waiting}"
 
 
 def _groups(findings: Sequence[DriftFinding]) -> Mapping[str, list[DriftFinding]]:
