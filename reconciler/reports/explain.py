@@ -90,7 +90,7 @@ def explain(name: str, plan: Plan) -> Explanation:
         is_close = nearest(name, known | known_ids) is not None
         hint = suggest(name, known | known_ids if is_close else known)
         deleted = DELETED if is_short_id(name) else _REMOVED
-        raise UsageError(message, hint=hint if is_close else f"{deleted}\n{hint}")
+        raise UsageError(message, hint=hint if is_close else f"{deleted}; else {hint}")
     bindings = tuple(story for story in stories if _is_about(name, story, subjects, assessment))
     ids = dict.fromkeys((*_entry_ids(name, subjects, assessment), *_ids_of(bindings, subjects, assessment)))
     entries = tuple(tell_entry(entry_id, assessment) for entry_id in ids)

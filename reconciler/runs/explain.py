@@ -33,7 +33,7 @@ def suggest_word(error: UsageError, name: str) -> UsageError:
     if near is None:
         return error
     meant = f"did you mean the {'code' if find_code(near) else 'condition'} `{near}`?"
-    return UsageError(error.message, hint=f"{error.hint}\n{meant}" if error.hint else meant)
+    return UsageError(error.message, hint=f"{meant} If not: {error.hint}" if error.hint else meant)
 
 
 def _declares(declaration: Declaration, name: str) -> bool:

@@ -382,8 +382,8 @@ def test_a_name_of_several_things_explains_them_all() -> None:
         (
             "zzzzzz",
             (
-                "if it was a certificate that was removed from mtls.toml and deleted, `mtlsctl history` shows when\n"
-                "use one of these: BILLING, billing, checkout"
+                "if it was a certificate that was removed from mtls.toml and deleted, `mtlsctl history` shows when;"
+                " else use one of these: BILLING, billing, checkout"
             ),
         ),
         (uid(1).upper(), f"did you mean `{uid(1)}`?"),

@@ -360,9 +360,9 @@ def test_a_two_day_certificate_is_five_lines() -> None:
     assert shown({"short": Given(ends=2, begins=0)}) == [
         "  . 2026-11-24  short  falls due, expires 2026-11-25 12:00 UTC",
         "  ~ 2026-11-26  short  89 more renewals until 2027-03-23, about every 1.3 days",
-        "  + 2026-11-24      2  short is renewed",
-        "  ~ 2026-11-26         short: 89 more renewals until 2027-03-23, about every 1.3 days; peak 7",
-        "  - 2026-12-01      6  the old certificate of short is deleted",
+        "  + 2026-11-24  short is renewed: 2 then",
+        "  ~ 2026-11-26  short: 89 more renewals until 2027-03-23, about every 1.3 days; peak 7",
+        "  - 2026-12-01  the old certificate of short is deleted: 6 then",
     ]
 
 
@@ -443,7 +443,7 @@ def test_text_has_the_calendar_the_entries_and_what_is_supposed(project: Project
     assert "      owner team-payments; used by BILLING of checkout (top level)\n" in result.out
     assert "leaf certificates: 1 of 1,000 now, peak 2 on 2027-09-24, 1 at the end\n" in result.out
     assert (
-        "  + 2027-09-24      2  billing is renewed\n  - 2027-10-01      1  the old certificate of billing is deleted\n"
+        "  + 2027-09-24  billing is renewed: 2 then\n  - 2027-10-01  the old certificate of billing is deleted: 1 then\n"
     ) in result.out
     assert "Assumptions:\n  - " in result.out
 

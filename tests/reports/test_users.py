@@ -81,7 +81,7 @@ def test_status_shows_what_is_bound_by_its_id_with_its_stack_and_its_end() -> No
   stack      books (not managed here)
   bound      LEDGER of checkout (top level)
 
-1 ok, 0 due, 0 expired. Expires first: {uid(1)} in 335 days.
+0 ok, 1 not managed here, 0 due, 0 expired. Expires first: {uid(1)} in 335 days.
 """
         in text
     )

@@ -281,22 +281,22 @@ def _outlook_lines(
     yield from map(paint, wrapped(f"{text}: THAT DOES NOT FIT" if outlook.over else text, width))
     lines = tuple(_fold(steps))
     for line in lines[:_MAX_STEPS]:
-        sign, day, number, what = _step_texts(line, width)
+        sign, day, what = _step_texts(line, width)
         is_over = max(step.entries for step in line) > outlook.limit
-        shown = wrapped(what, width, first=f"  {sign} {day}  {number:>5}  ")
+        shown = wrapped(what, width, first=f"  {sign} {day}  ")
         yield from map(style.bad if is_over else str, shown)
     left = sum(map(len, lines[_MAX_STEPS:]))
     if left:
         yield f"    and {left} more steps; see --format json"
 
 
-def _step_texts(line: tuple[ForecastStep, ...], width: int | None) -> tuple[str, str, str, str]:
-    """Sign, day, how many there are then, and what happens."""
+def _step_texts(line: tuple[ForecastStep, ...], width: int | None) -> tuple[str, str, str]:
+    """Sign, day, and what happens, with how many there are then."""
     step, name = line[0], _name(line[0].certificate, width, _BESIDE_STEP)
     if len(line) > 1:
         most = max(one.entries for one in line)
         series = _series_text([one.at for one in line if one.event is Event.RENEWAL])
-        return "~", _day(step.at), "", f"{name}: {series}; peak {most}"
+        return "~", _day(step.at), f"{name}: {series}; peak {most}"
     again = " again" if step.again else ""
     match step.event:
         case Event.UPLOAD:
@@ -305,4 +305,4 @@ def _step_texts(line: tuple[ForecastStep, ...], width: int | None) -> tuple[str,
             what = f"{name} is renewed{again}"
         case Event.RETIRE:
             what = f"the old certificate of {name} is deleted{again}"
-    return "-" if step.event is Event.RETIRE else "+", _day(step.at), str(step.entries), what
+    return "-" if step.event is Event.RETIRE else "+", _day(step.at), f"{what}: {step.entries:,} then"

@@ -325,7 +325,9 @@ def counts_of(status: Status) -> str:
     not_applied = sum(item.urgency is Urgency.LATER and not _is_applied(item) for item in status.certificates)
     later = [item for item in status.certificates if item.urgency is Urgency.LATER and _is_applied(item)]
     undeployed = sum(_needs_deploy(item, status) for item in later)
-    counts = [f"{found.count(Urgency.LATER) - not_applied - undeployed} ok"]
+    foreign = sum(one.urgency is Urgency.LATER and one.row.owner is None for one in status.by_id)
+    counts = [f"{found.count(Urgency.LATER) - not_applied - undeployed - foreign} ok"]
+    counts += [f"{foreign} not managed here"] if foreign else []
     counts += [f"{not_applied} not applied"] if not_applied else []
     counts += [f"{undeployed} not deployed"] if undeployed else []
     counts += [f"{found.count(urgency)} {_STATES[urgency]}" for urgency in (Urgency.DUE, Urgency.EXPIRED)]
