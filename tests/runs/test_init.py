@@ -689,8 +689,8 @@ def test_certificates_are_written_for_what_was_bound_by_id_before(account: Accou
     """`--update --certificates` declares them, reports the line to change, and names all files to commit."""
     one = account.upload(LEAVES[0], "billing")
     account.project.write("wrangler.toml", wrangler(BILLING=one))
-    first = account.init().out
-    assert "it has no file here: to write and declare them, run `mtlsctl init --update" in " ".join(first.split())
+    first = " ".join(account.init().out.split())
+    assert "it has no file in this folder or below: to write and declare them, run `mtlsctl init --update" in first
     result = account.project.run("init", "--update", "--certificates", "certs")
     assert result.code == 0
     assert "[by-id-declared]" in result.out

@@ -61,9 +61,10 @@ def _taken(adoption: Adoption) -> Iterator[str]:
         yield f"{counted(len(by_id), 'certificate')} bound by {'its ID' if len(by_id) == 1 else 'their IDs'}"
     savable = len(by_id & adoption.proposal.savable)
     if savable:
-        have = f"{savable} of them {'has' if savable == 1 else 'have'} no file here"
+        have = f"{savable} of them {'has' if savable == 1 else 'have'} no file in this folder or below"
         if savable == len(by_id):
-            have = {1: "it has no file here", 2: "neither has a file here"}.get(savable, "none has a file here")
+            have = {1: "it has no file", 2: "neither has a file"}.get(savable, "none has a file")
+            have += " in this folder or below"
         yield f"{have}: to write and declare them, run `mtlsctl init --update --certificates certs`"
 
 

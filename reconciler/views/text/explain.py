@@ -169,6 +169,8 @@ class _Lines:
         if story.newer is not None:
             yield from self._field("newer", f"{self.names.id(story.newer)}, uploaded later under the same name")
         yield from self._users(story.users)
+        if story.entry and not (story.users or self.explanation.bindings or self.explanation.live):
+            yield from self._field("used by", "nothing that was read")
         if story.conditions:
             yield from self._conditions(story.conditions)
 
