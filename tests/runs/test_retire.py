@@ -25,6 +25,7 @@ class Nobody:
         pass
 
 
+APPLY = "run `mtlsctl apply --only billing`"
 ID = re.compile(r"10ca1000-[0-9a-f-]{27}")
 
 
@@ -148,10 +149,45 @@ def test_the_current_entry_is_never_retired(rotated: Project) -> None:
 def test_to_retire_again_is_nothing_to_do(rotated: Project) -> None:
     """Not blocked: what was asked for is so. With and without a terminal format, and without --yes."""
     rotated.run("retire", "billing", "--now", "--yes")
+    current = rotated.run("output", "billing").out.strip()
     again = rotated.run("retire", "billing", "--now")
-    assert (again.code, again.out) == (0, "Nothing to do: billing has no old version.\n")
+    assert (again.code, again.out.splitlines()) == (
+        0,
+        [
+            f"Nothing to do: billing has no old version. Uploaded: {current} (current, 1 binding).",
+            f"If its key leaked: replace certs/billing.pem and its private key, {APPLY}, then run this again.",
+        ],
+    )
     document = rotated.run("retire", "billing", "--format", "json")
     assert (document.code, document.json["exit_code"], document.json["done"]) == (0, 0, [])
+
+
+def test_before_the_successor_is_uploaded_now_names_the_upload_and_no_grace(rotated: Project) -> None:
+    """`--now` means no grace period, so none is named."""
+    current = rotated.run("output", "billing").out.strip()
+    rotated.certificate("billing", 3)
+    result = rotated.run("retire", current, "--now", "--yes")
+    assert (result.code, "7d" in result.err) == (3, False)
+    assert f"{current} of 'billing' can't be retired yet: its successor is not uploaded yet" in result.err
+    assert "fix  run `mtlsctl apply --only billing`, then run this again" in result.err
+    assert "kept until its successor is uploaded and valid" in rotated.run("retire", current, "--yes").err
+
+
+def test_a_newer_upload_is_kept_until_a_third_certificate_makes_it_old(rotated: Project) -> None:
+    """The renewed certificate leaked after a revert: the error names the way, which deletes both others."""
+    newer = rotated.run("output", "billing").out.strip()
+    rotated.certificate("billing", 1)
+    assert rotated.run("apply", "--yes").code == 0
+    reverted = rotated.run("output", "billing").out.strip()
+    result = rotated.run("retire", newer, "--now", "--yes")
+    assert (result.code, "it was uploaded after the current upload of billing" in result.err) == (3, True)
+    assert "fix  if its key leaked, replace certs/billing.pem and its private key" in result.err
+    nothing = rotated.run("retire", "billing", "--now")
+    assert (nothing.code, f"and {newer} (newer than the declared one, so it is kept)" in nothing.out) == (0, True)
+    rotated.certificate("billing", 3)
+    assert rotated.run("apply", "--only", "billing", "--yes").code == 0
+    deleted = rotated.run("retire", "billing", "--now", "--yes", "--format", "json").json["done"]
+    assert {one["entry"] for one in deleted} == {newer, reverted}
 
 
 def test_of_a_certificate_whose_file_cannot_be_read_it_is_unknown_what_is_old(rotated: Project) -> None:
