@@ -312,14 +312,14 @@ def _confirm(yes: bool, *, can_save: bool) -> None:
     if not sys.stdin.isatty():
         raise UsageError(
             "the changes need a confirmation, but there is no terminal to ask; nothing was changed",
-            hint=f"{_SAVE if can_save else 'check the changes above'}; or run this command again with `--yes`",
+            hint=f"check the changes above, then run this command again with `--yes`{_SAVE if can_save else ''}",
         )
     answer = ask("\nApply these changes? [y/N]: ", unchanged="nothing was changed")
     if answer.strip().lower() not in {"y", "yes"}:
         raise DeclinedError("declined; nothing was changed")
 
 
-_SAVE = "save a plan with `mtlsctl plan --out plan.json`, review it, and run `mtlsctl apply plan.json`"
+_SAVE = "; or save a plan with `mtlsctl plan --out plan.json`, review it, and run `mtlsctl apply plan.json`"
 
 _DOING = {
     Phase.UPLOAD: "Uploading",
