@@ -72,7 +72,7 @@ MEANT = {
     "plan --formt json": "did you mean `--format`?",
     "plan --nonsense": "mtlsctl plan --help",
     "dev checkout --json": "mtlsctl dev --help",
-    "plan --at tomorrow": "mtlsctl plan --help",
+    "plan --at tomorrow": "write 2027-01-31",
 }
 
 

@@ -13,6 +13,7 @@ from reconciler.runs.apply import apply
 from reconciler.runs.plan import PlanRequest, plan
 from reconciler.runs.project import open_project
 from tests.support.cli import MTLS, WRANGLER, Project, make_project
+from tests.support.worlds import issued
 
 
 class Nobody:
@@ -251,6 +252,17 @@ def test_the_journal_names_the_command(rotated: Project) -> None:
     rotated.run("retire", "billing", "--now", "--yes")
     runs = rotated.run("history", "--format", "json").json["runs"]
     assert [run["command"] for run in runs] == ["retire", "apply", "apply"]
+
+
+def test_history_and_explain_know_what_was_deleted(rotated: Project) -> None:
+    """By its serial, which the owner of the service has, too. To explain a deleted ID is still wrong use."""
+    (old,) = waiting(rotated)
+    rotated.run("retire", "billing", "--now", "--yes")
+    serial = f"{issued(1).certificate.serial_number:X}"
+    assert f"ok: retire {old['entry']} of billing (serial {serial})" in rotated.run("history").out
+    result = rotated.run("explain", old["entry"])
+    assert (result.code, f"{old['entry']} of 'billing' (serial {serial}) was deleted on " in result.err) == (64, True)
+    assert "no other version that this stack manages is uploaded" in rotated.run("explain", "billing").out
 
 
 def test_a_retire_that_leaves_an_old_version_says_so_with_its_exit_code(rotated: Project) -> None:
