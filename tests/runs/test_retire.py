@@ -174,6 +174,15 @@ def test_before_the_successor_is_uploaded_now_names_the_upload_and_no_grace(rota
     assert "kept until its successor is uploaded and valid" in rotated.run("retire", current, "--yes").err
 
 
+def test_drift_uploads_a_replaced_certificate_before_it_restores_one(rotated: Project) -> None:
+    """A line to copy that restores the file would bring a leaked key back."""
+    rotated.certificate("billing", 3)
+    text = " ".join(rotated.run("drift").out.split())
+    first = "if it was renewed, or the key of the uploaded one leaked, run `mtlsctl apply` to upload it;"
+    assert f"{first} if it was changed by mistake, restore it (`git checkout -- certs/billing.pem`" in text
+    assert "| git checkout" not in text
+
+
 def test_a_newer_upload_is_kept_until_a_third_certificate_makes_it_old(rotated: Project) -> None:
     """The renewed certificate leaked after a revert: the error names the way, which deletes both others."""
     newer = rotated.run("output", "billing").out.strip()
