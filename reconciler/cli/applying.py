@@ -41,7 +41,8 @@ from reconciler.plan.outcome import Outcome, Step, StepStatus
 from reconciler.plan.plan import Plan
 from reconciler.plan.policy import PATIENCE
 from reconciler.reports.explain import DELETED
-from reconciler.reports.kept import hint_to_retire
+from reconciler.reports.explain_entries import why_it_stays
+from reconciler.reports.kept import hint_to_make_old, hint_to_retire, nothing_to_retire
 from reconciler.reports.left import Applied
 from reconciler.runs.apply import apply as carry_out
 from reconciler.runs.apply import demand_programs, left_to_deploy
@@ -161,7 +162,9 @@ def apply(
         _carry_out(session, project, planned, phases, again, held, yes=is_sure, out=out, waves=waves)
 
 
-@command(example="mtlsctl retire billing --now", shows=(Applied,), asks=True)
+@command(
+    example="mtlsctl retire billing --now\nmtlsctl retire billing --now --ignore-rollback", shows=(Applied,), asks=True
+)
 def retire(
     session: Session,
     name: Annotated[str, typer.Argument(metavar="NAME|ID", help="A certificate, or an ID (8 or more characters).")],
@@ -232,15 +235,16 @@ def _demand_retirable(planned: Planned, name: str, *, now: bool) -> None:
                 hint="fix that file, then run this again; `mtlsctl validate` shows what is wrong with it",
             )
         return  # the plan is empty, which is what was asked for
-    if EntryId(name) not in planned.plan.assessment.by_entry:
+    entry_row = planned.plan.assessment.by_entry.get(EntryId(name))
+    if entry_row is None:
         raise UsageError(
             f"{name!r} is neither a certificate in mtls.toml nor the ID of an uploaded one",
             hint=DELETED if is_short_id(name) else _meant(name, planned.plan),
         )
     raise GuardError(
-        f"{name} is not an old version, so it is not deleted: `mtlsctl explain {name}` shows what uses it",
-        hint="replace its certificate file and run `mtlsctl apply`; to delete it for good, remove it from mtls.toml"
-        " with `prune = true`, then run `mtlsctl apply --prune`",
+        f"{name} is not an old version, so it is not deleted:"
+        f" {why_it_stays(entry_row.role, entry_row.entry, entry_row.owner)}",
+        hint=hint_to_make_old(entry_row, planned.plan.assessment),
     )
 
 
@@ -272,7 +276,7 @@ def _carry_out(
     made = planned.plan
     pending = any(change.phase in phases for change in made.changes)
     if made.selection.retire is not None and not (made.changes or made.waiting or made.exit_code):
-        say(f"Nothing to do: {made.selection.retire} has no old version.", err=not text)
+        say(nothing_to_retire(CertificateName(made.selection.retire), made.assessment), err=not text)
     elif text or (pending and not yes):
         say(render(made, TEXT, session.display(sys.stdout)), nl=False, err=not text)
     if pending:
@@ -317,14 +321,14 @@ def _confirm(yes: bool, *, can_save: bool) -> None:
     if not sys.stdin.isatty():
         raise UsageError(
             "the changes need a confirmation, but there is no terminal to ask; nothing was changed",
-            hint=f"{_SAVE if can_save else 'check the changes above'}; or run this command again with `--yes`",
+            hint=f"check the changes above, then run this command again with `--yes`{_SAVE if can_save else ''}",
         )
     answer = ask("\nApply these changes? [y/N]: ", unchanged="nothing was changed")
     if answer.strip().lower() not in {"y", "yes"}:
         raise DeclinedError("declined; nothing was changed")
 
 
-_SAVE = "save a plan with `mtlsctl plan --out plan.json`, review it, and run `mtlsctl apply plan.json`"
+_SAVE = "; or save a plan with `mtlsctl plan --out plan.json`, review it, and run `mtlsctl apply plan.json`"
 
 _DOING = {
     Phase.UPLOAD: "Uploading",

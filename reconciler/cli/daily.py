@@ -28,7 +28,7 @@ from reconciler.reports.metrics import Metrics, make_metrics
 from reconciler.reports.scope import Scope, narrow, show_only
 from reconciler.reports.status import Alarm, FailOn, Status, make_status
 from reconciler.reports.status import fail_on as with_alarms
-from reconciler.runs.explain import suggest_word, word_meant
+from reconciler.runs.explain import suggest_word, tell_deleted, word_meant
 from reconciler.runs.init.survey import undeclared
 from reconciler.runs.plan import Planned, PlanRequest, plan
 from reconciler.runs.project import Project
@@ -142,7 +142,7 @@ def explain(
         planned = plan(session.open_project(), PlanRequest(live=live, every_condition=True))
         found = explain_name(name, planned.plan)
     except UsageError as error:
-        raise suggest_word(error, name) from error
+        raise suggest_word(tell_deleted(error, name, session.open_project), name) from error
     session.show(found, out)
 
 

@@ -45,7 +45,12 @@ def _usage(error: typer.exceptions.TyperException) -> tuple[str, str]:
         known = [name for param in context.command.get_params(context) for name in param.opts]
         option = as_written(name, sys.argv[1:], known)
         return f"No such option: {option}", hint_for_option(option, command, known) or hint
-    return message, hint
+    told = _WAY.fullmatch(message)
+    return (told[1], told[2]) if told is not None else (message, hint)
+
+
+_WAY = re.compile(r"(.*)[:;] ((?:write|leave out) .*)", re.DOTALL)
+"""A message of a value that ends with what to write instead."""
 
 
 def report_interrupt() -> int:

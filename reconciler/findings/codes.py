@@ -783,7 +783,7 @@ class Code(StrEnum):
         "Check the name in the wrangler file, and its account.")
     PROGRAM_MISSING = ("program-missing", _E,
         "Wrangler or workerd was not found, or can't be run.",
-        "Run `npm install wrangler` in the Worker's folder, or follow the hint.")
+        "Check the PATH, or run `npm install wrangler` in the Worker's folder, or follow the hint.")
     RUNTIME = ("runtime", _E,
         "A program that mtlsctl started failed, or was not ready in time.",
         "Fix what the message names, then run again.")
@@ -861,7 +861,8 @@ class Code(StrEnum):
         "No action needed.")
     BLOCKED = ("blocked", _E,
         "`mtlsctl retire` can't delete the certificate yet.",
-        "Run `mtlsctl explain NAME` to see each condition.", ExitCode.BLOCKED)
+        "Run `mtlsctl explain NAME --live`. The usual order: apply, deploy, retire (docs/how-to/leaked-key.md).",
+        ExitCode.BLOCKED)
     LOCKED = ("locked", _E,
         "Another run holds the lock of this checkout, or this run lost it, because `.mtlsctl/lock` was deleted.",
         "Wait for that run, for example with `--lock-timeout 5m`. Never delete that file.", ExitCode.LOCKED)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model.words import EntryId, EnvironmentName
-from reconciler.x509.certificates import MALFORMED, Bundle, parse_stored, serial_of, subject_text
+from reconciler.x509.certificates import MALFORMED, Bundle, parse_stored, serial_of, serial_text, subject_text
 from reconciler.x509.chains import Window, window_of
 
 
@@ -48,6 +48,11 @@ class Entry:
     def subject(self) -> str | None:
         """The subject of the certificate that a handshake presents; None if the store's text can't be parsed."""
         return subject_text(self.bundle.certificates[self.leaf_at]) if self.bundle is not None else None
+
+    @property
+    def serial(self) -> str | None:
+        """The serial number of its leaf, hexadecimal, as openssl has it; None if unknown."""
+        return serial_text(self.bundle.certificates[self.leaf_at]) if self.bundle is not None else None
 
     def has_leaf_of(self, bundle: Bundle) -> bool:
         """Whether it presents the leaf of `bundle`: the same certificates may be uploaded with another one first."""

@@ -38,7 +38,7 @@ from reconciler.model.identifiers import is_placeholder
 from reconciler.model.words import environment_text
 from reconciler.plan.assessment import BindingRow, Held, Need, Pending, SiteRow, Unseen, UpToDate, Verdict, Waits
 from reconciler.plan.inventory import Inventory, is_older
-from reconciler.plan.live import DeployChoice, compare_live, declared_environments, is_elsewhere, target_of
+from reconciler.plan.live import UNREAD_HINT, DeployChoice, compare_live, declared_environments, is_elsewhere, target_of
 from reconciler.plan.retire_live import can_be_live
 from reconciler.x509.certificates import rfc3339
 from reconciler.x509.chains import Window, window_of
@@ -176,7 +176,7 @@ class _Site:
             return Held(tuple(said))
         if target in live.unread:
             why = f"its live version is unknown: {live.unread[target]}"
-            said.append(self._say(Code.LIVE_UNREAD, Severity.ERROR, why, None))
+            said.append(self._say(Code.LIVE_UNREAD, Severity.ERROR, why, UNREAD_HINT))
             return Held(tuple(said))
         if live.workers.get(target) is None or not self._serving(target):
             hint = "deploy it once by hand, or set `deployed = false`"

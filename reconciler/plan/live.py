@@ -120,6 +120,10 @@ def declared_environments(
                 yield worker, environment, file
 
 
+UNREAD_HINT = "run `mtlsctl doctor` to check the token and the connection, then run this again"
+"""What to do where a live version could not be read."""
+
+
 def unread_findings(rows: Iterable[LiveBinding]) -> Iterator[Diagnostic]:
     """Yield an error for each reason why live versions are unknown: at the first environment, with the number of the
     others."""
@@ -132,7 +136,7 @@ def unread_findings(rows: Iterable[LiveBinding]) -> Iterator[Diagnostic]:
             f"the live version of {first.config} ({environment_text(first.environment)}){more} is unknown: {reason}"
         )
         where = Pointer(first.config, () if first.environment is None else ("env", first.environment))
-        yield Diagnostic(Severity.ERROR, Code.LIVE_UNREAD, message, where)
+        yield Diagnostic(Severity.ERROR, Code.LIVE_UNREAD, message, where, UNREAD_HINT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,6 +153,8 @@ def _successor_missing(leaving: Leaving, scene: RetireScene) -> _Wait | None:
         return None
     if leaving.reason is not Reason.SUPERSEDED and not _is_replaced_soon(leaving, scene):
         return None
+    if _skips_grace(leaving, scene):
+        return _Wait({"case": "now"})
     begins, facts = _coming_begins(leaving, scene), {"grace": duration_text(_grace_time(leaving, scene))}
     if begins is None or begins <= scene.now:
         return _Wait(facts)
@@ -227,7 +229,7 @@ def _bound_in_file(leaving: Leaving, scene: RetireScene) -> _Wait | None:
 
 
 def _grace(leaving: Leaving, scene: RetireScene) -> _Wait | None:
-    if scene.ask.skip_grace is not None and is_meant(leaving.entry, leaving.certificate, scene.ask.skip_grace):
+    if _skips_grace(leaving, scene):
         return None
     end = grace_end_of(leaving, scene)
     if end is None:
@@ -237,6 +239,10 @@ def _grace(leaving: Leaving, scene: RetireScene) -> _Wait | None:
     time = _grace_time(leaving, scene)
     is_least = is_raised(time, scene.desired.declaration.policy)
     return _Wait({"case": "least", "grace": duration_text(time)} if is_least else {}, end)
+
+
+def _skips_grace(leaving: Leaving, scene: RetireScene) -> bool:
+    return scene.ask.skip_grace is not None and is_meant(leaving.entry, leaving.certificate, scene.ask.skip_grace)
 
 
 def grace_end_of(leaving: Leaving, scene: RetireScene) -> datetime | None:

@@ -68,6 +68,7 @@ _WAITS: Mapping[Condition, Mapping[str, str]] = {
     Condition.SUCCESSOR_MISSING: {
         "": "kept until its successor is uploaded and valid, then for a grace period of {grace}",
         "later": "kept until its successor is uploaded, then for a grace period of {grace} from {begins}, its begin",
+        "now": "its successor is not uploaded yet",
     },
     Condition.SUCCESSOR_NOT_VALID: {
         "later": "its successor {successor} is not valid yet",

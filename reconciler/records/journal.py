@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from reconciler.findings.diagnostics import Diagnostic
-from reconciler.model import Action, Change, Phase
+from reconciler.model import Action, Change, Phase, Retire
 from reconciler.plan.outcome import Step, StepStatus
 from reconciler.records.base import UtcTime
 from reconciler.records.changes import change_part
@@ -42,7 +42,10 @@ class JournalPart(BaseModel):
 
 
 class ChangeSummary(JournalPart):
-    """The identity of a change: as in a plan, without the reasons. The same in both events of a step."""
+    """The identity of a change: as in a plan, without the reasons. The same in both events of a step.
+
+    `serial`: of the certificate that is deleted, hexadecimal, as openssl has it.
+    """
 
     action: Action
     phase: Phase
@@ -56,6 +59,7 @@ class ChangeSummary(JournalPart):
     after: str | None = None
     origin: str | None = None
     script: str | None = None
+    serial: str | None = None
 
 
 class ProblemSummary(JournalPart):
@@ -142,6 +146,7 @@ def summary_of(change: Change) -> ChangeSummary:
         after=part.after,
         origin=part.origin,
         script=part.script,
+        serial=change.entry.serial if isinstance(change, Retire) else None,
     )
 
 

@@ -90,7 +90,7 @@ def content_changed(declaration: Declaration, row: CertificateRow, stored: Entry
         subject=Subject.CERTIFICATE,
         key=_certificate_key(row.name),
         message=f"{path} differs from the uploaded certificate of {row.name!r} ({stored.id})",
-        hint=f"if it was renewed, {renewed}; if not, {_restore(path, with_key=not row.declared.ca)}",
+        hint=f"{_RENEWED}, {renewed}; if it was changed by mistake, {_restore_inline(path, ca=row.declared.ca)}",
         where=_certificate_pointer(declaration, row.name),
         certificate=row.name,
         expected=row.bundle.digest if row.bundle else None,
@@ -352,10 +352,18 @@ def ended(entry: Entry | None, now: datetime) -> str:
     return f", which expired on {window.ends:%Y-%m-%d %H:%M} UTC"
 
 
-def _restore(path: str, *, with_key: bool = False) -> str:
-    key = " (and its private key, if that was replaced too)" if with_key else ""
+_RENEWED = "if it was renewed, or the key of the uploaded one leaked"
+
+
+def _restore_inline(path: str, *, ca: bool) -> str:
+    """How to restore a file, without a line to copy: where a key leaked, that line would bring it back."""
+    key = "" if ca else " and its private key, if that was replaced too"
+    return f"restore it (`git checkout -- {shell_word(path)}`, or an earlier commit before `--`){key}"
+
+
+def _restore(path: str) -> str:
     return (
-        f"restore it{key}; if git has it like this already, write an earlier commit before `--`:\n"
+        f"restore it; if git has it like this already, write an earlier commit before `--`:\n"
         f"git checkout -- {shell_word(path)}"
     )
 

@@ -13,7 +13,7 @@ from reconciler.plan.gates import has_gate
 from reconciler.plan.inventory import Role, role_finder
 from reconciler.plan.retire import Judged, conditions_of, kept_since
 from reconciler.plan.users import users_by_entry
-from reconciler.reports.kept import hint_of
+from reconciler.reports.kept import hint_of, needs_more_deploys
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def _tell(entry_id: EntryId, assessment: Assessment) -> EntryStory:
         why = f"{assessment.desired.declaration.store.title} has no certificate with this ID"
         return EntryStory(entry_id, None, Role.UNKNOWN, None, "nothing is planned", why)
     role, owner = (row.role, row.owner) if row is not None else _role_of_unlisted(entry, assessment)
-    return EntryStory(entry_id, entry, role, owner, "stays", _why_it_stays(role, entry, owner))
+    return EntryStory(entry_id, entry, role, owner, "stays", why_it_stays(role, entry, owner))
 
 
 def _role_of_unlisted(entry: Entry, assessment: Assessment) -> tuple[Role, CertificateName | None]:
@@ -73,7 +73,8 @@ def _role_of_unlisted(entry: Entry, assessment: Assessment) -> tuple[Role, Certi
     return role_finder(assessment.desired, inventory)(entry) if inventory is not None else (Role.FOREIGN, None)
 
 
-def _why_it_stays(role: Role, entry: Entry, certificate: CertificateName | None) -> str:
+def why_it_stays(role: Role, entry: Entry, certificate: CertificateName | None) -> str:
+    """Why an upload that is not an old version is kept, in a clause."""
     mark = read_mark(entry)
     match role:
         case Role.CURRENT:
@@ -117,6 +118,10 @@ def _tell_leaving(row: EntryRow, assessment: Assessment) -> EntryStory:
 def _hint(judged: Judged, row: EntryRow, assessment: Assessment) -> str | None:
     """What to do about a condition; with the command for a leaked key, which must not wait."""
     hint = hint_of(judged.condition, judged.facts, row.entry.id, assessment)
+    if judged.condition is Condition.PRESENTED_LIVE and needs_more_deploys(row.entry.id, assessment):
+        return (
+            f"{hint}; for a leaked key, run `mtlsctl retire {row.owner} --now --ignore-rollback` after the first deploy"
+        )
     if judged.condition is Condition.GRACE:
         return f"wait; only for a leaked key, run `mtlsctl retire {row.owner} --now`"
     if judged.condition is Condition.ROLLBACK_REACH and judged.facts.get("case") != "latest":

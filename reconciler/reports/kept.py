@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.findings.escape import shell_command
-from reconciler.model import Condition, Deploy, EntryId, SiteAddress, Waiting
+from reconciler.model import CertificateName, Condition, Deploy, EntryId, SiteAddress, Waiting
 from reconciler.plan.assess import scene_of
-from reconciler.plan.assessment import Assessment, Pending, SiteRow, Waits
+from reconciler.plan.assessment import Assessment, CertificateRow, EntryRow, Pending, SiteRow, Waits
+from reconciler.plan.inventory import Role
 from reconciler.plan.live import is_elsewhere, target_of, target_text
 from reconciler.plan.plan import Plan
 from reconciler.plan.retire import kept_since
@@ -72,6 +73,11 @@ def hint_of(condition: Condition, facts: Mapping[str, str], entry_id: EntryId, a
     return sites.hint(condition, facts, sites.keeping(condition, entry_id), entry_id)
 
 
+def needs_more_deploys(entry_id: EntryId, assessment: Assessment) -> bool:
+    """Whether one deploy of each Worker is not enough, because a rollback could restore a version that uses it."""
+    return _Sites(assessment).more_deploys(entry_id)
+
+
 def is_deployed_here(condition: Condition, entry_id: EntryId, assessment: Assessment) -> bool:
     """Whether only versions of Workers that mtls.toml declares keep an entry, so that deploys of these end it."""
     found = _Sites(assessment).keeping(condition, entry_id)
@@ -88,13 +94,59 @@ def hint_to_retire(waiting: Waiting, name: str, assessment: Assessment, *, skips
     row = assessment.by_entry.get(entry.id) if entry is not None else None
     if row is None or not isinstance(row.verdict, Waits):
         return explain
+    sites, ignoring = _Sites(assessment), f"`mtlsctl retire {name}{' --now' if skips_grace else ''} --ignore-rollback`"
     if condition is Condition.ROLLBACK_REACH and row.verdict.facts.get("case") != "latest":
-        now = " --now" if skips_grace else ""
-        uses = tuple(one.use for one in _Sites(assessment).keeping(condition, row.entry.id))
-        again = _Sites(assessment).to_leave_reach(uses)
-        return f"{again}, then run this again; or give up the rollback: `mtlsctl retire {name}{now} --ignore-rollback`"
+        uses = tuple(one.use for one in sites.keeping(condition, row.entry.id))
+        return f"{sites.to_leave_reach(uses)}, then run this again; or give up the rollback: {ignoring}"
+    if condition is Condition.PRESENTED_LIVE and sites.more_deploys(row.entry.id):
+        hint = sites.hint(condition, row.verdict.facts, sites.keeping(condition, row.entry.id), row.entry.id)
+        return f"{hint}, then run this again; or give up the rollback after the first deploy: {ignoring}"
+    is_bound_next = condition is Condition.BINDINGS_PENDING and waiting.until is None
+    if (
+        row.owner is not None
+        and row.owner in assessment.by_name
+        and (condition is Condition.SUCCESSOR_MISSING or (is_bound_next and not row.verdict.facts["case"]))
+    ):
+        return f"{sites.to_apply(row.owner)}, then run this again"
     hint = hint_of(condition, row.verdict.facts, row.entry.id, assessment)
     return explain if hint is None else f"{hint}, then run this again; {explain}"
+
+
+def nothing_to_retire(name: CertificateName, assessment: Assessment) -> str:
+    """What is uploaded of a declared certificate that has no old version, and what to do if its key leaked."""
+    row = assessment.by_name[name]
+    if row.entry is None:
+        return f"Nothing to do: {name} has no old version, and is not uploaded yet. Next: mtlsctl apply --only {name}"
+    newer = [one.entry.id for one in assessment.entries if one.owner == name and one.role is Role.NEWER]
+    more = f", and {', '.join(newer)} (newer than the declared one, so it is kept)" if newer else ""
+    count = len(assessment.uses.get(row.entry.id, ()))
+    uses = f"{count} binding{'' if count == 1 else 's'}"
+    return (
+        f"Nothing to do: {name} has no old version. Uploaded: {row.entry.id} (current, {uses}){more}.\n"
+        f"If its key leaked: {_to_replace(row, assessment)}, then run this again."
+    )
+
+
+def hint_to_make_old(row: EntryRow, assessment: Assessment) -> str:
+    """What to do where `mtlsctl retire ID` names an upload that is not an old version."""
+    declared = assessment.by_name.get(row.owner) if row.owner is not None else None
+    if declared is None:
+        return f"run `mtlsctl explain {row.entry.id}` to see what uses it"
+    if row.role is Role.UNDECIDED:
+        return f"fix {declared.declared.path}, then run this again"
+    leaked = f"if its key leaked, {_to_replace(declared, assessment)}"
+    if row.role is Role.NEWER:
+        return f"{leaked}: then this one is old; run this again"
+    return (
+        f"{leaked}, then run `mtlsctl retire {row.owner} --now`; if nothing needs it any more, remove it from mtls.toml"
+        " with `prune = true`, then run `mtlsctl apply --prune`"
+    )
+
+
+def _to_replace(row: CertificateRow, assessment: Assessment) -> str:
+    """What makes the current upload of a certificate an old one."""
+    key = "" if row.declared.ca else " and its private key"
+    return f"replace {row.declared.path}{key}, {_Sites(assessment).to_apply(row.name)}"
 
 
 class _Sites:
@@ -107,6 +159,7 @@ class _Sites:
         self._bindings = assessment.bindings
         self._by_target: dict[str, SiteRow] = {}
         store = assessment.desired.declaration.store
+        self._has_live = can_be_live(assessment.desired)
         for row in assessment.sites:
             if row.file is None or is_elsewhere(store, row.file.environments[row.at.environment]):
                 continue
@@ -156,6 +209,17 @@ class _Sites:
         )
         first = f"{steps.pop(0)}, then " if behind is not None and len(steps) > 1 else ""
         return f"{first}{' and '.join(steps)}{then}"
+
+    def to_apply(self, name: CertificateName) -> str:
+        """The command that uploads and binds a declared certificate, and the Workers to deploy after it."""
+        places = {row.at.site for row in self._bindings if row.certificate == name}
+        scripts = [script for script, row in self._by_target.items() if row.at in places] if self._has_live else []
+        return f"run `mtlsctl apply --only {name}`{f', deploy {_names(scripts)}' if scripts else ''}"
+
+    def more_deploys(self, entry_id: EntryId) -> bool:
+        """Whether Workers must be deployed more than once, so that no rollback restores a version that uses it."""
+        uses = self.keeping(Condition.PRESENTED_LIVE, entry_id)
+        return self._rollback_versions > 0 and any(use.use.version.deployments_ago is not None for use in uses)
 
     def _behind(self, entry_id: EntryId, uses: Sequence[LiveUse]) -> str | None:
         """The command that must be run before a deploy helps, because the wrangler files still have the ID."""

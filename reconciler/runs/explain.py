@@ -7,8 +7,12 @@ from collections.abc import Callable
 from reconciler.findings.codes import Code, find_code
 from reconciler.findings.errors import ReconcilerError, UsageError
 from reconciler.findings.suggest import nearest
-from reconciler.model import Condition, Declaration
+from reconciler.model import Action, Condition, Declaration
+from reconciler.model.identifiers import is_short_id
+from reconciler.plan.outcome import StepStatus
 from reconciler.plan.wording import find_condition
+from reconciler.records.journal import StepFinished
+from reconciler.runs.journal import read_journal
 from reconciler.runs.project import Project
 
 
@@ -34,6 +38,23 @@ def suggest_word(error: UsageError, name: str) -> UsageError:
         return error
     meant = f"did you mean the {'code' if find_code(near) else 'condition'} `{near}`?"
     return UsageError(error.message, hint=f"{meant} If not: {error.hint}" if error.hint else meant)
+
+
+def tell_deleted(error: UsageError, name: str, open_project: Callable[[], Project]) -> UsageError:
+    """The error; of an ID that a run of this checkout deleted, it says when."""
+    if not is_short_id(name):
+        return error
+    for event in reversed(read_journal(open_project().folder).events):
+        if not isinstance(event, StepFinished) or event.status is not StepStatus.DONE:
+            continue
+        change = event.change
+        if change.action is Action.RETIRE and (change.before or "").startswith(name):
+            serial = f" (serial {change.serial})" if change.serial is not None else ""
+            message = (
+                f"{change.before} of {change.certificate!r}{serial} was deleted on {event.time:%Y-%m-%d %H:%M} UTC"
+            )
+            return UsageError(message, hint="run `mtlsctl history` to see that run")
+    return error
 
 
 def _declares(declaration: Declaration, name: str) -> bool:

@@ -198,7 +198,7 @@ def _not_found(configs: Sequence[str]) -> MissingProgram:
     more = f" and {len(configs) - 1} more" if len(configs) > 1 else ""
     return MissingProgram(
         f"wrangler was not found, so {configs[0]}{more} can't be deployed",
-        hint="run `npm install --save-dev wrangler` in its folder, or set MTLSCTL_WRANGLER",
+        hint="check the PATH, or run `npm install --save-dev wrangler` in its folder, or set MTLSCTL_WRANGLER",
     )
 
 

@@ -190,7 +190,7 @@ def test_places_lead_from_the_working_directory(project: Project) -> None:
         (["plan", "--format", "yaml"], "yaml"),
         (["plan", "--only", "nope"], "matches no declared certificate"),
         (["plan", "--file", "nope.toml"], "does not exist"),
-        (["plan", "--at", "tomorrow"], "'tomorrow' is not a date; write 2027-01-31, or '2027-01-31 12:00'"),
+        (["plan", "--at", "tomorrow"], "'tomorrow' is not a date\n  fix  write 2027-01-31, or '2027-01-31 12:00'"),
         (["plan", "--at", "2027-02-30"], "'2027-02-30' is not a date"),
         (["plan", "--allow-deletes", "-1"], "--allow-deletes"),
         (["apply", "--phase", "nope"], "nope"),

@@ -73,7 +73,7 @@ MEANT = {
     "plan --nonsense": "mtlsctl plan --help",
     "dev checkout --json": "mtlsctl dev --help",
     "status --at 2027-01-01": "run `mtlsctl plan --at 2027-01-31`",
-    "plan --at tomorrow": "mtlsctl plan --help",
+    "plan --at tomorrow": "write 2027-01-31",
 }
 
 

@@ -54,6 +54,23 @@ def test_wrong_use_is_json_where_json_was_asked_for(
     assert message in str(problem["message"])
 
 
+@pytest.mark.parametrize(
+    ("arguments", "way"),
+    [
+        (["apply", "plan.json", "--max-age", "1"], "write 12h or 7d"),
+        (["apply", "--lock-timeout", "soon"], "write 30s, 5m or 1h"),
+        (["apply", "--wave", "1,al"], "write sizes, such as 1,5,all"),
+        (["plan", "--at", "tomorrow"], "write 2027-01-31, or"),
+    ],
+)
+def test_the_fix_of_a_value_that_is_not_valid_is_what_to_write(
+    project: Project, arguments: list[str], way: str
+) -> None:
+    """Not the help of the command, which says less."""
+    project.run("plan", "--out", "plan.json")
+    assert f"fix  {way}" in project.run(*arguments).err
+
+
 @pytest.mark.parametrize("arguments", [["plan", "--nope"], ["plan", "--format", "yaml"], ["--", "--format", "json"]])
 def test_wrong_use_is_text_alone_where_no_known_format_was_asked_for(project: Project, arguments: list[str]) -> None:
     """Nothing on stdout."""

@@ -188,11 +188,12 @@ def test_explain_says_it_with_the_condition_that_does_not_hold() -> None:
         told = explain(name, plan)
         text = render_explanation(told, PLAIN)
         assert f"                kept since {SINCE:%Y-%m-%d}, when its grace period ended\n" in text
-        assert f"to have it deleted, {HINTS['a declared Worker']}\n" in text
+        assert f"to have it deleted, {HINTS['a declared Worker']}; for a leaked key, run" in text
         (entry,) = explain_document(told, lambda _: None).entries
         assert entry.since == SINCE
         assert {one.condition: one.hint for one in entry.conditions or () if one.hint} == {
-            Condition.PRESENTED_LIVE: HINTS["a declared Worker"]
+            Condition.PRESENTED_LIVE: f"{HINTS['a declared Worker']}; for a leaked key, run"
+            " `mtlsctl retire billing --now --ignore-rollback` after the first deploy"
         }
 
 

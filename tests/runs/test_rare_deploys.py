@@ -91,7 +91,8 @@ def test_live_explains_every_condition_also_during_the_grace_period(tmp_path: Pa
         found = project.run("explain", "billing", "--live")
         assert "NOT YET  its grace period is over [grace]\n" in found.out
         assert "NOT YET  no live version of a Worker uses it [presented-live]\n" in found.out
-        assert f"to have it deleted, {TOLD}\n" in found.out
+        leaked = "for a leaked key, run `mtlsctl retire billing --now --ignore-rollback` after the first deploy"
+        assert f"to have it deleted, {TOLD}; {leaked}\n" in found.out
         assert "[used-elsewhere]" not in found.out
         assert "not checked" not in found.out.lower()
 

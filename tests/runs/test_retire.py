@@ -13,6 +13,7 @@ from reconciler.runs.apply import apply
 from reconciler.runs.plan import PlanRequest, plan
 from reconciler.runs.project import open_project
 from tests.support.cli import MTLS, WRANGLER, Project, make_project
+from tests.support.worlds import issued
 
 
 class Nobody:
@@ -25,6 +26,7 @@ class Nobody:
         pass
 
 
+APPLY = "run `mtlsctl apply --only billing`"
 ID = re.compile(r"10ca1000-[0-9a-f-]{27}")
 
 
@@ -148,10 +150,54 @@ def test_the_current_entry_is_never_retired(rotated: Project) -> None:
 def test_to_retire_again_is_nothing_to_do(rotated: Project) -> None:
     """Not blocked: what was asked for is so. With and without a terminal format, and without --yes."""
     rotated.run("retire", "billing", "--now", "--yes")
+    current = rotated.run("output", "billing").out.strip()
     again = rotated.run("retire", "billing", "--now")
-    assert (again.code, again.out) == (0, "Nothing to do: billing has no old version.\n")
+    assert (again.code, again.out.splitlines()) == (
+        0,
+        [
+            f"Nothing to do: billing has no old version. Uploaded: {current} (current, 1 binding).",
+            f"If its key leaked: replace certs/billing.pem and its private key, {APPLY}, then run this again.",
+        ],
+    )
     document = rotated.run("retire", "billing", "--format", "json")
     assert (document.code, document.json["exit_code"], document.json["done"]) == (0, 0, [])
+
+
+def test_before_the_successor_is_uploaded_now_names_the_upload_and_no_grace(rotated: Project) -> None:
+    """`--now` means no grace period, so none is named."""
+    current = rotated.run("output", "billing").out.strip()
+    rotated.certificate("billing", 3)
+    result = rotated.run("retire", current, "--now", "--yes")
+    assert (result.code, "7d" in result.err) == (3, False)
+    assert f"{current} of 'billing' can't be retired yet: its successor is not uploaded yet" in result.err
+    assert "fix  run `mtlsctl apply --only billing`, then run this again" in result.err
+    assert "kept until its successor is uploaded and valid" in rotated.run("retire", current, "--yes").err
+
+
+def test_drift_uploads_a_replaced_certificate_before_it_restores_one(rotated: Project) -> None:
+    """A line to copy that restores the file would bring a leaked key back."""
+    rotated.certificate("billing", 3)
+    text = " ".join(rotated.run("drift").out.split())
+    first = "if it was renewed, or the key of the uploaded one leaked, run `mtlsctl apply` to upload it;"
+    assert f"{first} if it was changed by mistake, restore it (`git checkout -- certs/billing.pem`" in text
+    assert "| git checkout" not in text
+
+
+def test_a_newer_upload_is_kept_until_a_third_certificate_makes_it_old(rotated: Project) -> None:
+    """The renewed certificate leaked after a revert: the error names the way, which deletes both others."""
+    newer = rotated.run("output", "billing").out.strip()
+    rotated.certificate("billing", 1)
+    assert rotated.run("apply", "--yes").code == 0
+    reverted = rotated.run("output", "billing").out.strip()
+    result = rotated.run("retire", newer, "--now", "--yes")
+    assert (result.code, "it was uploaded after the current upload of billing" in result.err) == (3, True)
+    assert "fix  if its key leaked, replace certs/billing.pem and its private key" in result.err
+    nothing = rotated.run("retire", "billing", "--now")
+    assert (nothing.code, f"and {newer} (newer than the declared one, so it is kept)" in nothing.out) == (0, True)
+    rotated.certificate("billing", 3)
+    assert rotated.run("apply", "--only", "billing", "--yes").code == 0
+    deleted = rotated.run("retire", "billing", "--now", "--yes", "--format", "json").json["done"]
+    assert {one["entry"] for one in deleted} == {newer, reverted}
 
 
 def test_of_a_certificate_whose_file_cannot_be_read_it_is_unknown_what_is_old(rotated: Project) -> None:
@@ -215,6 +261,17 @@ def test_the_journal_names_the_command(rotated: Project) -> None:
     rotated.run("retire", "billing", "--now", "--yes")
     runs = rotated.run("history", "--format", "json").json["runs"]
     assert [run["command"] for run in runs] == ["retire", "apply", "apply"]
+
+
+def test_history_and_explain_know_what_was_deleted(rotated: Project) -> None:
+    """By its serial, which the owner of the service has, too. To explain a deleted ID is still wrong use."""
+    (old,) = waiting(rotated)
+    rotated.run("retire", "billing", "--now", "--yes")
+    serial = f"{issued(1).certificate.serial_number:X}"
+    assert f"ok: retire {old['entry']} of billing (serial {serial})" in rotated.run("history").out
+    result = rotated.run("explain", old["entry"])
+    assert (result.code, f"{old['entry']} of 'billing' (serial {serial}) was deleted on " in result.err) == (64, True)
+    assert "no other version that this stack manages is uploaded" in rotated.run("explain", "billing").out
 
 
 def test_a_retire_that_leaves_an_old_version_says_so_with_its_exit_code(rotated: Project) -> None:

@@ -159,3 +159,13 @@ def test_a_malformed_account_is_named_by_its_variable() -> None:
     wrong = ACCOUNT + "\n"
     with pytest.raises(StoreError, match="CLOUDFLARE_ACCOUNT_ID ends with a line break"):
         find_access(StoreSettings(StoreKind.CLOUDFLARE, wrong), {**GOOD, "CLOUDFLARE_ACCOUNT_ID": wrong})
+
+
+@pytest.mark.parametrize(
+    ("variable", "source"), [(True, "CLOUDFLARE_ACCOUNT_ID"), (False, "`account_id` in `[store]`")]
+)
+def test_an_error_about_the_account_says_where_its_id_was_set(variable: bool, source: str) -> None:
+    """A typing error is found where it was made."""
+    account = str(SETTINGS.account_id)
+    environ = {**GOOD, **({"CLOUDFLARE_ACCOUNT_ID": account} if variable else {})}
+    assert find_access(SETTINGS, environ).account_text.startswith(f"{account}, from {source}")

@@ -69,7 +69,8 @@ def test_a_refusal_in_words(
     operation: Operation, status: int, code: int | None, message: str, kind: type[StoreRefused], hint: str
 ) -> None:
     """By code first, then by text, then by status; Cloudflare's own code and text are in the message."""
-    error = refusal(operation, status, [Trouble(code=code, message=message)], Secrets())
+    account = "0123, from `account_id` in `[store]`"
+    error = refusal(operation, status, [Trouble(code=code, message=message)], Secrets(), account=account)
     assert type(error) is kind
     assert error.number == (code or 0)
     assert (f"Cloudflare {code}" if code else f"HTTP {status}") in error.message

@@ -23,6 +23,7 @@ NOT_RUN = {
     "needs Terraform",
     "needs Prometheus",
     "needs a real origin",
+    "needs a CA",
 }
 """The only reasons for which a block of commands is left out."""
 

@@ -50,6 +50,7 @@ class Access:
     token: str = field(repr=False)
     is_loopback: bool = False
     has_global_key: bool = False
+    is_account_of_variable: bool = False
     network: Network = DIRECT
 
     @property
@@ -61,6 +62,12 @@ class Access:
     def host(self) -> str:
         """The host of the API, for messages."""
         return urlsplit(self.base_url).netloc
+
+    @property
+    def account_text(self) -> str:
+        """The account ID and where it was set, for messages."""
+        source = ACCOUNT if self.is_account_of_variable else "`account_id` in `[store]` or `--account`"
+        return f"{self.account_id}, from {source}"
 
     @property
     def certificates_path(self) -> str:
@@ -82,6 +89,7 @@ def find_access(settings: StoreSettings, environ: Mapping[str, str], root: Path 
         token=_token(elsewhere),
         is_loopback=is_loopback,
         has_global_key=GLOBAL_KEY in environ,
+        is_account_of_variable=environ.get(ACCOUNT) == settings.account_id,
         network=find_network(base_url, environ),
     )
 

@@ -459,7 +459,10 @@ class Client:
             raise no_json(reply, self._access)
         if not envelope.success or reply.status >= 400:
             has_global_key = self._access.has_global_key
-            error = refusal(call.operation, reply.status, troubles, secrets, has_global_key=has_global_key)
+            account = self._access.account_text
+            error = refusal(
+                call.operation, reply.status, troubles, secrets, has_global_key=has_global_key, account=account
+            )
             if isinstance(error, WrongAccount) and self._access.odd_path:
                 error.hint = f"{_ODD_PATH}; else {error.hint}"
             raise error

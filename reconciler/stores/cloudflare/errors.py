@@ -159,7 +159,7 @@ _PERMISSION_HINT = (
 _TOKEN_HINT = (
     f"check that the token in {TOKEN} is complete, active and not expired; it needs `{{permission}}` for this account"
 )
-_ACCOUNT_HINT = f"check `account_id` in `[store]` (or {ACCOUNT}), and that the token has `{{permission}}` for it"
+_ACCOUNT_HINT = "check the account ID ({account}), and that the token has `{permission}` for it"
 _CONTENT_HINT = (
     "run `mtlsctl validate` to check the files: the certificates must be PEM, and the key separate and not encrypted"
 )
@@ -294,9 +294,18 @@ def permission_of(operation: Operation) -> str:
 
 
 def refusal(
-    operation: Operation, status: int, troubles: Iterable[Trouble], secrets: Secrets, *, has_global_key: bool = False
+    operation: Operation,
+    status: int,
+    troubles: Iterable[Trouble],
+    secrets: Secrets,
+    *,
+    has_global_key: bool = False,
+    account: str = "",
 ) -> StoreRefused:
-    """The error for a refusal. Of several errors in it, the first that a rule matches counts, else the first."""
+    """The error for a refusal. Of several errors in it, the first that a rule matches counts, else the first.
+
+    `account`: the account ID and where it was set.
+    """
     found = tuple(_flat(troubles)) or (Trouble(),)
     match = _match(operation, status, found)
     rule, trouble = match or (None, found[0])
@@ -306,7 +315,7 @@ def refusal(
         hint = "look up the code at developers.cloudflare.com, then run again; nothing more was changed in this run"
         return UnknownStoreError(f"Cloudflare refused to {operation.value}: {said}", number=number, hint=hint)
     permission = permission_of(operation)
-    hint = rule.hint.format(permission=permission, dashboard=_DASHBOARD[permission])
+    hint = rule.hint.format(permission=permission, dashboard=_DASHBOARD[permission], account=account)
     if has_global_key and issubclass(rule.kind, PermissionLacking):
         hint += f" ({GLOBAL_KEY} is set, too; mtlsctl uses only the token)"
     return rule.kind(f"{rule.message.format(operation=operation.value)}: {said}", number=number, hint=hint)

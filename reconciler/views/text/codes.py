@@ -37,7 +37,8 @@ def render_condition(condition: Condition, style: Style) -> str:
     meaning, cure = MEANINGS[condition]
     requirement = REQUIREMENTS.get(condition)
     rows = {"waits until": requirement} if requirement is not None else {}
-    return _render(condition, rows | {"meaning": meaning, "fix": cure}, style)
+    see = {"see": "`mtlsctl explain NAME --live`; the usual order: apply, deploy, retire (docs/how-to/leaked-key.md)"}
+    return _render(condition, rows | {"meaning": meaning, "fix": cure} | (see if rows else {}), style)
 
 
 def _render(name: str, rows: Mapping[str, str], style: Style) -> str:

@@ -18,7 +18,7 @@ from reconciler.views.table import Display
 from reconciler.views.text.findings import show_findings
 from reconciler.views.text.layout import labelled, wrapped
 from reconciler.views.text.names import ShownNames
-from reconciler.views.text.plan import live_row_lines, not_checked_lines
+from reconciler.views.text.plan import live_row_lines, not_checked_lines, without_repeated_reasons
 from reconciler.views.text.plan_groups import SIGNS
 from reconciler.views.text.status import hint_text, kept_since_text, time_text
 from reconciler.views.text.style import Style
@@ -92,7 +92,7 @@ class _Lines:
         sections = (
             ("Certificates", [self.certificate(story) for story in told.certificates]),
             ("Bindings", [self.binding(story) for story in told.bindings]),
-            ("Live Workers", [self.live(row) for row in told.live or ()]),
+            ("Live Workers", [self.live(row) for row in without_repeated_reasons(told.live or ())]),
             ("Uploaded certificates", [self.entry(story) for story in told.entries]),
         )
         for head, stories in sections:
@@ -126,6 +126,10 @@ class _Lines:
             whose = "managed by this stack" if story.ours else "adopted: uploaded without a mark of this stack"
             yield from self._field("uploaded", f"{self.names.id(story.entry.id)}, {whose}")
             yield from self._field("its name", printable(story.entry.name) or "none")
+            told = self.explanation
+            is_asked = NameKind.CERTIFICATE in told.subjects and told.name == story.name
+            if is_asked and not any(one.certificate == story.name for one in told.entries):
+                yield from self._field("", "no other version that this stack manages is uploaded")
         if story.digest and story.fingerprint:
             yield from self._field("content", f"{story.digest[:_SHORT]} (its content digest)")
             yield from self._field("fingerprint", story.fingerprint)

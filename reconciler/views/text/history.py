@@ -116,4 +116,5 @@ def _describe(change: ChangeSummary, short: ShortIds) -> str:
         if change.script is not None:
             return f"{printable(change.script)}: {where}"
         return f"{printable(change.binding)} of {where}" if change.binding is not None else where
-    return f"{short(change.before)} of {certificate}" if change.before else certificate
+    serial = f" (serial {printable(change.serial)})" if change.serial is not None else ""
+    return f"{short(change.before)} of {certificate}{serial}" if change.before else certificate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import assert_never
 
@@ -124,7 +125,8 @@ def _lines(plan: PlanFacts, style: Style, width: int | None) -> Iterator[str]:
     has_deploys = any(isinstance(change, Deploy) for change in plan.changes)  # which are decided by live Workers
     yield from not_checked_lines(unseen, "plan", style, width, other_workers=has_deploys)
     if plan.calls is not None:
-        text = _calls_text(plan.calls, plan.changes, can_apply=not plan.at and not plan.offline)
+        command = "this run" if is_of_apply else "`mtlsctl apply`"
+        text = _calls_text(plan.calls, plan.changes, command, can_apply=not plan.at and not plan.offline)
         yield from map(style.dim, wrapped(text, width, then="  "))
 
 
@@ -343,14 +345,14 @@ def _renewals_lines(kind: str, number: QuotaCount, width: int | None, style: Sty
     yield from map(style.bad if is_over else str, lines)
 
 
-def _calls_text(calls: Calls, changes: Iterable[Change], *, can_apply: bool) -> str:
+def _calls_text(calls: Calls, changes: Iterable[Change], command: str, *, can_apply: bool) -> str:
     made = f"This plan made {calls.made:,} call{'' if calls.made == 1 else 's'} to Cloudflare"
     return (
         f"{made}."
         if calls.apply == calls.made or not can_apply
-        else f"{made}; `mtlsctl apply` makes about {calls.apply:,}, plus those of wrangler."
+        else f"{made}; {command} makes about {calls.apply:,}, plus those of wrangler."
         if any(isinstance(change, Deploy) for change in changes)
-        else f"{made}; `mtlsctl apply` makes about {calls.apply:,}."
+        else f"{made}; {command} makes about {calls.apply:,}."
     )
 
 
@@ -439,7 +441,7 @@ def _live_lines(
     yield style.bold("Live Workers:")
     in_sync = [row for row in rows if row.state is LiveState.IN_SYNC]
     same = sum(not _is_nowhere(row) for row in in_sync)
-    for row in rows:
+    for row in without_repeated_reasons(rows):
         if row.state is not LiveState.IN_SYNC:
             yield from live_row_lines(row, style, names, width)
     texts = []
@@ -458,6 +460,18 @@ def _live_lines(
         yield from wrapped(text, width, first="  ")
 
 
+def without_repeated_reasons(rows: Iterable[LiveBinding]) -> Iterator[LiveBinding]:
+    """The rows; a reason why live versions are unknown is written once, and referred to after that."""
+    told: set[str] = set()
+    for row in rows:
+        if row.state is LiveState.UNKNOWN and row.detail in told:
+            yield replace(row, detail="see above")
+        else:
+            yield row
+        if row.detail is not None:
+            told.add(row.detail)
+
+
 def live_row_lines(
     row: LiveBinding, style: Style, names: ShownNames | None = None, width: int | None = None
 ) -> Iterator[str]:
@@ -466,11 +480,16 @@ def live_row_lines(
     paint = style.good if row.state is LiveState.IN_SYNC else style.change
     detail = f": {printable(row.detail)}" if row.detail else ""
     words = _NOWHERE if _is_nowhere(row) else _LIVE_WORDS[row.state]
+    is_coming = row.desired is None and row.certificate is not None and row.file is not None
+    if is_coming and row.state is LiveState.IN_SYNC:
+        words = f"{words}; a new certificate is not applied yet"
     text = f"{names.binding(row.at)}: {words}{detail}"
     yield from labelled(_LIVE_SIGNS[row.state], text, width, paint=paint, gap=" ")
     sides = []
-    if row.desired != row.file and (row.desired is not None or row.certificate is not None):
-        sides.append(f"wanted {names.id(row.desired) if row.desired else 'a new one'}")
+    if row.desired is not None and row.desired != row.file:
+        sides.append(f"wanted {names.id(row.desired)}")
+    elif is_coming and row.state is not LiveState.IN_SYNC:
+        sides.append("wanted a new one")
     sides.append(f"file {names.id(row.file)}")
     sides += [f"live {names.id(one.id)} ({one.share:g} %, version {names.id(one.version)})" for one in row.live]
     yield from wrapped(", ".join(sides), width, first="      ")

@@ -22,7 +22,14 @@ from reconciler.views.text.findings import show_findings, to_act_on
 from reconciler.views.text.layout import Cell, cells, labelled, table, wrapped
 from reconciler.views.text.lines import counted, until_text
 from reconciler.views.text.names import ShownNames
-from reconciler.views.text.plan import counts_text, describe, live_row_lines, not_checked_lines, store_text
+from reconciler.views.text.plan import (
+    counts_text,
+    describe,
+    live_row_lines,
+    not_checked_lines,
+    store_text,
+    without_repeated_reasons,
+)
 from reconciler.views.text.plan_groups import old_text
 from reconciler.views.text.style import Style
 
@@ -466,7 +473,7 @@ def _live_lines(status: Status, names: ShownNames, style: Style, width: int | No
         return
     yield ""
     yield style.bold("Live Workers")
-    for row in rows[:_MOST_USES]:
+    for row in without_repeated_reasons(rows[:_MOST_USES]):
         yield from live_row_lines(row, style, names, width)
     if len(rows) > _MOST_USES:
         yield f"  and {len(rows) - _MOST_USES} more; see `mtlsctl plan --live`"
