@@ -103,6 +103,7 @@ def test_each_step_is_written_as_it_starts_and_as_it_ends(tmp_path: Path) -> Non
         "certificate": "billing",
         "content_digest": "34" * 32,
         "before": uid(1),
+        "serial": RETIRE.entry.serial,
     }
     run = {"command": "apply", "version": "0.1.0", "stack": "payments", "plan_digest": PLAN_DIGEST, "pid": os.getpid()}
     failed = {"code": "file-changed", "message": "it changed"}
