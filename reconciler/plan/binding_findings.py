@@ -270,7 +270,11 @@ def undeclared_environment(
         "wrangler does not inherit mtls_certificates: add these lines to mtls.toml, or only the first if this"
         " environment needs no certificate"
     )
+    has = len(file.environments[environment].bindings) if environment in file.environments else 0
     hint = to_paste(what, lines, names=(environment,))
+    if has:
+        bindings = f"{has} binding{'' if has == 1 else 's'}"
+        hint = f"run `mtlsctl init --update`, which declares it with what it has ({bindings})"
     pointer = Pointer(declaration.path, ("workers", worker.label))
     return Diagnostic(Severity.WARNING, Code.UNDECLARED_ENVIRONMENT, message, pointer, hint)
 

@@ -35,6 +35,7 @@ _DETAILS = {
     Area.KEYS: "no private key was opened; a key may be missing, or belong to another certificate",
     Area.UNUSED: "unused certificates, shared private keys and undeclared bindings were not searched for",
 }
+_PARTLY = "Hyperdrive configurations and hostnames were read for old certificates alone; they may use others"
 _FAILED = {
     Area.LIVE_WORKERS: "some live Workers could not be read",
     Area.OTHER_USERS: "some other users of certificates could not be read",
@@ -44,15 +45,21 @@ _FAILED = {
 
 @dataclass(frozen=True, slots=True)
 class NotChecked:
-    """One area that was not checked, or only in part. `reason`: why it could not be read; None: not requested."""
+    """One area that was not checked, or only in part. `reason`: why it could not be read; None: not requested.
+
+    `partly`: it was read for the old certificates that a deletion was near for, and for no others.
+    """
 
     area: Area
     reason: str | None = None
+    partly: bool = False
 
     @property
     def detail(self) -> str:
         """What that means, as a sentence without a full stop."""
-        return _DETAILS[self.area] if self.reason is None else f"{_FAILED[self.area]}: {self.reason}"
+        if self.reason is not None:
+            return f"{_FAILED[self.area]}: {self.reason}"
+        return _PARTLY if self.partly else _DETAILS[self.area]
 
     def command(self, name: str) -> str | None:
         """The command that checks it, None if there is none. `name`: the command that did not."""
@@ -122,7 +129,7 @@ def _other_users(assessment: Assessment) -> NotChecked | None:
     if not entries or not can_be_live(assessment.desired):
         return None
     if live is None or not {entry.id for entry in entries} <= live.users_of:
-        return NotChecked(Area.OTHER_USERS)
+        return NotChecked(Area.OTHER_USERS, partly=live is not None and bool(live.users_of))
     return _failed(Area.OTHER_USERS, [f"{what}: {why}" for what, why in live.users_unread.items()])
 
 

@@ -128,6 +128,15 @@ def test_what_was_not_asked_for_has_the_command_that_asks() -> None:
 ORIGIN = Origin("https://billing.example")
 
 
+def test_what_was_read_for_old_certificates_alone_is_called_so() -> None:
+    """Before a deletion the users of that one upload are read, and of no other."""
+    for read, partly in ((frozenset({OLD.id}), True), (frozenset[EntryId](), False)):
+        plan = Look("", (), replace(LOOKED, users_of=read)).plan()
+        (found,) = [one for one in plan.not_checked if one.area is Area.OTHER_USERS]
+        assert found.partly is partly
+        assert ("old certificates alone" in found.detail) is partly
+
+
 def keyed(name: str, source: str = "env", **settings: object) -> DeclaredCertificate:
     """A certificate whose key has a source of its own."""
     return certificate(name, key=KeyReference(source, {source: f"{name}-key", "token": "not shown"}), **settings)

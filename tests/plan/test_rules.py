@@ -995,6 +995,14 @@ def test_an_undeclared_environment_gets_the_lines_to_add() -> None:
     ]
 
 
+def test_an_undeclared_environment_with_bindings_of_its_own_is_for_init() -> None:
+    """Those of the top level may be others."""
+    wanted = desired({"billing": 1}, [worker("checkout", {None: {"BILLING": "billing"}})])
+    there = actual(None, {"checkout": file({None: {}, "live": {"OLD": uid(9)}})})
+    found = [one.hint for one in plan_of(wanted, there).diagnostics if one.code == "undeclared-environment"]
+    assert found == ["run `mtlsctl init --update`, which declares it with what it has (1 binding)"]
+
+
 @pytest.mark.parametrize("environment", [None, "staging"])
 @pytest.mark.parametrize("offline", [False, True])
 def test_an_undeclared_placeholder_is_reported_by_every_plan(*, offline: bool, environment: str | None) -> None:

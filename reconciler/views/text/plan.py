@@ -243,7 +243,8 @@ def not_checked_lines(
     texts = [f"{printable(one.detail)}." for one in not_checked if one.reason is not None]
     if asked:
         groups = [
-            ", ".join(areas[one.area] for one in group) + (f" ({look})" if look is not None else "")
+            ", ".join(_PARTLY if one.partly else areas[one.area] for one in group)
+            + (f" ({look})" if look is not None else "")
             for look, group in groupby(asked, key=lambda one: one.command(command))
         ]
         texts.insert(0, f"{'; '.join(groups)}.")
@@ -251,6 +252,7 @@ def not_checked_lines(
         yield from map(style.change, wrapped(f"Not checked: {text}", width, then="  "))
 
 
+_PARTLY = "Hyperdrive configurations, hostnames that use current certificates"
 _AREAS = {
     Area.STORE: "which certificates are uploaded",
     Area.LIVE_WORKERS: "live Workers",
