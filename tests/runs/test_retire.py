@@ -168,7 +168,7 @@ def test_before_the_successor_is_uploaded_now_names_the_upload_and_no_grace(rota
     current = rotated.run("output", "billing").out.strip()
     rotated.certificate("billing", 3)
     result = rotated.run("retire", current, "--now", "--yes")
-    assert (result.code, "7d" in result.err) == (3, False)
+    assert (result.code, " 7d" in result.err) == (3, False)
     assert f"{current} of 'billing' can't be retired yet: its successor is not uploaded yet" in result.err
     assert "fix  run `mtlsctl apply --only billing`, then run this again" in result.err
     assert "kept until its successor is uploaded and valid" in rotated.run("retire", current, "--yes").err

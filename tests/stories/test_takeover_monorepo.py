@@ -455,5 +455,5 @@ def test_the_comments_are_what_was_meant_and_apply_mends_it(taken: TakenOver, tm
     assert project.run("apply", "--yes").code == 5
     assert project.run("plan", "--format", "json").json["changes"] == []
     again = json.loads(project.run("drift", "--unused", "--format", "json").out)
-    unknown = re.compile(r" has \S+, which (no uploaded certificate has|is not a valid ID)")
+    unknown = re.compile(r" has \S+, which (no uploaded certificate has|is not a valid ID|is not in the list)")
     assert [one["state"] for one in again["findings"] if unknown.search(one["message"])] == ["changed", "unexpected"]
