@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -102,6 +104,7 @@ def ask(question: str, *, unchanged: str) -> str:
     """
     try:
         say(question, err=True, nl=False)
+        _await_line()
         line = sys.stdin.readline()
     except KeyboardInterrupt:
         say(f"\nInterrupted: {unchanged}.", err=True)
@@ -109,6 +112,25 @@ def ask(question: str, *, unchanged: str) -> str:
     if not line.endswith("\n"):
         say("", err=True)
     return line
+
+
+def _await_line() -> None:
+    """Wait at a terminal until there is something to read; KeyboardInterrupt as soon as there is a Ctrl-C.
+
+    A signal that arrives just before a read begins would be seen only after the next line.
+    """
+    if not sys.stdin.isatty() or threading.current_thread() is not threading.main_thread():
+        return
+    woken, wakes = os.pipe()
+    os.set_blocking(wakes, False)
+    before = signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
+    try:
+        while sys.stdin not in select.select([sys.stdin, woken], [], [])[0]:
+            os.read(woken, 1)
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(woken)
+        os.close(wakes)
 
 
 @contextlib.contextmanager
