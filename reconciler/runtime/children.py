@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import contextlib
 import logging
 import os
@@ -32,6 +34,8 @@ _PASSED_ON = (
 )
 
 
+_PEM, _PEM_IN_BASE64 = "PRIVATE KEY-----", "LS0tLS1CRUdJTi"
+
 _ENDING: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -44,6 +48,17 @@ class RuntimeFailure(ReconcilerError):
 def environment(environ: Mapping[str, str], *more: str) -> dict[str, str]:
     """The environment of a child: the variables that programs need to run, those named in `more`, and no others."""
     return {name: environ[name] for name in (*_PASSED_ON, *more) if name in environ}
+
+
+def has_key(value: str) -> bool:
+    """True if a variable contains a private key in PEM, or PEM in base64."""
+    if _PEM in value:
+        return True
+    _, found, rest = value.partition(_PEM_IN_BASE64)
+    try:
+        return bool(found) and _PEM.encode() in base64.b64decode((found + rest)[:64])
+    except binascii.Error:
+        return True  # it begins like PEM but can't be decoded
 
 
 class Child:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,7 +13,7 @@ from pathlib import Path
 from reconciler.findings.errors import DeployError
 from reconciler.findings.secrets import Secrets
 from reconciler.model import EnvironmentName
-from reconciler.runtime.children import Child, OnLine, environment, running
+from reconciler.runtime.children import Child, OnLine, environment, has_key, running
 from reconciler.runtime.find import MissingProgram, find_wrangler
 from reconciler.runtime.output import deployed_version, is_unseen, last_words
 from reconciler.runtime.wrangler import NODE, QUIET, plain, private_folder
@@ -41,7 +39,6 @@ _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
 """Each is read in lower case first, where an empty one counts as set."""
 _SECRET = ("CLOUDFLARE_API_TOKEN", "CF_API_TOKEN", "CLOUDFLARE_ACCESS_CLIENT_SECRET", *_GLOBAL_KEYS)
 _KEPT_LINES = 400
-_PEM, _PEM_IN_BASE64 = "PRIVATE KEY-----", "LS0tLS1CRUdJTi"
 
 LONGEST_S = 1800.0
 """Seconds. A build may take long; one that takes longer hangs."""
@@ -178,7 +175,7 @@ class WranglerDeployer:
         kept = {
             name: value
             for name, value in environment(self.environ, *NODE, *_PASSED_ON, *more).items()
-            if name not in self.withheld and not _has_key(value)
+            if name not in self.withheld and not has_key(value)
         }
         proxies = {
             spelled: self.environ.get(name.lower()) or self.environ.get(name, "")
@@ -200,17 +197,6 @@ def _not_found(configs: Sequence[str]) -> MissingProgram:
         f"wrangler was not found, so {configs[0]}{more} can't be deployed",
         hint="check the PATH, or run `npm install --save-dev wrangler` in its folder, or set MTLSCTL_WRANGLER",
     )
-
-
-def _has_key(value: str) -> bool:
-    """True if a variable contains a private key in PEM, or PEM in base64."""
-    if _PEM in value:
-        return True
-    _, found, rest = value.partition(_PEM_IN_BASE64)
-    try:
-        return bool(found) and _PEM.encode() in base64.b64decode((found + rest)[:64])
-    except binascii.Error:
-        return True  # it begins like PEM but can't be decoded
 
 
 def _hint(code: int, *, unseen: bool) -> str:
