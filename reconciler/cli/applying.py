@@ -72,6 +72,9 @@ def _waves(text: str) -> tuple[int | None, ...]:
     return tuple(None if part == "all" else int(part) for part in parts)
 
 
+AllowCommandsOption = Annotated[
+    bool, typer.Option("--allow-commands", help="Start the commands of mtls.toml that print private keys.")
+]
 OutcomeOutOption = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Also write the outcome to FILE.")]
 PhaseOption = Annotated[
     list[PhaseName] | None,
@@ -105,6 +108,7 @@ def apply(
         typer.Option("--wave", metavar="N,N,all", help="Deploy N Workers, then the next N, then the rest."),
     ] = "all",
     over_split: OverSplitOption = False,
+    allow_commands: AllowCommandsOption = False,
     lock_timeout: LockTimeoutOption = "0s",
     max_age: Annotated[
         str, typer.Option("--max-age", metavar="TIME", help="Refuse a saved PLAN older than TIME: 12h, 7d.")
@@ -138,6 +142,7 @@ def apply(
     waves = _waves(wave)
     wanted = DeployChoice(everybody=deploy, over_split=over_split)
     project = session.open_project()
+    project.allow_commands = allow_commands
     approved = read_saved(session, saved) if saved is not None else None
     with project.lock(command="apply", timeout_s=seconds(lock_timeout, "--lock-timeout"), waiting=session.tell) as held:
         request = PlanRequest(
@@ -157,6 +162,7 @@ def apply(
         phases = tuple(Phase(name) for name in phase) if phase else tuple(Phase)
         words: tuple[str, ...] = (str(saved),) if saved is not None else apply_with(request, None)
         words += tuple(word for name in phase or () for word in ("--phase", name))
+        words += ("--allow-commands",) if allow_commands else ()
         again = ("apply", *words, *(("--deploy",) if deploy and saved is not None else ()))
         is_sure = yes or approved is not None
         _carry_out(session, project, planned, phases, again, held, yes=is_sure, out=out, waves=waves)
@@ -308,10 +314,15 @@ def _warn_of_keys(made: Plan, project: Project, phases: tuple[Phase, ...]) -> No
     """Name the variables of keys that are not set, before the question. Opens no key: that is for after a yes."""
     needed = {Action.UPLOAD: Phase.UPLOAD, Action.VERIFY: Phase.VERIFY}
     for key in made.keys:
-        variable = key.source.options.get("env", "") if key.source.source == "env" else ""
         actions = ["proof" if one is Action.VERIFY else "upload" for one in key.actions if needed.get(one) in phases]
-        if variable and actions and not project.environ.get(variable):
-            tell(f"warning: ${variable} is not set, so the {actions[0]} of {key.certificate} will fail.")
+        if not actions:
+            continue
+        fails = f"so the {actions[0]} of {key.certificate} will fail."
+        for variable in key.source.variables:
+            if not project.environ.get(variable):
+                tell(f"warning: ${variable} is not set, {fails}")
+        if key.source.needs_command and not project.allow_commands:
+            tell(f"warning: its key comes from a command, and `--allow-commands` was not given, {fails}")
 
 
 def _confirm(yes: bool, *, can_save: bool) -> None:

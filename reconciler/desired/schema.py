@@ -16,6 +16,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from reconciler.desired.shapes import Document
+from reconciler.desired.unions import PASSPHRASE
 from reconciler.model.keys import KeySourceKind
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
@@ -38,12 +39,21 @@ def declaration_schema(kinds: Sequence[KeySourceKind]) -> dict[str, object]:
     private_key = certificate["properties"]["private_key"]
     private_key["anyOf"] = [
         *([_KEY_PATH] if any(kind.bare for kind in kinds) else []),
-        *(_schema_of(kind.shape) for kind in kinds),
+        *(_with_passphrase(_schema_of(kind.shape), kinds) for kind in kinds),
     ]
     # A CA has no private key: repeated here so that editors check it.
     certificate["if"] = {"properties": {"ca": {"const": True}}, "required": ["ca"]}
     certificate["then"] = {"properties": {"private_key": False}}
     return {"$schema": DRAFT, "title": TITLE, **schema}
+
+
+def _with_passphrase(table: JsonSchemaValue, kinds: Sequence[KeySourceKind]) -> JsonSchemaValue:
+    """The table of a key source, which may say where the passphrase is that the key is encrypted with."""
+    passphrase = {
+        "anyOf": [_schema_of(kind.shape) for kind in kinds],
+        "description": "Where the passphrase of an encrypted key is, never the passphrase itself.",
+    }
+    return {**table, "properties": {**table["properties"], PASSPHRASE: passphrase}}
 
 
 class _Generator(GenerateJsonSchema):

@@ -5,8 +5,9 @@ Pydantic's own unions would report every alternative; these choose one by the ty
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, cast
 
 from pydantic import (
@@ -34,6 +35,9 @@ from reconciler.model.keys import KeySourceKind
 
 if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaValue
+
+PASSPHRASE = "passphrase"  # noqa: S105 - a word of mtls.toml
+"""The key of the table in which it is said where a key's passphrase is."""
 
 Kinds = Mapping[str, KeySourceKind]
 """The registered key sources by name, passed to pydantic as its context."""
@@ -109,13 +113,38 @@ def read_key(value: object, info: ValidationInfo) -> KeyReference:
         return _read_bare(value, kinds)
     if not isinstance(value, dict):
         raise Refused(Code.WRONG_TYPE, f"must be a path or a table with one key source, not {type_of(value)}")
-    if any(isinstance(text, str) and looks_like_key(text) for text in value.values()):
+    if any(looks_like_key(text) for text in _texts(value)):
         raise Refused(Code.PRIVATE_KEY_IN_FILE, rules.KEY_IN_FILE, hint=rules.KEY_IN_FILE_HINT)
-    kind = _chosen(value, kinds)
-    path = value[kind.name]
-    if kind.bare and isinstance(path, str):
+    table = {key: part for key, part in value.items() if key != PASSPHRASE}
+    return replace(_of_table(table, kinds), passphrase=_read_passphrase(value.get(PASSPHRASE), kinds))
+
+
+def _texts(table: Mapping[str, object]) -> Iterator[str]:
+    for value in table.values():
+        yield from (text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str))
+
+
+def _read_passphrase(value: object, kinds: Kinds) -> KeyReference | None:
+    """Where the passphrase of a key is. The value is never quoted: it may be the passphrase itself."""
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise Refused(
+            Code.BAD_KEY_SOURCE,
+            "`passphrase` must be a table with one key source, never the passphrase itself",
+            hint='write passphrase = { env = "NAME" }, and put it into that variable',
+        )
+    if PASSPHRASE in value:
+        raise Refused(Code.BAD_KEY_SOURCE, "a passphrase can't have a passphrase of its own")
+    return _of_table(value, kinds)
+
+
+def _of_table(table: Mapping[str, object], kinds: Kinds) -> KeyReference:
+    kind = _chosen(table, kinds)
+    path = table[kind.name]
+    if kind.is_path and isinstance(path, str):
         rules.check_key_path(path)
-    return _reference(kind, value)
+    return _reference(kind, table)
 
 
 def _read_bare(text: str, kinds: Kinds) -> KeyReference:
@@ -131,7 +160,11 @@ def _read_bare(text: str, kinds: Kinds) -> KeyReference:
 
 def _reference(kind: KeySourceKind, table: Mapping[str, object]) -> KeyReference:
     options = kind.shape.model_validate(table).model_dump(exclude_none=True)
-    return KeyReference(kind.name, {option: str(value) for option, value in options.items()})
+    return KeyReference(kind.name, {name: _option(value) for name, value in options.items()})
+
+
+def _option(value: object) -> str:
+    return shlex.join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _chosen(table: Mapping[str, object], kinds: Kinds) -> KeySourceKind:

@@ -243,7 +243,7 @@ class Code(StrEnum):
         "A certificate must be uploaded, but mtls.toml has no `private_key` for it.",
         "Add `private_key` to the certificate.")
     KEY_UNAVAILABLE = ("key-unavailable", _EW,
-        "The file or environment variable of a private key is missing, empty or unreadable.",
+        "A private key could not be read: it is missing or empty, or its command may not run, or failed.",
         "Make the key available to this run.")
     KEY_NOT_CHECKED = ("key-not-checked", _I,
         "The private key is not available, so `mtlsctl validate` did not check that it belongs to its certificate.",
@@ -277,8 +277,11 @@ class Code(StrEnum):
         "The private key is not PEM, but DER, PKCS#12, OpenSSH's format or the like.",
         "Get the key as PEM; the hint shows how.")
     KEY_ENCRYPTED = ("key-encrypted", _E,
-        "The private key is encrypted.",
-        "Decrypt the key where secrets are kept, and pass it to this run in an environment variable.")
+        "The private key is encrypted, and mtls.toml does not say where its passphrase is.",
+        "Add `passphrase = { env = \"NAME\" }` to the table of `private_key`.")
+    KEY_PASSPHRASE = ("key-passphrase", _E,
+        "The private key could not be decrypted: its passphrase is wrong, or the key is damaged.",
+        "Check the passphrase, and from where mtls.toml takes it.")
     KEY_GARBLED = ("key-garbled", _E,
         "The private key is damaged.",
         "Copy the whole key again from where it was made.")

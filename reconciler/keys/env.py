@@ -77,13 +77,7 @@ class EnvironmentKeySource:
         """The key in the variable. KeySourceError if it is unset or empty, or plainly something else than a key; no
         message contains the value."""
         name = reference.options["env"]
-        value = self.environment.get(name)
-        if value is None:
-            hint = f'in a shell, run: export {name}="$(cat KEY)"; in CI, pass the secret to the step that runs mtlsctl'
-            raise KeySourceError(f"the environment variable {name} is not set", hint=hint)
-        if not value.strip():
-            hint = "check the secret: CI systems pass an empty value if it does not exist or is withheld, as from forks"
-            raise KeySourceError(f"the environment variable {name} is empty", hint=hint)
+        value = self._value(name, f'export {name}="$(cat KEY)"')
         instead = _instead_of_key(value.strip())
         if instead is not None:
             what, hint = instead
@@ -91,6 +85,22 @@ class EnvironmentKeySource:
                 hint = f'in a shell, run: export {name}="$(cat PATH)"; or {hint}'
             raise KeySourceError(f"the environment variable {name} contains {what}", hint=hint, code=Code.KEY_NOT_PEM)
         return PrivateKey(_with_line_breaks(value).encode("utf-8", errors="surrogateescape"))
+
+    def passphrase(self, reference: KeyReference) -> bytes:
+        """The value of the variable."""
+        name = reference.options["env"]
+        value = self._value(name, f"read -rs {name}; export {name}")
+        return value.rstrip("\r\n").encode("utf-8", errors="surrogateescape")
+
+    def _value(self, name: str, command: str) -> str:
+        value = self.environment.get(name)
+        if value is None:
+            hint = f"in a shell, run: {command}; in CI, pass the secret to the step that runs mtlsctl"
+            raise KeySourceError(f"the environment variable {name} is not set", hint=hint)
+        if not value.strip():
+            hint = "check the secret: CI systems pass an empty value if it does not exist or is withheld, as from forks"
+            raise KeySourceError(f"the environment variable {name} is empty", hint=hint)
+        return value
 
 
 def _instead_of_key(text: str) -> tuple[str, str] | None:

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
+from reconciler.model import KeyReference
 from reconciler.model.keys import KeyContext, KeySourceKind
 from reconciler.model.ports import KeySource
+
+
+class SecretSource(KeySource, Protocol):
+    """A source of private keys that can have their passphrases, too."""
+
+    def passphrase(self, reference: KeyReference) -> bytes:
+        """What is there, without a line break at its end. KeySourceError as for `open`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,4 +23,4 @@ class Registration:
     """One key source. `open` prepares it for a run, and reads no key yet."""
 
     kind: KeySourceKind
-    open: Callable[[KeyContext], KeySource]
+    open: Callable[[KeyContext], SecretSource]

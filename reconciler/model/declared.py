@@ -82,12 +82,37 @@ class Policy:
     most_deletes: int | None = None
 
 
+_IN_FILES = frozenset({"file", "pkcs12"})
+"""The key sources whose value is the path of a file."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeyReference:
-    """Where a private key is, not the key: the name of a key source and that source's own options."""
+    """Where a private key is, not the key: the name of a key source and that source's own options.
+
+    `passphrase`: where the passphrase is with which the key is encrypted. A list of words, such as a command, is one
+    option, quoted as in a shell.
+    """
 
     source: str
     options: Mapping[str, str]
+    passphrase: KeyReference | None = None
+
+    @property
+    def file(self) -> str | None:
+        """The path of the file that the key is in, as written; None for a key from elsewhere."""
+        return self.options[self.source] if self.source in _IN_FILES else None
+
+    @property
+    def needs_command(self) -> bool:
+        """Whether a command of mtls.toml has to be started for the key or its passphrase."""
+        return self.source == "command" or (self.passphrase is not None and self.passphrase.needs_command)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The environment variables that contain the key or its passphrase."""
+        own = (self.options["env"],) if self.source == "env" else ()
+        return own if self.passphrase is None else (*own, *self.passphrase.variables)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +205,12 @@ class Declaration:
     policy: Policy = Policy()
     certificates: Mapping[CertificateName, DeclaredCertificate] = field(default_factory=dict)
     workers: Mapping[WorkerLabel, DeclaredWorker] = field(default_factory=dict)
+
+    @property
+    def secret_variables(self) -> frozenset[str]:
+        """The environment variables with private keys and passphrases, which no program is given."""
+        keys = (one.key for one in self.certificates.values() if one.key is not None)
+        return frozenset(name for key in keys for name in key.variables)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ The parser of mtls.toml and the key sources import this module, and not each oth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,12 +22,17 @@ class KeySourceKind:
 
     `shape` is the model of its table in `private_key`: frozen, without extra keys, and with one required key that has
     the name of the source. The validated table becomes `KeyReference.options`. `bare`: a plain string means
-    `{ name = string }`; only one source can have this.
+    `{ name = string }`; only one source can have this. `is_path`: its value is the path of a file.
+
+    `is_local`: opening a key of it reads this machine alone, starts nothing and is fast, whatever mtls.toml has, so
+    `validate` may do it on a pull request.
     """
 
     name: str
     shape: type[BaseModel]
     bare: bool = False
+    is_path: bool = False
+    is_local: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +57,8 @@ class KeyFiles(Protocol):
 
 def place_of_key(declared: DeclaredCertificate, path: str) -> Pointer | Place:
     """The place of a private key: its file if it is in one, else its declaration in mtls.toml, which `path` names."""
-    if declared.key is not None and declared.key.source == "file":
-        return Place(declared.key.options["file"])
+    if declared.key is not None and declared.key.file is not None:
+        return Place(declared.key.file)
     return Pointer(path, ("certificates", declared.name, "private_key"))
 
 
@@ -75,9 +80,21 @@ def at_key(found: Iterable[Diagnostic], declared: DeclaredCertificate, path: str
     )
 
 
+class Programs(Protocol):
+    """The port that runs programs for their output."""
+
+    def output(self, command: Sequence[str], *, limit: int) -> bytes:
+        """What the program writes to its standard output, without its last line break; nothing else of it is shown.
+
+        KeySourceError if it can't be started, fails, takes too long, or writes more than `limit` bytes.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class KeyContext:
-    """The inputs of key sources. `environment` may contain secrets, so it is never shown."""
+    """The inputs of key sources. `environment` may contain secrets, so it is never shown. `programs` None: this run may
+    not start the commands of mtls.toml."""
 
     files: KeyFiles
     environment: Mapping[str, str] = field(repr=False)
+    programs: Programs | None = None

@@ -167,5 +167,8 @@ def find_keys(desired: Desired, changes: Iterable[Change]) -> tuple[KeyNeeded, .
 
 
 def _public(reference: KeyReference) -> KeyReference:
-    """Where the key is, and no other option of its source."""
-    return KeyReference(reference.source, {reference.source: reference.options.get(reference.source, "")})
+    """Where the key and its passphrase are, and no other option of their sources."""
+    where = {reference.source: reference.options.get(reference.source, "")}
+    return KeyReference(
+        reference.source, where, None if reference.passphrase is None else _public(reference.passphrase)
+    )

@@ -86,10 +86,12 @@ class LivePart(JsonPart):
 
 
 class KeyNeededPart(JsonPart):
-    """A private key that `apply` will need. `source`: where mtls.toml says that it is. `actions`: what needs it."""
+    """A private key that `apply` will need. `source`, `passphrase`: where mtls.toml says that it is, and the passphrase
+    of an encrypted one. `actions`: what needs it."""
 
     certificate: str
     source: dict[str, str]
+    passphrase: dict[str, str] | None = None
     actions: tuple[Action, ...]
 
 
@@ -203,7 +205,13 @@ def live_part(row: LiveBinding) -> LivePart:
 
 
 def _key_part(key: KeyNeeded) -> KeyNeededPart:
-    return KeyNeededPart(certificate=key.certificate, source=dict(key.source.options), actions=key.actions)
+    secret = key.source.passphrase
+    return KeyNeededPart(
+        certificate=key.certificate,
+        source=dict(key.source.options),
+        passphrase=None if secret is None else dict(secret.options),
+        actions=key.actions,
+    )
 
 
 def not_checked_part(one: NotChecked, command: str) -> NotCheckedPart:

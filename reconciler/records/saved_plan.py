@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import cast, get_args
 
 from pydantic import ValidationError
@@ -121,8 +123,13 @@ def _plan(document: PlanDocument, path: str) -> SavedPlan:
 
 
 def _key(part: KeyNeededPart) -> KeyNeeded:
-    source = next(iter(part.source), "")
-    return KeyNeeded(CertificateName(part.certificate), KeyReference(source, part.source), part.actions)
+    secret = None if part.passphrase is None else _reference(part.passphrase)
+    reference = replace(_reference(part.source), passphrase=secret)
+    return KeyNeeded(CertificateName(part.certificate), reference, part.actions)
+
+
+def _reference(options: Mapping[str, str]) -> KeyReference:
+    return KeyReference(next(iter(options), ""), options)
 
 
 def _finding(part: DiagnosticPart) -> Diagnostic:

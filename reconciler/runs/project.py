@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,7 +14,7 @@ from reconciler import keys, stores
 from reconciler.desired.parse import MAX_BYTES, parse_declaration
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
-from reconciler.findings.errors import UsageError
+from reconciler.findings.errors import KeySourceError, UsageError
 from reconciler.model import Declaration, DeclaredCertificate, EnvironmentName, StoreSettings
 from reconciler.model.accounts import account_problem
 from reconciler.model.keys import KeyContext, KeyFiles
@@ -92,7 +92,11 @@ class Lock(Protocol):
 
 @dataclass(slots=True)
 class Project:
-    """Everything that a run may touch. `sources`: the files that were read, to look up lines and columns."""
+    """Everything that a run may touch. `sources`: the files that were read, to look up lines and columns.
+
+    `allow_commands`: this run may start the commands of mtls.toml, for the keys that it needs. `secret_variables`:
+    those with private keys, by the mtls.toml that was read last.
+    """
 
     folder: Path
     name: str
@@ -104,7 +108,9 @@ class Project:
     clock: Clock
     deployers: WorkerDeployers
     provers: Provers
+    allow_commands: bool = False
     progress: Progress = SILENT
+    secret_variables: frozenset[str] = frozenset()
     sources: dict[str, bytes] = field(default_factory=dict, repr=False)
     _places: dict[str, Places] = field(default_factory=dict, init=False, repr=False)
 
@@ -116,6 +122,7 @@ class Project:
         """
         data = self.sources[self.name] = self.files.read(self.name, limit=MAX_BYTES)
         declaration, warnings = parse_declaration(data, self.name, keys.KINDS)
+        self.secret_variables = declaration.secret_variables
         store = declaration.store
         variable = store.kind.traits.account_variable
         if variable is not None and store.account_id is None:
@@ -131,13 +138,21 @@ class Project:
     def key_sources(self) -> Sources:
         """Every source of private keys by its name; opens no key."""
         hide_from_other_programs()
-        return keys.open_sources(KeyContext(files=self.files, environment=self.environ))
+        programs = _Programs(self.folder, self.environ, self.secret_variables) if self.allow_commands else None
+        return keys.open_sources(KeyContext(files=self.files, environment=self.environ, programs=programs))
 
-    def key_of(self, certificate: DeclaredCertificate) -> PrivateKey | None:
+    def key_of(self, certificate: DeclaredCertificate, *, only_local: bool = False) -> PrivateKey | None:
         """The private key of a declared certificate; None if mtls.toml has none for it.
 
         KeySourceError where it can't be had. Opened by each call, so that no key stays in memory for a whole run.
+        `only_local`: nothing is started, asked or decrypted for it, as on a pull request.
         """
+        if only_local and certificate.key is not None and not keys.is_local(certificate.key):
+            raise KeySourceError(
+                f"this command reads no key of `{certificate.key.source}`"
+                + (" with a passphrase" if certificate.key.passphrase is not None else ""),
+                hint="`mtlsctl apply` checks it before it changes anything",
+            )
         return None if certificate.key is None else self.key_sources[certificate.key.source].open(certificate.key)
 
     def place(self, where: Pointer | Place | None) -> Place | None:
@@ -191,14 +206,12 @@ class _Deployers:
         from reconciler.stores.cloudflare.access import base_url_of
 
         hide_from_other_programs()
-        references = [certificate.key for certificate in declaration.certificates.values() if certificate.key]
-        secret = frozenset(name for key in references for name in key.options.values() if name in self.environ)
         account_id = declaration.store.account_id
         return WranglerDeployer(
             self.folder,
             self.files.root,
             self.environ,
-            withheld=secret,
+            withheld=declaration.secret_variables,
             account_id=account_id,
             base_url=base_url_of(self.environ),
         )
@@ -242,6 +255,21 @@ class _Provers:
         if wrangler is None:
             return None
         return bundle(wrangler, path, environment, environ=self.environ, on_line=on_line)
+
+
+@dataclass(frozen=True, slots=True)
+class _Programs:
+    """Programs of this machine; imported only where one is started."""
+
+    folder: Path
+    environ: Mapping[str, str] = field(repr=False)
+    withheld: frozenset[str]
+
+    def output(self, command: Sequence[str], *, limit: int) -> bytes:
+        from reconciler.runtime.programs import output
+
+        hide_from_other_programs()
+        return output(command, folder=self.folder, environ=self.environ, withheld=self.withheld, limit=limit)
 
 
 def open_project(

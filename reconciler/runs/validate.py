@@ -15,7 +15,7 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.errors import FileError, KeySourceError, ReconcilerError
 from reconciler.findings.escape import shell_command
-from reconciler.model import Actual, Declaration, DeclaredCertificate, Desired
+from reconciler.model import Actual, Declaration, DeclaredCertificate, Desired, KeyReference
 from reconciler.model.keys import at_key, place_of_key
 from reconciler.plan.assessment import NO_OPTIONS, Held
 from reconciler.plan.bindings import judge_bindings
@@ -87,7 +87,7 @@ def _check_key(project: Project, declared: DeclaredCertificate, bundle: Bundle) 
     """The findings about a certificate and its key, if the key is available; in a pipeline it often is not."""
     where = Pointer(project.name, ("certificates", declared.name, "private_key"))
     try:
-        key = project.key_of(declared)
+        key = project.key_of(declared, only_local=True)
     except KeySourceError as error:
         if not error.is_absent:
             yield from at_key(error.diagnostics(), declared, project.name)
@@ -120,9 +120,9 @@ def tracked_keys(
     If git can't be asked: a finding of the severity `unasked` in a repository, else a note.
     """
     files = {
-        certificate.name: certificate.key.options["file"]
+        certificate.name: certificate.key.file
         for certificate in declaration.certificates.values()
-        if certificate.key is not None and certificate.key.source == "file"
+        if certificate.key is not None and certificate.key.file is not None and _is_in_clear(project, certificate.key)
     }
     declared = {name: project.folder / path for name, path in files.items()}
     others = _undeclared_keys(project, declaration, frozenset(declared.values()))
@@ -149,6 +149,19 @@ def tracked_keys(
         if path in answer.yes:
             message = "git tracks this file, which contains a private key"
             yield Diagnostic(Severity.ERROR, Code.KEY_IN_GIT, message, Place(other), _out_of_git(other))
+
+
+def _is_in_clear(project: Project, key: KeyReference) -> bool:
+    """Whether who has this key's file has the key: it is not encrypted, or mtls.toml has no passphrase for it."""
+    if key.passphrase is None or key.source != "file":
+        return key.passphrase is None
+    try:
+        data = project.files.read_key(str(key.file), limit=MAX_CHAIN_BYTES).data
+    except FileError:
+        return True  # git may track it all the same
+    from reconciler.x509.locked_keys import is_encrypted
+
+    return not is_encrypted(data)
 
 
 def _out_of_git(path: str) -> str:

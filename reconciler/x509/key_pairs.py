@@ -80,8 +80,7 @@ _NEW_PEM_KEY = "create a new key in PKCS#8 PEM: openssl genpkey -algorithm EC -p
 _ENCRYPTED = _Refusal(
     Code.KEY_ENCRYPTED,
     "the private key is encrypted, but an upload needs it unencrypted",
-    "decrypt it where you keep secrets, not in the working tree (openssl pkey -in KEY), "
-    'and read it from there: private_key = { env = "NAME" }',
+    'say where its passphrase is, next to the key source: passphrase = { env = "NAME" }',
 )
 _GARBLED = _Refusal(Code.KEY_GARBLED, "the private key is damaged: its base64 can't be decoded", _COPY_AGAIN)
 _NO_KEY = _Refusal(Code.KEY_GARBLED, "the base64 is valid, but it does not contain a usable private key", _COPY_AGAIN)
@@ -113,8 +112,7 @@ _HINTS = {
     Kind.UTF16: "save it as UTF-8; in PowerShell: Set-Content -Encoding ascii",
     Kind.DER_KEY: "convert it: openssl pkey -inform der -in KEY -out key.pem",
     Kind.DER_CERTIFICATE: _SWAPPED,
-    Kind.PKCS12: "extract the key and keep it as a secret: openssl pkcs12 -nocerts -noenc -in KEYSTORE;"
-    " for an old keystore, add -legacy",
+    Kind.PKCS12: 'write private_key = { pkcs12 = "PATH", passphrase = { env = "NAME" } }',
     Kind.JKS: "extract the key through PKCS#12: keytool -importkeystore -deststoretype pkcs12",
     Kind.BASE64_PEM: "decode it once before you store it: base64 -d",
     Kind.LFS: "remove the private key from Git LFS and keep it as a secret of the pipeline",

@@ -120,10 +120,10 @@ def _keys(project: Project, declaration: Declaration | None) -> Iterator[Diagnos
         return
     found: list[Diagnostic] = list(tracked_keys(project, declaration, Severity.WARNING))
     asked = not any(one.code is Code.KEY_TRACKING_UNKNOWN for one in found)
-    declared = [one for one in declaration.certificates.values() if one.key is not None and one.key.source == "file"]
+    declared = [one for one in declaration.certificates.values() if one.key is not None and one.key.file is not None]
     for certificate in declared:
         try:
-            key = project.key_of(certificate)
+            key = project.key_of(certificate, only_local=True)
             found.extend(key.findings if key is not None else ())
         except KeySourceError as error:
             if not error.is_absent:

@@ -281,10 +281,11 @@ def _step_lines(change: Upload | Verify, keys: Iterable[KeyNeeded], width: int |
 
 
 def key_text(source: KeyReference) -> str:
-    """`$BILLING_KEY`, or the path; of any other source its name as well."""
+    """`$BILLING_KEY`, or the path; of any other source its name as well. Then where its passphrase is."""
     where = printable(source.options.get(source.source, ""))
-    known = {"env": f"${where}", "file": where}
-    return known.get(source.source, f"{printable(source.source)} {where}")
+    known = {"env": f"${where}", "file": where, "pkcs12": where}
+    text = known.get(source.source, f"{printable(source.source)} {where}")
+    return text if source.passphrase is None else f"{text} (passphrase: {key_text(source.passphrase)})"
 
 
 def _binding_row(change: BindingChange, names: ShownNames, style: Style) -> list[Cell]:

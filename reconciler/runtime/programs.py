@@ -1,0 +1,71 @@
+"""Runs a program of the operator for its output, such as one that prints a private key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from reconciler.findings.errors import KeySourceError
+from reconciler.findings.escape import shell_command
+from reconciler.runtime.children import Child, has_key, running
+
+LONGEST_S = 120.0
+"""A person may have to unlock a password manager."""
+
+_NOT_STARTED = 127
+
+_CREDENTIALS = ("CLOUDFLARE_API_TOKEN", "CLOUDFLARE_API_KEY", "CF_API_TOKEN", "CF_API_KEY")
+
+
+def output(
+    command: Sequence[str],
+    *,
+    folder: Path,
+    environ: Mapping[str, str],
+    withheld: frozenset[str],
+    limit: int,
+    longest_s: float = LONGEST_S,
+) -> bytes:
+    """What the program writes to its standard output, without its last line break. It runs in `folder`.
+
+    It gets this environment, which password managers need, but no credential of Cloudflare, no variable in `withheld`
+    and none with a private key. KeySourceError if it can't be started, fails, takes longer than `longest_s`, or writes
+    more than `limit` bytes; nothing of what it wrote is in the message, not even of its standard error.
+    """
+    hidden = withheld.union(_CREDENTIALS)
+    variables = {name: value for name, value in environ.items() if name not in hidden and not has_key(value)}
+    lines: list[str] = []
+    started: list[Child] = []
+    size = 0
+
+    def hear(line: str) -> None:
+        nonlocal size
+        size += len(line) + 1
+        if size <= limit + 1:
+            lines.append(line)
+            return
+        for child in started:
+            child.ask_to_end()
+
+    with running(command, environ=variables, on_out=hear, on_err=lambda _: None, cwd=folder) as child:
+        started.append(child)  # its first lines may have come before this
+        try:
+            code = child.wait(longest_s)
+        except TimeoutError as error:
+            raise _failed(command, f"did not end within {longest_s:.0f} s and was stopped") from error
+    if size > limit + 1:
+        raise _failed(command, f"printed more than {limit:,} bytes and was stopped")
+    if code == _NOT_STARTED:
+        raise KeySourceError(
+            f"the command {command[0]!r} could not be started", hint="install it, or check its name and the PATH"
+        )
+    if code:
+        raise _failed(command, f"failed with exit code {code}")
+    return "\n".join(lines).encode()
+
+
+def _failed(command: Sequence[str], what: str) -> KeySourceError:
+    by_hand = shell_command(command)
+    return KeySourceError(
+        f"the command {command[0]!r} {what}", hint=f"run it by hand to see why; its output is not shown here: {by_hand}"
+    )
