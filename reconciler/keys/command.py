@@ -66,5 +66,6 @@ class CommandKeySource:
 
 
 SOURCE = Registration(
-    KeySourceKind("command", CommandKey, is_local=False), lambda context: CommandKeySource(context.programs)
+    KeySourceKind("command", CommandKey, is_local=False),
+    lambda context: CommandKeySource(context.programs if context.allow_commands else None),
 )

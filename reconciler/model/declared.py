@@ -82,7 +82,7 @@ class Policy:
     most_deletes: int | None = None
 
 
-_IN_FILES = frozenset({"file", "pkcs12"})
+_IN_FILES = frozenset({"file", "pkcs12", "sops"})
 """The key sources whose value is the path of a file."""
 
 

@@ -92,9 +92,10 @@ class Programs(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class KeyContext:
-    """The inputs of key sources. `environment` may contain secrets, so it is never shown. `programs` None: this run may
-    not start the commands of mtls.toml."""
+    """The inputs of key sources. `environment` may contain secrets, so it is never shown. `allow_commands`: this run
+    may start the commands of mtls.toml."""
 
     files: KeyFiles
     environment: Mapping[str, str] = field(repr=False)
-    programs: Programs | None = None
+    programs: Programs
+    allow_commands: bool = False

@@ -138,8 +138,8 @@ class Project:
     def key_sources(self) -> Sources:
         """Every source of private keys by its name; opens no key."""
         hide_from_other_programs()
-        programs = _Programs(self.folder, self.environ, self.secret_variables) if self.allow_commands else None
-        return keys.open_sources(KeyContext(files=self.files, environment=self.environ, programs=programs))
+        programs = _Programs(self.folder, self.environ, self.secret_variables)
+        return keys.open_sources(KeyContext(self.files, self.environ, programs, self.allow_commands))
 
     def key_of(self, certificate: DeclaredCertificate, *, only_local: bool = False) -> PrivateKey | None:
         """The private key of a declared certificate; None if mtls.toml has none for it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -369,17 +369,24 @@ class FakeKeyFiles:
         return self.files[path]
 
 
+class NoPrograms:
+    """A port that starts nothing."""
+
+    def output(self, command: Sequence[str], *, limit: int) -> bytes:
+        raise AssertionError(f"{command} was started for at most {limit} bytes")
+
+
 def open_key(
     source: str, value: str, *, files: FakeKeyFiles | None = None, environment: Mapping[str, str] | None = None
 ) -> PrivateKey:
     """The key that a source returns for `{ source = value }`."""
-    context = KeyContext(files or FakeKeyFiles(), environment or {})
+    context = KeyContext(files or FakeKeyFiles(), environment or {}, NoPrograms())
     return open_sources(context)[source].open(KeyReference(source, {source: value}))
 
 
 def test_every_source_is_registered_with_its_shape() -> None:
     """The parser and the run have the same sources, each with one required key of the same name."""
-    assert [kind.name for kind in KINDS] == ["file", "env", "pkcs12", "command"]
+    assert [kind.name for kind in KINDS] == ["file", "env", "pkcs12", "command", "sops"]
     assert [kind.name for kind in KINDS if kind.bare] == ["file"]
     assert len(KINDS) == len(SOURCES)
     for kind in KINDS:
@@ -538,7 +545,7 @@ def test_a_missing_key_file_is_an_error_with_a_hint() -> None:
 def test_no_value_with_a_key_shows_it() -> None:
     """The repr of keys, key files and the context with its environment contains no secret."""
     secret = KEY.decode()
-    context = KeyContext(FakeKeyFiles(), {"K": secret})
+    context = KeyContext(FakeKeyFiles(), {"K": secret}, NoPrograms())
     values = (context, KeyFile(KEY), PrivateKey(KEY), open_sources(context)["env"])
     shown = "".join(f"{one!r}{one}" for one in values)
     assert [part for part in windows(KEY) if part in shown] == []
