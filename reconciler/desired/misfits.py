@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from reconciler.desired.certificate_policy import CertificatePolicyTable
 from reconciler.desired.findings import Findings, Raw, value_at
 from reconciler.desired.proofs import OriginTable
 from reconciler.desired.rules import Refused
@@ -28,13 +29,14 @@ _EXPECTED = {
     "model_type": "a table",
     "float_type": "a number",
 }
-_DURATIONS = frozenset({"grace", "renew_before"})
+_DURATIONS = frozenset({"grace", "max_lifetime", "renew_before"})
 
 # Where a key belongs that is in the wrong table.
 _HOMES: tuple[tuple[type[BaseModel], str], ...] = (
     (Document, "the top of the file, before the first `[table]`"),
     (StoreTable, "`[store]`"),
     (PolicyTable, "`[policy]`"),
+    (CertificatePolicyTable, "`[policy.certificates]`"),
     (CertificateTable, "`[certificates.NAME]`"),
     (WorkerTable, "`[workers.LABEL]`"),
 )
@@ -138,6 +140,8 @@ class _Misfits:
                 return StoreTable
             case ("policy",):
                 return PolicyTable
+            case ("policy", "certificates"):
+                return CertificatePolicyTable
             case ("certificates", _):
                 return CertificateTable
             case ("certificates", _, "private_key"):

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import ValidationError
 
+from reconciler.desired.certificate_policy import build_certificate_policy
 from reconciler.desired.durations import parse_duration, parse_renew_before
 from reconciler.desired.findings import Findings, Raw
 from reconciler.desired.misfits import add_misfits
@@ -144,6 +145,7 @@ def _policy(table: PolicyTable) -> Policy:
         rollback_versions=table.rollback_versions,
         verify_before=table.verify_before or frozenset(),
         check_live=table.check_live,
+        certificates=build_certificate_policy(table.certificates),
     )
 
 

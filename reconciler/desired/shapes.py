@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from reconciler.desired import rules
+from reconciler.desired.certificate_policy import CertificatePolicyTable
 from reconciler.desired.durations import DURATION_PATTERN, RENEW_BEFORE_PATTERN, parse_duration, parse_renew_before
 from reconciler.desired.proofs import GatesValue, OriginValue
 from reconciler.desired.unions import KeyValue, TargetValue
@@ -150,6 +151,11 @@ class PolicyTable(Table):
         description="true: every plan, drift and status reads the live Workers of the account, as with --live. That "
         "takes one to three calls for each declared Worker. The local store has no live Workers.",
         examples=[True],
+    )
+    certificates: CertificatePolicyTable | None = Field(
+        default=None,
+        description="Which certificates may be uploaded.",
+        examples=[{"max_lifetime": "398d", "keys": ["EC P-256"]}],
     )
 
 

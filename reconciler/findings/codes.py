@@ -448,6 +448,26 @@ class Code(StrEnum):
         "The forecast ends early, because there are too many renewals before its last day.",
         "Use fewer days with `--days`.")
 
+    POLICY_LIFETIME = ("policy-lifetime", _EW,
+        "The certificate is valid for longer than `max_lifetime` in `[policy.certificates]` allows.",
+        "Get a certificate that is valid for a shorter time, or change the rule.", ExitCode.BLOCKED)
+    POLICY_KEY_TYPE = ("policy-key-type", _EW,
+        "The key of the certificate is none of `keys` in `[policy.certificates]`.",
+        "Create a key of an allowed type, and get a certificate for it; or change the rule.", ExitCode.BLOCKED)
+    POLICY_ISSUER = ("policy-issuer", _EW,
+        "The issuer of the certificate is none of `issuers` in `[policy.certificates]`.",
+        "Get the certificate from an allowed CA, or change the rule.", ExitCode.BLOCKED)
+    POLICY_EXTENSION = ("policy-extension", _EW,
+        ("The certificate lacks what `extensions` or `extended_key_usage` in `[policy.certificates]` demand, or it"
+         " can't be read."),
+        "Ask the CA to reissue the certificate with it, or change the rule.", ExitCode.BLOCKED)
+    POLICY_KEY_REUSE = ("policy-key-reuse", _EW,
+        "Another certificate has the same key, and `[policy.certificates]` has `key_reuse = false`.",
+        "Create a new key, and get a certificate for it; or change the rule.", ExitCode.BLOCKED)
+    POLICY_NAME = ("policy-name", _EW,
+        "The name of the certificate, or its common name, matches none of the globs in `[policy.certificates]`.",
+        "Rename it, or get a certificate with another common name; or change the rule.", ExitCode.BLOCKED)
+
     # --- proofs at origins ------------------------------------------------------------------------------------------
 
     ORIGIN_CA_WITHOUT_ROOT = ("origin-ca-without-root", _E,

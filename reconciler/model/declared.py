@@ -8,6 +8,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from reconciler.model.accounts import account_problem
+from reconciler.model.certificate_policy import NO_RULES, CertificatePolicy
 from reconciler.model.stores import StoreKind
 from reconciler.model.words import BindingName, CertificateName, EntryId, EnvironmentName, WorkerLabel
 from reconciler.x509.certificates import Bundle
@@ -78,6 +79,7 @@ class Policy:
     rollback_versions: int = 1
     verify_before: frozenset[Gate] = frozenset()
     check_live: bool = False
+    certificates: CertificatePolicy = NO_RULES
     min_grace: timedelta = timedelta(0)
     most_deletes: int | None = None
 

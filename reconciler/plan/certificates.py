@@ -12,6 +12,7 @@ from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import CertificateName, Condition, Desired, Entry, Gate, Reason, Upload
 from reconciler.model.ownership import is_ours, mark_name, read_mark
 from reconciler.plan.assessment import CertificateRow, Held, Need, Pending, Unseen, UpToDate, Verdict, Waits
+from reconciler.plan.certificate_policy import judge_policy
 from reconciler.plan.differences import certificate_differences
 from reconciler.plan.gates import proofs_for
 from reconciler.plan.inventory import Inventory
@@ -43,6 +44,7 @@ class _CertificateJudge:
         self.groups = _groups(desired)
         self.together = {digest: tuple(names) for digest, names in self.groups.items()}  # one, in each of their rows
         self.same = {digest: _same_content_twice(desired, names) for digest, names in self.groups.items()}
+        self.breaches = judge_policy(desired, inventory, now)
         self.findings: list[Diagnostic] = [one for found in self.same.values() for one in found]
         if inventory is not None:
             self.findings.extend(inventory.diagnostics)
@@ -82,12 +84,14 @@ class _CertificateJudge:
         same = self.same.get(digest, ())
         if same:
             return dict.fromkeys(names, Held(same))
+        breaches = self._breaches(names)
         if inventory is None:
-            return self._judge_offline(names)
+            return self._judge_offline(names, breaches)
         refused = inventory.refused
         if any(name in inventory.current or name in refused for name in names):
+            self.findings.extend(one for one in breaches if not one.is_error)
             return {name: Held((refused[name],)) if name in refused else UpToDate() for name in names}
-        found = [*_check_upload(self.desired, names, self.now), *_same_leaf(self.desired, inventory, names)]
+        found = [*_check_upload(self.desired, names, self.now), *_same_leaf(self.desired, inventory, names), *breaches]
         previous = _previous(inventory, names)
         older = find_going_back(self.desired, names, previous, self.now)
         older = older or find_earlier_end(self.desired, names, previous, self.now)
@@ -97,9 +101,18 @@ class _CertificateJudge:
         upload = _upload(self.desired, inventory, digest, names)
         return dict.fromkeys(names, Held(errors, upload) if errors else self._judge_upload(upload))
 
-    def _judge_offline(self, names: list[CertificateName]) -> Mapping[CertificateName, Verdict]:
+    def _breaches(self, names: list[CertificateName]) -> list[Diagnostic]:
+        """The findings of the policy. One name that it refuses holds them all: they have one upload."""
+        found = [one for name in names for one in self.breaches.get(name, ())]
+        errors = [one for one in found if one.is_error]
+        free = set(names) - {one.certificate for one in errors}
+        return [*found, *(replace(one, certificate=name) for name in sorted(free) for one in errors)]
+
+    def _judge_offline(
+        self, names: list[CertificateName], breaches: list[Diagnostic]
+    ) -> Mapping[CertificateName, Verdict]:
         """Judged as `validate` does: the certificate may be uploaded, or may still have to be."""
-        found = _check_file(self.desired, names, self.now, is_unknown=True)
+        found = [*_check_file(self.desired, names, self.now, is_unknown=True), *breaches]
         self.findings.extend(found)
         errors = tuple(one for one in found if one.is_error)
         return dict.fromkeys(names, Held(errors) if errors else Unseen(Need.STORE))

@@ -19,6 +19,7 @@ from reconciler.model import Actual, Declaration, DeclaredCertificate, Desired, 
 from reconciler.model.keys import at_key, place_of_key
 from reconciler.plan.assessment import NO_OPTIONS, Held
 from reconciler.plan.bindings import judge_bindings
+from reconciler.plan.certificate_policy import judge_policy
 from reconciler.plan.certificates import judge_certificates
 from reconciler.plan.renewals import find_always_due
 from reconciler.runs.handshake import check_cas
@@ -42,6 +43,7 @@ def validate(project: Project) -> tuple[Diagnostic, ...]:
     found: list[Diagnostic] = [*checkout.warnings, *checkout.blocked]
     absent: list[Diagnostic] = []
     now = project.clock.now()
+    breaches = judge_policy(desired, None, now)
     checks: dict[tuple[Bundle, bool, str], tuple[Diagnostic, ...]] = {}  # a file can be named thousands of times
     for name, bundle in desired.bundles.items():
         declared = declaration.certificates[name]
@@ -49,6 +51,7 @@ def validate(project: Project) -> tuple[Diagnostic, ...]:
         if same not in checks:
             checks[same] = tuple(check_unknown(bundle, ca=declared.ca, path=declared.path, now=now))
         found.extend(replace(problem, certificate=name) for problem in checks[same])
+        found.extend(breaches.get(name, ()))
         always_due = find_always_due(desired, name)
         found.extend([always_due] if always_due is not None else [])
         checked = tuple(replace(problem, certificate=name) for problem in _check_key(project, declared, bundle))

@@ -27,6 +27,7 @@ from reconciler.model import (
     StoreSettings,
     WorkerLabel,
 )
+from reconciler.model.certificate_policy import AllowedKey, CertificatePolicy
 from tests.support.desired_files import CERTIFICATE, EXAMPLE, GOOD, HEAD, KINDS, WORKER
 
 
@@ -102,6 +103,28 @@ def test_all_settings_are_read() -> None:
     assert declaration.former_stacks == ("old",)
     assert declaration.store == StoreSettings(StoreKind.CLOUDFLARE, account, 2000)
     assert declaration.policy == Policy(RenewBefore(timedelta(days=45)), timedelta(0), True, 0, 2, 3, check_live=True)
+
+
+def test_all_rules_for_certificates_are_read() -> None:
+    """Names become object identifiers, and a fingerprint is read however it is written."""
+    prints = "AB:" * 31 + "AB"
+    declaration = parse(
+        HEAD + '[policy.certificates]\nmax_lifetime = "398d"\nkeys = ["RSA>=3072", "EC P-256"]\n'
+        f'issuers = ["CN=Partner CA,O=Example", "{prints}"]\nextended_key_usage = ["clientAuth", "1.2.3"]\n'
+        'extensions = ["subjectAltName"]\nkey_reuse = false\nnames = ["acme-*"]\ncommon_names = ["*.example"]\n'
+        'warn_only = ["names"]\n'
+    )
+    assert declaration.policy.certificates == CertificatePolicy(
+        timedelta(days=398),
+        (AllowedKey("RSA", 3072), AllowedKey("EC P-256")),
+        ("CN=Partner CA,O=Example", "ab" * 32),
+        ("1.3.6.1.5.5.7.3.2", "1.2.3"),
+        ("2.5.29.17",),
+        False,
+        ("acme-*",),
+        ("*.example",),
+        frozenset({"names"}),
+    )
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from reconciler.model import (
     Upload,
     WranglerFile,
 )
+from reconciler.model.certificate_policy import CertificatePolicy
 from reconciler.plan import assess
 from reconciler.plan.assessment import Assessment, Held, Pending, UpToDate
 from reconciler.plan.live import LiveState
@@ -162,6 +163,13 @@ def unfit(make: Callable[[], Bundle], *, ca: bool = False) -> Callable[[int], Pa
     return part
 
 
+def refused_by_policy(number: int) -> Part:
+    """A certificate whose name `[policy.certificates]` does not allow."""
+    part, name = bound(number), f"x{number}"
+    binds = [worker(one.label, {None: {"CERT": name}}, config=one.config) for one in part.workers]
+    return replace(part, certificates={name: certificate(name)}, bundles={name: bundle(number)}, workers=binds)
+
+
 def by_id(number: int, target: str, *entries: Entry) -> Part:
     label = f"w{number}"
     path = f"workers/{label}/wrangler.toml"
@@ -233,6 +241,7 @@ PARTS: Mapping[str, Callable[[int], Part]] = {
     "shared file": shared,
     "a certificate without a key": without_key,
     "one content as CA and leaf": one_content_twice,
+    "a name that the policy refuses": refused_by_policy,
     "an entry that Cloudflare manages": of_entry(type="gateway_managed"),
     "an entry that is a CA": of_entry(ca=True),
     "an entry of another stack": of_other_stack,
@@ -267,7 +276,7 @@ def assess_world(parts: Sequence[Part], limit: int = 1000) -> Assessment:
         dict.fromkeys(certificates),
         [one for part in parts for one in part.workers],
         declared=list(certificates.values()),
-        policy=Policy(prune=True),
+        policy=Policy(prune=True, certificates=CertificatePolicy(names=("c*",))),
         limit=limit,
     )
     bundles = {CertificateName(name): one for part in parts for name, one in part.bundles.items()}

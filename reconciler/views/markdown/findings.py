@@ -22,7 +22,10 @@ _SECTIONS: dict[Code, tuple[str, str]] = {
     Code.KEY_MISSING: ("Private keys", ""),
     Code.CERTIFICATE_EXPIRED: (
         "Certificates",
-        "Checked by `mtlsctl validate`, and before an upload. Of an uploaded certificate, only the dates are checked.",
+        (
+            "Checked by `mtlsctl validate`, and before an upload. Of an uploaded certificate, only the dates and the"
+            " rules of `[policy.certificates]` are checked."
+        ),
     ),
     Code.ORIGIN_CA_WITHOUT_ROOT: ("Proofs at origins", ""),
     Code.WRANGLER_SYNTAX: ("wrangler files", ""),
