@@ -36,6 +36,7 @@ GROUPS = {
         "drift": ("daily", "List what differs from mtls.toml; exit 2 if anything does."),
         "forecast": ("daily", "Show when renewals are due, and whether the quota suffices."),
         "verify": ("verifying", "Prove that certificates work."),
+        "guard": ("guarding", "Stop a deploy with outdated certificate IDs; exit 3."),
         "output": ("daily", "Print the ID of an uploaded certificate."),
         "history": ("history", "Show the runs that changed something from this checkout."),
     },

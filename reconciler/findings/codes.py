@@ -951,6 +951,43 @@ class Code(StrEnum):
         "A `.dev.vars` file is next to the wrangler file, and is not read.",
         "Put what the Worker needs into `vars` of an environment.")
 
+    # --- mtlsctl guard ----------------------------------------------------------------------------------------------
+
+    GUARD_MISSING = ("guard-missing", _E,
+        "`mtlsctl guard` stopped a deploy: the wrangler file lacks a binding that mtls.toml declares.",
+        "Run `mtlsctl apply`, or pull the commit with the IDs that it wrote, then deploy.", ExitCode.BLOCKED)
+    GUARD_PLACEHOLDER = ("guard-placeholder", _E,
+        "`mtlsctl guard` stopped a deploy: a binding has a placeholder instead of an ID.",
+        "Run `mtlsctl apply`, or pull the commit with the IDs that it wrote, then deploy.", ExitCode.BLOCKED)
+    GUARD_UNKNOWN = ("guard-unknown", _E,
+        "`mtlsctl guard` stopped a deploy: a binding has an ID that the account does not have.",
+        "Update the branch; if it is up to date, run `mtlsctl apply`, or correct the ID.", ExitCode.BLOCKED)
+    GUARD_EXPIRED = ("guard-expired", _E,
+        "`mtlsctl guard` stopped a deploy: a binding uses a certificate that has expired.",
+        "Update the branch; if it is up to date, renew the certificate and run `mtlsctl apply`.", ExitCode.BLOCKED)
+    GUARD_NOT_YET_VALID = ("guard-not-yet-valid", _E,
+        "`mtlsctl guard` stopped a deploy: a binding uses a certificate that is not valid yet.",
+        "Deploy once it is valid, or bind a certificate that is valid now.", ExitCode.BLOCKED)
+    GUARD_OLDER = ("guard-older", _E,
+        "`mtlsctl guard` stopped a deploy: a newer certificate was uploaded than the one that a binding uses.",
+        "Update the branch. After a revert, allow it with `--accept-newer ID`.", ExitCode.BLOCKED)
+    GUARD_DIFFERS = ("guard-differs", _E,
+        "`mtlsctl guard` stopped a deploy: a binding uses another certificate than mtls.toml declares.",
+        "Run `mtlsctl apply`, or pull the commit with the IDs that it wrote, then deploy.", ExitCode.BLOCKED)
+    GUARD_BUILD = ("guard-build", _E,
+        "`mtlsctl guard` stopped a deploy: wrangler would deploy a generated file with other IDs than its source.",
+        "Build again, then deploy.", ExitCode.BLOCKED)
+    GUARD_NOT_CHECKED = ("guard-not-checked", _E,
+        "`mtlsctl guard` could not check what would be deployed, so it stopped the deploy.",
+        "Follow the hint, or set `MTLSCTL_SKIP_GUARD` to the reason why it must be deployed all the same.",
+        ExitCode.BLOCKED)
+    GUARD_BEHIND = ("guard-behind", _I,
+        "A renewed certificate is not uploaded yet; the deploy uses the one before, which is valid.",
+        "Run `mtlsctl apply`, and deploy again.")
+    GUARD_SKIPPED = ("guard-skipped", _W,
+        "`MTLSCTL_SKIP_GUARD` is set, so `mtlsctl guard` checked nothing.",
+        "Unset it once the deploy is done.")
+
     # --- mtlsctl doctor ---------------------------------------------------------------------------------------------
 
     MTLSCTL = ("mtlsctl", _I,

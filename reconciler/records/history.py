@@ -11,7 +11,7 @@ from reconciler.findings.exits import ExitCode
 from reconciler.records.base import JsonPart, UtcTime
 from reconciler.records.journal import (
     ChangeSummary,
-    Event,
+    GuardSkipped,
     JournalRead,
     ProblemSummary,
     RunFinished,
@@ -69,8 +69,18 @@ class HistoryRun(JsonPart):
     steps: tuple[HistoryStep, ...]
 
 
+class SkippedGuard(JsonPart):
+    """A deploy that `mtlsctl guard` did not check, because the operator gave a reason. `command`: that of wrangler."""
+
+    time: UtcTime
+    reason: str
+    command: str | None = None
+
+
 class HistoryDocument(JsonPart):
     """Runs, newest first. `more` is the number of older runs in the journal that are left out.
+
+    `skipped_guards`, newest first, as many as runs may be shown; left out if there is none.
 
     `torn` and `unknown` count lines of the journal that could not be used: cut off when a run was killed, or written by
     another version.
@@ -81,6 +91,7 @@ class HistoryDocument(JsonPart):
     more: int
     torn: int
     unknown: int
+    skipped_guards: tuple[SkippedGuard, ...] | None = None
 
 
 @dataclass(slots=True)
@@ -106,17 +117,21 @@ class _RunEvents:
 
 def history_document(journal: JournalRead, *, limit: int) -> HistoryDocument:
     """The newest `limit` runs of a journal."""
-    runs = _group(journal.events)
+    runs = _group(event for event in journal.events if not isinstance(event, GuardSkipped))
     shown = runs[-limit:] if limit > 0 else []
+    skipped = [event for event in journal.events if isinstance(event, GuardSkipped)]
+    newest = (skipped if limit > 0 else [])[: -limit - 1 : -1]
     return HistoryDocument(
         runs=tuple(_run(run) for run in reversed(shown)),
         more=len(runs) - len(shown),
         torn=journal.torn,
         unknown=journal.unknown,
+        skipped_guards=tuple(SkippedGuard(time=one.time, reason=one.reason, command=one.command) for one in newest)
+        or None,
     )
 
 
-def _group(events: Iterable[Event]) -> list[_RunEvents]:
+def _group(events: Iterable[RunStarted | StepStarted | StepFinished | RunFinished]) -> list[_RunEvents]:
     """Runs in the order of their first lines, because the clock may have been set back. Steps of unknown runs are left
     out."""
     runs: list[_RunEvents] = []

@@ -11,7 +11,16 @@ from datetime import datetime, timedelta
 from io import BytesIO
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
 
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import Action, Change, Phase, Retire
@@ -113,7 +122,15 @@ class RunFinished(_Event):
     interrupted: bool
 
 
-Event = RunStarted | StepStarted | StepFinished | RunFinished
+class GuardSkipped(_Event):
+    """A deploy was not checked, because the operator said so. `command`: wrangler's, if wrangler ran the guard."""
+
+    event: Literal["skipped-guard"] = "skipped-guard"
+    reason: Annotated[str, BeforeValidator(lambda text: str(text)[:_MAX_MESSAGE])]
+    command: str | None = None
+
+
+Event = RunStarted | StepStarted | StepFinished | RunFinished | GuardSkipped
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(
     Annotated[Event, Field(discriminator="event")], config=ConfigDict(defer_build=True)

@@ -17,6 +17,7 @@ PRUNE = "MTLSCTL_PRUNE"
 MAX_DELETES = "MTLSCTL_MAX_DELETES"
 MIN_GRACE = "MTLSCTL_MIN_GRACE"
 _SHOWN = 40
+_NO_REASON = frozenset({"1", "true", "false", "yes", "no", "on", "off"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,14 @@ def is_on(environ: Mapping[str, str], variable: str) -> bool:
     if text not in {"0", "1"}:
         raise _invalid(variable, text, "1 or 0", "write 1 to switch it on")
     return text == "1"
+
+
+def read_reason(environ: Mapping[str, str], variable: str) -> str | None:
+    """The reason that a variable gives; None if it is not set, empty or 0. ReconcilerError for a word that is none."""
+    text = environ.get(variable, "").strip()
+    if text.lower() in _NO_REASON:
+        raise _invalid(variable, text, "a reason", "write why")
+    return text if text not in {"", "0"} else None
 
 
 def _invalid(variable: str, text: str, wanted: str, hint: str) -> ReconcilerError:

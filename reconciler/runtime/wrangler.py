@@ -11,7 +11,16 @@ from pathlib import Path
 
 from reconciler.runtime.children import undisturbed
 
-QUIET = {"CI": "true", "NO_COLOR": "1", "WRANGLER_SEND_METRICS": "false", "WRANGLER_SEND_ERROR_REPORTS": "false"}
+RUNS_BUILD = "MTLSCTL_RUNS_BUILD"
+"""Set for every build that mtlsctl runs itself: `mtlsctl guard` in it checks nothing."""
+
+QUIET = {
+    "CI": "true",
+    "NO_COLOR": "1",
+    "WRANGLER_SEND_METRICS": "false",
+    "WRANGLER_SEND_ERROR_REPORTS": "false",
+    RUNS_BUILD: "1",
+}
 
 NODE = ("NODE_PATH", "NODE_OPTIONS", "NODE_EXTRA_CA_CERTS", "NVM_DIR", "VOLTA_HOME", "ASDF_DIR", "ASDF_DATA_DIR")
 """Variables of Node and of its version managers; a shim installed by npm may belong to one of them."""

@@ -43,6 +43,8 @@ VIEWS: dict[tuple[str, str], str] = {
     (f"{_REPORTS}.drift:Drift", "text"): f"{_TEXT}.drift:show_drift",
     (f"{_REPORTS}.drift:Drift", "json"): f"{_JSON}.drift:show_drift",
     (f"{_REPORTS}.drift:Drift", "markdown"): f"{_MARKDOWN}.drift:show_drift_page",
+    (f"{_REPORTS}.guard:Guard", "text"): f"{_TEXT}.guard:show_guard",
+    (f"{_REPORTS}.guard:Guard", "json"): f"{_JSON}.guard:show_guard",
     (f"{_REPORTS}.forecast:Forecast", "text"): f"{_TEXT}.forecast:show_forecast",
     (f"{_REPORTS}.forecast:Forecast", "json"): f"{_JSON}.forecast:show_forecast",
     (f"{_REPORTS}.forecast:Forecast", "markdown"): f"{_MARKDOWN}.forecast:show_forecast_page",

@@ -30,6 +30,8 @@ ARGUMENTS = {
     "forecast": "",
     "forecast --offline": "",
     "output": "billing",
+    "guard": "",
+    "guard --offline": "",
     "export": "",
     "show": "../plan.json",
     "history": "",

@@ -23,6 +23,8 @@ NAMES = {
     ("retire", "name"): "certificate",
     ("explain", "name"): "name",
     ("dev", "worker"): "worker",
+    ("guard", "names"): "worker",
+    ("guard", "environment"): "environment",
     ("dev", "environment"): "environment",
     ("init", "stack"): "other",
     ("export", "stack"): "other",

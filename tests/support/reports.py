@@ -22,11 +22,13 @@ from reconciler.model import (
     CertificateName,
     Condition,
     Declaration,
+    DeclaredBinding,
     Deploy,
     Desired,
     Difference,
     Entry,
     EntryId,
+    FoundBinding,
     Gate,
     KeyReference,
     LiveVersion,
@@ -50,7 +52,7 @@ from reconciler.model import (
 from reconciler.model.calls import Calls
 from reconciler.model.ownership import Mark
 from reconciler.plan.assess import judge
-from reconciler.plan.assessment import ByIdRow
+from reconciler.plan.assessment import BindingRow, ByIdRow, UpToDate
 from reconciler.plan.coverage import Area, KeyNeeded, NotChecked
 from reconciler.plan.inventory import Preference, Role
 from reconciler.plan.live import LiveBinding, LiveState, Presented
@@ -88,6 +90,7 @@ from reconciler.reports.explain_entries import EntryStory
 from reconciler.reports.forecast import Begin, DueItem, Forecast, Outlook
 from reconciler.reports.forecast_entries import Event
 from reconciler.reports.forecast_entries import ForecastStep as EntryStep
+from reconciler.reports.guard import Guard, GuardedBinding, GuardScope, GuardVerdict
 from reconciler.reports.kept import KeptEntry, KeptFor
 from reconciler.reports.left import Applied, ToDeploy
 from reconciler.reports.log import LogLine
@@ -528,6 +531,36 @@ HISTORY: HistoryDocument = history_document(
     limit=2,
 )
 
+# --- the answer to a deploy -----------------------------------------------------------------------------------------
+
+
+def _guarded(binding: str, found: str, problem: Diagnostic | None = None) -> GuardedBinding:
+    at = BindingAddress(CHECKOUT, CONFIG, None, BindingName(binding))
+    there = FoundBinding(binding, found, 0)
+    declared = DeclaredBinding(at.binding, ByCertificate(BILLING))
+    row = BindingRow(at, (), declared, there, None, BILLING, CURRENT.id, UpToDate())
+    verdict = GuardVerdict.STOPPED if problem is not None else GuardVerdict.OK
+    return GuardedBinding(row, verdict, problem)
+
+
+_STOP = Diagnostic(
+    Severity.ERROR,
+    Code.GUARD_OLDER,
+    f"BILLING in {CONFIG} (top level) uses {OLD}, but {CURRENT.id} was uploaded later",
+    Pointer(CONFIG, ("mtls_certificates", 0, "certificate_id")),
+    "update this branch",
+    BILLING,
+)
+GUARD = Guard(
+    NOW,
+    GuardScope(frozenset({CONFIG}), "staging"),
+    store=STORE,
+    bindings=(_guarded("BILLING", OLD, _STOP), _guarded("LEDGER", CURRENT.id)),
+    others=1,
+    diagnostics=(_STOP,),
+)
+GUARD_PASSED = Guard(NOW, GuardScope(frozenset({CONFIG})), store=STORE, bindings=(_guarded("LEDGER", CURRENT.id),))
+
 # --- what is taken over ---------------------------------------------------------------------------------------------
 
 PROPOSAL = Proposal(
@@ -569,7 +602,19 @@ LOG_LINE = LogLine(
 
 REPORTS: tuple[object, ...] = (
     *(PLAN, OFFLINE, SAVED_PLAN, APPLIED, STATUS, METRICS, EXPLANATION, CURRENT_ENTRY, DRIFT, FORECAST),
-    *(VERIFICATION, HISTORY, ADOPTION, PROPOSAL, VALIDATION, CHECKUP, FAILURE, Code.QUOTA, Condition.GRACE, LOG_LINE),
+    *(
+        VERIFICATION,
+        HISTORY,
+        GUARD,
+        ADOPTION,
+        PROPOSAL,
+        VALIDATION,
+        CHECKUP,
+        FAILURE,
+        Code.QUOTA,
+        Condition.GRACE,
+        LOG_LINE,
+    ),
 )
 
 

@@ -32,6 +32,7 @@ DOCUMENTS: Mapping[str, object] = {
     "output": reports.CURRENT_ENTRY,
     "verify": reports.VERIFICATION,
     "history": reports.HISTORY,
+    "guard": reports.GUARD,
     "init": reports.ADOPTION,
     "export": reports.PROPOSAL,
     "diagnostics": reports.VALIDATION,

@@ -21,6 +21,7 @@ from reconciler.views.json.diagnostics import DiagnosticsDocument
 from reconciler.views.json.drift import DriftDocument
 from reconciler.views.json.explain import ExplainDocument
 from reconciler.views.json.forecast import ForecastDocument
+from reconciler.views.json.guard import GuardDocument
 from reconciler.views.json.log import LogDocument
 from reconciler.views.json.outcome import OutcomeDocument
 from reconciler.views.json.status import OutputDocument, StatusDocument
@@ -41,6 +42,7 @@ _DOCUMENTS: Mapping[str, type[JsonPart]] = {
     "history.schema.json": HistoryDocument,
     "verify.schema.json": VerifyDocument,
     "drift.schema.json": DriftDocument,
+    "guard.schema.json": GuardDocument,
     "forecast.schema.json": ForecastDocument,
     "init.schema.json": InitDocument,
     "export.schema.json": ExportDocument,

@@ -26,6 +26,10 @@ def show_history(history: HistoryDocument, display: Display) -> str:
         lines += ([""] if lines else []) + list(_run_lines(run, style, width, short))
     if not history.runs:
         lines += wrapped("No runs yet. `mtlsctl apply` writes down what it does.", width)
+    for skipped in history.skipped_guards or ():
+        command = f" of wrangler {printable(skipped.command)}" if skipped.command else ""
+        text = f"{skipped.time:%Y-%m-%d %H:%M:%S} UTC{command}: {printable(skipped.reason)}"
+        lines += led("guard skipped:", text, width, paint=style.change, then="      ")
     notes = []
     if history.more:
         notes.append(f"{counted(history.more, 'older run')} not shown; --limit shows more.")

@@ -1,0 +1,30 @@
+"""A file in `.mtlsctl/` that may be lost at any time: what can't be read or written is as if it were not there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from reconciler.findings.errors import FileError
+from reconciler.private.folder import make_folder, open_file
+from reconciler.system.atomic import write_atomic
+from reconciler.system.confine import opened_folder
+
+
+def read_recent_file(root: Path, name: str, *, limit: int) -> bytes | None:
+    """The content of `.mtlsctl/NAME` in `root`; None if there is none, or if it can't be read or trusted."""
+    try:
+        with os.fdopen(open_file(root, name, os.O_RDONLY), "rb") as file:
+            data = file.read(limit + 1)
+    except (OSError, FileError):
+        return None
+    return data if len(data) <= limit else None
+
+
+def write_recent_file(root: Path, name: str, data: bytes) -> None:
+    """Replace `.mtlsctl/NAME` in `root`, for this user only. Raises nothing."""
+    with contextlib.suppress(OSError, FileError):
+        folder = make_folder(root)
+        with opened_folder(root, folder) as descriptor:
+            write_atomic(folder / name, data, 0o600, folder=descriptor)
