@@ -24,6 +24,7 @@ from reconciler.cli.planning import (
     TakeOverOption,
     apply_with,
 )
+from reconciler.cli.record import RecordOption, record_keeper
 from reconciler.cli.saved import read_saved
 from reconciler.cli.session import Session, command, seconds
 from reconciler.cli.terminal import TEXT, ask, say, tell
@@ -37,7 +38,7 @@ from reconciler.model.identifiers import is_short_id
 from reconciler.model.progress import Done, uncounted
 from reconciler.plan.approval import demand_digest
 from reconciler.plan.live import DeployChoice
-from reconciler.plan.outcome import Outcome, Step, StepStatus
+from reconciler.plan.outcome import Step, StepStatus
 from reconciler.plan.plan import Plan
 from reconciler.plan.policy import PATIENCE
 from reconciler.reports.explain import DELETED
@@ -45,7 +46,8 @@ from reconciler.reports.explain_entries import why_it_stays
 from reconciler.reports.kept import hint_to_make_old, hint_to_retire, nothing_to_retire
 from reconciler.reports.left import Applied
 from reconciler.runs.apply import apply as carry_out
-from reconciler.runs.apply import demand_programs, left_to_deploy
+from reconciler.runs.apply import apply_nothing, demand_programs, left_to_deploy
+from reconciler.runs.journal import NO_RUN, Keep
 from reconciler.runs.plan import Planned, PlanRequest, plan_approved
 from reconciler.runs.plan import plan as make
 from reconciler.runs.project import Project
@@ -92,6 +94,7 @@ def apply(
     session: Session,
     saved: Annotated[Path | None, typer.Argument(metavar="PLAN", help="A plan saved by `plan --out`.")] = None,
     out: OutcomeOutOption = None,
+    record: RecordOption = None,
     yes: YesOption = False,
     phase: PhaseOption = None,
     only: OnlyOption = None,
@@ -141,10 +144,12 @@ def apply(
         )
     waves = _waves(wave)
     wanted = DeployChoice(everybody=deploy, over_split=over_split)
+    keep = record_keeper(session, record, saved, out)
     project = session.open_project()
     project.allow_commands = allow_commands
     approved = read_saved(session, saved) if saved is not None else None
     with project.lock(command="apply", timeout_s=seconds(lock_timeout, "--lock-timeout"), waiting=session.tell) as held:
+        keep(NO_RUN)
         request = PlanRequest(
             only=tuple(only or ()),
             allow_deletes=allow_deletes,
@@ -165,7 +170,7 @@ def apply(
         words += ("--allow-commands",) if allow_commands else ()
         again = ("apply", *words, *(("--deploy",) if deploy and saved is not None else ()))
         is_sure = yes or approved is not None
-        _carry_out(session, project, planned, phases, again, held, yes=is_sure, out=out, waves=waves)
+        _carry_out(session, project, planned, phases, again, held, keep, yes=is_sure, out=out, waves=waves)
 
 
 @command(
@@ -180,6 +185,7 @@ def retire(
         typer.Option("--ignore-rollback", help="Delete even if a rollback could restore a version that uses it."),
     ] = False,
     out: OutcomeOutOption = None,
+    record: RecordOption = None,
     yes: YesOption = False,
     allow_deletes: AllowDeletesOption = None,
     take_over: TakeOverOption = None,
@@ -193,10 +199,12 @@ def retire(
     With --ignore-rollback, versions that a rollback could restore do not count; the plan names those to which no one
     can go back then. What live versions use is never deleted.
     """
+    keep = record_keeper(session, record, out)
     project = session.open_project()
     with project.lock(
         command="retire", timeout_s=seconds(lock_timeout, "--lock-timeout"), waiting=session.tell
     ) as held:
+        keep(NO_RUN)
         stacks = tuple(take_over or ())
         request = PlanRequest(
             retire=name,
@@ -211,7 +219,7 @@ def retire(
         _demand_retirable(planned, planned.request.retire or name, now=now)
         again = ["retire", name, *(["--now"] if now else []), *(["--ignore-rollback"] if ignore_rollback else [])]
         again += [word for stack in stacks for word in ("--take-over", stack)]
-        _carry_out(session, project, planned, (Phase.RETIRE,), again, held, yes=yes, out=out)
+        _carry_out(session, project, planned, (Phase.RETIRE,), again, held, keep, yes=yes, out=out)
 
 
 def _age(text: str) -> timedelta:
@@ -269,6 +277,7 @@ def _carry_out(
     phases: tuple[Phase, ...],
     again: Sequence[str],
     held: Callable[[], None],
+    keep: Keep,
     *,
     yes: bool,
     out: Path | None,
@@ -276,7 +285,8 @@ def _carry_out(
 ) -> None:
     """Show the plan, ask, apply it, show the outcome, and end the command.
 
-    `again`: the words of the command that continues this run. `held`: raises LockedError once the lock is lost.
+    `again`: the words of the command that continues this run. `held`: raises LockedError once the lock is lost. `keep`:
+    keeps the record of the run.
     """
     text = session.format == TEXT
     made = planned.plan
@@ -300,10 +310,10 @@ def _carry_out(
                 waves=waves,
                 tell=session.tell,
                 demand_lock=held,
+                keep=keep,
             )
     else:
-        project.files.tidy()  # a killed run may have left temporary files, even if nothing is left to do
-        outcome = Outcome.of_nothing(made)
+        outcome = apply_nothing(project, planned, again[0], keep)
     left = left_to_deploy(planned, outcome)
     if not text or outcome.steps or left or out is not None:
         session.show(Applied(outcome, left, ("mtlsctl", *again)), out)

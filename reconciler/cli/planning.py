@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from reconciler.cli.session import STDOUT, Session, command
+from reconciler.cli.session import STDOUT, Session, command, moment
 from reconciler.cli.terminal import say
 from reconciler.findings.exits import ExitCode, strongest
 from reconciler.plan.live import DeployChoice
@@ -46,22 +46,12 @@ TakeOverOption = Annotated[
 ]
 
 
-def _moment(text: str) -> datetime:
-    """The time of `--at`, in UTC."""
-    for form in ("%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M UTC", "%Y-%m-%dT%H:%M:%SZ"):
-        try:
-            return datetime.strptime(text, form).replace(tzinfo=UTC)
-        except ValueError:
-            continue
-    raise typer.BadParameter(f"{text!r} is not a date; write 2027-01-31, or '2027-01-31 12:00' for a time in UTC")
-
-
 AtOption = Annotated[
     datetime | None,
     typer.Option(
         "--at",
         metavar="DATE",
-        parser=_moment,
+        parser=moment,
         help="Preview the plan at DATE (UTC): YYYY-MM-DD, also with a time, such as '2026-12-06 02:30'. The result"
         " can't be applied.",
     ),

@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal, TextIO, get_type_hints
 
@@ -67,6 +68,16 @@ def seconds(text: str, option: str) -> float:
     if found is None:
         raise typer.BadParameter(f"{text!r} is not a valid time: write 30s, 5m or 1h", param_hint=option)
     return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
+
+
+def moment(text: str) -> datetime:
+    """The time of an option such as `--at`, in UTC."""
+    for form in ("%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M UTC", "%Y-%m-%dT%H:%M:%SZ"):
+        try:
+            return datetime.strptime(text, form).replace(tzinfo=UTC)
+        except ValueError:
+            continue
+    raise typer.BadParameter(f"{text!r} is not a date; write 2027-01-31, or '2027-01-31 12:00' for a time in UTC")
 
 
 def _log_line(text: str) -> None:
@@ -156,14 +167,14 @@ class Session:
         """A result, to stdout."""
         say(text, nl=False)
 
-    def write(self, out: Path, text: str, *, over_tracked: bool = False) -> None:
+    def write(self, out: Path, text: str, *, option: str = "--out", over_tracked: bool = False) -> None:
         """Replace a file that the user named, atomically; - is standard output. `over_tracked`: also one in git."""
         if out == STDOUT:
             self.emit(text)
             return
         if self._is_precious(out):
             raise FileError(
-                f"`--out {out}` would overwrite a file that mtlsctl or git uses",
+                f"`{option} {out}` would overwrite a file that mtlsctl or git uses",
                 hint="name a file for the report, such as report.json",
                 where=Place(str(out)),
                 code=Code.OUT_REFUSED,
@@ -201,7 +212,8 @@ def command(
             session = _session(arguments)
             with logging_to_stderr(session.log_format, session.place):
                 try:
-                    _demand_file_name(arguments.get("out"))
+                    for name in ("out", "record"):
+                        _demand_file_name(f"--{name}", arguments.get(name))
                     function(session, **arguments)
                 except ReconcilerError as error:
                     session.fail(error)
@@ -221,11 +233,12 @@ def command(
     return declare
 
 
-def _demand_file_name(out: object) -> None:
+def _demand_file_name(option: str, file: object) -> None:
     """Raise UsageError for `--out ""`, before the run: a variable of a script may be empty."""
-    if out == Path():
+    if file == Path():
         raise UsageError(
-            "`--out` is empty or the working directory", hint="name a file; in a script, check that its variable is set"
+            f"`{option}` is empty or the working directory",
+            hint="name a file; in a script, check that its variable is set",
         )
 
 

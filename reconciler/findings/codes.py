@@ -902,8 +902,9 @@ class Code(StrEnum):
         "The saved plan has a finding that this version of mtlsctl does not know.",
         "Update mtlsctl, or make a new plan.")
     OUT_REFUSED = ("out-refused", _E,
-        ("`--out` names a certificate, a private key, a configuration file or a store; or, in a checkout, a symbolic"
-         " link or a file that git tracks, which a pull request may have prepared."),
+        ("`--out` or `--record` names a certificate, a private key, a configuration file or a store; or, in a checkout,"
+         " a symbolic link or a file that git tracks, which a pull request may have prepared. `--record` replaces only"
+         " an earlier record."),
         "Name another file for the report, in a pipeline one outside the checkout.")
     OUTPUT = ("output", _E,
         "The output could not be written, as on a full disk; completed steps are kept.",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Literal, assert_never
 
 from reconciler.findings.exits import ExitCode
 from reconciler.records.base import JsonPart, UtcTime
 from reconciler.records.journal import (
+    Actor,
     ChangeSummary,
     GuardSkipped,
     JournalRead,
@@ -62,6 +64,7 @@ class HistoryRun(JsonPart):
     stack: str
     plan_digest: str
     pid: int
+    actor: Actor | None = None
     started: UtcTime
     finished: UtcTime | None = None
     ended: RunEnd
@@ -78,7 +81,8 @@ class SkippedGuard(JsonPart):
 
 
 class HistoryDocument(JsonPart):
-    """Runs, newest first. `more` is the number of older runs in the journal that are left out.
+    """Runs, newest first. `more` is the number of older runs in the journal that are left out. `since`: the time of
+    `--since`.
 
     `skipped_guards`, newest first, as many as runs may be shown; left out if there is none.
 
@@ -87,6 +91,7 @@ class HistoryDocument(JsonPart):
     """
 
     format: Literal["mtlsctl.history/1"] = "mtlsctl.history/1"
+    since: UtcTime | None = None
     runs: tuple[HistoryRun, ...]
     more: int
     torn: int
@@ -115,13 +120,16 @@ class _RunEvents:
             self.steps[index] = (event.change, event)
 
 
-def history_document(journal: JournalRead, *, limit: int) -> HistoryDocument:
-    """The newest `limit` runs of a journal."""
+def history_document(journal: JournalRead, *, limit: int | None, since: datetime | None = None) -> HistoryDocument:
+    """The newest `limit` runs of a journal that started at `since` or later; None: all of them."""
     runs = _group(event for event in journal.events if not isinstance(event, GuardSkipped))
-    shown = runs[-limit:] if limit > 0 else []
-    skipped = [event for event in journal.events if isinstance(event, GuardSkipped)]
-    newest = (skipped if limit > 0 else [])[: -limit - 1 : -1]
+    shown = [run for run in runs if since is None or run.started.time >= since]
+    shown = shown if limit is None else shown[max(len(shown) - limit, 0) :]
+    skips = (event for event in journal.events if isinstance(event, GuardSkipped))
+    skipped = [event for event in skips if since is None or event.time >= since]
+    newest = skipped[::-1][:limit]
     return HistoryDocument(
+        since=since,
         runs=tuple(_run(run) for run in reversed(shown)),
         more=len(runs) - len(shown),
         torn=journal.torn,
@@ -162,6 +170,7 @@ def _run(run: _RunEvents) -> HistoryRun:
         stack=started.stack,
         plan_digest=started.plan_digest,
         pid=started.pid,
+        actor=started.actor,
         started=started.time,
         finished=finished.time if finished is not None else None,
         ended=_run_end(finished),

@@ -78,6 +78,21 @@ class ProblemSummary(JournalPart):
     message: str
 
 
+class Actor(JournalPart):
+    """Who ran it: the user and the machine and, in a pipeline, what its forge says. Names of others; none is proved.
+
+    `forge`: `github` or `gitlab`. `login`: who started the pipeline. `run_url`: its page. `ref`: the branch or tag.
+    """
+
+    user: str
+    host: str
+    forge: str | None = None
+    login: str | None = None
+    run_url: str | None = None
+    commit: str | None = None
+    ref: str | None = None
+
+
 class _Event(JournalPart):
     format: Literal["mtlsctl.journal/1"] = "mtlsctl.journal/1"
     run: str
@@ -85,7 +100,7 @@ class _Event(JournalPart):
 
 
 class RunStarted(_Event):
-    """A run is about to make changes. `plan_digest` identifies its plan."""
+    """A run is about to make changes. `plan_digest` identifies its plan. `actor` None: an earlier version wrote it."""
 
     event: Literal["run-started"] = "run-started"
     command: str
@@ -93,6 +108,7 @@ class RunStarted(_Event):
     stack: str
     plan_digest: str
     pid: Annotated[int, Field(ge=0, le=2**31)]
+    actor: Actor | None = None
 
 
 class StepStarted(_Event):

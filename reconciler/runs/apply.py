@@ -15,11 +15,14 @@ from reconciler.model import Change, Condition, Deploy, EntryId, Phase, Retire
 from reconciler.model.ports import Clock
 from reconciler.plan.live import NOBODY
 from reconciler.plan.outcome import Outcome, Step
+from reconciler.records.journal import Actor
 from reconciler.reports.left import ToDeploy, find_left
+from reconciler.runs.actor import find_actor
 from reconciler.runs.handshake import Proving
-from reconciler.runs.journal import Journal
+from reconciler.runs.journal import Journal, Keep, Nowhere
 from reconciler.runs.plan import Planned, plan
 from reconciler.runs.project import Project
+from reconciler.system.person import host_name, user_name
 
 
 def apply(
@@ -32,16 +35,18 @@ def apply(
     waves: Sequence[int | None] = (None,),
     tell: Callable[[str], None] = lambda _: None,
     demand_lock: Callable[[], None] = lambda: None,
+    keep: Keep = lambda _: None,
 ) -> Outcome:
     """Carry out a plan that was made in this run, under the lock of the checkout, and write the journal.
 
     `tell`: shows a line to the user. `demand_lock`: raises LockedError once the lock is lost; asked before each change.
+    `keep`: keeps the record of this run, however it ends.
     """
     demand_lock()  # a person may have thought about the plan for long
     made = planned.plan
     project.files.tidy()
-    journal = Journal(project.lines, clock=project.clock)
-    journal.begin(command=command, stack=made.stack, plan_digest=made.digest)
+    journal = Journal(project.lines, clock=project.clock, keep=keep)
+    journal.begin(command=command, stack=made.stack, plan_digest=made.digest, actor=_actor(project))
     world = World(
         store=project.stores.open_store(made.store),
         files=project.files,
@@ -62,8 +67,26 @@ def apply(
     except KeyboardInterrupt:  # a second one, while the results after the first were written down
         journal.end(exit_code=ExitCode.INTERRUPTED, interrupted=True)
         raise
+    except Exception:  # a bug: what is done is evidence all the same
+        journal.end(exit_code=ExitCode.FAILED, interrupted=False)
+        raise
     journal.end(exit_code=outcome.exit_code, interrupted=outcome.interrupted)
     return replace(outcome, findings=(*outcome.findings, *journal.findings))
+
+
+def apply_nothing(project: Project, planned: Planned, command: str, keep: Keep) -> Outcome:
+    """The outcome of a run that has nothing to do. Its record has no steps, and the journal leaves it out."""
+    project.files.tidy()  # a killed run may have left temporary files, even if nothing is left to do
+    outcome = Outcome.of_nothing(planned.plan)
+    journal = Journal(Nowhere(), clock=project.clock, keep=keep)
+    made = planned.plan
+    journal.begin(command=command, stack=made.stack, plan_digest=made.digest, actor=_actor(project))
+    journal.end(exit_code=outcome.exit_code, interrupted=False)
+    return replace(outcome, findings=journal.findings)
+
+
+def _actor(project: Project) -> Actor:
+    return find_actor(project.environ, user_name(), host_name())
 
 
 def demand_programs(project: Project, planned: Planned, phases: Sequence[Phase]) -> None:

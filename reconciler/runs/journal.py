@@ -1,6 +1,7 @@
 """The journal: what a run does, recorded as it happens, so that a killed run leaves a trace of its progress.
 
-Nothing is resumed from it; the next run reads the store and the files.
+Nothing is resumed from it; the next run reads the store and the files. The record of a run has the same, of this run
+alone, for a place that outlives the checkout.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from reconciler.findings.errors import FileError
 from reconciler.model import Change
 from reconciler.model.ports import Clock
 from reconciler.plan.outcome import Step
+from reconciler.records.history import HistoryDocument, history_document
 from reconciler.records.journal import (
+    Actor,
     Event,
     JournalRead,
     RunFinished,
@@ -29,6 +32,12 @@ from reconciler.records.journal import (
 from reconciler.system.journal import Lines, read_lines
 from reconciler.version import __version__
 
+Keep = Callable[[HistoryDocument], None]
+"""Keeps the record of a run in place of the one before; FileError if it can't be kept."""
+
+NO_RUN = history_document(JournalRead(()), limit=1)
+"""The record of a command that has begun no run."""
+
 
 class Journal:
     """The journal of one run, which observes its steps: `begin`, then the steps, then `end`.
@@ -36,40 +45,54 @@ class Journal:
     A step whose start can't be written is not made: `begin`, `started` and `settle` raise FileError. A step that was
     made can't be undone, so `finished` and `end` raise nothing; `findings` reports missing lines.
 
+    `keep` gets the record of this run when it begins, so that a killed run leaves one without an end, and when it ends.
+
     Only `settle` syncs what `started` wrote, once for all steps that start together: two waits for the disk for every
     step would take longer than the steps.
     """
 
-    def __init__(self, lines: Lines, *, clock: Clock, new_run: Callable[[], str] = lambda: os.urandom(6).hex()) -> None:
+    def __init__(
+        self,
+        lines: Lines,
+        *,
+        clock: Clock,
+        keep: Keep = lambda _: None,
+        new_run: Callable[[], str] = lambda: os.urandom(6).hex(),
+    ) -> None:
         self._lines = lines
         self._clock = clock
+        self._keep = keep
         self._run = new_run()
+        self._events: list[Event] = []
         self._missing: list[FileError] = []
+        self._not_kept: tuple[Diagnostic, ...] = ()
 
     @property
     def findings(self) -> tuple[Diagnostic, ...]:
-        """A warning if lines are missing, else empty."""
+        """A warning if lines are missing, an error if the record is; else empty."""
         if not self._missing:
-            return ()
+            return self._not_kept
         first, count = self._missing[0], len(self._missing)
         lines = "a line is" if count == 1 else f"{count} lines are"
         message = f"{lines} missing in the journal; the run itself is not affected: {first.message}"
-        return (Diagnostic(Severity.WARNING, Code.JOURNAL_INCOMPLETE, message, first.where, first.hint),)
+        warning = Diagnostic(Severity.WARNING, Code.JOURNAL_INCOMPLETE, message, first.where, first.hint)
+        return (warning, *self._not_kept)
 
-    def begin(self, *, command: str, stack: str, plan_digest: str) -> None:
+    def begin(self, *, command: str, stack: str, plan_digest: str, actor: Actor) -> None:
         """Write that the run starts, before it changes anything. FileError if that can't be written."""
-        self._lines.rotate()
-        self._write(
-            RunStarted(
-                run=self._run,
-                time=self._clock.now(),
-                command=command,
-                version=__version__,
-                stack=stack,
-                plan_digest=plan_digest,
-                pid=os.getpid(),
-            )
+        start = RunStarted(
+            run=self._run,
+            time=self._clock.now(),
+            command=command,
+            version=__version__,
+            stack=stack,
+            plan_digest=plan_digest,
+            pid=os.getpid(),
+            actor=actor,
         )
+        self._keep(_record([start]))
+        self._lines.rotate()
+        self._write(start)
         self._lines.sync()
 
     def started(self, change: Change) -> None:
@@ -89,8 +112,13 @@ class Journal:
         self._write_after(
             RunFinished(run=self._run, time=self._clock.now(), exit_code=exit_code, interrupted=interrupted)
         )
+        try:
+            self._keep(_record(self._events))
+        except FileError as error:
+            self._not_kept = error.diagnostics()
 
     def _write(self, event: Event) -> None:
+        self._events.append(event)
         self._lines.append(to_line(event))
 
     def _write_after(self, event: Event) -> None:
@@ -100,6 +128,23 @@ class Journal:
                 self._lines.sync()
         except FileError as error:
             self._missing.append(error)
+
+
+class Nowhere:
+    """The port `Lines` of a run that changes nothing, which the journal leaves out."""
+
+    def rotate(self) -> None:
+        """As in `Lines`."""
+
+    def append(self, line: bytes) -> None:
+        """As in `Lines`."""
+
+    def sync(self) -> None:
+        """As in `Lines`."""
+
+
+def _record(events: list[Event]) -> HistoryDocument:
+    return history_document(JournalRead(tuple(events)), limit=1)
 
 
 def read_journal(folder: Path) -> JournalRead:

@@ -10,8 +10,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import platform
-import pwd
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -24,6 +22,7 @@ from reconciler.findings.diagnostics import Place
 from reconciler.findings.errors import FileError, LockedError
 from reconciler.model.ports import Clock
 from reconciler.private.folder import FOLDER, open_file, unusable
+from reconciler.system.person import host_name, user_name
 
 _NAME = "lock"
 _POLL_S = 0.1
@@ -134,8 +133,8 @@ def _try(descriptor: int) -> bool:
 def _sign(descriptor: int, command: str, clock: Clock) -> None:
     owner = _Owner(
         pid=os.getpid(),
-        host=_plain(platform.node()),
-        user=_plain(_user_name()),
+        host=_plain(host_name()),
+        user=_plain(user_name()),
         command=_plain(command),
         since=clock.now().replace(microsecond=0).isoformat().replace("+00:00", "Z"),
     )
@@ -167,13 +166,6 @@ def _locked(descriptor: int) -> LockedError:
         hint="wait for that run, for example with `--lock-timeout 5m`; if it hangs, end its process to free the lock",
         where=_PLACE,
     )
-
-
-def _user_name() -> str:
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # containers run as users without a name
-        return str(os.getuid())
 
 
 def _plain(text: str) -> str:

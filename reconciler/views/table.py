@@ -52,6 +52,7 @@ VIEWS: dict[tuple[str, str], str] = {
     ("reconciler.proof.levels:Verification", "json"): f"{_JSON}.verify:show_verification",
     ("reconciler.records.history:HistoryDocument", "text"): f"{_TEXT}.history:show_history",
     ("reconciler.records.history:HistoryDocument", "json"): f"{_JSON}.records:show_history",
+    ("reconciler.records.history:HistoryDocument", "markdown"): f"{_MARKDOWN}.history:show_history",
     ("reconciler.takeover.adoption:Adoption", "text"): f"{_TEXT}.adoption:show_adoption",
     ("reconciler.takeover.adoption:Adoption", "json"): f"{_JSON}.takeover:show_adoption",
     ("reconciler.takeover.proposed:Proposal", "toml"): "reconciler.views.toml.proposal:show_proposal",

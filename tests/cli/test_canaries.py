@@ -52,7 +52,7 @@ EVERYTHING = (
     ["plan", "--format", "json", "--out", "plan.json"],
     ["show", "plan.json"],
     ["explain", "billing"],
-    ["apply", "--yes", "--format", "json", "--out", "outcome.json"],
+    ["apply", "--yes", "--format", "json", "--out", "outcome.json", "--record", "record.json"],
     ["plan", "--offline"],
     ["status"],
     ["status", "--format", "json"],
@@ -60,6 +60,7 @@ EVERYTHING = (
     ["output", "billing", "--format", "json"],
     ["doctor"],
     ["history", "--format", "json"],
+    ["history", "--format", "markdown", "--since", "1d"],
     ["verify", "--run-project"],
     ["verify", "--run-project", "--format", "json"],
 )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import jsonschema
 import pytest
+from typer import BadParameter
 
 from reconciler.cli.root import app
 from reconciler.findings.codes import Code, Severity
@@ -26,17 +27,22 @@ from reconciler.model import (
 )
 from reconciler.plan.outcome import Step, StepStatus
 from reconciler.records.history import HistoryDocument, RunEnd, history_document
+from reconciler.records.journal import Actor
 from reconciler.runs.journal import Journal, read_journal
+from reconciler.system.clock import SystemClock
 from reconciler.system.journal import JournalFile
 from reconciler.views.json.schemas import schema_text
-from reconciler.views.table import Display
+from reconciler.views.table import Display, render
 from reconciler.views.text.history import show_history
 from reconciler.views.text.style import PLAIN, Style
+from tests.support.hostile import check_texts
 from tests.support.memory import MemoryClock
 from tests.support.reports import DEPLOY
 from tests.support.worlds import uid
+from tests.views.test_markdown import MARKUP, tokens
 
 HOSTILE = "\x1b[2J\n::error::x\u202e\u2066\x9b\r\t\x7f\u2028"
+ANNA = Actor(user="anna", host="laptop")
 UPLOAD = Upload(CertificateName("billing"), "12" * 32, "payments.billing.121212121212", (Reason.MISSING,))
 
 
@@ -56,6 +62,7 @@ class Past:
         self.folder = folder
         self.clock = MemoryClock()
         self.count = 0
+        self.actor = ANNA
 
     def run(
         self, *steps: Step | Change, exit_code: int | None = 0, interrupted: bool = False, stack: str = "payments"
@@ -63,7 +70,7 @@ class Past:
         """A run with these steps; a bare change is one that never ended, and so is a run without an exit code."""
         self.count += 1
         journal = Journal(JournalFile(self.folder), clock=self.clock, new_run=lambda: f"run-{self.count}")
-        journal.begin(command="apply", stack=stack, plan_digest="sha256:00")
+        journal.begin(command="apply", stack=stack, plan_digest="sha256:00", actor=self.actor)
         for step in steps:
             journal.started(step.change if isinstance(step, Step) else step)
             if isinstance(step, Step):
@@ -72,8 +79,8 @@ class Past:
             journal.end(exit_code=exit_code, interrupted=interrupted)
         self.clock.time += timedelta(hours=1)
 
-    def document(self, limit: int = 20) -> HistoryDocument:
-        return history_document(read_journal(self.folder), limit=limit)
+    def document(self, limit: int | None = 20, since: datetime | None = None) -> HistoryDocument:
+        return history_document(read_journal(self.folder), limit=limit, since=since)
 
     def text(self, limit: int = 20) -> str:
         return show_history(self.document(limit), Display())
@@ -95,9 +102,11 @@ def test_runs_are_shown_newest_first_with_what_they_did(past: Past) -> None:
     place = "BILLING of checkout (top level)"
     assert past.text() == (
         f"2026-11-23 13:00:00 UTC  apply payments  done\n"
+        f"  by: anna@laptop\n"
         f"  ok: bind {place} -> {uid(1)}\n"
         f"\n"
         f"2026-11-23 12:00:00 UTC  apply payments  failed in part (exit 5)\n"
+        f"  by: anna@laptop\n"
         f"  ok: upload billing -> {uid(1)}\n"
         f"  FAILED: bind {place}: it changed meanwhile [file-changed]\n"
     )
@@ -117,7 +126,7 @@ def test_a_deploy_names_the_worker_that_was_deployed(past: Past) -> None:
 def test_a_killed_run_is_shown_as_one(past: Past) -> None:
     """With the step that was in progress, and what to do about it: nothing special."""
     past.run(Step(UPLOAD, StepStatus.DONE, entry=uid(1)), bind(), exit_code=None)
-    head, more, upload, step = past.text().splitlines()
+    head, more, _, upload, step = past.text().splitlines()
     assert "never ended: killed, or still running as pid" in head
     assert more == "  The next `mtlsctl apply` finishes it."
     assert upload.startswith("  ok: upload")
@@ -167,7 +176,7 @@ def test_many_steps_that_went_well_are_counted_at_a_terminal(past: Past) -> None
     past.run(*(Step(bind(f"B{number}"), StepStatus.DONE) for number in range(25)))
     assert past.text().count("  ok: bind B") == 25
     text = show_history(past.document(), Display(width=80))
-    assert text.endswith("  done\n  ok: 25 bindings written; --wide shows each\n")
+    assert text.endswith("  by: anna@laptop\n  ok: 25 bindings written; --wide shows each\n")
 
 
 def test_without_a_run_there_is_a_sentence(past: Past) -> None:
@@ -192,10 +201,102 @@ def test_steps_of_a_run_whose_begin_is_lost_are_left_out(past: Past) -> None:
     assert [run.run for run in past.document().runs] == ["run-2"]
 
 
+# --- who ran it ------------------------------------------------------------------------------------------------------
+
+OCTOCAT = Actor(
+    user="runner",
+    host="fv-az1",
+    forge="github",
+    login="octocat",
+    run_url="https://github.example/acme/shop/actions/runs/7",
+    commit="0123456789abcdef" * 2 + "01234567",
+    ref="refs/heads/main",
+)
+
+
+def test_a_pipeline_is_shown_with_its_actor_run_commit_and_ref(past: Past) -> None:
+    """Instead of the runner's own user and machine, which JSON has, too."""
+    past.actor = OCTOCAT
+    past.run()
+    by = "  by: octocat (github), refs/heads/main, commit 0123456789ab, https://github.example/acme/shop/actions/runs/7"
+    assert past.text().splitlines()[1] == by
+    assert past.document().runs[0].actor == OCTOCAT
+
+
+def test_lines_of_an_earlier_version_do_not_say_who(past: Past) -> None:
+    """The rest of them is shown as ever."""
+    past.run(Step(bind(), StepStatus.DONE))
+    journal = past.folder / ".mtlsctl/journal.jsonl"
+    journal.write_text(journal.read_text().replace(',"actor":{"user":"anna","host":"laptop"}', ""))
+    document = past.document()
+    assert (document.runs[0].actor, document.unknown, document.torn) == (None, 0, 0)
+    assert "by:" not in past.text()
+
+
+# --- since when ------------------------------------------------------------------------------------------------------
+
+
+def test_since_a_time_all_runs_are_shown_and_the_older_ones_counted(past: Past) -> None:
+    """However many there are."""
+    begin = past.clock.time
+    for _ in range(25):
+        past.run()
+    document = past.document(limit=None, since=begin + timedelta(hours=2))
+    assert (len(document.runs), document.more, document.since) == (23, 2, begin + timedelta(hours=2))
+    assert "2 older runs not shown; --since and --limit show more." in show_history(document, Display())
+
+
+def test_since_a_time_without_a_run_there_is_a_sentence_that_says_the_time(past: Past) -> None:
+    """It must not look like a checkout that has never been applied."""
+    past.run()
+    document = past.document(limit=None, since=past.clock.time + timedelta(days=1))
+    text = show_history(document, Display())
+    assert text == "No runs since 2026-11-24 13:00 UTC.\n\n1 older run not shown; --since and --limit show more.\n"
+
+
+# --- as Markdown ------------------------------------------------------------------------------------------------------
+
+
+def test_a_page_has_a_row_for_each_run(past: Past) -> None:
+    """When, who, the command, how it ended and what it changed; each step is folded."""
+    problem = Diagnostic(Severity.ERROR, Code.FILE_CHANGED, "it changed meanwhile")
+    past.run(Step(UPLOAD, StepStatus.DONE, entry=uid(1)), Step(bind(), StepStatus.FAILED, problem=problem), exit_code=5)
+    past.actor = OCTOCAT
+    past.run(Step(bind(), StepStatus.DONE))
+    page = render(past.document(), "markdown", Display())
+    assert page.startswith(
+        "### mtlsctl history `payments`: 2 runs (1 done, 1 partial)\n\n"
+        "| When (UTC) | Who | Command | Result | Changes |\n"
+        "| --- | --- | --- | --- | --- |\n"
+        "| 2026-11-23 13:00 | `octocat (github)` on `refs/heads/main` | `apply` | done | 1 binding written |\n"
+        "| 2026-11-23 12:00 | <code>anna&#64;laptop</code> | `apply` | failed in part (exit 5)"
+        " | 1 certificate uploaded; 1 failed |\n"
+    )
+    assert "FAILED: bind BILLING" in page.partition("<details>")[2]
+
+
+@pytest.mark.parametrize("name", [*MARKUP.values(), HOSTILE])
+def test_no_name_of_a_pipeline_acts_in_a_page(past: Past, name: str) -> None:
+    """A branch may be called anything, and a login is of another system."""
+    past.actor = Actor(user=name, host=name, forge="github", login=name, run_url=name, commit=name, ref=name)
+    past.run(bind(name, name), stack=name)
+    past.actor = Actor(user=name, host=name)
+    past.run(stack=f"other {name}")
+    page = render(past.document(), "markdown", Display())
+    check_texts(page)
+    found = list(tokens(page))
+    assert not {token.type for token in found} & {"link_open", "image", "em_open", "strong_open"}
+    assert sum(token.type == "td_open" for token in found) == 2 * 5
+    assert [token.type for token in found].count("html_block") == 2
+
+
 # --- names of others --------------------------------------------------------------------------------------------------
 
 
 def hostile(past: Past) -> None:
+    past.actor = Actor(
+        user=HOSTILE, host=HOSTILE, forge="github", login=HOSTILE, run_url=HOSTILE, commit=HOSTILE, ref=HOSTILE
+    )
     problem = Diagnostic(Severity.ERROR, Code.FILE_CHANGED, HOSTILE)
     change = BindingChange(
         Action.REBIND,
@@ -217,7 +318,7 @@ def test_no_name_acts_on_a_terminal_or_a_pipeline(past: Past, style: Style) -> N
     hostile(past)
     text = show_history(past.document(), Display(style=style))
     lines = text.splitlines()
-    assert len(lines) == text.count("\n") == 3
+    assert len(lines) == text.count("\n") == 4
     for line in lines:
         assert not line.lstrip().startswith("::")
         for code in ("1", "2", "31", "32", "33", "33;1", "0"):
@@ -259,6 +360,28 @@ def test_the_command_prints_text(past: Past, run: Callable[..., str]) -> None:
     """Whatever mtls.toml contains now."""
     past.run(Step(bind(), StepStatus.DONE))
     assert run() == past.text()
+
+
+@pytest.mark.parametrize(
+    ("since", "runs"),
+    [("3h", 2), ("2026-11-23 13:00", 2), ("2026-11-23T14:00:00Z", 1), ("2026-11-23", 3), ("100w", 3), ("0s", 0)],
+)
+def test_since_takes_a_date_or_a_duration(
+    past: Past, run: Callable[..., str], monkeypatch: pytest.MonkeyPatch, since: str, runs: int
+) -> None:
+    """Runs at 12, 13 and 14 o'clock; it is 15:59."""
+    for _ in range(3):
+        past.run()
+    past.clock.time += timedelta(minutes=59)
+    monkeypatch.setattr(SystemClock, "now", lambda _: past.clock.time)
+    assert len(json.loads(run("--since", since, "--format", "json"))["runs"]) == runs
+
+
+@pytest.mark.parametrize("since", ["yesterday", "", "30", "-1d", "2026-13-01", "99999999999d", "4000000d", "33%"])
+def test_what_is_neither_a_date_nor_a_duration_is_wrong_use(past: Past, run: Callable[..., str], since: str) -> None:
+    """With an example of both."""
+    with pytest.raises(BadParameter, match="2027-01-31"):
+        run("--since", since)
 
 
 def test_the_command_prints_json_and_writes_it(past: Past, run: Callable[..., str]) -> None:

@@ -70,6 +70,7 @@ from reconciler.proof.requests import CertificateRequest
 from reconciler.proof.verdicts import ProofStatus as Verdict
 from reconciler.records.history import HistoryDocument, history_document
 from reconciler.records.journal import (
+    Actor,
     ChangeSummary,
     JournalRead,
     ProblemSummary,
@@ -499,16 +500,27 @@ _UPLOADED = ChangeSummary(action=Action.UPLOAD, phase=Phase.UPLOAD, certificate=
 _PROVED = ChangeSummary(action=Action.VERIFY, phase=Phase.VERIFY, certificate=BILLING, origin="https://b.example")
 
 
-def _started(run: str) -> RunStarted:
+_PIPELINE = Actor(
+    user="runner",
+    host="fv-az1",
+    forge="github",
+    login="octocat",
+    run_url="https://github.example/acme/shop/actions/runs/7/attempts/1",
+    commit="0123456789abcdef" * 2 + "01234567",
+    ref="refs/heads/main",
+)
+
+
+def _started(run: str, actor: Actor | None = None) -> RunStarted:
     start = RunStarted(run=run, time=NOW, command="apply", version="1.2.3", stack="payments", plan_digest="", pid=7)
-    return start.model_copy(update={"plan_digest": f"sha256:{DIGEST}"})
+    return start.model_copy(update={"plan_digest": f"sha256:{DIGEST}", "actor": actor})
 
 
 HISTORY: HistoryDocument = history_document(
     JournalRead(
         (
             _started("run-1"),
-            _started("run-2"),
+            _started("run-2", _PIPELINE),
             StepStarted(run="run-2", time=NOW, change=_UPLOADED),
             StepFinished(
                 run="run-2", time=ODD, change=_UPLOADED, status=StepStatus.DONE, entry=NEW, note="found again"
@@ -522,13 +534,14 @@ HISTORY: HistoryDocument = history_document(
                 problem=ProblemSummary(code="file", message="no"),
             ),
             RunFinished(run="run-2", time=ODD, exit_code=5, interrupted=False),
-            _started("run-3"),
+            _started("run-3", Actor(user="anna", host="laptop")),
             StepStarted(run="run-3", time=NOW, change=_PROVED),
         ),
         torn=1,
         unknown=2,
     ),
     limit=2,
+    since=NOW - DAY,
 )
 
 # --- the answer to a deploy -----------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from reconciler.plan.outcome import Outcome, Step, StepStatus
 from reconciler.proof.levels import CertificateProof, Level, LevelResult, Skip, Verification
 from reconciler.proof.verdicts import ProofStatus
 from reconciler.records.history import HistoryDocument, HistoryRun, HistoryStep, RunEnd, StepEnd
-from reconciler.records.journal import ChangeSummary, ProblemSummary
+from reconciler.records.journal import Actor, ChangeSummary, ProblemSummary
 from reconciler.reports.checks import Checkup, Validation
 from reconciler.reports.left import Applied, ToDeploy
 from tests.support import reports
@@ -119,6 +119,15 @@ def _history() -> Iterator[HistoryRun]:
         stack="mono",
         plan_digest="sha256:00",
         pid=4711,
+        actor=Actor(
+            user="runner",
+            host="fv-az1",
+            forge="github",
+            login="octocat",
+            run_url="https://github.example/a-long-organization/a-repository/actions/runs/12345678901/attempts/1",
+            commit="0123456789abcdef" * 2 + "01234567",
+            ref="refs/heads/renew-all-certificates-of-production",
+        ),
         started=NOW,
         finished=NOW,
         ended=RunEnd.PARTIAL,
@@ -133,8 +142,11 @@ def _history() -> Iterator[HistoryRun]:
         ),
     )
     yield run
+    anna = Actor(user="anna", host="laptop")
     steps = (HistoryStep(change=retire, status=StepEnd.DONE, entry=OLD),)
-    yield run.model_copy(update={"ended": RunEnd.DONE, "exit_code": 0, "steps": steps, "started": NOW - DAY})
+    yield run.model_copy(
+        update={"ended": RunEnd.DONE, "exit_code": 0, "steps": steps, "started": NOW - DAY, "actor": anna}
+    )
     steps = (HistoryStep(change=rebind, status=StepEnd.UNFINISHED),)
     yield run.model_copy(update={"ended": RunEnd.UNFINISHED, "exit_code": None, "steps": steps, "started": NOW - DAY})
 

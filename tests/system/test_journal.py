@@ -30,7 +30,7 @@ from reconciler.model import (
 )
 from reconciler.plan.outcome import Step, StepStatus
 from reconciler.private.folder import open_file
-from reconciler.records.journal import RunFinished, RunStarted, StepFinished, StepStarted
+from reconciler.records.journal import Actor, RunFinished, RunStarted, StepFinished, StepStarted
 from reconciler.runs.journal import Journal, read_journal
 from reconciler.stores.local import open_in_memory
 from reconciler.system import journal as system_journal
@@ -57,7 +57,7 @@ def journal(folder: Path, *, max_bytes: int = 5_000_000, run: str = "0123456789a
 
 
 def begin(written: Journal, command: str = "apply") -> Journal:
-    written.begin(command=command, stack="payments", plan_digest=PLAN_DIGEST)
+    written.begin(command=command, stack="payments", plan_digest=PLAN_DIGEST, actor=Actor(user="anna", host="laptop"))
     return written
 
 
@@ -106,10 +106,11 @@ def test_each_step_is_written_as_it_starts_and_as_it_ends(tmp_path: Path) -> Non
         "serial": RETIRE.entry.serial,
     }
     run = {"command": "apply", "version": "0.1.0", "stack": "payments", "plan_digest": PLAN_DIGEST, "pid": os.getpid()}
+    actor = {"actor": {"user": "anna", "host": "laptop"}}
     failed = {"code": "file-changed", "message": "it changed"}
     gone = "it was already deleted"
     assert lines(tmp_path) == [
-        head | {"event": "run-started"} | run,
+        head | {"event": "run-started"} | run | actor,
         head | {"event": "step-started", "change": upload},
         head | {"event": "step-finished", "change": upload, "status": "done", "entry": uid(2)},
         head | {"event": "step-started", "change": rebind},

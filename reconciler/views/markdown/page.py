@@ -86,9 +86,9 @@ def not_checked(found: Sequence[NotChecked], command: str) -> Iterator[str]:
     yield from map(words, not_checked_lines(found, command, PLAIN))
 
 
-def page(command: str, stack: str, title: str, parts: Iterable[str], details: str) -> str:
+def page(command: str, stack: str | None, title: str, parts: Iterable[str], details: str) -> str:
     """A page below its title: the parts, then `details` folded, as much of it as fits."""
-    title = f"mtlsctl {command} {code(stack)}: {title}"
+    title = f"mtlsctl {command}{'' if stack is None else f' {code(stack)}'}: {title}"
     body = "\n\n".join((f"### {title}", *parts))
     if len(body) > MOST_CHARACTERS:
         body = f"### {title}\n\nToo long to show here: see the log of this run."

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from reconciler.findings.escape import printable
 from reconciler.records.history import HistoryDocument, HistoryRun, HistoryStep, RunEnd, StepEnd
-from reconciler.records.journal import ChangeSummary
+from reconciler.records.journal import Actor, ChangeSummary
 from reconciler.views.table import Display
 from reconciler.views.text.layout import ShortIds, wrapped
 from reconciler.views.text.lines import counted, led, noun_of, prose
@@ -24,22 +24,41 @@ def show_history(history: HistoryDocument, display: Display) -> str:
     lines: list[str] = []
     for run in history.runs:
         lines += ([""] if lines else []) + list(_run_lines(run, style, width, short))
-    if not history.runs:
+    if not history.runs and history.since is not None:
+        lines += wrapped(f"No runs {since_text(history)}.", width)
+    elif not history.runs:
         lines += wrapped("No runs yet. `mtlsctl apply` writes down what it does.", width)
     for skipped in history.skipped_guards or ():
         command = f" of wrangler {printable(skipped.command)}" if skipped.command else ""
         text = f"{skipped.time:%Y-%m-%d %H:%M:%S} UTC{command}: {printable(skipped.reason)}"
         lines += led("guard skipped:", text, width, paint=style.change, then="      ")
+    notes = notes_of(history)
+    lines += [""] if notes else []
+    lines += [style.dim(line) for note in notes for line in wrapped(note, width)]
+    return "\n".join(lines) + "\n"
+
+
+def notes_of(history: HistoryDocument) -> list[str]:
+    """What is left out, and lines of the journal that could not be used."""
     notes = []
     if history.more:
-        notes.append(f"{counted(history.more, 'older run')} not shown; --limit shows more.")
+        options = "--limit shows" if history.since is None else "--since and --limit show"
+        notes.append(f"{counted(history.more, 'older run')} not shown; {options} more.")
     if history.torn:
         notes.append(f"{counted(history.torn, 'line')} of the journal cut off, where a run was killed.")
     if history.unknown:
         notes.append(f"{counted(history.unknown, 'line')} of the journal written by another version.")
-    lines += [""] if notes else []
-    lines += [style.dim(line) for note in notes for line in wrapped(note, width)]
-    return "\n".join(lines) + "\n"
+    return notes
+
+
+def since_text(history: HistoryDocument) -> str:
+    """`since 2027-01-31 00:00 UTC`; empty without `--since`."""
+    return f"since {history.since:%Y-%m-%d %H:%M} UTC" if history.since is not None else ""
+
+
+def who(actor: Actor) -> str:
+    """`octocat (github)` in a pipeline, else `anna@laptop`. Names of others, not escaped."""
+    return f"{actor.login} ({actor.forge})" if actor.login else f"{actor.user}@{actor.host}"
 
 
 def _ids(history: HistoryDocument) -> Iterable[str | None]:
@@ -50,7 +69,7 @@ def _ids(history: HistoryDocument) -> Iterable[str | None]:
 
 def _run_lines(run: HistoryRun, style: Style, width: int | None, short: ShortIds) -> Iterator[str]:
     head = f"{run.started:%Y-%m-%d %H:%M:%S} UTC  {printable(run.command)} {printable(run.stack)}"
-    ending, paint, more = _ending(run, style)
+    ending, (paint, more) = ending_text(run), _about_end(run, style)
     if width is not None and len(head) + 2 + len(ending) > width:
         yield style.bold(head)
         yield from map(paint, wrapped(ending, width, first="  "))
@@ -58,10 +77,12 @@ def _run_lines(run: HistoryRun, style: Style, width: int | None, short: ShortIds
         yield f"{style.bold(head)}  {paint(ending)}"
     if more:
         yield from wrapped(more, width, first="  ")
+    if run.actor is not None:
+        yield from led("by:", _who_and_where(run.actor), width, paint=style.dim, then="      ")
     done = [step for step in run.steps if step.status is StepEnd.DONE]
     folded = width is not None and len(done) > _MOST_DONE
     if folded:
-        yield from led("ok:", f"{_counts(done)}; --wide shows each", width, paint=style.good)
+        yield from led("ok:", f"{counts_text(done)}; --wide shows each", width, paint=style.good)
     for step in run.steps:
         if not folded or step.status is not StepEnd.DONE:
             yield from _step_lines(step, style, width, short)
@@ -69,23 +90,42 @@ def _run_lines(run: HistoryRun, style: Style, width: int | None, short: ShortIds
         yield style.dim("  no step was started")
 
 
-def _ending(run: HistoryRun, style: Style) -> tuple[str, Callable[[str], str], str]:
-    """How a run ended, its colour, and what there is to add."""
+def _who_and_where(actor: Actor) -> str:
+    """Who ran it and, in a pipeline, from what, with its page."""
+    commit = f"commit {actor.commit[:12]}" if actor.commit else None
+    parts = [who(actor), actor.ref, commit, actor.run_url]
+    return ", ".join(printable(part) for part in parts if part)
+
+
+def ending_text(run: HistoryRun) -> str:
+    """How a run ended."""
     match run.ended:
         case RunEnd.DONE:
-            return "done", style.good, ""
+            return "done"
         case RunEnd.UNFINISHED:
-            words = f"never ended: killed, or still running as pid {run.pid}"
-            return words, style.bad, "The next `mtlsctl apply` finishes it."
+            return f"never ended: killed, or still running as pid {run.pid}"
         case RunEnd.INTERRUPTED | RunEnd.BLOCKED:
-            return f"{run.ended} (exit {run.exit_code})", style.change, ""
+            return f"{run.ended} (exit {run.exit_code})"
         case RunEnd.PARTIAL:
-            return f"failed in part (exit {run.exit_code})", style.bad, ""
+            return f"failed in part (exit {run.exit_code})"
         case RunEnd.FAILED:
-            return f"failed (exit {run.exit_code})", style.bad, ""
+            return f"failed (exit {run.exit_code})"
 
 
-def _counts(steps: Iterable[HistoryStep]) -> str:
+def _about_end(run: HistoryRun, style: Style) -> tuple[Callable[[str], str], str]:
+    """The colour of how a run ended, and what there is to add."""
+    match run.ended:
+        case RunEnd.DONE:
+            return style.good, ""
+        case RunEnd.UNFINISHED:
+            return style.bad, "The next `mtlsctl apply` finishes it."
+        case RunEnd.INTERRUPTED | RunEnd.BLOCKED:
+            return style.change, ""
+        case RunEnd.PARTIAL | RunEnd.FAILED:
+            return style.bad, ""
+
+
+def counts_text(steps: Iterable[HistoryStep]) -> str:
     """`999 certificates uploaded, 2 bindings written`."""
     counts = Counter(noun_of(step.change.action) for step in steps)
     return ", ".join(f"{counted(number, noun)} {verb}" for (noun, verb), number in counts.items())

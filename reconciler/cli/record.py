@@ -1,0 +1,54 @@
+"""`--record FILE` of `apply` and `retire`: what keeps the record of a run in a file."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reconciler.cli.session import STDOUT, Session
+from reconciler.findings.codes import Code
+from reconciler.findings.diagnostics import Place
+from reconciler.findings.errors import FileError, UsageError
+from reconciler.records.base import to_json
+from reconciler.records.history import HistoryDocument
+from reconciler.runs.journal import Keep
+from reconciler.system.files import read_named
+
+RecordOption = Annotated[
+    Path | None,
+    typer.Option("--record", metavar="FILE", help="Keep the record of this run in FILE: who, when, and each step."),
+]
+
+_RECORD = re.compile(rb'(?:\s*\{\s*"format"\s*:\s*"mtlsctl\.history/|\Z)')
+_LARGEST = 10_000_000
+"""Bytes of a record that is replaced; a step has a few hundred."""
+
+
+def record_keeper(session: Session, record: Path | None, *others: Path | None) -> Keep:
+    """What writes the record of this run to its file. UsageError for one that another option names, too."""
+    if record == STDOUT:
+        raise UsageError("`--record -`: a record is a file, not standard output", hint="name a file")
+    if record is not None and os.path.realpath(record) in {os.path.realpath(one) for one in others if one is not None}:
+        raise UsageError(f"`--record {record}` is also the file of PLAN or `--out`", hint="name another file")
+
+    def keep(document: HistoryDocument) -> None:
+        if record is not None:
+            _demand_record(record)
+            session.write(record, to_json(document), option="--record")
+
+    return keep
+
+
+def _demand_record(path: Path) -> None:
+    """FileError if there is something else than a record: it may be an input of this run that was not read yet."""
+    if os.path.lexists(path) and not _RECORD.match(read_named(path, limit=_LARGEST)):
+        raise FileError(
+            f"`--record {path}` would overwrite a file that is not the record of a run",
+            hint="name a new file, such as record.json",
+            where=Place(str(path)),
+            code=Code.OUT_REFUSED,
+        )
