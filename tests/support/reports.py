@@ -10,6 +10,7 @@ from typing import Any
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.events import CallMade
+from reconciler.findings.exits import ExitCode
 from reconciler.model import (
     Action,
     Actual,
@@ -92,6 +93,7 @@ from reconciler.reports.kept import KeptEntry, KeptFor
 from reconciler.reports.left import Applied, ToDeploy
 from reconciler.reports.log import LogLine
 from reconciler.reports.metrics import Family, Metrics, Sample
+from reconciler.reports.stacks import StackResult, join
 from reconciler.reports.status import BoundAt, ByIdStatus, CertificateStatus, Standing, Status, Urgency
 from reconciler.takeover.adoption import Adoption
 from reconciler.takeover.proposed import (
@@ -567,9 +569,32 @@ LOG_LINE = LogLine(
     ),
 )
 
+# --- several stacks -------------------------------------------------------------------------------------------------
+
+STACKS = join(
+    "plan",
+    (
+        StackResult("apps/a/mtls.toml", "payments", PLAN, ExitCode.OK, place),
+        StackResult("apps/b/mtls.toml", None, FAILURE, ExitCode.FAILED, place),
+        StackResult("apps/c/mtls.toml", "c", METRICS, ExitCode.OK, place),
+    ),
+)
+
 REPORTS: tuple[object, ...] = (
     *(PLAN, OFFLINE, SAVED_PLAN, APPLIED, STATUS, METRICS, EXPLANATION, CURRENT_ENTRY, DRIFT, FORECAST),
-    *(VERIFICATION, HISTORY, ADOPTION, PROPOSAL, VALIDATION, CHECKUP, FAILURE, Code.QUOTA, Condition.GRACE, LOG_LINE),
+    *(
+        VERIFICATION,
+        HISTORY,
+        ADOPTION,
+        PROPOSAL,
+        VALIDATION,
+        CHECKUP,
+        FAILURE,
+        Code.QUOTA,
+        Condition.GRACE,
+        LOG_LINE,
+        STACKS,
+    ),
 )
 
 
