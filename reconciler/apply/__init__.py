@@ -44,7 +44,8 @@ def apply_plan(plan: Plan, desired: Desired, world: World, phases: Sequence[Phas
         for asked, carry_out in _WALK:
             if asked & set(phases):
                 carry_out(run)
-        run.findings.extend(world.store.look_back())
+        if world.looks_back:
+            run.findings.extend(world.store.look_back())
     except LockedError as error:
         ended = "the run lost its lock"
         run.findings.extend(error.diagnostics())

@@ -86,6 +86,8 @@ class World:
     """Called by an interrupted run with the changes in progress that it waits for, and for how many seconds at most."""
     demand_lock: Callable[[], None] = _nothing
     """Raises LockedError, which ends the run, if the lock of the checkout was lost. Called before each change."""
+    looks_back: bool = True
+    """Whether the uploads are compared with the store's list at the end."""
 
 
 @dataclass(slots=True)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from reconciler.cli.carrying import Doing, confirm, perform, warn_of_keys
 from reconciler.cli.planning import (
     AllowDeletesOption,
     AllowUnbindsOption,
@@ -27,33 +26,30 @@ from reconciler.cli.planning import (
 from reconciler.cli.record import RecordOption, record_keeper
 from reconciler.cli.saved import read_saved
 from reconciler.cli.session import Session, command, seconds
-from reconciler.cli.terminal import TEXT, ask, say, tell
+from reconciler.cli.several import Saved, apply_several
+from reconciler.cli.terminal import TEXT, say
 from reconciler.desired.durations import parse_duration
 from reconciler.desired.rules import Refused
-from reconciler.findings.errors import DeclinedError, GuardError, UsageError
+from reconciler.findings.errors import GuardError, UsageError
 from reconciler.findings.escape import printable
 from reconciler.findings.suggest import nearest
-from reconciler.model import Action, CertificateName, Change, EntryId, Phase
+from reconciler.model import CertificateName, EntryId, Phase
 from reconciler.model.identifiers import is_short_id
-from reconciler.model.progress import Done, uncounted
 from reconciler.plan.approval import demand_digest
 from reconciler.plan.live import DeployChoice
-from reconciler.plan.outcome import Step, StepStatus
 from reconciler.plan.plan import Plan
 from reconciler.plan.policy import PATIENCE
 from reconciler.reports.explain import DELETED
 from reconciler.reports.explain_entries import why_it_stays
 from reconciler.reports.kept import hint_to_make_old, hint_to_retire, nothing_to_retire
 from reconciler.reports.left import Applied
-from reconciler.runs.apply import apply as carry_out
-from reconciler.runs.apply import apply_nothing, demand_programs, left_to_deploy
-from reconciler.runs.journal import NO_RUN, Keep
+from reconciler.runs.apply import demand_programs
+from reconciler.runs.journal import NO_RUN
 from reconciler.runs.plan import Planned, PlanRequest, plan_approved
 from reconciler.runs.plan import plan as make
 from reconciler.runs.project import Project
 from reconciler.views.table import render
 from reconciler.views.text.lines import until_text
-from reconciler.views.text.outcome import failure_lines
 
 
 class PhaseName(StrEnum):
@@ -142,35 +138,37 @@ def apply(
         raise UsageError(
             f"`--digest {printable(digest)}` is not a digest", hint="copy it whole: `sha256:` and 64 hexadecimal digits"
         )
-    waves = _waves(wave)
     wanted = DeployChoice(everybody=deploy, over_split=over_split)
+    request = PlanRequest(
+        only=tuple(only or ()),
+        allow_deletes=allow_deletes,
+        allow_unbinds=allow_unbinds,
+        prune=prune,
+        take_over=stacks,
+        deploy=wanted,
+        patience=PATIENCE,
+    )
+    words: tuple[str, ...] = (str(saved),) if saved is not None else apply_with(request, None)
+    words += tuple(word for name in phase or () for word in ("--phase", name))
+    words += ("--allow-commands",) if allow_commands else ()
+    again = ("apply", *words, *(("--deploy",) if deploy and saved is not None else ()))
     keep = record_keeper(session, record, saved, out)
+    phases = tuple(Phase(name) for name in phase) if phase else tuple(Phase)
+    doing = Doing(phases, again, _waves(wave), keep, allow_commands=allow_commands)
+    timeout_s, age = seconds(lock_timeout, "--lock-timeout"), _age(max_age)
+    if session.is_over_several or (saved is not None and saved.is_dir()):
+        if digest is not None:
+            raise UsageError("`--digest` is of one plan", hint="name one stack with `--file`, and its plan")
+        apply_several(session, request, Saved(saved, age) if saved else None, doing, timeout_s, yes=yes, out=out)
     project = session.open_project()
     project.allow_commands = allow_commands
     approved = read_saved(session, saved) if saved is not None else None
-    with project.lock(command="apply", timeout_s=seconds(lock_timeout, "--lock-timeout"), waiting=session.tell) as held:
+    with project.lock(command="apply", timeout_s=timeout_s, waiting=session.tell) as held:
         keep(NO_RUN)
-        request = PlanRequest(
-            only=tuple(only or ()),
-            allow_deletes=allow_deletes,
-            allow_unbinds=allow_unbinds,
-            prune=prune,
-            take_over=stacks,
-            deploy=wanted,
-            patience=PATIENCE,
-        )
-        planned = (
-            plan_approved(project, approved, wanted, _age(max_age)) if approved is not None else make(project, request)
-        )
+        planned = plan_approved(project, approved, wanted, age) if approved is not None else make(project, request)
         if digest is not None:
             demand_digest(planned.plan, digest, str(saved) if saved is not None else None)
-        phases = tuple(Phase(name) for name in phase) if phase else tuple(Phase)
-        words: tuple[str, ...] = (str(saved),) if saved is not None else apply_with(request, None)
-        words += tuple(word for name in phase or () for word in ("--phase", name))
-        words += ("--allow-commands",) if allow_commands else ()
-        again = ("apply", *words, *(("--deploy",) if deploy and saved is not None else ()))
-        is_sure = yes or approved is not None
-        _carry_out(session, project, planned, phases, again, held, keep, yes=is_sure, out=out, waves=waves)
+        _carry_out(session, project, planned, doing, held, yes=yes or approved is not None, out=out)
 
 
 @command(
@@ -219,7 +217,7 @@ def retire(
         _demand_retirable(planned, planned.request.retire or name, now=now)
         again = ["retire", name, *(["--now"] if now else []), *(["--ignore-rollback"] if ignore_rollback else [])]
         again += [word for stack in stacks for word in ("--take-over", stack)]
-        _carry_out(session, project, planned, (Phase.RETIRE,), again, held, keep, yes=yes, out=out)
+        _carry_out(session, project, planned, Doing((Phase.RETIRE,), again, keep=keep), held, yes=yes, out=out)
 
 
 def _age(text: str) -> timedelta:
@@ -274,120 +272,26 @@ def _carry_out(
     session: Session,
     project: Project,
     planned: Planned,
-    phases: tuple[Phase, ...],
-    again: Sequence[str],
+    doing: Doing,
     held: Callable[[], None],
-    keep: Keep,
     *,
     yes: bool,
     out: Path | None,
-    waves: tuple[int | None, ...] = (None,),
 ) -> None:
-    """Show the plan, ask, apply it, show the outcome, and end the command.
-
-    `again`: the words of the command that continues this run. `held`: raises LockedError once the lock is lost. `keep`:
-    keeps the record of the run.
-    """
+    """Show the plan, ask, apply it, show the outcome, and end the command."""
     text = session.format == TEXT
     made = planned.plan
-    pending = any(change.phase in phases for change in made.changes)
+    pending = doing.is_pending(made)
     if made.selection.retire is not None and not (made.changes or made.waiting or made.exit_code):
         say(nothing_to_retire(CertificateName(made.selection.retire), made.assessment), err=not text)
     elif text or (pending and not yes):
         say(render(made, TEXT, session.display(sys.stdout)), nl=False, err=not text)
     if pending:
-        demand_programs(project, planned, phases)
+        demand_programs(project, planned, doing.phases)
         if not yes:
-            _warn_of_keys(made, project, phases)
-        _confirm(yes, can_save=again[0] == "apply")
-        with _Watch(session, made, phases) as watch:
-            outcome = carry_out(
-                project,
-                planned,
-                watch,
-                phases,
-                command=again[0],
-                waves=waves,
-                tell=session.tell,
-                demand_lock=held,
-                keep=keep,
-            )
-    else:
-        outcome = apply_nothing(project, planned, again[0], keep)
-    left = left_to_deploy(planned, outcome)
-    if not text or outcome.steps or left or out is not None:
-        session.show(Applied(outcome, left, ("mtlsctl", *again)), out)
-    raise typer.Exit(outcome.exit_code)
-
-
-def _warn_of_keys(made: Plan, project: Project, phases: tuple[Phase, ...]) -> None:
-    """Name the variables of keys that are not set, before the question. Opens no key: that is for after a yes."""
-    needed = {Action.UPLOAD: Phase.UPLOAD, Action.VERIFY: Phase.VERIFY}
-    for key in made.keys:
-        actions = ["proof" if one is Action.VERIFY else "upload" for one in key.actions if needed.get(one) in phases]
-        if not actions:
-            continue
-        fails = f"so the {actions[0]} of {key.certificate} will fail."
-        for variable in key.source.variables:
-            if not project.environ.get(variable):
-                tell(f"warning: ${variable} is not set, {fails}")
-        if key.source.needs_command and not project.allow_commands:
-            tell(f"warning: its key comes from a command, and `--allow-commands` was not given, {fails}")
-
-
-def _confirm(yes: bool, *, can_save: bool) -> None:
-    """Ask the user, unless `--yes` was given; UsageError without a terminal, DeclinedError for no."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise UsageError(
-            "the changes need a confirmation, but there is no terminal to ask; nothing was changed",
-            hint=f"check the changes above, then run this command again with `--yes`{_SAVE if can_save else ''}",
-        )
-    answer = ask("\nApply these changes? [y/N]: ", unchanged="nothing was changed")
-    if answer.strip().lower() not in {"y", "yes"}:
-        raise DeclinedError("declined; nothing was changed")
-
-
-_SAVE = "; or save a plan with `mtlsctl plan --out plan.json`, review it, and run `mtlsctl apply plan.json`"
-
-_DOING = {
-    Phase.UPLOAD: "Uploading",
-    Phase.BIND: "Writing bindings",
-    Phase.DEPLOY: "Deploying",
-    Phase.VERIFY: "Verifying",
-    Phase.RETIRE: "Deleting",
-}
-
-
-class _Watch:
-    """Counts the steps of each phase, and shows at a terminal at once which failed; where there is a log, it has
-    them."""
-
-    def __init__(self, session: Session, made: Plan, phases: tuple[Phase, ...]) -> None:
-        self._session = session
-        self._left = Counter(change.phase for change in made.changes if change.phase in phases)
-        self._phase: Phase | None = None
-        self._count = ExitStack()
-        self._done: Done = uncounted
-
-    def __enter__(self) -> _Watch:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._count.close()
-
-    def started(self, change: Change) -> None:
-        if change.phase is not self._phase:
-            self._count.close()
-            self._phase = change.phase
-            counting = self._session.progress.counting(_DOING[change.phase], self._left[change.phase])
-            self._done = self._count.enter_context(counting)
-
-    def finished(self, step: Step) -> None:
-        self._left[step.change.phase] -= 1
-        self._done()
-        if step.status is StepStatus.FAILED and sys.stderr.isatty() and self._session.log_format is None:
-            display = self._session.display(sys.stderr)
-            for line in failure_lines(step, display.style, display.width):
-                say(line, err=True)
+            warn_of_keys(made, project, doing.phases)
+        confirm(yes, can_save=doing.again[0] == "apply")
+    applied = perform(session, project, planned, doing, held)
+    if not text or applied.outcome.steps or applied.to_deploy or out is not None:
+        session.show(applied, out)
+    raise typer.Exit(applied.outcome.exit_code)

@@ -8,22 +8,27 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.session import OutOption, Session, command
+from reconciler.findings.exits import ExitCode
 from reconciler.plan.plan import exit_code_of
 from reconciler.reports.checks import Checkup, Validation
 from reconciler.runs.doctor.examine import examine
+from reconciler.runs.project import Project
 from reconciler.runs.validate import validate as check
 
 
-@command(example="mtlsctl validate --format json", shows=(Validation,))
+@command(example="mtlsctl validate --format json\nmtlsctl validate --all", shows=(Validation,))
 def validate(session: Session, out: OutOption = None) -> None:
     """Check mtls.toml, its files, and keys in git; ask no server.
 
     Reads the certificates, the wrangler files and the private keys that are available, and checks that each key fits
     its certificate. Reports private keys that git tracks: those that mtls.toml names, and any next to a certificate.
     """
-    found = check(session.open_project())
-    session.show(Validation(found), out)
-    raise typer.Exit(exit_code_of(found))
+
+    def make(project: Project) -> tuple[Validation, ExitCode]:
+        found = check(project)
+        return Validation(found), exit_code_of(found)
+
+    session.end_with(make, out)
 
 
 @command(example="mtlsctl doctor", shows=(Checkup,))

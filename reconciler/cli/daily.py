@@ -25,7 +25,7 @@ from reconciler.reports.explain import Explanation
 from reconciler.reports.explain import explain as explain_name
 from reconciler.reports.forecast import Forecast, make_forecast
 from reconciler.reports.metrics import Metrics, make_metrics
-from reconciler.reports.scope import Scope, narrow, show_only
+from reconciler.reports.scope import Scope, known_here, narrow, show_only
 from reconciler.reports.status import Alarm, FailOn, Status, make_status
 from reconciler.reports.status import fail_on as with_alarms
 from reconciler.runs.explain import suggest_word, tell_deleted, word_meant
@@ -86,14 +86,29 @@ def status(
     is_limited = not scope.is_everything or due or expired
     if is_limited and session.can_show(Metrics):
         raise UsageError("metrics are of the whole stack", hint="leave out NAME, --owner, --due and --expired")
-    planned = plan(session.open_project(), PlanRequest(live=live))
-    found = with_alarms(narrow(make_status(planned.plan), planned.plan, scope), asked)
-    if session.can_show(Metrics):
-        session.show(Metrics(make_metrics(planned.plan, __version__)), out)
-    else:
-        session.show(show_only(found, due=due, expired=expired), out)
-    alarmed = ExitCode.CHANGES if found.failed_on else ExitCode.OK
-    raise typer.Exit(strongest((exit_code_of(found.diagnostics), alarmed)))
+    known: set[str] = set()
+
+    def make(project: Project) -> tuple[Status | Metrics, ExitCode] | None:
+        planned = plan(project, PlanRequest(live=live))
+        whole = make_status(planned.plan)
+        here = known_here(whole, scope) if session.is_over_several else scope
+        if here is None:
+            return None
+        known.update(here.words)
+        found = with_alarms(narrow(whole, planned.plan, here), asked)
+        alarmed = ExitCode.CHANGES if found.failed_on else ExitCode.OK
+        exit_code = strongest((exit_code_of(found.diagnostics), alarmed))
+        if session.can_show(Metrics):
+            return Metrics(make_metrics(planned.plan, __version__)), exit_code
+        return show_only(found, due=due, expired=expired), exit_code
+
+    def demand() -> None:
+        unknown = next((word for word in scope.words if word not in known), None)
+        if unknown is not None:
+            hint = "run `mtlsctl status --all` without it to see all names"
+            raise UsageError(f"{unknown!r} is of no certificate in any of these stacks", hint=hint)
+
+    session.end_with(make, out, demand)
 
 
 def _alarm(text: str) -> FailOn:
@@ -180,17 +195,19 @@ def drift(session: Session, unused: UnusedOption = False, out: OutOption = None,
     Each of them is a finding like any other: the exit code is 2. It also warns of wrangler files that mtls.toml does
     not declare.
     """
-    project = session.open_project()
-    planned = plan(project, PlanRequest(live=live))
-    found = make_drift(planned.plan)
-    if planned.plan.live is not None:
-        found = join_live(found, planned.plan)
-    if unused:
-        found = join_unused(found, planned.plan, project.files.sweep(find_unused(planned.plan)))
-        actual = planned.plan.assessment.actual
-        found = found.joined((), map(worker_undeclared, undeclared(project, actual.files, actual.broken)))
-    session.show(found, out)
-    raise typer.Exit(found.exit_code)
+
+    def make(project: Project) -> tuple[Drift, ExitCode]:
+        planned = plan(project, PlanRequest(live=live))
+        found = make_drift(planned.plan)
+        if planned.plan.live is not None:
+            found = join_live(found, planned.plan)
+        if unused:
+            found = join_unused(found, planned.plan, project.files.sweep(find_unused(planned.plan)))
+            actual = planned.plan.assessment.actual
+            found = found.joined((), map(worker_undeclared, undeclared(project, actual.files, actual.broken)))
+        return found, found.exit_code
+
+    session.end_with(make, out)
 
 
 @command(example="mtlsctl forecast --days 120", shows=(Forecast,), asks=True)
@@ -207,10 +224,13 @@ def forecast(
     the old and the new certificate, so it also shows how many the account will hold, and when they no longer fit. Shows
     its assumptions. Opens no private key and changes nothing.
     """
-    planned = plan(session.open_project(), PlanRequest(offline=offline, live=live, every_condition=True))
-    found = make_forecast(planned.plan, days)
-    session.show(found, out)
-    raise typer.Exit(exit_code_of(found.diagnostics))
+
+    def make(project: Project) -> tuple[Forecast, ExitCode]:
+        planned = plan(project, PlanRequest(offline=offline, live=live, every_condition=True))
+        found = make_forecast(planned.plan, days)
+        return found, exit_code_of(found.diagnostics)
+
+    session.end_with(make, out)
 
 
 def _look(project: Project) -> Planned:

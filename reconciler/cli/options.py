@@ -44,7 +44,7 @@ def _check_hosts(names: list[str] | None) -> list[str] | None:
 
 
 FileOption = Annotated[
-    Path | None,
+    list[Path] | None,
     typer.Option(
         "--file",
         "-f",
@@ -53,6 +53,18 @@ FileOption = Annotated[
         rich_help_panel=GLOBAL,
     ),
 ]
+FilesOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--file",
+        "-f",
+        metavar="FILE",
+        help="Path to mtls.toml (default: search upward from here to the git root). Repeat it, or quote a glob, for"
+        " several stacks: 'apps/*/mtls.toml'.",
+        rich_help_panel=GLOBAL,
+    ),
+]
+AllOption = Annotated[bool, typer.Option("--all", help="Run for every mtls.toml below the git root.")]
 ColourOption = Annotated[
     Colour | None,
     typer.Option(

@@ -6,18 +6,22 @@ import sys
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from reconciler.cli.session import STDOUT, Session, command, moment
 from reconciler.cli.terminal import say
+from reconciler.findings.errors import UsageError
 from reconciler.findings.exits import ExitCode, strongest
 from reconciler.plan.live import DeployChoice
 from reconciler.plan.plan import Plan
+from reconciler.reports.stacks import join
 from reconciler.runs.plan import PlanRequest
 from reconciler.runs.plan import plan as make
-from reconciler.views.table import render
+from reconciler.runs.plan_folder import open_folder
+from reconciler.runs.stacks import plan_all
+from reconciler.views.table import Display, render
 
 OnlyOption = Annotated[
     list[str] | None,
@@ -68,11 +72,16 @@ DeployOption = Annotated[
 ]
 OverSplitOption = Annotated[bool, typer.Option("--over-split", help="Deploy even if that ends a gradual deployment.")]
 PlanOutOption = Annotated[
-    Path | None, typer.Option("--out", metavar="FILE", help="Save the plan for `mtlsctl apply FILE`.")
+    Path | None,
+    typer.Option(
+        "--out", metavar="FILE", help="Save the plan for `mtlsctl apply FILE`; of several stacks, a folder of plans."
+    ),
 ]
 
 
-@command(example="mtlsctl plan --detailed-exitcode --out plan.json", shows=(Plan,), asks=True)
+@command(
+    example="mtlsctl plan --detailed-exitcode --out plan.json\nmtlsctl plan --all --out plans", shows=(Plan,), asks=True
+)
 def plan(
     session: Session,
     out: PlanOutOption = None,
@@ -94,7 +103,6 @@ def plan(
 
     Needs no private key, runs no command and changes nothing, so it is safe to run on a pull request.
     """
-    project = session.open_project()
     request = PlanRequest(
         only=tuple(only or ()),
         at=at,
@@ -106,6 +114,9 @@ def plan(
         live=live,
         deploy=DeployChoice(everybody=deploy, over_split=over_split),
     )
+    if session.is_over_several:
+        _plan_several(session, request, out, detailed_exitcode=detailed_exitcode)
+    project = session.open_project()
     saved = None if out == STDOUT else out
     made = replace(make(project, request).plan, apply_with=apply_with(request, saved))
     if out is not None:
@@ -114,10 +125,32 @@ def plan(
         session.show(made)
     elif session.format != "json":
         say(render(made, session.format, session.display(sys.stderr)), err=True, nl=False)
-    codes = [made.exit_code]
-    if detailed_exitcode and made.changes:
-        codes.append(ExitCode.CHANGES)
-    raise typer.Exit(strongest(codes))
+    raise typer.Exit(_exit_code(made, detailed=detailed_exitcode))
+
+
+def _exit_code(made: Plan, *, detailed: bool) -> ExitCode:
+    return strongest((made.exit_code, *([ExitCode.CHANGES] if detailed and made.changes else ())))
+
+
+def _plan_several(session: Session, request: PlanRequest, out: Path | None, *, detailed_exitcode: bool) -> NoReturn:
+    """Show the plans of several stacks, save each in a folder, and end the command."""
+    if out == STDOUT:
+        raise UsageError("`--out -` can't print the plans of several stacks", hint="name a folder: `--out plans`")
+    members = session.open_members()
+    folder = open_folder(out, members) if out is not None else None
+    stacks = plan_all(members, request)
+    results = []
+    for member, result in zip(members, stacks.results, strict=True):
+        if isinstance(result.report, Plan):
+            path = folder.path_of(member) if folder is not None else None
+            arguments = ("-f", member.file, *apply_with(request, path))
+            made = replace(result.report, apply_with=arguments)
+            if path is not None:
+                display = Display(result.place, folder=result.folder)
+                session.write(path, render(made, "json", display))
+            result = replace(result, report=made, exit_code=_exit_code(made, detailed=detailed_exitcode))
+        results.append(result)
+    session.end_with_all(join("plan", results), None)
 
 
 def apply_with(request: PlanRequest, out: Path | None) -> tuple[str, ...]:

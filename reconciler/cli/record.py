@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,7 @@ from reconciler.findings.diagnostics import Place
 from reconciler.findings.errors import FileError, UsageError
 from reconciler.records.base import to_json
 from reconciler.records.history import HistoryDocument
-from reconciler.runs.journal import Keep
+from reconciler.runs.journal import NO_RUN, Keep
 from reconciler.system.files import read_named
 
 RecordOption = Annotated[
@@ -41,6 +42,24 @@ def record_keeper(session: Session, record: Path | None, *others: Path | None) -
             session.write(record, to_json(document), option="--record")
 
     return keep
+
+
+def joined(keep: Keep) -> Callable[[], Keep]:
+    """What gives each stack of a run its own keeper; all of them keep one record together, the newest run first."""
+    latest: list[HistoryDocument] = []
+
+    def keeper() -> Keep:
+        index = len(latest)
+        latest.append(NO_RUN)
+
+        def keep_own(document: HistoryDocument) -> None:
+            latest[index] = document
+            runs = tuple(run for one in reversed(latest) for run in one.runs)
+            keep(document.model_copy(update={"runs": runs}))
+
+        return keep_own
+
+    return keeper
 
 
 def _demand_record(path: Path) -> None:

@@ -7,11 +7,11 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal, TextIO, get_type_hints
+from typing import Annotated, Literal, NoReturn, TextIO, get_type_hints
 
 import typer
 from typer.core import TyperCommand
@@ -19,9 +19,11 @@ from typer.core import TyperCommand
 from reconciler.cli.help import build_command
 from reconciler.cli.log import logging_to_stderr
 from reconciler.cli.options import (
+    AllOption,
     Colour,
     ColourOption,
     FileOption,
+    FilesOption,
     LogFormat,
     LogFormatOption,
     VerboseOption,
@@ -33,12 +35,16 @@ from reconciler.cli.terminal import TEXT, columns, document_failure, say, show_f
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Place, Pointer
 from reconciler.findings.errors import FileError, ReconcilerError, UsageError
+from reconciler.findings.exits import ExitCode
 from reconciler.model.progress import SILENT, Progress
 from reconciler.reports.checks import RunFailure
+from reconciler.reports.stacks import Stacks
 from reconciler.runs.project import Project, open_project, project_at
+from reconciler.runs.stacks import Make, Member, open_members, run_each
 from reconciler.stores import StoreContext
 from reconciler.system.discover import FILE_NAME
 from reconciler.system.files import write_named
+from reconciler.system.several import find_all, find_named, is_pattern
 from reconciler.views.table import Display, formats_of, render
 from reconciler.views.text.style import PLAIN, Style
 
@@ -49,6 +55,9 @@ _PRECIOUS = frozenset({".pem", ".key", ".crt", ".cer", ".toml", ".jsonc", ".db"}
 
 STDOUT = Path("-")
 """`--out -`, as in most tools."""
+
+SEVERAL = ("validate", "plan", "apply", "status", "drift", "forecast")
+"""The commands that take several stacks."""
 
 DEFAULT_MAX_WAIT = "15m"
 """Cloudflare's rate limit refuses everything for five minutes once any program has exceeded it."""
@@ -90,9 +99,10 @@ class Session:
     """
 
     def __init__(
-        self, file: Path | None, colour: Colour | None, log_format: LogFormat | None, max_wait_s: float = 0.0
+        self, files: Sequence[Path], colour: Colour | None, log_format: LogFormat | None, max_wait_s: float = 0.0
     ) -> None:
-        self.file, self.colour = file, colour or Colour.AUTO
+        self.files, self.colour = tuple(files), colour or Colour.AUTO
+        self.command, self.all = "", False
         self.log_format = log_format
         # Not a bound method: a reference cycle would keep connections open until the garbage collector runs.
         self.tell: Callable[[str], None] = tell if log_format is None else _log_line
@@ -101,6 +111,7 @@ class Session:
         self.format = TEXT
         self.wide = False
         self.project: Project | None = None
+        self._projects: tuple[Project, ...] = ()
 
     def style(self, stream: TextIO) -> Style:
         """Colour for a stream, or none."""
@@ -110,6 +121,60 @@ class Session:
     def width(self, stream: TextIO) -> int | None:
         """The columns of a terminal, at least `NARROWEST`; None for a file or a pipe, and with `--wide`."""
         return None if self.wide else columns(stream)
+
+    @property
+    def file(self) -> Path | None:
+        """The file of `--file`, if any; UsageError if there are several."""
+        if len(self.files) > 1:
+            raise UsageError(
+                f"`mtlsctl {self.command}` works with one stack, but `--file` is given {len(self.files)} times",
+                hint=f"name one mtls.toml; several can be given to {', '.join(SEVERAL)}",
+            )
+        return next(iter(self.files), None)
+
+    @property
+    def is_over_several(self) -> bool:
+        """Whether the run is over several stacks: with `--all`, several files, or a pattern, whatever it matches."""
+        return self.all or len(self.files) > 1 or any(map(is_pattern, self.files))
+
+    def open_members(self) -> tuple[Member, ...]:
+        """The stacks of a run over several."""
+        if not self.can_show(Stacks):
+            raise UsageError(f"`--format {self.format}` is of one stack", hint="name one mtls.toml with `--file`")
+        if self.all and self.files:
+            raise UsageError("`--all` and `--file` can't be combined", hint="use one of them")
+        cwd = _working_folder()
+        files = find_all(cwd) if self.all else find_named(self.files, cwd)
+        context = StoreContext(os.environ, self.max_wait_s, self.tell, self.progress)
+        for file in files:
+            self.log(f"desired state: {file}")
+        members = open_members(files, cwd=cwd, environ=os.environ, context=context)
+        self._projects = tuple(member.project for member in members)
+        return members
+
+    def end_with(self, make: Make, out: Path | None, demand: Callable[[], None] = lambda: None) -> NoReturn:
+        """Show what a command comes to, for its stack or for each of several, and end with its exit code. `demand`:
+        raises UsageError if something that was asked about is of none of several."""
+        if self.is_over_several:
+            stacks = run_each(self.command, self.open_members(), make)
+            if not any(one.is_failure for one in stacks.results):
+                demand()
+            self.end_with_all(stacks, out)
+        report, exit_code = make(self.open_project()) or (None, ExitCode.OK)
+        self.show(report, out)
+        raise typer.Exit(exit_code)
+
+    def end_with_all(self, stacks: Stacks, out: Path | None) -> NoReturn:
+        """Show the results of a run over several stacks, and end with its exit code. Errors are on stderr, too, unless
+        they are text on stdout."""
+        if self.format != TEXT:
+            display = self.display(sys.stderr)
+            for one in stacks.results:
+                if isinstance(one.report, RunFailure):
+                    shown = replace(display, place=one.place, folder=one.folder)
+                    say(render(one.report, TEXT, shown), err=True, nl=False)
+        self.show(stacks, out)
+        raise typer.Exit(stacks.exit_code)
 
     def open_project(self) -> Project:
         """The project of this run."""
@@ -184,7 +249,8 @@ class Session:
     def _is_precious(self, out: Path) -> bool:
         """Whether a file is an input of this run, a certificate or key, or below `.git` or `.mtlsctl`."""
         real = Path(os.path.realpath(out))
-        sources = [self.project.folder / name for name in self.project.sources] if self.project else []
+        projects = (*self._projects, *((self.project,) if self.project else ()))
+        sources = [project.folder / name for project in projects for name in project.sources]
         inputs = {Path(os.path.realpath(source)) for source in sources}
         hidden = {part.lower() for part in real.parts} & {".git", ".mtlsctl"}
         return bool(hidden) or real in inputs or real.suffix.lower() in _PRECIOUS
@@ -209,7 +275,7 @@ def command(
 
     def declare(function: Callable[..., None]) -> Callable[[], TyperCommand]:
         def run(**arguments: object) -> None:
-            session = _session(arguments)
+            session = _session(arguments, function.__name__)
             with logging_to_stderr(session.log_format, session.place):
                 try:
                     for name in ("out", "record"):
@@ -222,7 +288,7 @@ def command(
                     raise typer.Abort from error
 
         def build() -> TyperCommand:
-            signature = _signature(function, shows, asks=asks)
+            signature = _signature(function, shows, asks=asks, several=function.__name__ in SEVERAL)
             run.__signature__ = signature  # type: ignore[attr-defined]
             run.__annotations__ = {one.name: one.annotation for one in signature.parameters.values()}
             run.__doc__ = function.__doc__
@@ -242,7 +308,9 @@ def _demand_file_name(option: str, file: object) -> None:
         )
 
 
-def _signature(function: Callable[..., None], shows: tuple[type, ...], *, asks: bool) -> inspect.Signature:
+def _signature(
+    function: Callable[..., None], shows: tuple[type, ...], *, asks: bool, several: bool
+) -> inspect.Signature:
     """The parameters that typer sees: the context, the function's own without its session, the global options."""
     hints = get_type_hints(function, include_extras=True)
     own = [
@@ -252,7 +320,8 @@ def _signature(function: Callable[..., None], shows: tuple[type, ...], *, asks: 
     shared = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
         for name, annotation, default in (
-            ("file", FileOption, None),
+            ("file", FilesOption if several else FileOption, None),
+            *((("all", AllOption, False),) if several else ()),
             ("colour", ColourOption, None),
             ("wide", WideOption, False),
             ("verbose", VerboseOption, False),
@@ -274,7 +343,7 @@ def _format_option(shows: tuple[type, ...]) -> tuple[inspect.Parameter, ...]:
     return (inspect.Parameter("format", inspect.Parameter.KEYWORD_ONLY, default=formats[0], annotation=words),)
 
 
-def _session(arguments: dict[str, object]) -> Session:
+def _session(arguments: dict[str, object], name: str) -> Session:
     """The session from the global options; one after the command overrides one before it."""
     context = arguments.pop("ctx")
     arguments.pop("version")
@@ -284,11 +353,12 @@ def _session(arguments: dict[str, object]) -> Session:
     before = told if isinstance(told, dict) else {}
     chosen = log_format if isinstance(log_format, LogFormat) else before.get("log_format")
     session = Session(
-        file=file if isinstance(file, Path) else before.get("file"),
+        files=(file if isinstance(file, list) else None) or before.get("file") or (),
         colour=colour if isinstance(colour, Colour) else before.get("colour"),
         log_format=chosen or (LogFormat.TEXT if verbose or before.get("verbose") else None),
         max_wait_s=seconds(str(arguments.pop("max_wait", DEFAULT_MAX_WAIT)), "--max-wait"),
     )
     session.format = str(arguments.pop("format", TEXT))
     session.wide = bool(wide or before.get("wide"))
+    session.command, session.all = name, bool(arguments.pop("all", False))
     return session

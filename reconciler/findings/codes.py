@@ -658,6 +658,9 @@ class Code(StrEnum):
     STACK_SHARED = ("stack-shared", _W,
         "Another repository seems to upload certificates under the name of this stack, or of a former one.",
         "Let each repository have a `stack` of its own; ignore it if you removed these certificates from mtls.toml.")
+    STACK_TWICE = ("stack-twice", _E,
+        "Two mtls.toml of one run have the same `stack` in one account, so each would delete what the other uploads.",
+        "Give each mtls.toml a `stack` of its own; leave out a copy, such as one in a build folder, with `--file`.")
     FORMER_STACK_LEFT = ("former-stack-left", _WI,
         ("Uploads of a former stack are for certificates that mtls.toml does not declare, so no stack manages them; as"
          " an info, it has no uploads any more."),

@@ -72,12 +72,14 @@ class Listing:
     """Every entry of the account. If not `stable`, the list changed while it was read, and nothing can be retired.
 
     `ahead`: how far the clock of this machine is before the server's, negative if behind; None if the server did not
-    tell its time. A store on this machine has no other clock.
+    tell its time. A store on this machine has no other clock. `taken`: how many more, by whether they are CAs, other
+    stacks of this run upload.
     """
 
     entries: tuple[Entry, ...]
     stable: bool = True
     ahead: timedelta | None = timedelta(0)
+    taken: Mapping[bool, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

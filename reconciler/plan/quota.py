@@ -15,7 +15,8 @@ from reconciler.plan.renewals import Due, count_renewals
 
 @dataclass(frozen=True, slots=True)
 class QuotaCount:
-    """The number of entries of one kind: allowed, now, at most during `apply`, and afterwards.
+    """The number of entries of one kind: allowed, now, at most during `apply`, and afterwards. `now` includes what the
+    stacks before upload in a run over several.
 
     `renewals`: how many more the renewals that are due need until their old entries are deleted.
     """
@@ -37,7 +38,7 @@ class Quota:
 
 def _counts(listing: Listing) -> Mapping[bool, int]:
     custom = [entry for entry in listing.entries if entry.type == CUSTOM]
-    return {True: sum(entry.ca for entry in custom), False: sum(not entry.ca for entry in custom)}
+    return {ca: sum(entry.ca is ca for entry in custom) + listing.taken.get(ca, 0) for ca in (True, False)}
 
 
 def _limits(desired: Desired) -> Mapping[bool, int]:

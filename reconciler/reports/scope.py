@@ -36,6 +36,13 @@ class Scope:
         return (*self.names, *(() if self.owner is None else (f"owner {self.owner}",)))
 
 
+def known_here(status: Status, scope: Scope) -> Scope | None:
+    """The part of a scope that is of something here, in a run over several stacks; None if that is nothing."""
+    names = tuple(name for name in scope.names if _is_known(status, name))
+    is_here = bool(names) or not scope.names
+    return Scope(names, scope.owner) if is_here and scope.owner in (None, *_owners(status)) else None
+
+
 def narrow(status: Status, plan: Plan, scope: Scope) -> Status:
     """The status of what a scope names alone. UsageError where one of its names or its owner is of nothing here.
 
@@ -101,19 +108,30 @@ def _of(
     return tuple(one for one in found if (one.certificate is None or one.certificate in names) and one not in others)
 
 
-def _demand_known(status: Status, scope: Scope) -> None:
+def _names(status: Status) -> set[str]:
     removed = (one.waiting.certificate for one in status.orphaned)
-    known = {*(one.certificate for one in status.certificates), *(name for name in removed if name is not None)}
+    return {*(one.certificate for one in status.certificates), *(name for name in removed if name is not None)}
+
+
+def _is_known(status: Status, pattern: str) -> bool:
     ids = {one.row.id for one in status.by_id}
+    return len(pattern) <= LONGEST_PATTERN and any(fnmatchcase(name, pattern) for name in (*_names(status), *ids))
+
+
+def _owners(status: Status) -> set[str]:
+    return {one.owner for one in status.certificates if one.owner is not None}
+
+
+def _demand_known(status: Status, scope: Scope) -> None:
     for pattern in scope.names:
         if len(pattern) > LONGEST_PATTERN:
             raise UsageError(
                 f"`{pattern[:20]}...` is longer than any name", hint=f"give at most {LONGEST_PATTERN} characters"
             )
-        if not any(fnmatchcase(name, pattern) for name in (*known, *ids)):
+        if not _is_known(status, pattern):
             message = f"{pattern!r} is no certificate in mtls.toml, and no ID that a binding there uses"
-            raise UsageError(message, hint=suggest(pattern, known))
-    owners = {one.owner for one in status.certificates if one.owner is not None}
+            raise UsageError(message, hint=suggest(pattern, _names(status)))
+    owners = _owners(status)
     if scope.owner is not None and scope.owner not in owners:
         raise UsageError(
             f"no certificate in mtls.toml has the owner {scope.owner!r}", hint=suggest(scope.owner, owners)

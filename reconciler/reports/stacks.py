@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from posixpath import dirname
 
-from reconciler.findings.exits import ExitCode
+from reconciler.findings.diagnostics import Place, Pointer, Resolve
+from reconciler.findings.exits import ExitCode, strongest
 from reconciler.reports.checks import RunFailure
+
+
+def _known(where: Pointer | Place | None) -> Place | None:
+    return where if isinstance(where, Place) else None
 
 
 @dataclass(frozen=True, slots=True)
 class StackResult:
     """One stack of a run. `file`: its mtls.toml, as it leads there from the working directory, with `/`. `stack`: its
     name; None if mtls.toml could not be read. `report`: what a command shows of one stack, such as a plan; a
-    `RunFailure` if an error stopped it. `exit_code`: that of the command for this stack alone.
+    `RunFailure` if an error stopped it. `exit_code`: that of the command for this stack alone. `place`: where its
+    findings are, relative to `folder`.
     """
 
     file: str
     stack: str | None
     report: object
     exit_code: ExitCode
+    place: Resolve = field(default=_known, compare=False, repr=False)
+
+    @property
+    def folder(self) -> str:
+        """The folder of mtls.toml, seen from the working directory."""
+        return dirname(self.file)
 
     @property
     def is_failure(self) -> bool:
@@ -34,3 +47,21 @@ class Stacks:
     command: str
     results: Sequence[StackResult]
     exit_code: ExitCode
+
+
+def join(command: str, results: Sequence[StackResult]) -> Stacks:
+    """The results of a run, with its exit code.
+
+    That is the strongest of the stacks, as within one stack. But where some failed and others did not, `plan` and
+    `apply` end with 5. Wrong use, such as a name that one stack does not have, is a failure of that stack only.
+    """
+    codes = [one.exit_code for one in results]
+    if any(code is not ExitCode.USAGE for code in codes):
+        codes = [ExitCode.FAILED if code is ExitCode.USAGE else code for code in codes]
+    code = ExitCode.USAGE if ExitCode.USAGE in codes else strongest(codes)
+    if code is ExitCode.FAILED and command in _PARTIAL and set(codes) != {ExitCode.FAILED}:
+        code = ExitCode.PARTIAL
+    return Stacks(command, tuple(results), code)
+
+
+_PARTIAL = frozenset({"plan", "apply"})

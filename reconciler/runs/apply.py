@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
 from reconciler.apply import Observer, World, apply_plan
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import ReconcilerError
 from reconciler.findings.exits import ExitCode
 from reconciler.model import Change, Condition, Deploy, EntryId, Phase, Retire
@@ -20,9 +21,13 @@ from reconciler.reports.left import ToDeploy, find_left
 from reconciler.runs.actor import find_actor
 from reconciler.runs.handshake import Proving
 from reconciler.runs.journal import Journal, Keep, Nowhere
+from reconciler.runs.ledger import account_of
 from reconciler.runs.plan import Planned, plan
 from reconciler.runs.project import Project
 from reconciler.system.person import host_name, user_name
+
+LookBack = Callable[[], Iterable[Diagnostic]]
+"""As `look_back` of a store."""
 
 
 def apply(
@@ -36,19 +41,22 @@ def apply(
     tell: Callable[[str], None] = lambda _: None,
     demand_lock: Callable[[], None] = lambda: None,
     keep: Keep = lambda _: None,
+    later: list[LookBack] | None = None,
 ) -> Outcome:
     """Carry out a plan that was made in this run, under the lock of the checkout, and write the journal.
 
     `tell`: shows a line to the user. `demand_lock`: raises LockedError once the lock is lost; asked before each change.
     `keep`: keeps the record of this run, however it ends.
+    `later`: gets what compares the uploads with the list, instead of doing it here; it reads the whole list.
     """
     demand_lock()  # a person may have thought about the plan for long
     made = planned.plan
     project.files.tidy()
     journal = Journal(project.lines, clock=project.clock, keep=keep)
     journal.begin(command=command, stack=made.stack, plan_digest=made.digest, actor=_actor(project))
+    store = project.stores.open_store(made.store)
     world = World(
-        store=project.stores.open_store(made.store),
+        store=store,
         files=project.files,
         keys=project.key_sources,
         observer=_Both(journal, observer),
@@ -61,7 +69,10 @@ def apply(
         settle=journal.settle,
         stopping=partial(_stopping, tell),
         demand_lock=demand_lock,
+        looks_back=later is None,
     )
+    if later is not None:
+        later.append(store.look_back)
     try:
         outcome = apply_plan(made, planned.desired, world, phases)
     except KeyboardInterrupt:  # a second one, while the results after the first were written down
@@ -124,13 +135,17 @@ def _stopping(tell: Callable[[str], None], changes: Sequence[Change], patience_s
 def _retirable(project: Project, planned: Planned, uploaded: bool) -> frozenset[EntryId]:
     """The IDs that a plan made now would retire, because files may have changed while a person read the plan.
 
-    The list of this run is used again if this run uploaded nothing, and if the list is younger than lists lag, so that
-    a new one would have nothing new. Each entry is also read by its ID just before its deletion.
+    The list of this run is used again if this run uploaded nothing for this stack, and if the list is younger than
+    lists lag, so that a new one would have nothing new. Each entry is also read by its ID just before its deletion.
     """
     request = replace(planned.request, live=False, deploy=NOBODY)
     lag = timedelta(seconds=project.stores.open_reader(planned.plan.store).lag_s)
-    is_fresh = not uploaded and project.clock.now() - planned.plan.made < lag
-    listing = planned.actual.listing if is_fresh else None
+    ledger, account = project.ledger, account_of(planned.plan.store, project.folder)
+    read = planned.plan.made if ledger is None else ledger.read_at(account)
+    is_fresh = not uploaded and read is not None and project.clock.now() - read < lag
+    listing = planned.actual.listing if is_fresh and ledger is None else None
+    if ledger is not None and not is_fresh:
+        ledger.forget(account)
     again = plan(replace(project, sources={}), request, listing).plan
     over_limit = (wait.change for wait in again.waiting if wait.condition is Condition.MAX_DELETES)
     return frozenset(change.entry.id for change in (*again.changes, *over_limit) if isinstance(change, Retire))

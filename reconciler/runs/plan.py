@@ -13,12 +13,14 @@ from reconciler.model import Actual, Declaration, Deploy, Desired, Listing, Reas
 from reconciler.model.calls import Calls, expect_calls
 from reconciler.model.identifiers import whole_id
 from reconciler.model.ownership import read_mark
+from reconciler.model.ports import StoreReader
 from reconciler.plan.approval import approve, demand_appliable, demand_recent
 from reconciler.plan.assess import judge
 from reconciler.plan.assessment import Assessment, PlanOptions
 from reconciler.plan.live import NOBODY, DeployChoice, count_versions
 from reconciler.plan.plan import LONGEST_PATTERN, Plan, SavedPlan, Selection, make_plan, match_names
 from reconciler.plan.policy import PATIENCE
+from reconciler.runs.ledger import account_of
 from reconciler.runs.look import FurtherLook, look, look_further, observe
 from reconciler.runs.operator import is_on, read_operator
 from reconciler.runs.project import Project
@@ -33,10 +35,12 @@ MAX_AGE = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A plan with the request that it was made for."""
+    """A plan with the request that it was made for. `unmatched`: the patterns of `only` that match nothing here, in a
+    run in which they may be of another stack."""
 
     plan: Plan
     request: PlanRequest
+    unmatched: tuple[str, ...] = ()
 
     @property
     def desired(self) -> Desired:
@@ -89,11 +93,11 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
     desired, operator = checkout.desired, read_operator(project.environ)
     _demand_former(desired.declaration, request)
     others = _not_declared(desired, request.only)
-    if others and request.offline:
+    if others and request.offline and project.ledger is None:
         raise _no_match(others[0], desired.declaration.certificates)
     now = request.at or project.clock.now()
     reader = None if request.offline else project.stores.open_reader(desired.declaration.store)
-    actual = observe(checkout, reader, listing)
+    actual = observe(checkout, reader, listing or _listing(project, desired.declaration, reader))
     request = replace(request, retire=_whole(request.retire, actual.listing))
     live_reader = reader.live() if reader else None
     is_live_wanted = desired.declaration.policy.check_live if request.live is None else request.live
@@ -115,7 +119,10 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
         take_over=frozenset(request.take_over),
     )
     assessment = judge(desired, actual, now, ask, checkout.findings)
-    _demand_uploaded(others, assessment)
+    others = _not_uploaded(others, assessment)
+    if others and project.ledger is None:
+        removed = (row.owner for row in assessment.entries if row.reason is Reason.ORPHANED and row.owner is not None)
+        raise _no_match(others[0], {*desired.declaration.certificates, *removed})
     assessment = look_further(assessment, further)
     made = make_plan(
         assessment,
@@ -128,7 +135,16 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
     )
     if reader is not None and before is not None:
         made = replace(made, calls=_count_calls(made, before, reader.calls or 0))
-    return Planned(replace(made, commit=head_commit(project.folder)), request)
+    return Planned(replace(made, commit=head_commit(project.folder)), request, tuple(others))
+
+
+def _listing(project: Project, declaration: Declaration, reader: StoreReader | None) -> Listing | None:
+    """The list that this run over several stacks read already, or reads now; None in a run over one stack."""
+    ledger = project.ledger
+    if ledger is None or reader is None:
+        return None
+    account, began = account_of(declaration.store, project.folder), project.clock.now()
+    return ledger.listing(account) or ledger.keep(account, reader.list_entries(), began)
 
 
 def _count_calls(made: Plan, before: int, calls: int) -> Calls:
@@ -196,12 +212,10 @@ def _not_declared(desired: Desired, only: tuple[str, ...]) -> list[str]:
     return [pattern for pattern, names in match_names(desired, only).items() if not names]
 
 
-def _demand_uploaded(patterns: Iterable[str], assessment: Assessment) -> None:
-    """Raise UsageError if a pattern matches no removed certificate that is still uploaded either."""
+def _not_uploaded(patterns: Iterable[str], assessment: Assessment) -> list[str]:
+    """The patterns that match no removed certificate that is still uploaded either."""
     removed = {row.owner for row in assessment.entries if row.reason is Reason.ORPHANED and row.owner is not None}
-    for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in removed):
-            raise _no_match(pattern, {*assessment.desired.declaration.certificates, *removed})
+    return [pattern for pattern in patterns if not any(fnmatchcase(name, pattern) for name in removed)]
 
 
 def _no_match(pattern: str, known: Iterable[str]) -> UsageError:

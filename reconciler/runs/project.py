@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from reconciler import keys, stores
+from reconciler import keys
 from reconciler.desired.parse import MAX_BYTES, parse_declaration
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
@@ -20,8 +20,9 @@ from reconciler.model.accounts import account_problem
 from reconciler.model.keys import KeyContext, KeyFiles
 from reconciler.model.ports import Clock, Files, PrivateKey, Sources, Store, StoreReader, WorkerDeployer
 from reconciler.model.progress import SILENT, Progress
+from reconciler.runs.ledger import Ledger
 from reconciler.runs.operator import is_on, read_operator
-from reconciler.stores import StoreContext
+from reconciler.stores import Connections, StoreContext
 from reconciler.syntax.places import Places
 from reconciler.system.clock import SystemClock
 from reconciler.system.discover import FILE_NAME, find_file, git_root
@@ -96,6 +97,7 @@ class Project:
 
     `allow_commands`: this run may start the commands of mtls.toml, for the keys that it needs. `secret_variables`:
     those with private keys, by the mtls.toml that was read last.
+    `ledger`: what a run over several stacks knows of their accounts; None in a run over one.
     """
 
     folder: Path
@@ -111,6 +113,7 @@ class Project:
     allow_commands: bool = False
     progress: Progress = SILENT
     secret_variables: frozenset[str] = frozenset()
+    ledger: Ledger | None = None
     sources: dict[str, bytes] = field(default_factory=dict, repr=False)
     _places: dict[str, Places] = field(default_factory=dict, init=False, repr=False)
 
@@ -175,22 +178,13 @@ class _Stores:
     """The real stores for one mtls.toml."""
 
     folder: Path
-    clock: Clock
-    context: StoreContext
-    connections: dict[StoreSettings, stores.Connection] = field(default_factory=dict)
+    connections: Connections
 
     def open_reader(self, settings: StoreSettings) -> StoreReader:
-        return self._connect(settings).reader()
+        return self.connections.open(settings, self.folder).reader()
 
     def open_store(self, settings: StoreSettings) -> Store:
-        return self._connect(settings).store()
-
-    def _connect(self, settings: StoreSettings) -> stores.Connection:
-        """The connection, the same for the whole run, which has one rate limit and one limit for waiting."""
-        if settings not in self.connections:
-            made = stores.connect(settings, root=self.folder, clock=self.clock, context=self.context)
-            self.connections[settings] = made
-        return self.connections[settings]
+        return self.connections.open(settings, self.folder).store()
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,9 +284,17 @@ def open_project(
     return project_at(path, environ=environ, context=context)
 
 
-def project_at(path: Path, *, environ: Mapping[str, str], context: StoreContext | None = None) -> Project:
-    """The project of this mtls.toml, an absolute path that need not exist yet."""
-    folder, clock, context = path.parent, SystemClock(), context or StoreContext(environ)
+def project_at(
+    path: Path,
+    *,
+    environ: Mapping[str, str],
+    context: StoreContext | None = None,
+    ledger: Ledger | None = None,
+) -> Project:
+    """The project of this mtls.toml, an absolute path that need not exist yet. `ledger`: of a run over several."""
+    context = context or StoreContext(environ)
+    folder, clock = path.parent, SystemClock()
+    connections = ledger.connections if ledger is not None else Connections(clock, context)
     files = ProjectFiles(
         folder,
         key_dirs=environ.get(KEY_DIRS, ""),
@@ -305,13 +307,14 @@ def project_at(path: Path, *, environ: Mapping[str, str], context: StoreContext 
         name=path.name,
         environ=environ,
         files=files,
-        stores=_Stores(folder, clock, context),
+        stores=_Stores(folder, connections),
         lines=JournalFile(folder),
-        lock=partial(checkout_lock, folder, clock=clock),
+        lock=partial(checkout_lock, files.root, clock=clock, seen_from=folder),
         clock=clock,
         deployers=_Deployers(files, folder, environ),
         provers=_Provers(files, folder, environ, clock),
         progress=context.progress,
+        ledger=ledger,
     )
 
 

@@ -7,7 +7,7 @@ another edge, and must pass tests/support/store_contract.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
@@ -17,7 +17,7 @@ from reconciler.model import StoreKind, StoreSettings
 from reconciler.model.ports import Clock, Store, StoreReader
 from reconciler.model.progress import SILENT, Progress
 
-__all__ = ["Connection", "StoreContext", "StoreRoom", "connect", "open_reader", "open_store"]
+__all__ = ["Connection", "Connections", "StoreContext", "StoreRoom", "connect", "open_reader", "open_store"]
 
 
 def _silent(_: str) -> None:
@@ -58,8 +58,11 @@ class Connection(Protocol):
 class StoreRoom(Protocol):
     """What the module of a store provides."""
 
-    def connect(self, settings: StoreSettings, *, root: Path, clock: Clock, context: StoreContext) -> Connection:
-        """A connection to the store. Sends and creates nothing yet."""
+    def connect(
+        self, settings: StoreSettings, *, root: Path, clock: Clock, context: StoreContext, beside: Connection | None
+    ) -> Connection:
+        """A connection to the store. Sends and creates nothing yet. `beside`: one of this run to another account, whose
+        rate limit it shares: a run has one token."""
 
 
 _ROOMS: Mapping[StoreKind, str] = {
@@ -69,13 +72,40 @@ _ROOMS: Mapping[StoreKind, str] = {
 _NOTHING = StoreContext()
 
 
-def connect(settings: StoreSettings, *, root: Path, clock: Clock, context: StoreContext = _NOTHING) -> Connection:
+def connect(
+    settings: StoreSettings,
+    *,
+    root: Path,
+    clock: Clock,
+    context: StoreContext = _NOTHING,
+    beside: Connection | None = None,
+) -> Connection:
     """The store that `settings` selects, for one run; `root` is the folder of mtls.toml.
 
     StoreError if the settings or the environment make a connection impossible. Sends and creates nothing.
     """
     room = cast(StoreRoom, import_module(_ROOMS[settings.kind]))
-    return room.connect(settings, root=root, clock=clock, context=context)
+    return room.connect(settings, root=root, clock=clock, context=context, beside=beside)
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """The connections of one run: one for each account, or for each folder with a local store; for all accounts one
+    rate limit and one limit for waiting."""
+
+    clock: Clock
+    context: StoreContext
+    made: dict[tuple[StoreSettings, Path | None], Connection] = field(default_factory=dict)
+
+    def open(self, settings: StoreSettings, root: Path) -> Connection:
+        """The connection to this store, the same for the whole run."""
+        has_accounts = settings.kind.traits.has_accounts
+        # Of an account it is the same, whatever quota each stack expects.
+        key = (replace(settings, limit=0), None) if has_accounts else (settings, root)
+        if key not in self.made:
+            beside = next((one for (other, _), one in self.made.items() if other.kind is settings.kind), None)
+            self.made[key] = connect(settings, root=root, clock=self.clock, context=self.context, beside=beside)
+        return self.made[key]
 
 
 def open_reader(settings: StoreSettings, *, root: Path, clock: Clock, context: StoreContext = _NOTHING) -> StoreReader:

@@ -20,7 +20,7 @@ from reconciler.model.errors import AlreadyStored, EntryNotFound, QuotaReached, 
 from reconciler.model.ownership import CUSTOM
 from reconciler.model.ports import Clock, NewEntry
 from reconciler.model.stores import LOCAL_ID_PREFIX
-from reconciler.stores import StoreContext
+from reconciler.stores import Connection, StoreContext
 from reconciler.stores.database import (
     Database,
     FileDatabase,
@@ -44,7 +44,14 @@ def new_id() -> str:
     return LOCAL_ID_PREFIX + str(uuid4()).partition("-")[2]
 
 
-def connect(settings: StoreSettings, *, root: Path, clock: Clock, context: StoreContext) -> LocalConnection:  # noqa: ARG001 - as StoreRoom
+def connect(
+    settings: StoreSettings,
+    *,
+    root: Path,
+    clock: Clock,
+    context: StoreContext,  # noqa: ARG001 - as StoreRoom
+    beside: Connection | None = None,  # noqa: ARG001
+) -> LocalConnection:
     """A connection to the store in `.mtlsctl/store.db` in `root`."""
     return LocalConnection(root, clock, settings.limit)
 

@@ -1,4 +1,5 @@
-"""The lock of the checkout: only one run at a time makes changes for an mtls.toml. Does not know what the run does.
+"""The lock of the checkout: only one run at a time makes changes in a git tree, because two stacks can write the same
+wrangler file. Does not know what the run does.
 
 The kernel holds the lock and releases it when its holder ends, in whatever way. The text in the file only shows others
 who holds it, and never counts as proof that the lock is held. The file is not removed: otherwise two runs could lock
@@ -12,6 +13,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -50,9 +52,16 @@ class _Owner(BaseModel):
 
 @contextlib.contextmanager
 def checkout_lock(
-    folder: Path, *, command: str, clock: Clock, timeout_s: float, waiting: Callable[[str], None]
+    folder: Path,
+    *,
+    command: str,
+    clock: Clock,
+    timeout_s: float,
+    waiting: Callable[[str], None],
+    seen_from: Path | None = None,
 ) -> Iterator[Callable[[], None]]:
-    """Hold the lock of the checkout whose mtls.toml is in `folder`, for the duration of the `with`.
+    """Hold the lock of the checkout whose root is `folder`, for the duration of the `with`. `seen_from`: the folder of
+    mtls.toml, to which places are relative.
 
     Gives a function that raises LockedError if the lock's file was deleted or replaced, so that another run may hold
     another lock. It costs one stat; call it before each change.
@@ -62,20 +71,36 @@ def checkout_lock(
     messages of other runs.
     """
     deadline = time.monotonic() + timeout_s
-    descriptor = _open(folder)
+    placed = partial(_placed, folder, seen_from or folder)
+    with placed():
+        descriptor = _open(folder)
     try:
-        _take(descriptor, deadline, waiting)
-        while not _is_in_place(folder, descriptor):  # deleted or replaced while this run waited for it
-            os.close(descriptor)
-            descriptor = _open(folder)
+        with placed():
             _take(descriptor, deadline, waiting)
+            while not _is_in_place(folder, descriptor):  # deleted or replaced while this run waited for it
+                os.close(descriptor)
+                descriptor = _open(folder)
+                _take(descriptor, deadline, waiting)
         try:
-            _sign(descriptor, command, clock)
-            yield partial(_demand_in_place, folder, descriptor)
+            with placed():
+                _sign(descriptor, command, clock)
+            yield placed()(partial(_demand_in_place, folder, descriptor))
         finally:
             _release(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _placed(folder: Path, seen_from: Path) -> Iterator[None]:
+    """Errors about a file in `folder` name its place as it is seen from another one."""
+    try:
+        yield
+    except (FileError, LockedError) as error:
+        if isinstance(error.where, Place):
+            path = os.path.relpath(Path(os.path.realpath(folder)) / error.where.path, os.path.realpath(seen_from))
+            error.where = replace(error.where, path=Path(path).as_posix())
+        raise
 
 
 def _open(folder: Path) -> int:

@@ -23,14 +23,15 @@ def walk(
             yield folder, False
             continue
         for entry in entries:
-            if _is_folder(entry):
+            if is_folder(entry):
                 if entry.name not in skipped:
                     folders.append(folder / entry.name)
             elif wanted(entry.name):
                 yield folder / entry.name, True
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether this is a folder, and no link to one."""
     try:
         return entry.is_dir(follow_symlinks=False)
     except OSError:

@@ -192,7 +192,7 @@ def test_what_ends_while_the_question_waits_is_not_uploaded(
     """Neither uploaded nor bound: the plan was right when it was shown."""
     bound = applied.read("wrangler.toml")
     give(applied, later(NOW - DAY, SOON))
-    slowly(monkeypatch, clock, applying, "_confirm")
+    slowly(monkeypatch, clock, applying, "confirm")
     result = applied.run("apply", "--yes", "--format", "json")
     assert (result.code, failed(result)) == (1, ["certificate-expired"])
     assert applied.read("wrangler.toml") == bound
@@ -223,7 +223,7 @@ def test_what_ends_while_the_question_waits_is_not_bound_by_its_id(
     applied.write(
         "mtls.toml", applied.read("mtls.toml").replace('BILLING = "billing"', f'BILLING = {{ id = "{new}" }}')
     )
-    slowly(monkeypatch, clock, applying, "_confirm")
+    slowly(monkeypatch, clock, applying, "confirm")
     result = applied.run("apply", "--yes", "--format", "json")
     assert (result.code, failed(result)) == (1, ["certificate-expired"])
     assert old in applied.read("wrangler.toml")

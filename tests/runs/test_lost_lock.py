@@ -65,7 +65,7 @@ def test_a_lock_that_was_lost_while_a_person_read_the_plan_stops_the_run(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is changed, not even the journal."""
-    monkeypatch.setattr(applying, "_confirm", losing(project, lambda *_, **__: None))
+    monkeypatch.setattr(applying, "confirm", losing(project, lambda *_, **__: None))
     result = project.run("apply")
     assert result.code == 6
     assert "error[locked]" in result.err

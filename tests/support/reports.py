@@ -10,6 +10,7 @@ from typing import Any
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.events import CallMade
+from reconciler.findings.exits import ExitCode
 from reconciler.model import (
     Action,
     Actual,
@@ -96,6 +97,7 @@ from reconciler.reports.kept import KeptEntry, KeptFor
 from reconciler.reports.left import Applied, ToDeploy
 from reconciler.reports.log import LogLine
 from reconciler.reports.metrics import Family, Metrics, Sample
+from reconciler.reports.stacks import StackResult, join
 from reconciler.reports.status import BoundAt, ByIdStatus, CertificateStatus, Standing, Status, Urgency
 from reconciler.takeover.adoption import Adoption
 from reconciler.takeover.proposed import (
@@ -613,6 +615,17 @@ LOG_LINE = LogLine(
     ),
 )
 
+# --- several stacks -------------------------------------------------------------------------------------------------
+
+STACKS = join(
+    "plan",
+    (
+        StackResult("apps/a/mtls.toml", "payments", PLAN, ExitCode.OK, place),
+        StackResult("apps/b/mtls.toml", None, FAILURE, ExitCode.FAILED, place),
+        StackResult("apps/c/mtls.toml", "c", METRICS, ExitCode.OK, place),
+    ),
+)
+
 REPORTS: tuple[object, ...] = (
     *(PLAN, OFFLINE, SAVED_PLAN, APPLIED, STATUS, METRICS, EXPLANATION, CURRENT_ENTRY, DRIFT, FORECAST),
     *(
@@ -627,6 +640,7 @@ REPORTS: tuple[object, ...] = (
         Code.QUOTA,
         Condition.GRACE,
         LOG_LINE,
+        STACKS,
     ),
 )
 

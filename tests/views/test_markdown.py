@@ -16,7 +16,7 @@ from reconciler.findings.escape import printable
 from reconciler.views.markdown.page import MOST_CHARACTERS, code, fence, page, table, words
 from reconciler.views.table import VIEWS, Display, render
 from tests.support.hostile import NAMES, check_texts
-from tests.support.reports import APPLIED, DRIFT, FORECAST, PLAN, SAVED_PLAN, STATUS
+from tests.support.reports import APPLIED, DRIFT, FORECAST, PLAN, SAVED_PLAN, STACKS, STATUS
 
 PARSER = MarkdownIt("commonmark").enable("table")
 MARKUP = {
@@ -167,7 +167,7 @@ def test_a_long_table_says_how_much_it_leaves_out() -> None:
 
 def test_every_page_is_tried_here() -> None:
     """Each report that has this format."""
-    known = {f"{type(report).__module__}:{type(report).__qualname__}" for report in REPORTS}
+    known = {f"{type(report).__module__}:{type(report).__qualname__}" for report in (*REPORTS, STACKS)}
     assert known == {report for report, shown in VIEWS if shown == "markdown"}
 
 

@@ -39,6 +39,7 @@ DOCUMENTS: Mapping[str, object] = {
     "code": Code.QUOTA,
     "condition": Condition.MAX_DELETES,
     "log": reports.LOG_LINE,
+    "stacks": reports.STACKS,
 }
 
 

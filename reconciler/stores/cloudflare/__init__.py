@@ -14,16 +14,20 @@ from pathlib import Path
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import StoreSettings
 from reconciler.model.ports import Clock
-from reconciler.stores import StoreContext
+from reconciler.stores import Connection, StoreContext
 from reconciler.stores.cloudflare.access import GLOBAL_KEY, Access, find_access
 from reconciler.stores.cloudflare.client import DEFAULT_BOUNDS, Bounds, Client, Time
 from reconciler.stores.cloudflare.rights import examine
 from reconciler.stores.cloudflare.store import CloudflareReader, CloudflareStore
 
 
-def connect(settings: StoreSettings, *, root: Path, clock: Clock, context: StoreContext) -> CloudflareConnection:
+def connect(
+    settings: StoreSettings, *, root: Path, clock: Clock, context: StoreContext, beside: Connection | None = None
+) -> CloudflareConnection:
     """A connection to one account. StoreError for an invalid token, account or address. Makes no call."""
     access = find_access(settings, context.environ, root)
+    if isinstance(beside, CloudflareConnection):
+        return beside.to(access)
     if access.has_global_key:
         context.tell(f"{GLOBAL_KEY} is set, too: mtlsctl uses only the token, but wrangler would use that key")
     bounds = Bounds(max_wait_s=context.max_wait_s, run_s=DEFAULT_BOUNDS.run_s + context.max_wait_s)
@@ -32,12 +36,18 @@ def connect(settings: StoreSettings, *, root: Path, clock: Clock, context: Store
 
 
 class CloudflareConnection:
-    """One account for one run: one client, so one rate limit, one time limit, and each Worker version is read once."""
+    """One account for one run: each Worker version is read once. All accounts of a run have one client, so one rate
+    limit and one time limit."""
 
     def __init__(self, client: Client, access: Access) -> None:
         self._client = client
         self._access = access
         self._reader = CloudflareReader(client, access.certificates_path, random.random)
+
+    def to(self, access: Access) -> CloudflareConnection:
+        """The connection to another account, with the same client."""
+        self._client.know(access)
+        return CloudflareConnection(self._client, access)
 
     def reader(self) -> CloudflareReader:
         """The read-only part."""

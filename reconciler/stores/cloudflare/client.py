@@ -231,7 +231,7 @@ class Time:
 
 
 class Client:
-    """The API for one account; thread-safe. `calls` is the number of calls made so far.
+    """The API for one account, or for several with one token; thread-safe. `calls` is the number of calls made so far.
 
     `ahead`: how far this machine's clock was before the server's at the last reply that told the server's time.
     """
@@ -249,6 +249,7 @@ class Client:
         self.calls = 0
         self.ahead: timedelta | None = None
         self._access = access
+        self._accounts = {access.account_id: access}
         self._time = time
         self._bounds = bounds
         self._tell = tell
@@ -267,6 +268,10 @@ class Client:
     def at_once(self) -> int:
         """The number of concurrent calls."""
         return self._bounds.connections
+
+    def know(self, access: Access) -> None:
+        """Name a further account, of the same environment, in errors about it."""
+        self._accounts[access.account_id] = access
 
     def begin_anew(self) -> None:
         """Restart the time limit of the run with the next call."""
@@ -459,7 +464,7 @@ class Client:
             raise no_json(reply, self._access)
         if not envelope.success or reply.status >= 400:
             has_global_key = self._access.has_global_key
-            account = self._access.account_text
+            account = self._access_of(call).account_text
             error = refusal(
                 call.operation, reply.status, troubles, secrets, has_global_key=has_global_key, account=account
             )
@@ -467,6 +472,11 @@ class Client:
                 error.hint = f"{_ODD_PATH}; else {error.hint}"
             raise error
         return envelope
+
+    def _access_of(self, call: ApiCall) -> Access:
+        """The access to the account that the path of a call names; to the first one for a zone, which names none."""
+        account = call.path.removeprefix("/accounts/").partition("/")[0]
+        return self._accounts.get(account, self._access)
 
     def _out_of_time(self) -> Exhausted:
         return Exhausted(

@@ -24,6 +24,7 @@ from reconciler.views.json.forecast import ForecastDocument
 from reconciler.views.json.guard import GuardDocument
 from reconciler.views.json.log import LogDocument
 from reconciler.views.json.outcome import OutcomeDocument
+from reconciler.views.json.stacks import StacksDocument
 from reconciler.views.json.status import OutputDocument, StatusDocument
 from reconciler.views.json.takeover import ExportDocument, InitDocument
 from reconciler.views.json.verify import VerifyDocument
@@ -47,6 +48,7 @@ _DOCUMENTS: Mapping[str, type[JsonPart]] = {
     "init.schema.json": InitDocument,
     "export.schema.json": ExportDocument,
     "log.schema.json": LogDocument,
+    "stacks.schema.json": StacksDocument,
 }
 SCHEMAS = (DECLARATION_SCHEMA, *_DOCUMENTS)
 """The names of all files."""
@@ -64,7 +66,9 @@ def is_document(text: bytes) -> bool:
     if document is None or len(text) > MAX_BYTES or text.count(b",") > MAX_COMMAS:
         return False
     try:
-        document.model_validate_json(text)
+        read = document.model_validate_json(text)
+        if isinstance(read, StacksDocument):
+            return all(one.report is None or is_document(json.dumps(one.report).encode()) for one in read.stacks)
     except ValidationError as error:
         # What is null is left out of what is written, and some parts can't be read back without it.
         found = error.errors(include_url=False, include_input=False, include_context=False)

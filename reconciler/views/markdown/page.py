@@ -36,8 +36,12 @@ def code(text: str) -> str:
     shown = printable(text)
     if _PLAIN.fullmatch(shown):
         return f"`{shown}`"
-    signs = (sign if sign == " " or sign.isalnum() else f"&#{ord(sign)};" for sign in shown)
-    return f"<code>{''.join(signs)}</code>"
+    return f"<code>{charred(text)}</code>"
+
+
+def charred(text: str) -> str:
+    """A text of others in character references, which are never markup; also inside of HTML."""
+    return "".join(sign if sign == " " or sign.isalnum() else f"&#{ord(sign)};" for sign in printable(text))
 
 
 def words(text: str) -> str:

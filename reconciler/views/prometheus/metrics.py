@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from reconciler.findings.escape import printable
 from reconciler.reports.metrics import Family, Metrics, Sample
+from reconciler.reports.stacks import Stacks
 from reconciler.views.table import Display
 
 PREFIX = "mtlsctl_"
@@ -14,6 +16,20 @@ PREFIX = "mtlsctl_"
 def show_metrics(metrics: Metrics, _display: Display) -> str:
     """All families."""
     return render_metrics(metrics.families)
+
+
+def show_stacks(stacks: Stacks, _display: Display) -> str:
+    """The metrics of all stacks, each family once; of a stack that failed there are none, so that an alert on missing
+    metrics fires."""
+    families: dict[str, Family] = {}
+    for family in (one for result in stacks.results for one in _families(result.report)):
+        known = families.get(family.name)
+        families[family.name] = family if known is None else replace(known, samples=(*known.samples, *family.samples))
+    return render_metrics(families.values())
+
+
+def _families(report: object) -> tuple[Family, ...]:
+    return report.families if isinstance(report, Metrics) else ()
 
 
 def render_metrics(families: Iterable[Family]) -> str:

@@ -44,6 +44,12 @@ def show_forecast(forecast: Forecast, display: Display) -> str:
     return render_forecast(forecast, display.style, findings=findings, width=display.width)
 
 
+def due_text(forecast: Forecast) -> str:
+    """`3 certificates due until 2027-03-01`."""
+    number = sum(not item.again for item in forecast.calendar)
+    return f"{counted(number, 'certificate')} due until {forecast.until:%Y-%m-%d}"
+
+
 def render_forecast(forecast: Forecast, style: Style, *, findings: str = "", width: int | None = None) -> str:
     """The whole forecast. `findings`: those that need attention, as `render_findings` shows them."""
     return "\n".join(_lines(forecast, style, findings, width)) + "\n"

@@ -1,0 +1,140 @@
+"""Runs one command over several stacks: each stack by itself, and what they share of an account only once."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from reconciler.findings.codes import Code
+from reconciler.findings.diagnostics import Pointer
+from reconciler.findings.errors import ReconcilerError, UsageError
+from reconciler.findings.exits import ExitCode
+from reconciler.findings.suggest import suggest
+from reconciler.reports.checks import RunFailure
+from reconciler.reports.stacks import StackResult, Stacks, join
+from reconciler.runs.ledger import Account, Ledger, account_of
+from reconciler.runs.plan import Planned, PlanRequest, plan
+from reconciler.runs.project import Project, project_at
+from reconciler.stores import Connections, StoreContext
+from reconciler.system.clock import SystemClock
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One stack of a run. `file`: its mtls.toml, seen from the working directory. `stack`: its name. `problem`: why
+    nothing can be done with it."""
+
+    file: str
+    project: Project
+    stack: str | None = None
+    problem: ReconcilerError | None = None
+
+    def result(self, report: object, exit_code: ExitCode) -> StackResult:
+        """What the run came to for this stack."""
+        return StackResult(self.file, self.stack, report, exit_code, self.project.place)
+
+    def failure(self, error: ReconcilerError) -> StackResult:
+        """Why the run stopped for this stack."""
+        return self.result(RunFailure(error.diagnostics()), error.exit_code)
+
+
+Make = Callable[[Project], tuple[object, ExitCode] | None]
+"""What a command does for one stack: its report, and its exit code; None where what was asked about is of another."""
+
+
+def open_members(
+    files: Sequence[Path], *, cwd: Path, environ: Mapping[str, str], context: StoreContext
+) -> tuple[Member, ...]:
+    """The stacks of these files, absolute paths. One whose mtls.toml can't be used has a problem; and all that have the
+    name of another one in the same account, because each would delete what the other uploaded."""
+    ledger = Ledger(Connections(SystemClock(), context))
+    members: list[Member] = []
+    by_name: dict[tuple[Account, str], list[int]] = defaultdict(list)
+    for file in files:
+        project = project_at(file, environ=environ, context=context, ledger=ledger)
+        member = Member(Path(os.path.relpath(file, cwd)).as_posix(), project)
+        try:
+            declaration = project.declaration()[0]
+        except ReconcilerError as error:
+            members.append(replace(member, problem=error))
+            continue
+        account = account_of(declaration.store, project.folder)
+        by_name[account, declaration.stack].append(len(members))
+        members.append(replace(member, stack=declaration.stack))
+    for alike in (indexes for indexes in by_name.values() if len(indexes) > 1):
+        for index in alike:
+            others = [members[other].file for other in alike if other != index]
+            members[index] = replace(members[index], problem=_twice(members[index], others))
+    return tuple(members)
+
+
+def run_each(command: str, members: Iterable[Member], make: Make) -> Stacks:
+    """What a command comes to for each stack. An error stops only its stack."""
+    made = (_made(member, make) for member in members)
+    return join(command, [one for one in made if one is not None])
+
+
+def _made(member: Member, make: Make) -> StackResult | None:
+    try:
+        if member.problem is not None:
+            raise member.problem
+        found = make(member.project)
+        return None if found is None else member.result(*found)
+    except ReconcilerError as error:
+        return member.failure(error)
+
+
+def plan_all(members: Sequence[Member], request: PlanRequest) -> Stacks:
+    """The plan of each stack, or why there is none, as `plan_each` makes them."""
+    found = plan_each(members, lambda member: plan(member.project, request), request.only)
+    results = (
+        one if isinstance(one, StackResult) else member.result(one.plan, one.plan.exit_code)
+        for member, one in zip(members, found, strict=True)
+    )
+    return join("plan", tuple(results))
+
+
+def plan_each(
+    members: Sequence[Member], make: Callable[[Member], Planned], only: Sequence[str] = ()
+) -> tuple[Planned | StackResult, ...]:
+    """What `make` plans for each stack, or why there is no plan. The plans of an account fit into its quota together.
+
+    UsageError if a pattern of `only` matches nothing in any stack.
+    """
+    found: list[Planned | StackResult] = []
+    for member in members:
+        try:
+            if member.problem is not None:
+                raise member.problem
+            planned = make(member)
+            declaration, ledger = planned.desired.declaration, member.project.ledger
+            if ledger is not None:
+                ledger.take(account_of(declaration.store, member.project.folder), planned.plan.changes, declaration)
+            found.append(planned)
+        except ReconcilerError as error:
+            found.append(member.failure(error))
+    _demand_matched(only, found)
+    return tuple(found)
+
+
+def _demand_matched(only: Sequence[str], found: Sequence[Planned | StackResult]) -> None:
+    """Raise UsageError for a pattern that matches nothing; not if a stack could not be read, which may have it."""
+    planned = [one for one in found if isinstance(one, Planned)]
+    if len(planned) < len(found):
+        return
+    for pattern in only:
+        if all(pattern in one.unmatched for one in planned):
+            known = {name for one in planned for name in one.desired.declaration.certificates}
+            message = f"`--only {pattern}` matches no declared certificate of any of the {len(planned)} stacks"
+            raise UsageError(message, hint=suggest(pattern, known))
+
+
+def _twice(member: Member, others: Sequence[str]) -> ReconcilerError:
+    """The error for a stack whose name others have, too."""
+    message = f"the stack {member.stack!r} is also that of {', '.join(others)}, in the same account"
+    hint = "give each mtls.toml its own `stack`; else each would delete what the other uploads"
+    where = Pointer(member.project.name, ("stack",))
+    return ReconcilerError(message, hint=hint, where=where, code=Code.STACK_TWICE)

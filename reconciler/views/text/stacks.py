@@ -1,0 +1,144 @@
+"""A run over several stacks as text: each stack by itself, failures first, then one line for each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+
+from reconciler.findings.escape import printable
+from reconciler.findings.exits import PRECEDENCE, ExitCode
+from reconciler.plan.plan import Plan
+from reconciler.reports.checks import RunFailure, Validation
+from reconciler.reports.drift import Drift
+from reconciler.reports.forecast import Forecast
+from reconciler.reports.left import Applied
+from reconciler.reports.stacks import StackResult, Stacks
+from reconciler.reports.status import Status
+from reconciler.views.table import Display, formats_of, render
+from reconciler.views.text.drift import counts_text
+from reconciler.views.text.findings import count_findings, to_act_on
+from reconciler.views.text.forecast import due_text
+from reconciler.views.text.layout import Cell, table
+from reconciler.views.text.lines import counted
+from reconciler.views.text.outcome import head_text
+from reconciler.views.text.plan import changes_text
+from reconciler.views.text.status import counts_of
+
+STATES = {
+    ExitCode.OK: "ok",
+    ExitCode.FAILED: "failed",
+    ExitCode.CHANGES: "changes",
+    ExitCode.BLOCKED: "blocked",
+    ExitCode.STALE_PLAN: "stale plan",
+    ExitCode.PARTIAL: "failed in part",
+    ExitCode.LOCKED: "locked",
+    ExitCode.USAGE: "failed",
+    ExitCode.INTERRUPTED: "interrupted",
+}
+"""What an exit code says of one stack."""
+_DIFFERS = {Drift: "drift", Status: "alert"}
+"""What exit code 2 says of these reports."""
+_COUNTED = {"changes": "with changes", "drift": "with drift", "alert": "with an alert"}
+
+
+def show_stacks(stacks: Stacks, display: Display) -> str:
+    """Each stack under its heading; those with nothing to show only in the table below."""
+    style = display.style
+    parts = []
+    for result in by_urgency(stacks):
+        if not _is_quiet(result) and "text" in formats_of(type(result.report)):
+            shown = render(result.report, "text", display_of(result, display)).strip("\n")
+            parts.append(f"{style.bold(f'=== {heading_of(result)}')}\n{shown}\n")
+    return "\n".join((*parts, style.bold(f"{count_stacks(stacks)}."), *_rows(stacks, display))) + "\n"
+
+
+def heading_of(result: StackResult) -> str:
+    """`apps/billing/mtls.toml: stack billing`."""
+    return printable(result.file if result.stack is None else f"{result.file}: stack {result.stack}")
+
+
+def display_of(result: StackResult, display: Display) -> Display:
+    """How the report of one stack is shown: its places lead from the same working directory."""
+    return replace(display, place=result.place, folder=result.folder)
+
+
+def state_of(result: StackResult) -> str:
+    """How a stack is, in a word or two. A plan with changes is not ok, whatever its exit code."""
+    if result.exit_code is ExitCode.CHANGES:
+        return _DIFFERS.get(type(result.report), STATES[ExitCode.CHANGES])
+    has_changes = isinstance(result.report, Plan) and result.exit_code is ExitCode.OK and result.report.changes
+    return STATES[ExitCode.CHANGES if has_changes else result.exit_code]
+
+
+def by_urgency(stacks: Stacks) -> list[StackResult]:
+    """The results, failures first, then what needs attention, then changes."""
+    order = [ExitCode.USAGE, *PRECEDENCE, ExitCode.OK]
+
+    def rank(one: StackResult) -> tuple[bool, int, bool]:
+        return not one.is_failure, order.index(one.exit_code), state_of(one) == STATES[ExitCode.OK]
+
+    return sorted(stacks.results, key=rank)
+
+
+def count_stacks(stacks: Stacks) -> str:
+    """`40 stacks: 1 failed, 39 ok`."""
+    counts = Counter(_COUNTED.get(state, state) for state in map(state_of, by_urgency(stacks)))
+    return (
+        f"{counted(len(stacks.results), 'stack')}: {', '.join(f'{count} {state}' for state, count in counts.items())}"
+    )
+
+
+def summary_of(report: object) -> str:
+    """What a report comes to, in a few words."""
+    match report:
+        case RunFailure():
+            return printable(next((one.message for one in report.diagnostics if one.is_error), "an error"))
+        case Plan():
+            return changes_text(report)
+        case Applied():
+            return head_text(report.outcome)
+        case Status():
+            return counts_of(report)
+        case Drift():
+            return counts_text(report)
+        case Forecast():
+            return due_text(report)
+        case Validation():
+            return count_findings(report.diagnostics) or "everything checked is in order"
+        case _:
+            return ""
+
+
+def _is_quiet(result: StackResult) -> bool:
+    """Whether there is nothing to show of a stack but that all is well."""
+    report = result.report
+    if result.exit_code is not ExitCode.OK:
+        return False
+    match report:
+        case Plan():
+            return not (report.changes or report.waiting or to_act_on(report.diagnostics))
+        case Applied():
+            return not (report.outcome.steps or report.to_deploy or to_act_on(report.outcome.problems))
+        case Drift():
+            return not (report.findings or to_act_on(report.diagnostics))
+        case Validation():
+            return not to_act_on(report.diagnostics)
+        case _:
+            return False
+
+
+def _rows(stacks: Stacks, display: Display) -> Iterator[str]:
+    style = display.style
+    paints = {ExitCode.OK: style.good, ExitCode.CHANGES: style.change, ExitCode.BLOCKED: style.warn}
+    yield from table(
+        [
+            (
+                Cell(state_of(one), paints.get(one.exit_code, style.bad)),
+                Cell(printable(one.file), shrinks=True),
+                Cell(summary_of(one.report)),
+            )
+            for one in by_urgency(stacks)
+        ],
+        display.width,
+    )
