@@ -7,18 +7,15 @@ from collections.abc import Iterator
 from reconciler.reports.forecast import DueItem, Forecast
 from reconciler.views.markdown.page import code, findings, listed, not_checked, page, table, whole
 from reconciler.views.table import Display
-from reconciler.views.text.forecast import show_forecast
-from reconciler.views.text.lines import counted
+from reconciler.views.text.forecast import due_text, show_forecast
 from reconciler.views.text.names import ShownNames
 
 
 def show_forecast_page(forecast: Forecast, display: Display) -> str:
     """Each renewal with its date, and whether the quota suffices; the rest folded."""
     first = [item for item in forecast.calendar if not item.again]
-    due = f"{counted(len(first), 'certificate')} due until {forecast.until:%Y-%m-%d}"
-    return page(
-        "forecast", forecast.stack, due, _parts(forecast, first, display), show_forecast(forecast, whole(display))
-    )
+    title, details = due_text(forecast), show_forecast(forecast, whole(display))
+    return page("forecast", forecast.stack, title, _parts(forecast, first, display), details)
 
 
 def _parts(forecast: Forecast, items: list[DueItem], display: Display) -> Iterator[str]:
