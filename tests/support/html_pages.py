@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -26,6 +27,97 @@ PAGES: Mapping[str, object] = {
 }
 """Name to report."""
 VOID = frozenset({"meta"})
+TAGS = frozenset(
+    [
+        "html",
+        "head",
+        "meta",
+        "title",
+        "style",
+        "body",
+        "main",
+        "article",
+        "header",
+        "section",
+        "nav",
+        "h1",
+        "h2",
+        "h3",
+        "p",
+        "dl",
+        "div",
+        "dt",
+        "dd",
+        "ul",
+        "li",
+        "a",
+        "strong",
+        "span",
+        "code",
+        "pre",
+        "details",
+        "summary",
+        "table",
+        "caption",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "figure",
+        "figcaption",
+        "svg",
+        "g",
+        "desc",
+        "rect",
+        "line",
+        "path",
+        "text",
+    ]
+)
+ATTRIBUTES = frozenset(
+    [
+        "lang",
+        "charset",
+        "http-equiv",
+        "content",
+        "name",
+        "class",
+        "id",
+        "aria-labelledby",
+        "aria-label",
+        "aria-hidden",
+        "role",
+        "tabindex",
+        "scope",
+        "href",
+        "width",
+        "height",
+        "x",
+        "y",
+        "x1",
+        "x2",
+        "y1",
+        "y2",
+        "d",
+        "rx",
+        "viewbox",
+        "preserveaspectratio",
+        "overflow",
+        "fill",
+        "stroke",
+        "stroke-width",
+        "stroke-dasharray",
+        "stroke-opacity",
+        "vector-effect",
+        "text-anchor",
+        "font-family",
+        "font-size",
+        "font-weight",
+    ]
+)
+"""Of all templates. None takes a text of others."""
+_VALUE = re.compile(r"[A-Za-z0-9 ,.%;:'=#/()-]*")
 
 
 @dataclass
@@ -94,6 +186,17 @@ def parsed(text: str) -> Element:
     assert [one.tag for one in reader.open] == [""]
     assert reader.others == []
     return reader.open[0]
+
+
+def check_page(text: str) -> Element:
+    """The page; fail where it has an element or an attribute that no template has."""
+    page = parsed(text)
+    assert {one.tag for one in page.all()} <= TAGS
+    for one in page.all():
+        for name, value in one.attributes.items():
+            assert name in ATTRIBUTES
+            assert _VALUE.fullmatch(value or ""), (name, value)
+    return page
 
 
 def page_of(report: object) -> str:
