@@ -15,21 +15,25 @@ from reconciler.findings.diagnostics import Place, Pointer, Resolve
 from reconciler.views.text.style import PLAIN, Style
 
 _REPORTS, _TEXT, _JSON = "reconciler.reports", "reconciler.views.text", "reconciler.views.json"
-_MARKDOWN = "reconciler.views.markdown"
+_MARKDOWN, _HTML = "reconciler.views.markdown", "reconciler.views.html"
 
 VIEWS: dict[tuple[str, str], str] = {
     ("reconciler.plan.plan:Plan", "text"): f"{_TEXT}.plan:show_plan",
     ("reconciler.plan.plan:Plan", "json"): f"{_JSON}.records:show_plan",
     ("reconciler.plan.plan:Plan", "markdown"): f"{_MARKDOWN}.plan:show_plan",
+    ("reconciler.plan.plan:Plan", "html"): f"{_HTML}.plan:show_plan",
     ("reconciler.plan.plan:SavedPlan", "text"): f"{_TEXT}.plan:show_saved_plan",
     ("reconciler.plan.plan:SavedPlan", "json"): f"{_JSON}.records:show_saved_plan",
     ("reconciler.plan.plan:SavedPlan", "markdown"): f"{_MARKDOWN}.plan:show_saved_plan",
+    ("reconciler.plan.plan:SavedPlan", "html"): f"{_HTML}.plan:show_plan",
     (f"{_REPORTS}.left:Applied", "text"): f"{_TEXT}.outcome:show_applied",
     (f"{_REPORTS}.left:Applied", "json"): f"{_JSON}.outcome:show_applied",
     (f"{_REPORTS}.left:Applied", "markdown"): f"{_MARKDOWN}.outcome:show_applied_page",
+    (f"{_REPORTS}.left:Applied", "html"): f"{_HTML}.outcome:show_applied_page",
     (f"{_REPORTS}.status:Status", "text"): f"{_TEXT}.status:show_status",
     (f"{_REPORTS}.status:Status", "json"): f"{_JSON}.status:show_status",
     (f"{_REPORTS}.status:Status", "markdown"): f"{_MARKDOWN}.status:show_status_page",
+    (f"{_REPORTS}.status:Status", "html"): f"{_HTML}.status:show_status_page",
     (f"{_REPORTS}.status:Status", "ics"): "reconciler.views.ics.calendar:show_status",
     (f"{_REPORTS}.metrics:Metrics", "prometheus"): "reconciler.views.prometheus.metrics:show_metrics",
     (f"{_REPORTS}.explain:Explanation", "text"): f"{_TEXT}.explain:show_explanation",
@@ -43,11 +47,13 @@ VIEWS: dict[tuple[str, str], str] = {
     (f"{_REPORTS}.drift:Drift", "text"): f"{_TEXT}.drift:show_drift",
     (f"{_REPORTS}.drift:Drift", "json"): f"{_JSON}.drift:show_drift",
     (f"{_REPORTS}.drift:Drift", "markdown"): f"{_MARKDOWN}.drift:show_drift_page",
+    (f"{_REPORTS}.drift:Drift", "html"): f"{_HTML}.drift:show_drift_page",
     (f"{_REPORTS}.guard:Guard", "text"): f"{_TEXT}.guard:show_guard",
     (f"{_REPORTS}.guard:Guard", "json"): f"{_JSON}.guard:show_guard",
     (f"{_REPORTS}.forecast:Forecast", "text"): f"{_TEXT}.forecast:show_forecast",
     (f"{_REPORTS}.forecast:Forecast", "json"): f"{_JSON}.forecast:show_forecast",
     (f"{_REPORTS}.forecast:Forecast", "markdown"): f"{_MARKDOWN}.forecast:show_forecast_page",
+    (f"{_REPORTS}.forecast:Forecast", "html"): f"{_HTML}.forecast:show_forecast_page",
     ("reconciler.proof.levels:Verification", "text"): f"{_TEXT}.verify:show_verification",
     ("reconciler.proof.levels:Verification", "json"): f"{_JSON}.verify:show_verification",
     ("reconciler.records.history:HistoryDocument", "text"): f"{_TEXT}.history:show_history",

@@ -154,6 +154,8 @@ def test_the_wheel_has_the_package_and_its_licence_and_nothing_else(wheels: dict
     names = zipfile.ZipFile(wheels["wheel"]).namelist()
     assert {name.split("/")[0] for name in names} == {"reconciler", f"{NAME}.dist-info"}
     assert {"reconciler/py.typed", f"{NAME}.dist-info/licenses/LICENSE"} <= set(names)
+    templates = {f"reconciler/views/html/templates/{name}" for name in ("page.html", "blocks.html", "style.css")}
+    assert templates <= set(names)
 
 
 def test_the_sdist_has_what_git_tracks_and_nothing_else(sdist: Path) -> None:

@@ -23,10 +23,11 @@ from reconciler.stores.local import LocalStore
 from reconciler.system.clock import SystemClock
 from tests.support.cli import MTLS, WRANGLER, Project, Result
 from tests.support.hostile import DOCUMENTED, FEW, LONG, NAMES, check_texts
+from tests.support.html_pages import check_page
 from tests.support.pki import BEGIN, END
 from tests.support.worlds import issued
 
-FORMATS = (("--format", "json"), ("--color", "always"), ("--verbose",))
+FORMATS = (("--format", "json"), ("--color", "always"), ("--verbose",), ("--format", "html"))
 
 
 def toml(text: str) -> str:
@@ -38,6 +39,8 @@ def check(result: Result) -> None:
     """A documented end, and an output that does nothing."""
     assert result.code in DOCUMENTED
     check_texts(result.out, result.err)
+    if result.out.startswith("<!DOCTYPE html>"):
+        check_page(result.out)
 
 
 @pytest.mark.parametrize("name", [*NAMES.values(), *FEW.values(), LONG], ids=[*NAMES, *FEW, "900 kB"])
@@ -142,6 +145,7 @@ def test_a_name_of_a_file_is_shown_and_does_nothing(project: Project, name: str)
             check(project.run(*command))
 
 
+OF_ALL = (["--format", "json"], ["--format", "html"])
 COMMANDS = (
     *("plan", "plan --offline", "plan --out -", "status", "status --format prometheus", "status --format ics", "drift"),
     *("forecast", "forecast --offline", "explain billing", "explain BILLING", "validate", "doctor", "verify --offline"),
@@ -169,7 +173,7 @@ def test_a_name_in_every_place_at_once_does_nothing_in_any_command(project: Proj
     assert project.run("plan", "--out", "../plan.json").code == 0
     for command in COMMANDS:
         words = command.split()
-        formats = ([],) if "--format" in words or words[0] in ("dev", "completion") else ([], ["--format", "json"])
+        formats = ([],) if "--format" in words or words[0] in ("dev", "completion") else ([], *OF_ALL)
         for shown in formats:
             result = project.run(*words, *shown)
             check(Result(result.code, result.out.replace("\r\n", "\n"), result.err))  # as a calendar ends its lines

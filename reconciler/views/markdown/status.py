@@ -26,6 +26,6 @@ def _parts(status: Status, display: Display) -> Iterator[str]:
     yield from not_checked(status.not_checked, "status")
     rows = [
         [code(cell) if head in _NAMES and cell != "-" else words(cell) for head, cell in zip(HEADS, row, strict=True)]
-        for row in ([cell.text for cell in cells] for cells in rows_of(status, names, PLAIN))
+        for row in ([cell.text for cell in cells] for _, cells in rows_of(status, names, PLAIN))
     ]
     yield from table([head.capitalize() for head in HEADS], rows)

@@ -19,6 +19,7 @@ from reconciler.views.text.names import ShownNames
 from reconciler.views.text.plan import not_checked_lines
 from reconciler.views.text.plan_groups import waiting_block
 from reconciler.views.text.status import time_text
+from reconciler.views.text.style import Style
 
 _SIGNS = {State.MISSING: "-", State.CHANGED: "~", State.UNEXPECTED: "+", State.SHARED: "!", State.UNUSED: "."}
 _GROUPS = {Subject.ENTRY: "other uploaded certificates", Subject.KEY: "private keys"}
@@ -57,13 +58,21 @@ def _lines(drift: Drift, display: Display, findings: str) -> Iterator[str]:
     yield from not_checked_lines(drift.not_checked, drift.command, style, width)
     is_clean = not drift.findings and not any(problem.is_error for problem in drift.diagnostics)
     yield from map(style.good if is_clean else style.warn, wrapped(f"{counts_text(drift)}.", width, then="  "))
+    following = next_text(drift, style)
+    if following:
+        yield following
+
+
+def next_text(drift: Drift, style: Style) -> str:
+    """The command that fixes what it can, and how much that is; empty where it fixes nothing."""
     fixed = sum(one.apply for one in drift.findings)
-    if fixed:
-        removed = sum(one.apply and one.code is Code.UNDECLARED_BINDING for one in drift.findings)
-        notes = [f"fixes {fixed} of {len(drift.findings)}"] if fixed < len(drift.findings) else []
-        notes += [f"removes {counted(removed, 'undeclared binding')}"] if removed else []
-        some = f"  ({'; '.join(notes)})" if notes else ""
-        yield f"{style.bold('Next:')} mtlsctl apply{some}"
+    if not fixed:
+        return ""
+    removed = sum(one.apply and one.code is Code.UNDECLARED_BINDING for one in drift.findings)
+    notes = [f"fixes {fixed} of {len(drift.findings)}"] if fixed < len(drift.findings) else []
+    notes += [f"removes {counted(removed, 'undeclared binding')}"] if removed else []
+    some = f"  ({'; '.join(notes)})" if notes else ""
+    return f"{style.bold('Next:')} mtlsctl apply{some}"
 
 
 def counts_text(drift: Drift) -> str:

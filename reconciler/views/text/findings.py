@@ -32,15 +32,22 @@ def place_lines(
     where: Pointer | Place | None, hint: str | None, resolve: Resolve, *, folder: str = "", width: int | None = None
 ) -> Iterator[str]:
     """The lines below what happened: where, and what to do."""
-    place = resolve(where)
-    if place is not None:
-        path = normpath(join(folder, place.path)) if folder else place.path
-        shown = ":".join(str(part) for part in (printable(path), place.line, place.column) if part is not None)
+    shown = place_text(where, resolve, folder)
+    if shown is not None:
         yield from (f"  at   {shown}",) if " " in shown else wrapped(shown, width, first="  at   ")
     if hint:
         first, *rest = hint.splitlines()
         yield from wrapped(printable(first), width, first="  fix  ")
         yield from (f"    | {printable(line)}" for line in rest)
+
+
+def place_text(where: Pointer | Place | None, resolve: Resolve, folder: str) -> str | None:
+    """`workers/checkout/wrangler.toml:7:18`, from the working directory."""
+    place = resolve(where)
+    if place is None:
+        return None
+    path = normpath(join(folder, place.path)) if folder else place.path
+    return ":".join(str(part) for part in (printable(path), place.line, place.column) if part is not None)
 
 
 def render_findings(

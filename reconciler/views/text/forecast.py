@@ -13,7 +13,7 @@ from reconciler.findings.escape import printable
 from reconciler.model import SiteAddress
 from reconciler.plan.later import times_text
 from reconciler.plan.users import Use
-from reconciler.reports.forecast import Begin, DueItem, Forecast, Outlook
+from reconciler.reports.forecast import Begin, DueItem, Forecast, Outlook, ToRelease
 from reconciler.reports.forecast_entries import Event, ForecastStep
 from reconciler.reports.status import Urgency
 from reconciler.views.table import Display
@@ -56,7 +56,7 @@ def render_forecast(forecast: Forecast, style: Style, *, findings: str = "", wid
 
 
 def _lines(forecast: Forecast, style: Style, findings: str, width: int | None) -> Iterator[str]:
-    names = ShownNames(width, _ids(forecast), _places(forecast))
+    names = names_of(forecast, width)
     days = (forecast.until - forecast.made).days
     head = f"{printable(forecast.stack)}: {_day(forecast.made)} to {_day(forecast.until)}, {counted(days, 'day')}"
     yield from spread(Cell(head, style.bold), Cell(store_text(forecast.store, width), style.dim), width)
@@ -65,10 +65,8 @@ def _lines(forecast: Forecast, style: Style, findings: str, width: int | None) -
     yield from _release_lines(forecast, names, style, width)
     yield from _calendar_lines(forecast, names, style, width)
     yield from _by_id_lines(forecast, names, style, width)
-    for kind, outlook, ca in (("leaf certificates", forecast.leaf, False), ("CAs", forecast.ca, True)):
-        steps = [step for step in forecast.steps if step.ca is ca]
-        if outlook is not None and (steps or outlook.now or not ca):
-            yield from _outlook_lines(kind, outlook, steps, style, width)
+    for kind, outlook, steps in outlooks_of(forecast):
+        yield from _outlook_lines(kind, outlook, steps, style, width)
     yield ""
     yield style.bold("Assumptions:")
     for text in forecast.assumptions:
@@ -79,6 +77,11 @@ def _lines(forecast: Forecast, style: Style, findings: str, width: int | None) -
     if forecast.not_checked:
         yield ""
         yield from not_checked_lines(forecast.not_checked, "forecast", style, width)
+
+
+def names_of(forecast: Forecast, width: int | None) -> ShownNames:
+    """What a forecast calls things."""
+    return ShownNames(width, _ids(forecast), _places(forecast))
 
 
 def _ids(forecast: Forecast) -> Iterator[str | None]:
@@ -138,14 +141,15 @@ def _release_lines(forecast: Forecast, names: ShownNames, style: Style, width: i
         yield ""
         yield style.bold("Now")
     for one in forecast.releases[:_MAX_STEPS]:
-        by = f"by {time_text(one.by)}: " if one.by is not None else ""
-        yield from wrapped(
-            f"{printable(one.certificate)}: {by}{names.text(one.what)}; else its old certificate stays",
-            width,
-            first="  ! ",
-        )
+        yield from wrapped(f"{printable(one.certificate)}: {release_text(one, names)}", width, first="  ! ")
     if len(forecast.releases) > _MAX_STEPS:
         yield f"    and {len(forecast.releases) - _MAX_STEPS} more; see --format json"
+
+
+def release_text(release: ToRelease, names: ShownNames) -> str:
+    """What to do so that an old certificate can be deleted, and by when."""
+    by = f"by {time_text(release.by)}: " if release.by is not None else ""
+    return f"{by}{names.text(release.what)}; else its old certificate stays"
 
 
 # --- the calendar ---------------------------------------------------------------------------------------------------
@@ -176,7 +180,7 @@ def _calendar_lines(forecast: Forecast, names: ShownNames, style: Style, width: 
             )
     if left:
         yield f"  ~ and {left} more renewals of renewed certificates; see --format json"
-    rest = tuple(_rest_lines(forecast))
+    rest = tuple(rest_texts(forecast))
     yield from ("", *(line for text in rest for line in wrapped(text, width))) if rest else ()
 
 
@@ -188,7 +192,7 @@ def _certificate(row: _Row) -> str:
     return row.certificate if isinstance(row, Begin) else row[0].certificate
 
 
-def _rest_lines(forecast: Forecast) -> Iterator[str]:
+def rest_texts(forecast: Forecast) -> Iterator[str]:
     """What is not in the calendar."""
     if not forecast.calendar and not forecast.later and not forecast.unreadable:
         yield "No certificate is declared."
@@ -210,16 +214,20 @@ def _begin_lines(
     begin: Begin, size: int, forecast: Forecast, names: ShownNames, style: Style, width: int | None
 ) -> Iterator[str]:
     """When a renewed certificate becomes valid; below it what to do then, and which bindings wait."""
+    text = f"becomes valid {time_text(begin.at)}"
+    yield from _row_lines("+", begin.at, begin.certificate, text, size, width, style.bold)
+    yield from wrapped(begin_text(begin, forecast, names), width, first="      ")
+
+
+def begin_text(begin: Begin, forecast: Forecast, names: ShownNames) -> str:
+    """What to do when a renewed certificate becomes valid, and which bindings wait for it."""
     workers = len({place.site for place in begin.places})
     times = f" {times_text(forecast.deploys)}" if forecast.deploys > 1 else ""
     deploy = f", then deploy {counted(workers, 'Worker')}{times}" if forecast.deploys else ""
     told = f"run mtlsctl apply{deploy if workers else ''}"
     if begin.places:
         told += f"; waiting: {', '.join(map(names.binding, begin.places))}"
-    yield from _row_lines(
-        "+", begin.at, begin.certificate, f"becomes valid {time_text(begin.at)}", size, width, style.bold
-    )
-    yield from wrapped(told, width, first="      ")
+    return told
 
 
 def _row_lines(
@@ -281,10 +289,7 @@ def _outlook_lines(
     kind: str, outlook: Outlook, steps: list[ForecastStep], style: Style, width: int | None
 ) -> Iterator[str]:
     yield ""
-    peak = f"peak {outlook.peak:,}" + (f" on {_day(outlook.peak_at)}" if outlook.peak > outlook.now else "")
-    text = f"{kind}: {outlook.now:,} of {outlook.limit:,} now, {peak}, {outlook.end:,} at the end"
-    paint = style.bad if outlook.over else style.bold
-    yield from map(paint, wrapped(f"{text}: THAT DOES NOT FIT" if outlook.over else text, width))
+    yield from map(style.bad if outlook.over else style.bold, wrapped(outlook_text(kind, outlook), width))
     lines = tuple(_fold(steps))
     for line in lines[:_MAX_STEPS]:
         sign, day, what = _step_texts(line, width)
@@ -294,6 +299,21 @@ def _outlook_lines(
     left = sum(map(len, lines[_MAX_STEPS:]))
     if left:
         yield f"    and {left} more steps; see --format json"
+
+
+def outlooks_of(forecast: Forecast) -> Iterator[tuple[str, Outlook, list[ForecastStep]]]:
+    """The kinds of certificates that the account counts, with the uploads and deletions to come."""
+    for kind, outlook, ca in (("leaf certificates", forecast.leaf, False), ("CAs", forecast.ca, True)):
+        steps = [step for step in forecast.steps if step.ca is ca]
+        if outlook is not None and (steps or outlook.now or not ca):
+            yield kind, outlook, steps
+
+
+def outlook_text(kind: str, outlook: Outlook) -> str:
+    """How many uploaded certificates of a kind there are over time, and whether the quota suffices."""
+    peak = f"peak {outlook.peak:,}" + (f" on {_day(outlook.peak_at)}" if outlook.peak > outlook.now else "")
+    text = f"{kind}: {outlook.now:,} of {outlook.limit:,} now, {peak}, {outlook.end:,} at the end"
+    return f"{text}: THAT DOES NOT FIT" if outlook.over else text
 
 
 def _step_texts(line: tuple[ForecastStep, ...], width: int | None) -> tuple[str, str, str]:

@@ -44,13 +44,13 @@ def show_applied(applied: Applied, display: Display) -> str:
 def failure_lines(step: Step, style: Style, width: int | None) -> Iterator[str]:
     """A change that has just failed, for who watches the run; the outcome has the whole error."""
     if step.problem is not None:
-        text = f"{_subject(step.change, _ids([step], width))} failed [{step.problem.code}]"
+        text = f"{subject(step.change, ids_of([step], width))} failed [{step.problem.code}]"
         yield from led("x", text, width, paint=style.bad)
 
 
 def _lines(applied: Applied, display: Display) -> Iterator[str]:
     outcome, style = applied.outcome, display.style
-    width, short = prose(display.width), _ids(outcome.steps, display.width)
+    width, short = prose(display.width), ids_of(outcome.steps, display.width)
     yield from _head_lines(outcome, style, width)
     for status, title, sign, paint in (
         (StepStatus.FAILED, "Failed:", "x", style.bad),
@@ -70,7 +70,7 @@ def _lines(applied: Applied, display: Display) -> Iterator[str]:
         yield from finding_lines(outcome.findings, display)
     yield from _to_commit_lines(outcome, display)
     yield from _to_deploy_lines(applied, display)
-    yield from _next_lines(applied, width)
+    yield from what_next_lines(applied, width)
 
 
 # --- how much was done ------------------------------------------------------------------------------------------------
@@ -142,7 +142,7 @@ def _group_lines(steps: Sequence[Step], sign: str, display: Display, short: Shor
         counts = Counter(job_of(step.change.action) for step in steps)
         subjects = [" and ".join(counted(number, job) for job, number in counts.items())]
     else:
-        subjects = [_subject(step.change, short) for step in steps]
+        subjects = [subject(step.change, short) for step in steps]
     note = f": {printable(first.note)}" if first.note else ""
     lines = [line for subject in subjects for line in led(sign, f"{subject}{note}", width)]
     if first.problem is not None:
@@ -225,7 +225,7 @@ def _to_deploy_lines(applied: Applied, display: Display) -> Iterator[str]:
         yield "Or deploy with: mtlsctl apply --deploy"
 
 
-def _next_lines(applied: Applied, width: int | None) -> Iterator[str]:
+def what_next_lines(applied: Applied, width: int | None) -> Iterator[str]:
     """What still waits, and the next command."""
     outcome = applied.outcome
     yield ""
@@ -263,11 +263,12 @@ def _next_lines(applied: Applied, width: int | None) -> Iterator[str]:
 # --- changes ----------------------------------------------------------------------------------------------------------
 
 
-def _ids(steps: Iterable[Step], width: int | None) -> ShortIds:
+def ids_of(steps: Iterable[Step], width: int | None) -> ShortIds:
+    """How the IDs of these steps are shown."""
     return ShortIds([step.change.entry.id for step in steps if isinstance(step.change, Retire)], width)
 
 
-def _subject(change: Change, short: ShortIds) -> str:
+def subject(change: Change, short: ShortIds) -> str:
     """`upload ledger`, `rebind PARTNER of partner-gw (production)`."""
     return f"{change.action} {_object(change, short)}"
 

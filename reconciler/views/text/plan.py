@@ -53,7 +53,7 @@ _COMMIT_LENGTH = 12
 
 def show_plan(plan: PlanFacts, display: Display) -> str:
     """A plan below its findings, and what to run next."""
-    return _whole(plan, display) + _next_lines(plan, display.style, display.width)
+    return _whole(plan, display) + next_text(plan, display.style, display.width)
 
 
 def show_saved_plan(saved: SavedPlan, display: Display) -> str:
@@ -61,7 +61,7 @@ def show_saved_plan(saved: SavedPlan, display: Display) -> str:
     commit = f" at commit {printable(saved.commit[:_COMMIT_LENGTH])}" if saved.commit else ""
     label = "preview of" if saved.at else "made"
     made = f"{label}: {saved.made:%Y-%m-%d %H:%M} UTC{commit}\n"
-    return f"{_whole(saved, display)}{made}digest: {saved.digest}\n" + _next_lines(saved, display.style, display.width)
+    return f"{_whole(saved, display)}{made}digest: {saved.digest}\n" + next_text(saved, display.style, display.width)
 
 
 def _whole(plan: PlanFacts, display: Display) -> str:
@@ -73,7 +73,7 @@ def _whole(plan: PlanFacts, display: Display) -> str:
     return f"{text}{display.style.warn(f'{counted}, see above.')}\n" if counted else text
 
 
-def _next_lines(plan: PlanFacts, style: Style, width: int | None) -> str:
+def next_text(plan: PlanFacts, style: Style, width: int | None) -> str:
     """The command to run now, and where nothing is to be done, the one that continues what waits."""
     now = f"{style.bold('Next:')} {printable(plan.next_command)}\n" if plan.next_command is not None else ""
     if not isinstance(plan, Plan) or plan.changes or plan.at:
@@ -102,7 +102,7 @@ def render_plan(plan: PlanFacts, style: Style, width: int | None = None) -> str:
 
 
 def _lines(plan: PlanFacts, style: Style, width: int | None) -> Iterator[str]:
-    names = ShownNames(width, _ids(plan), _places(plan), offline=plan.offline)
+    names = names_of(plan, width)
     head = f"{printable(plan.stack)}: {changes_text(plan)}"
     yield from spread(Cell(head, style.bold), Cell(store_text(plan.store, width), style.dim), width)
     for note in notes(plan):
@@ -120,14 +120,25 @@ def _lines(plan: PlanFacts, style: Style, width: int | None) -> Iterator[str]:
     yield from _due_lines(plan, width, style)
     yield ""
     yield from summary_lines(plan, groups, width, style)
-    is_of_apply = plan.apply_with is None  # which makes sure of every key itself, before anything else
-    unseen = [one for one in plan.not_checked if not (is_of_apply and one.area is Area.KEYS)]
-    has_deploys = any(isinstance(change, Deploy) for change in plan.changes)  # which are decided by live Workers
-    yield from not_checked_lines(unseen, "plan", style, width, other_workers=has_deploys)
+    yield from unseen_lines(plan, style, width)
     if plan.calls is not None:
+        is_of_apply = plan.apply_with is None
         command = "this run" if is_of_apply else "`mtlsctl apply`"
         text = _calls_text(plan.calls, plan.changes, command, can_apply=not plan.at and not plan.offline)
         yield from map(style.dim, wrapped(text, width, then="  "))
+
+
+def unseen_lines(plan: PlanFacts, style: Style, width: int | None) -> Iterator[str]:
+    """What a plan did not check; of `apply` without the keys, for it makes sure of each, before anything else."""
+    is_of_apply = plan.apply_with is None
+    unseen = [one for one in plan.not_checked if not (is_of_apply and one.area is Area.KEYS)]
+    has_deploys = any(isinstance(change, Deploy) for change in plan.changes)  # which are decided by live Workers
+    yield from not_checked_lines(unseen, "plan", style, width, other_workers=has_deploys)
+
+
+def names_of(plan: PlanFacts, width: int | None) -> ShownNames:
+    """What a plan calls things."""
+    return ShownNames(width, _ids(plan), _places(plan), offline=plan.offline)
 
 
 def _ids(plan: PlanFacts) -> Iterator[str | None]:
@@ -278,14 +289,19 @@ def _unknown_lines(plan: PlanFacts, names: ShownNames, width: int | None, style:
         return
     yield ""
     yield style.bold("Unknown offline:")
+    for text in unknown_texts(plan, names):
+        yield from wrapped(text, width, first="  ? ")
+
+
+def unknown_texts(plan: PlanFacts, names: ShownNames) -> Iterator[str]:
+    """What an offline plan can't know, what is alike together."""
     alike: dict[str, list[str]] = {}
     for item in plan.unknown:
         subject = printable(item.certificate or "") if item.at is None else names.binding(item.at)
         alike.setdefault(printable(item.message), []).append(subject)
     for message, subjects in alike.items():
         more = f" and {len(subjects) - _MAX_LISTED} more" if len(subjects) > _MAX_LISTED else ""
-        text = f"{message}: {', '.join(subjects[:_MAX_LISTED])}{more}"
-        yield from wrapped(text, width, first="  ? ")
+        yield f"{message}: {', '.join(subjects[:_MAX_LISTED])}{more}"
 
 
 def summary_lines(plan: PlanFacts, groups: Sequence[Group], width: int | None, style: Style) -> Iterator[str]:

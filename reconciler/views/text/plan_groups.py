@@ -135,7 +135,7 @@ def group_lines(group: Group, plan: PlanFacts, names: ShownNames, width: int | N
     yield from table(rows, width, indent=_INDENT)
     for change in group.changes:
         if isinstance(change, Retire):
-            text = f"{names.id(change.entry.id)} {old_text(change)} {_entry_text(change)}"
+            text = f"{names.id(change.entry.id)} {old_text(change)} {entry_text(change)}"
             yield from labelled("- delete", text, width, paint=style.bad, indent=_INDENT)
     yield from waiting_block(map(partial(_in_this_run, group), group.waiting), names, width)
 
@@ -221,29 +221,35 @@ def _retires(group: Group) -> Iterator[Retire]:
             yield change
 
 
-def _difference_lines(differences: Sequence[Difference], width: int | None) -> Iterator[str]:
+def difference_texts(differences: Iterable[Difference]) -> Iterator[tuple[str, str]]:
+    """What differs between two certificates, a label and both sides each; expiry and key first."""
     known = {one.attribute: one for one in differences if one.attribute not in _UNINTERESTING}
     ends, key = known.pop("not_after", None), known.pop("key", None)
-    facts = []
     if ends is not None:
         before, after = _text(ends.before), _text(ends.after)
         is_other_day = before[:10] != after[:10]
-        facts.append(("expires", f"{before[:10]} -> {after[:10]}" if is_other_day else f"{before} -> {after}"))
+        yield "expires", f"{before[:10]} -> {after[:10]}" if is_other_day else f"{before} -> {after}"
     if key is not None:
         kinds = [_text(side).partition(", SPKI ")[0] for side in (key.before, key.after)]
         if kinds[0] != kinds[1]:
-            facts.append(("key", " -> ".join(kinds)))
+            yield "key", " -> ".join(kinds)
+    for one in known.values():
+        label = "names" if one.attribute == "subject_alternative_names" else one.attribute.replace("_", " ")
+        yield printable(label), _change_text(one)
+
+
+def _difference_lines(differences: Sequence[Difference], width: int | None) -> Iterator[str]:
+    """A line for each difference; expiry and key share the first if they fit."""
+    known = list(difference_texts(differences))
+    facts = [fact for fact in known if fact[0] in ("expires", "key")]
     line = "     ".join(
         f"{label:<8}  {text}" if not at else f"{label}  {text}" for at, (label, text) in enumerate(facts)
     )
-    if width is None or cells(line) + len(_INDENT) <= width:
-        yield from [f"{_INDENT}{line}"] if facts else []
-    else:
-        for label, text in facts:
-            yield from labelled(f"{label:<8}", text, width, indent=_INDENT)
-    for one in known.values():
-        label = "names" if one.attribute == "subject_alternative_names" else one.attribute.replace("_", " ")
-        yield from labelled(f"{printable(label):<8}", _change_text(one), width, indent=_INDENT)
+    if facts and (width is None or cells(line) + len(_INDENT) <= width):
+        yield f"{_INDENT}{line}"
+        known = known[len(facts) :]
+    for label, text in known:
+        yield from labelled(f"{label:<8}", text, width, indent=_INDENT)
 
 
 def _change_text(one: Difference) -> str:
@@ -262,22 +268,26 @@ def _text(side: str | None) -> str:
 
 def _step_lines(change: Upload | Verify, keys: Iterable[KeyNeeded], width: int | None, style: Style) -> Iterator[str]:
     """An upload or a proof, with the key that it needs."""
+    label, paint = ("+ upload", style.good) if isinstance(change, Upload) else ("* prove ", style.bold)
+    yield from labelled(label, step_text(change, keys), width, paint=paint, indent=_INDENT)
+
+
+def step_text(change: Upload | Verify, keys: Iterable[KeyNeeded]) -> str:
+    """What else an upload or a proof is for or at, and the key that it needs."""
     match change:
         case Upload():
             names: tuple[CertificateName, ...] = (change.certificate, *change.shared_with)
             shared = ", ".join(map(printable, change.shared_with))
             words = [f"for {shared} too (same content)"] if shared else []
-            label, paint = "+ upload", style.good
         case Verify():
             names = (change.certificate,)
             before = "upload" if change.before is Gate.UPLOAD else "deletion of old certificates"
             words = [f"at {printable(change.origin)}, before the {before}"]
-            label, paint = "* prove ", style.bold
         case _:
             assert_never(change)
     key = next((one.source for name in names for one in keys if one.certificate == name), None)
     words += [f"needs {key_text(key)}"] if key is not None else []
-    yield from labelled(label, ", ".join(words), width, paint=paint, indent=_INDENT)
+    return ", ".join(words)
 
 
 def key_text(source: KeyReference) -> str:
@@ -296,19 +306,21 @@ def _binding_row(change: BindingChange, names: ShownNames, style: Style) -> list
         Cell(f"{sign} {names.worker(change.at)}", paint, shrinks=True),
         Cell(environment(change.at), shrinks=True),
         Cell(printable(change.at.binding), shrinks=True),
-        Cell(_arrow(change, names)),
-        Cell(", ".join(_notes(change)), style.dim),
+        Cell(arrow(change, names)),
+        Cell(", ".join(notes_of(change)), style.dim),
     ]
 
 
-def _arrow(change: BindingChange, names: ShownNames) -> str:
+def arrow(change: BindingChange, names: ShownNames) -> str:
+    """The ID of a binding, before and after."""
     after = names.id(change.after) if change.after is not None or change.action is Action.UNBIND else names.new
     if change.before is not None and change.before == change.after:
         return after
     return f"{names.id(change.before)} -> {after}" if change.before is not None else f"-> {after}"
 
 
-def _notes(change: BindingChange) -> Iterator[str]:
+def notes_of(change: BindingChange) -> Iterator[str]:
+    """What else there is to know about a change of a binding."""
     yield from (_NOTES[reason] for reason in change.reasons if reason in _NOTES)
     if change.remote is not None and (Reason.REMOTE_DIFFERS in change.reasons or change.action is Action.BIND):
         yield f"remote = {str(change.remote).lower()}"
@@ -323,7 +335,8 @@ def old_text(retire: Retire, *, used: bool = False) -> str:
     return "(removed)" if Reason.ORPHANED in retire.reasons else "(old)"
 
 
-def _entry_text(retire: Retire) -> str:
+def entry_text(retire: Retire) -> str:
+    """The name of an uploaded certificate, and since when it is there."""
     day = retire.entry.uploaded_on
     uploaded = f"uploaded {day:%Y-%m-%d}" if day is not None else "uploaded at an unknown time"
     return f"{printable(retire.entry.name) or 'without a name'}, {uploaded}"
@@ -341,7 +354,7 @@ def waiting_block(
         if isinstance(wait.change, BindingChange):
             bindings.setdefault((wait.condition, wait.detail, wait.until), []).append(wait.change)
             continue
-        what, verb = _waiting_text(wait.change, names, used)
+        what, verb = waiting_text(wait.change, names, used)
         alike.setdefault((verb, wait.change.action, wait.detail, until_text(wait), wait.condition), []).append(what)
     for (_, why, time), changes in bindings.items():
         yield from table([_waiting_row(change, names) for change in changes[:_MOST_ALIKE]], width, indent=indent)
@@ -369,11 +382,11 @@ def _waiting_row(change: BindingChange, names: ShownNames) -> list[Cell]:
         Cell(f". {names.worker(change.at)}", shrinks=True),
         Cell(environment(change.at), shrinks=True),
         Cell(printable(change.at.binding), shrinks=True),
-        Cell(_arrow(change, names)),
+        Cell(arrow(change, names)),
     ]
 
 
-def _waiting_text(change: Upload | Deploy | Retire, names: ShownNames, used: frozenset[str]) -> tuple[str, str]:
+def waiting_text(change: Upload | Deploy | Retire, names: ShownNames, used: frozenset[str]) -> tuple[str, str]:
     """What waits, and what it does meanwhile."""
     match change:
         case Retire():

@@ -93,7 +93,7 @@ def distance_text(time: datetime, now: datetime) -> str:
 
 
 def _lines(status: Status, style: Style, findings: str, width: int | None) -> Iterator[str]:
-    names = ShownNames(width, _ids(status), _places(status))
+    names = names_of(status, width)
     yield from _outage_lines(status, names, style, width)
     text = f"{printable(status.stack)} on {store_text(status.store, width)}, {time_text(status.made)}"
     text += f", only {', '.join(map(printable, status.about))}" if status.about else ""
@@ -117,6 +117,11 @@ def _lines(status: Status, style: Style, findings: str, width: int | None) -> It
     yield ""
     yield from not_checked_lines(status.not_checked, "status", style, width)
     yield from _count_lines(status, names, style, width)
+
+
+def names_of(status: Status, width: int | None) -> ShownNames:
+    """What a status calls things."""
+    return ShownNames(width, _ids(status), _places(status))
 
 
 def _ids(status: Status) -> Iterator[str | None]:
@@ -174,7 +179,7 @@ def outage_text(status: Status, names: ShownNames) -> str:
 
 def _table_lines(status: Status, names: ShownNames, style: Style, width: int | None) -> Iterator[str]:
     """A row for each certificate, the most urgent first, those that are bound by their ID among them."""
-    found = rows_of(status, names, style)
+    found = [row for _, row in rows_of(status, names, style)]
     if not found:
         yield "No certificate is declared." if not status.hidden else "No certificate is in that state."
         return
@@ -186,13 +191,13 @@ def _table_lines(status: Status, names: ShownNames, style: Style, width: int | N
         yield style.dim(text)
 
 
-def rows_of(status: Status, names: ShownNames, style: Style) -> list[list[Cell]]:
-    """The cells below HEADS, the most urgent first."""
+def rows_of(status: Status, names: ShownNames, style: Style) -> list[tuple[Urgency, list[Cell]]]:
+    """The cells below HEADS with how urgent they are, the most urgent first."""
     rows = [(item.urgency, _row(item, status, style)) for item in status.certificates]
     rows += [(item.urgency, _row_by_id(item, status.made, names, style)) for item in status.by_id]
     order = list(Urgency)
-    found = [row for _, row in sorted(rows, key=lambda one: order.index(one[0]))]
-    return [*found, *(_row_removed(kept) for kept in status.orphaned)]
+    removed = ((Urgency.LATER, _row_removed(kept)) for kept in status.orphaned)
+    return [*sorted(rows, key=lambda one: order.index(one[0])), *removed]
 
 
 def _columns(rows: list[list[Cell]], width: int | None) -> tuple[list[int], list[str]]:
@@ -215,7 +220,7 @@ def _row(item: CertificateStatus, status: Status, style: Style) -> list[Cell]:
     due, next_due = item.due, item.renewed or item.due
     return [
         Cell(printable(item.certificate), shrinks=True),
-        Cell(_expires(due.not_after if due is not None else None, status.made)),
+        Cell(expires_text(due.not_after if due is not None else None, status.made)),
         Cell(f"{next_due.renew_from:%Y-%m-%d}" if next_due is not None else "-"),
         Cell(
             _used_by(
@@ -237,7 +242,7 @@ def _row_by_id(item: ByIdStatus, now: datetime, names: ShownNames, style: Style)
     )
     return [
         Cell(f"{names.id(row.id)} (by ID)"),
-        Cell(_expires(row.not_after, now)),
+        Cell(expires_text(row.not_after, now)),
         Cell(f"{row.renew_from:%Y-%m-%d}" if row.renew_from is not None else "-"),
         Cell(_used_by(item.places, 0)),
         Cell(whose, shrinks=True),
@@ -250,14 +255,19 @@ def _row_removed(kept: KeptEntry) -> list[Cell]:
     return [name, Cell("-"), Cell("-"), Cell("-"), Cell("-", shrinks=True), Cell("removed, 1 kept")]
 
 
-def _expires(time: datetime | None, now: datetime) -> str:
-    """`in 24 d   2026-12-23`."""
+def expires_text(time: datetime | None, now: datetime) -> str:
+    """`in 24 d   2026-12-23`, for a column."""
+    return "unknown" if time is None else f"{away_text(time, now):<8}  {time:%Y-%m-%d}"
+
+
+def away_text(time: datetime | None, now: datetime) -> str:
+    """`in 24 d`, `3 h ago`."""
     if time is None:
         return "unknown"
     away = abs(time - now)
     number, unit = (away.days, "d") if away >= timedelta(days=2) else (int(away.total_seconds() // 3600), "h")
     text = f"{number or '<1'} {unit}"
-    return f"{f'in {text}' if time >= now else f'{text} ago':<8}  {time:%Y-%m-%d}"
+    return f"in {text}" if time >= now else f"{text} ago"
 
 
 def _used_by(places: Iterable[BoundAt], others: int) -> str:
@@ -311,9 +321,17 @@ def _is_wrong(place: BoundAt) -> bool:
 
 
 def _count_lines(status: Status, names: ShownNames, style: Style, width: int | None) -> Iterator[str]:
-    """How many there are of each state, and which is the first to expire."""
+    yield from map(_paint(worst_of(status), style), wrapped(count_text(status, names), width))
+
+
+def worst_of(status: Status) -> Urgency:
+    """How urgent the most urgent certificate is."""
     found = [item.urgency for item in status.certificates] + [one.urgency for one in status.by_id]
-    worst = min(found, key=list(Urgency).index, default=Urgency.LATER)
+    return min(found, key=list(Urgency).index, default=Urgency.LATER)
+
+
+def count_text(status: Status, names: ShownNames) -> str:
+    """How many there are of each state, and which is the first to expire."""
     ends = [(item.due.not_after, printable(item.certificate)) for item in status.certificates if item.due is not None]
     ends += [(item.row.not_after, names.id(item.row.id)) for item in status.by_id if item.row.not_after is not None]
     first = min((end for end, _ in ends if end >= status.made), default=None)
@@ -323,7 +341,7 @@ def _count_lines(status: Status, names: ShownNames, style: Style, width: int | N
         text += f" Expires first: {_listed(alike)} {distance_text(first, status.made)}."
     if status.hidden:
         text += f" {counted(status.hidden, 'certificate')} not shown."
-    yield from map(_paint(worst, style), wrapped(text, width))
+    return text
 
 
 def counts_of(status: Status) -> str:
@@ -433,10 +451,11 @@ def by_id_lines(item: ByIdStatus, now: datetime, names: ShownNames, style: Style
         yield from _field("newer", newer, width)
     for place in item.places:
         label = "bound" if place.standing in _BOUND else "not bound"
-        yield from _field(label, f"{names.binding(place.at)}{_aside(place, names)}", width)
+        yield from _field(label, f"{names.binding(place.at)}{aside(place, names)}", width)
 
 
-def _aside(place: BoundAt, names: ShownNames) -> str:
+def aside(place: BoundAt, names: ShownNames) -> str:
+    """What is to be known of a binding behind its name."""
     match place.standing:
         case Standing.IN_PLACE:
             return ""
@@ -546,20 +565,31 @@ def hint_text(hint: str | None) -> str | None:
 
 
 def _attention_lines(status: Status, style: Style, findings: str, width: int | None) -> Iterator[str]:
-    counts = counts_text(status.changes.items())
-    to_deploy = {row.at.site for row in status.live or () if row.state is LiveState.NEEDS_DEPLOY}
     if findings:
         yield ""
         yield findings
+    failed, texts = failed_text(status), pending_texts(status)
+    if failed or texts:
+        yield ""
+    if failed:
+        yield from map(style.bad, wrapped(failed, width))
+    for text in texts:
+        yield from map(style.bold, wrapped(text, width))
+
+
+def failed_text(status: Status) -> str:
+    """The conditions of `--fail-on` that hold; empty without any."""
+    return f"Failed on: {', '.join(map(printable, status.failed_on))}." if status.failed_on else ""
+
+
+def pending_texts(status: Status) -> list[str]:
+    """What is to be done, with the command for it."""
+    counts = counts_text(status.changes.items())
+    to_deploy = {row.at.site for row in status.live or () if row.state is LiveState.NEEDS_DEPLOY}
     texts = []
-    if status.failed_on:
-        texts.append((f"Failed on: {', '.join(map(printable, status.failed_on))}.", style.bad))
     if to_deploy:
         workers = counted(len(to_deploy), "Worker")
-        texts.append((f"{workers} to deploy: run `mtlsctl apply --deploy`, or deploy with wrangler.", style.bold))
+        texts.append(f"{workers} to deploy: run `mtlsctl apply --deploy`, or deploy with wrangler.")
     if counts:
-        texts.append((f"Pending: {counts}. Next: mtlsctl plan", style.bold))
-    if texts:
-        yield ""
-    for text, paint in texts:
-        yield from map(paint, wrapped(text, width))
+        texts.append(f"Pending: {counts}. Next: mtlsctl plan")
+    return texts
