@@ -121,6 +121,7 @@ def test_what_is_installed_with_hashes_is_what_was_tested() -> None:
 
 LICENCES = {
     *("MIT", "MIT-0", "MIT License", "BSD-2-Clause", "BSD-3-Clause", "Apache-2.0", "ISC License (ISCL)", "PSF-2.0"),
+    "BSD License",  # jinja2, whose text is that of BSD-3-Clause
     "Mozilla Public License 2.0 (MPL 2.0)",  # certifi: a file of certificates, which is used unchanged
 }
 NOT_INSTALLED = {"colorama": "Windows", "socksio": "the extra `socks`"}

@@ -56,7 +56,7 @@ SLOW = (
     "stores/test_cloudflare_http.py::test_the_log_of_calls_shows_no_secret",
     "takeover/test_takeover.py::test_whatever_is_made_fit_is_taken_by_mtls_toml",
     "wrangler/test_remote.py::test_in_any_layout_remote_changes_only_its_binding",
-    # real wrangler, workerd, npm and TLS servers
+    # real wrangler, workerd, npm, TLS servers and a browser
     "apply/test_deploy_wrangler.py",
     "apply/test_gate_at_origin.py",
     "emulator/test_wrangler.py",
@@ -65,6 +65,7 @@ SLOW = (
     "runs/test_verify.py::test_wrangler_is_asked_what_it_would_deploy",
     "runtime/test_reach.py",
     "syntax/test_jsonc_spans.py::test_an_accepted_text_has_the_values_that_another_parser_reads",
+    "views/test_html_in_a_browser.py",
     "wrangler/test_readers.py",
     "x509/test_origin_verdicts.py",
     # whole programs
