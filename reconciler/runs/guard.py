@@ -26,6 +26,7 @@ from reconciler.runs.look import Checkout, ask_for_missing, look
 from reconciler.runs.operator import read_reason
 from reconciler.runs.project import Project
 from reconciler.runtime.wrangler import RUNS_BUILD
+from reconciler.system.journal import journal_state
 from reconciler.system.recent import read_recent_file, write_recent_file
 from reconciler.wrangler.which import search
 
@@ -121,7 +122,7 @@ def _listed_at(project: Project, checkout: Checkout) -> ListedAt | None:
         return None
     from reconciler.stores.cloudflare.access import base_url_of
 
-    return ListedAt(settings.account_id, base_url_of(project.environ))
+    return ListedAt(settings.account_id, base_url_of(project.environ), journal_state(project.folder))
 
 
 def _read_recent(project: Project, at: ListedAt | None) -> Listing | None:

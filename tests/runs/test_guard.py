@@ -16,15 +16,17 @@ import pytest
 from reconciler.emulator.server import running
 from reconciler.emulator.state import ACCOUNT_ID, EmulatorState, new_state
 from reconciler.findings.exits import ExitCode
-from reconciler.model import EntryId, Listing
+from reconciler.model import CertificateName, EntryId, Listing
+from reconciler.model.ownership import mark_name
 from reconciler.records.recent import ListedAt, read_recent, recent_text
 from reconciler.reports.guard import Guard
 from reconciler.runs.guard import GuardRequest
 from reconciler.runs.guard import guard as ask
 from reconciler.runs.project import open_project
 from reconciler.system.clock import SystemClock
+from reconciler.x509.certificates import parse_stored
 from tests.support.cli import MTLS, WRANGLER, Project, make_project
-from tests.support.emulated import TOKEN
+from tests.support.emulated import HEADERS, TOKEN
 from tests.support.pki import NOW
 from tests.support.store_contract import LEAVES, SetClock
 from tests.support.worlds import entry
@@ -58,6 +60,18 @@ class Account:
         paths = [call.path.partition(ACCOUNT_ID)[2] for call in self.state.calls]
         self.state.calls.clear()
         return paths
+
+    def upload(self, number: int) -> str:
+        """The ID of a certificate that another checkout of the stack uploaded."""
+        base = self.project.environ["CLOUDFLARE_API_BASE_URL"]
+        pem, key = LEAVES[number].certificate_pem.decode(), LEAVES[number].key_pem.decode()
+        parsed = parse_stored(pem)
+        assert parsed is not None
+        name = mark_name("payments", CertificateName("billing"), parsed.digest)
+        body = {"name": name, "certificates": pem, "private_key": key, "ca": False}
+        reply = httpx.post(f"{base}/accounts/{ACCOUNT_ID}{LIST}", json=body, headers=HEADERS)
+        self.state.calls.clear()
+        return str(reply.json()["result"]["id"])
 
     def renew(self, number: int) -> None:
         """A renewed certificate, applied."""
@@ -100,16 +114,27 @@ def test_many_deploys_in_a_row_need_one_list(account: Account) -> None:
 
 
 def test_nothing_is_stopped_because_of_a_list_that_is_a_minute_old(account: Account) -> None:
-    """What `apply` uploaded meanwhile is asked for by its ID; what would be stopped is listed again first."""
-    account.ask()
-    account.calls()
-    account.renew(1)
+    """What another checkout uploaded meanwhile is asked for by its ID; what would be stopped is listed again first."""
     assert account.ask().diagnostics == ()
-    (found,) = account.calls()
-    assert found.startswith(f"{LIST}/")
+    account.calls()
+    new = account.upload(2)
+    account.project.write("certs/billing.pem", LEAVES[2].certificate_pem)
+    account.project.write("wrangler.toml", WRANGLER.replace("<CERTIFICATE_ID>", new))
+    assert account.ask().diagnostics == ()
+    assert account.calls() == [f"{LIST}/{new}"]
     account.project.write("wrangler.toml", WRANGLER)
     assert account.ask().exit_code is ExitCode.BLOCKED
     assert account.calls() == [LIST]
+
+
+def test_a_list_from_before_a_run_of_this_checkout_is_not_used(account: Account) -> None:
+    """Else the certificate that it uploaded would not count as newer."""
+    old = {path: account.project.read(path) for path in ("wrangler.toml", "certs/billing.pem")}
+    assert account.ask().diagnostics == ()
+    account.renew(1)
+    for path, text in old.items():
+        account.project.write(path, text)
+    assert [one.code for one in account.ask().diagnostics] == ["guard-older"]
 
 
 def test_what_stops_is_listed_each_time(account: Account) -> None:
@@ -134,8 +159,7 @@ def test_a_stale_branch_is_stopped(account: Account) -> None:
     assert account.ask(accepted=(newest.id[:8],)).diagnostics == ()
     (gone,) = (one.id for one in entries if one.id != newest.id)
     base = account.project.environ["CLOUDFLARE_API_BASE_URL"]
-    headers = {"authorization": f"Bearer {TOKEN}"}
-    httpx.delete(f"{base}/accounts/{ACCOUNT_ID}{LIST}/{gone}", headers=headers).raise_for_status()
+    httpx.delete(f"{base}/accounts/{ACCOUNT_ID}{LIST}/{gone}", headers=HEADERS).raise_for_status()
     assert [one.code for one in account.ask().diagnostics] == ["guard-unknown"]
 
 
