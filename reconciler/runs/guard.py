@@ -64,9 +64,8 @@ def skip(project: Project | None, environ: Mapping[str, str], clock: Clock) -> G
     reason = read_reason(environ, SKIP_GUARD)
     if reason is None:
         return None
-    event = GuardSkipped(
-        run=os.urandom(6).hex(), time=clock.now(), reason=reason, command=environ.get(WRANGLER_COMMAND) or None
-    )
+    command = _writable(environ.get(WRANGLER_COMMAND, "")) or None
+    event = GuardSkipped(run=os.urandom(6).hex(), time=clock.now(), reason=_writable(reason), command=command)
     hint = "unset it once the deploy is done"
     try:
         if project is not None:
@@ -78,6 +77,11 @@ def skip(project: Project | None, environ: Mapping[str, str], clock: Clock) -> G
     message = f"the guard was skipped, because {SKIP_GUARD} is set: {reason}"
     warning = Diagnostic(Severity.WARNING, Code.GUARD_SKIPPED, message, None, hint)
     return Guard(clock.now(), GuardScope(frozenset()), skipped=reason, diagnostics=(warning,))
+
+
+def _writable(text: str) -> str:
+    """The text without bytes that are not UTF-8, which a variable may have."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def guard(project: Project, request: GuardRequest) -> Guard:

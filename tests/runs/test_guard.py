@@ -6,6 +6,7 @@ import json
 import os
 import stat
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 from reconciler.emulator.server import running
 from reconciler.emulator.state import ACCOUNT_ID, EmulatorState, new_state
+from reconciler.findings.escape import toml_text
 from reconciler.findings.exits import ExitCode
 from reconciler.model import CertificateName, EntryId, Listing
 from reconciler.model.ownership import mark_name
@@ -24,9 +26,11 @@ from reconciler.runs.guard import GuardRequest
 from reconciler.runs.guard import guard as ask
 from reconciler.runs.project import open_project
 from reconciler.system.clock import SystemClock
+from reconciler.system.recent import read_recent_file, write_recent_file
 from reconciler.x509.certificates import parse_stored
 from tests.support.cli import MTLS, WRANGLER, Project, make_project
 from tests.support.emulated import HEADERS, TOKEN
+from tests.support.hostile import NAMES, check_texts
 from tests.support.pki import NOW
 from tests.support.store_contract import LEAVES, SetClock
 from tests.support.worlds import entry
@@ -219,6 +223,18 @@ def test_a_folder_that_can_not_be_written_keeps_no_list(account: Account) -> Non
     assert not (account.project.folder / "elsewhere/recent.json").exists()
 
 
+def test_a_list_is_never_half_of_one(tmp_path: Path) -> None:
+    """Deploys run at once."""
+    texts = [bytes([sign]) * 100_000 for sign in b"ab"]
+    with ThreadPoolExecutor(4) as pool:
+        writes = [pool.submit(write_recent_file, tmp_path, "recent.json", texts[number % 2]) for number in range(40)]
+        seen = [read_recent_file(tmp_path, "recent.json", limit=100_000) for _ in range(40)]
+    assert all(one.exception() is None for one in writes)
+    assert set(seen) <= {None, *texts}
+    assert read_recent_file(tmp_path, "recent.json", limit=99_999) is None
+    assert {path.name for path in (tmp_path / ".mtlsctl").iterdir()} == {".gitignore", "recent.json"}
+
+
 def test_a_list_is_read_back_as_it_was() -> None:
     """With everything that a judgement needs."""
     at = ListedAt("a" * 32, "https://api.example/client/v4")
@@ -349,6 +365,33 @@ def test_the_environment_is_that_of_wrangler(
     assert project.run("guard", *arguments).code == code
 
 
+def test_a_generated_file_is_deployed_instead(tmp_path: Path) -> None:
+    """A build tool made it before the ID was written; after the next build it may go."""
+    project = make_project(tmp_path)
+    project.write(".wrangler/deploy/config.json", '{"configPath": "../../dist/wrangler.json"}')
+    project.write("dist/wrangler.json", '{"name": "checkout", "mtls_certificates": []}')
+    assert project.run("apply", "--yes").code == 0
+    result = project.run("guard", "--format", "json")
+    assert (result.code, [one["code"] for one in result.json["diagnostics"]]) == (3, ["guard-build"])
+    text = project.read("wrangler.toml").partition('certificate_id = "')[2][:36]
+    built = {"name": "checkout", "mtls_certificates": [{"binding": "BILLING", "certificate_id": text}]}
+    project.write("dist/wrangler.json", json.dumps(built))
+    assert project.run("guard").code == 0
+
+
+def test_a_name_in_a_wrangler_file_does_not_act(tmp_path: Path) -> None:
+    """Neither on a terminal nor on the runner that shows the build."""
+    project = make_project(tmp_path)
+    assert project.run("apply", "--yes").code == 0
+    for name in NAMES.values():
+        odd = f"\n[[mtls_certificates]]\nbinding = {toml_text(name)}\ncertificate_id = {toml_text(name)}\n"
+        project.write("wrangler.toml", project.read("wrangler.toml") + odd)
+    for shown in ("text", "json"):
+        result = project.run("guard", "--format", shown)
+        assert result.code == 3
+        check_texts(result.out, result.err)
+
+
 # --- what is not checked --------------------------------------------------------------------------------------------
 
 
@@ -382,6 +425,15 @@ def test_a_reason_that_can_not_be_logged_still_skips(stale: Project) -> None:
     assert "could not be written to the journal" in result.out
     (stale.folder / "mtls.toml").unlink()
     assert stale.run("guard").code == 0
+
+
+def test_a_reason_that_is_no_text_is_logged(stale: Project) -> None:
+    """A variable may have any bytes."""
+    stale.environ["MTLSCTL_SKIP_GUARD"] = "INC\udcff"
+    stale.environ["WRANGLER_COMMAND"] = "deploy\udcff"
+    for shown in ("text", "json"):
+        assert stale.run("guard", "--format", shown).code == 0
+    assert "INC\\udcff" in stale.run("history").out
 
 
 @pytest.mark.parametrize(("reason", "code"), [("", 3), ("0", 3), ("1", 1), ("TRUE", 1), ("no", 1), ("why", 0)])

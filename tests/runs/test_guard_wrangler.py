@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -160,6 +161,23 @@ def test_without_a_token_wrangler_stops_too(checkout: Checkout) -> None:
     stopped = checkout.wrangler("deploy", "--dry-run", "--env=")
     assert (stopped.returncode, "error[guard-not-checked]" in stopped.stdout) == (1, True)
     assert checkout.wrangler("types").returncode == 0
+
+
+def test_what_wrangler_knows_of_the_environment_reaches_the_guard(checkout: Checkout) -> None:
+    """CLOUDFLARE_ENV does, and a build of an environment has its own `--env`; an `.env` file may excuse a deploy."""
+    checkout.renew(0)
+    text = checkout.project.read("apps/tiny/wrangler.toml")
+    head, found, tail = text.partition("[env.staging]")
+    stale = head + found + re.sub("[0-9a-f-]{36}", "<CERTIFICATE_ID>", tail)
+    checkout.project.write("apps/tiny/wrangler.toml", stale)
+    by_variable = checkout.wrangler("deploy", "--dry-run", CLOUDFLARE_ENV="staging")
+    assert (by_variable.returncode, "1 of 1 binding" in by_variable.stdout) == (1, True)
+    own = '\n[env.staging.build]\ncommand = "mtlsctl guard tiny --env staging"\n'
+    checkout.project.write("apps/tiny/wrangler.toml", stale.replace("guard tiny", "guard tiny --env=") + own)
+    assert checkout.wrangler("deploy", "--dry-run", "--env=").returncode == 0
+    assert checkout.wrangler("deploy", "--dry-run", "--env=staging").returncode == 1
+    checkout.project.write("apps/tiny/.env", "MTLSCTL_SKIP_GUARD=because\n")
+    assert checkout.wrangler("deploy", "--dry-run", "--env=staging").returncode == 0
 
 
 def test_a_build_that_mtlsctl_runs_is_not_guarded(checkout: Checkout) -> None:
