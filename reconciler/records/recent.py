@@ -20,10 +20,12 @@ MAX_BYTES = 64_000_000
 
 @dataclass(frozen=True, slots=True)
 class ListedAt:
-    """What a list is of: an account at an address of the API."""
+    """What a list is of: an account at an address of the API. `journal`: the state of the journal of this checkout
+    before the list was read: a run that changed something since makes it useless."""
 
     account_id: str
     base_url: str
+    journal: str = ""
 
 
 class _EntryPart(JsonPart):
@@ -43,6 +45,7 @@ class _RecentList(JsonPart):
     format: Literal["mtlsctl.recent/1"] = "mtlsctl.recent/1"
     account_id: str
     base_url: str
+    journal: str
     listed: UtcTime
     stable: bool
     ahead_s: float | None = None
@@ -54,6 +57,7 @@ def recent_text(listing: Listing, at: ListedAt, listed: datetime) -> bytes:
     document = _RecentList(
         account_id=at.account_id,
         base_url=at.base_url,
+        journal=at.journal,
         listed=listed,
         stable=listing.stable,
         ahead_s=None if listing.ahead is None else listing.ahead.total_seconds(),
@@ -63,13 +67,14 @@ def recent_text(listing: Listing, at: ListedAt, listed: datetime) -> bytes:
 
 
 def read_recent(data: bytes, at: ListedAt, now: datetime) -> Listing | None:
-    """The list, if it is of this account and not older than a minute. None for anything else; raises nothing."""
+    """The list, if it is of this account, not older than a minute, and no run of this checkout came after it. None for
+    anything else; raises nothing."""
     try:
         document = _RecentList.model_validate_json(data)
     except ValidationError:
         return None
     is_recent = timedelta(0) <= now - document.listed < MAX_AGE
-    if not is_recent or ListedAt(document.account_id, document.base_url) != at:
+    if not is_recent or ListedAt(document.account_id, document.base_url, document.journal) != at:
         return None
     ahead = None if document.ahead_s is None else timedelta(seconds=document.ahead_s)
     return Listing(tuple(_entry(part) for part in document.entries), document.stable, ahead)

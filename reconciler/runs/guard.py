@@ -26,6 +26,7 @@ from reconciler.runs.look import Checkout, ask_for_missing, look
 from reconciler.runs.operator import read_reason
 from reconciler.runs.project import Project
 from reconciler.runtime.wrangler import RUNS_BUILD
+from reconciler.system.journal import journal_state
 from reconciler.system.recent import read_recent_file, write_recent_file
 from reconciler.wrangler.which import search
 
@@ -63,9 +64,8 @@ def skip(project: Project | None, environ: Mapping[str, str], clock: Clock) -> G
     reason = read_reason(environ, SKIP_GUARD)
     if reason is None:
         return None
-    event = GuardSkipped(
-        run=os.urandom(6).hex(), time=clock.now(), reason=reason, command=environ.get(WRANGLER_COMMAND) or None
-    )
+    command = _writable(environ.get(WRANGLER_COMMAND, "")) or None
+    event = GuardSkipped(run=os.urandom(6).hex(), time=clock.now(), reason=_writable(reason), command=command)
     hint = "unset it once the deploy is done"
     try:
         if project is not None:
@@ -77,6 +77,11 @@ def skip(project: Project | None, environ: Mapping[str, str], clock: Clock) -> G
     message = f"the guard was skipped, because {SKIP_GUARD} is set: {reason}"
     warning = Diagnostic(Severity.WARNING, Code.GUARD_SKIPPED, message, None, hint)
     return Guard(clock.now(), GuardScope(frozenset()), skipped=reason, diagnostics=(warning,))
+
+
+def _writable(text: str) -> str:
+    """The text without bytes that are not UTF-8, which a variable may have."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def guard(project: Project, request: GuardRequest) -> Guard:
@@ -121,7 +126,7 @@ def _listed_at(project: Project, checkout: Checkout) -> ListedAt | None:
         return None
     from reconciler.stores.cloudflare.access import base_url_of
 
-    return ListedAt(settings.account_id, base_url_of(project.environ))
+    return ListedAt(settings.account_id, base_url_of(project.environ), journal_state(project.folder))
 
 
 def _read_recent(project: Project, at: ListedAt | None) -> Listing | None:

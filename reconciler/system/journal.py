@@ -94,6 +94,15 @@ class JournalFile:
         return self._descriptor
 
 
+def journal_state(folder: Path) -> str:
+    """A text that is another one after each line that a run wrote."""
+    try:
+        facts = (folder / FOLDER / NAME).lstat()
+    except OSError:
+        return ""
+    return f"{facts.st_ino}:{facts.st_size}"
+
+
 def read_lines(folder: Path) -> bytes:
     """The lines of the journals next to mtls.toml, oldest first; empty if there are none. FileError for a link.
 

@@ -6,6 +6,7 @@ import json
 import os
 import stat
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -15,16 +16,21 @@ import pytest
 
 from reconciler.emulator.server import running
 from reconciler.emulator.state import ACCOUNT_ID, EmulatorState, new_state
+from reconciler.findings.escape import toml_text
 from reconciler.findings.exits import ExitCode
-from reconciler.model import EntryId, Listing
+from reconciler.model import CertificateName, EntryId, Listing
+from reconciler.model.ownership import mark_name
 from reconciler.records.recent import ListedAt, read_recent, recent_text
 from reconciler.reports.guard import Guard
 from reconciler.runs.guard import GuardRequest
 from reconciler.runs.guard import guard as ask
 from reconciler.runs.project import open_project
 from reconciler.system.clock import SystemClock
+from reconciler.system.recent import read_recent_file, write_recent_file
+from reconciler.x509.certificates import parse_stored
 from tests.support.cli import MTLS, WRANGLER, Project, make_project
-from tests.support.emulated import TOKEN
+from tests.support.emulated import HEADERS, TOKEN
+from tests.support.hostile import NAMES, check_texts
 from tests.support.pki import NOW
 from tests.support.store_contract import LEAVES, SetClock
 from tests.support.worlds import entry
@@ -58,6 +64,18 @@ class Account:
         paths = [call.path.partition(ACCOUNT_ID)[2] for call in self.state.calls]
         self.state.calls.clear()
         return paths
+
+    def upload(self, number: int) -> str:
+        """The ID of a certificate that another checkout of the stack uploaded."""
+        base = self.project.environ["CLOUDFLARE_API_BASE_URL"]
+        pem, key = LEAVES[number].certificate_pem.decode(), LEAVES[number].key_pem.decode()
+        parsed = parse_stored(pem)
+        assert parsed is not None
+        name = mark_name("payments", CertificateName("billing"), parsed.digest)
+        body = {"name": name, "certificates": pem, "private_key": key, "ca": False}
+        reply = httpx.post(f"{base}/accounts/{ACCOUNT_ID}{LIST}", json=body, headers=HEADERS)
+        self.state.calls.clear()
+        return str(reply.json()["result"]["id"])
 
     def renew(self, number: int) -> None:
         """A renewed certificate, applied."""
@@ -100,16 +118,27 @@ def test_many_deploys_in_a_row_need_one_list(account: Account) -> None:
 
 
 def test_nothing_is_stopped_because_of_a_list_that_is_a_minute_old(account: Account) -> None:
-    """What `apply` uploaded meanwhile is asked for by its ID; what would be stopped is listed again first."""
-    account.ask()
-    account.calls()
-    account.renew(1)
+    """What another checkout uploaded meanwhile is asked for by its ID; what would be stopped is listed again first."""
     assert account.ask().diagnostics == ()
-    (found,) = account.calls()
-    assert found.startswith(f"{LIST}/")
+    account.calls()
+    new = account.upload(2)
+    account.project.write("certs/billing.pem", LEAVES[2].certificate_pem)
+    account.project.write("wrangler.toml", WRANGLER.replace("<CERTIFICATE_ID>", new))
+    assert account.ask().diagnostics == ()
+    assert account.calls() == [f"{LIST}/{new}"]
     account.project.write("wrangler.toml", WRANGLER)
     assert account.ask().exit_code is ExitCode.BLOCKED
     assert account.calls() == [LIST]
+
+
+def test_a_list_from_before_a_run_of_this_checkout_is_not_used(account: Account) -> None:
+    """Else the certificate that it uploaded would not count as newer."""
+    old = {path: account.project.read(path) for path in ("wrangler.toml", "certs/billing.pem")}
+    assert account.ask().diagnostics == ()
+    account.renew(1)
+    for path, text in old.items():
+        account.project.write(path, text)
+    assert [one.code for one in account.ask().diagnostics] == ["guard-older"]
 
 
 def test_what_stops_is_listed_each_time(account: Account) -> None:
@@ -134,8 +163,7 @@ def test_a_stale_branch_is_stopped(account: Account) -> None:
     assert account.ask(accepted=(newest.id[:8],)).diagnostics == ()
     (gone,) = (one.id for one in entries if one.id != newest.id)
     base = account.project.environ["CLOUDFLARE_API_BASE_URL"]
-    headers = {"authorization": f"Bearer {TOKEN}"}
-    httpx.delete(f"{base}/accounts/{ACCOUNT_ID}{LIST}/{gone}", headers=headers).raise_for_status()
+    httpx.delete(f"{base}/accounts/{ACCOUNT_ID}{LIST}/{gone}", headers=HEADERS).raise_for_status()
     assert [one.code for one in account.ask().diagnostics] == ["guard-unknown"]
 
 
@@ -193,6 +221,18 @@ def test_a_folder_that_can_not_be_written_keeps_no_list(account: Account) -> Non
     folder.symlink_to("elsewhere")
     assert account.ask().diagnostics == ()
     assert not (account.project.folder / "elsewhere/recent.json").exists()
+
+
+def test_a_list_is_never_half_of_one(tmp_path: Path) -> None:
+    """Deploys run at once."""
+    texts = [bytes([sign]) * 100_000 for sign in b"ab"]
+    with ThreadPoolExecutor(4) as pool:
+        writes = [pool.submit(write_recent_file, tmp_path, "recent.json", texts[number % 2]) for number in range(40)]
+        seen = [read_recent_file(tmp_path, "recent.json", limit=100_000) for _ in range(40)]
+    assert all(one.exception() is None for one in writes)
+    assert set(seen) <= {None, *texts}
+    assert read_recent_file(tmp_path, "recent.json", limit=99_999) is None
+    assert {path.name for path in (tmp_path / ".mtlsctl").iterdir()} == {".gitignore", "recent.json"}
 
 
 def test_a_list_is_read_back_as_it_was() -> None:
@@ -325,6 +365,33 @@ def test_the_environment_is_that_of_wrangler(
     assert project.run("guard", *arguments).code == code
 
 
+def test_a_generated_file_is_deployed_instead(tmp_path: Path) -> None:
+    """A build tool made it before the ID was written; after the next build it may go."""
+    project = make_project(tmp_path)
+    project.write(".wrangler/deploy/config.json", '{"configPath": "../../dist/wrangler.json"}')
+    project.write("dist/wrangler.json", '{"name": "checkout", "mtls_certificates": []}')
+    assert project.run("apply", "--yes").code == 0
+    result = project.run("guard", "--format", "json")
+    assert (result.code, [one["code"] for one in result.json["diagnostics"]]) == (3, ["guard-build"])
+    text = project.read("wrangler.toml").partition('certificate_id = "')[2][:36]
+    built = {"name": "checkout", "mtls_certificates": [{"binding": "BILLING", "certificate_id": text}]}
+    project.write("dist/wrangler.json", json.dumps(built))
+    assert project.run("guard").code == 0
+
+
+def test_a_name_in_a_wrangler_file_does_not_act(tmp_path: Path) -> None:
+    """Neither on a terminal nor on the runner that shows the build."""
+    project = make_project(tmp_path)
+    assert project.run("apply", "--yes").code == 0
+    for name in NAMES.values():
+        odd = f"\n[[mtls_certificates]]\nbinding = {toml_text(name)}\ncertificate_id = {toml_text(name)}\n"
+        project.write("wrangler.toml", project.read("wrangler.toml") + odd)
+    for shown in ("text", "json"):
+        result = project.run("guard", "--format", shown)
+        assert result.code == 3
+        check_texts(result.out, result.err)
+
+
 # --- what is not checked --------------------------------------------------------------------------------------------
 
 
@@ -358,6 +425,15 @@ def test_a_reason_that_can_not_be_logged_still_skips(stale: Project) -> None:
     assert "could not be written to the journal" in result.out
     (stale.folder / "mtls.toml").unlink()
     assert stale.run("guard").code == 0
+
+
+def test_a_reason_that_is_no_text_is_logged(stale: Project) -> None:
+    """A variable may have any bytes."""
+    stale.environ["MTLSCTL_SKIP_GUARD"] = "INC\udcff"
+    stale.environ["WRANGLER_COMMAND"] = "deploy\udcff"
+    for shown in ("text", "json"):
+        assert stale.run("guard", "--format", shown).code == 0
+    assert "INC\\udcff" in stale.run("history").out
 
 
 @pytest.mark.parametrize(("reason", "code"), [("", 3), ("0", 3), ("1", 1), ("TRUE", 1), ("no", 1), ("why", 0)])

@@ -58,6 +58,7 @@ SLOW = (
     "wrangler/test_remote.py::test_in_any_layout_remote_changes_only_its_binding",
     # real wrangler, workerd, npm, TLS servers and a browser
     "apply/test_deploy_wrangler.py",
+    "runs/test_guard_wrangler.py",
     "apply/test_gate_at_origin.py",
     "emulator/test_wrangler.py",
     "probe/test_probe_servers.py",

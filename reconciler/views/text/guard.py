@@ -30,6 +30,9 @@ def _ending(guard: Guard, display: Display) -> Iterator[str]:
             yield from map(style.change, wrapped(f"Nothing was checked: {printable(guard.skipped)}.", width))
         return
     of = f"{counted(len(guard.bindings), 'binding')} of {_what(guard)}"
+    if guard.others:
+        text = f"Not checked: {counted(guard.others, 'binding')} of another account, which another mtls.toml declares."
+        yield from map(style.change, wrapped(text, width))
     if guard.exit_code is ExitCode.OK:
         text = f"No file stops the deploy: {of}. IDs were not checked." if guard.offline else f"Checked: {of}."
         yield from map(style.good, wrapped(text, width))
