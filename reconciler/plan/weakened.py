@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
-from reconciler.model import Declaration, DeclaredWorker, EnvironmentName, Gate, Policy
+from reconciler.model import Declaration, DeclaredWorker, Gate, Policy
 from reconciler.model.certificate_policy import EXTENSIONS, USAGES, AllowedKey, CertificatePolicy
 from reconciler.plan.policy import duration_text, most_unbinds
 
@@ -26,6 +26,7 @@ Keys = tuple[str, ...]
 
 _MOST_NAMED = 3
 _LONGEST_SHOWN = 200
+_DEFAULT_CONFIGS = frozenset({"wrangler.toml", "wrangler.json", "wrangler.jsonc"})
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _T = TypeVar("_T")
 
@@ -48,18 +49,18 @@ def find_weakened(before: Declaration, after: Declaration) -> tuple[Weakened, ..
 
 
 def weakened_findings(found: Iterable[Weakened], path: str, revision: str) -> Iterator[Diagnostic]:
-    """A warning for each guard with its values. `path`: of mtls.toml; `revision`: what it was compared with."""
-    alike: dict[tuple[str, str, str], list[Weakened]] = {}
+    """A warning for each guard, however many places it has. `path`: of mtls.toml; `revision`: the one compared with."""
+    places: dict[str, list[Weakened]] = {}
     for one in found:
-        alike.setdefault((one.guard, one.before, one.after), []).append(one)
-    for (_, before, after), (first, *others) in alike.items():
-        more = f" and {len(others) + 1 - _MOST_NAMED} more" if len(others) >= _MOST_NAMED else ""
-        names = ", ".join(f"`{one.path}`" for one in (first, *others)[:_MOST_NAMED])
+        places.setdefault(one.guard, []).append(one)
+    for first, *others in places.values():
+        more = f" and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
+        also = f" (also {', '.join(f'`{one.path}`' for one in others[:_MOST_NAMED])}{more})" if others else ""
         yield Diagnostic(
             Severity.WARNING,
             Code.GUARD_WEAKENED,
-            f"{names}{more} {'are' if others else 'is'} weaker than at {revision}: {_short(before)} ->"
-            f" {_short(after)}, so {first.effect}",
+            f"`{first.path}` is weaker than at {revision}: {_short(first.before)} -> {_short(first.after)}{also}, so"
+            f" {first.effect}",
             Pointer(path, first.keys),
             "check that this is meant, and that the same change does not remove what it protected",
         )
@@ -91,6 +92,7 @@ def _guard(
 
     def compare(before: Declaration, after: Declaration) -> Iterator[Weakened]:
         old, new = read(before), read(after)
+        places: set[Keys] = set()
         for keys in dict.fromkeys((*new, *old)):
             if fallback is not None:
                 was, now = old.get(keys, fallback(before)), new.get(keys, fallback(after))
@@ -98,8 +100,9 @@ def _guard(
                 was, now = old[keys], new[keys]
             else:
                 continue
-            if is_weaker(was, now):
-                place = where(keys, after)
+            place = where(keys, after)
+            if place not in places and is_weaker(was, now):
+                places.add(place)
                 yield Weakened(name, show(was), show(now), _dotted(place), place, effect)
 
     return compare
@@ -218,36 +221,40 @@ def _removes_more(before: _Unbinds, after: _Unbinds) -> bool:
     return before.setting != after.setting and before.number < after.number
 
 
-# Workers are known by their file: their labels can be changed freely.
+# A Worker is known by its file and by its label: else a change of one of them would hide what is loosened with it.
 
 
-def _file(worker: DeclaredWorker) -> str:
-    return posixpath.normpath(worker.config)
-
-
-def _deployed(declaration: Declaration) -> dict[Keys, bool]:
-    return {
-        (_file(worker), *_of(environment)): environment not in worker.undeployed
+def _of_workers(read: Callable[[DeclaredWorker], Mapping[Keys, _T]]) -> Callable[[Declaration], dict[Keys, _T]]:
+    """A function that gives the values of each Worker, by both of its names."""
+    return lambda declaration: {
+        (*name, *keys): value
         for worker in declaration.workers.values()
-        for environment in {None: None, **dict.fromkeys(worker.environments), **dict.fromkeys(worker.undeployed)}
+        for name in (("file", _file(worker)), ("label", worker.label))
+        for keys, value in read(worker).items()
     }
 
 
-def _of(environment: EnvironmentName) -> Keys:
-    return () if environment is None else ("env", environment)
+def _file(worker: DeclaredWorker) -> str:
+    """The file, or its folder if that is enough to find it."""
+    folder, _, name = posixpath.normpath(worker.config).rpartition("/")
+    return folder or "." if name in _DEFAULT_CONFIGS else posixpath.normpath(worker.config)
 
 
-def _exclusive(declaration: Declaration) -> dict[Keys, bool]:
-    return {(_file(worker),): worker.exclusive for worker in declaration.workers.values()}
+def _deployed(worker: DeclaredWorker) -> dict[Keys, bool]:
+    environments = {None: None, **dict.fromkeys(worker.environments), **dict.fromkeys(worker.undeployed)}
+    return {
+        () if environment is None else ("env", environment): environment not in worker.undeployed
+        for environment in environments
+    }
 
 
 def _of_worker(key: str) -> Callable[[Keys, Declaration], Keys]:
-    """A function from a file and an environment to the keys of a setting of its Worker."""
+    """A function from a Worker and an environment to the keys of a setting."""
 
     def where(keys: Keys, declaration: Declaration) -> Keys:
-        file, *environment = keys
-        label = next(worker.label for worker in declaration.workers.values() if _file(worker) == file)
-        return ("workers", label, *environment, key)
+        kind, name, *environment = keys
+        files = {_file(worker): worker.label for worker in reversed(tuple(declaration.workers.values()))}
+        return ("workers", files[name] if kind == "file" else name, *environment, key)
 
     return where
 
@@ -299,7 +306,7 @@ GUARDS: tuple[Guard, ...] = (
     _guard(
         "deployed",
         "its live version does not keep an old certificate",
-        _deployed,
+        _of_workers(_deployed),
         _is_off,
         _true_or_false,
         where=_of_worker("deployed"),
@@ -307,7 +314,7 @@ GUARDS: tuple[Guard, ...] = (
     _guard(
         "exclusive",
         "bindings that are not declared here can be removed from this file",
-        _exclusive,
+        _of_workers(lambda worker: {(): worker.exclusive}),
         _is_on,
         _true_or_false,
         where=_of_worker("exclusive"),

@@ -56,7 +56,7 @@ def compare_with(project: Project, revision: str) -> Comparison:
     try:
         before = _parse(project, found)
     except InputError as error:
-        first = error.diagnostics()[0]
+        first = next(one for one in error.diagnostics() if one.is_error)
         why = f"at {shown} it is not valid for this version of mtlsctl ({first.code}: {first.message})"
         return _not_compared(project, why, "fix it there first, or compare the two by hand")
     weakened = find_weakened(before, _parse(project, project.sources[project.name]))

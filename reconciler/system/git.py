@@ -85,23 +85,27 @@ class NotThere(StrEnum):
 
 
 def read_at(path: Path, revision: str, *, limit: int) -> bytes | NotThere | GitProblem:
-    """A file as it is at a revision, links in its present path resolved; nothing is checked out or fetched.
+    """What a file of this name was at a revision; nothing is checked out or fetched.
 
+    No link is followed, neither of now nor of then: a change could replace the file by a link to another one.
     ValueError if the revision could be an option of git, or several lines.
     """
     if not is_revision(revision):
         raise ValueError("not a revision")
-    real = Path(os.path.realpath(path))
-    root = git_root(real.parent)
+    named = Path(os.path.normpath(path.absolute()))
+    root = git_root(named.parent)
     if root is None:
         return NotThere.REPOSITORY
+    top = next((folder for folder in reversed(named.parents) if Path(os.path.realpath(folder)) == root), None)
+    if top is None:
+        return GitProblem(f"a link in {str(path)!r} leads into another repository", "name the file without that link")
     asked = _git(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
     commit = _output(asked, root, none=1)
     if isinstance(commit, GitProblem):
         return commit
     if not _OBJECT.fullmatch(commit.strip()):
         return NotThere.REVISION
-    return _read_file(root, commit.strip().decode(), real.relative_to(root).as_posix(), limit)
+    return _read_file(root, commit.strip().decode(), named.relative_to(top).as_posix(), limit)
 
 
 def is_revision(text: str) -> bool:

@@ -80,6 +80,14 @@ ROWS: Mapping[str, Row] = {
     "deployed of a Worker with another label": Row(
         site(""), site("deployed = false", "shop", "./wrangler.toml"), ("workers.shop.deployed: true -> false",)
     ),
+    "deployed of a Worker in another file": Row(
+        site(""), site("deployed = false", config="other.toml"), ("workers.site.deployed: true -> false",)
+    ),
+    "deployed of a Worker with another label, whose file is named by its folder": Row(
+        site("", config="a/wrangler.toml"),
+        site("deployed = false", "shop", "a"),
+        ("workers.shop.deployed: true -> false",),
+    ),
     "exclusive": Row(site("exclusive = false"), site(""), ("workers.site.exclusive: false -> true",)),
     "verify_before": Row(
         policy('verify_before = ["upload", "retire"]'),
@@ -198,16 +206,17 @@ def test_a_finding_has_the_values_the_effect_and_the_place() -> None:
     assert getattr(one.where, "keys", None) == ("policy", "grace")
 
 
-def test_what_is_weakened_alike_is_one_finding() -> None:
+def test_a_guard_is_one_finding_however_many_places_it_has() -> None:
     """A thousand certificates are not a thousand warnings, nor hide another one."""
     names = [f"c{number}" for number in range(5)]
-    text = "".join(f'[certificates.{name}]\ncertificate = "c.pem"\ngrace = "1h"\n' for name in names)
-    found = find_weakened(parse(""), parse(policy("prune = true") + text))
-    prune, grace = weakened_findings(found, "mtls.toml", "main")
-    assert "policy.prune" in prune.message
+    text = "".join(f'[certificates.{name}]\ncertificate = "c.pem"\ngrace = "{name[1]}h"\n' for name in names)
+    found = find_weakened(parse(""), parse(policy("max_deletes = 99") + text))
+    grace, deletes = weakened_findings(found, "mtls.toml", "main")
     assert grace.message.startswith(
-        "`certificates.c0.grace`, `certificates.c1.grace`, `certificates.c2.grace` and 2 more are weaker than at main:"
+        "`certificates.c0.grace` is weaker than at main: 7d -> 0s"
+        " (also `certificates.c1.grace`, `certificates.c2.grace`, `certificates.c3.grace` and 1 more), so old"
     )
+    assert "policy.max_deletes" in deletes.message
     assert len(found) == 6
 
 

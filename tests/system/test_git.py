@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -275,15 +276,32 @@ def commit(folder: Path, name: str, text: str) -> str:
 
 
 def test_a_file_is_read_as_it_was(repository: Path) -> None:
-    """By any name of a commit; its name is literal, and a link to it is followed as it is now."""
+    """By any name of a commit; its own name is literal."""
     first = commit(repository, "certs/*.key", "one")
     commit(repository, "certs/*.key", "two")
-    (repository / "link").symlink_to("certs/*.key")
     (repository / "certs/*.key").write_text("three")
     path = repository / "certs/*.key"
     for revision, text in (("HEAD", b"two"), ("HEAD^1", b"one"), (first, b"one"), (first[:12], b"one")):
         assert read_at(path, revision, limit=3) == text
-    assert read_at(repository / "link", "HEAD", limit=3) == b"two"
+
+
+def test_no_link_of_now_leads_to_another_file_of_then(repository: Path, tmp_path: Path) -> None:
+    """A change could replace what it loosens by a link to what was loose before; above the root a link is fine."""
+    commit(repository, "certs/mtls.toml", "strict")
+    commit(repository, "mtls.toml", "loose")
+    (repository / "certs/mtls.toml").unlink()
+    (repository / "certs/mtls.toml").symlink_to("../mtls.toml")
+    assert read_at(repository / "certs/mtls.toml", "HEAD", limit=9) == b"strict"
+    shutil.rmtree(repository / "certs")
+    (repository / "certs").symlink_to(".")
+    assert read_at(repository / "certs/mtls.toml", "HEAD", limit=9) == b"strict"
+    (tmp_path / "here").symlink_to(repository)
+    assert read_at(tmp_path / "here/mtls.toml", "HEAD", limit=9) == b"loose"
+    (tmp_path / "other").mkdir()
+    git(tmp_path / "other", "init", "--quiet")
+    (repository / "elsewhere").symlink_to(tmp_path / "other/x")
+    (tmp_path / "other/x").mkdir()
+    assert isinstance(read_at(repository / "elsewhere/mtls.toml", "HEAD", limit=9), GitProblem)
 
 
 def test_what_is_not_there_is_told_apart(repository: Path, tmp_path: Path) -> None:

@@ -76,9 +76,10 @@ def findings(found: Iterable[Diagnostic], display: Display) -> Iterator[str]:
     """The errors and warnings, weakened guards and then errors first; of many the first ones."""
     known = sorted(dict.fromkeys(to_act_on(found)), key=lambda one: (one.code not in OF_GUARDS, not one.is_error))
     if known:
-        more = f"; the first {_MOST_FINDINGS}" if len(known) > _MOST_FINDINGS else ""
+        most = max(_MOST_FINDINGS, sum(one.code in OF_GUARDS for one in known))
+        more = f"; the first {most}" if len(known) > most else ""
         yield f"**{count_findings(known)}**{more}:"
-        yield fence("\n".join(finding_lines(known[:_MOST_FINDINGS], whole(display))))
+        yield fence("\n".join(finding_lines(known[:most], whole(display))))
 
 
 def not_checked(found: Sequence[NotChecked], command: str) -> Iterator[str]:
