@@ -71,6 +71,10 @@ DeployOption = Annotated[
     ),
 ]
 OverSplitOption = Annotated[bool, typer.Option("--over-split", help="Deploy even if that ends a gradual deployment.")]
+BaseOption = Annotated[
+    str | None,
+    typer.Option("--base", metavar="REV", help="Warn first of settings that protect less than at REV (runs git)."),
+]
 PlanOutOption = Annotated[
     Path | None,
     typer.Option(
@@ -98,10 +102,12 @@ def plan(
     live: LiveOption = None,
     deploy: DeployOption = False,
     over_split: OverSplitOption = False,
+    base: BaseOption = None,
 ) -> None:
     """Show what `apply` would do, and why.
 
-    Needs no private key, runs no command and changes nothing, so it is safe to run on a pull request.
+    Needs no private key, runs no command and changes nothing, so it is safe to run on a pull request. Only with --base
+    it runs git, which reads mtls.toml of that revision, and nothing else.
     """
     request = PlanRequest(
         only=tuple(only or ()),
@@ -113,6 +119,7 @@ def plan(
         take_over=tuple(take_over or ()),
         live=live,
         deploy=DeployChoice(everybody=deploy, over_split=over_split),
+        base=base,
     )
     if session.is_over_several:
         _plan_several(session, request, out, detailed_exitcode=detailed_exitcode)

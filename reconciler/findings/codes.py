@@ -652,6 +652,12 @@ class Code(StrEnum):
         "Something is to be removed, now or later, and settings in mtls.toml protect it less than the defaults do.",
         ("Check that the removal and these settings are both meant; limit them with `MTLSCTL_MAX_DELETES` and"
          " `MTLSCTL_MIN_GRACE`."))
+    GUARD_WEAKENED = ("guard-weakened", _W,
+        "A setting that protects certificates is weaker than at the revision of `plan --base`.",
+        "Check that this is meant, and that the same change does not remove what the setting protected.")
+    GUARDS_NOT_COMPARED = ("guards-not-compared", _W,
+        "`plan --base` could not read mtls.toml of that revision, so no setting was compared.",
+        "Follow the hint; until then compare the settings by hand.")
     NOTHING_DECLARED = ("nothing-declared", _W,
         "mtls.toml declares nothing, but uploaded certificates have the mark of this stack.",
         "Restore mtls.toml if it was emptied by mistake, or choose another `stack`.")

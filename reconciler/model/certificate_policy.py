@@ -75,5 +75,10 @@ class CertificatePolicy:
     common_names: tuple[str, ...] = ()
     warn_only: frozenset[str] = frozenset()
 
+    @property
+    def in_force(self) -> frozenset[str]:
+        """The rules that there are, also those that only warn."""
+        return frozenset(rule for rule in RULES if getattr(self, rule) != getattr(NO_RULES, rule))
+
 
 NO_RULES = CertificatePolicy()

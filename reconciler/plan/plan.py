@@ -50,6 +50,7 @@ from reconciler.plan.rails import own_bindings, too_many_unbinds
 from reconciler.plan.renewals import Due
 from reconciler.plan.retire import WITH_LIVE, WITH_SWEEP, is_meant
 from reconciler.plan.retire_live import lost_rollbacks
+from reconciler.plan.weakened import Weakened
 from reconciler.plan.wording import wait_text
 
 _OF_TIME = frozenset(
@@ -81,6 +82,7 @@ class PlanFacts:
     live Workers were not requested. `calls` None: no server was called. `keys`: those that `apply` will need.
     `apply_with`: the arguments of `mtlsctl apply` for this plan; None if `apply` itself made it. `commit`: that of the
     checkout; None outside git. `owners`: of the certificates in `changes` and `waiting`, if mtls.toml names them.
+    `weakened`: the guards that are weaker than at the revision of `--base`; None if they were not compared.
     """
 
     stack: str
@@ -103,6 +105,7 @@ class PlanFacts:
     apply_with: tuple[str, ...] | None = None
     commit: str | None = None
     owners: Mapping[CertificateName, str] = field(default_factory=dict)
+    weakened: tuple[Weakened, ...] | None = None
 
     @property
     def only(self) -> tuple[str, ...]:

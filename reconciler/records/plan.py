@@ -15,6 +15,7 @@ from reconciler.plan.live import LiveBinding, LiveState, Presented
 from reconciler.plan.plan import PlanFacts
 from reconciler.plan.quota import Quota
 from reconciler.plan.renewals import Due
+from reconciler.plan.weakened import Weakened
 from reconciler.records.base import FIRST_MISTAKE, DiagnosticPart, JsonPart, UtcTime, diagnostic_part, to_json
 from reconciler.records.changes import ChangePart, change_part
 
@@ -104,6 +105,15 @@ class NotCheckedPart(JsonPart):
     command: str | None = None
 
 
+class WeakenedPart(JsonPart):
+    """A guard that is weaker than at the revision of `--base`. `path`: its keys in mtls.toml, joined by dots."""
+
+    guard: str
+    before: str
+    after: str
+    path: str
+
+
 def _with_zones(due: Due) -> Due:
     if due.not_after.tzinfo is None or due.renew_from.tzinfo is None:
         raise ValueError("times must have a zone")
@@ -119,6 +129,7 @@ class PlanDocument(JsonPart):
     `next`: the earliest time at which something that waits may be done.
     `owners`: the owner of each certificate in `changes` and `waiting`, if mtls.toml names one.
     `keys`: the private keys that `apply` will need; none was opened. `next_command`: what to run next.
+    `weakened`: absent if the guards were not compared with another revision.
     """
 
     format: Literal["mtlsctl.plan/1"] = "mtlsctl.plan/1"
@@ -131,6 +142,7 @@ class PlanDocument(JsonPart):
     offline: bool = False
     at: bool = False
     partial: tuple[str, ...] | None = None
+    weakened: Annotated[tuple[WeakenedPart, ...], FIRST_MISTAKE] | None = None
     changes: Annotated[tuple[ChangePart, ...], FIRST_MISTAKE]
     adopted: Annotated[tuple[AdoptedPart, ...], FIRST_MISTAKE]
     waiting: Annotated[tuple[WaitingPart, ...], FIRST_MISTAKE]
@@ -159,6 +171,7 @@ def plan_document(plan: PlanFacts, resolve: Resolve) -> PlanDocument:
         offline=plan.offline,
         at=plan.at,
         partial=plan.partial or None,
+        weakened=None if plan.weakened is None else tuple(map(_weakened_part, plan.weakened)),
         changes=tuple(change_part(change) for change in plan.changes),
         adopted=tuple(
             AdoptedPart(certificate=item.certificate, entry=item.entry.id, name=item.entry.name, ours=item.ours)
@@ -179,6 +192,10 @@ def plan_document(plan: PlanFacts, resolve: Resolve) -> PlanDocument:
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in plan.diagnostics),
     )
     return document.model_copy(update={"content_hash": content_hash(document)})
+
+
+def _weakened_part(one: Weakened) -> WeakenedPart:
+    return WeakenedPart(guard=one.guard, before=one.before, after=one.after, path=one.path)
 
 
 def content_hash(document: PlanDocument) -> str:

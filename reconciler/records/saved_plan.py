@@ -39,6 +39,7 @@ from reconciler.model import (
 from reconciler.plan.coverage import KeyNeeded, NotChecked
 from reconciler.plan.live import LiveBinding
 from reconciler.plan.plan import SavedPlan
+from reconciler.plan.weakened import Weakened
 from reconciler.records.base import DiagnosticPart
 from reconciler.records.changes import ChangePart
 from reconciler.records.plan import KeyNeededPart, LivePart, PlanDocument, WaitingPart, content_hash
@@ -115,6 +116,11 @@ def _plan(document: PlanDocument, path: str) -> SavedPlan:
         at=document.at,
         partial=document.partial or (),
         live=None if document.live is None else tuple(_live(part) for part in document.live),
+        weakened=(
+            None
+            if document.weakened is None
+            else tuple(Weakened(one.guard, one.before, one.after, one.path) for one in document.weakened)
+        ),
         owners={CertificateName(name): owner for name, owner in (document.owners or {}).items()},
         keys=tuple(_key(part) for part in document.keys),
         not_checked=tuple(NotChecked(part.area, part.reason) for part in document.not_checked),

@@ -20,6 +20,7 @@ from reconciler.plan.assessment import Assessment, PlanOptions
 from reconciler.plan.live import NOBODY, DeployChoice, count_versions
 from reconciler.plan.plan import LONGEST_PATTERN, Plan, SavedPlan, Selection, make_plan, match_names
 from reconciler.plan.policy import PATIENCE
+from reconciler.runs.base import NOT_ASKED, compare_with
 from reconciler.runs.ledger import account_of
 from reconciler.runs.look import FurtherLook, look, look_further, observe
 from reconciler.runs.operator import is_on, read_operator
@@ -63,7 +64,9 @@ class PlanRequest:
 
     `retire`: only the retires of this certificate or ID; `skip_grace`: without their grace period;
     `ignore_rollback`: even if a rollback could restore a version that uses one. `patience`: how long to wait until a
-    certificate is valid. `every_condition`: where live Workers are read, check all conditions of every
+    certificate is valid. `base`: the revision whose guards are compared with those of now.
+
+    `every_condition`: where live Workers are read, check all conditions of every
     old certificate.
     """
 
@@ -82,15 +85,18 @@ class PlanRequest:
     patience: timedelta = timedelta(0)
     approved: bool = False
     every_condition: bool = False
+    base: str | None = None
 
 
 def plan(project: Project, request: PlanRequest, listing: Listing | None = None) -> Planned:
-    """The plan found now. Uses the reading half of the store, opens no key, runs no command, and writes nothing.
+    """The plan found now. Uses the reading half of the store, opens no key, and writes nothing. Runs no command,
+    but for `base` git.
 
     `listing`: a recent list, so that the store is not listed again.
     """
     checkout = look(project)
     desired, operator = checkout.desired, read_operator(project.environ)
+    compared = NOT_ASKED if request.base is None else compare_with(project, request.base)
     _demand_former(desired.declaration, request)
     others = _not_declared(desired, request.only)
     if others and request.offline and project.ledger is None:
@@ -135,7 +141,9 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
     )
     if reader is not None and before is not None:
         made = replace(made, calls=_count_calls(made, before, reader.calls or 0))
-    return Planned(replace(made, commit=head_commit(project.folder)), request, tuple(others))
+    findings = (*compared.findings, *made.diagnostics)
+    made = replace(made, commit=head_commit(project.folder), weakened=compared.weakened, diagnostics=findings)
+    return Planned(made, request, tuple(others))
 
 
 def _listing(project: Project, declaration: Declaration, reader: StoreReader | None) -> Listing | None:

@@ -1,5 +1,5 @@
-"""What git knows about the tree: its root, and tracked and ignored files. Changes nothing, contacts no server, and runs
-no command that the repository configures.
+"""What git knows about the tree: tracked and ignored files, and a file as it was. Changes nothing, contacts no server,
+and runs no command that the repository configures.
 
 Where git can't be asked, the answer says so, and why: no file is then called untracked or not ignored.
 """
@@ -12,11 +12,12 @@ import re
 import shlex
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from itertools import takewhile
 from pathlib import Path
 
-from reconciler.findings.escape import shell_word
+from reconciler.findings.escape import shell_command, shell_word
 from reconciler.findings.events import ProgramStarted
 from reconciler.system.discover import git_root
 from reconciler.system.process import hide_from_other_programs
@@ -36,7 +37,10 @@ _SET = {
     "GIT_ALLOW_PROTOCOL": "",
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_NO_REPLACE_OBJECTS": "1",
 }
+_LONGEST_REVISION = 200
+_OBJECT = re.compile(rb"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _NOT_READ = re.compile(rb"^fatal: |lazy fetching disabled|Permission denied", re.MULTILINE)
 """git goes on without a `.gitignore` that it can't read, and then says that nothing is ignored."""
 
@@ -70,6 +74,60 @@ def ask_tracked(paths: Iterable[Path]) -> GitAnswer:
 def ask_ignored(paths: Iterable[Path]) -> GitAnswer:
     """Whether git ignores each path and does not track it. The files need not exist."""
     return _ask(paths, _check_ignore)
+
+
+class NotThere(StrEnum):
+    """What git has not: a repository, the revision, or the file in it."""
+
+    REPOSITORY = "repository"
+    REVISION = "revision"
+    FILE = "file"
+
+
+def read_at(path: Path, revision: str, *, limit: int) -> bytes | NotThere | GitProblem:
+    """What a file of this name was at a revision; nothing is checked out or fetched.
+
+    No link is followed, neither of now nor of then: a change could replace the file by a link to another one.
+    ValueError if the revision could be an option of git, or several lines.
+    """
+    if not is_revision(revision):
+        raise ValueError("not a revision")
+    named = Path(os.path.normpath(path.absolute()))
+    root = git_root(named.parent)
+    if root is None:
+        return NotThere.REPOSITORY
+    top = next((folder for folder in reversed(named.parents) if Path(os.path.realpath(folder)) == root), None)
+    if top is None:
+        return GitProblem(f"a link in {str(path)!r} leads into another repository", "name the file without that link")
+    asked = _git(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+    commit = _output(asked, root, none=1)
+    if isinstance(commit, GitProblem):
+        return commit
+    if not _OBJECT.fullmatch(commit.strip()):
+        return NotThere.REVISION
+    return _read_file(root, commit.strip().decode(), named.relative_to(top).as_posix(), limit)
+
+
+def is_revision(text: str) -> bool:
+    """Whether git can be asked for a revision of this name."""
+    return 0 < len(text) <= _LONGEST_REVISION and text.isprintable() and not text.startswith("-")
+
+
+def _read_file(root: Path, commit: str, name: str, limit: int) -> bytes | NotThere | GitProblem:
+    """The file of this name in a commit; both as git has them."""
+    options = ("--literal-pathspecs", "ls-tree", "-l", "-z", "--full-tree", commit)
+    row = _output(_git(root, *options, "--", name), root)
+    by_hand = f"run `{shell_command(('git', '-C', str(root), 'show', f'{commit}:{name}'))}`"
+    if isinstance(row, GitProblem):
+        return replace(row, hint=f"{by_hand}: a partial clone fetches the file then")
+    if not row:
+        return NotThere.FILE
+    mode, _, blob, size = row.partition(b"\t")[0].decode().split()
+    if not mode.startswith("100"):
+        return GitProblem(f"{name!r} was no regular file in commit {commit}", by_hand)
+    if int(size) > limit:
+        return GitProblem(f"{name!r} had {int(size):,} bytes in commit {commit}; at most {limit:,} are read", by_hand)
+    return _output(_git(root, "cat-file", "blob", blob), root)
 
 
 def _ask(paths: Iterable[Path], question: Callable[[Path, Sequence[str]], set[str] | GitProblem]) -> GitAnswer:
@@ -115,6 +173,12 @@ def _check_ignore(root: Path, names: Sequence[str]) -> set[str] | GitProblem:
 
 def _names(done: subprocess.CompletedProcess[bytes] | GitProblem, root: Path, none: int = 0) -> set[str] | GitProblem:
     """The names that git printed; `none` is its exit code for no name at all."""
+    printed = _output(done, root, none)
+    return printed if isinstance(printed, GitProblem) else {os.fsdecode(name) for name in printed.split(b"\0") if name}
+
+
+def _output(done: subprocess.CompletedProcess[bytes] | GitProblem, root: Path, none: int = 0) -> bytes | GitProblem:
+    """What git printed; `none` is its exit code for nothing."""
     if isinstance(done, GitProblem):
         return done
     if done.returncode not in (0, none):
@@ -122,7 +186,7 @@ def _names(done: subprocess.CompletedProcess[bytes] | GitProblem, root: Path, no
     if _NOT_READ.search(done.stderr):
         message = f"git could not read a file that it needs in {str(root)!r}, and mtlsctl lets it fetch nothing"
         return GitProblem(message, f"if you trust this repository, run `git -C {shlex.quote(str(root))} status` first")
-    return {os.fsdecode(name) for name in done.stdout.split(b"\0") if name}
+    return done.stdout
 
 
 def _refusal(done: subprocess.CompletedProcess[bytes], root: Path) -> GitProblem:

@@ -18,12 +18,14 @@ import pytest
 
 from tests.support.cli import MTLS, Project, make_project
 from tests.support.paths import REPOSITORY
+from tests.support.trees import git
 from tests.support.worlds import issued
 
 KEY = "certs/billing.key"
 ARGUMENTS = {
     "plan": "",
     "plan --offline": "",
+    "plan --base": "HEAD",
     "status": "",
     "drift": "",
     "explain": "billing",
@@ -94,10 +96,17 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = make_project(folder, MTLS.replace('{ env = "BILLING_KEY" }', f'"{KEY}"'))
     project.write(KEY, issued(1).key_pem).chmod(0o600)
     project.write(".gitignore", "*.key\n")
-    subprocess.run(["git", "init", "--quiet", str(folder)], check=True)
+    make_repository(folder)
     assert project.run("plan", "--out", "../plan.json").code == 0
     assert project.run("apply", "--yes").code == 0
     return project
+
+
+def make_repository(folder: Path) -> None:
+    """A repository whose one commit has mtls.toml."""
+    git(folder, "init", "--quiet")
+    git(folder, "add", "mtls.toml")
+    git(folder, "commit", "--quiet", "--message", "begin")
 
 
 def snapshot(folder: Path) -> dict[str, str]:

@@ -19,7 +19,7 @@ import pytest
 
 from reconciler.emulator.server import running
 from reconciler.emulator.state import ACCOUNT_ID
-from tests.cli.test_effects import ARGUMENTS, KEY, told
+from tests.cli.test_effects import ARGUMENTS, KEY, make_repository, told
 from tests.servers import find_program, missing
 from tests.support.cli import MTLS, Project, make_project
 from tests.support.emulated import make_state
@@ -111,7 +111,7 @@ def prepare(project: Project) -> None:
     project.write(KEY, issued(1).key_pem).chmod(0o600)
     project.write(".gitignore", "*.key\nnode_modules\n.mtlsctl\n")
     project.write("node_modules/.bin/wrangler", "#!/bin/sh\nexit 1\n").chmod(0o700)
-    subprocess.run(["git", "init", "--quiet", str(project.folder)], check=True)
+    make_repository(project.folder)
 
 
 @pytest.fixture(scope="module")

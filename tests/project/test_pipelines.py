@@ -22,6 +22,7 @@ from tests.project.test_docs import COMMANDS, arguments_of
 from tests.support.cli import WRANGLER, Project, make_project
 from tests.support.emulated import make_state
 from tests.support.paths import REPOSITORY
+from tests.support.trees import git
 
 EXAMPLE = REPOSITORY / "examples/pipelines"
 WORKFLOWS: dict[str, dict[Any, Any]] = {
@@ -170,7 +171,8 @@ def test_only_the_job_that_commits_may_write_to_the_repository() -> None:
     for content in WORKFLOWS.values():
         for job, body in content["jobs"].items():
             (checkout,) = [step for step in body["steps"] if step.get("uses", "").startswith("actions/checkout@")]
-            assert checkout["with"] == {"persist-credentials": False}
+            depth = {"fetch-depth": 2} if "--base HEAD^1" in str(body) else {}
+            assert checkout["with"] == {"persist-credentials": False, **depth}
             assert body.get("permissions") == ({"contents": "write"} if job == "apply" else None)
             with_token = [step for step in body["steps"] if "github.token" in str(step)]
             assert [step["name"] for step in with_token] == (["commit the IDs"] if job == "apply" else [])
@@ -231,7 +233,18 @@ def project(state: EmulatorState, tmp_path: Path) -> Iterator[Project]:
     with running(state) as url:
         made.environ["CLOUDFLARE_API_BASE_URL"] = url
         (tmp_path / "runner").mkdir()
+        git(tmp_path, "init", "--quiet")
+        for message in ("base", "merge"):
+            git(tmp_path, "add", "mtls.toml")
+            git(tmp_path, "commit", "--quiet", "--allow-empty", "--message", message)
         yield made
+
+
+def test_both_plans_of_a_pull_request_say_what_it_loosens() -> None:
+    """A fork gets only the one without a secret."""
+    plans = [line for step, line in LINES if step.workflow == "review.yml" and " plan " in line]
+    assert len(plans) == 2
+    assert all("--base HEAD^1" in line for line in plans)
 
 
 def run_workflow(project: Project, workflow: str) -> list[int]:

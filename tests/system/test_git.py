@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from reconciler.system.clock import SystemClock
 from reconciler.system.discover import find_file, git_root, head_commit
-from reconciler.system.git import GitAnswer, ask_ignored, ask_tracked
+from reconciler.system.git import GitAnswer, GitProblem, NotThere, ask_ignored, ask_tracked, is_revision, read_at
 from tests.support.gits import no_git, refusing_git
 from tests.support.trees import git
 
@@ -67,15 +68,25 @@ COMMANDS = {
     "filter.keys.process": "RUN",
     "alias.ls-files": "!RUN",
     "alias.check-ignore": "!RUN",
+    **{f"pager.{name}": "RUN" for name in ("rev-parse", "ls-tree", "cat-file")},
+    **{f"alias.{name}": "!RUN" for name in ("rev-parse", "ls-tree", "cat-file")},
+    "diff.keys.textconv": "RUN",
 }
 """Configuration whose value is a command; RUN is a program that leaves a file."""
 
 
-@pytest.mark.parametrize("question", [ask_tracked, ask_ignored])
+def read_head(paths: list[Path]) -> GitAnswer:
+    """The first file as HEAD has it, as an answer."""
+    found = read_at(paths[0], "HEAD", limit=100)
+    return GitAnswer(problem=found) if isinstance(found, GitProblem) else GitAnswer()
+
+
+@pytest.mark.parametrize("question", [ask_tracked, ask_ignored, read_head])
 def test_no_command_of_the_repository_is_run(
     question: Callable[[list[Path]], GitAnswer], repository: Path, tmp_path: Path
 ) -> None:
     """A file watcher, pagers, filters, aliases, helpers and hooks of an unpacked archive are not started."""
+    git(repository, "commit", "--quiet", "--message", "keys")
     program = tmp_path / "program"
     program.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
     program.chmod(0o755)
@@ -84,7 +95,7 @@ def test_no_command_of_the_repository_is_run(
         (repository / ".git/hooks" / hook).symlink_to(program)
     (tmp_path / "hooks").symlink_to(repository / ".git/hooks")
     git(repository, "config", "core.hooksPath", str(tmp_path / "hooks"))
-    (repository / ".gitattributes").write_text("*.key filter=keys\n")
+    (repository / ".gitattributes").write_text("*.key filter=keys diff=keys\n")
     for key, value in COMMANDS.items():
         git(repository, "config", key, value.replace("RUN", str(program)))
     (tmp_path / "ran").unlink(missing_ok=True)  # `git config` itself may start a pager
@@ -251,3 +262,105 @@ def test_a_commit_that_can_not_be_read_is_none(tmp_path: Path, head: str) -> Non
 def test_outside_of_git_there_is_no_commit(tmp_path: Path) -> None:
     """Nor is one looked for."""
     assert head_commit(tmp_path) is None
+
+
+# --- a file at a revision ---------------------------------------------------------------------------------------------
+
+
+def commit(folder: Path, name: str, text: str) -> str:
+    """A commit with this file, and its ID."""
+    (folder / name).write_text(text)
+    git(folder, "--literal-pathspecs", "add", "--force", name)
+    git(folder, "commit", "--quiet", "--message", "file")
+    return git(folder, "rev-parse", "HEAD").strip()
+
+
+def test_a_file_is_read_as_it_was(repository: Path) -> None:
+    """By any name of a commit; its own name is literal."""
+    first = commit(repository, "certs/*.key", "one")
+    commit(repository, "certs/*.key", "two")
+    (repository / "certs/*.key").write_text("three")
+    path = repository / "certs/*.key"
+    for revision, text in (("HEAD", b"two"), ("HEAD^1", b"one"), (first, b"one"), (first[:12], b"one")):
+        assert read_at(path, revision, limit=3) == text
+
+
+def test_no_link_of_now_leads_to_another_file_of_then(repository: Path, tmp_path: Path) -> None:
+    """A change could replace what it loosens by a link to what was loose before; above the root a link is fine."""
+    commit(repository, "certs/mtls.toml", "strict")
+    commit(repository, "mtls.toml", "loose")
+    (repository / "certs/mtls.toml").unlink()
+    (repository / "certs/mtls.toml").symlink_to("../mtls.toml")
+    assert read_at(repository / "certs/mtls.toml", "HEAD", limit=9) == b"strict"
+    shutil.rmtree(repository / "certs")
+    (repository / "certs").symlink_to(".")
+    assert read_at(repository / "certs/mtls.toml", "HEAD", limit=9) == b"strict"
+    (tmp_path / "here").symlink_to(repository)
+    assert read_at(tmp_path / "here/mtls.toml", "HEAD", limit=9) == b"loose"
+    (tmp_path / "other").mkdir()
+    git(tmp_path / "other", "init", "--quiet")
+    (repository / "elsewhere").symlink_to(tmp_path / "other/x")
+    (tmp_path / "other/x").mkdir()
+    assert isinstance(read_at(repository / "elsewhere/mtls.toml", "HEAD", limit=9), GitProblem)
+
+
+def test_what_is_not_there_is_told_apart(repository: Path, tmp_path: Path) -> None:
+    """No repository, no such revision, no such file in it."""
+    commit(repository, "mtls.toml", "one")
+    path = repository / "mtls.toml"
+    assert read_at(tmp_path / "mtls.toml", "HEAD", limit=9) is NotThere.REPOSITORY
+    for revision in ("nope", "1" * 40, "HEAD^1", "HEAD..HEAD", "^HEAD", "HEAD:mtls.toml"):
+        assert read_at(path, revision, limit=9) is NotThere.REVISION
+    assert read_at(repository / "other.toml", "HEAD", limit=9) is NotThere.FILE
+
+
+@pytest.mark.parametrize("revision", ["", "-x", "--output=x", "a\nb", "a\0b", "x" * 201])
+def test_nothing_that_git_could_take_for_an_option_is_a_revision(revision: str, repository: Path) -> None:
+    """Such a text is never handed to git."""
+    assert not is_revision(revision)
+    with pytest.raises(ValueError, match="revision"):
+        read_at(repository / "mtls.toml", revision, limit=9)
+
+
+def test_only_a_regular_file_of_the_usual_size_is_read(repository: Path) -> None:
+    """Not the text of a link, nor a file that fills the memory."""
+    commit(repository, "large", "12345")
+    (repository / "was-a-link").symlink_to("large")
+    git(repository, "add", "was-a-link")
+    git(repository, "commit", "--quiet", "--message", "link")
+    (repository / "was-a-link").unlink()
+    for name, limit, message in (("large", 4, "had 5 bytes"), ("was-a-link", 9, "was no regular file")):
+        found = read_at(repository / name, "HEAD", limit=limit)
+        assert isinstance(found, GitProblem)
+        assert message in found.message
+        assert f"show {git(repository, 'rev-parse', 'HEAD').strip()}:{name}" in found.hint
+
+
+def test_a_file_that_a_partial_clone_lacks_is_not_fetched(fetching: Path, tmp_path: Path) -> None:
+    """The problem says which command does."""
+    git(fetching, "commit", "--quiet", "--message", "ignored")
+    (tmp_path / "ran").unlink(missing_ok=True)
+    found = read_at(fetching / ".gitignore", "HEAD", limit=9)
+    assert isinstance(found, GitProblem)
+    assert "a partial clone fetches the file then" in found.hint
+    assert not (tmp_path / "ran").exists()
+
+
+def test_git_that_refuses_is_a_problem_of_a_revision_too(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not called unknown."""
+    commit(repository, "mtls.toml", "one")
+    for path, message in ((no_git(tmp_path), "git is not installed"), (refusing_git(tmp_path), "another user owns it")):
+        monkeypatch.setenv("PATH", path)
+        found = read_at(repository / "mtls.toml", "HEAD", limit=9)
+        assert isinstance(found, GitProblem)
+        assert message in found.message
+
+
+def test_an_object_that_replaces_another_one_is_not_read(repository: Path) -> None:
+    """An unpacked archive could bring it."""
+    first = commit(repository, "mtls.toml", "one")
+    second = commit(repository, "mtls.toml", "two")
+    git(repository, "replace", first, second)
+    assert read_at(repository / "mtls.toml", first, limit=9) == b"one"

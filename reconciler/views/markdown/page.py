@@ -13,7 +13,7 @@ from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.escape import printable
 from reconciler.plan.coverage import NotChecked
 from reconciler.views.table import Display
-from reconciler.views.text.findings import count_findings, to_act_on
+from reconciler.views.text.findings import OF_GUARDS, count_findings, to_act_on
 from reconciler.views.text.lines import counted, finding_lines
 from reconciler.views.text.plan import not_checked_lines
 from reconciler.views.text.style import PLAIN
@@ -77,12 +77,13 @@ def whole(display: Display) -> Display:
 
 
 def findings(found: Iterable[Diagnostic], display: Display) -> Iterator[str]:
-    """The errors and warnings, errors first; of many the first ones."""
-    known = sorted(dict.fromkeys(to_act_on(found)), key=lambda one: not one.is_error)
+    """The errors and warnings, weakened guards and then errors first; of many the first ones."""
+    known = sorted(dict.fromkeys(to_act_on(found)), key=lambda one: (one.code not in OF_GUARDS, not one.is_error))
     if known:
-        more = f"; the first {_MOST_FINDINGS}" if len(known) > _MOST_FINDINGS else ""
+        most = max(_MOST_FINDINGS, sum(one.code in OF_GUARDS for one in known))
+        more = f"; the first {most}" if len(known) > most else ""
         yield f"**{count_findings(known)}**{more}:"
-        yield fence("\n".join(finding_lines(known[:_MOST_FINDINGS], whole(display))))
+        yield fence("\n".join(finding_lines(known[:most], whole(display))))
 
 
 def not_checked(found: Sequence[NotChecked], command: str) -> Iterator[str]:

@@ -13,6 +13,8 @@ from reconciler.views.table import Display
 from reconciler.views.text.layout import wrapped
 from reconciler.views.text.style import Style
 
+OF_GUARDS = frozenset({Code.GUARD_WEAKENED, Code.GUARDS_NOT_COMPARED})
+
 
 def render_finding(
     diagnostic: Diagnostic, resolve: Resolve, style: Style, *, folder: str = "", width: int | None = None
@@ -53,10 +55,11 @@ def place_text(where: Pointer | Place | None, resolve: Resolve, folder: str) -> 
 def render_findings(
     diagnostics: Iterable[Diagnostic], resolve: Resolve, style: Style, *, folder: str = "", width: int | None = None
 ) -> str:
-    """All blocks, errors last, so that they are nearest to the prompt; equal ones once."""
+    """All blocks, errors last, so that they are nearest to the prompt; equal ones once. Weakened guards come first: all
+    that follows was judged by them."""
     order = [Severity.INFO, Severity.WARNING, Severity.ERROR]
     unique = dict.fromkeys(diagnostics)
-    ordered = sorted(unique, key=lambda diagnostic: order.index(diagnostic.severity))
+    ordered = sorted(unique, key=lambda one: (one.code not in OF_GUARDS, order.index(one.severity)))
     return "\n".join(render_finding(one, resolve, style, folder=folder, width=width) for one in ordered)
 
 

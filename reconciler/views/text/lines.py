@@ -10,7 +10,7 @@ from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.escape import printable, shell_command, shell_word
 from reconciler.model import Action, Condition, Waiting
 from reconciler.views.table import Display
-from reconciler.views.text.findings import show_findings
+from reconciler.views.text.findings import OF_GUARDS, show_findings
 from reconciler.views.text.layout import wrapped
 
 _MOST_ALIKE = {Severity.ERROR: 20, Severity.WARNING: 5, Severity.INFO: 5}
@@ -110,7 +110,8 @@ def finding_lines(found: Iterable[Diagnostic], display: Display) -> Iterator[str
     kinds: dict[tuple[str, Severity], list[Diagnostic]] = {}
     for one in unique:
         kinds.setdefault((one.code, one.severity), []).append(one)
-    most = {kind: len(same) if display.width is None else _MOST_ALIKE[kind[1]] for kind, same in kinds.items()}
+    is_whole = {kind for kind in kinds if display.width is None or kind[0] in OF_GUARDS}  # one for each guard at most
+    most = {kind: len(same) if kind in is_whole else _MOST_ALIKE[kind[1]] for kind, same in kinds.items()}
     shown = {id(one) for kind, same in kinds.items() for one in same[: most[kind]]}
     if unique:
         yield show_findings([one for one in unique if id(one) in shown], display)

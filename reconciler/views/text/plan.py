@@ -205,7 +205,10 @@ def _errors(plan: PlanFacts) -> str:
 
 
 def notes(plan: PlanFacts) -> Iterator[str]:
-    """What the plan leaves out, or is only a preview of."""
+    """Which guards are weaker; what the plan leaves out, or is only a preview of."""
+    if plan.weakened:
+        guards = ", ".join(dict.fromkeys(printable(one.guard) for one in plan.weakened))
+        yield f"GUARDS WEAKENED: {guards}; see the warnings"
     if plan.partial:
         yield f"PARTIAL: only {', '.join(map(printable, plan.partial))}; everything else is left out"
     if plan.at:
