@@ -17,6 +17,7 @@ from reconciler.model import Entry, EntryId
 from reconciler.model.ports import NewEntry, PrivateKey
 from reconciler.stores.local import LocalStore
 from reconciler.system.clock import SystemClock
+from reconciler.system.lock import checkout_lock
 from tests.support.cli import MTLS, WRANGLER, Project, Result, run
 from tests.support.emulated import TOKEN, make_state
 from tests.support.hostile import check_texts
@@ -259,6 +260,28 @@ def test_the_lock_is_of_the_git_root(fleet: Fleet) -> None:
     assert (fleet.folder / ".mtlsctl/lock").exists()
     assert not (fleet.folder / "apps/a/.mtlsctl/lock").exists()
     assert (fleet.folder / "apps/a/.mtlsctl/journal.jsonl").exists()
+
+
+def test_a_run_over_several_waits_for_every_lock_before_it_plans(fleet: Fleet) -> None:
+    """The stacks of two repositories have two locks; if one is held, nothing is done."""
+    other = fleet.folder.parent / "other"
+    (other / ".git").mkdir(parents=True)
+    fleet.stack("d", 4, folder="../other")
+    words = ("-f", "apps/a/mtls.toml", "-f", "apps/b/mtls.toml", "-f", "../other/mtls.toml")
+    with checkout_lock(other, command="apply", timeout_s=0, waiting=lambda _: None, clock=SystemClock()):
+        result = fleet.run("apply", *words, "--yes")
+    assert result.code == 6
+    assert "at   ../other/.mtlsctl/lock" in result.err
+    assert "10ca1000-" not in fleet.read("apps/a/wrangler.toml")
+    assert fleet.run("apply", *words, "--yes").code == 0
+
+
+def test_a_run_in_which_nothing_is_to_be_done_is_told_once(fleet: Fleet) -> None:
+    """By its plans."""
+    fleet.run("apply", "--all", "--yes")
+    result = fleet.run("apply", "--all")
+    assert result.code == 0
+    assert result.out.count("3 stacks: 3 ok.") == 1
 
 
 def test_a_lock_that_can_not_be_made_is_named_where_it_is(fleet: Fleet) -> None:
