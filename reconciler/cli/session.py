@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from posixpath import join, normpath
 from typing import Annotated, Literal, NoReturn, TextIO, get_type_hints
 
 import typer
@@ -165,14 +166,17 @@ class Session:
         raise typer.Exit(exit_code)
 
     def end_with_all(self, stacks: Stacks, out: Path | None) -> NoReturn:
-        """Show the results of a run over several stacks, and end with its exit code. Errors are on stderr, too, unless
-        they are text on stdout."""
-        if self.format != TEXT:
-            display = self.display(sys.stderr)
-            for one in stacks.results:
-                if isinstance(one.report, RunFailure):
-                    shown = replace(display, place=one.place, folder=one.folder)
-                    say(render(one.report, TEXT, shown), err=True, nl=False)
+        """Show the results of a run over several stacks, and end with its exit code. The error of a stack is on stderr,
+        too, unless it is text on stdout; a log in JSON has it."""
+        for one in stacks.results:
+            if not isinstance(one.report, RunFailure):
+                continue
+            if self.log_format is LogFormat.JSON:
+                for finding in one.report.diagnostics:
+                    _log.info(replace(finding, where=_seen_from_here(one.place(finding.where), one.folder)))
+            elif self.format != TEXT:
+                shown = replace(self.display(sys.stderr), place=one.place, folder=one.folder)
+                say(render(one.report, TEXT, shown), err=True, nl=False)
         self.show(stacks, out)
         raise typer.Exit(stacks.exit_code)
 
@@ -254,6 +258,11 @@ class Session:
         inputs = {Path(os.path.realpath(source)) for source in sources}
         hidden = {part.lower() for part in real.parts} & {".git", ".mtlsctl"}
         return bool(hidden) or real in inputs or real.suffix.lower() in _PRECIOUS
+
+
+def _seen_from_here(place: Place | None, folder: str) -> Place | None:
+    """A place that leads from the working directory; `folder`: that to which it is relative."""
+    return None if place is None else replace(place, path=normpath(join(folder, place.path)))
 
 
 def _working_folder() -> Path:

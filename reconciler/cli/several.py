@@ -10,6 +10,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import NoReturn
 
+import typer
+
 from reconciler.cli.carrying import Doing, confirm, perform, warn_of_keys
 from reconciler.cli.record import joined
 from reconciler.cli.session import Session
@@ -70,7 +72,16 @@ def apply_several(
         found = list(plan_each(members, make, request.only))
         _ask(session, members, found, doing, yes=yes or saved is not None)
         results = _apply_all(session, members, found, doing, held, again)
-    session.end_with_all(join("apply", results), out)
+    stacks = join("apply", results)
+    if session.format == TEXT and out is None and not any(map(_has_news, results)):
+        raise typer.Exit(stacks.exit_code)
+    session.end_with_all(stacks, out)
+
+
+def _has_news(result: StackResult) -> bool:
+    """Whether the plan that was shown does not say it already."""
+    report = result.report
+    return not isinstance(report, Applied) or bool(report.outcome.steps or report.to_deploy)
 
 
 def _open_plans(session: Session, members: Sequence[Member], saved: Saved) -> PlanFolder:

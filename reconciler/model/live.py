@@ -88,12 +88,14 @@ class LiveQuestion:
 
     `rollback_versions`: how many deployments before the newest are also checked if something may be retired.
     `using`: of these entries the Hyperdrive configurations and hostnames that use them are read as well.
+    `known`: a Worker that this run has read already need not be read again.
     """
 
     targets: tuple[str, ...] = ()
     retiring: tuple[Entry, ...] = ()
     rollback_versions: int = 1
     using: tuple[Entry, ...] = ()
+    known: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,7 +138,7 @@ def _retirable(project: Project, planned: Planned, uploaded: bool) -> frozenset[
     The list of this run is used again if this run uploaded nothing for this stack, and if the list is younger than
     lists lag, so that a new one would have nothing new. Each entry is also read by its ID just before its deletion.
     """
-    request = replace(planned.request, live=False, deploy=NOBODY)
+    request = replace(planned.request, live=False, deploy=NOBODY, again=True)
     lag = timedelta(seconds=project.stores.open_reader(planned.plan.store).lag_s)
     ledger, account = project.ledger, account_of(planned.plan.store, project.folder)
     read = planned.plan.made if ledger is None else ledger.read_at(account)

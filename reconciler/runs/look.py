@@ -147,12 +147,14 @@ class FurtherLook:
     """The ports for what costs more: a search of the whole tree, and live Workers.
 
     All declared Workers are read with `live`, or if something may be retired; else only those that may need a deploy.
-    With `live`, other users of certificates are read, too.
+    With `live`, other users of certificates are read, too. `known`: what this run read of a Worker need not be read
+    again.
     """
 
     files: FileReader
     reader: LiveReader | None
     live: bool = False
+    known: bool = False
 
 
 def look_further(assessment: Assessment, look: FurtherLook) -> Assessment:
@@ -170,7 +172,8 @@ def look_further(assessment: Assessment, look: FurtherLook) -> Assessment:
     using = entries_of(assessment) if look.live else ()
     if not targets and not retiring and not using:
         return assessment
-    question = LiveQuestion(targets, retiring, desired.declaration.policy.rollback_versions, using)
+    rollback_versions = desired.declaration.policy.rollback_versions
+    question = LiveQuestion(targets, retiring, rollback_versions, using, known=look.known)
     return see(assessment, live=look.reader.look(question))
 
 

@@ -64,10 +64,9 @@ class PlanRequest:
 
     `retire`: only the retires of this certificate or ID; `skip_grace`: without their grace period;
     `ignore_rollback`: even if a rollback could restore a version that uses one. `patience`: how long to wait until a
-    certificate is valid. `base`: the revision whose guards are compared with those of now.
-
-    `every_condition`: where live Workers are read, check all conditions of every
-    old certificate.
+    certificate is valid. `base`: the revision whose guards are compared with those of now. `every_condition`: where live
+    Workers are read, check all conditions of every old certificate. `again`: just before deletions, so live Workers are
+    read again.
     """
 
     only: tuple[str, ...] = ()
@@ -86,6 +85,7 @@ class PlanRequest:
     approved: bool = False
     every_condition: bool = False
     base: str | None = None
+    again: bool = False
 
 
 def plan(project: Project, request: PlanRequest, listing: Listing | None = None) -> Planned:
@@ -103,11 +103,13 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
         raise _no_match(others[0], desired.declaration.certificates)
     now = request.at or project.clock.now()
     reader = None if request.offline else project.stores.open_reader(desired.declaration.store)
+    begun = reader.calls or 0 if reader else 0  # of the stacks before, in a run over several
     actual = observe(checkout, reader, listing or _listing(project, desired.declaration, reader))
     request = replace(request, retire=_whole(request.retire, actual.listing))
     live_reader = reader.live() if reader else None
     is_live_wanted = desired.declaration.policy.check_live if request.live is None else request.live
-    further = FurtherLook(project.files, live_reader, is_live_wanted and live_reader is not None)
+    is_known = project.ledger is not None and not request.again
+    further = FurtherLook(project.files, live_reader, is_live_wanted and live_reader is not None, known=is_known)
     asked = "--live" if request.live else "--deploy" if request.deploy.everybody else None
     if asked is not None and further.reader is None:
         _demand_account(desired.declaration, request, asked)
@@ -140,7 +142,7 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
         show_live=further.live,
     )
     if reader is not None and before is not None:
-        made = replace(made, calls=_count_calls(made, before, reader.calls or 0))
+        made = replace(made, calls=_count_calls(made, before - begun, (reader.calls or 0) - begun))
     findings = (*compared.findings, *made.diagnostics)
     made = replace(made, commit=head_commit(project.folder), weakened=compared.weakened, diagnostics=findings)
     return Planned(made, request, tuple(others))

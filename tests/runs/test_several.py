@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +13,14 @@ import pytest
 from reconciler.emulator.server import running
 from reconciler.emulator.settings import Limiter, RateLimit
 from reconciler.emulator.state import ACCOUNT_ID, EmulatorState
-from reconciler.model import EntryId
+from reconciler.model import Entry, EntryId
 from reconciler.model.ports import NewEntry, PrivateKey
+from reconciler.stores.local import LocalStore
 from reconciler.system.clock import SystemClock
+from reconciler.system.lock import checkout_lock
 from tests.support.cli import MTLS, WRANGLER, Project, Result, run
 from tests.support.emulated import TOKEN, make_state
+from tests.support.hostile import check_texts
 from tests.support.worlds import bundle, issued
 
 OTHER_ACCOUNTS = ("b" * 32, "c" * 32)
@@ -258,6 +262,28 @@ def test_the_lock_is_of_the_git_root(fleet: Fleet) -> None:
     assert (fleet.folder / "apps/a/.mtlsctl/journal.jsonl").exists()
 
 
+def test_a_run_over_several_waits_for_every_lock_before_it_plans(fleet: Fleet) -> None:
+    """The stacks of two repositories have two locks; if one is held, nothing is done."""
+    other = fleet.folder.parent / "other"
+    (other / ".git").mkdir(parents=True)
+    fleet.stack("d", 4, folder="../other")
+    words = ("-f", "apps/a/mtls.toml", "-f", "apps/b/mtls.toml", "-f", "../other/mtls.toml")
+    with checkout_lock(other, command="apply", timeout_s=0, waiting=lambda _: None, clock=SystemClock()):
+        result = fleet.run("apply", *words, "--yes")
+    assert result.code == 6
+    assert "at   ../other/.mtlsctl/lock" in result.err
+    assert "10ca1000-" not in fleet.read("apps/a/wrangler.toml")
+    assert fleet.run("apply", *words, "--yes").code == 0
+
+
+def test_a_run_in_which_nothing_is_to_be_done_is_told_once(fleet: Fleet) -> None:
+    """By its plans."""
+    fleet.run("apply", "--all", "--yes")
+    result = fleet.run("apply", "--all")
+    assert result.code == 0
+    assert result.out.count("3 stacks: 3 ok.") == 1
+
+
 def test_a_lock_that_can_not_be_made_is_named_where_it_is(fleet: Fleet) -> None:
     """Seen from the working directory, not from mtls.toml."""
     (fleet.folder / ".mtlsctl").symlink_to("elsewhere")
@@ -267,6 +293,33 @@ def test_a_lock_that_can_not_be_made_is_named_where_it_is(fleet: Fleet) -> None:
         assert "at   .mtlsctl" in result.err
     inner = run(fleet.folder / "apps/a", fleet.environ, "apply", "--yes")
     assert "at   ../../.mtlsctl" in inner.err
+
+
+NAMES = ("a\x1b[31m", "b\n::error::x", "c\u202e", "@team", "<b>", "$(touch x)", "-f", "d__e", "_", "%2F", "é", "[x]")
+
+
+def test_names_of_folders_do_nothing(fleet: Fleet) -> None:
+    """Neither in what is shown nor in the names of plans, which all differ; each plan is applied to its own."""
+    for number, name in enumerate(NAMES, 20):
+        fleet.stack(f"s{number}", number, folder=f"x/{name}")
+    for words in ((), ("--format", "json"), ("--format", "markdown"), ("--log-format", "json")):
+        result = fleet.run("plan", "--all", *words)
+        assert result.code == 0
+        check_texts(result.out, result.err)
+    fleet.write(f"x/{NAMES[1]}/mtls.toml", BROKEN)
+    for words in ((), ("--format", "json"), ("--log-format", "json")):
+        result = fleet.run("plan", "--all", *words)
+        check_texts(result.out, result.err)
+    result = fleet.run("plan", "--all", "--out", "../plans")
+    check_texts(result.out, result.err)
+    saved = [path.name for path in (fleet.folder.parent / "plans").iterdir()]
+    assert len(saved) == 3 + len(NAMES) - 1
+    assert all(re.fullmatch(r"[A-Za-z0-9%][A-Za-z0-9%_.-]*\.plan\.json", name) for name in saved)
+    applied = fleet.run("apply", "../plans", "--all")
+    check_texts(applied.out, applied.err)
+    assert applied.code == 0  # the broken one has no plan
+    assert "1 of 15 stacks have no plan there" in applied.err
+    assert fleet.read(f"x/{NAMES[5]}/wrangler.toml").count("10ca1000-") == 1
 
 
 # --- saved plans ----------------------------------------------------------------------------------------------------
@@ -401,6 +454,56 @@ def test_apply_reads_the_list_twice_before_and_after(cloud: Fleet, state: Emulat
     state.calls.clear()
     assert cloud.run("apply", "--all", "--yes").code == 0
     assert lists(state) == 8 + 9
+
+
+def test_live_workers_are_read_once_to_plan_and_again_before_each_delete(cloud: Fleet, state: EmulatorState) -> None:
+    """Each stack with an old certificate needs every Worker of the account; a deletion needs what is true then."""
+    for number, name in enumerate("abc", 1):
+        cloud.stack(name, number, account=ACCOUNT_ID)
+        path = f"apps/{name}/mtls.toml"
+        text = cloud.read(path).replace("[certificates", '[policy]\ngrace = "0s"\n\n[certificates', 1)
+        cloud.write(path, text.replace("[workers.checkout]", "[workers.checkout]\ndeployed = false"))
+    assert cloud.run("apply", "--all", "--yes").code == 0
+    for number, name in enumerate("abc", 11):
+        cloud.write(f"apps/{name}/certs/billing.pem", issued(number).certificate_pem)
+        cloud.environ[f"KEY_{number - 10}"] = issued(number).key_pem.decode()
+    assert cloud.run("apply", "--all", "--yes", "--phase", "upload", "--phase", "bind").code == 0
+
+    def workers() -> int:
+        count = sum(call.path.endswith("/workers/scripts") for call in state.calls)
+        state.calls.clear()
+        return count
+
+    workers()
+    planned = cloud.run("plan", "--all", "--format", "json")
+    assert [one["report"]["summary"]["retire"] for one in planned.json["stacks"]] == [1, 1, 1]
+    assert workers() == 1
+    assert [one["report"]["calls"]["made"] for one in planned.json["stacks"]] == [5, 2, 2]
+    assert cloud.run("apply", "--all", "--yes").code == 0
+    assert workers() == 1 + 3
+    assert len(state.accounts[ACCOUNT_ID].entries()) == 3
+
+
+def test_an_interrupt_stops_every_stack_that_was_not_begun(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was done is told, and what was not."""
+    upload = LocalStore.upload
+    seen: list[str] = []
+
+    def interrupt(self: LocalStore, new: NewEntry) -> Entry:
+        seen.append(new.name)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return upload(self, new)
+
+    monkeypatch.setattr(LocalStore, "upload", interrupt)
+    result = fleet.run("apply", "--all", "--yes", "--format", "json")
+    assert result.code == 130
+    assert codes(result) == {"apps/a/mtls.toml": 0, "apps/b/mtls.toml": 130, "apps/c/mtls.toml": 130}
+    last = result.json["stacks"][2]["report"]
+    assert len(last["not_started"]) == 2
+    assert not last["done"]
+    assert not (fleet.folder / "apps/c/.mtlsctl/journal.jsonl").exists()
+    assert len(seen) == 2
 
 
 def test_planned_uploads_of_all_stacks_fit_into_the_quota_together(cloud: Fleet, state: EmulatorState) -> None:

@@ -59,24 +59,32 @@ def _writable(project: Project, declaration: Declaration | None) -> Iterator[Dia
 
 
 def _permissions(project: Project, _: Declaration | None) -> Iterator[Diagnostic]:
-    """Whether only this user can read `.mtlsctl` and its files: 0700 and 0600."""
-    folder = project.folder / FOLDER
-    if not stat.S_ISDIR(_mode(folder)):
+    """Whether only this user can read `.mtlsctl` and its files, next to mtls.toml and at the git root: 0700 and
+    0600."""
+    places = dict.fromkeys(Path(os.path.realpath(one)) / FOLDER for one in (project.folder, project.files.root))
+    folders = [place for place in places if stat.S_ISDIR(_mode(place))]
+    if not folders:
         yield well(Code.PERMISSIONS, f"{FOLDER} does not exist yet; the first `mtlsctl apply` creates it")
         return
-    open_to_others = [folder] if _mode(folder) & 0o077 else []
-    with os.scandir(folder) as listing:
-        for entry in sorted(listing, key=lambda one: one.name):
-            path = folder / entry.name
-            if entry.name != _IGNORE_FILE and stat.S_ISREG(_mode(path)) and _mode(path) & 0o077:
-                open_to_others.append(path)
+    open_to_others = [path for folder in folders for path in _open_to_others(folder)]
     for path in open_to_others:
-        wanted = 0o700 if path == folder else 0o600
+        wanted = 0o700 if path in folders else 0o600
         name = _named(project, path)
         message = f"its permissions are {stat.S_IMODE(_mode(path)):04o}, so other users of this machine can read it"
         yield cure(Code.OPEN_TO_OTHERS, message, f"run `chmod {wanted:o} {shell_word(name)}`", place=name)
     if not open_to_others:
         yield well(Code.PERMISSIONS, f"other users of this machine can't read {FOLDER}")
+
+
+def _open_to_others(folder: Path) -> Iterator[Path]:
+    """The folder and each of its files that other users can read."""
+    if _mode(folder) & 0o077:
+        yield folder
+    with os.scandir(folder) as listing:
+        for entry in sorted(listing, key=lambda one: one.name):
+            path = folder / entry.name
+            if entry.name != _IGNORE_FILE and stat.S_ISREG(_mode(path)) and _mode(path) & 0o077:
+                yield path
 
 
 def _ignored(project: Project, _: Declaration | None) -> Iterator[Diagnostic]:

@@ -192,13 +192,18 @@ class CloudflareLive:
         self._account_id = account_id
         self._account = f"/accounts/{account_id}"
         self._workers = LiveWorkers(self._send, self._account)
+        self._names: tuple[str, ...] | None = None
+        self._read: dict[tuple[str, int], LiveWorker | None] = {}
 
     def look(self, question: LiveQuestion) -> Live:
         """The answer to the question. A call that fails is listed in `unread`; all others are still made."""
+        if not question.known:
+            self._names = None
+            self._read.clear()
         unread: dict[str, str] = {}
         targets = question.targets
         if question.retiring:
-            others = self._try("the list of Workers", self._workers.names, unread)
+            others = self._try("the list of Workers", self._known_names, unread)
             targets = tuple(dict.fromkeys((*targets, *others)))
         earlier = question.rollback_versions if question.retiring else 0
         workers = self._read_workers(targets, earlier, unread)
@@ -224,13 +229,25 @@ class CloudflareLive:
                 return error
 
         workers: dict[str, LiveWorker | None] = {}
-        answers = self._client.side_by_side("Reading live Workers", read, targets)
-        for target, found in zip(targets, answers, strict=True):
+        missing = [target for target in targets if (target, earlier) not in self._read]
+        answers = self._client.side_by_side("Reading live Workers", read, missing)
+        failed: dict[str, ReconcilerError] = {}
+        for target, found in zip(missing, answers, strict=True):
             if isinstance(found, ReconcilerError):
-                unread[target] = _reason(found)
+                failed[target] = found
             else:
-                workers[target] = found
+                self._read[target, earlier] = found
+        for target in targets:
+            if target in failed:
+                unread[target] = _reason(failed[target])
+            else:
+                workers[target] = self._read[target, earlier]
         return workers
+
+    def _known_names(self) -> tuple[str, ...]:
+        if self._names is None:
+            self._names = self._workers.names()
+        return self._names
 
     # --- everything else ----------------------------------------------------------------------------------------------
 
