@@ -193,6 +193,16 @@ def test_apply_and_retire_write_the_wrangler_file_and_their_own_folder(strace: s
         assert names <= {"wrangler.toml", ".mtlsctl", ".gitignore", "lock", "journal.jsonl", *temporary(names)}
 
 
+def test_guard_writes_a_list_into_its_own_folder(strace: str, project: Project) -> None:
+    """And nothing else; the list that it finds there is enough for the next."""
+    (project.folder / ".mtlsctl/recent.json").unlink(missing_ok=True)
+    seen, again = traced(strace, project, "guard"), traced(strace, project, "guard")
+    names = {Path(path).name for path in seen.changed}
+    assert "recent.json" in names
+    assert names <= {"recent.json", ".mtlsctl", ".gitignore", *temporary(names)}
+    assert (again.connections, again.changed) == (set(), set())
+
+
 def test_verify_runs_the_project_only_where_it_is_told_to(strace: str, tmp_path: Path) -> None:
     """It connects to the declared origin; the rest of the page's rows are those of its options."""
     (tmp_path / "checkout").mkdir()

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.findings.codes import Severity
+from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import InputError
 from reconciler.model import (
@@ -40,6 +40,7 @@ from reconciler.reports.drift_look import make_drift
 from reconciler.reports.drift_unused import join_unused
 from reconciler.reports.explain_bindings import tell_bindings
 from reconciler.reports.explain_certificates import tell_certificate
+from reconciler.reports.guard import GuardScope, GuardVerdict, make_guard
 from reconciler.reports.left import find_left
 from reconciler.reports.status import Standing, make_status
 from reconciler.views.table import Display, render
@@ -309,6 +310,7 @@ def demand_agreement(plan: Plan) -> None:
     pending = {id(row.verdict.change) for row in assessment.rows if isinstance(row.verdict, Pending)}
     assert {id(change) for change in plan.changes} == pending
     demand_same_counts(plan, drift)
+    demand_a_guard_that_agrees(assessment)
     for story in tell_bindings(assessment):
         planned = [one for one in plan.changes if isinstance(one, BindingChange) and one.at == story.at]
         assert [one.action for one in planned] == ([] if story.action is None else [story.action])
@@ -320,6 +322,22 @@ def demand_agreement(plan: Plan) -> None:
         )
         assert (told.action is not None) is is_planned
         assert told.why
+
+
+def demand_a_guard_that_agrees(assessment: Assessment) -> None:
+    """A deploy is stopped for what a plan would change in the file, and for what holds that change; not for what is in
+    place, unless its certificate is not valid, unknown, or has a newer one."""
+    scope = GuardScope(frozenset(row.at.config for row in assessment.bindings))
+    for one in make_guard(assessment, scope).bindings:
+        row, verdict = one.row, one.row.verdict
+        differs = row.declared is not None and row.found_id != row.wanted
+        if isinstance(verdict, Pending) and differs and row.wanted is not None:
+            assert one.verdict is not GuardVerdict.OK, row
+        if isinstance(verdict, Held):
+            assert one.verdict is not GuardVerdict.OK, row
+        if isinstance(verdict, UpToDate) and one.problem is not None and not row.elsewhere:
+            in_place = {Code.GUARD_UNKNOWN, Code.GUARD_EXPIRED, Code.GUARD_NOT_YET_VALID, Code.GUARD_OLDER}
+            assert one.problem.code in {*in_place, Code.GUARD_NOT_CHECKED}, row
 
 
 def demand_one_finding_a_key(plan: Plan, drift: Drift) -> None:

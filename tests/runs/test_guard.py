@@ -191,6 +191,7 @@ def test_a_list_is_for_this_user_and_has_no_secret(account: Account) -> None:
         lambda path: (path.unlink(), path.mkdir()),
         lambda path: (path.unlink(), os.mkfifo(path))[0],  # type: ignore[func-returns-value]
         lambda path: path.parent.chmod(0o777),
+        lambda path: path.chmod(0o644),
     ],
     ids=[
         "half",
@@ -203,6 +204,7 @@ def test_a_list_is_for_this_user_and_has_no_secret(account: Account) -> None:
         "a folder",
         "a pipe",
         "open to others",
+        "as git writes it",
     ],
 )
 def test_a_list_that_is_not_one_is_as_none(account: Account, spoil: object) -> None:
