@@ -387,7 +387,7 @@ def test_without_dates_and_bindings_there_is_no_picture() -> None:
 
 def test_a_timeline_of_days_and_of_a_decade() -> None:
     """Both have dates on their scale, few enough for a phone, and what ends later is cut."""
-    for away in (timedelta(hours=20), 3 * DAY, 30 * DAY, 3650 * DAY):
+    for away in (-7000 * DAY, timedelta(hours=20), 3 * DAY, 30 * DAY, 3650 * DAY, 2_900_000 * DAY):
         row = replace(STATUS.certificates[0], due=Due(CertificateName("billing"), NOW + away, NOW))
         page = parsed(page_of(replace(STATUS, certificates=(row,), by_id=())))
         picture = next(one for one in page.all("svg") if one.attributes.get("role") == "img")
