@@ -20,7 +20,7 @@ from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.escape import printable
 from reconciler.model import BindingAddress, BindingName, CertificateName, Entry, EntryId, Waiting, WorkerLabel
 from reconciler.plan.coverage import NotChecked
-from reconciler.plan.outcome import Outcome
+from reconciler.plan.outcome import Outcome, Step, StepStatus
 from reconciler.plan.plan import PlanFacts
 from reconciler.plan.renewals import Due
 from reconciler.reports.drift import Drift
@@ -37,7 +37,7 @@ from tests.support.cli import Project
 from tests.support.hostile import NAMES, check_texts
 from tests.support.html_pages import COMMAND, FOLDER, Element, check_page, page_of, pages, parsed, words
 from tests.support.pki import DAY, NOW
-from tests.support.reports import APPLIED, DRIFT, FORECAST, OFFLINE, PLAN, SAVED_PLAN, STATUS, STORE, place
+from tests.support.reports import APPLIED, BIND, DRIFT, FORECAST, OFFLINE, PLAN, SAVED_PLAN, STATUS, STORE, place
 from tests.support.screens import SCREENS
 from tests.views.test_markdown import MARKUP, renamed
 
@@ -344,6 +344,15 @@ def test_an_outcome_lists_every_step() -> None:
     results = [row.children[2].text for row in table.children[-1].all("tr")]
     assert results == ["✕ failed", "▲ not proved", "▲ not started", "○ kept", "✓ done"]
     assert len(results) == len(outcome.steps)
+
+
+def test_an_outcome_says_what_to_commit_and_to_deploy() -> None:
+    """With the commands, as text does."""
+    outcome = Outcome(replace(PLAN, commit="0" * 40), (Step(BIND, StepStatus.DONE),))
+    page = parsed(page_of(replace(APPLIED, outcome=outcome)))
+    sections = {one.children[0].text: words([one.text]) for one in page.all("section")}
+    assert "Commit the new IDs: git add workers/checkout/wrangler.toml" in sections["To commit"]
+    assert "wrangler deploy --config workers/checkout/wrangler.toml --env=staging" in sections["To deploy"]
 
 
 def test_a_page_without_its_extra_is_one_clear_line(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,8 +98,8 @@ def plan_report(plan: PlanFacts, display: Display) -> PageReport:
 
 def _facts(plan: PlanFacts) -> Iterator[tuple[str, str]]:
     yield "On", store_text(plan.store, None)
+    yield "Preview of" if plan.at else "Made", time_text(plan.made)
     if isinstance(plan, SavedPlan):
-        yield "Preview of" if plan.at else "Made", time_text(plan.made)
         if plan.commit:
             yield "Commit", plan.commit
         yield "Digest", plan.digest
