@@ -20,7 +20,7 @@ from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.escape import printable
 from reconciler.model import BindingAddress, BindingName, CertificateName, Entry, EntryId, Waiting, WorkerLabel
 from reconciler.plan.coverage import NotChecked
-from reconciler.plan.outcome import Outcome
+from reconciler.plan.outcome import Outcome, Step, StepStatus
 from reconciler.plan.plan import PlanFacts
 from reconciler.plan.renewals import Due
 from reconciler.reports.drift import Drift
@@ -37,7 +37,7 @@ from tests.support.cli import Project
 from tests.support.hostile import NAMES, check_texts
 from tests.support.html_pages import COMMAND, FOLDER, Element, check_page, page_of, pages, parsed, words
 from tests.support.pki import DAY, NOW
-from tests.support.reports import APPLIED, DRIFT, FORECAST, OFFLINE, PLAN, SAVED_PLAN, STATUS, STORE, place
+from tests.support.reports import APPLIED, BIND, DRIFT, FORECAST, OFFLINE, PLAN, SAVED_PLAN, STATUS, STORE, place
 from tests.support.screens import SCREENS
 from tests.views.test_markdown import MARKUP, renamed
 
@@ -346,6 +346,15 @@ def test_an_outcome_lists_every_step() -> None:
     assert len(results) == len(outcome.steps)
 
 
+def test_an_outcome_says_what_to_commit_and_to_deploy() -> None:
+    """With the commands, as text does."""
+    outcome = Outcome(replace(PLAN, commit="0" * 40), (Step(BIND, StepStatus.DONE),))
+    page = parsed(page_of(replace(APPLIED, outcome=outcome)))
+    sections = {one.children[0].text: words([one.text]) for one in page.all("section")}
+    assert "Commit the new IDs: git add workers/checkout/wrangler.toml" in sections["To commit"]
+    assert "wrangler deploy --config workers/checkout/wrangler.toml --env=staging" in sections["To deploy"]
+
+
 def test_a_page_without_its_extra_is_one_clear_line(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what to run; the other formats need nothing more."""
     monkeypatch.setitem(sys.modules, "jinja2", None)
@@ -387,7 +396,7 @@ def test_without_dates_and_bindings_there_is_no_picture() -> None:
 
 def test_a_timeline_of_days_and_of_a_decade() -> None:
     """Both have dates on their scale, few enough for a phone, and what ends later is cut."""
-    for away in (timedelta(hours=20), 3 * DAY, 30 * DAY, 3650 * DAY):
+    for away in (-7000 * DAY, timedelta(hours=20), 3 * DAY, 30 * DAY, 3650 * DAY, 2_900_000 * DAY):
         row = replace(STATUS.certificates[0], due=Due(CertificateName("billing"), NOW + away, NOW))
         page = parsed(page_of(replace(STATUS, certificates=(row,), by_id=())))
         picture = next(one for one in page.all("svg") if one.attributes.get("role") == "img")

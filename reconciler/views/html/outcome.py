@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from reconciler.plan.outcome import Outcome, Step, StepStatus
 from reconciler.reports.left import Applied
-from reconciler.views.html.page import Note, PageReport, Tone, findings, section, show_page, table, tone_of
+from reconciler.views.html.page import Note, PageReport, Tone, findings, prose, section, show_page, table, tone_of
 from reconciler.views.html.rows import WIDTH, waiting_table
 from reconciler.views.markdown.page import whole
 from reconciler.views.table import Display
-from reconciler.views.text.outcome import head_text, ids_of, show_applied, subject, what_next_lines
+from reconciler.views.text.outcome import head_text, ids_of, show_applied, subject, to_commit_lines, what_next_lines
 from reconciler.views.text.plan import names_of, store_text
 from reconciler.views.text.status import time_text
 
@@ -41,6 +41,7 @@ def applied_report(applied: Applied, display: Display) -> PageReport:
         facts=(("On", store_text(outcome.plan.store, None)), ("Planned", time_text(outcome.plan.made))),
         sections=(
             findings(outcome.problems, display),
+            section("To commit", prose(filter(None, (" ".join(_to_commit(applied, display)),)))),
             section(
                 "To deploy",
                 table(
@@ -59,6 +60,10 @@ def applied_report(applied: Applied, display: Display) -> PageReport:
         ),
         details=show_applied(applied, whole(display)),
     )
+
+
+def _to_commit(applied: Applied, display: Display) -> Iterator[str]:
+    yield from (line.strip() for line in to_commit_lines(applied.outcome, whole(display)) if line)
 
 
 def _rows(outcome: Outcome) -> Iterator[tuple[str | Note, ...]]:

@@ -8,7 +8,7 @@ from reconciler.model import Action, BindingChange, Deploy, Retire, Upload, Veri
 from reconciler.plan.plan import PlanFacts, SavedPlan
 from reconciler.plan.renewals import Due
 from reconciler.views.html.page import Note, PageReport, Tone, findings, prose, section, show_page, table, tone_of
-from reconciler.views.html.rows import WIDTH, user, waiting_table
+from reconciler.views.html.rows import WIDTH, live_texts, user, waiting_table
 from reconciler.views.html.timeline import TimelineItem, Validity, make_timeline
 from reconciler.views.html.uses import Link, make_uses
 from reconciler.views.table import Display
@@ -74,8 +74,9 @@ def plan_report(plan: PlanFacts, display: Display) -> PageReport:
             ),
             section("Deploys", prose(_deploys(plan, names))),
             section("Waiting", waiting_table(plan.waiting, names)),
+            section("Live Workers", prose(live_texts(plan.live, names))),
             section("Unknown offline", prose(unknown_texts(plan, names))),
-            section("Who uses what changes", make_uses([link for group in groups for link in _links(group, names)])),
+            section("Bindings that change", make_uses([link for group in groups for link in _links(group, names)])),
             section(
                 "Validity and renewal",
                 make_timeline(
@@ -97,8 +98,8 @@ def plan_report(plan: PlanFacts, display: Display) -> PageReport:
 
 def _facts(plan: PlanFacts) -> Iterator[tuple[str, str]]:
     yield "On", store_text(plan.store, None)
+    yield "Preview of" if plan.at else "Made", time_text(plan.made)
     if isinstance(plan, SavedPlan):
-        yield "Preview of" if plan.at else "Made", time_text(plan.made)
         if plan.commit:
             yield "Commit", plan.commit
         yield "Digest", plan.digest

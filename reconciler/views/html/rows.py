@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from reconciler.model import BindingAddress, BindingChange, Waiting
+from reconciler.plan.live import LiveBinding, LiveState
 from reconciler.reports.status import BoundAt, Standing
 from reconciler.views.html.page import PageTable, Tone, table
 from reconciler.views.html.uses import Link
 from reconciler.views.text.lines import until_text
 from reconciler.views.text.names import ShownNames, environment
+from reconciler.views.text.plan import live_row_lines
 from reconciler.views.text.plan_groups import arrow, used_ids, waiting_text
 from reconciler.views.text.status import aside
+from reconciler.views.text.style import PLAIN
 
 WIDTH = 100
 """For `ShownNames`: IDs are short in tables, and whole in the details."""
@@ -35,6 +38,13 @@ def _row(wait: Waiting, names: ShownNames, used: frozenset[str]) -> tuple[str, .
     else:
         what = waiting_text(change, names, used)[0]
     return wait.certificate or "", what, names.text(wait.detail), until_text(wait).lstrip(",; ")
+
+
+def live_texts(rows: Iterable[LiveBinding] | None, names: ShownNames) -> Iterator[str]:
+    """The bindings of which live Workers use something else than their file has; nothing where none was read."""
+    for row in rows or ():
+        if row.state is not LiveState.IN_SYNC:
+            yield "; ".join(line.strip() for line in live_row_lines(row, PLAIN, names))
 
 
 def user(at: BindingAddress, names: ShownNames) -> str:

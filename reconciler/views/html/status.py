@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reconciler.plan.inventory import Role
-from reconciler.plan.live import LiveState
 from reconciler.reports.kept import KeptEntry
 from reconciler.reports.outage import first_of
 from reconciler.reports.status import ByIdStatus, CertificateStatus, Status, Urgency
 from reconciler.views.html.page import Note, PageReport, Tone, findings, prose, section, show_page, table, tone_of
-from reconciler.views.html.rows import WIDTH, links_of, waiting_table
+from reconciler.views.html.rows import WIDTH, links_of, live_texts, waiting_table
 from reconciler.views.html.timeline import TimelineItem, Validity, make_timeline
 from reconciler.views.html.uses import Link, make_uses
 from reconciler.views.table import Display
 from reconciler.views.text.names import ShownNames
-from reconciler.views.text.plan import live_row_lines, not_checked_lines, store_text
+from reconciler.views.text.plan import not_checked_lines, store_text
 from reconciler.views.text.status import (
     HEADS,
     away_text,
@@ -79,7 +78,7 @@ def status_report(status: Status, display: Display) -> PageReport:
             section(
                 "Waiting", waiting_table((one.waiting for one in _kept(status)), names), prose(_hints(status, names))
             ),
-            section("Live Workers", prose(_live(status, names))),
+            section("Live Workers", prose(live_texts(status.live, names))),
         ),
         details=render_status(status, PLAIN),
     )
@@ -152,9 +151,3 @@ def _hints(status: Status, names: ShownNames) -> Iterator[str]:
         told = [text for text in (since, hint_text(kept.hint)) if text is not None]
         if told and kept.waiting.entry is not None:
             yield f"{names.id(kept.waiting.entry.id)}: {'; '.join(told)}"
-
-
-def _live(status: Status, names: ShownNames) -> Iterator[str]:
-    for row in status.live or ():
-        if row.state is not LiveState.IN_SYNC:
-            yield "; ".join(line.strip() for line in live_row_lines(row, PLAIN, names))

@@ -68,7 +68,7 @@ def _lines(applied: Applied, display: Display) -> Iterator[str]:
     if outcome.findings:
         yield ""
         yield from finding_lines(outcome.findings, display)
-    yield from _to_commit_lines(outcome, display)
+    yield from to_commit_lines(outcome, display)
     yield from _to_deploy_lines(applied, display)
     yield from what_next_lines(applied, width)
 
@@ -175,7 +175,7 @@ def _kept_lines(steps: Sequence[Step], style: Style, width: int | None, short: S
 # --- what to do next --------------------------------------------------------------------------------------------------
 
 
-def _to_commit_lines(outcome: Outcome, display: Display) -> Iterator[str]:
+def to_commit_lines(outcome: Outcome, display: Display) -> Iterator[str]:
     """The wrangler files that this run changed, in a git checkout, with the certificates that it uploaded.
 
     In one commit, so that a revert brings back both.
