@@ -64,9 +64,9 @@ class PlanRequest:
 
     `retire`: only the retires of this certificate or ID; `skip_grace`: without their grace period;
     `ignore_rollback`: even if a rollback could restore a version that uses one. `patience`: how long to wait until a
-    certificate is valid. `base`: the revision whose guards are compared with those of now. `every_condition`: where live
-    Workers are read, check all conditions of every old certificate. `again`: just before deletions, so live Workers are
-    read again.
+    certificate is valid. `base`: the revision whose guards are compared with those of now. `every_condition`: where
+    live Workers are read, check all conditions of every old certificate. `again`: just before deletions, so live
+    Workers are read again.
     """
 
     only: tuple[str, ...] = ()
