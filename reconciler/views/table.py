@@ -15,15 +15,21 @@ from reconciler.findings.diagnostics import Place, Pointer, Resolve
 from reconciler.views.text.style import PLAIN, Style
 
 _REPORTS, _TEXT, _JSON = "reconciler.reports", "reconciler.views.text", "reconciler.views.json"
-_MARKDOWN = "reconciler.views.markdown"
+_MARKDOWN, _GITLAB = "reconciler.views.markdown", "reconciler.views.gitlab"
 
 VIEWS: dict[tuple[str, str], str] = {
     ("reconciler.plan.plan:Plan", "text"): f"{_TEXT}.plan:show_plan",
     ("reconciler.plan.plan:Plan", "json"): f"{_JSON}.records:show_plan",
     ("reconciler.plan.plan:Plan", "markdown"): f"{_MARKDOWN}.plan:show_plan",
+    ("reconciler.plan.plan:Plan", "codequality"): f"{_GITLAB}.codequality:show_code_quality",
+    ("reconciler.plan.plan:Plan", "junit"): f"{_GITLAB}.junit:show_junit",
+    ("reconciler.plan.plan:Plan", "terraform"): f"{_GITLAB}.terraform:show_counts",
     ("reconciler.plan.plan:SavedPlan", "text"): f"{_TEXT}.plan:show_saved_plan",
     ("reconciler.plan.plan:SavedPlan", "json"): f"{_JSON}.records:show_saved_plan",
     ("reconciler.plan.plan:SavedPlan", "markdown"): f"{_MARKDOWN}.plan:show_saved_plan",
+    ("reconciler.plan.plan:SavedPlan", "codequality"): f"{_GITLAB}.codequality:show_code_quality",
+    ("reconciler.plan.plan:SavedPlan", "junit"): f"{_GITLAB}.junit:show_junit",
+    ("reconciler.plan.plan:SavedPlan", "terraform"): f"{_GITLAB}.terraform:show_counts",
     (f"{_REPORTS}.left:Applied", "text"): f"{_TEXT}.outcome:show_applied",
     (f"{_REPORTS}.left:Applied", "json"): f"{_JSON}.outcome:show_applied",
     (f"{_REPORTS}.left:Applied", "markdown"): f"{_MARKDOWN}.outcome:show_applied_page",
@@ -43,6 +49,8 @@ VIEWS: dict[tuple[str, str], str] = {
     (f"{_REPORTS}.drift:Drift", "text"): f"{_TEXT}.drift:show_drift",
     (f"{_REPORTS}.drift:Drift", "json"): f"{_JSON}.drift:show_drift",
     (f"{_REPORTS}.drift:Drift", "markdown"): f"{_MARKDOWN}.drift:show_drift_page",
+    (f"{_REPORTS}.drift:Drift", "codequality"): f"{_GITLAB}.codequality:show_code_quality",
+    (f"{_REPORTS}.drift:Drift", "junit"): f"{_GITLAB}.junit:show_junit",
     (f"{_REPORTS}.forecast:Forecast", "text"): f"{_TEXT}.forecast:show_forecast",
     (f"{_REPORTS}.forecast:Forecast", "json"): f"{_JSON}.forecast:show_forecast",
     (f"{_REPORTS}.forecast:Forecast", "markdown"): f"{_MARKDOWN}.forecast:show_forecast_page",
@@ -56,10 +64,14 @@ VIEWS: dict[tuple[str, str], str] = {
     ("reconciler.takeover.proposed:Proposal", "json"): f"{_JSON}.takeover:show_proposal",
     (f"{_REPORTS}.checks:Validation", "text"): f"{_TEXT}.checks:show_validation",
     (f"{_REPORTS}.checks:Validation", "json"): f"{_JSON}.diagnostics:show_diagnostics",
+    (f"{_REPORTS}.checks:Validation", "codequality"): f"{_GITLAB}.codequality:show_code_quality",
+    (f"{_REPORTS}.checks:Validation", "junit"): f"{_GITLAB}.junit:show_junit",
     (f"{_REPORTS}.checks:Checkup", "text"): f"{_TEXT}.checks:show_checkup",
     (f"{_REPORTS}.checks:Checkup", "json"): f"{_JSON}.diagnostics:show_diagnostics",
     (f"{_REPORTS}.checks:RunFailure", "text"): f"{_TEXT}.findings:show_failure",
     (f"{_REPORTS}.checks:RunFailure", "json"): f"{_JSON}.diagnostics:show_diagnostics",
+    (f"{_REPORTS}.checks:RunFailure", "codequality"): f"{_GITLAB}.codequality:show_code_quality",
+    (f"{_REPORTS}.checks:RunFailure", "junit"): f"{_GITLAB}.junit:show_junit",
     (f"{_REPORTS}.log:LogLine", "text"): f"{_TEXT}.log:show_line",
     (f"{_REPORTS}.log:LogLine", "json"): f"{_JSON}.log:show_line",
 }
@@ -74,13 +86,14 @@ def _known(where: Pointer | Place | None) -> Place | None:
 class Display:
     """What a report is shown on. `place` finds where a finding is; `folder` leads from the working directory to the
     folder of mtls.toml, so that places can be opened from there. `width`: the columns of the terminal; None shows
-    everything whole, for a file or a pipe.
+    everything whole, for a file or a pipe. `file`: mtls.toml, from the root of the repository.
     """
 
     place: Resolve = _known
     style: Style = PLAIN
     folder: str = ""
     width: int | None = None
+    file: str = "mtls.toml"
 
 
 View = Callable[[object, Display], str]
