@@ -33,6 +33,8 @@ VIEWS: dict[tuple[str, str], str] = {
     (f"{_REPORTS}.left:Applied", "text"): f"{_TEXT}.outcome:show_applied",
     (f"{_REPORTS}.left:Applied", "json"): f"{_JSON}.outcome:show_applied",
     (f"{_REPORTS}.left:Applied", "markdown"): f"{_MARKDOWN}.outcome:show_applied_page",
+    (f"{_REPORTS}.left:Applied", "codequality"): f"{_GITLAB}.codequality:show_code_quality",
+    (f"{_REPORTS}.left:Applied", "junit"): f"{_GITLAB}.junit:show_junit",
     (f"{_REPORTS}.status:Status", "text"): f"{_TEXT}.status:show_status",
     (f"{_REPORTS}.status:Status", "json"): f"{_JSON}.status:show_status",
     (f"{_REPORTS}.status:Status", "markdown"): f"{_MARKDOWN}.status:show_status_page",

@@ -12,11 +12,12 @@ from reconciler.findings.escape import printable
 from reconciler.plan.plan import PlanFacts
 from reconciler.reports.checks import RunFailure, Validation
 from reconciler.reports.drift import Drift, DriftFinding
+from reconciler.reports.left import Applied
 from reconciler.views.table import Display
 from reconciler.views.text.findings import place_lines, to_act_on
 
-Checked = PlanFacts | Validation | Drift | RunFailure
-"""The reports that have findings about files."""
+Checked = PlanFacts | Applied | Validation | Drift | RunFailure
+"""The reports that have findings."""
 
 
 class Weight(StrEnum):
@@ -48,7 +49,8 @@ class Found:
 
 def found_in(report: Checked) -> Iterator[Found]:
     """The errors and warnings of a report in its order, each once; of drift also what drifted."""
-    for one in dict.fromkeys(to_act_on(report.diagnostics)):
+    diagnostics = report.outcome.problems if isinstance(report, Applied) else report.diagnostics
+    for one in dict.fromkeys(to_act_on(diagnostics)):
         yield _of_diagnostic(one)
     if isinstance(report, Drift):
         yield from map(_of_drift, report.findings)

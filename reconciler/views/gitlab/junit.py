@@ -10,6 +10,7 @@ from reconciler.model import Change, Deploy, Upload
 from reconciler.plan.plan import PlanFacts
 from reconciler.reports.checks import RunFailure
 from reconciler.reports.drift import Drift
+from reconciler.reports.left import Applied
 from reconciler.views.gitlab.findings import Checked, Found, block, found_in
 from reconciler.views.table import Display
 from reconciler.views.text.lines import counted
@@ -44,6 +45,8 @@ def write_suites(suites: Iterable[ET.Element]) -> str:
 def _subject(report: Checked, display: Display) -> str:
     """`plan payments`; the file, where the name of the stack is not known."""
     match report:
+        case Applied():
+            return f"apply {printable(report.outcome.plan.stack)}"
         case Drift():
             return f"drift {printable(report.stack)}"
         case PlanFacts():
@@ -62,9 +65,9 @@ def _cases(report: Checked) -> Iterator[tuple[str, list[Found]]]:
         yield from ((one.key[0], [one]) for one in found if one.key[0] in drifted)
         yield _OTHERS, [one for one in found if one.key[0] not in drifted]
         return
-    about: dict[str, list[Found]] = {}
-    if isinstance(report, PlanFacts):
-        about = {name: [] for name in sorted(_certificates(report))}
+    plan = report.outcome.plan if isinstance(report, Applied) else report
+    names = _certificates(plan) if isinstance(plan, PlanFacts) else ()
+    about: dict[str, list[Found]] = {name: [] for name in sorted(names)}
     for one in found:
         about.setdefault(one.certificate or _OTHERS, []).append(one)
     others = about.pop(_OTHERS, [])
