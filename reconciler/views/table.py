@@ -56,6 +56,7 @@ VIEWS: dict[tuple[str, str], str] = {
     ("reconciler.takeover.proposed:Proposal", "json"): f"{_JSON}.takeover:show_proposal",
     (f"{_REPORTS}.checks:Validation", "text"): f"{_TEXT}.checks:show_validation",
     (f"{_REPORTS}.checks:Validation", "json"): f"{_JSON}.diagnostics:show_diagnostics",
+    (f"{_REPORTS}.checks:Validation", "markdown"): f"{_MARKDOWN}.checks:show_validation_page",
     (f"{_REPORTS}.checks:Checkup", "text"): f"{_TEXT}.checks:show_checkup",
     (f"{_REPORTS}.checks:Checkup", "json"): f"{_JSON}.diagnostics:show_diagnostics",
     (f"{_REPORTS}.checks:RunFailure", "text"): f"{_TEXT}.findings:show_failure",
