@@ -66,6 +66,7 @@ VIEWS: dict[tuple[str, str], str] = {
     ("reconciler.takeover.proposed:Proposal", "json"): f"{_JSON}.takeover:show_proposal",
     (f"{_REPORTS}.checks:Validation", "text"): f"{_TEXT}.checks:show_validation",
     (f"{_REPORTS}.checks:Validation", "json"): f"{_JSON}.diagnostics:show_diagnostics",
+    (f"{_REPORTS}.checks:Validation", "markdown"): f"{_MARKDOWN}.checks:show_validation_page",
     (f"{_REPORTS}.checks:Validation", "codequality"): f"{_GITLAB}.codequality:show_code_quality",
     (f"{_REPORTS}.checks:Validation", "junit"): f"{_GITLAB}.junit:show_junit",
     (f"{_REPORTS}.checks:Checkup", "text"): f"{_TEXT}.checks:show_checkup",

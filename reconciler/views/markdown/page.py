@@ -87,8 +87,12 @@ def not_checked(found: Sequence[NotChecked], command: str) -> Iterator[str]:
 
 
 def page(command: str, stack: str, title: str, parts: Iterable[str], details: str) -> str:
-    """A page below its title: the parts, then `details` folded, as much of it as fits."""
-    title = f"mtlsctl {command} {code(stack)}: {title}"
+    """A page of one stack below its title: the parts, then `details` folded, as much of it as fits."""
+    return fold(f"mtlsctl {command} {code(stack)}: {title}", parts, details)
+
+
+def fold(title: str, parts: Iterable[str], details: str) -> str:
+    """A page below its title, which is Markdown: the parts, then `details` folded, as much of it as fits."""
     body = "\n\n".join((f"### {title}", *parts))
     if len(body) > MOST_CHARACTERS:
         body = f"### {title}\n\nToo long to show here: see the log of this run."
