@@ -13,18 +13,20 @@ from reconciler.model.forges import Comment, Forge, ForgeError, Refusal
 
 _SAFE_KEY = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
-_RUN = re.compile(r"<!-- mtlsctl:run:(\d{1,18})\.(\d{1,9}):([0-9a-f]{0,64}) -->")
+_RUN = re.compile(r"<!-- mtlsctl:run:(\d{1,18})\.(\d{1,18}):([0-9a-f]{0,64}) -->")
 _LINE = re.compile(r"\r?\n")
 OLD = "**This comment belongs to an older commit.**"
 
 
 @dataclass(frozen=True, slots=True)
 class RunOf:
-    """Which run wrote something: `number` and `attempt` grow from run to run. `commit`: of the pull request's head."""
+    """Which run wrote something: `number` and `attempt` grow from run to run. `commit`: of the pull request's head.
+    `url`: where a browser shows the run."""
 
     number: int
     attempt: int
     commit: str
+    url: str = ""
 
     @property
     def order(self) -> tuple[int, int]:

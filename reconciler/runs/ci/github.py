@@ -16,25 +16,24 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from reconciler.findings.codes import Code, Severity
+from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import GuardError, ReconcilerError
 from reconciler.findings.escape import printable
-from reconciler.findings.exits import ExitCode
 from reconciler.model import Phase
-from reconciler.model.forges import Comment, Forge, ForgeError, Refusal
+from reconciler.model.forges import Comment, Forge, ForgeError
 from reconciler.plan.plan import Plan
 from reconciler.reports.checks import RunFailure, Validation
 from reconciler.reports.drift import Drift
 from reconciler.reports.left import Applied
-from reconciler.runs.ci.comment import RunOf, keep_comment, mark_as_old, marker_of, only_marker
+from reconciler.runs.ci.comment import RunOf
 from reconciler.runs.ci.pipeline import CiRun, Published
+from reconciler.runs.ci.publish import facts_of, keep_plan, notice, unpublished
 from reconciler.runs.ci.settings import CiCommand, CommentWhen
 from reconciler.system.files import read_named, write_named
 from reconciler.system.runner import append, size_of
 from reconciler.views.github.commands import show_annotations, show_outputs
-from reconciler.views.markdown.page import code
-from reconciler.views.markdown.published import comment_text, pages_of, short_text, summary_text
+from reconciler.views.markdown.published import pages_of, summary_text
 
 TOKENS = ("MTLSCTL_CI_GITHUB_TOKEN", "GITHUB_TOKEN")
 """Where the forge's token is read from, and nowhere else; the first that is set."""
@@ -51,6 +50,7 @@ _TO_APPLY = frozenset(
     {"push", "schedule", "workflow_dispatch", "repository_dispatch", "workflow_run", "release", "deployment"}
 )
 """Events whose checkout is of the repository itself."""
+_MAY_WRITE = "give the job `pull-requests: write`; the token of a fork can't have it"
 
 
 class _Repository(BaseModel):
@@ -87,7 +87,6 @@ class _Job:
     event: _RunnerEvent | None
     repository: str
     run: RunOf
-    run_url: str
     workspace: Path | None
 
     @property
@@ -145,7 +144,7 @@ class GitHubPipeline:
         """As `Pipeline`."""
         problems: list[Diagnostic] = []
         pages = pages_of(run.command, run.results, run.displays)
-        facts = _facts(run, self._job)
+        facts = facts_of(run, self._job.run)
         comment, changed = self._talk(run, pages, facts, problems)
         annotations = show_annotations(_placed(run, self._job.workspace), changed)
         summary = self._summarize(run, pages, facts, problems)
@@ -166,7 +165,7 @@ class GitHubPipeline:
             return None, frozenset()
         if forge is None:
             if run.command is CiCommand.PLAN and run.settings.comment is not CommentWhen.NEVER:
-                problems.append(_notice(f"no comment was written: {' and '.join(TOKENS)} are not set"))
+                problems.append(notice(f"no comment was written: {' and '.join(TOKENS)} are not set"))
             return None, frozenset()
         with closing(forge):
             return self._comment_and_files(forge, pull, run, pages, facts, problems)
@@ -179,12 +178,12 @@ class GitHubPipeline:
             if _worth_placing(run):
                 changed = forge.changed_files(pull)
         except ForgeError as error:
-            problems.append(_unpublished("the order of annotations", error))
+            problems.append(unpublished("the order of annotations", error, _MAY_WRITE))
         try:
             if run.command is CiCommand.PLAN and run.settings.comment is not CommentWhen.NEVER:
-                comment = _comment(forge, pull, run, self._job, pages, facts)
+                comment = keep_plan(forge, pull, run, self._job.run, pages, facts)
         except ForgeError as error:
-            problems.append(_unpublished("the comment on the pull request", error))
+            problems.append(unpublished("the comment on the pull request", error, _MAY_WRITE))
         return comment, changed
 
     def _open_forge(self) -> Forge | None:
@@ -209,7 +208,7 @@ class GitHubPipeline:
         room = MOST_SUMMARY_BYTES - (size_of(Path(path)) if path else 0)
         text = summary_text(pages, run.results, facts, room)
         if not text:
-            problems.append(_notice("the summary of this job is full, so this run is not in it"))
+            problems.append(notice("the summary of this job is full, so this run is not in it"))
             return None
         try:
             if path:
@@ -219,7 +218,7 @@ class GitHubPipeline:
                 write_named(own, text.encode())
                 return own
         except ReconcilerError as error:
-            problems.append(_unpublished("the summary", error))
+            problems.append(unpublished("the summary", error, _MAY_WRITE))
         return None
 
     def _put_outputs(
@@ -238,7 +237,7 @@ class GitHubPipeline:
         try:
             append(Path(path), show_outputs(values, random_word()).encode())
         except ReconcilerError as error:
-            problems.append(_unpublished("the outputs of this step", error))
+            problems.append(unpublished("the outputs of this step", error, _MAY_WRITE))
 
 
 # --- what the runner says -------------------------------------------------------------------------------------------
@@ -260,8 +259,8 @@ def _read_job(environ: Mapping[str, str]) -> _Job:
             number=int(run_id) if run_id.isdecimal() else 0,
             attempt=int(text) if (text := environ.get("GITHUB_RUN_ATTEMPT", "")).isdecimal() else 1,
             commit=commit if _COMMIT.fullmatch(commit) else "",
+            url=f"{server}/{repository}/actions/runs/{run_id}" if is_known else "",
         ),
-        run_url=f"{server}/{repository}/actions/runs/{run_id}" if is_known else "",
         workspace=Path(workspace) if workspace else None,
     )
 
@@ -295,41 +294,6 @@ def _demand_own(job: _Job) -> None:
 
 
 # --- what is published ----------------------------------------------------------------------------------------------
-
-
-def _comment(forge: Forge, pull: int, run: CiRun, job: _Job, pages: Sequence[str], facts: str) -> Comment | None:
-    """The comment of a plan, written or updated; None if there is none to write."""
-    key = run.settings.comment_key or next((one.stack for one in run.results if one.stack), None)
-    # Without a key, mtls.toml could not be read: then a single comment is the one of this stack.
-    marker = marker_of("plan", key) if key is not None else only_marker(forge, pull, "plan")
-    if marker is None:
-        return None
-    if all(one.is_failure for one in run.results):
-        why = f"The run for commit {code(job.run.commit[:12] or 'unknown')} failed{_link(job.run_url)}."
-        return mark_as_old(forge, pull, marker, job.run, why)
-    is_quiet = all(isinstance(one.report, Plan) and one.exit_code is ExitCode.OK for one in run.results)
-    return keep_comment(
-        forge,
-        pull,
-        marker,
-        job.run,
-        comment_text(pages, facts),
-        or_short=short_text(pages, facts),
-        only_if_there=is_quiet and run.settings.comment is CommentWhen.CHANGES,
-    )
-
-
-def _facts(run: CiRun, job: _Job) -> str:
-    """`Commit abc, 2026-11-29 10:00 UTC, digest sha256:..., the run`."""
-    parts = [f"Commit {code(job.run.commit[:12])}"] if job.run.commit else []
-    parts.append(f"{run.time:%Y-%m-%d %H:%M} UTC")
-    digests = [one.report.digest for one in run.results if isinstance(one.report, Plan)]
-    parts += [f"digest {code(digests[0])}"] if len(digests) == 1 else []
-    return f"{', '.join(parts)}{_link(job.run_url)}"
-
-
-def _link(url: str) -> str:
-    return f" ([run]({url}))" if url else ""
 
 
 def _counts(run: CiRun) -> dict[str, str]:
@@ -374,15 +338,3 @@ def _in_repository(place: Place | None, folder: str, workspace: Path | None) -> 
     path = os.path.relpath(Path.cwd() / folder / place.path, os.path.realpath(workspace))
     path = posixpath.normpath(path)
     return None if path.startswith("../") else Place(path, place.line, place.column)
-
-
-def _notice(message: str) -> Diagnostic:
-    return Diagnostic(Severity.INFO, Code.FORGE, message)
-
-
-def _unpublished(what: str, error: ReconcilerError) -> Diagnostic:
-    """What could not be published, as a warning; as a note if the token may not, as on a pull request from a fork."""
-    is_denied = isinstance(error, ForgeError) and error.refusal is Refusal.DENIED
-    severity = Severity.INFO if is_denied else Severity.WARNING
-    hint = "give the job `pull-requests: write`; the token of a fork can't have it" if is_denied else error.hint
-    return Diagnostic(severity, Code.FORGE, f"{what} could not be published: {error.message}", None, hint)
