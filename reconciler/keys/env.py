@@ -29,11 +29,13 @@ _WELL_KNOWN = frozenset(
         *("CLOUDFLARE_ACCESS_CLIENT_ID", "CF_API_TOKEN", "CF_API_KEY", "CF_EMAIL", "CF_ACCOUNT_ID"),
         "EMULATOR_TOKEN",
         *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "NPM_TOKEN", "NODE_AUTH_TOKEN"),
-        *("GITHUB_TOKEN", "GH_TOKEN", "GITHUB_ENV", "GITHUB_PATH", "GITHUB_OUTPUT", "GITHUB_ACTIONS", "GITHUB_SHA"),
-        *("GITLAB_CI", "GITLAB_TOKEN", "CI_JOB_TOKEN", "SSH_AUTH_SOCK"),
+        *("GH_TOKEN", "GITLAB_CI", "GITLAB_TOKEN", "CI_JOB_TOKEN", "SSH_AUTH_SOCK"),
     )
 )
-_WELL_KNOWN_BEGINNINGS = ("LC_", "LD_", "DYLD_", "XDG_", "GIT_", "MTLSCTL_", "WRANGLER_", "PYTHON", "NPM_CONFIG_")
+_WELL_KNOWN_BEGINNINGS = (
+    *("LC_", "LD_", "DYLD_", "XDG_", "GIT_", "MTLSCTL_", "WRANGLER_", "PYTHON", "NPM_CONFIG_"),
+    *("GITHUB_", "RUNNER_"),  # no secret of GitHub Actions may begin so
+)
 
 
 def is_well_known(name: str) -> bool:

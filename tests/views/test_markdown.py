@@ -96,7 +96,7 @@ def test_no_line_ends_a_block(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALL.values(), ids=ALL)
-@pytest.mark.parametrize("report", (*REPORTS, VALIDATION), ids=lambda report: type(report).__name__)
+@pytest.mark.parametrize("report", [*REPORTS, VALIDATION], ids=lambda report: type(report).__name__)
 def test_no_name_acts_in_a_page(report: object, name: str) -> None:
     """The page has the markup that it has for any other name, and no name outside of code."""
     text = render(renamed(report, name), "markdown", Display())

@@ -12,8 +12,6 @@ from reconciler.desired.durations import parse_duration
 from reconciler.desired.rules import Refused
 from reconciler.runs.operator import invalid_variable
 
-PREFIX = "MTLSCTL_CI_"
-
 _T = TypeVar("_T")
 _Word = TypeVar("_Word", bound=StrEnum)
 
@@ -84,17 +82,17 @@ def read_settings(environ: Mapping[str, str], options: Mapping[str, object]) -> 
         if field not in given and text is not None:
             given[field] = parse(variable, text)
 
-    read("file", f"{PREFIX}FILE", _path)
-    read("comment", f"{PREFIX}COMMENT", _word(CommentWhen))
-    read("comment_key", f"{PREFIX}COMMENT_KEY", _text)
-    read("fail_on", f"{PREFIX}FAIL_ON", _word(Failing))
-    read("deploy", f"{PREFIX}DEPLOY", _switch)
-    read("live", f"{PREFIX}LIVE", _switch)
-    read("max_wait_s", f"{PREFIX}MAX_WAIT", _seconds)
-    read("lock_timeout_s", f"{PREFIX}LOCK_TIMEOUT", _seconds)
-    read("plan", f"{PREFIX}PLAN", _path)
-    read("plan_out", f"{PREFIX}OUT", _path)
-    read("html", f"{PREFIX}HTML", _path)
+    read("file", "MTLSCTL_CI_FILE", _path)
+    read("comment", "MTLSCTL_CI_COMMENT", _word(CommentWhen))
+    read("comment_key", "MTLSCTL_CI_COMMENT_KEY", _text)
+    read("fail_on", "MTLSCTL_CI_FAIL_ON", _word(Failing))
+    read("deploy", "MTLSCTL_CI_DEPLOY", _switch)
+    read("live", "MTLSCTL_CI_LIVE", _switch)
+    read("max_wait_s", "MTLSCTL_CI_MAX_WAIT", _seconds)
+    read("lock_timeout_s", "MTLSCTL_CI_LOCK_TIMEOUT", _seconds)
+    read("plan", "MTLSCTL_CI_PLAN", _path)
+    read("plan_out", "MTLSCTL_CI_OUT", _path)
+    read("html", "MTLSCTL_CI_HTML", _path)
     return Settings(**given)  # type: ignore[arg-type]
 
 
