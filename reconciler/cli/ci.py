@@ -31,7 +31,7 @@ from reconciler.views.text.style import PLAIN
 @command(example="mtlsctl ci github plan --comment changes --fail-on changes")
 def ci(
     session: Session,
-    forge: Annotated[ForgeName, typer.Argument(metavar="FORGE", help="The pipeline's forge: github.")],
+    forge: Annotated[ForgeName, typer.Argument(metavar="FORGE", help="The pipeline's forge: github or gitlab.")],
     action: Annotated[CiCommand, typer.Argument(metavar="COMMAND", help="Run validate, plan, apply or drift.")],
     comment: Annotated[
         CommentWhen | None,
@@ -70,11 +70,13 @@ def ci(
     """Run a command in a pipeline, and publish its result.
 
     Runs validate, plan, apply or drift as the command itself does. On GitHub it then keeps one comment on the pull
-    request up to date, and writes the job summary, annotations and outputs. What can't be published is a warning and
-    never fails the job.
+    request up to date, and writes the job summary, annotations and outputs. On GitLab it keeps one note on the merge
+    request, and writes mtlsctl-codequality.json, mtlsctl-junit.xml and, for a plan, mtlsctl-terraform.json into the
+    checkout, to be reports. What can't be published is a warning and never fails the job.
 
     Every option can also be a variable: MTLSCTL_CI_ and its name, such as MTLSCTL_CI_FAIL_ON; MTLSCTL_CI_FILE is
-    --file. The forge's token is read from MTLSCTL_CI_GITHUB_TOKEN or GITHUB_TOKEN only.
+    --file. The forge's token is read only from MTLSCTL_CI_GITHUB_TOKEN or GITHUB_TOKEN, and on GitLab from
+    MTLSCTL_CI_GITLAB_TOKEN or GITLAB_TOKEN.
     """
     options: dict[str, object] = {
         "file": session.file,

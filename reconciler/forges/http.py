@@ -33,7 +33,8 @@ _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 _MOST_BYTES = 40_000_000
 """Of a body: a page of 100 comments can have 26 MB."""
 _FIRST_PAUSE_S = 1.0
-_TOO_MANY, _DENIED, _INVALID = 429, 403, 422
+_TOO_MANY, _DENIED = 429, 403
+_INVALID = frozenset({400, 422})
 _GONE = frozenset({404, 410})
 _SERVER_ERROR = 500
 _TOKEN_FORM = re.compile(r"[\x21-\x7e]+")
@@ -187,7 +188,7 @@ class ForgeHttp:
             return ForgeError(f"{forge} could not be {deed}: its rate limit is reached", hint="run the job again later")
         if status == _DENIED:
             return ForgeError(f"{forge} could not be {deed}: the token may not (403)", refusal=Refusal.DENIED)
-        refusal = Refusal.MISSING if status in _GONE else Refusal.INVALID if status == _INVALID else Refusal.OTHER
+        refusal = Refusal.MISSING if status in _GONE else Refusal.INVALID if status in _INVALID else Refusal.OTHER
         return ForgeError(f"{forge} could not be {deed}: it answered with {status}", refusal=refusal)
 
 

@@ -68,6 +68,7 @@ class Pipeline(Protocol):
 
 _ROOMS: Mapping[ForgeName, str] = {
     ForgeName.GITHUB: "reconciler.runs.ci.github",
+    ForgeName.GITLAB: "reconciler.runs.ci.gitlab",
 }
 
 

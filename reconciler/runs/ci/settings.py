@@ -20,6 +20,7 @@ class ForgeName(StrEnum):
     """The forges whose pipelines `mtlsctl ci` knows."""
 
     GITHUB = "github"
+    GITLAB = "gitlab"
 
 
 class CiCommand(StrEnum):
