@@ -70,8 +70,8 @@ def ci(
     """Run a command in a pipeline, and publish its result.
 
     Runs validate, plan, apply or drift as the command itself does. On GitHub it then keeps one comment on the pull
-    request up to date, and writes the job summary, annotations and outputs. What can't be published is a warning and
-    never fails the job.
+    request up to date, writes the job summary, annotations and outputs, and keeps one issue for each difference that
+    drift finds. What can't be published is a warning and never fails the job.
 
     Every option can also be a variable: MTLSCTL_CI_ and its name, such as MTLSCTL_CI_FAIL_ON; MTLSCTL_CI_FILE is
     --file. The forge's token is read from MTLSCTL_CI_GITHUB_TOKEN or GITHUB_TOKEN only.

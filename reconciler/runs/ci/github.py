@@ -11,7 +11,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
@@ -25,16 +25,19 @@ from reconciler.model import Phase
 from reconciler.model.forges import Comment, Forge, ForgeError, Refusal
 from reconciler.plan.plan import Plan
 from reconciler.reports.checks import RunFailure, Validation
-from reconciler.reports.drift import Drift
+from reconciler.reports.drift import Drift, DriftFinding
 from reconciler.reports.left import Applied
 from reconciler.runs.ci.comment import RunOf, keep_comment, mark_as_old, marker_of, only_marker
+from reconciler.runs.ci.issues import MOST_NEW, IssueText, keep_issues
 from reconciler.runs.ci.pipeline import CiRun, Published
 from reconciler.runs.ci.settings import CiCommand, CommentWhen
 from reconciler.system.files import read_named, write_named
 from reconciler.system.runner import append, size_of
-from reconciler.views.github.commands import show_annotations, show_outputs
+from reconciler.views.github.commands import MOST_ANNOTATIONS, show_annotations, show_outputs
+from reconciler.views.markdown.drift import issue_text, issue_title
 from reconciler.views.markdown.page import code
 from reconciler.views.markdown.published import comment_text, pages_of, short_text, summary_text
+from reconciler.views.table import Display
 
 TOKENS = ("MTLSCTL_CI_GITHUB_TOKEN", "GITHUB_TOKEN")
 """Where the forge's token is read from, and nowhere else; the first that is set."""
@@ -156,19 +159,25 @@ class GitHubPipeline:
         self, run: CiRun, pages: Sequence[str], facts: str, problems: list[Diagnostic]
     ) -> tuple[Comment | None, frozenset[str]]:
         """Everything that needs the forge's API: the comment, and which files the pull request changes."""
-        pull = self._job.pull
-        if pull is None or run.command not in {CiCommand.PLAN, CiCommand.VALIDATE}:
-            return None, frozenset()
+        pull, nothing = self._job.pull, (None, frozenset[str]())
+        is_for_issues = run.command is CiCommand.DRIFT and pull is None
+        is_for_pull = run.command in {CiCommand.PLAN, CiCommand.VALIDATE} and pull is not None
+        if not is_for_issues and not is_for_pull:
+            return nothing
         try:
             forge = self._open_forge()
         except ReconcilerError as error:
-            problems.extend(error.diagnostics())
-            return None, frozenset()
+            problems.extend(replace(one, severity=Severity.WARNING, code=Code.FORGE) for one in error.diagnostics())
+            return nothing
         if forge is None:
-            if run.command is CiCommand.PLAN and run.settings.comment is not CommentWhen.NEVER:
-                problems.append(_notice(f"no comment was written: {' and '.join(TOKENS)} are not set"))
-            return None, frozenset()
+            if run.command is not CiCommand.VALIDATE and run.settings.comment is not CommentWhen.NEVER:
+                what = "no comment was" if is_for_pull else "no issues were"
+                problems.append(_notice(f"{what} written: {' and '.join(TOKENS)} are not set"))
+            return nothing
         with closing(forge):
+            if pull is None:
+                problems.extend(_keep_issues(forge, run, self._job))
+                return nothing
             return self._comment_and_files(forge, pull, run, pages, facts, problems)
 
     def _comment_and_files(
@@ -176,7 +185,7 @@ class GitHubPipeline:
     ) -> tuple[Comment | None, frozenset[str]]:
         comment, changed = None, frozenset[str]()
         try:
-            if _worth_placing(run):
+            if _has_many(run):
                 changed = forge.changed_files(pull)
         except ForgeError as error:
             problems.append(_unpublished("the order of annotations", error))
@@ -319,6 +328,27 @@ def _comment(forge: Forge, pull: int, run: CiRun, job: _Job, pages: Sequence[str
     )
 
 
+def _keep_issues(forge: Forge, run: CiRun, job: _Job) -> Iterator[Diagnostic]:
+    """Bring the issues of every stack up to date; what could not be done, and how many findings have no issue."""
+    why = f"{code('mtlsctl drift')} does not find this any more{_link(job.run_url)}."
+    for result, display in zip(run.results, run.displays, strict=True):
+        if not isinstance(result.report, Drift):
+            continue  # nothing was found out, so nothing is closed
+        stack = result.report.stack
+
+        def text_of(finding: DriftFinding, stack: str = stack, display: Display = display) -> IssueText:
+            return IssueText(issue_title(finding, stack), issue_text(finding, stack, display))
+
+        try:
+            kept = keep_issues(forge, run.settings.comment_key or stack, result.report, text_of, why)
+        except ForgeError as error:
+            yield _unpublished(f"the issues of the stack {stack}", error, "issues: write")
+            continue
+        if kept.left:
+            message = f"{kept.left} findings of the stack {stack} have no issue: one run opens at most {MOST_NEW}"
+            yield Diagnostic(Severity.WARNING, Code.FORGE, message, None, "fix the others first, or run this again")
+
+
 def _facts(run: CiRun, job: _Job) -> str:
     """`Commit abc, 2026-11-29 10:00 UTC, digest sha256:..., the run`."""
     parts = [f"Commit {code(job.run.commit[:12])}"] if job.run.commit else []
@@ -349,8 +379,9 @@ def _counts(run: CiRun) -> dict[str, str]:
     }
 
 
-def _worth_placing(run: CiRun) -> bool:
-    return any(_diagnostics(one.report) for one in run.results)
+def _has_many(run: CiRun) -> bool:
+    """Whether there are more findings than annotations, so that it matters which files the pull request changes."""
+    return sum(len(_diagnostics(one.report)) for one in run.results) > MOST_ANNOTATIONS
 
 
 def _diagnostics(report: object) -> tuple[Diagnostic, ...]:
@@ -380,9 +411,9 @@ def _notice(message: str) -> Diagnostic:
     return Diagnostic(Severity.INFO, Code.FORGE, message)
 
 
-def _unpublished(what: str, error: ReconcilerError) -> Diagnostic:
+def _unpublished(what: str, error: ReconcilerError, permission: str = "pull-requests: write") -> Diagnostic:
     """What could not be published, as a warning; as a note if the token may not, as on a pull request from a fork."""
     is_denied = isinstance(error, ForgeError) and error.refusal is Refusal.DENIED
     severity = Severity.INFO if is_denied else Severity.WARNING
-    hint = "give the job `pull-requests: write`; the token of a fork can't have it" if is_denied else error.hint
+    hint = f"give the job `{permission}`; the token of a fork can't have it" if is_denied else error.hint
     return Diagnostic(severity, Code.FORGE, f"{what} could not be published: {error.message}", None, hint)
