@@ -19,7 +19,7 @@ from reconciler.plan.plan import Plan
 from reconciler.reports.checks import RunFailure
 from reconciler.reports.stacks import StackResult, Stacks
 from reconciler.runs.ci.pipeline import CiRun, Pipeline, open_pipeline
-from reconciler.runs.ci.run import CiReport, code_of, job_code, run
+from reconciler.runs.ci.run import REPORTS, CiReport, code_of, job_code, run
 from reconciler.runs.ci.settings import CiCommand, CommentWhen, Failing, ForgeName, Settings, read_settings
 from reconciler.system.clock import SystemClock
 from reconciler.system.discover import FILE_NAME
@@ -114,6 +114,8 @@ def _demand_fitting(action: CiCommand, settings: Settings) -> None:
         )
     if settings.plan_out is not None and action is not CiCommand.PLAN:
         raise UsageError(f"`ci {action}` saves no plan", hint="leave out `--out`, or run `mtlsctl ci FORGE plan`")
+    if settings.html is not None and "html" not in formats_of(REPORTS[action]):
+        raise UsageError(f"`ci {action}` has no HTML page", hint="leave out `--html`")
 
 
 def _run(session: Session, action: CiCommand, settings: Settings, pipeline: Pipeline) -> CiRun:
@@ -146,8 +148,6 @@ def _write_files(session: Session, report: CiReport, settings: Settings, pipelin
     """Write the page, and the saved plan, whose place is returned."""
     display = replace(session.display(sys.stdout), style=PLAIN, width=None)
     if settings.html is not None:
-        if "html" not in formats_of(type(report)):
-            raise UsageError("there is no page of this command's report", hint="leave out `--html`")
         session.write(settings.html, render(report, "html", display))
     if not isinstance(report, Plan):
         return None

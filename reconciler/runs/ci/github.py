@@ -151,7 +151,7 @@ class GitHubPipeline:
         facts = _facts(run, self._job)
         comment, changed = self._talk(run, pages, facts, problems)
         annotations = show_annotations(_placed(run, self._job.workspace), changed)
-        summary = self._summarize(run, pages, facts, problems)
+        summary = self._summarize(run, facts, problems)
         self._put_outputs(run, comment, summary, problems)
         return Published(annotations, tuple(problems))
 
@@ -212,10 +212,12 @@ class GitHubPipeline:
             )
         return open_github(base_url, self._job.repository, token, self._tell)
 
-    def _summarize(self, run: CiRun, pages: Sequence[str], facts: str, problems: list[Diagnostic]) -> Path | None:
+    def _summarize(self, run: CiRun, facts: str, problems: list[Diagnostic]) -> Path | None:
         """Write the summary: to the runner's file, and to one of its own, which is what comes back."""
         path = self._environ.get("GITHUB_STEP_SUMMARY")
         room = MOST_SUMMARY_BYTES - (size_of(Path(path)) if path else 0)
+        # A character has up to four bytes; a picture and the facts take some, too.
+        pages = pages_of(run.command, run.results, run.displays, max(room // 5, 1000))
         text = summary_text(pages, run.results, facts, room)
         if not text:
             problems.append(_notice("the summary of this job is full, so this run is not in it"))

@@ -18,7 +18,8 @@ _MOST_TEXT = 20_000
 
 def show_drift_page(drift: Drift, display: Display) -> str:
     """Each difference with what removes it; the places and the fixes folded."""
-    return page("drift", drift.stack, counts_text(drift), _parts(drift, display), show_drift(drift, whole(display)))
+    details = show_drift(drift, whole(display))
+    return page("drift", drift.stack, counts_text(drift), _parts(drift, display), details, display.most_characters)
 
 
 def _parts(drift: Drift, display: Display) -> Iterator[str]:
