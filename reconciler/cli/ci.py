@@ -19,7 +19,7 @@ from reconciler.plan.plan import Plan
 from reconciler.reports.checks import RunFailure
 from reconciler.reports.stacks import StackResult, Stacks
 from reconciler.runs.ci.pipeline import CiRun, Pipeline, open_pipeline
-from reconciler.runs.ci.run import CiReport, code_of, job_code, run
+from reconciler.runs.ci.run import REPORTS, CiReport, code_of, job_code, run
 from reconciler.runs.ci.settings import CiCommand, CommentWhen, Failing, ForgeName, Settings, read_settings
 from reconciler.system.clock import SystemClock
 from reconciler.system.discover import FILE_NAME
@@ -70,9 +70,10 @@ def ci(
     """Run a command in a pipeline, and publish its result.
 
     Runs validate, plan, apply or drift as the command itself does. On GitHub it then keeps one comment on the pull
-    request up to date, and writes the job summary, annotations and outputs. On GitLab it keeps one note on the merge
+    request up to date, writes the job summary, annotations and outputs. On GitLab it keeps one note on the merge
     request, and writes mtlsctl-codequality.json, mtlsctl-junit.xml and, for a plan, mtlsctl-terraform.json into the
-    checkout, to be reports. What can't be published is a warning and never fails the job.
+    checkout, to be reports. On both it keeps one issue for each difference that drift finds. What can't be published is
+    a warning and never fails the job.
 
     Every option can also be a variable: MTLSCTL_CI_ and its name, such as MTLSCTL_CI_FAIL_ON; MTLSCTL_CI_FILE is
     --file. The forge's token is read only from MTLSCTL_CI_GITHUB_TOKEN or GITHUB_TOKEN, and on GitLab from
@@ -116,6 +117,8 @@ def _demand_fitting(action: CiCommand, settings: Settings) -> None:
         )
     if settings.plan_out is not None and action is not CiCommand.PLAN:
         raise UsageError(f"`ci {action}` saves no plan", hint="leave out `--out`, or run `mtlsctl ci FORGE plan`")
+    if settings.html is not None and "html" not in formats_of(REPORTS[action]):
+        raise UsageError(f"`ci {action}` has no HTML page", hint="leave out `--html`")
 
 
 def _run(session: Session, action: CiCommand, settings: Settings, pipeline: Pipeline) -> CiRun:
@@ -148,8 +151,6 @@ def _write_files(session: Session, report: CiReport, settings: Settings, pipelin
     """Write the page, and the saved plan, whose place is returned."""
     display = replace(session.display(sys.stdout), style=PLAIN, width=None)
     if settings.html is not None:
-        if "html" not in formats_of(type(report)):
-            raise UsageError("there is no page of this command's report", hint="leave out `--html`")
         session.write(settings.html, render(report, "html", display))
     if not isinstance(report, Plan):
         return None

@@ -13,7 +13,7 @@ from typing import TypeVar
 from pydantic import BaseModel, TypeAdapter
 
 from reconciler.forges.http import Address, ForgeHttp, parsed
-from reconciler.model.forges import Comment, ForgeError, Issue
+from reconciler.model.forges import Comment, ForgeError, Issue, Refusal
 
 FORGE = "GitHub"
 API_URL = "https://api.github.com"
@@ -38,11 +38,16 @@ class _Comment(BaseModel):
     user: _User | None = None
 
 
+class _Label(BaseModel):
+    name: str
+
+
 class _Issue(BaseModel):
     number: int
     title: str
     body: str | None = None
     state: str
+    labels: list[_Label] = []
     html_url: str = ""
     user: _User | None = None
     pull_request: dict[str, object] | None = None
@@ -116,7 +121,12 @@ class GitHub:
     def add_issue(self, title: str, body: str, label: str) -> Issue:
         """As `Forge`. GitHub creates a label that does not exist."""
         content = {"title": title, "body": body, "labels": [label]}
-        return _issue(self._write("POST", "/repos/{repo}/issues", _ISSUE_ROW, content))
+        row = self._write("POST", "/repos/{repo}/issues", _ISSUE_ROW, content)
+        # GitHub drops a label that the token may not set, without a word, and the issue would never be found again.
+        if label not in (one.name for one in row.labels):
+            self.edit_issue(row.number, title, body, is_open=False)
+            raise ForgeError(f"{FORGE} could not be written: the token may not set labels", refusal=Refusal.DENIED)
+        return _issue(row)
 
     def edit_issue(self, issue: int, title: str, body: str, *, is_open: bool) -> Issue:
         """As `Forge`."""

@@ -85,17 +85,23 @@ def _known(where: Pointer | Place | None) -> Place | None:
     return where if isinstance(where, Place) else None
 
 
+MOST_CHARACTERS = 60_000
+"""Of a page of Markdown. GitHub takes 65,536 in a comment, and who posts the page may add lines of their own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Display:
     """What a report is shown on. `place` finds where a finding is; `folder` leads from the working directory to the
     folder of mtls.toml, so that places can be opened from there. `width`: the columns of the terminal; None shows
-    everything whole, for a file or a pipe. `file`: mtls.toml, from the root of the repository.
+    everything whole, for a file or a pipe. `most_characters`: of a page of Markdown, which may be a comment. `file`:
+    mtls.toml, from the root of the repository.
     """
 
     place: Resolve = _known
     style: Style = PLAIN
     folder: str = ""
     width: int | None = None
+    most_characters: int = MOST_CHARACTERS
     file: str = "mtls.toml"
 
 

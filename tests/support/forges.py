@@ -141,6 +141,8 @@ class GitHub(FakeForge):
     login: str = ME
     may_write: bool = True
     per_page: int = 100
+    most: int = MOST_CHARACTERS
+    may_label: bool = True
 
     def routes(self) -> list[Route]:
         """As `FakeForge`."""
@@ -184,8 +186,8 @@ class GitHub(FakeForge):
     def _refused(self, body: str) -> Reply | None:
         if not self.may_write:
             return 403, {}, {"message": "Resource not accessible by integration"}
-        if len(body) > MOST_CHARACTERS:
-            return 422, {}, {"message": f"Body is too long (maximum is {MOST_CHARACTERS} characters)"}
+        if len(body) > self.most:
+            return 422, {}, {"message": f"Body is too long (maximum is {self.most} characters)"}
         return None
 
     def _add_comment(self, request: Request, number: str) -> Reply:
@@ -218,7 +220,7 @@ class GitHub(FakeForge):
         if refused is not None:
             return refused
         row = self.issue(request.body["title"], request.body["body"], login=self.login)
-        row["labels"] = [{"name": name} for name in request.body["labels"]]
+        row["labels"] = [{"name": name} for name in request.body["labels"] if self.may_label]
         return 201, {}, row
 
     def _edit_issue(self, request: Request, number: str) -> Reply:

@@ -14,8 +14,8 @@ from markdown_it.token import Token
 
 from reconciler.findings.escape import printable
 from reconciler.reports.checks import Validation
-from reconciler.views.markdown.page import MOST_CHARACTERS, code, fence, page, table, words
-from reconciler.views.table import VIEWS, Display, render
+from reconciler.views.markdown.page import code, fence, page, table, words
+from reconciler.views.table import MOST_CHARACTERS, VIEWS, Display, render
 from tests.support.hostile import NAMES, check_texts
 from tests.support.reports import APPLIED, DRIFT, FORECAST, PLAN, SAVED_PLAN, STATUS
 

@@ -34,12 +34,17 @@ class RunOf:
         return (self.number, self.attempt)
 
 
+def safe_key(key: str) -> str:
+    """A key that can't end a hidden line, at most 64 characters; two keys never have the same one."""
+    if _SAFE_KEY.fullmatch(key):
+        return key
+    digest = hashlib.sha256(key.encode("utf-8", "backslashreplace")).hexdigest()[:12]
+    return f"{_UNSAFE.sub('-', key)[:48]}-{digest}"
+
+
 def marker_of(kind: str, key: str) -> str:
-    """The hidden line by which a text is found again; two keys never have the same one."""
-    if not _SAFE_KEY.fullmatch(key):
-        digest = hashlib.sha256(key.encode("utf-8", "backslashreplace")).hexdigest()[:12]
-        key = f"{_UNSAFE.sub('-', key)[:48]}-{digest}"
-    return f"<!-- mtlsctl:{kind}:{key} -->"
+    """The hidden line by which a text is found again."""
+    return f"<!-- mtlsctl:{kind}:{safe_key(key)} -->"
 
 
 def is_marked(body: str, marker: str) -> bool:

@@ -11,12 +11,12 @@ import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from reconciler.findings.codes import Code
+from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import GuardError, ReconcilerError
 from reconciler.findings.escape import printable
@@ -28,11 +28,11 @@ from reconciler.reports.drift import Drift
 from reconciler.reports.left import Applied
 from reconciler.runs.ci.comment import RunOf
 from reconciler.runs.ci.pipeline import CiRun, Published
-from reconciler.runs.ci.publish import facts_of, keep_plan, notice, unpublished
+from reconciler.runs.ci.publish import facts_of, keep_drift, keep_plan, notice, unpublished
 from reconciler.runs.ci.settings import CiCommand, CommentWhen
 from reconciler.system.files import read_named, write_named
 from reconciler.system.runner import append, size_of
-from reconciler.views.github.commands import show_annotations, show_outputs
+from reconciler.views.github.commands import MOST_ANNOTATIONS, show_annotations, show_outputs
 from reconciler.views.markdown.published import pages_of, summary_text
 
 TOKENS = ("MTLSCTL_CI_GITHUB_TOKEN", "GITHUB_TOKEN")
@@ -51,6 +51,7 @@ _TO_APPLY = frozenset(
 )
 """Events whose checkout is of the repository itself."""
 _MAY_WRITE = "give the job `pull-requests: write`; the token of a fork can't have it"
+_MAY_OPEN = "give the job `issues: write`; the token of a fork can't have it"
 
 
 class _Repository(BaseModel):
@@ -147,7 +148,7 @@ class GitHubPipeline:
         facts = facts_of(run, self._job.run)
         comment, changed = self._talk(run, pages, facts, problems)
         annotations = show_annotations(_placed(run, self._job.workspace), changed)
-        summary = self._summarize(run, pages, facts, problems)
+        summary = self._summarize(run, facts, problems)
         self._put_outputs(run, comment, summary, problems)
         return Published(annotations, tuple(problems))
 
@@ -155,19 +156,25 @@ class GitHubPipeline:
         self, run: CiRun, pages: Sequence[str], facts: str, problems: list[Diagnostic]
     ) -> tuple[Comment | None, frozenset[str]]:
         """Everything that needs the forge's API: the comment, and which files the pull request changes."""
-        pull = self._job.pull
-        if pull is None or run.command not in {CiCommand.PLAN, CiCommand.VALIDATE}:
-            return None, frozenset()
+        pull, nothing = self._job.pull, (None, frozenset[str]())
+        is_for_issues = run.command is CiCommand.DRIFT and pull is None
+        is_for_pull = run.command in {CiCommand.PLAN, CiCommand.VALIDATE} and pull is not None
+        if not is_for_issues and not is_for_pull:
+            return nothing
         try:
             forge = self._open_forge()
         except ReconcilerError as error:
-            problems.extend(error.diagnostics())
-            return None, frozenset()
+            problems.extend(replace(one, severity=Severity.WARNING, code=Code.FORGE) for one in error.diagnostics())
+            return nothing
         if forge is None:
-            if run.command is CiCommand.PLAN and run.settings.comment is not CommentWhen.NEVER:
-                problems.append(notice(f"no comment was written: {' and '.join(TOKENS)} are not set"))
-            return None, frozenset()
+            if run.command is not CiCommand.VALIDATE and run.settings.comment is not CommentWhen.NEVER:
+                what = "no comment was" if is_for_pull else "no issues were"
+                problems.append(notice(f"{what} written: {' and '.join(TOKENS)} are not set"))
+            return nothing
         with closing(forge):
+            if pull is None:
+                problems.extend(keep_drift(forge, run, self._job.run, _MAY_OPEN))
+                return nothing
             return self._comment_and_files(forge, pull, run, pages, facts, problems)
 
     def _comment_and_files(
@@ -175,7 +182,7 @@ class GitHubPipeline:
     ) -> tuple[Comment | None, frozenset[str]]:
         comment, changed = None, frozenset[str]()
         try:
-            if _worth_placing(run):
+            if _has_many(run):
                 changed = forge.changed_files(pull)
         except ForgeError as error:
             problems.append(unpublished("the order of annotations", error, _MAY_WRITE))
@@ -202,10 +209,12 @@ class GitHubPipeline:
             )
         return open_github(base_url, self._job.repository, token, self._tell)
 
-    def _summarize(self, run: CiRun, pages: Sequence[str], facts: str, problems: list[Diagnostic]) -> Path | None:
+    def _summarize(self, run: CiRun, facts: str, problems: list[Diagnostic]) -> Path | None:
         """Write the summary: to the runner's file, and to one of its own, which is what comes back."""
         path = self._environ.get("GITHUB_STEP_SUMMARY")
         room = MOST_SUMMARY_BYTES - (size_of(Path(path)) if path else 0)
+        # A character has up to four bytes; a picture and the facts take some, too.
+        pages = pages_of(run.command, run.results, run.displays, max(room // 5, 1000))
         text = summary_text(pages, run.results, facts, room)
         if not text:
             problems.append(notice("the summary of this job is full, so this run is not in it"))
@@ -313,8 +322,9 @@ def _counts(run: CiRun) -> dict[str, str]:
     }
 
 
-def _worth_placing(run: CiRun) -> bool:
-    return any(_diagnostics(one.report) for one in run.results)
+def _has_many(run: CiRun) -> bool:
+    """Whether there are more findings than annotations, so that it matters which files the pull request changes."""
+    return sum(len(_diagnostics(one.report)) for one in run.results) > MOST_ANNOTATIONS
 
 
 def _diagnostics(report: object) -> tuple[Diagnostic, ...]:

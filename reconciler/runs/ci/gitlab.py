@@ -22,7 +22,7 @@ from reconciler.reports.drift import Drift
 from reconciler.reports.left import Applied
 from reconciler.runs.ci.comment import RunOf
 from reconciler.runs.ci.pipeline import CiRun, Published
-from reconciler.runs.ci.publish import facts_of, keep_plan, notice, unpublished
+from reconciler.runs.ci.publish import facts_of, keep_drift, keep_plan, notice, unpublished
 from reconciler.runs.ci.settings import CiCommand, CommentWhen
 from reconciler.system.files import write_named
 from reconciler.views.gitlab.codequality import issues_of, write_issues
@@ -103,20 +103,26 @@ class GitLabPipeline:
                 yield unpublished(f"the report {name}", error, _MAY_WRITE)
 
     def _talk(self, run: CiRun) -> Iterator[Diagnostic]:
-        """Write the note on the merge request; what could not be written."""
+        """Write the note on the merge request, or the issues of drift; what could not be written."""
         pull = self._job.pull
-        if pull is None or run.command is not CiCommand.PLAN or run.settings.comment is CommentWhen.NEVER:
+        is_for_note = run.command is CiCommand.PLAN and pull is not None
+        is_for_issues = run.command is CiCommand.DRIFT and pull is None
+        if not (is_for_note or is_for_issues) or run.settings.comment is CommentWhen.NEVER:
             return
+        what = "the note on the merge request" if is_for_note else "the issues of drift"
         try:
             forge = self._open_forge()
             if forge is None:
-                yield notice(f"no note was written: {' and '.join(TOKENS)} are not set")
+                yield notice(f"{what} could not be written: {' and '.join(TOKENS)} are not set")
                 return
-            pages = [without_quick_actions(page) for page in pages_of(run.command, run.results, run.displays)]
             with closing(forge):
+                if pull is None:
+                    yield from keep_drift(forge, run, self._job.run, _MAY_WRITE)
+                    return
+                pages = [without_quick_actions(page) for page in pages_of(run.command, run.results, run.displays)]
                 keep_plan(forge, pull, run, self._job.run, pages, facts_of(run, self._job.run))
         except ReconcilerError as error:
-            yield unpublished("the note on the merge request", error, _MAY_WRITE)
+            yield unpublished(what, error, _MAY_WRITE)
 
     def _open_forge(self) -> Forge | None:
         """The project on GitLab; None without a token. ReconcilerError for a variable that can't be used."""

@@ -1,8 +1,10 @@
-"""What every forge publishes of a run in the same way: the comment of a plan, and what could not be published."""
+"""What every forge publishes of a run in the same way: the comment of a plan, the issues of drift, and what could
+not be published.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
@@ -10,11 +12,15 @@ from reconciler.findings.errors import ReconcilerError
 from reconciler.findings.exits import ExitCode
 from reconciler.model.forges import Comment, Forge, ForgeError, Refusal
 from reconciler.plan.plan import Plan
+from reconciler.reports.drift import Drift, DriftFinding
 from reconciler.runs.ci.comment import RunOf, keep_comment, mark_as_old, marker_of, only_marker
+from reconciler.runs.ci.issues import MOST_NEW, IssueText, keep_issues
 from reconciler.runs.ci.pipeline import CiRun
 from reconciler.runs.ci.settings import CommentWhen
+from reconciler.views.markdown.drift import issue_text, issue_title
 from reconciler.views.markdown.page import code
 from reconciler.views.markdown.published import comment_text, short_text
+from reconciler.views.table import Display
 
 
 def keep_plan(forge: Forge, pull: int, run: CiRun, job: RunOf, pages: Sequence[str], facts: str) -> Comment | None:
@@ -37,6 +43,30 @@ def keep_plan(forge: Forge, pull: int, run: CiRun, job: RunOf, pages: Sequence[s
         or_short=short_text(pages, facts),
         only_if_there=is_quiet and run.settings.comment is CommentWhen.CHANGES,
     )
+
+
+def keep_drift(forge: Forge, run: CiRun, job: RunOf, cure: str) -> Iterator[Diagnostic]:
+    """Bring the issues of every stack up to date; what could not be done, and how many findings have no issue.
+
+    `cure`: what to do if the token may not.
+    """
+    why = f"{code('mtlsctl drift')} does not find this any more{_link(job.url)}."
+    for result, display in zip(run.results, run.displays, strict=True):
+        if not isinstance(result.report, Drift):
+            continue  # nothing was found out, so nothing is closed
+        stack = result.report.stack
+
+        def text_of(finding: DriftFinding, stack: str = stack, display: Display = display) -> IssueText:
+            return IssueText(issue_title(finding, stack), issue_text(finding, stack, display))
+
+        try:
+            kept = keep_issues(forge, run.settings.comment_key or stack, result.report, text_of, why)
+        except ForgeError as error:
+            yield unpublished(f"the issues of the stack {stack}", error, cure)
+            continue
+        if kept.left:
+            message = f"{kept.left} findings of the stack {stack} have no issue: one run opens at most {MOST_NEW}"
+            yield Diagnostic(Severity.WARNING, Code.FORGE, message, None, "fix the others first, or run this again")
 
 
 def facts_of(run: CiRun, job: RunOf) -> str:

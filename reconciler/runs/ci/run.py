@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from reconciler.findings.exits import ExitCode, strongest
 from reconciler.model import Change, Phase
@@ -24,6 +25,13 @@ from reconciler.runs.validate import validate
 from reconciler.system.files import read_named
 
 CiReport = Validation | Plan | Applied | Drift
+REPORTS: Mapping[CiCommand, type[CiReport]] = {
+    CiCommand.VALIDATE: Validation,
+    CiCommand.PLAN: Plan,
+    CiCommand.APPLY: Applied,
+    CiCommand.DRIFT: Drift,
+}
+"""What each command reports."""
 
 
 def run(command: CiCommand, project: Project, settings: Settings, tell: Callable[[str], None]) -> CiReport:
@@ -33,7 +41,7 @@ def run(command: CiCommand, project: Project, settings: Settings, tell: Callable
             return Validation(validate(project))
         case CiCommand.PLAN:
             request = PlanRequest(live=settings.live, deploy=DeployChoice(everybody=settings.deploy))
-            return plan(project, request).plan
+            return replace(plan(project, request).plan, apply_with=_options(settings))
         case CiCommand.APPLY:
             return _apply(project, settings, tell)
         case CiCommand.DRIFT:
@@ -57,8 +65,12 @@ def _apply(project: Project, settings: Settings, tell: Callable[[str], None]) ->
         else:
             project.files.tidy()
             outcome = Outcome.of_nothing(planned.plan)
-    words = ("--deploy",) if settings.deploy else ()
-    return Applied(outcome, left_to_deploy(planned, outcome), ("mtlsctl", "apply", *words))
+    return Applied(outcome, left_to_deploy(planned, outcome), ("mtlsctl", "apply", *_options(settings)))
+
+
+def _options(settings: Settings) -> tuple[str, ...]:
+    """The options of `mtlsctl apply` that do the same."""
+    return ("--deploy",) if settings.deploy else ()
 
 
 class _Unwatched:
@@ -91,4 +103,5 @@ def job_code(stacks: Stacks, failing: Failing) -> ExitCode:
         is_only_change = one.exit_code is ExitCode.CHANGES and failing is not Failing.CHANGES
         is_forgiven = failing is Failing.NEVER and not one.is_failure and not isinstance(one.report, Applied)
         codes.append(ExitCode.OK if is_only_change or is_forgiven else one.exit_code)
-    return strongest(codes)
+    found = strongest(codes)
+    return ExitCode.USAGE if found is ExitCode.OK and ExitCode.USAGE in codes else found  # wrong use has no rank

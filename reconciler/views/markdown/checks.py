@@ -20,4 +20,5 @@ def show_failure_page(failure: RunFailure, command: str, display: Display) -> st
 
 
 def _page(title: str, report: Validation | RunFailure, display: Display) -> str:
-    return fold(title, findings(report.diagnostics, display), show_findings(report.diagnostics, whole(display)))
+    details = show_findings(report.diagnostics, whole(display))
+    return fold(title, findings(report.diagnostics, display), details, display.most_characters)

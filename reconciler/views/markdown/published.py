@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from reconciler.plan.plan import Plan
 from reconciler.reports.checks import RunFailure
@@ -10,14 +11,15 @@ from reconciler.reports.left import Applied
 from reconciler.reports.stacks import StackResult
 from reconciler.views.markdown.checks import show_failure_page
 from reconciler.views.markdown.mermaid import show_bindings
-from reconciler.views.markdown.page import MOST_CHARACTERS
-from reconciler.views.table import Display, render
+from reconciler.views.table import MOST_CHARACTERS, Display, render
 
 
-def pages_of(command: str, results: Sequence[StackResult], displays: Sequence[Display]) -> list[str]:
-    """A page for each stack, what failed first."""
+def pages_of(
+    command: str, results: Sequence[StackResult], displays: Sequence[Display], most: int = MOST_CHARACTERS
+) -> list[str]:
+    """A page for each stack of at most so many characters, what failed first."""
     found = sorted(zip(results, displays, strict=True), key=lambda one: not one[0].is_failure)
-    return [_page(command, result, display) for result, display in found]
+    return [_page(command, result, replace(display, most_characters=most)) for result, display in found]
 
 
 def _page(command: str, result: StackResult, display: Display) -> str:

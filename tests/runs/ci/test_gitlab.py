@@ -163,7 +163,7 @@ def test_without_a_token_the_reports_are_the_comment(bench: Bench) -> None:
     """GitLab's own token for a job can't write notes, so it is not tried."""
     result = bench.ci("plan", MTLSCTL_CI_GITLAB_TOKEN="", CI_JOB_TOKEN="job")
     assert (result.code, bench.gitlab.requests) == (0, [])
-    assert "no note was written" in result.err
+    assert "the note on the merge request could not be written" in result.err
     assert bench.has(TERRAFORM)
 
 
@@ -197,6 +197,29 @@ def test_the_token_goes_to_the_api_alone(bench: Bench) -> None:
     result = bench.ci("plan", CI_API_V4_URL="http://evil.example/api/v4")
     assert result.code == 0
     assert "CI_API_V4_URL is not the https address of an API" in result.err
+
+
+# --- the issues -----------------------------------------------------------------------------------------------------
+
+
+def test_drift_on_a_schedule_is_one_issue_for_each_difference(bench: Bench) -> None:
+    """Updated, closed when it is gone, and opened again; on a merge request there is none."""
+    schedule = {**MAIN, "CI_PIPELINE_SOURCE": "schedule"}
+    bench.ci("drift")
+    assert bench.gitlab.requests == []
+    assert bench.ci("drift", job=schedule, MTLSCTL_CI_FAIL_ON="changes").code == 2
+    states = [one["state"] for one in bench.gitlab.issues]
+    assert set(states) == {"opened"}
+    assert {one["labels"][0] for one in bench.gitlab.issues} == {"mtlsctl-drift"}
+    wrangler = bench.project.read("wrangler.toml")
+    bench.project.run("apply", "--yes")
+    assert bench.ci("drift", job=schedule).code == 0
+    assert {one["state"] for one in bench.gitlab.issues} == {"closed"}
+    assert all("does not find this any more" in one["notes"][0] for one in bench.gitlab.issues)
+    bench.project.write("wrangler.toml", wrangler)
+    bench.ci("drift", job=schedule)
+    assert "opened" in {one["state"] for one in bench.gitlab.issues}
+    assert len(bench.gitlab.issues) == len(states)
 
 
 # --- the reports ----------------------------------------------------------------------------------------------------

@@ -1,19 +1,18 @@
-"""`mtlsctl ci github` against a fake of GitHub's API on loopback."""
+"""A project in a job of GitHub Actions, with a fake of its API on loopback."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-import pytest
 
 from tests.support.cli import Project, Result, make_project
 from tests.support.forges import TOKEN, GitHub
 
 HEAD = "a" * 40
-MARKER = "<!-- mtlsctl:plan:payments -->"
+EVENT = {"pull_request": {"number": 7, "head": {"sha": HEAD}}, "repository": {"full_name": "acme/shop"}}
 
 
 @dataclass
@@ -23,13 +22,21 @@ class Bench:
     project: Project
     github: GitHub
 
-    def ci(self, *arguments: str, run: int = 50, attempt: int = 1, commit: str = HEAD, **environ: str) -> Result:
-        """`mtlsctl ci github ...` as the run of a commit; its files are new."""
+    def ci(
+        self,
+        *arguments: str,
+        run: int = 50,
+        attempt: int = 1,
+        commit: str = HEAD,
+        event: object = None,
+        **environ: str,
+    ) -> Result:
+        """`mtlsctl ci github ...` as the run of a commit, on a pull request or with `event`; with new files."""
         folder = self.project.folder
         for name in ("summary", "outputs"):
             (folder / "runner" / name).unlink(missing_ok=True)
-        event = {"pull_request": {"number": 7, "head": {"sha": commit}}, "repository": {"full_name": "acme/shop"}}
-        self.project.write("runner/event.json", json.dumps(event))
+        sent = event or {**EVENT, "pull_request": {"number": 7, "head": {"sha": commit}}}
+        self.project.write("runner/event.json", sent if isinstance(sent, str) else json.dumps(sent))
         before = dict(self.project.environ)
         self.project.environ.update(
             {
@@ -75,23 +82,11 @@ class Bench:
         return found
 
 
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    project = make_project(tmp_path)
+@contextmanager
+def make_bench(folder: Path) -> Iterator[Bench]:
+    """One certificate, one Worker, one binding with a placeholder; no comment yet."""
+    project = make_project(folder)
     project.write("runner/.keep", "")
     github = GitHub()
     with github.running():
         yield Bench(project, github)
-
-
-def test_a_plan_is_one_comment_that_later_runs_update(bench: Bench) -> None:
-    """Found by its marker, and edited in place."""
-    bench.ci("plan")
-    bench.ci("plan", run=51, commit="c" * 40)
-    assert len(bench.own) == 1
-    first, second, title = bench.own[0].split("\n")[:3]
-    assert first == MARKER
-    assert second == f"<!-- mtlsctl:run:51.1:{'c' * 40} -->"
-    assert title.startswith("### mtlsctl plan `payments`: ")
-    assert "Commit `cccccccccccc`" in bench.own[0]
-    assert "digest `sha256:" in bench.own[0]
