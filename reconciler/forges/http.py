@@ -30,6 +30,7 @@ ATTEMPTS = 4
 LONGEST_WAIT_S = 60.0
 """Of one run, for refused calls: a comment is not worth more of a job's time."""
 _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+_LONGEST_CALL_S = 120.0
 _MOST_BYTES = 40_000_000
 """Of a body: a page of 100 comments can have 26 MB."""
 _FIRST_PAUSE_S = 1.0
@@ -147,7 +148,7 @@ class ForgeHttp:
                 data = bytearray()
                 for part in response.iter_bytes():
                     data += part
-                    if len(data) > _MOST_BYTES:
+                    if len(data) > _MOST_BYTES or time.monotonic() - began > _LONGEST_CALL_S:
                         note, data = "too long", bytearray()
                         break
                 answer = Answer({name.lower(): value for name, value in response.headers.items()}, bytes(data))

@@ -55,15 +55,17 @@ def is_marked(body: str, marker: str) -> bool:
 def keep_comment(
     forge: Forge, pull: int, marker: str, run: RunOf, body: str, *, or_short: str, only_if_there: bool
 ) -> Comment | None:
-    """The comment, now with this body; None if there is none to update and none is wanted, or if a newer run wrote it.
+    """The comment, now with this body unless a newer run wrote it; None if there is none, and none is wanted.
 
     `or_short`: the body if the forge finds the other too long. ForgeError if it can't be written.
     """
     text = _marked(marker, run, body)
     for attempt in range(2):
         there = _find(forge, pull, marker)
-        if (there is None and only_if_there) or (there is not None and _is_newer(there, run)):
+        if there is None and only_if_there:
             return None
+        if there is not None and _order_of(there) > run.order:
+            return there
         try:
             if there is None:
                 return forge.add_comment(pull, text)
@@ -103,7 +105,12 @@ def _marked(marker: str, run: RunOf, body: str) -> str:
 
 
 def _find(forge: Forge, pull: int, marker: str) -> Comment | None:
-    return next((one for one in forge.comments(pull) if is_marked(one.body, marker)), None)
+    """The own comment with a marker. Of several, which runs at the same time wrote, the newest; the others lose their
+    marker."""
+    found = sorted((one for one in forge.comments(pull) if is_marked(one.body, marker)), key=_order_of)
+    for other in found[:-1]:
+        forge.edit_comment(pull, other.id, "Another comment on this pull request has the plan.")
+    return found[-1] if found else None
 
 
 def _split(body: str) -> tuple[str, str, str]:
@@ -116,6 +123,7 @@ def _run_of(comment: Comment) -> RunOf | None:
     return RunOf(int(found[1]), int(found[2]), found[3]) if found is not None else None
 
 
-def _is_newer(comment: Comment, run: RunOf) -> bool:
+def _order_of(comment: Comment) -> tuple[int, int]:
+    """Of the run that wrote a comment; before all others if it does not say which."""
     written = _run_of(comment)
-    return written is not None and written.order > run.order
+    return written.order if written is not None else (0, 0)

@@ -244,7 +244,7 @@ class GitHubPipeline:
             "comment-url": comment.url if comment is not None else "",
         }
         try:
-            append(Path(path), show_outputs(values, random_word()).encode())
+            append(Path(path), show_outputs(values, random_word()).encode("utf-8", "surrogateescape"))
         except ReconcilerError as error:
             problems.append(unpublished("the outputs of this step", error, _MAY_WRITE))
 

@@ -46,7 +46,7 @@ def issue_text(finding: DriftFinding, stack: str, display: Display) -> str:
             f"{code('mtlsctl drift')} finds this in the stack {code(stack)}:",
             fence(text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}..."),
             fixes,
-            "This issue is closed when the difference is gone. Its first line, which is hidden, must stay.\n",
+            "This issue is closed once nothing differs any more. Keep its first line, which is hidden.\n",
         )
     )
 

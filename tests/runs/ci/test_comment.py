@@ -234,3 +234,20 @@ def test_the_token_is_in_nothing_that_is_written(bench: Bench, status: int) -> N
     assert not any(TOKEN[4:24] in text for text in texts)
     assert all(TOKEN in str(one.headers) for one in bench.github.requests)
     assert not any(TOKEN in one.path or TOKEN in str(one.body) for one in bench.github.requests)
+
+
+def test_of_two_comments_the_newer_one_is_kept(bench: Bench) -> None:
+    """Two runs at the same time may have written two; the other one then leads to it."""
+    bench.ci("plan", run=52)
+    older = bench.own[0].replace("run:52.1", "run:51.1")
+    bench.github.comments.insert(0, {**bench.github.comments[0], "id": 99, "body": older})
+    bench.ci("plan", run=53, commit=NEXT)
+    assert bench.own[0] == "Another comment on this pull request has the plan."
+    assert NEXT in bench.own[1]
+
+
+def test_a_comment_that_a_newer_run_wrote_is_still_the_output(bench: Bench) -> None:
+    """Its address is what a later step needs."""
+    bench.ci("plan", run=52)
+    bench.ci("plan", run=51)
+    assert bench.outputs["comment-url"].endswith("#issuecomment-1")
