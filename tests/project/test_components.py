@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,16 +29,7 @@ from tests.support.wrangler_readers import MODULES, find_node
 
 FOLDER = REPOSITORY / "templates"
 APPLY = "mtlsctl-apply-payments"
-PIPELINE = """\
-stages: [test, deploy]
-include:
-  - local: /templates/plan.yml
-    inputs: { key: payments, install: "" }
-  - local: /templates/apply.yml
-    inputs: { key: payments, install: "" }
-  - local: /templates/watch.yml
-    inputs: { key: payments, install: "" }
-"""
+PIPELINE = (REPOSITORY / "examples/pipelines/gitlab-ci.yml").read_text()
 MERGE_REQUEST = {
     "CI_PIPELINE_SOURCE": "merge_request_event",
     "CI_PROJECT_ID": "42",
@@ -64,7 +56,7 @@ class Runner:
         program = MODULES / "gitlab-ci-local/dist/index.js"
         folder = self.project.folder
         environ = {
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PATH": os.environ["PATH"],
             "HOME": str(folder.parent),
         }
         quiet = ["--force-shell-executor", "--no-color", "--ignore-predefined-vars", ",".join(known)]
@@ -94,7 +86,10 @@ def runner(tmp_path: Path) -> Iterator[Runner]:
     project = make_project(folder, MTLS, WRANGLER)
     project.write(".gitlab-ci.yml", PIPELINE)
     for path in sorted(FOLDER.glob("*.yml")):
-        project.write(f"templates/{path.name}", path.read_text())
+        project.write(f"tools/mtlsctl/templates/{path.name}", path.read_text())
+    installed = shlex.quote(str(Path(sys.executable).parent / "mtlsctl"))
+    install = f'#!/bin/sh\nmkdir -p "$1/bin" && ln -s {installed} "$1/bin/mtlsctl"\n'
+    project.write("tools/mtlsctl/.ci/install_locked", install).chmod(0o755)
     project.write(".gitignore", ".gitlab-ci-local\n.mtlsctl\nmtlsctl-*.json\nmtlsctl-*.xml\n")
     git(tmp_path, "init", "-q", "--bare", "-b", "main", "remote.git")
     git(tmp_path / "remote.git", "config", "receive.advertisePushOptions", "true")
@@ -169,7 +164,7 @@ def test_a_fork_starts_only_the_job_without_a_token(runner: Runner) -> None:
 
 def test_a_key_that_is_not_a_name_is_refused(runner: Runner) -> None:
     """It is a part of names of jobs and of a branch."""
-    runner.project.write(".gitlab-ci.yml", PIPELINE.replace("key: payments", "key: 'a b; c'"))
+    runner.project.write(".gitlab-ci.yml", PIPELINE.replace("key: payments", "key: 'a b; c'", 1))
     assert runner("--list", **MAIN).returncode != 0
 
 
