@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,15 +66,10 @@ def test_there_are_three_workflows_with_every_command_that_a_pipeline_needs() ->
     """Else the tests below would have nothing to say."""
     assert list(WORKFLOWS) == ["apply.yml", "review.yml", "watch.yml"]
     assert {arguments_of(line)[0] for _, line in LINES} == {
-        "validate",
-        "plan",
-        "show",
-        "apply",
-        "status",
-        "forecast",
-        "drift",
-        "history",
+        *("ci", "plan", "show", "apply", "status", "forecast", "history"),
     }
+    used = [arguments_of(line)[1:3] for _, line in LINES if arguments_of(line)[0] == "ci"]
+    assert used == [["github", "validate"], ["github", "plan"], ["github", "drift"]]
 
 
 @ids(("step", "line"), LINES, ids=[f"{step.workflow}: {line.strip()}" for step, line in LINES])
@@ -114,10 +111,10 @@ def test_what_is_written_in_one_step_is_what_another_reads() -> None:
     assert down["path"] == "${{ runner.temp }}"
 
 
-@ids("name", ["apply.yml", "review.yml"])
-def test_a_plan_with_errors_is_shown_too(name: str) -> None:
+def test_a_plan_with_errors_is_shown_too() -> None:
     """`plan --out` saves it and ends with 1, after which a step without a condition does not run."""
-    (show,) = [one for one in WORKFLOWS[name]["jobs"]["plan"]["steps"] if "mtlsctl show" in one.get("run", "")]
+    steps = WORKFLOWS["apply.yml"]["jobs"]["plan"]["steps"]
+    (show,) = [one for one in steps if "mtlsctl show" in one.get("run", "")]
     assert show["if"] == "${{ !cancelled() }}"
     assert "GITHUB_STEP_SUMMARY" in show["run"]
 
@@ -165,15 +162,96 @@ def test_what_a_fork_may_start_has_no_secret() -> None:
                 assert body["if"] == "github.event.pull_request.head.repo.full_name == github.repository", (name, job)
 
 
-def test_only_the_job_that_commits_may_write_to_the_repository() -> None:
-    """And only in the step that commits: no checkout keeps a token, which a package from npm could use."""
-    for content in WORKFLOWS.values():
+def test_a_job_may_write_only_what_it_publishes() -> None:
+    """And only in one step: no checkout keeps a token, which a package from npm could use."""
+    may = {
+        ("apply.yml", "apply"): ("bring the IDs back", {"contents": "write", "pull-requests": "write"}),
+        ("review.yml", "plan"): ("plan", {"contents": "read", "pull-requests": "write"}),
+        ("watch.yml", "watch"): ("drift", {"contents": "read", "issues": "write"}),
+    }
+    for name, content in WORKFLOWS.items():
         for job, body in content["jobs"].items():
             (checkout,) = [step for step in body["steps"] if step.get("uses", "").startswith("actions/checkout@")]
             assert checkout["with"] == {"persist-credentials": False}
-            assert body.get("permissions") == ({"contents": "write"} if job == "apply" else None)
-            with_token = [step for step in body["steps"] if "github.token" in str(step)]
-            assert [step["name"] for step in with_token] == (["commit the IDs"] if job == "apply" else [])
+            step, permissions = may.get((name, job), (None, None))
+            assert body.get("permissions") == permissions
+            with_token = [step["name"] for step in body["steps"] if "github.token" in str(step)]
+            assert with_token == ([] if step is None else [step])
+
+
+# --- the IDs come back ----------------------------------------------------------------------------------------------
+
+GH = """\
+#!/bin/sh
+case "$1 $2" in
+"auth setup-git") ;;
+"pr list") cat "$GH_STATE" 2>/dev/null || echo 0 ;;
+"pr create") echo 1 > "$GH_STATE"; echo "$@" >> "$GH_STATE.created" ;;
+*) exit 9 ;;
+esac
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A clone of main, and a gh that knows whether there is a pull request."""
+    gh = tmp_path / "bin/gh"
+    gh.parent.mkdir()
+    gh.write_text(GH)
+    gh.chmod(0o755)
+    remote, folder = tmp_path / "remote", tmp_path / "checkout"
+    for arguments in (
+        ["init", "--quiet", "--bare", "--initial-branch", "main", str(remote)],
+        ["clone", "--quiet", str(remote), str(folder)],
+    ):
+        subprocess.run(["git", *arguments], check=True, capture_output=True)
+    (folder / "wrangler.toml").write_text("old\n")
+    git(folder, "add", ".")
+    git(folder, "commit", "--quiet", "--message", "first")
+    git(folder, "push", "--quiet", "origin", "HEAD:main")
+    return folder
+
+
+def git(folder: Path, *arguments: str) -> str:
+    names = ["-c", "user.name=a", "-c", "user.email=a@b.example"]
+    done = subprocess.run(["git", *names, "-C", str(folder), *arguments], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def bring_back(folder: Path, how: str, text: str) -> None:
+    """Another job: a checkout of main in which apply wrote this, and the step as the runner runs it."""
+    git(folder, "fetch", "--quiet", "origin")
+    git(folder, "checkout", "--quiet", "--detach", "origin/main")
+    (folder / "wrangler.toml").write_text(text)
+    (step,) = [one["run"] for one in WORKFLOWS["apply.yml"]["jobs"]["apply"]["steps"] if "git push" in str(one)]
+    environ = {**os.environ, "PATH": f"{folder.parent}/bin:{os.environ['PATH']}", "IDS": how}
+    environ["GH_STATE"] = str(folder.parent / "pulls")
+    done = subprocess.run(
+        ["bash", "-e", "-c", step], cwd=folder, env=environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_ids_come_back_as_one_pull_request(checkout: Path) -> None:
+    """By its branch: a later run updates it, and main stays as it is."""
+    for text in ("new\n", "newer\n"):
+        bring_back(checkout, "pull-request", text)
+        git(checkout, "fetch", "--quiet", "origin")
+        assert git(checkout, "show", "origin/mtlsctl-ids:wrangler.toml") == text.strip()
+        assert git(checkout, "log", "--format=%s", "origin/main..origin/mtlsctl-ids").count("\n") == 0
+    assert git(checkout, "show", "origin/main:wrangler.toml") == "old"
+    assert (checkout.parent / "pulls.created").read_text().count("\n") == 1
+
+
+def test_ids_come_back_as_a_commit_on_main(checkout: Path) -> None:
+    """And a run that wrote none makes none."""
+    for _ in range(2):
+        bring_back(checkout, "commit", "new\n")
+    git(checkout, "fetch", "--quiet", "origin")
+    assert git(checkout, "log", "--format=%s", "origin/main").splitlines() == [
+        "Write the IDs of mtlsctl apply",
+        "first",
+    ]
 
 
 def test_no_package_from_npm_runs_code_when_it_is_installed() -> None:
