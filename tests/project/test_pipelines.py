@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,20 +179,25 @@ def test_what_a_fork_may_start_has_no_secret() -> None:
                 assert body["if"] == "github.event.pull_request.head.repo.full_name == github.repository", (name, job)
 
 
-def test_a_job_may_write_only_what_it_has_to() -> None:
-    """The comment, the issues, the IDs. No checkout keeps a token, which a package from npm could use."""
-    scopes = {("review", "plan"): "pull-requests", ("watch", "watch"): "issues", ("apply", "apply"): "contents"}
+def test_a_job_may_write_only_what_it_publishes() -> None:
+    """And only in one step: no checkout keeps a token, which a package from npm could use."""
+    may = {
+        ("apply.yml", "apply"): ("bring the IDs back", {"contents": "write", "pull-requests": "write"}),
+        ("review.yml", "plan"): ("plan", {"contents": "read", "pull-requests": "write"}),
+        ("watch.yml", "watch"): ("drift", {"contents": "read", "issues": "write"}),
+    }
     for name, content in WORKFLOWS.items():
         for job, body in content["jobs"].items():
             (checkout,) = [step for step in body["steps"] if step.get("uses", "").startswith("actions/checkout@")]
             assert checkout["with"] == {"persist-credentials": False}
-            permissions = body.get("permissions", {})
-            writes = {scope for scope, level in permissions.items() if level == "write"}
-            assert writes == {scope for where, scope in scopes.items() if where == (name.removesuffix(".yml"), job)}
-            with_token = [step for step in body["steps"] if "github.token" in str(step)]
-            assert [step["name"] for step in with_token] == (["commit the IDs"] if job == "apply" else [])
-            uses_token = [step for step in body["steps"] if is_ours(step) and step["with"].get("github-token") != ""]
-            assert bool(uses_token) is bool(writes & {"pull-requests", "issues"})
+            step, permissions = may.get((name, job), (None, None))
+            assert body.get("permissions") == permissions
+            with_token = [
+                one["name"]
+                for one in body["steps"]
+                if "github.token" in str(one) or (is_ours(one) and one["with"].get("github-token") != "")
+            ]
+            assert with_token == ([] if step is None else [step])
 
 
 def test_no_package_from_npm_runs_code_when_it_is_installed() -> None:
@@ -199,6 +206,81 @@ def test_no_package_from_npm_runs_code_when_it_is_installed() -> None:
     found = [line for text in texts for line in text.splitlines() if re.search(r"^\s*npm (?:ci|install)\b", line)]
     assert len(found) == 2
     assert all("--ignore-scripts" in line for line in found)
+
+
+# --- the IDs come back ----------------------------------------------------------------------------------------------
+
+GH = """\
+#!/bin/sh
+case "$1 $2" in
+"auth setup-git") ;;
+"pr list") cat "$GH_STATE" 2>/dev/null || echo 0 ;;
+"pr create") echo 1 > "$GH_STATE"; echo "$@" >> "$GH_STATE.created" ;;
+*) exit 9 ;;
+esac
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A clone of main, and a gh that knows whether there is a pull request."""
+    gh = tmp_path / "bin/gh"
+    gh.parent.mkdir()
+    gh.write_text(GH)
+    gh.chmod(0o755)
+    remote, folder = tmp_path / "remote", tmp_path / "checkout"
+    for arguments in (
+        ["init", "--quiet", "--bare", "--initial-branch", "main", str(remote)],
+        ["clone", "--quiet", str(remote), str(folder)],
+    ):
+        subprocess.run(["git", *arguments], check=True, capture_output=True)
+    (folder / "wrangler.toml").write_text("old\n")
+    git(folder, "add", ".")
+    git(folder, "commit", "--quiet", "--message", "first")
+    git(folder, "push", "--quiet", "origin", "HEAD:main")
+    return folder
+
+
+def git(folder: Path, *arguments: str) -> str:
+    names = ["-c", "user.name=a", "-c", "user.email=a@b.example"]
+    done = subprocess.run(["git", *names, "-C", str(folder), *arguments], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def bring_back(folder: Path, how: str, text: str) -> None:
+    """Another job: a checkout of main in which apply wrote this, and the step as the runner runs it."""
+    git(folder, "fetch", "--quiet", "origin")
+    git(folder, "checkout", "--quiet", "--detach", "origin/main")
+    (folder / "wrangler.toml").write_text(text)
+    (step,) = [one["run"] for one in WORKFLOWS["apply.yml"]["jobs"]["apply"]["steps"] if "git push" in str(one)]
+    environ = {**os.environ, "PATH": f"{folder.parent}/bin:{os.environ['PATH']}", "IDS": how}
+    environ["GH_STATE"] = str(folder.parent / "pulls")
+    done = subprocess.run(
+        ["bash", "-e", "-c", step], cwd=folder, env=environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_ids_come_back_as_one_pull_request(checkout: Path) -> None:
+    """By its branch: a later run updates it, and main stays as it is."""
+    for text in ("new\n", "newer\n"):
+        bring_back(checkout, "pull-request", text)
+        git(checkout, "fetch", "--quiet", "origin")
+        assert git(checkout, "show", "origin/mtlsctl-ids:wrangler.toml") == text.strip()
+        assert git(checkout, "log", "--format=%s", "origin/main..origin/mtlsctl-ids").count("\n") == 0
+    assert git(checkout, "show", "origin/main:wrangler.toml") == "old"
+    assert (checkout.parent / "pulls.created").read_text().count("\n") == 1
+
+
+def test_ids_come_back_as_a_commit_on_main(checkout: Path) -> None:
+    """And a run that wrote none makes none."""
+    for _ in range(2):
+        bring_back(checkout, "commit", "new\n")
+    git(checkout, "fetch", "--quiet", "origin")
+    assert git(checkout, "log", "--format=%s", "origin/main").splitlines() == [
+        "Write the IDs of mtlsctl apply",
+        "first",
+    ]
 
 
 # --- as a run -------------------------------------------------------------------------------------------------------

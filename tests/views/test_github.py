@@ -17,8 +17,8 @@ from reconciler.reports.checks import RunFailure
 from reconciler.reports.stacks import StackResult
 from reconciler.views.github.commands import MOST_ANNOTATIONS, show_annotations, show_outputs
 from reconciler.views.markdown.mermaid import MOST_EDGES, show_bindings
-from reconciler.views.markdown.published import comment_text, pages_of, short_text, summary_text
-from reconciler.views.table import MOST_CHARACTERS, Display
+from reconciler.views.markdown.published import MOST_COMMENT, comment_text, pages_of, short_text, summary_text
+from reconciler.views.table import Display
 from tests.support.hostile import NAMES
 from tests.support.reports import PLAN
 
@@ -140,7 +140,7 @@ def test_a_comment_fits_whatever_the_number_of_stacks(count: int) -> None:
     """With the counts of each, as far as they fit."""
     pages = pages_of("plan", [PLANNED] * count, [Display()] * count)
     for text in (comment_text(pages, WHEN), short_text(pages, WHEN)):
-        assert len(text) <= MOST_CHARACTERS
+        assert len(text) <= MOST_COMMENT
         assert text.startswith("### mtlsctl plan `payments`: ")
         assert text.endswith(WHEN)
 

@@ -286,7 +286,7 @@ def _read_event(path: str | None) -> _RunnerEvent | None:
 
 def _demand_own(job: _Job) -> None:
     """Raise GuardError for events with which a stranger's files may meet the token; in doubt, too."""
-    move = "run it on pull_request without a token, or on push; see docs/how-to/ci.md"
+    move = "run it on pull_request, where a fork gets no secret, or take the token from this job"
     if job.event_name in _FOR_STRANGERS:
         raise GuardError(
             f"{STORE_TOKEN} is set, but anyone can cause the event {job.event_name}, so nothing was run", hint=move

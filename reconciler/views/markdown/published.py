@@ -13,6 +13,9 @@ from reconciler.views.markdown.checks import show_failure_page
 from reconciler.views.markdown.mermaid import show_bindings
 from reconciler.views.table import MOST_CHARACTERS, Display, render
 
+MOST_COMMENT = MOST_CHARACTERS + 2_000
+"""A page and the facts. GitHub takes 65,536; the markers, and that the comment is old, take some of that, too."""
+
 
 def pages_of(
     command: str, results: Sequence[StackResult], displays: Sequence[Display], most: int = MOST_CHARACTERS
@@ -31,7 +34,7 @@ def _page(command: str, result: StackResult, display: Display) -> str:
 def comment_text(pages: Sequence[str], facts: str) -> str:
     """The pages and a line of facts below them; if that is too long, as `short_text`."""
     text = "\n".join((*pages, facts))
-    return text if len(text) <= MOST_CHARACTERS else short_text(pages, facts)
+    return text if len(text) <= MOST_COMMENT else short_text(pages, facts)
 
 
 def short_text(pages: Sequence[str], facts: str) -> str:

@@ -251,3 +251,20 @@ def test_a_comment_that_a_newer_run_wrote_is_still_the_output(bench: Bench) -> N
     bench.ci("plan", run=52)
     bench.ci("plan", run=51)
     assert bench.outputs["comment-url"].endswith("#issuecomment-1")
+
+
+def test_a_huge_plan_fits_the_forge_and_is_whole_in_the_summary(bench: Bench) -> None:
+    """With the limit that GitHub has; the counts and the link are in the comment."""
+    names = [f"B{number}_{'X' * 90}" for number in range(600)]
+    mtls = bench.project.read("mtls.toml") + "".join(f'{name} = "billing"\n' for name in names)
+    bench.project.write("mtls.toml", mtls)
+    done = bench.ci("plan")
+    assert done.code == 0
+    assert "[forge]" not in done.err
+    assert 50_000 < len(bench.own[0]) <= bench.github.most
+    assert "601 config changes" in bench.own[0]
+    assert "actions/runs/50" in bench.own[0]
+    assert not all(name in bench.own[0] for name in names)
+    summary = bench.runner("summary")
+    assert all(name in summary for name in names)
+    assert len(summary.encode()) < 900_000

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.test_canaries import search
 from tests.support.ci import EVENT, Bench
 from tests.support.cli import MTLS, WRANGLER
 from tests.support.hostile import FEW, LONG, check_texts
@@ -337,3 +338,52 @@ def test_no_name_acts_in_anything_that_is_published(bench: Bench, name: str) -> 
         assert bench.outputs["exit-code"].isdecimal()
     for body in (*bench.own, bench.runner("summary")):
         assert "@everyone" not in re.sub(r"(?ms)^(`{3,})\w*$.*?^\1$|`[^`\n]*`", "", body)
+
+
+# --- what a fork's pull request can't do ----------------------------------------------------------------------------
+
+
+def test_plan_runs_no_program_and_changes_nothing_in_the_checkout(
+    bench: Bench, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it writes is the runner's, and the forge's."""
+    outside = tmp_path_factory.mktemp("runner")
+    files = {name: str(outside / name) for name in ("summary", "outputs")}
+
+    def snapshot() -> dict[str, bytes]:
+        folder = bench.project.folder
+        return {
+            str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file() and "runner" not in path.parts
+        }
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a program was started")
+
+    monkeypatch.setattr("subprocess.Popen", refuse)
+    before = snapshot()
+    variables = {"GITHUB_STEP_SUMMARY": files["summary"], "GITHUB_OUTPUT": files["outputs"]}
+    for command in ("plan", "drift"):
+        assert bench.ci(command, RUNNER_TEMP=str(outside), **variables).code == 0  # type: ignore[arg-type]
+    assert snapshot() == before
+    assert sorted(path.name for path in outside.iterdir()) == [
+        *("mtlsctl-drift.md", "mtlsctl-plan-payments.json", "mtlsctl-plan.md", "outputs", "summary"),
+    ]
+
+
+def test_a_key_is_in_nothing_that_apply_publishes(bench: Bench) -> None:
+    """The canary of a run that opens one."""
+    done = bench.ci("apply", "--verbose", event=OWN, GITHUB_EVENT_NAME="push")
+    assert done.code == 0
+    search(bench.project, [done], (1,), ())
+
+
+@pytest.mark.parametrize("place", ["GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT"])
+def test_a_file_of_the_runner_that_cannot_be_written_fails_no_job(bench: Bench, place: str) -> None:
+    """It is a warning; a link is not followed."""
+    link = bench.project.folder / "runner/link"
+    link.symlink_to(bench.project.folder / "mtls.toml")
+    for path in (str(link), str(bench.project.folder / "missing/file")):
+        done = bench.ci("plan", **{place: path})  # type: ignore[arg-type]
+        assert done.code == 0
+        assert "could not be published" in done.err
+    assert bench.project.read("mtls.toml") == MTLS
