@@ -40,6 +40,9 @@ GROUPS = {
         "output": ("daily", "Print the ID of an uploaded certificate."),
         "history": ("history", "Show the runs that changed something from this checkout."),
     },
+    "Pipelines": {
+        "ci": ("ci", "Run a command in a pipeline, and publish its result."),
+    },
     "Emergencies": {
         "retire": ("applying", "Delete the old versions of one certificate."),
     },

@@ -18,9 +18,6 @@ from reconciler.model import Condition
 from reconciler.plan.plan import exit_code_of
 from reconciler.reports.current import Current, find_current
 from reconciler.reports.drift import Drift
-from reconciler.reports.drift_live import join_live
-from reconciler.reports.drift_look import make_drift
-from reconciler.reports.drift_unused import find_unused, join_unused, worker_undeclared
 from reconciler.reports.explain import Explanation
 from reconciler.reports.explain import explain as explain_name
 from reconciler.reports.forecast import Forecast, make_forecast
@@ -28,8 +25,8 @@ from reconciler.reports.metrics import Metrics, make_metrics
 from reconciler.reports.scope import Scope, known_here, narrow, show_only
 from reconciler.reports.status import Alarm, FailOn, Status, make_status
 from reconciler.reports.status import fail_on as with_alarms
+from reconciler.runs.drift import find_drift
 from reconciler.runs.explain import suggest_word, tell_deleted, word_meant
-from reconciler.runs.init.survey import undeclared
 from reconciler.runs.plan import Planned, PlanRequest, plan
 from reconciler.runs.project import Project
 from reconciler.version import __version__
@@ -197,14 +194,7 @@ def drift(session: Session, unused: UnusedOption = False, out: OutOption = None,
     """
 
     def make(project: Project) -> tuple[Drift, ExitCode]:
-        planned = plan(project, PlanRequest(live=live))
-        found = make_drift(planned.plan)
-        if planned.plan.live is not None:
-            found = join_live(found, planned.plan)
-        if unused:
-            found = join_unused(found, planned.plan, project.files.sweep(find_unused(planned.plan)))
-            actual = planned.plan.assessment.actual
-            found = found.joined((), map(worker_undeclared, undeclared(project, actual.files, actual.broken)))
+        found = find_drift(project, live=live, unused=unused)
         return found, found.exit_code
 
     session.end_with(make, out)

@@ -217,8 +217,12 @@ class Session:
 
     def display(self, stream: TextIO) -> Display:
         """How a report is shown on a stream, with places that lead from the working directory."""
-        folder = os.path.relpath(self.project.folder) if self.project else ""
-        return Display(self.place, self.style(stream), folder, self.width(stream))
+        shown = Display(self.place, self.style(stream), width=self.width(stream))
+        if self.project is None:
+            return shown
+        file = Path(os.path.realpath(self.project.folder), self.project.name)
+        within = os.path.relpath(file, self.project.files.root)
+        return replace(shown, folder=os.path.relpath(self.project.folder), file=within)
 
     def can_show(self, report: type) -> bool:
         """Whether such a report has the requested format."""

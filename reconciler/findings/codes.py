@@ -679,6 +679,13 @@ class Code(StrEnum):
         "An environment variable that allows or limits something has a value that mtlsctl can't read.",
         "Correct the variable, or unset it.")
 
+    # --- pipelines --------------------------------------------------------------------------------------------------
+
+    FORGE = ("forge", _EWI,
+        ("GitHub or GitLab could not be read or written, so a comment or an issue may be missing; as an info, the token"
+         " may not, as on a pull request from a fork."),
+        "Give the job's token the permission that the message names, or run the job again.")
+
     # --- the local store and Cloudflare's API -----------------------------------------------------------------------
 
     STORE = ("store", _EI,

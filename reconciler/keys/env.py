@@ -29,21 +29,14 @@ _WELL_KNOWN = frozenset(
         *("CLOUDFLARE_ACCESS_CLIENT_ID", "CF_API_TOKEN", "CF_API_KEY", "CF_EMAIL", "CF_ACCOUNT_ID"),
         "EMULATOR_TOKEN",
         *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "NPM_TOKEN", "NODE_AUTH_TOKEN"),
-        *(
-            "GH_TOKEN",
-            "GITLAB_CI",
-            "GITLAB_TOKEN",
-            "GITLAB_USER_LOGIN",
-            "CI_JOB_TOKEN",
-            "CI_JOB_URL",
-            "CI_PIPELINE_URL",
-        ),
-        *("CI_COMMIT_SHA", "CI_COMMIT_REF_NAME", "SSH_AUTH_SOCK"),
+        *("GH_TOKEN", "CI_REPOSITORY_URL", "SSH_AUTH_SOCK"),
     )
 )
 _WELL_KNOWN_BEGINNINGS = (
     *("LC_", "LD_", "DYLD_", "XDG_", "GIT_", "MTLSCTL_", "WRANGLER_", "PYTHON", "NPM_CONFIG_"),
-    "GITHUB_",  # GitHub refuses secrets with such a name
+    *("GITHUB_", "RUNNER_"),  # no secret of GitHub Actions may begin so
+    *("GITLAB_", "CI_API_", "CI_COMMIT_", "CI_DEPLOY_", "CI_JOB_", "CI_MERGE_REQUEST_", "CI_PIPELINE_", "CI_PROJECT_"),
+    "CI_REGISTRY_",
 )
 
 

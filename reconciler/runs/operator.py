@@ -47,11 +47,11 @@ def read_operator(environ: Mapping[str, str]) -> Operator:
     """The operator's variables; ReconcilerError for a value that can't be read, so that no limit is ever left out."""
     count, grace = environ.get(MAX_DELETES) or None, environ.get(MIN_GRACE) or None
     if count is not None and not re.fullmatch(r"[0-9]{1,9}", count):
-        raise _invalid(MAX_DELETES, count, "a whole number", "write a number such as 10")
+        raise invalid_variable(MAX_DELETES, count, "a whole number", "write a number such as 10")
     try:
         min_grace = timedelta(0) if grace is None else parse_duration(grace)
     except Refused as error:
-        raise _invalid(MIN_GRACE, grace or "", "a duration", "write a duration such as 7d or 12h") from error
+        raise invalid_variable(MIN_GRACE, grace or "", "a duration", "write a duration such as 7d or 12h") from error
     return Operator(is_on(environ, PRUNE), None if count is None else int(count), min_grace)
 
 
@@ -59,7 +59,7 @@ def is_on(environ: Mapping[str, str], variable: str) -> bool:
     """Whether a switch is on. ReconcilerError for another value than `1` and `0`, which would be ignored silently."""
     text = environ.get(variable) or "0"
     if text not in {"0", "1"}:
-        raise _invalid(variable, text, "1 or 0", "write 1 to switch it on")
+        raise invalid_variable(variable, text, "1 or 0", "write 1 to switch it on")
     return text == "1"
 
 
@@ -67,11 +67,12 @@ def read_reason(environ: Mapping[str, str], variable: str) -> str | None:
     """The reason that a variable gives; None if it is not set, empty or 0. ReconcilerError for a word that is none."""
     text = environ.get(variable, "").strip()
     if text.lower() in _NO_REASON:
-        raise _invalid(variable, text, "a reason", "write why")
+        raise invalid_variable(variable, text, "a reason", "write why")
     return text if text not in {"", "0"} else None
 
 
-def _invalid(variable: str, text: str, wanted: str, hint: str) -> ReconcilerError:
+def invalid_variable(variable: str, text: str, wanted: str, hint: str) -> ReconcilerError:
+    """The error for a variable with a value that can't be read; `hint`: what to write."""
     shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
     message = f"{variable} is {shown!r}, which is not {wanted}"
     return ReconcilerError(message, hint=f"{hint}, or unset {variable}", code=Code.VARIABLE_INVALID)

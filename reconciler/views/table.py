@@ -16,20 +16,29 @@ from reconciler.views.text.style import PLAIN, Style
 
 _REPORTS, _TEXT, _JSON = "reconciler.reports", "reconciler.views.text", "reconciler.views.json"
 _MARKDOWN, _HTML = "reconciler.views.markdown", "reconciler.views.html"
+_GITLAB = "reconciler.views.gitlab"
 
 VIEWS: dict[tuple[str, str], str] = {
     ("reconciler.plan.plan:Plan", "text"): f"{_TEXT}.plan:show_plan",
     ("reconciler.plan.plan:Plan", "json"): f"{_JSON}.records:show_plan",
     ("reconciler.plan.plan:Plan", "markdown"): f"{_MARKDOWN}.plan:show_plan",
     ("reconciler.plan.plan:Plan", "html"): f"{_HTML}.plan:show_plan",
+    ("reconciler.plan.plan:Plan", "codequality"): f"{_GITLAB}.codequality:show_code_quality",
+    ("reconciler.plan.plan:Plan", "junit"): f"{_GITLAB}.junit:show_junit",
+    ("reconciler.plan.plan:Plan", "terraform"): f"{_GITLAB}.terraform:show_counts",
     ("reconciler.plan.plan:SavedPlan", "text"): f"{_TEXT}.plan:show_saved_plan",
     ("reconciler.plan.plan:SavedPlan", "json"): f"{_JSON}.records:show_saved_plan",
     ("reconciler.plan.plan:SavedPlan", "markdown"): f"{_MARKDOWN}.plan:show_saved_plan",
     ("reconciler.plan.plan:SavedPlan", "html"): f"{_HTML}.plan:show_plan",
+    ("reconciler.plan.plan:SavedPlan", "codequality"): f"{_GITLAB}.codequality:show_code_quality",
+    ("reconciler.plan.plan:SavedPlan", "junit"): f"{_GITLAB}.junit:show_junit",
+    ("reconciler.plan.plan:SavedPlan", "terraform"): f"{_GITLAB}.terraform:show_counts",
     (f"{_REPORTS}.left:Applied", "text"): f"{_TEXT}.outcome:show_applied",
     (f"{_REPORTS}.left:Applied", "json"): f"{_JSON}.outcome:show_applied",
     (f"{_REPORTS}.left:Applied", "markdown"): f"{_MARKDOWN}.outcome:show_applied_page",
     (f"{_REPORTS}.left:Applied", "html"): f"{_HTML}.outcome:show_applied_page",
+    (f"{_REPORTS}.left:Applied", "codequality"): f"{_GITLAB}.codequality:show_code_quality",
+    (f"{_REPORTS}.left:Applied", "junit"): f"{_GITLAB}.junit:show_junit",
     (f"{_REPORTS}.status:Status", "text"): f"{_TEXT}.status:show_status",
     (f"{_REPORTS}.status:Status", "json"): f"{_JSON}.status:show_status",
     (f"{_REPORTS}.status:Status", "markdown"): f"{_MARKDOWN}.status:show_status_page",
@@ -48,6 +57,8 @@ VIEWS: dict[tuple[str, str], str] = {
     (f"{_REPORTS}.drift:Drift", "json"): f"{_JSON}.drift:show_drift",
     (f"{_REPORTS}.drift:Drift", "markdown"): f"{_MARKDOWN}.drift:show_drift_page",
     (f"{_REPORTS}.drift:Drift", "html"): f"{_HTML}.drift:show_drift_page",
+    (f"{_REPORTS}.drift:Drift", "codequality"): f"{_GITLAB}.codequality:show_code_quality",
+    (f"{_REPORTS}.drift:Drift", "junit"): f"{_GITLAB}.junit:show_junit",
     (f"{_REPORTS}.guard:Guard", "text"): f"{_TEXT}.guard:show_guard",
     (f"{_REPORTS}.guard:Guard", "json"): f"{_JSON}.guard:show_guard",
     (f"{_REPORTS}.forecast:Forecast", "text"): f"{_TEXT}.forecast:show_forecast",
@@ -65,10 +76,15 @@ VIEWS: dict[tuple[str, str], str] = {
     ("reconciler.takeover.proposed:Proposal", "json"): f"{_JSON}.takeover:show_proposal",
     (f"{_REPORTS}.checks:Validation", "text"): f"{_TEXT}.checks:show_validation",
     (f"{_REPORTS}.checks:Validation", "json"): f"{_JSON}.diagnostics:show_diagnostics",
+    (f"{_REPORTS}.checks:Validation", "markdown"): f"{_MARKDOWN}.checks:show_validation_page",
+    (f"{_REPORTS}.checks:Validation", "codequality"): f"{_GITLAB}.codequality:show_code_quality",
+    (f"{_REPORTS}.checks:Validation", "junit"): f"{_GITLAB}.junit:show_junit",
     (f"{_REPORTS}.checks:Checkup", "text"): f"{_TEXT}.checks:show_checkup",
     (f"{_REPORTS}.checks:Checkup", "json"): f"{_JSON}.diagnostics:show_diagnostics",
     (f"{_REPORTS}.checks:RunFailure", "text"): f"{_TEXT}.findings:show_failure",
     (f"{_REPORTS}.checks:RunFailure", "json"): f"{_JSON}.diagnostics:show_diagnostics",
+    (f"{_REPORTS}.checks:RunFailure", "codequality"): f"{_GITLAB}.codequality:show_code_quality",
+    (f"{_REPORTS}.checks:RunFailure", "junit"): f"{_GITLAB}.junit:show_junit",
     (f"{_REPORTS}.stacks:Stacks", "text"): f"{_TEXT}.stacks:show_stacks",
     (f"{_REPORTS}.stacks:Stacks", "json"): f"{_JSON}.stacks:show_stacks",
     (f"{_REPORTS}.stacks:Stacks", "markdown"): f"{_MARKDOWN}.stacks:show_stacks",
@@ -83,17 +99,24 @@ def _known(where: Pointer | Place | None) -> Place | None:
     return where if isinstance(where, Place) else None
 
 
+MOST_CHARACTERS = 60_000
+"""Of a page of Markdown. GitHub takes 65,536 in a comment, and who posts the page may add lines of their own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Display:
     """What a report is shown on. `place` finds where a finding is; `folder` leads from the working directory to the
     folder of mtls.toml, so that places can be opened from there. `width`: the columns of the terminal; None shows
-    everything whole, for a file or a pipe.
+    everything whole, for a file or a pipe. `most_characters`: of a page of Markdown, which may be a comment. `file`:
+    mtls.toml, from the root of the repository.
     """
 
     place: Resolve = _known
     style: Style = PLAIN
     folder: str = ""
     width: int | None = None
+    most_characters: int = MOST_CHARACTERS
+    file: str = "mtls.toml"
 
 
 View = Callable[[object, Display], str]

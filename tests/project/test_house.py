@@ -42,7 +42,8 @@ ROOMS: dict[str, set[str]] = {
     },
     "runs": {
         *("apply", "views", "records", "reports", "takeover", "plan", "proof", "model", "x509", "findings"),
-        *("desired", "wrangler", "syntax", "workerd", "stores", "keys", "system", "probe", "runtime", "private"),
+        *("desired", "wrangler", "syntax", "workerd"),
+        *("stores", "keys", "system", "probe", "runtime", "forges", "private"),
     },
     "apply": {"plan", "proof", "model", "x509", "findings", "wrangler"},
     "emulator": {"stores", "system", "model", "x509", "findings"},  # answers with the local store, at a socket
@@ -51,6 +52,7 @@ ROOMS: dict[str, set[str]] = {
     "system": {"private", "model", "findings"},
     "probe": {"proof", "model", "x509", "findings"},
     "runtime": {"workerd", "proof", "model", "findings"},
+    "forges": {"model", "findings"},
     "private": {"findings"},
     "views": {"records", "reports", "takeover", "plan", "proof", "model", "findings", "desired"},
     "records": {"plan", "model", "findings"},

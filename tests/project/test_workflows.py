@@ -18,7 +18,9 @@ import yaml
 from tests.support.paths import REPOSITORY
 
 OURS = sorted(REPOSITORY.glob(".github/workflows/*.yml"))
-EXAMPLES = sorted(REPOSITORY.glob("examples/pipelines/*.yml"))
+EXAMPLES = sorted(set(REPOSITORY.glob("examples/pipelines/*.yml")) - set(REPOSITORY.glob("examples/pipelines/gitlab*")))
+ACTION = REPOSITORY / "action.yml"
+GITLAB = sorted((*REPOSITORY.glob("examples/pipelines/gitlab*.yml"), *REPOSITORY.glob("templates/*.yml")))
 WORKFLOWS: dict[str, dict[Any, Any]] = {path.stem: yaml.safe_load(path.read_text()) for path in OURS}
 JOBS = [(name, job, body) for name, content in WORKFLOWS.items() for job, body in content["jobs"].items()]
 ids = pytest.mark.parametrize
@@ -40,7 +42,7 @@ def test_actionlint_finds_nothing() -> None:
 
 @ids(
     ("persona", "inputs"),
-    [("pedantic", [".github", ".pre-commit-config.yaml"]), ("regular", EXAMPLES)],
+    [("pedantic", [".github", ".pre-commit-config.yaml", ACTION]), ("regular", EXAMPLES)],
     ids=["ours", "examples"],
 )
 def test_zizmor_finds_nothing(persona: str, inputs: list[str | Path]) -> None:
@@ -50,6 +52,22 @@ def test_zizmor_finds_nothing(persona: str, inputs: list[str | Path]) -> None:
     if zizmor is None:
         pytest.skip("zizmor is not installed: it is in requirements-dev.lock")
     check([zizmor, "--offline", "--no-progress", "--quiet", "--strict-collection", "--persona", persona, *inputs])
+
+
+@ids(
+    ("schema", "paths"),
+    [("github-workflows", [*OURS, *EXAMPLES]), ("github-actions", [ACTION]), ("gitlab-ci", GITLAB)],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_pipeline_is_what_its_schema_says(schema: str, paths: list[Path], tmp_path: Path) -> None:
+    """By the schemas that editors use. A component of GitLab is two documents: its inputs, and a pipeline."""
+    parts: list[Path] = []
+    for path in paths:
+        for number, text in enumerate(re.split(r"(?m)^---$", path.read_text())):
+            parts.append(tmp_path / f"{number}-{path.name}")
+            parts[-1].write_text(text)
+    assert len(parts) >= len(paths) > 0
+    check([sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", *parts])
 
 
 @ids("path", [*OURS, *EXAMPLES], ids=lambda path: path.name)
@@ -139,3 +157,40 @@ def test_the_hook_for_contributors_runs_what_ci_runs() -> None:
     assert (repository["repo"], hook["entry"]) == ("local", "make -s lint")
     for path, counts in (("reconciler/version.py", True), ("pyproject.toml", True), ("README.md", False)):
         assert bool(re.search(hook["files"], path)) is counts
+
+
+# --- the action -----------------------------------------------------------------------------------------------------
+
+
+def test_the_action_hands_every_input_over_as_a_variable() -> None:
+    """Never as a part of a script; what it installs is of its own commit."""
+    action = yaml.safe_load(ACTION.read_text())
+    install, run = action["runs"]["steps"]
+    names = set(action["inputs"]) - {"working-directory"}
+    assert run["env"] == {f"MTLSCTL_CI_{one.upper().replace('-', '_')}": f"${{{{ inputs.{one} }}}}" for one in names}
+    assert "${{" not in install["run"] + run["run"]
+    assert set(re.findall(r"\$(\w+)", install["run"])) == {"RUNNER_TEMP", "GITHUB_ACTION_PATH"}
+    for name, output in action["outputs"].items():
+        assert output["value"] == f"${{{{ steps.run.outputs.{name} }}}}"
+
+
+def test_what_is_installed_for_a_pipeline_imports_nothing_of_the_checkout(tmp_path: Path) -> None:
+    """The working directory may be a fork's: a module there has the name of one that mtlsctl imports."""
+    text = (REPOSITORY / ".ci/install_locked").read_text()
+    assert "--require-hashes" in text
+    assert "--only-binary :all:" in text
+    program = tmp_path / "bin/mtlsctl"
+    program.parent.mkdir()
+    program.write_text(text.partition("<<'END'\n")[2].partition("END\n")[0])
+    program.chmod(0o755)
+    python = tmp_path / "bin/python"
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    for name in ("typer", "reconciler"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('not this one')\n")
+    environ = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        [program, "plan", "--nope"], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (64, "")
+    assert "run `mtlsctl plan --help`" in done.stderr

@@ -47,6 +47,7 @@ SLOW = (
     "runs/test_leaked_key.py",
     "emulator/test_faults.py::test_a_seed_does_the_same_each_time_and_comes_to_an_end",
     "emulator/test_recording.py",
+    "project/test_components.py",
     "project/test_pipelines.py",
     "records/test_saved_plans.py::test_a_tampered_plan_executes_nothing",
     "runs/test_check_live.py",

@@ -13,8 +13,9 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from reconciler.findings.escape import printable
-from reconciler.views.markdown.page import MOST_CHARACTERS, code, fence, page, table, words
-from reconciler.views.table import VIEWS, Display, render
+from reconciler.reports.checks import Validation
+from reconciler.views.markdown.page import code, fence, page, table, words
+from reconciler.views.table import MOST_CHARACTERS, VIEWS, Display, render
 from tests.support.hostile import NAMES, check_texts
 from tests.support.reports import APPLIED, DRIFT, FORECAST, PLAN, SAVED_PLAN, STACKS, STATUS
 
@@ -37,6 +38,7 @@ MARKUP = {
     "nothing": "",
 }
 ALL = {**MARKUP, **NAMES}
+VALIDATION = Validation(PLAN.diagnostics)
 REPORTS = (PLAN, SAVED_PLAN, APPLIED, DRIFT, STATUS, FORECAST)
 HTML = re.compile(r"</?(?:code|details|summary)>|<details><summary>Details</summary>")
 
@@ -94,7 +96,7 @@ def test_no_line_ends_a_block(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALL.values(), ids=ALL)
-@pytest.mark.parametrize("report", REPORTS, ids=lambda report: type(report).__name__)
+@pytest.mark.parametrize("report", [*REPORTS, VALIDATION], ids=lambda report: type(report).__name__)
 def test_no_name_acts_in_a_page(report: object, name: str) -> None:
     """The page has the markup that it has for any other name, and no name outside of code."""
     text = render(renamed(report, name), "markdown", Display())
@@ -167,7 +169,7 @@ def test_a_long_table_says_how_much_it_leaves_out() -> None:
 
 def test_every_page_is_tried_here() -> None:
     """Each report that has this format."""
-    known = {f"{type(report).__module__}:{type(report).__qualname__}" for report in (*REPORTS, STACKS)}
+    known = {f"{type(report).__module__}:{type(report).__qualname__}" for report in (*REPORTS, STACKS, VALIDATION)}
     assert known == {report for report, shown in VIEWS if shown == "markdown"}
 
 

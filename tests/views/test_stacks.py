@@ -11,8 +11,7 @@ import pytest
 from reconciler.findings.exits import ExitCode
 from reconciler.reports.stacks import StackResult, Stacks, join
 from reconciler.views.json.schemas import is_document
-from reconciler.views.markdown.page import MOST_CHARACTERS
-from reconciler.views.table import Display, render
+from reconciler.views.table import MOST_CHARACTERS, Display, render
 from tests.support.hostile import NAMES, check_texts
 from tests.support.reports import APPLIED, DRIFT, FAILURE, FORECAST, PLAN, STACKS, STATUS, VALIDATION
 from tests.views.test_markdown import ALL, renamed, tokens

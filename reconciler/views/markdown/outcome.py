@@ -16,9 +16,9 @@ from reconciler.views.text.outcome import head_text, show_applied
 def show_applied_page(applied: Applied, display: Display) -> str:
     """How much was done, what failed, and which Workers are to be deployed; the rest folded."""
     outcome = applied.outcome
-    return page(
-        "apply", outcome.plan.stack, head_text(outcome), _parts(applied, display), show_applied(applied, whole(display))
-    )
+    details = show_applied(applied, whole(display))
+    stack, most = outcome.plan.stack, display.most_characters
+    return page("apply", stack, head_text(outcome), _parts(applied, display), details, most)
 
 
 def _parts(applied: Applied, display: Display) -> Iterator[str]:

@@ -12,14 +12,12 @@ from dataclasses import replace
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.escape import printable
 from reconciler.plan.coverage import NotChecked
-from reconciler.views.table import Display
+from reconciler.views.table import MOST_CHARACTERS, Display
 from reconciler.views.text.findings import OF_GUARDS, count_findings, to_act_on
 from reconciler.views.text.lines import counted, finding_lines
 from reconciler.views.text.plan import not_checked_lines
 from reconciler.views.text.style import PLAIN
 
-MOST_CHARACTERS = 60_000
-"""Of a page. GitHub takes 65,536 in a comment, and who posts the page may add lines of their own."""
 _MOST_ROWS = 40
 _MOST_FINDINGS = 10
 _SIMPLE = r"[A-Za-z0-9_./:,;()=+%?!'\"$-]+"
@@ -91,13 +89,19 @@ def not_checked(found: Sequence[NotChecked], command: str) -> Iterator[str]:
     yield from map(words, not_checked_lines(found, command, PLAIN))
 
 
-def page(command: str, stack: str | None, title: str, parts: Iterable[str], details: str) -> str:
-    """A page below its title: the parts, then `details` folded, as much of it as fits."""
-    title = f"mtlsctl {command}{'' if stack is None else f' {code(stack)}'}: {title}"
+def page(
+    command: str, stack: str | None, title: str, parts: Iterable[str], details: str, most: int = MOST_CHARACTERS
+) -> str:
+    """A page below its title: the parts, then `details` folded, as much of it as fits. `stack`: that it is of."""
+    return fold(f"mtlsctl {command}{'' if stack is None else f' {code(stack)}'}: {title}", parts, details, most)
+
+
+def fold(title: str, parts: Iterable[str], details: str, most: int = MOST_CHARACTERS) -> str:
+    """A page below its title, which is Markdown: the parts, then `details` folded, as much of it as fits."""
     body = "\n\n".join((f"### {title}", *parts))
-    if len(body) > MOST_CHARACTERS:
+    if len(body) > most:
         body = f"### {title}\n\nToo long to show here: see the log of this run."
-    room = MOST_CHARACTERS - len(body) - 200
+    room = most - len(body) - 200
     lines = details.strip("\n").split("\n")
     kept = 0
     for line in lines:

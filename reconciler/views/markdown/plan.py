@@ -19,7 +19,8 @@ _MOST_DEPLOYS = 10
 
 def show_plan(plan: PlanFacts, display: Display) -> str:
     """The changes by certificate, errors and warnings, and the whole plan folded."""
-    return page("plan", plan.stack, changes_text(plan), _parts(plan, display), render_plan(plan, PLAIN))
+    details = render_plan(plan, PLAIN)
+    return page("plan", plan.stack, changes_text(plan), _parts(plan, display), details, display.most_characters)
 
 
 def show_saved_plan(saved: SavedPlan, display: Display) -> str:

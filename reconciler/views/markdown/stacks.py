@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from reconciler.reports.checks import RunFailure
 from reconciler.reports.stacks import StackResult, Stacks
-from reconciler.views.markdown.page import MOST_CHARACTERS, charred, code, findings, table, words
-from reconciler.views.table import Display, formats_of, render
+from reconciler.views.markdown.page import charred, code, findings, table, words
+from reconciler.views.table import MOST_CHARACTERS, Display, formats_of, render
 from reconciler.views.text.lines import counted
 from reconciler.views.text.stacks import by_urgency, count_stacks, display_of, state_of, summary_of
 

@@ -1,0 +1,178 @@
+"""GitHub's REST API: comments on a pull request and issues, of the token's own user only.
+
+https://docs.github.com/rest, version 2022-11-28. Only who the token belongs to is asked by GraphQL: REST answers that
+to people alone, and the token of a job belongs to an app.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
+
+from pydantic import BaseModel, TypeAdapter
+
+from reconciler.forges.http import Address, ForgeHttp, parsed
+from reconciler.model.forges import Comment, ForgeError, Issue, Refusal
+
+FORGE = "GitHub"
+API_URL = "https://api.github.com"
+VERSION = "2022-11-28"
+_PER_PAGE = 100
+_MOST_PAGES = 100
+"""Of a list. An issue of GitHub has at most 2,500 comments."""
+_MOST_FILE_PAGES = 30
+"""GitHub lists at most 3,000 files of a pull request."""
+_ISSUE = "/repos/{repo}/issues/{number}"
+_REST_OF_SERVER = "/v3"
+
+
+class _User(BaseModel):
+    login: str
+
+
+class _Comment(BaseModel):
+    id: int
+    body: str | None = None
+    html_url: str = ""
+    user: _User | None = None
+
+
+class _Label(BaseModel):
+    name: str
+
+
+class _Issue(BaseModel):
+    number: int
+    title: str
+    body: str | None = None
+    state: str
+    labels: list[_Label] = []
+    html_url: str = ""
+    user: _User | None = None
+    pull_request: dict[str, object] | None = None
+
+
+class _File(BaseModel):
+    filename: str
+
+
+class _Data(BaseModel):
+    viewer: _User
+
+
+class _Viewer(BaseModel):
+    data: _Data
+
+
+_Row = TypeVar("_Row")
+_COMMENT, _COMMENTS = TypeAdapter(_Comment), TypeAdapter(list[_Comment])
+_ISSUE_ROW, _ISSUES = TypeAdapter(_Issue), TypeAdapter(list[_Issue])
+_FILES, _VIEWER = TypeAdapter(list[_File]), TypeAdapter(_Viewer)
+
+
+def open_github(base_url: str, repository: str, token: str, tell: Callable[[str], None]) -> GitHub:
+    """A repository at a checked address. Calls nothing yet."""
+    headers = {
+        "accept": "application/vnd.github+json",
+        "authorization": f"Bearer {token}",
+        "x-github-api-version": VERSION,
+    }
+    root = base_url.removesuffix(_REST_OF_SERVER)  # of GitHub Enterprise Server: https://HOST/api
+    http = ForgeHttp(Address(FORGE, root, headers), tell)
+    return GitHub(http, repository, rest=base_url.removeprefix(root))
+
+
+class GitHub:
+    """One repository, as `Forge`. `rest`: the path of the REST API below the address that GraphQL is below, too."""
+
+    def __init__(self, http: ForgeHttp, repository: str, *, rest: str = "") -> None:
+        self._http, self._repository, self._rest = http, repository, rest
+        self._login: str | None = None
+
+    def comments(self, pull: int) -> Iterator[Comment]:
+        """As `Forge`."""
+        own = self._own_login()
+        for row in self._pages(_COMMENTS, f"{_ISSUE}/comments?", number=pull):
+            if row.user is not None and row.user.login == own:
+                yield _comment(row)
+
+    def add_comment(self, pull: int, body: str) -> Comment:
+        """As `Forge`."""
+        return _comment(self._write("POST", f"{_ISSUE}/comments", _COMMENT, {"body": body}, number=pull))
+
+    def edit_comment(self, pull: int, comment: int, body: str) -> Comment:  # noqa: ARG002 - other forges need the pull
+        """As `Forge`."""
+        path = "/repos/{repo}/issues/comments/{comment}"
+        return _comment(self._write("PATCH", path, _COMMENT, {"body": body}, comment=comment))
+
+    def changed_files(self, pull: int) -> frozenset[str]:
+        """As `Forge`."""
+        path = "/repos/{repo}/pulls/{number}/files?"
+        return frozenset(row.filename for row in self._pages(_FILES, path, _MOST_FILE_PAGES, number=pull))
+
+    def issues(self, label: str) -> Iterator[Issue]:
+        """As `Forge`."""
+        own = self._own_login()
+        for row in self._pages(_ISSUES, "/repos/{repo}/issues?state=all&labels={label}&", label=label):
+            if row.user is not None and row.user.login == own and row.pull_request is None:
+                yield _issue(row)
+
+    def add_issue(self, title: str, body: str, label: str) -> Issue:
+        """As `Forge`. GitHub creates a label that does not exist."""
+        content = {"title": title, "body": body, "labels": [label]}
+        row = self._write("POST", "/repos/{repo}/issues", _ISSUE_ROW, content)
+        # GitHub drops a label that the token may not set, without a word, and the issue would never be found again.
+        if label not in (one.name for one in row.labels):
+            self.edit_issue(row.number, title, body, is_open=False)
+            raise ForgeError(f"{FORGE} could not be written: the token may not set labels", refusal=Refusal.DENIED)
+        return _issue(row)
+
+    def edit_issue(self, issue: int, title: str, body: str, *, is_open: bool) -> Issue:
+        """As `Forge`."""
+        content = {"title": title, "body": body, "state": "open" if is_open else "closed"}
+        return _issue(self._write("PATCH", _ISSUE, _ISSUE_ROW, content, number=issue))
+
+    def add_issue_comment(self, issue: int, body: str) -> None:
+        """As `Forge`."""
+        self.add_comment(issue, body)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def _own_login(self) -> str:
+        """The name under which this token writes, such as `github-actions[bot]`."""
+        if self._login is None:
+            query = json.dumps({"query": "query { viewer { login } }"}).encode()
+            answer = self._http.send("POST", "/graphql", query)
+            self._login = parsed(FORGE, _VIEWER, answer.body).data.viewer.login
+        return self._login
+
+    def _pages(
+        self, rows: TypeAdapter[list[_Row]], path: str, most: int = _MOST_PAGES, **names: object
+    ) -> Iterator[_Row]:
+        """The rows of a list, page by page. The address of the next page is not taken from the answer."""
+        for page in range(1, most + 1):
+            query = f"{self._rest}{path}per_page={_PER_PAGE}&page={{page}}"
+            answer = self._http.get(query, repo=self._repository, page=page, **names)
+            yield from parsed(FORGE, rows, answer.body)
+            if 'rel="next"' not in answer.headers.get("link", ""):
+                return
+        if most == _MOST_PAGES:
+            raise ForgeError(f"{FORGE} could not be read: a list has more than {most} pages")
+
+    def _write(
+        self, method: str, path: str, row: TypeAdapter[_Row], content: Mapping[str, object], **names: object
+    ) -> _Row:
+        body = json.dumps(content).encode()
+        answer = self._http.send(method, f"{self._rest}{path}", body, repo=self._repository, **names)
+        return parsed(FORGE, row, answer.body)
+
+
+def _comment(row: _Comment) -> Comment:
+    return Comment(row.id, row.body or "", row.html_url)
+
+
+def _issue(row: _Issue) -> Issue:
+    return Issue(row.number, row.title, row.body or "", row.state == "open", row.html_url)

@@ -1,0 +1,107 @@
+"""Runs a command for a pipeline, by the functions that the command itself runs, and says what the job ends with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from reconciler.findings.exits import ExitCode, strongest
+from reconciler.model import Change, Phase
+from reconciler.plan.live import DeployChoice
+from reconciler.plan.outcome import Outcome, Step
+from reconciler.plan.plan import Plan, exit_code_of
+from reconciler.plan.policy import PATIENCE
+from reconciler.records.saved_plan import MAX_BYTES, read_plan
+from reconciler.reports.checks import Validation
+from reconciler.reports.drift import Drift
+from reconciler.reports.left import Applied
+from reconciler.reports.stacks import Stacks
+from reconciler.runs.apply import apply, demand_programs, left_to_deploy
+from reconciler.runs.ci.settings import CiCommand, Failing, Settings
+from reconciler.runs.drift import find_drift
+from reconciler.runs.plan import PlanRequest, plan, plan_approved
+from reconciler.runs.project import Project
+from reconciler.runs.validate import validate
+from reconciler.system.files import read_named
+
+CiReport = Validation | Plan | Applied | Drift
+REPORTS: Mapping[CiCommand, type[CiReport]] = {
+    CiCommand.VALIDATE: Validation,
+    CiCommand.PLAN: Plan,
+    CiCommand.APPLY: Applied,
+    CiCommand.DRIFT: Drift,
+}
+"""What each command reports."""
+
+
+def run(command: CiCommand, project: Project, settings: Settings, tell: Callable[[str], None]) -> CiReport:
+    """The report of one command on one stack; raises ReconcilerError as the command does."""
+    match command:
+        case CiCommand.VALIDATE:
+            return Validation(validate(project))
+        case CiCommand.PLAN:
+            request = PlanRequest(live=settings.live, deploy=DeployChoice(everybody=settings.deploy))
+            return replace(plan(project, request).plan, apply_with=_options(settings))
+        case CiCommand.APPLY:
+            return _apply(project, settings, tell)
+        case CiCommand.DRIFT:
+            return find_drift(project, live=settings.live)
+
+
+def _apply(project: Project, settings: Settings, tell: Callable[[str], None]) -> Applied:
+    """Plan and apply under the lock; with a saved plan only what it has, too."""
+    saved = None
+    if settings.plan is not None:
+        saved = read_plan(read_named(settings.plan, limit=MAX_BYTES), str(settings.plan))
+    deploy = DeployChoice(everybody=settings.deploy)
+    with project.lock(command="apply", timeout_s=settings.lock_timeout_s, waiting=tell) as held:
+        if saved is not None:
+            planned = plan_approved(project, saved, deploy)
+        else:
+            planned = plan(project, PlanRequest(live=settings.live, deploy=deploy, patience=PATIENCE))
+        if planned.plan.changes:
+            demand_programs(project, planned, tuple(Phase))
+            outcome = apply(project, planned, _Unwatched(), tell=tell, demand_lock=held)
+        else:
+            project.files.tidy()
+            outcome = Outcome.of_nothing(planned.plan)
+    return Applied(outcome, left_to_deploy(planned, outcome), ("mtlsctl", "apply", *_options(settings)))
+
+
+def _options(settings: Settings) -> tuple[str, ...]:
+    """The options of `mtlsctl apply` that do the same."""
+    return ("--deploy",) if settings.deploy else ()
+
+
+class _Unwatched:
+    """Shows no step: a log has them, and the outcome all of them."""
+
+    def started(self, change: Change) -> None:
+        """Show nothing."""
+
+    def finished(self, step: Step) -> None:
+        """Show nothing."""
+
+
+def code_of(report: CiReport) -> ExitCode:
+    """The exit code of the command for this report: 2 if there are changes or drift, as with `--detailed-exitcode`."""
+    match report:
+        case Validation():
+            return exit_code_of(report.diagnostics)
+        case Plan():
+            return strongest((report.exit_code, *([ExitCode.CHANGES] if report.changes else [])))
+        case Applied():
+            return report.outcome.exit_code
+        case Drift():
+            return report.exit_code
+
+
+def job_code(stacks: Stacks, failing: Failing) -> ExitCode:
+    """What the job ends with. `never` forgives only what was reported: not an error without a report, no `apply`."""
+    codes = []
+    for one in stacks.results:
+        is_only_change = one.exit_code is ExitCode.CHANGES and failing is not Failing.CHANGES
+        is_forgiven = failing is Failing.NEVER and not one.is_failure and not isinstance(one.report, Applied)
+        codes.append(ExitCode.OK if is_only_change or is_forgiven else one.exit_code)
+    found = strongest(codes)
+    return ExitCode.USAGE if found is ExitCode.OK and ExitCode.USAGE in codes else found  # wrong use has no rank

@@ -1,0 +1,233 @@
+"""A forge on loopback for tests: state, pages, limits, and failures on request.
+
+`FakeForge` is a small HTTP server; `GitHub` answers as https://docs.github.com/rest does, in the parts that are used.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+TOKEN = "ghs_canary0123456789abcdefghijklmnopqrst"
+Reply = tuple[int, dict[str, str], Any]
+Route = tuple[str, str, Callable[..., Reply]]
+"""Method, pattern of the path, and what answers: `answer(request, *groups)`."""
+
+
+@dataclass
+class Request:
+    """One call, as the forge saw it."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: Mapping[str, str]
+    body: Any
+
+
+@dataclass
+class FakeForge:
+    """A server that answers by `routes`, with the token alone. `failures`: answers for the next calls whose
+    `METHOD path` has a text in it, one each, instead of the real ones; `after` also does what was asked."""
+
+    token: str = TOKEN
+    requests: list[Request] = field(default_factory=list)
+    failures: list[tuple[str, Reply, bool]] = field(default_factory=list)
+    url: str = ""
+
+    def routes(self) -> list[Route]:
+        """The API."""
+        raise NotImplementedError
+
+    def is_allowed(self, request: Request) -> bool:
+        """Whether the token comes with a call."""
+        return request.headers.get("authorization") == f"Bearer {self.token}"
+
+    def fail(self, what: str, status: int, *, after: bool = False, **headers: str) -> None:
+        """Answer the next call of this kind, such as `POST` or `GET /repos`, with an error."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.failures.append((what, (status, named, {"message": "a message of the forge"}), after))
+
+    def calls(self, method: str) -> list[str]:
+        """The paths of the calls of one method."""
+        return [request.path for request in self.requests if request.method == method]
+
+    def answer(self, request: Request) -> Reply:
+        """What a call gets."""
+        self.requests.append(request)
+        if not self.is_allowed(request):
+            return 401, {}, {"message": "Bad credentials"}
+        asked = f"{request.method} {request.path}"
+        failure = next((one for one in self.failures if one[0] in asked), None)
+        if failure is not None:
+            self.failures.remove(failure)
+            if failure[2]:
+                self._routed(request)
+            return failure[1]
+        return self._routed(request)
+
+    def _routed(self, request: Request) -> Reply:
+        for method, pattern, answer in self.routes():
+            found = re.fullmatch(pattern, request.path)
+            if found is not None and request.method == method:
+                return answer(request, *found.groups())
+        return 404, {}, {"message": "Not Found"}
+
+    @contextmanager
+    def running(self) -> Iterator[str]:
+        """Its address, as long as it answers."""
+        server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        self.url = f"http://127.0.0.1:{server.server_port}"
+        try:
+            yield self.url
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+
+def _handler(forge: FakeForge) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def handle_any(self) -> None:
+            length = int(self.headers.get("content-length") or 0)
+            data = self.rfile.read(length)
+            parts = urlsplit(self.path)
+            query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            request = Request(self.command, parts.path, query, headers, json.loads(data) if data else None)
+            status, extra, body = forge.answer(request)
+            content = b"" if body is None else json.dumps(body).encode()
+            self.send_response(status)
+            for name, value in {"content-type": "application/json", **extra}.items():
+                self.send_header(name, value)
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def __getattr__(self, name: str) -> Callable[[], None]:
+            if name.startswith("do_"):
+                return self.handle_any
+            raise AttributeError(name)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    return Handler
+
+
+ME = "github-actions[bot]"
+MOST_CHARACTERS = 65_536
+
+
+@dataclass
+class GitHub(FakeForge):
+    """One repository, `acme/shop`, with the pull request 7. `per_page`: the most rows of a page, whatever is asked."""
+
+    comments: list[dict[str, Any]] = field(default_factory=list)
+    issues: list[dict[str, Any]] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    login: str = ME
+    may_write: bool = True
+    per_page: int = 100
+    most: int = MOST_CHARACTERS
+    may_label: bool = True
+
+    def routes(self) -> list[Route]:
+        """As `FakeForge`."""
+        repository = "/repos/acme/shop"
+        return [
+            ("POST", "/graphql", self._viewer),
+            ("GET", f"{repository}/issues/7/comments", lambda request: self._page(request, self.comments)),
+            ("POST", rf"{repository}/issues/(\d+)/comments", self._add_comment),
+            ("PATCH", rf"{repository}/issues/comments/(\d+)", self._edit_comment),
+            ("GET", f"{repository}/pulls/7/files", self._files),
+            ("GET", f"{repository}/issues", self._issues),
+            ("POST", f"{repository}/issues", self._add_issue),
+            ("PATCH", rf"{repository}/issues/(\d+)", self._edit_issue),
+        ]
+
+    def comment(self, body: str, *, login: str = ME) -> dict[str, Any]:
+        """A comment on the pull request, by this user."""
+        number = len(self.comments) + 1
+        url = f"https://github.com/acme/shop/pull/7#issuecomment-{number}"
+        self.comments.append({"id": number, "body": body, "html_url": url, "user": {"login": login}, "issue": 7})
+        return self.comments[-1]
+
+    def issue(self, title: str, body: str, *, login: str = ME, state: str = "open") -> dict[str, Any]:
+        """An issue with the label of drift, by this user."""
+        number = 100 + len(self.issues)
+        row = {"number": number, "title": title, "body": body, "state": state, "user": {"login": login}}
+        row |= {"html_url": f"https://github.com/acme/shop/issues/{number}", "labels": [{"name": "mtlsctl-drift"}]}
+        self.issues.append(row)
+        return row
+
+    def _viewer(self, request: Request) -> Reply:
+        return 200, {}, {"data": {"viewer": {"login": self.login}}}
+
+    def _page(self, request: Request, rows: list[Any]) -> Reply:
+        size = min(int(request.query.get("per_page", "30")), self.per_page)
+        page = int(request.query.get("page", "1"))
+        more = page * size < len(rows)
+        link = {"link": f'<http://evil.example/next>; rel="next", <{self.url}/last>; rel="last"'} if more else {}
+        return 200, link, rows[(page - 1) * size : page * size]
+
+    def _refused(self, body: str) -> Reply | None:
+        if not self.may_write:
+            return 403, {}, {"message": "Resource not accessible by integration"}
+        if len(body) > self.most:
+            return 422, {}, {"message": f"Body is too long (maximum is {self.most} characters)"}
+        return None
+
+    def _add_comment(self, request: Request, number: str) -> Reply:
+        refused = self._refused(request.body["body"])
+        if refused is not None:
+            return refused
+        row = self.comment(request.body["body"], login=self.login)
+        row["issue"] = int(number)
+        return 201, {}, row
+
+    def _edit_comment(self, request: Request, number: str) -> Reply:
+        found = next((one for one in self.comments if one["id"] == int(number)), None)
+        if found is None:
+            return 404, {}, {"message": "Not Found"}
+        refused = self._refused(request.body["body"])
+        if refused is None:
+            found["body"] = request.body["body"]
+        return refused or (200, {}, found)
+
+    def _files(self, request: Request) -> Reply:
+        return self._page(request, [{"filename": name} for name in self.files])
+
+    def _issues(self, request: Request) -> Reply:
+        assert request.query["state"] == "all"
+        label = request.query["labels"]
+        return self._page(request, [one for one in self.issues if {"name": label} in one["labels"]])
+
+    def _add_issue(self, request: Request) -> Reply:
+        refused = self._refused(request.body["body"])
+        if refused is not None:
+            return refused
+        row = self.issue(request.body["title"], request.body["body"], login=self.login)
+        row["labels"] = [{"name": name} for name in request.body["labels"] if self.may_label]
+        return 201, {}, row
+
+    def _edit_issue(self, request: Request, number: str) -> Reply:
+        found = next((one for one in self.issues if one["number"] == int(number)), None)
+        if found is None:
+            return 404, {}, {"message": "Not Found"}
+        refused = self._refused(request.body.get("body", ""))
+        if refused is None:
+            found.update({name: request.body[name] for name in ("title", "body", "state") if name in request.body})
+        return refused or (200, {}, found)
