@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from reconciler.cli.planning import LiveOption
+from reconciler.cli.applying import AllowCommandsOption
+from reconciler.cli.planning import BaseOption, LiveOption
+from reconciler.cli.record import RecordOption, joined, record_keeper
 from reconciler.cli.session import Session, command, seconds
 from reconciler.cli.terminal import say
 from reconciler.findings.errors import ReconcilerError, UsageError
-from reconciler.findings.exits import strongest
+from reconciler.findings.exits import ExitCode, strongest
 from reconciler.plan.plan import Plan
 from reconciler.reports.checks import RunFailure
 from reconciler.reports.stacks import StackResult, Stacks
 from reconciler.runs.ci.pipeline import CiRun, Pipeline, open_pipeline
 from reconciler.runs.ci.run import REPORTS, CiReport, code_of, job_code, run
 from reconciler.runs.ci.settings import CiCommand, CommentWhen, Failing, ForgeName, Settings, read_settings
+from reconciler.runs.plan_folder import open_folder
+from reconciler.runs.project import Project
+from reconciler.runs.stacks import Member, run_each
 from reconciler.system.clock import SystemClock
 from reconciler.system.discover import FILE_NAME
-from reconciler.views.table import formats_of, render
+from reconciler.views.table import Display, formats_of, render
 from reconciler.views.text.findings import show_findings
+from reconciler.views.text.stacks import display_of
 from reconciler.views.text.style import PLAIN
 
 
@@ -55,6 +62,9 @@ def ci(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Save the plan for `mtlsctl apply FILE` (plan).")
     ] = None,
+    base: BaseOption = None,
+    record: RecordOption = None,
+    allow_commands: AllowCommandsOption = False,
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also write a page to FILE.")] = None,
     deploy: Annotated[bool, typer.Option("--deploy", help="Deploy Workers, as `plan --deploy` (plan, apply).")] = False,
     live: LiveOption = None,
@@ -80,7 +90,8 @@ def ci(
     MTLSCTL_CI_GITLAB_TOKEN or GITLAB_TOKEN.
     """
     options: dict[str, object] = {
-        "file": session.file,
+        "files": session.files or None,
+        "all": session.all or None,
         "comment": comment,
         "comment_key": comment_key,
         "fail_on": fail_on,
@@ -90,16 +101,20 @@ def ci(
         "lock_timeout_s": None if lock_timeout is None else seconds(lock_timeout, "--lock-timeout"),
         "plan": plan,
         "plan_out": out,
+        "base": base,
+        "record": record,
+        "allow_commands": allow_commands or None,
         "html": html,
     }
     settings = read_settings(os.environ, options)
     _demand_fitting(action, settings)
-    session.files, session.max_wait_s = (() if settings.file is None else (settings.file,)), settings.max_wait_s
+    session.files, session.all, session.max_wait_s = settings.files, settings.all, settings.max_wait_s
     pipeline = open_pipeline(forge, os.environ, session.tell)
     session.emit(pipeline.opening)
     try:
         pipeline.demand_safe(action)
-        done = _run(session, action, settings, pipeline)
+        one = _run_several if session.is_over_several else _run
+        done = one(session, action, settings, pipeline)
         published = pipeline.publish(done)
         if published.findings:
             say(show_findings(published.findings, session.display(sys.stderr)), err=True)
@@ -124,13 +139,13 @@ def _demand_fitting(action: CiCommand, settings: Settings) -> None:
 def _run(session: Session, action: CiCommand, settings: Settings, pipeline: Pipeline) -> CiRun:
     """Run the command, show its report, and write the files that were asked for."""
     saved = None
-    file, stack = (settings.file or Path(FILE_NAME)).as_posix(), None
+    file, stack = next(iter(settings.files), Path(FILE_NAME)).as_posix(), None
     report: CiReport | RunFailure
     try:
         project = session.open_project()
         file = Path(os.path.relpath(project.folder / project.name)).as_posix()
         stack = project.declaration()[0].stack
-        report = run(action, project, settings, session.tell)
+        report = run(action, project, settings, session.tell, record_keeper(session, settings.record, settings.plan))
     except ReconcilerError as error:
         session.fail(error)
         report, code = RunFailure(error.diagnostics()), error.exit_code
@@ -142,9 +157,51 @@ def _run(session: Session, action: CiCommand, settings: Settings, pipeline: Pipe
         except ReconcilerError as error:
             session.fail(error)
             code = strongest((code, error.exit_code))
-    result = StackResult(file, stack, report, code)
+    result = StackResult(file, stack, report, code, session.place)
     stacks = Stacks(action, (result,), result.exit_code)
     return CiRun(action, settings, stacks, (session.display(sys.stdout),), SystemClock().now(), saved)
+
+
+def _run_several(session: Session, action: CiCommand, settings: Settings, pipeline: Pipeline) -> CiRun:
+    """As `_run`, over several stacks; one that fails stops no other one."""
+    if settings.plan is not None:
+        raise UsageError("`--plan` is of one stack", hint="name one mtls.toml with `--file`")
+    members = session.open_members()
+    keeper = joined(record_keeper(session, settings.record))
+
+    def make(project: Project) -> tuple[CiReport, ExitCode]:
+        report = run(action, project, settings, session.tell, keeper())
+        return report, code_of(report)
+
+    stacks = run_each(action, members, make)
+    session.show(stacks)
+    saved = None
+    try:
+        saved = _write_several(session, members, stacks, settings, pipeline)
+    except ReconcilerError as error:
+        session.fail(error)
+        stacks = replace(stacks, exit_code=strongest((stacks.exit_code, error.exit_code)))
+    displays = tuple(display_of(one, session.display(sys.stdout)) for one in stacks.results)
+    return CiRun(action, settings, stacks, displays, SystemClock().now(), saved)
+
+
+def _write_several(
+    session: Session, members: Sequence[Member], stacks: Stacks, settings: Settings, pipeline: Pipeline
+) -> Path | None:
+    """Write the page, and the saved plans, whose folder is returned."""
+    if settings.html is not None:
+        display = replace(session.display(sys.stdout), style=PLAIN, width=None)
+        session.write(settings.html, render(stacks, "html", display))
+    saved = settings.plan_out
+    if saved is None and pipeline.scratch is not None and stacks.command == CiCommand.PLAN:
+        saved = pipeline.scratch / "mtlsctl-plans"
+    if saved is not None:
+        folder = open_folder(saved, members)
+        for member, result in zip(members, stacks.results, strict=True):
+            if isinstance(result.report, Plan):
+                shown = Display(result.place, folder=result.folder)
+                session.write(folder.path_of(member), render(result.report, "json", shown))
+    return saved
 
 
 def _write_files(session: Session, report: CiReport, settings: Settings, pipeline: Pipeline) -> Path | None:

@@ -57,7 +57,7 @@ _PRECIOUS = frozenset({".pem", ".key", ".crt", ".cer", ".toml", ".jsonc", ".db"}
 STDOUT = Path("-")
 """`--out -`, as in most tools."""
 
-SEVERAL = ("validate", "plan", "apply", "status", "drift", "forecast")
+SEVERAL = ("validate", "plan", "apply", "status", "drift", "forecast", "ci")
 """The commands that take several stacks."""
 
 DEFAULT_MAX_WAIT = "15m"

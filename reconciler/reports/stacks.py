@@ -50,18 +50,22 @@ class Stacks:
 
 
 def join(command: str, results: Sequence[StackResult]) -> Stacks:
-    """The results of a run, with its exit code.
+    """The results of a run, with its exit code."""
+    return Stacks(command, tuple(results), code_over(command, [one.exit_code for one in results]))
 
-    That is the strongest of the stacks, as within one stack. But where some failed and others did not, `plan` and
-    `apply` end with 5. Wrong use, such as a name that one stack does not have, is a failure of that stack only.
+
+def code_over(command: str, codes: Sequence[ExitCode]) -> ExitCode:
+    """The exit code of a run with these codes of its stacks.
+
+    That is the strongest, as within one stack. But where some failed and others did not, `plan` and `apply` end with 5.
+    Wrong use, such as a name that one stack does not have, is a failure of that stack only.
     """
-    codes = [one.exit_code for one in results]
     if any(code is not ExitCode.USAGE for code in codes):
         codes = [ExitCode.FAILED if code is ExitCode.USAGE else code for code in codes]
     code = ExitCode.USAGE if ExitCode.USAGE in codes else strongest(codes)
     if code is ExitCode.FAILED and command in _PARTIAL and set(codes) != {ExitCode.FAILED}:
         code = ExitCode.PARTIAL
-    return Stacks(command, tuple(results), code)
+    return code
 
 
 _PARTIAL = frozenset({"plan", "apply"})

@@ -110,14 +110,19 @@ def plan_each(
             if member.problem is not None:
                 raise member.problem
             planned = make(member)
-            declaration, ledger = planned.desired.declaration, member.project.ledger
-            if ledger is not None:
-                ledger.take(account_of(declaration.store, member.project.folder), planned.plan.changes, declaration)
+            take(member.project, planned)
             found.append(planned)
         except ReconcilerError as error:
             found.append(member.failure(error))
     _demand_matched(only, found)
     return tuple(found)
+
+
+def take(project: Project, planned: Planned) -> None:
+    """Count what a plan uploads and deletes, so that the plans of an account that come later fit into its quota."""
+    declaration = planned.desired.declaration
+    if project.ledger is not None:
+        project.ledger.take(account_of(declaration.store, project.folder), planned.plan.changes, declaration)
 
 
 def _demand_matched(only: Sequence[str], found: Sequence[Planned | StackResult]) -> None:

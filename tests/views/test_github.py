@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -14,11 +15,11 @@ from reconciler.model import BindingAddress, BindingName, ByCertificate, Certifi
 from reconciler.plan.assessment import BindingRow, UpToDate
 from reconciler.plan.plan import Plan
 from reconciler.reports.checks import RunFailure
-from reconciler.reports.stacks import StackResult
+from reconciler.reports.stacks import StackResult, Stacks
 from reconciler.views.github.commands import MOST_ANNOTATIONS, show_annotations, show_outputs
 from reconciler.views.markdown.mermaid import MOST_EDGES, show_bindings
-from reconciler.views.markdown.published import MOST_COMMENT, comment_text, pages_of, short_text, summary_text
-from reconciler.views.table import Display
+from reconciler.views.markdown.published import MOST_COMMENT, comment_text, page_of, short_text, summary_text
+from reconciler.views.table import MOST_CHARACTERS, Display
 from tests.support.hostile import NAMES
 from tests.support.reports import PLAN
 
@@ -128,33 +129,42 @@ PLANNED = StackResult("a/mtls.toml", "payments", PLAN, ExitCode.CHANGES)
 WHEN = f"Commit `abc`, {datetime(2027, 1, 1, tzinfo=UTC):%Y-%m-%d}"
 
 
+def stacks(results: Sequence[StackResult]) -> Stacks:
+    return Stacks("plan", results, ExitCode.OK)
+
+
+def page(*results: StackResult, most: int = MOST_CHARACTERS) -> str:
+    return page_of(stacks(results), [Display()] * len(results), most)
+
+
 def test_the_stack_that_failed_comes_first() -> None:
-    """Then the others, in their order."""
-    first, second = pages_of("plan", [PLANNED, FAILED], [Display(), Display()])
-    assert first.startswith("### mtlsctl plan: failed")
-    assert second.startswith("### mtlsctl plan `payments`: ")
+    """In the table, and below it; then the others."""
+    text = page(PLANNED, FAILED)
+    assert text.startswith("### mtlsctl plan: 2 stacks")
+    assert text.index("b/mtls.toml") < text.index("a/mtls.toml")
+    assert "broken" in text
 
 
 @pytest.mark.parametrize("count", [1, 2, 40, 2000])
 def test_a_comment_fits_whatever_the_number_of_stacks(count: int) -> None:
-    """With the counts of each, as far as they fit."""
-    pages = pages_of("plan", [PLANNED] * count, [Display()] * count)
-    for text in (comment_text(pages, WHEN), short_text(pages, WHEN)):
+    """With the counts, as far as they fit."""
+    whole = page(*[PLANNED] * count)
+    for text in (comment_text(whole, WHEN), short_text(whole, WHEN)):
         assert len(text) <= MOST_COMMENT
-        assert text.startswith("### mtlsctl plan `payments`: ")
+        assert text.startswith("### mtlsctl plan")
         assert text.endswith(WHEN)
 
 
 @pytest.mark.parametrize("most", [0, 300, 5_000, 100_000])
 def test_a_summary_has_at_most_so_many_bytes(most: int) -> None:
-    """Whole pages, and how many are missing; nothing where not even that fits."""
+    """The page, or its title; nothing where not even that fits."""
     results = [PLANNED] * 40
-    text = summary_text(pages_of("plan", results, [Display()] * 40), results, "Zeit: é", most)
+    text = summary_text(page(*results, most=max(most // 5, 1000)), results, "Zeit: é", most)
     assert len(text.encode()) <= most
-    assert (most < 5_000) or "more of 40 stacks are not shown" in text
+    assert text.startswith("### mtlsctl plan: 40 stacks") == (most >= 300)
 
 
 def test_a_page_can_have_more_than_a_comment() -> None:
     """A summary has room for the details of many certificates."""
-    shown = [len(pages_of("plan", [PLANNED], [Display()], most)[0]) for most in (2_000, 60_000)]
+    shown = [len(page(PLANNED, most=most)) for most in (2_000, 60_000)]
     assert shown[0] <= 2_000 < shown[1]

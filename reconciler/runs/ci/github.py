@@ -9,7 +9,7 @@ import os
 import posixpath
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,7 +33,7 @@ from reconciler.runs.ci.settings import CiCommand, CommentWhen
 from reconciler.system.files import read_named, write_named
 from reconciler.system.runner import append, size_of
 from reconciler.views.github.commands import MOST_ANNOTATIONS, show_annotations, show_outputs
-from reconciler.views.markdown.published import pages_of, summary_text
+from reconciler.views.markdown.published import page_of, summary_text
 
 TOKENS = ("MTLSCTL_CI_GITHUB_TOKEN", "GITHUB_TOKEN")
 """Where the forge's token is read from, and nowhere else; the first that is set."""
@@ -144,16 +144,16 @@ class GitHubPipeline:
     def publish(self, run: CiRun) -> Published:
         """As `Pipeline`."""
         problems: list[Diagnostic] = []
-        pages = pages_of(run.command, run.results, run.displays)
+        page = page_of(run.stacks, run.displays)
         facts = facts_of(run, self._job.run)
-        comment, changed = self._talk(run, pages, facts, problems)
+        comment, changed = self._talk(run, page, facts, problems)
         annotations = show_annotations(_placed(run, self._job.workspace), changed)
         summary = self._summarize(run, facts, problems)
         self._put_outputs(run, comment, summary, problems)
         return Published(annotations, tuple(problems))
 
     def _talk(
-        self, run: CiRun, pages: Sequence[str], facts: str, problems: list[Diagnostic]
+        self, run: CiRun, page: str, facts: str, problems: list[Diagnostic]
     ) -> tuple[Comment | None, frozenset[str]]:
         """Everything that needs the forge's API: the comment, and which files the pull request changes."""
         pull, nothing = self._job.pull, (None, frozenset[str]())
@@ -175,10 +175,10 @@ class GitHubPipeline:
             if pull is None:
                 problems.extend(keep_drift(forge, run, self._job.run, _MAY_OPEN))
                 return nothing
-            return self._comment_and_files(forge, pull, run, pages, facts, problems)
+            return self._comment_and_files(forge, pull, run, page, facts, problems)
 
     def _comment_and_files(
-        self, forge: Forge, pull: int, run: CiRun, pages: Sequence[str], facts: str, problems: list[Diagnostic]
+        self, forge: Forge, pull: int, run: CiRun, page: str, facts: str, problems: list[Diagnostic]
     ) -> tuple[Comment | None, frozenset[str]]:
         comment, changed = None, frozenset[str]()
         try:
@@ -188,7 +188,7 @@ class GitHubPipeline:
             problems.append(unpublished("the order of annotations", error, _MAY_WRITE))
         try:
             if run.command is CiCommand.PLAN and run.settings.comment is not CommentWhen.NEVER:
-                comment = keep_plan(forge, pull, run, self._job.run, pages, facts)
+                comment = keep_plan(forge, pull, run, self._job.run, page, facts)
         except ForgeError as error:
             problems.append(unpublished("the comment on the pull request", error, _MAY_WRITE))
         return comment, changed
@@ -214,8 +214,8 @@ class GitHubPipeline:
         path = self._environ.get("GITHUB_STEP_SUMMARY")
         room = MOST_SUMMARY_BYTES - (size_of(Path(path)) if path else 0)
         # A character has up to four bytes; a picture and the facts take some, too.
-        pages = pages_of(run.command, run.results, run.displays, max(room // 5, 1000))
-        text = summary_text(pages, run.results, facts, room)
+        page = page_of(run.stacks, run.displays, max(room // 5, 1000))
+        text = summary_text(page, run.results, facts, room)
         if not text:
             problems.append(notice("the summary of this job is full, so this run is not in it"))
             return None

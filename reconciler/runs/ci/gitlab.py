@@ -28,7 +28,7 @@ from reconciler.system.files import write_named
 from reconciler.views.gitlab.codequality import issues_of, write_issues
 from reconciler.views.gitlab.junit import suite_of, write_suites
 from reconciler.views.gitlab.terraform import write_counts
-from reconciler.views.markdown.published import pages_of
+from reconciler.views.markdown.published import page_of
 
 TOKENS = ("MTLSCTL_CI_GITLAB_TOKEN", "GITLAB_TOKEN")
 """Where the forge's token is read from, and nowhere else; the first that is set. CI_JOB_TOKEN can't write notes."""
@@ -119,8 +119,8 @@ class GitLabPipeline:
                 if pull is None:
                     yield from keep_drift(forge, run, self._job.run, _MAY_WRITE)
                     return
-                pages = [without_quick_actions(page) for page in pages_of(run.command, run.results, run.displays)]
-                keep_plan(forge, pull, run, self._job.run, pages, facts_of(run, self._job.run))
+                page = without_quick_actions(page_of(run.stacks, run.displays))
+                keep_plan(forge, pull, run, self._job.run, page, facts_of(run, self._job.run))
         except ReconcilerError as error:
             yield unpublished(what, error, _MAY_WRITE)
 

@@ -4,7 +4,7 @@ not be published.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
@@ -22,10 +22,14 @@ from reconciler.views.markdown.page import code
 from reconciler.views.markdown.published import comment_text, short_text
 from reconciler.views.table import Display
 
+_SEVERAL = "all-stacks"
+"""The key of the comment of several stacks."""
 
-def keep_plan(forge: Forge, pull: int, run: CiRun, job: RunOf, pages: Sequence[str], facts: str) -> Comment | None:
+
+def keep_plan(forge: Forge, pull: int, run: CiRun, job: RunOf, page: str, facts: str) -> Comment | None:
     """The comment of a plan, written or updated; None if there is none to write."""
-    key = run.settings.comment_key or next((one.stack for one in run.results if one.stack), None)
+    several = _SEVERAL if len(run.results) > 1 else None  # a new stack does not change it
+    key = run.settings.comment_key or several or run.results[0].stack
     # Without a key, mtls.toml could not be read: then a single comment is the one of this stack.
     marker = marker_of("plan", key) if key is not None else only_marker(forge, pull, "plan")
     if marker is None:
@@ -39,8 +43,8 @@ def keep_plan(forge: Forge, pull: int, run: CiRun, job: RunOf, pages: Sequence[s
         pull,
         marker,
         job,
-        comment_text(pages, facts),
-        or_short=short_text(pages, facts),
+        comment_text(page, facts),
+        or_short=short_text(page, facts),
         only_if_there=is_quiet and run.settings.comment is CommentWhen.CHANGES,
     )
 

@@ -8,19 +8,21 @@ from dataclasses import replace
 from reconciler.findings.exits import ExitCode, strongest
 from reconciler.model import Change, Phase
 from reconciler.plan.live import DeployChoice
-from reconciler.plan.outcome import Outcome, Step
+from reconciler.plan.outcome import Step
 from reconciler.plan.plan import Plan, exit_code_of
 from reconciler.plan.policy import PATIENCE
 from reconciler.records.saved_plan import MAX_BYTES, read_plan
 from reconciler.reports.checks import Validation
 from reconciler.reports.drift import Drift
 from reconciler.reports.left import Applied
-from reconciler.reports.stacks import Stacks
-from reconciler.runs.apply import apply, demand_programs, left_to_deploy
+from reconciler.reports.stacks import Stacks, code_over
+from reconciler.runs.apply import apply, apply_nothing, demand_programs, left_to_deploy
 from reconciler.runs.ci.settings import CiCommand, Failing, Settings
 from reconciler.runs.drift import find_drift
+from reconciler.runs.journal import Keep
 from reconciler.runs.plan import PlanRequest, plan, plan_approved
 from reconciler.runs.project import Project
+from reconciler.runs.stacks import take
 from reconciler.runs.validate import validate
 from reconciler.system.files import read_named
 
@@ -34,26 +36,31 @@ REPORTS: Mapping[CiCommand, type[CiReport]] = {
 """What each command reports."""
 
 
-def run(command: CiCommand, project: Project, settings: Settings, tell: Callable[[str], None]) -> CiReport:
-    """The report of one command on one stack; raises ReconcilerError as the command does."""
+def run(
+    command: CiCommand, project: Project, settings: Settings, tell: Callable[[str], None], keep: Keep = lambda _: None
+) -> CiReport:
+    """The report of one command on one stack; raises ReconcilerError as the command does. `keep`: keeps the record."""
     match command:
         case CiCommand.VALIDATE:
             return Validation(validate(project))
         case CiCommand.PLAN:
-            request = PlanRequest(live=settings.live, deploy=DeployChoice(everybody=settings.deploy))
-            return replace(plan(project, request).plan, apply_with=_options(settings))
+            deploy = DeployChoice(everybody=settings.deploy)
+            planned = plan(project, PlanRequest(live=settings.live, deploy=deploy, base=settings.base))
+            take(project, planned)
+            return replace(planned.plan, apply_with=_options(settings))
         case CiCommand.APPLY:
-            return _apply(project, settings, tell)
+            return _apply(project, settings, tell, keep)
         case CiCommand.DRIFT:
             return find_drift(project, live=settings.live)
 
 
-def _apply(project: Project, settings: Settings, tell: Callable[[str], None]) -> Applied:
+def _apply(project: Project, settings: Settings, tell: Callable[[str], None], keep: Keep) -> Applied:
     """Plan and apply under the lock; with a saved plan only what it has, too."""
     saved = None
     if settings.plan is not None:
         saved = read_plan(read_named(settings.plan, limit=MAX_BYTES), str(settings.plan))
     deploy = DeployChoice(everybody=settings.deploy)
+    project.allow_commands = settings.allow_commands
     with project.lock(command="apply", timeout_s=settings.lock_timeout_s, waiting=tell) as held:
         if saved is not None:
             planned = plan_approved(project, saved, deploy)
@@ -61,16 +68,18 @@ def _apply(project: Project, settings: Settings, tell: Callable[[str], None]) ->
             planned = plan(project, PlanRequest(live=settings.live, deploy=deploy, patience=PATIENCE))
         if planned.plan.changes:
             demand_programs(project, planned, tuple(Phase))
-            outcome = apply(project, planned, _Unwatched(), tell=tell, demand_lock=held)
+            outcome = apply(project, planned, _Unwatched(), tell=tell, demand_lock=held, keep=keep)
         else:
-            project.files.tidy()
-            outcome = Outcome.of_nothing(planned.plan)
+            outcome = apply_nothing(project, planned, "apply", keep)
     return Applied(outcome, left_to_deploy(planned, outcome), ("mtlsctl", "apply", *_options(settings)))
 
 
 def _options(settings: Settings) -> tuple[str, ...]:
     """The options of `mtlsctl apply` that do the same."""
-    return ("--deploy",) if settings.deploy else ()
+    return (
+        *(("--deploy",) if settings.deploy else ()),
+        *(("--allow-commands",) if settings.allow_commands else ()),
+    )
 
 
 class _Unwatched:
@@ -103,5 +112,4 @@ def job_code(stacks: Stacks, failing: Failing) -> ExitCode:
         is_only_change = one.exit_code is ExitCode.CHANGES and failing is not Failing.CHANGES
         is_forgiven = failing is Failing.NEVER and not one.is_failure and not isinstance(one.report, Applied)
         codes.append(ExitCode.OK if is_only_change or is_forgiven else one.exit_code)
-    found = strongest(codes)
-    return ExitCode.USAGE if found is ExitCode.OK and ExitCode.USAGE in codes else found  # wrong use has no rank
+    return code_over(stacks.command, codes)

@@ -53,11 +53,13 @@ class Settings:
     """The inputs of one run. None: not given.
 
     `comment_key`: tells the comments of several jobs on one pull request apart; the stack's name is the default.
-    `plan`: the saved plan that `apply` is limited to. `plan_out`: where `plan` saves its plan. `html`: where a page is
-    written.
+    `files`, `all`: the stacks, as for the command itself. `plan`: the saved plan that `apply` is limited to.
+    `plan_out`: where `plan` saves its plan; of several stacks, a folder. `base`: whose guards are compared.
+    `html`: where a page is written. `record`: where `apply` keeps the record of its run.
     """
 
-    file: Path | None = None
+    files: tuple[Path, ...] = ()
+    all: bool = False
     comment: CommentWhen = CommentWhen.CHANGES
     comment_key: str | None = None
     fail_on: Failing = Failing.ERRORS
@@ -67,6 +69,9 @@ class Settings:
     lock_timeout_s: float = 0.0
     plan: Path | None = None
     plan_out: Path | None = None
+    base: str | None = None
+    allow_commands: bool = False
+    record: Path | None = None
     html: Path | None = None
 
 
@@ -83,7 +88,8 @@ def read_settings(environ: Mapping[str, str], options: Mapping[str, object]) -> 
         if field not in given and text is not None:
             given[field] = parse(variable, text)
 
-    read("file", "MTLSCTL_CI_FILE", _path)
+    read("files", "MTLSCTL_CI_FILE", _paths)
+    read("all", "MTLSCTL_CI_ALL", _switch)
     read("comment", "MTLSCTL_CI_COMMENT", _word(CommentWhen))
     read("comment_key", "MTLSCTL_CI_COMMENT_KEY", _text)
     read("fail_on", "MTLSCTL_CI_FAIL_ON", _word(Failing))
@@ -93,12 +99,20 @@ def read_settings(environ: Mapping[str, str], options: Mapping[str, object]) -> 
     read("lock_timeout_s", "MTLSCTL_CI_LOCK_TIMEOUT", _seconds)
     read("plan", "MTLSCTL_CI_PLAN", _path)
     read("plan_out", "MTLSCTL_CI_OUT", _path)
+    read("base", "MTLSCTL_CI_BASE", _text)
+    read("allow_commands", "MTLSCTL_CI_ALLOW_COMMANDS", _switch)
+    read("record", "MTLSCTL_CI_RECORD", _path)
     read("html", "MTLSCTL_CI_HTML", _path)
     return Settings(**given)  # type: ignore[arg-type]
 
 
 def _path(_: str, text: str) -> Path:
     return Path(text)
+
+
+def _paths(_: str, text: str) -> tuple[Path, ...]:
+    """One path for each line, so that a path may have blanks."""
+    return tuple(Path(line.strip()) for line in text.splitlines() if line.strip())
 
 
 def _text(_: str, text: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from reconciler.reports.checks import RunFailure
 from reconciler.reports.stacks import StackResult, Stacks
 from reconciler.views.markdown.page import charred, code, findings, table, words
-from reconciler.views.table import MOST_CHARACTERS, Display, formats_of, render
+from reconciler.views.table import Display, formats_of, render
 from reconciler.views.text.lines import counted
 from reconciler.views.text.stacks import by_urgency, count_stacks, display_of, state_of, summary_of
 
@@ -23,7 +23,7 @@ def show_stacks(stacks: Stacks, display: Display) -> str:
     left = 0
     for result in found:
         folded = f"\n\n{_folded(result, display)}"
-        if len(text) + len(folded) <= MOST_CHARACTERS - _SPARE:
+        if len(text) + len(folded) <= display.most_characters - _SPARE:
             text += folded
         else:
             left += 1

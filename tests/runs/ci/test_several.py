@@ -1,0 +1,83 @@
+"""`mtlsctl ci` over several stacks: one comment, one exit code, and every stack by itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.ci import Bench
+from tests.support.cli import MTLS, WRANGLER
+from tests.support.trees import git
+
+
+@pytest.fixture
+def several(bench: Bench) -> Bench:
+    """Two stacks in a git tree, which share one key."""
+    folder = bench.project.folder
+    git(folder, "init", "--quiet")
+    for name in ("mtls.toml", "wrangler.toml"):
+        (folder / name).unlink()
+    for stack in ("billing", "ledger"):
+        bench.project.write(f"apps/{stack}/mtls.toml", MTLS.replace("payments", stack))
+        bench.project.write(f"apps/{stack}/wrangler.toml", WRANGLER.replace("checkout", stack))
+        bench.project.write(f"apps/{stack}/certs/billing.pem", (folder / "certs/billing.pem").read_bytes())
+    return bench
+
+
+def test_all_stacks_are_one_comment(several: Bench) -> None:
+    """With a table, and each plan below it; a later run updates it, though there is another stack then."""
+    assert several.ci("plan", "--all").code == 0
+    assert several.own[0].startswith("<!-- mtlsctl:plan:all-stacks -->\n")
+    assert "### mtlsctl plan: 2 stacks" in several.own[0]
+    assert all(f"`apps/{stack}/mtls.toml`" in several.own[0] for stack in ("billing", "ledger"))
+    several.project.write("apps/third/mtls.toml", 'version = 1\nstack = "third"\n')
+    several.ci("plan", "--all", run=51)
+    (comment,) = several.own
+    assert "### mtlsctl plan: 3 stacks" in comment
+
+
+def test_a_stack_that_fails_stops_no_other_one(several: Bench) -> None:
+    """It comes first, and the job fails in part."""
+    several.project.write("apps/billing/mtls.toml", "version = 1\nstack = 5\n")
+    done = several.ci("plan", "--all")
+    assert done.code == 5
+    assert several.own[0].index("apps/billing") < several.own[0].index("apps/ledger")
+    assert several.outputs["exit-code"] == "5"
+
+
+def test_the_plans_are_saved_in_a_folder_that_apply_takes(several: Bench) -> None:
+    """One for each stack; and the outputs count the changes of all of them."""
+    several.ci("plan", "--all")
+    folder = Path(several.outputs["plan"])
+    assert sorted(path.name for path in folder.iterdir()) == ["apps__billing.plan.json", "apps__ledger.plan.json"]
+    assert several.outputs["to-upload"] == "2"
+    assert several.project.run("apply", str(folder), "--all").code == 0
+    assert several.ci("plan", "--all", run=51).code == 0
+    assert "no changes" in several.own[0]
+
+
+def test_the_files_can_be_lines_of_a_variable(several: Bench) -> None:
+    """As an action passes them on."""
+    files = "apps/billing/mtls.toml\napps/ledger/mtls.toml\n"
+    assert several.ci("validate", MTLSCTL_CI_FILE=files).code == 0
+    assert "2 stacks" in several.runner("summary")
+    assert several.ci("validate", MTLSCTL_CI_ALL="true").code == 0
+
+
+def test_apply_keeps_one_record_of_all_runs(several: Bench) -> None:
+    """The newest first, in the file that was named."""
+    main = {"event": {"repository": {"full_name": "acme/shop"}}, "GITHUB_EVENT_NAME": "push"}
+    done = several.ci("apply", "--all", "--record", "runner/record.json", **main)  # type: ignore[arg-type]
+    assert done.code == 0, done.out + done.err
+    record = json.loads(several.runner("record.json"))
+    assert [run["stack"] for run in record["runs"]] == ["ledger", "billing"]
+    assert all(run["actor"]["forge"] == "github" for run in record["runs"])
+
+
+def test_one_saved_plan_is_of_one_stack(several: Bench) -> None:
+    """It could not be said which."""
+    main = {"event": {"repository": {"full_name": "acme/shop"}}, "GITHUB_EVENT_NAME": "push"}
+    done = several.ci("apply", "--all", "--plan", "plan.json", **main)  # type: ignore[arg-type]
+    assert (done.code, "`--plan` is of one stack" in done.err) == (64, True)
