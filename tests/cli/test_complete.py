@@ -74,10 +74,10 @@ def test_every_name_that_a_command_takes_is_known_to_be_that_of_something() -> N
         ("plan --offline --o", ["--out", "--only", "--over-split"]),
         ("plan --only x --onl", ["--only"]),
         ("plan --log", ["--log-format"]),
-        ("plan --format ", ["text", "json", "markdown", "html"]),
-        ("plan --format j", ["json"]),
-        ("plan --format = j", ["json"]),
-        ("plan --format =", ["text", "json", "markdown", "html"]),
+        ("plan --format ", ["text", "json", "markdown", "html", "codequality", "junit", "terraform"]),
+        ("plan --format j", ["json", "junit"]),
+        ("plan --format = j", ["json", "junit"]),
+        ("plan --format =", ["text", "json", "markdown", "html", "codequality", "junit", "terraform"]),
         ("plan --out ", [FILES]),
         ("plan --out pl", [FILES]),
         ("plan -f ", [FILES]),
@@ -121,7 +121,7 @@ def test_a_command_without_arguments_left_is_completed_by_its_options(project: P
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
 def test_other_shells_leave_a_word_with_its_sign_whole(project: Project, shell: str) -> None:
     """They replace all of it."""
-    assert offered(project, "plan", "--format=j", to=shell) == ["--format=json"]
+    assert offered(project, "plan", "--format=js", to=shell) == ["--format=json"]
     assert offered(project, "plan", "--only=b", to=shell)[0].startswith("--only=billing")
 
 
@@ -300,7 +300,7 @@ def test_bash_completes(project: Project) -> None:
     registered = "complete -o default -F _mtlsctl mtlsctl"
     for words, expected in (
         (["plan", "--only", "b"], ["billing"]),
-        (["plan", "--format", "=", "j"], ["json"]),
+        (["plan", "--format", "=", "js"], ["json"]),
         (["forecast", "--days", ""], ["nothing"]),
         (["show", ""], ["nothing"]),
     ):
@@ -311,7 +311,7 @@ def test_zsh_completes(project: Project) -> None:
     """With what each word is; paths by its own functions."""
     for words, expected in (
         (["plan", "--only", "b"], ["billing:certificate"]),
-        (["plan", "--format=j"], ["--format=json"]),
+        (["plan", "--format=js"], ["--format=json"]),
         (["show", ""], ["files"]),
         (["init", "--from", ""], ["files -/"]),
         (["forecast", "--days", ""], ["nothing"]),
@@ -324,7 +324,7 @@ def test_fish_completes(project: Project) -> None:
     for words, expected in (
         ("plan --only b", ["billing\tcertificate"]),
         ("plan --only ", ["billing\tcertificate", "ledger\tcertificate"]),
-        ("plan --format=j", ["--format=json"]),
+        ("plan --format=js", ["--format=json"]),
         ("show mtl", ["mtls.toml"]),
         ("init --from cer", ["certs/"]),
         ("forecast --days ", []),

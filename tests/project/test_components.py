@@ -168,6 +168,17 @@ def test_a_key_that_is_not_a_name_is_refused(runner: Runner) -> None:
     assert runner("--list", **MAIN).returncode != 0
 
 
+def test_an_input_with_shell_in_it_is_only_a_text(runner: Runner) -> None:
+    """Of those that are not limited to names."""
+    hostile = "mtls.toml; touch hacked `touch hacked` $(touch hacked) ' \\\" & touch hacked #"
+    given = "inputs: { key: payments, file: " + json.dumps(hostile) + ", within: " + json.dumps(hostile) + " }"
+    runner.project.write(".gitlab-ci.yml", PIPELINE.replace("inputs: { key: payments }", given))
+    done = runner("mtlsctl-watch-payments", **{**MAIN, "CI_PIPELINE_SOURCE": "schedule"})
+    assert done.returncode == 1
+    assert "does not exist" in done.stdout + done.stderr
+    assert not list(runner.project.folder.rglob("hacked"))
+
+
 COMPONENTS = {path.name: list(yaml.safe_load_all(path.read_text())) for path in sorted(FOLDER.glob("*.yml"))}
 
 

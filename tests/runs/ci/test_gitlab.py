@@ -5,20 +5,25 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from reconciler.runs.ci.gitlab import CODE_QUALITY, JUNIT, TERRAFORM, without_quick_actions
+from reconciler.findings.exits import ExitCode
+from reconciler.reports.stacks import StackResult, Stacks
+from reconciler.runs.ci.gitlab import CODE_QUALITY, JUNIT, TERRAFORM, open_pipeline, without_quick_actions
+from reconciler.runs.ci.pipeline import CiRun, Published
+from reconciler.runs.ci.settings import CiCommand, Settings
 from reconciler.views.table import Display, render
 from tests.support.cli import Project, Result, make_project
 from tests.support.forges import TOKEN
 from tests.support.gitlab import GitLab
 from tests.support.hostile import check_texts
-from tests.support.reports import PLAN
+from tests.support.reports import FAILURE, PLAN, place
 from tests.views.test_markdown import renamed
 
 HEAD = "a" * 40
@@ -240,6 +245,26 @@ def test_a_run_that_an_error_stopped_has_reports_without_counts(bench: Bench) ->
     assert bench.issues()[0]["location"]["path"] == "mtls.toml"
     assert bench.suite().attrib["failures"] == "1"
     assert not bench.has(TERRAFORM)
+
+
+def test_several_stacks_have_one_report_of_each_kind(tmp_path: Path) -> None:
+    """With a suite for each, findings that differ by their stack, and the sum of the counts, if every plan was made."""
+    displays = [replace(Display(place), file=f"{name}/mtls.toml") for name in ("a", "b")]
+    stopped = StackResult("b/mtls.toml", None, FAILURE, ExitCode.FAILED)
+    made = [StackResult(f"{name}/mtls.toml", name, PLAN, ExitCode.OK) for name in ("a", "b")]
+    for results, has_counts in ((made, True), ([made[0], stopped], False)):
+        (tmp_path / TERRAFORM).unlink(missing_ok=True)
+        stacks = Stacks("plan", results, ExitCode.OK)
+        run = CiRun(CiCommand.PLAN, Settings(), stacks, displays, datetime(2026, 11, 29, tzinfo=UTC))
+        published = open_pipeline({"CI_PROJECT_DIR": str(tmp_path)}, print).publish(run)
+        assert published == Published()
+        assert len(ET.fromstring((tmp_path / JUNIT).read_text())) == 2  # noqa: S314 - our own text
+        prints = [one["fingerprint"] for one in json.loads((tmp_path / CODE_QUALITY).read_text())]
+        assert len(set(prints)) == len(prints) > 1
+        assert (tmp_path / TERRAFORM).exists() is has_counts
+        if has_counts:
+            counts = json.loads((tmp_path / TERRAFORM).read_text())
+            assert sum(counts.values()) == 2 * sum(one.action != "verify" for one in PLAN.changes)
 
 
 @pytest.mark.parametrize("command", ["validate", "drift"])
