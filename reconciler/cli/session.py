@@ -38,7 +38,7 @@ from reconciler.runs.project import Project, open_project, project_at
 from reconciler.stores import StoreContext
 from reconciler.system.discover import FILE_NAME
 from reconciler.system.files import write_named
-from reconciler.views.table import Display, formats_of, render
+from reconciler.views.table import Display, formats_of, load, render
 from reconciler.views.text.style import PLAIN, Style
 
 _log = logging.getLogger(__name__)
@@ -202,6 +202,7 @@ def command(
             with logging_to_stderr(session.log_format, session.place):
                 try:
                     _demand_file_name(arguments.get("out"))
+                    _demand_views(shows, session.format)
                     function(session, **arguments)
                 except ReconcilerError as error:
                     session.fail(error)
@@ -219,6 +220,14 @@ def command(
         return build
 
     return declare
+
+
+def _demand_views(shows: tuple[type, ...], format: str) -> None:  # noqa: A002 - the word of the option
+    """Raise ReconcilerError before the run if what a format needs is not installed: `apply` must be able to report."""
+    if format != TEXT:
+        for report in shows:
+            if format in formats_of(report):
+                load(report, format)
 
 
 def _demand_file_name(out: object) -> None:
