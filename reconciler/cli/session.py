@@ -46,7 +46,7 @@ from reconciler.stores import StoreContext
 from reconciler.system.discover import FILE_NAME
 from reconciler.system.files import write_named
 from reconciler.system.several import find_all, find_named, is_pattern
-from reconciler.views.table import Display, formats_of, render
+from reconciler.views.table import Display, formats_of, load, render
 from reconciler.views.text.style import PLAIN, Style
 
 _log = logging.getLogger(__name__)
@@ -293,6 +293,7 @@ def command(
                 try:
                     for name in ("out", "record"):
                         _demand_file_name(f"--{name}", arguments.get(name))
+                    _demand_views(shows, session.format)
                     function(session, **arguments)
                 except ReconcilerError as error:
                     session.fail(error)
@@ -310,6 +311,14 @@ def command(
         return build
 
     return declare
+
+
+def _demand_views(shows: tuple[type, ...], format: str) -> None:  # noqa: A002 - the word of the option
+    """Raise ReconcilerError before the run if what a format needs is not installed: `apply` must be able to report."""
+    if format != TEXT:
+        for report in shows:
+            if format in formats_of(report):
+                load(report, format)
 
 
 def _demand_file_name(option: str, file: object) -> None:

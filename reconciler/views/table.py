@@ -130,9 +130,14 @@ def formats_of(*reports: type) -> tuple[str, ...]:
 
 def render(report: object, format: str, display: Display) -> str:  # noqa: A002 - the word of the option
     """The report in a format. KeyError where it can't be shown in that one."""
-    module, _, name = VIEWS[_name(type(report)), format].partition(":")
+    return load(type(report), format)(report, display)
+
+
+def load(report: type, format: str) -> View:  # noqa: A002 - the word of the option
+    """The function that shows such a report. ReconcilerError if what it needs is not installed."""
+    module, _, name = VIEWS[_name(report), format].partition(":")
     view: View = getattr(import_module(module), name)
-    return view(report, display)
+    return view
 
 
 def _name(report: type) -> str:

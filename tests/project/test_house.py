@@ -185,7 +185,7 @@ def test_the_command_line_imports_everything_at_the_top_of_its_files() -> None:
         assert (inside == []) is (path.name != "__init__.py"), path
 
 
-HEAVY = ("cryptography", "deepdiff", "httpx", "pydantic", "rich", "sqlite3", "tomli", "tomlkit")
+HEAVY = ("cryptography", "deepdiff", "httpx", "jinja2", "pydantic", "rich", "sqlite3", "tomli", "tomlkit")
 
 
 @pytest.mark.parametrize(

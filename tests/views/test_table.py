@@ -31,7 +31,7 @@ def test_every_row_of_the_table_was_shown() -> None:
 
 def test_text_needs_no_json_document_and_json_no_text() -> None:
     """What is not asked for is not imported."""
-    for shown, other in (("text", "json"), ("json", "text.plan")):
+    for shown, other in (("text", "json"), ("json", "text.plan"), ("text", "html"), ("json", "html")):
         code = (
             "import sys; from tests.support.reports import PLAN\n"
             "from reconciler.views.table import Display, render\n"
