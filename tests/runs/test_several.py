@@ -322,6 +322,15 @@ def test_names_of_folders_do_nothing(fleet: Fleet) -> None:
     assert fleet.read(f"x/{NAMES[5]}/wrangler.toml").count("10ca1000-") == 1
 
 
+def test_doctor_checks_the_folder_of_the_lock_too(fleet: Fleet) -> None:
+    """Whoever can write it can take the lock away."""
+    fleet.run("apply", "--all", "--yes")
+    assert "permissions" in fleet.run("doctor", "-f", "apps/a/mtls.toml", "--offline").out
+    (fleet.folder / ".mtlsctl").chmod(0o755)
+    found = fleet.run("doctor", "-f", "apps/a/mtls.toml", "--offline", "--format", "json").json["diagnostics"]
+    assert [one["path"] for one in found if one["code"] == "open-to-others"] == ["../../.mtlsctl"]
+
+
 # --- saved plans ----------------------------------------------------------------------------------------------------
 
 

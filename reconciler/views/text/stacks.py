@@ -130,11 +130,11 @@ def _is_quiet(result: StackResult) -> bool:
 
 def _rows(stacks: Stacks, display: Display) -> Iterator[str]:
     style = display.style
-    paints = {ExitCode.OK: style.good, ExitCode.CHANGES: style.change, ExitCode.BLOCKED: style.warn}
+    paints = {"ok": style.good, "changes": style.change, "drift": style.change, "blocked": style.warn}
     yield from table(
         [
             (
-                Cell(state_of(one), paints.get(one.exit_code, style.bad)),
+                Cell(state_of(one), paints.get(state_of(one), style.bad)),
                 Cell(printable(one.file), shrinks=True),
                 Cell(summary_of(one.report)),
             )
