@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -99,7 +99,7 @@ class _CertificateJudge:
         older = None if errors else older  # what is refused replaces nothing
         self.findings.extend(found if older is None else [*found, older])
         upload = _upload(self.desired, inventory, digest, names)
-        return dict.fromkeys(names, Held(errors, upload) if errors else self._judge_upload(upload))
+        return _held(names, errors, upload) if errors else dict.fromkeys(names, self._judge_upload(upload))
 
     def _breaches(self, names: list[CertificateName]) -> list[Diagnostic]:
         """The findings of the policy. One name that it refuses holds them all: they have one upload."""
@@ -115,7 +115,7 @@ class _CertificateJudge:
         found = [*_check_file(self.desired, names, self.now, is_unknown=True), *breaches]
         self.findings.extend(found)
         errors = tuple(one for one in found if one.is_error)
-        return dict.fromkeys(names, Held(errors) if errors else Unseen(Need.STORE))
+        return _held(names, errors) if errors else dict.fromkeys(names, Unseen(Need.STORE))
 
     def _judge_upload(self, upload: Upload) -> Verdict:
         """Rule 10: an upload does not wait until its certificate is valid, unless it must be proved first."""
@@ -128,6 +128,13 @@ class _CertificateJudge:
         if is_later and any(proofs_for(self.desired, (upload,), Gate.UPLOAD)):
             return Waits(upload, Condition.NOT_VALID_YET, begins, {"case": "proof"})
         return Pending(upload)
+
+
+def _held(
+    names: Iterable[CertificateName], errors: Sequence[Diagnostic], upload: Upload | None = None
+) -> Mapping[CertificateName, Verdict]:
+    """Each certificate held by its own errors; it has one if another with the same content has one."""
+    return {name: Held(tuple(one for one in errors if one.certificate == name), upload) for name in names}
 
 
 def _groups(desired: Desired) -> dict[str, list[CertificateName]]:

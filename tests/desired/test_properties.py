@@ -34,6 +34,7 @@ from reconciler.model import (
     StoreSettings,
     WorkerLabel,
 )
+from reconciler.model.certificate_policy import AllowedKey, CertificatePolicy
 from reconciler.syntax.places import resolve
 from tests.support.desired_files import EXAMPLE, KINDS
 
@@ -125,6 +126,20 @@ ORIGINS = st.builds(
     st.none() | PATHS,
     st.none() | st.integers(200, 599),
 )
+OIDS = st.lists(st.sampled_from(["1.2.3", "2.5.29.17"]), unique=True).map(tuple)
+TEXTS = st.lists(st.sampled_from(["acme-*", "CN=A CA,O=Example", "ab" * 32]), unique=True).map(tuple)
+RULES = st.builds(
+    CertificatePolicy,
+    max_lifetime=st.none() | DURATIONS.filter(bool),
+    keys=st.lists(st.sampled_from([AllowedKey("RSA", 3072), AllowedKey("Ed25519")]), unique=True).map(tuple),
+    issuers=TEXTS,
+    extended_key_usage=OIDS,
+    extensions=OIDS,
+    key_reuse=st.booleans(),
+    names=TEXTS,
+    common_names=TEXTS,
+    warn_only=st.frozensets(st.sampled_from(["keys", "names"])),
+)
 OWNERS = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=20)
 
 
@@ -196,6 +211,7 @@ def declarations(draw: st.DrawFn) -> Declaration:
         draw(st.integers(0, 9)),
         draw(GATES),
         draw(st.booleans()),
+        draw(RULES),
     )
     return Declaration("mtls.toml", stack, tuple(former), store, policy, certificates, workers)
 
@@ -278,6 +294,22 @@ def written_worker(worker: DeclaredWorker) -> dict[str, object]:
     )
 
 
+def written_rules(rules: CertificatePolicy) -> dict[str, object]:
+    """The table of the rules; an empty list is not written."""
+    lists = {
+        "keys": list(map(str, rules.keys)),
+        "issuers": list(rules.issuers),
+        "extended_key_usage": list(rules.extended_key_usage),
+        "extensions": list(rules.extensions),
+        "names": list(rules.names),
+        "common_names": list(rules.common_names),
+        "warn_only": sorted(rules.warn_only),
+    }
+    most = None if rules.max_lifetime is None else duration(rules.max_lifetime)
+    given = {rule: values for rule, values in lists.items() if values}
+    return present({"max_lifetime": most, "key_reuse": rules.key_reuse, **given})
+
+
 def written(declaration: Declaration) -> str:
     """The declaration as TOML."""
     store, policy = declaration.store, declaration.policy
@@ -297,6 +329,7 @@ def written(declaration: Declaration) -> str:
                     "rollback_versions": policy.rollback_versions,
                     "verify_before": gates(policy.verify_before),
                     "check_live": policy.check_live,
+                    "certificates": written_rules(policy.certificates),
                 }
             ),
             "certificates": {name: written_certificate(item) for name, item in declaration.certificates.items()},

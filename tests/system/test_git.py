@@ -314,6 +314,15 @@ def test_what_is_not_there_is_told_apart(repository: Path, tmp_path: Path) -> No
     assert read_at(repository / "other.toml", "HEAD", limit=9) is NotThere.FILE
 
 
+def test_a_shallow_clone_has_no_earlier_revision(repository: Path, tmp_path: Path) -> None:
+    """And with one more commit it has."""
+    commit(repository, "mtls.toml", "one")
+    commit(repository, "mtls.toml", "two")
+    for depth, found in (("1", NotThere.REVISION), ("2", b"one")):
+        git(tmp_path, "clone", "--quiet", "--depth", depth, repository.as_uri(), depth)
+        assert read_at(tmp_path / depth / "mtls.toml", "HEAD^1", limit=9) == found
+
+
 @pytest.mark.parametrize("revision", ["", "-x", "--output=x", "a\nb", "a\0b", "x" * 201])
 def test_nothing_that_git_could_take_for_an_option_is_a_revision(revision: str, repository: Path) -> None:
     """Such a text is never handed to git."""
