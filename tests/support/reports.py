@@ -22,6 +22,7 @@ from reconciler.model import (
     CertificateName,
     Condition,
     Declaration,
+    DeclaredCertificate,
     Deploy,
     Desired,
     Difference,
@@ -102,6 +103,7 @@ from reconciler.takeover.proposed import (
     ProposedEnvironment,
     ProposedWorker,
 )
+from reconciler.x509.certificates import parse_stored
 from reconciler.x509.chains import Window
 from tests.support.pki import DAY, END, NOW
 
@@ -198,6 +200,21 @@ LIVE = (
 UNSEEN = (NotChecked(Area.OTHER_USERS), NotChecked(Area.TREE))
 NOTHING = judge(Desired(Declaration("mtls.toml", "payments"), {}), Actual({}, None), NOW)
 """The rows of a plan that a view never reads."""
+_BUNDLE = parse_stored(PEM)
+assert _BUNDLE is not None
+DECLARED = judge(
+    Desired(
+        Declaration(
+            "mtls.toml",
+            "payments",
+            certificates={BILLING: DeclaredCertificate(BILLING, "certs/billing.pem", owner="team-payments")},
+        ),
+        {BILLING: _BUNDLE},
+    ),
+    Actual({}, None),
+    NOW,
+)
+"""The rows of a plan with the facts of one certificate."""
 PLAN = Plan(
     stack="payments",
     store=STORE,
@@ -218,7 +235,7 @@ PLAN = Plan(
     ),
     not_checked=(NotChecked(Area.LIVE_WORKERS, "shop: the token may not"), *UNSEEN, NotChecked(Area.KEYS)),
     apply_with=("plan.json",),
-    assessment=NOTHING,
+    assessment=DECLARED,
 )
 OFFLINE = Plan(
     stack="payments",
