@@ -158,7 +158,7 @@ def apply(
             plan_approved(project, approved, wanted, _age(max_age)) if approved is not None else make(project, request)
         )
         if digest is not None:
-            demand_digest(planned.plan, digest, str(saved) if saved is not None else None)
+            demand_digest(planned.plan, digest, approved, str(saved))
         phases = tuple(Phase(name) for name in phase) if phase else tuple(Phase)
         words: tuple[str, ...] = (str(saved),) if saved is not None else apply_with(request, None)
         words += tuple(word for name in phase or () for word in ("--phase", name))

@@ -134,16 +134,20 @@ class PlanFacts:
         return ExitCode.PARTIAL if code is ExitCode.FAILED and self.changes else code
 
     @property
+    def intent(self) -> tuple[Change, ...]:
+        """The changes that the digest covers."""
+        late = [waiting for waiting in self.waiting if waiting.condition in _OF_TIME]
+        return (*self.changes, *(change for waiting in late for change in (waiting.change, *waiting.proofs)))
+
+    @property
     def digest(self) -> str:
         """`sha256:...` of stack, store, account and changes, by `change_key`; the same digest means the same changes.
 
         It covers the pending changes, and those that wait for a time or for a check that is made only after that time.
         So time alone never changes the digest (rule 13).
         """
-        late = [waiting for waiting in self.waiting if waiting.condition in _OF_TIME]
-        intent = [*self.changes, *(change for waiting in late for change in (waiting.change, *waiting.proofs))]
         target = json.dumps([self.stack, self.store.kind, self.store.account_id])
-        keys = sorted({json.dumps(change_key(change), sort_keys=True) for change in intent})
+        keys = sorted({json.dumps(change_key(change), sort_keys=True) for change in self.intent})
         return "sha256:" + hashlib.sha256("\n".join((target, *keys)).encode()).hexdigest()
 
     @property

@@ -9,6 +9,7 @@ from typing import Any
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
+from reconciler.findings.differences import Comparison, Differences, FieldDifference, PlanDifference
 from reconciler.findings.events import CallMade
 from reconciler.model import (
     Action,
@@ -437,6 +438,43 @@ FORECAST = Forecast(
 )
 METRICS = Metrics((Family("findings", "Findings of this look.", (Sample((("stack", "payments"),), 2),)),))
 VALIDATION, CHECKUP, FAILURE = Validation(FINDINGS), Checkup(FINDINGS), RunFailure(FINDINGS)
+STALE = RunFailure(
+    (Diagnostic(Severity.ERROR, Code.STALE_PLAN, "the plan found now has other changes", hint="make a new plan"),),
+    Differences(
+        (
+            PlanDifference(
+                difference=Comparison.DIFFERENT,
+                action="upload",
+                what="upload billing",
+                certificate="billing",
+                fields=(
+                    FieldDifference("content_digest", DIGEST, LATER_DIGEST),
+                    FieldDifference("not_after", "2027-10-24T12:00:00Z", "2027-12-24T12:00:00Z"),
+                    FieldDifference("subject_alternative_names", None, "DNS:\x1b[2J ##[x].example"),
+                ),
+            ),
+            PlanDifference(
+                difference=Comparison.ADDED,
+                action="bind",
+                what=f"bind BILLING in {CONFIG} (staging)",
+                certificate="billing",
+                worker="checkout",
+                config=CONFIG,
+                environment="staging",
+                binding="BILLING",
+            ),
+            PlanDifference(
+                difference=Comparison.GONE,
+                action="retire",
+                what=f"retire {OLD} of billing",
+                certificate="billing",
+                entry=OLD,
+                detail="it waits: its grace period is not over",
+            ),
+        ),
+        12,
+    ),
+)
 CURRENT_ENTRY = Current(BILLING, CURRENT, LATER_DIGEST, DIGEST, END)
 
 # --- proofs ---------------------------------------------------------------------------------------------------------
@@ -599,7 +637,19 @@ LOG_LINE = LogLine(
 
 REPORTS: tuple[object, ...] = (
     *(PLAN, OFFLINE, SAVED_PLAN, APPLIED, STATUS, METRICS, EXPLANATION, CURRENT_ENTRY, DRIFT, FORECAST),
-    *(VERIFICATION, HISTORY, ADOPTION, PROPOSAL, VALIDATION, CHECKUP, FAILURE, Code.QUOTA, Condition.GRACE, LOG_LINE),
+    *(
+        VERIFICATION,
+        HISTORY,
+        ADOPTION,
+        PROPOSAL,
+        VALIDATION,
+        CHECKUP,
+        FAILURE,
+        STALE,
+        Code.QUOTA,
+        Condition.GRACE,
+        LOG_LINE,
+    ),
 )
 
 

@@ -191,6 +191,7 @@ WORK: Mapping[str, object] = {
     "outcome-failed": Applied(Outcome(PLAN, FAILED, (READABLE,)), TO_DEPLOY[1:], ("mtlsctl", "apply", "--only", LONG)),
     "outcome-interrupted": Applied(Outcome(PLAN, INTERRUPTED, interrupted=True)),
     "history": HISTORY,
+    "stale-plan": reports.STALE,
     "verify": Verification("mono", NOW, frozenset(), (GOOD, BAD, replace(GOOD, certificate=CertificateName("a")))),
     "verify-one": replace(reports.VERIFICATION, certificates=reports.VERIFICATION.certificates[:1]),
     "init": replace(reports.ADOPTION, findings=(READABLE,)),
