@@ -167,7 +167,7 @@ def apply(
         keep(NO_RUN)
         planned = plan_approved(project, approved, wanted, age) if approved is not None else make(project, request)
         if digest is not None:
-            demand_digest(planned.plan, digest, str(saved) if saved is not None else None)
+            demand_digest(planned.plan, digest, approved, str(saved))
         _carry_out(session, project, planned, doing, held, yes=yes or approved is not None, out=out)
 
 

@@ -35,7 +35,8 @@ from reconciler.cli.progress import make_meter
 from reconciler.cli.terminal import TEXT, columns, document_failure, say, show_failure, tell
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Place, Pointer
-from reconciler.findings.errors import FileError, ReconcilerError, UsageError
+from reconciler.findings.differences import NONE
+from reconciler.findings.errors import FileError, ReconcilerError, StalePlanError, UsageError
 from reconciler.findings.exits import ExitCode
 from reconciler.model.progress import SILENT, Progress
 from reconciler.reports.checks import RunFailure
@@ -203,7 +204,8 @@ class Session:
 
     def fail(self, error: ReconcilerError) -> None:
         """Show why the run stopped: on stderr, and on stdout in the requested format."""
-        failure = RunFailure(error.diagnostics())
+        differences = error.differences if isinstance(error, StalePlanError) else NONE
+        failure = RunFailure(error.diagnostics(), differences)
         if self.log_format is not LogFormat.JSON:
             show_failure(failure, self.format, self.display(sys.stderr))
             return

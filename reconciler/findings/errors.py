@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
+from reconciler.findings.differences import NONE, Differences
 from reconciler.findings.exits import ExitCode
 
 
@@ -64,9 +65,10 @@ class UsageError(ReconcilerError):
 
 
 class StalePlanError(ReconcilerError):
-    """The approved plan does not match the plan found now."""
+    """The approved plan does not match the plan found now. `differences`: what differs, if both are known."""
 
     code = Code.STALE_PLAN
+    differences: Differences = NONE
 
 
 class GuardError(ReconcilerError):

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Set
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import assert_never
 
 from reconciler.findings.codes import Code
+from reconciler.findings.differences import Differences
 from reconciler.findings.errors import ReconcilerError, StalePlanError
-from reconciler.model import BindingChange, Change, Condition, Deploy, Retire, Upload, Verify
-from reconciler.model.words import environment_text
+from reconciler.model import Change, Condition, Deploy, Verify
 from reconciler.plan.assess import limit_changes
 from reconciler.plan.assessment import Waits
+from reconciler.plan.compare import compare_plans, key_of, name_of
 from reconciler.plan.gates import guards
-from reconciler.plan.plan import Plan, PlanFacts, change_key, draw_plan
+from reconciler.plan.plan import Plan, PlanFacts, SavedPlan, draw_plan
 from reconciler.plan.policy import duration_text
 
 _SHOWN = 3
@@ -48,59 +47,77 @@ def demand_recent(saved: PlanFacts, now: datetime, max_age: timedelta) -> None:
         )
 
 
-def demand_digest(found: Plan, digest: str, saved: str | None = None) -> None:
-    """Raise StalePlanError if the plan found now is not that of `--digest`. `saved`: the file of a saved plan."""
-    if found.digest != digest:
-        of_saved = f"run `mtlsctl show {saved}` to see its digest; if some of it is done already, make a new plan"
+def demand_digest(found: Plan, digest: str, saved: SavedPlan | None = None, path: str = "") -> None:
+    """Raise StalePlanError if the plan found now is not that of `--digest`. `saved`: a saved plan, from `path`."""
+    if found.digest == digest:
+        return
+    if saved is None:
         raise StalePlanError(
             f"the plan found now has the digest {found.digest}, not {digest}; nothing was changed",
-            hint=of_saved
-            if saved is not None
-            else "run `mtlsctl plan --format json` with the same options, such as `--deploy` or `--only`; review it,"
-            " and approve its `digest`",
+            hint="run `mtlsctl plan --format json` with the same options, such as `--deploy` or `--only`; review it,"
+            " and approve its `digest`. A digest does not tell what differs: to see that, keep the reviewed plan"
+            " (`mtlsctl plan --out FILE`), and run `mtlsctl apply FILE --digest D`",
         )
+    if saved.digest != digest:
+        raise StalePlanError(
+            f"{path} has the digest {saved.digest}, not {digest}; nothing was changed",
+            hint=f"run `mtlsctl show {path}`; apply the plan that was reviewed, with its digest",
+        )
+    raise _stale(
+        f"the plan found now has the digest {found.digest}, not {digest}; nothing was changed",
+        "if some of it is done already, make a new plan, or leave `--digest` out: what is done may be missing then",
+        compare_plans(found, saved, found.intent, saved.intent),
+    )
 
 
-def approve(found: Plan, saved: PlanFacts) -> Plan:
+def approve(found: Plan, saved: Plan | SavedPlan) -> Plan:
     """The plan found now if all its changes are in the saved one; else raises StalePlanError.
 
     Changes that were made since may be missing, and a gradual deployment may have ended. A change that was waiting when
     the plan was saved still waits.
     """
     _demand_same_target(found, saved)
-    allowed = {_key(change) for change in saved.changes}
-    allowed |= {_key(replace(change, serving=())) for change in saved.changes if isinstance(change, Deploy)}
-    waited = {_key(waiting.change) for waiting in saved.waiting}
+    allowed = {key_of(change) for change in saved.changes}
+    allowed |= {key_of(replace(change, serving=())) for change in saved.changes if isinstance(change, Deploy)}
+    waited = {key_of(waiting.change) for waiting in saved.waiting}
     _demand_same_gates(found, saved)
 
     def waits(change: Change) -> Waits | None:
-        is_held = _key(change) in waited and _key(change) not in allowed
+        is_held = key_of(change) in waited and key_of(change) not in allowed
         return Waits(change, Condition.NOT_IN_PLAN) if is_held else None
 
     held = limit_changes(found.assessment, waits)
     approved = draw_plan(held, found.selection, at=found.at, show_live=found.live is not None)
-    beyond = [change for change in approved.changes if _key(change) not in allowed]
+    beyond = [change for change in approved.changes if key_of(change) not in allowed]
     # A proof that no approved change needs belongs to a change that is not in the saved plan; only that is reported.
-    changes = [change for change in approved.changes if _key(change) in allowed]
+    changes = [change for change in approved.changes if key_of(change) in allowed]
     beyond = [one for one in beyond if not isinstance(one, Verify) or any(guards(one, other) for other in changes)]
     if beyond:
-        raise StalePlanError(
+        raise _stale(
             "the plan found now has changes that are not in the saved plan:"
-            f" {_shortly(beyond, {_name(one) for one in saved.changes})}; nothing was changed",
-            hint="something changed since the plan was saved: make a new plan and have it approved",
+            f" {_shortly(beyond, {name_of(one) for one in saved.changes})}; nothing was changed",
+            "something changed since the plan was saved: make a new plan and have it approved",
+            compare_plans(approved, saved, (*changes, *beyond), saved.changes),
         )
     return replace(approved, calls=found.calls)
 
 
-def _demand_same_gates(found: Plan, saved: PlanFacts) -> None:
+def _stale(message: str, hint: str, differences: Differences) -> StalePlanError:
+    error = StalePlanError(message, hint=hint)
+    error.differences = differences
+    return error
+
+
+def _demand_same_gates(found: Plan, saved: Plan | SavedPlan) -> None:
     """Raise StalePlanError if a proof of the saved plan is missing now, such as after `verify_before` was removed."""
-    proofs = {_key(change) for change in found.changes}
-    lost = [one for one in saved.changes if isinstance(one, Verify) and _key(one) not in proofs]
+    proofs = {key_of(change) for change in found.changes}
+    lost = [one for one in saved.changes if isinstance(one, Verify) and key_of(one) not in proofs]
     for proof in lost:
         if any(guards(proof, change) for change in found.changes):
-            raise StalePlanError(
-                f"the saved plan has a proof that the plan found now lacks: {_name(proof)}; nothing was changed",
-                hint="`verify` or `verify_before` was changed since: make a new plan and have it approved",
+            raise _stale(
+                f"the saved plan has a proof that the plan found now lacks: {name_of(proof)}; nothing was changed",
+                "`verify` or `verify_before` was changed since: make a new plan and have it approved",
+                compare_plans(found, saved, found.changes, saved.changes),
             )
 
 
@@ -119,30 +136,9 @@ def _target_text(plan: PlanFacts) -> str:
     return f"the stack {plan.stack!r} in {plan.store.title}{account}"
 
 
-def _name(change: Change) -> str:
-    match change:
-        case Upload():
-            return f"upload {change.certificate}"
-        case BindingChange():
-            place = f"{change.at.config} ({environment_text(change.at.environment)})"
-            return f"{change.action} {change.at.binding} in {place}"
-        case Deploy():
-            return f"deploy {change.at.config} ({environment_text(change.at.environment)}) as {change.script}"
-        case Verify():
-            return f"verify {change.certificate} at {change.origin} before the {change.before}"
-        case Retire():
-            return f"retire {change.entry.id} of {change.certificate}"
-        case _:
-            assert_never(change)
-
-
-def _key(change: Change) -> str:
-    return json.dumps(change_key(change), sort_keys=True)
-
-
 def _shortly(changes: list[Change], known: Set[str]) -> str:
     """The changes; of those that the saved plan has with another content, that they are others."""
-    names = [_name(change) for change in changes[:_SHOWN]]
+    names = [name_of(change) for change in changes[:_SHOWN]]
     texts = [f"{name} (another one than in the saved plan)" if name in known else name for name in names]
     more = f", and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
     return "; ".join(texts) + more

@@ -41,6 +41,7 @@ from reconciler.model.ownership import former_stack_of
 from reconciler.plan.assess import limit_retires, limit_unbinds, limit_uploads, scene_of, settle
 from reconciler.plan.assessment import Assessment, BindingRow, EntryRow, Need, Pending, SiteRow, Unseen, Waits
 from reconciler.plan.coverage import ABOUT_LIVE, KeyNeeded, NotChecked, find_keys, find_not_checked
+from reconciler.plan.facts import PublicFacts, facts_of
 from reconciler.plan.gates import proofs_for
 from reconciler.plan.later import deletion_time, deploys_text
 from reconciler.plan.live import LiveBinding, LiveState, target_of, unread_findings
@@ -136,16 +137,20 @@ class PlanFacts:
         return ExitCode.PARTIAL if code is ExitCode.FAILED and self.changes else code
 
     @property
+    def intent(self) -> tuple[Change, ...]:
+        """The changes that the digest covers."""
+        late = [waiting for waiting in self.waiting if waiting.condition in _OF_TIME]
+        return (*self.changes, *(change for waiting in late for change in (waiting.change, *waiting.proofs)))
+
+    @property
     def digest(self) -> str:
         """`sha256:...` of stack, store, account and changes, by `change_key`; the same digest means the same changes.
 
         It covers the pending changes, and those that wait for a time or for a check that is made only after that time.
         So time alone never changes the digest (rule 13).
         """
-        late = [waiting for waiting in self.waiting if waiting.condition in _OF_TIME]
-        intent = [*self.changes, *(change for waiting in late for change in (waiting.change, *waiting.proofs))]
         target = json.dumps([self.stack, self.store.kind, self.store.account_id])
-        keys = sorted({json.dumps(change_key(change), sort_keys=True) for change in intent})
+        keys = sorted({json.dumps(change_key(change), sort_keys=True) for change in self.intent})
         return "sha256:" + hashlib.sha256("\n".join((target, *keys)).encode()).hexdigest()
 
     @property
@@ -159,9 +164,11 @@ class PlanFacts:
         return {action: sum(change.action is action for change in self.changes) for action in Action}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SavedPlan(PlanFacts):
-    """A plan that was read from a file; it has no rows."""
+    """A plan that was read from a file; it has no rows. `certificates` None: an earlier version saved it."""
+
+    certificates: tuple[PublicFacts, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +212,13 @@ class Plan(PlanFacts):
 
     assessment: Assessment
     selection: Selection = ALL
+
+    @property
+    def certificates(self) -> tuple[PublicFacts, ...]:
+        """The facts of the selected certificates, by name. Computed at each call: only documents have them."""
+        rows = (row for row in self.assessment.certificates if self.selection.names(row.name))
+        found = (facts_of(row, self.assessment.now) for row in rows)
+        return tuple(sorted(filter(None, found), key=lambda one: one.certificate))
 
     def later_command(self, *, deploy: bool) -> tuple[str, ...]:
         """The command that continues what waits: with the orders of this run, as far as something waits for them."""

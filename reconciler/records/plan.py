@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Literal
+from dataclasses import fields
+from datetime import datetime
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator
 
@@ -11,13 +13,16 @@ from reconciler.findings.diagnostics import Resolve
 from reconciler.model import Action, Condition, StoreKind, Waiting
 from reconciler.model.calls import Calls
 from reconciler.plan.coverage import Area, KeyNeeded, NotChecked
+from reconciler.plan.facts import PublicFacts
 from reconciler.plan.live import LiveBinding, LiveState, Presented
-from reconciler.plan.plan import PlanFacts
+from reconciler.plan.plan import Plan, PlanFacts, SavedPlan
 from reconciler.plan.quota import Quota
 from reconciler.plan.renewals import Due
 from reconciler.plan.weakened import Weakened
 from reconciler.records.base import FIRST_MISTAKE, DiagnosticPart, JsonPart, UtcTime, diagnostic_part, to_json
 from reconciler.records.changes import ChangePart, change_part
+
+_Dated = TypeVar("_Dated", Due, PublicFacts)
 
 
 class StorePart(JsonPart):
@@ -114,10 +119,14 @@ class WeakenedPart(JsonPart):
     path: str
 
 
-def _with_zones(due: Due) -> Due:
-    if due.not_after.tzinfo is None or due.renew_from.tzinfo is None:
+def _with_zones(part: _Dated) -> _Dated:
+    times = (getattr(part, one.name) for one in fields(part))
+    if any(isinstance(time, datetime) and time.tzinfo is None for time in times):
         raise ValueError("times must have a zone")
-    return due
+    return part
+
+
+_Facts = Annotated[PublicFacts, AfterValidator(_with_zones)]
 
 
 class PlanDocument(JsonPart):
@@ -127,7 +136,8 @@ class PlanDocument(JsonPart):
     was checked out.
 
     `next`: the earliest time at which something that waits may be done.
-    `owners`: the owner of each certificate in `changes` and `waiting`, if mtls.toml names one.
+    `certificates`: the public facts of each declared certificate whose file could be read; of those alone that the plan
+    is limited to. `owners`: the owner of each certificate in `changes` and `waiting`, if mtls.toml names one.
     `keys`: the private keys that `apply` will need; none was opened. `next_command`: what to run next.
     `weakened`: absent if the guards were not compared with another revision.
     """
@@ -152,6 +162,7 @@ class PlanDocument(JsonPart):
     quota: Quota | None = None
     calls: Calls | None = None
     due: Annotated[tuple[Annotated[Due, AfterValidator(_with_zones)], ...], FIRST_MISTAKE]
+    certificates: Annotated[tuple[_Facts, ...], FIRST_MISTAKE] | None = None
     live: Annotated[tuple[LivePart, ...], FIRST_MISTAKE] | None = None
     owners: dict[str, str] | None = None
     keys: Annotated[tuple[KeyNeededPart, ...], FIRST_MISTAKE]
@@ -160,7 +171,7 @@ class PlanDocument(JsonPart):
     diagnostics: Annotated[tuple[DiagnosticPart, ...], FIRST_MISTAKE]
 
 
-def plan_document(plan: PlanFacts, resolve: Resolve) -> PlanDocument:
+def plan_document(plan: Plan | SavedPlan, resolve: Resolve) -> PlanDocument:
     """A plan as its document."""
     document = PlanDocument(
         stack=plan.stack,
@@ -184,6 +195,7 @@ def plan_document(plan: PlanFacts, resolve: Resolve) -> PlanDocument:
         quota=plan.quota,
         calls=plan.calls,
         due=plan.due,
+        certificates=plan.certificates,
         live=None if plan.live is None else tuple(live_part(row) for row in plan.live),
         owners={str(name): owner for name, owner in plan.owners.items()} or None,
         keys=tuple(map(_key_part, plan.keys)),

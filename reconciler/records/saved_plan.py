@@ -45,10 +45,10 @@ from reconciler.records.changes import ChangePart
 from reconciler.records.plan import KeyNeededPart, LivePart, PlanDocument, WaitingPart, content_hash
 
 MAX_BYTES = 10_000_000
-"""The maximum size of a saved plan: a thousand certificates with all their bindings need a tenth of it."""
+"""The maximum size of a saved plan: a thousand certificates with all their bindings need a fifth of it."""
 
 MAX_COMMAS = 250_000
-"""The approximate maximum number of values: a plan of 2,000 certificates with their bindings has 45,000 commas. A plan
+"""The approximate maximum number of values: a plan of 2,000 certificates with their bindings has 90,000 commas. A plan
 crafted with a million errors would need a gigabyte of memory to be refused."""
 
 _LONGEST_SHOWN = 200
@@ -107,6 +107,7 @@ def _plan(document: PlanDocument, path: str) -> SavedPlan:
             for part in document.unknown or ()
         ),
         due=document.due,
+        certificates=document.certificates,
         diagnostics=tuple(_finding(part) for part in document.diagnostics),
         quota=document.quota,
         calls=document.calls,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reconciler.findings.diagnostics import Diagnostic
+from reconciler.findings.differences import NONE, Differences
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Checkup:
 
 @dataclass(frozen=True, slots=True)
 class RunFailure:
-    """Why a run stopped."""
+    """Why a run stopped; of a plan that is stale also what differs from the reviewed one."""
 
     diagnostics: tuple[Diagnostic, ...]
+    differences: Differences = NONE

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from reconciler.findings.errors import InputError
-from reconciler.records.saved_plan import read_plan
+from reconciler.records.plan import PlanDocument
+from reconciler.records.saved_plan import _plan, read_plan
 from reconciler.views.table import Display, render
 from tests.support.cli import MTLS, WRANGLER, Project, make_project
+from tests.support.hostile import check_texts
 from tests.support.reports import PLAN, sealed
 
 SECOND = """
@@ -65,6 +67,77 @@ def test_a_change_that_the_plan_does_not_have_makes_it_stale_and_changes_nothing
     )
     assert stored(project) == []
     assert project.read("wrangler.toml") == WRANGLER
+
+
+def test_a_stale_plan_tells_every_difference_as_text_and_as_json(project: Project) -> None:
+    """What is another one, with its fields; what is new; and what is gone, with the reason."""
+    project.certificate("ledger", 3)
+    project.write("certs/billing.pem", "no certificate")
+    project.write("mtls.toml", TWO + 'OTHER = "ledger"\n')
+    result = project.run("apply", "plan.json", "--format", "json")
+    told = {one["what"]: one for one in result.json["differences"]}
+    assert (result.code, "more_differences" in result.json) == (4, False)
+    assert [(one["difference"], what) for what, one in told.items()] == [
+        ("different", "upload ledger"),
+        ("different", "bind LEDGER in wrangler.toml (top level)"),
+        ("added", "bind OTHER in wrangler.toml (top level)"),
+        ("gone", "upload billing"),
+        ("gone", "rebind BILLING in wrangler.toml (top level)"),
+    ]
+    fields = {one["field"]: (one["reviewed"], one["found"]) for one in told["upload ledger"]["fields"]}
+    assert fields["subject"] == ("CN=client-2", "CN=client-3")
+    assert told["upload billing"]["detail"].startswith("held by ")
+    assert (told["bind OTHER in wrangler.toml (top level)"]["config"], stored(project)) == ("wrangler.toml", [])
+    text = project.run("apply", "plan.json").err
+    assert "  ~ different: upload ledger\n      content digest: " in text
+    assert "\n      subject: CN=client-2 -> CN=client-3\n" in text
+    assert "\n  + added: bind OTHER in wrangler.toml (top level)\n" in text
+    assert "\n  - gone: upload billing (held by " in text
+    assert text.index("- gone") < text.index("error[stale-plan]")
+
+
+def test_of_many_differences_the_others_are_counted(project: Project) -> None:
+    """In text and JSON."""
+    project.write("mtls.toml", TWO + "".join(f'B{number} = "ledger"\n' for number in range(40)))
+    assert project.run("apply", "plan.json", "--format", "json").json["more_differences"] == 10
+    assert "\n  and 10 more differences\n" in project.run("apply", "plan.json").err
+
+
+def test_a_plan_of_others_acts_on_no_terminal_when_it_is_compared(project: Project) -> None:
+    """Its hash is right, so it is read; and shown as what it is."""
+    evil = "\x1b[2J\n::error::x##[error]\u202e"
+    document = json.loads(project.read("plan.json"))
+    for one in document["certificates"]:
+        one.update(subject=evil, issuer=evil, subject_alternative_names=[evil])
+    for change in document["changes"]:
+        if change["action"] == "bind":
+            change.update(binding=evil, config=evil)
+    read = PlanDocument.model_validate_json(json.dumps(document))
+    document["digest"] = _plan(read, "plan.json").digest
+    project.write("plan.json", sealed(document))
+    project.certificate("ledger", 3)
+    result = project.run("apply", "plan.json")
+    assert (result.code, "subject:" in result.err, "- gone: bind" in result.err) == (4, True, True)
+    check_texts(result.err)
+    check_texts(project.run("apply", "plan.json", "--format", "json").out)
+
+
+def test_a_digest_that_is_not_found_is_compared_with_the_plan_that_it_is_of(project: Project) -> None:
+    """Some of it is done: that is what differs."""
+    digest = json.loads(project.read("plan.json"))["digest"]
+    project.run("apply", "plan.json", "--phase", "upload")
+    result = project.run("apply", "plan.json", "--digest", digest)
+    assert result.code == 4
+    assert "- gone: upload billing (made already, or not needed any more)" in result.err
+    other = project.run("apply", "plan.json", "--digest", "sha256:" + "0" * 64)
+    assert (other.code, f"plan.json has the digest {digest}, not" in other.err) == (4, True)
+
+
+def test_a_digest_alone_says_how_to_see_what_differs(project: Project) -> None:
+    """There is nothing to compare it with."""
+    result = project.run("apply", "--yes", "--digest", "sha256:" + "0" * 64)
+    assert (result.code, "compared with" in result.err) == (4, False)
+    assert "keep the reviewed plan (`mtlsctl plan --out FILE`)" in result.err
 
 
 def test_a_file_edited_after_the_review_makes_it_stale(project: Project) -> None:
@@ -328,6 +401,9 @@ def _with(path: str, value: object) -> Callable[[dict[str, Any]], None]:
         (_with("calls.odd", 1), "calls.odd"),
         (_with("live.0.live.0.odd", 1), "live.0.live.0.odd"),
         (_with("due.0.odd", 1), "due.0.odd"),
+        (_with("certificates.0.odd", 1), "certificates.0.odd"),
+        (_with("certificates.0.not_after", "2027-01-01T00:00:00"), "certificates.0"),
+        (_with("certificates.0.subject", None), "certificates.0.subject"),
         (_with("due.0.not_after", "2027-10-24T12:00:00"), "due.0"),
         (_with("due.0.renew_from", "soon"), "due.0.renew_from"),
         (_with("made", "2027-10-24T12:00:00"), "made"),

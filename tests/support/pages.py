@@ -22,6 +22,7 @@ NOT_RUN = {
     "needs a container engine",
     "needs Terraform",
     "needs Prometheus",
+    "needs conftest",
     "needs a real origin",
     "needs a CA",
 }

@@ -9,6 +9,7 @@ from typing import Any
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
+from reconciler.findings.differences import Comparison, Differences, FieldDifference, PlanDifference
 from reconciler.findings.events import CallMade
 from reconciler.findings.exits import ExitCode
 from reconciler.model import (
@@ -24,6 +25,7 @@ from reconciler.model import (
     Condition,
     Declaration,
     DeclaredBinding,
+    DeclaredCertificate,
     Deploy,
     Desired,
     Difference,
@@ -107,6 +109,7 @@ from reconciler.takeover.proposed import (
     ProposedEnvironment,
     ProposedWorker,
 )
+from reconciler.x509.certificates import parse_stored
 from reconciler.x509.chains import Window
 from tests.support.pki import DAY, END, NOW
 
@@ -203,6 +206,21 @@ LIVE = (
 UNSEEN = (NotChecked(Area.OTHER_USERS), NotChecked(Area.TREE))
 NOTHING = judge(Desired(Declaration("mtls.toml", "payments"), {}), Actual({}, None), NOW)
 """The rows of a plan that a view never reads."""
+_BUNDLE = parse_stored(PEM)
+assert _BUNDLE is not None
+DECLARED = judge(
+    Desired(
+        Declaration(
+            "mtls.toml",
+            "payments",
+            certificates={BILLING: DeclaredCertificate(BILLING, "certs/billing.pem", owner="team-payments")},
+        ),
+        {BILLING: _BUNDLE},
+    ),
+    Actual({}, None),
+    NOW,
+)
+"""The rows of a plan with the facts of one certificate."""
 PLAN = Plan(
     stack="payments",
     store=STORE,
@@ -223,7 +241,7 @@ PLAN = Plan(
     ),
     not_checked=(NotChecked(Area.LIVE_WORKERS, "shop: the token may not"), *UNSEEN, NotChecked(Area.KEYS)),
     apply_with=("plan.json",),
-    assessment=NOTHING,
+    assessment=DECLARED,
 )
 OFFLINE = Plan(
     stack="payments",
@@ -425,6 +443,43 @@ FORECAST = Forecast(
 )
 METRICS = Metrics((Family("findings", "Findings of this look.", (Sample((("stack", "payments"),), 2),)),))
 VALIDATION, CHECKUP, FAILURE = Validation(FINDINGS), Checkup(FINDINGS), RunFailure(FINDINGS)
+STALE = RunFailure(
+    (Diagnostic(Severity.ERROR, Code.STALE_PLAN, "the plan found now has other changes", hint="make a new plan"),),
+    Differences(
+        (
+            PlanDifference(
+                difference=Comparison.DIFFERENT,
+                action="upload",
+                what="upload billing",
+                certificate="billing",
+                fields=(
+                    FieldDifference("content_digest", DIGEST, LATER_DIGEST),
+                    FieldDifference("not_after", "2027-10-24T12:00:00Z", "2027-12-24T12:00:00Z"),
+                    FieldDifference("subject_alternative_names", None, "DNS:\x1b[2J ##[x].example"),
+                ),
+            ),
+            PlanDifference(
+                difference=Comparison.ADDED,
+                action="bind",
+                what=f"bind BILLING in {CONFIG} (staging)",
+                certificate="billing",
+                worker="checkout",
+                config=CONFIG,
+                environment="staging",
+                binding="BILLING",
+            ),
+            PlanDifference(
+                difference=Comparison.GONE,
+                action="retire",
+                what=f"retire {OLD} of billing",
+                certificate="billing",
+                entry=OLD,
+                detail="it waits: its grace period is not over",
+            ),
+        ),
+        12,
+    ),
+)
 CURRENT_ENTRY = Current(BILLING, CURRENT, LATER_DIGEST, DIGEST, END)
 
 # --- proofs ---------------------------------------------------------------------------------------------------------
@@ -637,6 +692,7 @@ REPORTS: tuple[object, ...] = (
         VALIDATION,
         CHECKUP,
         FAILURE,
+        STALE,
         Code.QUOTA,
         Condition.GRACE,
         LOG_LINE,

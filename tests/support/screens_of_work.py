@@ -193,6 +193,7 @@ WORK: Mapping[str, object] = {
     "history": HISTORY,
     "guard": reports.GUARD,
     "guard-passed": reports.GUARD_PASSED,
+    "stale-plan": reports.STALE,
     "verify": Verification("mono", NOW, frozenset(), (GOOD, BAD, replace(GOOD, certificate=CertificateName("a")))),
     "verify-one": replace(reports.VERIFICATION, certificates=reports.VERIFICATION.certificates[:1]),
     "init": replace(reports.ADOPTION, findings=(READABLE,)),

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+from pydantic import BaseModel
 
 from reconciler.findings.escape import printable
 from reconciler.reports.checks import Validation
 from reconciler.views.markdown.page import code, fence, page, table, words
 from reconciler.views.table import MOST_CHARACTERS, VIEWS, Display, render
 from tests.support.hostile import NAMES, check_texts
-from tests.support.reports import APPLIED, DRIFT, FORECAST, PLAN, SAVED_PLAN, STACKS, STATUS
+from tests.support.reports import APPLIED, DRIFT, FORECAST, HISTORY, PLAN, SAVED_PLAN, STACKS, STATUS
 
 PARSER = MarkdownIt("commonmark").enable("table")
 MARKUP = {
@@ -39,7 +40,9 @@ MARKUP = {
 }
 ALL = {**MARKUP, **NAMES}
 VALIDATION = Validation(PLAN.diagnostics)
-REPORTS = (PLAN, SAVED_PLAN, APPLIED, DRIFT, STATUS, FORECAST)
+JUDGED = (PLAN, SAVED_PLAN, APPLIED, DRIFT, STATUS, FORECAST)
+REPORTS = (*JUDGED, HISTORY)
+NAMED = "billing|payments|ledger|checkout|BILLING|octocat|refs/heads/main|anna|laptop"
 HTML = re.compile(r"</?(?:code|details|summary)>|<details><summary>Details</summary>")
 
 
@@ -59,10 +62,14 @@ def renamed(value: Any, name: str) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         found = {one.name: renamed(getattr(value, one.name), name) for one in fields(value) if one.init}
         return replace(value, **found)
+    if isinstance(value, BaseModel):
+        return value.model_copy(update={key: renamed(one, name) for key, one in value})
     if isinstance(value, tuple):
         return tuple(renamed(one, name) for one in value)
     if type(value) is str:
-        return re.sub("billing|payments|ledger|checkout|BILLING", lambda _: name, value)
+        return re.sub(
+            "billing|payments|ledger|checkout|BILLING|octocat|refs/heads/main|anna|laptop", lambda _: name, value
+        )
     return value
 
 
@@ -111,7 +118,7 @@ def test_no_name_acts_in_a_page(report: object, name: str) -> None:
     assert text.endswith("\n\n</details>\n")
 
 
-@pytest.mark.parametrize("report", REPORTS, ids=lambda report: type(report).__name__)
+@pytest.mark.parametrize("report", JUDGED, ids=lambda report: type(report).__name__)
 def test_a_page_is_judged_by_its_heading(report: object) -> None:
     """The stack and the counts; the errors stand before any table."""
     text = render(report, "markdown", Display())
@@ -138,7 +145,7 @@ def test_a_saved_plan_has_its_digest_and_its_time() -> None:
     assert SAVED_PLAN.digest in text
 
 
-@pytest.mark.parametrize("report", REPORTS[:2] + REPORTS[3:], ids=lambda report: type(report).__name__)
+@pytest.mark.parametrize("report", JUDGED[:2] + JUDGED[3:], ids=lambda report: type(report).__name__)
 def test_what_was_not_checked_is_not_folded(report: object) -> None:
     """A page must not look complete where it is not."""
     text = render(report, "markdown", Display())

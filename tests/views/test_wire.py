@@ -36,6 +36,7 @@ DOCUMENTS: Mapping[str, object] = {
     "init": reports.ADOPTION,
     "export": reports.PROPOSAL,
     "diagnostics": reports.VALIDATION,
+    "diagnostics-stale": reports.STALE,
     "code": Code.QUOTA,
     "condition": Condition.MAX_DELETES,
     "log": reports.LOG_LINE,

@@ -86,8 +86,13 @@ def to_act_on(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
 
 
 def show_failure(failure: RunFailure, display: Display) -> str:
-    """Why a run stopped."""
-    return f"{show_findings(failure.diagnostics, display)}\n"
+    """Why a run stopped; before it what differs between two plans, of which most runs have nothing."""
+    told = ""
+    if failure.differences.shown:
+        from reconciler.views.text.differences import render_differences
+
+        told = f"{render_differences(failure.differences, display)}\n\n"
+    return f"{told}{show_findings(failure.diagnostics, display)}\n"
 
 
 def count_findings(diagnostics: Iterable[Diagnostic]) -> str:
