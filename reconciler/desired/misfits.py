@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import date
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -14,8 +15,16 @@ from pydantic_core import ErrorDetails
 from reconciler.desired.findings import Findings, Raw, value_at
 from reconciler.desired.proofs import OriginTable
 from reconciler.desired.rules import Refused
-from reconciler.desired.shapes import CertificateTable, Document, EnvironmentTable, PolicyTable, StoreTable, WorkerTable
-from reconciler.desired.unions import Kinds, reference_shape
+from reconciler.desired.shapes import (
+    CertificateTable,
+    Document,
+    EnvironmentTable,
+    FreezeTable,
+    PolicyTable,
+    StoreTable,
+    WorkerTable,
+)
+from reconciler.desired.unions import DeletesTable, Kinds, reference_shape
 from reconciler.desired.wording import Keys, Suggestions, named, quoted, table, type_of
 from reconciler.findings.codes import Code
 
@@ -138,6 +147,10 @@ class _Misfits:
                 return StoreTable
             case ("policy",):
                 return PolicyTable
+            case ("policy", "freeze", _):
+                return FreezeTable
+            case ("policy", "max_deletes"):
+                return DeletesTable
             case ("certificates", _):
                 return CertificateTable
             case ("certificates", _, "private_key"):
@@ -170,7 +183,11 @@ class _Misfits:
 
 
 def _type_hint(keys: Keys, value: object) -> str | None:
-    """A hint for a number in place of a duration, or None."""
+    """A hint for a number in place of a duration, a date without quotes, or a table that must be a list; or None."""
+    if keys == ("policy", "freeze") and isinstance(value, dict):
+        return "write `[[policy.freeze]]`, which can be repeated"
+    if isinstance(value, date):
+        return "write it in quotes"
     if keys[-1] in _DURATIONS and type(value) is int and 0 <= value <= 3650:
         return f'add a unit: "{value}d"'
     return None

@@ -10,7 +10,8 @@ from typing import assert_never
 
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import ReconcilerError, StalePlanError
-from reconciler.model import BindingChange, Change, Condition, Deploy, Retire, Upload, Verify
+from reconciler.model import BindingChange, Change, Condition, Deploy, Retire, Upload, Verify, Waiting
+from reconciler.model.ownership import read_mark
 from reconciler.model.words import environment_text
 from reconciler.plan.assess import limit_changes
 from reconciler.plan.assessment import Waits
@@ -65,12 +66,15 @@ def approve(found: Plan, saved: PlanFacts) -> Plan:
     """The plan found now if all its changes are in the saved one; else raises StalePlanError.
 
     Changes that were made since may be missing, and a gradual deployment may have ended. A change that was waiting when
-    the plan was saved still waits.
+    the plan was saved still waits, unless only a guard rail held it that has ended, or that this run overrides: who
+    approved it saw the change and why it waits, and its digest covers it. `guards.hold` comes after this.
     """
     _demand_same_target(found, saved)
     allowed = {_key(change) for change in saved.changes}
     allowed |= {_key(replace(change, serving=())) for change in saved.changes if isinstance(change, Deploy)}
-    waited = {_key(waiting.change) for waiting in saved.waiting}
+    released = {_key(one.change) for one in saved.waiting if _is_released(one, found)}
+    allowed |= released
+    waited = {_key(waiting.change) for waiting in saved.waiting} - released
     _demand_same_gates(found, saved)
 
     def waits(change: Change) -> Waits | None:
@@ -90,6 +94,25 @@ def approve(found: Plan, saved: PlanFacts) -> Plan:
             hint="something changed since the plan was saved: make a new plan and have it approved",
         )
     return replace(approved, calls=found.calls)
+
+
+def _is_released(waiting: Waiting, found: Plan) -> bool:
+    """Whether a guard rail that held a change when the plan was saved is no reason to hold it now.
+
+    `protect` that was removed since is not enough: who approved the plan saw that the upload is kept.
+    """
+    ask = found.assessment.ask
+    match waiting.condition, waiting.change:
+        case Condition.FROZEN, _:
+            return True
+        case Condition.NOTHING_DECLARED, _:
+            return ask.allow_empty
+        case Condition.PROTECTED, Retire() as retire:
+            mark = read_mark(retire.entry)
+            names = {retire.certificate} if mark is None else {retire.certificate, mark.certificate}
+            return not names.isdisjoint(ask.unprotected)
+        case _:
+            return False
 
 
 def _demand_same_gates(found: Plan, saved: PlanFacts) -> None:

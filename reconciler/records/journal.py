@@ -76,7 +76,8 @@ class _Event(JournalPart):
 
 
 class RunStarted(_Event):
-    """A run is about to make changes. `plan_digest` identifies its plan."""
+    """A run is about to make changes. `plan_digest` identifies its plan. `freeze_reason`: why during a freeze, if it
+    was allowed to."""
 
     event: Literal["run-started"] = "run-started"
     command: str
@@ -84,6 +85,7 @@ class RunStarted(_Event):
     stack: str
     plan_digest: str
     pid: Annotated[int, Field(ge=0, le=2**31)]
+    freeze_reason: str | None = None
 
 
 class StepStarted(_Event):

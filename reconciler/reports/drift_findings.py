@@ -12,6 +12,7 @@ from reconciler.findings.escape import printable, shell_word
 from reconciler.model import (
     BindingAddress,
     CertificateName,
+    Condition,
     Declaration,
     DeclaredBinding,
     Entry,
@@ -54,6 +55,11 @@ def _fix_of(verdict: Verdict, planned: str = APPLY) -> str:
             return f"it waits: {wait_text(condition, facts)}"
         case _:
             return "run `mtlsctl plan` to see why"
+
+
+def is_right_for_now(row: CertificateRow | BindingRow) -> bool:
+    """Whether a row waits and is as it should be until then. What a freeze holds is drift, as before the freeze."""
+    return isinstance(row.verdict, Waits) and row.verdict.condition is not Condition.FROZEN
 
 
 def _is_planned(row: CertificateRow | BindingRow) -> bool:

@@ -56,7 +56,7 @@ class Journal:
         message = f"{lines} missing in the journal; the run itself is not affected: {first.message}"
         return (Diagnostic(Severity.WARNING, Code.JOURNAL_INCOMPLETE, message, first.where, first.hint),)
 
-    def begin(self, *, command: str, stack: str, plan_digest: str) -> None:
+    def begin(self, *, command: str, stack: str, plan_digest: str, freeze_reason: str | None = None) -> None:
         """Write that the run starts, before it changes anything. FileError if that can't be written."""
         self._lines.rotate()
         self._write(
@@ -68,6 +68,7 @@ class Journal:
                 stack=stack,
                 plan_digest=plan_digest,
                 pid=os.getpid(),
+                freeze_reason=freeze_reason,
             )
         )
         self._lines.sync()
