@@ -640,11 +640,11 @@ class Code(StrEnum):
          " deleted or unbound now."),
         ("Restore mtls.toml if it was emptied by mistake, or choose another `stack`; if all of it is meant, run with"
          " `--allow-empty`."), ExitCode.BLOCKED)
-    PROTECTED = ("protected", _EW,
+    PROTECT = ("protect", _EW,
         "Uploads that would be deleted now are kept, because `protect` or `MTLSCTL_PROTECT` has their name.",
         "Check that they are no longer needed; then run with `--override-protect NAME`, which must be exact.",
         ExitCode.BLOCKED)
-    FROZEN = ("frozen", _EW,
+    FREEZE = ("freeze", _EW,
         "A `[[policy.freeze]]` holds, so nothing is uploaded, bound, deployed or deleted.",
         "Wait for its end; if a change can't wait, run with `--override-freeze REASON`.", ExitCode.BLOCKED)
     DESPITE_FREEZE = ("despite-freeze", _W,

@@ -221,7 +221,7 @@ class Condition(StrEnum):
     """
 
     FROZEN = "frozen"
-    NOTHING_DECLARED = "nothing-declared"
+    EMPTY = "empty-mtls-toml"
     NOT_VALID_YET = "not-valid-yet"
     VALIDITY_UNKNOWN = "validity-unknown"
     MAX_UNBINDS = "max-unbinds"

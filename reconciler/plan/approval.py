@@ -105,7 +105,7 @@ def _is_released(waiting: Waiting, found: Plan) -> bool:
     match waiting.condition, waiting.change:
         case Condition.FROZEN, _:
             return True
-        case Condition.NOTHING_DECLARED, _:
+        case Condition.EMPTY, _:
             return ask.allow_empty
         case Condition.PROTECTED, Retire() as retire:
             mark = read_mark(retire.entry)

@@ -95,12 +95,12 @@ def _held_while_empty(found: Plan) -> Iterator[tuple[Change, Waits]]:
     deploys = [one for one in found.changes if isinstance(one, Deploy) and one.at in sites]
     removals: list[Change] = [*unbinds, *deploys]
     for change in removals:
-        yield change, Waits(change, Condition.NOTHING_DECLARED)
+        yield change, Waits(change, Condition.EMPTY)
 
 
 def _empty(assessment: Assessment, found: Plan) -> Iterator[Diagnostic]:
     """An error for every run: a schedule must not go on quietly after mtls.toml was emptied."""
-    changes = _that_wait(assessment, found, Condition.NOTHING_DECLARED)
+    changes = _that_wait(assessment, found, Condition.EMPTY)
     if changes:
         declaration = assessment.desired.declaration
         yield Diagnostic(
@@ -128,7 +128,7 @@ def _protected(assessment: Assessment, found: Plan, severity: Severity) -> Itera
     count = len(retires)
     yield Diagnostic(
         severity,
-        Code.PROTECTED,
+        Code.PROTECT,
         f"{count} old upload{'' if count == 1 else 's'} would be deleted now, but {_listed(sorted(names))}"
         f" {'is' if len(names) == 1 else 'are'} protected; kept: {_listed([one.entry.id for one in retires])}",
         Pointer(declaration.path, ("policy", "protect") if policy.protect else ()),
@@ -174,7 +174,7 @@ def _at_freeze(
     if over:
         message = f"changes are frozen {frozen_text(freeze)}; kept back: {_counted(over)}"
         hint = "wait until then; if a change can't wait, run `mtlsctl apply --override-freeze REASON`"
-        yield Diagnostic(severity, Code.FROZEN, message, where, hint)
+        yield Diagnostic(severity, Code.FREEZE, message, where, hint)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ _OF_TIME = frozenset(
         Condition.NOT_VALID_YET,
         Condition.SUCCESSOR_NOT_VALID,
         Condition.GRACE,
-        Condition.NOTHING_DECLARED,
+        Condition.EMPTY,
         Condition.PROTECTED,
         *(condition for condition, _ in (*WITH_SWEEP, *WITH_LIVE)),
         Condition.MAX_DELETES,

@@ -356,7 +356,7 @@ WITHOUT_SWEEP: tuple[tuple[Condition, Check], ...] = (
     (Condition.CLOCK_SKEW, _clock_skew),
     (Condition.SUCCESSOR_NOT_VALID, _successor_not_valid),
     (Condition.GRACE, _grace),
-    (Condition.NOTHING_DECLARED, _nothing_declared),
+    (Condition.EMPTY, _nothing_declared),
     (Condition.PROTECTED, _protected),
 )
 WITH_SWEEP: tuple[tuple[Condition, Check], ...] = (
@@ -500,7 +500,7 @@ def _is_read(conditions: tuple[tuple[Condition, Check], ...], scene: RetireScene
 
 _OF_SUCCESSOR = frozenset({Condition.SUCCESSOR_MISSING, Condition.SUCCESSOR_NOT_VALID})
 _OF_ORPHANED = frozenset({Condition.PRUNE_OFF, Condition.PRUNE_NOT_REQUESTED})
-_OF_GUARDS = frozenset({Condition.NOTHING_DECLARED, Condition.PROTECTED})
+_OF_GUARDS = frozenset({Condition.EMPTY, Condition.PROTECTED})
 _OF_DECLARED = frozenset({Condition.BINDINGS_PENDING, Condition.NOT_DEPLOYED})
 
 

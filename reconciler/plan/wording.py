@@ -34,7 +34,7 @@ REQUIREMENTS: Mapping[Condition, str] = {
     Condition.LIVE_UNCHECKED: "everything that could use it was checked",
     Condition.NOT_DEPLOYED: "every declared Worker that binds its certificate is deployed",
     Condition.UNPROVED: "its successor is proved at its origin, as `verify_before` requires (by `mtlsctl apply`)",
-    Condition.NOTHING_DECLARED: "mtls.toml declares a certificate, or the run has `--allow-empty`",
+    Condition.EMPTY: "mtls.toml declares a certificate, or the run has `--allow-empty`",
     Condition.MAX_DELETES: "the run deletes no more certificates than `max_deletes` allows",
     Condition.FROZEN: "no freeze holds, or the run has `--override-freeze REASON`",
 }
@@ -42,7 +42,7 @@ REQUIREMENTS: Mapping[Condition, str] = {
 
 _WAITS: Mapping[Condition, Mapping[str, str]] = {
     Condition.FROZEN: {"": "changes are frozen ({why}); to make them now, run with `--override-freeze REASON`"},
-    Condition.NOTHING_DECLARED: {
+    Condition.EMPTY: {
         "": "mtls.toml declares no certificate; if it was not emptied by mistake, run with `--allow-empty`"
     },
     Condition.NOT_VALID_YET: {
@@ -151,7 +151,7 @@ MEANINGS: Mapping[Condition, tuple[str, str]] = {
         "A `[[policy.freeze]]` holds.",
         "Wait for its end; if the change can't wait, run with `--override-freeze REASON`.",
     ),
-    Condition.NOTHING_DECLARED: (
+    Condition.EMPTY: (
         "mtls.toml declares no certificate, so nothing is deleted or unbound.",
         "Restore mtls.toml if it was emptied by mistake; if not, run with `--allow-empty`.",
     ),

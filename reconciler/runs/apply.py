@@ -80,7 +80,7 @@ def _demand_no_freeze(planned: Planned, now: datetime) -> None:
             raise GuardError(
                 f"a freeze began after the plan was made, {frozen_text(began)}; nothing was changed",
                 hint="run this again to see what may be changed all the same",
-                code=Code.FROZEN,
+                code=Code.FREEZE,
             )
 
 

@@ -87,7 +87,7 @@ def test_a_protected_upload_is_kept_after_its_table_was_removed(policy: Mapping[
 def test_a_refusal_of_protect_says_what_is_kept_and_how_to_delete_it() -> None:
     """With numbers, exact; a person gets 3, a schedule 0."""
     plan = guarded(*orphaned(protect=("l*",)))
-    assert finding(plan, "protected") == (
+    assert finding(plan, "protect") == (
         f"error: 1 old upload would be deleted now, but ledger is protected; kept: {uid(3)}"
         " | if they are no longer needed, run with `--override-protect ledger`"
     )
@@ -187,7 +187,7 @@ def test_an_empty_mtls_toml_deletes_nothing() -> None:
     """Every run says so, and how to go on; a schedule too, for it would be quiet for weeks."""
     for refuses in (True, False):
         plan = guarded(*emptied(), refuses=refuses)
-        assert (shown(plan), waits(plan)) == ([], ["billing nothing-declared", "ledger nothing-declared"])
+        assert (shown(plan), waits(plan)) == ([], ["billing empty-mtls-toml", "ledger empty-mtls-toml"])
         assert plan.exit_code is ExitCode.BLOCKED
         assert finding(plan, "nothing-declared").startswith(
             "error: mtls.toml declares no certificate, so these are kept: 2 retires | if mtls.toml was emptied by"
@@ -201,7 +201,7 @@ def test_an_mtls_toml_without_certificates_unbinds_nothing() -> None:
     wanted, there = emptied([worker("checkout", {None: {}})])
     plan = guarded(wanted, there)
     assert shown(plan) == []
-    assert waits(plan)[0] == "billing nothing-declared"
+    assert waits(plan)[0] == "billing empty-mtls-toml"
     assert finding(plan, "nothing-declared").startswith(
         "error: mtls.toml declares no certificate, so these are kept: 1 unbind"
     )
@@ -234,7 +234,7 @@ def test_nothing_is_changed_during_a_freeze() -> None:
     frozen = [wait for wait in plan.waiting if wait.condition is Condition.FROZEN]
     assert {wait.change.action for wait in frozen} == {Action.UPLOAD, Action.REBIND, Action.RETIRE}
     assert plan.next == datetime.fromisoformat("2026-11-29T23:00:00+00:00")
-    assert finding(plan, "frozen") == (
+    assert finding(plan, "freeze") == (
         "error: changes are frozen until 2026-11-30 00:00 Europe/Berlin, 2026-11-29 23:00 UTC (audit); kept back: 2"
         " uploads, 2 rebinds, 1 retire | wait until then; if a change can't wait, run `mtlsctl apply --override-freeze"
         " REASON`"
@@ -249,7 +249,7 @@ def test_a_freeze_fails_a_person_and_not_a_schedule() -> None:
     assert guarded(*renewed()).exit_code is ExitCode.BLOCKED
     plan = guarded(*renewed(), refuses=False)
     assert plan.exit_code is ExitCode.OK
-    assert finding(plan, "frozen").startswith("warning: ")
+    assert finding(plan, "freeze").startswith("warning: ")
     assert plan.waiting
 
 
@@ -257,7 +257,7 @@ def test_a_freeze_without_a_change_says_nothing() -> None:
     """It is in nobody's way."""
     wanted = with_policy(desired({"billing": 2}, [BILLING]), freezes=(WEEKEND,))
     plan = guarded(wanted, actual([CURRENT], bound()))
-    assert not {"frozen", "despite-freeze"} & {str(one.code) for one in plan.diagnostics}
+    assert not {"freeze", "despite-freeze"} & {str(one.code) for one in plan.diagnostics}
 
 
 def test_a_run_that_is_told_why_makes_all_changes_and_says_so() -> None:

@@ -105,14 +105,14 @@ def test_a_freeze_holds_apply_for_a_person_and_a_schedule_alike(tmp_path: Path) 
     """Only the exit code differs; the plan shows until when."""
     project = make_project(tmp_path, MTLS + FOREVER)
     plan = project.run("plan", "--detailed-exitcode", "--format", "json")
-    assert (plan.code, plan.json["changes"], codes(plan.json)) == (0, [], ["warning frozen"])
+    assert (plan.code, plan.json["changes"], codes(plan.json)) == (0, [], ["warning freeze"])
     assert {wait["condition"] for wait in plan.json["waiting"]} == {"frozen"}
     assert plan.json["next"] == "2099-12-31T23:00:00Z"
     result = project.run("apply", "--yes", "--format", "json")
-    assert (result.code, codes(result.json), uploads(project)) == (3, ["error frozen"], 0)
+    assert (result.code, codes(result.json), uploads(project)) == (3, ["error freeze"], 0)
     for environ in SCHEDULES:
         result = with_variables(project, environ).run("apply", "--yes", "--format", "json")
-        assert (result.code, codes(result.json), uploads(project)) == (0, ["warning frozen"], 0)
+        assert (result.code, codes(result.json), uploads(project)) == (0, ["warning freeze"], 0)
         assert len(result.json["waiting"]) == 2
     assert project.run("status", "--format", "json").json["next"] == "2099-12-31T23:00:00Z"
     assert project.run("drift").code == 2

@@ -239,7 +239,7 @@ def watched() -> Plan:
 # --- conditions -----------------------------------------------------------------------------------------------------
 
 _OF_CHANGES = (
-    *(Condition.FROZEN, Condition.NOTHING_DECLARED),
+    *(Condition.FROZEN, Condition.EMPTY),
     *(Condition.NOT_VALID_YET, Condition.VALIDITY_UNKNOWN, Condition.MAX_UNBINDS),
 )
 """What bindings, uploads and deploys wait for, too; the other conditions keep an old certificate."""
