@@ -56,7 +56,8 @@ def test_the_guard_rails_end_a_run_as_blocked() -> None:
     """What was not blocked is done; nothing that a user wrote is wrong."""
     blocked = {str(code) for code in Code if code.exit_code is ExitCode.BLOCKED}
     plan = {"account-id-declared", "account-id-in-file", "gradual-deployment", "quota", "verify-inconclusive"}
-    assert blocked == {*plan, "blocked", "stack-taken", "key-tracking-unknown", "too-many-unbinds"}
+    policy = {"freeze", "nothing-declared", "protect", "too-many-unbinds"}
+    assert blocked == {*plan, *policy, "blocked", "stack-taken", "key-tracking-unknown"}
 
 
 def test_a_code_is_found_by_its_text_and_anything_else_is_none() -> None:
