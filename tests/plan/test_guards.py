@@ -21,6 +21,7 @@ from reconciler.plan.guards import hold
 from reconciler.plan.plan import Plan, make_plan
 from reconciler.records.saved_plan import read_plan
 from reconciler.reports.drift_look import make_drift
+from reconciler.reports.forecast import make_forecast
 from reconciler.views.table import Display, render
 from tests.plan import test_dates, test_deploys
 from tests.plan.test_retire_live import real
@@ -398,6 +399,19 @@ def test_drift_is_the_same_during_a_freeze() -> None:
         one.key for one in free.findings if one.subject != "entry"
     ]
     assert during.exit_code == free.exit_code == ExitCode.CHANGES
+
+
+def test_a_forecast_makes_what_is_frozen_at_the_end_of_the_freeze() -> None:
+    """Else it would count old uploads to the end, which the next run deletes."""
+    wanted, there = renewed()
+    during, free = (guarded(one, there, refuses=False) for one in (wanted, with_policy(wanted, freezes=())))
+    thaw = datetime.fromisoformat("2026-11-29T23:00:00+00:00")
+    events = {}
+    for name, plan in (("during", during), ("free", free)):
+        steps = make_forecast(plan, 120).steps
+        events[name] = {(str(one.event), one.certificate): one.at for one in steps if one.at < NOW + 20 * DAY}
+    assert events["during"].keys() == events["free"].keys()
+    assert set(events["during"].values()) == {thaw, thaw + 7 * DAY}  # then the grace period begins
 
 
 # --- the digest, and saved plans --------------------------------------------------------------------------------------

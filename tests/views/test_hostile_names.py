@@ -213,6 +213,8 @@ ARGUMENTS = (
     ["apply", "{}"],
     ["apply", "--phase", "{}"],
     ["apply", "--digest", "{}"],
+    ["apply", "--yes", "--override-freeze", "{}"],
+    ["plan", "--override-protect", "{}"],
     ["apply", "--lock-timeout", "{}"],
     ["explain", "{}"],
     ["output", "{}"],
