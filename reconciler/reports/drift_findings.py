@@ -51,6 +51,8 @@ def _fix_of(verdict: Verdict, planned: str = APPLY) -> str:
         case Held(by):
             first = by[0]
             return f"`mtlsctl apply` can't fix it: {first.message}" + (f"; {first.hint}" if first.hint else "")
+        case Waits(condition=Condition.FROZEN):
+            return "run `mtlsctl apply` after the freeze, or with `--override-freeze REASON`"
         case Waits(condition=condition, facts=facts):
             return f"it waits: {wait_text(condition, facts)}"
         case _:

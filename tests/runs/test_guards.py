@@ -116,7 +116,13 @@ def test_a_freeze_holds_apply_for_a_person_and_a_schedule_alike(tmp_path: Path) 
         assert len(result.json["waiting"]) == 2
     assert project.run("status", "--format", "json").json["next"] == "2099-12-31T23:00:00Z"
     assert project.run("drift").code == 2
-    assert project.run("explain", "billing").code == 0
+    told = " ".join(project.run("explain", "billing").out.split())
+    assert (
+        "billing: not uploaded, and the upload waits until 2099-12-31 23:00 UTC because changes are frozen (audit)"
+        in told
+    )
+    assert "until the new certificate becomes valid" not in project.run("status", "billing").out
+    assert "or with `--override-freeze REASON`" in " ".join(project.run("drift").out.split())
     assert "until 2100-01-01 00:00 Europe/Berlin, 2099-12-31 23:00 UTC (audit)" in " ".join(
         project.run("plan").out.split()
     )
